@@ -1,0 +1,143 @@
+"""The subjects of the contract, and the one function that turns an id into a subject token.
+
+A token is the id itself when it matches `[A-Za-z0-9_-]{1,128}`; any other id is `~` followed by the unpadded
+base64url of its UTF-8 bytes (at most 343 characters for an id of 256 bytes). `~` never begins a plain token, so the
+mapping is one to one.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import unicodedata
+
+from orastream.errors import InvalidRequest
+
+MAX_ID_BYTES = 256
+
+_PLAIN = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_RESERVED_REQUEST_ID = re.compile(r"seq-\d+")
+
+# Ingest subjects: written by anyone, stored under the names below by each stream's subject transform.
+SPEAK = "tts.speak"
+REQUESTS = "tts.request.*"
+CANCELS = "tts.cancel.*"
+PUT_AUDIO = "tts.put.audio.*.*"
+PUT_REPORT = "tts.put.report.*.*"
+
+
+def check_id(value: str, field: str) -> str:
+    """The id itself when it is usable: 1…256 bytes of UTF-8 without control characters.
+
+    Raises InvalidRequest naming `field` otherwise.
+    """
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError:
+        raise InvalidRequest(field, "contains a lone surrogate; send valid Unicode") from None
+    if not 1 <= size <= MAX_ID_BYTES:
+        raise InvalidRequest(field, f"must be 1 to {MAX_ID_BYTES} bytes of UTF-8, got {size}")
+    if any(unicodedata.category(ch) == "Cc" for ch in value):
+        raise InvalidRequest(field, "must not contain control characters")
+    return value
+
+
+def check_request_id(value: str) -> str:
+    """A caller's requestId when it is usable; ids that look like `seq-<n>` are the node's own."""
+    check_id(value, "requestId")
+    if _RESERVED_REQUEST_ID.fullmatch(value):
+        raise InvalidRequest("requestId", "ids of the form seq-<number> are given by the node; choose another")
+    return value
+
+
+def token(value: str) -> str:
+    """The subject token of a session or request id (see the module's text). Raises InvalidRequest for unusable ids."""
+    check_id(value, "id")
+    if _PLAIN.fullmatch(value):
+        return value
+    return "~" + base64.urlsafe_b64encode(value.encode()).rstrip(b"=").decode()
+
+
+def untoken(tok: str) -> str | None:
+    """The id behind a token, or None when no id has that token."""
+    if _PLAIN.fullmatch(tok):
+        return tok
+    if not tok.startswith("~"):
+        return None
+    body = tok[1:]
+    try:
+        value = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)).decode()
+        return value if token(value) == tok else None
+    except (binascii.Error, ValueError, InvalidRequest):
+        return None
+
+
+def sequence_id(sequence: int) -> str:
+    """The id of a request that brought none: `seq-<n>`, n its stream sequence."""
+    return f"seq-{sequence}"
+
+
+def request(session: str) -> str:
+    """Where a request of the session (a token) is published."""
+    return f"tts.request.{session}"
+
+
+def cancel(session: str) -> str:
+    """Where a cancel of the session (a token) is published."""
+    return f"tts.cancel.{session}"
+
+
+def session_request(session: str) -> str:
+    """Where requests of the session are stored and republished."""
+    return f"tts.session.{session}.request"
+
+
+def session_cancel(session: str) -> str:
+    """Where cancels of the session are stored and republished."""
+    return f"tts.session.{session}.cancel"
+
+
+def session_events(session: str) -> str:
+    """Requests and cancels of the session, in one order."""
+    return f"tts.session.{session}.*"
+
+
+def put_audio(session: str, req: str) -> str:
+    """Where synth writes audio."""
+    return f"tts.put.audio.{session}.{req}"
+
+
+def audio(session: str, req: str) -> str:
+    """Where audio is stored and republished."""
+    return f"tts.audio.{session}.{req}"
+
+
+def put_report(session: str, req: str) -> str:
+    """Where reports are written."""
+    return f"tts.put.report.{session}.{req}"
+
+
+def report(session: str, req: str) -> str:
+    """Where reports are stored and republished."""
+    return f"tts.report.{session}.{req}"
+
+
+def reports(session: str) -> str:
+    """All reports of the session."""
+    return f"tts.report.{session}.*"
+
+
+def message_id(session: str, req: str) -> str:
+    """The `Nats-Msg-Id` of a request sent by our own clients."""
+    return f"{session}.{req}"
+
+
+def reply_allowed(subject: str) -> bool:
+    """Whether a report may be sent to `subject`: only `_INBOX.>` or `tts.reply.>`, literal, no white space."""
+    parts = subject.split(".")
+    if len(subject) > 512 or not subject.isascii() or not subject.isprintable() or " " in subject:
+        return False
+    if any(not part or "*" in part or ">" in part for part in parts):
+        return False
+    return (parts[0] == "_INBOX" and len(parts) >= 2) or (parts[:2] == ["tts", "reply"] and len(parts) >= 3)
