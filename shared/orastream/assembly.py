@@ -1,0 +1,77 @@
+"""Which stored audio counts: the same pure function for synth (how far did the last attempt get?) and for bridges.
+
+Input is one request's audio subject in stream order. A chunk counts only if its attempt is the latest `start` before
+it, so two live attempts cannot mix. Stream order is not index order: what is ahead is held, the contiguous run is
+passed on, what was had already is dropped, and `end` is believed only when all is there. A new `start` throws away
+what is held.
+"""
+
+from __future__ import annotations
+
+from orastream.packets import AudioChunk, AudioEnd, AudioMessage, AudioStart
+
+
+class Assembly:
+    """State of one utterance's audio; the chunks it passes on have the indexes 0, 1, 2 … exactly once each."""
+
+    def __init__(self, request_seq: int) -> None:
+        """`request_seq` is the claim's: a `start` of another request under the same id is ignored."""
+        self._request_seq = request_seq
+        self._held: dict[int, AudioChunk] = {}
+        self._new_chunks = 0
+        self.start: AudioStart | None = None
+        """The latest start of this request."""
+        self.attempt: int | None = None
+        """Its sequence."""
+        self.next_index = 0
+        """Chunks passed on so far."""
+        self.bytes = 0
+        """Audio bytes of these."""
+        self.next_sentence = 0
+        """Sentence of the last chunk passed on: the one to begin again when the engine cannot skip."""
+        self.barren = 0
+        """Attempts before the latest one that stored no new chunk."""
+        self.end: AudioEnd | None = None
+        """The latest attempt's end, as soon as it is seen; `finished` says when to believe it."""
+
+    @property
+    def finished(self) -> AudioEnd | None:
+        """The end, once everything before it was passed on; a failed or cancelled one at once."""
+        end = self.end
+        if end is None or (end.status == "complete" and self.next_index < end.total_chunks):
+            return None
+        return end
+
+    def receive(self, sequence: int, message: AudioMessage) -> list[AudioChunk]:
+        """The chunks that can be passed on now that the message stored at `sequence` is known."""
+        match message:
+            case AudioStart():
+                if message.request_seq == self._request_seq:
+                    self._begin(sequence, message)
+                return []
+            case AudioChunk():
+                return self._chunk(message) if message.attempt == self.attempt else []
+            case AudioEnd():
+                if message.attempt == self.attempt:
+                    self.end = message
+                return []
+
+    def _begin(self, sequence: int, start: AudioStart) -> None:
+        if self.attempt is not None and self._new_chunks == 0:
+            self.barren += 1
+        self.start, self.attempt, self.end = start, sequence, None
+        self._new_chunks = 0
+        self._held.clear()
+
+    def _chunk(self, chunk: AudioChunk) -> list[AudioChunk]:
+        if chunk.index < self.next_index:
+            return []
+        self._held[chunk.index] = chunk
+        run: list[AudioChunk] = []
+        while (ready := self._held.pop(self.next_index, None)) is not None:
+            run.append(ready)
+            self.next_index += 1
+            self.bytes += len(ready.audio)
+            self.next_sentence = ready.sentence
+        self._new_chunks += len(run)
+        return run

@@ -1,0 +1,193 @@
+"""The one way to read: the stored messages of a subject, live and complete, with bounded memory.
+
+Subscribe, then backfill by batched direct get, and merge by sequence (`merge.py` has the rules). A gap, a
+slow-consumer drop, a reconnect, a reader that stopped taking: all are the same backfill from the stream, which is the
+spill buffer. A lost last message leaves no gap, so silence asks again too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from orastream.backoff import Backoff
+from orastream.bus import Headers, Subscription
+from orastream.errors import NodeUnavailable
+from orastream.jetstream import JetStream, Stored
+from orastream.merge import Merge
+
+SILENCE_S, MOST_SILENCE_S = 2.0, 8.0
+MAX_BUFFERED_BYTES = 2 << 20
+
+log = structlog.get_logger()
+
+
+class Feed:
+    """Messages of `subject` (wildcards too) stored above `after`, each exactly once, in order per literal subject.
+
+    `async with Feed(...) as feed:` subscribes; then `pop()` until it gives None and wait for `wake` to be called.
+    Whoever does not pop loses nothing: beyond `max_buffered_bytes` the feed stops buffering and reads again later.
+    """
+
+    def __init__(
+        self,
+        js: JetStream,
+        stream: str,
+        subject: str,
+        *,
+        wake: Callable[[], None],
+        after: int = 0,
+        max_buffered_bytes: int = MAX_BUFFERED_BYTES,
+    ) -> None:
+        self._js = js
+        self._stream = stream
+        self.subject = subject
+        self._wake_reader = wake
+        self._merge: Merge[Stored] = Merge(after)
+        self._buffer: deque[Stored] = deque()
+        self._buffered = 0
+        self._most = max_buffered_bytes
+        self._work = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._subscription: Subscription | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._unhook: list[Callable[[], None]] = []
+        self._connection = 0
+        self._read_connection = -1
+        self._silence_s = SILENCE_S
+        self.expecting = True
+        """False while nothing more is expected: then silence asks no more (gaps and reconnects still do)."""
+        self.backfilled = 0
+        """Messages that came by a read although the live feed was up before: lost or late ones."""
+
+    async def __aenter__(self) -> Self:
+        bus = self._js.bus
+        self._unhook = [bus.on_disconnect(self._on_disconnect), bus.on_reconnect(self._on_reconnect)]
+        self._subscription = await bus.subscribe(self.subject, self._on_live)
+        self._task = asyncio.create_task(self._run(), name=f"feed {self.subject}")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for unhook in self._unhook:
+            unhook()
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        if self._subscription is not None:
+            await self._subscription.close()
+
+    # ---- the reader's side
+
+    def pop(self) -> Stored | None:
+        """The next message, or None when there is none now."""
+        if not self._buffer:
+            return None
+        message = self._buffer.popleft()
+        self._buffered -= len(message.data) + 64
+        if not self._room.is_set() and self._buffered < self._most // 2:
+            self._room.set()
+        return message
+
+    @property
+    def verified(self) -> int:
+        """A read of the stored messages has shown every one up to this sequence."""
+        return self._merge.verified
+
+    @property
+    def current(self) -> bool:
+        """Since the last (re)connect the stored messages were read to their end, and all of that was popped."""
+        return self._read_connection == self._connection and not self._buffer
+
+    # ---- the bus' side
+
+    def _on_live(self, subject: str, _reply: str, data: bytes, headers: Headers) -> None:
+        sequence = headers.get("Nats-Sequence")
+        if sequence is None:  # a message that no stream republished: whoever sent it, nobody acts on it
+            return
+        self._silence_s = SILENCE_S
+        if self._buffered > self._most:
+            self._room.clear()
+            self._merge.lost()
+            self._work.set()
+            return
+        message = Stored(subject, int(sequence), headers.get("Nats-Time-Stamp", ""), data)
+        self._give(self._merge.live(message, int(headers.get("Nats-Last-Sequence", "0"))))
+        if self._merge.needs_read:
+            self._work.set()
+
+    def _on_disconnect(self) -> None:
+        self._connection += 1
+        self._wake_reader()
+
+    def _on_reconnect(self) -> None:
+        self._merge.lost()
+        self._work.set()
+
+    def _give(self, messages: list[Stored]) -> None:
+        if messages:
+            self._buffer.extend(messages)
+            self._buffered += sum(len(m.data) + 64 for m in messages)
+            self._wake_reader()
+
+    # ---- backfill
+
+    async def _run(self) -> None:
+        backoff = Backoff(0.1, 1.0)
+        while True:
+            if not self._merge.needs_read:
+                await self._wait_for_work()
+            self._work.clear()
+            if not self._merge.needs_read:
+                continue
+            try:
+                await self._read()
+                backoff.reset()
+            except NodeUnavailable as exc:
+                log.debug("a feed could not read and tries again", subject=self.subject, error=str(exc))
+                self._merge.lost()
+                await asyncio.sleep(backoff.next_s())
+
+    async def _wait_for_work(self) -> None:
+        """Until something shows a gap, or silence has lasted."""
+        try:
+            async with asyncio.timeout(self._silence_s):
+                await self._work.wait()
+        except TimeoutError:
+            if self.expecting:
+                self._merge.lost()
+            self._silence_s = min(MOST_SILENCE_S, self._silence_s * 2)
+
+    async def _read(self) -> None:
+        """Everything stored above `verified`, to the end that the stream's leader confirms."""
+        connection = self._connection
+        first = self._read_connection < 0
+        await self._js.bus.wait_connected(30)
+        self._merge.begin_read()
+        while True:
+            await self._room.wait()
+            page = await self._js.read(self._stream, self.subject, self._merge.verified)
+            if not page:
+                # An empty answer of a replica proves nothing.
+                message = await self._js.after(self._stream, self.subject, self._merge.verified)
+                if message is None:
+                    break
+                page = [message]
+            fresh = self._merge.page(page)
+            self.backfilled += 0 if first else len(fresh)
+            self._give(fresh)
+            if self._buffered > self._most:
+                self._room.clear()
+        self._give(self._merge.end_read())
+        if self._connection == connection:
+            self._read_connection = connection
+            self._wake_reader()

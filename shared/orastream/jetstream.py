@@ -1,0 +1,224 @@
+"""JetStream by its JSON API over a `Bus`: store, read, delete, pull. Errors of the server become ours here.
+
+Reads come in two kinds. `read` is a batched direct get, fast, which any replica may answer and which may therefore be
+behind. `get`, `after` and `last` ask the stream's leader: only they are believed when they say "nothing there".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from orastream.backoff import Backoff
+from orastream.bus import Bus, Headers
+from orastream.errors import NodeUnavailable, PublishRefused, SequenceConflict, StreamFull
+
+API = "$JS.API"
+ELECTION_S = 15.0
+"""How long `no responders` and silence are borne: a leader election on a busy cluster."""
+
+_TIME = re.compile(r"([^.Z+]+?)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)")
+_NO_MESSAGE = 10037
+_WRONG_LAST_SEQUENCE = frozenset({10071, 10164})
+_FULL = frozenset({10077, 10023, 10047})  # limits of the stream, of resources, of the account
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A message as the stream holds it: its `sequence` there and the server's `time` of storing it (RFC 3339)."""
+
+    subject: str
+    sequence: int
+    time: str
+    data: bytes
+
+    @property
+    def time_s(self) -> float:
+        """When it was stored, in unix seconds of the server's clock."""
+        return parse_time(self.time)
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """A stream's answer to a publish; `duplicate` when the message id was known (sequence is the first one's)."""
+
+    sequence: int
+    duplicate: bool
+
+
+def parse_ack(subject: str, data: bytes) -> Ack:
+    """A publish ack. Raises SequenceConflict, StreamFull or PublishRefused as the stream refused it."""
+    answer = _json(subject, data)
+    error = answer.get("error")
+    if error:
+        code, text = int(error.get("err_code", 0)), str(error.get("description", ""))
+        if code in _WRONG_LAST_SEQUENCE:
+            raise SequenceConflict(subject, code, text)
+        if code in _FULL:
+            raise StreamFull(subject, code, text)
+        raise PublishRefused(subject, code, text)
+    return Ack(int(answer["seq"]), bool(answer.get("duplicate")))
+
+
+def parse_time(text: str) -> float:
+    """RFC 3339 with up to nanoseconds, as the server writes it, in unix seconds."""
+    match = _TIME.fullmatch(text)
+    if match is None:
+        raise ValueError(f"not a time: {text!r}")
+    seconds, fraction, zone = match.groups()
+    return datetime.fromisoformat(seconds + zone).timestamp() + float(f"0.{fraction or 0}")
+
+
+class JetStream:
+    """Streams through one connection. Cancel-safe: a cancelled publish may or may not have been stored."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+
+    async def api(
+        self, call: str, body: dict[str, Any] | None = None, *, patience_s: float = ELECTION_S
+    ) -> dict[str, Any]:
+        """One API call (`STREAM.CREATE.X`, …), repeated while nobody answers; the answer may hold an `error`."""
+        data = json.dumps(body).encode() if body is not None else b""
+        return _json(call, await self._request(f"{API}.{call}", data, None, patience_s))
+
+    async def _request(self, subject: str, data: bytes, headers: dict[str, str] | None, patience_s: float) -> bytes:
+        """A request repeated with backoff until answered; only for what may safely arrive twice."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + patience_s
+        backoff = Backoff(0.05, 1.0)
+        while True:
+            left = deadline - loop.time()
+            try:
+                await self.bus.wait_connected(max(left, 0.01))
+                answer, _ = await self.bus.request(subject, data, headers=headers, timeout_s=max(0.05, min(left, 2.0)))
+                return answer
+            except NodeUnavailable:
+                wait = backoff.next_s()
+                if self.bus.closed.is_set() or loop.time() + wait >= deadline:
+                    raise
+                await asyncio.sleep(wait)
+
+    # ---- writing
+
+    async def store(
+        self,
+        subject: str,
+        data: bytes,
+        *,
+        message_id: str | None = None,
+        expect_last: int | None = None,
+        patience_s: float = ELECTION_S,
+    ) -> Ack:
+        """Publish and wait until stored; repeated while nobody answers.
+
+        `expect_last` is the sequence that must be the last of this (stored) subject, 0 for none. A repeat of a
+        compare-and-set whose first answer was lost meets its own message: the caller reads and recognises it.
+        Raises SequenceConflict, StreamFull, PublishRefused, NodeUnavailable.
+        """
+        headers: dict[str, str] = {}
+        if message_id is not None:
+            headers["Nats-Msg-Id"] = message_id
+        if expect_last is not None:
+            headers["Nats-Expected-Last-Subject-Sequence"] = str(expect_last)
+        size = len(data) + sum(len(k) + len(v) + 4 for k, v in headers.items()) + 64
+        if size > self.bus.max_payload:
+            raise PublishRefused(subject, 0, f"{size} bytes exceed the server's max_payload {self.bus.max_payload}")
+        return parse_ack(subject, await self._request(subject, data, headers or None, patience_s))
+
+    async def delete(self, stream: str, sequence: int) -> bool:
+        """Delete one message; False when it was not there any more."""
+        answer = await self.api(f"STREAM.MSG.DELETE.{stream}", {"seq": sequence, "no_erase": True})
+        return bool(answer.get("success"))
+
+    # ---- reading from the leader
+
+    async def get(self, stream: str, sequence: int) -> Stored | None:
+        """The message at a sequence, or None when it is not stored (leader)."""
+        return await self._leader_get(stream, {"seq": sequence})
+
+    async def after(self, stream: str, subject: str, sequence: int) -> Stored | None:
+        """The first message of `subject` (wildcards too) with a sequence above `sequence`, or None (leader)."""
+        return await self._leader_get(stream, {"seq": sequence + 1, "next_by_subj": subject})
+
+    async def last(self, stream: str, subject: str) -> Stored | None:
+        """The newest message of `subject`, or None (leader)."""
+        return await self._leader_get(stream, {"last_by_subj": subject})
+
+    async def _leader_get(self, stream: str, query: dict[str, Any]) -> Stored | None:
+        answer = await self.api(f"STREAM.MSG.GET.{stream}", query)
+        error = answer.get("error")
+        if error:
+            if error.get("err_code") == _NO_MESSAGE or error.get("code") == 404 and "stream" not in str(error):
+                return None
+            raise NodeUnavailable(f"{stream}: {error.get('description')}")
+        message = answer["message"]
+        return Stored(
+            message["subject"],
+            int(message["seq"]),
+            message["time"],
+            base64.b64decode(message.get("data", "")),
+        )
+
+    # ---- reading from any replica
+
+    async def read(
+        self,
+        stream: str,
+        subject: str,
+        after: int,
+        *,
+        batch: int = 64,
+        max_bytes: int = 1 << 20,
+        timeout_s: float = 2.0,
+    ) -> list[Stored]:
+        """The next stored messages of `subject` above sequence `after`, ascending; [] when this replica has none.
+
+        A page whose tail was lost on the way is cut to what is contiguous in the answer, so reading on from its last
+        sequence loses nothing. Raises NodeUnavailable when no answer comes.
+        """
+        got: list[Stored] = []
+        whole = True
+        done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def on_message(_subject: str, _reply: str, data: bytes, headers: Headers) -> None:
+            nonlocal whole
+            status = headers.get("Status")
+            if status is not None:
+                if not done.done():
+                    done.set_result(status)
+                return
+            # Each message names the one before it in the answer: a message lost on the way ends what can be used.
+            whole = whole and (not got or int(headers["Nats-Last-Sequence"]) == got[-1].sequence)
+            if whole:
+                sequence = int(headers["Nats-Sequence"])
+                got.append(Stored(headers["Nats-Subject"], sequence, headers["Nats-Time-Stamp"], data))
+
+        inbox = self.bus.open_inbox(on_message)
+        query = {"seq": after + 1, "batch": batch, "max_bytes": max_bytes, "next_by_subj": subject}
+        try:
+            await self.bus.publish(f"{API}.DIRECT.GET.{stream}", json.dumps(query).encode(), reply=inbox)
+            async with asyncio.timeout(timeout_s):
+                status = await done
+        except TimeoutError:
+            raise NodeUnavailable(f"{stream}: no answer to a direct get in {timeout_s:g} s") from None
+        finally:
+            self.bus.close_inbox(inbox)
+        if status not in ("204", "404"):
+            raise NodeUnavailable(f"{stream}: a direct get was answered {status}")
+        return got
+
+
+def _json(what: str, data: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(data)
+    except ValueError:
+        raise NodeUnavailable(f"{what}: the answer is not JSON; is the subject a stream's?") from None
+    if not isinstance(value, dict):
+        raise NodeUnavailable(f"{what}: the answer is not a JSON object")
+    return value

@@ -1,0 +1,113 @@
+"""The pure half of a feed: live messages and backfills of the stored ones become each message exactly once.
+
+Messages of one literal subject come out in stream order and without a gap; messages of different subjects may come
+out in another order than that of the stream, and carry their sequence for whoever cares.
+
+`verified` is what a read of the *stored* messages has shown: everything up to it has been yielded. Receiving a live
+message never raises it. Each live message names its predecessor of the same literal subject (`Nats-Last-Sequence`);
+one whose predecessor was not seen is held back until a read has shown what is between. A predecessor that has been
+deleted since only lowers that number, which is no gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Generic, Protocol, TypeVar
+
+
+class Sequenced(Protocol):
+    """What the merge needs to know of a message."""
+
+    @property
+    def subject(self) -> str:
+        """The literal subject it is stored under."""
+        ...
+
+    @property
+    def sequence(self) -> int:
+        """Its sequence in the stream."""
+        ...
+
+
+M = TypeVar("M", bound=Sequenced)
+
+MAX_HELD = 256
+"""Messages held back at most; a held message is only a saved read, so the rest may be dropped."""
+
+
+class Merge(Generic[M]):
+    """State of one feed. Not thread-safe; no I/O."""
+
+    def __init__(self, after: int) -> None:
+        """Yield what is stored above sequence `after`."""
+        self.verified = after
+        self.needs_read = True
+        self._seen: set[int] = set()
+        self._tails: dict[str, int] = {}
+        self._held: dict[int, tuple[int, M]] = {}
+        self._held_before_read: set[int] = set()
+
+    def live(self, message: M, previous: int) -> list[M]:
+        """What a live message lets out; `previous` is the sequence of its predecessor on the same literal subject."""
+        if self._known(message):
+            return []
+        if previous > self._tail(message.subject):
+            self.needs_read = True
+            if len(self._held) < MAX_HELD:
+                self._held[message.sequence] = (previous, message)
+            return []
+        return [self._yielded(message), *self._release()]
+
+    def lost(self) -> None:
+        """A live message was, or may have been, dropped: a read must look for it."""
+        self.needs_read = True
+
+    def begin_read(self) -> None:
+        """A read from `verified` on begins; what is lost from now on asks for another one."""
+        self.needs_read = False
+        self._held_before_read = set(self._held)
+
+    def page(self, messages: Iterable[M]) -> list[M]:
+        """What stored messages let out: the next ones above `verified`, ascending, none of them left out."""
+        out: list[M] = []
+        for message in messages:
+            if message.sequence <= self.verified:
+                continue
+            if message.sequence not in self._seen:
+                out.append(self._yielded(message))
+            self._held.pop(message.sequence, None)
+            self.verified = message.sequence
+        self._seen = {sequence for sequence in self._seen if sequence > self.verified}
+        self._tails = {subject: tail for subject, tail in self._tails.items() if tail > self.verified}
+        return out + self._release()
+
+    def end_read(self) -> list[M]:
+        """The stream's leader says that nothing is stored above `verified`: what was held from before is not either."""
+        for sequence in self._held_before_read:
+            self._held.pop(sequence, None)
+        out = self._release()
+        if self._held:
+            self.needs_read = True
+        return out
+
+    def _known(self, message: M) -> bool:
+        return message.sequence <= self.verified or message.sequence in self._seen or message.sequence in self._held
+
+    def _tail(self, subject: str) -> int:
+        return max(self.verified, self._tails.get(subject, 0))
+
+    def _yielded(self, message: M) -> M:
+        self._seen.add(message.sequence)
+        self._tails[message.subject] = max(message.sequence, self._tails.get(message.subject, 0))
+        return message
+
+    def _release(self) -> list[M]:
+        out: list[M] = []
+        for sequence in sorted(self._held):
+            previous, message = self._held[sequence]
+            if sequence <= self.verified:
+                del self._held[sequence]
+            elif previous <= self._tail(message.subject):
+                del self._held[sequence]
+                out.append(self._yielded(message))
+        return out

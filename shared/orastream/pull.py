@@ -1,0 +1,136 @@
+"""A durable pull consumer as a loop: asks for as much as there is room for, hands each delivery over, asks again.
+
+It survives what makes other loops hang: a lost pull request (each one expires and is renewed), a reconnect (asks at
+once), a consumer or stream that is gone for a while (backoff).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from orastream.backoff import Backoff
+from orastream.bus import Bus, Headers
+from orastream.errors import NodeUnavailable
+from orastream.jetstream import API
+
+EXPIRES_S = 5.0
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One hand-out of a stored message; whoever gets it acks, gives back or asks for more time."""
+
+    bus: Bus
+    subject: str
+    data: bytes
+    reply: str
+    sequence: int
+    time_s: float
+    delivered: int
+    """How often it was handed out, this time included; not a count of attempts (a server kill repeats it)."""
+
+    async def ack(self) -> None:
+        """It is done with. A lost ack only means another delivery."""
+        await self._say(b"+ACK")
+
+    async def give_back(self, delay_s: float) -> None:
+        """Deliver it again, to anyone, after `delay_s`."""
+        await self._say(b'-NAK {"delay": %d}' % int(delay_s * 1e9))
+
+    async def in_progress(self) -> None:
+        """Start its ack wait anew."""
+        await self._say(b"+WPI")
+
+    async def _say(self, what: bytes) -> None:
+        try:
+            await self.bus.publish(self.reply, what)
+        except NodeUnavailable:
+            log.debug("an answer to a delivery was lost", subject=self.subject)
+
+
+def parse_delivery(bus: Bus, subject: str, reply: str, data: bytes) -> Delivery:
+    """A delivery from its ack subject (`$JS.ACK.…`, 9 tokens, or 11 and more with domain and account hash)."""
+    parts = reply.split(".")
+    fields = parts[4:9] if len(parts) == 9 else parts[6:11]
+    delivered, sequence, _, time_ns = (int(field) for field in fields[:4])
+    return Delivery(bus, subject, data, reply, sequence, time_ns / 1e9, delivered)
+
+
+class Puller:
+    """Deliveries of one durable consumer to `on_delivery`, at most `capacity()` on the way at any time."""
+
+    def __init__(
+        self, bus: Bus, stream: str, consumer: str, on_delivery: Callable[[Delivery], None], capacity: Callable[[], int]
+    ) -> None:
+        """`capacity` says how many more deliveries may be asked for now; call `room()` when it has grown."""
+        self._bus = bus
+        self._subject = f"{API}.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        self._on_delivery = on_delivery
+        self._capacity = capacity
+        self._outstanding = 0
+        self._refused = False
+        self._changed = asyncio.Event()
+
+    def room(self) -> None:
+        """There may be room for more now."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Pull until cancelled. What has been handed over stays with the receiver."""
+        backoff = Backoff(0.1, 2.0)
+        unhook = self._bus.on_reconnect(self._on_reconnect)
+        inbox = self._bus.new_inbox()
+        subscription = await self._bus.subscribe(inbox, self._on_message)
+        try:
+            while True:
+                free = self._capacity()
+                if free <= 0 or self._outstanding > 0:
+                    await self._wait(EXPIRES_S + 1 if self._outstanding else None)
+                    continue
+                self._refused = False
+                self._outstanding = free
+                query = {"batch": free, "expires": int(EXPIRES_S * 1e9)}
+                try:
+                    await self._bus.wait_connected(60)
+                    await self._bus.publish(self._subject, json.dumps(query).encode(), reply=inbox)
+                    await self._wait(EXPIRES_S + 1)
+                except NodeUnavailable:
+                    self._refused = True
+                if self._refused:
+                    self._outstanding = 0
+                    await asyncio.sleep(backoff.next_s())
+                else:
+                    backoff.reset()
+        finally:
+            unhook()
+            await subscription.close()
+
+    async def _wait(self, timeout_s: float | None) -> None:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()
+        except TimeoutError:
+            self._outstanding = 0  # the request or its end was lost
+        self._changed.clear()
+
+    def _on_message(self, subject: str, reply: str, data: bytes, headers: Headers) -> None:
+        status = headers.get("Status")
+        if status is None:
+            self._outstanding = max(0, self._outstanding - 1)
+            self._on_delivery(parse_delivery(self._bus, subject, reply, data))
+        elif status != "100":  # 408 expired, 404 nothing, 409 limits or consumer gone, 503 nobody
+            self._outstanding = 0
+            self._refused = status in ("409", "503")
+        if self._outstanding == 0:
+            self._changed.set()
+
+    def _on_reconnect(self) -> None:
+        self._outstanding = 0
+        self._changed.set()

@@ -1,0 +1,106 @@
+"""Writing reports by compare-and-set, and what ends a request. `judge` is the pure rule, the rest is thin.
+
+Exactly one final report per request: a final one is never overwritten, and a writer whose fence (`epoch`) is lower
+than the stored one's stops.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from orastream import streams, subjects
+from orastream.codec import Encoding
+from orastream.errors import NodeUnavailable, SequenceConflict, Undecodable
+from orastream.intake import StoredRequest
+from orastream.jetstream import JetStream
+from orastream.messages import Report
+
+
+class Verdict(Enum):
+    """What became of a try to write a report."""
+
+    WRITTEN = "written"
+    FINAL = "another final report stands; stop and clean up"
+    DUPLICATE = "the id belongs to another request"
+    SUPERSEDED = "an owner with a higher epoch writes now; stop"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportState:
+    """A report as stored: its `revision` (stream sequence) and when, in unix seconds of the server."""
+
+    report: Report
+    revision: int
+    stored_at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The outcome of a write and the report that stands now."""
+
+    verdict: Verdict
+    state: ReportState
+
+
+def judge(stored: Report, mine: Report) -> Verdict | None:
+    """What a conflict with `stored` means for the writer of `mine`; None: write once more over it."""
+    if stored.request_seq != mine.request_seq:
+        return Verdict.DUPLICATE
+    if stored == mine:
+        return Verdict.WRITTEN  # an earlier try of ours whose answer was lost
+    if stored.final:
+        return Verdict.FINAL
+    if stored.epoch > mine.epoch:
+        return Verdict.SUPERSEDED
+    return None
+
+
+class Reports:
+    """Reports of the node, by subject tokens of session and request."""
+
+    def __init__(self, js: JetStream) -> None:
+        self._js = js
+
+    async def read(self, session: str, request: str) -> ReportState | None:
+        """The report that stands, as the stream's leader has it, or None. Raises NodeUnavailable."""
+        stored = await self._js.last(streams.REPORTS, subjects.report(session, request))
+        if stored is None:
+            return None
+        try:
+            return ReportState(Report.decode(stored.data), stored.sequence, stored.time_s)
+        except (Undecodable, ValueError) as exc:
+            raise NodeUnavailable(f"{stored.subject}: the stored report cannot be read: {type(exc).__name__}") from exc
+
+    async def write(self, of: StoredRequest, report: Report, revision: int | None) -> Written:
+        """Write `report` over the one at `revision` (0: none yet, None: look first), again after a conflict.
+
+        Cancel-safe: a cancelled write may or may not stand. Raises NodeUnavailable.
+        """
+        data = report.encode(of.encoding)
+        subject = subjects.put_report(of.session, of.token)
+        while True:
+            if revision is not None:
+                try:
+                    ack = await self._js.store(subject, data, expect_last=revision)
+                    return Written(Verdict.WRITTEN, ReportState(report, ack.sequence, 0.0))
+                except SequenceConflict:
+                    pass
+            stored = await self.read(of.session, of.token)
+            verdict = judge(stored.report, report) if stored else None
+            if stored is not None and verdict is not None:
+                return Written(verdict, stored)
+            revision = stored.revision if stored else 0
+
+    async def close(self, of: StoredRequest, final: Report) -> None:
+        """What follows a final report: `replyTo` gets it, the request is deleted, which frees the session's place.
+
+        Safe to repeat; `replyTo` then gets it again. Raises NodeUnavailable.
+        """
+        if of.reply_to is not None:
+            await self.send(of.reply_to, final, of.encoding)
+        await self._js.delete(streams.SESSIONS, of.sequence)
+
+    async def send(self, subject: str, report: Report, encoding: Encoding) -> None:
+        """Send a report to a caller's own subject; only what `subjects.reply_allowed` allows reaches this."""
+        await self._js.bus.publish(subject, report.encode(encoding))

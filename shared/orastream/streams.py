@@ -1,0 +1,154 @@
+"""The streams of the node, and the one function that makes them.
+
+Written through the side door (ingest subjects), read through the front: each stream's own subject transform names what
+is stored, and `republish` sends exactly what was stored to live readers. Nobody acts on a message that is not stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from orastream import subjects
+from orastream.errors import NodeUnavailable, SettingsError
+from orastream.jetstream import JetStream
+
+SESSIONS = "TTS_SESSIONS"
+AUDIO = "TTS_AUDIO"
+REPORTS = "TTS_REPORTS"
+OWNERS = "KV_tts_owners"
+HEARTBEATS = "KV_tts_heartbeats"
+
+SYNTH = "synth"
+BRIDGES = ("ws_bridge", "http_bridge")
+
+HEARTBEAT_LIFE_S = 3.0
+SYNTH_ACK_WAIT_S = 6.0
+BRIDGE_ACK_WAIT_S = 4.0
+REPORT_LIFE_S = 3600
+
+_NS = 1_000_000_000
+_ALREADY_IN_USE = frozenset({10058, 10013, 10148})
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLimits:
+    """What users may set of the streams (TTS_STREAM_REPLICAS, TTS_AUDIO_…, TTS_MAX_PENDING_PER_SESSION)."""
+
+    replicas: int = 1
+    audio_retention_s: int = 600
+    audio_max_bytes: int = 4 << 30
+    max_pending_per_session: int = 64
+
+
+def owner_key(kind: str, session: str) -> str:
+    """Subject of the record that says which bridge of a kind owns a session (a KV key of bucket tts_owners)."""
+    return f"$KV.tts_owners.{kind}.{session}"
+
+
+def heartbeat_key(bridge: str) -> str:
+    """Subject of a bridge's heartbeat, which lives HEARTBEAT_LIFE_S (a KV key of bucket tts_heartbeats)."""
+    return f"$KV.tts_heartbeats.{bridge}"
+
+
+def stream_configs(limits: StreamLimits) -> list[dict[str, Any]]:
+    """The configuration of each stream, as the JetStream API takes it."""
+    common = {
+        "num_replicas": limits.replicas,
+        "storage": "file",
+        "retention": "limits",
+        "allow_direct": True,
+        "discard": "new",
+    }
+    key_value = {"max_msgs_per_subject": 1, "discard": "old", "allow_rollup_hdrs": True}
+    return [
+        common
+        | {
+            "name": SESSIONS,
+            "subjects": [subjects.REQUESTS, subjects.CANCELS],
+            "subject_transform": {"src": "tts.*.*", "dest": "tts.session.{{wildcard(2)}}.{{wildcard(1)}}"},
+            "republish": {"src": "tts.session.>", "dest": "tts.session.>"},
+            "max_age": 3600 * _NS,
+            "max_msgs_per_subject": limits.max_pending_per_session,
+            "discard_new_per_subject": True,
+        },
+        common
+        | {
+            "name": AUDIO,
+            "subjects": [subjects.PUT_AUDIO],
+            "subject_transform": {"src": "tts.put.audio.*.*", "dest": "tts.audio.{{wildcard(1)}}.{{wildcard(2)}}"},
+            "republish": {"src": "tts.audio.>", "dest": "tts.audio.>"},
+            "max_age": limits.audio_retention_s * _NS,
+            "max_bytes": limits.audio_max_bytes,
+        },
+        common
+        | {
+            "name": REPORTS,
+            "subjects": [subjects.PUT_REPORT],
+            "subject_transform": {"src": "tts.put.report.*.*", "dest": "tts.report.{{wildcard(1)}}.{{wildcard(2)}}"},
+            "republish": {"src": "tts.report.>", "dest": "tts.report.>"},
+            "max_age": REPORT_LIFE_S * _NS,
+            "max_msgs_per_subject": 1,
+            "discard": "old",
+        },
+        common | key_value | {"name": OWNERS, "subjects": ["$KV.tts_owners.>"]},
+        common
+        | key_value
+        | {"name": HEARTBEATS, "subjects": ["$KV.tts_heartbeats.>"], "max_age": int(HEARTBEAT_LIFE_S * _NS)},
+    ]
+
+
+def consumer_configs() -> list[dict[str, Any]]:
+    """The durable consumers on TTS_SESSIONS: synth takes requests, requests and cancels wake each kind of bridge."""
+    common = {"ack_policy": "explicit", "max_deliver": -1, "deliver_policy": "all", "max_ack_pending": 100_000}
+    synth = common | {
+        "durable_name": SYNTH,
+        "filter_subject": "tts.session.*.request",
+        "ack_wait": int(SYNTH_ACK_WAIT_S * _NS),
+    }
+    bridges = [
+        common | {"durable_name": kind, "filter_subject": "tts.session.*.*", "ack_wait": int(BRIDGE_ACK_WAIT_S * _NS)}
+        for kind in BRIDGES
+    ]
+    return [synth, *bridges]
+
+
+async def ensure(js: JetStream, limits: StreamLimits, *, change: bool = False) -> None:
+    """Create what is missing; with `change` (synth only) also bring what exists to `limits`.
+
+    Safe to call by many processes at once and again at any time. Raises NodeUnavailable, SettingsError.
+    """
+    for config in stream_configs(limits):
+        name = config["name"]
+        answer = await js.api(f"STREAM.CREATE.{name}", config)
+        error = answer.get("error")
+        if error and error.get("err_code") in _ALREADY_IN_USE:
+            if change:
+                await _change(js, name, config)
+        elif error:
+            raise _refused(name, error)
+        elif answer.get("did_create"):
+            log.info("stream created", stream=name)
+    for config in consumer_configs():
+        body = {"stream_name": SESSIONS, "config": config}
+        answer = await js.api(f"CONSUMER.CREATE.{SESSIONS}.{config['durable_name']}.{config['filter_subject']}", body)
+        if answer.get("error"):
+            raise _refused(config["durable_name"], answer["error"])
+
+
+async def _change(js: JetStream, name: str, config: dict[str, Any]) -> None:
+    answer = await js.api(f"STREAM.UPDATE.{name}", config)
+    if answer.get("error"):
+        raise _refused(name, answer["error"])
+    log.info("stream brought to the settings", stream=name)
+
+
+def _refused(name: str, error: dict[str, Any]) -> Exception:
+    text = f"{name}: {error.get('description')} ({error.get('err_code')})"
+    if error.get("err_code") in (10076, 10039):
+        return NodeUnavailable(f"{text}; start nats-server with JetStream (-js)")
+    return SettingsError(f"{text}; check TTS_STREAM_REPLICAS, TTS_AUDIO_MAX_BYTES and the server's JetStream limits")
