@@ -1,0 +1,60 @@
+"""`/healthz`, `/readyz` and `/metrics` of a service (extra `service`).
+
+Healthy is a process whose event loop answers. Ready is a NATS round trip just now, and what the service itself says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+from aiohttp import web
+
+from orastream.bus import Bus
+from orastream.errors import NodeUnavailable, SettingsError
+from orastream.metrics import CONTENT_TYPE, Metrics
+
+ROUND_TRIP_S = 2.0
+
+
+@contextlib.asynccontextmanager
+async def serve(
+    host: str, port: int, *, bus: Bus, metrics: Metrics, unready: Callable[[], str | None]
+) -> AsyncIterator[int]:
+    """Serve while the context is open; gives the port (0 asks for a free one). `unready` names what is missing.
+
+    Raises SettingsError when the port is taken.
+    """
+
+    async def healthz(_request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def readyz(_request: web.Request) -> web.Response:
+        reason = unready()
+        if reason is None:
+            try:
+                await bus.round_trip(ROUND_TRIP_S)
+            except NodeUnavailable as exc:
+                reason = str(exc)
+        if reason is not None:
+            return web.json_response({"status": "unready", "reason": reason}, status=503)
+        return web.json_response({"status": "ready"})
+
+    async def exposition(_request: web.Request) -> web.Response:
+        return web.Response(body=metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+    app = web.Application()
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", exposition)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        try:
+            await site.start()
+        except OSError as exc:
+            raise SettingsError(
+                f"TTS_HEALTH_PORT: cannot listen on {host}:{port} ({exc.strerror}); choose another"
+            ) from exc
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,139 @@
+"""A service process from start to end: settings, logs, loop, signals, NATS, health; then `serve`, then the way out.
+
+Signals only set an event. Exit codes: 0 after a signal, 2 for settings that make no sense, 1 for anything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+import uvloop
+
+from orastream import health, logs
+from orastream.bus import Bus
+from orastream.errors import NodeUnavailable, NotConnected, OrastreamError, SettingsError
+from orastream.jetstream import JetStream
+from orastream.metrics import Metrics
+from orastream.settings import NodeSettings, unknown_names
+from orastream.streams import StreamLimits, ensure
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Process:
+    """What a running service gets. `unready` names what it still lacks; None makes it ready."""
+
+    js: JetStream
+    metrics: Metrics
+    stop: asyncio.Event
+    unready: str | None = "starting"
+    health_port: int = 0
+
+    def ready(self) -> None:
+        """The service accepts work from now on."""
+        self.unready = None
+        log.info("ready", health_port=self.health_port)
+
+
+C = TypeVar("C", bound=NodeSettings)
+Serve = Callable[[Process], Awaitable[None]]
+
+
+def run(
+    name: str,
+    settings: type[C],
+    serve: Callable[[C], Serve],
+    *,
+    change_streams: bool = False,
+) -> int:
+    """Run a service until SIGTERM or SIGINT; gives the exit code. `change_streams` is synth's right alone."""
+    try:
+        loaded = settings.load()
+    except SettingsError as exc:
+        print(f"{name}: {exc}", file=sys.stderr)  # noqa: T201 - logs are not configured without settings
+        return 2
+    logs.configure(name, level=loaded.tts_log_level, style=loaded.tts_log_format, directory=loaded.tts_log_dir)
+    for unknown in unknown_names():
+        log.warning("unknown setting; a typing error?", setting=unknown)
+    try:
+        uvloop.run(_main(name, loaded, serve(loaded), change_streams))
+    except SettingsError as exc:
+        log.error("cannot start", error=str(exc))
+        return 2
+    except OrastreamError as exc:
+        log.error("ended", error=str(exc))
+        return 1
+    return 0
+
+
+async def _main(name: str, settings: NodeSettings, serve: Serve, change_streams: bool) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    bus = await _connected(Bus(settings.nats_url, name=name, creds=settings.nats_creds), stop)
+    if bus is None:
+        return
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_exit(bus)
+        metrics = Metrics()
+        process = Process(JetStream(bus), metrics, stop)
+        metrics.counter("orastream_nats_reconnects", "Reconnects to NATS").inc(0)
+        metrics.gauge("orastream_nats_connected", "1 while NATS is connected", lambda: float(bus.connected))
+        process.health_port = await stack.enter_async_context(
+            health.serve(
+                settings.tts_host, settings.tts_health_port, bus=bus, metrics=metrics, unready=lambda: process.unready
+            )
+        )
+        await _ensure(process, settings.limits, change_streams)
+        watch = asyncio.create_task(_closed(bus))
+        work = asyncio.ensure_future(serve(process))
+        try:
+            await asyncio.wait({watch, work}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                work.cancel()
+                await asyncio.gather(work, return_exceptions=True)
+                raise NotConnected("NATS closed the connection for good; the process ends to be started anew")
+            await work
+        finally:
+            watch.cancel()
+            work.cancel()
+            await asyncio.gather(watch, work, return_exceptions=True)
+            log.info("stopped")
+
+
+async def _connected(bus: Bus, stop: asyncio.Event) -> Bus | None:
+    """The bus, connected; None when told to stop before."""
+    entering = asyncio.create_task(bus.__aenter__())
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({entering, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if entering.done():
+        return entering.result()
+    entering.cancel()
+    await asyncio.gather(entering, return_exceptions=True)
+    return None
+
+
+async def _ensure(process: Process, limits: StreamLimits, change: bool) -> None:
+    while not process.stop.is_set():
+        try:
+            await ensure(process.js, limits, change=change)
+            return
+        except NodeUnavailable as exc:
+            process.unready = str(exc)
+            log.warning("the streams are not there yet", error=str(exc))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.stop.wait(), 1.0)
+
+
+async def _closed(bus: Bus) -> None:
+    await bus.closed.wait()

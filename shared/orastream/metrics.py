@@ -1,0 +1,65 @@
+"""Metrics of the services, by Prometheus convention. The only file that imports prometheus_client (extra `service`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
+
+
+class Metrics:
+    """The registry of one process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+
+    def counter(self, name: str, help_: str, labels: tuple[str, ...] = ()) -> Counter:
+        """A counter; `name` without `_total`."""
+        return Counter(name, help_, labels, registry=self.registry)
+
+    def gauge(self, name: str, help_: str, read: Callable[[], float]) -> Gauge:
+        """A gauge read when scraped."""
+        gauge = Gauge(name, help_, registry=self.registry)
+        gauge.set_function(read)
+        return gauge
+
+    def seconds(self, name: str, help_: str) -> Histogram:
+        """A histogram of seconds; `name` ends in `_seconds`."""
+        return Histogram(name, help_, buckets=_SECONDS, registry=self.registry)
+
+    def render(self) -> bytes:
+        """The exposition text of /metrics."""
+        return generate_latest(self.registry)
+
+
+class DeliveryMetrics:
+    """What both bridges count, told by event names (`Context.observe`)."""
+
+    def __init__(self, metrics: Metrics, kind: str) -> None:
+        prefix = f"orastream_{kind}"
+        self._chunks = metrics.counter(f"{prefix}_chunks", "Chunks written to OraServer, repeats included")
+        self._bytes = metrics.counter(f"{prefix}_audio_bytes", "Audio bytes written to OraServer, before base64")
+        self._reconnects = metrics.counter(f"{prefix}_link_losses", "Links to OraServer that broke or did not open")
+        self._outcomes = metrics.counter(f"{prefix}_requests", "Requests ended by this bridge", ("outcome",))
+        self.first_audio = metrics.seconds(
+            f"{prefix}_first_audio_seconds", "From the request's storing to its first chunk written to OraServer"
+        )
+        self.transfer = metrics.seconds(f"{prefix}_transfer_seconds", "From the first write to the last confirmation")
+
+    def observe(self, event: str, amount: float) -> None:
+        """Count one event; unknown names are outcomes."""
+        if event == "chunk":
+            self._chunks.inc()
+            self._bytes.inc(amount)
+        elif event == "reconnect":
+            self._reconnects.inc()
+        else:
+            self._outcomes.labels(outcome=event).inc()
