@@ -1,0 +1,420 @@
+"""One owned session: reads its feeds, asks the machines, does what they say. The machines decide; this file waits.
+
+The loop runs whenever something happened (`wake`) and does everything that can be done without waiting; what must be
+waited for runs in tasks of the session's group. The session ends when it was idle for a while, when its ownership is
+lost, or at a drain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import structlog
+
+from orastream import streams, subjects
+from orastream.delivery.courier import Courier
+from orastream.delivery.ownership import Lease, Owners, Ownership
+from orastream.delivery.session import Begin, DropCancel, End, Entry, Inspect, Session, Stop, Tidy
+from orastream.delivery.sink import Link, Sink
+from orastream.delivery.utterance import Utterance
+from orastream.errors import NodeUnavailable, Undecodable
+from orastream.feed import Feed
+from orastream.intake import StoredCancel, read_stored
+from orastream.jetstream import JetStream, Stored
+from orastream.messages import Report
+from orastream.packets import AudioEnd, unpack
+from orastream.pull import Delivery
+from orastream.reports import Reports, ReportState, Verdict, Written
+
+DRAIN_S = 6.0
+FINISH_S = 1.0
+LINKS_LOOKED_AT_S = 1.0
+GATE_TICK_S = 0.25
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What all sessions of a bridge share."""
+
+    js: JetStream
+    kind: str
+    transport: Literal["websocket", "http"]
+    sink: Sink
+    lease: Lease
+    owners: Owners
+    max_text_chars: int
+    observe: Callable[[str, float], None]
+    """Counts an event by name: chunk (bytes), reconnect, delivered, failed, cancelled, expired, repeat, …"""
+    announce: Callable[[str, Entry, Report | None], None]
+    """Says in the log that an utterance begins or has ended, in the bridge's own words."""
+
+
+@dataclass(slots=True)
+class _OpenLink:
+    link: Link
+    used_at: float
+
+
+class SessionRunner:
+    """The owner's loop for one session. `await run()` returns when it is over and everything is given back."""
+
+    def __init__(self, context: Context, ownership: Ownership) -> None:
+        self.js = context.js
+        self.reports = Reports(context.js)
+        self.epoch = ownership.epoch
+        self.wakeups: dict[int, Delivery] = {}
+        self._context = context
+        self._ownership = ownership
+        self._session = Session(context.transport)
+        self._lapse = ownership.lapse
+        self._rechecking = False
+        self._event = asyncio.Event()
+        self._group: asyncio.TaskGroup | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._links: dict[str, _OpenLink] = {}
+        self._courier: Courier | None = None
+        self._closed: set[int] = set()
+        self._over: str | None = None
+        self._drain_until: float | None = None
+        self._idle_since: float | None = None
+        self._was_current = False
+        self._begin_from = 0
+
+    # ---- what others call
+
+    def wake(self) -> None:
+        """Run the loop again."""
+        self._event.set()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """A task of this session's group."""
+        assert self._group is not None, "tasks are spawned from the running loop only"
+        task = self._group.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def woken(self, delivery: Delivery) -> None:
+        """A wake-up of this session: held until its request or cancel is done with."""
+        self.wakeups[delivery.sequence] = delivery
+        self.wake()
+
+    def drain(self) -> None:
+        """Finish what is being delivered within DRAIN_S, begin nothing, then give the session back."""
+        self._drain_until = asyncio.get_running_loop().time() + DRAIN_S
+        self.wake()
+
+    async def link(self, session_id: str, phone_id: str) -> Link:
+        """The open link of that phone, or a new one. Raises LinkLost."""
+        known = self._links.get(phone_id)
+        now = asyncio.get_running_loop().time()
+        if known is not None and known.link.lost is None:
+            known.used_at = now
+            return known.link
+        link = await self._context.sink.connect(session_id, phone_id, self.wake)
+        self._links[phone_id] = _OpenLink(link, now)
+        return link
+
+    def reported(self, entry: Entry, written: Written) -> None:
+        """A report of ours was tried: learn what stands now; tidy up after a final one of ours."""
+        now = asyncio.get_running_loop().time()
+        token = entry.stored.token
+        self._session.report(token, written.state, now)
+        if written.verdict is Verdict.SUPERSEDED:
+            self._stop("another owner writes the report")
+        elif written.verdict is Verdict.WRITTEN and written.state.report.final:
+            entry.report, entry.revision = written.state.report, written.state.revision
+            self._context.observe(written.state.report.status, 1)
+            self._context.announce("ended", entry, written.state.report)
+            self.spawn(self._close_entry(entry, written.state.report))
+
+    # ---- the loop
+
+    async def run(self) -> None:
+        """Serve the session until it is over. Cancel-safe: what is held goes back to the consumer."""
+        session = self._ownership.session
+        with structlog.contextvars.bound_contextvars(session=session):
+            try:
+                async with (
+                    Feed(self.js, streams.SESSIONS, subjects.session_events(session), wake=self.wake) as events,
+                    Feed(self.js, streams.REPORTS, subjects.reports(session), wake=self.wake) as reports,
+                    asyncio.TaskGroup() as group,
+                ):
+                    self._group = group
+                    try:
+                        await self._loop(events, reports)
+                    finally:
+                        await self._leave()
+            finally:
+                await self._give_back()
+
+    async def _loop(self, events: Feed, reports: Feed) -> None:
+        loop = asyncio.get_running_loop()
+        while self._over is None:
+            self._event.clear()
+            now = loop.time()
+            self._take(events, reports, now)
+            current = events.current
+            if current or self._was_current:
+                self._was_current = True
+                for effect in self._session.poll(now):
+                    await self._do(effect, now)
+            may_write = current and self._lease_holds(now)
+            if self._courier is not None:
+                if not may_write:
+                    self._courier.machine.sign(now)
+                await self._courier.step(now, may_write=may_write)
+                if self._courier.done:
+                    await self._end_courier()
+                    continue
+            await self._ack_done(events)
+            await self._close_idle_links(now)
+            if self._finished(now):
+                break
+            await self._sleep(now, may_write)
+
+    def _take(self, events: Feed, reports: Feed, now: float) -> None:
+        while (message := events.pop()) is not None:
+            stored = read_stored(
+                message.subject,
+                message.sequence,
+                message.time_s,
+                message.data,
+                max_text_chars=self._context.max_text_chars,
+            )
+            if isinstance(stored, StoredCancel):
+                self._session.cancel(stored)
+            else:
+                self._session.request(stored, now - max(0.0, time.time() - stored.stored_at_s))
+        while (message := reports.pop()) is not None:
+            self._take_report(message, now)
+
+    def _take_report(self, message: Stored, now: float) -> None:
+        try:
+            state = ReportState(Report.decode(message.data), message.sequence, message.time_s)
+        except (Undecodable, ValueError):
+            log.error("a stored report cannot be read", subject=message.subject)
+            return
+        if state.report.epoch > self.epoch and not state.report.final:
+            known = [e for e in self._session.entries.values() if e.sequence == state.report.request_seq]
+            if known and known[0].transport == self._context.transport:
+                self._stop("another owner has taken the session")
+        self._session.report(message.subject.rpartition(".")[2], state, now)
+
+    def _lease_holds(self, now: float) -> bool:
+        lease = self._context.lease
+        if lease.lapses != self._lapse and not self._rechecking:
+            self._rechecking = True
+            self.spawn(self._recheck(lease.lapses))
+        return lease.valid(now) and lease.lapses == self._lapse
+
+    async def _recheck(self, lapses: int) -> None:
+        try:
+            if await self._context.owners.still_ours(self._ownership):
+                self._lapse = lapses
+            else:
+                self._stop("another owner has taken the session while the lease had run out")
+        except NodeUnavailable:
+            pass  # the next round asks again
+        self._rechecking = False
+        self.wake()
+
+    def _stop(self, reason: str) -> None:
+        if self._over is None:
+            self._over = reason
+            log.warning("session left", reason=reason)
+            self.wake()
+
+    def _finished(self, now: float) -> bool:
+        if self._drain_until is not None and (self._courier is None or now >= self._drain_until):
+            return True
+        if self._courier is not None or not self._session.idle or self._links or self.wakeups:
+            self._idle_since = None
+            return False
+        if self._idle_since is None:
+            self._idle_since = now
+        return now >= self._idle_since + self._context.sink.idle_s
+
+    async def _sleep(self, now: float, may_write: bool) -> None:
+        times = [self._session.next_time(now)]
+        if self._courier is not None:
+            times.append(self._courier.machine.next_time())
+            times.append(now + (LINKS_LOOKED_AT_S if may_write else GATE_TICK_S))
+        if self._links or self._idle_since is not None:
+            times.append(now + LINKS_LOOKED_AT_S)
+        if self._drain_until is not None:
+            times.append(self._drain_until)
+        at = min((t for t in times if t is not None), default=None)
+        try:
+            async with asyncio.timeout(None if at is None else max(0.001, at - now)):
+                await self._event.wait()
+        except TimeoutError:
+            pass
+
+    # ---- what the session machine says
+
+    async def _do(self, effect: Begin | Stop | End | Tidy | Inspect | DropCancel, now: float) -> None:
+        match effect:
+            case Begin(entry):
+                await self._begin(entry, now)
+            case Stop(entry):
+                if self._courier is not None and self._courier.entry is entry:
+                    self._courier.machine.cancel()
+                else:
+                    self.spawn(self._end(End(entry, "cancelled")))
+            case End(entry):
+                if self._courier is not None and self._courier.entry is entry:
+                    await self._end_courier()
+                self.spawn(self._end(effect))
+            case Tidy(entry):
+                self.spawn(self._tidy(entry))
+            case Inspect(entry):
+                self.spawn(self._inspect(entry))
+            case DropCancel(sequence):
+                self.spawn(self._drop_cancel(sequence))
+
+    async def _begin(self, entry: Entry, now: float) -> None:
+        if self._drain_until is not None or self._courier is not None or entry.stored.request is None:
+            entry.began = False
+            return
+        before = entry.report
+        resumed = before is not None and before.status == "delivering"
+        utterance = Utterance(
+            request_seq=entry.sequence,
+            rules=self._context.sink.rules,
+            now=now,
+            delivered=before.delivered_chunks if before is not None and not entry.duplicate else 0,
+            must_fence=resumed or self._ownership.taken_over,
+        )
+        self._courier = Courier(self, entry, utterance, self._context.observe)
+        self._context.announce("begins", entry, before)
+        await self._courier.open()
+
+    async def _end_courier(self) -> None:
+        if self._courier is not None:
+            courier, self._courier = self._courier, None
+            await courier.close()
+            if self._context.sink.link_per_utterance:
+                await self._close_links()
+            self.wake()
+
+    async def _end(self, effect: End) -> None:
+        entry = effect.entry
+        base = entry.report if entry.report is not None and not entry.duplicate else entry.stored.report("queued")
+        final = base.with_(status=effect.status, error=effect.error, epoch=self.epoch)
+        while True:
+            try:
+                written = await self.reports.write(entry.stored, final, entry.revision)
+                break
+            except NodeUnavailable as exc:
+                log.warning("a final report waits for NATS", error=str(exc))
+                await asyncio.sleep(0.5)
+        entry.ending = written.verdict in (Verdict.WRITTEN, Verdict.FINAL)
+        self.reported(entry, written)
+        self.wake()
+
+    async def _close_entry(self, entry: Entry, final: Report) -> None:
+        try:
+            await self.reports.close(entry.stored, final)
+            self._session.tidied(entry)
+        except NodeUnavailable as exc:
+            log.warning("tidying up waits for NATS", error=str(exc))
+            entry.tidy_at = asyncio.get_running_loop().time() + 1.0
+        self.wake()
+
+    async def _tidy(self, entry: Entry) -> None:
+        try:
+            stored = await self.js.get(streams.SESSIONS, entry.sequence)
+        except NodeUnavailable:
+            return  # its time comes again
+        if stored is None:
+            self._session.tidied(entry)
+            self.wake()
+        elif entry.report is not None:
+            await self._close_entry(entry, entry.report)
+
+    async def _inspect(self, entry: Entry) -> None:
+        try:
+            last = await self.js.last(streams.AUDIO, subjects.audio(entry.stored.session, entry.stored.token))
+        except NodeUnavailable:
+            return
+        try:
+            ended = last is None or isinstance(unpack(last.data), AudioEnd)
+        except Undecodable:
+            ended = False
+        if ended:
+            self._session.stuck(entry)
+            self.wake()
+
+    async def _drop_cancel(self, sequence: int) -> None:
+        now = asyncio.get_running_loop().time()
+        try:
+            lowest = await self.js.after(streams.SESSIONS, subjects.session_request(self._ownership.session), 0)
+            if lowest is None or lowest.sequence > sequence:
+                await self.js.delete(streams.SESSIONS, sequence)
+                self._session.cancel_dropped(sequence)
+                self._closed.add(sequence)
+            else:
+                self._session.cancel_kept(sequence, now)
+        except NodeUnavailable:
+            self._session.cancel_kept(sequence, now)
+        self.wake()
+
+    # ---- giving back
+
+    async def _ack_done(self, events: Feed) -> None:
+        done = self._session.done_sequences
+        now = asyncio.get_running_loop().time()
+        self._closed.update(self._session.forget(now))
+        known = self._session.entries.keys() | self._session.cancel_sequences
+        for sequence, delivery in list(self.wakeups.items()):
+            gone = sequence in self._closed or (sequence <= events.verified and sequence not in known)
+            if gone or sequence in done:
+                del self.wakeups[sequence]
+                await delivery.ack()
+        if len(self._closed) > 4096:
+            self._closed = {sequence for sequence in self._closed if sequence > events.verified}
+
+    async def _close_idle_links(self, now: float) -> None:
+        for phone, opened in list(self._links.items()):
+            if self._courier is not None and self._courier.entry.stored.phone_id == phone:
+                opened.used_at = now
+            if opened.link.lost is not None:
+                del self._links[phone]
+            elif now >= opened.used_at + self._context.sink.idle_s:
+                del self._links[phone]
+                await opened.link.close()
+
+    async def _close_links(self) -> None:
+        links, self._links = self._links, {}
+        for opened in links.values():
+            await opened.link.close()
+
+    async def _leave(self) -> None:
+        if self._courier is not None:
+            courier, self._courier = self._courier, None
+            if self._over is None:
+                try:
+                    await courier.checkpoint()
+                except NodeUnavailable:
+                    log.warning("the last checkpoint was not written; the next owner may repeat some chunks")
+            await courier.close()
+        await self._close_links()
+        if self._tasks and self._over is None:
+            await asyncio.wait(self._tasks, timeout=FINISH_S)
+        for task in self._tasks:
+            task.cancel()
+
+    async def _give_back(self) -> None:
+        for delivery in self.wakeups.values():
+            await delivery.give_back(0.0 if self._over is None else 1.0)
+        self.wakeups.clear()
+        try:
+            await self._context.owners.release(self._ownership)
+        except NodeUnavailable:
+            log.warning("the session was not released; its owner's record runs out with the heartbeat")

@@ -1,0 +1,71 @@
+"""A bridge as a service: metrics and log lines around `Bridge`; what a bridge's `__main__` hands to `lifecycle.run`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import structlog
+
+from orastream import lifecycle
+from orastream.delivery.bridge import Bridge
+from orastream.delivery.session import Entry
+from orastream.delivery.sink import Sink
+from orastream.messages import Report
+from orastream.metrics import DeliveryMetrics
+from orastream.settings import BridgeSettings
+
+log = structlog.get_logger()
+
+
+def serve_bridge(
+    settings: BridgeSettings, *, kind: str, transport: str, sink: Sink, events: Mapping[str, str]
+) -> lifecycle.Serve:
+    """The coroutine function that runs a bridge of `kind` until the process is told to stop.
+
+    `events` holds the words of the log for `begins` and `delivered`, where the contract fixes them.
+    """
+
+    async def serve(process: lifecycle.Process) -> None:
+        counts = DeliveryMetrics(process.metrics, kind)
+
+        def announce(event: str, entry: Entry, report: Report | None) -> None:
+            about = {"session": entry.stored.session_id, "request": entry.stored.request_id}
+            if event == "begins":
+                log.info(events.get("begins", "delivery begins"), **about)
+                return
+            if report is None:
+                return
+            if report.status == "delivered":
+                counts.first_audio.observe((report.first_audio_ms or 0) / 1000)
+                counts.transfer.observe((report.transfer_ms or 0) / 1000)
+            log.info(
+                events.get(report.status, f"delivery {report.status}"),
+                **about,
+                status=report.status,
+                chunks=report.delivered_chunks,
+                bytes=report.bytes,
+                audio_s=report.audio_seconds,
+                first_audio_ms=report.first_audio_ms,
+                transfer_ms=report.transfer_ms,
+                reconnects=report.reconnects,
+                retransmitted=report.retransmitted,
+                error=report.error.code if report.error else None,
+            )
+
+        bridge = Bridge(
+            process.js,
+            kind=kind,
+            transport=transport,
+            sink=sink,
+            max_text_chars=settings.tts_max_text_chars,
+            observe=counts.observe,
+            announce=announce,
+        )
+        process.metrics.gauge(f"orastream_{kind}_sessions", "Sessions owned now", lambda: float(bridge.sessions))
+        process.metrics.gauge(
+            f"orastream_{kind}_lease_valid", "1 while it may write", lambda: float(bridge.lease_valid)
+        )
+        process.ready()
+        await bridge.run(process.stop)
+
+    return serve

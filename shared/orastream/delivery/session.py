@@ -1,0 +1,295 @@
+"""The order of one session: the pure machine above the utterances. No I/O; time comes in as monotonic seconds.
+
+It knows every stored request and cancel of the session, of either transport, and the reports on them. It says which
+request is to be begun, which are to be ended (cancelled, expired, stuck) and which are to be tidied up. Everything
+depends on stream sequences, so late and repeated events change nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from orastream.intake import StoredCancel, StoredRequest
+from orastream.messages import FINAL, Report, ReportError, Status, Transport
+from orastream.reports import ReportState
+
+EXPIRY_GRACE_S = 5.0
+"""After its ttl, an unclaimed request waits this long for a claim that is on its way."""
+STUCK_S = 60.0
+"""A request of another transport whose report does not change for so long after its `end` is given up."""
+INSPECT_EVERY_S = 10.0
+TIDY_AFTER_S = 5.0
+RETRY_DROP_S = 1.0
+REPORT_LIFE_S = 3600.0
+"""Whoever writes a final report tidies up; if it died first, any owner does so after this time."""
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One stored request and what is known of it. `asked_at` is the time of storing on the monotonic clock."""
+
+    stored: StoredRequest
+    asked_at: float
+    report: Report | None = None
+    revision: int = 0
+    changed_at: float = 0.0
+    cancelled: bool = False
+    began: bool = False
+    ending: bool = False
+    closed: bool = False
+    inspected_at: float = 0.0
+    tidy_at: float | None = None
+
+    @property
+    def sequence(self) -> int:
+        """Its place in the session's order."""
+        return self.stored.sequence
+
+    @property
+    def duplicate(self) -> bool:
+        """The id belongs to another request, which stands in the report."""
+        return self.report is not None and self.report.request_seq != self.sequence
+
+    @property
+    def final(self) -> bool:
+        """Nothing will happen to it any more, as far as order goes."""
+        return self.closed or (self.report is not None and (self.duplicate or self.report.final))
+
+    @property
+    def transport(self) -> Transport | None:
+        """Who delivers it: what it states, else what the claim says, else unknown."""
+        if self.stored.stated_transport is not None:
+            return self.stored.stated_transport
+        return self.report.transport if self.report is not None and not self.duplicate else None
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Deliver this request now: all before it are final."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A request that was begun has been cancelled: nothing more of it may leave."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Write this final report, then tidy up."""
+
+    entry: Entry
+    status: Status
+    error: ReportError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tidy:
+    """Final but perhaps still stored: tell `replyTo`, delete the request. A duplicate gets the existing report."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Inspect:
+    """It blocks others and does not move: see whether its audio has ended; answer with `stuck` if so."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class DropCancel:
+    """A cancel that seems to have done its work: delete it unless the stream still holds a request before it.
+
+    Answer with `cancel_dropped` or, to be asked again, `cancel_kept`.
+    """
+
+    sequence: int
+
+
+Effect = Begin | Stop | End | Tidy | Inspect | DropCancel
+
+
+@dataclass(slots=True)
+class Session:
+    """The machine of one session, for the bridge of one transport."""
+
+    transport: Literal["websocket", "http"]
+    entries: dict[int, Entry] = field(default_factory=dict)
+    _cancels: dict[int, StoredCancel] = field(default_factory=dict)
+    _dropping: dict[int, float] = field(default_factory=dict)
+    _reports: dict[str, tuple[ReportState, float]] = field(default_factory=dict)
+    _queue: list[Effect] = field(default_factory=list)
+
+    # ---- events
+
+    def request(self, stored: StoredRequest, asked_at: float) -> Entry:
+        """A stored request, in any order, any number of times."""
+        entry = self.entries.get(stored.sequence)
+        if entry is None:
+            entry = self.entries[stored.sequence] = Entry(stored, asked_at)
+            self.entries = dict(sorted(self.entries.items()))
+            known = self._reports.get(stored.token)
+            if known is not None:
+                self._apply(entry, *known)
+            for cancel in self._cancels.values():
+                entry.cancelled |= cancel.covers(stored.sequence, stored.token)
+        return entry
+
+    def cancel(self, stored: StoredCancel) -> None:
+        """A stored cancel; one that cannot be read cancels nothing."""
+        self._cancels[stored.sequence] = stored
+        for entry in self.entries.values():
+            entry.cancelled |= stored.covers(entry.sequence, entry.stored.token)
+
+    def report(self, token: str, state: ReportState, now: float) -> None:
+        """A stored report of the session; older revisions than the known one are ignored."""
+        known = self._reports.get(token)
+        if known is not None and known[0].revision >= state.revision:
+            return
+        self._reports[token] = (state, now)
+        for entry in self.entries.values():
+            if entry.stored.token == token:
+                self._apply(entry, state, now)
+
+    def tidied(self, entry: Entry) -> None:
+        """Its final report stands, `replyTo` has it and the request is deleted."""
+        entry.closed = True
+
+    def stuck(self, entry: Entry) -> None:
+        """Its audio ended long ago and nobody delivers it."""
+        error = ReportError.of("internal", f"no {entry.transport} bridge delivered it; is that service running?")
+        self._end(entry, "failed", error)
+
+    def cancel_dropped(self, sequence: int) -> None:
+        """The cancel is deleted."""
+        self._cancels.pop(sequence, None)
+        self._dropping.pop(sequence, None)
+
+    def cancel_kept(self, sequence: int, now: float) -> None:
+        """A request before it is still stored: look again in a while."""
+        self._dropping[sequence] = now + RETRY_DROP_S
+
+    def forget(self, now: float) -> list[int]:
+        """Drop what no judgement needs any more; gives the sequences of the closed requests dropped."""
+        closed = [sequence for sequence, entry in self.entries.items() if entry.closed]
+        for sequence in closed:
+            del self.entries[sequence]
+        for token in [t for t, (_, at) in self._reports.items() if now > at + REPORT_LIFE_S]:
+            del self._reports[token]
+        return closed
+
+    # ---- what to do next
+
+    def poll(self, now: float) -> list[Effect]:
+        """All that is to be done now; each effect is given once (tidying again only after its time)."""
+        for entry in self.entries.values():
+            self._judge(entry, now)
+        self._begin_next(now)
+        self._drop_cancels(now)
+        effects, self._queue = self._queue, []
+        return effects
+
+    def next_time(self, now: float) -> float | None:
+        """When `poll` must be called again although nothing happened."""
+        times: list[float] = [at for at in self._dropping.values() if at != float("inf")]
+        for entry in self.entries.values():
+            if entry.closed:
+                continue
+            if entry.tidy_at is not None:
+                times.append(entry.tidy_at)
+            elif entry.report is None and not entry.ending:
+                times.append(entry.asked_at + entry.stored.ttl_s + EXPIRY_GRACE_S)
+            elif not self._mine(entry):
+                times.append(max(entry.changed_at + STUCK_S, entry.inspected_at + INSPECT_EVERY_S))
+        return min((max(t, now) for t in times), default=None)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is left to do for this session."""
+        return not self._cancels and all(entry.closed for entry in self.entries.values())
+
+    @property
+    def done_sequences(self) -> set[int]:
+        """Requests whose wake-up may be acked: tidied, or another bridge's."""
+        return {s for s, e in self.entries.items() if e.closed or (e.transport not in (None, self.transport))}
+
+    @property
+    def cancel_sequences(self) -> set[int]:
+        """Cancels that are still stored."""
+        return set(self._cancels)
+
+    # ---- inside
+
+    def _mine(self, entry: Entry) -> bool:
+        return entry.transport == self.transport
+
+    def _apply(self, entry: Entry, state: ReportState, now: float) -> None:
+        entry.report, entry.revision, entry.changed_at = state.report, state.revision, now
+
+    def _judge(self, entry: Entry, now: float) -> None:
+        if entry.closed:
+            return
+        if entry.report is not None and entry.report.status in FINAL:
+            self._tidy_later(entry, now)
+            return
+        if entry.duplicate or entry.ending:
+            return
+        unknown_or_mine = entry.transport in (None, self.transport)
+        if entry.cancelled and unknown_or_mine:
+            if entry.began:
+                entry.ending = True
+                self._queue.append(Stop(entry))
+            else:
+                self._end(entry, "cancelled")
+        elif entry.report is None:
+            if unknown_or_mine and now >= entry.asked_at + entry.stored.ttl_s + EXPIRY_GRACE_S:
+                ttl = f"{entry.stored.ttl_s:g}"
+                message = f"not claimed within ttlSeconds ({ttl}); is synth running and has it free slots?"
+                self._end(entry, "expired", ReportError.of("expired", message))
+
+    def _tidy_later(self, entry: Entry, now: float) -> None:
+        if entry.transport not in (None, self.transport) and not entry.duplicate:
+            entry.closed = True  # another bridge's, or synth's (`none`): its writer tidies
+            return
+        if entry.tidy_at is None:
+            entry.tidy_at = now + (0.0 if entry.duplicate else TIDY_AFTER_S)
+        if now >= entry.tidy_at:
+            entry.tidy_at = now + TIDY_AFTER_S
+            self._queue.append(Tidy(entry))
+
+    def _end(self, entry: Entry, status: Status, error: ReportError | None = None) -> None:
+        if not entry.ending and not entry.final:
+            entry.ending = True
+            self._queue.append(End(entry, status, error))
+
+    def _begin_next(self, now: float) -> None:
+        for entry in self.entries.values():
+            if entry.final or entry.transport == "none":
+                continue
+            if entry.report is None and entry.transport is None:
+                return  # unclaimed and unstated: the claim will say whose it is
+            if self._mine(entry):
+                if not entry.began and not entry.ending:
+                    entry.began = True
+                    self._queue.append(Begin(entry))
+            else:
+                self._watch(entry, now)
+            return
+
+    def _watch(self, entry: Entry, now: float) -> None:
+        since = max(entry.changed_at, entry.asked_at)
+        if now >= since + STUCK_S and now >= entry.inspected_at + INSPECT_EVERY_S:
+            entry.inspected_at = now
+            self._queue.append(Inspect(entry))
+
+    def _drop_cancels(self, now: float) -> None:
+        lowest = min((s for s, e in self.entries.items() if not e.closed), default=None)
+        for sequence in self._cancels:
+            if (lowest is None or sequence < lowest) and now >= self._dropping.get(sequence, 0.0):
+                self._dropping[sequence] = float("inf")
+                self._queue.append(DropCancel(sequence))

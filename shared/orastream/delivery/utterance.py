@@ -1,0 +1,376 @@
+"""Delivery of one utterance: the pure machine. No I/O, no clock, no asyncio; time comes in as monotonic seconds.
+
+What happens is told by methods (`audio`, `link_up`, `link_lost`, `confirmed`, …); what to do next is asked by
+`poll(now, …)`, one effect at a time, to be carried out at once, until it gives None. So a write is decided and done
+without anything coming between.
+
+A chunk is *confirmed* when OraServer has answered for it. After a break everything unconfirmed is written again, with
+the same index and bytes, from the stream: the machine asks for a `Rewind` and is fed the audio from its beginning.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Literal
+
+from orastream.assembly import Assembly
+from orastream.audio import Format, header_bytes
+from orastream.backoff import Backoff
+from orastream.errors import Code
+from orastream.messages import ReportError, Status
+from orastream.packets import AudioChunk, AudioMessage, AudioStart
+
+QUEUE_BYTES = 256 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a kind of bridge delivers. `confirm_every` None: only the whole is confirmed (HTTP)."""
+
+    confirm_every: int | None = 8
+    most_unconfirmed_bytes: int | None = 512 << 10
+    max_retries: int = 3
+    first_retry_s: float = 0.5
+    most_retry_s: float = 2.0
+    stall_s: float = 20.0
+    audio_retention_s: float = 600.0
+
+
+# ---- effects
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Open the link (or find it open); answer with `link_up` or `link_lost`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Write this chunk now."""
+
+    start: AudioStart
+    chunk: AudioChunk
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """Write that the utterance is complete."""
+
+    start: AudioStart
+    total_chunks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """Ask OraServer to answer for all written so far; answer with `confirmed(chunks, complete)` or `link_lost`."""
+
+    chunks: int
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rewind:
+    """Feed the audio again from the beginning of its subject."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """Write the checkpoint before anything else, so that an older owner cannot go on; answer with `fenced`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Nothing more is written: the request's final status."""
+
+    status: Status
+    error: ReportError | None = None
+
+
+Effect = Connect | Write | Complete | Confirm | Rewind | Fence | Finished
+Link = Literal["down", "connecting", "up"]
+
+
+@dataclass(slots=True)
+class Progress:
+    """What reports say of a delivery; times are monotonic seconds."""
+
+    chunks: int = 0
+    bytes: int = 0
+    audio_seconds: float = 0.0
+    total_chunks: int | None = None
+    first_write_at: float | None = None
+    last_confirmed_at: float | None = None
+    reconnects: int = 0
+    retransmitted: int = 0
+    version: int = 0
+    """Grows whenever a new checkpoint is worth writing."""
+
+
+@dataclass(slots=True)
+class _Written:
+    chunk_bytes: int
+    index: int
+
+
+@dataclass(slots=True)
+class Utterance:
+    """The machine of one utterance. Begin with what an earlier owner's checkpoint says was delivered."""
+
+    request_seq: int
+    rules: Rules
+    now: float
+    delivered: int = 0
+    must_fence: bool = False
+    backoff: Backoff = field(default_factory=lambda: Backoff(0.5, 2.0))
+
+    progress: Progress = field(init=False)
+    link: Link = field(init=False, default="down")
+    finished: Finished | None = field(init=False, default=None)
+    _assembly: Assembly = field(init=False)
+    _queue: deque[AudioChunk] = field(init=False, default_factory=deque)
+    _queued_bytes: int = field(init=False, default=0)
+    _unconfirmed: deque[_Written] = field(init=False, default_factory=deque)
+    _unconfirmed_bytes: int = field(init=False, default=0)
+    _written: int = field(init=False, default=0)
+    _ever_written: int = field(init=False, default=0)
+    _asked: int = field(init=False, default=0)
+    _complete: Literal["no", "written", "asked"] = field(init=False, default="no")
+    _failures: int = field(init=False, default=0)
+    _retry_at: float = field(init=False, default=0.0)
+    _rewind: bool = field(init=False, default=False)
+    _fence: Literal["none", "due", "asked"] = field(init=False, default="none")
+    _claimed: bool = field(init=False, default=False)
+    _sign_at: float = field(init=False, default=0.0)
+    _told: bool = field(init=False, default=False)
+    _counted: int = field(init=False, default=0)
+    _counted_bytes: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        self._assembly = Assembly(self.request_seq)
+        self.progress = Progress(chunks=self.delivered)
+        self._written = self._asked = self._ever_written = self.delivered
+        self._sign_at = self.now
+        self._fence = "due" if self.must_fence else "none"
+        self.backoff = Backoff(self.rules.first_retry_s, self.rules.most_retry_s, rng=self.backoff.rng)
+
+    # ---- events
+
+    def claimed(self, now: float) -> None:
+        """The claim is known and it is this request's."""
+        if not self._claimed:
+            self._claimed = True
+            self._sign_at = now
+
+    def fenced(self) -> None:
+        """The checkpoint with this owner's epoch stands."""
+        self._fence = "none"
+
+    def sign(self, now: float) -> None:
+        """Synthesis may be alive although nothing was heard (NATS was away): the stall timer begins anew."""
+        self._sign_at = now
+
+    def audio(self, sequence: int, message: AudioMessage, now: float) -> None:
+        """A stored audio message, in stream order."""
+        self._sign_at = now
+        for chunk in self._assembly.receive(sequence, message):
+            if chunk.index < self.progress.chunks:
+                self._count(chunk)
+            elif chunk.index >= self._written:
+                self._queue.append(chunk)
+                self._queued_bytes += len(chunk.audio)
+        if self._assembly.end is not None and self._assembly.end.status == "complete":
+            self.progress.total_chunks = self._assembly.end.total_chunks
+
+    def link_up(self) -> None:
+        """The link is open and `init` is written."""
+        self.link = "up"
+
+    def link_lost(self, reason: str, now: float, *, refused: bool = False) -> None:
+        """The link broke or could not be opened. `refused`: OraServer said no (4xx), trying again is no use."""
+        if self.finished:
+            return
+        if self.link == "up":
+            self.progress.reconnects += 1
+            self.progress.version += 1
+        self.link = "down"
+        if refused:
+            self._finish("failed", "oraserver_refused", f"OraServer refused: {reason}; check ORASERVER_* and its log")
+            return
+        self._failures += 1
+        if self._failures > self.rules.max_retries:
+            self._finish(
+                "failed", "oraserver_unreachable", f"OraServer: {reason}, after {self._failures} tries; is it running?"
+            )
+            return
+        self._retry_at = now + self.backoff.next_s()
+        if self._written > self.progress.chunks or self._complete != "no":
+            self._rewind = True
+
+    def confirmed(self, chunks: int, complete: bool, now: float) -> None:
+        """OraServer has answered for the first `chunks` chunks, and for `complete` if that was written."""
+        if self.finished or self.link != "up":
+            return
+        if chunks > self.progress.chunks or complete:
+            self._failures = 0
+            self.backoff.reset()
+            self.progress.last_confirmed_at = now
+            self.progress.version += 1
+        while self._unconfirmed and self._unconfirmed[0].index < chunks:
+            done = self._unconfirmed.popleft()
+            self._unconfirmed_bytes -= done.chunk_bytes
+            self.progress.bytes += done.chunk_bytes
+        self.progress.chunks = max(self.progress.chunks, chunks)
+        self._measure()
+        if complete:
+            self._finish("delivered")
+
+    def cancel(self) -> None:
+        """Nothing more of this utterance may leave."""
+        self._finish("cancelled")
+
+    # ---- what to do next
+
+    @property
+    def wants_audio(self) -> bool:
+        """Whether audio should be fed now; otherwise it waits in the stream."""
+        return self.finished is None and not self._rewind and self._queued_bytes < QUEUE_BYTES
+
+    @property
+    def expects_audio(self) -> bool:
+        """Whether stored audio may still be missing."""
+        return self.finished is None and self._assembly.finished is None
+
+    def poll(self, now: float, *, may_write: bool, room: bool) -> Effect | None:
+        """The next thing to do at once, or None.
+
+        `may_write`: ownership is certain and every cancel stored so far is known. `room`: the sink takes more now.
+        """
+        if self.finished is None:
+            self._judge(now)
+        if self.finished is not None:
+            if self._told:
+                return None
+            self._told = True
+            return self.finished
+        if self._rewind:
+            self._start_over()
+            return Rewind()
+        if self.link == "down" and now >= self._retry_at:
+            self.link = "connecting"
+            return Connect()
+        if self.link != "up" or not may_write or not self._claimed:
+            return None
+        if self._fence != "none":
+            if self._fence == "due":
+                self._fence = "asked"
+                return Fence()
+            return None
+        return self._next_write(now) if room else self._next_confirm()
+
+    def next_time(self) -> float | None:
+        """When `poll` must be called again although nothing happened (monotonic seconds), or None."""
+        if self.finished is not None:
+            return None
+        times = [self._retry_at] if self.link == "down" else []
+        if self._stalls:
+            times.append(self._sign_at + self.rules.stall_s)
+        return min(times, default=None)
+
+    # ---- inside
+
+    @property
+    def _stalls(self) -> bool:
+        return self._claimed and self._assembly.finished is None and not self._queue
+
+    def _next_write(self, now: float) -> Effect | None:
+        confirm = self._next_confirm()
+        if confirm is not None:
+            return confirm
+        most = self.rules.most_unconfirmed_bytes
+        start = self._assembly.start
+        if self._queue and start is not None:
+            size = len(self._queue[0].audio)
+            if most is not None and self._unconfirmed and self._unconfirmed_bytes + size > most:
+                return self._ask() if self._asked < self._written else None
+            chunk = self._queue.popleft()
+            self._queued_bytes -= size
+            self._unconfirmed.append(_Written(size, chunk.index))
+            self._unconfirmed_bytes += size
+            self._written = chunk.index + 1
+            self._note_write(chunk, now)
+            return Write(start, chunk)
+        end = self._assembly.finished
+        if start is not None and end is not None and end.status == "complete" and self._complete == "no":
+            self._complete = "written"
+            if self.progress.first_write_at is None:
+                self.progress.first_write_at = now
+            return Complete(start, end.total_chunks)
+        return None
+
+    def _next_confirm(self) -> Confirm | None:
+        if self._complete == "written":
+            return self._ask()
+        every = self.rules.confirm_every
+        if every is not None and self._written - self._asked >= every:
+            return self._ask()
+        return None
+
+    def _ask(self) -> Confirm:
+        self._asked = self._written
+        complete = self._complete == "written"
+        if complete:
+            self._complete = "asked"
+        return Confirm(self._written, complete)
+
+    def _note_write(self, chunk: AudioChunk, now: float) -> None:
+        if self.progress.first_write_at is None and self.rules.confirm_every is not None:
+            self.progress.first_write_at = now
+            self.progress.version += 1
+        if chunk.index < self._ever_written:
+            self.progress.retransmitted += 1
+        self._ever_written = max(self._ever_written, self._written)
+
+    def _count(self, chunk: AudioChunk) -> None:
+        """A chunk that an earlier owner, or this one before a rewind, has had confirmed."""
+        if chunk.index == self._counted:
+            self._counted += 1
+            self._counted_bytes += len(chunk.audio)
+            if self._counted_bytes > self.progress.bytes:
+                self.progress.bytes = self._counted_bytes
+                self._measure()
+
+    def _measure(self) -> None:
+        start = self._assembly.start
+        if start is not None:
+            fmt: Format = "wav" if start.format == "wav" else "pcm16"
+            pcm = max(0, self.progress.bytes - header_bytes(fmt))
+            self.progress.audio_seconds = round(start.spec.seconds(pcm), 3)
+
+    def _start_over(self) -> None:
+        self._rewind = False
+        self._assembly = Assembly(self.request_seq)
+        self._queue.clear()
+        self._unconfirmed.clear()
+        self._queued_bytes = self._unconfirmed_bytes = 0
+        self._counted = self._counted_bytes = 0
+        self._written = self._asked = self.progress.chunks
+        self._complete = "no"
+
+    def _judge(self, now: float) -> None:
+        end = self._assembly.finished
+        if end is not None and end.status == "cancelled":
+            self._finish("cancelled")
+        elif end is not None and end.status == "failed" and not self._queue:
+            self._finish("failed", "engine_error", end.error or "synthesis failed; see synth's log")
+        elif self._stalls and now >= self._sign_at + self.rules.stall_s:
+            if self._assembly.start is None and now - self.now > self.rules.audio_retention_s:
+                self._finish("failed", "audio_expired", "the audio was not fetched within TTS_AUDIO_RETENTION_SECONDS")
+            else:
+                self._finish(
+                    "failed", "synth_stalled", f"no audio for {self.rules.stall_s:g} s; are synth and its engine alive?"
+                )
+
+    def _finish(self, status: Status, code: Code | None = None, message: str = "") -> None:
+        if self.finished is None:
+            self.finished = Finished(status, ReportError.of(code, message) if code else None)
