@@ -1,0 +1,14 @@
+"""Settings of http_bridge (docs: README, “Settings”)."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from orastream.settings import BridgeSettings
+
+
+class HttpBridgeSettings(BridgeSettings):
+    """http_bridge's own settings beside those of every bridge."""
+
+    tts_health_port: int = Field(9103, ge=0, le=65535)
+    oraserver_http_url: str = Field("http://127.0.0.1:8080/api/tts", pattern=r"^https?://")

@@ -1,0 +1,67 @@
+"""OraServer protocol v1 as bytes: `init`, chunk frames and `complete`. Pure.
+
+A chunk frame is joined by hand from a template made once per utterance, into which only index and base64 go: 1.3
+instead of 134 µs for 32 KiB (`make bench`).
+"""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import quote
+
+import pybase64
+
+from orastream.audio import EXTENSIONS
+from orastream.delivery.sink import Speech
+from orastream.packets import AudioChunk, AudioStart
+
+
+def header_value(identifier: str) -> str:
+    """An id as an HTTP header value: printable ASCII as it is, else percent-encoded UTF-8."""
+    if identifier.isascii() and identifier.isprintable():
+        return identifier
+    return quote(identifier, safe="")
+
+
+def init_frame(session_id: str, phone_id: str) -> bytes:
+    """The first frame of a connection; its ids are unencoded and are what counts."""
+    return _json({"type": "init", "session_id": session_id, "phone_id": phone_id})
+
+
+class FrameTemplate:
+    """Frames of one utterance."""
+
+    def __init__(self, speech: Speech, start: AudioStart) -> None:
+        extension = EXTENSIONS["wav" if start.format == "wav" else "pcm16"]
+        self._metadata = _json(
+            {
+                "sessionId": speech.session_id,
+                "requestId": speech.request_id,
+                "phoneId": speech.phone_id,
+                "text": speech.text,
+                "engine": start.engine,
+                "language": start.language,
+            }
+        )
+        self._after_audio = b'","fileName":' + _json(f"{speech.token}.{extension}") + b',"chunkIndex":'
+        self._end = b',"metadata":' + self._metadata + b"}"
+
+    def chunk(self, chunk: AudioChunk) -> bytes:
+        """The frame of one chunk, UTF-8 JSON."""
+        return b"".join(
+            (
+                b'{"audioDataBase64":"',
+                pybase64.b64encode(chunk.audio),
+                self._after_audio,
+                b'0,"isFirst":true' if chunk.index == 0 else b'%d,"isFirst":false' % chunk.index,
+                self._end,
+            )
+        )
+
+    def complete(self, total_chunks: int) -> bytes:
+        """The frame that ends an utterance whose chunks were all sent."""
+        return b'{"status":"complete","totalChunks":%d' % total_chunks + self._end
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

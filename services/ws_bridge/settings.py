@@ -1,0 +1,18 @@
+"""Settings of ws_bridge (docs: README, “Settings”)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from orastream.settings import BridgeSettings
+
+
+class WsBridgeSettings(BridgeSettings):
+    """ws_bridge's own settings beside those of every bridge."""
+
+    tts_health_port: int = Field(9102, ge=0, le=65535)
+    oraserver_websocket_url: str = Field("ws://127.0.0.1:8080/ws/tts", pattern=r"^wss?://")
+    websocket_idle_seconds: float = Field(30, gt=0)
+    websocket_connection: Literal["session", "utterance"] = "session"

@@ -1,0 +1,86 @@
+"""The WebSocket way to OraServer: links of protocol v1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orastream.delivery.sink import LinkLost, Speech
+from orastream.delivery.utterance import Rules
+from orastream.packets import AudioChunk, AudioStart
+from services.ws_bridge.connection import Connection
+from services.ws_bridge.frames import FrameTemplate, header_value, init_frame
+from services.ws_bridge.settings import WsBridgeSettings
+
+
+class WebSocketLink:
+    """One connection of one session and phone, `init` sent."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._speech: Speech | None = None
+        self._start: AudioStart | None = None
+        self._template: FrameTemplate | None = None
+
+    @property
+    def lost(self) -> LinkLost | None:
+        """Why it is not open any more, or None."""
+        return self._connection.lost
+
+    @property
+    def room(self) -> bool:
+        """Whether a frame may be written now."""
+        return self._connection.room
+
+    def begin(self, speech: Speech) -> None:
+        """The next frames are this utterance's."""
+        self._speech, self._start, self._template = speech, None, None
+
+    def write(self, start: AudioStart, chunk: AudioChunk) -> None:
+        """Write a chunk's frame now."""
+        if start is not self._start or self._template is None:
+            assert self._speech is not None, "begin() comes first"
+            self._start, self._template = start, FrameTemplate(self._speech, start)
+        self._connection.send_text(self._template.chunk(chunk))
+
+    def complete(self, start: AudioStart, total_chunks: int) -> None:
+        """Write `complete`."""
+        if self._template is None:
+            assert self._speech is not None, "begin() comes first"
+            self._template = FrameTemplate(self._speech, start)
+        self._connection.send_text(self._template.complete(total_chunks))
+
+    async def confirm(self) -> None:
+        """Return when a ping sent now is answered. Raises LinkLost."""
+        await self._connection.confirm()
+
+    async def abandon(self) -> None:
+        """Nothing more of the utterance leaves: what the kernel has not taken yet ends with the connection."""
+        if self._connection.unsent_bytes:
+            self._connection.abort("cut: the utterance was ended with bytes unsent")
+
+    async def close(self) -> None:
+        """End the connection."""
+        await self._connection.close()
+
+
+class WebSocketSink:
+    """Opens links; one per session and phone, or per utterance by setting."""
+
+    def __init__(self, settings: WsBridgeSettings) -> None:
+        self._settings = settings
+        self.rules = Rules(
+            max_retries=settings.websocket_max_retries,
+            stall_s=settings.synth_stall_seconds,
+            audio_retention_s=settings.tts_audio_retention_seconds,
+        )
+        self.idle_s = settings.websocket_idle_seconds
+        self.link_per_utterance = settings.websocket_connection == "utterance"
+
+    async def connect(self, session_id: str, phone_id: str, wake: Callable[[], None]) -> WebSocketLink:
+        """Connect, shake hands, send `init`. Raises LinkLost."""
+        headers = {"phone-id": header_value(phone_id), "session-id": header_value(session_id)}
+        if self._settings.oraserver_token:
+            headers["Authorization"] = f"Bearer {self._settings.oraserver_token}"
+        connection = await Connection.open(self._settings.oraserver_websocket_url, headers, wake)
+        connection.send_text(init_frame(session_id, phone_id))
+        return WebSocketLink(connection)
