@@ -1,0 +1,39 @@
+"""`python -m services.oraserver`: the reference OraServer until SIGTERM or Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+
+import uvloop
+
+from orastream.errors import SettingsError
+from services.oraserver.app import OraServer, serve
+from services.oraserver.settings import OraServerSettings, parse
+
+
+async def run(settings: OraServerSettings) -> None:
+    """Serve until a signal; then close connections and files."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    server = OraServer(settings.oraserver_data_dir, token=settings.token, faults=settings.oraserver_misbehave)
+    async with serve(server, host=settings.tts_host, port=settings.oraserver_port):
+        sys.stdout.write(f"listening on {server.url}\n")
+        sys.stdout.flush()
+        await stop.wait()
+
+
+def main() -> int:
+    """Exit code: 0 after a signal, 2 when it cannot start."""
+    try:
+        uvloop.run(run(parse()))
+    except (SettingsError, OSError) as exc:
+        sys.stderr.write(f"oraserver: {exc}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

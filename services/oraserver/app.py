@@ -1,0 +1,250 @@
+"""The reference OraServer over aiohttp: sockets in, rules and storage behind, JSON out.
+
+A ping is answered by the application, in the order of arrival: a pong says that every chunk before it is stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+from aiohttp import WSCloseCode, WSMsgType, web
+from pydantic import ValidationError
+
+from services.oraserver.frames import parse_post
+from services.oraserver.listing import Connections, Listing, listing, selected
+from services.oraserver.misbehave import Faults, Misbehaviour
+from services.oraserver.rules import Book
+from services.oraserver.store import Store
+from services.oraserver.utterances import Broken, Completed, Event
+
+WEBSOCKET_PATH = "/ws/tts"
+HTTP_PATH = "/api/tts"
+MAX_BODY_BYTES = 256 * 1024 * 1024
+MAX_FRAME_BYTES = 16 * 1024 * 1024
+PARSE_IN_THREAD_BYTES = 1024 * 1024
+CLOSE_SECONDS = 2.0
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+log = structlog.get_logger("oraserver")
+
+
+class OraServer:
+    """One reference OraServer: a book, its data directory, its faults, and the HTTP surface over them."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        token: str | None = None,
+        faults: Faults | None = None,
+        crash: Callable[[int], object] = os._exit,
+    ) -> None:
+        self.url = ""
+        """`http://host:port` once it listens (see `serve`)."""
+        self._authorization = f"Bearer {token}".encode() if token else None
+        self.misbehaviour = Misbehaviour(faults, crash=crash)
+        self.store = Store(data_dir)
+        self.book = Book(self._keep, next_number=self.store.next_number())
+        self.book.replay(self.store.replay())
+        self._sockets: set[web.WebSocketResponse[bool]] = set()
+        self._connections = 0
+
+    @property
+    def websocket_url(self) -> str:
+        """What ORASERVER_WEBSOCKET_URL is to be."""
+        return f"ws{self.url.removeprefix('http')}{WEBSOCKET_PATH}"
+
+    @property
+    def http_url(self) -> str:
+        """What ORASERVER_HTTP_URL is to be."""
+        return self.url + HTTP_PATH
+
+    async def received(self, session_id: str | None = None) -> Listing:
+        """What `GET /received` answers; of one session if given."""
+        chosen = selected(self.book, session_id)
+        digests = await asyncio.to_thread(lambda: {u.number: self.store.sha256(u) for u in chosen})
+        return listing(
+            self.book, self.store, Connections(open=len(self._sockets), total=self._connections), session_id, digests
+        )
+
+    def forget(self) -> None:
+        """What `DELETE /received` does; the audio files stay."""
+        self.book.forget()
+        self.store.forget()
+
+    def application(self) -> web.Application:
+        """The routes; the store is closed when the application is cleaned up."""
+        app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[self._authorize])
+        app.add_routes(
+            [
+                web.get(WEBSOCKET_PATH, self._websocket),
+                web.post(HTTP_PATH, self._post),
+                web.get("/received", self._get_received),
+                web.delete("/received", self._delete_received),
+                web.get("/misbehave", self._get_misbehave),
+                web.post("/misbehave", self._post_misbehave),
+                web.delete("/misbehave", self._delete_misbehave),
+                web.get("/healthz", self._healthz),
+            ]
+        )
+        app.on_shutdown.append(self._close_sockets)
+        app.on_cleanup.append(self._close_store)
+        return app
+
+    def _keep(self, event: Event) -> None:
+        self.store.keep(event)
+        if isinstance(event, Completed):
+            utterance = self.book.utterances[event.number]
+            log.info(
+                "utterance complete",
+                session=utterance.metadata.session_id,
+                request=utterance.metadata.request_id,
+                transport=utterance.transport,
+                chunks=len(utterance.chunks),
+                bytes=utterance.bytes,
+                repeats=utterance.repeats,
+                connections=utterance.connections,
+                seconds=round(event.at - utterance.first_chunk_at, 3),
+                file=self.store.file_name(event.number),
+            )
+        elif isinstance(event, Broken):
+            violation = event.violation
+            log.warning(
+                "violation",
+                session=event.session_id,
+                utterance=event.number,
+                rule=violation.rule,
+                detail=violation.detail,
+            )
+
+    @web.middleware
+    async def _authorize(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if self._authorization is not None and request.path != "/healthz":
+            given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
+            if not hmac.compare_digest(given, self._authorization):
+                return web.json_response({"error": "Authorization: Bearer <ORASERVER_TOKEN> is required"}, status=401)
+        return await handler(request)
+
+    async def _websocket(self, request: web.Request) -> web.StreamResponse:
+        status = self.misbehaviour.refusal("websocket")
+        if status is not None:
+            return web.Response(status=status)
+        socket: web.WebSocketResponse[bool] = web.WebSocketResponse(
+            autoping=False, compress=False, max_msg_size=MAX_FRAME_BYTES, decode_text=False, timeout=CLOSE_SECONDS
+        )
+        await socket.prepare(request)
+        self._connections += 1
+        self._sockets.add(socket)
+        try:
+            if not await self._read(socket, request) and request.transport is not None:
+                request.transport.abort()
+        finally:
+            self._sockets.discard(socket)
+        return socket
+
+    async def _read(self, socket: web.WebSocketResponse[bool], request: web.Request) -> bool:
+        """Take frames until the peer ends; False when the connection is to be aborted."""
+        try:
+            connection = self.book.connect(request.headers)
+            while True:
+                message = await socket.receive()
+                if delay_ms := self.misbehaviour.faults.read_delay_ms:
+                    await asyncio.sleep(delay_ms / 1000)
+                if message.type is WSMsgType.TEXT:
+                    if connection.receive(message.data, time.time()) and self.misbehaviour.drops(connection.chunks):
+                        return False
+                elif message.type is WSMsgType.PING:
+                    if not self.misbehaviour.faults.no_pong:
+                        await socket.pong(message.data)
+                elif message.type is WSMsgType.BINARY:
+                    connection.receive_binary()
+                elif message.type is not WSMsgType.PONG:
+                    return True
+        except ConnectionResetError:  # the peer went while a pong was written
+            return True
+        except OSError as exc:
+            log.error("cannot store; the connection is aborted", problem=exc.strerror or str(exc))
+            return False
+
+    async def _post(self, request: web.Request) -> web.Response:
+        status = self.misbehaviour.refusal("http")
+        if status is not None:
+            return web.Response(status=status)
+        if delay_ms := self.misbehaviour.faults.read_delay_ms:
+            await asyncio.sleep(delay_ms / 1000)
+        body = await request.read()
+        parsed = await asyncio.to_thread(parse_post, body) if len(body) > PARSE_IN_THREAD_BYTES else parse_post(body)
+        try:
+            stored = self.book.take_post(*parsed, time.time())
+        except OSError as exc:
+            log.error("cannot store a POST", problem=exc.strerror or str(exc))
+            return web.json_response({"error": "cannot store"}, status=507)
+        if self.misbehaviour.drops(1) and request.transport is not None:
+            request.transport.abort()
+        if not stored:
+            problems = [f"{violation.rule}: {violation.detail}" for violation in parsed[1]]
+            return web.json_response({"error": "; ".join(problems) or "another audio than was received"}, status=400)
+        return web.json_response({"status": "received"})
+
+    async def _get_received(self, request: web.Request) -> web.Response:
+        answer = await self.received(request.query.get("session"))
+        return web.Response(body=answer.model_dump_json(by_alias=True).encode(), content_type="application/json")
+
+    async def _delete_received(self, _request: web.Request) -> web.Response:
+        self.forget()
+        return web.Response(status=204)
+
+    async def _get_misbehave(self, _request: web.Request) -> web.Response:
+        return web.json_response(self.misbehaviour.faults.model_dump(exclude_defaults=True))
+
+    async def _post_misbehave(self, request: web.Request) -> web.Response:
+        try:
+            faults = Faults.model_validate_json(await request.read())
+        except ValidationError as exc:
+            errors = [
+                {"field": ".".join(map(str, error["loc"])) or "body", "problem": error["msg"]}
+                for error in exc.errors(include_url=False, include_input=False)
+            ]
+            return web.json_response({"errors": errors}, status=422)
+        self.misbehaviour.set(faults)
+        return await self._get_misbehave(request)
+
+    async def _delete_misbehave(self, _request: web.Request) -> web.Response:
+        self.misbehaviour.set(Faults())
+        return web.Response(status=204)
+
+    async def _healthz(self, _request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def _close_sockets(self, _app: web.Application) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for socket in self._sockets:
+                tasks.create_task(socket.close(code=WSCloseCode.GOING_AWAY))
+
+    async def _close_store(self, _app: web.Application) -> None:
+        self.store.close()
+
+
+@asynccontextmanager
+async def serve(server: OraServer, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[OraServer]:
+    """The server, listening, until the block ends; port 0 takes a free one (see `server.url`).
+
+    At the end open connections are closed with 1001. Raises OSError when the port is taken. A server serves once.
+    """
+    runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=CLOSE_SECONDS)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        bound = runner.addresses[0][1]
+        server.url = f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
+        yield server
+    finally:
+        await runner.cleanup()

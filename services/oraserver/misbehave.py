@@ -1,0 +1,78 @@
+"""Faults on demand: a real gateway breaks in these ways, and whoever talks to it must live with them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+CRASH_EXIT_CODE = 86
+
+
+class Faults(BaseModel):
+    """What goes wrong from now on. All absent: nothing."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    drop_after_chunks: int | None = Field(None, ge=1, description="abort a TCP connection when it has brought N chunks")
+    times: int | None = Field(
+        None,
+        ge=1,
+        description="how often drop_after_chunks, http_status and ws_status happen, together; without: always",
+    )
+    read_delay_ms: float = Field(0, ge=0, le=60_000, description="wait before each frame or POST is read")
+    refuse_seconds: float = Field(0, ge=0, le=86_400, description="answer handshakes and POSTs by 503 for that long")
+    http_status: int | None = Field(None, ge=400, le=599, description="answer POSTs by this status")
+    ws_status: int | None = Field(None, ge=400, le=599, description="answer handshakes by this status")
+    no_pong: bool = Field(False, description="never answer a ping")
+    crash_after_chunks: int | None = Field(
+        None, ge=1, description=f"end the process, with code {CRASH_EXIT_CODE}, when N chunks have come in all"
+    )
+
+
+class Misbehaviour:
+    """The faults that are set, and how much of them is left."""
+
+    def __init__(
+        self,
+        faults: Faults | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        crash: Callable[[int], object] = os._exit,
+    ) -> None:
+        self._clock = clock
+        self._crash = crash
+        self.set(faults or Faults())
+
+    def set(self, faults: Faults) -> None:
+        """Replace all faults; counters and times begin anew."""
+        self.faults = faults
+        self._left = faults.times
+        self._refuse_until = self._clock() + faults.refuse_seconds
+        self._chunks = 0
+
+    def refusal(self, kind: Literal["http", "websocket"]) -> int | None:
+        """The status by which this POST or handshake is to be answered, or None."""
+        if self._clock() < self._refuse_until:
+            return 503
+        status = self.faults.http_status if kind == "http" else self.faults.ws_status
+        return status if status is not None and self._once_more() else None
+
+    def drops(self, chunks_of_connection: int) -> bool:
+        """Whether the connection that has just brought its nth chunk is to be aborted. Does not return on a crash."""
+        self._chunks += 1
+        if self._chunks == self.faults.crash_after_chunks:
+            self._crash(CRASH_EXIT_CODE)
+        after = self.faults.drop_after_chunks
+        return after is not None and chunks_of_connection >= after and self._once_more()
+
+    def _once_more(self) -> bool:
+        if self._left is None:
+            return True
+        if self._left == 0:
+            return False
+        self._left -= 1
+        return True

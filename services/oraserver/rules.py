@@ -1,0 +1,274 @@
+"""The rules of protocol v1 over frames, connections and time. Pure, no I/O: the clock and the storage are handed in.
+
+`Book` remembers every utterance by (session, request), so that an upload resumed on another connection goes on; a
+`Connection` judges what one bridge sends. A broken rule is recorded, never raised, and what can be used is used: a
+chunk is stored if its index is the next, whatever else is wrong with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from urllib.parse import unquote
+from zlib import crc32
+
+from services.oraserver.frames import Chunk, Complete, Init, Metadata, Post, Rule, Violation, parse, parse_post
+from services.oraserver.utterances import (
+    Begun,
+    Broken,
+    Completed,
+    Event,
+    Moved,
+    Repeated,
+    Stored,
+    Transport,
+    Utterance,
+    Violations,
+)
+
+__all__ = ["Book", "Connection", "Violation", "header_matches"]
+
+HEADERS = ("session-id", "phone-id")
+
+
+def _nowhere(_event: Event) -> None:
+    """Keep nothing: for judging without storage."""
+
+
+class Book:
+    """Everything received. `keep` makes an event durable; when it raises, nothing has changed here.
+
+    Not thread-safe: one loop, one book.
+    """
+
+    def __init__(self, keep: Callable[[Event], None] = _nowhere, *, next_number: int = 1) -> None:
+        self._keep = keep
+        self._next_number = next_number
+        self._reset()
+
+    def _reset(self) -> None:
+        self.utterances: dict[int, Utterance] = {}
+        """By number: in the order of first chunks."""
+        self.connection_violations: dict[str | None, Violations] = {}
+        """Those of no utterance, by session (None: unknown)."""
+        self._by_key: dict[tuple[str, str], Utterance] = {}
+        self._newest: dict[tuple[str, str], int] = {}
+
+    def forget(self) -> None:
+        """Know nothing any more; numbers go on, so that no stored file is overwritten."""
+        self._reset()
+
+    def replay(self, events: Iterable[Event]) -> None:
+        """Apply events that are kept already."""
+        for event in events:
+            self._apply(event)
+
+    def connect(self, headers: Mapping[str, str]) -> Connection:
+        """A new connection with these handshake headers (looked up in lower case)."""
+        return Connection(self, headers)
+
+    def post(self, payload: bytes, now: float) -> bool:
+        """Judge and keep the body of a POST; False when nothing in it could be stored. Raises what `keep` raises."""
+        return self.take_post(*parse_post(payload), now)
+
+    def take_post(self, post: Post | None, problems: Iterable[Violation], now: float) -> bool:
+        """The same for a parsed body (parsing a large one may be done in a thread)."""
+        if post is None:
+            self.report(problems, None, None)
+            return False
+        utterance = self._utterance(post, "http", now)
+        self.report(problems, utterance)
+        self._move(utterance, object())
+        self._same(utterance, post.metadata, "http")
+        if not self._chunk(utterance, 0, post.audio):
+            return False
+        if not utterance.complete:
+            self._emit(Completed(utterance.number, now))
+        return True
+
+    def take_chunk(self, chunk: Chunk, problems: Iterable[Violation], now: float, carrier: object) -> Utterance | None:
+        """Keep a chunk, count a repeat, or record why it is neither. None when its utterance never began."""
+        metadata = chunk.metadata
+        utterance = self._by_key.get((metadata.session_id, metadata.request_id))
+        if utterance is None:
+            if chunk.index:
+                session = metadata.session_id
+                gap = Violation("gap", f"chunk {chunk.index} of an utterance of which nothing was received")
+                self.report((*problems, gap), None, session)
+                return None
+            utterance = self._utterance(chunk, "websocket", now)
+        if problems:
+            self.report(problems, utterance)
+        self._move(utterance, carrier)
+        self._same(utterance, metadata, "websocket")
+        if chunk.file_name != utterance.file_name:
+            self._broken("file-name", f"changed with chunk {chunk.index}", utterance)
+        self._chunk(utterance, chunk.index, chunk.audio)
+        return utterance
+
+    def take_complete(
+        self, frame: Complete, problems: Iterable[Violation], now: float, carrier: object
+    ) -> Utterance | None:
+        """Complete the utterance if all of it is there. A repeated `complete` changes nothing."""
+        session, total = frame.metadata.session_id, frame.total_chunks
+        utterance = self._by_key.get((session, frame.metadata.request_id))
+        if utterance is None:
+            unknown = Violation("total-chunks", f"{total} chunks completed of which none was received")
+            self.report((*problems, unknown), None, session)
+            return None
+        self.report(problems, utterance)
+        self._move(utterance, carrier)
+        self._same(utterance, frame.metadata, "websocket")
+        if total != len(utterance.chunks):
+            self._broken("total-chunks", f"says {total}, received {len(utterance.chunks)}", utterance)
+        elif not utterance.complete:
+            self._in_turn(utterance)
+            self._emit(Completed(utterance.number, now))
+        return utterance
+
+    def report(self, problems: Iterable[Violation], utterance: Utterance | None, session_id: str | None = None) -> None:
+        """Record violations of an utterance, or of a connection of that session."""
+        number = utterance.number if utterance else None
+        session = utterance.metadata.session_id if utterance else session_id
+        for problem in problems:
+            self._emit(Broken(number, session, problem))
+
+    def _broken(self, rule: Rule, detail: str, utterance: Utterance) -> None:
+        self.report((Violation(rule, detail),), utterance)
+
+    def _utterance(self, frame: Chunk | Post, transport: Transport, now: float) -> Utterance:
+        metadata = frame.metadata
+        key = (metadata.session_id, metadata.request_id)
+        if key not in self._by_key:
+            self._emit(Begun(self._next_number, transport, frame.file_name, metadata, now))
+        return self._by_key[key]
+
+    def _move(self, utterance: Utterance, carrier: object) -> None:
+        if utterance.carrier is not carrier:
+            self._emit(Moved(utterance.number))
+            utterance.carrier = carrier
+
+    def _same(self, utterance: Utterance, metadata: Metadata, transport: Transport) -> None:
+        if metadata is not utterance.metadata and metadata != utterance.metadata:
+            self._broken("metadata-changed", "not the metadata that the utterance began with", utterance)
+        if transport != utterance.transport:
+            self._broken("transport-changed", f"began on {utterance.transport}, came on {transport}", utterance)
+
+    def _in_turn(self, utterance: Utterance) -> None:
+        newest = self._newest[utterance.sender]
+        if utterance.number < newest:
+            request = self.utterances[newest].metadata.request_id
+            self._broken("interleaved", f"goes on after {request} of the same phone began", utterance)
+
+    def _chunk(self, utterance: Utterance, index: int, audio: bytes) -> bool:
+        """Whether the chunk is there now."""
+        had, size, crc = len(utterance.chunks), len(audio), crc32(audio)
+        if index < had:
+            same = utterance.chunks[index] == (size, crc)
+            if same:
+                self._emit(Repeated(utterance.number))
+            else:
+                self._broken("repeat-differs", f"chunk {index} came again with other bytes", utterance)
+            return same
+        if utterance.complete:
+            self._broken("chunk-after-complete", f"chunk {index} of an utterance of {had}", utterance)
+            return False
+        if index > had:
+            self._broken("gap", f"chunk {index} after {had} chunks", utterance)
+            return False
+        self._in_turn(utterance)
+        self._emit(Stored(utterance.number, size, crc, audio))
+        return True
+
+    def _emit(self, event: Event) -> None:
+        self._keep(event)
+        self._apply(event)
+
+    def _apply(self, event: Event) -> None:
+        if isinstance(event, Begun):
+            utterance = Utterance.begin(event)
+            self.utterances[event.number] = self._by_key[utterance.key] = utterance
+            self._newest[utterance.sender] = event.number
+            self._next_number = max(self._next_number, event.number + 1)
+        elif not isinstance(event, Broken):
+            self.utterances[event.number].apply(event)
+        elif event.number is not None:
+            self.utterances[event.number].violations.add(event.violation)
+        else:
+            self.connection_violations.setdefault(event.session_id, Violations()).add(event.violation)
+
+
+class Connection:
+    """One WebSocket connection: what it said of itself, and how many chunks it brought."""
+
+    def __init__(self, book: Book, headers: Mapping[str, str]) -> None:
+        self._book = book
+        self._headers = {name: headers[name] for name in HEADERS if name in headers}
+        self._init: Init | None = None
+        self.chunks = 0
+        """Chunk frames that this connection brought, repeats included."""
+        for name in HEADERS:
+            if name not in self._headers:
+                self._broken("header-missing", f"{name} is not among the headers of the handshake")
+
+    @property
+    def session_id(self) -> str | None:
+        """The session as far as it is known."""
+        return self._init.session_id if self._init else self._headers.get("session-id")
+
+    def receive(self, payload: bytes, now: float) -> bool:
+        """Judge and keep one text frame; True for a chunk. Raises what the book's `keep` raises.
+
+        `now` in unix seconds.
+        """
+        frame, problems = parse(payload)
+        if isinstance(frame, Init):
+            self._initialise(frame, problems)
+            return False
+        if self._init is None:
+            problems.append(Violation("init-first", "a frame before init"))
+        elif frame is not None and (
+            frame.metadata.session_id != self._init.session_id or frame.metadata.phone_id != self._init.phone_id
+        ):
+            problems.append(Violation("session-mismatch", "sessionId or phoneId is not that of init"))
+        if isinstance(frame, Chunk):
+            self._book.take_chunk(frame, problems, now, self)
+            self.chunks += 1
+            return True
+        if frame is None:
+            self._book.report(problems, None, self.session_id)
+        else:
+            self._book.take_complete(frame, problems, now, self)
+        return False
+
+    def receive_binary(self) -> None:
+        """Record that a binary frame came."""
+        self._broken("binary-frame", "frames of protocol v1 are text")
+
+    def _initialise(self, init: Init, problems: list[Violation]) -> None:
+        if self._init is not None:
+            problems.append(Violation("init-once", "a second init on one connection"))
+        else:
+            self._init = init
+            ids = {"session-id": init.session_id, "phone-id": init.phone_id}
+            for name, header in self._headers.items():
+                if not header_matches(header, ids[name]):
+                    problems.append(Violation("header-mismatch", f"{name} is not the id that init gave"))
+        self._book.report(problems, None, self.session_id)
+
+    def _broken(self, rule: Rule, detail: str) -> None:
+        self._book.report((Violation(rule, detail),), None, self.session_id)
+
+
+def header_matches(header: str, value: str) -> bool:
+    """Whether a handshake header carries that id: printable ASCII as it is, any other id as percent-encoded UTF-8.
+
+    HTTP strips spaces at both ends of a header, so an id that has them may come stripped or percent-encoded.
+    """
+    if value.isascii() and value.isprintable() and header == value.strip(" "):
+        return True
+    if not header.isascii() or (value.isascii() and value.isprintable() and value == value.strip(" ")):
+        return False
+    try:
+        return unquote(header, errors="strict") == value
+    except UnicodeDecodeError:
+        return False

@@ -1,0 +1,198 @@
+"""The data directory: one audio file per utterance, and the journal from which a restart knows what it has.
+
+`keep` returns when the event is with the operating system: it outlives the process, not the machine (no fsync).
+Not thread-safe but for `sha256`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from orastream import subjects
+from orastream.audio import WAV_HEADER_BYTES
+from orastream.errors import SettingsError
+from services.oraserver.frames import Metadata, Violation, extension
+from services.oraserver.utterances import Begun, Broken, Completed, Event, Moved, Repeated, Stored, Utterance
+from services.oraserver.wav import true_header
+
+JOURNAL = "journal.jsonl"
+MAX_OPEN_FILES = 128
+MAX_TOKEN_CHARS = 100
+
+_KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in (Begun, Stored, Repeated, Moved, Completed, Broken)}
+
+
+class Store:
+    """Writes events to a directory of its own.
+
+    Raises SettingsError when the directory cannot be written or another OraServer has it.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        try:
+            data_dir.mkdir(parents=True, exist_ok=True)
+            self._journal = os.open(data_dir / JOURNAL, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError as exc:
+            raise SettingsError(f"ORASERVER_DATA_DIR: cannot write to {data_dir}: {exc.strerror}") from exc
+        try:
+            fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            os.close(self._journal)
+            raise SettingsError(f"ORASERVER_DATA_DIR: {data_dir} is used by another OraServer; choose another") from exc
+        self._names: dict[int, str] = {}
+        self._sizes: dict[int, int] = {}
+        self._open: OrderedDict[int, int] = OrderedDict()
+        self._sha256: dict[int, str] = {}
+
+    def close(self) -> None:
+        """Close every file and leave the directory to others."""
+        self._close_files()
+        os.close(self._journal)
+
+    def next_number(self) -> int:
+        """One more than the highest number that a file of the directory has, forgotten ones included."""
+        stems = (name.partition("-")[0] for name in os.listdir(self.data_dir))
+        return max((int(stem) for stem in stems if stem.isascii() and stem.isdigit()), default=0) + 1
+
+    def replay(self) -> Iterator[Event]:
+        """The events kept so far. What a crash cut off at the end was never confirmed, and is removed."""
+        good = 0
+        for line in (self.data_dir / JOURNAL).read_bytes().splitlines(keepends=True):
+            try:
+                event = _decode(line)
+            except (ValueError, KeyError, TypeError):
+                break
+            good += len(line)
+            self._note(event)
+            yield event
+        os.ftruncate(self._journal, good)
+
+    def keep(self, event: Event) -> None:
+        """Write the event, its audio first. Raises OSError; nothing is kept then."""
+        if isinstance(event, Begun):
+            name = _file_name(event)
+            fd = os.open(self.data_dir / name, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+            self._remember(event.number, fd)
+        elif isinstance(event, Stored):
+            # At the known end, not the file's: what a failed write left behind is overwritten.
+            _write_at(self._file(event.number), event.audio, self._sizes[event.number])
+        elif isinstance(event, Completed):
+            self._finish(event.number)
+        _append(self._journal, _encode(event))
+        self._note(event)
+
+    def forget(self) -> None:
+        """Forget all utterances; the audio files stay."""
+        self._close_files()
+        os.ftruncate(self._journal, 0)
+        self._names.clear()
+        self._sizes.clear()
+        self._sha256.clear()
+
+    def file_name(self, number: int) -> str:
+        """The name of an utterance's file in the data directory."""
+        return self._names[number]
+
+    def sha256(self, utterance: Utterance) -> str:
+        """Hex digest of the utterance's file as it stands, empty if someone removed it. Thread-safe; slow when long."""
+        number = utterance.number
+        known = self._sha256.get(number)
+        if known is not None:
+            return known
+        complete = utterance.complete
+        try:
+            with open(self.data_dir / self._names[number], "rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except (FileNotFoundError, KeyError):  # removed by hand, or forgotten meanwhile
+            return ""
+        if complete:
+            self._sha256[number] = digest
+        return digest
+
+    def _note(self, event: Event) -> None:
+        if isinstance(event, Stored):
+            self._sizes[event.number] += event.size
+        elif isinstance(event, Begun):
+            self._names[event.number] = _file_name(event)
+            self._sizes[event.number] = 0
+
+    def _finish(self, number: int) -> None:
+        fd = self._file(number)
+        os.ftruncate(fd, self._sizes[number])
+        if self._names[number].endswith(".wav"):
+            header = true_header(os.pread(fd, WAV_HEADER_BYTES, 0), self._sizes[number])
+            if header is not None:
+                _write_at(fd, header, 0)
+        os.close(self._open.pop(number))
+
+    def _file(self, number: int) -> int:
+        fd = self._open.get(number)
+        if fd is None:
+            fd = os.open(self.data_dir / self._names[number], os.O_RDWR)
+            self._remember(number, fd)
+        else:
+            self._open.move_to_end(number)
+        return fd
+
+    def _remember(self, number: int, fd: int) -> None:
+        self._open[number] = fd
+        if len(self._open) > MAX_OPEN_FILES:  # utterances that were cancelled never close theirs
+            os.close(self._open.popitem(last=False)[1])
+
+    def _close_files(self) -> None:
+        while self._open:
+            os.close(self._open.popitem()[1])
+
+
+def _file_name(event: Begun) -> str:
+    """`<n>-<token>.<ext>`: nothing in it comes from the sender but characters that are safe in a name."""
+    token = subjects.token(event.metadata.request_id)[:MAX_TOKEN_CHARS]
+    return f"{event.number}-{token}.{extension(event.file_name)}"
+
+
+def _encode(event: Event) -> bytes:
+    if isinstance(event, Stored):  # one per chunk: by hand
+        return b'{"kind":"Stored","number":%d,"size":%d,"crc":%d}\n' % (event.number, event.size, event.crc)
+    return json.dumps({"kind": type(event).__name__} | asdict(event)).encode() + b"\n"
+
+
+def _decode(line: bytes) -> Event:
+    """Raises ValueError, KeyError or TypeError for what `_encode` did not write whole."""
+    if not line.endswith(b"\n"):
+        raise ValueError("cut off")
+    fields: dict[str, Any] = json.loads(line)
+    kind = _KINDS[fields.pop("kind")]
+    if kind is Begun:
+        fields["metadata"] = Metadata(**fields["metadata"])
+    elif kind is Broken:
+        fields["violation"] = Violation(**fields["violation"])
+    return kind(**fields)
+
+
+def _write_at(fd: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(fd, view, offset)
+        view, offset = view[written:], offset + written
+
+
+def _append(fd: int, line: bytes) -> None:
+    """A whole line or none."""
+    end = os.fstat(fd).st_size
+    try:
+        written = os.write(fd, line)
+    except OSError:
+        os.ftruncate(fd, end)
+        raise
+    if written != len(line):
+        os.ftruncate(fd, end)
+        raise OSError(f"journal: only {written} of {len(line)} bytes written")
