@@ -1,0 +1,170 @@
+"""The client for code without an event loop (Django views, scripts): any thread, one NATS connection per process."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import importlib
+import os
+import threading
+import warnings
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from orastream.client import DEFAULT_WAIT_S, Acceptance, Client
+from orastream.errors import NodeUnavailable, SettingsError
+from orastream.messages import Report, Transport
+
+MOVED = ("ORASERVER_WEBSOCKET_URL", "WEBSOCKET_CHUNK_SIZE", "WEBSOCKET_MAX_RETRIES")
+"""Settings of the server that this replaces which the node reads now, not its callers."""
+MARGIN_S = 30.0
+"""What a call may take beyond the time it waits for a report: a connection, an election."""
+
+T = TypeVar("T")
+
+
+class BlockingClient:
+    """`Client` for sync callers. Thread-safe; connects at the first call, and anew after a fork.
+
+    client = BlockingClient("nats://127.0.0.1:4222")
+    client.say("안녕하세요", session_id="s1", phone_id="p1")
+    """
+
+    def __init__(
+        self,
+        url: str = "nats://127.0.0.1:4222",
+        *,
+        creds: Path | None = None,
+        fire_and_forget: bool = True,
+        transport: Transport | None = None,
+        name: str = "orastream-blocking-client",
+    ) -> None:
+        """The arguments are those of `Client`; nothing is connected yet."""
+        self._options: dict[str, Any] = {
+            "url": url,
+            "creds": creds,
+            "fire_and_forget": fire_and_forget,
+            "transport": transport,
+            "name": name,
+        }
+        self._lock = threading.Lock()
+        self._pid = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._client: Client | None = None
+
+    @classmethod
+    def from_django(cls) -> Self:
+        """A client by `NATS_URL`, `NATS_CREDS`, `DEFAULT_TRANSFER_METHOD` and `DEFAULT_FIRE_AND_FORGET`.
+
+        Each is read from Django's settings, then from the environment, else it has the node's default. Warns about
+        settings that have moved to the node. Raises SettingsError naming a setting that makes no sense.
+        """
+        try:
+            django_settings: object = importlib.import_module("django.conf").settings
+        except ImportError:
+            django_settings = object()
+
+        def value(name: str, default: object) -> Any:
+            return getattr(django_settings, name, os.environ.get(name, default))
+
+        for name in MOVED:
+            if value(name, None) is not None:
+                warnings.warn(f"{name} has no effect here any more: set it for the node's services", stacklevel=2)
+        method = str(value("DEFAULT_TRANSFER_METHOD", "websocket"))
+        if method not in ("websocket", "http"):
+            raise SettingsError(f"DEFAULT_TRANSFER_METHOD: {method!r} is neither 'websocket' nor 'http'")
+        creds = value("NATS_CREDS", None)
+        return cls(
+            str(value("NATS_URL", "nats://127.0.0.1:4222")),
+            creds=Path(creds) if creds else None,
+            fire_and_forget=_boolean("DEFAULT_FIRE_AND_FORGET", value("DEFAULT_FIRE_AND_FORGET", True)),
+            transport="websocket" if method == "websocket" else "http",
+        )
+
+    def say(
+        self, text: str, *, session_id: str, phone_id: str, wait_s: float = DEFAULT_WAIT_S, **options: Any
+    ) -> Acceptance | Report:
+        """See `Client.say`; the same arguments, results and errors."""
+        return self._run(
+            lambda c: c.say(text, session_id=session_id, phone_id=phone_id, wait_s=wait_s, **options), wait_s
+        )
+
+    def wait(self, session_id: str, request_id: str, wait_s: float = DEFAULT_WAIT_S) -> Report:
+        """See `Client.wait`."""
+        return self._run(lambda c: c.wait(session_id, request_id, wait_s), wait_s)
+
+    def cancel(self, session_id: str, request_id: str | None = None) -> int:
+        """See `Client.cancel`."""
+        return self._run(lambda c: c.cancel(session_id, request_id))
+
+    def report(self, session_id: str, request_id: str) -> Report | None:
+        """See `Client.report`."""
+        return self._run(lambda c: c.report(session_id, request_id))
+
+    def close(self) -> None:
+        """Close the connection; the next call opens another."""
+        with self._lock:
+            if self._loop is None or self._pid != os.getpid():
+                return
+            loop, thread, client = self._loop, self._thread, self._client
+            self._loop = self._thread = self._client = None
+        if client is not None:
+            asyncio.run_coroutine_threadsafe(client.__aexit__(None, None, None), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        if thread is not None:
+            thread.join(10)
+        loop.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _run(self, call: Callable[[Client], Coroutine[Any, Any, T]], extra_s: float = 0.0) -> T:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            pass
+        else:
+            raise RuntimeError("BlockingClient would block this event loop; use orastream.Client here")
+        loop, client = self._connected()
+        return _result(asyncio.run_coroutine_threadsafe(call(client), loop), extra_s + MARGIN_S)
+
+    def _connected(self) -> tuple[asyncio.AbstractEventLoop, Client]:
+        with self._lock:
+            if self._pid != os.getpid():  # first call, or a forked child: its parent's thread is not here
+                self._loop = self._thread = self._client = None
+                self._pid = os.getpid()
+            if self._loop is None:
+                loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=loop.run_forever, name="orastream", daemon=True)
+                self._thread.start()
+                self._loop = loop
+            if self._client is None:
+                self._client = _result(asyncio.run_coroutine_threadsafe(self._open(), self._loop), MARGIN_S)
+            return self._loop, self._client
+
+    async def _open(self) -> Client:
+        return await Client(**self._options).__aenter__()
+
+
+def _result(future: concurrent.futures.Future[T], timeout_s: float) -> T:
+    try:
+        return future.result(timeout_s)
+    except concurrent.futures.TimeoutError:
+        future.cancel()
+        raise NodeUnavailable(f"no answer within {timeout_s:g} s") from None
+
+
+def _boolean(name: str, value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    if text in ("1", "true", "yes", "on"):
+        return True
+    if text in ("0", "false", "no", "off"):
+        return False
+    raise SettingsError(f"{name}: {value!r} is neither true nor false")
