@@ -3,7 +3,7 @@
 Input is one request's audio subject in stream order. A chunk counts only if its attempt is the latest `start` before
 it, so two live attempts cannot mix. Stream order is not index order: what is ahead is held, the contiguous run is
 passed on, what was had already is dropped, and `end` is believed only when all is there. A new `start` throws away
-what is held.
+what is held; but an end once believed stands, for some reader has acted on it: what is stored after it changes nothing.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ class Assembly:
 
     def receive(self, sequence: int, message: AudioMessage) -> list[AudioChunk]:
         """The chunks that can be passed on now that the message stored at `sequence` is known."""
+        if self.finished is not None:
+            return []
         match message:
             case AudioStart():
                 if message.request_seq == self._request_seq:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,7 @@ from nats.aio.subscription import Subscription as NatsSubscription
 from nats.micro.request import Request as MicroRequest
 from nats.micro.service import EndpointConfig, Service, ServiceConfig
 
+from orastream import tasks
 from orastream.backoff import Backoff
 from orastream.errors import NodeUnavailable, NotConnected
 
@@ -31,6 +33,7 @@ nats_client.DEFAULT_BUFFER_SIZE = 1 << 20
 PENDING_BYTES = 64 << 20
 PING_INTERVAL_S = 2
 RECONNECT_WAIT_S = 0.25
+TRY_S = 3.0
 
 Headers = Mapping[str, str]
 OnMessage = Callable[[str, str, bytes, Headers], None]
@@ -59,7 +62,9 @@ class Bus:
         self, url: str, *, name: str, creds: Path | None = None, connect_timeout_s: float | None = None
     ) -> None:
         """`connect_timeout_s` None waits for NATS for ever (a service); a number bounds it (a client)."""
-        self.url = url
+        self._url = url
+        self.url = shown(url)
+        """Where NATS is, as it may be shown: without user and password."""
         self._name = name
         self._creds = creds
         self._connect_timeout_s = connect_timeout_s
@@ -97,35 +102,45 @@ class Bus:
         loop = asyncio.get_running_loop()
         deadline = None if self._connect_timeout_s is None else loop.time() + self._connect_timeout_s
         while True:
+            left = TRY_S if deadline is None else max(0.05, min(TRY_S, deadline - loop.time()))
+            trying = asyncio.create_task(self._try_connect())
             try:
-                await self._nc.connect(
-                    self.url,
-                    name=self._name,
-                    user_credentials=str(self._creds) if self._creds else None,
-                    error_cb=self._on_error,
-                    disconnected_cb=self._on_disconnected,
-                    reconnected_cb=self._on_reconnected,
-                    closed_cb=self._on_closed,
-                    connect_timeout=2,
-                    reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # floats work; the hint says int
-                    max_reconnect_attempts=-1,
-                    ping_interval=PING_INTERVAL_S,
-                    max_outstanding_pings=2,
-                    pending_size=16 << 20,
-                    allow_reconnect=False,  # the first connection is ours to repeat: see below
-                )
-                break
+                # nats-py repeats inside connect() for ever, whatever `allow_reconnect` says: bound each try.
+                await asyncio.wait({trying}, timeout=left)
+                if trying.done():
+                    trying.result()
+                    break
+                problem = "no answer"
             except (OSError, TimeoutError, nats.errors.Error) as exc:
-                wait = backoff.next_s()
-                if deadline is not None and loop.time() + wait > deadline:
-                    raise NodeUnavailable(
-                        f"no NATS server answers at {self.url}: {exc}; start it or set NATS_URL"
-                    ) from exc
-                log.warning("waiting for NATS", url=self.url, error=str(exc) or type(exc).__name__)
-                self._nc = nats_client.Client()
-                await asyncio.sleep(wait)
+                problem = str(exc) or type(exc).__name__
+            finally:
+                await tasks.end(trying)
+            wait = backoff.next_s()
+            if deadline is not None and loop.time() + wait > deadline:
+                raise NodeUnavailable(f"no NATS server answers at {self.url} ({problem}); start it or set NATS_URL")
+            log.warning("waiting for NATS", url=self.url, error=problem)
+            self._nc = nats_client.Client()
+            await asyncio.sleep(wait)
         self._nc.options["allow_reconnect"] = True
         self._up.set()
+
+    async def _try_connect(self) -> None:
+        await self._nc.connect(
+            self._url,
+            name=self._name,
+            user_credentials=str(self._creds) if self._creds else None,
+            error_cb=self._on_error,
+            disconnected_cb=self._on_disconnected,
+            reconnected_cb=self._on_reconnected,
+            closed_cb=self._on_closed,
+            connect_timeout=2,
+            reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # floats work; the hint says int
+            max_reconnect_attempts=-1,
+            ping_interval=PING_INTERVAL_S,
+            max_outstanding_pings=2,
+            pending_size=16 << 20,
+            allow_reconnect=False,  # the first connection is ours to repeat: see _connect
+        )
 
     # ---- state
 
@@ -164,6 +179,8 @@ class Bus:
 
     async def round_trip(self, timeout_s: float = 2.0) -> None:
         """Prove that the server answers now. Raises NodeUnavailable when it does not."""
+        if not self.connected:
+            raise NodeUnavailable(f"NATS at {self.url} is not connected")
         try:
             async with asyncio.timeout(timeout_s):
                 await self._nc.flush(timeout=max(1, int(timeout_s)))
@@ -185,11 +202,25 @@ class Bus:
         self, subject: str, data: bytes, *, headers: dict[str, str] | None = None, timeout_s: float = 2.0
     ) -> tuple[bytes, Headers]:
         """One answer to a request. Raises NodeUnavailable: nobody listens, or no answer in time."""
+        # Not the client's own request(): its wait_for may swallow a cancellation (Python 3.11).
+        answered: asyncio.Future[tuple[bytes, Headers]] = asyncio.get_running_loop().create_future()
+
+        def on_message(_subject: str, _reply: str, answer: bytes, answer_headers: Headers) -> None:
+            if not answered.done():
+                answered.set_result((answer, answer_headers))
+
+        inbox = self.open_inbox(on_message)
         try:
-            msg = await self._nc.request(subject, data, timeout=timeout_s, headers=headers)
-        except (nats.errors.Error, TimeoutError) as exc:
-            raise self._translated(subject, exc) from exc
-        return msg.data, msg.headers or {}
+            await self.publish(subject, data, reply=inbox, headers=headers)
+            async with asyncio.timeout(timeout_s):
+                answer, answer_headers = await answered
+        except TimeoutError:
+            raise NodeUnavailable(f"no answer on {subject} within {timeout_s:g} s") from None
+        finally:
+            self.close_inbox(inbox)
+        if answer_headers.get("Status") == "503":
+            raise NodeUnavailable(f"nobody answers on {subject}; is JetStream on and the node started?")
+        return answer, answer_headers
 
     async def subscribe(self, subject: str, on_message: OnMessage, *, queue: str = "") -> Subscription:
         """Hand each message to `on_message`, one after the other, in the order of this connection."""
@@ -227,13 +258,13 @@ class Bus:
     ) -> Service:
         """A nats.micro service with one queue-grouped endpoint; requests are answered side by side.
 
-        Finish the requests in flight before stopping the returned service: `stop()` cancels them.
+        Requests in flight live on when the returned service is stopped; whoever closes the bus waits for them first.
         """
         running: set[asyncio.Task[None]] = set()
 
         async def respond(request: MicroRequest) -> None:
             data, headers = await answer(request.data)
-            with contextlib.suppress(nats.errors.Error):
+            with contextlib.suppress(nats.errors.Error, ValueError):  # ValueError: it named no reply subject
                 await request.respond(data, headers=headers)
 
         async def handle(request: MicroRequest) -> None:
@@ -280,11 +311,12 @@ class Bus:
     def _translated(self, subject: str, exc: Exception) -> NodeUnavailable:
         if isinstance(exc, nats.errors.ConnectionClosedError):
             return NotConnected(f"the connection to {self.url} is closed")
-        if isinstance(exc, nats.errors.NoRespondersError):
-            return NodeUnavailable(f"nobody answers on {subject}; is JetStream on and the node started?")
-        if isinstance(exc, nats.errors.TimeoutError | TimeoutError):
-            return NodeUnavailable(f"no answer on {subject} in time")
         return NodeUnavailable(f"{subject}: {exc or type(exc).__name__}")
+
+
+def shown(url: str) -> str:
+    """A server URL (or several, by comma) without user, password or token."""
+    return re.sub(r"//[^/@]*@", "//", url)
 
 
 def _hooked(hooks: list[Callable[[], None]], hook: Callable[[], None]) -> Callable[[], None]:

@@ -13,8 +13,16 @@ from typing import Literal, Self
 from orastream import codec, streams, subjects
 from orastream.assembly import Assembly
 from orastream.bus import Bus
-from orastream.codec import Map
-from orastream.errors import Overloaded, StreamFull, Undecodable, WaitTimeout
+from orastream.codec import Encoding, Map
+from orastream.errors import (
+    InvalidRequest,
+    NodeUnavailable,
+    Overloaded,
+    PublishRefused,
+    StreamFull,
+    Undecodable,
+    WaitTimeout,
+)
 from orastream.feed import Feed
 from orastream.intake import StoredRequest, read_stored
 from orastream.jetstream import JetStream
@@ -23,6 +31,8 @@ from orastream.packets import AudioChunk, AudioEnd, AudioStart, unpack
 from orastream.reports import Reports
 
 DEFAULT_WAIT_S = 60.0
+MOST_HEADER_BYTES = 1024
+"""Message id (two tokens of 343 characters at most) and what belongs to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +141,12 @@ class Client:
         acceptance, waits = await self.submit(fields)
         return await self.wait(session_id, acceptance.request_id, wait_s) if waits else acceptance
 
-    async def submit(self, fields: Map) -> tuple[Acceptance, bool]:
+    async def submit(self, fields: Map, *, encoding: Encoding = "json") -> tuple[Acceptance, bool]:
         """Check and store a request given by its wire fields; also says whether its sender wants to wait.
 
         Applies this client's defaults to what is absent and writes them into the request; a request without an id
-        gets one, so that a repeated publish cannot be spoken twice. Raises InvalidRequest, Overloaded,
-        NodeUnavailable.
+        gets one, so that a repeated publish cannot be spoken twice. Its reports come in `encoding`. Raises
+        InvalidRequest, Overloaded, NodeUnavailable.
         """
         request = parse_request(fields, max_text_chars=self._max_text_chars)
         body = request.to_map()
@@ -148,12 +158,15 @@ class Client:
         body["requestId"] = request_id
         session, token = subjects.token(request.session_id), subjects.token(request_id)
         parse_request(body, session=session, max_text_chars=self._max_text_chars)
+        data = codec.encode(body, encoding)
+        if len(data) > self._bus.max_payload - MOST_HEADER_BYTES:
+            raise InvalidRequest("text", f"the request has {len(data)} bytes, more than NATS takes; split the text")
         try:
-            ack = await self._js.store(
-                subjects.request(session), codec.encode(body, "json"), message_id=subjects.message_id(session, token)
-            )
+            ack = await self._js.store(subjects.request(session), data, message_id=subjects.message_id(session, token))
         except StreamFull as exc:
             raise Overloaded(f"session {request.session_id} has no room ({exc.description}); try again later") from exc
+        except PublishRefused as exc:
+            raise NodeUnavailable(f"the request was not stored: {exc}") from exc
         return Acceptance(request_id, request.session_id, ack.sequence, ack.duplicate), not forget
 
     async def wait(self, session_id: str, request_id: str, wait_s: float = DEFAULT_WAIT_S) -> Report:
@@ -187,6 +200,8 @@ class Client:
             ack = await self._js.store(subjects.cancel(session), Cancel(request_id).encode())
         except StreamFull as exc:
             raise Overloaded(f"session {session_id} has no room for a cancel ({exc.description})") from exc
+        except PublishRefused as exc:
+            raise NodeUnavailable(f"the cancel was not stored: {exc}") from exc
         return ack.sequence
 
     # ---- following
@@ -198,7 +213,10 @@ class Client:
         if state is not None:
             return state.report
         queued = await self._find_queued(session, token)
-        return queued.report("queued") if queued else None
+        if queued is not None:
+            return queued.report("queued")
+        state = await self._reports.read(session, token)  # it may have been claimed and ended between the two reads
+        return state.report if state else None
 
     async def _find_queued(self, session: str, token: str) -> StoredRequest | None:
         after = 0

@@ -26,6 +26,7 @@ def encoding_of(payload: bytes) -> Encoding:
 def decode(payload: bytes) -> Map:
     """The map in a payload; keys that are not strings are dropped (no field of the contract has such a name).
 
+    Names sent as msgpack bytes are refused, not dropped: a cancel of one request would become a cancel of all.
     Raises Undecodable, whose message says what to send instead and never repeats the payload.
     """
     if not payload:
@@ -33,6 +34,8 @@ def decode(payload: bytes) -> Map:
     value = _unpack(payload) if encoding_of(payload) == "msgpack" else _parse(payload)
     if not isinstance(value, dict):
         raise Undecodable("is not a JSON object or msgpack map")
+    if any(isinstance(key, bytes) for key in value):
+        raise Undecodable("has names of type bytes; send msgpack strings")
     return {key: item for key, item in value.items() if isinstance(key, str)}
 
 

@@ -8,7 +8,6 @@ spill buffer. A lost last message leaves no gap, so silence asks again too.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
@@ -16,6 +15,7 @@ from typing import Self
 
 import structlog
 
+from orastream import tasks
 from orastream.backoff import Backoff
 from orastream.bus import Headers, Subscription
 from orastream.errors import NodeUnavailable
@@ -80,9 +80,7 @@ class Feed:
         for unhook in self._unhook:
             unhook()
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await tasks.end(self._task)
         if self._subscription is not None:
             await self._subscription.close()
 

@@ -1,27 +1,24 @@
 """`/healthz`, `/readyz` and `/metrics` of a service (extra `service`).
 
-Healthy is a process whose event loop answers. Ready is a NATS round trip just now, and what the service itself says.
+Healthy is a process whose event loop answers. Ready is what `lifecycle.Process.lacking` finds nothing against.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from aiohttp import web
 
-from orastream.bus import Bus
-from orastream.errors import NodeUnavailable, SettingsError
+from orastream.errors import SettingsError
 from orastream.metrics import CONTENT_TYPE, Metrics
-
-ROUND_TRIP_S = 2.0
 
 
 @contextlib.asynccontextmanager
 async def serve(
-    host: str, port: int, *, bus: Bus, metrics: Metrics, unready: Callable[[], str | None]
+    host: str, port: int, *, metrics: Metrics, lacking: Callable[[], Awaitable[str | None]]
 ) -> AsyncIterator[int]:
-    """Serve while the context is open; gives the port (0 asks for a free one). `unready` names what is missing.
+    """Serve while the context is open; gives the port (0 asks for a free one). `lacking` names what is missing.
 
     Raises SettingsError when the port is taken.
     """
@@ -30,12 +27,7 @@ async def serve(
         return web.json_response({"status": "ok"})
 
     async def readyz(_request: web.Request) -> web.Response:
-        reason = unready()
-        if reason is None:
-            try:
-                await bus.round_trip(ROUND_TRIP_S)
-            except NodeUnavailable as exc:
-                reason = str(exc)
+        reason = await lacking()
         if reason is not None:
             return web.json_response({"status": "unready", "reason": reason}, status=503)
         return web.json_response({"status": "ready"})

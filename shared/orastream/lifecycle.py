@@ -10,19 +10,24 @@ import contextlib
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import structlog
 import uvloop
 
-from orastream import health, logs
+from orastream import health, logs, tasks
 from orastream.bus import Bus
 from orastream.errors import NodeUnavailable, NotConnected, OrastreamError, SettingsError
 from orastream.jetstream import JetStream
 from orastream.metrics import Metrics
 from orastream.settings import NodeSettings, unknown_names
 from orastream.streams import StreamLimits, ensure
+
+ROUND_TRIP_S = 2.0
+
+DRAIN_DEADLINE_S = 9.0
+"""From the signal to the end; a container is killed after 10 s."""
 
 log = structlog.get_logger()
 
@@ -35,12 +40,24 @@ class Process:
     metrics: Metrics
     stop: asyncio.Event
     unready: str | None = "starting"
-    health_port: int = 0
+    ports: dict[str, int] = field(default_factory=dict)
+    """Where the process listens, by the setting's name in lower case; logged when it is ready."""
 
     def ready(self) -> None:
         """The service accepts work from now on."""
         self.unready = None
-        log.info("ready", health_port=self.health_port)
+        log.info("ready", **self.ports)
+
+    async def lacking(self) -> str | None:
+        """Why the service cannot work now, or None: what it says itself, then a NATS round trip. Takes 2 s at most."""
+        if self.unready is not None:
+            return self.unready
+        try:
+            await self.js.bus.round_trip(ROUND_TRIP_S)
+        except NodeUnavailable as exc:
+            return str(exc)
+        # While it reconnects, the NATS client's flush proves nothing and returns at once.
+        return None if self.js.bus.connected else "NATS is disconnected"
 
 
 C = TypeVar("C", bound=NodeSettings)
@@ -53,8 +70,13 @@ def run(
     serve: Callable[[C], Serve],
     *,
     change_streams: bool = False,
+    serves_health: bool = False,
 ) -> int:
-    """Run a service until SIGTERM or SIGINT; gives the exit code. `change_streams` is synth's right alone."""
+    """Run a service until SIGTERM or SIGINT; gives the exit code.
+
+    `change_streams` is synth's right alone. With `serves_health` the service offers `/healthz`, `/readyz` and
+    `/metrics` itself, on a port of its own (gateway), and TTS_HEALTH_PORT is not opened.
+    """
     try:
         loaded = settings.load()
     except SettingsError as exc:
@@ -64,7 +86,7 @@ def run(
     for unknown in unknown_names():
         log.warning("unknown setting; a typing error?", setting=unknown)
     try:
-        uvloop.run(_main(name, loaded, serve(loaded), change_streams))
+        uvloop.run(_main(name, loaded, serve(loaded), change_streams, serves_health))
     except SettingsError as exc:
         log.error("cannot start", error=str(exc))
         return 2
@@ -74,7 +96,7 @@ def run(
     return 0
 
 
-async def _main(name: str, settings: NodeSettings, serve: Serve, change_streams: bool) -> None:
+async def _main(name: str, settings: NodeSettings, serve: Serve, change_streams: bool, serves_health: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
@@ -86,27 +108,28 @@ async def _main(name: str, settings: NodeSettings, serve: Serve, change_streams:
         stack.push_async_exit(bus)
         metrics = Metrics()
         process = Process(JetStream(bus), metrics, stop)
-        metrics.counter("orastream_nats_reconnects", "Reconnects to NATS").inc(0)
+        reconnects = metrics.counter("orastream_nats_reconnects", "Reconnects to NATS")
+        bus.on_reconnect(reconnects.inc)
         metrics.gauge("orastream_nats_connected", "1 while NATS is connected", lambda: float(bus.connected))
-        process.health_port = await stack.enter_async_context(
-            health.serve(
-                settings.tts_host, settings.tts_health_port, bus=bus, metrics=metrics, unready=lambda: process.unready
+        if not serves_health:
+            process.ports["health_port"] = await stack.enter_async_context(
+                health.serve(settings.tts_host, settings.tts_health_port, metrics=metrics, lacking=process.lacking)
             )
-        )
         await _ensure(process, settings.limits, change_streams)
         watch = asyncio.create_task(_closed(bus))
-        work = asyncio.ensure_future(serve(process))
+        work = asyncio.create_task(_run(serve, process))
+        deadline = asyncio.create_task(_deadline(stop))
         try:
-            await asyncio.wait({watch, work}, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                work.cancel()
-                await asyncio.gather(work, return_exceptions=True)
+            await asyncio.wait({watch, work, deadline}, return_when=asyncio.FIRST_COMPLETED)
+            if deadline.done():
+                log.warning("the drain took too long; what was not handed back runs out by itself")
+            elif not work.done():
+                await tasks.end(work)
                 raise NotConnected("NATS closed the connection for good; the process ends to be started anew")
-            await work
+            else:
+                await work
         finally:
-            watch.cancel()
-            work.cancel()
-            await asyncio.gather(watch, work, return_exceptions=True)
+            await tasks.end(watch, work, deadline)
             log.info("stopped")
 
 
@@ -118,8 +141,7 @@ async def _connected(bus: Bus, stop: asyncio.Event) -> Bus | None:
     stopped.cancel()
     if entering.done():
         return entering.result()
-    entering.cancel()
-    await asyncio.gather(entering, return_exceptions=True)
+    await tasks.end(entering)
     return None
 
 
@@ -133,6 +155,16 @@ async def _ensure(process: Process, limits: StreamLimits, change: bool) -> None:
             log.warning("the streams are not there yet", error=str(exc))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(process.stop.wait(), 1.0)
+
+
+async def _run(serve: Serve, process: Process) -> None:
+    await serve(process)
+
+
+async def _deadline(stop: asyncio.Event) -> None:
+    """Return when a drain has had all its time."""
+    await stop.wait()
+    await asyncio.sleep(DRAIN_DEADLINE_S)
 
 
 async def _closed(bus: Bus) -> None:

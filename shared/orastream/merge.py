@@ -6,7 +6,7 @@ out in another order than that of the stream, and carry their sequence for whoev
 `verified` is what a read of the *stored* messages has shown: everything up to it has been yielded. Receiving a live
 message never raises it. Each live message names its predecessor of the same literal subject (`Nats-Last-Sequence`);
 one whose predecessor was not seen is held back until a read has shown what is between. A predecessor that has been
-deleted since only lowers that number, which is no gap.
+deleted since only lowers that number, which is no gap; its own copy, should it still come, is too late and dropped.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Merge(Generic[M]):
         """Yield what is stored above sequence `after`."""
         self.verified = after
         self.needs_read = True
-        self._seen: set[int] = set()
         self._tails: dict[str, int] = {}
+        """Per literal subject the last message yielded, if above `verified`: everything up to it was, or is deleted."""
         self._held: dict[int, tuple[int, M]] = {}
         self._held_before_read: set[int] = set()
 
@@ -73,11 +73,10 @@ class Merge(Generic[M]):
         for message in messages:
             if message.sequence <= self.verified:
                 continue
-            if message.sequence not in self._seen:
+            if message.sequence > self._tail(message.subject):
                 out.append(self._yielded(message))
             self._held.pop(message.sequence, None)
             self.verified = message.sequence
-        self._seen = {sequence for sequence in self._seen if sequence > self.verified}
         self._tails = {subject: tail for subject, tail in self._tails.items() if tail > self.verified}
         return out + self._release()
 
@@ -85,27 +84,27 @@ class Merge(Generic[M]):
         """The stream's leader says that nothing is stored above `verified`: what was held from before is not either."""
         for sequence in self._held_before_read:
             self._held.pop(sequence, None)
+        self._held_before_read.clear()
         out = self._release()
         if self._held:
             self.needs_read = True
         return out
 
     def _known(self, message: M) -> bool:
-        return message.sequence <= self.verified or message.sequence in self._seen or message.sequence in self._held
+        return message.sequence <= self._tail(message.subject) or message.sequence in self._held
 
     def _tail(self, subject: str) -> int:
         return max(self.verified, self._tails.get(subject, 0))
 
     def _yielded(self, message: M) -> M:
-        self._seen.add(message.sequence)
-        self._tails[message.subject] = max(message.sequence, self._tails.get(message.subject, 0))
+        self._tails[message.subject] = message.sequence
         return message
 
     def _release(self) -> list[M]:
         out: list[M] = []
         for sequence in sorted(self._held):
             previous, message = self._held[sequence]
-            if sequence <= self.verified:
+            if sequence <= self._tail(message.subject):
                 del self._held[sequence]
             elif previous <= self._tail(message.subject):
                 del self._held[sequence]

@@ -119,7 +119,7 @@ def parse_request(
     `session` is the token of the subject it came on, which its `sessionId` must have. Raises InvalidRequest.
     """
     try:
-        request = SpeakRequest.model_validate(value)
+        request = SpeakRequest.model_validate(value, by_alias=True, by_name=False)  # wire names only
     except ValidationError as exc:
         raise _first_problem(exc) from None
     if len(request.text) > max_text_chars:
@@ -209,7 +209,7 @@ class Report(BaseModel):
     @classmethod
     def decode(cls, payload: Payload) -> Report:
         """A report from the wire. Raises Undecodable or ValueError when it is none."""
-        return cls.model_validate(codec.decode(payload))
+        return cls.model_validate(codec.decode(payload), by_alias=True, by_name=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgpack
 
@@ -14,6 +15,8 @@ from orastream.audio import PcmSpec
 from orastream.errors import Undecodable
 
 EndStatus = Literal["complete", "failed", "cancelled"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,30 +109,62 @@ def _packb(value: dict[str, object]) -> bytes:
 
 
 def unpack(payload: bytes) -> AudioMessage:
-    """An audio message from the wire. Raises Undecodable for anything else."""
+    """An audio message from the wire, every field of its type. Raises Undecodable for anything else."""
     try:
         value: dict[str, Any] = msgpack.unpackb(payload)
         kind = value["type"]
         if kind == "chunk":
-            return AudioChunk(value["attempt"], value["index"], value["pts_ms"], value["sentence"], value["audio"])
+            return AudioChunk(
+                _count(value["attempt"]),
+                _count(value["index"]),
+                _count(value["pts_ms"]),
+                _count(value["sentence"]),
+                _typed(value["audio"], bytes),
+            )
         if kind == "start":
             return AudioStart(
-                value["request_seq"],
-                value["format"],
-                value["sample_rate_hz"],
-                value["channels"],
-                value["engine"],
-                value["language"],
+                _count(value["request_seq"]),
+                _typed(value["format"], str),
+                _count(value["sample_rate_hz"], least=1),
+                _count(value["channels"], least=1),
+                _typed(value["engine"], str),
+                _typed(value["language"], str),
             )
         if kind == "end":
             return AudioEnd(
-                value["attempt"],
-                value["status"],
-                value["total_chunks"],
-                value["total_bytes"],
-                value["audio_seconds"],
-                value.get("error"),
+                _count(value["attempt"]),
+                _end_status(value["status"]),
+                _count(value["total_chunks"]),
+                _count(value["total_bytes"]),
+                _seconds(value["audio_seconds"]),
+                None if value.get("error") is None else _typed(value["error"], str),
             )
     except (ValueError, KeyError, TypeError, AttributeError, msgpack.UnpackException):
         raise Undecodable("is not an audio message") from None
-    raise Undecodable(f"is an audio message of unknown type {kind!r:.40}")
+    raise Undecodable("is an audio message of unknown type")
+
+
+def _typed(value: Any, kind: type[T]) -> T:
+    if type(value) is not kind:
+        raise TypeError
+    return value
+
+
+def _count(value: Any, least: int = 0) -> int:
+    if type(value) is not int or value < least:
+        raise TypeError
+    return value
+
+
+def _end_status(value: Any) -> EndStatus:
+    if value != "complete" and value != "failed" and value != "cancelled":
+        raise ValueError
+    status: EndStatus = value
+    return status
+
+
+def _seconds(value: Any) -> float:
+    if type(value) not in (int, float) or not 0 <= value < math.inf:
+        raise TypeError
+    seconds: float = value
+    return seconds

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from orastream import tasks
 from orastream.bus import Bus, Headers
 from orastream.errors import NodeUnavailable, NotConnected, PublishRefused, StreamFull
 from orastream.jetstream import parse_ack
@@ -62,8 +63,7 @@ class Window:
 
     async def __aexit__(self, *_: object) -> None:
         if self._retry is not None:
-            self._retry.cancel()
-            await asyncio.gather(self._retry, return_exceptions=True)
+            await tasks.end(self._retry)
         for pending in self._pending.values():
             self._bus.close_inbox(pending.inbox)
         self._pending.clear()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import structlog
 
-from orastream import streams, subjects
+from orastream import streams, subjects, tasks
 from orastream.delivery.ownership import Lease, Owners
 from orastream.delivery.runner import Context, SessionRunner
 from orastream.delivery.session import Entry
@@ -95,9 +95,7 @@ class Bridge:
                 runner.drain()
             if self._tasks:
                 await asyncio.wait(self._tasks)
-            beat.cancel()
-            keep.cancel()
-            await asyncio.gather(beat, pull, keep, stopped, return_exceptions=True)
+            await tasks.end(beat, pull, keep, stopped)
             try:
                 await self._lease.end()
             except NodeUnavailable:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import structlog
 
-from orastream import streams, subjects
+from orastream import streams, subjects, tasks
 from orastream.delivery.courier import Courier
 from orastream.delivery.ownership import Lease, Owners, Ownership
 from orastream.delivery.session import Begin, DropCancel, End, Entry, Inspect, Session, Stop, Tidy
@@ -407,8 +407,7 @@ class SessionRunner:
         await self._close_links()
         if self._tasks and self._over is None:
             await asyncio.wait(self._tasks, timeout=FINISH_S)
-        for task in self._tasks:
-            task.cancel()
+        await tasks.end(*self._tasks)
 
     async def _give_back(self) -> None:
         for delivery in self.wakeups.values():

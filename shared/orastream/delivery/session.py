@@ -196,16 +196,17 @@ class Session:
 
     def next_time(self, now: float) -> float | None:
         """When `poll` must be called again although nothing happened."""
-        times: list[float] = [at for at in self._dropping.values() if at != float("inf")]
+        times = [at for sequence, at in self._dropping.items() if at != float("inf") and self._droppable(sequence)]
         for entry in self.entries.values():
             if entry.closed:
                 continue
             if entry.tidy_at is not None:
                 times.append(entry.tidy_at)
-            elif entry.report is None and not entry.ending:
-                times.append(entry.asked_at + entry.stored.ttl_s + EXPIRY_GRACE_S)
-            elif not self._mine(entry):
-                times.append(max(entry.changed_at + STUCK_S, entry.inspected_at + INSPECT_EVERY_S))
+            elif self._may_expire(entry):
+                times.append(_expires_at(entry))
+        head = self._head()
+        if head is not None and self._watched(head):
+            times.append(_watch_at(head))
         return min((max(t, now) for t in times), default=None)
 
     @property
@@ -246,11 +247,13 @@ class Session:
                 self._queue.append(Stop(entry))
             else:
                 self._end(entry, "cancelled")
-        elif entry.report is None:
-            if unknown_or_mine and now >= entry.asked_at + entry.stored.ttl_s + EXPIRY_GRACE_S:
-                ttl = f"{entry.stored.ttl_s:g}"
-                message = f"not claimed within ttlSeconds ({ttl}); is synth running and has it free slots?"
-                self._end(entry, "expired", ReportError.of("expired", message))
+        elif self._may_expire(entry) and now >= _expires_at(entry):
+            ttl = f"{entry.stored.ttl_s:g}"
+            message = f"not claimed within ttlSeconds ({ttl}); is synth running and has it free slots?"
+            self._end(entry, "expired", ReportError.of("expired", message))
+
+    def _may_expire(self, entry: Entry) -> bool:
+        return entry.report is None and not entry.ending and entry.transport in (None, self.transport)
 
     def _tidy_later(self, entry: Entry, now: float) -> None:
         if entry.transport not in (None, self.transport) and not entry.duplicate:
@@ -267,29 +270,44 @@ class Session:
             entry.ending = True
             self._queue.append(End(entry, status, error))
 
-    def _begin_next(self, now: float) -> None:
-        for entry in self.entries.values():
-            if entry.final or entry.transport == "none":
-                continue
-            if entry.report is None and entry.transport is None:
-                return  # unclaimed and unstated: the claim will say whose it is
-            if self._mine(entry):
-                if not entry.began and not entry.ending:
-                    entry.began = True
-                    self._queue.append(Begin(entry))
-            else:
-                self._watch(entry, now)
-            return
+    def _head(self) -> Entry | None:
+        """The first request that is not final: all later ones wait for it."""
+        return next((e for e in self.entries.values() if not e.final and e.transport != "none"), None)
 
-    def _watch(self, entry: Entry, now: float) -> None:
-        since = max(entry.changed_at, entry.asked_at)
-        if now >= since + STUCK_S and now >= entry.inspected_at + INSPECT_EVERY_S:
-            entry.inspected_at = now
-            self._queue.append(Inspect(entry))
+    def _begin_next(self, now: float) -> None:
+        head = self._head()
+        if head is None:
+            return
+        if self._mine(head):
+            if not head.began and not head.ending:
+                head.began = True
+                self._queue.append(Begin(head))
+        elif self._watched(head) and now >= _watch_at(head):
+            head.inspected_at = now
+            if head.cancelled:
+                self._end(head, "cancelled")
+            else:
+                self._queue.append(Inspect(head))
+
+    def _watched(self, head: Entry) -> bool:
+        """Whether it is another's to deliver; one that is unclaimed and states nothing may still become ours."""
+        return not self._mine(head) and not head.ending and (head.report is not None or head.transport is not None)
 
     def _drop_cancels(self, now: float) -> None:
-        lowest = min((s for s, e in self.entries.items() if not e.closed), default=None)
         for sequence in self._cancels:
-            if (lowest is None or sequence < lowest) and now >= self._dropping.get(sequence, 0.0):
+            if now >= self._dropping.get(sequence, 0.0) and self._droppable(sequence):
                 self._dropping[sequence] = float("inf")
                 self._queue.append(DropCancel(sequence))
+
+    def _droppable(self, sequence: int) -> bool:
+        return all(entry.closed for entry in self.entries.values() if entry.sequence < sequence)
+
+
+def _expires_at(entry: Entry) -> float:
+    return entry.asked_at + entry.stored.ttl_s + EXPIRY_GRACE_S
+
+
+def _watch_at(entry: Entry) -> float:
+    """When a request of another transport that does not move is to be looked at."""
+    since = _expires_at(entry) if entry.report is None else max(entry.changed_at, entry.asked_at)
+    return max(since + STUCK_S, entry.inspected_at + INSPECT_EVERY_S)

@@ -122,6 +122,8 @@ class Utterance:
     now: float
     delivered: int = 0
     must_fence: bool = False
+    asked_at: float | None = None
+    """When the request was stored, if known: audio that is older than its retention is told from a stalled synth."""
     backoff: Backoff = field(default_factory=lambda: Backoff(0.5, 2.0))
 
     progress: Progress = field(init=False)
@@ -187,8 +189,11 @@ class Utterance:
         self.link = "up"
 
     def link_lost(self, reason: str, now: float, *, refused: bool = False) -> None:
-        """The link broke or could not be opened. `refused`: OraServer said no (4xx), trying again is no use."""
-        if self.finished:
+        """The link broke or could not be opened. `refused`: OraServer said no (4xx), trying again is no use.
+
+        Told again of a link that is down already, it changes nothing.
+        """
+        if self.finished or self.link == "down":
             return
         if self.link == "up":
             self.progress.reconnects += 1
@@ -247,6 +252,8 @@ class Utterance:
         `may_write`: ownership is certain and every cancel stored so far is known. `room`: the sink takes more now.
         """
         if self.finished is None:
+            if self._queued_bytes >= QUEUE_BYTES:
+                self._sign_at = now  # it is we who do not listen
             self._judge(now)
         if self.finished is not None:
             if self._told:
@@ -254,7 +261,7 @@ class Utterance:
             self._told = True
             return self.finished
         if self._rewind:
-            self._start_over()
+            self._start_over(now)
             return Rewind()
         if self.link == "down" and now >= self._retry_at:
             self.link = "connecting"
@@ -347,8 +354,9 @@ class Utterance:
             pcm = max(0, self.progress.bytes - header_bytes(fmt))
             self.progress.audio_seconds = round(start.spec.seconds(pcm), 3)
 
-    def _start_over(self) -> None:
+    def _start_over(self, now: float) -> None:
         self._rewind = False
+        self._sign_at = now  # what was heard before is heard again, which takes its time
         self._assembly = Assembly(self.request_seq)
         self._queue.clear()
         self._unconfirmed.clear()
@@ -364,7 +372,8 @@ class Utterance:
         elif end is not None and end.status == "failed" and not self._queue:
             self._finish("failed", "engine_error", end.error or "synthesis failed; see synth's log")
         elif self._stalls and now >= self._sign_at + self.rules.stall_s:
-            if self._assembly.start is None and now - self.now > self.rules.audio_retention_s:
+            since = self.now if self.asked_at is None else min(self.now, self.asked_at)
+            if self._assembly.start is None and now - since > self.rules.audio_retention_s:
                 self._finish("failed", "audio_expired", "the audio was not fetched within TTS_AUDIO_RETENTION_SECONDS")
             else:
                 self._finish(

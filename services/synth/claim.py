@@ -1,0 +1,74 @@
+"""The four questions that begin every request, asked together: stored? cancelled? claimed by whom? is `start` first?"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from orastream import streams, subjects
+from orastream.errors import SequenceConflict
+from orastream.intake import StoredCancel, StoredRequest, read_stored
+from orastream.jetstream import JetStream
+from orastream.messages import Report
+from orastream.packets import AudioStart
+from orastream.reports import Reports, ReportState
+from services.synth.admission import Admission, Answers, admit
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The outcome: what to do, the report that stands, and the sequence of `start` if ours was the first one."""
+
+    admission: Admission
+    state: ReportState
+    attempt: int | None
+
+
+async def claim(js: JetStream, reports: Reports, stored: StoredRequest, report: Report, start: AudioStart) -> Claim:
+    """Claim a request by its first report. Raises NodeUnavailable. Cancel-safe: a claim that stands is found again."""
+    still_stored, cancelled, state, attempt = await asyncio.gather(
+        js.get(streams.SESSIONS, stored.sequence),
+        cancel_after(js, stored),
+        _first_report(js, reports, stored, report),
+        _first_start(js, stored, start),
+    )
+    answers = Answers(stored.sequence, still_stored is not None, cancelled is not None, state.report)
+    return Claim(admit(answers), state, attempt)
+
+
+async def cancel_after(js: JetStream, stored: StoredRequest) -> StoredCancel | None:
+    """The first stored cancel that covers the request, by the stream's leader."""
+    after = stored.sequence
+    while (message := await js.after(streams.SESSIONS, subjects.session_cancel(stored.session), after)) is not None:
+        after = message.sequence
+        cancel = read_stored(message.subject, after, message.time_s, message.data, max_text_chars=0)
+        if isinstance(cancel, StoredCancel) and cancel.covers(stored.sequence, stored.token):
+            return cancel
+    return None
+
+
+async def _first_report(js: JetStream, reports: Reports, stored: StoredRequest, report: Report) -> ReportState:
+    subject = subjects.put_report(stored.session, stored.token)
+    while True:
+        try:
+            ack = await js.store(subject, report.encode(stored.encoding), expect_last=0)
+            return ReportState(report, ack.sequence, 0.0)
+        except SequenceConflict:
+            state = await reports.read(stored.session, stored.token)
+            if state is not None:
+                return state
+
+
+async def _first_start(js: JetStream, stored: StoredRequest, start: AudioStart) -> int | None:
+    try:
+        ack = await js.store(subjects.put_audio(stored.session, stored.token), start.pack(), expect_last=0)
+        return ack.sequence
+    except SequenceConflict:
+        return None
+
+
+async def overdue(reports: Reports, stored: StoredRequest, now_s: float) -> bool:
+    """Whether its ttl has run out before anyone claimed it. Raises NodeUnavailable."""
+    if now_s <= stored.stored_at_s + stored.ttl_s:
+        return False
+    return await reports.read(stored.session, stored.token) is None

@@ -1,0 +1,1 @@
+"""Text-to-speech engines; `base` is the port."""

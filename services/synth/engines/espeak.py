@@ -1,0 +1,249 @@
+"""eSpeak NG from the wheel `espeakng-loader`: Korean, English and some 130 other languages, without a model.
+
+The only file that imports espeakng_loader, or knows the C API (espeak-ng/speak_lib.h, 1.52). 22 050 Hz, first audio
+after about 1 ms, a real-time factor of 0.003.
+
+The library keeps the phase of its pitch flutter and more in static variables that neither a new voice nor
+`espeak_Terminate` resets, so the same text sounds a little different each time. Therefore every sentence gets a freshly
+loaded image of the library (1 ms, done after the sentence before), with a fixed random seed: then the same text gives
+the same bytes in every call and process. Where the loader does not let go of an image (musl), `deterministic` is False.
+"""
+
+from __future__ import annotations
+
+import _ctypes
+import ctypes
+import os
+import queue
+import re
+import shutil
+import tempfile
+import threading
+import unicodedata
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import espeakng_loader
+
+from services.synth.engines.base import EngineError, UnknownVoice, Voice
+
+NORMAL_WPM = 175
+"""espeak's rate at speed 1.0, in words a minute."""
+
+_AUDIO_OUTPUT_SYNCHRONOUS, _DONT_EXIT = 2, 0x8000
+_BUFFER_MS = 20
+_CHARS_UTF8, _END_PAUSE = 1, 0x1000  # the pause after a sentence, else sentences would run into each other
+_PARAMETER_RATE = 1
+_POSITION_CHARACTER = 1
+_LONGEST_DATA_PATH = 120  # bytes; espeak_Initialize fails somewhere above 150
+_HANDOFF_PIECES = 32  # about 2 s of audio made ahead of whoever reads it
+_ALIASES = {"zh": "cmn", "no": "nb", "iw": "he", "in": "id"}
+
+_ON_AUDIO = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+
+_DECIMAL = re.compile(r"(?<![\d.])(\d[\d,]*)((?:\.\d+)+)(?!\d)")
+_MINUS = re.compile(r"(?<![\w.)\-])[-−](?=\d)")
+_DIGITS = str.maketrans("0123456789", "영일이삼사오육칠팔구")
+
+
+class _VoiceStruct(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("languages", ctypes.c_char_p),
+        ("identifier", ctypes.c_char_p),
+        ("gender", ctypes.c_ubyte),
+        ("age", ctypes.c_ubyte),
+        ("variant", ctypes.c_ubyte),
+        ("xx1", ctypes.c_ubyte),
+        ("score", ctypes.c_int),
+        ("spare", ctypes.c_void_p),
+    )
+
+
+class _Image:
+    """One loaded and initialised image of the library: good for one sentence, then `close` it."""
+
+    def __init__(self, library: str, data: Path) -> None:
+        try:
+            self._lib = ctypes.CDLL(library)
+        except OSError as exc:
+            raise EngineError(f"espeak: its library cannot be loaded: {exc}") from exc
+        self._path = library
+        self._lib.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_VoiceStruct))
+        # An unusable data path is not an error to the library: it gives 0, or -1, and then silence.
+        self.rate_hz: int = self._lib.espeak_Initialize(
+            _AUDIO_OUTPUT_SYNCHRONOUS, _BUFFER_MS, os.fsencode(data), _DONT_EXIT
+        )
+        if self.rate_hz <= 0:
+            raise EngineError(f"espeak: its data in {data} cannot be used; reinstall espeakng-loader")
+        self._lib.espeak_ng_SetRandSeed(ctypes.c_long(1))
+
+    def identifiers(self) -> list[str]:
+        """Files of the voices below `lang/`, like `gmw/en-US`."""
+        voices, found, index = self._lib.espeak_ListVoices(None), [], 0
+        while voices[index]:
+            found.append(voices[index].contents.identifier.decode())
+            index += 1
+        return found
+
+    def speak(self, voice: str, wpm: int, text: str, on_audio: Callable[[bytes], bool]) -> None:
+        """Calls `on_audio` with each piece of PCM until it gives False. Blocks. Raises EngineError."""
+
+        def receive(samples: ctypes._Pointer[ctypes.c_short], count: int, _events: int | None) -> int:
+            if not samples or count <= 0:
+                return 0
+            return 0 if on_audio(ctypes.string_at(samples, count * 2)) else 1
+
+        callback = _ON_AUDIO(receive)  # must live as long as the library may call it
+        self._lib.espeak_SetSynthCallback(callback)
+        if self._lib.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise EngineError(f"espeak: its voice {voice} cannot be loaded; reinstall espeakng-loader")
+        self._lib.espeak_SetParameter(_PARAMETER_RATE, wpm, 0)
+        data = text.encode("utf-8", "replace") + b"\0"
+        flags = _CHARS_UTF8 | _END_PAUSE
+        if self._lib.espeak_Synth(data, len(data), 0, _POSITION_CHARACTER, 0, flags, None, None) != 0:
+            raise EngineError("espeak: synthesis failed")
+
+    def close(self) -> bool:
+        """Unload the image. Whether it is really gone, so that the next one begins in the initial state."""
+        self._lib.espeak_Terminate()
+        _ctypes.dlclose(self._lib._handle)
+        try:
+            left = ctypes.CDLL(self._path, mode=os.RTLD_NOLOAD)
+        except OSError:
+            return True
+        _ctypes.dlclose(left._handle)
+        return False
+
+
+class EspeakEngine:
+    """eSpeak NG. A voice is a language (`ko`, `en-us`), or one with a variant (`ko+f2`, `en-us+m3`)."""
+
+    name = "espeak"
+
+    def __init__(self) -> None:
+        self.deterministic = True
+        self._voices: dict[str, Voice] = {}
+        self._variants: frozenset[str] = frozenset()
+        self._image: _Image | None = None
+        self._data = Path()
+
+    def load(self) -> None:
+        """Load the library. Raises EngineError when it or its data cannot be used."""
+        self._data = self._short(Path(espeakng_loader.get_data_path()))
+        self._image = self._open()
+        for identifier in self._image.identifiers():
+            tag = identifier.rpartition("/")[2]
+            self._voices[tag.lower()] = Voice(tag.lower(), tag, self._image.rate_hz)
+        self._variants = frozenset(path.name for path in (self._data / "voices" / "!v").iterdir())
+        self.deterministic = self._image.close()
+        self._image = self._open()
+
+    def voices(self) -> Sequence[Voice]:
+        """Every language, American English and Korean first; each may take a variant behind a `+`."""
+        return sorted(self._voices.values(), key=lambda voice: (voice.name not in ("ko", "en-us"), voice.name))
+
+    def sample_rate_hz(self, voice: str | None) -> int:
+        """22 050 for all voices. Raises UnknownVoice."""
+        return self._voices[self._resolve(voice, "ko").partition("+")[0]].sample_rate_hz
+
+    def synthesize(
+        self, sentence: str, *, voice: str | None, language: str, speed: float, stop: Callable[[], bool]
+    ) -> Iterator[bytes]:
+        """PCM in pieces of about 60 ms, with the pause that follows a sentence. See `Engine.synthesize`."""
+        name = self._resolve(voice, language)
+        text = written_out(sentence) if name.partition("+")[0] == "ko" else _plain(sentence)
+        image, self._image = self._image or self._open(), None
+        handoff: queue.Queue[bytes | EngineError | None] = queue.Queue(_HANDOFF_PIECES)
+        closing = threading.Event()
+
+        def on_audio(pcm: bytes) -> bool:
+            if closing.is_set() or stop():
+                return False
+            handoff.put(pcm)
+            return True
+
+        def run() -> None:
+            outcome = None
+            try:
+                image.speak(name, round(NORMAL_WPM * speed), text, on_audio)
+            except EngineError as exc:
+                outcome = exc
+            finally:
+                handoff.put(outcome)
+
+        # The library calls back; to give each piece at once rather than a list at the end takes a thread.
+        worker = threading.Thread(target=run, name="espeak", daemon=True)
+        worker.start()
+        item: bytes | EngineError | None = b""
+        try:
+            while isinstance(item := handoff.get(), bytes):
+                yield item
+            if item is not None:
+                raise item
+        finally:
+            closing.set()
+            while isinstance(item, bytes):  # closed early: the worker may be waiting for room
+                item = handoff.get()
+            worker.join()
+            image.close()
+            self._image = self._open()
+
+    def _open(self) -> _Image:
+        return _Image(espeakng_loader.get_library_path(), self._data)
+
+    def _short(self, data: Path) -> Path:
+        """A path to the data that is short enough for espeak: where it is not, a link in the temporary directory."""
+        if len(os.fsencode(data)) <= _LONGEST_DATA_PATH:
+            return data
+        directory = tempfile.mkdtemp(prefix="espeak-")
+        weakref.finalize(self, shutil.rmtree, directory, ignore_errors=True)
+        link = Path(directory, "data")
+        try:
+            link.symlink_to(data, target_is_directory=True)
+        except OSError:  # a file system without links
+            shutil.copytree(data, link)
+        return link
+
+    def _resolve(self, voice: str | None, language: str) -> str:
+        """The name for espeak_SetVoiceByName, which would silently ignore an unknown variant. Raises UnknownVoice."""
+        if voice is None:
+            return self._of_language(language)
+        base, plus, variant = voice.partition("+")
+        if base.lower() not in self._voices or (plus and variant not in self._variants):
+            raise UnknownVoice(
+                f"voice: espeak has no {voice!r}; name a language such as ko or en-us, with a variant: ko+f2, ko+m3"
+            )
+        return base.lower() + plus + variant
+
+    def _of_language(self, language: str) -> str:
+        """The voice of a BCP 47 tag, or of the tag with fewer parts: ko-KR is ko, en-US is en-us."""
+        parts = language.replace("_", "-").lower().split("-")
+        parts[0] = _ALIASES.get(parts[0], parts[0])
+        while parts:
+            if (tag := "-".join(parts)) in self._voices:
+                return tag
+            parts.pop()
+        raise UnknownVoice(f"language: espeak has no voice for {language!r}; name a voice")
+
+
+def written_out(text: str) -> str:
+    """Korean text with what espeak misreads in words: decimals, versions, minus signs, percent.
+
+    "3.14" is "3 점 일사" (espeak loses the point), "2.1.0" is "2 점 1 점 0". Latin words stay: it says them
+    in English.
+    """
+    return _MINUS.sub("마이너스 ", _DECIMAL.sub(_decimal, _plain(text))).replace("%", "퍼센트")
+
+
+def _decimal(match: re.Match[str]) -> str:
+    fractions = match[2].split(".")[1:]
+    if len(fractions) == 1:
+        return f"{match[1]} 점 {fractions[0].translate(_DIGITS)}"
+    return " 점 ".join([match[1], *fractions])
+
+
+def _plain(text: str) -> str:
+    """Composed (espeak spells decomposed Hangul letter by letter), and a NUL would end it."""
+    return unicodedata.normalize("NFC", text).replace("\0", " ")

@@ -1,0 +1,286 @@
+"""One request from its hand-out to its ack: claim it, speak it in as many attempts as it takes, store its end.
+
+Every step may be the last one before this process dies: what is stored then is what another synth goes on from, and a
+request is acked only when its `end`, or its final report, is stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from orastream import streams, subjects, tasks
+from orastream.assembly import Assembly
+from orastream.feed import Feed
+from orastream.intake import StoredRequest, read_stored
+from orastream.jetstream import JetStream
+from orastream.messages import Report, ReportError
+from orastream.packets import AudioEnd, AudioStart, unpack
+from orastream.pull import Delivery
+from orastream.reports import Reports, Verdict
+from services.synth.admission import Admission
+from services.synth.claim import Claim, claim, overdue
+from services.synth.engine_host import EnginePool
+from services.synth.engines.base import EngineError, UnknownVoice
+from services.synth.narration import narrate, start_of
+from services.synth.settings import SynthSettings
+
+MOST_FAILED_ATTEMPTS = 3
+AGAIN_S = 1.0
+STARTED = "✅ [TTS] WebSocket 백그라운드 스트리밍 시작"
+
+log = structlog.get_logger()
+
+
+class Cancelled(Exception):
+    """A cancel that covers the request is stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What all jobs of a synth share."""
+
+    js: JetStream
+    reports: Reports
+    pool: EnginePool
+    settings: SynthSettings
+    observe: Callable[[str, float], None]
+    """Counts by name: chunk (bytes), audio_seconds, synthesis_seconds, and each outcome."""
+
+
+class Job:
+    """`await Job(bench, delivery).run()` does all there is to do for one hand-out, the ack included.
+
+    Cancelling it leaves the request to the next hand-out. Raises NodeUnavailable when NATS is away too long.
+    """
+
+    def __init__(self, bench: Bench, delivery: Delivery) -> None:
+        self._bench = bench
+        self._delivery = delivery
+        stored = read_stored(
+            delivery.subject,
+            delivery.sequence,
+            delivery.time_s,
+            delivery.data,
+            max_text_chars=bench.settings.tts_max_text_chars,
+        )
+        assert isinstance(stored, StoredRequest), "the consumer's filter lets only requests through"
+        self._stored = stored
+
+    async def run(self) -> None:
+        """See the class."""
+        stored = self._stored
+        with structlog.contextvars.bound_contextvars(session=stored.session_id, request=stored.request_id):
+            problem = self._problem()
+            if problem is not None:
+                await self._refuse("failed", problem)
+            elif await overdue(self._bench.reports, stored, time.time()):
+                message = f"not claimed within ttlSeconds ({stored.ttl_s:g}): all synth slots were busy"
+                await self._refuse("expired", ReportError.of("expired", message))
+            else:
+                await self._claim_and_speak()
+
+    def _problem(self) -> ReportError | None:
+        """Why the request cannot be spoken here at all, or None."""
+        stored, request = self._stored, self._stored.request
+        if request is None:
+            return ReportError.of("invalid_request", str(stored.problem))
+        speaks = self._bench.pool.info.name
+        if request.engine is not None and request.engine.lower() != speaks.lower():
+            return ReportError.of("invalid_request", f"engine: this node speaks with {speaks!r}; leave it out")
+        return None
+
+    async def _refuse(self, status: str, error: ReportError) -> None:
+        """Write the final report of a request that nobody claims."""
+        stored = self._stored
+        report = stored.report("failed" if status == "failed" else "expired", error=error)
+        written = await self._bench.reports.write(stored, report, 0)
+        if written.verdict is Verdict.DUPLICATE:
+            await self._pass_on(written.state.report)
+            return
+        if written.state.report.final:
+            await self._bench.reports.close(stored, written.state.report)
+        self._count(written.state.report.status)
+        await self._delivery.ack()
+
+    # ---- claiming
+
+    async def _claim_and_speak(self) -> None:
+        bench, stored, request = self._bench, self._stored, self._stored.request
+        assert request is not None, "a request without one was refused"
+        transport = stored.stated_transport or bench.settings.default_transport
+        report = stored.report("synthesizing", transport=transport)
+        start = start_of(request, stored.sequence, bench.pool.info, bench.settings)
+        outcome = await claim(bench.js, bench.reports, stored, report, start)
+        match outcome.admission:
+            case Admission.GONE:
+                await self._delivery.ack()
+            case Admission.DUPLICATE:
+                await self._pass_on(outcome.state.report)
+            case Admission.FINAL:
+                await bench.reports.close(stored, outcome.state.report)
+                await self._delivery.ack()
+            case Admission.CANCELLED:
+                if outcome.state.report.transport == "none":
+                    await self._finish_ourselves(outcome.state.report.with_(status="cancelled"))
+                await self._delivery.ack()
+            case Admission.OURS:
+                await self._speak_or_cancel(outcome, start)
+
+    async def _pass_on(self, existing: Report) -> None:
+        """A duplicate gets the first one's final report, once there is one."""
+        if not existing.final:
+            await self._delivery.give_back(AGAIN_S)
+            return
+        await self._bench.reports.close(self._stored, existing)
+        self._count("duplicate")
+        await self._delivery.ack()
+
+    # ---- speaking
+
+    async def _speak_or_cancel(self, outcome: Claim, start: AudioStart) -> None:
+        transport = outcome.state.report.transport
+        request = self._stored.request
+        assert request is not None
+        forget = request.fire_and_forget
+        if transport == "websocket" and (self._bench.settings.default_fire_and_forget if forget is None else forget):
+            log.info(STARTED, sequence=self._stored.sequence)
+        speaking = asyncio.create_task(self._attempts(outcome.attempt, start))
+        cancelled = asyncio.create_task(self._until_cancelled())
+        try:
+            await asyncio.wait({speaking, cancelled}, return_when=asyncio.FIRST_COMPLETED)
+            if speaking.done():
+                end = speaking.result()
+            else:
+                cancelled.result()
+                await tasks.end(speaking)
+                end = await self._end_cancelled()
+        finally:
+            await tasks.end(speaking, cancelled)
+        if transport == "none":
+            await self._finish_ourselves(_as_final(outcome.state.report, end))
+        self._count(end.status)
+        await self._delivery.ack()
+
+    async def _attempts(self, attempt: int | None, start: AudioStart) -> AudioEnd:
+        """Attempts until the end is stored; gives that end."""
+        failures, error = 0, ""
+        progress = Assembly(self._stored.sequence)
+        if attempt is not None:
+            progress.receive(attempt, start)
+        while True:
+            if attempt is None:
+                progress, attempt = await self._open_attempt(start)
+                if attempt is None:
+                    assert progress.end is not None
+                    return progress.end  # an earlier attempt had stored everything, only its ack was lost
+            failed = failures + progress.barren
+            if failed >= MOST_FAILED_ATTEMPTS:
+                message = error or f"synthesis broke off without any progress {failed} times"
+                return await self._store_end(progress, attempt, "failed", message)
+            try:
+                async with self._bench.pool.acquire() as engine:
+                    bus, settings, observe = self._bench.js.bus, self._bench.settings, self._bench.observe
+                    return await narrate(bus, engine, self._stored, progress, attempt, settings, observe)
+            except UnknownVoice as exc:
+                return await self._store_end(progress, attempt, "failed", str(exc))
+            except EngineError as exc:
+                failures, error, attempt = failures + 1, str(exc), None
+                log.warning("the engine failed", error=error, failures=failures)
+                self._bench.observe("engine_failure", 1)
+
+    async def _open_attempt(self, start: AudioStart) -> tuple[Assembly, int | None]:
+        """Store a `start` after what there is, and know what counts before it; no attempt when all is stored."""
+        stored, js = self._stored, self._bench.js
+        progress = Assembly(stored.sequence)
+        after = await self._read_audio(progress, 0, None)
+        if progress.finished is not None and progress.finished.status != "cancelled":
+            return progress, None
+        ack = await js.store(subjects.put_audio(stored.session, stored.token), start.pack())
+        await self._read_audio(progress, after, ack.sequence)
+        return progress, ack.sequence
+
+    async def _read_audio(self, progress: Assembly, after: int, until: int | None) -> int:
+        """Feed `progress` what is stored above `after`, up to `until` or to the end; gives the last sequence."""
+        stored, js = self._stored, self._bench.js
+        subject = subjects.audio(stored.session, stored.token)
+        while until is None or after < until:
+            page = await js.read(streams.AUDIO, subject, after)
+            if not page:
+                message = await js.after(streams.AUDIO, subject, after)  # an empty answer of a replica proves nothing
+                if message is None:
+                    break
+                page = [message]
+            for message in page:
+                after = message.sequence
+                progress.receive(after, unpack(message.data))
+                if after == until:
+                    break
+        return after
+
+    async def _store_end(self, progress: Assembly, attempt: int, status: str, error: str | None) -> AudioEnd:
+        end = AudioEnd(
+            attempt,
+            "failed" if status == "failed" else "cancelled",
+            progress.next_index,
+            progress.bytes,
+            0.0,
+            error,
+        )
+        stored = self._stored
+        await self._bench.js.store(subjects.put_audio(stored.session, stored.token), end.pack())
+        return end
+
+    # ---- cancel
+
+    async def _until_cancelled(self) -> None:
+        """Return when a cancel that covers the request is stored."""
+        stored, changed = self._stored, asyncio.Event()
+        subject = subjects.session_cancel(stored.session)
+        async with Feed(self._bench.js, streams.SESSIONS, subject, wake=changed.set, after=stored.sequence) as feed:
+            while True:
+                changed.clear()
+                while (message := feed.pop()) is not None:
+                    event = read_stored(
+                        message.subject, message.sequence, message.time_s, message.data, max_text_chars=0
+                    )
+                    if not isinstance(event, StoredRequest) and event.covers(stored.sequence, stored.token):
+                        return
+                await changed.wait()
+
+    async def _end_cancelled(self) -> AudioEnd:
+        """Close the latest attempt of ours as cancelled."""
+        progress = Assembly(self._stored.sequence)
+        await self._read_audio(progress, 0, None)
+        assert progress.attempt is not None, "our start is stored before anything is spoken"
+        return await self._store_end(progress, progress.attempt, "cancelled", None)
+
+    # ---- transport `none`
+
+    async def _finish_ourselves(self, final: Report) -> None:
+        """Nobody delivers: the final report is ours to write once `end` is stored."""
+        written = await self._bench.reports.write(self._stored, final, None)
+        if written.state.report.final:
+            await self._bench.reports.close(self._stored, written.state.report)
+
+    def _count(self, outcome: str) -> None:
+        self._bench.observe(outcome, 1)
+
+
+def _as_final(report: Report, end: AudioEnd) -> Report:
+    if end.status == "failed":
+        error = ReportError.of("engine_error", end.error or "synthesis failed; see synth's log")
+        return report.with_(status="failed", error=error)
+    if end.status == "cancelled":
+        return report.with_(status="cancelled")
+    return report.with_(
+        status="delivered",
+        total_chunks=end.total_chunks,
+        delivered_chunks=end.total_chunks,
+        bytes=end.total_bytes,
+        audio_seconds=round(end.audio_seconds, 3),
+    )
