@@ -1,0 +1,82 @@
+"""Fixtures of all tests. What a failed test had started shows its log in the report."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from orastream import streams
+from orastream.bus import Bus
+from orastream.client import Client
+from orastream.jetstream import JetStream
+from orastream.streams import StreamLimits
+from tests.support.nats_server import NatsServer
+from tests.support.processes import Logs
+from tests.support.services import Stack
+
+SHOWN_BYTES = 6_000
+
+_LOGS = pytest.StashKey[Logs]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure shows the end of the log of each process that the test started."""
+    report = yield
+    if report.failed:
+        for name, path in item.stash.get(_LOGS, {}).items():
+            if path.exists():
+                text = path.read_bytes()[-SHOWN_BYTES:].decode(errors="replace")
+                report.sections.append((f"log of {name}", text or "(it said nothing)"))
+    return report
+
+
+@pytest.fixture
+def logs(request: pytest.FixtureRequest) -> Logs:
+    """Name → log file of what the test starts; processes of `tests.support` enter themselves."""
+    node: pytest.Item = request.node
+    return node.stash.setdefault(_LOGS, {})
+
+
+@pytest.fixture
+async def nats_server(tmp_path: Path, logs: Logs) -> AsyncIterator[NatsServer]:
+    """A nats-server of the test's own, running, without any stream."""
+    server = NatsServer(tmp_path, logs)
+    try:
+        await server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture
+async def bus(nats_server: NatsServer) -> AsyncIterator[Bus]:
+    """A connection to `nats_server`."""
+    async with Bus(nats_server.url, name="test", connect_timeout_s=5) as bus:
+        yield bus
+
+
+@pytest.fixture
+async def js(bus: Bus) -> JetStream:
+    """JetStream of `nats_server` with the node's streams in it."""
+    js = JetStream(bus)
+    await streams.ensure(js, StreamLimits(audio_max_bytes=256 << 20))
+    return js
+
+
+@pytest.fixture
+def client(js: JetStream) -> Client:
+    """A client over the test's own connection; the streams are there."""
+    return Client.over(js.bus)
+
+
+@pytest.fixture
+def stack(nats_server: NatsServer, tmp_path: Path, logs: Logs) -> Iterator[Stack]:
+    """An empty stack over `nats_server`: start in it what the test needs. What still runs at the end is killed."""
+    stack = Stack(nats_server, tmp_path, logs, TTS_AUDIO_MAX_BYTES=256 << 20)
+    try:
+        yield stack
+    finally:
+        stack.kill()

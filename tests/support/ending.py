@@ -1,0 +1,70 @@
+"""What ends requests in tests that start no bridge: the real way of writing reports, with an outcome of the test's."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from orastream import streams, subjects
+from orastream.feed import Feed
+from orastream.intake import StoredRequest, read_stored
+from orastream.jetstream import JetStream
+from orastream.messages import DEFAULT_MAX_TEXT_CHARS, Report, Status
+from orastream.reports import Reports
+
+
+async def stored_request(js: JetStream, session_id: str, request_id: str | None = None) -> StoredRequest:
+    """The session's stored request (of that id, else its only one). Raises AssertionError when there is none."""
+    session, after, found = subjects.token(session_id), 0, []
+    while (message := await js.after(streams.SESSIONS, subjects.session_request(session), after)) is not None:
+        after = message.sequence
+        stored = read_stored(
+            message.subject, after, message.time_s, message.data, max_text_chars=DEFAULT_MAX_TEXT_CHARS
+        )
+        assert isinstance(stored, StoredRequest)
+        if request_id in (None, stored.request_id):
+            found.append(stored)
+    assert len(found) == 1, f"{session_id} has {len(found)} such requests"
+    return found[0]
+
+
+async def end(js: JetStream, stored: StoredRequest, status: Status, **fields: Any) -> Report:
+    """Write a final report of a stored request as a bridge does, and clean up."""
+    reports = Reports(js)
+    written = await reports.write(stored, stored.report(status, **fields), None)
+    await reports.close(stored, written.state.report)
+    return written.state.report
+
+
+@contextlib.asynccontextmanager
+async def ending_all(js: JetStream, status: Status, **fields: Any) -> AsyncIterator[None]:
+    """While the context is open every stored request is ended by that report."""
+    changed = asyncio.Event()
+
+    async def run() -> None:
+        async with Feed(js, streams.SESSIONS, subjects.session_request("*"), wake=changed.set) as feed:
+            while True:
+                changed.clear()
+                while (message := feed.pop()) is not None:
+                    stored = read_stored(
+                        message.subject,
+                        message.sequence,
+                        message.time_s,
+                        message.data,
+                        max_text_chars=DEFAULT_MAX_TEXT_CHARS,
+                    )
+                    assert isinstance(stored, StoredRequest)
+                    await end(js, stored, status, **fields)
+                await changed.wait()
+
+    task = asyncio.create_task(run())
+    try:
+        yield
+    finally:
+        if task.done():
+            task.result()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

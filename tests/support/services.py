@@ -1,0 +1,173 @@
+"""Services as real processes, one or many, over one nats-server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from orastream.settings import KNOWN
+from tests.support.nats_server import NatsServer
+from tests.support.processes import Logs, Process, free_port
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+PORT_SETTING = {
+    "synth": "TTS_HEALTH_PORT",
+    "ws_bridge": "TTS_HEALTH_PORT",
+    "http_bridge": "TTS_HEALTH_PORT",
+    "gateway": "GATEWAY_PORT",
+    "oraserver": "ORASERVER_PORT",
+}
+READY_PATH = {"oraserver": "/healthz"}
+
+
+def environment(settings: Mapping[str, object]) -> dict[str, str]:
+    """This process' environment without any setting of the node, and `settings` (true and false for booleans)."""
+    clean = {name: value for name, value in os.environ.items() if name.upper() not in KNOWN}
+    # The code of this checkout comes first, whatever is installed.
+    path = os.pathsep.join(filter(None, [str(REPOSITORY), str(REPOSITORY / "shared"), clean.get("PYTHONPATH")]))
+    given = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in settings.items()}
+    return clean | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "TTS_LOG_FORMAT": "json"} | given
+
+
+class ServiceProcess(Process):
+    """`python -m services.<service>` on a port of its own, which it keeps over restarts.
+
+    It runs in `folder`, where no `.env` is.
+    """
+
+    def __init__(
+        self, service: str, folder: Path, logs: Logs, settings: Mapping[str, object], *, name: str | None = None
+    ) -> None:
+        name = name or service
+        self.service = service
+        setting = PORT_SETTING[service]
+        self.port = int(str(settings.get(setting) or free_port()))
+        self.url = f"http://127.0.0.1:{self.port}"
+        log = logs[name] = folder / f"{name}.log"
+        super().__init__(
+            name,
+            [sys.executable, "-m", f"services.{service}"],
+            env=environment({**settings, setting: self.port}),
+            cwd=folder,
+            log=log,
+        )
+
+    async def start(self) -> None:
+        """Start it; returns when it is ready. Raises ProcessFailed."""
+        self.launch()
+        await self.until_ready(self.ready)
+
+    async def ready(self) -> bool:
+        """Whether it says, now, that it accepts work."""
+        try:
+            status, _ = await self.get(READY_PATH.get(self.service, "/readyz"))
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return False
+        return status == 200
+
+    async def get(self, path: str, timeout_s: float = 5.0) -> tuple[int, bytes]:
+        """Status and body of a GET on its port."""
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(timeout_s)) as http:
+            async with http.get(self.url + path) as answer:
+                return answer.status, await answer.read()
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """The value of one sample of its `/metrics`; 0 when it has none yet."""
+        _, body = await self.get("/metrics")
+        wanted = [f'{key}="{value}"' for key, value in labels.items()]
+        for line in body.decode().splitlines():
+            sample, _, value = line.rpartition(" ")
+            if sample.partition("{")[0] == name and all(label in sample for label in wanted):
+                return float(value)
+        return 0.0
+
+
+class Stack:
+    """Any services over one nats-server, each as often as wanted. The bridges find the stack's OraServer.
+
+    await stack.start("oraserver", "gateway")
+    await stack.start("synth", "ws_bridge", replicas=2, TTS_ENGINE_RTF=0.1)
+    stack["ws_bridge"][0].kill()
+    """
+
+    def __init__(self, nats_server: NatsServer, folder: Path, logs: Logs, **settings: object) -> None:
+        """`settings` go to every service; those given to `start` win over them."""
+        self.nats_server = nats_server
+        self.folder = folder
+        self.oraserver_port = free_port()
+        self.oraserver_url = f"http://127.0.0.1:{self.oraserver_port}"
+        self.processes: dict[str, list[ServiceProcess]] = {}
+        self._logs = logs
+        self.settings: dict[str, object] = {
+            "NATS_URL": nats_server.url,
+            "ORASERVER_WEBSOCKET_URL": f"ws://127.0.0.1:{self.oraserver_port}/ws/tts",
+            "ORASERVER_HTTP_URL": f"{self.oraserver_url}/api/tts",
+            "ORASERVER_DATA_DIR": folder / "oraserver-data",
+            **settings,
+        }
+
+    def __getitem__(self, service: str) -> list[ServiceProcess]:
+        """The processes of a service, in the order of their start."""
+        return self.processes[service]
+
+    def only(self, service: str) -> ServiceProcess:
+        """The one process of a service."""
+        (process,) = self.processes[service]
+        return process
+
+    def add(self, service: str, **settings: object) -> ServiceProcess:
+        """One more process of a service, not started yet."""
+        siblings = self.processes.setdefault(service, [])
+        given = {**self.settings, **settings}
+        if service == "oraserver":
+            assert not siblings, "a data directory has one owner: start one oraserver"
+            given.setdefault("ORASERVER_PORT", self.oraserver_port)
+        process = ServiceProcess(service, self.folder, self._logs, given, name=f"{service}-{len(siblings) + 1}")
+        siblings.append(process)
+        return process
+
+    async def start(self, *services: str, replicas: int = 1, **settings: object) -> list[ServiceProcess]:
+        """Start `replicas` of each service side by side; returns them when all are ready. Raises ProcessFailed."""
+        started = [self.add(service, **settings) for service in services for _ in range(replicas)]
+        async with asyncio.TaskGroup() as tasks:
+            for process in started:
+                tasks.create_task(process.start())
+        return started
+
+    async def stop(self) -> None:
+        """SIGTERM to everything that runs, side by side; SIGKILL and ProcessFailed for what does not obey."""
+        running = [process for siblings in self.processes.values() for process in siblings if process.running]
+        outcomes = await asyncio.gather(*(process.stop() for process in running), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    def kill(self) -> None:
+        """SIGKILL to everything that runs, frozen processes included."""
+        for siblings in self.processes.values():
+            for process in siblings:
+                process.kill()
+
+    # ---- the reference OraServer
+
+    async def received(self, session_id: str | None = None) -> dict[str, Any]:
+        """What OraServer has received (`GET /received`), of one session if given."""
+        return await self._oraserver("GET", "/received", params={} if session_id is None else {"session": session_id})
+
+    async def misbehave(self, **faults: object) -> None:
+        """Set OraServer's faults; none clears them."""
+        await self._oraserver("POST", "/misbehave", json=faults)
+
+    async def _oraserver(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(10)) as http:
+            async with http.request(method, self.oraserver_url + path, **options) as answer:
+                assert answer.status < 300, f"{method} {path}: {answer.status} {await answer.text()}"
+                value: dict[str, Any] = await answer.json()
+                return value

@@ -1,0 +1,42 @@
+"""What the engine makes of a text, without NATS, bridges or OraServer: the reference that deliveries are compared with."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from orastream.audio import with_true_sizes
+from services.synth.engine_host import EnginePool
+from services.synth.speech import Utterance, speak_utterance
+
+
+async def spoken_file(text: str, *, language: str = "ko-KR", voice: str | None = None) -> bytes:
+    """The WAV of a text as espeak makes it in one go, with true sizes."""
+    audio = bytearray()
+    async with EnginePool("espeak", 1, log=structlog.get_logger()) as pool, pool.acquire() as engine:
+        utterance = Utterance(text, voice, language, 1.0, "wav")
+        async with aclosing(speak_utterance(engine, utterance, chunk_bytes=32768)) as pieces:
+            async for piece in pieces:
+                audio += piece.audio
+    return bytes(with_true_sizes(audio))
+
+
+def sha256(data: bytes) -> str:
+    """As OraServer lists it."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def heard(received: dict[str, Any], request_id: str) -> dict[str, Any] | None:
+    """What OraServer has of a request, or None."""
+    found = [u for u in received["utterances"] if u["requestId"] == request_id]
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
+def files(received: dict[str, Any]) -> list[Path]:
+    """The files of everything received."""
+    return [Path(received["dataDir"]) / u["file"] for u in received["utterances"]]
