@@ -1,0 +1,121 @@
+"""`kill -9` of each part in mid-utterance, with real processes: complete, in order, repeats identical."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.processes import Process
+from tests.support.scenes import Scene
+from tests.support.services import ServiceProcess
+from tests.support.speech import heard
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
+
+
+async def owner(processes: list[ServiceProcess], metric: str) -> ServiceProcess:
+    """The process that has the work now, by its own metrics."""
+    for process in processes:
+        if await process.metric(metric) > 0:
+            return process
+    raise AssertionError(f"nobody has {metric} > 0")
+
+
+async def test_synth_is_killed(scene: Scene) -> None:
+    """The other synth goes on at the sample where the first one died."""
+    await scene.ask("s1", "r1")
+    await scene.until_heard("r1")
+    (await owner(scene.stack["synth"], "orastream_synth_working")).kill()
+    await scene.delivered("s1", "r1")
+
+
+async def test_the_only_synth_is_killed_and_comes_back(scene: Scene) -> None:
+    """Its own request is handed out to it again."""
+    first, second = scene.stack["synth"]
+    second.kill()
+    await scene.ask("s1", "r1")
+    await scene.until_heard("r1")
+    first.kill()
+    await first.start()
+    await scene.delivered("s1", "r1")
+
+
+async def test_ws_bridge_is_killed_while_a_newer_request_arrives(scene: Scene) -> None:
+    """The other bridge takes the session over and keeps the order asked."""
+    await scene.ask("s1", "r1")
+    await scene.until_heard("r1")
+    victim = await owner(scene.stack["ws_bridge"], "orastream_ws_bridge_sessions")
+    victim.kill()
+    await scene.ask("s1", "r2")
+    await scene.delivered("s1", "r1")
+    await scene.delivered("s1", "r2")
+    received = await scene.stack.received(scene.id("s1"))
+    assert [u["requestId"] for u in received["utterances"]] == [scene.id("r1"), scene.id("r2")]
+
+
+async def test_http_bridge_is_killed(scene: Scene) -> None:
+    """The other bridge collects the utterance anew and posts it."""
+    await scene.ask("s1", "r1", use_websocket=False)
+    await scene.until_synthesising("s1", "r1")
+    victim = await owner(scene.stack["http_bridge"], "orastream_http_bridge_sessions")
+    victim.kill()
+    await scene.delivered("s1", "r1")
+
+
+async def test_nats_server_is_killed_and_restarted_with_its_data(scene: Scene) -> None:
+    """Every acked message survives; what was on its way is sent again."""
+    await scene.ask("s1", "r1")
+    await scene.ask("s2", "r2", use_websocket=False)
+    await scene.until_heard("r1")
+    scene.stack.nats_server.kill()
+    await scene.stack.nats_server.start()
+    await scene.delivered("s1", "r1")
+    await scene.delivered("s2", "r2")
+
+
+async def test_oraserver_is_killed_and_comes_back(scene: Scene) -> None:
+    """Back within the retry schedule: only what was not confirmed is written again."""
+    await scene.ask("s1", "r1")
+    await scene.until_heard("r1", chunks=9)
+    oraserver = scene.stack.only("oraserver")
+    oraserver.kill()
+    await oraserver.start()
+    report = await scene.delivered("s1", "r1")
+    assert report.reconnects >= 1
+    got = heard(await scene.stack.received(), scene.id("r1"))
+    assert got is not None
+    assert report.retransmitted < got["chunks"], "confirmed chunks were written again"
+
+
+async def test_oraserver_is_gone_for_good(scene: Scene) -> None:
+    """One final report, retryable; the next session is not held up, and this one's next request gets its own."""
+    await scene.ask("s1", "r1")
+    await scene.until_heard("r1")
+    scene.stack.only("oraserver").kill()
+    report = await scene.final("s1", "r1")
+    assert report.status == "failed" and report.error is not None
+    assert report.error.code == "oraserver_unreachable" and report.error.retryable
+
+
+@pytest.mark.parametrize("service", ["synth", "ws_bridge", "http_bridge"])
+async def test_sigterm_in_mid_utterance_hands_back(scene: Scene, service: str) -> None:
+    """A drain loses nothing and ends with exit code 0."""
+    http = service == "http_bridge"
+    await scene.ask("s1", "r1", use_websocket=not http)
+    await (scene.until_synthesising("s1", "r1") if http else scene.until_heard("r1"))
+    metric = "orastream_synth_working" if service == "synth" else f"orastream_{service}_sessions"
+    victim: Process = await owner(scene.stack[service], metric)
+    assert await victim.stop() == 0
+    await scene.delivered("s1", "r1")
+
+
+async def test_a_frozen_bridge_that_wakes_up_does_not_write(scene: Scene) -> None:
+    """Its lease has run out meanwhile; the new owner's report and order stand."""
+    await scene.ask("s1", "r1")
+    await scene.until_heard("r1")
+    victim = await owner(scene.stack["ws_bridge"], "orastream_ws_bridge_sessions")
+    victim.freeze()
+    await scene.delivered("s1", "r1")
+    victim.thaw()
+    await scene.ask("s1", "r2")
+    await scene.delivered("s1", "r2")
+    await scene.check("r1")

@@ -1,0 +1,156 @@
+"""Whatever is stored under tts.request has its documented outcome, and the worker goes on."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgpack
+import nats
+import pytest
+
+from orastream import subjects
+from orastream.messages import Report
+from tests.support.scenes import Scene
+from tests.support.speech import heard
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+
+
+async def stored(scene: Scene, session: str, payload: bytes, **headers: str) -> int:
+    """Store a payload as anyone could; gives its sequence."""
+    nc = await nats.connect(scene.stack.nats_server.url)
+    answer = await nc.request(f"tts.request.{subjects.token(session)}", payload, timeout=5, headers=headers or None)
+    await nc.close()
+    return int(json.loads(answer.data)["seq"])
+
+
+def good(scene: Scene, **changes: Any) -> dict[str, Any]:
+    """A request that would be spoken, but for `changes`."""
+    body = {"text": "안녕하세요.", "sessionId": scene.name, "phoneId": "p1", "requestId": scene.id("r")}
+    return {key: value for key, value in (body | changes).items() if value is not ...}
+
+
+BAD_FIELDS: list[tuple[str, dict[str, Any]]] = [
+    ("text", {"text": ...}),
+    ("text", {"text": ""}),
+    ("text", {"text": "가" * 6000}),
+    ("text", {"text": "😀🎉"}),
+    ("text", {"text": 5}),
+    ("phoneId", {"phoneId": ...}),
+    ("phoneId", {"phoneId": "p\n1"}),
+    ("sessionId", {"sessionId": "another"}),
+    ("sessionId", {"sessionId": ...}),
+    ("use_websocket", {"use_websocket": "yes"}),
+    ("transport", {"transport": "pigeon"}),
+    ("fire_and_forget", {"fire_and_forget": 1}),
+    ("engine", {"engine": "nobody"}),
+    ("voice", {"voice": "no-such-voice"}),
+    ("speed", {"speed": 9}),
+    ("speed", {"speed": True}),
+    ("format", {"format": "mp3"}),
+    ("sampleRate", {"sampleRate": 12}),
+    ("ttlSeconds", {"ttlSeconds": 0}),
+    ("replyTo", {"replyTo": "$JS.API.STREAM.DELETE.TTS_AUDIO"}),
+]
+
+
+@pytest.mark.parametrize(("field", "changes"), BAD_FIELDS, ids=[f"{f}-{i}" for i, (f, _) in enumerate(BAD_FIELDS)])
+async def test_a_bad_field_is_named(scene: Scene, field: str, changes: dict[str, Any]) -> None:
+    """One final report, failed / invalid_request, not retryable, which does not repeat the text."""
+    await stored(scene, scene.name, json.dumps(good(scene, **changes)).encode())
+    report = await scene.client.wait(scene.name, scene.id("r"), 15)
+    assert report.status == "failed" and report.error is not None
+    assert report.error.code == "invalid_request" and not report.error.retryable
+    assert field in report.error.message
+    assert "가가" not in report.error.message
+
+
+UNDECODABLE = {
+    "not-json": b"\x00\xffnonsense",
+    "truncated": b'{"text":"a"',
+    "array": b"[1,2]",
+    "deep": b'{"a":' + b"[" * 50_000 + b"]" * 50_000 + b"}",
+    "nan": b'{"text":"a","speed":NaN}',
+    "surrogate-key": b'{"text":"\\ud800","sessionId":"x","phoneId":"p"}',
+    "empty": b"",
+    "msgpack-truncated": b"\x82\xa4text",
+}
+
+
+@pytest.mark.parametrize("payload", UNDECODABLE.values(), ids=UNDECODABLE.keys())
+async def test_what_cannot_be_read_is_reported_under_its_sequence(scene: Scene, payload: bytes) -> None:
+    """And the next good request of the session is spoken."""
+    sequence = await stored(scene, scene.name, payload)
+    report = await scene.client.wait(scene.name, f"seq-{sequence}", 15)
+    assert report.status == "failed" and report.error is not None and report.error.code == "invalid_request"
+    after = await scene.client.say(
+        "네.", session_id=scene.name, phone_id="p1", request_id=scene.id("after"), fire_and_forget=False
+    )
+    assert isinstance(after, Report) and after.status == "delivered"
+
+
+@pytest.mark.parametrize("session", ["a.b.c", "with space", "세션-하나", "x" * 256, "*", ">"])
+async def test_any_session_id_is_spoken_to(scene: Scene, session: str) -> None:
+    """Ids that are no subject tokens are encoded, and arrive as they were given."""
+    request = scene.id("요청 1")
+    report = await scene.client.say(
+        "안녕하세요.", session_id=session, phone_id="폰 1", request_id=request, fire_and_forget=False
+    )
+    assert isinstance(report, Report) and report.status == "delivered"
+    got = heard(await scene.stack.received(), request)
+    assert got is not None and got["sessionId"] == session and got["phoneId"] == "폰 1" and got["violations"] == []
+
+
+@pytest.mark.parametrize("same_message_id", [True, False], ids=["with-msg-id", "without"])
+async def test_a_duplicate_is_not_spoken_twice(scene: Scene, same_message_id: bool) -> None:
+    """Its replyTo gets the first one's report."""
+    headers = {"Nats-Msg-Id": f"{subjects.token(scene.name)}.{scene.id('r')}"} if same_message_id else {}
+    first = await stored(scene, scene.name, json.dumps(good(scene)).encode(), **headers)
+    await scene.client.wait(scene.name, scene.id("r"), 15)
+    nc = await nats.connect(scene.stack.nats_server.url)
+    inbox = nc.new_inbox()
+    answers = await nc.subscribe(inbox)
+    await nc.flush()
+    again = await stored(scene, scene.name, json.dumps(good(scene, replyTo=inbox)).encode(), **headers)
+    if same_message_id:
+        assert again == first
+    else:
+        report = json.loads((await answers.next_msg(timeout=15)).data)
+        assert report["status"] == "delivered" and report["requestSeq"] == first
+    await nc.close()
+    after = await scene.client.say(
+        "네.", session_id=scene.name, phone_id="p1", request_id=scene.id("after"), fire_and_forget=False
+    )
+    assert isinstance(after, Report) and after.status == "delivered"
+    received = await scene.stack.received(scene.name)
+    assert [u["requestId"] for u in received["utterances"]] == [scene.id("r"), scene.id("after")]
+    assert received["utterances"][0]["repeats"] == 0
+
+
+async def test_the_same_request_id_in_two_sessions(scene: Scene) -> None:
+    """Identity is within the session: both are spoken."""
+    for session in ("one", "two"):
+        report = await scene.client.say(
+            "안녕하세요.", session_id=scene.id(session), phone_id="p", request_id=scene.id("r"), fire_and_forget=False
+        )
+        assert isinstance(report, Report) and report.status == "delivered"
+        received = await scene.stack.received(scene.id(session))
+        assert [u["complete"] for u in received["utterances"]] == [True]
+
+
+async def test_an_expired_request_is_reported(scene: Scene) -> None:
+    """Nobody claims it in time: one final report, `expired`, retryable; the next one is spoken."""
+    for synth in scene.stack["synth"]:
+        synth.freeze()
+    try:
+        await stored(scene, scene.name, msgpack.packb(good(scene, ttlSeconds=1)))
+        report = await scene.client.wait(scene.name, scene.id("r"), 30)
+    finally:
+        for synth in scene.stack["synth"]:
+            synth.thaw()
+    assert report.status == "expired" and report.error is not None and report.error.retryable
+    after = await scene.client.say(
+        "네.", session_id=scene.name, phone_id="p1", request_id=scene.id("after"), fire_and_forget=False
+    )
+    assert isinstance(after, Report) and after.status == "delivered"

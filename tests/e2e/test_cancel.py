@@ -1,0 +1,135 @@
+"""Barge-in: nothing of what was asked before a cancel leaves after it; what is asked after it is spoken."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from orastream.messages import Report
+from tests.support.scenes import TEXT, Scene, reference
+from tests.support.speech import heard, sha256
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+
+SHORT = "네, 알겠습니다."
+
+
+async def final(scene: Scene, request: str) -> Report:
+    """The final report of a request of session s."""
+    return await scene.client.wait(scene.id("s"), scene.id(request), 30)
+
+
+async def test_in_mid_chunk(slow_scene: Scene) -> None:
+    """The utterance ends without `complete`, and no chunk follows; the next request is heard whole."""
+    scene = slow_scene
+    await scene.ask("s", "old")
+    await scene.until_heard("old")
+    await scene.client.cancel(scene.id("s"))
+    report = await final(scene, "old")
+    assert report.status == "cancelled" and report.error is None
+    at_cancel = heard(await scene.stack.received(), scene.id("old"))
+    new = await scene.client.say(
+        SHORT, session_id=scene.id("s"), phone_id="phone-1", request_id=scene.id("new"), fire_and_forget=False
+    )
+    assert isinstance(new, Report) and new.status == "delivered"
+    received = await scene.stack.received()
+    old, spoken = heard(received, scene.id("old")), heard(received, scene.id("new"))
+    assert old is not None and at_cancel is not None and not old["complete"]
+    assert old["chunks"] == at_cancel["chunks"], "chunks of a cancelled utterance came after its report"
+    assert spoken is not None and spoken["sha256"] == sha256(await reference(SHORT))
+
+
+async def test_queued_requests_are_dropped(slow_scene: Scene) -> None:
+    """Everything asked before: the one being spoken and those behind it, of either transport; none is heard."""
+    scene = slow_scene
+    for number in range(4):
+        await scene.ask("s", f"r{number}", use_websocket=number % 2 == 0)
+    await scene.until_heard("r0")
+    await scene.client.cancel(scene.id("s"))
+    for number in range(4):
+        assert (await final(scene, f"r{number}")).status == "cancelled"
+    received = await scene.stack.received(scene.id("s"))
+    assert [u["requestId"] for u in received["utterances"]] == [scene.id("r0")]
+    assert not received["utterances"][0]["complete"]
+
+
+async def test_one_request(slow_scene: Scene) -> None:
+    """Only the named one; the others are heard, in order."""
+    scene = slow_scene
+    for name in ("a", "b", "c"):
+        await scene.client.say(SHORT, session_id=scene.id("s"), phone_id="p", request_id=scene.id(name))
+    await scene.client.cancel(scene.id("s"), scene.id("b"))
+    statuses = [(await final(scene, name)).status for name in ("a", "b", "c")]
+    assert statuses[0] == statuses[2] == "delivered" and statuses[1] in ("cancelled", "delivered")
+    received = await scene.stack.received(scene.id("s"))
+    heard_ids = [u["requestId"] for u in received["utterances"] if u["complete"]]
+    assert [i for i in heard_ids if i != scene.id("b")] == [scene.id("a"), scene.id("c")]
+
+
+async def test_before_the_request_is_pulled(slow_scene: Scene) -> None:
+    """No synth is there: the cancel alone ends it, and when synth is back it is not spoken."""
+    scene = slow_scene
+    for synth in scene.stack["synth"]:
+        synth.freeze()
+    try:
+        await scene.ask("s", "old")
+        await scene.client.cancel(scene.id("s"))
+        report = await final(scene, "old")
+    finally:
+        for synth in scene.stack["synth"]:
+            synth.thaw()
+    assert report.status == "cancelled"
+    new = await scene.client.say(
+        SHORT, session_id=scene.id("s"), phone_id="p", request_id=scene.id("new"), fire_and_forget=False
+    )
+    assert isinstance(new, Report) and new.status == "delivered"
+    assert heard(await scene.stack.received(), scene.id("old")) is None
+
+
+@pytest.mark.parametrize("pause_ms", [0, 3, 6, 10, 20])
+async def test_around_the_claim(slow_scene: Scene, pause_ms: int) -> None:
+    """Between request and first chunk, wherever that falls: cancelled, or delivered whole; never a part after it."""
+    scene = slow_scene
+    await scene.ask("s", "old")
+    await asyncio.sleep(pause_ms / 1000)
+    await scene.client.cancel(scene.id("s"))
+    assert (await final(scene, "old")).status == "cancelled"
+    new = await scene.client.say(
+        SHORT, session_id=scene.id("s"), phone_id="phone-1", request_id=scene.id("new"), fire_and_forget=False
+    )
+    assert isinstance(new, Report) and new.status == "delivered"
+
+
+async def test_two_in_a_row_and_one_for_nothing(slow_scene: Scene) -> None:
+    """Repeated cancels are harmless, and leave no place taken."""
+    scene = slow_scene
+    await scene.client.cancel(scene.id("s"))
+    await scene.ask("s", "old")
+    await scene.until_heard("old", chunks=1)
+    await scene.client.cancel(scene.id("s"))
+    await scene.client.cancel(scene.id("s"))
+    assert (await final(scene, "old")).status == "cancelled"
+    new = await scene.client.say(
+        TEXT[:20], session_id=scene.id("s"), phone_id="p", request_id=scene.id("new"), fire_and_forget=False
+    )
+    assert isinstance(new, Report) and new.status == "delivered"
+
+
+async def test_while_oraserver_reads_slowly(slow_scene: Scene) -> None:
+    """What is in flight is bounded by the send buffers; nothing of it follows the next utterance's first chunk."""
+    scene = slow_scene
+    await scene.stack.misbehave(read_delay_ms=300)
+    try:
+        await scene.ask("s", "old")
+        await scene.until_heard("old", chunks=1)
+        await scene.client.cancel(scene.id("s"))
+        assert (await final(scene, "old")).status == "cancelled"
+    finally:
+        await scene.stack.misbehave()
+    new = await scene.client.say(
+        SHORT, session_id=scene.id("s"), phone_id="phone-1", request_id=scene.id("new"), fire_and_forget=False
+    )
+    assert isinstance(new, Report) and new.status == "delivered"
+    received = await scene.stack.received(scene.id("s"))
+    assert all(u["violations"] == [] for u in received["utterances"])

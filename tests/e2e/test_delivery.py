@@ -1,0 +1,163 @@
+"""The main job on real input: any publisher, all modes, order, and many sessions at once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+
+import nats
+import pytest
+
+from orastream.messages import Report
+from tests.support.processes import until
+from tests.support.scenes import Scene, reference
+from tests.support.speech import heard, sha256
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+
+KOREAN = "안녕하세요. 만나서 반갑습니다."
+ENGLISH = "Good morning. How are you today?"
+
+
+@pytest.mark.parametrize("text", [KOREAN, ENGLISH])
+@pytest.mark.parametrize(
+    "options", [{"use_websocket": True}, {"use_websocket": False}, {}], ids=["ws", "http", "default"]
+)
+async def test_sync_modes(scene: Scene, text: str, options: dict[str, bool]) -> None:
+    """The report tells the truth about what OraServer stored."""
+    report = await scene.client.say(
+        text, session_id=scene.id("s"), phone_id="p", request_id=scene.id("r"), fire_and_forget=False, **options
+    )
+    assert isinstance(report, Report) and report.status == "delivered"
+    got = heard(await scene.stack.received(), scene.id("r"))
+    assert got is not None and got["complete"] and got["violations"] == []
+    assert got["sha256"] == sha256(await reference(text))
+    assert got["bytes"] == report.bytes
+    assert report.transport == ("http" if options == {"use_websocket": False} else "websocket")
+    assert report.first_audio_ms is not None and report.transfer_ms is not None
+    assert report.total_chunks == report.delivered_chunks
+    if report.transport == "websocket":
+        assert got["chunks"] == report.total_chunks
+
+
+async def test_a_plain_nats_client_publishes_json(scene: Scene) -> None:
+    """The answer of a bare request is the durable acceptance; without requestId the id is seq-<n>."""
+    nc = await nats.connect(scene.stack.nats_server.url)
+    body = {"text": KOREAN, "sessionId": scene.name, "phoneId": "p1"}
+    answer = await nc.request(f"tts.request.{scene.name}", json.dumps(body).encode(), timeout=5)
+    sequence = json.loads(answer.data)["seq"]
+    await nc.close()
+    report = await scene.client.wait(scene.name, f"seq-{sequence}", 20)
+    assert report.status == "delivered"
+    assert heard(await scene.stack.received(), f"seq-{sequence}") is not None
+
+
+async def test_node_js_publishes_json(scene: Scene) -> None:
+    """A publisher in another language, over nothing but the NATS text protocol."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no `node` on this machine: the publisher in another language cannot run")
+    script = Path(__file__).with_name("publisher.mjs")
+    port = scene.stack.nats_server.url.rpartition(":")[2]
+    process = await asyncio.create_subprocess_exec(node, str(script), port, scene.name)
+    assert await process.wait() == 0
+    report = await scene.client.wait(scene.name, "from-node", 20)
+    assert report.status == "delivered"
+
+
+async def test_speak_answers_with_the_final_report(scene: Scene) -> None:
+    """Request-reply: one message in, the outcome out."""
+    nc = await nats.connect(scene.stack.nats_server.url)
+    body = {"text": ENGLISH, "sessionId": scene.name, "phoneId": "p1", "fire_and_forget": False}
+    answer = json.loads((await nc.request("tts.speak", json.dumps(body).encode(), timeout=20)).data)
+    assert answer["status"] == "delivered" and answer["totalChunks"] == answer["deliveredChunks"] > 0
+    bad = await nc.request("tts.speak", b'{"text":"x","sessionId":"s"}', timeout=5)
+    await nc.close()
+    assert json.loads(bad.data)["error"]["code"] == "invalid_request"
+    assert "phoneId" in json.loads(bad.data)["error"]["message"]
+    assert bad.headers is not None and "Nats-Service-Error" in bad.headers
+
+
+async def test_reply_to_and_msgpack(scene: Scene) -> None:
+    """`replyTo` gets the final report in the request's encoding; nobody delivers transport `none`."""
+    import msgpack
+
+    nc = await nats.connect(scene.stack.nats_server.url)
+    inbox = nc.new_inbox()
+    answers = await nc.subscribe(inbox)
+    body = {"text": KOREAN, "sessionId": scene.name, "phoneId": "p1", "transport": "none", "replyTo": inbox}
+    await nc.publish(f"tts.request.{scene.name}", msgpack.packb(body))
+    report = msgpack.unpackb((await answers.next_msg(timeout=20)).data)
+    await nc.close()
+    assert report["status"] == "delivered" and report["transport"] == "none"
+    assert heard(await scene.stack.received(), report["requestId"]) is None
+
+
+async def test_a_session_is_heard_in_the_order_asked(scene: Scene) -> None:
+    """Whatever the length and the transport, with two of each worker."""
+    texts = [KOREAN * 8, "네.", ENGLISH * 5, "Yes.", KOREAN, "아니요.", ENGLISH * 9, "좋아요.", KOREAN * 3, "Bye."]
+    for number, text in enumerate(texts):
+        await scene.client.say(
+            text,
+            session_id=scene.id("s"),
+            phone_id="p",
+            request_id=scene.id(f"r{number}"),
+            use_websocket=number % 3 != 2,
+        )
+    for number in range(len(texts)):
+        report = await scene.client.wait(scene.id("s"), scene.id(f"r{number}"), 60)
+        assert report.status == "delivered"
+    received = await scene.stack.received(scene.id("s"))
+    assert [u["requestId"] for u in received["utterances"]] == [scene.id(f"r{n}") for n in range(len(texts))]
+    ends = [u["completedAt"] for u in received["utterances"]]
+    begins = [u["firstChunkAt"] for u in received["utterances"]]
+    assert all(end <= begin for end, begin in zip(ends, begins[1:], strict=False)), "one began before the other's end"
+    assert all(u["violations"] == [] for u in received["utterances"])
+
+
+async def test_two_hundred_sessions_at_once(scene: Scene) -> None:
+    """All complete, and byte for byte what the engine makes."""
+    texts = [f"{KOREAN} {number % 4}번입니다. {ENGLISH}" for number in range(200)]
+
+    async def one(number: int) -> Report:
+        report = await scene.client.say(
+            texts[number],
+            session_id=scene.id(f"s{number}"),
+            phone_id="p",
+            request_id=scene.id(f"m{number}"),
+            use_websocket=number % 5 != 0,
+            fire_and_forget=False,
+            ttlSeconds=120,
+            wait_s=120,
+        )
+        assert isinstance(report, Report)
+        return report
+
+    reports = await asyncio.gather(*(one(number) for number in range(200)))
+    assert {report.status for report in reports} == {"delivered"}
+    received = await scene.stack.received()
+    for number, text in enumerate(texts):
+        got = heard(received, scene.id(f"m{number}"))
+        assert got is not None and got["complete"] and got["violations"] == []
+        assert got["sha256"] == sha256(await reference(text)), number
+
+
+async def test_places_are_freed_and_a_full_session_is_refused(scene: Scene) -> None:
+    """Final requests leave no trace in the session's places, and cancels neither."""
+    session = scene.id("s")
+    for number in range(5):
+        await scene.client.say(
+            "네.", session_id=session, phone_id="p", request_id=scene.id(f"r{number}"), fire_and_forget=False
+        )
+        await scene.client.cancel(session)
+
+    async def empty() -> bool:
+        from orastream import streams, subjects
+        from orastream.jetstream import JetStream
+
+        stored = JetStream(scene.client.bus)
+        return await stored.after(streams.SESSIONS, subjects.session_events(subjects.token(session)), 0) is None
+
+    await until(empty, "all requests and cancels of the session are deleted", timeout_s=20)
