@@ -7,14 +7,20 @@ is in flight when the user interrupts. Timers are our own: TCP and keepalive do 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
+import struct
 from collections.abc import Callable
 from typing import cast
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake, InvalidStatus
-from websockets.frames import Frame, Opcode
+from websockets.frames import (
+    Frame,
+    Opcode,
+    apply_mask,  # type: ignore[attr-defined]  # the C one, where it was built
+)
 from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
@@ -25,7 +31,23 @@ HANDSHAKE_S = 5.0
 STALLED_S = 10.0
 PONG_S = 10.0
 SEND_BUFFER_BYTES = 128 << 10
-USER_BUFFER_BYTES = 64 << 10
+USER_BUFFER_BYTES = 256 << 10
+
+
+def masked_text(payload: bytes) -> bytes:
+    """A whole text frame of a client (RFC 6455, 5.2 and 5.3), masked with a fresh key.
+
+    What `websockets` would build, in a third of its time: audio is all this connection sends.
+    """
+    size = len(payload)
+    if size < 126:
+        head = struct.pack("!BB", 0x81, 0x80 | size)
+    elif size < 1 << 16:
+        head = struct.pack("!BBH", 0x81, 0x80 | 126, size)
+    else:
+        head = struct.pack("!BBQ", 0x81, 0x80 | 127, size)
+    key = os.urandom(4)
+    return b"".join((head, key, apply_mask(payload, key)))
 
 
 class Connection(asyncio.Protocol):
@@ -83,9 +105,8 @@ class Connection(asyncio.Protocol):
 
     def send_text(self, frame: bytes) -> None:
         """Write a text frame of UTF-8 now, without blocking."""
-        if self.lost is None:
-            self._protocol.send_text(frame)
-            self._flush()
+        if self.lost is None and self._transport is not None:
+            self._transport.write(masked_text(frame))
 
     async def confirm(self) -> None:
         """Return when a ping sent after everything written was answered. Raises LinkLost (also after PONG_S)."""

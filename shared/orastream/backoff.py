@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
+_RNG = random.Random()  # one for all: seeding one for each wait costs more than the rest of it
+
 
 @dataclass(slots=True)
 class Backoff:
@@ -13,7 +15,7 @@ class Backoff:
     first_s: float
     most_s: float
     jitter: float = 0.2
-    rng: random.Random = field(default_factory=random.Random, repr=False)
+    rng: random.Random = field(default=_RNG, repr=False)
     tries: int = 0
 
     def next_s(self) -> float:

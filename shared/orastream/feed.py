@@ -118,8 +118,8 @@ class Feed:
             self._merge.lost()
             self._work.set()
             return
-        message = Stored(subject, int(sequence), headers.get("Nats-Time-Stamp", ""), data)
-        self._give(self._merge.live(message, int(headers.get("Nats-Last-Sequence", "0"))))
+        message = Stored(subject, int(sequence), headers.get("Nats-Time-Stamp") or "", data)
+        self._give(self._merge.live(message, int(headers.get("Nats-Last-Sequence") or 0)))
         if self._merge.needs_read:
             self._work.set()
 

@@ -1,44 +1,30 @@
-"""The NATS connection: the only file that imports `nats`.
-
-It reconnects for ever, tells whoever asked when it did, and offers publish, subscribe, request and a shared inbox.
-What JetStream makes of these is `jetstream.py`. All methods belong to the event loop that connected.
-"""
+"""One NATS connection: it reconnects for ever, tells whoever asked when it did, and publishes, subscribes, requests."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import nats.aio.client as nats_client
 import nats.errors
-import nats.micro
 import structlog
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
-from nats.micro.request import Request as MicroRequest
-from nats.micro.service import EndpointConfig, Service, ServiceConfig
+from nats.micro.service import Service
 
 from orastream import tasks
 from orastream.backoff import Backoff
+from orastream.bus import micro
+from orastream.bus.dispatch import DispatchingClient, Headers, OnMessage
+from orastream.bus.micro import Answer
 from orastream.errors import NodeUnavailable, NotConnected
 
-# Read the socket by the megabyte: 104 → 64 µs a message of 32 KiB (`make bench`).
-nats_client.DEFAULT_BUFFER_SIZE = 1 << 20
-
-PENDING_BYTES = 64 << 20
 PING_INTERVAL_S = 2
 RECONNECT_WAIT_S = 0.25
 TRY_S = 3.0
-
-Headers = Mapping[str, str]
-OnMessage = Callable[[str, str, bytes, Headers], None]
-"""`(subject, reply, data, headers)`; must not block and must not raise."""
-Answer = tuple[bytes, dict[str, str] | None]
 
 log = structlog.get_logger()
 
@@ -46,11 +32,13 @@ log = structlog.get_logger()
 class Subscription:
     """Interest in a subject; `close()` ends it and is safe to call twice and while disconnected."""
 
-    def __init__(self, inner: NatsSubscription) -> None:
+    def __init__(self, client: DispatchingClient, inner: NatsSubscription) -> None:
+        self._client = client
         self._inner = inner
 
     async def close(self) -> None:
-        """End the interest. Messages already received but not yet handed over are dropped."""
+        """End the interest; the callback is not called any more."""
+        self._client.forget(self._inner)
         with contextlib.suppress(nats.errors.Error, ValueError):
             await self._inner.unsubscribe()
 
@@ -68,7 +56,7 @@ class Bus:
         self._name = name
         self._creds = creds
         self._connect_timeout_s = connect_timeout_s
-        self._nc = nats_client.Client()
+        self._nc = DispatchingClient()
         self._up = asyncio.Event()
         self._closed = asyncio.Event()
         self._reconnect_hooks: list[Callable[[], None]] = []
@@ -77,7 +65,6 @@ class Bus:
         self._route_count = 0
         self._inbox = ""
         self.reconnects = 0
-        self.slow_consumer_drops = 0
 
     async def __aenter__(self) -> Self:
         await self._connect()
@@ -119,14 +106,14 @@ class Bus:
             if deadline is not None and loop.time() + wait > deadline:
                 raise NodeUnavailable(f"no NATS server answers at {self.url} ({problem}); start it or set NATS_URL")
             log.warning("waiting for NATS", url=self.url, error=problem)
-            self._nc = nats_client.Client()
+            self._nc = DispatchingClient()
             await asyncio.sleep(wait)
         self._nc.options["allow_reconnect"] = True
         self._up.set()
 
     async def _try_connect(self) -> None:
         await self._nc.connect(
-            self._url,
+            [url.strip() for url in self._url.split(",")],
             name=self._name,
             user_credentials=str(self._creds) if self._creds else None,
             error_cb=self._on_error,
@@ -169,6 +156,8 @@ class Bus:
 
     async def wait_connected(self, timeout_s: float) -> None:
         """Return once connected. Raises NodeUnavailable after `timeout_s`, NotConnected when closed for good."""
+        if self.connected:
+            return
         if self._closed.is_set():
             raise NotConnected(f"the connection to {self.url} is closed")
         try:
@@ -224,14 +213,7 @@ class Bus:
 
     async def subscribe(self, subject: str, on_message: OnMessage, *, queue: str = "") -> Subscription:
         """Hand each message to `on_message`, one after the other, in the order of this connection."""
-
-        async def deliver(msg: Msg) -> None:
-            on_message(msg.subject, msg.reply, msg.data, msg.headers or {})
-
-        sub = await self._nc.subscribe(
-            subject, queue=queue, cb=deliver, pending_msgs_limit=1 << 20, pending_bytes_limit=PENDING_BYTES
-        )
-        return Subscription(sub)
+        return Subscription(self._nc, await self._nc.subscribe_direct(subject, queue, on_message))
 
     def new_inbox(self) -> str:
         """A subject for a subscription of one's own (deliveries of a consumer come under their stored subject)."""
@@ -256,36 +238,13 @@ class Bus:
     async def serve(
         self, name: str, version: str, description: str, subject: str, answer: Callable[[bytes], Awaitable[Answer]]
     ) -> Service:
-        """A nats.micro service with one queue-grouped endpoint; requests are answered side by side.
-
-        Requests in flight live on when the returned service is stopped; whoever closes the bus waits for them first.
-        """
-        running: set[asyncio.Task[None]] = set()
-
-        async def respond(request: MicroRequest) -> None:
-            data, headers = await answer(request.data)
-            with contextlib.suppress(nats.errors.Error, ValueError):  # ValueError: it named no reply subject
-                await request.respond(data, headers=headers)
-
-        async def handle(request: MicroRequest) -> None:
-            # A subscription's callbacks run one at a time; an utterance must not wait for another one's end.
-            task = asyncio.create_task(respond(request))
-            running.add(task)
-            task.add_done_callback(running.discard)
-
-        service = await nats.micro.add_service(
-            self._nc, ServiceConfig(name=name, version=version, description=description)
-        )
-        await service.add_endpoint(EndpointConfig(name=name, subject=subject, handler=handle, queue_group="q"))
-        return service
+        """A nats.micro service with one endpoint (see `micro.serve`)."""
+        return await micro.serve(self._nc, name, version, description, subject, answer)
 
     # ---- callbacks of the client
 
     async def _on_error(self, exc: Exception) -> None:
-        if isinstance(exc, nats.errors.SlowConsumerError):
-            self.slow_consumer_drops += 1
-            log.warning("NATS slow consumer; the feed will read again", subject=exc.subject)
-        elif self._up.is_set() and not isinstance(exc, OSError | nats.errors.Error):
+        if self._up.is_set() and not isinstance(exc, OSError | nats.errors.Error):
             log.error("error in a NATS callback", exc_info=exc)
         else:
             log.debug("NATS client error", error=str(exc) or type(exc).__name__)

@@ -1,0 +1,46 @@
+"""A nats.micro service with one queue-grouped endpoint, whose requests are answered side by side."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+import nats.aio.client as nats_client
+import nats.errors
+import nats.micro
+from nats.micro.request import Request
+from nats.micro.service import EndpointConfig, Service, ServiceConfig
+
+Answer = tuple[bytes, dict[str, str] | None]
+"""Payload and headers of an answer."""
+
+
+async def serve(
+    client: nats_client.Client,
+    name: str,
+    version: str,
+    description: str,
+    subject: str,
+    answer: Callable[[bytes], Awaitable[Answer]],
+) -> Service:
+    """Serve `subject`; answers `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS` too.
+
+    Requests in flight live on when the returned service is stopped; whoever closes the bus waits for them first.
+    """
+    running: set[asyncio.Task[None]] = set()
+
+    async def respond(request: Request) -> None:
+        data, headers = await answer(request.data)
+        with contextlib.suppress(nats.errors.Error, ValueError):  # ValueError: it named no reply subject
+            await request.respond(data, headers=headers)
+
+    async def handle(request: Request) -> None:
+        # A subscription's callbacks run one at a time; an utterance must not wait for another one's end.
+        task = asyncio.create_task(respond(request))
+        running.add(task)
+        task.add_done_callback(running.discard)
+
+    service = await nats.micro.add_service(client, ServiceConfig(name=name, version=version, description=description))
+    await service.add_endpoint(EndpointConfig(name=name, subject=subject, handler=handle, queue_group="q"))
+    return service
