@@ -13,7 +13,7 @@ import signal
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeVar
 
 from services.synth import frames
 from services.synth.engines.base import EngineCrashed, EngineError, UnknownVoice, Voice
@@ -22,6 +22,8 @@ STOP_S = 2.0
 """An engine that was told to stop, or to end, and has not by then is killed."""
 
 _READ_LIMIT = 16 * 1024
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,14 +227,15 @@ class PooledEngine:
 
 
 async def _spawn(*command: str) -> Process:
-    """A new process with pipes; none is left behind when this is cancelled (uvloop alone would lose it)."""
+    """A new process with pipes; none is left behind when this is cancelled. Raises OSError."""
     spawning = asyncio.ensure_future(
         asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, limit=_READ_LIMIT)
     )
     try:
-        return await asyncio.shield(spawning)
+        return await _finished(spawning)
     except asyncio.CancelledError:
-        await _kill(await spawning)
+        if spawning.exception() is None:
+            await _kill(spawning.result())
         raise
 
 
@@ -244,5 +247,19 @@ def _kill_now(process: Process) -> None:
 
 
 async def _kill(process: Process) -> int:
+    """Its exit status, once it is gone, even if this is cancelled meanwhile: the loop must not close before."""
     _kill_now(process)
-    return await process.wait()
+    return await _finished(asyncio.ensure_future(process.wait()))
+
+
+async def _finished(work: asyncio.Future[T]) -> T:
+    """The result of `work`, which is not cancelled with the caller: a cancellation is raised when it is done."""
+    cancelled: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+    if cancelled is not None:
+        raise cancelled
+    return work.result()

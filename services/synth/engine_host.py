@@ -177,7 +177,9 @@ class EnginePool:
 
     async def _close_all(self) -> None:
         engines, self._engines = self._engines, set()
-        await asyncio.gather(*(engine.close() for engine in engines))
+        async with asyncio.TaskGroup() as group:
+            for engine in engines:
+                group.create_task(engine.close())
 
 
 def _first(failures: BaseExceptionGroup[EngineError]) -> EngineError:

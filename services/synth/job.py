@@ -19,13 +19,13 @@ from orastream.feed import Feed
 from orastream.intake import StoredRequest, read_stored
 from orastream.jetstream import JetStream
 from orastream.messages import Report, ReportError
-from orastream.packets import AudioEnd, AudioStart, unpack
+from orastream.packets import AudioEnd, AudioStart, EndError, EndStatus, unpack
 from orastream.pull import Delivery
 from orastream.reports import Reports, Verdict
 from services.synth.admission import Admission
 from services.synth.claim import Claim, claim, overdue
 from services.synth.engine_host import EnginePool
-from services.synth.engines.base import EngineError, UnknownVoice
+from services.synth.engines.base import EngineError
 from services.synth.narration import narrate, start_of
 from services.synth.settings import SynthSettings
 
@@ -168,7 +168,7 @@ class Job:
 
     async def _attempts(self, attempt: int | None, start: AudioStart) -> AudioEnd:
         """Attempts until the end is stored; gives that end."""
-        failures, error = 0, ""
+        failures, error = 0, None
         progress = Assembly(self._stored.sequence)
         if attempt is not None:
             progress.receive(attempt, start)
@@ -180,17 +180,18 @@ class Job:
                     return progress.end  # an earlier attempt had stored everything, only its ack was lost
             failed = failures + progress.barren
             if failed >= MOST_FAILED_ATTEMPTS:
-                message = error or f"synthesis broke off without any progress {failed} times"
-                return await self._store_end(progress, attempt, "failed", message)
+                error = error or EndError("engine_error", f"synthesis broke off without any progress {failed} times")
+                return await self._store_end(progress, attempt, error)
             try:
                 async with self._bench.pool.acquire() as engine:
                     bus, settings, observe = self._bench.js.bus, self._bench.settings, self._bench.observe
                     return await narrate(bus, engine, self._stored, progress, attempt, settings, observe)
-            except UnknownVoice as exc:
-                return await self._store_end(progress, attempt, "failed", str(exc))
             except EngineError as exc:
-                failures, error, attempt = failures + 1, str(exc), None
-                log.warning("the engine failed", error=error, failures=failures)
+                error = EndError(exc.code, str(exc))
+                if not exc.retryable:
+                    return await self._store_end(progress, attempt, error)
+                failures, attempt = failures + 1, None
+                log.warning("the engine failed", error=str(exc), failures=failures)
                 self._bench.observe("engine_failure", 1)
 
     async def _open_attempt(self, start: AudioStart) -> tuple[Assembly, int | None]:
@@ -202,7 +203,8 @@ class Job:
             return progress, None
         ack = await js.store(subjects.put_audio(stored.session, stored.token), start.pack())
         await self._read_audio(progress, after, ack.sequence)
-        return progress, ack.sequence
+        finished = progress.finished is not None  # another attempt stored its end just before our start
+        return progress, None if finished else ack.sequence
 
     async def _read_audio(self, progress: Assembly, after: int, until: int | None) -> int:
         """Feed `progress` what is stored above `after`, up to `until` or to the end; gives the last sequence."""
@@ -222,15 +224,10 @@ class Job:
                     break
         return after
 
-    async def _store_end(self, progress: Assembly, attempt: int, status: str, error: str | None) -> AudioEnd:
-        end = AudioEnd(
-            attempt,
-            "failed" if status == "failed" else "cancelled",
-            progress.next_index,
-            progress.bytes,
-            0.0,
-            error,
-        )
+    async def _store_end(self, progress: Assembly, attempt: int, error: EndError | None) -> AudioEnd:
+        """Close an attempt before its time: failed by `error`, or cancelled."""
+        status: EndStatus = "failed" if error is not None else "cancelled"
+        end = AudioEnd(attempt, status, progress.next_index, progress.bytes, 0.0, error)
         stored = self._stored
         await self._bench.js.store(subjects.put_audio(stored.session, stored.token), end.pack())
         return end
@@ -257,7 +254,7 @@ class Job:
         progress = Assembly(self._stored.sequence)
         await self._read_audio(progress, 0, None)
         assert progress.attempt is not None, "our start is stored before anything is spoken"
-        return await self._store_end(progress, progress.attempt, "cancelled", None)
+        return await self._store_end(progress, progress.attempt, None)
 
     # ---- transport `none`
 
@@ -273,8 +270,8 @@ class Job:
 
 def _as_final(report: Report, end: AudioEnd) -> Report:
     if end.status == "failed":
-        error = ReportError.of("engine_error", end.error or "synthesis failed; see synth's log")
-        return report.with_(status="failed", error=error)
+        error = end.error or EndError("engine_error", "synthesis failed; see synth's log")
+        return report.with_(status="failed", error=ReportError.of(error.code, error.message))
     if end.status == "cancelled":
         return report.with_(status="cancelled")
     return report.with_(

@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 
 from orastream.client import DEFAULT_WAIT_S, Acceptance, Client
 from orastream.errors import NodeUnavailable, SettingsError
-from orastream.messages import Report, Transport
+from orastream.messages import DEFAULT_MAX_TEXT_CHARS, Report, Transport
 
 MOVED = ("ORASERVER_WEBSOCKET_URL", "WEBSOCKET_CHUNK_SIZE", "WEBSOCKET_MAX_RETRIES")
 """Settings of the server that this replaces which the node reads now, not its callers."""
@@ -38,6 +38,7 @@ class BlockingClient:
         creds: Path | None = None,
         fire_and_forget: bool = True,
         transport: Transport | None = None,
+        max_text_chars: int = DEFAULT_MAX_TEXT_CHARS,
         name: str = "orastream-blocking-client",
     ) -> None:
         """The arguments are those of `Client`; nothing is connected yet."""
@@ -46,6 +47,7 @@ class BlockingClient:
             "creds": creds,
             "fire_and_forget": fire_and_forget,
             "transport": transport,
+            "max_text_chars": max_text_chars,
             "name": name,
         }
         self._lock = threading.Lock()
@@ -56,7 +58,7 @@ class BlockingClient:
 
     @classmethod
     def from_django(cls) -> Self:
-        """A client by `NATS_URL`, `NATS_CREDS`, `DEFAULT_TRANSFER_METHOD` and `DEFAULT_FIRE_AND_FORGET`.
+        """A client by NATS_URL, NATS_CREDS, DEFAULT_TRANSFER_METHOD, DEFAULT_FIRE_AND_FORGET, TTS_MAX_TEXT_CHARS.
 
         Each is read from Django's settings, then from the environment, else it has the node's default. Warns about
         settings that have moved to the node. Raises SettingsError naming a setting that makes no sense.
@@ -81,6 +83,7 @@ class BlockingClient:
             creds=Path(creds) if creds else None,
             fire_and_forget=_boolean("DEFAULT_FIRE_AND_FORGET", value("DEFAULT_FIRE_AND_FORGET", True)),
             transport="websocket" if method == "websocket" else "http",
+            max_text_chars=_count("TTS_MAX_TEXT_CHARS", value("TTS_MAX_TEXT_CHARS", DEFAULT_MAX_TEXT_CHARS)),
         )
 
     def say(
@@ -157,6 +160,16 @@ def _result(future: concurrent.futures.Future[T], timeout_s: float) -> T:
     except concurrent.futures.TimeoutError:
         future.cancel()
         raise NodeUnavailable(f"no answer within {timeout_s:g} s") from None
+
+
+def _count(name: str, value: object) -> int:
+    try:
+        count = int(str(value))
+    except ValueError:
+        count = 0
+    if count < 1:
+        raise SettingsError(f"{name}: {value!r} is not a number above 0")
+    return count
 
 
 def _boolean(name: str, value: object) -> bool:

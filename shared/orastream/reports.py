@@ -21,7 +21,7 @@ class Verdict(Enum):
     """What became of a try to write a report."""
 
     WRITTEN = "written"
-    FINAL = "another final report stands; stop and clean up"
+    FINAL = "another report stands that is not ours to change; stop"
     DUPLICATE = "the id belongs to another request"
     SUPERSEDED = "an owner with a higher epoch writes now; stop"
 
@@ -91,6 +91,22 @@ class Reports:
             if stored is not None and verdict is not None:
                 return Written(verdict, stored)
             revision = stored.revision if stored else 0
+
+    async def write_first(self, of: StoredRequest, report: Report) -> Written:
+        """Write `report` only if none stands: FINAL with the one that does otherwise, whatever its status.
+
+        Raises NodeUnavailable.
+        """
+        while True:
+            try:
+                ack = await self._js.store(
+                    subjects.put_report(of.session, of.token), report.encode(of.encoding), expect_last=0
+                )
+                return Written(Verdict.WRITTEN, ReportState(report, ack.sequence, 0.0))
+            except SequenceConflict:
+                stored = await self.read(of.session, of.token)
+            if stored is not None:
+                return Written(judge(stored.report, report) or Verdict.FINAL, stored)
 
     async def close(self, of: StoredRequest, final: Report) -> None:
         """What follows a final report: `replyTo` gets it, the request is deleted, which frees the session's place.

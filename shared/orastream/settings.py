@@ -33,7 +33,9 @@ S = TypeVar("S", bound=BaseSettings)
 class NodeSettings(BaseSettings):
     """What every process of the node needs."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, case_sensitive=False)
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", frozen=True, case_sensitive=False, env_ignore_empty=True
+    )
 
     nats_url: str = "nats://127.0.0.1:4222"
     nats_creds: Path | None = None
@@ -44,7 +46,7 @@ class NodeSettings(BaseSettings):
     """Where health, metrics and HTTP ports listen; 0.0.0.0 in a container."""
     tts_health_port: int = Field(0, ge=0, le=65535)
     tts_max_text_chars: int = Field(5_000, ge=1)
-    tts_stream_replicas: Literal[1, 3, 5] = 1
+    tts_stream_replicas: int = Field(1, ge=1, le=5)
     tts_audio_max_bytes: int = Field(4 << 30, ge=1 << 20)
     tts_audio_retention_seconds: int = Field(600, ge=10)
     tts_max_pending_per_session: int = Field(64, ge=1)
@@ -89,12 +91,3 @@ class BridgeSettings(NodeSettings):
     oraserver_token: str | None = None
     websocket_max_retries: int = Field(3, ge=0)
     synth_stall_seconds: float = Field(20, gt=0)
-
-
-class DefaultsSettings(BaseSettings):
-    """What a sender applies to requests that leave it open (client, gateway, blocking client)."""
-
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, case_sensitive=False)
-
-    default_fire_and_forget: bool = True
-    tts_max_text_chars: int = Field(5_000, ge=1)

@@ -118,7 +118,7 @@ class _Image:
 
 
 class EspeakEngine:
-    """eSpeak NG. A voice is a language (`ko`, `en-us`), or one with a variant (`ko+f2`, `en-us+m3`)."""
+    """eSpeak NG: one per process. A voice is a language (`ko`, `en-us`), or one with a variant (`ko+f2`)."""
 
     name = "espeak"
 

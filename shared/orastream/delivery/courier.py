@@ -37,7 +37,11 @@ class Host(Protocol):
     epoch: int
 
     def wake(self) -> None:
-        """Run the session's loop again."""
+        """Run the session's loop again, all of it."""
+        ...
+
+    def nudge(self) -> None:
+        """Run it again for the utterance alone."""
         ...
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -79,7 +83,7 @@ class Courier:
     async def open(self) -> None:
         """Begin to read the utterance's audio."""
         stored = self.entry.stored
-        feed = Feed(self._host.js, streams.AUDIO, subjects.audio(stored.session, stored.token), wake=self._host.wake)
+        feed = Feed(self._host.js, streams.AUDIO, subjects.audio(stored.session, stored.token), wake=self._host.nudge)
         await feed.__aenter__()
         self._feed = feed
 
@@ -175,7 +179,7 @@ class Courier:
             if link is self._link:
                 self._last_confirmed_wall_s = time.time()
                 self.machine.confirmed(asked.chunks, asked.complete, _now())
-        self._host.wake()
+        self._host.nudge()
 
     # ---- reports
 
@@ -196,8 +200,8 @@ class Courier:
             status="delivering" if first is not None else base.status,
             total_chunks=progress.total_chunks if progress.total_chunks is not None else base.total_chunks,
             delivered_chunks=progress.chunks,
-            bytes=progress.bytes,
-            audio_seconds=progress.audio_seconds,
+            bytes=max(base.bytes, progress.bytes),
+            audio_seconds=max(base.audio_seconds, progress.audio_seconds),
             first_audio_ms=first,
             transfer_ms=transfer,
             reconnects=base.reconnects + progress.reconnects,

@@ -75,6 +75,9 @@ class SessionRunner:
         self._lapse = ownership.lapse
         self._rechecking = False
         self._event = asyncio.Event()
+        self._look_around = True
+        self._next_look = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._links: dict[str, _OpenLink] = {}
@@ -89,7 +92,12 @@ class SessionRunner:
     # ---- what others call
 
     def wake(self) -> None:
-        """Run the loop again."""
+        """Run the loop again, all of it."""
+        self._look_around = True
+        self._event.set()
+
+    def nudge(self) -> None:
+        """Run the loop again for the utterance alone: audio has come, or the link has room."""
         self._event.set()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -116,7 +124,7 @@ class SessionRunner:
         if known is not None and known.link.lost is None:
             known.used_at = now
             return known.link
-        link = await self._context.sink.connect(session_id, phone_id, self.wake)
+        link = await self._context.sink.connect(session_id, phone_id, self.nudge)
         self._links[phone_id] = _OpenLink(link, now)
         return link
 
@@ -158,25 +166,31 @@ class SessionRunner:
         while self._over is None:
             self._event.clear()
             now = loop.time()
-            self._take(events, reports, now)
-            current = events.current
-            if current or self._was_current:
-                self._was_current = True
-                for effect in self._session.poll(now):
-                    await self._do(effect, now)
-            may_write = current and self._lease_holds(now)
-            if self._courier is not None:
-                if not may_write:
-                    self._courier.machine.sign(now)
-                await self._courier.step(now, may_write=may_write)
-                if self._courier.done:
-                    await self._end_courier()
-                    continue
-            await self._ack_done(events)
-            await self._close_idle_links(now)
-            if self._finished(now):
-                break
+            if self._look_around or now >= self._next_look:
+                self._look_around = False
+                self._take(events, reports, now)
+                self._was_current |= events.current
+                if self._was_current:
+                    for effect in self._session.poll(now):
+                        await self._do(effect, now)
+                await self._ack_done(events)
+                await self._close_idle_links(now)
+                if self._finished(now):
+                    break
+                self._next_look = self._look_again_at(now)
+            may_write = events.current and self._lease_holds(now)
+            await self._carry(now, may_write)
             await self._sleep(now, may_write)
+
+    async def _carry(self, now: float, may_write: bool) -> None:
+        """The hot path: what the utterance can do now."""
+        if self._courier is None:
+            return
+        if not may_write:
+            self._courier.machine.sign(now)
+        await self._courier.step(now, may_write=may_write)
+        if self._courier.done:
+            await self._end_courier()
 
     def _take(self, events: Feed, reports: Feed, now: float) -> None:
         while (message := events.pop()) is not None:
@@ -240,21 +254,34 @@ class SessionRunner:
             self._idle_since = now
         return now >= self._idle_since + self._context.sink.idle_s
 
-    async def _sleep(self, now: float, may_write: bool) -> None:
+    def _look_again_at(self, now: float) -> float:
+        """When the whole loop must run again although nothing happened."""
         times = [self._session.next_time(now)]
-        if self._courier is not None:
-            times.append(self._courier.machine.next_time())
-            times.append(now + (LINKS_LOOKED_AT_S if may_write else GATE_TICK_S))
-        if self._links or self._idle_since is not None:
+        if self._courier is not None or self._links or self._idle_since is not None:
             times.append(now + LINKS_LOOKED_AT_S)
         if self._drain_until is not None:
             times.append(self._drain_until)
-        at = min((t for t in times if t is not None), default=None)
-        try:
-            async with asyncio.timeout(None if at is None else max(0.001, at - now)):
-                await self._event.wait()
-        except TimeoutError:
-            pass
+        return min((t for t in times if t is not None), default=float("inf"))
+
+    async def _sleep(self, now: float, may_write: bool) -> None:
+        at = self._next_look
+        if self._courier is not None:
+            at = min(at, self._courier.machine.next_time() or at, at if may_write else now + GATE_TICK_S)
+        if self._timer is None or self._timer.when() > at:
+            self._set_timer(at)
+        await self._event.wait()
+
+    def _set_timer(self, at: float) -> None:
+        """Wake at that time; a timer that fires too early costs one round, so it is not moved to a later time."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+        if at < float("inf"):
+            self._timer = asyncio.get_running_loop().call_at(at, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None  # a loop's clock is coarser than its timers: whether it fired is not a matter of its time
+        self._event.set()
 
     # ---- what the session machine says
 
@@ -265,7 +292,7 @@ class SessionRunner:
             case Stop(entry):
                 if self._courier is not None and self._courier.entry is entry:
                     self._courier.machine.cancel()
-                else:
+                elif not entry.final:
                     self.spawn(self._end(End(entry, "cancelled")))
             case End(entry):
                 if self._courier is not None and self._courier.entry is entry:
@@ -290,6 +317,7 @@ class SessionRunner:
             now=now,
             delivered=before.delivered_chunks if before is not None and not entry.duplicate else 0,
             must_fence=resumed or self._ownership.taken_over,
+            asked_at=entry.asked_at,
         )
         self._courier = Courier(self, entry, utterance, self._context.observe)
         self._context.announce("begins", entry, before)
@@ -309,12 +337,17 @@ class SessionRunner:
         final = base.with_(status=effect.status, error=effect.error, epoch=self.epoch)
         while True:
             try:
-                written = await self.reports.write(entry.stored, final, entry.revision)
+                if effect.status == "expired":
+                    # Nobody has claimed it, as far as is known here: one that has been after all is not ours to end.
+                    written = await self.reports.write_first(entry.stored, final)
+                else:
+                    written = await self.reports.write(entry.stored, final, entry.revision)
                 break
             except NodeUnavailable as exc:
                 log.warning("a final report waits for NATS", error=str(exc))
                 await asyncio.sleep(0.5)
-        entry.ending = written.verdict in (Verdict.WRITTEN, Verdict.FINAL)
+        if not written.state.report.final:
+            entry.ending = entry.began = False  # it lives on: claimed after all, or its id is another's
         self.reported(entry, written)
         self.wake()
 
@@ -396,6 +429,7 @@ class SessionRunner:
             await opened.link.close()
 
     async def _leave(self) -> None:
+        self._set_timer(float("inf"))
         if self._courier is not None:
             courier, self._courier = self._courier, None
             if self._over is None:

@@ -32,7 +32,8 @@ class Entry:
     stored: StoredRequest
     asked_at: float
     report: Report | None = None
-    revision: int = 0
+    stands: int = 0
+    """Revision of `report`, or 0."""
     changed_at: float = 0.0
     cancelled: bool = False
     began: bool = False
@@ -45,6 +46,18 @@ class Entry:
     def sequence(self) -> int:
         """Its place in the session's order."""
         return self.stored.sequence
+
+    @property
+    def revision(self) -> int:
+        """The revision that its next report may be written over: 0 (none) when what stands is final or another's.
+
+        A writer that gives it can therefore never overwrite such a report, whatever it has in mind.
+        """
+        return 0 if self.report is not None and (self.duplicate or self.report.final) else self.stands
+
+    @revision.setter
+    def revision(self, revision: int) -> None:
+        self.stands = revision
 
     @property
     def duplicate(self) -> bool:
@@ -73,7 +86,7 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """A request that was begun has been cancelled: nothing more of it may leave."""
+    """A request that was begun is cancelled, or was ended by someone else: nothing more of it may leave."""
 
     entry: Entry
 
@@ -230,11 +243,14 @@ class Session:
         return entry.transport == self.transport
 
     def _apply(self, entry: Entry, state: ReportState, now: float) -> None:
-        entry.report, entry.revision, entry.changed_at = state.report, state.revision, now
+        entry.report, entry.stands, entry.changed_at = state.report, state.revision, now
 
     def _judge(self, entry: Entry, now: float) -> None:
         if entry.closed:
             return
+        if entry.final and entry.began and not entry.ending:
+            entry.ending = True  # the end may be our own; then its delivery is over already and this does no harm
+            self._queue.append(Stop(entry))
         if entry.report is not None and entry.report.status in FINAL:
             self._tidy_later(entry, now)
             return
@@ -260,7 +276,7 @@ class Session:
             entry.closed = True  # another bridge's, or synth's (`none`): its writer tidies
             return
         if entry.tidy_at is None:
-            entry.tidy_at = now + (0.0 if entry.duplicate else TIDY_AFTER_S)
+            entry.tidy_at = now + TIDY_AFTER_S
         if now >= entry.tidy_at:
             entry.tidy_at = now + TIDY_AFTER_S
             self._queue.append(Tidy(entry))

@@ -19,7 +19,7 @@ from orastream.audio import Format, header_bytes
 from orastream.backoff import Backoff
 from orastream.errors import Code
 from orastream.messages import ReportError, Status
-from orastream.packets import AudioChunk, AudioMessage, AudioStart
+from orastream.packets import AudioChunk, AudioMessage, AudioStart, EndError
 
 QUEUE_BYTES = 256 << 10
 
@@ -370,7 +370,8 @@ class Utterance:
         if end is not None and end.status == "cancelled":
             self._finish("cancelled")
         elif end is not None and end.status == "failed" and not self._queue:
-            self._finish("failed", "engine_error", end.error or "synthesis failed; see synth's log")
+            error = end.error or EndError("engine_error", "synthesis failed; see synth's log")
+            self._finish("failed", error.code, error.message)
         elif self._stalls and now >= self._sign_at + self.rules.stall_s:
             since = self.now if self.asked_at is None else min(self.now, self.asked_at)
             if self._assembly.start is None and now - since > self.rules.audio_retention_s:
