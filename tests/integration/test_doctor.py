@@ -1,0 +1,142 @@
+"""The doctor's findings against real servers, sound and not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from orastream import streams
+from orastream.cli import doctor, probes
+from orastream.cli.diagnosis import Finding
+from orastream.cli.settings import CliSettings, Node
+from orastream.jetstream import JetStream
+from orastream.pull import Delivery, Puller
+from orastream.tasks import end
+from tests.support.nats_server import NatsServer, nats_server_binary
+from tests.support.processes import Logs, Process, free_port
+
+pytestmark = pytest.mark.integration
+
+
+def a_node(nats_url: str = "nats://127.0.0.1:1", oraserver: str = "http://127.0.0.1:1", **settings: object) -> Node:
+    made = CliSettings(_env_file=None, **settings)  # type: ignore[arg-type]
+    return Node(nats_url, None, f"ws{oraserver.removeprefix('http')}/ws/tts", f"{oraserver}/api/tts", made)
+
+
+def named(findings: list[Finding]) -> dict[str, Finding]:
+    return {finding.subject: finding for finding in findings}
+
+
+async def test_no_nats() -> None:
+    [finding] = await doctor.examine_nats(a_node(f"nats://127.0.0.1:{free_port()}"))
+    assert finding.level == "problem"
+    assert "orastream up" in finding.mend
+
+
+async def test_jetstream_off(tmp_path: Path, logs: Logs) -> None:
+    server = NatsServer(tmp_path, logs)
+    argv: list[str | Path] = [nats_server_binary(), "-a", "127.0.0.1", "-p", str(server.port)]
+    plain = Process("plain nats-server", argv, env={}, cwd=tmp_path, log=tmp_path / "plain.log")
+    try:
+        plain.launch()
+        await plain.until_ready(lambda: _greets(server.port))
+        found = named(await doctor.examine_nats(a_node(server.url)))
+    finally:
+        plain.kill()
+    assert found["NATS"].level == "ok"
+    assert found["JetStream"].level == "problem"
+    assert "-js" in found["JetStream"].mend
+    assert "stream TTS_AUDIO" not in found
+
+
+async def _greets(port: int) -> bool:
+    return await probes.nats_server(port)() == "JetStream is not on yet"
+
+
+async def test_nothing_was_started_yet(nats_server: NatsServer) -> None:
+    found = named(await doctor.examine_nats(a_node(nats_server.url)))
+    assert found["JetStream"].level == "ok"
+    for subject in ("stream TTS_SESSIONS", "stream TTS_AUDIO", "stream TTS_REPORTS", "consumer synth"):
+        assert found[subject].level == "problem"
+        assert "orastream up" in found[subject].mend
+
+
+async def test_who_takes_work_and_who_does_not(nats_server: NatsServer, js: JetStream) -> None:
+    def take(_delivery: Delivery) -> None:
+        raise AssertionError("nothing was asked")
+
+    puller = asyncio.create_task(Puller(js.bus, streams.SESSIONS, "ws_bridge", take, lambda: 4).run())
+    try:
+        found = named(await doctor.examine_nats(a_node(nats_server.url, websocket_chunk_size=2 << 20)))
+    finally:
+        await end(puller)
+    assert found["stream TTS_AUDIO"].level == "ok"
+    assert found["ws_bridge"].level == "ok"
+    assert found["synth"].level == "problem"
+    assert "services.synth" in found["synth"].mend
+    assert found["chunk size"].level == "problem"
+
+
+@contextlib.asynccontextmanager
+async def an_oraserver(websocket: int, post: int) -> AsyncIterator[tuple[str, list[str]]]:
+    """A server that answers handshakes and other requests by these statuses (101: opens), and what it was told."""
+    told: list[str] = []
+
+    async def on_websocket(request: web.Request) -> web.StreamResponse:
+        if websocket != 101:
+            return web.Response(status=websocket)
+        socket: web.WebSocketResponse[bool] = web.WebSocketResponse()
+        await socket.prepare(request)
+        async for message in socket:
+            told.append(message.data)
+        return socket
+
+    async def on_request(_request: web.Request) -> web.Response:
+        return web.Response(status=post)
+
+    app = web.Application()
+    app.add_routes([web.get("/ws/tts", on_websocket), web.route("*", "/api/tts", on_request)])
+    runner = web.AppRunner(app, shutdown_timeout=0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}", told
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("websocket", "post", "levels", "mends"),
+    [
+        (101, 405, ("ok", "ok"), ("", "")),
+        (401, 403, ("problem", "problem"), ("ORASERVER_TOKEN", "ORASERVER_TOKEN")),
+        (404, 404, ("problem", "problem"), ("ORASERVER_WEBSOCKET_URL", "ORASERVER_HTTP_URL")),
+        (200, 200, ("problem", "ok"), ("not WebSocket", "")),
+        (503, 500, ("problem", "problem"), ("its logs", "its logs")),
+        (302, 307, ("problem", "problem"), ("redirects", "redirects")),
+    ],
+)
+async def test_oraserver(websocket: int, post: int, levels: tuple[str, str], mends: tuple[str, str]) -> None:
+    async with an_oraserver(websocket, post) as (url, told):
+        findings = await doctor.examine_oraserver(a_node(oraserver=url))
+    assert tuple(finding.level for finding in findings) == levels
+    for finding, mend in zip(findings, mends, strict=True):
+        assert mend in finding.mend
+    assert [frame for frame in told if '"init"' not in frame] == []
+    assert len(told) == (websocket == 101)
+
+
+async def test_no_oraserver() -> None:
+    findings = await doctor.examine_oraserver(a_node(oraserver=f"http://127.0.0.1:{free_port()}"))
+    assert [finding.level for finding in findings] == ["problem", "problem"]
+    assert all("start OraServer" in finding.mend for finding in findings)
+
+
+async def test_an_address_that_is_none() -> None:
+    findings = await doctor.examine_oraserver(a_node(oraserver="http://"))
+    assert [finding.level for finding in findings] == ["problem", "problem"]
