@@ -1,0 +1,61 @@
+"""The commands of `orastream`, gathered, each with examples in its help."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+import typer
+
+from orastream.cli.bench import bench
+from orastream.cli.demo import demo
+from orastream.cli.doctor import doctor
+from orastream.cli.say import say
+from orastream.cli.session import cancel, report, watch
+from orastream.cli.up import up
+
+app = typer.Typer(
+    name="orastream",
+    help="Text-to-speech over NATS: run a node, have it speak, see what it does.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _node() -> None:
+    """More than one command, whatever their number."""
+
+
+def _add(command: Callable[..., None], *examples: str) -> None:
+    """A command whose help is its docstring, each paragraph as wide as the terminal, and then the examples."""
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    lines = "\n\n".join(f"  [cyan]{example}[/]" for example in examples)
+    app.command(
+        help="\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs),
+        epilog=f"[bold]Examples[/]\n\n{lines}",
+    )(command)
+
+
+_add(
+    up,
+    "orastream up",
+    "orastream up --replicas synth=2,ws_bridge=2 --verbose",
+    "orastream up --nats-port 0 --gateway-port 0 --oraserver-port 0",
+    "ORASERVER_WEBSOCKET_URL=wss://ora.example/ws/tts orastream up --no-oraserver",
+)
+_add(
+    say,
+    'orastream say "안녕하세요, 무엇을 도와드릴까요?"',
+    'orastream say "Hello" --session s1 --phone p1 --sync',
+    'orastream say "Hello" --transport none --save hello.wav',
+)
+_add(watch, "orastream watch", "orastream watch s1 --history", "orastream watch --json | jq .status")
+_add(cancel, "orastream cancel s1", "orastream cancel s1 --request r1")
+_add(report, "orastream report s1 r1", "orastream report s1 r1 --json")
+_add(bench, "orastream bench", 'orastream bench -n 50 --text "반갑습니다."')
+_add(doctor, "orastream doctor", "orastream doctor --nats nats://10.0.0.5:4222")
+_add(demo, "orastream demo", "orastream demo --out recordings")

@@ -1,0 +1,135 @@
+"""What observations of a node mean, and the mend of each problem. Pure: `doctor.py` does the observing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from orastream import streams
+
+Level = Literal["ok", "warning", "problem"]
+
+STARTED = "start the node: orastream up, or its services one by one; each creates what is missing"
+FULL_SHARE = 0.9
+CHUNK_OVERHEAD_BYTES = 1024
+"""Headers, the keys of the map and the reserve that a publisher keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `mend` says what to do about what is not ok."""
+
+    subject: str
+    level: Level
+    says: str
+    mend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of asking OraServer: an HTTP status (101: the WebSocket opened), or why there was none."""
+
+    status: int | None
+    trouble: str = ""
+
+
+def judge_no_nats(url: str, trouble: str) -> Finding:
+    """NATS could not be connected to."""
+    if "authorization" in trouble.lower() or "credentials" in trouble.lower():
+        return Finding("NATS", "problem", f"{url} refuses this client", "set NATS_CREDS to a credentials file it knows")
+    mend = "start it (orastream up, or nats-server -js), or set NATS_URL or --nats to where it is"
+    return Finding("NATS", "problem", f"no NATS server answers at {url}", mend)
+
+
+def judge_jetstream(answer: Mapping[str, Any] | None) -> Finding:
+    """`$JS.API.INFO`; None: nobody answered."""
+    if answer is None:
+        return Finding("JetStream", "problem", "is off", "start nats-server with -js, or with jetstream {} in its file")
+    error = answer.get("error")
+    if error:
+        mend = "give this account JetStream (jetstream: enabled), or use the credentials of one that has it"
+        return Finding("JetStream", "problem", str(error.get("description", "refused")), mend)
+    return Finding("JetStream", "ok", f"{answer.get('streams', 0)} streams, {answer.get('consumers', 0)} consumers")
+
+
+def judge_stream(name: str, answer: Mapping[str, Any]) -> Finding:
+    """`STREAM.INFO` of one of the node's streams."""
+    subject = f"stream {name}"
+    if answer.get("error"):
+        return Finding(subject, "problem", str(answer["error"].get("description", "missing")), STARTED)
+    config, state = answer["config"], answer["state"]
+    held, most = int(state.get("bytes", 0)), int(config.get("max_bytes", -1))
+    says = f"{state.get('messages', 0)} messages, {held:,} bytes"
+    if most > 0 and held > FULL_SHARE * most:
+        mend = "raise TTS_AUDIO_MAX_BYTES, or lower TTS_AUDIO_RETENTION_SECONDS; until then synth waits for room"
+        return Finding(subject, "warning", f"{says} of {most:,}: nearly full", mend)
+    return Finding(subject, "ok", says)
+
+
+def judge_consumer(name: str, answer: Mapping[str, Any]) -> Finding:
+    """`CONSUMER.INFO` of a durable consumer: whether a service of that name is there to take work."""
+    if answer.get("error"):
+        return Finding(f"consumer {name}", "problem", str(answer["error"].get("description", "missing")), STARTED)
+    waiting, working = int(answer.get("num_waiting", 0)), int(answer.get("num_ack_pending", 0))
+    pending = int(answer.get("num_pending", 0))
+    says = f"{working} messages in work, {pending} not taken yet"
+    if waiting > 0:
+        return Finding(name, "ok", f"asks for work; {says}")
+    if working > 0:
+        mend = f"if this stays, start more of it: python -m services.{name}"
+        return Finding(name, "warning", f"asks for no more work now; {says}", mend)
+    return Finding(name, "problem", f"nobody asks for work; {says}", f"start it: python -m services.{name}")
+
+
+def judge_chunk_size(chunk_bytes: int, max_payload: int) -> Finding:
+    """WEBSOCKET_CHUNK_SIZE against what NATS takes in one message."""
+    says = f"WEBSOCKET_CHUNK_SIZE is {chunk_bytes:,} bytes, NATS takes messages of {max_payload:,}"
+    if chunk_bytes + CHUNK_OVERHEAD_BYTES > max_payload:
+        mend = f"lower it to at most {max_payload - CHUNK_OVERHEAD_BYTES}, or raise max_payload of nats-server"
+        return Finding("chunk size", "problem", says, mend)
+    return Finding("chunk size", "ok", says)
+
+
+def judge_websocket(url: str, answer: Answer) -> Finding:
+    """A handshake and `init`, as ws_bridge does them."""
+    if answer.status == 101:
+        return Finding("OraServer, WebSocket", "ok", f"{url} opens")
+    return _judge_oraserver("WebSocket", "ORASERVER_WEBSOCKET_URL", url, answer)
+
+
+def judge_http(url: str, answer: Answer) -> Finding:
+    """A GET or OPTIONS: whatever says that something is at that path, for nothing shall be heard."""
+    if answer.status is not None and (200 <= answer.status < 300 or answer.status in (400, 405, 411, 415, 422)):
+        return Finding("OraServer, HTTP", "ok", f"{url} is there (HTTP {answer.status})")
+    return _judge_oraserver("HTTP", "ORASERVER_HTTP_URL", url, answer)
+
+
+def _judge_oraserver(kind: str, variable: str, url: str, answer: Answer) -> Finding:
+    subject, status = f"OraServer, {kind}", answer.status
+    if status is None:
+        mend = f"start OraServer, or set {variable} to where it is"
+        return Finding(subject, "problem", f"{url} cannot be reached: {answer.trouble}", mend)
+    says = f"{url} answers HTTP {status}"
+    if status in (401, 403):
+        return Finding(subject, "problem", says, "set ORASERVER_TOKEN to a token that it accepts")
+    if status == 404:
+        return Finding(subject, "problem", says, f"nothing is at that path: correct the path in {variable}")
+    if 300 <= status < 400:
+        return Finding(subject, "problem", says, f"it redirects, which is not followed: set {variable} to the target")
+    if status >= 500:
+        return Finding(subject, "problem", says, "OraServer has trouble of its own: see its logs, and try again")
+    if kind == "WebSocket" and 200 <= status < 300:
+        mend = f"it speaks HTTP there, not WebSocket: correct the path in {variable}, or the proxy that drops Upgrade"
+        return Finding(subject, "problem", says, mend)
+    return Finding(subject, "problem", says, f"see OraServer's logs for why it refuses; is {variable} right?")
+
+
+def stream_names() -> list[str]:
+    """The streams that a node has."""
+    return [config["name"] for config in streams.stream_configs(streams.StreamLimits())]
+
+
+def consumer_names() -> list[str]:
+    """The durable consumers of a node; each has the name of the service that pulls from it."""
+    return [config["durable_name"] for config in streams.consumer_configs()]

@@ -1,0 +1,146 @@
+"""`orastream doctor`: what is wrong with a node, and the mend."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import aiohttp
+
+from orastream.cli import diagnosis, options, terminal
+from orastream.cli.diagnosis import Answer, Finding, Level
+from orastream.cli.settings import Node, find_node
+from orastream.client import Client
+from orastream.errors import NodeUnavailable
+from orastream.jetstream import JetStream
+from orastream.streams import SESSIONS
+
+PATIENCE_S = 2.0
+ORASERVER_S = 5.0
+LOOKS, LOOK_EVERY_S = 5, 0.3
+"""A service that is between two requests for work is looked at again."""
+PROBE_ID = "orastream-doctor"
+
+MARKS: dict[Level, str] = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "problem": "[bold red]problem[/]"}
+
+
+def doctor(nats: options.Nats = None) -> None:
+    """Look at NATS, the node's streams and services, and OraServer; say what is wrong and how to mend it.
+
+    Nothing is spoken and nothing is changed. OraServer sees one connection that says `init` as session
+    orastream-doctor, and one GET. Exit code 1: there is a problem.
+    """
+    terminal.run(_doctor(nats))
+
+
+async def _doctor(nats: str | None) -> int:
+    out = terminal.console()
+    node = find_node(nats)
+    findings = [*await examine_nats(node), *await examine_oraserver(node)]
+    made = terminal.table("", "", "")
+    made.show_header = False
+    for finding in findings:
+        mend = f"\n[bold]→ {terminal.escaped(finding.mend)}[/]" if finding.mend else ""
+        made.add_row(MARKS[finding.level], finding.subject, terminal.escaped(finding.says) + mend)
+    out.print(made)
+    problems = sum(finding.level == "problem" for finding in findings)
+    out.print("[green]no problem found[/]" if not problems else f"[red]{problems} problem{'s' * (problems > 1)}[/]")
+    return 1 if problems else 0
+
+
+async def examine_nats(node: Node) -> list[Finding]:
+    """NATS, JetStream, streams, services, sizes; what hangs on something broken is left out."""
+    try:
+        async with terminal.connect(node) as client:
+            reachable = Finding("NATS", "ok", f"{node.nats_url} answers")
+            size = diagnosis.judge_chunk_size(node.settings.websocket_chunk_size, client.bus.max_payload)
+            return [reachable, *await _examine_jetstream(client), size]
+    except NodeUnavailable as exc:
+        return [diagnosis.judge_no_nats(node.nats_url, str(exc))]
+
+
+async def _examine_jetstream(client: Client) -> list[Finding]:
+    js = JetStream(client.bus)
+    jetstream = diagnosis.judge_jetstream(await _asked(js, "INFO"))
+    findings = [jetstream]
+    if jetstream.level != "ok":
+        return findings
+    for name in diagnosis.stream_names():
+        answer = await _asked(js, f"STREAM.INFO.{name}")
+        findings.append(diagnosis.judge_stream(name, answer or _unanswered()))
+    consumers = [_examine_consumer(js, name) for name in diagnosis.consumer_names()]
+    return [*findings, *await asyncio.gather(*consumers)]
+
+
+async def _examine_consumer(js: JetStream, name: str) -> Finding:
+    for look in range(LOOKS):
+        if look:
+            await asyncio.sleep(LOOK_EVERY_S)
+        finding = diagnosis.judge_consumer(name, await _asked(js, f"CONSUMER.INFO.{SESSIONS}.{name}") or _unanswered())
+        if finding.level == "ok" or finding.mend == diagnosis.STARTED:
+            break
+    return finding
+
+
+async def _asked(js: JetStream, call: str) -> dict[str, Any] | None:
+    try:
+        return await js.api(call, patience_s=PATIENCE_S)
+    except NodeUnavailable:
+        return None
+
+
+def _unanswered() -> dict[str, Any]:
+    return {"error": {"description": "the question was not answered"}}
+
+
+async def examine_oraserver(node: Node) -> list[Finding]:
+    """Both ways to OraServer, as the bridges go them."""
+    token = node.settings.oraserver_token
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    timeout = aiohttp.ClientTimeout(total=ORASERVER_S)
+    async with aiohttp.ClientSession(headers=headers, timeout=timeout) as http:
+        websocket, post = await asyncio.gather(_websocket(http, node.websocket_url), _http(http, node.http_url))
+    return [
+        diagnosis.judge_websocket(node.websocket_url, websocket),
+        diagnosis.judge_http(node.http_url, post),
+    ]
+
+
+async def _websocket(http: aiohttp.ClientSession, url: str) -> Answer:
+    headers = {"session-id": PROBE_ID, "phone-id": PROBE_ID}
+    try:
+        async with asyncio.timeout(ORASERVER_S), http.ws_connect(url, headers=headers, timeout=_closing()) as socket:
+            await socket.send_json({"type": "init", "session_id": PROBE_ID, "phone_id": PROBE_ID})
+    except aiohttp.WSServerHandshakeError as exc:
+        return Answer(exc.status if exc.status != 101 else 200)
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
+        return Answer(None, _trouble(exc))
+    return Answer(101)
+
+
+def _closing() -> aiohttp.ClientWSTimeout:
+    return aiohttp.ClientWSTimeout(ws_close=1.0)
+
+
+async def _http(http: aiohttp.ClientSession, url: str) -> Answer:
+    """GET; and OPTIONS where GET says 404, as routers do for a path that only takes POST."""
+    answer = Answer(404)
+    for method in ("GET", "OPTIONS"):
+        try:
+            async with http.request(method, url, allow_redirects=False) as response:
+                answer = Answer(response.status)
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
+            return Answer(None, _trouble(exc))
+        if answer.status != 404:
+            break
+    return answer
+
+
+def _trouble(exc: Exception) -> str:
+    if isinstance(exc, aiohttp.ClientConnectorError):
+        return exc.os_error.strerror or "no connection"
+    if isinstance(exc, TimeoutError):
+        return f"no answer within {ORASERVER_S:g} s"
+    if isinstance(exc, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
+        return "this is no URL"
+    return type(exc).__name__

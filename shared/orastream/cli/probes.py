@@ -1,0 +1,65 @@
+"""Whether a process of the node accepts work: one short question each, answered by what it lacks, or None."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+
+ANSWER_S = 2.0
+
+Lacks = Callable[[], Awaitable[str | None]]
+
+
+def nats_server(port: int) -> Lacks:
+    """Ready when a server on that port of this machine greets and says that it has JetStream."""
+
+    async def lacks() -> str | None:
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                try:
+                    line = await reader.readline()
+                finally:
+                    writer.close()
+                    with contextlib.suppress(OSError):
+                        await writer.wait_closed()
+        except (OSError, TimeoutError, ValueError):
+            return "does not answer yet"
+        return judge_greeting(line)
+
+    return lacks
+
+
+def judge_greeting(line: bytes) -> str | None:
+    """The first line of a NATS server: `INFO {"server_name":…,"jetstream":true}`."""
+    verb, _, body = line.partition(b" ")
+    try:
+        info = json.loads(body) if verb == b"INFO" else None
+    except ValueError:
+        info = None
+    if not isinstance(info, dict):
+        return "what answers is no NATS server"
+    return None if info.get("jetstream") else "JetStream is not on yet"
+
+
+def http(url: str) -> Lacks:
+    """Ready when `url` answers 200; a service's own `reason` is passed on."""
+
+    async def lacks() -> str | None:
+        timeout = aiohttp.ClientTimeout(total=ANSWER_S)
+        try:
+            async with aiohttp.ClientSession(timeout=timeout) as client, client.get(url) as answer:
+                if answer.status == 200:
+                    return None
+                body = await answer.json(content_type=None)
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return "does not answer yet"
+        except ValueError:
+            return "unready"
+        return str(body.get("reason", "unready")) if isinstance(body, dict) else "unready"
+
+    return lacks

@@ -1,0 +1,160 @@
+"""What the commands print with: consoles, tables, numbers; and how a command's coroutine becomes an exit code."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any, NoReturn
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from orastream import logs
+from orastream.cli.settings import Node
+from orastream.client import Client
+from orastream.errors import OrastreamError
+from orastream.messages import Report, Status
+
+PLAIN_WIDTH = 160
+"""Columns of a table that goes into a pipe or a file; nothing is folded there."""
+INTERRUPTED, TERMINATED = 130, 143
+
+COLOURS: dict[Status, str] = {
+    "queued": "dim",
+    "synthesizing": "cyan",
+    "delivering": "cyan",
+    "delivered": "green",
+    "failed": "red",
+    "cancelled": "yellow",
+    "expired": "red",
+}
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console as wide as the terminal; in a pipe, plain and wide."""
+    made = Console(stderr=stderr, highlight=False)
+    if not made.is_terminal:
+        made.width = PLAIN_WIDTH
+    return made
+
+
+def run(command: Coroutine[Any, Any, int], *, interrupted: int = INTERRUPTED) -> NoReturn:
+    """Run a command to its exit code; errors of ours become one line on stderr and 1, Ctrl-C `interrupted`."""
+    logs.configure("cli", level="ERROR")
+    try:
+        code = asyncio.run(command)
+    except OrastreamError as exc:
+        fail(str(exc))
+    except KeyboardInterrupt:
+        code = interrupted
+    except asyncio.CancelledError:  # a command that takes SIGTERM as its cancellation
+        code = TERMINATED
+    raise typer.Exit(code)
+
+
+def fail(message: str) -> NoReturn:
+    """Say what is wrong on stderr and end with 1."""
+    console(stderr=True).print(f"[bold red]error:[/] {escaped(message)}", soft_wrap=True)
+    raise typer.Exit(1)
+
+
+def connect(node: Node) -> Client:
+    """A client of the node, not yet connected."""
+    return Client(
+        node.nats_url,
+        creds=node.nats_creds,
+        name="orastream-cli",
+        fire_and_forget=node.settings.default_fire_and_forget,
+        max_text_chars=node.settings.tts_max_text_chars,
+        connect_timeout_s=2.0,
+    )
+
+
+def table(*columns: str, title: str | None = None, caption: str | None = None) -> Table:
+    """An empty table: columns whose name begins with `>` are right-aligned."""
+    made = Table(
+        title=title,
+        caption=caption,
+        title_justify="left",
+        caption_justify="left",
+        title_style="bold",
+        caption_style="dim",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    for column in columns:
+        name = column.removeprefix(">")
+        made.add_column(name, justify="right" if name != column else "left", overflow="fold")
+    return made
+
+
+def print_report(to: Console, report: Report) -> None:
+    """A report as a small table: a field a line, absent ones left out."""
+    made = table("report", "")
+    made.show_header = False
+    for name, value in report_rows(report):
+        made.add_row(name, value)
+    to.print(made)
+
+
+def report_rows(report: Report) -> list[tuple[str, str]]:
+    """The lines of a report's table, as rich markup."""
+    rows = [
+        ("status", coloured(report.status)),
+        ("session", escaped(report.session_id)),
+        ("request", f"{escaped(report.request_id)} [dim](sequence {report.request_seq})[/]"),
+        ("transport", report.transport or "-"),
+        ("chunks", f"{report.delivered_chunks} of {'?' if report.total_chunks is None else report.total_chunks}"),
+        ("audio", f"{report.audio_seconds:.2f} s, {report.bytes:,} bytes"),
+        ("first audio", milliseconds(report.first_audio_ms)),
+        ("transfer", milliseconds(report.transfer_ms)),
+        ("reconnects", f"{report.reconnects}, {report.retransmitted} chunks repeated"),
+    ]
+    if report.error is not None:
+        again = "it may be tried again" if report.error.retryable else "trying again does not help"
+        rows.append(("error", f"[red]{report.error.code}[/]: {escaped(report.error.message)} [dim]({again})[/]"))
+    return rows
+
+
+def report_line(report: Report) -> str:
+    """A report in one line of rich markup."""
+    total = "" if report.total_chunks is None else f"/{report.total_chunks}"
+    parts = [
+        f"{coloured(report.status)} {escaped(report.session_id)}/{escaped(report.request_id)}",
+        f"{report.delivered_chunks}{total} chunks, {report.audio_seconds:.1f} s",
+    ]
+    if report.first_audio_ms is not None:
+        parts.append(f"first audio {milliseconds(report.first_audio_ms)}")
+    if report.reconnects:
+        parts.append(f"{report.reconnects} reconnects")
+    if report.error is not None:
+        parts.append(f"[red]{report.error.code}[/]: {escaped(report.error.message)}")
+    return " · ".join(parts)
+
+
+def coloured(status: Status) -> str:
+    """The word in its colour."""
+    return f"[{COLOURS[status]}]{status}[/]"
+
+
+def escaped(text: str) -> str:
+    """Text of others, safe within rich markup."""
+    return text.replace("[", "\\[")
+
+
+def milliseconds(value: float | None) -> str:
+    """`12.3 ms`, `1 234 ms`; `-` for None."""
+    if value is None:
+        return "-"
+    return f"{value:.1f} ms" if value < 100 else f"{value:,.0f} ms".replace(",", " ")
+
+
+def percentile(values: Sequence[float], share: float) -> float | None:
+    """The smallest value that at least `share` of the values do not exceed (nearest rank); None of none."""
+    if not values:
+        return None
+    ordered = sorted(values)
+    rank = max(1, -(-len(ordered) * round(share * 100) // 100))
+    return ordered[int(rank) - 1]

@@ -1,0 +1,48 @@
+"""The rule of file length: one file, one noun, at most 300 lines; a longer one explains itself.
+
+A file of `shared/`, `services/` or `tests/` may be longer when it says why, in a line of its own: `# length: reason`.
+Test modules (`test_*.py`) are lists of cases and may be as long as the list is.
+
+    python tests/house/file_length.py     prints each file that breaks the rule; exit code 1 when there is one
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+MOST_LINES = 300
+FOLDERS = ("shared", "services", "tests")
+EXPLAINED = re.compile(r"^\s*# length: \S", re.MULTILINE)
+
+
+def too_long(text: str) -> bool:
+    """Whether a file with that text is too long and does not say why."""
+    return len(text.splitlines()) > MOST_LINES and not EXPLAINED.search(text)
+
+
+def offenders(root: Path) -> Iterator[tuple[Path, int]]:
+    """The files below `root` that break the rule, and their lines."""
+    for folder in FOLDERS:
+        for path in sorted((root / folder).rglob("*.py")):
+            if "build" in path.relative_to(root).parts or path.name.startswith("test_"):
+                continue
+            text = path.read_text()
+            if too_long(text):
+                yield path.relative_to(root), len(text.splitlines())
+
+
+def main() -> int:
+    """Judge this repository."""
+    found = list(offenders(Path(__file__).resolve().parents[2]))
+    for path, lines in found:
+        print(f"{path}: {lines} lines; split it by its nouns, or say why not in a line `# length: reason`")
+    if not found:
+        print(f"no file of more than {MOST_LINES} lines that does not say why")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
