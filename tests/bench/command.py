@@ -1,0 +1,59 @@
+"""The benchmark as a command: what is measured, in which order, within which time."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import structlog
+import uvloop
+
+from tests.bench import forwarding, publish_window
+
+BUDGET_S = 230.0
+"""No measurement of a forwarder is begun later; with the longest one the whole stays under five minutes."""
+
+
+async def run(options: argparse.Namespace) -> int:
+    """All measurements, their tables, and 1 when the real bridge misses a goal."""
+    began = time.monotonic()
+    task = asyncio.current_task()
+    assert task is not None
+    # As Ctrl-C does: the processes that were started are ended on the way out.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    rounds = 1 if options.quick else options.rounds
+    seconds = 1.0 if options.quick else 2.0
+    print(
+        f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}, {rounds} round(s); "
+        "rates depend on the machine, ratios less"
+    )
+    print("\n" + await publish_window.measure(rounds) + "\n", flush=True)
+    samples = await forwarding.measure(
+        rounds, seconds, BUDGET_S - (time.monotonic() - began), lambda line: print(line, file=sys.stderr, flush=True)
+    )
+    print(forwarding.report(samples))
+    print(f"\n{time.monotonic() - began:.0f} s")
+    if options.json:
+        options.json.write_text(json.dumps([dataclasses.asdict(sample) for sample in samples], indent=1))
+    return int(forwarding.goals_missed(samples))
+
+
+def main() -> int:
+    """Parse and run."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="one short round")
+    parser.add_argument("--json", type=Path, help="also write every sample there")
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    try:
+        return uvloop.run(run(parser.parse_args()))
+    except asyncio.CancelledError:
+        return 128 + signal.SIGTERM

@@ -1,0 +1,165 @@
+"""Who competes: each is a process between NATS and a WebSocket, started with two addresses.
+
+To add one: subclass `Contender`, give `argv`, and put it into `all_contenders`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tests.bench.load import TEXT
+from tests.bench.processes import HERE, REPOSITORY, START_S, Process, ProcessFailed
+
+SUBJECT = "tts.audio.*.*"
+WITH_DEFLATE, WITHOUT_DEFLATE, FLOOR, REAL = "naive, defaults", "naive, no compression", "C floor", "ws_bridge"
+
+
+class Contender:
+    """One process under measurement. `wants_requests`: it delivers requests, not just whatever audio passes by."""
+
+    name: str
+    wants_requests = False
+
+    def __init__(self) -> None:
+        self.process: Process | None = None
+
+    def argv(self, nats_url: str, ws_url: str) -> list[str | Path]:
+        """The command line."""
+        raise NotImplementedError
+
+    def env(self, nats_url: str, ws_url: str) -> dict[str, str]:
+        """Added to the environment."""
+        return {}
+
+    ready = "ready"
+    """Piece of the line on stdout that says it accepts work; "" when `wait_ready` finds out otherwise."""
+
+    async def wait_ready(self) -> None:
+        """Return when it accepts work, for those that do not say so on stdout."""
+
+    async def start(self, nats_url: str, ws_url: str) -> None:
+        """Start it and return when it accepts work. Raises ProcessFailed."""
+        self.process = Process(self.name, self.argv(nats_url, ws_url), env=self.env(nats_url, ws_url), ready=self.ready)
+        await self.process.start()
+        await self.wait_ready()
+
+    async def stop(self) -> None:
+        """End it."""
+        if self.process is not None:
+            await self.process.stop()
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes whose CPU counts."""
+        assert self.process is not None
+        return [self.process.pid]
+
+    def check(self) -> None:
+        """Raises ProcessFailed when it died."""
+        assert self.process is not None
+        self.process.check()
+
+
+class Naive(Contender):
+    """naive_forwarder.py, with the default compression of `websockets` or without."""
+
+    def __init__(self, *, compression: bool) -> None:
+        super().__init__()
+        self._compression = "deflate" if compression else "none"
+        self.name = WITH_DEFLATE if compression else WITHOUT_DEFLATE
+
+    def argv(self, nats_url: str, ws_url: str) -> list[str | Path]:
+        """As a user would start it."""
+        options = ["--nats", nats_url, "--ws", ws_url, "--subject", SUBJECT, "--text", TEXT]
+        return [sys.executable, HERE / "naive_forwarder.py", *options, "--compression", self._compression]
+
+
+class Floor(Contender):
+    """The C forwarder."""
+
+    name = FLOOR
+
+    def __init__(self, binary: Path) -> None:
+        super().__init__()
+        self._binary = binary
+
+    def argv(self, nats_url: str, ws_url: str) -> list[str | Path]:
+        """Addresses in pieces, so that the C need not parse URLs."""
+        nats, ws = urlsplit(nats_url), urlsplit(ws_url)
+        words = [nats.hostname, nats.port, ws.hostname, ws.port, ws.path, SUBJECT, json.dumps(TEXT, ensure_ascii=False)]
+        return [self._binary, *map(str, words)]
+
+
+class WsBridge(Contender):
+    """The real one, as `python -m services.ws_bridge`, with acks and metrics on."""
+
+    name = REAL
+    wants_requests = True
+    ready = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._health_port = 0
+
+    def argv(self, nats_url: str, ws_url: str) -> list[str | Path]:
+        """The service's own command."""
+        return [sys.executable, "-m", "services.ws_bridge"]
+
+    def env(self, nats_url: str, ws_url: str) -> dict[str, str]:
+        """Settings of the contract; everything else is a default."""
+        self._health_port = free_port()
+        return {
+            "NATS_URL": nats_url,
+            "ORASERVER_WEBSOCKET_URL": ws_url,
+            "TTS_HEALTH_PORT": str(self._health_port),
+            "TTS_LOG_FORMAT": "json",
+        }
+
+    async def wait_ready(self) -> None:
+        """Asks /readyz until it says 200."""
+        try:
+            async with asyncio.timeout(START_S):
+                while not await _answers_200(self._health_port, "/readyz"):
+                    self.check()
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            assert self.process is not None
+            raise ProcessFailed(f"{self.name} is not ready: {self.process.last_words()}") from None
+
+
+def all_contenders(floor: Path | None) -> list[Contender]:
+    """In the order of the table; the real bridge once it exists, the floor where it could be built."""
+    found: list[Contender] = []
+    if (REPOSITORY / "services/ws_bridge/__main__.py").exists():
+        found.append(WsBridge())
+    found += [Naive(compression=True), Naive(compression=False)]
+    if floor is not None:
+        found.append(Floor(floor))
+    return found
+
+
+def free_port() -> int:
+    """A port of loopback that was free a moment ago."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+async def _answers_200(port: int, path: str) -> bool:
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    try:
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        async with asyncio.timeout(2):
+            return b" 200 " in await reader.readline()
+    except (OSError, TimeoutError):
+        return False
+    finally:
+        writer.close()

@@ -1,0 +1,224 @@
+"""A WebSocket sink that costs almost nothing: it stands for OraServer's socket in throughput measurements.
+
+Of a plain connection it reads frame lengths only and skips the payload; it looks into small frames, which are `init`,
+`complete` or a very small chunk. Of a compressed connection it must inflate everything, because one window spans all
+frames. It answers pings, and over HTTP on the same port `GET /counts` and `GET /arrivals?from=N`.
+
+Prints one JSON line `{"ready": true, "port": N}`, and the counts on SIGTERM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import hashlib
+import json
+import re
+import signal
+import time
+import zlib
+from array import array
+from dataclasses import dataclass, field
+from typing import cast
+
+import uvloop
+
+READ_BUFFER_BYTES = 1 << 20
+SMALL_BYTES = 3 << 10
+"""A frame up to this size is looked into: below a chunk of 4 KiB (5.6 KB of JSON), above `init` and `complete`."""
+
+MAX_ARRIVALS = 500_000
+WEBSOCKET_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+WINDOW_BITS = 12
+"""What a `websockets` server with its defaults answers to an offer of permessage-deflate."""
+
+TEXT, CLOSE, PING = 0x1, 0x8, 0x9
+COMPLETE = re.compile(rb'"status":\s*"complete"')
+INIT = re.compile(rb'"type":\s*"init"')
+
+
+@dataclass(slots=True)
+class Counts:
+    """What has arrived, over all connections; `bytes` of payload as sent (compressed, where it is)."""
+
+    connections: int = 0
+    chunks: int = 0
+    completes: int = 0
+    inits: int = 0
+    pings: int = 0
+    bytes: int = 0
+    arrivals_ns: array[int] = field(default_factory=lambda: array("q"))
+    """CLOCK_MONOTONIC of each chunk's last byte, the same clock in every process of the machine."""
+
+    def chunk(self) -> None:
+        """Counts a chunk that is complete now."""
+        self.chunks += 1
+        if len(self.arrivals_ns) < MAX_ARRIVALS:
+            self.arrivals_ns.append(time.monotonic_ns())
+
+    def as_map(self) -> dict[str, int]:
+        """The numbers, and when the last chunk came."""
+        names = ("connections", "chunks", "completes", "inits", "pings", "bytes")
+        return {name: getattr(self, name) for name in names} | {
+            "last_chunk_ns": self.arrivals_ns[-1] if self.arrivals_ns else 0
+        }
+
+
+def unmasked(payload: bytes, key: bytes) -> bytes:
+    """The payload of a client's frame as it was before masking."""
+    size = len(payload)
+    mask = (key * (size // 4 + 1))[:size]
+    return (int.from_bytes(payload, "little") ^ int.from_bytes(mask, "little")).to_bytes(size, "little")
+
+
+class Connection(asyncio.BufferedProtocol):
+    """One client: HTTP until it upgrades, then WebSocket frames."""
+
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
+        self._buffer = bytearray(READ_BUFFER_BYTES)
+        self._view = memoryview(self._buffer)
+        self._filled = 0
+        self._skip = 0  # bytes of a large frame's header and payload still to come
+        self._upgraded = False
+        self._inflate: zlib._Decompress | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keeps the transport."""
+        self._transport = cast(asyncio.Transport, transport)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Room after what is not yet parsed."""
+        return self._view[self._filled :]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Parses what is complete and moves the rest to the front."""
+        end = self._filled + nbytes
+        start = 0 if self._upgraded else self._http(end)
+        if self._upgraded:
+            start = self._frames(start, end)
+        rest = end - start
+        if rest and start:
+            self._view[:rest] = self._view[start:end]
+        if rest == READ_BUFFER_BYTES:
+            self._transport.abort()  # a frame or header larger than any of ours
+        self._filled = rest
+
+    def _frames(self, at: int, end: int) -> int:
+        """Counts the frames in the buffer from `at` to `end`; returns where the incomplete rest begins."""
+        buffer, counts = self._buffer, self._counts
+        while True:
+            if self._skip:
+                step = min(self._skip, end - at)
+                at += step
+                self._skip -= step
+                if self._skip:
+                    return at
+                counts.chunk()
+            available = end - at
+            if available < 2:
+                return at
+            first, size, head = buffer[at], buffer[at + 1] & 0x7F, 6
+            if size >= 126:
+                head = 8 if size == 126 else 14
+                if available < head:
+                    return at
+                size = int.from_bytes(self._view[at + 2 : at + head - 4], "big")
+            if size > SMALL_BYTES and self._inflate is None:
+                counts.bytes += size
+                self._skip = head + size
+                continue
+            if available < head + size:
+                return at
+            payload_at = at + head
+            at = payload_at + size
+            key = bytes(self._view[payload_at - 4 : payload_at])
+            self._frame(first, unmasked(bytes(self._view[payload_at:at]), key))
+
+    def _frame(self, first: int, payload: bytes) -> None:
+        opcode = first & 0x0F
+        if opcode == PING:
+            self._counts.pings += 1
+            self._transport.write(bytes((0x8A, len(payload))) + payload)
+        elif opcode == CLOSE:
+            self._transport.write(bytes((0x88, len(payload))) + payload)
+            self._transport.close()
+        elif opcode == TEXT:
+            self._counts.bytes += len(payload)
+            if first & 0x40 and self._inflate is not None:
+                payload = self._inflate.decompress(payload + b"\x00\x00\xff\xff")
+            if len(payload) > SMALL_BYTES:
+                self._counts.chunk()
+            elif COMPLETE.search(payload):
+                self._counts.completes += 1
+            elif INIT.search(payload):
+                self._counts.inits += 1
+            else:
+                self._counts.chunk()
+
+    def _http(self, end: int) -> int:
+        """Answers the HTTP requests in the buffer up to `end`; returns where the rest begins."""
+        at = 0
+        while not self._upgraded:
+            stop = self._buffer.find(b"\r\n\r\n", at, end)
+            if stop < 0:
+                return at
+            lines = bytes(self._view[at:stop]).decode("latin-1").split("\r\n")
+            at = stop + 4
+            headers = {name.strip().lower(): value.strip() for name, _, value in (s.partition(":") for s in lines[1:])}
+            if "sec-websocket-key" in headers:
+                self._upgrade(headers)
+            else:
+                self._answer(lines[0].split(" ")[1])
+        return at
+
+    def _upgrade(self, headers: dict[str, str]) -> None:
+        digest = hashlib.sha1(headers["sec-websocket-key"].encode() + WEBSOCKET_GUID, usedforsecurity=False).digest()
+        lines = [
+            "HTTP/1.1 101 Switching Protocols",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            f"Sec-WebSocket-Accept: {base64.b64encode(digest).decode()}",
+        ]
+        if "permessage-deflate" in headers.get("sec-websocket-extensions", ""):
+            self._inflate = zlib.decompressobj(wbits=-WINDOW_BITS)
+            lines.append(
+                "Sec-WebSocket-Extensions: permessage-deflate; "
+                f"server_max_window_bits={WINDOW_BITS}; client_max_window_bits={WINDOW_BITS}"
+            )
+        self._transport.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+        self._upgraded = True
+        self._counts.connections += 1
+
+    def _answer(self, target: str) -> None:
+        path, _, query = target.partition("?")
+        status, value = "200 OK", cast(object, None)
+        if path == "/counts":
+            value = self._counts.as_map()
+        elif path == "/arrivals":
+            value = self._counts.arrivals_ns[int(query.removeprefix("from=") or 0) :].tolist()
+        else:
+            status = "404 Not Found"
+        body = json.dumps(value).encode()
+        head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        self._transport.write(head.encode() + body)
+
+
+async def main() -> None:
+    """Serves until SIGTERM."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=0)
+    options = parser.parse_args()
+    counts, stop = Counts(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    server = await loop.create_server(lambda: Connection(counts), "127.0.0.1", options.port)
+    print(json.dumps({"ready": True, "port": server.sockets[0].getsockname()[1]}), flush=True)
+    await stop.wait()
+    server.close()
+    print(json.dumps(counts.as_map()), flush=True)
+
+
+if __name__ == "__main__":
+    uvloop.run(main())

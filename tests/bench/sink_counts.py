@@ -1,0 +1,39 @@
+"""How the load learns what the sink has: its counts, over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any, Self
+
+
+class SinkCounts:
+    """Reads the sink's counts over one kept connection."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self._address = address
+        self._reader: asyncio.StreamReader
+        self._writer: asyncio.StreamWriter
+
+    async def __aenter__(self) -> Self:
+        self._reader, self._writer = await asyncio.open_connection(*self._address, limit=1 << 24)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._writer.close()
+
+    async def counts(self) -> dict[str, int]:
+        """The numbers of now."""
+        value: dict[str, int] = await self._get("/counts")
+        return value
+
+    async def arrivals_ns(self, start: int) -> list[int]:
+        """CLOCK_MONOTONIC of the chunks from the `start`th on."""
+        value: list[int] = await self._get(f"/arrivals?from={start}")
+        return value
+
+    async def _get(self, target: str) -> Any:
+        self._writer.write(f"GET {target} HTTP/1.1\r\nHost: sink\r\n\r\n".encode())
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        size = int(head.rpartition(b"Content-Length: ")[2])
+        return json.loads(await self._reader.readexactly(size))
