@@ -13,7 +13,7 @@ from orastream import streams, subjects
 from orastream.codec import Encoding
 from orastream.errors import NodeUnavailable, SequenceConflict, Undecodable
 from orastream.intake import StoredRequest
-from orastream.jetstream import JetStream
+from orastream.jetstream import JetStream, Stored
 from orastream.messages import Report
 
 
@@ -33,6 +33,14 @@ class ReportState:
     report: Report
     revision: int
     stored_at_s: float
+
+
+def state_of(stored: Stored) -> ReportState | None:
+    """The report in a stored message, or None when it is none."""
+    try:
+        return ReportState(Report.decode(stored.data), stored.sequence, stored.time_s)
+    except (Undecodable, ValueError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +75,10 @@ class Reports:
         stored = await self._js.last(streams.REPORTS, subjects.report(session, request))
         if stored is None:
             return None
-        try:
-            return ReportState(Report.decode(stored.data), stored.sequence, stored.time_s)
-        except (Undecodable, ValueError) as exc:
-            raise NodeUnavailable(f"{stored.subject}: the stored report cannot be read: {type(exc).__name__}") from exc
+        state = state_of(stored)
+        if state is None:
+            raise NodeUnavailable(f"{stored.subject}: the stored report cannot be read")
+        return state
 
     async def write(self, of: StoredRequest, report: Report, revision: int | None) -> Written:
         """Write `report` over the one at `revision` (0: none yet, None: look first), again after a conflict.

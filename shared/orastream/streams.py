@@ -124,20 +124,24 @@ async def ensure(js: JetStream, limits: StreamLimits, *, change: bool = False) -
     """
     for config in stream_configs(limits):
         name = config["name"]
-        answer = await js.api(f"STREAM.CREATE.{name}", config)
-        error = answer.get("error")
-        if error and error.get("err_code") in _ALREADY_IN_USE:
-            if change:
-                await _change(js, name, config)
-        elif error:
-            raise _refused(name, error)
-        elif answer.get("did_create"):
-            log.info("stream created", stream=name)
+        there = await js.api(f"STREAM.INFO.{name}")
+        if "config" not in there:
+            await _create(js, name, config)
+        elif change and any(there["config"].get(key) != value for key, value in config.items()):
+            await _change(js, name, config)
     for config in consumer_configs():
         body = {"stream_name": SESSIONS, "config": config}
         answer = await js.api(f"CONSUMER.CREATE.{SESSIONS}.{config['durable_name']}.{config['filter_subject']}", body)
         if answer.get("error"):
             raise _refused(config["durable_name"], answer["error"])
+
+
+async def _create(js: JetStream, name: str, config: dict[str, Any]) -> None:
+    answer = await js.api(f"STREAM.CREATE.{name}", config)
+    error = answer.get("error")
+    if error and error.get("err_code") not in _ALREADY_IN_USE:  # another process was quicker
+        raise _refused(name, error)
+    log.info("stream created", stream=name)
 
 
 async def _change(js: JetStream, name: str, config: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What the engine makes of a text, without NATS, bridges or OraServer: the reference that deliveries are compared with."""
+"""What the engine makes of a text, without NATS, bridges or OraServer: what deliveries are compared with."""
 
 from __future__ import annotations
 

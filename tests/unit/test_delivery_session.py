@@ -17,20 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orastream import subjects
-from orastream.delivery.session import (
-    EXPIRY_GRACE_S,
-    INSPECT_EVERY_S,
-    STUCK_S,
-    Begin,
-    DropCancel,
-    Effect,
-    End,
-    Entry,
-    Inspect,
-    Session,
-    Stop,
-    Tidy,
-)
+from orastream.delivery.entry import Begin, DropCancel, Effect, End, Entry, Inspect, Stop, Tidy
+from orastream.delivery.session import EXPIRY_GRACE_S, INSPECT_EVERY_S, STUCK_S, Session
 from orastream.intake import StoredCancel, StoredRequest, read_stored
 from orastream.messages import Report, ReportError, Status, Transport
 from orastream.reports import ReportState, judge

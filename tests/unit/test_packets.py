@@ -36,7 +36,9 @@ END: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("wire", [START, CHUNK, END, END | {"status": "failed", "error": {"code": "engine_error", "message": "broken"}}])
+@pytest.mark.parametrize(
+    "wire", [START, CHUNK, END, END | {"status": "failed", "error": {"code": "engine_error", "message": "broken"}}]
+)
 def test_the_wire_names_are_the_contracts(wire: dict[str, Any]) -> None:
     packed = msgpack.packb(wire)
     message = unpack(packed)

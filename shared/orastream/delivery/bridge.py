@@ -12,9 +12,10 @@ from collections.abc import Callable
 import structlog
 
 from orastream import streams, subjects, tasks
+from orastream.delivery.context import Context
+from orastream.delivery.entry import Entry
 from orastream.delivery.ownership import Lease, Owners
-from orastream.delivery.runner import Context, SessionRunner
-from orastream.delivery.session import Entry
+from orastream.delivery.runner import SessionRunner
 from orastream.delivery.sink import Sink
 from orastream.errors import NodeUnavailable, OrastreamError
 from orastream.intake import StoredCancel, read_stored
@@ -160,8 +161,7 @@ class Bridge:
             log.exception("a session failed", session=session)
         finally:
             del self._runners[session]
-            for delivery in runner.wakeups.values():
-                await delivery.give_back(GIVE_BACK_S)
+            await runner.wakeups.give_back(GIVE_BACK_S)
             self._puller.room()
 
     async def _needs_no_owner(self, session: str, delivery: Delivery) -> bool:
@@ -202,6 +202,6 @@ class Bridge:
         while True:
             await asyncio.sleep(streams.BRIDGE_ACK_WAIT_S / 3)
             for runner in list(self._runners.values()):
-                for delivery in list(runner.wakeups.values()):
+                for delivery in runner.wakeups:
                     await delivery.in_progress()
             self._puller.room()

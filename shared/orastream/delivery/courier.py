@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import structlog
 
 from orastream import streams, subjects
-from orastream.delivery.session import Entry
+from orastream.delivery.entry import Entry
 from orastream.delivery.sink import Link, LinkLost, Speech
 from orastream.delivery.utterance import Complete, Confirm, Connect, Fence, Finished, Rewind, Utterance, Write
 from orastream.errors import NodeUnavailable, Undecodable

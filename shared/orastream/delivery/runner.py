@@ -9,56 +9,37 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Coroutine
+from typing import Any
 
 import structlog
 
 from orastream import streams, subjects, tasks
+from orastream.delivery.chores import Chores
+from orastream.delivery.context import Context
 from orastream.delivery.courier import Courier
-from orastream.delivery.ownership import Lease, Owners, Ownership
-from orastream.delivery.session import Begin, DropCancel, End, Entry, Inspect, Session, Stop, Tidy
-from orastream.delivery.sink import Link, Sink
+from orastream.delivery.entry import Begin, Effect, End, Entry, Stop
+from orastream.delivery.gate import Gate
+from orastream.delivery.links import Links
+from orastream.delivery.ownership import Ownership
+from orastream.delivery.session import Session
+from orastream.delivery.sink import Link
 from orastream.delivery.utterance import Utterance
-from orastream.errors import NodeUnavailable, Undecodable
+from orastream.delivery.wakeups import Wakeups
+from orastream.errors import NodeUnavailable
 from orastream.feed import Feed
 from orastream.intake import StoredCancel, read_stored
-from orastream.jetstream import JetStream, Stored
-from orastream.messages import Report
-from orastream.packets import AudioEnd, unpack
+from orastream.jetstream import Stored
 from orastream.pull import Delivery
-from orastream.reports import Reports, ReportState, Verdict, Written
+from orastream.reports import Reports, Verdict, Written, state_of
 
 DRAIN_S = 6.0
 FINISH_S = 1.0
 LINKS_LOOKED_AT_S = 1.0
 GATE_TICK_S = 0.25
+GIVE_BACK_S = 1.0
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What all sessions of a bridge share."""
-
-    js: JetStream
-    kind: str
-    transport: Literal["websocket", "http"]
-    sink: Sink
-    lease: Lease
-    owners: Owners
-    max_text_chars: int
-    observe: Callable[[str, float], None]
-    """Counts an event by name: chunk (bytes), reconnect, delivered, failed, cancelled, expired, repeat, …"""
-    announce: Callable[[str, Entry, Report | None], None]
-    """Says in the log that an utterance begins or has ended, in the bridge's own words."""
-
-
-@dataclass(slots=True)
-class _OpenLink:
-    link: Link
-    used_at: float
 
 
 class SessionRunner:
@@ -68,26 +49,24 @@ class SessionRunner:
         self.js = context.js
         self.reports = Reports(context.js)
         self.epoch = ownership.epoch
-        self.wakeups: dict[int, Delivery] = {}
         self._context = context
         self._ownership = ownership
         self._session = Session(context.transport)
-        self._lapse = ownership.lapse
-        self._rechecking = False
+        self.wakeups = Wakeups(self._session)
+        self._gate = Gate(context.lease, context.owners, ownership, spawn=self.spawn, wake=self.wake, lost=self._stop)
         self._event = asyncio.Event()
         self._look_around = True
         self._next_look = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._links: dict[str, _OpenLink] = {}
+        self._links = Links(context.sink, self.nudge)
+        self._chores = Chores(self, self._session, ownership.session)
         self._courier: Courier | None = None
-        self._closed: set[int] = set()
         self._over: str | None = None
         self._drain_until: float | None = None
         self._idle_since: float | None = None
         self._was_current = False
-        self._begin_from = 0
 
     # ---- what others call
 
@@ -109,7 +88,7 @@ class SessionRunner:
 
     def woken(self, delivery: Delivery) -> None:
         """A wake-up of this session: held until its request or cancel is done with."""
-        self.wakeups[delivery.sequence] = delivery
+        self.wakeups.hold(delivery)
         self.wake()
 
     def drain(self) -> None:
@@ -119,14 +98,7 @@ class SessionRunner:
 
     async def link(self, session_id: str, phone_id: str) -> Link:
         """The open link of that phone, or a new one. Raises LinkLost."""
-        known = self._links.get(phone_id)
-        now = asyncio.get_running_loop().time()
-        if known is not None and known.link.lost is None:
-            known.used_at = now
-            return known.link
-        link = await self._context.sink.connect(session_id, phone_id, self.nudge)
-        self._links[phone_id] = _OpenLink(link, now)
-        return link
+        return await self._links.get(session_id, phone_id, asyncio.get_running_loop().time())
 
     def reported(self, entry: Entry, written: Written) -> None:
         """A report of ours was tried: learn what stands now; tidy up after a final one of ours."""
@@ -139,7 +111,7 @@ class SessionRunner:
             entry.report, entry.revision = written.state.report, written.state.revision
             self._context.observe(written.state.report.status, 1)
             self._context.announce("ended", entry, written.state.report)
-            self.spawn(self._close_entry(entry, written.state.report))
+            self.spawn(self._chores.close(entry, written.state.report))
 
     # ---- the loop
 
@@ -173,12 +145,12 @@ class SessionRunner:
                 if self._was_current:
                     for effect in self._session.poll(now):
                         await self._do(effect, now)
-                await self._ack_done(events)
-                await self._close_idle_links(now)
+                await self.wakeups.ack_done(now, events.verified)
+                await self._links.close_idle(now, self._courier.entry.stored.phone_id if self._courier else None)
                 if self._finished(now):
                     break
                 self._next_look = self._look_again_at(now)
-            may_write = events.current and self._lease_holds(now)
+            may_write = events.current and self._gate.open(now)
             await self._carry(now, may_write)
             await self._sleep(now, may_write)
 
@@ -194,13 +166,8 @@ class SessionRunner:
 
     def _take(self, events: Feed, reports: Feed, now: float) -> None:
         while (message := events.pop()) is not None:
-            stored = read_stored(
-                message.subject,
-                message.sequence,
-                message.time_s,
-                message.data,
-                max_text_chars=self._context.max_text_chars,
-            )
+            chars = self._context.max_text_chars
+            stored = read_stored(message.subject, message.sequence, message.time_s, message.data, max_text_chars=chars)
             if isinstance(stored, StoredCancel):
                 self._session.cancel(stored)
             else:
@@ -209,9 +176,8 @@ class SessionRunner:
             self._take_report(message, now)
 
     def _take_report(self, message: Stored, now: float) -> None:
-        try:
-            state = ReportState(Report.decode(message.data), message.sequence, message.time_s)
-        except (Undecodable, ValueError):
+        state = state_of(message)
+        if state is None:
             log.error("a stored report cannot be read", subject=message.subject)
             return
         if state.report.epoch > self.epoch and not state.report.final:
@@ -219,24 +185,6 @@ class SessionRunner:
             if known and known[0].transport == self._context.transport:
                 self._stop("another owner has taken the session")
         self._session.report(message.subject.rpartition(".")[2], state, now)
-
-    def _lease_holds(self, now: float) -> bool:
-        lease = self._context.lease
-        if lease.lapses != self._lapse and not self._rechecking:
-            self._rechecking = True
-            self.spawn(self._recheck(lease.lapses))
-        return lease.valid(now) and lease.lapses == self._lapse
-
-    async def _recheck(self, lapses: int) -> None:
-        try:
-            if await self._context.owners.still_ours(self._ownership):
-                self._lapse = lapses
-            else:
-                self._stop("another owner has taken the session while the lease had run out")
-        except NodeUnavailable:
-            pass  # the next round asks again
-        self._rechecking = False
-        self.wake()
 
     def _stop(self, reason: str) -> None:
         if self._over is None:
@@ -285,7 +233,7 @@ class SessionRunner:
 
     # ---- what the session machine says
 
-    async def _do(self, effect: Begin | Stop | End | Tidy | Inspect | DropCancel, now: float) -> None:
+    async def _do(self, effect: Effect, now: float) -> None:
         match effect:
             case Begin(entry):
                 await self._begin(entry, now)
@@ -293,17 +241,13 @@ class SessionRunner:
                 if self._courier is not None and self._courier.entry is entry:
                     self._courier.machine.cancel()
                 elif not entry.final:
-                    self.spawn(self._end(End(entry, "cancelled")))
+                    self._chores.do(End(entry, "cancelled"))
             case End(entry):
                 if self._courier is not None and self._courier.entry is entry:
                     await self._end_courier()
-                self.spawn(self._end(effect))
-            case Tidy(entry):
-                self.spawn(self._tidy(entry))
-            case Inspect(entry):
-                self.spawn(self._inspect(entry))
-            case DropCancel(sequence):
-                self.spawn(self._drop_cancel(sequence))
+                self._chores.do(effect)
+            case _:
+                self._chores.do(effect)
 
     async def _begin(self, entry: Entry, now: float) -> None:
         if self._drain_until is not None or self._courier is not None or entry.stored.request is None:
@@ -328,105 +272,10 @@ class SessionRunner:
             courier, self._courier = self._courier, None
             await courier.close()
             if self._context.sink.link_per_utterance:
-                await self._close_links()
+                await self._links.close()
             self.wake()
-
-    async def _end(self, effect: End) -> None:
-        entry = effect.entry
-        base = entry.report if entry.report is not None and not entry.duplicate else entry.stored.report("queued")
-        final = base.with_(status=effect.status, error=effect.error, epoch=self.epoch)
-        while True:
-            try:
-                if effect.status == "expired":
-                    # Nobody has claimed it, as far as is known here: one that has been after all is not ours to end.
-                    written = await self.reports.write_first(entry.stored, final)
-                else:
-                    written = await self.reports.write(entry.stored, final, entry.revision)
-                break
-            except NodeUnavailable as exc:
-                log.warning("a final report waits for NATS", error=str(exc))
-                await asyncio.sleep(0.5)
-        if not written.state.report.final:
-            entry.ending = entry.began = False  # it lives on: claimed after all, or its id is another's
-        self.reported(entry, written)
-        self.wake()
-
-    async def _close_entry(self, entry: Entry, final: Report) -> None:
-        try:
-            await self.reports.close(entry.stored, final)
-            self._session.tidied(entry)
-        except NodeUnavailable as exc:
-            log.warning("tidying up waits for NATS", error=str(exc))
-            entry.tidy_at = asyncio.get_running_loop().time() + 1.0
-        self.wake()
-
-    async def _tidy(self, entry: Entry) -> None:
-        try:
-            stored = await self.js.get(streams.SESSIONS, entry.sequence)
-        except NodeUnavailable:
-            return  # its time comes again
-        if stored is None:
-            self._session.tidied(entry)
-            self.wake()
-        elif entry.report is not None:
-            await self._close_entry(entry, entry.report)
-
-    async def _inspect(self, entry: Entry) -> None:
-        try:
-            last = await self.js.last(streams.AUDIO, subjects.audio(entry.stored.session, entry.stored.token))
-        except NodeUnavailable:
-            return
-        try:
-            ended = last is None or isinstance(unpack(last.data), AudioEnd)
-        except Undecodable:
-            ended = False
-        if ended:
-            self._session.stuck(entry)
-            self.wake()
-
-    async def _drop_cancel(self, sequence: int) -> None:
-        now = asyncio.get_running_loop().time()
-        try:
-            lowest = await self.js.after(streams.SESSIONS, subjects.session_request(self._ownership.session), 0)
-            if lowest is None or lowest.sequence > sequence:
-                await self.js.delete(streams.SESSIONS, sequence)
-                self._session.cancel_dropped(sequence)
-                self._closed.add(sequence)
-            else:
-                self._session.cancel_kept(sequence, now)
-        except NodeUnavailable:
-            self._session.cancel_kept(sequence, now)
-        self.wake()
 
     # ---- giving back
-
-    async def _ack_done(self, events: Feed) -> None:
-        done = self._session.done_sequences
-        now = asyncio.get_running_loop().time()
-        self._closed.update(self._session.forget(now))
-        known = self._session.entries.keys() | self._session.cancel_sequences
-        for sequence, delivery in list(self.wakeups.items()):
-            gone = sequence in self._closed or (sequence <= events.verified and sequence not in known)
-            if gone or sequence in done:
-                del self.wakeups[sequence]
-                await delivery.ack()
-        if len(self._closed) > 4096:
-            self._closed = {sequence for sequence in self._closed if sequence > events.verified}
-
-    async def _close_idle_links(self, now: float) -> None:
-        for phone, opened in list(self._links.items()):
-            if self._courier is not None and self._courier.entry.stored.phone_id == phone:
-                opened.used_at = now
-            if opened.link.lost is not None:
-                del self._links[phone]
-            elif now >= opened.used_at + self._context.sink.idle_s:
-                del self._links[phone]
-                await opened.link.close()
-
-    async def _close_links(self) -> None:
-        links, self._links = self._links, {}
-        for opened in links.values():
-            await opened.link.close()
 
     async def _leave(self) -> None:
         self._set_timer(float("inf"))
@@ -438,15 +287,13 @@ class SessionRunner:
                 except NodeUnavailable:
                     log.warning("the last checkpoint was not written; the next owner may repeat some chunks")
             await courier.close()
-        await self._close_links()
+        await self._links.close()
         if self._tasks and self._over is None:
             await asyncio.wait(self._tasks, timeout=FINISH_S)
         await tasks.end(*self._tasks)
 
     async def _give_back(self) -> None:
-        for delivery in self.wakeups.values():
-            await delivery.give_back(0.0 if self._over is None else 1.0)
-        self.wakeups.clear()
+        await self.wakeups.give_back(0.0 if self._over is None else GIVE_BACK_S)
         try:
             await self._context.owners.release(self._ownership)
         except NodeUnavailable:

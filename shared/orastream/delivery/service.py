@@ -8,7 +8,7 @@ import structlog
 
 from orastream import lifecycle
 from orastream.delivery.bridge import Bridge
-from orastream.delivery.session import Entry
+from orastream.delivery.entry import Entry
 from orastream.delivery.sink import Sink
 from orastream.messages import Report
 from orastream.metrics import DeliveryMetrics

@@ -1,0 +1,110 @@
+"""One stored request of a session and what is known of it; and what a session's machine says is to be done. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orastream.intake import StoredRequest
+from orastream.messages import Report, ReportError, Status, Transport
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One stored request and what is known of it. `asked_at` is the time of storing on the monotonic clock."""
+
+    stored: StoredRequest
+    asked_at: float
+    report: Report | None = None
+    stands: int = 0
+    """Revision of `report`, or 0."""
+    changed_at: float = 0.0
+    cancelled: bool = False
+    began: bool = False
+    ending: bool = False
+    closed: bool = False
+    inspected_at: float = 0.0
+    tidy_at: float | None = None
+
+    @property
+    def sequence(self) -> int:
+        """Its place in the session's order."""
+        return self.stored.sequence
+
+    @property
+    def revision(self) -> int:
+        """The revision that its next report may be written over: 0 (none) when what stands is final or another's.
+
+        A writer that gives it can therefore never overwrite such a report, whatever it has in mind.
+        """
+        return 0 if self.report is not None and (self.duplicate or self.report.final) else self.stands
+
+    @revision.setter
+    def revision(self, revision: int) -> None:
+        self.stands = revision
+
+    @property
+    def duplicate(self) -> bool:
+        """The id belongs to another request, which stands in the report."""
+        return self.report is not None and self.report.request_seq != self.sequence
+
+    @property
+    def final(self) -> bool:
+        """Nothing will happen to it any more, as far as order goes."""
+        return self.closed or (self.report is not None and (self.duplicate or self.report.final))
+
+    @property
+    def transport(self) -> Transport | None:
+        """Who delivers it: what it states, else what the claim says, else unknown."""
+        if self.stored.stated_transport is not None:
+            return self.stored.stated_transport
+        return self.report.transport if self.report is not None and not self.duplicate else None
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Deliver this request now: all before it are final."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A request that was begun is cancelled, or was ended by someone else: nothing more of it may leave."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Write this final report, then tidy up."""
+
+    entry: Entry
+    status: Status
+    error: ReportError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tidy:
+    """Final but perhaps still stored: tell `replyTo`, delete the request. A duplicate gets the existing report."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Inspect:
+    """It blocks others and does not move: see whether its audio has ended; answer with `stuck` if so."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class DropCancel:
+    """A cancel that seems to have done its work: delete it unless the stream still holds a request before it.
+
+    Answer with `cancel_dropped` or, to be asked again, `cancel_kept`.
+    """
+
+    sequence: int
+
+
+Effect = Begin | Stop | End | Tidy | Inspect | DropCancel

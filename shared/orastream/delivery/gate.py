@@ -1,0 +1,48 @@
+"""Whether this owner may write now: its lease holds, and it has not run out since the ownership was last looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from orastream.delivery.ownership import Lease, Owners, Ownership
+from orastream.errors import NodeUnavailable
+
+
+class Gate:
+    """The lease of one session. `lost` is called when another owner has the session."""
+
+    def __init__(
+        self,
+        lease: Lease,
+        owners: Owners,
+        ownership: Ownership,
+        *,
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
+        wake: Callable[[], None],
+        lost: Callable[[str], None],
+    ) -> None:
+        self._lease = lease
+        self._owners = owners
+        self._ownership = ownership
+        self._lapse = ownership.lapse
+        self._rechecking = False
+        self._spawn, self._wake, self._lost = spawn, wake, lost
+
+    def open(self, now: float) -> bool:
+        """Whether writes are allowed at monotonic time `now`; after a lapse the ownership is looked at first."""
+        if self._lease.lapses != self._lapse and not self._rechecking:
+            self._rechecking = True
+            self._spawn(self._recheck(self._lease.lapses))
+        return self._lease.lapses == self._lapse and self._lease.valid(now)
+
+    async def _recheck(self, lapses: int) -> None:
+        try:
+            if await self._owners.still_ours(self._ownership):
+                self._lapse = lapses
+            else:
+                self._lost("another owner has taken the session while the lease had run out")
+        except NodeUnavailable:
+            pass  # asked again when the gate is
+        self._rechecking = False
+        self._wake()
