@@ -7,15 +7,17 @@ has not begun goes back at once, and what is being spoken is finished or handed 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import structlog
 
 from orastream import streams, tasks
-from orastream.errors import OrastreamError
+from orastream.errors import OrastreamError, SettingsError
 from orastream.lifecycle import Process
 from orastream.pull import Delivery, Puller
 from orastream.reports import Reports
 from services.synth.engine_host import EnginePool
+from services.synth.engines.base import UnknownEngine
 from services.synth.job import AGAIN_S, Bench, Job
 from services.synth.observations import Observations
 from services.synth.settings import SynthSettings
@@ -114,9 +116,12 @@ async def serve(process: Process, settings: SynthSettings) -> None:
     """Start the engines, then serve until the process is told to stop."""
     observations = Observations(process.metrics)
     process.unready = "the engine is loading"
-    async with EnginePool(
-        settings.tts_engine, settings.synth_slots, log=log, stall_s=settings.synth_stall_seconds
-    ) as pool:
+    pool = EnginePool(settings.tts_engine, settings.synth_slots, log=log, stall_s=settings.synth_stall_seconds)
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(pool)
+        except UnknownEngine as exc:
+            raise SettingsError(f"TTS_ENGINE: {exc}") from exc
         bench = Bench(process.js, Reports(process.js), pool, settings, observations.observe)
         synth = Synth(bench, settings.synth_slots)
         gauge = process.metrics.gauge

@@ -161,3 +161,27 @@ async def test_places_are_freed_and_a_full_session_is_refused(scene: Scene) -> N
         return await stored.after(streams.SESSIONS, subjects.session_events(subjects.token(session)), 0) is None
 
     await until(empty, "all requests and cancels of the session are deleted", timeout_s=20)
+
+
+@pytest.mark.parametrize(("fmt", "rate"), [("pcm16", None), ("pcm16", 16_000), ("wav", 48_000)])
+async def test_formats_and_rates(scene: Scene, fmt: str, rate: int | None) -> None:
+    """Raw samples and other rates: what was asked for is what arrives, over WebSocket and HTTP alike."""
+    sizes = []
+    for number, use_websocket in enumerate((True, False)):
+        report = await scene.client.say(
+            KOREAN,
+            session_id=scene.id("s"),
+            phone_id="p",
+            request_id=scene.id(f"r{number}"),
+            use_websocket=use_websocket,
+            fire_and_forget=False,
+            format=fmt,
+            **({} if rate is None else {"sampleRate": rate}),
+        )
+        assert isinstance(report, Report) and report.status == "delivered"
+        header = 44 if fmt == "wav" else 0
+        assert report.audio_seconds == pytest.approx((report.bytes - header) / 2 / (rate or 22_050), abs=0.002)
+        got = heard(await scene.stack.received(), scene.id(f"r{number}"))
+        assert got is not None and got["violations"] == [] and got["file"].endswith(".wav" if fmt == "wav" else ".pcm")
+        sizes.append((got["bytes"], got["sha256"]))
+    assert sizes[0] == sizes[1]
