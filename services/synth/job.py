@@ -98,12 +98,14 @@ class Job:
         """Write the final report of a request that nobody claims."""
         stored = self._stored
         report = stored.report("failed" if status == "failed" else "expired", error=error)
-        written = await self._bench.reports.write(stored, report, 0)
+        written = await self._bench.reports.write_first(stored, report)
         if written.verdict is Verdict.DUPLICATE:
             await self._pass_on(written.state.report)
             return
-        if written.state.report.final:
-            await self._bench.reports.close(stored, written.state.report)
+        if not written.state.report.final:  # claimed by another synth just now: whether it lives, time will tell
+            await self._delivery.give_back(AGAIN_S)
+            return
+        await self._bench.reports.close(stored, written.state.report)
         self._count(written.state.report.status)
         await self._delivery.ack()
 

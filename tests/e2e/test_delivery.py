@@ -185,3 +185,30 @@ async def test_formats_and_rates(scene: Scene, fmt: str, rate: int | None) -> No
         assert got is not None and got["violations"] == [] and got["file"].endswith(".wav" if fmt == "wav" else ".pcm")
         sizes.append((got["bytes"], got["sha256"]))
     assert sizes[0] == sizes[1]
+
+
+def memory_bytes(pid: int, field: str) -> int:
+    """A line of /proc/<pid>/status: VmRSS now, VmHWM at most so far."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError(field)
+
+
+async def test_http_bridge_needs_at_most_three_times_the_audio(scene: Scene) -> None:
+    """One long utterance, whose base64 alone would be a third more than itself."""
+    bridges = scene.stack["http_bridge"]
+    before = {bridge.pid: memory_bytes(bridge.pid, "VmRSS") for bridge in bridges}
+    report = await scene.client.say(
+        KOREAN * 160,
+        session_id=scene.id("s"),
+        phone_id="p",
+        request_id=scene.id("r"),
+        use_websocket=False,
+        fire_and_forget=False,
+        wait_s=90,
+    )
+    assert isinstance(report, Report) and report.status == "delivered"
+    assert report.bytes > 12 << 20, "too short to show anything"
+    grown = max(memory_bytes(bridge.pid, "VmHWM") - before[bridge.pid] for bridge in bridges)
+    assert grown < 3 * report.bytes

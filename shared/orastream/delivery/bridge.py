@@ -7,7 +7,8 @@ from being handed out again meanwhile; if this process dies, the consumer wakes 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal
 
 import structlog
 
@@ -40,20 +41,19 @@ class Bridge:
         js: JetStream,
         *,
         kind: str,
-        transport: str,
+        transport: Literal["websocket", "http"],
         sink: Sink,
         max_text_chars: int,
         observe: Callable[[str, float], None],
         announce: Callable[[str, Entry, Report | None], None],
     ) -> None:
-        assert transport in ("websocket", "http")
         self._js = js
         self._reports = Reports(js)
         self._lease = Lease(js, kind)
         self._context = Context(
             js=js,
             kind=kind,
-            transport="websocket" if transport == "websocket" else "http",
+            transport=transport,
             sink=sink,
             lease=self._lease,
             owners=Owners(js, kind, self._lease),
@@ -121,8 +121,8 @@ class Bridge:
             self._taking[session] = [delivery]
             self._spawn(self._consider(session))
 
-    def _spawn(self, work: object) -> None:
-        task: asyncio.Task[None] = asyncio.create_task(work)  # type: ignore[arg-type]
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -138,6 +138,9 @@ class Bridge:
                 ownership = await self._context.owners.take(session) if waiting and not self._draining else None
         except OrastreamError as exc:
             log.debug("a wake-up waits", session=session, error=str(exc))
+            ownership = None
+        except Exception:  # noqa: BLE001 - a session's border: it must not be held for ever by a fault of ours
+            log.exception("a wake-up could not be judged", session=session)
             ownership = None
         waiting += self._taking.pop(session, [])
         if ownership is None:

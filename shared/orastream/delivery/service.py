@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import structlog
 
@@ -18,7 +19,12 @@ log = structlog.get_logger()
 
 
 def serve_bridge(
-    settings: BridgeSettings, *, kind: str, transport: str, sink: Sink, events: Mapping[str, str]
+    settings: BridgeSettings,
+    *,
+    kind: str,
+    transport: Literal["websocket", "http"],
+    sink: Sink,
+    events: Mapping[str, str],
 ) -> lifecycle.Serve:
     """The coroutine function that runs a bridge of `kind` until the process is told to stop.
 
