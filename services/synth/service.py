@@ -16,6 +16,7 @@ from orastream.errors import OrastreamError, SettingsError
 from orastream.lifecycle import Process
 from orastream.pull import Delivery, Puller
 from orastream.reports import Reports
+from services.synth import resample
 from services.synth.engine_host import EnginePool
 from services.synth.engines.base import UnknownEngine
 from services.synth.job import AGAIN_S, Bench, Job
@@ -122,6 +123,7 @@ async def serve(process: Process, settings: SynthSettings) -> None:
             await stack.enter_async_context(pool)
         except UnknownEngine as exc:
             raise SettingsError(f"TTS_ENGINE: {exc}") from exc
+        await asyncio.to_thread(resample.load)  # else the first request with a rate of its own waits for it
         bench = Bench(process.js, Reports(process.js), pool, settings, observations.observe)
         synth = Synth(bench, settings.synth_slots)
         gauge = process.metrics.gauge
