@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orastream.audio import PcmSpec
-from orastream.errors import Undecodable
-from orastream.packets import AudioChunk, AudioEnd, AudioMessage, AudioStart, unpack
+from orastream.errors import RETRYABLE, Undecodable
+from orastream.packets import AudioChunk, AudioEnd, AudioMessage, AudioStart, EndError, unpack
 
 pytestmark = pytest.mark.unit
 
@@ -57,7 +57,7 @@ MESSAGES = st.one_of(
         COUNT,
         COUNT,
         st.floats(0, 1e9) | st.integers(0, 9),
-        st.none() | st.text(max_size=5),
+        st.none() | st.builds(EndError, st.sampled_from(sorted(RETRYABLE)), st.text(max_size=5)),
     ),
 )
 
