@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 
+from orastream.delivery.effects import Rules
 from orastream.delivery.sink import LinkLost, Speech
-from orastream.delivery.utterance import Rules
 from orastream.packets import AudioChunk, AudioStart
 from services.http_bridge.body import Body
 from services.http_bridge.settings import HttpBridgeSettings

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from orastream.delivery.effects import Rules
 from orastream.delivery.sink import LinkLost, Speech
-from orastream.delivery.utterance import Rules
 from orastream.packets import AudioChunk, AudioStart
 from services.ws_bridge.connection import Connection
 from services.ws_bridge.frames import FrameTemplate, header_value, init_frame

@@ -17,18 +17,8 @@ import pytest
 from orastream.audio import PcmSpec, wav_header
 from orastream.backoff import Backoff
 from orastream.delivery import utterance as module
-from orastream.delivery.utterance import (
-    Complete,
-    Confirm,
-    Connect,
-    Effect,
-    Fence,
-    Finished,
-    Rewind,
-    Rules,
-    Utterance,
-    Write,
-)
+from orastream.delivery.effects import Complete, Confirm, Connect, Effect, Fence, Finished, Rewind, Rules, Write
+from orastream.delivery.utterance import Utterance
 from orastream.packets import AudioChunk, AudioEnd, AudioMessage, AudioStart, EndError, EndStatus
 
 pytestmark = pytest.mark.unit

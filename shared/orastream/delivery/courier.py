@@ -14,9 +14,10 @@ from typing import Any, Protocol
 import structlog
 
 from orastream import streams, subjects
+from orastream.delivery.effects import Complete, Confirm, Connect, Fence, Finished, Rewind, Write
 from orastream.delivery.entry import Entry
 from orastream.delivery.sink import Link, LinkLost, Speech
-from orastream.delivery.utterance import Complete, Confirm, Connect, Fence, Finished, Rewind, Utterance, Write
+from orastream.delivery.utterance import Utterance
 from orastream.errors import NodeUnavailable, Undecodable
 from orastream.feed import Feed
 from orastream.jetstream import JetStream

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from orastream.delivery.utterance import Rules
+from orastream.delivery.effects import Rules
 from orastream.packets import AudioChunk, AudioStart
 
 

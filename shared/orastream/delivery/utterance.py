@@ -8,6 +8,8 @@ A chunk is *confirmed* when OraServer has answered for it. After a break everyth
 the same index and bytes, from the stream: the machine asks for a `Rewind` and is fed the audio from its beginning.
 """
 
+# length: one machine, whose events, decisions and bookkeeping share all of its state
+
 from __future__ import annotations
 
 from collections import deque
@@ -17,94 +19,26 @@ from typing import Literal
 from orastream.assembly import Assembly
 from orastream.audio import Format, header_bytes
 from orastream.backoff import Backoff
+from orastream.delivery.effects import (
+    Complete,
+    Confirm,
+    Connect,
+    Effect,
+    Fence,
+    Finished,
+    Progress,
+    Rewind,
+    Rules,
+    Write,
+)
 from orastream.errors import Code
 from orastream.messages import ReportError, Status
-from orastream.packets import AudioChunk, AudioMessage, AudioStart, EndError
+from orastream.packets import AudioChunk, AudioMessage, EndError
 
 QUEUE_BYTES = 256 << 10
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How a kind of bridge delivers. `confirm_every` None: only the whole is confirmed (HTTP)."""
-
-    confirm_every: int | None = 8
-    most_unconfirmed_bytes: int | None = 512 << 10
-    max_retries: int = 3
-    first_retry_s: float = 0.5
-    most_retry_s: float = 2.0
-    stall_s: float = 20.0
-    audio_retention_s: float = 600.0
-
-
-# ---- effects
-
-
-@dataclass(frozen=True, slots=True)
-class Connect:
-    """Open the link (or find it open); answer with `link_up` or `link_lost`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """Write this chunk now."""
-
-    start: AudioStart
-    chunk: AudioChunk
-
-
-@dataclass(frozen=True, slots=True)
-class Complete:
-    """Write that the utterance is complete."""
-
-    start: AudioStart
-    total_chunks: int
-
-
-@dataclass(frozen=True, slots=True)
-class Confirm:
-    """Ask OraServer to answer for all written so far; answer with `confirmed(chunks, complete)` or `link_lost`."""
-
-    chunks: int
-    complete: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Rewind:
-    """Feed the audio again from the beginning of its subject."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fence:
-    """Write the checkpoint before anything else, so that an older owner cannot go on; answer with `fenced`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """Nothing more is written: the request's final status."""
-
-    status: Status
-    error: ReportError | None = None
-
-
-Effect = Connect | Write | Complete | Confirm | Rewind | Fence | Finished
 Link = Literal["down", "connecting", "up"]
-
-
-@dataclass(slots=True)
-class Progress:
-    """What reports say of a delivery; times are monotonic seconds."""
-
-    chunks: int = 0
-    bytes: int = 0
-    audio_seconds: float = 0.0
-    total_chunks: int | None = None
-    first_write_at: float | None = None
-    last_confirmed_at: float | None = None
-    reconnects: int = 0
-    retransmitted: int = 0
-    version: int = 0
-    """Grows whenever a new checkpoint is worth writing."""
 
 
 @dataclass(slots=True)
