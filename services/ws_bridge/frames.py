@@ -1,7 +1,7 @@
 """OraServer protocol v1 as bytes: `init`, chunk frames and `complete`. Pure.
 
-A chunk frame is joined by hand from a template made once per utterance, into which only index and base64 go: 1.3
-instead of 134 µs for 32 KiB (`make bench`).
+A chunk frame is joined by hand from a template made once per utterance, into which only index and base64 go:
+`json.dumps` would look at each byte of the audio again (a quarter of a naive forwarder's CPU).
 """
 
 from __future__ import annotations

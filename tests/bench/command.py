@@ -16,8 +16,10 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from tests.bench import forwarding, publish_window
+from tests.bench import forwarding, node, publish_window
+from tests.bench.measure import Sample
 
+PARTS = ("window", "forwarding", "latency", "first-audio", "recovery")
 BUDGET_S = 230.0
 """No measurement of a forwarder is begun later; with the longest one the whole stays under five minutes."""
 
@@ -35,15 +37,34 @@ async def run(options: argparse.Namespace) -> int:
         f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}, {rounds} round(s); "
         "rates depend on the machine, ratios less"
     )
-    print("\n" + await publish_window.measure(rounds) + "\n", flush=True)
-    samples = await forwarding.measure(
-        rounds, seconds, BUDGET_S - (time.monotonic() - began), lambda line: print(line, file=sys.stderr, flush=True)
-    )
-    print(forwarding.report(samples))
+    wanted = [options.only] if options.only else PARTS
+    missed = False
+    if "window" in wanted:
+        print("\n" + await publish_window.measure(rounds), flush=True)
+    samples: list[Sample] = []
+    if "forwarding" in wanted:
+        samples = await forwarding.measure(
+            rounds,
+            seconds,
+            BUDGET_S - (time.monotonic() - began),
+            lambda line: print(line, file=sys.stderr, flush=True),
+        )
+        print("\n" + forwarding.report(samples), flush=True)
+        missed |= forwarding.goals_missed(samples)
+    if "latency" in wanted:
+        print("\n" + await asyncio.to_thread(node.latency, 10 if options.quick else 50), flush=True)
+    if "first-audio" in wanted:
+        text, too_late = await asyncio.to_thread(node.first_audio, rounds)
+        print("\n" + text, flush=True)
+        missed |= too_late
+    if "recovery" in wanted:
+        text, too_late = await asyncio.to_thread(node.recovery)
+        print("\n" + text, flush=True)
+        missed |= too_late
     print(f"\n{time.monotonic() - began:.0f} s")
     if options.json:
         options.json.write_text(json.dumps([dataclasses.asdict(sample) for sample in samples], indent=1))
-    return int(forwarding.goals_missed(samples))
+    return int(missed)
 
 
 def main() -> int:
@@ -51,6 +72,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="one short round")
+    parser.add_argument("--only", choices=PARTS, help="one part alone")
     parser.add_argument("--json", type=Path, help="also write every sample there")
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     try:
