@@ -2,26 +2,63 @@
 
 PYTHON ?= python3
 ARGS ?=
+# A node is eight processes: without bytecode each of them compiles all that it imports, every time it starts.
+unexport PYTHONDONTWRITEBYTECODE
+ENGINE ?= espeak
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Most tests wait for processes: five at once keep two cores busy. A file stays on one worker, and the longest come first.
+SIDE_BY_SIDE := -n 5 --dist loadfile --no-loadscope-reorder
 RUNS := $(VENV)/.runs
 DEVELOPS := $(VENV)/.develops
+VENV_TORCH := .venv-torch
+TORCH := $(VENV_TORCH)/.installed
+VENV_SOVITS := .venv-sovits
+SOVITS := $(VENV_SOVITS)/.installed
+SOVITS_WANTS := services/synth/engines/gpt_sovits_local/requirements.txt
+
+# What both environments' tests say: torch's run beside the others and are shown after them, and the last line of each ends it.
+TESTS_LOG := .orastream/test.log
+TORCH_LOG := .orastream/test-torch.log
+
+# What an engine needs for the demonstration. Of vits: voices, random ones unless TTS_MODEL_DIR names real ones.
+SAMPLE := .orastream/sample-voices
+NEEDS_vits := $(TORCH) $(if $(TTS_MODEL_DIR),,$(SAMPLE)/.made)
+# Nothing from the phrase cache: each mode is to show what the engine takes.
+GIVEN_vits := --set TTS_PHRASE_CACHE=off --set ENGINE_PYTHON=$(VENV_TORCH)/bin/python --set TTS_MODEL_DIR=$(or $(TTS_MODEL_DIR),$(SAMPLE))
+NOTE_vits := $(if $(TTS_MODEL_DIR),,"The voices are drawn at random: you will hear noise in the rhythm of the text, no words.")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup torch sovits demo test test-sovits check bench picture clean
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(DEVELOPS) ## Install everything into .venv (the others do it by themselves)
 
-demo: $(RUNS) ## Start a node, speak Korean and English in all three modes, compare, leave the WAVs in demo-out/
-	$(BIN)/orastream demo $(ARGS)
+torch: $(TORCH) ## Install what the torch engines need into .venv-torch: a gigabyte, not part of setup
 
-test: $(DEVELOPS) ## Run all tests; those that need Docker skip themselves where there is none
-	$(BIN)/python -m pytest tests/unit tests/integration tests/e2e tests/chaos $(ARGS)
+sovits: $(SOVITS) ## Install GPT-SoVITS into .venv-sovits, for the engine gpt_sovits_local: minutes, not part of setup
+
+demo: $(RUNS) $(NEEDS_$(ENGINE)) ## Start a node, speak Korean and English in all three modes, compare, leave the WAVs in demo-out/
+	$(if $(NOTE_$(ENGINE)),@echo $(NOTE_$(ENGINE)))
+	$(BIN)/orastream demo --engine $(ENGINE) $(GIVEN_$(ENGINE)) $(ARGS)
+
+test: $(DEVELOPS) $(TORCH) ## Run all tests; those that need Docker or Prometheus skip themselves where there is none
+	@mkdir -p $(dir $(TESTS_LOG) $(TORCH_LOG)) && rm -f $(TESTS_LOG).rc
+	@$(VENV_TORCH)/bin/python -m pytest --confcutdir=tests/torch tests/torch $(ARGS) >$(TORCH_LOG) 2>&1 & torch=$$!; \
+	trap 'kill $$torch' INT TERM; \
+	colour=; if test -t 1; then colour=--color=yes; fi; \
+	{ REQUIRE_TORCH=1 $(BIN)/python -m pytest $$colour $(SIDE_BY_SIDE) tests/chaos tests/e2e tests/integration tests/unit $(ARGS); \
+		echo $$? >$(TESTS_LOG).rc; } | tee $(TESTS_LOG); \
+	wait $$torch; torch=$$?; cat $(TORCH_LOG); \
+	echo; printf '%-12s %s\n' $(VENV): "$$(tail -n 1 $(TESTS_LOG))" $(VENV_TORCH): "$$(tail -n 1 $(TORCH_LOG))"; \
+	test "$$(cat $(TESTS_LOG).rc)" -eq 0 -a $$torch -eq 0
+
+test-sovits: $(SOVITS) ## Run the tests of the engine gpt_sovits_local, in its own environment
+	$(VENV_SOVITS)/bin/python -m pytest --confcutdir=tests/sovits tests/sovits $(ARGS)
 
 check: $(DEVELOPS) ## Format, lint, types, the import rules, file length
 	$(BIN)/ruff format --check .
@@ -30,11 +67,14 @@ check: $(DEVELOPS) ## Format, lint, types, the import rules, file length
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python tests/house/file_length.py
 
-bench: $(DEVELOPS) ## Measure what the mechanisms cost: CPU per chunk, rates, latency
+bench: $(DEVELOPS) $(if $(findstring voices,$(ARGS)),$(TORCH)) ## Measure what the mechanisms cost: CPU per chunk, rates, latency
 	$(BIN)/python -m tests.bench $(ARGS)
 
+picture: $(DEVELOPS) ## Make docs/console.png anew, of a real node in a real Chromium
+	$(BIN)/python -m tests.picture docs/console.png $(ARGS)
+
 clean: ## Remove everything that these commands have made, .venv too
-	rm -rf $(VENV) demo-out .orastream build dist *.egg-info shared/*.egg-info
+	rm -rf $(VENV) $(VENV_TORCH) $(VENV_SOVITS) demo-out .orastream build dist *.egg-info shared/*.egg-info
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find shared services tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
@@ -50,4 +90,25 @@ $(RUNS): pyproject.toml shared/pyproject.toml
 
 $(DEVELOPS): $(RUNS)
 	$(PIP) -e './shared[cli,service]' -e '.[dev]'
+	@touch $@
+
+# Which engine runs in it is up to TTS_ENGINE; the node itself stays in $(VENV). What is installed there is compiled: else
+# each engine process takes most of a minute's work to import it.
+$(TORCH): pyproject.toml shared/pyproject.toml
+	@$(PYTHON) -m venv $(VENV_TORCH) || { rm -rf $(VENV_TORCH); \
+		echo "cannot make $(VENV_TORCH); on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	$(VENV_TORCH)/bin/python -m pip install --quiet --disable-pip-version-check \
+		-e './shared[service]' -e '.[synth,torch,pocket,test]'
+	@touch $@
+
+# In two steps, as the package's numpy and pydantic are older than what it could have beside the node; see $(SOVITS_WANTS).
+$(SOVITS): pyproject.toml shared/pyproject.toml $(SOVITS_WANTS)
+	@$(PYTHON) -m venv $(VENV_SOVITS) || { rm -rf $(VENV_SOVITS); \
+		echo "cannot make $(VENV_SOVITS); on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	$(VENV_SOVITS)/bin/python -m pip install --quiet --disable-pip-version-check -r $(SOVITS_WANTS)
+	$(VENV_SOVITS)/bin/python -m pip install --quiet --disable-pip-version-check -e ./shared -e '.[synth,test]'
+	@touch $@
+
+$(SAMPLE)/.made: $(TORCH)
+	$(VENV_TORCH)/bin/python -m services.synth.engines.vits.sample $(SAMPLE)
 	@touch $@

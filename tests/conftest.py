@@ -80,3 +80,12 @@ def stack(nats_server: NatsServer, tmp_path: Path, logs: Logs) -> Iterator[Stack
         yield stack
     finally:
         stack.kill()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests have measured and asserted bounds for (`record_property("figure", …)`), after all their output."""
+    reports = [report for report in terminalreporter.getreports("passed") if report.when == "call"]
+    figures = [str(value) for report in reports for name, value in report.user_properties if name == "figure"]
+    if figures:
+        terminalreporter.section("figures")
+        terminalreporter.write_line("\n".join(figures))

@@ -2,51 +2,81 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import structlog
 from fastapi import FastAPI, Request, Response
+from fastapi.responses import StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 import orastream
 from orastream import codec, subjects
 from orastream.errors import InvalidRequest, OrastreamError
-from orastream.messages import Cancel
+from orastream.messages import DEFAULT_MAX_TEXT_CHARS, Cancel
 from orastream.metrics import CONTENT_TYPE, Metrics
-from services.gateway import schema
+from services.gateway import live_schema, openai_routes, openai_schema, overhearing, pages, schema, voices
 from services.gateway.answers import Answer, Refused, error, internal, problem, result
+from services.gateway.bodies import body_of
 from services.gateway.door import Door
-from services.gateway.keys import Keys
+from services.gateway.events import Events
+from services.gateway.gate import Gate
+from services.gateway.node import Node
+from services.gateway.tracing import answered, server_span
 
-MAX_BODY_BYTES = 1 << 20
-MAX_DISCARDED_BYTES = 8 << 20
-"""What is read of a body that is too large, so that a client which writes before it reads gets its 413."""
-BODY_TIMEOUT_S = 15.0
-
-Handler = Callable[[Request], Awaitable[Answer]]
+Handler = Callable[[Request], Awaitable[Answer | Response]]
 
 log = structlog.get_logger()
 
 
-def application(door: Door, keys: Keys, *, metrics: Metrics, lacking: Callable[[], Awaitable[str | None]]) -> FastAPI:
+def application(
+    door: Door,
+    gate: Gate,
+    node: Node,
+    events: Events,
+    *,
+    metrics: Metrics,
+    lacking: Callable[[], Awaitable[str | None]],
+    max_text_chars: int = DEFAULT_MAX_TEXT_CHARS,
+) -> FastAPI:
     """The application over `door`; `lacking` says why the service cannot work now, or None."""
     app = FastAPI(
         title="orastream gateway",
         version=orastream.__version__,
+        description=schema.DESCRIPTION,
         redirect_slashes=False,  # a redirected POST is a lost or repeated one
+        docs_url=None,  # its viewer is a script from elsewhere, on the origin where the console keeps a key
         redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
+        # `tracing.py` has ours: FastAPI's would trace health checks too, and log exceptions with their messages.
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
         exception_handlers={HTTPException: _no_such_route},
     )
-    api = Api(door)
+    api = Api(door, node)
+    asks = schema.secured(gate.asks)
 
-    def add(method: str, paths: tuple[str, ...], route: str, handler: Handler, **documented: object) -> None:
-        endpoint = _endpoint(door, keys, route, handler)
+    def add(
+        method: str,
+        paths: tuple[str, ...],
+        route: str,
+        handler: Handler,
+        *,
+        openapi_extra: codec.Map | None = None,
+        **documented: Any,
+    ) -> None:
+        endpoint = _endpoint(door, gate, route, handler)
         endpoint.__doc__ = handler.__doc__
         first, *others = paths
-        app.add_api_route(first, endpoint, methods=[method], name=route, response_model=None, **documented)  # type: ignore[arg-type]
+        documented["openapi_extra"] = (openapi_extra or {}) | asks
+        app.add_api_route(first, endpoint, methods=[method], name=route, response_model=None, **documented)
         for path in others:
             app.add_api_route(path, endpoint, methods=[method], response_model=None, include_in_schema=False)
 
@@ -78,12 +108,36 @@ def application(door: Door, keys: Keys, *, metrics: Metrics, lacking: Callable[[
         openapi_extra=schema.path_ids("sessionId") | schema.CANCEL_BODY,
     )
 
-    @app.get("/healthz")
-    async def healthz() -> dict[str, str]:
-        """The event loop answers."""
-        return {"status": "ok"}
+    add("GET", ("/api/voices", "/api/voices/"), "voices", api.voices, responses=live_schema.VOICES)
+    add(
+        "GET",
+        ("/api/audio/{sessionId}/{requestId}", "/api/audio/{ids:path}"),
+        "audio",
+        api.audio,
+        response_class=StreamingResponse,
+        responses=live_schema.AUDIO,
+        openapi_extra=schema.path_ids("sessionId", "requestId"),
+    )
+    add("GET", ("/api/node",), "node", api.node, responses=live_schema.NODE)
+    add(
+        "GET",
+        ("/api/events",),
+        "events",
+        events.events,
+        response_class=StreamingResponse,
+        responses=live_schema.EVENTS,
+        openapi_extra=live_schema.EVENTS_PARAMETERS,
+    )
 
-    @app.get("/readyz")
+    openai_routes.add_routes(app, door, gate)
+    pages.add_pages(app)
+
+    @app.get("/healthz")
+    async def healthz() -> schema.HealthBody:
+        """The event loop answers."""
+        return schema.HealthBody(status="ok")
+
+    @app.get("/readyz", response_model=None, responses=schema.READY)
     async def readyz() -> Response:
         """The node can take requests: a NATS round trip just now."""
         reason = await lacking()
@@ -92,19 +146,21 @@ def application(door: Door, keys: Keys, *, metrics: Metrics, lacking: Callable[[
         log.debug("not ready", reason=reason)
         return _json(503, {"status": "unready", "reason": "NATS does not answer"})
 
-    @app.get("/metrics")
+    @app.get("/metrics", response_model=None, response_class=Response, responses=schema.METRICS)
     async def exposition() -> Response:
         """Prometheus metrics."""
         return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
+    schema.complete(app, schema.contract(max_text_chars) | openai_schema.components())
     return app
 
 
 class Api:
-    """The three routes under `/api/`; what they raise becomes an answer in `_endpoint`."""
+    """Routes under `/api/`; what they raise becomes an answer in `_endpoint`."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, node: Node) -> None:
         self._door = door
+        self._node = node
 
     async def convert(self, request: Request) -> Answer:
         """Have a text spoken to a phone.
@@ -112,7 +168,7 @@ class Api:
         Fire and forget (DEFAULT_FIRE_AND_FORGET, when the body leaves it open) is answered once the request is
         stored, otherwise the answer is the final report.
         """
-        return result(await self._door.speak(codec.decode(await _body(request))))
+        return result(await self._door.speak(codec.decode(await body_of(request)), trace=request.state.span))
 
     async def report(self, request: Request) -> Answer:
         """What became of a request: its last report, also while it is under way."""
@@ -122,28 +178,52 @@ class Api:
             return error(404, "not_found", "no such request within the last hour")
         return Answer(200, report.to_map(), "found")
 
+    async def voices(self, _request: Request) -> Answer:
+        """What the node's synths can speak, by engine. With none running the list is empty, and `message` says so."""
+        return await voices.answer(self._door.client)
+
     async def cancel(self, request: Request) -> Answer:
         """Barge-in: stop all that the session asked before, or the one request that the body names."""
         (session_id,) = _ids(request, "/api/cancel/", "sessionId")
-        cancel = Cancel.decode(await _body(request))
+        cancel = Cancel.decode(await body_of(request))
         sequence = await self._door.client.cancel(session_id, cancel.request_id)
         return Answer(202, {"sessionId": session_id, "cancelSeq": sequence}, "accepted")
 
+    async def audio(self, request: Request) -> Answer | Response:
+        """The audio of a request, whatever its transport: complete and in order, while it is made or kept.
 
-def _endpoint(door: Door, keys: Keys, route: str, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        A cancelled one ends where it was cut, a failed one breaks off.
+        """
+        session_id, request_id = _ids(request, "/api/audio/", "sessionId", "requestId")
+        return await overhearing.audio(self._door, session_id, request_id)
+
+    async def node(self, _request: Request) -> Answer:
+        """What the node has to do now, and what it did last; at most a second old."""
+        return Answer(200, await self._node.look(), "found")
+
+
+def _endpoint(door: Door, gate: Gate, route: str, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        answer = await _answered(request, keys, handler)
+        with server_span(request) as span:
+            answer = await _answered(request, gate, handler)
+            if isinstance(answer, Response):
+                answered(span, answer.status_code, "streaming")
+            else:
+                answered(span, answer.status, answer.outcome)
+        if isinstance(answer, Response):
+            door.count(route, "streaming")
+            return answer
         door.count(route, answer.outcome)
         return _json(answer.status, answer.body, dict(answer.headers))
 
     return endpoint
 
 
-async def _answered(request: Request, keys: Keys, handler: Handler) -> Answer:
+async def _answered(request: Request, gate: Gate, handler: Handler) -> Answer | Response:
     try:
-        if not keys.allow(request.headers):
-            text = "Authorization: Bearer <key> or X-API-Key: <key> is required"
-            return error(401, "unauthorized", text, headers={"WWW-Authenticate": "Bearer"})
+        if (turned := gate.turns_away(request.headers)) is not None:
+            headers = {"WWW-Authenticate": "Bearer"} if turned.status == 401 else None
+            return error(turned.status, turned.code, turned.message, headers=headers)
         return await handler(request)
     except Refused as exc:
         return exc.answer
@@ -157,27 +237,6 @@ async def _answered(request: Request, keys: Keys, handler: Handler) -> Answer:
     except Exception:  # noqa: BLE001 - the border of one caller: logged, answered, and the gateway goes on
         log.exception("a request met an error of ours")
         return internal()
-
-
-async def _body(request: Request) -> bytes:
-    """The raw body, bounded in bytes and in time. Raises Refused (413, 408)."""
-    body = bytearray()
-    read = 0
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            async for piece in request.stream():
-                read += len(piece)
-                if read <= MAX_BODY_BYTES:
-                    body += piece
-                elif read > MAX_DISCARDED_BYTES:
-                    break
-    except TimeoutError:
-        raise Refused(
-            error(408, "body_timeout", f"no whole body within {BODY_TIMEOUT_S:g} s", retryable=True)
-        ) from None
-    if read > MAX_BODY_BYTES:
-        raise Refused(error(413, "too_large", f"the body has more than {MAX_BODY_BYTES} bytes"))
-    return bytes(body)
 
 
 def _ids(request: Request, prefix: str, *names: str) -> list[str]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
 
 from orastream.client import Acceptance, Client
 from orastream.codec import Encoding, Map
 from orastream.errors import Overloaded, WaitTimeout
 from orastream.messages import Report
 from orastream.metrics import Metrics
+from orastream.traces import Parent
+from services.gateway import outcomes
 
 MOST_IN_FLIGHT = 2048
 """Requests being stored or waited for at once; each that waits holds a subscription and a buffer."""
@@ -21,13 +25,17 @@ class Door:
         self, client: Client, wait_s: float, metrics: Metrics, *, most_in_flight: int = MOST_IN_FLIGHT
     ) -> None:
         self.client = client
-        self._wait_s = wait_s
+        self.wait_s = wait_s
         self._most_in_flight = most_in_flight
         self._in_flight = 0
         self._waits: set[asyncio.Timeout] = set()
         self._closes_at: float | None = None
+        self._on_close: set[Callable[[], None]] = set()
         self._requests = metrics.counter(
-            "orastream_gateway_requests", "Requests answered, by route and outcome", ("route", "outcome")
+            "orastream_gateway_requests",
+            "Requests answered, by route and outcome",
+            ("route", "outcome"),
+            known=outcomes.KNOWN,
         )
         self._waited = metrics.seconds(
             "orastream_gateway_wait_seconds", "How long sync callers waited, from the storing of their request on"
@@ -38,28 +46,36 @@ class Door:
         """One request was answered."""
         self._requests.labels(route=route, outcome=outcome).inc()
 
-    async def speak(self, fields: Map, encoding: Encoding = "json") -> Acceptance | Report:
+    async def speak(self, fields: Map, encoding: Encoding = "json", *, trace: Parent) -> Acceptance | Report:
         """Have a request spoken, given by its wire fields: its acceptance, or its final report if the sender waits.
+
+        It continues `trace`.
 
         Raises InvalidRequest and Overloaded (nothing was stored), NodeUnavailable, WaitTimeout (the report still
         comes). Cancel-safe: what was stored is spoken.
         """
+        with self.place():
+            acceptance, waits = await self.client.submit(fields, encoding=encoding, trace=trace)
+            return await self._wait(acceptance) if waits else acceptance
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[None]:
+        """Room for one request in flight. Raises Overloaded."""
         if self._in_flight >= self._most_in_flight:
             raise Overloaded(f"the gateway has {self._in_flight} requests in flight; try again later")
         self._in_flight += 1
         try:
-            acceptance, waits = await self.client.submit(fields, encoding=encoding)
-            return await self._wait(acceptance) if waits else acceptance
+            yield
         finally:
             self._in_flight -= 1
 
     async def _wait(self, acceptance: Acceptance) -> Report:
         began = asyncio.get_running_loop().time()
-        limit = asyncio.timeout_at(self._bounded(began + self._wait_s))
+        limit = asyncio.timeout_at(self._bounded(began + self.wait_s))
         self._waits.add(limit)
         try:
             async with limit:
-                return await self.client.wait(acceptance.session_id, acceptance.request_id, self._wait_s)
+                return await self.client.wait(acceptance.session_id, acceptance.request_id, self.wait_s)
         except TimeoutError:
             waited_s = asyncio.get_running_loop().time() - began
             raise WaitTimeout(acceptance.session_id, acceptance.request_id, round(waited_s, 1)) from None
@@ -70,6 +86,20 @@ class Door:
     def _bounded(self, when: float) -> float:
         return when if self._closes_at is None else min(when, self._closes_at)
 
+    @property
+    def closing(self) -> bool:
+        """The process ends: what has no end of its own should end now."""
+        return self._closes_at is not None
+
+    @contextlib.contextmanager
+    def telling(self, on_close: Callable[[], None]) -> Iterator[None]:
+        """Have `on_close` called if the door closes while the context is open."""
+        self._on_close.add(on_close)
+        try:
+            yield
+        finally:
+            self._on_close.discard(on_close)
+
     def close(self, grace_s: float) -> None:
         """The process ends: who waits, and who comes now, gets a report or WaitTimeout within `grace_s`."""
         self._closes_at = asyncio.get_running_loop().time() + grace_s
@@ -77,3 +107,5 @@ class Door:
             when = limit.when()
             if when is not None:
                 limit.reschedule(self._bounded(when))
+        for on_close in tuple(self._on_close):
+            on_close()

@@ -12,6 +12,11 @@ class Keys:
     def __init__(self, keys: Iterable[str]) -> None:
         self._keys = [key.encode() for key in keys]
 
+    @property
+    def asked(self) -> bool:
+        """Whether a key is asked for at all."""
+        return bool(self._keys)
+
     def allow(self, headers: Mapping[str, str]) -> bool:
         """Whether `Authorization: Bearer <key>` or `X-API-Key: <key>` brings one of the keys.
 
@@ -23,6 +28,6 @@ class Keys:
         scheme, _, credentials = headers.get("authorization", "").partition(" ")
         offered = [headers.get("x-api-key", "")]
         if scheme.lower() == "bearer":
-            offered.append(credentials.strip())
+            offered.append(credentials.strip(" \t"))
         given = [value.encode("latin-1", "replace") for value in offered]
         return any([hmac.compare_digest(value, key) for value in given for key in self._keys])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import structlog
 
 import orastream
-from orastream import codec, subjects
+from orastream import codec, subjects, traces
 from orastream.bus import Answer, Bus
 from orastream.client import Acceptance
 from orastream.codec import Encoding, Map
@@ -55,7 +55,7 @@ class Speaker:
         self._in_flight = 0
         self._changed = asyncio.Event()
 
-    async def answer(self, payload: bytes) -> Answer:
+    async def answer(self, payload: bytes, headers: Mapping[str, str]) -> Answer:
         """The reply to one request and its headers. Never raises but for cancellation.
 
         The reply is an acceptance or the final report. A refusal is a `failed` report with the headers of service
@@ -65,9 +65,15 @@ class Speaker:
         encoding = codec.encoding_of(payload)
         self._in_flight += 1
         try:
-            body, headers, outcome = await self._spoken(payload, encoding)
+            about = traces.messaging("process", "process", ROUTE, ROUTE, group=NAME)
+            parent = traces.carrier_of(headers.get)
+            with traces.begin("process tts.speak", parent=parent, kind="server", attributes=about) as span:
+                body, problem, outcome = await self._spoken(payload, encoding, span)
+                span.set({"orastream.outcome": outcome})
+                if problem is not None:
+                    span.fail(outcome)
             self._door.count(ROUTE, outcome)
-            return codec.encode(body, encoding), headers
+            return codec.encode(body, encoding), problem
         finally:
             self._in_flight -= 1
             self._changed.set()
@@ -80,11 +86,13 @@ class Speaker:
                     self._changed.clear()
                     await self._changed.wait()
 
-    async def _spoken(self, payload: bytes, encoding: Encoding) -> tuple[Map, dict[str, str] | None, str]:
+    async def _spoken(
+        self, payload: bytes, encoding: Encoding, span: traces.Span
+    ) -> tuple[Map, dict[str, str] | None, str]:
         fields: Map = {}
         try:
             fields = codec.decode(payload)
-            result = await self._door.speak(fields, encoding)
+            result = await self._door.speak(fields, encoding, trace=span)
         except WaitTimeout as exc:
             standing = await self._standing(exc)
             return standing.to_map(), error_headers("504", str(exc)), "wait_timeout"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pybase64
 
-from orastream.audio import EXTENSIONS, with_true_sizes
+from orastream.audio import extension_of, with_true_sizes
 from orastream.delivery.sink import Speech
 from orastream.packets import AudioChunk, AudioStart
 
@@ -22,27 +22,29 @@ class Body:
     """Collects the chunks of one utterance, then gives the POST's body."""
 
     def __init__(self, speech: Speech, start: AudioStart) -> None:
+        self._speech = speech
         self._start = start
-        extension = EXTENSIONS["wav" if start.format == "wav" else "pcm16"]
-        metadata = {
-            "sessionId": speech.session_id,
-            "requestId": speech.request_id,
-            "phoneId": speech.phone_id,
-            "text": speech.text,
-            "engine": start.engine,
-            "language": start.language,
-        }
-        tail = {"fileName": f"{speech.token}.{extension}", "metadata": metadata}
         self._head = b'{"audioDataBase64":"'
-        self._tail = b'",' + json.dumps(tail, ensure_ascii=False, separators=(",", ":")).encode()[1:]
+        self._tail = b""
         self._audio = bytearray()
 
     def add(self, chunk: AudioChunk) -> None:
         """The next chunk of the file."""
         self._audio += chunk.audio
 
-    def finish(self) -> None:
-        """All chunks are there: a WAV gets its true sizes."""
+    def finish(self, text: str | None = None) -> None:
+        """All chunks are there: a WAV gets its true sizes. `text` goes before that of the request."""
+        speech, start = self._speech, self._start
+        metadata = {
+            "sessionId": speech.session_id,
+            "requestId": speech.request_id,
+            "phoneId": speech.phone_id,
+            "text": speech.text if text is None else text,
+            "engine": start.engine,
+            "language": start.language,
+        }
+        tail = {"fileName": f"{speech.token}.{extension_of(start.format)}", "metadata": metadata}
+        self._tail = b'",' + json.dumps(tail, ensure_ascii=False, separators=(",", ":")).encode()[1:]
         if self._start.format == "wav":
             with_true_sizes(self._audio)
 

@@ -15,7 +15,11 @@ from services.http_bridge.settings import HttpBridgeSettings
 
 IDLE_S = 5.0
 CONNECT_S = 5.0
+STALL_S = 10.0
+"""The longest that OraServer may take none of the file."""
 SILENCE_S = 30.0
+"""The longest that it may take to answer once it has all of it."""
+MOST_ANSWER_BYTES = 4096
 
 
 class HttpLink:
@@ -45,10 +49,10 @@ class HttpLink:
             self._body = Body(self._speech, start)
         self._body.add(chunk)
 
-    def complete(self, start: AudioStart, total_chunks: int) -> None:
+    def complete(self, start: AudioStart, total_chunks: int, text: str | None = None) -> None:
         """All is there."""
         assert self._body is not None, "an utterance has at least one chunk"
-        self._body.finish()
+        self._body.finish(text)
 
     async def confirm(self) -> None:
         """POST the file; return when OraServer answered 2xx. Raises LinkLost; `refused` for a 4xx."""
@@ -69,21 +73,38 @@ class HttpLink:
             self._post = None
 
     async def _send(self, body: Body) -> None:
+        loop = asyncio.get_running_loop()
+        awaited = f"took nothing for {CONNECT_S + STALL_S:g} s"
+
         async def pieces() -> AsyncIterator[bytes]:
+            """Each is asked for when the one before has left; aiohttp's own timeouts begin behind the last."""
+            nonlocal awaited
             for piece in body.pieces():
+                awaited = f"took nothing for {STALL_S:g} s"
+                self._allow(limit, loop.time() + STALL_S)
                 yield piece
+            awaited = f"was not answered for {SILENCE_S:g} s"
+            self._allow(limit, loop.time() + SILENCE_S)
 
         headers = {"Content-Type": "application/json", "Content-Length": str(body.content_length)}
+        posting = self._client.post(self._url, data=pieces(), headers=headers, allow_redirects=False)
         try:
-            async with self._client.post(self._url, data=pieces(), headers=headers, allow_redirects=False) as answer:
+            async with asyncio.timeout(CONNECT_S + STALL_S) as limit, posting as answer:
                 status = answer.status
-                await answer.read()
+                unread = MOST_ANSWER_BYTES  # of no interest; read, the connection can be used again
+                while unread > 0 and (piece := await answer.content.read(unread)):
+                    unread -= len(piece)
+        except TimeoutError as exc:
+            raise LinkLost(f"the POST {awaited}") from exc
         except (aiohttp.ClientError, OSError) as exc:
             raise LinkLost(f"the POST failed ({type(exc).__name__})") from exc
-        except TimeoutError as exc:
-            raise LinkLost(f"the POST was not answered for {SILENCE_S:g} s") from exc
         if not 200 <= status < 300:
             raise LinkLost(f"the POST was answered by HTTP {status}", refused=400 <= status < 500)
+
+    @staticmethod
+    def _allow(limit: asyncio.Timeout, until: float) -> None:
+        if not limit.expired():
+            limit.reschedule(until)
 
     async def abandon(self) -> None:
         """Nothing more of the utterance leaves: a POST under way is cut."""
@@ -120,6 +141,7 @@ class HttpSink:
 
 def http_client(settings: HttpBridgeSettings) -> aiohttp.ClientSession:
     """A client with pooled connections, to be closed by `async with`."""
-    headers = {"Authorization": f"Bearer {settings.oraserver_token}"} if settings.oraserver_token else {}
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=SILENCE_S)
-    return aiohttp.ClientSession(headers=headers, timeout=timeout)
+    # No limit of connections: callers of a slow OraServer would keep those of another waiting.
+    unlimited = aiohttp.TCPConnector(limit=0)
+    return aiohttp.ClientSession(headers=settings.authorization, timeout=timeout, connector=unlimited)

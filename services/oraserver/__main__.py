@@ -8,6 +8,7 @@ import sys
 
 import uvloop
 
+from orastream import logs
 from orastream.errors import SettingsError
 from services.oraserver.app import OraServer, serve
 from services.oraserver.settings import OraServerSettings, parse
@@ -28,7 +29,11 @@ async def run(settings: OraServerSettings) -> None:
 def main() -> int:
     """Exit code: 0 after a signal, 2 when it cannot start."""
     try:
-        uvloop.run(run(parse()))
+        settings = parse()
+        logs.configure(
+            "oraserver", level=settings.tts_log_level, style=settings.tts_log_format, directory=settings.tts_log_dir
+        )
+        uvloop.run(run(settings))
     except (SettingsError, OSError) as exc:
         sys.stderr.write(f"oraserver: {exc}\n")
         return 2

@@ -17,6 +17,8 @@ import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 from pydantic import ValidationError
 
+from orastream.metrics import CONTENT_TYPE
+from services.oraserver.counts import Counts
 from services.oraserver.frames import parse_post
 from services.oraserver.listing import Connections, Listing, listing, selected
 from services.oraserver.misbehave import Faults, Misbehaviour
@@ -56,6 +58,7 @@ class OraServer:
         self.book.replay(self.store.replay())
         self._sockets: set[web.WebSocketResponse[bool]] = set()
         self._connections = 0
+        self._counts = Counts(lambda: len(self._sockets))
 
     @property
     def websocket_url(self) -> str:
@@ -93,6 +96,7 @@ class OraServer:
                 web.post("/misbehave", self._post_misbehave),
                 web.delete("/misbehave", self._delete_misbehave),
                 web.get("/healthz", self._healthz),
+                web.get("/metrics", self._metrics),
             ]
         )
         app.on_shutdown.append(self._close_sockets)
@@ -101,6 +105,7 @@ class OraServer:
 
     def _keep(self, event: Event) -> None:
         self.store.keep(event)
+        self._counts.keep(event)
         if isinstance(event, Completed):
             utterance = self.book.utterances[event.number]
             log.info(
@@ -127,7 +132,7 @@ class OraServer:
 
     @web.middleware
     async def _authorize(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if self._authorization is not None and request.path != "/healthz":
+        if self._authorization is not None and request.path not in ("/healthz", "/metrics"):
             given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
             if not hmac.compare_digest(given, self._authorization):
                 return web.json_response({"error": "Authorization: Bearer <ORASERVER_TOKEN> is required"}, status=401)
@@ -223,6 +228,9 @@ class OraServer:
 
     async def _healthz(self, _request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(body=self._counts.render(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _close_sockets(self, _app: web.Application) -> None:
         async with asyncio.TaskGroup() as tasks:

@@ -30,7 +30,8 @@ Rule = Literal[
     "init-ids",  # ids are 1…256 bytes without control characters
     "metadata-keys",  # exactly the six keys
     "metadata-value",  # six strings, none empty, ids usable
-    "metadata-changed",  # the same six values in every frame of an utterance
+    "metadata-changed",  # the same values in every frame of an utterance, but for `text`
+    "texts",  # the texts of the chunks are, one after the other, in that of `complete`
     "session-mismatch",  # an utterance of another session or phone than `init` said
     "transport-changed",  # an utterance stays on WebSocket or HTTP
     "file-name",  # <request token>.<ext>
@@ -47,7 +48,7 @@ Rule = Literal[
 ]
 
 # What may stand behind the dot of a stored file; anything else is stored as .bin.
-EXTENSIONS = frozenset({"wav", "pcm", "opus", "ogg", "flac", "mulaw"})
+EXTENSIONS = frozenset({"wav", "pcm", "opus", "ogg", "flac", "mulaw", "mp3", "aac"})
 
 _INIT_KEYS = frozenset({"type", "session_id", "phone_id"})
 _POST_KEYS = frozenset({"audioDataBase64", "fileName", "metadata"})

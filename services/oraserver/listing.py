@@ -40,6 +40,9 @@ class Received(_Wire):
     sha256: str
     """Of the file as it stands: a complete WAV has its true sizes."""
     text: str
+    """All of it; as much as is known of one that is not complete."""
+    texts: list[str]
+    """What the chunks say that they are, one after the other: the text, or its sentences if it came in pieces."""
     engine: str
     language: str
     first_chunk_at: float
@@ -102,7 +105,8 @@ def _received(utterance: Utterance, file: str, sha256: str) -> Received:
         complete=utterance.complete,
         file=file,
         sha256=sha256,
-        text=metadata.text,
+        text=utterance.text,
+        texts=utterance.texts,
         engine=metadata.engine,
         language=metadata.language,
         first_chunk_at=utterance.first_chunk_at,

@@ -8,6 +8,7 @@ chunk is stored if its index is the next, whatever else is wrong with it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from urllib.parse import unquote
 from zlib import crc32
 
@@ -15,6 +16,7 @@ from services.oraserver.frames import Chunk, Complete, Init, Metadata, Post, Rul
 from services.oraserver.utterances import (
     Begun,
     Broken,
+    Captioned,
     Completed,
     Event,
     Moved,
@@ -79,10 +81,10 @@ class Book:
         self.report(problems, utterance)
         self._move(utterance, object())
         self._same(utterance, post.metadata, "http")
-        if not self._chunk(utterance, 0, post.audio):
+        if not self._chunk(utterance, 0, post.audio, post.metadata.text):
             return False
         if not utterance.complete:
-            self._emit(Completed(utterance.number, now))
+            self._emit(Completed(utterance.number, now, post.metadata.text))
         return True
 
     def take_chunk(self, chunk: Chunk, problems: Iterable[Violation], now: float, carrier: object) -> Utterance | None:
@@ -102,14 +104,14 @@ class Book:
         self._same(utterance, metadata, "websocket")
         if chunk.file_name != utterance.file_name:
             self._broken("file-name", f"changed with chunk {chunk.index}", utterance)
-        self._chunk(utterance, chunk.index, chunk.audio)
+        self._chunk(utterance, chunk.index, chunk.audio, metadata.text)
         return utterance
 
     def take_complete(
         self, frame: Complete, problems: Iterable[Violation], now: float, carrier: object
     ) -> Utterance | None:
         """Complete the utterance if all of it is there. A repeated `complete` changes nothing."""
-        session, total = frame.metadata.session_id, frame.total_chunks
+        session, total, text = frame.metadata.session_id, frame.total_chunks, frame.metadata.text
         utterance = self._by_key.get((session, frame.metadata.request_id))
         if utterance is None:
             unknown = Violation("total-chunks", f"{total} chunks completed of which none was received")
@@ -122,7 +124,11 @@ class Book:
             self._broken("total-chunks", f"says {total}, received {len(utterance.chunks)}", utterance)
         elif not utterance.complete:
             self._in_turn(utterance)
-            self._emit(Completed(utterance.number, now))
+            if not said_in_order(utterance.texts, text):
+                self._broken("texts", f"{len(utterance.texts)} of the chunks are not in that of complete", utterance)
+            self._emit(Completed(utterance.number, now, text))
+        elif text != utterance.text:
+            self._broken("metadata-changed", "complete came again with another text", utterance)
         return utterance
 
     def report(self, problems: Iterable[Violation], utterance: Utterance | None, session_id: str | None = None) -> None:
@@ -148,7 +154,8 @@ class Book:
             utterance.carrier = carrier
 
     def _same(self, utterance: Utterance, metadata: Metadata, transport: Transport) -> None:
-        if metadata is not utterance.metadata and metadata != utterance.metadata:
+        known = utterance.metadata
+        if metadata is not known and replace(metadata, text=known.text) != known:
             self._broken("metadata-changed", "not the metadata that the utterance began with", utterance)
         if transport != utterance.transport:
             self._broken("transport-changed", f"began on {utterance.transport}, came on {transport}", utterance)
@@ -159,15 +166,15 @@ class Book:
             request = self.utterances[newest].metadata.request_id
             self._broken("interleaved", f"goes on after {request} of the same phone began", utterance)
 
-    def _chunk(self, utterance: Utterance, index: int, audio: bytes) -> bool:
+    def _chunk(self, utterance: Utterance, index: int, audio: bytes, text: str) -> bool:
         """Whether the chunk is there now."""
-        had, size, crc = len(utterance.chunks), len(audio), crc32(audio)
+        had, size, crc = len(utterance.chunks), len(audio), crc32(text.encode(), crc32(audio))
         if index < had:
             same = utterance.chunks[index] == (size, crc)
             if same:
                 self._emit(Repeated(utterance.number))
             else:
-                self._broken("repeat-differs", f"chunk {index} came again with other bytes", utterance)
+                self._broken("repeat-differs", f"chunk {index} came again with other bytes or text", utterance)
             return same
         if utterance.complete:
             self._broken("chunk-after-complete", f"chunk {index} of an utterance of {had}", utterance)
@@ -176,6 +183,8 @@ class Book:
             self._broken("gap", f"chunk {index} after {had} chunks", utterance)
             return False
         self._in_turn(utterance)
+        if text != utterance.texts[-1]:
+            self._emit(Captioned(utterance.number, text))
         self._emit(Stored(utterance.number, size, crc, audio))
         return True
 
@@ -257,6 +266,15 @@ class Connection:
 
     def _broken(self, rule: Rule, detail: str) -> None:
         self._book.report((Violation(rule, detail),), None, self.session_id)
+
+
+def said_in_order(texts: Iterable[str], whole: str) -> bool:
+    """Whether `whole` says what the texts say, one after the other, white space aside.
+
+    It may say more in between: a sentence too short for a chunk of its own, the rest of a very long run of marks.
+    """
+    characters = iter(whole)
+    return all(char.isspace() or char in characters for text in texts for char in text)
 
 
 def header_matches(header: str, value: str) -> bool:

@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, ValidationError
 
-from orastream.settings import NodeSettings
+from orastream.settings import HeaderSecret, NodeSettings
 from services.oraserver.misbehave import Faults
 
 _DESCRIPTION = """\
@@ -40,7 +40,7 @@ class OraServerSettings(NodeSettings):
     oraserver_port: int = Field(8080, ge=0, le=65_535)
     """0 takes a free port, which is printed."""
     oraserver_data_dir: Path = Path(".orastream/oraserver")
-    oraserver_token: SecretStr | None = None
+    oraserver_token: HeaderSecret | None = None
     oraserver_misbehave: Faults = Faults()
 
     @property

@@ -20,14 +20,15 @@ from orastream import subjects
 from orastream.audio import WAV_HEADER_BYTES
 from orastream.errors import SettingsError
 from services.oraserver.frames import Metadata, Violation, extension
-from services.oraserver.utterances import Begun, Broken, Completed, Event, Moved, Repeated, Stored, Utterance
+from services.oraserver.utterances import Begun, Broken, Captioned, Completed, Event, Moved, Repeated, Stored, Utterance
 from services.oraserver.wav import true_header
 
 JOURNAL = "journal.jsonl"
 MAX_OPEN_FILES = 128
 MAX_TOKEN_CHARS = 100
 
-_KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in (Begun, Stored, Repeated, Moved, Completed, Broken)}
+_EVENTS: tuple[type[Event], ...] = (Begun, Stored, Captioned, Repeated, Moved, Completed, Broken)
+_KINDS = {kind.__name__: kind for kind in _EVENTS}
 
 
 class Store:

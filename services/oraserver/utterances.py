@@ -30,12 +30,23 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The next chunk. `audio` is empty when the event is read back: the bytes are in the file."""
+    """The next chunk; `crc` is of its audio and text.
+
+    `audio` is empty when the event is read back: the bytes are in the file.
+    """
 
     number: int
     size: int
     crc: int
     audio: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Captioned:
+    """The chunks from here on have another text than those before: that of the next sentence."""
+
+    number: int
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +65,11 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The sender said that the utterance is whole, and it is; `at` in unix seconds."""
+    """The sender said that the utterance is whole, and it is; `at` in unix seconds, `text` of all of it."""
 
     number: int
     at: float
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +81,7 @@ class Broken:
     violation: Violation
 
 
-Event = Begun | Stored | Repeated | Moved | Completed | Broken
+Event = Begun | Stored | Captioned | Repeated | Moved | Completed | Broken
 
 
 class Violations:
@@ -107,7 +119,11 @@ class Utterance:
     connections: int = 0
     """How often it came on a connection that had not carried it just before."""
     chunks: list[tuple[int, int]] = field(default_factory=list)
-    """Size and CRC-32 of each chunk: tells a repeat from other bytes (but for one in 2³²) without keeping the audio."""
+    """Size and CRC-32 of each chunk: tells a repeat from another one (but for one in 2³²) without keeping the audio."""
+    texts: list[str] = field(default_factory=list)
+    """What the chunks say that they are, one after the other."""
+    whole_text: str | None = None
+    """What `complete` says."""
     violations: Violations = field(default_factory=Violations)
     carrier: object = None
     """The connection that it came on last."""
@@ -115,12 +131,18 @@ class Utterance:
     @classmethod
     def begin(cls, event: Begun) -> Utterance:
         """The utterance before its first chunk."""
-        return cls(event.number, event.transport, event.file_name, event.metadata, event.at)
+        texts = [event.metadata.text]
+        return cls(event.number, event.transport, event.file_name, event.metadata, event.at, texts=texts)
 
     @property
     def complete(self) -> bool:
         """Whether the sender has said so, rightly."""
         return self.completed_at is not None
+
+    @property
+    def text(self) -> str:
+        """All of it, or as much as is known."""
+        return " ".join(self.texts) if self.whole_text is None else self.whole_text
 
     @property
     def sender(self) -> tuple[str, str]:
@@ -132,14 +154,16 @@ class Utterance:
         """Session and request: what it is known by, over all connections."""
         return self.metadata.session_id, self.metadata.request_id
 
-    def apply(self, event: Stored | Repeated | Moved | Completed) -> None:
+    def apply(self, event: Stored | Captioned | Repeated | Moved | Completed) -> None:
         """Change as the event says."""
         if isinstance(event, Stored):
             self.chunks.append((event.size, event.crc))
             self.bytes += event.size
+        elif isinstance(event, Captioned):
+            self.texts.append(event.text)
         elif isinstance(event, Repeated):
             self.repeats += 1
         elif isinstance(event, Moved):
             self.connections += 1
         else:
-            self.completed_at = event.at
+            self.completed_at, self.whole_text = event.at, event.text

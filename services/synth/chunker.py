@@ -30,7 +30,8 @@ class Chunker:
 
     `chunk_bytes` is the most that a piece has, header included. With `ramp` the first piece lasts FIRST_CHUNK_MS and
     each next one twice the one before, up to that size; without, every piece but the last has exactly that size (whole
-    samples: a remainder of `chunk_bytes` stays free). `header` opens the file. `offset_bytes` of the file, header
+    samples: a remainder of `chunk_bytes` stays free). With `by_sentence` no piece reaches over the end of a sentence,
+    however short that makes it. `header` opens the file. `offset_bytes` of the file, header
     included, were stored by earlier attempts as `first_index` chunks: times go on from there, the header is not
     repeated, and the ramp begins anew.
 
@@ -44,6 +45,7 @@ class Chunker:
         *,
         chunk_bytes: int,
         ramp: bool,
+        by_sentence: bool = False,
         header: bytes = b"",
         first_index: int = 0,
         offset_bytes: int = 0,
@@ -56,6 +58,7 @@ class Chunker:
         self._spec = spec
         self._chunk_bytes = chunk_bytes
         self._ramp = ramp
+        self._by_sentence = by_sentence
         self._header = b"" if offset_bytes else header
         self._index = first_index
         self._emitted_pcm = stored_pcm
@@ -63,6 +66,11 @@ class Chunker:
         self._target = self._sentence_cut  # PCM bytes of the next piece while ramping
         self._pending = bytearray()
         self._sentences: deque[tuple[int, int]] = deque()  # (PCM offset in the utterance, sentence from there)
+
+    @property
+    def seconds(self) -> float:
+        """Duration of the file with all samples that were pushed."""
+        return self._spec.seconds(self._emitted_pcm + len(self._pending))
 
     def push(self, pcm: bytes, sentence: int) -> list[Piece]:
         """The pieces that these samples of that sentence complete. Samples may be split between calls."""
@@ -79,9 +87,10 @@ class Chunker:
     def end_sentence(self) -> list[Piece]:
         """What is pending, if it is FIRST_CHUNK_MS or more: it must not wait for the next sentence's synthesis.
 
-        Nothing without `ramp`, where sizes are fixed.
+        With `by_sentence` all of it; else nothing without `ramp`, where sizes are fixed.
         """
-        if not self._ramp or len(self._pending) < self._sentence_cut:
+        worth = self._spec.frame_bytes if self._by_sentence else self._sentence_cut
+        if not (self._ramp or self._by_sentence) or len(self._pending) < worth:
             return []
         return [self._cut(self._whole_samples(len(self._pending)))]
 

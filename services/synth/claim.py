@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from orastream import streams, subjects
 from orastream.errors import SequenceConflict
-from orastream.intake import StoredCancel, StoredRequest, read_stored
+from orastream.intake import StoredCancel, StoredRequest, read_message
 from orastream.jetstream import JetStream
 from orastream.messages import Report
 from orastream.packets import AudioStart
@@ -41,7 +41,7 @@ async def cancel_after(js: JetStream, stored: StoredRequest) -> StoredCancel | N
     after = stored.sequence
     while (message := await js.after(streams.SESSIONS, subjects.session_cancel(stored.session), after)) is not None:
         after = message.sequence
-        cancel = read_stored(message.subject, after, message.time_s, message.data, max_text_chars=0)
+        cancel = read_message(message, max_text_chars=0)
         if isinstance(cancel, StoredCancel) and cancel.covers(stored.sequence, stored.token):
             return cancel
     return None

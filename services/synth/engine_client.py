@@ -1,29 +1,39 @@
-"""One engine process from the asyncio side: start it, have it speak sentence after sentence, stop it, end it.
+"""One engine process from the asyncio side: start it, have it speak sentences side by side, stop them, end it.
 
-The pipe is the bounded hand-off (about 100 KiB): an engine whose audio nobody takes waits.
+Each sentence has a window (`frames`): audio that nobody takes waits in the process, and holds nobody else up.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import os
-import signal
-from asyncio.subprocess import PIPE, Process
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Self, TypeVar
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Literal, NotRequired, TypedDict, Unpack
 
 from services.synth import frames
-from services.synth.engines.base import EngineCrashed, EngineError, UnknownVoice, Voice
+from services.synth.engine_pipe import EnginePipe
+from services.synth.engine_speech import Speech
+from services.synth.engines.base import (
+    EngineCrashed,
+    EngineError,
+    Misconfigured,
+    UnknownEngine,
+    UnknownVoice,
+    Voice,
+    WrongInterpreter,
+)
+from services.synth.frames import Frame
 
 STOP_S = 2.0
-"""An engine that was told to stop, or to end, and has not by then is killed."""
+"""A sentence that was told to stop, or a process to end, and has not by then is given up."""
 
-_READ_LIMIT = 16 * 1024
+_OF_ANOTHER = ("PYTHONPATH", "PYTHONHOME")  # packages of one interpreter are not for another
 
-T = TypeVar("T")
+Outlived = Literal["ended", "hangs", "too large"]
+"""Why a process is to be replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +41,17 @@ class EngineInfo:
     """What an engine says about itself once it is loaded."""
 
     name: str
+    version: str
     deterministic: bool
+    at_once: int
+    scales: bool
     default_sample_rate_hz: int
     voices: Mapping[str, Voice]
+
+    def differences(self, other: EngineInfo) -> list[str]:
+        """Names of what is not the same in the other one."""
+        names = (field.name for field in fields(self))
+        return [name for name in names if getattr(self, name) != getattr(other, name)]
 
     def sample_rate_hz(self, voice: str | None) -> int:
         """The rate for that voice. One that is not listed (a variant, or unknown) has the default's."""
@@ -41,225 +59,191 @@ class EngineInfo:
         return known.sample_rate_hz if known else self.default_sample_rate_hz
 
 
-class Speech:
-    """One sentence being spoken: an async iterator of PCM pieces (mono PCM16 little-endian, never empty).
+class Manner(TypedDict):
+    """How a sentence is to be spoken: see `Engine.synthesize`, and what this host adds."""
 
-    Close it (`aclose`, or `async with contextlib.aclosing`) unless it was read to its end. Cancel-safe: after a
-    cancelled `anext`, the next one goes on. Raises EngineCrashed, UnknownVoice or another EngineError.
-    """
+    voice: str | None
+    language: str
+    speed: NotRequired[float]
+    rtf: NotRequired[float | None]
+    """Slows the engine to that real-time factor."""
+    skip_bytes: NotRequired[int]
+    """So many were stored by an earlier attempt: they are not slowed, and not handed over …"""
+    keep_skipped: NotRequired[bool]
+    """… unless this is set."""
 
-    def __init__(self, engine: PooledEngine, number: int) -> None:
-        self._engine = engine
-        self._number = number
-        self.total_bytes: int | None = None
-        """Bytes of the whole sentence, skipped ones included; None until it was read to its end."""
 
-    def __aiter__(self) -> Self:
-        return self
+_NEVER: dict[str, type[EngineError]] = {"UnknownEngine": UnknownEngine, "Misconfigured": Misconfigured}
+"""What an engine's process says of why it will never start, by its name there."""
 
-    async def __anext__(self) -> bytes:
-        while self._engine.speaking == self._number:
-            frame = await self._engine.receive()
-            if frame["type"] == "pcm" and frame["pcm"]:
-                pcm: bytes = frame["pcm"]
-                return pcm
-            if frame["type"] == "done":
-                self.total_bytes = frame["bytes"]
-        raise StopAsyncIteration
-
-    async def aclose(self) -> None:
-        """Stop the engine; it is free for the next sentence, or killed, within STOP_S. Idempotent."""
-        if self._engine.speaking == self._number:
-            await self._engine.settle()
+_USUAL = {"speed": 1.0, "rtf": None, "skip_bytes": 0, "keep_skipped": False}
 
 
 class PooledEngine:
-    """One engine process, from its start to its end. Speaks one sentence at a time; not for several tasks at once."""
+    """One engine process, from its start to its end."""
 
-    def __init__(
-        self, process: Process, source: frames.Receiver, sink: asyncio.StreamWriter, info: EngineInfo, stall_s: float
-    ) -> None:
-        self.info = info
-        self.pid = process.pid
-        self.speaking: int | None = None
-        """Number of the sentence whose `done` has not come yet."""
-        self._process = process
-        self._source = source
-        self._sink = sink
-        self._stall_s = stall_s
-        self._given_up = False
+    def __init__(self, name: str, stall_s: float) -> None:
+        self.info: EngineInfo
+        self.stall_s = stall_s
+        self.outlived: asyncio.Future[Outlived] = asyncio.get_running_loop().create_future()
+        """Done when the process is to be replaced."""
+        self._name = name
+        self._pipe: EnginePipe
+        self._first: asyncio.Queue[Frame | None] = asyncio.Queue()  # what comes until it is ready: three at most
+        self._speaking: dict[int, Speech] = {}
         self._numbers = itertools.count()
+        self._patience: dict[int, asyncio.TimerHandle] = {}
+        self._hanging = 0
+        self._closed = False
 
     @classmethod
-    async def start(cls, name: str, *, python: str, start_s: float, stall_s: float) -> PooledEngine:
-        """A warm engine in a new process. Raises EngineError if it does not become one within `start_s`."""
+    async def start(
+        cls, name: str, *, python: str | None, start_s: float, stall_s: float, default_voice: str | None = None
+    ) -> PooledEngine:
+        """A warm engine in a new process, of that interpreter with what is installed for it (None: of this one).
+
+        `default_voice` must be one of its voices. Raises EngineError if it does not become one within `start_s`;
+        UnknownEngine, Misconfigured and WrongInterpreter say that it never will.
+        """
+        engine = cls(name, stall_s)
+        module = ["-m", "services.synth.engine_process", "--engine", name]
+        if default_voice is not None:
+            module.append(f"--voice={default_voice}")
         try:
-            process = await _spawn(python, "-m", "services.synth.engine_process", "--engine", name)
+            if python is None:
+                python, options, environment = sys.executable, [], dict(os.environ)
+            else:
+                options = ["-P"]
+                environment = {key: value for key, value in os.environ.items() if key not in _OF_ANOTHER}
+            engine._pipe = await EnginePipe.open(
+                python, *options, *module, environment=environment, on_frame=engine._on_frame, on_end=engine._on_end
+            )
         except OSError as exc:
-            raise EngineError(f"engine {name!r}: {python} cannot be started: {exc.strerror}") from exc
-        assert process.stdin is not None and process.stdout is not None
-        source = frames.Receiver(process.stdout)
+            raise WrongInterpreter(f"engine {name!r}: {python} cannot be started: {exc.strerror}") from exc
         try:
             async with asyncio.timeout(start_s):
-                frame = await source.receive()
+                engine.info = await engine._loaded(python)
         except TimeoutError:
-            await _kill(process)
+            await engine._pipe.close(0)
             raise EngineError(f"engine {name!r} was not ready after {start_s:g} s") from None
-        except (asyncio.IncompleteReadError, ValueError) as exc:
-            code = await _kill(process)
-            raise EngineError(f"engine {name!r} ended while it started (exit status {code}); see its log") from exc
-        except asyncio.CancelledError:
-            await _kill(process)
+        except BaseException:
+            await engine._pipe.close(0)
             raise
+        return engine
+
+    async def _loaded(self, python: str) -> EngineInfo:
+        hello = await self._first.get()
+        if hello is None or hello.get("protocol") != frames.PROTOCOL:
+            status = await self._pipe.close(0 if hello else STOP_S)
+            raise WrongInterpreter(
+                f"engine {self._name!r}: {python} cannot run it (exit status {status}): this project, in this version, "
+                f"is not installed there; install it: {python} -m pip install ./shared ."
+            )
+        frame = await self._first.get()
+        if frame is None:
+            status = await self._pipe.close(STOP_S)
+            raise EngineError(f"engine {self._name!r} ended while it started (exit status {status}); see its log")
         if frame["type"] != "ready":
-            await _kill(process)
-            raise EngineError(frame["message"])
-        voices = {voice: Voice(voice, language, rate) for voice, language, rate in frame["voices"]}
-        info = EngineInfo(frame["name"], frame["deterministic"], frame["sample_rate_hz"], voices)
-        return cls(process, source, process.stdin, info, stall_s)
+            raise _NEVER.get(frame["kind"], EngineError)(frame["message"])
+        return EngineInfo(
+            name=frame["name"],
+            version=frame["version"],
+            deterministic=frame["deterministic"],
+            at_once=frame["at_once"],
+            scales=frame["scales"],
+            default_sample_rate_hz=frame["sample_rate_hz"],
+            voices={voice: Voice(voice, language, rate) for voice, language, rate in frame["voices"]},
+        )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._pipe.pid
 
     @property
     def alive(self) -> bool:
-        """Whether the process has neither ended nor been given up."""
-        return not self._given_up and self._process.returncode is None
+        """Whether the process can speak: it has neither ended nor been given up."""
+        return not self._closed and self._pipe.running
 
     def speak(
         self,
         sentence: str,
-        *,
-        voice: str | None,
-        language: str,
-        speed: float = 1.0,
-        rtf: float | None = None,
-        skip_bytes: int = 0,
-        keep_skipped: bool = False,
+        on_end: Callable[[], None],
+        **manner: Unpack[Manner],
     ) -> Speech:
-        """Begins a sentence at once. See `Engine.synthesize` for the parameters.
+        """Begins a sentence at once; `on_end` is called when the engine is done with it.
 
-        `rtf` slows the engine to that real-time factor. The first `skip_bytes` were stored by an earlier attempt: they
-        are not slowed, and not handed over unless `keep_skipped`. Raises EngineCrashed when the process is gone,
-        RuntimeError when another sentence is being spoken.
+        More than `at_once` wait for each other in the process. Raises EngineCrashed when the process is gone.
         """
-        if self.speaking is not None:
-            raise RuntimeError("the engine is speaking")
         if not self.alive:
             raise self._crashed("is gone")
-        number = next(self._numbers)
-        self._sink.write(
-            frames.pack(
-                "speak",
-                id=number,
-                sentence=sentence,
-                voice=voice,
-                language=language,
-                speed=speed,
-                rtf=rtf,
-                skip_bytes=skip_bytes,
-                keep_skipped=keep_skipped,
-            )
+        speech = Speech(self, next(self._numbers), on_end)
+        self._speaking[speech.number] = speech
+        self._pipe.send("speak", id=speech.number, sentence=sentence, **{**_USUAL, **manner})
+        return speech
+
+    async def close(self) -> int:
+        """End the process: ask it to, and kill it after STOP_S; its exit status. Idempotent."""
+        self._closed = True
+        return await self._pipe.close(STOP_S)
+
+    def outgrown(self) -> None:
+        """It is to be replaced, although it works."""
+        self._outlive("too large")
+
+    # ---- what its sentences call
+
+    def more(self, speech: Speech, size: int) -> None:
+        """So much of that sentence was taken."""
+        self._pipe.send("more", id=speech.number, bytes=size)
+
+    def stop(self, speech: Speech) -> None:
+        """End that sentence; the process is given up if it does not within STOP_S."""
+        self._pipe.send("stop", id=speech.number)
+        self._patience[speech.number] = asyncio.get_running_loop().call_later(
+            STOP_S, self.hangs, speech, f"did not stop within {STOP_S:g} s"
         )
-        self.speaking = number
-        return Speech(self, number)
 
-    async def receive(self) -> frames.Frame:
-        """The next frame of the sentence being spoken (for `Speech`). Whatever goes wrong ends the sentence."""
-        try:
-            async with asyncio.timeout(self._stall_s):
-                frame = await self._source.receive()
-        except TimeoutError:
-            raise self._crashed(f"gave nothing for {self._stall_s:g} s") from None
-        except (asyncio.IncompleteReadError, OSError):
-            raise self._crashed("died") from None
-        except ValueError:
-            raise self._crashed("broke the protocol") from None
-        if frame["type"] == "done":
-            self.speaking = None
-        elif frame["type"] == "error":
-            self.speaking = None
-            raise (UnknownVoice if frame["kind"] == "UnknownVoice" else EngineError)(frame["message"])
-        return frame
+    def hangs(self, speech: Speech, what: str) -> None:
+        """Give a sentence up, and with it the process: at once if nothing else is spoken in it, else after that."""
+        self._end_of(speech.number, None, self._crashed(what))
+        self._outlive("hangs")
+        self._hanging += 1
+        if not self._speaking or self._hanging == self.info.at_once:  # else nobody is left there to speak
+            self._closed = True
+            self._pipe.kill()
 
-    async def settle(self) -> None:
-        """Stop the sentence being spoken, if any, and throw its rest away; kill the engine if that takes over STOP_S.
+    # ---- what its pipe calls
 
-        Cancelled, it kills the engine at once: a process in mid-sentence is of no use to anybody.
-        """
-        if self.speaking is None:
-            return
-        try:
-            self._sink.write(frames.pack("stop", id=self.speaking))
-            async with asyncio.timeout(STOP_S):
-                while self.speaking is not None:
-                    await self.receive()
-        except TimeoutError:
-            self._give_up()
-        except EngineError:
-            pass  # it ended the sentence, if not as it should
-        except asyncio.CancelledError:
-            self._give_up()
-            raise
+    def _on_frame(self, frame: Frame) -> None:
+        match frame["type"]:
+            case "pcm":
+                if (speech := self._speaking.get(frame["id"])) is not None:
+                    speech.hear(frame["pcm"])
+            case "done":
+                self._end_of(frame["id"], frame["bytes"], None)
+            case "error":
+                kind = UnknownVoice if frame["kind"] == "UnknownVoice" else EngineError
+                self._end_of(frame["id"], None, kind(frame["message"]))
+            case "hello" | "ready" | "failed":
+                self._first.put_nowait(frame)
 
-    async def ended(self) -> int:
-        """Waits for the end of the process; its exit status, negative for a signal."""
-        return await self._process.wait()
+    def _on_end(self, why: str) -> None:
+        self._closed = True
+        self._first.put_nowait(None)
+        for number in list(self._speaking):
+            self._end_of(number, None, self._crashed(why))
+        self._outlive("ended")
 
-    async def close(self) -> None:
-        """End the process: ask it to, and kill it after STOP_S. Idempotent."""
-        self._given_up = True
-        self._sink.close()
-        try:
-            async with asyncio.timeout(STOP_S):
-                await self._process.wait()
-        except TimeoutError:
-            await _kill(self._process)
-        except asyncio.CancelledError:
-            await _kill(self._process)
-            raise
+    def _end_of(self, number: int, size: int | None, error: EngineError | None) -> None:
+        if (patience := self._patience.pop(number, None)) is not None:
+            patience.cancel()
+        if (speech := self._speaking.pop(number, None)) is not None:
+            speech.end(size, error)
 
-    def _give_up(self) -> None:
-        self._given_up = True
-        self.speaking = None
-        _kill_now(self._process)
+    def _outlive(self, why: Outlived) -> None:
+        if not self.outlived.done():
+            self.outlived.set_result(why)
 
     def _crashed(self, what: str) -> EngineCrashed:
-        self._give_up()
-        return EngineCrashed(f"the process of engine {self.info.name!r} {what}")
-
-
-async def _spawn(*command: str) -> Process:
-    """A new process with pipes; none is left behind when this is cancelled. Raises OSError."""
-    spawning = asyncio.ensure_future(
-        asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, limit=_READ_LIMIT)
-    )
-    try:
-        return await _finished(spawning)
-    except asyncio.CancelledError:
-        if spawning.exception() is None:
-            await _kill(spawning.result())
-        raise
-
-
-def _kill_now(process: Process) -> None:
-    # Not process.kill(): it polls first, which takes the exit status away from the event loop's watcher.
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGKILL)
-
-
-async def _kill(process: Process) -> int:
-    """Its exit status, once it is gone, even if this is cancelled meanwhile: the loop must not close before."""
-    _kill_now(process)
-    return await _finished(asyncio.ensure_future(process.wait()))
-
-
-async def _finished(work: asyncio.Future[T]) -> T:
-    """The result of `work`, which is not cancelled with the caller: a cancellation is raised when it is done."""
-    cancelled: asyncio.CancelledError | None = None
-    while not work.done():
-        try:
-            await asyncio.shield(work)
-        except asyncio.CancelledError as exc:
-            cancelled = exc
-    if cancelled is not None:
-        raise cancelled
-    return work.result()
+        return EngineCrashed(f"the process of engine {self._name!r} {what}")

@@ -1,28 +1,35 @@
 """What passes between an engine's process and its host: msgpack maps, each behind its length (4 bytes, big-endian).
 
 Host to process:
-    speak  {id, sentence, voice, language, speed, rtf, skip_bytes, keep_skipped}   ids rise
-    stop   {id}                  end that sentence, and any before it
+    speak  {id, sentence, voice, language, speed, rtf, skip_bytes, keep_skipped}   no id comes twice
+    more   {id, bytes}           so much of its audio was taken: as much more may be on its way
+    stop   {id}                  end that sentence; it may have ended already
     quit   {}                    as is the end of the input
 Process to host:
-    ready  {name, deterministic, sample_rate_hz, voices: [[name, language, sample_rate_hz]]}, or failed {message}
-    pcm    {id, pcm}             an empty one is a sign of life
+    hello  {protocol}            the interpreter runs this project; the engine is not loaded yet
+    ready  {name, version, deterministic, at_once, scales, sample_rate_hz, voices: [[name, language, sample_rate_hz]]},
+           or failed {kind, message}
+    pcm    {id, pcm}             at most PIECE_BYTES; an empty one is a sign of life
     done   {id, bytes}           of the whole sentence, skipped ones included
     error  {id, kind, message}   kind is the name of an exception in engines.base
+
+Of each sentence at most WINDOW_BYTES of audio are on their way, and a piece more: one that is taken slowly waits in the
+process, and the others' frames pass it by.
 """
 
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import msgpack
 
-if TYPE_CHECKING:
-    import asyncio
-
 Frame = dict[str, Any]
 
+PROTOCOL = 2
+"""Changes with the above: host and process may come from two installations."""
+WINDOW_BYTES = 128 * 1024
+PIECE_BYTES = 16 * 1024
 MAX_BYTES = 16 * 1024 * 1024
 """No frame is longer; a larger length means that something else was written to the pipe."""
 
@@ -45,20 +52,24 @@ def read(source: BinaryIO) -> Frame | None:
     return _unpack(body) if len(body) == size else None
 
 
-class Receiver:
-    """Frames from an asyncio stream. Cancel-safe: a cancelled `receive` loses nothing."""
+class Splitter:
+    """Frames from bytes as they come."""
 
-    def __init__(self, source: asyncio.StreamReader) -> None:
-        self._source = source
-        self._expected: int | None = None  # size of the frame whose head was read already
+    def __init__(self) -> None:
+        self._held = b""
 
-    async def receive(self) -> Frame:
-        """The next frame. Raises asyncio.IncompleteReadError at the end of the input, ValueError for no frame."""
-        if self._expected is None:
-            self._expected = _size(await self._source.readexactly(_LENGTH.size))
-        body = await self._source.readexactly(self._expected)
-        self._expected = None
-        return _unpack(body)
+    def feed(self, data: bytes) -> list[Frame]:
+        """The frames that are complete with these bytes. Raises ValueError for no frame; nothing can follow then."""
+        data = self._held + data if self._held else data
+        found, at = [], 0
+        while len(data) - at >= _LENGTH.size:
+            end = at + _LENGTH.size + _size(data[at : at + _LENGTH.size])
+            if len(data) < end:
+                break
+            found.append(_unpack(data[at + _LENGTH.size : end]))
+            at = end
+        self._held = data[at:]
+        return found
 
 
 def _size(head: bytes) -> int:

@@ -7,27 +7,32 @@ request is acked only when its `end`, or its final report, is stored.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
 
-from orastream import streams, subjects, tasks
+from orastream import streams, subjects, tasks, traces
 from orastream.assembly import Assembly
-from orastream.feed import Feed
-from orastream.intake import StoredRequest, read_stored
+from orastream.errors import Undecodable
+from orastream.intake import StoredRequest, read_message
 from orastream.jetstream import JetStream
 from orastream.messages import Report, ReportError
 from orastream.packets import AudioEnd, AudioStart, EndError, EndStatus, unpack
+from orastream.playback import Playback
 from orastream.pull import Delivery
 from orastream.reports import Reports, Verdict
 from services.synth.admission import Admission
 from services.synth.claim import Claim, claim, overdue
-from services.synth.engine_host import EnginePool
-from services.synth.engines.base import EngineError
-from services.synth.narration import narrate, start_of
+from services.synth.engines.base import CannotResume, EngineError
+from services.synth.narration import narrate, start_after, start_of
+from services.synth.outcome import as_final, summary
 from services.synth.settings import SynthSettings
+from services.synth.speaker import Speaker
+from services.synth.unwanted import error_of, until_unwanted
 
 MOST_FAILED_ATTEMPTS = 3
 AGAIN_S = 1.0
@@ -46,7 +51,7 @@ class Bench:
 
     js: JetStream
     reports: Reports
-    pool: EnginePool
+    speaker: Speaker
     settings: SynthSettings
     observe: Callable[[str, float], None]
     """Counts by name: chunk (bytes), audio_seconds, synthesis_seconds, and each outcome."""
@@ -55,26 +60,28 @@ class Bench:
 class Job:
     """`await Job(bench, delivery).run()` does all there is to do for one hand-out, the ack included.
 
-    Cancelling it leaves the request to the next hand-out. Raises NodeUnavailable when NATS is away too long.
+    `waits` hears when it begins and ends to wait for a text that still comes. Cancelling it leaves the request to the
+    next hand-out. Raises NodeUnavailable when NATS is away too long.
     """
 
-    def __init__(self, bench: Bench, delivery: Delivery) -> None:
+    def __init__(self, bench: Bench, delivery: Delivery, waits: Callable[[bool], None]) -> None:
         self._bench = bench
+        self._waits = waits
         self._delivery = delivery
-        stored = read_stored(
-            delivery.subject,
-            delivery.sequence,
-            delivery.time_s,
-            delivery.data,
-            max_text_chars=bench.settings.tts_max_text_chars,
-        )
+        stored = read_message(delivery, max_text_chars=bench.settings.tts_max_text_chars)
         assert isinstance(stored, StoredRequest), "the consumer's filter lets only requests through"
         self._stored = stored
+        self._playback = Playback()
+        self._span = traces.Span()
 
     async def run(self) -> None:
         """See the class."""
         stored = self._stored
-        with structlog.contextvars.bound_contextvars(session=stored.session_id, request=stored.request_id):
+        about = traces.taken(stored, "process", streams.SYNTH) | {"orastream.deliveries": self._delivery.delivered}
+        with (
+            structlog.contextvars.bound_contextvars(session=stored.session_id, request=stored.request_id),
+            traces.begin("synth process", parent=stored.trace, kind="consumer", attributes=about) as self._span,
+        ):
             problem = self._problem()
             if problem is not None:
                 await self._refuse("failed", problem)
@@ -89,7 +96,7 @@ class Job:
         stored, request = self._stored, self._stored.request
         if request is None:
             return ReportError.of("invalid_request", str(stored.problem))
-        speaks = self._bench.pool.info.name
+        speaks = self._bench.speaker.info.name
         if request.engine is not None and request.engine.lower() != speaks.lower():
             return ReportError.of("invalid_request", f"engine: this node speaks with {speaks!r}; leave it out")
         return None
@@ -116,8 +123,10 @@ class Job:
         assert request is not None, "a request without one was refused"
         transport = stored.stated_transport or bench.settings.default_transport
         report = stored.report("synthesizing", transport=transport)
-        start = start_of(request, stored.sequence, bench.pool.info, bench.settings)
-        outcome = await claim(bench.js, bench.reports, stored, report, start)
+        start = start_of(request, stored.sequence, bench.speaker.info, bench.settings)
+        with traces.begin("claim", parent=self._span) as span:
+            outcome = await claim(bench.js, bench.reports, stored, report, start)
+            span.set({"orastream.admission": outcome.admission.name.lower()})
         match outcome.admission:
             case Admission.GONE:
                 await self._delivery.ack()
@@ -148,24 +157,29 @@ class Job:
         transport = outcome.state.report.transport
         request = self._stored.request
         assert request is not None
+        self._bench.observe("queue_seconds", max(0.0, time.time() - self._stored.stored_at_s))
         forget = request.fire_and_forget
         if transport == "websocket" and (self._bench.settings.default_fire_and_forget if forget is None else forget):
             log.info(STARTED, sequence=self._stored.sequence)
         speaking = asyncio.create_task(self._attempts(outcome.attempt, start))
-        cancelled = asyncio.create_task(self._until_cancelled())
+        final: Report | None = None
+        unwanted = asyncio.create_task(until_unwanted(self._bench.js, self._stored))
         try:
-            await asyncio.wait({speaking, cancelled}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({speaking, unwanted}, return_when=asyncio.FIRST_COMPLETED)
             if speaking.done():
                 end = speaking.result()
             else:
-                cancelled.result()
+                final = unwanted.result()
                 await tasks.end(speaking)
-                end = await self._end_cancelled()
+                end = await self._end_early(error_of(final))
         finally:
-            await tasks.end(speaking, cancelled)
+            await tasks.end(speaking, unwanted)
         if transport == "none":
-            await self._finish_ourselves(_as_final(outcome.state.report, end))
-        self._count(end.status)
+            await self._finish_ourselves(as_final(outcome.state.report, end, self._playback))
+        if end.error is not None:
+            self._span.fail(end.error.code, end.error.message)
+        self._count("unwanted" if final is not None and final.status != "cancelled" else end.status)
+        log.info("spoken", **summary(end, self._playback, time.time() - self._stored.stored_at_s))
         await self._delivery.ack()
 
     async def _attempts(self, attempt: int | None, start: AudioStart) -> AudioEnd:
@@ -185,16 +199,31 @@ class Job:
                 error = error or EndError("engine_error", f"synthesis broke off without any progress {failed} times")
                 return await self._store_end(progress, attempt, error)
             try:
-                async with self._bench.pool.acquire() as engine:
-                    bus, settings, observe = self._bench.js.bus, self._bench.settings, self._bench.observe
-                    return await narrate(bus, engine, self._stored, progress, attempt, settings, observe)
+                return await self._speak(progress, attempt)
             except EngineError as exc:
                 error = EndError(exc.code, str(exc))
-                if not exc.retryable:
+                if not exc.retryable or isinstance(exc, CannotResume):
                     return await self._store_end(progress, attempt, error)
                 failures, attempt = failures + 1, None
                 log.warning("the engine failed", error=str(exc), failures=failures)
                 self._bench.observe("engine_failure", 1)
+
+    async def _speak(self, progress: Assembly, attempt: int) -> AudioEnd:
+        bench = self._bench
+        about: traces.Attributes = {"orastream.attempt": attempt, "orastream.first_index": progress.next_index}
+        with traces.begin("speak", parent=self._span, attributes=about) as span:
+            return await narrate(
+                bench.js,
+                bench.speaker,
+                self._stored,
+                progress,
+                attempt,
+                bench.settings,
+                bench.observe,
+                self._playback,
+                self._waits,
+                span,
+            )
 
     async def _open_attempt(self, start: AudioStart) -> tuple[Assembly, int | None]:
         """Store a `start` after what there is, and know what counts before it; no attempt when all is stored."""
@@ -203,7 +232,10 @@ class Job:
         after = await self._read_audio(progress, 0, None)
         if progress.finished is not None and progress.finished.status != "cancelled":
             return progress, None
-        ack = await js.store(subjects.put_audio(stored.session, stored.token), start.pack())
+        start = start_after(progress, start)
+        # With an id: a start that is stored twice, as its ack was lost, would count as an attempt without progress.
+        message_id = f"{stored.session}.start.{uuid.uuid4().hex}"
+        ack = await js.store(subjects.put_audio(stored.session, stored.token), start.pack(), message_id=message_id)
         await self._read_audio(progress, after, ack.sequence)
         finished = progress.finished is not None  # another attempt stored its end just before our start
         return progress, None if finished else ack.sequence
@@ -221,7 +253,8 @@ class Job:
                 page = [message]
             for message in page:
                 after = message.sequence
-                progress.receive(after, unpack(message.data))
+                with contextlib.suppress(Undecodable):  # of a later version's: passed over
+                    progress.receive(after, unpack(message.data))
                 if after == until:
                     break
         return after
@@ -234,29 +267,14 @@ class Job:
         await self._bench.js.store(subjects.put_audio(stored.session, stored.token), end.pack())
         return end
 
-    # ---- cancel
+    # ---- cancel, or a final report while it is spoken
 
-    async def _until_cancelled(self) -> None:
-        """Return when a cancel that covers the request is stored."""
-        stored, changed = self._stored, asyncio.Event()
-        subject = subjects.session_cancel(stored.session)
-        async with Feed(self._bench.js, streams.SESSIONS, subject, wake=changed.set, after=stored.sequence) as feed:
-            while True:
-                changed.clear()
-                while (message := feed.pop()) is not None:
-                    event = read_stored(
-                        message.subject, message.sequence, message.time_s, message.data, max_text_chars=0
-                    )
-                    if not isinstance(event, StoredRequest) and event.covers(stored.sequence, stored.token):
-                        return
-                await changed.wait()
-
-    async def _end_cancelled(self) -> AudioEnd:
-        """Close the latest attempt of ours as cancelled."""
+    async def _end_early(self, error: EndError | None) -> AudioEnd:
+        """Close the latest attempt of ours: failed by `error`, or cancelled."""
         progress = Assembly(self._stored.sequence)
         await self._read_audio(progress, 0, None)
         assert progress.attempt is not None, "our start is stored before anything is spoken"
-        return await self._store_end(progress, progress.attempt, None)
+        return await self._store_end(progress, progress.attempt, error)
 
     # ---- transport `none`
 
@@ -267,19 +285,5 @@ class Job:
             await self._bench.reports.close(self._stored, written.state.report)
 
     def _count(self, outcome: str) -> None:
+        self._span.set({"orastream.outcome": outcome})
         self._bench.observe(outcome, 1)
-
-
-def _as_final(report: Report, end: AudioEnd) -> Report:
-    if end.status == "failed":
-        error = end.error or EndError("engine_error", "synthesis failed; see synth's log")
-        return report.with_(status="failed", error=ReportError.of(error.code, error.message))
-    if end.status == "cancelled":
-        return report.with_(status="cancelled")
-    return report.with_(
-        status="delivered",
-        total_chunks=end.total_chunks,
-        delivered_chunks=end.total_chunks,
-        bytes=end.total_bytes,
-        audio_seconds=round(end.audio_seconds, 3),
-    )

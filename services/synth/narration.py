@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 
 from orastream import subjects
 from orastream.assembly import Assembly
-from orastream.bus import Bus
 from orastream.intake import StoredRequest
+from orastream.jetstream import JetStream
 from orastream.messages import SpeakRequest
 from orastream.packets import AudioChunk, AudioEnd, AudioStart
+from orastream.playback import Playback
+from orastream.traces import Span
 from orastream.window import Window
-from services.synth.engine_client import EngineInfo, PooledEngine
+from services.synth.chunker import Piece
+from services.synth.engine_client import EngineInfo
+from services.synth.engines.base import NoAudio
+from services.synth.meter import MeteredSpeaker
+from services.synth.scribe import Scribe
+from services.synth.script import script_of
 from services.synth.settings import SynthSettings
-from services.synth.speech import Resume, Utterance, audio_seconds, output_spec, speak_utterance
+from services.synth.speaker import Speaker
+from services.synth.speech import Made, Resume, Utterance, output_spec, speak_utterance
 
 
 def utterance_of(request: SpeakRequest, settings: SynthSettings) -> Utterance:
     """What the engine is asked for; the same for all attempts of a request."""
     return Utterance(
-        text=request.text,
         voice=request.voice or settings.tts_voice,
         language=request.language,
         speed=request.speed,
-        format="wav" if request.format == "wav" else "pcm16",
+        format=request.audio_format,
         sample_rate_hz=request.sample_rate,
     )
 
@@ -35,50 +43,114 @@ def start_of(request: SpeakRequest, request_seq: int, engine: EngineInfo, settin
     utterance = utterance_of(request, settings)
     spec = output_spec(engine, utterance)
     return AudioStart(
-        request_seq, utterance.format, spec.sample_rate_hz, spec.channels, engine.name, utterance.language
+        request_seq,
+        utterance.format,
+        spec.sample_rate_hz,
+        spec.channels,
+        engine.name,
+        utterance.language,
+        engine.version,
     )
 
 
+def start_after(progress: Assembly, start: AudioStart) -> AudioStart:
+    """The `start` of another attempt: the file keeps its rate, also with an engine that declares another one."""
+    before = progress.start
+    return start if before is None else replace(start, sample_rate_hz=before.sample_rate_hz)
+
+
+def resume_of(progress: Assembly, engine: EngineInfo) -> Resume:
+    """Where that engine goes on. Only what it has made itself, in the same version, it would make again like that."""
+    same = progress.makers <= {(engine.name, engine.version)}
+    return Resume(progress.next_index, progress.bytes, progress.next_sentence, same_engine=same)
+
+
 async def narrate(
-    bus: Bus,
-    engine: PooledEngine,
+    js: JetStream,
+    speaker: Speaker,
     stored: StoredRequest,
     progress: Assembly,
     attempt: int,
     settings: SynthSettings,
     observe: Callable[[str, float], None],
+    playback: Playback,
+    waits: Callable[[bool], None],
+    span: Span,
 ) -> AudioEnd:
     """Speak what is not stored yet and store it with its end; gives the end. Cancel-safe: the engine is stopped.
 
-    `progress` says what counts before this attempt. Raises EngineError, NodeUnavailable, PublishRefused.
+    `playback` is told of each chunk as it is stored, `span` of the first one and of the end. `progress` says what
+    counts before this attempt, and knows its `start`. A text that still comes is waited for, which `waits` hears of;
+    what there is of one that breaks off is spoken, and the end is a failed one. Raises EngineError, NodeUnavailable,
+    PublishRefused.
     """
     request = stored.request
     assert request is not None, "a request that cannot be read is refused before"
-    utterance = utterance_of(request, settings)
-    spec = output_spec(engine.info, utterance)
-    resume = Resume(progress.next_index, progress.bytes, progress.next_sentence)
+    assert progress.start is not None, "it knows the attempt's start"
+    utterance = replace(utterance_of(request, settings), sample_rate_hz=progress.start.sample_rate_hz)
+    resume = resume_of(progress, speaker.info)
     subject = subjects.put_audio(stored.session, stored.token)
     chunks, size = resume.next_index, resume.stored_bytes
-    began = time.monotonic()
-    async with Window(bus) as window:
+    meter, made = MeteredSpeaker(speaker), Made()
+    async with Window(js.bus) as window, AsyncExitStack() as stack:
+        scribe = None
+        if request.text_stream:
+            scribe = await stack.enter_async_context(Scribe(js, stored, attempt, settings, waits))
+            lines = scribe.lines()
+        else:
+            reads = settings.tts_text_normalization
+            lines = script_of(request.text, utterance.language, utterance.speed, ssml=request.ssml, reads=reads)
         pieces = speak_utterance(
-            engine,
+            meter,
             utterance,
+            await stack.enter_async_context(aclosing(lines)),
             chunk_bytes=settings.websocket_chunk_size,
             ramp=settings.chunk_ramp,
-            rtf=settings.tts_engine_rtf,
+            by_sentence=scribe is not None,
             resume=resume,
+            made=made,
         )
-        async with aclosing(pieces):
+        async with aclosing(_all_there_is(pieces, scribe)) as pieces:
             async for piece in pieces:
-                chunk = AudioChunk(attempt, piece.index, piece.pts_ms, piece.sentence, piece.audio)
+                text = scribe.said[piece.sentence] if scribe else None
+                chunk = AudioChunk(attempt, piece.index, piece.pts_ms, piece.sentence, piece.audio, text)
                 await window.put(subject, chunk.pack(), f"{stored.session}.{stored.token}.{attempt}.{piece.index}")
+                playback.chunk(piece.index, piece.pts_ms, time.monotonic() * 1000)
+                if piece.index == 0:
+                    span.event("first audio")
+                if piece.index == 0 and scribe is None:  # else it is the writer's time, not ours
+                    observe("first_audio_seconds", max(0.0, time.time() - stored.stored_at_s))
                 chunks, size = piece.index + 1, size + len(piece.audio)
                 observe("chunk", len(piece.audio))
-        seconds = audio_seconds(spec, utterance.format, size)
-        observe("audio_seconds", seconds - audio_seconds(spec, utterance.format, resume.stored_bytes))
-        observe("synthesis_seconds", time.monotonic() - began)
-        end = AudioEnd(attempt, "complete", chunks, size, seconds)
+        observe("audio_seconds", meter.made_s)
+        observe("synthesis_seconds", meter.spent_s)
+        if meter.rtf is not None:
+            observe("rtf", meter.rtf)
+        end = AudioEnd(attempt, "complete", chunks, size, made.seconds, rtf=meter.rtf)
+        if scribe is not None:
+            end = replace(end, text=scribe.text)
+            if scribe.problem is not None:
+                await window.flush()  # what there is comes before a failed end, which is believed at once
+                end = replace(end, status="failed", error=scribe.problem)
         await window.put(subject, end.pack(), f"{stored.session}.{stored.token}.{attempt}.end")
         await window.flush()
+    span.set(
+        {
+            "orastream.chunks": chunks,
+            "orastream.bytes": size,
+            "orastream.audio_seconds": made.seconds,
+            "orastream.rtf": meter.rtf,
+        }
+    )
     return end
+
+
+async def _all_there_is(pieces: AsyncGenerator[Piece, None], scribe: Scribe | None) -> AsyncGenerator[Piece, None]:
+    """The pieces; that there are none is no fault of the engine when the text has one."""
+    async with aclosing(pieces):
+        try:
+            async for piece in pieces:
+                yield piece
+        except NoAudio:
+            if scribe is None or scribe.problem is None:
+                raise

@@ -1,33 +1,24 @@
-"""Text into sentences, for speech: Korean and English. Pure; the only file that imports sentencex.
+"""Text into sentences, for speech: Korean and English, as a whole or while it still comes. Pure.
 
-sentencex finds the candidates (it knows 3.14, Dr., URLs and Korean sentences without a space between them). The rules
-here decide which of its cuts a speaker would make:
-
-    - none inside a pair of quotation marks, nor between a closing mark and what hangs on it (`"가자."라고`);
-    - one more after an ellipsis that is followed by white space;
-    - a piece without a letter or digit is no sentence: it stays with its neighbour;
-    - a lone number is the head of what follows (`1. First`, `2024. 5. 3.`);
-    - a sentence longer than MAX_CHARS is cut at a comma or a space, since audio comes a sentence at a time.
+`services.synth.cuts` says where a sentence may end; this file says when that is certain. A sentence is given out once
+the next one has begun, so that nothing which follows can change it; what has been given out never comes back. Both
+ways share one path: `sentences` pushes the whole text at once.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+import unicodedata
 
-import sentencex  # type: ignore[import-untyped]
+from services.synth.cuts import MAX_CHARS, open_mark, pieces, spoken
 
-MAX_CHARS = 300
-"""A longer sentence is cut; a longer quotation is not held together."""
+__all__ = ["MAX_CHARS", "Sentences", "sentences"]
 
+_HELD_CHARS = 2 * MAX_CHARS  # from here on a part is given out, ready or not
 _MIN_CUT = 60  # no earlier than this does a long sentence end at a comma: crumbs sound worse than a late pause
-_ELLIPSIS = re.compile(r"(?:…|\.{3,})[.…!?]*(?=\s)")
-_PAIRS = {"“": "”", "‘": "’", "「": "」", "『": "』", "«": "»"}
-_MARKS = frozenset({'"', *_PAIRS, *_PAIRS.values()})
-_AFTER_QUOTE = re.compile(r"(?P<space>\s*)(?P<following>\w?)")  # goes on with its sentence: "가자."라고, "Go!" he said
-_Span = tuple[int, int]
-_LIST_NUMBER = re.compile(r"\s*\(?\d{1,3}[.)]\s*")
-_ENDS_IN_NUMBER = re.compile(r"\d\.\s*$")
+_INNER = frozenset(",-/:;@#%&*_")  # punctuation that ends no sentence
+_BREAKS = frozenset("\n\r\v\f\x85\u2028\u2029")
+_CLOSING = frozenset("\"'”’」』»)]）")
 _HANGUL = re.compile(r"[가-힣]")
 
 
@@ -35,116 +26,130 @@ def sentences(text: str, language: str) -> list[str]:
     """The sentences of `text`, in order, stripped, each with at least one letter or digit and at most MAX_CHARS long
     (a run of marks rides along).
 
-    Joined, they are the whole text but for white space; a text without any letter or digit gives no sentence.
-    `language` is a BCP 47 tag; only its first part counts. A text in Hangul is Korean whatever the tag says.
+    Joined, they are the whole text but for white space; a text without any letter or digit gives no sentence, and of a
+    run of marks only MAX_CHARS are kept. `language` is a BCP 47 tag; only its first part counts. A text in Hangul is
+    Korean whatever the tag says.
     """
-    if not _spoken(text):
-        return []
-    code = "ko" if _HANGUL.search(text) else language.replace("_", "-").partition("-")[0].lower() or "en"
-    quotations = [span for span in _quotations(text) if span[1] - span[0] <= MAX_CHARS]
-    cuts = _candidate_cuts(text, code, quotations) - _held(text, quotations)
-    pieces = _join_numbers(_join_unspoken(_slices(text, cuts)), korean=code == "ko")
-    return [part for piece in pieces for part in _bounded(piece.strip())]
+    found = Sentences(language)
+    return [*found.push(text), *found.finish()]
 
 
-def _candidate_cuts(text: str, code: str, quotations: Iterable[_Span]) -> set[int]:
-    """Offsets into `text` where a sentence may begin."""
-    marks = {offset for span in quotations for offset in span}
-    # sentencex holds quotations too, but without a bound; it must not see the marks that hold nothing here.
-    plain = "".join(" " if c in _MARKS and i not in marks else c for i, c in enumerate(text))
-    cuts: set[int] = set()
-    position = 0
-    for piece in sentencex.segment(code, plain):
-        position += len(piece)
-        opens = position and text[position - 1] in _MARKS and text[position - 2 : position - 1].isspace()
-        cuts.add(position - 1 if opens else position)
-    cuts.update(match.end() for match in _ELLIPSIS.finditer(text))
-    return cuts
+class Sentences:
+    """The sentences of a text that still comes, in pieces of any size: the same ones however it is cut.
 
+    `push` gives what has become certain, `finish` the rest. Holds less than 4 × MAX_CHARS characters. Not for several
+    threads. See `sentences` for what a sentence is.
+    """
 
-def _held(text: str, quotations: Iterable[_Span]) -> set[int]:
-    """Offsets at which a cut would part a quotation, or part it from the word that hangs on it."""
-    held: set[int] = set()
-    for begin, end in quotations:
-        held.update(range(begin + 1, end + 1))
-        after = _AFTER_QUOTE.match(text, end + 1)
-        if after and (after["following"].islower() if after["space"] else after["following"].isalnum()):
-            held.update(range(end + 1, after.end()))
-    return held
+    def __init__(self, language: str) -> None:
+        self._tag = language.replace("_", "-").partition("-")[0].lower() or "en"
+        self._reset()
 
+    def _reset(self) -> None:
+        self._korean = self._tag == "ko"
+        self._held: list[str] = []
+        self._limit = _HELD_CHARS
+        self._marks = 0  # characters since the last letter or digit
+        self._ended = False  # a mark that may end a sentence is held, and has not been judged
+        self._closed = False  # the last such mark closes a quotation: a word may hang on it
+        self._in_word = False  # the word behind it has begun: some are judged only as a whole
 
-def _quotations(text: str) -> list[_Span]:
-    """Offsets of the marks of each outermost quotation; a mark without its partner counts for nothing."""
-    spans: list[_Span] = []
-    position = 0
-    while position < len(text):
-        mark = text[position]
-        closing = _PAIRS.get(mark)
-        end = -1
-        if closing is not None:
-            end = text.find(closing, position + 1)
-        elif mark == '"' and _opens(text, position):
-            end = text.find('"', position + 1)
-        if end > 0:
-            spans.append((position, end))
-            position = end
-        position += 1
-    return spans
+    def push(self, text: str) -> list[str]:
+        """More of the text; gives the sentences that nothing can change any more."""
+        found: list[str] = []
+        for char in text:
+            is_spoken = char.isalnum()
+            self._marks = 0 if is_spoken else self._marks + 1
+            if self._marks > MAX_CHARS:
+                continue
+            self._held.append(char)
+            if self._due(char, is_spoken):
+                found += self._settled()
+            if len(self._held) >= self._limit:
+                found += self._forced()
+        return found
 
+    def finish(self) -> list[str]:
+        """The text is complete: gives the sentences that are left. The next `push` begins a new text."""
+        rest = self._pieces("".join(self._held))
+        self._reset()
+        return [part for piece in rest for part in _bounded(piece.strip())]
 
-def _opens(text: str, position: int) -> bool:
-    """Whether a straight mark opens a quotation: no word touches it from the left (as in `a 5" disk`)."""
-    return (position == 0 or not text[position - 1].isalnum()) and not text[position + 1 : position + 2].isspace()
+    def _due(self, char: str, is_spoken: bool) -> bool:
+        """Whether `char` shows how a mark before it is to be taken: the next word has begun, or ended."""
+        due = False
+        if is_spoken:
+            if self._ended and self._between_digits(char):
+                self._ended = False
+            elif self._ended and not self._in_word:
+                # Latin words are looked up (p.m. Then), and so is what follows a quotation ("가자." 하고).
+                self._in_word = char.isascii() or self._closed
+                due = not self._in_word
+        elif self._in_word:
+            due, self._in_word = True, False
+        if due:
+            self._ended = False
+        if char in _BREAKS or (char not in _INNER and unicodedata.category(char)[0] == "P"):
+            self._ended, self._closed = True, char in _CLOSING
+        return due
 
+    def _between_digits(self, char: str) -> bool:
+        before = self._held[-3:-1]
+        return len(before) == 2 and before[1] == "." and before[0].isdigit() and char.isdigit()
 
-def _slices(text: str, cuts: Iterable[int]) -> list[str]:
-    bounds = sorted({0, len(text), *cuts})
-    return [text[begin:end] for begin, end in zip(bounds, bounds[1:], strict=False)]
+    def _pieces(self, text: str) -> list[str]:
+        self._korean = self._korean or _HANGUL.search(text) is not None
+        return pieces(text, "ko" if self._korean else self._tag)
 
+    def _settled(self) -> list[str]:
+        """Takes out what ends before the last piece, and before a quotation that may still be closed."""
+        text = "".join(self._held)
+        found, position, certain = [], 0, open_mark(text)
+        for piece in self._pieces(text)[:-1]:
+            if position + len(piece) > certain:
+                break
+            position += len(piece)
+            found += _bounded(piece.strip())
+        self._keep(text[position:])
+        return found
 
-def _spoken(piece: str) -> bool:
-    return any(char.isalnum() for char in piece)
+    def _forced(self) -> list[str]:
+        """Takes out sentences, then parts of one, until MAX_CHARS are left."""
+        text = "".join(self._held)
+        found: list[str] = []
+        for piece in self._pieces(text)[:-1]:
+            if len(text) <= MAX_CHARS:
+                break
+            found += _bounded(piece.strip())
+            text = text[len(piece) :]
+        text = text.lstrip()
+        while len(text) > MAX_CHARS and spoken(text[: (cut := _cut_of(text))]):
+            found.append(text[:cut].strip())
+            text = text[cut:].lstrip()
+        self._keep(text)
+        return found
 
-
-def _join_unspoken(pieces: list[str]) -> list[str]:
-    """Pieces without a letter or digit go to the sentence before them, at the beginning to the one after."""
-    joined: list[str] = []
-    leading = ""
-    for piece in pieces:
-        if _spoken(piece):
-            joined.append(leading + piece)
-            leading = ""
-        elif joined:
-            joined[-1] += piece
-        else:
-            leading += piece
-    return joined
-
-
-def _join_numbers(pieces: list[str], *, korean: bool) -> list[str]:
-    """A lone number goes to what follows it; in Korean, where no sentence ends in a figure, so does `2024.`."""
-    joined: list[str] = []
-    waiting = ""
-    for piece in pieces:
-        piece = waiting + piece
-        waiting = ""
-        if _LIST_NUMBER.fullmatch(piece) or (korean and _ENDS_IN_NUMBER.search(piece)):
-            waiting = piece
-        else:
-            joined.append(piece)
-    if waiting:
-        joined.append(waiting)
-    return joined
+    def _keep(self, text: str) -> None:
+        if len(text) < len(self._held):
+            self._held = list(text)
+            self._limit = _HELD_CHARS
+        elif len(text) >= self._limit:
+            self._limit = len(text) + MAX_CHARS
 
 
 def _bounded(sentence: str) -> list[str]:
     """The sentence in parts of at most MAX_CHARS, cut after a comma, else at white space, else in mid-word."""
     parts: list[str] = []
+    leading = ""
     while len(sentence) > MAX_CHARS:
         cut = _cut_of(sentence)
-        parts.append(sentence[:cut].strip())
-        sentence = sentence[cut:].strip()
-    return _join_unspoken([*parts, sentence])
+        head, sentence = leading + sentence[:cut].strip(), sentence[cut:].strip()
+        leading = "" if spoken(head) else head
+        if not leading:
+            parts.append(head)
+    if spoken(sentence) or not parts:
+        return [*parts, leading + sentence]
+    return [*parts[:-1], parts[-1] + leading + sentence]
 
 
 def _cut_of(sentence: str) -> int:

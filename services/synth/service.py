@@ -1,30 +1,43 @@
 """The synth service: takes requests as there is room, in turns by session, and runs a job for each.
 
-Room is the engine's slots plus a few ahead. What waits here is kept from being handed out to others; at the end what
-has not begun goes back at once, and what is being spoken is finished or handed back within DRAIN_S.
+Room is the engine's slots plus a few ahead; a request that waits for more of its text takes no slot. The stream is in
+the order of asking, so whoever asked for much would hide those behind: up to LOOK_AHEAD are taken to see whose turn it
+is, and what is too much goes back every LOOKED_S, for other synths. What waits here is kept from being handed out to
+others; at the end what has not begun goes back at once, and what is being spoken is finished or handed back within
+DRAIN_S.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 
 import structlog
 
-from orastream import streams, tasks
+from orastream import streams, subjects, tasks, voices
 from orastream.errors import OrastreamError, SettingsError
 from orastream.lifecycle import Process
 from orastream.pull import Delivery, Puller
 from orastream.reports import Reports
 from services.synth import resample
+from services.synth.backlog import Backlog
+from services.synth.engine_client import EngineInfo
 from services.synth.engine_host import EnginePool
-from services.synth.engines.base import UnknownEngine
+from services.synth.engines.base import EngineChanged, EngineError, Misconfigured, UnknownEngine, WrongInterpreter
 from services.synth.job import AGAIN_S, Bench, Job
 from services.synth.observations import Observations
+from services.synth.phrase_cache import CachingSpeaker, open_store
+from services.synth.room import Room
 from services.synth.settings import SynthSettings
+from services.synth.speaker import PoolSpeaker, Speaker
 from services.synth.turns import Turns
 
 AHEAD_PER_SLOT = 4
+LOOK_AHEAD = 512
+LOOKED_S = 1.0
+FURTHER_S = 3.0
+"""LOOK_AHEAD was not far enough: so long goes back what is not kept, so that what stands behind it is seen."""
 DRAIN_S = 6.0
 
 log = structlog.get_logger()
@@ -33,11 +46,12 @@ log = structlog.get_logger()
 class Synth:
     """`await run(stop)` serves until `stop` is set."""
 
-    def __init__(self, bench: Bench, slots: int) -> None:
+    def __init__(self, bench: Bench, room: Room) -> None:
         self._bench = bench
-        self._slots = slots
+        self._room = room
         self._turns: Turns[Delivery] = Turns()
         self._working: dict[int, tuple[Delivery, asyncio.Task[None]]] = {}
+        self._discarding: set[asyncio.Task[None]] = set()
         self._puller = Puller(bench.js.bus, streams.SESSIONS, streams.SYNTH, self._on_delivery, self._capacity)
 
     @property
@@ -50,46 +64,66 @@ class Synth:
         """Requests taken and not begun."""
         return len(self._turns)
 
+    @property
+    def open_texts(self) -> int:
+        """Of those being spoken, how many wait for more of their text."""
+        return len(self._room.waiting)
+
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop`: take no more → give back what waits → finish what is spoken → give back the rest."""
         pull = asyncio.create_task(self._puller.run(), name="pull")
         keep = asyncio.create_task(self._keep(), name="keep")
+        share = asyncio.create_task(self._share(), name="share")
         stopped = asyncio.create_task(stop.wait(), name="stop")
         try:
-            done, _ = await asyncio.wait({pull, keep, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({pull, keep, share, stopped}, return_when=asyncio.FIRST_COMPLETED)
             for task in done - {stopped}:
                 task.result()
         finally:
             pull.cancel()
+            share.cancel()
             stopped.cancel()
             for delivery in self._turns.clear():
                 await delivery.give_back(0)
             await self._finish()
-            await tasks.end(pull, keep, stopped)
+            await tasks.end(pull, keep, share, stopped, *self._discarding)
 
     async def _finish(self) -> None:
+        await tasks.end(*(self._working[sequence][1] for sequence in self._room.waiting))  # another synth waits as well
         working = {task for _, task in self._working.values()}
         if working:
             _, late = await asyncio.wait(working, timeout=DRAIN_S)
             await tasks.end(*late)
 
     def _capacity(self) -> int:
-        return self._slots * (1 + AHEAD_PER_SLOT) - len(self._turns) - len(self._working)
+        begin = max(0, self._room.slots - self._room.taken)
+        return max(LOOK_AHEAD, self._ahead) + begin - len(self._turns)
+
+    @property
+    def _ahead(self) -> int:
+        return AHEAD_PER_SLOT * self._room.slots
 
     def _on_delivery(self, delivery: Delivery) -> None:
         if delivery.sequence in self._working:
             return  # handed out again while it is worked on: the job's ack counts for both
-        self._turns.put(delivery.subject.split(".")[2], delivery.sequence, delivery)
+        session = subjects.session_of(delivery.subject)
+        if session is None:
+            discarding = asyncio.create_task(delivery.discard(self._bench.js))
+            self._discarding.add(discarding)
+            discarding.add_done_callback(self._discarding.discard)
+            return
+        self._turns.put(session, delivery.sequence, delivery)
         self._start_jobs()
 
     def _start_jobs(self) -> None:
-        while len(self._working) < self._slots and (delivery := self._turns.take()) is not None:
+        while self._room.free and (delivery := self._turns.take()) is not None:
+            self._room.begin(delivery.sequence)
             task = asyncio.create_task(self._work(delivery), name=f"job {delivery.sequence}")
             self._working[delivery.sequence] = (delivery, task)
 
     async def _work(self, delivery: Delivery) -> None:
         try:
-            await Job(self._bench, delivery).run()
+            await Job(self._bench, delivery, partial(self._waits, delivery.sequence)).run()
         except asyncio.CancelledError:
             await delivery.give_back(0)
             raise
@@ -102,8 +136,17 @@ class Synth:
             await delivery.give_back(AGAIN_S)
         finally:
             del self._working[delivery.sequence]
-            self._start_jobs()
-            self._puller.room()
+            self._room.end(delivery.sequence)
+            self._go_on()
+
+    def _waits(self, sequence: int, waits: bool) -> None:
+        self._room.wait(sequence, waits)
+        if waits:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        self._start_jobs()
+        self._puller.room()
 
     async def _keep(self) -> None:
         """What is held must not be handed out again while this process lives."""
@@ -112,23 +155,110 @@ class Synth:
             for delivery in [*self._turns.all(), *(d for d, _ in self._working.values())]:
                 await delivery.in_progress()
 
+    async def _share(self) -> None:
+        """What was taken to be looked at only goes back: whoever has a slot for it may have it, this synth too."""
+        while True:
+            await asyncio.sleep(LOOKED_S)
+            full = self._capacity() <= 0
+            for delivery in self._turns.surplus(self._ahead):
+                await delivery.give_back(FURTHER_S if full else 0)
+            self._puller.room()
+
 
 async def serve(process: Process, settings: SynthSettings) -> None:
-    """Start the engines, then serve until the process is told to stop."""
+    """Start the engines, then serve until the process is told to stop. Raises EngineChanged after a drain."""
     observations = Observations(process.metrics)
     process.unready = "the engine is loading"
-    pool = EnginePool(settings.tts_engine, settings.synth_slots, log=log, stall_s=settings.synth_stall_seconds)
+    pool = EnginePool(
+        settings.tts_engine,
+        settings.synth_slots,
+        log=log,
+        python=str(settings.engine_python) if settings.engine_python else None,
+        default_voice=settings.tts_voice,
+        max_memory_mb=settings.engine_max_memory_mb,
+        stall_s=settings.synth_stall_seconds,
+    )
     async with contextlib.AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(pool)
-        except UnknownEngine as exc:
-            raise SettingsError(f"TTS_ENGINE: {exc}") from exc
+        except (UnknownEngine, WrongInterpreter) as exc:
+            raise SettingsError(_to_set(settings, exc)) from exc
+        except Misconfigured as exc:
+            raise SettingsError(str(exc)) from exc
         await asyncio.to_thread(resample.load)  # else the first request with a rate of its own waits for it
-        bench = Bench(process.js, Reports(process.js), pool, settings, observations.observe)
-        synth = Synth(bench, settings.synth_slots)
+        speaker: Speaker = PoolSpeaker(pool, rtf=settings.tts_engine_rtf)
+        if settings.caches_phrases:
+            store = await open_store(process.js, settings)
+            speaker = await stack.enter_async_context(CachingSpeaker(speaker, store, observations.observe))
+        backlog = Backlog(process.js)
+
+        def observe(name: str, amount: float) -> None:
+            observations.observe(name, amount)
+            if name == "audio_seconds":
+                backlog.spoken(amount)
+
+        bench = Bench(process.js, Reports(process.js), speaker, settings, observe)
+        synth = Synth(bench, Room(settings.synth_slots, settings.synth_open_texts))
         gauge = process.metrics.gauge
         gauge("orastream_synth_working", "Requests being spoken now", lambda: float(synth.working))
         gauge("orastream_synth_waiting", "Requests taken and not begun", lambda: float(synth.waiting))
-        gauge("orastream_synth_engine_restarts", "Engine processes started anew", lambda: float(pool.restarts))
+        gauge("orastream_synth_open_texts", "Of those being spoken, waiting for text", lambda: float(synth.open_texts))
+        gauge("orastream_synth_engines", "Engine processes that can speak", lambda: float(pool.alive))
+        process.metrics.total(
+            "orastream_synth_engine_restarts",
+            "Engine processes started in the place of one that died, hung or held too much memory",
+            lambda: pool.restarts,
+        )
+        gauge(
+            "orastream_synth_backlog_seconds",
+            "Speech taken by this synth and not begun, estimated",
+            lambda: synth.waiting * backlog.mean_s,
+        )
+        gauge(
+            "orastream_stream_backlog_seconds",
+            "Speech that no synth has taken yet, estimated; the same at each synth",
+            lambda: backlog.seconds,
+        )
+        gauge(
+            "orastream_audio_stream_bytes",
+            "What the stream of audio holds; the same at each synth",
+            lambda: backlog.audio_bytes,
+        )
+        gauge(
+            "orastream_audio_stream_max_bytes",
+            "What it may hold (TTS_AUDIO_MAX_BYTES); when it is full, synths wait",
+            lambda: backlog.audio_max_bytes,
+        )
+        watch = asyncio.create_task(backlog.watch(), name="backlog")
+        changed = asyncio.create_task(_drain_when_changed(pool, process), name="engine changed")
+        stack.push_async_callback(tasks.end, watch, changed)
+        await _tell_voices(process, pool.info)
         process.ready()
         await synth.run(process.stop)
+        if changed.done():
+            raise changed.result()
+
+
+async def _drain_when_changed(pool: EnginePool, process: Process) -> EngineChanged:
+    """Ends the service as a signal does once its engine is not what it was: a new one begins with a new pool."""
+    change = await pool.changed()
+    log.error("the engine has changed; synth ends, to be started anew with what it is now", problem=str(change))
+    process.unready = str(change)
+    process.stop.set()
+    return change
+
+
+async def _tell_voices(process: Process, info: EngineInfo) -> None:
+    there = [
+        voices.Voice(voice.name, voice.language, voice.sample_rate_hz, info.name, info.version)
+        for voice in info.voices.values()
+    ]
+    await voices.serve(process.js.bus, there, engine=info.name, version=info.version)
+
+
+def _to_set(settings: SynthSettings, problem: EngineError) -> str:
+    """What is wrong with the settings, if it is that engine that cannot be had."""
+    if settings.engine_python is None:
+        return f"TTS_ENGINE: {problem}"
+    mend = f"; install it there, with this project, or take another ENGINE_PYTHON than {settings.engine_python}"
+    return f"ENGINE_PYTHON: {problem}{mend if isinstance(problem, UnknownEngine) else ''}"

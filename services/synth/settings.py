@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from orastream.messages import Transport
 from orastream.settings import NodeSettings
@@ -17,13 +18,32 @@ class SynthSettings(NodeSettings):
     tts_health_port: int = Field(9101, ge=0, le=65535)
     tts_engine: str = Field("espeak", min_length=1)
     tts_voice: str | None = None
+    engine_python: Path | None = None
+    """The interpreter that has the engine installed, and this project; None is the one that runs synth."""
+    engine_max_memory_mb: int | None = Field(None, ge=1)
     tts_engine_rtf: float | None = Field(None, gt=0, le=10)
+    tts_text_normalization: bool = True
+    tts_phrase_cache: bool | None = None
+    tts_phrase_cache_max_bytes: int = Field(256 << 20, ge=1 << 20)
+    tts_phrase_cache_seconds: int = Field(86_400, ge=60)
     synth_slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
+    synth_open_texts: int = Field(64, ge=0, le=4096)
+    """Texts that still come which are waited for beside the slots."""
     synth_stall_seconds: float = Field(20, gt=0)
     websocket_chunk_size: int = Field(32_768, ge=1024, le=700_000)
     chunk_ramp: bool = True
     default_transfer_method: Literal["websocket", "http"] = "websocket"
     default_fire_and_forget: bool = True
+
+    @property
+    def caches_phrases(self) -> bool:
+        """Whether sentences are kept; left open, an engine slowed for a demonstration shows how slow it is."""
+        return self.tts_engine_rtf is None if self.tts_phrase_cache is None else self.tts_phrase_cache
+
+    @field_validator("engine_python")
+    @classmethod
+    def _of_a_user(cls, value: Path | None) -> Path | None:
+        return value.expanduser() if value is not None else None
 
     @property
     def default_transport(self) -> Transport:

@@ -1,26 +1,27 @@
-"""One utterance, from its text to the chunks of its file: sentences → engine → resampler → chunker. Without NATS."""
+"""One utterance, from its lines to the chunks of its file: engine → resampler → chunker. Without NATS."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterable
 from dataclasses import dataclass
+from typing import TypedDict
 
-from orastream.audio import BYTES_PER_SAMPLE, Format, PcmSpec, header_bytes, wav_header
-from services.synth import resample
+from orastream.audio import BYTES_PER_SAMPLE, Format, PcmSpec, header_bytes, rate_for, seconds_of, wav_header
+from services.synth import encoder, resample
 from services.synth.chunker import Chunker, Piece
-from services.synth.engine_client import EngineInfo, PooledEngine
-from services.synth.engines.base import EngineError
+from services.synth.coded_chunker import CodedChunker
+from services.synth.engine_client import EngineInfo
+from services.synth.engines.base import CannotResume, NoAudio
 from services.synth.resample import Resampler
-from services.synth.segment import sentences
+from services.synth.script import Line
+from services.synth.speaker import Speaker
 
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """What is to be spoken, and how. All attempts at a request have the same one."""
+    """How a text is to be spoken. All attempts at a request have the same one."""
 
-    text: str
     voice: str | None
     """None: the engine chooses by `language`."""
     language: str
@@ -28,7 +29,7 @@ class Utterance:
     speed: float
     format: Format
     sample_rate_hz: int | None = None
-    """None: the rate that the engine declares for the voice."""
+    """None: the rate that the engine declares for the voice, or the next one that the format takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Resume:
     """Bytes of the file in them, header included."""
     sentence: int = 0
     """`sentence` of the last of them: where an engine that is not deterministic begins again."""
+    same_engine: bool = True
+    """Whether all of them were made by the engine that is to go on, in its version: else it cannot make them again."""
 
 
 FIRST_ATTEMPT = Resume()
@@ -48,84 +51,140 @@ FIRST_ATTEMPT = Resume()
 
 def output_spec(info: EngineInfo, utterance: Utterance) -> PcmSpec:
     """What the samples of the file are; known before anything is spoken."""
-    return PcmSpec(utterance.sample_rate_hz or info.sample_rate_hz(utterance.voice))
+    return PcmSpec(utterance.sample_rate_hz or rate_for(utterance.format, info.sample_rate_hz(utterance.voice)))
 
 
-def audio_seconds(spec: PcmSpec, fmt: Format, total_bytes: int) -> float:
-    """Duration of a streamed file of that size, header included."""
-    return spec.seconds(max(total_bytes - header_bytes(fmt), 0))
+@dataclass(slots=True)
+class Made:
+    """What an attempt has come to, filled while it speaks."""
+
+    seconds: float = 0.0
+    """Duration of the file, with what earlier attempts stored of it."""
 
 
 async def speak_utterance(
-    engine: PooledEngine,
+    speaker: Speaker,
     utterance: Utterance,
+    lines: AsyncIterable[Line],
     *,
     chunk_bytes: int,
     ramp: bool = True,
-    rtf: float | None = None,
+    by_sentence: bool = False,
     resume: Resume = FIRST_ATTEMPT,
+    made: Made | None = None,
 ) -> AsyncGenerator[Piece, None]:
     """The chunks that are not stored yet, in order. The file's size is `resume.stored_bytes` and theirs.
 
-    `chunk_bytes` and `ramp` are the Chunker's. `rtf` slows the engine to that real-time factor, but not while it makes
-    again what is stored. A deterministic engine is resumed at the sample: the file is the same, byte for byte, as that
-    of one attempt. Another begins sentence `resume.sentence` anew, behind what is stored of it.
+    `lines` are all of the utterance, from its first; they may still be coming. `chunk_bytes`, `ramp` and `by_sentence`
+    are the Chunker's. A deterministic engine that made what is stored is resumed at the sample: the file is the same,
+    byte for byte, as that of one attempt. Another begins sentence `resume.sentence` anew, behind what is stored of it;
+    in a coded format (all but wav, pcm16 and mulaw) it cannot, since its encoder's state is lost: CannotResume. `made`
+    is filled.
 
-    Use it under `contextlib.aclosing`. Cancelled or closed early, it stops the engine, which is free again after at
-    most STOP_S. Raises EngineCrashed, UnknownVoice or another EngineError, the last also when there is no audio at all;
-    what was yielded by then stays valid. Raises ValueError for a resume point that is not the end of a sample.
+    Use it under `contextlib.aclosing`. Cancelled or closed early, it stops the engine. Raises EngineCrashed,
+    UnknownVoice or another EngineError; what was yielded by then stays valid. Raises NoAudio, before any piece, when
+    the engine gives no sound at all. Raises ValueError for a resume point that is not the end of a sample.
     """
-    info = engine.info
+    info = speaker.info
     spec = output_spec(info, utterance)
-    header = wav_header(spec) if utterance.format == "wav" else b""
-    chunker = Chunker(
-        spec,
-        chunk_bytes=chunk_bytes,
-        ramp=ramp,
-        header=header,
-        first_index=resume.next_index,
-        offset_bytes=resume.stored_bytes,
-    )
     engine_hz = info.sample_rate_hz(utterance.voice)
     if engine_hz != spec.sample_rate_hz:
         await asyncio.to_thread(resample.load)
+    await asyncio.to_thread(encoder.load, utterance.format)
     resampler = Resampler(engine_hz, spec.sample_rate_hz)
-    first, skip = resume.sentence, 0  # skip: bytes of output that are stored, and still to be made again
-    if info.deterministic:
-        first, skip = 0, max(resume.stored_bytes - len(header), 0)
-    texts = sentences(utterance.text, utterance.language)
+    cuts: Cuts = {"chunk_bytes": chunk_bytes, "ramp": ramp, "by_sentence": by_sentence}
+    chunker = _chunker(info, utterance, spec, resume, cuts)
+    coded = isinstance(chunker, CodedChunker)
+    # `skip`: bytes of output that are stored, and still to be made again. An encoder needs all samples again.
+    first, skip = resume.sentence, 0
+    if info.deterministic and resume.same_engine:
+        first, skip = 0, 0 if coded else max(resume.stored_bytes - header_bytes(utterance.format), 0)
+    clock = asyncio.get_running_loop().time
+    due_s, last = clock(), None
+    # A text's own pauses wait for the engine's first sound: without any there is no file, whatever attempt it is.
     silent = not resume.stored_bytes
+    held: list[float] = []
 
-    for number, text in enumerate(texts[first:], start=first):
-        speech = engine.speak(
-            text,
+    def silence(seconds: float) -> list[Piece]:
+        nonlocal due_s, skip
+        if silent:
+            held.append(seconds)
+            return []
+        out = resampler.push(bytes(int(seconds * engine_hz) * BYTES_PER_SAMPLE))
+        out, skip = out[skip:], max(skip - len(out), 0)
+        due_s += spec.seconds(len(out))
+        return chunker.push(out, number)
+
+    number = -1
+    async for line in lines:
+        number += 1
+        if number < first:
+            continue
+        last = number
+        for piece in silence(line.before_s):
+            yield piece
+        speaking = speaker.speak(
+            line,
             voice=utterance.voice,
-            language=utterance.language,
-            speed=utterance.speed,
-            rtf=rtf,
+            due_s=due_s,
             skip_bytes=_engine_bytes(skip, engine_hz, spec.sample_rate_hz),
-            keep_skipped=not resampler.passthrough,  # whose state comes from all of the audio
+            keep_skipped=coded or not resampler.passthrough,  # whose state comes from all of the audio
         )
-        async with aclosing(speech):
+        async with speaking as speech:
             async for pcm in speech:
+                if silent:
+                    silent = False
+                    for piece in (piece for seconds in held for piece in silence(seconds)):
+                        yield piece
                 out = resampler.push(pcm)
                 if not resampler.passthrough:
                     out, skip = out[skip:], max(skip - len(out), 0)
-                for piece in chunker.push(out, number):
-                    silent = False
+                due_s = max(due_s, clock()) + spec.seconds(len(out))
+                # An encoder takes a millisecond or so for each piece: not on the event loop.
+                pieces = await asyncio.to_thread(chunker.push, out, number) if coded else chunker.push(out, number)
+                for piece in pieces:
                     yield piece
         if resampler.passthrough:
             skip = max(skip - (speech.total_bytes or 0), 0)
-        for piece in chunker.end_sentence():
-            silent = False
+        for piece in [*silence(line.pause_s), *chunker.end_sentence()]:
             yield piece
 
-    if texts[first:]:
-        for piece in [*chunker.push(resampler.flush()[skip:], len(texts) - 1), *chunker.flush()]:
-            silent = False
-            yield piece
     if silent:
-        raise EngineError(f"engine {info.name!r} gave no audio for this text")
+        raise NoAudio(f"engine {info.name!r} gave no audio for this text")
+    if last is not None:
+        for piece in [*chunker.push(resampler.flush()[skip:], last), *chunker.flush()]:
+            yield piece
+    if made is not None:
+        made.seconds = chunker.seconds
+
+
+class Cuts(TypedDict):
+    """How a chunker cuts; see Chunker."""
+
+    chunk_bytes: int
+    ramp: bool
+    by_sentence: bool
+
+
+def _chunker(
+    info: EngineInfo, utterance: Utterance, spec: PcmSpec, resume: Resume, cuts: Cuts
+) -> Chunker | CodedChunker:
+    """What cuts the samples of this attempt into the chunks of the file. Raises CannotResume."""
+    fmt = utterance.format
+    if fmt in ("wav", "pcm16"):
+        header = wav_header(spec) if fmt == "wav" else b""
+        return Chunker(spec, header=header, first_index=resume.next_index, offset_bytes=resume.stored_bytes, **cuts)
+    skip_bytes, offset_s = resume.stored_bytes, 0.0
+    if resume.stored_bytes and not (info.deterministic and resume.same_engine):
+        stored_s = seconds_of(fmt, spec, resume.stored_bytes)
+        if stored_s is None:
+            raise CannotResume(
+                f"synthesis broke off, and {fmt} of {info.name} cannot go on in the middle; ask again, or for wav"
+            )
+        skip_bytes, offset_s = 0, stored_s
+    coder = encoder.encoder_of(fmt, spec.sample_rate_hz)
+    first = resume.next_index
+    return CodedChunker(spec, coder, first_index=first, skip_bytes=skip_bytes, offset_s=offset_s, **cuts)
 
 
 def _engine_bytes(output_bytes: int, engine_hz: int, output_hz: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from orastream.delivery.effects import Rules
@@ -19,6 +20,7 @@ class WebSocketLink:
         self._connection = connection
         self._speech: Speech | None = None
         self._start: AudioStart | None = None
+        self._text: str | None = None
         self._template: FrameTemplate | None = None
 
     @property
@@ -33,25 +35,28 @@ class WebSocketLink:
 
     def begin(self, speech: Speech) -> None:
         """The next frames are this utterance's."""
-        self._speech, self._start, self._template = speech, None, None
+        self._speech, self._start, self._text, self._template = speech, None, None, None
 
     def write(self, start: AudioStart, chunk: AudioChunk) -> None:
         """Write a chunk's frame now."""
-        if start is not self._start or self._template is None:
-            assert self._speech is not None, "begin() comes first"
-            self._start, self._template = start, FrameTemplate(self._speech, start)
-        self._connection.send_text(self._template.chunk(chunk))
+        self._connection.send_text(*self._frames(start, chunk.text).chunk(chunk))
 
-    def complete(self, start: AudioStart, total_chunks: int) -> None:
+    def complete(self, start: AudioStart, total_chunks: int, text: str | None = None) -> None:
         """Write `complete`."""
-        if self._template is None:
-            assert self._speech is not None, "begin() comes first"
-            self._template = FrameTemplate(self._speech, start)
-        self._connection.send_text(self._template.complete(total_chunks))
+        self._connection.send_text(self._frames(start, text).complete(total_chunks))
 
-    async def confirm(self) -> None:
-        """Return when a ping sent now is answered. Raises LinkLost."""
-        await self._connection.confirm()
+    def confirm(self) -> asyncio.Future[None]:
+        """Done when a ping sent now is answered; fails with LinkLost."""
+        return self._connection.confirm()
+
+    def _frames(self, start: AudioStart, text: str | None) -> FrameTemplate:
+        """Those of the sentence that is written: the same as before, as a rule."""
+        template = self._template
+        if template is None or start is not self._start or text != self._text:
+            assert self._speech is not None, "begin() comes first"
+            template = FrameTemplate(self._speech, start, text)
+            self._start, self._text, self._template = start, text, template
+        return template
 
     async def abandon(self) -> None:
         """Nothing more of the utterance leaves: what the kernel has not taken yet ends with the connection."""
@@ -79,8 +84,7 @@ class WebSocketSink:
     async def connect(self, session_id: str, phone_id: str, wake: Callable[[], None]) -> WebSocketLink:
         """Connect, shake hands, send `init`. Raises LinkLost."""
         headers = {"phone-id": header_value(phone_id), "session-id": header_value(session_id)}
-        if self._settings.oraserver_token:
-            headers["Authorization"] = f"Bearer {self._settings.oraserver_token}"
+        headers |= self._settings.authorization
         connection = await Connection.open(self._settings.oraserver_websocket_url, headers, wake)
         connection.send_text(init_frame(session_id, phone_id))
         return WebSocketLink(connection)

@@ -13,8 +13,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from orastream.blocking import BlockingClient
     from orastream.client import Acceptance, Client
-    from orastream.errors import InvalidRequest, NodeUnavailable, OrastreamError, Overloaded, WaitTimeout
+    from orastream.dictation import Dictation
+    from orastream.errors import (
+        InvalidRequest,
+        NodeUnavailable,
+        OrastreamError,
+        Overloaded,
+        SettingsError,
+        UtteranceEnded,
+        WaitTimeout,
+    )
     from orastream.messages import Report, ReportError
+    from orastream.voices import Voice
 
 __version__ = "0.1.0"
 
@@ -22,12 +32,16 @@ _HOMES = {
     "Acceptance": "client",
     "BlockingClient": "blocking",
     "Client": "client",
+    "Dictation": "dictation",
     "InvalidRequest": "errors",
     "NodeUnavailable": "errors",
     "OrastreamError": "errors",
     "Overloaded": "errors",
     "Report": "messages",
     "ReportError": "messages",
+    "SettingsError": "errors",
+    "UtteranceEnded": "errors",
+    "Voice": "voices",
     "WaitTimeout": "errors",
 }
 
@@ -35,12 +49,16 @@ __all__ = [
     "Acceptance",
     "BlockingClient",
     "Client",
+    "Dictation",
     "InvalidRequest",
     "NodeUnavailable",
     "OrastreamError",
     "Overloaded",
     "Report",
     "ReportError",
+    "SettingsError",
+    "UtteranceEnded",
+    "Voice",
     "WaitTimeout",
 ]
 

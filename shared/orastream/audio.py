@@ -1,14 +1,30 @@
-"""PCM and WAV by arithmetic: sizes, durations, headers. Mono or interleaved signed 16-bit little-endian samples."""
+"""Audio by arithmetic: formats, sizes, durations, WAV headers. Samples are signed 16 bits, little-endian."""
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-Format = Literal["wav", "pcm16"]
-FORMATS: tuple[Format, ...] = ("wav", "pcm16")
-EXTENSIONS: dict[Format, str] = {"wav": "wav", "pcm16": "pcm"}
+Format = Literal["wav", "pcm16", "opus", "flac", "mulaw", "mp3", "aac"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+EXTENSIONS: dict[Format, str] = {
+    "wav": "wav",
+    "pcm16": "pcm",
+    "opus": "opus",
+    "flac": "flac",
+    "mulaw": "mulaw",
+    "mp3": "mp3",
+    "aac": "aac",
+}
+RATES_HZ: dict[Format, tuple[int, ...]] = {
+    "opus": (8_000, 12_000, 16_000, 24_000, 48_000),
+    "mp3": (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
+    "aac": (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
+}
+"""The rates of formats that do not take any: Opus (RFC 7845), MPEG audio layer III, AAC up to 48 kHz."""
+MULAW_RATE_HZ = 8_000
+"""Of telephony; another one must be asked for."""
 
 BYTES_PER_SAMPLE = 2
 WAV_HEADER_BYTES = 44
@@ -48,9 +64,31 @@ def wav_header(spec: PcmSpec, data_bytes: int | None = None) -> bytes:
     return struct.pack("<4sI4s", b"RIFF", riff, b"WAVE") + fmt + struct.pack("<4sI", b"data", data)
 
 
-def header_bytes(fmt: Format) -> int:
-    """Bytes before the first sample in a streamed file of that format."""
+def header_bytes(fmt: str) -> int:
+    """Bytes before the first sample in a streamed file of that format, one whose size follows from its duration."""
     return WAV_HEADER_BYTES if fmt == "wav" else 0
+
+
+def seconds_of(fmt: str, spec: PcmSpec, file_bytes: int) -> float | None:
+    """Duration of a streamed file of that size, header included; None when the size does not tell (coded formats)."""
+    if fmt == "mulaw":
+        return file_bytes / (spec.channels * spec.sample_rate_hz)
+    if fmt in ("wav", "pcm16"):
+        return spec.seconds(max(file_bytes - header_bytes(fmt), 0))
+    return None
+
+
+def rate_for(fmt: Format, engine_hz: int) -> int:
+    """The rate of a file for which none was asked: the engine's, or the next one up that the format takes."""
+    if fmt == "mulaw":
+        return MULAW_RATE_HZ
+    rates = RATES_HZ.get(fmt)
+    return engine_hz if rates is None else next((rate for rate in rates if rate >= engine_hz), rates[-1])
+
+
+def extension_of(fmt: str) -> str:
+    """The extension of a file of that format; `bin` for one that is not known here."""
+    return next((ext for known, ext in EXTENSIONS.items() if known == fmt), "bin")
 
 
 def with_true_sizes(wav: bytearray) -> bytearray:

@@ -4,35 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from orastream import codec, streams, subjects
-from orastream.assembly import Assembly
+from orastream import codec, following, spelling, streams, subjects, traces, voices
 from orastream.bus import Bus
 from orastream.codec import Encoding, Map
+from orastream.dictation import Dictation
 from orastream.errors import (
     InvalidRequest,
     NodeUnavailable,
     Overloaded,
     PublishRefused,
     StreamFull,
-    Undecodable,
     WaitTimeout,
 )
-from orastream.feed import Feed
-from orastream.intake import StoredRequest, read_stored
+from orastream.intake import StoredRequest, read_message
 from orastream.jetstream import JetStream
 from orastream.messages import DEFAULT_MAX_TEXT_CHARS, Cancel, Report, Transport, parse_request
-from orastream.packets import AudioChunk, AudioEnd, AudioStart, unpack
+from orastream.packets import AudioChunk, AudioEnd, AudioStart
 from orastream.reports import Reports
 
 DEFAULT_WAIT_S = 60.0
-MOST_HEADER_BYTES = 1024
-"""Message id (two tokens of 343 characters at most) and what belongs to it."""
+MOST_HEADER_BYTES = 1024 + traces.MOST_BYTES
+"""Message id (two tokens of 343 characters at most), trace context, and what belongs to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +66,18 @@ class Client:
         url: str = "nats://127.0.0.1:4222",
         *,
         creds: Path | None = None,
+        inbox_prefix: str = subjects.INBOX,
         name: str = "orastream-client",
         fire_and_forget: bool = True,
         transport: Transport | None = None,
         max_text_chars: int = DEFAULT_MAX_TEXT_CHARS,
         connect_timeout_s: float | None = 5.0,
     ) -> None:
-        """`fire_and_forget` and `transport` are the defaults of calls that leave them open."""
-        self._bus = Bus(url, name=name, creds=creds, connect_timeout_s=connect_timeout_s)
+        """`fire_and_forget` and `transport` are the defaults of calls that leave them open.
+
+        `inbox_prefix` is what the answers' subjects begin with, where this user may not subscribe to `_INBOX.>`.
+        """
+        self._bus = Bus(url, name=name, creds=creds, inbox_prefix=inbox_prefix, connect_timeout_s=connect_timeout_s)
         self._js = JetStream(self._bus)
         self._reports = Reports(self._js)
         self._fire_and_forget = fire_and_forget
@@ -123,11 +125,14 @@ class Client:
         """Have a text spoken to a phone.
 
         Fire and forget: returns once the node has stored the request. Otherwise: returns the final report, whatever
-        its status. `options` are the other fields of a request by their wire names (`voice`, `speed`, `ttlSeconds`…).
+        its status. `options` are the other fields of a request (`voice`, `speed`, `ttl_seconds`…), as Python or
+        the wire (`ttlSeconds`) spells them; another name is a TypeError.
 
         Raises InvalidRequest (nothing was stored), Overloaded, NodeUnavailable, WaitTimeout (the report still comes).
-        Cancel-safe: a request that was stored is spoken even if this call is cancelled.
+        Cancel-safe: a request that was stored is spoken even if this call is cancelled. In a process that uses
+        OpenTelemetry it is a span, a child of the current one, and the request carries its trace.
         """
+        given = ["text", "session_id", "phone_id"] + (["request_id"] if request_id is not None else [])
         fields: Map = {
             "text": text,
             "sessionId": session_id,
@@ -136,17 +141,37 @@ class Client:
             "use_websocket": use_websocket,
             "transport": transport,
             "fire_and_forget": fire_and_forget,
-            **options,
+            **spelling.to_wire("say", options, given=given),
         }
-        acceptance, waits = await self.submit(fields)
-        return await self.wait(session_id, acceptance.request_id, wait_s) if waits else acceptance
+        with traces.begin("say", kind="client", attributes=traces.identity(session_id, request_id)) as span:
+            acceptance, waits = await self.submit(fields, trace=span)
+            span.set(traces.identity(session_id, acceptance.request_id, acceptance.request_seq))
+            if not waits:
+                return acceptance
+            report = await self.wait(session_id, acceptance.request_id, wait_s)
+            traces.settle(span, report)
+            return report
 
-    async def submit(self, fields: Map, *, encoding: Encoding = "json") -> tuple[Acceptance, bool]:
+    def utterance(self, *, session_id: str, phone_id: str, text: str = "", **options: object) -> Dictation:
+        """An utterance whose text is still being written, as `async with … as u: await u.write(token)`.
+
+        `text` is what it begins with; `options` are those of `say`, and `idle_seconds`: without a token for so long
+        (10) what there is is spoken, and it ends as failed, `text_stalled`. See `Dictation`.
+        """
+        given = ("text", "session_id", "phone_id", "text_stream")
+        more = spelling.to_wire("utterance", options, given=given)
+        fields: Map = {"text": text, "sessionId": session_id, "phoneId": phone_id, **more}
+        return Dictation(self, fields, self._max_text_chars)
+
+    async def submit(
+        self, fields: Map, *, encoding: Encoding = "json", trace: traces.Parent = None
+    ) -> tuple[Acceptance, bool]:
         """Check and store a request given by its wire fields; also says whether its sender wants to wait.
 
         Applies this client's defaults to what is absent and writes them into the request; a request without an id
-        gets one, so that a repeated publish cannot be spoken twice. Its reports come in `encoding`. Raises
-        InvalidRequest, Overloaded, NodeUnavailable.
+        gets one, so that a repeated publish cannot be spoken twice. Its reports come in `encoding`. `trace` is the
+        span or the headers that it continues, else the caller's current span. Raises InvalidRequest, Overloaded,
+        NodeUnavailable.
         """
         request = parse_request(fields, max_text_chars=self._max_text_chars)
         body = request.to_map()
@@ -156,35 +181,30 @@ class Client:
             body["transport"] = self._transport
         request_id = request.request_id or uuid.uuid4().hex
         body["requestId"] = request_id
-        session, token = subjects.token(request.session_id), subjects.token(request_id)
+        session, token = subjects.tokens(request.session_id, request_id)
         parse_request(body, session=session, max_text_chars=self._max_text_chars)
         data = codec.encode(body, encoding)
         if len(data) > self._bus.max_payload - MOST_HEADER_BYTES:
             raise InvalidRequest("text", f"the request has {len(data)} bytes, more than NATS takes; split the text")
-        try:
-            ack = await self._js.store(subjects.request(session), data, message_id=subjects.message_id(session, token))
-        except StreamFull as exc:
-            raise Overloaded(f"session {request.session_id} has no room ({exc.description}); try again later") from exc
-        except PublishRefused as exc:
-            raise NodeUnavailable(f"the request was not stored: {exc}") from exc
+        subject, message_id = subjects.request(session), subjects.message_id(session, token)
+        about = traces.messaging("publish", "send", subject, "tts.request.{session}")
+        about |= traces.identity(request.session_id, request_id)
+        with traces.begin("publish tts.request", parent=trace, kind="producer", attributes=about) as span:
+            try:
+                ack = await self._js.store(subject, data, message_id=message_id, trace=span.carrier)
+            except StreamFull as exc:
+                text = f"session {request.session_id} has no room ({exc.description}); try again later"
+                raise Overloaded(text) from exc
+            except PublishRefused as exc:
+                raise NodeUnavailable(f"the request was not stored: {exc}") from exc
+            span.set({"orastream.request_seq": ack.sequence, "orastream.duplicate": ack.duplicate})
         return Acceptance(request_id, request.session_id, ack.sequence, ack.duplicate), not forget
 
     async def wait(self, session_id: str, request_id: str, wait_s: float = DEFAULT_WAIT_S) -> Report:
         """The final report of a request, once there is one. Raises WaitTimeout after `wait_s`, NodeUnavailable."""
-        session, token = subjects.token(session_id), subjects.token(request_id)
-        changed = asyncio.Event()
         try:
-            async with (
-                asyncio.timeout(wait_s),
-                Feed(self._js, streams.REPORTS, subjects.report(session, token), wake=changed.set) as feed,
-            ):
-                while True:
-                    changed.clear()
-                    while (message := feed.pop()) is not None:
-                        report = _report(message.data)
-                        if report is not None and report.final:
-                            return report
-                    await changed.wait()
+            async with asyncio.timeout(wait_s):
+                return await following.outcome(self._js, session_id, request_id)
         except TimeoutError:
             raise WaitTimeout(session_id, request_id, wait_s) from None
 
@@ -193,11 +213,13 @@ class Client:
 
         Raises InvalidRequest, Overloaded (too many cancels are waiting to be applied), NodeUnavailable.
         """
-        session = subjects.token(session_id)
+        session = subjects.token(session_id, "sessionId")
         if request_id is not None:
             subjects.check_id(request_id, "requestId")
         try:
-            ack = await self._js.store(subjects.cancel(session), Cancel(request_id).encode())
+            # With an id, as the publish is repeated when its ack is lost: stored twice, it would end what came between.
+            message_id = f"{session}.cancel.{uuid.uuid4().hex}"
+            ack = await self._js.store(subjects.cancel(session), Cancel(request_id).encode(), message_id=message_id)
         except StreamFull as exc:
             raise Overloaded(f"session {session_id} has no room for a cancel ({exc.description})") from exc
         except PublishRefused as exc:
@@ -208,7 +230,7 @@ class Client:
 
     async def report(self, session_id: str, request_id: str) -> Report | None:
         """What became of a request: its last report, `queued` if it is stored without one, None if unknown."""
-        session, token = subjects.token(session_id), subjects.token(request_id)
+        session, token = subjects.tokens(session_id, request_id)
         state = await self._reports.read(session, token)
         if state is not None:
             return state.report
@@ -222,59 +244,27 @@ class Client:
         after = 0
         while (message := await self._js.after(streams.SESSIONS, subjects.session_request(session), after)) is not None:
             after = message.sequence
-            stored = read_stored(
-                message.subject, after, message.time_s, message.data, max_text_chars=self._max_text_chars
-            )
+            stored = read_message(message, max_text_chars=self._max_text_chars)
             if isinstance(stored, StoredRequest) and stored.token == token:
                 return stored
         return None
 
-    async def reports(self, session_id: str | None = None, *, history: bool = False) -> AsyncIterator[Report]:
+    def reports(self, session_id: str | None = None, *, history: bool = False) -> AsyncGenerator[Report, None]:
         """Reports as they are written, of one session or of all; with `history` those of the last hour first.
 
         Endless: leave the loop to end it.
         """
-        subject = subjects.reports("*" if session_id is None else subjects.token(session_id))
-        last = None if history else await self._js.last(streams.REPORTS, subject)
-        changed = asyncio.Event()
-        async with Feed(
-            self._js, streams.REPORTS, subject, wake=changed.set, after=last.sequence if last else 0
-        ) as feed:
-            while True:
-                changed.clear()
-                while (message := feed.pop()) is not None:
-                    report = _report(message.data)
-                    if report is not None:
-                        yield report
-                await changed.wait()
+        return following.reports(self._js, session_id, history=history)
 
-    async def audio(
+    async def voices(self) -> list[voices.Voice]:
+        """What the synths of the node can speak, by engine; [] when none is running. Raises NodeUnavailable."""
+        return await voices.ask(self._bus)
+
+    def audio(
         self, session_id: str, request_id: str, request_seq: int
-    ) -> AsyncIterator[AudioStart | AudioChunk | AudioEnd]:
+    ) -> AsyncGenerator[AudioStart | AudioChunk | AudioEnd, None]:
         """The audio of a request, in order and without gaps, while it is made: a start, the chunks, the end.
 
         A later attempt gives another start; indexes go on. Ends after the end; leave the loop to end it before.
         """
-        assembly = Assembly(request_seq)
-        changed = asyncio.Event()
-        subject = subjects.audio(subjects.token(session_id), subjects.token(request_id))
-        async with Feed(self._js, streams.AUDIO, subject, wake=changed.set) as feed:
-            while True:
-                changed.clear()
-                while (message := feed.pop()) is not None:
-                    start = assembly.start
-                    for chunk in assembly.receive(message.sequence, unpack(message.data)):
-                        yield chunk
-                    if assembly.start is not None and assembly.start is not start:
-                        yield assembly.start
-                    if assembly.finished is not None:
-                        yield assembly.finished
-                        return
-                await changed.wait()
-
-
-def _report(data: bytes) -> Report | None:
-    try:
-        return Report.decode(data)
-    except (Undecodable, ValueError):
-        return None
+        return following.audio(self._js, session_id, request_id, request_seq)

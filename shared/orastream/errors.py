@@ -7,9 +7,11 @@
     ├── NodeUnavailable       NATS does not answer, or no stream stores the subject
     │   └── NotConnected      the connection is closed for good
     ├── WaitTimeout           no final report within the caller's time; the report still comes
+    ├── UtteranceEnded        its report became final while its text was still being written
     ├── PublishRefused        a stream refused a message
     │   ├── SequenceConflict  an expected sequence was not the last one
     │   └── StreamFull        a limit of the stream is reached
+    ├── ObjectTooLarge        an object would take too large a share of its bucket
     └── SettingsError         the environment does not make sense; names the variable and the mend
 
 Whether a caller may try again is a property of the type (`retryable`).
@@ -25,6 +27,7 @@ Code = Literal[
     "expired",
     "engine_error",
     "synth_stalled",
+    "text_stalled",
     "oraserver_unreachable",
     "oraserver_refused",
     "audio_expired",
@@ -37,11 +40,17 @@ RETRYABLE: dict[Code, bool] = {
     "expired": True,
     "engine_error": True,
     "synth_stalled": True,
+    "text_stalled": True,
     "oraserver_unreachable": True,
     "oraserver_refused": False,
     "audio_expired": True,
     "internal": True,
 }
+
+
+def known_code(code: object) -> object:
+    """`code`, or `internal` for one of a later version: codes are only ever added, and what they end still counts."""
+    return "internal" if isinstance(code, str) and code not in RETRYABLE else code
 
 
 class OrastreamError(Exception):
@@ -97,6 +106,19 @@ class WaitTimeout(OrastreamError):
         self.waited_s = waited_s
 
 
+class UtteranceEnded(OrastreamError):
+    """An utterance whose text was still being written is final: cancelled, say. Nothing more of it is spoken.
+
+    `status` is that of its report.
+    """
+
+    def __init__(self, session_id: str, request_id: str, status: str) -> None:
+        super().__init__(f"{session_id}/{request_id} is {status}: what is written now is not spoken; see its report")
+        self.session_id = session_id
+        self.request_id = request_id
+        self.status = status
+
+
 class PublishRefused(OrastreamError):
     """A stream refused a message; `err_code` is the JetStream error code."""
 
@@ -113,6 +135,16 @@ class SequenceConflict(PublishRefused):
 
 class StreamFull(PublishRefused):
     """The stream or the subject has no room (`discard: new`)."""
+
+
+class ObjectTooLarge(OrastreamError):
+    """An object of `size` bytes has no place in a bucket that takes objects of `most` bytes; nothing was stored."""
+
+    def __init__(self, bucket: str, size: int, most: int) -> None:
+        super().__init__(f"{bucket}: an object of {size} bytes is too large for this bucket, which takes up to {most}")
+        self.bucket = bucket
+        self.size = size
+        self.most = most
 
 
 class SettingsError(OrastreamError):

@@ -13,19 +13,19 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-import structlog
-
-from orastream import tasks
+from orastream import logger, tasks
 from orastream.backoff import Backoff
 from orastream.bus import Headers, Subscription
 from orastream.errors import NodeUnavailable
-from orastream.jetstream import JetStream, Stored
+from orastream.jetstream import JetStream, Stored, place_of
 from orastream.merge import Merge
 
 SILENCE_S, MOST_SILENCE_S = 2.0, 8.0
 MAX_BUFFERED_BYTES = 2 << 20
+OVERHEAD_BYTES = 384
+"""What a buffered message takes beside its payload: mostly the headers that the server puts on it."""
 
-log = structlog.get_logger()
+log = logger.named(__name__)
 
 
 class Feed:
@@ -64,8 +64,6 @@ class Feed:
         self._silence_s = SILENCE_S
         self.expecting = True
         """False while nothing more is expected: then silence asks no more (gaps and reconnects still do)."""
-        self.backfilled = 0
-        """Messages that came by a read although the live feed was up before: lost or late ones."""
 
     async def __aenter__(self) -> Self:
         bus = self._js.bus
@@ -91,7 +89,7 @@ class Feed:
         if not self._buffer:
             return None
         message = self._buffer.popleft()
-        self._buffered -= len(message.data) + 64
+        self._buffered -= len(message.data) + OVERHEAD_BYTES
         if not self._room.is_set() and self._buffered < self._most // 2:
             self._room.set()
         return message
@@ -109,8 +107,9 @@ class Feed:
     # ---- the bus' side
 
     def _on_live(self, subject: str, _reply: str, data: bytes, headers: Headers) -> None:
-        sequence = headers.get("Nats-Sequence")
-        if sequence is None:  # a message that no stream republished: whoever sent it, nobody acts on it
+        try:
+            _, sequence, time, before = place_of(headers)
+        except (KeyError, ValueError):  # a message that no stream republished: whoever sent it, nobody acts on it
             return
         self._silence_s = SILENCE_S
         if self._buffered > self._most:
@@ -118,8 +117,7 @@ class Feed:
             self._merge.lost()
             self._work.set()
             return
-        message = Stored(subject, int(sequence), headers.get("Nats-Time-Stamp") or "", data)
-        self._give(self._merge.live(message, int(headers.get("Nats-Last-Sequence") or 0)))
+        self._give(self._merge.live(Stored(subject, sequence, time, data, headers), before))
         if self._merge.needs_read:
             self._work.set()
 
@@ -134,7 +132,8 @@ class Feed:
     def _give(self, messages: list[Stored]) -> None:
         if messages:
             self._buffer.extend(messages)
-            self._buffered += sum(len(m.data) + 64 for m in messages)
+            for message in messages:
+                self._buffered += len(message.data) + OVERHEAD_BYTES
             self._wake_reader()
 
     # ---- backfill
@@ -180,8 +179,11 @@ class Feed:
                 if message is None:
                     break
                 page = [message]
+            verified = self._merge.verified
             fresh = self._merge.page(page)
-            self.backfilled += 0 if first else len(fresh)
+            if self._merge.verified <= verified:
+                raise NodeUnavailable(f"{self._stream}: a read of {self.subject} does not get on")
+            self._js.bus.repairs.backfilled += 0 if first else len(fresh)
             self._give(fresh)
             if self._buffered > self._most:
                 self._room.clear()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Protocol
 
-from orastream import codec, subjects
+from orastream import codec, streams, subjects
 from orastream.codec import Encoding, Map
 from orastream.errors import InvalidRequest
 from orastream.messages import (
@@ -17,6 +18,7 @@ from orastream.messages import (
     Transport,
     parse_request,
 )
+from orastream.traces import NOTHING, Carrier, Origin, origin_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class StoredRequest:
     stored_at_s: float
     request: SpeakRequest | None
     problem: InvalidRequest | None
+    trace: Carrier | Origin = field(default_factory=lambda: NOTHING, compare=False)
+    """The trace that it belongs to: its publisher's, by its headers, or one of its own."""
 
     @property
     def ttl_s(self) -> float:
@@ -63,10 +67,14 @@ class StoredRequest:
 
 @dataclass(frozen=True, slots=True)
 class StoredCancel:
-    """A cancel as the stream holds it; `cancel` is None when it cannot be read and therefore means nothing."""
+    """A cancel as the stream holds it; `cancel` is None when it cannot be read and therefore means nothing.
+
+    `stored_at_s` is the server's clock in unix seconds.
+    """
 
     sequence: int
     session: str
+    stored_at_s: float
     cancel: Cancel | None
 
     def covers(self, sequence: int, token: str) -> bool:
@@ -74,20 +82,74 @@ class StoredCancel:
         return self.cancel is not None and sequence < self.sequence and self.cancel.covers(token)
 
 
+class Message(Protocol):
+    """A message of TTS_SESSIONS, read or handed out."""
+
+    @property
+    def subject(self) -> str:
+        """Where it is stored."""
+        ...
+
+    @property
+    def sequence(self) -> int:
+        """Its sequence there."""
+        ...
+
+    @property
+    def time_s(self) -> float:
+        """When it was stored, in unix seconds of the server's clock."""
+        ...
+
+    @property
+    def time_ns(self) -> int:
+        """The same in nanoseconds, exactly."""
+        ...
+
+    @property
+    def data(self) -> bytes:
+        """Its payload."""
+        ...
+
+    @property
+    def trace(self) -> Carrier:
+        """The trace context that its publisher gave it."""
+        ...
+
+
+def read_message(message: Message, *, max_text_chars: int) -> StoredRequest | StoredCancel:
+    """`read_stored` of a message, with its trace."""
+    return read_stored(
+        message.subject,
+        message.sequence,
+        message.time_s,
+        message.data,
+        max_text_chars=max_text_chars,
+        trace=message.trace or origin_of(streams.SESSIONS, message.sequence, message.time_ns),
+    )
+
+
 def read_stored(
-    subject: str, sequence: int, stored_at_s: float, data: bytes, *, max_text_chars: int
+    subject: str,
+    sequence: int,
+    stored_at_s: float,
+    data: bytes,
+    *,
+    max_text_chars: int,
+    trace: Carrier | Origin = NOTHING,
 ) -> StoredRequest | StoredCancel:
     """What stands under `tts.session.<session>.{request,cancel}`. Never raises for a payload, however bad."""
     _, _, session, kind = subject.split(".")
     if kind == "cancel":
         try:
-            return StoredCancel(sequence, session, Cancel.decode(data))
+            return StoredCancel(sequence, session, stored_at_s, Cancel.decode(data))
         except InvalidRequest:
-            return StoredCancel(sequence, session, None)
-    return _read_request(session, sequence, stored_at_s, data, max_text_chars)
+            return StoredCancel(sequence, session, stored_at_s, None)
+    return _read_request(session, sequence, stored_at_s, data, max_text_chars, trace)
 
 
-def _read_request(session: str, sequence: int, stored_at_s: float, data: bytes, max_text_chars: int) -> StoredRequest:
+def _read_request(
+    session: str, sequence: int, stored_at_s: float, data: bytes, max_text_chars: int, trace: Carrier | Origin
+) -> StoredRequest:
     value: Map = {}
     request: SpeakRequest | None = None
     problem: InvalidRequest | None = None
@@ -110,6 +172,7 @@ def _read_request(session: str, sequence: int, stored_at_s: float, data: bytes, 
         stored_at_s=stored_at_s,
         request=request,
         problem=problem,
+        trace=trace,
     )
 
 

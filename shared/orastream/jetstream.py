@@ -12,11 +12,12 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from orastream.backoff import Backoff
-from orastream.bus import Bus, Headers
+from orastream.bus import NO_HEADERS, Bus, Headers
 from orastream.errors import NodeUnavailable, PublishRefused, SequenceConflict, StreamFull
+from orastream.traces import Carrier, carrier_of
 
 API = "$JS.API"
 ELECTION_S = 15.0
@@ -28,19 +29,29 @@ _WRONG_LAST_SEQUENCE = frozenset({10071, 10164})
 _FULL = frozenset({10077, 10023, 10047})  # limits of the stream, of resources, of the account
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """A message as the stream holds it: its `sequence` there and the server's `time` of storing it (RFC 3339)."""
 
     subject: str
     sequence: int
     time: str
     data: bytes
+    headers: Headers = NO_HEADERS
 
     @property
     def time_s(self) -> float:
         """When it was stored, in unix seconds of the server's clock."""
         return parse_time(self.time)
+
+    @property
+    def time_ns(self) -> int:
+        """When it was stored, in unix nanoseconds of the server's clock."""
+        return parse_time_ns(self.time)
+
+    @property
+    def trace(self) -> Carrier:
+        """The trace context that its publisher gave it."""
+        return carrier_of(self.headers.get)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +78,43 @@ def parse_ack(subject: str, data: bytes) -> Ack:
 
 def parse_time(text: str) -> float:
     """RFC 3339 with up to nanoseconds, as the server writes it, in unix seconds."""
+    return parse_time_ns(text) / 1e9
+
+
+def parse_time_ns(text: str) -> int:
+    """RFC 3339 with up to nanoseconds, as the server writes it, in unix nanoseconds: exactly the server's."""
     match = _TIME.fullmatch(text)
     if match is None:
         raise ValueError(f"not a time: {text!r}")
     seconds, fraction, zone = match.groups()
-    return datetime.fromisoformat(seconds + zone).timestamp() + float(f"0.{fraction or 0}")
+    return int(datetime.fromisoformat(seconds + zone).timestamp()) * 10**9 + int((fraction or "0").ljust(9, "0")[:9])
+
+
+_PLACE = re.compile(
+    rb"\r\nNats-Subject: ([^\r\n]+)\r\nNats-Sequence: (\d+)\r\nNats-Time-Stamp: ([^\r\n]+)\r\n"
+    rb"(?:[^\r\n]+\r\n)*?Nats-Last-Sequence: (\d+)\r\n"
+)
+
+
+def place_of(headers: Headers) -> tuple[str, int, str, int]:
+    """Subject, sequence and time of a stored message, and the sequence before it, as the stream has put them on it.
+
+    Before it is: in the answer to a read, what the answer gave before; live, the last one on the same subject.
+    Raises KeyError or ValueError when no stream has.
+    """
+    # The server writes them in this order and behind what the publisher has put on the message, who may have forwarded
+    # one with its headers: the last ones count. One match for the four costs what looking one up does.
+    block = headers.block
+    match = _PLACE.match(block, max(0, block.rfind(b"\r\nNats-Subject: ")))
+    if match is not None:
+        subject, sequence, time, last = match.groups()
+        return subject.decode(), int(sequence), time.decode(), int(last)
+    return (
+        headers["Nats-Subject"],
+        int(headers["Nats-Sequence"]),
+        headers["Nats-Time-Stamp"],
+        int(headers["Nats-Last-Sequence"]),
+    )
 
 
 class JetStream:
@@ -113,28 +156,44 @@ class JetStream:
         *,
         message_id: str | None = None,
         expect_last: int | None = None,
+        rollup: bool = False,
+        trace: Carrier | None = None,
         patience_s: float = ELECTION_S,
     ) -> Ack:
         """Publish and wait until stored; repeated while nobody answers.
 
         `expect_last` is the sequence that must be the last of this (stored) subject, 0 for none. A repeat of a
-        compare-and-set whose first answer was lost meets its own message: the caller reads and recognises it.
+        compare-and-set whose first answer was lost meets its own message: the caller reads and recognises it. `rollup`
+        removes every older message of the subject. `trace` is stored with the message.
         Raises SequenceConflict, StreamFull, PublishRefused, NodeUnavailable.
         """
-        headers: dict[str, str] = {}
+        headers = dict(trace or {})
         if message_id is not None:
             headers["Nats-Msg-Id"] = message_id
         if expect_last is not None:
             headers["Nats-Expected-Last-Subject-Sequence"] = str(expect_last)
+        if rollup:
+            headers["Nats-Rollup"] = "sub"
         size = len(data) + sum(len(k) + len(v) + 4 for k, v in headers.items()) + 64
         if size > self.bus.max_payload:
             raise PublishRefused(subject, 0, f"{size} bytes exceed the server's max_payload {self.bus.max_payload}")
         return parse_ack(subject, await self._request(subject, data, headers or None, patience_s))
 
     async def delete(self, stream: str, sequence: int) -> bool:
-        """Delete one message; False when it was not there any more."""
+        """Delete one message; False when it was not there any more. Raises NodeUnavailable: it may be there still."""
         answer = await self.api(f"STREAM.MSG.DELETE.{stream}", {"seq": sequence, "no_erase": True})
-        return bool(answer.get("success"))
+        if answer.get("success"):
+            return True
+        # An error may mean that nothing was there or that it could not be deleted now; the leader tells which.
+        if await self.get(stream, sequence) is None:
+            return False
+        raise NodeUnavailable(f"{stream}: {answer.get('error', {}).get('description')}")
+
+    async def purge(self, stream: str, subject: str) -> None:
+        """Delete all messages of a subject (wildcards too). Raises NodeUnavailable."""
+        answer = await self.api(f"STREAM.PURGE.{stream}", {"filter": subject})
+        if answer.get("error"):
+            raise NodeUnavailable(f"{stream}: {answer['error'].get('description')}")
 
     # ---- reading from the leader
 
@@ -163,6 +222,7 @@ class JetStream:
             int(message["seq"]),
             message["time"],
             base64.b64decode(message.get("data", "")),
+            Headers(base64.b64decode(message["hdrs"])) if "hdrs" in message else NO_HEADERS,
         )
 
     # ---- reading from any replica
@@ -188,16 +248,16 @@ class JetStream:
 
         def on_message(_subject: str, _reply: str, data: bytes, headers: Headers) -> None:
             nonlocal whole
-            status = headers.get("Status")
+            status = headers.status
             if status is not None:
                 if not done.done():
                     done.set_result(status)
                 return
+            subject, sequence, time, before = place_of(headers)
             # Each message names the one before it in the answer: a message lost on the way ends what can be used.
-            whole = whole and (not got or int(headers["Nats-Last-Sequence"]) == got[-1].sequence)
+            whole = whole and (not got or before == got[-1].sequence)
             if whole:
-                sequence = int(headers["Nats-Sequence"])
-                got.append(Stored(headers["Nats-Subject"], sequence, headers["Nats-Time-Stamp"], data))
+                got.append(Stored(subject, sequence, time, data, headers))
 
         inbox = self.bus.open_inbox(on_message)
         query = {"seq": after + 1, "batch": batch, "max_bytes": max_bytes, "next_by_subj": subject}

@@ -8,29 +8,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-import structlog
 import uvloop
 
-from orastream import health, logs, tasks
+from orastream import health, logger, logs, tasks, traces
 from orastream.bus import Bus
 from orastream.errors import NodeUnavailable, NotConnected, OrastreamError, SettingsError
 from orastream.jetstream import JetStream
 from orastream.metrics import Metrics
-from orastream.settings import NodeSettings, unknown_names
+from orastream.settings import NodeSettings, adopt_standard, unknown_names
 from orastream.streams import StreamLimits, ensure
 
 ROUND_TRIP_S = 2.0
 
 DRAIN_DEADLINE_S = 9.0
 """From the signal to the end; a container is killed after 10 s."""
+LAST_TRACES_S, LEAST_LAST_TRACES_S = 2.0, 0.3
+"""What the export of the last spans may take, within the deadline, and after it."""
 
-log = structlog.get_logger()
+log = logger.named(__name__)
 
 
 @dataclass(slots=True)
@@ -80,34 +83,52 @@ def run(
     """
     try:
         loaded = settings.load()
+        logs.configure(name, level=loaded.tts_log_level, style=loaded.tts_log_format, directory=loaded.tts_log_dir)
     except SettingsError as exc:
         print(f"{name}: {exc}", file=sys.stderr)  # noqa: T201 - logs are not configured without settings
         return 2
-    logs.configure(name, level=loaded.tts_log_level, style=loaded.tts_log_format, directory=loaded.tts_log_dir)
     for unknown in unknown_names():
         log.warning("unknown setting; a typing error?", setting=unknown)
+    adopt_standard("OTEL_")
+    end_traces = traces.start(f"orastream-{name}", os.environ)
+    ends_at = _EndsAt()
     # What is loaded by now lives as long as the process: the collector need not look at it again, nor so often at
     # the rest, whose chunks and frames are freed by their reference counts (a tenth of the CPU of a busy bridge).
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     try:
-        uvloop.run(_main(name, loaded, serve(loaded), change_streams, serves_health))
+        uvloop.run(_main(name, loaded, serve(loaded), change_streams, serves_health, ends_at))
     except SettingsError as exc:
         log.error("cannot start", error=str(exc))
         return 2
     except OrastreamError as exc:
         log.error("ended", error=str(exc))
         return 1
+    finally:
+        end_traces(min(LAST_TRACES_S, max(LEAST_LAST_TRACES_S, ends_at.left_s())))
     return 0
 
 
-async def _main(name: str, settings: NodeSettings, serve: Serve, change_streams: bool, serves_health: bool) -> None:
+@dataclass(slots=True)
+class _EndsAt:
+    """When the process must have ended, on the monotonic clock; unknown until it is told to stop."""
+
+    monotonic_s: float | None = None
+
+    def left_s(self) -> float:
+        return DRAIN_DEADLINE_S if self.monotonic_s is None else self.monotonic_s - time.monotonic()
+
+
+async def _main(
+    name: str, settings: NodeSettings, serve: Serve, change_streams: bool, serves_health: bool, ends_at: _EndsAt
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
-    bus = await _connected(Bus(settings.nats_url, name=name, creds=settings.nats_creds), stop)
+    inbox = settings.nats_inbox_prefix
+    bus = await _connected(Bus(settings.nats_url, name=name, creds=settings.nats_creds, inbox_prefix=inbox), stop)
     if bus is None:
         return
     async with contextlib.AsyncExitStack() as stack:
@@ -117,6 +138,16 @@ async def _main(name: str, settings: NodeSettings, serve: Serve, change_streams:
         reconnects = metrics.counter("orastream_nats_reconnects", "Reconnects to NATS")
         bus.on_reconnect(reconnects.inc)
         metrics.gauge("orastream_nats_connected", "1 while NATS is connected", lambda: float(bus.connected))
+        metrics.total(
+            "orastream_nats_backfilled_messages",
+            "Messages read from their stream because the live way had lost or delayed them",
+            lambda: bus.repairs.backfilled,
+        )
+        metrics.total(
+            "orastream_nats_resent_messages",
+            "Messages published again because no ack had come in time",
+            lambda: bus.repairs.resent,
+        )
         if not serves_health:
             process.ports["health_port"] = await stack.enter_async_context(
                 health.serve(settings.tts_host, settings.tts_health_port, metrics=metrics, lacking=process.lacking)
@@ -124,7 +155,7 @@ async def _main(name: str, settings: NodeSettings, serve: Serve, change_streams:
         await _ensure(process, settings.limits, change_streams)
         watch = asyncio.create_task(_closed(bus))
         work = asyncio.create_task(_run(serve, process))
-        deadline = asyncio.create_task(_deadline(stop))
+        deadline = asyncio.create_task(_deadline(stop, ends_at))
         try:
             await asyncio.wait({watch, work, deadline}, return_when=asyncio.FIRST_COMPLETED)
             if deadline.done():
@@ -167,9 +198,10 @@ async def _run(serve: Serve, process: Process) -> None:
     await serve(process)
 
 
-async def _deadline(stop: asyncio.Event) -> None:
+async def _deadline(stop: asyncio.Event, ends_at: _EndsAt) -> None:
     """Return when a drain has had all its time."""
     await stop.wait()
+    ends_at.monotonic_s = time.monotonic() + DRAIN_DEADLINE_S
     await asyncio.sleep(DRAIN_DEADLINE_S)
 
 

@@ -5,13 +5,19 @@ ERROR is our fault, WARNING degraded, INFO a session's begin, end and reconnect,
 
 from __future__ import annotations
 
+import fcntl
+import itertools
 import logging
 import logging.handlers
+import os
 import sys
 from pathlib import Path
 from typing import Literal
 
 import structlog
+
+from orastream import logger
+from orastream.errors import SettingsError
 
 FILE_BYTES = 10 << 20
 FILES_KEPT = 5
@@ -33,17 +39,17 @@ def configure(
 ) -> None:
     """Send this process' logs to stderr, and to `<directory>/tts-<service>.log` (rotated) when given.
 
-    Call once, before anything is logged.
+    Another process of that service in the same directory gets `tts-<service>-2.log`, the next one 3, and so on: two
+    writers of one file would rotate it under each other. Call once, before anything is logged. Raises SettingsError
+    when the directory cannot be written.
     """
     console = style == "console" or (style == "auto" and sys.stderr.isatty())
     stderr = logging.StreamHandler()
     stderr.setFormatter(_formatter(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if console else _json()))
     handlers: list[logging.Handler] = [stderr]
     if directory is not None:
-        directory.mkdir(parents=True, exist_ok=True)
-        path = directory / f"tts-{service}.log"
         rotated = logging.handlers.RotatingFileHandler(
-            path, maxBytes=FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8"
+            _own_file(directory, service), maxBytes=FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8"
         )
         rotated.setFormatter(_formatter(structlog.dev.ConsoleRenderer(colors=False)))
         handlers.append(rotated)
@@ -52,13 +58,35 @@ def configure(
     root.setLevel(level)
     for noisy in ("asyncio", "aiohttp.access", "websockets", "nats", "uvicorn.access"):
         logging.getLogger(noisy).setLevel("WARNING")
+    processors = [*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter]
+    logger.hand_over(processors)
     structlog.configure(
-        processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=processors,
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
         cache_logger_on_first_use=False,
     )
     structlog.contextvars.bind_contextvars(service=service)
+
+
+def _own_file(directory: Path, service: str) -> Path:
+    """The first file of the service that no other living process writes; it stays ours until this process ends."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for number in itertools.count(1):
+            path = directory / (f"tts-{service}.log" if number == 1 else f"tts-{service}-{number}.log")
+            # A file beside it holds the lock: the log itself is renamed when it is rotated.
+            lock = os.open(path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(lock)
+            else:
+                path.open("ab").close()  # whether it can be written
+                return path
+    except OSError as exc:
+        raise SettingsError(f"TTS_LOG_DIR: cannot write to {directory} ({exc.strerror}); choose another") from exc
+    raise AssertionError("counting does not end")
 
 
 def _json() -> structlog.typing.Processor:

@@ -49,14 +49,16 @@ class Merge(Generic[M]):
 
     def live(self, message: M, previous: int) -> list[M]:
         """What a live message lets out; `previous` is the sequence of its predecessor on the same literal subject."""
-        if self._known(message):
+        tail = self._tail(message.subject)
+        if message.sequence <= tail or message.sequence in self._held:
             return []
-        if previous > self._tail(message.subject):
+        if previous > tail:
             self.needs_read = True
             if len(self._held) < MAX_HELD:
                 self._held[message.sequence] = (previous, message)
             return []
-        return [self._yielded(message), *self._release()]
+        self._yielded(message)
+        return [message, *self._release()] if self._held else [message]
 
     def lost(self) -> None:
         """A live message was, or may have been, dropped: a read must look for it."""
@@ -70,15 +72,20 @@ class Merge(Generic[M]):
     def page(self, messages: Iterable[M]) -> list[M]:
         """What stored messages let out: the next ones above `verified`, ascending, none of them left out."""
         out: list[M] = []
+        tails, held, verified = self._tails, self._held, self.verified
         for message in messages:
-            if message.sequence <= self.verified:
+            sequence = message.sequence
+            if sequence <= verified:
                 continue
-            if message.sequence > self._tail(message.subject):
-                out.append(self._yielded(message))
-            self._held.pop(message.sequence, None)
-            self.verified = message.sequence
-        self._tails = {subject: tail for subject, tail in self._tails.items() if tail > self.verified}
-        return out + self._release()
+            if not tails or sequence > tails.get(message.subject, 0):
+                out.append(message)
+            if held:
+                held.pop(sequence, None)
+            verified = sequence
+        self.verified = verified
+        if tails:
+            self._tails = {subject: tail for subject, tail in tails.items() if tail > verified}
+        return out + self._release() if held else out
 
     def end_read(self) -> list[M]:
         """The stream's leader says that nothing is stored above `verified`: what was held from before is not either."""
@@ -89,9 +96,6 @@ class Merge(Generic[M]):
         if self._held:
             self.needs_read = True
         return out
-
-    def _known(self, message: M) -> bool:
-        return message.sequence <= self._tail(message.subject) or message.sequence in self._held
 
     def _tail(self, subject: str) -> int:
         return max(self.verified, self._tails.get(subject, 0))

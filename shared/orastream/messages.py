@@ -7,14 +7,22 @@ that names the field as it stands on the wire and never repeats the spoken text.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, cast, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
-from orastream import codec, subjects
-from orastream.audio import FORMATS
+from orastream import codec, ssml, subjects
+from orastream.audio import FORMATS, RATES_HZ, Format
 from orastream.codec import Encoding, Map
-from orastream.errors import RETRYABLE, Code, InvalidRequest
+from orastream.errors import RETRYABLE, Code, InvalidRequest, known_code
 
 Transport = Literal["websocket", "http", "none"]
 Status = Literal["queued", "synthesizing", "delivering", "delivered", "failed", "cancelled", "expired"]
@@ -22,7 +30,9 @@ FINAL: frozenset[Status] = frozenset({"delivered", "failed", "cancelled", "expir
 
 DEFAULT_LANGUAGE = "ko-KR"
 DEFAULT_TTL_S = 30.0
+DEFAULT_IDLE_S = 10.0
 DEFAULT_MAX_TEXT_CHARS = 5_000
+MIN_SPEED, MAX_SPEED = 0.5, 2.0
 MIN_SAMPLE_RATE_HZ, MAX_SAMPLE_RATE_HZ = 8_000, 48_000
 
 
@@ -60,6 +70,28 @@ def _format(value: str) -> str:
     return value
 
 
+def _check_text(request: SpeakRequest, most_chars: int) -> None:
+    if len(request.text) > most_chars:
+        raise InvalidRequest("text", f"has {len(request.text)} characters, at most {most_chars} are spoken; split it")
+    if request.ssml and request.text_stream:
+        raise InvalidRequest("ssml", "cannot be judged before the text is complete; leave out ssml or textStream")
+    if request.ssml:
+        ssml.parse(request.text)
+    elif not request.text_stream and not sayable(request.text):  # else what is to come decides
+        raise InvalidRequest("text", NOTHING_TO_SAY)
+
+
+def _check_rate(rate_hz: int | None, fmt: Format) -> None:
+    rates = RATES_HZ.get(fmt)
+    if rate_hz is not None and rates is not None and rate_hz not in rates:
+        raise InvalidRequest("sampleRate", f"{fmt} takes {', '.join(map(str, rates))}; leave it out for the best one")
+
+
+def _integral(value: object) -> object:
+    """JSON does not tell 24000.0 from 24000, and neither do JSON Schemas."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 Payload = bytes
 """`bytes` under a name that Report's field of that name does not hide."""
 Text = Annotated[str, AfterValidator(_unicode)]
@@ -81,7 +113,9 @@ class _Wire(BaseModel):
 class SpeakRequest(_Wire):
     """What is to be said, and to whom. Absent optional fields take the node's settings (`None` here)."""
 
-    text: Text
+    text: Text = ""
+    """All of it, or what it begins with if `text_stream`."""
+    ssml: bool = False
     session_id: Identifier = Field(alias="sessionId")
     phone_id: Identifier = Field(alias="phoneId")
     request_id: Annotated[str, AfterValidator(_request_id)] | None = Field(None, alias="requestId")
@@ -91,11 +125,17 @@ class SpeakRequest(_Wire):
     engine: Name | None = None
     voice: Name | None = None
     language: Name = DEFAULT_LANGUAGE
-    speed: float = Field(1.0, ge=0.5, le=2.0)
+    speed: float = Field(1.0, ge=MIN_SPEED, le=MAX_SPEED)
     format: Annotated[str, AfterValidator(_format)] = "wav"
-    sample_rate: int | None = Field(None, alias="sampleRate", ge=MIN_SAMPLE_RATE_HZ, le=MAX_SAMPLE_RATE_HZ)
+    sample_rate: Annotated[int | None, BeforeValidator(_integral)] = Field(
+        None, alias="sampleRate", ge=MIN_SAMPLE_RATE_HZ, le=MAX_SAMPLE_RATE_HZ
+    )
     ttl_seconds: float = Field(DEFAULT_TTL_S, alias="ttlSeconds", ge=1, le=3600)
     reply_to: Annotated[str, AfterValidator(_reply_subject)] | None = Field(None, alias="replyTo")
+    text_stream: bool = Field(False, alias="textStream")
+    """The text comes in pieces, on a subject of its own (`manuscript`)."""
+    idle_seconds: float = Field(DEFAULT_IDLE_S, alias="idleSeconds", ge=1, le=60)
+    """Without a piece for so long such a text is given up."""
 
     @property
     def stated_transport(self) -> Transport | None:
@@ -106,9 +146,22 @@ class SpeakRequest(_Wire):
             return None
         return "websocket" if self.use_websocket else "http"
 
+    @property
+    def audio_format(self) -> Format:
+        """`format`, which is one of FORMATS."""
+        return cast(Format, self.format)
+
     def to_map(self) -> Map:
         """The request as it stands on the wire, without absent fields."""
         return self.model_dump(by_alias=True, exclude_none=True, exclude_unset=True)
+
+
+NOTHING_TO_SAY = "has nothing to say; send at least one letter or digit"
+
+
+def sayable(text: str) -> bool:
+    """Whether there is anything to say in it."""
+    return any(ch.isalnum() for ch in text)
 
 
 def parse_request(
@@ -118,16 +171,14 @@ def parse_request(
 
     `session` is the token of the subject it came on, which its `sessionId` must have. Raises InvalidRequest.
     """
+    if value.get("text") is None and value.get("textStream") is not True:
+        raise InvalidRequest("text", "is required")
     try:
         request = SpeakRequest.model_validate(value, by_alias=True, by_name=False)  # wire names only
     except ValidationError as exc:
         raise _first_problem(exc) from None
-    if len(request.text) > max_text_chars:
-        raise InvalidRequest(
-            "text", f"has {len(request.text)} characters, at most {max_text_chars} are spoken; split it"
-        )
-    if not any(ch.isalnum() for ch in request.text):
-        raise InvalidRequest("text", "has nothing to say; send at least one letter or digit")
+    _check_text(request, max_text_chars)
+    _check_rate(request.sample_rate, request.audio_format)
     if session is not None and subjects.token(request.session_id) != session:
         raise InvalidRequest("sessionId", "is not the session of the subject it was published on")
     return request
@@ -154,7 +205,7 @@ class ReportError(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    code: Code
+    code: Annotated[Code, BeforeValidator(known_code)]
     message: str
     retryable: bool
 
@@ -185,6 +236,12 @@ class Report(BaseModel):
     """Duration of the confirmed audio, in seconds."""
     first_audio_ms: float | None = Field(None, alias="firstAudioMs")
     transfer_ms: float | None = Field(None, alias="transferMs")
+    rtf: float | None = None
+    """Seconds of synthesis for one second of speech; known once `end` is stored."""
+    underruns: int = 0
+    """How often a listener who plays in real time would have run dry so far."""
+    underrun_ms: float = Field(0.0, alias="underrunMs")
+    """How long, in all, that listener would have heard nothing."""
     reconnects: int = 0
     retransmitted: int = 0
     error: ReportError | None = None

@@ -29,6 +29,8 @@ class AudioStart:
     channels: int
     engine: str
     language: str
+    engine_version: str | None = None
+    """Another one may say the same text with other samples; None: of a synth that did not tell yet."""
 
     @property
     def spec(self) -> PcmSpec:
@@ -37,41 +39,54 @@ class AudioStart:
 
     def pack(self) -> bytes:
         """The message on the wire."""
-        return _packb(
-            {
-                "type": "start",
-                "request_seq": self.request_seq,
-                "format": self.format,
-                "sample_rate_hz": self.sample_rate_hz,
-                "channels": self.channels,
-                "engine": self.engine,
-                "language": self.language,
-            }
-        )
+        fields: dict[str, object] = {
+            "type": "start",
+            "request_seq": self.request_seq,
+            "format": self.format,
+            "sample_rate_hz": self.sample_rate_hz,
+            "channels": self.channels,
+            "engine": self.engine,
+            "language": self.language,
+        }
+        return _packb(fields if self.engine_version is None else fields | {"engine_version": self.engine_version})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that doubles the cost of making one, and nobody changes one
 class AudioChunk:
-    """A piece of the file: `index` from 0, `pts_ms` of its first sample, `sentence` number from 0, encoded bytes."""
+    """A piece of the file: `index` from 0, `pts_ms` of its first sample, `sentence` number from 0, encoded bytes.
+
+    `text` is its sentence's, given only where the request does not have it: when the text came in pieces.
+    """
 
     attempt: int
     index: int
     pts_ms: int
     sentence: int
     audio: bytes
+    text: str | None = None
 
     def pack(self) -> bytes:
         """The message on the wire."""
-        return _packb(
-            {
-                "type": "chunk",
-                "attempt": self.attempt,
-                "index": self.index,
-                "pts_ms": self.pts_ms,
-                "sentence": self.sentence,
-                "audio": self.audio,
-            }
-        )
+        fields: dict[str, object] = {
+            "type": "chunk",
+            "attempt": self.attempt,
+            "index": self.index,
+            "pts_ms": self.pts_ms,
+            "sentence": self.sentence,
+            "audio": self.audio,
+        }
+        return _packb(fields if self.text is None else fields | {"text": self.text})
+
+
+@dataclass(frozen=True, slots=True)
+class AudioWaiting:
+    """A sign of life: synth waits for more of a text that comes in pieces. It holds nothing to hear."""
+
+    attempt: int
+
+    def pack(self) -> bytes:
+        """The message on the wire."""
+        return _packb({"type": "waiting", "attempt": self.attempt})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,23 +107,27 @@ class AudioEnd:
     total_bytes: int
     audio_seconds: float
     error: EndError | None = None
+    rtf: float | None = None
+    """Seconds of synthesis for one second of speech, of the attempt that came to the end."""
+    text: str | None = None
+    """All that was spoken, if it came in pieces."""
 
     def pack(self) -> bytes:
         """The message on the wire."""
-        return _packb(
-            {
-                "type": "end",
-                "attempt": self.attempt,
-                "status": self.status,
-                "total_chunks": self.total_chunks,
-                "total_bytes": self.total_bytes,
-                "audio_seconds": self.audio_seconds,
-                "error": None if self.error is None else {"code": self.error.code, "message": self.error.message},
-            }
-        )
+        fields: dict[str, object] = {
+            "type": "end",
+            "attempt": self.attempt,
+            "status": self.status,
+            "total_chunks": self.total_chunks,
+            "total_bytes": self.total_bytes,
+            "audio_seconds": self.audio_seconds,
+            "error": None if self.error is None else {"code": self.error.code, "message": self.error.message},
+            "rtf": self.rtf,
+        }
+        return _packb(fields if self.text is None else fields | {"text": self.text})
 
 
-AudioMessage = AudioStart | AudioChunk | AudioEnd
+AudioMessage = AudioStart | AudioChunk | AudioWaiting | AudioEnd
 
 
 def _packb(value: dict[str, object]) -> bytes:
@@ -123,7 +142,7 @@ def unpack(payload: bytes) -> AudioMessage:
         kind = value["type"]
         if kind == "chunk":
             attempt, index, pts_ms = value["attempt"], value["index"], value["pts_ms"]
-            sentence, audio = value["sentence"], value["audio"]
+            sentence, audio, text = value["sentence"], value["audio"], value.get("text")
             # Spelled out: four calls for each chunk are a tenth of what it costs to deliver one.
             if (
                 type(attempt) is not int
@@ -131,13 +150,14 @@ def unpack(payload: bytes) -> AudioMessage:
                 or type(pts_ms) is not int
                 or type(sentence) is not int
                 or type(audio) is not bytes
+                or (text is not None and type(text) is not str)
                 or attempt < 0
                 or index < 0
                 or pts_ms < 0
                 or sentence < 0
             ):
                 raise TypeError
-            return AudioChunk(attempt, index, pts_ms, sentence, audio)
+            return AudioChunk(attempt, index, pts_ms, sentence, audio, text)
         if kind == "start":
             return AudioStart(
                 _count(value["request_seq"]),
@@ -146,6 +166,7 @@ def unpack(payload: bytes) -> AudioMessage:
                 _count(value["channels"], least=1),
                 _typed(value["engine"], str),
                 _typed(value["language"], str),
+                _optional_text(value.get("engine_version")),
             )
         if kind == "end":
             return AudioEnd(
@@ -155,7 +176,11 @@ def unpack(payload: bytes) -> AudioMessage:
                 _count(value["total_bytes"]),
                 _seconds(value["audio_seconds"]),
                 _end_error(value.get("error")),
+                _rtf(value.get("rtf")),
+                _optional_text(value.get("text")),
             )
+        if kind == "waiting":
+            return AudioWaiting(_count(value["attempt"]))
     except (ValueError, KeyError, TypeError, AttributeError, msgpack.UnpackException):
         raise Undecodable("is not an audio message") from None
     raise Undecodable("is an audio message of unknown type")
@@ -178,6 +203,14 @@ def _end_status(value: Any) -> EndStatus:
         raise ValueError
     status: EndStatus = value
     return status
+
+
+def _rtf(value: Any) -> float | None:
+    return None if value is None else _seconds(value)
+
+
+def _optional_text(value: Any) -> str | None:
+    return None if value is None else _typed(value, str)
 
 
 def _end_error(value: Any) -> EndError | None:

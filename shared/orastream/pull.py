@@ -11,16 +11,17 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import structlog
-
+from orastream import logger, streams
 from orastream.backoff import Backoff
-from orastream.bus import Bus, Headers
+from orastream.bus import NO_HEADERS, Bus, Headers
 from orastream.errors import NodeUnavailable
-from orastream.jetstream import API
+from orastream.jetstream import API, JetStream
+from orastream.traces import Carrier, carrier_of
 
 EXPIRES_S = 5.0
+DISCARD_AGAIN_S = 5.0
 
-log = structlog.get_logger()
+log = logger.named(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +33,21 @@ class Delivery:
     data: bytes
     reply: str
     sequence: int
-    time_s: float
+    time_ns: int
+    """When it was stored, in unix nanoseconds of the server's clock."""
     delivered: int
     """How often it was handed out, this time included; not a count of attempts (a server kill repeats it)."""
+    headers: Headers = NO_HEADERS
+
+    @property
+    def time_s(self) -> float:
+        """When it was stored, in unix seconds of the server's clock."""
+        return self.time_ns / 1e9
+
+    @property
+    def trace(self) -> Carrier:
+        """The trace context that the message's publisher gave it."""
+        return carrier_of(self.headers.get)
 
     async def ack(self) -> None:
         """It is done with. A lost ack only means another delivery."""
@@ -48,6 +61,16 @@ class Delivery:
         """Start its ack wait anew."""
         await self._say(b"+WPI")
 
+    async def discard(self, js: JetStream) -> None:
+        """Delete it, which nobody can answer: its place is free again, and no report says so."""
+        log.warning("a message under an impossible session is deleted", sequence=self.sequence, chars=len(self.subject))
+        try:
+            await js.delete(streams.SESSIONS, self.sequence)
+        except NodeUnavailable:
+            await self.give_back(DISCARD_AGAIN_S)
+        else:
+            await self.ack()
+
     async def _say(self, what: bytes) -> None:
         try:
             await self.bus.publish(self.reply, what)
@@ -55,12 +78,12 @@ class Delivery:
             log.debug("an answer to a delivery was lost", subject=self.subject)
 
 
-def parse_delivery(bus: Bus, subject: str, reply: str, data: bytes) -> Delivery:
+def parse_delivery(bus: Bus, subject: str, reply: str, data: bytes, headers: Headers = NO_HEADERS) -> Delivery:
     """A delivery from its ack subject (`$JS.ACK.…`, 9 tokens, or 11 and more with domain and account hash)."""
     parts = reply.split(".")
     fields = parts[4:9] if len(parts) == 9 else parts[6:11]
     delivered, sequence, _, time_ns = (int(field) for field in fields[:4])
-    return Delivery(bus, subject, data, reply, sequence, time_ns / 1e9, delivered)
+    return Delivery(bus, subject, data, reply, sequence, time_ns, delivered, headers)
 
 
 class Puller:
@@ -76,6 +99,7 @@ class Puller:
         self._capacity = capacity
         self._outstanding = 0
         self._refused = False
+        self._renew_at = 0.0
         self._changed = asyncio.Event()
 
     def room(self) -> None:
@@ -92,7 +116,7 @@ class Puller:
             while True:
                 free = self._capacity()
                 if free <= 0 or self._outstanding > 0:
-                    await self._wait(EXPIRES_S + 1 if self._outstanding else None)
+                    await self._wait(renewing=self._outstanding > 0)
                     continue
                 self._refused = False
                 self._outstanding = free
@@ -100,7 +124,8 @@ class Puller:
                 try:
                     await self._bus.wait_connected(60)
                     await self._bus.publish(self._subject, json.dumps(query).encode(), reply=inbox)
-                    await self._wait(EXPIRES_S + 1)
+                    self._renew_at = asyncio.get_running_loop().time() + EXPIRES_S + 1
+                    await self._wait(renewing=True)
                 except NodeUnavailable:
                     self._refused = True
                 if self._refused:
@@ -112,19 +137,20 @@ class Puller:
             unhook()
             await subscription.close()
 
-    async def _wait(self, timeout_s: float | None) -> None:
+    async def _wait(self, *, renewing: bool) -> None:
+        """Until something changes; no longer than the pull request lives, however often there is room meanwhile."""
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout_at(self._renew_at if renewing else None):
                 await self._changed.wait()
         except TimeoutError:
             self._outstanding = 0  # the request or its end was lost
         self._changed.clear()
 
     def _on_message(self, subject: str, reply: str, data: bytes, headers: Headers) -> None:
-        status = headers.get("Status")
+        status = headers.status  # never a header of that name, which a publisher may have put on his message
         if status is None:
             self._outstanding = max(0, self._outstanding - 1)
-            self._on_delivery(parse_delivery(self._bus, subject, reply, data))
+            self._on_delivery(parse_delivery(self._bus, subject, reply, data, headers))
         elif status != "100":  # 408 expired, 404 nothing, 409 limits or consumer gone, 503 nobody
             self._outstanding = 0
             self._refused = status in ("409", "503")

@@ -6,6 +6,7 @@ than the stored one's stops.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from enum import Enum
 
@@ -119,11 +120,15 @@ class Reports:
     async def close(self, of: StoredRequest, final: Report) -> None:
         """What follows a final report: `replyTo` gets it, the request is deleted, which frees the session's place.
 
-        Safe to repeat; `replyTo` then gets it again. Raises NodeUnavailable.
+        So are the pieces of its text, if it came in pieces. Safe to repeat; `replyTo` then gets it again. Raises
+        NodeUnavailable.
         """
         if of.reply_to is not None:
             await self.send(of.reply_to, final, of.encoding)
         await self._js.delete(streams.SESSIONS, of.sequence)
+        if of.request is not None and of.request.text_stream:
+            with contextlib.suppress(NodeUnavailable):  # they age out
+                await self._js.purge(streams.TEXTS, subjects.script(of.session, of.token))
 
     async def send(self, subject: str, report: Report, encoding: Encoding) -> None:
         """Send a report to a caller's own subject; only what `subjects.reply_allowed` allows reaches this."""

@@ -6,28 +6,50 @@ Each service extends `NodeSettings` by what only it needs (`services/<name>/sett
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
-from typing import Literal, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
 from dotenv import dotenv_values
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as UnparsableSetting
 
+from orastream import subjects
 from orastream.errors import SettingsError
 from orastream.streams import StreamLimits
 
 # Every setting of the contract, so that any service can tell a typing error from a sibling's setting.
 KNOWN: frozenset[str] = frozenset(
-    """NATS_URL NATS_CREDS ORASERVER_WEBSOCKET_URL ORASERVER_HTTP_URL ORASERVER_TOKEN WEBSOCKET_CHUNK_SIZE
-    WEBSOCKET_MAX_RETRIES WEBSOCKET_IDLE_SECONDS WEBSOCKET_CONNECTION DEFAULT_TRANSFER_METHOD DEFAULT_FIRE_AND_FORGET
-    TTS_ENGINE TTS_VOICE TTS_MAX_TEXT_CHARS TTS_ENGINE_RTF SYNTH_SLOTS SYNTH_STALL_SECONDS TTS_STREAM_REPLICAS
-    TTS_AUDIO_MAX_BYTES TTS_AUDIO_RETENTION_SECONDS TTS_MAX_PENDING_PER_SESSION CHUNK_RAMP GATEWAY_PORT
-    GATEWAY_WAIT_SECONDS GATEWAY_API_KEYS TTS_HEALTH_PORT TTS_HOST TTS_LOG_DIR TTS_LOG_FORMAT TTS_LOG_LEVEL
+    """NATS_URL NATS_CREDS NATS_INBOX_PREFIX ORASERVER_WEBSOCKET_URL ORASERVER_HTTP_URL ORASERVER_TOKEN
+    WEBSOCKET_CHUNK_SIZE WEBSOCKET_MAX_RETRIES WEBSOCKET_IDLE_SECONDS WEBSOCKET_CONNECTION DEFAULT_TRANSFER_METHOD
+    DEFAULT_FIRE_AND_FORGET
+    TTS_ENGINE TTS_VOICE TTS_MAX_TEXT_CHARS TTS_TEXT_NORMALIZATION TTS_ENGINE_RTF TTS_PHRASE_CACHE
+    TTS_PHRASE_CACHE_MAX_BYTES TTS_PHRASE_CACHE_SECONDS SYNTH_SLOTS SYNTH_OPEN_TEXTS SYNTH_STALL_SECONDS ENGINE_PYTHON
+    ENGINE_MAX_MEMORY_MB TTS_STREAM_REPLICAS
+    TTS_AUDIO_MAX_BYTES TTS_AUDIO_RETENTION_SECONDS TTS_MAX_PENDING_PER_SESSION CHUNK_RAMP
+    GATEWAY_PORT GATEWAY_WAIT_SECONDS GATEWAY_API_KEYS GATEWAY_HOSTS TTS_HEALTH_PORT TTS_HOST TTS_LOG_DIR
+    TTS_LOG_FORMAT TTS_LOG_LEVEL
+    GPT_SOVITS_URLS GPT_SOVITS_VOICES GPT_SOVITS_MODELS POCKET_CONFIG POCKET_VOICES POCKET_LANGUAGE
+    TTS_MODEL_DIR TTS_DEVICE TTS_THREADS TTS_AT_ONCE TTS_BATCH TTS_BATCH_WAIT_MS
     ORASERVER_PORT ORASERVER_DATA_DIR ORASERVER_MISBEHAVE""".split()
 )
-WATCHED_PREFIXES = ("TTS_", "WEBSOCKET_", "ORASERVER_")
+WATCHED_PREFIXES = ("TTS_", "WEBSOCKET_", "ORASERVER_", "GPT_SOVITS_", "POCKET_")
+
+InboxPrefix = Annotated[str, AfterValidator(subjects.check_inbox_prefix)]
 
 S = TypeVar("S", bound=BaseSettings)
+
+
+def _goes_into_a_header(token: SecretStr) -> SecretStr:
+    value = token.get_secret_value()
+    if not (value.isascii() and value.isprintable() and value == value.strip()):
+        raise ValueError("must be printable ASCII, without a space or a line break at its ends (it is not shown here)")
+    return token
+
+
+HeaderSecret = Annotated[SecretStr, AfterValidator(_goes_into_a_header)]
+"""What is sent as a value of an HTTP header. Never shown, not even in an error."""
 
 
 class NodeSettings(BaseSettings):
@@ -39,6 +61,8 @@ class NodeSettings(BaseSettings):
 
     nats_url: str = "nats://127.0.0.1:4222"
     nats_creds: Path | None = None
+    nats_inbox_prefix: InboxPrefix = subjects.INBOX
+    """What this process' inboxes begin with: whoever may subscribe to them reads what it is answered."""
     tts_log_dir: Path | None = None
     tts_log_format: Literal["auto", "console", "json"] = "auto"
     tts_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -73,10 +97,13 @@ def load(cls: type[S]) -> S:
         return cls()
     except ValidationError as exc:
         lines = [
-            f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}"
+            f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg'].removeprefix('Value error, ')}"
             for e in exc.errors(include_url=False, include_input=False)
         ]
         raise SettingsError("; ".join(lines)) from None
+    except UnparsableSetting as exc:  # one that has to be JSON; its words name the field, and its source's class
+        field = re.search(r'field "(\w+)"', str(exc))
+        raise SettingsError(f"{field[1].upper() if field else 'settings'}: it is not JSON") from None
 
 
 def unknown_names() -> list[str]:
@@ -85,9 +112,26 @@ def unknown_names() -> list[str]:
     return sorted(n for n in names if n.upper().startswith(WATCHED_PREFIXES) and n.upper() not in KNOWN)
 
 
+def adopt_standard(prefix: str) -> None:
+    """Put the variables of `.env` under `prefix` into the environment, for a library that reads only that.
+
+    An empty one is no value, as OpenTelemetry has it; its SDK would take it for an endpoint, or for a number.
+    """
+    for name in [name for name, value in os.environ.items() if name.startswith(prefix) and not value.strip()]:
+        del os.environ[name]
+    for name, value in dotenv_values(".env").items():
+        if name.startswith(prefix) and value:
+            os.environ.setdefault(name, value)
+
+
 class BridgeSettings(NodeSettings):
     """What both bridges read."""
 
-    oraserver_token: str | None = None
+    oraserver_token: HeaderSecret | None = None
     websocket_max_retries: int = Field(3, ge=0)
     synth_stall_seconds: float = Field(20, gt=0)
+
+    @property
+    def authorization(self) -> dict[str, str]:
+        """The header that tells OraServer who this is, if a token is set."""
+        return {"Authorization": f"Bearer {self.oraserver_token.get_secret_value()}"} if self.oraserver_token else {}

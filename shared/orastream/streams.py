@@ -9,15 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
-
-from orastream import subjects
+from orastream import logger, subjects
 from orastream.errors import NodeUnavailable, SettingsError
 from orastream.jetstream import JetStream
 
 SESSIONS = "TTS_SESSIONS"
 AUDIO = "TTS_AUDIO"
 REPORTS = "TTS_REPORTS"
+TEXTS = "TTS_TEXTS"
 OWNERS = "KV_tts_owners"
 HEARTBEATS = "KV_tts_heartbeats"
 
@@ -28,11 +27,13 @@ HEARTBEAT_LIFE_S = 3.0
 SYNTH_ACK_WAIT_S = 6.0
 BRIDGE_ACK_WAIT_S = 4.0
 REPORT_LIFE_S = 3600
+MOST_MESSAGES_PER_TEXT = 131_072
+"""Pieces of one text, repeated ones included."""
 
 _NS = 1_000_000_000
 _ALREADY_IN_USE = frozenset({10058, 10013, 10148})
 
-log = structlog.get_logger()
+log = logger.named(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,16 @@ def stream_configs(limits: StreamLimits) -> list[dict[str, Any]]:
             "max_msgs_per_subject": 1,
             "discard": "old",
         },
+        common
+        | {
+            "name": TEXTS,
+            "subjects": [subjects.TEXTS],
+            "subject_transform": {"src": "tts.text.*.*", "dest": "tts.script.{{wildcard(1)}}.{{wildcard(2)}}"},
+            "republish": {"src": "tts.script.>", "dest": "tts.script.>"},
+            "max_age": 3600 * _NS,
+            "max_msgs_per_subject": MOST_MESSAGES_PER_TEXT,
+            "discard_new_per_subject": True,
+        },
         common | key_value | {"name": OWNERS, "subjects": ["$KV.tts_owners.>"]},
         common
         | key_value
@@ -123,17 +134,22 @@ async def ensure(js: JetStream, limits: StreamLimits, *, change: bool = False) -
     Safe to call by many processes at once and again at any time. Raises NodeUnavailable, SettingsError.
     """
     for config in stream_configs(limits):
-        name = config["name"]
-        there = await js.api(f"STREAM.INFO.{name}")
-        if "config" not in there:
-            await _create(js, name, config)
-        elif change and any(there["config"].get(key) != value for key, value in config.items()):
-            await _change(js, name, config)
+        await ensure_stream(js, config, change=change)
     for config in consumer_configs():
         body = {"stream_name": SESSIONS, "config": config}
         answer = await js.api(f"CONSUMER.CREATE.{SESSIONS}.{config['durable_name']}.{config['filter_subject']}", body)
         if answer.get("error"):
             raise _refused(config["durable_name"], answer["error"])
+
+
+async def ensure_stream(js: JetStream, config: dict[str, Any], *, change: bool = False) -> None:
+    """The same for one stream."""
+    name = config["name"]
+    there = await js.api(f"STREAM.INFO.{name}")
+    if "config" not in there:
+        await _create(js, name, config)
+    elif change and any(there["config"].get(key) != value for key, value in config.items()):
+        await _change(js, name, config)
 
 
 async def _create(js: JetStream, name: str, config: dict[str, Any]) -> None:

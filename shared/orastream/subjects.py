@@ -15,16 +15,24 @@ import unicodedata
 from orastream.errors import InvalidRequest
 
 MAX_ID_BYTES = 256
+MAX_TOKEN_CHARS = 343
+"""Of the token of an id of MAX_ID_BYTES."""
 
+INBOX = "_INBOX"
+"""What inboxes begin with unless it is set: NATS' own default."""
+
+_INBOX_PREFIX = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _RESERVED_REQUEST_ID = re.compile(r"seq-\d+")
 
 # Ingest subjects: written by anyone, stored under the names below by each stream's subject transform.
 SPEAK = "tts.speak"
+VOICES = "tts.voices"
 REQUESTS = "tts.request.*"
 CANCELS = "tts.cancel.*"
 PUT_AUDIO = "tts.put.audio.*.*"
 PUT_REPORT = "tts.put.report.*.*"
+TEXTS = "tts.text.*.*"
 
 
 def check_id(value: str, field: str) -> str:
@@ -51,9 +59,12 @@ def check_request_id(value: str) -> str:
     return value
 
 
-def token(value: str) -> str:
-    """The subject token of a session or request id (see the module's text). Raises InvalidRequest for unusable ids."""
-    check_id(value, "id")
+def token(value: str, field: str = "id") -> str:
+    """The subject token of a session or request id (see the module's text).
+
+    Raises InvalidRequest for unusable ids, naming `field`.
+    """
+    check_id(value, field)
     if _PLAIN.fullmatch(value):
         return value
     return "~" + base64.urlsafe_b64encode(value.encode()).rstrip(b"=").decode()
@@ -73,9 +84,23 @@ def untoken(tok: str) -> str | None:
         return None
 
 
+def tokens(session_id: str, request_id: str) -> tuple[str, str]:
+    """The tokens of a request's two ids. Raises InvalidRequest naming the one that is unusable."""
+    return token(session_id, "sessionId"), token(request_id, "requestId")
+
+
 def sequence_id(sequence: int) -> str:
     """The id of a request that brought none: `seq-<n>`, n its stream sequence."""
     return f"seq-{sequence}"
+
+
+def session_of(subject: str) -> str | None:
+    """The session's token in a stored subject of TTS_SESSIONS; None for one longer than any id's.
+
+    No subject may be built of such a one: a control line of more than 4096 bytes ends the connection.
+    """
+    token = subject.split(".")[2]
+    return token if len(token) <= MAX_TOKEN_CHARS else None
 
 
 def request(session: str) -> str:
@@ -101,6 +126,16 @@ def session_cancel(session: str) -> str:
 def session_events(session: str) -> str:
     """Requests and cancels of the session, in one order."""
     return f"tts.session.{session}.*"
+
+
+def text(session: str, req: str) -> str:
+    """Where the pieces of a request's text are published, if it comes in pieces."""
+    return f"tts.text.{session}.{req}"
+
+
+def script(session: str, req: str) -> str:
+    """Where these pieces are stored and republished."""
+    return f"tts.script.{session}.{req}"
 
 
 def put_audio(session: str, req: str) -> str:
@@ -131,6 +166,13 @@ def reports(session: str) -> str:
 def message_id(session: str, req: str) -> str:
     """The `Nats-Msg-Id` of a request sent by our own clients."""
     return f"{session}.{req}"
+
+
+def check_inbox_prefix(prefix: str) -> str:
+    """The prefix, when inboxes can begin with it: literal tokens, and none of the node's own. Raises ValueError."""
+    if len(prefix) > 128 or not _INBOX_PREFIX.fullmatch(prefix) or prefix.partition(".")[0] == "tts":
+        raise ValueError("must be literal subject tokens (A-Z a-z 0-9 _ -), not tts, as in _INBOX or _INBOX.shop")
+    return prefix
 
 
 def reply_allowed(subject: str) -> bool:

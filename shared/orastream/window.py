@@ -57,7 +57,6 @@ class Window:
         self._changed = asyncio.Event()
         self._failure: Exception | None = None
         self._retry: asyncio.Task[None] | None = None
-        self.resent = 0
 
     async def __aenter__(self) -> Window:
         self._retry = asyncio.create_task(self._resend_late(), name="window")
@@ -98,6 +97,11 @@ class Window:
         """Return when everything put is stored. Raises StreamFull, PublishRefused, NodeUnavailable."""
         await self._until(lambda: not self._pending)
 
+    def give_up(self, reason: Exception) -> None:
+        """Nothing more is to be stored: `put` and `flush` raise `reason` from now on, those that wait too."""
+        self._failure = reason
+        self._changed.set()
+
     async def _until(self, ready: object) -> None:
         assert callable(ready)
         while True:
@@ -122,7 +126,7 @@ class Window:
         pending = self._pending.get(inbox)
         if pending is None:
             return
-        if headers.get("Status") == "503":  # nobody listens: an election, or the stream is gone
+        if headers.status == "503":  # nobody listens: an election, or the stream is gone
             return
         if b'"error"' in data:
             try:
@@ -150,7 +154,7 @@ class Window:
                     if now >= pending.resend_at and self._bus.connected:
                         pending.tries += 1
                         pending.resend_at = now + min(self._ack_timeout_s * pending.tries, 5.0)
-                        self.resent += 1
+                        self._bus.repairs.resent += 1
                         await self._send(pending)
         except NodeUnavailable as exc:
             self._failure = exc

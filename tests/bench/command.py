@@ -16,10 +16,12 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from tests.bench import forwarding, node, publish_window
+from tests.bench import forwarding, node, publish_window, voices
 from tests.bench.measure import Sample
 
 PARTS = ("window", "forwarding", "latency", "first-audio", "recovery")
+ALONE = ("voices",)
+"""Measured only when they are asked for: they take minutes of their own, and `make torch`."""
 BUDGET_S = 230.0
 """No measurement of a forwarder is begun later; with the longest one the whole stays under five minutes."""
 
@@ -61,6 +63,12 @@ async def run(options: argparse.Namespace) -> int:
         text, too_late = await asyncio.to_thread(node.recovery)
         print("\n" + text, flush=True)
         missed |= too_late
+    if "voices" in wanted:
+        text, too_late = await asyncio.to_thread(
+            voices.measure, options.quick, lambda line: print(line, file=sys.stderr, flush=True)
+        )
+        print("\n" + text, flush=True)
+        missed |= too_late
     print(f"\n{time.monotonic() - began:.0f} s")
     if options.json:
         options.json.write_text(json.dumps([dataclasses.asdict(sample) for sample in samples], indent=1))
@@ -72,7 +80,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="one short round")
-    parser.add_argument("--only", choices=PARTS, help="one part alone")
+    parser.add_argument("--only", choices=PARTS + ALONE, help="one part alone")
     parser.add_argument("--json", type=Path, help="also write every sample there")
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     try:

@@ -20,8 +20,9 @@ def node_logs() -> Logs:
 
 @pytest.fixture(scope="module")
 def slow_node(tmp_path_factory: pytest.TempPathFactory, node_logs: Logs) -> Iterator[Stack]:
-    """Shared by a module's tests."""
-    with running_node(tmp_path_factory.mktemp("slow-node"), node_logs, TTS_ENGINE_RTF=0.25, SYNTH_SLOTS=2) as stack:
+    """Shared by a module's tests. Its bridges try for ten seconds: so long may OraServer take to start again."""
+    settings = {"TTS_ENGINE_RTF": 0.25, "SYNTH_SLOTS": 2, "WEBSOCKET_MAX_RETRIES": 6}
+    with running_node(tmp_path_factory.mktemp("slow-node"), node_logs, **settings) as stack:
         yield stack
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from orastream import subjects
+from orastream.messages import Report
 from tests.support.processes import Process
 from tests.support.scenes import Scene
 from tests.support.services import ServiceProcess
@@ -70,6 +72,22 @@ async def test_nats_server_is_killed_and_restarted_with_its_data(scene: Scene) -
     await scene.stack.nats_server.start()
     await scene.delivered("s1", "r1")
     await scene.delivered("s2", "r2")
+
+
+async def test_a_bridge_that_takes_over_a_long_history_goes_on_where_the_other_stood(scene: Scene) -> None:
+    """It reads all the reports of the session before it writes: none of what was confirmed is written again."""
+    session = subjects.token(scene.id("s1"))
+    for number in range(600):
+        old = Report(requestId=f"old{number}", sessionId=scene.id("s1"), requestSeq=1, status="delivered")
+        await scene.client.bus.publish(subjects.put_report(session, f"old{number}"), old.encode("json"))
+    await scene.ask("s1", "r1")
+    await scene.until_heard("r1", chunks=9)
+    victim = await owner(scene.stack["ws_bridge"], "orastream_ws_bridge_sessions")
+    assert await victim.stop() == 0
+    report = await scene.delivered("s1", "r1")
+    got = heard(await scene.stack.received(), scene.id("r1"))
+    assert got is not None
+    assert (got["repeats"], report.retransmitted) == (0, 0)
 
 
 async def test_oraserver_is_killed_and_comes_back(scene: Scene) -> None:

@@ -6,10 +6,15 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, expect
 
+from orastream.client import Client
+from tests.support.browser import running_browser
+from tests.support.console import PATIENCE_MS
 from tests.support.processes import Logs
 from tests.support.scenes import Scene, running_node, scene_on
-from tests.support.services import Stack
+from tests.support.services import ServiceProcess, Stack
 
 
 @pytest.fixture(scope="module")
@@ -46,3 +51,33 @@ async def slow_scene(slow_node: Stack, node_logs: Logs, logs: Logs, tmp_path: Pa
     logs.update(node_logs)
     async with scene_on(slow_node, tmp_path.name) as scene:
         yield scene
+
+
+# ---- the console
+
+
+@pytest.fixture(scope="module")
+def console_node(tmp_path_factory: pytest.TempPathFactory, node_logs: Logs) -> Iterator[Stack]:
+    """One of each worker; an engine slow enough to hear it before it has ended, and fast enough to listen on."""
+    folder = tmp_path_factory.mktemp("console-node")
+    with running_node(folder, node_logs, replicas=1, gateway=True, TTS_ENGINE_RTF=0.25, SYNTH_SLOTS=2) as stack:
+        yield stack
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser(console_node: Stack) -> AsyncIterator[Browser]:
+    expect.set_options(timeout=PATIENCE_MS)
+    async with running_browser() as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def client(console_node: Stack) -> AsyncIterator[Client]:
+    async with Client(console_node.nats_server.url) as client:
+        yield client
+
+
+@pytest.fixture
+def gateway(console_node: Stack, node_logs: Logs, logs: Logs) -> ServiceProcess:
+    logs.update(node_logs)
+    return console_node["gateway"][0]

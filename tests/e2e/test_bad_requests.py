@@ -9,8 +9,12 @@ import msgpack
 import nats
 import pytest
 
-from orastream import subjects
+from orastream import streams, subjects
+from orastream.bus import Bus
+from orastream.jetstream import JetStream
 from orastream.messages import Report
+from orastream.packets import AudioChunk
+from tests.support.processes import until
 from tests.support.scenes import Scene
 from tests.support.speech import heard
 
@@ -37,6 +41,9 @@ BAD_FIELDS: list[tuple[str, dict[str, Any]]] = [
     ("text", {"text": "가" * 6000}),
     ("text", {"text": "😀🎉"}),
     ("text", {"text": 5}),
+    ("text: is no SSML at line 1, column 15", {"text": "<speak>가가<p></speak>", "ssml": True}),
+    ("text", {"text": "<!DOCTYPE speak [<!ENTITY x '가가'>]><speak>&x;</speak>", "ssml": True}),
+    ("ssml", {"ssml": "yes"}),
     ("phoneId", {"phoneId": ...}),
     ("phoneId", {"phoneId": "p\n1"}),
     ("sessionId", {"sessionId": "another"}),
@@ -48,7 +55,7 @@ BAD_FIELDS: list[tuple[str, dict[str, Any]]] = [
     ("voice", {"voice": "no-such-voice"}),
     ("speed", {"speed": 9}),
     ("speed", {"speed": True}),
-    ("format", {"format": "mp3"}),
+    ("format", {"format": "ogg"}),
     ("sampleRate", {"sampleRate": 12}),
     ("ttlSeconds", {"ttlSeconds": 0}),
     ("replyTo", {"replyTo": "$JS.API.STREAM.DELETE.TTS_AUDIO"}),
@@ -154,3 +161,54 @@ async def test_an_expired_request_is_reported(scene: Scene) -> None:
         "네.", session_id=scene.name, phone_id="p1", request_id=scene.id("after"), fire_and_forget=False
     )
     assert isinstance(after, Report) and after.status == "delivered"
+
+
+async def test_a_session_that_no_id_has_ends_no_process(scene: Scene) -> None:
+    """Its subject still fits a publish, but not what would answer it: it is deleted, and everybody goes on."""
+    workers = [p for name in ("synth", "ws_bridge", "http_bridge") for p in scene.stack[name]]
+    pids = [process.pid for process in workers]
+    async with Bus(scene.stack.nats_server.url, name="test") as bus:
+        js = JetStream(bus)
+        session = "a" * 3950
+        sequence = (await js.store(f"tts.request.{session}", b"{}")).sequence
+        cancel = (await js.store(f"tts.cancel.{session}", b"{}")).sequence
+
+        async def gone() -> bool:
+            return [await js.get(streams.SESSIONS, number) for number in (sequence, cancel)] == [None, None]
+
+        await until(gone, "both are deleted")
+    await spoken(scene, good(scene))
+    assert [process.pid for process in workers if process.running] == pids
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Status": "200"},
+        {"Status": "409"},
+        {"Nats-Subject": "tts.session.other.request", "Nats-Sequence": "1", "Nats-Last-Sequence": "0"},
+        {"Nats-Subject": "x", "Nats-Sequence": "100000", "Nats-Time-Stamp": "then", "Nats-Last-Sequence": "99999"},
+    ],
+    ids=["200", "409", "behind", "ahead"],
+)
+async def test_headers_that_only_the_server_may_write(scene: Scene, headers: dict[str, str]) -> None:
+    """Whoever forwards a message with them, or invents them, is heard as anybody else."""
+    await spoken(scene, good(scene), **headers)
+
+
+async def test_audio_of_a_later_version_is_passed_over(scene: Scene) -> None:
+    """By synth, by bridges and by whoever listens."""
+    session, token = subjects.token(scene.name), subjects.token(scene.id("r"))
+    async with Bus(scene.stack.nats_server.url, name="test") as bus:
+        await JetStream(bus).store(subjects.put_audio(session, token), msgpack.packb({"type": "hum", "index": 0}))
+        report = await spoken(scene, good(scene))
+    heard_here = [message async for message in scene.client.audio(scene.name, scene.id("r"), report.request_seq)]
+    assert sum(isinstance(message, AudioChunk) for message in heard_here) == report.total_chunks
+
+
+async def spoken(scene: Scene, body: dict[str, Any], **headers: str) -> Report:
+    """Its report, once the request is delivered."""
+    await stored(scene, scene.name, json.dumps(body).encode(), **headers)
+    report = await scene.client.wait(scene.name, scene.id("r"), 30)
+    assert report.status == "delivered", report
+    return report

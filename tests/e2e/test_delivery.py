@@ -10,6 +10,7 @@ from pathlib import Path
 import nats
 import pytest
 
+from orastream.audio import EXTENSIONS, Format
 from orastream.messages import Report
 from tests.support.processes import until
 from tests.support.scenes import Scene, reference
@@ -163,8 +164,20 @@ async def test_places_are_freed_and_a_full_session_is_refused(scene: Scene) -> N
     await until(empty, "all requests and cancels of the session are deleted", timeout_s=20)
 
 
-@pytest.mark.parametrize(("fmt", "rate"), [("pcm16", None), ("pcm16", 16_000), ("wav", 48_000)])
-async def test_formats_and_rates(scene: Scene, fmt: str, rate: int | None) -> None:
+@pytest.mark.parametrize(
+    ("fmt", "rate"),
+    [
+        ("pcm16", None),
+        ("pcm16", 16_000),
+        ("wav", 48_000),
+        ("opus", None),
+        ("flac", None),
+        ("mulaw", None),
+        ("mp3", None),
+        ("aac", 24_000),
+    ],
+)
+async def test_formats_and_rates(scene: Scene, fmt: Format, rate: int | None) -> None:
     """Raw samples and other rates: what was asked for is what arrives, over WebSocket and HTTP alike."""
     sizes = []
     for number, use_websocket in enumerate((True, False)):
@@ -179,10 +192,10 @@ async def test_formats_and_rates(scene: Scene, fmt: str, rate: int | None) -> No
             **({} if rate is None else {"sampleRate": rate}),
         )
         assert isinstance(report, Report) and report.status == "delivered"
-        header = 44 if fmt == "wav" else 0
-        assert report.audio_seconds == pytest.approx((report.bytes - header) / 2 / (rate or 22_050), abs=0.002)
+        spoken = (len(await reference(KOREAN)) - 44) / 2 / 22_050
+        assert report.audio_seconds == pytest.approx(spoken, abs=0.002)
         got = heard(await scene.stack.received(), scene.id(f"r{number}"))
-        assert got is not None and got["violations"] == [] and got["file"].endswith(".wav" if fmt == "wav" else ".pcm")
+        assert got is not None and got["violations"] == [] and got["file"].endswith(f".{EXTENSIONS[fmt]}")
         sizes.append((got["bytes"], got["sha256"]))
     assert sizes[0] == sizes[1]
 

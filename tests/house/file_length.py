@@ -1,6 +1,7 @@
 """The rule of file length: one file, one noun, at most 300 lines; a longer one explains itself.
 
-A file of `shared/`, `services/` or `tests/` may be longer when it says why, in a line of its own: `# length: reason`.
+A Python or JavaScript file of `shared/`, `services/` or `tests/` may be longer when it says why, in a line of its own:
+`# length: reason`.
 Test modules (`test_*.py`) are lists of cases and may be as long as the list is.
 
     python tests/house/file_length.py     prints each file that breaks the rule; exit code 1 when there is one
@@ -15,7 +16,8 @@ from pathlib import Path
 
 MOST_LINES = 300
 FOLDERS = ("shared", "services", "tests")
-EXPLAINED = re.compile(r"^\s*# length: \S", re.MULTILINE)
+SUFFIXES = {".py", ".js"}
+EXPLAINED = re.compile(r"^\s*(#|//) length: \S", re.MULTILINE)
 
 
 def too_long(text: str) -> bool:
@@ -26,8 +28,8 @@ def too_long(text: str) -> bool:
 def offenders(root: Path) -> Iterator[tuple[Path, int]]:
     """The files below `root` that break the rule, and their lines."""
     for folder in FOLDERS:
-        for path in sorted((root / folder).rglob("*.py")):
-            if "build" in path.relative_to(root).parts or path.name.startswith("test_"):
+        for path in sorted((root / folder).rglob("*")):
+            if path.suffix not in SUFFIXES or "build" in path.relative_to(root).parts or path.name.startswith("test_"):
                 continue
             text = path.read_text()
             if too_long(text):

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import sys
+import time
 import wave
 from pathlib import Path
 
 import pytest
 
+from orastream import streams, subjects
 from orastream.cli.upfile import UpFile
 from orastream.client import Client
+from orastream.following import dated_reports
 from orastream.jetstream import JetStream
-from tests.support.ending import ending_all
+from orastream.manuscript import TextPiece
+from tests.support.ending import ending_all, stored_request
 from tests.support.nats_server import NatsServer
-from tests.support.processes import Logs, Process, free_port
+from tests.support.processes import Logs, Process, free_port, until
 from tests.support.services import environment
 
 pytestmark = pytest.mark.integration
 
-COMMANDS = ("up", "say", "watch", "cancel", "report", "bench", "doctor", "demo")
+COMMANDS = ("up", "say", "watch", "cancel", "report", "voices", "bench", "doctor", "demo")
 
 
 async def orastream(folder: Path, *arguments: str, timeout_s: float = 50, **env: str) -> tuple[int, str, str]:
@@ -74,7 +79,7 @@ async def test_no_nats_is_said_in_one_line(tmp_path: Path) -> None:
 
 
 async def test_a_bad_request_names_the_field(tmp_path: Path, nats_server: NatsServer, js: JetStream) -> None:
-    code, _, err = await orastream(tmp_path, "say", "hello", "--format", "mp3", NATS_URL=nats_server.url)
+    code, _, err = await orastream(tmp_path, "say", "hello", "--format", "ogg", NATS_URL=nats_server.url)
     assert code == 1
     assert err.startswith("error: format:")
 
@@ -85,6 +90,67 @@ async def test_say_follows_to_the_final_report(tmp_path: Path, nats_server: Nats
     assert code == 0, err
     assert "delivered" in out
     assert "r1" in out
+
+
+async def test_say_tells_that_a_request_is_not_spoken_twice(
+    tmp_path: Path, nats_server: NatsServer, js: JetStream
+) -> None:
+    """Within the stream's duplicate window the ack alone says so: sequence and report are those of the first."""
+    async with ending_all(js, "delivered"):
+        for first in (True, False):
+            code, _, err = await orastream(tmp_path, "say", "hello", "--request", "r1", "--nats", nats_server.url)
+            assert code == 0
+            assert err.count("asked before; it is not spoken twice") == (not first)
+
+
+async def test_say_asks_nothing_that_it_cannot_save(tmp_path: Path, nats_server: NatsServer, js: JetStream) -> None:
+    code, _, err = await orastream(
+        *(tmp_path, "say", "hello", "--session", "s", "--save", "none/x.wav", "--nats", nats_server.url)
+    )
+    assert code == 1 and err.startswith("error: --save: cannot write none/x.wav (there is no folder")
+    assert await js.last(streams.SESSIONS, subjects.session_request("s")) is None
+
+
+async def test_say_speaks_what_comes_on_stdin(tmp_path: Path, nats_server: NatsServer, js: JetStream) -> None:
+    """Piece by piece, in whole characters, however the bytes are cut; the end of stdin ends the text."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "orastream.cli", "say", "-", "--session", "s", "--request", "r", "--wait", "0"),
+        cwd=tmp_path,
+        env=environment({"NATS_URL": nats_server.url}),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin is not None
+
+    async def stored(pieces: int) -> list[TextPiece]:
+        found: list[TextPiece] = []
+
+        async def enough() -> bool:
+            found[:] = [
+                piece
+                for message in await js.read(streams.TEXTS, subjects.script("s", "r"), 0)
+                if (piece := TextPiece.decode(message.data)) is not None
+            ]
+            return len(found) >= pieces
+
+        await until(enough, f"{pieces} pieces", timeout_s=30)
+        return found
+
+    process.stdin.write("안녕. ".encode())
+
+    async def asked() -> bool:
+        return await js.after(streams.SESSIONS, subjects.session_request("s"), 0) is not None
+
+    await until(asked, "the request", timeout_s=30)
+    request = (await stored_request(js, "s", "r")).request
+    assert request is not None and (request.text, request.language, request.text_stream) == ("안녕. ", "ko-KR", True)
+    process.stdin.write("하".encode()[:2])
+    process.stdin.write("하".encode()[2:] + b"na")
+    await stored(1)
+    process.stdin.close()
+    assert await asyncio.wait_for(process.wait(), 30) == 0
+    pieces = await stored(2)
+    assert "".join(piece.text for piece in pieces) == "하na" and pieces[-1] == TextPiece(len(pieces) - 1, end=True)
 
 
 async def test_say_fails_when_the_report_does(tmp_path: Path, nats_server: NatsServer, js: JetStream) -> None:
@@ -113,6 +179,40 @@ async def test_accept_wait_report_cancel_watch(
     assert out.startswith("cancel stored at sequence")
 
 
+async def test_a_typing_error_in_a_setting_is_shown(tmp_path: Path, nats_server: NatsServer) -> None:
+    _, out, _ = await orastream(tmp_path, "doctor", "--nats", nats_server.url, TTS_ENGIN="vits")
+    assert "did you mean TTS_ENGINE?" in out
+    code, _, err = await orastream(tmp_path, "up", "--nats-port", str(nats_server.port), TTS_ENGIN="vits")
+    assert code == 1
+    assert err.startswith("warning: TTS_ENGIN is no setting of the node: nobody reads it; did you mean TTS_ENGINE?\n")
+
+
+async def test_reports_of_the_past_have_the_time_of_then(
+    tmp_path: Path, nats_server: NatsServer, js: JetStream
+) -> None:
+    """The stream's time of each, not that of the asking."""
+    async with ending_all(js, "delivered"):
+        assert (await orastream(tmp_path, "say", "hello", "--session", "s", "--nats", nats_server.url))[0] == 0
+    stored = await js.last(streams.REPORTS, subjects.reports("s"))
+    assert stored is not None
+    async with contextlib.aclosing(dated_reports(js, "s", history=True)) as dated:
+        assert (await anext(dated))[0] == stored.time_s
+    await asyncio.sleep(1.1)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "orastream.cli", "watch", "s", "--history", "--nats", nats_server.url),
+        cwd=tmp_path,
+        env=environment({"TZ": "UTC"}),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        line = await asyncio.wait_for(process.stdout.readline(), 30)
+    finally:
+        process.kill()
+        await process.wait()
+    assert line.decode().startswith(time.strftime("%H:%M:%S delivered s/", time.gmtime(stored.time_s)))
+
+
 async def test_a_taken_port_names_its_option(tmp_path: Path, nats_server: NatsServer) -> None:
     code, _, err = await orastream(tmp_path, "up", "--nats-port", str(nats_server.port))
     assert code == 1
@@ -135,6 +235,9 @@ async def test_up_from_ready_to_drained(tmp_path: Path, logs: Logs) -> None:
         await up.until_ready(ready, 60)
         file = UpFile.read(data)
         assert file is not None
+        assert file.oraserver_url is not None
+        delivered_to = (f"ws{file.oraserver_url.removeprefix('http')}/ws/tts", f"{file.oraserver_url}/api/tts")
+        assert (file.websocket_url, file.http_url) == delivered_to
         pids = {service.name: service.pid for service in file.services}
         assert set(pids) == {"nats-server", "oraserver", "synth", "ws_bridge", "http_bridge", "gateway"}
         saved = tmp_path / "saved.wav"

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from aiohttp import web
+from aiohttp import WSMsgType, web
 
 from orastream import streams
 from orastream.cli import doctor, probes
@@ -61,7 +61,8 @@ async def _greets(port: int) -> bool:
 async def test_nothing_was_started_yet(nats_server: NatsServer) -> None:
     found = named(await doctor.examine_nats(a_node(nats_server.url)))
     assert found["JetStream"].level == "ok"
-    for subject in ("stream TTS_SESSIONS", "stream TTS_AUDIO", "stream TTS_REPORTS", "consumer synth"):
+    names = ("TTS_SESSIONS", "TTS_AUDIO", "TTS_REPORTS", "TTS_TEXTS")
+    for subject in (*(f"stream {name}" for name in names), "consumer synth"):
         assert found[subject].level == "problem"
         assert "orastream up" in found[subject].mend
 
@@ -83,17 +84,22 @@ async def test_who_takes_work_and_who_does_not(nats_server: NatsServer, js: JetS
 
 
 @contextlib.asynccontextmanager
-async def an_oraserver(websocket: int, post: int) -> AsyncIterator[tuple[str, list[str]]]:
+async def an_oraserver(
+    websocket: int, post: int, *, pongs: bool = True, leaves: bool = False
+) -> AsyncIterator[tuple[str, list[str]]]:
     """A server that answers handshakes and other requests by these statuses (101: opens), and what it was told."""
     told: list[str] = []
 
     async def on_websocket(request: web.Request) -> web.StreamResponse:
         if websocket != 101:
             return web.Response(status=websocket)
-        socket: web.WebSocketResponse[bool] = web.WebSocketResponse()
+        socket: web.WebSocketResponse[bool] = web.WebSocketResponse(autoping=pongs)
         await socket.prepare(request)
         async for message in socket:
-            told.append(message.data)
+            if message.type is WSMsgType.TEXT:
+                told.append(message.data)
+            if leaves:
+                await socket.close(code=4001)
         return socket
 
     async def on_request(_request: web.Request) -> web.Response:
@@ -131,6 +137,16 @@ async def test_oraserver(websocket: int, post: int, levels: tuple[str, str], men
     assert len(told) == (websocket == 101)
 
 
+@pytest.mark.parametrize(("leaves", "says"), [(False, "answers no ping within 0.3 s"), (True, "code 4001")])
+async def test_an_oraserver_without_pongs(leaves: bool, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It opens and takes all, but every utterance fails for want of a confirmation."""
+    monkeypatch.setattr(doctor, "PONG_S", 0.3)
+    async with an_oraserver(101, 405, pongs=False, leaves=leaves) as (url, _):
+        finding, _ = await doctor.examine_oraserver(a_node(oraserver=url))
+    assert (finding.level, says in finding.says) == ("problem", True), finding
+    assert "answer each ping" in finding.mend
+
+
 async def test_no_oraserver() -> None:
     findings = await doctor.examine_oraserver(a_node(oraserver=f"http://127.0.0.1:{free_port()}"))
     assert [finding.level for finding in findings] == ["problem", "problem"]
@@ -140,3 +156,12 @@ async def test_no_oraserver() -> None:
 async def test_an_address_that_is_none() -> None:
     findings = await doctor.examine_oraserver(a_node(oraserver="http://"))
     assert [finding.level for finding in findings] == ["problem", "problem"]
+
+
+async def test_a_password_is_not_shown(nats_server: NatsServer) -> None:
+    url = nats_server.url.replace("//", "//user:secret@")
+    found = await doctor.examine_nats(a_node(url))
+    found += await doctor.examine_nats(a_node(f"nats://user:secret@127.0.0.1:{free_port()}"))
+    found += await doctor.examine_oraserver(a_node(oraserver=f"http://user:secret@127.0.0.1:{free_port()}"))
+    assert len([finding for finding in found if "127.0.0.1" in finding.says]) == 4
+    assert "secret" not in str(found)

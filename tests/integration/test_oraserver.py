@@ -140,7 +140,7 @@ async def test_the_wire_names_of_received(start: Start) -> None:
     assert listing.keys() == {"utterances", "connections", "violations", "connectionViolations", "dataDir"}
     (utterance,) = listing["utterances"]
     assert utterance.keys() == set(
-        """sessionId phoneId requestId transport chunks repeats bytes complete file sha256 text engine language
+        """sessionId phoneId requestId transport chunks repeats bytes complete file sha256 text texts engine language
         firstChunkAt completedAt connections violations""".split()
     )
     assert utterance["firstChunkAt"] <= utterance["completedAt"]

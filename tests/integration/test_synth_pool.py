@@ -32,7 +32,7 @@ def strange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., En
     """Makes a pool of the strange engine."""
     install_strange_engine(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    return partial(EnginePool, "strange", processes=1, log=LOG)
+    return partial(EnginePool, "strange", slots=1, log=LOG)
 
 
 async def test_a_killed_engine_costs_one_utterance(pool: EnginePool) -> None:
@@ -182,7 +182,7 @@ async def test_a_pool_that_cannot_start_says_why(
 ) -> None:
     monkeypatch.setenv("STRANGE", behaviour)
     with pytest.raises(EngineError, match=message):
-        async with strange(processes=2, start_s=3.0 if behaviour == "hangs" else 30.0):
+        async with strange(slots=2, start_s=3.0 if behaviour == "hangs" else 30.0):
             raise AssertionError("it started")
 
 
@@ -227,6 +227,6 @@ async def test_an_engine_deaf_to_stop_is_killed(strange: Callable[..., EnginePoo
         started = time.monotonic()
         async with pool.acquire() as engine:
             await anext(engine.speak("x", voice="deaf", language="ko"))
-        assert time.monotonic() - started < 4
+        assert time.monotonic() - started < 10, "it sleeps for a minute"
         async with pool.acquire() as engine:
             assert await spoken(engine, "x", voice="calm")

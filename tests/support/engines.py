@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from services.synth.engine_client import PooledEngine
+from services.synth.place import Place
 
 LOG: Any = structlog.get_logger()
 RATE = 22_050
@@ -22,7 +22,10 @@ from services.synth.engines.base import EngineError, Voice
 
 class Strange:
     name = "strange"
+    version = "1"
     deterministic = False
+    at_once = 1
+    scales = True
     def load(self):
         print("loading (on stdout, which is the protocol's)")
         os.write(1, b"and past Python")
@@ -56,16 +59,90 @@ class Strange:
 '''
 
 
+CHOIR_ENGINE = '''
+"""An engine that speaks several sentences at once: CHOIR_AT_ONCE, CHOIR_SCALES and the voice say how.
+
+CHOIR_VERSION is its version; "own": another one in each process. CHOIR_RATE_FILE holds its rate.
+"""
+import os, threading, time
+from services.synth.engines.base import EngineError, Voice
+
+LEAK = []
+
+class Choir:
+    name = "choir"
+    version = os.environ.get("CHOIR_VERSION", "1")
+    deterministic = True
+    def load(self):
+        if self.version == "own":
+            self.version = str(os.getpid())
+        with open(os.environ.get("CHOIR_RATE_FILE", os.devnull)) as file:
+            self.rate = int(file.read() or 8000)
+        self.at_once = int(os.environ.get("CHOIR_AT_ONCE", "3"))
+        self.scales = os.environ.get("CHOIR_SCALES", "yes") == "yes"
+        self.loaded_on = threading.get_ident()
+        self.calls = 0
+        while os.environ.get("CHOIR_WAITS_FOR") and not os.path.exists(os.environ["CHOIR_WAITS_FOR"]):
+            time.sleep(0.01)
+    def voices(self):
+        return [Voice("calm", "ko-KR", self.rate)]
+    def sample_rate_hz(self, voice):
+        return self.rate
+    def synthesize(self, sentence, *, voice, language, speed, stop):
+        """Bytes of the sentence's first letter; "who": process, whether the thread is that of load, earlier calls."""
+        self.calls += 1
+        letter = sentence[:1].encode() * 2
+        if voice == "who":
+            loaded_here = threading.get_ident() == self.loaded_on
+            yield os.getpid().to_bytes(4, "little") + bytes([loaded_here, min(self.calls - 1, 255)])
+        elif voice == "endless":
+            while not stop():
+                yield letter * 400
+                time.sleep(0.001)
+        elif voice == "long":
+            for _ in range(40):
+                yield letter * 400
+        elif voice == "flood":
+            yield letter * 2_000_000
+        elif voice == "hangs":
+            yield letter
+            time.sleep(600)
+        elif voice == "raises":
+            raise EngineError("out of breath")
+        elif voice == "slow":
+            time.sleep(0.5)
+        elif voice == "bug":
+            time.sleep(0.2)
+            raise ZeroDivisionError("a bug")
+        elif voice == "crashes":
+            os.abort()
+        elif voice == "leaks":
+            LEAK.append(bytearray(os.urandom(1) * (64 << 20)))
+            yield letter * 400
+        else:
+            yield letter * 400
+'''
+
+
+def install_choir_engine(directory: Path) -> None:
+    """Put the engine `choir` below a directory of an interpreter's path."""
+    _install(directory, "choir_engine", CHOIR_ENGINE, "choir = choir_engine:Choir")
+
+
 def install_strange_engine(directory: Path) -> None:
     """Put the engine `strange` below a directory of PYTHONPATH, installed the way any package's engine is."""
-    (directory / "strange_engine.py").write_text(STRANGE_ENGINE)
-    info = directory / "strange_engine-1.0.dist-info"
+    _install(directory, "strange_engine", STRANGE_ENGINE, "strange = strange_engine:Strange")
+
+
+def _install(directory: Path, module: str, source: str, entry_point: str) -> None:
+    (directory / f"{module}.py").write_text(source)
+    info = directory / f"{module}-1.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: strange-engine\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[orastream.engines]\nstrange = strange_engine:Strange\n")
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module.replace('_', '-')}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[orastream.engines]\n{entry_point}\n")
 
 
-async def spoken(engine: PooledEngine, sentence: str, language: str = "ko-KR", **options: Any) -> bytes:
+async def spoken(engine: Place, sentence: str, language: str = "ko-KR", **options: Any) -> bytes:
     """The PCM of one sentence."""
     async with aclosing(
         engine.speak(sentence, voice=options.pop("voice", None), language=language, **options)

@@ -9,8 +9,9 @@ import os
 import shutil
 import sys
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import nats
 from nats.aio.client import Client as NatsClient
@@ -29,8 +30,15 @@ def nats_server_binary() -> Path:
 class NatsServer(Process):
     """`await start()`, then `url`; `kill()` and `start()` again keep port and data."""
 
-    def __init__(self, folder: Path, logs: Logs, *options: str, name: str = "nats-server") -> None:
-        """Data and log are below `folder`; `options` are further flags of nats-server."""
+    def __init__(
+        self,
+        folder: Path,
+        logs: Logs,
+        *options: str,
+        name: str = "nats-server",
+        env: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Data and log are below `folder`; `options` are further flags of nats-server, `env` variables for its file."""
         self.port = free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         self.data = folder / name
@@ -38,7 +46,7 @@ class NatsServer(Process):
         log = logs[name] = folder / f"{name}.log"
         listen = ["-a", "127.0.0.1", "-p", str(self.port), "-n", self._identity]
         argv: list[str | Path] = [nats_server_binary(), *listen, "-js", "-sd", self.data, *options]
-        super().__init__(name, argv, env={"PATH": os.defpath}, cwd=folder, log=log)
+        super().__init__(name, argv, env={"PATH": os.defpath, **env}, cwd=folder, log=log)
 
     async def start(self) -> None:
         """Start it; returns when this very server answers with JetStream on. Raises ProcessFailed."""

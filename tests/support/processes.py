@@ -6,6 +6,7 @@ A `Process` belongs to no event loop, so fixtures of any scope may hold it. All 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import signal
 import socket
@@ -16,7 +17,7 @@ from pathlib import Path
 
 START_S = 60.0
 STOP_S = 15.0
-POLL_S = 0.02
+POLL_S = 0.05
 
 Logs = dict[str, Path]
 """Name → file of everything a test started; shown when the test fails."""
@@ -27,15 +28,18 @@ class ProcessFailed(AssertionError):
 
 
 _given: set[int] = set()
+_PORTS = range(18_000, 32_000)
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on, never given before by this process.
+    """A port of loopback that nobody listens on, never given before by this process, nor by another worker of the run.
 
     Below the range that the kernel takes for outgoing connections: a part that is restarted finds it free again.
     """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     while True:
-        port = random.randrange(18_000, 32_000)
+        port = random.choice(_PORTS[worker::workers])
         if port in _given:
             continue
         _given.add(port)

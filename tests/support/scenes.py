@@ -74,6 +74,12 @@ class Scene:
             if getattr(message, "index", 0) >= 2:
                 return
 
+    async def until_stored(self, session: str, request: str) -> None:
+        """All of its audio is stored."""
+        session, request = self.id(session), self.id(request)
+        async for _ in self.client.audio(session, request, await self._sequence(session, request)):
+            pass
+
     async def _sequence(self, session: str, request: str) -> int:
         report = await self.client.report(session, request)
         assert report is not None

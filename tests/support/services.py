@@ -13,7 +13,7 @@ import aiohttp
 
 from orastream.settings import KNOWN
 from tests.support.nats_server import NatsServer
-from tests.support.processes import Logs, Process, free_port
+from tests.support.processes import START_S, Logs, Process, free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -25,6 +25,8 @@ PORT_SETTING = {
     "oraserver": "ORASERVER_PORT",
 }
 READY_PATH = {"oraserver": "/healthz"}
+MODEL_START_S = 200.0
+"""An engine with an interpreter of its own has torch to import, and a model to load, beside other tests."""
 
 
 def environment(settings: Mapping[str, object]) -> dict[str, str]:
@@ -50,6 +52,7 @@ class ServiceProcess(Process):
         setting = PORT_SETTING[service]
         self.port = int(str(settings.get(setting) or free_port()))
         self.url = f"http://127.0.0.1:{self.port}"
+        self._start_s = MODEL_START_S if settings.get("ENGINE_PYTHON") else START_S
         log = logs[name] = folder / f"{name}.log"
         super().__init__(
             name,
@@ -62,7 +65,7 @@ class ServiceProcess(Process):
     async def start(self) -> None:
         """Start it; returns when it is ready. Raises ProcessFailed."""
         self.launch()
-        await self.until_ready(self.ready)
+        await self.until_ready(self.ready, self._start_s)
 
     async def ready(self) -> bool:
         """Whether it says, now, that it accepts work."""

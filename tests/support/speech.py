@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,34 @@ from typing import Any
 import structlog
 
 from orastream.audio import with_true_sizes
+from services.synth.chunker import Piece
 from services.synth.engine_host import EnginePool
-from services.synth.speech import Utterance, speak_utterance
+from services.synth.script import script_of
+from services.synth.speaker import PoolSpeaker
+from services.synth.speech import FIRST_ATTEMPT, Resume, Utterance, speak_utterance
+
+
+def spoken(
+    pool: EnginePool,
+    text: str,
+    utterance: Utterance,
+    *,
+    chunk_bytes: int = 32_768,
+    rtf: float | None = None,
+    resume: Resume = FIRST_ATTEMPT,
+    ssml: bool = False,
+    reads: bool = True,
+) -> AsyncGenerator[Piece, None]:
+    """The pieces of a text as the pool speaks it."""
+    lines = script_of(text, utterance.language, utterance.speed, ssml=ssml, reads=reads)
+    return speak_utterance(PoolSpeaker(pool, rtf=rtf), utterance, lines, chunk_bytes=chunk_bytes, resume=resume)
 
 
 async def spoken_file(text: str, *, language: str = "ko-KR", voice: str | None = None) -> bytes:
     """The WAV of a text as espeak makes it in one go, with true sizes."""
     audio = bytearray()
-    async with EnginePool("espeak", 1, log=structlog.get_logger()) as pool, pool.acquire() as engine:
-        utterance = Utterance(text, voice, language, 1.0, "wav")
-        async with aclosing(speak_utterance(engine, utterance, chunk_bytes=32768)) as pieces:
+    async with EnginePool("espeak", 1, log=structlog.get_logger()) as pool:
+        async with aclosing(spoken(pool, text, Utterance(voice, language, 1.0, "wav"))) as pieces:
             async for piece in pieces:
                 audio += piece.audio
     return bytes(with_true_sizes(audio))

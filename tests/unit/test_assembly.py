@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from orastream.assembly import Assembly
-from orastream.packets import AudioChunk, AudioEnd, AudioMessage, AudioStart, EndStatus
+from orastream.packets import AudioChunk, AudioEnd, AudioMessage, AudioStart, AudioWaiting, EndStatus
 
 pytestmark = pytest.mark.unit
 
@@ -199,6 +199,38 @@ def test_barren_counts_the_attempts_without_a_new_chunk() -> None:
     assert passed == [0] and assembly.barren == 2, "1 wrote nothing, 4 nothing new; 7 is the latest"
 
 
+def test_an_attempt_that_waited_for_text_is_not_barren() -> None:
+    """It had nothing to say; a sign of another attempt says nothing of it."""
+    assembly, passed = feed(
+        (1, start()),
+        (2, AudioWaiting(1)),
+        (3, start()),
+        (4, AudioWaiting(1)),
+        (5, start()),
+        (6, AudioWaiting(5)),
+        (7, start()),
+    )
+    assert passed == [] and assembly.barren == 1
+
+
 def test_an_utterance_may_end_without_a_chunk() -> None:
     assembly, passed = feed((1, start()), (2, end(1, 0)))
     assert passed == [] and assembly.finished == end(1, 0)
+
+
+def test_who_made_what_counts() -> None:
+    """Engine and version of the attempts whose chunks count: not of one that stored none, nor of foreign starts."""
+    old, new, older = (AudioStart(REQUEST, "flac", 24000, 1, "vits", "ko-KR", told) for told in ("1", "2", None))
+    foreign = AudioStart(REQUEST + 1, "flac", 24000, 1, "other", "ko-KR", "9")
+    assembly = Assembly(REQUEST)
+    assert assembly.makers == set()
+    seen = []
+    for sequence, message in enumerate(
+        [old, foreign, new, chunk(3, 0), chunk(3, 2), older, chunk(6, 1), new, chunk(3, 2), chunk(8, 3), chunk(8, 2)], 1
+    ):
+        assembly.receive(sequence, message)
+        seen.append(set(assembly.makers))
+    assert seen[2] == set(), "nothing of it counts yet"
+    assert seen[3] == seen[5] == {("vits", "2")}
+    assert seen[6] == seen[-1] == {("vits", "2"), ("vits", None)}
+    assert assembly.next_index == 4

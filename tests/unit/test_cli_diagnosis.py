@@ -71,6 +71,17 @@ def test_jetstream(answer: dict[str, Any] | None, level: Level, mend: str) -> No
     assert (finding.level, mend in finding.mend) == (level, True)
 
 
+@pytest.mark.parametrize(
+    ("refused", "mend"),
+    [('publish to "$js.api.info"', "as the node's user"), ('subscription to "_inbox.x.*"', "NATS_INBOX_PREFIX")],
+)
+def test_jetstream_that_this_user_may_not_ask(refused: str, mend: str) -> None:
+    finding = diagnosis.judge_jetstream(None, refused)
+    assert (finding.level, mend in finding.mend, "-js" in finding.mend) == ("problem", True, False)
+    assert refused in finding.says
+    assert diagnosis.judge_jetstream({"streams": 5}, refused).level == "ok"
+
+
 def test_nats_that_refuses_is_not_called_absent() -> None:
     assert "NATS_CREDS" in diagnosis.judge_no_nats("nats://x", "nats: 'Authorization Violation'").mend
     assert "NATS_URL" in diagnosis.judge_no_nats("nats://x", "connection refused").mend
@@ -107,3 +118,39 @@ def test_a_chunk_fits_a_message(chunk: int, level: Level) -> None:
     finding = diagnosis.judge_chunk_size(chunk, 1 << 20)
     assert finding.level == level
     assert ("1047552" in finding.mend) == (level == "problem")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nats://u:secret@h:4222",
+        "nats://secret@h:4222",
+        "u:secret@h",
+        "nats://a:se@cret@h",
+        "nats://h1,nats://u:secret@h2",
+    ],
+)
+def test_no_finding_shows_a_password(url: str) -> None:
+    findings = [
+        diagnosis.judge_nats(url),
+        diagnosis.judge_no_nats(url, "authorization violation"),
+        diagnosis.judge_no_nats(url, ""),
+        diagnosis.judge_websocket(url, Answer(101)),
+        diagnosis.judge_websocket(url, Answer(101, instead_of_pong="leaves")),
+        diagnosis.judge_http(url, Answer(404)),
+    ]
+    assert all("cret" not in str(finding) and "h" in finding.says for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("name", "mend"),
+    [("TTS_ENGIN", "did you mean TTS_ENGINE?"), ("tts_enginee", "TTS_ENGINE?"), ("TTS_ZEBRA", "correct its name")],
+)
+def test_a_typing_error_in_a_setting_is_told(name: str, mend: str) -> None:
+    finding = diagnosis.judge_unknown(name)
+    assert finding.level == "warning" and name in finding.says and mend in finding.mend
+
+
+def test_an_oraserver_that_answers_no_ping_is_a_problem() -> None:
+    finding = diagnosis.judge_websocket(WS, Answer(101, instead_of_pong="answers no ping within 10 s"))
+    assert finding.level == "problem" and "no ping" in finding.says and "ping" in finding.mend

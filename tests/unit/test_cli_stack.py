@@ -48,6 +48,20 @@ def test_without_oraserver_the_environment_says_where_to(tmp_path: Path) -> None
     assert node.oraserver_url is None
     assert "oraserver" not in [part.name for part in node.parts]
     assert {part.env["ORASERVER_WEBSOCKET_URL"] for part in node.parts} == {"wss://ora.example/ws"}
+    assert (node.websocket_url, node.http_url) == ("wss://ora.example/ws", "http://127.0.0.1:8080/api/tts")
+
+
+def test_the_stack_knows_where_its_bridges_deliver(tmp_path: Path) -> None:
+    node = planned(tmp_path, env={"ORASERVER_HTTP_URL": "http://elsewhere"})
+    assert (node.websocket_url, node.http_url) == (
+        node.parts[-1].env["ORASERVER_WEBSOCKET_URL"],
+        node.parts[-1].env["ORASERVER_HTTP_URL"],
+    )
+    other = Options(
+        tmp_path, 0, 0, None, env={"oraserver_http_url": "http://ora.example", "ORASERVER_WEBSOCKET_URL": ""}
+    )
+    node = stack.plan(other, Ports(), free_disk_bytes=DISK)
+    assert (node.websocket_url, node.http_url) == ("ws://127.0.0.1:8080/ws/tts", "http://ora.example")
 
 
 def test_replicas_have_names_and_ports_of_their_own(tmp_path: Path) -> None:
@@ -125,7 +139,9 @@ def an_up(pid: int) -> UpFile:
         pid=pid,
         nats_url="nats://127.0.0.1:7",
         gateway_url="http://127.0.0.1:8",
-        oraserver_url="http://127.0.0.1:9",
+        oraserver_url=None,
+        websocket_url="wss://ora.example/ws",
+        http_url="https://ora.example/tts",
         services=(Service(name="synth", pid=1, health_url=None),),
     )
 
@@ -144,10 +160,11 @@ def test_the_nearest_name_of_the_node_wins(option: str | None, variable: str | N
     assert choose_node(option, settings, an_up(1) if up else None).nats_url == expected
 
 
-def test_the_oraserver_of_up_is_examined_only_with_its_node() -> None:
-    settings = CliSettings(_env_file=None, nats_url=None, oraserver_http_url="http://ora.example/api")
-    assert choose_node(None, settings, an_up(1)).http_url == "http://127.0.0.1:9/api/tts"
-    assert choose_node("nats://other", settings, an_up(1)).http_url == "http://ora.example/api"
+def test_where_the_bridges_of_up_deliver_is_examined_only_with_its_node() -> None:
+    settings = CliSettings(_env_file=None, nats_url=None, oraserver_http_url="http://other.example/api")
+    node = choose_node(None, settings, an_up(1))
+    assert (node.websocket_url, node.http_url) == ("wss://ora.example/ws", "https://ora.example/tts")
+    assert choose_node("nats://other", settings, an_up(1)).http_url == "http://other.example/api"
 
 
 def test_the_environment_wins_over_dot_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from orastream.cli import received
-from orastream.cli.options import language_of
 from orastream.cli.terminal import milliseconds, percentile, report_line
 from orastream.cli.texts import TEN_SECONDS, TEXTS, Text
 from orastream.cli.trial import FORGET, HTTP, SYNC, Trial, comparison, summarise
+from orastream.language import language_of
 from orastream.messages import Report, ReportError
 from tests.unit.test_cli_recording import tone, wav
 
@@ -47,14 +50,26 @@ def test_percentile_is_a_value_that_was_measured(values: list[float], share: flo
 
 def test_a_summary_takes_times_of_what_was_delivered() -> None:
     trials = [
-        a_trial(a_report(first_audio_ms=10.0, transfer_ms=100.0, delivered_chunks=4), returned_ms=5.0),
-        a_trial(a_report(first_audio_ms=30.0, transfer_ms=300.0, delivered_chunks=6, reconnects=1), returned_ms=7.0),
+        a_trial(a_report(first_audio_ms=10.0, transfer_ms=100.0, delivered_chunks=4, rtf=0.1), returned_ms=5.0),
+        a_trial(
+            a_report(
+                first_audio_ms=30.0,
+                transfer_ms=300.0,
+                delivered_chunks=6,
+                reconnects=1,
+                rtf=0.3,
+                underruns=2,
+                underrun_ms=250.0,
+            ),
+            returned_ms=7.0,
+        ),
         a_trial(a_report(status="failed", first_audio_ms=9999.0, reconnects=2), returned_ms=9999.0),
         a_trial(None, problem="no answer"),
     ]
     summary = summarise(trials)
     assert (summary.count, summary.delivered, summary.chunks, summary.reconnects) == (4, 2, 10, 3)
     assert (summary.first_audio_p50_ms, summary.first_audio_p95_ms) == (10.0, 30.0)
+    assert (summary.rtf_p50, summary.underruns, summary.underrun_p95_ms) == (0.1, 1, 250.0)
     assert (summary.transfer_p50_ms, summary.returned_p50_ms) == (100.0, 5.0)
 
 
@@ -64,9 +79,36 @@ def test_nothing_delivered_has_no_times() -> None:
 
 
 def test_the_comparison_has_a_line_for_each_mode_that_was_tried() -> None:
-    assert comparison([a_trial(a_report())], title="t").row_count == 1
+    assert comparison([a_trial(a_report())], title="t", to=Console(width=160)).row_count == 1
     both = [a_trial(a_report()), Trial(HTTP, GREETING, "s", "r", 1.0, None), Trial(FORGET, GREETING, "s", "r", 1, None)]
-    assert comparison(both, title="t").row_count == 3
+    assert comparison(both, title="t", to=Console(width=160)).row_count == 3
+
+
+@pytest.mark.parametrize("slow", [False, True])
+@pytest.mark.parametrize("width", [80, 99, 100, 120, 160])
+def test_the_comparison_cuts_no_word(width: int, slow: bool) -> None:
+    ms = 12_345.0 if slow else 34.0
+    fields = {"rtf": 1.234, "underruns": 3, "underrun_ms": 250.0, "delivered_chunks": 12_345}
+    trials = [
+        Trial(mode, GREETING, "s", "r", ms, a_report(first_audio_ms=ms, transfer_ms=ms, **fields))
+        for mode in (HTTP, FORGET, SYNC)
+        for _ in range(60)
+    ]
+    to = Console(file=io.StringIO(), width=width, color_system=None)
+    to.print(comparison(trials, title="t", to=to, caption={"RTF": "of RTF", "transfer": "of transfer"}))
+    assert isinstance(to.file, io.StringIO)
+    header, *rows = [line for line in to.file.getvalue().splitlines() if line.startswith((" mode ", " HTTP ", " W"))]
+    assert [row[1:].split("  ")[0] for row in rows] in (
+        [mode.name for mode in (HTTP, FORGET, SYNC)],
+        [mode.short for mode in (HTTP, FORGET, SYNC)],
+    )
+    for row in rows:
+        assert "100 % of 60" in row and row.count(f"{ms:.0f} / {ms:.0f}") == 3
+        assert len(re.split("  +", row.strip())) == len(re.split("  +", header.strip()))
+    assert all(name in header for name in ("mode", "delivered", "first audio", "transfer", "caller waits"))
+    assert "of transfer" in to.file.getvalue() and ("of RTF" in to.file.getvalue()) == ("RTF" in header)
+    if not slow:
+        assert "reconnects" in header and ("RTF" in header) == (width >= 120)
 
 
 def test_an_outcome_says_why() -> None:
@@ -81,7 +123,7 @@ def test_milliseconds(value: float | None, text: str) -> None:
 
 
 def test_ids_of_others_are_no_markup() -> None:
-    assert "\\[bold]" in report_line(a_report(session_id="[bold]"))
+    assert "[bold]" in report_line(a_report(session_id="[bold]")).plain
 
 
 @pytest.mark.parametrize(("text", "language"), [("Hello", "en-US"), ("안녕 world", "ko-KR"), ("3.14", "en-US")])

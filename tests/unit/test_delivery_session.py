@@ -48,7 +48,8 @@ def cancel(sequence: int, payload: bytes = b"") -> StoredCancel:
 def state(
     of: StoredRequest, status: Status, revision: int, transport: Transport | None = None, **more: Any
 ) -> ReportState:
-    return ReportState(of.report(status, transport=transport or of.stated_transport or DEFAULT, **more), revision, 0.0)
+    report = of.report(status, transport=transport or of.stated_transport or DEFAULT)
+    return ReportState(report.with_(**more), revision, 0.0)
 
 
 class Owner:
@@ -128,7 +129,13 @@ class Owner:
                 self.work.append(lambda: self.close(entry))
 
     def end(self, effect: End) -> None:
-        self.final(effect.entry, effect.status, effect.error)
+        entry = effect.entry
+        stands = self.world.reports.get(entry.stored.token)
+        if effect.unclaimed and stands is not None:
+            self.session.report(entry.stored.token, stands, self.world.now)
+            entry.ending = stands.report.final
+        else:
+            self.final(entry, effect.status, effect.error)
 
     def close(self, entry: Entry) -> None:
         self.world.delete(entry.sequence)
@@ -530,6 +537,35 @@ def test_transport_none_blocks_nobody() -> None:
     assert bench.session.entries[2].closed
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_request_of_transport_none_that_nobody_claims_is_any_bridges_to_end(kind: Kind) -> None:
+    bench = Bench(kind)
+    bench.ask(2, "none", ttlSeconds=30)
+    bench.ask(3, "none", ttlSeconds=30)
+    bench.ask(4, "none", ttlSeconds=30)
+    assert bench.poll() == [] and not bench.session.idle
+    assert bench.session.next_time(bench.now) == 30.0 + EXPIRY_GRACE_S
+    bench.session.cancel(cancel(9, b'{"requestId":"seq-3"}'))
+    [end] = bench.session.poll(bench.now)
+    assert isinstance(end, End) and (end.entry.sequence, end.status) == (3, "cancelled")
+    assert end.unclaimed, "a claim on its way is not overwritten: then it is synth's to end"
+    bench.report(4, "synthesizing", "none")
+    bench.session.cancel(cancel(10, b'{"requestId":"seq-4"}'))
+    bench.now = 30.0 + EXPIRY_GRACE_S
+    assert bench.poll() == ["End 2 expired"]
+
+
+def test_what_a_bridge_has_ended_of_transport_none_a_bridge_tidies() -> None:
+    """If it died before it did so; what synth has ended is tidied by synth."""
+    bench = Bench()
+    bench.ask(2, "none")
+    stored = bench.asked[2]
+    bench.session.report(stored.token, state(stored, "expired", 1, "none", error=None, epoch=7), bench.now)
+    assert bench.poll() == [] and not bench.session.idle
+    bench.now += TIDY_AFTER_S
+    assert bench.poll() == ["Tidy 2"]
+
+
 def test_a_claim_of_transport_none_blocks_nobody_either() -> None:
     bench = Bench()
     bench.ask(2, None)
@@ -587,6 +623,7 @@ def test_the_other_bridges_requests_are_its_own_to_cancel() -> None:
     bench = Bench()
     bench.ask(2, "http")
     bench.ask(3, "none")
+    bench.report(3, "synthesizing", "none")
     bench.session.cancel(cancel(5))
     assert bench.poll() == []
 
@@ -793,6 +830,8 @@ def test_wake_ups_of_another_transport_are_done_with() -> None:
     bench.ask(3, "websocket")
     bench.ask(4, None)
     bench.ask(5, "none")
+    assert bench.session.done_sequences == {2}, "nobody has claimed 5 yet"
+    bench.report(5, "synthesizing", "none")
     assert bench.session.done_sequences == {2, 5}
     bench.report(4, "synthesizing", "http")
     assert bench.session.done_sequences == {2, 4, 5}

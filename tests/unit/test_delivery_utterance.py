@@ -10,16 +10,16 @@ from __future__ import annotations
 import os
 import random
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from orastream.audio import PcmSpec, wav_header
+from orastream.audio import Format, PcmSpec, wav_header
 from orastream.backoff import Backoff
 from orastream.delivery import utterance as module
 from orastream.delivery.effects import Complete, Confirm, Connect, Effect, Fence, Finished, Rewind, Rules, Write
 from orastream.delivery.utterance import Utterance
-from orastream.packets import AudioChunk, AudioEnd, AudioMessage, AudioStart, EndError, EndStatus
+from orastream.packets import AudioChunk, AudioEnd, AudioMessage, AudioStart, AudioWaiting, EndError, EndStatus
 
 pytestmark = pytest.mark.unit
 
@@ -668,10 +668,65 @@ def test_a_failed_synthesis_delivers_what_there_is_without_complete() -> None:
     bench.chunks(0, 3)
     bench.end(3, "failed", "no such voice")
     effects = bench.effects()
-    assert indexes(effects) == [0, 1, 2]
-    finished = effects[-1]
+    assert indexes(effects) == [0, 1, 2] and effects[-1] == Confirm(3, False)
+    bench.machine.confirmed(3, False, bench.now)
+    [finished] = bench.effects()
     assert isinstance(finished, Finished) and finished.error is not None
     assert (finished.error.code, finished.error.message) == ("engine_error", "no such voice")
+    assert bench.machine.progress.chunks == 3
+
+
+def test_a_break_while_the_rest_of_a_failed_synthesis_is_on_its_way_loses_none_of_it() -> None:
+    """It is written again over the next link; only then, or with no link to be had, the request is final."""
+    bench = Bench().start().connected()
+
+    def said() -> None:
+        bench.chunks(0, 3)
+        bench.end(3, "failed", "no such voice")
+
+    said()
+    bench.effects()
+    bench.machine.link_lost("gone", bench.now)
+    assert bench.effects() == [Rewind()]
+    bench.sequence = 0
+    bench.give(AudioStart(REQUEST, "pcm16", 8000, 1, "e", "l"))
+    said()
+    bench.now = 5.0
+    assert bench.effects() == [Connect()]
+    bench.machine.link_up()
+    effects = bench.effects()
+    assert indexes(effects) == [0, 1, 2] and effects[-1] == Confirm(3, False)
+    bench.machine.confirmed(3, False, bench.now)
+    [finished] = bench.effects()
+    assert isinstance(finished, Finished) and finished.error is not None and finished.error.code == "engine_error"
+    assert bench.machine.progress.chunks == 3
+
+
+def test_a_failed_synthesis_over_http_ends_at_once() -> None:
+    bench = Bench(HTTP).start().connected()
+    bench.chunks(0, 3)
+    bench.end(3, "failed", "no such voice")
+    assert isinstance(bench.effects()[-1], Finished)
+
+
+def test_a_text_that_comes_in_pieces_is_completed_with_all_of_it() -> None:
+    bench = Bench().start().connected()
+    bench.give(AudioChunk(1, 0, 0, 0, b"12", "One."))
+    bench.give(AudioEnd(1, "complete", 1, 2, 0.1, text="One. Two."))
+    write, complete, _ = bench.effects()
+    assert isinstance(write, Write) and write.chunk.text == "One."
+    assert isinstance(complete, Complete) and complete.text == "One. Two."
+
+
+def test_a_synth_that_waits_for_text_does_not_stall() -> None:
+    bench = Bench().start().connected()
+    for _ in range(20):
+        bench.now += 15.0
+        bench.give(AudioWaiting(1))
+        assert bench.effects() == []
+    bench.now += 20.0
+    [finished] = bench.effects()
+    assert isinstance(finished, Finished) and finished.error is not None and finished.error.code == "synth_stalled"
 
 
 def test_a_stall_is_told_from_waiting_for_the_claim() -> None:
@@ -710,7 +765,7 @@ def test_a_rewind_long_after_the_last_audio_is_no_stall() -> None:
 
 
 def test_an_oraserver_that_takes_nothing_for_long_is_no_stall_of_synth() -> None:
-    bench = Bench().start().connected()
+    bench = Bench(Rules(most_unconfirmed_s=60.0)).start().connected()
     bench.room = False
     bench.chunks(0, 3, 100_000)
     for _ in range(9):
@@ -764,3 +819,69 @@ def test_the_waits_begin_anew_with_the_count() -> None:
     bench.machine.confirmed(1, False, bench.now)
     bench.machine.link_lost("gone", bench.now)
     assert bench.machine.next_time() == pytest.approx(bench.now + 0.5, abs=0.11)
+
+
+def playing(bench: Bench, chunks: list[AudioChunk], lasts_s: Callable[[AudioChunk], float]) -> tuple[float, float]:
+    """An OraServer that takes chunks as fast as they are played, each in turn, and answers in order.
+
+    Gives the longest time between two answers while one was waited for, and the most speech that was unconfirmed.
+    """
+    frames: deque[Write | Confirm] = deque()
+    answered_at = waited_s = most_s = 0.0
+    while bench.machine.progress.chunks < len(chunks):
+        effects = bench.effects()
+        assert all(isinstance(effect, Write | Complete | Confirm) for effect in effects), effects
+        frames += [effect for effect in effects if isinstance(effect, Write | Confirm)]
+        first = bench.machine.progress.chunks
+        written = max((frame.chunk.index + 1 for frame in frames if isinstance(frame, Write)), default=first)
+        if written - first > 1:  # one alone is always written
+            most_s = max(most_s, sum(map(lasts_s, chunks[first:written])))
+        assert frames, "nothing is on its way and nothing comes"
+        frame = frames.popleft()
+        if isinstance(frame, Write):
+            bench.now += lasts_s(frame.chunk)
+            if len(chunks) > frame.chunk.index + 4:
+                bench.give(chunks[frame.chunk.index + 4])
+            elif frame.chunk.index + 4 == len(chunks):
+                bench.end(len(chunks))
+        else:
+            waited_s, answered_at = max(waited_s, bench.now - answered_at), bench.now
+            bench.machine.confirmed(frame.chunks, frame.complete, bench.now)
+    return waited_s, most_s
+
+
+@pytest.mark.parametrize(
+    ("fmt", "rate", "size"),
+    [("wav", 22_050, 32_768), ("wav", 8_000, 32_768), ("pcm16", 48_000, 4_096), ("mulaw", 8_000, 32_768)],
+)
+def test_an_oraserver_that_takes_speech_as_it_is_played_is_heard_from_all_the_time(
+    fmt: Format, rate: int, size: int
+) -> None:
+    bench = Bench(Rules()).connected()
+    bench.machine.claimed(bench.now)
+    bench.give(AudioStart(REQUEST, fmt, rate, 1, "e", "l"))
+    lasts_s = size / rate / (1 if fmt == "mulaw" else 2)
+    chunks = [AudioChunk(1, index, int(index * lasts_s * 1000), 0, bytes(size)) for index in range(40)]
+    for chunk in chunks[:4]:
+        bench.give(chunk)
+    waited_s, unconfirmed_s = playing(bench, chunks, lambda _: lasts_s)
+    assert waited_s <= 3.0 + lasts_s + 0.01
+    assert unconfirmed_s <= 3.0 + lasts_s + 0.01
+
+
+def test_the_next_chunk_tells_how_long_a_coded_one_lasts() -> None:
+    """Its bytes do not: 32 KiB of Opus are eight seconds."""
+    bench = Bench(Rules()).connected()
+    bench.machine.claimed(bench.now)
+    bench.give(AudioStart(REQUEST, "opus", 48_000, 1, "e", "l"))
+    for index in range(3):
+        bench.give(AudioChunk(1, index, index * 2500, 0, bytes(100)))
+    effects = bench.effects()
+    assert [e.chunk.index if isinstance(e, Write) else e for e in effects] == [
+        0,
+        Confirm(1, False),
+        1,
+        Confirm(2, False),
+    ]
+    bench.machine.confirmed(1, False, bench.now)
+    assert indexes(bench.effects()) == [2]

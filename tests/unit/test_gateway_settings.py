@@ -16,14 +16,20 @@ pytestmark = pytest.mark.unit
 @pytest.fixture(autouse=True)
 def nothing_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("GATEWAY_PORT", "GATEWAY_WAIT_SECONDS", "GATEWAY_API_KEYS", "DEFAULT_FIRE_AND_FORGET"):
+    for name in (
+        "GATEWAY_PORT",
+        "GATEWAY_WAIT_SECONDS",
+        "GATEWAY_API_KEYS",
+        "GATEWAY_HOSTS",
+        "DEFAULT_FIRE_AND_FORGET",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
 def test_defaults() -> None:
     settings = GatewaySettings.load()
     assert (settings.gateway_port, settings.gateway_wait_seconds, settings.default_fire_and_forget) == (8000, 60, True)
-    assert settings.api_keys == ()
+    assert (settings.api_keys, settings.hosts) == ((), ())
 
 
 @pytest.mark.parametrize(
@@ -38,6 +44,8 @@ def test_keys_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch, text: str
     ("name", "value"),
     [
         ("GATEWAY_API_KEYS", " , "),
+        ("GATEWAY_HOSTS", "https://tts.example.com"),
+        ("GATEWAY_HOSTS", "tts.example.com, a b"),
         ("GATEWAY_PORT", "65536"),
         ("GATEWAY_PORT", "http"),
         ("GATEWAY_WAIT_SECONDS", "0"),
@@ -49,6 +57,15 @@ def test_what_makes_no_sense_is_named(monkeypatch: pytest.MonkeyPatch, name: str
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=name):
         GatewaySettings.load()
+
+
+@pytest.mark.parametrize(
+    ("text", "hosts"),
+    [("", ()), ("*", ("*",)), (" tts.example.com ,b:8443,[::1]", ("tts.example.com", "b:8443", "[::1]"))],
+)
+def test_hosts_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch, text: str, hosts: tuple[str, ...]) -> None:
+    monkeypatch.setenv("GATEWAY_HOSTS", text)
+    assert GatewaySettings.load().hosts == hosts
 
 
 def test_keys_are_not_shown() -> None:

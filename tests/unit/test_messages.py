@@ -29,10 +29,12 @@ WRONG_TYPE: dict[str, list[Any]] = {
     "voice": [1, True, [], {}],
     "language": [1, False, ["ko-KR"], {}],
     "speed": ["1.0", True, False, [1], {}, b"1"],
-    "format": [1, True, "mp3", "WAV", "", "opus", [], {}],
+    "format": [1, True, "ogg", "WAV", "", "OPUS", [], {}],
     "sampleRate": ["24000", True, 24000.5, [], {}],
     "ttlSeconds": ["30", True, [], {}],
     "replyTo": [1, True, [], "tts.request.s1", "_INBOX.>", "", {}],
+    "textStream": [1, 0, "true", "yes", [], {}],
+    "idleSeconds": ["10", True, [], {}],
 }
 OUT_OF_BOUNDS: dict[str, list[Any]] = {
     "text": ["", " ", "\n\t", "😀", "😀😀 🎉", "...!?", "\u200b", "\ud800", "a\udfff", "a" * 5001, "가" * 5001],
@@ -45,6 +47,7 @@ OUT_OF_BOUNDS: dict[str, list[Any]] = {
     "speed": [0.49, 2.01, 0, 3, -1, float("nan"), float("inf"), float("-inf"), 10**400, -(10**400)],
     "sampleRate": [7999, 48001, 0, -1, 2**63, 2**64, 10**400],
     "ttlSeconds": [0.99, 3600.01, 0, -1, 3601, float("nan"), float("inf"), 10**400],
+    "idleSeconds": [0.99, 60.01, 0, -1, float("nan"), float("inf"), 10**400],
     "replyTo": ["_INBOX.a b", "\ud800", "_INBOX." + "a" * 600],
 }
 ACCEPTED: dict[str, list[Any]] = {
@@ -59,10 +62,12 @@ ACCEPTED: dict[str, list[Any]] = {
     "voice": ["ko"],
     "language": ["en-US", "a" * 64],
     "speed": [0.5, 2.0, 1, 2, 1.25],
-    "format": ["wav", "pcm16"],
+    "format": ["wav", "pcm16", "opus", "flac", "mulaw", "mp3", "aac"],
     "sampleRate": [8000, 48000, 24000],
     "ttlSeconds": [1, 3600, 1.5, 30.0],
     "replyTo": ["_INBOX.abc.def", "tts.reply.x"],
+    "textStream": [True, False],
+    "idleSeconds": [1, 60, 2.5],
 }
 
 
@@ -159,6 +164,19 @@ def test_transport_wins_over_use_websocket(fields: dict[str, Any], transport: Tr
     assert parse_request({**GOOD, **fields}).stated_transport == transport
 
 
+@pytest.mark.parametrize("beginning", [{}, {"text": None}, {"text": ""}, {"text": "…"}, {"text": "So "}])
+def test_a_text_that_is_still_being_written_needs_no_beginning(beginning: dict[str, Any]) -> None:
+    ids = {name: GOOD[name] for name in ("sessionId", "phoneId")}
+    request = parse_request({**ids, **beginning, "textStream": True})
+    assert request.text_stream and request.idle_seconds == 10.0
+    assert request.text == (beginning.get("text") or "")
+    with pytest.raises(InvalidRequest, match="^text: "):
+        parse_request({**ids, **beginning, "textStream": True, "text": "aaaa"}, max_text_chars=3)
+    if not request.text.strip("… "):
+        with pytest.raises(InvalidRequest, match="^text: "):
+            parse_request({**ids, **beginning, "textStream": False})
+
+
 def test_the_length_limit_is_the_settings() -> None:
     assert parse_request({**GOOD, "text": "aaa"}, max_text_chars=3)
     with pytest.raises(InvalidRequest, match="^text: has 4 characters, at most 3"):
@@ -216,6 +234,9 @@ WIRE = [
     "audioSeconds",
     "firstAudioMs",
     "transferMs",
+    "rtf",
+    "underruns",
+    "underrunMs",
     "reconnects",
     "retransmitted",
     "error",
@@ -341,3 +362,30 @@ def test_arbitrary_bytes_cancel_all_only_as_a_map_without_a_request_id(payload: 
     except InvalidRequest:
         return
     assert cancel.request_id == codec.decode(payload).get("requestId")
+
+
+@pytest.mark.parametrize(
+    ("fmt", "rate", "allowed"),
+    [
+        ("opus", 44_100, False),
+        ("opus", 24_000, True),
+        ("mp3", 22_051, False),
+        ("flac", 22_051, True),
+        ("wav", 9_999, True),
+    ],
+)
+def test_a_rate_that_the_format_does_not_take(fmt: str, rate: int, allowed: bool) -> None:
+    fields = {"text": "a", "sessionId": "s", "phoneId": "p", "format": fmt, "sampleRate": rate}
+    if allowed:
+        assert parse_request(fields).sample_rate == rate
+        return
+    with pytest.raises(InvalidRequest, match="takes 8000, ") as caught:
+        parse_request(fields)
+    assert caught.value.field == "sampleRate"
+
+
+def test_an_error_of_a_later_version_still_ends_a_request() -> None:
+    report = Report(requestId="r", sessionId="s", requestSeq=1, status="failed", error=ReportError.of("internal", "m"))
+    later = report.encode("json").replace(b'"code":"internal"', b'"code":"moon_phase"')
+    assert b"moon_phase" in later
+    assert Report.decode(later) == report

@@ -134,7 +134,14 @@ BROKEN: list[tuple[str, str, list[dict[str, Any] | bytes]]] = [
     ("text is no string", "metadata-value metadata-value", [init(), chunk(0, metadata=metadata(text=1))]),
     ("text is empty", "metadata-value", [init(), chunk(0, metadata=metadata(text=""))]),
     ("id too long", "metadata-value", [init(), chunk(0, metadata=metadata("r" * 257))]),
-    ("text changes", "metadata-changed", [init(), chunk(0), chunk(1, metadata=metadata(text="또"))]),
+    ("text changes", "texts", [init(), chunk(0), chunk(1, metadata=metadata(text="또")), complete(2)]),
+    ("text changes in a repeat", "repeat-differs", [init(), chunk(0), chunk(0, metadata=metadata(text="또"))]),
+    ("language changes", "metadata-changed", [init(), chunk(0), chunk(1, metadata=metadata(language="en"))]),
+    (
+        "another complete text",
+        "metadata-changed",
+        [init(), chunk(0), complete(1), complete(1, metadata=metadata(text="또"))],
+    ),
     ("another session", "session-mismatch", [init(), chunk(0, metadata=metadata(sessionId="s2"))]),
     ("another phone", "session-mismatch", [init(), chunk(0, metadata=metadata(phoneId="p2"))]),
     ("fileName of another request", "file-name", [init(), chunk(0, fileName="r2.wav")]),
@@ -376,3 +383,32 @@ def test_true_sizes_with_other_chunks_before_data() -> None:
     fmt = wav_header(PcmSpec(8_000), 2)[12:36]
     body = b"WAVE" + fmt + b"LIST" + struct.pack("<I", 3) + b"abc\0" + b"data" + struct.pack("<I", 2) + b"xy"
     assert has_true_sizes(b"RIFF" + struct.pack("<I", len(body)) + body)
+
+
+def texts(*said: str) -> list[dict[str, Any]]:
+    """A chunk for each text."""
+    return [chunk(index, metadata=metadata(text=text)) for index, text in enumerate(said)]
+
+
+@pytest.mark.parametrize(
+    ("said", "whole"),
+    [
+        (("Hello.", "Hello.", "How are you?"), "Hello. How are you?"),
+        (("Hello.", "I am fine."), "Hello. How?\n I am  fine. "),
+        (("Wait" + "-" * 300 + "here.",), "Wait" + "-" * 1000 + "here."),
+    ],
+)
+def test_a_text_that_comes_by_sentences(said: tuple[str, ...], whole: str) -> None:
+    """Each chunk has its sentence's text, `complete` the whole; a repeat has what the chunk had."""
+    frames = texts(*said)
+    book = after(init(), *frames, frames[-1], complete(len(said), metadata=metadata(text=whole)))
+    assert rules_of(book) == []
+    utterance = only(book)
+    assert (utterance.text, utterance.repeats, utterance.complete) == (whole, 1, True)
+    assert utterance.texts == list(dict.fromkeys(said))
+
+
+@pytest.mark.parametrize("said", [("How are you?", "Hello."), ("Hello.", "Hello you."), ("Bye.",)])
+def test_sentences_that_complete_does_not_have(said: tuple[str, ...]) -> None:
+    book = after(init(), *texts(*said), complete(len(said), metadata=metadata(text="Hello. How are you?")))
+    assert rules_of(book) == ["texts"]

@@ -9,7 +9,18 @@ import pytest
 
 pytestmark = pytest.mark.unit
 
-HEAVY = ("torch", "nats", "pydantic", "aiohttp", "typer", "rich", "prometheus_client", "uvloop", "services")
+HEAVY = (
+    "torch",
+    "nats",
+    "pydantic",
+    "aiohttp",
+    "typer",
+    "rich",
+    "prometheus_client",
+    "uvloop",
+    "opentelemetry",
+    "services",
+)
 
 
 def loaded(statement: str) -> set[str]:
@@ -26,7 +37,7 @@ def test_import_orastream_loads_nothing_else() -> None:
 def test_the_client_needs_no_extra() -> None:
     """`pip install ./shared` alone gives Client and BlockingClient."""
     modules = loaded("from orastream import BlockingClient, Client, Report")
-    assert modules.isdisjoint({"torch", "typer", "prometheus_client", "uvloop", "services"})
+    assert modules.isdisjoint({"torch", "typer", "prometheus_client", "uvloop", "opentelemetry", "services"})
 
 
 def test_every_public_name_is_there() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from orastream.audio import PcmSpec
 from orastream.errors import RETRYABLE, Undecodable
-from orastream.packets import AudioChunk, AudioEnd, AudioMessage, AudioStart, EndError, unpack
+from orastream.packets import AudioChunk, AudioEnd, AudioMessage, AudioStart, AudioWaiting, EndError, unpack
 
 pytestmark = pytest.mark.unit
 
@@ -24,6 +24,7 @@ START: dict[str, Any] = {
     "engine": "espeak",
     "language": "ko-KR",
 }
+TOLD = {"engine_version": "1-b0c4"}
 CHUNK: dict[str, Any] = {"type": "chunk", "attempt": 9, "index": 0, "pts_ms": 0, "sentence": 0, "audio": b"\x01\x02"}
 END: dict[str, Any] = {
     "type": "end",
@@ -33,12 +34,16 @@ END: dict[str, Any] = {
     "total_bytes": 2,
     "audio_seconds": 0.5,
     "error": None,
+    "rtf": 0.25,
 }
 
 
-@pytest.mark.parametrize(
-    "wire", [START, CHUNK, END, END | {"status": "failed", "error": {"code": "engine_error", "message": "broken"}}]
-)
+WAITING: dict[str, Any] = {"type": "waiting", "attempt": 9}
+FAILED = END | {"status": "failed", "error": {"code": "engine_error", "message": "broken"}}
+SAID = {"text": "안녕하세요."}
+
+
+@pytest.mark.parametrize("wire", [START, START | TOLD, CHUNK, CHUNK | SAID, WAITING, END, END | SAID, FAILED])
 def test_the_wire_names_are_the_contracts(wire: dict[str, Any]) -> None:
     packed = msgpack.packb(wire)
     message = unpack(packed)
@@ -48,8 +53,18 @@ def test_the_wire_names_are_the_contracts(wire: dict[str, Any]) -> None:
 
 COUNT = st.integers(0, 2**63)
 MESSAGES = st.one_of(
-    st.builds(AudioStart, COUNT, st.text(max_size=5), st.integers(1, 2**31), st.integers(1, 8), st.text(), st.text()),
-    st.builds(AudioChunk, COUNT, COUNT, COUNT, COUNT, st.binary(max_size=20)),
+    st.builds(
+        AudioStart,
+        COUNT,
+        st.text(max_size=5),
+        st.integers(1, 2**31),
+        st.integers(1, 8),
+        st.text(),
+        st.text(),
+        st.none() | st.text(max_size=5),
+    ),
+    st.builds(AudioChunk, COUNT, COUNT, COUNT, COUNT, st.binary(max_size=20), st.none() | st.text(max_size=5)),
+    st.builds(AudioWaiting, COUNT),
     st.builds(
         AudioEnd,
         COUNT,
@@ -58,6 +73,8 @@ MESSAGES = st.one_of(
         COUNT,
         st.floats(0, 1e9) | st.integers(0, 9),
         st.none() | st.builds(EndError, st.sampled_from(sorted(RETRYABLE)), st.text(max_size=5)),
+        st.none() | st.floats(0, 1e3),
+        st.none() | st.text(max_size=5),
     ),
 )
 
@@ -73,6 +90,12 @@ def test_a_start_knows_its_samples() -> None:
     assert isinstance(start, AudioStart) and start.spec == PcmSpec(24000, 2)
 
 
+def test_a_start_of_an_older_node_does_not_tell_its_engines_version() -> None:
+    start = unpack(msgpack.packb(START))
+    assert isinstance(start, AudioStart) and start.engine_version is None
+    assert start == AudioStart(3, "wav", 24000, 1, "espeak", "ko-KR")
+
+
 def test_a_newer_nodes_fields_are_ignored_and_error_may_be_absent() -> None:
     assert unpack(msgpack.packb(CHUNK | {"new": 1})) == unpack(msgpack.packb(CHUNK))
     assert unpack(msgpack.packb({k: v for k, v in END.items() if k != "error"})) == unpack(msgpack.packb(END))
@@ -82,9 +105,13 @@ WHOLE: list[Any] = ["1", None, 1.5, -1, True, []]
 WRONG: list[tuple[dict[str, Any], list[str], list[Any]]] = [
     (START, ["request_seq", "sample_rate_hz", "channels"], WHOLE),
     (START, ["format", "engine", "language"], [1, None, b"wav", {}]),
+    (START, ["engine_version"], [b"1", 5, [1], {}, True]),
     (START, ["sample_rate_hz", "channels"], [0]),
     (CHUNK, ["attempt", "index", "pts_ms", "sentence"], WHOLE),
     (CHUNK, ["audio"], [None, "text", 5, [1], {}]),
+    (CHUNK, ["text"], [b"text", 5, [1], {}, True]),
+    (END, ["text"], [b"text", 5, [1], {}, True]),
+    (WAITING, ["attempt"], WHOLE),
     (END, ["attempt", "total_chunks", "total_bytes"], WHOLE),
     (END, ["status"], ["done", "", None, 1, [], {}, b"complete"]),
     (END, ["audio_seconds"], ["1", None, [], float("nan"), float("inf"), -1.0, True]),
@@ -104,9 +131,9 @@ def test_a_field_of_a_wrong_type_is_refused_at_the_border(
             assert len(str(caught.value)) < 200
 
 
-@pytest.mark.parametrize("wire", [START, CHUNK, END])
+@pytest.mark.parametrize("wire", [START, CHUNK, WAITING, END])
 def test_every_field_is_required(wire: dict[str, Any]) -> None:
-    for missing in wire.keys() - {"error"}:
+    for missing in wire.keys() - {"error", "rtf"}:
         with pytest.raises(Undecodable):
             unpack(msgpack.packb({k: v for k, v in wire.items() if k != missing}))
 

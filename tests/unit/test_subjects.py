@@ -195,3 +195,49 @@ def test_message_ids_never_meet(s1: str, r1: str, s2: str, r2: str) -> None:
     one = subjects.message_id(subjects.token(s1), subjects.token(r1))
     other = subjects.message_id(subjects.token(s2), subjects.token(r2))
     assert (one == other) == ((s1, r1) == (s2, r2))
+
+
+def test_no_session_is_longer_than_that_of_the_longest_id() -> None:
+    longest = subjects.token("가" * 85 + "a")
+    assert len(longest) == subjects.MAX_TOKEN_CHARS
+    assert subjects.session_of(subjects.session_request(longest)) == longest
+    assert subjects.session_of(subjects.session_request(longest + "a")) is None
+
+
+@pytest.mark.parametrize("prefix", ["_INBOX", "_INBOX_node", "_INBOX.shop", "a-b.C_9", "a" * 128])
+def test_inboxes_may_begin_with(prefix: str) -> None:
+    assert subjects.check_inbox_prefix(prefix) == prefix
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "",
+        ".",
+        "_INBOX.",
+        ".a",
+        "a..b",
+        "*",
+        "_INBOX.>",
+        "a b",
+        "$JS",
+        "tts",
+        "tts.audio",
+        "a\r\nPUB",
+        "안녕",
+        "a" * 129,
+    ],
+)
+def test_inboxes_may_not_begin_with(prefix: str) -> None:
+    with pytest.raises(ValueError, match="literal subject tokens"):
+        subjects.check_inbox_prefix(prefix)
+
+
+@pytest.mark.parametrize(
+    ("session", "request_id", "named"), [("", "r", "sessionId"), ("s", "", "requestId"), ("s", "a\nb", "requestId")]
+)
+def test_an_unusable_id_is_named(session: str, request_id: str, named: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"^{named}: must ") as caught:
+        subjects.tokens(session, request_id)
+    assert caught.value.field == named
+    assert subjects.tokens("s", "r.1") == ("s", "~ci4x")

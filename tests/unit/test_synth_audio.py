@@ -1,8 +1,6 @@
-"""Resampling, what is written out for espeak, frames, engine facts: without a process."""
+"""Resampling, frames, engine facts: without a process."""
 
-import asyncio
 import io
-import unicodedata
 
 import pytest
 from hypothesis import given, settings
@@ -12,9 +10,8 @@ from orastream.audio import PcmSpec
 from services.synth import frames
 from services.synth.engine_client import EngineInfo
 from services.synth.engines import base
-from services.synth.engines.espeak import written_out
 from services.synth.resample import Resampler
-from services.synth.speech import Utterance, audio_seconds, output_spec
+from services.synth.speech import Utterance, output_spec
 
 pytestmark = pytest.mark.unit
 
@@ -60,25 +57,6 @@ def test_half_a_sample_is_an_error() -> None:
         resampler.flush()
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("원주율은 3.14입니다.", "원주율은 3 점 일사입니다."),
-        ("0.05초", "0 점 영오초"),
-        ("1,234.56원", "1,234 점 오육원"),
-        ("v2.1.0 판", "v2 점 1 점 0 판"),
-        ("기온은 -3.5도", "기온은 마이너스 3 점 오도"),
-        ("2024-05-03, 010-1234", "2024-05-03, 010-1234"),
-        ("100% 확실", "100퍼센트 확실"),
-        ("값은 3. 다음은 4.", "값은 3. 다음은 4."),
-        ("a\0b", "a b"),
-        (unicodedata.normalize("NFD", "안녕"), "안녕"),
-    ],
-)
-def test_korean_is_written_out(text: str, said: str) -> None:
-    assert written_out(text) == said
-
-
 def test_frames_there_and_back() -> None:
     data = frames.pack("pcm", id=3, pcm=b"\0\1") + frames.pack("done", id=3, bytes=2)
     source = io.BytesIO(data)
@@ -94,20 +72,14 @@ def test_what_is_no_frame_is_refused(data: bytes) -> None:
         frames.read(io.BytesIO(data))
 
 
-async def test_a_cancelled_receive_loses_nothing() -> None:
-    data = frames.pack("done", id=1, bytes=7)
-    stream = asyncio.StreamReader()
-    receiver = frames.Receiver(stream)
-    for cut in range(len(data)):
-        waiting = asyncio.ensure_future(receiver.receive())
-        stream.feed_data(data[cut : cut + 1])
-        if cut + 1 < len(data):
-            for _ in range(4):
-                await asyncio.sleep(0)
-            waiting.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await waiting
-    assert await waiting == {"type": "done", "id": 1, "bytes": 7}
+@given(st.lists(st.binary(max_size=300), max_size=6), st.integers(1, 64))
+def test_frames_come_out_however_they_are_cut(pieces: list[bytes], cut: int) -> None:
+    data = b"".join(frames.pack("pcm", id=number, pcm=pcm) for number, pcm in enumerate(pieces))
+    splitter = frames.Splitter()
+    found = [frame for at in range(0, len(data), cut) for frame in splitter.feed(data[at : at + cut])]
+    assert [frame["pcm"] for frame in found] == pieces
+    with pytest.raises(ValueError, match="a frame of"):
+        splitter.feed(b"Loading model...\n")
 
 
 def test_an_unknown_engine_names_those_that_are_there() -> None:
@@ -117,10 +89,10 @@ def test_an_unknown_engine_names_those_that_are_there() -> None:
 
 def test_rates_and_durations() -> None:
     voices = {"a": base.Voice("a", "ko-KR", 16_000)}
-    info = EngineInfo("x", True, 22_050, voices)
-    utterance = Utterance("t", "a", "ko-KR", 1.0, "wav")
+    info = EngineInfo("x", "1", True, 1, True, 22_050, voices)
+    utterance = Utterance("a", "ko-KR", 1.0, "wav")
     assert output_spec(info, utterance) == PcmSpec(16_000)
     assert info.sample_rate_hz("a+variant") == info.sample_rate_hz(None) == 22_050
-    assert output_spec(info, Utterance("t", "a", "ko-KR", 1.0, "wav", 8_000)) == PcmSpec(8_000)
-    assert audio_seconds(PcmSpec(16_000), "wav", 44 + 32_000) == 1.0
-    assert audio_seconds(PcmSpec(16_000), "wav", 0) == 0.0
+    assert output_spec(info, Utterance("a", "ko-KR", 1.0, "wav", 8_000)) == PcmSpec(8_000)
+    assert output_spec(info, Utterance("a", "ko-KR", 1.0, "mulaw")) == PcmSpec(8_000)
+    assert output_spec(info, Utterance(None, "ko-KR", 1.0, "opus")) == PcmSpec(24_000)

@@ -51,6 +51,20 @@ def test_the_end_of_a_sentence_is_not_held_back() -> None:
     assert tail.index == 3
 
 
+@pytest.mark.parametrize("ramp", [True, False])
+def test_by_sentence_no_chunk_reaches_over_the_end_of_one(ramp: bool) -> None:
+    """However short the sentence is, and whatever the sizes are."""
+    chunker = Chunker(SPEC, chunk_bytes=4096, ramp=ramp, by_sentence=True, header=HEADER)
+    lengths, pieces = (0.01, 0.5, 0.0, 0.03, 1.0), list[Piece]()
+    for sentence, seconds in enumerate(lengths):
+        pieces += chunker.push(pcm(seconds), sentence) + chunker.end_sentence()
+        assert sum(len(piece.audio) for piece in pieces) == 44 + sum(len(pcm(s)) for s in lengths[: sentence + 1])
+    assert chunker.flush() == []
+    for sentence, seconds in enumerate(lengths):
+        size = sum(len(piece.audio) for piece in pieces if piece.sentence == sentence) - (44 if not sentence else 0)
+        assert size == len(pcm(seconds))
+
+
 def test_an_utterance_without_audio_has_no_chunk() -> None:
     chunker = Chunker(SPEC, chunk_bytes=32_768, ramp=True, header=HEADER)
     assert chunker.push(b"", 0) + chunker.end_sentence() + chunker.flush() == []

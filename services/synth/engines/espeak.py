@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import _ctypes
 import ctypes
+import importlib.metadata
 import os
 import queue
-import re
 import shutil
 import tempfile
 import threading
@@ -41,10 +41,6 @@ _HANDOFF_PIECES = 32  # about 2 s of audio made ahead of whoever reads it
 _ALIASES = {"zh": "cmn", "no": "nb", "iw": "he", "in": "id"}
 
 _ON_AUDIO = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
-
-_DECIMAL = re.compile(r"(?<![\d.])(\d[\d,]*)((?:\.\d+)+)(?!\d)")
-_MINUS = re.compile(r"(?<![\w.)\-])[-−](?=\d)")
-_DIGITS = str.maketrans("0123456789", "영일이삼사오육칠팔구")
 
 
 class _VoiceStruct(ctypes.Structure):
@@ -121,6 +117,9 @@ class EspeakEngine:
     """eSpeak NG: one per process. A voice is a language (`ko`, `en-us`), or one with a variant (`ko+f2`)."""
 
     name = "espeak"
+    version = importlib.metadata.version("espeakng-loader")
+    at_once = 1  # global state
+    scales = True
 
     def __init__(self) -> None:
         self.deterministic = True
@@ -153,7 +152,7 @@ class EspeakEngine:
     ) -> Iterator[bytes]:
         """PCM in pieces of about 60 ms, with the pause that follows a sentence. See `Engine.synthesize`."""
         name = self._resolve(voice, language)
-        text = written_out(sentence) if name.partition("+")[0] == "ko" else _plain(sentence)
+        text = _plain(sentence)
         image, self._image = self._image or self._open(), None
         handoff: queue.Queue[bytes | EngineError | None] = queue.Queue(_HANDOFF_PIECES)
         closing = threading.Event()
@@ -226,22 +225,6 @@ class EspeakEngine:
                 return tag
             parts.pop()
         raise UnknownVoice(f"language: espeak has no voice for {language!r}; name a voice")
-
-
-def written_out(text: str) -> str:
-    """Korean text with what espeak misreads in words: decimals, versions, minus signs, percent.
-
-    "3.14" is "3 점 일사" (espeak loses the point), "2.1.0" is "2 점 1 점 0". Latin words stay: it says them
-    in English.
-    """
-    return _MINUS.sub("마이너스 ", _DECIMAL.sub(_decimal, _plain(text))).replace("%", "퍼센트")
-
-
-def _decimal(match: re.Match[str]) -> str:
-    fractions = match[2].split(".")[1:]
-    if len(fractions) == 1:
-        return f"{match[1]} 점 {fractions[0].translate(_DIGITS)}"
-    return " 점 ".join([match[1], *fractions])
 
 
 def _plain(text: str) -> str:

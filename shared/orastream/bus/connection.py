@@ -4,67 +4,70 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import nats.errors
-import structlog
-from nats.aio.subscription import Subscription as NatsSubscription
 from nats.micro.service import Service
 
-from orastream import tasks
+from orastream import logger, subjects, tasks
 from orastream.backoff import Backoff
-from orastream.bus import micro
+from orastream.bus import address, control_line, micro
+from orastream.bus.credentials import Credentials
 from orastream.bus.dispatch import DispatchingClient, Headers, OnMessage
-from orastream.bus.micro import Answer
-from orastream.errors import NodeUnavailable, NotConnected
+from orastream.bus.hooks import hooked
+from orastream.bus.micro import Answerer
+from orastream.bus.refusals import Refusals
+from orastream.bus.repairs import Repairs
+from orastream.bus.subscription import Subscription
+from orastream.errors import NodeUnavailable, NotConnected, SettingsError
 
 PING_INTERVAL_S = 2
 RECONNECT_WAIT_S = 0.25
 TRY_S = 3.0
 
-log = structlog.get_logger()
-
-
-class Subscription:
-    """Interest in a subject; `close()` ends it and is safe to call twice and while disconnected."""
-
-    def __init__(self, client: DispatchingClient, inner: NatsSubscription) -> None:
-        self._client = client
-        self._inner = inner
-
-    async def close(self) -> None:
-        """End the interest; the callback is not called any more."""
-        self._client.forget(self._inner)
-        with contextlib.suppress(nats.errors.Error, ValueError):
-            await self._inner.unsubscribe()
+log = logger.named(__name__)
 
 
 class Bus:
     """One NATS connection: `async with Bus(url, name="synth") as bus` connects; at the end it flushes and closes."""
 
     def __init__(
-        self, url: str, *, name: str, creds: Path | None = None, connect_timeout_s: float | None = None
+        self,
+        url: str,
+        *,
+        name: str,
+        creds: Path | None = None,
+        inbox_prefix: str = subjects.INBOX,
+        connect_timeout_s: float | None = None,
     ) -> None:
-        """`connect_timeout_s` None waits for NATS for ever (a service); a number bounds it (a client)."""
+        """`connect_timeout_s` None waits for NATS for ever (a service); a number bounds it (a client).
+
+        `creds` is the user's credentials file, NATS_CREDS. Entering raises SettingsError when it is not one, and for a
+        URL that is none. Raises ValueError: inboxes cannot begin with that.
+        """
         self._url = url
-        self.url = shown(url)
+        self.url = address.shown(url)
         """Where NATS is, as it may be shown: without user and password."""
         self._name = name
-        self._creds = creds
+        self._creds = Credentials(creds) if creds else None
+        self._inbox_prefix = subjects.check_inbox_prefix(inbox_prefix)
         self._connect_timeout_s = connect_timeout_s
         self._nc = DispatchingClient()
         self._up = asyncio.Event()
         self._closed = asyncio.Event()
+        self._unexplained = False
+        """The connection broke, and that the server does not take it back was not said yet."""
         self._reconnect_hooks: list[Callable[[], None]] = []
         self._disconnect_hooks: list[Callable[[], None]] = []
         self._routes: dict[str, OnMessage] = {}
         self._route_count = 0
         self._inbox = ""
         self.reconnects = 0
+        self.repairs = Repairs()
+        self._refusals = Refusals()
 
     async def __aenter__(self) -> Self:
         await self._connect()
@@ -85,6 +88,8 @@ class Bus:
                 await self._nc.close()
 
     async def _connect(self) -> None:
+        if self._creds is not None:
+            self._creds.check()
         backoff = Backoff(first_s=0.1, most_s=2.0)
         loop = asyncio.get_running_loop()
         deadline = None if self._connect_timeout_s is None else loop.time() + self._connect_timeout_s
@@ -100,12 +105,14 @@ class Bus:
                 problem = "no answer"
             except (OSError, TimeoutError, nats.errors.Error) as exc:
                 problem = str(exc) or type(exc).__name__
+                if address.unusable(problem):
+                    raise SettingsError(f"NATS_URL: {self.url}: {problem}; {address.FORM}") from None
             finally:
                 await tasks.end(trying)
             wait = backoff.next_s()
             if deadline is not None and loop.time() + wait > deadline:
-                raise NodeUnavailable(f"no NATS server answers at {self.url} ({problem}); start it or set NATS_URL")
-            log.warning("waiting for NATS", url=self.url, error=problem)
+                raise NodeUnavailable(address.unconnected(self.url, problem))
+            log.warning("waiting for NATS", error=address.unconnected(self.url, problem))
             self._nc = DispatchingClient()
             await asyncio.sleep(wait)
         self._nc.options["allow_reconnect"] = True
@@ -115,7 +122,9 @@ class Bus:
         await self._nc.connect(
             [url.strip() for url in self._url.split(",")],
             name=self._name,
-            user_credentials=str(self._creds) if self._creds else None,
+            user_jwt_cb=self._creds.jwt if self._creds else None,
+            signature_cb=self._creds.sign if self._creds else None,
+            inbox_prefix=self._inbox_prefix,
             error_cb=self._on_error,
             disconnected_cb=self._on_disconnected,
             reconnected_cb=self._on_reconnected,
@@ -148,11 +157,11 @@ class Bus:
 
     def on_reconnect(self, hook: Callable[[], None]) -> Callable[[], None]:
         """Call `hook` after each reconnect; returns what takes it off again."""
-        return _hooked(self._reconnect_hooks, hook)
+        return hooked(self._reconnect_hooks, hook)
 
     def on_disconnect(self, hook: Callable[[], None]) -> Callable[[], None]:
         """Call `hook` when the connection breaks; returns what takes it off again."""
-        return _hooked(self._disconnect_hooks, hook)
+        return hooked(self._disconnect_hooks, hook)
 
     async def wait_connected(self, timeout_s: float) -> None:
         """Return once connected. Raises NodeUnavailable after `timeout_s`, NotConnected when closed for good."""
@@ -176,12 +185,17 @@ class Bus:
         except (nats.errors.Error, TimeoutError) as exc:
             raise NodeUnavailable(f"NATS at {self.url} does not answer: {exc or 'timeout'}") from exc
 
+    def refused(self, subject: str) -> str | None:
+        """What the server refused, if that is why nothing is answered on `subject`; as in `publish to "tts.x"`."""
+        return self._refusals.of(subject, f"{self._inbox}.*")
+
     # ---- messages
 
     async def publish(
         self, subject: str, data: bytes, *, reply: str = "", headers: dict[str, str] | None = None
     ) -> None:
-        """Publish without any confirmation. Raises NodeUnavailable when it cannot even be buffered."""
+        """Publish unconfirmed. Raises NodeUnavailable, PublishRefused: no server would take that subject."""
+        control_line.check(subject, reply)
         try:
             await self._nc.publish(subject, data, reply=reply, headers=headers)
         except nats.errors.Error as exc:
@@ -204,15 +218,17 @@ class Bus:
             async with asyncio.timeout(timeout_s):
                 answer, answer_headers = await answered
         except TimeoutError:
-            raise NodeUnavailable(f"no answer on {subject} within {timeout_s:g} s") from None
+            why = f": NATS refuses {refused}" if (refused := self.refused(subject)) else ""
+            raise NodeUnavailable(f"no answer on {subject} within {timeout_s:g} s{why}") from None
         finally:
             self.close_inbox(inbox)
-        if answer_headers.get("Status") == "503":
+        if answer_headers.status == "503":
             raise NodeUnavailable(f"nobody answers on {subject}; is JetStream on and the node started?")
         return answer, answer_headers
 
     async def subscribe(self, subject: str, on_message: OnMessage, *, queue: str = "") -> Subscription:
-        """Hand each message to `on_message`, one after the other, in the order of this connection."""
+        """Hand each message to `on_message`, in the order of this connection. Raises PublishRefused, as `publish`."""
+        control_line.check(subject, queue)
         return Subscription(self._nc, await self._nc.subscribe_direct(subject, queue, on_message))
 
     def new_inbox(self) -> str:
@@ -231,33 +247,41 @@ class Bus:
         self._routes.pop(subject.rpartition(".")[2], None)
 
     def _on_inbox(self, subject: str, reply: str, data: bytes, headers: Headers) -> None:
-        route = self._routes.get(subject.rpartition(".")[2])
-        if route is not None:
+        if (route := self._routes.get(subject.rpartition(".")[2])) is not None:
             route(subject, reply, data, headers)
 
     async def serve(
-        self, name: str, version: str, description: str, subject: str, answer: Callable[[bytes], Awaitable[Answer]]
+        self, name: str, version: str, description: str, subject: str, answer: Answerer, *, queue: str = "q"
     ) -> Service:
         """A nats.micro service with one endpoint (see `micro.serve`)."""
-        return await micro.serve(self._nc, name, version, description, subject, answer)
+        return await micro.serve(self._nc, name, version, description, subject, answer, queue)
 
     # ---- callbacks of the client
 
     async def _on_error(self, exc: Exception) -> None:
         if self._up.is_set() and not isinstance(exc, OSError | nats.errors.Error):
             log.error("error in a NATS callback", exc_info=exc)
+            return
+        problem = str(exc) or type(exc).__name__
+        if self._refusals.note(problem):
+            log.warning("NATS refuses this user something", error=problem)
+        elif self._unexplained and address.refuses(problem):  # it tries on, several times a second: said once
+            self._unexplained = False
+            log.warning("not reconnected", error=address.unconnected(self.url, problem))
         else:
-            log.debug("NATS client error", error=str(exc) or type(exc).__name__)
+            log.debug("NATS client error", error=problem)
 
     async def _on_disconnected(self) -> None:
         if self._up.is_set():
             self._up.clear()
+            self._unexplained = True
             log.warning("NATS connection lost; reconnecting", url=self.url)
             for hook in list(self._disconnect_hooks):
                 hook()
 
     async def _on_reconnected(self) -> None:
         self.reconnects += 1
+        self._unexplained = False
         self._up.set()
         log.info("NATS connection restored", url=self.url)
         for hook in list(self._reconnect_hooks):
@@ -271,18 +295,3 @@ class Bus:
         if isinstance(exc, nats.errors.ConnectionClosedError):
             return NotConnected(f"the connection to {self.url} is closed")
         return NodeUnavailable(f"{subject}: {exc or type(exc).__name__}")
-
-
-def shown(url: str) -> str:
-    """A server URL (or several, by comma) without user, password or token."""
-    return re.sub(r"//[^/@]*@", "//", url)
-
-
-def _hooked(hooks: list[Callable[[], None]], hook: Callable[[], None]) -> Callable[[], None]:
-    hooks.append(hook)
-
-    def unhook() -> None:
-        if hook in hooks:
-            hooks.remove(hook)
-
-    return unhook

@@ -1,25 +1,28 @@
 """From the socket to a callback without a queue, a task and a message object in between.
 
 nats-py puts each message into the queue of its subscription, where a task takes it out. Callbacks that never wait do
-not need that. This replaces the client's parser in front of that queue, which is why its version is bounded in
-pyproject.toml; `tests/unit/test_dispatch.py` holds it to the original's behaviour.
+not need that. This takes the place of the client's transport and comes before its parser, which is why its version is
+bounded in pyproject.toml; `tests/unit/test_dispatch.py` holds it to the original's behaviour.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import nats.aio.client as nats_client
-import structlog
 from nats.aio.subscription import Subscription
 from nats.protocol.parser import Parser
 
-# Read the socket by the megabyte rather than in pieces of 32 KiB.
-nats_client.DEFAULT_BUFFER_SIZE = 1 << 20
+from orastream import logger
+from orastream.bus.splitter import Splitter
+from orastream.bus.wire import WireTransport
 
 _VERSION = b"NATS/1.0"
+_NO_STATUS = b"NATS/1.0\r\n"
 
-log = structlog.get_logger()
+log = logger.named(__name__)
 
 
 class Headers:
@@ -33,6 +36,16 @@ class Headers:
     def __init__(self, block: bytes) -> None:
         """`block` is what stands before the payload: `NATS/1.0[ status]`, CRLF, a line per header, CRLF."""
         self._block = block
+
+    @property
+    def block(self) -> bytes:
+        """All of them as they came, for whoever reads several at once."""
+        return self._block
+
+    @property
+    def status(self) -> str | None:
+        """The inline status of the server, or None."""
+        return None if self._block.startswith(_NO_STATUS) else self._status()
 
     def get(self, name: str) -> str | None:
         """The value of a header, by its exact name, or None."""
@@ -70,6 +83,25 @@ class DispatchingClient(nats_client.Client):
         self.direct: dict[int, OnMessage] = {}
         self._ps = DispatchingParser(self)
 
+    @property
+    def wired(self) -> bool:
+        """Whether the socket is read by a `Wire`: not so for NATS over WebSocket."""
+        return isinstance(self._transport, WireTransport)
+
+    async def _connect_to_server(self, s: nats_client.Srv) -> None:
+        if not self._transport and s.uri.scheme not in ("ws", "wss"):
+            self._transport = WireTransport(self.deliver)
+        await super()._connect_to_server(s)
+
+    async def _send_ping(self, future: asyncio.Future[Any] | None = None) -> None:
+        """Ask behind all that was sent before. nats-py writes its pings past what waits for its flusher, so that the
+        answer proves nothing about a subscription made just now.
+        """
+        self._pongs.append(future or asyncio.get_running_loop().create_future())
+        self._pending.append(nats_client.PING_PROTO)
+        self._pending_data_size += len(nats_client.PING_PROTO)
+        await self._flush_pending()
+
     async def subscribe_direct(self, subject: str, queue: str, on_message: OnMessage) -> Subscription:
         """Subscribe with a direct callback, which is in place before the first message can come."""
         self.direct[self._sid + 1] = on_message
@@ -94,45 +126,18 @@ class DispatchingClient(nats_client.Client):
 
 
 class DispatchingParser(Parser):
-    """The server's side of the protocol: messages of direct subscriptions at once, everything else to nats-py's parser.
-
-    That one always gets whole operations, so it never holds a part of one.
-    """
+    """nats-py's parser behind the splitter. A `Wire` splits while it reads; what others have read is split here."""
 
     def __init__(self, client: DispatchingClient) -> None:
         self._client = client
-        self._rest = b""
+        self._splitter = Splitter(client.deliver)
         super().__init__(client)
 
     def reset(self) -> None:
         """Forget what was read of a connection that is gone."""
-        self._rest = b""
+        self._splitter = Splitter(self._client.deliver)
         super().reset()
 
     async def parse(self, data: bytes = b"") -> None:
-        """Everything whole in what was read so far; what is left waits for the next read."""
-        if self._rest:
-            data = self._rest + data
-        at, most = 0, len(data)
-        while at < most:
-            line_end = data.find(b"\r\n", at)
-            if line_end < 0:
-                break
-            end = line_end + 2
-            op = data[at : at + 5].upper()
-            if op == b"HMSG " or op[:4] == b"MSG ":
-                fields = data[at:line_end].split()
-                size = int(fields[-1])
-                begin, end = end, end + size + 2
-                if end > most:
-                    break
-                headed = op == b"HMSG "
-                block = data[begin : begin + int(fields[-2])] if headed else b""
-                reply = fields[3] if len(fields) == (6 if headed else 5) else b""
-                payload = data[begin + len(block) : end - 2]
-                if self._client.deliver(int(fields[2]), fields[1], reply, block, payload):
-                    at = end
-                    continue
-            await super().parse(data[at:end])
-            at = end
-        self._rest = data[at:]
+        """Everything whole in what was read so far."""
+        await super().parse(data if self._client.wired else self._splitter.split(data))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import nats.aio.client as nats_client
 import nats.errors
@@ -14,6 +14,8 @@ from nats.micro.service import EndpointConfig, Service, ServiceConfig
 
 Answer = tuple[bytes, dict[str, str] | None]
 """Payload and headers of an answer."""
+Answerer = Callable[[bytes, Mapping[str, str]], Awaitable[Answer]]
+"""Answers a request by its payload and headers."""
 
 
 async def serve(
@@ -22,16 +24,17 @@ async def serve(
     version: str,
     description: str,
     subject: str,
-    answer: Callable[[bytes], Awaitable[Answer]],
+    answer: Answerer,
+    queue: str,
 ) -> Service:
-    """Serve `subject`; answers `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS` too.
+    """Serve `subject`, each request by one of the queue group; answers `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS` too.
 
     Requests in flight live on when the returned service is stopped; whoever closes the bus waits for them first.
     """
     running: set[asyncio.Task[None]] = set()
 
     async def respond(request: Request) -> None:
-        data, headers = await answer(request.data)
+        data, headers = await answer(request.data, request.headers or {})
         with contextlib.suppress(nats.errors.Error, ValueError):  # ValueError: it named no reply subject
             await request.respond(data, headers=headers)
 
@@ -42,5 +45,5 @@ async def serve(
         task.add_done_callback(running.discard)
 
     service = await nats.micro.add_service(client, ServiceConfig(name=name, version=version, description=description))
-    await service.add_endpoint(EndpointConfig(name=name, subject=subject, handler=handle, queue_group="q"))
+    await service.add_endpoint(EndpointConfig(name=name, subject=subject, handler=handle, queue_group=queue))
     return service

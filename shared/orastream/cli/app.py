@@ -13,6 +13,7 @@ from orastream.cli.doctor import doctor
 from orastream.cli.say import say
 from orastream.cli.session import cancel, report, watch
 from orastream.cli.up import up
+from orastream.cli.voices import voices
 
 app = typer.Typer(
     name="orastream",
@@ -52,10 +53,12 @@ _add(
     'orastream say "안녕하세요, 무엇을 도와드릴까요?"',
     'orastream say "Hello" --session s1 --phone p1 --sync',
     'orastream say "Hello" --transport none --save hello.wav',
+    'llm "Tell me a story" | orastream say -',
 )
 _add(watch, "orastream watch", "orastream watch s1 --history", "orastream watch --json | jq .status")
 _add(cancel, "orastream cancel s1", "orastream cancel s1 --request r1")
 _add(report, "orastream report s1 r1", "orastream report s1 r1 --json")
+_add(voices, "orastream voices", "orastream voices --language ko", "orastream voices --json | jq '.[].name'")
 _add(bench, "orastream bench", 'orastream bench -n 50 --text "반갑습니다."')
 _add(doctor, "orastream doctor", "orastream doctor --nats nats://10.0.0.5:4222")
 _add(demo, "orastream demo", "orastream demo --out recordings")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import uuid
 from typing import Annotated
@@ -10,20 +11,27 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
+from orastream.bus import shown
 from orastream.cli import options, terminal
 from orastream.cli.settings import find_node
 from orastream.cli.texts import TEXTS, Text
 from orastream.cli.trial import MODES, Trial, comparison, speak
 from orastream.client import Client
+from orastream.language import language_of
 
-CAPTION = (
-    "first audio: from storing the request to its first chunk written to OraServer; "
-    "transfer: from there to the last confirmation"
-)
+CAPTION = {
+    "first audio": "from storing the request to its first chunk written to OraServer",
+    "transfer": "from there to the last confirmation",
+    "RTF": "synthesis per second of speech",
+    "ran dry": "utterances in which a real-time listener did, for how long",
+}
 
 
 def bench(
     count: Annotated[int, typer.Option("-n", "--count", min=1, max=10_000, help="Utterances per mode.")] = 10,
+    sessions: Annotated[
+        int, typer.Option(min=1, max=256, help="Sessions per mode that speak at the same time: the load.")
+    ] = 1,
     text: Annotated[str | None, typer.Option(help="What to say. Else six Korean and English texts in turn.")] = None,
     language: options.Language = None,
     wait: Annotated[float, typer.Option(min=1, help="Seconds that an utterance may take at most.")] = 60.0,
@@ -31,43 +39,53 @@ def bench(
 ) -> None:
     """Check a running node in its three modes, and compare them.
 
-    The modes take turns, one utterance at a time, each mode in a session of its own; one utterance per mode goes
-    before and is not counted. Exit code 1: not everything was delivered.
+    The modes take turns. Each speaks in `--sessions` sessions at once, an utterance at a time in each; one round per
+    mode goes before and is not counted. Exit code 1: not everything was delivered.
     """
-    texts = TEXTS if text is None else (Text("given", language or options.language_of(text), text),)
-    terminal.run(_bench(texts, count, wait, nats))
+    texts = TEXTS if text is None else (Text("given", language or language_of(text), text),)
+    terminal.run(_bench(texts, count, sessions, wait, nats))
 
 
-async def _bench(texts: tuple[Text, ...], count: int, wait_s: float, nats: str | None) -> int:
+async def _bench(texts: tuple[Text, ...], count: int, sessions: int, wait_s: float, nats: str | None) -> int:
     out = terminal.console()
     node = find_node(nats)
     async with terminal.connect(node) as client:
-        trials = await _trials(client, texts, count, wait_s)
+        trials = await _trials(client, texts, count, sessions, wait_s)
     for number, mode in enumerate(MODES, 1):
         _print_check(out, number, mode.name, [trial for trial in trials if trial.mode is mode])
-    out.print(comparison(trials, title=f"4. Comparison at {node.nats_url}", caption=CAPTION))
+    out.print(comparison(trials, title=f"4. Comparison at {shown(node.nats_url)}", to=out, caption=CAPTION))
     return 0 if all(trial.delivered for trial in trials) else 1
 
 
-async def _trials(client: Client, texts: tuple[Text, ...], count: int, wait_s: float) -> list[Trial]:
-    """`count` trials of each mode, the modes in turn; the first round of all is not among them."""
+async def _trials(client: Client, texts: tuple[Text, ...], count: int, sessions: int, wait_s: float) -> list[Trial]:
+    """`count` trials of each mode and session, the modes in turn; the first round of all is not among them."""
     run = uuid.uuid4().hex[:6]
     spoken = itertools.islice(itertools.cycle(texts), count)
     rounds = [texts[0], *spoken]
-    trials = []
+    trials: list[Trial] = []
     err = terminal.console(stderr=True)
     for number, text in enumerate(track(rounds, "speaking", console=err, transient=True, disable=not err.is_terminal)):
         for mode in MODES:
-            session = f"bench-{run}-{mode.token}"
-            trial = await speak(client, mode, text, session_id=session, request_id=f"n{number}", wait_s=wait_s)
+            at_once = [
+                speak(
+                    client,
+                    mode,
+                    text,
+                    session_id=f"bench-{run}-{mode.token}-{session}",
+                    request_id=f"n{number}",
+                    wait_s=wait_s,
+                )
+                for session in range(sessions)
+            ]
+            done = await asyncio.gather(*at_once)
             if number > 0:
-                trials.append(trial)
+                trials += done
     return trials
 
 
 def _print_check(out: Console, number: int, name: str, trials: list[Trial]) -> None:
     failed = [trial for trial in trials if not trial.delivered]
-    verdict = "[green]ok[/]" if not failed else f"[red]{len(failed)} of {len(trials)} not delivered[/]"
-    out.print(f"{number}. {name}: {verdict}", soft_wrap=True)
+    verdict = (f"{len(failed)} of {len(trials)} not delivered", "red") if failed else ("ok", "green")
+    out.print(terminal.words(f"{number}. {name}: ", verdict), soft_wrap=True)
     for outcome in sorted({trial.outcome for trial in failed}):
-        out.print(f"   {terminal.escaped(outcome)}", soft_wrap=True)
+        out.print(terminal.words(f"   {outcome}"), soft_wrap=True)

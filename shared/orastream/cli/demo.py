@@ -9,13 +9,14 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import track
+from rich.table import Table
 
 from orastream.cli import received, stack, terminal
 from orastream.cli.ports import Ports
@@ -26,6 +27,7 @@ from orastream.cli.supervisor import Keeper, State, Supervisor
 from orastream.cli.texts import TEN_SECONDS, TEXTS, Text
 from orastream.cli.trial import HTTP, MODES, SYNC, Mode, Trial, comparison, speak, summarise
 from orastream.client import Client
+from orastream.settings import KNOWN
 
 SLOWED_RTF = "0.1"
 """A real-time factor as of a neural voice on a small GPU: ten seconds of speech take it one."""
@@ -33,12 +35,16 @@ SLOWED_ROUNDS = 3
 MOST_RATIO = 0.25
 """What first audio over WebSocket may take of what it takes over HTTP, with the slowed engine."""
 WAIT_S = 30.0
-OURS = ("TTS_", "WEBSOCKET_", "ORASERVER_", "DEFAULT_", "NATS_", "SYNTH_", "GATEWAY_", "CHUNK_")
+OURS = ("TTS_", "WEBSOCKET_", "ORASERVER_", "DEFAULT_", "NATS_", "SYNTH_", "GATEWAY_", "CHUNK_", "ENGINE_")
 
 
 def demo(
     out: Annotated[Path, typer.Option(help="Where the recordings are left.", file_okay=False)] = Path("demo-out"),
     engine: Annotated[str, typer.Option(help="The engine that speaks.")] = "espeak",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A setting that the engine needs; repeatable."),
+    ] = None,
 ) -> None:
     """Show the node at work: six Korean and English texts in all three modes, and the figures.
 
@@ -50,33 +56,45 @@ def demo(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         terminal.fail(f"--out: cannot make {out} ({exc.strerror})")
-    terminal.run(_demo(out, engine))
+    terminal.run(_demo(out, engine, _given(settings or [])))
 
 
-async def _demo(out_dir: Path, engine: str) -> int:
+def _given(settings: Sequence[str]) -> dict[str, str]:
+    """`NAME=VALUE` each, as a map. Exits for anything else."""
+    given = dict(setting.partition("=")[::2] for setting in settings)
+    for name, value in given.items():
+        if name.upper() not in KNOWN or not value:
+            terminal.fail(f"--set: {name!r} is no setting of the node, or has no value; as in TTS_VOICE=ko")
+    return {name.upper(): value for name, value in given.items()}
+
+
+async def _demo(out_dir: Path, engine: str, settings: Mapping[str, str]) -> int:
     began = time.monotonic()
     out = terminal.console()
     stack.check_installed()
     problems: list[str] = []
     with tempfile.TemporaryDirectory(prefix="orastream-demo-") as directory, _sigterm_cancels():
-        node = _plan(Path(directory), engine)
-        out.print(f"starting a node with engine {engine}: {', '.join(part.name for part in node.parts)}")
+        node = _plan(Path(directory), {**settings, "TTS_ENGINE": engine})
+        out.print(
+            terminal.words(f"starting a node with engine {engine}: {', '.join(part.name for part in node.parts)}")
+        )
         try:
             problems += await _perform(node, out, out_dir, engine)
         finally:
             with contextlib.suppress(FileNotFoundError):  # nothing was started
                 shutil.copytree(node.logs, out_dir / "logs", dirs_exist_ok=True)
     for problem in problems:
-        out.print(f"[red]problem:[/] {terminal.escaped(problem)}", soft_wrap=True)
-    verdict = "[red]not as it should be[/]" if problems else "[bold green]all delivered and verified[/]"
-    out.print(f"{verdict} in {time.monotonic() - began:.0f} s; recordings and logs are in {out_dir}/", soft_wrap=True)
+        out.print(terminal.words(("problem:", "red"), f" {problem}"), soft_wrap=True)
+    verdict = ("not as it should be", "red") if problems else ("all delivered and verified", "bold green")
+    tail = f" in {time.monotonic() - began:.0f} s; recordings and logs are in {out_dir}/"
+    out.print(terminal.words(verdict, tail), soft_wrap=True)
     return 1 if problems else 0
 
 
-def _plan(directory: Path, engine: str) -> Stack:
-    """A node on free ports with its default settings, whatever the environment says."""
+def _plan(directory: Path, settings: Mapping[str, str]) -> Stack:
+    """A node on free ports, with these settings and the defaults of all others, whatever the environment says."""
     env = {name: value for name, value in os.environ.items() if not name.upper().startswith(OURS)}
-    options = Options(directory, 0, 0, 0, env=env | {"TTS_ENGINE": engine})
+    options = Options(directory, 0, 0, 0, env=env | dict(settings))
     return stack.plan(options, Ports(), free_disk_bytes=shutil.disk_usage(directory).free)
 
 
@@ -134,7 +152,10 @@ async def _speak_all(client: Client, texts: Sequence[Text], modes: Sequence[Mode
 
 def _leave(out: Console, heard: Sequence[Heard], out_dir: Path) -> None:
     """Write the recordings, and a line about each text."""
-    made = terminal.table("text", ">characters", ">seconds", ">peak", "recordings", title="What OraServer heard")
+    files = f"NN-text-{{{','.join(mode.token for mode in MODES)}}}.wav"
+    made = terminal.table(
+        "text", ">characters", ">seconds", ">peak", "recordings", title="What OraServer heard", caption=files
+    )
     for text in dict.fromkeys(one.trial.text for one in heard):
         same = [one for one in heard if one.trial.text is text]
         for one in same:
@@ -142,9 +163,15 @@ def _leave(out: Console, heard: Sequence[Heard], out_dir: Path) -> None:
         good = [one.recording for one in same if one.recording is not None]
         verdict = f"[green]{len(good)} checked[/]" if len(good) == len(same) else f"[red]{len(same) - len(good)} bad[/]"
         seconds, peak = (f"{good[0].seconds:.2f}", f"{good[0].peak}") if good else ("-", "-")
-        pattern = f"{same[0].trial.request_id}-{{{','.join(one.trial.mode.token for one in same)}}}.wav"
+        pattern = f"{same[0].trial.request_id.partition('-')[0]}-*.wav"
         made.add_row(text.name, str(len(text.text)), seconds, peak, f"{verdict} {pattern}")
+    _print(out, made)
+
+
+def _print(out: Console, made: Table) -> None:
+    """With a line left free, for the next one's title."""
     out.print(made)
+    out.print()
 
 
 def _bad(heard: Sequence[Heard]) -> list[str]:
@@ -155,11 +182,11 @@ def _compare(
     out: Console, plain: Sequence[Trial], slowed: Sequence[Trial], heard_slowed: Sequence[Heard], engine: str
 ) -> list[str]:
     """Print both comparisons; gives what misses the goal."""
-    out.print(comparison(plain, title=f"Engine {engine} as it is, {len(TEXTS)} texts"))
+    _print(out, comparison(plain, title=f"Engine {engine} as it is, {len(TEXTS)} texts", to=out))
     lengths = [one.recording.seconds for one in heard_slowed if one.recording is not None]
     seconds = lengths[0] if lengths else 0.0
     title = f"Engine {engine} slowed to a real-time factor of {SLOWED_RTF} (TTS_ENGINE_RTF), {seconds:.1f} s of speech"
-    out.print(comparison(slowed, title=title))
+    _print(out, comparison(slowed, title=title, to=out))
     websocket, http = (
         summarise([trial for trial in slowed if trial.mode is mode]).first_audio_p50_ms for mode in (SYNC, HTTP)
     )

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from orastream import streams
+from orastream.bus import shown
+from orastream.settings import KNOWN
 
 Level = Literal["ok", "warning", "problem"]
 
 STARTED = "start the node: orastream up, or its services one by one; each creates what is missing"
+PONGS = (
+    "answer each ping once what came before it is stored (docs/protocol.md, 8); "
+    "chunks that no pong confirms are repeated until the utterance fails as oraserver_unreachable"
+)
 FULL_SHARE = 0.9
 CHUNK_OVERHEAD_BYTES = 1024
 """Headers, the keys of the map and the reserve that a publisher keeps."""
@@ -32,18 +39,35 @@ class Answer:
 
     status: int | None
     trouble: str = ""
+    instead_of_pong: str = ""
+    """What it did when it was to answer a ping; nothing if it answered."""
+
+
+def judge_unknown(name: str) -> Finding:
+    """A variable under one of the node's prefixes that no service reads."""
+    near = difflib.get_close_matches(name.upper(), KNOWN, n=1, cutoff=0.8)
+    mend = f"did you mean {near[0]}?" if near else "correct its name, or take it away"
+    return Finding("settings", "warning", f"{name} is no setting of the node: nobody reads it", mend)
+
+
+def judge_nats(url: str) -> Finding:
+    """NATS could be connected to."""
+    return Finding("NATS", "ok", f"{shown(url)} answers")
 
 
 def judge_no_nats(url: str, trouble: str) -> Finding:
     """NATS could not be connected to."""
+    url = shown(url)
     if "authorization" in trouble.lower() or "credentials" in trouble.lower():
         return Finding("NATS", "problem", f"{url} refuses this client", "set NATS_CREDS to a credentials file it knows")
     mend = "start it (orastream up, or nats-server -js), or set NATS_URL or --nats to where it is"
     return Finding("NATS", "problem", f"no NATS server answers at {url}", mend)
 
 
-def judge_jetstream(answer: Mapping[str, Any] | None) -> Finding:
-    """`$JS.API.INFO`; None: nobody answered."""
+def judge_jetstream(answer: Mapping[str, Any] | None, refused: str | None = None) -> Finding:
+    """`$JS.API.INFO`; None: nobody answered, perhaps since the server refused to hear it (`publish to "…"`)."""
+    if answer is None and refused is not None:
+        return _judge_refused(refused)
     if answer is None:
         return Finding("JetStream", "problem", "is off", "start nats-server with -js, or with jetstream {} in its file")
     error = answer.get("error")
@@ -51,6 +75,15 @@ def judge_jetstream(answer: Mapping[str, Any] | None) -> Finding:
         mend = "give this account JetStream (jetstream: enabled), or use the credentials of one that has it"
         return Finding("JetStream", "problem", str(error.get("description", "refused")), mend)
     return Finding("JetStream", "ok", f"{answer.get('streams', 0)} streams, {answer.get('consumers', 0)} consumers")
+
+
+def _judge_refused(refused: str) -> Finding:
+    says = f"this user has no permission: {refused}"
+    if refused.startswith("subscription"):
+        mend = "set NATS_INBOX_PREFIX to inboxes that this user may subscribe to (docs/operations.md, Security)"
+    else:
+        mend = "ask as the node's user: NATS_URL=nats://node:PASSWORD@…, or NATS_CREDS, with its NATS_INBOX_PREFIX"
+    return Finding("JetStream", "problem", says, mend)
 
 
 def judge_stream(name: str, answer: Mapping[str, Any]) -> Finding:
@@ -92,14 +125,18 @@ def judge_chunk_size(chunk_bytes: int, max_payload: int) -> Finding:
 
 
 def judge_websocket(url: str, answer: Answer) -> Finding:
-    """A handshake and `init`, as ws_bridge does them."""
+    """A handshake, `init` and a ping, as ws_bridge does them."""
+    url = shown(url)
+    if answer.status == 101 and answer.instead_of_pong:
+        return Finding("OraServer, WebSocket", "problem", f"{url} opens, but {answer.instead_of_pong}", PONGS)
     if answer.status == 101:
-        return Finding("OraServer, WebSocket", "ok", f"{url} opens")
+        return Finding("OraServer, WebSocket", "ok", f"{url} opens and answers a ping")
     return _judge_oraserver("WebSocket", "ORASERVER_WEBSOCKET_URL", url, answer)
 
 
 def judge_http(url: str, answer: Answer) -> Finding:
     """A GET or OPTIONS: whatever says that something is at that path, for nothing shall be heard."""
+    url = shown(url)
     if answer.status is not None and (200 <= answer.status < 300 or answer.status in (400, 405, 411, 415, 422)):
         return Finding("OraServer, HTTP", "ok", f"{url} is there (HTTP {answer.status})")
     return _judge_oraserver("HTTP", "ORASERVER_HTTP_URL", url, answer)

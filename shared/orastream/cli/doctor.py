@@ -12,23 +12,26 @@ from orastream.cli.diagnosis import Answer, Finding, Level
 from orastream.cli.settings import Node, find_node
 from orastream.client import Client
 from orastream.errors import NodeUnavailable
-from orastream.jetstream import JetStream
+from orastream.jetstream import API, JetStream
+from orastream.settings import unknown_names
 from orastream.streams import SESSIONS
 
 PATIENCE_S = 2.0
 ORASERVER_S = 5.0
+PONG_S = 10.0
+"""As long as ws_bridge waits for one."""
 LOOKS, LOOK_EVERY_S = 5, 0.3
 """A service that is between two requests for work is looked at again."""
 PROBE_ID = "orastream-doctor"
 
-MARKS: dict[Level, str] = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "problem": "[bold red]problem[/]"}
+STYLES: dict[Level, str] = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
 
 def doctor(nats: options.Nats = None) -> None:
     """Look at NATS, the node's streams and services, and OraServer; say what is wrong and how to mend it.
 
     Nothing is spoken and nothing is changed. OraServer sees one connection that says `init` as session
-    orastream-doctor, and one GET. Exit code 1: there is a problem.
+    orastream-doctor and pings, and one GET. Exit code 1: there is a problem.
     """
     terminal.run(_doctor(nats))
 
@@ -36,12 +39,14 @@ def doctor(nats: options.Nats = None) -> None:
 async def _doctor(nats: str | None) -> int:
     out = terminal.console()
     node = find_node(nats)
-    findings = [*await examine_nats(node), *await examine_oraserver(node)]
+    findings = [*map(diagnosis.judge_unknown, unknown_names())]
+    findings += [*await examine_nats(node), *await examine_oraserver(node)]
     made = terminal.table("", "", "")
     made.show_header = False
     for finding in findings:
-        mend = f"\n[bold]→ {terminal.escaped(finding.mend)}[/]" if finding.mend else ""
-        made.add_row(MARKS[finding.level], finding.subject, terminal.escaped(finding.says) + mend)
+        mend = (f"\n→ {finding.mend}" if finding.mend else "", "bold")
+        level = (finding.level, STYLES[finding.level])
+        made.add_row(terminal.words(level), terminal.words(finding.subject), terminal.words(finding.says, mend))
     out.print(made)
     problems = sum(finding.level == "problem" for finding in findings)
     out.print("[green]no problem found[/]" if not problems else f"[red]{problems} problem{'s' * (problems > 1)}[/]")
@@ -52,7 +57,7 @@ async def examine_nats(node: Node) -> list[Finding]:
     """NATS, JetStream, streams, services, sizes; what hangs on something broken is left out."""
     try:
         async with terminal.connect(node) as client:
-            reachable = Finding("NATS", "ok", f"{node.nats_url} answers")
+            reachable = diagnosis.judge_nats(node.nats_url)
             size = diagnosis.judge_chunk_size(node.settings.websocket_chunk_size, client.bus.max_payload)
             return [reachable, *await _examine_jetstream(client), size]
     except NodeUnavailable as exc:
@@ -61,7 +66,8 @@ async def examine_nats(node: Node) -> list[Finding]:
 
 async def _examine_jetstream(client: Client) -> list[Finding]:
     js = JetStream(client.bus)
-    jetstream = diagnosis.judge_jetstream(await _asked(js, "INFO"))
+    answer = await _asked(js, "INFO")
+    jetstream = diagnosis.judge_jetstream(answer, client.bus.refused(f"{API}.INFO"))
     findings = [jetstream]
     if jetstream.level != "ok":
         return findings
@@ -109,13 +115,28 @@ async def examine_oraserver(node: Node) -> list[Finding]:
 async def _websocket(http: aiohttp.ClientSession, url: str) -> Answer:
     headers = {"session-id": PROBE_ID, "phone-id": PROBE_ID}
     try:
-        async with asyncio.timeout(ORASERVER_S), http.ws_connect(url, headers=headers, timeout=_closing()) as socket:
+        async with http.ws_connect(url, headers=headers, timeout=_closing(), autoping=False) as socket:
             await socket.send_json({"type": "init", "session_id": PROBE_ID, "phone_id": PROBE_ID})
+            return Answer(101, instead_of_pong=await _instead_of_pong(socket))
     except aiohttp.WSServerHandshakeError as exc:
         return Answer(exc.status if exc.status != 101 else 200)
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
         return Answer(None, _trouble(exc))
-    return Answer(101)
+
+
+async def _instead_of_pong(socket: aiohttp.ClientWebSocketResponse) -> str:
+    """Ping, and give what came instead of the pong; nothing if it came."""
+    await socket.ping(PROBE_ID.encode())
+    try:
+        async with asyncio.timeout(PONG_S):
+            while (message := await socket.receive()).type is not aiohttp.WSMsgType.PONG:
+                if message.type is aiohttp.WSMsgType.PING:
+                    await socket.pong(message.data)
+                elif message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR):
+                    return f"ends the connection (code {socket.close_code}) before it has answered a ping"
+    except TimeoutError:
+        return f"answers no ping within {PONG_S:g} s"
+    return ""
 
 
 def _closing() -> aiohttp.ClientWSTimeout:

@@ -13,8 +13,3 @@ Nats = Annotated[
 Language = Annotated[
     str | None, typer.Option(help="As in ko-KR, en-US. Else by the text: Korean if it holds Hangul, English if not.")
 ]
-
-
-def language_of(text: str) -> str:
-    """Korean for a text with Hangul, English for any other: what a person at a terminal most likely means."""
-    return "ko-KR" if any("\uac00" <= ch <= "\ud7a3" or "\u1100" <= ch <= "\u11ff" for ch in text) else "en-US"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import shlex
 import uuid
 from collections.abc import Iterator
 from enum import StrEnum
@@ -18,14 +20,21 @@ from orastream.audio import with_true_sizes
 from orastream.cli import options, terminal
 from orastream.cli.following import Following
 from orastream.cli.settings import find_node
+from orastream.cli.typed import typed
 from orastream.client import Acceptance, Client
 from orastream.codec import Map
+from orastream.dictation import Dictation
 from orastream.errors import WaitTimeout
+from orastream.language import language_of
 from orastream.messages import Report
 from orastream.packets import AudioChunk, AudioStart
 
+MOST_IDLE_S = 60
+"""A person may think for so long in the middle of a text."""
 SAVE_GRACE_S = 10.0
 """For the rest of the audio once the final report is there."""
+
+NOT_TWICE = "this request id had been asked before; it is not spoken twice"
 
 
 class TransportName(StrEnum):
@@ -37,7 +46,7 @@ class TransportName(StrEnum):
 
 
 def say(
-    text: Annotated[str, typer.Argument(help="What to say.")],
+    text: Annotated[str, typer.Argument(help="What to say; - reads stdin and speaks while it comes, as in llm … | …")],
     session: Annotated[str, typer.Option(help="Whose conversation it belongs to; heard in the order asked.")] = "cli",
     phone: Annotated[str, typer.Option(help="The phone that hears it.")] = "cli",
     request: Annotated[str | None, typer.Option(help="Its id; the same id again within an hour is not spoken.")] = None,
@@ -51,10 +60,11 @@ def say(
     ] = None,
     wait: Annotated[float, typer.Option(min=0, help="Seconds to follow it; 0: return once it is accepted.")] = 60.0,
     save: Annotated[Path | None, typer.Option(help="Also write the audio to this file.", dir_okay=False)] = None,
-    format: Annotated[str | None, typer.Option(help="wav or pcm16.")] = None,
+    format: Annotated[str | None, typer.Option(help="wav, pcm16, opus, flac, mulaw, mp3 or aac.")] = None,
     voice: Annotated[str | None, typer.Option(help="A voice of the engine.")] = None,
     language: options.Language = None,
     speed: Annotated[float | None, typer.Option(help="0.5 to 2.")] = None,
+    ssml: Annotated[bool, typer.Option("--ssml", help="The text is SSML: <speak>…</speak>.")] = False,
     nats: options.Nats = None,
 ) -> None:
     """Have a text spoken to a phone, and follow it until it is delivered.
@@ -63,6 +73,8 @@ def say(
     """
     if http and transport not in (None, TransportName.HTTP):
         terminal.fail("--http and --transport contradict each other; use one")
+    if save is not None and (trouble := why_not_written(save)):
+        terminal.fail(f"--save: cannot write {save} ({trouble})")
     fields: Map = {
         "text": text,
         "sessionId": session,
@@ -72,20 +84,43 @@ def say(
         "fire_and_forget": None if sync is None else not sync,
         "format": format,
         "voice": voice,
-        "language": language or options.language_of(text),
+        "language": language,
         "speed": speed,
+        "ssml": ssml or None,
     }
-    terminal.run(_say({name: value for name, value in fields.items() if value is not None}, nats, wait, save))
+    given = {name: value for name, value in fields.items() if value is not None}
+    terminal.run(_say(given, nats, wait, save, comes=text == "-"))
 
 
-async def _say(fields: Map, nats: str | None, wait_s: float, save: Path | None) -> int:
+def why_not_written(path: Path) -> str | None:
+    """What would keep a file from being written there, as far as can be told beforehand; None: nothing."""
+    if not os.path.exists(path):  # unlike Path's, no error where one may not even look
+        if not os.path.isdir(path.parent):
+            return f"there is no folder {path.parent}"
+        path = path.parent
+    return None if os.access(path, os.W_OK) else f"{path} is not writable"
+
+
+def cancel_command(session: str, request: str) -> str:
+    """What a shell is given to cancel that request."""
+    words = ["orastream", "cancel", "--request", request]
+    return shlex.join([*words, "--", session] if session.startswith("-") else [*words[:2], session, *words[2:]])
+
+
+async def _say(fields: Map, nats: str | None, wait_s: float, save: Path | None, *, comes: bool) -> int:
     out, err = terminal.console(), terminal.console(stderr=True)
     session, request = str(fields["sessionId"]), str(fields["requestId"])
-    async with terminal.connect(find_node(nats)) as client, Following(client, session, request) as reports:
-        acceptance, _ = await client.submit(fields)
+    node = find_node(nats)
+    async with terminal.connect(node) as client, Following(client, session, request) as reports:
+        if comes:
+            acceptance = await _dictate(client, fields, node.settings.tts_max_text_chars)
+        else:
+            acceptance, _ = await client.submit({"language": language_of(str(fields["text"])), **fields})
         if wait_s == 0 and save is None:
             _print_acceptance(out, acceptance)
             return 0
+        if acceptance.duplicate:
+            err.print(NOT_TWICE, soft_wrap=True)
         saving = asyncio.create_task(_audio(client, acceptance)) if save is not None else None
         try:
             report = await _final(reports, acceptance, wait_s, err)
@@ -93,8 +128,10 @@ async def _say(fields: Map, nats: str | None, wait_s: float, save: Path | None) 
             if saving is not None and save is not None:
                 await _save(saving, save, report, err)
         except asyncio.CancelledError:
-            again = f"orastream cancel {session} --request {request}"
-            err.print(f"not waiting any longer; it is still spoken, unless you: {again}", soft_wrap=True)
+            again = cancel_command(session, request)
+            err.print(
+                terminal.words(f"not waiting any longer; it is still spoken, unless you: {again}"), soft_wrap=True
+            )
             raise
         finally:
             if saving is not None:
@@ -103,21 +140,34 @@ async def _say(fields: Map, nats: str | None, wait_s: float, save: Path | None) 
         return 0 if report.status == "delivered" else 1
 
 
+async def _dictate(client: Client, fields: Map, max_text_chars: int) -> Acceptance:
+    """What comes on stdin; the language is that of its beginning. Returns at its end."""
+    async with contextlib.aclosing(typed()) as pieces:
+        beginning = await anext(pieces, "")
+        given = {"language": language_of(beginning), "idleSeconds": MOST_IDLE_S, **fields, "text": beginning}
+        async with Dictation(client, given, max_text_chars) as dictation:
+            async for piece in pieces:
+                await dictation.write(piece)
+    return dictation.acceptance
+
+
 def _print_acceptance(out: Console, acceptance: Acceptance) -> None:
-    before = ", had been asked before: it is not spoken twice" if acceptance.duplicate else ""
-    ids = terminal.escaped(f"{acceptance.session_id}/{acceptance.request_id}")
-    out.print(f"[green]accepted[/] {ids} (sequence {acceptance.request_seq}{before})", soft_wrap=True)
+    before = f"; {NOT_TWICE}" if acceptance.duplicate else ""
+    which = f" {acceptance.session_id}/{acceptance.request_id} (sequence {acceptance.request_seq}{before})"
+    out.print(terminal.words(("accepted", "green"), which), soft_wrap=True)
 
 
 async def _final(reports: Following, acceptance: Acceptance, wait_s: float, err: Console) -> Report:
     """The final report; progress is shown meanwhile. Raises WaitTimeout."""
+    told = False
     try:
         async with asyncio.timeout(wait_s or None):
             with _progress(err) as show:
                 async for report in reports:
                     show.report(report)
-                    if report.request_seq != acceptance.request_seq:
-                        err.print("this request id had been asked before; it is not spoken twice", soft_wrap=True)
+                    if report.request_seq != acceptance.request_seq and not told:
+                        err.print(NOT_TWICE, soft_wrap=True)
+                        told = True
                     if report.final:
                         return report
     except TimeoutError:
@@ -145,7 +195,7 @@ class _Bar:
     def report(self, report: Report) -> None:
         self._progress.update(
             self._task,
-            description=terminal.coloured(report.status),
+            description=terminal.coloured(report.status).markup,
             total=report.total_chunks,
             completed=report.delivered_chunks,
             audio=f"{report.delivered_chunks} chunks, {report.audio_seconds:.1f} s",
@@ -188,4 +238,4 @@ async def _save(audio: asyncio.Task[bytes], path: Path, report: Report, err: Con
         await asyncio.to_thread(path.write_bytes, data)
     except OSError as exc:
         terminal.fail(f"--save: cannot write {path} ({exc.strerror})")
-    err.print(f"{len(data):,} bytes written to {path}", soft_wrap=True)
+    err.print(terminal.words(f"{len(data):,} bytes written to {path}"), soft_wrap=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Annotated
 
@@ -10,6 +9,8 @@ import typer
 
 from orastream.cli import options, terminal
 from orastream.cli.settings import find_node
+from orastream.following import dated_reports
+from orastream.jetstream import JetStream
 
 Session = Annotated[str, typer.Argument(help="The session's id, as its requests have it.")]
 
@@ -25,11 +26,12 @@ def watch(
     async def command() -> int:
         out = terminal.console()
         async with terminal.connect(find_node(nats)) as client:
-            async for report in client.reports(session, history=history):
+            async for stored_at, report in dated_reports(JetStream(client.bus), session, history=history):
                 if as_json:
-                    print(json.dumps(report.to_map(), ensure_ascii=False), flush=True)
+                    print(terminal.json_text(report.to_map()), flush=True)
                 else:
-                    out.print(f"[dim]{time.strftime('%H:%M:%S')}[/] {terminal.report_line(report)}", soft_wrap=True)
+                    when = (time.strftime("%H:%M:%S ", time.localtime(stored_at)), "dim")
+                    out.print(terminal.words(when, terminal.report_line(report)), soft_wrap=True)
         return 0
 
     terminal.run(command(), interrupted=0)
@@ -66,7 +68,7 @@ def report(
         if found is None:
             terminal.fail(f"nothing is known of {session}/{request}; reports are kept for an hour")
         if as_json:
-            print(json.dumps(found.to_map(), ensure_ascii=False, indent=1))
+            print(terminal.json_text(found.to_map(), indent=1))
         else:
             terminal.print_report(terminal.console(), found)
         return 0

@@ -10,8 +10,9 @@ from dotenv import dotenv_values
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from orastream import subjects
 from orastream.cli.upfile import UpFile
-from orastream.settings import load
+from orastream.settings import InboxPrefix, load
 
 DATA_DIR = Path(".orastream")
 
@@ -25,6 +26,7 @@ class CliSettings(BaseSettings):
 
     nats_url: str | None = None
     nats_creds: Path | None = None
+    nats_inbox_prefix: InboxPrefix = subjects.INBOX
     oraserver_websocket_url: str = "ws://127.0.0.1:8080/ws/tts"
     oraserver_http_url: str = "http://127.0.0.1:8080/api/tts"
     oraserver_token: str | None = Field(None, repr=False)
@@ -62,8 +64,7 @@ def choose_node(nats: str | None, settings: CliSettings, up: UpFile | None) -> N
     fallback = up.nats_url if up else "nats://127.0.0.1:4222"
     url = nats or settings.nats_url or fallback
     websocket_url, http_url = settings.oraserver_websocket_url, settings.oraserver_http_url
-    if up is not None and up.nats_url == url and up.oraserver_url is not None:
-        # `up` told its bridges of its own OraServer, whatever the environment says.
-        websocket_url = f"ws{up.oraserver_url.removeprefix('http')}/ws/tts"
-        http_url = f"{up.oraserver_url}/api/tts"
+    if up is not None and up.nats_url == url:
+        # Whatever this environment says: where `up` was started, another one may have held.
+        websocket_url, http_url = up.websocket_url, up.http_url
     return Node(url, settings.nats_creds, websocket_url, http_url, settings)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from orastream.cli import probes
 from orastream.cli.ports import Ports
+from orastream.cli.settings import CliSettings
 from orastream.cli.supervisor import Part
 from orastream.errors import SettingsError
 
@@ -47,6 +48,9 @@ class Stack:
     nats_url: str
     gateway_url: str
     oraserver_url: str | None
+    websocket_url: str
+    http_url: str
+    """Where the bridges deliver: to the OraServer of this stack, or to the one that the environment names."""
 
 
 def plan(options: Options, ports: Ports, *, free_disk_bytes: int) -> Stack:
@@ -87,7 +91,16 @@ def plan(options: Options, ports: Ports, *, free_disk_bytes: int) -> Stack:
         url=env["NATS_URL"],
     )
     parts = (nats, *receivers, *services)
-    return Stack(parts, data / "logs", env["NATS_URL"], gateway_url, oraserver_url)
+    websocket_url, http_url = _delivers_to(env)
+    return Stack(parts, data / "logs", env["NATS_URL"], gateway_url, oraserver_url, websocket_url, http_url)
+
+
+def _delivers_to(env: Mapping[str, str]) -> tuple[str, str]:
+    """OraServer's two URLs as the bridges read them: names in any case, and defaults."""
+    given = {name.lower(): value for name, value in env.items() if value}
+    names = ("oraserver_websocket_url", "oraserver_http_url")
+    websocket, http = (given.get(name, CliSettings.model_fields[name].default) for name in names)
+    return websocket, http
 
 
 def _service(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import re
 from collections.abc import Coroutine, Sequence
 from typing import Any, NoReturn
 
@@ -10,16 +13,22 @@ import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text, TextType
 
-from orastream import logs
+from orastream import logs, traces
 from orastream.cli.settings import Node
 from orastream.client import Client
+from orastream.codec import Map
 from orastream.errors import OrastreamError
 from orastream.messages import Report, Status
 
 PLAIN_WIDTH = 160
 """Columns of a table that goes into a pipe or a file; nothing is folded there."""
 INTERRUPTED, TERMINATED = 130, 143
+LAST_TRACES_S = 2.0
+
+UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What moves the cursor, turns the reading direction or cannot be encoded: text of others shall not do it."""
 
 COLOURS: dict[Status, str] = {
     "queued": "dim",
@@ -43,6 +52,7 @@ def console(*, stderr: bool = False) -> Console:
 def run(command: Coroutine[Any, Any, int], *, interrupted: int = INTERRUPTED) -> NoReturn:
     """Run a command to its exit code; errors of ours become one line on stderr and 1, Ctrl-C `interrupted`."""
     logs.configure("cli", level="ERROR")
+    end_traces = traces.start("orastream-cli", os.environ)
     try:
         code = asyncio.run(command)
     except OrastreamError as exc:
@@ -51,12 +61,14 @@ def run(command: Coroutine[Any, Any, int], *, interrupted: int = INTERRUPTED) ->
         code = interrupted
     except asyncio.CancelledError:  # a command that takes SIGTERM as its cancellation
         code = TERMINATED
+    finally:
+        end_traces(LAST_TRACES_S)
     raise typer.Exit(code)
 
 
 def fail(message: str) -> NoReturn:
     """Say what is wrong on stderr and end with 1."""
-    console(stderr=True).print(f"[bold red]error:[/] {escaped(message)}", soft_wrap=True)
+    console(stderr=True).print(words(("error:", "bold red"), f" {message}"), soft_wrap=True)
     raise typer.Exit(1)
 
 
@@ -65,6 +77,7 @@ def connect(node: Node) -> Client:
     return Client(
         node.nats_url,
         creds=node.nats_creds,
+        inbox_prefix=node.settings.nats_inbox_prefix,
         name="orastream-cli",
         fire_and_forget=node.settings.default_fire_and_forget,
         max_text_chars=node.settings.tts_max_text_chars,
@@ -72,7 +85,7 @@ def connect(node: Node) -> Client:
     )
 
 
-def table(*columns: str, title: str | None = None, caption: str | None = None) -> Table:
+def table(*columns: str, title: TextType | None = None, caption: TextType | None = None) -> Table:
     """An empty table: columns whose name begins with `>` are right-aligned."""
     made = Table(
         title=title,
@@ -99,49 +112,70 @@ def print_report(to: Console, report: Report) -> None:
     to.print(made)
 
 
-def report_rows(report: Report) -> list[tuple[str, str]]:
-    """The lines of a report's table, as rich markup."""
-    rows = [
+def report_rows(report: Report) -> list[tuple[str, Text]]:
+    """The lines of a report's table."""
+    rows: list[tuple[str, Text | str]] = [
         ("status", coloured(report.status)),
-        ("session", escaped(report.session_id)),
-        ("request", f"{escaped(report.request_id)} [dim](sequence {report.request_seq})[/]"),
+        ("session", report.session_id),
+        ("request", words(report.request_id, (f" (sequence {report.request_seq})", "dim"))),
         ("transport", report.transport or "-"),
         ("chunks", f"{report.delivered_chunks} of {'?' if report.total_chunks is None else report.total_chunks}"),
         ("audio", f"{report.audio_seconds:.2f} s, {report.bytes:,} bytes"),
         ("first audio", milliseconds(report.first_audio_ms)),
         ("transfer", milliseconds(report.transfer_ms)),
+        ("synthesis", "-" if report.rtf is None else f"{report.rtf:.3f} s for a second of speech"),
+        ("ran dry", f"{report.underruns} times, {milliseconds(report.underrun_ms)} in all"),
         ("reconnects", f"{report.reconnects}, {report.retransmitted} chunks repeated"),
     ]
     if report.error is not None:
         again = "it may be tried again" if report.error.retryable else "trying again does not help"
-        rows.append(("error", f"[red]{report.error.code}[/]: {escaped(report.error.message)} [dim]({again})[/]"))
-    return rows
+        rows.append(("error", words((report.error.code, "red"), f": {report.error.message} ", (f"({again})", "dim"))))
+    return [(name, words(value)) for name, value in rows]
 
 
-def report_line(report: Report) -> str:
-    """A report in one line of rich markup."""
+def report_line(report: Report) -> Text:
+    """A report in one line."""
     total = "" if report.total_chunks is None else f"/{report.total_chunks}"
-    parts = [
-        f"{coloured(report.status)} {escaped(report.session_id)}/{escaped(report.request_id)}",
+    parts: list[Text | str] = [
+        words(coloured(report.status), f" {report.session_id}/{report.request_id}"),
         f"{report.delivered_chunks}{total} chunks, {report.audio_seconds:.1f} s",
     ]
     if report.first_audio_ms is not None:
         parts.append(f"first audio {milliseconds(report.first_audio_ms)}")
+    if report.underruns:
+        parts.append(f"ran dry {report.underruns} times, {milliseconds(report.underrun_ms)}")
     if report.reconnects:
         parts.append(f"{report.reconnects} reconnects")
     if report.error is not None:
-        parts.append(f"[red]{report.error.code}[/]: {escaped(report.error.message)}")
-    return " · ".join(parts)
+        parts.append(words((report.error.code, "red"), f": {report.error.message}"))
+    return Text(" · ").join(words(part) for part in parts)
 
 
-def coloured(status: Status) -> str:
+def coloured(status: Status) -> Text:
     """The word in its colour."""
-    return f"[{COLOURS[status]}]{status}[/]"
+    return Text(status, COLOURS[status])
 
 
-def escaped(text: str) -> str:
-    """Text of others, safe within rich markup."""
-    return text.replace("[", "\\[")
+def words(*parts: str | tuple[str, str] | Text) -> Text:
+    """Parts in a row, each as it is, or with a style: never markup, whatever others have written into it.
+
+    Control characters are shown by their escapes; a newline and a tab stay.
+    """
+    made = Text()
+    for part in parts:
+        text, style = part if isinstance(part, tuple) else (part, None)
+        made.append(visible(text) if isinstance(text, str) else text, style)
+    return made
+
+
+def visible(text: str) -> str:
+    """The text, its control characters by their escapes, as JSON has them."""
+    return UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def json_text(value: Map | list[Map], *, indent: int | None = None) -> str:
+    """JSON that people can read, and that no terminal takes for commands."""
+    return visible(json.dumps(value, ensure_ascii=False, indent=indent))
 
 
 def milliseconds(value: float | None) -> str:

@@ -16,12 +16,13 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from orastream.cli import stack, terminal, upfile
+from orastream.cli import diagnosis, stack, terminal, upfile
 from orastream.cli.ports import Ports
 from orastream.cli.settings import DATA_DIR, environment
 from orastream.cli.stack import Options, Stack
 from orastream.cli.supervisor import Keeper, State, Supervisor
 from orastream.cli.upfile import Service, UpFile
+from orastream.settings import unknown_names
 
 LOG_EVERY_S = 0.2
 SHOWN_LINES = 6
@@ -56,6 +57,7 @@ def up(
 
     async def command() -> int:
         stack.check_installed()
+        warn_of_unknown(terminal.console(stderr=True))
         options = Options(
             data_dir=data_dir,
             nats_port=nats_port,
@@ -92,6 +94,13 @@ async def _run(node: Stack, data_dir: Path, verbose: bool) -> None:
     out.print("stopped")
 
 
+def warn_of_unknown(err: Console) -> None:
+    """A line for each variable that looks like a setting of the node and is none."""
+    for name in unknown_names():
+        finding = diagnosis.judge_unknown(name)
+        err.print(terminal.words(("warning:", "yellow"), f" {finding.says}; {finding.mend}"), soft_wrap=True)
+
+
 class Board:
     """What `up` shows, and writes into up.json, of its processes."""
 
@@ -119,11 +128,12 @@ class Board:
         self._write(supervisor)
         node = self._node
         self._out.print(status_table(supervisor))
-        self._out.print(f"logs: {node.logs}", soft_wrap=True)
-        urls = [f"NATS {node.nats_url}", f"gateway {node.gateway_url}"]
+        self._out.print(terminal.words(f"logs: {node.logs}"), soft_wrap=True)
+        urls = [f"NATS {node.nats_url}", f"gateway {node.gateway_url}", f"console {node.gateway_url}/console"]
         if node.oraserver_url is not None:
             urls.append(f"OraServer {node.oraserver_url}/received")
-        self._out.print(f"[bold green]ready[/] · {' · '.join(urls)} · Ctrl-C drains", soft_wrap=True)
+        where = f" · {' · '.join(urls)} · Ctrl-C drains"
+        self._out.print(terminal.words(("ready", "bold green"), where), soft_wrap=True)
 
     def tell(self, keeper: Keeper, sentence: str) -> None:
         """A process changed its state."""
@@ -132,11 +142,10 @@ class Board:
         elif self._live is None and keeper.state is State.READY:
             self._out.print(f"{keeper.part.name} is ready (pid {keeper.pid})", soft_wrap=True)
         if sentence:
-            colour = STYLES[keeper.state]
-            self._out.print(f"[{colour}]{terminal.escaped(sentence)}[/]", soft_wrap=True)
+            self._out.print(terminal.words((sentence, STYLES[keeper.state])), soft_wrap=True)
         if keeper.state is State.WAITING and not self._verbose:
             for line in keeper.log.last_lines(SHOWN_LINES):
-                self._out.print(f"  [dim]{terminal.escaped(line)}[/]", soft_wrap=True)
+                self._out.print(terminal.words((f"  {line}", "dim")), soft_wrap=True)
 
     def _write(self, supervisor: Supervisor) -> None:
         services = tuple(Service(name=k.part.name, pid=k.pid, health_url=k.part.health_url) for k in supervisor.keepers)
@@ -145,6 +154,8 @@ class Board:
             nats_url=self._node.nats_url,
             gateway_url=self._node.gateway_url,
             oraserver_url=self._node.oraserver_url,
+            websocket_url=self._node.websocket_url,
+            http_url=self._node.http_url,
             services=services,
         ).write(self._data_dir)
 
@@ -157,7 +168,7 @@ def status_table(supervisor: Supervisor) -> Table:
         if keeper.state is State.STARTING and keeper.lacks not in ("", "starting"):
             state += f" ({keeper.lacks})"
         pid = "-" if keeper.pid is None else str(keeper.pid)
-        made.add_row(keeper.part.name, f"[{STYLES[keeper.state]}]{terminal.escaped(state)}[/]", pid, keeper.part.url)
+        made.add_row(keeper.part.name, terminal.words((state, STYLES[keeper.state])), pid, keeper.part.url)
     return made
 
 
@@ -209,7 +220,7 @@ async def _logs_shown(supervisor: Supervisor, verbose: bool) -> AsyncIterator[No
     def show() -> None:
         for keeper in supervisor.keepers:
             for line in keeper.log.new_lines():
-                err.print(f"[dim]{keeper.part.name:>12} |[/] {terminal.escaped(line)}", soft_wrap=True)
+                err.print(terminal.words((f"{keeper.part.name:>12} |", "dim"), f" {line}"), soft_wrap=True)
 
     async def follow() -> None:
         while True:

@@ -36,12 +36,17 @@ class UpFile(BaseModel):
     nats_url: str
     gateway_url: str
     oraserver_url: str | None
+    """The reference OraServer that `up` has started."""
+    websocket_url: str
+    """Where the bridges deliver, here and over HTTP in the next: no other command can tell it from its environment."""
+    http_url: str
     services: tuple[Service, ...]
 
     def write(self, data_dir: Path) -> None:
         """Replace the file at once, so that readers see the old or the new."""
         path = data_dir / NAME
         new = path.with_suffix(".new")
+        new.touch(0o600)  # a URL may hold a password
         new.write_text(self.model_dump_json(indent=1) + "\n")
         new.replace(path)
 

@@ -10,9 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Literal
 
-import structlog
-
-from orastream import streams, subjects, tasks
+from orastream import logger, streams, subjects, tasks
 from orastream.delivery.context import Context
 from orastream.delivery.entry import Entry
 from orastream.delivery.ownership import Lease, Owners
@@ -30,7 +28,7 @@ MOST_SESSIONS = 2000
 GIVE_BACK_S = 1.0
 CONSIDERED_AT_ONCE = 64
 
-log = structlog.get_logger()
+log = logger.named(__name__)
 
 
 class Bridge:
@@ -111,7 +109,10 @@ class Bridge:
         return min(256, MOST_HELD - held)
 
     def _on_delivery(self, delivery: Delivery) -> None:
-        session = delivery.subject.split(".")[2]
+        session = subjects.session_of(delivery.subject)
+        if session is None:
+            self._spawn(delivery.discard(self._js))
+            return
         runner = self._runners.get(session)
         if runner is not None:
             runner.woken(delivery)
@@ -147,6 +148,8 @@ class Bridge:
             for delivery in waiting:
                 await delivery.give_back(GIVE_BACK_S)
             return
+        if ownership.taken_over:
+            self._context.observe("takeover", 1)
         runner = SessionRunner(self._context, ownership)
         for delivery in waiting:
             runner.woken(delivery)
@@ -177,13 +180,16 @@ class Bridge:
         )
         if isinstance(stored, StoredCancel):
             return await self._cancel_done(session, delivery)
-        if stored.stated_transport not in (None, self._context.transport):
+        if stored.stated_transport not in (None, "none", self._context.transport):
             await delivery.ack()
+            return True
+        if stored.stated_transport == "none" and delivery.delivered == 1:
+            await delivery.give_back(GIVE_BACK_S)  # synth claims it meanwhile; if none does, it is ours to end
             return True
         if delivery.delivered > 1 and await self._js.get(streams.SESSIONS, delivery.sequence) is None:
             await delivery.ack()
             return True
-        if stored.stated_transport is None:
+        if stored.stated_transport in (None, "none"):
             state = await self._reports.read(session, stored.token)
             if state is not None and state.report.transport not in (None, self._context.transport):
                 await delivery.ack()

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import asyncio
 
-import structlog
-
-from orastream import streams, subjects
+from orastream import logger, streams, subjects, traces
 from orastream.delivery.courier import Host
 from orastream.delivery.entry import DropCancel, Effect, End, Entry, Inspect, Tidy
 from orastream.delivery.session import Session
 from orastream.errors import NodeUnavailable, Undecodable
 from orastream.messages import Report
 from orastream.packets import AudioEnd, unpack
+from orastream.reports import Verdict
 
 AGAIN_S = 0.5
 TIDY_AGAIN_S = 1.0
 
-log = structlog.get_logger()
+log = logger.named(__name__)
 
 
 class Chores:
@@ -49,15 +48,19 @@ class Chores:
         final = base.with_(status=effect.status, error=effect.error, epoch=self._host.epoch)
         while True:
             try:
-                if effect.status == "expired":
-                    # Nobody has claimed it, as far as is known here: one that has been after all is not ours to end.
+                if effect.unclaimed:  # one that has been claimed after all is not ours to end
                     written = await reports.write_first(entry.stored, final)
                 else:
                     written = await reports.write(entry.stored, final, entry.revision)
                 break
             except NodeUnavailable as exc:
-                log.warning("a final report waits for NATS", error=str(exc))
+                log.warning("a final report waits for NATS", request=entry.stored.request_id, error=str(exc))
                 await asyncio.sleep(AGAIN_S)
+        if written.verdict is Verdict.WRITTEN:  # of a request that nobody has begun to deliver: its trace ends here
+            with traces.begin(
+                "end", parent=entry.stored.trace, attributes=traces.taken(entry.stored, "end", "")
+            ) as span:
+                traces.settle(span, written.state.report)
         if not written.state.report.final:
             entry.ending = entry.began = False  # it lives on: claimed after all, or its id is another's
         self._host.reported(entry, written)
@@ -69,7 +72,7 @@ class Chores:
             await self._host.reports.close(entry.stored, final)
             self._session.tidied(entry)
         except NodeUnavailable as exc:
-            log.warning("tidying up waits for NATS", error=str(exc))
+            log.warning("tidying up waits for NATS", request=entry.stored.request_id, error=str(exc))
             entry.tidy_at = asyncio.get_running_loop().time() + TIDY_AGAIN_S
         self._host.wake()
 

@@ -25,6 +25,6 @@ class Context:
     owners: Owners
     max_text_chars: int
     observe: Callable[[str, float], None]
-    """Counts an event by name: chunk (bytes), reconnect, and each final status."""
+    """Counts an event by name: chunk (bytes), reconnect, retransmitted (chunks), takeover, and each final status."""
     announce: Callable[[str, Entry, Report | None], None]
     """Says in the log that an utterance begins or has ended, in the bridge's own words."""

@@ -7,16 +7,14 @@ tasks of the session's group that tell the machine the outcome and wake the sess
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol
 
-import structlog
-
-from orastream import streams, subjects
+from orastream import logger, streams, subjects, traces
 from orastream.delivery.effects import Complete, Confirm, Connect, Fence, Finished, Rewind, Write
 from orastream.delivery.entry import Entry
 from orastream.delivery.sink import Link, LinkLost, Speech
+from orastream.delivery.times import Times
 from orastream.delivery.utterance import Utterance
 from orastream.errors import NodeUnavailable, Undecodable
 from orastream.feed import Feed
@@ -27,7 +25,7 @@ from orastream.reports import Reports, Verdict, Written
 
 CHECKPOINT_EVERY_S = 0.2
 
-log = structlog.get_logger()
+log = logger.named(__name__)
 
 
 class Host(Protocol):
@@ -61,7 +59,9 @@ class Host(Protocol):
 class Courier:
     """Delivery of one entry. `step(now, may_write)` does all that can be done now."""
 
-    def __init__(self, host: Host, entry: Entry, utterance: Utterance, observe: Callable[[str, float], None]) -> None:
+    def __init__(
+        self, host: Host, entry: Entry, utterance: Utterance, observe: Callable[[str, float], None], kind: str
+    ) -> None:
         request = entry.stored.request
         assert request is not None, "only a valid request has a transport"
         self.entry = entry
@@ -78,8 +78,10 @@ class Courier:
         self._writing = asyncio.Lock()
         self._checkpointed = 0
         self._checkpoint_at = 0.0
-        self._first_write_wall_s: float | None = None
-        self._last_confirmed_wall_s: float | None = None
+        self._times = Times(entry.stored.stored_at_s, piecewise=utterance.rules.confirm_every is not None)
+        about = traces.taken(entry.stored, "deliver", kind)
+        about |= {"orastream.epoch": host.epoch, "orastream.delivered_before": utterance.delivered}
+        self._span = traces.begin(f"{kind} deliver", parent=entry.stored.trace, kind="consumer", attributes=about)
 
     async def open(self) -> None:
         """Begin to read the utterance's audio."""
@@ -90,7 +92,12 @@ class Courier:
 
     async def close(self) -> None:
         """Stop reading. Nothing is written any more."""
+        self._trace_times()
+        if not self.done:
+            self._span.event("broken off", {"orastream.chunks": self.machine.progress.chunks})
+        self._span.end()
         self.done = True
+        self._observe("retransmitted", self.machine.progress.retransmitted)
         if self._feed is not None:
             await self._feed.__aexit__(None, None, None)
             self._feed = None
@@ -106,27 +113,26 @@ class Courier:
         if self._link is not None and self._link.lost is not None:
             lost, self._link = self._link.lost, None
             self._lost(lost, now)
+        self._take_audio(now)
         while True:
-            self._take_audio(now)
             room = self._link is not None and self._link.room
             effect = self.machine.poll(now, may_write=may_write, room=room)
             match effect:
                 case None:
-                    break
+                    if not self._take_audio(now):
+                        break
                 case Write():
                     assert self._link is not None
-                    if self._first_write_wall_s is None:
-                        self._first_write_wall_s = time.time()
+                    self._times.wrote(effect.chunk, self._base)
                     self._link.write(effect.start, effect.chunk)
                     self._observe("chunk", len(effect.chunk.audio))
                 case Complete():
                     assert self._link is not None
-                    if self._first_write_wall_s is None or self.machine.rules.confirm_every is None:
-                        self._first_write_wall_s = time.time()
-                    self._link.complete(effect.start, effect.total_chunks)
+                    self._times.completed()
+                    self._link.complete(effect.start, effect.total_chunks, effect.text)
                 case Confirm():
                     assert self._link is not None
-                    self._host.spawn(self._confirm(self._link, effect))
+                    self._ask(self._link, effect)
                 case Connect():
                     self._host.spawn(self._connect())
                 case Rewind():
@@ -139,12 +145,16 @@ class Courier:
             self._feed.expecting = self.machine.expects_audio
         self._checkpoint(now)
 
-    def _take_audio(self, now: float) -> None:
-        while self._feed is not None and self.machine.wants_audio and (message := self._feed.pop()) is not None:
+    def _take_audio(self, now: float) -> bool:
+        """Feed the machine as much as it wants; whether there was any."""
+        feed, machine, some = self._feed, self.machine, False
+        while feed is not None and machine.wants_audio and (message := feed.pop()) is not None:
+            some = True
             try:
-                self.machine.audio(message.sequence, unpack(message.data), now)
+                machine.audio(message.sequence, unpack(message.data), now)
             except Undecodable as exc:
                 log.error("stored audio cannot be read", subject=message.subject, error=str(exc))
+        return some
 
     async def _rewind(self) -> None:
         if self._feed is not None:
@@ -154,8 +164,11 @@ class Courier:
     # ---- what is waited for
 
     def _lost(self, lost: LinkLost, now: float) -> None:
-        log.warning("link to OraServer lost", reason=str(lost), refused=lost.refused)
+        log.warning(
+            "link to OraServer lost", request=self.entry.stored.request_id, reason=str(lost), refused=lost.refused
+        )
         self._observe("reconnect", 1)
+        self._span.event("link lost", {"reason": str(lost), "refused": lost.refused})
         self.machine.link_lost(str(lost), now, refused=lost.refused)
 
     async def _connect(self) -> None:
@@ -166,20 +179,34 @@ class Courier:
         else:
             link.begin(self._speech)
             self._link = link
+            self._span.event("link up")
             self.machine.link_up()
         self._host.wake()
 
-    async def _confirm(self, link: Link, asked: Confirm) -> None:
-        try:
-            await link.confirm()
-        except LinkLost as exc:
-            if link is self._link:
-                self._link = None
-                self._lost(exc, _now())
+    def _ask(self, link: Link, asked: Confirm) -> None:
+        answer = link.confirm()
+        if isinstance(answer, asyncio.Future):
+            answer.add_done_callback(lambda done: self._answered(link, asked, done.exception()))
         else:
-            if link is self._link:
-                self._last_confirmed_wall_s = time.time()
-                self.machine.confirmed(asked.chunks, asked.complete, _now())
+            self._host.spawn(self._confirm(link, asked, answer))
+
+    async def _confirm(self, link: Link, asked: Confirm, answer: Awaitable[None]) -> None:
+        try:
+            await answer
+        except LinkLost as exc:
+            self._answered(link, asked, exc)
+        else:
+            self._answered(link, asked, None)
+
+    def _answered(self, link: Link, asked: Confirm, failure: BaseException | None) -> None:
+        if link is not self._link or self.done:
+            pass  # of a link that was left meanwhile
+        elif isinstance(failure, LinkLost):
+            self._link = None
+            self._lost(failure, _now())
+        elif failure is None:
+            self._times.confirmed()
+            self.machine.confirmed(asked.chunks, asked.complete, _now())
         self._host.nudge()
 
     # ---- reports
@@ -189,22 +216,16 @@ class Courier:
         base, progress = self._base, self.machine.progress
         if base is None:
             return None
-        first = base.first_audio_ms
-        if first is None and self._first_write_wall_s is not None:
-            first = round(max(0.0, self._first_write_wall_s - self.entry.stored.stored_at_s) * 1000, 1)
-        transfer = base.transfer_ms
-        if first is not None and self._last_confirmed_wall_s is not None:
-            since = self._last_confirmed_wall_s - self.entry.stored.stored_at_s
-            transfer = round(max(0.0, since * 1000 - first), 1)
+        figures = self._times.figures(base)
         return base.with_(
             epoch=self._host.epoch,
-            status="delivering" if first is not None else base.status,
+            status="delivering" if figures["first_audio_ms"] is not None else base.status,
             total_chunks=progress.total_chunks if progress.total_chunks is not None else base.total_chunks,
             delivered_chunks=progress.chunks,
             bytes=max(base.bytes, progress.bytes),
             audio_seconds=max(base.audio_seconds, progress.audio_seconds),
-            first_audio_ms=first,
-            transfer_ms=transfer,
+            rtf=progress.rtf if progress.rtf is not None else base.rtf,
+            **figures,
             reconnects=base.reconnects + progress.reconnects,
             retransmitted=base.retransmitted + progress.retransmitted,
         )
@@ -253,9 +274,14 @@ class Courier:
             report = self.report() or self.entry.stored.report("queued")
             final = report.with_(status=finished.status, error=finished.error, epoch=self._host.epoch)
             written = await self._persist(final)
+        traces.settle(self._span, written.state.report)
         self.done = True
         self._host.reported(self.entry, written)
         self._host.wake()
+
+    def _trace_times(self) -> None:
+        for name, at_s in self._times.marks():
+            self._span.event(name, at_s=at_s)
 
     async def _persist(self, report: Report) -> Written:
         """Write until an answer comes: a final report is owed however long NATS is away."""
@@ -263,7 +289,7 @@ class Courier:
             try:
                 return await self._host.reports.write(self.entry.stored, report, self.entry.revision or None)
             except NodeUnavailable as exc:
-                log.warning("a report waits for NATS", error=str(exc))
+                log.warning("a report waits for NATS", request=self.entry.stored.request_id, error=str(exc))
                 await asyncio.sleep(0.5)
 
 

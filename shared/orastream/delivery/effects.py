@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from orastream.messages import ReportError, Status
 from orastream.packets import AudioChunk, AudioStart
@@ -10,10 +11,16 @@ from orastream.packets import AudioChunk, AudioStart
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How a kind of bridge delivers. `confirm_every` None: only the whole is confirmed (HTTP)."""
+    """How a kind of bridge delivers. `confirm_every` None: only the whole is confirmed (HTTP).
+
+    A receiver may take speech as fast as it is played. So what is asked for and what is unconfirmed are bounded in
+    seconds of speech too, counted to where the next chunk begins: an answer that waits behind little speech comes soon.
+    """
 
     confirm_every: int | None = 8
+    confirm_every_s: float = 2.0
     most_unconfirmed_bytes: int | None = 512 << 10
+    most_unconfirmed_s: float = 3.0
     max_retries: int = 3
     first_retry_s: float = 0.5
     most_retry_s: float = 2.0
@@ -26,8 +33,7 @@ class Connect:
     """Open the link (or find it open); answer with `link_up` or `link_lost`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """Write this chunk now."""
 
     start: AudioStart
@@ -36,10 +42,11 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """Write that the utterance is complete."""
+    """Write that the utterance is complete. `text` is all of it, where the request does not have it."""
 
     start: AudioStart
     total_chunks: int
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +86,7 @@ class Progress:
     bytes: int = 0
     audio_seconds: float = 0.0
     total_chunks: int | None = None
+    rtf: float | None = None
     first_write_at: float | None = None
     last_confirmed_at: float | None = None
     reconnects: int = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orastream.intake import StoredRequest
+from orastream.intake import StoredCancel, StoredRequest
 from orastream.messages import Report, ReportError, Status, Transport
 
 
@@ -19,6 +19,8 @@ class Entry:
     """Revision of `report`, or 0."""
     changed_at: float = 0.0
     cancelled: bool = False
+    cancelled_at_s: float | None = None
+    """When the first cancel that covers it was stored, in unix seconds of the server's clock."""
     began: bool = False
     ending: bool = False
     closed: bool = False
@@ -41,6 +43,12 @@ class Entry:
     @revision.setter
     def revision(self, revision: int) -> None:
         self.stands = revision
+
+    def cover(self, cancel: StoredCancel) -> None:
+        """Learn of a cancel, which may be another's; any number of times."""
+        if cancel.covers(self.sequence, self.stored.token):
+            self.cancelled = True
+            self.cancelled_at_s = min(cancel.stored_at_s, self.cancelled_at_s or cancel.stored_at_s)
 
     @property
     def duplicate(self) -> bool:
@@ -76,11 +84,16 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Write this final report, then tidy up."""
+    """Write this final report, then tidy up; if `unclaimed`, only if no report stands."""
 
     entry: Entry
     status: Status
     error: ReportError | None = None
+
+    @property
+    def unclaimed(self) -> bool:
+        """Whether it is ours to end only as long as nobody has claimed it."""
+        return self.status == "expired" or self.entry.transport == "none"
 
 
 @dataclass(frozen=True, slots=True)

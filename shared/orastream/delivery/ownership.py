@@ -11,8 +11,7 @@ import json
 import uuid
 from dataclasses import dataclass
 
-import structlog
-
+from orastream import logger
 from orastream.errors import NodeUnavailable, PublishRefused, SequenceConflict
 from orastream.jetstream import JetStream
 from orastream.streams import HEARTBEAT_LIFE_S, HEARTBEATS, OWNERS, heartbeat_key, owner_key
@@ -21,7 +20,7 @@ HEARTBEAT_EVERY_S = 0.75
 LEASE_MARGIN_S = 0.5
 KNOWN_ALIVE_S = 1.0
 
-log = structlog.get_logger()
+log = logger.named(__name__)
 
 
 @dataclass(frozen=True, slots=True)

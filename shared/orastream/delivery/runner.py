@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from orastream import streams, subjects, tasks
+from orastream import logger, streams, subjects, tasks
 from orastream.delivery.chores import Chores
 from orastream.delivery.context import Context
 from orastream.delivery.courier import Courier
@@ -28,7 +28,7 @@ from orastream.delivery.utterance import Utterance
 from orastream.delivery.wakeups import Wakeups
 from orastream.errors import NodeUnavailable
 from orastream.feed import Feed
-from orastream.intake import StoredCancel, read_stored
+from orastream.intake import StoredCancel, read_message
 from orastream.jetstream import Stored
 from orastream.pull import Delivery
 from orastream.reports import Reports, Verdict, Written, state_of
@@ -39,7 +39,7 @@ LINKS_LOOKED_AT_S = 1.0
 GATE_TICK_S = 0.25
 GIVE_BACK_S = 1.0
 
-log = structlog.get_logger()
+log = logger.named(__name__)
 
 
 class SessionRunner:
@@ -118,7 +118,7 @@ class SessionRunner:
     async def run(self) -> None:
         """Serve the session until it is over. Cancel-safe: what is held goes back to the consumer."""
         session = self._ownership.session
-        with structlog.contextvars.bound_contextvars(session=session):
+        with structlog.contextvars.bound_contextvars(session=subjects.untoken(session) or session):
             try:
                 async with (
                     Feed(self.js, streams.SESSIONS, subjects.session_events(session), wake=self.wake) as events,
@@ -141,7 +141,8 @@ class SessionRunner:
             if self._look_around or now >= self._next_look:
                 self._look_around = False
                 self._take(events, reports, now)
-                self._was_current |= events.current
+                # Of the reports too: they say where the owner before stood.
+                self._was_current |= events.current and reports.current
                 if self._was_current:
                     for effect in self._session.poll(now):
                         await self._do(effect, now)
@@ -166,8 +167,7 @@ class SessionRunner:
 
     def _take(self, events: Feed, reports: Feed, now: float) -> None:
         while (message := events.pop()) is not None:
-            chars = self._context.max_text_chars
-            stored = read_stored(message.subject, message.sequence, message.time_s, message.data, max_text_chars=chars)
+            stored = read_message(message, max_text_chars=self._context.max_text_chars)
             if isinstance(stored, StoredCancel):
                 self._session.cancel(stored)
             else:
@@ -263,7 +263,7 @@ class SessionRunner:
             must_fence=resumed or self._ownership.taken_over,
             asked_at=entry.asked_at,
         )
-        self._courier = Courier(self, entry, utterance, self._context.observe)
+        self._courier = Courier(self, entry, utterance, self._context.observe, self._context.kind)
         self._context.announce("begins", entry, before)
         await self._courier.open()
 

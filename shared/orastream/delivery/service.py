@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Literal
 
-import structlog
-
-from orastream import lifecycle
+from orastream import lifecycle, logger
 from orastream.delivery.bridge import Bridge
 from orastream.delivery.entry import Entry
 from orastream.delivery.sink import Sink
@@ -15,7 +14,7 @@ from orastream.messages import Report
 from orastream.metrics import DeliveryMetrics
 from orastream.settings import BridgeSettings
 
-log = structlog.get_logger()
+log = logger.named(__name__)
 
 
 def serve_bridge(
@@ -41,9 +40,14 @@ def serve_bridge(
                 return
             if report is None:
                 return
-            if report.status == "delivered":
+            request = entry.stored.request
+            if report.status == "delivered" and request is not None and not request.text_stream:  # else: the writer's
                 counts.first_audio.observe((report.first_audio_ms or 0) / 1000)
                 counts.transfer.observe((report.transfer_ms or 0) / 1000)
+                counts.underruns.inc(report.underruns)
+                counts.underrun_s.inc(report.underrun_ms / 1000)
+            elif report.status == "cancelled" and entry.cancelled_at_s is not None:
+                counts.cancel.observe(max(0.0, time.time() - entry.cancelled_at_s))
             log.info(
                 events.get(report.status, f"delivery {report.status}"),
                 **about,
@@ -55,6 +59,9 @@ def serve_bridge(
                 transfer_ms=report.transfer_ms,
                 reconnects=report.reconnects,
                 retransmitted=report.retransmitted,
+                rtf=report.rtf,
+                underruns=report.underruns,
+                underrun_ms=report.underrun_ms,
                 error=report.error.code if report.error else None,
             )
 

@@ -49,14 +49,14 @@ class Session:
             if known is not None:
                 self._apply(entry, *known)
             for cancel in self._cancels.values():
-                entry.cancelled |= cancel.covers(stored.sequence, stored.token)
+                entry.cover(cancel)
         return entry
 
     def cancel(self, stored: StoredCancel) -> None:
         """A stored cancel; one that cannot be read cancels nothing."""
         self._cancels[stored.sequence] = stored
         for entry in self.entries.values():
-            entry.cancelled |= stored.covers(entry.sequence, entry.stored.token)
+            entry.cover(stored)
 
     def report(self, token: str, state: ReportState, now: float) -> None:
         """A stored report of the session; older revisions than the known one are ignored."""
@@ -129,7 +129,7 @@ class Session:
     @property
     def done_sequences(self) -> set[int]:
         """Requests whose wake-up may be acked: tidied, or another bridge's."""
-        return {s for s, e in self.entries.items() if e.closed or (e.transport not in (None, self.transport))}
+        return {s for s, e in self.entries.items() if e.closed or self._anothers(e)}
 
     @property
     def cancel_sequences(self) -> set[int]:
@@ -140,6 +140,15 @@ class Session:
 
     def _mine(self, entry: Entry) -> bool:
         return entry.transport == self.transport
+
+    def _anothers(self, entry: Entry) -> bool:
+        """Whether another one ends and tidies it: the bridge of its transport or, of a claimed `none`, synth.
+
+        One of `none` that nobody claims is everybody's: no synth may be there. What a bridge ended so it tidies.
+        """
+        if entry.transport != "none":
+            return entry.transport not in (None, self.transport)
+        return entry.report is not None and not entry.duplicate and entry.report.epoch == 0
 
     def _apply(self, entry: Entry, state: ReportState, now: float) -> None:
         entry.report, entry.stands, entry.changed_at = state.report, state.revision, now
@@ -155,8 +164,7 @@ class Session:
             return
         if entry.duplicate or entry.ending:
             return
-        unknown_or_mine = entry.transport in (None, self.transport)
-        if entry.cancelled and unknown_or_mine:
+        if entry.cancelled and not self._anothers(entry):
             if entry.began:
                 entry.ending = True
                 self._queue.append(Stop(entry))
@@ -168,10 +176,10 @@ class Session:
             self._end(entry, "expired", ReportError.of("expired", message))
 
     def _may_expire(self, entry: Entry) -> bool:
-        return entry.report is None and not entry.ending and entry.transport in (None, self.transport)
+        return entry.report is None and not entry.ending and not self._anothers(entry)
 
     def _tidy_later(self, entry: Entry, now: float) -> None:
-        if entry.transport not in (None, self.transport) and not entry.duplicate:
+        if self._anothers(entry) and not entry.duplicate:
             entry.closed = True  # another bridge's, or synth's (`none`): its writer tidies
             return
         if entry.tidy_at is None:

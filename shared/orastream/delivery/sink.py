@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,7 +23,10 @@ class LinkLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """What a sink must know of an utterance to frame it: the ids as the caller gave them, and their tokens."""
+    """What a sink must know of an utterance to frame it: the ids as the caller gave them, and their tokens.
+
+    A chunk or an end that has a `text` of its own goes before this one.
+    """
 
     session_id: str
     phone_id: str
@@ -53,12 +56,15 @@ class Link(Protocol):
         """Write a chunk now, without blocking; a break shows in `lost`."""
         ...
 
-    def complete(self, start: AudioStart, total_chunks: int) -> None:
-        """Write that the utterance is complete."""
+    def complete(self, start: AudioStart, total_chunks: int, text: str | None = None) -> None:
+        """Write that the utterance is complete. `text` is all of it, where the request does not have it."""
         ...
 
-    async def confirm(self) -> None:
-        """Return when OraServer has answered for all that was written before. Raises LinkLost. Cancel-safe."""
+    def confirm(self) -> Awaitable[None]:
+        """Done when OraServer has answered for all that was written before. Raises LinkLost. Cancel-safe.
+
+        A future needs no task to be waited for.
+        """
         ...
 
     async def abandon(self) -> None:

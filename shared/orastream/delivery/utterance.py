@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from orastream.assembly import Assembly
-from orastream.audio import Format, header_bytes
+from orastream.audio import seconds_of
 from orastream.backoff import Backoff
 from orastream.delivery.effects import (
     Complete,
@@ -41,10 +41,10 @@ QUEUE_BYTES = 256 << 10
 Link = Literal["down", "connecting", "up"]
 
 
-@dataclass(slots=True)
-class _Written:
+class _Written(NamedTuple):
     chunk_bytes: int
-    index: int
+    chunk_index: int
+    begins_s: float
 
 
 @dataclass(slots=True)
@@ -80,6 +80,7 @@ class Utterance:
     _sign_at: float = field(init=False, default=0.0)
     _told: bool = field(init=False, default=False)
     _counted: int = field(init=False, default=0)
+    _confirmed_s: float = field(init=False, default=0.0)
     _counted_bytes: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
@@ -115,8 +116,10 @@ class Utterance:
             elif chunk.index >= self._written:
                 self._queue.append(chunk)
                 self._queued_bytes += len(chunk.audio)
-        if self._assembly.end is not None and self._assembly.end.status == "complete":
-            self.progress.total_chunks = self._assembly.end.total_chunks
+        end = self._assembly.end
+        if end is not None and end.status == "complete":
+            self.progress.total_chunks = end.total_chunks
+            self.progress.rtf = end.rtf
 
     def link_up(self) -> None:
         """The link is open and `init` is written."""
@@ -155,10 +158,11 @@ class Utterance:
             self.backoff.reset()
             self.progress.last_confirmed_at = now
             self.progress.version += 1
-        while self._unconfirmed and self._unconfirmed[0].index < chunks:
+        while self._unconfirmed and self._unconfirmed[0].chunk_index < chunks:
             done = self._unconfirmed.popleft()
             self._unconfirmed_bytes -= done.chunk_bytes
             self.progress.bytes += done.chunk_bytes
+            self._confirmed_s = done.begins_s
         self.progress.chunks = max(self.progress.chunks, chunks)
         self._measure()
         if complete:
@@ -188,7 +192,8 @@ class Utterance:
         if self.finished is None:
             if self._queued_bytes >= QUEUE_BYTES:
                 self._sign_at = now  # it is we who do not listen
-            self._judge(now)
+            if self._assembly.end is not None or not self._queue:  # else there is nothing to judge: audio is at hand
+                self._judge(now)
         if self.finished is not None:
             if self._told:
                 return None
@@ -224,6 +229,11 @@ class Utterance:
     def _stalls(self) -> bool:
         return self._claimed and self._assembly.finished is None and not self._queue
 
+    @property
+    def _answers_outstanding(self) -> bool:
+        """Whether what was made before synthesis failed is still on its way to OraServer, by this link or the next."""
+        return self.rules.confirm_every is not None and bool(self._queue or self._unconfirmed)
+
     def _next_write(self, now: float) -> Effect | None:
         confirm = self._next_confirm()
         if confirm is not None:
@@ -231,22 +241,30 @@ class Utterance:
         most = self.rules.most_unconfirmed_bytes
         start = self._assembly.start
         if self._queue and start is not None:
-            size = len(self._queue[0].audio)
-            if most is not None and self._unconfirmed and self._unconfirmed_bytes + size > most:
-                return self._ask() if self._asked < self._written else None
-            chunk = self._queue.popleft()
+            chunk = self._queue[0]
+            size, begins_s = len(chunk.audio), chunk.pts_ms / 1000
+            if most is not None and self._unconfirmed:
+                since_s = begins_s - self._unconfirmed[0].begins_s
+                if self._unconfirmed_bytes + size > most or since_s >= self.rules.most_unconfirmed_s:
+                    return self._ask() if self._asked < self._written else None
+                if self._asked <= self.progress.chunks and since_s >= self.rules.confirm_every_s:
+                    return self._ask()  # no question is open: what is unconfirmed was not asked for
+            self._queue.popleft()
             self._queued_bytes -= size
-            self._unconfirmed.append(_Written(size, chunk.index))
+            self._unconfirmed.append(_Written(size, chunk.index, begins_s))
             self._unconfirmed_bytes += size
             self._written = chunk.index + 1
-            self._note_write(chunk, now)
+            if self._written > self._ever_written > self.delivered:
+                self._ever_written = self._written  # neither the first one written here nor a repetition
+            else:
+                self._note_write(chunk, now)
             return Write(start, chunk)
         end = self._assembly.finished
         if start is not None and end is not None and end.status == "complete" and self._complete == "no":
             self._complete = "written"
             if self.progress.first_write_at is None:
                 self.progress.first_write_at = now
-            return Complete(start, end.total_chunks)
+            return Complete(start, end.total_chunks, end.text)
         return None
 
     def _next_confirm(self) -> Confirm | None:
@@ -254,6 +272,9 @@ class Utterance:
             return self._ask()
         every = self.rules.confirm_every
         if every is not None and self._written - self._asked >= every:
+            return self._ask()
+        end = self._assembly.end
+        if end is not None and end.status == "failed" and self._answers_outstanding and self._asked < self._written:
             return self._ask()
         return None
 
@@ -276,6 +297,7 @@ class Utterance:
         """A chunk that an earlier owner, or this one before a rewind, has had confirmed."""
         if chunk.index == self._counted:
             self._counted += 1
+            self._confirmed_s = max(self._confirmed_s, chunk.pts_ms / 1000)
             self._counted_bytes += len(chunk.audio)
             if self._counted_bytes > self.progress.bytes:
                 self.progress.bytes = self._counted_bytes
@@ -284,9 +306,12 @@ class Utterance:
     def _measure(self) -> None:
         start = self._assembly.start
         if start is not None:
-            fmt: Format = "wav" if start.format == "wav" else "pcm16"
-            pcm = max(0, self.progress.bytes - header_bytes(fmt))
-            self.progress.audio_seconds = round(start.spec.seconds(pcm), 3)
+            seconds = seconds_of(start.format, start.spec, self.progress.bytes)
+            if seconds is None:  # only the chunks' times tell
+                end = self._assembly.finished
+                whole = end is not None and end.status == "complete" and self.progress.chunks >= end.total_chunks
+                seconds = end.audio_seconds if whole and end is not None else self._confirmed_s
+            self.progress.audio_seconds = round(seconds, 3)
 
     def _start_over(self, now: float) -> None:
         self._rewind = False
@@ -303,7 +328,7 @@ class Utterance:
         end = self._assembly.finished
         if end is not None and end.status == "cancelled":
             self._finish("cancelled")
-        elif end is not None and end.status == "failed" and not self._queue:
+        elif end is not None and end.status == "failed" and not self._queue and not self._answers_outstanding:
             error = end.error or EndError("engine_error", "synthesis failed; see synth's log")
             self._finish("failed", error.code, error.message)
         elif self._stalls and now >= self._sign_at + self.rules.stall_s:

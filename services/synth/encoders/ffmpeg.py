@@ -1,0 +1,88 @@
+"""Ogg/Opus, FLAC, MP3 and AAC by FFmpeg's libraries. The only file that imports av.
+
+Opus pages are 20 ms long (FFmpeg's are a second, and nothing would come before the first is full). `bitexact` keeps
+random serial numbers and the library's version out of the file, so the same samples give the same bytes anywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import av
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    container: str
+    codec: str
+    bits_per_second: int | None = None
+    muxing: dict[str, str] = field(default_factory=dict)
+    coding: dict[str, str] = field(default_factory=dict)
+
+
+_KINDS = {
+    "opus": _Kind("ogg", "libopus", 32_000, {"page_duration": "20000"}, {"application": "audio"}),
+    "flac": _Kind("flac", "flac"),
+    "mp3": _Kind("mp3", "libmp3lame", 64_000, {"write_xing": "0", "id3v2_version": "0"}),
+    "aac": _Kind("adts", "aac", 64_000),
+}
+_BIT_EXACT = {"flags": "+bitexact"}
+
+
+class _Sink:
+    """What the muxer writes to: bytes until they are taken. Not seekable, so nothing is written twice."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self._bytes += data
+        return len(data)
+
+    def take(self) -> bytes:
+        taken = bytes(self._bytes)
+        self._bytes.clear()
+        return taken
+
+
+class FfmpegEncoder:
+    """One file. Used by one thread at a time."""
+
+    def __init__(self, fmt: str, rate_hz: int) -> None:
+        kind = _KINDS[fmt]
+        self._rate_hz = rate_hz
+        self._sink = _Sink()
+        self._samples = 0
+        self._container = av.open(
+            self._sink, "w", format=kind.container, options={"fflags": "+bitexact", **kind.muxing}
+        )
+        stream = self._container.add_stream(kind.codec, rate=rate_hz, options={**_BIT_EXACT, **kind.coding})
+        assert isinstance(stream, av.AudioStream), "an audio codec gives an audio stream"
+        stream.layout = "mono"
+        if kind.bits_per_second is not None:
+            stream.bit_rate = kind.bits_per_second
+        self._stream = stream
+
+    def push(self, pcm: bytes) -> bytes:
+        """See Encoder."""
+        if pcm:
+            samples = np.frombuffer(pcm, dtype="<i2").reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+            frame.sample_rate = self._rate_hz
+            frame.pts = self._samples
+            self._samples += samples.shape[1]
+            self._container.mux(self._stream.encode(frame))
+        return self._sink.take()
+
+    def finish(self) -> bytes:
+        """See Encoder."""
+        if self._samples:
+            self._container.mux(self._stream.encode(None))
+        self._container.close()
+        return self._sink.take()
+
+
+def encoder(fmt: str, rate_hz: int) -> FfmpegEncoder:
+    """A new encoder."""
+    return FfmpegEncoder(fmt, rate_hz)

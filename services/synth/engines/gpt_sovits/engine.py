@@ -1,0 +1,118 @@
+"""The engine `gpt_sovits`: a voice is a profile of `voices.yaml`, its speech comes from one of GPT_SOVITS_URLS."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import structlog
+
+from services.synth import resample
+from services.synth.engines.base import EngineError, Voice
+from services.synth.engines.gpt_sovits import tts
+from services.synth.engines.gpt_sovits.servers import Servers
+from services.synth.engines.gpt_sovits.settings import GptSovitsSettings
+from services.synth.engines.gpt_sovits.telling import Asked, Telling
+from services.synth.engines.gpt_sovits.voices import Voices
+from services.synth.engines.gpt_sovits.voices_file import read_voices
+
+ANSWER_S = 30.0
+"""How long `load` waits for the first server: one that was started at the same time loads its models."""
+
+_OTHERS_S = 2.0
+_POLL_S = 0.05
+_SIGN_OF_LIFE_S = 1.0
+_RULES = "1"  # of what is asked and how it is heard: part of the version
+
+log = structlog.get_logger()
+
+
+class GptSovitsEngine:
+    """Speaks through GPT-SoVITS servers, one sentence at a time on each; `synthesize` is thread-safe."""
+
+    name = "GPT-sovits"
+    deterministic = False  # the servers' sampling is random, and a seed holds on one kind of device only
+    scales = False
+
+    def __init__(self, answer_s: float = ANSWER_S) -> None:
+        self.at_once = 1
+        self.version = ""
+        self._answer_s = answer_s
+        self._patience_s = 0.0
+        self._voices: Voices | None = None
+        self._servers: Servers | None = None
+        self._warned: set[tuple[str | None, int]] = set()
+
+    def load(self) -> None:
+        """Read the profiles and find a server. Raises EngineError naming the file, or the servers, and the mend."""
+        settings = GptSovitsSettings.load()
+        self._voices = read_voices(settings.gpt_sovits_voices)
+        self.version = f"{_RULES}-{self._voices.digest}"
+        self._patience_s = settings.patience_s
+        urls = settings.urls
+        self.at_once = len(urls)
+        self._servers = Servers(urls)
+        if not self._servers.wait(1, self._answer_s):
+            self._servers.close()
+            raise EngineError(
+                f"no GPT-SoVITS server answers at {', '.join(urls)} within {self._answer_s:g} s; start api_v2.py "
+                "there, or set GPT_SOVITS_URLS"
+            )
+        if (answering := self._servers.wait(len(urls), _OTHERS_S)) < len(urls):
+            log.warning("some GPT-SoVITS servers do not answer yet", answering=answering, servers=len(urls))
+        resample.load()
+
+    def close(self) -> None:
+        """End the threads that watch the servers. Idempotent."""
+        if self._servers is not None:
+            self._servers.close()
+
+    def voices(self) -> Sequence[Voice]:
+        """The profiles, in the order of the file."""
+        return self._profiles.listed()
+
+    def sample_rate_hz(self, voice: str | None) -> int:
+        """What the profile declares; without a voice, the first profile's. Raises UnknownVoice."""
+        return self._profiles.sample_rate_hz(voice)
+
+    def synthesize(
+        self, sentence: str, *, voice: str | None, language: str, speed: float, stop: Callable[[], bool]
+    ) -> Iterator[bytes]:
+        """PCM as the server gives it; an empty piece every second while it gives none. See `Engine.synthesize`.
+
+        Stopped or closed, it closes the connection to the server at once.
+        """
+        assert self._servers is not None, "the engine was not loaded"
+        profile = self._profiles.named(voice) if voice is not None else self._profiles.of_language(language)
+        asked = Asked(
+            sentence,
+            tts.body(profile, sentence, language=language, speed=speed),
+            profile.weights,
+            self.sample_rate_hz(voice),
+            self._patience_s,
+        )
+        telling = Telling(self._servers, asked, lambda rate_hz: self._warn(voice, asked.rate_hz, rate_hz))
+        last_sign = time.monotonic()
+        try:
+            while not stop() and (pcm := telling.heard(_POLL_S)) is not None:
+                if pcm or time.monotonic() - last_sign >= _SIGN_OF_LIFE_S:
+                    yield pcm
+                    last_sign = time.monotonic()
+        finally:
+            telling.abort()
+
+    @property
+    def _profiles(self) -> Voices:
+        assert self._voices is not None, "the engine was not loaded"
+        return self._voices
+
+    def _warn(self, voice: str | None, declared_hz: int, rate_hz: int) -> None:
+        if (voice, rate_hz) not in self._warned:
+            self._warned.add((voice, rate_hz))
+            log.warning(
+                "a GPT-SoVITS server gives another rate than the voice declares; resampled",
+                voice=voice,
+                declared_hz=declared_hz,
+                rate_hz=rate_hz,
+                mend="sample_rate_hz or version in the voices file",
+            )

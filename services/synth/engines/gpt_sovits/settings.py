@@ -1,0 +1,69 @@
+"""Settings of the engine, read from the environment and `.env` by the engine's process.
+
+Not by `orastream.settings`: that imports NATS, which takes longer than all the rest of the start.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.synth.engines.base import Misconfigured
+
+
+def server_url(text: str) -> str:
+    """The address of a server, without a slash at its end. Raises ValueError with the mend."""
+    url = text.strip().rstrip("/")
+    try:
+        parts = urlsplit(url)
+        plain = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        plain = False
+    if not plain or parts.query or parts.fragment or parts.username is not None:
+        raise ValueError(f"{text.strip()!r} is not the address of a server, as in http://127.0.0.1:9880")
+    return url
+
+
+class GptSovitsSettings(BaseSettings):
+    """Where the servers are and what they can say."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", frozen=True, case_sensitive=False, env_ignore_empty=True
+    )
+
+    gpt_sovits_urls: str = "http://127.0.0.1:9880"
+    """Comma separated."""
+    gpt_sovits_voices: Path = Path("voices.yaml")
+    synth_stall_seconds: float = Field(20, gt=0)
+
+    @field_validator("gpt_sovits_urls")
+    @classmethod
+    def _addresses(cls, value: str) -> str:
+        urls = [server_url(part) for part in value.split(",") if part.strip()]
+        if not urls:
+            raise ValueError("name at least one server, as in http://127.0.0.1:9880")
+        if len(set(urls)) < len(urls):
+            raise ValueError("a server is named twice: it speaks one sentence at a time")
+        return ",".join(urls)
+
+    @property
+    def urls(self) -> list[str]:
+        """Of the servers, without a slash at the end, each once, at least one."""
+        return self.gpt_sovits_urls.split(",")
+
+    @property
+    def patience_s(self) -> float:
+        """How long a server may be silent: less than synth waits, so that the error says who was silent."""
+        return 0.75 * self.synth_stall_seconds
+
+    @classmethod
+    def load(cls) -> GptSovitsSettings:
+        """The settings of this process. Raises Misconfigured naming each variable that is wrong."""
+        try:
+            return cls()
+        except ValidationError as exc:
+            wrong = exc.errors(include_url=False, include_input=False)
+            raise Misconfigured("; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in wrong)) from None

@@ -1,0 +1,73 @@
+"""A sentence as the body of `POST /tts` (GPT-SoVITS, api_v2.py), and what may be quoted of a refusal. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from services.synth.engines.base import UnknownVoice
+from services.synth.engines.gpt_sovits.voices import Profile, spoken_language
+
+Body = dict[str, object]
+
+_MOST_QUOTED = 200  # characters of the server's words
+_WORD = re.compile(r"[^\W_]{2,}")
+
+
+def body(profile: Profile, sentence: str, *, language: str, speed: float) -> Body:
+    """What the server is asked for: `speed` 1.0 is the voice's own pace. Raises UnknownVoice for its language.
+
+    Languages go in lower case: the server lets `KO` through its check and fails on it afterwards.
+    """
+    try:
+        text_lang = profile.text_lang or spoken_language(language)
+    except ValueError as exc:
+        raise UnknownVoice(f"language: {exc}") from None
+    parameters = profile.parameters.model_dump(exclude_none=True)
+    asked: Body = {
+        **parameters,
+        "text": sentence,
+        "text_lang": text_lang,
+        "ref_audio_path": profile.ref_audio_path,
+        "prompt_lang": profile.prompt_lang,
+        "prompt_text": profile.prompt_text,
+        "speed_factor": round(profile.parameters.speed_factor * speed, 4),
+        "media_type": "wav",
+    }
+    if profile.aux_ref_audio_paths:
+        asked["aux_ref_audio_paths"] = list(profile.aux_ref_audio_paths)
+    return asked
+
+
+def whole(asked: Body) -> Body:
+    """The same sentence in one piece: what breaks a stream without a word is a refusal with its reason then."""
+    return {**asked, "streaming_mode": 0}
+
+
+def has_something_to_say(sentence: str) -> bool:
+    """Whether silence would be a failure: there is a letter or a digit."""
+    return any(c.isalnum() for c in sentence)
+
+
+def reason(status: int, answer: bytes, sentence: str = "") -> str:
+    """Why the server refused, in its own words where they are plain and do not quote the sentence."""
+    try:
+        said = json.loads(answer)
+    except ValueError:
+        said = None
+    if not isinstance(said, dict):
+        return f"it answered {status}"
+    message, exception = (_plain(said.get(key)) for key in ("message", "Exception"))
+    if exception and _quotes(exception, sentence):
+        exception = "(its log says why)"
+    return ": ".join(filter(None, [message, exception])) or f"it answered {status}"
+
+
+def _plain(value: object) -> str:
+    return " ".join(value.split())[:_MOST_QUOTED] if isinstance(value, str) else ""
+
+
+def _quotes(said: str, sentence: str) -> bool:
+    """Whether a word of the sentence stands in what the server says, be it by chance."""
+    words = set(_WORD.findall(sentence.lower()))
+    return any(word in said.lower() for word in words)

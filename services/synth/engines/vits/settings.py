@@ -1,0 +1,52 @@
+"""Settings of the engine, read from the environment and `.env` by the engine's process.
+
+Not by `orastream.settings`: that imports NATS, which the engine's process has no use for.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.synth.engines.base import Misconfigured
+
+
+class VitsSettings(BaseSettings):
+    """Where the voices are, and what computes them."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", frozen=True, case_sensitive=False, env_ignore_empty=True
+    )
+
+    tts_model_dir: Path | None = None
+    """A voice, or a directory of voices."""
+    tts_device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    tts_threads: int | None = Field(None, ge=1, le=256)
+    tts_at_once: int = Field(4, ge=1, le=64)
+    tts_batch: bool | None = None
+    tts_batch_wait_ms: float = Field(5.0, ge=0, le=1_000)
+    synth_slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
+
+    @property
+    def threads(self) -> int:
+        """For the model of one process: the cores, shared with the other processes that SYNTH_SLOTS comes to."""
+        processes = -(-self.synth_slots // self.tts_at_once)
+        return self.tts_threads or max(_cores() // processes, 1)
+
+    @classmethod
+    def load(cls) -> VitsSettings:
+        """The settings of this process. Raises Misconfigured naming each variable that is wrong."""
+        try:
+            return cls()
+        except ValidationError as exc:
+            wrong = exc.errors(include_url=False, include_input=False)
+            raise Misconfigured("; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in wrong)) from None
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

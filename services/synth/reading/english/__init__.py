@@ -1,0 +1,29 @@
+"""English: all its rules, in the order in which they are tried.
+
+Everything but letters and marks becomes words, for engines that only know letters.
+"""
+
+from __future__ import annotations
+
+import re
+
+from services.synth.reading import silence, unit
+from services.synth.reading.english import address, date, quantity, sign
+from services.synth.reading.rule import apply
+
+_RULES = (
+    *address.RULES,
+    *date.RULES,
+    *quantity.RULES,
+    *date.YEAR_RULES,
+    *quantity.NUMBER_RULES,
+    *sign.RULES,
+    *silence.MARKUP,
+    *silence.ORNAMENTS,
+)
+_BEGINS = re.compile(r"[^\s.,!?;:\"()…]")
+
+
+def read(sentence: str) -> str:
+    """A composed English sentence in words."""
+    return apply(_RULES, _BEGINS, unit.plain(sentence))

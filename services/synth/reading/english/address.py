@@ -1,0 +1,42 @@
+"""Web and mail addresses in English: john at example dot com.
+
+What follows a question mark or a hash sign is left out: nobody can follow it by ear.
+"""
+
+from __future__ import annotations
+
+import re
+
+from services.synth.reading.english.numeral import digits
+from services.synth.reading.rule import Rule
+
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?"
+_MAIL = re.compile(rf"(?<![A-Za-z0-9.+_\-])[A-Za-z0-9][A-Za-z0-9.+_\-]{{0,63}}@(?:{_LABEL}\.){{1,8}}[A-Za-z]{{2,24}}")
+_URL = re.compile(
+    r"(?<![A-Za-z0-9@])(?:https?://|www\.)(?P<where>[A-Za-z0-9.\-_~%/]{1,2000})(?:[?#][!-~]{0,4000})?", re.IGNORECASE
+)
+_DOMAIN = re.compile(
+    rf"(?<![A-Za-z0-9@.\-])(?:{_LABEL}\.){{1,8}}(?:com|net|org|kr|io|ai|dev|edu|gov)(?![A-Za-z0-9\-]|\.[A-Za-z0-9])"
+)
+_PART = re.compile(r"[A-Za-z]+|[0-9]+|[^A-Za-z0-9]")
+_SIGNS = {
+    ".": "dot", "/": "slash", "-": "dash", "_": "underscore", "@": "at", "+": "plus", "~": "tilde", "%": "percent",
+}  # fmt: skip
+
+
+def _said(text: str) -> str:
+    return " ".join(
+        digits(part[0]) if part[0].isdecimal() else _SIGNS.get(part[0], part[0]) for part in _PART.finditer(text)
+    )
+
+
+def _whole(match: re.Match[str]) -> str:
+    return _said(match[0])
+
+
+def _url(match: re.Match[str]) -> str | None:
+    where = match["where"].removeprefix("www.").strip("./-")
+    return _said(where) + ("." if match[0][-1] == "." else "") if where else None
+
+
+RULES = (Rule(_MAIL, _whole), Rule(_URL, _url), Rule(_DOMAIN, _whole))

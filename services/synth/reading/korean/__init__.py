@@ -1,0 +1,50 @@
+"""Korean: all its rules, in the order in which they are tried."""
+
+from __future__ import annotations
+
+import re
+
+from services.synth.reading import silence, unit
+from services.synth.reading.korean import (
+    address,
+    clock,
+    counter,
+    date,
+    formula,
+    latin,
+    money,
+    pair,
+    phone,
+    quantity,
+    sign,
+)
+from services.synth.reading.rule import apply
+
+__all__ = ["counter", "read"]
+
+_RULES = (
+    *sign.FIRST_RULES,
+    *address.RULES,
+    *clock.FIRST_RULES,
+    *latin.WORD_RULES,
+    *date.RULES,
+    *phone.RULES,
+    *clock.RULES,
+    *money.RULES,
+    *pair.RULES,
+    *quantity.RULES,
+    *sign.BETWEEN_RULES,
+    *latin.RULES,
+    *silence.MARKUP,
+    *sign.RULES,
+    *silence.ORNAMENTS,
+)
+_BEGINS = re.compile(r"[^가-힣.,!?…\n]|[제을를은는이가과와]")
+_WIDE = {code: code - 0xFEE0 for code in [*range(0xFF10, 0xFF1A), *range(0xFF21, 0xFF3B), *range(0xFF41, 0xFF5B)]} | {
+    ord(wide): narrow for wide, narrow in zip("＄＆＋－／：＝＠＃％₀₁₂₃₄₅₆₇₈₉", "$&+-/:=@#%0123456789", strict=True)
+}
+
+
+def read(sentence: str) -> str:
+    """A composed Korean sentence in words; Latin words stay."""
+    return apply(_RULES, _BEGINS, formula.told(unit.plain(sentence.translate(_WIDE))))

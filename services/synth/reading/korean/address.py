@@ -1,0 +1,122 @@
+"""Web and mail addresses in Korean: naver.com is 네이버 닷컴, a@b.co.kr 에이 골뱅이 비 점 씨오 점 케이알.
+
+By rule: known names have their Korean name, other words stay for the engine if they can be said, the rest is spelled.
+The scheme and "www." are left out, and so is what begins with a question mark or a hash sign: nobody can follow it by
+ear.
+"""
+
+from __future__ import annotations
+
+import re
+
+from services.synth.reading.korean.latin import word_or_letters
+from services.synth.reading.korean.numeral import digits
+from services.synth.reading.rule import Rule
+
+_NAMES = {
+    "naver": "네이버", "daum": "다음", "google": "구글", "gmail": "지메일", "kakao": "카카오", "youtube": "유튜브",
+    "github": "깃허브", "nate": "네이트", "hanmail": "한메일", "samsung": "삼성", "coupang": "쿠팡", "apple": "애플",
+    "microsoft": "마이크로소프트", "facebook": "페이스북", "instagram": "인스타그램", "twitter": "트위터",
+    "openai": "오픈에이아이", "wikipedia": "위키피디아", "blog": "블로그", "mail": "메일", "news": "뉴스",
+    "shop": "숍", "map": "맵", "cafe": "카페", "info": "인포", "help": "헬프", "example": "이그잼플",
+    "test": "테스트", "admin": "어드민", "support": "서포트", "contact": "콘택트", "hello": "헬로", "index": "인덱스",
+    "html": "에이치티엠엘", "tistory": "티스토리", "outlook": "아웃룩", "hotmail": "핫메일", "yahoo": "야후",
+    "icloud": "아이클라우드", "lycos": "라이코스",
+}  # fmt: skip
+_ENDINGS = {"net": "넷", "go": "고", "app": "앱", "dev": "데브", "shop": "숍", "blog": "블로그", "info": "인포"}
+_SIGNS = {
+    "-": "하이픈",
+    "_": "언더바",
+    "+": "플러스",
+    "/": "슬래시",
+    "~": "물결",
+    ".": "점",
+    "%": "퍼센트",
+    ":": "콜론",
+}
+_TOP = "com|net|org|kr|io|ai|dev|app|me|tv|co|jp|cn|us|uk|eu|de|fr|shop|store|blog|info|xyz|site|tech|gov|edu"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?"
+_HOST = rf"(?:{_LABEL}\.){{1,8}}(?:{_TOP})(?![A-Za-z0-9\-])"
+_PATH = r"(?:/[A-Za-z0-9\-_.~%/]{0,2000})?"
+_QUERY = r"(?:[?#][!-~]{0,4000})?"
+
+_MAIL = re.compile(
+    rf"(?<![A-Za-z0-9.+_\-])(?P<local>[A-Za-z0-9][A-Za-z0-9.+_\-]{{0,63}})@(?P<host>(?:{_LABEL}\.){{1,8}}[A-Za-z]{{2,24}})"
+)
+_URL = re.compile(
+    rf"(?<![A-Za-z0-9@])[Hh][Tt][Tt][Pp][Ss]?://(?P<host>[A-Za-z0-9.\-]{{1,253}}(?::[0-9]{{1,5}})?)(?P<path>{_PATH}){_QUERY}"
+)
+_PORT = r"(?::[0-9]{2,5}(?![0-9]))?"
+_BARE = re.compile(rf"(?<![A-Za-z0-9@.\-/])(?P<host>{_HOST}{_PORT})(?P<path>{_PATH}){_QUERY}")
+_IP = re.compile(
+    rf"(?<![A-Za-z0-9.\-])(?P<host>(?:[0-9]{{1,3}}\.){{3}}[0-9]{{1,3}})(?P<port>{_PORT})(?![A-Za-z0-9]|\.[0-9])"
+)
+_PART = re.compile(r"[A-Za-z]+|[0-9]+|[^A-Za-z0-9]")
+_END = ".,!?:;)'\"-~"
+
+
+def address(text: str) -> str:
+    """Any address, without its scheme."""
+    host, slash, path = text.partition("/")
+    return _host(host) + (_path(slash + path) if path.strip("/") else "")
+
+
+def _host(host: str) -> str:
+    name, _, port = host.partition(":")
+    labels = name.lower().removeprefix("www.").split(".")
+    said: list[str] = []
+    for place, label in enumerate(labels):
+        if place and label == "com":
+            said.append("닷컴")
+            continue
+        if place:
+            said.append("점")
+        said.append(_ENDINGS[label] if place and label in _ENDINGS else _words(label))
+    return " ".join([*said, *(["콜론", digits(port, "공")] if port else [])])
+
+
+def _path(path: str) -> str:
+    return "".join(f" 슬래시 {_words(step)}" for step in path.strip("/").split("/") if step)
+
+
+def _words(text: str) -> str:
+    """Names, words, letters, digits and signs, each apart."""
+    return " ".join(_part(part[0]) for part in _PART.finditer(text))
+
+
+def _part(part: str) -> str:
+    if part.isdecimal():
+        return digits(part, "공")
+    if part.isalpha():
+        return _NAMES.get(part.lower()) or word_or_letters(part)
+    return _SIGNS.get(part, "")
+
+
+def _cut(match: re.Match[str]) -> str:
+    """The marks at the end, which belong to the sentence."""
+    whole = match[0]
+    return whole[len(whole.rstrip(_END)) :]
+
+
+def _mail(match: re.Match[str]) -> str:
+    return f"{_words(match['local'])} 골뱅이 {_host(match['host'])}"
+
+
+def _url(match: re.Match[str]) -> str | None:
+    host, path = match["host"], match["path"]
+    ending = _cut(match)
+    if ending and not path:
+        host = host.rstrip(_END)
+    if not host:
+        return None
+    return address(host + path.rstrip(_END)).strip() + ending
+
+
+def _ip(match: re.Match[str]) -> str:
+    """Digit by digit; a lone zero is 영."""
+    parts = match["host"].split(".")
+    said = " 점 ".join(digits(part, "공" if len(part) > 1 else "영") for part in parts)
+    return said + (f" 콜론 {digits(match['port'], '공')}" if match["port"] else "")
+
+
+RULES = (Rule(_MAIL, _mail), Rule(_IP, _ip), Rule(_URL, _url), Rule(_BARE, _url))

@@ -1,0 +1,63 @@
+"""Times of day in Korean: 14:30, 오전 9:05, 9:00 AM, 3pm, 01:23:45; and ratios, which look like them: 3:1, 16:9."""
+
+from __future__ import annotations
+
+import re
+
+from services.synth.reading.korean.numeral import decimal, native, sino
+from services.synth.reading.rule import Rule
+
+_HALF = r"(?P<half>\s?(?:[AaPp]\.?[Mm]\.?))(?![A-Za-z])"
+_TIME = re.compile(
+    r"(?<![0-9:.,])(?P<hour>2[0-4]|1[0-9]|0?[0-9]):(?P<minute>[0-5][0-9])(?::(?P<second>[0-5][0-9]))?(?![0-9:])"
+    rf"(?:{_HALF}|시(?![간즌스작점행청장민도내])|분(?![기야량석류])|(?P<lasting>초)(?![기반중등과음]))?"  # 7:30분
+)
+_HOUR = re.compile(
+    rf"(?<![0-9:.,])(?P<hour>1[0-2]|0?[1-9])(?:시(?:\s?(?P<minute>[0-5]?[0-9])분)?)?{_HALF}"  # 3pm, 3시 p.m.
+)
+_AHEAD = re.compile(r"(?<![A-Za-z])(?P<half>[AaPp])\.?[Mm]\.?\s?(?=[0-9]{1,2}(?::[0-9]{2}|시))")
+_HALF_BEFORE = re.compile(r"(?:오전|오후|새벽|아침|낮|저녁|밤)\s?$")
+_SIDE = r"[0-9]{1,4}(?:\.[0-9]{1,2})?"
+_RATIO = re.compile(rf"(?<![0-9:.])(?P<a>{_SIDE}):(?P<b>{_SIDE})(?::(?P<c>{_SIDE}))?(?![0-9:]|\.[0-9])")
+
+
+def hour(number: int) -> str:
+    """한 시 … 열두 시, then 십삼 시; 영 시."""
+    return f"{native(number) if 0 < number < 13 else sino(number)} 시"
+
+
+def _half(match: re.Match[str]) -> str:
+    """오전 or 오후, unless it stands there already."""
+    if not match["half"] or _HALF_BEFORE.search(match.string[: match.start()][-8:]):
+        return ""
+    return "오전 " if match["half"].strip()[0] in "aA" else "오후 "
+
+
+def _time(match: re.Match[str]) -> str:
+    if match["lasting"] and not match["second"]:  # 01:30초
+        minutes, seconds = int(match["hour"]), int(match["minute"])
+        return (f"{sino(minutes)} 분 " if minutes else "") + f"{sino(seconds)} 초"
+    said = _half(match) + hour(int(match["hour"]))
+    minute, second = int(match["minute"]), int(match["second"] or 0)
+    if minute or second:
+        said += f" {sino(minute)} 분"
+    return said + (f" {sino(second)} 초" if second else "")
+
+
+def _ahead(match: re.Match[str]) -> str:
+    """AM 9:00"""
+    return "오전 " if match["half"] in "aA" else "오후 "
+
+
+def _hour(match: re.Match[str]) -> str:
+    minute = f" {sino(int(match['minute']))} 분" if match["minute"] else ""
+    return _half(match) + hour(int(match["hour"])) + minute
+
+
+def _ratio(match: re.Match[str]) -> str:
+    return " 대 ".join(decimal(part) for part in (match["a"], match["b"], match["c"]) if part)
+
+
+FIRST_RULES = (Rule(_AHEAD, _ahead),)
+"""Before AM and FM are words."""
+RULES = (Rule(_TIME, _time), Rule(_HOUR, _hour), Rule(_RATIO, _ratio))

@@ -1,0 +1,173 @@
+"""What is counted in Korean, and with which numerals: 세 명, but 삼 년.
+
+The tables say what is usual in speech; the standard (한글 맞춤법 제43항) only orders the space. A counter that is in
+neither table is read with Sino-Korean numerals.
+"""
+
+from __future__ import annotations
+
+import re
+
+from services.synth.reading.korean.numeral import month, native, sino
+
+_MOST = 49  # from 50 on both numerals are heard, and Sino-Korean ones more often: 오십 명
+
+_NATIVE = """
+    명 사람 마리 그루 송이 벌 켤레 채 척 가지 군데 곳 잔 병 권 장 통 자루 쌍 줄 갑 다발 봉지 봉투 봉 상자 박스 그릇
+    접시 모금 조각 바퀴 걸음 발자국 끼 입 방울 번째 개비 개피 토막 마디 묶음 자릿수 자리 글자 단어 나라 팀 칸 팩
+    캔 컵 스푼 숟갈 숟가락 큰술 작은술 꼬집 덩어리 덩이 포기 뿌리 알 톨 모 편 곡 골 경기 문제 과목 가구 식구 집 판 발
+    차례 배 번 대 개 시간 달 건 돌 시 살 분 자 정 포 첩 근 줌 스쿱 공기
+""".split()
+_MOST_OF = {
+    "살": 99, "시": 12, "시간": 23, "배": 10, "번": 29, "번째": 99, "건": 10, "편": 20, "곡": 20, "판": 20, "자": 10,
+    "정": 10, "포": 20,
+}  # fmt: skip
+"""Native up to here; the others up to _MOST."""
+
+_SINO = """
+    년도 년대 년간 년 연도 개월 월 주년 주일 주간 주 일간 일 분기 분 초 층 원 인분 인치 인 세 학년 학기 반 호선 호실
+    호 동 차선 차원 차 위 등급 등 점 쪽 페이지 회 도 단계 단 평 박 교시 기 부작 부 급 국 열 번지 항 절 주차 개국 개년
+    개소 개사 배속 퍼센트포인트 퍼센트 프로 킬로미터 킬로그램 킬로 센티미터 센티 밀리미터 밀리그램 밀리리터 밀리 미터
+    그램 리터 톤 달러 유로 엔 위안 파운드 센트 마일 피트 칼로리 와트 볼트 헤르츠 승 패 무 석 량 행 개정 세기 세대
+    배럴 헥타르 에이커 캐럿 데시벨 픽셀 기가 메가 테라 바이트 비트 막
+""".split()
+
+# 표준어 규정 제17항: 서/너 stand before 돈, 말, 발, 푼; 석/넉 before 냥, 되, 섬, 자. Only those that are nothing else.
+_OLD = {"돈": ("서", "너"), "냥": ("석", "넉"), "되": ("석", "넉"), "섬": ("석", "넉")}
+
+_NATIVE_SET = frozenset(_NATIVE)
+# What may follow a short counter without making another word of it: 2정을, but 2정거장.
+_ALONE = "(?!이|가|은|는|을|를|의|에|로|와|과|도|만|씩|쯤|당|까지|부터|입니|였)[가-힣]"
+# What begins like a counter and is none: 3시리즈, 2시즌, 5대양, 3개 국어, 8자 모양, 10정도.
+_NOT = {
+    "시": "리즈|즌|스템|점",
+    "대": "대로|학|륙|양|회|강|문|주|보험|그룹|기업|재벌|도시|범죄|의무|원칙|과제|천왕|악|명산|리그|종교|영양소",
+    "번": "역|호|가(?!량)",
+    "자": rf"가|도|만|{_ALONE}|\s?(?:회담|구도|협상|통화|간|대면|합의|토론|대결|모양|매듭|걸음|주름|드라이버)",
+    "정": f"도|의|이|{_ALONE}",
+    "포": f"도|로|만|{_ALONE}",
+    "첩": _ALONE,
+    "근": f"의|로|{_ALONE}",
+    "줌": _ALONE,
+    "공기": _ALONE,
+    "막": f"이|{_ALONE}",
+    "발": "견|표|행",
+    "알": "파",
+    "집": "합|중",
+    "입": "니|장|력|구|금|학|원|법",
+    "인": "데|지|가|것|즉",
+    "개": "인|월|국|년|소|사",
+}
+
+_NAMES = "|".join(
+    f"{name}(?!{_NOT[name]})" if name in _NOT else name
+    for name in sorted({*_NATIVE, *_SINO, *_OLD}, key=lambda name: (-len(name), name))
+)
+# What may stand behind a counter that a space parts from its number: else "2 번호" would be counted.
+_PARTICLES = (
+    "입니|이다|이고|이며|이나|이라|이었|인데|이서|이상|이하|이내|에서|에게|까지|부터|마다|만에|보다|밖에|처럼|정도|동안|짜리|으로|이|가|은|는|을|를|의|에|로|와|과|도|만|"
+    "씩|쯤|째|간|당|전|후|내|뿐|들|께|여|인|라|였"
+)
+PATTERN = (
+    rf"(?:(?P<glued>{_NAMES})|\s(?P<spaced>{_NAMES})(?![가-힣])"
+    rf"|\s(?P<followed>{_NAMES})(?=(?:{_PARTICLES})(?![가-힣]{{4}})))"
+)
+"""A regular expression for a counter behind its number, longest first; `name_in` finds its name in a match."""
+
+_COUNTER = re.compile(PATTERN)
+
+_VEHICLES = re.compile(
+    r"(?:차|자동차|승용차|버스|택시|트럭|열차|비행기|여객기|헬기|드론|로봇|오토바이|자전거|컴퓨터|노트북|서버|카메라|에어컨|냉장고|세탁기|전화|"
+    r"휴대폰|스마트폰|폰|태블릿|모니터|텔레비전|피아노|기계|장비|담배|PC|TV)(?:이|가|를|을|는|은|도)?\s*$"
+)
+_TERM = re.compile(r"\s?(?:대통령|총리|국회|의회|회장|총장|왕|임금|장관|시장|대표)")
+_ONE_OF = re.compile(r"\s[가-힣]")
+_PEOPLE = re.compile(
+    r"(?:[가-힣]님|고객|어른|어르신|성인|일행|회원|환자|위원|직원|(?:참석|참가|당첨|신청|지원|합격|수상|방문|이용|예약|가입|후원|기부)자)"
+    r"(?:이|은|께서|도|들)?\s*$"
+)
+_LASTS = re.compile(
+    r"\s?(?:만|간|동안|정도|쯤|이?내|안에|이면|거리|기다|남|걸|소요|후|뒤|전|마다|의\s?[0-9]|(?:자유\s?)?발언|진료|휴식|토론)"
+)
+_SEAT = re.compile(r"께서|께|이서|의?\s?(?:손님|고객|어르신|선생님)")
+_LABEL = re.compile(
+    r"\s?(?:출구|버스|문제|국도|타자|선수|채널|창구|게이트|승강장|방|홀|트랙|레인|보기|문항|지원자|후보|환자|좌석|척추|염색체|아이언|우드|"
+    r"교향곡|항목|줄|칸|메뉴|키|버튼|노선|마을버스|국|타순|시드|질문|답안|선택지|예시|유형|슬라이드|호기|주자)"
+    r"|(?:을|를|으로|이나)\s?(?:누르|눌러|눌렀|선택|고르|골라|입력)"
+    r"|(?:과|와|,|부터|에서|또는|\s또는|\s혹은|\s및)\s?[0-9]{1,3}번"
+)
+_PRESSED = re.compile(r"\s?(?:누르|눌러|눌렀|선택|고르|골라|입력)")
+_LABELLED = re.compile(
+    r"(?:반|채널|노선|등번호|번호|문제|정답|(?<![가-힣])답)(?:은|는)?\s*$|[0-9],\s?$|[0-9]번(?:과|와|,|부터|에서|또는|\s또는|\s혹은|\s및)\s?$"
+)
+_ACTED_ON = re.compile(r"(?:을|를|버튼|키|연속|연속으로|연달아|하루|하루에)\s*$")  # 버튼을 두 번 누르세요
+_CHAPTER = re.compile(
+    r"\s?[0-9]{1,3}절|(?:에서|부터|과)\s?[0-9]{1,3}장|에서는|\.?\s(?:서론|본론|결론|개요|요약|연습)|\s?(?:참고|참조)"
+)
+_OF_A_BOOK = re.compile(
+    r"(?:막|[0-9]부|[0-9]편|[0-9]장(?:에서|부터|과|와)|[0-9]권|책의|복음|전서|후서|시편|창세기|챕터)\s?$"
+)
+_SLICED = re.compile(r"(?:마늘|생강|대추|사과|배|귤|오렌지|레몬|수박|참외|곶감|피자|빵|케이크|파이|초콜릿)\s*$")
+_LANGUAGES = re.compile(r"\s(?:국어|국|년|언어)")
+
+
+def name_in(match: re.Match[str]) -> str:
+    """The counter in a match of PATTERN; empty without one."""
+    return match["glued"] or match["spaced"] or match["followed"] or ""
+
+
+def begins(text: str) -> bool:
+    """Whether the text begins with a counter, as behind a number that stands right before it."""
+    match = _COUNTER.match(text)
+    return match is not None and match["glued"] is not None
+
+
+def counted(number: int, counter: str, before: str = "", after: str = "") -> str:
+    """The number and its counter as they are said; `before` and `after` are what stands around them.
+
+    세 명, 스물한 살, 삼 개월, 유월, 첫 번째; 대, 분 and 번 go by what stands beside them.
+    """
+    if counter == "월":
+        return month(number) if 0 < number < 13 else f"{sino(number)} 월"
+    if counter == "번째" and number == 1:
+        return "첫 번째"
+    if counter in _OLD and number in (3, 4):
+        return f"{_OLD[counter][number - 3]} {counter}"
+    words = native(number) if takes_native(number, counter, before, after) else sino(number)
+    return f"{words} {counter}"
+
+
+def takes_native(number: int, counter: str, before: str = "", after: str = "") -> bool:
+    """Whether the number of what is counted is said with native numerals."""
+    if counter == "쪽":
+        return 0 < number <= _MOST and bool(_SLICED.search(before))  # 마늘 세 쪽, but a page: 책 삼 쪽
+    if number == 0 or counter not in _NATIVE_SET and counter not in _OLD:
+        return False
+    if counter == "대":
+        return _counts_machines(number, before, after)
+    if counter == "분":
+        people = _PEOPLE.search(before) and not _LASTS.match(after)
+        return number < 100 and bool(people or _SEAT.match(after))
+    if counter == "번" and _is_label(before, after):
+        return False
+    if counter == "장" and (_CHAPTER.match(after) or _OF_A_BOOK.search(before)):
+        return False
+    if counter == "개" and _LANGUAGES.match(after):
+        return False
+    most = _MOST_OF.get(counter, _MOST)
+    return number <= most or (number > 100 and number % 100 in range(1, 10) and counter in ("명", "개", "마리", "살"))
+
+
+def _is_label(before: str, after: str) -> bool:
+    """Whether 번 is the number of something (일 번 출구), and not how often (하루에 세 번)."""
+    pressed = _PRESSED.match(after) and not _ACTED_ON.search(before)
+    return bool(pressed or _LABEL.match(after) or _LABELLED.search(before))
+
+
+def _counts_machines(number: int, before: str, after: str) -> bool:
+    """대 counts machines (차 세 대); it is a decade of life (이십 대), a term (십육 대 대통령), a rank (삼 대 폭포)."""
+    if _VEHICLES.search(before):
+        return number <= _MOST
+    if number % 10 == 0 or after.startswith("째") or _TERM.match(after) or _ONE_OF.match(after):
+        return False
+    return number <= _MOST

@@ -1,0 +1,132 @@
+"""Dates in Korean: 2024-05-03, 2024. 5. 3., 5/3(금), and days with a name of their own: 6·25, 3.1절."""
+
+from __future__ import annotations
+
+import re
+
+from services.synth.reading.korean.numeral import digits, month, sino
+from services.synth.reading.rule import Rule
+
+_MONTH, _DAY = r"(?:1[0-2]|0?[1-9])", r"(?:3[01]|[12][0-9]|0?[1-9])"
+_NOT_IN_NUMBER = r"(?<![0-9.,/\-])"
+_TILDE = r"\s?[~∼〜～]\s?"
+_WEEKDAY = r"\s?\((?P<weekday>[월화수목금토일])\)"
+_WHOLE = re.compile(
+    rf"{_NOT_IN_NUMBER}(?P<year>[12][0-9]{{3}})(?:"
+    rf"-(?P<m1>{_MONTH})-(?P<d1>{_DAY})|/(?P<m2>{_MONTH})/(?P<d2>{_DAY})"
+    rf"|\.\s?(?P<m3>{_MONTH})\.\s?(?P<d3>{_DAY})(?P<dot>\.(?![0-9]))?)(?![0-9\-/])(?:{_WEEKDAY})?"
+)
+_SHORT_YEAR = re.compile(
+    rf"{_NOT_IN_NUMBER}'?(?P<year>[0-9]{{2}})\. (?P<m>{_MONTH})\. (?P<d>{_DAY})(?P<dot>\.)?(?![0-9])(?:{_WEEKDAY})?"
+)
+_DOTTED = re.compile(
+    rf"{_NOT_IN_NUMBER}['’]?(?P<year>[0-9]{{2}})\.(?P<m>0[1-9]|1[0-2])\.(?P<d>0[1-9]|[12][0-9]|3[01])(?P<dot>\.)?(?![0-9.])"
+    rf"(?:{_WEEKDAY})?"
+)
+# The second day of a span has no year (2024.1.1.~12.31.); two days without one have all their dots (5.1.~5.5.).
+_UNTIL = re.compile(rf"(?<=[~∼〜～\s])(?P<m>{_MONTH})\.\s?(?P<d>{_DAY})(?P<dot>\.)?(?![0-9])(?:{_WEEKDAY})?")
+_SINCE = re.compile(rf"(?:\.\s?{_MONTH}\.\s?{_DAY}\.?(?:\s?\([월화수목금토일]\))?|[0-9]월\s?[0-9]{{1,2}}일){_TILDE}$")
+_DAYS = re.compile(
+    rf"{_NOT_IN_NUMBER}(?P<m>{_MONTH})\.\s?(?P<d>{_DAY})\.{_TILDE}(?P<m2>{_MONTH})\.\s?(?P<d2>{_DAY})(?P<dot>\.)(?![0-9])"
+)
+_YEARS = re.compile(
+    rf"{_NOT_IN_NUMBER}(?P<a>(?:19|20)[0-9]{{2}})\s?[-–]\s?(?P<b>(?:19|20)[0-9]{{2}}|[0-9]{{2}}(?=\s?시즌))(?![0-9\-./]|\s?[년=])"
+)
+_ALONE = re.compile(r"(?<=일)" + _WEEKDAY)  # 15일(월)
+_YEAR_MONTH = re.compile(
+    rf"{_NOT_IN_NUMBER}(?P<year>(?:19|20)[0-9]{{2}})(?:\.\s(?P<m1>{_MONTH})(?P<dot>\.)|-(?P<m2>0[1-9]|1[0-2]))(?![0-9\-])"
+)
+_SLASHED = re.compile(
+    rf"{_NOT_IN_NUMBER}(?P<m>{_MONTH})/(?P<d>{_DAY})(?P<named>일(?![가-힣]?간|자))?(?![0-9/.])(?:{_WEEKDAY})?"
+)
+_OF_A_DAY = re.compile(r"\s?(?:까지|부터|자로|일자|이전|이후|오전|오후|마감|출발|예정)")
+_APOSTROPHE = re.compile(r"['’](?P<year>[0-9]{2})(?=\s?(?:년|학년도|시즌))")
+# 3·1절, 4·19, 6·25, 12·12: month and day, the day digit by digit unless it is a round one.
+_NAMED = re.compile(
+    rf"(?<![0-9.·])(?P<m>{_MONTH})(?:[·ㆍ・](?P<d1>{_DAY})|\.(?P<d2>{_DAY})(?=절|\s?(?:운동|만세|혁명|전쟁|항쟁|민주화|사태|테러|광복|해방|경축|사건|희생|추념|의거|비상계엄|계엄)))"
+    r"(?![0-9.·])"
+)
+
+
+def _spoken(year: str, month_number: str, day: str, weekday: str | None) -> str:
+    said = f"{sino(int(year))} 년 " if year else ""
+    said += f"{month(int(month_number))} {sino(int(day))} 일"
+    return said + (f" {weekday}요일" if weekday else "")
+
+
+def _at_end(match: re.Match[str]) -> str:
+    """The dot behind the day also ends the sentence there."""
+    return "." if match["dot"] and match[0][-1] == "." and match.end() == len(match.string) else ""
+
+
+def _whole(match: re.Match[str]) -> str:
+    month_number = match["m1"] or match["m2"] or match["m3"]
+    day = match["d1"] or match["d2"] or match["d3"]
+    return _spoken(match["year"], month_number, day, match["weekday"]) + _at_end(match)
+
+
+def _short_year(match: re.Match[str]) -> str:
+    return _spoken(match["year"], match["m"], match["d"], match["weekday"]) + _at_end(match)
+
+
+def _until(match: re.Match[str]) -> str | None:
+    """A month and its day behind a date and a tilde, where anything else would be a decimal."""
+    if not _SINCE.search(match.string[max(0, match.start() - 24) : match.start()]):
+        return None
+    return _spoken("", match["m"], match["d"], match["weekday"]) + _at_end(match)
+
+
+def _days(match: re.Match[str]) -> str:
+    first, second = _spoken("", match["m"], match["d"], None), _spoken("", match["m2"], match["d2"], None)
+    return f"{first}에서 {second}" + _at_end(match)
+
+
+def _years(match: re.Match[str]) -> str | None:
+    """2023-2024 and 2023-24 시즌, if the second is later."""
+    first, second = match["a"], match["b"]
+    if int(second) <= int(first[-len(second) :]):
+        return None
+    return f"{sino(int(first))}에서 {sino(int(second))}"
+
+
+def _year_month(match: re.Match[str]) -> str:
+    month_number = int(match["m1"] or match["m2"])
+    return f"{sino(int(match['year']))} 년 {month(month_number)}" + _at_end(match)
+
+
+def _slashed(match: re.Match[str]) -> str | None:
+    """A date if something says so, or if it makes a poor fraction: 5/3, 12/25; 3/4 and 1/16 are fractions."""
+    numerator, denominator = int(match["m"]), int(match["d"])
+    if match.string[match.end() : match.end() + 3].lstrip().startswith("박자"):
+        return None
+    named = match["named"] or match["weekday"] or _OF_A_DAY.match(match.string, match.end())
+    if not named and numerator < denominator and (denominator <= 12 or numerator == 1):
+        return None
+    return _spoken("", match["m"], match["d"], match["weekday"])
+
+
+def _apostrophe(match: re.Match[str]) -> str:
+    return sino(int(match["year"])) + " "
+
+
+def _named(match: re.Match[str]) -> str:
+    month_number, day = int(match["m"]), int(match["d1"] or match["d2"])
+    by_digits = day > 9 and day % 10 and (month_number, day) != (12, 12)
+    return sino(month_number) + (digits(str(day)) if by_digits else sino(day))
+
+
+_PARALLEL = re.compile(r"(?<![0-9.,])3\.?8선(?=$|[^가-힣]|[은는이가을를의에도]|으로)")  # the line across Korea
+RULES = (
+    Rule(_PARALLEL, lambda match: "삼팔선"),
+    Rule(_WHOLE, _whole),
+    Rule(_SHORT_YEAR, _short_year),
+    Rule(_DOTTED, _short_year),
+    Rule(_UNTIL, _until),
+    Rule(_DAYS, _days),
+    Rule(_YEARS, _years),
+    Rule(_ALONE, lambda match: f" {match['weekday']}요일"),
+    Rule(_YEAR_MONTH, _year_month),
+    Rule(_SLASHED, _slashed),
+    Rule(_APOSTROPHE, _apostrophe),
+    Rule(_NAMED, _named),
+)

@@ -1,0 +1,167 @@
+"""Signs in Korean text: what is said (&, +, =, @), what only pauses (/), particles with two forms, and letters alone.
+
+Laughter in consonants is heard (ㅋㅋㅋ is 크크크), tears in vowels (ㅠㅠ) are not, unless there is nothing else to say.
+"""
+
+from __future__ import annotations
+
+import re
+
+from services.synth.reading.korean.latin import letter
+from services.synth.reading.korean.numeral import final_consonant, sino
+from services.synth.reading.rule import Rule, always
+
+_CHAT = {
+    "ㅇㅇ": "응", "ㅇㅋ": "오케이", "ㅇㅋㅇㅋ": "오케이 오케이", "ㄴㄴ": "노노", "ㄱㅅ": "감사", "ㄳ": "감사",
+    "ㅈㅅ": "죄송", "ㅊㅋ": "축하", "ㅊㅋㅊㅋ": "축하 축하", "ㄱㄱ": "고고", "ㅂㅂ": "바이바이", "ㅂㅇ": "바이",
+    "ㅎㅇ": "하이", "ㄷㄷ": "덜덜", "ㄹㅇ": "리얼", "ㅅㄱ": "수고", "ㄱㅊ": "괜찮", "ㅇㅈ": "인정",
+    "ㄱㄷ": "기다려", "ㅉㅉ": "쯧쯧", "ㅡㅡ": "", "ㅗㅗ": "",
+}  # fmt: skip
+# Names of the letters: 한글 맞춤법 제4항 and its 붙임.
+_JAMO = dict(zip(
+    "ㄱㄴㄷㄹㅁㅂㅅㅇㅈㅊㅋㅌㅍㅎㄲㄸㅃㅆㅉㅏㅑㅓㅕㅗㅛㅜㅠㅡㅣㅐㅒㅔㅖㅘㅙㅚㅝㅞㅟㅢ",
+    ("기역 니은 디귿 리을 미음 비읍 시옷 이응 지읒 치읓 키읔 티읕 피읖 히읗 쌍기역 쌍디귿 쌍비읍 쌍시옷 쌍지읒 "
+     "아 야 어 여 오 요 우 유 으 이 애 얘 에 예 와 왜 외 워 웨 위 의").split(),
+    strict=True,
+))  # fmt: skip
+_SAID = {
+    "&": " 앤드 ", "@": " 골뱅이 ", "#": " 샵 ", "%": " 퍼센트", "=": " 는 ", "+": " 플러스 ",
+    "±": " 플러스 마이너스 ", "×": " 곱하기 ", "÷": " 나누기 ", "√": " 루트 ", "∞": " 무한대 ", "≠": " 같지 않다 ",
+    "≥": " 크거나 같다 ", "≤": " 작거나 같다 ", "°": " 도", "²": " 제곱 ", "³": " 세제곱 ", "½": "이 분의 일",
+    "⅓": "삼 분의 일", "¼": "사 분의 일", "¾": "사 분의 삼", "⅔": "삼 분의 이", "㈜": "주식회사 ", "№": "넘버 ",
+    "₩": " 원 ", "$": " 달러 ", "€": " 유로 ", "π": "파이", "α": "알파", "β": "베타", "γ": "감마", "Δ": "델타",
+    "Ω": "옴",
+}  # fmt: skip
+_SPELLED = {
+    ".": "점", ",": "쉼표", "-": "하이픈", "_": "언더바", "/": "슬래시", ":": "콜론", "*": "별표", "!": "느낌표",
+    "?": "물음표", "=": "등호", "~": "물결", "#": "샵",
+}  # fmt: skip
+_ARITHMETIC = {"+": "더하기", "×": "곱하기", "*": "곱하기", "x": "곱하기", "X": "곱하기", "÷": "나누기", "−": "빼기"}
+
+_LAUGHTER = re.compile(r"[ㅋㅎ]{2,}|(?<![ㄱ-ㅣ])ㅋ(?![ㄱ-ㅣ.,)])")
+_TEARS = re.compile(r"[ㅠㅜ]{2,}|(?<![ㄱ-ㅣ])[ㅠㅜ](?=$|[\s.,!?~…])")
+_CONSONANTS = re.compile(
+    "(?:" + "|".join(sorted(_CHAT, key=lambda word: (-len(word), word))) + r")(?![ㄱ-ㅊㅌ-ㅍㅏ-ㅣ])"
+)
+_ONE_JAMO = re.compile(r"[ㄱ-ㅣ]")
+_EQUALS = re.compile(r"\s{0,2}=+\s{0,2}")
+_SUM = re.compile(r"(?<=[0-9)])\s?(?P<sign>[+×*xX÷−])\s?(?=[0-9(])")
+_MINUS_SUM = re.compile(r"(?<=[0-9])\s[-–]\s(?=[0-9])")
+_PLUS_ONE = re.compile(r"(?<![0-9])(?P<n>[1-4])\s?\+\s?1(?=\s?(?:행사|이벤트|상품|할인|증정|제품|쿠폰))")
+_ENGLISH = ("원", "투", "쓰리", "포")
+_TREND = re.compile(r"(?<=[0-9%p원명개점건배])\s?(?P<arrow>[↑↓])")
+_SPAN = re.compile(
+    r"(?<=[0-9A-Za-z가-힣%°)])\s?[~∼〜～]\s?(?=[0-9$₩€£¥]|오전|오후|새벽|저녁|밤|다음|이튿날|영하|영상)"
+    r"|(?<=[0-9]\.)\s?[~∼〜～]\s?(?=[0-9])"  # 2024.1.1.~12.31.
+    r"|(?<=[A-Z])[~∼〜～](?=[A-Z])|(?<=[시분일월년])[-–](?=오전|오후|새벽|저녁|밤|다음|[0-9])"
+    r"|(?<=[월화수목금토일]\))[-–](?=[0-9])"  # 5일(수)-7일(금)
+    r"|(?<=년)\s[-–]\s(?=[0-9]{4}년)|(?<=월)\s[-–]\s(?=[0-9]{1,2}월)|(?<=시)\s[-–]\s(?=[0-9]{1,2}시)"
+    r"|(?<=일)\s[-–]\s(?=[0-9]{1,2}[월일])|(?<=:[0-9]{2})\s?[-–—]\s?(?=[0-9]{1,2}:[0-9]{2})"
+    r"|(?<=[월화수목금토일])[~∼〜～\-](?=[월화수목금토일](?:요일|\b))"
+)
+_HYPHEN = re.compile(r"(?<=[0-9])-(?=[0-9])")
+_PERCENT_SPAN = re.compile(r"(?<=[%°])\s?[-–]\s?(?=[0-9])|(?<=[0-9])\s?[-–]\s?(?=[$₩€£¥])")
+_DASH = re.compile(r"(?<=[A-Za-z0-9])-(?=[A-Za-z0-9가-힣])")
+_SLASH = re.compile(r"\s?/\s?")
+_HASHTAG = re.compile(r"#(?=[A-Za-z가-힣])")
+_NUMBERED = re.compile(
+    r"#(?P<n>[0-9]{1,3})(?=\s?(?:문제|문항|질문|예제|사례|단계|항목|퀴즈|과제|보기|이슈)(?![가-힣]{3}))"
+)
+_CIRCLED = re.compile(r"[①-⑳]")
+_COMPANY = re.compile(r"\(주\)")
+_ALPHABET = re.compile("[" + re.escape("".join(_SAID)) + "]")
+
+# Between a word and the other form of its particle: 사과을(를) is 사과를 (what templates write).
+_PARTICLES = {
+    "을(를)": "을를", "를(을)": "을를", "은(는)": "은는", "는(은)": "은는", "이(가)": "이가", "가(이)": "이가",
+    "과(와)": "과와", "와(과)": "과와",
+}  # fmt: skip
+_PARTICLE = re.compile("(?<=[가-힣])(?:" + "|".join(map(re.escape, _PARTICLES)) + r"|\(으\)로)")
+
+
+def _particle(match: re.Match[str]) -> str:
+    final = final_consonant(match.string[match.start() - 1])
+    if match[0] == "(으)로":
+        return "로" if final in (0, 8) else "으로"
+    return _PARTICLES[match[0]][0 if final else 1]
+
+
+def _laughter(match: re.Match[str]) -> str:
+    syllable = "크" if match[0][0] == "ㅋ" else "흐"
+    return syllable * min(len(match[0]), 3)
+
+
+def _tears(match: re.Match[str]) -> str:
+    others = match.string[: match.start()] + match.string[match.end() :]
+    return "" if any(char.isalnum() and char not in "ㅠㅜ" for char in others[:400]) else "흑흑"
+
+
+def _equals(match: re.Match[str]) -> str:
+    if len(match[0].strip()) > 1:
+        return " "  # a ruler, or ==
+    before = match.string[: match.start()][-1:]
+    words = sino(int(before)) if before.isdecimal() and before.isascii() else letter(before) or before
+    return ("은 " if words and final_consonant(words[-1]) else "는 ") if words.strip() else " "
+
+
+def _said(match: re.Match[str]) -> str:
+    return _SAID[match[0]]
+
+
+def _sum(match: re.Match[str]) -> str:
+    return f" {_ARITHMETIC[match['sign']]} "
+
+
+def _spaced_hyphen(match: re.Match[str]) -> str:
+    """5 - 3 = 2 is a sum; without the equals sign a span."""
+    return " 빼기 " if "=" in match.string else "에서 "
+
+
+def _hyphen(match: re.Match[str]) -> str:
+    """10-3=7, or the numbers of a house: 12-3."""
+    return " 빼기 " if "=" in match.string[match.end() : match.end() + 12] else " 다시 "
+
+
+def _slash(match: re.Match[str]) -> str:
+    """A pause between words, a slash between numbers."""
+    before, after = match.string[: match.start()][-1:], match.string[match.end() : match.end() + 1]
+    if before.isdecimal() and after.isdecimal():
+        return " 슬래시 "
+    return ", " if before.isalnum() and after.isalnum() else " "
+
+
+def _circled(match: re.Match[str]) -> str:
+    return sino(ord(match[0]) - ord("①") + 1)
+
+
+FIRST_RULES = (
+    Rule(_PLUS_ONE, lambda match: f"{_ENGLISH[int(match['n']) - 1]} 플러스 원"),
+    Rule(_NUMBERED, lambda match: f"{sino(int(match['n']))} 번"),
+    Rule(_PARTICLE, _particle, glued=True),
+    Rule(_LAUGHTER, _laughter),
+    Rule(_TEARS, _tears),
+    Rule(_CONSONANTS, lambda match: _CHAT[match[0]]),
+    Rule(_ONE_JAMO, lambda match: _JAMO.get(match[0])),
+)
+BETWEEN_RULES = (
+    Rule(_TREND, lambda match: " 상승" if match["arrow"] == "↑" else " 하락"),
+    Rule(_SUM, _sum),
+    Rule(_EQUALS, _equals, glued=True),
+    Rule(_MINUS_SUM, _spaced_hyphen, glued=True),
+    Rule(_SPAN, always("에서 "), glued=True),
+    Rule(_PERCENT_SPAN, always("에서 "), glued=True),
+    Rule(_HYPHEN, _hyphen),
+    Rule(_DASH, always(" ")),
+    Rule(_SLASH, _slash, glued=True),
+)
+RULES = (
+    Rule(_HASHTAG, always("해시태그 ")),
+    Rule(_CIRCLED, _circled),
+    Rule(_COMPANY, always("주식회사 ")),
+    Rule(_ALPHABET, _said),
+)
+
+
+def named(char: str) -> str:
+    """The name of a sign that is spelled out: 점, 하이픈, 골뱅이; nothing for one without."""
+    return _SPELLED.get(char) or _SAID.get(char, "").strip()

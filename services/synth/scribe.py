@@ -1,0 +1,171 @@
+"""Takes down a text that is still being written, and gives its lines as they become certain.
+
+While it waits it holds no engine. A writer who is silent for `idleSeconds` is given up by a mark in the text's own
+stream, stored only if nothing came after what is known here: so another attempt, in this process or another one, reads
+the same text with the same end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+from types import TracebackType
+from typing import Self
+
+from orastream import streams, subjects
+from orastream.errors import NodeUnavailable, PublishRefused, SequenceConflict
+from orastream.feed import Feed
+from orastream.intake import StoredRequest
+from orastream.jetstream import JetStream
+from orastream.manuscript import STALLED, Manuscript
+from orastream.packets import AudioWaiting, EndError
+from services.synth.idle import Idle
+from services.synth.script import Line, line_of
+from services.synth.segment import Sentences
+from services.synth.settings import SynthSettings
+
+SIGN_EVERY_S = 5.0
+"""How often the readers of the audio learn that it is waited for text: often within SYNTH_STALL_SECONDS."""
+_MOST_BYTES_PER_CHAR = 4
+_REST_OF_END_BYTES = 4096  # what `end` holds beside the whole text
+
+
+class Scribe:
+    """The text of one request for one attempt, as `async with`; `waits` hears when it begins and ends to wait for text.
+
+    Idle time is counted by this process' own clock, only while text is waited for (`Idle`) and NATS is there.
+    """
+
+    def __init__(
+        self,
+        js: JetStream,
+        stored: StoredRequest,
+        attempt: int,
+        settings: SynthSettings,
+        waits: Callable[[bool], None],
+    ) -> None:
+        assert stored.request is not None, "a request that cannot be read is refused before"
+        self._js = js
+        self._stored = stored
+        self._request = stored.request
+        self._sign = AudioWaiting(attempt).pack()
+        self._sign_every_s = min(SIGN_EVERY_S, settings.synth_stall_seconds / 4)
+        self._waits = waits
+        self._reads = settings.tts_text_normalization
+        self._manuscript = Manuscript(
+            self._request.text,
+            most_chars=min(
+                settings.tts_max_text_chars, (js.bus.max_payload - _REST_OF_END_BYTES) // _MOST_BYTES_PER_CHAR
+            ),
+            # Whoever takes over begins with the first chunk, so that must still be kept when the last one is made.
+            most_open_s=settings.tts_audio_retention_seconds / 2,
+        )
+        self._fresh = [self._request.text]
+        self._changed = asyncio.Event()
+        self._feed = Feed(js, streams.TEXTS, subjects.script(stored.session, stored.token), wake=self._on_wake)
+        self._last_sequence = 0
+        self._clock = asyncio.get_running_loop().time
+        self._idle = Idle(self._request.idle_seconds, self._clock())
+        self._sign_at = 0.0  # the first wait shows at once that this attempt lives
+        self._blind = True
+        self.said: list[str] = []
+        """The text of each line given so far."""
+
+    @property
+    def text(self) -> str:
+        """All that has come."""
+        return self._manuscript.text
+
+    @property
+    def problem(self) -> EndError | None:
+        """Why the utterance is to end as failed, once all lines are given."""
+        return self._manuscript.problem
+
+    async def __aenter__(self) -> Self:
+        await self._feed.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._feed.__aexit__(kind, exc, trace)
+
+    async def lines(self) -> AsyncGenerator[Line, None]:
+        """Every line, from the first, also those before a problem. Raises NodeUnavailable. Cancel-safe."""
+        found = Sentences(self._request.language)
+        while True:
+            for sentence in found.push(self._take()):
+                yield self._line(sentence)
+                self._sign_at = self._clock() + self._sign_every_s  # its audio is a sign, too
+            if self._manuscript.ended and not self._fresh:
+                break
+            await self._more()
+        for sentence in found.finish():
+            yield self._line(sentence)
+
+    def _line(self, sentence: str) -> Line:
+        self.said.append(sentence)
+        return line_of(sentence, self._request.language, self._request.speed, reads=self._reads)
+
+    def _take(self) -> str:
+        fresh, self._fresh = "".join(self._fresh), []
+        return fresh
+
+    def _on_wake(self) -> None:
+        now = self._clock()
+        while (message := self._feed.pop()) is not None:
+            self._last_sequence = message.sequence
+            pieces = self._manuscript.pieces
+            if text := self._manuscript.receive(message.data, message.time_s):
+                self._fresh.append(text)
+            if self._manuscript.pieces > pieces:
+                self._idle.heard(now)
+        if self._blind:  # what was written meanwhile is known from now on
+            self._idle.heard(now)
+        self._blind = not self._feed.current
+        self._feed.expecting = not self._manuscript.ended
+        self._changed.set()
+
+    async def _more(self) -> None:
+        """Return when there is more, or no more to come."""
+        self._waits(True)
+        self._idle.waits(self._clock())
+        try:
+            while not self._fresh and not self._manuscript.ended:
+                self._changed.clear()
+                await self._wait_until(None if self._blind else min(self._sign_at, self._idle.over_at))
+                if self._changed.is_set():
+                    continue
+                if self._clock() >= self._idle.over_at:
+                    await self._give_up()
+                else:
+                    await self._show_life()
+        finally:
+            self._waits(False)
+
+    async def _wait_until(self, at: float | None) -> None:
+        """Return when something has changed, or at that time; None: only when something has."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(at):
+                await self._changed.wait()
+
+    async def _show_life(self) -> None:
+        self._sign_at = self._clock() + self._sign_every_s
+        with contextlib.suppress(NodeUnavailable):
+            await self._js.bus.publish(subjects.put_audio(self._stored.session, self._stored.token), self._sign)
+
+    async def _give_up(self) -> None:
+        """Store that the text ends here, unless more of it has come."""
+        subject = subjects.text(self._stored.session, self._stored.token)
+        try:
+            await self._js.store(subject, STALLED, expect_last=self._last_sequence)
+        except SequenceConflict:  # more has come, or the mark of ours whose answer was lost, and the feed will bring it
+            newer = await self._js.after(streams.TEXTS, self._feed.subject, self._last_sequence)
+            if newer is None:  # it was purged: the utterance is final, whoever has ended it
+                self._manuscript.stall()
+            self._idle.heard(self._clock())
+        except PublishRefused:  # the stream takes nothing more, from nobody
+            self._manuscript.stall()
+        else:
+            await self._wait_until(self._clock() + self._request.idle_seconds)  # until the feed brings the mark

@@ -1,0 +1,68 @@
+"""What spans say: OpenTelemetry's names for messaging, and our own under `orastream.`. Never the spoken text. Pure.
+
+Source: OpenTelemetry semantic conventions for messaging spans, 1.27 and later.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from orastream.traces.span import Span, Value
+
+if TYPE_CHECKING:
+    from orastream.intake import StoredRequest
+    from orastream.messages import Report
+
+Attributes = dict[str, Value | None]
+
+
+def messaging(
+    operation: str, kind: Literal["send", "process"], subject: str, template: str, *, group: str = ""
+) -> Attributes:
+    """An operation on a message of `subject`, whose variable parts `template` names."""
+    return {
+        "messaging.system": "nats",
+        "messaging.operation.name": operation,
+        "messaging.operation.type": kind,
+        "messaging.destination.name": subject,
+        "messaging.destination.template": template,
+        "messaging.consumer.group.name": group or None,
+    }
+
+
+def identity(session_id: str, request_id: str | None, request_seq: int | None = None) -> Attributes:
+    """Whose utterance it is."""
+    return {
+        "orastream.session_id": session_id,
+        "orastream.request_id": request_id,
+        "orastream.request_seq": request_seq,
+    }
+
+
+def taken(stored: StoredRequest, operation: str, group: str) -> Attributes:
+    """A stored request that `group` works on."""
+    return messaging(
+        operation,
+        "process",
+        f"tts.session.{stored.session}.request",
+        "tts.session.{session}.request",
+        group=group,
+    ) | identity(stored.session_id, stored.request_id, stored.sequence)
+
+
+def settle(span: Span, report: Report) -> None:
+    """What became of the request: the figures of its report, and an error when it failed or expired."""
+    span.set(
+        {
+            "orastream.request_seq": report.request_seq,
+            "orastream.status": report.status,
+            "orastream.transport": report.transport,
+            "orastream.chunks": report.delivered_chunks,
+            "orastream.bytes": report.bytes,
+            "orastream.audio_seconds": report.audio_seconds,
+            "orastream.reconnects": report.reconnects,
+            "orastream.retransmitted": report.retransmitted,
+        }
+    )
+    if report.error is not None:
+        span.fail(report.error.code, report.error.message)

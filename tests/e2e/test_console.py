@@ -1,0 +1,293 @@
+"""The console in a real Chromium, against a real node: what a person does with it, and what reaches the loudspeaker."""
+
+from __future__ import annotations
+
+import io
+import re
+import wave
+from array import array
+from typing import Any
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Route, expect
+
+from orastream.client import Acceptance, Client
+from tests.support.console import LONG, MARKS, SHORT, ask, live, newest, opened, until_status, visit
+from tests.support.scenes import reference
+from tests.support.services import ServiceProcess, Stack
+
+KEY = "a key 열쇠"
+
+pytestmark = MARKS
+
+
+def samples_of(wav: bytes) -> list[int]:
+    with wave.open(io.BytesIO(wav)) as file:
+        assert (file.getframerate(), file.getsampwidth(), file.getnchannels()) == (22_050, 2, 1)
+        return array("h", file.readframes(file.getnframes())).tolist()
+
+
+async def test_text_in_sound_out(browser: Browser, gateway: ServiceProcess) -> None:
+    """Every sample of the engine reaches the loudspeaker, the first ones while it still speaks, without a gap."""
+    made = samples_of(await reference(SHORT))
+    async with live(browser, gateway) as page:
+        await ask(page, SHORT, mode="sync")
+        await until_status(page, "delivered")
+        await expect(page.locator("#playing")).to_have_text("Nothing is playing")
+        # The listener's last block comes late, and ends in silence.
+        await page.wait_for_function(
+            "(count) => heard.samples.length >= count && heard.samples.slice(-8000).every((sample) => sample === 0)",
+            arg=len(made),
+        )
+        scheduled = await page.evaluate("heard.scheduled")
+        rendered = await page.evaluate("heard.samples")
+        speech = await newest(page).locator("td.number").nth(2).inner_text()
+        assert await page.evaluate("heard.statusAtFirst") in ("queued", "synthesizing", "delivering")
+        told = await page.inner_text("#fall")
+
+    assert [round(sample) for piece in scheduled for sample in piece["samples"]] == made
+    assert abs(float(speech.removesuffix(" s")) - len(made) / 22_050) < 0.01
+    if "ran dry" in told:  # on a machine too busy to feed the loudspeaker: with pauses, but all of it
+        assert sum(map(bool, rendered)) == pytest.approx(sum(map(bool, made)), rel=0.02)
+    else:
+        ends = [piece["frame"] + len(piece["samples"]) for piece in scheduled]
+        assert [round(piece["frame"] - end, 3) for piece, end in zip(scheduled[1:], ends, strict=False)] == [0.0] * (
+            len(scheduled) - 1
+        )
+        first = next(index for index, sample in enumerate(made) if sample)
+        last = max(index for index, sample in enumerate(made) if sample)
+        assert rendered[: last + 1 - first] == made[first : last + 1]
+    for step in ("Call", "Waiting", "Synthesis", "Delivery", "Heard here", "First audio", "End"):
+        assert step in told
+
+
+@pytest.mark.parametrize(("mode", "via"), [("none", "here"), ("forget", "WebSocket"), ("http", "HTTP")])
+async def test_modes(browser: Browser, gateway: ServiceProcess, client: Client, mode: str, via: str) -> None:
+    async with live(browser, gateway) as page:
+        await ask(page, "The parcel has left.", mode=mode, session=f"modes-{mode}", speed="2")
+        await until_status(page, "delivered")
+        await expect(newest(page).locator("td").nth(1)).to_have_text(via)
+        await expect(page.locator("#playing")).to_have_text("Nothing is playing")
+        name = await page.inner_text("#detail-name")
+        await page.wait_for_function("() => heard.samples.some(Boolean)")
+    report = await client.report(*name.split(" / "))
+    assert report is not None
+    assert report.transport == {"none": "none", "forget": "websocket", "http": "http"}[mode]
+
+
+async def test_listen_again_and_to_others(browser: Browser, gateway: ServiceProcess, client: Client) -> None:
+    """What an LLM server asked for shows by itself, and can be heard as long as it is kept; muted it is silent."""
+    async with live(browser, gateway) as page:
+        said = await client.say("Somebody else speaks.", session_id="세션 1/2", phone_id="p", speed=2.0)
+        assert isinstance(said, Acceptance)
+        await until_status(page, "delivered")
+        await expect(newest(page).locator(".session")).to_have_text("세션 1/2")
+        await page.click("#mute")
+        await newest(page).get_by_role("button", name=re.compile("^Listen")).click()
+        await expect(page.locator("#stop")).to_be_enabled()
+        await expect(page.locator("#stop")).to_be_disabled()
+        assert await page.evaluate("heard.scheduled.length") > 0
+        assert await page.evaluate("heard.samples.length") == 0
+        for fmt, rate in (("opus", 22_050), ("mulaw", 8_000)):  # decoded as a whole; by its table while it streams
+            await client.say("네.", session_id=fmt, phone_id="p", fire_and_forget=False, format=fmt)
+            row = page.locator("#list tr", has=page.get_by_text(fmt, exact=True))
+            await row.get_by_role("button", name=re.compile("^Listen")).click()
+            await page.wait_for_function(f"() => heard.rates.includes({rate})")
+            await expect(page.locator("#stop")).to_be_disabled()
+            await expect(page.locator("#alert")).to_be_hidden()
+            await page.evaluate("heard.rates = []")
+
+
+async def test_cancel(browser: Browser, gateway: ServiceProcess, client: Client) -> None:
+    """One of two is cancelled, then the session: both fall silent, and the node says so."""
+    async with live(browser, gateway) as page:
+        await ask(page, LONG, mode="forget", session="cancels")
+        await expect(page.locator("#playing")).to_contain_text(" of ")
+        await ask(page, LONG, mode="forget")
+        row = page.locator("#sessions tbody tr")
+        await expect(row).to_have_count(1)
+        await expect(row.locator("td.number").first).to_have_text("1")
+        await newest(page).get_by_role("button", name=re.compile("^Cancel")).click()
+        await until_status(page, "cancelled")
+        await expect(page.locator("#playing")).to_contain_text(" of ")
+        await row.get_by_role("button", name="Cancel session cancels").click()
+        await expect(page.locator("#list td[data-status=cancelled]")).to_have_count(2)
+        await expect(page.locator("#playing")).to_have_text("Nothing is playing")
+        await expect(page.locator("#sessions")).to_be_hidden()
+        request = (await page.inner_text("#detail-name")).split(" / ")[1]
+    report = await client.report("cancels", request)
+    assert report is not None and report.status == "cancelled"
+
+
+async def test_errors_are_shown(browser: Browser, gateway: ServiceProcess) -> None:
+    async with live(browser, gateway) as page:
+        await ask(page, "...")
+        await expect(page.locator("#alert")).to_contain_text("text: has nothing to say")
+        await expect(page.locator("#alert")).to_contain_text("invalid_request, HTTP 422")
+        await until_status(page, "refused")
+        await ask(page, "Hello", mode="forget", voice="nobody")
+        await until_status(page, "failed")
+        await expect(page.locator("#alert")).to_contain_text("voice")
+        await expect(page.locator("#fall")).to_contain_text("invalid_request")
+
+
+async def test_voices_are_suggested(browser: Browser, gateway: ServiceProcess) -> None:
+    async with live(browser, gateway) as page:
+        await expect(page.locator("#voices option[value=ko]")).to_have_attribute("label", re.compile("espeak"))
+        await expect(page.locator("#engines option")).to_have_attribute("value", "espeak")
+
+
+async def test_a_key_is_asked_for(browser: Browser, console_node: Stack) -> None:
+    """The page loads without one; every call carries it, in a header; this tab alone keeps it."""
+    (guarded,) = await console_node.start("gateway", GATEWAY_API_KEYS=KEY)
+    async with opened(browser, guarded) as page:
+        urls: list[str] = []
+        page.on("request", lambda request: urls.append(request.url))
+        dialog = page.locator("#key-dialog")
+        await expect(dialog).to_be_visible()
+        await expect(page.locator("#key-input")).to_be_focused()
+        await page.fill("#key-input", "wrong")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#key-error")).to_have_text("The gateway does not know this key.")
+        await page.fill("#key-input", KEY)
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#link")).to_have_attribute("data-state", "live")
+        await expect(dialog).to_be_hidden()
+        await ask(page, "네, 알겠습니다.", speed="2")
+        await until_status(page, "delivered")
+        await expect(page.locator("#playing")).to_have_text("Nothing is playing")
+        await page.wait_for_function("() => heard.samples.some(Boolean)")
+        assert await page.evaluate(
+            "[sessionStorage.getItem('orastream.key'), localStorage.length, document.cookie]"
+        ) == [
+            KEY,
+            0,
+            "",
+        ]
+        assert any("/api/events" in url for url in urls) and any("/api/audio/" in url for url in urls)
+        assert not [url for url in urls if "key" in url.lower() and "/console/" not in url]
+        await page.click("#key-open")
+        await page.click("#key-forget")
+        await expect(dialog).to_be_visible()
+        assert await page.evaluate("sessionStorage.getItem('orastream.key')") is None
+
+
+async def test_broken_connections_are_made_again(browser: Browser, gateway: ServiceProcess, client: Client) -> None:
+    """A browser drops what is under way whenever an address comes or goes, as with each container that starts."""
+    broken: list[str] = []
+
+    async def once(route: Route) -> None:
+        path = route.request.url.removeprefix(f"{gateway.url}/").split("?")[0]
+        if path.startswith("console/icon") or path in ("console", *broken):
+            await route.continue_()
+        else:
+            broken.append(path)
+            await route.abort("connectionreset")
+
+    async with opened(browser, gateway) as page:
+        await page.route("**", once)
+        await visit(page, page.url)
+        await expect(page.locator("#link")).to_have_attribute("data-state", "live")
+        assert await page.evaluate("sessionStorage.getItem('orastream.loads')") is None
+        await ask(page, "Once.", mode="sync", session="broken")
+        await until_status(page, "delivered")
+        await expect(page.locator("#playing")).to_have_text("Nothing is playing")
+        await page.wait_for_function("() => heard.samples.some(Boolean)")
+        await expect(page.locator("#alert")).to_be_hidden()
+        await expect(page.locator("#list tbody tr", has_text="broken")).to_have_count(1)
+    assert {"console/style.css", "console/main.js", "console/waterfall.js"} <= set(broken)
+    assert {"api/events", "api/node", "api/voices", "api/convert-tts/"} <= set(broken)
+    assert any(path.startswith("api/audio/broken/") for path in broken)
+
+
+async def test_the_gateway_comes_back(browser: Browser, console_node: Stack, client: Client) -> None:
+    """A lost connection is shown and made again; what happened meanwhile is there then, and the sound goes on."""
+    (process,) = await console_node.start("gateway")
+    text = f"{SHORT} " * 3
+    made = samples_of(await reference(text))
+    async with live(browser, process) as page:
+        await ask(page, text, session="comes-back")
+        await page.wait_for_function("() => heard.scheduled.length")
+        process.kill()
+        assert await page.evaluate("heard.scheduled.reduce((sum, piece) => sum + piece.samples.length, 0)") < len(made)
+        await expect(page.locator("#link")).to_have_attribute("data-state", "lost")
+        await ask(page, "Nobody is there.")
+        await expect(page.locator("#alert")).to_have_text("The gateway does not answer")
+        await client.say("Meanwhile.", session_id="meanwhile", phone_id="p", fire_and_forget=False)
+        await process.start()
+        await expect(page.locator("#link")).to_have_attribute("data-state", "live")
+        await expect(page.locator("#list tr", has_text="meanwhile").locator("td.status")).to_have_text("delivered")
+        await page.wait_for_function(
+            "(count) => heard.scheduled.reduce((sum, piece) => sum + piece.samples.length, 0) >= count", arg=len(made)
+        )
+        scheduled = await page.evaluate("heard.scheduled")
+        assert [round(sample) for piece in scheduled for sample in piece["samples"]] == made
+
+
+async def test_korean_and_english(browser: Browser, gateway: ServiceProcess) -> None:
+    async with live(browser, gateway, locale="ko-KR") as page:
+        await expect(page.locator("html")).to_have_attribute("lang", "ko")
+        await expect(page.locator("#speak-title")).to_have_text("말하기")
+        await expect(page.locator("#link")).to_have_text("실시간")
+        left = await page.evaluate(
+            "[...document.querySelectorAll('[data-t]')].filter((e) => e.textContent === e.dataset.t).length"
+        )
+        assert left == 0
+        await page.select_option("#language", "en")
+        await expect(page.locator("#speak-title")).to_have_text("Speak")
+        await visit(page, page.url)
+        await expect(page.locator("#speak-title")).to_have_text("Speak")
+        keys = await page.evaluate(
+            "import('/console/strings.js').then(({STRINGS: {en, ko}}) => [Object.keys(en), Object.keys(ko)])"
+        )
+        assert keys[0] == keys[1]
+        places = await page.evaluate(
+            """import('/console/strings.js').then(({STRINGS: {en, ko}}) => Object.keys(en).filter((key) =>
+            String(en[key].match(/\\{\\w+\\}/g)?.sort()) !== String(ko[key].match(/\\{\\w+\\}/g)?.sort())))"""
+        )
+        assert places == []
+
+
+async def test_by_keyboard_alone(browser: Browser, gateway: ServiceProcess) -> None:
+    async with live(browser, gateway) as page:
+        focus = "document.activeElement.id || document.activeElement.className || document.activeElement.value"
+        for expected in ("skip", "language", "key-open", "text"):
+            await page.keyboard.press("Tab")
+            assert await page.evaluate(focus) == expected
+        await page.keyboard.type("By keyboard. " * 30)
+        await page.keyboard.press("Control+Enter")
+        await expect(page.locator("#playing")).to_contain_text(" of ")
+        for _ in range(30):
+            await page.keyboard.press("Tab")
+            if str(await page.evaluate("document.activeElement.ariaLabel")).startswith("Cancel r-"):
+                break
+        await page.keyboard.press("Enter")
+        await until_status(page, "cancelled")
+        await expect(page.locator("#status")).to_contain_text("was cancelled")  # a screen reader is told
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_accessible(browser: Browser, gateway: ServiceProcess, scheme: Any) -> None:
+    """axe finds nothing, with everything on the page that there can be."""
+    async with live(browser, gateway, color_scheme=scheme, reduced_motion="reduce") as page:
+        await ask(page, "Hello", mode="forget", voice="nobody")
+        await until_status(page, "failed")
+        await ask(page, LONG, mode="forget", voice="")
+        await expect(page.locator("#playing")).to_contain_text(" of ")
+        found = await Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+        await page.click("#key-open")
+        found = await Axe().run(page, context="#key-dialog")
+        assert found.violations_count == 0, found.generate_report()
+        await page.click("#key-close")
+        await page.get_by_role("button", name=re.compile("^Cancel session")).click()
+        await expect(page.locator("#sessions")).to_be_hidden()
+
+
+async def test_a_narrow_screen(browser: Browser, gateway: ServiceProcess) -> None:
+    async with live(browser, gateway) as page:
+        await page.set_viewport_size({"width": 340, "height": 700})
+        await ask(page, "Hello", speed="2")
+        await until_status(page, "delivered")
+        assert await page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")

@@ -1,0 +1,140 @@
+"""What the console says when something is wrong, in the reader's language, and that it stops saying so."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.async_api import Browser, Route, expect
+
+from tests.support.console import MARKS, ask, live, newest, until_status
+from tests.support.services import ServiceProcess, Stack
+
+pytestmark = MARKS
+
+
+async def test_a_dead_node_is_not_live(browser: Browser, gateway: ServiceProcess, console_node: Stack) -> None:
+    """The gateway is there and its events go on, but nobody stores anything: the page says so, and when it is over."""
+    async with live(browser, gateway) as page:
+        await page.route("**/api/node", lambda route: route.abort())  # the events alone tell of it
+        link = page.locator("#link")
+        console_node.nats_server.kill()
+        try:
+            await expect(link).to_have_attribute("data-state", "node")
+            await expect(link).to_have_text("The node is not available")
+            await expect(page.locator("#status")).to_have_text("The node is not available")
+            colours = await page.evaluate(
+                "['var(--bad)', 'var(--good)'].map((colour) => { const e = document.createElement('i');"
+                "e.style.color = colour; document.body.append(e); return getComputedStyle(e).color; })"
+            )
+            dot = await link.evaluate("(link) => getComputedStyle(link, '::before').backgroundColor")
+            assert (dot == colours[0], dot == colours[1]) == (True, False)
+            await page.select_option("#language", "ko")
+            await expect(link).to_have_text("노드를 쓸 수 없음")
+            await page.select_option("#language", "en")
+        finally:
+            await console_node.nats_server.start()
+        await expect(link).to_have_attribute("data-state", "live")
+
+
+async def test_a_page_opened_on_a_dead_node(browser: Browser, gateway: ServiceProcess) -> None:
+    """A node that does not answer, though NATS is connected, is seen by the looks; here both are refused."""
+    refusal = '{"error": {"code": "unavailable", "message": "the node does not answer", "retryable": true}}'
+
+    async def refuse(route: Route) -> None:
+        await route.fulfill(status=503, content_type="application/json", body=refusal)
+
+    async with live(browser, gateway) as page:
+        link = page.locator("#link")
+        await page.route("**/api/node", refuse)
+        await expect(link).to_have_attribute("data-state", "node")
+        await page.unroute("**/api/node")
+        await expect(link).to_have_attribute("data-state", "live")
+        await page.route("**/api/events", refuse)
+        await page.reload()
+        await expect(link).to_have_attribute("data-state", "node")
+        await page.unroute("**/api/events")
+        await expect(link).to_have_attribute("data-state", "live")
+        await ask(page, "Back.", speed="2")
+        await until_status(page, "delivered")
+
+
+async def test_an_error_goes_when_it_is_over(browser: Browser, gateway: ServiceProcess) -> None:
+    """An error of the way to the gateway goes with it; one of an utterance when that ends well after all."""
+
+    async def lose(route: Route) -> None:
+        await route.abort("connectionreset")
+
+    async def store_and_lose(route: Route) -> None:
+        await route.fetch()
+        await route.abort("connectionreset")
+
+    async with live(browser, gateway) as page:
+        alert = page.locator("#alert")
+        await page.route("**/api/convert-tts/", lose)
+        await ask(page, "Never stored.")
+        await expect(alert).to_have_text("The gateway does not answer")
+        await page.route("**/api/events", lose)
+        await page.click("#key-open")
+        await page.click("#key-forget")  # begins anew, and finds nobody
+        await expect(page.locator("#link")).to_have_attribute("data-state", "lost")
+        await expect(alert).to_have_text("The gateway does not answer")
+        await page.unroute("**/api/events")
+        await expect(page.locator("#link")).to_have_attribute("data-state", "live")
+        await expect(alert).to_be_hidden()
+
+        await page.route("**/api/convert-tts/", store_and_lose)
+        await ask(page, "Stored, and the answer is lost. " * 12)
+        await expect(alert).to_have_text("The gateway does not answer")
+        await until_status(page, "delivered")
+        await expect(alert).to_be_hidden()
+
+
+async def test_an_error_can_be_closed(browser: Browser, gateway: ServiceProcess) -> None:
+    """With the keyboard alone; the focus goes on in the text."""
+    async with live(browser, gateway) as page:
+        await ask(page, "...")
+        await expect(page.get_by_role("alert")).to_contain_text("invalid_request")
+        await page.get_by_role("button", name="Close the error").focus()
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#alert-box")).to_be_hidden()
+        assert await page.evaluate("document.activeElement.id") == "text"
+
+
+async def test_errors_in_korean(browser: Browser, gateway: ServiceProcess) -> None:
+    """What happened is in the reader's language, also when that changes; the server's own words are the detail."""
+    async with live(browser, gateway, locale="ko-KR") as page:
+        alert = page.locator("#alert")
+        await ask(page, "...")
+        await expect(alert).to_contain_text("요청이 올바르지 않습니다")
+        await expect(alert.locator("[lang=en]")).to_have_text(
+            "text: has nothing to say; send at least one letter or digit (invalid_request, HTTP 422)"
+        )
+        await expect(newest(page).locator("td.status")).to_have_attribute("title", re.compile("^요청이 올바르지"))
+        await page.select_option("#language", "en")
+        await expect(alert).to_contain_text("The node cannot speak this request")
+        await page.select_option("#language", "ko")
+        await ask(page, "안녕하세요", mode="forget", voice="nobody")
+        await until_status(page, "failed")
+        await expect(alert).to_contain_text("요청이 올바르지 않습니다")
+        await expect(alert.locator("[lang=en]")).to_contain_text("voice")
+        await expect(page.locator("#fall")).to_contain_text("요청이 올바르지 않습니다")
+
+
+async def test_the_characters_are_counted(browser: Browser, gateway: ServiceProcess) -> None:
+    """As the node counts them, beside its own limit; a screen reader hears of the step over it."""
+    async with live(browser, gateway) as page:
+        text, count = page.locator("#text"), page.locator("#text-count")
+        await expect(count).to_have_text("0 of 5,000 characters")
+        await text.fill("네 \U0001f600")
+        await expect(count).to_have_text("3 of 5,000 characters")
+        await expect(text).to_have_accessible_description(re.compile("3 of 5,000 characters"))
+        await text.fill("가" * 5_002)
+        await expect(count).to_have_text("5,002 of 5,000 characters: 2 too many")
+        await expect(text).to_have_attribute("aria-invalid", "true")
+        await expect(page.locator("#status")).to_contain_text("2 too many")
+        await page.click("#submit")
+        await expect(page.locator("#alert")).to_contain_text("has 5002 characters")
+        await text.fill("네")
+        await expect(text).to_have_attribute("aria-invalid", "false")
+        await page.select_option("#language", "ko")
+        await expect(count).to_have_text("5,000자 가운데 1자")

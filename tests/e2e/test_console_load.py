@@ -1,0 +1,119 @@
+"""The console under load: many utterances at once, long ones, and a browser's six connections."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from playwright.async_api import Browser, Route, expect
+
+from orastream.client import Client
+from orastream.messages import Report
+from tests.support.console import LONG, MARKS, ask, live
+from tests.support.services import ServiceProcess, Stack
+
+pytestmark = MARKS
+
+
+async def test_a_cancel_waits_for_no_speech(
+    browser: Browser, gateway: ServiceProcess, console_node: Stack, client: Client
+) -> None:
+    """A browser has six connections to a host: five utterances that are awaited and heard must not hold them all."""
+    async with live(browser, gateway) as page:
+        for _ in range(5):
+            await ask(page, LONG, mode="sync", session="awaited")
+        rows = page.locator("#list tbody tr", has_text="awaited")
+        await expect(rows).to_have_count(5)
+        await expect(page.locator("#playing")).to_contain_text(" of ")
+        began = time.monotonic()
+        await page.get_by_role("button", name="Cancel session awaited").click()
+        await expect(rows.locator("td[data-status=cancelled]")).to_have_count(5)
+        assert time.monotonic() - began < 5
+        await expect(page.locator("#playing")).to_have_text("Nothing is playing")
+        names = await page.locator("#list tbody th button").evaluate_all("(all) => all.map(({title}) => title)")
+    requests = [name.split(" / ")[1] for name in names if name.startswith("awaited / ")]
+    for request in requests:  # what was never sent has no report
+        report = await client.report("awaited", request)
+        assert report is None or report.status == "cancelled"
+    said = await client.say("After it.", session_id="awaited", phone_id="console", fire_and_forget=False, speed=2.0)
+    assert isinstance(said, Report) and said.status == "delivered"
+    received = await console_node.received("awaited")
+    assert sum(bool(heard["complete"]) for heard in received["utterances"]) == 1
+
+
+async def test_what_was_not_sent_yet_is_not_sent_after_its_cancel(
+    browser: Browser, gateway: ServiceProcess, client: Client
+) -> None:
+    """One call to speak is under way at a time: it comes after the cancel and is cancelled too; the next never goes."""
+    held = asyncio.Event()
+    sent: list[str] = []
+
+    async def hold(route: Route) -> None:
+        sent.append(str(route.request.post_data_json["requestId"]))
+        await held.wait()
+        await route.continue_()
+
+    async with live(browser, gateway) as page:
+        await page.route("**/api/convert-tts/", hold)
+        for _ in range(2):
+            await ask(page, LONG, mode="forget", session="late")
+        rows = page.locator("#list tbody tr", has_text="late /")
+        await expect(rows).to_have_count(2)
+        async with page.expect_response("**/api/cancel/late"):
+            await page.get_by_role("button", name="Cancel session late").click()
+        held.set()
+        await expect(rows.locator("td[data-status=cancelled]")).to_have_count(2)
+        await expect(page.locator("#sessions")).to_be_hidden()
+    assert len(sent) == 1
+    report = await client.report("late", sent[0])
+    assert report is not None and report.status == "cancelled"
+
+
+async def test_the_sound_is_scheduled_ten_seconds_ahead(
+    browser: Browser, gateway: ServiceProcess, client: Client
+) -> None:
+    """Of long speech little lies in the browser: what is not near stays at the gateway, and two tracks are read."""
+    asked: set[str] = set()
+    async with live(browser, gateway) as page:
+        page.on("request", lambda request: asked.add(request.url) if "/api/audio/" in request.url else None)
+        for request in ("r1", "r2", "r3"):
+            await client.say(LONG, session_id="ahead", phone_id="p", request_id=request, transport="none", speed=2.0)
+        for request in ("r1", "r2", "r3"):
+            await client.wait("ahead", request, 60)
+            await page.get_by_role("button", name=f"Listen to {request}").click()
+        await page.wait_for_function("() => heard.ahead > 9")
+        await page.wait_for_timeout(3_000)  # for what must not come
+        assert await page.evaluate("heard.ahead") < 12
+        playing = await page.inner_text("#playing")  # the whole length all the same
+        assert float(playing.split(" of ")[1].split(" s")[0]) > 25
+        assert len(asked) == 2
+        await page.click("#stop")
+        await expect(page.locator("#playing")).to_have_text("Nothing is playing")
+
+
+async def test_only_rows_in_view_are_drawn(browser: Browser, gateway: ServiceProcess, client: Client) -> None:
+    """And those twice a second: hundreds of live utterances cost next to nothing."""
+    async with live(browser, gateway) as page:
+        for number in range(60):
+            await client.say(LONG, session_id="drawn", phone_id="p", request_id=f"d{number}", transport="none")
+        rows = page.locator("#list tbody tr", has_text="drawn")
+        await expect(rows).to_have_count(60)
+        await page.wait_for_timeout(1_000)
+        drawn = await page.evaluate(
+            """async () => {
+                const drawn = new Map();
+                const watch = new MutationObserver((all) => {
+                    for (const line of new Set(all.map(({target}) => target.closest?.("tr")))) {
+                        if (line) drawn.set(line, (drawn.get(line) ?? 0) + 1);
+                    }
+                });
+                watch.observe(document.querySelector("#list tbody"), {childList: true, subtree: true});
+                await new Promise((done) => setTimeout(done, 4000));
+                return [...drawn.values()].sort((a, b) => b - a);
+            }"""
+        )
+        await client.cancel("drawn")
+        await expect(rows.locator("td[data-status=cancelled]")).to_have_count(60)
+    # In view they move with the step, the one in work a little more; the rest only when their times are known better.
+    assert sum(times > 4 for times in drawn) < 40
+    assert drawn[2] <= 14

@@ -1,0 +1,391 @@
+"""A text that is spoken while it is still being written: from a writer's tokens to OraServer, whatever goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Iterator
+
+import nats
+import pytest
+
+from orastream import BlockingClient, Dictation, UtteranceEnded, streams, subjects
+from orastream.jetstream import JetStream
+from orastream.messages import Report
+from orastream.packets import AudioChunk
+from tests.support.processes import until
+from tests.support.scenes import Scene, reference
+from tests.support.services import REPOSITORY
+from tests.support.speech import heard, sha256
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+
+FIRST, SECOND, THIRD = "안녕하세요, 반갑습니다. ", "오늘은 3.14 킬로미터를 걸었습니다. ", "The weather was fine!"
+TEXT = FIRST + SECOND + THIRD
+SENTENCES = [FIRST.strip(), SECOND.strip(), THIRD]
+
+
+def tokens(text: str, size: int = 3) -> Iterator[str]:
+    """A text as an LLM gives it."""
+    for offset in range(0, len(text), size):
+        yield text[offset : offset + size]
+
+
+async def write(utterance: Dictation, text: str) -> None:
+    for token in tokens(text):
+        await utterance.write(token)
+
+
+def dictation(scene: Scene, request: str, **options: object) -> Dictation:
+    return scene.client.utterance(session_id=scene.id("s"), phone_id="phone-1", request_id=scene.id(request), **options)
+
+
+async def until_chunks(scene: Scene, request: str, chunks: int = 1) -> None:
+    async def come() -> bool:
+        got = heard(await scene.stack.received(), scene.id(request))
+        return got is not None and got["chunks"] >= chunks
+
+    await until(come, f"{chunks} chunks of {request} at OraServer", timeout_s=30)
+
+
+async def pcm(scene: Scene, request: str, **options: object) -> tuple[bytes, list[AudioChunk]]:
+    """What is stored of a request."""
+    report = await scene.client.report(scene.id("s"), scene.id(request))
+    assert report is not None
+    messages = scene.client.audio(scene.id("s"), scene.id(request), report.request_seq)
+    chunks = [message async for message in messages if isinstance(message, AudioChunk)]
+    return b"".join(chunk.audio for chunk in chunks), chunks
+
+
+async def test_the_first_sentence_is_heard_before_the_last_token_is_written(scene: Scene) -> None:
+    async with dictation(scene, "r") as u:
+        await write(u, FIRST + SECOND[:2])
+        await until_chunks(scene, "r")
+        report = await u.report()
+        assert report is not None and not report.final
+        await write(u, SECOND[2:] + THIRD)
+    report = await u.wait(30)
+    assert report.status == "delivered" and report.total_chunks == report.delivered_chunks
+    got = heard(await scene.stack.received(), scene.id("r"))
+    assert got is not None and got["complete"] and got["violations"] == []
+    assert (got["text"], got["texts"]) == (TEXT, SENTENCES)
+    assert got["sha256"] == sha256(await reference(TEXT)), "cut otherwise, it is the same file"
+
+
+@pytest.mark.parametrize("fmt", ["pcm16", "opus", "flac"])
+async def test_the_same_samples_as_the_whole_text(scene: Scene, fmt: str) -> None:
+    whole = await scene.client.say(
+        TEXT, session_id=scene.id("s"), phone_id="p", request_id=scene.id("w"), fire_and_forget=False, format=fmt
+    )
+    assert isinstance(whole, Report) and whole.status == "delivered"
+    async with dictation(scene, "r", format=fmt, text=FIRST[:7]) as u:
+        await write(u, TEXT[7:])
+    assert (await u.wait(30)).status == "delivered"
+    (said, chunks), (spoken, others) = await pcm(scene, "r"), await pcm(scene, "w")
+    assert said == spoken
+    assert {chunk.sentence: chunk.text for chunk in chunks} == dict(enumerate(SENTENCES))
+    assert {chunk.text for chunk in others} == {None}
+
+
+async def test_over_http(scene: Scene) -> None:
+    async with dictation(scene, "r", use_websocket=False) as u:
+        await write(u, TEXT)
+    assert (await u.wait(30)).status == "delivered"
+    got = heard(await scene.stack.received(), scene.id("r"))
+    assert got is not None and got["complete"] and got["violations"] == []
+    assert (got["transport"], got["text"], got["texts"]) == ("http", TEXT, [TEXT])
+    assert got["sha256"] == sha256(await reference(TEXT))
+
+
+async def test_a_whole_text_behind_it_waits_for_its_turn(scene: Scene) -> None:
+    async with dictation(scene, "open") as u:
+        await write(u, FIRST + "그")
+        await until_chunks(scene, "open")
+        await scene.client.say("네.", session_id=scene.id("s"), phone_id="phone-1", request_id=scene.id("behind"))
+        await scene.until_stored("s", "behind")
+        await write(u, "리고 끝.")
+    assert (await u.wait(30)).status == "delivered"
+    assert (await scene.client.wait(scene.id("s"), scene.id("behind"), 30)).status == "delivered"
+    received = await scene.stack.received(scene.id("s"))
+    first, second = received["utterances"]
+    assert (first["requestId"], second["requestId"]) == (scene.id("open"), scene.id("behind"))
+    assert first["completedAt"] <= second["firstChunkAt"]
+
+
+async def test_texts_that_wait_starve_nobody(scene: Scene) -> None:
+    """More of them than the node has slots, and a whole text of another session is spoken at once."""
+    async with asyncio.TaskGroup() as group:
+        release = asyncio.Event()
+
+        async def hold(number: int) -> str:
+            utterance = scene.client.utterance(
+                session_id=scene.id(f"s{number}"), phone_id="p", request_id=scene.id(f"open{number}"), idleSeconds=60
+            )
+            async with utterance as u:
+                await u.write("네.")
+                await release.wait()
+            return (await u.wait(60)).status
+
+        held = [group.create_task(hold(number)) for number in range(24)]
+
+        async def all_wait() -> bool:
+            return sum([await p.metric("orastream_synth_open_texts") for p in scene.stack["synth"]]) >= 24
+
+        await until(all_wait, "24 texts are waited for", timeout_s=30)
+        report = await scene.client.say(
+            "안녕.", session_id=scene.id("s"), phone_id="p", request_id=scene.id("whole"), fire_and_forget=False
+        )
+        assert isinstance(report, Report) and report.status == "delivered"
+        release.set()
+    assert {task.result() for task in held} == {"delivered"}
+
+
+async def test_a_cancel_while_it_waits_for_text(scene: Scene) -> None:
+    """The writer learns; the block is left; what is asked afterwards is heard."""
+    written = 0
+    async with dictation(scene, "old", idleSeconds=60) as u:
+        await write(u, FIRST + "그")
+        await until_chunks(scene, "old")
+        await scene.client.cancel(scene.id("s"))
+        assert (await u.wait(30)).status == "cancelled"
+        for _ in range(1000):
+            await u.write("리고 ")
+            written += 1
+            await asyncio.sleep(0.01)
+    report = await u.wait(1)
+    assert report.status == "cancelled" and written < 1000
+    new = await scene.client.say(
+        "네.", session_id=scene.id("s"), phone_id="phone-1", request_id=scene.id("new"), fire_and_forget=False
+    )
+    assert isinstance(new, Report) and new.status == "delivered"
+    got = heard(await scene.stack.received(), scene.id("old"))
+    assert got is not None and not got["complete"]
+
+
+async def test_a_cancel_in_the_middle_of_a_sentence(slow_scene: Scene) -> None:
+    scene = slow_scene
+    with pytest.raises(UtteranceEnded) as ended:
+        utterance = dictation(scene, "old")
+        async with utterance as u:
+            await write(u, TEXT * 3)
+            await until_chunks(scene, "old")
+            await scene.client.cancel(scene.id("s"), scene.id("old"))
+            await u.wait(30)
+            try:
+                await u.write("무엇")
+            except UtteranceEnded as exc:
+                raise UtteranceEnded(exc.session_id, exc.request_id, exc.status) from exc  # one of the caller's own
+    assert ended.value.status == "cancelled"
+    got = heard(await scene.stack.received(), scene.id("old"))
+    assert got is not None and not got["complete"] and got["violations"] == []
+
+
+async def test_a_cancel_before_it_is_claimed(slow_scene: Scene) -> None:
+    scene = slow_scene
+    for synth in scene.stack["synth"]:
+        synth.freeze()
+    try:
+        async with dictation(scene, "old") as u:
+            await u.write(FIRST)
+            await scene.client.cancel(scene.id("s"))
+            assert (await u.wait(30)).status == "cancelled"
+    finally:
+        for synth in scene.stack["synth"]:
+            synth.thaw()
+    assert heard(await scene.stack.received(), scene.id("old")) is None
+
+
+async def test_a_writer_that_fails_cancels(scene: Scene) -> None:
+    with pytest.raises(RuntimeError, match="the LLM"):
+        async with dictation(scene, "r", idleSeconds=60) as u:
+            await write(u, FIRST + "그")
+            raise RuntimeError("the LLM is gone")
+    assert (await u.wait(30)).status == "cancelled"
+
+
+async def test_a_writer_that_falls_silent(scene: Scene) -> None:
+    """What came is spoken, the half sentence too; then it ends, and the next request of the session has its turn."""
+    u = await dictation(scene, "r", idleSeconds=1).__aenter__()
+    await write(u, FIRST + "그리고")
+    await scene.client.say("네.", session_id=scene.id("s"), phone_id="phone-1", request_id=scene.id("behind"))
+    report = await u.wait(30)
+    assert report.status == "failed" and report.error is not None
+    assert (report.error.code, report.error.retryable) == ("text_stalled", True)
+    assert "idleSeconds" in report.error.message
+    with pytest.raises(UtteranceEnded):
+        await u.write("더")
+    await u.__aexit__(None, None, None)
+    assert (await scene.client.wait(scene.id("s"), scene.id("behind"), 30)).status == "delivered"
+    got = heard(await scene.stack.received(), scene.id("r"))
+    assert got is not None and not got["complete"] and got["violations"] == []
+    assert got["texts"] == [FIRST.strip(), "그리고"] and report.delivered_chunks == got["chunks"]
+
+
+@pytest.mark.parametrize("text", ["", "…!? "])
+async def test_nothing_to_say(scene: Scene, text: str) -> None:
+    async with dictation(scene, "r") as u:
+        await u.write(text)
+    report = await u.wait(30)
+    assert report.status == "failed" and report.error is not None
+    assert report.error.code == "invalid_request" and report.error.message.startswith("text: ")
+
+
+async def test_nobody_delivers_it(scene: Scene) -> None:
+    async with dictation(scene, "r", transport="none") as u:
+        await write(u, TEXT)
+        report = await u.report()
+        assert report is not None
+        audio = scene.client.audio(scene.id("s"), u.request_id, u.acceptance.request_seq)
+        first = [message async for message in take(audio, 2)]
+    assert len(first) == 2
+    assert (await u.wait(30)).status == "delivered"
+
+
+async def take(messages: AsyncIterator[object], most: int) -> AsyncIterator[object]:
+    async for message in messages:
+        yield message
+        most -= 1
+        if not most:
+            return
+
+
+async def test_the_text_leaves_the_stream_with_its_request(scene: Scene) -> None:
+    async with dictation(scene, "r") as u:
+        await write(u, TEXT)
+    await u.wait(30)
+    js = JetStream(scene.client.bus)
+
+    async def empty() -> bool:
+        script = subjects.script(subjects.token(scene.id("s")), subjects.token(scene.id("r")))
+        return await js.after(streams.TEXTS, script, 0) is None
+
+    await until(empty, "the pieces are purged")
+
+
+# ---- writers that are not ours
+
+
+async def test_a_plain_nats_client_in_pieces_out_of_order(scene: Scene) -> None:
+    """Some 64 pieces, the last one first, every third again with another text; the report comes to replyTo."""
+    nc = await nats.connect(scene.stack.nats_server.url)
+    inbox = nc.new_inbox()
+    answers = await nc.subscribe(inbox)
+    body = {"sessionId": scene.name, "phoneId": "p1", "requestId": "bare", "textStream": True, "replyTo": inbox}
+    await nc.request(f"tts.request.{scene.name}", json.dumps(body).encode(), timeout=10)
+    subject = f"tts.text.{scene.name}.bare"
+    size = -(-len(TEXT) // 64)
+    pieces = list(tokens(TEXT, size))
+    for index in reversed(range(len(pieces))):
+        last = {"end": True} if index == len(pieces) - 1 else {}
+        await nc.request(subject, json.dumps({"index": index, "text": pieces[index], **last}).encode(), timeout=10)
+        if index % 3 == 0:
+            await nc.publish(subject, json.dumps({"index": index, "text": "아니요"}).encode())
+    report = json.loads((await answers.next_msg(timeout=30)).data)
+    await nc.close()
+    assert report["status"] == "delivered"
+    got = heard(await scene.stack.received(), "bare")
+    assert got is not None and got["violations"] == [] and got["text"] == TEXT
+    assert got["sha256"] == sha256(await reference(TEXT))
+
+
+async def test_the_example_of_the_protocol(scene: Scene) -> None:
+    """As it stands there, but for the address."""
+    page = (REPOSITORY / "docs" / "protocol.md").read_text()
+    section = page.partition("## 13. ")[2]
+    code = section.partition("```python\n")[2].partition("```")[0]
+    assert "textStream" in code
+    code = code.replace("nats://127.0.0.1:4222", scene.stack.nats_server.url)
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
+    out, _ = await process.communicate()
+    assert process.returncode == 0 and b'"status":"delivered"' in out, out
+    got = heard(await scene.stack.received("s1"), "r1")
+    assert got is not None and got["texts"] == ["안녕하세요.", "무엇을 도와드릴까요?"]
+
+
+async def test_speak_answers_with_the_outcome_of_a_text_in_pieces(scene: Scene) -> None:
+    """One request for the outcome, the pieces beside it; here they are stored before the request is."""
+    nc = await nats.connect(scene.stack.nats_server.url)
+    for piece in ({"index": 0, "text": FIRST}, {"index": 1, "text": THIRD, "end": True}):
+        await nc.request(f"tts.text.{scene.name}.r", json.dumps(piece).encode(), timeout=10)
+    body = {"sessionId": scene.name, "phoneId": "p", "requestId": "r", "textStream": True, "fire_and_forget": False}
+    answer = json.loads((await nc.request("tts.speak", json.dumps(body).encode(), timeout=30)).data)
+    await nc.close()
+    assert answer["status"] == "delivered"
+    got = heard(await scene.stack.received(scene.name), "r")
+    assert got is not None and (got["text"], got["texts"]) == (FIRST + THIRD, [FIRST.strip(), THIRD])
+
+
+async def test_a_gap_is_named(scene: Scene) -> None:
+    nc = await nats.connect(scene.stack.nats_server.url)
+    body = {"sessionId": scene.name, "phoneId": "p1", "textStream": True, "idleSeconds": 1, "text": "네. "}
+    answer = await nc.request(f"tts.request.{scene.name}", json.dumps(body).encode(), timeout=10)
+    request = f"seq-{json.loads(answer.data)['seq']}"
+    for index in (0, 2, 3):
+        piece = {"index": index, "text": "하나. ", "end": index == 3}
+        await nc.publish(f"tts.text.{scene.name}.{request}", json.dumps(piece).encode())
+    await nc.flush()
+    await nc.close()
+    report = await scene.client.wait(scene.name, request, 30)
+    assert report.error is not None and report.error.code == "text_stalled"
+    assert "piece 1 is missing" in report.error.message
+    got = heard(await scene.stack.received(), request)
+    assert got is not None and got["texts"] == ["네.", "하나."]
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        b"\xff\xfe",
+        b"[]",
+        b"[" * 5000,
+        b'{"text":"x"}',
+        b'{"index":0}',
+        b'{"index":0,"text":"\\ud83d"}',
+        b'{"index":-1}',
+    ],
+)
+async def test_a_bad_piece_ends_it(scene: Scene, piece: bytes) -> None:
+    """Named in the report; the request behind it is spoken, so no worker stopped."""
+    async with dictation(scene, "r") as u:
+        nc = await nats.connect(scene.stack.nats_server.url)
+        await nc.publish(subjects.text(subjects.token(scene.id("s")), subjects.token(u.request_id)), piece)
+        await nc.flush()
+        await nc.close()
+        report = await u.wait(30)
+    assert report.status == "failed" and report.error is not None
+    assert report.error.code == "invalid_request" and report.error.message.startswith("text: a piece ")
+    new = await scene.client.say(
+        "네.", session_id=scene.id("s"), phone_id="phone-1", request_id=scene.id("new"), fire_and_forget=False
+    )
+    assert isinstance(new, Report) and new.status == "delivered"
+
+
+async def test_the_blocking_client(scene: Scene) -> None:
+    def dictate() -> tuple[object, object]:
+        with BlockingClient(scene.stack.nats_server.url) as client:
+            ids = {"session_id": scene.id("s"), "phone_id": "p"}
+            forgotten = client.utterance(tokens(TEXT), request_id=scene.id("f"), **ids)
+            return forgotten, client.utterance(tokens(TEXT), request_id=scene.id("r"), fire_and_forget=False, **ids)
+
+    accepted, report = await asyncio.to_thread(dictate)
+    assert isinstance(report, Report) and report.status == "delivered"
+    assert getattr(accepted, "status", None) == "queued"
+    got = heard(await scene.stack.received(), scene.id("r"))
+    assert got is not None and got["sha256"] == sha256(await reference(TEXT))
+
+
+async def test_a_failing_iterator_of_the_blocking_client(scene: Scene) -> None:
+    def failing() -> Iterator[str]:
+        yield FIRST
+        raise LookupError("no more")
+
+    def dictate() -> None:
+        with BlockingClient(scene.stack.nats_server.url) as client:
+            client.utterance(
+                failing(), session_id=scene.id("s"), phone_id="p", request_id=scene.id("r"), idleSeconds=60
+            )
+
+    with pytest.raises(LookupError):
+        await asyncio.to_thread(dictate)
+    assert (await scene.client.wait(scene.id("s"), scene.id("r"), 30)).status == "cancelled"

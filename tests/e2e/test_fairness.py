@@ -1,0 +1,87 @@
+"""Nobody pays for others: a session with much to say, an OraServer gone or slow, a caller whom nobody serves."""
+
+from __future__ import annotations
+
+import pytest
+
+from orastream.client import Acceptance
+from orastream.packets import AudioEnd
+from tests.support.processes import until
+from tests.support.scenes import DEADLINE_S, Scene
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+
+LONG = "안녕하세요. 오늘은 날씨가 아주 맑습니다. 어제는 비가 왔지만 지금은 하늘이 파랗습니다."
+SHORT = "네, 알겠습니다."
+
+
+async def test_a_session_that_asks_for_much_does_not_hide_another(slow_scene: Scene) -> None:
+    """More than all synths hold ahead is asked by one; another's only request has its turn all the same."""
+    scene, many = slow_scene, [f"a{number}" for number in range(40)]
+    for name in many:
+        await scene.client.say(LONG, session_id=scene.id("a"), phone_id="p", request_id=scene.id(name), ttlSeconds=600)
+    await scene.client.say(SHORT, session_id=scene.id("b"), phone_id="p", request_id=scene.id("b"))
+    report = await scene.client.wait(scene.id("b"), scene.id("b"), DEADLINE_S)
+    begun = [await scene.client.report(scene.id("a"), scene.id(name)) for name in many]
+    await scene.client.cancel(scene.id("a"))
+    for name in many:
+        await scene.client.wait(scene.id("a"), scene.id(name), DEADLINE_S)
+    assert report.status == "delivered", report
+    assert sum(one is not None and one.status != "queued" for one in begun) <= 14, "it came after those it should pass"
+
+
+async def test_an_oraserver_that_takes_speech_slowly_is_not_broken_off(scene: Scene) -> None:
+    """It answers only what it has taken, about as fast as that is played; in all that takes longer than any timer."""
+    await scene.stack.misbehave(read_delay_ms=700)
+    await scene.client.say(
+        LONG * 3, session_id=scene.id("s"), phone_id="p", request_id=scene.id("r"), use_websocket=True, sampleRate=8_000
+    )
+    report = await scene.final("s", "r")
+    assert report.status == "delivered", report
+    assert report.delivered_chunks > 16, "too short to be broken off"
+    assert (report.reconnects, report.retransmitted) == (0, 0)
+
+
+@pytest.mark.parametrize("bridge", ["ws_bridge", "http_bridge"])
+async def test_what_nobody_delivers_is_ended_although_no_synth_is_there(scene: Scene, bridge: str) -> None:
+    """Any bridge does it: by its ttl, or by a cancel; a later request has its place."""
+    for service in {"synth", "ws_bridge", "http_bridge"} - {bridge}:
+        for process in scene.stack[service]:
+            process.kill()
+    session = scene.id("s")
+    for name, ttl in (("late", 1), ("cancelled", 60)):
+        await scene.client.say(
+            SHORT, session_id=session, phone_id="p", request_id=scene.id(name), transport="none", ttlSeconds=ttl
+        )
+    await scene.client.cancel(session, scene.id("cancelled"))
+    report = await scene.client.wait(session, scene.id("cancelled"), 10)
+    assert (report.status, report.transport) == ("cancelled", "none")
+    report = await scene.client.wait(session, scene.id("late"), 15)
+    assert report.status == "expired" and report.error is not None and report.error.code == "expired"
+    for process in scene.stack["synth"]:
+        await process.start()
+    await scene.client.say(SHORT, session_id=session, phone_id="p", request_id=scene.id("new"), transport="none")
+    assert (await scene.client.wait(session, scene.id("new"), 15)).status == "delivered"
+
+
+async def test_what_cannot_be_delivered_any_more_is_not_spoken_on(slow_scene: Scene) -> None:
+    """OraServer is gone, so a minute's work of synth would be for nobody: its slot is free as soon as that is known."""
+    scene = slow_scene
+    session, request = scene.id("s"), scene.id("r")
+    stored = await scene.client.say(
+        LONG * 40, session_id=session, phone_id="p", request_id=request, use_websocket=True, fire_and_forget=True
+    )
+    assert isinstance(stored, Acceptance)
+    await scene.until_heard("r", chunks=1)
+    scene.stack.only("oraserver").kill()
+    report = await scene.client.wait(session, request, DEADLINE_S)
+    assert report.error is not None and report.error.code == "oraserver_unreachable"
+
+    async def free() -> bool:
+        return not sum([await synth.metric("orastream_synth_working") for synth in scene.stack["synth"]])
+
+    await until(free, "the slot is free", timeout_s=5)
+    messages = [message async for message in scene.client.audio(session, request, stored.request_seq)]
+    end = messages[-1]
+    assert isinstance(end, AudioEnd) and end.status == "failed"
+    assert end.error is not None and end.error.code == "oraserver_unreachable"

@@ -1,0 +1,147 @@
+"""What the services count, and that all that deploy/ watches is counted by some service."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from orastream.client import Client
+from orastream.messages import Report
+from tests.support.monitoring import ROOT, alert_rules, missing, panel_expressions, sample_names
+from tests.support.processes import Logs, until
+from tests.support.prometheus import promtool, require_prometheus
+from tests.support.scenes import TEXT, running_node
+from tests.support.services import Stack
+
+__all__ = ["require_prometheus"]
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+
+SERVICES = ("synth", "ws_bridge", "http_bridge", "gateway", "oraserver")
+FREE_FORM = {"orastream_synth_rtf"}
+"""Ratios: the field's own word stands in place of `_ratio`."""
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory, node_logs: Logs) -> Iterator[Stack]:
+    settings = {"TTS_ENGINE_RTF": 0.1, "SYNTH_SLOTS": 1}
+    with running_node(tmp_path_factory.mktemp("node"), node_logs, replicas=1, gateway=True, **settings) as stack:
+        yield stack
+
+
+@pytest.fixture(autouse=True)
+def shown_when_failed(node: Stack, node_logs: Logs, logs: Logs) -> None:
+    logs.update(node_logs)
+
+
+async def exposition(node: Stack, service: str) -> str:
+    status, body = await node.only(service).get("/metrics")
+    assert status == 200
+    return body.decode()
+
+
+async def test_all_that_is_watched_is_counted(node: Stack) -> None:
+    """The names in the dashboards and alerts against those of the real services."""
+    exposed = {name for service in SERVICES for name in sample_names(await exposition(node, service))}
+    watched = [*panel_expressions(), *(rule["expr"] for rule in alert_rules())]
+    assert len(watched) > 50
+    assert missing(watched, exposed) == set()
+    assert missing(["rate(orastream_no_such_total[1m])"], exposed) == {"orastream_no_such_total"}
+
+
+async def test_each_outcome_is_there_before_it_comes(node: Stack) -> None:
+    """`rate()` does not see the step by which a series appears: the first failures of a bridge would be nobody's."""
+    page = (ROOT / "docs" / "operations.md").read_text()
+    for service in ("synth", "ws_bridge", "http_bridge"):
+        name = f"orastream_{service}_requests_total"
+        (row,) = re.findall(rf"^.*{name.replace('http', 'ws')}{{outcome}}.*: (.+) \|$", page, re.MULTILINE)
+        seen = re.findall(rf'^{name}{{outcome="(\w+)"}}', await exposition(node, service), re.MULTILINE)
+        assert sorted(seen) == sorted(re.findall(r"`(\w+)`", row)), service
+    assert await node.only("synth").metric("orastream_synth_phrase_lookups_total", result="miss") == 0
+    assert await node.only("gateway").metric("orastream_gateway_requests_total", route="node", outcome="found") == 0
+
+
+async def test_all_that_is_counted_is_documented(node: Stack) -> None:
+    """The tables of operations.md and the real services, both ways; http_bridge's names are ws_bridge's."""
+    page = (ROOT / "docs" / "operations.md").read_text()
+    documented = set(re.findall(r"^\| `(orastream_\w+)(?:\{[\w,]+\})?` \| (\w+) \|", page, re.MULTILINE))
+    counted = set()
+    for service in SERVICES:
+        text = (await exposition(node, service)).replace("orastream_http_bridge", "orastream_ws_bridge")
+        counted |= set(re.findall(r"^# TYPE (orastream_\w+) (\w+)$", text, re.MULTILINE))
+    assert counted == documented
+
+
+async def test_names_and_units_follow_the_convention(node: Stack, require_prometheus: None) -> None:
+    """promtool's lint, and: counters end in _total, what measures ends in its base unit."""
+    for service in SERVICES:
+        text = await exposition(node, service)
+        promtool("check", "metrics", stdin=text.encode())
+        for name, kind in re.findall(r"^# TYPE (orastream_\w+) (\w+)$", text, re.MULTILINE):
+            assert name.endswith("_total") == (kind == "counter"), name
+            assert kind != "histogram" or name.endswith("_seconds") or name in FREE_FORM, name
+            assert not re.search(r"_(ms|milliseconds|kb|mb|minutes)(_total)?$", name), name
+
+
+async def test_a_break_a_repeat_and_a_cancel_are_counted(node: Stack) -> None:
+    bridge, synth = node.only("ws_bridge"), node.only("synth")
+    repeats = "orastream_ws_bridge_retransmitted_chunks_total"
+    await node.misbehave(drop_after_chunks=3, times=1)
+    async with Client(node.nats_server.url) as client:
+        report = await client.say(TEXT, session_id="s", phone_id="p", request_id="broken", fire_and_forget=False)
+        assert isinstance(report, Report) and report.status == "delivered" and report.retransmitted > 0
+        await client.say(TEXT, session_id="s", phone_id="p", request_id="cut", ttlSeconds=60)
+
+        async def begun() -> bool:
+            return "delivering" == getattr(await client.report("s", "cut"), "status", None)
+
+        await until(begun, "the second utterance is being delivered", timeout_s=20)
+        await client.cancel("s")
+        assert (await client.wait("s", "cut", 20)).status == "cancelled"
+
+    assert await bridge.metric("orastream_ws_bridge_link_losses_total") >= 1
+    assert await bridge.metric("orastream_ws_bridge_requests_total", outcome="delivered") == 1
+    assert await bridge.metric("orastream_ws_bridge_requests_total", outcome="cancelled") == 1
+    assert await bridge.metric("orastream_ws_bridge_cancel_seconds_count") == 1
+    assert 0 < await bridge.metric("orastream_ws_bridge_cancel_seconds_sum") < 10
+
+    async def repeats_counted() -> bool:
+        return await bridge.metric(repeats) == report.retransmitted
+
+    await until(repeats_counted, "the repeats of the first delivery, and no others")
+    assert await node.only("oraserver").metric("orastream_oraserver_repeats_total") <= report.retransmitted
+
+    async def synth_has_counted_both() -> bool:
+        done = [await synth.metric("orastream_synth_requests_total", outcome=o) for o in ("complete", "cancelled")]
+        return done == [1, 1]
+
+    await until(synth_has_counted_both, "both requests done with at synth")
+    for histogram in ("queue_seconds", "first_audio_seconds"):
+        assert await synth.metric(f"orastream_synth_{histogram}_count") >= 1
+
+    async def stream_seen() -> bool:
+        return await synth.metric("orastream_audio_stream_bytes") >= report.bytes
+
+    await until(stream_seen, "what TTS_AUDIO holds", timeout_s=20)
+    assert await synth.metric("orastream_audio_stream_max_bytes") == 256 << 20
+    lines = [line for line in synth.text().splitlines() if '"event": "spoken"' in line]
+    assert len(lines) == 2
+    assert '"status": "complete"' in lines[0] and '"request": "broken"' in lines[0] and '"session": "s"' in lines[0]
+
+
+async def test_a_session_taken_from_the_dead_is_counted(node: Stack) -> None:
+    """Comes last: the bridge that is killed begins to count anew."""
+    async with Client(node.nats_server.url) as client:
+        await client.say(TEXT, session_id="s", phone_id="p", request_id="r")
+
+        async def begun() -> bool:
+            return "delivering" == getattr(await client.report("s", "r"), "status", None)
+
+        await until(begun, "it is being delivered", timeout_s=20)
+        first = node.only("ws_bridge")
+        first.kill()
+        await first.start()
+        assert (await client.wait("s", "r", 60)).status == "delivered"
+        assert await first.metric("orastream_ws_bridge_takeovers_total") == 1

@@ -1,0 +1,137 @@
+"""OpenAI's speech API at the gateway, asked by OpenAI's own client and by curl's kind of caller."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import io
+import json
+import wave
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import openai
+import pytest
+
+from tests.support.processes import until
+from tests.support.scenes import TEXT, Scene, reference
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+
+
+@pytest.fixture
+async def api(scene: Scene) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with openai.AsyncOpenAI(
+        api_key="none is asked for", base_url=f"{scene.stack.only('gateway').url}/v1", max_retries=0, timeout=30
+    ) as client:
+        yield client
+
+
+def samples(wav: bytes) -> bytes:
+    return wav[44:]
+
+
+async def test_the_audio_is_the_engines(api: openai.AsyncOpenAI) -> None:
+    async with api.audio.speech.with_streaming_response.create(
+        model="tts-1", voice="alloy", input=TEXT, response_format="wav"
+    ) as response:
+        assert response.headers["content-type"] == "audio/wav"
+        pieces = [piece async for piece in response.iter_bytes()]
+    audio = b"".join(pieces)
+    assert samples(audio) == samples(await reference(TEXT))
+    with wave.open(io.BytesIO(audio)) as file:
+        assert (file.getnchannels(), file.getsampwidth()) == (1, 2)
+
+
+async def test_pcm_has_the_rate_of_the_api(api: openai.AsyncOpenAI) -> None:
+    """24 kHz by definition: as long as the engine's 22 050 Hz, sample for sample."""
+    response = await api.audio.speech.create(model="tts-1", voice="alloy", input=TEXT, response_format="pcm")
+    seconds = len(samples(await reference(TEXT))) / 2 / 22_050
+    assert abs(len(response.content) / 2 / 24_000 - seconds) < 0.001
+
+
+async def test_events(api: openai.AsyncOpenAI) -> None:
+    async with api.audio.speech.with_streaming_response.create(
+        model="gpt-4o-mini-tts", voice="ko+f2", input="안녕하세요", response_format="wav", stream_format="sse"
+    ) as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        events = [json.loads(line[6:]) async for line in response.iter_lines() if line.startswith("data: ")]
+    *deltas, done = events
+    assert done["type"] == "speech.audio.done" and set(done["usage"]) >= {"input_tokens", "total_tokens"}
+    assert {event["type"] for event in deltas} == {"speech.audio.delta"}
+    assert b"".join(base64.b64decode(event["audio"]) for event in deltas)[:4] == b"RIFF"
+
+
+@pytest.mark.parametrize(
+    ("asked", "param"),
+    [
+        ({"input": ""}, "input"),
+        ({"input": "🙂"}, "input"),
+        ({"voice": "nobody"}, "voice"),
+        ({"model": "no-such-engine"}, "model"),
+        ({"response_format": "ogg"}, "response_format"),
+        ({"speed": 4.0}, "speed"),
+        ({"stream_format": "fax"}, "stream_format"),
+    ],
+)
+async def test_a_bad_field_is_named(api: openai.AsyncOpenAI, asked: dict[str, Any], param: str) -> None:
+    good = {"model": "tts-1", "voice": "alloy", "input": "안녕하세요", "response_format": "wav"}
+    with pytest.raises(openai.BadRequestError) as refusal:
+        await api.audio.speech.create(**{**good, **asked})
+    assert refusal.value.param == param, refusal.value
+    assert refusal.value.body is not None
+    assert refusal.value.body["message"].startswith(f"{param}: "), "the name that the caller gave it"  # type: ignore[index]
+    assert refusal.value.type == "invalid_request_error"
+
+
+async def test_models(api: openai.AsyncOpenAI) -> None:
+    names = {model.id async for model in api.models.list()}
+    assert "tts-1" in names
+    assert (await api.models.retrieve("tts-1")).object == "model"
+    with pytest.raises(openai.NotFoundError):
+        await api.models.retrieve("gpt-99")
+
+
+async def test_a_caller_who_leaves_is_spoken_to_no_more(slow_scene: Scene) -> None:
+    """The session of his is cancelled: the request ends, and its place in synth is free."""
+    scene = slow_scene
+    (gateway,) = await scene.stack.start("gateway")
+    seen: list[str] = []
+
+    async def follow() -> None:
+        async for report in scene.client.reports():
+            if report.session_id.startswith("listen-"):
+                seen.append(report.status)
+
+    following = asyncio.create_task(follow())
+    try:
+        async with aiohttp.ClientSession() as http:
+            asked = {"model": "tts-1", "input": TEXT, "response_format": "wav"}
+            async with http.post(f"{gateway.url}/v1/audio/speech", json=asked) as answer:
+                assert answer.status == 200
+                assert (await answer.content.read(44))[:4] == b"RIFF"
+                answer.close()
+
+        async def ended() -> bool:
+            return "cancelled" in seen
+
+        await until(ended, "the report of the cancelled request", timeout_s=20)
+    finally:
+        following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await following
+
+
+async def test_keys(slow_scene: Scene) -> None:
+    (gateway,) = await slow_scene.stack.start("gateway", GATEWAY_API_KEYS="secret")
+    base = f"{gateway.url}/v1"
+    async with openai.AsyncOpenAI(api_key="wrong", base_url=base, max_retries=0) as stranger:
+        with pytest.raises(openai.AuthenticationError):
+            await stranger.models.list()
+        with pytest.raises(openai.AuthenticationError):
+            await stranger.audio.speech.create(model="tts-1", voice="alloy", input="x", response_format="wav")
+    async with openai.AsyncOpenAI(api_key="secret", base_url=base, max_retries=0) as friend:
+        spoken = await friend.audio.speech.create(model="tts-1", voice="alloy", input="네", response_format="wav")
+        assert spoken.content[:4] == b"RIFF"

@@ -1,0 +1,79 @@
+"""Texts with markup and with numbers, through the whole node: what OraServer hears of them, and how a bad one ends."""
+
+from __future__ import annotations
+
+import json
+
+import aiohttp
+import nats
+import pytest
+
+from orastream import subjects
+from orastream.errors import InvalidRequest
+from orastream.messages import Report
+from tests.support.scenes import Scene, reference
+from tests.support.speech import heard, sha256
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+
+PAUSE_S = 0.75
+PLAIN = "<speak>하나입니다. 둘입니다.</speak>"
+PAUSED = "<speak>하나입니다. <break time='750ms'/>둘입니다.</speak>"
+MALFORMED = "<speak>비밀<p></speak>"
+PROBLEM = "text: is no SSML at line 1, column 15: mismatched tag"
+
+
+async def said(scene: Scene, name: str, text: str, *, ssml: bool) -> Report:
+    """Its final report; it was delivered, and OraServer has it with the text as it was sent."""
+    report = await scene.client.say(
+        text, session_id=scene.name, phone_id="p1", request_id=scene.id(name), fire_and_forget=False, ssml=ssml
+    )
+    assert isinstance(report, Report) and report.status == "delivered", report
+    return report
+
+
+async def test_a_break_makes_it_longer_by_that_pause(scene: Scene) -> None:
+    plain = await said(scene, "plain", PLAIN, ssml=True)
+    paused = await said(scene, "paused", PAUSED, ssml=True)
+    assert paused.audio_seconds - plain.audio_seconds == pytest.approx(PAUSE_S, abs=0.001)
+    got = heard(await scene.stack.received(), scene.id("plain"))
+    assert got is not None and got["violations"] == []
+    assert got["sha256"] == sha256(await reference("하나입니다. 둘입니다."))
+    shown = heard(await scene.stack.received(), scene.id("paused"))
+    assert shown is not None and shown["text"] == PAUSED, "metadata.text is the text as it was sent"
+
+
+async def test_numbers_arrive_in_words(scene: Scene) -> None:
+    for name, text in (("decimal", "3.14입니다."), ("words", "삼 점 일사입니다.")):
+        await said(scene, name, text, ssml=False)
+    received = await scene.stack.received()
+    files = [heard(received, scene.id(name)) for name in ("decimal", "words")]
+    assert files[0] is not None and files[1] is not None and files[0]["sha256"] == files[1]["sha256"]
+
+
+async def test_without_the_field_markup_is_text(scene: Scene) -> None:
+    await said(scene, "plain", MALFORMED, ssml=False)
+
+
+async def test_a_malformed_one_is_refused_at_every_door(scene: Scene) -> None:
+    """Before anything is stored where somebody looks first; where nobody does, by a final report."""
+    with pytest.raises(InvalidRequest, match=PROBLEM):
+        await scene.client.say(MALFORMED, session_id=scene.name, phone_id="p1", ssml=True)
+
+    body = {"text": MALFORMED, "sessionId": scene.name, "phoneId": "p1", "requestId": scene.id("r"), "ssml": True}
+    gateway = scene.stack["gateway"][0].url
+    async with aiohttp.ClientSession() as http, http.post(f"{gateway}/api/convert-tts/", json=body) as answer:
+        assert answer.status == 422
+        error = (await answer.json())["error"]
+        assert (error["code"], error["field"]) == ("invalid_request", "text") and PROBLEM in error["message"]
+
+    nc = await nats.connect(scene.stack.nats_server.url)
+    reply = json.loads((await nc.request("tts.speak", json.dumps(body).encode(), timeout=20)).data)
+    assert reply["error"]["code"] == "invalid_request" and PROBLEM in reply["error"]["message"]
+    assert await scene.client.report(scene.name, scene.id("r")) is None, "nothing was stored"
+    await nc.request(f"tts.request.{subjects.token(scene.name)}", json.dumps(body).encode(), timeout=20)
+    await nc.close()
+
+    report = await scene.client.wait(scene.name, scene.id("r"), 20)
+    assert report.status == "failed" and report.error is not None
+    assert (report.error.code, report.error.message, report.error.retryable) == ("invalid_request", PROBLEM, False)

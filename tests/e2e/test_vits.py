@@ -1,0 +1,66 @@
+"""A whole node whose voice is a torch model: what OraServer hears, and what a killed engine leaves unsaid."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orastream.client import Client
+from orastream.messages import Report
+from tests.support.processes import until
+from tests.support.services import Stack
+from tests.support.speech import heard
+from tests.support.torch_engines import TORCH_PYTHON, vits_voices
+
+__all__ = ["vits_voices"]
+
+pytestmark = [pytest.mark.e2e, pytest.mark.torch, pytest.mark.timeout(400)]
+
+RATE = 16_000
+TEXT = "안녕하세요, 무엇을 도와드릴까요? 오늘은 날씨가 아주 맑습니다. 저는 비빔밥이 좋습니다."
+
+
+def engines_of(pid: int) -> list[int]:
+    """Process ids of synth's engines: its children."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+async def test_oraserver_hears_the_model_even_when_its_process_is_killed(stack: Stack, vits_voices: Path) -> None:
+    model = {"TTS_ENGINE": "vits", "ENGINE_PYTHON": TORCH_PYTHON, "TTS_MODEL_DIR": vits_voices, "TTS_THREADS": 1}
+    patient = {"SYNTH_STALL_SECONDS": 100}  # the new process has torch to import, beside other tests
+    await stack.start("oraserver", "ws_bridge", **patient)
+    (synth,) = await stack.start("synth", TTS_ENGINE_RTF=0.5, SYNTH_SLOTS=1, **model, **patient)
+    async with Client(stack.nats_server.url) as client:
+
+        async def say(text: str, request: str, **options: Any) -> dict[str, Any]:
+            """What OraServer has of it in the end: all, and nothing against the rules."""
+            report = await client.say(
+                text, session_id="s", phone_id="p", request_id=request, fire_and_forget=False, wait_s=150, **options
+            )
+            assert isinstance(report, Report) and report.status == "delivered", report
+            got = heard(await stack.received(), request)
+            assert got is not None and got["complete"] and got["violations"] == []
+            assert (got["engine"], got["bytes"]) == ("vits", report.bytes)
+            return got
+
+        whole = await say(TEXT, "r1")
+        assert whole["bytes"] > 3 * 2 * RATE, "three seconds at least"
+        assert (await say("Hello there.", "r2", language="en-US"))["bytes"] > RATE
+
+        again = asyncio.create_task(say(TEXT, "r3"))
+
+        async def begun() -> bool:
+            got = heard(await stack.received(), "r3")
+            return got is not None and got["chunks"] >= 3
+
+        await until(begun, "three chunks at OraServer", timeout_s=40)
+        (engine,) = engines_of(synth.pid)
+        os.kill(engine, signal.SIGKILL)
+        assert not again.done()
+        assert (await again)["sha256"] == whole["sha256"], "it went on at the sample"
+        assert await synth.metric("orastream_synth_engine_restarts_total") == 1

@@ -1,0 +1,51 @@
+"""How long a writer may be silent, through a real nats-server: only while synth waits for text."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import pytest
+
+from orastream import Client, subjects
+from orastream.jetstream import JetStream
+from orastream.manuscript import TextPiece
+from services.synth.scribe import Scribe
+from services.synth.script import Line
+from services.synth.settings import SynthSettings
+from tests.support.ending import stored_request
+from tests.support.processes import until
+
+pytestmark = pytest.mark.integration
+
+
+async def put(js: JetStream, piece: TextPiece) -> None:
+    await js.store(subjects.text("s1", "r"), piece.encode())
+
+
+async def texts(lines: AsyncGenerator[Line, None]) -> list[str]:
+    return [line.text async for line in lines]
+
+
+async def test_the_time_in_which_synth_speaks_is_not_the_writers(js: JetStream, client: Client) -> None:
+    """Whoever takes the lines is slower than idleSeconds; the writer goes on soon after he is waited for again."""
+    fields = {"sessionId": "s1", "phoneId": "p", "requestId": "r", "textStream": True, "idleSeconds": 1}
+    await client.submit(fields)
+    await put(js, TextPiece(0, "하나, 둘. 셋"))
+    waited: list[bool] = []
+    request = await stored_request(js, "s1", "r")
+    async with Scribe(js, request, 7, SynthSettings(), waited.append) as scribe, aclosing(scribe.lines()) as lines:
+        assert (await anext(lines)).text == "하나, 둘."
+        await asyncio.sleep(1.2)  # it is spoken
+        waited.clear()
+        rest = asyncio.create_task(texts(lines))
+
+        async def waits() -> bool:
+            return waited == [True]
+
+        await until(waits, "it waits for text")
+        await asyncio.sleep(0.3)
+        await put(js, TextPiece(1, " 넷.", end=True))
+        assert await rest == ["셋 넷."]
+        assert scribe.problem is None

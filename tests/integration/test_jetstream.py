@@ -1,0 +1,56 @@
+"""What is asked of JetStream on a real server, and what its refusals mean."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from orastream import pull, streams, subjects
+from orastream.bus import Bus, Headers
+from orastream.errors import NodeUnavailable
+from orastream.jetstream import JetStream
+from orastream.pull import Delivery, Puller
+from tests.support.nats_server import NatsServer
+
+pytestmark = pytest.mark.integration
+
+
+async def test_deleted_or_not_there_or_not_known(js: JetStream) -> None:
+    """Only what is gone for certain counts as gone: else a request would keep its place, and nobody would know."""
+    ack = await js.store(subjects.request("s"), b"{}")
+    assert await js.delete(streams.SESSIONS, ack.sequence) is True
+    assert await js.delete(streams.SESSIONS, ack.sequence) is False
+    assert await js.delete(streams.SESSIONS, 1_000_000) is False
+    with pytest.raises(NodeUnavailable, match="stream not found"):
+        await js.delete("NO_SUCH_STREAM", 1)
+
+
+async def test_a_lost_pull_is_repeated_however_often_there_is_room(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody answers, not even that nobody is there."""
+    monkeypatch.setattr(pull, "EXPIRES_S", -0.7)  # with the second that the server has for its answer: 0.3 s
+    pulls = asyncio.Semaphore(0)
+
+    def asked(_subject: str, _reply: str, _data: bytes, _headers: Headers) -> None:
+        pulls.release()
+
+    def never(_delivery: Delivery) -> None:
+        raise AssertionError("there is nothing to deliver")
+
+    async with Bus(nats_server.url, name="puller") as bus, Bus(nats_server.url, name="silent") as silent:
+        await silent.subscribe(f"{pull.API}.CONSUMER.MSG.NEXT.S.c", asked)
+        puller = Puller(bus, "S", "c", never, lambda: 1)
+
+        async def roomy() -> None:
+            while True:
+                await asyncio.sleep(0.05)
+                puller.room()
+
+        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+            tasks = [group.create_task(puller.run()), group.create_task(roomy())]
+            for _ in range(3):
+                await pulls.acquire()
+            for task in tasks:
+                task.cancel()

@@ -1,0 +1,62 @@
+"""What an engine is set up with and cannot use ends synth with exit code 2, and the variable or file is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.engines import install_strange_engine
+from tests.support.services import Stack
+
+pytestmark = pytest.mark.integration
+
+
+async def ended(stack: Stack, **settings: object) -> tuple[int, str]:
+    """Exit code of a synth with these settings, and why it cannot start."""
+    synth = stack.add("synth", SYNTH_SLOTS=1, **settings)
+    synth.launch()
+    code = await synth.ended(60)
+    assert "Traceback" not in synth.text()
+    (line,) = [line for line in synth.text().splitlines() if '"level": "error"' in line]
+    return code, line
+
+
+@pytest.mark.parametrize(
+    ("engine", "settings", "said"),
+    [
+        ("pocket", {}, "POCKET_CONFIG is not set"),
+        ("pocket", {"POCKET_CONFIG": "/no/model.yaml"}, "POCKET_CONFIG: /no/model.yaml: there is no such file"),
+        ("pocket", {"POCKET_LANGUAGE": "?"}, "POCKET_LANGUAGE: "),
+        ("vits", {}, "TTS_MODEL_DIR is not set"),
+        ("vits", {"TTS_MODEL_DIR": "/no/models"}, "TTS_MODEL_DIR: there is no directory /no/models"),
+        ("gpt_sovits", {}, "voices.yaml: there is no such file"),
+        ("gpt_sovits", {"GPT_SOVITS_URLS": "none"}, "GPT_SOVITS_URLS: "),
+        ("espeak", {"TTS_VOICE": "nope"}, "TTS_VOICE: espeak has no 'nope'; "),
+        ("espeak", {"TTS_VOICE": "ko+nope"}, "TTS_VOICE: espeak has no 'ko+nope'; "),
+    ],
+)
+async def test_exit_code_2(stack: Stack, engine: str, settings: dict[str, str], said: str) -> None:
+    code, why = await ended(stack, TTS_ENGINE=engine, **settings)
+    assert code == 2 and said in why and "cannot start" in why
+    assert "TTS_VOICE" not in settings or "there is: en-us, ko, " in why  # by their names
+
+
+async def test_a_file_that_is_no_model(stack: Stack, tmp_path: Path) -> None:
+    (tmp_path / "voices.yaml").write_text("voices:\n  mina: {}\n")
+    code, why = await ended(stack, TTS_ENGINE="gpt_sovits", GPT_SOVITS_VOICES=tmp_path / "voices.yaml")
+    assert code == 2 and "voices.yaml: voice 'mina': languages: it is missing" in why
+
+
+async def test_what_may_mend_itself_is_no_setting(stack: Stack, tmp_path: Path) -> None:
+    """Exit code 1: a supervisor starts it again."""
+    install_strange_engine(tmp_path)
+    synth = stack.add("synth", SYNTH_SLOTS=1, TTS_ENGINE="strange", STRANGE="fails")
+    synth._env["PYTHONPATH"] += f":{tmp_path}"
+    synth.launch()
+    assert await synth.ended(60) == 1
+
+
+async def test_a_variant_is_a_voice(stack: Stack) -> None:
+    """It is not listed, and spoken."""
+    await stack.start("synth", SYNTH_SLOTS=1, TTS_VOICE="ko+f2")

@@ -1,0 +1,84 @@
+"""What the GPT-SoVITS server of the tests says: a tone for each segment, so that a test can tell what was spoken.
+
+And how it refuses and misbehaves.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import wave
+import zlib
+from typing import Any, Literal
+
+import numpy as np
+
+LANGUAGES = ("auto", "auto_yue", "en", "zh", "ja", "yue", "ko", "all_zh", "all_ja", "all_yue", "all_ko")
+FAILURE_HZ = 16_000
+SECONDS_A_CHARACTER = 0.05
+
+Fault = Literal[
+    "mute",  # not a byte, not even of a status
+    "break early",  # a status, and then the end
+    "break",  # the end in mid-stream
+    "stall",  # the header and some samples, and then nothing
+    "trickle",  # the header and some samples, and then a zero every 100 ms
+    "trickle at first",  # the header, and then a zero every 100 ms
+    "slow",  # a sample piece each 50 ms
+    "inference",  # as a failure inside inference
+    "inference later",  # the same after the first segment
+    "server error",  # 500 in HTML
+    "not wav",
+    "half a sample",  # behind the last one
+    "short file",  # mode 0: fewer bytes than announced
+    "closing",  # mode 0: a whole file, and then the end of the connection
+    "closing, announced",  # the same, with its size in the answer's head
+    "short wav",  # mode 0: fewer than the file's own header says, and then the end of the connection
+]
+
+
+def tone(text: str, rate_hz: int, speed: float = 1.0) -> bytes:
+    """PCM16 of one segment: as long as the text is, as high as its letters decide."""
+    samples = np.arange(int(len(text) * SECONDS_A_CHARACTER / speed * rate_hz))
+    hertz = 200 + zlib.crc32(text.encode()) % 600
+    data: bytes = np.rint(8000 * np.sin(2 * np.pi * hertz * samples / rate_hz) + 50).astype("<i2").tobytes()
+    return data
+
+
+def segments(text: str) -> list[str]:
+    """As `cut5` does, at every mark."""
+    return [part for part in re.findall(r"[^,.!?;:、，。？！…]+[,.!?;:、，。？！…]*", text) if re.search(r"\w", part)]
+
+
+def speech(text: str, rate_hz: int, speed: float = 1.0, interval_s: float = 0.3) -> bytes:
+    """All samples of a sentence: each segment's tone with the pause behind it."""
+    pause = bytes(2 * int(rate_hz * interval_s))
+    return b"".join(tone(segment, rate_hz, speed) + pause for segment in segments(text))
+
+
+def wav(pcm: bytes, rate_hz: int) -> bytes:
+    """A file; with no samples, the header of a stream."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(rate_hz)
+        out.writeframes(pcm)
+    return file.getvalue()
+
+
+def problem_of(asked: dict[str, Any]) -> str | None:
+    """The message of the first check that fails, in the order of `check_params`."""
+    for name in ("ref_audio_path", "text", "text_lang", "prompt_lang"):
+        value = asked.get(name)
+        if value in (None, ""):
+            return f"{name} is required"
+        if name.endswith("_lang") and str(value).lower() not in LANGUAGES:
+            return f"{name}: {value} is not supported in version v2"
+    if asked.get("media_type", "wav") not in ("wav", "raw", "ogg", "aac"):
+        return f"media_type: {asked['media_type']} is not supported"
+    if asked.get("text_split_method", "cut5") not in [f"cut{n}" for n in range(6)]:
+        return f"text_split_method:{asked['text_split_method']} is not supported"
+    if asked.get("streaming_mode", False) not in (0, 1, 2, 3):
+        return "the value of streaming_mode must be 0, 1, 2, 3(int) or true/false(bool)"
+    return None

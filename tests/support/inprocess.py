@@ -1,0 +1,61 @@
+"""Services of the node in the test's own process, on connections of their own: what a test of their inside needs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from orastream import lifecycle
+from orastream.bus import Bus
+from orastream.jetstream import JetStream
+from orastream.metrics import Metrics
+from services.gateway.__main__ import serve as gateway
+from services.gateway.settings import GatewaySettings
+from services.http_bridge.__main__ import serve as http_bridge
+from services.http_bridge.settings import HttpBridgeSettings
+from services.synth.service import serve as synth
+from services.synth.settings import SynthSettings
+from services.ws_bridge.__main__ import serve as ws_bridge
+from services.ws_bridge.settings import WsBridgeSettings
+from tests.support.processes import until
+
+
+@asynccontextmanager
+async def running(url: str, serve: lifecycle.Serve) -> AsyncIterator[lifecycle.Process]:
+    """A service, ready, until the block ends; then it drains."""
+    stop = asyncio.Event()
+    async with Bus(url, name="service", connect_timeout_s=5) as bus:
+        process = lifecycle.Process(JetStream(bus), Metrics(), stop)
+        work = asyncio.ensure_future(serve(process))
+        try:
+
+            async def ready() -> bool:
+                if work.done():
+                    work.result()
+                return process.unready is None
+
+            await until(ready, "the service is ready", timeout_s=45)
+            yield process
+        finally:
+            stop.set()
+            await work
+
+
+@asynccontextmanager
+async def running_node(
+    nats_url: str, oraserver_url: str, services: Sequence[str] = ("synth", "ws_bridge", "http_bridge"), **more: Any
+) -> AsyncIterator[dict[str, lifecycle.Process]]:
+    """Those services by name, towards an OraServer; `more` are settings that all of them get."""
+    common: dict[str, Any] = {"_env_file": None, "nats_url": nats_url, "tts_audio_max_bytes": 256 << 20, **more}
+    voice = SynthSettings(**common, synth_slots=1, tts_phrase_cache=False)
+    websocket = oraserver_url.replace("http", "ws", 1) + "/ws/tts"
+    serves: dict[str, lifecycle.Serve] = {
+        "synth": lambda process: synth(process, voice),
+        "ws_bridge": ws_bridge(WsBridgeSettings(**common, oraserver_websocket_url=websocket)),
+        "http_bridge": http_bridge(HttpBridgeSettings(**common, oraserver_http_url=f"{oraserver_url}/api/tts")),
+        "gateway": gateway(GatewaySettings(**common, gateway_port=0)),
+    }
+    async with AsyncExitStack() as stack:
+        yield {name: await stack.enter_async_context(running(nats_url, serves[name])) for name in services}

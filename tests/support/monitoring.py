@@ -1,0 +1,58 @@
+"""What deploy/ says of metrics: the expressions of the dashboards and of the alerts, and the names in them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+PROMETHEUS = ROOT / "deploy" / "prometheus"
+GRAFANA = ROOT / "deploy" / "grafana"
+
+_OURS = re.compile(r"\borastream_\w+")
+_PATTERN = re.compile(r'__name__=~"([^"]+)"')
+
+
+def dashboards() -> dict[str, dict[str, Any]]:
+    """Every dashboard by the name of its file."""
+    return {path.name: json.loads(path.read_text()) for path in sorted((GRAFANA / "dashboards").glob("*.json"))}
+
+
+def panels(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
+    """Its panels without the rows."""
+    return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+
+
+def panel_expressions() -> list[str]:
+    """The PromQL of every panel, Grafana's variables replaced."""
+    found = [t["expr"] for dashboard in dashboards().values() for panel in panels(dashboard) for t in panel["targets"]]
+    return [expression.replace("$__rate_interval", "1m") for expression in found]
+
+
+def alert_rules() -> list[dict[str, Any]]:
+    """Every alert of alerts.yml."""
+    groups = yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def missing(expressions: list[str], exposed: set[str]) -> set[str]:
+    """The names of ours in the expressions (and the patterns) that no sample of `exposed` has."""
+    lacking: set[str] = set()
+    for expression in expressions:
+        for pattern in _PATTERN.findall(expression):
+            if not any(re.fullmatch(pattern, name) for name in exposed):
+                lacking.add(pattern)
+        lacking |= set(_OURS.findall(_PATTERN.sub("", expression))) - exposed
+    return lacking
+
+
+def sample_names(exposition: str) -> set[str]:
+    """The names of the samples that a `/metrics` text has, or will have once their labels are known."""
+    names: set[str] = set()
+    for name, kind in re.findall(r"^# TYPE (\w+) (\w+)$", exposition, re.MULTILINE):
+        names |= {f"{name}_bucket", f"{name}_sum", f"{name}_count"} if kind == "histogram" else {name}
+    return names

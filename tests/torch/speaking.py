@@ -1,0 +1,61 @@
+"""An engine with given settings, and what it says."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from services.synth.engines.vits.engine import VitsEngine
+
+KOREAN = "안녕하세요, 오늘 회의는 세 시에 시작합니다."
+ENGLISH = "Hello, how can I help you today?"
+RATE = 16_000
+
+
+def loaded(voices: Path | None, **settings: object) -> VitsEngine:
+    """A loaded engine; `settings` by the names of VitsSettings."""
+    given = {"tts_threads": 1, **settings} | ({"tts_model_dir": voices} if voices is not None else {})
+    engine = VitsEngine()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in given.items():
+            patch.setenv(name.upper(), str(value))
+        engine.load()
+    return engine
+
+
+def pieces(
+    engine: VitsEngine,
+    sentence: str,
+    *,
+    voice: str | None = None,
+    language: str = "ko-KR",
+    speed: float = 1.0,
+    stop: Callable[[], bool] = lambda: False,
+) -> list[bytes]:
+    """What the engine gives, piece by piece."""
+    return list(engine.synthesize(sentence, voice=voice, language=language, speed=speed, stop=stop))
+
+
+def spoken(engine: VitsEngine, sentence: str, **options: object) -> bytes:
+    """All of it."""
+    return b"".join(pieces(engine, sentence, **options))  # type: ignore[arg-type]
+
+
+def spoken_at_once(engine: VitsEngine, sentences: Sequence[str]) -> list[bytes]:
+    """Each sentence on a thread of its own, all begun together, as the engine's process does it."""
+    given: list[bytes] = [b""] * len(sentences)
+    gate = threading.Barrier(len(sentences))
+
+    def speak(number: int) -> None:
+        gate.wait()
+        given[number] = spoken(engine, sentences[number])
+
+    threads = [threading.Thread(target=speak, args=(number,)) for number in range(len(sentences))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return given

@@ -1,0 +1,15 @@
+"""The engines of `.venv-torch` go together: what each package asks for is what is installed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.torch
+
+
+def test_no_requirement_is_broken() -> None:
+    check = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True, timeout=50)
+    assert check.returncode == 0, check.stdout

@@ -1,0 +1,188 @@
+"""The engine with small random models loaded from disk: voices, texts, speed, stop, what is wrong with a directory."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from services.synth.engines.base import EngineError, UnknownVoice, Voice
+from services.synth.engines.vits.engine import VitsEngine
+from services.synth.engines.vits.pieces import FIRST
+from services.synth.engines.vits.sample import write_voice
+from tests.torch.speaking import ENGLISH, KOREAN, RATE, loaded, pieces, spoken
+
+pytestmark = [pytest.mark.torch, pytest.mark.timeout(240)]
+
+FRAME_BYTES = 256 * 2
+
+
+def test_what_it_says_of_itself(engine: VitsEngine) -> None:
+    assert (engine.name, engine.deterministic, engine.at_once, engine.scales) == ("vits", True, 4, True)
+    assert engine.version.startswith("1-") and len(engine.version) == 14
+    assert engine.voices() == [Voice("sample-kor", "ko", RATE), Voice("sample-eng", "en", RATE)]
+    assert engine.sample_rate_hz(None) == engine.sample_rate_hz("sample-eng") == RATE
+
+
+@pytest.mark.parametrize(("sentence", "language"), [(KOREAN, "ko-KR"), (ENGLISH, "en-US")])
+def test_speech_comes_in_pieces_and_is_heard(engine: VitsEngine, sentence: str, language: str) -> None:
+    given = [pcm for pcm in pieces(engine, sentence, language=language) if pcm]
+    assert len(given[0]) == FIRST * FRAME_BYTES < len(given[1]) < len(given[2])
+    samples = np.frombuffer(b"".join(given), "<i2").astype(float)
+    assert 0.04 < len(samples) / RATE / len(sentence) < 0.45
+    assert 1_000 < samples.std() < 15_000
+
+
+def test_the_voice_is_chosen_by_language_or_by_name(engine: VitsEngine) -> None:
+    assert spoken(engine, "hello", language="en-GB") == spoken(engine, "hello", voice="sample-eng", language="ko")
+    assert spoken(engine, "hello", language="ko-KR") == spoken(engine, "hello", voice="sample-kor", language="en")
+    assert spoken(engine, "hello", language="fr") == spoken(engine, "hello", language="ko")
+    assert spoken(engine, "hello", language="en") != spoken(engine, "hello", language="ko"), "other noise"
+    for ask in (lambda: spoken(engine, "hello", voice="mina"), lambda: engine.sample_rate_hz("mina")):
+        with pytest.raises(UnknownVoice, match="voice: TTS_MODEL_DIR has no 'mina'; there is: sample-kor, sample-eng"):
+            ask()
+
+
+def test_what_the_model_cannot_read_is_left_out(engine: VitsEngine) -> None:
+    assert spoken(engine, "Hello “1” 안녕 wörld…", language="en") == spoken(engine, "hello world", language="en")
+    assert spoken(engine, "1, 2.", language="en") == spoken(engine, "…", language="ko") == b""
+
+
+def test_speed_is_the_length(engine: VitsEngine) -> None:
+    slow, normal, fast = (len(spoken(engine, KOREAN, speed=speed)) for speed in (0.5, 1.0, 2.0))
+    assert slow > 1.4 * normal > 1.4 * 1.2 * fast, "whole frames: a token has one at least"
+
+
+def test_stop_is_asked_at_every_piece(engine: VitsEngine) -> None:
+    whole = [pcm for pcm in pieces(engine, KOREAN) if pcm]
+    assert len(whole) > 3
+    assert pieces(engine, KOREAN, stop=lambda: True) == []
+    got: list[bytes] = []
+    for pcm in engine.synthesize(KOREAN, voice=None, language="ko", speed=1.0, stop=lambda: len(got) >= 2):
+        got.extend([pcm] if pcm else [])
+    assert got == whole[:2]
+    asked = count()
+    pieces(engine, KOREAN, stop=lambda: bool(next(asked) * 0))
+    assert next(asked) > len(whole)
+
+
+def test_closed_early_it_speaks_the_next_sentence(engine: VitsEngine) -> None:
+    whole = spoken(engine, ENGLISH)
+    speaking = engine.synthesize(KOREAN, voice=None, language="ko", speed=1.0, stop=lambda: False)
+    assert isinstance(speaking, Iterator)
+    next(speaking)
+    speaking.close()  # type: ignore[attr-defined]
+    assert spoken(engine, ENGLISH) == whole
+
+
+def test_a_long_sentence(engine: VitsEngine) -> None:
+    """300 characters is what `segment` cuts at: all of it in bounded pieces."""
+    given = [pcm for pcm in pieces(engine, "가" * 300) if pcm]
+    assert 15 < sum(map(len, given)) / 2 / RATE < 60
+    assert max(map(len, given)) < 90 * FRAME_BYTES
+
+
+def test_a_model_of_another_rate_gives_what_is_declared(tmp_path: Path) -> None:
+    """Without a voice the default's rate is what counts; by name it is the voice's own."""
+    write_voice(tmp_path / "low-kor", language="kor", romanised=True)
+    write_voice(tmp_path / "high-eng", language="eng", romanised=False, sampling_rate=22_050)
+    engine = loaded(tmp_path)
+    try:
+        assert engine.sample_rate_hz(None) == 16_000 and engine.sample_rate_hz("high-eng") == 22_050
+        own, declared = (len(spoken(engine, ENGLISH, voice=voice, language="en")) for voice in ("high-eng", None))
+        assert declared / own == pytest.approx(16_000 / 22_050, abs=0.001)
+    finally:
+        engine.close()
+
+
+def test_speakers_and_a_plain_duration_predictor(tmp_path: Path) -> None:
+    """Models of another shape: several speakers, of which voice.json names one; durations without noise."""
+    several = {"num_speakers": 3, "speaker_embedding_size": 8}
+    write_voice(tmp_path / "zero", language="eng", romanised=False, use_stochastic_duration_prediction=False, **several)
+    shutil.copytree(tmp_path / "zero", tmp_path / "two")
+    (tmp_path / "two" / "voice.json").write_text(json.dumps({"speaker": 2}))
+    engine = loaded(tmp_path)
+    try:
+        zero, two = (spoken(engine, ENGLISH, voice=voice) for voice in ("zero", "two"))
+        assert len(zero) == len(two) and zero != two
+    finally:
+        engine.close()
+
+
+def test_weights_named_as_in_older_files(tmp_path: Path, voices: Path, engine: VitsEngine) -> None:
+    """The MMS models on the hub have `weight_g` and `weight_v`, as torch called them before."""
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(voices / "sample-kor", tmp_path / "sample-kor")
+    path = tmp_path / "sample-kor" / "model.safetensors"
+    weights = load_file(path)
+    renamed = {
+        name.replace("parametrizations.weight.original0", "weight_g").replace(
+            "parametrizations.weight.original1", "weight_v"
+        ): value
+        for name, value in weights.items()
+    }
+    assert set(renamed) != set(weights)
+    save_file(renamed, path, metadata={"format": "pt"})
+    older = loaded(tmp_path)
+    try:
+        assert len(spoken(older, KOREAN)) == pytest.approx(len(spoken(engine, KOREAN)), rel=0.2)
+    finally:
+        older.close()
+
+
+def test_damaged_weights_are_named(tmp_path: Path, voices: Path) -> None:
+    shutil.copytree(voices / "sample-eng", tmp_path / "sample-eng")
+    path = tmp_path / "sample-eng" / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:100_000])
+    with pytest.raises(EngineError, match="sample-eng: it cannot be loaded .*copy the model anew"):
+        loaded(tmp_path)
+
+
+def test_missing_weights_are_not_drawn_at_random(tmp_path: Path, voices: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(voices / "sample-eng", tmp_path / "sample-eng")
+    path = tmp_path / "sample-eng" / "model.safetensors"
+    weights = {name: value for name, value in load_file(path).items() if not name.startswith("flow.")}
+    save_file(weights, path, metadata={"format": "pt"})
+    with pytest.raises(EngineError, match="model.safetensors lacks .* weights, flow"):
+        loaded(tmp_path)
+
+
+def test_weights_that_are_no_numbers(tmp_path: Path, voices: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(voices / "sample-eng", tmp_path / "sample-eng")
+    path = tmp_path / "sample-eng" / "model.safetensors"
+    weights = load_file(path)
+    weights["decoder.conv_post.weight"] *= float("nan")
+    save_file(weights, path, metadata={"format": "pt"})
+    with pytest.raises(EngineError, match="no finite numbers"):
+        loaded(tmp_path)
+
+
+def test_settings_are_checked_before_anything_is_loaded(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with pytest.raises(EngineError, match="TTS_MODEL_DIR is not set"):
+        loaded(None)
+    with pytest.raises(EngineError, match="TTS_MODEL_DIR: there is no directory"):
+        loaded(tmp_path / "none")
+    with pytest.raises(EngineError, match="TTS_DEVICE: "):
+        loaded(tmp_path, tts_device="tpu")
+    assert time.monotonic() - began < 5
+
+
+def test_a_device_that_is_not_there(voices: Path) -> None:
+    import torch
+
+    if torch.backends.mps.is_available():
+        pytest.skip("this machine has the device that others lack")
+    with pytest.raises(EngineError, match="TTS_DEVICE: torch .* finds no mps here; set auto or cpu"):
+        loaded(voices, tts_device="mps")

@@ -1,0 +1,38 @@
+"""Where a stored message stands, read off what the server has put behind the publisher's own headers."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orastream.bus import Headers
+from orastream.jetstream import place_of
+
+pytestmark = pytest.mark.unit
+
+PLACE = ("tts.audio.s.r", 7, "2026-01-01T00:00:00.5Z", 3)
+NAMES = ("Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp", "Nats-Last-Sequence", "Status", "X")
+
+
+def block(*headers: tuple[str, str]) -> Headers:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    return Headers(f"NATS/1.0\r\n{lines}\r\n".encode())
+
+
+def stored(*own: tuple[str, str]) -> Headers:
+    """As the server republishes a message with headers of its publisher."""
+    subject, sequence, time, last = PLACE
+    places = (subject, str(sequence), time, str(last))
+    server = zip(NAMES[1:5], places, strict=True)
+    return block(*own, ("Nats-Stream", "TTS_AUDIO"), *server)
+
+
+@given(st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(["1", "100000", "x", "tts.audio.o.o"])), max_size=12))
+def test_the_servers_word_counts_whatever_the_publisher_wrote(own: list[tuple[str, str]]) -> None:
+    assert place_of(stored(*own)) == PLACE
+
+
+def test_what_no_stream_has_stored_has_no_place() -> None:
+    with pytest.raises((KeyError, ValueError)):
+        place_of(block(("X", "1")))

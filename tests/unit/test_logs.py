@@ -1,0 +1,104 @@
+"""Logs: JSON where no terminal is, colours on one, a rotated file for each process, ids on the line."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.unit
+
+SAY = """
+import sys
+from pathlib import Path
+import structlog
+from orastream import logs
+logs.configure("synth", directory=Path(sys.argv[1]) if len(sys.argv) > 1 else None)
+with structlog.contextvars.bound_contextvars(session="s 1", request="r1"):
+    structlog.get_logger().info("✅ [TTS] WebSocket 백그라운드 스트리밍 시작", sequence=7)
+print("said", flush=True)
+sys.stdin.read()
+"""
+
+
+def said(*arguments: str) -> str:
+    command = [sys.executable, "-c", SAY, *arguments]
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True).stderr
+
+
+def test_a_pipe_gets_one_json_object_per_event() -> None:
+    (line,) = said().splitlines()
+    event = json.loads(line)
+    assert event.pop("timestamp").endswith("Z")
+    assert event == {
+        "event": "✅ [TTS] WebSocket 백그라운드 스트리밍 시작",
+        "level": "info",
+        "service": "synth",
+        "session": "s 1",
+        "request": "r1",
+        "sequence": 7,
+    }
+    assert "백그라운드" in line, "readable, not escaped"
+
+
+def test_a_terminal_gets_colours() -> None:
+    ours, theirs = pty.openpty()
+    try:
+        subprocess.run(
+            [sys.executable, "-c", SAY], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=theirs, check=True
+        )
+        text = os.read(ours, 10_000).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert "\x1b[" in text and "스트리밍 시작" in text
+    assert not text.startswith("{")
+
+
+def test_each_process_of_a_service_has_a_file_of_its_own(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SAY, str(tmp_path)]
+    first = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    with first:
+        assert first.stdin is not None and first.stdout is not None
+        assert first.stdout.readline() == b"said\n"
+        said(str(tmp_path))
+        said(str(tmp_path))  # the second file is free again
+        first.stdin.close()
+        assert first.wait(20) == 0
+    said(str(tmp_path))  # and so is the first
+    lines = {path.name: path.read_text().count("스트리밍 시작") for path in tmp_path.glob("*.log")}
+    assert lines == {"tts-synth.log": 2, "tts-synth-2.log": 2}
+
+
+def test_a_file_is_rotated(tmp_path: Path) -> None:
+    code = f"""
+from pathlib import Path
+import structlog
+from orastream import logs
+logs.FILE_BYTES = 2000
+logs.configure("gateway", directory=Path({str(tmp_path)!r}))
+for number in range(300):
+    structlog.get_logger().info("one line", number=number)
+"""
+    subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL, check=True)
+    kept = sorted(path.name for path in tmp_path.glob("tts-gateway.log*"))
+    assert kept == ["tts-gateway.log", *(f"tts-gateway.log.{number}" for number in range(1, 6))]
+    assert all(path.stat().st_size <= 2000 for path in tmp_path.glob("tts-gateway.log*"))
+    assert "299" in (tmp_path / "tts-gateway.log").read_text().splitlines()[-1]
+
+
+def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = subprocess.run(
+        [sys.executable, "-m", "services.gateway"],
+        env={**os.environ, "TTS_LOG_DIR": str(tmp_path / "file")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "TTS_LOG_DIR: cannot write" in done.stderr

@@ -1,0 +1,35 @@
+"""`make test`: two runs of pytest side by side, whose outcomes are its last two lines."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.unit, pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")]
+
+MAKEFILE = Path(__file__).parents[2] / "Makefile"
+
+
+def a_pytest(folder: Path, *lines: str, code: int) -> None:
+    """An interpreter that says this and exits so, whatever it is to run."""
+    folder.mkdir(parents=True)
+    python = folder / "python"
+    python.write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in lines) + f"exit {code}\n")
+    python.chmod(0o700)
+
+
+@pytest.mark.parametrize(("code", "torch_code"), [(0, 0), (1, 0), (0, 1), (2, 3)])
+def test_it_ends_with_both_outcomes_and_fails_with_either(tmp_path: Path, code: int, torch_code: int) -> None:
+    a_pytest(tmp_path / "main", "tests of the node", "== 7 passed in 5s ==", code=code)
+    a_pytest(tmp_path / "torch/bin", "tests of torch", "== 3 passed in 1s ==", code=torch_code)
+    given = ("DEVELOPS=", "TORCH=", "VENV=.venv", f"BIN={tmp_path}/main", f"VENV_TORCH={tmp_path}/torch")
+    done = subprocess.run(
+        ["make", "-s", "-f", MAKEFILE, "test", *given], cwd=tmp_path, capture_output=True, text=True, timeout=30
+    )
+    lines = done.stdout.splitlines()
+    assert lines.index("tests of the node") < lines.index("tests of torch")
+    assert [line.split(":", 1)[1].strip() for line in lines[-2:]] == ["== 7 passed in 5s ==", "== 3 passed in 1s =="]
+    assert (done.returncode == 0) == (code == torch_code == 0), done.stderr

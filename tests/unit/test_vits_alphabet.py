@@ -1,0 +1,93 @@
+"""What a model is given to read: letters that it knows, and nothing else."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.synth.engines.vits.alphabet import Alphabet
+from services.synth.engines.vits.languages import chosen, tag_of
+
+pytestmark = pytest.mark.unit
+
+LETTERS = " '-abcdefghijklmnopqrstuvwxyz"
+ENGLISH = Alphabet([*LETTERS, "<unk>"], romanise=False)
+KOREAN = Alphabet(LETTERS.replace("f", "").replace("v", ""), romanise=True)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "spelled"),
+    [
+        ("Hello, how can I help you today?", "hello how can i help you today"),
+        ("don’t — really—stop", "don't really-stop"),
+        ("Café naïve ＡＢ ﬁne", "cafe naive ab fine"),
+        ("soft\u00adhyphen zero\u200bwidth", "softhyphen zerowidth"),
+        ("one\ntwo\tthree,four", "one two three four"),
+        ("room 12b", "room b"),
+        ("- ' … !", ""),
+        ("안녕", ""),
+        ("123", ""),
+        ("", ""),
+    ],
+)
+def test_english(sentence: str, spelled: str) -> None:
+    assert ENGLISH.spelled(sentence) == spelled
+
+
+@pytest.mark.parametrize(
+    ("sentence", "spelled"),
+    [
+        ("안녕하세요, 무엇을 도와드릴까요?", "annyeonghaseyo mueoseul dowadeurilggayo"),
+        ("첫째—둘째", "ceosjjae-duljjae"),
+        ("fire와 video", "irewa ideo"),
+        ("1, 2.", ""),
+    ],
+)
+def test_korean(sentence: str, spelled: str) -> None:
+    assert KOREAN.spelled(sentence) == spelled
+
+
+def test_letters_of_its_own_are_kept_as_they_are() -> None:
+    """A vocabulary may have capitals, accents or Hangul; and no space."""
+    assert Alphabet("aÄé가", romanise=False).spelled("A Ä é 가 나") == "aÄé가"
+
+
+@given(st.text(max_size=60))
+def test_nothing_unknown_is_left(sentence: str) -> None:
+    for alphabet in (ENGLISH, KOREAN):
+        spelled = alphabet.spelled(sentence)
+        assert set(spelled) <= set(LETTERS)
+        assert spelled == spelled.strip() and "  " not in spelled
+        assert alphabet.spelled(spelled) == spelled
+
+
+def test_some_letters_can_be_said() -> None:
+    assert ENGLISH.spelled(ENGLISH.some) == ENGLISH.some == "abcdefghijkl"
+
+
+@pytest.mark.parametrize(
+    ("code", "tag"),
+    [
+        ("kor", "ko"),
+        ("eng", "en"),
+        ("ko-KR", "ko-KR"),
+        ("EN_us", "en-US"),
+        ("uzb-script_latin", "uz"),
+        ("yue", "yue"),
+        ("ace", "ace"),
+        ("ko-Hang-KR", "ko"),
+        ("", None),
+        ("korean", None),
+        ("k0", None),
+        ("한국", None),
+    ],
+)
+def test_a_language_by_its_tag(code: str, tag: str | None) -> None:
+    assert tag_of(code) == tag
+
+
+@pytest.mark.parametrize(
+    ("language", "number"),
+    [("ko-KR", 0), ("ko", 0), ("en-US", 2), ("en", 1), ("en-AU", 1), ("eng", 1), ("fr-FR", 0), ("?", 0)],
+)
+def test_the_voice_of_a_language(language: str, number: int) -> None:
+    assert chosen(language, ["ko", "en", "en-US"]) == number
