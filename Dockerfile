@@ -24,7 +24,7 @@ E
 WORKDIR /src
 COPY shared/pyproject.toml shared/
 RUN --mount=type=cache,target=/root/.cache/pip python -m venv --without-pip /opt/orastream \
-    && python /usr/local/bin/requirements.py shared service > /tmp/requirements && pip install -r /tmp/requirements
+    && python /usr/local/bin/requirements.py shared service,traces > /tmp/requirements && pip install -r /tmp/requirements
 COPY pyproject.toml .
 
 # ---- what one service needs besides, as an overlay of the venv: `--prefix` leaves out what the venv has already

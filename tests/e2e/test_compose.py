@@ -1,40 +1,64 @@
-"""compose.yaml as users start it: two of what scales, the reference OraServer, and only published ports from here."""
+"""compose.yaml as users start it, from a clean clone: three of what scales, the reference OraServer.
+
+From here only published ports, the engine (containers die, freeze, are cut off) and the command line.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import nats
 import pytest
+from pydantic import BaseModel
 
 from orastream.client import Acceptance, Client
 from orastream.messages import Report
-from orastream.settings import NodeSettings
 from services.gateway.settings import GatewaySettings
 from services.http_bridge.settings import HttpBridgeSettings
+from services.synth.engines.gpt_sovits.settings import GptSovitsSettings
+from services.synth.engines.gpt_sovits_local.settings import GptSovitsLocalSettings
+from services.synth.engines.pocket.settings import PocketSettings
+from services.synth.engines.vits.settings import VitsSettings
 from services.synth.settings import SynthSettings
 from services.ws_bridge.settings import WsBridgeSettings
-from tests.support.docker import Compose, require_docker
+from tests.support.docker import Compose, clean_copy, cut_off, docker, image_bytes, require_docker
+from tests.support.processes import until
+from tests.support.services import environment
 
 __all__ = ["require_docker"]
 
 pytestmark = [pytest.mark.e2e, pytest.mark.docker, pytest.mark.timeout(1200)]
 
-NOT_PASSED = {"nats_creds", "tts_stream_replicas", "tts_host", "tts_health_port", "tts_log_dir", "gateway_port"}
-"""One server without accounts, ports fixed in the images, logs to the engine: see .env.example."""
+NOT_PASSED = {
+    *{"nats_creds", "tts_stream_replicas", "tts_host", "tts_health_port", "tts_log_dir", "gateway_port"},
+    *{"gpt_sovits_voices", "gpt_sovits_models"},
+}
+"""One server without accounts, ports fixed in the images, logs to the engine, a file that is mounted, an engine that
+the images have not: .env.example."""
 
 TEXT = "안녕하세요. 오늘은 날씨가 참 좋습니다. This sentence is English."
 
 
+LONG = " ".join([TEXT] * 5)
+MIB = 1 << 20
+IMAGES = ("synth", "ws_bridge", "http_bridge", "gateway", "oraserver")
+MOST_OVER_BASE = {"ws_bridge": 120 * MIB, "http_bridge": 120 * MIB, "gateway": 120 * MIB}
+
+
 @pytest.fixture(scope="module")
-def stack(require_docker: None) -> Iterator[Compose]:
-    with Compose(f"orastream-test-{uuid.uuid4().hex[:8]}", scale={"synth": 2, "ws_bridge": 2}) as compose:
+def stack(require_docker: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
+    """Slow enough for something to break in mid-utterance: LONG is spoken in about 10 s."""
+    clone = clean_copy(tmp_path_factory.mktemp("clone"))
+    name, scale = f"orastream-test-{uuid.uuid4().hex[:8]}", {"synth": 3, "ws_bridge": 3}
+    with Compose(name, root=clone, scale=scale, TTS_ENGINE_RTF="0.2", SYNTH_SLOTS="1", REVISION="0123abc") as compose:
         print(f"compose: built and up after {compose.up_s:.1f} s")
         yield compose
 
@@ -68,15 +92,24 @@ async def received(stack: Compose, session: str) -> list[dict[str, Any]]:
 
 def test_every_setting_reaches_its_service(stack: Compose) -> None:
     services = json.loads(stack.run("config", "--format", "json"))["services"]
-    settings: dict[str, type[NodeSettings]] = {
-        "synth": SynthSettings,
-        "ws_bridge": WsBridgeSettings,
-        "http_bridge": HttpBridgeSettings,
-        "gateway": GatewaySettings,
+    settings: dict[str, tuple[type[BaseModel], ...]] = {
+        "synth": (SynthSettings, GptSovitsSettings, GptSovitsLocalSettings, PocketSettings, VitsSettings),
+        "ws_bridge": (WsBridgeSettings,),
+        "http_bridge": (HttpBridgeSettings,),
+        "gateway": (GatewaySettings,),
     }
-    for service, read in settings.items():
+    for service, readers in settings.items():
         passed = {name.lower() for name in services[service]["environment"]}
-        assert passed == set(read.model_fields) - NOT_PASSED, service
+        read = {name for reader in readers for name in reader.model_fields}
+        assert {name for name in passed if not name.startswith("otel_")} == read - NOT_PASSED, service
+
+
+def test_passwords_of_nats_are_quoted_and_never_empty(require_docker: None) -> None:
+    """As tests/integration/test_nats_users.py reads compose.yaml, which tries them on a server."""
+    compose = Compose("orastream-test-passwords", NATS_NODE_PASSWORD="123456", NATS_CALLER_PASSWORD="")
+    given = json.loads(compose.run("config", "--format", "json"))["services"]["nats"]["environment"]
+    assert given["NATS_NODE_PASSWORD"] == "'123456'"
+    assert given["NATS_CALLER_PASSWORD"] == "NATS_CALLER_PASSWORD is empty"
 
 
 @pytest.mark.parametrize(
@@ -138,12 +171,15 @@ async def test_containers_are_locked_down(stack: Compose) -> None:
         assert container["State"]["Health"]["Status"] == "healthy", service
         assert container["HostConfig"]["ReadonlyRootfs"], service
         assert container["HostConfig"]["Memory"] > 0, service
+        assert container["HostConfig"]["CpuQuota"] > 0, service
         published = [b for bindings in container["NetworkSettings"]["Ports"].values() for b in bindings or []]
         assert {b["HostIp"] for b in published} <= {"127.0.0.1"}, service
         if service != "nats":
             assert container["Config"]["User"] == "10001:10001", service
-            assert container["Config"]["Labels"]["org.opencontainers.image.title"] == f"orastream {service}"
-    assert counts == {"nats": 1, "synth": 2, "ws_bridge": 2, "http_bridge": 1, "gateway": 1, "oraserver": 1}
+            labels = container["Config"]["Labels"]
+            assert labels["org.opencontainers.image.title"] == f"orastream {service}"
+            assert labels["org.opencontainers.image.revision"] == "0123abc"
+    assert counts == {"nats": 1, "synth": 3, "ws_bridge": 3, "http_bridge": 1, "gateway": 1, "oraserver": 1}
 
 
 async def test_health_is_a_nats_round_trip(stack: Compose, nats_url: str, session: str) -> None:
@@ -157,11 +193,8 @@ async def test_health_is_a_nats_round_trip(stack: Compose, nats_url: str, sessio
         except AssertionError:
             return False
 
-    stack.run("pause", "nats")
-    try:
+    with stack.frozen("nats", "nats-server"):
         assert {service: await asyncio.to_thread(healthy, service) for service in ports} == dict.fromkeys(ports, False)
-    finally:
-        stack.run("unpause", "nats")
     deadline = time.monotonic() + 60
     for service in ports:
         while not await asyncio.to_thread(healthy, service):
@@ -172,3 +205,136 @@ async def test_health_is_a_nats_round_trip(stack: Compose, nats_url: str, sessio
     assert isinstance(report, Report)
     assert report.status == "delivered", report
     assert len(await received(stack, session)) == 1
+
+
+# ---- images
+
+
+@pytest.mark.parametrize("service", IMAGES)
+def test_an_image_is_small(stack: Compose, service: str, record_property: Callable[[str, object], None]) -> None:
+    over = image_bytes(stack.image(service)) - image_bytes("python:3.11-slim-bookworm")
+    record_property("figure", f"image of {service}: {over / MIB:.1f} MiB over the Python image")
+    assert 0 < over <= MOST_OVER_BASE.get(service, 400 * MIB)
+
+
+@pytest.mark.parametrize("service", IMAGES)
+def test_an_image_has_no_compiler_and_no_torch(stack: Compose, service: str) -> None:
+    look = (
+        "import importlib.util as i, os, shutil, sys\n"
+        "print(*[t for t in ('cc', 'gcc', 'c++', 'g++', 'clang', 'ld', 'make') if shutil.which(t)],"
+        " *[m for m in ('torch', 'numpy', 'tests') if i.find_spec(m)],"
+        " 'uid', os.getuid())"
+    )
+    found = docker("run", "--rm", "--network", "none", "--read-only", stack.image(service), "python", "-c", look)
+    may = {"synth": "numpy "}.get(service, "")  # its resampler and its encoders
+    assert found.split() == [*may.split(), "uid", "10001"]
+
+
+def test_synth_takes_further_extras(stack: Compose, tmp_path: Path) -> None:
+    """`EXTRAS` names extras of pyproject.toml; what they need is there beside all of synth's own."""
+    image = f"{stack.image('synth')}-extras"
+    root = clean_copy(tmp_path)
+    try:
+        build = ("build", "--quiet", "--target", "synth", "--build-arg", "EXTRAS=ws_bridge", "--tag", image)
+        docker(*build, str(root), timeout_s=600)
+        docker("run", "--rm", image, "python", "-c", "import websockets, soxr, services.synth.service")
+        with pytest.raises(AssertionError, match="No module named 'websockets'"):
+            docker("run", "--rm", stack.image("synth"), "python", "-c", "import websockets")
+    finally:
+        docker("image", "rm", "--force", image)
+
+
+# ---- what breaks in mid-utterance
+
+
+async def begun(stack: Compose, client: Client, session: str, **options: Any) -> str:
+    """Have LONG spoken; gives its request id when OraServer has some of it, and not all."""
+    accepted = await client.say(LONG, session_id=session, phone_id="p1", fire_and_forget=True, **options)
+    assert isinstance(accepted, Acceptance)
+    url = f"http://{stack.address('oraserver', 8080)}/received"
+
+    async def some() -> bool:
+        async with aiohttp.ClientSession() as http, http.get(url, params={"session": session}) as response:
+            utterances = (await response.json())["utterances"]
+        assert not any(utterance["complete"] for utterance in utterances), "too late: it is complete already"
+        return any(utterance["chunks"] >= 3 for utterance in utterances)
+
+    await until(some, "three chunks at OraServer", timeout_s=30, poll_s=0.1)
+    return accepted.request_id
+
+
+async def delivered(stack: Compose, client: Client, session: str, request: str) -> Report:
+    """Its final report; OraServer must have it whole, in order, and no rule broken."""
+    report = await client.wait(session, request, 60)
+    assert report.status == "delivered", report
+    (heard,) = await received(stack, session)
+    assert (heard["requestId"], heard["bytes"], heard["text"]) == (request, report.bytes, LONG)
+    assert heard["chunks"] == report.total_chunks == report.delivered_chunks
+    return report
+
+
+def carrier(stack: Compose, service: str, request: str) -> dict[str, Any]:
+    """The container of that service whose log says that it has begun this request."""
+    found = [c for c in stack.containers(service) if f'"request": "{request}"' in docker("logs", c["Id"])]
+    assert len(found) == 1, f"{len(found)} of {service} have begun it"
+    return found[0]
+
+
+def successors(stack: Compose, first: dict[str, Any], request: str) -> int:
+    """How many other containers of its service have worked on that request."""
+    service = first["Config"]["Labels"]["com.docker.compose.service"]
+    others = [container["Id"] for container in stack.containers(service) if container["Id"] != first["Id"]]
+    return sum(f'"request": "{request}"' in docker("logs", other) for other in others)
+
+
+SCALED = ("--scale", "synth=3", "--scale", "ws_bridge=3")
+
+
+@pytest.mark.parametrize("service", ["synth", "ws_bridge"])
+async def test_one_of_three_is_killed(stack: Compose, client: Client, session: str, service: str) -> None:
+    request = await begun(stack, client, session)
+    victim = carrier(stack, service, request)
+    docker("kill", victim["Id"])
+    try:
+        await delivered(stack, client, session, request)
+        assert successors(stack, victim, request) == 1
+    finally:
+        docker("start", victim["Id"])
+    stack.run("up", "--detach", "--wait", "--no-recreate", "--no-build", *SCALED, timeout_s=120)
+
+
+async def test_nats_freezes_for_five_seconds(stack: Compose, client: Client, session: str) -> None:
+    request = await begun(stack, client, session)
+    with stack.frozen("nats", "nats-server"):
+        await asyncio.sleep(5)
+    await delivered(stack, client, session, request)
+
+
+async def test_a_bridge_is_cut_off(stack: Compose, client: Client, session: str) -> None:
+    """Its sockets stay open and nothing passes: another one finishes, and it does no harm when it is back."""
+    request = await begun(stack, client, session)
+    lost = carrier(stack, "ws_bridge", request)
+    (network,) = lost["NetworkSettings"]["Networks"].values()
+    with cut_off(network["IPAddress"]):
+        report = await delivered(stack, client, session, request)
+    assert successors(stack, lost, request) == 1
+    stack.run("up", "--detach", "--wait", "--no-recreate", "--no-build", *SCALED, timeout_s=120)
+    assert (await delivered(stack, client, session, request)).bytes == report.bytes, "nothing came after the end"
+
+
+# ---- the command line
+
+
+async def test_say_from_the_command_line(stack: Compose, nats_url: str, session: str, tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "orastream.cli", "say", TEXT, "--sync", "--session", session, "--nats", nats_url),
+        cwd=tmp_path,
+        env=environment({}),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0, out.decode()
+    assert "delivered" in out.decode()
+    (heard,) = await received(stack, session)
+    assert heard["text"] == TEXT

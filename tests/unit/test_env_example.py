@@ -6,20 +6,40 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from pydantic import BaseModel
 
 from orastream.settings import KNOWN
 from services.gateway.settings import GatewaySettings
 from services.http_bridge.settings import HttpBridgeSettings
 from services.oraserver.settings import OraServerSettings
+from services.synth.engines.gpt_sovits.settings import GptSovitsSettings
+from services.synth.engines.gpt_sovits_local.settings import GptSovitsLocalSettings
+from services.synth.engines.pocket.settings import PocketSettings
+from services.synth.engines.vits.settings import VitsSettings
 from services.synth.settings import SynthSettings
 from services.ws_bridge.settings import WsBridgeSettings
 
 pytestmark = pytest.mark.unit
 
-COMPOSE_ALONE = {"NATS_PORT", "SYNTH_EXTRAS"}
+COMPOSE_ALONE = {
+    *{"NATS_PORT", "NATS_NODE_URL", "NATS_NODE_PASSWORD", "NATS_CALLER_PASSWORD", "SYNTH_EXTRAS", "SYNTH_MODELS"},
+    *{"SYNTH_CPU_QUOTA", "REVISION"},
+    *{"PROMETHEUS_PORT", "GRAFANA_PORT", "GRAFANA_PASSWORD", "JAEGER_PORT", "OTLP_PORT"},
+}
+_OTLP = ("ENDPOINT", "PROTOCOL", "HEADERS", "TIMEOUT", "COMPRESSION", "CERTIFICATE")
+OPENTELEMETRY = {
+    *(f"OTEL_EXPORTER_OTLP_{kind}{what}" for kind in ("", "TRACES_") for what in _OTLP),
+    *{"OTEL_TRACES_EXPORTER", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG", "OTEL_RESOURCE_ATTRIBUTES"},
+    *{"OTEL_BSP_SCHEDULE_DELAY", "OTEL_BSP_EXPORT_TIMEOUT", "OTEL_BSP_MAX_QUEUE_SIZE"},
+    *{"OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "OTEL_SDK_DISABLED"},
+}
 READERS: list[type[BaseModel]] = [
     SynthSettings,
+    GptSovitsSettings,
+    GptSovitsLocalSettings,
+    PocketSettings,
+    VitsSettings,
     WsBridgeSettings,
     HttpBridgeSettings,
     GatewaySettings,
@@ -30,13 +50,13 @@ LINES = re.findall(r"^#([A-Z_]+)=(\S*)(?: +#.*)?$", EXAMPLE.read_text(), re.MULT
 
 
 def test_every_setting_is_documented_once() -> None:
-    assert sorted(name for name, _ in LINES) == sorted(KNOWN | COMPOSE_ALONE)
+    assert sorted(name for name, _ in LINES) == sorted(KNOWN | COMPOSE_ALONE | OPENTELEMETRY)
 
 
 @pytest.mark.parametrize(("name", "value"), LINES, ids=[name for name, _ in LINES])
 def test_the_default_is_true(name: str, value: str) -> None:
     fields = [field for reader in READERS if (field := reader.model_fields.get(name.lower())) is not None]
-    if name in COMPOSE_ALONE or name == "TTS_HEALTH_PORT":
+    if name in COMPOSE_ALONE | OPENTELEMETRY or name == "TTS_HEALTH_PORT":
         return
     assert fields, "no service reads it"
     for field in fields:
@@ -47,3 +67,11 @@ def test_the_default_is_true(name: str, value: str) -> None:
             assert default is (value in {"on", "true"})
         else:
             assert str(default) == value
+
+
+def test_compose_passes_on_the_standard_variables_if_they_are_set() -> None:
+    """Without a value of ours, which the SDK would take for the user's; and no name that all services would share."""
+    services = yaml.safe_load((EXAMPLE.parent / "compose.yaml").read_text())["services"]
+    for name in ("synth", "ws_bridge", "http_bridge", "gateway"):
+        passed = {key: value for key, value in services[name]["environment"].items() if key.startswith("OTEL_")}
+        assert passed == dict.fromkeys(OPENTELEMETRY)

@@ -1,0 +1,198 @@
+"""compose.yaml and the files it mounts: locked down, on loopback, and each name in them is one that exists."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from services.synth.settings import SynthSettings
+from tests.support.monitoring import GRAFANA, ROOT, alert_rules, dashboards, panels
+
+pytestmark = pytest.mark.unit
+
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+NO_SHELL = {"otel-collector", "jaeger"}
+"""Images in which no healthcheck can run; nothing waits for them."""
+
+
+def mounts(service: str) -> dict[str, str]:
+    """Where files of the repository are in the container: path there → path here."""
+    of = [volume.split(":") for volume in SERVICES[service].get("volumes", []) if volume.startswith("./")]
+    assert all(rest[-1] == "ro" for _, *rest in of), "what is mounted is not written"
+    return {there: here for here, there, *_ in of}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_locked_down(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in service["security_opt"]
+    assert service["mem_limit"] and service["pids_limit"]
+    assert service["cpu_quota"], "a part of the machine, and never refused by one that has fewer cores"
+    assert "cpus" not in service
+    assert all(port.startswith("127.0.0.1:${") for port in service.get("ports", []))
+    assert ("healthcheck" in service) or ("build" in service) or name in NO_SHELL
+    if "image" in service:
+        assert re.search(r":v?\d+\.\d+", service["image"]), "an image of a version, never `latest`"
+
+
+def test_synth_is_sized_for_its_container() -> None:
+    """Without a value synth would take the machine's cores for its own, and more processes than it may have."""
+    synth = SERVICES["synth"]
+    default = re.fullmatch(r"\$\{SYNTH_SLOTS:-(\d+)\}", synth["environment"]["SYNTH_SLOTS"])
+    quota = re.fullmatch(r"\$\{SYNTH_CPU_QUOTA:-(\d+)\}", synth["cpu_quota"])
+    assert default is not None and quota is not None
+    assert int(quota[1]) == 100_000 * int(default[1])
+    most = next(limit.le for limit in SynthSettings.model_fields["synth_slots"].metadata if hasattr(limit, "le"))
+    assert synth["pids_limit"] >= 4 * most
+
+
+def test_what_compose_restarts_is_what_operations_says() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    assert {service["restart"] for service in SERVICES.values()} == {"unless-stopped"}
+    assert "compose (`unless-stopped`) restarts both" in page
+
+
+def test_images_built_by_compose_say_their_commit() -> None:
+    assert "ARG REVISION=" in (ROOT / "Dockerfile").read_text()
+    for name, service in SERVICES.items():
+        if "build" in service:
+            assert service["build"]["args"]["REVISION"] is None, f"{name}: from the environment, else the image's own"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_it_waits_for_what_is_healthy(name: str) -> None:
+    profiles = SERVICES[name].get("profiles", [])
+    for other, how in SERVICES[name].get("depends_on", {}).items():
+        assert how == {"condition": "service_healthy"}
+        assert SERVICES[other].get("profiles", profiles) == profiles, "it would not be started"
+        assert other not in NO_SHELL
+    if "build" in SERVICES[name] and "profiles" not in SERVICES[name]:
+        assert "nats" in SERVICES[name]["depends_on"]
+
+
+def test_what_scales_has_no_fixed_port() -> None:
+    for name in ("synth", "ws_bridge", "http_bridge"):
+        assert "ports" not in SERVICES[name] and "container_name" not in SERVICES[name]
+
+
+def test_every_variable_is_documented() -> None:
+    documented = set(re.findall(r"^#([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    text = (ROOT / "compose.yaml").read_text()
+    used = set(re.findall(r"\$\{([A-Z_]+)", text))
+    for service in SERVICES.values():
+        used |= {name for name, value in service.get("environment", {}).items() if value is None}
+    assert len(used) > 20
+    assert used <= documented
+
+
+def test_every_mounted_file_is_there() -> None:
+    assert mounts("nats") == {"/etc/nats/orastream.conf": "./deploy/nats.conf"}
+    for name in SERVICES:
+        for there, here in mounts(name).items():
+            assert (ROOT / here).exists(), f"{name}: {here} at {there}"
+
+
+def test_prometheus_finds_every_service_and_only_those() -> None:
+    config = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())
+    ports = dict(
+        re.findall(r"^FROM runtime AS (\w+)$.*?^EXPOSE (\d+)$", (ROOT / "Dockerfile").read_text(), re.M | re.S)
+    )
+    found = {}
+    for job in config["scrape_configs"]:
+        (discovery,) = job["dns_sd_configs"]
+        assert discovery["names"] == [job["job_name"]]
+        found[job["job_name"]] = str(discovery["port"])
+    assert found == ports
+    assert set(found) == {name for name, service in SERVICES.items() if "build" in service}
+    assert mounts("prometheus") == {"/etc/prometheus": "./deploy/prometheus"}
+    assert "--config.file=/etc/prometheus/prometheus.yml" in SERVICES["prometheus"]["command"]
+
+
+# ---- Grafana
+
+
+def test_grafana_is_provisioned_with_what_the_dashboards_name() -> None:
+    at = mounts("grafana")
+    assert at["/etc/grafana/provisioning"] == "./deploy/grafana/provisioning"
+    (provider,) = yaml.safe_load((GRAFANA / "provisioning/dashboards/orastream.yaml").read_text())["providers"]
+    assert (ROOT / at[provider["options"]["path"]]).resolve() == GRAFANA / "dashboards"
+    home = SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert Path(home).name in dashboards()
+    sources = yaml.safe_load((GRAFANA / "provisioning/datasources/orastream.yaml").read_text())["datasources"]
+    for source in sources:
+        host = source["url"].removeprefix("http://").partition(":")[0]
+        assert host in SERVICES
+    known = {(source["type"], source["uid"]) for source in sources}
+    named = [panel["datasource"] for dashboard in dashboards().values() for panel in panels(dashboard)]
+    assert {(source["type"], source["uid"]) for source in named} <= known
+
+
+@pytest.mark.parametrize("name", dashboards())
+def test_a_dashboard_is_in_order(name: str) -> None:
+    dashboard = dashboards()[name]
+    assert dashboard["uid"] and dashboard["title"] and dashboard["schemaVersion"] >= 39
+    ids = [panel["id"] for panel in dashboard["panels"]]
+    assert len(ids) == len(set(ids))
+    rows = [panel["title"] for panel in dashboard["panels"] if panel["type"] == "row"]
+    assert rows == ["Overview", "Latency", "Delivery", "Synthesis", "NATS"]
+    taken: set[tuple[int, int]] = set()
+    for panel in dashboard["panels"]:
+        at = panel["gridPos"]
+        assert at["x"] + at["w"] <= 24
+        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        assert not cells & taken, f"{panel['title']} lies on another panel"
+        taken |= cells
+    for panel in panels(dashboard):
+        assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
+        assert [target["refId"] for target in panel["targets"]] == [chr(65 + n) for n in range(len(panel["targets"]))]
+
+
+# ---- OpenTelemetry collector
+
+
+def test_the_collector_s_pipelines_are_whole() -> None:
+    at = mounts("otel-collector")
+    (argument,) = SERVICES["otel-collector"]["command"]
+    path = argument.removeprefix("--config=")
+    config = yaml.safe_load((ROOT / at[str(Path(path).parent)] / Path(path).name).read_text())
+    pipelines = config["service"]["pipelines"]
+    assert set(pipelines) == {"traces"}
+    for kind in ("receivers", "processors", "exporters"):
+        named = [name for pipeline in pipelines.values() for name in pipeline[kind]]
+        assert set(named) == set(config[kind]), kind
+    assert pipelines["traces"]["processors"][0] == "memory_limiter", "it comes first, or it protects nothing"
+    for exporter in config["exporters"].values():
+        assert exporter["endpoint"].partition(":")[0] in SERVICES
+    assert config["receivers"]["otlp"]["protocols"]["http"]["endpoint"] == "0.0.0.0:4318"
+    assert "http://otel-collector:4318" in (ROOT / ".env.example").read_text()
+
+
+# ---- alerts
+
+
+def anchors(markdown: str) -> set[str]:
+    """Where links into a page may go, as GitHub makes them of its headings."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", markdown, flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def test_each_alert_has_its_page_of_the_runbook() -> None:
+    page = anchors((ROOT / "docs" / "operations.md").read_text())
+    for rule in alert_rules():
+        path, _, anchor = rule["annotations"]["runbook"].partition("#")
+        assert path == "docs/operations.md"
+        assert anchor in page, rule["alert"]
+        assert rule["labels"]["severity"] in {"warning", "critical"}
+
+
+@pytest.mark.parametrize("name", ["docs/operations.md", "docs/protocol.md", "README.md", "README.ko.md"])
+def test_links_within_a_page_lead_somewhere(name: str) -> None:
+    text = (ROOT / name).read_text()
+    assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= anchors(text)

@@ -1,0 +1,52 @@
+"""The Dockerfile without an engine: a target per service, and what `EXTRAS` adds to synth's."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.monitoring import ROOT
+
+pytestmark = pytest.mark.unit
+
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+TARGETS = re.findall(r"^FROM runtime AS (\w+)$", DOCKERFILE, re.MULTILINE)
+
+
+def test_a_target_per_service() -> None:
+    compose = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    built = {name: service["build"]["target"] for name, service in compose.items() if "build" in service}
+    assert built == {target: target for target in TARGETS}
+    assert set(TARGETS) == {path.parent.name for path in (ROOT / "services").glob("*/__main__.py")}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_target_says_what_it_is_and_asks_nats(target: str) -> None:
+    stage = DOCKERFILE.partition(f"FROM runtime AS {target}\n")[2].partition("\nFROM ")[0]
+    assert "USER 10001:10001" in stage
+    assert f'org.opencontainers.image.title="orastream {target}"' in stage
+    assert f'CMD ["python", "-m", "services.{target}"]' in stage
+    probe = re.search(r"^    CMD exec python -m orastream.probe (.+)$", stage, re.MULTILINE)
+    assert probe is not None
+    assert ("/healthz" in probe[1]) == (target == "oraserver"), "the others prove a NATS round trip (/readyz)"
+
+
+def test_extras_are_those_of_pyproject(tmp_path: Path) -> None:
+    """`--build-arg EXTRAS=torch`: its requirements come beside all of synth's own. (torch itself is not built here.)"""
+    script = re.search(r"^COPY <<'E' \S+requirements.py$\n(.*?)^E$", DOCKERFILE, re.MULTILINE | re.DOTALL)
+    assert script is not None
+    (tmp_path / "requirements.py").write_text(script[1])
+
+    def wanted(extras: str) -> set[str]:
+        command = [sys.executable, tmp_path / "requirements.py", ROOT, extras]
+        return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n"))
+
+    assert any(requirement.startswith("torch==") for requirement in wanted("synth,torch") - wanted("synth"))
+    assert wanted("synth") < wanted("synth,torch")
+    for target in set(TARGETS) - {"synth"}:
+        assert not any(requirement.startswith("torch") for requirement in wanted(target))
