@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import uvloop
 
-from orastream import health, logger, logs, tasks, traces
+from orastream import health, heap, logger, logs, tasks, traces
 from orastream.bus import Bus
 from orastream.errors import NodeUnavailable, NotConnected, OrastreamError, SettingsError
 from orastream.jetstream import JetStream
@@ -97,6 +97,7 @@ def run(
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+    heap.keep()
     try:
         uvloop.run(_main(name, loaded, serve(loaded), change_streams, serves_health, ends_at))
     except SettingsError as exc:
