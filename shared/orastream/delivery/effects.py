@@ -13,14 +13,18 @@ from orastream.packets import AudioChunk, AudioStart
 class Rules:
     """How a kind of bridge delivers. `confirm_every` None: only the whole is confirmed (HTTP).
 
-    A receiver may take speech as fast as it is played. So what is asked for and what is unconfirmed are bounded in
-    seconds of speech too, counted to where the next chunk begins: an answer that waits behind little speech comes soon.
+    Seconds are of speech: after how many an answer is asked for, and how many may be unconfirmed; `quick_…` as long as
+    the last answer came within `quick_answer_s` of its question (see `confirmation`). Even one that begins to take
+    speech as it is played then answers for it before a ping counts as unanswered.
     """
 
     confirm_every: int | None = 8
     confirm_every_s: float = 2.0
     most_unconfirmed_bytes: int | None = 512 << 10
     most_unconfirmed_s: float = 3.0
+    quick_answer_s: float = 0.25
+    quick_confirm_every_s: float = 4.0
+    quick_most_unconfirmed_s: float = 5.0
     max_retries: int = 3
     first_retry_s: float = 0.5
     most_retry_s: float = 2.0

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from orastream.assembly import Assembly
 from orastream.audio import seconds_of
 from orastream.backoff import Backoff
+from orastream.delivery.confirmation import Confirmation
 from orastream.delivery.effects import (
     Complete,
     Confirm,
@@ -41,12 +42,6 @@ QUEUE_BYTES = 256 << 10
 Link = Literal["down", "connecting", "up"]
 
 
-class _Written(NamedTuple):
-    chunk_bytes: int
-    chunk_index: int
-    begins_s: float
-
-
 @dataclass(slots=True)
 class Utterance:
     """The machine of one utterance. Begin with what an earlier owner's checkpoint says was delivered."""
@@ -66,11 +61,8 @@ class Utterance:
     _assembly: Assembly = field(init=False)
     _queue: deque[AudioChunk] = field(init=False, default_factory=deque)
     _queued_bytes: int = field(init=False, default=0)
-    _unconfirmed: deque[_Written] = field(init=False, default_factory=deque)
-    _unconfirmed_bytes: int = field(init=False, default=0)
-    _written: int = field(init=False, default=0)
+    _sent: Confirmation = field(init=False)
     _ever_written: int = field(init=False, default=0)
-    _asked: int = field(init=False, default=0)
     _complete: Literal["no", "written", "asked"] = field(init=False, default="no")
     _failures: int = field(init=False, default=0)
     _retry_at: float = field(init=False, default=0.0)
@@ -86,7 +78,8 @@ class Utterance:
     def __post_init__(self) -> None:
         self._assembly = Assembly(self.request_seq)
         self.progress = Progress(chunks=self.delivered)
-        self._written = self._asked = self._ever_written = self.delivered
+        self._sent = Confirmation(self.rules, self.delivered)
+        self._ever_written = self.delivered
         self._sign_at = self.now
         self._fence = "due" if self.must_fence else "none"
         self.backoff = Backoff(self.rules.first_retry_s, self.rules.most_retry_s, rng=self.backoff.rng)
@@ -113,7 +106,7 @@ class Utterance:
         for chunk in self._assembly.receive(sequence, message):
             if chunk.index < self.progress.chunks:
                 self._count(chunk)
-            elif chunk.index >= self._written:
+            elif chunk.index >= self._sent.written:
                 self._queue.append(chunk)
                 self._queued_bytes += len(chunk.audio)
         end = self._assembly.end
@@ -124,6 +117,7 @@ class Utterance:
     def link_up(self) -> None:
         """The link is open and `init` is written."""
         self.link = "up"
+        self._sent.start_over(self._sent.written)
 
     def link_lost(self, reason: str, now: float, *, refused: bool = False) -> None:
         """The link broke or could not be opened. `refused`: OraServer said no (4xx), trying again is no use.
@@ -146,7 +140,7 @@ class Utterance:
             )
             return
         self._retry_at = now + self.backoff.next_s()
-        if self._written > self.progress.chunks or self._complete != "no":
+        if self._sent.written > self.progress.chunks or self._complete != "no":
             self._rewind = True
 
     def confirmed(self, chunks: int, complete: bool, now: float) -> None:
@@ -158,10 +152,8 @@ class Utterance:
             self.backoff.reset()
             self.progress.last_confirmed_at = now
             self.progress.version += 1
-        while self._unconfirmed and self._unconfirmed[0].chunk_index < chunks:
-            done = self._unconfirmed.popleft()
-            self._unconfirmed_bytes -= done.chunk_bytes
-            self.progress.bytes += done.chunk_bytes
+        for done in self._sent.answered(chunks, now):
+            self.progress.bytes += done.size
             self._confirmed_s = done.begins_s
         self.progress.chunks = max(self.progress.chunks, chunks)
         self._measure()
@@ -212,7 +204,7 @@ class Utterance:
                 self._fence = "asked"
                 return Fence()
             return None
-        return self._next_write(now) if room else self._next_confirm()
+        return self._next_write(now) if room else self._next_confirm(now)
 
     def next_time(self) -> float | None:
         """When `poll` must be called again although nothing happened (monotonic seconds), or None."""
@@ -232,30 +224,22 @@ class Utterance:
     @property
     def _answers_outstanding(self) -> bool:
         """Whether what was made before synthesis failed is still on its way to OraServer, by this link or the next."""
-        return self.rules.confirm_every is not None and bool(self._queue or self._unconfirmed)
+        return self.rules.confirm_every is not None and bool(self._queue or self._sent)
 
     def _next_write(self, now: float) -> Effect | None:
-        confirm = self._next_confirm()
+        confirm = self._next_confirm(now)
         if confirm is not None:
             return confirm
-        most = self.rules.most_unconfirmed_bytes
-        start = self._assembly.start
+        start, sent = self._assembly.start, self._sent
         if self._queue and start is not None:
             chunk = self._queue[0]
-            size, begins_s = len(chunk.audio), chunk.pts_ms / 1000
-            if most is not None and self._unconfirmed:
-                since_s = begins_s - self._unconfirmed[0].begins_s
-                if self._unconfirmed_bytes + size > most or since_s >= self.rules.most_unconfirmed_s:
-                    return self._ask() if self._asked < self._written else None
-                if self._asked <= self.progress.chunks and since_s >= self.rules.confirm_every_s:
-                    return self._ask()  # no question is open: what is unconfirmed was not asked for
+            if sent.holds(chunk):
+                return self._ask(now) if sent.asked < sent.written else None
             self._queue.popleft()
-            self._queued_bytes -= size
-            self._unconfirmed.append(_Written(size, chunk.index, begins_s))
-            self._unconfirmed_bytes += size
-            self._written = chunk.index + 1
-            if self._written > self._ever_written > self.delivered:
-                self._ever_written = self._written  # neither the first one written here nor a repetition
+            self._queued_bytes -= len(chunk.audio)
+            sent.wrote(chunk)
+            if sent.written > self._ever_written > self.delivered:
+                self._ever_written = sent.written  # neither the first one written here nor a repetition
             else:
                 self._note_write(chunk, now)
             return Write(start, chunk)
@@ -267,23 +251,19 @@ class Utterance:
             return Complete(start, end.total_chunks, end.text)
         return None
 
-    def _next_confirm(self) -> Confirm | None:
-        if self._complete == "written":
-            return self._ask()
-        every = self.rules.confirm_every
-        if every is not None and self._written - self._asked >= every:
-            return self._ask()
+    def _next_confirm(self, now: float) -> Confirm | None:
+        if self._complete == "written" or self._sent.due:
+            return self._ask(now)
         end = self._assembly.end
-        if end is not None and end.status == "failed" and self._answers_outstanding and self._asked < self._written:
-            return self._ask()
+        if end is not None and end.status == "failed" and self._answers_outstanding:
+            return self._ask(now) if self._sent.asked < self._sent.written else None
         return None
 
-    def _ask(self) -> Confirm:
-        self._asked = self._written
+    def _ask(self, now: float) -> Confirm:
         complete = self._complete == "written"
         if complete:
             self._complete = "asked"
-        return Confirm(self._written, complete)
+        return Confirm(self._sent.ask(now), complete)
 
     def _note_write(self, chunk: AudioChunk, now: float) -> None:
         if self.progress.first_write_at is None and self.rules.confirm_every is not None:
@@ -291,7 +271,7 @@ class Utterance:
             self.progress.version += 1
         if chunk.index < self._ever_written:
             self.progress.retransmitted += 1
-        self._ever_written = max(self._ever_written, self._written)
+        self._ever_written = max(self._ever_written, self._sent.written)
 
     def _count(self, chunk: AudioChunk) -> None:
         """A chunk that an earlier owner, or this one before a rewind, has had confirmed."""
@@ -318,10 +298,8 @@ class Utterance:
         self._sign_at = now  # what was heard before is heard again, which takes its time
         self._assembly = Assembly(self.request_seq)
         self._queue.clear()
-        self._unconfirmed.clear()
-        self._queued_bytes = self._unconfirmed_bytes = 0
-        self._counted = self._counted_bytes = 0
-        self._written = self._asked = self.progress.chunks
+        self._queued_bytes = self._counted = self._counted_bytes = 0
+        self._sent.start_over(self.progress.chunks)
         self._complete = "no"
 
     def _judge(self, now: float) -> None:
