@@ -85,7 +85,8 @@ class Connection(asyncio.Protocol):
         self._headers = headers
         self._wake = wake
         self._transport: asyncio.Transport | None = None
-        self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()  # asked for once: each time Python asks the system for the process' id
+        self._opened: asyncio.Future[None] = self._loop.create_future()
         self._pings: dict[bytes, asyncio.Future[None]] = {}
         """Not answered yet: who waits."""
         self._ping_count = 0
@@ -103,7 +104,7 @@ class Connection(asyncio.Protocol):
             raise LinkLost(f"ORASERVER_WEBSOCKET_URL cannot be used ({type(exc).__name__})") from None
         try:
             async with asyncio.timeout(HANDSHAKE_S):
-                await asyncio.get_running_loop().create_connection(
+                await connection._loop.create_connection(
                     lambda: connection,
                     connection._uri.host,
                     connection._uri.port,
@@ -139,14 +140,14 @@ class Connection(asyncio.Protocol):
 
     def confirm(self) -> asyncio.Future[None]:
         """Done when a ping sent now was answered; fails with LinkLost (also after PONG_S without any progress)."""
-        answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        answered: asyncio.Future[None] = self._loop.create_future()
         if self.lost is not None:
             answered.set_exception(self.lost)
             return answered
         self._ping_count += 1
         payload = b"%d" % self._ping_count
         self._pings[payload] = answered
-        self._patience.asked(payload, _now())
+        self._patience.asked(payload, self._loop.time())
         if self._timer is None:
             self._look_again(PONG_S)
         self._send(FIN_PING, (payload,))
@@ -226,7 +227,7 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The kernel has taken everything."""
         self._paused = False
-        self._patience.sent(_now())
+        self._patience.sent(self._loop.time())
         self._wake()
 
     # ---- inside
@@ -255,7 +256,7 @@ class Connection(asyncio.Protocol):
         self.abort(reason, refused=400 <= status < 500)
 
     def _on_pong(self, payload: bytes) -> None:
-        for known in self._patience.answered(payload, _now()):
+        for known in self._patience.answered(payload, self._loop.time()):
             answered = self._pings.pop(known)
             if not answered.done():
                 answered.set_result(None)
@@ -267,7 +268,7 @@ class Connection(asyncio.Protocol):
             self._timer = None
         if self.lost is not None:
             return
-        now = _now()
+        now = self._loop.time()
         if self._paused:
             self._patience.unsent(self.unsent_bytes, now)
         gone = self._patience.gone(now)
@@ -279,8 +280,4 @@ class Connection(asyncio.Protocol):
             self._look_again(at - now)
 
     def _look_again(self, after_s: float) -> None:
-        self._timer = asyncio.get_running_loop().call_later(after_s, self._look)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
+        self._timer = self._loop.call_later(after_s, self._look)

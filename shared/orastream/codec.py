@@ -17,6 +17,15 @@ Encoding = Literal["json", "msgpack"]
 Map = dict[str, Any]
 
 
+def _refuse_constant(_name: str) -> NoReturn:
+    raise ValueError
+
+
+_JSON = json.JSONDecoder(parse_constant=_refuse_constant)
+_TO_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+"""Made once: `json.loads` and `dumps` with options make one for each message."""
+
+
 def encoding_of(payload: bytes) -> Encoding:
     """How a payload is encoded, by its first byte; what is neither counts as JSON, so that an error is readable."""
     first = payload[0] if payload else 0
@@ -41,7 +50,7 @@ def decode(payload: bytes) -> Map:
 
 def _parse(payload: bytes) -> object:
     try:
-        return json.loads(payload.decode("utf-8"), parse_constant=_refuse_constant)
+        return _JSON.decode(payload.decode("utf-8"))
     except UnicodeDecodeError as exc:
         raise Undecodable(f"is not UTF-8 at byte {exc.start}") from None
     except json.JSONDecodeError as exc:
@@ -52,10 +61,6 @@ def _parse(payload: bytes) -> object:
         raise Undecodable(
             "contains a number that JSON or Python cannot hold (NaN, Infinity, too many digits)"
         ) from None
-
-
-def _refuse_constant(_name: str) -> NoReturn:
-    raise ValueError
 
 
 def _unpack(payload: bytes) -> object:
@@ -73,4 +78,4 @@ def encode(value: Map, encoding: Encoding) -> bytes:
     if encoding == "msgpack":
         packed: bytes = msgpack.packb(value, use_bin_type=True)
         return packed
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8")
+    return _TO_JSON.encode(value).encode("utf-8")

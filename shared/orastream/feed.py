@@ -170,15 +170,17 @@ class Feed:
         first = self._read_connection < 0
         await self._js.bus.wait_connected(30)
         self._merge.begin_read()
+        ended = False
         while True:
             await self._room.wait()
-            page = await self._js.read(self._stream, self.subject, self._merge.verified)
+            page = [] if ended else await self._js.read(self._stream, self.subject, self._merge.verified)
             if not page:
-                # An empty answer of a replica proves nothing.
+                # That a replica has no more proves nothing.
                 message = await self._js.after(self._stream, self.subject, self._merge.verified)
                 if message is None:
                     break
                 page = [message]
+            ended = page[-1].ends_read
             verified = self._merge.verified
             fresh = self._merge.page(page)
             if self._merge.verified <= verified:

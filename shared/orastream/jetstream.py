@@ -49,6 +49,11 @@ class Stored(NamedTuple):
         return parse_time_ns(self.time)
 
     @property
+    def ends_read(self) -> bool:
+        """Whether it came by `read` from a replica that has none after it."""
+        return self.headers.get("Nats-Num-Pending") == "0"
+
+    @property
     def trace(self) -> Carrier:
         """The trace context that its publisher gave it."""
         return carrier_of(self.headers.get)

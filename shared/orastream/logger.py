@@ -29,7 +29,11 @@ def named(name: str) -> structlog.stdlib.BoundLogger:
     return cast(
         structlog.stdlib.BoundLogger,
         structlog.wrap_logger(
-            logging.getLogger(name), processors=_chain, wrapper_class=structlog.stdlib.BoundLogger, context_class=dict
+            logging.getLogger(name),
+            processors=_chain,
+            wrapper_class=structlog.stdlib.BoundLogger,
+            context_class=dict,
+            cache_logger_on_first_use=True,
         ),
     )
 

@@ -53,6 +53,10 @@ def configure(
         )
         rotated.setFormatter(_formatter(structlog.dev.ConsoleRenderer(colors=False)))
         handlers.append(rotated)
+    # No formatter of ours names the line, thread or process; finding them out costs more than the record
+    # ("Optimization" in logging's documentation).
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()
     root.handlers[:] = handlers
     root.setLevel(level)

@@ -17,6 +17,8 @@ from orastream.intake import StoredRequest
 from orastream.jetstream import JetStream, Stored
 from orastream.messages import Report
 
+MOST_OWN = 8
+
 
 class Verdict(Enum):
     """What became of a try to write a report."""
@@ -70,6 +72,15 @@ class Reports:
 
     def __init__(self, js: JetStream) -> None:
         self._js = js
+        self._own: dict[str, tuple[bytes, Report]] = {}
+        """The last one written here, of the MOST_OWN requests last written to: what comes back need not be read."""
+
+    def state_of(self, stored: Stored) -> ReportState | None:
+        """As the function of that name; quicker for what was written here a moment ago."""
+        data, report = self._own.get(stored.subject, (None, None))
+        if report is not None and data == stored.data:
+            return ReportState(report, stored.sequence, stored.time_s)
+        return state_of(stored)
 
     async def read(self, session: str, request: str) -> ReportState | None:
         """The report that stands, as the stream's leader has it, or None. Raises NodeUnavailable."""
@@ -87,6 +98,7 @@ class Reports:
         Cancel-safe: a cancelled write may or may not stand. Raises NodeUnavailable.
         """
         data = report.encode(of.encoding)
+        self._remember(subjects.report(of.session, of.token), data, report)
         subject = subjects.put_report(of.session, of.token)
         while True:
             if revision is not None:
@@ -100,6 +112,12 @@ class Reports:
             if stored is not None and verdict is not None:
                 return Written(verdict, stored)
             revision = stored.revision if stored else 0
+
+    def _remember(self, subject: str, data: bytes, report: Report) -> None:
+        self._own.pop(subject, None)
+        self._own[subject] = (data, report)
+        if len(self._own) > MOST_OWN:
+            del self._own[next(iter(self._own))]
 
     async def write_first(self, of: StoredRequest, report: Report) -> Written:
         """Write `report` only if none stands: FINAL with the one that does otherwise, whatever its status.

@@ -26,6 +26,19 @@ async def test_deleted_or_not_there_or_not_known(js: JetStream) -> None:
         await js.delete("NO_SUCH_STREAM", 1)
 
 
+async def test_only_the_last_message_of_a_read_says_that_none_is_after_it(js: JetStream) -> None:
+    put, subject = subjects.put_audio("s", "r"), subjects.audio("s", "r")
+    first, *_, last = [(await js.store(put, b"%d" % number)).sequence for number in range(5)]
+    assert [m.ends_read for m in await js.read(streams.AUDIO, subject, 0)] == [False] * 4 + [True]
+    page = await js.read(streams.AUDIO, subject, first, batch=2)
+    assert [m.ends_read for m in page] == [False, False], "cut by its number"
+    page = await js.read(streams.AUDIO, subject, page[-1].sequence, max_bytes=1)
+    assert [m.ends_read for m in page] == [False], "cut by its size"
+    for message in (await js.get(streams.AUDIO, last), await js.last(streams.AUDIO, subject)):
+        assert message is not None
+        assert not message.ends_read, "the leader is asked for one message, not for a read"
+
+
 async def test_a_lost_pull_is_repeated_however_often_there_is_room(
     nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

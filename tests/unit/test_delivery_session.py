@@ -6,6 +6,7 @@ for is done later, or never, as by processes that die. Every request must come t
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import random
@@ -18,7 +19,14 @@ from hypothesis import strategies as st
 
 from orastream import subjects
 from orastream.delivery.entry import Begin, DropCancel, Effect, End, Entry, Inspect, Stop, Tidy
-from orastream.delivery.session import EXPIRY_GRACE_S, INSPECT_EVERY_S, STUCK_S, TIDY_AFTER_S, Session
+from orastream.delivery.session import (
+    EXPIRY_GRACE_S,
+    INSPECT_EVERY_S,
+    REPORT_LIFE_S,
+    STUCK_S,
+    TIDY_AFTER_S,
+    Session,
+)
 from orastream.intake import StoredCancel, StoredRequest, read_stored
 from orastream.messages import Report, ReportError, Status, Transport
 from orastream.reports import ReportState, judge
@@ -43,6 +51,10 @@ def cancel(sequence: int, payload: bytes = b"") -> StoredCancel:
     stored = read_stored(subjects.session_cancel("s"), sequence, 0.0, payload, max_text_chars=100)
     assert isinstance(stored, StoredCancel)
     return stored
+
+
+def done(session: Session) -> set[int]:
+    return {sequence for sequence in session.entries if session.done(sequence)}
 
 
 def state(
@@ -122,7 +134,7 @@ class Owner:
         self.session.report(stored.token, written, self.world.now)
         entry.ending = written.report.final
         if ours:
-            entry.report, entry.revision = written.report, written.revision
+            entry.heard(written.report, written.revision, self.world.now)
             if entry.transport != self.kind and not self.world.http_runs:
                 self.close(entry)  # nobody else would
             elif self.world.rng.random() < 0.8:  # else it dies before it tidies up
@@ -439,7 +451,7 @@ def test_events_in_any_order_and_repeated_give_the_same(
         first = outcome(session, now)
         again = outcome(session, now)
         assert [x for x in again if x[0] != "Tidy"] == [], "an effect is given once"
-        results.append((first, session.next_time(now), session.idle, sorted(session.done_sequences)))
+        results.append((first, session.next_time(now), session.idle, sorted(done(session))))
     assert results[0] == results[1]
 
 
@@ -656,7 +668,7 @@ def test_a_cancel_is_dropped_only_when_no_lower_request_is_left() -> None:
     assert sorted(bench.poll()) == ["DropCancel 5", "DropCancel 7"]
     bench.session.cancel_kept(5, bench.now)
     bench.session.cancel_dropped(7)
-    assert bench.poll() == [] and bench.session.cancel_sequences == {5}
+    assert bench.poll() == [] and bench.session.knows(5) and not bench.session.knows(7)
     bench.ask(3)  # the lower one that the stream still held: it does not make the machine spin
     bench.now = 1.5
     assert bench.poll() == ["End 3 cancelled"]
@@ -807,6 +819,26 @@ def test_older_revisions_change_nothing() -> None:
     assert bench.poll() == []
 
 
+def test_reports_are_forgotten_when_nothing_was_heard_of_them_for_long() -> None:
+    """In the order of hearing, not of asking; what is heard of again stays."""
+    bench = Bench()
+    of = [request(sequence) for sequence in (2, 3, 4)]
+    for revision, (stored, heard_at) in enumerate(zip([*of, of[0]], (0.0, 10.0, 20.0, 30.0), strict=True), 1):
+        bench.session.report(stored.token, state(stored, "delivered", revision), heard_at)
+
+    def known(stored: StoredRequest) -> bool:
+        """A request that comes only now is final if its report is known."""
+        session = copy.deepcopy(bench.session)
+        return session.request(stored, 0.0).final
+
+    bench.session.forget(REPORT_LIFE_S + 10.0)
+    assert list(map(known, of)) == [True, True, True]
+    bench.session.forget(REPORT_LIFE_S + 25.0)
+    assert list(map(known, of)) == [True, False, False]
+    bench.session.forget(REPORT_LIFE_S + 30.1)
+    assert not any(map(known, of))
+
+
 def test_what_a_dead_writer_left_is_tidied_later() -> None:
     bench = Bench()
     bench.ask(2)
@@ -820,7 +852,7 @@ def test_what_a_dead_writer_left_is_tidied_later() -> None:
     bench.session.tidied(bench.session.entries[2])
     bench.now = 99.0
     assert bench.poll() == [] and bench.session.idle
-    assert bench.session.done_sequences == {2}
+    assert done(bench.session) == {2}
     assert bench.session.forget(bench.now) == [2] and not bench.session.entries
 
 
@@ -830,9 +862,9 @@ def test_wake_ups_of_another_transport_are_done_with() -> None:
     bench.ask(3, "websocket")
     bench.ask(4, None)
     bench.ask(5, "none")
-    assert bench.session.done_sequences == {2}, "nobody has claimed 5 yet"
+    assert done(bench.session) == {2}, "nobody has claimed 5 yet"
     bench.report(5, "synthesizing", "none")
-    assert bench.session.done_sequences == {2, 5}
+    assert done(bench.session) == {2, 5}
     bench.report(4, "synthesizing", "http")
-    assert bench.session.done_sequences == {2, 4, 5}
+    assert done(bench.session) == {2, 4, 5}
     assert not bench.session.idle

@@ -68,6 +68,7 @@ class Courier:
         self.machine = utterance
         self.done = False
         self._host = host
+        self._loop = asyncio.get_running_loop()
         self._observe = observe
         self._speech = Speech(
             request.session_id, request.phone_id, entry.stored.request_id, entry.stored.token, request.text
@@ -175,7 +176,7 @@ class Courier:
         try:
             link = await self._host.link(self._speech.session_id, self._speech.phone_id)
         except LinkLost as exc:
-            self._lost(exc, _now())
+            self._lost(exc, self._loop.time())
         else:
             link.begin(self._speech)
             self._link = link
@@ -203,10 +204,10 @@ class Courier:
             pass  # of a link that was left meanwhile
         elif isinstance(failure, LinkLost):
             self._link = None
-            self._lost(failure, _now())
+            self._lost(failure, self._loop.time())
         elif failure is None:
             self._times.confirmed()
-            self.machine.confirmed(asked.chunks, asked.complete, _now())
+            self.machine.confirmed(asked.chunks, asked.complete, self._loop.time())
         self._host.nudge()
 
     # ---- reports
@@ -291,7 +292,3 @@ class Courier:
             except NodeUnavailable as exc:
                 log.warning("a report waits for NATS", request=self.entry.stored.request_id, error=str(exc))
                 await asyncio.sleep(0.5)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

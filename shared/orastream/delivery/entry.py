@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orastream.intake import StoredCancel, StoredRequest
 from orastream.messages import Report, ReportError, Status, Transport
@@ -14,10 +14,17 @@ class Entry:
 
     stored: StoredRequest
     asked_at: float
-    report: Report | None = None
-    stands: int = 0
+    sequence: int = field(init=False)
+    """Its place in the session's order."""
+    transport: Transport | None = field(init=False)
+    """Who delivers it: what it states, else what the claim says, else unknown."""
+    report: Report | None = field(init=False, default=None)
+    stands: int = field(init=False, default=0)
     """Revision of `report`, or 0."""
-    changed_at: float = 0.0
+    duplicate: bool = field(init=False, default=False)
+    """The id belongs to another request, which stands in the report."""
+    changed_at: float = field(init=False, default=0.0)
+    _over: bool = field(init=False, default=False)
     cancelled: bool = False
     cancelled_at_s: float | None = None
     """When the first cancel that covers it was stored, in unix seconds of the server's clock."""
@@ -27,10 +34,16 @@ class Entry:
     inspected_at: float = 0.0
     tidy_at: float | None = None
 
-    @property
-    def sequence(self) -> int:
-        """Its place in the session's order."""
-        return self.stored.sequence
+    def __post_init__(self) -> None:
+        self.sequence, self.transport = self.stored.sequence, self.stored.stated_transport
+
+    def heard(self, report: Report, revision: int, now: float) -> None:
+        """Learn what report stands under its id."""
+        self.report, self.stands, self.changed_at = report, revision, now
+        self.duplicate = report.request_seq != self.sequence
+        self._over = self.duplicate or report.final
+        if self.stored.stated_transport is None:
+            self.transport = None if self.duplicate else report.transport
 
     @property
     def revision(self) -> int:
@@ -38,11 +51,7 @@ class Entry:
 
         A writer that gives it can therefore never overwrite such a report, whatever it has in mind.
         """
-        return 0 if self.report is not None and (self.duplicate or self.report.final) else self.stands
-
-    @revision.setter
-    def revision(self, revision: int) -> None:
-        self.stands = revision
+        return 0 if self._over else self.stands
 
     def cover(self, cancel: StoredCancel) -> None:
         """Learn of a cancel, which may be another's; any number of times."""
@@ -51,21 +60,9 @@ class Entry:
             self.cancelled_at_s = min(cancel.stored_at_s, self.cancelled_at_s or cancel.stored_at_s)
 
     @property
-    def duplicate(self) -> bool:
-        """The id belongs to another request, which stands in the report."""
-        return self.report is not None and self.report.request_seq != self.sequence
-
-    @property
     def final(self) -> bool:
         """Nothing will happen to it any more, as far as order goes."""
-        return self.closed or (self.report is not None and (self.duplicate or self.report.final))
-
-    @property
-    def transport(self) -> Transport | None:
-        """Who delivers it: what it states, else what the claim says, else unknown."""
-        if self.stored.stated_transport is not None:
-            return self.stored.stated_transport
-        return self.report.transport if self.report is not None and not self.duplicate else None
+        return self.closed or self._over
 
 
 @dataclass(frozen=True, slots=True)

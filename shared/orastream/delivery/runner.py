@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 
 from orastream import logger, streams, subjects, tasks
+from orastream.alarm import Alarm
 from orastream.delivery.chores import Chores
 from orastream.delivery.context import Context
 from orastream.delivery.courier import Courier
@@ -31,7 +32,7 @@ from orastream.feed import Feed
 from orastream.intake import StoredCancel, read_message
 from orastream.jetstream import Stored
 from orastream.pull import Delivery
-from orastream.reports import Reports, Verdict, Written, state_of
+from orastream.reports import Reports, Verdict, Written
 
 DRAIN_S = 6.0
 FINISH_S = 1.0
@@ -54,7 +55,8 @@ class SessionRunner:
         self._session = Session(context.transport)
         self.wakeups = Wakeups(self._session)
         self._gate = Gate(context.lease, context.owners, ownership, spawn=self.spawn, wake=self.wake, lost=self._stop)
-        self._event = asyncio.Event()
+        self._loop = asyncio.get_running_loop()  # asked for once: Python asks the system for the process' id each time
+        self._alarm = Alarm(self._loop)
         self._look_around = True
         self._next_look = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -73,11 +75,11 @@ class SessionRunner:
     def wake(self) -> None:
         """Run the loop again, all of it."""
         self._look_around = True
-        self._event.set()
+        self._alarm.ring()
 
     def nudge(self) -> None:
         """Run the loop again for the utterance alone: audio has come, or the link has room."""
-        self._event.set()
+        self._alarm.ring()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """A task of this session's group."""
@@ -93,22 +95,21 @@ class SessionRunner:
 
     def drain(self) -> None:
         """Finish what is being delivered within DRAIN_S, begin nothing, then give the session back."""
-        self._drain_until = asyncio.get_running_loop().time() + DRAIN_S
+        self._drain_until = self._loop.time() + DRAIN_S
         self.wake()
 
     async def link(self, session_id: str, phone_id: str) -> Link:
         """The open link of that phone, or a new one. Raises LinkLost."""
-        return await self._links.get(session_id, phone_id, asyncio.get_running_loop().time())
+        return await self._links.get(session_id, phone_id, self._loop.time())
 
     def reported(self, entry: Entry, written: Written) -> None:
         """A report of ours was tried: learn what stands now; tidy up after a final one of ours."""
-        now = asyncio.get_running_loop().time()
-        token = entry.stored.token
-        self._session.report(token, written.state, now)
+        now = self._loop.time()
+        self._session.report(entry.stored.token, written.state, now)
         if written.verdict is Verdict.SUPERSEDED:
             self._stop("another owner writes the report")
         elif written.verdict is Verdict.WRITTEN and written.state.report.final:
-            entry.report, entry.revision = written.state.report, written.state.revision
+            entry.heard(written.state.report, written.state.revision, now)
             self._context.observe(written.state.report.status, 1)
             self._context.announce("ended", entry, written.state.report)
             self.spawn(self._chores.close(entry, written.state.report))
@@ -127,17 +128,16 @@ class SessionRunner:
                 ):
                     self._group = group
                     try:
-                        await self._loop(events, reports)
+                        await self._rounds(events, reports)
                     finally:
                         await self._leave()
             finally:
                 await self._give_back()
 
-    async def _loop(self, events: Feed, reports: Feed) -> None:
-        loop = asyncio.get_running_loop()
+    async def _rounds(self, events: Feed, reports: Feed) -> None:
         while self._over is None:
-            self._event.clear()
-            now = loop.time()
+            self._alarm.hush()
+            now = self._loop.time()
             if self._look_around or now >= self._next_look:
                 self._look_around = False
                 self._take(events, reports, now)
@@ -176,7 +176,7 @@ class SessionRunner:
             self._take_report(message, now)
 
     def _take_report(self, message: Stored, now: float) -> None:
-        state = state_of(message)
+        state = self.reports.state_of(message)
         if state is None:
             log.error("a stored report cannot be read", subject=message.subject)
             return
@@ -217,7 +217,7 @@ class SessionRunner:
             at = min(at, self._courier.machine.next_time() or at, at if may_write else now + GATE_TICK_S)
         if self._timer is None or self._timer.when() > at:
             self._set_timer(at)
-        await self._event.wait()
+        await self._alarm.wait()
 
     def _set_timer(self, at: float) -> None:
         """Wake at that time; a timer that fires too early costs one round, so it is not moved to a later time."""
@@ -225,11 +225,11 @@ class SessionRunner:
             self._timer.cancel()
         self._timer = None
         if at < float("inf"):
-            self._timer = asyncio.get_running_loop().call_at(at, self._on_timer)
+            self._timer = self._loop.call_at(at, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None  # a loop's clock is coarser than its timers: whether it fired is not a matter of its time
-        self._event.set()
+        self._alarm.ring()
 
     # ---- what the session machine says
 

@@ -35,6 +35,7 @@ class Session:
     _cancels: dict[int, StoredCancel] = field(default_factory=dict)
     _dropping: dict[int, float] = field(default_factory=dict)
     _reports: dict[str, tuple[ReportState, float]] = field(default_factory=dict)
+    """By token, with when they were heard: the longest ago first."""
     _queue: list[Effect] = field(default_factory=list)
 
     # ---- events
@@ -47,7 +48,8 @@ class Session:
             self.entries = dict(sorted(self.entries.items()))
             known = self._reports.get(stored.token)
             if known is not None:
-                self._apply(entry, *known)
+                state, heard_at = known
+                entry.heard(state.report, state.revision, heard_at)
             for cancel in self._cancels.values():
                 entry.cover(cancel)
         return entry
@@ -63,10 +65,11 @@ class Session:
         known = self._reports.get(token)
         if known is not None and known[0].revision >= state.revision:
             return
+        self._reports.pop(token, None)
         self._reports[token] = (state, now)
         for entry in self.entries.values():
             if entry.stored.token == token:
-                self._apply(entry, state, now)
+                entry.heard(state.report, state.revision, now)
 
     def tidied(self, entry: Entry) -> None:
         """Its final report stands, `replyTo` has it and the request is deleted."""
@@ -91,8 +94,8 @@ class Session:
         closed = [sequence for sequence, entry in self.entries.items() if entry.closed]
         for sequence in closed:
             del self.entries[sequence]
-        for token in [t for t, (_, at) in self._reports.items() if now > at + REPORT_LIFE_S]:
-            del self._reports[token]
+        while self._reports and now > next(iter(self._reports.values()))[1] + REPORT_LIFE_S:
+            del self._reports[next(iter(self._reports))]
         return closed
 
     # ---- what to do next
@@ -126,15 +129,14 @@ class Session:
         """Whether nothing is left to do for this session."""
         return not self._cancels and all(entry.closed for entry in self.entries.values())
 
-    @property
-    def done_sequences(self) -> set[int]:
-        """Requests whose wake-up may be acked: tidied, or another bridge's."""
-        return {s for s, e in self.entries.items() if e.closed or self._anothers(e)}
+    def knows(self, sequence: int) -> bool:
+        """Whether that is a request, or a cancel that is still stored."""
+        return sequence in self.entries or sequence in self._cancels
 
-    @property
-    def cancel_sequences(self) -> set[int]:
-        """Cancels that are still stored."""
-        return set(self._cancels)
+    def done(self, sequence: int) -> bool:
+        """Whether that is a request whose wake-up may be acked: tidied, or another bridge's."""
+        entry = self.entries.get(sequence)
+        return entry is not None and (entry.closed or self._anothers(entry))
 
     # ---- inside
 
@@ -149,9 +151,6 @@ class Session:
         if entry.transport != "none":
             return entry.transport not in (None, self.transport)
         return entry.report is not None and not entry.duplicate and entry.report.epoch == 0
-
-    def _apply(self, entry: Entry, state: ReportState, now: float) -> None:
-        entry.report, entry.stands, entry.changed_at = state.report, state.revision, now
 
     def _judge(self, entry: Entry, now: float) -> None:
         if entry.closed:

@@ -31,11 +31,10 @@ class Wakeups:
     async def ack_done(self, now: float, verified: int) -> None:
         """Ack what is tidied, another bridge's, or (a read has shown everything up to `verified`) not stored."""
         self._closed.update(self._session.forget(now))
-        done = self._session.done_sequences
-        known = self._session.entries.keys() | self._session.cancel_sequences
+        session = self._session
         for sequence, delivery in list(self._held.items()):
-            gone = sequence in self._closed or (sequence <= verified and sequence not in known)
-            if gone or sequence in done:
+            gone = sequence in self._closed or (sequence <= verified and not session.knows(sequence))
+            if gone or session.done(sequence):
                 del self._held[sequence]
                 await delivery.ack()
         if len(self._closed) > MOST_REMEMBERED:

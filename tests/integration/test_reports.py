@@ -1,0 +1,76 @@
+"""Reports on a real nats-server, as their writer meets them again: read, from the feed, overwritten by another."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from orastream import streams, subjects
+from orastream.intake import StoredRequest, read_message
+from orastream.jetstream import JetStream, Stored
+from orastream.reports import MOST_OWN, Reports, Verdict, state_of
+
+pytestmark = pytest.mark.integration
+
+
+async def asked(js: JetStream, request: str = "r") -> StoredRequest:
+    body = {"text": "a", "sessionId": "s", "phoneId": "p", "requestId": request}
+    ack = await js.store(subjects.request("s"), json.dumps(body).encode())
+    message = await js.get(streams.SESSIONS, ack.sequence)
+    assert message is not None
+    stored = read_message(message, max_text_chars=100)
+    assert isinstance(stored, StoredRequest)
+    return stored
+
+
+async def standing(js: JetStream, stored: StoredRequest) -> Stored:
+    message = await js.last(streams.REPORTS, subjects.report(stored.session, stored.token))
+    assert message is not None
+    return message
+
+
+async def test_what_a_writer_meets_again_is_what_is_stored(js: JetStream) -> None:
+    """Read in full or recognised: a reader and the writer see the same state."""
+    mine, others = Reports(js), Reports(js)
+    stored = await asked(js)
+    first = await mine.write(stored, stored.report("synthesizing", transport="http"), 0)
+    assert first.verdict is Verdict.WRITTEN
+    message = await standing(js, stored)
+    assert mine.state_of(message) == others.state_of(message) == state_of(message)
+    assert mine.state_of(message).report is first.state.report  # type: ignore[union-attr]
+    assert mine.state_of(message).stored_at_s > 1_700_000_000  # type: ignore[union-attr]
+
+    await others.write(stored, stored.report("delivering", transport="http"), first.state.revision)
+    message = await standing(js, stored)
+    seen = mine.state_of(message)
+    assert seen == state_of(message)
+    assert seen is not None
+    assert (seen.report.status, seen.revision) == ("delivering", message.sequence)
+
+
+async def test_a_write_that_was_refused_is_not_taken_for_what_stands(js: JetStream) -> None:
+    mine, others = Reports(js), Reports(js)
+    stored = await asked(js)
+    await others.write(stored, stored.report("cancelled"), 0)
+    refused = await mine.write(stored, stored.report("delivering", transport="http"), 0)
+    assert refused.verdict is Verdict.FINAL
+    seen = mine.state_of(await standing(js, stored))
+    assert seen is not None
+    assert seen.report.status == "cancelled"
+
+
+async def test_only_the_last_few_are_remembered(js: JetStream) -> None:
+    """However many requests a session has: those before are read like anybody's."""
+    mine = Reports(js)
+    written = []
+    for number in range(MOST_OWN + 2):
+        stored = await asked(js, f"r{number}")
+        written.append((stored, (await mine.write(stored, stored.report("synthesizing"), 0)).state.report))
+    recognised = []
+    for stored, report in written:
+        seen = mine.state_of(await standing(js, stored))
+        assert seen is not None
+        assert seen.report == report
+        recognised.append(seen.report is report)
+    assert recognised == [False] * 2 + [True] * MOST_OWN
