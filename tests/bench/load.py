@@ -50,11 +50,11 @@ class Plan:
     """How much, and how fast."""
 
     chunk_bytes: int
+    utterance_chunks: int = 48
+    """Chunks of one utterance: at 32 KiB about half a minute of speech."""
     seconds: float = 2.0
     max_chunks: int = 4_000
     sessions: int = 4
-    utterance_chunks: int = 48
-    """Chunks of one utterance: at 32 KiB about half a minute of speech."""
     ahead: int = 256
     """Chunks published beyond those the sink has."""
     window: int = 256
@@ -276,8 +276,8 @@ async def main() -> None:
     options = parser.parse_args()
     plan = Plan(
         options.chunk_bytes,
-        options.seconds,
-        options.max_chunks,
+        seconds=options.seconds,
+        max_chunks=options.max_chunks,
         requests=options.requests,
         put_prefix=options.put_prefix,
     )

@@ -8,16 +8,27 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 CLOCK_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
+class Shape(NamedTuple):
+    """What is carried: chunks of that size, so many to an utterance."""
+
+    chunk_bytes: int
+    utterance_chunks: int
+
+    def __str__(self) -> str:
+        return f"{self.utterance_chunks:3} x {self.chunk_bytes >> 10:2} KiB"
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One contender at one chunk size in one round."""
+    """One contender at one shape in one round."""
 
     contender: str
-    chunk_bytes: int
+    shape: Shape
     chunks: int
     """Arrived at the sink while it was measured."""
     seconds: float
