@@ -66,7 +66,8 @@ class Events:
     async def events(self, request: Request) -> LiveResponse:
         """Reports as they are written, and requests as they are stored, until the reader leaves.
 
-        `event: hello` says whether it goes on where `Last-Event-ID` ended (`resumed`); each `event: report` is
+        `event: hello` says whether it goes on where `Last-Event-ID` ended (`resumed`) and behind which sequence of
+        reports it begins; each `event: report` is
         `{"storedAt", "report"}`. `event: state` says that the node is not available (`{"available": false}`: no report
         can come), and that it is again and what was written meanwhile has come. After 5 s without an event a comment
         shows that the connection lives. `session` asks for one session alone.
@@ -109,7 +110,8 @@ class Events:
                     after=after.requests,
                 ) as requests,
             ):
-                yield event("hello", {"resumed": resumed, "heartbeatSeconds": HEARTBEAT_S}, after)
+                begins = {"resumed": resumed, "heartbeatSeconds": HEARTBEAT_S, "reports": after.reports}
+                yield event("hello", begins, after)
                 available = True
                 with self._door.telling(changed.set):
                     while not self._door.closing:

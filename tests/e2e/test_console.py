@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
 import wave
 from array import array
@@ -199,6 +200,34 @@ async def test_broken_connections_are_made_again(browser: Browser, gateway: Serv
     assert {"console/style.css", "console/main.js", "console/waterfall.js"} <= set(broken)
     assert {"api/events", "api/node", "api/voices", "api/convert-tts/"} <= set(broken)
     assert any(path.startswith("api/audio/broken/") for path in broken)
+
+
+async def test_what_ended_between_a_look_and_the_events_is_not_shown_as_live(
+    browser: Browser, gateway: ServiceProcess, client: Client
+) -> None:
+    """A look may be a second older than the events, or another gateway's: it says that the request is in work."""
+    accepted = await client.say(LONG, session_id="between", phone_id="p", fire_and_forget=True)
+    assert isinstance(accepted, Acceptance)
+    async with opened(browser, gateway) as page:
+        while True:
+            look = await (await page.request.get(f"{gateway.url}/api/node")).json()
+            if any(line["report"]["sessionId"] == "between" for line in look["lines"]):
+                break
+        await client.cancel("between")
+        report = await client.report("between", accepted.request_id)
+        while report is None or not report.final:
+            report = await client.report("between", accepted.request_id)
+        looks = itertools.count()
+
+        async def late(route: Route) -> None:
+            await (
+                route.fulfill(json=look) if next(looks) else route.abort()
+            )  # by the second one the events have begun
+
+        await page.route("**/api/node", late)
+        await visit(page, page.url)
+        await expect(page.locator("#list tr", has_text="between").locator("td.status")).to_have_text("cancelled")
+        await expect(page.locator("#sessions")).to_be_hidden()
 
 
 async def test_the_gateway_comes_back(browser: Browser, console_node: Stack, client: Client) -> None:

@@ -204,7 +204,9 @@ async def test_events(http: aiohttp.ClientSession, gateway: ServiceProcess, js: 
     before = await say(http, gateway, js, "before")
     await before.final("delivered")
     async with following(http, gateway) as events, following(http, gateway, "?session=other") as others:
-        assert await events.next() == ("hello", {"resumed": False, "heartbeatSeconds": 5.0})
+        name, hello = await events.next()
+        place = (await js.last(streams.REPORTS, subjects.reports("*"))).sequence  # type: ignore[union-attr]
+        assert (name, hello) == ("hello", {"resumed": False, "heartbeatSeconds": 5.0, "reports": place})
         said = await say(http, gateway, js)
         assert await events.report() == ("r1", "queued")
         stored = await stored_request(js, "s1", "r1")
@@ -212,7 +214,7 @@ async def test_events(http: aiohttp.ClientSession, gateway: ServiceProcess, js: 
         assert await events.report() == ("r1", "synthesizing")
         await said.final("delivered")
         assert await events.report() == ("r1", "delivered")
-        assert await others.next() == ("hello", {"resumed": False, "heartbeatSeconds": 5.0})
+        assert await others.next() == ("hello", hello)
         assert await others.next() == ("alive", {})  # nothing of another session, and a sign of life
 
 
@@ -278,7 +280,7 @@ async def test_the_node(http: aiohttp.ClientSession, gateway: ServiceProcess, js
 
     empty = await look()
     assert empty["requests"] == {"waiting": 0, "inWork": 0, "stored": 0, "oldestStoredAt": None}
-    assert (empty["lines"], empty["complete"]) == ([], True)
+    assert (empty["lines"], empty["complete"], empty["reports"]) == ([], True, 0)
     assert empty["bridges"] == {"ws_bridge": 0, "http_bridge": 0}
     assert empty["synth"] == {"asksForWork": False}
     assert empty["limits"] == {"textChars": 5_000}
@@ -295,6 +297,7 @@ async def test_the_node(http: aiohttp.ClientSession, gateway: ServiceProcess, js
     assert (node["requests"]["waiting"], node["requests"]["stored"], node["complete"]) == (1, 1, True)
     assert node["audio"]["maxBytes"] == 256 << 20
     assert node["bridges"]["ws_bridge"] == 1
+    assert node["reports"] == (await js.last(streams.REPORTS, subjects.reports("*"))).sequence  # type: ignore[union-attr]
     first, second = node["lines"]
     assert (first["report"]["requestId"], first["report"]["status"]) == ("done", "delivered")
     assert (second["report"]["requestId"], second["report"]["status"]) == ("waits", "queued")

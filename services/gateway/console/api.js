@@ -93,7 +93,7 @@ export class Api {
 
   /**
    * Follow the events until `signal` aborts, connecting again and again; what was missed in between comes then.
-   * `on.hello({resumed})`, `on.report({storedAt, report})`, `on.state(…)`: connecting, live,
+   * `on.hello({resumed, reports})`, `on.report({storedAt, report})`, `on.state(…)`: connecting, live,
    * node (the gateway has lost it), lost (the gateway itself) or key.
    */
   async follow(signal, on) {

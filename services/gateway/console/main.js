@@ -50,6 +50,7 @@ const keys = new Keys(api, begin);
 
 let node = null;
 let selected = null;
+let followed = 0; // the sequence of reports behind which the events began
 let life = new AbortController(); // of the events and looks of one key
 
 /** Follow the node from now on; what an earlier call follows ends. */
@@ -57,7 +58,11 @@ function begin() {
   life.abort();
   life = new AbortController();
   api.follow(life.signal, {
-    hello: ({ resumed }) => resumed || catchUp(),
+    hello: ({ resumed, reports }) => {
+      if (resumed) return;
+      followed = reports;
+      catchUp();
+    },
     report: (event) => {
       utterances.arrived(event, now());
       if (event.report.status === "cancelled") player.stop(utterances.of(event.report.sessionId, event.report.requestId).key);
@@ -85,6 +90,7 @@ async function look(signal) {
     link.looked(true);
     count.limit = body.limits?.textChars ?? null;
     for (const line of body.lines) utterances.stands(line, body.asOf, now());
+    if (body.reports < followed) catchUp(); // what was written since this look and before the events, neither tells
   } catch (error) {
     node = null; // the link says what is wrong
     if (error.code === "unavailable") link.looked(false);
