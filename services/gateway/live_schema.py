@@ -73,7 +73,7 @@ class NodeBody(BaseModel):
     """The node at a time. `lines` are the 100 oldest requests that are not final and some 50 reports written last."""
 
     asOf: float = Field(description="unix seconds of the gateway's clock")
-    reports: int = Field(description="no report up to this sequence is missing; the `hello` of /api/events has one too")
+    reports: int = Field(description="sequence of the newest report counted in; compare with `hello` of /api/events")
     requests: RequestCounts
     synth: SynthBody
     bridges: dict[str, int] = Field(description="living bridges of each kind")

@@ -61,19 +61,18 @@ class Node:
             return self._seen
 
     async def _look(self) -> Map:
-        reports = int((await self._info(f"STREAM.INFO.{streams.REPORTS}"))["state"]["last_seq"])
         synth, audio, heartbeats, sessions, unfinished, recent = await asyncio.gather(
             self._info(f"CONSUMER.INFO.{streams.SESSIONS}.{streams.SYNTH}"),
             self._info(f"STREAM.INFO.{streams.AUDIO}"),
             self._info(f"STREAM.INFO.{streams.HEARTBEATS}", {"subjects_filter": streams.heartbeat_key(">")}),
             self._info(f"STREAM.INFO.{streams.SESSIONS}"),
             self._unfinished(),
-            self._recent(reports),
+            self._recent(),
         )
         lines, now = await self._lines(unfinished, recent), time.time()
         return {
             "asOf": round(now, 3),
-            "reports": reports,
+            "reports": max((state.revision for state in recent), default=0),
             "requests": {
                 "waiting": int(synth.get("num_pending", 0)),
                 "inWork": int(synth.get("num_ack_pending", 0)),
@@ -104,12 +103,15 @@ class Node:
         )
         return [stored for stored in read if isinstance(stored, StoredRequest)]
 
-    async def _recent(self, last: int) -> list[ReportState]:
+    async def _recent(self) -> list[ReportState]:
         """The reports among the last sequences of their stream; one that was overtaken leaves its place empty."""
+        last = await self._js.last(streams.REPORTS, subjects.reports("*"))
+        if last is None:
+            return []
         found = await self._js.read(
             streams.REPORTS,
             subjects.reports("*"),
-            max(0, last - MOST_RECENT),
+            max(0, last.sequence - MOST_RECENT),
             batch=MOST_RECENT,
             timeout_s=PATIENCE_S,
         )
