@@ -6,6 +6,7 @@ own limits, size by NATS' max_payload.
 
 from __future__ import annotations
 
+import codecs
 import json
 from typing import Any, Literal, NoReturn
 
@@ -54,6 +55,8 @@ def _parse(payload: bytes) -> object:
     except UnicodeDecodeError as exc:
         raise Undecodable(f"is not UTF-8 at byte {exc.start}") from None
     except json.JSONDecodeError as exc:
+        if payload.startswith(codecs.BOM_UTF8):
+            raise Undecodable("begins with a byte order mark; send UTF-8 without one") from None
         raise Undecodable(f"is not JSON: {exc.msg} at character {exc.pos}") from None
     except RecursionError:
         raise Undecodable("is nested too deeply") from None

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from orastream import streams, subjects
-from orastream.intake import StoredRequest, read_message
+from orastream.intake import StoredRequest
 from orastream.jetstream import JetStream, Stored
 from orastream.reports import MOST_OWN, Reports, Verdict, state_of
+from tests.support.ending import asked
 
 pytestmark = pytest.mark.integration
-
-
-async def asked(js: JetStream, request: str = "r") -> StoredRequest:
-    body = {"text": "a", "sessionId": "s", "phoneId": "p", "requestId": request}
-    ack = await js.store(subjects.request("s"), json.dumps(body).encode())
-    message = await js.get(streams.SESSIONS, ack.sequence)
-    assert message is not None
-    stored = read_message(message, max_text_chars=100)
-    assert isinstance(stored, StoredRequest)
-    return stored
 
 
 async def standing(js: JetStream, stored: StoredRequest) -> Stored:

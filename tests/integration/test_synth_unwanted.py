@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import json
 
 import pytest
 
 from orastream import streams, subjects
-from orastream.intake import StoredRequest, read_message
+from orastream.intake import StoredRequest
 from orastream.jetstream import JetStream
 from orastream.messages import Status
 from orastream.reports import Reports
 from services.synth.unwanted import until_unwanted
+from tests.support.ending import asked
 
 pytestmark = pytest.mark.integration
-
-
-async def asked(js: JetStream) -> StoredRequest:
-    """A request as it is stored."""
-    body = {"text": "a", "sessionId": "s", "phoneId": "p", "requestId": "r"}
-    ack = await js.store(subjects.request("s"), json.dumps(body).encode())
-    message = await js.get(streams.SESSIONS, ack.sequence)
-    assert message is not None
-    stored = read_message(message, max_text_chars=100)
-    assert isinstance(stored, StoredRequest)
-    return stored
 
 
 async def report(js: JetStream, stored: StoredRequest, status: Status) -> None:

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from orastream import streams, subjects
+from orastream import codec, streams, subjects
 from orastream.feed import Feed
 from orastream.intake import StoredRequest, read_stored
 from orastream.jetstream import JetStream
@@ -28,6 +28,13 @@ async def stored_request(js: JetStream, session_id: str, request_id: str | None 
             found.append(stored)
     assert len(found) == 1, f"{session_id} has {len(found)} such requests"
     return found[0]
+
+
+async def asked(js: JetStream, request_id: str = "r") -> StoredRequest:
+    """A request of session `s`, stored as a publisher does."""
+    body = {"text": "a", "sessionId": "s", "phoneId": "p", "requestId": request_id}
+    await js.store(subjects.request("s"), codec.encode(body, "json"))
+    return await stored_request(js, "s", request_id)
 
 
 async def end(js: JetStream, stored: StoredRequest, status: Status, **fields: Any) -> Report:

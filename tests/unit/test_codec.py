@@ -134,6 +134,12 @@ def test_refused() -> None:
         assert "secret" not in str(caught.value), name
 
 
+def test_a_byte_order_mark_is_named() -> None:
+    """It cannot be seen in an editor: "Expecting value at character 0" would tell nobody what is wrong."""
+    with pytest.raises(Undecodable, match="byte order mark"):
+        codec.decode(b"\xef\xbb\xbf" + b'{"text":"a"}')
+
+
 def test_what_is_odd_but_a_map() -> None:
     assert codec.decode(b'{"a":"\\ud800"}') == {"a": "\ud800"}  # messages refuse it where it matters
     assert math.isinf(codec.decode(b'{"a":1e999}')["a"])

@@ -14,8 +14,6 @@ class Entry:
 
     stored: StoredRequest
     asked_at: float
-    sequence: int = field(init=False)
-    """Its place in the session's order."""
     transport: Transport | None = field(init=False)
     """Who delivers it: what it states, else what the claim says, else unknown."""
     report: Report | None = field(init=False, default=None)
@@ -35,10 +33,15 @@ class Entry:
     tidy_at: float | None = None
 
     def __post_init__(self) -> None:
-        self.sequence, self.transport = self.stored.sequence, self.stored.stated_transport
+        self.transport = self.stored.stated_transport
+
+    @property
+    def sequence(self) -> int:
+        """Its place in the session's order."""
+        return self.stored.sequence
 
     def heard(self, report: Report, revision: int, now: float) -> None:
-        """Learn what report stands under its id."""
+        """Learn what report stands under its id, and what follows from it: every round of the session asks."""
         self.report, self.stands, self.changed_at = report, revision, now
         self.duplicate = report.request_seq != self.sequence
         self._over = self.duplicate or report.final
