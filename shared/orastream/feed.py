@@ -99,6 +99,13 @@ class Feed:
         """A read of the stored messages has shown every one up to this sequence."""
         return self._merge.verified
 
+    def exists(self, sequence: int) -> None:
+        """Say that the stream has given this sequence to a message of this feed, as a consumer's delivery shows.
+
+        The next read to the end then raises `verified` to it, also where the message is deleted by now.
+        """
+        self._merge.exists(sequence)
+
     @property
     def current(self) -> bool:
         """Since the last (re)connect the stored messages were read to their end, and all of that was popped."""

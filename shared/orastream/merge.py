@@ -4,9 +4,12 @@ Messages of one literal subject come out in stream order and without a gap; mess
 out in another order than that of the stream, and carry their sequence for whoever cares.
 
 `verified` is what a read of the *stored* messages has shown: everything up to it has been yielded. Receiving a live
-message never raises it. Each live message names its predecessor of the same literal subject (`Nats-Last-Sequence`);
-one whose predecessor was not seen is held back until a read has shown what is between. A predecessor that has been
-deleted since only lowers that number, which is no gap; its own copy, should it still come, is too late and dropped.
+message never raises it. A read to the end raises it to the highest sequence that was known to exist when the read
+began, also where that message is deleted.
+
+Each live message names its predecessor of the same literal subject (`Nats-Last-Sequence`); one whose predecessor was
+not seen is held back until a read has shown what is between. A predecessor that has been deleted since only lowers that
+number, which is no gap; its own copy, should it still come, is too late and dropped.
 """
 
 from __future__ import annotations
@@ -46,9 +49,19 @@ class Merge(Generic[M]):
         """Per literal subject the last message yielded, if above `verified`: everything up to it was, or is deleted."""
         self._held: dict[int, tuple[int, M]] = {}
         self._held_before_read: set[int] = set()
+        self._exists = after
+        """The highest sequence that the stream is known to have given to a message."""
+        self._existed_before_read = after
+
+    def exists(self, sequence: int) -> None:
+        """Say that the stream has given this sequence to a message; the next read shows what became of it."""
+        if sequence > self._exists:
+            self._exists = sequence
 
     def live(self, message: M, previous: int) -> list[M]:
         """What a live message lets out; `previous` is the sequence of its predecessor on the same literal subject."""
+        if message.sequence > self._exists:
+            self._exists = message.sequence
         tail = self._tail(message.subject)
         if message.sequence <= tail or message.sequence in self._held:
             return []
@@ -68,6 +81,7 @@ class Merge(Generic[M]):
         """A read from `verified` on begins; what is lost from now on asks for another one."""
         self.needs_read = False
         self._held_before_read = set(self._held)
+        self._existed_before_read = self._exists
 
     def page(self, messages: Iterable[M]) -> list[M]:
         """What stored messages let out: the next ones above `verified`, ascending, none of them left out."""
@@ -88,10 +102,17 @@ class Merge(Generic[M]):
         return out + self._release() if held else out
 
     def end_read(self) -> list[M]:
-        """The stream's leader says that nothing is stored above `verified`: what was held from before is not either."""
+        """The stream's leader says that nothing is stored above `verified`: what was held from before is not either.
+
+        Every stored message that existed when the read began was shown, so `verified` rises to the last of these. Else
+        a message that was received live and deleted before a read would never count as verified.
+        """
         for sequence in self._held_before_read:
             self._held.pop(sequence, None)
         self._held_before_read.clear()
+        if self._existed_before_read > self.verified:
+            self.verified = self._existed_before_read
+            self._tails = {subject: tail for subject, tail in self._tails.items() if tail > self.verified}
         out = self._release()
         if self._held:
             self.needs_read = True

@@ -48,3 +48,22 @@ async def test_a_ring_after_a_waiter_was_cancelled_reaches_the_next_one() -> Non
     assert waiting.cancelled()
     async with asyncio.timeout(SOON_S):
         await alarm.wait()
+
+
+async def test_a_time_ends_the_wait_and_a_later_time_leaves_the_timer() -> None:
+    loop = asyncio.get_running_loop()
+    alarm = Alarm(loop)
+    now = loop.time()
+    alarm.ring()
+    async with asyncio.timeout(SOON_S):
+        await alarm.wait(now + 0.02)
+        alarm.hush()
+        await alarm.wait(now + 3600)
+    assert loop.time() >= now + 0.02 - 0.005, "the clock's resolution"
+    alarm.hush()
+    alarm.close()
+    waiting = asyncio.create_task(alarm.wait())
+    await asyncio.sleep(0.05)
+    assert not waiting.done(), "a closed timer has fired"
+    waiting.cancel()
+    await asyncio.wait([waiting])

@@ -54,7 +54,7 @@ def cancel(sequence: int, payload: bytes = b"") -> StoredCancel:
 
 
 def done(session: Session) -> set[int]:
-    return {sequence for sequence in session.entries if session.done(sequence)}
+    return {sequence for sequence in session.entries if session.may_ack(sequence, 0)}
 
 
 def state(
@@ -367,7 +367,7 @@ class World:
         for owner in self.owners:
             assert owner.session.next_time(self.now) is None
             assert owner.session.poll(self.now + 1e6) == []
-            owner.session.forget(self.now + 1e6)
+            owner.session.forget(self.now + 1e6, 0)
             assert not owner.session.entries and owner.session.idle
 
 
@@ -668,7 +668,7 @@ def test_a_cancel_is_dropped_only_when_no_lower_request_is_left() -> None:
     assert sorted(bench.poll()) == ["DropCancel 5", "DropCancel 7"]
     bench.session.cancel_kept(5, bench.now)
     bench.session.cancel_dropped(7)
-    assert bench.poll() == [] and bench.session.knows(5) and not bench.session.knows(7)
+    assert bench.poll() == [] and not bench.session.may_ack(5, 9) and bench.session.may_ack(7, 0)
     bench.ask(3)  # the lower one that the stream still held: it does not make the machine spin
     bench.now = 1.5
     assert bench.poll() == ["End 3 cancelled"]
@@ -831,11 +831,11 @@ def test_reports_are_forgotten_when_nothing_was_heard_of_them_for_long() -> None
         session = copy.deepcopy(bench.session)
         return session.request(stored, 0.0).final
 
-    bench.session.forget(REPORT_LIFE_S + 10.0)
+    bench.session.forget(REPORT_LIFE_S + 10.0, 0)
     assert list(map(known, of)) == [True, True, True]
-    bench.session.forget(REPORT_LIFE_S + 25.0)
+    bench.session.forget(REPORT_LIFE_S + 25.0, 0)
     assert list(map(known, of)) == [True, False, False]
-    bench.session.forget(REPORT_LIFE_S + 30.1)
+    bench.session.forget(REPORT_LIFE_S + 30.1, 0)
     assert not any(map(known, of))
 
 
@@ -853,7 +853,10 @@ def test_what_a_dead_writer_left_is_tidied_later() -> None:
     bench.now = 99.0
     assert bench.poll() == [] and bench.session.idle
     assert done(bench.session) == {2}
-    assert bench.session.forget(bench.now) == [2] and not bench.session.entries
+    bench.session.forget(bench.now, 0)
+    assert not bench.session.entries and bench.session.may_ack(2, 0)
+    bench.session.forget(bench.now, 2)
+    assert bench.session.may_ack(2, 2), "a read has shown that it is deleted"
 
 
 def test_wake_ups_of_another_transport_are_done_with() -> None:

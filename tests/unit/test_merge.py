@@ -80,6 +80,7 @@ class Reader:
         self.merge: Merge[Message] = Merge(after)
         self.out: list[Message] = []
         self.read_up_to = after
+        self.existed = after
         self.reading = False
 
     def give(self, messages: list[Message]) -> None:
@@ -98,6 +99,7 @@ class Reader:
         if not self.reading:
             self.merge.begin_read()
             self.reading = True
+            self.existed = self.stream.last
         above = [x for s, x in sorted(self.stream.replica().items()) if s > self.merge.verified]
         page = above[: self.stream.rng.choice((1, 2, 5))]
         if not page:
@@ -106,6 +108,7 @@ class Reader:
             self.read_up_to = max(self.read_up_to, page[-1].sequence)
             self.give(self.merge.page(page))
         else:
+            self.read_up_to = max(self.read_up_to, self.existed)
             self.give(self.merge.end_read())
             self.reading = False
 
@@ -130,7 +133,8 @@ def run(seed: int) -> None:
     delivered: list[tuple[Message, int]] = []
     drops = rng.choice((0.0, 0.1, 0.5))
     for _ in range(rng.randint(5, 60)):
-        match rng.choice(("publish", "publish", "live", "live", "live", "delete", "page", "page", "fail", "again")):
+        steps = ("publish", "publish", "live", "live", "live", "delete", "page", "page", "fail", "again", "exists")
+        match rng.choice(steps):
             case "publish":
                 stream.publish(rng.choice(subjects))
             case "delete":
@@ -146,11 +150,15 @@ def run(seed: int) -> None:
                 reader.page()
             case "fail" if reader.reading:
                 reader.fail()
+            case "exists":  # a consumer delivers one, whatever has become of it
+                reader.merge.exists(rng.randint(after, stream.last))
     while (copy := stream.next_copy()) is not None:
         if rng.random() >= drops:
             reader.live(*copy)
+    reader.merge.exists(stream.last)
     reader.merge.lost()  # silence asks again
     reader.read_to_the_end()
+    assert reader.merge.verified == stream.last, "a sequence that exists is never verified"
     missing = [x for x in stream.stored.values() if x not in reader.out]
     assert not missing, f"stored but never yielded: {missing}"
 
@@ -180,6 +188,19 @@ def test_receiving_never_raises_verified() -> None:
     assert merge.verified == 3 and not merge.needs_read
     assert merge.page([m(4), m(5)]) == []
     assert merge.verified == 5
+
+
+def test_a_read_to_the_end_verifies_what_existed_when_it_began_and_is_deleted() -> None:
+    merge: Merge[Message] = Merge(3)
+    assert merge.live(m(7), 0) == [m(7)]
+    merge.exists(9)
+    merge.exists(8)
+    merge.begin_read()
+    merge.exists(12)
+    assert merge.end_read() == [] and merge.verified == 9, "12 may have been stored after the leader's answer"
+    merge.begin_read()
+    assert merge.page([m(11)]) == [m(11)]
+    assert merge.end_read() == [] and merge.verified == 12
 
 
 def test_a_gap_holds_back_until_a_read_has_shown_what_is_between() -> None:
@@ -217,10 +238,8 @@ def test_what_was_held_and_is_not_stored_any_more_is_dropped() -> None:
     merge: Merge[Message] = Merge(0)
     assert merge.live(m(9), 8) == []
     merge.begin_read()
-    assert merge.end_read() == [] and not merge.needs_read
-    assert merge.live(m(10), 9) == [], "the predecessor was never seen"
-    merge.begin_read()
-    assert merge.page([m(10)]) == [m(10)]
+    assert merge.end_read() == [] and not merge.needs_read and merge.verified == 9
+    assert merge.live(m(10), 9) == [m(10)], "that its predecessor is deleted is known: no gap"
     assert merge.live(m(9), 8) == []
 
 

@@ -72,6 +72,11 @@ class Bridge:
         return len(self._runners)
 
     @property
+    def sessions_without_work(self) -> int:
+        """Of these, sessions that have nothing to do: each is released when it has been so for the sink's idle time."""
+        return sum(not runner.has_work for runner in self._runners.values())
+
+    @property
     def lease_valid(self) -> bool:
         """Whether this bridge may write now."""
         return self._lease.valid(asyncio.get_running_loop().time())

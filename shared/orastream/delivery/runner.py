@@ -54,12 +54,12 @@ class SessionRunner:
         self._ownership = ownership
         self._session = Session(context.transport)
         self.wakeups = Wakeups(self._session)
+        self._events = Feed(self.js, streams.SESSIONS, subjects.session_events(ownership.session), wake=self.wake)
         self._gate = Gate(context.lease, context.owners, ownership, spawn=self.spawn, wake=self.wake, lost=self._stop)
         self._loop = asyncio.get_running_loop()  # asked for once: Python asks the system for the process' id each time
         self._alarm = Alarm(self._loop)
         self._look_around = True
         self._next_look = 0.0
-        self._timer: asyncio.TimerHandle | None = None
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._links = Links(context.sink, self.nudge)
@@ -71,6 +71,11 @@ class SessionRunner:
         self._was_current = False
 
     # ---- what others call
+
+    @property
+    def has_work(self) -> bool:
+        """Whether an utterance is being delivered, or a request or cancel is stored or not read yet."""
+        return self._idle_since is None
 
     def wake(self) -> None:
         """Run the loop again, all of it."""
@@ -91,6 +96,7 @@ class SessionRunner:
     def woken(self, delivery: Delivery) -> None:
         """A wake-up of this session: held until its request or cancel is done with."""
         self.wakeups.hold(delivery)
+        self._events.exists(delivery.sequence)
         self.wake()
 
     def drain(self) -> None:
@@ -122,31 +128,36 @@ class SessionRunner:
         with structlog.contextvars.bound_contextvars(session=subjects.untoken(session) or session):
             try:
                 async with (
-                    Feed(self.js, streams.SESSIONS, subjects.session_events(session), wake=self.wake) as events,
+                    self._events,
                     Feed(self.js, streams.REPORTS, subjects.reports(session), wake=self.wake) as reports,
                     asyncio.TaskGroup() as group,
                 ):
                     self._group = group
                     try:
-                        await self._rounds(events, reports)
+                        await self._rounds(reports)
                     finally:
                         await self._leave()
             finally:
                 await self._give_back()
 
-    async def _rounds(self, events: Feed, reports: Feed) -> None:
+    async def _rounds(self, reports: Feed) -> None:
+        events = self._events
         while self._over is None:
             self._alarm.hush()
             now = self._loop.time()
             if self._look_around or now >= self._next_look:
                 self._look_around = False
-                self._take(events, reports, now)
+                self._take(reports, now)
+                # What the machine knows now. While the lines below wait, the feed may read on and raise its `verified`
+                # to messages that the machine does not know yet: their wake-ups must not be acked.
+                verified = events.verified
                 # Of the reports too: they say where the owner before stood.
                 self._was_current |= events.current and reports.current
                 if self._was_current:
                     for effect in self._session.poll(now):
                         await self._do(effect, now)
-                await self.wakeups.ack_done(now, events.verified)
+                self._session.forget(now, verified)
+                await self.wakeups.ack_done(verified)
                 await self._links.close_idle(now, self._courier.entry.stored.phone_id if self._courier else None)
                 if self._finished(now):
                     break
@@ -165,8 +176,8 @@ class SessionRunner:
         if self._courier.done:
             await self._end_courier()
 
-    def _take(self, events: Feed, reports: Feed, now: float) -> None:
-        while (message := events.pop()) is not None:
+    def _take(self, reports: Feed, now: float) -> None:
+        while (message := self._events.pop()) is not None:
             stored = read_message(message, max_text_chars=self._context.max_text_chars)
             if isinstance(stored, StoredCancel):
                 self._session.cancel(stored)
@@ -195,11 +206,13 @@ class SessionRunner:
     def _finished(self, now: float) -> bool:
         if self._drain_until is not None and (self._courier is None or now >= self._drain_until):
             return True
-        if self._courier is not None or not self._session.idle or self._links or self.wakeups:
+        if self._courier is not None or not self._session.idle or not self._events.current:
             self._idle_since = None
             return False
         if self._idle_since is None:
             self._idle_since = now
+        # Neither an open link nor a wake-up keeps the session any longer: a wake-up that could not be acked would keep
+        # it for ever. It goes back to the consumer, and whoever gets it next asks the stream what is left to do.
         return now >= self._idle_since + self._context.sink.idle_s
 
     def _look_again_at(self, now: float) -> float:
@@ -215,21 +228,7 @@ class SessionRunner:
         at = self._next_look
         if self._courier is not None:
             at = min(at, self._courier.machine.next_time() or at, at if may_write else now + GATE_TICK_S)
-        if self._timer is None or self._timer.when() > at:
-            self._set_timer(at)
-        await self._alarm.wait()
-
-    def _set_timer(self, at: float) -> None:
-        """Wake at that time; a timer that fires too early costs one round, so it is not moved to a later time."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = None
-        if at < float("inf"):
-            self._timer = self._loop.call_at(at, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = None  # a loop's clock is coarser than its timers: whether it fired is not a matter of its time
-        self._alarm.ring()
+        await self._alarm.wait(at)
 
     # ---- what the session machine says
 
@@ -278,7 +277,7 @@ class SessionRunner:
     # ---- giving back
 
     async def _leave(self) -> None:
-        self._set_timer(float("inf"))
+        self._alarm.close()
         if self._courier is not None:
             courier, self._courier = self._courier, None
             if self._over is None:

@@ -76,6 +76,11 @@ def serve_bridge(
         )
         process.metrics.gauge(f"orastream_{kind}_sessions", "Sessions owned now", lambda: float(bridge.sessions))
         process.metrics.gauge(
+            f"orastream_{kind}_sessions_without_work",
+            "Sessions owned in which nothing is stored or delivered; each is released after its idle time",
+            lambda: float(bridge.sessions_without_work),
+        )
+        process.metrics.gauge(
             f"orastream_{kind}_lease_valid", "1 while it may write", lambda: float(bridge.lease_valid)
         )
         process.ready()

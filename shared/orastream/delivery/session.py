@@ -37,6 +37,8 @@ class Session:
     _reports: dict[str, tuple[ReportState, float]] = field(default_factory=dict)
     """By token, with when they were heard: the longest ago first."""
     _queue: list[Effect] = field(default_factory=list)
+    _settled: set[int] = field(default_factory=set)
+    """Sequences of closed requests and deleted cancels, as long as no read has shown that they are not stored."""
 
     # ---- events
 
@@ -84,19 +86,38 @@ class Session:
         """The cancel is deleted."""
         self._cancels.pop(sequence, None)
         self._dropping.pop(sequence, None)
+        self._settled.add(sequence)
 
     def cancel_kept(self, sequence: int, now: float) -> None:
         """A request before it is still stored: look again in a while."""
         self._dropping[sequence] = now + RETRY_DROP_S
 
-    def forget(self, now: float) -> list[int]:
-        """Drop what no judgement needs any more; gives the sequences of the closed requests dropped."""
+    def forget(self, now: float, verified: int) -> None:
+        """Drop what no judgement needs any more. `verified` is the feed's: see `may_ack`."""
         closed = [sequence for sequence, entry in self.entries.items() if entry.closed]
         for sequence in closed:
             del self.entries[sequence]
+        self._settled.update(closed)
+        if self._settled:
+            self._settled = {sequence for sequence in self._settled if sequence > verified}
         while self._reports and now > next(iter(self._reports.values()))[1] + REPORT_LIFE_S:
             del self._reports[next(iter(self._reports))]
-        return closed
+
+    # ---- wake-ups
+
+    def may_ack(self, sequence: int, verified: int) -> bool:
+        """Whether the wake-up for the message stored at `sequence` may be acked: this machine has nothing to do for it.
+
+        That is so for a request that is closed or another bridge's, for a cancel that is deleted, and for a message
+        that is not stored any more: the feed has read every stored message up to `verified`, and this was not among
+        them. An earlier ack would lose the request if this process died.
+        """
+        entry = self.entries.get(sequence)
+        if entry is not None:
+            return entry.closed or self._anothers(entry)
+        if sequence in self._cancels:
+            return False
+        return sequence in self._settled or sequence <= verified
 
     # ---- what to do next
 
@@ -128,15 +149,6 @@ class Session:
     def idle(self) -> bool:
         """Whether nothing is left to do for this session."""
         return not self._cancels and all(entry.closed for entry in self.entries.values())
-
-    def knows(self, sequence: int) -> bool:
-        """Whether that is a request, or a cancel that is still stored."""
-        return sequence in self.entries or sequence in self._cancels
-
-    def done(self, sequence: int) -> bool:
-        """Whether that is a request whose wake-up may be acked: tidied, or another bridge's."""
-        entry = self.entries.get(sequence)
-        return entry is not None and (entry.closed or self._anothers(entry))
 
     # ---- inside
 
