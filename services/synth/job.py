@@ -7,28 +7,27 @@ request is acked only when its `end`, or its final report, is stored.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NoReturn
 
 import structlog
 
-from orastream import streams, subjects, tasks, traces
-from orastream.assembly import Assembly
-from orastream.errors import Undecodable
+from orastream import streams, tasks, traces
 from orastream.intake import StoredRequest, read_message
 from orastream.jetstream import JetStream
 from orastream.messages import Report, ReportError
-from orastream.packets import AudioEnd, AudioStart, EndError, EndStatus, unpack
+from orastream.packets import AudioEnd, AudioStart, EndError
 from orastream.playback import Playback
 from orastream.pull import Delivery
 from orastream.reports import Reports, Verdict
 from services.synth.admission import Admission
+from services.synth.attempt import Attempt, end_latest, first_attempt, open_attempt
 from services.synth.claim import Claim, claim, overdue
 from services.synth.engines.base import CannotResume, EngineError
-from services.synth.narration import narrate, start_after, start_of
+from services.synth.hold import Hold, Superseded
+from services.synth.narration import narrate, start_of
 from services.synth.outcome import as_final, summary
 from services.synth.settings import SynthSettings
 from services.synth.speaker import Speaker
@@ -39,10 +38,6 @@ AGAIN_S = 1.0
 STARTED = "✅ [TTS] WebSocket 백그라운드 스트리밍 시작"
 
 log = structlog.get_logger()
-
-
-class Cancelled(Exception):
-    """A cancel that covers the request is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +55,37 @@ class Bench:
 class Job:
     """`await Job(bench, delivery).run()` does all there is to do for one hand-out, the ack included.
 
-    `waits` hears when it begins and ends to wait for a text that still comes. Cancelling it leaves the request to the
-    next hand-out. Raises NodeUnavailable when NATS is away too long.
+    It keeps the request from others meanwhile. `waits` hears when it begins and ends to wait for a text that still
+    comes. After cancelling it, or when it has raised, call `give_back`. Raises NodeUnavailable when NATS is away too
+    long.
     """
 
     def __init__(self, bench: Bench, delivery: Delivery, waits: Callable[[bool], None]) -> None:
         self._bench = bench
         self._waits = waits
         self._delivery = delivery
+        self._hold = Hold(delivery)
         stored = read_message(delivery, max_text_chars=bench.settings.tts_max_text_chars)
         assert isinstance(stored, StoredRequest), "the consumer's filter lets only requests through"
         self._stored = stored
         self._playback = Playback()
         self._span = traces.Span()
+        self.superseded = False
+        """Whether `run` has ended without an ack, since another synth has begun the request anew."""
 
     async def run(self) -> None:
         """See the class."""
+        keeping = asyncio.create_task(self._hold.keep(), name="keep")
+        try:
+            await self._run(keeping)
+        finally:
+            await tasks.end(keeping)
+
+    async def give_back(self, delay_s: float) -> None:
+        """Leave it to the next delivery, which comes after `delay_s`, or after the ack wait if another synth has it."""
+        await self._hold.give_back(delay_s)
+
+    async def _run(self, keeping: asyncio.Task[NoReturn]) -> None:
         stored = self._stored
         about = traces.taken(stored, "process", streams.SYNTH) | {"orastream.deliveries": self._delivery.delivered}
         with (
@@ -89,7 +99,7 @@ class Job:
                 message = f"not claimed within ttlSeconds ({stored.ttl_s:g}): all synth slots were busy"
                 await self._refuse("expired", ReportError.of("expired", message))
             else:
-                await self._claim_and_speak()
+                await self._claim_and_speak(keeping)
 
     def _problem(self) -> ReportError | None:
         """Why the request cannot be spoken here at all, or None."""
@@ -114,11 +124,11 @@ class Job:
             return
         await self._bench.reports.close(stored, written.state.report)
         self._count(written.state.report.status)
-        await self._delivery.ack()
+        await self._hold.ack()
 
     # ---- claiming
 
-    async def _claim_and_speak(self) -> None:
+    async def _claim_and_speak(self, keeping: asyncio.Task[NoReturn]) -> None:
         bench, stored, request = self._bench, self._stored, self._stored.request
         assert request is not None, "a request without one was refused"
         transport = stored.stated_transport or bench.settings.default_transport
@@ -129,18 +139,23 @@ class Job:
             span.set({"orastream.admission": outcome.admission.name.lower()})
         match outcome.admission:
             case Admission.GONE:
-                await self._delivery.ack()
+                await self._hold.ack()
             case Admission.DUPLICATE:
                 await self._pass_on(outcome.state.report)
             case Admission.FINAL:
                 await bench.reports.close(stored, outcome.state.report)
-                await self._delivery.ack()
+                await self._hold.ack()
             case Admission.CANCELLED:
                 if outcome.state.report.transport == "none":
                     await self._finish_ourselves(outcome.state.report.with_(status="cancelled"))
-                await self._delivery.ack()
+                await self._hold.ack()
             case Admission.OURS:
-                await self._speak_or_cancel(outcome, start)
+                try:
+                    await self._speak_or_cancel(outcome, start, keeping)
+                except Superseded:
+                    self.superseded = True
+                    self._count("superseded")
+                    log.warning("another synth has begun this request anew; it is left to that one")
 
     async def _pass_on(self, existing: Report) -> None:
         """A duplicate gets the first one's final report, once there is one."""
@@ -149,11 +164,12 @@ class Job:
             return
         await self._bench.reports.close(self._stored, existing)
         self._count("duplicate")
-        await self._delivery.ack()
+        await self._hold.ack()
 
     # ---- speaking
 
-    async def _speak_or_cancel(self, outcome: Claim, start: AudioStart) -> None:
+    async def _speak_or_cancel(self, outcome: Claim, start: AudioStart, keeping: asyncio.Task[NoReturn]) -> None:
+        """Raises Superseded."""
         transport = outcome.state.report.transport
         request = self._stored.request
         assert request is not None
@@ -165,13 +181,15 @@ class Job:
         final: Report | None = None
         unwanted = asyncio.create_task(until_unwanted(self._bench.js, self._stored))
         try:
-            await asyncio.wait({speaking, unwanted}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({speaking, unwanted, keeping}, return_when=asyncio.FIRST_COMPLETED)
             if speaking.done():
                 end = speaking.result()
-            else:
+            elif unwanted.done():
                 final = unwanted.result()
                 await tasks.end(speaking)
-                end = await self._end_early(error_of(final))
+                end = await end_latest(self._bench.js, self._stored, error_of(final))
+            else:
+                keeping.result()  # raises Superseded
         finally:
             await tasks.end(speaking, unwanted)
         if transport == "none":
@@ -180,43 +198,49 @@ class Job:
             self._span.fail(end.error.code, end.error.message)
         self._count("unwanted" if final is not None and final.status != "cancelled" else end.status)
         log.info("spoken", **summary(end, self._playback, time.time() - self._stored.stored_at_s))
-        await self._delivery.ack()
+        await self._hold.ack()
 
-    async def _attempts(self, attempt: int | None, start: AudioStart) -> AudioEnd:
-        """Attempts until the end is stored; gives that end."""
-        failures, error = 0, None
-        progress = Assembly(self._stored.sequence)
-        if attempt is not None:
-            progress.receive(attempt, start)
+    async def _attempts(self, first: int | None, start: AudioStart) -> AudioEnd:
+        """Attempts until an end is stored that counts; gives that end. `first`: this start is stored there already.
+
+        Raises Superseded.
+        """
+        js, hold, failures, error = self._bench.js, self._hold, 0, None
+        if first is not None:
+            hold.attempt = first_attempt(js, self._stored, start, first)
         while True:
-            if attempt is None:
-                progress, attempt = await self._open_attempt(start)
-                if attempt is None:
-                    assert progress.end is not None
-                    return progress.end  # an earlier attempt had stored everything, only its ack was lost
-            failed = failures + progress.barren
+            if hold.attempt is None:
+                opened = await open_attempt(js, self._stored, start)
+                if isinstance(opened, AudioEnd):
+                    return opened  # an earlier attempt had stored everything, only its ack was lost
+                hold.attempt = opened
+            attempt = hold.attempt
+            failed = failures + attempt.progress.barren
             if failed >= MOST_FAILED_ATTEMPTS:
                 error = error or EndError("engine_error", f"synthesis broke off without any progress {failed} times")
-                return await self._store_end(progress, attempt, error)
+                return await hold.settled(attempt, await attempt.end_early(error))
             try:
-                return await self._speak(progress, attempt)
+                return await hold.settled(attempt, await self._speak(attempt))
             except EngineError as exc:
                 error = EndError(exc.code, str(exc))
                 if not exc.retryable or isinstance(exc, CannotResume):
-                    return await self._store_end(progress, attempt, error)
-                failures, attempt = failures + 1, None
-                log.warning("the engine failed", error=str(exc), failures=failures)
+                    return await hold.settled(attempt, await attempt.end_early(error))
+                log.warning("the engine failed", error=str(exc), failures=failures + 1)
                 self._bench.observe("engine_failure", 1)
+            failures += 1
+            await hold.let_go(attempt)
 
-    async def _speak(self, progress: Assembly, attempt: int) -> AudioEnd:
+    async def _speak(self, attempt: Attempt) -> AudioEnd:
         bench = self._bench
-        about: traces.Attributes = {"orastream.attempt": attempt, "orastream.first_index": progress.next_index}
+        about: traces.Attributes = {
+            "orastream.attempt": attempt.sequence,
+            "orastream.first_index": attempt.progress.next_index,
+        }
         with traces.begin("speak", parent=self._span, attributes=about) as span:
             return await narrate(
                 bench.js,
                 bench.speaker,
                 self._stored,
-                progress,
                 attempt,
                 bench.settings,
                 bench.observe,
@@ -224,57 +248,6 @@ class Job:
                 self._waits,
                 span,
             )
-
-    async def _open_attempt(self, start: AudioStart) -> tuple[Assembly, int | None]:
-        """Store a `start` after what there is, and know what counts before it; no attempt when all is stored."""
-        stored, js = self._stored, self._bench.js
-        progress = Assembly(stored.sequence)
-        after = await self._read_audio(progress, 0, None)
-        if progress.finished is not None and progress.finished.status != "cancelled":
-            return progress, None
-        start = start_after(progress, start)
-        # With an id: a start that is stored twice, as its ack was lost, would count as an attempt without progress.
-        message_id = f"{stored.session}.start.{uuid.uuid4().hex}"
-        ack = await js.store(subjects.put_audio(stored.session, stored.token), start.pack(), message_id=message_id)
-        await self._read_audio(progress, after, ack.sequence)
-        finished = progress.finished is not None  # another attempt stored its end just before our start
-        return progress, None if finished else ack.sequence
-
-    async def _read_audio(self, progress: Assembly, after: int, until: int | None) -> int:
-        """Feed `progress` what is stored above `after`, up to `until` or to the end; gives the last sequence."""
-        stored, js = self._stored, self._bench.js
-        subject = subjects.audio(stored.session, stored.token)
-        while until is None or after < until:
-            page = await js.read(streams.AUDIO, subject, after)
-            if not page:
-                message = await js.after(streams.AUDIO, subject, after)  # an empty answer of a replica proves nothing
-                if message is None:
-                    break
-                page = [message]
-            for message in page:
-                after = message.sequence
-                with contextlib.suppress(Undecodable):  # of a later version's: passed over
-                    progress.receive(after, unpack(message.data))
-                if after == until:
-                    break
-        return after
-
-    async def _store_end(self, progress: Assembly, attempt: int, error: EndError | None) -> AudioEnd:
-        """Close an attempt before its time: failed by `error`, or cancelled."""
-        status: EndStatus = "failed" if error is not None else "cancelled"
-        end = AudioEnd(attempt, status, progress.next_index, progress.bytes, 0.0, error)
-        stored = self._stored
-        await self._bench.js.store(subjects.put_audio(stored.session, stored.token), end.pack())
-        return end
-
-    # ---- cancel, or a final report while it is spoken
-
-    async def _end_early(self, error: EndError | None) -> AudioEnd:
-        """Close the latest attempt of ours: failed by `error`, or cancelled."""
-        progress = Assembly(self._stored.sequence)
-        await self._read_audio(progress, 0, None)
-        assert progress.attempt is not None, "our start is stored before anything is spoken"
-        return await self._store_end(progress, progress.attempt, error)
 
     # ---- transport `none`
 

@@ -16,6 +16,7 @@ from orastream.packets import AudioChunk, AudioEnd, AudioStart
 from orastream.playback import Playback
 from orastream.traces import Span
 from orastream.window import Window
+from services.synth.attempt import Attempt
 from services.synth.chunker import Piece
 from services.synth.engine_client import EngineInfo
 from services.synth.engines.base import NoAudio
@@ -53,12 +54,6 @@ def start_of(request: SpeakRequest, request_seq: int, engine: EngineInfo, settin
     )
 
 
-def start_after(progress: Assembly, start: AudioStart) -> AudioStart:
-    """The `start` of another attempt: the file keeps its rate, also with an engine that declares another one."""
-    before = progress.start
-    return start if before is None else replace(start, sample_rate_hz=before.sample_rate_hz)
-
-
 def resume_of(progress: Assembly, engine: EngineInfo) -> Resume:
     """Where that engine goes on. Only what it has made itself, in the same version, it would make again like that."""
     same = progress.makers <= {(engine.name, engine.version)}
@@ -69,8 +64,7 @@ async def narrate(
     js: JetStream,
     speaker: Speaker,
     stored: StoredRequest,
-    progress: Assembly,
-    attempt: int,
+    attempt: Attempt,
     settings: SynthSettings,
     observe: Callable[[str, float], None],
     playback: Playback,
@@ -79,23 +73,23 @@ async def narrate(
 ) -> AudioEnd:
     """Speak what is not stored yet and store it with its end; gives the end. Cancel-safe: the engine is stopped.
 
-    `playback` is told of each chunk as it is stored, `span` of the first one and of the end. `progress` says what
-    counts before this attempt, and knows its `start`. A text that still comes is waited for, which `waits` hears of;
-    what there is of one that breaks off is spoken, and the end is a failed one. Raises EngineError, NodeUnavailable,
-    PublishRefused.
+    `playback` is told of each chunk as it is stored, `span` of the first one and of the end. A text that still comes is
+    waited for, which `waits` hears of; what there is of one that breaks off is spoken, and the end is a failed one.
+    Raises EngineError, NodeUnavailable, PublishRefused.
     """
     request = stored.request
     assert request is not None, "a request that cannot be read is refused before"
+    progress, trail = attempt.progress, attempt.trail  # the progress before any await: it changes when more is read
     assert progress.start is not None, "it knows the attempt's start"
     utterance = replace(utterance_of(request, settings), sample_rate_hz=progress.start.sample_rate_hz)
     resume = resume_of(progress, speaker.info)
     subject = subjects.put_audio(stored.session, stored.token)
     chunks, size = resume.next_index, resume.stored_bytes
     meter, made = MeteredSpeaker(speaker), Made()
-    async with Window(js.bus) as window, AsyncExitStack() as stack:
+    async with Window(js.bus, on_stored=trail.on_stored) as window, AsyncExitStack() as stack:
         scribe = None
         if request.text_stream:
-            scribe = await stack.enter_async_context(Scribe(js, stored, attempt, settings, waits))
+            scribe = await stack.enter_async_context(Scribe(js, stored, attempt.show_waiting, settings, waits))
             lines = scribe.lines()
         else:
             reads = settings.tts_text_normalization
@@ -113,8 +107,9 @@ async def narrate(
         async with aclosing(_all_there_is(pieces, scribe)) as pieces:
             async for piece in pieces:
                 text = scribe.said[piece.sentence] if scribe else None
-                chunk = AudioChunk(attempt, piece.index, piece.pts_ms, piece.sentence, piece.audio, text)
-                await window.put(subject, chunk.pack(), f"{stored.session}.{stored.token}.{attempt}.{piece.index}")
+                chunk = AudioChunk(attempt.sequence, piece.index, piece.pts_ms, piece.sentence, piece.audio, text)
+                trail.on_sent()
+                await window.put(subject, chunk.pack(), attempt.message_id(piece.index))
                 playback.chunk(piece.index, piece.pts_ms, time.monotonic() * 1000)
                 if piece.index == 0:
                     span.event("first audio")
@@ -126,13 +121,14 @@ async def narrate(
         observe("synthesis_seconds", meter.spent_s)
         if meter.rtf is not None:
             observe("rtf", meter.rtf)
-        end = AudioEnd(attempt, "complete", chunks, size, made.seconds, rtf=meter.rtf)
+        end = AudioEnd(attempt.sequence, "complete", chunks, size, made.seconds, rtf=meter.rtf)
         if scribe is not None:
             end = replace(end, text=scribe.text)
             if scribe.problem is not None:
                 await window.flush()  # what there is comes before a failed end, which is believed at once
                 end = replace(end, status="failed", error=scribe.problem)
-        await window.put(subject, end.pack(), f"{stored.session}.{stored.token}.{attempt}.end")
+        trail.on_sent()
+        await window.put(subject, end.pack(), attempt.message_id("end"))
         await window.flush()
     span.set(
         {

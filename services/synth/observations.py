@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orastream.metrics import Metrics
 
-OUTCOMES = ("complete", "failed", "cancelled", "unwanted", "expired", "duplicate", "internal")
+OUTCOMES = ("complete", "failed", "cancelled", "unwanted", "expired", "duplicate", "superseded", "internal")
 
 
 class Observations:

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
 from orastream import streams, subjects
-from orastream.errors import NodeUnavailable, PublishRefused, SequenceConflict
+from orastream.errors import PublishRefused, SequenceConflict
 from orastream.feed import Feed
 from orastream.intake import StoredRequest
 from orastream.jetstream import JetStream
 from orastream.manuscript import STALLED, Manuscript
-from orastream.packets import AudioWaiting, EndError
+from orastream.packets import EndError
 from services.synth.idle import Idle
 from services.synth.script import Line, line_of
 from services.synth.segment import Sentences
@@ -34,6 +34,7 @@ _REST_OF_END_BYTES = 4096  # what `end` holds beside the whole text
 class Scribe:
     """The text of one request for one attempt, as `async with`; `waits` hears when it begins and ends to wait for text.
 
+    `show_waiting` is awaited at once and then every SIGN_EVERY_S while text is waited for.
     Idle time is counted by this process' own clock, only while text is waited for (`Idle`) and NATS is there.
     """
 
@@ -41,7 +42,7 @@ class Scribe:
         self,
         js: JetStream,
         stored: StoredRequest,
-        attempt: int,
+        show_waiting: Callable[[], Awaitable[None]],
         settings: SynthSettings,
         waits: Callable[[bool], None],
     ) -> None:
@@ -49,7 +50,7 @@ class Scribe:
         self._js = js
         self._stored = stored
         self._request = stored.request
-        self._sign = AudioWaiting(attempt).pack()
+        self._show_waiting = show_waiting
         self._sign_every_s = min(SIGN_EVERY_S, settings.synth_stall_seconds / 4)
         self._waits = waits
         self._reads = settings.tts_text_normalization
@@ -152,8 +153,7 @@ class Scribe:
 
     async def _show_life(self) -> None:
         self._sign_at = self._clock() + self._sign_every_s
-        with contextlib.suppress(NodeUnavailable):
-            await self._js.bus.publish(subjects.put_audio(self._stored.session, self._stored.token), self._sign)
+        await self._show_waiting()
 
     async def _give_up(self) -> None:
         """Store that the text ends here, unless more of it has come."""

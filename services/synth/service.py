@@ -25,6 +25,7 @@ from services.synth.backlog import Backlog
 from services.synth.engine_client import EngineInfo
 from services.synth.engine_host import EnginePool
 from services.synth.engines.base import EngineChanged, EngineError, Misconfigured, UnknownEngine, WrongInterpreter
+from services.synth.hold import KEEP_EVERY_S
 from services.synth.job import AGAIN_S, Bench, Job
 from services.synth.observations import Observations
 from services.synth.phrase_cache import CachingSpeaker, open_store
@@ -50,7 +51,10 @@ class Synth:
         self._bench = bench
         self._room = room
         self._turns: Turns[Delivery] = Turns()
-        self._working: dict[int, tuple[Delivery, asyncio.Task[None]]] = {}
+        self._working: dict[int, asyncio.Task[None]] = {}
+        self._again: dict[int, Delivery] = {}
+        """Newer deliveries of what is worked on."""
+        self._stopping = False
         self._discarding: set[asyncio.Task[None]] = set()
         self._puller = Puller(bench.js.bus, streams.SESSIONS, streams.SYNTH, self._on_delivery, self._capacity)
 
@@ -80,6 +84,7 @@ class Synth:
             for task in done - {stopped}:
                 task.result()
         finally:
+            self._stopping = True
             pull.cancel()
             share.cancel()
             stopped.cancel()
@@ -89,10 +94,9 @@ class Synth:
             await tasks.end(pull, keep, share, stopped, *self._discarding)
 
     async def _finish(self) -> None:
-        await tasks.end(*(self._working[sequence][1] for sequence in self._room.waiting))  # another synth waits as well
-        working = {task for _, task in self._working.values()}
-        if working:
-            _, late = await asyncio.wait(working, timeout=DRAIN_S)
+        await tasks.end(*(self._working[sequence] for sequence in self._room.waiting))  # another synth waits as well
+        if self._working:
+            _, late = await asyncio.wait(set(self._working.values()), timeout=DRAIN_S)
             await tasks.end(*late)
 
     def _capacity(self) -> int:
@@ -105,7 +109,9 @@ class Synth:
 
     def _on_delivery(self, delivery: Delivery) -> None:
         if delivery.sequence in self._working:
-            return  # handed out again while it is worked on: the job's ack counts for both
+            # The job's ack counts for both. It begins anew if another synth had it in between, and has died.
+            self._again[delivery.sequence] = delivery
+            return
         session = subjects.session_of(delivery.subject)
         if session is None:
             discarding = asyncio.create_task(delivery.discard(self._bench.js))
@@ -119,24 +125,29 @@ class Synth:
         while self._room.free and (delivery := self._turns.take()) is not None:
             self._room.begin(delivery.sequence)
             task = asyncio.create_task(self._work(delivery), name=f"job {delivery.sequence}")
-            self._working[delivery.sequence] = (delivery, task)
+            self._working[delivery.sequence] = task
 
     async def _work(self, delivery: Delivery) -> None:
+        held: Delivery | Job = delivery
         try:
-            await Job(self._bench, delivery, partial(self._waits, delivery.sequence)).run()
+            held = job = Job(self._bench, delivery, partial(self._waits, delivery.sequence))
+            await job.run()
         except asyncio.CancelledError:
-            await delivery.give_back(0)
+            await held.give_back(0)
             raise
         except OrastreamError as exc:
             log.warning("a request goes back", sequence=delivery.sequence, error=str(exc))
-            await delivery.give_back(AGAIN_S)
+            await held.give_back(AGAIN_S)
         except Exception:  # noqa: BLE001 - a request's border: one request's fault must not end the others
             log.exception("a request failed; it goes back", sequence=delivery.sequence)
             self._bench.observe("internal", 1)
-            await delivery.give_back(AGAIN_S)
+            await held.give_back(AGAIN_S)
         finally:
             del self._working[delivery.sequence]
             self._room.end(delivery.sequence)
+            again = self._again.pop(delivery.sequence, None)
+            if again is not None and isinstance(held, Job) and held.superseded and not self._stopping:
+                self._on_delivery(again)
             self._go_on()
 
     def _waits(self, sequence: int, waits: bool) -> None:
@@ -149,10 +160,10 @@ class Synth:
         self._puller.room()
 
     async def _keep(self) -> None:
-        """What is held must not be handed out again while this process lives."""
+        """What waits here must not be handed out again while this process lives; each job does the same for its own."""
         while True:
-            await asyncio.sleep(streams.SYNTH_ACK_WAIT_S / 3)
-            for delivery in [*self._turns.all(), *(d for d, _ in self._working.values())]:
+            await asyncio.sleep(KEEP_EVERY_S)
+            for delivery in self._turns.all():
                 await delivery.in_progress()
 
     async def _share(self) -> None:

@@ -9,6 +9,7 @@ the stream drops if it has it. So stream order is not the order of `put`: reader
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from orastream import tasks
@@ -45,13 +46,18 @@ class Window:
         most_bytes: int = 1 << 20,
         ack_timeout_s: float = 2.0,
         patience_s: float = 30.0,
+        on_stored: Callable[[], None] | None = None,
     ) -> None:
-        """`patience_s` bounds how long one message may stay unacked before NodeUnavailable is raised."""
+        """`patience_s` bounds how long one message may stay unacked before NodeUnavailable is raised.
+
+        `on_stored` is called once for each message that the stream has acked.
+        """
         self._bus = bus
         self._most_messages = most_messages
         self._most_bytes = most_bytes
         self._ack_timeout_s = ack_timeout_s
         self._patience_s = patience_s
+        self._on_stored = on_stored
         self._pending: dict[str, _Pending] = {}
         self._bytes = 0
         self._changed = asyncio.Event()
@@ -137,6 +143,8 @@ class Window:
                 return
             except (PublishRefused, NodeUnavailable) as exc:
                 self._failure = exc
+        elif self._on_stored is not None:
+            self._on_stored()
         del self._pending[inbox]
         self._bytes -= len(pending.data)
         self._bus.close_inbox(inbox)

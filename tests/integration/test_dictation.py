@@ -13,6 +13,8 @@ from orastream.jetstream import JetStream
 from orastream.manuscript import STALLED, TextPiece
 from orastream.messages import Cancel
 from orastream.packets import AudioWaiting, unpack
+from services.synth.attempt import Attempt
+from services.synth.audio_reader import AudioReader
 from services.synth.scribe import Scribe
 from services.synth.settings import SynthSettings
 from tests.support.ending import end, stored_request
@@ -162,7 +164,8 @@ class Listener:
 
     async def run(self) -> Scribe:
         request = await stored_request(self._js, "s 1", self._request_id)
-        async with Scribe(self._js, request, 7, self._settings, self.waited.append) as self.scribe:
+        attempt = Attempt(self._js, request, AudioReader(self._js, request), 7)
+        async with Scribe(self._js, request, attempt.show_waiting, self._settings, self.waited.append) as self.scribe:
             async with aclosing(self.scribe.lines()) as lines:
                 async for line in lines:
                     self.lines.append(line.text)

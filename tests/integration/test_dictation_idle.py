@@ -11,6 +11,8 @@ import pytest
 from orastream import Client, subjects
 from orastream.jetstream import JetStream
 from orastream.manuscript import TextPiece
+from services.synth.attempt import Attempt
+from services.synth.audio_reader import AudioReader
 from services.synth.scribe import Scribe
 from services.synth.script import Line
 from services.synth.settings import SynthSettings
@@ -35,7 +37,11 @@ async def test_the_time_in_which_synth_speaks_is_not_the_writers(js: JetStream, 
     await put(js, TextPiece(0, "하나, 둘. 셋"))
     waited: list[bool] = []
     request = await stored_request(js, "s1", "r")
-    async with Scribe(js, request, 7, SynthSettings(), waited.append) as scribe, aclosing(scribe.lines()) as lines:
+    show_waiting = Attempt(js, request, AudioReader(js, request), 7).show_waiting
+    async with (
+        Scribe(js, request, show_waiting, SynthSettings(), waited.append) as scribe,
+        aclosing(scribe.lines()) as lines,
+    ):
         assert (await anext(lines)).text == "하나, 둘."
         await asyncio.sleep(1.2)  # it is spoken
         waited.clear()

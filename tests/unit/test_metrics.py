@@ -35,7 +35,7 @@ def test_a_bridge_has_every_end_from_the_start(kind: str) -> None:
 def test_synth_has_every_end_and_both_results_from_the_start() -> None:
     metrics = Metrics()
     Observations(metrics)
-    ends = ("complete", "failed", "cancelled", "unwanted", "expired", "duplicate", "internal")
+    ends = ("complete", "failed", "cancelled", "unwanted", "expired", "duplicate", "superseded", "internal")
     assert series(metrics, "orastream_synth_requests") == {f'outcome="{end}"': 0.0 for end in ends}
     assert series(metrics, "orastream_synth_phrase_lookups") == {'result="hit"': 0.0, 'result="miss"': 0.0}
 

@@ -11,10 +11,11 @@ import pytest
 from orastream.assembly import Assembly
 from orastream.audio import FORMATS, Format
 from orastream.packets import AudioChunk, AudioStart
+from services.synth.attempt import start_after
 from services.synth.engine_client import EngineInfo
 from services.synth.engines.base import CannotResume, NoAudio, Voice
 from services.synth.line import Line
-from services.synth.narration import resume_of, start_after
+from services.synth.narration import resume_of
 from services.synth.script import script_of
 from services.synth.speaker import Spoken
 from services.synth.speech import FIRST_ATTEMPT, Resume, Utterance, speak_utterance

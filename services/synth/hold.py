@@ -1,0 +1,91 @@
+"""A job's hold on its request: what it may still say to the server about the delivery.
+
+The server fences nothing: an ack, a NAK or an `in_progress` under the reply subject of an old delivery acts on the
+newest delivery of the message, which another synth may have. So a job whose attempt was superseded sends none of them.
+The other synth's ack, or its ack wait if it is dead, decides what becomes of the request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NoReturn
+
+import structlog
+
+from orastream import streams
+from orastream.errors import NodeUnavailable
+from orastream.packets import AudioEnd
+from orastream.pull import Delivery
+from services.synth.attempt import Attempt
+
+KEEP_EVERY_S = streams.SYNTH_ACK_WAIT_S / 3
+GIVE_BACK_S = 2.0
+"""How long to ask whether the attempt counts before the request is handed back; a drain waits for it."""
+
+log = structlog.get_logger()
+
+
+class Superseded(Exception):
+    """Another synth has opened a later attempt: what this one stores counts for no reader."""
+
+
+class Hold:
+    """The delivery of one request, and the attempt that is under way, if any. For one job."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        self._delivery = delivery
+        self.attempt: Attempt | None = None
+
+    async def keep(self) -> NoReturn:
+        """Keep the request from being delivered again; raises Superseded once the attempt no longer counts."""
+        pause_s = KEEP_EVERY_S / 2  # while it waited for its turn it was last kept up to KEEP_EVERY_S ago
+        while True:
+            await asyncio.sleep(pause_s)
+            pause_s = KEEP_EVERY_S
+            attempt = self.attempt
+            try:
+                async with asyncio.timeout(KEEP_EVERY_S):
+                    counts = attempt is None or await attempt.counts(proven=False)
+            except (NodeUnavailable, TimeoutError) as exc:
+                # Without an in_progress a living attempt would be superseded only because an answer was slow.
+                log.debug("it is not known whether the attempt counts", error=str(exc))
+                counts = True
+            if counts:
+                await self._delivery.in_progress()
+            elif attempt is self.attempt:  # else it was superseded by a newer one of this job
+                raise Superseded
+
+    async def settled(self, attempt: Attempt, end: AudioEnd) -> AudioEnd:
+        """The stored `end` of the attempt, if readers believe it. Raises Superseded, NodeUnavailable.
+
+        Only then may the request be acked and its final report be written.
+        """
+        if not await attempt.counts(proven=True):
+            raise Superseded
+        return end
+
+    async def let_go(self, attempt: Attempt) -> None:
+        """Another attempt is to be opened instead. Raises Superseded, NodeUnavailable.
+
+        Without this check it would take the request from the synth that has superseded this one.
+        """
+        if not await attempt.counts(proven=False):
+            raise Superseded
+        self.attempt = None
+
+    async def ack(self) -> None:
+        """The request is done with."""
+        await self._delivery.ack()
+
+    async def give_back(self, delay_s: float) -> None:
+        """Have it delivered again after `delay_s`, to anyone; not if another synth has it, or if that is not known.
+
+        If not, it is delivered again when its ack wait has run out. Takes GIVE_BACK_S at most.
+        """
+        try:
+            async with asyncio.timeout(GIVE_BACK_S):
+                ours = self.attempt is None or await self.attempt.counts(proven=False)
+        except (NodeUnavailable, TimeoutError):
+            ours = False
+        if ours:
+            await self._delivery.give_back(delay_s)
