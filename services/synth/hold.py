@@ -19,8 +19,8 @@ from orastream.pull import Delivery
 from services.synth.attempt import Attempt
 
 KEEP_EVERY_S = streams.SYNTH_ACK_WAIT_S / 3
-GIVE_BACK_S = 2.0
-"""How long to ask whether the attempt counts before the request is handed back; a drain waits for it."""
+REDELIVER_TIMEOUT_S = 2.0
+"""Bound for the question whether the attempt counts, before a NAK: a drain waits for it."""
 
 log = structlog.get_logger()
 
@@ -33,7 +33,7 @@ class Hold:
     """The delivery of one request, and the attempt that is under way, if any. For one job."""
 
     def __init__(self, delivery: Delivery) -> None:
-        self._delivery = delivery
+        self.delivery = delivery
         self.attempt: Attempt | None = None
 
     async def keep(self) -> NoReturn:
@@ -51,7 +51,7 @@ class Hold:
                 log.debug("it is not known whether the attempt counts", error=str(exc))
                 counts = True
             if counts:
-                await self._delivery.in_progress()
+                await self.delivery.in_progress()
             elif attempt is self.attempt:  # else it was superseded by a newer one of this job
                 raise Superseded
 
@@ -75,17 +75,18 @@ class Hold:
 
     async def ack(self) -> None:
         """The request is done with."""
-        await self._delivery.ack()
+        await self.delivery.ack()
 
-    async def give_back(self, delay_s: float) -> None:
-        """Have it delivered again after `delay_s`, to anyone; not if another synth has it, or if that is not known.
+    async def redeliver(self, delay_s: float) -> None:
+        """Have the request delivered again after `delay_s`, to any synth.
 
-        If not, it is delivered again when its ack wait has run out. Takes GIVE_BACK_S at most.
+        If another synth has it already, or if that is not known, nothing is sent: the server delivers it again when the
+        ack wait of the newest delivery has run out. Takes REDELIVER_TIMEOUT_S at most.
         """
         try:
-            async with asyncio.timeout(GIVE_BACK_S):
+            async with asyncio.timeout(REDELIVER_TIMEOUT_S):
                 ours = self.attempt is None or await self.attempt.counts(proven=False)
         except (NodeUnavailable, TimeoutError):
             ours = False
         if ours:
-            await self._delivery.give_back(delay_s)
+            await self.delivery.give_back(delay_s)

@@ -20,7 +20,6 @@ from orastream.jetstream import JetStream
 from orastream.messages import Report, ReportError
 from orastream.packets import AudioEnd, AudioStart, EndError
 from orastream.playback import Playback
-from orastream.pull import Delivery
 from orastream.reports import Reports, Verdict
 from services.synth.admission import Admission
 from services.synth.attempt import Attempt, end_latest, first_attempt, open_attempt
@@ -53,25 +52,23 @@ class Bench:
 
 
 class Job:
-    """`await Job(bench, delivery).run()` does all there is to do for one hand-out, the ack included.
+    """`await Job(bench, hold, waits).run()` does all there is to do for one delivery, the ack included.
 
-    It keeps the request from others meanwhile. `waits` hears when it begins and ends to wait for a text that still
-    comes. After cancelling it, or when it has raised, call `give_back`. Raises NodeUnavailable when NATS is away too
-    long.
+    It keeps the request from others meanwhile, and leaves it to another synth that has begun it anew. `waits` is called
+    when it begins (True) and ends to wait for a text that still comes. After cancelling it, or when it has raised, call
+    `hold.redeliver`. Raises NodeUnavailable when NATS is away too long.
     """
 
-    def __init__(self, bench: Bench, delivery: Delivery, waits: Callable[[bool], None]) -> None:
+    def __init__(self, bench: Bench, hold: Hold, waits: Callable[[bool], None]) -> None:
         self._bench = bench
         self._waits = waits
-        self._delivery = delivery
-        self._hold = Hold(delivery)
-        stored = read_message(delivery, max_text_chars=bench.settings.tts_max_text_chars)
+        self._delivery = hold.delivery
+        self._hold = hold
+        stored = read_message(self._delivery, max_text_chars=bench.settings.tts_max_text_chars)
         assert isinstance(stored, StoredRequest), "the consumer's filter lets only requests through"
         self._stored = stored
         self._playback = Playback()
         self._span = traces.Span()
-        self.superseded = False
-        """Whether `run` has ended without an ack, since another synth has begun the request anew."""
 
     async def run(self) -> None:
         """See the class."""
@@ -80,10 +77,6 @@ class Job:
             await self._run(keeping)
         finally:
             await tasks.end(keeping)
-
-    async def give_back(self, delay_s: float) -> None:
-        """Leave it to the next delivery, which comes after `delay_s`, or after the ack wait if another synth has it."""
-        await self._hold.give_back(delay_s)
 
     async def _run(self, keeping: asyncio.Task[NoReturn]) -> None:
         stored = self._stored
@@ -153,7 +146,6 @@ class Job:
                 try:
                     await self._speak_or_cancel(outcome, start, keeping)
                 except Superseded:
-                    self.superseded = True
                     self._count("superseded")
                     log.warning("another synth has begun this request anew; it is left to that one")
 

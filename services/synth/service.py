@@ -25,7 +25,7 @@ from services.synth.backlog import Backlog
 from services.synth.engine_client import EngineInfo
 from services.synth.engine_host import EnginePool
 from services.synth.engines.base import EngineChanged, EngineError, Misconfigured, UnknownEngine, WrongInterpreter
-from services.synth.hold import KEEP_EVERY_S
+from services.synth.hold import KEEP_EVERY_S, Hold
 from services.synth.job import AGAIN_S, Bench, Job
 from services.synth.observations import Observations
 from services.synth.phrase_cache import CachingSpeaker, open_store
@@ -52,9 +52,6 @@ class Synth:
         self._room = room
         self._turns: Turns[Delivery] = Turns()
         self._working: dict[int, asyncio.Task[None]] = {}
-        self._again: dict[int, Delivery] = {}
-        """Newer deliveries of what is worked on."""
-        self._stopping = False
         self._discarding: set[asyncio.Task[None]] = set()
         self._puller = Puller(bench.js.bus, streams.SESSIONS, streams.SYNTH, self._on_delivery, self._capacity)
 
@@ -84,7 +81,6 @@ class Synth:
             for task in done - {stopped}:
                 task.result()
         finally:
-            self._stopping = True
             pull.cancel()
             share.cancel()
             stopped.cancel()
@@ -109,9 +105,7 @@ class Synth:
 
     def _on_delivery(self, delivery: Delivery) -> None:
         if delivery.sequence in self._working:
-            # The job's ack counts for both. It begins anew if another synth had it in between, and has died.
-            self._again[delivery.sequence] = delivery
-            return
+            return  # handed out again while it is worked on: the job's ack counts for both
         session = subjects.session_of(delivery.subject)
         if session is None:
             discarding = asyncio.create_task(delivery.discard(self._bench.js))
@@ -128,26 +122,22 @@ class Synth:
             self._working[delivery.sequence] = task
 
     async def _work(self, delivery: Delivery) -> None:
-        held: Delivery | Job = delivery
+        hold = Hold(delivery)
         try:
-            held = job = Job(self._bench, delivery, partial(self._waits, delivery.sequence))
-            await job.run()
+            await Job(self._bench, hold, partial(self._waits, delivery.sequence)).run()
         except asyncio.CancelledError:
-            await held.give_back(0)
+            await hold.redeliver(0)
             raise
         except OrastreamError as exc:
             log.warning("a request goes back", sequence=delivery.sequence, error=str(exc))
-            await held.give_back(AGAIN_S)
+            await hold.redeliver(AGAIN_S)
         except Exception:  # noqa: BLE001 - a request's border: one request's fault must not end the others
             log.exception("a request failed; it goes back", sequence=delivery.sequence)
             self._bench.observe("internal", 1)
-            await held.give_back(AGAIN_S)
+            await hold.redeliver(AGAIN_S)
         finally:
             del self._working[delivery.sequence]
             self._room.end(delivery.sequence)
-            again = self._again.pop(delivery.sequence, None)
-            if again is not None and isinstance(held, Job) and held.superseded and not self._stopping:
-                self._on_delivery(again)
             self._go_on()
 
     def _waits(self, sequence: int, waits: bool) -> None:

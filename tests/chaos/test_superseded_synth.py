@@ -6,12 +6,13 @@ What the first one makes from then on counts for no reader. So it must not ack t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
 
-from orastream import Client, streams, subjects
+from orastream import Client, Dictation, streams, subjects
 from orastream.assembly import Assembly
 from orastream.audio import with_true_sizes
 from orastream.jetstream import JetStream
@@ -24,6 +25,10 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
 
 TRANSPORTS = ("websocket", "none")
 """Each test asks for one utterance by each: of the latter, synth itself writes the final report."""
+DICTATED = "dictated"
+"""And for one whose text is still being written, by WebSocket."""
+WRITTEN = TEXT.index("오늘은") + 3
+SLOW = {"TTS_ENGINE_RTF": 0.15, "SYNTH_SLOTS": 3}
 
 
 @dataclass
@@ -36,7 +41,7 @@ class Audio:
     def starts(self) -> int:
         return sum(isinstance(message, AudioStart) for _, message in self.messages)
 
-    def chunks_after_start(self, number: int) -> int:
+    def chunks_of(self, number: int) -> int:
         """Chunks of that attempt (from 1)."""
         attempt = [sequence for sequence, message in self.messages if isinstance(message, AudioStart)][number - 1]
         return sum(isinstance(message, AudioChunk) and message.attempt == attempt for _, message in self.messages)
@@ -63,26 +68,35 @@ async def stored_audio(js: JetStream, scene: Scene, name: str) -> Audio:
 @pytest.fixture
 async def scene(js: JetStream, client: Client, stack: Stack) -> AsyncIterator[Scene]:
     """One synth, which is to be frozen, and what hears it; each utterance takes it some three seconds."""
-    slow = {"TTS_ENGINE_RTF": 0.15, "SYNTH_SLOTS": 2}
     await stack.start("oraserver")
-    await asyncio.gather(stack.start("ws_bridge"), stack.start("synth", **slow))
+    await asyncio.gather(stack.start("ws_bridge"), stack.start("synth", **SLOW))
     yield Scene(stack, client, "s")
 
 
-async def take_over(js: JetStream, scene: Scene, chunks: int) -> None:
-    """Freeze the synth in mid-utterance, and let another one store `chunks` of its own of each utterance."""
+@contextlib.asynccontextmanager
+async def taken_over(js: JetStream, scene: Scene, chunks: int) -> AsyncIterator[Dictation]:
+    """The synth is frozen in mid-utterance, and another one has stored `chunks` of its own of each utterance.
+
+    Gives the one that is still being written; it is ended when the context is left.
+    """
     for transport in TRANSPORTS:
         await scene.ask(transport, transport, transport=transport)
+    ids = {"session_id": scene.id(DICTATED), "request_id": scene.id(DICTATED), "phone_id": "phone-1"}
+    async with scene.client.utterance(**ids, idleSeconds=40) as dictation:
+        await dictation.write(TEXT[:WRITTEN])
 
-    async def begun(number: int, chunks: int) -> bool:
-        audios = [await stored_audio(js, scene, transport) for transport in TRANSPORTS]
-        return all(audio.starts >= number and audio.chunks_after_start(number) >= chunks for audio in audios)
+        async def begun(attempt: int, chunks: int) -> bool:
+            audios = [await stored_audio(js, scene, name) for name in (*TRANSPORTS, DICTATED)]
+            return all(audio.starts >= attempt for audio in audios) and all(
+                audio.chunks_of(attempt) >= chunks for audio in audios[: len(TRANSPORTS)]
+            )
 
-    await until(lambda: begun(1, 2), "both are being spoken")
-    (first,) = scene.stack["synth"]
-    first.freeze()
-    await scene.stack.start("synth", TTS_ENGINE_RTF=0.15, SYNTH_SLOTS=2)
-    await until(lambda: begun(2, chunks), f"the other synth has begun both and stored {chunks} chunks", timeout_s=30)
+        await until(lambda: begun(1, 2), "all are being spoken")
+        (first,) = scene.stack["synth"]
+        first.freeze()
+        await scene.stack.start("synth", **SLOW)
+        await until(lambda: begun(2, chunks), f"the other synth has begun all, {chunks} chunks", timeout_s=30)
+        yield dictation
 
 
 async def delivered(js: JetStream, scene: Scene) -> None:
@@ -94,24 +108,27 @@ async def delivered(js: JetStream, scene: Scene) -> None:
         assert report.status == "delivered", report
         assert (await stored_audio(js, scene, "none")).file(report.request_seq) == whole
 
-    await asyncio.gather(none(), scene.delivered("websocket", "websocket"))
+    await asyncio.gather(none(), *(scene.delivered(name, name) for name in ("websocket", DICTATED)))
 
 
 @pytest.mark.parametrize("chunks", [0, 3], ids=["as soon as it has begun", "after some chunks"])
 async def test_the_one_that_took_over_is_killed(js: JetStream, scene: Scene, chunks: int) -> None:
     """Its work is taken up again, by the one that woke up."""
-    await take_over(js, scene, chunks)
-    first, second = scene.stack["synth"]
-    first.thaw()
-    second.kill()
+    async with taken_over(js, scene, chunks) as dictation:
+        first, second = scene.stack["synth"]
+        first.thaw()
+        second.kill()
+        await dictation.write(TEXT[WRITTEN:])
     await delivered(js, scene)
 
 
 async def test_both_live(js: JetStream, scene: Scene) -> None:
     """The one that took over finishes; the other one neither reports nor begins again."""
-    await take_over(js, scene, 1)
-    first, second = scene.stack["synth"]
-    first.thaw()
+    async with taken_over(js, scene, 1) as dictation:
+        first, _ = scene.stack["synth"]
+        first.thaw()
+        await dictation.write(TEXT[WRITTEN:])
     await delivered(js, scene)
-    for transport in TRANSPORTS:
-        assert (await stored_audio(js, scene, transport)).starts == 2
+    for name in (*TRANSPORTS, DICTATED):
+        assert (await stored_audio(js, scene, name)).starts == 2
+    assert await first.metric("orastream_synth_requests_total", outcome="superseded") == 3

@@ -73,7 +73,7 @@ async def has(some: Sequence[object], count: int) -> bool:
 
 
 async def test_a_count_proves_it_while_nobody_else_writes(js: JetStream) -> None:
-    """Also of an attempt that goes on after another one, and one that has told that it waits for text."""
+    """Also of an attempt that goes on after another one, and one that has stored that it waits for text."""
     stored = await asked(js)
     attempt = await begin(js, stored)
     assert await evidence(js, attempt) is Evidence.ALONE
@@ -152,11 +152,11 @@ async def test_a_superseded_synth_says_nothing_about_the_delivery(js: JetStream)
         await until(lambda: has(deliveries, 1), "a delivery")
         hold = Hold(deliveries[0])
         hold.attempt = await begin(js, stored)
-        await hold.give_back(0)
+        await hold.redeliver(0)
         await until(lambda: has(deliveries, 2), "another delivery: the attempt counted")
         second = Hold(deliveries[1])
         second.attempt = await begin_another(js, stored)
-        await hold.give_back(0)
+        await hold.redeliver(0)
         with pytest.raises(Superseded):
             async with asyncio.timeout(10):
                 await hold.keep()
@@ -165,14 +165,14 @@ async def test_a_superseded_synth_says_nothing_about_the_delivery(js: JetStream)
         with pytest.raises(Superseded):
             await hold.settled(hold.attempt, end(hold.attempt, 0))
         assert len(deliveries) == 2, "the second synth still has it"
-        await second.give_back(0)
-        await until(lambda: has(deliveries, 3), "the one that counts gives it back")
+        await second.redeliver(0)
+        await until(lambda: has(deliveries, 3), "the one that counts returns it")
     finally:
         puller.cancel()
         await asyncio.wait({puller})
 
 
-async def test_nothing_is_given_back_while_it_is_not_known_whose_it_is(js: JetStream, nats_server: NatsServer) -> None:
+async def test_no_nak_while_it_is_not_known_whose_the_request_is(js: JetStream, nats_server: NatsServer) -> None:
     """A NAK would wait in the client's buffer, and arrive when another synth has the request."""
     stored = await asked(js)
     message = await js.get(streams.SESSIONS, stored.sequence)
@@ -183,10 +183,10 @@ async def test_nothing_is_given_back_while_it_is_not_known_whose_it_is(js: JetSt
     hold = Hold(delivery)
     hold.attempt = await begin(js, stored)
     nats_server.kill()
-    await hold.give_back(0)
+    await hold.redeliver(0)
     await nats_server.start()
     await js.bus.wait_connected(30)
     await js.bus.round_trip()
     assert answers == []
-    await hold.give_back(0)
+    await hold.redeliver(0)
     await until(lambda: has(answers, 1), "now it is known")
