@@ -138,6 +138,8 @@ class Events:
             self._readers -= 1
 
     def _queued(self, message: Stored) -> Map | None:
+        if subjects.session_of(message.subject) is None:  # it is deleted unanswered, and JSON may not hold its name
+            return None
         stored = read_stored(
             message.subject, message.sequence, message.time_s, message.data, max_text_chars=self._max_text_chars
         )

@@ -99,7 +99,10 @@ class Node:
             streams.SESSIONS, subjects.session_request("*"), 0, batch=MOST_UNFINISHED, timeout_s=PATIENCE_S
         )
         read = (
-            read_stored(m.subject, m.sequence, m.time_s, m.data, max_text_chars=self._max_text_chars) for m in found
+            read_stored(m.subject, m.sequence, m.time_s, m.data, max_text_chars=self._max_text_chars)
+            for m in found
+            if subjects.session_of(m.subject)
+            is not None  # else it is deleted unanswered, and JSON may not hold its name
         )
         return [stored for stored in read if isinstance(stored, StoredRequest)]
 

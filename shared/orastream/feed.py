@@ -13,7 +13,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from orastream import logger, tasks
+from orastream import logger, subjects, tasks
 from orastream.backoff import Backoff
 from orastream.bus import Headers, Subscription
 from orastream.errors import NodeUnavailable
@@ -30,6 +30,8 @@ log = logger.named(__name__)
 
 class Feed:
     """Messages of `subject` (wildcards too) stored above `after`, each exactly once, in order per literal subject.
+
+    Those under a subject that is not legible (`subjects.legible`) are left out.
 
     `async with Feed(...) as feed:` subscribes; then `pop()` until it gives None and wait for `wake` to be called.
     Whoever does not pop loses nothing: beyond `max_buffered_bytes` the feed stops buffering and reads again later.
@@ -118,6 +120,8 @@ class Feed:
             _, sequence, time, before = place_of(headers)
         except (KeyError, ValueError):  # a message that no stream republished: whoever sent it, nobody acts on it
             return
+        if not subjects.legible(subject):  # a leader's JSON gives it another name than this, so it would come twice
+            return
         self._silence_s = SILENCE_S
         if self._buffered > self._most:
             self._room.clear()
@@ -189,7 +193,7 @@ class Feed:
                 page = [message]
             ended = page[-1].ends_read
             verified = self._merge.verified
-            fresh = self._merge.page(page)
+            fresh = [message for message in self._merge.page(page) if subjects.legible(message.subject)]
             if self._merge.verified <= verified:
                 raise NodeUnavailable(f"{self._stream}: a read of {self.subject} does not get on")
             self._js.bus.repairs.backfilled += 0 if first else len(fresh)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from orastream import subjects
 from orastream.backoff import Backoff
 from orastream.bus import NO_HEADERS, Bus, Headers
 from orastream.errors import NodeUnavailable, PublishRefused, SequenceConflict, StreamFull
@@ -96,7 +97,7 @@ def parse_time_ns(text: str) -> int:
 
 
 _PLACE = re.compile(
-    rb"\r\nNats-Subject: ([^\r\n]+)\r\nNats-Sequence: (\d+)\r\nNats-Time-Stamp: ([^\r\n]+)\r\n"
+    rb"\r\nNats-Subject: ([^\n]+)\r\nNats-Sequence: (\d+)\r\nNats-Time-Stamp: ([^\r\n]+)\r\n"
     rb"(?:[^\r\n]+\r\n)*?Nats-Last-Sequence: (\d+)\r\n"
 )
 
@@ -113,7 +114,7 @@ def place_of(headers: Headers) -> tuple[str, int, str, int]:
     match = _PLACE.match(block, max(0, block.rfind(b"\r\nNats-Subject: ")))
     if match is not None:
         subject, sequence, time, last = match.groups()
-        return subject.decode(), int(sequence), time.decode(), int(last)
+        return subjects.decoded(subject), int(sequence), time.decode("ascii", "replace"), int(last)
     return (
         headers["Nats-Subject"],
         int(headers["Nats-Sequence"]),
@@ -253,12 +254,13 @@ class JetStream:
 
         def on_message(_subject: str, _reply: str, data: bytes, headers: Headers) -> None:
             nonlocal whole
-            status = headers.status
-            if status is not None:
-                if not done.done():
+            try:
+                # Before the status: whoever published the message may have put a first line of any kind on it.
+                subject, sequence, time, before = place_of(headers)
+            except (KeyError, ValueError):
+                if (status := headers.status) is not None and not done.done():
                     done.set_result(status)
                 return
-            subject, sequence, time, before = place_of(headers)
             # Each message names the one before it in the answer: a message lost on the way ends what can be used.
             whole = whole and (not got or before == got[-1].sequence)
             if whole:

@@ -149,6 +149,16 @@ async def _main(
             "Messages published again because no ack had come in time",
             lambda: bus.repairs.resent,
         )
+        metrics.total(
+            "orastream_nats_discarded_messages",
+            "Stored messages deleted because their subject names no session that could be answered",
+            lambda: bus.repairs.discarded,
+        )
+        metrics.total(
+            "orastream_nats_protocol_errors",
+            "Connections to NATS given up because of bytes that no NATS server sends",
+            lambda: bus.repairs.protocol_errors,
+        )
         if not serves_health:
             process.ports["health_port"] = await stack.enter_async_context(
                 health.serve(settings.tts_host, settings.tts_health_port, metrics=metrics, lacking=process.lacking)

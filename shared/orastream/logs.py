@@ -49,7 +49,11 @@ def configure(
     handlers: list[logging.Handler] = [stderr]
     if directory is not None:
         rotated = logging.handlers.RotatingFileHandler(
-            _own_file(directory, service), maxBytes=FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8"
+            _own_file(directory, service),
+            maxBytes=FILE_BYTES,
+            backupCount=FILES_KEPT,
+            encoding="utf-8",
+            errors="backslashreplace",  # as of stderr: a subject that is not UTF-8 must not cost the line that names it
         )
         rotated.setFormatter(_formatter(structlog.dev.ConsoleRenderer(colors=False)))
         handlers.append(rotated)

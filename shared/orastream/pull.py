@@ -20,6 +20,8 @@ from orastream.traces import Carrier, carrier_of
 
 EXPIRES_S = 5.0
 DISCARD_AGAIN_S = 5.0
+MAX_SHOWN_CHARS = 80
+"""Of a subject that is no session's, in the log."""
 
 log = logger.named(__name__)
 
@@ -62,27 +64,38 @@ class Delivery:
         await self._say(b"+WPI")
 
     async def discard(self, js: JetStream) -> None:
-        """Delete it, which nobody can answer: its place is free again, and no report says so."""
-        log.warning("a message under an impossible session is deleted", sequence=self.sequence, chars=len(self.subject))
+        """Delete it, which nobody can answer: its place is free again, and no report says so.
+
+        Each durable consumer hands it to one process; the one that deletes it logs and counts it.
+        """
         try:
-            await js.delete(streams.SESSIONS, self.sequence)
+            deleted = await js.delete(streams.SESSIONS, self.sequence)
         except NodeUnavailable:
             await self.give_back(DISCARD_AGAIN_S)
-        else:
-            await self.ack()
+            return
+        if deleted:
+            self.bus.repairs.discarded += 1
+            subject = ascii(self.subject[:MAX_SHOWN_CHARS])
+            log.warning("a message under an impossible session is deleted", sequence=self.sequence, subject=subject)
+        await self.ack()
 
     async def _say(self, what: bytes) -> None:
         try:
             await self.bus.publish(self.reply, what)
         except NodeUnavailable:
-            log.debug("an answer to a delivery was lost", subject=self.subject)
+            log.debug("an answer to a delivery was lost", sequence=self.sequence)
 
 
-def parse_delivery(bus: Bus, subject: str, reply: str, data: bytes, headers: Headers = NO_HEADERS) -> Delivery:
-    """A delivery from its ack subject (`$JS.ACK.…`, 9 tokens, or 11 and more with domain and account hash)."""
+def parse_delivery(bus: Bus, subject: str, reply: str, data: bytes, headers: Headers = NO_HEADERS) -> Delivery | None:
+    """A delivery from its ack subject (`$JS.ACK.…`, 9 tokens, or 11 and more with domain and account hash).
+
+    None when `reply` is no such subject: it is a status of the server, or a message that no consumer delivered.
+    """
     parts = reply.split(".")
-    fields = parts[4:9] if len(parts) == 9 else parts[6:11]
-    delivered, sequence, _, time_ns = (int(field) for field in fields[:4])
+    fields = (parts[4:9] if len(parts) == 9 else parts[6:11])[:4]
+    if parts[:2] != ["$JS", "ACK"] or len(fields) < 4 or not all(f.isascii() and f.isdigit() for f in fields):
+        return None
+    delivered, sequence, _, time_ns = map(int, fields)
     return Delivery(bus, subject, data, reply, sequence, time_ns, delivered, headers)
 
 
@@ -147,11 +160,13 @@ class Puller:
         self._changed.clear()
 
     def _on_message(self, subject: str, reply: str, data: bytes, headers: Headers) -> None:
-        status = headers.status  # never a header of that name, which a publisher may have put on his message
-        if status is None:
+        # By its reply subject, which the server writes: a publisher may have put any header block on his message.
+        delivery = parse_delivery(self._bus, subject, reply, data, headers)
+        status = headers.status
+        if delivery is not None:
             self._outstanding = max(0, self._outstanding - 1)
-            self._on_delivery(parse_delivery(self._bus, subject, reply, data, headers))
-        elif status != "100":  # 408 expired, 404 nothing, 409 limits or consumer gone, 503 nobody
+            self._on_delivery(delivery)
+        elif status not in (None, "100"):  # 408 expired, 404 nothing, 409 limits or consumer gone, 503 nobody
             self._outstanding = 0
             self._refused = status in ("409", "503")
         if self._outstanding == 0:

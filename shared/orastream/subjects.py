@@ -94,13 +94,32 @@ def sequence_id(sequence: int) -> str:
     return f"seq-{sequence}"
 
 
-def session_of(subject: str) -> str | None:
-    """The session's token in a stored subject of TTS_SESSIONS; None for one longer than any id's.
+def decoded(subject: bytes) -> str:
+    """A subject, or a reply subject, as it came. Never raises: anybody may send any bytes but TAB, LF and space.
 
-    No subject may be built of such a one: a control line of more than 4096 bytes ends the connection.
+    What is not UTF-8 becomes lone surrogates (`surrogateescape`). So two subjects never become one string, as they
+    would with replacement characters, and none is published by accident: such a string cannot be encoded.
     """
-    token = subject.split(".")[2]
-    return token if len(token) <= MAX_TOKEN_CHARS else None
+    return subject.decode("utf-8", "surrogateescape")
+
+
+def legible(subject: str) -> bool:
+    """Whether a subject can be shown, and published, as it came: no control character, and UTF-8 on the wire.
+
+    JetStream's JSON has a replacement character for what is not.
+    """
+    return subject.isprintable() and "\ufffd" not in subject
+
+
+def session_of(subject: str) -> str | None:
+    """The session's token in a stored subject of TTS_SESSIONS; None for one that can be neither spoken to nor answered.
+
+    None for a token longer than any id's: a control line of more than 4096 bytes ends the connection. None for one that
+    is not legible, and for one with `*` or `>`: nobody can subscribe to the subjects that are built of it.
+    """
+    token = subject.split(".")[2] if subject.count(".") > 2 else ""
+    usable = 1 <= len(token) <= MAX_TOKEN_CHARS and legible(token) and "*" not in token and ">" not in token
+    return token if usable else None
 
 
 def request(session: str) -> str:

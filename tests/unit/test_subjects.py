@@ -204,6 +204,32 @@ def test_no_session_is_longer_than_that_of_the_longest_id() -> None:
     assert subjects.session_of(subjects.session_request(longest + "a")) is None
 
 
+@pytest.mark.parametrize("token", ["s", "~7IS47IWYIDE", "세션", "a$b", '"', "\\", "a" * 343])
+def test_a_session_that_can_be_answered(token: str) -> None:
+    """Whether an id has that token or not: a request under it gets a report that says so."""
+    assert subjects.session_of(subjects.session_cancel(token)) == token
+
+
+@pytest.mark.parametrize(
+    "token",
+    [b"\xe9", b"\x0b", b"\x0c", b"\x85", b"\xa0", b"\0", b"\r", b"\x7f", "\x85".encode(), "\xa0".encode()]
+    + ["\u2028".encode(), "\ufffd".encode(), b"\xed\xa0\x80", b"*", b">", b"a*", b"a>b", b""],
+)
+def test_a_session_that_nobody_can_answer(token: bytes) -> None:
+    assert subjects.session_of(subjects.decoded(b"tts.session." + token + b".request")) is None
+
+
+@pytest.mark.parametrize("subject", ["", "tts.session.s", "_INBOX.x", "s"])
+def test_a_subject_without_a_session(subject: str) -> None:
+    assert subjects.session_of(subject) is None
+
+
+@given(st.binary(max_size=30), st.binary(max_size=30))
+def test_subjects_keep_their_identity(one: bytes, other: bytes) -> None:
+    assert (subjects.decoded(one) == subjects.decoded(other)) == (one == other)
+    assert not subjects.legible(subjects.decoded(one)) or subjects.decoded(one).encode() == one
+
+
 @pytest.mark.parametrize("prefix", ["_INBOX", "_INBOX_node", "_INBOX.shop", "a-b.C_9", "a" * 128])
 def test_inboxes_may_begin_with(prefix: str) -> None:
     assert subjects.check_inbox_prefix(prefix) == prefix

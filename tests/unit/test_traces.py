@@ -93,6 +93,7 @@ def test_synth_and_bridges_come_to_the_same_trace(sequence: int, stored_at_ns: i
     reply = f"$JS.ACK.{streams.SESSIONS}.{streams.SYNTH}.1.{sequence}.1.{stored_at_ns}.0"
     read = Stored(subject, sequence, f"{whole}{fraction}Z", BODY)
     handed = parse_delivery(Bus("nats://127.0.0.1:1", name="test"), subject, reply, BODY)
+    assert handed is not None
     seen = [read_message(message, max_text_chars=10) for message in (read, handed)]
     assert all(isinstance(stored, StoredRequest) for stored in seen)
     origins = {stored.trace for stored in seen if isinstance(stored, StoredRequest)}

@@ -12,21 +12,21 @@ from typing import Self
 import nats.errors
 from nats.micro.service import Service
 
-from orastream import logger, subjects, tasks
-from orastream.backoff import Backoff
+from orastream import logger, subjects
 from orastream.bus import address, control_line, micro
+from orastream.bus.connecting import until_connected
 from orastream.bus.credentials import Credentials
 from orastream.bus.dispatch import DispatchingClient, Headers, OnMessage
 from orastream.bus.hooks import hooked
 from orastream.bus.micro import Answerer
 from orastream.bus.refusals import Refusals
 from orastream.bus.repairs import Repairs
+from orastream.bus.splitter import ProtocolError
 from orastream.bus.subscription import Subscription
-from orastream.errors import NodeUnavailable, NotConnected, SettingsError
+from orastream.errors import NodeUnavailable, NotConnected
 
 PING_INTERVAL_S = 2
 RECONNECT_WAIT_S = 0.25
-TRY_S = 3.0
 
 log = logger.named(__name__)
 
@@ -80,47 +80,30 @@ class Bus:
     ) -> None:
         self._up.clear()
         # Not drain(): it raises while reconnecting. Whoever published something that matters has its ack by now.
-        with contextlib.suppress(nats.errors.Error, TimeoutError):
+        with contextlib.suppress(nats.errors.Error, OSError):
             if self._nc.is_connected:
                 await self._nc.flush(timeout=1)
-        with contextlib.suppress(nats.errors.Error, TimeoutError):
+        with contextlib.suppress(nats.errors.Error, OSError):
             async with asyncio.timeout(2):
                 await self._nc.close()
 
     async def _connect(self) -> None:
         if self._creds is not None:
             self._creds.check()
-        backoff = Backoff(first_s=0.1, most_s=2.0)
-        loop = asyncio.get_running_loop()
-        deadline = None if self._connect_timeout_s is None else loop.time() + self._connect_timeout_s
-        while True:
-            left = TRY_S if deadline is None else max(0.05, min(TRY_S, deadline - loop.time()))
-            trying = asyncio.create_task(self._try_connect())
-            try:
-                # nats-py repeats inside connect() for ever, whatever `allow_reconnect` says: bound each try.
-                await asyncio.wait({trying}, timeout=left)
-                if trying.done():
-                    trying.result()
-                    break
-                problem = "no answer"
-            except (OSError, TimeoutError, nats.errors.Error) as exc:
-                problem = str(exc) or type(exc).__name__
-                if address.unusable(problem):
-                    raise SettingsError(f"NATS_URL: {self.url}: {problem}; {address.FORM}") from None
-            finally:
-                await tasks.end(trying)
-            wait = backoff.next_s()
-            if deadline is not None and loop.time() + wait > deadline:
-                raise NodeUnavailable(address.unconnected(self.url, problem))
-            log.warning("waiting for NATS", error=address.unconnected(self.url, problem))
-            self._nc = DispatchingClient()
-            await asyncio.sleep(wait)
-        self._nc.options["allow_reconnect"] = True
+        await until_connected(self.url, self._try_connect, self._connect_timeout_s)
         self._up.set()
 
     async def _try_connect(self) -> None:
+        self._nc = DispatchingClient(self.repairs, secure=address.secure(self._url))
+        try:
+            await self._dial()
+        except BaseException:
+            self._nc.abandon()
+            raise
+
+    async def _dial(self) -> None:
         await self._nc.connect(
-            [url.strip() for url in self._url.split(",")],
+            address.servers(self._url),
             name=self._name,
             user_jwt_cb=self._creds.jwt if self._creds else None,
             signature_cb=self._creds.sign if self._creds else None,
@@ -135,7 +118,7 @@ class Bus:
             ping_interval=PING_INTERVAL_S,
             max_outstanding_pings=2,
             pending_size=16 << 20,
-            allow_reconnect=False,  # the first connection is ours to repeat: see _connect
+            allow_reconnect=False,  # the first connection is ours to repeat; the client allows it once connected
         )
 
     # ---- state
@@ -182,7 +165,7 @@ class Bus:
         try:
             async with asyncio.timeout(timeout_s):
                 await self._nc.flush(timeout=max(1, int(timeout_s)))
-        except (nats.errors.Error, TimeoutError) as exc:
+        except (nats.errors.Error, OSError) as exc:
             raise NodeUnavailable(f"NATS at {self.url} does not answer: {exc or 'timeout'}") from exc
 
     def refused(self, subject: str) -> str | None:
@@ -198,7 +181,7 @@ class Bus:
         control_line.check(subject, reply)
         try:
             await self._nc.publish(subject, data, reply=reply, headers=headers)
-        except nats.errors.Error as exc:
+        except (nats.errors.Error, OSError) as exc:
             raise self._translated(subject, exc) from exc
 
     async def request(
@@ -227,9 +210,12 @@ class Bus:
         return answer, answer_headers
 
     async def subscribe(self, subject: str, on_message: OnMessage, *, queue: str = "") -> Subscription:
-        """Hand each message to `on_message`, in the order of this connection. Raises PublishRefused, as `publish`."""
+        """Hand each message to `on_message`, in the order of this connection. Raises as `publish` does."""
         control_line.check(subject, queue)
-        return Subscription(self._nc, await self._nc.subscribe_direct(subject, queue, on_message))
+        try:
+            return Subscription(self._nc, await self._nc.subscribe_direct(subject, queue, on_message))
+        except (nats.errors.Error, OSError) as exc:
+            raise self._translated(subject, exc) from exc
 
     def new_inbox(self) -> str:
         """A subject for a subscription of one's own (deliveries of a consumer come under their stored subject)."""
@@ -265,7 +251,9 @@ class Bus:
         problem = str(exc) or type(exc).__name__
         if self._refusals.note(problem):
             log.warning("NATS refuses this user something", error=problem)
-        elif self._unexplained and address.refuses(problem):  # it tries on, several times a second: said once
+        elif self._unexplained and (
+            isinstance(exc, ProtocolError) or address.explains(problem)
+        ):  # it tries on, several times a second: said once
             self._unexplained = False
             log.warning("not reconnected", error=address.unconnected(self.url, problem))
         else:

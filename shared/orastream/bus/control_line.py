@@ -9,6 +9,17 @@ MOST_BYTES = 4000
 
 def check(*words: str) -> None:
     """Raises PublishRefused for subjects, or a subject and a queue, that no server would take."""
-    size = sum(len(word.encode()) for word in words)
+    try:
+        size = sum(len(word.encode()) for word in words)
+    except UnicodeEncodeError:
+        raise PublishRefused(ascii(words[0])[:80], 0, "its subjects are not UTF-8") from None
     if size > MOST_BYTES:
         raise PublishRefused(f"{words[0][:40]}…", 0, f"its subjects have {size} bytes, at most {MOST_BYTES} fit")
+
+
+def answerable(reply: bytes) -> str:
+    """The reply subject of a request, or "" when nothing can be published there. Whoever named it gets no answer."""
+    try:
+        return reply.decode() if len(reply) <= MOST_BYTES else ""
+    except UnicodeDecodeError:
+        return ""

@@ -1,25 +1,33 @@
 """From the socket to a callback without a queue, a task and a message object in between.
 
 nats-py puts each message into the queue of its subscription, where a task takes it out. Callbacks that never wait do
-not need that. This takes the place of the client's transport and comes before its parser, which is why its version is
-bounded in pyproject.toml; `tests/unit/test_dispatch.py` holds it to the original's behaviour.
+not need that. This takes the place of the client's transport and parser, which is why its version is bounded in
+pyproject.toml; `tests/unit/test_dispatch.py` holds it to the original's behaviour.
+
+Nor does nats-py's parser survive what anybody may send: it decodes subjects and splits at more than nats-server does,
+and what it raises ends the reading without a word, until the pings that nobody answers are missed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any
 
 import nats.aio.client as nats_client
+import nats.errors
 from nats.aio.subscription import Subscription
-from nats.protocol.parser import Parser
 
-from orastream import logger
-from orastream.bus.splitter import Splitter
-from orastream.bus.wire import WireTransport
+from orastream import logger, subjects
+from orastream.bus import control_line
+from orastream.bus.operations import OperationParser, check_info
+from orastream.bus.repairs import Repairs
+from orastream.bus.splitter import ProtocolError
+from orastream.bus.wire import TlsMissing, WireTransport
 
-_VERSION = b"NATS/1.0"
+_READ_BYTES = 32 << 10
+_STATUS = re.compile(rb"NATS/1\.0 +(\d{3})\b")
 _NO_STATUS = b"NATS/1.0\r\n"
 
 log = logger.named(__name__)
@@ -34,7 +42,10 @@ class Headers:
     __slots__ = ("_block",)
 
     def __init__(self, block: bytes) -> None:
-        """`block` is what stands before the payload: `NATS/1.0[ status]`, CRLF, a line per header, CRLF."""
+        """`block` is what stands before the payload: `NATS/1.0[ status]`, CRLF, a line per header, CRLF.
+
+        Whoever publishes may have put any bytes there: nothing here raises but `headers[name]`.
+        """
         self._block = block
 
     @property
@@ -63,11 +74,11 @@ class Headers:
         return value
 
     def _status(self) -> str | None:
-        inline = self._block[len(_VERSION) : self._block.find(b"\r\n")].strip()
-        return inline.partition(b" ")[0].decode("ascii", "replace") or None
+        inline = _STATUS.match(self._block)
+        return None if inline is None else inline[1].decode()
 
 
-NO_HEADERS = Headers(_VERSION + b"\r\n\r\n")
+NO_HEADERS = Headers(_NO_STATUS + b"\r\n")
 OnMessage = Callable[[str, str, bytes, Headers], None]
 """`(subject, reply, data, headers)`; must not block and must not raise."""
 
@@ -78,20 +89,106 @@ class DispatchingClient(nats_client.Client):
     There is no queue that could overflow: a process that falls behind stops reading, and the server holds the bytes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, repairs: Repairs | None = None, *, secure: bool = False) -> None:
+        """With `secure` TLS is a must, whatever a server offers, and for each server that another one names."""
         super().__init__()
         self.direct: dict[int, OnMessage] = {}
-        self._ps = DispatchingParser(self)
+        self._repairs = repairs or Repairs()
+        self._secure = secure
+        self._noted: Exception | None = None
+        self._ps = OperationParser(self)
 
     @property
     def wired(self) -> bool:
         """Whether the socket is read by a `Wire`: not so for NATS over WebSocket."""
         return isinstance(self._transport, WireTransport)
 
+    def abandon(self) -> None:
+        """Leave a connection that could not be made, as it is: nats-py keeps it open."""
+        if isinstance(self._transport, WireTransport):
+            self._transport.abort()
+
+    # ---- what of nats-py's client is done otherwise
+
     async def _connect_to_server(self, s: nats_client.Srv) -> None:
+        if s.uri.scheme == "ws" and self._secure:
+            raise TlsMissing
         if not self._transport and s.uri.scheme not in ("ws", "wss"):
-            self._transport = WireTransport(self.deliver)
+            self._transport = WireTransport(self.deliver, self._note, secure=self._secure)
         await super()._connect_to_server(s)
+
+    async def _process_connect_init(self) -> None:
+        """The handshake. Raises OSError, TimeoutError and nats.errors.Error, after which nats-py tries again.
+
+        Any other exception would end its trying without a word.
+        """
+        try:
+            await super()._process_connect_init()
+            if not self.is_connected:
+                for task in (self._reading_task, self._ping_interval_task, self._flusher_task):
+                    if task is not None:
+                        task.cancel()
+                raise ProtocolError("the server did not answer CONNECT and PING")
+        except (OSError, TimeoutError, nats.errors.Error) as exc:
+            self._note(exc)
+            raise
+        except Exception as exc:
+            self._note(exc)
+            raise ProtocolError(f"no handshake of NATS ({type(exc).__name__}: {ascii(str(exc))})") from exc
+        self.options["allow_reconnect"] = True  # whatever ends it from here on
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        """What a server says of itself and of others. With `secure` a server that leaves TLS to the client gets it."""
+        check_info(info)
+        if self._secure and info.get("tls_available"):
+            info["tls_required"] = True
+        await super()._process_info(info, initial_connection)
+        assert self._current_server is not None, "nats-py sets it before"
+        scheme = self._current_server.uri.scheme
+        for server in self._server_pool:
+            if server.discovered:  # nats-py takes them for nats:// behind wss:// too
+                server.uri = server.uri._replace(scheme=scheme)
+
+    async def _read_loop(self) -> None:
+        """Read and do what the server sends. Whatever goes wrong here, a reconnect follows."""
+        while not (self.is_closed or self.is_reconnecting or self._transport is None):
+            try:
+                data = await self._transport.read(_READ_BYTES)
+                if not data:
+                    raise nats.errors.UnexpectedEOF
+                await self._ps.parse(data)
+            except Exception as exc:  # noqa: BLE001 - the border of what was read: else the connection is deaf
+                await self._process_op_err(exc)
+                return
+
+    async def _process_op_err(self, e: Exception) -> None:
+        """Give up a connection that was up, and make another one."""
+        if not (self.is_closed or self.is_reconnecting):
+            if self._note(e):
+                log.error("the NATS server sent what cannot be read; reconnecting", error=str(e), exc_info=_trace_of(e))
+            else:
+                await self._error_cb(e)
+        await super()._process_op_err(e)
+
+    def _note(self, exc: Exception) -> bool:
+        """Count what was read and could not be, each error once; whether it is one."""
+        unreadable = isinstance(exc, ProtocolError) or _trace_of(exc) is not None
+        if unreadable and exc is not self._noted:
+            self._noted = exc
+            self._repairs.protocol_errors += 1
+        return unreadable
+
+    async def _process_pong(self) -> None:
+        """As nats-py does it, but for a ping whose sender has stopped waiting: that must not end the reading."""
+        if self._pongs and self._pongs[0].done():
+            self._pongs[0] = asyncio.get_running_loop().create_future()
+        await super()._process_pong()
+
+    async def _close(self, status: int, do_cbs: bool = True) -> None:
+        # What waits would be the first to be written, before CONNECT and before TLS; or nothing can be written at all.
+        if not self.is_connected or self._transport is None or self._transport.at_eof():
+            self._pending, self._pending_data_size = [], 0
+        await super()._close(status, do_cbs)
 
     async def _send_ping(self, future: asyncio.Future[Any] | None = None) -> None:
         """Ask behind all that was sent before. nats-py writes its pings past what waits for its flusher, so that the
@@ -102,6 +199,8 @@ class DispatchingClient(nats_client.Client):
         self._pending_data_size += len(nats_client.PING_PROTO)
         await self._flush_pending()
 
+    # ---- messages
+
     async def subscribe_direct(self, subject: str, queue: str, on_message: OnMessage) -> Subscription:
         """Subscribe with a direct callback, which is in place before the first message can come."""
         self.direct[self._sid + 1] = on_message
@@ -111,33 +210,43 @@ class DispatchingClient(nats_client.Client):
         """Call its callback no more."""
         self.direct.pop(subscription._id, None)
 
-    def deliver(self, sid: int, subject: bytes, reply: bytes, block: bytes, data: bytes) -> bool:
-        """Hand a message to its direct callback; False when its subscription has none."""
-        on_message = self.direct.get(sid)
-        if on_message is None:
-            return False
+    def deliver(self, sid: int, subject: bytes, reply: bytes, block: bytes, data: bytes) -> None:
+        """Hand a message to its direct callback, or to the queue of its subscription. Never raises."""
         self.stats["in_msgs"] += 1
         self.stats["in_bytes"] += len(data)
+        on_message = self.direct.get(sid)
         try:
-            on_message(subject.decode(), reply.decode(), data, Headers(block) if block else NO_HEADERS)
+            if on_message is None:
+                self._enqueue(sid, subject, reply, block, data)
+            else:
+                headers = Headers(block) if block else NO_HEADERS
+                on_message(subjects.decoded(subject), subjects.decoded(reply), data, headers)
         except Exception:  # noqa: BLE001 - one message's border: the connection must outlive it
-            log.exception("a message callback failed", subject=subject.decode())
-        return True
+            log.exception("a message callback failed", subject=subject.decode("utf-8", "backslashreplace"))
+
+    def _enqueue(self, sid: int, subject: bytes, reply: bytes, block: bytes, data: bytes) -> None:
+        """For a subscription of nats-py's own, which is one of nats.micro."""
+        subscription = self._subs.get(sid)
+        if subscription is None:
+            return
+        try:
+            subscription._pending_queue.put_nowait(
+                self.msg_class(
+                    subject=subjects.decoded(subject),
+                    reply=control_line.answerable(reply),
+                    data=data,
+                    headers=self._parse_header_lines(block.partition(b"\r\n")[2]) if block else None,
+                    _client=self,
+                    _sid=sid,
+                )
+            )
+        except asyncio.QueueFull:
+            log.warning("a request is dropped: too many wait", subject=subscription.subject)
+            return
+        subscription._received += 1
+        subscription._pending_size += len(data)
 
 
-class DispatchingParser(Parser):
-    """nats-py's parser behind the splitter. A `Wire` splits while it reads; what others have read is split here."""
-
-    def __init__(self, client: DispatchingClient) -> None:
-        self._client = client
-        self._splitter = Splitter(client.deliver)
-        super().__init__(client)
-
-    def reset(self) -> None:
-        """Forget what was read of a connection that is gone."""
-        self._splitter = Splitter(self._client.deliver)
-        super().reset()
-
-    async def parse(self, data: bytes = b"") -> None:
-        """Everything whole in what was read so far."""
-        await super().parse(data if self._client.wired else self._splitter.split(data))
+def _trace_of(exc: Exception) -> Exception | None:
+    """The error itself if it is one of our code, which its traceback tells; None for what happens to connections."""
+    return None if isinstance(exc, OSError | nats.errors.Error) else exc

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 
 import nats.aio.client as nats_client
@@ -12,10 +11,14 @@ import nats.micro
 from nats.micro.request import Request
 from nats.micro.service import EndpointConfig, Service, ServiceConfig
 
+from orastream import logger
+
 Answer = tuple[bytes, dict[str, str] | None]
 """Payload and headers of an answer."""
 Answerer = Callable[[bytes, Mapping[str, str]], Awaitable[Answer]]
 """Answers a request by its payload and headers."""
+
+log = logger.named(__name__)
 
 
 async def serve(
@@ -35,8 +38,14 @@ async def serve(
 
     async def respond(request: Request) -> None:
         data, headers = await answer(request.data, request.headers or {})
-        with contextlib.suppress(nats.errors.Error, ValueError):  # ValueError: it named no reply subject
+        try:
             await request.respond(data, headers=headers)
+        except (
+            nats.errors.Error,
+            OSError,
+            ValueError,
+        ) as exc:  # ValueError: it named no reply subject that can be answered
+            log.debug("an answer could not be sent", subject=subject, error=str(exc) or type(exc).__name__)
 
     async def handle(request: Request) -> None:
         # A subscription's callbacks run one at a time; an utterance must not wait for another one's end.

@@ -20,5 +20,5 @@ class Subscription:
     async def close(self) -> None:
         """End the interest; the callback is not called any more."""
         self._client.forget(self._inner)
-        with contextlib.suppress(nats.errors.Error, ValueError):
+        with contextlib.suppress(nats.errors.Error, OSError, ValueError):
             await self._inner.unsubscribe()

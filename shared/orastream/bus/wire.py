@@ -1,29 +1,44 @@
 """nats-py's TCP transport over a buffered protocol: the socket is read into the splitter's buffer, without a stream.
 
 asyncio's streams copy each byte three times and wake a task before anything is parsed; here a message is delivered
-while the socket is read. nats-py sees what remains: PING, PONG, INFO and messages of its own subscriptions.
+while the socket is read. nats-py sees what remains: PING, PONG, INFO and errors.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from typing import cast
 from urllib.parse import ParseResult
 
 from nats.aio.transport import Transport
 
+from orastream.bus import address
 from orastream.bus.splitter import Deliver, Splitter
 
+GONE = "the connection is gone"
 CLOSE_S = 1.0
 """What is still to be sent at a close may take this long; a peer that hangs would take for ever."""
+
+
+class TlsMissing(ConnectionError):
+    """TLS is asked for, and the connection has none: nothing was written to it."""
+
+    def __init__(self) -> None:
+        super().__init__(address.NO_TLS)
+
+
+OnBroken = Callable[[Exception], object]
 
 
 class Wire(asyncio.BufferedProtocol):
     """One connection. `ended` once nothing more will come; `error` says why, unless it just ended."""
 
-    def __init__(self, deliver: Deliver) -> None:
+    def __init__(self, deliver: Deliver, on_broken: OnBroken) -> None:
+        """`on_broken` is called, once, with what was read and could not be."""
         self.splitter = Splitter(deliver)
+        self._on_broken = on_broken
         self.transport: asyncio.Transport | None = None
         self.ended = False
         self.error: Exception | None = None
@@ -43,8 +58,11 @@ class Wire(asyncio.BufferedProtocol):
         return self.splitter.room()
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Deliver what is whole."""
-        self.splitter.filled(nbytes)
+        """Deliver what is whole. Never raises: an error here would go past every handler, to the event loop."""
+        try:
+            self.splitter.filled(nbytes)
+        except Exception as exc:  # noqa: BLE001 - the border of what was read: the reader gets it, and logs it
+            self._break(exc)
         if self.splitter.others:
             self._came.set()
 
@@ -55,7 +73,7 @@ class Wire(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing more comes or goes."""
-        self.error = exc
+        self.error = self.error or exc
         self.ended = True
         self.closed.set()
         self._came.set()
@@ -91,7 +109,19 @@ class Wire(asyncio.BufferedProtocol):
         """Return when more may be written. Raises what the connection broke of."""
         await self._writable.wait()
         if self.closed.is_set():
-            raise self.error or ConnectionResetError("the connection is gone")
+            raise self.error or ConnectionResetError(GONE)
+
+    def _break(self, exc: Exception) -> None:
+        self.error = exc
+        self.ended = True
+        self._came.set()
+        self.abort()
+        self._on_broken(exc)
+
+    def abort(self) -> None:
+        """End the connection now; what is still to be sent is dropped."""
+        if self.transport is not None:
+            self.transport.abort()
 
     async def _more(self) -> None:
         self._came.clear()
@@ -101,17 +131,22 @@ class Wire(asyncio.BufferedProtocol):
 class WireTransport(Transport):
     """The transport of a client, for all connections that it makes one after the other."""
 
-    def __init__(self, deliver: Deliver) -> None:
+    def __init__(self, deliver: Deliver, on_broken: OnBroken, *, secure: bool = False) -> None:
+        """With `secure` nothing is written to a connection before it has TLS: user and password would be the first."""
         self._deliver = deliver
-        self._wire = Wire(deliver)
+        self._on_broken = on_broken
+        self._secure = secure
+        self._encrypted = False
+        self._wire = Wire(deliver, on_broken)
 
     async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
         """A new connection. Raises OSError, TimeoutError."""
         assert uri.hostname is not None and uri.port is not None, "nats-py sees to both"
-        wire = Wire(self._deliver)
+        self.abort()  # a handshake that failed leaves its connection open, four of them a second
+        wire = Wire(self._deliver, self._on_broken)
         async with asyncio.timeout(connect_timeout):
             await asyncio.get_running_loop().create_connection(lambda: wire, uri.hostname, uri.port)
-        self._wire = wire
+        self._wire, self._encrypted = wire, False
 
     async def connect_tls(
         self, uri: str | ParseResult, ssl_context: ssl.SSLContext, buffer_size: int, connect_timeout: int
@@ -119,12 +154,20 @@ class WireTransport(Transport):
         """TLS from here on, on the connection that there is. Raises OSError, TimeoutError."""
         name = uri if isinstance(uri, str) else uri.hostname
         plain = self._transport
-        wire = Wire(self._deliver)
-        async with asyncio.timeout(connect_timeout):
-            made = await asyncio.get_running_loop().start_tls(plain, wire, ssl_context, server_hostname=name)
+        wire = Wire(self._deliver, self._on_broken)
+        try:
+            async with asyncio.timeout(connect_timeout):
+                made = await asyncio.get_running_loop().start_tls(plain, wire, ssl_context, server_hostname=name)
+        except BaseException:
+            plain.abort()
+            raise
         assert made is not None
         wire.connection_made(made)
-        self._wire = wire
+        self._wire, self._encrypted = wire, True
+
+    def abort(self) -> None:
+        """End the connection that there is, at once."""
+        self._wire.abort()
 
     @property
     def _transport(self) -> asyncio.Transport:
@@ -133,12 +176,22 @@ class WireTransport(Transport):
         return transport
 
     def write(self, payload: bytes) -> None:
-        """Hand bytes to the socket."""
-        self._transport.write(payload)
+        """Hand bytes to the socket. Raises TlsMissing, ConnectionResetError."""
+        self._writable().write(payload)
 
     def writelines(self, payload: list[bytes]) -> None:
-        """Hand pieces to the socket."""
-        self._transport.writelines(payload)
+        """Hand pieces to the socket. Raises TlsMissing, ConnectionResetError."""
+        self._writable().writelines(payload)
+
+    def _writable(self) -> asyncio.Transport:
+        if self._secure and not self._encrypted:
+            self.abort()
+            raise TlsMissing
+        if self._wire.ended:
+            # uvloop's transport would raise RuntimeError, which nats-py takes for the end of the loop: it flushes no
+            # more, and whoever publishes next gets that error.
+            raise self._wire.error or ConnectionResetError(GONE)
+        return self._transport
 
     async def read(self, buffer_size: int) -> bytes:
         """Whole operations that are nats-py's to do."""
@@ -160,7 +213,7 @@ class WireTransport(Transport):
             async with asyncio.timeout(CLOSE_S):
                 await self._wire.closed.wait()
         except TimeoutError:
-            self._wire.transport.abort()
+            self._wire.abort()
 
     def close(self) -> None:
         """End the connection once everything written is sent."""

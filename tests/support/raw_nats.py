@@ -1,0 +1,49 @@
+"""NATS as bytes: what a client library would refuse to send, and a server that says what it is given to say."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+INFO = b'INFO {"server_id":"s","version":"2.15.1","proto":1,"headers":true,"max_payload":1048576}\r\n'
+_CONNECT = b'CONNECT {"verbose":false,"pedantic":false,"headers":true,"no_responders":true,"protocol":1}\r\n'
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+async def send(port: int, *operations: bytes) -> bytes:
+    """Send operations over one connection to the nats-server on `port`; gives what it said of them, nothing if well."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        async with asyncio.timeout(10):
+            await reader.readline()  # INFO
+            writer.write(_CONNECT + b"PING\r\n" + b"".join(operations) + b"PING\r\n")
+            said, pongs = b"", 0
+            while pongs < 2 and (line := await reader.readline()):
+                pongs += line == b"PONG\r\n"
+                said += b"" if line == b"PONG\r\n" or line.startswith(b"INFO ") else line
+            return said
+    finally:
+        writer.close()
+
+
+def pub(subject: bytes, data: bytes, *, reply: bytes = b"", block: bytes | None = None) -> bytes:
+    """PUB, or HPUB with a header block, of any bytes."""
+    words = [b"PUB" if block is None else b"HPUB", subject, *([reply] if reply else [])]
+    sizes = [b"%d" % len(part) for part in ([] if block is None else [block])]
+    return b" ".join([*words, *sizes, b"%d" % len((block or b"") + data)]) + b"\r\n" + (block or b"") + data + b"\r\n"
+
+
+@contextlib.asynccontextmanager
+async def serving(serve: Serve) -> AsyncIterator[int]:
+    """A TCP server on loopback; gives its port. `serve` has one connection, which is closed when it returns."""
+
+    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await serve(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(one, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
