@@ -37,9 +37,10 @@ class NatsServer(Process):
         *options: str,
         name: str = "nats-server",
         env: Mapping[str, str] = MappingProxyType({}),
+        port: int | None = None,
     ) -> None:
         """Data and log are below `folder`; `options` are further flags of nats-server, `env` variables for its file."""
-        self.port = free_port()
+        self.port = port or free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         self.data = folder / name
         self._identity = f"{name}-{uuid.uuid4().hex}"

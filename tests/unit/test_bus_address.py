@@ -33,5 +33,39 @@ def test_a_refusal_names_what_proves_who_one_is(problem: str) -> None:
     assert "no NATS server answers" not in said
 
 
+@pytest.mark.parametrize(
+    ("url", "secure"),
+    [
+        ("nats://a", False),
+        ("a:1,b:2", False),
+        ("ws://a:1", False),
+        ("nats://user:tls@a", False),
+        ("tls://a", True),
+        ("TLS://a", True),
+        ("wss://a:1", True),
+        ("nats://a, tls://b", True),
+    ],
+)
+def test_one_tls_url_means_tls_for_all(url: str, secure: bool) -> None:
+    assert address.secure(url) == secure
+
+
+def test_the_servers_of_a_list() -> None:
+    assert address.servers("TLS://User:Pass@A:1, nats://b") == ["tls://User:Pass@A:1", "nats://b"]
+
+
+@pytest.mark.parametrize(
+    ("problem", "todo"),
+    [
+        (address.NO_TLS, "configure TLS in nats-server"),
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate", "SSL_CERT_FILE"),
+    ],
+)
+def test_tls_that_is_not_there_is_told_from_silence(problem: str, todo: str) -> None:
+    said = address.unconnected("tls://host", problem)
+    assert address.explains(problem) and todo in said and "NATS_URL" in said
+    assert "no NATS server answers" not in said
+
+
 def test_silence_names_the_server() -> None:
     assert "no NATS server answers at nats://host (no answer)" in address.unconnected("nats://host", "no answer")
