@@ -61,7 +61,7 @@ def test_the_servers_of_a_list() -> None:
         ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate", "SSL_CERT_FILE"),
     ],
 )
-def test_tls_that_is_not_there_is_told_from_silence(problem: str, todo: str) -> None:
+def test_missing_tls_is_not_taken_for_silence(problem: str, todo: str) -> None:
     said = address.unconnected("tls://host", problem)
     assert address.explains(problem) and todo in said and "NATS_URL" in said
     assert "no NATS server answers" not in said

@@ -154,14 +154,14 @@ def test_whatever_a_sender_puts_into_it_comes_out(operations: list[Any], cuts: l
 @settings(max_examples=150, deadline=None)
 @given(st.lists(MESSAGES.map(lambda one: (one[0] % 2 + 1, *one[1:])) | CONTROL, max_size=8), CUTS)
 def test_no_sender_breaks_the_reading(operations: list[Any], cuts: list[int]) -> None:
-    """Not of a direct subscription, nor of one of nats.micro: each is told all of its messages."""
+    """Not of a direct subscription, nor of one of nats.micro: each gets all of its messages."""
     wire = b"".join(one if isinstance(one, bytes) else sent(*one) for one in operations)
     client = Recording()
     client.read(*cut(wire, cuts))
     messages = [one for one in operations if isinstance(one, tuple)]
     for sid in (DIRECT, QUEUED):
-        told = [(s[1].encode("utf-8", "surrogateescape"), s[3]) for s in client.seen if s[0] == sid]
-        assert told == [(subject, data) for at, subject, _, _, data in messages if at == sid]
+        got = [(s[1].encode("utf-8", "surrogateescape"), s[3]) for s in client.seen if s[0] == sid]
+        assert got == [(subject, data) for at, subject, _, _, data in messages if at == sid]
     assert len(client.control) == sum(isinstance(one, bytes) and one != b"+OK\r\n" for one in operations)
 
 

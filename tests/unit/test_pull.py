@@ -1,4 +1,4 @@
-"""What a consumer delivered, told from what else comes to the same inbox."""
+"""What a consumer delivered, apart from what else comes to the same inbox."""
 
 from __future__ import annotations
 
