@@ -14,9 +14,9 @@ from typing import Protocol
 
 import structlog
 
-from orastream import streams, tasks
-from orastream.errors import OrastreamError
-from orastream.jetstream import JetStream
+from orastream import tasks
+from orastream.errors import NodeUnavailable, OrastreamError
+from orastream.lifecycle import Process
 from orastream.objects import Objects, object_store_config
 from services.synth.engine_client import EngineInfo
 from services.synth.phrases import Worth, phrase_key
@@ -35,16 +35,22 @@ _MOST_WAITING = 32  # sentences on their way to the store; more are not kept
 log = structlog.get_logger()
 
 
-async def open_store(js: JetStream, settings: SynthSettings) -> Objects:
-    """The object store `tts_phrases`, made or brought to the settings. Raises NodeUnavailable, SettingsError."""
+async def open_store(process: Process, settings: SynthSettings) -> Objects:
+    """The object store `tts_phrases`, made or brought to the settings, and kept. Raises SettingsError.
+
+    Where it cannot be made now, sentences are spoken without it until it is.
+    """
     config = object_store_config(
         BUCKET,
         max_bytes=settings.tts_phrase_cache_max_bytes,
         max_age_s=settings.tts_phrase_cache_seconds,
         replicas=settings.tts_stream_replicas,
     )
-    await streams.ensure_stream(js, config, change=True)
-    return Objects(js, BUCKET, max_bytes=settings.tts_phrase_cache_max_bytes)
+    try:
+        await process.keeper.add(config, change=True)
+    except NodeUnavailable as exc:
+        log.warning("no phrase cache yet", error=str(exc))
+    return Objects(process.js, BUCKET, max_bytes=settings.tts_phrase_cache_max_bytes)
 
 
 class Store(Protocol):

@@ -55,6 +55,10 @@ class Synth:
         self._discarding: set[asyncio.Task[None]] = set()
         self._puller = Puller(bench.js.bus, streams.SESSIONS, streams.SYNTH, self._on_delivery, self._capacity)
 
+    def lacking(self) -> str | None:
+        """Why no request can be taken now, or None."""
+        return self._puller.lacking()
+
     @property
     def working(self) -> int:
         """Requests being spoken now."""
@@ -189,7 +193,7 @@ async def serve(process: Process, settings: SynthSettings) -> None:
         await asyncio.to_thread(resample.load)  # else the first request with a rate of its own waits for it
         speaker: Speaker = PoolSpeaker(pool, rtf=settings.tts_engine_rtf)
         if settings.caches_phrases:
-            store = await open_store(process.js, settings)
+            store = await open_store(process, settings)
             speaker = await stack.enter_async_context(CachingSpeaker(speaker, store, observations.observe))
         backlog = Backlog(process.js)
 
@@ -234,6 +238,7 @@ async def serve(process: Process, settings: SynthSettings) -> None:
         changed = asyncio.create_task(_drain_when_changed(pool, process), name="engine changed")
         stack.push_async_callback(tasks.end, watch, changed)
         await _tell_voices(process, pool.info)
+        process.checks.append(synth.lacking)
         process.ready()
         await synth.run(process.stop)
         if changed.done():

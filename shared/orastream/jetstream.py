@@ -10,24 +10,22 @@ import asyncio
 import base64
 import json
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from orastream import subjects
+from orastream.answers import Ack, error_in, json_of, parse_ack
+from orastream.api_errors import Meaning, described, meaning
 from orastream.backoff import Backoff
 from orastream.bus import NO_HEADERS, Bus, Headers
-from orastream.errors import NodeUnavailable, PublishRefused, SequenceConflict, StreamFull
+from orastream.errors import NodeUnavailable, PublishRefused
 from orastream.traces import Carrier, carrier_of
 
 API = "$JS.API"
 ELECTION_S = 15.0
-"""How long `no responders` and silence are borne: a leader election on a busy cluster."""
+"""How long a call is repeated that nobody answers or a busy server refuses: a leader election on a busy cluster."""
 
 _TIME = re.compile(r"([^.Z+]+?)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)")
-_NO_MESSAGE = 10037
-_WRONG_LAST_SEQUENCE = frozenset({10071, 10164})
-_FULL = frozenset({10077, 10023, 10047})  # limits of the stream, of resources, of the account
 
 
 class Stored(NamedTuple):
@@ -58,28 +56,6 @@ class Stored(NamedTuple):
     def trace(self) -> Carrier:
         """The trace context that its publisher gave it."""
         return carrier_of(self.headers.get)
-
-
-@dataclass(frozen=True, slots=True)
-class Ack:
-    """A stream's answer to a publish; `duplicate` when the message id was known (sequence is the first one's)."""
-
-    sequence: int
-    duplicate: bool
-
-
-def parse_ack(subject: str, data: bytes) -> Ack:
-    """A publish ack. Raises SequenceConflict, StreamFull or PublishRefused as the stream refused it."""
-    answer = _json(subject, data)
-    error = answer.get("error")
-    if error:
-        code, text = int(error.get("err_code", 0)), str(error.get("description", ""))
-        if code in _WRONG_LAST_SEQUENCE:
-            raise SequenceConflict(subject, code, text)
-        if code in _FULL:
-            raise StreamFull(subject, code, text)
-        raise PublishRefused(subject, code, text)
-    return Ack(int(answer["seq"]), bool(answer.get("duplicate")))
 
 
 def parse_time(text: str) -> float:
@@ -132,26 +108,44 @@ class JetStream:
     async def api(
         self, call: str, body: dict[str, Any] | None = None, *, patience_s: float = ELECTION_S
     ) -> dict[str, Any]:
-        """One API call (`STREAM.CREATE.X`, …), repeated while nobody answers; the answer may hold an `error`."""
+        """One API call (`STREAM.CREATE.X`, …), repeated while nobody answers or the server is busy.
+
+        The answer may hold an `error`, also that of a server that stayed busy. Raises NodeUnavailable.
+        """
         data = json.dumps(body).encode() if body is not None else b""
-        return _json(call, await self._request(f"{API}.{call}", data, None, patience_s))
+        return json_of(call, await self._request(f"{API}.{call}", data, None, patience_s))
 
     async def _request(self, subject: str, data: bytes, headers: dict[str, str] | None, patience_s: float) -> bytes:
         """A request repeated with backoff until answered; only for what may safely arrive twice."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + patience_s
         backoff = Backoff(0.05, 1.0)
+        busy: bytes | None = None
         while True:
             left = deadline - loop.time()
             try:
                 await self.bus.wait_connected(max(left, 0.01))
                 answer, _ = await self.bus.request(subject, data, headers=headers, timeout_s=max(0.05, min(left, 2.0)))
-                return answer
             except NodeUnavailable:
+                self.bus.missing.call()
                 wait = backoff.next_s()
                 if self.bus.closed.is_set() or loop.time() + wait >= deadline:
+                    if busy is not None:  # says more than that the last try had no time left
+                        return busy
                     raise
-                await asyncio.sleep(wait)
+            else:
+                if not self._busy(answer):
+                    return answer
+                busy, wait = answer, backoff.next_s()
+                if loop.time() + wait >= deadline:
+                    return answer
+            await asyncio.sleep(wait)
+
+    def _busy(self, answer: bytes) -> bool:
+        means = error_in(answer)
+        if means in (Meaning.NO_STREAM, Meaning.NO_CONSUMER):
+            self.bus.missing.call()
+        return means is Meaning.BUSY
 
     # ---- writing
 
@@ -193,13 +187,13 @@ class JetStream:
         # An error may mean that nothing was there or that it could not be deleted now; the leader tells which.
         if await self.get(stream, sequence) is None:
             return False
-        raise NodeUnavailable(f"{stream}: {answer.get('error', {}).get('description')}")
+        raise NodeUnavailable(f"{stream}: {described(answer.get('error', {}))}")
 
     async def purge(self, stream: str, subject: str) -> None:
         """Delete all messages of a subject (wildcards too). Raises NodeUnavailable."""
         answer = await self.api(f"STREAM.PURGE.{stream}", {"filter": subject})
         if answer.get("error"):
-            raise NodeUnavailable(f"{stream}: {answer['error'].get('description')}")
+            raise NodeUnavailable(f"{stream}: {described(answer['error'])}")
 
     # ---- reading from the leader
 
@@ -219,9 +213,9 @@ class JetStream:
         answer = await self.api(f"STREAM.MSG.GET.{stream}", query)
         error = answer.get("error")
         if error:
-            if error.get("err_code") == _NO_MESSAGE or error.get("code") == 404 and "stream" not in str(error):
+            if meaning(error) is Meaning.NO_MESSAGE:
                 return None
-            raise NodeUnavailable(f"{stream}: {error.get('description')}")
+            raise NodeUnavailable(f"{stream}: {described(error)}")
         message = answer["message"]
         return Stored(
             message["subject"],
@@ -277,15 +271,6 @@ class JetStream:
         finally:
             self.bus.close_inbox(inbox)
         if status not in ("204", "404"):
+            self.bus.missing.call()
             raise NodeUnavailable(f"{stream}: a direct get was answered {status}")
         return got
-
-
-def _json(what: str, data: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(data)
-    except ValueError:
-        raise NodeUnavailable(f"{what}: the answer is not JSON; is the subject a stream's?") from None
-    if not isinstance(value, dict):
-        raise NodeUnavailable(f"{what}: the answer is not a JSON object")
-    return value

@@ -18,13 +18,14 @@ from typing import TypeVar
 
 import uvloop
 
-from orastream import health, heap, logger, logs, tasks, traces
+from orastream import health, heap, logger, logs, streams, tasks, traces
 from orastream.bus import Bus
 from orastream.errors import NodeUnavailable, NotConnected, OrastreamError, SettingsError
 from orastream.jetstream import JetStream
+from orastream.keeper import Keeper
 from orastream.metrics import Metrics
 from orastream.settings import NodeSettings, adopt_standard, unknown_names
-from orastream.streams import StreamLimits, ensure
+from orastream.streams import StreamLimits
 
 ROUND_TRIP_S = 2.0
 
@@ -44,8 +45,14 @@ class Process:
     metrics: Metrics
     stop: asyncio.Event
     unready: str | None = "starting"
+    keeper: Keeper = field(init=False)
+    checks: list[Callable[[], str | None]] = field(default_factory=list)
+    """What the service itself sees of its being able to work: each says what is lacking, or None."""
     ports: dict[str, int] = field(default_factory=dict)
     """Where the process listens, by the setting's name in lower case; logged when it is ready."""
+
+    def __post_init__(self) -> None:
+        self.keeper = Keeper(self.js, StreamLimits())
 
     def ready(self) -> None:
         """The service accepts work from now on."""
@@ -53,15 +60,27 @@ class Process:
         log.info("ready", **self.ports)
 
     async def lacking(self) -> str | None:
-        """Why the service cannot work now, or None: what it says itself, then a NATS round trip. Takes 2 s at most."""
+        """Why the service cannot work now, or None: what it says itself, then NATS, its consumer, its streams.
+
+        Takes 2 s at most.
+        """
         if self.unready is not None:
             return self.unready
+        silent, lost = await asyncio.gather(self._silent(), self.keeper.lacking())
+        if silent is not None:
+            return silent
+        # While it reconnects, the NATS client's flush proves nothing and returns at once.
+        if not self.js.bus.connected:
+            return "NATS is disconnected"
+        reasons = (check() for check in self.checks)
+        return lost or next((reason for reason in reasons if reason is not None), None)
+
+    async def _silent(self) -> str | None:
         try:
             await self.js.bus.round_trip(ROUND_TRIP_S)
         except NodeUnavailable as exc:
             return str(exc)
-        # While it reconnects, the NATS client's flush proves nothing and returns at once.
-        return None if self.js.bus.connected else "NATS is disconnected"
+        return None
 
 
 C = TypeVar("C", bound=NodeSettings)
@@ -163,7 +182,10 @@ async def _main(
             process.ports["health_port"] = await stack.enter_async_context(
                 health.serve(settings.tts_host, settings.tts_health_port, metrics=metrics, lacking=process.lacking)
             )
-        await _ensure(process, settings.limits, change_streams)
+        needs = [*streams.NEEDED.get(name, ()), *({name} & streams.consumer_names())]
+        process.keeper = Keeper(process.js, settings.limits, change=change_streams, needs=needs)
+        await _ensure(process)
+        keep = asyncio.create_task(process.keeper.run(), name="keeper")
         watch = asyncio.create_task(_closed(bus))
         work = asyncio.create_task(_run(serve, process))
         deadline = asyncio.create_task(_deadline(stop, ends_at))
@@ -177,7 +199,7 @@ async def _main(
             else:
                 await work
         finally:
-            await tasks.end(watch, work, deadline)
+            await tasks.end(keep, watch, work, deadline)
             log.info("stopped")
 
 
@@ -193,14 +215,16 @@ async def _connected(bus: Bus, stop: asyncio.Event) -> Bus | None:
     return None
 
 
-async def _ensure(process: Process, limits: StreamLimits, change: bool) -> None:
+async def _ensure(process: Process) -> None:
+    """Return once the streams and consumers exist, or the process is to stop. Raises SettingsError."""
     while not process.stop.is_set():
         try:
-            await ensure(process.js, limits, change=change)
+            await process.keeper.ensure()
             return
         except NodeUnavailable as exc:
-            process.unready = str(exc)
-            log.warning("the streams are not there yet", error=str(exc))
+            if process.unready != str(exc):
+                process.unready = str(exc)
+                log.warning("the streams are not there yet", error=str(exc))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(process.stop.wait(), 1.0)
 

@@ -19,6 +19,10 @@ from orastream.jetstream import API, JetStream
 from orastream.traces import Carrier, carrier_of
 
 EXPIRES_S = 5.0
+PROOF_S = 0.1
+"""Life of the first pull request after a start, a reconnect or a refusal: its end proves that the consumer answers."""
+LATE_S = 1.0
+"""A pull request whose end does not come so long after its life is lost."""
 DISCARD_AGAIN_S = 5.0
 MAX_SHOWN_CHARS = 80
 """Of a subject that is no session's, in the log."""
@@ -99,6 +103,45 @@ def parse_delivery(bus: Bus, subject: str, reply: str, data: bytes, headers: Hea
     return Delivery(bus, subject, data, reply, sequence, time_ns, delivered, headers)
 
 
+@dataclass(slots=True)
+class Answers:
+    """Whether a consumer answers pull requests. Pure: times are monotonic seconds."""
+
+    consumer: str
+    proven: bool = False
+    """It has answered since the start, the last reconnect or the last refusal."""
+    refusal: str = ""
+    _asked_at: float | None = None
+    _late_at: float = 0.0
+
+    def asked(self, now: float, expires_s: float) -> None:
+        """A pull request is on its way."""
+        self._asked_at = now
+        self._late_at = now + expires_s + LATE_S
+
+    def answered(self) -> None:
+        """A message came, or the end of a pull request."""
+        self.proven, self.refusal, self._asked_at = True, "", None
+
+    def refused(self, why: str) -> None:
+        """The server has no such consumer, or has deleted it under the pull request."""
+        self.proven, self.refusal, self._asked_at = False, why, None
+
+    def reconnected(self) -> None:
+        """What was asked is gone; another server may be there."""
+        self.proven, self._asked_at = False, None
+
+    def lacking(self, now: float) -> str | None:
+        """Why no work can come, or None. A service that is full asks for nothing: then what it heard last counts."""
+        if self.refusal:
+            return f"consumer {self.consumer}: {self.refusal}"
+        if not self.proven:
+            return f"consumer {self.consumer} has not answered a pull request yet"
+        if self._asked_at is not None and now > self._late_at:
+            return f"consumer {self.consumer} has not answered a pull request for {now - self._asked_at:.0f} s"
+        return None
+
+
 class Puller:
     """Deliveries of one durable consumer to `on_delivery`, at most `capacity()` on the way at any time."""
 
@@ -114,6 +157,11 @@ class Puller:
         self._refused = False
         self._renew_at = 0.0
         self._changed = asyncio.Event()
+        self._answers = Answers(consumer)
+
+    def lacking(self) -> str | None:
+        """Why no work can come, or None: the consumer answers pull requests."""
+        return self._answers.lacking(asyncio.get_running_loop().time())
 
     def room(self) -> None:
         """There may be room for more now."""
@@ -133,11 +181,14 @@ class Puller:
                     continue
                 self._refused = False
                 self._outstanding = free
-                query = {"batch": free, "expires": int(EXPIRES_S * 1e9)}
+                expires_s = EXPIRES_S if self._answers.proven else PROOF_S
+                query = {"batch": free, "expires": int(expires_s * 1e9)}
                 try:
                     await self._bus.wait_connected(60)
                     await self._bus.publish(self._subject, json.dumps(query).encode(), reply=inbox)
-                    self._renew_at = asyncio.get_running_loop().time() + EXPIRES_S + 1
+                    now = asyncio.get_running_loop().time()
+                    self._answers.asked(now, expires_s)
+                    self._renew_at = now + expires_s + LATE_S
                     await self._wait(renewing=True)
                 except NodeUnavailable:
                     self._refused = True
@@ -164,14 +215,21 @@ class Puller:
         delivery = parse_delivery(self._bus, subject, reply, data, headers)
         status = headers.status
         if delivery is not None:
+            self._answers.answered()
             self._outstanding = max(0, self._outstanding - 1)
             self._on_delivery(delivery)
         elif status not in (None, "100"):  # 408 expired, 404 nothing, 409 limits or consumer gone, 503 nobody
             self._outstanding = 0
             self._refused = status in ("409", "503")
+            if self._refused:
+                self._answers.refused("it does not exist" if status == "503" else "it was deleted, or its server left")
+                self._bus.missing.call()
+            else:
+                self._answers.answered()
         if self._outstanding == 0:
             self._changed.set()
 
     def _on_reconnect(self) -> None:
+        self._answers.reconnected()
         self._outstanding = 0
         self._changed.set()

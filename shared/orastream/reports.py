@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from orastream import streams, subjects
+from orastream.answers import Ack
 from orastream.codec import Encoding
-from orastream.errors import NodeUnavailable, SequenceConflict, Undecodable
+from orastream.errors import NodeUnavailable, SequenceConflict, StreamFull, Undecodable
 from orastream.intake import StoredRequest
 from orastream.jetstream import JetStream, Stored
 from orastream.messages import Report
@@ -103,7 +104,7 @@ class Reports:
         while True:
             if revision is not None:
                 try:
-                    ack = await self._js.store(subject, data, expect_last=revision)
+                    ack = await self._store(subject, data, revision)
                     return Written(Verdict.WRITTEN, ReportState(report, ack.sequence, 0.0))
                 except SequenceConflict:
                     pass
@@ -112,6 +113,12 @@ class Reports:
             if stored is not None and verdict is not None:
                 return Written(verdict, stored)
             revision = stored.revision if stored else 0
+
+    async def _store(self, subject: str, data: bytes, revision: int) -> Ack:
+        try:
+            return await self._js.store(subject, data, expect_last=revision)
+        except StreamFull as exc:  # the stream has no limit that a report could reach: the server is short of something
+            raise NodeUnavailable(str(exc)) from exc
 
     def _remember(self, subject: str, data: bytes, report: Report) -> None:
         self._own.pop(subject, None)
@@ -126,9 +133,7 @@ class Reports:
         """
         while True:
             try:
-                ack = await self._js.store(
-                    subjects.put_report(of.session, of.token), report.encode(of.encoding), expect_last=0
-                )
+                ack = await self._store(subjects.put_report(of.session, of.token), report.encode(of.encoding), 0)
                 return Written(Verdict.WRITTEN, ReportState(report, ack.sequence, 0.0))
             except SequenceConflict:
                 stored = await self.read(of.session, of.token)

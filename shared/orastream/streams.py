@@ -1,4 +1,4 @@
-"""The streams of the node, and the one function that makes them.
+"""The streams of the node, and the functions that make them (`keeper.py` calls them as long as a service runs).
 
 Written through the side door (ingest subjects), read through the front: each stream's own subject transform names what
 is stored, and `republish` sends exactly what was stored to live readers. Nobody acts on a message that is not stored.
@@ -6,12 +6,15 @@ is stored, and `republish` sends exactly what was stored to live readers. Nobody
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from orastream import logger, subjects
-from orastream.errors import NodeUnavailable, SettingsError
-from orastream.jetstream import JetStream
+from orastream.api_errors import Meaning, described, meaning
+from orastream.errors import NodeUnavailable, OrastreamError, SettingsError
+from orastream.jetstream import ELECTION_S, JetStream
 
 SESSIONS = "TTS_SESSIONS"
 AUDIO = "TTS_AUDIO"
@@ -22,6 +25,14 @@ HEARTBEATS = "KV_tts_heartbeats"
 
 SYNTH = "synth"
 BRIDGES = ("ws_bridge", "http_bridge")
+_DELIVERY = (SESSIONS, AUDIO, REPORTS, OWNERS, HEARTBEATS)
+NEEDED: dict[str, tuple[str, ...]] = {
+    SYNTH: (SESSIONS, AUDIO, REPORTS, TEXTS),
+    "ws_bridge": _DELIVERY,
+    "http_bridge": _DELIVERY,
+    "gateway": (SESSIONS, REPORTS),
+}
+"""The streams without which a service is not ready."""
 
 HEARTBEAT_LIFE_S = 3.0
 SYNTH_ACK_WAIT_S = 6.0
@@ -31,7 +42,6 @@ MOST_MESSAGES_PER_TEXT = 131_072
 """Pieces of one text, repeated ones included."""
 
 _NS = 1_000_000_000
-_ALREADY_IN_USE = frozenset({10058, 10013, 10148})
 
 log = logger.named(__name__)
 
@@ -128,6 +138,18 @@ def consumer_configs() -> list[dict[str, Any]]:
     return [synth, *bridges]
 
 
+def consumer_names() -> frozenset[str]:
+    """Of the durable consumers; each has the name of the service that pulls from it."""
+    return frozenset((SYNTH, *BRIDGES))
+
+
+class Found(NamedTuple):
+    """A stream or consumer that exists: the server's time of its creation, and whether this call has created it."""
+
+    created: str
+    by_us: bool
+
+
 async def ensure(js: JetStream, limits: StreamLimits, *, change: bool = False) -> None:
     """Create what is missing; with `change` (synth only) also bring what exists to `limits`.
 
@@ -136,39 +158,68 @@ async def ensure(js: JetStream, limits: StreamLimits, *, change: bool = False) -
     for config in stream_configs(limits):
         await ensure_stream(js, config, change=change)
     for config in consumer_configs():
-        body = {"stream_name": SESSIONS, "config": config}
-        answer = await js.api(f"CONSUMER.CREATE.{SESSIONS}.{config['durable_name']}.{config['filter_subject']}", body)
-        if answer.get("error"):
-            raise _refused(config["durable_name"], answer["error"])
+        await ensure_consumer(js, config, change=change)
 
 
-async def ensure_stream(js: JetStream, config: dict[str, Any], *, change: bool = False) -> None:
+async def ensure_stream(
+    js: JetStream, config: dict[str, Any], *, change: bool = False, patience_s: float = ELECTION_S
+) -> Found:
     """The same for one stream."""
     name = config["name"]
-    there = await js.api(f"STREAM.INFO.{name}")
-    if "config" not in there:
-        await _create(js, name, config)
-    elif change and any(there["config"].get(key) != value for key, value in config.items()):
-        await _change(js, name, config)
+    there = await js.api(f"STREAM.INFO.{name}", patience_s=patience_s)
+    if _lacks(name, there):
+        # By time, so that sequences never come back when a stream was lost: readers, fences and acks compare them.
+        # Only here. In an update the server accepts it, and deletes everything below it at its next start.
+        config = config | {"first_seq": time.time_ns() // 1000}
+        made = await js.api(f"STREAM.CREATE.{name}", config, patience_s=patience_s)
+        if not _anothers(name, made):
+            log.info("stream created", stream=name)
+            return Found(str(made.get("created")), True)
+        there = await js.api(f"STREAM.INFO.{name}", patience_s=patience_s)
+        _lacks(name, there)
+    if change and any(there.get("config", {}).get(key) != value for key, value in config.items() if key != "first_seq"):
+        changed = await js.api(f"STREAM.UPDATE.{name}", config, patience_s=patience_s)
+        if changed.get("error"):
+            raise _refused(name, changed["error"])
+        log.info("stream brought to the settings", stream=name)
+    return Found(str(there.get("created")), False)
 
 
-async def _create(js: JetStream, name: str, config: dict[str, Any]) -> None:
-    answer = await js.api(f"STREAM.CREATE.{name}", config)
+async def ensure_consumer(
+    js: JetStream, config: dict[str, Any], *, change: bool = False, patience_s: float = ELECTION_S
+) -> Found:
+    """The same for one consumer on TTS_SESSIONS."""
+    name = config["durable_name"]
+    there = await js.api(f"CONSUMER.INFO.{SESSIONS}.{name}", patience_s=patience_s)
+    lacks = _lacks(name, there)
+    differs = any(there.get("config", {}).get(key) != value for key, value in config.items())
+    if not lacks and not (change and differs):
+        return Found(str(there.get("created")), False)
+    body = {"stream_name": SESSIONS, "config": config} | ({"action": "create"} if lacks else {})
+    call = f"CONSUMER.CREATE.{SESSIONS}.{name}.{config['filter_subject']}"
+    made = await js.api(call, body, patience_s=patience_s)
+    by_us = not _anothers(name, made) and lacks
+    if by_us:
+        log.info("consumer created", consumer=name)
+    return Found(str(made.get("created")), by_us)
+
+
+def _lacks(name: str, answer: Mapping[str, Any]) -> bool:
+    """Whether it does not exist. Raises what the server says instead."""
     error = answer.get("error")
-    if error and error.get("err_code") not in _ALREADY_IN_USE:  # another process was quicker
+    if error and meaning(error) not in (Meaning.NO_STREAM, Meaning.NO_CONSUMER):
         raise _refused(name, error)
-    log.info("stream created", stream=name)
+    return bool(error)
 
 
-async def _change(js: JetStream, name: str, config: dict[str, Any]) -> None:
-    answer = await js.api(f"STREAM.UPDATE.{name}", config)
-    if answer.get("error"):
-        raise _refused(name, answer["error"])
-    log.info("stream brought to the settings", stream=name)
+def _anothers(name: str, answer: Mapping[str, Any]) -> bool:
+    """Whether another process was quicker to create it. Raises what the server says instead."""
+    error = answer.get("error")
+    if error and meaning(error) is not Meaning.EXISTS:
+        raise _refused(name, error)
+    return bool(error)
 
 
-def _refused(name: str, error: dict[str, Any]) -> Exception:
-    text = f"{name}: {error.get('description')} ({error.get('err_code')})"
-    if error.get("err_code") in (10076, 10039):
-        return NodeUnavailable(f"{text}; start nats-server with JetStream (-js)")
-    return SettingsError(f"{text}; check TTS_STREAM_REPLICAS, TTS_AUDIO_MAX_BYTES and the server's JetStream limits")
+def _refused(name: str, error: Mapping[str, Any]) -> OrastreamError:
+    text = f"{name}: {described(error)}"
+    return SettingsError(text) if meaning(error) is Meaning.SETTINGS else NodeUnavailable(text)

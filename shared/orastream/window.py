@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from orastream import tasks
+from orastream.answers import parse_ack
 from orastream.bus import Bus, Headers
 from orastream.errors import NodeUnavailable, NotConnected, PublishRefused, StreamFull
-from orastream.jetstream import parse_ack
 
 FULL_RETRY_S = 0.5
 
@@ -133,6 +133,7 @@ class Window:
         if pending is None:
             return
         if headers.status == "503":  # nobody listens: an election, or the stream is gone
+            self._bus.missing.call()
             return
         if b'"error"' in data:
             try:
@@ -141,7 +142,10 @@ class Window:
                 pending.resend_at = asyncio.get_running_loop().time() + FULL_RETRY_S
                 pending.sent_at = asyncio.get_running_loop().time()  # the stream answers: patience begins anew
                 return
-            except (PublishRefused, NodeUnavailable) as exc:
+            except NodeUnavailable:  # an election, say: it may pass within the patience
+                pending.resend_at = asyncio.get_running_loop().time() + FULL_RETRY_S
+                return
+            except PublishRefused as exc:
                 self._failure = exc
         elif self._on_stored is not None:
             self._on_stored()

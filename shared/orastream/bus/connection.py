@@ -17,7 +17,7 @@ from orastream.bus import address, control_line, micro
 from orastream.bus.connecting import until_connected
 from orastream.bus.credentials import Credentials
 from orastream.bus.dispatch import DispatchingClient, Headers, OnMessage
-from orastream.bus.hooks import hooked
+from orastream.bus.hooks import Hooks, hooked
 from orastream.bus.micro import Answerer
 from orastream.bus.refusals import Refusals
 from orastream.bus.repairs import Repairs
@@ -67,6 +67,8 @@ class Bus:
         self._inbox = ""
         self.reconnects = 0
         self.repairs = Repairs()
+        self.missing = Hooks()
+        """Called when an answer, or none, may mean that a stream or a consumer is gone."""
         self._refusals = Refusals()
 
     async def __aenter__(self) -> Self:

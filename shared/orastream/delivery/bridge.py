@@ -81,6 +81,17 @@ class Bridge:
         """Whether this bridge may write now."""
         return self._lease.valid(asyncio.get_running_loop().time())
 
+    def lacking(self) -> str | None:
+        """Why nothing can be delivered now, or None."""
+        if not self.lease_valid:
+            return "the heartbeat of this bridge is not stored"
+        return self._puller.lacking()
+
+    def renewed(self, stream: str) -> None:
+        """A stream was lost and is there again, empty."""
+        if stream in (streams.OWNERS, streams.HEARTBEATS):
+            self._lease.doubt()
+
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop`: take no more → finish what is being delivered → hand back → end the heartbeat."""
         beat = asyncio.create_task(self._lease.run(), name="heartbeat")

@@ -56,13 +56,21 @@ class Lease:
             log.warning("the lease had run out; ownership is checked again", bridge=self.bridge)
         self._until = sent_at + HEARTBEAT_LIFE_S - LEASE_MARGIN_S
 
+    def doubt(self) -> None:
+        """The owners' records or the heartbeats were lost: whoever owns a session looks again before it writes more."""
+        self.lapses += 1
+
     async def run(self) -> None:
         """Beat until cancelled."""
+        said = False
         while True:
             try:
                 await self.beat()
+                said = False
             except (NodeUnavailable, PublishRefused) as exc:
-                log.warning("heartbeat failed", error=str(exc))
+                if not said:  # once until it beats again: this may last
+                    log.warning("heartbeat failed", error=str(exc))
+                said = True
             await asyncio.sleep(HEARTBEAT_EVERY_S)
 
     async def end(self) -> None:

@@ -83,6 +83,8 @@ def serve_bridge(
         process.metrics.gauge(
             f"orastream_{kind}_lease_valid", "1 while it may write", lambda: float(bridge.lease_valid)
         )
+        process.checks.append(bridge.lacking)
+        process.keeper.on_renewed(bridge.renewed)
         process.ready()
         await bridge.run(process.stop)
 

@@ -1,0 +1,147 @@
+"""Streams, consumers and the server's whole data are lost while services run: all of it comes back by itself."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import AsyncIterator
+from functools import partial
+
+import pytest
+
+from orastream import streams, subjects
+from orastream.bus import Bus
+from orastream.client import Acceptance, Client
+from orastream.jetstream import JetStream
+from orastream.messages import Report
+from tests.support.nats_server import NatsServer
+from tests.support.processes import until
+from tests.support.services import Stack
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
+
+SERVICES = ("synth", "ws_bridge", "http_bridge", "gateway")
+STREAMS = [config["name"] for config in streams.stream_configs(streams.StreamLimits())]
+BACK_S = 20.0
+"""Ten times what is expected."""
+
+
+@pytest.fixture
+async def node(stack: Stack) -> Stack:
+    """One of each service."""
+    await stack.start("oraserver")
+    await stack.start(*SERVICES, SYNTH_SLOTS=1, TTS_ENGINE_RTF=0.05, TTS_PHRASE_CACHE=True)
+    return stack
+
+
+@pytest.fixture
+async def js(nats_server: NatsServer) -> AsyncIterator[JetStream]:
+    """A connection of the test's own, which creates nothing."""
+    async with Bus(nats_server.url, name="test", connect_timeout_s=5) as bus:
+        yield JetStream(bus)
+
+
+async def all_ready(node: Stack) -> bool:
+    return all([await node.only(service).ready() for service in SERVICES])
+
+
+async def speaks(node: Stack, js: JetStream, what: str) -> None:
+    """A request of each transport, published at once, gets its final report, and every service is ready."""
+    client = Client.over(js.bus)
+    for use_websocket in (True, False):
+        session = f"{what.replace(' ', '-').replace('.', '-')}-{use_websocket}"
+        report = await client.say(
+            "Good.",
+            session_id=session,
+            phone_id="p",
+            use_websocket=use_websocket,
+            fire_and_forget=False,
+            wait_s=BACK_S,
+        )
+        assert isinstance(report, Report) and report.status == "delivered", (what, report)
+    await until(lambda: all_ready(node), f"every service is ready after {what}", timeout_s=BACK_S)
+
+
+async def exists(js: JetStream, stream: str) -> bool:
+    return "config" in await js.api(f"STREAM.INFO.{stream}")
+
+
+async def test_what_is_deleted_is_created_again(node: Stack, js: JetStream) -> None:
+    await speaks(node, js, "the start")
+    for consumer in sorted(streams.consumer_names()):
+        await js.api(f"CONSUMER.DELETE.{streams.SESSIONS}.{consumer}")
+        await speaks(node, js, f"CONSUMER.DELETE {consumer}")
+    for stream in STREAMS:
+        before = await js.api(f"STREAM.INFO.{stream}")
+        await js.api(f"STREAM.DELETE.{stream}")
+        await speaks(node, js, f"STREAM.DELETE {stream}")
+        await until(partial(exists, js, stream), f"{stream} is there again", timeout_s=BACK_S)
+        after = await js.api(f"STREAM.INFO.{stream}")
+        assert after["state"]["last_seq"] >= before["state"]["last_seq"], "sequences came back: readers would be deaf"
+    await js.api("STREAM.DELETE.OBJ_tts_phrases")
+    await until(lambda: exists(js, "OBJ_tts_phrases"), "the phrase cache is there again", timeout_s=BACK_S)
+    for service in SERVICES:
+        await until(partial(said_lost, node, service), f"{service} says once what was lost", timeout_s=BACK_S)
+
+
+async def said_lost(node: Stack, service: str) -> bool:
+    """Once for each stream, and never again."""
+    said = [json.loads(line) for line in node.only(service).text().splitlines() if line.startswith("{")]
+    lost = [entry["name"] for entry in said if entry["event"] == "it was missing and is created again"]
+    assert all(lost.count(stream) <= 1 for stream in STREAMS), lost
+    return set(STREAMS) <= set(lost)
+
+
+async def test_the_servers_data_is_lost(node: Stack, js: JetStream, nats_server: NatsServer) -> None:
+    """Sessions that a bridge owned, and what it heard of them, are no hindrance: sequences go on."""
+    await speaks(node, js, "the start")
+    nats_server.kill()
+    shutil.rmtree(nats_server.data)
+    await nats_server.start()
+    await speaks(node, js, "the start")
+
+
+async def accept(js: JetStream, session_id: str) -> tuple[str, str]:
+    """Have something spoken that nobody can end now; gives its ids."""
+    acceptance = await Client.over(js.bus).say("Good.", session_id=session_id, phone_id="p", fire_and_forget=True)
+    assert isinstance(acceptance, Acceptance)
+    return acceptance.session_id, acceptance.request_id
+
+
+async def unready(node: Stack, service: str, reason: str) -> bool:
+    path = "/readyz"
+    status, body = await node.only(service).get(path)
+    return status == 503 and (reason in body.decode() or service == "gateway")
+
+
+async def test_unready_as_long_as_a_stream_or_its_own_consumer_is_missing(node: Stack, js: JetStream) -> None:
+    """What stands in the way here: another stream that stores one of the subjects, a consumer that nobody can pull."""
+    await speaks(node, js, "the start")
+    foreign = {"name": "FOREIGN", "subjects": [subjects.put_report("foreign", "foreign")]}
+
+    async def blocked() -> bool:  # the node is quick to create its own again
+        await js.bus.publish(f"$JS.API.STREAM.DELETE.{streams.REPORTS}", b"")
+        return "config" in await js.api("STREAM.CREATE.FOREIGN", foreign)
+
+    await until(blocked, "another stream has a subject of TTS_REPORTS", timeout_s=BACK_S, poll_s=0.0)
+    for service in SERVICES:
+        await until(partial(unready, node, service, streams.REPORTS), f"{service} is not ready", timeout_s=BACK_S)
+    accepted = await accept(js, "no reports")
+    await js.api("STREAM.DELETE.FOREIGN")
+    await speaks(node, js, "the other stream is gone")
+    assert (await Client.over(js.bus).wait(*accepted, BACK_S)).status == "delivered"
+
+    pushing = {"durable_name": "synth", "deliver_subject": "nobody", "ack_policy": "explicit"}
+
+    async def pushes() -> bool:
+        await js.bus.publish(f"$JS.API.CONSUMER.DELETE.{streams.SESSIONS}.synth", b"")
+        body = {"stream_name": streams.SESSIONS, "config": pushing, "action": "create"}
+        return "config" in await js.api(f"CONSUMER.CREATE.{streams.SESSIONS}.synth", body)
+
+    await until(pushes, "a consumer that cannot be pulled has synth's name", timeout_s=BACK_S, poll_s=0.0)
+    await until(lambda: unready(node, "synth", "consumer synth"), "synth is not ready", timeout_s=BACK_S)
+    assert await node.only("ws_bridge").ready(), "its own consumer answers"
+    accepted = await accept(js, "no consumer")
+    await js.api(f"CONSUMER.DELETE.{streams.SESSIONS}.synth")
+    await speaks(node, js, "the consumer is gone")
+    assert (await Client.over(js.bus).wait(*accepted, BACK_S)).status == "delivered"
