@@ -139,12 +139,12 @@ def application(
 
     @app.get("/readyz", response_model=None, responses=schema.READY)
     async def readyz() -> Response:
-        """The node can take requests: a NATS round trip just now."""
+        """The node can take requests: NATS has answered just now, and the streams that take them exist."""
         reason = await lacking()
         if reason is None:
             return _json(200, {"status": "ready"})
         log.debug("not ready", reason=reason)
-        return _json(503, {"status": "unready", "reason": "NATS does not answer"})
+        return _json(503, {"status": "unready", "reason": "NATS does not answer, or streams of the node are missing"})
 
     @app.get("/metrics", response_model=None, response_class=Response, responses=schema.METRICS)
     async def exposition() -> Response:

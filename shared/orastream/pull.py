@@ -115,9 +115,10 @@ class Answers:
     _late_at: float = 0.0
 
     def asked(self, now: float, expires_s: float) -> None:
-        """A pull request is on its way."""
-        self._asked_at = now
-        self._late_at = now + expires_s + LATE_S
+        """A pull request is on its way; one that repeats an unanswered one does not make the silence shorter."""
+        if self._asked_at is None:
+            self._asked_at = now
+            self._late_at = now + expires_s + LATE_S
 
     def answered(self) -> None:
         """A message came, or the end of a pull request."""

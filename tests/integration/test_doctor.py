@@ -11,7 +11,7 @@ import pytest
 from aiohttp import WSMsgType, web
 
 from orastream import streams
-from orastream.cli import doctor, probes
+from orastream.cli import diagnosis, doctor, probes
 from orastream.cli.diagnosis import Finding
 from orastream.cli.settings import CliSettings, Node
 from orastream.jetstream import JetStream
@@ -81,6 +81,43 @@ async def test_who_takes_work_and_who_does_not(nats_server: NatsServer, js: JetS
     assert found["synth"].level == "problem"
     assert "services.synth" in found["synth"].mend
     assert found["chunk size"].level == "problem"
+
+
+async def messages(js: JetStream) -> list[int]:
+    """How many each stream holds."""
+    infos = [await js.api(f"STREAM.INFO.{name}") for name in diagnosis.stream_names()]
+    return [info["state"]["messages"] for info in infos]
+
+
+async def test_a_write_into_each_stream_and_a_pull_leave_nothing(nats_server: NatsServer, js: JetStream) -> None:
+    found = named(await doctor.examine_nats(a_node(nats_server.url)))
+    assert found["pull"].level == "ok", found["pull"]
+    assert all(found[f"stream {name}"].level == "ok" for name in diagnosis.stream_names())
+    assert await messages(js) == [0] * len(diagnosis.stream_names())
+    assert (await js.api(f"STREAM.INFO.{streams.SESSIONS}"))["state"]["consumer_count"] == 3
+
+
+async def test_a_disk_that_was_full(nats_server: NatsServer, js: JetStream, tmp_path: Path) -> None:
+    """The server does not answer writes, then and after there is room again, and says that the stream is there."""
+    nats_server.kill()
+    await nats_server.start()
+    folder = nats_server.data / "jetstream" / "$G" / "streams" / streams.AUDIO / "msgs"
+    (block,) = folder.glob("*.blk")  # opened anew at the first write
+    block.rename(tmp_path / "kept")
+    block.symlink_to("/dev/full")
+    full = named(await doctor.examine_nats(a_node(nats_server.url)))
+    block.unlink()
+    (tmp_path / "kept").rename(block)
+    freed = named(await doctor.examine_nats(a_node(nats_server.url)))
+    for found in (full, freed):
+        assert found["stream TTS_REPORTS"].level == "ok"
+        assert found["stream TTS_AUDIO"].level == "problem"
+        assert "restart nats-server" in found["stream TTS_AUDIO"].mend
+    assert "no space left on device" in nats_server.text()
+    nats_server.kill()
+    await nats_server.start()
+    again = named(await doctor.examine_nats(a_node(nats_server.url)))
+    assert again["stream TTS_AUDIO"].level == "ok"
 
 
 @contextlib.asynccontextmanager

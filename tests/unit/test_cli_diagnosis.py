@@ -8,6 +8,7 @@ import pytest
 
 from orastream.cli import diagnosis
 from orastream.cli.diagnosis import Answer, Level
+from orastream.cli.trial_writes import Trial
 
 pytestmark = pytest.mark.unit
 
@@ -154,3 +155,18 @@ def test_a_typing_error_in_a_setting_is_told(name: str, mend: str) -> None:
 def test_an_oraserver_that_answers_no_ping_is_a_problem() -> None:
     finding = diagnosis.judge_websocket(WS, Answer(101, instead_of_pong="answers no ping within 10 s"))
     assert finding.level == "problem" and "no ping" in finding.says and "ping" in finding.mend
+
+
+def test_a_stream_that_stores_nothing() -> None:
+    there = {"config": {"max_bytes": 100}, "state": {"bytes": 1, "messages": 1}}
+    silent = diagnosis.judge_stream("TTS_AUDIO", there, Trial("no answer within 2 s", silent=True))
+    assert (silent.level, "restart nats-server" in silent.mend) == ("problem", True)
+    refused = diagnosis.judge_stream("TTS_AUDIO", there, Trial("insufficient resources (10023)"))
+    assert (refused.level, "10023" in refused.says, "free the server's disk" in refused.mend) == ("problem", True, True)
+    full = {"config": {"max_bytes": 100}, "state": {"bytes": 99, "messages": 1}}
+    assert diagnosis.judge_stream("TTS_AUDIO", full, Trial("maximum bytes exceeded (10077)")).level == "warning"
+
+
+def test_a_pull() -> None:
+    assert diagnosis.judge_pull(Trial()).level == "ok"
+    assert diagnosis.judge_pull(Trial("no answer", silent=True)).level == "problem"

@@ -9,15 +9,22 @@ from typing import Any, Literal
 
 from orastream import streams
 from orastream.bus import shown
+from orastream.cli.trial_writes import Trial
 from orastream.settings import KNOWN
 
 Level = Literal["ok", "warning", "problem"]
 
-STARTED = "start the node: orastream up, or its services one by one; each creates what is missing"
+STARTED = "start the node: orastream up, or its services one by one; each creates what is missing, also while it runs"
+RESTART = "see the log of nats-server; if it does not pass, restart nats-server"
+STUCK = (
+    "is the disk of nats-server full? Free it, then restart nats-server: after a write that failed a stream stores "
+    "nothing until then, and its log says no space left on device"
+)
 PONGS = (
     "answer each ping once what came before it is stored (docs/protocol.md, 8); "
     "chunks that no pong confirms are repeated until the utterance fails as oraserver_unreachable"
 )
+WORKED = Trial()
 FULL_SHARE = 0.9
 CHUNK_OVERHEAD_BYTES = 1024
 """Headers, the keys of the map and the reserve that a publisher keeps."""
@@ -86,18 +93,30 @@ def _judge_refused(refused: str) -> Finding:
     return Finding("JetStream", "problem", says, mend)
 
 
-def judge_stream(name: str, answer: Mapping[str, Any]) -> Finding:
-    """`STREAM.INFO` of one of the node's streams."""
+def judge_stream(name: str, answer: Mapping[str, Any], trial: Trial = WORKED) -> Finding:
+    """`STREAM.INFO` of one of the node's streams, and a write into it."""
     subject = f"stream {name}"
     if answer.get("error"):
         return Finding(subject, "problem", str(answer["error"].get("description", "missing")), STARTED)
     config, state = answer["config"], answer["state"]
     held, most = int(state.get("bytes", 0)), int(config.get("max_bytes", -1))
     says = f"{state.get('messages', 0)} messages, {held:,} bytes"
+    if trial.silent:
+        return Finding(subject, "problem", f"{says}; it exists and stores nothing: {trial.refused}", STUCK)
     if most > 0 and held > FULL_SHARE * most:
         mend = "raise TTS_AUDIO_MAX_BYTES, or lower TTS_AUDIO_RETENTION_SECONDS; until then synth waits for room"
         return Finding(subject, "warning", f"{says} of {most:,}: nearly full", mend)
+    if trial.refused:
+        mend = "free the server's disk, or raise its JetStream limits"
+        return Finding(subject, "problem", f"{says}; it stores nothing: {trial.refused}", mend)
     return Finding(subject, "ok", says)
+
+
+def judge_pull(trial: Trial) -> Finding:
+    """A message pulled by a consumer of the doctor's own."""
+    if trial.refused:
+        return Finding("pull", "problem", f"a message that was stored cannot be pulled: {trial.refused}", RESTART)
+    return Finding("pull", "ok", "a message that was stored was pulled")
 
 
 def judge_consumer(name: str, answer: Mapping[str, Any]) -> Finding:
@@ -169,4 +188,4 @@ def stream_names() -> list[str]:
 
 def consumer_names() -> list[str]:
     """The durable consumers of a node; each has the name of the service that pulls from it."""
-    return [config["durable_name"] for config in streams.consumer_configs()]
+    return sorted(streams.consumer_names())

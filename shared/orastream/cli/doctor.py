@@ -7,7 +7,7 @@ from typing import Any
 
 import aiohttp
 
-from orastream.cli import diagnosis, options, terminal
+from orastream.cli import diagnosis, options, terminal, trial_writes
 from orastream.cli.diagnosis import Answer, Finding, Level
 from orastream.cli.settings import Node, find_node
 from orastream.client import Client
@@ -30,8 +30,9 @@ STYLES: dict[Level, str] = {"ok": "green", "warning": "yellow", "problem": "bold
 def doctor(nats: options.Nats = None) -> None:
     """Look at NATS, the node's streams and services, and OraServer; say what is wrong and how to mend it.
 
-    Nothing is spoken and nothing is changed. OraServer sees one connection that says `init` as session
-    orastream-doctor and pings, and one GET. Exit code 1: there is a problem.
+    Nothing is spoken. A message on which nobody acts is stored in each stream and deleted again, all of session
+    orastream-doctor; whoever reads reports live sees one of it. OraServer sees one connection that says `init` as that
+    session and pings, and one GET. Exit code 1: there is a problem.
     """
     terminal.run(_doctor(nats))
 
@@ -71,11 +72,17 @@ async def _examine_jetstream(client: Client) -> list[Finding]:
     findings = [jetstream]
     if jetstream.level != "ok":
         return findings
-    for name in diagnosis.stream_names():
-        answer = await _asked(js, f"STREAM.INFO.{name}")
-        findings.append(diagnosis.judge_stream(name, answer or _unanswered()))
+    findings += await asyncio.gather(*(_examine_stream(js, name) for name in diagnosis.stream_names()))
+    if all(finding.level != "problem" for finding in findings):
+        findings.append(diagnosis.judge_pull(await trial_writes.pull(js)))
     consumers = [_examine_consumer(js, name) for name in diagnosis.consumer_names()]
     return [*findings, *await asyncio.gather(*consumers)]
+
+
+async def _examine_stream(js: JetStream, name: str) -> Finding:
+    answer = await _asked(js, f"STREAM.INFO.{name}") or _unanswered()
+    trial = await trial_writes.write(js, name) if "config" in answer else diagnosis.WORKED
+    return diagnosis.judge_stream(name, answer, trial)
 
 
 async def _examine_consumer(js: JetStream, name: str) -> Finding:

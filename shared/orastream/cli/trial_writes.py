@@ -1,0 +1,107 @@
+"""A real write into each of the node's streams and a real pull, for `doctor`. Nobody acts on what is written.
+
+What is stored is deleted again at once. A cancel of a session without requests is one that the bridges delete.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orastream import streams, subjects, tasks
+from orastream.api_errors import described
+from orastream.errors import NodeUnavailable, OrastreamError, PublishRefused
+from orastream.jetstream import JetStream
+from orastream.messages import Report
+from orastream.pull import Delivery, Puller
+
+NAME = "orastream-doctor"
+"""Session and request of what is written."""
+PATIENCE_S = 2.0
+PULLS, PULL_S = 3, 0.5
+"""A bridge may delete the message before it is delivered: it is tried again."""
+_REPORT = Report(request_id=NAME, session_id=NAME, request_seq=0, status="cancelled")
+_MESSAGES: dict[str, tuple[str, bytes]] = {
+    streams.SESSIONS: (subjects.cancel(NAME), b""),
+    streams.AUDIO: (subjects.put_audio(NAME, NAME), b""),
+    streams.REPORTS: (subjects.put_report(NAME, NAME), bytes(_REPORT.encode("json"))),
+    streams.TEXTS: (subjects.text(NAME, NAME), b""),
+    streams.OWNERS: (streams.owner_key("doctor", NAME), b"{}"),
+    streams.HEARTBEATS: (streams.heartbeat_key(NAME), b"{}"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What came of a write or a pull: `refused` by the server's words, `silent` without any; neither: it worked."""
+
+    refused: str = ""
+    silent: bool = False
+
+
+async def write(js: JetStream, stream: str) -> Trial:
+    """Store a message in the stream, and delete it."""
+    subject, data = _MESSAGES[stream]
+    try:
+        ack = await js.store(subject, data, patience_s=PATIENCE_S)
+        await js.delete(stream, ack.sequence)
+    except NodeUnavailable as exc:
+        return Trial(str(exc), silent=True)
+    except PublishRefused as exc:
+        return Trial(str(exc))
+    return Trial()
+
+
+async def pull(js: JetStream) -> Trial:
+    """Pull a message of TTS_SESSIONS by a consumer made for it, which the server deletes if this process dies."""
+    subject = subjects.session_cancel(NAME)
+    config = {
+        "filter_subject": subject,
+        "ack_policy": "none",
+        "deliver_policy": "new",
+        "mem_storage": True,
+        "num_replicas": 1,
+        "inactive_threshold": 30_000_000_000,
+    }
+    body = {"stream_name": streams.SESSIONS, "config": config}
+    try:
+        made = await js.api(f"CONSUMER.CREATE.{streams.SESSIONS}", body, patience_s=PATIENCE_S)
+        if "name" not in made:
+            return Trial(described(made.get("error", {})))
+        try:
+            return await _pulled(js, str(made["name"]))
+        finally:
+            with contextlib.suppress(NodeUnavailable):
+                await js.api(f"CONSUMER.DELETE.{streams.SESSIONS}.{made['name']}", patience_s=PATIENCE_S)
+    except OrastreamError as exc:
+        return Trial(str(exc), silent=True)
+
+
+async def _pulled(js: JetStream, consumer: str) -> Trial:
+    came = asyncio.Event()
+
+    def on_delivery(_delivery: Delivery) -> None:
+        came.set()
+
+    puller = Puller(js.bus, streams.SESSIONS, consumer, on_delivery, lambda: 1)
+    pulling = asyncio.create_task(puller.run())
+    try:
+        for _ in range(PULLS):
+            await _until(lambda: puller.lacking() is None)  # it asks before the write, which a bridge soon deletes
+            ack = await js.store(*_MESSAGES[streams.SESSIONS], patience_s=PATIENCE_S)
+            await _until(came.is_set)
+            await js.delete(streams.SESSIONS, ack.sequence)
+            if came.is_set():
+                return Trial()
+    finally:
+        await tasks.end(pulling)
+    return Trial(puller.lacking() or "the message that was stored did not come", silent=True)
+
+
+async def _until(done: Callable[[], bool]) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PULL_S):
+            while not done():  # noqa: ASYNC110 - a puller has no event for it
+                await asyncio.sleep(0.01)
