@@ -167,20 +167,20 @@ async def ensure_stream(
     """The same for one stream."""
     name = config["name"]
     there = await js.api(f"STREAM.INFO.{name}", patience_s=patience_s)
-    if _lacks(name, there):
+    if _lacks(f"stream {name}", there):
         # By time, so that sequences never come back when a stream was lost: readers, fences and acks compare them.
         # Only here. In an update the server accepts it, and deletes everything below it at its next start.
         config = config | {"first_seq": time.time_ns() // 1000}
         made = await js.api(f"STREAM.CREATE.{name}", config, patience_s=patience_s)
-        if not _anothers(name, made):
+        if not _anothers(f"stream {name}", made):
             log.info("stream created", stream=name)
             return Found(str(made.get("created")), True)
         there = await js.api(f"STREAM.INFO.{name}", patience_s=patience_s)
-        _lacks(name, there)
+        _lacks(f"stream {name}", there)
     if change and any(there.get("config", {}).get(key) != value for key, value in config.items() if key != "first_seq"):
         changed = await js.api(f"STREAM.UPDATE.{name}", config, patience_s=patience_s)
         if changed.get("error"):
-            raise _refused(name, changed["error"])
+            raise _refused(f"stream {name}", changed["error"])
         log.info("stream brought to the settings", stream=name)
     return Found(str(there.get("created")), False)
 
@@ -191,14 +191,14 @@ async def ensure_consumer(
     """The same for one consumer on TTS_SESSIONS."""
     name = config["durable_name"]
     there = await js.api(f"CONSUMER.INFO.{SESSIONS}.{name}", patience_s=patience_s)
-    lacks = _lacks(name, there)
+    lacks = _lacks(f"consumer {name}", there)
     differs = any(there.get("config", {}).get(key) != value for key, value in config.items())
     if not lacks and not (change and differs):
         return Found(str(there.get("created")), False)
     body = {"stream_name": SESSIONS, "config": config} | ({"action": "create"} if lacks else {})
     call = f"CONSUMER.CREATE.{SESSIONS}.{name}.{config['filter_subject']}"
     made = await js.api(call, body, patience_s=patience_s)
-    by_us = not _anothers(name, made) and lacks
+    by_us = not _anothers(f"consumer {name}", made) and lacks
     if by_us:
         log.info("consumer created", consumer=name)
     return Found(str(made.get("created")), by_us)

@@ -84,6 +84,29 @@ async def test_what_is_deleted_is_created_again(node: Stack, js: JetStream) -> N
         await until(partial(said_lost, node, service), f"{service} says once what was lost", timeout_s=BACK_S)
 
 
+async def test_what_is_being_delivered_goes_on(stack: Stack, js: JetStream) -> None:
+    """Every stream is lost while it is spoken and delivered, by each transport."""
+    await stack.start("oraserver")
+    await stack.start(*SERVICES, SYNTH_SLOTS=2, TTS_ENGINE_RTF=0.5)
+    client = Client.over(js.bus)
+    text = "One two three four five six seven eight. Nine ten eleven twelve. Thirteen fourteen fifteen sixteen."
+    accepted = [
+        await client.say(text, session_id=f"s-{way}", phone_id="p", use_websocket=way, fire_and_forget=True)
+        for way in (True, False)
+    ]
+
+    async def heard() -> bool:
+        return bool((await stack.received("s-True"))["utterances"])
+
+    await until(heard, "OraServer has heard the beginning", timeout_s=BACK_S)
+    for stream in STREAMS:
+        await js.api(f"STREAM.DELETE.{stream}")
+        await until(partial(exists, js, stream), f"{stream} is there again", timeout_s=BACK_S)
+    for acceptance in accepted:
+        report = await client.wait(acceptance.session_id, acceptance.request_id, BACK_S)
+        assert report.status == "delivered", report
+
+
 async def said_lost(node: Stack, service: str) -> bool:
     """Once for each stream, and never again."""
     said = [json.loads(line) for line in node.only(service).text().splitlines() if line.startswith("{")]
@@ -120,7 +143,7 @@ async def test_unready_as_long_as_a_stream_or_its_own_consumer_is_missing(node: 
     foreign = {"name": "FOREIGN", "subjects": [subjects.put_report("foreign", "foreign")]}
 
     async def blocked() -> bool:  # the node is quick to create its own again
-        await js.bus.publish(f"$JS.API.STREAM.DELETE.{streams.REPORTS}", b"")
+        await js.api(f"STREAM.DELETE.{streams.REPORTS}")
         return "config" in await js.api("STREAM.CREATE.FOREIGN", foreign)
 
     await until(blocked, "another stream has a subject of TTS_REPORTS", timeout_s=BACK_S, poll_s=0.0)
@@ -134,7 +157,7 @@ async def test_unready_as_long_as_a_stream_or_its_own_consumer_is_missing(node: 
     pushing = {"durable_name": "synth", "deliver_subject": "nobody", "ack_policy": "explicit"}
 
     async def pushes() -> bool:
-        await js.bus.publish(f"$JS.API.CONSUMER.DELETE.{streams.SESSIONS}.synth", b"")
+        await js.api(f"CONSUMER.DELETE.{streams.SESSIONS}.synth")
         body = {"stream_name": streams.SESSIONS, "config": pushing, "action": "create"}
         return "config" in await js.api(f"CONSUMER.CREATE.{streams.SESSIONS}.synth", body)
 
