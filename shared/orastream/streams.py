@@ -170,14 +170,14 @@ async def ensure_stream(
     if _lacks(f"stream {name}", there):
         # By time, so that sequences never come back when a stream was lost: readers, fences and acks compare them.
         # Only here. In an update the server accepts it, and deletes everything below it at its next start.
-        config = config | {"first_seq": time.time_ns() // 1000}
-        made = await js.api(f"STREAM.CREATE.{name}", config, patience_s=patience_s)
+        first_seq = time.time_ns() // 1000
+        made = await js.api(f"STREAM.CREATE.{name}", config | {"first_seq": first_seq}, patience_s=patience_s)
         if not _anothers(f"stream {name}", made):
             log.info("stream created", stream=name)
             return Found(str(made.get("created")), True)
         there = await js.api(f"STREAM.INFO.{name}", patience_s=patience_s)
         _lacks(f"stream {name}", there)
-    if change and any(there.get("config", {}).get(key) != value for key, value in config.items() if key != "first_seq"):
+    if change and any(there.get("config", {}).get(key) != value for key, value in config.items()):
         changed = await js.api(f"STREAM.UPDATE.{name}", config, patience_s=patience_s)
         if changed.get("error"):
             raise _refused(f"stream {name}", changed["error"])

@@ -37,6 +37,19 @@ async def test_sequences_begin_at_the_time_and_outlive_a_change_of_settings(nats
     assert (await js.store(subjects.put_audio("s", "r"), b"more")).sequence == ack.sequence + 1
 
 
+async def test_racers_that_change_what_another_one_has_just_created_delete_nothing(
+    nats_server: NatsServer, bus: Bus
+) -> None:
+    """Whoever loses the race brings the winner's stream to its own limits, and must not name a first sequence."""
+    js = JetStream(bus)
+    racers = [StreamLimits(audio_max_bytes=n << 20) for n in range(32, 40)]
+    await asyncio.gather(*(streams.ensure(js, limits, change=True) for limits in racers))
+    ack = await js.store(subjects.put_audio("s", "r"), b"audio")
+    nats_server.kill()
+    await nats_server.start()
+    assert await js.get(streams.AUDIO, ack.sequence) is not None
+
+
 async def test_many_create_the_same_and_only_one_may_change_it(nats_server: NatsServer, bus: Bus) -> None:
     js = JetStream(bus)
     await asyncio.gather(*(streams.ensure(js, StreamLimits(audio_max_bytes=n << 20)) for n in range(32, 40)))
