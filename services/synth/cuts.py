@@ -23,7 +23,8 @@ import sentencex  # type: ignore[import-untyped]
 MAX_CHARS = 300
 """A longer sentence is cut; a longer quotation is not held together."""
 
-_ELLIPSIS = re.compile(r"(?:…|\.{3,})[.…!?]*(?=\s)")
+_MARKS_IN_A_ROW = re.compile(r"(?<![.…!?])[.…!?]++(?=\s)")
+_ELLIPSES = ("…", "...")
 _ENDS = frozenset(".!?…。！？")
 _BRACKETS = frozenset("([（")
 _SPACE = re.compile(r"\s+")
@@ -31,7 +32,7 @@ _LINE_END = re.compile(r"[.!?…。！？:]?[^\S\n]*\n\s*(?P<wrapped>[a-z])?")
 _PAIRS = {"“": "”", "‘": "’", "「": "」", "『": "』", "«": "»", "(": ")", "[": "]", "（": "）"}
 _APOSTROPHE_CLOSES = re.compile(r"'(?![A-Za-z])")
 _MARKS = frozenset({'"', *_PAIRS, *_PAIRS.values()})
-_MARK = re.compile(f"[{re.escape(''.join(sorted(_MARKS)))}]")
+_MARK_OR_WIDE_SPACE = re.compile(f"[{re.escape(''.join(sorted(_MARKS)))}]|[^\\S\\x00-\\x7f]")
 _OPENING = re.compile(f"[\"'{re.escape(''.join(_PAIRS))}]")
 _AFTER_QUOTE = re.compile(r"(?P<space>\s*)(?P<following>\w*)")  # goes on with its sentence: "가자."라고, "Go!" he said
 _HANGS_ON = re.compile(
@@ -94,15 +95,16 @@ def open_mark(text: str) -> int:
 def _candidate_cuts(text: str, code: str, quotations: Iterable[_Span]) -> set[int]:
     """Offsets into `text` where a sentence may begin."""
     marks = {offset for span in quotations for offset in span}
-    # sentencex holds quotations too, but without a bound; it must not see the marks that hold nothing here.
-    plain = _MARK.sub(lambda mark: mark[0] if mark.start() in marks else " ", text)
+    # sentencex holds quotations too, but without a bound; it must not see the marks that hold nothing here. And it
+    # panics at white space of more than one byte behind a letter and before a full stop, which would end the process.
+    plain = _MARK_OR_WIDE_SPACE.sub(lambda mark: mark[0] if mark.start() in marks else " ", text)
     cuts: set[int] = set()
     position = 0
     for piece in sentencex.segment(code, plain):
         position += len(piece)
         opens = position and text[position - 1] in _MARKS and text[position - 2 : position - 1].isspace()
         cuts.add(position - 1 if opens else position)
-    cuts.update(match.end() for match in _ELLIPSIS.finditer(text))
+    cuts.update(run.end() for run in _MARKS_IN_A_ROW.finditer(text) if any(mark in run[0] for mark in _ELLIPSES))
     cuts.update(match.end() for match in _RUN_ON.finditer(text))
     for match in _LINE_END.finditer(text):
         if match["wrapped"] is None or match[0][0] in _ENDS or match[0][0] == ":":

@@ -130,12 +130,24 @@ MORE = [
     ("ko", "그렇습니다.2024년에는 달라요.3명이 왔죠. 네.", ["그렇습니다.", "2024년에는 달라요.", "3명이 왔죠.", "네."]),
     ("ko", "다.1항과 3.14다.", ["다.1항과 3.14다."]),
     ("ko", "https://example.com/a?b=c.d 를 보세요. 네.", ["https://example.com/a?b=c.d 를 보세요.", "네."]),
+    # marks around an ellipsis
+    ("en", "Wait!... Yes...?! No.... Ok", ["Wait!...", "Yes...?!", "No....", "Ok"]),
+    ("en", "Wait!..Yes... No", ["Wait!..", "Yes...", "No"]),
 ]
 
 
 @pytest.mark.parametrize(("language", "text", "expected"), CASES + MORE, ids=[text[:24] for _, text, _ in CASES + MORE])
 def test_hard_inputs(language: str, text: str, expected: list[str]) -> None:
     assert sentences(text, language) == expected
+
+
+@pytest.mark.parametrize("space", "\x85\u00a0\u1680\u2000\u2009\u2028\u2029\u202f\u205f\u3000")
+@pytest.mark.parametrize("language", ["ko", "en", "fr", "ja"])
+def test_white_space_of_any_kind_before_a_full_stop(language: str, space: str) -> None:
+    """sentencex panics at it, and a panic is no Exception: it ended every process that took the text."""
+    plain = "Plan A . Go on."
+    found = sentences(plain.replace(" .", f"{space}."), language)
+    assert [sentence.replace(space, " ") for sentence in found] == sentences(plain, language)
 
 
 def test_a_long_sentence_is_cut_after_a_comma() -> None:
