@@ -7,13 +7,14 @@ speed begins or ends in it, and nowhere else.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 
 from orastream import ssml
 from orastream.messages import MAX_SPEED, MIN_SPEED
 from services.synth.line import Line
 from services.synth.reading import counts, read_out, say_as
-from services.synth.segment import sentences
+from services.synth.segment import MAX_CHARS, steps
 
 PARAGRAPH_S = 0.5
 """Silence between a paragraph and what follows."""
@@ -33,25 +34,28 @@ class _Manner:
     speed: float
 
 
-def lines_of_markup(text: str, language: str, speed: float, *, reads: bool = True) -> list[Line]:
-    """The lines of a text in SSML. `reads`: numbers and the like become words also where no say-as says how.
+def markup_steps(text: str, language: str, speed: float, *, reads: bool = True) -> Iterator[Line | None]:
+    """The lines of a text in SSML, in steps of bounded work; None after a step that completes no line.
 
-    Raises InvalidRequest for a text that is no SSML, or has nothing to say.
+    `reads`: numbers and the like become words also where no say-as says how. A line is complete once the next one has
+    begun, since what stands between them may be a pause. Raises InvalidRequest for a text that is no SSML, or has
+    nothing to say.
     """
     root = ssml.parse(text)
     script = _Script(reads=reads, taken=frozenset(text))
-    script.element(root, _Manner(language, speed))
-    return script.finish()
+    yield None
+    yield from script.element(root, _Manner(language, speed))
+    yield from script.finish()
 
 
 class _Script:
-    """Gathers text until something parts it, then makes lines of it."""
+    """Gathers text until something parts it, then makes lines of it. Its methods are iterators like `markup_steps`."""
 
     def __init__(self, *, reads: bool, taken: frozenset[str]) -> None:
         self._reads = reads
         self._standins = [char for char in _STANDINS if char not in taken]
-        self._lines: list[Line] = []
-        self._text = ""
+        self._last: Line | None = None  # waits for the pause behind it
+        self._text: list[str] = []
         self._manner: _Manner | None = None
         self._instead: dict[str, tuple[str, str]] = {}  # stand-in → (written, said)
         self._numbers: dict[str, str] = {}  # those for a number: what it counts says how it is read
@@ -59,7 +63,7 @@ class _Script:
         self._pause_s = 0.0  # since the last line
         self._paragraph = False  # it has ended since the last line
 
-    def element(self, element: ssml.Element, manner: _Manner) -> None:
+    def element(self, element: ssml.Element, manner: _Manner) -> Iterator[Line | None]:
         """What is in it, in the manner that it sets."""
         attributes = element.attributes
         manner = replace(manner, language=attributes.get("xml:lang", manner.language))
@@ -68,66 +72,83 @@ class _Script:
                 return
             case "break":
                 if (seconds := ssml.pause_s(attributes)) > 0:
-                    self._part()
+                    yield from self._part()
                     self._pause_s += seconds
             case "prosody":
                 speed = min(max(manner.speed * ssml.rate(attributes), MIN_SPEED), MAX_SPEED)
-                self._children(element, replace(manner, speed=round(speed, 3)))
+                yield from self._children(element, replace(manner, speed=round(speed, 3)))
             case "sub" if "alias" in attributes:
                 alias = attributes["alias"]
-                self._say_instead(element.text, self._read(alias, manner.language), manner, number=alias)
+                said = yield from self._said(alias, manner, lambda part: self._read(part, manner.language))
+                yield from self._say_instead(element.text, said, manner, number=alias)
             case "say-as" if "interpret-as" in attributes:
                 form = attributes.get("format", "")
                 kind = attributes["interpret-as"]
-                self._say_instead(element.text, say_as(element.text, kind, manner.language, form), manner, kind=kind)
+                said = yield from self._said(
+                    element.text, manner, lambda part: say_as(part, kind, manner.language, form)
+                )
+                yield from self._say_instead(element.text, said, manner, kind=kind)
             case "p" | "s":
-                self._part()
-                self._children(element, manner)
-                self._part()
+                yield from self._part()
+                yield from self._children(element, manner)
+                yield from self._part()
                 self._paragraph = self._paragraph or element.name == "p"
             case _:
-                self._children(element, manner)
+                yield from self._children(element, manner)
 
-    def finish(self) -> list[Line]:
-        """All lines; a pause behind the last one belongs to it, the end of its paragraph makes none."""
-        self._part()
-        if self._lines:
-            self._lines[-1] = replace(self._lines[-1], pause_s=self._pause_s)
-        return self._lines
+    def finish(self) -> Iterator[Line | None]:
+        """What is left; a pause behind the last line belongs to it, the end of its paragraph makes none."""
+        yield from self._part()
+        if self._last is not None:
+            yield replace(self._last, pause_s=self._pause_s)
 
-    def _children(self, element: ssml.Element, manner: _Manner) -> None:
+    def _children(self, element: ssml.Element, manner: _Manner) -> Iterator[Line | None]:
         for child in element.children:
-            if isinstance(child, str):
-                self._say(child, manner)
-            else:
-                self.element(child, manner)
+            yield from self._say(child, manner) if isinstance(child, str) else self.element(child, manner)
 
-    def _say(self, text: str, manner: _Manner) -> None:
+    def _say(self, text: str, manner: _Manner) -> Iterator[Line | None]:
         if manner != self._manner and text.strip():
-            self._part()
+            yield from self._part()
             self._manner = manner
-        self._text += text
+        self._text.append(text)
 
-    def _say_instead(self, written: str, said: str, manner: _Manner, *, kind: str = "", number: str = "") -> None:
+    def _said(self, text: str, manner: _Manner, say: Callable[[str], str]) -> Generator[Line | None, None, str]:
+        """Returns what `say` makes of the text: of one that is longer than a sentence may be, sentence by sentence."""
+        if len(text) <= MAX_CHARS:
+            yield None
+            return say(text)
+        parts: list[str] = []
+        for found in steps(text, manner.language):
+            yield None
+            for sentence in found:
+                parts.append(say(sentence))
+                yield None
+        return " ".join(parts)
+
+    def _say_instead(
+        self, written: str, said: str, manner: _Manner, *, kind: str = "", number: str = ""
+    ) -> Iterator[Line | None]:
         if not any(char.isalnum() for char in said):
             return
         if len(self._instead) == len(self._standins):
-            self._part()
+            yield from self._part()
         standin = self._standins[len(self._instead)]
-        self._say(standin, manner)
+        yield from self._say(standin, manner)
         self._instead[standin] = (" ".join(written.split()), " ".join(said.split()))
         if kind.lower() in ("cardinal", "number"):
             self._cardinals.add(standin)
         elif _NUMBER.fullmatch(number):
             self._numbers[standin] = number
 
-    def _part(self) -> None:
+    def _part(self) -> Iterator[Line | None]:
         """Make lines of what has been gathered; line breaks of the markup mean nothing."""
-        text, manner = " ".join(self._text.split()), self._manner
+        text, manner = " ".join("".join(self._text).split()), self._manner
         if manner is not None:
-            for sentence in sentences(text, manner.language):
-                self._line(sentence, manner)
-        self._text, self._manner = "", None
+            for found in steps(text, manner.language):
+                yield None
+                for sentence in found:
+                    yield self._line(sentence, manner)
+        self._text, self._manner = [], None
         self._instead.clear()
         self._numbers.clear()
         self._cardinals.clear()
@@ -147,15 +168,16 @@ class _Script:
                 parts.append(f"{char} " if counting and char in self._cardinals else char)
         return "".join(parts)
 
-    def _line(self, sentence: str, manner: _Manner) -> None:
+    def _line(self, sentence: str, manner: _Manner) -> Line | None:
+        """Keeps the line of the sentence; gives the one before it, which is complete now."""
         spoken = self._read(self._counting(sentence), manner.language)
         written = "".join(self._instead[char][0] if char in self._instead else char for char in sentence)
         said = "".join(self._instead[char][1] if char in self._instead else char for char in spoken)
-        before_s = 0.0
-        if self._lines:
-            pause_s = max(self._pause_s, PARAGRAPH_S if self._paragraph else 0.0)
-            self._lines[-1] = replace(self._lines[-1], pause_s=pause_s)
+        before, before_s = self._last, 0.0
+        if before is not None:
+            before = replace(before, pause_s=max(self._pause_s, PARAGRAPH_S if self._paragraph else 0.0))
         else:
             before_s = self._pause_s
         self._pause_s, self._paragraph = 0.0, False
-        self._lines.append(Line(written, said, manner.language, manner.speed, before_s=before_s))
+        self._last = Line(written, said, manner.language, manner.speed, before_s=before_s)
+        return before

@@ -22,7 +22,7 @@ from orastream.manuscript import STALLED, Manuscript
 from orastream.packets import EndError
 from services.synth.idle import Idle
 from services.synth.script import Line, line_of
-from services.synth.segment import Sentences
+from services.synth.segment import Sentences, slices
 from services.synth.settings import SynthSettings
 
 SIGN_EVERY_S = 5.0
@@ -96,9 +96,11 @@ class Scribe:
         """Every line, from the first, also those before a problem. Raises NodeUnavailable. Cancel-safe."""
         found = Sentences(self._request.language)
         while True:
-            for sentence in found.push(self._take()):
-                yield self._line(sentence)
-                self._sign_at = self._clock() + self._sign_every_s  # its audio is a sign, too
+            for part in slices(self._take()):
+                await asyncio.sleep(0)  # without it a long piece would hold up the audio of every other session
+                for sentence in found.push(part):
+                    yield self._line(sentence)
+                    self._sign_at = self._clock() + self._sign_every_s  # its audio is a sign, too
             if self._manuscript.ended and not self._fresh:
                 break
             await self._more()

@@ -1,15 +1,20 @@
-"""What is to be spoken, as lines: one for each sentence, in order. Pure, but for waiting for text that still comes."""
+"""What is to be spoken, as lines: one for each sentence, in order. Pure, but for the turns that it leaves to others.
+
+Lines are made when they are asked for, so the first one is spoken before the last one is cut. Between two of them, and
+within a long text that has none yet, other tasks of the event loop get their turn.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
 
 from services.synth.line import Line
-from services.synth.markup import lines_of_markup
+from services.synth.markup import markup_steps
 from services.synth.reading import read_out
-from services.synth.segment import sentences
+from services.synth.segment import steps
 
-__all__ = ["Line", "line_of", "lines_of", "script_of"]
+__all__ = ["Line", "line_of", "line_steps", "lines_of", "script_of"]
 
 
 def line_of(sentence: str, language: str, speed: float, *, reads: bool = True) -> Line:
@@ -17,16 +22,31 @@ def line_of(sentence: str, language: str, speed: float, *, reads: bool = True) -
     return Line(sentence, read_out(sentence, language) if reads else sentence, language, speed)
 
 
+def line_steps(
+    text: str, language: str, speed: float, *, ssml: bool = False, reads: bool = True
+) -> Iterator[Line | None]:
+    """`lines_of`, in steps of bounded work; None after a step that completes no line."""
+    if ssml:
+        yield from markup_steps(text, language, speed, reads=reads)
+        return
+    for found in steps(text, language):
+        yield None
+        for sentence in found:
+            yield line_of(sentence, language, speed, reads=reads)
+
+
 def lines_of(text: str, language: str, speed: float, *, ssml: bool = False, reads: bool = True) -> list[Line]:
     """The lines of a text that is there as a whole. Raises InvalidRequest for SSML that is none."""
-    if ssml:
-        return lines_of_markup(text, language, speed, reads=reads)
-    return [line_of(sentence, language, speed, reads=reads) for sentence in sentences(text, language)]
+    return [line for line in line_steps(text, language, speed, ssml=ssml, reads=reads) if line is not None]
 
 
 async def script_of(
     text: str, language: str, speed: float, *, ssml: bool = False, reads: bool = True
 ) -> AsyncGenerator[Line]:
-    """`lines_of`, in the form that a text which still comes has, too (`scribe`)."""
-    for line in lines_of(text, language, speed, ssml=ssml, reads=reads):
-        yield line
+    """`lines_of`, in the form that a text which still comes has, too (`scribe`). Leaves the event loop free between two
+    steps. Cancel-safe.
+    """
+    for line in line_steps(text, language, speed, ssml=ssml, reads=reads):
+        await asyncio.sleep(0)  # without it a long text would hold up the audio of every other session
+        if line is not None:
+            yield line

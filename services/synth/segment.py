@@ -2,18 +2,26 @@
 
 `services.synth.cuts` says where a sentence may end; this file says when that is certain. A sentence is given out once
 the next one has begun, so that nothing which follows can change it; what has been given out never comes back. Both
-ways share one path: `sentences` pushes the whole text at once.
+ways share one path: `sentences` pushes the whole text.
+
+Time is linear in the text, whatever it is. To find what is certain, all that is held is examined. A budget limits how
+often: each character pushed pays for a fixed number of characters examined. Prose never uses it up. In a long text with
+a mark at every second character some marks are passed over, and its sentences come a little later.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 
 from services.synth.cuts import MAX_CHARS, open_mark, pieces, spoken
 
-__all__ = ["MAX_CHARS", "Sentences", "sentences"]
+__all__ = ["MAX_CHARS", "Sentences", "sentences", "slices", "steps"]
 
+_STEP_CHARS = 16  # of a whole text, pushed at a time: at most some milliseconds of work
+_MAX_EXAMINED = 12  # characters examined for each one pushed, in the long run; prose needs about 3
+_MAX_BUDGET = 100 * MAX_CHARS  # for a page that needs more, like one of lists behind a bracket that is never closed
 _HELD_CHARS = 2 * MAX_CHARS  # from here on a part is given out, ready or not
 _MIN_CUT = 60  # no earlier than this does a long sentence end at a comma: crumbs sound worse than a late pause
 _INNER = frozenset(",-/:;@#%&*_")  # punctuation that ends no sentence
@@ -30,15 +38,28 @@ def sentences(text: str, language: str) -> list[str]:
     run of marks only MAX_CHARS are kept. `language` is a BCP 47 tag; only its first part counts. A text in Hangul is
     Korean whatever the tag says.
     """
+    return [sentence for step in steps(text, language) for sentence in step]
+
+
+def steps(text: str, language: str) -> Iterator[list[str]]:
+    """`sentences`, in steps of bounded work. Gives what each step has found, often nothing."""
     found = Sentences(language)
-    return [*found.push(text), *found.finish()]
+    for part in slices(text):
+        yield found.push(part)
+    yield found.finish()
+
+
+def slices(text: str) -> Iterator[str]:
+    """The text in parts that are short enough to be pushed between two turns of an event loop."""
+    for begin in range(0, len(text), _STEP_CHARS):
+        yield text[begin : begin + _STEP_CHARS]
 
 
 class Sentences:
     """The sentences of a text that still comes, in pieces of any size: the same ones however it is cut.
 
-    `push` gives what has become certain, `finish` the rest. Holds less than 4 × MAX_CHARS characters. Not for several
-    threads. See `sentences` for what a sentence is.
+    `push` gives what has become certain, `finish` the rest. Holds less than 4 × MAX_CHARS characters. `push` takes time
+    in proportion to its text, `finish` a bounded time. Not for several threads. See `sentences` for what a sentence is.
     """
 
     def __init__(self, language: str) -> None:
@@ -49,6 +70,7 @@ class Sentences:
         self._korean = self._tag == "ko"
         self._held: list[str] = []
         self._limit = _HELD_CHARS
+        self._budget = _MAX_BUDGET  # characters that may be examined
         self._marks = 0  # characters since the last letter or digit
         self._ended = False  # a mark that may end a sentence is held, and has not been judged
         self._closed = False  # the last such mark closes a quotation: a word may hang on it
@@ -63,7 +85,9 @@ class Sentences:
             if self._marks > MAX_CHARS:
                 continue
             self._held.append(char)
-            if self._due(char, is_spoken):
+            self._budget = min(self._budget + _MAX_EXAMINED, _MAX_BUDGET)
+            if self._due(char, is_spoken) and self._budget >= len(self._held):
+                self._budget -= len(self._held)
                 found += self._settled()
             if len(self._held) >= self._limit:
                 found += self._forced()
@@ -110,11 +134,12 @@ class Sentences:
                 break
             position += len(piece)
             found += _bounded(piece.strip())
-        self._keep(text[position:])
+        if position:
+            self._keep(text[position:])
         return found
 
     def _forced(self) -> list[str]:
-        """Takes out sentences, then parts of one, until MAX_CHARS are left."""
+        """Takes out sentences, then parts of one, until MAX_CHARS are left, and the marks before them."""
         text = "".join(self._held)
         found: list[str] = []
         for piece in self._pieces(text)[:-1]:
@@ -123,39 +148,39 @@ class Sentences:
             found += _bounded(piece.strip())
             text = text[len(piece) :]
         text = text.lstrip()
-        while len(text) > MAX_CHARS and spoken(text[: (cut := _cut_of(text))]):
+        while len(text) > MAX_CHARS and (cut := _cut_of(text)) < len(text):
             found.append(text[:cut].strip())
             text = text[cut:].lstrip()
         self._keep(text)
+        self._limit = max(_HELD_CHARS, len(text) + MAX_CHARS)  # else a text led by many marks is examined at each one
         return found
 
     def _keep(self, text: str) -> None:
-        if len(text) < len(self._held):
-            self._held = list(text)
-            self._limit = _HELD_CHARS
-        elif len(text) >= self._limit:
-            self._limit = len(text) + MAX_CHARS
+        self._held = list(text)
+        self._limit = _HELD_CHARS
 
 
 def _bounded(sentence: str) -> list[str]:
     """The sentence in parts of at most MAX_CHARS, cut after a comma, else at white space, else in mid-word."""
     parts: list[str] = []
-    leading = ""
-    while len(sentence) > MAX_CHARS:
-        cut = _cut_of(sentence)
-        head, sentence = leading + sentence[:cut].strip(), sentence[cut:].strip()
-        leading = "" if spoken(head) else head
-        if not leading:
-            parts.append(head)
-    if spoken(sentence) or not parts:
-        return [*parts, leading + sentence]
-    return [*parts[:-1], parts[-1] + leading + sentence]
+    while len(sentence) > MAX_CHARS and spoken(sentence[(cut := _cut_of(sentence)) :]):
+        parts.append(sentence[:cut].strip())
+        sentence = sentence[cut:].strip()
+    return [*parts, sentence]
 
 
 def _cut_of(sentence: str) -> int:
+    """Where its first part ends. The marks that it begins with ride along, so that there is something to say."""
+    begin = 0
+    while not spoken(sentence[: (end := begin + _cut_in(sentence[begin:]))]) and end < len(sentence):
+        begin = end
+    return end
+
+
+def _cut_in(sentence: str) -> int:
     window = sentence[:MAX_CHARS]
     for pattern in (r"[,;:，、—](?=\s)", r"\s"):
         ends = [m.end() for m in re.finditer(pattern, window) if m.end() >= _MIN_CUT]
         if ends:
             return ends[-1]
-    return MAX_CHARS
+    return len(window)
