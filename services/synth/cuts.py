@@ -100,7 +100,7 @@ def _candidate_cuts(text: str, code: str, quotations: Iterable[_Span]) -> set[in
     plain = _MARK_OR_WIDE_SPACE.sub(lambda mark: mark[0] if mark.start() in marks else " ", text)
     cuts: set[int] = set()
     position = 0
-    for piece in sentencex.segment(code, plain):
+    for piece in _segmented(code, plain):
         position += len(piece)
         opens = position and text[position - 1] in _MARKS and text[position - 2 : position - 1].isspace()
         cuts.add(position - 1 if opens else position)
@@ -116,6 +116,19 @@ def _candidate_cuts(text: str, code: str, quotations: Iterable[_Span]) -> set[in
             if after is not None:
                 cuts.add(after.end())
     return cuts
+
+
+def _segmented(code: str, text: str) -> list[str]:
+    """The sentences that sentencex finds; the whole text where sentencex panics, so that the other rules alone cut it.
+
+    A panic of Rust code is no Exception: it would end the process, and end it again at each redelivery of the request.
+    """
+    try:
+        return list(sentencex.segment(code, text))
+    except BaseException as exc:
+        if type(exc).__module__ != "pyo3_runtime":
+            raise
+        return [text]
 
 
 def _held(text: str, quotations: Iterable[_Span]) -> set[int]:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.synth import cuts
 from services.synth.segment import MAX_CHARS, Sentences, sentences
 
 pytestmark = pytest.mark.unit
@@ -218,6 +219,12 @@ def test_however_it_is_cut_the_sentences_are_the_same(parts: list[str], language
 def test_letter_by_letter(language: str, text: str, expected: list[str]) -> None:
     stream = Sentences(language)
     assert [*[found for char in text for found in stream.push(char)], *stream.finish()] == expected
+
+
+def test_where_sentencex_panics_the_other_rules_cut() -> None:
+    """The input that is known to make it panic is kept from it; another one may be found."""
+    assert cuts._segmented("en", "Plan A\u00a0. Then B.") == ["Plan A\u00a0. Then B."]
+    assert cuts._segmented("en", "Plan A. Then B.") == ["Plan A. ", "Then B."]
 
 
 def test_a_sentence_is_given_as_soon_as_the_next_one_begins() -> None:
