@@ -47,12 +47,14 @@ async def test_a_request_is_stored_and_read_back(nats_url: str) -> None:
         acceptance, waits = await client.submit(fields)
         again, _ = await client.submit(fields)
 
-        assert (acceptance.request_id, acceptance.request_seq, acceptance.duplicate, waits) == ("r1", 1, False, False)
-        assert (again.request_seq, again.duplicate) == (1, True)
+        sequence = acceptance.request_seq
+        assert (acceptance.request_id, acceptance.duplicate, waits) == ("r1", False, False)
+        assert (again.request_seq, again.duplicate) == (sequence, True)
         report = await client.report("s 1", "r1")
         assert report is not None
-        assert (report.status, report.request_seq, report.session_id) == ("queued", 1, "s 1")
+        assert (report.status, report.request_seq, report.session_id) == ("queued", sequence, "s 1")
         stored = await js.after(streams.SESSIONS, subjects.session_request(subjects.token("s 1")), 0)
         assert stored is not None
+        assert stored.sequence == sequence
         assert codec.decode(stored.data)["text"] == "안녕하세요"
         assert await js.after(streams.SESSIONS, stored.subject, stored.sequence) is None
