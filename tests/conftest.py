@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from orastream import streams
 from orastream.bus import Bus
 from orastream.client import Client
 from orastream.jetstream import JetStream
+from orastream.keeper import Keeper
 from orastream.streams import StreamLimits
 from tests.support.nats_server import NatsServer
 from tests.support.processes import Logs
@@ -62,7 +62,7 @@ async def bus(nats_server: NatsServer) -> AsyncIterator[Bus]:
 async def js(bus: Bus) -> JetStream:
     """JetStream of `nats_server` with the node's streams in it."""
     js = JetStream(bus)
-    await streams.ensure(js, StreamLimits(audio_max_bytes=256 << 20))
+    await Keeper(js, StreamLimits(audio_max_bytes=256 << 20)).ensure()
     return js
 
 

@@ -17,13 +17,25 @@ from services.synth.audio_reader import AudioReader
 from services.synth.standing import Evidence, Trail, weigh
 
 WAITING_PATIENCE_S = 1.0
+_CLOCKS_DIFFER_S = 5.0  # the server expires messages by its own clock, and not at once
+
+
+class AudioLost(Exception):
+    """The attempt's start is not stored any more, nor what came before the loss: the stream was lost and made anew."""
 
 
 class Attempt:
     """An attempt that this process has opened. All that it stores is counted in `trail`."""
 
-    def __init__(self, js: JetStream, stored: StoredRequest, reader: AudioReader, sequence: int) -> None:
-        """`sequence` is that of its start, which is the last message that `reader` has read."""
+    def __init__(
+        self, js: JetStream, stored: StoredRequest, reader: AudioReader, sequence: int, retention_s: float
+    ) -> None:
+        """`sequence` is that of its start, which is the last message that `reader` has read.
+
+        `retention_s` is how long the stream keeps a message (TTS_AUDIO_RETENTION_SECONDS).
+        """
+        self._clock = asyncio.get_running_loop().time
+        self._expires_at = self._clock() + retention_s - _CLOCKS_DIFFER_S
         self._js = js
         self._stored = stored
         self._reader = reader
@@ -46,10 +58,12 @@ class Attempt:
 
         With `proven` this is certain up to the moment of asking; else one just opened may be overlooked while messages
         of this attempt are on their way. One count by the stream's leader, as a rule; what is stored after the start is
-        read only if somebody else may have written. Raises NodeUnavailable. Cancel-safe.
+        read only if somebody else may have written. Raises AudioLost, NodeUnavailable. Cancel-safe.
         """
         asked = replace(self.trail)
         found = await tally(self._js, streams.AUDIO, subjects.audio(self._stored.session, self._stored.token))
+        if found.first_seq > self.sequence and self._clock() < self._expires_at:
+            raise AudioLost("the stream does not hold the start of this attempt, which cannot have expired")
         evidence = weigh(asked, self.trail, found)
         if evidence is Evidence.ALONE or (evidence is Evidence.OPEN and not proven):
             return True
@@ -82,14 +96,18 @@ class Attempt:
         return end
 
 
-def first_attempt(js: JetStream, stored: StoredRequest, start: AudioStart, sequence: int) -> Attempt:
+def first_attempt(
+    js: JetStream, stored: StoredRequest, start: AudioStart, sequence: int, retention_s: float
+) -> Attempt:
     """The attempt whose start was stored at `sequence` as the first message of the subject."""
     reader = AudioReader(js, stored)
     reader.begins_with(sequence, start)
-    return Attempt(js, stored, reader, sequence)
+    return Attempt(js, stored, reader, sequence, retention_s)
 
 
-async def open_attempt(js: JetStream, stored: StoredRequest, start: AudioStart) -> Attempt | AudioEnd:
+async def open_attempt(
+    js: JetStream, stored: StoredRequest, start: AudioStart, retention_s: float
+) -> Attempt | AudioEnd:
     """Store a `start` after what there is, which supersedes every other attempt; or the end, when all is stored.
 
     Raises NodeUnavailable, PublishRefused.
@@ -105,7 +123,7 @@ async def open_attempt(js: JetStream, stored: StoredRequest, start: AudioStart) 
     ack = await js.store(subjects.put_audio(stored.session, stored.token), start.pack(), message_id=message_id)
     await reader.read(ack.sequence)
     # Another attempt may have stored its end just before our start.
-    return progress.finished or Attempt(js, stored, reader, ack.sequence)
+    return progress.finished or Attempt(js, stored, reader, ack.sequence, retention_s)
 
 
 def start_after(progress: Assembly, start: AudioStart) -> AudioStart:
@@ -118,13 +136,13 @@ async def end_latest(js: JetStream, stored: StoredRequest, error: EndError | Non
     """End the audio whoever speaks it: failed by `error`, or cancelled. Raises NodeUnavailable, PublishRefused.
 
     A cancel, and a final report, are about the request and not about an attempt: so the latest attempt is ended, and
-    the next one too if another synth opens one meanwhile.
+    the next one too if another synth opens one meanwhile. Where the stream was lost there is none to end.
     """
     reader = AudioReader(js, stored)
     await reader.read()
     while True:
-        attempt = reader.progress.attempt
-        assert attempt is not None, "a start is stored before anything is spoken"
+        if (attempt := reader.progress.attempt) is None:
+            return _early_end(reader.progress, 0, error)
         end = await _store_end(js, stored, reader.progress, attempt, error)
         await reader.read()
         if reader.progress.finished is not None:
@@ -134,7 +152,14 @@ async def end_latest(js: JetStream, stored: StoredRequest, error: EndError | Non
 async def _store_end(
     js: JetStream, stored: StoredRequest, progress: Assembly, attempt: int, error: EndError | None
 ) -> AudioEnd:
-    status: EndStatus = "failed" if error is not None else "cancelled"
-    end = AudioEnd(attempt, status, progress.next_index, progress.bytes, 0.0, error)
-    await js.store(subjects.put_audio(stored.session, stored.token), end.pack())
+    end = _early_end(progress, attempt, error)
+    message_id = (
+        f"{stored.session}.{stored.token}.{attempt}.early-end"  # one that is stored twice would be counted twice
+    )
+    await js.store(subjects.put_audio(stored.session, stored.token), end.pack(), message_id=message_id)
     return end
+
+
+def _early_end(progress: Assembly, attempt: int, error: EndError | None) -> AudioEnd:
+    status: EndStatus = "failed" if error is not None else "cancelled"
+    return AudioEnd(attempt, status, progress.next_index, progress.bytes, 0.0, error)

@@ -8,6 +8,7 @@ The other synth's ack, or its ack wait if it is dead, decides what becomes of th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import NoReturn
 
 import structlog
@@ -16,7 +17,7 @@ from orastream import streams
 from orastream.errors import NodeUnavailable
 from orastream.packets import AudioEnd
 from orastream.pull import Delivery
-from services.synth.attempt import Attempt
+from services.synth.attempt import Attempt, AudioLost
 
 KEEP_EVERY_S = streams.SYNTH_ACK_WAIT_S / 3
 REDELIVER_TIMEOUT_S = 2.0
@@ -35,6 +36,8 @@ class Hold:
     def __init__(self, delivery: Delivery) -> None:
         self.delivery = delivery
         self.attempt: Attempt | None = None
+        self.superseded = False
+        """Another synth has opened a later attempt: the job has ended without a word about the delivery."""
 
     async def keep(self) -> NoReturn:
         """Keep the request from being delivered again; raises Superseded once the attempt no longer counts."""
@@ -46,22 +49,22 @@ class Hold:
             try:
                 async with asyncio.timeout(KEEP_EVERY_S):
                     counts = attempt is None or await attempt.counts(proven=False)
-            except (NodeUnavailable, TimeoutError) as exc:
+            except (NodeUnavailable, TimeoutError, AudioLost) as exc:
                 # Without an in_progress a living attempt would be superseded only because an answer was slow.
                 log.debug("it is not known whether the attempt counts", error=str(exc))
                 counts = True
             if counts:
                 await self.delivery.in_progress()
             elif attempt is self.attempt:  # else it was superseded by a newer one of this job
-                raise Superseded
+                self._leave()
 
     async def settled(self, attempt: Attempt, end: AudioEnd) -> AudioEnd:
-        """The stored `end` of the attempt, if readers believe it. Raises Superseded, NodeUnavailable.
+        """The stored `end` of the attempt, if readers believe it. Raises Superseded, AudioLost, NodeUnavailable.
 
         Only then may the request be acked and its final report be written.
         """
         if not await attempt.counts(proven=True):
-            raise Superseded
+            self._leave()
         return end
 
     async def let_go(self, attempt: Attempt) -> None:
@@ -69,9 +72,14 @@ class Hold:
 
         Without this check it would take the request from the synth that has superseded this one.
         """
-        if not await attempt.counts(proven=False):
-            raise Superseded
+        with contextlib.suppress(AudioLost):
+            if not await attempt.counts(proven=False):
+                self._leave()
         self.attempt = None
+
+    def _leave(self) -> NoReturn:
+        self.superseded = True
+        raise Superseded
 
     async def ack(self) -> None:
         """The request is done with."""
@@ -88,5 +96,7 @@ class Hold:
                 ours = self.attempt is None or await self.attempt.counts(proven=False)
         except (NodeUnavailable, TimeoutError):
             ours = False
+        except AudioLost:
+            ours = True
         if ours:
             await self.delivery.give_back(delay_s)

@@ -22,7 +22,7 @@ from orastream.packets import AudioEnd, AudioStart, EndError
 from orastream.playback import Playback
 from orastream.reports import Reports, Verdict
 from services.synth.admission import Admission
-from services.synth.attempt import Attempt, end_latest, first_attempt, open_attempt
+from services.synth.attempt import Attempt, AudioLost, end_latest, first_attempt, open_attempt
 from services.synth.claim import Claim, claim, overdue
 from services.synth.engines.base import CannotResume, EngineError
 from services.synth.hold import Hold, Superseded
@@ -113,7 +113,7 @@ class Job:
             await self._pass_on(written.state.report)
             return
         if not written.state.report.final:  # claimed by another synth just now: whether it lives, time will tell
-            await self._delivery.give_back(AGAIN_S)
+            await self._hold.redeliver(AGAIN_S)
             return
         await self._bench.reports.close(stored, written.state.report)
         self._count(written.state.report.status)
@@ -152,7 +152,7 @@ class Job:
     async def _pass_on(self, existing: Report) -> None:
         """A duplicate gets the first one's final report, once there is one."""
         if not existing.final:
-            await self._delivery.give_back(AGAIN_S)
+            await self._hold.redeliver(AGAIN_S)
             return
         await self._bench.reports.close(self._stored, existing)
         self._count("duplicate")
@@ -198,29 +198,45 @@ class Job:
         Raises Superseded.
         """
         js, hold, failures, error = self._bench.js, self._hold, 0, None
+        retention_s = self._bench.settings.tts_audio_retention_seconds
         if first is not None:
-            hold.attempt = first_attempt(js, self._stored, start, first)
+            hold.attempt = first_attempt(js, self._stored, start, first, retention_s)
         while True:
             if hold.attempt is None:
-                opened = await open_attempt(js, self._stored, start)
+                opened = await open_attempt(js, self._stored, start, retention_s)
                 if isinstance(opened, AudioEnd):
                     return opened  # an earlier attempt had stored everything, only its ack was lost
                 hold.attempt = opened
             attempt = hold.attempt
             failed = failures + attempt.progress.barren
-            if failed >= MOST_FAILED_ATTEMPTS:
-                error = error or EndError("engine_error", f"synthesis broke off without any progress {failed} times")
-                return await hold.settled(attempt, await attempt.end_early(error))
             try:
-                return await hold.settled(attempt, await self._speak(attempt))
+                if failed >= MOST_FAILED_ATTEMPTS:
+                    error = error or EndError("engine_error", f"synthesis broke off without progress {failed} times")
+                    end = await attempt.end_early(error)
+                else:
+                    end = await self._speak(attempt)
             except EngineError as exc:
                 error = EndError(exc.code, str(exc))
-                if not exc.retryable or isinstance(exc, CannotResume):
-                    return await hold.settled(attempt, await attempt.end_early(error))
-                log.warning("the engine failed", error=str(exc), failures=failures + 1)
-                self._bench.observe("engine_failure", 1)
-            failures += 1
-            await hold.let_go(attempt)
+                if exc.retryable and not isinstance(exc, CannotResume):
+                    failures += 1
+                    log.warning("the engine failed", error=str(exc), failures=failures)
+                    self._bench.observe("engine_failure", 1)
+                    await hold.let_go(attempt)
+                    continue
+                end = await attempt.end_early(error)
+            try:
+                return await hold.settled(attempt, end)
+            except AudioLost as exc:
+                if await self._is_final():
+                    return end
+                log.warning("the audio was lost while it was made; the request is spoken again", error=str(exc))
+                hold.attempt, failures = None, failures + 1
+                error = EndError("internal", "the stream of audio was lost while the request was spoken")
+
+    async def _is_final(self) -> bool:
+        """Whether its final report stands: whoever delivers it needs no more audio."""
+        state = await self._bench.reports.read(self._stored.session, self._stored.token)
+        return state is not None and state.report.final and state.report.request_seq == self._stored.sequence
 
     async def _speak(self, attempt: Attempt) -> AudioEnd:
         bench = self._bench

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from orastream import streams, subjects
+from orastream import streams, subjects, tasks
 from orastream.errors import PublishRefused, SequenceConflict
 from orastream.feed import Feed
 from orastream.intake import StoredRequest
@@ -34,7 +34,7 @@ _REST_OF_END_BYTES = 4096  # what `end` holds beside the whole text
 class Scribe:
     """The text of one request for one attempt, as `async with`; `waits` hears when it begins and ends to wait for text.
 
-    `show_waiting` is awaited at once and then every SIGN_EVERY_S while text is waited for.
+    `show_waiting` is run in a task at once and then every SIGN_EVERY_S while text is waited for.
     Idle time is counted by this process' own clock, only while text is waited for (`Idle`) and NATS is there.
     """
 
@@ -42,7 +42,7 @@ class Scribe:
         self,
         js: JetStream,
         stored: StoredRequest,
-        show_waiting: Callable[[], Awaitable[None]],
+        show_waiting: Callable[[], Coroutine[Any, Any, None]],
         settings: SynthSettings,
         waits: Callable[[bool], None],
     ) -> None:
@@ -69,6 +69,7 @@ class Scribe:
         self._clock = asyncio.get_running_loop().time
         self._idle = Idle(self._request.idle_seconds, self._clock())
         self._sign_at = 0.0  # the first wait shows at once that this attempt lives
+        self._showing: asyncio.Task[None] | None = None
         self._blind = True
         self.said: list[str] = []
         """The text of each line given so far."""
@@ -90,6 +91,8 @@ class Scribe:
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._showing is not None:
+            await tasks.end(self._showing)
         await self._feed.__aexit__(kind, exc, trace)
 
     async def lines(self) -> AsyncGenerator[Line, None]:
@@ -143,7 +146,7 @@ class Scribe:
                 if self._clock() >= self._idle.over_at:
                     await self._give_up()
                 else:
-                    await self._show_life()
+                    self._show_life()
         finally:
             self._waits(False)
 
@@ -153,9 +156,11 @@ class Scribe:
             async with asyncio.timeout_at(at):
                 await self._changed.wait()
 
-    async def _show_life(self) -> None:
+    def _show_life(self) -> None:
+        """In a task: a slow answer of the stream must not keep the next piece of the text waiting."""
         self._sign_at = self._clock() + self._sign_every_s
-        await self._show_waiting()
+        if self._showing is None or self._showing.done():
+            self._showing = asyncio.create_task(self._show_waiting(), name="waiting")
 
     async def _give_up(self) -> None:
         """Store that the text ends here, unless more of it has come."""

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Coroutine
 from functools import partial
+from typing import Any
 
 import structlog
 
@@ -25,7 +27,7 @@ from services.synth.backlog import Backlog
 from services.synth.engine_client import EngineInfo
 from services.synth.engine_host import EnginePool
 from services.synth.engines.base import EngineChanged, EngineError, Misconfigured, UnknownEngine, WrongInterpreter
-from services.synth.hold import KEEP_EVERY_S, Hold
+from services.synth.hold import KEEP_EVERY_S, REDELIVER_TIMEOUT_S, Hold
 from services.synth.job import AGAIN_S, Bench, Job
 from services.synth.observations import Observations
 from services.synth.phrase_cache import CachingSpeaker, open_store
@@ -52,7 +54,9 @@ class Synth:
         self._room = room
         self._turns: Turns[Delivery] = Turns()
         self._working: dict[int, asyncio.Task[None]] = {}
-        self._discarding: set[asyncio.Task[None]] = set()
+        self._delivered_again: dict[int, Delivery] = {}
+        """Newer deliveries of what is being worked on."""
+        self._short_tasks: set[asyncio.Task[None]] = set()
         self._puller = Puller(bench.js.bus, streams.SESSIONS, streams.SYNTH, self._on_delivery, self._capacity)
 
     def lacking(self) -> str | None:
@@ -91,7 +95,9 @@ class Synth:
             for delivery in self._turns.clear():
                 await delivery.give_back(0)
             await self._finish()
-            await tasks.end(pull, keep, share, stopped, *self._discarding)
+            if self._short_tasks:
+                await asyncio.wait(self._short_tasks, timeout=REDELIVER_TIMEOUT_S)
+            await tasks.end(pull, keep, share, stopped, *self._short_tasks)
 
     async def _finish(self) -> None:
         await tasks.end(*(self._working[sequence] for sequence in self._room.waiting))  # another synth waits as well
@@ -109,15 +115,22 @@ class Synth:
 
     def _on_delivery(self, delivery: Delivery) -> None:
         if delivery.sequence in self._working:
-            return  # handed out again while it is worked on: the job's ack counts for both
+            # The job's ack counts for both. A job that another synth has superseded sends none, and that synth may be
+            # dead: then this delivery is the next one.
+            self._delivered_again[delivery.sequence] = delivery
+            return
         session = subjects.session_of(delivery.subject)
         if session is None:
-            discarding = asyncio.create_task(delivery.discard(self._bench.js))
-            self._discarding.add(discarding)
-            discarding.add_done_callback(self._discarding.discard)
+            self._spawn(delivery.discard(self._bench.js))
             return
         self._turns.put(session, delivery.sequence, delivery)
         self._start_jobs()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """A short task that the drain waits for."""
+        task = asyncio.create_task(work)
+        self._short_tasks.add(task)
+        task.add_done_callback(self._short_tasks.discard)
 
     def _start_jobs(self) -> None:
         while self._room.free and (delivery := self._turns.take()) is not None:
@@ -130,7 +143,8 @@ class Synth:
         try:
             await Job(self._bench, hold, partial(self._waits, delivery.sequence)).run()
         except asyncio.CancelledError:
-            await hold.redeliver(0)
+            # In a task of its own: whoever ends this one cancels it again after half a second.
+            self._spawn(hold.redeliver(0))
             raise
         except OrastreamError as exc:
             log.warning("a request goes back", sequence=delivery.sequence, error=str(exc))
@@ -142,6 +156,9 @@ class Synth:
         finally:
             del self._working[delivery.sequence]
             self._room.end(delivery.sequence)
+            again = self._delivered_again.pop(delivery.sequence, None)
+            if again is not None and hold.superseded:
+                self._on_delivery(again)
             self._go_on()
 
     def _waits(self, sequence: int, waits: bool) -> None:

@@ -24,10 +24,12 @@ def parse_ack(subject: str, data: bytes) -> Ack:
     Raises SequenceConflict, StreamFull or PublishRefused as the stream refused it, NodeUnavailable for what may pass.
     """
     answer = json_of(subject, data)
-    error = answer.get("error")
-    if error:
+    if error := answer.get("error"):
         raise _refusal(subject, error)
-    return Ack(int(answer["seq"]), bool(answer.get("duplicate")))
+    sequence = answer.get("seq")
+    if not isinstance(sequence, int) or isinstance(sequence, bool):
+        raise NodeUnavailable(f"{subject}: the answer is no publish ack; does something else answer there?")
+    return Ack(sequence, answer.get("duplicate") is True)
 
 
 def _refusal(subject: str, error: dict[str, Any]) -> OrastreamError:
@@ -47,17 +49,20 @@ def error_in(answer: bytes) -> Meaning | None:
     if b'"error"' not in answer:  # most have none, and are read by the caller anyway
         return None
     try:
-        return meaning(json.loads(answer)["error"])
-    except (ValueError, TypeError, KeyError, AttributeError):
+        error = json_of("", answer).get("error")
+    except NodeUnavailable:
         return None
+    return meaning(error) if error else None
 
 
 def json_of(what: str, data: bytes) -> dict[str, Any]:
-    """The JSON object in an answer. Raises NodeUnavailable when it is none."""
+    """The JSON object in an answer; its `error`, if it has one, is an object too. Raises NodeUnavailable for others."""
     try:
         value = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise NodeUnavailable(f"{what}: the answer is not JSON; is the subject a stream's?") from None
     if not isinstance(value, dict):
         raise NodeUnavailable(f"{what}: the answer is not a JSON object")
+    if not isinstance(value.get("error") or {}, dict):
+        raise NodeUnavailable(f"{what}: the answer's error is not a JSON object")
     return value

@@ -10,7 +10,8 @@ import asyncio
 import base64
 import json
 import re
-from datetime import datetime
+from calendar import timegm
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from orastream import subjects
@@ -25,7 +26,9 @@ API = "$JS.API"
 ELECTION_S = 15.0
 """How long a call is repeated that nobody answers or a busy server refuses: a leader election on a busy cluster."""
 
-_TIME = re.compile(r"([^.Z+]+?)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)")
+_TIME = re.compile(
+    r"([12]\d{3})-(0[1-9]|1[0-2])-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-]\d\d):(\d\d))", re.ASCII
+)
 
 
 class Stored(NamedTuple):
@@ -68,13 +71,14 @@ def parse_time_ns(text: str) -> int:
     match = _TIME.fullmatch(text)
     if match is None:
         raise ValueError(f"not a time: {text!r}")
-    seconds, fraction, zone = match.groups()
-    return int(datetime.fromisoformat(seconds + zone).timestamp()) * 10**9 + int((fraction or "0").ljust(9, "0")[:9])
+    *date, fraction, zone_h, zone_min = match.groups()
+    offset_s = 0 if zone_h is None else int(zone_h) * 3600 + int(zone_h[0] + zone_min) * 60
+    return (timegm(tuple(map(int, date))) - offset_s) * 10**9 + int((fraction or "0").ljust(9, "0"))
 
 
 _PLACE = re.compile(
-    rb"\r\nNats-Subject: ([^\n]+)\r\nNats-Sequence: (\d+)\r\nNats-Time-Stamp: ([^\r\n]+)\r\n"
-    rb"(?:[^\r\n]+\r\n)*?Nats-Last-Sequence: (\d+)\r\n"
+    rb"\r\nNats-Subject: ([^\n]+)\r\nNats-Sequence: (\d{1,20})\r\nNats-Time-Stamp: (%b)\r\n"
+    rb"(?:[^\r\n]+\r\n)*?Nats-Last-Sequence: (\d{1,20})\r\n" % re.sub(r"\((?!\?)", "(?:", _TIME.pattern).encode()
 )
 
 
@@ -82,7 +86,7 @@ def place_of(headers: Headers) -> tuple[str, int, str, int]:
     """Subject, sequence and time of a stored message, and the sequence before it, as the stream has put them on it.
 
     Before it is: in the answer to a read, what the answer gave before; live, the last one on the same subject.
-    Raises KeyError or ValueError when no stream has.
+    Raises KeyError or ValueError when no stream has: `parse_time` reads each time that this gives.
     """
     # The server writes them in this order and behind what the publisher has put on the message, who may have forwarded
     # one with its headers: the last ones count. One match for the four costs what looking one up does.
@@ -90,13 +94,19 @@ def place_of(headers: Headers) -> tuple[str, int, str, int]:
     match = _PLACE.match(block, max(0, block.rfind(b"\r\nNats-Subject: ")))
     if match is not None:
         subject, sequence, time, last = match.groups()
-        return subjects.decoded(subject), int(sequence), time.decode("ascii", "replace"), int(last)
-    return (
-        headers["Nats-Subject"],
-        int(headers["Nats-Sequence"]),
-        headers["Nats-Time-Stamp"],
-        int(headers["Nats-Last-Sequence"]),
-    )
+        return subjects.decoded(subject), int(sequence), time.decode(), int(last)
+    stored_at = headers["Nats-Time-Stamp"]
+    if _TIME.fullmatch(stored_at) is None:
+        raise ValueError(f"not a time: {ascii(stored_at[:40])}")
+    return headers["Nats-Subject"], int(headers["Nats-Sequence"]), stored_at, int(headers["Nats-Last-Sequence"])
+
+
+def _stored(message: Mapping[str, Any]) -> Stored:
+    """The message in the leader's answer. Raises KeyError, TypeError, ValueError for anything else."""
+    parse_time(message["time"])
+    data = base64.b64decode(message.get("data", ""))
+    headers = Headers(base64.b64decode(message["hdrs"])) if "hdrs" in message else NO_HEADERS
+    return Stored(str(message["subject"]), int(message["seq"]), message["time"], data, headers)
 
 
 class JetStream:
@@ -216,14 +226,10 @@ class JetStream:
             if meaning(error) is Meaning.NO_MESSAGE:
                 return None
             raise NodeUnavailable(f"{stream}: {described(error)}")
-        message = answer["message"]
-        return Stored(
-            message["subject"],
-            int(message["seq"]),
-            message["time"],
-            base64.b64decode(message.get("data", "")),
-            Headers(base64.b64decode(message["hdrs"])) if "hdrs" in message else NO_HEADERS,
-        )
+        try:
+            return _stored(answer["message"])
+        except (KeyError, TypeError, ValueError):
+            raise NodeUnavailable(f"{stream}: the answer holds no message; does something else answer there?") from None
 
     # ---- reading from any replica
 

@@ -25,6 +25,9 @@ FRESH_S = 1.0
 PATIENCE_S = 2.0
 """What a call of a look waits for its answer."""
 
+Ensure = Callable[..., Awaitable[Found]]
+"""`ensure_stream` or `ensure_consumer`."""
+
 log = logger.named(__name__)
 
 
@@ -42,10 +45,13 @@ class Keeper:
         self._streams = streams.stream_configs(limits)
         self._consumers = streams.consumer_configs()
         self._created: dict[str, str] = {}
+        self._last_seq: dict[str, int] = {}
+        """The highest sequence seen of each stream."""
         self._lacks: dict[str, OrastreamError] = {}
         self._said: set[str] = set()
-        """Of what is lacking, what the log has already."""
+        """The streams and consumers that the log has named as lacking."""
         self._renewed_hooks: list[Callable[[str], None]] = []
+        self._back_hooks: list[Callable[[str], None]] = []
         self._suspected = asyncio.Event()
         self._looking = asyncio.Lock()
         self._looked_at = float("-inf")
@@ -54,11 +60,20 @@ class Keeper:
         """Call `hook` with the name of a stream that was lost and created again, by whichever process."""
         self._renewed_hooks.append(hook)
 
+    def on_sequences_back(self, hook: Callable[[str], None]) -> None:
+        """Call `hook` with the name of a stream whose sequences are lower than those that were seen of it before.
+
+        That happens when an older copy of its files was put in place. Whoever compares sequences has to begin anew.
+        """
+        self._back_hooks.append(hook)
+
     async def add(self, config: dict[str, Any], *, change: bool = False) -> None:
         """Ensure one more stream, and keep it from now on. Raises NodeUnavailable, SettingsError."""
         if config not in self._streams:
             self._streams.append(config)
-        self._note(config["name"], await streams.ensure_stream(self._js, config, change=change))
+        await self._one(streams.ensure_stream, config, change)
+        if (exc := self._lacks.get(config["name"])) is not None:
+            raise exc
 
     async def ensure(self) -> None:
         """Create what is missing, and bring what exists to the settings if that is this service's right.
@@ -113,23 +128,26 @@ class Keeper:
             if self._looked_at >= asked_at and not change:
                 return
             looked_at = asyncio.get_running_loop().time()
-            try:
-                await asyncio.gather(*(self._one(streams.ensure_stream, config, change) for config in self._streams))
-                await asyncio.gather(*(self._one(streams.ensure_consumer, c, change) for c in self._consumers))
-            except Exception:  # noqa: BLE001 - the keeper's border: it must look again whatever a look has met
-                log.exception("the streams could not be looked at")
+            self._suspected.clear()  # a suspicion during the look may be about what was looked at already
+            for ensure, configs in ((streams.ensure_stream, self._streams), (streams.ensure_consumer, self._consumers)):
+                async with asyncio.TaskGroup() as group:  # consumers after their stream
+                    for config in configs:
+                        group.create_task(self._one(ensure, config, change))
             self._looked_at = looked_at
-            self._suspected.clear()  # what this look itself has found missing is no reason for another one
 
-    async def _one(self, ensure: Callable[..., Awaitable[Found]], config: dict[str, Any], change: bool) -> None:
+    async def _one(self, ensure: Ensure, config: dict[str, Any], change: bool) -> None:
         name = config.get("durable_name") or config["name"]
+        above = self._last_seq.get(name, 0)
         try:
-            found = await ensure(self._js, config, change=change, patience_s=PATIENCE_S)
+            found = await ensure(self._js, config, change=change, above=above, patience_s=PATIENCE_S)
             if self._change and not found.by_us and self._is_new(name, found):
                 # Created by a service that may have other limits; these are the ones that count.
-                found = await ensure(self._js, config, change=True, patience_s=PATIENCE_S)
+                found = await ensure(self._js, config, change=True, above=above, patience_s=PATIENCE_S)
         except OrastreamError as exc:
             self._lacks[name] = exc
+        except Exception as exc:  # noqa: BLE001 - the keeper's border: it must look again whatever a look has met
+            log.exception("a stream or consumer could not be looked at", name=name)
+            self._lacks[name] = NodeUnavailable(f"{name}: {exc!r}")
         else:
             self._note(name, found)
 
@@ -140,6 +158,11 @@ class Keeper:
         is_new = self._is_new(name, found)
         self._created[name] = found.created
         self._lacks.pop(name, None)
+        if found.last_seq < self._last_seq.get(name, 0):
+            log.error("its sequences went back: an older copy of it?", name=name, last_seq=found.last_seq)
+            for hook in self._back_hooks:
+                hook(name)
+        self._last_seq[name] = found.last_seq
         if not is_new:
             return
         is_stream = any(config["name"] == name for config in self._streams)

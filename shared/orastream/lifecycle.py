@@ -25,7 +25,6 @@ from orastream.jetstream import JetStream
 from orastream.keeper import Keeper
 from orastream.metrics import Metrics
 from orastream.settings import NodeSettings, adopt_standard, unknown_names
-from orastream.streams import StreamLimits
 
 ROUND_TRIP_S = 2.0
 
@@ -44,15 +43,12 @@ class Process:
     js: JetStream
     metrics: Metrics
     stop: asyncio.Event
+    keeper: Keeper
     unready: str | None = "starting"
-    keeper: Keeper = field(init=False)
     checks: list[Callable[[], str | None]] = field(default_factory=list)
     """What the service itself sees of its being able to work: each says what is lacking, or None."""
     ports: dict[str, int] = field(default_factory=dict)
     """Where the process listens, by the setting's name in lower case; logged when it is ready."""
-
-    def __post_init__(self) -> None:
-        self.keeper = Keeper(self.js, StreamLimits())
 
     def ready(self) -> None:
         """The service accepts work from now on."""
@@ -154,7 +150,9 @@ async def _main(
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_exit(bus)
         metrics = Metrics()
-        process = Process(JetStream(bus), metrics, stop)
+        js = JetStream(bus)
+        needs = [*streams.NEEDED.get(name, ()), *({name} & streams.consumer_names())]
+        process = Process(js, metrics, stop, Keeper(js, settings.limits, change=change_streams, needs=needs))
         reconnects = metrics.counter("orastream_nats_reconnects", "Reconnects to NATS")
         bus.on_reconnect(reconnects.inc)
         metrics.gauge("orastream_nats_connected", "1 while NATS is connected", lambda: float(bus.connected))
@@ -182,15 +180,15 @@ async def _main(
             process.ports["health_port"] = await stack.enter_async_context(
                 health.serve(settings.tts_host, settings.tts_health_port, metrics=metrics, lacking=process.lacking)
             )
-        needs = [*streams.NEEDED.get(name, ()), *({name} & streams.consumer_names())]
-        process.keeper = Keeper(process.js, settings.limits, change=change_streams, needs=needs)
         await _ensure(process)
         keep = asyncio.create_task(process.keeper.run(), name="keeper")
         watch = asyncio.create_task(_closed(bus))
         work = asyncio.create_task(_run(serve, process))
         deadline = asyncio.create_task(_deadline(stop, ends_at))
         try:
-            await asyncio.wait({watch, work, deadline}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({keep, watch, work, deadline}, return_when=asyncio.FIRST_COMPLETED)
+            if keep.done():
+                await keep
             if deadline.done():
                 log.warning("the drain took too long; what was not handed back runs out by itself")
             elif not work.done():

@@ -4,8 +4,8 @@ Messages of one literal subject come out in stream order and without a gap; mess
 out in another order than that of the stream, and carry their sequence for whoever cares.
 
 `verified` is what a read of the *stored* messages has shown: everything up to it has been yielded. Receiving a live
-message never raises it. A read to the end raises it to the highest sequence that was known to exist when the read
-began, also where that message is deleted.
+message never raises it: anybody who may publish can forge one. A read to the end raises it to the highest sequence that
+a consumer was known to have delivered when the read began (`exists`), also where that message is deleted.
 
 Each live message names its predecessor of the same literal subject (`Nats-Last-Sequence`); one whose predecessor was
 not seen is held back until a read has shown what is between. A predecessor that has been deleted since only lowers that
@@ -50,7 +50,7 @@ class Merge(Generic[M]):
         self._held: dict[int, tuple[int, M]] = {}
         self._held_before_read: set[int] = set()
         self._exists = after
-        """The highest sequence that the stream is known to have given to a message."""
+        """The highest sequence that a consumer of the stream has delivered, as far as known."""
         self._existed_before_read = after
 
     def exists(self, sequence: int) -> None:
@@ -60,8 +60,6 @@ class Merge(Generic[M]):
 
     def live(self, message: M, previous: int) -> list[M]:
         """What a live message lets out; `previous` is the sequence of its predecessor on the same literal subject."""
-        if message.sequence > self._exists:
-            self._exists = message.sequence
         tail = self._tail(message.subject)
         if message.sequence <= tail or message.sequence in self._held:
             return []
@@ -105,7 +103,7 @@ class Merge(Generic[M]):
         """The stream's leader says that nothing is stored above `verified`: what was held from before is not either.
 
         Every stored message that existed when the read began was shown, so `verified` rises to the last of these. Else
-        a message that was received live and deleted before a read would never count as verified.
+        a message that was delivered and deleted before a read would never count as verified.
         """
         for sequence in self._held_before_read:
             self._held.pop(sequence, None)

@@ -20,10 +20,11 @@ from orastream.traces import Carrier, carrier_of
 
 EXPIRES_S = 5.0
 PROOF_S = 0.1
-"""Life of the first pull request after a start, a reconnect or a refusal: its end proves that the consumer answers."""
+"""Lifetime of the first pull request after a start, a reconnect or a refusal. Its end proves the consumer."""
 LATE_S = 1.0
 """A pull request whose end does not come so long after its life is lost."""
 DISCARD_AGAIN_S = 5.0
+_REFUSALS = {"409": "it was deleted, or its leader changes", "503": "it does not exist, or has no leader"}
 MAX_SHOWN_CHARS = 80
 """Of a subject that is no session's, in the log."""
 
@@ -104,7 +105,7 @@ def parse_delivery(bus: Bus, subject: str, reply: str, data: bytes, headers: Hea
 
 
 @dataclass(slots=True)
-class Answers:
+class PullProof:
     """Whether a consumer answers pull requests. Pure: times are monotonic seconds."""
 
     consumer: str
@@ -133,7 +134,7 @@ class Answers:
         self.proven, self._asked_at = False, None
 
     def lacking(self, now: float) -> str | None:
-        """Why no work can come, or None. A service that is full asks for nothing: then what it heard last counts."""
+        """Why no work can come, or None. A service that is full asks for nothing: then its last answer counts."""
         if self.refusal:
             return f"consumer {self.consumer}: {self.refusal}"
         if not self.proven:
@@ -158,11 +159,11 @@ class Puller:
         self._refused = False
         self._renew_at = 0.0
         self._changed = asyncio.Event()
-        self._answers = Answers(consumer)
+        self._proof = PullProof(consumer)
 
     def lacking(self) -> str | None:
         """Why no work can come, or None: the consumer answers pull requests."""
-        return self._answers.lacking(asyncio.get_running_loop().time())
+        return self._proof.lacking(asyncio.get_running_loop().time())
 
     def room(self) -> None:
         """There may be room for more now."""
@@ -176,19 +177,21 @@ class Puller:
         subscription = await self._bus.subscribe(inbox, self._on_message)
         try:
             while True:
-                free = self._capacity()
-                if free <= 0 or self._outstanding > 0:
+                free, proven = self._capacity(), self._proof.proven
+                if self._outstanding > 0 or (free <= 0 and proven):
                     await self._wait(renewing=self._outstanding > 0)
                     continue
                 self._refused = False
-                self._outstanding = free
-                expires_s = EXPIRES_S if self._answers.proven else PROOF_S
-                query = {"batch": free, "expires": int(expires_s * 1e9)}
+                # A full service proves its consumer with one message too many; else it would be unready until it has
+                # room, after each reconnect.
+                self._outstanding = max(1, free)
+                expires_s = EXPIRES_S if proven else PROOF_S
+                query = {"batch": self._outstanding, "expires": int(expires_s * 1e9)}
                 try:
                     await self._bus.wait_connected(60)
                     await self._bus.publish(self._subject, json.dumps(query).encode(), reply=inbox)
                     now = asyncio.get_running_loop().time()
-                    self._answers.asked(now, expires_s)
+                    self._proof.asked(now, expires_s)
                     self._renew_at = now + expires_s + LATE_S
                     await self._wait(renewing=True)
                 except NodeUnavailable:
@@ -216,21 +219,21 @@ class Puller:
         delivery = parse_delivery(self._bus, subject, reply, data, headers)
         status = headers.status
         if delivery is not None:
-            self._answers.answered()
+            self._proof.answered()
             self._outstanding = max(0, self._outstanding - 1)
             self._on_delivery(delivery)
         elif status not in (None, "100"):  # 408 expired, 404 nothing, 409 limits or consumer gone, 503 nobody
             self._outstanding = 0
-            self._refused = status in ("409", "503")
+            self._refused = status in _REFUSALS
             if self._refused:
-                self._answers.refused("it does not exist" if status == "503" else "it was deleted, or its server left")
+                self._proof.refused(_REFUSALS[status])
                 self._bus.missing.call()
             else:
-                self._answers.answered()
+                self._proof.answered()
         if self._outstanding == 0:
             self._changed.set()
 
     def _on_reconnect(self) -> None:
-        self._answers.reconnected()
+        self._proof.reconnected()
         self._outstanding = 0
         self._changed.set()

@@ -1,4 +1,4 @@
-"""The streams of the node, and the functions that make them (`keeper.py` calls them as long as a service runs).
+"""The streams of the node, and the functions that create them; `keeper.py` calls these as long as a service runs.
 
 Written through the side door (ingest subjects), read through the front: each stream's own subject transform names what
 is stored, and `republish` sends exactly what was stored to live readers. Nobody acts on a message that is not stored.
@@ -42,6 +42,8 @@ MOST_MESSAGES_PER_TEXT = 131_072
 """Pieces of one text, repeated ones included."""
 
 _NS = 1_000_000_000
+SEQUENCE_GAP = 1_000_000
+"""Between the last sequence that was seen of a stream and the first one of the stream in its place."""
 
 log = logger.named(__name__)
 
@@ -144,37 +146,34 @@ def consumer_names() -> frozenset[str]:
 
 
 class Found(NamedTuple):
-    """A stream or consumer that exists: the server's time of its creation, and whether this call has created it."""
+    """A stream or consumer that exists."""
 
     created: str
+    """When, by the server's clock."""
     by_us: bool
-
-
-async def ensure(js: JetStream, limits: StreamLimits, *, change: bool = False) -> None:
-    """Create what is missing; with `change` (synth only) also bring what exists to `limits`.
-
-    Safe to call by many processes at once and again at any time. Raises NodeUnavailable, SettingsError.
-    """
-    for config in stream_configs(limits):
-        await ensure_stream(js, config, change=change)
-    for config in consumer_configs():
-        await ensure_consumer(js, config, change=change)
+    """Whether this call has created it."""
+    last_seq: int = 0
+    """The highest sequence that a stream has given."""
 
 
 async def ensure_stream(
-    js: JetStream, config: dict[str, Any], *, change: bool = False, patience_s: float = ELECTION_S
+    js: JetStream, config: dict[str, Any], *, change: bool = False, above: int = 0, patience_s: float = ELECTION_S
 ) -> Found:
-    """The same for one stream."""
+    """Create the stream if it is missing; with `change` (synth only) also bring what exists to `config`.
+
+    One that is created gives sequences above `above`, also where a clock went back. Safe to call by many processes at
+    once and again at any time. Raises NodeUnavailable, SettingsError.
+    """
     name = config["name"]
     there = await js.api(f"STREAM.INFO.{name}", patience_s=patience_s)
     if _lacks(f"stream {name}", there):
         # By time, so that sequences never come back when a stream was lost: readers, fences and acks compare them.
         # Only here. In an update the server accepts it, and deletes everything below it at its next start.
-        first_seq = time.time_ns() // 1000
+        first_seq = max(time.time_ns() // 1000, above + SEQUENCE_GAP if above else 0)
         made = await js.api(f"STREAM.CREATE.{name}", config | {"first_seq": first_seq}, patience_s=patience_s)
         if not _anothers(f"stream {name}", made):
             log.info("stream created", stream=name)
-            return Found(str(made.get("created")), True)
+            return _found(made, by_us=True)
         there = await js.api(f"STREAM.INFO.{name}", patience_s=patience_s)
         _lacks(f"stream {name}", there)
     if change and any(there.get("config", {}).get(key) != value for key, value in config.items()):
@@ -182,26 +181,33 @@ async def ensure_stream(
         if changed.get("error"):
             raise _refused(f"stream {name}", changed["error"])
         log.info("stream brought to the settings", stream=name)
-    return Found(str(there.get("created")), False)
+    return _found(there)
 
 
 async def ensure_consumer(
-    js: JetStream, config: dict[str, Any], *, change: bool = False, patience_s: float = ELECTION_S
+    js: JetStream, config: dict[str, Any], *, change: bool = False, above: int = 0, patience_s: float = ELECTION_S
 ) -> Found:
-    """The same for one consumer on TTS_SESSIONS."""
+    """The same for one consumer on TTS_SESSIONS, whose sequences are the stream's."""
     name = config["durable_name"]
     there = await js.api(f"CONSUMER.INFO.{SESSIONS}.{name}", patience_s=patience_s)
     lacks = _lacks(f"consumer {name}", there)
     differs = any(there.get("config", {}).get(key) != value for key, value in config.items())
     if not lacks and not (change and differs):
-        return Found(str(there.get("created")), False)
+        return _found(there)
     body = {"stream_name": SESSIONS, "config": config} | ({"action": "create"} if lacks else {})
     call = f"CONSUMER.CREATE.{SESSIONS}.{name}.{config['filter_subject']}"
     made = await js.api(call, body, patience_s=patience_s)
-    by_us = not _anothers(f"consumer {name}", made) and lacks
-    if by_us:
+    if _anothers(f"consumer {name}", made):
+        return await ensure_consumer(js, config, patience_s=patience_s)
+    if lacks:
         log.info("consumer created", consumer=name)
-    return Found(str(made.get("created")), by_us)
+    return _found(made, by_us=lacks)
+
+
+def _found(answer: Mapping[str, Any], *, by_us: bool = False) -> Found:
+    state = answer.get("state")
+    last_seq = state.get("last_seq", 0) if isinstance(state, dict) else 0
+    return Found(str(answer.get("created")), by_us, last_seq if isinstance(last_seq, int) else 0)
 
 
 def _lacks(name: str, answer: Mapping[str, Any]) -> bool:

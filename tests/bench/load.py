@@ -25,9 +25,10 @@ from orastream import codec, subjects
 from orastream.audio import PcmSpec
 from orastream.bus import Bus
 from orastream.jetstream import JetStream
+from orastream.keeper import Keeper
 from orastream.messages import Report
 from orastream.packets import AudioChunk, AudioEnd, AudioStart
-from orastream.streams import StreamLimits, ensure
+from orastream.streams import StreamLimits
 from orastream.window import Window
 from tests.bench.sink_counts import SinkCounts
 
@@ -97,7 +98,7 @@ class Load:
 
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self._bus)
-        await ensure(self._js, StreamLimits())
+        await Keeper(self._js, StreamLimits()).ensure()
         await self._stack.enter_async_context(self._window)
         await self._stack.enter_async_context(self._sink)
         self._following = asyncio.create_task(self._follow_sink())

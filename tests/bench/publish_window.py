@@ -11,7 +11,8 @@ import uvloop
 
 from orastream.bus import Bus
 from orastream.jetstream import JetStream
-from orastream.streams import StreamLimits, ensure
+from orastream.keeper import Keeper
+from orastream.streams import StreamLimits
 from orastream.window import Window
 from tests.bench.measure import median, number, ratio, table
 from tests.bench.processes import NatsServer
@@ -26,7 +27,7 @@ async def measure(rounds: int, messages: int = MESSAGES) -> str:
     rates: dict[tuple[str, int], list[float]] = {}
     async with NatsServer() as server, Bus(server.url, name="bench-window", connect_timeout_s=10) as bus:
         js = JetStream(bus)
-        await ensure(js, StreamLimits())
+        await Keeper(js, StreamLimits()).ensure()
         for number_of_round in range(rounds):
             for size in SIZES:
                 for name, publish in (("await each", _await_each), (f"window of {WINDOW}", _windowed)):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 
 import pytest
+import uvloop
 
 from orastream.bus import Bus
 from orastream.errors import NodeUnavailable
@@ -169,3 +171,35 @@ async def reconnected(bus: Bus, times: int) -> None:
         return bus.connected and bus.reconnects == times
 
     await until(done, "it is connected again", timeout_s=20)
+
+
+def test_a_refusal_while_messages_wait_closes_for_good_and_says_so() -> None:
+    """The server refuses the client and cuts it off in one breath, in the middle of its messages. Whoever waits for
+    `closed` learns of it: else the process would live on without NATS, and say that it is well.
+    """
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(INFO)
+        while line := await reader.readline():
+            if line == b"PING\r\n":
+                writer.write(b"PONG\r\n")
+            elif line.startswith(b"PUB go"):
+                writer.write(b"-ERR 'User Authentication Expired'\r\n")
+                return
+
+    async def publish(bus: Bus) -> None:
+        with contextlib.suppress(NodeUnavailable):
+            while True:
+                await bus.publish("x", b"y" * 30_000)
+                await asyncio.sleep(0)
+
+    async def closed() -> None:
+        async with serving(refuse) as port, Bus(f"nats://127.0.0.1:{port}", name="test", connect_timeout_s=5) as bus:
+            publishing = asyncio.create_task(publish(bus))
+            await bus.publish("go", b"")
+            async with asyncio.timeout(5):
+                await bus.closed.wait()
+                await publishing
+
+    for _ in range(3):
+        uvloop.run(closed())  # the loop of services, whose transports tell of the end at another time than asyncio's

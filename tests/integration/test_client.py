@@ -24,6 +24,7 @@ from orastream.client import Acceptance, Client
 from orastream.codec import Encoding
 from orastream.errors import InvalidRequest, NodeUnavailable, Overloaded, SettingsError, WaitTimeout
 from orastream.jetstream import JetStream
+from orastream.keeper import Keeper
 from orastream.messages import Report
 from orastream.packets import AudioChunk, AudioEnd, AudioStart
 from orastream.reports import Reports
@@ -208,7 +209,7 @@ async def test_a_duplicate_that_waits_gets_the_firsts_report(js: JetStream, clie
 
 async def test_overload_is_the_sessions_own(bus: Bus) -> None:
     js = JetStream(bus)
-    await streams.ensure(js, StreamLimits(max_pending_per_session=2, audio_max_bytes=1 << 20))
+    await Keeper(js, StreamLimits(max_pending_per_session=2, audio_max_bytes=1 << 20)).ensure()
     client = Client.over(bus)
     for _ in range(2):
         await say(client)

@@ -164,7 +164,7 @@ class Listener:
 
     async def run(self) -> Scribe:
         request = await stored_request(self._js, "s 1", self._request_id)
-        attempt = Attempt(self._js, request, AudioReader(self._js, request), 7)
+        attempt = Attempt(self._js, request, AudioReader(self._js, request), 7, 600.0)
         async with Scribe(self._js, request, attempt.show_waiting, self._settings, self.waited.append) as self.scribe:
             async with aclosing(self.scribe.lines()) as lines:
                 async for line in lines:

@@ -37,7 +37,7 @@ async def test_the_time_in_which_synth_speaks_is_not_the_writers(js: JetStream, 
     await put(js, TextPiece(0, "하나, 둘. 셋"))
     waited: list[bool] = []
     request = await stored_request(js, "s1", "r")
-    show_waiting = Attempt(js, request, AudioReader(js, request), 7).show_waiting
+    show_waiting = Attempt(js, request, AudioReader(js, request), 7, 600.0).show_waiting
     async with (
         Scribe(js, request, show_waiting, SynthSettings(), waited.append) as scribe,
         aclosing(scribe.lines()) as lines,

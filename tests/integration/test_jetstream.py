@@ -11,7 +11,9 @@ from orastream.bus import Bus, Headers
 from orastream.errors import NodeUnavailable
 from orastream.jetstream import JetStream
 from orastream.pull import Delivery, Puller
+from orastream.tasks import end
 from tests.support.nats_server import NatsServer
+from tests.support.processes import until
 
 pytestmark = pytest.mark.integration
 
@@ -67,3 +69,25 @@ async def test_a_lost_pull_is_repeated_however_often_there_is_room(
                 await pulls.acquire()
             for task in tasks:
                 task.cancel()
+
+
+async def test_a_full_service_proves_its_consumer_after_a_reconnect(nats_server: NatsServer, bus: Bus) -> None:
+    """It asks for one message although it has no room: else it would be unready until it has."""
+    js = JetStream(bus)
+    await js.api("STREAM.CREATE.S", {"name": "S", "subjects": ["s.*"]})
+    await js.api("CONSUMER.CREATE.S.c", {"stream_name": "S", "config": {"durable_name": "c", "ack_policy": "explicit"}})
+    room = 1
+    puller = Puller(bus, "S", "c", lambda _delivery: None, lambda: room)
+    pulling = asyncio.create_task(puller.run())
+
+    async def proven() -> bool:
+        return puller.lacking() is None
+
+    try:
+        await until(proven, "the consumer has answered", timeout_s=10)
+        room = 0
+        nats_server.kill()
+        await nats_server.start()
+        await until(proven, "the consumer has answered again", timeout_s=20)
+    finally:
+        await end(pulling)

@@ -15,6 +15,7 @@ from orastream.bus import Bus
 from orastream.client import Acceptance, Client
 from orastream.errors import NodeUnavailable
 from orastream.jetstream import JetStream
+from orastream.keeper import Keeper
 from orastream.manuscript import TextPiece
 from orastream.messages import Report
 from orastream.reports import Reports
@@ -57,7 +58,7 @@ def url(server: NatsServer, user: str) -> str:
 async def test_callers_need_no_more(guarded: NatsServer) -> None:
     async with Bus(url(guarded, "services"), name="services") as node, Client(url(guarded, "callers")) as client:
         js = JetStream(node)
-        await streams.ensure(js, StreamLimits(audio_max_bytes=64 << 20))
+        await Keeper(js, StreamLimits(audio_max_bytes=64 << 20)).ensure()
         await voices.serve(node, [VOICE], engine="espeak", version="1")
         await node.round_trip()
 
@@ -82,7 +83,7 @@ async def test_callers_need_no_more(guarded: NatsServer) -> None:
 
 async def test_callers_cannot_read_what_was_asked(guarded: NatsServer) -> None:
     async with Bus(url(guarded, "services"), name="services") as node, Client(url(guarded, "callers")) as client:
-        await streams.ensure(JetStream(node), StreamLimits(audio_max_bytes=64 << 20))
+        await Keeper(JetStream(node), StreamLimits(audio_max_bytes=64 << 20)).ensure()
         with pytest.raises(NodeUnavailable):
             await JetStream(client.bus).api("STREAM.INFO.TTS_SESSIONS", patience_s=0.5)
 
@@ -90,7 +91,7 @@ async def test_callers_cannot_read_what_was_asked(guarded: NatsServer) -> None:
 async def test_a_caller_with_inboxes_of_its_own(guarded: NatsServer) -> None:
     """As the page says for callers who do not trust each other: it works, and is not told what others are."""
     async with Bus(url(guarded, "services"), name="services", inbox_prefix="_INBOX_node") as node:
-        await streams.ensure(JetStream(node), StreamLimits(audio_max_bytes=64 << 20))
+        await Keeper(JetStream(node), StreamLimits(audio_max_bytes=64 << 20)).ensure()
         await voices.serve(node, [VOICE], engine="espeak", version="1")
         await node.round_trip()
         heard: list[str] = []

@@ -11,11 +11,13 @@ import pytest
 from orastream import streams, subjects
 from orastream.intake import StoredRequest
 from orastream.jetstream import JetStream
+from orastream.keeper import Keeper
 from orastream.packets import AudioChunk, AudioEnd, AudioMessage, AudioStart
 from orastream.pull import Delivery, Puller
+from orastream.streams import StreamLimits
 from orastream.tally import tally
 from orastream.window import Window
-from services.synth.attempt import Attempt, end_latest, first_attempt, open_attempt
+from services.synth.attempt import Attempt, AudioLost, end_latest, first_attempt, open_attempt
 from services.synth.audio_reader import AudioReader
 from services.synth.hold import Hold, Superseded
 from services.synth.standing import Evidence, weigh
@@ -26,6 +28,7 @@ from tests.support.processes import until
 pytestmark = pytest.mark.integration
 
 PUT = subjects.put_audio("s", "r")
+RETENTION_S = 600.0
 
 
 def start_of(stored: StoredRequest) -> AudioStart:
@@ -36,11 +39,11 @@ async def begin(js: JetStream, stored: StoredRequest) -> Attempt:
     """The first attempt, as the claim begins it."""
     start = start_of(stored)
     ack = await js.store(subjects.put_audio(stored.session, stored.token), start.pack(), expect_last=0)
-    return first_attempt(js, stored, start, ack.sequence)
+    return first_attempt(js, stored, start, ack.sequence, RETENTION_S)
 
 
 async def begin_another(js: JetStream, stored: StoredRequest) -> Attempt:
-    opened = await open_attempt(js, stored, start_of(stored))
+    opened = await open_attempt(js, stored, start_of(stored), RETENTION_S)
     assert isinstance(opened, Attempt)
     return opened
 
@@ -134,7 +137,7 @@ async def test_a_cancel_ends_whatever_attempt_is_the_latest(js: JetStream) -> No
     for stored in requests:
         await begin(js, stored)
     ending = [end_latest(js, stored, None) for stored in requests]
-    opening = [open_attempt(js, stored, start_of(stored)) for stored in requests]
+    opening = [open_attempt(js, stored, start_of(stored), RETENTION_S) for stored in requests]
     await asyncio.gather(*(both for pair in zip(opening, ending, strict=True) for both in pair))
     for stored in requests:
         reader = AudioReader(js, stored)
@@ -190,3 +193,39 @@ async def test_no_nak_while_it_is_not_known_whose_the_request_is(js: JetStream, 
     assert answers == []
     await hold.redeliver(0)
     await until(lambda: has(answers, 1), "now it is known")
+
+
+async def lose_the_audio(js: JetStream) -> None:
+    await js.api(f"STREAM.DELETE.{streams.AUDIO}")
+    await Keeper(js, StreamLimits(audio_max_bytes=64 << 20)).ensure()
+
+
+async def test_audio_that_was_lost_settles_nothing(js: JetStream) -> None:
+    """The chunks before the loss are gone: an utterance of transport `none` would be reported as delivered without."""
+    stored = await asked(js)
+    attempt = await begin(js, stored)
+    await write(js, attempt, *chunks(attempt, 2))
+    await lose_the_audio(js)
+    await write(js, attempt, end(attempt, 2))
+    with pytest.raises(AudioLost):
+        await attempt.counts(proven=True)
+    again = await begin_another(js, stored)
+    assert again.progress.next_index == 0 and await again.counts(proven=True)
+
+
+async def test_a_cancel_after_the_audio_was_lost_ends_what_there_is(js: JetStream) -> None:
+    stored = await asked(js)
+    await begin(js, stored)
+    await lose_the_audio(js)
+    assert (await end_latest(js, stored, None)).status == "cancelled"
+
+
+async def test_a_start_that_may_have_expired_is_no_loss(js: JetStream) -> None:
+    """Of a text that is written for longer than the audio is kept."""
+    stored = await asked(js)
+    start = start_of(stored)
+    ack = await js.store(PUT, start.pack(), expect_last=0)
+    attempt = first_attempt(js, stored, start, ack.sequence, retention_s=0.0)
+    await js.delete(streams.AUDIO, ack.sequence)
+    await write(js, attempt, *chunks(attempt, 1))
+    assert await attempt.counts(proven=True)

@@ -9,7 +9,8 @@ import pytest
 from orastream import codec, streams, subjects
 from orastream.client import Client
 from orastream.jetstream import JetStream
-from orastream.streams import StreamLimits, ensure
+from orastream.keeper import Keeper
+from orastream.streams import StreamLimits
 from tests.support.docker import NATS_IMAGE, require_docker
 
 __all__ = ["require_docker"]
@@ -41,7 +42,7 @@ def nats_url(require_docker: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 async def test_a_request_is_stored_and_read_back(nats_url: str) -> None:
     async with Client(nats_url) as client:
         js = JetStream(client.bus)
-        await ensure(js, StreamLimits(audio_max_bytes=64 << 20), change=True)
+        await Keeper(js, StreamLimits(audio_max_bytes=64 << 20), change=True).ensure()
         fields: codec.Map = {"text": "안녕하세요", "sessionId": "s 1", "phoneId": "p1", "requestId": "r1"}
 
         acceptance, waits = await client.submit(fields)

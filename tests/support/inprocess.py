@@ -10,7 +10,9 @@ from typing import Any
 from orastream import lifecycle
 from orastream.bus import Bus
 from orastream.jetstream import JetStream
+from orastream.keeper import Keeper
 from orastream.metrics import Metrics
+from orastream.streams import StreamLimits
 from services.gateway.__main__ import serve as gateway
 from services.gateway.settings import GatewaySettings
 from services.http_bridge.__main__ import serve as http_bridge
@@ -27,7 +29,8 @@ async def running(url: str, serve: lifecycle.Serve) -> AsyncIterator[lifecycle.P
     """A service, ready, until the block ends; then it drains."""
     stop = asyncio.Event()
     async with Bus(url, name="service", connect_timeout_s=5) as bus:
-        process = lifecycle.Process(JetStream(bus), Metrics(), stop)
+        js = JetStream(bus)
+        process = lifecycle.Process(js, Metrics(), stop, Keeper(js, StreamLimits(audio_max_bytes=256 << 20)))
         work = asyncio.ensure_future(serve(process))
         try:
 

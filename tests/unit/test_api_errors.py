@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from orastream import streams
 from orastream.answers import error_in, parse_ack
@@ -76,3 +78,30 @@ def test_a_strange_error() -> None:
 
 def test_a_hint_says_what_to_do() -> None:
     assert "TTS_AUDIO_MAX_BYTES" in described({"err_code": 10047, "description": "insufficient storage resources"})
+
+
+ANSWERS = st.one_of(
+    st.binary(max_size=40),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["seq", "error", "err_code"]), inner)
+        ),
+    ).map(lambda value: json.dumps(value).encode()),
+)
+
+
+@given(ANSWERS)
+@example(b"{}")
+@example(b'{"error":"x"}')
+@example(b'{"error":{"err_code":"x"}}')
+@example(b'{"seq":null}')
+@example(b'{"seq":"7"}')
+@example(b"[" * 100_000)
+def test_an_answer_of_whoever_listens_there_is_an_ack_or_an_error_of_ours(answer: bytes) -> None:
+    """Anything else would end the heartbeat, and with it the bridge."""
+    error_in(answer)
+    try:
+        assert parse_ack("tts.request.s", answer).sequence is not None
+    except OrastreamError:
+        pass

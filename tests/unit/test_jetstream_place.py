@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orastream.bus import Headers
-from orastream.jetstream import place_of
+from orastream.jetstream import parse_time, parse_time_ns, place_of
 from orastream.subjects import decoded
 
 pytestmark = pytest.mark.unit
@@ -49,3 +51,33 @@ def test_subject_and_headers_may_be_any_bytes(subject: bytes, own: bytes) -> Non
 def test_what_no_stream_has_stored_has_no_place() -> None:
     with pytest.raises((KeyError, ValueError)):
         place_of(block(("X", "1")))
+
+
+DIGITS = st.text("0123456789", min_size=1, max_size=6)
+TIMES = st.one_of(
+    st.text(max_size=30),
+    st.datetimes().map(lambda time: time.isoformat() + "Z"),
+    st.builds("{}-{}-{}T{}:{}:{}.{}{}".format, *[DIGITS] * 7, st.sampled_from(["Z", "+09:00", "-25:99", ""])),
+    st.sampled_from(["2026-02-31T00:00:00Z", "2026-12-31T99:99:99.999999999+99:99", "0000-01-01T00:00:00Z"]),
+)
+
+
+@given(TIMES)
+def test_a_time_that_is_given_can_be_read(time: str) -> None:
+    """Anybody can forge a live message; a reader that takes its time must not fail at it."""
+    forged = block(
+        ("Nats-Subject", "a"), ("Nats-Sequence", "1"), ("Nats-Time-Stamp", time), ("Nats-Last-Sequence", "0")
+    )
+    try:
+        _, _, given_time, _ = place_of(forged)
+    except (KeyError, ValueError):
+        return
+    assert parse_time(given_time) > 0 or given_time < "1970-01-03"
+
+
+@given(st.datetimes(datetime(1971, 1, 1), datetime(2900, 1, 1)), st.integers(-14, 14), st.integers(0, 999_999_999))
+def test_times_with_a_zone_and_nanoseconds(local: datetime, zone_h: int, nanoseconds: int) -> None:
+    local = local.replace(microsecond=0)
+    text = f"{local.isoformat()}.{nanoseconds:09}{zone_h:+03}:00"
+    expected = int((local - timedelta(hours=zone_h)).replace(tzinfo=UTC).timestamp()) * 10**9 + nanoseconds
+    assert parse_time_ns(text) == expected

@@ -192,7 +192,6 @@ def test_receiving_never_raises_verified() -> None:
 
 def test_a_read_to_the_end_verifies_what_existed_when_it_began_and_is_deleted() -> None:
     merge: Merge[Message] = Merge(3)
-    assert merge.live(m(7), 0) == [m(7)]
     merge.exists(9)
     merge.exists(8)
     merge.begin_read()
@@ -201,6 +200,17 @@ def test_a_read_to_the_end_verifies_what_existed_when_it_began_and_is_deleted() 
     merge.begin_read()
     assert merge.page([m(11)]) == [m(11)]
     assert merge.end_read() == [] and merge.verified == 12
+
+
+def test_a_forged_live_message_does_not_hide_what_is_stored_later() -> None:
+    """Whoever may publish to the subject can put any sequence on a message; only its own subject is blind then."""
+    merge: Merge[Message] = Merge(0)
+    assert merge.live(m(9_000_000_000_000_000, "forged"), 0) != []
+    merge.begin_read()
+    assert merge.end_read() == [] and merge.verified == 0
+    assert merge.live(m(1), 0) == [m(1)]
+    merge.begin_read()
+    assert merge.page([m(1), m(2)]) == [m(2)]
 
 
 def test_a_gap_holds_back_until_a_read_has_shown_what_is_between() -> None:
@@ -238,8 +248,10 @@ def test_what_was_held_and_is_not_stored_any_more_is_dropped() -> None:
     merge: Merge[Message] = Merge(0)
     assert merge.live(m(9), 8) == []
     merge.begin_read()
-    assert merge.end_read() == [] and not merge.needs_read and merge.verified == 9
-    assert merge.live(m(10), 9) == [m(10)], "that its predecessor is deleted is known: no gap"
+    assert merge.end_read() == [] and not merge.needs_read
+    assert merge.live(m(10), 9) == [], "the predecessor was never seen"
+    merge.begin_read()
+    assert merge.page([m(10)]) == [m(10)]
     assert merge.live(m(9), 8) == []
 
 

@@ -128,7 +128,7 @@ class DispatchingClient(nats_client.Client):
                 for task in (self._reading_task, self._ping_interval_task, self._flusher_task):
                     if task is not None:
                         task.cancel()
-                raise ProtocolError("the server did not answer CONNECT and PING")
+                raise ConnectionResetError("the server did not answer CONNECT and PING")
         except (OSError, TimeoutError, nats.errors.Error) as exc:
             self._note(exc)
             raise
@@ -157,7 +157,7 @@ class DispatchingClient(nats_client.Client):
                 if not data:
                     raise nats.errors.UnexpectedEOF
                 await self._ps.parse(data)
-            except Exception as exc:  # noqa: BLE001 - the border of what was read: else the connection is deaf
+            except Exception as exc:  # noqa: BLE001 - the border of what was read: without it nothing would be read again
                 await self._process_op_err(exc)
                 return
 
@@ -171,7 +171,7 @@ class DispatchingClient(nats_client.Client):
         await super()._process_op_err(e)
 
     def _note(self, exc: Exception) -> bool:
-        """Count what was read and could not be, each error once; whether it is one."""
+        """Count an error in what the server has sent, each once; whether `exc` is one."""
         unreadable = isinstance(exc, ProtocolError) or _trace_of(exc) is not None
         if unreadable and exc is not self._noted:
             self._noted = exc
@@ -185,9 +185,10 @@ class DispatchingClient(nats_client.Client):
         await super()._process_pong()
 
     async def _close(self, status: int, do_cbs: bool = True) -> None:
-        # What waits would be the first to be written, before CONNECT and before TLS; or nothing can be written at all.
-        if not self.is_connected or self._transport is None or self._transport.at_eof():
-            self._pending, self._pending_data_size = [], 0
+        # nats-py would write what waits to be sent: before CONNECT and TLS if the handshake is not over, or into a
+        # connection that is gone, which raises, and then nobody learns that it is closed. `Bus` flushes before it
+        # closes, and a connection that the server has refused takes nothing more.
+        self._pending, self._pending_data_size = [], 0
         await super()._close(status, do_cbs)
 
     async def _send_ping(self, future: asyncio.Future[Any] | None = None) -> None:
@@ -229,6 +230,9 @@ class DispatchingClient(nats_client.Client):
         subscription = self._subs.get(sid)
         if subscription is None:
             return
+        if subscription._pending_size + len(data) > subscription._pending_bytes_limit > 0:
+            log.warning("a request is dropped: too many bytes wait", subject=subscription.subject)
+            return
         try:
             subscription._pending_queue.put_nowait(
                 self.msg_class(
@@ -248,5 +252,5 @@ class DispatchingClient(nats_client.Client):
 
 
 def _trace_of(exc: Exception) -> Exception | None:
-    """The error itself if it is one of our code, which its traceback tells; None for what happens to connections."""
+    """The error whose traceback the log needs: a fault of our own code. None for what happens to connections."""
     return None if isinstance(exc, OSError | nats.errors.Error) else exc

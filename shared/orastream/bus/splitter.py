@@ -67,7 +67,7 @@ class Splitter:
     def filled(self, count: int) -> None:
         """Deliver what is whole now; what has only begun waits for the next read. Raises ProtocolError.
 
-        What stands before the error is delivered. After it only another instance goes on.
+        What stands before the error is delivered. After the error this instance reads nothing more.
         """
         self._end += count
         buffer, view, deliver = self._buffer, self._view, self._deliver

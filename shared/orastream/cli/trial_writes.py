@@ -20,8 +20,10 @@ from orastream.pull import Delivery, Puller
 NAME = "orastream-doctor"
 """Session and request of what is written."""
 PATIENCE_S = 2.0
-PULLS, PULL_S = 3, 0.5
-"""A bridge may delete the message before it is delivered: it is tried again."""
+PULL_S = 0.5
+"""How long one message is waited for. A bridge may delete it before it is delivered: another one is stored then."""
+ELECTION_S = 15.0
+"""How long that is repeated: in an election pulls stall for some seconds."""
 _REPORT = Report(request_id=NAME, session_id=NAME, request_seq=0, status="cancelled")
 _MESSAGES: dict[str, tuple[str, bytes]] = {
     streams.SESSIONS: (subjects.cancel(NAME), b""),
@@ -88,7 +90,8 @@ async def _pulled(js: JetStream, consumer: str) -> Trial:
     puller = Puller(js.bus, streams.SESSIONS, consumer, on_delivery, lambda: 1)
     pulling = asyncio.create_task(puller.run())
     try:
-        for _ in range(PULLS):
+        deadline = asyncio.get_running_loop().time() + ELECTION_S
+        while asyncio.get_running_loop().time() < deadline:
             await _until(lambda: puller.lacking() is None)  # it asks before the write, which a bridge soon deletes
             ack = await js.store(*_MESSAGES[streams.SESSIONS], patience_s=PATIENCE_S)
             await _until(came.is_set)

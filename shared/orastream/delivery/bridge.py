@@ -92,6 +92,15 @@ class Bridge:
         if stream in (streams.OWNERS, streams.HEARTBEATS):
             self._lease.doubt()
 
+    def sequences_back(self, stream: str) -> None:
+        """The sequences of a stream are lower than before: leave the sessions, to take them again with new feeds.
+
+        The feeds that there are would take new messages for known ones.
+        """
+        if stream in (streams.SESSIONS, streams.AUDIO, streams.REPORTS):
+            for runner in self._runners.values():
+                runner.leave(f"the sequences of {stream} went back")
+
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop`: take no more → finish what is being delivered → hand back → end the heartbeat."""
         beat = asyncio.create_task(self._lease.run(), name="heartbeat")

@@ -55,7 +55,7 @@ class SessionRunner:
         self._session = Session(context.transport)
         self.wakeups = Wakeups(self._session)
         self._events = Feed(self.js, streams.SESSIONS, subjects.session_events(ownership.session), wake=self.wake)
-        self._gate = Gate(context.lease, context.owners, ownership, spawn=self.spawn, wake=self.wake, lost=self._stop)
+        self._gate = Gate(context.lease, context.owners, ownership, spawn=self.spawn, wake=self.wake, lost=self.leave)
         self._loop = asyncio.get_running_loop()  # asked for once: Python asks the system for the process' id each time
         self._alarm = Alarm(self._loop)
         self._look_around = True
@@ -113,7 +113,7 @@ class SessionRunner:
         now = self._loop.time()
         self._session.report(entry.stored.token, written.state, now)
         if written.verdict is Verdict.SUPERSEDED:
-            self._stop("another owner writes the report")
+            self.leave("another owner writes the report")
         elif written.verdict is Verdict.WRITTEN and written.state.report.final:
             entry.heard(written.state.report, written.state.revision, now)
             self._context.observe(written.state.report.status, 1)
@@ -194,10 +194,11 @@ class SessionRunner:
         if state.report.epoch > self.epoch and not state.report.final:
             known = [e for e in self._session.entries.values() if e.sequence == state.report.request_seq]
             if known and known[0].transport == self._context.transport:
-                self._stop("another owner has taken the session")
+                self.leave("another owner has taken the session")
         self._session.report(message.subject.rpartition(".")[2], state, now)
 
-    def _stop(self, reason: str) -> None:
+    def leave(self, reason: str) -> None:
+        """Stop at once, write nothing more, and give the session to whoever takes it next."""
         if self._over is None:
             self._over = reason
             log.warning("session left", reason=reason)

@@ -85,6 +85,7 @@ def serve_bridge(
         )
         process.checks.append(bridge.lacking)
         process.keeper.on_renewed(bridge.renewed)
+        process.keeper.on_sequences_back(bridge.sequences_back)
         process.ready()
         await bridge.run(process.stop)
 
