@@ -29,7 +29,7 @@ async def claim(js: JetStream, reports: Reports, stored: StoredRequest, report: 
     still_stored, cancelled, state, attempt = await asyncio.gather(
         js.get(streams.SESSIONS, stored.sequence),
         cancel_after(js, stored),
-        _first_report(js, reports, stored, report),
+        _first_report(reports, stored, report),
         _first_start(js, stored, start),
     )
     answers = Answers(stored.sequence, still_stored is not None, cancelled is not None, state.report)
@@ -47,16 +47,8 @@ async def cancel_after(js: JetStream, stored: StoredRequest) -> StoredCancel | N
     return None
 
 
-async def _first_report(js: JetStream, reports: Reports, stored: StoredRequest, report: Report) -> ReportState:
-    subject = subjects.put_report(stored.session, stored.token)
-    while True:
-        try:
-            ack = await js.store(subject, report.encode(stored.encoding), expect_last=0)
-            return ReportState(report, ack.sequence, 0.0)
-        except SequenceConflict:
-            state = await reports.read(stored.session, stored.token)
-            if state is not None:
-                return state
+async def _first_report(reports: Reports, stored: StoredRequest, report: Report) -> ReportState:
+    return (await reports.write_first(stored, report)).state
 
 
 async def _first_start(js: JetStream, stored: StoredRequest, start: AudioStart) -> int | None:

@@ -132,6 +132,7 @@ class Job:
             span.set({"orastream.admission": outcome.admission.name.lower()})
         match outcome.admission:
             case Admission.GONE:
+                await self._end_unstored(outcome.state.report)
                 await self._hold.ack()
             case Admission.DUPLICATE:
                 await self._pass_on(outcome.state.report)
@@ -148,6 +149,13 @@ class Job:
                 except Superseded:
                     self._count("superseded")
                     log.warning("another synth has begun this request anew; it is left to that one")
+
+    async def _end_unstored(self, claimed: Report) -> None:
+        """End a request that is deleted. As a rule its final report stands; else nobody would ever end this claim."""
+        if claimed.final or claimed.request_seq != self._stored.sequence:
+            return
+        error = ReportError.of("internal", "the request was deleted before it was spoken")
+        await self._bench.reports.write(self._stored, claimed.with_(status="failed", error=error), None)
 
     async def _pass_on(self, existing: Report) -> None:
         """A duplicate gets the first one's final report, once there is one."""

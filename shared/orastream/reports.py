@@ -85,13 +85,17 @@ class Reports:
 
     async def read(self, session: str, request: str) -> ReportState | None:
         """The report that stands, as the stream's leader has it, or None. Raises NodeUnavailable."""
-        stored = await self._js.last(streams.REPORTS, subjects.report(session, request))
-        if stored is None:
-            return None
-        state = state_of(stored)
-        if state is None:
-            raise NodeUnavailable(f"{stored.subject}: the stored report cannot be read")
+        state, _ = await self._last(session, request)
         return state
+
+    async def _last(self, session: str, request: str) -> tuple[ReportState | None, int]:
+        """What stands, and the revision to write over (0: none).
+
+        Whoever may publish can have the server's ack of his message stored there, by naming the subject as his reply
+        subject. It is no report, and is written over: else the request, and all behind it, would wait for an hour.
+        """
+        stored = await self._js.last(streams.REPORTS, subjects.report(session, request))
+        return (state_of(stored), stored.sequence) if stored is not None else (None, 0)
 
     async def write(self, of: StoredRequest, report: Report, revision: int | None) -> Written:
         """Write `report` over the one at `revision` (0: none yet, None: look first), again after a conflict.
@@ -108,11 +112,10 @@ class Reports:
                     return Written(Verdict.WRITTEN, ReportState(report, ack.sequence, 0.0))
                 except SequenceConflict:
                     pass
-            stored = await self.read(of.session, of.token)
-            verdict = judge(stored.report, report) if stored else None
-            if stored is not None and verdict is not None:
-                return Written(verdict, stored)
-            revision = stored.revision if stored else 0
+            stands, revision = await self._last(of.session, of.token)
+            verdict = judge(stands.report, report) if stands else None
+            if stands is not None and verdict is not None:
+                return Written(verdict, stands)
 
     async def _store(self, subject: str, data: bytes, revision: int) -> Ack:
         try:
@@ -131,14 +134,15 @@ class Reports:
 
         Raises NodeUnavailable.
         """
+        subject, data, revision = subjects.put_report(of.session, of.token), report.encode(of.encoding), 0
         while True:
             try:
-                ack = await self._store(subjects.put_report(of.session, of.token), report.encode(of.encoding), 0)
+                ack = await self._store(subject, data, revision)
                 return Written(Verdict.WRITTEN, ReportState(report, ack.sequence, 0.0))
             except SequenceConflict:
-                stored = await self.read(of.session, of.token)
-            if stored is not None:
-                return Written(judge(stored.report, report) or Verdict.FINAL, stored)
+                stands, revision = await self._last(of.session, of.token)
+            if stands is not None:
+                return Written(judge(stands.report, report) or Verdict.FINAL, stands)
 
     async def close(self, of: StoredRequest, final: Report) -> None:
         """What follows a final report: `replyTo` gets it, the request is deleted, which frees the session's place.

@@ -7,8 +7,10 @@ import asyncio
 import pytest
 
 from orastream.delivery.ownership import Lease, Owners
+from orastream.errors import NodeUnavailable
 from orastream.jetstream import JetStream
-from orastream.streams import HEARTBEAT_LIFE_S
+from orastream.streams import HEARTBEAT_LIFE_S, OWNERS, owner_key
+from tests.support.nats_server import NatsServer
 from tests.support.processes import until
 
 pytestmark = pytest.mark.integration
@@ -65,3 +67,28 @@ async def test_a_lease_ends_before_its_heartbeat(js: JetStream) -> None:
     assert not lease.valid(now + HEARTBEAT_LIFE_S)
     await lease.end()
     assert not lease.valid(now)
+
+
+@pytest.mark.parametrize(
+    "junk", [b'{"stream":"TTS_SESSIONS","seq":7}', b"\xff", b"[]", b'{"owner":7}', b'{"owner":"a.b"}']
+)
+async def test_a_record_that_is_none_is_written_over(js: JetStream, junk: bytes) -> None:
+    """Whoever may publish can name it as his reply subject, and the server stores its ack there."""
+    await js.store(owner_key("ws_bridge", "s"), junk)
+    _, owners = await bridge(js)
+    ownership = await owners.take("s")
+    assert ownership is not None and ownership.taken_over
+
+
+async def test_what_could_not_be_released_is_released_later(nats_server: NatsServer, js: JetStream) -> None:
+    """NATS was away when the session ended."""
+    _, owners = await bridge(js)
+    ownership = await owners.take("s")
+    assert ownership is not None
+    nats_server.kill()
+    with pytest.raises(NodeUnavailable):
+        async with asyncio.timeout(30):
+            await owners.release(ownership)
+    await nats_server.start()
+    await owners.release_late()
+    assert await js.last(OWNERS, owner_key("ws_bridge", "s")) is None

@@ -63,3 +63,22 @@ async def test_only_the_last_few_are_remembered(js: JetStream) -> None:
         assert seen.report == report
         recognised.append(seen.report is report)
     assert recognised == [False] * 2 + [True] * MOST_OWN
+
+
+JUNK = b'{"stream":"TTS_SESSIONS","seq":7}'
+
+
+async def test_what_is_no_report_is_written_over(js: JetStream) -> None:
+    """Whoever may publish can name it as his reply subject, and the server stores its ack there."""
+    for request, write in (("a", "write"), ("b", "write_first")):
+        stored = await asked(js, request)
+        await js.store(subjects.put_report("s", request), JUNK)
+        reports = Reports(js)
+        assert await reports.read("s", request) is None
+        if write == "write":
+            written = await reports.write(stored, stored.report("failed"), None)
+        else:
+            written = await reports.write_first(stored, stored.report("failed"))
+        assert written.verdict is Verdict.WRITTEN
+        state = await reports.read("s", request)
+        assert state is not None and state.report.status == "failed"

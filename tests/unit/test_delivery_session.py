@@ -18,8 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orastream import subjects
-from orastream.delivery.entry import Begin, DropCancel, Effect, End, Entry, Inspect, Stop, Tidy
+from orastream.delivery.entry import Begin, CheckStored, DropCancel, Effect, End, Entry, Inspect, Stop, Tidy
 from orastream.delivery.session import (
+    CHECK_STORED_S,
     EXPIRY_GRACE_S,
     INSPECT_EVERY_S,
     REPORT_LIFE_S,
@@ -123,6 +124,8 @@ class Owner:
                 self.work.append(lambda: self.tidy(entry))
             case Inspect(entry):
                 self.work.append(lambda: self.inspect(entry))
+            case CheckStored(entry):
+                self.work.append(lambda: self.check_stored(entry))
             case DropCancel(sequence):
                 self.work.append(lambda: self.drop(sequence))
 
@@ -160,6 +163,10 @@ class Owner:
     def inspect(self, entry: Entry) -> None:
         if self.world.audio.get(entry.stored.token) in (None, "ended"):
             self.session.stuck(entry)
+
+    def check_stored(self, entry: Entry) -> None:
+        if entry.sequence not in self.world.stream:
+            self.session.tidied(entry)
 
     def drop(self, sequence: int) -> None:
         lower = [s for s, x in self.world.stream.items() if isinstance(x, StoredRequest) and s < sequence]
@@ -459,13 +466,15 @@ def test_events_in_any_order_and_repeated_give_the_same(
 
 
 class Bench:
-    """A machine and a clock: `poll()` gives what is to be done as short words."""
+    """A machine and a clock: `poll()` gives what is to be done as short words, but for `checked`."""
 
     def __init__(self, kind: Kind = "websocket") -> None:
         self.session = Session(kind)
         self.now = 0.0
         self.revision = 0
         self.asked: dict[int, StoredRequest] = {}
+        self.checked: list[int] = []
+        """Requests that the machine has asked to look for in the stream."""
 
     def ask(self, sequence: int, transport: str | None = "websocket", **fields: Any) -> StoredRequest:
         stored = self.asked[sequence] = request(sequence, transport, **fields)
@@ -480,6 +489,9 @@ class Bench:
     def poll(self) -> list[str]:
         due = []
         for effect in self.session.poll(self.now):
+            if isinstance(effect, CheckStored):
+                self.checked.append(effect.entry.sequence)
+                continue
             sequence = effect.sequence if isinstance(effect, DropCancel) else effect.entry.sequence
             status = f" {effect.status}" if isinstance(effect, End) else ""
             due.append(f"{type(effect).__name__} {sequence}{status}")
@@ -857,6 +869,26 @@ def test_what_a_dead_writer_left_is_tidied_later() -> None:
     assert not bench.session.entries and bench.session.may_ack(2, 0)
     bench.session.forget(bench.now, 2)
     assert bench.session.may_ack(2, 2), "a read has shown that it is deleted"
+
+
+def test_a_claimed_request_that_vanished_keeps_no_session() -> None:
+    """Synth ends those of `none`. If such a request was deleted with its stream and synth died, nobody reports it."""
+    bench = Bench()
+    bench.ask(2, "none")
+    bench.report(2, "synthesizing", "none")
+    bench.ask(3, "websocket")
+    bench.report(3, "synthesizing")
+    assert bench.poll() == ["Begin 3"]
+    bench.now = CHECK_STORED_S - 1
+    assert bench.poll() == [] and bench.checked == []
+    bench.now = CHECK_STORED_S
+    assert bench.poll() == [] and bench.checked == [2], "3 is being delivered"
+    assert bench.poll() == [] and bench.checked == [2]
+    bench.now = 2 * CHECK_STORED_S
+    assert bench.poll() == [] and bench.checked == [2, 2], "as long as it is stored"
+    bench.session.tidied(bench.session.entries[2])
+    bench.now = 4 * CHECK_STORED_S
+    assert bench.poll() == [] and bench.checked == [2, 2]
 
 
 def test_wake_ups_of_another_transport_are_done_with() -> None:

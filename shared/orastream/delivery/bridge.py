@@ -238,4 +238,8 @@ class Bridge:
             for runner in list(self._runners.values()):
                 for delivery in runner.wakeups:
                     await delivery.in_progress()
+            try:
+                await self._context.owners.release_late()
+            except NodeUnavailable as exc:
+                log.debug("sessions are released later", error=str(exc))
             self._puller.room()

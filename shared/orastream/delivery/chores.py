@@ -9,7 +9,7 @@ import asyncio
 
 from orastream import logger, streams, subjects, traces
 from orastream.delivery.courier import Host
-from orastream.delivery.entry import DropCancel, Effect, End, Entry, Inspect, Tidy
+from orastream.delivery.entry import CheckStored, DropCancel, Effect, End, Entry, Inspect, Tidy
 from orastream.delivery.session import Session
 from orastream.errors import NodeUnavailable, Undecodable
 from orastream.messages import Report
@@ -39,6 +39,8 @@ class Chores:
                 self._host.spawn(self._tidy(entry))
             case Inspect(entry):
                 self._host.spawn(self._inspect(entry))
+            case CheckStored(entry):
+                self._host.spawn(self._check_stored(entry))
             case DropCancel(sequence):
                 self._host.spawn(self._drop_cancel(sequence))
 
@@ -86,6 +88,16 @@ class Chores:
             self._host.wake()
         elif entry.report is not None:
             await self.close(entry, entry.report)
+
+    async def _check_stored(self, entry: Entry) -> None:
+        try:
+            stored = await self._host.js.get(streams.SESSIONS, entry.sequence)
+        except NodeUnavailable:
+            return  # its time comes again
+        if stored is None:
+            log.warning("a request was deleted without a final report", request=entry.stored.request_id)
+            self._session.tidied(entry)
+            self._host.wake()
 
     async def _inspect(self, entry: Entry) -> None:
         try:

@@ -30,6 +30,7 @@ class Entry:
     ending: bool = False
     closed: bool = False
     inspected_at: float = 0.0
+    checked_at: float = 0.0
     tidy_at: float | None = None
 
     def __post_init__(self) -> None:
@@ -120,4 +121,11 @@ class DropCancel:
     sequence: int
 
 
-Effect = Begin | Stop | End | Tidy | Inspect | DropCancel
+@dataclass(frozen=True, slots=True)
+class CheckStored:
+    """Nothing was heard of this request for long: answer with `tidied` if it is not stored any more."""
+
+    entry: Entry
+
+
+Effect = Begin | Stop | End | Tidy | Inspect | DropCancel | CheckStored

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import uuid
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from orastream.streams import HEARTBEAT_LIFE_S, HEARTBEATS, OWNERS, heartbeat_ke
 HEARTBEAT_EVERY_S = 0.75
 LEASE_MARGIN_S = 0.5
 KNOWN_ALIVE_S = 1.0
+_BRIDGE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 log = logger.named(__name__)
 
@@ -89,6 +91,7 @@ class Owners:
         self._kind = kind
         self._lease = lease
         self._alive_until: dict[str, float] = {}
+        self._unreleased: set[int] = set()
 
     async def take(self, session: str) -> Ownership | None:
         """The session if nobody alive owns it, else None. Raises NodeUnavailable."""
@@ -96,7 +99,7 @@ class Owners:
         key = owner_key(self._kind, session)
         body = json.dumps({"owner": self._lease.bridge}).encode()
         record = await self._js.last(OWNERS, key)
-        if record is not None and await self._alive(json.loads(record.data)["owner"]):
+        if record is not None and (owner := _owner_of(record.data)) is not None and await self._alive(owner):
             return None
         try:
             ack = await self._js.store(key, body, expect_last=record.sequence if record else 0)
@@ -110,8 +113,19 @@ class Owners:
         return record is not None and record.sequence == ownership.epoch
 
     async def release(self, ownership: Ownership) -> None:
-        """Give the session up; harmless if another has taken it (only our own record is deleted)."""
+        """Give the session up; harmless if another has taken it (only our own record is deleted).
+
+        Raises NodeUnavailable; `release_late` then tries again.
+        """
+        self._unreleased.add(ownership.epoch)
         await self._js.delete(OWNERS, ownership.epoch)
+        self._unreleased.discard(ownership.epoch)
+
+    async def release_late(self) -> None:
+        """Release what could not be released while NATS was away. Raises NodeUnavailable."""
+        for epoch in list(self._unreleased):
+            await self._js.delete(OWNERS, epoch)
+            self._unreleased.discard(epoch)
 
     async def _alive(self, bridge: str) -> bool:
         now = asyncio.get_running_loop().time()
@@ -125,3 +139,12 @@ class Owners:
         else:
             self._alive_until.pop(bridge, None)
         return alive
+
+
+def _owner_of(record: bytes) -> str | None:
+    """The bridge that a record names, or None for a record that is none: whoever may publish can have it stored."""
+    try:
+        owner = json.loads(record)["owner"]
+        return owner if isinstance(owner, str) and _BRIDGE.fullmatch(owner) else None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None

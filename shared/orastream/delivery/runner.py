@@ -297,4 +297,4 @@ class SessionRunner:
         try:
             await self._context.owners.release(self._ownership)
         except NodeUnavailable:
-            log.warning("the session was not released; its owner's record runs out with the heartbeat")
+            log.warning("the session is not released yet; until then no other bridge can take it")

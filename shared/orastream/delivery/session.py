@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from orastream.delivery.entry import Begin, DropCancel, Effect, End, Entry, Inspect, Stop, Tidy
+from orastream.delivery.entry import Begin, CheckStored, DropCancel, Effect, End, Entry, Inspect, Stop, Tidy
 from orastream.intake import StoredCancel, StoredRequest
 from orastream.messages import FINAL, ReportError, Status
 from orastream.reports import ReportState
@@ -21,6 +21,8 @@ STUCK_S = 60.0
 """A request of another transport whose report does not change for so long after its `end` is given up."""
 INSPECT_EVERY_S = 10.0
 TIDY_AFTER_S = 5.0
+CHECK_STORED_S = 120.0
+"""A request of which nothing was heard for so long may be deleted, and its report lost: else the session would wait."""
 RETRY_DROP_S = 1.0
 REPORT_LIFE_S = 3600.0
 """Whoever writes a final report tidies up; if it died first, any owner does so after this time."""
@@ -140,6 +142,8 @@ class Session:
                 times.append(entry.tidy_at)
             elif self._may_expire(entry):
                 times.append(_expires_at(entry))
+            if self._may_be_gone(entry):
+                times.append(_check_at(entry))
         head = self._head()
         if head is not None and self._watched(head):
             times.append(_watch_at(head))
@@ -173,6 +177,9 @@ class Session:
         if entry.report is not None and entry.report.status in FINAL:
             self._tidy_later(entry, now)
             return
+        if self._may_be_gone(entry) and now >= _check_at(entry):
+            entry.checked_at = now
+            self._queue.append(CheckStored(entry))
         if entry.duplicate or entry.ending:
             return
         if entry.cancelled and not self._anothers(entry):
@@ -185,6 +192,10 @@ class Session:
             ttl = f"{entry.stored.ttl_s:g}"
             message = f"not claimed within ttlSeconds ({ttl}); is synth running and has it free slots?"
             self._end(entry, "expired", ReportError.of("expired", message))
+
+    def _may_be_gone(self, entry: Entry) -> bool:
+        """Whether only a look at the stream can tell what becomes of it: it is not ours to deliver now, nor final."""
+        return not entry.began and not entry.ending and (entry.report is None or entry.report.status not in FINAL)
 
     def _may_expire(self, entry: Entry) -> bool:
         return entry.report is None and not entry.ending and not self._anothers(entry)
@@ -235,6 +246,10 @@ class Session:
 
     def _droppable(self, sequence: int) -> bool:
         return all(entry.closed for entry in self.entries.values() if entry.sequence < sequence)
+
+
+def _check_at(entry: Entry) -> float:
+    return max(entry.asked_at, entry.changed_at, entry.checked_at) + CHECK_STORED_S
 
 
 def _expires_at(entry: Entry) -> float:
