@@ -85,7 +85,7 @@ ENV TTS_HEALTH_PORT=9101
 EXPOSE 9101
 USER 10001:10001
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --start-interval=2s --retries=3 \
-    CMD exec python -m orastream.probe "$TTS_HEALTH_PORT"
+    CMD exec python -m orastream.service.probe "$TTS_HEALTH_PORT"
 CMD ["python", "-m", "services.synth"]
 
 FROM runtime AS ws_bridge
@@ -97,7 +97,7 @@ ENV TTS_HEALTH_PORT=9102
 EXPOSE 9102
 USER 10001:10001
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --start-interval=2s --retries=3 \
-    CMD exec python -m orastream.probe "$TTS_HEALTH_PORT"
+    CMD exec python -m orastream.service.probe "$TTS_HEALTH_PORT"
 CMD ["python", "-m", "services.ws_bridge"]
 
 FROM runtime AS http_bridge
@@ -109,7 +109,7 @@ ENV TTS_HEALTH_PORT=9103
 EXPOSE 9103
 USER 10001:10001
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --start-interval=2s --retries=3 \
-    CMD exec python -m orastream.probe "$TTS_HEALTH_PORT"
+    CMD exec python -m orastream.service.probe "$TTS_HEALTH_PORT"
 CMD ["python", "-m", "services.http_bridge"]
 
 FROM runtime AS gateway
@@ -121,7 +121,7 @@ ENV GATEWAY_PORT=8000
 EXPOSE 8000
 USER 10001:10001
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --start-interval=2s --retries=3 \
-    CMD exec python -m orastream.probe "$GATEWAY_PORT"
+    CMD exec python -m orastream.service.probe "$GATEWAY_PORT"
 CMD ["python", "-m", "services.gateway"]
 
 # The reference OraServer speaks no NATS: healthy is what answers.
@@ -136,5 +136,5 @@ EXPOSE 8080
 VOLUME /data
 USER 10001:10001
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --start-interval=2s --retries=3 \
-    CMD exec python -m orastream.probe "$ORASERVER_PORT" /healthz
+    CMD exec python -m orastream.service.probe "$ORASERVER_PORT" /healthz
 CMD ["python", "-m", "services.oraserver"]

@@ -66,6 +66,7 @@ check: $(DEVELOPS) ## Format, lint, types, the import rules, file length
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python tests/house/file_length.py
+	$(BIN)/python tests/house/class_names.py
 
 bench: $(DEVELOPS) $(if $(findstring voices,$(ARGS)),$(TORCH)) ## Measure what the mechanisms cost: CPU per chunk, rates, latency
 	$(BIN)/python -m tests.bench $(ARGS)

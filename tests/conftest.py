@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from orastream.bus import Bus
-from orastream.client import Client
-from orastream.jetstream import JetStream
-from orastream.keeper import Keeper
-from orastream.streams import StreamLimits
+from orastream.broker import Broker
+from orastream.client.async_client import Client
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.topology import StreamLimits
+from orastream.service.keeper import StreamKeeper
 from tests.support.nats_server import NatsServer
 from tests.support.processes import Logs
 from tests.support.services import Stack
@@ -52,24 +52,24 @@ async def nats_server(tmp_path: Path, logs: Logs) -> AsyncIterator[NatsServer]:
 
 
 @pytest.fixture
-async def bus(nats_server: NatsServer) -> AsyncIterator[Bus]:
+async def broker(nats_server: NatsServer) -> AsyncIterator[Broker]:
     """A connection to `nats_server`."""
-    async with Bus(nats_server.url, name="test", connect_timeout_s=5) as bus:
-        yield bus
+    async with Broker(nats_server.url, name="test", connect_timeout_s=5) as broker:
+        yield broker
 
 
 @pytest.fixture
-async def js(bus: Bus) -> JetStream:
+async def js(broker: Broker) -> JetStream:
     """JetStream of `nats_server` with the node's streams in it."""
-    js = JetStream(bus)
-    await Keeper(js, StreamLimits(audio_max_bytes=256 << 20)).ensure()
+    js = JetStream(broker)
+    await StreamKeeper(js, StreamLimits(audio_max_bytes=256 << 20)).ensure()
     return js
 
 
 @pytest.fixture
 def client(js: JetStream) -> Client:
     """A client over the test's own connection; the streams are there."""
-    return Client.over(js.bus)
+    return Client.over(js.broker)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from playwright.async_api import Page
 
-from orastream.client import Client
+from orastream.client.async_client import Client
 from tests.support.browser import ABSENT, chromium, running_browser
 from tests.support.scenes import running_node
 from tests.support.services import Stack

@@ -12,19 +12,21 @@ from fastapi.responses import StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-import orastream
-from orastream import codec, subjects
-from orastream.errors import InvalidRequest, OrastreamError
-from orastream.messages import DEFAULT_MAX_TEXT_CHARS, Cancel
-from orastream.metrics import CONTENT_TYPE, Metrics
-from services.gateway import live_schema, openai_routes, openai_schema, overhearing, pages, schema, voices
-from services.gateway.answers import Answer, Refused, error, internal, problem, result
-from services.gateway.bodies import body_of
-from services.gateway.door import Door
-from services.gateway.events import Events
-from services.gateway.gate import Gate
-from services.gateway.node import Node
-from services.gateway.tracing import answered, server_span
+from orastream.base.version import VERSION
+from orastream.contract import codec, subjects
+from orastream.contract.errors import InvalidRequest, OrastreamError
+from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Cancel
+from orastream.service.metrics import CONTENT_TYPE, Metrics
+from services.gateway.access.policy import AccessPolicy
+from services.gateway.http import openapi
+from services.gateway.http.request_body import body_of
+from services.gateway.http.responses import Answer, Refused, error, internal, problem, result
+from services.gateway.http.tracing import answered, server_span
+from services.gateway.openai import routes, schema
+from services.gateway.request_service import RequestService
+from services.gateway.routes import audio, console, openapi_live, voices
+from services.gateway.routes.events import Events
+from services.gateway.routes.node import NodeView
 
 Handler = Callable[[Request], Awaitable[Answer | Response]]
 
@@ -32,20 +34,20 @@ log = structlog.get_logger()
 
 
 def application(
-    door: Door,
-    gate: Gate,
-    node: Node,
+    request_service: RequestService,
+    policy: AccessPolicy,
+    node: NodeView,
     events: Events,
     *,
     metrics: Metrics,
     lacking: Callable[[], Awaitable[str | None]],
     max_text_chars: int = DEFAULT_MAX_TEXT_CHARS,
 ) -> FastAPI:
-    """The application over `door`; `lacking` says why the service cannot work now, or None."""
+    """The application over `service`; `lacking` says why the service cannot work now, or None."""
     app = FastAPI(
         title="orastream gateway",
-        version=orastream.__version__,
-        description=schema.DESCRIPTION,
+        version=VERSION,
+        description=openapi.DESCRIPTION,
         redirect_slashes=False,  # a redirected POST is a lost or repeated one
         docs_url=None,  # its viewer is a script from elsewhere, on the origin where the console keeps a key
         redoc_url=None,
@@ -60,8 +62,8 @@ def application(
         },
         exception_handlers={HTTPException: _no_such_route},
     )
-    api = Api(door, node)
-    asks = schema.secured(gate.asks)
+    api = Api(request_service, node)
+    asks = openapi.secured(policy.asks)
 
     def add(
         method: str,
@@ -72,7 +74,7 @@ def application(
         openapi_extra: codec.Map | None = None,
         **documented: Any,
     ) -> None:
-        endpoint = _endpoint(door, gate, route, handler)
+        endpoint = _endpoint(request_service, policy, route, handler)
         endpoint.__doc__ = handler.__doc__
         first, *others = paths
         documented["openapi_extra"] = (openapi_extra or {}) | asks
@@ -86,8 +88,8 @@ def application(
         "convert-tts",
         api.convert,
         status_code=202,
-        responses=schema.CONVERT,
-        openapi_extra=schema.CONVERT_BODY,
+        responses=openapi.CONVERT,
+        openapi_extra=openapi.CONVERT_BODY,
     )
     # Ids are cut out of the raw path, where a slash within an id is still %2F: hence the catch-all beside each route.
     add(
@@ -95,8 +97,8 @@ def application(
         ("/api/reports/{sessionId}/{requestId}", "/api/reports/{ids:path}"),
         "reports",
         api.report,
-        responses=schema.REPORT,
-        openapi_extra=schema.path_ids("sessionId", "requestId"),
+        responses=openapi.REPORT,
+        openapi_extra=openapi.path_ids("sessionId", "requestId"),
     )
     add(
         "POST",
@@ -104,40 +106,40 @@ def application(
         "cancel",
         api.cancel,
         status_code=202,
-        responses=schema.CANCEL,
-        openapi_extra=schema.path_ids("sessionId") | schema.CANCEL_BODY,
+        responses=openapi.CANCEL,
+        openapi_extra=openapi.path_ids("sessionId") | openapi.CANCEL_BODY,
     )
 
-    add("GET", ("/api/voices", "/api/voices/"), "voices", api.voices, responses=live_schema.VOICES)
+    add("GET", ("/api/voices", "/api/voices/"), "voices", api.voices, responses=openapi_live.VOICES)
     add(
         "GET",
         ("/api/audio/{sessionId}/{requestId}", "/api/audio/{ids:path}"),
         "audio",
         api.audio,
         response_class=StreamingResponse,
-        responses=live_schema.AUDIO,
-        openapi_extra=schema.path_ids("sessionId", "requestId"),
+        responses=openapi_live.AUDIO,
+        openapi_extra=openapi.path_ids("sessionId", "requestId"),
     )
-    add("GET", ("/api/node",), "node", api.node, responses=live_schema.NODE)
+    add("GET", ("/api/node",), "node", api.node, responses=openapi_live.NODE)
     add(
         "GET",
         ("/api/events",),
         "events",
         events.events,
         response_class=StreamingResponse,
-        responses=live_schema.EVENTS,
-        openapi_extra=live_schema.EVENTS_PARAMETERS,
+        responses=openapi_live.EVENTS,
+        openapi_extra=openapi_live.EVENTS_PARAMETERS,
     )
 
-    openai_routes.add_routes(app, door, gate)
-    pages.add_pages(app)
+    routes.add_routes(app, request_service, policy)
+    console.add_pages(app)
 
     @app.get("/healthz")
-    async def healthz() -> schema.HealthBody:
+    async def healthz() -> openapi.HealthBody:
         """The event loop answers."""
-        return schema.HealthBody(status="ok")
+        return openapi.HealthBody(status="ok")
 
-    @app.get("/readyz", response_model=None, responses=schema.READY)
+    @app.get("/readyz", response_model=None, responses=openapi.READY)
     async def readyz() -> Response:
         """The node can take requests: NATS has answered just now, and the streams that take them exist."""
         reason = await lacking()
@@ -146,20 +148,20 @@ def application(
         log.debug("not ready", reason=reason)
         return _json(503, {"status": "unready", "reason": "NATS does not answer, or streams of the node are missing"})
 
-    @app.get("/metrics", response_model=None, response_class=Response, responses=schema.METRICS)
+    @app.get("/metrics", response_model=None, response_class=Response, responses=openapi.METRICS)
     async def exposition() -> Response:
         """Prometheus metrics."""
         return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
-    schema.complete(app, schema.contract(max_text_chars) | openai_schema.components())
+    openapi.complete(app, openapi.contract(max_text_chars) | schema.components())
     return app
 
 
 class Api:
     """Routes under `/api/`; what they raise becomes an answer in `_endpoint`."""
 
-    def __init__(self, door: Door, node: Node) -> None:
-        self._door = door
+    def __init__(self, request_service: RequestService, node: NodeView) -> None:
+        self._request_service = request_service
         self._node = node
 
     async def convert(self, request: Request) -> Answer:
@@ -168,25 +170,25 @@ class Api:
         Fire and forget (DEFAULT_FIRE_AND_FORGET, when the body leaves it open) is answered once the request is
         stored, otherwise the answer is the final report.
         """
-        return result(await self._door.speak(codec.decode(await body_of(request)), trace=request.state.span))
+        return result(await self._request_service.speak(codec.decode(await body_of(request)), trace=request.state.span))
 
     async def report(self, request: Request) -> Answer:
         """What became of a request: its last report, also while it is under way."""
         session_id, request_id = _ids(request, "/api/reports/", "sessionId", "requestId")
-        report = await self._door.client.report(session_id, request_id)
+        report = await self._request_service.client.report(session_id, request_id)
         if report is None:
             return error(404, "not_found", "no such request within the last hour")
         return Answer(200, report.to_map(), "found")
 
     async def voices(self, _request: Request) -> Answer:
         """What the node's synths can speak, by engine. With none running the list is empty, and `message` says so."""
-        return await voices.answer(self._door.client)
+        return await voices.answer(self._request_service.client)
 
     async def cancel(self, request: Request) -> Answer:
         """Barge-in: stop all that the session asked before, or the one request that the body names."""
         (session_id,) = _ids(request, "/api/cancel/", "sessionId")
         cancel = Cancel.decode(await body_of(request))
-        sequence = await self._door.client.cancel(session_id, cancel.request_id)
+        sequence = await self._request_service.client.cancel(session_id, cancel.request_id)
         return Answer(202, {"sessionId": session_id, "cancelSeq": sequence}, "accepted")
 
     async def audio(self, request: Request) -> Answer | Response:
@@ -195,33 +197,35 @@ class Api:
         A cancelled one ends where it was cut, a failed one breaks off.
         """
         session_id, request_id = _ids(request, "/api/audio/", "sessionId", "requestId")
-        return await overhearing.audio(self._door, session_id, request_id)
+        return await audio.audio(self._request_service, session_id, request_id)
 
     async def node(self, _request: Request) -> Answer:
         """What the node has to do now, and what it did last; at most a second old."""
         return Answer(200, await self._node.look(), "found")
 
 
-def _endpoint(door: Door, gate: Gate, route: str, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(
+    request_service: RequestService, policy: AccessPolicy, route: str, handler: Handler
+) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         with server_span(request) as span:
-            answer = await _answered(request, gate, handler)
+            answer = await _answered(request, policy, handler)
             if isinstance(answer, Response):
                 answered(span, answer.status_code, "streaming")
             else:
                 answered(span, answer.status, answer.outcome)
         if isinstance(answer, Response):
-            door.count(route, "streaming")
+            request_service.count(route, "streaming")
             return answer
-        door.count(route, answer.outcome)
+        request_service.count(route, answer.outcome)
         return _json(answer.status, answer.body, dict(answer.headers))
 
     return endpoint
 
 
-async def _answered(request: Request, gate: Gate, handler: Handler) -> Answer | Response:
+async def _answered(request: Request, policy: AccessPolicy, handler: Handler) -> Answer | Response:
     try:
-        if (turned := gate.turns_away(request.headers)) is not None:
+        if (turned := policy.turns_away(request.headers)) is not None:
             headers = {"WWW-Authenticate": "Bearer"} if turned.status == 401 else None
             return error(turned.status, turned.code, turned.message, headers=headers)
         return await handler(request)

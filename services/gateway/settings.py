@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field, SecretStr, field_validator
 
-from orastream.settings import NodeSettings
-from services.gateway.sites import ANY, host_of
+from orastream.service.settings import NodeSettings
+from services.gateway.access.origin_check import ANY, host_of
 
 
 class GatewaySettings(NodeSettings):

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import pybase64
 
-from orastream.audio import extension_of, with_true_sizes
+from orastream.contract.audio import extension_of, with_true_sizes
+from orastream.contract.audio_messages import AudioChunk, AudioStart
 from orastream.delivery.sink import Speech
-from orastream.packets import AudioChunk, AudioStart
 
 PIECE_BYTES = 3 * (32 << 10)
 """A multiple of three, so that the base64 of the pieces joined is that of the whole."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from orastream.settings import BridgeSettings
+from orastream.service.settings import BridgeSettings
 
 
 class HttpBridgeSettings(BridgeSettings):

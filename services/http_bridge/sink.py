@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 
-from orastream.delivery.effects import Rules
+from orastream.contract.audio_messages import AudioChunk, AudioStart
+from orastream.delivery.rules.utterance_effects import DeliveryRules
 from orastream.delivery.sink import LinkLost, Speech
-from orastream.packets import AudioChunk, AudioStart
 from services.http_bridge.body import Body
 from services.http_bridge.settings import HttpBridgeSettings
 
@@ -19,7 +19,7 @@ STALL_S = 10.0
 """The longest that OraServer may take none of the file."""
 SILENCE_S = 30.0
 """The longest that it may take to answer once it has all of it."""
-MOST_ANSWER_BYTES = 4096
+MAX_ANSWER_BYTES = 4096
 
 
 class HttpLink:
@@ -91,7 +91,7 @@ class HttpLink:
         try:
             async with asyncio.timeout(CONNECT_S + STALL_S) as limit, posting as answer:
                 status = answer.status
-                unread = MOST_ANSWER_BYTES  # of no interest; read, the connection can be used again
+                unread = MAX_ANSWER_BYTES  # of no interest; read, the connection can be used again
                 while unread > 0 and (piece := await answer.content.read(unread)):
                     unread -= len(piece)
         except TimeoutError as exc:
@@ -124,9 +124,9 @@ class HttpSink:
     def __init__(self, settings: HttpBridgeSettings, client: aiohttp.ClientSession) -> None:
         self._url = settings.oraserver_http_url
         self._client = client
-        self.rules = Rules(
+        self.rules = DeliveryRules(
             confirm_every=None,
-            most_unconfirmed_bytes=None,
+            max_unconfirmed_bytes=None,
             max_retries=settings.websocket_max_retries,
             stall_s=settings.synth_stall_seconds,
             audio_retention_s=settings.tts_audio_retention_seconds,

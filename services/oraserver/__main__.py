@@ -8,8 +8,8 @@ import sys
 
 import uvloop
 
-from orastream import logs
-from orastream.errors import SettingsError
+from orastream.contract.errors import SettingsError
+from orastream.service import logging
 from services.oraserver.app import OraServer, serve
 from services.oraserver.settings import OraServerSettings, parse
 
@@ -30,7 +30,7 @@ def main() -> int:
     """Exit code: 0 after a signal, 2 when it cannot start."""
     try:
         settings = parse()
-        logs.configure(
+        logging.configure(
             "oraserver", level=settings.tts_log_level, style=settings.tts_log_format, directory=settings.tts_log_dir
         )
         uvloop.run(run(settings))

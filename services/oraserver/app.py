@@ -17,14 +17,14 @@ import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 from pydantic import ValidationError
 
-from orastream.metrics import CONTENT_TYPE
+from orastream.service.metrics import CONTENT_TYPE
 from services.oraserver.counts import Counts
+from services.oraserver.faults import Faults, Misbehaviour
 from services.oraserver.frames import parse_post
 from services.oraserver.listing import Connections, Listing, listing, selected
-from services.oraserver.misbehave import Faults, Misbehaviour
 from services.oraserver.rules import Book
-from services.oraserver.store import Store
-from services.oraserver.utterances import Broken, Completed, Event
+from services.oraserver.store import RecordingStore
+from services.oraserver.utterances import BrokenOffUtterance, Completed, Event
 
 WEBSOCKET_PATH = "/ws/tts"
 HTTP_PATH = "/api/tts"
@@ -53,7 +53,7 @@ class OraServer:
         """`http://host:port` once it listens (see `serve`)."""
         self._authorization = f"Bearer {token}".encode() if token else None
         self.misbehaviour = Misbehaviour(faults, crash=crash)
-        self.store = Store(data_dir)
+        self.store = RecordingStore(data_dir)
         self.book = Book(self._keep, next_number=self.store.next_number())
         self.book.replay(self.store.replay())
         self._sockets: set[web.WebSocketResponse[bool]] = set()
@@ -120,7 +120,7 @@ class OraServer:
                 seconds=round(event.at - utterance.first_chunk_at, 3),
                 file=self.store.file_name(event.number),
             )
-        elif isinstance(event, Broken):
+        elif isinstance(event, BrokenOffUtterance):
             violation = event.violation
             log.warning(
                 "violation",

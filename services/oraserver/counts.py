@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from orastream.metrics import Metrics
-from services.oraserver.utterances import Begun, Broken, Completed, Event, Repeated, Stored
+from orastream.service.metrics import Metrics
+from services.oraserver.utterances import Begun, BrokenOffUtterance, Completed, Event, Repeated, StoredChunk
 
 
 class Counts:
@@ -28,14 +28,14 @@ class Counts:
         match event:
             case Begun():
                 self._begun.value += 1
-            case Stored():
+            case StoredChunk():
                 self._chunks.value += 1
                 self._bytes.value += event.size
             case Repeated():
                 self._repeats.value += 1
             case Completed():
                 self._completed.value += 1
-            case Broken():
+            case BrokenOffUtterance():
                 self._violations.value += 1
             case _:
                 pass

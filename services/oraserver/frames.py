@@ -14,8 +14,8 @@ from typing import Literal
 import pybase64
 from pydantic_core import from_json
 
-from orastream import subjects
-from orastream.errors import InvalidRequest
+from orastream.contract import subjects
+from orastream.contract.errors import InvalidRequest
 from services.oraserver.wav import has_true_sizes
 
 Rule = Literal[
@@ -97,7 +97,7 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
-class Complete:
+class CompleteFrame:
     """All chunks of the utterance have been sent."""
 
     metadata: Metadata
@@ -116,7 +116,7 @@ class Post:
 Problems = list[Violation]
 
 
-def parse(payload: bytes) -> tuple[Init | Chunk | Complete | None, Problems]:
+def parse(payload: bytes) -> tuple[Init | Chunk | CompleteFrame | None, Problems]:
     """A WebSocket text frame and the rules it breaks; None for a frame that cannot be used at all."""
     problems: Problems = []
     frame = _object(payload, problems)
@@ -193,7 +193,7 @@ def _chunk(frame: dict[str, object], problems: Problems) -> Chunk | None:
     return Chunk(metadata, _file_name(frame.get("fileName"), metadata, problems), index, audio)
 
 
-def _complete(frame: dict[str, object], problems: Problems) -> Complete | None:
+def _complete(frame: dict[str, object], problems: Problems) -> CompleteFrame | None:
     _keys(frame, _COMPLETE_KEYS, "complete", problems)
     if frame["status"] != "complete":
         problems.append(Violation("unknown-frame", "status must be complete"))
@@ -202,7 +202,7 @@ def _complete(frame: dict[str, object], problems: Problems) -> Complete | None:
     total = _count(frame.get("totalChunks"))
     if total is None:
         problems.append(Violation("total-chunks", "totalChunks must be an integer from 0"))
-    return None if metadata is None or total is None else Complete(metadata, total)
+    return None if metadata is None or total is None else CompleteFrame(metadata, total)
 
 
 def _keys(value: dict[str, object], expected: frozenset[str], what: str, problems: Problems) -> None:

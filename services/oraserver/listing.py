@@ -7,8 +7,8 @@ from pydantic.alias_generators import to_camel
 
 from services.oraserver.frames import Rule
 from services.oraserver.rules import Book
-from services.oraserver.store import Store
-from services.oraserver.utterances import Transport, Utterance, Violations
+from services.oraserver.store import RecordingStore
+from services.oraserver.utterances import ReceivedUtterance, Transport, Violations
 
 
 class _Wire(BaseModel):
@@ -73,7 +73,7 @@ class Listing(_Wire):
 
 
 def listing(
-    book: Book, store: Store, connections: Connections, session_id: str | None, digests: dict[int, str]
+    book: Book, store: RecordingStore, connections: Connections, session_id: str | None, digests: dict[int, str]
 ) -> Listing:
     """The listing, of one session if given. `digests` by number; a missing one is an empty string."""
     chosen = selected(book, session_id)
@@ -87,12 +87,12 @@ def listing(
     )
 
 
-def selected(book: Book, session_id: str | None) -> list[Utterance]:
+def selected(book: Book, session_id: str | None) -> list[ReceivedUtterance]:
     """The utterances of the session, or all."""
     return [u for u in book.utterances.values() if session_id is None or u.metadata.session_id == session_id]
 
 
-def _received(utterance: Utterance, file: str, sha256: str) -> Received:
+def _received(utterance: ReceivedUtterance, file: str, sha256: str) -> Received:
     metadata = utterance.metadata
     return Received(
         session_id=metadata.session_id,

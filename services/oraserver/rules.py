@@ -1,7 +1,7 @@
 """The rules of protocol v1 over frames, connections and time. Pure, no I/O: the clock and the storage are handed in.
 
 `Book` remembers every utterance by (session, request), so that an upload resumed on another connection goes on; a
-`Connection` judges what one bridge sends. A broken rule is recorded, never raised, and what can be used is used: a
+`ConnectionRules` judges what one bridge sends. A broken rule is recorded, never raised, and what can be used is used: a
 chunk is stored if its index is the next, whatever else is wrong with it.
 """
 
@@ -12,22 +12,22 @@ from dataclasses import replace
 from urllib.parse import unquote
 from zlib import crc32
 
-from services.oraserver.frames import Chunk, Complete, Init, Metadata, Post, Rule, Violation, parse, parse_post
+from services.oraserver.frames import Chunk, CompleteFrame, Init, Metadata, Post, Rule, Violation, parse, parse_post
 from services.oraserver.utterances import (
     Begun,
-    Broken,
+    BrokenOffUtterance,
     Captioned,
     Completed,
     Event,
     Moved,
+    ReceivedUtterance,
     Repeated,
-    Stored,
+    StoredChunk,
     Transport,
-    Utterance,
     Violations,
 )
 
-__all__ = ["Book", "Connection", "Violation", "header_matches"]
+__all__ = ["Book", "ConnectionRules", "Violation", "header_matches"]
 
 HEADERS = ("session-id", "phone-id")
 
@@ -48,11 +48,11 @@ class Book:
         self._reset()
 
     def _reset(self) -> None:
-        self.utterances: dict[int, Utterance] = {}
+        self.utterances: dict[int, ReceivedUtterance] = {}
         """By number: in the order of first chunks."""
         self.connection_violations: dict[str | None, Violations] = {}
         """Those of no utterance, by session (None: unknown)."""
-        self._by_key: dict[tuple[str, str], Utterance] = {}
+        self._by_key: dict[tuple[str, str], ReceivedUtterance] = {}
         self._newest: dict[tuple[str, str], int] = {}
 
     def forget(self) -> None:
@@ -64,9 +64,9 @@ class Book:
         for event in events:
             self._apply(event)
 
-    def connect(self, headers: Mapping[str, str]) -> Connection:
+    def connect(self, headers: Mapping[str, str]) -> ConnectionRules:
         """A new connection with these handshake headers (looked up in lower case)."""
-        return Connection(self, headers)
+        return ConnectionRules(self, headers)
 
     def post(self, payload: bytes, now: float) -> bool:
         """Judge and keep the body of a POST; False when nothing in it could be stored. Raises what `keep` raises."""
@@ -87,7 +87,9 @@ class Book:
             self._emit(Completed(utterance.number, now, post.metadata.text))
         return True
 
-    def take_chunk(self, chunk: Chunk, problems: Iterable[Violation], now: float, carrier: object) -> Utterance | None:
+    def take_chunk(
+        self, chunk: Chunk, problems: Iterable[Violation], now: float, carrier: object
+    ) -> ReceivedUtterance | None:
         """Keep a chunk, count a repeat, or record why it is neither. None when its utterance never began."""
         metadata = chunk.metadata
         utterance = self._by_key.get((metadata.session_id, metadata.request_id))
@@ -108,8 +110,8 @@ class Book:
         return utterance
 
     def take_complete(
-        self, frame: Complete, problems: Iterable[Violation], now: float, carrier: object
-    ) -> Utterance | None:
+        self, frame: CompleteFrame, problems: Iterable[Violation], now: float, carrier: object
+    ) -> ReceivedUtterance | None:
         """Complete the utterance if all of it is there. A repeated `complete` changes nothing."""
         session, total, text = frame.metadata.session_id, frame.total_chunks, frame.metadata.text
         utterance = self._by_key.get((session, frame.metadata.request_id))
@@ -131,42 +133,44 @@ class Book:
             self._broken("metadata-changed", "complete came again with another text", utterance)
         return utterance
 
-    def report(self, problems: Iterable[Violation], utterance: Utterance | None, session_id: str | None = None) -> None:
+    def report(
+        self, problems: Iterable[Violation], utterance: ReceivedUtterance | None, session_id: str | None = None
+    ) -> None:
         """Record violations of an utterance, or of a connection of that session."""
         number = utterance.number if utterance else None
         session = utterance.metadata.session_id if utterance else session_id
         for problem in problems:
-            self._emit(Broken(number, session, problem))
+            self._emit(BrokenOffUtterance(number, session, problem))
 
-    def _broken(self, rule: Rule, detail: str, utterance: Utterance) -> None:
+    def _broken(self, rule: Rule, detail: str, utterance: ReceivedUtterance) -> None:
         self.report((Violation(rule, detail),), utterance)
 
-    def _utterance(self, frame: Chunk | Post, transport: Transport, now: float) -> Utterance:
+    def _utterance(self, frame: Chunk | Post, transport: Transport, now: float) -> ReceivedUtterance:
         metadata = frame.metadata
         key = (metadata.session_id, metadata.request_id)
         if key not in self._by_key:
             self._emit(Begun(self._next_number, transport, frame.file_name, metadata, now))
         return self._by_key[key]
 
-    def _move(self, utterance: Utterance, carrier: object) -> None:
+    def _move(self, utterance: ReceivedUtterance, carrier: object) -> None:
         if utterance.carrier is not carrier:
             self._emit(Moved(utterance.number))
             utterance.carrier = carrier
 
-    def _same(self, utterance: Utterance, metadata: Metadata, transport: Transport) -> None:
+    def _same(self, utterance: ReceivedUtterance, metadata: Metadata, transport: Transport) -> None:
         known = utterance.metadata
         if metadata is not known and replace(metadata, text=known.text) != known:
             self._broken("metadata-changed", "not the metadata that the utterance began with", utterance)
         if transport != utterance.transport:
             self._broken("transport-changed", f"began on {utterance.transport}, came on {transport}", utterance)
 
-    def _in_turn(self, utterance: Utterance) -> None:
+    def _in_turn(self, utterance: ReceivedUtterance) -> None:
         newest = self._newest[utterance.sender]
         if utterance.number < newest:
             request = self.utterances[newest].metadata.request_id
             self._broken("interleaved", f"goes on after {request} of the same phone began", utterance)
 
-    def _chunk(self, utterance: Utterance, index: int, audio: bytes, text: str) -> bool:
+    def _chunk(self, utterance: ReceivedUtterance, index: int, audio: bytes, text: str) -> bool:
         """Whether the chunk is there now."""
         had, size, crc = len(utterance.chunks), len(audio), crc32(text.encode(), crc32(audio))
         if index < had:
@@ -185,7 +189,7 @@ class Book:
         self._in_turn(utterance)
         if text != utterance.texts[-1]:
             self._emit(Captioned(utterance.number, text))
-        self._emit(Stored(utterance.number, size, crc, audio))
+        self._emit(StoredChunk(utterance.number, size, crc, audio))
         return True
 
     def _emit(self, event: Event) -> None:
@@ -194,11 +198,11 @@ class Book:
 
     def _apply(self, event: Event) -> None:
         if isinstance(event, Begun):
-            utterance = Utterance.begin(event)
+            utterance = ReceivedUtterance.begin(event)
             self.utterances[event.number] = self._by_key[utterance.key] = utterance
             self._newest[utterance.sender] = event.number
             self._next_number = max(self._next_number, event.number + 1)
-        elif not isinstance(event, Broken):
+        elif not isinstance(event, BrokenOffUtterance):
             self.utterances[event.number].apply(event)
         elif event.number is not None:
             self.utterances[event.number].violations.add(event.violation)
@@ -206,7 +210,7 @@ class Book:
             self.connection_violations.setdefault(event.session_id, Violations()).add(event.violation)
 
 
-class Connection:
+class ConnectionRules:
     """One WebSocket connection: what it said of itself, and how many chunks it brought."""
 
     def __init__(self, book: Book, headers: Mapping[str, str]) -> None:

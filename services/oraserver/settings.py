@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from orastream.settings import HeaderSecret, NodeSettings
-from services.oraserver.misbehave import Faults
+from orastream.service.settings import HeaderSecret, NodeSettings
+from services.oraserver.faults import Faults
 
 _DESCRIPTION = """\
 The reference OraServer: receives speech as phones' gateways do (protocol v1), over WebSocket and HTTP, stores it, and

@@ -16,22 +16,32 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from orastream import subjects
-from orastream.audio import WAV_HEADER_BYTES
-from orastream.errors import SettingsError
+from orastream.contract import subjects
+from orastream.contract.audio import WAV_HEADER_BYTES
+from orastream.contract.errors import SettingsError
 from services.oraserver.frames import Metadata, Violation, extension
-from services.oraserver.utterances import Begun, Broken, Captioned, Completed, Event, Moved, Repeated, Stored, Utterance
+from services.oraserver.utterances import (
+    Begun,
+    BrokenOffUtterance,
+    Captioned,
+    Completed,
+    Event,
+    Moved,
+    ReceivedUtterance,
+    Repeated,
+    StoredChunk,
+)
 from services.oraserver.wav import true_header
 
 JOURNAL = "journal.jsonl"
 MAX_OPEN_FILES = 128
 MAX_TOKEN_CHARS = 100
 
-_EVENTS: tuple[type[Event], ...] = (Begun, Stored, Captioned, Repeated, Moved, Completed, Broken)
+_EVENTS: tuple[type[Event], ...] = (Begun, StoredChunk, Captioned, Repeated, Moved, Completed, BrokenOffUtterance)
 _KINDS = {kind.__name__: kind for kind in _EVENTS}
 
 
-class Store:
+class RecordingStore:
     """Writes events to a directory of its own.
 
     Raises SettingsError when the directory cannot be written or another OraServer has it.
@@ -83,7 +93,7 @@ class Store:
             name = _file_name(event)
             fd = os.open(self.data_dir / name, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
             self._remember(event.number, fd)
-        elif isinstance(event, Stored):
+        elif isinstance(event, StoredChunk):
             # At the known end, not the file's: what a failed write left behind is overwritten.
             _write_at(self._file(event.number), event.audio, self._sizes[event.number])
         elif isinstance(event, Completed):
@@ -103,7 +113,7 @@ class Store:
         """The name of an utterance's file in the data directory."""
         return self._names[number]
 
-    def sha256(self, utterance: Utterance) -> str:
+    def sha256(self, utterance: ReceivedUtterance) -> str:
         """Hex digest of the utterance's file as it stands, empty if someone removed it. Thread-safe; slow when long."""
         number = utterance.number
         known = self._sha256.get(number)
@@ -120,7 +130,7 @@ class Store:
         return digest
 
     def _note(self, event: Event) -> None:
-        if isinstance(event, Stored):
+        if isinstance(event, StoredChunk):
             self._sizes[event.number] += event.size
         elif isinstance(event, Begun):
             self._names[event.number] = _file_name(event)
@@ -161,7 +171,7 @@ def _file_name(event: Begun) -> str:
 
 
 def _encode(event: Event) -> bytes:
-    if isinstance(event, Stored):  # one per chunk: by hand
+    if isinstance(event, StoredChunk):  # one per chunk: by hand
         return b'{"kind":"Stored","number":%d,"size":%d,"crc":%d}\n' % (event.number, event.size, event.crc)
     return json.dumps({"kind": type(event).__name__} | asdict(event)).encode() + b"\n"
 
@@ -174,7 +184,7 @@ def _decode(line: bytes) -> Event:
     kind = _KINDS[fields.pop("kind")]
     if kind is Begun:
         fields["metadata"] = Metadata(**fields["metadata"])
-    elif kind is Broken:
+    elif kind is BrokenOffUtterance:
         fields["violation"] = Violation(**fields["violation"])
     return kind(**fields)
 

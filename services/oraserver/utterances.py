@@ -29,7 +29,7 @@ class Begun:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredChunk:
     """The next chunk; `crc` is of its audio and text.
 
     `audio` is empty when the event is read back: the bytes are in the file.
@@ -73,7 +73,7 @@ class Completed:
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class BrokenOffUtterance:
     """A rule was broken: by utterance `number`, or (None) by a connection of the session as far as that is known."""
 
     number: int | None
@@ -81,7 +81,7 @@ class Broken:
     violation: Violation
 
 
-Event = Begun | Stored | Captioned | Repeated | Moved | Completed | Broken
+Event = Begun | StoredChunk | Captioned | Repeated | Moved | Completed | BrokenOffUtterance
 
 
 class Violations:
@@ -101,7 +101,7 @@ class Violations:
 
 
 @dataclass(slots=True)
-class Utterance:
+class ReceivedUtterance:
     """One utterance as received so far, over all its connections."""
 
     number: int
@@ -129,7 +129,7 @@ class Utterance:
     """The connection that it came on last."""
 
     @classmethod
-    def begin(cls, event: Begun) -> Utterance:
+    def begin(cls, event: Begun) -> ReceivedUtterance:
         """The utterance before its first chunk."""
         texts = [event.metadata.text]
         return cls(event.number, event.transport, event.file_name, event.metadata, event.at, texts=texts)
@@ -154,9 +154,9 @@ class Utterance:
         """Session and request: what it is known by, over all connections."""
         return self.metadata.session_id, self.metadata.request_id
 
-    def apply(self, event: Stored | Captioned | Repeated | Moved | Completed) -> None:
+    def apply(self, event: StoredChunk | Captioned | Repeated | Moved | Completed) -> None:
         """Change as the event says."""
-        if isinstance(event, Stored):
+        if isinstance(event, StoredChunk):
             self.chunks.append((event.size, event.crc))
             self.bytes += event.size
         elif isinstance(event, Captioned):

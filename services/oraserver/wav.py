@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from orastream.audio import WAV_HEADER_BYTES
+from orastream.contract.audio import WAV_HEADER_BYTES
 
 
 def has_true_sizes(wav: bytes) -> bool:
@@ -24,7 +24,7 @@ def has_true_sizes(wav: bytes) -> bool:
 
 
 def true_header(header: bytes, file_bytes: int) -> bytes | None:
-    """The header that `orastream.audio.wav_header` writes, with the sizes of a file of that length.
+    """The header that `orastream.contract.audio.wav_header` writes, with the sizes of a file of that length.
 
     None when the bytes do not begin with such a header, or the file is too long for one.
     """

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 
-from orastream import lifecycle
+from orastream.service import lifecycle
 from services.synth.service import serve
 from services.synth.settings import SynthSettings
 
 if __name__ == "__main__":
-    sys.exit(
-        lifecycle.run("synth", SynthSettings, lambda settings: partial(serve, settings=settings), change_streams=True)
-    )
+    sys.exit(lifecycle.run("synth", SynthSettings, serve, change_streams=True))

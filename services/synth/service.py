@@ -17,24 +17,26 @@ from typing import Any
 
 import structlog
 
-from orastream import streams, subjects, tasks, voices
-from orastream.errors import OrastreamError, SettingsError
-from orastream.lifecycle import Process
-from orastream.pull import Delivery, Puller
-from orastream.reports import Reports
-from services.synth import resample
-from services.synth.backlog import Backlog
-from services.synth.engine_client import EngineInfo
-from services.synth.engine_host import EnginePool
+from orastream.base import tasks
+from orastream.client import voices
+from orastream.contract import stream_names, subjects
+from orastream.contract.errors import OrastreamError, SettingsError
+from orastream.jetstream.pull_consumer import Delivery, PullConsumer
+from orastream.jetstream.report_store import ReportStore
+from orastream.service.lifecycle import Process, Serve
+from services.synth.audio import resample
+from services.synth.engine_pool.pool import EnginePool
+from services.synth.engine_pool.process import EngineInfo
 from services.synth.engines.base import EngineChanged, EngineError, Misconfigured, UnknownEngine, WrongInterpreter
-from services.synth.hold import KEEP_EVERY_S, REDELIVER_TIMEOUT_S, Hold
-from services.synth.job import AGAIN_S, Bench, Job
-from services.synth.observations import Observations
-from services.synth.phrase_cache import CachingSpeaker, open_store
-from services.synth.room import Room
+from services.synth.job.hold import KEEP_EVERY_S, REDELIVER_TIMEOUT_S, Hold
+from services.synth.job.job import AGAIN_S, Job, SynthContext
+from services.synth.job.metrics import SynthMetrics
+from services.synth.queue.backlog import Backlog
+from services.synth.queue.fair_queue import FairQueue
+from services.synth.queue.slots import Slots
 from services.synth.settings import SynthSettings
-from services.synth.speaker import PoolSpeaker, Speaker
-from services.synth.turns import Turns
+from services.synth.speech.phrase_cache import CachingSpeaker, open_store
+from services.synth.speech.speaker import PoolSpeaker, Speaker
 
 AHEAD_PER_SLOT = 4
 LOOK_AHEAD = 512
@@ -49,19 +51,21 @@ log = structlog.get_logger()
 class Synth:
     """`await run(stop)` serves until `stop` is set."""
 
-    def __init__(self, bench: Bench, room: Room) -> None:
-        self._bench = bench
-        self._room = room
-        self._turns: Turns[Delivery] = Turns()
+    def __init__(self, context: SynthContext, slots: Slots) -> None:
+        self._context = context
+        self._slots = slots
+        self._queue: FairQueue[Delivery] = FairQueue()
         self._working: dict[int, asyncio.Task[None]] = {}
         self._delivered_again: dict[int, Delivery] = {}
         """Newer deliveries of what is being worked on."""
         self._short_tasks: set[asyncio.Task[None]] = set()
-        self._puller = Puller(bench.js.bus, streams.SESSIONS, streams.SYNTH, self._on_delivery, self._capacity)
+        self._pull_consumer = PullConsumer(
+            context.js.broker, stream_names.SESSIONS, stream_names.SYNTH, self._on_delivery, self._capacity
+        )
 
     def lacking(self) -> str | None:
         """Why no request can be taken now, or None."""
-        return self._puller.lacking()
+        return self._pull_consumer.lacking()
 
     @property
     def working(self) -> int:
@@ -71,16 +75,16 @@ class Synth:
     @property
     def waiting(self) -> int:
         """Requests taken and not begun."""
-        return len(self._turns)
+        return len(self._queue)
 
     @property
     def open_texts(self) -> int:
         """Of those being spoken, how many wait for more of their text."""
-        return len(self._room.waiting)
+        return len(self._slots.waiting)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop`: take no more → give back what waits → finish what is spoken → give back the rest."""
-        pull = asyncio.create_task(self._puller.run(), name="pull")
+        pull = asyncio.create_task(self._pull_consumer.run(), name="pull")
         keep = asyncio.create_task(self._keep(), name="keep")
         share = asyncio.create_task(self._share(), name="share")
         stopped = asyncio.create_task(stop.wait(), name="stop")
@@ -92,26 +96,26 @@ class Synth:
             pull.cancel()
             share.cancel()
             stopped.cancel()
-            for delivery in self._turns.clear():
-                await delivery.give_back(0)
+            for delivery in self._queue.clear():
+                await delivery.nak(0)
             await self._finish()
             if self._short_tasks:
                 await asyncio.wait(self._short_tasks, timeout=REDELIVER_TIMEOUT_S)
             await tasks.end(pull, keep, share, stopped, *self._short_tasks)
 
     async def _finish(self) -> None:
-        await tasks.end(*(self._working[sequence] for sequence in self._room.waiting))  # another synth waits as well
+        await tasks.end(*(self._working[sequence] for sequence in self._slots.waiting))  # another synth waits as well
         if self._working:
             _, late = await asyncio.wait(set(self._working.values()), timeout=DRAIN_S)
             await tasks.end(*late)
 
     def _capacity(self) -> int:
-        begin = max(0, self._room.slots - self._room.taken)
-        return max(LOOK_AHEAD, self._ahead) + begin - len(self._turns)
+        begin = max(0, self._slots.slots - self._slots.taken)
+        return max(LOOK_AHEAD, self._ahead) + begin - len(self._queue)
 
     @property
     def _ahead(self) -> int:
-        return AHEAD_PER_SLOT * self._room.slots
+        return AHEAD_PER_SLOT * self._slots.slots
 
     def _on_delivery(self, delivery: Delivery) -> None:
         if delivery.sequence in self._working:
@@ -121,9 +125,9 @@ class Synth:
             return
         session = subjects.session_of(delivery.subject)
         if session is None:
-            self._spawn(delivery.discard(self._bench.js))
+            self._spawn(delivery.discard(self._context.js))
             return
-        self._turns.put(session, delivery.sequence, delivery)
+        self._queue.put(session, delivery.sequence, delivery)
         self._start_jobs()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -133,15 +137,15 @@ class Synth:
         task.add_done_callback(self._short_tasks.discard)
 
     def _start_jobs(self) -> None:
-        while self._room.free and (delivery := self._turns.take()) is not None:
-            self._room.begin(delivery.sequence)
+        while self._slots.free and (delivery := self._queue.take()) is not None:
+            self._slots.begin(delivery.sequence)
             task = asyncio.create_task(self._work(delivery), name=f"job {delivery.sequence}")
             self._working[delivery.sequence] = task
 
     async def _work(self, delivery: Delivery) -> None:
         hold = Hold(delivery)
         try:
-            await Job(self._bench, hold, partial(self._waits, delivery.sequence)).run()
+            await Job(self._context, hold, partial(self._waits, delivery.sequence)).run()
         except asyncio.CancelledError:
             # In a task of its own: whoever ends this one cancels it again after half a second.
             self._spawn(hold.redeliver(0))
@@ -151,30 +155,30 @@ class Synth:
             await hold.redeliver(AGAIN_S)
         except Exception:  # noqa: BLE001 - a request's border: one request's fault must not end the others
             log.exception("a request failed; it goes back", sequence=delivery.sequence)
-            self._bench.observe("internal", 1)
+            self._context.observe("internal", 1)
             await hold.redeliver(AGAIN_S)
         finally:
             del self._working[delivery.sequence]
-            self._room.end(delivery.sequence)
+            self._slots.end(delivery.sequence)
             again = self._delivered_again.pop(delivery.sequence, None)
             if again is not None and hold.superseded:
                 self._on_delivery(again)
             self._go_on()
 
     def _waits(self, sequence: int, waits: bool) -> None:
-        self._room.wait(sequence, waits)
+        self._slots.wait(sequence, waits)
         if waits:
             self._go_on()
 
     def _go_on(self) -> None:
         self._start_jobs()
-        self._puller.room()
+        self._pull_consumer.room()
 
     async def _keep(self) -> None:
         """What waits here must not be handed out again while this process lives; each job does the same for its own."""
         while True:
             await asyncio.sleep(KEEP_EVERY_S)
-            for delivery in self._turns.all():
+            for delivery in self._queue.all():
                 await delivery.in_progress()
 
     async def _share(self) -> None:
@@ -182,14 +186,19 @@ class Synth:
         while True:
             await asyncio.sleep(LOOKED_S)
             full = self._capacity() <= 0
-            for delivery in self._turns.surplus(self._ahead):
-                await delivery.give_back(FURTHER_S if full else 0)
-            self._puller.room()
+            for delivery in self._queue.surplus(self._ahead):
+                await delivery.nak(FURTHER_S if full else 0)
+            self._pull_consumer.room()
 
 
-async def serve(process: Process, settings: SynthSettings) -> None:
+def serve(settings: SynthSettings) -> Serve:
+    """The service, wired."""
+    return partial(_serve, settings=settings)
+
+
+async def _serve(process: Process, settings: SynthSettings) -> None:
     """Start the engines, then serve until the process is told to stop. Raises EngineChanged after a drain."""
-    observations = Observations(process.metrics)
+    metrics = SynthMetrics(process.metrics)
     process.unready = "the engine is loading"
     pool = EnginePool(
         settings.tts_engine,
@@ -211,16 +220,16 @@ async def serve(process: Process, settings: SynthSettings) -> None:
         speaker: Speaker = PoolSpeaker(pool, rtf=settings.tts_engine_rtf)
         if settings.caches_phrases:
             store = await open_store(process, settings)
-            speaker = await stack.enter_async_context(CachingSpeaker(speaker, store, observations.observe))
+            speaker = await stack.enter_async_context(CachingSpeaker(speaker, store, metrics.observe))
         backlog = Backlog(process.js)
 
         def observe(name: str, amount: float) -> None:
-            observations.observe(name, amount)
+            metrics.observe(name, amount)
             if name == "audio_seconds":
                 backlog.spoken(amount)
 
-        bench = Bench(process.js, Reports(process.js), speaker, settings, observe)
-        synth = Synth(bench, Room(settings.synth_slots, settings.synth_open_texts))
+        context = SynthContext(process.js, ReportStore(process.js), speaker, settings, observe)
+        synth = Synth(context, Slots(settings.synth_slots, settings.synth_open_texts))
         gauge = process.metrics.gauge
         gauge("orastream_synth_working", "Requests being spoken now", lambda: float(synth.working))
         gauge("orastream_synth_waiting", "Requests taken and not begun", lambda: float(synth.waiting))
@@ -276,7 +285,7 @@ async def _tell_voices(process: Process, info: EngineInfo) -> None:
         voices.Voice(voice.name, voice.language, voice.sample_rate_hz, info.name, info.version)
         for voice in info.voices.values()
     ]
-    await voices.serve(process.js.bus, there, engine=info.name, version=info.version)
+    await voices.serve(process.js.broker, there, engine=info.name, version=info.version)
 
 
 def _to_set(settings: SynthSettings, problem: EngineError) -> str:

@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from orastream.messages import Transport
-from orastream.settings import NodeSettings
+from orastream.contract.messages import Transport
+from orastream.service.settings import NodeSettings
 
 
 class SynthSettings(NodeSettings):

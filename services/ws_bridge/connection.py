@@ -27,7 +27,7 @@ except ImportError:  # a platform without the built extension
     from websockets.utils import apply_mask
 
 from orastream.delivery.sink import LinkLost
-from services.ws_bridge.patience import PONG_S, Patience
+from services.ws_bridge.liveness import PONG_S, Liveness
 
 HANDSHAKE_S = 5.0
 SEND_BUFFER_BYTES = 128 << 10
@@ -75,7 +75,7 @@ def masked_frame(first: int, parts: Sequence[bytes], key: bytes) -> list[bytes]:
     return pieces
 
 
-class Connection(asyncio.Protocol):
+class WebSocketConnection(asyncio.Protocol):
     """An open WebSocket. `lost` says why it is not open any more; after that writes do nothing."""
 
     def __init__(self, uri: str, headers: dict[str, str], wake: Callable[[], None]) -> None:
@@ -90,13 +90,13 @@ class Connection(asyncio.Protocol):
         self._pings: dict[bytes, asyncio.Future[None]] = {}
         """Not answered yet: who waits."""
         self._ping_count = 0
-        self._patience = Patience()
+        self._patience = Liveness()
         self._timer: asyncio.TimerHandle | None = None
         self._paused = False
         self.lost: LinkLost | None = None
 
     @classmethod
-    async def open(cls, uri: str, headers: dict[str, str], wake: Callable[[], None]) -> Connection:
+    async def open(cls, uri: str, headers: dict[str, str], wake: Callable[[], None]) -> WebSocketConnection:
         """Connect and shake hands within HANDSHAKE_S. Raises LinkLost; `refused` when answered by a 4xx."""
         try:
             connection = cls(uri, headers, wake)

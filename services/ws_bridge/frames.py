@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 from pybase64 import b64encode
 
-from orastream.audio import extension_of
+from orastream.contract.audio import extension_of
+from orastream.contract.audio_messages import AudioChunk, AudioStart
 from orastream.delivery.sink import Speech
-from orastream.packets import AudioChunk, AudioStart
 
 BEFORE_AUDIO = b'{"audioDataBase64":"'
 

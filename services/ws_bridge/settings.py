@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from orastream.settings import BridgeSettings
+from orastream.service.settings import BridgeSettings
 
 
 class WsBridgeSettings(BridgeSettings):

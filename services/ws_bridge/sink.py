@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from orastream.delivery.effects import Rules
+from orastream.contract.audio_messages import AudioChunk, AudioStart
+from orastream.delivery.rules.utterance_effects import DeliveryRules
 from orastream.delivery.sink import LinkLost, Speech
-from orastream.packets import AudioChunk, AudioStart
-from services.ws_bridge.connection import Connection
+from services.ws_bridge.connection import WebSocketConnection
 from services.ws_bridge.frames import FrameTemplate, header_value, init_frame
 from services.ws_bridge.settings import WsBridgeSettings
 
@@ -16,7 +16,7 @@ from services.ws_bridge.settings import WsBridgeSettings
 class WebSocketLink:
     """One connection of one session and phone, `init` sent."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: WebSocketConnection) -> None:
         self._connection = connection
         self._speech: Speech | None = None
         self._start: AudioStart | None = None
@@ -73,7 +73,7 @@ class WebSocketSink:
 
     def __init__(self, settings: WsBridgeSettings) -> None:
         self._settings = settings
-        self.rules = Rules(
+        self.rules = DeliveryRules(
             max_retries=settings.websocket_max_retries,
             stall_s=settings.synth_stall_seconds,
             audio_retention_s=settings.tts_audio_retention_seconds,
@@ -85,6 +85,6 @@ class WebSocketSink:
         """Connect, shake hands, send `init`. Raises LinkLost."""
         headers = {"phone-id": header_value(phone_id), "session-id": header_value(session_id)}
         headers |= self._settings.authorization
-        connection = await Connection.open(self._settings.oraserver_websocket_url, headers, wake)
+        connection = await WebSocketConnection.open(self._settings.oraserver_websocket_url, headers, wake)
         connection.send_text(init_frame(session_id, phone_id))
         return WebSocketLink(connection)

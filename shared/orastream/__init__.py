@@ -10,11 +10,15 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from orastream.base.version import VERSION
+
 if TYPE_CHECKING:
-    from orastream.blocking import BlockingClient
-    from orastream.client import Acceptance, Client
-    from orastream.dictation import Dictation
-    from orastream.errors import (
+    from orastream.client.acceptance import Acceptance
+    from orastream.client.async_client import Client
+    from orastream.client.blocking import BlockingClient
+    from orastream.client.text_stream import TextStream
+    from orastream.client.voices import Voice
+    from orastream.contract.errors import (
         InvalidRequest,
         NodeUnavailable,
         OrastreamError,
@@ -23,33 +27,32 @@ if TYPE_CHECKING:
         UtteranceEnded,
         WaitTimeout,
     )
-    from orastream.messages import Report, ReportError
-    from orastream.voices import Voice
+    from orastream.contract.messages import Report, ReportError
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 _HOMES = {
-    "Acceptance": "client",
-    "BlockingClient": "blocking",
-    "Client": "client",
-    "Dictation": "dictation",
-    "InvalidRequest": "errors",
-    "NodeUnavailable": "errors",
-    "OrastreamError": "errors",
-    "Overloaded": "errors",
-    "Report": "messages",
-    "ReportError": "messages",
-    "SettingsError": "errors",
-    "UtteranceEnded": "errors",
-    "Voice": "voices",
-    "WaitTimeout": "errors",
+    "Acceptance": "client.acceptance",
+    "BlockingClient": "client.blocking",
+    "Client": "client.async_client",
+    "InvalidRequest": "contract.errors",
+    "NodeUnavailable": "contract.errors",
+    "OrastreamError": "contract.errors",
+    "Overloaded": "contract.errors",
+    "Report": "contract.messages",
+    "ReportError": "contract.messages",
+    "SettingsError": "contract.errors",
+    "TextStream": "client.text_stream",
+    "UtteranceEnded": "contract.errors",
+    "Voice": "client.voices",
+    "WaitTimeout": "contract.errors",
 }
 
 __all__ = [
     "Acceptance",
     "BlockingClient",
     "Client",
-    "Dictation",
+    "TextStream",
     "InvalidRequest",
     "NodeUnavailable",
     "OrastreamError",

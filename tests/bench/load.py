@@ -21,15 +21,15 @@ from typing import Any, Self
 import numpy as np
 import uvloop
 
-from orastream import codec, subjects
-from orastream.audio import PcmSpec
-from orastream.bus import Bus
-from orastream.jetstream import JetStream
-from orastream.keeper import Keeper
-from orastream.messages import Report
-from orastream.packets import AudioChunk, AudioEnd, AudioStart
-from orastream.streams import StreamLimits
-from orastream.window import Window
+from orastream.broker import Broker
+from orastream.contract import codec, subjects
+from orastream.contract.audio import PcmSpec
+from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
+from orastream.contract.messages import Report
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.publish_window import PublishWindow
+from orastream.jetstream.topology import StreamLimits
+from orastream.service.keeper import StreamKeeper
 from tests.bench.sink_counts import SinkCounts
 
 TEXT = "안녕하세요. 주문하신 커피가 나왔습니다. 맛있게 드세요."
@@ -80,9 +80,9 @@ class Load:
 
     def __init__(self, nats_url: str, sink: tuple[str, int], plan: Plan) -> None:
         self._plan = plan
-        self._bus = Bus(nats_url, name="bench-load", connect_timeout_s=10)
-        self._js = JetStream(self._bus)
-        self._window = Window(self._bus, most_messages=plan.window, most_bytes=64 << 20)
+        self._broker = Broker(nats_url, name="bench-load", connect_timeout_s=10)
+        self._js = JetStream(self._broker)
+        self._window = PublishWindow(self._broker, max_messages=plan.window, max_bytes=64 << 20)
         self._sink = SinkCounts(sink)
         self._audio = voice(plan.chunk_bytes)
         self._sent = 0
@@ -97,8 +97,8 @@ class Load:
         self._following: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        await self._stack.enter_async_context(self._bus)
-        await Keeper(self._js, StreamLimits()).ensure()
+        await self._stack.enter_async_context(self._broker)
+        await StreamKeeper(self._js, StreamLimits()).ensure()
         await self._stack.enter_async_context(self._window)
         await self._stack.enter_async_context(self._sink)
         self._following = asyncio.create_task(self._follow_sink())

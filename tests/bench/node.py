@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from orastream.messages import Report
+from orastream.contract.messages import Report
 from tests.bench.measure import number, percentile, ratio, table
 from tests.support.scenes import Scene, running_node, scene_on
 from tests.support.services import ServiceProcess, Stack

@@ -9,11 +9,11 @@ import time
 
 import uvloop
 
-from orastream.bus import Bus
-from orastream.jetstream import JetStream
-from orastream.keeper import Keeper
-from orastream.streams import StreamLimits
-from orastream.window import Window
+from orastream.broker import Broker
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.publish_window import PublishWindow
+from orastream.jetstream.topology import StreamLimits
+from orastream.service.keeper import StreamKeeper
 from tests.bench.measure import median, number, ratio, table
 from tests.bench.processes import NatsServer
 
@@ -25,9 +25,9 @@ MESSAGES = 2_000
 async def measure(rounds: int, messages: int = MESSAGES) -> str:
     """The table, both ways alternating in each round on one server."""
     rates: dict[tuple[str, int], list[float]] = {}
-    async with NatsServer() as server, Bus(server.url, name="bench-window", connect_timeout_s=10) as bus:
-        js = JetStream(bus)
-        await Keeper(js, StreamLimits()).ensure()
+    async with NatsServer() as server, Broker(server.url, name="bench-window", connect_timeout_s=10) as broker:
+        js = JetStream(broker)
+        await StreamKeeper(js, StreamLimits()).ensure()
         for number_of_round in range(rounds):
             for size in SIZES:
                 for name, publish in (("await each", _await_each), (f"window of {WINDOW}", _windowed)):
@@ -50,7 +50,7 @@ async def _await_each(js: JetStream, subject: str, data: bytes, messages: int, n
 
 
 async def _windowed(js: JetStream, subject: str, data: bytes, messages: int, name: str) -> None:
-    async with Window(js.bus, most_messages=WINDOW, most_bytes=64 << 20) as window:
+    async with PublishWindow(js.broker, max_messages=WINDOW, max_bytes=64 << 20) as window:
         for index in range(messages):
             await window.put(subject, data, f"{name}.{subject}.{len(data)}.{index}")
         await window.flush()

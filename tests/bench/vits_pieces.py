@@ -12,7 +12,7 @@ from pathlib import Path
 
 from services.synth.engines.vits import network
 from services.synth.engines.vits.folders import find
-from services.synth.engines.vits.pieces import Piece
+from services.synth.engines.vits.pieces import DecoderPiece
 from services.synth.engines.vits.settings import VitsSettings
 from tests.bench.measure import median, ratio
 
@@ -39,7 +39,7 @@ def main(model: Path, rounds: int) -> None:
         began = time.perf_counter()
         latents = net.prepared(spelled, speed=1.0, seed=1)
         frames = latents.frames.shape[-1]
-        net.decoded([(latents, Piece(0, frames, 0, frames))])
+        net.decoded([(latents, DecoderPiece(0, frames, 0, frames))])
         in_one_go = time.perf_counter() - began
         if number:  # the first round warms up
             firsts.append(first)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orastream.messages import Report
+from orastream.contract.messages import Report
 from tests.bench.measure import number, percentile, table
 from tests.support.scenes import running_node, scene_on
 from tests.support.services import REPOSITORY, Stack

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from orastream import Dictation
+from orastream import TextStream
 from tests.support.processes import until
 from tests.support.scenes import TEXT, Scene, reference
 from tests.support.services import ServiceProcess
@@ -17,13 +17,13 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
 HALF = TEXT.index("어제는") + 3  # two sentences, and the beginning of the third
 
 
-def dictation(scene: Scene, **options: object) -> Dictation:
+def dictation(scene: Scene, **options: object) -> TextStream:
     return scene.client.utterance(
         session_id=scene.id("s1"), phone_id="phone-1", request_id=scene.id("r1"), idleSeconds=30, **options
     )
 
 
-async def write(utterance: Dictation, text: str) -> None:
+async def write(utterance: TextStream, text: str) -> None:
     for offset in range(0, len(text), 4):
         await utterance.write(text[offset : offset + 4])
 
@@ -40,7 +40,7 @@ async def with_work(processes: list[ServiceProcess], metric: str) -> ServiceProc
     return found[0]
 
 
-async def heard_whole(scene: Scene, utterance: Dictation) -> None:
+async def heard_whole(scene: Scene, utterance: TextStream) -> None:
     report = await utterance.wait(60)
     assert report.status == "delivered", report
     got = heard(await scene.stack.received(), scene.id("r1"))

@@ -9,11 +9,13 @@ from functools import partial
 
 import pytest
 
-from orastream import streams, subjects
-from orastream.bus import Bus
-from orastream.client import Acceptance, Client
-from orastream.jetstream import JetStream
-from orastream.messages import Report
+from orastream.broker import Broker
+from orastream.client.acceptance import Acceptance
+from orastream.client.async_client import Client
+from orastream.contract import stream_names, subjects
+from orastream.contract.messages import Report
+from orastream.jetstream import topology
+from orastream.jetstream.api import JetStream
 from tests.support.nats_server import NatsServer
 from tests.support.processes import until
 from tests.support.services import Stack
@@ -21,7 +23,7 @@ from tests.support.services import Stack
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
 
 SERVICES = ("synth", "ws_bridge", "http_bridge", "gateway")
-STREAMS = [config["name"] for config in streams.stream_configs(streams.StreamLimits())]
+STREAMS = [config["name"] for config in topology.stream_configs(topology.StreamLimits())]
 BACK_S = 20.0
 """Ten times what is expected."""
 LONG = "One two three four five six seven eight. Nine ten eleven twelve. Thirteen fourteen fifteen sixteen. " * 2
@@ -39,8 +41,8 @@ async def node(stack: Stack) -> Stack:
 @pytest.fixture
 async def js(nats_server: NatsServer) -> AsyncIterator[JetStream]:
     """A connection of the test's own, which creates nothing."""
-    async with Bus(nats_server.url, name="test", connect_timeout_s=5) as bus:
-        yield JetStream(bus)
+    async with Broker(nats_server.url, name="test", connect_timeout_s=5) as broker:
+        yield JetStream(broker)
 
 
 async def all_ready(node: Stack) -> bool:
@@ -49,7 +51,7 @@ async def all_ready(node: Stack) -> bool:
 
 async def speaks(node: Stack, js: JetStream, what: str) -> None:
     """A request of each transport, published at once, gets its final report, and every service is ready."""
-    client = Client.over(js.bus)
+    client = Client.over(js.broker)
     for use_websocket in (True, False):
         session = f"{what.replace(' ', '-').replace('.', '-')}-{use_websocket}"
         report = await client.say(
@@ -70,8 +72,8 @@ async def exists(js: JetStream, stream: str) -> bool:
 
 async def test_what_is_deleted_is_created_again(node: Stack, js: JetStream) -> None:
     await speaks(node, js, "the start")
-    for consumer in sorted(streams.consumer_names()):
-        await js.api(f"CONSUMER.DELETE.{streams.SESSIONS}.{consumer}")
+    for consumer in sorted(topology.consumer_names()):
+        await js.api(f"CONSUMER.DELETE.{stream_names.SESSIONS}.{consumer}")
         await speaks(node, js, f"CONSUMER.DELETE {consumer}")
     for stream in STREAMS:
         before = await js.api(f"STREAM.INFO.{stream}")
@@ -92,10 +94,10 @@ async def test_what_is_being_delivered_goes_on(stack: Stack, js: JetStream) -> N
     """
     await stack.start("oraserver")
     await stack.start(*SERVICES, SYNTH_SLOTS=2, TTS_ENGINE_RTF=0.5, TTS_PHRASE_CACHE=False)
-    client = Client.over(js.bus)
+    client = Client.over(js.broker)
     for lost in (
-        (streams.AUDIO, streams.TEXTS, streams.OWNERS, streams.HEARTBEATS),
-        (streams.SESSIONS, streams.REPORTS),
+        (stream_names.AUDIO, stream_names.TEXTS, stream_names.OWNERS, stream_names.HEARTBEATS),
+        (stream_names.SESSIONS, stream_names.REPORTS),
     ):
         accepted = [
             await client.say(LONG, session_id=f"{lost[0]}-{way}", phone_id="p", use_websocket=way, fire_and_forget=True)
@@ -134,7 +136,7 @@ async def test_the_servers_data_is_lost(node: Stack, js: JetStream, nats_server:
 
 async def accept(js: JetStream, session_id: str) -> tuple[str, str]:
     """Have something spoken that nobody can end now; gives its ids."""
-    acceptance = await Client.over(js.bus).say("Good.", session_id=session_id, phone_id="p", fire_and_forget=True)
+    acceptance = await Client.over(js.broker).say("Good.", session_id=session_id, phone_id="p", fire_and_forget=True)
     assert isinstance(acceptance, Acceptance)
     return acceptance.session_id, acceptance.request_id
 
@@ -151,28 +153,28 @@ async def test_unready_as_long_as_a_stream_or_its_own_consumer_is_missing(node: 
     foreign = {"name": "FOREIGN", "subjects": [subjects.put_report("foreign", "foreign")]}
 
     async def blocked() -> bool:  # the node is quick to create its own again
-        await js.api(f"STREAM.DELETE.{streams.REPORTS}")
+        await js.api(f"STREAM.DELETE.{stream_names.REPORTS}")
         return "config" in await js.api("STREAM.CREATE.FOREIGN", foreign)
 
     await until(blocked, "another stream has a subject of TTS_REPORTS", timeout_s=BACK_S, poll_s=0.0)
     for service in SERVICES:
-        await until(partial(unready, node, service, streams.REPORTS), f"{service} is not ready", timeout_s=BACK_S)
+        await until(partial(unready, node, service, stream_names.REPORTS), f"{service} is not ready", timeout_s=BACK_S)
     accepted = await accept(js, "no reports")
     await js.api("STREAM.DELETE.FOREIGN")
     await speaks(node, js, "the other stream is gone")
-    assert (await Client.over(js.bus).wait(*accepted, BACK_S)).status == "delivered"
+    assert (await Client.over(js.broker).wait(*accepted, BACK_S)).status == "delivered"
 
     pushing = {"durable_name": "synth", "deliver_subject": "nobody", "ack_policy": "explicit"}
 
     async def pushes() -> bool:
-        await js.api(f"CONSUMER.DELETE.{streams.SESSIONS}.synth")
-        body = {"stream_name": streams.SESSIONS, "config": pushing, "action": "create"}
-        return "config" in await js.api(f"CONSUMER.CREATE.{streams.SESSIONS}.synth", body)
+        await js.api(f"CONSUMER.DELETE.{stream_names.SESSIONS}.synth")
+        body = {"stream_name": stream_names.SESSIONS, "config": pushing, "action": "create"}
+        return "config" in await js.api(f"CONSUMER.CREATE.{stream_names.SESSIONS}.synth", body)
 
     await until(pushes, "a consumer that cannot be pulled has synth's name", timeout_s=BACK_S, poll_s=0.0)
     await until(lambda: unready(node, "synth", "consumer synth"), "synth is not ready", timeout_s=BACK_S)
     assert await node.only("ws_bridge").ready(), "its own consumer answers"
     accepted = await accept(js, "no consumer")
-    await js.api(f"CONSUMER.DELETE.{streams.SESSIONS}.synth")
+    await js.api(f"CONSUMER.DELETE.{stream_names.SESSIONS}.synth")
     await speaks(node, js, "the consumer is gone")
-    assert (await Client.over(js.bus).wait(*accepted, BACK_S)).status == "delivered"
+    assert (await Client.over(js.broker).wait(*accepted, BACK_S)).status == "delivered"

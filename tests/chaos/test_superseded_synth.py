@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from orastream import Client, Dictation, streams, subjects
-from orastream.assembly import Assembly
-from orastream.audio import with_true_sizes
-from orastream.jetstream import JetStream
-from orastream.packets import AudioChunk, AudioMessage, AudioStart, unpack
+from orastream import Client, TextStream
+from orastream.contract import stream_names, subjects
+from orastream.contract.assembly import Assembly
+from orastream.contract.audio import with_true_sizes
+from orastream.contract.audio_messages import AudioChunk, AudioMessage, AudioStart, unpack
+from orastream.jetstream.api import JetStream
 from tests.support.processes import until
 from tests.support.scenes import TEXT, Scene, reference
 from tests.support.services import Stack
@@ -60,7 +61,7 @@ class Audio:
 async def stored_audio(js: JetStream, scene: Scene, name: str) -> Audio:
     subject = subjects.audio(subjects.token(scene.id(name)), subjects.token(scene.id(name)))
     messages: list[tuple[int, AudioMessage]] = []
-    while page := await js.read(streams.AUDIO, subject, messages[-1][0] if messages else 0):
+    while page := await js.read(stream_names.AUDIO, subject, messages[-1][0] if messages else 0):
         messages += [(message.sequence, unpack(message.data)) for message in page]
     return Audio(messages)
 
@@ -74,7 +75,7 @@ async def scene(js: JetStream, client: Client, stack: Stack) -> AsyncIterator[Sc
 
 
 @contextlib.asynccontextmanager
-async def taken_over(js: JetStream, scene: Scene, chunks: int) -> AsyncIterator[Dictation]:
+async def taken_over(js: JetStream, scene: Scene, chunks: int) -> AsyncIterator[TextStream]:
     """The synth is frozen in mid-utterance, and another one has stored `chunks` of its own of each utterance.
 
     Gives the one that is still being written; it is ended when the context is left.

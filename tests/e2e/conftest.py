@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 
-from orastream.client import Client
+from orastream.client.async_client import Client
 from tests.support.browser import running_browser
 from tests.support.console import PATIENCE_MS
 from tests.support.processes import Logs

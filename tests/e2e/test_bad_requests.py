@@ -9,11 +9,11 @@ import msgpack
 import nats
 import pytest
 
-from orastream import streams, subjects
-from orastream.bus import Bus
-from orastream.jetstream import JetStream
-from orastream.messages import Report
-from orastream.packets import AudioChunk
+from orastream.broker import Broker
+from orastream.contract import stream_names, subjects
+from orastream.contract.audio_messages import AudioChunk
+from orastream.contract.messages import Report
+from orastream.jetstream.api import JetStream
 from tests.support.processes import until
 from tests.support.scenes import Scene
 from tests.support.speech import heard
@@ -167,14 +167,14 @@ async def test_a_session_that_no_id_has_ends_no_process(scene: Scene) -> None:
     """Its subject still fits a publish, but not what would answer it: it is deleted, and everybody goes on."""
     workers = [p for name in ("synth", "ws_bridge", "http_bridge") for p in scene.stack[name]]
     pids = [process.pid for process in workers]
-    async with Bus(scene.stack.nats_server.url, name="test") as bus:
-        js = JetStream(bus)
+    async with Broker(scene.stack.nats_server.url, name="test") as broker:
+        js = JetStream(broker)
         session = "a" * 3950
         sequence = (await js.store(f"tts.request.{session}", b"{}")).sequence
         cancel = (await js.store(f"tts.cancel.{session}", b"{}")).sequence
 
         async def gone() -> bool:
-            return [await js.get(streams.SESSIONS, number) for number in (sequence, cancel)] == [None, None]
+            return [await js.get(stream_names.SESSIONS, number) for number in (sequence, cancel)] == [None, None]
 
         await until(gone, "both are deleted")
     await spoken(scene, good(scene))
@@ -199,8 +199,8 @@ async def test_headers_that_only_the_server_may_write(scene: Scene, headers: dic
 async def test_audio_of_a_later_version_is_passed_over(scene: Scene) -> None:
     """By synth, by bridges and by whoever listens."""
     session, token = subjects.token(scene.name), subjects.token(scene.id("r"))
-    async with Bus(scene.stack.nats_server.url, name="test") as bus:
-        await JetStream(bus).store(subjects.put_audio(session, token), msgpack.packb({"type": "hum", "index": 0}))
+    async with Broker(scene.stack.nats_server.url, name="test") as broker:
+        await JetStream(broker).store(subjects.put_audio(session, token), msgpack.packb({"type": "hum", "index": 0}))
         report = await spoken(scene, good(scene))
     heard_here = [message async for message in scene.client.audio(scene.name, scene.id("r"), report.request_seq)]
     assert sum(isinstance(message, AudioChunk) for message in heard_here) == report.total_chunks

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from orastream.messages import Report
+from orastream.contract.messages import Report
 from tests.support.scenes import TEXT, Scene, reference
 from tests.support.speech import heard, sha256
 

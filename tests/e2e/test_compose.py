@@ -19,8 +19,9 @@ import nats
 import pytest
 from pydantic import BaseModel
 
-from orastream.client import Acceptance, Client
-from orastream.messages import Report
+from orastream.client.acceptance import Acceptance
+from orastream.client.async_client import Client
+from orastream.contract.messages import Report
 from services.gateway.settings import GatewaySettings
 from services.http_bridge.settings import HttpBridgeSettings
 from services.synth.engines.gpt_sovits.settings import GptSovitsSettings
@@ -50,7 +51,7 @@ TEXT = "안녕하세요. 오늘은 날씨가 참 좋습니다. This sentence is 
 LONG = " ".join([TEXT] * 5)
 MIB = 1 << 20
 IMAGES = ("synth", "ws_bridge", "http_bridge", "gateway", "oraserver")
-MOST_OVER_BASE = {"ws_bridge": 120 * MIB, "http_bridge": 120 * MIB, "gateway": 120 * MIB}
+MAX_OVER_BASE = {"ws_bridge": 120 * MIB, "http_bridge": 120 * MIB, "gateway": 120 * MIB}
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +188,7 @@ async def test_health_is_a_nats_round_trip(stack: Compose, nats_url: str, sessio
     ports = {"synth": "9101", "ws_bridge": "9102", "http_bridge": "9103", "gateway": "8000"}
 
     def healthy(service: str) -> bool:
-        probe = ("exec", "-T", service, "python", "-m", "orastream.probe", ports[service])
+        probe = ("exec", "-T", service, "python", "-m", "orastream.service.probe", ports[service])
         try:
             return stack.run(*probe).startswith("200 ")
         except AssertionError:
@@ -214,7 +215,7 @@ async def test_health_is_a_nats_round_trip(stack: Compose, nats_url: str, sessio
 def test_an_image_is_small(stack: Compose, service: str, record_property: Callable[[str, object], None]) -> None:
     over = image_bytes(stack.image(service)) - image_bytes("python:3.11-slim-bookworm")
     record_property("figure", f"image of {service}: {over / MIB:.1f} MiB over the Python image")
-    assert 0 < over <= MOST_OVER_BASE.get(service, 400 * MIB)
+    assert 0 < over <= MAX_OVER_BASE.get(service, 400 * MIB)
 
 
 @pytest.mark.parametrize("service", IMAGES)

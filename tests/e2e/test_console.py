@@ -13,7 +13,8 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Route, expect
 
-from orastream.client import Acceptance, Client
+from orastream.client.acceptance import Acceptance
+from orastream.client.async_client import Client
 from tests.support.console import LONG, MARKS, SHORT, ask, live, newest, opened, until_status, visit
 from tests.support.scenes import reference
 from tests.support.services import ServiceProcess, Stack

@@ -7,8 +7,8 @@ import time
 
 from playwright.async_api import Browser, Route, expect
 
-from orastream.client import Client
-from orastream.messages import Report
+from orastream.client.async_client import Client
+from orastream.contract.messages import Report
 from tests.support.console import LONG, MARKS, ask, live
 from tests.support.services import ServiceProcess, Stack
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from orastream.client import Client
-from orastream.messages import Report
+from orastream.client.async_client import Client
+from orastream.contract.messages import Report
 from tests.support.processes import Logs, until
 from tests.support.scenes import running_node
 from tests.support.services import Stack

@@ -10,8 +10,8 @@ from pathlib import Path
 import nats
 import pytest
 
-from orastream.audio import EXTENSIONS, Format
-from orastream.messages import Report
+from orastream.contract.audio import EXTENSIONS, Format
+from orastream.contract.messages import Report
 from tests.support.processes import until
 from tests.support.scenes import Scene, reference
 from tests.support.speech import heard, sha256
@@ -155,11 +155,11 @@ async def test_places_are_freed_and_a_full_session_is_refused(scene: Scene) -> N
         await scene.client.cancel(session)
 
     async def empty() -> bool:
-        from orastream import streams, subjects
-        from orastream.jetstream import JetStream
+        from orastream.contract import stream_names, subjects
+        from orastream.jetstream.api import JetStream
 
-        stored = JetStream(scene.client.bus)
-        return await stored.after(streams.SESSIONS, subjects.session_events(subjects.token(session)), 0) is None
+        stored = JetStream(scene.client.broker)
+        return await stored.after(stream_names.SESSIONS, subjects.session_events(subjects.token(session)), 0) is None
 
     await until(empty, "all requests and cancels of the session are deleted", timeout_s=20)
 

@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator, Iterator
 import nats
 import pytest
 
-from orastream import BlockingClient, Dictation, UtteranceEnded, streams, subjects
-from orastream.jetstream import JetStream
-from orastream.messages import Report
-from orastream.packets import AudioChunk
+from orastream import BlockingClient, TextStream, UtteranceEnded
+from orastream.contract import stream_names, subjects
+from orastream.contract.audio_messages import AudioChunk
+from orastream.contract.messages import Report
+from orastream.jetstream.api import JetStream
 from tests.support.processes import until
 from tests.support.scenes import Scene, reference
 from tests.support.services import REPOSITORY
@@ -32,12 +33,12 @@ def tokens(text: str, size: int = 3) -> Iterator[str]:
         yield text[offset : offset + size]
 
 
-async def write(utterance: Dictation, text: str) -> None:
+async def write(utterance: TextStream, text: str) -> None:
     for token in tokens(text):
         await utterance.write(token)
 
 
-def dictation(scene: Scene, request: str, **options: object) -> Dictation:
+def dictation(scene: Scene, request: str, **options: object) -> TextStream:
     return scene.client.utterance(session_id=scene.id("s"), phone_id="phone-1", request_id=scene.id(request), **options)
 
 
@@ -254,11 +255,11 @@ async def test_the_text_leaves_the_stream_with_its_request(scene: Scene) -> None
     async with dictation(scene, "r") as u:
         await write(u, TEXT)
     await u.wait(30)
-    js = JetStream(scene.client.bus)
+    js = JetStream(scene.client.broker)
 
     async def empty() -> bool:
         script = subjects.script(subjects.token(scene.id("s")), subjects.token(scene.id("r")))
-        return await js.after(streams.TEXTS, script, 0) is None
+        return await js.after(stream_names.TEXTS, script, 0) is None
 
     await until(empty, "the pieces are purged")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orastream.client import Acceptance
-from orastream.packets import AudioEnd
+from orastream.client.acceptance import Acceptance
+from orastream.contract.audio_messages import AudioEnd
 from tests.support.processes import until
 from tests.support.scenes import DEADLINE_S, Scene
 

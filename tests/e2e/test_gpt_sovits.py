@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from orastream.audio import PcmSpec, wav_header, with_true_sizes
-from orastream.client import Client
-from orastream.messages import Report
+from orastream.client.async_client import Client
+from orastream.contract.audio import PcmSpec, wav_header, with_true_sizes
+from orastream.contract.messages import Report
 from tests.support.gpt_sovits_server import GptSovitsServer
 from tests.support.gpt_sovits_speech import speech
 from tests.support.gpt_sovits_voices import environment_of

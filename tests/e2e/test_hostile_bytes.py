@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from orastream import streams
-from orastream.bus import Bus
-from orastream.jetstream import JetStream
-from orastream.messages import Report
+from orastream.broker import Broker
+from orastream.contract import stream_names
+from orastream.contract.messages import Report
+from orastream.jetstream.api import JetStream
 from tests.support.processes import until
 from tests.support.raw_nats import pub, send
 from tests.support.scenes import Scene
@@ -44,8 +44,8 @@ async def untroubled(scene: Scene) -> AsyncIterator[JetStream]:
     processes = [process for name in SERVICES for process in scene.stack[name]]
     pids = [process.pid for process in processes]
     before = [await process.metric("orastream_nats_reconnects_total") for process in processes]
-    async with Bus(scene.stack.nats_server.url, name="test") as bus:
-        yield JetStream(bus)
+    async with Broker(scene.stack.nats_server.url, name="test") as broker:
+        yield JetStream(broker)
     assert [process.pid for process in processes if process.running] == pids
     assert [await process.metric("orastream_nats_reconnects_total") for process in processes] == before
     errors = [await process.metric("orastream_nats_protocol_errors_total") for process in processes]
@@ -63,7 +63,7 @@ async def test_a_subject_of_any_bytes_is_survived(scene: Scene, untroubled: JetS
         return sum([await process.metric("orastream_nats_discarded_messages_total") for process in workers])
 
     async def last() -> int:
-        return int((await js.api(f"STREAM.INFO.{streams.SESSIONS}"))["state"]["last_seq"])
+        return int((await js.api(f"STREAM.INFO.{stream_names.SESSIONS}"))["state"]["last_seq"])
 
     before, first = await deleted(), await last() + 1
     report = b'{"requestId":"r","sessionId":"s","requestSeq":1,"status":"queued"}'
@@ -82,7 +82,7 @@ async def test_a_subject_of_any_bytes_is_survived(scene: Scene, untroubled: JetS
         assert end - first + 1 == 2 * len(TOKENS), "each request and cancel is stored"
 
         async def gone() -> bool:
-            return all([await js.get(streams.SESSIONS, number) is None for number in range(first, end + 1)])
+            return all([await js.get(stream_names.SESSIONS, number) is None for number in range(first, end + 1)])
 
         await until(gone, "none of them is stored any more", timeout_s=20)
         assert await deleted() - before == 2 * len(TOKENS)
@@ -124,7 +124,7 @@ async def test_no_reply_subject_makes_the_gateway_deaf(scene: Scene, untroubled:
     for operation in operations:
         assert await send(port, operation) == b""
     for _ in scene.stack["gateway"]:
-        answer, _ = await untroubled.bus.request("tts.speak", b"{}", timeout_s=2)
+        answer, _ = await untroubled.broker.request("tts.speak", b"{}", timeout_s=2)
         assert json.loads(answer)["error"]["code"] == "invalid_request"
     assert await scene.client.voices()
 

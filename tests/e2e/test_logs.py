@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orastream.client import Client
+from orastream.client.async_client import Client
 from tests.support.nats_server import NatsServer
 from tests.support.services import Stack
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from orastream.client import Client
-from orastream.messages import Report
+from orastream.client.async_client import Client
+from orastream.contract.messages import Report
 from tests.support.monitoring import ROOT, alert_rules, missing, panel_expressions, sample_names
 from tests.support.processes import Logs, until
 from tests.support.prometheus import promtool, require_prometheus

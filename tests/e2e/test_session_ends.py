@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from orastream import streams, subjects
-from orastream.client import Client
-from orastream.jetstream import JetStream
-from orastream.messages import FINAL, Transport
+from orastream.client.async_client import Client
+from orastream.contract import stream_names, subjects
+from orastream.contract.messages import FINAL, Transport
+from orastream.jetstream.api import JetStream
 from tests.support.processes import Logs, until
 from tests.support.scenes import TEXT, running_node
 from tests.support.services import Stack
@@ -56,7 +56,7 @@ class Caller:
 
         async def spoken() -> bool:
             subject = subjects.audio(subjects.token(self.session), subjects.token(request))
-            return await self.js.last(streams.AUDIO, subject) is not None
+            return await self.js.last(stream_names.AUDIO, subject) is not None
 
         await until(spoken, f"{self.session}/{request} is spoken", timeout_s=30)
 
@@ -178,7 +178,7 @@ def node(tmp_path_factory: pytest.TempPathFactory, node_logs: Logs) -> Iterator[
 async def left(node: Stack) -> Leftovers:
     """What is left of each session RELEASED_S after the last of them has ended; `node` is what belongs to none."""
     async with Client(node.nats_server.url) as client:
-        js = JetStream(client.bus)
+        js = JetStream(client.broker)
         synth = node.only("synth")
         synth.freeze()
         try:
@@ -211,8 +211,8 @@ async def take(client: Client, js: JetStream, ways: tuple[Callable[[Caller], Awa
 async def leftovers(node: Stack, js: JetStream) -> Leftovers:
     found: Leftovers = {}
     for stream, subject, token in (
-        (streams.SESSIONS, "tts.session.>", 2),
-        (streams.OWNERS, streams.owner_key("*", "*"), 3),
+        (stream_names.SESSIONS, "tts.session.>", 2),
+        (stream_names.OWNERS, stream_names.owner_key("*", "*"), 3),
     ):
         after = 0
         while (message := await js.after(stream, subject, after)) is not None:
@@ -223,8 +223,8 @@ async def leftovers(node: Stack, js: JetStream) -> Leftovers:
         for gauge in (f"orastream_{kind}_sessions", f"orastream_{kind}_sessions_without_work"):
             if value := await bridge.metric(gauge):
                 found.setdefault("node", []).append(f"{gauge} {value:g}")
-    for consumer in (*BRIDGES, streams.SYNTH):
-        info = await js.api(f"CONSUMER.INFO.{streams.SESSIONS}.{consumer}")
+    for consumer in (*BRIDGES, stream_names.SYNTH):
+        info = await js.api(f"CONSUMER.INFO.{stream_names.SESSIONS}.{consumer}")
         if pending := info["num_ack_pending"] + info["num_pending"]:
             found.setdefault("node", []).append(f"{pending} pending of consumer {consumer}")
     return found
@@ -249,7 +249,7 @@ async def test_a_session_without_work_is_counted_until_it_is_released(left: Left
     """A barge-in leaves a session that has nothing to do: the gauge shows it, and then it goes."""
     bridge, gauge = node.only("ws_bridge"), "orastream_ws_bridge_sessions_without_work"
     async with Client(node.nats_server.url) as client:
-        await cancelled_while_it_is_spoken(Caller(client, JetStream(client.bus), "counted", "websocket"))
+        await cancelled_while_it_is_spoken(Caller(client, JetStream(client.broker), "counted", "websocket"))
 
         async def counted() -> bool:
             return await bridge.metric(gauge) == 1

@@ -8,9 +8,9 @@ import aiohttp
 import nats
 import pytest
 
-from orastream import subjects
-from orastream.errors import InvalidRequest
-from orastream.messages import Report
+from orastream.contract import subjects
+from orastream.contract.errors import InvalidRequest
+from orastream.contract.messages import Report
 from tests.support.scenes import Scene, reference
 from tests.support.speech import heard, sha256
 

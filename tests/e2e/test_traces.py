@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from orastream.client import Client
+from orastream.client.async_client import Client
 from tests.support.processes import free_port
 from tests.support.services import Stack
 from tests.support.spans import Collector, collecting, only, tree

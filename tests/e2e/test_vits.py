@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from orastream.client import Client
-from orastream.messages import Report
+from orastream.client.async_client import Client
+from orastream.contract.messages import Report
 from tests.support.processes import until
 from tests.support.services import Stack
 from tests.support.speech import heard

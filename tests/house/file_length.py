@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-MOST_LINES = 300
+MAX_LINES = 300
 FOLDERS = ("shared", "services", "tests")
 SUFFIXES = {".py", ".js"}
 EXPLAINED = re.compile(r"^\s*(#|//) length: \S", re.MULTILINE)
@@ -22,7 +22,7 @@ EXPLAINED = re.compile(r"^\s*(#|//) length: \S", re.MULTILINE)
 
 def too_long(text: str) -> bool:
     """Whether a file with that text is too long and does not say why."""
-    return len(text.splitlines()) > MOST_LINES and not EXPLAINED.search(text)
+    return len(text.splitlines()) > MAX_LINES and not EXPLAINED.search(text)
 
 
 def offenders(root: Path) -> Iterator[tuple[Path, int]]:
@@ -42,7 +42,7 @@ def main() -> int:
     for path, lines in found:
         print(f"{path}: {lines} lines; split it by its nouns, or say why not in a line `# length: reason`")
     if not found:
-        print(f"no file of more than {MOST_LINES} lines that does not say why")
+        print(f"no file of more than {MAX_LINES} lines that does not say why")
     return 1 if found else 0
 
 

@@ -15,15 +15,15 @@ import pytest
 import yaml
 from nats.aio.msg import Msg
 
-from orastream import streams, subjects
-from orastream.bus import Bus
-from orastream.cli import doctor
-from orastream.cli.settings import CliSettings, Node
-from orastream.client import Client
-from orastream.errors import OrastreamError
-from orastream.jetstream import JetStream
-from orastream.messages import Report
-from orastream.packets import AudioChunk, unpack
+from orastream.broker import Broker
+from orastream.cli.commands import doctor
+from orastream.cli.node.settings import CliSettings, NodeAddress
+from orastream.client.async_client import Client
+from orastream.contract import stream_names, subjects
+from orastream.contract.audio_messages import AudioChunk, unpack
+from orastream.contract.errors import OrastreamError
+from orastream.contract.messages import Report
+from orastream.jetstream.api import JetStream
 from tests.support.monitoring import ROOT
 from tests.support.nats_server import NatsServer, nats_server_binary
 from tests.support.processes import Logs
@@ -134,17 +134,17 @@ def in_all_writings(text: str) -> list[bytes]:
 
 async def spoken(node: str) -> list[bytes]:
     """Some of each chunk of audio that the node has stored, as a message holds it."""
-    async with Bus(node, name="test", inbox_prefix=INBOX_OF_NODE, connect_timeout_s=5) as bus:
-        stored = await JetStream(bus).read(streams.AUDIO, subjects.audio("s", "*"), 0)
+    async with Broker(node, name="test", inbox_prefix=INBOX_OF_NODE, connect_timeout_s=5) as broker:
+        stored = await JetStream(broker).read(stream_names.AUDIO, subjects.audio("s", "*"), 0)
     chunks = [packet.audio for m in stored if isinstance(packet := unpack(m.data), AudioChunk)]
     middles = [audio[len(audio) // 2 :][:64] for audio in chunks]
     assert len(middles) > 2
     return [middle for middle in middles if any(middle)]
 
 
-def a_node(nats_url: str, inbox_prefix: str) -> Node:
+def a_node(nats_url: str, inbox_prefix: str) -> NodeAddress:
     settings = CliSettings(_env_file=None, nats_inbox_prefix=inbox_prefix)  # type: ignore[call-arg]
-    return Node(nats_url, None, "ws://127.0.0.1:1/ws/tts", "http://127.0.0.1:1/api/tts", settings)
+    return NodeAddress(nats_url, None, "ws://127.0.0.1:1/ws/tts", "http://127.0.0.1:1/api/tts", settings)
 
 
 async def ignore(_exc: Exception) -> None:

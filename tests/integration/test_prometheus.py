@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from orastream.cli.upfile import UpFile
+from orastream.cli.node.upfile import UpFile
 from tests.support.monitoring import PROMETHEUS, panel_expressions
 from tests.support.processes import Logs, Process, until
 from tests.support.prometheus import Prometheus, promtool, require_prometheus

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from orastream import codec, streams, subjects
-from orastream.client import Client
-from orastream.jetstream import JetStream
-from orastream.keeper import Keeper
-from orastream.streams import StreamLimits
+from orastream.client.async_client import Client
+from orastream.contract import codec, stream_names, subjects
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.topology import StreamLimits
+from orastream.service.keeper import StreamKeeper
 from tests.support.docker import NATS_IMAGE, require_docker
 
 __all__ = ["require_docker"]
@@ -41,8 +41,8 @@ def nats_url(require_docker: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 async def test_a_request_is_stored_and_read_back(nats_url: str) -> None:
     async with Client(nats_url) as client:
-        js = JetStream(client.bus)
-        await Keeper(js, StreamLimits(audio_max_bytes=64 << 20), change=True).ensure()
+        js = JetStream(client.broker)
+        await StreamKeeper(js, StreamLimits(audio_max_bytes=64 << 20), change=True).ensure()
         fields: codec.Map = {"text": "안녕하세요", "sessionId": "s 1", "phoneId": "p1", "requestId": "r1"}
 
         acceptance, waits = await client.submit(fields)
@@ -54,8 +54,8 @@ async def test_a_request_is_stored_and_read_back(nats_url: str) -> None:
         report = await client.report("s 1", "r1")
         assert report is not None
         assert (report.status, report.request_seq, report.session_id) == ("queued", sequence, "s 1")
-        stored = await js.after(streams.SESSIONS, subjects.session_request(subjects.token("s 1")), 0)
+        stored = await js.after(stream_names.SESSIONS, subjects.session_request(subjects.token("s 1")), 0)
         assert stored is not None
         assert stored.sequence == sequence
         assert codec.decode(stored.data)["text"] == "안녕하세요"
-        assert await js.after(streams.SESSIONS, stored.subject, stored.sequence) is None
+        assert await js.after(stream_names.SESSIONS, stored.subject, stored.sequence) is None

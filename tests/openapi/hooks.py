@@ -9,8 +9,8 @@ from typing import Any
 
 import schemathesis
 
-from orastream.audio import RATES_HZ
-from orastream.subjects import MAX_ID_BYTES
+from orastream.contract.audio import RATES_HZ
+from orastream.contract.subjects import MAX_ID_BYTES
 
 
 @schemathesis.hook

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from services.synth.engine_host import EnginePool
+from services.synth.engine_pool.pool import EnginePool
 from services.synth.engines.base import EngineError, UnknownVoice
 from services.synth.engines.gpt_sovits_local.engine import GptSovitsLocalEngine
 from tests.support import forwards, gpt_sovits_weights

@@ -7,18 +7,18 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from orastream import codec, streams, subjects
-from orastream.feed import Feed
-from orastream.intake import StoredRequest, read_stored
-from orastream.jetstream import JetStream
-from orastream.messages import DEFAULT_MAX_TEXT_CHARS, Report, Status
-from orastream.reports import Reports
+from orastream.contract import codec, stream_names, subjects
+from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Report, Status
+from orastream.contract.stored_requests import StoredRequest, read_stored
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.feed import Feed
+from orastream.jetstream.report_store import ReportStore
 
 
 async def stored_request(js: JetStream, session_id: str, request_id: str | None = None) -> StoredRequest:
     """The session's stored request (of that id, else its only one). Raises AssertionError when there is none."""
     session, after, found = subjects.token(session_id), 0, []
-    while (message := await js.after(streams.SESSIONS, subjects.session_request(session), after)) is not None:
+    while (message := await js.after(stream_names.SESSIONS, subjects.session_request(session), after)) is not None:
         after = message.sequence
         stored = read_stored(
             message.subject, after, message.time_s, message.data, max_text_chars=DEFAULT_MAX_TEXT_CHARS
@@ -39,7 +39,7 @@ async def asked(js: JetStream, request_id: str = "r") -> StoredRequest:
 
 async def end(js: JetStream, stored: StoredRequest, status: Status, **fields: Any) -> Report:
     """Write a final report of a stored request as a bridge does, and clean up."""
-    reports = Reports(js)
+    reports = ReportStore(js)
     written = await reports.write(stored, stored.report(status, **fields), None)
     await reports.close(stored, written.state.report)
     return written.state.report
@@ -51,7 +51,7 @@ async def ending_all(js: JetStream, status: Status, **fields: Any) -> AsyncItera
     changed = asyncio.Event()
 
     async def run() -> None:
-        async with Feed(js, streams.SESSIONS, subjects.session_request("*"), wake=changed.set) as feed:
+        async with Feed(js, stream_names.SESSIONS, subjects.session_request("*"), wake=changed.set) as feed:
             while True:
                 changed.clear()
                 while (message := feed.pop()) is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from services.synth.place import Place
+from services.synth.engine_pool.slot import Slot
 
 LOG: Any = structlog.get_logger()
 RATE = 22_050
@@ -142,7 +142,7 @@ def _install(directory: Path, module: str, source: str, entry_point: str) -> Non
     (info / "entry_points.txt").write_text(f"[orastream.engines]\n{entry_point}\n")
 
 
-async def spoken(engine: Place, sentence: str, language: str = "ko-KR", **options: Any) -> bytes:
+async def spoken(engine: Slot, sentence: str, language: str = "ko-KR", **options: Any) -> bytes:
     """The PCM of one sentence."""
     async with aclosing(
         engine.speak(sentence, voice=options.pop("voice", None), language=language, **options)

@@ -7,19 +7,19 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from orastream import lifecycle
-from orastream.bus import Bus
-from orastream.jetstream import JetStream
-from orastream.keeper import Keeper
-from orastream.metrics import Metrics
-from orastream.streams import StreamLimits
-from services.gateway.__main__ import serve as gateway
+from orastream.broker import Broker
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.topology import StreamLimits
+from orastream.service import lifecycle
+from orastream.service.keeper import StreamKeeper
+from orastream.service.metrics import Metrics
+from services.gateway.service import serve as gateway
 from services.gateway.settings import GatewaySettings
-from services.http_bridge.__main__ import serve as http_bridge
+from services.http_bridge.service import serve as http_bridge
 from services.http_bridge.settings import HttpBridgeSettings
 from services.synth.service import serve as synth
 from services.synth.settings import SynthSettings
-from services.ws_bridge.__main__ import serve as ws_bridge
+from services.ws_bridge.service import serve as ws_bridge
 from services.ws_bridge.settings import WsBridgeSettings
 from tests.support.processes import until
 
@@ -28,9 +28,9 @@ from tests.support.processes import until
 async def running(url: str, serve: lifecycle.Serve) -> AsyncIterator[lifecycle.Process]:
     """A service, ready, until the block ends; then it drains."""
     stop = asyncio.Event()
-    async with Bus(url, name="service", connect_timeout_s=5) as bus:
-        js = JetStream(bus)
-        process = lifecycle.Process(js, Metrics(), stop, Keeper(js, StreamLimits(audio_max_bytes=256 << 20)))
+    async with Broker(url, name="service", connect_timeout_s=5) as broker:
+        js = JetStream(broker)
+        process = lifecycle.Process(js, Metrics(), stop, StreamKeeper(js, StreamLimits(audio_max_bytes=256 << 20)))
         work = asyncio.ensure_future(serve(process))
         try:
 
@@ -55,7 +55,7 @@ async def running_node(
     voice = SynthSettings(**common, synth_slots=1, tts_phrase_cache=False)
     websocket = oraserver_url.replace("http", "ws", 1) + "/ws/tts"
     serves: dict[str, lifecycle.Serve] = {
-        "synth": lambda process: synth(process, voice),
+        "synth": synth(voice),
         "ws_bridge": ws_bridge(WsBridgeSettings(**common, oraserver_websocket_url=websocket)),
         "http_bridge": http_bridge(HttpBridgeSettings(**common, oraserver_http_url=f"{oraserver_url}/api/tts")),
         "gateway": gateway(GatewaySettings(**common, gateway_port=0)),

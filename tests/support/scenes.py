@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orastream.client import Acceptance, Client
-from orastream.messages import Report
+from orastream.client.acceptance import Acceptance
+from orastream.client.async_client import Client
+from orastream.contract.messages import Report
 from tests.support.nats_server import NatsServer
 from tests.support.processes import Logs, until
 from tests.support.services import Stack

@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 
-from orastream.settings import KNOWN
+from orastream.service.settings import KNOWN
 from tests.support.nats_server import NatsServer
 from tests.support.processes import START_S, Logs, Process, free_port
 

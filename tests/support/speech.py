@@ -10,25 +10,25 @@ from typing import Any
 
 import structlog
 
-from orastream.audio import with_true_sizes
-from services.synth.chunker import Piece
-from services.synth.engine_host import EnginePool
-from services.synth.script import script_of
-from services.synth.speaker import PoolSpeaker
-from services.synth.speech import FIRST_ATTEMPT, Resume, Utterance, speak_utterance
+from orastream.contract.audio import with_true_sizes
+from services.synth.audio.pcm_chunker import AudioPiece
+from services.synth.engine_pool.pool import EnginePool
+from services.synth.speech.speak import FIRST_ATTEMPT, Resume, SpokenUtterance, speak_utterance
+from services.synth.speech.speaker import PoolSpeaker
+from services.synth.text.script import script_of
 
 
 def spoken(
     pool: EnginePool,
     text: str,
-    utterance: Utterance,
+    utterance: SpokenUtterance,
     *,
     chunk_bytes: int = 32_768,
     rtf: float | None = None,
     resume: Resume = FIRST_ATTEMPT,
     ssml: bool = False,
     reads: bool = True,
-) -> AsyncGenerator[Piece, None]:
+) -> AsyncGenerator[AudioPiece, None]:
     """The pieces of a text as the pool speaks it."""
     lines = script_of(text, utterance.language, utterance.speed, ssml=ssml, reads=reads)
     return speak_utterance(PoolSpeaker(pool, rtf=rtf), utterance, lines, chunk_bytes=chunk_bytes, resume=resume)
@@ -38,7 +38,7 @@ async def spoken_file(text: str, *, language: str = "ko-KR", voice: str | None =
     """The WAV of a text as espeak makes it in one go, with true sizes."""
     audio = bytearray()
     async with EnginePool("espeak", 1, log=structlog.get_logger()) as pool:
-        async with aclosing(spoken(pool, text, Utterance(voice, language, 1.0, "wav"))) as pieces:
+        async with aclosing(spoken(pool, text, SpokenUtterance(voice, language, 1.0, "wav"))) as pieces:
             async for piece in pieces:
                 audio += piece.audio
     return bytes(with_true_sizes(audio))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.synth.engines.base import EngineError, UnknownVoice, Voice
+from services.synth.engines.base import EngineError, EngineVoice, UnknownVoice
 from services.synth.engines.vits.engine import VitsEngine
 from services.synth.engines.vits.pieces import FIRST
 from services.synth.engines.vits.sample import write_voice
@@ -26,7 +26,7 @@ FRAME_BYTES = 256 * 2
 def test_what_it_says_of_itself(engine: VitsEngine) -> None:
     assert (engine.name, engine.deterministic, engine.at_once, engine.scales) == ("vits", True, 4, True)
     assert engine.version.startswith("1-") and len(engine.version) == 14
-    assert engine.voices() == [Voice("sample-kor", "ko", RATE), Voice("sample-eng", "en", RATE)]
+    assert engine.voices() == [EngineVoice("sample-kor", "ko", RATE), EngineVoice("sample-eng", "en", RATE)]
     assert engine.sample_rate_hz(None) == engine.sample_rate_hz("sample-eng") == RATE
 
 
@@ -82,7 +82,7 @@ def test_closed_early_it_speaks_the_next_sentence(engine: VitsEngine) -> None:
 
 
 def test_a_long_sentence(engine: VitsEngine) -> None:
-    """300 characters is what `segment` cuts at: all of it in bounded pieces."""
+    """300 characters is what `sentence_splitter` cuts at: all of it in bounded pieces."""
     given = [pcm for pcm in pieces(engine, "가" * 300) if pcm]
     assert 15 < sum(map(len, given)) / 2 / RATE < 60
     assert max(map(len, given)) < 90 * FRAME_BYTES

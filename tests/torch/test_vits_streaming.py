@@ -18,7 +18,7 @@ from transformers import VitsModel
 from services.synth.engines.vits.engine import VitsEngine
 from services.synth.engines.vits.folders import find
 from services.synth.engines.vits.network import Network
-from services.synth.engines.vits.pieces import Piece
+from services.synth.engines.vits.pieces import DecoderPiece
 from services.synth.engines.vits.sample import write_voice
 from services.synth.engines.vits.worker import Worker, result_of
 from tests.torch.speaking import ENGLISH, KOREAN, loaded, pieces, spoken, spoken_at_once
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.torch, pytest.mark.timeout(240)]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SENTENCES = [KOREAN, ENGLISH, "가나다라 마바사 아자차카 타파하", KOREAN, "오늘은 날씨가 참 좋습니다", ENGLISH[:20]]
-MOST_DIFFERENCE = 1e-4
+MAX_DIFFERENCE = 1e-4
 
 
 def samples(pcm: bytes) -> np.ndarray:
@@ -51,10 +51,10 @@ def test_pieces_are_the_whole(tmp_path: Path, shape: dict[str, int]) -> None:
         wave = model(**network._tokenizer(spelled, return_tensors="pt")).waveform[0].numpy()
     assert len(pcm) == 2 * len(wave)
     difference = np.abs(samples(pcm) / 32_767 - wave)
-    assert difference.max() <= MOST_DIFFERENCE
-    wrong = [Piece(max(p.first - 4, 0), p.last, p.first, p.last) for p in latents.pieces]
+    assert difference.max() <= MAX_DIFFERENCE
+    wrong = [DecoderPiece(max(p.first - 4, 0), p.last, p.first, p.last) for p in latents.pieces]
     short = b"".join(network.decoded([(latents, piece)])[0] for piece in wrong)
-    assert np.abs(samples(short) / 32_767 - wave).max() > 10 * MOST_DIFFERENCE, "the context does matter"
+    assert np.abs(samples(short) / 32_767 - wave).max() > 10 * MAX_DIFFERENCE, "the context does matter"
 
 
 def test_the_same_bytes_in_every_call(engine: VitsEngine) -> None:

@@ -31,7 +31,7 @@ def test_a_target_says_what_it_is_and_asks_nats(target: str) -> None:
     assert "USER 10001:10001" in stage
     assert f'org.opencontainers.image.title="orastream {target}"' in stage
     assert f'CMD ["python", "-m", "services.{target}"]' in stage
-    probe = re.search(r"^    CMD exec python -m orastream.probe (.+)$", stage, re.MULTILINE)
+    probe = re.search(r"^    CMD exec python -m orastream.service.probe (.+)$", stage, re.MULTILINE)
     assert probe is not None
     assert ("/healthz" in probe[1]) == (target == "oraserver"), "the others prove a NATS round trip (/readyz)"
 

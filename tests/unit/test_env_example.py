@@ -9,7 +9,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from orastream.settings import KNOWN
+from orastream.service.settings import KNOWN
 from services.gateway.settings import GatewaySettings
 from services.http_bridge.settings import HttpBridgeSettings
 from services.oraserver.settings import OraServerSettings

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from orastream.lifecycle import DRAIN_DEADLINE_S
-from orastream.settings import KNOWN, BridgeSettings, NodeSettings
+from orastream.service.lifecycle import DRAIN_DEADLINE_S
+from orastream.service.settings import KNOWN, BridgeSettings, NodeSettings
 from services.gateway.settings import GatewaySettings
 
 pytestmark = pytest.mark.unit

@@ -1,7 +1,7 @@
 """The engine port: what a text-to-speech engine is to the rest of synth, and how one is found by name.
 
-An engine runs in a process of its own (`engine_process`), so it may block, hold the GIL, keep global state or crash. A
-package adds one by an entry point of the group `orastream.engines`:
+An engine runs in a process of its own (`engine_pool/worker.py`), so it may block, hold the GIL, keep global state or
+crash. A package adds one by an entry point of the group `orastream.engines`:
 
     [project.entry-points."orastream.engines"]
     espeak = "services.synth.engines.espeak:EspeakEngine"
@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import ClassVar, Protocol
 
-from orastream.errors import Code, OrastreamError
+from orastream.contract.errors import Code, OrastreamError
 
 GROUP = "orastream.engines"
 
@@ -77,7 +77,7 @@ class EngineChanged(EngineError):
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class EngineVoice:
     """A voice by the name that requests use for it."""
 
     name: str
@@ -108,7 +108,7 @@ class Engine(Protocol):
         Raises Misconfigured for variables and files, EngineError for what may be mended by itself; each names the mend.
         """
 
-    def voices(self) -> Sequence[Voice]:
+    def voices(self) -> Sequence[EngineVoice]:
         """The voices; the first one's rate is the default. Families of variants need not be listed one by one."""
 
     def sample_rate_hz(self, voice: str | None) -> int:

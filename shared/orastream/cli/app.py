@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import typer
 
-from orastream.cli.bench import bench
-from orastream.cli.demo import demo
-from orastream.cli.doctor import doctor
-from orastream.cli.say import say
-from orastream.cli.session import cancel, report, watch
-from orastream.cli.up import up
-from orastream.cli.voices import voices
+from orastream.cli.checks.bench import bench
+from orastream.cli.checks.demo import demo
+from orastream.cli.checks.doctor import doctor
+from orastream.cli.commands.say import say
+from orastream.cli.commands.session import cancel, report, watch
+from orastream.cli.commands.up import up
+from orastream.cli.commands.voices import voices
 
 app = typer.Typer(
     name="orastream",

@@ -15,12 +15,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text, TextType
 
-from orastream import logs, traces
-from orastream.cli.settings import Node
-from orastream.client import Client
-from orastream.codec import Map
-from orastream.errors import OrastreamError
-from orastream.messages import Report, Status
+from orastream import traces
+from orastream.cli.node.settings import NodeAddress
+from orastream.client.async_client import Client
+from orastream.contract.codec import Map
+from orastream.contract.errors import OrastreamError
+from orastream.contract.messages import Report, Status
+from orastream.service import logging
 
 PLAIN_WIDTH = 160
 """Columns of a table that goes into a pipe or a file; nothing is folded there."""
@@ -51,7 +52,7 @@ def console(*, stderr: bool = False) -> Console:
 
 def run(command: Coroutine[Any, Any, int], *, interrupted: int = INTERRUPTED) -> NoReturn:
     """Run a command to its exit code; errors of ours become one line on stderr and 1, Ctrl-C `interrupted`."""
-    logs.configure("cli", level="ERROR")
+    logging.configure("cli", level="ERROR")
     end_traces = traces.start("orastream-cli", os.environ)
     try:
         code = asyncio.run(command)
@@ -72,7 +73,7 @@ def fail(message: str) -> NoReturn:
     raise typer.Exit(1)
 
 
-def connect(node: Node) -> Client:
+def connect(node: NodeAddress) -> Client:
     """A client of the node, not yet connected."""
     return Client(
         node.nats_url,

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from orastream.delivery.effects import Rules
-from orastream.packets import AudioChunk, AudioStart
+from orastream.contract.audio_messages import AudioChunk, AudioStart
+from orastream.delivery.rules.utterance_effects import DeliveryRules
 
 
 class LinkLost(Exception):
@@ -80,7 +80,7 @@ class Sink(Protocol):
     """A bridge's way to OraServer: opens links."""
 
     @property
-    def rules(self) -> Rules:
+    def rules(self) -> DeliveryRules:
         """How this way confirms, retries and gives up."""
         ...
 

@@ -10,13 +10,13 @@ the trace id is made of where and when the message is stored, which all of them 
 
 from __future__ import annotations
 
+from orastream.contract.trace_context import MAX_BYTES, NOTHING, Carrier, Origin, carrier_of, origin_of
 from orastream.traces.attributes import Attributes, identity, messaging, settle, taken
-from orastream.traces.context import MOST_BYTES, NOTHING, Carrier, Origin, carrier_of, origin_of
 from orastream.traces.export import Stop, start
 from orastream.traces.span import Kind, Parent, Span, begin
 
 __all__ = [
-    "MOST_BYTES",
+    "MAX_BYTES",
     "NOTHING",
     "Attributes",
     "Carrier",

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 from orastream.traces.span import Span, Value
 
 if TYPE_CHECKING:
-    from orastream.intake import StoredRequest
-    from orastream.messages import Report
+    from orastream.contract.messages import Report
+    from orastream.contract.stored_requests import StoredRequest
 
 Attributes = dict[str, Value | None]
 

@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 
-from orastream import logger
+from orastream.base import logger
 
 log = logger.named(__name__)
 

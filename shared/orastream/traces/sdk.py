@@ -10,8 +10,8 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
-import orastream
-from orastream import logger
+from orastream.base import logger
+from orastream.base.version import VERSION
 
 log = logger.named(__name__)
 
@@ -22,7 +22,7 @@ def start(service: str) -> Callable[[], None]:
     if str(resource.attributes.get("service.name", "")).startswith("unknown_service"):
         resource = resource.merge(Resource({"service.name": service}))
     if not resource.attributes.get("service.version"):
-        resource = resource.merge(Resource({"service.version": orastream.__version__}))
+        resource = resource.merge(Resource({"service.version": VERSION}))
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)  # OTEL_TRACES_SAMPLER
     provider.add_span_processor(BatchSpanProcessor(Plainly(OTLPSpanExporter())))  # OTEL_BSP_*, OTEL_EXPORTER_OTLP_*
     trace.set_tracer_provider(provider)

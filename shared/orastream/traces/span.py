@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from orastream.errors import OrastreamError
-from orastream.traces.context import NOTHING, Carrier, Origin
+from orastream.contract.errors import OrastreamError
+from orastream.contract.trace_context import NOTHING, Carrier, Origin
 
 if TYPE_CHECKING:
     from opentelemetry import trace as opentelemetry

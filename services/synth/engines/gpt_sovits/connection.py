@@ -27,7 +27,7 @@ from urllib3.response import BaseHTTPResponse
 
 CONNECT_S = 2.0
 _READ_BYTES = 8 * 1024  # 128 ms at 32 kHz: what is there is given at once, however little
-_MOST_REFUSAL_BYTES = 64 * 1024
+_MAX_REFUSAL_BYTES = 64 * 1024
 
 
 class ServerFailed(Exception):
@@ -38,7 +38,7 @@ class Unreachable(ServerFailed):
     """No connection."""
 
 
-class Broken(ServerFailed):
+class BrokenAnswer(ServerFailed):
     """The connection ended before the answer was whole."""
 
 
@@ -50,7 +50,7 @@ class Aborted(Exception):
     """Broken off by this side."""
 
 
-class Connection:
+class ServerConnection:
     """One exchange with a server, as `with`. All but `abort` for one thread.
 
     `silence_s` is how long it may be silent. Every method raises ServerFailed, or Aborted after `abort`.
@@ -126,7 +126,7 @@ class Connection:
     def refusal(self) -> bytes:
         """The rest of an answer, as much as may be a message."""
         said = b""
-        while len(said) < _MOST_REFUSAL_BYTES and (data := self.read()):
+        while len(said) < _MAX_REFUSAL_BYTES and (data := self.read()):
             said += data
         return said
 
@@ -153,19 +153,19 @@ class Connection:
                 raise Unreachable("cannot be reached") from exc
             if isinstance(exc, (TimeoutError, ReadTimeoutError)):
                 raise Silent(f"gave nothing for {self._silence_s:g} s") from exc
-            raise Broken("broke off") from exc
+            raise BrokenAnswer("broke off") from exc
 
 
 def answers(url: str) -> bool:
     """Whether it speaks HTTP: any status will do, as api_v2 has nothing at `/`. Takes twice CONNECT_S at most."""
-    with contextlib.suppress(ServerFailed), Connection(url, silence_s=CONNECT_S) as connection:
+    with contextlib.suppress(ServerFailed), ServerConnection(url, silence_s=CONNECT_S) as connection:
         return 0 < connection.get("/") < 500
     return False
 
 
 def listens(url: str) -> bool:
     """Whether somebody takes a connection there: leaves no line in the server's log. Takes CONNECT_S at most."""
-    with contextlib.suppress(ServerFailed), Connection(url, silence_s=CONNECT_S) as connection:
+    with contextlib.suppress(ServerFailed), ServerConnection(url, silence_s=CONNECT_S) as connection:
         connection.connect()
         return True
     return False

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 
-from services.synth import resample
-from services.synth.engines.base import EngineError, Voice
+from services.synth.audio import resample
+from services.synth.engines.base import EngineError, EngineVoice
 from services.synth.engines.gpt_sovits import tts
+from services.synth.engines.gpt_sovits.sentence_request import RequestBody, SentenceRequest
 from services.synth.engines.gpt_sovits.servers import Servers
 from services.synth.engines.gpt_sovits.settings import GptSovitsSettings
-from services.synth.engines.gpt_sovits.telling import Asked, Telling
 from services.synth.engines.gpt_sovits.voices import Voices
 from services.synth.engines.gpt_sovits.voices_file import read_voices
 
@@ -67,7 +67,7 @@ class GptSovitsEngine:
         if self._servers is not None:
             self._servers.close()
 
-    def voices(self) -> Sequence[Voice]:
+    def voices(self) -> Sequence[EngineVoice]:
         """The profiles, in the order of the file."""
         return self._profiles.listed()
 
@@ -84,22 +84,22 @@ class GptSovitsEngine:
         """
         assert self._servers is not None, "the engine was not loaded"
         profile = self._profiles.named(voice) if voice is not None else self._profiles.of_language(language)
-        asked = Asked(
+        asked = RequestBody(
             sentence,
             tts.body(profile, sentence, language=language, speed=speed),
             profile.weights,
             self.sample_rate_hz(voice),
             self._patience_s,
         )
-        telling = Telling(self._servers, asked, lambda rate_hz: self._warn(voice, asked.rate_hz, rate_hz))
+        request = SentenceRequest(self._servers, asked, lambda rate_hz: self._warn(voice, asked.rate_hz, rate_hz))
         last_sign = time.monotonic()
         try:
-            while not stop() and (pcm := telling.heard(_POLL_S)) is not None:
+            while not stop() and (pcm := request.heard(_POLL_S)) is not None:
                 if pcm or time.monotonic() - last_sign >= _SIGN_OF_LIFE_S:
                     yield pcm
                     last_sign = time.monotonic()
         finally:
-            telling.abort()
+            request.abort()
 
     @property
     def _profiles(self) -> Voices:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 import structlog
 
 from services.synth.engines.gpt_sovits import connection
-from services.synth.engines.gpt_sovits.roster import Roster, Server, Weights
+from services.synth.engines.gpt_sovits.server_pool import Server, ServerPool, Weights
 
 WATCH_S = 2.0
 """A server that is started anew takes longer than that, so its loss of weights is noticed."""
@@ -26,11 +26,11 @@ class Servers:
     """The pool. Thread-safe. `close` ends its threads."""
 
     def __init__(self, urls: Sequence[str]) -> None:
-        self._roster = Roster(urls)
+        self._pool = ServerPool(urls)
         self._changed = threading.Condition()
         self._closed = False
-        for server in self._roster.servers:
-            self._roster.failed(server, time.monotonic())  # none has answered yet
+        for server in self._pool.servers:
+            self._pool.failed(server, time.monotonic())  # none has answered yet
             threading.Thread(target=self._watch, args=(server,), name=f"watch {server.url}", daemon=True).start()
 
     def close(self) -> None:
@@ -42,14 +42,14 @@ class Servers:
     def wait(self, healthy: int, timeout_s: float) -> int:
         """Waits until so many servers are healthy, or the time is over; how many are."""
         with self._changed:
-            self._changed.wait_for(lambda: len(self._roster.healthy) >= healthy, timeout_s)
-            return len(self._roster.healthy)
+            self._changed.wait_for(lambda: len(self._pool.healthy) >= healthy, timeout_s)
+            return len(self._pool.healthy)
 
     def take(self, weights: Weights, but: Collection[str], timeout_s: float) -> Server | None:
         """An idle healthy server, the caller's until `free`; None if there is none within that time."""
         with self._changed:
             deadline = time.monotonic() + timeout_s
-            while (server := self._roster.take(weights, time.monotonic(), but=but)) is None:
+            while (server := self._pool.take(weights, time.monotonic(), but=but)) is None:
                 if not self._changed.wait(max(deadline - time.monotonic(), 0)):
                     return None
             return server
@@ -57,23 +57,23 @@ class Servers:
     def any_left(self, but: Collection[str]) -> bool:
         """Whether one of the healthy servers, busy or not, was not tried yet."""
         with self._changed:
-            return any(server.url not in but for server in self._roster.healthy)
+            return any(server.url not in but for server in self._pool.healthy)
 
     def free(self, server: Server) -> None:
         """It has ended its sentence."""
         with self._now():
-            self._roster.free(server)
+            self._pool.free(server)
 
     def told(self, server: Server, weights: Weights) -> None:
         """It has loaded these weights."""
         with self._now():
-            self._roster.told(server, weights)
+            self._pool.told(server, weights)
 
     def failed(self, server: Server, problem: str) -> None:
         """It does not do as it should: it gets no sentence until it answers again."""
         with self._now():
             was_healthy = server.healthy
-            self._roster.failed(server, time.monotonic())
+            self._pool.failed(server, time.monotonic())
         if was_healthy:
             log.warning("a GPT-SoVITS server fails", server=server.url, problem=problem)
 
@@ -103,9 +103,9 @@ class Servers:
             with self._now():
                 if not well and not (server.healthy and server.busy):  # who uses it will see for himself
                     news = server.healthy
-                    self._roster.failed(server, time.monotonic())
+                    self._pool.failed(server, time.monotonic())
                 elif well and healthy == server.healthy:  # else it has failed while it was looked at
-                    news = self._roster.answered(server)
+                    news = self._pool.answered(server)
                 else:
                     news = False
             if news:

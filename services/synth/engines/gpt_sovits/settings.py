@@ -1,6 +1,6 @@
 """Settings of the engine, read from the environment and `.env` by the engine's process.
 
-Not by `orastream.settings`: that imports NATS, which takes longer than all the rest of the start.
+Not by `orastream.service.settings`: that imports NATS, which takes longer than all the rest of the start.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ _LEAST_S = 0.02
 """Less sound than that is no sign that a server speaks: a drop now and then would keep a listener waiting for ever."""
 
 
-class Patience:
+class SilencePatience:
     """How much longer a server is waited for. It begins anew with each `_LEAST_S` of what is handed out.
 
     Only time spent in waiting for the server counts: a listener who takes the samples slowly is not its fault. Samples

@@ -10,7 +10,7 @@ from services.synth.engines.gpt_sovits.voices import Profile, spoken_language
 
 Body = dict[str, object]
 
-_MOST_QUOTED = 200  # characters of the server's words
+_MAX_QUOTED = 200  # characters of the server's words
 _WORD = re.compile(r"[^\W_]{2,}")
 
 
@@ -64,7 +64,7 @@ def reason(status: int, answer: bytes, sentence: str = "") -> str:
 
 
 def _plain(value: object) -> str:
-    return " ".join(value.split())[:_MOST_QUOTED] if isinstance(value, str) else ""
+    return " ".join(value.split())[:_MAX_QUOTED] if isinstance(value, str) else ""
 
 
 def _quotes(said: str, sentence: str) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 _RIFF_BYTES, _CHUNK_BYTES, _FORMAT_BYTES = 12, 8, 16
 _LONGEST_HEADER = 4096
 _PCM, _EXTENSIBLE = 1, 0xFFFE
-_MOST_DATA_BYTES = 1 << 28  # three quarters of an hour at 48 kHz
+_MAX_DATA_BYTES = 1 << 28  # three quarters of an hour at 48 kHz
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def _header(data: bytes) -> _Header | None:
         if kind == b"data":
             if rate_hz is None:
                 raise ValueError("its data comes before its format")
-            return _Header(rate_hz, at, size if 0 < size <= _MOST_DATA_BYTES else None)
+            return _Header(rate_hz, at, size if 0 < size <= _MAX_DATA_BYTES else None)
         if at + size > _LONGEST_HEADER:
             raise ValueError("its header does not end")
         if kind == b"fmt ":

@@ -7,18 +7,18 @@ from contextlib import closing
 
 import structlog
 
-from services.synth import resample
-from services.synth.engines.base import EngineError, Misconfigured, Voice
+from services.synth.audio import resample
+from services.synth.audio.resample import Resampler
+from services.synth.engines.base import EngineError, EngineVoice, Misconfigured
 from services.synth.engines.digest import digest_of
 from services.synth.engines.gpt_sovits.tts import has_something_to_say
 from services.synth.engines.gpt_sovits.voices import Profile, Voices
 from services.synth.engines.gpt_sovits.voices_file import read_voices
 from services.synth.engines.gpt_sovits_local import files
-from services.synth.engines.gpt_sovits_local.asked import asked
 from services.synth.engines.gpt_sovits_local.files import ModelsFolder
+from services.synth.engines.gpt_sovits_local.request_body import asked
 from services.synth.engines.gpt_sovits_local.runtime import ENGLISH, RECORDING_S, Runtime
 from services.synth.engines.gpt_sovits_local.settings import GptSovitsLocalSettings
-from services.synth.resample import Resampler
 
 _RULES = "1"  # of what is asked and how it is heard: part of the version
 _PIECE_BYTES = 8 * 1024  # 128 ms at 32 kHz: the package gives a second or so at once
@@ -66,7 +66,7 @@ class GptSovitsLocalEngine:
         self.version = f"{_RULES}-{runtime.version}-{voices.digest}-{digest}"
         self._voices, self._runtime = voices, runtime
 
-    def voices(self) -> Sequence[Voice]:
+    def voices(self) -> Sequence[EngineVoice]:
         """The profiles, in the order of the file."""
         return self._profiles.listed()
 

@@ -40,7 +40,7 @@ ENGLISH = "NLTK's taggers/averaged_perceptron_tagger_eng and corpora/cmudict"
 
 _RECORDING_HZ = 16_000
 _SAMPLES = {"ko": "안녕하세요.", "en": "Good morning.", "ja": "おはようございます。", "zh": "早上好。", "yue": "早晨。"}
-_MOST_QUOTED = 300  # characters of the package's words
+_MAX_QUOTED = 300  # characters of the package's words
 
 
 class Runtime:
@@ -207,4 +207,4 @@ def _where(exc: Exception) -> str:
 
 
 def _said(exc: Exception) -> str:
-    return f"{type(exc).__name__}: {' '.join(str(exc).split())}"[:_MOST_QUOTED]
+    return f"{type(exc).__name__}: {' '.join(str(exc).split())}"[:_MAX_QUOTED]

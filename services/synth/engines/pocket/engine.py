@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from services.synth.engines.base import UnknownEngine, UnknownVoice, Voice
+from services.synth.audio.tempo import Stretcher
+from services.synth.engines.base import EngineVoice, UnknownEngine, UnknownVoice
 from services.synth.engines.digest import digest_of
 from services.synth.engines.pocket.config_file import read_config
 from services.synth.engines.pocket.settings import PocketSettings
 from services.synth.engines.pocket.voice_files import find_voices
-from services.synth.stretch import Stretcher
 
 if TYPE_CHECKING:  # importing torch takes seconds: not before the files are known to be there
     from services.synth.engines.pocket.model import PocketModel, State
@@ -48,9 +48,9 @@ class PocketEngine:
         self._states = {name: self._model.voice(path) for name, path in recordings.items()}
         self.version = f"{_RULES}-{model.VERSION}-{digest_of([*files.files, *recordings.values()])}"
 
-    def voices(self) -> Sequence[Voice]:
+    def voices(self) -> Sequence[EngineVoice]:
         """The files of the folder, by name."""
-        return [Voice(name, self._language, self._loaded.rate_hz) for name in self._states]
+        return [EngineVoice(name, self._language, self._loaded.rate_hz) for name in self._states]
 
     def sample_rate_hz(self, voice: str | None) -> int:
         """The model's, for all voices. Raises UnknownVoice."""

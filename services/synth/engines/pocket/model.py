@@ -34,7 +34,7 @@ State = dict[str, dict[str, Any]]
 """A voice: what the model has heard of it."""
 
 _SEED = 1
-_MOST_QUOTED = 300  # characters of the library's words
+_MAX_QUOTED = 300  # characters of the library's words
 
 
 class PocketModel:
@@ -116,7 +116,7 @@ def _form(state: State) -> dict[str, dict[str, tuple[int, ...]]]:
 
 
 def _said(exc: Exception) -> str:
-    return (" ".join(str(exc).split()) or type(exc).__name__)[:_MOST_QUOTED]
+    return (" ".join(str(exc).split()) or type(exc).__name__)[:_MAX_QUOTED]
 
 
 def _wrong_voice(path: Path, problem: str) -> Misconfigured:

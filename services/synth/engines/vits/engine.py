@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from services.synth import resample
-from services.synth.engines.base import EngineError, UnknownEngine, UnknownVoice, Voice
+from services.synth.audio import resample
+from services.synth.audio.resample import Resampler
+from services.synth.engines.base import EngineError, EngineVoice, UnknownEngine, UnknownVoice
 from services.synth.engines.vits.folders import Folder, find
 from services.synth.engines.vits.languages import chosen
 from services.synth.engines.vits.settings import VitsSettings
 from services.synth.engines.vits.worker import Worker, result_of
-from services.synth.resample import Resampler
 
 if TYPE_CHECKING:  # importing torch takes seconds: not before the voices are known to be there
     from services.synth.engines.vits.network import Network
@@ -105,9 +105,9 @@ class VitsEngine:
         if self._worker is not None:
             self._worker.close()
 
-    def voices(self) -> Sequence[Voice]:
+    def voices(self) -> Sequence[EngineVoice]:
         """The directories, those of Korean models first."""
-        return [Voice(name, voice.folder.language, voice.rate_hz) for name, voice in self._voices.items()]
+        return [EngineVoice(name, voice.folder.language, voice.rate_hz) for name, voice in self._voices.items()]
 
     def sample_rate_hz(self, voice: str | None) -> int:
         """The model's; without a voice the first one's, which is what each gives then. Raises UnknownVoice."""

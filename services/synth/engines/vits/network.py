@@ -13,7 +13,7 @@ from typing import Any
 
 from services.synth.engines.base import EngineError, Misconfigured
 from services.synth.engines.vits.folders import Folder
-from services.synth.engines.vits.pieces import Piece, context_of, pieces_of
+from services.synth.engines.vits.pieces import DecoderPiece, context_of, pieces_of
 
 # Both are read when the libraries are imported: nothing is ever downloaded; and threads that wait for each other sleep,
 # where by default they spin, which on cores that are shared with anybody else slows a model down tenfold.
@@ -89,7 +89,7 @@ class Network:
             _check(said.spectrogram)
         return Latents(said.spectrogram, self._context)
 
-    def decoded(self, work: Sequence[tuple[Latents, Piece]]) -> list[bytes]:
+    def decoded(self, work: Sequence[tuple[Latents, DecoderPiece]]) -> list[bytes]:
         """PCM16 of some pieces, decoded together: all of the same number of frames."""
         with _computing():
             windows = [latents.frames[:, :, piece.begin : piece.end] for latents, piece in work]
@@ -99,7 +99,7 @@ class Network:
             samples = (waves * _FULL_SCALE).round().to(torch.int16).cpu()
         return [self._kept(row, piece) for row, (_, piece) in zip(samples.numpy(), work, strict=True)]
 
-    def _kept(self, samples: Any, piece: Piece) -> bytes:
+    def _kept(self, samples: Any, piece: DecoderPiece) -> bytes:
         first, last = (self._frame_samples * (frame - piece.begin) for frame in (piece.first, piece.last))
         pcm: bytes = samples[first:last].astype("<i2").tobytes()
         return pcm

@@ -21,7 +21,7 @@ MOST = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class DecoderPiece:
     """Frames `begin` to `end` of a sentence are decoded; of that, `first` to `last` (frames, too) is kept."""
 
     begin: int
@@ -35,7 +35,7 @@ class Piece:
         return self.end - self.begin
 
 
-def pieces_of(frames: int, context: int = CONTEXT) -> list[Piece]:
+def pieces_of(frames: int, context: int = CONTEXT) -> list[DecoderPiece]:
     """The pieces of a sentence of that many frames, in order; each is half again as long as the one before, to MOST.
 
     The same number gives the same pieces: on them depends how the last bits of the samples are rounded.
@@ -45,7 +45,7 @@ def pieces_of(frames: int, context: int = CONTEXT) -> list[Piece]:
         last = min(first + size, frames)
         if frames - last < FIRST // 2:  # a crumb would cost as much as a piece
             last = frames
-        pieces.append(Piece(max(first - context, 0), min(last + context, frames), first, last))
+        pieces.append(DecoderPiece(max(first - context, 0), min(last + context, frames), first, last))
         first, size = last, min(size + size // 2, MOST)
     return pieces
 

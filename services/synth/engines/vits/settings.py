@@ -1,6 +1,6 @@
 """Settings of the engine, read from the environment and `.env` by the engine's process.
 
-Not by `orastream.settings`: that imports NATS, which the engine's process has no use for.
+Not by `orastream.service.settings`: that imports NATS, which the engine's process has no use for.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ _NATIVE = """
     캔 컵 스푼 숟갈 숟가락 큰술 작은술 꼬집 덩어리 덩이 포기 뿌리 알 톨 모 편 곡 골 경기 문제 과목 가구 식구 집 판 발
     차례 배 번 대 개 시간 달 건 돌 시 살 분 자 정 포 첩 근 줌 스쿱 공기
 """.split()
-_MOST_OF = {
+_MAX_OF = {
     "살": 99, "시": 12, "시간": 23, "배": 10, "번": 29, "번째": 99, "건": 10, "편": 20, "곡": 20, "판": 20, "자": 10,
     "정": 10, "포": 20,
 }  # fmt: skip
@@ -154,7 +154,7 @@ def takes_native(number: int, counter: str, before: str = "", after: str = "") -
         return False
     if counter == "개" and _LANGUAGES.match(after):
         return False
-    most = _MOST_OF.get(counter, _MOST)
+    most = _MAX_OF.get(counter, _MOST)
     return number <= most or (number > 100 and number % 100 in range(1, 10) and counter in ("명", "개", "마리", "살"))
 
 

@@ -234,7 +234,7 @@ def _parts(match: re.Match[str]) -> list[str]:
     return (match["a"] or match["b"]).split(".")
 
 
-def _bus(match: re.Match[str]) -> str:
+def _broker(match: re.Match[str]) -> str:
     return f"{digits(match['n'], '공')} 번"
 
 
@@ -259,7 +259,7 @@ RULES = (
     Rule(_WARM, _warm),
     Rule(_PER, _per),
     Rule(_FRACTION, _fraction),
-    Rule(_BUS, _bus),
+    Rule(_BUS, _broker),
     Rule(_NEIGHBOURS, _neighbours),
     Rule(_PRICE, _price),
     Rule(_RANGE, _range),

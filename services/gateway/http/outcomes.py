@@ -1,0 +1,35 @@
+"""By which words each route's answers are counted: all of them are counted from 0 on. Pure.
+
+Why: `rate()` does not see the step by which a series appears (`Metrics.counter`).
+"""
+
+from __future__ import annotations
+
+from orastream.contract.messages import FINAL
+
+_EVERY = {"forbidden", "unauthorized", "internal"}
+_NODE = {"unavailable"}
+_BODY = {"body_timeout", "too_large", "disconnected", "invalid_request"}
+_ENDS = set(FINAL)
+_SPOKEN = {"accepted", "overloaded", "wait_timeout", "invalid_request"} | _NODE | _ENDS
+
+ROUTES: dict[str, set[str]] = {
+    "convert-tts": _EVERY | _BODY | _SPOKEN,
+    "tts.speak": _SPOKEN | {"internal"},
+    "openai-speech": (_EVERY | _BODY | _NODE | {"streaming", "failed", "overloaded", "wait_timeout", "gone"})
+    - {"disconnected"},
+    "openai-models": _EVERY | {"found", "not_found"},
+    "reports": _EVERY | _NODE | {"found", "not_found", "invalid_request"},
+    "cancel": _EVERY | _NODE | _BODY | {"accepted", "not_found", "overloaded"},
+    "voices": _EVERY | _NODE | {"found", "nobody"},
+    "audio": _EVERY
+    | _NODE
+    | {"streaming", "not_found", "invalid_request", "cancelled", "overloaded", "wait_timeout"}
+    | {"audio_expired", "engine_error"},
+    "node": _EVERY | _NODE | {"found"},
+    "events": _EVERY | _NODE | {"streaming", "invalid_request", "overloaded"},
+}
+"""Outcomes by route; one that a later version adds is counted from its first time on."""
+
+KNOWN = sorted((route, outcome) for route, of in ROUTES.items() for outcome in of)
+"""The labels `route` and `outcome`."""

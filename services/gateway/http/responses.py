@@ -1,0 +1,96 @@
+"""What the gateway answers over HTTP, and under which status: one table for results and errors. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from orastream.client.acceptance import Acceptance
+from orastream.contract.codec import Map
+from orastream.contract.errors import (
+    InvalidRequest,
+    NodeUnavailable,
+    OrastreamError,
+    Overloaded,
+    PublishRefused,
+    WaitTimeout,
+)
+from orastream.contract.messages import Report, Status
+
+RETRY_OVERLOADED_S = 1
+"""A session's place is free again when its oldest utterance has ended."""
+RETRY_UNAVAILABLE_S = 5
+
+_STATUS_OF_END: dict[Status, int] = {"delivered": 200, "cancelled": 409, "expired": 410, "failed": 502}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer: a JSON object, and the word under which it is counted."""
+
+    status: int
+    body: Map
+    outcome: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Refused(Exception):
+    """Ends the handling of an HTTP request with this answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.outcome)
+        self.answer = answer
+
+
+def result(of: Acceptance | Report) -> Answer:
+    """202 for an acceptance; for a final report 200 delivered, 409 cancelled, 410 expired, 502 failed."""
+    if isinstance(of, Acceptance):
+        return Answer(202, of.to_map(), "accepted", {"Location": report_path(of.session_id, of.request_id)})
+    return Answer(_STATUS_OF_END[of.status], of.to_map(), of.status)
+
+
+def error(
+    status: int,
+    code: str,
+    message: str,
+    *,
+    retryable: bool = False,
+    field: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """The one shape of errors: `{"error": {code, message, retryable}}`, with `field` when one is to blame."""
+    body: Map = {"code": code, "message": message, "retryable": retryable}
+    if field is not None:
+        body["field"] = field
+    return Answer(status, {"error": body}, code, headers or {})
+
+
+def problem(exc: OrastreamError) -> Answer:
+    """422, 503 with Retry-After, or 504 with where to ask. Tells nothing of the inside of the node."""
+    match exc:
+        case InvalidRequest():
+            return error(422, exc.code, str(exc), field=exc.field)
+        case Overloaded():
+            return error(503, exc.code, str(exc), retryable=True, headers={"Retry-After": str(RETRY_OVERLOADED_S)})
+        case WaitTimeout():
+            path = report_path(exc.session_id, exc.request_id)
+            text = f"no final report within {exc.waited_s:g} s; the request goes on, ask {path}"
+            answer = error(504, "wait_timeout", text, retryable=True, headers={"Location": path})
+            answer.body.update(sessionId=exc.session_id, requestId=exc.request_id, report=path)
+            return answer
+        case NodeUnavailable() | PublishRefused():
+            text = "the node does not answer; try again"
+            return error(503, "unavailable", text, retryable=True, headers={"Retry-After": str(RETRY_UNAVAILABLE_S)})
+        case _:
+            return internal()
+
+
+def internal() -> Answer:
+    """500, for what is our fault."""
+    return error(500, "internal", "an error of the gateway; its log says more", retryable=True)
+
+
+def report_path(session_id: str, request_id: str) -> str:
+    """Where to ask what became of a request."""
+    return f"/api/reports/{quote(session_id, safe='')}/{quote(request_id, safe='')}"

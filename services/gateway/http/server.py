@@ -1,0 +1,71 @@
+"""uvicorn as a guest: in the loop, under the signals and with the logs of the process it lives in."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Generator
+
+import uvicorn
+from fastapi import FastAPI
+
+from orastream.contract.errors import SettingsError
+
+KEEP_ALIVE_S = 75
+"""Longer than the pools of common clients keep a connection, so that none writes into a closing one."""
+CUT_AFTER_S = 2.0
+"""After `grace_s`, for answers that are still being written."""
+
+
+class HttpServer(uvicorn.Server):
+    """A server that leaves the signals alone; `stop_taking()` ends it gently."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Signals are the process' business."""
+        yield
+
+    def stop_taking(self) -> None:
+        """Accept no more connections, and close each after its answer."""
+        self.should_exit = True
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    app: FastAPI, host: str, port: int, *, grace_s: float, stop: asyncio.Event
+) -> AsyncIterator[tuple[HttpServer, int]]:
+    """Serve while the context is open: the server and its port (0 takes a free one).
+
+    At the end requests in flight have `grace_s` to be answered. A server that ends by itself sets `stop`, and the
+    context then raises its error. Raises SettingsError when the port is taken.
+    """
+    listener = _listen(host, port)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=int(grace_s + CUT_AFTER_S),
+    )
+    server = HttpServer(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]), name="http server")
+    task.add_done_callback(lambda _: stop.set())
+    try:
+        yield server, listener.getsockname()[1]
+    finally:
+        server.stop_taking()
+        await task
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as exc:
+        raise SettingsError(f"GATEWAY_PORT: cannot listen on {host}:{port} ({exc.strerror}); choose another") from exc

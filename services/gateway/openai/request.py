@@ -1,0 +1,129 @@
+"""Requests of OpenAI's speech API as requests of the node, and errors in its shape. Pure.
+
+Source: OpenAI API reference, `POST /v1/audio/speech` (fields model, input, voice, response_format, speed, instructions,
+stream_format); errors are `{"error": {message, type, param, code}}`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from orastream.contract import codec
+from orastream.contract.audio import FORMATS
+from orastream.contract.codec import Map
+from orastream.contract.errors import InvalidRequest
+from orastream.contract.language import language_of
+from orastream.contract.messages import MAX_SPEED, MIN_SPEED
+
+MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "orastream")
+"""Names that mean the node's own engine; any other is taken for an engine's."""
+BUILT_IN_VOICES = frozenset(
+    "alloy ash ballad coral echo fable onyx nova sage shimmer verse marin cedar default".split()
+)
+"""Names that mean the engine's own voice for the language."""
+PCM_RATE_HZ = 24_000
+"""What `pcm` has by definition: 24 kHz, signed 16 bits, little-endian, mono."""
+
+_FORMATS = {"mp3": "mp3", "opus": "opus", "aac": "aac", "flac": "flac", "wav": "wav", "pcm": "pcm16"}
+MEDIA = {
+    "mp3": "audio/mpeg",
+    "opus": "audio/ogg",
+    "aac": "audio/aac",
+    "flac": "audio/flac",
+    "wav": "audio/wav",
+    "pcm": "audio/pcm",
+}
+_PARAMS = {"text": "input", "format": "response_format", "engine": "model"}
+"""Our names of fields, and those under which this API has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechRequest:
+    """What was asked: the node's wire fields (without ids), and how the answer is to look."""
+
+    fields: Map
+    media_type: str
+    stream_format: Literal["audio", "sse"]
+
+
+def read_speech(body: bytes) -> SpeechRequest:
+    """The request in a body. Raises InvalidRequest, which names the field as this API has it."""
+    value = codec.decode(body)
+    text, model = _required(value, "input"), _required(value, "model")
+    name = _string(value, "response_format", "mp3")
+    fmt = _FORMATS.get(name)
+    if fmt is None or fmt not in FORMATS:
+        there = ", ".join(name for name, fmt in _FORMATS.items() if fmt in FORMATS)
+        raise InvalidRequest("response_format", f"must be one of {there}")
+    stream_format = _string(value, "stream_format", "audio")
+    if stream_format not in ("audio", "sse"):
+        raise InvalidRequest("stream_format", "must be audio or sse")
+    fields: Map = {
+        "text": text,
+        "format": fmt,
+        "language": _string(value, "language", language_of(text)),
+        "engine": None if model in MODELS else model,
+        "voice": _voice(value),
+        "speed": _speed(value),
+    }
+    if name == "pcm":
+        fields["sampleRate"] = PCM_RATE_HZ
+    return SpeechRequest(fields, MEDIA[name], "sse" if stream_format == "sse" else "audio")
+
+
+def _voice(value: Map) -> str | None:
+    voice: Any = value.get("voice")
+    if isinstance(voice, dict):
+        voice = voice.get("id")
+    if voice is None:
+        return None
+    if not isinstance(voice, str):
+        raise InvalidRequest("voice", "has the wrong type: must be a string, or an object with an id")
+    return None if voice in BUILT_IN_VOICES else voice
+
+
+def _speed(value: Map) -> float:
+    speed = value.get("speed")
+    if speed is None:
+        return 1.0
+    if isinstance(speed, bool) or not isinstance(speed, int | float):
+        raise InvalidRequest("speed", "has the wrong type: must be a number")
+    if not MIN_SPEED <= speed <= MAX_SPEED:
+        raise InvalidRequest("speed", f"must be {MIN_SPEED:g} to {MAX_SPEED:g} on this node")
+    return float(speed)
+
+
+def _required(value: Map, name: str) -> str:
+    if value.get(name) is None:
+        raise InvalidRequest(name, "is required")
+    return _string(value, name, "")
+
+
+def _string(value: Map, name: str, absent: str) -> str:
+    """A string, which may be empty, or `absent`."""
+    given = value.get(name)
+    if given is None:
+        return absent
+    if not isinstance(given, str):
+        raise InvalidRequest(name, "has the wrong type: must be a string")
+    return given
+
+
+def in_this_api(message: str) -> str:
+    """A message that begins with one of our fields, with the name that the caller gave it."""
+    field, colon, problem = message.partition(": ")
+    if not colon or field not in _PARAMS:
+        return message
+    if field == "engine":
+        problem = problem.replace("leave it out", "ask /v1/models")  # `model` is required here
+    return f"{_PARAMS[field]}: {problem}"
+
+
+def error_body(status: int, message: str, *, code: str, param: str | None = None) -> Map:
+    """An error as this API shapes it; field names in `message` and `param` may be ours."""
+    kind = {401: "authentication_error", 429: "rate_limit_error"}.get(
+        status, "invalid_request_error" if status < 500 else "server_error"
+    )
+    name = _PARAMS.get(param, param) if param else None
+    return {"error": {"message": in_this_api(message), "type": kind, "param": name, "code": code}}

@@ -1,0 +1,220 @@
+"""`/v1/audio/speech` and `/v1/models`: tools made for OpenAI's API use the node, and take the audio themselves."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import StreamingResponse
+from starlette.requests import ClientDisconnect
+
+from orastream.contract import codec
+from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
+from orastream.contract.codec import Map
+from orastream.contract.errors import (
+    InvalidRequest,
+    NodeUnavailable,
+    OrastreamError,
+    Overloaded,
+    PublishRefused,
+    WaitTimeout,
+)
+from orastream.traces import Span
+from services.gateway.access.policy import AccessPolicy, Denied
+from services.gateway.audio_stream import SpeechFailed, listen
+from services.gateway.http.openapi import secured
+from services.gateway.http.request_body import body_of
+from services.gateway.http.responses import RETRY_OVERLOADED_S, RETRY_UNAVAILABLE_S, Refused
+from services.gateway.http.tracing import answered, server_span
+from services.gateway.openai import schema
+from services.gateway.openai.request import MODELS, SpeechRequest, error_body, read_speech
+from services.gateway.request_service import RequestService
+
+ROUTE, MODELS_ROUTE = "openai-speech", "openai-models"
+
+_STARTED_AT_S = int(time.time())
+
+log = structlog.get_logger()
+
+Messages = AsyncGenerator[AudioStart | AudioChunk | AudioEnd, None]
+
+
+def add_routes(app: FastAPI, request_service: RequestService, policy: AccessPolicy) -> None:
+    """Serve OpenAI's speech API from `app`."""
+    asks = secured(policy.asks)
+
+    @app.post(
+        "/v1/audio/speech",
+        name="speech",
+        response_model=None,
+        response_class=StreamingResponse,
+        openapi_extra=schema.SPEECH_BODY | asks,
+        responses=schema.SPEECH,
+    )
+    async def speech(request: Request) -> Response:
+        """Speak a text to the caller, in OpenAI's form: the audio comes while it is made."""
+        span = server_span(request)
+        try:
+            response, outcome = await _speech(request_service, policy, request, span)
+        except BaseException:
+            span.end()
+            raise
+        answered(span, response.status_code, outcome)
+        if not isinstance(response, StreamingResponse):
+            span.end()  # else when the last byte is there
+        request_service.count(ROUTE, outcome)
+        return response
+
+    @app.get("/v1/models", response_model=None, responses=schema.MODELS_LIST, openapi_extra=asks)
+    async def models(request: Request) -> Response:
+        """The models that `/v1/audio/speech` takes, in OpenAI's form."""
+        if (turned := policy.turns_away(request.headers)) is not None:
+            request_service.count(MODELS_ROUTE, turned.code)
+            return _turned_away(turned)
+        request_service.count(MODELS_ROUTE, "found")
+        return _json(200, {"object": "list", "data": [_model(name) for name in await _model_names(request_service)]})
+
+    @app.get("/v1/models/{model}", response_model=None, responses=schema.ONE_MODEL, openapi_extra=asks)
+    async def model(model: str, request: Request) -> Response:
+        """One of them."""
+        if (turned := policy.turns_away(request.headers)) is not None:
+            request_service.count(MODELS_ROUTE, turned.code)
+            return _turned_away(turned)
+        if model not in await _model_names(request_service):
+            request_service.count(MODELS_ROUTE, "not_found")
+            text = f"there is no model {model!r}; ask /v1/models"
+            return _json(404, error_body(404, text, code="model_not_found", param="model"))
+        request_service.count(MODELS_ROUTE, "found")
+        return _json(200, _model(model))
+
+
+async def _speech(
+    request_service: RequestService, policy: AccessPolicy, request: Request, span: Span
+) -> tuple[Response, str]:
+    if (turned := policy.turns_away(request.headers)) is not None:
+        return _turned_away(turned), turned.code
+    try:
+        asked = read_speech(await body_of(request))
+        messages = listen(request_service, asked.fields, trace=span)
+        try:
+            first = await anext(messages)  # an attempt begins: what is wrong with the request shows before
+            while isinstance(first, AudioStart):
+                first = await anext(messages)
+        except BaseException:
+            await messages.aclose()
+            raise
+    except (OrastreamError, SpeechFailed, Refused, ClientDisconnect) as exc:
+        return _problem(exc)
+    pieces = _sse(first, messages) if asked.stream_format == "sse" else _plain(first, messages)
+    return _streaming(_within(span, pieces), asked), "streaming"
+
+
+def _streaming(pieces: AsyncIterator[bytes], asked: SpeechRequest) -> Response:
+    media = "text/event-stream" if asked.stream_format == "sse" else asked.media_type
+    return StreamingResponse(pieces, media_type=media, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+
+
+async def _within(span: Span, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """The pieces; with the last one, or whatever ends them before, the span is over."""
+    with span:
+        async with contextlib.aclosing(pieces):
+            async for piece in pieces:
+                yield piece
+
+
+async def _plain(first: AudioChunk | AudioEnd, messages: Messages) -> AsyncGenerator[bytes, None]:
+    """The bytes of the file. A failure in the middle breaks the answer off, as HTTP has no other way to say so."""
+    async with contextlib.aclosing(_audio(first, messages)) as audio:
+        async for piece in audio:
+            yield piece
+
+
+async def _sse(first: AudioChunk | AudioEnd, messages: Messages) -> AsyncGenerator[bytes, None]:
+    """The same as server-sent events: deltas, then `done`; or an `error`."""
+    size = 0
+    try:
+        async with contextlib.aclosing(_audio(first, messages)) as audio:
+            async for piece in audio:
+                size += len(piece)
+                yield _event({"type": "speech.audio.delta", "audio": base64.b64encode(piece).decode()})
+    except (SpeechFailed, OrastreamError) as exc:
+        code = exc.error.code if isinstance(exc, SpeechFailed) else exc.code
+        yield _event({"type": "error", **error_body(500, str(exc), code=code)})
+        return
+    # The API counts tokens; there are none here, and clients want the field.
+    yield _event({"type": "speech.audio.done", "usage": {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}})
+
+
+async def _audio(first: AudioChunk | AudioEnd, messages: Messages) -> AsyncGenerator[bytes, None]:
+    try:
+        async with contextlib.aclosing(messages):
+            if isinstance(first, AudioChunk):
+                yield first.audio
+                async for message in messages:
+                    if isinstance(message, AudioChunk):
+                        yield message.audio
+    except (SpeechFailed, OrastreamError) as exc:
+        log.warning("speech broke off while it was streamed to its caller", error=str(exc))
+        raise
+
+
+def _event(value: Map) -> bytes:
+    return b"data: " + codec.encode(value, "json") + b"\n\n"
+
+
+def _problem(exc: Exception) -> tuple[Response, str]:
+    match exc:
+        case InvalidRequest():
+            return _json(400, error_body(400, str(exc), code=exc.code, param=exc.field)), exc.code
+        case SpeechFailed():
+            status = 400 if exc.error.code == "invalid_request" else 502
+            param = exc.error.message.partition(":")[0] if status == 400 else None
+            return _json(status, error_body(status, exc.error.message, code=exc.error.code, param=param)), "failed"
+        case Overloaded():
+            body = error_body(429, str(exc), code=exc.code)
+            return _json(429, body, {"Retry-After": str(RETRY_OVERLOADED_S)}), exc.code
+        case WaitTimeout():
+            text = f"no audio within {exc.waited_s:g} s; is a synth running?"
+            return _json(504, error_body(504, text, code="wait_timeout")), "wait_timeout"
+        case NodeUnavailable() | PublishRefused():
+            body = error_body(503, "the node does not answer; try again", code="unavailable")
+            return _json(503, body, {"Retry-After": str(RETRY_UNAVAILABLE_S)}), "unavailable"
+        case Refused():
+            answer = exc.answer
+            text = answer.body["error"]["message"]
+            return _json(answer.status, error_body(answer.status, text, code=answer.outcome)), answer.outcome
+        case ClientDisconnect():
+            return _json(400, error_body(400, "the connection ended within the body", code="disconnected")), "gone"
+        case _:
+            log.error("a speech request met an error of ours", error=repr(exc))
+            return _json(
+                500, error_body(500, "an error of the gateway; its log says more", code="internal")
+            ), "internal"
+
+
+def _turned_away(turned: Denied) -> Response:
+    if turned.status != 401:
+        return _json(turned.status, error_body(turned.status, turned.message, code=turned.code))
+    text = "Authorization: Bearer <key> is required; it is one of GATEWAY_API_KEYS"
+    headers = {"WWW-Authenticate": "Bearer"}
+    return _json(401, error_body(401, text, code="invalid_api_key"), headers)
+
+
+async def _model_names(request_service: RequestService) -> list[str]:
+    """Those that mean the node's own engine, then its engines' names, as far as synths are there to say them."""
+    engines: set[str] = set()
+    with contextlib.suppress(NodeUnavailable):
+        engines = {voice.engine for voice in await request_service.client.voices()}
+    return [*MODELS, *sorted(engines - set(MODELS))]
+
+
+def _model(name: str) -> Map:
+    return {"id": name, "object": "model", "created": _STARTED_AT_S, "owned_by": "orastream"}
+
+
+def _json(status: int, body: Map, headers: dict[str, str] | None = None) -> Response:
+    return Response(codec.encode(body, "json"), status, headers, "application/json")

@@ -1,0 +1,110 @@
+"""What both entrances, HTTP and `tts.speak`, do with a request: store it and, if its sender wants, wait for its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+
+from orastream.client.acceptance import Acceptance
+from orastream.client.async_client import Client
+from orastream.contract.codec import Encoding, Map
+from orastream.contract.errors import Overloaded, WaitTimeout
+from orastream.contract.messages import Report
+from orastream.service.metrics import Metrics
+from orastream.traces import Parent
+from services.gateway.http import outcomes
+
+MAX_IN_FLIGHT = 2048
+"""Requests being stored or waited for at once; each that waits holds a subscription and a buffer."""
+
+
+class RequestService:
+    """Speaks over `client`; sync callers wait `wait_s` at most. For one event loop."""
+
+    def __init__(self, client: Client, wait_s: float, metrics: Metrics, *, max_in_flight: int = MAX_IN_FLIGHT) -> None:
+        self.client = client
+        self.wait_s = wait_s
+        self._max_in_flight = max_in_flight
+        self._in_flight = 0
+        self._waits: set[asyncio.Timeout] = set()
+        self._closes_at: float | None = None
+        self._on_close: set[Callable[[], None]] = set()
+        self._requests = metrics.counter(
+            "orastream_gateway_requests",
+            "Requests answered, by route and outcome",
+            ("route", "outcome"),
+            known=outcomes.KNOWN,
+        )
+        self._waited = metrics.seconds(
+            "orastream_gateway_wait_seconds", "How long sync callers waited, from the storing of their request on"
+        )
+        metrics.gauge("orastream_gateway_in_flight", "Requests being stored or waited for", lambda: self._in_flight)
+
+    def count(self, route: str, outcome: str) -> None:
+        """One request was answered."""
+        self._requests.labels(route=route, outcome=outcome).inc()
+
+    async def speak(self, fields: Map, encoding: Encoding = "json", *, trace: Parent) -> Acceptance | Report:
+        """Have a request spoken, given by its wire fields: its acceptance, or its final report if the sender waits.
+
+        It continues `trace`.
+
+        Raises InvalidRequest and Overloaded (nothing was stored), NodeUnavailable, WaitTimeout (the report still
+        comes). Cancel-safe: what was stored is spoken.
+        """
+        with self.place():
+            acceptance, waits = await self.client.submit(fields, encoding=encoding, trace=trace)
+            return await self._wait(acceptance) if waits else acceptance
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[None]:
+        """Room for one request in flight. Raises Overloaded."""
+        if self._in_flight >= self._max_in_flight:
+            raise Overloaded(f"the gateway has {self._in_flight} requests in flight; try again later")
+        self._in_flight += 1
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
+
+    async def _wait(self, acceptance: Acceptance) -> Report:
+        began = asyncio.get_running_loop().time()
+        limit = asyncio.timeout_at(self._bounded(began + self.wait_s))
+        self._waits.add(limit)
+        try:
+            async with limit:
+                return await self.client.wait(acceptance.session_id, acceptance.request_id, self.wait_s)
+        except TimeoutError:
+            waited_s = asyncio.get_running_loop().time() - began
+            raise WaitTimeout(acceptance.session_id, acceptance.request_id, round(waited_s, 1)) from None
+        finally:
+            self._waits.discard(limit)
+            self._waited.observe(asyncio.get_running_loop().time() - began)
+
+    def _bounded(self, when: float) -> float:
+        return when if self._closes_at is None else min(when, self._closes_at)
+
+    @property
+    def closing(self) -> bool:
+        """The process ends: what has no end of its own should end now."""
+        return self._closes_at is not None
+
+    @contextlib.contextmanager
+    def telling(self, on_close: Callable[[], None]) -> Iterator[None]:
+        """Have `on_close` called if the door closes while the context is open."""
+        self._on_close.add(on_close)
+        try:
+            yield
+        finally:
+            self._on_close.discard(on_close)
+
+    def close(self, grace_s: float) -> None:
+        """The process ends: who waits, and who comes now, gets a report or WaitTimeout within `grace_s`."""
+        self._closes_at = asyncio.get_running_loop().time() + grace_s
+        for limit in self._waits:
+            when = limit.when()
+            if when is not None:
+                limit.reschedule(self._bounded(when))
+        for on_close in tuple(self._on_close):
+            on_close()

@@ -1,0 +1,158 @@
+"""`GET /api/events`: what becomes of requests, live, as server-sent events.
+
+Each reader has feeds of his own over what is stored, so nothing is missed between two events, and a slow reader costs
+no memory: a report that was overtaken by a newer one of its request is skipped. Texts are never part of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from orastream.contract import codec, stream_names, subjects
+from orastream.contract.codec import Map
+from orastream.contract.errors import NodeUnavailable, OrastreamError, Overloaded
+from orastream.contract.report_state import state_of
+from orastream.contract.stored_requests import StoredRequest, read_stored
+from orastream.jetstream.api import JetStream, Stored
+from orastream.jetstream.feed import Feed
+from services.gateway.http.streaming import BrokenOff, LiveResponse
+from services.gateway.request_service import RequestService
+
+HEARTBEAT_S = 5.0
+"""The longest silence of a living connection."""
+MAX_READERS = 64
+MAX_MISSED = 10_000
+"""A reader who comes back after more than that (in sequences of a stream) begins anew."""
+
+_ID = re.compile(r"(\d{1,18})-(\d{1,18})")
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePoint:
+    """How far a reader has come, in sequences of TTS_REPORTS and TTS_SESSIONS. Its text is the id of an event."""
+
+    reports: int
+    requests: int
+
+    def __str__(self) -> str:
+        return f"{self.reports}-{self.requests}"
+
+    @classmethod
+    def read(cls, text: str | None) -> ResumePoint | None:
+        """The place in a `Last-Event-ID`, or None for what is none."""
+        match = _ID.fullmatch(text or "")
+        return cls(int(match[1]), int(match[2])) if match else None
+
+    def reaches(self, newest: ResumePoint) -> bool:
+        """Whether a reader at this place can go on, the newest of both streams being there."""
+        missed = (newest.reports - self.reports, newest.requests - self.requests)
+        return all(0 <= behind <= MAX_MISSED for behind in missed)
+
+
+class Events:
+    """Readers of events, for one event loop."""
+
+    def __init__(self, js: JetStream, request_service: RequestService, *, max_text_chars: int) -> None:
+        self._js = js
+        self._request_service = request_service
+        self._max_text_chars = max_text_chars
+        self._readers = 0
+
+    async def events(self, request: Request) -> LiveResponse:
+        """Reports as they are written, and requests as they are stored, until the reader leaves.
+
+        `event: hello` says whether it goes on where `Last-Event-ID` ended (`resumed`) and behind which sequence of
+        reports it begins; each `event: report` is
+        `{"storedAt", "report"}`. `event: state` says that the node is not available (`{"available": false}`: no report
+        can come), and that it is again and what was written meanwhile has come. After 5 s without an event a comment
+        shows that the connection lives. `session` asks for one session alone.
+        """
+        session = request.query_params.get("session")
+        if session is not None:
+            subjects.check_id(session, "session")
+        if self._readers >= MAX_READERS:
+            raise Overloaded(f"{self._readers} readers of events are here; try again later")
+        token = "*" if session is None else subjects.token(session)
+        newest = await self._newest()
+        asked = ResumePoint.read(request.headers.get("last-event-id"))
+        resumed = asked is not None and asked.reaches(newest)
+        pieces = self._events(token, asked if asked is not None and resumed else newest, resumed)
+        return LiveResponse(pieces, "text/event-stream")
+
+    async def _newest(self) -> ResumePoint:
+        """The end of both streams now, as their leaders say; what is deleted later does not lower it."""
+        return ResumePoint(*await asyncio.gather(self._last(stream_names.REPORTS), self._last(stream_names.SESSIONS)))
+
+    async def _last(self, stream: str) -> int:
+        answer = await self._js.api(f"STREAM.INFO.{stream}")
+        if "state" not in answer:
+            raise NodeUnavailable(f"{stream}: {answer.get('error', {}).get('description')}")
+        return int(answer["state"]["last_seq"])
+
+    async def _events(self, session: str, after: ResumePoint, resumed: bool) -> AsyncGenerator[bytes, None]:
+        changed = asyncio.Event()
+        self._readers += 1
+        try:
+            async with (
+                Feed(
+                    self._js, stream_names.REPORTS, subjects.reports(session), wake=changed.set, after=after.reports
+                ) as reports,
+                Feed(
+                    self._js,
+                    stream_names.SESSIONS,
+                    subjects.session_request(session),
+                    wake=changed.set,
+                    after=after.requests,
+                ) as requests,
+            ):
+                begins = {"resumed": resumed, "heartbeatSeconds": HEARTBEAT_S, "reports": after.reports}
+                yield event("hello", begins, after)
+                available = True
+                with self._request_service.telling(changed.set):
+                    while not self._request_service.closing:
+                        changed.clear()
+                        # Requests first: one is stored before it has a report.
+                        for feed, read in ((requests, self._queued), (reports, _reported)):
+                            while (message := feed.pop()) is not None:
+                                if (value := read(message)) is not None:
+                                    yield event("report", value, ResumePoint(reports.verified, requests.verified))
+                        # A comment alone would say that all is well while no report can come.
+                        connected = self._js.broker.connected
+                        if (connected and reports.current and requests.current) if not available else not connected:
+                            available = not available
+                            place = ResumePoint(reports.verified, requests.verified)
+                            yield event("state", {"available": available}, place)
+                        try:
+                            async with asyncio.timeout(HEARTBEAT_S):
+                                await changed.wait()
+                        except TimeoutError:
+                            yield b": alive\n\n"
+        except OrastreamError as exc:
+            raise BrokenOff(str(exc)) from exc
+        finally:
+            self._readers -= 1
+
+    def _queued(self, message: Stored) -> Map | None:
+        if subjects.session_of(message.subject) is None:  # it is deleted unanswered, and JSON may not hold its name
+            return None
+        stored = read_stored(
+            message.subject, message.sequence, message.time_s, message.data, max_text_chars=self._max_text_chars
+        )
+        if not isinstance(stored, StoredRequest):
+            return None
+        return {"storedAt": stored.stored_at_s, "report": stored.report("queued").to_map()}
+
+
+def _reported(message: Stored) -> Map | None:
+    state = state_of(message)
+    return None if state is None else {"storedAt": state.stored_at_s, "report": state.report.to_map()}
+
+
+def event(name: str, value: Map, place: ResumePoint) -> bytes:
+    """One server-sent event."""
+    return b"event: %b\nid: %b\ndata: %b\n\n" % (name.encode(), str(place).encode(), codec.encode(value, "json"))

@@ -1,0 +1,143 @@
+"""`GET /api/node`: what the node has to do now, and what it did last. Bounded in cost, and kept for a second."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from orastream.contract import stream_names, subjects
+from orastream.contract.codec import Map
+from orastream.contract.errors import NodeUnavailable
+from orastream.contract.report_state import ReportState, state_of
+from orastream.contract.stored_requests import StoredRequest, read_stored
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.report_store import ReportStore
+
+KEPT_S = 1.0
+PATIENCE_S = 3.0
+MAX_UNFINISHED = 100
+"""Requests that are told one by one: the oldest that are not final."""
+MAX_RECENT = 50
+"""Reports written last."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLine:
+    """A request as it stands: its report (`queued` when it has none), and when that was stored."""
+
+    state: ReportState
+    requested_at_s: float | None
+
+    def to_map(self) -> Map:
+        """As `/api/events` tells it, with the time of asking where it is known."""
+        told: Map = {"storedAt": self.state.stored_at_s, "report": self.state.report.to_map()}
+        return told if self.requested_at_s is None else {"requestedAt": self.requested_at_s, **told}
+
+
+class NodeView:
+    """What stands in the streams. One look serves everybody who asks within KEPT_S. For one event loop."""
+
+    def __init__(self, js: JetStream, *, max_text_chars: int) -> None:
+        self._js = js
+        self._reports = ReportStore(js)
+        self._max_text_chars = max_text_chars
+        self._looking = asyncio.Lock()
+        self._looked_at = float("-inf")
+        self._seen: Map = {}
+
+    async def look(self) -> Map:
+        """The state of the node, at most KEPT_S old. Raises NodeUnavailable."""
+        async with self._looking:
+            if time.monotonic() - self._looked_at > KEPT_S:
+                try:
+                    async with asyncio.timeout(PATIENCE_S):
+                        self._seen = await self._look()
+                except TimeoutError:
+                    raise NodeUnavailable(f"the streams do not answer within {PATIENCE_S:g} s") from None
+                self._looked_at = time.monotonic()
+            return self._seen
+
+    async def _look(self) -> Map:
+        synth, audio, heartbeats, sessions, unfinished, recent = await asyncio.gather(
+            self._info(f"CONSUMER.INFO.{stream_names.SESSIONS}.{stream_names.SYNTH}"),
+            self._info(f"STREAM.INFO.{stream_names.AUDIO}"),
+            self._info(f"STREAM.INFO.{stream_names.HEARTBEATS}", {"subjects_filter": stream_names.heartbeat_key(">")}),
+            self._info(f"STREAM.INFO.{stream_names.SESSIONS}"),
+            self._unfinished(),
+            self._recent(),
+        )
+        lines, now = await self._lines(unfinished, recent), time.time()
+        return {
+            "asOf": round(now, 3),
+            "reports": max((state.revision for state in recent), default=0),
+            "requests": {
+                "waiting": int(synth.get("num_pending", 0)),
+                "inWork": int(synth.get("num_ack_pending", 0)),
+                "stored": int(sessions["state"]["messages"]),
+                "oldestStoredAt": min((stored.stored_at_s for stored in unfinished), default=None),
+            },
+            "synth": {"asksForWork": int(synth.get("num_waiting", 0)) > 0},
+            "bridges": bridges_of(heartbeats["state"].get("subjects") or ()),
+            "audio": {"bytes": int(audio["state"]["bytes"]), "maxBytes": int(audio["config"]["max_bytes"])},
+            "limits": {"textChars": self._max_text_chars},
+            "lines": [line.to_map() for line in lines],
+            "complete": len(unfinished) < MAX_UNFINISHED,
+        }
+
+    async def _info(self, call: str, body: Map | None = None) -> dict[str, Any]:
+        answer = await self._js.api(call, body, patience_s=PATIENCE_S)
+        if "error" in answer:
+            raise NodeUnavailable(f"{call}: {answer['error'].get('description')}")
+        return answer
+
+    async def _unfinished(self) -> list[StoredRequest]:
+        """The oldest requests that are stored: the final ones are deleted."""
+        found = await self._js.read(
+            stream_names.SESSIONS, subjects.session_request("*"), 0, batch=MAX_UNFINISHED, timeout_s=PATIENCE_S
+        )
+        read = (
+            read_stored(m.subject, m.sequence, m.time_s, m.data, max_text_chars=self._max_text_chars)
+            for m in found
+            if subjects.session_of(m.subject)
+            is not None  # else it is deleted unanswered, and JSON may not hold its name
+        )
+        return [stored for stored in read if isinstance(stored, StoredRequest)]
+
+    async def _recent(self) -> list[ReportState]:
+        """The reports among the last sequences of their stream; one that was overtaken leaves its place empty."""
+        last = await self._js.last(stream_names.REPORTS, subjects.reports("*"))
+        if last is None:
+            return []
+        found = await self._js.read(
+            stream_names.REPORTS,
+            subjects.reports("*"),
+            max(0, last.sequence - MAX_RECENT),
+            batch=MAX_RECENT,
+            timeout_s=PATIENCE_S,
+        )
+        return [state for state in map(state_of, found) if state is not None]
+
+    async def _lines(self, unfinished: list[StoredRequest], recent: list[ReportState]) -> list[RequestLine]:
+        """Both, each request once, by their place in the order of everything asked."""
+        known = {state.report.request_seq: state for state in recent}
+        missing = [stored for stored in unfinished if stored.sequence not in known]
+        for stored, state in zip(missing, await asyncio.gather(*map(self._state, missing)), strict=True):
+            known[stored.sequence] = state
+        asked_at = {stored.sequence: stored.stored_at_s for stored in unfinished}
+        return [RequestLine(known[sequence], asked_at.get(sequence)) for sequence in sorted(known)]
+
+    async def _state(self, stored: StoredRequest) -> ReportState:
+        state = await self._reports.read(stored.session, stored.token)
+        if state is not None and state.report.request_seq == stored.sequence:
+            return state
+        return ReportState(stored.report("queued"), 0, stored.stored_at_s)
+
+
+def bridges_of(heartbeats: Iterable[str]) -> Map:
+    """How many bridges of each kind live, by the subjects of their heartbeats."""
+    kinds = Counter(subject.rpartition(".")[2].rpartition("-")[0] for subject in heartbeats)
+    return {kind: kinds[kind] for kind in stream_names.BRIDGES}

@@ -1,0 +1,53 @@
+"""The gateway as a service: the HTTP application and `tts.speak` over one client."""
+
+from __future__ import annotations
+
+from orastream.client.async_client import Client
+from orastream.service import lifecycle
+from services.gateway import tts_speak
+from services.gateway.access.api_keys import ApiKeys
+from services.gateway.access.origin_check import OriginCheck
+from services.gateway.access.policy import AccessPolicy
+from services.gateway.app import application
+from services.gateway.http.server import serving
+from services.gateway.request_service import RequestService
+from services.gateway.routes.events import Events
+from services.gateway.routes.node import NodeView
+from services.gateway.settings import GatewaySettings
+
+GRACE_S = 7.0
+"""What requests in flight have at the end; the process ends after lifecycle.DRAIN_DEADLINE_S anyway."""
+
+
+def serve(settings: GatewaySettings) -> lifecycle.Serve:
+    """The service, wired."""
+
+    async def run(process: lifecycle.Process) -> None:
+        broker = process.js.broker
+        client = Client.over(
+            broker, fire_and_forget=settings.default_fire_and_forget, max_text_chars=settings.tts_max_text_chars
+        )
+        request_service = RequestService(client, settings.gateway_wait_seconds, process.metrics)
+        app = application(
+            request_service,
+            AccessPolicy(ApiKeys(settings.api_keys), OriginCheck(settings.hosts, settings.tts_host)),
+            NodeView(process.js, max_text_chars=settings.tts_max_text_chars),
+            Events(process.js, request_service, max_text_chars=settings.tts_max_text_chars),
+            metrics=process.metrics,
+            lacking=process.lacking,
+            max_text_chars=settings.tts_max_text_chars,
+        )
+        async with (
+            serving(app, settings.tts_host, settings.gateway_port, grace_s=GRACE_S, stop=process.stop) as (
+                server,
+                port,
+            ),
+            tts_speak.serving(broker, request_service, grace_s=GRACE_S),
+        ):
+            process.ports["gateway_port"] = port
+            process.ready()
+            await process.stop.wait()
+            server.stop_taking()
+            request_service.close(GRACE_S - 1)
+
+    return run

@@ -1,0 +1,167 @@
+"""The NATS entrance: `tts.speak`, a nats.micro service shared by all gateways, for callers that want request-reply."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+
+import structlog
+
+from orastream import traces
+from orastream.base.version import VERSION
+from orastream.broker import Answer, Broker
+from orastream.client.acceptance import Acceptance
+from orastream.contract import codec, subjects
+from orastream.contract.codec import Encoding, Map
+from orastream.contract.errors import (
+    InvalidRequest,
+    NodeUnavailable,
+    OrastreamError,
+    Overloaded,
+    PublishRefused,
+    WaitTimeout,
+)
+from orastream.contract.messages import Report, ReportError
+from services.gateway.request_service import RequestService
+
+NAME = "tts-speak"
+ROUTE = subjects.SPEAK
+STOP_S = 2.0
+
+log = structlog.get_logger()
+
+
+@contextlib.asynccontextmanager
+async def serving(broker: Broker, request_service: RequestService, *, grace_s: float) -> AsyncIterator[None]:
+    """Answer `tts.speak` while the context is open.
+
+    At the end it takes no more first, so that another gateway gets what comes, then finishes what is in flight within
+    `grace_s`.
+    """
+    speaker = SpeakService(request_service)
+    service = await broker.serve(
+        NAME,
+        VERSION,
+        "Speaks a text to a phone; answers when accepted or delivered",
+        ROUTE,
+        speaker.answer,
+    )
+    yield
+    if broker.connected:  # else the interest is gone with the connection
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_S):
+                await service.stop()
+    await speaker.finished(grace_s)
+
+
+class SpeakService:
+    """Answers requests side by side, each in its own encoding."""
+
+    def __init__(self, request_service: RequestService) -> None:
+        self._request_service = request_service
+        self._in_flight = 0
+        self._changed = asyncio.Event()
+
+    async def answer(self, payload: bytes, headers: Mapping[str, str]) -> Answer:
+        """The reply to one request and its headers. Never raises but for cancellation.
+
+        The reply is an acceptance or the final report. A refusal is a `failed` report with the headers of service
+        errors besides: 400 for a bad request, 503 when the node cannot take it, 500 for an error of ours. A wait that
+        ran out is answered 504 with the report as it stands, which is no final one: the request goes on.
+        """
+        encoding = codec.encoding_of(payload)
+        self._in_flight += 1
+        try:
+            about = traces.messaging("process", "process", ROUTE, ROUTE, group=NAME)
+            parent = traces.carrier_of(headers.get)
+            with traces.begin("process tts.speak", parent=parent, kind="server", attributes=about) as span:
+                body, problem, outcome = await self._spoken(payload, encoding, span)
+                span.set({"orastream.outcome": outcome})
+                if problem is not None:
+                    span.fail(outcome)
+            self._request_service.count(ROUTE, outcome)
+            return codec.encode(body, encoding), problem
+        finally:
+            self._in_flight -= 1
+            self._changed.set()
+
+    async def finished(self, grace_s: float) -> None:
+        """Return when nothing is in flight, after `grace_s` at the latest."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                while self._in_flight:
+                    self._changed.clear()
+                    await self._changed.wait()
+
+    async def _spoken(
+        self, payload: bytes, encoding: Encoding, span: traces.Span
+    ) -> tuple[Map, dict[str, str] | None, str]:
+        fields: Map = {}
+        try:
+            fields = codec.decode(payload)
+            result = await self._request_service.speak(fields, encoding, trace=span)
+        except WaitTimeout as exc:
+            standing = await self._standing(exc)
+            return standing.to_map(), error_headers("504", str(exc)), "wait_timeout"
+        except OrastreamError as exc:
+            return refusal(fields, exc).to_map(), error_headers(service_code(exc), _text(exc)), _outcome(exc)
+        except Exception:  # noqa: BLE001 - the border of one caller: logged, answered, and the gateway goes on
+            log.exception("a request met an error of ours")
+            ours = OrastreamError("an error of the gateway; its log says more")
+            return refusal(fields, ours).to_map(), error_headers("500", str(ours)), "internal"
+        return result.to_map(), None, "accepted" if isinstance(result, Acceptance) else result.status
+
+    async def _standing(self, exc: WaitTimeout) -> Report:
+        report: Report | None = None
+        with contextlib.suppress(OrastreamError):
+            async with asyncio.timeout(STOP_S):
+                report = await self._request_service.client.report(exc.session_id, exc.request_id)
+        return report or Report(request_id=exc.request_id, session_id=exc.session_id, request_seq=0, status="queued")
+
+
+def refusal(fields: Map, exc: OrastreamError) -> Report:
+    """The `failed` report of a request that was not stored: sequence 0, and those of its ids that are usable."""
+    return Report(
+        request_id=_usable(fields.get("requestId")) or "",
+        session_id=_usable(fields.get("sessionId")) or "",
+        phone_id=_usable(fields.get("phoneId")),
+        request_seq=0,
+        status="failed",
+        error=ReportError.of(exc.code, _text(exc)),
+    )
+
+
+def service_code(exc: OrastreamError) -> str:
+    """The `Nats-Service-Error-Code` of a refusal."""
+    match exc:
+        case InvalidRequest():
+            return "400"
+        case Overloaded() | NodeUnavailable() | PublishRefused():
+            return "503"
+        case _:
+            return "500"
+
+
+def error_headers(code: str, text: str) -> dict[str, str]:
+    """The headers by which nats.micro clients know an error; ASCII, one line."""
+    line = " ".join(text.split()).encode("ascii", "backslashreplace").decode()
+    return {"Nats-Service-Error": line, "Nats-Service-Error-Code": code}
+
+
+def _outcome(exc: OrastreamError) -> str:
+    return "unavailable" if isinstance(exc, NodeUnavailable | PublishRefused) else exc.code
+
+
+def _text(exc: OrastreamError) -> str:
+    unavailable = isinstance(exc, NodeUnavailable | PublishRefused)
+    return "the node does not answer; try again" if unavailable else str(exc)
+
+
+def _usable(value: object) -> str | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        return subjects.check_id(value, "id")
+    except InvalidRequest:
+        return None

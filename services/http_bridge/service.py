@@ -1,0 +1,19 @@
+"""http_bridge as a service: the bridge of both kinds with an HTTP POST as its sink."""
+
+from __future__ import annotations
+
+from orastream.service import lifecycle
+from orastream.service.bridge import serve_bridge
+from services.http_bridge.settings import HttpBridgeSettings
+from services.http_bridge.sink import HttpSink, http_client
+
+
+def serve(settings: HttpBridgeSettings) -> lifecycle.Serve:
+    """The service, wired."""
+
+    async def run(process: lifecycle.Process) -> None:
+        async with http_client(settings) as client:
+            sink = HttpSink(settings, client)
+            await serve_bridge(settings, kind="http_bridge", transport="http", sink=sink, events={})(process)
+
+    return run

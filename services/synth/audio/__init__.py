@@ -1,0 +1,1 @@
+"""Audio into chunks: cutting, encoding, resampling, tempo."""

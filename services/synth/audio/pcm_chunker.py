@@ -1,0 +1,126 @@
+"""PCM into the chunks of an utterance: small ones first, so that speech starts early, then ever larger ones. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from orastream.contract.audio import PcmSpec
+
+FIRST_CHUNK_MS = 80
+"""Duration of the first chunk, and the least that the end of a sentence cuts off."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioPiece:
+    """One chunk of the file: what `AudioChunk` carries, but for the attempt."""
+
+    index: int
+    """Number of the chunk in the utterance, from 0, over all attempts."""
+    pts_ms: int
+    """Time of its first sample in the utterance, in whole milliseconds, rounded down."""
+    sentence: int
+    """Number of the sentence that its first sample belongs to, from 0."""
+    audio: bytes
+    """Bytes of the file: whole samples, in the utterance's first chunk after the file's header. Never empty."""
+
+
+class PcmChunker:
+    """Cuts the PCM of one attempt into pieces. Not thread-safe.
+
+    `chunk_bytes` is the most that a piece has, header included. With `ramp` the first piece lasts FIRST_CHUNK_MS and
+    each next one twice the one before, up to that size; without, every piece but the last has exactly that size (whole
+    samples: a remainder of `chunk_bytes` stays free). With `by_sentence` no piece reaches over the end of a sentence,
+    however short that makes it. `header` opens the file. `offset_bytes` of the file, header
+    included, were stored by earlier attempts as `first_index` chunks: times go on from there, the header is not
+    repeated, and the ramp begins anew.
+
+    Raises ValueError when the header and one sample do not fit into a chunk, or the offset is inside the header or a
+    sample.
+    """
+
+    def __init__(
+        self,
+        spec: PcmSpec,
+        *,
+        chunk_bytes: int,
+        ramp: bool,
+        by_sentence: bool = False,
+        header: bytes = b"",
+        first_index: int = 0,
+        offset_bytes: int = 0,
+    ) -> None:
+        if chunk_bytes < len(header) + spec.frame_bytes:
+            raise ValueError(f"chunk_bytes is {chunk_bytes}, less than the header and one sample")
+        stored_pcm = offset_bytes - len(header) if offset_bytes else 0
+        if stored_pcm < 0 or stored_pcm % spec.frame_bytes:
+            raise ValueError(f"offset_bytes is {offset_bytes}, which is not the end of a sample")
+        self._spec = spec
+        self._chunk_bytes = chunk_bytes
+        self._ramp = ramp
+        self._by_sentence = by_sentence
+        self._header = b"" if offset_bytes else header
+        self._index = first_index
+        self._emitted_pcm = stored_pcm
+        self._sentence_cut = max(spec.bytes_for_ms(FIRST_CHUNK_MS), spec.frame_bytes)
+        self._target = self._sentence_cut  # PCM bytes of the next piece while ramping
+        self._pending = bytearray()
+        self._sentences: deque[tuple[int, int]] = deque()  # (PCM offset in the utterance, sentence from there)
+
+    @property
+    def seconds(self) -> float:
+        """Duration of the file with all samples that were pushed."""
+        return self._spec.seconds(self._emitted_pcm + len(self._pending))
+
+    def push(self, pcm: bytes, sentence: int) -> list[AudioPiece]:
+        """The pieces that these samples of that sentence complete. Samples may be split between calls."""
+        if not pcm:
+            return []
+        if not self._sentences or self._sentences[-1][1] != sentence:
+            self._sentences.append((self._emitted_pcm + len(self._pending), sentence))
+        self._pending += pcm
+        pieces = []
+        while len(self._pending) >= (size := self._next_size()):
+            pieces.append(self._cut(size))
+        return pieces
+
+    def end_sentence(self) -> list[AudioPiece]:
+        """What is pending, if it is FIRST_CHUNK_MS or more: it must not wait for the next sentence's synthesis.
+
+        With `by_sentence` all of it; else nothing without `ramp`, where sizes are fixed.
+        """
+        worth = self._spec.frame_bytes if self._by_sentence else self._sentence_cut
+        if not (self._ramp or self._by_sentence) or len(self._pending) < worth:
+            return []
+        return [self._cut(self._whole_samples(len(self._pending)))]
+
+    def flush(self) -> list[AudioPiece]:
+        """The rest, when the utterance is complete. Raises ValueError if it ends inside a sample."""
+        if len(self._pending) % self._spec.frame_bytes:
+            raise ValueError("the audio ends inside a sample")
+        return [self._cut(len(self._pending))] if self._pending else []
+
+    def _next_size(self) -> int:
+        """PCM bytes of the next piece."""
+        room = self._whole_samples(self._chunk_bytes - len(self._header))
+        return min(self._target, room) if self._ramp else room
+
+    def _whole_samples(self, size: int) -> int:
+        return size - size % self._spec.frame_bytes
+
+    def _cut(self, size: int) -> AudioPiece:
+        frames = self._emitted_pcm // self._spec.frame_bytes
+        while len(self._sentences) > 1 and self._sentences[1][0] <= self._emitted_pcm:
+            self._sentences.popleft()
+        piece = AudioPiece(
+            index=self._index,
+            pts_ms=frames * 1000 // self._spec.sample_rate_hz,
+            sentence=self._sentences[0][1],
+            audio=self._header + self._pending[:size],
+        )
+        del self._pending[:size]
+        self._header = b""
+        self._index += 1
+        self._emitted_pcm += size
+        self._target = min(self._target * 2, self._chunk_bytes)
+        return piece

@@ -1,0 +1,157 @@
+"""A child process that talks in frames, from its start to its end (asyncio subprocess protocol)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Mapping
+from typing import TypeVar, cast
+
+from services.synth.engine_pool import frames
+from services.synth.engine_pool.frames import Frame
+
+_LINGER_S = 1.0
+"""What a process has written comes within this after its end; a child of its own may hold the pipe open for ever."""
+
+T = TypeVar("T")
+
+
+class EnginePipe(asyncio.SubprocessProtocol):
+    """`await EnginePipe.open(…)`; everything happens on the event loop.
+
+    `on_frame` hears each frame, in order. `on_end` hears once that no more will come, and why: "died", or "broke the
+    protocol" (then the process is killed).
+    """
+
+    def __init__(self, on_frame: Callable[[Frame], None], on_end: Callable[[str], None]) -> None:
+        self._on_frame = on_frame
+        self._on_end = on_end
+        self._frames = frames.FrameSplitter()
+        self._loop = asyncio.get_running_loop()
+        self._status: asyncio.Future[int] = self._loop.create_future()
+        self._gone: asyncio.Future[None] = self._loop.create_future()
+        self._over = False
+
+    @classmethod
+    async def open(
+        cls,
+        *command: str,
+        environment: Mapping[str, str],
+        on_frame: Callable[[Frame], None],
+        on_end: Callable[[str], None],
+    ) -> EnginePipe:
+        """A new process; none is left behind when this is cancelled. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        spawning = asyncio.ensure_future(
+            loop.subprocess_exec(lambda: cls(on_frame, on_end), *command, env=environment, stderr=None)
+        )
+        try:
+            _, pipe = await _finished(spawning)
+        except asyncio.CancelledError:
+            if not spawning.cancelled() and spawning.exception() is None:
+                await spawning.result()[1].close(0)
+            raise
+        return pipe
+
+    @property
+    def running(self) -> bool:
+        """Whether the process has not ended, as far as is known."""
+        return not self._status.done()
+
+    def send(self, kind: str, /, **fields: object) -> None:
+        """One frame to the process, if it is still there. Never waits: commands are small, and it always reads."""
+        if not self._over and not self._input.is_closing():
+            self._input.write(frames.pack(kind, **fields))
+
+    def kill(self) -> None:
+        """End it now. Idempotent."""
+        # Not transport.kill(): it polls first, which takes the exit status away from the event loop's watcher.
+        if self.running:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
+    async def ended(self) -> int:
+        """Waits for the end of the process; its exit status, negative for a signal."""
+        return await asyncio.shield(self._status)
+
+    async def close(self, grace_s: float) -> int:
+        """End it: ask it to, and kill it after `grace_s`; its exit status. Idempotent.
+
+        Cancelled, it kills the process, and still returns only when it is gone: the loop must not close before.
+        """
+        self._input.close()
+        try:
+            async with asyncio.timeout(grace_s):
+                await self.ended()
+        except TimeoutError:
+            self.kill()
+        except asyncio.CancelledError:
+            self.kill()
+            await _finished(asyncio.ensure_future(self._closed()))
+            raise
+        return await _finished(asyncio.ensure_future(self._closed()))
+
+    async def _closed(self) -> int:
+        status = await self.ended()
+        self._transport.close()
+        await asyncio.shield(self._gone)
+        return status
+
+    # ---- what the event loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio.SubprocessProtocol."""
+        self._transport = cast(asyncio.SubprocessTransport, transport)
+        self._input = cast(asyncio.WriteTransport, self._transport.get_pipe_transport(0))
+        self.pid = self._transport.get_pid()
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        """See asyncio.SubprocessProtocol."""
+        if self._over:
+            return
+        try:
+            received = self._frames.feed(data)
+        except ValueError:
+            self._end("broke the protocol")
+            self.kill()
+            return
+        for frame in received:
+            self._on_frame(frame)
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        """See asyncio.SubprocessProtocol."""
+        if fd == 1:
+            self._end("died")
+
+    def process_exited(self) -> None:
+        """See asyncio.SubprocessProtocol."""
+        status = self._transport.get_returncode()
+        assert status is not None, "the process has exited"
+        self._status.set_result(status)
+        self._loop.call_later(_LINGER_S, self._end, "died")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.SubprocessProtocol."""
+        self._end("died")
+        if not self._gone.done():
+            self._gone.set_result(None)
+
+    def _end(self, why: str) -> None:
+        if not self._over:
+            self._over = True
+            self._on_end(why)
+
+
+async def _finished(work: asyncio.Future[T]) -> T:
+    """The result of `work`, which is not cancelled with the caller: a cancellation is raised when it is done."""
+    cancelled: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+    if cancelled is not None:
+        raise cancelled
+    return work.result()

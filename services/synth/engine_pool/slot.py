@@ -1,0 +1,54 @@
+"""A place in an engine process, as one task holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Unpack
+
+from services.synth.engine_pool.process import Manner, PooledEngine
+from services.synth.engine_pool.sentence_stream import SentenceStream
+
+
+class Slot:
+    """Speaks sentences one after the other in one process. Not for several tasks at once."""
+
+    def __init__(self, engine: PooledEngine, on_free: Callable[[], None]) -> None:
+        """`on_free` is called once, when the place was left and nothing is spoken in it any more."""
+        self._engine = engine
+        self._on_free = on_free
+        self._speech: SentenceStream | None = None
+        self._unfinished = 0
+        self._left = False
+
+    @property
+    def pid(self) -> int:
+        """The process id of the engine."""
+        return self._engine.pid
+
+    def speak(self, sentence: str, **manner: Unpack[Manner]) -> SentenceStream:
+        """Begins a sentence at once.
+
+        Raises EngineCrashed when the process is gone, RuntimeError while another sentence is wanted.
+        """
+        if self._speech is not None and self._speech.wanted:
+            raise RuntimeError("the engine is speaking")
+        self._speech = self._engine.speak(sentence, self._on_end, **manner)
+        self._unfinished += 1
+        return self._speech
+
+    def leave(self) -> None:
+        """Stop what is spoken; the place is free when that has ended. Idempotent."""
+        if self._left:
+            return
+        self._left = True
+        if self._speech is not None:
+            self._speech.stop()
+        self._free_if_done()
+
+    def _on_end(self) -> None:
+        self._unfinished -= 1
+        self._free_if_done()
+
+    def _free_if_done(self) -> None:
+        if self._left and not self._unfinished:
+            self._on_free()

@@ -1,0 +1,295 @@
+"""The process that an engine runs in: `python -m services.synth.engine_pool.worker --engine NAME`.
+
+`process.py` starts it, `frames` is the protocol. It speaks as many sentences at a time as its engine says, the first
+on its main thread; another one reads commands, so that a stop is seen in mid-sentence. Each sentence has a window: when
+its listener does not take the audio, it waits, and the others go on.
+
+Standard output belongs to the protocol: descriptor 1 is pointed at standard error before the engine is loaded, so what
+an engine prints is a log. The process ends when its input ends, which it does however the host dies; it ignores SIGINT
+and SIGTERM, because a host that is asked to end first finishes its utterances.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import BinaryIO
+
+from services.synth.engine_pool import frames
+from services.synth.engine_pool.frames import Frame
+from services.synth.engines import base
+
+SIGN_OF_LIFE_S = 1.0
+_EXIT_GRACE_S = 2.0
+_PR_SET_PDEATHSIG = 1
+_WARM_UP = "1, 2."
+
+
+class EngineWorker:
+    """Answers the commands of one host. `read` runs on a thread of its own, `serve` on the one that loads the engine.
+
+    An engine that speaks one sentence at a time stays on that thread; one that speaks several has a thread for each.
+    """
+
+    def __init__(self, engine: base.Engine, source: BinaryIO, sink: BinaryIO, default_voice: str | None = None) -> None:
+        self._engine = engine
+        self._default_voice = default_voice
+        self._source = source
+        self._sink = sink
+        self._sending = threading.Lock()
+        self._asked: queue.SimpleQueue[_Sentence | None] = queue.SimpleQueue()
+        self._sentences: dict[int, _Sentence] = {}
+        self._left = threading.Event()
+
+    def read(self, on_end: Callable[[], None]) -> None:
+        """Takes commands until the host quits or dies; ends what is being spoken then, and calls `on_end`."""
+        with contextlib.suppress(OSError, ValueError):
+            while (frame := frames.read(self._source)) is not None and frame["type"] != "quit":
+                self._obey(frame)
+        self._left.set()
+        for sentence in list(self._sentences.values()):
+            sentence.stop()
+        self._asked.put(None)
+        on_end()
+
+    def _obey(self, frame: Frame) -> None:
+        if frame["type"] == "speak":
+            sentence = _Sentence(frame)
+            self._sentences[frame["id"]] = sentence
+            self._asked.put(sentence)
+        elif (known := self._sentences.get(frame["id"])) is not None:  # else it has ended meanwhile
+            if frame["type"] == "stop":
+                known.stop()
+            else:
+                known.more(frame["bytes"])
+
+    def serve(self) -> None:
+        """Loads the engine, warms it up, and speaks until the host quits or dies."""
+        try:
+            self._engine.load()
+            if self._engine.at_once < 1:
+                raise base.EngineError(f"engine {self._engine.name}: at_once is {self._engine.at_once}, not 1 or more")
+            self._check_voice()
+            self._warm_up()
+        except base.EngineError as exc:
+            self._send("failed", kind=type(exc).__name__, message=str(exc))
+            return
+        self._send(
+            "ready",
+            name=self._engine.name,
+            version=self._engine.version,
+            deterministic=self._engine.deterministic,
+            at_once=self._engine.at_once,
+            scales=self._engine.scales,
+            sample_rate_hz=self._engine.sample_rate_hz(None),
+            voices=[(v.name, v.language, v.sample_rate_hz) for v in self._engine.voices()],
+        )
+        beside = [
+            threading.Thread(target=self._speak_beside, name=f"sentences {number}", daemon=True)
+            for number in range(2, self._engine.at_once + 1)
+        ]
+        for thread in beside:
+            thread.start()
+        self._speak_all()
+        for thread in beside:
+            thread.join()
+
+    def _check_voice(self) -> None:
+        """Raises Misconfigured when it is none of the engine's: no request that leaves it open could be spoken."""
+        if self._default_voice is None:
+            return
+        try:
+            self._engine.sample_rate_hz(self._default_voice)
+        except base.UnknownVoice as exc:
+            said = str(exc).removeprefix("voice: ")
+            names = [voice.name for voice in self._engine.voices()]
+            if "there is: " not in said:
+                said += f"; there is: {', '.join(names)}"
+            raise base.Misconfigured(f"TTS_VOICE: {said}") from exc
+
+    def _warm_up(self) -> None:
+        voice = self._engine.voices()[0]
+        for _ in self._engine.synthesize(
+            _WARM_UP, voice=voice.name, language=voice.language, speed=1.0, stop=self._left.is_set
+        ):
+            pass
+
+    def _speak_beside(self) -> None:
+        """`_speak_all` on a thread that is not the main one: a bug there ends the process, too."""
+        try:
+            with contextlib.suppress(BrokenPipeError):
+                self._speak_all()
+        except BaseException:  # noqa: BLE001 - the border of a thread: the process ends, as it does on the main one
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(1)
+
+    def _speak_all(self) -> None:
+        while (sentence := self._asked.get()) is not None:
+            try:
+                total = self._pieces(sentence)
+            except base.EngineError as exc:
+                self._sentences.pop(sentence.number)
+                self._send("error", id=sentence.number, kind=type(exc).__name__, message=str(exc))
+            else:
+                self._sentences.pop(sentence.number)
+                self._send("done", id=sentence.number, bytes=total)
+        self._asked.put(None)  # for the next thread
+
+    def _pieces(self, sentence: _Sentence) -> int:
+        """Speaks a sentence; how many bytes it has, those skipped included."""
+        asked = sentence.asked
+        skip = asked["skip_bytes"]
+        pace = _Pace(asked["rtf"], self._engine.sample_rate_hz(asked["voice"]))
+        total = 0
+        last_sign = time.monotonic()
+        for pcm in self._engine.synthesize(
+            asked["sentence"],
+            voice=asked["voice"],
+            language=asked["language"],
+            speed=asked["speed"],
+            stop=lambda: sentence.stopped,
+        ):
+            if len(pcm) % 2:
+                raise base.EngineError(f"engine {self._engine.name} gave half a sample")
+            skipped = min(len(pcm), max(skip - total, 0))
+            total += len(pcm)
+            new = pcm[skipped:]
+            if new and not sentence.sleep(pace.wait_s(len(new))):
+                break
+            handed = pcm if asked["keep_skipped"] else new
+            if handed or time.monotonic() - last_sign > SIGN_OF_LIFE_S:
+                if not self._hand_over(sentence, handed):
+                    break
+                last_sign = time.monotonic()
+        return total
+
+    def _hand_over(self, sentence: _Sentence, pcm: bytes) -> bool:
+        """Sends audio, or a sign of life, as the host takes it; whether to go on."""
+        for start in range(0, max(len(pcm), 1), frames.PIECE_BYTES):
+            piece = pcm[start : start + frames.PIECE_BYTES]
+            if not sentence.take_room(len(piece)):
+                return False
+            self._send("pcm", id=sentence.number, pcm=piece)
+        return True
+
+    def _send(self, kind: str, /, **fields: object) -> None:
+        frame = frames.pack(kind, **fields)
+        with self._sending:
+            self._sink.write(frame)
+            self._sink.flush()
+
+
+class _Sentence:
+    """What was asked for, as the thread that speaks it and the one that reads commands share it."""
+
+    def __init__(self, asked: Frame) -> None:
+        self.asked = asked
+        self.number: int = asked["id"]
+        self.stopped = False
+        self._room = frames.WINDOW_BYTES
+        self._changed = threading.Condition()
+
+    def stop(self) -> None:
+        """It is not wanted any more."""
+        with self._changed:
+            self.stopped = True
+            self._changed.notify()
+
+    def more(self, size: int) -> None:
+        """So many bytes were taken by the host."""
+        with self._changed:
+            self._room += size
+            self._changed.notify()
+
+    def take_room(self, size: int) -> bool:
+        """Waits until audio may be sent, and counts it as sent; whether to go on, False once stopped."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.stopped or self._room > 0)
+            self._room -= size
+            return not self.stopped
+
+    def sleep(self, seconds: float) -> bool:
+        """Waits, but not past a stop; whether to go on."""
+        if seconds > 0:
+            with self._changed:
+                self._changed.wait_for(lambda: self.stopped, seconds)
+        return not self.stopped
+
+
+class _Pace:
+    """Slows an engine to a real-time factor: audio of d seconds is not complete before rtf·d seconds."""
+
+    def __init__(self, rtf: float | None, rate_hz: int) -> None:
+        self._seconds_per_byte = (rtf or 0.0) / (2 * rate_hz)
+        self._started = 0.0
+        self._bytes = 0
+
+    def wait_s(self, size: int) -> float:
+        """How long to wait before the next `size` bytes; the clock starts with the first of them."""
+        now = time.monotonic()
+        if not self._bytes:
+            self._started = now
+        self._bytes += size
+        return self._started + self._bytes * self._seconds_per_byte - now
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the thread that started it ends (Linux only)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """The standard pipes for the protocol alone: whoever reads 0 finds nothing, what is written to 1 goes to 2."""
+    source, sink = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return os.fdopen(source, "rb"), os.fdopen(sink, "wb")
+
+
+def main() -> None:
+    """Run one engine until the host ends."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--engine", required=True, help="name of the entry point")
+    parser.add_argument("--voice", help="one that it must have")
+    arguments = parser.parse_args()
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    source, sink = _private_pipes()
+    sink.write(frames.pack("hello", protocol=frames.PROTOCOL))
+    sink.flush()
+    try:
+        engine = base.create(arguments.engine)
+    except base.EngineError as exc:
+        sink.write(frames.pack("failed", kind=type(exc).__name__, message=str(exc)))
+        sink.flush()
+        return
+    process = EngineWorker(engine, source, sink, arguments.voice)
+    ended = threading.Event()
+
+    def on_end() -> None:
+        # A model that does not look at `stop` must not outlive its host.
+        if not ended.wait(_EXIT_GRACE_S):
+            os._exit(1)
+
+    threading.Thread(target=process.read, args=(on_end,), name="commands", daemon=True).start()
+    with contextlib.suppress(BrokenPipeError):
+        process.serve()
+    ended.set()
+
+
+if __name__ == "__main__":
+    main()

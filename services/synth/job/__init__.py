@@ -1,0 +1,1 @@
+"""One request, from its delivery to its ack."""

@@ -1,0 +1,281 @@
+"""One request from its hand-out to its ack: claim it, speak it in as many attempts as it takes, store its end.
+
+Every step may be the last one before this process dies: what is stored then is what another synth goes on from, and a
+request is acked only when its `end`, or its final report, is stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn
+
+import structlog
+
+from orastream import traces
+from orastream.base import tasks
+from orastream.contract import stream_names
+from orastream.contract.audio_messages import AudioEnd, AudioStart, EndError
+from orastream.contract.messages import Report, ReportError
+from orastream.contract.playback import Playback
+from orastream.contract.report_state import Verdict
+from orastream.contract.stored_requests import StoredRequest, read_message
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.report_store import ReportStore
+from services.synth.engines.base import CannotResume, EngineError
+from services.synth.job.abort_watch import error_of, until_unwanted
+from services.synth.job.attempt import Attempt, AudioLost, end_latest, first_attempt, open_attempt
+from services.synth.job.hold import Hold, Superseded
+from services.synth.job.outcome import as_final, summary
+from services.synth.job.synthesis import narrate, start_of
+from services.synth.queue.admission import Admission
+from services.synth.queue.claim import Claim, claim, overdue
+from services.synth.settings import SynthSettings
+from services.synth.speech.speaker import Speaker
+
+MAX_FAILED_ATTEMPTS = 3
+AGAIN_S = 1.0
+STARTED = "✅ [TTS] WebSocket 백그라운드 스트리밍 시작"
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class SynthContext:
+    """What all jobs of a synth share."""
+
+    js: JetStream
+    reports: ReportStore
+    speaker: Speaker
+    settings: SynthSettings
+    observe: Callable[[str, float], None]
+    """Counts by name: chunk (bytes), audio_seconds, synthesis_seconds, and each outcome."""
+
+
+class Job:
+    """`await Job(bench, hold, waits).run()` does all there is to do for one delivery, the ack included.
+
+    It keeps the request from others meanwhile, and leaves it to another synth that has begun it anew. `waits` is called
+    when it begins (True) and ends to wait for a text that still comes. After cancelling it, or when it has raised, call
+    `hold.redeliver`. Raises NodeUnavailable when NATS is away too long.
+    """
+
+    def __init__(self, context: SynthContext, hold: Hold, waits: Callable[[bool], None]) -> None:
+        self._context = context
+        self._waits = waits
+        self._delivery = hold.delivery
+        self._hold = hold
+        stored = read_message(self._delivery, max_text_chars=context.settings.tts_max_text_chars)
+        assert isinstance(stored, StoredRequest), "the consumer's filter lets only requests through"
+        self._stored = stored
+        self._playback = Playback()
+        self._span = traces.Span()
+
+    async def run(self) -> None:
+        """See the class."""
+        keeping = asyncio.create_task(self._hold.keep(), name="keep")
+        try:
+            await self._run(keeping)
+        finally:
+            await tasks.end(keeping)
+
+    async def _run(self, keeping: asyncio.Task[NoReturn]) -> None:
+        stored = self._stored
+        about = traces.taken(stored, "process", stream_names.SYNTH) | {"orastream.deliveries": self._delivery.delivered}
+        with (
+            structlog.contextvars.bound_contextvars(session=stored.session_id, request=stored.request_id),
+            traces.begin("synth process", parent=stored.trace, kind="consumer", attributes=about) as self._span,
+        ):
+            problem = self._problem()
+            if problem is not None:
+                await self._refuse("failed", problem)
+            elif await overdue(self._context.reports, stored, time.time()):
+                message = f"not claimed within ttlSeconds ({stored.ttl_s:g}): all synth slots were busy"
+                await self._refuse("expired", ReportError.of("expired", message))
+            else:
+                await self._claim_and_speak(keeping)
+
+    def _problem(self) -> ReportError | None:
+        """Why the request cannot be spoken here at all, or None."""
+        stored, request = self._stored, self._stored.request
+        if request is None:
+            return ReportError.of("invalid_request", str(stored.problem))
+        speaks = self._context.speaker.info.name
+        if request.engine is not None and request.engine.lower() != speaks.lower():
+            return ReportError.of("invalid_request", f"engine: this node speaks with {speaks!r}; leave it out")
+        return None
+
+    async def _refuse(self, status: str, error: ReportError) -> None:
+        """Write the final report of a request that nobody claims."""
+        stored = self._stored
+        report = stored.report("failed" if status == "failed" else "expired", error=error)
+        written = await self._context.reports.write_first(stored, report)
+        if written.verdict is Verdict.DUPLICATE:
+            await self._pass_on(written.state.report)
+            return
+        if not written.state.report.final:  # claimed by another synth just now: whether it lives, time will tell
+            await self._hold.redeliver(AGAIN_S)
+            return
+        await self._context.reports.close(stored, written.state.report)
+        self._count(written.state.report.status)
+        await self._hold.ack()
+
+    # ---- claiming
+
+    async def _claim_and_speak(self, keeping: asyncio.Task[NoReturn]) -> None:
+        context, stored, request = self._context, self._stored, self._stored.request
+        assert request is not None, "a request without one was refused"
+        transport = stored.stated_transport or context.settings.default_transport
+        report = stored.report("synthesizing", transport=transport)
+        start = start_of(request, stored.sequence, context.speaker.info, context.settings)
+        with traces.begin("claim", parent=self._span) as span:
+            outcome = await claim(context.js, context.reports, stored, report, start)
+            span.set({"orastream.admission": outcome.admission.name.lower()})
+        match outcome.admission:
+            case Admission.GONE:
+                await self._end_unstored(outcome.state.report)
+                await self._hold.ack()
+            case Admission.DUPLICATE:
+                await self._pass_on(outcome.state.report)
+            case Admission.FINAL:
+                await context.reports.close(stored, outcome.state.report)
+                await self._hold.ack()
+            case Admission.CANCELLED:
+                if outcome.state.report.transport == "none":
+                    await self._finish_ourselves(outcome.state.report.with_(status="cancelled"))
+                await self._hold.ack()
+            case Admission.OURS:
+                try:
+                    await self._speak_or_cancel(outcome, start, keeping)
+                except Superseded:
+                    self._count("superseded")
+                    log.warning("another synth has begun this request anew; it is left to that one")
+
+    async def _end_unstored(self, claimed: Report) -> None:
+        """End a request that is deleted. As a rule its final report stands; else nobody would ever end this claim."""
+        if claimed.final or claimed.request_seq != self._stored.sequence:
+            return
+        error = ReportError.of("internal", "the request was deleted before it was spoken")
+        await self._context.reports.write(self._stored, claimed.with_(status="failed", error=error), None)
+
+    async def _pass_on(self, existing: Report) -> None:
+        """A duplicate gets the first one's final report, once there is one."""
+        if not existing.final:
+            await self._hold.redeliver(AGAIN_S)
+            return
+        await self._context.reports.close(self._stored, existing)
+        self._count("duplicate")
+        await self._hold.ack()
+
+    # ---- speaking
+
+    async def _speak_or_cancel(self, outcome: Claim, start: AudioStart, keeping: asyncio.Task[NoReturn]) -> None:
+        """Raises Superseded."""
+        transport = outcome.state.report.transport
+        request = self._stored.request
+        assert request is not None
+        self._context.observe("queue_seconds", max(0.0, time.time() - self._stored.stored_at_s))
+        forget = request.fire_and_forget
+        if transport == "websocket" and (self._context.settings.default_fire_and_forget if forget is None else forget):
+            log.info(STARTED, sequence=self._stored.sequence)
+        speaking = asyncio.create_task(self._attempts(outcome.attempt, start))
+        final: Report | None = None
+        unwanted = asyncio.create_task(until_unwanted(self._context.js, self._stored))
+        try:
+            await asyncio.wait({speaking, unwanted, keeping}, return_when=asyncio.FIRST_COMPLETED)
+            if speaking.done():
+                end = speaking.result()
+            elif unwanted.done():
+                final = unwanted.result()
+                await tasks.end(speaking)
+                end = await end_latest(self._context.js, self._stored, error_of(final))
+            else:
+                keeping.result()  # raises Superseded
+        finally:
+            await tasks.end(speaking, unwanted)
+        if transport == "none":
+            await self._finish_ourselves(as_final(outcome.state.report, end, self._playback))
+        if end.error is not None:
+            self._span.fail(end.error.code, end.error.message)
+        self._count("unwanted" if final is not None and final.status != "cancelled" else end.status)
+        log.info("spoken", **summary(end, self._playback, time.time() - self._stored.stored_at_s))
+        await self._hold.ack()
+
+    async def _attempts(self, first: int | None, start: AudioStart) -> AudioEnd:
+        """Attempts until an end is stored that counts; gives that end. `first`: this start is stored there already.
+
+        Raises Superseded.
+        """
+        js, hold, failures, error = self._context.js, self._hold, 0, None
+        retention_s = self._context.settings.tts_audio_retention_seconds
+        if first is not None:
+            hold.attempt = first_attempt(js, self._stored, start, first, retention_s)
+        while True:
+            if hold.attempt is None:
+                opened = await open_attempt(js, self._stored, start, retention_s)
+                if isinstance(opened, AudioEnd):
+                    return opened  # an earlier attempt had stored everything, only its ack was lost
+                hold.attempt = opened
+            attempt = hold.attempt
+            failed = failures + attempt.progress.barren
+            try:
+                if failed >= MAX_FAILED_ATTEMPTS:
+                    error = error or EndError("engine_error", f"synthesis broke off without progress {failed} times")
+                    end = await attempt.end_early(error)
+                else:
+                    end = await self._speak(attempt)
+            except EngineError as exc:
+                error = EndError(exc.code, str(exc))
+                if exc.retryable and not isinstance(exc, CannotResume):
+                    failures += 1
+                    log.warning("the engine failed", error=str(exc), failures=failures)
+                    self._context.observe("engine_failure", 1)
+                    await hold.let_go(attempt)
+                    continue
+                end = await attempt.end_early(error)
+            try:
+                return await hold.settled(attempt, end)
+            except AudioLost as exc:
+                if await self._is_final():
+                    return end
+                log.warning("the audio was lost while it was made; the request is spoken again", error=str(exc))
+                hold.attempt, failures = None, failures + 1
+                error = EndError("internal", "the stream of audio was lost while the request was spoken")
+
+    async def _is_final(self) -> bool:
+        """Whether its final report stands: whoever delivers it needs no more audio."""
+        state = await self._context.reports.read(self._stored.session, self._stored.token)
+        return state is not None and state.report.final and state.report.request_seq == self._stored.sequence
+
+    async def _speak(self, attempt: Attempt) -> AudioEnd:
+        context = self._context
+        about: traces.Attributes = {
+            "orastream.attempt": attempt.sequence,
+            "orastream.first_index": attempt.progress.next_index,
+        }
+        with traces.begin("speak", parent=self._span, attributes=about) as span:
+            return await narrate(
+                context.js,
+                context.speaker,
+                self._stored,
+                attempt,
+                context.settings,
+                context.observe,
+                self._playback,
+                self._waits,
+                span,
+            )
+
+    # ---- transport `none`
+
+    async def _finish_ourselves(self, final: Report) -> None:
+        """Nobody delivers: the final report is ours to write once `end` is stored."""
+        written = await self._context.reports.write(self._stored, final, None)
+        if written.state.report.final:
+            await self._context.reports.close(self._stored, written.state.report)
+
+    def _count(self, outcome: str) -> None:
+        self._span.set({"orastream.outcome": outcome})
+        self._context.observe(outcome, 1)

@@ -1,0 +1,40 @@
+"""What became of an utterance at synth: its line in the log, and its final report if nobody else delivers it. Pure."""
+
+from __future__ import annotations
+
+from orastream.contract.audio_messages import AudioEnd, EndError
+from orastream.contract.messages import Report, ReportError
+from orastream.contract.playback import Playback
+
+
+def summary(end: AudioEnd, playback: Playback, took_s: float) -> dict[str, object]:
+    """The fields of the one line that the log has of it; `took_s` is the time since the request was stored."""
+    return {
+        "status": end.status,
+        "chunks": end.total_chunks,
+        "bytes": end.total_bytes,
+        "audio_s": round(end.audio_seconds, 3),
+        "rtf": end.rtf,
+        "underruns": playback.underruns,
+        "took_s": round(max(0.0, took_s), 3),
+        "error": end.error.code if end.error is not None else None,
+    }
+
+
+def as_final(report: Report, end: AudioEnd, playback: Playback) -> Report:
+    """The final report of transport `none`, whose delivery is that `end` is stored."""
+    if end.status == "failed":
+        error = end.error or EndError("engine_error", "synthesis failed; see synth's log")
+        return report.with_(status="failed", error=ReportError.of(error.code, error.message))
+    if end.status == "cancelled":
+        return report.with_(status="cancelled")
+    return report.with_(
+        status="delivered",
+        total_chunks=end.total_chunks,
+        delivered_chunks=end.total_chunks,
+        bytes=end.total_bytes,
+        audio_seconds=round(end.audio_seconds, 3),
+        rtf=end.rtf,
+        underruns=playback.underruns,
+        underrun_ms=round(playback.underrun_ms, 1),
+    )

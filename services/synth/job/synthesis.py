@@ -1,0 +1,156 @@
+"""One attempt: the pieces of `speak` become stored audio, through a window of unacked messages."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
+
+from orastream.contract import subjects
+from orastream.contract.assembly import Assembly
+from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
+from orastream.contract.messages import SpeakRequest
+from orastream.contract.playback import Playback
+from orastream.contract.stored_requests import StoredRequest
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.publish_window import PublishWindow
+from orastream.traces import Span
+from services.synth.audio.pcm_chunker import AudioPiece
+from services.synth.engine_pool.process import EngineInfo
+from services.synth.engines.base import NoAudio
+from services.synth.job.attempt import Attempt
+from services.synth.settings import SynthSettings
+from services.synth.speech.metered_speaker import MeteredSpeaker
+from services.synth.speech.speak import Made, Resume, SpokenUtterance, output_spec, speak_utterance
+from services.synth.speech.speaker import Speaker
+from services.synth.text.script import script_of
+from services.synth.text.streamed_text import StreamedText
+
+
+def utterance_of(request: SpeakRequest, settings: SynthSettings) -> SpokenUtterance:
+    """What the engine is asked for; the same for all attempts of a request."""
+    return SpokenUtterance(
+        voice=request.voice or settings.tts_voice,
+        language=request.language,
+        speed=request.speed,
+        format=request.audio_format,
+        sample_rate_hz=request.sample_rate,
+    )
+
+
+def start_of(request: SpeakRequest, request_seq: int, engine: EngineInfo, settings: SynthSettings) -> AudioStart:
+    """The `start` of each attempt at a request."""
+    utterance = utterance_of(request, settings)
+    spec = output_spec(engine, utterance)
+    return AudioStart(
+        request_seq,
+        utterance.format,
+        spec.sample_rate_hz,
+        spec.channels,
+        engine.name,
+        utterance.language,
+        engine.version,
+    )
+
+
+def resume_of(progress: Assembly, engine: EngineInfo) -> Resume:
+    """Where that engine goes on. Only what it has made itself, in the same version, it would make again like that."""
+    same = progress.makers <= {(engine.name, engine.version)}
+    return Resume(progress.next_index, progress.bytes, progress.next_sentence, same_engine=same)
+
+
+async def narrate(
+    js: JetStream,
+    speaker: Speaker,
+    stored: StoredRequest,
+    attempt: Attempt,
+    settings: SynthSettings,
+    observe: Callable[[str, float], None],
+    playback: Playback,
+    waits: Callable[[bool], None],
+    span: Span,
+) -> AudioEnd:
+    """Speak what is not stored yet and store it with its end; gives the end. Cancel-safe: the engine is stopped.
+
+    `playback` is told of each chunk as it is stored, `span` of the first one and of the end. A text that still comes is
+    waited for, which `waits` hears of; what there is of one that breaks off is spoken, and the end is a failed one.
+    Raises EngineError, NodeUnavailable, PublishRefused.
+    """
+    request = stored.request
+    assert request is not None, "a request that cannot be read is refused before"
+    progress, trail = attempt.progress, attempt.trail  # the progress before any await: it changes when more is read
+    assert progress.start is not None, "it knows the attempt's start"
+    utterance = replace(utterance_of(request, settings), sample_rate_hz=progress.start.sample_rate_hz)
+    resume = resume_of(progress, speaker.info)
+    subject = subjects.put_audio(stored.session, stored.token)
+    chunks, size = resume.next_index, resume.stored_bytes
+    meter, made = MeteredSpeaker(speaker), Made()
+    async with PublishWindow(js.broker, on_stored=trail.on_stored) as window, AsyncExitStack() as stack:
+        streamed_text = None
+        if request.text_stream:
+            streamed_text = await stack.enter_async_context(
+                StreamedText(js, stored, attempt.show_waiting, settings, waits)
+            )
+            lines = streamed_text.lines()
+        else:
+            reads = settings.tts_text_normalization
+            lines = script_of(request.text, utterance.language, utterance.speed, ssml=request.ssml, reads=reads)
+        pieces = speak_utterance(
+            meter,
+            utterance,
+            await stack.enter_async_context(aclosing(lines)),
+            chunk_bytes=settings.websocket_chunk_size,
+            ramp=settings.chunk_ramp,
+            by_sentence=streamed_text is not None,
+            resume=resume,
+            made=made,
+        )
+        async with aclosing(_all_there_is(pieces, streamed_text)) as pieces:
+            async for piece in pieces:
+                text = streamed_text.said[piece.sentence] if streamed_text else None
+                chunk = AudioChunk(attempt.sequence, piece.index, piece.pts_ms, piece.sentence, piece.audio, text)
+                trail.on_sent()
+                await window.put(subject, chunk.pack(), attempt.message_id(piece.index))
+                playback.chunk(piece.index, piece.pts_ms, time.monotonic() * 1000)
+                if piece.index == 0:
+                    span.event("first audio")
+                if piece.index == 0 and streamed_text is None:  # else it is the writer's time, not ours
+                    observe("first_audio_seconds", max(0.0, time.time() - stored.stored_at_s))
+                chunks, size = piece.index + 1, size + len(piece.audio)
+                observe("chunk", len(piece.audio))
+        observe("audio_seconds", meter.made_s)
+        observe("synthesis_seconds", meter.spent_s)
+        if meter.rtf is not None:
+            observe("rtf", meter.rtf)
+        end = AudioEnd(attempt.sequence, "complete", chunks, size, made.seconds, rtf=meter.rtf)
+        if streamed_text is not None:
+            end = replace(end, text=streamed_text.text)
+            if streamed_text.problem is not None:
+                await window.flush()  # what there is comes before a failed end, which is believed at once
+                end = replace(end, status="failed", error=streamed_text.problem)
+        trail.on_sent()
+        await window.put(subject, end.pack(), attempt.message_id("end"))
+        await window.flush()
+    span.set(
+        {
+            "orastream.chunks": chunks,
+            "orastream.bytes": size,
+            "orastream.audio_seconds": made.seconds,
+            "orastream.rtf": meter.rtf,
+        }
+    )
+    return end
+
+
+async def _all_there_is(
+    pieces: AsyncGenerator[AudioPiece, None], streamed_text: StreamedText | None
+) -> AsyncGenerator[AudioPiece, None]:
+    """The pieces; that there are none is no fault of the engine when the text has one."""
+    async with aclosing(pieces):
+        try:
+            async for piece in pieces:
+                yield piece
+        except NoAudio:
+            if streamed_text is None or streamed_text.problem is None:
+                raise

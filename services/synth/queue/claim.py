@@ -1,0 +1,69 @@
+"""The four questions that begin every request, asked together: stored? cancelled? claimed by whom? is `start` first?"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from orastream.contract import stream_names, subjects
+from orastream.contract.audio_messages import AudioStart
+from orastream.contract.errors import SequenceConflict
+from orastream.contract.messages import Report
+from orastream.contract.report_state import ReportState
+from orastream.contract.stored_requests import StoredCancel, StoredRequest, read_message
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.report_store import ReportStore
+from services.synth.queue.admission import Admission, ClaimAnswers, admit
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The outcome: what to do, the report that stands, and the sequence of `start` if ours was the first one."""
+
+    admission: Admission
+    state: ReportState
+    attempt: int | None
+
+
+async def claim(js: JetStream, reports: ReportStore, stored: StoredRequest, report: Report, start: AudioStart) -> Claim:
+    """Claim a request by its first report. Raises NodeUnavailable. Cancel-safe: a claim that stands is found again."""
+    still_stored, cancelled, state, attempt = await asyncio.gather(
+        js.get(stream_names.SESSIONS, stored.sequence),
+        cancel_after(js, stored),
+        _first_report(reports, stored, report),
+        _first_start(js, stored, start),
+    )
+    answers = ClaimAnswers(stored.sequence, still_stored is not None, cancelled is not None, state.report)
+    return Claim(admit(answers), state, attempt)
+
+
+async def cancel_after(js: JetStream, stored: StoredRequest) -> StoredCancel | None:
+    """The first stored cancel that covers the request, by the stream's leader."""
+    after = stored.sequence
+    while (
+        message := await js.after(stream_names.SESSIONS, subjects.session_cancel(stored.session), after)
+    ) is not None:
+        after = message.sequence
+        cancel = read_message(message, max_text_chars=0)
+        if isinstance(cancel, StoredCancel) and cancel.covers(stored.sequence, stored.token):
+            return cancel
+    return None
+
+
+async def _first_report(reports: ReportStore, stored: StoredRequest, report: Report) -> ReportState:
+    return (await reports.write_first(stored, report)).state
+
+
+async def _first_start(js: JetStream, stored: StoredRequest, start: AudioStart) -> int | None:
+    try:
+        ack = await js.store(subjects.put_audio(stored.session, stored.token), start.pack(), expect_last=0)
+        return ack.sequence
+    except SequenceConflict:
+        return None
+
+
+async def overdue(reports: ReportStore, stored: StoredRequest, now_s: float) -> bool:
+    """Whether its ttl has run out before anyone claimed it. Raises NodeUnavailable."""
+    if now_s <= stored.stored_at_s + stored.ttl_s:
+        return False
+    return await reports.read(stored.session, stored.token) is None

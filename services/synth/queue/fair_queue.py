@@ -1,0 +1,68 @@
+"""Whose request is spoken next: sessions take turns, so that one with many requests cannot starve another. Pure."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+MAX_REMEMBERED = 4096
+
+
+class FairQueue(Generic[T]):
+    """Waiting items by session; `take` goes round the sessions, and within one by sequence.
+
+    A session keeps its place in the round while nothing of it waits here: what was given back and comes again is not
+    behind those that have had a turn since.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, dict[int, T]] = {}
+        self._places: dict[str, int] = {}
+        self._next_place = count()
+
+    def __len__(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    def put(self, session: str, sequence: int, item: T) -> None:
+        """Add an item; one with the same sequence replaces the older one (a newer hand-out of the same message)."""
+        self._waiting.setdefault(session, {})[sequence] = item
+        if session not in self._places:
+            self._places[session] = next(self._next_place)
+            if len(self._places) > MAX_REMEMBERED + len(self._waiting):
+                self._places = {session: place for session, place in self._places.items() if session in self._waiting}
+
+    def take(self) -> T | None:
+        """The next item, or None when nothing waits; its session goes to the end of the round."""
+        if not self._waiting:
+            return None
+        session = min(self._waiting, key=self._places.__getitem__)
+        self._places[session] = next(self._next_place)
+        return self._remove(session, min(self._waiting[session]))
+
+    def surplus(self, keep: int) -> list[T]:
+        """Take out all but the `keep` items whose turns come first, in the order of their turns."""
+        turns = sorted(
+            (turn, self._places[session], session, sequence)
+            for session, items in self._waiting.items()
+            for turn, sequence in enumerate(sorted(items))
+        )
+        return [self._remove(session, sequence) for _, _, session, sequence in turns[keep:]]
+
+    def all(self) -> list[T]:
+        """Everything that waits."""
+        return [item for items in self._waiting.values() for item in items.values()]
+
+    def clear(self) -> list[T]:
+        """Take everything out."""
+        items = self.all()
+        self._waiting.clear()
+        return items
+
+    def _remove(self, session: str, sequence: int) -> T:
+        items = self._waiting[session]
+        item = items.pop(sequence)
+        if not items:
+            del self._waiting[session]
+        return item

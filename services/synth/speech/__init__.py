@@ -1,0 +1,1 @@
+"""Lines into audio: speakers, the phrase cache."""

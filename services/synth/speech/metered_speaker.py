@@ -1,0 +1,68 @@
+"""How fast an utterance is made: a speaker that measures the one behind it."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import AsyncIterator
+
+from orastream.contract.audio import PcmSpec
+from services.synth.engine_pool.process import EngineInfo
+from services.synth.speech.speaker import Speaker, Spoken
+from services.synth.text.script import ScriptLine
+
+
+class MeteredSpeaker:
+    """Speaks through another, and measures how long that is waited for. For one utterance.
+
+    The wait for a free engine does not count, nor do the pauses of whoever takes the audio.
+    """
+
+    def __init__(self, speaker: Speaker) -> None:
+        self._speaker = speaker
+        self.spent_s = 0.0
+        """Seconds that the engine was waited for."""
+        self.made_s = 0.0
+        """Seconds of speech that it made, those included that are left out because they are stored."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """See Speaker."""
+        return self._speaker.info
+
+    @property
+    def rtf(self) -> float | None:
+        """Seconds spent on a second of speech; None as long as no sentence is complete."""
+        return round(self.spent_s / self.made_s, 4) if self.made_s > 0 else None
+
+    @contextlib.asynccontextmanager
+    async def speak(
+        self, line: ScriptLine, *, voice: str | None, due_s: float, skip_bytes: int, keep_skipped: bool
+    ) -> AsyncIterator[Spoken]:
+        """See Speaker."""
+        speaking = self._speaker.speak(line, voice=voice, due_s=due_s, skip_bytes=skip_bytes, keep_skipped=keep_skipped)
+        async with speaking as spoken:
+            yield _Metered(spoken, self)
+            if spoken.total_bytes is not None:
+                self.made_s += PcmSpec(self.info.sample_rate_hz(voice)).seconds(spoken.total_bytes)
+
+
+class _Metered:
+    def __init__(self, spoken: Spoken, meter: MeteredSpeaker) -> None:
+        self._spoken = spoken
+        self._pieces = aiter(spoken)
+        self._meter = meter
+
+    @property
+    def total_bytes(self) -> int | None:
+        return self._spoken.total_bytes
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        began = time.monotonic()
+        try:
+            return await anext(self._pieces)
+        finally:
+            self._meter.spent_s += time.monotonic() - began

@@ -1,0 +1,1 @@
+"""Text into lines for the engine: sentences, SSML, a text that still comes."""

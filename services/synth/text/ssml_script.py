@@ -1,0 +1,183 @@
+"""SSML as lines: where sentences, pauses, languages and speeds change, and what is said in the place of what. Pure.
+
+`orastream.contract.ssml` says what is valid; this file says how it is spoken. A sentence is cut where a pause, a
+language or a speed begins or ends in it, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
+
+from orastream.contract import ssml
+from orastream.contract.messages import MAX_SPEED, MIN_SPEED
+from services.synth.reading import counts, read_out, say_as
+from services.synth.text.script_line import ScriptLine
+from services.synth.text.sentence_splitter import MAX_CHARS, steps
+
+PARAGRAPH_S = 0.5
+"""Silence between a paragraph and what follows."""
+
+# Stand for what say-as and sub say, while the text around them is cut and read: letters of a script that no rule
+# touches (Yi), and of those the ones that the text itself does not have.
+_STANDINS = [chr(code) for code in range(0xA000, 0xA48D)]
+_NUMBER = re.compile(r"[0-9]{1,20}")
+_OF_A_NUMBER = re.compile(r"[A-Za-z0-9.,\-]")
+
+
+@dataclass(frozen=True, slots=True)
+class _Manner:
+    """How a part of the text is spoken."""
+
+    language: str
+    speed: float
+
+
+def markup_steps(text: str, language: str, speed: float, *, reads: bool = True) -> Iterator[ScriptLine | None]:
+    """The lines of a text in SSML, in steps of bounded work; None after a step that completes no line.
+
+    `reads`: numbers and the like become words also where no say-as says how. A line is complete once the next one has
+    begun, since what stands between them may be a pause. Raises InvalidRequest for a text that is no SSML, or has
+    nothing to say.
+    """
+    root = ssml.parse(text)
+    script = _Script(reads=reads, taken=frozenset(text))
+    yield None
+    yield from script.element(root, _Manner(language, speed))
+    yield from script.finish()
+
+
+class _Script:
+    """Gathers text until something parts it, then makes lines of it. Its methods are iterators like `markup_steps`."""
+
+    def __init__(self, *, reads: bool, taken: frozenset[str]) -> None:
+        self._reads = reads
+        self._standins = [char for char in _STANDINS if char not in taken]
+        self._last: ScriptLine | None = None  # waits for the pause behind it
+        self._text: list[str] = []
+        self._manner: _Manner | None = None
+        self._instead: dict[str, tuple[str, str]] = {}  # stand-in → (written, said)
+        self._numbers: dict[str, str] = {}  # those for a number: what it counts says how it is read
+        self._cardinals: set[str] = set()  # those for a number whose reading is said
+        self._pause_s = 0.0  # since the last line
+        self._paragraph = False  # it has ended since the last line
+
+    def element(self, element: ssml.Element, manner: _Manner) -> Iterator[ScriptLine | None]:
+        """What is in it, in the manner that it sets."""
+        attributes = element.attributes
+        manner = replace(manner, language=attributes.get("xml:lang", manner.language))
+        match element.name:
+            case name if name in ssml.NOT_SPOKEN:
+                return
+            case "break":
+                if (seconds := ssml.pause_s(attributes)) > 0:
+                    yield from self._part()
+                    self._pause_s += seconds
+            case "prosody":
+                speed = min(max(manner.speed * ssml.rate(attributes), MIN_SPEED), MAX_SPEED)
+                yield from self._children(element, replace(manner, speed=round(speed, 3)))
+            case "sub" if "alias" in attributes:
+                alias = attributes["alias"]
+                said = yield from self._said(alias, manner, lambda part: self._read(part, manner.language))
+                yield from self._say_instead(element.text, said, manner, number=alias)
+            case "say-as" if "interpret-as" in attributes:
+                form = attributes.get("format", "")
+                kind = attributes["interpret-as"]
+                said = yield from self._said(
+                    element.text, manner, lambda part: say_as(part, kind, manner.language, form)
+                )
+                yield from self._say_instead(element.text, said, manner, kind=kind)
+            case "p" | "s":
+                yield from self._part()
+                yield from self._children(element, manner)
+                yield from self._part()
+                self._paragraph = self._paragraph or element.name == "p"
+            case _:
+                yield from self._children(element, manner)
+
+    def finish(self) -> Iterator[ScriptLine | None]:
+        """What is left; a pause behind the last line belongs to it, the end of its paragraph makes none."""
+        yield from self._part()
+        if self._last is not None:
+            yield replace(self._last, pause_s=self._pause_s)
+
+    def _children(self, element: ssml.Element, manner: _Manner) -> Iterator[ScriptLine | None]:
+        for child in element.children:
+            yield from self._say(child, manner) if isinstance(child, str) else self.element(child, manner)
+
+    def _say(self, text: str, manner: _Manner) -> Iterator[ScriptLine | None]:
+        if manner != self._manner and text.strip():
+            yield from self._part()
+            self._manner = manner
+        self._text.append(text)
+
+    def _said(self, text: str, manner: _Manner, say: Callable[[str], str]) -> Generator[ScriptLine | None, None, str]:
+        """Returns what `say` makes of the text: of one that is longer than a sentence may be, sentence by sentence."""
+        if len(text) <= MAX_CHARS:
+            yield None
+            return say(text)
+        parts: list[str] = []
+        for found in steps(text, manner.language):
+            yield None
+            for sentence in found:
+                parts.append(say(sentence))
+                yield None
+        return " ".join(parts)
+
+    def _say_instead(
+        self, written: str, said: str, manner: _Manner, *, kind: str = "", number: str = ""
+    ) -> Iterator[ScriptLine | None]:
+        if not any(char.isalnum() for char in said):
+            return
+        if len(self._instead) == len(self._standins):
+            yield from self._part()
+        standin = self._standins[len(self._instead)]
+        yield from self._say(standin, manner)
+        self._instead[standin] = (" ".join(written.split()), " ".join(said.split()))
+        if kind.lower() in ("cardinal", "number"):
+            self._cardinals.add(standin)
+        elif _NUMBER.fullmatch(number):
+            self._numbers[standin] = number
+
+    def _part(self) -> Iterator[ScriptLine | None]:
+        """Make lines of what has been gathered; line breaks of the markup mean nothing."""
+        text, manner = " ".join("".join(self._text).split()), self._manner
+        if manner is not None:
+            for found in steps(text, manner.language):
+                yield None
+                for sentence in found:
+                    yield self._line(sentence, manner)
+        self._text, self._manner = [], None
+        self._instead.clear()
+        self._numbers.clear()
+        self._cardinals.clear()
+
+    def _read(self, text: str, language: str) -> str:
+        return read_out(text, language, tags=False) if self._reads else text
+
+    def _counting(self, sentence: str) -> str:
+        """The sentence with the numbers that count what stands behind them, and a space behind said ones that do."""
+        parts: list[str] = []
+        for place, char in enumerate(sentence):
+            counting = char in self._instead and counts(sentence[place + 1 : place + 16])
+            apart = place == 0 or _OF_A_NUMBER.match(sentence[place - 1]) is None
+            if counting and apart and char in self._numbers:
+                parts.append(self._numbers[char])
+            else:
+                parts.append(f"{char} " if counting and char in self._cardinals else char)
+        return "".join(parts)
+
+    def _line(self, sentence: str, manner: _Manner) -> ScriptLine | None:
+        """Keeps the line of the sentence; gives the one before it, which is complete now."""
+        spoken = self._read(self._counting(sentence), manner.language)
+        written = "".join(self._instead[char][0] if char in self._instead else char for char in sentence)
+        said = "".join(self._instead[char][1] if char in self._instead else char for char in spoken)
+        before, before_s = self._last, 0.0
+        if before is not None:
+            before = replace(before, pause_s=max(self._pause_s, PARAGRAPH_S if self._paragraph else 0.0))
+        else:
+            before_s = self._pause_s
+        self._pause_s, self._paragraph = 0.0, False
+        self._last = ScriptLine(written, said, manner.language, manner.speed, before_s=before_s)
+        return before

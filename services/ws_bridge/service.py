@@ -1,0 +1,15 @@
+"""ws_bridge as a service: the bridge of both kinds with a WebSocket as its sink."""
+
+from __future__ import annotations
+
+from orastream.service import lifecycle
+from orastream.service.bridge import serve_bridge
+from services.ws_bridge.settings import WsBridgeSettings
+from services.ws_bridge.sink import WebSocketSink
+
+EVENTS = {"begins": "🔌 [TTS] WebSocket 스트리밍 시작", "delivered": "✅ [TTS] WebSocket 스트리밍 완료"}
+
+
+def serve(settings: WsBridgeSettings) -> lifecycle.Serve:
+    """The service, wired."""
+    return serve_bridge(settings, kind="ws_bridge", transport="websocket", sink=WebSocketSink(settings), events=EVENTS)

@@ -1,0 +1,1 @@
+"""What everything stands on: tasks, waiting times, an event, the logger. Imports nothing of ours."""

@@ -1,0 +1,50 @@
+"""The first connection: nats-py repeats its own tries for ever, so each is bounded here, and said."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import nats.errors
+
+from orastream.base import logger, tasks
+from orastream.base.backoff import Backoff
+from orastream.broker import address
+from orastream.contract.errors import NodeUnavailable, SettingsError
+
+TRY_S = 3.0
+
+log = logger.named("orastream.broker.connection")  # the one that says all else about the connection
+
+
+async def until_connected(
+    shown: str, attempt: Callable[[], Coroutine[Any, Any, None]], timeout_s: float | None
+) -> None:
+    """Repeat `attempt` until it succeeds; `shown` is NATS_URL as it may be shown.
+
+    Raises NodeUnavailable after `timeout_s` (None: never), SettingsError for a URL that is none. Cancel-safe.
+    """
+    backoff = Backoff(first_s=0.1, max_s=2.0)
+    loop = asyncio.get_running_loop()
+    deadline = None if timeout_s is None else loop.time() + timeout_s
+    while True:
+        left = TRY_S if deadline is None else max(0.05, min(TRY_S, deadline - loop.time()))
+        trying = asyncio.create_task(attempt())
+        try:
+            await asyncio.wait({trying}, timeout=left)
+            if trying.done():
+                trying.result()
+                return
+            problem = "no answer"
+        except (OSError, TimeoutError, nats.errors.Error) as exc:
+            problem = str(exc) or type(exc).__name__
+            if address.unusable(problem):
+                raise SettingsError(f"NATS_URL: {shown}: {problem}; {address.FORM}") from None
+        finally:
+            await tasks.end(trying)
+        wait = backoff.next_s()
+        if deadline is not None and loop.time() + wait > deadline:
+            raise NodeUnavailable(address.unconnected(shown, problem))
+        log.warning("waiting for NATS", error=address.unconnected(shown, problem))
+        await asyncio.sleep(wait)

@@ -1,0 +1,91 @@
+"""What a server sends beside messages: PING, PONG, INFO, +OK and -ERR, handed to nats-py's client."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Protocol
+
+from nats.protocol.parser import Parser
+
+from orastream.broker.fastpath.splitter import ProtocolError, Splitter
+
+
+class Receiver(Protocol):
+    """nats-py's client, as far as the parser uses it."""
+
+    @property
+    def wired(self) -> bool:
+        """Whether a `Wire` has split what is parsed already."""
+        ...
+
+    def deliver(self, sid: int, subject: bytes, reply: bytes, block: bytes, data: bytes) -> None:
+        """Take a message."""
+        ...
+
+    async def _process_ping(self) -> None: ...
+
+    async def _process_pong(self) -> None: ...
+
+    async def _process_err(self, err_msg: str) -> None: ...
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None: ...
+
+
+class OperationParser(Parser):
+    """In the place of nats-py's parser. A `Wire` splits while it reads; what others have read is split here."""
+
+    def __init__(self, client: Receiver) -> None:
+        self._client = client
+        self._splitter = Splitter(client.deliver)
+        super().__init__(client)
+
+    def reset(self) -> None:
+        """Forget what was read of a connection that is gone."""
+        self._splitter = Splitter(self._client.deliver)
+        super().reset()
+
+    async def parse(self, data: bytes = b"") -> None:
+        """Do everything whole in what was read so far. Raises ProtocolError."""
+        self.buf += data if self._client.wired else self._splitter.split(data)
+        while (end := self.buf.find(b"\r\n")) >= 0:
+            line = bytes(self.buf[:end])
+            del self.buf[: end + 2]
+            await self._do(line)
+
+    async def _do(self, line: bytes) -> None:
+        match line.replace(b"\t", b" ").partition(b" ")[0]:
+            case b"PING":
+                await self._client._process_ping()
+            case b"PONG":
+                await self._client._process_pong()
+            case b"+OK":
+                pass
+            case b"-ERR":
+                # It may name a subject, which may be any bytes: the reply subject of a request, say.
+                await self._client._process_err(line[4:].strip().decode("utf-8", "replace").lower())
+            case b"INFO":
+                await self._client._process_info(parse_info(line[4:]))
+            case _:
+                raise ProtocolError(f"no operation of NATS: {line[:40]!r}")
+
+
+def parse_info(data: bytes) -> dict[str, Any]:
+    """What INFO says. Raises ProtocolError."""
+    try:
+        info = json.loads(data)
+    except (ValueError, RecursionError):
+        raise ProtocolError("INFO is not followed by JSON") from None
+    return check_info(info)
+
+
+def check_info(info: object) -> dict[str, Any]:
+    """The INFO that can be acted upon. Raises ProtocolError."""
+    if not isinstance(info, dict):
+        raise ProtocolError("INFO is no JSON object")
+    urls = info.get("connect_urls") or []
+    if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
+        raise ProtocolError("INFO: connect_urls is no list of strings")
+    most = info.get("max_payload", 0)
+    if not isinstance(most, int) or isinstance(most, bool) or most < 0:
+        raise ProtocolError(f"INFO: max_payload is {ascii(most)[:40]}")
+    return info

@@ -1,0 +1,93 @@
+"""`orastream bench`: the four checks of a running node, namely HTTP, fire and forget, sync, and their comparison."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import uuid
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from orastream.broker import shown
+from orastream.cli import options, terminal
+from orastream.cli.checks.measurement import MODES, Measurement, comparison, speak
+from orastream.cli.checks.texts import TEXTS, SampleText
+from orastream.cli.node.settings import find_node
+from orastream.client.async_client import Client
+from orastream.contract.language import language_of
+
+CAPTION = {
+    "first audio": "from storing the request to its first chunk written to OraServer",
+    "transfer": "from there to the last confirmation",
+    "RTF": "synthesis per second of speech",
+    "ran dry": "utterances in which a real-time listener did, for how long",
+}
+
+
+def bench(
+    count: Annotated[int, typer.Option("-n", "--count", min=1, max=10_000, help="Utterances per mode.")] = 10,
+    sessions: Annotated[
+        int, typer.Option(min=1, max=256, help="Sessions per mode that speak at the same time: the load.")
+    ] = 1,
+    text: Annotated[str | None, typer.Option(help="What to say. Else six Korean and English texts in turn.")] = None,
+    language: options.Language = None,
+    wait: Annotated[float, typer.Option(min=1, help="Seconds that an utterance may take at most.")] = 60.0,
+    nats: options.Nats = None,
+) -> None:
+    """Check a running node in its three modes, and compare them.
+
+    The modes take turns. Each speaks in `--sessions` sessions at once, an utterance at a time in each; one round per
+    mode goes before and is not counted. Exit code 1: not everything was delivered.
+    """
+    texts = TEXTS if text is None else (SampleText("given", language or language_of(text), text),)
+    terminal.run(_bench(texts, count, sessions, wait, nats))
+
+
+async def _bench(texts: tuple[SampleText, ...], count: int, sessions: int, wait_s: float, nats: str | None) -> int:
+    out = terminal.console()
+    node = find_node(nats)
+    async with terminal.connect(node) as client:
+        trials = await _trials(client, texts, count, sessions, wait_s)
+    for number, mode in enumerate(MODES, 1):
+        _print_check(out, number, mode.name, [trial for trial in trials if trial.mode is mode])
+    out.print(comparison(trials, title=f"4. Comparison at {shown(node.nats_url)}", to=out, caption=CAPTION))
+    return 0 if all(trial.delivered for trial in trials) else 1
+
+
+async def _trials(
+    client: Client, texts: tuple[SampleText, ...], count: int, sessions: int, wait_s: float
+) -> list[Measurement]:
+    """`count` trials of each mode and session, the modes in turn; the first round of all is not among them."""
+    run = uuid.uuid4().hex[:6]
+    spoken = itertools.islice(itertools.cycle(texts), count)
+    rounds = [texts[0], *spoken]
+    trials: list[Measurement] = []
+    err = terminal.console(stderr=True)
+    for number, text in enumerate(track(rounds, "speaking", console=err, transient=True, disable=not err.is_terminal)):
+        for mode in MODES:
+            at_once = [
+                speak(
+                    client,
+                    mode,
+                    text,
+                    session_id=f"bench-{run}-{mode.token}-{session}",
+                    request_id=f"n{number}",
+                    wait_s=wait_s,
+                )
+                for session in range(sessions)
+            ]
+            done = await asyncio.gather(*at_once)
+            if number > 0:
+                trials += done
+    return trials
+
+
+def _print_check(out: Console, number: int, name: str, trials: list[Measurement]) -> None:
+    failed = [trial for trial in trials if not trial.delivered]
+    verdict = (f"{len(failed)} of {len(trials)} not delivered", "red") if failed else ("ok", "green")
+    out.print(terminal.words(f"{number}. {name}: ", verdict), soft_wrap=True)
+    for outcome in sorted({trial.outcome for trial in failed}):
+        out.print(terminal.words(f"   {outcome}"), soft_wrap=True)

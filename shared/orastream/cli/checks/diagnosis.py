@@ -1,0 +1,191 @@
+"""What observations of a node mean, and the mend of each problem. Pure: `doctor.py` does the observing."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from orastream.broker import shown
+from orastream.cli.checks.trial_writes import Trial
+from orastream.jetstream import topology
+from orastream.service.settings import KNOWN
+
+Level = Literal["ok", "warning", "problem"]
+
+STARTED = "start the node: orastream up, or its services one by one; each creates what is missing, also while it runs"
+RESTART = "see the log of nats-server; if it does not pass, restart nats-server"
+STUCK = (
+    "is the disk of nats-server full? Free it, then restart nats-server: after a write that failed a stream stores "
+    "nothing until then, and its log says no space left on device"
+)
+PONGS = (
+    "answer each ping once what came before it is stored (docs/protocol.md, 8); "
+    "chunks that no pong confirms are repeated until the utterance fails as oraserver_unreachable"
+)
+WORKED = Trial()
+FULL_SHARE = 0.9
+CHUNK_OVERHEAD_BYTES = 1024
+"""Headers, the keys of the map and the reserve that a publisher keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `mend` says what to do about what is not ok."""
+
+    subject: str
+    level: Level
+    says: str
+    mend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAnswer:
+    """What came of asking OraServer: an HTTP status (101: the WebSocket opened), or why there was none."""
+
+    status: int | None
+    trouble: str = ""
+    instead_of_pong: str = ""
+    """What it did when it was to answer a ping; nothing if it answered."""
+
+
+def judge_unknown(name: str) -> Finding:
+    """A variable under one of the node's prefixes that no service reads."""
+    near = difflib.get_close_matches(name.upper(), KNOWN, n=1, cutoff=0.8)
+    mend = f"did you mean {near[0]}?" if near else "correct its name, or take it away"
+    return Finding("settings", "warning", f"{name} is no setting of the node: nobody reads it", mend)
+
+
+def judge_nats(url: str) -> Finding:
+    """NATS could be connected to."""
+    return Finding("NATS", "ok", f"{shown(url)} answers")
+
+
+def judge_no_nats(url: str, trouble: str) -> Finding:
+    """NATS could not be connected to."""
+    url = shown(url)
+    if "authorization" in trouble.lower() or "credentials" in trouble.lower():
+        return Finding("NATS", "problem", f"{url} refuses this client", "set NATS_CREDS to a credentials file it knows")
+    mend = "start it (orastream up, or nats-server -js), or set NATS_URL or --nats to where it is"
+    return Finding("NATS", "problem", f"no NATS server answers at {url}", mend)
+
+
+def judge_jetstream(answer: Mapping[str, Any] | None, refused: str | None = None) -> Finding:
+    """`$JS.API.INFO`; None: nobody answered, perhaps since the server refused to hear it (`publish to "…"`)."""
+    if answer is None and refused is not None:
+        return _judge_refused(refused)
+    if answer is None:
+        return Finding("JetStream", "problem", "is off", "start nats-server with -js, or with jetstream {} in its file")
+    error = answer.get("error")
+    if error:
+        mend = "give this account JetStream (jetstream: enabled), or use the credentials of one that has it"
+        return Finding("JetStream", "problem", str(error.get("description", "refused")), mend)
+    return Finding("JetStream", "ok", f"{answer.get('streams', 0)} streams, {answer.get('consumers', 0)} consumers")
+
+
+def _judge_refused(refused: str) -> Finding:
+    says = f"this user has no permission: {refused}"
+    if refused.startswith("subscription"):
+        mend = "set NATS_INBOX_PREFIX to inboxes that this user may subscribe to (docs/operations.md, Security)"
+    else:
+        mend = "ask as the node's user: NATS_URL=nats://node:PASSWORD@…, or NATS_CREDS, with its NATS_INBOX_PREFIX"
+    return Finding("JetStream", "problem", says, mend)
+
+
+def judge_stream(name: str, answer: Mapping[str, Any], trial: Trial = WORKED) -> Finding:
+    """`STREAM.INFO` of one of the node's streams, and a write into it."""
+    subject = f"stream {name}"
+    if answer.get("error"):
+        return Finding(subject, "problem", str(answer["error"].get("description", "missing")), STARTED)
+    config, state = answer["config"], answer["state"]
+    held, most = int(state.get("bytes", 0)), int(config.get("max_bytes", -1))
+    says = f"{state.get('messages', 0)} messages, {held:,} bytes"
+    if trial.silent:
+        return Finding(subject, "problem", f"{says}; it exists and stores nothing: {trial.refused}", STUCK)
+    if most > 0 and held > FULL_SHARE * most:
+        mend = "raise TTS_AUDIO_MAX_BYTES, or lower TTS_AUDIO_RETENTION_SECONDS; until then synth waits for room"
+        return Finding(subject, "warning", f"{says} of {most:,}: nearly full", mend)
+    if trial.refused:
+        mend = "free the server's disk, or raise its JetStream limits"
+        return Finding(subject, "problem", f"{says}; it stores nothing: {trial.refused}", mend)
+    return Finding(subject, "ok", says)
+
+
+def judge_pull(trial: Trial) -> Finding:
+    """A message pulled by a consumer of the doctor's own."""
+    if trial.refused:
+        return Finding("pull", "problem", f"a message that was stored cannot be pulled: {trial.refused}", RESTART)
+    return Finding("pull", "ok", "a message that was stored was pulled")
+
+
+def judge_consumer(name: str, answer: Mapping[str, Any]) -> Finding:
+    """`CONSUMER.INFO` of a durable consumer: whether a service of that name is there to take work."""
+    if answer.get("error"):
+        return Finding(f"consumer {name}", "problem", str(answer["error"].get("description", "missing")), STARTED)
+    waiting, working = int(answer.get("num_waiting", 0)), int(answer.get("num_ack_pending", 0))
+    pending = int(answer.get("num_pending", 0))
+    says = f"{working} messages in work, {pending} not taken yet"
+    if waiting > 0:
+        return Finding(name, "ok", f"asks for work; {says}")
+    if working > 0:
+        mend = f"if this stays, start more of it: python -m services.{name}"
+        return Finding(name, "warning", f"asks for no more work now; {says}", mend)
+    return Finding(name, "problem", f"nobody asks for work; {says}", f"start it: python -m services.{name}")
+
+
+def judge_chunk_size(chunk_bytes: int, max_payload: int) -> Finding:
+    """WEBSOCKET_CHUNK_SIZE against what NATS takes in one message."""
+    says = f"WEBSOCKET_CHUNK_SIZE is {chunk_bytes:,} bytes, NATS takes messages of {max_payload:,}"
+    if chunk_bytes + CHUNK_OVERHEAD_BYTES > max_payload:
+        mend = f"lower it to at most {max_payload - CHUNK_OVERHEAD_BYTES}, or raise max_payload of nats-server"
+        return Finding("chunk size", "problem", says, mend)
+    return Finding("chunk size", "ok", says)
+
+
+def judge_websocket(url: str, answer: ServiceAnswer) -> Finding:
+    """A handshake, `init` and a ping, as ws_bridge does them."""
+    url = shown(url)
+    if answer.status == 101 and answer.instead_of_pong:
+        return Finding("OraServer, WebSocket", "problem", f"{url} opens, but {answer.instead_of_pong}", PONGS)
+    if answer.status == 101:
+        return Finding("OraServer, WebSocket", "ok", f"{url} opens and answers a ping")
+    return _judge_oraserver("WebSocket", "ORASERVER_WEBSOCKET_URL", url, answer)
+
+
+def judge_http(url: str, answer: ServiceAnswer) -> Finding:
+    """A GET or OPTIONS: whatever says that something is at that path, for nothing shall be heard."""
+    url = shown(url)
+    if answer.status is not None and (200 <= answer.status < 300 or answer.status in (400, 405, 411, 415, 422)):
+        return Finding("OraServer, HTTP", "ok", f"{url} is there (HTTP {answer.status})")
+    return _judge_oraserver("HTTP", "ORASERVER_HTTP_URL", url, answer)
+
+
+def _judge_oraserver(kind: str, variable: str, url: str, answer: ServiceAnswer) -> Finding:
+    subject, status = f"OraServer, {kind}", answer.status
+    if status is None:
+        mend = f"start OraServer, or set {variable} to where it is"
+        return Finding(subject, "problem", f"{url} cannot be reached: {answer.trouble}", mend)
+    says = f"{url} answers HTTP {status}"
+    if status in (401, 403):
+        return Finding(subject, "problem", says, "set ORASERVER_TOKEN to a token that it accepts")
+    if status == 404:
+        return Finding(subject, "problem", says, f"nothing is at that path: correct the path in {variable}")
+    if 300 <= status < 400:
+        return Finding(subject, "problem", says, f"it redirects, which is not followed: set {variable} to the target")
+    if status >= 500:
+        return Finding(subject, "problem", says, "OraServer has trouble of its own: see its logs, and try again")
+    if kind == "WebSocket" and 200 <= status < 300:
+        mend = f"it speaks HTTP there, not WebSocket: correct the path in {variable}, or the proxy that drops Upgrade"
+        return Finding(subject, "problem", says, mend)
+    return Finding(subject, "problem", says, f"see OraServer's logs for why it refuses; is {variable} right?")
+
+
+def stream_names() -> list[str]:
+    """The streams that a node has."""
+    return [config["name"] for config in topology.stream_configs(topology.StreamLimits())]
+
+
+def consumer_names() -> list[str]:
+    """The durable consumers of a node; each has the name of the service that pulls from it."""
+    return sorted(topology.consumer_names())

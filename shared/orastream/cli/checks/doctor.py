@@ -1,0 +1,175 @@
+"""`orastream doctor`: what is wrong with a node, and the mend."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import aiohttp
+
+from orastream.cli import options, terminal
+from orastream.cli.checks import diagnosis, trial_writes
+from orastream.cli.checks.diagnosis import Finding, Level, ServiceAnswer
+from orastream.cli.node.settings import NodeAddress, find_node
+from orastream.client.async_client import Client
+from orastream.contract.errors import NodeUnavailable
+from orastream.contract.stream_names import SESSIONS
+from orastream.jetstream.api import API, JetStream
+from orastream.service.settings import unknown_names
+
+PATIENCE_S = 2.0
+ORASERVER_S = 5.0
+PONG_S = 10.0
+"""As long as ws_bridge waits for one."""
+LOOKS, LOOK_EVERY_S = 5, 0.3
+"""A service that is between two requests for work is looked at again."""
+PROBE_ID = "orastream-doctor"
+
+STYLES: dict[Level, str] = {"ok": "green", "warning": "yellow", "problem": "bold red"}
+
+
+def doctor(nats: options.Nats = None) -> None:
+    """Look at NATS, the node's streams and services, and OraServer; say what is wrong and how to mend it.
+
+    Nothing is spoken. A message on which nobody acts is stored in each stream and deleted again, all of session
+    orastream-doctor; whoever reads reports live sees one of it. OraServer sees one connection that says `init` as that
+    session and pings, and one GET. Exit code 1: there is a problem.
+    """
+    terminal.run(_doctor(nats))
+
+
+async def _doctor(nats: str | None) -> int:
+    out = terminal.console()
+    node = find_node(nats)
+    findings = [*map(diagnosis.judge_unknown, unknown_names())]
+    findings += [*await examine_nats(node), *await examine_oraserver(node)]
+    made = terminal.table("", "", "")
+    made.show_header = False
+    for finding in findings:
+        mend = (f"\n→ {finding.mend}" if finding.mend else "", "bold")
+        level = (finding.level, STYLES[finding.level])
+        made.add_row(terminal.words(level), terminal.words(finding.subject), terminal.words(finding.says, mend))
+    out.print(made)
+    problems = sum(finding.level == "problem" for finding in findings)
+    out.print("[green]no problem found[/]" if not problems else f"[red]{problems} problem{'s' * (problems > 1)}[/]")
+    return 1 if problems else 0
+
+
+async def examine_nats(node: NodeAddress) -> list[Finding]:
+    """NATS, JetStream, streams, services, sizes; what hangs on something broken is left out."""
+    try:
+        async with terminal.connect(node) as client:
+            reachable = diagnosis.judge_nats(node.nats_url)
+            size = diagnosis.judge_chunk_size(node.settings.websocket_chunk_size, client.broker.max_payload)
+            return [reachable, *await _examine_jetstream(client), size]
+    except NodeUnavailable as exc:
+        return [diagnosis.judge_no_nats(node.nats_url, str(exc))]
+
+
+async def _examine_jetstream(client: Client) -> list[Finding]:
+    js = JetStream(client.broker)
+    answer = await _asked(js, "INFO")
+    jetstream = diagnosis.judge_jetstream(answer, client.broker.refused(f"{API}.INFO"))
+    findings = [jetstream]
+    if jetstream.level != "ok":
+        return findings
+    findings += await asyncio.gather(*(_examine_stream(js, name) for name in diagnosis.stream_names()))
+    if all(finding.level != "problem" for finding in findings):
+        findings.append(diagnosis.judge_pull(await trial_writes.pull(js)))
+    consumers = [_examine_consumer(js, name) for name in diagnosis.consumer_names()]
+    return [*findings, *await asyncio.gather(*consumers)]
+
+
+async def _examine_stream(js: JetStream, name: str) -> Finding:
+    answer = await _asked(js, f"STREAM.INFO.{name}") or _unanswered()
+    trial = await trial_writes.write(js, name) if "config" in answer else diagnosis.WORKED
+    return diagnosis.judge_stream(name, answer, trial)
+
+
+async def _examine_consumer(js: JetStream, name: str) -> Finding:
+    for look in range(LOOKS):
+        if look:
+            await asyncio.sleep(LOOK_EVERY_S)
+        finding = diagnosis.judge_consumer(name, await _asked(js, f"CONSUMER.INFO.{SESSIONS}.{name}") or _unanswered())
+        if finding.level == "ok" or finding.mend == diagnosis.STARTED:
+            break
+    return finding
+
+
+async def _asked(js: JetStream, call: str) -> dict[str, Any] | None:
+    try:
+        return await js.api(call, patience_s=PATIENCE_S)
+    except NodeUnavailable:
+        return None
+
+
+def _unanswered() -> dict[str, Any]:
+    return {"error": {"description": "the question was not answered"}}
+
+
+async def examine_oraserver(node: NodeAddress) -> list[Finding]:
+    """Both ways to OraServer, as the bridges go them."""
+    token = node.settings.oraserver_token
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    timeout = aiohttp.ClientTimeout(total=ORASERVER_S)
+    async with aiohttp.ClientSession(headers=headers, timeout=timeout) as http:
+        websocket, post = await asyncio.gather(_websocket(http, node.websocket_url), _http(http, node.http_url))
+    return [
+        diagnosis.judge_websocket(node.websocket_url, websocket),
+        diagnosis.judge_http(node.http_url, post),
+    ]
+
+
+async def _websocket(http: aiohttp.ClientSession, url: str) -> ServiceAnswer:
+    headers = {"session-id": PROBE_ID, "phone-id": PROBE_ID}
+    try:
+        async with http.ws_connect(url, headers=headers, timeout=_closing(), autoping=False) as socket:
+            await socket.send_json({"type": "init", "session_id": PROBE_ID, "phone_id": PROBE_ID})
+            return ServiceAnswer(101, instead_of_pong=await _instead_of_pong(socket))
+    except aiohttp.WSServerHandshakeError as exc:
+        return ServiceAnswer(exc.status if exc.status != 101 else 200)
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
+        return ServiceAnswer(None, _trouble(exc))
+
+
+async def _instead_of_pong(socket: aiohttp.ClientWebSocketResponse) -> str:
+    """Ping, and give what came instead of the pong; nothing if it came."""
+    await socket.ping(PROBE_ID.encode())
+    try:
+        async with asyncio.timeout(PONG_S):
+            while (message := await socket.receive()).type is not aiohttp.WSMsgType.PONG:
+                if message.type is aiohttp.WSMsgType.PING:
+                    await socket.pong(message.data)
+                elif message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR):
+                    return f"ends the connection (code {socket.close_code}) before it has answered a ping"
+    except TimeoutError:
+        return f"answers no ping within {PONG_S:g} s"
+    return ""
+
+
+def _closing() -> aiohttp.ClientWSTimeout:
+    return aiohttp.ClientWSTimeout(ws_close=1.0)
+
+
+async def _http(http: aiohttp.ClientSession, url: str) -> ServiceAnswer:
+    """GET; and OPTIONS where GET says 404, as routers do for a path that only takes POST."""
+    answer = ServiceAnswer(404)
+    for method in ("GET", "OPTIONS"):
+        try:
+            async with http.request(method, url, allow_redirects=False) as response:
+                answer = ServiceAnswer(response.status)
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
+            return ServiceAnswer(None, _trouble(exc))
+        if answer.status != 404:
+            break
+    return answer
+
+
+def _trouble(exc: Exception) -> str:
+    if isinstance(exc, aiohttp.ClientConnectorError):
+        return exc.os_error.strerror or "no connection"
+    if isinstance(exc, TimeoutError):
+        return f"no answer within {ORASERVER_S:g} s"
+    if isinstance(exc, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
+        return "this is no URL"
+    return type(exc).__name__

@@ -1,0 +1,70 @@
+"""Whether a WAV file holds speech of a plausible length. Pure: bytes in, findings out."""
+
+from __future__ import annotations
+
+import array
+import struct
+import sys
+from dataclasses import dataclass
+
+from orastream.contract.audio import WAV_HEADER_BYTES
+
+LOUD = 500
+"""Of 32 767. Speech is above it most of the time, noise of rounding never."""
+WINDOW_S = 0.05
+LEAST_LOUD_SHARE = 0.2
+SECONDS_PER_CHAR = {"ko": (0.05, 0.45), "en": (0.02, 0.2)}
+"""How long a written character lasts, at least and at most, over a whole text; a syllable of Hangul is one."""
+ANY_LANGUAGE = (0.02, 0.45)
+
+
+class BadRecording(Exception):
+    """The file is not what it should be; the message says in what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A mono or stereo WAV file of 16-bit samples."""
+
+    sample_rate_hz: int
+    seconds: float
+    peak: int
+    """The largest sample, of 32 767."""
+    loud_share: float
+    """Of all windows of WINDOW_S, those with a sample beyond LOUD."""
+
+
+def read_wav(wav: bytes) -> Recording:
+    """What a whole WAV file holds. Raises BadRecording when its header is wrong, or not true of its size."""
+    if len(wav) < WAV_HEADER_BYTES:
+        raise BadRecording(f"{len(wav)} bytes are no WAV file")
+    riff, riff_bytes, wave, fmt, fmt_bytes, kind, channels, rate = struct.unpack_from("<4sI4s4sIHHI", wav)
+    byte_rate, frame_bytes, bits, data, data_bytes = struct.unpack_from("<IHH4sI", wav, 28)
+    if (riff, wave, fmt, data) != (b"RIFF", b"WAVE", b"fmt ", b"data") or (fmt_bytes, kind, bits) != (16, 1, 16):
+        raise BadRecording("no WAV header of 16-bit PCM")
+    if frame_bytes != 2 * channels or byte_rate != rate * frame_bytes or not rate or not channels:
+        raise BadRecording("the header contradicts itself")
+    if riff_bytes != len(wav) - 8 or data_bytes != len(wav) - WAV_HEADER_BYTES:
+        raise BadRecording(f"the header's sizes ({riff_bytes}, {data_bytes}) are not those of {len(wav)} bytes")
+    samples = array.array("h", wav[WAV_HEADER_BYTES : WAV_HEADER_BYTES + data_bytes // 2 * 2])
+    if sys.byteorder == "big":
+        samples.byteswap()
+    window = max(1, int(rate * channels * WINDOW_S))
+    peaks = [max(map(abs, samples[at : at + window])) for at in range(0, len(samples), window)]
+    loud = sum(peak > LOUD for peak in peaks)
+    return Recording(
+        sample_rate_hz=rate,
+        seconds=data_bytes / byte_rate,
+        peak=max(peaks, default=0),
+        loud_share=loud / len(peaks) if peaks else 0.0,
+    )
+
+
+def check_speech(recording: Recording, text: str, language: str) -> None:
+    """Raise BadRecording unless it may be that text, spoken: as long as it takes, and not silent."""
+    least, most = SECONDS_PER_CHAR.get(language.partition("-")[0], ANY_LANGUAGE)
+    low, high = least * len(text), most * len(text) + 1.0
+    if not low <= recording.seconds <= high:
+        raise BadRecording(f"{recording.seconds:.2f} s for {len(text)} characters; {low:.1f} to {high:.1f} s expected")
+    if recording.loud_share < LEAST_LOUD_SHARE:
+        raise BadRecording(f"silent: only {recording.loud_share:.0%} of it is audible (peak {recording.peak})")

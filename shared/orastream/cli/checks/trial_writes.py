@@ -1,0 +1,113 @@
+"""A real write into each of the node's streams and a real pull, for `doctor`. Nobody acts on what is written.
+
+What is stored is deleted again at once. A cancel of a session without requests is one that the bridges delete.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orastream.base import tasks
+from orastream.contract import stream_names, subjects
+from orastream.contract.errors import NodeUnavailable, OrastreamError, PublishRefused
+from orastream.contract.messages import Report
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.api_errors import described
+from orastream.jetstream.pull_consumer import Delivery, PullConsumer
+
+NAME = "orastream-doctor"
+"""Session and request of what is written."""
+PATIENCE_S = 2.0
+PULL_S = 0.5
+"""How long one message is waited for. A bridge may delete it before it is delivered: another one is stored then."""
+ELECTION_S = 15.0
+"""How long that is repeated: in an election pulls stall for some seconds."""
+_REPORT = Report(request_id=NAME, session_id=NAME, request_seq=0, status="cancelled")
+_MESSAGES: dict[str, tuple[str, bytes]] = {
+    stream_names.SESSIONS: (subjects.cancel(NAME), b""),
+    stream_names.AUDIO: (subjects.put_audio(NAME, NAME), b""),
+    stream_names.REPORTS: (subjects.put_report(NAME, NAME), bytes(_REPORT.encode("json"))),
+    stream_names.TEXTS: (subjects.text(NAME, NAME), b""),
+    stream_names.OWNERS: (stream_names.owner_key("doctor", NAME), b"{}"),
+    stream_names.HEARTBEATS: (stream_names.heartbeat_key(NAME), b"{}"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What came of a write or a pull: `refused` by the server's words, `silent` without any; neither: it worked."""
+
+    refused: str = ""
+    silent: bool = False
+
+
+async def write(js: JetStream, stream: str) -> Trial:
+    """Store a message in the stream, and delete it."""
+    subject, data = _MESSAGES[stream]
+    try:
+        ack = await js.store(subject, data, patience_s=PATIENCE_S)
+        await js.delete(stream, ack.sequence)
+    except NodeUnavailable as exc:
+        return Trial(str(exc), silent=True)
+    except PublishRefused as exc:
+        return Trial(str(exc))
+    return Trial()
+
+
+async def pull(js: JetStream) -> Trial:
+    """Pull a message of TTS_SESSIONS by a consumer made for it, which the server deletes if this process dies."""
+    subject = subjects.session_cancel(NAME)
+    config = {
+        "filter_subject": subject,
+        "ack_policy": "none",
+        "deliver_policy": "new",
+        "mem_storage": True,
+        "num_replicas": 1,
+        "inactive_threshold": 30_000_000_000,
+    }
+    body = {"stream_name": stream_names.SESSIONS, "config": config}
+    try:
+        made = await js.api(f"CONSUMER.CREATE.{stream_names.SESSIONS}", body, patience_s=PATIENCE_S)
+        if "name" not in made:
+            return Trial(described(made.get("error", {})))
+        try:
+            return await _pulled(js, str(made["name"]))
+        finally:
+            with contextlib.suppress(NodeUnavailable):
+                await js.api(f"CONSUMER.DELETE.{stream_names.SESSIONS}.{made['name']}", patience_s=PATIENCE_S)
+    except OrastreamError as exc:
+        return Trial(str(exc), silent=True)
+
+
+async def _pulled(js: JetStream, consumer: str) -> Trial:
+    came = asyncio.Event()
+
+    def on_delivery(_delivery: Delivery) -> None:
+        came.set()
+
+    pull_consumer = PullConsumer(js.broker, stream_names.SESSIONS, consumer, on_delivery, lambda: 1)
+    pulling = asyncio.create_task(pull_consumer.run())
+    try:
+        deadline = asyncio.get_running_loop().time() + ELECTION_S
+        while asyncio.get_running_loop().time() < deadline:
+            await _until(
+                lambda: pull_consumer.lacking() is None
+            )  # it asks before the write, which a bridge soon deletes
+            ack = await js.store(*_MESSAGES[stream_names.SESSIONS], patience_s=PATIENCE_S)
+            await _until(came.is_set)
+            await js.delete(stream_names.SESSIONS, ack.sequence)
+            if came.is_set():
+                return Trial()
+    finally:
+        await tasks.end(pulling)
+    return Trial(pull_consumer.lacking() or "the message that was stored did not come", silent=True)
+
+
+async def _until(done: Callable[[], bool]) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PULL_S):
+            while not done():  # noqa: ASYNC110 - a puller has no event for it
+                await asyncio.sleep(0.01)

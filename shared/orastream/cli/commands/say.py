@@ -1,0 +1,242 @@
+"""`orastream say`: have a text spoken, with live progress."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shlex
+import uuid
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from orastream.cli import options, terminal
+from orastream.cli.commands.following import Following
+from orastream.cli.commands.stdin_text import typed
+from orastream.cli.node.settings import find_node
+from orastream.client.acceptance import Acceptance
+from orastream.client.async_client import Client
+from orastream.client.text_stream import TextStream
+from orastream.contract.audio import with_true_sizes
+from orastream.contract.audio_messages import AudioChunk, AudioStart
+from orastream.contract.codec import Map
+from orastream.contract.errors import WaitTimeout
+from orastream.contract.language import language_of
+from orastream.contract.messages import Report
+
+MAX_IDLE_S = 60
+"""A person may think for so long in the middle of a text."""
+SAVE_GRACE_S = 10.0
+"""For the rest of the audio once the final report is there."""
+
+NOT_TWICE = "this request id had been asked before; it is not spoken twice"
+
+
+class TransportName(StrEnum):
+    """The ways to deliver."""
+
+    WEBSOCKET = "websocket"
+    HTTP = "http"
+    NONE = "none"
+
+
+def say(
+    text: Annotated[str, typer.Argument(help="What to say; - reads stdin and speaks while it comes, as in llm … | …")],
+    session: Annotated[str, typer.Option(help="Whose conversation it belongs to; heard in the order asked.")] = "cli",
+    phone: Annotated[str, typer.Option(help="The phone that hears it.")] = "cli",
+    request: Annotated[str | None, typer.Option(help="Its id; the same id again within an hour is not spoken.")] = None,
+    http: Annotated[bool, typer.Option("--http", help="Deliver by one HTTP POST; short for --transport http.")] = False,
+    transport: Annotated[
+        TransportName | None,
+        typer.Option(help="How it is delivered; none: by nobody, see --save. Else the node's way."),
+    ] = None,
+    sync: Annotated[
+        bool | None, typer.Option("--sync/--forget", help="What the request says. Else DEFAULT_FIRE_AND_FORGET.")
+    ] = None,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to follow it; 0: return once it is accepted.")] = 60.0,
+    save: Annotated[Path | None, typer.Option(help="Also write the audio to this file.", dir_okay=False)] = None,
+    format: Annotated[str | None, typer.Option(help="wav, pcm16, opus, flac, mulaw, mp3 or aac.")] = None,
+    voice: Annotated[str | None, typer.Option(help="A voice of the engine.")] = None,
+    language: options.Language = None,
+    speed: Annotated[float | None, typer.Option(help="0.5 to 2.")] = None,
+    ssml: Annotated[bool, typer.Option("--ssml", help="The text is SSML: <speak>…</speak>.")] = False,
+    nats: options.Nats = None,
+) -> None:
+    """Have a text spoken to a phone, and follow it until it is delivered.
+
+    Exit code 0: delivered (with --wait 0: accepted durably). 1: anything else; what to do about it is on stderr.
+    """
+    if http and transport not in (None, TransportName.HTTP):
+        terminal.fail("--http and --transport contradict each other; use one")
+    if save is not None and (trouble := why_not_written(save)):
+        terminal.fail(f"--save: cannot write {save} ({trouble})")
+    fields: Map = {
+        "text": text,
+        "sessionId": session,
+        "phoneId": phone,
+        "requestId": request or uuid.uuid4().hex[:12],
+        "transport": "http" if http else transport and transport.value,
+        "fire_and_forget": None if sync is None else not sync,
+        "format": format,
+        "voice": voice,
+        "language": language,
+        "speed": speed,
+        "ssml": ssml or None,
+    }
+    given = {name: value for name, value in fields.items() if value is not None}
+    terminal.run(_say(given, nats, wait, save, comes=text == "-"))
+
+
+def why_not_written(path: Path) -> str | None:
+    """What would keep a file from being written there, as far as can be told beforehand; None: nothing."""
+    if not os.path.exists(path):  # unlike Path's, no error where one may not even look
+        if not os.path.isdir(path.parent):
+            return f"there is no folder {path.parent}"
+        path = path.parent
+    return None if os.access(path, os.W_OK) else f"{path} is not writable"
+
+
+def cancel_command(session: str, request: str) -> str:
+    """What a shell is given to cancel that request."""
+    words = ["orastream", "cancel", "--request", request]
+    return shlex.join([*words, "--", session] if session.startswith("-") else [*words[:2], session, *words[2:]])
+
+
+async def _say(fields: Map, nats: str | None, wait_s: float, save: Path | None, *, comes: bool) -> int:
+    out, err = terminal.console(), terminal.console(stderr=True)
+    session, request = str(fields["sessionId"]), str(fields["requestId"])
+    node = find_node(nats)
+    async with terminal.connect(node) as client, Following(client, session, request) as reports:
+        if comes:
+            acceptance = await _dictate(client, fields, node.settings.tts_max_text_chars)
+        else:
+            acceptance, _ = await client.submit({"language": language_of(str(fields["text"])), **fields})
+        if wait_s == 0 and save is None:
+            _print_acceptance(out, acceptance)
+            return 0
+        if acceptance.duplicate:
+            err.print(NOT_TWICE, soft_wrap=True)
+        saving = asyncio.create_task(_audio(client, acceptance)) if save is not None else None
+        try:
+            report = await _final(reports, acceptance, wait_s, err)
+            terminal.print_report(out, report)
+            if saving is not None and save is not None:
+                await _save(saving, save, report, err)
+        except asyncio.CancelledError:
+            again = cancel_command(session, request)
+            err.print(
+                terminal.words(f"not waiting any longer; it is still spoken, unless you: {again}"), soft_wrap=True
+            )
+            raise
+        finally:
+            if saving is not None:
+                saving.cancel()
+                await asyncio.gather(saving, return_exceptions=True)
+        return 0 if report.status == "delivered" else 1
+
+
+async def _dictate(client: Client, fields: Map, max_text_chars: int) -> Acceptance:
+    """What comes on stdin; the language is that of its beginning. Returns at its end."""
+    async with contextlib.aclosing(typed()) as pieces:
+        beginning = await anext(pieces, "")
+        given = {"language": language_of(beginning), "idleSeconds": MAX_IDLE_S, **fields, "text": beginning}
+        async with TextStream(client, given, max_text_chars) as dictation:
+            async for piece in pieces:
+                await dictation.write(piece)
+    return dictation.acceptance
+
+
+def _print_acceptance(out: Console, acceptance: Acceptance) -> None:
+    before = f"; {NOT_TWICE}" if acceptance.duplicate else ""
+    which = f" {acceptance.session_id}/{acceptance.request_id} (sequence {acceptance.request_seq}{before})"
+    out.print(terminal.words(("accepted", "green"), which), soft_wrap=True)
+
+
+async def _final(reports: Following, acceptance: Acceptance, wait_s: float, err: Console) -> Report:
+    """The final report; progress is shown meanwhile. Raises WaitTimeout."""
+    told = False
+    try:
+        async with asyncio.timeout(wait_s or None):
+            with _progress(err) as show:
+                async for report in reports:
+                    show.report(report)
+                    if report.request_seq != acceptance.request_seq and not told:
+                        err.print(NOT_TWICE, soft_wrap=True)
+                        told = True
+                    if report.final:
+                        return report
+    except TimeoutError:
+        pass
+    raise WaitTimeout(acceptance.session_id, acceptance.request_id, wait_s)
+
+
+class _Lines:
+    """Progress where no terminal is: a line per report on stderr."""
+
+    def __init__(self, err: Console) -> None:
+        self._err = err
+
+    def report(self, report: Report) -> None:
+        self._err.print(terminal.report_line(report), soft_wrap=True)
+
+
+class _Bar:
+    """Progress on a terminal: a bar, of unknown length until synthesis has ended."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task: TaskID = progress.add_task("[dim]queued[/]", total=None, audio="")
+
+    def report(self, report: Report) -> None:
+        self._progress.update(
+            self._task,
+            description=terminal.coloured(report.status).markup,
+            total=report.total_chunks,
+            completed=report.delivered_chunks,
+            audio=f"{report.delivered_chunks} chunks, {report.audio_seconds:.1f} s",
+        )
+
+
+@contextlib.contextmanager
+def _progress(err: Console) -> Iterator[_Lines | _Bar]:
+    if not err.is_terminal:
+        yield _Lines(err)
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[audio]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as progress:
+        yield _Bar(progress)
+
+
+async def _audio(client: Client, acceptance: Acceptance) -> bytes:
+    """The whole file, from the audio subject."""
+    audio, format = bytearray(), "wav"
+    async for message in client.audio(acceptance.session_id, acceptance.request_id, acceptance.request_seq):
+        if isinstance(message, AudioChunk):
+            audio += message.audio
+        elif isinstance(message, AudioStart):
+            format = message.format
+    return bytes(with_true_sizes(audio) if format == "wav" and audio else audio)
+
+
+async def _save(audio: asyncio.Task[bytes], path: Path, report: Report, err: Console) -> None:
+    try:
+        data = await asyncio.wait_for(audio, SAVE_GRACE_S if report.status == "delivered" else 1.0)
+    except TimeoutError:
+        terminal.fail(f"{path} is not written: no complete audio of this request is stored (any more)")
+    try:
+        await asyncio.to_thread(path.write_bytes, data)
+    except OSError as exc:
+        terminal.fail(f"--save: cannot write {path} ({exc.strerror})")
+    err.print(terminal.words(f"{len(data):,} bytes written to {path}"), soft_wrap=True)

@@ -1,0 +1,238 @@
+"""`orastream up`: a whole node on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from orastream.cli import terminal
+from orastream.cli.checks import diagnosis
+from orastream.cli.node import stack, upfile
+from orastream.cli.node.ports import Ports
+from orastream.cli.node.settings import DATA_DIR, environment
+from orastream.cli.node.stack import Options, Stack
+from orastream.cli.node.supervisor import PartKeeper, State, Supervisor
+from orastream.cli.node.upfile import Service, UpFile
+from orastream.service.settings import unknown_names
+
+LOG_EVERY_S = 0.2
+SHOWN_LINES = 6
+"""Of the log of a process that has died."""
+STYLES = {State.READY: "green", State.STARTING: "cyan", State.WAITING: "red", State.STOPPED: "dim"}
+
+
+def up(
+    nats_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of NATS; 0: any free one.")] = 4222,
+    gateway_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the HTTP gateway; 0: any free one.")
+    ] = 8000,
+    oraserver_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the reference OraServer; 0: any free one.")
+    ] = 8080,
+    data_dir: Annotated[
+        Path, typer.Option(help="Where NATS, OraServer, logs and up.json have their files.")
+    ] = DATA_DIR,
+    no_oraserver: Annotated[
+        bool, typer.Option("--no-oraserver", help="Start none; deliver to the one that ORASERVER_* name.")
+    ] = False,
+    replicas: Annotated[str, typer.Option(help="Processes per service, as in synth=2,ws_bridge=2.")] = "",
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also show what the services log, each line with its name.")
+    ] = False,
+) -> None:
+    """Run a whole node on this machine: NATS, synth, both bridges, the gateway and a reference OraServer.
+
+    Every service is a process of its own and is started again when it dies, NATS too, on its port and data. `ready`
+    is printed when all of them accept work. Ctrl-C drains: services first, NATS last; a second Ctrl-C ends at once.
+    """
+
+    async def command() -> int:
+        stack.check_installed()
+        warn_of_unknown(terminal.console(stderr=True))
+        options = Options(
+            data_dir=data_dir,
+            nats_port=nats_port,
+            gateway_port=gateway_port,
+            oraserver_port=None if no_oraserver else oraserver_port,
+            replicas=stack.parse_replicas(replicas),
+            env=environment(),
+        )
+        with upfile.locked(data_dir):
+            await _run(
+                stack.plan(options, Ports(), free_disk_bytes=shutil.disk_usage(data_dir).free), data_dir, verbose
+            )
+        return 0
+
+    terminal.run(command())
+
+
+async def _run(node: Stack, data_dir: Path, verbose: bool) -> None:
+    """Start the node, say when it is ready, and keep it until a signal."""
+    out = terminal.console()
+    board = Board(out, node, data_dir, verbose)
+    supervisor = Supervisor(node.parts, node.logs, board.tell)
+    with _stop_signals(supervisor) as stop:
+        try:
+            async with supervisor, _logs_shown(supervisor, verbose):
+                with board.starting(supervisor):
+                    up_now = await _unless(stop, supervisor.ready())
+                if up_now:
+                    board.ready(supervisor)
+                    await stop.wait()
+                out.print("draining …")
+        finally:
+            upfile.remove(data_dir)
+    out.print("stopped")
+
+
+def warn_of_unknown(err: Console) -> None:
+    """A line for each variable that looks like a setting of the node and is none."""
+    for name in unknown_names():
+        finding = diagnosis.judge_unknown(name)
+        err.print(terminal.words(("warning:", "yellow"), f" {finding.says}; {finding.mend}"), soft_wrap=True)
+
+
+class Board:
+    """What `up` shows, and writes into up.json, of its processes."""
+
+    def __init__(self, out: Console, node: Stack, data_dir: Path, verbose: bool) -> None:
+        self._out = out
+        self._node = node
+        self._data_dir = data_dir
+        self._verbose = verbose
+        self._live: Live | None = None
+        self._supervisor: Supervisor | None = None
+
+    @contextlib.contextmanager
+    def starting(self, supervisor: Supervisor) -> Iterator[None]:
+        """Show the progress of the start: a table that changes on a terminal, else a line per process."""
+        if not self._out.is_terminal or self._verbose:
+            yield
+            return
+        with Live(console=self._out, transient=True, get_renderable=lambda: status_table(supervisor)) as self._live:
+            yield
+        self._live = None
+
+    def ready(self, supervisor: Supervisor) -> None:
+        """The first time that all accept work: tell people and other programs."""
+        self._supervisor = supervisor
+        self._write(supervisor)
+        node = self._node
+        self._out.print(status_table(supervisor))
+        self._out.print(terminal.words(f"logs: {node.logs}"), soft_wrap=True)
+        urls = [f"NATS {node.nats_url}", f"gateway {node.gateway_url}", f"console {node.gateway_url}/console"]
+        if node.oraserver_url is not None:
+            urls.append(f"OraServer {node.oraserver_url}/received")
+        where = f" · {' · '.join(urls)} · Ctrl-C drains"
+        self._out.print(terminal.words(("ready", "bold green"), where), soft_wrap=True)
+
+    def tell(self, keeper: PartKeeper, sentence: str) -> None:
+        """A process changed its state."""
+        if self._supervisor is not None:
+            self._write(self._supervisor)
+        elif self._live is None and keeper.state is State.READY:
+            self._out.print(f"{keeper.part.name} is ready (pid {keeper.pid})", soft_wrap=True)
+        if sentence:
+            self._out.print(terminal.words((sentence, STYLES[keeper.state])), soft_wrap=True)
+        if keeper.state is State.WAITING and not self._verbose:
+            for line in keeper.log.last_lines(SHOWN_LINES):
+                self._out.print(terminal.words((f"  {line}", "dim")), soft_wrap=True)
+
+    def _write(self, supervisor: Supervisor) -> None:
+        services = tuple(Service(name=k.part.name, pid=k.pid, health_url=k.part.health_url) for k in supervisor.keepers)
+        UpFile(
+            pid=os.getpid(),
+            nats_url=self._node.nats_url,
+            gateway_url=self._node.gateway_url,
+            oraserver_url=self._node.oraserver_url,
+            websocket_url=self._node.websocket_url,
+            http_url=self._node.http_url,
+            services=services,
+        ).write(self._data_dir)
+
+
+def status_table(supervisor: Supervisor) -> Table:
+    """A line per process."""
+    made = terminal.table("process", "state", ">pid", "at")
+    for keeper in supervisor.keepers:
+        state = keeper.state.value
+        if keeper.state is State.STARTING and keeper.lacks not in ("", "starting"):
+            state += f" ({keeper.lacks})"
+        pid = "-" if keeper.pid is None else str(keeper.pid)
+        made.add_row(keeper.part.name, terminal.words((state, STYLES[keeper.state])), pid, keeper.part.url)
+    return made
+
+
+@contextlib.contextmanager
+def _stop_signals(supervisor: Supervisor) -> Iterator[asyncio.Event]:
+    """An event that the first SIGINT, SIGTERM or SIGHUP sets; the second one kills what still drains."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            supervisor.kill()
+        stop.set()
+
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for number in signals:
+        loop.add_signal_handler(number, on_signal)
+    try:
+        yield stop
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+
+async def _unless(stop: asyncio.Event, work: Awaitable[None]) -> bool:
+    """Whether `work` came to its end; False when `stop` was set before. Raises what `work` raises."""
+    working = asyncio.ensure_future(work)
+    stopped = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            return False
+        working.result()
+        return True
+    finally:
+        for task in (working, stopped):
+            task.cancel()
+        await asyncio.gather(working, stopped, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def _logs_shown(supervisor: Supervisor, verbose: bool) -> AsyncIterator[None]:
+    """With `verbose`, print every line of every log to stderr while the context is open, its process' name before."""
+    if not verbose:
+        yield
+        return
+    err = terminal.console(stderr=True)
+
+    def show() -> None:
+        for keeper in supervisor.keepers:
+            for line in keeper.log.new_lines():
+                err.print(terminal.words((f"{keeper.part.name:>12} |", "dim"), f" {line}"), soft_wrap=True)
+
+    async def follow() -> None:
+        while True:
+            show()
+            await asyncio.sleep(LOG_EVERY_S)
+
+    task = asyncio.create_task(follow())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        show()

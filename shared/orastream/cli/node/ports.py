@@ -1,0 +1,58 @@
+"""Ports for the processes of a local node: the asked-for one if it is free, or any free one."""
+
+from __future__ import annotations
+
+import random
+import socket
+
+from orastream.contract.errors import SettingsError
+
+FREE_PORTS = range(20_000, 32_000)
+"""Below the range that systems give to outgoing connections (Linux: from 32 768). A client that keeps reconnecting to
+a dead server within that range may be given the server's own port, connect to itself, and keep the server out."""
+
+_TRIES = 200
+
+
+class Ports:
+    """Hands out ports of 127.0.0.1, none twice. Others may still take one before the process that is to have it."""
+
+    def __init__(self, seed: int | None = None) -> None:
+        self._given: set[int] = set()
+        self._random = random.Random(seed)
+
+    def take(self, port: int, option: str) -> int:
+        """That port; 0 is any free one. Raises SettingsError naming the option when it is taken."""
+        if port == 0:
+            return self.free()
+        if not self._is_free(port):
+            raise SettingsError(f"{option}: port {port} of 127.0.0.1 is taken; choose another, or 0 for any free one")
+        self._given.add(port)
+        return port
+
+    def prefer(self, port: int) -> int:
+        """That port if it is free, else any free one."""
+        if not self._is_free(port):
+            return self.free()
+        self._given.add(port)
+        return port
+
+    def free(self) -> int:
+        """Any free port. Raises SettingsError when none can be found."""
+        for _ in range(_TRIES):
+            port = self._random.choice(FREE_PORTS)
+            if self._is_free(port):
+                self._given.add(port)
+                return port
+        raise SettingsError(f"no free port found between {FREE_PORTS.start} and {FREE_PORTS.stop} of 127.0.0.1")
+
+    def _is_free(self, port: int) -> bool:
+        if port in self._given:
+            return False
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # remains of closed connections do not count
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return False
+        return True

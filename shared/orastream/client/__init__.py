@@ -1,0 +1,1 @@
+"""What an LLM server uses: have text spoken, cancel, follow reports, list voices."""

@@ -1,0 +1,258 @@
+"""The asyncio client of the node: say, cancel, follow, ask. All that an LLM server needs."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from orastream import traces
+from orastream.broker import Broker
+from orastream.client import voices, watch
+from orastream.client.acceptance import Acceptance
+from orastream.client.options import to_wire
+from orastream.client.text_stream import TextStream
+from orastream.contract import codec, stream_names, subjects
+from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
+from orastream.contract.codec import Encoding, Map
+from orastream.contract.errors import (
+    InvalidRequest,
+    NodeUnavailable,
+    Overloaded,
+    PublishRefused,
+    StreamFull,
+    WaitTimeout,
+)
+from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Cancel, Report, Transport, parse_request
+from orastream.contract.stored_requests import StoredRequest, read_message
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.report_store import ReportStore
+
+DEFAULT_WAIT_S = 60.0
+MAX_HEADER_BYTES = 1024 + traces.MAX_BYTES
+"""Message id (two tokens of 343 characters at most), trace context, and what belongs to them."""
+
+
+class Client:
+    """One NATS connection to the node, for one event loop; any number of calls side by side.
+
+    async with Client("nats://127.0.0.1:4222") as client:
+        report = await client.say("안녕하세요", session_id="s1", phone_id="p1", fire_and_forget=False)
+    """
+
+    def __init__(
+        self,
+        url: str = "nats://127.0.0.1:4222",
+        *,
+        creds: Path | None = None,
+        inbox_prefix: str = subjects.INBOX,
+        name: str = "orastream-client",
+        fire_and_forget: bool = True,
+        transport: Transport | None = None,
+        max_text_chars: int = DEFAULT_MAX_TEXT_CHARS,
+        connect_timeout_s: float | None = 5.0,
+    ) -> None:
+        """`fire_and_forget` and `transport` are the defaults of calls that leave them open.
+
+        `inbox_prefix` is what the answers' subjects begin with, where this user may not subscribe to `_INBOX.>`.
+        """
+        self._broker = Broker(
+            url, name=name, creds=creds, inbox_prefix=inbox_prefix, connect_timeout_s=connect_timeout_s
+        )
+        self._js = JetStream(self._broker)
+        self._reports = ReportStore(self._js)
+        self._fire_and_forget = fire_and_forget
+        self._transport = transport
+        self._max_text_chars = max_text_chars
+
+    @classmethod
+    def over(
+        cls, broker: Broker, *, fire_and_forget: bool = True, max_text_chars: int = DEFAULT_MAX_TEXT_CHARS
+    ) -> Client:
+        """A client over a connection that someone else opens and closes (the gateway's)."""
+        client = cls.__new__(cls)
+        client._broker, client._js = broker, JetStream(broker)
+        client._reports = ReportStore(client._js)
+        client._fire_and_forget, client._transport, client._max_text_chars = fire_and_forget, None, max_text_chars
+        return client
+
+    async def __aenter__(self) -> Self:
+        await self._broker.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._broker.__aexit__(kind, exc, trace)
+
+    @property
+    def broker(self) -> Broker:
+        """The connection."""
+        return self._broker
+
+    # ---- asking for speech
+
+    async def say(
+        self,
+        text: str,
+        *,
+        session_id: str,
+        phone_id: str,
+        request_id: str | None = None,
+        use_websocket: bool | None = None,
+        transport: Transport | None = None,
+        fire_and_forget: bool | None = None,
+        wait_s: float = DEFAULT_WAIT_S,
+        **options: object,
+    ) -> Acceptance | Report:
+        """Have a text spoken to a phone.
+
+        Fire and forget: returns once the node has stored the request. Otherwise: returns the final report, whatever
+        its status. `options` are the other fields of a request (`voice`, `speed`, `ttl_seconds`…), as Python or
+        the wire (`ttlSeconds`) spells them; another name is a TypeError.
+
+        Raises InvalidRequest (nothing was stored), Overloaded, NodeUnavailable, WaitTimeout (the report still comes).
+        Cancel-safe: a request that was stored is spoken even if this call is cancelled. In a process that uses
+        OpenTelemetry it is a span, a child of the current one, and the request carries its trace.
+        """
+        given = ["text", "session_id", "phone_id"] + (["request_id"] if request_id is not None else [])
+        fields: Map = {
+            "text": text,
+            "sessionId": session_id,
+            "phoneId": phone_id,
+            "requestId": request_id,
+            "use_websocket": use_websocket,
+            "transport": transport,
+            "fire_and_forget": fire_and_forget,
+            **to_wire("say", options, given=given),
+        }
+        with traces.begin("say", kind="client", attributes=traces.identity(session_id, request_id)) as span:
+            acceptance, waits = await self.submit(fields, trace=span)
+            span.set(traces.identity(session_id, acceptance.request_id, acceptance.request_seq))
+            if not waits:
+                return acceptance
+            report = await self.wait(session_id, acceptance.request_id, wait_s)
+            traces.settle(span, report)
+            return report
+
+    def utterance(self, *, session_id: str, phone_id: str, text: str = "", **options: object) -> TextStream:
+        """An utterance whose text is still being written, as `async with … as u: await u.write(token)`.
+
+        `text` is what it begins with; `options` are those of `say`, and `idle_seconds`: without a token for so long
+        (10) what there is is spoken, and it ends as failed, `text_stalled`. See `TextStream`.
+        """
+        given = ("text", "session_id", "phone_id", "text_stream")
+        more = to_wire("utterance", options, given=given)
+        fields: Map = {"text": text, "sessionId": session_id, "phoneId": phone_id, **more}
+        return TextStream(self, fields, self._max_text_chars)
+
+    async def submit(
+        self, fields: Map, *, encoding: Encoding = "json", trace: traces.Parent = None
+    ) -> tuple[Acceptance, bool]:
+        """Check and store a request given by its wire fields; also says whether its sender wants to wait.
+
+        Applies this client's defaults to what is absent and writes them into the request; a request without an id
+        gets one, so that a repeated publish cannot be spoken twice. Its reports come in `encoding`. `trace` is the
+        span or the headers that it continues, else the caller's current span. Raises InvalidRequest, Overloaded,
+        NodeUnavailable.
+        """
+        request = parse_request(fields, max_text_chars=self._max_text_chars)
+        body = request.to_map()
+        forget = self._fire_and_forget if request.fire_and_forget is None else request.fire_and_forget
+        body["fire_and_forget"] = forget
+        if request.stated_transport is None and self._transport is not None:
+            body["transport"] = self._transport
+        request_id = request.request_id or uuid.uuid4().hex
+        body["requestId"] = request_id
+        session, token = subjects.tokens(request.session_id, request_id)
+        parse_request(body, session=session, max_text_chars=self._max_text_chars)
+        data = codec.encode(body, encoding)
+        if len(data) > self._broker.max_payload - MAX_HEADER_BYTES:
+            raise InvalidRequest("text", f"the request has {len(data)} bytes, more than NATS takes; split the text")
+        subject, message_id = subjects.request(session), subjects.message_id(session, token)
+        about = traces.messaging("publish", "send", subject, "tts.request.{session}")
+        about |= traces.identity(request.session_id, request_id)
+        with traces.begin("publish tts.request", parent=trace, kind="producer", attributes=about) as span:
+            try:
+                ack = await self._js.store(subject, data, message_id=message_id, trace=span.carrier)
+            except StreamFull as exc:
+                text = f"session {request.session_id} has no room ({exc.description}); try again later"
+                raise Overloaded(text) from exc
+            except PublishRefused as exc:
+                raise NodeUnavailable(f"the request was not stored: {exc}") from exc
+            span.set({"orastream.request_seq": ack.sequence, "orastream.duplicate": ack.duplicate})
+        return Acceptance(request_id, request.session_id, ack.sequence, ack.duplicate), not forget
+
+    async def wait(self, session_id: str, request_id: str, wait_s: float = DEFAULT_WAIT_S) -> Report:
+        """The final report of a request, once there is one. Raises WaitTimeout after `wait_s`, NodeUnavailable."""
+        try:
+            async with asyncio.timeout(wait_s):
+                return await watch.outcome(self._js, session_id, request_id)
+        except TimeoutError:
+            raise WaitTimeout(session_id, request_id, wait_s) from None
+
+    async def cancel(self, session_id: str, request_id: str | None = None) -> int:
+        """Barge-in: stop everything the session asked before this call, or one request. Gives the cancel's sequence.
+
+        Raises InvalidRequest, Overloaded (too many cancels are waiting to be applied), NodeUnavailable.
+        """
+        session = subjects.token(session_id, "sessionId")
+        if request_id is not None:
+            subjects.check_id(request_id, "requestId")
+        try:
+            # With an id, as the publish is repeated when its ack is lost: stored twice, it would end what came between.
+            message_id = f"{session}.cancel.{uuid.uuid4().hex}"
+            ack = await self._js.store(subjects.cancel(session), Cancel(request_id).encode(), message_id=message_id)
+        except StreamFull as exc:
+            raise Overloaded(f"session {session_id} has no room for a cancel ({exc.description})") from exc
+        except PublishRefused as exc:
+            raise NodeUnavailable(f"the cancel was not stored: {exc}") from exc
+        return ack.sequence
+
+    # ---- following
+
+    async def report(self, session_id: str, request_id: str) -> Report | None:
+        """What became of a request: its last report, `queued` if it is stored without one, None if unknown."""
+        session, token = subjects.tokens(session_id, request_id)
+        state = await self._reports.read(session, token)
+        if state is not None:
+            return state.report
+        queued = await self._find_queued(session, token)
+        if queued is not None:
+            return queued.report("queued")
+        state = await self._reports.read(session, token)  # it may have been claimed and ended between the two reads
+        return state.report if state else None
+
+    async def _find_queued(self, session: str, token: str) -> StoredRequest | None:
+        after = 0
+        while (
+            message := await self._js.after(stream_names.SESSIONS, subjects.session_request(session), after)
+        ) is not None:
+            after = message.sequence
+            stored = read_message(message, max_text_chars=self._max_text_chars)
+            if isinstance(stored, StoredRequest) and stored.token == token:
+                return stored
+        return None
+
+    def reports(self, session_id: str | None = None, *, history: bool = False) -> AsyncGenerator[Report, None]:
+        """Reports as they are written, of one session or of all; with `history` those of the last hour first.
+
+        Endless: leave the loop to end it.
+        """
+        return watch.reports(self._js, session_id, history=history)
+
+    async def voices(self) -> list[voices.Voice]:
+        """What the synths of the node can speak, by engine; [] when none is running. Raises NodeUnavailable."""
+        return await voices.ask(self._broker)
+
+    def audio(
+        self, session_id: str, request_id: str, request_seq: int
+    ) -> AsyncGenerator[AudioStart | AudioChunk | AudioEnd, None]:
+        """The audio of a request, in order and without gaps, while it is made: a start, the chunks, the end.
+
+        A later attempt gives another start; indexes go on. Ends after the end; leave the loop to end it before.
+        """
+        return watch.audio(self._js, session_id, request_id, request_seq)

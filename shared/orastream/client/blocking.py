@@ -1,0 +1,255 @@
+"""The client for code without an event loop (Django views, scripts): any thread, one NATS connection per process."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import importlib
+import os
+import threading
+import warnings
+import weakref
+from collections.abc import Callable, Coroutine, Iterable
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from orastream.client.acceptance import Acceptance
+from orastream.client.async_client import DEFAULT_WAIT_S, Client
+from orastream.client.options import to_wire
+from orastream.client.voices import Voice
+from orastream.contract import subjects
+from orastream.contract.errors import NodeUnavailable, SettingsError
+from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Report, Transport
+
+MOVED = ("ORASERVER_WEBSOCKET_URL", "WEBSOCKET_CHUNK_SIZE", "WEBSOCKET_MAX_RETRIES")
+"""Settings of the server that this replaces which the node reads now, not its callers."""
+MARGIN_S = 30.0
+"""What a call may take beyond the time it waits for a report: a connection, an election."""
+
+T = TypeVar("T")
+
+
+class BlockingClient:
+    """`Client` for sync callers. Thread-safe; connects at the first call, and anew after a fork.
+
+    client = BlockingClient("nats://127.0.0.1:4222")
+    client.say("안녕하세요", session_id="s1", phone_id="p1")
+    """
+
+    def __init__(
+        self,
+        url: str = "nats://127.0.0.1:4222",
+        *,
+        creds: Path | None = None,
+        inbox_prefix: str = subjects.INBOX,
+        fire_and_forget: bool = True,
+        transport: Transport | None = None,
+        max_text_chars: int = DEFAULT_MAX_TEXT_CHARS,
+        name: str = "orastream-blocking-client",
+    ) -> None:
+        """The arguments are those of `Client`; nothing is connected yet."""
+        self._options: dict[str, Any] = {
+            "url": url,
+            "creds": creds,
+            "inbox_prefix": inbox_prefix,
+            "fire_and_forget": fire_and_forget,
+            "transport": transport,
+            "max_text_chars": max_text_chars,
+            "name": name,
+        }
+        self._begin_anew()
+        _clients.add(self)
+
+    def _begin_anew(self) -> None:
+        """Nothing is connected and nobody holds the lock: at first, and in a forked child, which has not the thread."""
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._client: concurrent.futures.Future[Client] | None = None
+
+    @classmethod
+    def from_django(cls) -> Self:
+        """A client by NATS_URL, NATS_CREDS, NATS_INBOX_PREFIX, DEFAULT_TRANSFER_METHOD, DEFAULT_FIRE_AND_FORGET and
+        TTS_MAX_TEXT_CHARS.
+
+        Each is read from Django's settings, then from the environment, else it has the node's default. Warns about
+        settings that have moved to the node. Raises SettingsError naming a setting that makes no sense.
+        """
+        try:
+            django_settings: object = importlib.import_module("django.conf").settings
+        except ImportError:
+            django_settings = object()
+
+        def value(name: str, default: object) -> Any:
+            for found in (getattr(django_settings, name, ""), os.environ.get(name, "")):
+                if found != "":  # an empty one counts as absent, as it does for the node's services
+                    return found
+            return default
+
+        for name in MOVED:
+            if value(name, None) is not None:
+                warnings.warn(f"{name} has no effect here any more: set it for the node's services", stacklevel=2)
+        method = str(value("DEFAULT_TRANSFER_METHOD", "websocket"))
+        if method not in ("websocket", "http"):
+            raise SettingsError(f"DEFAULT_TRANSFER_METHOD: {method!r} is neither 'websocket' nor 'http'")
+        creds = value("NATS_CREDS", None)
+        return cls(
+            str(value("NATS_URL", "nats://127.0.0.1:4222")),
+            creds=Path(creds) if creds else None,
+            inbox_prefix=_inbox_prefix(str(value("NATS_INBOX_PREFIX", None) or subjects.INBOX)),
+            fire_and_forget=_boolean("DEFAULT_FIRE_AND_FORGET", value("DEFAULT_FIRE_AND_FORGET", True)),
+            transport="websocket" if method == "websocket" else "http",
+            max_text_chars=_count("TTS_MAX_TEXT_CHARS", value("TTS_MAX_TEXT_CHARS", DEFAULT_MAX_TEXT_CHARS)),
+        )
+
+    def say(
+        self, text: str, *, session_id: str, phone_id: str, wait_s: float = DEFAULT_WAIT_S, **options: Any
+    ) -> Acceptance | Report:
+        """See `Client.say`; the same arguments, results and errors."""
+        more: Any = to_wire("say", options, given=("text", "session_id", "phone_id"))  # before it connects
+        return self._run(lambda c: c.say(text, session_id=session_id, phone_id=phone_id, wait_s=wait_s, **more), wait_s)
+
+    def utterance(
+        self,
+        tokens: Iterable[str],
+        *,
+        session_id: str,
+        phone_id: str,
+        wait_s: float = DEFAULT_WAIT_S,
+        **options: Any,
+    ) -> Acceptance | Report:
+        """Have a text spoken while it is still being written: `tokens` gives it piece by piece.
+
+        Returns what `say` does, once all tokens are taken. One that ends meanwhile (a barge-in) takes no more of them.
+        An exception of `tokens` cancels it. See `Client.utterance`; the same arguments and errors.
+        """
+        more: Any = to_wire("utterance", options, given=("session_id", "phone_id", "text_stream"))
+        dictation = self._run(lambda c: c.utterance(session_id=session_id, phone_id=phone_id, **more).__aenter__())
+
+        def write(token: str) -> None:
+            self._run(lambda _: dictation.write(token))
+
+        try:
+            for token in tokens:
+                write(token)
+        except BaseException as exc:
+            failure = exc  # a name of its own: `exc` is gone behind this block
+            if not self._run(lambda _: dictation.__aexit__(type(failure), failure, failure.__traceback__)):
+                raise
+        else:
+            self._run(lambda _: dictation.__aexit__(None, None, None))
+        return self._run(lambda _: dictation.wait(wait_s), wait_s) if dictation.waits else dictation.acceptance
+
+    def wait(self, session_id: str, request_id: str, wait_s: float = DEFAULT_WAIT_S) -> Report:
+        """See `Client.wait`."""
+        return self._run(lambda c: c.wait(session_id, request_id, wait_s), wait_s)
+
+    def cancel(self, session_id: str, request_id: str | None = None) -> int:
+        """See `Client.cancel`."""
+        return self._run(lambda c: c.cancel(session_id, request_id))
+
+    def report(self, session_id: str, request_id: str) -> Report | None:
+        """See `Client.report`."""
+        return self._run(lambda c: c.report(session_id, request_id))
+
+    def voices(self) -> list[Voice]:
+        """See `Client.voices`."""
+        return self._run(lambda c: c.voices())
+
+    def close(self) -> None:
+        """Close the connection; the next call opens another."""
+        with self._lock:
+            if self._loop is None:
+                return
+            loop, thread, opening = self._loop, self._thread, self._client
+            self._loop = self._thread = self._client = None
+        # One that is being opened is waited for, which is bounded: cut off, it would leave its socket behind.
+        if opening is not None and opening.exception(10) is None:
+            asyncio.run_coroutine_threadsafe(opening.result().__aexit__(None, None, None), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        if thread is not None:
+            thread.join(10)
+        loop.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _run(self, call: Callable[[Client], Coroutine[Any, Any, T]], extra_s: float = 0.0) -> T:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            pass
+        else:
+            raise RuntimeError("BlockingClient would block this event loop; use orastream.Client here")
+        loop, client = self._connected()
+        return _result(asyncio.run_coroutine_threadsafe(call(client), loop), extra_s + MARGIN_S)
+
+    def _connected(self) -> tuple[asyncio.AbstractEventLoop, Client]:
+        with self._lock:
+            if self._loop is None:
+                loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=loop.run_forever, name="orastream", daemon=True)
+                self._thread.start()
+                self._loop = loop
+            if self._client is None or (self._client.done() and self._client.exception() is not None):
+                self._client = asyncio.run_coroutine_threadsafe(self._open(), self._loop)
+            loop, opening = self._loop, self._client
+        # Outside the lock: whoever comes while it is being opened waits no longer than who came first.
+        try:
+            return loop, opening.result(MARGIN_S)
+        except concurrent.futures.TimeoutError:
+            raise NodeUnavailable(f"no connection within {MARGIN_S:g} s") from None
+
+    async def _open(self) -> Client:
+        return await Client(**self._options).__aenter__()
+
+
+_clients: weakref.WeakSet[BlockingClient] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for client in _clients:
+        client._begin_anew()
+
+
+if hasattr(os, "register_at_fork"):  # not where there is no fork
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _result(future: concurrent.futures.Future[T], timeout_s: float) -> T:
+    try:
+        return future.result(timeout_s)
+    except concurrent.futures.TimeoutError:
+        future.cancel()
+        raise NodeUnavailable(f"no answer within {timeout_s:g} s") from None
+
+
+def _inbox_prefix(value: str) -> str:
+    try:
+        return subjects.check_inbox_prefix(value)
+    except ValueError as exc:
+        raise SettingsError(f"NATS_INBOX_PREFIX: {exc}") from None
+
+
+def _count(name: str, value: object) -> int:
+    try:
+        count = int(str(value))
+    except ValueError:
+        count = 0
+    if count < 1:
+        raise SettingsError(f"{name}: {value!r} is not a number above 0")
+    return count
+
+
+def _boolean(name: str, value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    if text in ("1", "true", "yes", "on"):
+        return True
+    if text in ("0", "false", "no", "off"):
+        return False
+    raise SettingsError(f"{name}: {value!r} is neither true nor false")

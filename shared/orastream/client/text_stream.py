@@ -1,0 +1,174 @@
+"""An utterance whose text is still being written: the writer's side.
+
+Each piece is published with an index and a message id of its own, many of them on their way at a time: resends and
+another order change nothing (`contract/text_pieces.py`). A report that becomes final ends the writing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from types import TracebackType
+from typing import Protocol, Self
+
+from orastream.broker import Broker
+from orastream.client.acceptance import Acceptance
+from orastream.contract import stream_names, subjects
+from orastream.contract.codec import Map
+from orastream.contract.errors import InvalidRequest, OrastreamError, Undecodable, UtteranceEnded
+from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Report
+from orastream.contract.text_pieces import MAX_PIECES, TextPiece, check_text
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.feed import Feed
+from orastream.jetstream.publish_window import PublishWindow
+
+CANCEL_S = 5.0
+"""How long leaving the block by an exception may take; without the cancel `idleSeconds` ends the utterance."""
+
+
+class Submitter(Protocol):
+    """The client of a text stream, as far as the stream uses it."""
+
+    @property
+    def broker(self) -> Broker:
+        """Its NATS connection."""
+        ...
+
+    async def submit(self, fields: Map) -> tuple[Acceptance, bool]:
+        """Store a request; also says whether its sender waits for the outcome."""
+        ...
+
+    async def report(self, session_id: str, request_id: str) -> Report | None:
+        """The last report of a request."""
+        ...
+
+    async def wait(self, session_id: str, request_id: str, wait_s: float) -> Report:
+        """Its final report."""
+        ...
+
+    async def cancel(self, session_id: str, request_id: str | None = None) -> int:
+        """Cancel it."""
+        ...
+
+
+class TextStream:
+    """`async with client.utterance(session_id=…, phone_id=…) as u: await u.write(token)`.
+
+    Entering stores the request: from then on it has its place in the session's order, and its first sentence is spoken
+    as soon as the next one has begun. Leaving ends the text. Left by an exception (a cancelled task, too) it cancels
+    the utterance.
+
+    An utterance that ends meanwhile (a barge-in, a failure) makes `write` raise UtteranceEnded, which leaves the block
+    and is swallowed there: what follows the block runs, and `wait()` says what became of it. For one task.
+    """
+
+    def __init__(self, client: Submitter, fields: Map, max_text_chars: int = DEFAULT_MAX_TEXT_CHARS) -> None:
+        """What `Client.utterance` gives, by the wire fields of its request; nothing is stored yet."""
+        self._client = client
+        self._fields: Map = {**fields, "textStream": True}
+        self._max_chars = max_text_chars
+        self._chars = len(str(fields.get("text") or ""))
+        self._next_index = 0
+        self._acceptance: Acceptance | None = None
+        self._final: Report | None = None
+        self._ended: UtteranceEnded | None = None
+        self._window = PublishWindow(client.broker)
+        self._stack = contextlib.AsyncExitStack()
+        self._left = False
+        self.waits = False
+        """Whether the request says that its sender waits for the outcome (`fire_and_forget` false)."""
+
+    @property
+    def acceptance(self) -> Acceptance:
+        """What the node answered to the request. Only once the block was entered."""
+        assert self._acceptance is not None, "use it as `async with`"
+        return self._acceptance
+
+    @property
+    def request_id(self) -> str:
+        """Its id. Only once the block was entered."""
+        return self.acceptance.request_id
+
+    async def __aenter__(self) -> Self:
+        """Store the request. Raises InvalidRequest, Overloaded, NodeUnavailable."""
+        self._acceptance, self.waits = await self._client.submit(self._fields)
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(self._window)
+            subject = subjects.report(*self._tokens())
+            self._feed = Feed(JetStream(self._client.broker), stream_names.REPORTS, subject, wake=self._on_report)
+            await stack.enter_async_context(self._feed)
+            self._stack = stack.pop_all()
+        return self
+
+    async def write(self, text: str) -> None:
+        """More of the text: a token, a word, a sentence. Returns when it is on its way; waits while many are.
+
+        An empty one only says that there is more to come.
+        Raises UtteranceEnded, NodeUnavailable (nothing was stored for half a minute), InvalidRequest for a text that is
+        too long or no Unicode (nothing was sent; the text can still be ended, or gone on with), RuntimeError behind the
+        block.
+        """
+        if self._ended is not None:
+            raise self._ended
+        if self._left:
+            raise RuntimeError("the block was left: the text is complete")
+        check_text(text)
+        if self._chars + len(text) > self._max_chars:
+            raise InvalidRequest("text", f"would have more than {self._max_chars} characters; end it here")
+        if self._next_index + 1 >= MAX_PIECES:
+            raise InvalidRequest("text", f"is in more than {MAX_PIECES - 1} pieces; write longer ones")
+        await self._put(TextPiece(self._next_index, text))
+        self._chars += len(text)
+
+    async def report(self) -> Report | None:
+        """What became of it so far. See `Client.report`."""
+        if self._final is not None:
+            return self._final
+        return await self._client.report(self.acceptance.session_id, self.request_id)
+
+    async def wait(self, wait_s: float = 60.0) -> Report:
+        """The final report, once there is one: to be asked for behind the block. See `Client.wait`."""
+        if self._final is not None:
+            return self._final
+        return await self._client.wait(self.acceptance.session_id, self.request_id, wait_s)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        ended_by_us = exc is not None and exc is self._ended
+        try:
+            if exc is None:
+                with contextlib.suppress(UtteranceEnded):
+                    await self._put(TextPiece(self._next_index, end=True))
+                    await self._window.flush()
+            elif not ended_by_us:
+                await self._cancel()
+        finally:
+            self._left = True
+            await self._stack.aclose()
+        return ended_by_us
+
+    async def _put(self, piece: TextPiece) -> None:
+        session, token = self._tokens()
+        message_id = f"{subjects.message_id(session, token)}.{piece.index}"
+        await self._window.put(subjects.text(session, token), piece.encode(), message_id)
+        self._next_index = piece.index + 1
+
+    async def _cancel(self) -> None:
+        with contextlib.suppress(OrastreamError, TimeoutError):
+            async with asyncio.timeout(CANCEL_S):
+                await self._client.cancel(self.acceptance.session_id, self.request_id)
+
+    def _on_report(self) -> None:
+        while (message := self._feed.pop()) is not None:
+            try:
+                report = Report.decode(message.data)
+            except (Undecodable, ValueError):
+                continue
+            if report.final and self._final is None:
+                self._final = report
+                self._ended = UtteranceEnded(report.session_id, report.request_id, report.status)
+                self._window.give_up(self._ended)
+
+    def _tokens(self) -> tuple[str, str]:
+        return subjects.tokens(self.acceptance.session_id, self.request_id)

@@ -1,0 +1,90 @@
+"""What the node stores of a request or a session, followed while it comes: live, complete and in order.
+
+The generators are endless unless they say otherwise: leave the loop to end one, best under `contextlib.aclosing`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+
+from orastream.contract import stream_names, subjects
+from orastream.contract.assembly import Assembly
+from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart, unpack
+from orastream.contract.errors import Undecodable
+from orastream.contract.messages import Report
+from orastream.jetstream.api import JetStream, Stored
+from orastream.jetstream.feed import Feed
+
+
+async def messages(js: JetStream, stream: str, subject: str, *, after: int = 0) -> AsyncGenerator[Stored, None]:
+    """What is stored of `subject` above `after`, each message once."""
+    changed = asyncio.Event()
+    async with Feed(js, stream, subject, wake=changed.set, after=after) as feed:
+        while True:
+            changed.clear()
+            while (message := feed.pop()) is not None:
+                yield message
+            await changed.wait()
+
+
+async def reports(js: JetStream, session_id: str | None, *, history: bool) -> AsyncGenerator[Report, None]:
+    """See `Client.reports`."""
+    async with contextlib.aclosing(dated_reports(js, session_id, history=history)) as dated:
+        async for _, report in dated:
+            yield report
+
+
+async def dated_reports(
+    js: JetStream, session_id: str | None, *, history: bool
+) -> AsyncGenerator[tuple[float, Report], None]:
+    """The reports of `Client.reports`, each with the unix seconds at which it was stored, by the server's clock."""
+    subject = subjects.reports("*" if session_id is None else subjects.token(session_id, "sessionId"))
+    last = None if history else await js.last(stream_names.REPORTS, subject)
+    stored = messages(js, stream_names.REPORTS, subject, after=last.sequence if last else 0)
+    async with contextlib.aclosing(stored):
+        async for message in stored:
+            report = _report(message.data)
+            if report is not None:
+                yield message.time_s, report
+
+
+async def outcome(js: JetStream, session_id: str, request_id: str) -> Report:
+    """The final report of a request, however long it takes."""
+    subject = subjects.report(*subjects.tokens(session_id, request_id))
+    async with contextlib.aclosing(messages(js, stream_names.REPORTS, subject)) as stored:
+        async for message in stored:
+            report = _report(message.data)
+            if report is not None and report.final:
+                return report
+    raise AssertionError("what is stored is followed without an end")
+
+
+async def audio(
+    js: JetStream, session_id: str, request_id: str, request_seq: int
+) -> AsyncGenerator[AudioStart | AudioChunk | AudioEnd, None]:
+    """See `Client.audio`."""
+    assembly = Assembly(request_seq)
+    subject = subjects.audio(*subjects.tokens(session_id, request_id))
+    async with contextlib.aclosing(messages(js, stream_names.AUDIO, subject)) as stored:
+        async for message in stored:
+            start = assembly.start
+            try:
+                heard = unpack(message.data)
+            except Undecodable:  # of a later version's: passed over
+                continue
+            for chunk in assembly.receive(message.sequence, heard):
+                yield chunk
+            if assembly.start is not None and assembly.start is not start:
+                yield assembly.start
+            if assembly.finished is not None:
+                yield assembly.finished
+                return
+
+
+def _report(data: bytes) -> Report | None:
+    try:
+        return Report.decode(data)
+    except (Undecodable, ValueError):
+        return None

@@ -1,0 +1,84 @@
+"""Bytes to plain maps and back: JSON objects and msgpack maps, told apart by the first byte.
+
+Only structure is judged here; what a field means is `messages`' business. Decoding is bounded: depth by the parsers'
+own limits, size by NATS' max_payload.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+from typing import Any, Literal, NoReturn
+
+import msgpack
+
+from orastream.contract.errors import Undecodable
+
+Encoding = Literal["json", "msgpack"]
+Map = dict[str, Any]
+
+
+def _refuse_constant(_name: str) -> NoReturn:
+    raise ValueError
+
+
+_JSON = json.JSONDecoder(parse_constant=_refuse_constant)
+_TO_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+"""Made once: `json.loads` and `dumps` with options make one for each message."""
+
+
+def encoding_of(payload: bytes) -> Encoding:
+    """How a payload is encoded, by its first byte; what is neither counts as JSON, so that an error is readable."""
+    first = payload[0] if payload else 0
+    return "msgpack" if 0x80 <= first <= 0x8F or first in (0xDE, 0xDF) else "json"
+
+
+def decode(payload: bytes) -> Map:
+    """The map in a payload; keys that are not strings are dropped (no field of the contract has such a name).
+
+    Names sent as msgpack bytes are refused, not dropped: a cancel of one request would become a cancel of all.
+    Raises Undecodable, whose message says what to send instead and never repeats the payload.
+    """
+    if not payload:
+        raise Undecodable("is empty; send a JSON object or a msgpack map")
+    value = _unpack(payload) if encoding_of(payload) == "msgpack" else _parse(payload)
+    if not isinstance(value, dict):
+        raise Undecodable("is not a JSON object or msgpack map")
+    if any(isinstance(key, bytes) for key in value):
+        raise Undecodable("has names of type bytes; send msgpack strings")
+    return {key: item for key, item in value.items() if isinstance(key, str)}
+
+
+def _parse(payload: bytes) -> object:
+    try:
+        return _JSON.decode(payload.decode("utf-8"))
+    except UnicodeDecodeError as exc:
+        raise Undecodable(f"is not UTF-8 at byte {exc.start}") from None
+    except json.JSONDecodeError as exc:
+        if payload.startswith(codecs.BOM_UTF8):
+            raise Undecodable("begins with a byte order mark; send UTF-8 without one") from None
+        raise Undecodable(f"is not JSON: {exc.msg} at character {exc.pos}") from None
+    except RecursionError:
+        raise Undecodable("is nested too deeply") from None
+    except ValueError:  # an integer of thousands of digits, or NaN
+        raise Undecodable(
+            "contains a number that JSON or Python cannot hold (NaN, Infinity, too many digits)"
+        ) from None
+
+
+def _unpack(payload: bytes) -> object:
+    try:
+        return msgpack.unpackb(payload, raw=False, strict_map_key=False, timestamp=0)
+    except UnicodeDecodeError:
+        raise Undecodable("contains a msgpack string that is not UTF-8") from None
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException):
+        # StackError (too deep), FormatError, ExtraData and truncated input are ValueErrors; unhashable keys TypeErrors
+        raise Undecodable("is not valid msgpack") from None
+
+
+def encode(value: Map, encoding: Encoding) -> bytes:
+    """A map as bytes. JSON is UTF-8 without ASCII escapes and without spaces."""
+    if encoding == "msgpack":
+        packed: bytes = msgpack.packb(value, use_bin_type=True)
+        return packed
+    return _TO_JSON.encode(value).encode("utf-8")

@@ -1,0 +1,299 @@
+"""Requests, cancels and reports: the JSON or msgpack messages of the contract (docs/protocol.md).
+
+Types are not coerced; null means absent; unknown fields are ignored. A validation error becomes an `InvalidRequest`
+that names the field as it stands on the wire and never repeats the spoken text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, cast, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from orastream.contract import codec, ssml, subjects
+from orastream.contract.audio import FORMATS, RATES_HZ, Format
+from orastream.contract.codec import Encoding, Map
+from orastream.contract.errors import RETRYABLE, Code, InvalidRequest, known_code
+
+Transport = Literal["websocket", "http", "none"]
+Status = Literal["queued", "synthesizing", "delivering", "delivered", "failed", "cancelled", "expired"]
+FINAL: frozenset[Status] = frozenset({"delivered", "failed", "cancelled", "expired"})
+
+DEFAULT_LANGUAGE = "ko-KR"
+DEFAULT_TTL_S = 30.0
+DEFAULT_IDLE_S = 10.0
+DEFAULT_MAX_TEXT_CHARS = 5_000
+MIN_SPEED, MAX_SPEED = 0.5, 2.0
+MIN_SAMPLE_RATE_HZ, MAX_SAMPLE_RATE_HZ = 8_000, 48_000
+
+
+def _unicode(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("contains a lone surrogate; send valid Unicode") from None
+    return value
+
+
+def _identifier(value: str) -> str:
+    try:
+        return subjects.check_id(value, "id")
+    except InvalidRequest as exc:
+        raise ValueError(exc.problem) from None
+
+
+def _request_id(value: str) -> str:
+    try:
+        return subjects.check_request_id(value)
+    except InvalidRequest as exc:
+        raise ValueError(exc.problem) from None
+
+
+def _reply_subject(value: str) -> str:
+    if not subjects.reply_allowed(value):
+        raise ValueError("must be a literal subject under _INBOX. or tts.reply.")
+    return value
+
+
+def _format(value: str) -> str:
+    if value not in FORMATS:
+        raise ValueError(f"must be one of {', '.join(FORMATS)}")
+    return value
+
+
+def _check_text(request: SpeakRequest, max_chars: int) -> None:
+    if len(request.text) > max_chars:
+        raise InvalidRequest("text", f"has {len(request.text)} characters, at most {max_chars} are spoken; split it")
+    if request.ssml and request.text_stream:
+        raise InvalidRequest("ssml", "cannot be judged before the text is complete; leave out ssml or textStream")
+    if request.ssml:
+        ssml.parse(request.text)
+    elif not request.text_stream and not sayable(request.text):  # else what is to come decides
+        raise InvalidRequest("text", NOTHING_TO_SAY)
+
+
+def _check_rate(rate_hz: int | None, fmt: Format) -> None:
+    rates = RATES_HZ.get(fmt)
+    if rate_hz is not None and rates is not None and rate_hz not in rates:
+        raise InvalidRequest("sampleRate", f"{fmt} takes {', '.join(map(str, rates))}; leave it out for the best one")
+
+
+def _integral(value: object) -> object:
+    """JSON does not tell 24000.0 from 24000, and neither do JSON Schemas."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Payload = bytes
+"""`bytes` under a name that Report's field of that name does not hide."""
+Text = Annotated[str, AfterValidator(_unicode)]
+Name = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_unicode)]
+Identifier = Annotated[str, AfterValidator(_identifier)]
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="ignore", validate_by_name=True, validate_by_alias=True, allow_inf_nan=False
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_means_absent(cls, data: Any) -> Any:
+        return {k: v for k, v in data.items() if v is not None} if isinstance(data, dict) else data
+
+
+class SpeakRequest(_Wire):
+    """What is to be said, and to whom. Absent optional fields take the node's settings (`None` here)."""
+
+    text: Text = ""
+    """All of it, or what it begins with if `text_stream`."""
+    ssml: bool = False
+    session_id: Identifier = Field(alias="sessionId")
+    phone_id: Identifier = Field(alias="phoneId")
+    request_id: Annotated[str, AfterValidator(_request_id)] | None = Field(None, alias="requestId")
+    use_websocket: bool | None = None
+    transport: Transport | None = None
+    fire_and_forget: bool | None = None
+    engine: Name | None = None
+    voice: Name | None = None
+    language: Name = DEFAULT_LANGUAGE
+    speed: float = Field(1.0, ge=MIN_SPEED, le=MAX_SPEED)
+    format: Annotated[str, AfterValidator(_format)] = "wav"
+    sample_rate: Annotated[int | None, BeforeValidator(_integral)] = Field(
+        None, alias="sampleRate", ge=MIN_SAMPLE_RATE_HZ, le=MAX_SAMPLE_RATE_HZ
+    )
+    ttl_seconds: float = Field(DEFAULT_TTL_S, alias="ttlSeconds", ge=1, le=3600)
+    reply_to: Annotated[str, AfterValidator(_reply_subject)] | None = Field(None, alias="replyTo")
+    text_stream: bool = Field(False, alias="textStream")
+    """The text comes in pieces, on a subject of its own (`text_pieces`)."""
+    idle_seconds: float = Field(DEFAULT_IDLE_S, alias="idleSeconds", ge=1, le=60)
+    """Without a piece for so long such a text is given up."""
+
+    @property
+    def stated_transport(self) -> Transport | None:
+        """The transport that the request itself names (`transport` wins over `use_websocket`), or None."""
+        if self.transport is not None:
+            return self.transport
+        if self.use_websocket is None:
+            return None
+        return "websocket" if self.use_websocket else "http"
+
+    @property
+    def audio_format(self) -> Format:
+        """`format`, which is one of FORMATS."""
+        return cast(Format, self.format)
+
+    def to_map(self) -> Map:
+        """The request as it stands on the wire, without absent fields."""
+        return self.model_dump(by_alias=True, exclude_none=True, exclude_unset=True)
+
+
+NOTHING_TO_SAY = "has nothing to say; send at least one letter or digit"
+
+
+def sayable(text: str) -> bool:
+    """Whether there is anything to say in it."""
+    return any(ch.isalnum() for ch in text)
+
+
+def parse_request(
+    value: Map, *, session: str | None = None, max_text_chars: int = DEFAULT_MAX_TEXT_CHARS
+) -> SpeakRequest:
+    """A request from a decoded map.
+
+    `session` is the token of the subject it came on, which its `sessionId` must have. Raises InvalidRequest.
+    """
+    if value.get("text") is None and value.get("textStream") is not True:
+        raise InvalidRequest("text", "is required")
+    try:
+        request = SpeakRequest.model_validate(value, by_alias=True, by_name=False)  # wire names only
+    except ValidationError as exc:
+        raise _first_problem(exc) from None
+    _check_text(request, max_text_chars)
+    _check_rate(request.sample_rate, request.audio_format)
+    if session is not None and subjects.token(request.session_id) != session:
+        raise InvalidRequest("sessionId", "is not the session of the subject it was published on")
+    return request
+
+
+def _first_problem(exc: ValidationError) -> InvalidRequest:
+    error = exc.errors(include_url=False, include_input=False)[0]
+    location = str(error["loc"][0]) if error["loc"] else "payload"
+    field = SpeakRequest.model_fields.get(location)
+    name = (field.alias or location) if field else location
+    problem = error["msg"].removeprefix("Value error, ")
+    kind = error["type"]
+    if kind == "missing":
+        problem = "is required"
+    elif kind.endswith("_type"):
+        problem = f"has the wrong type: {problem[0].lower()}{problem[1:]}"
+    elif problem.startswith("Input should be"):
+        problem = "must be" + problem.removeprefix("Input should be")
+    return InvalidRequest(name, problem)
+
+
+class ReportError(BaseModel):
+    """Why a request failed: a stable code, a message that names the field or the mend, and whether to try again."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: Annotated[Code, BeforeValidator(known_code)]
+    message: str
+    retryable: bool
+
+    @classmethod
+    def of(cls, code: Code, message: str) -> ReportError:
+        """The error with the retryability that belongs to its code."""
+        return cls(code=code, message=message, retryable=RETRYABLE[code])
+
+
+class Report(BaseModel):
+    """What became of a request; the last one is live progress, the sync answer and the bridge's checkpoint."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", validate_by_name=True, validate_by_alias=True)
+
+    request_id: str = Field(alias="requestId")
+    session_id: str = Field(alias="sessionId")
+    phone_id: str | None = Field(None, alias="phoneId")
+    request_seq: int = Field(alias="requestSeq")
+    epoch: int = 0
+    """The delivering owner's fence; 0 while no bridge has written."""
+    status: Status
+    transport: Transport | None = None
+    total_chunks: int | None = Field(None, alias="totalChunks")
+    delivered_chunks: int = Field(0, alias="deliveredChunks")
+    bytes: int = 0
+    """Audio bytes confirmed, before base64."""
+    audio_seconds: float = Field(0.0, alias="audioSeconds")
+    """Duration of the confirmed audio, in seconds."""
+    first_audio_ms: float | None = Field(None, alias="firstAudioMs")
+    transfer_ms: float | None = Field(None, alias="transferMs")
+    rtf: float | None = None
+    """Seconds of synthesis for one second of speech; known once `end` is stored."""
+    underruns: int = 0
+    """How often a listener who plays in real time would have run dry so far."""
+    underrun_ms: float = Field(0.0, alias="underrunMs")
+    """How long, in all, that listener would have heard nothing."""
+    reconnects: int = 0
+    retransmitted: int = 0
+    error: ReportError | None = None
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more will happen to the request."""
+        return self.status in FINAL
+
+    def with_(self, **changes: Any) -> Report:
+        """A copy with some fields changed."""
+        return self.model_copy(update=changes)
+
+    def to_map(self) -> Map:
+        """The report as it stands on the wire; every field of the contract is present."""
+        return self.model_dump(by_alias=True)
+
+    def encode(self, encoding: Encoding) -> Payload:
+        """The report in its request's encoding."""
+        return codec.encode(self.to_map(), encoding)
+
+    @classmethod
+    def decode(cls, payload: Payload) -> Report:
+        """A report from the wire. Raises Undecodable or ValueError when it is none."""
+        return cls.model_validate(codec.decode(payload), by_alias=True, by_name=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Barge-in: everything the session asked before it, or one request (`request_id`) if asked before it."""
+
+    request_id: str | None = None
+
+    def encode(self) -> bytes:
+        """The payload as JSON."""
+        return codec.encode({} if self.request_id is None else {"requestId": self.request_id}, "json")
+
+    @classmethod
+    def decode(cls, payload: bytes) -> Cancel:
+        """A cancel from the wire. Raises InvalidRequest for what must never be taken as "all"."""
+        if not payload:
+            return cls()
+        value = codec.decode(payload).get("requestId")
+        if value is None:
+            return cls()
+        if not isinstance(value, str):
+            raise InvalidRequest("requestId", "has the wrong type: must be a string")
+        return cls(subjects.check_id(value, "requestId"))
+
+    def covers(self, request_token: str) -> bool:
+        """Whether it names that request (by its token) or all."""
+        return self.request_id is None or subjects.token(self.request_id) == request_token
+
+
+TRANSPORTS: tuple[Transport, ...] = get_args(Transport)

@@ -1,0 +1,164 @@
+"""The messages as JSON Schema (2020-12): `/openapi.json` is made of these, `docs/asyncapi.yaml` is held to them. Pure.
+
+They come from the models of `messages` and `audio_messages`; what those check by functions is added here. JSON Schema
+cannot say all of it: a text needs a letter or a digit, an id at most 256 *bytes*, some formats only their own rates.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from orastream.contract.audio import FORMATS
+from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart, AudioWaiting, EndError
+from orastream.contract.codec import Map
+from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Report, SpeakRequest
+from orastream.contract.text_pieces import MAX_PIECES
+
+REF = "#/components/schemas/{model}"
+
+IDENTIFIER: Map = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 256,
+    "pattern": r"^[^\u0000-\u001f\u007f-\u009f]+$",
+}
+TRUE: Map = {"const": True}
+_REPLY_SUBJECT = r"^(_INBOX|tts\.reply)(\.[!-),-\-/-=?-~+]+)+$"
+_JUDGED: dict[str, Map] = {
+    "sessionId": IDENTIFIER,
+    "phoneId": IDENTIFIER,
+    "requestId": IDENTIFIER | {"pattern": r"^(?!seq-\d+$)[^\u0000-\u001f\u007f-\u009f]+$"},
+    "format": {"enum": list(FORMATS)},
+    "replyTo": {"maxLength": 512, "pattern": _REPLY_SUBJECT},
+}
+"""What validators of `SpeakRequest` ask of a field, by its name on the wire."""
+
+
+def request(max_text_chars: int = DEFAULT_MAX_TEXT_CHARS) -> Map:
+    """A request: what is not required may be null, which means absent; unknown fields are ignored."""
+    schema = _plain(SpeakRequest.model_json_schema(by_alias=True, ref_template=REF))
+    schema["properties"]["text"] |= {"maxLength": max_text_chars}
+    for name, field in schema["properties"].items():
+        field |= _JUDGED.get(name, {})
+        if name not in schema["required"]:
+            schema["properties"][name] = _nullable(field)
+    return schema | {
+        # A text, or one that comes in pieces; SSML only as a whole.
+        "anyOf": [
+            {"required": ["text"], "properties": {"text": {"type": "string", "minLength": 1}}},
+            {"required": ["textStream"], "properties": {"textStream": {"const": True}}},
+        ],
+        "not": {"required": ["ssml", "textStream"], "properties": {"ssml": TRUE, "textStream": TRUE}},
+    }
+
+
+def text_piece() -> Map:
+    """A piece of a text that comes in pieces; the last one may be without text."""
+    fields = {
+        "index": {"type": "integer", "minimum": 0, "maximum": MAX_PIECES - 1},
+        "text": {"type": ["string", "null"]},
+        "end": {"type": ["boolean", "null"]},
+    }
+    rule = [
+        {"required": ["text"], "properties": {"text": {"type": "string"}}},
+        {"required": ["end"], "properties": {"end": TRUE}},
+    ]
+    return {"type": "object", "properties": fields, "required": ["index"], "anyOf": rule}
+
+
+def voices() -> Map:
+    """The answer of a synth on `tts.voices`."""
+    text, rate = {"type": "string"}, {"type": "integer"}
+    voice = {"name": text, "language": text, "sampleRate": rate}
+    listed = {"type": "object", "properties": voice, "required": list(voice)}
+    fields = {"engine": text, "version": text, "voices": {"type": "array", "items": listed}}
+    return {"type": "object", "properties": fields, "required": list(fields)}
+
+
+def cancel() -> Map:
+    """A cancel that means something: all, or the one request that it names."""
+    return {"type": "object", "properties": {"requestId": _nullable(IDENTIFIER)}}
+
+
+def report() -> Map:
+    """A report; every field is there."""
+    schema = _plain(Report.model_json_schema(by_alias=True, mode="serialization", ref_template=REF))
+    for field in schema["properties"].values():
+        field.pop("default", None)
+    return schema | {"required": list(schema["properties"])}
+
+
+def report_error() -> Map:
+    """Why a request failed, as reports say it."""
+    definitions: Map = Report.model_json_schema(mode="serialization", ref_template=REF)["$defs"]
+    return _plain(definitions["ReportError"])
+
+
+def audio() -> dict[str, Map]:
+    """The audio messages and the error in the last one, by name; `bytes` are msgpack's bin."""
+    return {
+        "AudioStart": _packet(AudioStart, {"type": {"const": "start"}, "format": {"enum": list(FORMATS)}}),
+        "AudioChunk": _packet(AudioChunk, {"type": {"const": "chunk"}, "audio": {"minLength": 1}}),
+        "AudioWaiting": _packet(AudioWaiting, {"type": {"const": "waiting"}}),
+        "AudioEnd": _packet(AudioEnd, {"type": {"const": "end"}}),
+        "EndError": _packet(EndError, {}),
+    }
+
+
+_WORDS: dict[Any, Map] = {
+    int: {"type": "integer", "minimum": 0},
+    float: {"type": "number", "minimum": 0},
+    str: {"type": "string"},
+    bytes: {"type": "string", "format": "binary"},
+    EndError: {"$ref": REF.format(model="EndError")},
+}
+
+_LEFT_OUT = {"text", "engine_version"}
+"""Fields that are not written when there is nothing to say; a null is read all the same."""
+
+
+def _packet(of: type, more: dict[str, Map]) -> Map:
+    hints = get_type_hints(of)
+    fields: Map = {"type": {"type": "string"}} if "type" in more else {}
+    fields |= {field.name: _words(hints[field.name]) for field in dataclasses.fields(of)}
+    for name, words in more.items():
+        fields[name] |= words
+    for name in fields.keys() & {"sample_rate_hz", "channels"}:
+        fields[name]["minimum"] = 1
+    return {"type": "object", "properties": fields, "required": [name for name in fields if name not in _LEFT_OUT]}
+
+
+def _words(hint: Any) -> Map:
+    kinds = [kind for kind in get_args(hint) if kind is not NoneType]
+    if len(kinds) < len(get_args(hint)):
+        return _nullable(_words(kinds[0]))
+    return {"type": "string", "enum": kinds} if get_origin(hint) is Literal else dict(_WORDS[hint])
+
+
+def _plain(schema: Map) -> Map:
+    """Without what pydantic adds for forms (titles, `$defs`), and with `T or null` as one type."""
+    fields = {name: _field(dict(field)) for name, field in schema["properties"].items()}
+    return {"type": "object", "properties": fields, "required": list(schema["required"])}
+
+
+def _field(field: Map) -> Map:
+    field.pop("title", None)
+    if field.get("default", ...) is None:
+        del field["default"]
+    choices = [choice for choice in field.pop("anyOf", []) if choice != {"type": "null"}]
+    if choices:
+        (choice,) = choices
+        return _nullable({**field, **choice})
+    return field
+
+
+def _nullable(field: Map) -> Map:
+    if "$ref" in field:
+        return {"oneOf": [{"$ref": field["$ref"]}, {"type": "null"}]}
+    kind = field["type"]
+    nullable = {**field, "type": [kind, "null"] if isinstance(kind, str) else kind}
+    if "enum" in field:
+        nullable["enum"] = [*(choice for choice in field["enum"] if choice is not None), None]
+    return nullable

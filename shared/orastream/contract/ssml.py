@@ -1,0 +1,172 @@
+"""Text with markup: the subset of SSML 1.1 (W3C) that requests may use (docs/protocol.md, “SSML”). Pure.
+
+`parse` refuses what is malformed, dangerous or makes no sense, so that whoever speaks it finds a sound tree. Elements
+it does not know stay in the tree: what they contain is spoken.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from xml.parsers import expat
+
+from orastream.contract.errors import InvalidRequest
+
+MAX_DEEP = 32
+"""Elements inside one another."""
+LONGEST_PAUSE_S = 10.0
+MAX_PAUSE_S = 60.0
+"""All pauses of a text together."""
+STRENGTHS_S = {"none": 0.0, "x-weak": 0.1, "weak": 0.2, "medium": 0.4, "strong": 0.7, "x-strong": 1.0}
+RATES = {"x-slow": 0.5, "slow": 0.75, "medium": 1.0, "default": 1.0, "fast": 1.25, "x-fast": 1.5}
+NOT_SPOKEN = frozenset({"metadata", "desc"})
+"""Elements whose content is about the text, not of it."""
+
+_TIME = re.compile(r"\+?(?P<number>[0-9]{1,6}(?:\.[0-9]{1,6})?|\.[0-9]{1,6})(?P<unit>ms|s)")
+_PERCENT = re.compile(r"(?P<sign>[+-]?)(?P<number>[0-9]{1,4}(?:\.[0-9]{1,4})?)%")
+_NUMBER = re.compile(r"[0-9]{1,2}(?:\.[0-9]{1,4})?")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8}){0,4}")
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """An element of the text; `children` are elements and text, in order."""
+
+    name: str
+    attributes: Mapping[str, str]
+    children: tuple[Element | str, ...]
+
+    @property
+    def text(self) -> str:
+        """All the text in it."""
+        return "".join(_texts(self))
+
+
+def parse(text: str) -> Element:
+    """The `speak` element of the text, with every value checked. Raises InvalidRequest, which names line and column.
+
+    Nothing is fetched, declared or expanded but the five entities of XML: a document type is refused as soon as it
+    begins. Takes time and memory in proportion to the text, whose length the caller has limited.
+    """
+    reader = _Reader()
+    try:
+        root = reader.read(text)
+    except expat.ExpatError as exc:
+        raise _problem(exc.lineno, exc.offset + 1, expat.ErrorString(exc.code)) from None
+    if reader.pause_s > MAX_PAUSE_S:
+        raise InvalidRequest("text", f"its pauses take more than {MAX_PAUSE_S:g} s together")
+    if not any(char.isalnum() for piece in _spoken(root) for char in piece):
+        raise InvalidRequest("text", "has nothing to say; send at least one letter or digit")
+    return root
+
+
+def pause_s(attributes: Mapping[str, str]) -> float:
+    """Seconds of a `break`: its time, else its strength, else those of a medium one. Raises ValueError."""
+    time = attributes.get("time")
+    if time is None:
+        strength = attributes.get("strength", "medium")
+        if strength not in STRENGTHS_S:
+            raise ValueError(f"strength of break must be one of {', '.join(STRENGTHS_S)}")
+        return STRENGTHS_S[strength]
+    match = _TIME.fullmatch(time.strip())
+    seconds = float(match["number"]) / (1000 if match["unit"] == "ms" else 1) if match else -1.0
+    if not 0 <= seconds <= LONGEST_PAUSE_S:
+        raise ValueError(f"time of break must be like 500ms or 1.5s, at most {LONGEST_PAUSE_S:g}s")
+    return seconds
+
+
+def rate(attributes: Mapping[str, str]) -> float:
+    """By what the `rate` of a `prosody` multiplies the speed: 80% and 0.8 do the same as -20%. Raises ValueError."""
+    value = attributes.get("rate", "medium").strip()
+    if value in RATES:
+        return RATES[value]
+    factor = 0.0
+    if match := _PERCENT.fullmatch(value):
+        part = float(match["number"]) / 100
+        factor = {"": part, "+": 1 + part, "-": 1 - part}[match["sign"]]
+    elif _NUMBER.fullmatch(value):
+        factor = float(value)
+    if factor <= 0:
+        raise ValueError(f"rate of prosody must be like 80%, +20%, 1.2, or one of {', '.join(RATES)}")
+    return factor
+
+
+class _Reader:
+    """Builds the tree of one text, without recursion."""
+
+    def __init__(self) -> None:
+        self.pause_s = 0.0
+        self._open: list[tuple[str, dict[str, str], list[Element | str]]] = []
+        self._root: Element | None = None
+        self._parser = parser = expat.ParserCreate()
+        parser.buffer_text = True
+        parser.StartElementHandler = self._begin
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._text
+        parser.StartDoctypeDeclHandler = self._doctype
+
+    def read(self, text: str) -> Element:
+        """The root. Raises ExpatError, InvalidRequest."""
+        self._parser.Parse(text, True)
+        assert self._root is not None, "a document that was read to its end has a root"
+        return self._root
+
+    def _refuse(self, problem: str) -> InvalidRequest:
+        return _problem(self._parser.CurrentLineNumber, self._parser.CurrentColumnNumber + 1, problem)
+
+    def _doctype(self, *_: object) -> None:
+        raise self._refuse("a document type is not allowed")
+
+    def _begin(self, name: str, attributes: dict[str, str]) -> None:
+        if not self._open and name != "speak":
+            raise self._refuse("the outermost element must be speak")
+        if len(self._open) == MAX_DEEP:
+            raise self._refuse(f"elements are more than {MAX_DEEP} deep")
+        try:
+            if name == "break":
+                self.pause_s += pause_s(attributes)
+            elif name == "prosody":
+                rate(attributes)
+        except ValueError as exc:
+            raise self._refuse(str(exc)) from None
+        if not _LANGUAGE.fullmatch(attributes.get("xml:lang", "en")):
+            raise self._refuse("xml:lang must be a language tag, like ko-KR")
+        self._open.append((name, attributes, []))
+
+    def _end(self, _: str) -> None:
+        name, attributes, children = self._open.pop()
+        element = Element(name, attributes, tuple(children))
+        if self._open:
+            self._open[-1][2].append(element)
+        else:
+            self._root = element
+
+    def _text(self, text: str) -> None:
+        self._open[-1][2].append(text)
+
+
+def _problem(line: int, column: int, problem: str) -> InvalidRequest:
+    return InvalidRequest("text", f"is no SSML at line {line}, column {column}: {problem}")
+
+
+def _texts(element: Element) -> Iterator[str]:
+    for child in element.children:
+        if isinstance(child, str):
+            yield child
+        else:
+            yield from _texts(child)
+
+
+def _spoken(element: Element) -> Iterator[str]:
+    """The pieces of text that are heard."""
+    if element.name in NOT_SPOKEN:
+        return
+    if element.name == "sub" and "alias" in element.attributes:
+        yield element.attributes["alias"]
+        return
+    for child in element.children:
+        if isinstance(child, str):
+            yield child
+        else:
+            yield from _spoken(child)

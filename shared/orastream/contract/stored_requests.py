@@ -1,0 +1,196 @@
+"""What stands in TTS_SESSIONS, read once for all: a stored request or a stored cancel. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from orastream.contract import codec, stream_names, subjects
+from orastream.contract.codec import Encoding, Map
+from orastream.contract.errors import InvalidRequest
+from orastream.contract.messages import (
+    DEFAULT_TTL_S,
+    Cancel,
+    Report,
+    ReportError,
+    SpeakRequest,
+    Status,
+    Transport,
+    parse_request,
+)
+from orastream.contract.trace_context import NOTHING, Carrier, Origin, origin_of
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRequest:
+    """A request as the stream holds it; exactly one of `request` and `problem` is set.
+
+    `session` and `token` are subject tokens; `stored_at_s` is the server's clock in unix seconds.
+    """
+
+    sequence: int
+    session: str
+    token: str
+    request_id: str
+    session_id: str
+    phone_id: str | None
+    reply_to: str | None
+    encoding: Encoding
+    stored_at_s: float
+    request: SpeakRequest | None
+    problem: InvalidRequest | None
+    trace: Carrier | Origin = field(default_factory=lambda: NOTHING, compare=False)
+    """The trace that it belongs to: its publisher's, by its headers, or one of its own."""
+
+    @property
+    def ttl_s(self) -> float:
+        """Seconds after `stored_at_s` within which it must be claimed."""
+        return self.request.ttl_seconds if self.request else DEFAULT_TTL_S
+
+    @property
+    def stated_transport(self) -> Transport | None:
+        """The transport that the request itself names, or None."""
+        return self.request.stated_transport if self.request else None
+
+    def report(self, status: Status, *, transport: Transport | None = None, error: ReportError | None = None) -> Report:
+        """A first report of this request."""
+        return Report(
+            request_id=self.request_id,
+            session_id=self.session_id,
+            phone_id=self.phone_id,
+            request_seq=self.sequence,
+            status=status,
+            transport=transport or self.stated_transport,
+            error=error,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCancel:
+    """A cancel as the stream holds it; `cancel` is None when it cannot be read and therefore means nothing.
+
+    `stored_at_s` is the server's clock in unix seconds.
+    """
+
+    sequence: int
+    session: str
+    stored_at_s: float
+    cancel: Cancel | None
+
+    def covers(self, sequence: int, token: str) -> bool:
+        """Whether the request stored at `sequence` under `token` is cancelled by it."""
+        return self.cancel is not None and sequence < self.sequence and self.cancel.covers(token)
+
+
+class Message(Protocol):
+    """A message of TTS_SESSIONS, read or handed out."""
+
+    @property
+    def subject(self) -> str:
+        """Where it is stored."""
+        ...
+
+    @property
+    def sequence(self) -> int:
+        """Its sequence there."""
+        ...
+
+    @property
+    def time_s(self) -> float:
+        """When it was stored, in unix seconds of the server's clock."""
+        ...
+
+    @property
+    def time_ns(self) -> int:
+        """The same in nanoseconds, exactly."""
+        ...
+
+    @property
+    def data(self) -> bytes:
+        """Its payload."""
+        ...
+
+    @property
+    def trace(self) -> Carrier:
+        """The trace context that its publisher gave it."""
+        ...
+
+
+def read_message(message: Message, *, max_text_chars: int) -> StoredRequest | StoredCancel:
+    """`read_stored` of a message, with its trace."""
+    return read_stored(
+        message.subject,
+        message.sequence,
+        message.time_s,
+        message.data,
+        max_text_chars=max_text_chars,
+        trace=message.trace or origin_of(stream_names.SESSIONS, message.sequence, message.time_ns),
+    )
+
+
+def read_stored(
+    subject: str,
+    sequence: int,
+    stored_at_s: float,
+    data: bytes,
+    *,
+    max_text_chars: int,
+    trace: Carrier | Origin = NOTHING,
+) -> StoredRequest | StoredCancel:
+    """What stands under `tts.session.<session>.{request,cancel}`. Never raises for a payload, however bad."""
+    _, _, session, kind = subject.split(".")
+    if kind == "cancel":
+        try:
+            return StoredCancel(sequence, session, stored_at_s, Cancel.decode(data))
+        except InvalidRequest:
+            return StoredCancel(sequence, session, stored_at_s, None)
+    return _read_request(session, sequence, stored_at_s, data, max_text_chars, trace)
+
+
+def _read_request(
+    session: str, sequence: int, stored_at_s: float, data: bytes, max_text_chars: int, trace: Carrier | Origin
+) -> StoredRequest:
+    value: Map = {}
+    request: SpeakRequest | None = None
+    problem: InvalidRequest | None = None
+    try:
+        value = codec.decode(data)
+        request = parse_request(value, session=session, max_text_chars=max_text_chars)
+    except InvalidRequest as exc:
+        problem = exc
+    request_id = (request.request_id if request else _usable_id(value)) or subjects.sequence_id(sequence)
+    phone, reply = value.get("phoneId"), value.get("replyTo")
+    return StoredRequest(
+        sequence=sequence,
+        session=session,
+        token=subjects.token(request_id),
+        request_id=request_id,
+        session_id=request.session_id if request else (subjects.untoken(session) or session),
+        phone_id=request.phone_id if request else (phone if _is_id(phone) else None),
+        reply_to=reply if isinstance(reply, str) and subjects.reply_allowed(reply) else None,
+        encoding=codec.encoding_of(data),
+        stored_at_s=stored_at_s,
+        request=request,
+        problem=problem,
+        trace=trace,
+    )
+
+
+def _usable_id(value: Map) -> str | None:
+    request_id = value.get("requestId")
+    if not isinstance(request_id, str):
+        return None
+    try:
+        return subjects.check_request_id(request_id)
+    except InvalidRequest:
+        return None
+
+
+def _is_id(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        subjects.check_id(value, "id")
+    except InvalidRequest:
+        return False
+    return True

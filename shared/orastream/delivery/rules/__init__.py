@@ -1,0 +1,1 @@
+"""Every rule of delivery, pure: no asyncio, no I/O. `runtime` carries out what these machines say."""

@@ -1,0 +1,1 @@
+"""Tasks, NATS and links of a bridge: carries out what `rules` decide."""

@@ -1,0 +1,247 @@
+"""A bridge process: woken by the durable consumer, takes sessions, runs each in a task of its own.
+
+A wake-up only says that a session has something. It is held while its request or cancel is not done with, and kept
+from being handed out again meanwhile; if this process dies, the consumer wakes another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal
+
+from orastream.base import logger, tasks
+from orastream.contract import stream_names, subjects
+from orastream.contract.errors import NodeUnavailable, OrastreamError
+from orastream.contract.messages import Report
+from orastream.contract.stored_requests import StoredCancel, read_stored
+from orastream.delivery.rules.entry import Entry
+from orastream.delivery.runtime.context import BridgeContext
+from orastream.delivery.runtime.ownership import Lease, Owners
+from orastream.delivery.runtime.session_runner import SessionRunner
+from orastream.delivery.runtime.wakeups import NAK_DELAY_S
+from orastream.delivery.sink import Sink
+from orastream.jetstream import topology
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.pull_consumer import Delivery, PullConsumer
+from orastream.jetstream.report_store import ReportStore
+
+MAX_HELD = 8192
+MAX_SESSIONS = 2000
+CONSIDERED_AT_ONCE = 64
+
+log = logger.named(__name__)
+
+
+class Bridge:
+    """`await run(stop)` serves until `stop` is set, then finishes or hands back what it has."""
+
+    def __init__(
+        self,
+        js: JetStream,
+        *,
+        kind: str,
+        transport: Literal["websocket", "http"],
+        sink: Sink,
+        max_text_chars: int,
+        observe: Callable[[str, float], None],
+        announce: Callable[[str, Entry, Report | None], None],
+    ) -> None:
+        self._js = js
+        self._reports = ReportStore(js)
+        self._lease = Lease(js, kind)
+        self._context = BridgeContext(
+            js=js,
+            kind=kind,
+            transport=transport,
+            sink=sink,
+            lease=self._lease,
+            owners=Owners(js, kind, self._lease),
+            max_text_chars=max_text_chars,
+            observe=observe,
+            announce=announce,
+        )
+        self._runners: dict[str, SessionRunner] = {}
+        self._taking: dict[str, list[Delivery]] = {}
+        self._few = asyncio.Semaphore(CONSIDERED_AT_ONCE)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._draining = False
+        self._pull_consumer = PullConsumer(js.broker, stream_names.SESSIONS, kind, self._on_delivery, self._capacity)
+
+    @property
+    def sessions(self) -> int:
+        """Sessions owned now."""
+        return len(self._runners)
+
+    @property
+    def sessions_without_work(self) -> int:
+        """Of these, sessions that have nothing to do: each is released when it has been so for the sink's idle time."""
+        return sum(not runner.has_work for runner in self._runners.values())
+
+    @property
+    def lease_valid(self) -> bool:
+        """Whether this bridge may write now."""
+        return self._lease.valid(asyncio.get_running_loop().time())
+
+    def lacking(self) -> str | None:
+        """Why nothing can be delivered now, or None."""
+        if not self.lease_valid:
+            return "the heartbeat of this bridge is not stored"
+        return self._pull_consumer.lacking()
+
+    def renewed(self, stream: str) -> None:
+        """A stream was lost and is there again, empty."""
+        if stream in (stream_names.OWNERS, stream_names.HEARTBEATS):
+            self._lease.doubt()
+
+    def sequences_back(self, stream: str) -> None:
+        """The sequences of a stream are lower than before: leave the sessions, to take them again with new feeds.
+
+        The feeds that there are would take new messages for known ones.
+        """
+        if stream in (stream_names.SESSIONS, stream_names.AUDIO, stream_names.REPORTS):
+            for runner in self._runners.values():
+                runner.leave(f"the sequences of {stream} went back")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop`: take no more → finish what is being delivered → hand back → end the heartbeat."""
+        beat = asyncio.create_task(self._lease.run(), name="heartbeat")
+        pull = asyncio.create_task(self._pull_consumer.run(), name="pull")
+        keep = asyncio.create_task(self._keep_wakeups(), name="keep")
+        stopped = asyncio.create_task(stop.wait(), name="stop")
+        try:
+            done, _ = await asyncio.wait({beat, pull, keep, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stopped}:
+                task.result()  # a broken loop ends the process; the supervisor starts a new one
+        finally:
+            self._draining = True
+            pull.cancel()
+            stopped.cancel()
+            for runner in self._runners.values():
+                runner.drain()
+            if self._tasks:
+                await asyncio.wait(self._tasks)
+            await tasks.end(beat, pull, keep, stopped)
+            try:
+                await self._lease.end()
+            except NodeUnavailable:
+                log.debug("the heartbeat runs out by itself")
+
+    # ---- wake-ups
+
+    def _capacity(self) -> int:
+        held = sum(len(r.wakeups) for r in self._runners.values()) + sum(map(len, self._taking.values()))
+        if len(self._runners) + len(self._taking) >= MAX_SESSIONS:
+            return 0
+        return min(256, MAX_HELD - held)
+
+    def _on_delivery(self, delivery: Delivery) -> None:
+        session = subjects.session_of(delivery.subject)
+        if session is None:
+            self._spawn(delivery.discard(self._js))
+            return
+        runner = self._runners.get(session)
+        if runner is not None:
+            runner.woken(delivery)
+        elif session in self._taking:
+            self._taking[session].append(delivery)
+        else:
+            self._taking[session] = [delivery]
+            self._spawn(self._consider(session))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _consider(self, session: str) -> None:
+        """Drop what needs no owner, take the session for the rest, or give it back."""
+        waiting: list[Delivery] = []
+        try:
+            async with self._few:
+                while self._taking[session]:
+                    delivery = self._taking[session].pop(0)
+                    if not await self._needs_no_owner(session, delivery):
+                        waiting.append(delivery)
+                ownership = await self._context.owners.take(session) if waiting and not self._draining else None
+        except OrastreamError as exc:
+            log.debug("a wake-up waits", session=session, error=str(exc))
+            ownership = None
+        except Exception:  # noqa: BLE001 - a session's border: it must not be held for ever by a fault of ours
+            log.exception("a wake-up could not be judged", session=session)
+            ownership = None
+        waiting += self._taking.pop(session, [])
+        if ownership is None:
+            for delivery in waiting:
+                await delivery.nak(NAK_DELAY_S)
+            return
+        if ownership.taken_over:
+            self._context.observe("takeover", 1)
+        runner = SessionRunner(self._context, ownership)
+        for delivery in waiting:
+            runner.woken(delivery)
+        self._runners[session] = runner
+        if self._draining:
+            runner.drain()
+        await self._serve(session, runner)
+
+    async def _serve(self, session: str, runner: SessionRunner) -> None:
+        try:
+            await runner.run()
+        except* OrastreamError as group:
+            log.warning("a session was given up", session=session, errors=[str(e) for e in group.exceptions])
+        except* Exception:  # noqa: BLE001 - a session's border: one session's fault must not end the others
+            log.exception("a session failed", session=session)
+        finally:
+            del self._runners[session]
+            await runner.wakeups.nak(NAK_DELAY_S)
+            self._pull_consumer.room()
+
+    async def _needs_no_owner(self, session: str, delivery: Delivery) -> bool:
+        stored = read_stored(
+            delivery.subject,
+            delivery.sequence,
+            delivery.time_s,
+            delivery.data,
+            max_text_chars=self._context.max_text_chars,
+        )
+        if isinstance(stored, StoredCancel):
+            return await self._cancel_done(session, delivery)
+        if stored.stated_transport not in (None, "none", self._context.transport):
+            await delivery.ack()
+            return True
+        if stored.stated_transport == "none" and delivery.delivered == 1:
+            await delivery.nak(NAK_DELAY_S)  # synth claims it meanwhile; if none does, it is ours to end
+            return True
+        if delivery.delivered > 1 and await self._js.get(stream_names.SESSIONS, delivery.sequence) is None:
+            await delivery.ack()
+            return True
+        if stored.stated_transport in (None, "none"):
+            state = await self._reports.read(session, stored.token)
+            if state is not None and state.report.transport not in (None, self._context.transport):
+                await delivery.ack()
+                return True
+        return False
+
+    async def _cancel_done(self, session: str, delivery: Delivery) -> bool:
+        """A cancel is deleted once nothing before it is stored; until then the owner of what is has work to do."""
+        lowest = await self._js.after(stream_names.SESSIONS, subjects.session_request(session), 0)
+        if lowest is None or lowest.sequence > delivery.sequence:
+            await self._js.delete(stream_names.SESSIONS, delivery.sequence)
+            await delivery.ack()
+        else:
+            await delivery.nak(NAK_DELAY_S)
+        return True
+
+    async def _keep_wakeups(self) -> None:
+        """Held wake-ups must not be handed out again while their owner lives."""
+        while True:
+            await asyncio.sleep(topology.BRIDGE_ACK_WAIT_S / 3)
+            for runner in list(self._runners.values()):
+                for delivery in runner.wakeups:
+                    await delivery.in_progress()
+            try:
+                await self._context.owners.release_late()
+            except NodeUnavailable as exc:
+                log.debug("sessions are released later", error=str(exc))
+            self._pull_consumer.room()

@@ -1,0 +1,76 @@
+"""The open links of one session, one per phone, kept for the next utterance and closed when idle."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orastream.base import tasks
+from orastream.delivery.sink import Link, Sink
+
+
+@dataclass(slots=True)
+class _Open:
+    link: Link
+    used_at: float
+
+
+class Links:
+    """Links by phone. Times are monotonic seconds. Used from one task and its children."""
+
+    def __init__(self, sink: Sink, wake: Callable[[], None]) -> None:
+        self._sink = sink
+        self._wake = wake
+        self._open: dict[str, _Open] = {}
+        self._opening: dict[str, asyncio.Task[Link]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._open or self._opening)
+
+    async def get(self, session_id: str, phone_id: str, now: float) -> Link:
+        """The open link of that phone, or a new one. Raises LinkLost.
+
+        There is one for each phone, also when whoever has asked for it leaves before it is open: it is the next one's.
+        """
+        known = self._open.get(phone_id)
+        if known is not None and known.link.lost is None:
+            known.used_at = now
+            return known.link
+        opening = self._opening.get(phone_id)
+        if opening is None:
+            opening = self._opening[phone_id] = asyncio.create_task(self._connect(session_id, phone_id, now))
+            opening.add_done_callback(_seen)
+        return await asyncio.shield(opening)
+
+    async def _connect(self, session_id: str, phone_id: str, now: float) -> Link:
+        try:
+            link = await self._sink.connect(session_id, phone_id, self._wake)
+            self._open[phone_id] = _Open(link, now)
+            return link
+        finally:
+            del self._opening[phone_id]
+
+    async def close_idle(self, now: float, in_use: str | None) -> None:
+        """Close what was not used for the sink's idle time and forget what is lost; `in_use` is a phone."""
+        for phone, opened in list(self._open.items()):
+            if phone == in_use:
+                opened.used_at = now
+            if opened.link.lost is not None:
+                del self._open[phone]
+            elif now >= opened.used_at + self._sink.idle_s:
+                del self._open[phone]
+                await opened.link.close()
+
+    async def close(self) -> None:
+        """Close all, and what is being opened."""
+        await tasks.end(*self._opening.values())
+        links, self._open = self._open, {}
+        for opened in links.values():
+            await opened.link.close()
+
+
+def _seen(opening: asyncio.Task[Link]) -> None:
+    """What it raised is no fault when nobody waits for it any more."""
+    if not opening.cancelled():
+        opening.exception()

@@ -1,0 +1,151 @@
+"""Which bridge owns a session: a record taken by compare-and-set, believed while its owner's heartbeat lives.
+
+The epoch of an ownership is the stream sequence of its record, so it only ever grows, even after the record was
+deleted. A lease is what a bridge may believe about itself: it ends before the heartbeat can have run out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import uuid
+from dataclasses import dataclass
+
+from orastream.base import logger
+from orastream.contract.errors import NodeUnavailable, PublishRefused, SequenceConflict
+from orastream.contract.stream_names import HEARTBEATS, OWNERS, heartbeat_key, owner_key
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.topology import HEARTBEAT_LIFE_S
+
+HEARTBEAT_EVERY_S = 0.75
+LEASE_MARGIN_S = 0.5
+KNOWN_ALIVE_S = 1.0
+_BRIDGE = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+log = logger.named(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """A session that is ours: `epoch` fences reports; `taken_over` from an owner that had not given it up."""
+
+    session: str
+    epoch: int
+    taken_over: bool
+    lapse: int
+
+
+class Lease:
+    """The heartbeat of this bridge. `valid(now)` is true while no other bridge can believe it dead."""
+
+    def __init__(self, js: JetStream, kind: str) -> None:
+        self._js = js
+        self.bridge = f"{kind}-{uuid.uuid4().hex[:12]}"
+        self._until = 0.0
+        self.lapses = 0
+        """How often the lease had run out before it was renewed: what was owned then must be looked at again."""
+
+    def valid(self, now: float) -> bool:
+        """Whether writes are allowed at monotonic time `now`."""
+        return now < self._until
+
+    async def beat(self) -> None:
+        """One heartbeat. Raises NodeUnavailable, PublishRefused."""
+        sent_at = asyncio.get_running_loop().time()
+        await self._js.store(heartbeat_key(self.bridge), b"{}", patience_s=1.0)
+        if not self.valid(asyncio.get_running_loop().time()) and self._until:
+            self.lapses += 1
+            log.warning("the lease had run out; ownership is checked again", bridge=self.bridge)
+        self._until = sent_at + HEARTBEAT_LIFE_S - LEASE_MARGIN_S
+
+    def doubt(self) -> None:
+        """The owners' records or the heartbeats were lost: whoever owns a session looks again before it writes more."""
+        self.lapses += 1
+
+    async def run(self) -> None:
+        """Beat until cancelled."""
+        said = False
+        while True:
+            try:
+                await self.beat()
+                said = False
+            except (NodeUnavailable, PublishRefused) as exc:
+                if not said:  # once until it beats again: this may last
+                    log.warning("heartbeat failed", error=str(exc))
+                said = True
+            await asyncio.sleep(HEARTBEAT_EVERY_S)
+
+    async def end(self) -> None:
+        """Let others take over at once: the heartbeat's record is deleted."""
+        self._until = 0.0
+        record = await self._js.last(HEARTBEATS, heartbeat_key(self.bridge))
+        if record is not None:
+            await self._js.delete(HEARTBEATS, record.sequence)
+
+
+class Owners:
+    """Taking, checking and releasing sessions for one kind of bridge."""
+
+    def __init__(self, js: JetStream, kind: str, lease: Lease) -> None:
+        self._js = js
+        self._kind = kind
+        self._lease = lease
+        self._alive_until: dict[str, float] = {}
+        self._unreleased: set[int] = set()
+
+    async def take(self, session: str) -> Ownership | None:
+        """The session if nobody alive owns it, else None. Raises NodeUnavailable."""
+        lapse = self._lease.lapses
+        key = owner_key(self._kind, session)
+        body = json.dumps({"owner": self._lease.bridge}).encode()
+        record = await self._js.last(OWNERS, key)
+        if record is not None and (owner := _owner_of(record.data)) is not None and await self._alive(owner):
+            return None
+        try:
+            ack = await self._js.store(key, body, expect_last=record.sequence if record else 0)
+        except SequenceConflict:
+            return None
+        return Ownership(session, ack.sequence, record is not None, lapse)
+
+    async def still_ours(self, ownership: Ownership) -> bool:
+        """Whether the record still is the one that `take` wrote. Raises NodeUnavailable."""
+        record = await self._js.last(OWNERS, owner_key(self._kind, ownership.session))
+        return record is not None and record.sequence == ownership.epoch
+
+    async def release(self, ownership: Ownership) -> None:
+        """Give the session up; harmless if another has taken it (only our own record is deleted).
+
+        Raises NodeUnavailable; `release_late` then tries again.
+        """
+        self._unreleased.add(ownership.epoch)
+        await self._js.delete(OWNERS, ownership.epoch)
+        self._unreleased.discard(ownership.epoch)
+
+    async def release_late(self) -> None:
+        """Release what could not be released while NATS was away. Raises NodeUnavailable."""
+        for epoch in list(self._unreleased):
+            await self._js.delete(OWNERS, epoch)
+            self._unreleased.discard(epoch)
+
+    async def _alive(self, bridge: str) -> bool:
+        now = asyncio.get_running_loop().time()
+        if bridge == self._lease.bridge:
+            return False  # a record of ours that nobody here works on: take it anew
+        if now < self._alive_until.get(bridge, 0.0):
+            return True
+        alive = await self._js.last(HEARTBEATS, heartbeat_key(bridge)) is not None
+        if alive:
+            self._alive_until[bridge] = now + KNOWN_ALIVE_S
+        else:
+            self._alive_until.pop(bridge, None)
+        return alive
+
+
+def _owner_of(record: bytes) -> str | None:
+    """The bridge that a record names, or None for a record that is none: whoever may publish can have it stored."""
+    try:
+        owner = json.loads(record)["owner"]
+        return owner if isinstance(owner, str) and _BRIDGE.fullmatch(owner) else None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None

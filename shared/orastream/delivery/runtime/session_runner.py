@@ -1,0 +1,300 @@
+"""One owned session: reads its feeds, asks the machines, does what they say. The machines decide; this file waits.
+
+The loop runs whenever something happened (`wake`) and does everything that can be done without waiting; what must be
+waited for runs in tasks of the session's group. The session ends when it was idle for a while, when its ownership is
+lost, or at a drain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+
+from orastream.base import logger, tasks
+from orastream.base.wake_event import WakeEvent
+from orastream.contract import stream_names, subjects
+from orastream.contract.errors import NodeUnavailable
+from orastream.contract.report_state import Verdict
+from orastream.contract.stored_requests import StoredCancel, read_message
+from orastream.delivery.rules.entry import Entry
+from orastream.delivery.rules.session import Session
+from orastream.delivery.rules.session_effects import Begin, Effect, End, Stop
+from orastream.delivery.rules.utterance import UtteranceDelivery
+from orastream.delivery.runtime.context import BridgeContext
+from orastream.delivery.runtime.housekeeping import Housekeeping
+from orastream.delivery.runtime.links import Links
+from orastream.delivery.runtime.ownership import Ownership
+from orastream.delivery.runtime.utterance_runner import UtteranceRunner
+from orastream.delivery.runtime.wakeups import NAK_DELAY_S, Wakeups
+from orastream.delivery.runtime.write_gate import WriteGate
+from orastream.delivery.sink import Link
+from orastream.jetstream.api import Stored
+from orastream.jetstream.feed import Feed
+from orastream.jetstream.pull_consumer import Delivery
+from orastream.jetstream.report_store import ReportStore, Written
+
+DRAIN_S = 6.0
+FINISH_S = 1.0
+LINKS_LOOKED_AT_S = 1.0
+GATE_TICK_S = 0.25
+
+log = logger.named(__name__)
+
+
+class SessionRunner:
+    """The owner's loop for one session. `await run()` returns when it is over and everything is given back."""
+
+    def __init__(self, context: BridgeContext, ownership: Ownership) -> None:
+        self.js = context.js
+        self.reports = ReportStore(context.js)
+        self.epoch = ownership.epoch
+        self._context = context
+        self._ownership = ownership
+        self._session = Session(context.transport)
+        self.wakeups = Wakeups(self._session)
+        self._events = Feed(self.js, stream_names.SESSIONS, subjects.session_events(ownership.session), wake=self.wake)
+        self._gate = WriteGate(context.lease, context.owners, ownership, self)
+        self._loop = asyncio.get_running_loop()  # asked for once: Python asks the system for the process' id each time
+        self._wake_event = WakeEvent(self._loop)
+        self._look_around = True
+        self._next_look = 0.0
+        self._group: asyncio.TaskGroup | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._links = Links(context.sink, self.nudge)
+        self._housekeeping = Housekeeping(self, self._session, ownership.session)
+        self._delivering: UtteranceRunner | None = None
+        self._over: str | None = None
+        self._drain_until: float | None = None
+        self._idle_since: float | None = None
+        self._was_current = False
+
+    # ---- what others call
+
+    @property
+    def has_work(self) -> bool:
+        """Whether an utterance is being delivered, or a request or cancel is stored or not read yet."""
+        return self._idle_since is None
+
+    def wake(self) -> None:
+        """Run the loop again, all of it."""
+        self._look_around = True
+        self._wake_event.set()
+
+    def nudge(self) -> None:
+        """Run the loop again for the utterance alone: audio has come, or the link has room."""
+        self._wake_event.set()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """A task of this session's group."""
+        assert self._group is not None, "tasks are spawned from the running loop only"
+        task = self._group.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def woken(self, delivery: Delivery) -> None:
+        """A wake-up of this session: held until its request or cancel is done with."""
+        self.wakeups.hold(delivery)
+        self._events.exists(delivery.sequence)
+        self.wake()
+
+    def drain(self) -> None:
+        """Finish what is being delivered within DRAIN_S, begin nothing, then give the session back."""
+        self._drain_until = self._loop.time() + DRAIN_S
+        self.wake()
+
+    async def link(self, session_id: str, phone_id: str) -> Link:
+        """The open link of that phone, or a new one. Raises LinkLost."""
+        return await self._links.get(session_id, phone_id, self._loop.time())
+
+    def reported(self, entry: Entry, written: Written) -> None:
+        """A report of ours was tried: learn what stands now; tidy up after a final one of ours."""
+        now = self._loop.time()
+        self._session.report(entry.stored.token, written.state, now)
+        if written.verdict is Verdict.SUPERSEDED:
+            self.leave("another owner writes the report")
+        elif written.verdict is Verdict.WRITTEN and written.state.report.final:
+            entry.heard(written.state.report, written.state.revision, now)
+            self._context.observe(written.state.report.status, 1)
+            self._context.announce("ended", entry, written.state.report)
+            self.spawn(self._housekeeping.close(entry, written.state.report))
+
+    # ---- the loop
+
+    async def run(self) -> None:
+        """Serve the session until it is over. Cancel-safe: what is held goes back to the consumer."""
+        session = self._ownership.session
+        with structlog.contextvars.bound_contextvars(session=subjects.untoken(session) or session):
+            try:
+                async with (
+                    self._events,
+                    Feed(self.js, stream_names.REPORTS, subjects.reports(session), wake=self.wake) as reports,
+                    asyncio.TaskGroup() as group,
+                ):
+                    self._group = group
+                    try:
+                        await self._rounds(reports)
+                    finally:
+                        await self._leave()
+            finally:
+                await self._give_back()
+
+    async def _rounds(self, reports: Feed) -> None:
+        events = self._events
+        while self._over is None:
+            self._wake_event.clear()
+            now = self._loop.time()
+            if self._look_around or now >= self._next_look:
+                self._look_around = False
+                self._take(reports, now)
+                # What the machine knows now. While the lines below wait, the feed may read on and raise its `verified`
+                # to messages that the machine does not know yet: their wake-ups must not be acked.
+                verified = events.verified
+                # Of the reports too: they say where the owner before stood.
+                self._was_current |= events.current and reports.current
+                if self._was_current:
+                    for effect in self._session.poll(now):
+                        await self._do(effect, now)
+                self._session.forget(now, verified)
+                await self.wakeups.ack_done(verified)
+                await self._links.close_idle(now, self._delivering.entry.stored.phone_id if self._delivering else None)
+                if self._finished(now):
+                    break
+                self._next_look = self._look_again_at(now)
+            may_write = events.current and self._gate.open(now)
+            await self._carry(now, may_write)
+            await self._sleep(now, may_write)
+
+    async def _carry(self, now: float, may_write: bool) -> None:
+        """The hot path: what the utterance can do now."""
+        if self._delivering is None:
+            return
+        if not may_write:
+            self._delivering.machine.sign(now)
+        await self._delivering.step(now, may_write=may_write)
+        if self._delivering.done:
+            await self._end_delivering()
+
+    def _take(self, reports: Feed, now: float) -> None:
+        while (message := self._events.pop()) is not None:
+            stored = read_message(message, max_text_chars=self._context.max_text_chars)
+            if isinstance(stored, StoredCancel):
+                self._session.cancel(stored)
+            else:
+                self._session.request(stored, now - max(0.0, time.time() - stored.stored_at_s))
+        while (message := reports.pop()) is not None:
+            self._take_report(message, now)
+
+    def _take_report(self, message: Stored, now: float) -> None:
+        state = self.reports.state_of(message)
+        if state is None:
+            log.error("a stored report cannot be read", subject=message.subject)
+            return
+        if self._session.shows_another_owner(state.report, self.epoch):
+            self.leave("another owner has taken the session")
+        self._session.report(message.subject.rpartition(".")[2], state, now)
+
+    def leave(self, reason: str) -> None:
+        """Stop at once, write nothing more, and give the session to whoever takes it next."""
+        if self._over is None:
+            self._over = reason
+            log.warning("session left", reason=reason)
+            self.wake()
+
+    def _finished(self, now: float) -> bool:
+        if self._drain_until is not None and (self._delivering is None or now >= self._drain_until):
+            return True
+        if self._delivering is not None or not self._session.idle or not self._events.current:
+            self._idle_since = None
+            return False
+        if self._idle_since is None:
+            self._idle_since = now
+        # Neither an open link nor a wake-up keeps the session any longer: a wake-up that could not be acked would keep
+        # it for ever. It goes back to the consumer, and whoever gets it next asks the stream what is left to do.
+        return now >= self._idle_since + self._context.sink.idle_s
+
+    def _look_again_at(self, now: float) -> float:
+        """When the whole loop must run again although nothing happened."""
+        times = [self._session.next_time(now)]
+        if self._delivering is not None or self._links or self._idle_since is not None:
+            times.append(now + LINKS_LOOKED_AT_S)
+        if self._drain_until is not None:
+            times.append(self._drain_until)
+        return min((t for t in times if t is not None), default=float("inf"))
+
+    async def _sleep(self, now: float, may_write: bool) -> None:
+        at = self._next_look
+        if self._delivering is not None:
+            at = min(at, self._delivering.machine.next_time() or at, at if may_write else now + GATE_TICK_S)
+        await self._wake_event.wait(at)
+
+    # ---- what the session machine says
+
+    async def _do(self, effect: Effect, now: float) -> None:
+        match effect:
+            case Begin(entry):
+                await self._begin(entry, now)
+            case Stop(entry):
+                if self._delivering is not None and self._delivering.entry is entry:
+                    self._delivering.machine.cancel()
+                elif not entry.final:
+                    self._housekeeping.do(End(entry, "cancelled"))
+            case End(entry):
+                if self._delivering is not None and self._delivering.entry is entry:
+                    await self._end_delivering()
+                self._housekeeping.do(effect)
+            case _:
+                self._housekeeping.do(effect)
+
+    async def _begin(self, entry: Entry, now: float) -> None:
+        if self._drain_until is not None or self._delivering is not None or entry.stored.request is None:
+            entry.began = False
+            return
+        before = entry.report
+        resumed = before is not None and before.status == "delivering"
+        utterance = UtteranceDelivery(
+            request_seq=entry.sequence,
+            rules=self._context.sink.rules,
+            now=now,
+            delivered=before.delivered_chunks if before is not None and not entry.duplicate else 0,
+            must_fence=resumed or self._ownership.taken_over,
+            asked_at=entry.asked_at,
+        )
+        self._delivering = UtteranceRunner(self, entry, utterance, self._context.observe, self._context.kind)
+        self._context.announce("begins", entry, before)
+        await self._delivering.open()
+
+    async def _end_delivering(self) -> None:
+        if self._delivering is not None:
+            runner, self._delivering = self._delivering, None
+            await runner.close()
+            if self._context.sink.link_per_utterance:
+                await self._links.close()
+            self.wake()
+
+    # ---- giving back
+
+    async def _leave(self) -> None:
+        self._wake_event.close()
+        if self._delivering is not None:
+            runner, self._delivering = self._delivering, None
+            if self._over is None:
+                try:
+                    await runner.checkpoint()
+                except NodeUnavailable:
+                    log.warning("the last checkpoint was not written; the next owner may repeat some chunks")
+            await runner.close()
+        await self._links.close()
+        if self._tasks and self._over is None:
+            await asyncio.wait(self._tasks, timeout=FINISH_S)
+        await tasks.end(*self._tasks)
+
+    async def _give_back(self) -> None:
+        await self.wakeups.nak(0.0 if self._over is None else NAK_DELAY_S)
+        try:
+            await self._context.owners.release(self._ownership)
+        except NodeUnavailable:
+            log.warning("the session is not released yet; until then no other bridge can take it")

@@ -1,0 +1,278 @@
+"""Carries one utterance: does what the pure machine says with a feed, a link and the report.
+
+Everything runs in the session's task, but for what must be waited for (connect, confirm, report writes): these are
+tasks of the session's group that tell the machine the outcome and wake the session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from orastream import traces
+from orastream.base import logger
+from orastream.contract import stream_names, subjects
+from orastream.contract.audio_messages import unpack
+from orastream.contract.errors import NodeUnavailable, Undecodable
+from orastream.contract.messages import Report
+from orastream.contract.report_state import Verdict
+from orastream.delivery.rules.entry import Entry
+from orastream.delivery.rules.timing import Timing
+from orastream.delivery.rules.utterance import UtteranceDelivery
+from orastream.delivery.rules.utterance_effects import (
+    Confirm,
+    Connect,
+    Fence,
+    Finished,
+    Rewind,
+    WriteChunk,
+    WriteComplete,
+)
+from orastream.delivery.runtime.host import Host
+from orastream.delivery.sink import Link, LinkLost, Speech
+from orastream.jetstream.feed import Feed
+from orastream.jetstream.report_store import Written
+
+CHECKPOINT_EVERY_S = 0.2
+
+log = logger.named(__name__)
+
+
+class UtteranceRunner:
+    """Delivery of one entry. `step(now, may_write)` does all that can be done now."""
+
+    def __init__(
+        self, host: Host, entry: Entry, utterance: UtteranceDelivery, observe: Callable[[str, float], None], kind: str
+    ) -> None:
+        request = entry.stored.request
+        assert request is not None, "only a valid request has a transport"
+        self.entry = entry
+        self.machine = utterance
+        self.done = False
+        self._host = host
+        self._loop = asyncio.get_running_loop()
+        self._observe = observe
+        self._speech = Speech(
+            request.session_id, request.phone_id, entry.stored.request_id, entry.stored.token, request.text
+        )
+        self._feed: Feed | None = None
+        self._link: Link | None = None
+        self._base = entry.report
+        self._writing = asyncio.Lock()
+        self._checkpointed = 0
+        self._checkpoint_at = 0.0
+        self._times = Timing(entry.stored.stored_at_s, piecewise=utterance.rules.confirm_every is not None)
+        about = traces.taken(entry.stored, "deliver", kind)
+        about |= {"orastream.epoch": host.epoch, "orastream.delivered_before": utterance.delivered}
+        self._span = traces.begin(f"{kind} deliver", parent=entry.stored.trace, kind="consumer", attributes=about)
+
+    async def open(self) -> None:
+        """Begin to read the utterance's audio."""
+        stored = self.entry.stored
+        feed = Feed(
+            self._host.js, stream_names.AUDIO, subjects.audio(stored.session, stored.token), wake=self._host.nudge
+        )
+        await feed.__aenter__()
+        self._feed = feed
+
+    async def close(self) -> None:
+        """Stop reading. Nothing is written any more."""
+        self._trace_times()
+        if not self.done:
+            self._span.event("broken off", {"orastream.chunks": self.machine.progress.chunks})
+        self._span.end()
+        self.done = True
+        self._observe("retransmitted", self.machine.progress.retransmitted)
+        if self._feed is not None:
+            await self._feed.__aexit__(None, None, None)
+            self._feed = None
+
+    # ---- one round
+
+    async def step(self, now: float, *, may_write: bool) -> None:
+        """Feed the machine and do what it says, until there is nothing to do now."""
+        if self.entry.report is not None and not self.entry.duplicate:
+            if self._base is None:
+                self._base = self.entry.report
+            self.machine.claimed(now)
+        if self._link is not None and self._link.lost is not None:
+            lost, self._link = self._link.lost, None
+            self._lost(lost, now)
+        self._take_audio(now)
+        while True:
+            room = self._link is not None and self._link.room
+            effect = self.machine.poll(now, may_write=may_write, room=room)
+            match effect:
+                case None:
+                    if not self._take_audio(now):
+                        break
+                case WriteChunk():
+                    assert self._link is not None
+                    self._times.wrote(effect.chunk, self._base)
+                    self._link.write(effect.start, effect.chunk)
+                    self._observe("chunk", len(effect.chunk.audio))
+                case WriteComplete():
+                    assert self._link is not None
+                    self._times.completed()
+                    self._link.complete(effect.start, effect.total_chunks, effect.text)
+                case Confirm():
+                    assert self._link is not None
+                    self._ask(self._link, effect)
+                case Connect():
+                    self._host.spawn(self._connect())
+                case Rewind():
+                    await self._rewind()
+                case Fence():
+                    self._host.spawn(self._fence())
+                case Finished():
+                    self._host.spawn(self._finish(effect))
+        if self._feed is not None:
+            self._feed.expecting = self.machine.expects_audio
+        self._checkpoint(now)
+
+    def _take_audio(self, now: float) -> bool:
+        """Feed the machine as much as it wants; whether there was any."""
+        feed, machine, some = self._feed, self.machine, False
+        while feed is not None and machine.wants_audio and (message := feed.pop()) is not None:
+            some = True
+            try:
+                machine.audio(message.sequence, unpack(message.data), now)
+            except Undecodable as exc:
+                log.error("stored audio cannot be read", subject=message.subject, error=str(exc))
+        return some
+
+    async def _rewind(self) -> None:
+        if self._feed is not None:
+            await self._feed.__aexit__(None, None, None)
+        await self.open()
+
+    # ---- what is waited for
+
+    def _lost(self, lost: LinkLost, now: float) -> None:
+        log.warning(
+            "link to OraServer lost", request=self.entry.stored.request_id, reason=str(lost), refused=lost.refused
+        )
+        self._observe("reconnect", 1)
+        self._span.event("link lost", {"reason": str(lost), "refused": lost.refused})
+        self.machine.link_lost(str(lost), now, refused=lost.refused)
+
+    async def _connect(self) -> None:
+        try:
+            link = await self._host.link(self._speech.session_id, self._speech.phone_id)
+        except LinkLost as exc:
+            self._lost(exc, self._loop.time())
+        else:
+            link.begin(self._speech)
+            self._link = link
+            self._span.event("link up")
+            self.machine.link_up()
+        self._host.wake()
+
+    def _ask(self, link: Link, asked: Confirm) -> None:
+        answer = link.confirm()
+        if isinstance(answer, asyncio.Future):
+            answer.add_done_callback(lambda done: self._answered(link, asked, done.exception()))
+        else:
+            self._host.spawn(self._confirm(link, asked, answer))
+
+    async def _confirm(self, link: Link, asked: Confirm, answer: Awaitable[None]) -> None:
+        try:
+            await answer
+        except LinkLost as exc:
+            self._answered(link, asked, exc)
+        else:
+            self._answered(link, asked, None)
+
+    def _answered(self, link: Link, asked: Confirm, failure: BaseException | None) -> None:
+        if link is not self._link or self.done:
+            pass  # of a link that was left meanwhile
+        elif isinstance(failure, LinkLost):
+            self._link = None
+            self._lost(failure, self._loop.time())
+        elif failure is None:
+            self._times.confirmed()
+            self.machine.confirmed(asked.chunks, asked.complete, self._loop.time())
+        self._host.nudge()
+
+    # ---- reports
+
+    def report(self) -> Report | None:
+        """The report as it should stand now, or None before the claim."""
+        base, progress = self._base, self.machine.progress
+        if base is None:
+            return None
+        figures = self._times.figures(base)
+        return base.with_(
+            epoch=self._host.epoch,
+            status="delivering" if figures["first_audio_ms"] is not None else base.status,
+            total_chunks=progress.total_chunks if progress.total_chunks is not None else base.total_chunks,
+            delivered_chunks=progress.chunks,
+            bytes=max(base.bytes, progress.bytes),
+            audio_seconds=max(base.audio_seconds, progress.audio_seconds),
+            rtf=progress.rtf if progress.rtf is not None else base.rtf,
+            **figures,
+            reconnects=base.reconnects + progress.reconnects,
+            retransmitted=base.retransmitted + progress.retransmitted,
+        )
+
+    def _checkpoint(self, now: float) -> None:
+        due = self.machine.progress.version > self._checkpointed and now >= self._checkpoint_at
+        if due and self.machine.finished is None and not self._writing.locked():
+            self._checkpoint_at = now + CHECKPOINT_EVERY_S
+            self._checkpointed = self.machine.progress.version
+            self._host.spawn(self._write_progress())
+
+    async def _write_progress(self) -> None:
+        async with self._writing:
+            report = self.report()
+            if report is None or self.machine.finished is not None or self.done:
+                return
+            try:
+                written = await self._host.reports.write(self.entry.stored, report, self.entry.revision or None)
+            except NodeUnavailable as exc:
+                log.debug("a checkpoint was not written; the next one will be", error=str(exc))
+                return
+            self._host.reported(self.entry, written)
+
+    async def checkpoint(self) -> None:
+        """Write the state now, for whoever takes over. Raises NodeUnavailable."""
+        async with self._writing:
+            report = self.report()
+            if report is not None and self.machine.finished is None:
+                await self._host.reports.write(self.entry.stored, report, self.entry.revision or None)
+
+    async def _fence(self) -> None:
+        async with self._writing:
+            report = self.report()
+            assert report is not None, "the machine fences only after the claim"
+            written = await self._persist(report.with_(epoch=self._host.epoch))
+            self._host.reported(self.entry, written)
+            if written.verdict is Verdict.WRITTEN:
+                self.machine.fenced()
+        self._host.wake()
+
+    async def _finish(self, finished: Finished) -> None:
+        if finished.status != "delivered" and self._link is not None:
+            link, self._link = self._link, None
+            await link.abandon()
+        async with self._writing:
+            report = self.report() or self.entry.stored.report("queued")
+            final = report.with_(status=finished.status, error=finished.error, epoch=self._host.epoch)
+            written = await self._persist(final)
+        traces.settle(self._span, written.state.report)
+        self.done = True
+        self._host.reported(self.entry, written)
+        self._host.wake()
+
+    def _trace_times(self) -> None:
+        for name, at_s in self._times.marks():
+            self._span.event(name, at_s=at_s)
+
+    async def _persist(self, report: Report) -> Written:
+        """Write until an answer comes: a final report is owed however long NATS is away."""
+        while True:
+            try:
+                return await self._host.reports.write(self.entry.stored, report, self.entry.revision or None)
+            except NodeUnavailable as exc:
+                log.warning("a report waits for NATS", request=self.entry.stored.request_id, error=str(exc))
+                await asyncio.sleep(0.5)

@@ -1,0 +1,207 @@
+"""The one way to read: the stored messages of a subject, live and complete, with bounded memory.
+
+Subscribe, then backfill by batched direct get, and merge by sequence (`feed_merge.py` has the rules). A gap, a
+slow-consumer drop, a reconnect, a reader that stopped taking: all are the same backfill from the stream, which is the
+spill buffer. A lost last message leaves no gap, so silence asks again too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from orastream.base import logger, tasks
+from orastream.base.backoff import Backoff
+from orastream.broker import Headers, Subscription
+from orastream.contract import subjects
+from orastream.contract.errors import NodeUnavailable
+from orastream.jetstream.api import JetStream, Stored, place_of
+from orastream.jetstream.feed_merge import FeedMerge
+
+SILENCE_S, MAX_SILENCE_S = 2.0, 8.0
+MAX_BUFFERED_BYTES = 2 << 20
+OVERHEAD_BYTES = 384
+"""What a buffered message takes beside its payload: mostly the headers that the server puts on it."""
+
+log = logger.named(__name__)
+
+
+class Feed:
+    """Messages of `subject` (wildcards too) stored above `after`, each exactly once, in order per literal subject.
+
+    Those under a subject that is not legible (`subjects.legible`) are left out.
+
+    `async with Feed(...) as feed:` subscribes; then `pop()` until it gives None and wait for `wake` to be called.
+    Whoever does not pop loses nothing: beyond `max_buffered_bytes` the feed stops buffering and reads again later.
+    """
+
+    def __init__(
+        self,
+        js: JetStream,
+        stream: str,
+        subject: str,
+        *,
+        wake: Callable[[], None],
+        after: int = 0,
+        max_buffered_bytes: int = MAX_BUFFERED_BYTES,
+    ) -> None:
+        self._js = js
+        self._stream = stream
+        self.subject = subject
+        self._wake_reader = wake
+        self._merge: FeedMerge[Stored] = FeedMerge(after)
+        self._buffer: deque[Stored] = deque()
+        self._buffered = 0
+        self._most = max_buffered_bytes
+        self._work = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._subscription: Subscription | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._unhook: list[Callable[[], None]] = []
+        self._connection = 0
+        self._read_connection = -1
+        self._silence_s = SILENCE_S
+        self.expecting = True
+        """False while nothing more is expected: then silence asks no more (gaps and reconnects still do)."""
+
+    async def __aenter__(self) -> Self:
+        broker = self._js.broker
+        self._unhook = [broker.on_disconnect(self._on_disconnect), broker.on_reconnect(self._on_reconnect)]
+        self._subscription = await broker.subscribe(self.subject, self._on_live)
+        self._task = asyncio.create_task(self._run(), name=f"feed {self.subject}")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for unhook in self._unhook:
+            unhook()
+        if self._task is not None:
+            await tasks.end(self._task)
+        if self._subscription is not None:
+            await self._subscription.close()
+
+    # ---- the reader's side
+
+    def pop(self) -> Stored | None:
+        """The next message, or None when there is none now."""
+        if not self._buffer:
+            return None
+        message = self._buffer.popleft()
+        self._buffered -= len(message.data) + OVERHEAD_BYTES
+        if not self._room.is_set() and self._buffered < self._most // 2:
+            self._room.set()
+        return message
+
+    @property
+    def verified(self) -> int:
+        """A read of the stored messages has shown every one up to this sequence."""
+        return self._merge.verified
+
+    def exists(self, sequence: int) -> None:
+        """Say that the stream has given this sequence to a message of this feed, as a consumer's delivery shows.
+
+        The next read to the end then raises `verified` to it, also where the message is deleted by now.
+        """
+        self._merge.exists(sequence)
+
+    @property
+    def current(self) -> bool:
+        """Since the last (re)connect the stored messages were read to their end, and all of that was popped."""
+        return self._read_connection == self._connection and not self._buffer
+
+    # ---- the broker' side
+
+    def _on_live(self, subject: str, _reply: str, data: bytes, headers: Headers) -> None:
+        try:
+            _, sequence, time, before = place_of(headers)
+        except (KeyError, ValueError):  # a message that no stream republished: whoever sent it, nobody acts on it
+            return
+        if not subjects.legible(subject):  # a leader's JSON gives it another name than this, so it would come twice
+            return
+        self._silence_s = SILENCE_S
+        if self._buffered > self._most:
+            self._room.clear()
+            self._merge.lost()
+            self._work.set()
+            return
+        self._give(self._merge.live(Stored(subject, sequence, time, data, headers), before))
+        if self._merge.needs_read:
+            self._work.set()
+
+    def _on_disconnect(self) -> None:
+        self._connection += 1
+        self._wake_reader()
+
+    def _on_reconnect(self) -> None:
+        self._merge.lost()
+        self._work.set()
+
+    def _give(self, messages: list[Stored]) -> None:
+        if messages:
+            self._buffer.extend(messages)
+            for message in messages:
+                self._buffered += len(message.data) + OVERHEAD_BYTES
+            self._wake_reader()
+
+    # ---- backfill
+
+    async def _run(self) -> None:
+        backoff = Backoff(0.1, 1.0)
+        while True:
+            if not self._merge.needs_read:
+                await self._wait_for_work()
+            self._work.clear()
+            if not self._merge.needs_read:
+                continue
+            try:
+                await self._read()
+                backoff.reset()
+            except NodeUnavailable as exc:
+                log.debug("a feed could not read and tries again", subject=self.subject, error=str(exc))
+                self._merge.lost()
+                await asyncio.sleep(backoff.next_s())
+
+    async def _wait_for_work(self) -> None:
+        """Until something shows a gap, or silence has lasted."""
+        try:
+            async with asyncio.timeout(self._silence_s):
+                await self._work.wait()
+        except TimeoutError:
+            if self.expecting:
+                self._merge.lost()
+            self._silence_s = min(MAX_SILENCE_S, self._silence_s * 2)
+
+    async def _read(self) -> None:
+        """Everything stored above `verified`, to the end that the stream's leader confirms."""
+        connection = self._connection
+        first = self._read_connection < 0
+        await self._js.broker.wait_connected(30)
+        self._merge.begin_read()
+        ended = False
+        while True:
+            await self._room.wait()
+            page = [] if ended else await self._js.read(self._stream, self.subject, self._merge.verified)
+            if not page:
+                # That a replica has no more proves nothing.
+                message = await self._js.after(self._stream, self.subject, self._merge.verified)
+                if message is None:
+                    break
+                page = [message]
+            ended = page[-1].ends_read
+            verified = self._merge.verified
+            fresh = [message for message in self._merge.page(page) if subjects.legible(message.subject)]
+            if self._merge.verified <= verified:
+                raise NodeUnavailable(f"{self._stream}: a read of {self.subject} does not get on")
+            self._js.broker.repairs.backfilled += 0 if first else len(fresh)
+            self._give(fresh)
+            if self._buffered > self._most:
+                self._room.clear()
+        self._give(self._merge.end_read())
+        if self._connection == connection:
+            self._read_connection = connection
+            self._wake_reader()

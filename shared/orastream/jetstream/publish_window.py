@@ -1,0 +1,173 @@
+"""Publishing into a stream through a bounded window of unacked messages: several times the rate of awaiting each ack.
+
+`make bench` prints both.
+
+Each message has an id and a timeout of its own; one that is not acked in time is sent again under the same id, which
+the stream drops if it has it. So stream order is not the order of `put`: readers sort by what the messages say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orastream.base import tasks
+from orastream.broker import Broker, Headers
+from orastream.contract.errors import NodeUnavailable, NotConnected, PublishRefused, StreamFull
+from orastream.jetstream.answers import parse_ack
+
+FULL_RETRY_S = 0.5
+
+
+@dataclass(slots=True)
+class _Pending:
+    subject: str
+    data: bytes
+    message_id: str
+    inbox: str
+    sent_at: float
+    resend_at: float
+    tries: int = 1
+
+
+class PublishWindow:
+    """`async with Window(broker) as w: await w.put(…); await w.flush()`.
+
+    `put` waits while the window is full; a refusal by the stream is raised by the next `put` or `flush`. A stream
+    without room (`discard: new`) is waited for. For one task; cancel-safe: messages put may or may not be stored.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        max_messages: int = 64,
+        max_bytes: int = 1 << 20,
+        ack_timeout_s: float = 2.0,
+        patience_s: float = 30.0,
+        on_stored: Callable[[], None] | None = None,
+    ) -> None:
+        """`patience_s` bounds how long one message may stay unacked before NodeUnavailable is raised.
+
+        `on_stored` is called once for each message that the stream has acked.
+        """
+        self._broker = broker
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._ack_timeout_s = ack_timeout_s
+        self._patience_s = patience_s
+        self._on_stored = on_stored
+        self._pending: dict[str, _Pending] = {}
+        self._bytes = 0
+        self._changed = asyncio.Event()
+        self._failure: Exception | None = None
+        self._retry: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> PublishWindow:
+        self._retry = asyncio.create_task(self._resend_late(), name="window")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._retry is not None:
+            await tasks.end(self._retry)
+        for pending in self._pending.values():
+            self._broker.close_inbox(pending.inbox)
+        self._pending.clear()
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything put is stored."""
+        return not self._pending
+
+    async def put(self, subject: str, data: bytes, message_id: str) -> None:
+        """Publish; returns when it is on its way and the window has room. Raises what an earlier message met."""
+        await self._until(
+            lambda: (
+                not self._pending
+                or (len(self._pending) < self._max_messages and self._bytes + len(data) <= self._max_bytes)
+            )
+        )
+        if len(data) + len(message_id) + 128 > self._broker.max_payload:
+            raise PublishRefused(
+                subject, 0, f"{len(data)} bytes exceed the server's max_payload {self._broker.max_payload}"
+            )
+        inbox = self._broker.open_inbox(self._on_ack)
+        now = asyncio.get_running_loop().time()
+        pending = _Pending(subject, data, message_id, inbox, now, now + self._ack_timeout_s)
+        self._pending[inbox] = pending
+        self._bytes += len(data)
+        await self._send(pending)
+
+    async def flush(self) -> None:
+        """Return when everything put is stored. Raises StreamFull, PublishRefused, NodeUnavailable."""
+        await self._until(lambda: not self._pending)
+
+    def give_up(self, reason: Exception) -> None:
+        """Nothing more is to be stored: `put` and `flush` raise `reason` from now on, those that wait too."""
+        self._failure = reason
+        self._changed.set()
+
+    async def _until(self, ready: object) -> None:
+        assert callable(ready)
+        while True:
+            if self._failure is not None:
+                raise self._failure
+            if ready():
+                return
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def _send(self, pending: _Pending) -> None:
+        try:
+            await self._broker.publish(
+                pending.subject, pending.data, reply=pending.inbox, headers={"Nats-Msg-Id": pending.message_id}
+            )
+        except NotConnected:
+            raise
+        except NodeUnavailable:
+            return  # the client's buffer is full while it reconnects: the timer sends again
+
+    def _on_ack(self, inbox: str, _reply: str, data: bytes, headers: Headers) -> None:
+        pending = self._pending.get(inbox)
+        if pending is None:
+            return
+        if headers.status == "503":  # nobody listens: an election, or the stream is gone
+            self._broker.missing.call()
+            return
+        if b'"error"' in data:
+            try:
+                parse_ack(pending.subject, data)
+            except StreamFull:
+                pending.resend_at = asyncio.get_running_loop().time() + FULL_RETRY_S
+                pending.sent_at = asyncio.get_running_loop().time()  # the stream answers: patience begins anew
+                return
+            except NodeUnavailable:  # an election, say: it may pass within the patience
+                pending.resend_at = asyncio.get_running_loop().time() + FULL_RETRY_S
+                return
+            except PublishRefused as exc:
+                self._failure = exc
+        elif self._on_stored is not None:
+            self._on_stored()
+        del self._pending[inbox]
+        self._bytes -= len(pending.data)
+        self._broker.close_inbox(inbox)
+        self._changed.set()
+
+    async def _resend_late(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                await asyncio.sleep(0.1)
+                now = loop.time()
+                for pending in list(self._pending.values()):
+                    if now - pending.sent_at > self._patience_s:
+                        raise NodeUnavailable(f"{pending.subject}: not stored within {self._patience_s:g} s")
+                    if now >= pending.resend_at and self._broker.connected:
+                        pending.tries += 1
+                        pending.resend_at = now + min(self._ack_timeout_s * pending.tries, 5.0)
+                        self._broker.repairs.resent += 1
+                        await self._send(pending)
+        except NodeUnavailable as exc:
+            self._failure = exc
+            self._changed.set()

@@ -1,0 +1,247 @@
+"""A durable pull consumer as a loop: asks for as much as there is room for, hands each delivery over, asks again.
+
+It survives what makes other loops hang: a lost pull request (each one expires and is renewed), a reconnect (asks at
+once), a consumer or stream that is gone for a while (backoff).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orastream.base import logger
+from orastream.base.backoff import Backoff
+from orastream.broker import NO_HEADERS, Broker, Headers
+from orastream.contract import stream_names
+from orastream.contract.errors import NodeUnavailable
+from orastream.contract.trace_context import Carrier, carrier_of
+from orastream.jetstream.api import API, JetStream
+
+EXPIRES_S = 5.0
+PROOF_S = 0.1
+"""Lifetime of the first pull request after a start, a reconnect or a refusal. Its end proves the consumer."""
+LATE_S = 1.0
+"""A pull request whose end does not come so long after its life is lost."""
+DISCARD_AGAIN_S = 5.0
+_REFUSALS = {"409": "it was deleted, or its leader changes", "503": "it does not exist, or has no leader"}
+MAX_SHOWN_CHARS = 80
+"""Of a subject that is no session's, in the log."""
+
+log = logger.named(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One hand-out of a stored message; whoever gets it acks, gives back or asks for more time."""
+
+    broker: Broker
+    subject: str
+    data: bytes
+    reply: str
+    sequence: int
+    time_ns: int
+    """When it was stored, in unix nanoseconds of the server's clock."""
+    delivered: int
+    """How often it was handed out, this time included; not a count of attempts (a server kill repeats it)."""
+    headers: Headers = NO_HEADERS
+
+    @property
+    def time_s(self) -> float:
+        """When it was stored, in unix seconds of the server's clock."""
+        return self.time_ns / 1e9
+
+    @property
+    def trace(self) -> Carrier:
+        """The trace context that the message's publisher gave it."""
+        return carrier_of(self.headers.get)
+
+    async def ack(self) -> None:
+        """It is done with. A lost ack only means another delivery."""
+        await self._say(b"+ACK")
+
+    async def nak(self, delay_s: float) -> None:
+        """Deliver it again, to anyone, after `delay_s`."""
+        await self._say(b'-NAK {"delay": %d}' % int(delay_s * 1e9))
+
+    async def in_progress(self) -> None:
+        """Start its ack wait anew."""
+        await self._say(b"+WPI")
+
+    async def discard(self, js: JetStream) -> None:
+        """Delete it, which nobody can answer: its place is free again, and no report says so.
+
+        Each durable consumer hands it to one process; the one that deletes it logs and counts it.
+        """
+        try:
+            deleted = await js.delete(stream_names.SESSIONS, self.sequence)
+        except NodeUnavailable:
+            await self.nak(DISCARD_AGAIN_S)
+            return
+        if deleted:
+            self.broker.repairs.discarded += 1
+            subject = ascii(self.subject[:MAX_SHOWN_CHARS])
+            log.warning("a message under an impossible session is deleted", sequence=self.sequence, subject=subject)
+        await self.ack()
+
+    async def _say(self, what: bytes) -> None:
+        try:
+            await self.broker.publish(self.reply, what)
+        except NodeUnavailable:
+            log.debug("an answer to a delivery was lost", sequence=self.sequence)
+
+
+def parse_delivery(
+    broker: Broker, subject: str, reply: str, data: bytes, headers: Headers = NO_HEADERS
+) -> Delivery | None:
+    """A delivery from its ack subject (`$JS.ACK.…`, 9 tokens, or 11 and more with domain and account hash).
+
+    None when `reply` is no such subject: it is a status of the server, or a message that no consumer delivered.
+    """
+    parts = reply.split(".")
+    fields = (parts[4:9] if len(parts) == 9 else parts[6:11])[:4]
+    if parts[:2] != ["$JS", "ACK"] or len(fields) < 4 or not all(f.isascii() and f.isdigit() for f in fields):
+        return None
+    delivered, sequence, _, time_ns = map(int, fields)
+    return Delivery(broker, subject, data, reply, sequence, time_ns, delivered, headers)
+
+
+@dataclass(slots=True)
+class PullProof:
+    """Whether a consumer answers pull requests. Pure: times are monotonic seconds."""
+
+    consumer: str
+    proven: bool = False
+    """It has answered since the start, the last reconnect or the last refusal."""
+    refusal: str = ""
+    _asked_at: float | None = None
+    _late_at: float = 0.0
+
+    def asked(self, now: float, expires_s: float) -> None:
+        """A pull request is on its way; one that repeats an unanswered one does not make the silence shorter."""
+        if self._asked_at is None:
+            self._asked_at = now
+            self._late_at = now + expires_s + LATE_S
+
+    def answered(self) -> None:
+        """A message came, or the end of a pull request."""
+        self.proven, self.refusal, self._asked_at = True, "", None
+
+    def refused(self, why: str) -> None:
+        """The server has no such consumer, or has deleted it under the pull request."""
+        self.proven, self.refusal, self._asked_at = False, why, None
+
+    def reconnected(self) -> None:
+        """What was asked is gone; another server may be there."""
+        self.proven, self._asked_at = False, None
+
+    def lacking(self, now: float) -> str | None:
+        """Why no work can come, or None. A service that is full asks for nothing: then its last answer counts."""
+        if self.refusal:
+            return f"consumer {self.consumer}: {self.refusal}"
+        if not self.proven:
+            return f"consumer {self.consumer} has not answered a pull request yet"
+        if self._asked_at is not None and now > self._late_at:
+            return f"consumer {self.consumer} has not answered a pull request for {now - self._asked_at:.0f} s"
+        return None
+
+
+class PullConsumer:
+    """Deliveries of one durable consumer to `on_delivery`, at most `capacity()` on the way at any time."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        stream: str,
+        consumer: str,
+        on_delivery: Callable[[Delivery], None],
+        capacity: Callable[[], int],
+    ) -> None:
+        """`capacity` says how many more deliveries may be asked for now; call `room()` when it has grown."""
+        self._broker = broker
+        self._subject = f"{API}.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        self._on_delivery = on_delivery
+        self._capacity = capacity
+        self._outstanding = 0
+        self._refused = False
+        self._renew_at = 0.0
+        self._changed = asyncio.Event()
+        self._proof = PullProof(consumer)
+
+    def lacking(self) -> str | None:
+        """Why no work can come, or None: the consumer answers pull requests."""
+        return self._proof.lacking(asyncio.get_running_loop().time())
+
+    def room(self) -> None:
+        """There may be room for more now."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Pull until cancelled. What has been handed over stays with the receiver."""
+        backoff = Backoff(0.1, 2.0)
+        unhook = self._broker.on_reconnect(self._on_reconnect)
+        inbox = self._broker.new_inbox()
+        subscription = await self._broker.subscribe(inbox, self._on_message)
+        try:
+            while True:
+                free, proven = self._capacity(), self._proof.proven
+                if self._outstanding > 0 or (free <= 0 and proven):
+                    await self._wait(renewing=self._outstanding > 0)
+                    continue
+                self._refused = False
+                # A full service proves its consumer with one message too many; else it would be unready until it has
+                # room, after each reconnect.
+                self._outstanding = max(1, free)
+                expires_s = EXPIRES_S if proven else PROOF_S
+                query = {"batch": self._outstanding, "expires": int(expires_s * 1e9)}
+                try:
+                    await self._broker.wait_connected(60)
+                    await self._broker.publish(self._subject, json.dumps(query).encode(), reply=inbox)
+                    now = asyncio.get_running_loop().time()
+                    self._proof.asked(now, expires_s)
+                    self._renew_at = now + expires_s + LATE_S
+                    await self._wait(renewing=True)
+                except NodeUnavailable:
+                    self._refused = True
+                if self._refused:
+                    self._outstanding = 0
+                    await asyncio.sleep(backoff.next_s())
+                else:
+                    backoff.reset()
+        finally:
+            unhook()
+            await subscription.close()
+
+    async def _wait(self, *, renewing: bool) -> None:
+        """Until something changes; no longer than the pull request lives, however often there is room meanwhile."""
+        try:
+            async with asyncio.timeout_at(self._renew_at if renewing else None):
+                await self._changed.wait()
+        except TimeoutError:
+            self._outstanding = 0  # the request or its end was lost
+        self._changed.clear()
+
+    def _on_message(self, subject: str, reply: str, data: bytes, headers: Headers) -> None:
+        # By its reply subject, which the server writes: a publisher may have put any header block on his message.
+        delivery = parse_delivery(self._broker, subject, reply, data, headers)
+        status = headers.status
+        if delivery is not None:
+            self._proof.answered()
+            self._outstanding = max(0, self._outstanding - 1)
+            self._on_delivery(delivery)
+        elif status not in (None, "100"):  # 408 expired, 404 nothing, 409 limits or consumer gone, 503 nobody
+            self._outstanding = 0
+            self._refused = status in _REFUSALS
+            if self._refused:
+                self._proof.refused(_REFUSALS[status])
+                self._broker.missing.call()
+            else:
+                self._proof.answered()
+        if self._outstanding == 0:
+            self._changed.set()
+
+    def _on_reconnect(self) -> None:
+        self._proof.reconnected()
+        self._outstanding = 0
+        self._changed.set()

@@ -1,0 +1,119 @@
+"""Writes reports by compare-and-set, and does what follows a final one. `contract/report_state.py` has the rule."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+from orastream.contract import stream_names, subjects
+from orastream.contract.codec import Encoding
+from orastream.contract.errors import NodeUnavailable, SequenceConflict, StreamFull
+from orastream.contract.messages import Report
+from orastream.contract.report_state import ReportState, Verdict, judge, state_of
+from orastream.contract.stored_requests import StoredRequest
+from orastream.jetstream.answers import Ack
+from orastream.jetstream.api import JetStream, Stored
+
+MAX_OWN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The outcome of a write and the report that stands now."""
+
+    verdict: Verdict
+    state: ReportState
+
+
+class ReportStore:
+    """Reports of the node, by subject tokens of session and request."""
+
+    def __init__(self, js: JetStream) -> None:
+        self._js = js
+        self._own: dict[str, tuple[bytes, Report]] = {}
+        """The last one written here, of the MAX_OWN requests last written to: what comes back need not be read."""
+
+    def state_of(self, stored: Stored) -> ReportState | None:
+        """As the function of that name; quicker for what was written here a moment ago."""
+        data, report = self._own.get(stored.subject, (None, None))
+        if report is not None and data == stored.data:
+            return ReportState(report, stored.sequence, stored.time_s)
+        return state_of(stored)
+
+    async def read(self, session: str, request: str) -> ReportState | None:
+        """The report that stands, as the stream's leader has it, or None. Raises NodeUnavailable."""
+        state, _ = await self._last(session, request)
+        return state
+
+    async def _last(self, session: str, request: str) -> tuple[ReportState | None, int]:
+        """What stands, and the revision to write over (0: none).
+
+        Whoever may publish can have the server's ack of his message stored there, by naming the subject as his reply
+        subject. It is no report, and is written over: else the request, and all behind it, would wait for an hour.
+        """
+        stored = await self._js.last(stream_names.REPORTS, subjects.report(session, request))
+        return (state_of(stored), stored.sequence) if stored is not None else (None, 0)
+
+    async def write(self, of: StoredRequest, report: Report, revision: int | None) -> Written:
+        """Write `report` over the one at `revision` (0: none yet, None: look first), again after a conflict.
+
+        Cancel-safe: a cancelled write may or may not stand. Raises NodeUnavailable.
+        """
+        data = report.encode(of.encoding)
+        self._remember(subjects.report(of.session, of.token), data, report)
+        subject = subjects.put_report(of.session, of.token)
+        while True:
+            if revision is not None:
+                try:
+                    ack = await self._store(subject, data, revision)
+                    return Written(Verdict.WRITTEN, ReportState(report, ack.sequence, 0.0))
+                except SequenceConflict:
+                    pass
+            stands, revision = await self._last(of.session, of.token)
+            verdict = judge(stands.report, report) if stands else None
+            if stands is not None and verdict is not None:
+                return Written(verdict, stands)
+
+    async def _store(self, subject: str, data: bytes, revision: int) -> Ack:
+        try:
+            return await self._js.store(subject, data, expect_last=revision)
+        except StreamFull as exc:  # the stream has no limit that a report could reach: the server is short of something
+            raise NodeUnavailable(str(exc)) from exc
+
+    def _remember(self, subject: str, data: bytes, report: Report) -> None:
+        self._own.pop(subject, None)
+        self._own[subject] = (data, report)
+        if len(self._own) > MAX_OWN:
+            del self._own[next(iter(self._own))]
+
+    async def write_first(self, of: StoredRequest, report: Report) -> Written:
+        """Write `report` only if none stands: FINAL with the one that does otherwise, whatever its status.
+
+        Raises NodeUnavailable.
+        """
+        subject, data, revision = subjects.put_report(of.session, of.token), report.encode(of.encoding), 0
+        while True:
+            try:
+                ack = await self._store(subject, data, revision)
+                return Written(Verdict.WRITTEN, ReportState(report, ack.sequence, 0.0))
+            except SequenceConflict:
+                stands, revision = await self._last(of.session, of.token)
+            if stands is not None:
+                return Written(judge(stands.report, report) or Verdict.FINAL, stands)
+
+    async def close(self, of: StoredRequest, final: Report) -> None:
+        """What follows a final report: `replyTo` gets it, the request is deleted, which frees the session's place.
+
+        So are the pieces of its text, if it came in pieces. Safe to repeat; `replyTo` then gets it again. Raises
+        NodeUnavailable.
+        """
+        if of.reply_to is not None:
+            await self.send(of.reply_to, final, of.encoding)
+        await self._js.delete(stream_names.SESSIONS, of.sequence)
+        if of.request is not None and of.request.text_stream:
+            with contextlib.suppress(NodeUnavailable):  # they age out
+                await self._js.purge(stream_names.TEXTS, subjects.script(of.session, of.token))
+
+    async def send(self, subject: str, report: Report, encoding: Encoding) -> None:
+        """Send a report to a caller's own subject; only what `subjects.reply_allowed` allows reaches this."""
+        await self._js.broker.publish(subject, report.encode(encoding))

@@ -1,0 +1,205 @@
+"""The streams of the node, and the functions that create them; `keeper.py` calls these as long as a service runs.
+
+Written through the side door (ingest subjects), read through the front: each stream's own subject transform names what
+is stored, and `republish` sends exactly what was stored to live readers. Nobody acts on a message that is not stored.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from orastream.base import logger
+from orastream.contract import subjects
+from orastream.contract.errors import NodeUnavailable, OrastreamError, SettingsError
+from orastream.contract.stream_names import AUDIO, BRIDGES, HEARTBEATS, OWNERS, REPORTS, SESSIONS, SYNTH, TEXTS
+from orastream.jetstream.api import ELECTION_S, JetStream
+from orastream.jetstream.api_errors import Meaning, described, meaning
+
+HEARTBEAT_LIFE_S = 3.0
+SYNTH_ACK_WAIT_S = 6.0
+BRIDGE_ACK_WAIT_S = 4.0
+REPORT_LIFE_S = 3600
+MAX_MESSAGES_PER_TEXT = 131_072
+"""Pieces of one text, repeated ones included."""
+
+_NS = 1_000_000_000
+SEQUENCE_GAP = 1_000_000
+"""Between the last sequence that was seen of a stream and the first one of the stream in its place."""
+
+log = logger.named(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLimits:
+    """What users may set of the streams (TTS_STREAM_REPLICAS, TTS_AUDIO_…, TTS_MAX_PENDING_PER_SESSION)."""
+
+    replicas: int = 1
+    audio_retention_s: int = 600
+    audio_max_bytes: int = 4 << 30
+    max_pending_per_session: int = 64
+
+
+def stream_configs(limits: StreamLimits) -> list[dict[str, Any]]:
+    """The configuration of each stream, as the JetStream API takes it."""
+    common = {
+        "num_replicas": limits.replicas,
+        "storage": "file",
+        "retention": "limits",
+        "allow_direct": True,
+        "discard": "new",
+    }
+    key_value = {"max_msgs_per_subject": 1, "discard": "old", "allow_rollup_hdrs": True}
+    return [
+        common
+        | {
+            "name": SESSIONS,
+            "subjects": [subjects.REQUESTS, subjects.CANCELS],
+            "subject_transform": {"src": "tts.*.*", "dest": "tts.session.{{wildcard(2)}}.{{wildcard(1)}}"},
+            "republish": {"src": "tts.session.>", "dest": "tts.session.>"},
+            "max_age": 3600 * _NS,
+            "max_msgs_per_subject": limits.max_pending_per_session,
+            "discard_new_per_subject": True,
+        },
+        common
+        | {
+            "name": AUDIO,
+            "subjects": [subjects.PUT_AUDIO],
+            "subject_transform": {"src": "tts.put.audio.*.*", "dest": "tts.audio.{{wildcard(1)}}.{{wildcard(2)}}"},
+            "republish": {"src": "tts.audio.>", "dest": "tts.audio.>"},
+            "max_age": limits.audio_retention_s * _NS,
+            "max_bytes": limits.audio_max_bytes,
+        },
+        common
+        | {
+            "name": REPORTS,
+            "subjects": [subjects.PUT_REPORT],
+            "subject_transform": {"src": "tts.put.report.*.*", "dest": "tts.report.{{wildcard(1)}}.{{wildcard(2)}}"},
+            "republish": {"src": "tts.report.>", "dest": "tts.report.>"},
+            "max_age": REPORT_LIFE_S * _NS,
+            "max_msgs_per_subject": 1,
+            "discard": "old",
+        },
+        common
+        | {
+            "name": TEXTS,
+            "subjects": [subjects.TEXTS],
+            "subject_transform": {"src": "tts.text.*.*", "dest": "tts.script.{{wildcard(1)}}.{{wildcard(2)}}"},
+            "republish": {"src": "tts.script.>", "dest": "tts.script.>"},
+            "max_age": 3600 * _NS,
+            "max_msgs_per_subject": MAX_MESSAGES_PER_TEXT,
+            "discard_new_per_subject": True,
+        },
+        common | key_value | {"name": OWNERS, "subjects": ["$KV.tts_owners.>"]},
+        common
+        | key_value
+        | {"name": HEARTBEATS, "subjects": ["$KV.tts_heartbeats.>"], "max_age": int(HEARTBEAT_LIFE_S * _NS)},
+    ]
+
+
+def consumer_configs() -> list[dict[str, Any]]:
+    """The durable consumers on TTS_SESSIONS: synth takes requests, requests and cancels wake each kind of bridge."""
+    common = {"ack_policy": "explicit", "max_deliver": -1, "deliver_policy": "all", "max_ack_pending": 100_000}
+    synth = common | {
+        "durable_name": SYNTH,
+        "filter_subject": "tts.session.*.request",
+        "ack_wait": int(SYNTH_ACK_WAIT_S * _NS),
+    }
+    bridges = [
+        common | {"durable_name": kind, "filter_subject": "tts.session.*.*", "ack_wait": int(BRIDGE_ACK_WAIT_S * _NS)}
+        for kind in BRIDGES
+    ]
+    return [synth, *bridges]
+
+
+def consumer_names() -> frozenset[str]:
+    """Of the durable consumers; each has the name of the service that pulls from it."""
+    return frozenset((SYNTH, *BRIDGES))
+
+
+class Found(NamedTuple):
+    """A stream or consumer that exists."""
+
+    created: str
+    """When, by the server's clock."""
+    by_us: bool
+    """Whether this call has created it."""
+    last_seq: int = 0
+    """The highest sequence that a stream has given."""
+
+
+async def ensure_stream(
+    js: JetStream, config: dict[str, Any], *, change: bool = False, above: int = 0, patience_s: float = ELECTION_S
+) -> Found:
+    """Create the stream if it is missing; with `change` (synth only) also bring what exists to `config`.
+
+    One that is created gives sequences above `above`, also where a clock went back. Safe to call by many processes at
+    once and again at any time. Raises NodeUnavailable, SettingsError.
+    """
+    name = config["name"]
+    there = await js.api(f"STREAM.INFO.{name}", patience_s=patience_s)
+    if _lacks(f"stream {name}", there):
+        # By time, so that sequences never come back when a stream was lost: readers, fences and acks compare them.
+        # Only here. In an update the server accepts it, and deletes everything below it at its next start.
+        first_seq = max(time.time_ns() // 1000, above + SEQUENCE_GAP if above else 0)
+        made = await js.api(f"STREAM.CREATE.{name}", config | {"first_seq": first_seq}, patience_s=patience_s)
+        if not _anothers(f"stream {name}", made):
+            log.info("stream created", stream=name)
+            return _found(made, by_us=True)
+        there = await js.api(f"STREAM.INFO.{name}", patience_s=patience_s)
+        _lacks(f"stream {name}", there)
+    if change and any(there.get("config", {}).get(key) != value for key, value in config.items()):
+        changed = await js.api(f"STREAM.UPDATE.{name}", config, patience_s=patience_s)
+        if changed.get("error"):
+            raise _refused(f"stream {name}", changed["error"])
+        log.info("stream brought to the settings", stream=name)
+    return _found(there)
+
+
+async def ensure_consumer(
+    js: JetStream, config: dict[str, Any], *, change: bool = False, above: int = 0, patience_s: float = ELECTION_S
+) -> Found:
+    """The same for one consumer on TTS_SESSIONS, whose sequences are the stream's."""
+    name = config["durable_name"]
+    there = await js.api(f"CONSUMER.INFO.{SESSIONS}.{name}", patience_s=patience_s)
+    lacks = _lacks(f"consumer {name}", there)
+    differs = any(there.get("config", {}).get(key) != value for key, value in config.items())
+    if not lacks and not (change and differs):
+        return _found(there)
+    body = {"stream_name": SESSIONS, "config": config} | ({"action": "create"} if lacks else {})
+    call = f"CONSUMER.CREATE.{SESSIONS}.{name}.{config['filter_subject']}"
+    made = await js.api(call, body, patience_s=patience_s)
+    if _anothers(f"consumer {name}", made):
+        return await ensure_consumer(js, config, patience_s=patience_s)
+    if lacks:
+        log.info("consumer created", consumer=name)
+    return _found(made, by_us=lacks)
+
+
+def _found(answer: Mapping[str, Any], *, by_us: bool = False) -> Found:
+    state = answer.get("state")
+    last_seq = state.get("last_seq", 0) if isinstance(state, dict) else 0
+    return Found(str(answer.get("created")), by_us, last_seq if isinstance(last_seq, int) else 0)
+
+
+def _lacks(name: str, answer: Mapping[str, Any]) -> bool:
+    """Whether it does not exist. Raises what the server says instead."""
+    error = answer.get("error")
+    if error and meaning(error) not in (Meaning.NO_STREAM, Meaning.NO_CONSUMER):
+        raise _refused(name, error)
+    return bool(error)
+
+
+def _anothers(name: str, answer: Mapping[str, Any]) -> bool:
+    """Whether another process was quicker to create it. Raises what the server says instead."""
+    error = answer.get("error")
+    if error and meaning(error) is not Meaning.EXISTS:
+        raise _refused(name, error)
+    return bool(error)
+
+
+def _refused(name: str, error: Mapping[str, Any]) -> OrastreamError:
+    text = f"{name}: {described(error)}"
+    return SettingsError(text) if meaning(error) is Meaning.SETTINGS else NodeUnavailable(text)

@@ -1,0 +1,1 @@
+"""What every service process needs: lifecycle, settings, logging, health, metrics, the streams kept."""

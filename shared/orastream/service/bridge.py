@@ -1,0 +1,93 @@
+"""A bridge as a service: metrics and log lines around `Bridge`; what a bridge's `__main__` hands to `lifecycle.run`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Literal
+
+from orastream.base import logger
+from orastream.contract.messages import Report
+from orastream.delivery.rules.entry import Entry
+from orastream.delivery.runtime.bridge import Bridge
+from orastream.delivery.sink import Sink
+from orastream.service import lifecycle
+from orastream.service.metrics import DeliveryMetrics
+from orastream.service.settings import BridgeSettings
+
+log = logger.named(__name__)
+
+
+def serve_bridge(
+    settings: BridgeSettings,
+    *,
+    kind: str,
+    transport: Literal["websocket", "http"],
+    sink: Sink,
+    events: Mapping[str, str],
+) -> lifecycle.Serve:
+    """The coroutine function that runs a bridge of `kind` until the process is told to stop.
+
+    `events` holds the words of the log for `begins` and `delivered`, where the contract fixes them.
+    """
+
+    async def serve(process: lifecycle.Process) -> None:
+        counts = DeliveryMetrics(process.metrics, kind)
+
+        def announce(event: str, entry: Entry, report: Report | None) -> None:
+            about = {"session": entry.stored.session_id, "request": entry.stored.request_id}
+            if event == "begins":
+                log.info(events.get("begins", "delivery begins"), **about)
+                return
+            if report is None:
+                return
+            request = entry.stored.request
+            if report.status == "delivered" and request is not None and not request.text_stream:  # else: the writer's
+                counts.first_audio.observe((report.first_audio_ms or 0) / 1000)
+                counts.transfer.observe((report.transfer_ms or 0) / 1000)
+                counts.underruns.inc(report.underruns)
+                counts.underrun_s.inc(report.underrun_ms / 1000)
+            elif report.status == "cancelled" and entry.cancelled_at_s is not None:
+                counts.cancel.observe(max(0.0, time.time() - entry.cancelled_at_s))
+            log.info(
+                events.get(report.status, f"delivery {report.status}"),
+                **about,
+                status=report.status,
+                chunks=report.delivered_chunks,
+                bytes=report.bytes,
+                audio_s=report.audio_seconds,
+                first_audio_ms=report.first_audio_ms,
+                transfer_ms=report.transfer_ms,
+                reconnects=report.reconnects,
+                retransmitted=report.retransmitted,
+                rtf=report.rtf,
+                underruns=report.underruns,
+                underrun_ms=report.underrun_ms,
+                error=report.error.code if report.error else None,
+            )
+
+        bridge = Bridge(
+            process.js,
+            kind=kind,
+            transport=transport,
+            sink=sink,
+            max_text_chars=settings.tts_max_text_chars,
+            observe=counts.observe,
+            announce=announce,
+        )
+        process.metrics.gauge(f"orastream_{kind}_sessions", "Sessions owned now", lambda: float(bridge.sessions))
+        process.metrics.gauge(
+            f"orastream_{kind}_sessions_without_work",
+            "Sessions owned in which nothing is stored or delivered; each is released after its idle time",
+            lambda: float(bridge.sessions_without_work),
+        )
+        process.metrics.gauge(
+            f"orastream_{kind}_lease_valid", "1 while it may write", lambda: float(bridge.lease_valid)
+        )
+        process.checks.append(bridge.lacking)
+        process.keeper.on_renewed(bridge.renewed)
+        process.keeper.on_sequences_back(bridge.sequences_back)
+        process.ready()
+        await bridge.run(process.stop)
+
+    return serve

@@ -1,0 +1,52 @@
+"""`/healthz`, `/readyz` and `/metrics` of a service (extra `service`).
+
+Healthy is a process whose event loop answers. Ready is what `lifecycle.Process.lacking` finds nothing against.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from aiohttp import web
+
+from orastream.contract.errors import SettingsError
+from orastream.service.metrics import CONTENT_TYPE, Metrics
+
+
+@contextlib.asynccontextmanager
+async def serve(
+    host: str, port: int, *, metrics: Metrics, lacking: Callable[[], Awaitable[str | None]]
+) -> AsyncIterator[int]:
+    """Serve while the context is open; gives the port (0 asks for a free one). `lacking` names what is missing.
+
+    Raises SettingsError when the port is taken.
+    """
+
+    async def healthz(_request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def readyz(_request: web.Request) -> web.Response:
+        reason = await lacking()
+        if reason is not None:
+            return web.json_response({"status": "unready", "reason": reason}, status=503)
+        return web.json_response({"status": "ready"})
+
+    async def exposition(_request: web.Request) -> web.Response:
+        return web.Response(body=metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+    app = web.Application()
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", exposition)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        try:
+            await site.start()
+        except OSError as exc:
+            raise SettingsError(
+                f"TTS_HEALTH_PORT: cannot listen on {host}:{port} ({exc.strerror}); choose another"
+            ) from exc
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,245 @@
+"""A service process from start to end: settings, logs, loop, signals, NATS, health; then `serve`, then the way out.
+
+Signals only set an event. Exit codes: 0 after a signal, 2 for settings that make no sense, 1 for anything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import uvloop
+
+from orastream import traces
+from orastream.base import logger, tasks
+from orastream.broker import Broker
+from orastream.contract.errors import NodeUnavailable, NotConnected, OrastreamError, SettingsError
+from orastream.jetstream import topology
+from orastream.jetstream.api import JetStream
+from orastream.service import health, keeper, logging, malloc
+from orastream.service.keeper import StreamKeeper
+from orastream.service.metrics import Metrics
+from orastream.service.settings import NodeSettings, adopt_standard, unknown_names
+
+ROUND_TRIP_S = 2.0
+
+DRAIN_DEADLINE_S = 9.0
+"""From the signal to the end; a container is killed after 10 s."""
+LAST_TRACES_S, LEAST_LAST_TRACES_S = 2.0, 0.3
+"""What the export of the last spans may take, within the deadline, and after it."""
+
+log = logger.named(__name__)
+
+
+@dataclass(slots=True)
+class Process:
+    """What a running service gets. `unready` names what it still lacks; None makes it ready."""
+
+    js: JetStream
+    metrics: Metrics
+    stop: asyncio.Event
+    keeper: StreamKeeper
+    unready: str | None = "starting"
+    checks: list[Callable[[], str | None]] = field(default_factory=list)
+    """What the service itself sees of its being able to work: each says what is lacking, or None."""
+    ports: dict[str, int] = field(default_factory=dict)
+    """Where the process listens, by the setting's name in lower case; logged when it is ready."""
+
+    def ready(self) -> None:
+        """The service accepts work from now on."""
+        self.unready = None
+        log.info("ready", **self.ports)
+
+    async def lacking(self) -> str | None:
+        """Why the service cannot work now, or None: what it says itself, then NATS, its consumer, its streams.
+
+        Takes 2 s at most.
+        """
+        if self.unready is not None:
+            return self.unready
+        silent, lost = await asyncio.gather(self._silent(), self.keeper.lacking())
+        if silent is not None:
+            return silent
+        # While it reconnects, the NATS client's flush proves nothing and returns at once.
+        if not self.js.broker.connected:
+            return "NATS is disconnected"
+        reasons = (check() for check in self.checks)
+        return lost or next((reason for reason in reasons if reason is not None), None)
+
+    async def _silent(self) -> str | None:
+        try:
+            await self.js.broker.round_trip(ROUND_TRIP_S)
+        except NodeUnavailable as exc:
+            return str(exc)
+        return None
+
+
+C = TypeVar("C", bound=NodeSettings)
+Serve = Callable[[Process], Awaitable[None]]
+
+
+def run(
+    name: str,
+    settings: type[C],
+    serve: Callable[[C], Serve],
+    *,
+    change_streams: bool = False,
+    serves_health: bool = False,
+) -> int:
+    """Run a service until SIGTERM or SIGINT; gives the exit code.
+
+    `change_streams` is synth's right alone. With `serves_health` the service offers `/healthz`, `/readyz` and
+    `/metrics` itself, on a port of its own (gateway), and TTS_HEALTH_PORT is not opened.
+    """
+    try:
+        loaded = settings.load()
+        logging.configure(name, level=loaded.tts_log_level, style=loaded.tts_log_format, directory=loaded.tts_log_dir)
+    except SettingsError as exc:
+        print(f"{name}: {exc}", file=sys.stderr)  # noqa: T201 - logs are not configured without settings
+        return 2
+    for unknown in unknown_names():
+        log.warning("unknown setting; a typing error?", setting=unknown)
+    adopt_standard("OTEL_")
+    end_traces = traces.start(f"orastream-{name}", os.environ)
+    ends_at = _EndsAt()
+    # What is loaded by now lives as long as the process: the collector need not look at it again, nor so often at
+    # the rest, whose chunks and frames are freed by their reference counts (a tenth of the CPU of a busy bridge).
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    malloc.keep()
+    try:
+        uvloop.run(_main(name, loaded, serve(loaded), change_streams, serves_health, ends_at))
+    except SettingsError as exc:
+        log.error("cannot start", error=str(exc))
+        return 2
+    except OrastreamError as exc:
+        log.error("ended", error=str(exc))
+        return 1
+    finally:
+        end_traces(min(LAST_TRACES_S, max(LEAST_LAST_TRACES_S, ends_at.left_s())))
+    return 0
+
+
+@dataclass(slots=True)
+class _EndsAt:
+    """When the process must have ended, on the monotonic clock; unknown until it is told to stop."""
+
+    monotonic_s: float | None = None
+
+    def left_s(self) -> float:
+        return DRAIN_DEADLINE_S if self.monotonic_s is None else self.monotonic_s - time.monotonic()
+
+
+async def _main(
+    name: str, settings: NodeSettings, serve: Serve, change_streams: bool, serves_health: bool, ends_at: _EndsAt
+) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    inbox = settings.nats_inbox_prefix
+    broker = await _connected(Broker(settings.nats_url, name=name, creds=settings.nats_creds, inbox_prefix=inbox), stop)
+    if broker is None:
+        return
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_exit(broker)
+        metrics = Metrics()
+        js = JetStream(broker)
+        needs = [*keeper.NEEDED.get(name, ()), *({name} & topology.consumer_names())]
+        process = Process(js, metrics, stop, StreamKeeper(js, settings.limits, change=change_streams, needs=needs))
+        reconnects = metrics.counter("orastream_nats_reconnects", "Reconnects to NATS")
+        broker.on_reconnect(reconnects.inc)
+        metrics.gauge("orastream_nats_connected", "1 while NATS is connected", lambda: float(broker.connected))
+        metrics.total(
+            "orastream_nats_backfilled_messages",
+            "Messages read from their stream because the live way had lost or delayed them",
+            lambda: broker.repairs.backfilled,
+        )
+        metrics.total(
+            "orastream_nats_resent_messages",
+            "Messages published again because no ack had come in time",
+            lambda: broker.repairs.resent,
+        )
+        metrics.total(
+            "orastream_nats_discarded_messages",
+            "Stored messages deleted because their subject names no session that could be answered",
+            lambda: broker.repairs.discarded,
+        )
+        metrics.total(
+            "orastream_nats_protocol_errors",
+            "Connections to NATS given up because of bytes that no NATS server sends",
+            lambda: broker.repairs.protocol_errors,
+        )
+        if not serves_health:
+            process.ports["health_port"] = await stack.enter_async_context(
+                health.serve(settings.tts_host, settings.tts_health_port, metrics=metrics, lacking=process.lacking)
+            )
+        await _ensure(process)
+        keep = asyncio.create_task(process.keeper.run(), name="keeper")
+        watch = asyncio.create_task(_closed(broker))
+        work = asyncio.create_task(_run(serve, process))
+        deadline = asyncio.create_task(_deadline(stop, ends_at))
+        try:
+            await asyncio.wait({keep, watch, work, deadline}, return_when=asyncio.FIRST_COMPLETED)
+            if keep.done():
+                await keep
+            if deadline.done():
+                log.warning("the drain took too long; what was not handed back runs out by itself")
+            elif not work.done():
+                await tasks.end(work)
+                raise NotConnected("NATS closed the connection for good; the process ends to be started anew")
+            else:
+                await work
+        finally:
+            await tasks.end(keep, watch, work, deadline)
+            log.info("stopped")
+
+
+async def _connected(broker: Broker, stop: asyncio.Event) -> Broker | None:
+    """The broker, connected; None when told to stop before."""
+    entering = asyncio.create_task(broker.__aenter__())
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({entering, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if entering.done():
+        return entering.result()
+    await tasks.end(entering)
+    return None
+
+
+async def _ensure(process: Process) -> None:
+    """Return once the streams and consumers exist, or the process is to stop. Raises SettingsError."""
+    while not process.stop.is_set():
+        try:
+            await process.keeper.ensure()
+            return
+        except NodeUnavailable as exc:
+            if process.unready != str(exc):
+                process.unready = str(exc)
+                log.warning("the streams are not there yet", error=str(exc))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.stop.wait(), 1.0)
+
+
+async def _run(serve: Serve, process: Process) -> None:
+    await serve(process)
+
+
+async def _deadline(stop: asyncio.Event, ends_at: _EndsAt) -> None:
+    """Return when a drain has had all its time."""
+    await stop.wait()
+    ends_at.monotonic_s = time.monotonic() + DRAIN_DEADLINE_S
+    await asyncio.sleep(DRAIN_DEADLINE_S)
+
+
+async def _closed(broker: Broker) -> None:
+    await broker.closed.wait()

@@ -1,0 +1,144 @@
+"""Metrics of the services, by Prometheus convention. The only file that imports prometheus_client (extra `service`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from orastream.contract.messages import FINAL
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_RATIO = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 5)
+_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
+
+
+class FastCounter(Collector):
+    """A counter without a lock; add to `value` from one thread."""
+
+    def __init__(self, name: str, help_: str) -> None:
+        self._name, self._help = name, help_
+        self.value = 0.0
+
+    def collect(self) -> Iterable[Metric]:
+        """The counter as it stands."""
+        yield CounterMetricFamily(self._name, self._help, value=self.value)
+
+
+class Total(Collector):
+    """A counter that someone else keeps; `read` gives it when it is scraped."""
+
+    def __init__(self, name: str, help_: str, read: Callable[[], float]) -> None:
+        self._name, self._help, self._read = name, help_, read
+
+    def collect(self) -> Iterable[Metric]:
+        """The counter as it stands."""
+        yield CounterMetricFamily(self._name, self._help, value=self._read())
+
+
+class Metrics:
+    """The registry of one process."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, which nobody reads
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+
+    def counter(
+        self, name: str, help_: str, labels: tuple[str, ...] = (), known: Iterable[tuple[str, ...]] = ()
+    ) -> Counter:
+        """A counter; `name` without `_total`.
+
+        `known` are values of `labels` that are to be seen from the start, at 0: `rate()` does not see the step by which
+        a series appears, so the first failures of a process would be nobody's.
+        """
+        counter = Counter(name, help_, labels, registry=self.registry)
+        for values in known:
+            counter.labels(*values)
+        return counter
+
+    def tally(self, name: str, help_: str) -> FastCounter:
+        """A counter for one thread's hot path: adding to it is an addition, not a lock; `name` without `_total`."""
+        tally = FastCounter(name, help_)
+        self.registry.register(tally)
+        return tally
+
+    def total(self, name: str, help_: str, read: Callable[[], float]) -> None:
+        """A counter that is kept elsewhere and only grows; `name` without `_total`."""
+        self.registry.register(Total(name, help_, read))
+
+    def gauge(self, name: str, help_: str, read: Callable[[], float]) -> Gauge:
+        """A gauge read when scraped."""
+        gauge = Gauge(name, help_, registry=self.registry)
+        gauge.set_function(read)
+        return gauge
+
+    def seconds(self, name: str, help_: str) -> Histogram:
+        """A histogram of seconds; `name` ends in `_seconds`."""
+        return Histogram(name, help_, buckets=_SECONDS, registry=self.registry)
+
+    def ratio(self, name: str, help_: str) -> Histogram:
+        """A histogram of a ratio that should stay below 1."""
+        return Histogram(name, help_, buckets=_RATIO, registry=self.registry)
+
+    def render(self) -> bytes:
+        """The exposition text of /metrics."""
+        return generate_latest(self.registry)
+
+
+class DeliveryMetrics:
+    """What both bridges count, told by event names (`Context.observe`)."""
+
+    def __init__(self, metrics: Metrics, kind: str) -> None:
+        prefix = f"orastream_{kind}"
+        self._chunks = metrics.tally(f"{prefix}_chunks", "Chunks written to OraServer, repeats included")
+        self._bytes = metrics.tally(f"{prefix}_audio_bytes", "Audio bytes written to OraServer, before base64")
+        self._reconnects = metrics.counter(f"{prefix}_link_losses", "Links to OraServer that broke or did not open")
+        self._repeated = metrics.counter(
+            f"{prefix}_retransmitted_chunks", "Chunks written again after a break, counted when a delivery is over"
+        )
+        self._takeovers = metrics.counter(f"{prefix}_takeovers", "Sessions taken from an owner that had died")
+        self._outcomes = metrics.counter(
+            f"{prefix}_requests",
+            "Requests ended by this bridge",
+            ("outcome",),
+            known=[(status,) for status in sorted(FINAL)],
+        )
+        self.first_audio = metrics.seconds(
+            f"{prefix}_first_audio_seconds", "From the request's storing to its first chunk written to OraServer"
+        )
+        self.underruns = metrics.counter(
+            f"{prefix}_underruns", "Times that a listener who plays in real time ran dry, in delivered utterances"
+        )
+        self.underrun_s = metrics.counter(f"{prefix}_underrun_seconds", "How long these listeners heard nothing")
+        self.transfer = metrics.seconds(f"{prefix}_transfer_seconds", "From the first write to the last confirmation")
+        self.cancel = metrics.seconds(
+            f"{prefix}_cancel_seconds", "From a cancel's storing to the final report of what it ended"
+        )
+
+    def observe(self, event: str, amount: float) -> None:
+        """Count one event; unknown names are outcomes."""
+        if event == "chunk":
+            self._chunks.value += 1
+            self._bytes.value += amount
+        elif event == "reconnect":
+            self._reconnects.inc()
+        elif event == "retransmitted":
+            self._repeated.inc(amount)
+        elif event == "takeover":
+            self._takeovers.inc()
+        else:
+            self._outcomes.labels(outcome=event).inc()

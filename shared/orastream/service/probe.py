@@ -1,0 +1,44 @@
+"""`python -m orastream.service.probe PORT [PATH]`: exit code 0 if this machine answers `GET PATH` (/readyz) with a 200.
+
+The health check of the images. It runs every few seconds in every container: bare sockets, because `urllib.request`
+alone takes longer to import than the rest takes to run. The answer's body is printed: it names what is missing.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+TIMEOUT_S = 4.0
+"""For each step; `/readyz` itself gives up on NATS after 2 s."""
+MAX_BYTES = 65_536
+
+
+def answer(port: int, path: str, *, timeout_s: float = TIMEOUT_S) -> tuple[int, str]:
+    """Status and body that the service on loopback `port` gives. Raises OSError, ValueError when it is no HTTP."""
+    with socket.create_connection(("127.0.0.1", port), timeout_s) as connection:
+        connection.sendall(f"GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
+        received = b""
+        while len(received) < MAX_BYTES and (more := connection.recv(MAX_BYTES)):
+            received += more
+    head, _, body = received.partition(b"\r\n\r\n")
+    version, _, rest = head.partition(b" ")
+    if not version.startswith(b"HTTP/"):
+        raise ValueError("the answer is not HTTP")
+    return int(rest[:3]), body.decode(errors="replace")
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code: 0 for a 200, 1 for anything else."""
+    port, path = int(arguments[0]), arguments[1] if len(arguments) > 1 else "/readyz"
+    try:
+        status, body = answer(port, path)
+    except (OSError, ValueError) as exc:
+        sys.stdout.write(f"no answer on port {port}: {exc}\n")
+        return 1
+    sys.stdout.write(f"{status} {body.strip()}\n")
+    return 0 if status == 200 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

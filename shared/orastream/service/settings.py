@@ -1,0 +1,137 @@
+"""Settings from the environment and `.env`: read once in a `__main__`, validated before any connection, frozen.
+
+Each service extends `NodeSettings` by what only it needs (`services/<name>/settings.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self, TypeVar
+
+from dotenv import dotenv_values
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as UnparsableSetting
+
+from orastream.contract import subjects
+from orastream.contract.errors import SettingsError
+from orastream.jetstream.topology import StreamLimits
+
+# Every setting of the contract, so that any service can tell a typing error from a sibling's setting.
+KNOWN: frozenset[str] = frozenset(
+    """NATS_URL NATS_CREDS NATS_INBOX_PREFIX ORASERVER_WEBSOCKET_URL ORASERVER_HTTP_URL ORASERVER_TOKEN
+    WEBSOCKET_CHUNK_SIZE WEBSOCKET_MAX_RETRIES WEBSOCKET_IDLE_SECONDS WEBSOCKET_CONNECTION DEFAULT_TRANSFER_METHOD
+    DEFAULT_FIRE_AND_FORGET
+    TTS_ENGINE TTS_VOICE TTS_MAX_TEXT_CHARS TTS_TEXT_NORMALIZATION TTS_ENGINE_RTF TTS_PHRASE_CACHE
+    TTS_PHRASE_CACHE_MAX_BYTES TTS_PHRASE_CACHE_SECONDS SYNTH_SLOTS SYNTH_OPEN_TEXTS SYNTH_STALL_SECONDS ENGINE_PYTHON
+    ENGINE_MAX_MEMORY_MB TTS_STREAM_REPLICAS
+    TTS_AUDIO_MAX_BYTES TTS_AUDIO_RETENTION_SECONDS TTS_MAX_PENDING_PER_SESSION CHUNK_RAMP
+    GATEWAY_PORT GATEWAY_WAIT_SECONDS GATEWAY_API_KEYS GATEWAY_HOSTS TTS_HEALTH_PORT TTS_HOST TTS_LOG_DIR
+    TTS_LOG_FORMAT TTS_LOG_LEVEL
+    GPT_SOVITS_URLS GPT_SOVITS_VOICES GPT_SOVITS_MODELS POCKET_CONFIG POCKET_VOICES POCKET_LANGUAGE
+    TTS_MODEL_DIR TTS_DEVICE TTS_THREADS TTS_AT_ONCE TTS_BATCH TTS_BATCH_WAIT_MS
+    ORASERVER_PORT ORASERVER_DATA_DIR ORASERVER_MISBEHAVE""".split()
+)
+WATCHED_PREFIXES = ("TTS_", "WEBSOCKET_", "ORASERVER_", "GPT_SOVITS_", "POCKET_")
+
+InboxPrefix = Annotated[str, AfterValidator(subjects.check_inbox_prefix)]
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+def _goes_into_a_header(token: SecretStr) -> SecretStr:
+    value = token.get_secret_value()
+    if not (value.isascii() and value.isprintable() and value == value.strip()):
+        raise ValueError("must be printable ASCII, without a space or a line break at its ends (it is not shown here)")
+    return token
+
+
+HeaderSecret = Annotated[SecretStr, AfterValidator(_goes_into_a_header)]
+"""What is sent as a value of an HTTP header. Never shown, not even in an error."""
+
+
+class NodeSettings(BaseSettings):
+    """What every process of the node needs."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", frozen=True, case_sensitive=False, env_ignore_empty=True
+    )
+
+    nats_url: str = "nats://127.0.0.1:4222"
+    nats_creds: Path | None = None
+    nats_inbox_prefix: InboxPrefix = subjects.INBOX
+    """What this process' inboxes begin with: whoever may subscribe to them reads what it is answered."""
+    tts_log_dir: Path | None = None
+    tts_log_format: Literal["auto", "console", "json"] = "auto"
+    tts_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    tts_host: str = "127.0.0.1"
+    """Where health, metrics and HTTP ports listen; 0.0.0.0 in a container."""
+    tts_health_port: int = Field(0, ge=0, le=65535)
+    tts_max_text_chars: int = Field(5_000, ge=1)
+    tts_stream_replicas: int = Field(1, ge=1, le=5)
+    tts_audio_max_bytes: int = Field(4 << 30, ge=1 << 20)
+    tts_audio_retention_seconds: int = Field(600, ge=10)
+    tts_max_pending_per_session: int = Field(64, ge=1)
+
+    @property
+    def limits(self) -> StreamLimits:
+        """What the settings say of the streams."""
+        return StreamLimits(
+            replicas=self.tts_stream_replicas,
+            audio_retention_s=self.tts_audio_retention_seconds,
+            audio_max_bytes=self.tts_audio_max_bytes,
+            max_pending_per_session=self.tts_max_pending_per_session,
+        )
+
+    @classmethod
+    def load(cls) -> Self:
+        """The settings of this process. Raises SettingsError naming each variable that is wrong."""
+        return load(cls)
+
+
+def load(cls: type[S]) -> S:
+    """Settings of that class from the environment and `.env`. Raises SettingsError naming each wrong variable."""
+    try:
+        return cls()
+    except ValidationError as exc:
+        lines = [
+            f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg'].removeprefix('Value error, ')}"
+            for e in exc.errors(include_url=False, include_input=False)
+        ]
+        raise SettingsError("; ".join(lines)) from None
+    except UnparsableSetting as exc:  # one that has to be JSON; its words name the field, and its source's class
+        field = re.search(r'field "(\w+)"', str(exc))
+        raise SettingsError(f"{field[1].upper() if field else 'settings'}: it is not JSON") from None
+
+
+def unknown_names() -> list[str]:
+    """Variables under our prefixes that no service reads: most likely typing errors."""
+    names = set(os.environ) | set(dotenv_values(".env"))
+    return sorted(n for n in names if n.upper().startswith(WATCHED_PREFIXES) and n.upper() not in KNOWN)
+
+
+def adopt_standard(prefix: str) -> None:
+    """Put the variables of `.env` under `prefix` into the environment, for a library that reads only that.
+
+    An empty one is no value, as OpenTelemetry has it; its SDK would take it for an endpoint, or for a number.
+    """
+    for name in [name for name, value in os.environ.items() if name.startswith(prefix) and not value.strip()]:
+        del os.environ[name]
+    for name, value in dotenv_values(".env").items():
+        if name.startswith(prefix) and value:
+            os.environ.setdefault(name, value)
+
+
+class BridgeSettings(NodeSettings):
+    """What both bridges read."""
+
+    oraserver_token: HeaderSecret | None = None
+    websocket_max_retries: int = Field(3, ge=0)
+    synth_stall_seconds: float = Field(20, gt=0)
+
+    @property
+    def authorization(self) -> dict[str, str]:
+        """The header that tells OraServer who this is, if a token is set."""
+        return {"Authorization": f"Bearer {self.oraserver_token.get_secret_value()}"} if self.oraserver_token else {}

@@ -1,0 +1,208 @@
+"""The doctor's findings against real servers, sound and not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import WSMsgType, web
+
+from orastream.base.tasks import end
+from orastream.cli.checks import diagnosis
+from orastream.cli.checks.diagnosis import Finding
+from orastream.cli.commands import doctor
+from orastream.cli.node import probes
+from orastream.cli.node.settings import CliSettings, NodeAddress
+from orastream.contract import stream_names
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.pull_consumer import Delivery, PullConsumer
+from tests.support.nats_server import NatsServer, nats_server_binary
+from tests.support.processes import Logs, Process, free_port
+
+pytestmark = pytest.mark.integration
+
+
+def a_node(
+    nats_url: str = "nats://127.0.0.1:1", oraserver: str = "http://127.0.0.1:1", **settings: object
+) -> NodeAddress:
+    made = CliSettings(_env_file=None, **settings)  # type: ignore[arg-type]
+    return NodeAddress(nats_url, None, f"ws{oraserver.removeprefix('http')}/ws/tts", f"{oraserver}/api/tts", made)
+
+
+def named(findings: list[Finding]) -> dict[str, Finding]:
+    return {finding.subject: finding for finding in findings}
+
+
+async def test_no_nats() -> None:
+    [finding] = await doctor.examine_nats(a_node(f"nats://127.0.0.1:{free_port()}"))
+    assert finding.level == "problem"
+    assert "orastream up" in finding.mend
+
+
+async def test_jetstream_off(tmp_path: Path, logs: Logs) -> None:
+    server = NatsServer(tmp_path, logs)
+    argv: list[str | Path] = [nats_server_binary(), "-a", "127.0.0.1", "-p", str(server.port)]
+    plain = Process("plain nats-server", argv, env={}, cwd=tmp_path, log=tmp_path / "plain.log")
+    try:
+        plain.launch()
+        await plain.until_ready(lambda: _greets(server.port))
+        found = named(await doctor.examine_nats(a_node(server.url)))
+    finally:
+        plain.kill()
+    assert found["NATS"].level == "ok"
+    assert found["JetStream"].level == "problem"
+    assert "-js" in found["JetStream"].mend
+    assert "stream TTS_AUDIO" not in found
+
+
+async def _greets(port: int) -> bool:
+    return await probes.nats_server(port)() == "JetStream is not on yet"
+
+
+async def test_nothing_was_started_yet(nats_server: NatsServer) -> None:
+    found = named(await doctor.examine_nats(a_node(nats_server.url)))
+    assert found["JetStream"].level == "ok"
+    names = ("TTS_SESSIONS", "TTS_AUDIO", "TTS_REPORTS", "TTS_TEXTS")
+    for subject in (*(f"stream {name}" for name in names), "consumer synth"):
+        assert found[subject].level == "problem"
+        assert "orastream up" in found[subject].mend
+
+
+async def test_who_takes_work_and_who_does_not(nats_server: NatsServer, js: JetStream) -> None:
+    def take(_delivery: Delivery) -> None:
+        raise AssertionError("nothing was asked")
+
+    puller = asyncio.create_task(PullConsumer(js.broker, stream_names.SESSIONS, "ws_bridge", take, lambda: 4).run())
+    try:
+        found = named(await doctor.examine_nats(a_node(nats_server.url, websocket_chunk_size=2 << 20)))
+    finally:
+        await end(puller)
+    assert found["stream TTS_AUDIO"].level == "ok"
+    assert found["ws_bridge"].level == "ok"
+    assert found["synth"].level == "problem"
+    assert "services.synth" in found["synth"].mend
+    assert found["chunk size"].level == "problem"
+
+
+async def messages(js: JetStream) -> list[int]:
+    """How many each stream holds."""
+    infos = [await js.api(f"STREAM.INFO.{name}") for name in diagnosis.stream_names()]
+    return [info["state"]["messages"] for info in infos]
+
+
+async def test_a_write_into_each_stream_and_a_pull_leave_nothing(nats_server: NatsServer, js: JetStream) -> None:
+    found = named(await doctor.examine_nats(a_node(nats_server.url)))
+    assert found["pull"].level == "ok", found["pull"]
+    assert all(found[f"stream {name}"].level == "ok" for name in diagnosis.stream_names())
+    assert await messages(js) == [0] * len(diagnosis.stream_names())
+    assert (await js.api(f"STREAM.INFO.{stream_names.SESSIONS}"))["state"]["consumer_count"] == 3
+
+
+async def test_a_disk_that_was_full(nats_server: NatsServer, js: JetStream, tmp_path: Path) -> None:
+    """The server does not answer writes, then and after there is room again, and says that the stream is there."""
+    nats_server.kill()
+    await nats_server.start()
+    folder = nats_server.data / "jetstream" / "$G" / "streams" / stream_names.AUDIO / "msgs"
+    (block,) = folder.glob("*.blk")  # opened anew at the first write
+    block.rename(tmp_path / "kept")
+    block.symlink_to("/dev/full")
+    full = named(await doctor.examine_nats(a_node(nats_server.url)))
+    block.unlink()
+    (tmp_path / "kept").rename(block)
+    freed = named(await doctor.examine_nats(a_node(nats_server.url)))
+    for found in (full, freed):
+        assert found["stream TTS_REPORTS"].level == "ok"
+        assert found["stream TTS_AUDIO"].level == "problem"
+        assert "restart nats-server" in found["stream TTS_AUDIO"].mend
+    assert "no space left on device" in nats_server.text()
+    nats_server.kill()
+    await nats_server.start()
+    again = named(await doctor.examine_nats(a_node(nats_server.url)))
+    assert again["stream TTS_AUDIO"].level == "ok"
+
+
+@contextlib.asynccontextmanager
+async def an_oraserver(
+    websocket: int, post: int, *, pongs: bool = True, leaves: bool = False
+) -> AsyncIterator[tuple[str, list[str]]]:
+    """A server that answers handshakes and other requests by these statuses (101: opens), and what it was told."""
+    told: list[str] = []
+
+    async def on_websocket(request: web.Request) -> web.StreamResponse:
+        if websocket != 101:
+            return web.Response(status=websocket)
+        socket: web.WebSocketResponse[bool] = web.WebSocketResponse(autoping=pongs)
+        await socket.prepare(request)
+        async for message in socket:
+            if message.type is WSMsgType.TEXT:
+                told.append(message.data)
+            if leaves:
+                await socket.close(code=4001)
+        return socket
+
+    async def on_request(_request: web.Request) -> web.Response:
+        return web.Response(status=post)
+
+    app = web.Application()
+    app.add_routes([web.get("/ws/tts", on_websocket), web.route("*", "/api/tts", on_request)])
+    runner = web.AppRunner(app, shutdown_timeout=0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}", told
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("websocket", "post", "levels", "mends"),
+    [
+        (101, 405, ("ok", "ok"), ("", "")),
+        (401, 403, ("problem", "problem"), ("ORASERVER_TOKEN", "ORASERVER_TOKEN")),
+        (404, 404, ("problem", "problem"), ("ORASERVER_WEBSOCKET_URL", "ORASERVER_HTTP_URL")),
+        (200, 200, ("problem", "ok"), ("not WebSocket", "")),
+        (503, 500, ("problem", "problem"), ("its logs", "its logs")),
+        (302, 307, ("problem", "problem"), ("redirects", "redirects")),
+    ],
+)
+async def test_oraserver(websocket: int, post: int, levels: tuple[str, str], mends: tuple[str, str]) -> None:
+    async with an_oraserver(websocket, post) as (url, told):
+        findings = await doctor.examine_oraserver(a_node(oraserver=url))
+    assert tuple(finding.level for finding in findings) == levels
+    for finding, mend in zip(findings, mends, strict=True):
+        assert mend in finding.mend
+    assert [frame for frame in told if '"init"' not in frame] == []
+    assert len(told) == (websocket == 101)
+
+
+@pytest.mark.parametrize(("leaves", "says"), [(False, "answers no ping within 0.3 s"), (True, "code 4001")])
+async def test_an_oraserver_without_pongs(leaves: bool, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It opens and takes all, but every utterance fails for want of a confirmation."""
+    monkeypatch.setattr(doctor, "PONG_S", 0.3)
+    async with an_oraserver(101, 405, pongs=False, leaves=leaves) as (url, _):
+        finding, _ = await doctor.examine_oraserver(a_node(oraserver=url))
+    assert (finding.level, says in finding.says) == ("problem", True), finding
+    assert "answer each ping" in finding.mend
+
+
+async def test_no_oraserver() -> None:
+    findings = await doctor.examine_oraserver(a_node(oraserver=f"http://127.0.0.1:{free_port()}"))
+    assert [finding.level for finding in findings] == ["problem", "problem"]
+    assert all("start OraServer" in finding.mend for finding in findings)
+
+
+async def test_an_address_that_is_none() -> None:
+    findings = await doctor.examine_oraserver(a_node(oraserver="http://"))
+    assert [finding.level for finding in findings] == ["problem", "problem"]
+
+
+async def test_a_password_is_not_shown(nats_server: NatsServer) -> None:
+    url = nats_server.url.replace("//", "//user:secret@")
+    found = await doctor.examine_nats(a_node(url))
+    found += await doctor.examine_nats(a_node(f"nats://user:secret@127.0.0.1:{free_port()}"))
+    found += await doctor.examine_oraserver(a_node(oraserver=f"http://user:secret@127.0.0.1:{free_port()}"))
+    assert len([finding for finding in found if "127.0.0.1" in finding.says]) == 4
+    assert "secret" not in str(found)

@@ -1,0 +1,271 @@
+"""The command `orastream` as a person starts it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+import wave
+from pathlib import Path
+
+import pytest
+
+from orastream.cli.node.upfile import UpFile
+from orastream.client.async_client import Client
+from orastream.client.watch import dated_reports
+from orastream.contract import stream_names, subjects
+from orastream.contract.text_pieces import TextPiece
+from orastream.jetstream.api import JetStream
+from tests.support.ending import ending_all, stored_request
+from tests.support.nats_server import NatsServer
+from tests.support.processes import Logs, Process, free_port, until
+from tests.support.services import environment
+
+pytestmark = pytest.mark.integration
+
+COMMANDS = ("up", "say", "watch", "cancel", "report", "voices", "bench", "doctor", "demo")
+
+
+async def orastream(folder: Path, *arguments: str, timeout_s: float = 50, **env: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of `orastream …`, run in `folder`."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "orastream.cli", *arguments),
+        cwd=folder,
+        env=environment(env),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        out, err = await asyncio.wait_for(process.communicate(), timeout_s)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_help_names_every_command_and_teaches(tmp_path: Path) -> None:
+    code, out, _ = await orastream(tmp_path, "--help")
+    assert code == 0
+    assert all(command in out for command in COMMANDS)
+    for command in ("say", "up", "doctor"):
+        code, out, _ = await orastream(tmp_path, command, "--help")
+        assert code == 0
+        assert "Examples" in out
+        assert f"orastream {command}" in out
+
+
+async def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['typer'] = None; from orastream.cli import main; sys.exit(main())"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, env=environment({}), stderr=asyncio.subprocess.PIPE
+    )
+    _, err = await process.communicate()
+    assert process.returncode == 1
+    assert b"pip install 'orastream[cli]'" in err
+    assert b"Traceback" not in err
+
+
+async def test_no_nats_is_said_in_one_line(tmp_path: Path) -> None:
+    code, out, err = await orastream(tmp_path, "say", "hello", "--nats", f"nats://127.0.0.1:{free_port()}")
+    assert (code, out) == (1, "")
+    assert err.startswith("error: no NATS server answers")
+    assert err.count("\n") == 1
+
+
+async def test_a_bad_request_names_the_field(tmp_path: Path, nats_server: NatsServer, js: JetStream) -> None:
+    code, _, err = await orastream(tmp_path, "say", "hello", "--format", "ogg", NATS_URL=nats_server.url)
+    assert code == 1
+    assert err.startswith("error: format:")
+
+
+async def test_say_follows_to_the_final_report(tmp_path: Path, nats_server: NatsServer, js: JetStream) -> None:
+    async with ending_all(js, "delivered"):
+        code, out, err = await orastream(tmp_path, "say", "hello", "--request", "r1", "--nats", nats_server.url)
+    assert code == 0, err
+    assert "delivered" in out
+    assert "r1" in out
+
+
+async def test_say_tells_that_a_request_is_not_spoken_twice(
+    tmp_path: Path, nats_server: NatsServer, js: JetStream
+) -> None:
+    """Within the stream's duplicate window the ack alone says so: sequence and report are those of the first."""
+    async with ending_all(js, "delivered"):
+        for first in (True, False):
+            code, _, err = await orastream(tmp_path, "say", "hello", "--request", "r1", "--nats", nats_server.url)
+            assert code == 0
+            assert err.count("asked before; it is not spoken twice") == (not first)
+
+
+async def test_say_asks_nothing_that_it_cannot_save(tmp_path: Path, nats_server: NatsServer, js: JetStream) -> None:
+    code, _, err = await orastream(
+        *(tmp_path, "say", "hello", "--session", "s", "--save", "none/x.wav", "--nats", nats_server.url)
+    )
+    assert code == 1 and err.startswith("error: --save: cannot write none/x.wav (there is no folder")
+    assert await js.last(stream_names.SESSIONS, subjects.session_request("s")) is None
+
+
+async def test_say_speaks_what_comes_on_stdin(tmp_path: Path, nats_server: NatsServer, js: JetStream) -> None:
+    """Piece by piece, in whole characters, however the bytes are cut; the end of stdin ends the text."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "orastream.cli", "say", "-", "--session", "s", "--request", "r", "--wait", "0"),
+        cwd=tmp_path,
+        env=environment({"NATS_URL": nats_server.url}),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin is not None
+
+    async def stored(pieces: int) -> list[TextPiece]:
+        found: list[TextPiece] = []
+
+        async def enough() -> bool:
+            found[:] = [
+                piece
+                for message in await js.read(stream_names.TEXTS, subjects.script("s", "r"), 0)
+                if (piece := TextPiece.decode(message.data)) is not None
+            ]
+            return len(found) >= pieces
+
+        await until(enough, f"{pieces} pieces", timeout_s=30)
+        return found
+
+    process.stdin.write("안녕. ".encode())
+
+    async def asked() -> bool:
+        return await js.after(stream_names.SESSIONS, subjects.session_request("s"), 0) is not None
+
+    await until(asked, "the request", timeout_s=30)
+    request = (await stored_request(js, "s", "r")).request
+    assert request is not None and (request.text, request.language, request.text_stream) == ("안녕. ", "ko-KR", True)
+    process.stdin.write("하".encode()[:2])
+    process.stdin.write("하".encode()[2:] + b"na")
+    await stored(1)
+    process.stdin.close()
+    assert await asyncio.wait_for(process.wait(), 30) == 0
+    pieces = await stored(2)
+    assert "".join(piece.text for piece in pieces) == "하na" and pieces[-1] == TextPiece(len(pieces) - 1, end=True)
+
+
+async def test_say_fails_when_the_report_does(tmp_path: Path, nats_server: NatsServer, js: JetStream) -> None:
+    async with ending_all(js, "cancelled"):
+        code, out, _ = await orastream(tmp_path, "say", "hello", "--nats", nats_server.url)
+    assert code == 1
+    assert "cancelled" in out
+
+
+async def test_accept_wait_report_cancel_watch(
+    tmp_path: Path, nats_server: NatsServer, js: JetStream, client: Client
+) -> None:
+    nats = ("--nats", nats_server.url)
+    code, out, _ = await orastream(tmp_path, "say", "안녕", "--session", "s", "--request", "r", "--wait", "0", *nats)
+    assert (code, out.split()[0]) == (0, "accepted")
+    code, _, err = await orastream(tmp_path, "say", "안녕", "--session", "s", "--wait", "0.5", *nats)
+    assert code == 1
+    assert "no final report" in err
+    code, out, _ = await orastream(tmp_path, "report", "s", "r", "--json", *nats)
+    assert (code, json.loads(out)["status"]) == (0, "queued")
+    code, _, err = await orastream(tmp_path, "report", "s", "another", *nats)
+    assert code == 1
+    assert "nothing is known" in err
+    code, out, _ = await orastream(tmp_path, "cancel", "s", *nats)
+    assert code == 0
+    assert out.startswith("cancel stored at sequence")
+
+
+async def test_a_typing_error_in_a_setting_is_shown(tmp_path: Path, nats_server: NatsServer) -> None:
+    _, out, _ = await orastream(tmp_path, "doctor", "--nats", nats_server.url, TTS_ENGIN="vits")
+    assert "did you mean TTS_ENGINE?" in out
+    code, _, err = await orastream(tmp_path, "up", "--nats-port", str(nats_server.port), TTS_ENGIN="vits")
+    assert code == 1
+    assert err.startswith("warning: TTS_ENGIN is no setting of the node: nobody reads it; did you mean TTS_ENGINE?\n")
+
+
+async def test_reports_of_the_past_have_the_time_of_then(
+    tmp_path: Path, nats_server: NatsServer, js: JetStream
+) -> None:
+    """The stream's time of each, not that of the asking."""
+    async with ending_all(js, "delivered"):
+        assert (await orastream(tmp_path, "say", "hello", "--session", "s", "--nats", nats_server.url))[0] == 0
+    stored = await js.last(stream_names.REPORTS, subjects.reports("s"))
+    assert stored is not None
+    async with contextlib.aclosing(dated_reports(js, "s", history=True)) as dated:
+        assert (await anext(dated))[0] == stored.time_s
+    await asyncio.sleep(1.1)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "orastream.cli", "watch", "s", "--history", "--nats", nats_server.url),
+        cwd=tmp_path,
+        env=environment({"TZ": "UTC"}),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        line = await asyncio.wait_for(process.stdout.readline(), 30)
+    finally:
+        process.kill()
+        await process.wait()
+    assert line.decode().startswith(time.strftime("%H:%M:%S delivered s/", time.gmtime(stored.time_s)))
+
+
+async def test_a_taken_port_names_its_option(tmp_path: Path, nats_server: NatsServer) -> None:
+    code, _, err = await orastream(tmp_path, "up", "--nats-port", str(nats_server.port))
+    assert code == 1
+    assert err.startswith("error: --nats-port")
+
+
+@pytest.mark.timeout(150)
+async def test_up_from_ready_to_drained(tmp_path: Path, logs: Logs) -> None:
+    logs["up"] = tmp_path / "up.log"
+    arguments = ("--nats-port", "0", "--gateway-port", "0", "--oraserver-port", "0", "--data-dir", "data", "-v")
+    argv = [sys.executable, "-m", "orastream.cli", "up", *arguments]
+    up = Process("up", argv, env=environment({}), cwd=tmp_path, log=logs["up"])
+    data = tmp_path / "data"
+
+    async def ready() -> bool:
+        return UpFile.read(data) is not None
+
+    up.launch()
+    try:
+        await up.until_ready(ready, 60)
+        file = UpFile.read(data)
+        assert file is not None
+        assert file.oraserver_url is not None
+        delivered_to = (f"ws{file.oraserver_url.removeprefix('http')}/ws/tts", f"{file.oraserver_url}/api/tts")
+        assert (file.websocket_url, file.http_url) == delivered_to
+        pids = {service.name: service.pid for service in file.services}
+        assert set(pids) == {"nats-server", "oraserver", "synth", "ws_bridge", "http_bridge", "gateway"}
+        saved = tmp_path / "saved.wav"
+        said = await orastream(tmp_path, "say", "Hello there", "--sync", "--save", str(saved), "--nats", file.nats_url)
+        assert said[0] == 0, said
+        with wave.open(str(saved)) as audio:
+            assert audio.getnframes() > audio.getframerate() / 2
+
+        killed = pids["ws_bridge"]
+        assert killed is not None
+        os.kill(killed, signal.SIGKILL)
+
+        async def started_again() -> bool:
+            now = UpFile.read(data)
+            assert now is not None
+            pid = next(service.pid for service in now.services if service.name == "ws_bridge")
+            return pid not in (None, killed) and "ws_bridge is ready again" in up.text()
+
+        await up.until_ready(started_again, 40)
+        now = UpFile.read(data)
+        assert now is not None
+        up.signal(signal.SIGTERM)
+        assert await up.ended(40) == 0
+        assert UpFile.read(data) is None
+        for service in now.services:
+            assert service.pid is not None
+            with pytest.raises(ProcessLookupError):
+                os.kill(service.pid, 0)
+        assert up.text().rstrip().endswith("stopped")
+    finally:
+        up.kill()

@@ -1,0 +1,303 @@
+"""A text in pieces through a real nats-server: what the writer stores, and what synth's scribe makes of it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+
+from orastream import Client, InvalidRequest, UtteranceEnded
+from orastream.contract import stream_names, subjects
+from orastream.contract.audio_messages import AudioWaiting, unpack
+from orastream.contract.errors import StreamFull
+from orastream.contract.messages import Cancel
+from orastream.contract.text_pieces import STALLED, TextPiece
+from orastream.jetstream import topology
+from orastream.jetstream.api import JetStream
+from services.synth.job.attempt import Attempt
+from services.synth.job.audio_reader import AudioReader
+from services.synth.settings import SynthSettings
+from services.synth.text.streamed_text import StreamedText
+from tests.support.ending import end, stored_request
+from tests.support.processes import until
+
+pytestmark = pytest.mark.integration
+
+IDS = {"session_id": "s 1", "phone_id": "p1"}
+SESSION = subjects.token("s 1")
+
+
+async def stored(js: JetStream, stream: str, subject: str) -> list[bytes]:
+    """All messages of a subject, in the order of the stream."""
+    after, found = 0, []
+    while (message := await js.after(stream, subject, after)) is not None:
+        after = message.sequence
+        found.append(message.data)
+    return found
+
+
+async def pieces(js: JetStream, request_id: str) -> list[TextPiece | None]:
+    found = await stored(js, stream_names.TEXTS, subjects.script(SESSION, request_id))
+    return [TextPiece.decode(data) for data in found]
+
+
+async def cancels(js: JetStream) -> list[Cancel]:
+    return [Cancel.decode(data) for data in await stored(js, stream_names.SESSIONS, subjects.session_cancel(SESSION))]
+
+
+# ---- the writer
+
+
+async def test_what_a_writer_stores(js: JetStream, client: Client) -> None:
+    async with client.utterance(**IDS, text="So ", request_id="r", idleSeconds=5, voice="ko") as u:
+        for token in ("안녕", "", "하세요. "):
+            await u.write(token)
+        request = (await stored_request(js, "s 1")).request
+        assert request is not None and request.text_stream and (request.text, request.voice) == ("So ", "ko")
+        assert request.idle_seconds == 5 and request.fire_and_forget is True and not u.waits
+        report = await u.report()
+        assert report is not None and report.status == "queued"
+    with pytest.raises(RuntimeError, match="the text is complete"):
+        await u.write("더")
+    assert await pieces(js, "r") == [
+        TextPiece(0, "안녕"),
+        TextPiece(1, ""),
+        TextPiece(2, "하세요. "),
+        TextPiece(3, end=True),
+    ]
+    assert await cancels(js) == []
+
+
+async def test_hundreds_of_tokens_are_all_stored(js: JetStream, client: Client) -> None:
+    tokens = [f"{number} " for number in range(300)]
+    async with client.utterance(**IDS) as u:
+        for token in tokens:
+            await u.write(token)
+    found = [piece for piece in await pieces(js, u.request_id) if piece is not None]
+    assert [piece.text for piece in sorted(found, key=lambda piece: piece.index)] == [*tokens, ""]
+
+
+async def test_a_text_that_is_too_long_is_the_writers_to_end(js: JetStream) -> None:
+    client = Client.over(js.broker, max_text_chars=10)
+    with pytest.raises(InvalidRequest, match=r"^text: .*11 characters|^text: has 11"):
+        async with client.utterance(**IDS, text="a" * 11):
+            pass
+    async with client.utterance(**IDS, text="aa", request_id="r") as u:
+        await u.write("b" * 8)
+        with pytest.raises(InvalidRequest, match="^text: would have more than 10"):
+            await u.write("c")
+        with pytest.raises(InvalidRequest, match="^text: .*surrogate"):
+            await u.write("\ud83d")
+    assert await pieces(js, "r") == [TextPiece(0, "b" * 8), TextPiece(1, end=True)]
+
+
+async def test_leaving_by_an_exception_cancels_that_request(js: JetStream, client: Client) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with client.utterance(**IDS, request_id="r") as u:
+            await u.write("One. ")
+            raise ZeroDivisionError
+    assert await cancels(js) == [Cancel("r")]
+    assert [piece and piece.end for piece in await pieces(js, "r")] == [False]
+
+
+async def test_a_cancelled_task_cancels_its_utterance(js: JetStream, client: Client) -> None:
+    begun = asyncio.Event()
+
+    async def write() -> None:
+        async with client.utterance(**IDS, request_id="r") as u:
+            await u.write("One. ")
+            begun.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(write())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await cancels(js) == [Cancel("r")]
+
+
+async def test_a_final_report_ends_the_writing(js: JetStream, client: Client) -> None:
+    """The block is left, nothing is cancelled, and what follows the block knows the outcome."""
+    async with client.utterance(**IDS, request_id="r") as u:
+        await u.write("One. ")
+        await end(js, await stored_request(js, "s 1"), "cancelled")
+        while True:
+            await u.write("more ")
+            await asyncio.sleep(0.01)
+    assert (await u.wait(0.1)).status == "cancelled" == (await u.report()).status  # type: ignore[union-attr]
+    assert await cancels(js) == []
+    with pytest.raises(UtteranceEnded) as ended:
+        await u.write("more")
+    assert (ended.value.session_id, ended.value.request_id, ended.value.status) == ("s 1", "r", "cancelled")
+
+
+async def test_a_text_that_ended_with_its_last_token_is_left_quietly(js: JetStream, client: Client) -> None:
+    async with client.utterance(**IDS, request_id="r") as u:
+        await u.write("One. ")
+        await end(js, await stored_request(js, "s 1"), "delivered")
+    assert (await u.wait(5)).status == "delivered"
+
+
+async def test_a_text_has_a_most_of_messages(js: JetStream) -> None:
+    """The stream refuses what is beyond, and other texts are not touched."""
+    config = next(c for c in topology.stream_configs(topology.StreamLimits()) if c["name"] == stream_names.TEXTS)
+    await topology.ensure_stream(js, config | {"max_msgs_per_subject": 2}, change=True)
+    for index in range(2):
+        await js.store(subjects.text("s", "r"), TextPiece(index, "a").encode())
+    with pytest.raises(StreamFull):
+        await js.store(subjects.text("s", "r"), TextPiece(2, "a").encode())
+    await js.store(subjects.text("s", "other"), TextPiece(0, "a").encode())
+
+
+# ---- the scribe
+
+
+class Listener:
+    """A scribe that is read to its end."""
+
+    def __init__(self, js: JetStream, request_id: str, **settings: object) -> None:
+        self._js, self._request_id = js, request_id
+        self._settings = SynthSettings.model_validate({"synth_stall_seconds": 1.0, **settings})
+        self.lines: list[str] = []
+        self.waited: list[bool] = []
+        self.streamed_text: StreamedText | None = None
+
+    async def run(self) -> StreamedText:
+        request = await stored_request(self._js, "s 1", self._request_id)
+        attempt = Attempt(self._js, request, AudioReader(self._js, request), 7, 600.0)
+        async with StreamedText(
+            self._js, request, attempt.show_waiting, self._settings, self.waited.append
+        ) as self.streamed_text:
+            async with aclosing(self.streamed_text.lines()) as lines:
+                async for line in lines:
+                    self.lines.append(line.text)
+        return self.streamed_text
+
+
+async def begin(js: JetStream, client: Client, **options: object) -> Listener:
+    fields = {"sessionId": "s 1", "phoneId": "p", "requestId": "r", "textStream": True, **options}
+    await client.submit(fields)
+    return Listener(js, "r")
+
+
+async def put(js: JetStream, *texts: str, first: int = 0, end: bool = False) -> None:
+    for index, text in enumerate(texts, first):
+        piece = TextPiece(index, text, end and index == first + len(texts) - 1)
+        await js.store(subjects.text(SESSION, "r"), piece.encode())
+
+
+async def test_lines_come_when_they_are_certain(js: JetStream, client: Client) -> None:
+    listener = await begin(js, client, text="하나, ")
+    running = asyncio.create_task(listener.run())
+
+    async def said(*lines: str) -> None:
+        async def so_far() -> bool:
+            return listener.lines == list(lines)
+
+        await until(so_far, f"the lines {lines}")
+
+    await put(js, "둘. 셋")
+    await said("하나, 둘.")
+    await put(js, "! ", "넷", first=1)
+    await said("하나, 둘.", "셋!")
+    await put(js, "", first=3, end=True)
+    streamed_text = await running
+    assert listener.lines == ["하나, 둘.", "셋!", "넷"] == streamed_text.said
+    assert streamed_text.text == "하나, 둘. 셋! 넷" and streamed_text.problem is None
+    assert listener.waited[:2] == [True, False] and listener.waited[-1] is False
+
+
+async def test_a_text_that_is_there_is_not_waited_for(js: JetStream, client: Client) -> None:
+    """As another synth finds it, after the first one died: only the first read is waited for."""
+    listener = await begin(js, client)
+    await put(js, *(f"Here is number {number} again. " for number in range(100)), end=True)
+    await listener.run()
+    assert listener.lines == [f"Here is number {number} again." for number in range(100)]
+    assert len(listener.waited) <= 20
+
+
+async def test_a_silent_writer_is_given_up_for_every_reader(js: JetStream, client: Client) -> None:
+    """The mark stands in the stream: what is written after it changes nothing, for whoever reads later."""
+    first = await begin(js, client, idleSeconds=1)
+    await put(js, "One. Two", first=0)
+    streamed_text = await first.run()
+    assert first.lines == ["One.", "Two"]
+    assert streamed_text.problem is not None and streamed_text.problem.code == "text_stalled"
+    assert (await pieces(js, "r"))[-1] is None
+    await put(js, " three. Four.", first=1, end=True)
+    again = Listener(js, "r")
+    other = await again.run()
+    assert (again.lines, other.problem, other.text) == (first.lines, streamed_text.problem, streamed_text.text)
+
+
+async def test_a_slow_writer_is_not_given_up(js: JetStream, client: Client) -> None:
+    """Pieces in less than idleSeconds each, though no sentence ends for longer; readers of the audio see life."""
+    listener = await begin(js, client, idleSeconds=2)
+    running = asyncio.create_task(listener.run())
+    for index in range(8):
+        await put(js, f"word{index} ", first=index)
+        await asyncio.sleep(0.5)
+    assert not running.done()
+    await put(js, "end.", first=8, end=True)
+    streamed_text = await running
+    assert streamed_text.problem is None and len(listener.lines) == 1
+    signs = await stored(js, stream_names.AUDIO, subjects.audio(SESSION, "r"))
+    assert len(signs) >= 4 and {unpack(sign) for sign in signs} == {AudioWaiting(7)}
+
+
+async def test_a_mark_loses_against_a_piece_that_came_first(js: JetStream, client: Client) -> None:
+    listener = await begin(js, client, idleSeconds=1)
+    running = asyncio.create_task(listener.run())
+
+    async def waits() -> bool:
+        return listener.waited[-1:] == [True]
+
+    await until(waits, "it waits for text")
+    await asyncio.sleep(0.9)  # either side may be first
+    await put(js, "One. ", "Two.", end=True)
+    streamed_text = await running
+    assert listener.lines in (["One.", "Two."], [])
+    assert (streamed_text.problem is None) == bool(listener.lines)
+    assert (await pieces(js, "r")).count(None) == (0 if listener.lines else 1)
+
+
+async def test_a_stream_that_takes_no_mark_ends_it_all_the_same(js: JetStream, client: Client) -> None:
+    listener = await begin(js, client, idleSeconds=1)
+    config = next(c for c in topology.stream_configs(topology.StreamLimits()) if c["name"] == stream_names.TEXTS)
+    await topology.ensure_stream(js, config | {"max_msgs_per_subject": 2}, change=True)
+    await put(js, "One. ", "Two")
+    streamed_text = await listener.run()
+    assert listener.lines == ["One.", "Two"]
+    assert streamed_text.problem is not None and streamed_text.problem.code == "text_stalled"
+
+
+async def test_a_text_that_was_purged_ends(js: JetStream, client: Client) -> None:
+    """Its utterance was ended by a bridge, and the writer has stopped: nobody will ever end the text."""
+    listener = await begin(js, client, idleSeconds=1)
+    running = asyncio.create_task(listener.run())
+    await put(js, "One. ", "Two")
+
+    async def heard() -> bool:
+        return listener.streamed_text is not None and listener.streamed_text.text == "One. Two"
+
+    await until(heard, "the text")
+    await end(js, await stored_request(js, "s 1"), "failed")
+    assert await pieces(js, "r") == []
+    streamed_text = await asyncio.wait_for(running, 20)
+    assert streamed_text.problem is not None
+
+
+async def test_a_foreign_message_on_the_stored_subject_is_no_piece(js: JetStream, client: Client) -> None:
+    """Only what the stream has stored and republished counts."""
+    listener = await begin(js, client, idleSeconds=1)
+    running = asyncio.create_task(listener.run())
+    await js.broker.publish(subjects.script(SESSION, "r"), TextPiece(0, "Not this.", True).encode())
+    await put(js, "This. ", end=True)
+    await running
+    assert listener.lines == ["This."]
+
+
+async def test_the_mark_is_a_piece_that_anyone_can_read() -> None:
+    assert STALLED == b'{"stalled":true}'

@@ -1,0 +1,267 @@
+"""docs/asyncapi*.yaml against AsyncAPI's own parser, and against what a running node says on NATS and to OraServer."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import WSMsgType, web
+from nats.aio.msg import Msg
+
+from orastream.client.async_client import Client
+from orastream.contract import codec, stream_names
+from orastream.jetstream.api import JetStream
+from tests.support.asyncapi import NODE, ORASERVER, document, problems
+from tests.support.inprocess import running_node
+from tests.support.nats_server import NatsServer
+
+pytestmark = pytest.mark.integration
+
+TEXT = "안녕하세요. This is a sentence, and so is the one before."
+WAIT_S = 30.0
+
+# ---- AsyncAPI's parser
+
+CHECK = Path(__file__).resolve().parents[3] / "asyncapi"
+CACHE = Path(sys.prefix) / ".asyncapi"
+"""Below the virtual environment, so outside the repository's tree and kept from run to run."""
+
+
+@pytest.fixture(scope="module")
+def parser() -> Path:
+    """The folder with AsyncAPI's parser for node.js; skips where there is no node, unless REQUIRE_NODE=1."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        reason = "no node.js: the AsyncAPI documents are not judged by AsyncAPI's own parser"
+        if os.environ.get("REQUIRE_NODE") == "1":
+            pytest.fail(f"{reason}, and REQUIRE_NODE=1")
+        pytest.skip(reason)
+    wanted = [CHECK / name for name in ("package.json", "package-lock.json", "check.js")]
+    stamp = hashlib.sha256(b"".join(path.read_bytes() for path in wanted)).hexdigest()
+    if not (CACHE / stamp).exists():
+        shutil.rmtree(CACHE, ignore_errors=True)
+        CACHE.mkdir(parents=True)
+        for path in wanted:
+            shutil.copy(path, CACHE)
+        install = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        done = subprocess.run(install, cwd=CACHE, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"npm ci in {CACHE}:\n{done.stdout}{done.stderr}"
+        (CACHE / stamp).touch()
+    return CACHE
+
+
+@pytest.mark.timeout(300)  # the first time npm installs it
+def test_asyncapis_own_parser_finds_nothing_wrong(parser: Path) -> None:
+    done = subprocess.run(
+        ["node", "check.js", str(NODE), str(ORASERVER)], cwd=parser, capture_output=True, text=True, check=True
+    )
+    verdicts = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [verdict["problems"] for verdict in verdicts] == [[], []]
+    for verdict, path in zip(verdicts, (NODE, ORASERVER), strict=True):
+        assert verdict["addresses"] == [channel["address"] for channel in document(path)["channels"].values()]
+        assert verdict["operations"] == list(document(path)["operations"])
+
+
+# ---- what a running node sends
+
+
+class Heard:
+    """An OraServer that keeps what it is sent, as it was sent."""
+
+    def __init__(self) -> None:
+        self.handshakes: list[dict[str, str]] = []
+        self.frames: list[dict[str, Any]] = []
+        self.posts: list[dict[str, Any]] = []
+        self.refuses = False
+        self.url = ""
+
+    async def websocket(self, request: web.Request) -> web.WebSocketResponse:
+        if self.refuses:
+            raise web.HTTPForbidden
+        self.handshakes.append({name.lower(): value for name, value in request.headers.items()})
+        socket = web.WebSocketResponse(max_msg_size=0)
+        await socket.prepare(request)
+        async for message in socket:
+            assert message.type is WSMsgType.TEXT
+            self.frames.append(json.loads(message.data))
+        return socket
+
+    async def post(self, request: web.Request) -> web.Response:
+        self.posts.append(await request.json())
+        return web.Response(status=204)
+
+
+@pytest.fixture
+async def heard() -> AsyncIterator[Heard]:
+    heard = Heard()
+    app = web.Application(client_max_size=64 << 20)
+    app.router.add_get("/ws/tts", heard.websocket)
+    app.router.add_post("/api/tts", heard.post)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    heard.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield heard
+    await runner.cleanup()
+
+
+class Documented:
+    """The channels of the document, by the subjects that they mean."""
+
+    def __init__(self) -> None:
+        doc = document(NODE)
+        self._channels = {
+            name: re.compile(re.sub(r"\\{\w+\\}", "[A-Za-z0-9_~-]+", re.escape(channel["address"])))
+            for name, channel in doc["channels"].items()
+            if channel["address"] is not None
+        }
+        self._doc = doc
+        self.seen: dict[str, int] = {}
+
+    def channel(self, subject: str) -> str:
+        """The channel of a subject; there must be one."""
+        found = [name for name, pattern in self._channels.items() if pattern.fullmatch(subject)]
+        assert len(found) == 1, f"{subject} is on no channel of docs/asyncapi.yaml: {found}"
+        return found[0]
+
+    def check(self, channel: str, value: dict[str, Any], headers: dict[str, str] | None = None) -> None:
+        """The message is one of those that the channel has: a schema takes it, and its headers."""
+        refs = [message["$ref"] for message in self._doc["channels"][channel]["messages"].values()]
+        fitting = []
+        for name in (ref.rpartition("/")[2] for ref in refs):
+            message = self._doc["components"]["messages"][name]
+            wrong = problems(NODE, message["payload"]["$ref"].rpartition("/")[2], value)
+            if "headers" in message:
+                wrong += problems(NODE, message["headers"]["$ref"].rpartition("/")[2], headers or {})
+            if not wrong:
+                fitting.insert(0 if "headers" in message else len(fitting), name)  # the one that asks for most
+            self._last = wrong
+        assert fitting, f"{channel}: no message of docs/asyncapi.yaml is like {value}, headers {headers}: {self._last}"
+        self.seen[f"{channel}/{fitting[0]}"] = self.seen.get(f"{channel}/{fitting[0]}", 0) + 1
+
+
+def plain(data: bytes) -> dict[str, Any]:
+    value = codec.decode(data)
+    if isinstance(value.get("audio"), bytes):
+        value["audio"] = base64.b64encode(value["audio"]).decode()  # JSON Schema knows no bytes
+    return value
+
+
+async def test_a_running_node_says_what_is_documented(
+    nats_server: NatsServer, js: JetStream, client: Client, heard: Heard
+) -> None:
+    """Requests in both encodings, every transport and way to end; each message is one of its channel's."""
+    documented, live = Documented(), []
+    async with (
+        running_node(
+            nats_server.url, heard.url, ["synth", "ws_bridge", "http_bridge", "gateway"], gateway_wait_seconds=WAIT_S
+        ),
+        nats_server.connect() as connection,
+    ):
+
+        async def on_message(message: Msg) -> None:
+            live.append(message)
+
+        for subject in ("tts.report.>", "tts.audio.>", "tts.reply.>"):
+            await connection.subscribe(subject, cb=on_message)
+        await connection.flush()
+
+        async def ask(subject: str, fields: dict[str, Any] | bytes, encoding: Any = "json", **headers: str) -> Msg:
+            data = fields if isinstance(fields, bytes) else codec.encode(fields, encoding)
+            if isinstance(fields, dict) and documented.channel(subject) != "cancel":
+                documented.check(documented.channel(subject), fields, headers)
+            answer: Msg = await connection.request(subject, data, timeout=WAIT_S, headers=headers or None)
+            documented.check(
+                "outcome" if subject == "tts.speak" else "ack", codec.decode(answer.data), dict(answer.headers or {})
+            )
+            return answer
+
+        async def final(session: str, request: str) -> str:
+            return (await client.wait(session, request, WAIT_S)).status
+
+        base = {"text": TEXT, "sessionId": "s 1", "phoneId": "전화 1"}
+        session = "tts.request.~cyAx"
+        await ask(session, base | {"requestId": "ws", "transport": "websocket", "replyTo": "tts.reply.test.1"})
+        twice = await ask(session, base | {"requestId": "packed"}, "msgpack", **{"Nats-Msg-Id": "s.packed"})
+        again = await ask(session, base | {"requestId": "packed"}, "msgpack", **{"Nats-Msg-Id": "s.packed"})
+        assert json.loads(again.data) == {**json.loads(twice.data), "duplicate": True}
+        await ask(session, base | {"requestId": "post", "transport": "http", "format": "opus"})
+        await ask(session, base | {"requestId": "none", "transport": "none", "format": "pcm16"})
+        await ask(session, base | {"requestId": "bad", "voice": "no-such-voice"})
+        await ask(session, b"no map")
+        for request, status in (("ws", "delivered"), ("packed", "delivered"), ("post", "delivered"), ("bad", "failed")):
+            assert await final("s 1", request) == status, request
+        assert await final("s 1", "none") == "delivered"
+        await ask(session, base | {"text": None, "requestId": "told", "textStream": True})
+        for piece in (
+            {"index": 0, "text": "안녕하세요. 오늘은 "},
+            {"index": 1, "text": "맑습니다."},
+            {"index": 2, "end": True},
+        ):
+            await ask("tts.text.~cyAx.told", piece)
+        assert await final("s 1", "told") == "delivered"
+        voices = await connection.request("tts.voices", b"", timeout=WAIT_S)
+        documented.check("engines", json.loads(voices.data))
+        await ask("tts.cancel.~cyAx", {"requestId": "ws"})
+        await ask("tts.cancel.~cyAx", b"")
+        heard.refuses = True
+        assert codec.decode((await ask("tts.speak", base | {"sessionId": "other", "fire_and_forget": False})).data)[
+            "error"
+        ]["code"] == ("oraserver_refused")
+        heard.refuses = False
+        await ask("tts.speak", base | {"fire_and_forget": True, "requestId": "spoken"}, "msgpack")
+        assert await final("s 1", "spoken") == "delivered"
+        refused = await connection.request("tts.speak", b'{"text": 1}', timeout=WAIT_S)
+        documented.check("outcome", codec.decode(refused.data), dict(refused.headers or {}))
+        assert documented.seen["outcome/Refusal"] == 1
+
+        # No room: the refusal of the stream itself.
+        await js.api("STREAM.UPDATE." + stream_names.SESSIONS, await _narrow(js))
+        full = await connection.request("tts.request.full", codec.encode(base | {"sessionId": "full"}, "json"))
+        documented.check("ack", json.loads(full.data))
+        assert json.loads(full.data)["error"]["err_code"]
+        await connection.flush()
+
+    for message in live:
+        channel = "replyTo" if message.subject.startswith("tts.reply.") else documented.channel(message.subject)
+        documented.check(channel, plain(message.data), dict(message.headers or {}))
+    assert documented.seen.keys() - {"audio/AudioWaiting"} == {
+        "text/TextPiece",
+        "engines/Voices",
+        "request/Request",
+        "speak/Request",
+        "ack/PublishAck",
+        "outcome/Acceptance",
+        "outcome/FinalReport",
+        "outcome/Refusal",
+        "report/Report",
+        "replyTo/FinalReport",
+        "audio/AudioStart",
+        "audio/AudioChunk",
+        "audio/AudioEnd",
+    }
+
+    schema_of = {"init": "Init", "chunk": "Chunk", "complete": "Complete"}
+    kinds = ["init" if "type" in frame else "complete" if "status" in frame else "chunk" for frame in heard.frames]
+    for kind, frame in zip(kinds, heard.frames, strict=True):
+        assert problems(ORASERVER, schema_of[kind], frame) == []
+    assert set(kinds) == set(schema_of) and len(heard.posts) == 1
+    assert problems(ORASERVER, "Post", heard.posts[0]) == []
+    asked = document(ORASERVER)["channels"]["speech"]["bindings"]["ws"]["headers"]["required"]
+    assert all(set(asked) <= handshake.keys() for handshake in heard.handshakes)
+
+
+async def _narrow(js: JetStream) -> dict[str, Any]:
+    """The configuration of TTS_SESSIONS with room for nothing more."""
+    info = await js.api("STREAM.INFO." + stream_names.SESSIONS)
+    config: dict[str, Any] = info["config"]
+    return config | {"max_msgs": max(1, info["state"]["messages"]), "discard": "new"}

@@ -1,0 +1,95 @@
+"""Taking sessions by compare-and-set over a real nats-server."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from orastream.contract.errors import NodeUnavailable
+from orastream.contract.stream_names import OWNERS, owner_key
+from orastream.delivery.runtime.ownership import Lease, Owners
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.topology import HEARTBEAT_LIFE_S
+from tests.support.nats_server import NatsServer
+from tests.support.processes import until
+
+pytestmark = pytest.mark.integration
+
+
+async def bridge(js: JetStream) -> tuple[Lease, Owners]:
+    """A bridge that has just beaten."""
+    lease = Lease(js, "ws_bridge")
+    await lease.beat()
+    return lease, Owners(js, "ws_bridge", lease)
+
+
+async def test_one_of_many_takes_a_session(js: JetStream) -> None:
+    """Racers: one wins; the others give back; after a release the next one is no take-over."""
+    bridges = [await bridge(js) for _ in range(8)]
+    taken = await asyncio.gather(*(owners.take("s") for _, owners in bridges))
+    (winner,) = [number for number, ownership in enumerate(taken) if ownership is not None]
+    ownership = taken[winner]
+    assert ownership is not None and not ownership.taken_over
+    owners = bridges[winner][1]
+    assert await owners.still_ours(ownership)
+    await owners.release(ownership)
+    again = await bridges[winner - 1][1].take("s")
+    assert again is not None and not again.taken_over and again.epoch > ownership.epoch
+    assert not await owners.still_ours(ownership)
+
+
+async def test_a_dead_owner_is_taken_over_and_a_living_one_is_not(js: JetStream) -> None:
+    """The record of an owner counts while its heartbeat lives."""
+    _, dead = await bridge(js)
+    first = await dead.take("s")
+    assert first is not None
+    lease, other = await bridge(js)
+    assert await other.take("s") is None
+
+    async def took() -> bool:
+        await lease.beat()
+        nonlocal second
+        second = await other.take("s")
+        return second is not None
+
+    second = None
+    await until(took, "the dead owner's session is taken", timeout_s=HEARTBEAT_LIFE_S * 4, poll_s=0.2)
+    assert second is not None and second.taken_over and second.epoch > first.epoch
+    await dead.release(first)
+    assert await other.still_ours(second), "a former owner's release took the record away"
+
+
+async def test_a_lease_ends_before_its_heartbeat(js: JetStream) -> None:
+    """And a lapse is counted, so that what was owned is looked at again."""
+    lease, _ = await bridge(js)
+    now = asyncio.get_running_loop().time()
+    assert lease.valid(now)
+    assert not lease.valid(now + HEARTBEAT_LIFE_S)
+    await lease.end()
+    assert not lease.valid(now)
+
+
+@pytest.mark.parametrize(
+    "junk", [b'{"stream":"TTS_SESSIONS","seq":7}', b"\xff", b"[]", b'{"owner":7}', b'{"owner":"a.b"}']
+)
+async def test_a_record_that_is_none_is_written_over(js: JetStream, junk: bytes) -> None:
+    """Whoever may publish can name it as his reply subject, and the server stores its ack there."""
+    await js.store(owner_key("ws_bridge", "s"), junk)
+    _, owners = await bridge(js)
+    ownership = await owners.take("s")
+    assert ownership is not None and ownership.taken_over
+
+
+async def test_what_could_not_be_released_is_released_later(nats_server: NatsServer, js: JetStream) -> None:
+    """NATS was away when the session ended."""
+    _, owners = await bridge(js)
+    ownership = await owners.take("s")
+    assert ownership is not None
+    nats_server.kill()
+    with pytest.raises(NodeUnavailable):
+        async with asyncio.timeout(30):
+            await owners.release(ownership)
+    await nats_server.start()
+    await owners.release_late()
+    assert await js.last(OWNERS, owner_key("ws_bridge", "s")) is None

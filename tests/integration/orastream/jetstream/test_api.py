@@ -1,0 +1,94 @@
+"""What is asked of JetStream on a real server, and what its refusals mean."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from orastream.base.tasks import end
+from orastream.broker import Broker, Headers
+from orastream.contract import stream_names, subjects
+from orastream.contract.errors import NodeUnavailable
+from orastream.jetstream import pull_consumer
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.pull_consumer import Delivery, PullConsumer
+from tests.support.nats_server import NatsServer
+from tests.support.processes import until
+
+pytestmark = pytest.mark.integration
+
+
+async def test_deleted_or_not_there_or_not_known(js: JetStream) -> None:
+    """Only what is gone for certain counts as gone: else a request would keep its place, and nobody would know."""
+    ack = await js.store(subjects.request("s"), b"{}")
+    assert await js.delete(stream_names.SESSIONS, ack.sequence) is True
+    assert await js.delete(stream_names.SESSIONS, ack.sequence) is False
+    assert await js.delete(stream_names.SESSIONS, 1_000_000) is False
+    with pytest.raises(NodeUnavailable, match="stream not found"):
+        await js.delete("NO_SUCH_STREAM", 1)
+
+
+async def test_only_the_last_message_of_a_read_says_that_none_is_after_it(js: JetStream) -> None:
+    put, subject = subjects.put_audio("s", "r"), subjects.audio("s", "r")
+    first, *_, last = [(await js.store(put, b"%d" % number)).sequence for number in range(5)]
+    assert [m.ends_read for m in await js.read(stream_names.AUDIO, subject, 0)] == [False] * 4 + [True]
+    page = await js.read(stream_names.AUDIO, subject, first, batch=2)
+    assert [m.ends_read for m in page] == [False, False], "cut by its number"
+    page = await js.read(stream_names.AUDIO, subject, page[-1].sequence, max_bytes=1)
+    assert [m.ends_read for m in page] == [False], "cut by its size"
+    for message in (await js.get(stream_names.AUDIO, last), await js.last(stream_names.AUDIO, subject)):
+        assert message is not None
+        assert not message.ends_read, "the leader is asked for one message, not for a read"
+
+
+async def test_a_lost_pull_is_repeated_however_often_there_is_room(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody answers, not even that nobody is there."""
+    monkeypatch.setattr(pull_consumer, "EXPIRES_S", -0.7)  # with the second that the server has for its answer: 0.3 s
+    pulls = asyncio.Semaphore(0)
+
+    def asked(_subject: str, _reply: str, _data: bytes, _headers: Headers) -> None:
+        pulls.release()
+
+    def never(_delivery: Delivery) -> None:
+        raise AssertionError("there is nothing to deliver")
+
+    async with Broker(nats_server.url, name="puller") as broker, Broker(nats_server.url, name="silent") as silent:
+        await silent.subscribe(f"{pull_consumer.API}.CONSUMER.MSG.NEXT.S.c", asked)
+        puller = PullConsumer(broker, "S", "c", never, lambda: 1)
+
+        async def roomy() -> None:
+            while True:
+                await asyncio.sleep(0.05)
+                puller.room()
+
+        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+            tasks = [group.create_task(puller.run()), group.create_task(roomy())]
+            for _ in range(3):
+                await pulls.acquire()
+            for task in tasks:
+                task.cancel()
+
+
+async def test_a_full_service_proves_its_consumer_after_a_reconnect(nats_server: NatsServer, broker: Broker) -> None:
+    """It asks for one message although it has no room: else it would be unready until it has."""
+    js = JetStream(broker)
+    await js.api("STREAM.CREATE.S", {"name": "S", "subjects": ["s.*"]})
+    await js.api("CONSUMER.CREATE.S.c", {"stream_name": "S", "config": {"durable_name": "c", "ack_policy": "explicit"}})
+    room = 1
+    puller = PullConsumer(broker, "S", "c", lambda _delivery: None, lambda: room)
+    pulling = asyncio.create_task(puller.run())
+
+    async def proven() -> bool:
+        return puller.lacking() is None
+
+    try:
+        await until(proven, "the consumer has answered", timeout_s=10)
+        room = 0
+        nats_server.kill()
+        await nats_server.start()
+        await until(proven, "the consumer has answered again", timeout_s=20)
+    finally:
+        await end(pulling)

@@ -1,0 +1,113 @@
+"""The feed over a real nats-server: whatever happens to the live copies, each stored message comes out once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from orastream.contract import stream_names, subjects
+from orastream.jetstream.api import JetStream, Stored
+from orastream.jetstream.feed import Feed
+from tests.support.nats_server import NatsServer
+
+pytestmark = pytest.mark.integration
+
+PUT, SUBJECT = subjects.put_audio("s", "r"), subjects.audio("s", "r")
+
+
+class Reader:
+    """Pops what a feed has whenever it wakes."""
+
+    def __init__(self, js: JetStream, subject: str = SUBJECT, stream: str = stream_names.AUDIO, **options: int) -> None:
+        self.woken = asyncio.Event()
+        self.feed = Feed(js, stream, subject, wake=self.woken.set, **options)
+        self.got: list[Stored] = []
+
+    async def until(self, count: int, within_s: float = 15.0) -> list[Stored]:
+        """The first `count` messages."""
+        async with asyncio.timeout(within_s):
+            while len(self.got) < count:
+                self.woken.clear()
+                while (message := self.feed.pop()) is not None:
+                    self.got.append(message)
+                if len(self.got) < count:
+                    await self.woken.wait()
+        return self.got
+
+
+async def test_stored_before_and_live_after_come_in_one_order(js: JetStream) -> None:
+    """No message twice at the seam."""
+    sequences = [(await js.store(PUT, b"%d" % n)).sequence for n in range(20)]
+    reader = Reader(js)
+    async with reader.feed:
+        sequences += [(await js.store(PUT, b"%d" % n)).sequence for n in range(20, 40)]
+        got = await reader.until(40)
+    assert [m.sequence for m in got] == sequences
+    assert [m.data for m in got] == [b"%d" % n for n in range(40)]
+    assert all(m.time_s > 1_700_000_000 for m in got)
+
+
+async def test_a_reader_that_does_not_take_loses_nothing(js: JetStream) -> None:
+    """Beyond its buffer the feed lets go of the live copies and reads the stored ones later."""
+    reader = Reader(js, max_buffered_bytes=64 << 10)
+    async with reader.feed:
+        await js.store(PUT, bytes(2))
+        await reader.until(1)
+        for number in range(1, 400):
+            await js.store(PUT, number.to_bytes(2, "big") * 4096)
+        while (message := reader.feed.pop()) is not None:
+            reader.got.append(message)
+        assert len(reader.got) < 400, "all of it was buffered: this test shows nothing"
+        got = await reader.until(400)
+    assert [int.from_bytes(m.data[:2], "big") for m in got] == list(range(400))
+
+
+async def test_a_server_that_is_killed_and_restarted(js: JetStream, nats_server: NatsServer) -> None:
+    """What was stored while the reader was away is read; `current` is false until then."""
+    reader = Reader(js)
+    async with reader.feed:
+        await js.store(PUT, b"before")
+        await reader.until(1)
+        nats_server.kill()
+        await nats_server.start()
+        await js.store(PUT, b"after", message_id="after")
+        got = await reader.until(2)
+        async with asyncio.timeout(10):
+            while not reader.feed.current:
+                reader.woken.clear()
+                await reader.woken.wait()
+    assert [m.data for m in got] == [b"before", b"after"]
+
+
+async def test_deleted_messages_are_no_gap(js: JetStream) -> None:
+    """Requests and cancels of a session, some deleted meanwhile: the rest comes once, each kind in order."""
+    reader = Reader(js, subjects.session_events("s"), stream_names.SESSIONS)
+    kept: list[int] = []
+    async with reader.feed:
+        for number in range(30):
+            subject = subjects.cancel("s") if number % 5 == 4 else subjects.request("s")
+            ack = await js.store(subject, b"%d" % number)
+            if number % 3 == 0:
+                await js.delete(stream_names.SESSIONS, ack.sequence)
+            else:
+                kept.append(ack.sequence)
+        last = kept[-1]
+        async with asyncio.timeout(15):
+            while last not in {m.sequence for m in reader.got}:
+                await reader.until(len(reader.got) + 1)
+    got = [m.sequence for m in reader.got]
+    assert len(got) == len(set(got))
+    assert set(kept) <= set(got)
+    requests = [m.sequence for m in reader.got if m.subject.endswith(".request")]
+    assert requests == sorted(requests)
+
+
+async def test_a_plain_publish_that_nothing_stored_is_not_a_message(js: JetStream) -> None:
+    """Nobody acts on what is not stored."""
+    reader = Reader(js)
+    async with reader.feed:
+        await js.broker.publish(SUBJECT, b"forged")
+        sequence = (await js.store(PUT, b"true")).sequence
+        got = await reader.until(1)
+    assert [(m.sequence, m.data) for m in got] == [(sequence, b"true")]

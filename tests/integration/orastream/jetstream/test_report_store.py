@@ -1,0 +1,85 @@
+"""Reports on a real nats-server, as their writer meets them again: read, from the feed, overwritten by another."""
+
+from __future__ import annotations
+
+import pytest
+
+from orastream.contract import stream_names, subjects
+from orastream.contract.report_state import Verdict, state_of
+from orastream.contract.stored_requests import StoredRequest
+from orastream.jetstream.api import JetStream, Stored
+from orastream.jetstream.report_store import MAX_OWN, ReportStore
+from tests.support.ending import asked
+
+pytestmark = pytest.mark.integration
+
+
+async def standing(js: JetStream, stored: StoredRequest) -> Stored:
+    message = await js.last(stream_names.REPORTS, subjects.report(stored.session, stored.token))
+    assert message is not None
+    return message
+
+
+async def test_what_a_writer_meets_again_is_what_is_stored(js: JetStream) -> None:
+    """Read in full or recognised: a reader and the writer see the same state."""
+    mine, others = ReportStore(js), ReportStore(js)
+    stored = await asked(js)
+    first = await mine.write(stored, stored.report("synthesizing", transport="http"), 0)
+    assert first.verdict is Verdict.WRITTEN
+    message = await standing(js, stored)
+    assert mine.state_of(message) == others.state_of(message) == state_of(message)
+    assert mine.state_of(message).report is first.state.report  # type: ignore[union-attr]
+    assert mine.state_of(message).stored_at_s > 1_700_000_000  # type: ignore[union-attr]
+
+    await others.write(stored, stored.report("delivering", transport="http"), first.state.revision)
+    message = await standing(js, stored)
+    seen = mine.state_of(message)
+    assert seen == state_of(message)
+    assert seen is not None
+    assert (seen.report.status, seen.revision) == ("delivering", message.sequence)
+
+
+async def test_a_write_that_was_refused_is_not_taken_for_what_stands(js: JetStream) -> None:
+    mine, others = ReportStore(js), ReportStore(js)
+    stored = await asked(js)
+    await others.write(stored, stored.report("cancelled"), 0)
+    refused = await mine.write(stored, stored.report("delivering", transport="http"), 0)
+    assert refused.verdict is Verdict.FINAL
+    seen = mine.state_of(await standing(js, stored))
+    assert seen is not None
+    assert seen.report.status == "cancelled"
+
+
+async def test_only_the_last_few_are_remembered(js: JetStream) -> None:
+    """However many requests a session has: those before are read like anybody's."""
+    mine = ReportStore(js)
+    written = []
+    for number in range(MAX_OWN + 2):
+        stored = await asked(js, f"r{number}")
+        written.append((stored, (await mine.write(stored, stored.report("synthesizing"), 0)).state.report))
+    recognised = []
+    for stored, report in written:
+        seen = mine.state_of(await standing(js, stored))
+        assert seen is not None
+        assert seen.report == report
+        recognised.append(seen.report is report)
+    assert recognised == [False] * 2 + [True] * MAX_OWN
+
+
+JUNK = b'{"stream":"TTS_SESSIONS","seq":7}'
+
+
+async def test_what_is_no_report_is_written_over(js: JetStream) -> None:
+    """Whoever may publish can name it as his reply subject, and the server stores its ack there."""
+    for request, write in (("a", "write"), ("b", "write_first")):
+        stored = await asked(js, request)
+        await js.store(subjects.put_report("s", request), JUNK)
+        reports = ReportStore(js)
+        assert await reports.read("s", request) is None
+        if write == "write":
+            written = await reports.write(stored, stored.report("failed"), None)
+        else:
+            written = await reports.write_first(stored, stored.report("failed"))
+        assert written.verdict is Verdict.WRITTEN
+        state = await reports.read("s", request)
+        assert state is not None and state.report.status == "failed"

@@ -1,0 +1,155 @@
+"""Creating the streams and keeping them, against a real nats-server."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from orastream.base.tasks import end
+from orastream.broker import Broker
+from orastream.contract import stream_names, subjects
+from orastream.contract.errors import NodeUnavailable
+from orastream.jetstream import topology
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.topology import StreamLimits
+from orastream.service.keeper import StreamKeeper
+from tests.support.nats_server import NatsServer
+from tests.support.processes import until
+
+pytestmark = pytest.mark.integration
+
+LIMITS = StreamLimits(audio_max_bytes=64 << 20)
+
+
+async def test_sequences_begin_at_the_time_and_outlive_a_change_of_settings(
+    nats_server: NatsServer, broker: Broker
+) -> None:
+    """`first_seq` in an update would delete everything at the server's next start."""
+    js = JetStream(broker)
+    await StreamKeeper(js, LIMITS).ensure()
+    now = time.time_ns() // 1000
+    ack = await js.store(subjects.put_audio("s", "r"), b"audio")
+    assert now - 60_000_000 < ack.sequence <= now < 2**53
+    await StreamKeeper(js, StreamLimits(audio_max_bytes=32 << 20), change=True).ensure()
+    nats_server.kill()
+    await nats_server.start()
+    stored = await js.get(stream_names.AUDIO, ack.sequence)
+    assert stored is not None and stored.data == b"audio"
+    assert (await js.store(subjects.put_audio("s", "r"), b"more")).sequence == ack.sequence + 1
+
+
+async def test_racers_that_change_what_another_one_has_just_created_delete_nothing(
+    nats_server: NatsServer, broker: Broker
+) -> None:
+    """Whoever loses the race brings the winner's stream to its own limits, and must not name a first sequence."""
+    js = JetStream(broker)
+    racers = [StreamLimits(audio_max_bytes=n << 20) for n in range(32, 40)]
+    await asyncio.gather(*(StreamKeeper(js, limits, change=True).ensure() for limits in racers))
+    ack = await js.store(subjects.put_audio("s", "r"), b"audio")
+    nats_server.kill()
+    await nats_server.start()
+    assert await js.get(stream_names.AUDIO, ack.sequence) is not None
+
+
+async def test_many_create_the_same_and_only_one_may_change_it(nats_server: NatsServer, broker: Broker) -> None:
+    js = JetStream(broker)
+    await asyncio.gather(*(StreamKeeper(js, StreamLimits(audio_max_bytes=n << 20)).ensure() for n in range(32, 40)))
+    created = (await js.api(f"STREAM.INFO.{stream_names.AUDIO}"))["config"]["max_bytes"]
+    await StreamKeeper(js, StreamLimits(audio_max_bytes=50 << 20)).ensure()
+    assert (await js.api(f"STREAM.INFO.{stream_names.AUDIO}"))["config"]["max_bytes"] == created
+    await StreamKeeper(js, StreamLimits(audio_max_bytes=50 << 20), change=True).ensure()
+    assert (await js.api(f"STREAM.INFO.{stream_names.AUDIO}"))["config"]["max_bytes"] == 50 << 20
+
+
+async def test_what_another_service_has_created_again_gets_synths_settings(
+    nats_server: NatsServer, broker: Broker
+) -> None:
+    js = JetStream(broker)
+    synth, other = StreamKeeper(js, LIMITS, change=True), StreamKeeper(js, StreamLimits(audio_max_bytes=32 << 20))
+    await synth.ensure()
+    await other.ensure()
+    renewed: list[str] = []
+    synth.on_renewed(renewed.append)
+    await js.api(f"STREAM.DELETE.{stream_names.AUDIO}")
+    await other.ensure()
+    assert (await js.api(f"STREAM.INFO.{stream_names.AUDIO}"))["config"]["max_bytes"] == 32 << 20
+    running = asyncio.create_task(synth.run())
+    js.broker.missing.call()
+
+    async def changed() -> bool:
+        return bool((await js.api(f"STREAM.INFO.{stream_names.AUDIO}"))["config"]["max_bytes"] == 64 << 20)
+
+    try:
+        await until(changed, "synth has brought the stream to its settings")
+    finally:
+        await end(running)
+    assert renewed == [stream_names.AUDIO]
+
+
+async def test_sequences_never_come_back_though_a_clock_does(nats_server: NatsServer, broker: Broker) -> None:
+    """The stream was created by a machine whose clock is an hour ahead; this one creates it again."""
+    js = JetStream(broker)
+    (config,) = [c for c in topology.stream_configs(LIMITS) if c["name"] == stream_names.AUDIO]
+    ahead = (time.time_ns() + 3600 * 10**9) // 1000
+    await js.api(f"STREAM.CREATE.{stream_names.AUDIO}", config | {"first_seq": ahead})
+    keeper = StreamKeeper(js, LIMITS)
+    went_back: list[str] = []
+    keeper.on_sequences_back(went_back.append)
+    await keeper.ensure()
+    before = await js.store(subjects.put_audio("s", "r"), b"audio")
+    await keeper.ensure()
+    await js.api(f"STREAM.DELETE.{stream_names.AUDIO}")
+    await keeper.ensure()
+    after = await js.store(subjects.put_audio("s", "r"), b"audio")
+    assert after.sequence > before.sequence >= ahead and went_back == []
+
+
+async def test_an_older_copy_of_a_stream_is_noticed(nats_server: NatsServer, broker: Broker) -> None:
+    js = JetStream(broker)
+    keeper = StreamKeeper(js, LIMITS)
+    went_back: list[str] = []
+    keeper.on_sequences_back(went_back.append)
+    await keeper.ensure()
+    (config,) = [c for c in topology.stream_configs(LIMITS) if c["name"] == stream_names.REPORTS]
+    await js.api(f"STREAM.DELETE.{stream_names.REPORTS}")
+    await js.api(f"STREAM.CREATE.{stream_names.REPORTS}", config | {"first_seq": 1000})
+    await keeper.ensure()
+    assert went_back == [stream_names.REPORTS]
+
+
+async def test_racers_for_a_consumer_all_know_when_it_was_created(nats_server: NatsServer, broker: Broker) -> None:
+    """Else the next look would take it for one that was lost and created again."""
+    js = JetStream(broker)
+    (config,) = [c for c in topology.stream_configs(LIMITS) if c["name"] == stream_names.SESSIONS]
+    await topology.ensure_stream(js, config)
+    (consumer,) = [c for c in topology.consumer_configs() if c["durable_name"] == stream_names.SYNTH]
+    waits = [consumer | {"ack_wait": seconds * 10**9} for seconds in range(5, 13)]
+    found = await asyncio.gather(*(topology.ensure_consumer(js, config) for config in waits))
+    assert len({each.created for each in found}) == 1 and found[0].created.startswith("2")
+
+
+async def test_no_hammering_while_something_cannot_be_created(nats_server: NatsServer, broker: Broker) -> None:
+    js = JetStream(broker)
+    await js.api("STREAM.CREATE.FOREIGN", {"name": "FOREIGN", "subjects": [subjects.put_report("x", "x")]})
+    keeper = StreamKeeper(js, LIMITS, needs=[stream_names.REPORTS])
+    with pytest.raises(NodeUnavailable, match="10065"):
+        await keeper.ensure()
+    running = asyncio.create_task(keeper.run())
+    before = (await js.api("INFO"))["api"]["total"]
+    try:
+        for _ in range(300):
+            js.broker.missing.call()
+            await asyncio.sleep(0.01)
+        looks = ((await js.api("INFO"))["api"]["total"] - before) / 9
+        assert 1 <= looks <= 12, f"{looks:.1f} looks in 3 s"
+        assert "TTS_REPORTS" in (await keeper.lacking() or "")
+        await js.api("STREAM.DELETE.FOREIGN")
+
+        async def back() -> bool:
+            return await keeper.lacking() is None
+
+        await until(back, "it is there", timeout_s=15)
+    finally:
+        await end(running)

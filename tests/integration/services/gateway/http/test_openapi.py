@@ -1,0 +1,137 @@
+"""`/openapi.json` against the gateway: schemathesis asks what it describes, and much that it does not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orastream.client.acceptance import Acceptance
+from orastream.client.async_client import Client
+from orastream.contract import schemas, stream_names, subjects
+from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS
+from orastream.contract.stored_requests import StoredRequest, read_message
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.feed import Feed
+from services.gateway.openai import request
+from services.gateway.openai.schema import SpeechBody
+from tests.support.ending import end
+from tests.support.services import Stack
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+CONFIG = Path(__file__).resolve().parents[4] / "openapi"
+KEY = "key-1"
+MAX_TEXT_CHARS = 120
+
+
+@contextlib.asynccontextmanager
+async def delivering(js: JetStream) -> AsyncIterator[None]:
+    """What bridges would deliver is delivered at once; what callers take themselves is synth's."""
+    changed = asyncio.Event()
+
+    async def run() -> None:
+        async with Feed(js, stream_names.SESSIONS, subjects.session_request("*"), wake=changed.set) as feed:
+            while True:
+                changed.clear()
+                while (message := feed.pop()) is not None:
+                    stored = read_message(message, max_text_chars=DEFAULT_MAX_TEXT_CHARS)
+                    assert isinstance(stored, StoredRequest)
+                    if stored.stated_transport != "none":
+                        await end(js, stored, "delivered", transport="websocket")
+                await changed.wait()
+
+    task = asyncio.create_task(run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+@pytest.fixture
+async def gateway(stack: Stack, js: JetStream, client: Client) -> AsyncIterator[str]:
+    """A gateway that asks for a key, with a synth behind it; gives its URL."""
+    common = {"TTS_MAX_TEXT_CHARS": MAX_TEXT_CHARS}
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(stack.start("gateway", GATEWAY_API_KEYS=KEY, GATEWAY_WAIT_SECONDS=20, **common))
+        tasks.create_task(stack.start("synth", **common))
+    asked = await client.say("들립니다", session_id="heard", phone_id="p1", request_id="heard", transport="none")
+    assert isinstance(asked, Acceptance)
+    assert (await client.wait("heard", "heard")).status == "delivered"
+    async with delivering(js):
+        yield stack.only("gateway").url
+
+
+def check_document(document: dict[str, Any]) -> None:
+    """It holds the contract's schemas, and of each operation its key and a schema for each answer."""
+    parts = document["components"]["schemas"]
+    assert parts["SpeakRequest"] == schemas.request(MAX_TEXT_CHARS)
+    assert (parts["Report"], parts["ReportError"]) == (schemas.report(), schemas.report_error())
+    convert = document["paths"]["/api/convert-tts/"]["post"]["responses"]
+    assert set(convert) == {"200", "202", "409", "410", "502", "504", "401", "403", "408", "413", "422", "500", "503"}
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            asked = path.startswith(("/api/", "/v1/"))
+            assert ("security" in operation, "401" in operation["responses"]) == (asked, asked), path
+            assert ("403" in operation["responses"]) == asked, path
+            for told in operation["responses"].values():
+                assert all(content["schema"] for content in told["content"].values()), path
+
+
+async def test_the_gateway_does_what_openapi_says(gateway: str, stack: Stack, tmp_path: Path) -> None:
+    """Statuses, headers, content types, bodies, refusals of what is wrong and acceptance of what is right."""
+    _, body = await stack.only("gateway").get("/openapi.json")
+    check_document(json.loads(body))
+    command = ["-c", "from schemathesis.cli import schemathesis; schemathesis()"]
+    environment = os.environ | {"PYTHONPATH": str(CONFIG), "SCHEMATHESIS_HOOKS": "hooks", "NO_COLOR": "1"}
+    report = tmp_path / "openapi.txt"
+    with report.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *command,
+            "--config-file",
+            str(CONFIG / "schemathesis.toml"),
+            "run",
+            f"{gateway}/openapi.json",
+            "-H",
+            f"Authorization: Bearer {KEY}",
+            "--exclude-path",
+            "/api/events",  # it never ends; tests/integration/services/gateway/routes/test_live.py reads it
+            cwd=tmp_path,
+            env=environment,
+            stdout=output,
+            stderr=output,
+        )
+        try:
+            code = await process.wait()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+    text = report.read_text()
+    assert code == 0, text[-12_000:]
+
+
+def test_the_speech_body_is_what_is_read() -> None:
+    """OpenAI's fields are read by hand: each that is described is read, and the other way round."""
+    whole = {"model": "tts-1", "input": "말", "voice": {"id": "ko"}, "response_format": "wav", "speed": 1.5}
+    whole |= {"stream_format": "sse", "language": "ko"}
+    assert set(whole) == set(SpeechBody.model_fields)
+    read = request.read_speech(json.dumps(whole).encode())
+    assert read.fields == {
+        "text": "말",
+        "format": "wav",
+        "language": "ko",
+        "engine": None,
+        "voice": "ko",
+        "speed": 1.5,
+    }
+    assert (read.media_type, read.stream_format) == ("audio/wav", "sse")

@@ -1,0 +1,358 @@
+"""What the gateway shows while it happens: audio, events, the state of the node, and the console's page."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from orastream.contract import stream_names, subjects
+from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioMessage, AudioStart, EndStatus
+from orastream.contract.codec import Map
+from orastream.contract.messages import ReportError
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.report_store import ReportStore
+from tests.support.ending import end, stored_request
+from tests.support.nats_server import NatsServer
+from tests.support.services import ServiceProcess, Stack
+
+pytestmark = pytest.mark.integration
+
+PIECES = [b"RIFF first", b" second", b" third"]
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(20)) as http:
+        yield http
+
+
+@pytest.fixture
+async def gateway(stack: Stack, js: JetStream) -> ServiceProcess:
+    (process,) = await stack.start("gateway")
+    return process
+
+
+class Said:
+    """One request, said by the gateway; the test writes its audio and reports as synth and bridges do."""
+
+    def __init__(self, js: JetStream, session: str, request: str, sequence: int) -> None:
+        self.session, self.request, self.sequence = session, request, sequence
+        self.path = f"/api/audio/{session}/{request}"
+        self._js = js
+        self._attempt = 0
+
+    async def put(self, message: AudioMessage) -> int:
+        return (await self._js.store(subjects.put_audio(self.session, self.request), message.pack())).sequence
+
+    async def starts(self, fmt: str = "wav") -> None:
+        self._attempt = await self.put(AudioStart(self.sequence, fmt, 22_050, 1, "espeak", "ko-KR"))
+
+    async def chunk(self, index: int) -> None:
+        await self.put(AudioChunk(self._attempt, index, 100 * index, 0, PIECES[index]))
+
+    async def ends(self, status: EndStatus = "complete", chunks: int = len(PIECES)) -> None:
+        await self.put(AudioEnd(self._attempt, status, chunks, sum(map(len, PIECES)), 0.3))
+
+    async def final(self, status: Any, **fields: Any) -> None:
+        await end(self._js, await stored_request(self._js, self.session, self.request), status, **fields)
+
+
+async def say(http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream, request: str = "r1") -> Said:
+    body = {"text": "안녕하세요", "sessionId": "s1", "phoneId": "p1", "requestId": request}
+    async with http.post(f"{gateway.url}/api/convert-tts/", json=body) as answer:
+        assert answer.status == 202
+        return Said(js, "s1", request, (await answer.json())["requestSeq"])
+
+
+async def error_of(http: aiohttp.ClientSession, url: str) -> tuple[int, str]:
+    async with http.get(URL(url, encoded=True)) as answer:
+        return answer.status, (await answer.json())["error"]["code"]
+
+
+# ---- GET /api/audio/
+
+
+async def test_audio_comes_while_it_is_made_in_order(
+    http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream
+) -> None:
+    said = await say(http, gateway, js)
+    asked = asyncio.create_task(http.get(gateway.url + said.path))
+    await said.starts()
+    await said.chunk(0)
+    async with await asked as answer:
+        assert answer.status == 200
+        assert (answer.headers["Content-Type"], answer.headers["X-Audio-Format"]) == ("audio/wav", "wav")
+        assert (answer.headers["X-Sample-Rate"], answer.headers["X-Request-Seq"]) == ("22050", str(said.sequence))
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert await answer.content.readexactly(len(PIECES[0])) == PIECES[0]
+        await said.chunk(2)  # the stream's order is not the order of indexes
+        await said.ends()
+        await said.chunk(1)
+        assert await answer.content.read() == PIECES[1] + PIECES[2]
+    await said.final("delivered")
+    async with http.get(gateway.url + said.path) as answer:  # kept, and the same
+        assert await answer.read() == b"".join(PIECES)
+
+
+async def test_audio_that_is_not_there(http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream) -> None:
+    refused = ReportError.of("engine_error", "the engine is out of breath")
+    for request, status, error, expected in (
+        ("gone", "delivered", None, (410, "audio_expired")),
+        ("cancelled", "cancelled", None, (409, "cancelled")),
+        ("failed", "failed", refused, (502, "engine_error")),
+    ):
+        said = await say(http, gateway, js, request)
+        await said.final(status, error=error)
+        assert await error_of(http, gateway.url + said.path) == expected
+        # The same when it is asked for before the end is known.
+        early = await say(http, gateway, js, f"{request}-2")
+        asked = asyncio.create_task(error_of(http, gateway.url + early.path))
+        if status != "delivered":
+            await early.final(status, error=error)
+            assert await asked == expected
+        else:
+            asked.cancel()
+    assert await error_of(http, gateway.url + "/api/audio/s1/unknown") == (404, "not_found")
+    assert await error_of(http, gateway.url + "/api/audio/s1/%00") == (422, "invalid_request")
+    assert await error_of(http, gateway.url + "/api/audio/s1") == (404, "not_found")
+
+
+async def test_audio_that_is_cut(http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream) -> None:
+    """A cancelled one ends where it was cut; a failed one breaks off, also when its report came first."""
+    said = await say(http, gateway, js, "cut")
+    await said.starts()
+    await said.chunk(0)
+    async with http.get(gateway.url + said.path) as answer:
+        await said.ends("cancelled", 1)
+        assert await answer.read() == PIECES[0]
+
+    said = await say(http, gateway, js, "broken")
+    await said.starts("opus")
+    await said.chunk(0)
+    async with http.get(gateway.url + said.path) as answer:
+        assert answer.headers["Content-Type"] == "audio/ogg"
+        await said.final("failed", error=ReportError.of("synth_stalled", "no sign of synthesis"))
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await answer.read()
+    assert "Traceback" not in gateway.text()
+
+
+async def test_a_listener_changes_nothing(http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream) -> None:
+    said = await say(http, gateway, js)
+    await said.starts()
+    await said.chunk(0)
+    async with http.get(gateway.url + said.path) as answer:
+        await answer.content.readexactly(4)
+        answer.close()
+    for _ in range(2):  # a round trip of the gateway's after the other: its side of the connection is done with
+        assert await gateway.ready()
+    assert await js.last(stream_names.SESSIONS, subjects.session_cancel("s1")) is None
+
+
+# ---- GET /api/events
+
+
+class Events:
+    """A reader of events: name, id and value of each."""
+
+    def __init__(self, answer: aiohttp.ClientResponse) -> None:
+        self.answer = answer
+        self.last_id = ""
+
+    async def next(self) -> tuple[str, Map]:
+        name, data = "", ""
+        while True:
+            line = (await self.answer.content.readuntil(b"\n")).decode().rstrip("\n")
+            if line.startswith(":"):
+                return "alive", {}
+            if not line and name:
+                return name, json.loads(data)
+            field, _, value = line.partition(": ")
+            if field == "event":
+                name = value
+            elif field == "data":
+                data = value
+            elif field == "id":
+                self.last_id = value
+
+    async def report(self) -> tuple[str, str]:
+        """Request and status of the next report."""
+        while (named := await self.next())[0] != "report":
+            pass
+        assert named[1]["storedAt"] > 1_700_000_000
+        return named[1]["report"]["requestId"], named[1]["report"]["status"]
+
+
+@contextlib.asynccontextmanager
+async def following(
+    http: aiohttp.ClientSession, gateway: ServiceProcess, query: str = "", after: str = ""
+) -> AsyncIterator[Events]:
+    headers = {"Last-Event-ID": after} if after else {}
+    async with http.get(f"{gateway.url}/api/events{query}", headers=headers) as answer:
+        assert (answer.status, answer.headers["Content-Type"]) == (200, "text/event-stream; charset=utf-8")
+        yield Events(answer)
+
+
+async def test_events(http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream) -> None:
+    before = await say(http, gateway, js, "before")
+    await before.final("delivered")
+    async with following(http, gateway) as events, following(http, gateway, "?session=other") as others:
+        name, hello = await events.next()
+        place = (await js.last(stream_names.REPORTS, subjects.reports("*"))).sequence  # type: ignore[union-attr]
+        assert (name, hello) == ("hello", {"resumed": False, "heartbeatSeconds": 5.0, "reports": place})
+        said = await say(http, gateway, js)
+        assert await events.report() == ("r1", "queued")
+        stored = await stored_request(js, "s1", "r1")
+        await ReportStore(js).write(stored, stored.report("synthesizing", transport="http"), 0)
+        assert await events.report() == ("r1", "synthesizing")
+        await said.final("delivered")
+        assert await events.report() == ("r1", "delivered")
+        assert await others.next() == ("hello", hello)
+        assert await others.next() == ("alive", {})  # nothing of another session, and a sign of life
+
+
+async def test_who_comes_back_gets_what_he_missed(
+    http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream
+) -> None:
+    async with following(http, gateway) as events:
+        first = await say(http, gateway, js, "r1")
+        assert await events.report() == ("r1", "queued")
+        await first.final("delivered")  # and its request is deleted: the stream's end is not its last message
+        assert await events.report() == ("r1", "delivered")
+        last = events.last_id
+    missed = await say(http, gateway, js, "r2")
+    await missed.final("cancelled")
+    async with following(http, gateway, after=last) as events:
+        assert (await events.next())[1]["resumed"] is True
+        got = {await events.report()}
+        while ("r2", "cancelled") not in got:
+            got.add(await events.report())
+    for wrong in ("x", "1", "999999-0"):  # no place, or one of another server
+        async with following(http, gateway, after=wrong) as events:
+            assert (await events.next())[1]["resumed"] is False
+
+
+async def test_events_go_on_after_a_restart_of_nats(
+    http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream, nats_server: NatsServer
+) -> None:
+    async with following(http, gateway) as events:
+        await events.next()
+        nats_server.kill()
+        assert await events.next() == ("state", {"available": False})
+        assert await events.next() == ("alive", {})  # the connection lives, and says so
+        await nats_server.start()
+        assert await events.next() == ("state", {"available": True})
+        await js.broker.wait_connected(10)
+        await say(http, gateway, js)
+        assert await events.report() == ("r1", "queued")
+
+
+async def test_readers_are_limited_and_do_not_hold_up_the_end(
+    http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream
+) -> None:
+    async with contextlib.AsyncExitStack() as open_:
+        many = await open_.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
+        readers = [await open_.enter_async_context(following(many, gateway)) for _ in range(64)]
+        for reader in readers:
+            assert (await reader.next())[0] == "hello"
+        assert await error_of(http, gateway.url + "/api/events") == (503, "overloaded")
+        assert await gateway.stop() == 0
+        assert [await reader.answer.content.read() for reader in readers] == [b""] * 64
+    assert "Traceback" not in gateway.text()
+
+
+# ---- GET /api/node
+
+
+async def test_the_node(http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream) -> None:
+    async def look() -> Map:
+        async with http.get(gateway.url + "/api/node") as answer:
+            assert answer.status == 200
+            node: Map = await answer.json()
+            return node
+
+    empty = await look()
+    assert empty["requests"] == {"waiting": 0, "inWork": 0, "stored": 0, "oldestStoredAt": None}
+    assert (empty["lines"], empty["complete"], empty["reports"]) == ([], True, 0)
+    assert empty["bridges"] == {"ws_bridge": 0, "http_bridge": 0}
+    assert empty["synth"] == {"asksForWork": False}
+    assert empty["limits"] == {"textChars": 5_000}
+
+    done, waits = await say(http, gateway, js, "done"), await say(http, gateway, js, "waits")
+    await done.final("delivered")
+    await js.store(stream_names.heartbeat_key("ws_bridge-0123456789ab"), b"{}")
+    assert await look() == empty  # kept for a second
+    node = empty
+    while node == empty:
+        await asyncio.sleep(0.1)
+        node = await look()
+    # The finished request is deleted, so no synth will be handed it.
+    assert (node["requests"]["waiting"], node["requests"]["stored"], node["complete"]) == (1, 1, True)
+    assert node["audio"]["maxBytes"] == 256 << 20
+    assert node["bridges"]["ws_bridge"] == 1
+    assert node["reports"] == (await js.last(stream_names.REPORTS, subjects.reports("*"))).sequence  # type: ignore[union-attr]
+    first, second = node["lines"]
+    assert (first["report"]["requestId"], first["report"]["status"]) == ("done", "delivered")
+    assert (second["report"]["requestId"], second["report"]["status"]) == ("waits", "queued")
+    assert second["requestedAt"] == second["storedAt"] == node["requests"]["oldestStoredAt"]
+    assert second["report"]["requestSeq"] == waits.sequence
+
+
+async def test_the_node_without_nats(
+    http: aiohttp.ClientSession, gateway: ServiceProcess, nats_server: NatsServer
+) -> None:
+    nats_server.kill()
+    assert await error_of(http, gateway.url + "/api/node") == (503, "unavailable")
+
+
+# ---- keys, and the page
+
+
+async def test_keys_guard_what_is_said_and_not_the_page(
+    stack: Stack, js: JetStream, http: aiohttp.ClientSession
+) -> None:
+    (guarded,) = await stack.start("gateway", GATEWAY_API_KEYS="one")
+    for path in ("/api/node", "/api/events", "/api/audio/s1/r1"):
+        assert await error_of(http, guarded.url + path) == (401, "unauthorized")
+        assert await error_of(http, f"{guarded.url}{path}?key=one&Authorization=Bearer%20one") == (401, "unauthorized")
+    async with http.get(f"{guarded.url}/api/node", headers={"Authorization": "Bearer one"}) as answer:
+        assert answer.status == 200
+    for path, kind in {
+        "/console": "text/html",
+        "/console/main.js": "text/javascript",
+        "/console/style.css": "text/css",
+        "/console/icon.svg": "image/svg+xml",
+    }.items():
+        async with http.get(guarded.url + path) as answer:
+            assert (answer.status, answer.content_type) == (200, kind)
+            policy = answer.headers["Content-Security-Policy"]
+            assert "default-src 'none'" in policy and "unsafe" not in policy
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            etag = answer.headers["ETag"]
+        async with http.get(guarded.url + path, headers={"If-None-Match": etag}) as answer:
+            assert answer.status == (304 if path != "/console" else 200)
+            assert answer.headers["Content-Security-Policy"] == policy
+    async with http.get(f"{guarded.url}/console/", allow_redirects=False) as answer:
+        assert (answer.status, answer.headers["Location"]) == (308, "../console")
+    for path in ("/console/nothing.js", "/console/../app.py", "/console/%2e%2e/app.py", "/console/..%2fapp.py"):
+        assert (await error_of(http, guarded.url + path))[0] == 404
+
+
+async def test_openapi_tells_of_it(http: aiohttp.ClientSession, gateway: ServiceProcess) -> None:
+    async with http.get(f"{gateway.url}/openapi.json") as answer:
+        paths = (await answer.json())["paths"]
+    assert set(paths["/api/audio/{sessionId}/{requestId}"]["get"]["responses"]) >= {"200", "401", "404", "410"}
+    assert {parameter["name"] for parameter in paths["/api/events"]["get"]["parameters"]} == {
+        "session",
+        "Last-Event-ID",
+    }
+    assert "text/event-stream" in paths["/api/events"]["get"]["responses"]["200"]["content"]
+    assert paths["/api/node"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert not [path for path in paths if "console" in path]

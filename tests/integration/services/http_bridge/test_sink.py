@@ -1,0 +1,119 @@
+"""The HTTP way to OraServer against real sockets that stall: each stall has its bound, and holds up nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from orastream.base import tasks
+from orastream.contract.audio_messages import AudioChunk, AudioStart
+from orastream.delivery.sink import LinkLost, Speech
+from services.http_bridge import sink
+from services.http_bridge.settings import HttpBridgeSettings
+from services.http_bridge.sink import HttpSink, http_client
+
+pytestmark = pytest.mark.integration
+
+START = AudioStart(1, "pcm16", 22_050, 1, "espeak", "ko-KR")
+MANY = 130
+"""More than a client of aiohttp opens at once by itself."""
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@contextlib.asynccontextmanager
+async def oraserver(handler: Handler) -> AsyncIterator[HttpSink]:
+    """A sink whose OraServer does with each connection what `handler` does."""
+
+    handling: set[asyncio.Task[None]] = set()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        handling.add(task)
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            await handler(reader, writer)
+        writer.transport.abort()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    settings = HttpBridgeSettings(ORASERVER_HTTP_URL=f"http://127.0.0.1:{port}/api/tts")
+    try:
+        async with http_client(settings) as client:
+            yield HttpSink(settings, client)
+    finally:
+        server.close()
+        await tasks.end(*handling)
+
+
+async def post(to: HttpSink, *, chunks: int = 1) -> None:
+    """Deliver an utterance of so many chunks of 64 KiB. Raises LinkLost."""
+    link = await to.connect("s", "p", lambda: None)
+    link.begin(Speech("s", "p", "r", "r", "Hello."))
+    for index in range(chunks):
+        link.write(START, AudioChunk(1, index, 0, 0, bytes(1 << 16)))
+    link.complete(START, chunks)
+    await link.confirm()
+
+
+async def taken(reader: asyncio.StreamReader) -> None:
+    """Read one whole request."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+    await reader.readexactly(int(length.split(b":")[1]))
+
+
+async def test_a_file_that_nobody_reads_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sink, "STALL_S", 0.3)
+
+    async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(30)
+
+    async with oraserver(deaf) as to, asyncio.timeout(20):
+        with pytest.raises(LinkLost, match=r"took nothing for 0\.3 s"):
+            await post(to, chunks=400)
+
+
+async def test_an_answer_that_never_comes_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sink, "SILENCE_S", 0.3)
+
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await taken(reader)
+        await asyncio.sleep(30)
+
+    async with oraserver(mute) as to, asyncio.timeout(20):
+        with pytest.raises(LinkLost, match=r"was not answered for 0\.3 s"):
+            await post(to)
+
+
+async def test_an_answer_without_end_is_not_read_to_it() -> None:
+    async def talks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await taken(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            writer.write(bytes(1 << 16))
+            await writer.drain()
+
+    async with oraserver(talks) as to, asyncio.timeout(20):
+        await post(to)
+
+
+async def test_slow_ones_hold_up_no_other() -> None:
+    release = asyncio.Event()
+    arrived = 0
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal arrived
+        await taken(reader)
+        arrived += 1
+        if arrived == MANY:
+            release.set()
+        await release.wait()
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await writer.drain()
+
+    async with oraserver(slow) as to, asyncio.timeout(30):
+        await asyncio.gather(*(post(to) for _ in range(MANY)))

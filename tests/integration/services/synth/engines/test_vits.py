@@ -1,0 +1,64 @@
+"""The engine vits in the pool's processes, which run in `.venv-torch`, while this one has no torch."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+from collections.abc import Callable
+from contextlib import AsyncExitStack, aclosing
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from services.synth.engine_pool.pool import EnginePool
+from services.synth.engines.base import EngineError, UnknownEngine
+from tests.support.engines import KOREAN, LOG, spoken
+from tests.support.torch_engines import TORCH_PYTHON, vits_voices
+
+__all__ = ["vits_voices"]
+
+pytestmark = [pytest.mark.integration, pytest.mark.torch, pytest.mark.timeout(400)]
+
+RATE = 16_000
+
+
+@pytest.fixture
+def pool(vits_voices: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., EnginePool]:
+    """Makes a pool of vits with two sample voices."""
+    monkeypatch.setenv("TTS_MODEL_DIR", str(vits_voices))
+    monkeypatch.setenv("TTS_THREADS", "1")
+    return partial(EnginePool, "vits", 2, log=LOG, python=str(TORCH_PYTHON))
+
+
+async def test_it_speaks_side_by_side_in_one_process(pool: Callable[..., EnginePool]) -> None:
+    async with pool() as vits, AsyncExitStack() as stack:
+        assert (vits.alive, vits.info.name, vits.info.deterministic, vits.info.at_once) == (1, "vits", True, 4)
+        assert [voice.name for voice in vits.info.voices.values()] == ["sample-kor", "sample-eng"]
+        one, other = [await stack.enter_async_context(vits.acquire()) for _ in range(2)]
+        alone = await spoken(one, KOREAN)
+        assert 1.0 < len(alone) / 2 / RATE < 10
+        assert await asyncio.gather(spoken(one, KOREAN), spoken(other, KOREAN)) == [alone, alone]
+        assert await spoken(one, "1, 2.") == b"", "nothing that the model could read, and no error"
+        async with aclosing(one.speak(KOREAN * 8, voice=None, language="ko")) as speech:
+            await anext(speech)
+        assert await spoken(one, KOREAN) == alone, "a stopped sentence frees its place"
+        assert vits.restarts == 0
+
+
+async def test_what_is_missing_is_told_at_the_start(
+    pool: Callable[..., EnginePool], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Before torch is imported, even."""
+    monkeypatch.setenv("TTS_MODEL_DIR", str(tmp_path / "none"))
+    with pytest.raises(EngineError, match="TTS_MODEL_DIR: there is no directory .*none; mount the voices there"):
+        async with pool():
+            raise AssertionError("it started")
+
+
+async def test_without_torch_the_mend_is_named(vits_voices: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert importlib.util.find_spec("torch") is None, ".venv must stay without torch"
+    monkeypatch.setenv("TTS_MODEL_DIR", str(vits_voices))
+    with pytest.raises(UnknownEngine, match=r"needs torch .*No module named 'torch'.*make torch.*ENGINE_PYTHON"):
+        async with EnginePool("vits", 1, log=LOG):
+            raise AssertionError("it started")

@@ -1,0 +1,60 @@
+"""What ends the speaking of a request, over a real nats-server: stored before it is looked for, or live."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from orastream.contract import stream_names, subjects
+from orastream.contract.messages import Status
+from orastream.contract.stored_requests import StoredRequest
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.report_store import ReportStore
+from services.synth.job.abort_watch import until_unwanted
+from tests.support.ending import asked
+
+pytestmark = pytest.mark.integration
+
+
+async def report(js: JetStream, stored: StoredRequest, status: Status) -> None:
+    """Write its report."""
+    await ReportStore(js).write(stored, stored.report(status), None)
+
+
+async def test_a_request_that_was_cancelled_and_deleted_before_it_was_looked_for(js: JetStream) -> None:
+    """Neither it nor the cancel is stored any more; only its report tells."""
+    stored = await asked(js)
+    cancel = await js.store(subjects.cancel("s"), b"")
+    await report(js, stored, "cancelled")
+    for sequence in (stored.sequence, cancel.sequence):
+        await js.delete(stream_names.SESSIONS, sequence)
+    async with asyncio.timeout(10):
+        final = await until_unwanted(js, stored)
+    assert final is not None and final.status == "cancelled"
+
+
+async def test_a_report_that_comes_while_it_is_spoken(js: JetStream) -> None:
+    """Progress ends nothing."""
+    stored = await asked(js)
+    waiting = asyncio.create_task(until_unwanted(js, stored))
+    for _ in range(3):
+        await report(js, stored, "delivering")
+        await asyncio.sleep(0.2)
+    assert not waiting.done()
+    await report(js, stored, "failed")
+    async with asyncio.timeout(10):
+        final = await waiting
+    assert final is not None and final.status == "failed"
+
+
+async def test_a_cancel_that_comes_while_it_is_spoken(js: JetStream) -> None:
+    """Of this request, not of another one."""
+    stored = await asked(js)
+    waiting = asyncio.create_task(until_unwanted(js, stored))
+    await js.store(subjects.cancel("s"), b'{"requestId":"another"}')
+    await asyncio.sleep(0.3)
+    assert not waiting.done()
+    await js.store(subjects.cancel("s"), b"")
+    async with asyncio.timeout(10):
+        assert await waiting is None

@@ -1,0 +1,233 @@
+"""Whether an attempt still counts, and what its synth may say of the delivery, over a real nats-server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from orastream.contract import stream_names, subjects
+from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioMessage, AudioStart
+from orastream.contract.stored_requests import StoredRequest
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.publish_window import PublishWindow
+from orastream.jetstream.pull_consumer import Delivery, PullConsumer
+from orastream.jetstream.tally import tally
+from orastream.jetstream.topology import StreamLimits
+from orastream.service.keeper import StreamKeeper
+from services.synth.job.attempt import Attempt, AudioLost, end_latest, first_attempt, open_attempt
+from services.synth.job.audio_reader import AudioReader
+from services.synth.job.hold import Hold, Superseded
+from services.synth.job.standing import Evidence, weigh
+from tests.support.ending import asked
+from tests.support.nats_server import NatsServer
+from tests.support.processes import until
+
+pytestmark = pytest.mark.integration
+
+PUT = subjects.put_audio("s", "r")
+RETENTION_S = 600.0
+
+
+def start_of(stored: StoredRequest) -> AudioStart:
+    return AudioStart(stored.sequence, "pcm16", 16_000, 1, "choir", "en-US")
+
+
+async def begin(js: JetStream, stored: StoredRequest) -> Attempt:
+    """The first attempt, as the claim begins it."""
+    start = start_of(stored)
+    ack = await js.store(subjects.put_audio(stored.session, stored.token), start.pack(), expect_last=0)
+    return first_attempt(js, stored, start, ack.sequence, RETENTION_S)
+
+
+async def begin_another(js: JetStream, stored: StoredRequest) -> Attempt:
+    opened = await open_attempt(js, stored, start_of(stored), RETENTION_S)
+    assert isinstance(opened, Attempt)
+    return opened
+
+
+async def write(js: JetStream, attempt: Attempt, *messages: AudioMessage) -> None:
+    """As narration does."""
+    async with PublishWindow(js.broker, on_stored=attempt.trail.on_stored, ack_timeout_s=0.5) as window:
+        for message in messages:
+            attempt.trail.on_sent()
+            await window.put(PUT, message.pack(), attempt.message_id(getattr(message, "index", "end")))
+        await window.flush()
+
+
+def chunks(attempt: Attempt, count: int) -> list[AudioMessage]:
+    first = attempt.progress.next_index
+    return [AudioChunk(attempt.sequence, index, 0, 0, b"ab" * 8000) for index in range(first, first + count)]
+
+
+def end(attempt: Attempt, total: int) -> AudioEnd:
+    return AudioEnd(attempt.sequence, "complete", total, total * 16_000, 0.0)
+
+
+async def evidence(js: JetStream, attempt: Attempt) -> Evidence:
+    trail = replace(attempt.trail)
+    return weigh(trail, attempt.trail, await tally(js, stream_names.AUDIO, subjects.audio("s", "r")))
+
+
+async def has(some: Sequence[object], count: int) -> bool:
+    return len(some) >= count
+
+
+async def test_a_count_proves_it_while_nobody_else_writes(js: JetStream) -> None:
+    """Also of an attempt that goes on after another one, and one that has stored that it waits for text."""
+    stored = await asked(js)
+    attempt = await begin(js, stored)
+    assert await evidence(js, attempt) is Evidence.ALONE
+    await write(js, attempt, *chunks(attempt, 3))
+    await attempt.show_waiting()
+    assert await evidence(js, attempt) is Evidence.ALONE
+    second = await begin_another(js, stored)
+    assert second.progress.next_index == 3
+    await write(js, second, *chunks(second, 70), end(second, 73))
+    await second.show_waiting()
+    assert await evidence(js, second) is Evidence.ALONE
+    assert await second.counts(proven=True)
+    assert not await attempt.counts(proven=True)
+
+
+async def test_messages_sent_again_are_counted_once(js: JetStream, nats_server: NatsServer) -> None:
+    """The server dies while a window is full; the window sends again what was not acked."""
+    stored = await asked(js)
+    attempt = await begin(js, stored)
+    writing = asyncio.create_task(write(js, attempt, *chunks(attempt, 400), end(attempt, 400)))
+
+    async def some_are_stored() -> bool:
+        return attempt.trail.stored > 20
+
+    await until(some_are_stored, "some are stored", poll_s=0.001)
+    nats_server.kill()
+    await nats_server.start()
+    await writing
+    assert js.broker.repairs.resent > 0
+    assert await evidence(js, attempt) is Evidence.ALONE
+
+
+async def test_a_later_start_supersedes_it_unless_its_end_was_complete(js: JetStream) -> None:
+    stored = await asked(js)
+    attempt = await begin(js, stored)
+    await write(js, attempt, *chunks(attempt, 2))
+    second = await begin_another(js, stored)
+    await write(js, attempt, *chunks(attempt, 3)[2:], end(attempt, 3))
+    assert not await attempt.counts(proven=True), "its last messages came after the start of the second one"
+    assert await second.counts(proven=True), "what the first one has stored since does not harm it"
+    await write(js, second, *chunks(second, 1), end(second, 3))
+    assert await second.counts(proven=True)
+    assert not await attempt.counts(proven=False), "although the utterance is complete: it is for the second one to ack"
+    await js.store(PUT, start_of(stored).pack())
+    assert await second.counts(proven=True), "a start after a complete end changes nothing"
+
+
+async def test_a_start_of_another_request_of_the_same_id_does_not(js: JetStream) -> None:
+    stored = await asked(js)
+    attempt = await begin(js, stored)
+    await js.store(PUT, replace(start_of(stored), request_seq=stored.sequence + 1).pack())
+    assert await attempt.counts(proven=True)
+
+
+async def test_a_cancel_ends_whatever_attempt_is_the_latest(js: JetStream) -> None:
+    """Another synth opens an attempt at the same moment: the audio ends all the same."""
+    requests = [await asked(js, f"r{number}") for number in range(30)]
+    for stored in requests:
+        await begin(js, stored)
+    ending = [end_latest(js, stored, None) for stored in requests]
+    opening = [open_attempt(js, stored, start_of(stored), RETENTION_S) for stored in requests]
+    await asyncio.gather(*(both for pair in zip(opening, ending, strict=True) for both in pair))
+    for stored in requests:
+        reader = AudioReader(js, stored)
+        await reader.read()
+        finished = reader.progress.finished
+        assert finished is not None and finished.status == "cancelled"
+
+
+async def test_a_superseded_synth_says_nothing_about_the_delivery(js: JetStream) -> None:
+    """A NAK of its own would take the delivery from the synth that has it now."""
+    stored = await asked(js)
+    deliveries: list[Delivery] = []
+    puller = asyncio.create_task(
+        PullConsumer(js.broker, stream_names.SESSIONS, stream_names.SYNTH, deliveries.append, lambda: 1).run()
+    )
+    try:
+        await until(lambda: has(deliveries, 1), "a delivery")
+        hold = Hold(deliveries[0])
+        hold.attempt = await begin(js, stored)
+        await hold.redeliver(0)
+        await until(lambda: has(deliveries, 2), "another delivery: the attempt counted")
+        second = Hold(deliveries[1])
+        second.attempt = await begin_another(js, stored)
+        await hold.redeliver(0)
+        with pytest.raises(Superseded):
+            async with asyncio.timeout(10):
+                await hold.keep()
+        with pytest.raises(Superseded):
+            await hold.let_go(hold.attempt)
+        with pytest.raises(Superseded):
+            await hold.settled(hold.attempt, end(hold.attempt, 0))
+        assert len(deliveries) == 2, "the second synth still has it"
+        await second.redeliver(0)
+        await until(lambda: has(deliveries, 3), "the one that counts returns it")
+    finally:
+        puller.cancel()
+        await asyncio.wait({puller})
+
+
+async def test_no_nak_while_it_is_not_known_whose_the_request_is(js: JetStream, nats_server: NatsServer) -> None:
+    """A NAK would wait in the client's buffer, and arrive when another synth has the request."""
+    stored = await asked(js)
+    message = await js.get(stream_names.SESSIONS, stored.sequence)
+    assert message is not None
+    answers: list[bytes] = []
+    delivery = Delivery(js.broker, message.subject, message.data, "answers", message.sequence, message.time_ns, 1)
+    await js.broker.subscribe("answers", lambda _subject, _reply, data, _headers: answers.append(data))
+    hold = Hold(delivery)
+    hold.attempt = await begin(js, stored)
+    nats_server.kill()
+    await hold.redeliver(0)
+    await nats_server.start()
+    await js.broker.wait_connected(30)
+    await js.broker.round_trip()
+    assert answers == []
+    await hold.redeliver(0)
+    await until(lambda: has(answers, 1), "now it is known")
+
+
+async def lose_the_audio(js: JetStream) -> None:
+    await js.api(f"STREAM.DELETE.{stream_names.AUDIO}")
+    await StreamKeeper(js, StreamLimits(audio_max_bytes=64 << 20)).ensure()
+
+
+async def test_audio_that_was_lost_settles_nothing(js: JetStream) -> None:
+    """The chunks before the loss are gone: an utterance of transport `none` would be reported as delivered without."""
+    stored = await asked(js)
+    attempt = await begin(js, stored)
+    await write(js, attempt, *chunks(attempt, 2))
+    await lose_the_audio(js)
+    await write(js, attempt, end(attempt, 2))
+    with pytest.raises(AudioLost):
+        await attempt.counts(proven=True)
+    again = await begin_another(js, stored)
+    assert again.progress.next_index == 0 and await again.counts(proven=True)
+
+
+async def test_a_cancel_after_the_audio_was_lost_ends_what_there_is(js: JetStream) -> None:
+    stored = await asked(js)
+    await begin(js, stored)
+    await lose_the_audio(js)
+    assert (await end_latest(js, stored, None)).status == "cancelled"
+
+
+async def test_a_start_that_may_have_expired_is_no_loss(js: JetStream) -> None:
+    """Of a text that is written for longer than the audio is kept."""
+    stored = await asked(js)
+    start = start_of(stored)
+    ack = await js.store(PUT, start.pack(), expect_last=0)
+    attempt = first_attempt(js, stored, start, ack.sequence, retention_s=0.0)
+    await js.delete(stream_names.AUDIO, ack.sequence)
+    await write(js, attempt, *chunks(attempt, 1))
+    assert await attempt.counts(proven=True)

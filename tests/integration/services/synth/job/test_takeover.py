@@ -1,0 +1,66 @@
+"""What one synth has begun, another goes on with: one whose engine is of another version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orastream import Acceptance, Client
+from orastream.contract import subjects
+from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioMessage, AudioStart
+from orastream.jetstream.api import JetStream
+from tests.support.engines import install_choir_engine
+from tests.support.services import Stack
+
+pytestmark = pytest.mark.integration
+
+TEXT = "Apples are here. Bread is here."
+STORED = b"AA" * 400
+"""The first sentence by the engine that began: the one that goes on would say b"A" otherwise, but does not know."""
+SENTENCES = b"AA" * 400 + b"BB" * 400
+
+
+@pytest.fixture(autouse=True)
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install_choir_engine(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+
+
+async def taken_over(
+    js: JetStream, client: Client, stack: Stack, fmt: str, version: str | None
+) -> tuple[Acceptance, list[AudioMessage]]:
+    """What is heard of a request whose first chunk, half a sentence, was made by that version of the engine."""
+    said = {"phone_id": "p", "transport": "none", "voice": "calm", "language": "en-US", "format": fmt}
+    accepted = await client.say(TEXT, session_id="s", **said)
+    assert isinstance(accepted, Acceptance)
+    subject = subjects.put_audio("s", subjects.token(accepted.request_id))
+    start = AudioStart(accepted.request_seq, fmt, 16_000, 1, "choir", "en-US", version)
+    attempt = (await js.store(subject, start.pack())).sequence
+    await js.store(subject, AudioChunk(attempt, 0, 0, 0, STORED).pack())
+    await stack.start("synth", TTS_ENGINE="choir", CHOIR_VERSION="2", SYNTH_SLOTS=1)
+    audio = client.audio("s", accepted.request_id, accepted.request_seq)
+    return accepted, [message async for message in audio]
+
+
+async def test_wav_and_the_like_go_on_behind_what_is_stored(js: JetStream, client: Client, stack: Stack) -> None:
+    """At the rate that the file has, although the engine's own is half of that."""
+    _, heard = await taken_over(js, client, stack, "pcm16", "1")
+    starts = [message for message in heard if isinstance(message, AudioStart)]
+    assert [(start.engine_version, start.sample_rate_hz) for start in starts][-1] == ("2", 16_000)
+    audio = b"".join(message.audio for message in heard if isinstance(message, AudioChunk))
+    assert audio.startswith(STORED)
+    assert len(audio) == len(STORED) + 2 * len(SENTENCES), "both sentences from their beginning, resampled"
+    end = heard[-1]
+    assert isinstance(end, AudioEnd) and (end.status, end.total_bytes) == ("complete", len(audio))
+
+
+@pytest.mark.parametrize("version", ["1", None])
+async def test_a_coded_file_ends_there(js: JetStream, client: Client, stack: Stack, version: str | None) -> None:
+    accepted, heard = await taken_over(js, client, stack, "flac", version)
+    assert [message.audio for message in heard if isinstance(message, AudioChunk)] == [STORED]
+    end = heard[-1]
+    assert isinstance(end, AudioEnd) and end.status == "failed" and end.error is not None
+    assert end.error.code == "engine_error" and "flac of choir cannot go on" in end.error.message
+    report = await client.wait("s", accepted.request_id, 10)
+    assert report.status == "failed" and report.error is not None and report.error.retryable

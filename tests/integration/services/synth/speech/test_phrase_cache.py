@@ -1,0 +1,180 @@
+"""The phrase cache over a real nats-server: what was spoken is there again, whole or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import nats
+import pytest
+
+from orastream.contract.errors import ObjectTooLarge
+from orastream.jetstream import topology
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.object_store import ObjectStore, object_store_config
+from services.synth.engine_pool.pool import EnginePool
+from services.synth.speech.phrase_cache import CachingSpeaker
+from services.synth.speech.phrase_key import Worth
+from services.synth.speech.speak import FIRST_ATTEMPT, Resume, SpokenUtterance, speak_utterance
+from services.synth.speech.speaker import PoolSpeaker, Speaker
+from services.synth.text.script import script_of
+from tests.support.engines import LOG, TEXT
+from tests.support.nats_server import NatsServer
+
+pytestmark = pytest.mark.integration
+
+BUCKET_BYTES = 3 << 20
+
+
+@pytest.fixture
+async def objects(js: JetStream) -> ObjectStore:
+    config = object_store_config("b", max_bytes=BUCKET_BYTES, max_age_s=60, replicas=1)
+    await topology.ensure_stream(js, config, change=True)
+    return ObjectStore(js, "b", max_bytes=BUCKET_BYTES)
+
+
+@pytest.mark.parametrize("size", [0, 1, 128 * 1024, 700_001])
+async def test_an_object_comes_back_whole(objects: ObjectStore, size: int) -> None:
+    data = bytes(range(256)) * (size // 256) + bytes(size % 256)
+    assert await objects.get("한국어/1") is None
+    await objects.put("한국어/1", data)
+    assert await objects.get("한국어/1") == data
+    await objects.put("한국어/1", b"another")
+    assert await objects.get("한국어/1") == b"another"
+
+
+async def test_any_client_of_object_stores_reads_it(objects: ObjectStore, nats_server: NatsServer) -> None:
+    await objects.put("name", bytes(300_000) + b"!")
+    client = await nats.connect(nats_server.url)
+    try:
+        bucket = await client.jetstream().object_store("b")
+        assert (await bucket.get("name")).data == bytes(300_000) + b"!"
+    finally:
+        await client.close()
+
+
+async def test_what_lost_a_chunk_is_not_there(objects: ObjectStore, js: JetStream) -> None:
+    await objects.put("old", bytes(300_000))
+    first = await js.after("OBJ_b", "$O.b.C.*", 0)
+    assert first is not None and await js.delete("OBJ_b", first.sequence)
+    assert await objects.get("old") is None
+
+
+async def test_the_oldest_make_room(objects: ObjectStore) -> None:
+    for number in range(8):
+        await objects.put(f"n{number}", bytes(400_000))
+    assert await objects.get("n0") is None
+    assert await objects.get("n7") == bytes(400_000)
+
+
+async def test_what_is_replaced_leaves_no_chunks(objects: ObjectStore, js: JetStream) -> None:
+    await objects.put("name", bytes(300_000))
+    await objects.put("name", b"new")
+    info = await js.api("STREAM.INFO.OBJ_b")
+    assert info["state"]["messages"] == 2
+
+
+# ---- the speaker
+
+
+class Seen(Counter[str]):
+    def __call__(self, event: str, amount: float) -> None:
+        self[event] += 1
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[EnginePool]:
+    async with EnginePool("espeak", 1, log=LOG) as pool:
+        yield pool
+
+
+UTTERANCE = SpokenUtterance(None, "ko-KR", 1.0, "wav")
+
+
+async def file_of(speaker: Speaker, utterance: SpokenUtterance = UTTERANCE, resume: Resume = FIRST_ATTEMPT) -> bytes:
+    lines = script_of(TEXT, "ko-KR", 1.0)
+    pieces = speak_utterance(speaker, utterance, lines, chunk_bytes=8192, resume=resume)
+    return b"".join([piece.audio async for piece in pieces])
+
+
+async def kept(seen: Seen, count: int) -> None:
+    async with asyncio.timeout(10):
+        while seen["phrase_kept"] < count:
+            await asyncio.sleep(0.01)
+
+
+async def test_what_was_spoken_starts_at_once(objects: ObjectStore, pool: EnginePool) -> None:
+    slow = PoolSpeaker(pool, rtf=0.1)
+    whole = await file_of(slow)
+    first, second = Seen(), Seen()
+    async with CachingSpeaker(slow, objects, first) as speaker:
+        assert await file_of(speaker) == whole
+        await kept(first, 3)
+    async with CachingSpeaker(slow, objects, second) as other_replica:
+        assert await file_of(other_replica) == whole
+        resampled = SpokenUtterance(None, "ko-KR", 1.0, "pcm16", 16_000)
+        assert await file_of(other_replica, resampled) == await file_of(slow, resampled)
+        for stored in (100, 30_000, len(whole) - 2):
+            assert whole[:stored] + await file_of(other_replica, resume=Resume(1, stored, 0)) == whole
+    assert first == {"phrase_miss": 3, "phrase_kept": 3}
+    assert second == {"phrase_hit": 15}
+
+
+async def test_an_utterance_left_early_is_not_kept(objects: ObjectStore, pool: EnginePool) -> None:
+    seen = Seen()
+    async with CachingSpeaker(PoolSpeaker(pool, rtf=1.0), objects, seen) as speaker:
+        lines = script_of("하나도 남기지 않고 모두 말할 문장입니다.", "ko-KR", 1.0)
+        async with aclosing(speak_utterance(speaker, UTTERANCE, lines, chunk_bytes=8192)) as pieces:
+            await anext(pieces)
+    assert seen == {"phrase_miss": 1}
+
+
+async def test_a_fast_engine_is_not_asked_for(objects: ObjectStore, pool: EnginePool) -> None:
+    seen = Seen()
+    async with CachingSpeaker(PoolSpeaker(pool), objects, seen, clock=lambda: 0.0) as speaker:  # it takes no time
+        fast = await file_of(speaker)
+        assert await file_of(speaker) == fast
+    assert seen == {"phrase_miss": 1}, "each look-up would take longer than the sentence"
+
+
+async def test_without_the_store_it_speaks_all_the_same(objects: ObjectStore, pool: EnginePool, js: JetStream) -> None:
+    seen = Seen()
+    await js.api("STREAM.DELETE.OBJ_b")
+    async with CachingSpeaker(PoolSpeaker(pool, rtf=0.05), objects, seen) as speaker:
+        assert await file_of(speaker) == await file_of(PoolSpeaker(pool))
+    assert seen["phrase_kept"] == 0
+
+
+@pytest.mark.parametrize("size", [BUCKET_BYTES // 4 + 1, BUCKET_BYTES, 2 * BUCKET_BYTES])
+async def test_an_object_that_would_drive_out_the_others_is_refused(
+    objects: ObjectStore, js: JetStream, size: int
+) -> None:
+    await objects.put("largest", bytes(BUCKET_BYTES // 4))
+    before = (await js.api("STREAM.INFO.OBJ_b"))["state"]
+    with pytest.raises(ObjectTooLarge, match=f"^b: an object of {size} bytes .* takes up to {BUCKET_BYTES // 4}$"):
+        await objects.put("giant", bytes(size))
+    assert await objects.get("giant") is None
+    assert await objects.get("largest") == bytes(BUCKET_BYTES // 4)
+    assert (await js.api("STREAM.INFO.OBJ_b"))["state"] == before, "nothing of it was stored"
+
+
+async def test_a_sentence_too_large_for_the_bucket_is_spoken_and_not_kept(
+    objects: ObjectStore, pool: EnginePool, js: JetStream
+) -> None:
+    seen = Seen()
+    slow = PoolSpeaker(pool, rtf=0.05)
+    async with CachingSpeaker(slow, ObjectStore(js, "b", max_bytes=4), seen) as speaker:
+        assert await file_of(speaker) == await file_of(slow)
+    assert seen == {"phrase_miss": 3}
+
+
+def test_worth() -> None:
+    worth = Worth()
+    assert worth.looking_up
+    worth.note(0.002)
+    assert not worth.looking_up
+    for _ in range(10):
+        worth.note(0.5)
+    assert worth.looking_up and worth.keeping(0.5) and not worth.keeping(0.001)

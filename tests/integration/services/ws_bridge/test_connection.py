@@ -1,0 +1,40 @@
+"""The WebSocket to OraServer where it cannot be opened for a reason of this side's."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from orastream.delivery.sink import LinkLost
+from services.ws_bridge.connection import WebSocketConnection
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.mark.parametrize("secret", ["Bearer 비밀-token", "Bearer to\nken"])
+async def test_a_header_that_cannot_be_sent(secret: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The reason is said at once, and neither it nor the log holds the header."""
+    caplog.set_level(logging.DEBUG)
+    left = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert await reader.read() == b"", "no byte of it left"
+        writer.close()
+        left.set()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    async with server, asyncio.timeout(10):
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(LinkLost, match="the handshake cannot be written: a header is not usable") as caught:
+            await WebSocketConnection.open(f"ws://127.0.0.1:{port}/", {"Authorization": secret}, lambda: None)
+        await left.wait()
+    assert "Bearer" not in str(caught.value) and not caught.value.refused
+    assert "Bearer" not in caplog.text and "Traceback" not in caplog.text
+
+
+async def test_a_url_that_is_none() -> None:
+    with pytest.raises(LinkLost, match="ORASERVER_WEBSOCKET_URL cannot be used") as caught:
+        await WebSocketConnection.open("ws://user:secret@:80/", {}, lambda: None)
+    assert "secret" not in str(caught.value)

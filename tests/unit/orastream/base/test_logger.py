@@ -1,0 +1,88 @@
+"""What the library logs is the program's to show: nothing on its stdout, records of `logging` for who wants them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.unit
+
+NO_NATS = """
+import asyncio, orastream
+async def main():
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)  # hangs up: tries are short
+    port = server.sockets[0].getsockname()[1]
+    try:
+        await orastream.Client(f"nats://127.0.0.1:{port}", connect_timeout_s=1.0).__aenter__()
+    except orastream.NodeUnavailable:
+        return
+    raise AssertionError
+asyncio.run(main())
+"""
+DJANGO_LIKE = """
+import logging.config
+logging.config.dictConfig({
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(levelname)s [%(name)s] %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "loggers": {"orastream": {"handlers": ["console"], "level": "WARNING"}},
+})
+"""
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+
+
+def test_nothing_on_a_callers_stdout() -> None:
+    """While NATS is away. What a program has not configured shows warnings alone, and on stderr."""
+    done = run(NO_NATS)
+    assert done.stdout == ""
+    assert "waiting for NATS" in done.stderr and "NATS client error" not in done.stderr
+
+
+def test_a_program_that_configures_logging_sees_the_warnings() -> None:
+    """Also when it imported the library first."""
+    for code in (DJANGO_LIKE + NO_NATS, "import orastream.client.async_client" + DJANGO_LIKE + NO_NATS):
+        done = run(code)
+        lines = done.stderr.splitlines()
+        assert done.stdout == "" and lines
+        assert all(
+            line.startswith("WARNING [orastream.broker.connection] waiting for NATS error='no NATS server answers at")
+            for line in lines
+        )
+
+
+def test_a_program_can_have_silence() -> None:
+    done = run("import logging; logging.getLogger('orastream').setLevel('ERROR')\n" + NO_NATS)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_an_exception_comes_with_its_traceback() -> None:
+    done = run("""
+from orastream import logger
+log = logger.named("orastream.x")
+try:
+    1 / 0
+except ZeroDivisionError:
+    log.exception("100 % wrong", subject="s")
+""")
+    assert done.stderr.startswith("100 % wrong subject='s'\nTraceback") and "ZeroDivisionError" in done.stderr
+
+
+def test_in_a_process_of_the_node_they_are_its_events() -> None:
+    """Loggers made before `configure` as well, with their fields, and at its level."""
+    done = run("""
+from orastream import logger, logs
+log = logger.named("orastream.x")
+logs.configure("synth", level="INFO")
+log.debug("not shown")
+log.info("shown", sequence=7)
+""")
+    (line,) = done.stderr.splitlines()
+    event = json.loads(line)
+    assert event.pop("timestamp") and event == {"event": "shown", "level": "info", "service": "synth", "sequence": 7}

@@ -1,0 +1,58 @@
+"""What `orastream say` decides before and after it speaks."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import tempfile
+from pathlib import Path
+
+import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from orastream.cli.app import app
+from orastream.cli.commands.say import cancel_command, why_not_written
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.mark.parametrize("session", ["s1", "a b; rm *", "-x", "--help", "it's"])
+@pytest.mark.parametrize("request_id", ["r1", "$(id)", "-y", "--", "r 1"])
+def test_a_shell_takes_the_ids_for_what_they_are(session: str, request_id: str) -> None:
+    program, name, *arguments = shlex.split(cancel_command(session, request_id))
+    group = get_command(app)
+    assert isinstance(group, TyperGroup) and program == "orastream"
+    params = group.commands[name].make_context(name, arguments).params
+    assert (params["session"], params["request"]) == (session, request_id)
+
+
+def test_a_file_that_cannot_be_written_is_known_beforehand(tmp_path: Path) -> None:
+    assert why_not_written(tmp_path / "new.wav") is None
+    (tmp_path / "old.wav").touch()
+    assert why_not_written(tmp_path / "old.wav") is None
+    assert "no folder" in (why_not_written(tmp_path / "none" / "x.wav") or "")
+    assert "no folder" in (why_not_written(tmp_path / "old.wav" / "x.wav") or "")
+    assert list(tmp_path.iterdir()) == [tmp_path / "old.wav"]
+
+
+def test_folders_of_others(tmp_path: Path) -> None:
+    """Root may write anywhere: a child that is nobody asks in its place."""
+    with tempfile.TemporaryDirectory() as folder:
+        hidden = Path(folder, "hidden")
+        hidden.mkdir(mode=0o700)
+        os.chmod(folder, 0o555)
+        child = os.fork()
+        if child == 0:
+            try:
+                if os.getuid() == 0:
+                    os.setuid(65_534)
+                else:
+                    hidden.chmod(0)
+                told = [why_not_written(Path(folder, "x.wav")), why_not_written(hidden / "in" / "x.wav")]
+                os._exit(0 if "not writable" in str(told[0]) and "no folder" in str(told[1]) else 1)
+            finally:
+                os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        hidden.chmod(0o700)
+        os.chmod(folder, 0o755)

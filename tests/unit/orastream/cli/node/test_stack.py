@@ -1,0 +1,178 @@
+"""What `orastream up` starts, and where; how other commands find it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from orastream.cli.node import stack, upfile
+from orastream.cli.node.ports import FREE_PORTS, Ports
+from orastream.cli.node.settings import CliSettings, choose_node, environment
+from orastream.cli.node.stack import Options, Stack
+from orastream.cli.node.upfile import Service, UpFile
+from orastream.contract.errors import SettingsError
+
+pytestmark = pytest.mark.unit
+
+DISK = 100 << 30
+
+
+def planned(tmp_path: Path, **options: object) -> Stack:
+    made = Options(tmp_path, 0, 0, 0, **options)  # type: ignore[arg-type]
+    return stack.plan(made, Ports(), free_disk_bytes=DISK)
+
+
+def test_nats_is_drained_last_and_oraserver_after_those_who_deliver_to_it(tmp_path: Path) -> None:
+    stages = {part.name: part.stage for part in planned(tmp_path).parts}
+    assert stages["nats-server"] > stages["oraserver"] > stages["ws_bridge"]
+    assert stages["synth"] == stages["ws_bridge"] == stages["http_bridge"] == stages["gateway"]
+
+
+def test_everything_is_told_of_the_same_nats_and_oraserver(tmp_path: Path) -> None:
+    node = planned(tmp_path, env={"ORASERVER_WEBSOCKET_URL": "ws://elsewhere", "PATH": "/bin"})
+    assert node.oraserver_url is not None
+    for part in node.parts[1:]:
+        assert part.env["NATS_URL"] == node.nats_url
+        assert part.env["ORASERVER_WEBSOCKET_URL"] == f"ws{node.oraserver_url.removeprefix('http')}/ws/tts"
+        assert part.env["PATH"] == "/bin"
+    urls = [part.url for part in node.parts]
+    assert len(set(urls)) == len(urls)
+
+
+def test_without_oraserver_the_environment_says_where_to(tmp_path: Path) -> None:
+    options = Options(tmp_path, 0, 0, None, env={"ORASERVER_WEBSOCKET_URL": "wss://ora.example/ws"})
+    node = stack.plan(options, Ports(), free_disk_bytes=DISK)
+    assert node.oraserver_url is None
+    assert "oraserver" not in [part.name for part in node.parts]
+    assert {part.env["ORASERVER_WEBSOCKET_URL"] for part in node.parts} == {"wss://ora.example/ws"}
+    assert (node.websocket_url, node.http_url) == ("wss://ora.example/ws", "http://127.0.0.1:8080/api/tts")
+
+
+def test_the_stack_knows_where_its_bridges_deliver(tmp_path: Path) -> None:
+    node = planned(tmp_path, env={"ORASERVER_HTTP_URL": "http://elsewhere"})
+    assert (node.websocket_url, node.http_url) == (
+        node.parts[-1].env["ORASERVER_WEBSOCKET_URL"],
+        node.parts[-1].env["ORASERVER_HTTP_URL"],
+    )
+    other = Options(
+        tmp_path, 0, 0, None, env={"oraserver_http_url": "http://ora.example", "ORASERVER_WEBSOCKET_URL": ""}
+    )
+    node = stack.plan(other, Ports(), free_disk_bytes=DISK)
+    assert (node.websocket_url, node.http_url) == ("ws://127.0.0.1:8080/ws/tts", "http://ora.example")
+
+
+def test_replicas_have_names_and_ports_of_their_own(tmp_path: Path) -> None:
+    node = planned(tmp_path, replicas={"synth": 3})
+    synths = [part for part in node.parts if part.name.startswith("synth")]
+    assert [part.name for part in synths] == ["synth-1", "synth-2", "synth-3"]
+    assert len({part.env["TTS_HEALTH_PORT"] for part in synths}) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("", {}), ("synth=2", {"synth": 2}), (" synth=2 , ws_bridge=3,", {"synth": 2, "ws_bridge": 3})],
+)
+def test_replicas_are_read(text: str, expected: dict[str, int]) -> None:
+    assert stack.parse_replicas(text) == expected
+
+
+@pytest.mark.parametrize("text", ["gateway=2", "synth", "synth=", "synth=0", "synth=-1", "synth=two", "synth=99"])
+def test_replicas_that_make_no_sense_are_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="--replicas"):
+        stack.parse_replicas(text)
+
+
+def test_a_small_disk_gets_a_small_audio_stream() -> None:
+    assert stack.audio_max_bytes(DISK) == stack.AUDIO_MAX_BYTES
+    small = stack.audio_max_bytes(1 << 30)
+    assert 0 < small < (1 << 30) * stack.JETSTREAM_SHARE
+
+
+def test_a_taken_port_names_the_option() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(SettingsError, match=f"--nats-port: port {port}"):
+            Ports().take(port, "--nats-port")
+        assert Ports().prefer(port) in FREE_PORTS
+
+
+def test_no_port_is_given_twice() -> None:
+    ports = Ports(seed=1)
+    given = [ports.free() for _ in range(50)]
+    assert len(set(given)) == 50
+    with pytest.raises(SettingsError):
+        ports.take(given[0], "--gateway-port")
+
+
+def test_up_json_is_of_a_running_node_only(tmp_path: Path) -> None:
+    assert UpFile.read(tmp_path) is None
+    up = an_up(os.getpid())
+    up.write(tmp_path)
+    assert UpFile.read(tmp_path) == up
+    an_up(2**22 + 1).write(tmp_path)  # beyond the largest pid of Linux
+    assert UpFile.read(tmp_path) is None
+    (tmp_path / upfile.NAME).write_text("{")
+    assert UpFile.read(tmp_path) is None
+    upfile.remove(tmp_path)
+    upfile.remove(tmp_path)
+
+
+def test_a_data_directory_is_one_nodes(tmp_path: Path) -> None:
+    with (
+        upfile.locked(tmp_path / "new"),
+        pytest.raises(SettingsError, match="--data-dir"),
+        upfile.locked(tmp_path / "new"),
+    ):
+        pass
+    with upfile.locked(tmp_path / "new"):
+        pass
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match="--data-dir"), upfile.locked(tmp_path / "file"):
+        pass
+
+
+def an_up(pid: int) -> UpFile:
+    return UpFile(
+        pid=pid,
+        nats_url="nats://127.0.0.1:7",
+        gateway_url="http://127.0.0.1:8",
+        oraserver_url=None,
+        websocket_url="wss://ora.example/ws",
+        http_url="https://ora.example/tts",
+        services=(Service(name="synth", pid=1, health_url=None),),
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "variable", "up", "expected"),
+    [
+        ("nats://a", "nats://b", True, "nats://a"),
+        (None, "nats://b", True, "nats://b"),
+        (None, None, True, "nats://127.0.0.1:7"),
+        (None, None, False, "nats://127.0.0.1:4222"),
+    ],
+)
+def test_the_nearest_name_of_the_node_wins(option: str | None, variable: str | None, up: bool, expected: str) -> None:
+    settings = CliSettings(_env_file=None, nats_url=variable)
+    assert choose_node(option, settings, an_up(1) if up else None).nats_url == expected
+
+
+def test_where_the_bridges_of_up_deliver_is_examined_only_with_its_node() -> None:
+    settings = CliSettings(_env_file=None, nats_url=None, oraserver_http_url="http://other.example/api")
+    node = choose_node(None, settings, an_up(1))
+    assert (node.websocket_url, node.http_url) == ("wss://ora.example/ws", "https://ora.example/tts")
+    assert choose_node("nats://other", settings, an_up(1)).http_url == "http://other.example/api"
+
+
+def test_the_environment_wins_over_dot_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("TTS_VOICE=calm\nTTS_ENGINE=espeak\nORASERVER_TOKEN=\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TTS_ENGINE", "other")
+    monkeypatch.delenv("TTS_VOICE", raising=False)
+    monkeypatch.delenv("ORASERVER_TOKEN", raising=False)
+    env = environment()
+    assert (env["TTS_VOICE"], env["TTS_ENGINE"]) == ("calm", "other")
+    assert "ORASERVER_TOKEN" not in env

@@ -1,0 +1,64 @@
+"""The arguments of `say` and `utterance`: both spellings, never both at once, and no other name."""
+
+from __future__ import annotations
+
+import pytest
+
+from orastream.client.async_client import Client
+from orastream.client.blocking import BlockingClient
+from orastream.client.options import to_wire
+from orastream.contract.messages import SpeakRequest
+
+pytestmark = pytest.mark.unit
+
+IDS = {"session_id": "s", "phone_id": "p"}
+NOWHERE = "nats://127.0.0.1:1"
+
+
+def test_both_spellings() -> None:
+    wire = {"ttlSeconds": 10, "sampleRate": 16_000, "voice": "ko", "replyTo": "_INBOX.x", "use_websocket": True}
+    python = {"ttl_seconds": 10, "sample_rate": 16_000, "voice": "ko", "reply_to": "_INBOX.x", "use_websocket": True}
+    assert to_wire("say", wire) == to_wire("say", python) == wire
+    for name, field in SpeakRequest.model_fields.items():
+        assert to_wire("say", {name: 1}) == {field.alias or name: 1} == to_wire("say", {field.alias or name: 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("voise", "did you mean 'voice'?"),
+        ("ttl_second", "did you mean 'ttl_seconds'?"),
+        ("ttlSecond", "did you mean 'ttlSeconds'?"),
+        ("samplerate", "did you mean 'sample_rate'?"),
+        ("sample_rate_hz", "did you mean 'sample_rate'?"),
+        ("xyz", "fields are engine, "),
+    ],
+)
+def test_any_other_name_is_refused(name: str, said: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        to_wire("say", {name: 1})
+    assert f"say() got an unexpected keyword argument {name!r}" in str(caught.value) and said in str(caught.value)
+
+
+@pytest.mark.parametrize("options", [{"ttl_seconds": 1, "ttlSeconds": 1}, {"sessionId": "other"}])
+def test_a_field_is_given_once(options: dict[str, object]) -> None:
+    with pytest.raises(TypeError, match="which are one field"):
+        to_wire("say", options, given=("session_id",))
+
+
+async def test_the_clients_refuse_before_they_connect() -> None:
+    """Nothing is sent: nobody listens here, and a TypeError it is."""
+    client, blocking = Client(NOWHERE), BlockingClient(NOWHERE)
+    for wrong in ({"voise": "ko"}, {"sessionId": "other"}, {"ttl_seconds": 1, "ttlSeconds": 2}):
+        with pytest.raises(TypeError):
+            await client.say("hello", **IDS, **wrong)  # type: ignore[arg-type]
+        with pytest.raises(TypeError):
+            client.utterance(**IDS, **wrong)  # type: ignore[arg-type]
+        with pytest.raises(TypeError):
+            blocking.say("hello", **IDS, **wrong)
+        with pytest.raises(TypeError):
+            blocking.utterance([], **IDS, **wrong)
+    with pytest.raises(TypeError, match="'request_id' and 'requestId'"):
+        await client.say("hello", **IDS, request_id="r", requestId="r")
+    with pytest.raises(TypeError, match="'text_stream' and 'textStream'"):
+        client.utterance(**IDS, textStream=False)

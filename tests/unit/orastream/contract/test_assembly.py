@@ -1,0 +1,236 @@
+"""Which audio counts, against a model of synths that die, sleep, wake, resend and write over each other."""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import dataclass, field
+
+import pytest
+
+from orastream.contract.assembly import Assembly
+from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioMessage, AudioStart, AudioWaiting, EndStatus
+
+pytestmark = pytest.mark.unit
+
+RUNS = 150 * int(os.environ.get("FUZZ", "1"))
+REQUEST = 3
+
+
+def start(request_seq: int = REQUEST) -> AudioStart:
+    return AudioStart(request_seq, "pcm16", 24000, 1, "espeak", "ko-KR")
+
+
+def chunk(attempt: int, index: int, audio: bytes = b"ab", sentence: int = 0) -> AudioChunk:
+    return AudioChunk(attempt, index, index * 10, sentence, audio)
+
+
+def end(attempt: int, total: int, status: EndStatus = "complete") -> AudioEnd:
+    return AudioEnd(attempt, status, total, 2 * total, 0.0)
+
+
+def read(messages: list[tuple[int, AudioMessage]], *, to_the_end: bool = True) -> tuple[Assembly, list[AudioChunk]]:
+    """What a reader has passed on: of everything, or (a bridge, a client) until it first believes the end."""
+    assembly, passed = Assembly(REQUEST), []
+    for sequence, message in messages:
+        passed += assembly.receive(sequence, message)
+        if assembly.finished is not None and not to_the_end:
+            break
+    assert [x.index for x in passed] == list(range(len(passed)))
+    assert assembly.next_index == len(passed)
+    assert assembly.bytes == sum(len(x.audio) for x in passed)
+    return assembly, passed
+
+
+@dataclass
+class Stream:
+    messages: list[tuple[int, AudioMessage]] = field(default_factory=list)
+    last: int = 0
+
+    def store(self, message: AudioMessage, rng: random.Random) -> int:
+        self.last += rng.choice((1, 1, 1, 4))
+        self.messages.append((self.last, message))
+        return self.last
+
+
+class Synth:
+    """One attempt: stores its start, reads what counts before it, then publishes through a window that reorders."""
+
+    def __init__(self, stream: Stream, rng: random.Random, speech: bytes, fork: int | None) -> None:
+        self.stream, self.rng = stream, rng
+        self.attempt = stream.store(start(), rng)
+        at = next(i for i, (sequence, _) in enumerate(stream.messages) if sequence == self.attempt)
+        self.before = read(stream.messages[: at + 1])[0]
+        self.todo: list[AudioMessage] = []
+        index, offset = self.before.next_index, self.before.bytes
+        if fork is not None:  # an engine that never says the same thing twice
+            speech = bytes(offset) + bytes([fork]) * rng.randint(1, len(speech))
+        while offset < len(speech):
+            size = rng.randint(1, 9)
+            self.todo.append(AudioChunk(self.attempt, index, 0, 0, speech[offset : offset + size]))
+            index, offset = index + 1, min(len(speech), offset + size)
+        self.todo.append(AudioEnd(self.attempt, "complete", index, len(speech), 1.0))
+        self.window: list[AudioMessage] = []
+
+    def step(self) -> None:
+        """Store one message of the window; now and then it stays there and is stored again."""
+        while self.todo and len(self.window) < 6:
+            self.window.append(self.todo.pop(0))
+        if self.window:
+            in_order = self.rng.random() < 0.6
+            at = 0 if in_order else self.rng.randrange(len(self.window))
+            self.stream.store(self.window[at], self.rng)
+            if self.rng.random() < 0.85:
+                self.window.pop(at)
+
+    @property
+    def done(self) -> bool:
+        return not self.todo and not self.window
+
+
+def run(seed: int, deterministic: bool) -> None:
+    rng = random.Random(seed)
+    stream, speech = Stream(), bytes(rng.randrange(256) for _ in range(rng.randint(1, 60)))
+    synths: list[Synth] = []
+    for number in range(rng.randint(1, 5)):
+        if synths and read(stream.messages)[0].finished and rng.random() < 0.5:
+            break
+        synths.append(Synth(stream, rng, speech, None if deterministic else number))
+        live = rng.sample(synths, min(len(synths), rng.choice((1, 1, 2, 3))))  # the others sleep, or are dead
+        if rng.random() < 0.2:
+            stream.store(start(REQUEST + 1), rng)  # another request under the same id
+        for _ in range(rng.randint(0, 25)):
+            rng.choice(live).step()
+    while not synths[-1].done:
+        rng.choice([synths[-1], synths[-1], rng.choice(synths)]).step()
+
+    whole, passed = read(stream.messages)
+    early, passed_early = read(stream.messages, to_the_end=False)
+    assert whole.finished is not None, "the last attempt ran to its end"
+    assert passed == passed_early, "readers disagree"
+    assert whole.finished == early.finished
+    assert whole.finished.total_chunks == len(passed)
+    joined = b"".join(x.audio for x in passed)
+    assert whole.finished.total_bytes == len(joined)
+    if deterministic:
+        assert joined == speech
+    for synth in synths:  # what a synth believed at its start is what every reader had passed on there
+        prefix = [(s, message) for s, message in stream.messages if s <= synth.attempt]
+        there, passed_there = read(prefix)
+        assert (there.next_index, there.bytes) == (synth.before.next_index, synth.before.bytes)
+        assert passed_there == passed[: len(passed_there)]
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_readers_agree_on_the_whole_of_an_utterance(deterministic: bool) -> None:
+    for seed in range(RUNS):
+        try:
+            run(seed, deterministic)
+        except AssertionError as exc:
+            raise AssertionError(f"seed {seed}: {exc}") from exc
+
+
+def feed(*messages: tuple[int, AudioMessage]) -> tuple[Assembly, list[int]]:
+    assembly, passed = read(list(messages))
+    return assembly, [x.index for x in passed]
+
+
+def test_chunks_before_any_start_do_not_count() -> None:
+    assembly, passed = feed((1, chunk(1, 0)), (2, end(1, 0)))
+    assert passed == [] and assembly.finished is None and assembly.attempt is None
+
+
+def test_a_start_of_another_request_is_ignored() -> None:
+    assembly, passed = feed((1, start()), (2, start(9)), (3, chunk(1, 0)), (4, chunk(2, 1)), (5, end(2, 1)))
+    assert passed == [0] and assembly.attempt == 1 and assembly.finished is None
+
+
+def test_what_is_ahead_is_held_and_the_end_waits_for_it() -> None:
+    assembly = Assembly(REQUEST)
+    assembly.receive(1, start())
+    assert assembly.receive(2, chunk(1, 1)) == [] and assembly.receive(3, chunk(1, 2)) == []
+    assert assembly.receive(4, end(1, 3)) == [] and assembly.finished is None and assembly.end == end(1, 3)
+    assert [x.index for x in assembly.receive(5, chunk(1, 0, sentence=4))] == [0, 1, 2]
+    assert assembly.finished == end(1, 3)
+    assert assembly.receive(6, chunk(1, 2)) == [] and assembly.receive(7, chunk(1, 0)) == []
+
+
+def test_the_sentence_to_go_on_with_is_that_of_the_last_chunk_passed_on() -> None:
+    assembly, _ = feed(
+        (1, start()), (2, chunk(1, 0, sentence=0)), (3, chunk(1, 1, sentence=2)), (4, chunk(1, 3, b"", 5))
+    )
+    assert assembly.next_sentence == 2
+
+
+@pytest.mark.parametrize("status", ["failed", "cancelled"])
+def test_a_failed_or_cancelled_end_is_believed_at_once(status: EndStatus) -> None:
+    assembly, _ = feed((1, start()), (2, chunk(1, 1)), (3, end(1, 5, status)))
+    assert assembly.finished is not None and assembly.finished.status == status
+
+
+def test_a_new_start_throws_the_held_and_an_unbelieved_end_away() -> None:
+    assembly, passed = feed((1, start()), (2, chunk(1, 0)), (3, chunk(1, 2)), (4, end(1, 3)), (5, start()))
+    assert passed == [0] and assembly.end is None and assembly.finished is None
+    assert assembly.receive(6, chunk(1, 1)) == [], "of the old attempt"
+    assert assembly.receive(7, end(1, 1)) == [] and assembly.end is None
+    assert [x.index for x in assembly.receive(8, chunk(5, 1))] == [1], "2 of the old attempt was thrown away"
+
+
+@pytest.mark.parametrize("status", ["complete", "failed", "cancelled"])
+def test_an_end_once_believed_stands(status: EndStatus) -> None:
+    """A reader may have acted on it; one that comes later must not hear more."""
+    assembly, passed = feed((1, start()), (2, chunk(1, 0)), (3, end(1, 1, status)), (4, start()), (5, chunk(4, 1)))
+    assert passed == [0] and assembly.finished == end(1, 1, status)
+    assert assembly.receive(6, end(4, 2)) == [] and assembly.finished == end(1, 1, status)
+    assert assembly.receive(7, chunk(1, 1)) == []
+
+
+def test_barren_counts_the_attempts_without_a_new_chunk() -> None:
+    assembly, passed = feed(
+        (1, start()),
+        (2, start()),
+        (3, chunk(2, 0)),
+        (4, start()),
+        (5, chunk(4, 0)),
+        (6, chunk(4, 2)),
+        (7, start()),
+        (8, start(9)),
+    )
+    assert passed == [0] and assembly.barren == 2, "1 wrote nothing, 4 nothing new; 7 is the latest"
+
+
+def test_an_attempt_that_waited_for_text_is_not_barren() -> None:
+    """It had nothing to say; a sign of another attempt says nothing of it."""
+    assembly, passed = feed(
+        (1, start()),
+        (2, AudioWaiting(1)),
+        (3, start()),
+        (4, AudioWaiting(1)),
+        (5, start()),
+        (6, AudioWaiting(5)),
+        (7, start()),
+    )
+    assert passed == [] and assembly.barren == 1
+
+
+def test_an_utterance_may_end_without_a_chunk() -> None:
+    assembly, passed = feed((1, start()), (2, end(1, 0)))
+    assert passed == [] and assembly.finished == end(1, 0)
+
+
+def test_who_made_what_counts() -> None:
+    """Engine and version of the attempts whose chunks count: not of one that stored none, nor of foreign starts."""
+    old, new, older = (AudioStart(REQUEST, "flac", 24000, 1, "vits", "ko-KR", told) for told in ("1", "2", None))
+    foreign = AudioStart(REQUEST + 1, "flac", 24000, 1, "other", "ko-KR", "9")
+    assembly = Assembly(REQUEST)
+    assert assembly.makers == set()
+    seen = []
+    for sequence, message in enumerate(
+        [old, foreign, new, chunk(3, 0), chunk(3, 2), older, chunk(6, 1), new, chunk(3, 2), chunk(8, 3), chunk(8, 2)], 1
+    ):
+        assembly.receive(sequence, message)
+        seen.append(set(assembly.makers))
+    assert seen[2] == set(), "nothing of it counts yet"
+    assert seen[3] == seen[5] == {("vits", "2")}
+    assert seen[6] == seen[-1] == {("vits", "2"), ("vits", None)}
+    assert assembly.next_index == 4

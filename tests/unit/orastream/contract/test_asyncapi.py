@@ -1,0 +1,330 @@
+"""docs/asyncapi*.yaml and the code say the same: subjects, schemas, examples, frames. What differs is named."""
+
+from __future__ import annotations
+
+import base64
+import inspect
+import json
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+import orastream
+from orastream.client.acceptance import Acceptance
+from orastream.client.voices import Voice, heard, told
+from orastream.contract import audio_messages, codec, schemas, subjects
+from orastream.contract.audio import FORMATS, wav_header
+from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart, AudioWaiting, EndError
+from orastream.contract.errors import RETRYABLE
+from orastream.contract.messages import Cancel, Report, parse_request
+from orastream.contract.text_pieces import TextPiece
+from orastream.delivery.sink import Speech
+from services.gateway.http.openapi import AcceptanceBody
+from services.http_bridge.body import Body
+from services.oraserver import frames
+from services.ws_bridge.frames import FrameTemplate, init_frame
+from tests.support.asyncapi import NODE, ORASERVER, document, judging, problems
+from tests.support.asyncapi import schemas as documented
+
+pytestmark = pytest.mark.unit
+
+# ---- subjects
+
+NODES_OWN = {"tts.session.{session}.request", "tts.session.{session}.cancel", "tts.script.{session}.{request}"} | {
+    f"tts.put.{kind}.{{session}}.{{request}}" for kind in ("audio", "report")
+}
+"""What only the node publishes and reads: docs/protocol.md, 1 and 10."""
+
+
+def subjects_of_the_code() -> set[str]:
+    """Every literal subject that `orastream.contract.subjects` makes, with the variable parts in braces."""
+    found = {value for name, value in vars(subjects).items() if name.isupper() and isinstance(value, str)}
+    for function in vars(subjects).values():
+        if (
+            inspect.isfunction(function)
+            and function.__module__ == subjects.__name__
+            and not function.__name__[0] == "_"
+        ):
+            parameters = list(inspect.signature(function).parameters)
+            if set(parameters) <= {"session", "req"}:
+                found.add(function(*("{request}" if name == "req" else "{session}" for name in parameters)))
+    return {subject for subject in found if subject.startswith("tts.") and "*" not in subject}
+
+
+def test_every_subject_is_a_channel() -> None:
+    there = {channel["address"] for channel in document(NODE)["channels"].values()} - {None}
+    public = subjects_of_the_code() - NODES_OWN
+    assert subjects_of_the_code() >= NODES_OWN, "the rule by which subjects are found has missed some"
+    assert public - there == set(), (
+        "docs/asyncapi.yaml lacks these subjects of orastream.contract.subjects: add a channel (address, parameters, "
+        "messages) and an operation for each; or NODES_OWN here, if nobody else uses it"
+    )
+    assert there - public == set(), "docs/asyncapi.yaml has channels that orastream.contract.subjects does not make"
+
+
+def test_every_channel_has_its_parameters_and_an_operation() -> None:
+    doc = document(NODE)
+    used = {
+        operation[key]["channel"]["$ref"] if key == "reply" else operation["channel"]["$ref"]
+        for operation in doc["operations"].values()
+        for key in ("channel", "reply")
+        if key in operation
+    }
+    for name, channel in doc["channels"].items():
+        assert set(re.findall(r"{(\w+)}", channel["address"] or "")) == set(channel.get("parameters", {})), name
+        assert f"#/channels/{name}" in used, f"no operation uses the channel {name}"
+
+
+# ---- schemas
+
+EXPECTED: dict[str, Any] = {
+    "SpeakRequest": schemas.request(),
+    "TextPiece": schemas.text_piece(),
+    "Voices": schemas.voices(),
+    "Cancel": schemas.cancel(),
+    "Report": schemas.report(),
+    "ReportError": schemas.report_error(),
+    **schemas.audio(),
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_schema_is_what_the_code_takes(name: str) -> None:
+    """Names, types, required, enums, bounds."""
+    expected, there = judging(EXPECTED[name]), judging(documented(NODE).get(name, {"properties": {}}))
+    text = yaml.safe_dump(EXPECTED[name], sort_keys=False, allow_unicode=True)
+    for field in sorted(expected["properties"].keys() | there["properties"].keys()):
+        assert there["properties"].get(field) == expected["properties"].get(field), (
+            f"docs/asyncapi.yaml, components.schemas.{name}.properties.{field} is not what the code has; "
+            f"write there (and say in docs/protocol.md what it means):\n{EXPECTED[name]['properties'].get(field)}"
+        )
+    assert there == expected, f"docs/asyncapi.yaml, components.schemas.{name}; the code has:\n{text}"
+
+
+def test_the_acceptance_is_the_gateways() -> None:
+    there = judging(documented(NODE)["Acceptance"])
+    model = judging(AcceptanceBody.model_json_schema())
+    assert there == {key: value for key, value in model.items() if key in there}
+    assert problems(NODE, "Acceptance", Acceptance("r1", "s1", 7).to_map()) == []
+
+
+def test_versions_are_the_codes() -> None:
+    assert {document(path)["info"]["version"] for path in (NODE, ORASERVER)} == {orastream.__version__}
+
+
+# ---- examples
+
+
+def examples(path: Any, message: str) -> list[Any]:
+    return [example["payload"] for example in document(path)["components"]["messages"][message].get("examples", [])]
+
+
+@pytest.mark.parametrize("payload", examples(NODE, "Request"))
+def test_an_example_of_a_request_is_accepted(payload: Any) -> None:
+    session = subjects.token(payload["sessionId"])
+    for encoding in ("json", "msgpack"):
+        data = codec.encode(payload, encoding)  # type: ignore[arg-type]
+        assert parse_request(codec.decode(data), session=session).to_map() == payload
+
+
+@pytest.mark.parametrize("payload", examples(NODE, "Cancel"))
+def test_an_example_of_a_cancel_is_accepted(payload: Any) -> None:
+    assert Cancel.decode(codec.encode(payload, "json")) == Cancel(payload.get("requestId"))
+
+
+@pytest.mark.parametrize("payload", examples(NODE, "Report") + examples(NODE, "FinalReport"))
+def test_an_example_of_a_report_is_one(payload: Any) -> None:
+    assert Report.decode(codec.encode(payload, "json")).to_map() == payload
+
+
+@pytest.mark.parametrize(
+    "payload", examples(NODE, "AudioStart") + examples(NODE, "AudioWaiting") + examples(NODE, "AudioEnd")
+)
+def test_an_example_of_an_audio_message_is_one(payload: Any) -> None:
+    packed = codec.encode(payload, "msgpack")
+    assert codec.decode(audio_messages.unpack(packed).pack()) == payload
+
+
+def test_every_example_is_as_its_schema_says() -> None:
+    seen = 0
+    for path in (NODE, ORASERVER):
+        for name, message in document(path)["components"]["messages"].items():
+            schema = message.get("payload", {}).get("$ref", "").rpartition("/")[2]
+            for payload in examples(path, name):
+                assert problems(path, schema, payload) == [], name
+                seen += 1
+    assert seen >= 15
+
+
+# ---- what is wrong by the document is wrong by the code, and the other way round
+
+BASE = {"text": "안녕하세요", "sessionId": "s1", "phoneId": "p1"}
+WRONG = [
+    {"text": ""},
+    {"text": "", "textStream": False},
+    {"text": "<speak>a</speak>", "ssml": True, "textStream": True},
+    {"textStream": 1},
+    {"idleSeconds": 0.5},
+    {"idleSeconds": 61},
+    {"text": None},
+    {"text": 7},
+    {"text": "a" * 5_001},
+    {"sessionId": ""},
+    {"phoneId": "a\x00b"},
+    {"phoneId": "\x85"},
+    {"requestId": "seq-12"},
+    {"requestId": "x" * 257},
+    {"use_websocket": "yes"},
+    {"transport": "pigeon"},
+    {"fire_and_forget": 1},
+    {"engine": ""},
+    {"voice": "v" * 65},
+    {"speed": 0.49},
+    {"speed": True},
+    {"format": "ogg"},
+    {"sampleRate": 7_999},
+    {"sampleRate": 8_000.5},
+    {"ttlSeconds": 0},
+    {"replyTo": "tts.session.s1.request"},
+    {"replyTo": "_INBOX"},
+    {"replyTo": "tts.reply.*"},
+    {"replyTo": "tts.reply..a"},
+    {"replyTo": "tts.reply.a b"},
+]
+RIGHT = [
+    *({name: None} for name in EXPECTED["SpeakRequest"]["properties"] if name not in BASE),
+    {"text": "", "textStream": True},
+    {"text": None, "textStream": True, "idleSeconds": 60},
+    {"text": "<speak>a</speak>", "ssml": True, "textStream": False},
+    *({"format": name} for name in FORMATS),
+    {"requestId": "~r.1 세션"},
+    {"speed": 1},
+    {"replyTo": "_INBOX.a"},
+    {"replyTo": "tts.reply.a-b/c+d"},
+    {"unknown": [1]},
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "right"), [(change, False) for change in WRONG] + [(change, True) for change in RIGHT], ids=repr
+)
+def test_document_and_code_judge_alike(change: dict[str, Any], right: bool) -> None:
+    value = BASE | change
+    by_document = problems(NODE, "SpeakRequest", value) == []
+    try:
+        parse_request(value)
+        by_code = True
+    except orastream.InvalidRequest:
+        by_code = False
+    assert (by_document, by_code) == (right, right)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        {"index": 0, "text": "a"},
+        {"index": 0, "text": ""},
+        {"index": 65_535, "text": None, "end": True},
+        {"index": 1, "end": True, "more": 1},
+        {"index": 1},
+        {"index": 1, "end": False},
+        {"index": 65_536, "text": "a"},
+        {"index": -1, "text": "a"},
+        {"text": "a"},
+        {"index": 0, "text": 1},
+        {"index": 0, "text": "a", "end": 1},
+    ],
+    ids=repr,
+)
+def test_document_and_code_judge_pieces_alike(piece: dict[str, Any]) -> None:
+    try:
+        by_code = TextPiece.decode(codec.encode(piece, "json")) is not None
+    except orastream.InvalidRequest:
+        by_code = False
+    assert (problems(NODE, "TextPiece", piece) == []) is by_code
+
+
+def test_voices_are_told_as_documented() -> None:
+    answer = told([Voice("ko", "ko-KR", 22_050, "espeak", "1")], engine="espeak", version="1")
+    assert problems(NODE, "Voices", codec.decode(answer)) == []
+    for payload in examples(NODE, "Voices"):
+        (voice,) = heard([codec.encode(payload, "json")])
+        assert (voice.name, voice.sample_rate_hz) == ("ko", 22_050)
+        for name in payload:
+            assert heard([codec.encode({k: v for k, v in payload.items() if k != name}, "json")]) == []
+
+
+# ---- audio as it is packed
+
+
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        ("AudioStart", AudioStart(1, "wav", 22_050, 1, "espeak", "ko-KR")),
+        ("AudioStart", AudioStart(1, "wav", 22_050, 1, "espeak", "ko-KR", "1.52.0.1")),
+        ("AudioChunk", AudioChunk(3, 0, 0, 0, b"\xff\x00")),
+        ("AudioChunk", AudioChunk(3, 0, 0, 0, b"\xff\x00", "a sentence")),
+        ("AudioWaiting", AudioWaiting(3)),
+        ("AudioEnd", AudioEnd(3, "complete", 1, 2, 0.1, rtf=0.5, text="all of it")),
+        ("AudioEnd", AudioEnd(3, "complete", 1, 2, 0.1, rtf=0.5)),
+        ("AudioEnd", AudioEnd(3, "failed", 0, 0, 0.0, EndError("engine_error", "broke off"))),
+    ],
+)
+def test_audio_messages_are_as_documented(schema: str, message: audio_messages.AudioMessage) -> None:
+    packed = codec.decode(message.pack())
+    if "audio" in packed:
+        packed["audio"] = base64.b64encode(packed["audio"]).decode()  # JSON Schema knows no bytes
+    assert problems(NODE, schema, packed) == []
+    assert problems(NODE, schema, {k: v for k, v in packed.items() if k != "attempt" and k != "request_seq"}) != []
+
+
+# ---- OraServer
+
+SPEECH = Speech("세션 1", "전화 1", "r.1", subjects.token("r.1"), "안녕하세요.")
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_frames_of_the_bridges_are_as_documented(fmt: str) -> None:
+    start = AudioStart(1, fmt, 24_000, 1, "espeak", "ko-KR")
+    template, body = FrameTemplate(SPEECH, start), Body(SPEECH, start)
+    body.add(AudioChunk(1, 0, 0, 0, wav_header(start.spec) + b"\1\2" * 50))
+    body.finish()
+    sent = {
+        "Init": [init_frame(SPEECH.session_id, SPEECH.phone_id)],
+        "Chunk": [b"".join(template.chunk(AudioChunk(1, index, 0, 0, b"\1\2\3"))) for index in (0, 1)],
+        "Complete": [template.complete(2)],
+        "Post": [b"".join(body.pieces())],
+    }
+    for schema, payloads in sent.items():
+        for payload in payloads:
+            assert problems(ORASERVER, schema, json.loads(payload)) == []
+
+
+def test_what_the_reference_oraserver_takes_is_what_is_documented() -> None:
+    """The examples break none of its rules, and a key more or less is wrong for both."""
+    for message in ("Init", "Chunk", "Complete", "Post"):
+        parse = frames.parse_post if message == "Post" else frames.parse
+        (example,) = examples(ORASERVER, message)
+        for value in (example, example | {"more": 1}, *({k: v for k, v in example.items() if k != n} for n in example)):
+            found, broken = parse(json.dumps(value).encode())
+            right = found is not None and not broken
+            assert right is (problems(ORASERVER, message, value) == []), (message, sorted(value), broken)
+    assert set(documented(ORASERVER)["Metadata"]["properties"]) == frames._METADATA_KEYS
+
+
+def test_file_names_are_documented_for_every_format() -> None:
+    for request_id in ("r1", "r.1", "가" * 85, "a" * 128, "a" * 129):
+        for fmt in FORMATS:
+            start = AudioStart(1, fmt, 24_000, 1, "espeak", "ko-KR")
+            speech = Speech("s", "p", request_id, subjects.token(request_id), "x")
+            frame = json.loads(b"".join(FrameTemplate(speech, start).chunk(AudioChunk(1, 0, 0, 0, b"x"))))
+            assert problems(ORASERVER, "FileName", frame["fileName"]) == []
+
+
+def test_the_code_of_an_error_is_one_of_the_table() -> None:
+    """EndError reads codes that it does not know as `internal`: the table of the document is what is sent."""
+    codes = documented(NODE)["ReportError"]["properties"]["code"]["enum"]
+    assert documented(NODE)["EndError"]["properties"]["code"]["enum"] == codes
+    assert set(RETRYABLE) == set(codes)

@@ -1,0 +1,269 @@
+"""Subject tokens are one to one and bounded; reply subjects cannot reach the node's own."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orastream.contract import subjects
+from orastream.contract.errors import InvalidRequest
+
+pytestmark = pytest.mark.unit
+
+TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}|~[A-Za-z0-9_-]{2,342}")
+
+
+def usable(value: str) -> bool:
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError:
+        return False
+    return 1 <= size <= 256 and not re.search(r"[\x00-\x1f\x7f-\x9f]", value)
+
+
+IDS = st.one_of(
+    st.from_regex(r"[A-Za-z0-9_-]{1,140}", fullmatch=True),
+    st.text(min_size=1, max_size=90),
+    st.sampled_from(
+        ["~", "~YQ", "a.b", "*", ">", "안녕", "a b", "seq-5", "a" * 128, "a" * 129, "-", "_", "..", "😀" * 64]
+    ),
+).filter(usable)
+
+
+@settings(max_examples=40, deadline=None)
+@given(IDS)
+def test_a_token_is_a_bounded_plain_subject_token_and_leads_back(value: str) -> None:
+    tok = subjects.token(value)
+    assert TOKEN.fullmatch(tok)
+    assert len(tok) <= 343
+    assert subjects.untoken(tok) == value
+    assert (tok == value) == bool(re.fullmatch(r"[A-Za-z0-9_-]{1,128}", value))
+
+
+@settings(max_examples=40, deadline=None)
+@given(IDS, IDS)
+def test_different_ids_have_different_tokens(one: str, other: str) -> None:
+    assert (subjects.token(one) == subjects.token(other)) == (one == other)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.one_of(st.text(max_size=60), st.from_regex(r"~[A-Za-z0-9_=+/-]{0,20}", fullmatch=True)))
+def test_what_untoken_accepts_is_a_token(tok: str) -> None:
+    value = subjects.untoken(tok)
+    if value is not None:
+        assert subjects.token(value) == tok
+
+
+def test_what_no_id_has_is_no_token() -> None:
+    for tok in [
+        "",
+        "~",
+        "~YQ",
+        "~YQ==",
+        "~Y-B",
+        "~_w",
+        "~AAAA",
+        "a" * 129,
+        "a.b",
+        "안",
+        "~안",
+        "~!!!!",
+        "~" + "YWFh" * 86,
+        "a\n",
+    ]:
+        assert subjects.untoken(tok) is None
+
+
+def test_the_longest_id_has_the_longest_token() -> None:
+    assert len(subjects.token("é" * 128)) == 343
+    assert len(subjects.token("a" * 256)) == 343
+    assert len(subjects.token("a" * 128)) == 128
+
+
+def test_unusable_ids_are_refused_and_named() -> None:
+    for value in ["", "a" * 257, "é" * 129, "😀" * 65, "a\nb", "a\x00", "\x7f", "\x85", "\ud800", "a\udfff", "\t"]:
+        with pytest.raises(InvalidRequest) as caught:
+            subjects.check_id(value, "phoneId")
+        assert caught.value.field == "phoneId"
+        with pytest.raises(InvalidRequest):
+            subjects.token(value)
+
+
+def test_the_nodes_own_request_ids_are_reserved() -> None:
+    for value in ["seq-0", "seq-1", "seq-18446744073709551615"]:
+        with pytest.raises(InvalidRequest) as caught:
+            subjects.check_request_id(value)
+        assert caught.value.field == "requestId"
+
+
+def test_ids_that_only_resemble_them_are_free() -> None:
+    for value in ["seq-", "seq-x", "seq-1x", "seq1", "Seq-1", "aseq-1", "seq--1", " seq-1"]:
+        assert subjects.check_request_id(value) == value
+
+
+def test_the_nodes_own_id_of_a_sequence_is_reserved() -> None:
+    for sequence in (0, 1, 2**63):
+        own = subjects.sequence_id(sequence)
+        assert own == f"seq-{sequence}" == subjects.token(own)
+        with pytest.raises(InvalidRequest):
+            subjects.check_request_id(own)
+
+
+def test_replies_may_go_to_inboxes_and_the_reply_subject() -> None:
+    for subject in [
+        "_INBOX.a",
+        "_INBOX.a.b.c",
+        "tts.reply.x",
+        "tts.reply.x.y",
+        "_INBOX.AbC-_~1",
+        "_INBOX." + "a" * 505,
+        "_INBOX.$x",
+    ]:
+        assert subjects.reply_allowed(subject), subject
+
+
+def test_replies_may_go_nowhere_else() -> None:
+    for subject in [
+        "",
+        ".",
+        "_INBOX",
+        "_INBOX.",
+        "_INBOX..a",
+        "_INBOX.*",
+        "_INBOX.>",
+        "_INBOX.a*",
+        "_INBOX.a>b",
+        "_INBOXa.b",
+        "_inbox.a",
+        " _INBOX.a",
+        "_INBOX.a ",
+        "_INBOX.a b",
+        "_INBOX.a\tb",
+        "_INBOX.a\r\nPUB x 0\r\n",
+        "_INBOX.a\x00",
+        "_INBOX.안녕",
+        "_INBOX.\ud800",
+        "_INBOX.a\xa0",
+        "_INBOX.a\u2028",
+        "_INBOX." + "a" * 506,
+        "tts.reply",
+        "tts.reply.",
+        "tts.reply.*",
+        "tts.reply.>",
+        "tts.replyx.y",
+        "tts.request.s1",
+        "tts.report.s.r",
+        "tts.put.report.s.r",
+        "tts.cancel.s",
+        "tts",
+        "$JS.API.STREAM.DELETE.TTS_AUDIO",
+        "$SYS.x",
+        "x.tts.reply.y",
+    ]:
+        assert not subjects.reply_allowed(subject), subject
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=30), st.sampled_from(["", "_INBOX.", "tts.reply.", "tts.", "$JS."]))
+def test_an_allowed_reply_subject_is_literal_ascii_under_its_roots(tail: str, root: str) -> None:
+    subject = root + tail
+    if subjects.reply_allowed(subject):
+        assert re.fullmatch(r"(_INBOX|tts\.reply)(\.[!-)+-\-/-=?-~]+)+", subject)
+
+
+def test_the_subjects_of_the_contract() -> None:
+    assert subjects.request("s") == "tts.request.s"
+    assert subjects.cancel("s") == "tts.cancel.s"
+    assert subjects.session_request("s") == "tts.session.s.request"
+    assert subjects.session_cancel("s") == "tts.session.s.cancel"
+    assert subjects.session_events("s") == "tts.session.s.*"
+    assert subjects.put_audio("s", "r") == "tts.put.audio.s.r"
+    assert subjects.audio("s", "r") == "tts.audio.s.r"
+    assert subjects.put_report("s", "r") == "tts.put.report.s.r"
+    assert subjects.report("s", "r") == "tts.report.s.r"
+    assert subjects.reports("s") == "tts.report.s.*"
+    assert subjects.message_id("s", "r") == "s.r"
+    assert subjects.SPEAK == "tts.speak"
+
+
+@settings(max_examples=25, deadline=None)
+@given(IDS, IDS, IDS, IDS)
+def test_message_ids_never_meet(s1: str, r1: str, s2: str, r2: str) -> None:
+    one = subjects.message_id(subjects.token(s1), subjects.token(r1))
+    other = subjects.message_id(subjects.token(s2), subjects.token(r2))
+    assert (one == other) == ((s1, r1) == (s2, r2))
+
+
+def test_no_session_is_longer_than_that_of_the_longest_id() -> None:
+    longest = subjects.token("가" * 85 + "a")
+    assert len(longest) == subjects.MAX_TOKEN_CHARS
+    assert subjects.session_of(subjects.session_request(longest)) == longest
+    assert subjects.session_of(subjects.session_request(longest + "a")) is None
+
+
+@pytest.mark.parametrize("token", ["s", "~7IS47IWYIDE", "세션", "a$b", '"', "\\", "a" * 343])
+def test_a_session_that_can_be_answered(token: str) -> None:
+    """Whether an id has that token or not: a request under it gets a report that says so."""
+    assert subjects.session_of(subjects.session_cancel(token)) == token
+
+
+@pytest.mark.parametrize(
+    "token",
+    [b"\xe9", b"\x0b", b"\x0c", b"\x85", b"\xa0", b"\0", b"\r", b"\x7f", "\x85".encode(), "\xa0".encode()]
+    + ["\u2028".encode(), "\ufffd".encode(), b"\xed\xa0\x80", b"*", b">", b"a*", b"a>b", b""],
+)
+def test_a_session_that_nobody_can_answer(token: bytes) -> None:
+    assert subjects.session_of(subjects.decoded(b"tts.session." + token + b".request")) is None
+
+
+@pytest.mark.parametrize("subject", ["", "tts.session.s", "_INBOX.x", "s"])
+def test_a_subject_without_a_session(subject: str) -> None:
+    assert subjects.session_of(subject) is None
+
+
+@given(st.binary(max_size=30), st.binary(max_size=30))
+def test_subjects_keep_their_identity(one: bytes, other: bytes) -> None:
+    assert (subjects.decoded(one) == subjects.decoded(other)) == (one == other)
+    assert not subjects.legible(subjects.decoded(one)) or subjects.decoded(one).encode() == one
+
+
+@pytest.mark.parametrize("prefix", ["_INBOX", "_INBOX_node", "_INBOX.shop", "a-b.C_9", "a" * 128])
+def test_inboxes_may_begin_with(prefix: str) -> None:
+    assert subjects.check_inbox_prefix(prefix) == prefix
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "",
+        ".",
+        "_INBOX.",
+        ".a",
+        "a..b",
+        "*",
+        "_INBOX.>",
+        "a b",
+        "$JS",
+        "tts",
+        "tts.audio",
+        "a\r\nPUB",
+        "안녕",
+        "a" * 129,
+    ],
+)
+def test_inboxes_may_not_begin_with(prefix: str) -> None:
+    with pytest.raises(ValueError, match="literal subject tokens"):
+        subjects.check_inbox_prefix(prefix)
+
+
+@pytest.mark.parametrize(
+    ("session", "request_id", "named"), [("", "r", "sessionId"), ("s", "", "requestId"), ("s", "a\nb", "requestId")]
+)
+def test_an_unusable_id_is_named(session: str, request_id: str, named: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"^{named}: must ") as caught:
+        subjects.tokens(session, request_id)
+    assert caught.value.field == named
+    assert subjects.tokens("s", "r.1") == ("s", "~ci4x")

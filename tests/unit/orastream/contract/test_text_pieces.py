@@ -1,0 +1,183 @@
+"""The text that stored pieces make: whatever their order, however often they come, and whatever is among them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orastream.contract.errors import InvalidRequest
+from orastream.contract.text_pieces import MAX_PIECES, STALLED, TextPiece, TextPieces
+
+pytestmark = pytest.mark.unit
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+PIECES = st.lists(TEXT, min_size=1, max_size=12)
+
+
+def text_pieces(beginning: str = "", max_chars: int = 1000, max_open_s: float = 300.0) -> TextPieces:
+    return TextPieces(beginning, max_chars=max_chars, max_open_s=max_open_s)
+
+
+def cut(texts: list[str]) -> list[TextPiece]:
+    return [TextPiece(index, text, index == len(texts) - 1) for index, text in enumerate(texts)]
+
+
+def receive(of: TextPieces, *pieces: TextPiece | bytes, at_s: float = 0.0) -> list[str]:
+    return [of.receive(piece if isinstance(piece, bytes) else piece.encode(), at_s) for piece in pieces]
+
+
+@given(PIECES, st.data(), st.sampled_from(["json", "msgpack"]))
+def test_any_order_and_any_repeats_make_the_same_text(texts: list[str], data: st.DataObject, encoding: Any) -> None:
+    pieces = cut(["a", *texts])
+    order = data.draw(st.permutations(pieces))
+    repeats = data.draw(st.lists(st.tuples(st.integers(0, len(order)), st.sampled_from(pieces)), max_size=10))
+    stored = list(order)
+    for position, piece in repeats:  # a repeat has another text where the first one is stored before it
+        before = piece in stored[:position]
+        stored.insert(position, TextPiece(piece.index, "lie", piece.end) if before else piece)
+    of = text_pieces("so ")
+    passed = [of.receive(piece.encode(encoding), 0.0) for piece in stored]
+    assert of.text == "so a" + "".join(texts) == "so " + "".join(passed)
+    assert of.ended and of.problem is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), TEXT, st.booleans()), max_size=30), st.integers(0, 30))
+def test_what_was_passed_on_stays_whatever_follows(stored: list[tuple[int, str, bool]], upto: int) -> None:
+    """Another reader that has seen less has passed on a beginning of it, and one that sees all the same."""
+    messages = [TextPiece(*piece).encode() for piece in stored]
+    whole, less = text_pieces(), text_pieces()
+    for number, message in enumerate(messages):
+        whole.receive(message, 0.0)
+        if number < upto:
+            less.receive(message, 0.0)
+    assert whole.text.startswith(less.text)
+    assert not less.ended or (whole.text, whole.problem) == (less.text, less.problem)
+    for message in messages[upto:]:
+        less.receive(message, 0.0)
+    assert (whole.text, whole.ended, whole.problem) == (less.text, less.ended, less.problem)
+
+
+@given(st.lists(st.tuples(st.integers(0, 7), TEXT), max_size=20), st.lists(st.tuples(st.integers(0, 7), TEXT)))
+def test_the_mark_of_a_stall_ends_the_text_where_it_stands(
+    before: list[tuple[int, str]], after: list[tuple[int, str]]
+) -> None:
+    of = text_pieces()
+    receive(of, *(TextPiece(*piece) for piece in before))
+    text = of.text
+    assert receive(of, STALLED, *(TextPiece(*piece, end=True) for piece in after)) == [""] * (1 + len(after))
+    assert of.ended and of.text == text
+    assert of.problem is not None and of.problem.code == "text_stalled"
+
+
+def test_a_stall_names_the_piece_that_is_missing() -> None:
+    of = text_pieces()
+    receive(of, TextPiece(0, "a"), TextPiece(2, "c"), STALLED)
+    assert of.problem is not None and "piece 1 is missing" in of.problem.message
+    whole = text_pieces()
+    receive(whole, TextPiece(0, "a"), STALLED)
+    assert whole.problem is not None and "missing" not in whole.problem.message
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"\xff",
+        b"hello",
+        b"[]",
+        b"[" * 100_000,
+        b"{}",
+        b'{"text":"a"}',
+        b'{"index":null,"text":"a"}',
+        b'{"index":true,"text":"a"}',
+        b'{"index":0.0,"text":"a"}',
+        b'{"index":"0","text":"a"}',
+        b'{"index":-1,"text":"a"}',
+        b'{"index":65536,"text":"a"}',
+        b'{"index":0}',
+        b'{"index":0,"end":false}',
+        b'{"index":0,"text":7}',
+        b'{"index":0,"text":null}',
+        b'{"index":0,"text":"a","end":1}',
+        b'{"index":0,"text":"\\ud83d"}',
+        msgpack.packb({"index": 0, "text": b"a"}),
+        msgpack.packb({b"index": 0, "text": "a"}),
+    ],
+)
+def test_a_piece_that_cannot_be_read_ends_the_text(payload: bytes) -> None:
+    of = text_pieces()
+    receive(of, TextPiece(0, "Hello. "), payload, TextPiece(1, "you", True))
+    assert of.ended and of.text == "Hello. "
+    assert of.problem is not None and of.problem.code == "invalid_request"
+    assert of.problem.message.startswith("text: a piece ") and "Hello" not in of.problem.message
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["index", "text", "end", "x"]), inner),
+    max_leaves=8,
+)
+
+
+@given(st.binary(max_size=50) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_no_payload_is_more_than_a_piece_or_a_problem(payload: bytes) -> None:
+    try:
+        piece = TextPiece.decode(payload)
+    except InvalidRequest as exc:
+        assert exc.field == "text"
+    else:
+        assert piece is None or TextPiece.decode(piece.encode()) == piece
+
+
+def test_it_has_a_length() -> None:
+    of = text_pieces("ab", max_chars=5)
+    assert receive(of, TextPiece(0, "cd"), TextPiece(1, "ef"), TextPiece(2, "g")) == ["cd", "", ""]
+    assert of.ended and of.text == "abcd" and of.problem is not None
+    assert of.problem.code == "invalid_request" and "5 characters" in of.problem.message
+    held = text_pieces(max_chars=5)
+    receive(held, TextPiece(9, "abc"), TextPiece(8, "abc"))
+    assert held.ended, "what is ahead is held, and counts"
+    twice = text_pieces(max_chars=5)
+    receive(twice, TextPiece(1, "abc"), TextPiece(1, "abc"), TextPiece(0, "ab", False), TextPiece(2, "", True))
+    assert twice.text == "ababc" and twice.problem is None, "a repeat does not count"
+
+
+def test_it_does_not_stay_open_for_ever() -> None:
+    of = text_pieces(max_open_s=300)
+    receive(of, TextPiece(0, "a"), at_s=1000.0)
+    assert receive(of, TextPiece(1, "b"), at_s=1300.0) == ["b"]
+    assert receive(of, TextPiece(2, "c"), at_s=1300.1) == [""]
+    assert of.problem is not None and of.problem.code == "text_stalled" and of.text == "ab"
+
+
+@pytest.mark.parametrize("texts", [[""], ["…", "!"], [" ", "\n"]])
+def test_nothing_to_say(texts: list[str]) -> None:
+    of = text_pieces()
+    receive(of, *cut(texts))
+    assert of.problem is not None and of.problem.code == "invalid_request"
+    begun = text_pieces("Hello")
+    receive(begun, *cut(texts))
+    assert begun.ended and begun.problem is None
+
+
+def test_the_first_end_counts_and_nothing_behind_it() -> None:
+    of = text_pieces()
+    receive(of, TextPiece(2, "c", True), TextPiece(5, "f", True), TextPiece(1, "b", True), TextPiece(0, "a"))
+    assert of.text == "abc" and of.ended and of.problem is None
+    late = text_pieces()
+    receive(late, TextPiece(0, "a"), TextPiece(1, "b"), TextPiece(0, "a", True))
+    assert not late.ended, "an end under an index that is there is a repeat"
+
+
+def test_a_piece_on_the_wire() -> None:
+    assert TextPiece(0, "안").encode() == '{"index":0,"text":"안"}'.encode()
+    assert TextPiece(1, end=True).encode() == b'{"index":1,"end":true}'
+    assert TextPiece(1, "").encode() == b'{"index":1,"text":""}'
+    assert TextPiece.decode(b'{"index":3,"text":"a","end":null,"more":1}') == TextPiece(3, "a")
+    assert TextPiece.decode(STALLED) is None
+    assert TextPiece.decode(TextPiece(MAX_PIECES - 1, "a", True).encode("msgpack")) == TextPiece(65_535, "a", True)

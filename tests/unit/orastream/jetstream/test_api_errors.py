@@ -1,0 +1,107 @@
+"""What errors of the server mean: the one list, and what becomes of them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from orastream.contract.errors import (
+    NodeUnavailable,
+    OrastreamError,
+    PublishRefused,
+    SequenceConflict,
+    SettingsError,
+    StreamFull,
+)
+from orastream.jetstream import topology
+from orastream.jetstream.answers import error_in, parse_ack
+from orastream.jetstream.api_errors import Meaning, described, meaning
+
+pytestmark = pytest.mark.unit
+
+PASSING = [10008, 10009, 10004, 10007, 10005, 10023, 10047, 10076, 10039, 10118, 10065, 10027, 99999, 0, None]
+"""Said in an election, at a start, when a limit is reached, by a newer server."""
+SETTINGS = [10052, 10074, 10122]
+
+
+@pytest.mark.parametrize("code", PASSING)
+def test_what_may_pass_ends_no_service(code: int | None) -> None:
+    error = {"code": 503, "err_code": code, "description": "words of the server"}
+    refused = topology._refused("TTS_AUDIO", error)
+    assert isinstance(refused, NodeUnavailable)
+    assert "TTS_AUDIO: words of the server" in str(refused)
+
+
+@pytest.mark.parametrize("code", SETTINGS)
+def test_exit_code_2_is_for_settings(code: int) -> None:
+    assert isinstance(topology._refused("TTS_AUDIO", {"err_code": code}), SettingsError)
+
+
+@pytest.mark.parametrize(
+    ("code", "raised"),
+    [
+        (10071, SequenceConflict),
+        (10164, SequenceConflict),
+        (10077, StreamFull),
+        (10023, StreamFull),
+        (10047, StreamFull),
+        (10054, PublishRefused),
+        (10008, NodeUnavailable),
+        (10163, NodeUnavailable),
+        (10076, NodeUnavailable),
+        (99999, NodeUnavailable),
+    ],
+)
+def test_acks(code: int, raised: type[OrastreamError]) -> None:
+    ack = json.dumps({"error": {"code": 503, "err_code": code, "description": "no"}, "stream": "S", "seq": 0})
+    with pytest.raises(raised) as caught:
+        parse_ack("tts.request.s", ack.encode())
+    assert type(caught.value) is raised
+    assert str(code) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"{}", b'{"stream":"S","seq":1}', b'"error"', b'{"error":null}', b'{"error":"x"}', b'["error"]', b"\xff"],
+)
+def test_an_answer_without_an_error_of_the_server(answer: bytes) -> None:
+    assert error_in(answer) is None
+
+
+def test_a_strange_error() -> None:
+    assert meaning({}) is meaning({"err_code": "10008"}) is Meaning.PASSING
+    assert described({}) == "refused (0)"
+
+
+def test_a_hint_says_what_to_do() -> None:
+    assert "TTS_AUDIO_MAX_BYTES" in described({"err_code": 10047, "description": "insufficient storage resources"})
+
+
+ANSWERS = st.one_of(
+    st.binary(max_size=40),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["seq", "error", "err_code"]), inner)
+        ),
+    ).map(lambda value: json.dumps(value).encode()),
+)
+
+
+@given(ANSWERS)
+@example(b"{}")
+@example(b'{"error":"x"}')
+@example(b'{"error":{"err_code":"x"}}')
+@example(b'{"seq":null}')
+@example(b'{"seq":"7"}')
+@example(b"[" * 100_000)
+def test_an_answer_of_whoever_listens_there_is_an_ack_or_an_error_of_ours(answer: bytes) -> None:
+    """Anything else would end the heartbeat, and with it the bridge."""
+    error_in(answer)
+    try:
+        assert parse_ack("tts.request.s", answer).sequence is not None
+    except OrastreamError:
+        pass

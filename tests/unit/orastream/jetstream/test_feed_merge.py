@@ -1,0 +1,287 @@
+"""A feed against a model of the stream: whatever happens to live copies and reads, each message comes once, in order.
+
+The model has what real streams have: several literal subjects under one feed, deletions at any time, live copies that
+are dropped, repeated, late, or overtaken by those of other subjects, and replicas that lag behind the leader.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import dataclass
+
+import pytest
+
+from orastream.jetstream.feed_merge import MAX_HELD, FeedMerge
+
+pytestmark = pytest.mark.unit
+
+RUNS = 500 * int(os.environ.get("FUZZ", "1"))
+
+
+@dataclass(frozen=True)
+class Message:
+    subject: str
+    sequence: int
+
+
+def m(sequence: int, subject: str = "a") -> Message:
+    return Message(subject, sequence)
+
+
+class Stream:
+    """The leader's messages, its log (what replicas replay) and the live copies on their way to the reader."""
+
+    def __init__(self, rng: random.Random, after: int) -> None:
+        self.rng = rng
+        self.last = after
+        self.stored: dict[int, Message] = {}
+        self.log: list[tuple[str, Message]] = []
+        self.copies: list[tuple[Message, int]] = []
+
+    def publish(self, subject: str) -> None:
+        self.last += self.rng.choice((1, 1, 1, 2, 7))  # other subjects of the stream lie between
+        message = Message(subject, self.last)
+        previous = max((x.sequence for x in self.stored.values() if x.subject == subject), default=0)
+        self.stored[self.last] = message
+        self.log.append(("put", message))
+        self.copies.append((message, previous))
+
+    def delete(self) -> None:
+        if self.stored:
+            gone = self.stored.pop(self.rng.choice(list(self.stored)))
+            self.log.append(("delete", gone))
+
+    def replica(self) -> dict[int, Message]:
+        """A replica: the leader, as it was a while ago."""
+        lag = self.rng.choice((0, 0, 1, 2, 5, 20))
+        state: dict[int, Message] = {}
+        for kind, message in self.log[: max(0, len(self.log) - lag)]:
+            if kind == "put":
+                state[message.sequence] = message
+            else:
+                del state[message.sequence]
+        return state
+
+    def next_copy(self) -> tuple[Message, int] | None:
+        """Any subject's first copy: those of one subject keep their order, subjects overtake each other."""
+        if not self.copies:
+            return None
+        subject = self.rng.choice([copy.subject for copy, _ in self.copies])
+        at = next(i for i, (copy, _) in enumerate(self.copies) if copy.subject == subject)
+        return self.copies.pop(at)
+
+
+class Reader:
+    """What `feed.py` does with a Merge, one step at a time, and what must hold after each."""
+
+    def __init__(self, stream: Stream, after: int) -> None:
+        self.stream = stream
+        self.merge: FeedMerge[Message] = FeedMerge(after)
+        self.out: list[Message] = []
+        self.read_up_to = after
+        self.existed = after
+        self.reading = False
+
+    def give(self, messages: list[Message]) -> None:
+        for message in messages:
+            assert message not in self.out, "yielded twice"
+            same = [x.sequence for x in self.out if x.subject == message.subject]
+            assert not same or same[-1] < message.sequence, "out of order"
+            self.out.append(message)
+        assert self.merge.verified <= self.read_up_to, "verified exceeds what was read"
+
+    def live(self, message: Message, previous: int) -> None:
+        self.give(self.merge.live(message, previous))
+
+    def page(self) -> None:
+        """One step of a read: a page of some replica, or the leader's word when that is empty."""
+        if not self.reading:
+            self.merge.begin_read()
+            self.reading = True
+            self.existed = self.stream.last
+        above = [x for s, x in sorted(self.stream.replica().items()) if s > self.merge.verified]
+        page = above[: self.stream.rng.choice((1, 2, 5))]
+        if not page:
+            page = [x for s, x in sorted(self.stream.stored.items()) if s > self.merge.verified][:1]
+        if page:
+            self.read_up_to = max(self.read_up_to, page[-1].sequence)
+            self.give(self.merge.page(page))
+        else:
+            self.read_up_to = max(self.read_up_to, self.existed)
+            self.give(self.merge.end_read())
+            self.reading = False
+
+    def fail(self) -> None:
+        """The read broke off."""
+        self.reading = False
+        self.merge.lost()
+
+    def read_to_the_end(self) -> None:
+        for _ in range(10_000):
+            self.page()
+            if not self.reading and not self.merge.needs_read:
+                return
+        raise AssertionError("a feed that never comes to rest")
+
+
+def run(seed: int) -> None:
+    rng = random.Random(seed)
+    after = rng.choice((0, 0, 5))
+    stream, subjects = Stream(rng, after), "abc"[: rng.randint(1, 3)]
+    reader = Reader(stream, after)
+    delivered: list[tuple[Message, int]] = []
+    drops = rng.choice((0.0, 0.1, 0.5))
+    for _ in range(rng.randint(5, 60)):
+        steps = ("publish", "publish", "live", "live", "live", "delete", "page", "page", "fail", "again", "exists")
+        match rng.choice(steps):
+            case "publish":
+                stream.publish(rng.choice(subjects))
+            case "delete":
+                stream.delete()
+            case "live":
+                copy = stream.next_copy()
+                if copy is not None and rng.random() >= drops:
+                    delivered.append(copy)
+                    reader.live(*copy)
+            case "again" if delivered:
+                reader.live(*rng.choice(delivered))
+            case "page" if reader.reading or reader.merge.needs_read:
+                reader.page()
+            case "fail" if reader.reading:
+                reader.fail()
+            case "exists":  # a consumer delivers one, whatever has become of it
+                reader.merge.exists(rng.randint(after, stream.last))
+    while (copy := stream.next_copy()) is not None:
+        if rng.random() >= drops:
+            reader.live(*copy)
+    reader.merge.exists(stream.last)
+    reader.merge.lost()  # silence asks again
+    reader.read_to_the_end()
+    assert reader.merge.verified == stream.last, "a sequence that exists is never verified"
+    missing = [x for x in stream.stored.values() if x not in reader.out]
+    assert not missing, f"stored but never yielded: {missing}"
+
+
+def test_every_stored_message_comes_exactly_once_and_in_order() -> None:
+    for seed in range(RUNS):
+        try:
+            run(seed)
+        except AssertionError as exc:
+            raise AssertionError(f"seed {seed}: {exc}") from exc
+
+
+def test_the_first_live_message_needs_no_read() -> None:
+    merge: FeedMerge[Message] = FeedMerge(0)
+    assert merge.needs_read
+    assert merge.live(m(5), 0) == [m(5)]
+    assert merge.live(m(6), 5) == [m(6)]
+    assert merge.verified == 0
+
+
+def test_receiving_never_raises_verified() -> None:
+    merge: FeedMerge[Message] = FeedMerge(3)
+    merge.begin_read()
+    assert merge.end_read() == []
+    for sequence in range(4, 10):
+        assert merge.live(m(sequence), sequence - 1) == [m(sequence)]
+    assert merge.verified == 3 and not merge.needs_read
+    assert merge.page([m(4), m(5)]) == []
+    assert merge.verified == 5
+
+
+def test_a_read_to_the_end_verifies_what_existed_when_it_began_and_is_deleted() -> None:
+    merge: FeedMerge[Message] = FeedMerge(3)
+    merge.exists(9)
+    merge.exists(8)
+    merge.begin_read()
+    merge.exists(12)
+    assert merge.end_read() == [] and merge.verified == 9, "12 may have been stored after the leader's answer"
+    merge.begin_read()
+    assert merge.page([m(11)]) == [m(11)]
+    assert merge.end_read() == [] and merge.verified == 12
+
+
+def test_a_forged_live_message_does_not_hide_what_is_stored_later() -> None:
+    """Whoever may publish to the subject can put any sequence on a message; only its own subject is blind then."""
+    merge: FeedMerge[Message] = FeedMerge(0)
+    assert merge.live(m(9_000_000_000_000_000, "forged"), 0) != []
+    merge.begin_read()
+    assert merge.end_read() == [] and merge.verified == 0
+    assert merge.live(m(1), 0) == [m(1)]
+    merge.begin_read()
+    assert merge.page([m(1), m(2)]) == [m(2)]
+
+
+def test_a_gap_holds_back_until_a_read_has_shown_what_is_between() -> None:
+    merge: FeedMerge[Message] = FeedMerge(0)
+    merge.begin_read()
+    merge.end_read()
+    assert merge.live(m(1), 0) == [m(1)]
+    assert merge.live(m(4), 3) == []
+    assert merge.live(m(5), 4) == []
+    assert merge.needs_read
+    assert merge.live(m(6, "b"), 2) == [], "a gap of another subject is one of its own"
+    assert merge.live(m(7, "c"), 0) == [m(7, "c")], "no gap there"
+    merge.begin_read()
+    assert merge.page([m(1), m(2, "b"), m(3)]) == [m(2, "b"), m(3), m(4), m(5), m(6, "b")]
+    assert merge.page([m(4), m(5), m(6, "b"), m(7, "c")]) == []
+    assert merge.end_read() == [] and not merge.needs_read
+
+
+def test_a_late_copy_fills_the_gap() -> None:
+    merge: FeedMerge[Message] = FeedMerge(0)
+    assert merge.live(m(2), 1) == []
+    assert merge.live(m(1), 0) == [m(1), m(2)]
+
+
+def test_a_deleted_predecessor_is_no_gap_and_its_late_copy_comes_too_late() -> None:
+    merge: FeedMerge[Message] = FeedMerge(0)
+    assert merge.live(m(1), 0) == [m(1)]
+    assert merge.live(m(3), 1) == [m(3)], "2 was deleted before 3 was stored"
+    assert merge.live(m(2), 1) == [], "whoever has seen 3 must not see 2 after it"
+    merge.begin_read()
+    assert merge.page([m(1), m(2), m(3)]) == [], "a replica that has not heard of the deletion"
+
+
+def test_what_was_held_and_is_not_stored_any_more_is_dropped() -> None:
+    merge: FeedMerge[Message] = FeedMerge(0)
+    assert merge.live(m(9), 8) == []
+    merge.begin_read()
+    assert merge.end_read() == [] and not merge.needs_read
+    assert merge.live(m(10), 9) == [], "the predecessor was never seen"
+    merge.begin_read()
+    assert merge.page([m(10)]) == [m(10)]
+    assert merge.live(m(9), 8) == []
+
+
+def test_what_is_held_since_the_read_began_asks_for_another() -> None:
+    merge: FeedMerge[Message] = FeedMerge(0)
+    merge.begin_read()
+    assert merge.live(m(9), 8) == []
+    assert merge.end_read() == [] and merge.needs_read
+
+
+def test_a_loss_during_a_read_asks_for_another() -> None:
+    merge: FeedMerge[Message] = FeedMerge(0)
+    merge.begin_read()
+    merge.lost()
+    merge.end_read()
+    assert merge.needs_read
+
+
+def test_memory_is_bounded() -> None:
+    merge: FeedMerge[Message] = FeedMerge(0)
+    for sequence in range(2, 4 * MAX_HELD):
+        assert merge.live(m(sequence), sequence - 1) == []
+    merge.begin_read()
+    stored = [m(sequence) for sequence in range(1, 4 * MAX_HELD)]
+    out = merge.page(stored[:1])
+    while merge.verified < stored[-1].sequence:
+        out += merge.page(stored[merge.verified : merge.verified + 100])
+    assert out == stored
+    assert merge.end_read() == [] and not merge.needs_read
+    for sequence in range(5000, 15_000):  # a stream that is never silent is never read
+        merge.live(m(sequence), 0 if sequence == 5000 else sequence - 1)
+    kept = [value for value in vars(merge).values() if isinstance(value, dict | set)]
+    assert sum(map(len, kept)) < 2 * MAX_HELD

@@ -1,0 +1,56 @@
+"""Whether a consumer proof pull requests: the rule behind readiness."""
+
+from __future__ import annotations
+
+import pytest
+
+from orastream.jetstream.pull_consumer import EXPIRES_S, LATE_S, PullProof
+
+pytestmark = pytest.mark.unit
+
+
+def test_it_lacks_until_it_has_answered_once() -> None:
+    proof = PullProof("synth")
+    assert "synth" in (proof.lacking(0) or "")
+    proof.asked(0, 0.1)
+    assert proof.lacking(0.05) is not None
+    proof.answered()
+    assert proof.lacking(0.1) is None
+
+
+def test_one_that_is_deleted_lacks_until_it_proof_again() -> None:
+    proof = PullProof("synth")
+    proof.asked(0, 0.1)
+    proof.answered()
+    proof.refused("it does not exist")
+    assert "does not exist" in (proof.lacking(1) or "")
+    proof.asked(1, 0.1)
+    assert proof.lacking(1) is not None
+    proof.answered()
+    assert proof.lacking(1) is None
+
+
+def test_after_a_reconnect_it_must_answer_anew() -> None:
+    proof = PullProof("synth")
+    proof.answered()
+    proof.reconnected()
+    assert proof.lacking(0) is not None
+    proof.answered()
+    assert proof.lacking(0) is None
+
+
+def test_silence_counts_only_while_something_is_asked() -> None:
+    proof = PullProof("synth")
+    proof.answered()
+    assert proof.lacking(1e6) is None, "a service that is full asks for nothing"
+    proof.asked(0, EXPIRES_S)
+    assert proof.lacking(EXPIRES_S + LATE_S) is None
+    assert "7 s" in (proof.lacking(EXPIRES_S + LATE_S + 1) or "")
+
+
+def test_a_request_that_is_asked_again_does_not_hide_the_silence() -> None:
+    proof = PullProof("synth")
+    proof.answered()
+    for at in range(0, 60, 6):  # each one lost, each one renewed after 6 s
+        proof.asked(at, EXPIRES_S)
+    assert proof.lacking(54 + 0.5) is not None

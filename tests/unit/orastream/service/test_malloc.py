@@ -1,0 +1,43 @@
+"""What the C library keeps: the pages of what was freed are not cleared again at the next taking."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from orastream.service import malloc
+
+pytestmark = pytest.mark.unit
+
+MEGABYTES = """
+import resource, sys
+from orastream import heap
+kept = heap.keep() if sys.argv[1] == "keep" else True
+for _ in range(3):
+    [bytearray(256 << 10) for _ in range(32)]
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(50):
+    [bytearray(256 << 10) for _ in range(32)]
+print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def faults(how: str) -> tuple[bool, int]:
+    """What a process says of `keep`, and the pages that it had to be given for 50 times 8 MiB."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEGABYTES, how], check=True, capture_output=True, text=True, timeout=60
+    )
+    kept, count = done.stdout.split()
+    return kept == "True", int(count)
+
+
+def test_what_is_freed_stays_with_the_process() -> None:
+    kept, with_it = faults("keep")
+    if platform.libc_ver()[0] != "glibc":
+        assert not malloc.keep(), "another C library has no such switch, and says so"
+        return
+    assert kept
+    assert with_it * 10 < faults("leave")[1]

@@ -1,0 +1,48 @@
+"""Counters whose labels are known stand at 0 from the start, as `rate()` needs it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from orastream.client.async_client import Client
+from orastream.contract.messages import FINAL
+from orastream.service.metrics import DeliveryMetrics, Metrics
+from services.gateway.http import outcomes, responses
+from services.gateway.request_service import RequestService
+from services.synth.job.metrics import SynthMetrics
+
+pytestmark = pytest.mark.unit
+
+
+def series(metrics: Metrics, name: str) -> dict[str, float]:
+    """The samples of a counter: its labels as they are written, and where it stands."""
+    found = re.findall(rf"^{name}_total{{(.+)}} (.+)$", metrics.render().decode(), re.MULTILINE)
+    return {labels: float(value) for labels, value in found}
+
+
+@pytest.mark.parametrize("kind", ["ws_bridge", "http_bridge"])
+def test_a_bridge_has_every_end_from_the_start(kind: str) -> None:
+    metrics = Metrics()
+    counts = DeliveryMetrics(metrics, kind)
+    ends = {f'outcome="{status}"': 0.0 for status in FINAL}
+    assert series(metrics, f"orastream_{kind}_requests") == ends
+    counts.observe("failed", 1)
+    assert series(metrics, f"orastream_{kind}_requests") == ends | {'outcome="failed"': 1.0}
+
+
+def test_synth_has_every_end_and_both_results_from_the_start() -> None:
+    metrics = Metrics()
+    SynthMetrics(metrics)
+    ends = ("complete", "failed", "cancelled", "unwanted", "expired", "duplicate", "superseded", "internal")
+    assert series(metrics, "orastream_synth_requests") == {f'outcome="{end}"': 0.0 for end in ends}
+    assert series(metrics, "orastream_synth_phrase_lookups") == {'result="hit"': 0.0, 'result="miss"': 0.0}
+
+
+def test_the_gateway_has_every_route_s_answers_from_the_start() -> None:
+    metrics = Metrics()
+    RequestService(Client("nats://127.0.0.1:1"), 1.0, metrics)
+    assert len(series(metrics, "orastream_gateway_requests")) == len(outcomes.KNOWN) < 150
+    assert FINAL < outcomes.ROUTES["convert-tts"]
+    assert all(responses.internal().outcome in of for of in outcomes.ROUTES.values())

@@ -1,0 +1,85 @@
+"""Settings from the environment: what is wrong is one line that names the variable, and shows no secret."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orastream.contract.errors import SettingsError
+from orastream.service.settings import KNOWN, BridgeSettings, NodeSettings
+from services.gateway.settings import GatewaySettings
+from services.http_bridge.settings import HttpBridgeSettings
+from services.oraserver.settings import OraServerSettings
+from services.ws_bridge.settings import WsBridgeSettings
+from tests.support.services import environment
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture(autouse=True)
+def nothing_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in KNOWN:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize("token", ["비밀-secret", "sec\nret", "secret\n", " secret", "sec\x7fret", "secrét"])
+@pytest.mark.parametrize("settings", [WsBridgeSettings, HttpBridgeSettings, OraServerSettings])
+def test_a_token_that_no_header_can_hold(
+    monkeypatch: pytest.MonkeyPatch, settings: type[NodeSettings], token: str
+) -> None:
+    monkeypatch.setenv("ORASERVER_TOKEN", token)
+    with pytest.raises(SettingsError, match="^ORASERVER_TOKEN: .*must be printable ASCII") as caught:
+        settings.load()
+    assert "sec" not in str(caught.value) and "\n" not in str(caught.value)
+    assert caught.value.__cause__ is None and caught.value.__suppress_context__
+
+
+def test_a_token_is_sent_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORASERVER_TOKEN", "s3cret/+=._~-")
+    settings = BridgeSettings.load()
+    assert settings.authorization == {"Authorization": "Bearer s3cret/+=._~-"}
+    assert "s3cret" not in repr(settings)
+    monkeypatch.delenv("ORASERVER_TOKEN")
+    assert BridgeSettings.load().authorization == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("x", "ORASERVER_MISBEHAVE: it is not JSON"),
+        ('{"no_pong": 1', "ORASERVER_MISBEHAVE: it is not JSON"),
+        ("[]", "ORASERVER_MISBEHAVE: "),
+        ('{"no_pong": 1}', "ORASERVER_MISBEHAVE.NO_PONG: "),
+    ],
+)
+def test_faults_that_are_none(monkeypatch: pytest.MonkeyPatch, value: str, said: str) -> None:
+    monkeypatch.setenv("ORASERVER_MISBEHAVE", value)
+    with pytest.raises(SettingsError) as caught:
+        OraServerSettings.load()
+    assert str(caught.value).startswith(said) and "\n" not in str(caught.value)
+
+
+def test_a_service_says_it_in_one_line(tmp_path: Path) -> None:
+    """And ends with exit code 2."""
+    done = subprocess.run(
+        [sys.executable, "-m", "services.oraserver"],
+        env=environment({"ORASERVER_MISBEHAVE": "x"}),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (2, "oraserver: ORASERVER_MISBEHAVE: it is not JSON\n")
+
+
+def test_an_empty_value_counts_as_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As both READMEs say."""
+    for name in KNOWN:
+        monkeypatch.setenv(name, "")
+    for settings in (WsBridgeSettings, HttpBridgeSettings, OraServerSettings, GatewaySettings):
+        loaded = settings.load()
+        assert loaded == settings.model_construct(), settings

@@ -1,0 +1,202 @@
+"""Pages of other sites are told from every other caller, by headers alone."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.datastructures import Headers
+
+from services.gateway.access.api_keys import ApiKeys
+from services.gateway.access.origin_check import OriginCheck, host_of, origin_host, private
+from services.gateway.access.policy import AccessPolicy
+
+pytestmark = pytest.mark.unit
+
+OURS = "127.0.0.1:8000"
+
+
+def headers(*given: tuple[str, str]) -> Headers:
+    return Headers(raw=[(name.lower().encode(), value.encode("latin-1")) for name, value in given])
+
+
+def served(origins: OriginCheck, *given: tuple[str, str]) -> bool:
+    refusal = origins.refusal(headers(*given))
+    assert refusal is None or ("GATEWAY_HOSTS" in refusal and "GATEWAY_API_KEYS" in refusal), "it names the mend"
+    return refusal is None
+
+
+# ---- Host
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *(
+            "127.0.0.1",
+            "127.0.0.1:8000",
+            "127.8.9.1:1",
+            "0.0.0.0:8000",
+            "192.168.1.7:8000",
+            "10.42.0.9:8000",
+            "8.8.8.8",
+            "127.0.0.1.",
+        ),
+        *("[::1]", "[::1]:8000", "[fd00::7]:8000", "[2001:db8::1]"),
+        *("localhost", "localhost:3000", "LocalHost:8000", "localhost.", "tts.localhost:8000"),
+        *(
+            "gateway",
+            "gateway:8000",
+            "orastream-gateway-1:8000",
+            "my_gateway:8000",
+        ),  # compose, Kubernetes in a namespace
+        *("gateway.orastream.svc", "gateway.orastream.svc.cluster.local:8000"),
+        *("host.docker.internal:8000", "ip-10-0-0-1.ec2.internal", "box.local", "box.lan", "nas.home.arpa", "tts.test"),
+    ],
+)
+def test_hosts_that_no_page_of_elsewhere_can_have(host: str) -> None:
+    assert served(OriginCheck(), ("Host", host))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("evil.example", "evil.example:8000", "a.b.c.com", "EVIL.COM.", "evil.com.:8000", "127.0.0.1.nip.io:8000"),
+        *("localhost.evil.com", "local.com", "internal.co:80", "arpa.home", "home.arpa.com", "evil.svc.com"),
+        *("gateway.orastream:8000", "1.2.3", "256.1.1.1", "1.2.3.4.5"),
+        *("", " ", ":8000", ".", "..", ".local", "a..local", "evil.com@localhost", "localhost/evil.com", "a b.local"),
+        *("localhost,evil.com", "[::1].evil.com", "[evil.com]", "::1", "localhost:port", "http://localhost"),
+        *("\xe9vil.com", "localhost:123456"),
+    ],
+)
+def test_hosts_that_may_be_a_page_s(host: str) -> None:
+    assert not served(OriginCheck(), ("Host", host))
+    assert served(OriginCheck(["*"]), ("Host", host))
+
+
+def test_each_of_several_hosts_counts_and_none_is_no_browser() -> None:
+    assert served(OriginCheck())
+    assert served(OriginCheck(), ("Host", OURS), ("Host", "localhost"))
+    assert not served(OriginCheck(), ("Host", OURS), ("Host", "evil.com"))
+
+
+@pytest.mark.parametrize("known", ["tts.example.com", "TTS.Example.com", " tts.example.com:443 ", "tts.example.com."])
+def test_hosts_that_are_named(known: str) -> None:
+    origins = OriginCheck([known])
+    assert served(origins, ("Host", "tts.example.com"))
+    assert served(origins, ("Host", "tts.example.com:8443"))
+    assert not served(origins, ("Host", "www.tts.example.com"))
+    assert not served(origins, ("Host", "example.com"))
+    assert served(origins, ("Host", OURS)), "what is served without a setting stays so"
+
+
+def test_the_host_that_it_is_bound_to() -> None:
+    assert served(OriginCheck(bound="tts.example.com"), ("Host", "tts.example.com:8000"))
+    assert not served(OriginCheck(bound="0.0.0.0"), ("Host", "tts.example.com:8000"))
+    assert not served(OriginCheck(bound="::"), ("Host", "tts.example.com:8000"))
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_judged(text: str) -> None:
+    host = host_of(text)
+    assert host is None or host == host_of(host) or ":" in host
+    if host is not None and "." in host.strip("."):
+        assert not private(host + ".com")
+    origin_host(text)
+
+
+# ---- Origin and Sec-Fetch-Site
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "forwarded", "allowed"),
+    [
+        (OURS, "http://127.0.0.1:8000", None, True),
+        (OURS, "http://127.0.0.1:3000", None, True),  # another port of the same machine
+        (OURS, "http://localhost:8000", None, False),  # a page of it is found by its own name
+        ("localhost:8000", "http://localhost:8000", None, True),
+        ("[::1]:8000", "http://[::1]:8000", None, True),
+        (OURS, "https://evil.example", None, False),
+        (OURS, "http://127.0.0.1.evil.example:8000", None, False),
+        (OURS, "http://192.168.1.7", None, False),
+        (OURS, "null", None, False),
+        (OURS, "", None, False),
+        (OURS, "127.0.0.1:8000", None, False),
+        (OURS, "file://", None, False),
+        (OURS, "chrome-extension://abcdef", None, False),
+        # A proxy that hides its name from the gateway says it, or Sec-Fetch-Site does (below).
+        ("gateway:8000", "https://tts.example.com", "tts.example.com", True),
+        ("gateway:8000", "https://tts.example.com:8443", "tts.example.com:8443, inner.local", True),
+        ("gateway:8000", "https://evil.example", "tts.example.com", False),
+        ("gateway:8000", "https://tts.example.com", None, False),
+        ("gateway:8000", "null", "", False),
+    ],
+)
+def test_pages_by_their_origin(host: str, origin: str, forwarded: str | None, allowed: bool) -> None:
+    proxy = [] if forwarded is None else [("X-Forwarded-Host", forwarded)]
+    given = [("Host", host), ("Origin", origin), *proxy]
+    assert served(OriginCheck(), *given) is allowed
+    assert served(OriginCheck(), *given, ("Sec-Fetch-Site", "same-site")) is allowed
+    assert not served(OriginCheck(), *given, ("Sec-Fetch-Site", "cross-site")), "the browser knows better"
+    assert served(OriginCheck(), *given, ("Sec-Fetch-Site", "same-origin")), "the browser knows better"
+
+
+@pytest.mark.parametrize(
+    ("site", "allowed"),
+    [
+        ("same-origin", True),
+        ("none", True),
+        ("same-site", True),
+        ("cross-site", False),
+        ("Cross-Site ", False),
+        ("", True),
+    ],
+)
+def test_pages_that_say_no_origin(site: str, allowed: bool) -> None:
+    """An image, a script, a frame: GET without Origin."""
+    assert served(OriginCheck(), ("Host", OURS), ("Sec-Fetch-Site", site)) is allowed
+
+
+def test_pages_of_a_host_that_is_named() -> None:
+    origins = OriginCheck(["app.example.com"])
+    page = [("Origin", "https://app.example.com"), ("Sec-Fetch-Site", "cross-site")]
+    assert served(origins, ("Host", OURS), *page)
+    assert not served(origins, ("Host", "evil.example"), *page)
+    assert not served(origins, ("Host", OURS), ("Sec-Fetch-Site", "cross-site")), "which of them it is, nobody says"
+    assert not served(origins, ("Host", OURS), *page, ("Origin", "https://evil.example"))
+
+
+@pytest.mark.parametrize(
+    ("origin", "site"),
+    list(itertools.product(["http://evil.com:8000", "null", None], ["same-origin", "none", "same-site", None])),
+)
+def test_rebinding_makes_a_page_its_own_site_and_helps_it_nothing(origin: str | None, site: str | None) -> None:
+    given = [("Host", "evil.com:8000"), ("X-Forwarded-Host", "localhost"), ("X-Forwarded-For", "127.0.0.1")]
+    given += [("Origin", origin)] if origin else []
+    given += [("Sec-Fetch-Site", site)] if site else []
+    assert not served(OriginCheck(), *given)
+
+
+def test_what_is_refused_is_told_in_bounds() -> None:
+    refusal = OriginCheck().refusal(headers(("Host", "a." * 5_000 + "com")))
+    assert refusal is not None and len(refusal) < 300
+
+
+# ---- the gate
+
+
+def test_with_keys_a_key_counts_and_nothing_else() -> None:
+    foreign = (("Host", "evil.com"), ("Origin", "https://evil.com"), ("Sec-Fetch-Site", "cross-site"))
+    policy = AccessPolicy(ApiKeys(["one"]), OriginCheck())
+    assert policy.asks and policy.turns_away(headers(*foreign, ("X-API-Key", "one"))) is None
+    turned = policy.turns_away(headers(("Host", OURS)))
+    assert turned is not None and (turned.status, turned.code) == (401, "unauthorized")
+
+
+def test_without_keys_sites_count() -> None:
+    policy = AccessPolicy(ApiKeys([]), OriginCheck())
+    assert not policy.asks and policy.turns_away(headers(("Host", OURS))) is None
+    turned = policy.turns_away(headers(("Host", OURS), ("Origin", "https://evil.com")))
+    assert turned is not None and (turned.status, turned.code) == (403, "forbidden")

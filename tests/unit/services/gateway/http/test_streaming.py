@@ -1,0 +1,108 @@
+"""Pure parts of what the gateway shows live: places of events, counts of bridges, and readers who take nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, MutableMapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.gateway.access.api_keys import ApiKeys
+from services.gateway.http.streaming import BrokenOff, LiveResponse
+from services.gateway.routes.events import MAX_MISSED, ResumePoint, event
+from services.gateway.routes.node import bridges_of
+
+pytestmark = pytest.mark.unit
+
+SEQUENCES = st.integers(0, 10**18 - 1)
+
+
+@given(SEQUENCES, SEQUENCES)
+def test_a_place_is_read_as_it_was_written(reports: int, requests: int) -> None:
+    place = ResumePoint(reports, requests)
+    assert ResumePoint.read(str(place)) == place
+
+
+@given(st.text(max_size=20) | st.none())
+def test_anything_else_is_no_place(text: str | None) -> None:
+    place = ResumePoint.read(text)
+    assert place is None or str(ResumePoint(place.reports, place.requests)).isascii()
+
+
+@pytest.mark.parametrize("text", ["", "1", "1-", "-1", "1-2-3", "1-2\n", " 1-2", "9" * 19 + "-1", "a-b"])
+def test_these_are_none(text: str) -> None:
+    assert ResumePoint.read(text) is None
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(-5, 2 * MAX_MISSED), st.integers(-5, 2 * MAX_MISSED))
+def test_a_place_reaches_what_is_not_too_far(reports: int, requests: int, first: int, second: int) -> None:
+    """Neither of a stream that was made anew (ahead of it), nor too far behind."""
+    newest = ResumePoint(reports + first, requests + second)
+    assert ResumePoint(reports, requests).reaches(newest) == all(
+        0 <= behind <= MAX_MISSED for behind in (first, second)
+    )
+
+
+def test_an_event_is_one_line_of_data() -> None:
+    assert event("report", {"text": "a\nb\r세션"}, ResumePoint(3, 4)).split(b"\n") == [
+        b"event: report",
+        b"id: 3-4",
+        'data: {"text":"a\\nb\\r세션"}'.encode(),
+        b"",
+        b"",
+    ]
+
+
+def test_bridges_are_counted_by_their_heartbeats() -> None:
+    beats = [f"$KV.tts_heartbeats.{name}" for name in ("ws_bridge-0a", "ws_bridge-1b", "http_bridge-2c", "other-3d")]
+    assert bridges_of(beats) == {"ws_bridge": 2, "http_bridge": 1}
+    assert bridges_of(()) == {"ws_bridge": 0, "http_bridge": 0}
+
+
+def test_a_key_may_end_in_any_letter() -> None:
+    """UTF-8 of 쇠 ends in a byte that Latin-1 calls a no-break space."""
+    headers = {"authorization": "bearer  " + "열쇠".encode().decode("latin-1")}
+    assert ApiKeys(["열쇠"]).allow(headers)
+
+
+# ---- LiveResponse
+
+
+async def pieces(*, breaks: bool = False) -> AsyncIterator[bytes]:
+    yield b"one"
+    if breaks:
+        raise BrokenOff("it failed")
+    yield b"two"
+
+
+async def sent_by(response: LiveResponse, *, takes: int) -> list[MutableMapping[str, Any]]:
+    """What a reader has who takes that many messages and then nothing."""
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        if len(sent) >= takes:
+            await asyncio.Event().wait()
+        sent.append(message)
+
+    await response.stream_response(send)
+    return sent
+
+
+async def test_a_reader_who_takes_all_gets_the_end() -> None:
+    sent = await sent_by(LiveResponse(pieces(), "audio/wav"), takes=10)
+    assert b"".join(message.get("body", b"") for message in sent) == b"onetwo"
+    assert sent[-1]["more_body"] is False
+
+
+async def test_a_reader_who_takes_nothing_more_is_dropped() -> None:
+    async with asyncio.timeout(5):
+        sent = await sent_by(LiveResponse(pieces(), "audio/wav", stall_s=0.05), takes=2)
+    assert [message.get("body") for message in sent] == [None, b"one"]
+
+
+async def test_what_breaks_off_has_no_end() -> None:
+    sent = await sent_by(LiveResponse(pieces(breaks=True), "audio/wav"), takes=10)
+    assert [(message.get("body"), message.get("more_body")) for message in sent] == [(None, None), (b"one", True)]

@@ -1,0 +1,48 @@
+"""Errors in OpenAI's shape: in the words of who asked."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from services.gateway.openai.request import error_body
+from services.gateway.openai.routes import MODELS_ROUTE, ROUTE
+from tests.support.monitoring import ROOT
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.mark.parametrize(
+    ("ours", "message"),
+    [
+        ("text: has nothing to say", "input: has nothing to say"),
+        ("format: must be one of wav, mp3", "response_format: must be one of wav, mp3"),
+        (
+            "engine: this node speaks with 'espeak'; leave it out",
+            "model: this node speaks with 'espeak'; ask /v1/models",
+        ),
+        ("voice: there is no 'x'", "voice: there is no 'x'"),
+        ("input: is required", "input: is required"),
+        ("the node does not answer; try again", "the node does not answer; try again"),
+        ("the text: is long", "the text: is long"),
+        ("text", "text"),
+    ],
+)
+def test_a_message_names_the_field_that_the_caller_has(ours: str, message: str) -> None:
+    assert error_body(400, ours, code="invalid_request")["error"]["message"] == message
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("text", "input"), ("engine", "model"), ("speed", "speed"), (None, None)])
+def test_param_is_the_callers_field(ours: str | None, theirs: str | None) -> None:
+    assert error_body(400, "no", code="invalid_request", param=ours)["error"]["param"] == theirs
+
+
+def test_operations_names_every_route_that_is_counted() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    told = re.search(r"requests answered; routes (.*?); outcome", page)
+    assert told is not None
+    app = (ROOT / "services" / "gateway" / "app.py").read_text()
+    counted = {"tts.speak", ROUTE, MODELS_ROUTE} | set(re.findall(r'\badd\(\s*"[A-Z]+",\s*\([^)]*\),\s*"([^"]+)"', app))
+    assert len(counted) > 8
+    assert set(re.findall(r"`([^`]+)`", told[1])) == counted

@@ -1,0 +1,73 @@
+"""The console's files: all of them are in the package, and all that they name is there."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import tomllib
+from fnmatch import fnmatch
+from typing import get_args
+
+import pytest
+
+from orastream.contract.errors import Code
+from services.gateway.routes.console import FOLDER, HEADERS
+from tests.support.services import REPOSITORY
+
+pytestmark = pytest.mark.unit
+
+
+def test_every_file_is_in_the_wheel() -> None:
+    with (REPOSITORY / "pyproject.toml").open("rb") as file:
+        patterns = tomllib.load(file)["tool"]["setuptools"]["package-data"]["services.gateway"]
+    files = [path.relative_to(FOLDER.parent).as_posix() for path in FOLDER.rglob("*") if path.is_file()]
+    assert "console/index.html" in files
+    assert [file for file in files if not any(fnmatch(file, pattern) for pattern in patterns)] == []
+
+
+def test_what_they_name_is_there() -> None:
+    page = (FOLDER / "index.html").read_text()
+    named = set(re.findall(r'(?:src|href)="console/([^"]+)"', page))
+    for path in FOLDER.glob("*.js"):
+        named |= set(re.findall(r'from "\./([^"]+)"', path.read_text()))
+    assert {"main.js", "style.css", "strings.js"} <= named
+    assert named | {"index.html"} == {path.name for path in FOLDER.iterdir()}
+
+
+def test_nothing_comes_from_elsewhere() -> None:
+    """Nor is there an inline style, or a script but the one that the policy allows by its hash."""
+    for path in FOLDER.iterdir():
+        text = path.read_text()
+        assert set(re.findall(r"https?://[^\"'\s]+", text)) <= {"http://www.w3.org/2000/svg"}, path.name
+        assert not re.search(r"innerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text), path.name
+    page = (FOLDER / "index.html").read_text()
+    assert not re.search(r"<style|\sstyle=|\son\w+=", page)
+    (script,) = re.findall(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", page, re.DOTALL)
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'self' 'sha256-{allowed}';" in HEADERS["Content-Security-Policy"]
+    assert "unsafe" not in HEADERS["Content-Security-Policy"]
+
+
+def test_every_word_that_is_asked_for_is_in_the_table() -> None:
+    """The keys of `t("…")` and `data-t`; those put together from a status are of one kind each."""
+    strings = (FOLDER / "strings.js").read_text()
+    english = set(re.findall(r'^    "([\w.]+)":', strings.partition("  ko: {")[0], re.MULTILINE))
+    asked = set(re.findall(r'data-t(?:-label|-placeholder)?="([\w.]+)"', (FOLDER / "index.html").read_text()))
+    for path in FOLDER.glob("*.js"):
+        asked |= set(re.findall(r'\bt\("([\w.]+)"', path.read_text()))
+    assert asked <= english
+    assert {
+        f"status.{status}" for status in "queued synthesizing delivering delivered failed cancelled expired".split()
+    } <= english
+
+
+def test_every_error_has_its_words() -> None:
+    """The codes of reports, and those that the gateway answers with; `code.other` is for those of tomorrow."""
+    told = set(re.findall(r'^    "code\.(\w+)":', (FOLDER / "strings.js").read_text(), re.MULTILINE))
+    answered = set()
+    for path in FOLDER.parent.rglob("*.py"):
+        if path.parent.name != "openai":
+            answered |= set(re.findall(r'\b(?:error|Denied)\(\s*\d+, "(\w+)"', path.read_text()))
+    assert {"unavailable", "unauthorized", "forbidden", "wait_timeout"} <= answered
+    assert (answered - {"disconnected"}) | set(get_args(Code)) <= told  # who has disconnected reads nothing

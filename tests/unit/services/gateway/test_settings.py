@@ -1,0 +1,98 @@
+"""The gateway's settings, and who may call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orastream.contract.errors import SettingsError
+from services.gateway.access.api_keys import ApiKeys
+from services.gateway.settings import GatewaySettings
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture(autouse=True)
+def nothing_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in (
+        "GATEWAY_PORT",
+        "GATEWAY_WAIT_SECONDS",
+        "GATEWAY_API_KEYS",
+        "GATEWAY_HOSTS",
+        "DEFAULT_FIRE_AND_FORGET",
+    ):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_defaults() -> None:
+    settings = GatewaySettings.load()
+    assert (settings.gateway_port, settings.gateway_wait_seconds, settings.default_fire_and_forget) == (8000, 60, True)
+    assert (settings.api_keys, settings.hosts) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"), [("", ()), ("  ", ()), ("a", ("a",)), (" a , b,,", ("a", "b")), ("열쇠,b", ("열쇠", "b"))]
+)
+def test_keys_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch, text: str, keys: tuple[str, ...]) -> None:
+    monkeypatch.setenv("GATEWAY_API_KEYS", text)
+    assert GatewaySettings.load().api_keys == keys
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GATEWAY_API_KEYS", " , "),
+        ("GATEWAY_HOSTS", "https://tts.example.com"),
+        ("GATEWAY_HOSTS", "tts.example.com, a b"),
+        ("GATEWAY_PORT", "65536"),
+        ("GATEWAY_PORT", "http"),
+        ("GATEWAY_WAIT_SECONDS", "0"),
+        ("GATEWAY_WAIT_SECONDS", "inf"),
+        ("DEFAULT_FIRE_AND_FORGET", "perhaps"),
+    ],
+)
+def test_what_makes_no_sense_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=name):
+        GatewaySettings.load()
+
+
+@pytest.mark.parametrize(
+    ("text", "hosts"),
+    [("", ()), ("*", ("*",)), (" tts.example.com ,b:8443,[::1]", ("tts.example.com", "b:8443", "[::1]"))],
+)
+def test_hosts_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch, text: str, hosts: tuple[str, ...]) -> None:
+    monkeypatch.setenv("GATEWAY_HOSTS", text)
+    assert GatewaySettings.load().hosts == hosts
+
+
+def test_keys_are_not_shown() -> None:
+    assert "geheim" not in repr(GatewaySettings(gateway_api_keys="geheim"))
+
+
+def test_without_keys_everybody_may_call() -> None:
+    assert ApiKeys(()).allow({})
+
+
+@pytest.mark.parametrize(
+    ("headers", "allowed"),
+    [
+        ({}, False),
+        ({"authorization": "Bearer one"}, True),
+        ({"authorization": "bearer  two "}, True),
+        ({"x-api-key": "two"}, True),
+        ({"authorization": "Bearer wrong", "x-api-key": "one"}, True),
+        ({"x-api-key": "열쇠".encode().decode("latin-1")}, True),
+        ({"x-api-key": "one,two"}, False),
+        ({"x-api-key": "one "}, False),
+        ({"x-api-key": ""}, False),
+        ({"x-api-key": "€"}, False),
+        ({"authorization": "Basic one"}, False),
+        ({"authorization": "one"}, False),
+        ({"authorization": "Bearer"}, False),
+    ],
+)
+def test_a_key_is_asked_for(headers: dict[str, str], allowed: bool) -> None:
+    assert ApiKeys(["one", "two", "열쇠"]).allow(headers) is allowed

@@ -1,0 +1,145 @@
+"""Coded files decoded again by FFmpeg: their duration, their samples, and what a listener gets first."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orastream.contract.audio import FORMATS, RATES_HZ, Format, PcmSpec, rate_for, seconds_of
+from services.synth.audio.coded_chunker import CodedChunker
+from services.synth.audio.encoder import encoder_of
+from services.synth.audio.pcm_chunker import AudioPiece
+
+pytestmark = pytest.mark.unit
+
+CODED = [fmt for fmt in FORMATS if fmt not in ("wav", "pcm16")]
+HEADERS: dict[Format, bytes] = {"opus": b"OpusHead", "flac": b"fLaC"}
+"""What stands once in a file, in its first chunk; the others have none."""
+BEGINNINGS: dict[Format, tuple[bytes, ...]] = {
+    "opus": (b"OggS",),
+    "flac": (b"fLaC",),
+    "mp3": (b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2"),  # the sync word of layer III: no tag before it
+    "aac": (b"\xff\xf1", b"\xff\xf0"),  # that of ADTS
+    "mulaw": (b"",),
+}
+
+
+def voice(seconds: float, rate_hz: int) -> bytes:
+    """Something like a vowel: harmonics of a gliding tone, louder and softer, with a little noise."""
+    t = np.arange(int(seconds * rate_hz)) / rate_hz
+    phase = 2 * np.pi * np.cumsum(120 + 30 * np.sin(2 * np.pi * 0.7 * t)) / rate_hz
+    tone = sum(np.sin(k * phase) / k for k in range(1, 12))
+    noise = np.random.default_rng(1).normal(0, 0.01, len(t))
+    samples = (tone * (0.6 + 0.3 * np.sin(2 * np.pi * 2 * t)) / 2.5 + noise) * 12_000
+    return bytes(samples.astype("<i2").tobytes())
+
+
+def decoded(fmt: Format, file: bytes, rate_hz: int) -> Any:
+    """Samples as int16, at the rate of the file."""
+    if fmt == "mulaw":
+        container = av.open(io.BytesIO(file), format="mulaw", options={"sample_rate": str(rate_hz)})
+    else:
+        container = av.open(io.BytesIO(file))
+    with container:
+        resampler = av.AudioResampler(format="s16", layout="mono", rate=rate_hz)
+        frames = [out for frame in container.decode(audio=0) for out in resampler.resample(frame)]
+        frames += resampler.resample(None)
+    return np.concatenate([frame.to_ndarray().reshape(-1) for frame in frames])
+
+
+def coded(fmt: Format, pcm: bytes, rate_hz: int, step: int | None = None, **options: Any) -> list[AudioPiece]:
+    step = step or rate_hz // 16 * 2  # some 60 ms, as engines give it
+    chunker = CodedChunker(
+        PcmSpec(rate_hz), encoder_of(fmt, rate_hz), **{"chunk_bytes": 32_768, "ramp": True, **options}
+    )
+    pieces = [piece for at in range(0, len(pcm), step) for piece in chunker.push(pcm[at : at + step], 0)]
+    return [*pieces, *chunker.flush()]
+
+
+def snr_db(signal: Any, heard: Any) -> float:
+    signal, heard = signal.astype(float), heard.astype(float)
+    return float(10 * np.log10((signal**2).sum() / ((signal - heard) ** 2).sum()))
+
+
+@pytest.mark.parametrize(
+    ("fmt", "rate_hz", "least_db"),
+    [
+        ("flac", 22_050, float("inf")),
+        ("mulaw", 8_000, 33),
+        ("mulaw", 22_050, 33),
+        ("opus", 24_000, 15),
+        ("opus", 16_000, 15),
+        ("mp3", 22_050, 15),
+        ("aac", 24_000, 15),
+    ],
+)
+def test_what_is_heard(fmt: Format, rate_hz: int, least_db: float) -> None:
+    pcm = voice(3.0, rate_hz)
+    heard = decoded(fmt, b"".join(piece.audio for piece in coded(fmt, pcm, rate_hz)), rate_hz)
+    said = np.frombuffer(pcm, "<i2")
+    if fmt == "flac":
+        assert np.array_equal(heard, said)
+        return
+    if fmt in ("mp3", "aac"):  # their streams do not say where the coder's own padding ends
+        assert 0 <= len(heard) - len(said) < 0.15 * rate_hz
+        lags = range(3_000)
+        part = said[4_000:20_000]
+        lag = max(lags, key=lambda lag: float(np.dot(heard[4_000 + lag : 20_000 + lag].astype(float), part)))
+        heard = heard[lag : lag + len(said)]
+        said = said[: len(heard)]
+    assert len(heard) == len(said), "the duration is exact"
+    assert snr_db(said, heard) >= least_db
+
+
+@pytest.mark.parametrize("fmt", CODED)
+def test_speech_starts_early_and_there_is_one_header(fmt: Format) -> None:
+    rate_hz = rate_for(fmt, 22_050)
+    pieces = coded(fmt, voice(3.0, rate_hz), rate_hz)
+    file = b"".join(piece.audio for piece in pieces)
+    assert [piece.index for piece in pieces] == list(range(len(pieces)))
+    assert [piece.pts_ms for piece in pieces] == sorted(piece.pts_ms for piece in pieces)
+    assert pieces[0].pts_ms == 0
+    assert pieces[1].pts_ms <= (250 if fmt == "flac" else 140), "a chunk of 80 ms, or of the coder's block"
+    for of, header in HEADERS.items():
+        assert (header in pieces[0].audio, file.count(header)) == ((True, 1) if of == fmt else (False, 0))
+    assert file.startswith(BEGINNINGS[fmt])
+
+
+@pytest.mark.parametrize("fmt", CODED)
+@settings(max_examples=8, deadline=None)
+@given(step=st.integers(1, 4_000), at=st.floats(0, 1), ramp=st.booleans())
+def test_a_resumed_file_is_the_same_file(fmt: Format, step: int, at: float, ramp: bool) -> None:
+    """However the samples are split, and wherever the attempt before broke off."""
+    rate_hz = rate_for(fmt, 22_050)
+    pcm = voice(0.7, rate_hz)
+    pieces = coded(fmt, pcm, rate_hz, chunk_bytes=1_024, ramp=ramp)
+    file = b"".join(piece.audio for piece in pieces)
+    stored = round(at * len(pieces))
+    head = b"".join(piece.audio for piece in pieces[:stored])
+    rest = coded(fmt, pcm, rate_hz, 2 * step, chunk_bytes=1_024, first_index=stored, skip_bytes=len(head), ramp=ramp)
+    assert head + b"".join(piece.audio for piece in rest) == file
+    assert all(len(piece.audio) <= 1_024 for piece in pieces) or ramp
+    assert [piece.pts_ms for piece in rest] == sorted(piece.pts_ms for piece in rest)
+
+
+def test_seconds() -> None:
+    chunker = CodedChunker(PcmSpec(8_000), encoder_of("mulaw", 8_000), chunk_bytes=4_096, ramp=True, offset_s=1.5)
+    pieces = [*chunker.push(bytes(16_000), 3), *chunker.end_sentence(), *chunker.flush()]
+    assert chunker.seconds == 2.5
+    assert (pieces[0].pts_ms, pieces[0].sentence) == (1_500, 3)
+    assert seconds_of("mulaw", PcmSpec(8_000), 8_000) == 1.0
+    assert seconds_of("opus", PcmSpec(24_000), 8_000) is None
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_the_rate_of_a_file(fmt: Format) -> None:
+    for engine_hz in (8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000):
+        rate = rate_for(fmt, engine_hz)
+        assert rate in RATES_HZ.get(fmt, (rate,))
+        assert rate == 8_000 if fmt == "mulaw" else rate >= engine_hz

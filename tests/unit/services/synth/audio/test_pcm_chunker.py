@@ -1,0 +1,143 @@
+"""The chunks of an utterance: all bytes, bounded sizes, right numbers and times, for any way the PCM arrives."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orastream.contract.audio import PcmSpec, wav_header
+from services.synth.audio.pcm_chunker import AudioPiece, PcmChunker
+
+pytestmark = pytest.mark.unit
+
+SPEC = PcmSpec(22_050)
+HEADER = wav_header(SPEC)
+
+
+DATA = bytes(i * 7 % 251 for i in range(251)) * 800
+
+
+def pcm(seconds: float) -> bytes:
+    return DATA[: SPEC.bytes_for_ms(seconds * 1000)]
+
+
+def all_of(chunker: PcmChunker, parts: list[tuple[int, bytes]]) -> list[AudioPiece]:
+    pieces = [piece for sentence, part in parts for piece in chunker.push(part, sentence)]
+    return pieces + chunker.flush()
+
+
+def test_ramp_begins_at_80_ms_and_doubles_to_the_chunk_size() -> None:
+    pieces = all_of(PcmChunker(SPEC, chunk_bytes=32_768, ramp=True, header=HEADER), [(0, pcm(4))])
+    first = SPEC.bytes_for_ms(80)
+    assert [len(p.audio) for p in pieces[:6]] == [44 + first, first * 2, first * 4, first * 8, 32_768, 32_768]
+    assert [p.pts_ms for p in pieces[:4]] == [0, 80, 240, 560]
+
+
+def test_without_ramp_every_chunk_but_the_last_has_the_full_size() -> None:
+    chunker = PcmChunker(SPEC, chunk_bytes=32_768, ramp=False, header=HEADER)
+    pieces = chunker.push(pcm(2), 0) + chunker.end_sentence() + chunker.push(pcm(2), 1) + chunker.flush()
+    assert {len(p.audio) for p in pieces[:-1]} == {32_768}
+    assert [p.sentence for p in pieces] == [0, 0, 0, 1, 1, 1]
+
+
+def test_the_end_of_a_sentence_is_not_held_back() -> None:
+    chunker = PcmChunker(SPEC, chunk_bytes=32_768, ramp=True)
+    assert len(chunker.push(pcm(0.3), 0)) == 2
+    assert chunker.end_sentence() == []  # 60 ms are pending: less than the least
+    assert [p.sentence for p in chunker.push(pcm(0.2), 1)] == []
+    (rest,) = chunker.end_sentence()
+    assert rest.sentence == 0, "its first sample belongs to the first sentence"
+    (tail,) = chunker.push(pcm(0.01), 2) + chunker.flush()
+    assert tail.sentence == 2
+    assert tail.index == 3
+
+
+@pytest.mark.parametrize("ramp", [True, False])
+def test_by_sentence_no_chunk_reaches_over_the_end_of_one(ramp: bool) -> None:
+    """However short the sentence is, and whatever the sizes are."""
+    chunker = PcmChunker(SPEC, chunk_bytes=4096, ramp=ramp, by_sentence=True, header=HEADER)
+    lengths, pieces = (0.01, 0.5, 0.0, 0.03, 1.0), list[AudioPiece]()
+    for sentence, seconds in enumerate(lengths):
+        pieces += chunker.push(pcm(seconds), sentence) + chunker.end_sentence()
+        assert sum(len(piece.audio) for piece in pieces) == 44 + sum(len(pcm(s)) for s in lengths[: sentence + 1])
+    assert chunker.flush() == []
+    for sentence, seconds in enumerate(lengths):
+        size = sum(len(piece.audio) for piece in pieces if piece.sentence == sentence) - (44 if not sentence else 0)
+        assert size == len(pcm(seconds))
+
+
+def test_an_utterance_without_audio_has_no_chunk() -> None:
+    chunker = PcmChunker(SPEC, chunk_bytes=32_768, ramp=True, header=HEADER)
+    assert chunker.push(b"", 0) + chunker.end_sentence() + chunker.flush() == []
+
+
+def test_half_a_sample_at_the_end_is_an_error() -> None:
+    chunker = PcmChunker(SPEC, chunk_bytes=32_768, ramp=True)
+    chunker.push(b"\0\0\0", 0)
+    with pytest.raises(ValueError, match="inside a sample"):
+        chunker.flush()
+
+
+@pytest.mark.parametrize("offset", [10, 43, 45])
+def test_an_offset_inside_header_or_sample_is_refused(offset: int) -> None:
+    with pytest.raises(ValueError, match="offset_bytes"):
+        PcmChunker(SPEC, chunk_bytes=1024, ramp=True, header=HEADER, first_index=1, offset_bytes=offset)
+
+
+def test_a_chunk_too_small_for_the_header_is_refused() -> None:
+    with pytest.raises(ValueError, match="chunk_bytes"):
+        PcmChunker(SPEC, chunk_bytes=45, ramp=True, header=HEADER)
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> tuple[PcmSpec, list[tuple[int, bytes]]]:
+    spec = PcmSpec(draw(st.sampled_from([8_000, 16_000, 22_050, 48_000])), draw(st.sampled_from([1, 2])))
+    sizes = draw(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 6_000)), max_size=12))
+    parts: list[tuple[int, bytes]] = []
+    position = sentence = 0
+    for step, size in sizes:
+        sentence += step == 3
+        parts.append((sentence, DATA[position : position + size]))
+        position += size
+    return spec, [*parts, (sentence, DATA[position : position + -position % spec.frame_bytes])]
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    streams(),
+    st.one_of(st.integers(60, 300), st.integers(300, 9_000)),
+    st.booleans(),
+    st.sampled_from([b"", HEADER]),
+    st.integers(0, 3),
+)
+def test_any_stream(
+    stream: tuple[PcmSpec, list[tuple[int, bytes]]], chunk_bytes: int, ramp: bool, header: bytes, stored: int
+) -> None:
+    spec, parts = stream
+    offset = len(header) + stored * 1000 * spec.frame_bytes if stored else 0
+    chunker = PcmChunker(
+        spec, chunk_bytes=chunk_bytes, ramp=ramp, header=header, first_index=stored, offset_bytes=offset
+    )
+    pieces: list[AudioPiece] = []
+    for number, (sentence, part) in enumerate(parts):
+        pieces += chunker.push(part, sentence)
+        if number + 1 < len(parts) and parts[number + 1][0] != sentence:
+            pieces += chunker.end_sentence()
+    pieces += chunker.flush()
+
+    data = b"".join(part for _, part in parts)
+    own_header = header if data and not stored else b""
+    assert b"".join(p.audio for p in pieces) == own_header + data
+    assert [p.index for p in pieces] == list(range(stored, stored + len(pieces)))
+    owners = b"".join(bytes([sentence]) * len(part) for sentence, part in parts)
+    position = 0
+    for number, piece in enumerate(pieces):
+        size = len(piece.audio) - (len(own_header) if number == 0 else 0)
+        assert 0 < size
+        assert size % spec.frame_bytes == 0
+        assert len(piece.audio) <= chunk_bytes
+        assert piece.sentence == owners[position]
+        samples = stored * 1000 + position // spec.frame_bytes
+        assert piece.pts_ms == samples * 1000 // spec.sample_rate_hz
+        if not ramp and number + 1 < len(pieces):
+            assert chunk_bytes - len(piece.audio) < spec.frame_bytes
+        position += size

@@ -1,0 +1,251 @@
+"""What is asked of a GPT-SoVITS server, and how its answer is heard: requests, refusals, WAV, silence."""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.synth.engines.base import UnknownVoice
+from services.synth.engines.gpt_sovits import tts
+from services.synth.engines.gpt_sovits.silence import FAILURE_RATE_HZ, SilenceGate, SilencePatience, SilentFailure
+from services.synth.engines.gpt_sovits.voices import Profile
+from services.synth.engines.gpt_sovits.wav import WavReader
+
+pytestmark = pytest.mark.unit
+
+PROFILE: dict[str, Any] = {
+    "languages": ["ko"],
+    "ref_audio_path": "/voices/mina.wav",
+    "prompt_lang": "ko",
+    "prompt_text": "안녕하세요.",
+}
+
+
+def profile(**fields: Any) -> Profile:
+    return Profile.model_validate(PROFILE | fields)
+
+
+# ---- the body
+
+
+def test_what_is_asked() -> None:
+    assert tts.body(profile(), "네.", language="ko-KR", speed=1.0) == {
+        "text": "네.",
+        "text_lang": "ko",
+        "ref_audio_path": "/voices/mina.wav",
+        "prompt_lang": "ko",
+        "prompt_text": "안녕하세요.",
+        "streaming_mode": 1,
+        "media_type": "wav",
+        "speed_factor": 1.0,
+    }
+
+
+def test_parameters_are_passed_on_and_win_over_nothing_of_ours() -> None:
+    parameters = {"streaming_mode": 3, "top_k": 5, "seed": 7, "parallel_infer": False, "speed_factor": 0.9}
+    body = tts.body(profile(parameters=parameters, aux_ref_audio_paths=["/b.wav"]), "네.", language="en", speed=1.5)
+    assert body.items() >= {"streaming_mode": 3, "top_k": 5, "seed": 7, "parallel_infer": False}.items()
+    assert body["speed_factor"] == 1.35 and body["aux_ref_audio_paths"] == ["/b.wav"] and body["text_lang"] == "en"
+    assert tts.whole(body) == body | {"streaming_mode": 0}
+    json.dumps(body)
+
+
+def test_the_profiles_text_lang_wins_and_an_unknown_language_is_named() -> None:
+    assert tts.body(profile(text_lang="AUTO"), "네.", language="fr-FR", speed=1)["text_lang"] == "auto"
+    with pytest.raises(UnknownVoice, match="^language: GPT-SoVITS does not speak 'fr-FR'"):
+        tts.body(profile(), "네.", language="fr-FR", speed=1)
+
+
+# ---- refusals
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "said"),
+    [
+        (400, {"message": "text_lang: xx is not supported in version v2"}, "text_lang: xx is not supported"),
+        (400, {"message": "tts failed", "Exception": "/a.wav not exists"}, "tts failed: /a.wav not exists"),
+        (400, {"message": "tts failed", "Exception": "cannot read 비밀번호"}, "tts failed: (its log says why)"),
+        (400, {"message": 5}, "it answered 400"),
+        (422, {"detail": [{"input": "비밀번호는 일이삼"}]}, "it answered 422"),
+        (502, "<html>Bad Gateway</html>", "it answered 502"),
+        (400, [], "it answered 400"),
+        (400, {"message": "x" * 10_000}, "x" * 200),
+        (400, {"message": "two\nlines"}, "two lines"),
+    ],
+)
+def test_why_a_server_refused(status: int, answer: object, said: str) -> None:
+    data = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
+    told = tts.reason(status, data, "비밀번호는 일이삼. cannot 비밀번호")
+    assert told.startswith(said) and len(told) <= 250
+
+
+def test_the_sentence_is_never_quoted() -> None:
+    sentence = "제 비밀번호는 4711번입니다"
+    for quoted in (sentence, "비밀번호는", "...4711번입니다..."):
+        data = json.dumps({"message": "tts failed", "Exception": f"bad token in {quoted}"}).encode()
+        assert quoted not in tts.reason(400, data, sentence)
+
+
+@pytest.mark.parametrize(("text", "has"), [("네", True), ("1", True), ("…!?", False), ("🙂 —", False), ("", False)])
+def test_something_to_say(text: str, has: bool) -> None:
+    assert tts.has_something_to_say(text) is has
+
+
+# ---- WAV
+
+
+def header(
+    rate_hz: int, size: int = 0, *, channels: int = 1, bits: int = 16, code: int = 1, extra: bytes = b""
+) -> bytes:
+    block = channels * bits // 8
+    fmt = struct.pack("<HHIIHH", code, channels, rate_hz, rate_hz * block, block, bits)
+    return b"RIFF\0\0\0\0WAVEfmt " + struct.pack("<I", 16) + fmt + extra + b"data" + struct.pack("<I", size)
+
+
+def read(data: bytes, cuts: list[int]) -> tuple[int | None, bytes]:
+    reader, out, at = WavReader(), b"", 0
+    for cut in sorted({c % (len(data) + 1) for c in cuts} | {len(data)}):
+        out += reader.push(data[at:cut])
+        at = cut
+    return reader.rate_hz, out
+
+
+@given(st.binary(max_size=99), st.lists(st.integers(0, 200)), st.sampled_from([24_000, 32_000, 48_000]))
+def test_a_stream_cut_anywhere(pcm: bytes, cuts: list[int], rate_hz: int) -> None:
+    """A half sample at the end does not come out."""
+    assert read(header(rate_hz) + pcm, cuts) == (rate_hz, pcm[: len(pcm) // 2 * 2])
+    assert read(header(rate_hz, 0xFFFFFFFF) + pcm, cuts) == (rate_hz, pcm[: len(pcm) // 2 * 2])
+
+
+@given(st.binary(max_size=60).filter(lambda b: len(b) % 2 == 0 and b), st.lists(st.integers(0, 200)))
+def test_a_file_with_more_behind_its_samples(pcm: bytes, cuts: list[int]) -> None:
+    data = header(32_000, len(pcm), extra=b"LIST\x03\0\0\0abc\0") + pcm + b"LIST\x04\0\0\0info"
+    assert read(data, cuts) == (32_000, pcm)
+
+
+@given(st.integers(1, 60), st.integers(0, 70), st.lists(st.integers(0, 200)))
+def test_what_is_missing_of_what_a_file_announces(size: int, came: int, cuts: list[int]) -> None:
+    data, reader, at = header(32_000, size) + bytes(came), WavReader(), 0
+    for cut in sorted({c % (len(data) + 1) for c in cuts} | {len(data)}):
+        reader.push(data[at:cut])
+        at = cut
+    assert reader.missing_bytes == max(size - came, 0)
+
+
+@pytest.mark.parametrize("size", [0, (1 << 28) + 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFD3, 0xFFFFFFFF])
+def test_a_stream_announces_nothing(size: int) -> None:
+    reader = WavReader()
+    assert reader.push(header(32_000, size) + b"\1\0") == b"\1\0"
+    assert reader.missing_bytes == 0
+
+
+@given(st.integers(0, 43))
+def test_an_answer_that_ends_inside_its_header(size: int) -> None:
+    assert read(header(32_000)[:size], []) == (None, b"")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"<html>",
+        b"OggS",
+        b"RIFF\0\0\0\0AVI ",
+        header(32_000, channels=2),
+        header(32_000, bits=8),
+        header(32_000, code=3),
+        header(1_000),
+        b"RIFF\0\0\0\0WAVEdata\0\0\0\0",
+        b"RIFF\0\0\0\0WAVELIST\xff\xff\0\0",
+    ],
+)
+def test_no_wav(data: bytes) -> None:
+    with pytest.raises(ValueError, match="it is not|its "):
+        WavReader().push(data)
+
+
+# ---- silence
+
+
+def gated(rate_hz: int, *pieces: bytes, ended: bool = True) -> bytes:
+    gate = SilenceGate(rate_hz)
+    return b"".join(gate.push(piece) for piece in pieces) + (gate.end() if ended else b"")
+
+
+def zeros(seconds: float, rate_hz: int) -> bytes:
+    return bytes(2 * int(seconds * rate_hz))
+
+
+def test_a_failure_is_known_by_one_second_of_zeros_at_16_khz() -> None:
+    gate = SilenceGate(FAILURE_RATE_HZ)
+    assert gate.push(zeros(0.5, FAILURE_RATE_HZ)) == b""
+    with pytest.raises(SilentFailure):
+        gate.push(zeros(0.5, FAILURE_RATE_HZ))
+
+
+@pytest.mark.parametrize("rate_hz", [16_000, 24_000, 32_000, 48_000])
+@pytest.mark.parametrize("seconds", [0, 0.3, 0.99, 1.0, 3.0])
+def test_nothing_but_zeros_is_a_failure_at_the_end(rate_hz: int, seconds: float) -> None:
+    with pytest.raises(SilentFailure):
+        gated(rate_hz, zeros(seconds, rate_hz))
+
+
+def test_a_failure_behind_speech_never_comes_out() -> None:
+    """16 000 zeros, and then a stream that breaks: `end` is not called."""
+    assert gated(32_000, b"\1\0" * 5, bytes(2 * FAILURE_RATE_HZ), ended=False) == b"\1\0" * 5
+
+
+def test_what_is_held_is_bounded() -> None:
+    gate = SilenceGate(1_000)
+    assert gate.push(bytes(2_000)) == b""
+    assert len(gate.push(bytes(10_000))) == 10_000
+    assert gate.push(b"\0\1") == bytes(2_000) + b"\0\1"
+
+
+@given(st.lists(st.lists(st.sampled_from([b"\0\0", b"\0\1", b"\1\0"]), max_size=6).map(b"".join), max_size=8))
+def test_speech_comes_out_as_it_was(pieces: list[bytes]) -> None:
+    whole = b"".join(pieces)
+    if any(whole):
+        assert gated(2, *pieces) == whole
+    else:
+        with pytest.raises(SilentFailure):
+            gated(2, *pieces)
+
+
+def waiting(rate_hz: int, *answer: tuple[float, bytes], patience_s: float = 15.0) -> float:
+    """What is left of the patience after these pieces of an answer, each with how long it took; at 0 it is over."""
+    gate, patience = SilenceGate(rate_hz), SilencePatience(patience_s, rate_hz)
+    for took_s, pcm in answer:
+        patience.waited(took_s)
+        if patience.left_s <= 0:
+            break
+        patience.given(len(gate.push(pcm)))
+    return patience.left_s
+
+
+SOUND = b"\1\0" * 3_200
+
+
+@pytest.mark.parametrize("drop", [b"\0\0", b"\1\0"])
+@pytest.mark.parametrize("before", [b"", SOUND])
+def test_a_server_that_trickles_is_not_waited_for(drop: bytes, before: bytes) -> None:
+    assert waiting(32_000, (0.1, before), *[(2.0, drop)] * 7) == pytest.approx(1.0, abs=0.11)
+    assert waiting(32_000, (0.1, before), *[(2.0, drop)] * 20) <= 0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [(14.0, zeros(0.9, 32_000) + SOUND), (14.0, SOUND)],
+        [(7.0, zeros(0.9, 32_000)), (7.0, SOUND), (7.0, zeros(0.9, 32_000)), (7.0, SOUND)],
+        [(0.01, zeros(0.06, 32_000))] * 100 + [(0.01, SOUND)],
+        [(0.1, SOUND)] + [(0.5, zeros(0.5, 32_000))] * 60 + [(0.5, SOUND)],  # half a minute of silence, as it is made
+        [(1.0, SOUND[:2])] * 5 + [(1.0, SOUND)],
+    ],
+)
+def test_silence_of_an_answer_that_goes_on_costs_no_patience(answer: list[tuple[float, bytes]]) -> None:
+    assert waiting(32_000, *answer) == 15.0

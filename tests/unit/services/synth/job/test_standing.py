@@ -1,0 +1,134 @@
+"""What a count proves about an attempt, against a model of its audio subject: own messages, others', expiry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orastream.contract.assembly import Assembly
+from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioMessage, AudioStart
+from orastream.jetstream.tally import Tally
+from services.synth.job.standing import Evidence, Trail, weigh
+
+pytestmark = pytest.mark.unit
+
+REQUEST = 3
+TRAIL = Trail(first=10, before=2, sent=5, stored=5)
+
+
+@pytest.mark.parametrize(
+    ("now", "tally", "expected"),
+    [
+        (TRAIL, Tally(10, 7), Evidence.ALONE),
+        (TRAIL, Tally(1, 7), Evidence.ALONE),  # older messages of other subjects are there
+        (TRAIL, Tally(10, 8), Evidence.READ),  # one more than ours
+        (TRAIL, Tally(10, 6), Evidence.READ),  # fewer: what answers is behind
+        (TRAIL, Tally(11, 7), Evidence.READ),  # the first one may have expired, and one of another have come
+        (Trail(10, 2, 6, 5), Tally(10, 7), Evidence.OPEN),  # sent since it was asked
+        (Trail(10, 2, 6, 5), Tally(10, 8), Evidence.OPEN),
+        (Trail(10, 2, 6, 6), Tally(10, 8), Evidence.OPEN),
+        (Trail(10, 2, 6, 6), Tally(10, 9), Evidence.READ),
+    ],
+)
+def test_what_a_count_says(now: Trail, tally: Tally, expected: Evidence) -> None:
+    assert weigh(TRAIL, now, tally) is expected
+
+
+def test_what_is_not_acked_proves_nothing() -> None:
+    """The message on its way may not be stored yet, and the one counted in its place be of another."""
+    open_trail = Trail(10, 2, 5, 4)
+    assert weigh(open_trail, open_trail, Tally(10, 7)) is Evidence.OPEN
+    assert weigh(open_trail, replace(open_trail, stored=5), Tally(10, 7)) is Evidence.OPEN
+
+
+@dataclass
+class Subject:
+    """The audio of one request; attempt `mine` writes through a window, which stores in any order and acks later."""
+
+    messages: list[tuple[int, AudioMessage]] = field(default_factory=list)
+    last: int = 0
+    expired: int = 0
+    on_way: list[AudioMessage] = field(default_factory=list)
+    unacked: int = 0
+
+    def store(self, message: AudioMessage) -> int:
+        self.last += 1
+        self.messages.append((self.last, message))
+        return self.last
+
+    def tally(self) -> Tally:
+        return Tally(self.expired + 1, len(self.messages) - self.expired)
+
+    def followed(self, mine: int) -> bool:
+        """Whether readers who have seen everything followed that attempt to its end, or follow it still."""
+        assembly = Assembly(REQUEST)
+        for sequence, message in self.messages:
+            assembly.receive(sequence, message)
+        return assembly.attempt == mine
+
+
+def start() -> AudioStart:
+    return AudioStart(REQUEST, "pcm16", 24000, 1, "espeak", "ko-KR")
+
+
+STEPS = st.lists(st.sampled_from(["send", "store", "ack", "start", "chunk", "expire", "ask"]), max_size=40)
+
+
+@given(earlier=st.integers(0, 2), steps=STEPS)
+def test_a_proof_is_never_wrong_and_a_quiet_attempt_needs_no_reading(earlier: int, steps: list[str]) -> None:
+    subject = Subject()
+    other = 0
+    for _ in range(earlier):
+        other = subject.store(start())
+    mine = subject.store(start())
+    trail, alone, chunks = Trail(1, len(subject.messages)), True, 0
+    asked: tuple[Trail, Tally] | None = None
+    for step in steps:
+        match step:
+            case "send":
+                trail.on_sent()
+                subject.on_way.append(AudioChunk(mine, chunks, 0, 0, b"ab"))
+                chunks += 1
+            case "store" if subject.on_way:
+                subject.store(subject.on_way.pop())  # the window's order is not the stream's
+                subject.unacked += 1
+            case "ack" if subject.unacked:
+                subject.unacked -= 1
+                trail.on_stored()
+            case "start":
+                other, alone = subject.store(start()), False
+            case "chunk":
+                subject.store(AudioChunk(other, 0, 0, 0, b"cd"))
+                alone = False
+            case "expire" if subject.expired < len(subject.messages):
+                subject.expired += 1
+                alone = False
+            case "ask":
+                asked = replace(trail), subject.tally()  # the answer comes after further steps
+        if asked is None:
+            continue
+        evidence = weigh(asked[0], trail, asked[1])
+        if evidence is Evidence.ALONE and asked[1] == subject.tally():
+            assert subject.followed(mine)
+        if alone:
+            assert evidence is not Evidence.READ
+            if trail.sent == asked[0].stored:
+                assert evidence is Evidence.ALONE
+
+
+def test_a_start_after_a_believed_end_changes_nothing() -> None:
+    """Then the count says that somebody else has written, and reading says that the attempt counts all the same."""
+    subject = Subject()
+    mine = subject.store(start())
+    trail = Trail(1, 1)
+    for message in (AudioChunk(mine, 0, 0, 0, b"ab"), AudioEnd(mine, "complete", 1, 2, 0.0)):
+        trail.on_sent()
+        subject.store(message)
+        trail.on_stored()
+    assert weigh(trail, trail, subject.tally()) is Evidence.ALONE
+    subject.store(start())
+    assert weigh(trail, trail, subject.tally()) is Evidence.READ
+    assert subject.followed(mine)

@@ -1,0 +1,136 @@
+"""synth's own rules: whose turn it is, and what becomes of a request that was handed out."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orastream.contract import subjects
+from orastream.contract.audio_messages import EndError
+from orastream.contract.messages import Report, ReportError, Status
+from orastream.contract.stored_requests import StoredRequest, read_stored
+from services.synth.job.abort_watch import ends_it, error_of
+from services.synth.queue.admission import Admission, ClaimAnswers, admit
+from services.synth.queue.fair_queue import MAX_REMEMBERED, FairQueue
+
+pytestmark = pytest.mark.unit
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 40))))
+def test_turns_go_round_the_sessions_and_by_sequence_within(items: list[tuple[str, int]]) -> None:
+    turns: FairQueue[tuple[str, int]] = FairQueue()
+    for session, sequence in items:
+        turns.put(session, sequence, (session, sequence))
+    waiting = {session: sorted({q for s, q in items if s == session}) for session in "abc"}
+    assert len(turns) == sum(map(len, waiting.values()))
+    taken: list[tuple[str, int]] = []
+    while (item := turns.take()) is not None:
+        taken.append(item)
+    assert {s: [q for t, q in taken if t == s] for s in "abc"} == waiting
+    for session in "abc":
+        places = [place for place, (taker, _) in enumerate(taken) if taker == session]
+        for before, after in itertools.pairwise(places):
+            between = [s for s, _ in taken[before + 1 : after]]
+            assert len(between) == len(set(between)), "another session had two turns between two of this one"
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 40))), st.integers(0, 12), st.integers(0, 5))
+def test_the_surplus_is_what_would_come_last(items: list[tuple[str, int]], keep: int, before: int) -> None:
+    """What is kept is what `take` would have given next, in the same order; the rest is given out once."""
+    turns, twin = FairQueue[tuple[str, int]](), FairQueue[tuple[str, int]]()
+    for session, sequence in items:
+        for one in (turns, twin):
+            one.put(session, sequence, (session, sequence))
+    for _ in range(before):
+        assert turns.take() == twin.take()
+    surplus = turns.surplus(keep)
+    expected = [item for _ in range(len(twin)) if (item := twin.take()) is not None]
+    assert len(turns) == min(keep, len(expected))
+    kept = [item for _ in range(len(turns)) if (item := turns.take()) is not None]
+    assert kept == expected[:keep]
+    assert sorted(surplus) == sorted(expected[keep:])
+
+
+def test_what_comes_again_has_not_lost_its_place() -> None:
+    turns: FairQueue[str] = FairQueue()
+    for number in range(3):
+        turns.put("a", number, f"a{number}")
+    turns.put("b", 10, "b")
+    turns.put("c", 11, "c")
+    assert turns.surplus(2) == ["c", "a1", "a2"]
+    assert (turns.take(), turns.take()) == ("a0", "b")
+    for number in range(1, 3):
+        turns.put("a", number, f"a{number}")
+    turns.put("c", 11, "c")
+    assert turns.take() == "c", "it waits longest, wherever it was meanwhile"
+    assert turns.take() == "a1"
+
+
+def test_no_more_sessions_are_remembered_than_there_is_reason_to() -> None:
+    turns: FairQueue[int] = FairQueue()
+    turns.put("held", 0, 0)
+    for number in range(1, 3 * MAX_REMEMBERED):
+        turns.put(f"s{number}", number, number)
+        assert turns.take() is not None
+        assert len(turns._places) <= MAX_REMEMBERED + 2
+
+
+def test_clear_gives_everything_once() -> None:
+    turns: FairQueue[int] = FairQueue()
+    turns.put("a", 1, 1)
+    turns.put("a", 1, 11)
+    turns.put("b", 2, 2)
+    assert sorted(turns.all()) == [2, 11]
+    assert sorted(turns.clear()) == [2, 11]
+    assert len(turns) == 0 and turns.take() is None
+
+
+@pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.parametrize("cancelled", [True, False])
+@pytest.mark.parametrize("ours", [True, False])
+@pytest.mark.parametrize("status", ["synthesizing", "delivering", "delivered", "cancelled", "failed", "expired"])
+def test_admission_in_the_documented_order(stored: bool, cancelled: bool, ours: bool, status: str) -> None:
+    report = Report.model_validate(
+        {"requestId": "r", "sessionId": "s", "requestSeq": 7 if ours else 3, "status": status}
+    )
+    admission = admit(ClaimAnswers(7, stored, cancelled, report))
+    if not stored:
+        assert admission is Admission.GONE
+    elif not ours:
+        assert admission is Admission.DUPLICATE
+    elif report.final:
+        assert admission is Admission.FINAL
+    elif cancelled:
+        assert admission is Admission.CANCELLED
+    else:
+        assert admission is Admission.OURS
+
+
+@pytest.mark.parametrize(
+    ("status", "ends"),
+    [
+        ("synthesizing", False),
+        ("delivering", False),
+        ("delivered", False),  # its end is stored: there is nothing to stop
+        ("failed", True),
+        ("cancelled", True),
+        ("expired", True),
+    ],
+)
+def test_a_final_report_ends_the_speaking_of_its_own_request(status: Status, ends: bool) -> None:
+    payload = b'{"text":"a","sessionId":"s","phoneId":"p","requestId":"r"}'
+    stored = read_stored(subjects.session_request("s"), 7, 0.0, payload, max_text_chars=100)
+    assert isinstance(stored, StoredRequest)
+    report = stored.report(status)
+    assert ends_it(report, stored) == ends
+    assert not ends_it(report.with_(request_seq=6), stored), "an older request under the same id"
+
+
+def test_the_audio_ends_by_the_error_that_the_report_says() -> None:
+    report = Report(request_id="r", session_id="s", phone_id="p", request_seq=7, status="cancelled")
+    assert error_of(None) is None and error_of(report) is None
+    failed = report.with_(status="failed", error=ReportError.of("oraserver_unreachable", "gone"))
+    assert error_of(failed) == EndError("oraserver_unreachable", "gone")

@@ -1,0 +1,148 @@
+"""Whole utterances with an engine whose every sound is known: pauses, engines that say nothing, resuming."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from orastream.contract.assembly import Assembly
+from orastream.contract.audio import FORMATS, Format
+from orastream.contract.audio_messages import AudioChunk, AudioStart
+from services.synth.engine_pool.process import EngineInfo
+from services.synth.engines.base import CannotResume, EngineVoice, NoAudio
+from services.synth.job.attempt import start_after
+from services.synth.job.synthesis import resume_of
+from services.synth.speech.speak import FIRST_ATTEMPT, Resume, SpokenUtterance, speak_utterance
+from services.synth.speech.speaker import Spoken
+from services.synth.text.script import script_of
+from services.synth.text.script_line import ScriptLine
+
+pytestmark = pytest.mark.unit
+
+RATE = 8_000
+SOUND = b"\1\1" * 800
+"""A tenth of a second."""
+
+
+class Said:
+    """One sentence as a whole, as an engine's process gives it."""
+
+    def __init__(self, pcm: bytes, skip_bytes: int) -> None:
+        self.total_bytes: int | None = None
+        self._whole, self._rest = pcm, pcm[skip_bytes:]
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        if self._rest:
+            yield self._rest
+        self.total_bytes = len(self._whole)
+
+
+class Mouth:
+    """A speaker that gives SOUND for what has the word "sound" in it, and nothing for anything else."""
+
+    def __init__(self, *, deterministic: bool = True) -> None:
+        voice = EngineVoice("calm", "en-US", RATE)
+        self.info = EngineInfo("mouth", "1", deterministic, 1, True, RATE, {"calm": voice})
+
+    @contextlib.asynccontextmanager
+    async def speak(
+        self, line: ScriptLine, *, voice: str | None, due_s: float, skip_bytes: int, keep_skipped: bool
+    ) -> AsyncIterator[Spoken]:
+        """See Speaker."""
+        yield Said(SOUND if "sound" in line.spoken else b"", 0 if keep_skipped else skip_bytes)
+
+
+async def pieces_of(
+    markup: str, *, resume: Resume = FIRST_ATTEMPT, mouth: Mouth | None = None, **changes: Any
+) -> list[tuple[int, int, bytes]]:
+    """Index, sentence and bytes of each piece."""
+    utterance = SpokenUtterance(**{"voice": None, "language": "en-US", "speed": 1.0, "format": "pcm16", **changes})
+    lines = script_of(f"<speak>{markup}</speak>", "en-US", 1.0, ssml=True)
+    speaking = speak_utterance(mouth or Mouth(), utterance, lines, chunk_bytes=4_096, resume=resume)
+    return [(piece.index, piece.sentence, piece.audio) async for piece in speaking]
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize(
+    "markup", ["Nothing.", "Nothing.<break time='1s'/>", "<break time='1s'/>Nothing.", "No.<break time='1s'/>Nothing."]
+)
+async def test_pauses_alone_are_no_utterance(fmt: Format, markup: str) -> None:
+    heard: list[bytes] = []
+    utterance = SpokenUtterance(None, "en-US", 1.0, fmt)
+    lines = script_of(f"<speak>{markup}</speak>", "en-US", 1.0, ssml=True)
+    with pytest.raises(NoAudio, match="'mouth' gave no audio"):
+        async for piece in speak_utterance(Mouth(), utterance, lines, chunk_bytes=4_096):
+            heard.append(piece.audio)
+    assert heard == [], "what is stored would be a sound to the next attempt"
+
+
+@pytest.mark.parametrize("rate_hz", [None, 16_000])
+async def test_pauses_before_the_first_sound_are_heard_with_it(rate_hz: int | None) -> None:
+    """Also those around a sentence of which nothing came; and a resumed file is the same one."""
+    markup = "<break time='333.3ms'/>Nothing.<break time='333.3ms'/>A sound.<break time='250ms'/>A sound."
+    pieces = await pieces_of(markup, sample_rate_hz=rate_hz)
+    file = b"".join(audio for _, _, audio in pieces)
+    if rate_hz is None:
+        pause = bytes(2 * 2_666)
+        assert file == pause + pause + SOUND + bytes(2 * 2_000) + SOUND
+    assert [index for index, _, _ in pieces] == list(range(len(pieces)))
+    for stored in range(1, len(pieces)):
+        head = b"".join(audio for _, _, audio in pieces[:stored])
+        rest = await pieces_of(markup, sample_rate_hz=rate_hz, resume=Resume(stored, len(head), pieces[stored - 1][1]))
+        assert head + b"".join(audio for _, _, audio in rest) == file
+
+
+# ---- who goes on
+
+
+def start(engine: str, version: str | None, rate_hz: int = RATE) -> AudioStart:
+    return AudioStart(3, "pcm16", rate_hz, 1, engine, "en-US", version)
+
+
+@pytest.mark.parametrize(
+    ("before", "same"),
+    [
+        ([("mouth", "1")], True),
+        ([("mouth", "1"), ("mouth", "1")], True),
+        ([("mouth", "2")], False),
+        ([("mouth", None)], False),
+        ([("ear", "1")], False),
+        ([("mouth", "1"), ("mouth", "2")], False),
+    ],
+)
+def test_only_what_an_engine_made_itself_it_would_make_again(before: list[tuple[str, str | None]], same: bool) -> None:
+    progress = Assembly(3)
+    for index, maker in enumerate(before):
+        progress.receive(10 * index + 1, start(*maker))
+        progress.receive(10 * index + 2, AudioChunk(10 * index + 1, index, 0, index, SOUND))
+    progress.receive(99, start("mouth", "1"))
+    expected = Resume(len(before), len(before) * len(SOUND), len(before) - 1, same_engine=same)
+    assert resume_of(progress, Mouth().info) == expected
+
+
+def test_nothing_stored_is_nobodys() -> None:
+    progress = Assembly(3)
+    progress.receive(1, start("ear", "7"))
+    assert resume_of(progress, Mouth().info) == FIRST_ATTEMPT
+
+
+def test_a_file_keeps_its_rate() -> None:
+    progress, ours = Assembly(3), start("mouth", "1")
+    assert start_after(progress, ours) == ours
+    progress.receive(1, start("mouth", "0", 16_000))
+    assert start_after(progress, ours) == start("mouth", "1", 16_000)
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+async def test_what_another_version_made_is_not_gone_on_with_inside_its_samples(fmt: Format) -> None:
+    markup = "A sound. Another sound."
+    rest = {"markup": markup, "format": fmt, "resume": Resume(1, 1_000, 0, same_engine=False)}
+    if fmt not in ("wav", "pcm16", "mulaw"):
+        with pytest.raises(CannotResume, match=f"{fmt} of mouth cannot go on in the middle"):
+            await pieces_of(**rest)
+        return
+    made = b"".join(audio for _, _, audio in await pieces_of(**rest))
+    assert len(made) == 2 * len(SOUND) // (2 if fmt == "mulaw" else 1), "the first sentence again, and the second"

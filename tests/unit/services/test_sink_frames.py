@@ -1,0 +1,83 @@
+"""What a text does to the frames and the body that go to OraServer."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from orastream.contract.audio_messages import AudioChunk, AudioStart
+from orastream.delivery.sink import Speech
+from services.http_bridge.body import Body
+from services.ws_bridge.sink import WebSocketLink
+
+pytestmark = pytest.mark.unit
+
+START = AudioStart(1, "pcm16", 8000, 1, "espeak", "ko-KR")
+WHOLE = Speech("s", "p", "r", "r", "Hello. How are you?")
+OPEN = Speech("s", "p", "r", "r", "")
+
+
+class Wire:
+    """A connection that keeps what is written."""
+
+    def __init__(self) -> None:
+        self.frames: list[dict[str, Any]] = []
+
+    def send_text(self, *parts: bytes) -> None:
+        self.frames.append(json.loads(b"".join(parts)))
+
+
+def link(speech: Speech) -> tuple[WebSocketLink, Wire]:
+    wire = Wire()
+    link = WebSocketLink(wire)  # type: ignore[arg-type]  # a port: only `send_text` is called
+    link.begin(speech)
+    return link, wire
+
+
+def said(wire: Wire) -> list[str]:
+    return [frame["metadata"]["text"] for frame in wire.frames]
+
+
+def test_a_whole_text_is_in_every_frame() -> None:
+    to, wire = link(WHOLE)
+    for index in range(2):
+        to.write(START, AudioChunk(1, index, 0, index, b"12"))
+    to.complete(START, 2)
+    assert said(wire) == [WHOLE.text] * 3
+
+
+def test_a_text_in_pieces_by_sentence_and_at_the_end_as_a_whole() -> None:
+    to, wire = link(OPEN)
+    for index, text in enumerate(["Hello.", "Hello.", "How are you?"]):
+        to.write(START, AudioChunk(1, index, 0, index // 2, b"12", text))
+    to.complete(START, 3, "Hello. How are you?")
+    assert said(wire) == ["Hello.", "Hello.", "How are you?", "Hello. How are you?"]
+    assert [frame.keys() for frame in wire.frames[:3]] == [wire.frames[0].keys()] * 3
+    assert len({json.dumps({**frame["metadata"], "text": ""}) for frame in wire.frames}) == 1
+    to.begin(WHOLE)  # the next utterance on the same connection
+    to.write(START, AudioChunk(1, 0, 0, 0, b"12"))
+    assert said(wire)[-1] == WHOLE.text
+
+
+def test_one_template_for_a_whole_utterance() -> None:
+    """Made once, not for each chunk: the hot path."""
+    to, _ = link(WHOLE)
+    made = set()
+    for index in range(10):
+        to.write(START, AudioChunk(1, index, 0, index, b"12"))
+        made.add(to._template)
+    to.complete(START, 10)
+    assert made == {to._template}
+
+
+@pytest.mark.parametrize(("speech", "text"), [(WHOLE, None), (OPEN, WHOLE.text)])
+def test_a_post_has_the_whole_text(speech: Speech, text: str | None) -> None:
+    body = Body(speech, START)
+    for index in range(3):
+        body.add(AudioChunk(1, index, 0, 0, b"12", None if text is None else "Hello."))
+    body.finish(text)
+    payload = b"".join(body.pieces())
+    assert len(payload) == body.content_length
+    assert json.loads(payload)["metadata"]["text"] == WHOLE.text
