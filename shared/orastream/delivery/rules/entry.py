@@ -57,6 +57,19 @@ class Entry:
         """
         return 0 if self._over else self.stands
 
+    @property
+    def resumes(self) -> Report | None:
+        """The checkpoint that a delivery goes on from: the report that stands, unless the id belongs to another."""
+        return None if self.duplicate else self.report
+
+    def must_fence(self, *, taken_over: bool) -> bool:
+        """Whether a checkpoint with this owner's epoch must stand before the first chunk.
+
+        An owner before may live on without knowing that it lost the session. After the fence it can write no report,
+        so that what it still sends is never counted as delivered.
+        """
+        return taken_over or (self.report is not None and self.report.status == "delivering")
+
     def cover(self, cancel: StoredCancel) -> None:
         """Learn of a cancel, which may be another's; any number of times."""
         if cancel.covers(self.sequence, self.stored.token):

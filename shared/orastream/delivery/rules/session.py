@@ -22,6 +22,7 @@ STUCK_S = 60.0
 """A request of another transport whose report does not change for so long after its `end` is given up."""
 INSPECT_EVERY_S = 10.0
 TIDY_AFTER_S = 5.0
+TIDY_AGAIN_S = 1.0
 CHECK_STORED_S = 120.0
 """A request of which nothing was heard for so long may be deleted, and its report lost: else the session would wait."""
 RETRY_DROP_S = 1.0
@@ -83,6 +84,22 @@ class Session:
         """
         entry = self.entries.get(report.request_seq)
         return report.epoch > epoch and not report.final and entry is not None and self._mine(entry)
+
+    def report_written(self, entry: Entry, state: ReportState, now: float) -> None:
+        """A final report of this owner's stands under the entry's id: it counts at once, not only when it is read."""
+        entry.heard(state.report, state.revision, now)
+
+    def end_refused(self, entry: Entry) -> None:
+        """The final report was not written, and none stands: it was claimed after all, or its id is another's."""
+        entry.ending = entry.began = False
+
+    def begin_declined(self, entry: Entry) -> None:
+        """The delivery was not begun: another one is under way, or the session is being left."""
+        entry.began = False
+
+    def tidy_failed(self, entry: Entry, now: float) -> None:
+        """NATS was away: tidy again soon."""
+        entry.tidy_at = now + TIDY_AGAIN_S
 
     def tidied(self, entry: Entry) -> None:
         """Its final report stands, `replyTo` has it and the request is deleted."""

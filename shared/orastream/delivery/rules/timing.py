@@ -1,8 +1,7 @@
-"""When what went out: the figures of a delivery that need a clock which its owners share, the wall's."""
+"""The figures of a delivery that compare times of several processes, so by the wall clock (unix seconds). Pure."""
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from orastream.contract.audio_messages import AudioChunk
@@ -21,9 +20,8 @@ class Timing:
         self._last_confirmed_s: float | None = None
         self._playback: Playback | None = None
 
-    def wrote(self, chunk: AudioChunk, base: Report | None) -> None:
-        """A chunk was written now; `base` is the report that this owner went on from."""
-        wall_s = time.time()
+    def wrote(self, chunk: AudioChunk, base: Report | None, wall_s: float) -> None:
+        """A chunk was written at `wall_s`; `base` is the report that this owner went on from."""
         if self._first_write_s is None:
             self._first_write_s = wall_s
         if self._piecewise:
@@ -31,14 +29,14 @@ class Timing:
                 self._playback = self._playback_since(base)
             self._playback.chunk(chunk.index, chunk.pts_ms, wall_s * 1000)
 
-    def completed(self) -> None:
-        """`complete` was written now: without pieces that is when the listener gets anything."""
+    def completed(self, wall_s: float) -> None:
+        """`complete` was written at `wall_s`: without pieces that is when the listener gets anything."""
         if self._first_write_s is None or not self._piecewise:
-            self._first_write_s = time.time()
+            self._first_write_s = wall_s
 
-    def confirmed(self) -> None:
-        """OraServer answered now."""
-        self._last_confirmed_s = time.time()
+    def confirmed(self, wall_s: float) -> None:
+        """OraServer answered at `wall_s`."""
+        self._last_confirmed_s = wall_s
 
     def marks(self) -> list[tuple[str, float]]:
         """What happened so far, and when, in unix seconds."""

@@ -63,6 +63,7 @@ class UtteranceDelivery:
     _queued_bytes: int = field(init=False, default=0)
     _sent: Confirmation = field(init=False)
     _ever_written: int = field(init=False, default=0)
+    _wrote: bool = field(init=False, default=False)
     _complete: Literal["no", "written", "asked"] = field(init=False, default="no")
     _failures: int = field(init=False, default=0)
     _retry_at: float = field(init=False, default=0.0)
@@ -150,7 +151,6 @@ class UtteranceDelivery:
         if chunks > self.progress.chunks or complete:
             self._failures = 0
             self.backoff.reset()
-            self.progress.last_confirmed_at = now
             self.progress.version += 1
         for done in self._sent.answered(chunks, now):
             self.progress.bytes += done.size
@@ -241,13 +241,11 @@ class UtteranceDelivery:
             if sent.written > self._ever_written > self.delivered:
                 self._ever_written = sent.written  # neither the first one written here nor a repetition
             else:
-                self._note_write(chunk, now)
+                self._note_write(chunk)
             return WriteChunk(start, chunk)
         end = self._assembly.finished
         if start is not None and end is not None and end.status == "complete" and self._complete == "no":
             self._complete = "written"
-            if self.progress.first_write_at is None:
-                self.progress.first_write_at = now
             return WriteComplete(start, end.total_chunks, end.text)
         return None
 
@@ -265,9 +263,9 @@ class UtteranceDelivery:
             self._complete = "asked"
         return Confirm(self._sent.ask(now), complete)
 
-    def _note_write(self, chunk: AudioChunk, now: float) -> None:
-        if self.progress.first_write_at is None and self.rules.confirm_every is not None:
-            self.progress.first_write_at = now
+    def _note_write(self, chunk: AudioChunk) -> None:
+        if not self._wrote and self.rules.confirm_every is not None:
+            self._wrote = True  # the listener hears the first chunk: worth a checkpoint
             self.progress.version += 1
         if chunk.index < self._ever_written:
             self.progress.retransmitted += 1

@@ -91,8 +91,6 @@ class Progress:
     audio_seconds: float = 0.0
     total_chunks: int | None = None
     rtf: float | None = None
-    first_write_at: float | None = None
-    last_confirmed_at: float | None = None
     reconnects: int = 0
     retransmitted: int = 0
     version: int = 0

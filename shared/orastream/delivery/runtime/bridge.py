@@ -16,6 +16,7 @@ from orastream.contract.errors import NodeUnavailable, OrastreamError
 from orastream.contract.messages import Report
 from orastream.contract.stored_requests import StoredCancel, read_stored
 from orastream.delivery.rules.entry import Entry
+from orastream.delivery.rules.wakeup import Step, by_claim, cancel_is_applied, first_step, if_stored
 from orastream.delivery.runtime.context import BridgeContext
 from orastream.delivery.runtime.ownership import Lease, Owners
 from orastream.delivery.runtime.session_runner import SessionRunner
@@ -81,7 +82,7 @@ class Bridge:
     @property
     def lease_valid(self) -> bool:
         """Whether this bridge may write now."""
-        return self._lease.valid(asyncio.get_running_loop().time())
+        return self._lease.term.valid(asyncio.get_running_loop().time())
 
     def lacking(self) -> str | None:
         """Why nothing can be delivered now, or None."""
@@ -92,7 +93,7 @@ class Bridge:
     def renewed(self, stream: str) -> None:
         """A stream was lost and is there again, empty."""
         if stream in (stream_names.OWNERS, stream_names.HEARTBEATS):
-            self._lease.doubt()
+            self._lease.term.doubt()
 
     def sequences_back(self, stream: str) -> None:
         """The sequences of a stream are lower than before: leave the sessions, to take them again with new feeds.
@@ -206,32 +207,29 @@ class Bridge:
             max_text_chars=self._context.max_text_chars,
         )
         if isinstance(stored, StoredCancel):
-            return await self._cancel_done(session, delivery)
-        if stored.stated_transport not in (None, "none", self._context.transport):
-            await delivery.ack()
+            await self._settle_cancel(session, delivery)
             return True
-        if stored.stated_transport == "none" and delivery.delivered == 1:
-            await delivery.nak(NAK_DELAY_S)  # synth claims it meanwhile; if none does, it is ours to end
-            return True
-        if delivery.delivered > 1 and await self._js.get(stream_names.SESSIONS, delivery.sequence) is None:
-            await delivery.ack()
-            return True
-        if stored.stated_transport in (None, "none"):
+        step = first_step(stored.stated_transport, self._context.transport, delivery.delivered)
+        if step is Step.ASK_STORED:
+            message = await self._js.get(stream_names.SESSIONS, delivery.sequence)
+            step = if_stored(stored.stated_transport, message is not None)
+        if step is Step.ASK_REPORT:
             state = await self._reports.read(session, stored.token)
-            if state is not None and state.report.transport not in (None, self._context.transport):
-                await delivery.ack()
-                return True
-        return False
+            step = by_claim(state.report.transport if state is not None else None, self._context.transport)
+        if step is Step.ACK:
+            await delivery.ack()
+        elif step is Step.NAK:
+            await delivery.nak(NAK_DELAY_S)
+        return step is not Step.OWN
 
-    async def _cancel_done(self, session: str, delivery: Delivery) -> bool:
-        """A cancel is deleted once nothing before it is stored; until then the owner of what is has work to do."""
+    async def _settle_cancel(self, session: str, delivery: Delivery) -> None:
+        """Delete a cancel that is applied; of any other the owner of the requests before it takes care."""
         lowest = await self._js.after(stream_names.SESSIONS, subjects.session_request(session), 0)
-        if lowest is None or lowest.sequence > delivery.sequence:
+        if cancel_is_applied(delivery.sequence, lowest.sequence if lowest is not None else None):
             await self._js.delete(stream_names.SESSIONS, delivery.sequence)
             await delivery.ack()
         else:
             await delivery.nak(NAK_DELAY_S)
-        return True
 
     async def _keep_wakeups(self) -> None:
         """Held wake-ups must not be handed out again while their owner lives."""

@@ -17,10 +17,10 @@ from orastream.contract.report_state import Verdict
 from orastream.delivery.rules.entry import Entry
 from orastream.delivery.rules.session import Session
 from orastream.delivery.rules.session_effects import CheckStored, DropCancel, Effect, End, Inspect, Tidy
+from orastream.delivery.rules.wakeup import cancel_is_applied
 from orastream.delivery.runtime.host import Host
 
 AGAIN_S = 0.5
-TIDY_AGAIN_S = 1.0
 
 log = logger.named(__name__)
 
@@ -49,7 +49,7 @@ class Housekeeping:
 
     async def _end(self, effect: End) -> None:
         entry, reports = effect.entry, self._host.reports
-        base = entry.report if entry.report is not None and not entry.duplicate else entry.stored.report("queued")
+        base = entry.resumes or entry.stored.report("queued")
         final = base.with_(status=effect.status, error=effect.error, epoch=self._host.epoch)
         while True:
             try:
@@ -67,7 +67,7 @@ class Housekeeping:
             ) as span:
                 traces.settle(span, written.state.report)
         if not written.state.report.final:
-            entry.ending = entry.began = False  # it lives on: claimed after all, or its id is another's
+            self._session.end_refused(entry)
         self._host.reported(entry, written)
         self._host.wake()
 
@@ -78,7 +78,7 @@ class Housekeeping:
             self._session.tidied(entry)
         except NodeUnavailable as exc:
             log.warning("tidying up waits for NATS", request=entry.stored.request_id, error=str(exc))
-            entry.tidy_at = asyncio.get_running_loop().time() + TIDY_AGAIN_S
+            self._session.tidy_failed(entry, asyncio.get_running_loop().time())
         self._host.wake()
 
     async def _tidy(self, entry: Entry) -> None:
@@ -118,7 +118,7 @@ class Housekeeping:
         js, now = self._host.js, asyncio.get_running_loop().time()
         try:
             lowest = await js.after(stream_names.SESSIONS, subjects.session_request(self._token), 0)
-            if lowest is None or lowest.sequence > sequence:
+            if cancel_is_applied(sequence, lowest.sequence if lowest is not None else None):
                 await js.delete(stream_names.SESSIONS, sequence)
                 self._session.cancel_dropped(sequence)
             else:

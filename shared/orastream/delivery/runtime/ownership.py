@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from orastream.base import logger
 from orastream.contract.errors import NodeUnavailable, PublishRefused, SequenceConflict
 from orastream.contract.stream_names import HEARTBEATS, OWNERS, heartbeat_key, owner_key
+from orastream.delivery.rules.lease import LeaseTerm
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.topology import HEARTBEAT_LIFE_S
 
 HEARTBEAT_EVERY_S = 0.75
-LEASE_MARGIN_S = 0.5
 KNOWN_ALIVE_S = 1.0
 _BRIDGE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
@@ -37,31 +37,20 @@ class Ownership:
 
 
 class Lease:
-    """The heartbeat of this bridge. `valid(now)` is true while no other bridge can believe it dead."""
+    """The heartbeat of this bridge; `term` says when it allows writes."""
 
     def __init__(self, js: JetStream, kind: str) -> None:
         self._js = js
         self.bridge = f"{kind}-{uuid.uuid4().hex[:12]}"
-        self._until = 0.0
-        self.lapses = 0
-        """How often the lease had run out before it was renewed: what was owned then must be looked at again."""
-
-    def valid(self, now: float) -> bool:
-        """Whether writes are allowed at monotonic time `now`."""
-        return now < self._until
+        self.term = LeaseTerm(HEARTBEAT_LIFE_S)
 
     async def beat(self) -> None:
-        """One heartbeat. Raises NodeUnavailable, PublishRefused."""
-        sent_at = asyncio.get_running_loop().time()
+        """Store one heartbeat. Raises NodeUnavailable, PublishRefused."""
+        clock = asyncio.get_running_loop().time
+        sent_at = clock()
         await self._js.store(heartbeat_key(self.bridge), b"{}", patience_s=1.0)
-        if not self.valid(asyncio.get_running_loop().time()) and self._until:
-            self.lapses += 1
+        if self.term.renewed(sent_at, clock()):
             log.warning("the lease had run out; ownership is checked again", bridge=self.bridge)
-        self._until = sent_at + HEARTBEAT_LIFE_S - LEASE_MARGIN_S
-
-    def doubt(self) -> None:
-        """The owners' records or the heartbeats were lost: whoever owns a session looks again before it writes more."""
-        self.lapses += 1
 
     async def run(self) -> None:
         """Beat until cancelled."""
@@ -78,7 +67,7 @@ class Lease:
 
     async def end(self) -> None:
         """Let others take over at once: the heartbeat's record is deleted."""
-        self._until = 0.0
+        self.term.end()
         record = await self._js.last(HEARTBEATS, heartbeat_key(self.bridge))
         if record is not None:
             await self._js.delete(HEARTBEATS, record.sequence)
@@ -96,7 +85,7 @@ class Owners:
 
     async def take(self, session: str) -> Ownership | None:
         """The session if nobody alive owns it, else None. Raises NodeUnavailable."""
-        lapse = self._lease.lapses
+        lapse = self._lease.term.lapses
         key = owner_key(self._kind, session)
         body = json.dumps({"owner": self._lease.bridge}).encode()
         record = await self._js.last(OWNERS, key)

@@ -117,7 +117,7 @@ class SessionRunner:
         if written.verdict is Verdict.SUPERSEDED:
             self.leave("another owner writes the report")
         elif written.verdict is Verdict.WRITTEN and written.state.report.final:
-            entry.heard(written.state.report, written.state.revision, now)
+            self._session.report_written(entry, written.state, now)
             self._context.observe(written.state.report.status, 1)
             self._context.announce("ended", entry, written.state.report)
             self.spawn(self._housekeeping.close(entry, written.state.report))
@@ -251,16 +251,15 @@ class SessionRunner:
 
     async def _begin(self, entry: Entry, now: float) -> None:
         if self._drain_until is not None or self._delivering is not None or entry.stored.request is None:
-            entry.began = False
+            self._session.begin_declined(entry)
             return
         before = entry.report
-        resumed = before is not None and before.status == "delivering"
         utterance = UtteranceDelivery(
             request_seq=entry.sequence,
             rules=self._context.sink.rules,
             now=now,
-            delivered=before.delivered_chunks if before is not None and not entry.duplicate else 0,
-            must_fence=resumed or self._ownership.taken_over,
+            delivered=entry.resumes.delivered_chunks if entry.resumes is not None else 0,
+            must_fence=entry.must_fence(taken_over=self._ownership.taken_over),
             asked_at=entry.asked_at,
         )
         self._delivering = UtteranceRunner(self, entry, utterance, self._context.observe, self._context.kind)

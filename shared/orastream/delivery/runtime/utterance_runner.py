@@ -7,6 +7,7 @@ tasks of the session's group that tell the machine the outcome and wake the sess
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 from orastream import traces
@@ -16,6 +17,7 @@ from orastream.contract.audio_messages import unpack
 from orastream.contract.errors import NodeUnavailable, Undecodable
 from orastream.contract.messages import Report
 from orastream.contract.report_state import Verdict
+from orastream.delivery.rules.checkpoint import CheckpointClock, report_of
 from orastream.delivery.rules.entry import Entry
 from orastream.delivery.rules.timing import Timing
 from orastream.delivery.rules.utterance import UtteranceDelivery
@@ -32,8 +34,6 @@ from orastream.delivery.runtime.host import Host
 from orastream.delivery.sink import Link, LinkLost, Speech
 from orastream.jetstream.feed import Feed
 from orastream.jetstream.report_store import Written
-
-CHECKPOINT_EVERY_S = 0.2
 
 log = logger.named(__name__)
 
@@ -59,9 +59,8 @@ class UtteranceRunner:
         self._link: Link | None = None
         self._base = entry.report
         self._writing = asyncio.Lock()
-        self._checkpointed = 0
-        self._checkpoint_at = 0.0
-        self._times = Timing(entry.stored.stored_at_s, piecewise=utterance.rules.confirm_every is not None)
+        self._clock = CheckpointClock()
+        self._timing = Timing(entry.stored.stored_at_s, piecewise=utterance.rules.confirm_every is not None)
         about = traces.taken(entry.stored, "deliver", kind)
         about |= {"orastream.epoch": host.epoch, "orastream.delivered_before": utterance.delivered}
         self._span = traces.begin(f"{kind} deliver", parent=entry.stored.trace, kind="consumer", attributes=about)
@@ -91,9 +90,9 @@ class UtteranceRunner:
 
     async def step(self, now: float, *, may_write: bool) -> None:
         """Feed the machine and do what it says, until there is nothing to do now."""
-        if self.entry.report is not None and not self.entry.duplicate:
+        if (claim := self.entry.resumes) is not None:
             if self._base is None:
-                self._base = self.entry.report
+                self._base = claim
             self.machine.claimed(now)
         if self._link is not None and self._link.lost is not None:
             lost, self._link = self._link.lost, None
@@ -108,12 +107,12 @@ class UtteranceRunner:
                         break
                 case WriteChunk():
                     assert self._link is not None
-                    self._times.wrote(effect.chunk, self._base)
+                    self._timing.wrote(effect.chunk, self._base, time.time())
                     self._link.write(effect.start, effect.chunk)
                     self._observe("chunk", len(effect.chunk.audio))
                 case WriteComplete():
                     assert self._link is not None
-                    self._times.completed()
+                    self._timing.completed(time.time())
                     self._link.complete(effect.start, effect.total_chunks, effect.text)
                 case Confirm():
                     assert self._link is not None
@@ -190,7 +189,7 @@ class UtteranceRunner:
             self._link = None
             self._lost(failure, self._loop.time())
         elif failure is None:
-            self._times.confirmed()
+            self._timing.confirmed(time.time())
             self.machine.confirmed(asked.chunks, asked.complete, self._loop.time())
         self._host.nudge()
 
@@ -201,25 +200,12 @@ class UtteranceRunner:
         base, progress = self._base, self.machine.progress
         if base is None:
             return None
-        figures = self._times.figures(base)
-        return base.with_(
-            epoch=self._host.epoch,
-            status="delivering" if figures["first_audio_ms"] is not None else base.status,
-            total_chunks=progress.total_chunks if progress.total_chunks is not None else base.total_chunks,
-            delivered_chunks=progress.chunks,
-            bytes=max(base.bytes, progress.bytes),
-            audio_seconds=max(base.audio_seconds, progress.audio_seconds),
-            rtf=progress.rtf if progress.rtf is not None else base.rtf,
-            **figures,
-            reconnects=base.reconnects + progress.reconnects,
-            retransmitted=base.retransmitted + progress.retransmitted,
-        )
+        return report_of(base, progress, self._timing.figures(base), self._host.epoch)
 
     def _checkpoint(self, now: float) -> None:
-        due = self.machine.progress.version > self._checkpointed and now >= self._checkpoint_at
-        if due and self.machine.finished is None and not self._writing.locked():
-            self._checkpoint_at = now + CHECKPOINT_EVERY_S
-            self._checkpointed = self.machine.progress.version
+        version = self.machine.progress.version
+        if self._clock.due(version, now) and self.machine.finished is None and not self._writing.locked():
+            self._clock.taken(version, now)
             self._host.spawn(self._write_progress())
 
     async def _write_progress(self) -> None:
@@ -265,7 +251,7 @@ class UtteranceRunner:
         self._host.wake()
 
     def _trace_times(self) -> None:
-        for name, at_s in self._times.marks():
+        for name, at_s in self._timing.marks():
             self._span.event(name, at_s=at_s)
 
     async def _persist(self, report: Report) -> Written:

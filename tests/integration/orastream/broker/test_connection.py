@@ -116,7 +116,7 @@ async def test_a_handshake_that_is_none_is_tried_again() -> None:
         await reconnected(broker, 1)
         await broker.round_trip()
         assert len(connections) == last
-        # Not counted: a server that says nothing wrong but never answers, and errors that nats-py names (-ERR, no JSON).
+        # Not counted: a server that never answers, and errors that nats-py names itself (-ERR, no JSON).
         assert broker.repairs.protocol_errors >= len(NO_HANDSHAKES) - 1
         assert connections[-1] - connections[first - 1] > 0.2 * len(NO_HANDSHAKES)
 

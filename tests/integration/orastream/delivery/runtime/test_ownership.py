@@ -64,10 +64,10 @@ async def test_a_lease_ends_before_its_heartbeat(js: JetStream) -> None:
     """And a lapse is counted, so that what was owned is looked at again."""
     lease, _ = await bridge(js)
     now = asyncio.get_running_loop().time()
-    assert lease.valid(now)
-    assert not lease.valid(now + HEARTBEAT_LIFE_S)
+    assert lease.term.valid(now)
+    assert not lease.term.valid(now + HEARTBEAT_LIFE_S)
     await lease.end()
-    assert not lease.valid(now)
+    assert not lease.term.valid(now)
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from orastream.delivery.rules.session import (
     REPORT_LIFE_S,
     STUCK_S,
     TIDY_AFTER_S,
+    TIDY_AGAIN_S,
     Session,
 )
 from orastream.delivery.rules.session_effects import Begin, CheckStored, DropCancel, Effect, End, Inspect, Stop, Tidy
@@ -917,3 +918,71 @@ def test_a_report_with_a_higher_epoch_shows_another_owner() -> None:
     assert shows(mine, 8)
     assert not shows(mine, 7) and not shows(mine, 8, "delivered")
     assert not shows(others, 8) and not shows(left_open, 8) and not shows(request(9), 8)
+
+
+# ---- what the runner tells the machine
+
+
+def test_an_end_that_is_refused_lets_the_request_go_on() -> None:
+    """It was claimed after all: it is begun in its turn."""
+    bench = Bench()
+    bench.ask(2, None, ttlSeconds=1)
+    bench.now = 1 + EXPIRY_GRACE_S
+    assert bench.poll() == ["End 2 expired"]
+    bench.report(2, "synthesizing", "websocket")
+    bench.session.end_refused(bench.session.entries[2])
+    assert bench.poll() == ["Begin 2"]
+
+
+def test_a_begin_that_is_declined_is_asked_for_again() -> None:
+    bench = Bench()
+    bench.ask(2)
+    assert bench.poll() == ["Begin 2"] and bench.poll() == []
+    bench.session.begin_declined(bench.session.entries[2])
+    assert bench.poll() == ["Begin 2"]
+
+
+def test_tidying_that_failed_is_tried_again_soon() -> None:
+    bench = Bench()
+    bench.ask(2)
+    bench.report(2, "delivered")
+    bench.session.tidy_failed(bench.session.entries[2], bench.now)
+    bench.now = TIDY_AGAIN_S - 0.1
+    assert bench.poll() == []
+    bench.now = TIDY_AGAIN_S
+    assert bench.poll() == ["Tidy 2"]
+
+
+def test_a_final_report_that_was_written_counts_before_it_is_read() -> None:
+    bench = Bench()
+    bench.ask(2)
+    bench.ask(3)
+    bench.report(3, "synthesizing")
+    assert bench.poll() == ["Begin 2"]
+    entry = bench.session.entries[2]
+    bench.session.report_written(entry, state(entry.stored, "delivered", 9), bench.now)
+    assert bench.poll() == ["Stop 2", "Begin 3"]
+
+
+@pytest.mark.parametrize(
+    ("status", "taken_over", "fence"),
+    [("synthesizing", False, False), ("delivering", False, True), ("synthesizing", True, True), (None, True, True)],
+)
+def test_a_fence_stands_before_the_first_chunk_where_an_owner_before_may_live(
+    status: Status | None, taken_over: bool, fence: bool
+) -> None:
+    """After a takeover, and where an earlier owner has begun: it may not know yet that it lost the session."""
+    bench = Bench()
+    bench.ask(2)
+    if status is not None:
+        bench.report(2, status)
+    assert bench.session.entries[2].must_fence(taken_over=taken_over) is fence
+
+
+def test_a_delivery_resumes_from_its_own_report_only() -> None:
+    bench = Bench()
+    bench.ask(2, requestId="r")
+    bench.report(2, "delivering")
+    assert bench.session.entries[2].resumes is not None
+    bench.ask(3, requestId="r")
+    assert bench.session.entries[3].duplicate and bench.session.entries[3].resumes is None
