@@ -28,8 +28,9 @@ from services.synth.audio import resample
 from services.synth.engine_pool.pool import EnginePool
 from services.synth.engine_pool.process import EngineInfo
 from services.synth.engines.base import EngineChanged, EngineError, Misconfigured, UnknownEngine, WrongInterpreter
+from services.synth.job.context import SynthContext
 from services.synth.job.hold import KEEP_EVERY_S, REDELIVER_TIMEOUT_S, Hold
-from services.synth.job.job import AGAIN_S, Job, SynthContext
+from services.synth.job.job import AGAIN_S, Job
 from services.synth.job.metrics import SynthMetrics
 from services.synth.queue.backlog import Backlog
 from services.synth.queue.fair_queue import FairQueue
@@ -155,7 +156,7 @@ class Synth:
             await hold.redeliver(AGAIN_S)
         except Exception:  # noqa: BLE001 - a request's border: one request's fault must not end the others
             log.exception("a request failed; it goes back", sequence=delivery.sequence)
-            self._context.observe("internal", 1)
+            self._context.metrics.done("internal")
             await hold.redeliver(AGAIN_S)
         finally:
             del self._working[delivery.sequence]
@@ -198,7 +199,8 @@ def serve(settings: SynthSettings) -> Serve:
 
 async def _serve(process: Process, settings: SynthSettings) -> None:
     """Start the engines, then serve until the process is told to stop. Raises EngineChanged after a drain."""
-    metrics = SynthMetrics(process.metrics)
+    backlog = Backlog(process.js)
+    metrics = SynthMetrics(process.metrics, backlog.spoken)
     process.unready = "the engine is loading"
     pool = EnginePool(
         settings.tts_engine,
@@ -220,15 +222,8 @@ async def _serve(process: Process, settings: SynthSettings) -> None:
         speaker: Speaker = PoolSpeaker(pool, rtf=settings.tts_engine_rtf)
         if settings.caches_phrases:
             store = await open_store(process, settings)
-            speaker = await stack.enter_async_context(CachingSpeaker(speaker, store, metrics.observe))
-        backlog = Backlog(process.js)
-
-        def observe(name: str, amount: float) -> None:
-            metrics.observe(name, amount)
-            if name == "audio_seconds":
-                backlog.spoken(amount)
-
-        context = SynthContext(process.js, ReportStore(process.js), speaker, settings, observe)
+            speaker = await stack.enter_async_context(CachingSpeaker(speaker, store, metrics))
+        context = SynthContext(process.js, ReportStore(process.js), speaker, settings, metrics)
         synth = Synth(context, Slots(settings.synth_slots, settings.synth_open_texts))
         gauge = process.metrics.gauge
         gauge("orastream_synth_working", "Requests being spoken now", lambda: float(synth.working))

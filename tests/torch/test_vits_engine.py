@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.synth.engines.base import EngineError, EngineVoice, UnknownVoice
+from services.synth.engines.base import EngineError, UnknownVoice, Voice
 from services.synth.engines.vits.engine import VitsEngine
 from services.synth.engines.vits.pieces import FIRST
 from services.synth.engines.vits.sample import write_voice
@@ -26,7 +26,7 @@ FRAME_BYTES = 256 * 2
 def test_what_it_says_of_itself(engine: VitsEngine) -> None:
     assert (engine.name, engine.deterministic, engine.at_once, engine.scales) == ("vits", True, 4, True)
     assert engine.version.startswith("1-") and len(engine.version) == 14
-    assert engine.voices() == [EngineVoice("sample-kor", "ko", RATE), EngineVoice("sample-eng", "en", RATE)]
+    assert engine.voices() == [Voice("sample-kor", "ko", RATE), Voice("sample-eng", "en", RATE)]
     assert engine.sample_rate_hz(None) == engine.sample_rate_hz("sample-eng") == RATE
 
 

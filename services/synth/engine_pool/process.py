@@ -20,10 +20,10 @@ from services.synth.engine_pool.sentence_stream import SentenceStream
 from services.synth.engines.base import (
     EngineCrashed,
     EngineError,
-    EngineVoice,
     Misconfigured,
     UnknownEngine,
     UnknownVoice,
+    Voice,
     WrongInterpreter,
 )
 
@@ -46,7 +46,7 @@ class EngineInfo:
     at_once: int
     scales: bool
     default_sample_rate_hz: int
-    voices: Mapping[str, EngineVoice]
+    voices: Mapping[str, Voice]
 
     def differences(self, other: EngineInfo) -> list[str]:
         """Names of what is not the same in the other one."""
@@ -152,7 +152,7 @@ class PooledEngine:
             at_once=frame["at_once"],
             scales=frame["scales"],
             default_sample_rate_hz=frame["sample_rate_hz"],
-            voices={voice: EngineVoice(voice, language, rate) for voice, language, rate in frame["voices"]},
+            voices={voice: Voice(voice, language, rate) for voice, language, rate in frame["voices"]},
         )
 
     @property

@@ -77,7 +77,7 @@ class EngineChanged(EngineError):
 
 
 @dataclass(frozen=True, slots=True)
-class EngineVoice:
+class Voice:
     """A voice by the name that requests use for it."""
 
     name: str
@@ -108,7 +108,7 @@ class Engine(Protocol):
         Raises Misconfigured for variables and files, EngineError for what may be mended by itself; each names the mend.
         """
 
-    def voices(self) -> Sequence[EngineVoice]:
+    def voices(self) -> Sequence[Voice]:
         """The voices; the first one's rate is the default. Families of variants need not be listed one by one."""
 
     def sample_rate_hz(self, voice: str | None) -> int:

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import espeakng_loader
 
-from services.synth.engines.base import EngineError, EngineVoice, UnknownVoice
+from services.synth.engines.base import EngineError, UnknownVoice, Voice
 
 NORMAL_WPM = 175
 """espeak's rate at speed 1.0, in words a minute."""
@@ -123,7 +123,7 @@ class EspeakEngine:
 
     def __init__(self) -> None:
         self.deterministic = True
-        self._voices: dict[str, EngineVoice] = {}
+        self._voices: dict[str, Voice] = {}
         self._variants: frozenset[str] = frozenset()
         self._image: _Image | None = None
         self._data = Path()
@@ -134,12 +134,12 @@ class EspeakEngine:
         self._image = self._open()
         for identifier in self._image.identifiers():
             tag = identifier.rpartition("/")[2]
-            self._voices[tag.lower()] = EngineVoice(tag.lower(), tag, self._image.rate_hz)
+            self._voices[tag.lower()] = Voice(tag.lower(), tag, self._image.rate_hz)
         self._variants = frozenset(path.name for path in (self._data / "voices" / "!v").iterdir())
         self.deterministic = self._image.close()
         self._image = self._open()
 
-    def voices(self) -> Sequence[EngineVoice]:
+    def voices(self) -> Sequence[Voice]:
         """Every language, American English and Korean first; each may take a variant behind a `+`."""
         return sorted(self._voices.values(), key=lambda voice: (voice.name not in ("ko", "en-us"), voice.name))
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NoReturn
 
 import structlog
@@ -22,36 +21,21 @@ from orastream.contract.messages import Report, ReportError
 from orastream.contract.playback import Playback
 from orastream.contract.report_state import Verdict
 from orastream.contract.stored_requests import StoredRequest, read_message
-from orastream.jetstream.api import JetStream
-from orastream.jetstream.report_store import ReportStore
 from services.synth.engines.base import CannotResume, EngineError
 from services.synth.job.abort_watch import error_of, until_unwanted
 from services.synth.job.attempt import Attempt, AudioLost, end_latest, first_attempt, open_attempt
+from services.synth.job.context import SynthContext
 from services.synth.job.hold import Hold, Superseded
 from services.synth.job.outcome import as_final, summary
 from services.synth.job.synthesis import narrate, start_of
 from services.synth.queue.admission import Admission
 from services.synth.queue.claim import Claim, claim, overdue
-from services.synth.settings import SynthSettings
-from services.synth.speech.speaker import Speaker
 
 MAX_FAILED_ATTEMPTS = 3
 AGAIN_S = 1.0
 STARTED = "✅ [TTS] WebSocket 백그라운드 스트리밍 시작"
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class SynthContext:
-    """What all jobs of a synth share."""
-
-    js: JetStream
-    reports: ReportStore
-    speaker: Speaker
-    settings: SynthSettings
-    observe: Callable[[str, float], None]
-    """Counts by name: chunk (bytes), audio_seconds, synthesis_seconds, and each outcome."""
 
 
 class Job:
@@ -176,7 +160,7 @@ class Job:
         transport = outcome.state.report.transport
         request = self._stored.request
         assert request is not None
-        self._context.observe("queue_seconds", max(0.0, time.time() - self._stored.stored_at_s))
+        self._context.metrics.claimed(max(0.0, time.time() - self._stored.stored_at_s))
         forget = request.fire_and_forget
         if transport == "websocket" and (self._context.settings.default_fire_and_forget if forget is None else forget):
             log.info(STARTED, sequence=self._stored.sequence)
@@ -231,7 +215,7 @@ class Job:
                 if exc.retryable and not isinstance(exc, CannotResume):
                     failures += 1
                     log.warning("the engine failed", error=str(exc), failures=failures)
-                    self._context.observe("engine_failure", 1)
+                    self._context.metrics.engine_failed()
                     await hold.let_go(attempt)
                     continue
                 end = await attempt.end_early(error)
@@ -250,23 +234,12 @@ class Job:
         return state is not None and state.report.final and state.report.request_seq == self._stored.sequence
 
     async def _speak(self, attempt: Attempt) -> AudioEnd:
-        context = self._context
         about: traces.Attributes = {
             "orastream.attempt": attempt.sequence,
             "orastream.first_index": attempt.progress.next_index,
         }
         with traces.begin("speak", parent=self._span, attributes=about) as span:
-            return await narrate(
-                context.js,
-                context.speaker,
-                self._stored,
-                attempt,
-                context.settings,
-                context.observe,
-                self._playback,
-                self._waits,
-                span,
-            )
+            return await narrate(self._context, self._stored, attempt, self._playback, self._waits, span)
 
     # ---- transport `none`
 
@@ -278,4 +251,4 @@ class Job:
 
     def _count(self, outcome: str) -> None:
         self._span.set({"orastream.outcome": outcome})
-        self._context.observe(outcome, 1)
+        self._context.metrics.done(outcome)

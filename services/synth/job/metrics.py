@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from orastream.service.metrics import Metrics
 
 OUTCOMES = ("complete", "failed", "cancelled", "unwanted", "expired", "duplicate", "superseded", "internal")
 
 
 class SynthMetrics:
-    """Counters by the names that jobs use; unknown names are outcomes."""
+    """Counters of one synth; `on_spoken` is called with the seconds of speech of each utterance that was made."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, on_spoken: Callable[[float], None]) -> None:
+        self._on_spoken = on_spoken
         self._chunks = metrics.counter("orastream_synth_chunks", "Chunks stored")
         self._bytes = metrics.counter("orastream_synth_audio_bytes", "Audio bytes stored")
         self._audio = metrics.counter("orastream_synth_audio_seconds", "Seconds of speech made")
@@ -34,27 +37,39 @@ class SynthMetrics:
             "orastream_synth_requests", "Requests done with", ("outcome",), known=[(name,) for name in OUTCOMES]
         )
 
-    def observe(self, name: str, amount: float) -> None:
-        """Count one event."""
-        match name:
-            case "chunk":
-                self._chunks.inc()
-                self._bytes.inc(amount)
-            case "audio_seconds":
-                self._audio.inc(amount)
-            case "synthesis_seconds":
-                self._spent.inc(amount)
-            case "queue_seconds":
-                self._queued.observe(amount)
-            case "first_audio_seconds":
-                self._first.observe(amount)
-            case "rtf":
-                self._rtf.observe(amount)
-            case "engine_failure":
-                self._failures.inc()
-            case "phrase_hit" | "phrase_miss":
-                self._phrases.labels(result=name.removeprefix("phrase_")).inc()
-            case "phrase_kept":
-                self._kept.inc(amount)
-            case _:
-                self._outcomes.labels(outcome=name).inc()
+    def chunk_stored(self, size_bytes: int) -> None:
+        """A chunk of that much audio is on its way to the stream."""
+        self._chunks.inc()
+        self._bytes.inc(size_bytes)
+
+    def spoken(self, audio_s: float, spent_s: float, rtf: float | None) -> None:
+        """An attempt has made `audio_s` seconds of speech in `spent_s` seconds; `rtf` is their ratio, if meaningful."""
+        self._audio.inc(audio_s)
+        self._spent.inc(spent_s)
+        if rtf is not None:
+            self._rtf.observe(rtf)
+        self._on_spoken(audio_s)
+
+    def claimed(self, queued_s: float) -> None:
+        """A request was claimed, so long after it was stored."""
+        self._queued.observe(queued_s)
+
+    def first_chunk(self, after_s: float) -> None:
+        """The first chunk of a whole text is on its way, so long after the request was stored."""
+        self._first.observe(after_s)
+
+    def engine_failed(self) -> None:
+        """The engine has broken off an attempt."""
+        self._failures.inc()
+
+    def phrase_looked_up(self, *, found: bool) -> None:
+        """A sentence was looked for in the phrase cache."""
+        self._phrases.labels(result="hit" if found else "miss").inc()
+
+    def phrase_kept(self, size_bytes: int) -> None:
+        """A sentence was put into the phrase cache."""
+        self._kept.inc(size_bytes)
+
+    def done(self, outcome: str) -> None:
+        """A request is done with; `outcome` is one of OUTCOMES."""
+        self._outcomes.labels(outcome=outcome).inc()

@@ -13,17 +13,16 @@ from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.contract.messages import SpeakRequest
 from orastream.contract.playback import Playback
 from orastream.contract.stored_requests import StoredRequest
-from orastream.jetstream.api import JetStream
 from orastream.jetstream.publish_window import PublishWindow
 from orastream.traces import Span
 from services.synth.audio.pcm_chunker import AudioPiece
 from services.synth.engine_pool.process import EngineInfo
 from services.synth.engines.base import NoAudio
 from services.synth.job.attempt import Attempt
+from services.synth.job.context import SynthContext
 from services.synth.settings import SynthSettings
 from services.synth.speech.metered_speaker import MeteredSpeaker
 from services.synth.speech.speak import Made, Resume, SpokenUtterance, output_spec, speak_utterance
-from services.synth.speech.speaker import Speaker
 from services.synth.text.script import script_of
 from services.synth.text.streamed_text import StreamedText
 
@@ -61,12 +60,9 @@ def resume_of(progress: Assembly, engine: EngineInfo) -> Resume:
 
 
 async def narrate(
-    js: JetStream,
-    speaker: Speaker,
+    context: SynthContext,
     stored: StoredRequest,
     attempt: Attempt,
-    settings: SynthSettings,
-    observe: Callable[[str, float], None],
     playback: Playback,
     waits: Callable[[bool], None],
     span: Span,
@@ -77,6 +73,7 @@ async def narrate(
     waited for, which `waits` hears of; what there is of one that breaks off is spoken, and the end is a failed one.
     Raises EngineError, NodeUnavailable, PublishRefused.
     """
+    js, speaker, settings, metrics = context.js, context.speaker, context.settings, context.metrics
     request = stored.request
     assert request is not None, "a request that cannot be read is refused before"
     progress, trail = attempt.progress, attempt.trail  # the progress before any await: it changes when more is read
@@ -116,13 +113,10 @@ async def narrate(
                 if piece.index == 0:
                     span.event("first audio")
                 if piece.index == 0 and streamed_text is None:  # else it is the writer's time, not ours
-                    observe("first_audio_seconds", max(0.0, time.time() - stored.stored_at_s))
+                    metrics.first_chunk(max(0.0, time.time() - stored.stored_at_s))
                 chunks, size = piece.index + 1, size + len(piece.audio)
-                observe("chunk", len(piece.audio))
-        observe("audio_seconds", meter.made_s)
-        observe("synthesis_seconds", meter.spent_s)
-        if meter.rtf is not None:
-            observe("rtf", meter.rtf)
+                metrics.chunk_stored(len(piece.audio))
+        metrics.spoken(meter.made_s, meter.spent_s, meter.rtf)
         end = AudioEnd(attempt.sequence, "complete", chunks, size, made.seconds, rtf=meter.rtf)
         if streamed_text is not None:
             end = replace(end, text=streamed_text.text)

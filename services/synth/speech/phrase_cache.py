@@ -63,10 +63,22 @@ class PhraseStore(Protocol):
         """Keep it."""
 
 
+class PhraseCounts(Protocol):
+    """What the phrase cache counts."""
+
+    def phrase_looked_up(self, *, found: bool) -> None:
+        """A sentence was looked for."""
+        ...
+
+    def phrase_kept(self, size_bytes: int) -> None:
+        """A sentence was put into the store."""
+        ...
+
+
 class CachingSpeaker:
     """Speaks from `store` what is there, and through `speaker` what is not, which it then keeps; as `async with`.
 
-    `observe` hears `phrase_hit` and `phrase_miss`, each once for a line that was looked for, and `phrase_kept` (bytes).
+    `counts` learns of each line that was looked for, and of each that was put into the store.
     `clock` (seconds) is what an engine's speed is measured by.
     """
 
@@ -74,13 +86,13 @@ class CachingSpeaker:
         self,
         speaker: Speaker,
         store: PhraseStore,
-        observe: Callable[[str, float], None],
+        counts: PhraseCounts,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._speaker = speaker
         self._store = store
-        self._observe = observe
+        self._counts = counts
         self._clock = clock
         self._worth = Worth()
         self._keeping: set[asyncio.Task[None]] = set()
@@ -132,7 +144,7 @@ class CachingSpeaker:
             self._sulking_until = now + SULK_S
             log.warning("the phrase cache does not answer; speaking without it", error=str(exc) or "too slow")
             return None
-        self._observe("phrase_miss" if kept is None else "phrase_hit", 1)
+        self._counts.phrase_looked_up(found=kept is not None)
         return kept
 
     async def _keep(self, key: str, audio: bytes) -> None:
@@ -141,7 +153,7 @@ class CachingSpeaker:
         except OrastreamError as exc:
             log.warning("a phrase could not be kept", error=str(exc), bytes=len(audio))
         else:
-            self._observe("phrase_kept", len(audio))
+            self._counts.phrase_kept(len(audio))
 
 
 class _Kept:

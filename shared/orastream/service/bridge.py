@@ -72,7 +72,7 @@ def serve_bridge(
             transport=transport,
             sink=sink,
             max_text_chars=settings.tts_max_text_chars,
-            observe=counts.observe,
+            counts=counts,
             announce=announce,
         )
         process.metrics.gauge(f"orastream_{kind}_sessions", "Sessions owned now", lambda: float(bridge.sessions))

@@ -17,7 +17,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from orastream.contract.messages import FINAL
+from orastream.contract.messages import FINAL, Status
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -100,7 +100,7 @@ class Metrics:
 
 
 class DeliveryMetrics:
-    """What both bridges count, told by event names (`Context.observe`)."""
+    """What both bridges count."""
 
     def __init__(self, metrics: Metrics, kind: str) -> None:
         prefix = f"orastream_{kind}"
@@ -129,16 +129,23 @@ class DeliveryMetrics:
             f"{prefix}_cancel_seconds", "From a cancel's storing to the final report of what it ended"
         )
 
-    def observe(self, event: str, amount: float) -> None:
-        """Count one event; unknown names are outcomes."""
-        if event == "chunk":
-            self._chunks.value += 1
-            self._bytes.value += amount
-        elif event == "reconnect":
-            self._reconnects.inc()
-        elif event == "retransmitted":
-            self._repeated.inc(amount)
-        elif event == "takeover":
-            self._takeovers.inc()
-        else:
-            self._outcomes.labels(outcome=event).inc()
+    def chunk_written(self, size_bytes: int) -> None:
+        """A chunk was written to OraServer."""
+        self._chunks.value += 1
+        self._bytes.value += size_bytes
+
+    def link_lost(self) -> None:
+        """A link to OraServer broke, or could not be opened."""
+        self._reconnects.inc()
+
+    def retransmitted(self, chunks: int) -> None:
+        """A delivery is over in which that many chunks were written again."""
+        self._repeated.inc(chunks)
+
+    def taken_over(self) -> None:
+        """A session was taken from an owner that had died."""
+        self._takeovers.inc()
+
+    def ended(self, status: Status) -> None:
+        """A final report was written by this bridge."""
+        self._outcomes.labels(outcome=status).inc()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import structlog
 
 from services.synth.audio import resample
-from services.synth.engines.base import EngineError, EngineVoice
+from services.synth.engines.base import EngineError, Voice
 from services.synth.engines.gpt_sovits import tts
 from services.synth.engines.gpt_sovits.sentence_request import RequestBody, SentenceRequest
 from services.synth.engines.gpt_sovits.servers import Servers
@@ -67,7 +67,7 @@ class GptSovitsEngine:
         if self._servers is not None:
             self._servers.close()
 
-    def voices(self) -> Sequence[EngineVoice]:
+    def voices(self) -> Sequence[Voice]:
         """The profiles, in the order of the file."""
         return self._profiles.listed()
 

@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from services.synth.engines.base import EngineVoice, Misconfigured, UnknownVoice
+from services.synth.engines.base import Misconfigured, UnknownVoice, Voice
 
 RATES_HZ = {"v1": 32_000, "v2": 32_000, "v2Pro": 32_000, "v2ProPlus": 32_000, "v3": 24_000, "v4": 48_000}
 """What each version of the model gives."""
@@ -174,9 +174,9 @@ class Voices:
         self.digest = hashlib.sha256(told.encode()).hexdigest()[:12]
         """Changes with whatever the file says. What the servers have behind a path it cannot see: hence `revision`."""
 
-    def listed(self) -> list[EngineVoice]:
+    def listed(self) -> list[Voice]:
         """As the port lists them, in the order of the file."""
-        return [EngineVoice(name, p.languages[0], p.sample_rate_hz) for name, p in self.profiles.items()]
+        return [Voice(name, p.languages[0], p.sample_rate_hz) for name, p in self.profiles.items()]
 
     def sample_rate_hz(self, voice: str | None) -> int:
         """What is declared for the voice, None for the first one. Raises UnknownVoice."""

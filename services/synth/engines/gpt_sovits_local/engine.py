@@ -9,7 +9,7 @@ import structlog
 
 from services.synth.audio import resample
 from services.synth.audio.resample import Resampler
-from services.synth.engines.base import EngineError, EngineVoice, Misconfigured
+from services.synth.engines.base import EngineError, Misconfigured, Voice
 from services.synth.engines.digest import digest_of
 from services.synth.engines.gpt_sovits.tts import has_something_to_say
 from services.synth.engines.gpt_sovits.voices import Profile, Voices
@@ -66,7 +66,7 @@ class GptSovitsLocalEngine:
         self.version = f"{_RULES}-{runtime.version}-{voices.digest}-{digest}"
         self._voices, self._runtime = voices, runtime
 
-    def voices(self) -> Sequence[EngineVoice]:
+    def voices(self) -> Sequence[Voice]:
         """The profiles, in the order of the file."""
         return self._profiles.listed()
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from services.synth.audio.tempo import Stretcher
-from services.synth.engines.base import EngineVoice, UnknownEngine, UnknownVoice
+from services.synth.engines.base import UnknownEngine, UnknownVoice, Voice
 from services.synth.engines.digest import digest_of
 from services.synth.engines.pocket.config_file import read_config
 from services.synth.engines.pocket.settings import PocketSettings
@@ -48,9 +48,9 @@ class PocketEngine:
         self._states = {name: self._model.voice(path) for name, path in recordings.items()}
         self.version = f"{_RULES}-{model.VERSION}-{digest_of([*files.files, *recordings.values()])}"
 
-    def voices(self) -> Sequence[EngineVoice]:
+    def voices(self) -> Sequence[Voice]:
         """The files of the folder, by name."""
-        return [EngineVoice(name, self._language, self._loaded.rate_hz) for name in self._states]
+        return [Voice(name, self._language, self._loaded.rate_hz) for name in self._states]
 
     def sample_rate_hz(self, voice: str | None) -> int:
         """The model's, for all voices. Raises UnknownVoice."""

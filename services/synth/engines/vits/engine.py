@@ -13,7 +13,7 @@ import structlog
 
 from services.synth.audio import resample
 from services.synth.audio.resample import Resampler
-from services.synth.engines.base import EngineError, EngineVoice, UnknownEngine, UnknownVoice
+from services.synth.engines.base import EngineError, UnknownEngine, UnknownVoice, Voice
 from services.synth.engines.vits.folders import Folder, find
 from services.synth.engines.vits.languages import chosen
 from services.synth.engines.vits.settings import VitsSettings
@@ -105,9 +105,9 @@ class VitsEngine:
         if self._worker is not None:
             self._worker.close()
 
-    def voices(self) -> Sequence[EngineVoice]:
+    def voices(self) -> Sequence[Voice]:
         """The directories, those of Korean models first."""
-        return [EngineVoice(name, voice.folder.language, voice.rate_hz) for name, voice in self._voices.items()]
+        return [Voice(name, voice.folder.language, voice.rate_hz) for name, voice in self._voices.items()]
 
     def sample_rate_hz(self, voice: str | None) -> int:
         """The model's; without a voice the first one's, which is what each gives then. Raises UnknownVoice."""

@@ -17,7 +17,7 @@ from orastream.contract.messages import Report
 from orastream.contract.stored_requests import StoredCancel, read_stored
 from orastream.delivery.rules.entry import Entry
 from orastream.delivery.rules.wakeup import Step, by_claim, cancel_is_applied, first_step, if_stored
-from orastream.delivery.runtime.context import BridgeContext
+from orastream.delivery.runtime.context import BridgeContext, DeliveryCounts
 from orastream.delivery.runtime.ownership import Lease, Owners
 from orastream.delivery.runtime.session_runner import SessionRunner
 from orastream.delivery.runtime.wakeups import NAK_DELAY_S
@@ -45,7 +45,7 @@ class Bridge:
         transport: Literal["websocket", "http"],
         sink: Sink,
         max_text_chars: int,
-        observe: Callable[[str, float], None],
+        counts: DeliveryCounts,
         announce: Callable[[str, Entry, Report | None], None],
     ) -> None:
         self._js = js
@@ -59,7 +59,7 @@ class Bridge:
             lease=self._lease,
             owners=Owners(js, kind, self._lease),
             max_text_chars=max_text_chars,
-            observe=observe,
+            counts=counts,
             announce=announce,
         )
         self._runners: dict[str, SessionRunner] = {}
@@ -177,7 +177,7 @@ class Bridge:
                 await delivery.nak(NAK_DELAY_S)
             return
         if ownership.taken_over:
-            self._context.observe("takeover", 1)
+            self._context.counts.taken_over()
         runner = SessionRunner(self._context, ownership)
         for delivery in waiting:
             runner.woken(delivery)

@@ -118,7 +118,7 @@ class SessionRunner:
             self.leave("another owner writes the report")
         elif written.verdict is Verdict.WRITTEN and written.state.report.final:
             self._session.report_written(entry, written.state, now)
-            self._context.observe(written.state.report.status, 1)
+            self._context.counts.ended(written.state.report.status)
             self._context.announce("ended", entry, written.state.report)
             self.spawn(self._housekeeping.close(entry, written.state.report))
 
@@ -262,7 +262,7 @@ class SessionRunner:
             must_fence=entry.must_fence(taken_over=self._ownership.taken_over),
             asked_at=entry.asked_at,
         )
-        self._delivering = UtteranceRunner(self, entry, utterance, self._context.observe, self._context.kind)
+        self._delivering = UtteranceRunner(self, entry, utterance, self._context.counts, self._context.kind)
         self._context.announce("begins", entry, before)
         await self._delivering.open()
 

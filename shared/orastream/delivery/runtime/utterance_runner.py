@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 
 from orastream import traces
 from orastream.base import logger
@@ -30,6 +30,7 @@ from orastream.delivery.rules.utterance_effects import (
     WriteChunk,
     WriteComplete,
 )
+from orastream.delivery.runtime.context import DeliveryCounts
 from orastream.delivery.runtime.host import Host
 from orastream.delivery.sink import Link, LinkLost, Speech
 from orastream.jetstream.feed import Feed
@@ -42,7 +43,7 @@ class UtteranceRunner:
     """Delivery of one entry. `step(now, may_write)` does all that can be done now."""
 
     def __init__(
-        self, host: Host, entry: Entry, utterance: UtteranceDelivery, observe: Callable[[str, float], None], kind: str
+        self, host: Host, entry: Entry, utterance: UtteranceDelivery, counts: DeliveryCounts, kind: str
     ) -> None:
         request = entry.stored.request
         assert request is not None, "only a valid request has a transport"
@@ -51,7 +52,7 @@ class UtteranceRunner:
         self.done = False
         self._host = host
         self._loop = asyncio.get_running_loop()
-        self._observe = observe
+        self._counts = counts
         self._speech = Speech(
             request.session_id, request.phone_id, entry.stored.request_id, entry.stored.token, request.text
         )
@@ -81,7 +82,7 @@ class UtteranceRunner:
             self._span.event("broken off", {"orastream.chunks": self.machine.progress.chunks})
         self._span.end()
         self.done = True
-        self._observe("retransmitted", self.machine.progress.retransmitted)
+        self._counts.retransmitted(self.machine.progress.retransmitted)
         if self._feed is not None:
             await self._feed.__aexit__(None, None, None)
             self._feed = None
@@ -109,7 +110,7 @@ class UtteranceRunner:
                     assert self._link is not None
                     self._timing.wrote(effect.chunk, self._base, time.time())
                     self._link.write(effect.start, effect.chunk)
-                    self._observe("chunk", len(effect.chunk.audio))
+                    self._counts.chunk_written(len(effect.chunk.audio))
                 case WriteComplete():
                     assert self._link is not None
                     self._timing.completed(time.time())
@@ -151,7 +152,7 @@ class UtteranceRunner:
         log.warning(
             "link to OraServer lost", request=self.entry.stored.request_id, reason=str(lost), refused=lost.refused
         )
-        self._observe("reconnect", 1)
+        self._counts.link_lost()
         self._span.event("link lost", {"reason": str(lost), "refused": lost.refused})
         self.machine.link_lost(str(lost), now, refused=lost.refused)
 

@@ -28,16 +28,23 @@ def test_a_bridge_has_every_end_from_the_start(kind: str) -> None:
     counts = DeliveryMetrics(metrics, kind)
     ends = {f'outcome="{status}"': 0.0 for status in FINAL}
     assert series(metrics, f"orastream_{kind}_requests") == ends
-    counts.observe("failed", 1)
+    counts.ended("failed")
     assert series(metrics, f"orastream_{kind}_requests") == ends | {'outcome="failed"': 1.0}
 
 
 def test_synth_has_every_end_and_both_results_from_the_start() -> None:
     metrics = Metrics()
-    SynthMetrics(metrics)
+    spoken: list[float] = []
+    counts = SynthMetrics(metrics, spoken.append)
     ends = ("complete", "failed", "cancelled", "unwanted", "expired", "duplicate", "superseded", "internal")
     assert series(metrics, "orastream_synth_requests") == {f'outcome="{end}"': 0.0 for end in ends}
     assert series(metrics, "orastream_synth_phrase_lookups") == {'result="hit"': 0.0, 'result="miss"': 0.0}
+    counts.spoken(2.0, 0.5, None)
+    counts.done("complete")
+    counts.phrase_looked_up(found=True)
+    assert series(metrics, "orastream_synth_requests")['outcome="complete"'] == 1.0
+    assert series(metrics, "orastream_synth_phrase_lookups")['result="hit"'] == 1.0
+    assert b"orastream_synth_audio_seconds_total 2.0" in metrics.render() and spoken == [2.0]
 
 
 def test_the_gateway_has_every_route_s_answers_from_the_start() -> None:

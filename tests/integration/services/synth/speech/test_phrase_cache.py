@@ -80,8 +80,16 @@ async def test_what_is_replaced_leaves_no_chunks(objects: ObjectStore, js: JetSt
 
 
 class Seen(Counter[str]):
-    def __call__(self, event: str, amount: float) -> None:
-        self[event] += 1
+    """What was counted, by name."""
+
+    def phrase_looked_up(self, *, found: bool) -> None:
+        """A sentence was looked for."""
+        self["phrase_hit" if found else "phrase_miss"] += 1
+
+    def phrase_kept(self, size_bytes: int) -> None:
+        """A sentence was put into the store."""
+        assert size_bytes > 0
+        self["phrase_kept"] += 1
 
 
 @pytest.fixture

@@ -16,9 +16,7 @@ DELAYS = st.floats(0, 10)
 
 
 @given(st.floats(1, 1e6), DELAYS, DELAYS)
-def test_it_holds_no_longer_than_the_server_keeps_the_heartbeat(
-    sent_at: float, delay_s: float, later_s: float
-) -> None:
+def test_it_holds_no_longer_than_the_server_keeps_the_heartbeat(sent_at: float, delay_s: float, later_s: float) -> None:
     """The server counts from when it stores the heartbeat, which is not before it was sent."""
     term = LeaseTerm(LIFE_S)
     term.renewed(sent_at, sent_at + delay_s)

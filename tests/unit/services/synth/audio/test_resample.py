@@ -88,7 +88,7 @@ def test_an_unknown_engine_names_those_that_are_there() -> None:
 
 
 def test_rates_and_durations() -> None:
-    voices = {"a": base.EngineVoice("a", "ko-KR", 16_000)}
+    voices = {"a": base.Voice("a", "ko-KR", 16_000)}
     info = EngineInfo("x", "1", True, 1, True, 22_050, voices)
     utterance = SpokenUtterance("a", "ko-KR", 1.0, "wav")
     assert output_spec(info, utterance) == PcmSpec(16_000)

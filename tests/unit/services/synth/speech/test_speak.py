@@ -12,7 +12,7 @@ from orastream.contract.assembly import Assembly
 from orastream.contract.audio import FORMATS, Format
 from orastream.contract.audio_messages import AudioChunk, AudioStart
 from services.synth.engine_pool.process import EngineInfo
-from services.synth.engines.base import CannotResume, EngineVoice, NoAudio
+from services.synth.engines.base import CannotResume, NoAudio, Voice
 from services.synth.job.attempt import start_after
 from services.synth.job.synthesis import resume_of
 from services.synth.speech.speak import FIRST_ATTEMPT, Resume, SpokenUtterance, speak_utterance
@@ -44,7 +44,7 @@ class Mouth:
     """A speaker that gives SOUND for what has the word "sound" in it, and nothing for anything else."""
 
     def __init__(self, *, deterministic: bool = True) -> None:
-        voice = EngineVoice("calm", "en-US", RATE)
+        voice = Voice("calm", "en-US", RATE)
         self.info = EngineInfo("mouth", "1", deterministic, 1, True, RATE, {"calm": voice})
 
     @contextlib.asynccontextmanager

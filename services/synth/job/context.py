@@ -1,0 +1,22 @@
+"""What all jobs of a synth share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.report_store import ReportStore
+from services.synth.job.metrics import SynthMetrics
+from services.synth.settings import SynthSettings
+from services.synth.speech.speaker import Speaker
+
+
+@dataclass(frozen=True, slots=True)
+class SynthContext:
+    """Made once by the service."""
+
+    js: JetStream
+    reports: ReportStore
+    speaker: Speaker
+    settings: SynthSettings
+    metrics: SynthMetrics
