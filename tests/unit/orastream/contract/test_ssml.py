@@ -47,7 +47,7 @@ REFUSED = [
     ("bomb", BOMB, "a document type is not allowed"),
     ("external", f"<!DOCTYPE speak SYSTEM 'file:///etc/passwd'><speak>{SECRET}</speak>", "a document type is not"),
     ("parameter", f"<!DOCTYPE speak [<!ENTITY % x SYSTEM 'http://x/'>%x;]><speak>{SECRET}</speak>", "a document type"),
-    ("deep", "<speak>" + "<p>" * 1000 + SECRET, "elements are more than 32 deep"),
+    ("deep", "<speak>" + "<p>" * 1000 + SECRET, "elements are nested more than 32 deep"),
     ("break-time", f"<speak>{SECRET}<break time='{SECRET}'/></speak>", "time of break must be like 500ms"),
     ("break-long", f"<speak>{SECRET}<break time='10.1s'/></speak>", "at most 10s"),
     ("break-minus", f"<speak>{SECRET}<break time='-1s'/></speak>", "time of break"),
