@@ -1,8 +1,8 @@
-"""orastream: have text spoken to phones by a streaming text-to-speech node over NATS.
+"""orastream: client library of a streaming text-to-speech node that speaks to phones over NATS.
 
     from orastream import Client, BlockingClient
 
-Names are loaded when first used, so that importing the package costs nothing.
+Each name is imported at its first use, so that `import orastream` alone loads no dependency.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What everything stands on: tasks, waiting times, an event, the logger. Imports nothing of ours."""
+"""Helpers for all packages: tasks, backoff, wake event, logger. Imports no other package of orastream."""

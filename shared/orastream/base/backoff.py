@@ -1,16 +1,16 @@
-"""Waiting times between tries: doubling, bounded, with jitter. Pure but for the random source."""
+"""Waiting times between tries: doubled each time, bounded, with jitter. Pure except for the random source."""
 
 from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
 
-_RNG = random.Random()  # one for all: seeding one for each wait costs more than the rest of it
+_RNG = random.Random()  # shared: seeding a generator for each Backoff would cost more than the rest of its work
 
 
 @dataclass(slots=True)
 class Backoff:
-    """`next_s()` gives first_s, 2·first_s, 4·first_s … at most max_s, each spread by ±jitter of itself."""
+    """`next_s()` returns first_s, 2·first_s, 4·first_s … up to max_s seconds, each changed by up to ±jitter of it."""
 
     first_s: float
     max_s: float
@@ -19,11 +19,11 @@ class Backoff:
     tries: int = 0
 
     def next_s(self) -> float:
-        """The wait before the next try, in seconds."""
+        """Return the wait before the next try, in seconds, and count the try."""
         base = min(self.max_s, self.first_s * 2.0 ** min(self.tries, 32))
         self.tries += 1
         return base * (1 + self.jitter * (2 * self.rng.random() - 1))
 
     def reset(self) -> None:
-        """Begin anew after a success."""
+        """Start again from `first_s`, after a success."""
         self.tries = 0

@@ -1,7 +1,7 @@
-"""The logger of a module of this library: stdlib's `logging`, so that a program that uses the library decides.
+"""The loggers of this library. They use stdlib's `logging`, so that the program decides what is printed and where.
 
-In a process of the node `logs.configure` takes the events over, with their fields. Anywhere else they are ordinary
-records of the loggers `orastream.…`: nothing is printed that the program's logging does not print.
+In a process of the node `service.logging` passes the events and their fields through its own processors (`hand_over`).
+In any other program they are ordinary records of the loggers `orastream.…`.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ _OF_LOGGING = ("exc_info", "stack_info", "stacklevel")
 
 
 def _record(_logger: Any, _method: str, event: structlog.typing.EventDict) -> tuple[tuple[str], dict[str, Any]]:
-    """An event as the arguments of a stdlib logger: one line of text, what fields it has behind it."""
+    """Return an event as the arguments of a stdlib logger: one line of text, with the fields after the event."""
     kept = {name: event.pop(name) for name in _OF_LOGGING if name in event}
     fields = [f"{name}={value!r}" for name, value in event.items() if name != "event"]
     return (" ".join([str(event["event"]), *fields]),), kept
 
 
-_chain: list[Any] = [structlog.stdlib.filter_by_level, _record]  # one list for all loggers, also those made before
+# One list for all loggers, so that `hand_over` also changes the loggers made before it.
+_chain: list[Any] = [structlog.stdlib.filter_by_level, _record]
 
 
 def named(name: str) -> structlog.stdlib.BoundLogger:
-    """The logger of a module, by its `__name__`; made at import, before anything is configured."""
+    """Return the logger for a module's `__name__`. May be called at import, before logging is configured."""
     return cast(
         structlog.stdlib.BoundLogger,
         structlog.wrap_logger(
@@ -39,5 +40,5 @@ def named(name: str) -> structlog.stdlib.BoundLogger:
 
 
 def hand_over(processors: list[structlog.typing.Processor]) -> None:
-    """From now on events of all these loggers go through `processors` to the handlers of `logging`."""
+    """Send the events of all these loggers, from now on, through `processors` to the handlers of `logging`."""
     _chain[:] = [structlog.stdlib.filter_by_level, *processors]

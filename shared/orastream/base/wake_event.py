@@ -1,4 +1,4 @@
-"""An event with a timer, for one waiter on a hot path: `asyncio.Event` asks the system for the process' id."""
+"""An event with a timer, for one waiter on a hot path. `asyncio.Event` costs more: its wait makes a system call."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ import asyncio
 
 
 class WakeEvent:
-    """Set by anyone in the loop's thread, any number of times; one task at a time waits. `close` it at the end."""
+    """An event that one task at a time waits for. Only for use in the loop's thread. Call `close` at the end."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        """`loop` is the one that it is set and waited for in."""
+        """`loop` is the event loop in which the event is set and waited for."""
         self._loop = loop
         self._is_set = False
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def set(self) -> None:
-        """Let the waiter go on, now or when it comes."""
+        """End the current wait, or the next one if no task waits now. May be called any number of times."""
         self._is_set = True
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
     def clear(self) -> None:
-        """Clear it: only what is set from now on ends the next wait."""
+        """Unset the event: only a later `set` ends the next wait."""
         self._is_set = False
 
     async def wait(self, at: float = float("inf")) -> None:
-        """Return once it is set, or the loop's clock has come to `at` seconds. Cancel-safe.
+        """Return when the event is set or the loop's clock reaches `at`, in seconds. Cancel-safe.
 
-        A timer of an earlier wait that is due before `at` stays: it may end this wait too early, which costs its caller
-        one round. To move it at each wait would cost more.
+        May return before `at`: the timer of an earlier wait stays if it is due sooner, because moving the timer at each
+        wait would cost more than one wait that ends too early.
         """
         if self._timer is None or self._timer.when() > at:
             self._set_timer(at)
@@ -43,7 +43,7 @@ class WakeEvent:
             self._waiter = None
 
     def close(self) -> None:
-        """Stop the timer."""
+        """Cancel the timer."""
         self._set_timer(float("inf"))
 
     def _set_timer(self, at: float) -> None:

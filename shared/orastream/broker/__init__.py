@@ -1,8 +1,8 @@
 """The NATS connection: the only package that imports `nats`.
 
-`connection` connects, reconnects and speaks plain NATS, as whom `credentials` says; `dispatch` is the fast way from the
-socket to a callback; `micro` serves requests as a nats.micro service. What JetStream makes of these is
-`orastream.jetstream.api`.
+`connection` connects, reconnects, publishes, subscribes and requests, as the user of `credentials`. `fastpath` passes
+messages from the socket to callbacks. `micro` answers requests as a nats.micro service. JetStream is in
+`orastream.jetstream`.
 """
 
 from orastream.broker.address import shown

@@ -1,4 +1,4 @@
-"""The first connection: nats-py repeats its own tries for ever, so each is bounded here, and said."""
+"""The first connection. One try of nats-py may never end, so each try has a time limit here, and is logged."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from orastream.contract.errors import NodeUnavailable, SettingsError
 
 TRY_S = 3.0
 
-log = logger.named("orastream.broker.connection")  # the one that says all else about the connection
+log = logger.named("orastream.broker.connection")  # the name under which all messages about the connection are logged
 
 
 async def until_connected(
     shown: str, attempt: Callable[[], Coroutine[Any, Any, None]], timeout_s: float | None
 ) -> None:
-    """Repeat `attempt` until it succeeds; `shown` is NATS_URL as it may be shown.
+    """Repeat `attempt` until it succeeds. `shown` is NATS_URL without its password, for messages.
 
-    Raises NodeUnavailable after `timeout_s` (None: never), SettingsError for a URL that is none. Cancel-safe.
+    Raises NodeUnavailable after `timeout_s` seconds (None: never), SettingsError for an invalid URL. Cancel-safe.
     """
     backoff = Backoff(first_s=0.1, max_s=2.0)
     loop = asyncio.get_running_loop()

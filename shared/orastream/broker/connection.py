@@ -1,4 +1,4 @@
-"""One NATS connection: it reconnects for ever, tells whoever asked when it did, and publishes, subscribes, requests."""
+"""One NATS connection. It reconnects without limit, calls hooks when it does, and publishes, subscribes, requests."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ log = logger.named(__name__)
 
 
 class Broker:
-    """One NATS connection: `async with Bus(url, name="synth") as broker` connects; at the end it flushes and closes."""
+    """One NATS connection. `async with Broker(url, name="synth") as broker` connects; leaving it flushes and closes.
+
+    Only for use in the thread of its event loop.
+    """
 
     def __init__(
         self,
@@ -44,14 +47,14 @@ class Broker:
         inbox_prefix: str = subjects.INBOX,
         connect_timeout_s: float | None = None,
     ) -> None:
-        """`connect_timeout_s` None waits for NATS for ever (a service); a number bounds it (a client).
+        """`connect_timeout_s` limits the wait for NATS, in seconds (a client); None waits without limit (a service).
 
-        `creds` is the user's credentials file, NATS_CREDS. Entering raises SettingsError when it is not one, and for a
-        URL that is none. Raises ValueError: inboxes cannot begin with that.
+        `creds` is the user's credentials file, NATS_CREDS. Raises ValueError for an invalid `inbox_prefix`. Entering
+        raises SettingsError for an invalid credentials file or URL, and NodeUnavailable after `connect_timeout_s`.
         """
         self._url = url
         self.url = address.shown(url)
-        """Where NATS is, as it may be shown: without user and password."""
+        """NATS_URL without user and password, for messages."""
         self._name = name
         self._creds = Credentials(creds) if creds else None
         self._inbox_prefix = subjects.check_inbox_prefix(inbox_prefix)
@@ -60,7 +63,7 @@ class Broker:
         self._up = asyncio.Event()
         self._closed = asyncio.Event()
         self._unexplained = False
-        """The connection broke, and that the server does not take it back was not said yet."""
+        """True from a disconnect until the reason why reconnecting fails is logged, or the connection is back."""
         self._reconnect_hooks: list[Callable[[], None]] = []
         self._disconnect_hooks: list[Callable[[], None]] = []
         self._routes: dict[str, OnMessage] = {}
@@ -69,7 +72,7 @@ class Broker:
         self.reconnects = 0
         self.repairs = Repairs()
         self.missing = Hooks()
-        """Called when an answer, or none, may mean that a stream or a consumer is gone."""
+        """Called when an answer, or a missing one, suggests that a stream or a consumer does not exist any more."""
         self._refusals = Refusals()
 
     async def __aenter__(self) -> Self:
@@ -82,7 +85,7 @@ class Broker:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._up.clear()
-        # Not drain(): it raises while reconnecting. Whoever published something that matters has its ack by now.
+        # Not drain(): it raises while the client reconnects. Publishers of important messages have their acks by now.
         with contextlib.suppress(nats.errors.Error, OSError):
             if self._nc.is_connected:
                 await self._nc.flush(timeout=1)
@@ -116,41 +119,41 @@ class Broker:
             reconnected_cb=self._on_reconnected,
             closed_cb=self._on_closed,
             connect_timeout=2,
-            reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # floats work; the hint says int
+            reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # nats-py accepts floats
             max_reconnect_attempts=-1,
             ping_interval=PING_INTERVAL_S,
             max_outstanding_pings=2,
             pending_size=16 << 20,
-            allow_reconnect=False,  # the first connection is ours to repeat; the client allows it once connected
+            allow_reconnect=False,  # `until_connected` repeats the first try; DispatchingClient sets it once connected
         )
 
     # ---- state
 
     @property
     def connected(self) -> bool:
-        """Whether the connection is up now, as far as the client knows (see `round_trip`)."""
+        """Whether the client considers the connection up; `round_trip` proves it."""
         return self._up.is_set() and self._nc.is_connected
 
     @property
     def max_payload(self) -> int:
-        """The server's limit of headers and payload together, in bytes. Exceeding it would close the connection."""
+        """The server's limit for headers and payload together, in bytes. It closes the connection above it."""
         return self._nc.max_payload
 
     @property
     def closed(self) -> asyncio.Event:
-        """Set when the connection is closed for good."""
+        """Set when the connection is closed and will not reconnect."""
         return self._closed
 
     def on_reconnect(self, hook: Callable[[], None]) -> Callable[[], None]:
-        """Call `hook` after each reconnect; returns what takes it off again."""
+        """Call `hook` after each reconnect. Returns a function that removes it."""
         return hooked(self._reconnect_hooks, hook)
 
     def on_disconnect(self, hook: Callable[[], None]) -> Callable[[], None]:
-        """Call `hook` when the connection breaks; returns what takes it off again."""
+        """Call `hook` each time the connection breaks. Returns a function that removes it."""
         return hooked(self._disconnect_hooks, hook)
 
     async def wait_connected(self, timeout_s: float) -> None:
-        """Return once connected. Raises NodeUnavailable after `timeout_s`, NotConnected when closed for good."""
+        """Return once connected. Raises NodeUnavailable after `timeout_s` seconds, NotConnected once closed."""
         if self.connected:
             return
         if self._closed.is_set():
@@ -162,7 +165,7 @@ class Broker:
             raise NodeUnavailable(f"no connection to NATS at {self.url} for {timeout_s:g} s") from None
 
     async def round_trip(self, timeout_s: float = 2.0) -> None:
-        """Prove that the server answers now. Raises NodeUnavailable when it does not."""
+        """Send a ping and wait for its pong. Raises NodeUnavailable if none comes within `timeout_s` seconds."""
         if not self.connected:
             raise NodeUnavailable(f"NATS at {self.url} is not connected")
         try:
@@ -172,7 +175,7 @@ class Broker:
             raise NodeUnavailable(f"NATS at {self.url} does not answer: {exc or 'timeout'}") from exc
 
     def refused(self, subject: str) -> str | None:
-        """What the server refused, if that is why nothing is answered on `subject`; as in `publish to "tts.x"`."""
+        """Return the refusal that explains a missing answer on `subject`, as `publish to "tts.x"`, or None."""
         return self._refusals.of(subject, f"{self._inbox}.*")
 
     # ---- messages
@@ -180,7 +183,7 @@ class Broker:
     async def publish(
         self, subject: str, data: bytes, *, reply: str = "", headers: dict[str, str] | None = None
     ) -> None:
-        """Publish unconfirmed. Raises NodeUnavailable, PublishRefused: no server would take that subject."""
+        """Publish unconfirmed. Raises NodeUnavailable, and PublishRefused for a subject that no server accepts."""
         control_line.check(subject, reply)
         try:
             await self._nc.publish(subject, data, reply=reply, headers=headers)
@@ -190,8 +193,12 @@ class Broker:
     async def request(
         self, subject: str, data: bytes, *, headers: dict[str, str] | None = None, timeout_s: float = 2.0
     ) -> tuple[bytes, Headers]:
-        """One answer to a request. Raises NodeUnavailable: nobody listens, or no answer in time."""
-        # Not the client's own request(): its wait_for may swallow a cancellation (Python 3.11).
+        """Return the payload and headers of one answer.
+
+        Raises NodeUnavailable when nobody subscribes to `subject` or no answer comes in `timeout_s` seconds, and
+        PublishRefused as `publish` does. Cancel-safe.
+        """
+        # Not nats-py's request(): its wait_for may lose a cancellation (Python 3.11).
         answered: asyncio.Future[tuple[bytes, Headers]] = asyncio.get_running_loop().create_future()
 
         def on_message(_subject: str, _reply: str, answer: bytes, answer_headers: Headers) -> None:
@@ -213,7 +220,7 @@ class Broker:
         return answer, answer_headers
 
     async def subscribe(self, subject: str, on_message: OnMessage, *, queue: str = "") -> Subscription:
-        """Hand each message to `on_message`, in the order of this connection. Raises as `publish` does."""
+        """Call `on_message` for each message, in the order in which they arrive. Raises the errors of `publish`."""
         control_line.check(subject, queue)
         try:
             return Subscription(self._nc, await self._nc.subscribe_direct(subject, queue, on_message))
@@ -221,18 +228,21 @@ class Broker:
             raise self._translated(subject, exc) from exc
 
     def new_inbox(self) -> str:
-        """A subject for a subscription of one's own (deliveries of a consumer come under their stored subject)."""
+        """Return a unique subject for a separate subscription.
+
+        A consumer's deliveries need one: they arrive under their stored subject, which `open_inbox` cannot route.
+        """
         return self._nc.new_inbox()
 
     def open_inbox(self, on_message: OnMessage) -> str:
-        """A reply subject of this connection whose messages go to `on_message` until `close_inbox`. No round trip."""
+        """Return a reply subject whose messages go to `on_message` until `close_inbox`. Needs no round trip."""
         self._route_count += 1
         key = str(self._route_count)
         self._routes[key] = on_message
         return f"{self._inbox}.{key}"
 
     def close_inbox(self, subject: str) -> None:
-        """Forget an inbox; what still arrives for it is dropped."""
+        """Close an inbox. Messages that arrive for it later are dropped."""
         self._routes.pop(subject.rpartition(".")[2], None)
 
     def _on_inbox(self, subject: str, reply: str, data: bytes, headers: Headers) -> None:
@@ -242,7 +252,7 @@ class Broker:
     async def serve(
         self, name: str, version: str, description: str, subject: str, answer: Answerer, *, queue: str = "q"
     ) -> Service:
-        """A nats.micro service with one endpoint (see `micro.serve`)."""
+        """Start a nats.micro service with one endpoint; see `micro.serve`."""
         return await micro.serve(self._nc, name, version, description, subject, answer, queue)
 
     # ---- callbacks of the client
@@ -254,9 +264,8 @@ class Broker:
         problem = str(exc) or type(exc).__name__
         if self._refusals.note(problem):
             log.warning("NATS refuses this user something", error=problem)
-        elif self._unexplained and (
-            isinstance(exc, ProtocolError) or address.explains(problem)
-        ):  # it tries on, several times a second: said once
+        elif self._unexplained and (isinstance(exc, ProtocolError) or address.explains(problem)):
+            # Once: nats-py tries several times a second, and each try would log it.
             self._unexplained = False
             log.warning("not reconnected", error=address.unconnected(self.url, problem))
         else:

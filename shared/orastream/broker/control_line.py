@@ -1,4 +1,4 @@
-"""The line before a payload: a server ends the connection at one of more than 4096 bytes, so none is sent. Pure."""
+"""Limit of the protocol line before a payload: a server closes the connection at one over 4096 bytes. Pure."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ MAX_BYTES = 4000
 
 
 def check(*words: str) -> None:
-    """Raises PublishRefused for subjects, or a subject and a queue, that no server would take."""
+    """Raise PublishRefused for subjects, or a subject and a queue, that no server accepts."""
     try:
         size = sum(len(word.encode()) for word in words)
     except UnicodeEncodeError:
         raise PublishRefused(ascii(words[0])[:80], 0, "its subjects are not UTF-8") from None
     if size > MAX_BYTES:
-        raise PublishRefused(f"{words[0][:40]}…", 0, f"its subjects have {size} bytes, at most {MAX_BYTES} fit")
+        raise PublishRefused(f"{words[0][:40]}…", 0, f"its subjects have {size} bytes; the limit is {MAX_BYTES}")
 
 
 def answerable(reply: bytes) -> str:
-    """The reply subject of a request, or "" when nothing can be published there. Whoever named it gets no answer."""
+    """Return the reply subject of a request, or "" if nothing can be published to it: that caller gets no answer."""
     try:
         return reply.decode() if len(reply) <= MAX_BYTES else ""
     except UnicodeDecodeError:

@@ -1,7 +1,7 @@
-"""A credentials file of NATS (`.creds`): the JWT of a user, and the seed of the key that signs for it.
+"""A credentials file of NATS (`.creds`): the JWT of a user, and the seed of that user's signing key.
 
-Read here rather than by nats-py, which reads a file without a JWT for ever, and one with Windows' line ends wrongly.
-It is read anew at each connection: a file that was renewed counts from the next reconnect on.
+nats-py does not read the file: its reader never ends on a file without a JWT, and misreads Windows' line ends.
+The file is read at each connection, so a renewed file is used from the next reconnect on.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from orastream.contract.errors import SettingsError
 _MAX_BYTES = 64 << 10
 _JWT = re.compile(r"-+ *BEGIN NATS USER JWT *-+\s+([\w-]+\.[\w-]+\.[\w-]+)\s+-+ *END NATS USER JWT *-+")
 _SEED = re.compile(r"-+ *BEGIN USER NKEY SEED *-+\s+(SU[A-Z2-7]+)\s+-+ *END USER NKEY SEED *-+")
-_MEND = "name the file that `nsc generate creds` or the account's owner made for this user"
+_TODO = "set it to the file that `nsc generate creds` or the account's owner made for this user"
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Where the file is; `check` it before the first connection. No message shows what stands in it."""
+    """The path of a credentials file. Call `check` before the first connection. Errors never show its content."""
 
     path: Path
 
     def check(self) -> None:
-        """Raises SettingsError when the file cannot be read or holds no credentials."""
+        """Raise SettingsError if the file cannot be read or holds no valid credentials."""
         self._read()
 
     def jwt(self) -> bytes:
-        """Who the user is, as the server is told. Raises nats.errors.Error when the file is not usable any more."""
+        """Return the user's JWT. Raises nats.errors.Error if the file is no longer valid."""
         return self._now()[0].encode()
 
     def sign(self, nonce: str) -> bytes:
-        """The server's nonce signed, in base64. Raises nats.errors.Error when the file is not usable any more."""
-        import nkeys  # by whoever has credentials only: it loads a library of C
+        """Return the signed nonce, in base64. Raises nats.errors.Error if the file is no longer valid."""
+        import nkeys  # here, because it loads a C library that a process without credentials does not need
 
         key = nkeys.from_seed(bytearray(self._now()[1].encode()))
         try:
@@ -49,7 +49,7 @@ class Credentials:
         try:
             return self._read()
         except SettingsError as exc:
-            # Of a kind that nats-py takes for a failed try, so that it goes on trying to reconnect.
+            # After an error of another type nats-py would stop its tries to reconnect.
             raise nats.errors.InvalidUserCredentialsError from exc
 
     def _read(self) -> tuple[str, str]:
@@ -58,20 +58,20 @@ class Credentials:
             with path.open("rb") as file:
                 text = file.read(_MAX_BYTES).decode()
         except OSError as exc:
-            raise SettingsError(f"NATS_CREDS: cannot read {path} ({exc.strerror}); {_MEND}") from exc
+            raise SettingsError(f"NATS_CREDS: cannot read {path} ({exc.strerror}); {_TODO}") from exc
         except UnicodeDecodeError:
-            raise SettingsError(f"NATS_CREDS: {path} is no credentials file; {_MEND}") from None
+            raise SettingsError(f"NATS_CREDS: {path} is no credentials file; {_TODO}") from None
         jwt, seed = _JWT.search(text), _SEED.search(text)
         if jwt is None or seed is None:
             lacks = "the JWT of a user" if jwt is None else "the seed of a user's key"
-            raise SettingsError(f"NATS_CREDS: {path} is no credentials file: it lacks {lacks}; {_MEND}")
+            raise SettingsError(f"NATS_CREDS: {path} is no credentials file: it lacks {lacks}; {_TODO}")
         if not _intact(seed[1]):
-            raise SettingsError(f"NATS_CREDS: {path}: the seed in it is damaged; {_MEND}")
+            raise SettingsError(f"NATS_CREDS: {path}: the seed in it is damaged; {_TODO}")
         return jwt[1], seed[1]
 
 
 def _intact(seed: str) -> bool:
-    """Whether it is a key's seed, whole. nkeys itself does not look at its checksum."""
+    """Whether it is a complete seed of a key. nkeys itself does not verify the checksum."""
     import nkeys
 
     try:

@@ -1,4 +1,4 @@
-"""Callbacks that can be taken off again."""
+"""Callbacks that can be removed again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 def hooked(hooks: list[Callable[[], None]], hook: Callable[[], None]) -> Callable[[], None]:
-    """Add `hook`; returns what takes it off again, which may be called twice."""
+    """Add `hook`. Returns a function that removes it; it may be called twice."""
     hooks.append(hook)
 
     def unhook() -> None:
@@ -17,16 +17,16 @@ def hooked(hooks: list[Callable[[], None]], hook: Callable[[], None]) -> Callabl
 
 
 class Hooks:
-    """Callbacks of one kind."""
+    """A list of callbacks for one event."""
 
     def __init__(self) -> None:
         self._hooks: list[Callable[[], None]] = []
 
     def add(self, hook: Callable[[], None]) -> Callable[[], None]:
-        """Call `hook` from now on; returns what takes it off again."""
+        """Add `hook`. Returns a function that removes it; it may be called twice."""
         return hooked(self._hooks, hook)
 
     def call(self) -> None:
-        """Call each of them."""
+        """Call every hook; a hook may remove hooks meanwhile."""
         for hook in list(self._hooks):
             hook()

@@ -1,4 +1,4 @@
-"""A nats.micro service with one queue-grouped endpoint, whose requests are answered side by side."""
+"""A nats.micro service with one endpoint in a queue group; it answers requests concurrently."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orastream.base import logger
 Answer = tuple[bytes, dict[str, str] | None]
 """Payload and headers of an answer."""
 Answerer = Callable[[bytes, Mapping[str, str]], Awaitable[Answer]]
-"""Answers a request by its payload and headers."""
+"""Takes the payload and headers of a request."""
 
 log = logger.named(__name__)
 
@@ -30,9 +30,10 @@ async def serve(
     answer: Answerer,
     queue: str,
 ) -> Service:
-    """Serve `subject`, each request by one of the queue group; answers `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS` too.
+    """Start a service on `subject`. One member of the queue group answers each request.
 
-    Requests in flight live on when the returned service is stopped; whoever closes the broker waits for them first.
+    It also answers `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS`. Stopping the returned service does not end requests in
+    flight: wait for them before you close the broker.
     """
     running: set[asyncio.Task[None]] = set()
 
@@ -40,15 +41,11 @@ async def serve(
         data, headers = await answer(request.data, request.headers or {})
         try:
             await request.respond(data, headers=headers)
-        except (
-            nats.errors.Error,
-            OSError,
-            ValueError,
-        ) as exc:  # ValueError: it named no reply subject that can be answered
+        except (nats.errors.Error, OSError, ValueError) as exc:  # ValueError: no reply subject, or an invalid one
             log.debug("an answer could not be sent", subject=subject, error=str(exc) or type(exc).__name__)
 
     async def handle(request: Request) -> None:
-        # A subscription's callbacks run one at a time; an utterance must not wait for another one's end.
+        # A subscription runs its callbacks one at a time: without a task, a request would wait for the one before it.
         task = asyncio.create_task(respond(request))
         running.add(task)
         task.add_done_callback(running.discard)

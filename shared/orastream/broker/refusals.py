@@ -1,28 +1,28 @@
-"""What the server does not let this user do, as it said. It answers nothing else: a refused question just times out."""
+"""Permissions that the server refused to this user. A refused request gets no answer: it would only time out."""
 
 from __future__ import annotations
 
 _VIOLATION = "permissions violation for "
-_MOST = 64
+_MAX_REFUSALS = 64
 
 
 class Refusals:
-    """The last of them, each kept once, for whoever asks why nothing came."""
+    """The last 64 refusals, each kept once. They explain why no answer came."""
 
     def __init__(self) -> None:
-        self._told: dict[str, None] = {}
+        self._noted: dict[str, None] = {}
 
     def note(self, error: str) -> bool:
-        """Keep it if it is a refusal; whether it is one that was not told before."""
+        """Keep `error` if it is a refusal. Returns whether it is one that is not kept yet."""
         _, violation, what = error.lower().partition(_VIOLATION)
-        if not violation or what in self._told:
+        if not violation or what in self._noted:
             return False
-        self._told[what] = None
-        while len(self._told) > _MOST:
-            del self._told[next(iter(self._told))]
+        self._noted[what] = None
+        while len(self._noted) > _MAX_REFUSALS:
+            del self._noted[next(iter(self._noted))]
         return True
 
     def of(self, *subjects: str) -> str | None:
-        """What was refused that names one of these subjects, as in `publish to "tts.x"`, or None."""
+        """Return a refusal that names one of these subjects, as in `publish to "tts.x"`, or None."""
         quoted = [f'"{subject.lower()}"' for subject in subjects]
-        return next((what for what in self._told if any(subject in what for subject in quoted)), None)
+        return next((what for what in self._noted if any(subject in what for subject in quoted)), None)

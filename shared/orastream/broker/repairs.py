@@ -1,4 +1,4 @@
-"""What went wrong on a connection, and was put right."""
+"""Counters of faults on a connection that were repaired."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Repairs:
-    """What had to be done twice on a connection, or thrown away, since its start."""
+    """Counts since the start of the connection object, all reconnects included."""
 
     backfilled: int = 0
-    """Messages that feeds read from their stream although the live way was up: lost or late ones."""
+    """Messages that feeds read from their stream because their live copy was lost or late."""
     resent: int = 0
-    """Messages published again because no ack had come in time."""
+    """Messages published again because no ack came in time."""
     discarded: int = 0
-    """Stored messages that were deleted here, as nobody can answer under their subject."""
+    """Stored messages that were deleted because their subject allows no report."""
     protocol_errors: int = 0
-    """Connections that were given up because of bytes that no NATS server sends."""
+    """Connections that were closed because they received bytes that no NATS server sends."""

@@ -1,4 +1,4 @@
-"""What a subscriber holds, and closes when it has heard enough."""
+"""The handle of a subscription."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from orastream.broker.fastpath.dispatch import DispatchingClient
 
 
 class Subscription:
-    """Interest in a subject; `close()` ends it and is safe to call twice and while disconnected."""
+    """A subscription to a subject. `close()` ends it; it may be called twice and while disconnected."""
 
     def __init__(self, client: DispatchingClient, inner: NatsSubscription) -> None:
         self._client = client
         self._inner = inner
 
     async def close(self) -> None:
-        """End the interest; the callback is not called any more."""
+        """End the subscription. The callback is not called any more. Raises nothing while disconnected."""
         self._client.forget(self._inner)
         with contextlib.suppress(nats.errors.Error, OSError, ValueError):
             await self._inner.unsubscribe()

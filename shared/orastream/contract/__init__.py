@@ -1,1 +1,1 @@
-"""What is on the wire: subjects, stream names, messages, audio, reports, errors. Pure: no I/O."""
+"""The contract on the wire: subjects, stream names, messages, audio, reports, errors. Pure: no I/O."""

@@ -1,9 +1,10 @@
-"""Which stored audio counts: the same pure function for synth (how far did the last attempt get?) and for bridges.
+"""Selects the stored audio that counts. Pure. Bridges and synth use the same rules; synth to continue an attempt.
 
-Input is one request's audio subject in stream order. A chunk counts only if its attempt is the latest `start` before
-it, so two live attempts cannot mix. Stream order is not index order: what is ahead is held, the contiguous run is
-passed on, what was had already is dropped, and `end` is believed only when all is there. A new `start` throws away
-what is held; but an end once believed stands, for some reader has acted on it: what is stored after it changes nothing.
+The input is the messages of one request's audio subject, in stream order. A chunk counts only if its attempt is the
+latest `start` before it, so that two running attempts cannot mix. Chunks may be stored in another order than their
+indexes: a chunk ahead of the next index is held, chunks in order are passed on, repeats are dropped. A `complete` end
+is accepted once all its chunks were passed on. A new `start` drops held chunks. After an accepted end nothing changes
+any more, because a reader may have acted on it.
 """
 
 from __future__ import annotations
@@ -15,41 +16,41 @@ Maker = tuple[str, str | None]
 
 
 class Assembly:
-    """State of one utterance's audio; the chunks it passes on have the indexes 0, 1, 2 … exactly once each."""
+    """The audio of one request. It passes on chunks 0, 1, 2 … exactly once each, in order."""
 
     def __init__(self, request_seq: int) -> None:
-        """`request_seq` is the claim's: a `start` of another request under the same id is ignored."""
+        """`request_seq` is that of the claim: a `start` of another request with the same id is ignored."""
         self._request_seq = request_seq
         self._held: dict[int, AudioChunk] = {}
         self._maker: Maker = ("", None)
-        self._fruitful = False  # whether the latest attempt stored a new chunk, or had nothing to say yet
+        self._productive = False  # the latest attempt stored a new chunk or `waiting`
         self.start: AudioStart | None = None
-        """The latest start of this request."""
+        """The latest `start` of this request."""
         self.attempt: int | None = None
-        """Its sequence."""
+        """The stream sequence of `start`."""
         self.next_index = 0
-        """Chunks passed on so far."""
+        """Number of chunks passed on: the index of the next one."""
         self.bytes = 0
-        """Audio bytes of these."""
+        """Audio bytes of the chunks passed on."""
         self.next_sentence = 0
-        """Sentence of the last chunk passed on: the one to begin again when the engine cannot skip."""
+        """Sentence of the last chunk passed on: a new attempt begins with it if the engine cannot skip chunks."""
         self.makers: set[Maker] = set()
-        """Who made these."""
+        """Engines, with version, that made the chunks passed on."""
         self.barren = 0
-        """Attempts before the latest one that stored no new chunk although there was something to say."""
+        """Attempts before the latest one that stored no new chunk although they had text to speak."""
         self.end: AudioEnd | None = None
-        """The latest attempt's end, as soon as it is seen; `finished` says when to believe it."""
+        """The latest attempt's end, as soon as it is received; `finished` returns it once it counts."""
 
     @property
     def finished(self) -> AudioEnd | None:
-        """The end, once everything before it was passed on; a failed or cancelled one at once."""
+        """The accepted end, or None: a `complete` one counts once all its chunks were passed on, others at once."""
         end = self.end
         if end is None or (end.status == "complete" and self.next_index < end.total_chunks):
             return None
         return end
 
     def receive(self, sequence: int, message: AudioMessage) -> list[AudioChunk]:
-        """The chunks that can be passed on now that the message stored at `sequence` is known."""
+        """Add the message stored at `sequence`, the next in stream order. Returns the chunks to pass on now."""
         if self.end is not None and self.finished is not None:
             return []
         match message:
@@ -64,22 +65,22 @@ class Assembly:
                     self.end = message
                 return []
             case AudioWaiting():
-                self._fruitful = self._fruitful or message.attempt == self.attempt
+                self._productive = self._productive or message.attempt == self.attempt
                 return []
 
     def _begin(self, sequence: int, start: AudioStart) -> None:
-        if self.attempt is not None and not self._fruitful:
+        if self.attempt is not None and not self._productive:
             self.barren += 1
         self.start, self.attempt, self.end = start, sequence, None
         self._maker = (start.engine, start.engine_version)
-        self._fruitful = False
+        self._productive = False
         self._held.clear()
 
     def _chunk(self, chunk: AudioChunk) -> list[AudioChunk]:
         if chunk.index < self.next_index:
             return []
         if chunk.index == self.next_index and not self._held:
-            self._fruitful = True
+            self._productive = True
             self.next_index += 1
             self.bytes += len(chunk.audio)
             self.next_sentence = chunk.sentence
@@ -93,6 +94,6 @@ class Assembly:
             self.bytes += len(ready.audio)
             self.next_sentence = ready.sentence
         if run:
-            self._fruitful = True
+            self._productive = True
             self.makers.add(self._maker)
         return run

@@ -1,4 +1,4 @@
-"""Audio by arithmetic: formats, sizes, durations, WAV headers. Samples are signed 16 bits, little-endian."""
+"""Audio formats, sizes, durations and WAV headers. Pure. PCM samples are signed 16 bits, little-endian."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ RATES_HZ: dict[Format, tuple[int, ...]] = {
     "mp3": (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
     "aac": (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
 }
-"""The rates of formats that do not take any: Opus (RFC 7845), MPEG audio layer III, AAC up to 48 kHz."""
+"""Allowed sample rates of the formats that do not take every rate: Opus (RFC 7845), MP3, AAC (up to 48 kHz)."""
 MULAW_RATE_HZ = 8_000
-"""Of telephony; another one must be asked for."""
+"""Default rate of mulaw, as in telephony. A request may set another one."""
 
 BYTES_PER_SAMPLE = 2
 WAV_HEADER_BYTES = 44
@@ -33,29 +33,29 @@ UNKNOWN_SIZE = 0xFFFFFFFF
 
 @dataclass(frozen=True, slots=True)
 class PcmSpec:
-    """What raw samples mean: rate in Hz, interleaved channels, 16 bits each."""
+    """Layout of raw PCM: sample rate in Hz, number of interleaved channels; 16 bits a sample."""
 
     sample_rate_hz: int
     channels: int = 1
 
     @property
     def frame_bytes(self) -> int:
-        """Bytes of one sample of all channels."""
+        """Bytes of one frame: one sample of each channel."""
         return BYTES_PER_SAMPLE * self.channels
 
     def seconds(self, pcm_bytes: int) -> float:
-        """Duration of that many bytes."""
+        """Return the duration of `pcm_bytes`, in seconds."""
         return pcm_bytes / (self.frame_bytes * self.sample_rate_hz)
 
     def bytes_for_ms(self, ms: float) -> int:
-        """Whole samples that last at most `ms`, in bytes."""
+        """Return the size of the whole frames that fit into `ms` milliseconds, in bytes."""
         return int(self.sample_rate_hz * ms / 1000) * self.frame_bytes
 
 
 def wav_header(spec: PcmSpec, data_bytes: int | None = None) -> bytes:
-    """The 44 bytes before PCM16 samples (RIFF/WAVE, fmt chunk of 16 bytes).
+    """Return the 44 bytes before PCM16 samples (RIFF/WAVE, fmt chunk of 16 bytes).
 
-    `data_bytes` None is a stream of unknown length: both sizes are 0xFFFFFFFF, as players of live WAV expect.
+    `data_bytes` None means a stream of unknown length: both sizes are 0xFFFFFFFF, as players of live WAV expect.
     """
     data = UNKNOWN_SIZE if data_bytes is None else data_bytes
     riff = UNKNOWN_SIZE if data_bytes is None else min(data_bytes + 36, UNKNOWN_SIZE)
@@ -65,12 +65,12 @@ def wav_header(spec: PcmSpec, data_bytes: int | None = None) -> bytes:
 
 
 def header_bytes(fmt: str) -> int:
-    """Bytes before the first sample in a streamed file of that format, one whose size follows from its duration."""
+    """Return the bytes before the first sample in a streamed file: 44 for wav, 0 for pcm16 and mulaw."""
     return WAV_HEADER_BYTES if fmt == "wav" else 0
 
 
 def seconds_of(fmt: str, spec: PcmSpec, file_bytes: int) -> float | None:
-    """Duration of a streamed file of that size, header included; None when the size does not tell (coded formats)."""
+    """Return the duration of a streamed file in seconds, None for coded formats. `file_bytes` includes the header."""
     if fmt == "mulaw":
         return file_bytes / (spec.channels * spec.sample_rate_hz)
     if fmt in ("wav", "pcm16"):
@@ -79,7 +79,7 @@ def seconds_of(fmt: str, spec: PcmSpec, file_bytes: int) -> float | None:
 
 
 def rate_for(fmt: Format, engine_hz: int) -> int:
-    """The rate of a file for which none was asked: the engine's, or the next one up that the format takes."""
+    """Return the sample rate in Hz if the request sets none: the engine's, or the next higher one of the format."""
     if fmt == "mulaw":
         return MULAW_RATE_HZ
     rates = RATES_HZ.get(fmt)
@@ -87,14 +87,14 @@ def rate_for(fmt: Format, engine_hz: int) -> int:
 
 
 def extension_of(fmt: str) -> str:
-    """The extension of a file of that format; `bin` for one that is not known here."""
+    """Return the file extension of a format; `bin` for an unknown one."""
     return next((ext for known, ext in EXTENSIONS.items() if known == fmt), "bin")
 
 
 def with_true_sizes(wav: bytearray) -> bytearray:
-    """The same streamed WAV file, in place, with the true sizes written into its header.
+    """Write the true sizes into the header of a complete streamed WAV file, in place, and return it.
 
-    Raises ValueError when the bytes do not begin with the header that `wav_header` writes.
+    Raises ValueError if the bytes do not begin with a header of `wav_header`.
     """
     if len(wav) < WAV_HEADER_BYTES or wav[:4] != b"RIFF" or wav[36:40] != b"data":
         raise ValueError("not a WAV file as orastream streams it")

@@ -1,6 +1,7 @@
-"""Audio messages on `tts.audio.<session>.<request>`: msgpack maps, snake_case. This is the hot path: plain slots.
+"""Audio messages on `tts.audio.<session>.<request>`: msgpack maps with snake_case names. Pure.
 
-`attempt` of a chunk or end is the stream sequence of the `start` it belongs to.
+`attempt` in a message is the stream sequence of the `start` that it belongs to. Dataclasses with slots, not pydantic
+models: each chunk passes through here, several times.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class AudioStart:
-    """Opens an attempt: what the bytes of its chunks are."""
+    """Begins an attempt: format, sample rate and engine of its chunks."""
 
     request_seq: int
     format: str
@@ -30,7 +31,7 @@ class AudioStart:
     engine: str
     language: str
     engine_version: str | None = None
-    """Another one may say the same text with other samples; None: of a synth that did not tell yet."""
+    """Another version may make other samples of the same text. None: from a synth that does not send it yet."""
 
     @property
     def spec(self) -> PcmSpec:
@@ -38,7 +39,7 @@ class AudioStart:
         return PcmSpec(self.sample_rate_hz, self.channels)
 
     def pack(self) -> bytes:
-        """The message on the wire."""
+        """Encode the message."""
         fields: dict[str, object] = {
             "type": "start",
             "request_seq": self.request_seq,
@@ -51,11 +52,11 @@ class AudioStart:
         return _packb(fields if self.engine_version is None else fields | {"engine_version": self.engine_version})
 
 
-@dataclass(slots=True)  # not frozen: that doubles the cost of making one, and nobody changes one
+@dataclass(slots=True)  # not frozen, which would double the cost of each object
 class AudioChunk:
-    """A piece of the file: `index` from 0, `pts_ms` of its first sample, `sentence` number from 0, encoded bytes.
+    """A part of the audio file: `index` and `sentence` count from 0, `pts_ms` is the time of its first sample.
 
-    `text` is its sentence's, given only where the request does not have it: when the text came in pieces.
+    `text` is the text of its sentence, only for requests whose text comes in pieces.
     """
 
     attempt: int
@@ -66,7 +67,7 @@ class AudioChunk:
     text: str | None = None
 
     def pack(self) -> bytes:
-        """The message on the wire."""
+        """Encode the message."""
         fields: dict[str, object] = {
             "type": "chunk",
             "attempt": self.attempt,
@@ -80,18 +81,18 @@ class AudioChunk:
 
 @dataclass(frozen=True, slots=True)
 class AudioWaiting:
-    """A sign of life: synth waits for more of a text that comes in pieces. It holds nothing to hear."""
+    """Synth is alive and waits for more of a text that comes in pieces. Contains no audio."""
 
     attempt: int
 
     def pack(self) -> bytes:
-        """The message on the wire."""
+        """Encode the message."""
         return _packb({"type": "waiting", "attempt": self.attempt})
 
 
 @dataclass(frozen=True, slots=True)
 class EndError:
-    """Why an utterance failed: a code of the reports' table and a message that never holds the spoken text."""
+    """Why a request failed: a code, as in reports, and a message that never contains the spoken text."""
 
     code: Code
     message: str
@@ -99,7 +100,7 @@ class EndError:
 
 @dataclass(frozen=True, slots=True)
 class AudioEnd:
-    """Closes an utterance; totals are of the whole utterance, all attempts together."""
+    """Ends the audio of a request. Totals count the whole request, over all attempts."""
 
     attempt: int
     status: EndStatus
@@ -108,12 +109,12 @@ class AudioEnd:
     audio_seconds: float
     error: EndError | None = None
     rtf: float | None = None
-    """Seconds of synthesis for one second of speech, of the attempt that came to the end."""
+    """Seconds of synthesis for one second of speech, of the attempt that wrote this end."""
     text: str | None = None
-    """All that was spoken, if it came in pieces."""
+    """The whole spoken text, if it came in pieces."""
 
     def pack(self) -> bytes:
-        """The message on the wire."""
+        """Encode the message."""
         fields: dict[str, object] = {
             "type": "end",
             "attempt": self.attempt,
@@ -136,14 +137,14 @@ def _packb(value: dict[str, object]) -> bytes:
 
 
 def unpack(payload: bytes) -> AudioMessage:
-    """An audio message from the wire, every field of its type. Raises Undecodable for anything else."""
+    """Decode an audio message and check the type of every field. Raises Undecodable."""
     try:
         value: dict[str, Any] = msgpack.unpackb(payload)
         kind = value["type"]
         if kind == "chunk":
             attempt, index, pts_ms = value["attempt"], value["index"], value["pts_ms"]
             sentence, audio, text = value["sentence"], value["audio"], value.get("text")
-            # Spelled out: four calls for each chunk are a tenth of what it costs to deliver one.
+            # Inline: calls of `_count` would add a tenth to the cost of delivering a chunk.
             if (
                 type(attempt) is not int
                 or type(index) is not int
@@ -217,7 +218,7 @@ def _end_error(value: Any) -> EndError | None:
     if value is None:
         return None
     code: Code = value["code"]
-    if code not in RETRYABLE:  # a newer node's: what can be said of it is that it failed
+    if code not in RETRYABLE:  # from a newer node: the request failed all the same
         code = "internal"
     return EndError(code, _typed(value["message"], str))
 

@@ -1,7 +1,6 @@
-"""Bytes to plain maps and back: JSON objects and msgpack maps, told apart by the first byte.
+"""Decode JSON objects and msgpack maps, which differ in the first byte, to plain maps, and encode them. Pure.
 
-Only structure is judged here; what a field means is `messages`' business. Decoding is bounded: depth by the parsers'
-own limits, size by NATS' max_payload.
+`messages` checks the fields. The parsers limit the depth of nesting, and NATS' max_payload limits the size.
 """
 
 from __future__ import annotations
@@ -24,20 +23,20 @@ def _refuse_constant(_name: str) -> NoReturn:
 
 _JSON = json.JSONDecoder(parse_constant=_refuse_constant)
 _TO_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-"""Made once: `json.loads` and `dumps` with options make one for each message."""
+"""Made once: with options, `json.loads` and `dumps` make a decoder or encoder for each message."""
 
 
 def encoding_of(payload: bytes) -> Encoding:
-    """How a payload is encoded, by its first byte; what is neither counts as JSON, so that an error is readable."""
+    """Return the encoding of a payload, by its first byte. JSON if unknown, so that the error can be read."""
     first = payload[0] if payload else 0
     return "msgpack" if 0x80 <= first <= 0x8F or first in (0xDE, 0xDF) else "json"
 
 
 def decode(payload: bytes) -> Map:
-    """The map in a payload; keys that are not strings are dropped (no field of the contract has such a name).
+    """Return the map in a payload. Drops keys that are not strings: no field of the contract has such a name.
 
-    Names sent as msgpack bytes are refused, not dropped: a cancel of one request would become a cancel of all.
-    Raises Undecodable, whose message says what to send instead and never repeats the payload.
+    Refuses names of msgpack type bytes: without its `requestId` a cancel of one request would cancel all.
+    Raises Undecodable, whose message says what to send instead and never contains the payload.
     """
     if not payload:
         raise Undecodable("is empty; send a JSON object or a msgpack map")
@@ -77,7 +76,7 @@ def _unpack(payload: bytes) -> object:
 
 
 def encode(value: Map, encoding: Encoding) -> bytes:
-    """A map as bytes. JSON is UTF-8 without ASCII escapes and without spaces."""
+    """Encode a map. JSON is UTF-8 without ASCII escapes and without spaces."""
     if encoding == "msgpack":
         packed: bytes = msgpack.packb(value, use_bin_type=True)
         return packed

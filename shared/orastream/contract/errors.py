@@ -1,4 +1,4 @@
-"""Every error that orastream raises, and the codes that reports carry.
+"""The errors that orastream raises, and the error codes in reports.
 
     OrastreamError
     ├── InvalidRequest        a request breaks the contract; names the field (code invalid_request)
@@ -6,15 +6,15 @@
     ├── Overloaded            the node has no room for the request now (code overloaded)
     ├── NodeUnavailable       NATS does not answer, or no stream stores the subject
     │   └── NotConnected      the connection is closed for good
-    ├── WaitTimeout           no final report within the caller's time; the report still comes
-    ├── UtteranceEnded        its report became final while its text was still being written
+    ├── WaitTimeout           no final report within the caller's time limit; the report still comes
+    ├── UtteranceEnded        the report became final before the text was complete
     ├── PublishRefused        a stream refused a message
     │   ├── SequenceConflict  an expected sequence was not the last one
     │   └── StreamFull        a limit of the stream is reached
-    ├── ObjectTooLarge        an object would take too large a share of its bucket
-    └── SettingsError         the environment does not make sense; names the variable and the mend
+    ├── ObjectTooLarge        an object is too large for its bucket
+    └── SettingsError         a setting is missing or wrong; names the variable and what to set
 
-Whether a caller may try again is a property of the type (`retryable`).
+`retryable` of an error says whether the caller may try again.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ RETRYABLE: dict[Code, bool] = {
 
 
 def known_code(code: object) -> object:
-    """`code`, or `internal` for one of a later version: codes are only ever added, and what they end still counts."""
+    """Return `code`, or `internal` for a code of a newer version, so that its report can still be read."""
     return "internal" if isinstance(code, str) and code not in RETRYABLE else code
 
 
 class OrastreamError(Exception):
-    """Root of all errors of this library."""
+    """Base class of all errors of this library."""
 
     code: ClassVar[Code] = "internal"
 
@@ -65,7 +65,7 @@ class OrastreamError(Exception):
 
 
 class InvalidRequest(OrastreamError):
-    """A request breaks the contract: `field` is the name on the wire, `problem` says what is wrong and the mend."""
+    """A request breaks the contract. `field` is its name on the wire, `problem` says what is wrong and what to send."""
 
     code: ClassVar[Code] = "invalid_request"
 
@@ -76,28 +76,28 @@ class InvalidRequest(OrastreamError):
 
 
 class Undecodable(InvalidRequest):
-    """Bytes that are neither a JSON object nor a msgpack map."""
+    """A payload is neither a JSON object nor a msgpack map of the contract."""
 
     def __init__(self, problem: str) -> None:
         super().__init__("payload", problem)
 
 
 class Overloaded(OrastreamError):
-    """The session already has as many stored requests as it may have."""
+    """A limit of the session or of the gateway is reached. Nothing was stored."""
 
     code: ClassVar[Code] = "overloaded"
 
 
 class NodeUnavailable(OrastreamError):
-    """NATS or the stream behind a subject did not answer in time."""
+    """NATS, or the stream that stores a subject, did not answer in time."""
 
 
 class NotConnected(NodeUnavailable):
-    """The NATS connection is closed and will not come back by itself."""
+    """The NATS connection is closed and will not reconnect."""
 
 
 class WaitTimeout(OrastreamError):
-    """No final report came within the time the caller gave; it still comes, and can be asked for."""
+    """No final report came within the caller's time limit. The request continues; ask for its report later."""
 
     def __init__(self, session_id: str, request_id: str, waited_s: float) -> None:
         super().__init__(f"no final report of {session_id}/{request_id} after {waited_s:g} s; ask again with report()")
@@ -107,20 +107,20 @@ class WaitTimeout(OrastreamError):
 
 
 class UtteranceEnded(OrastreamError):
-    """An utterance whose text was still being written is final: cancelled, say. Nothing more of it is spoken.
+    """The report became final, e.g. cancelled, before the text was complete. No further text is spoken.
 
-    `status` is that of its report.
+    `status` is the status of the report.
     """
 
     def __init__(self, session_id: str, request_id: str, status: str) -> None:
-        super().__init__(f"{session_id}/{request_id} is {status}: what is written now is not spoken; see its report")
+        super().__init__(f"{session_id}/{request_id} is {status}: further text is not spoken; see its report")
         self.session_id = session_id
         self.request_id = request_id
         self.status = status
 
 
 class PublishRefused(OrastreamError):
-    """A stream refused a message; `err_code` is the JetStream error code."""
+    """A stream refused a message. `err_code` is the JetStream error code, 0 if the message was not sent."""
 
     def __init__(self, subject: str, err_code: int, description: str) -> None:
         super().__init__(f"{subject}: {description} ({err_code})")
@@ -130,22 +130,22 @@ class PublishRefused(OrastreamError):
 
 
 class SequenceConflict(PublishRefused):
-    """Compare-and-set failed: another message of the subject came first."""
+    """The last sequence of the subject is not the expected one: another message was stored first."""
 
 
 class StreamFull(PublishRefused):
-    """The stream or the subject has no room (`discard: new`)."""
+    """The stream or the subject has reached a limit (`discard: new`)."""
 
 
 class ObjectTooLarge(OrastreamError):
-    """An object of `size` bytes has no place in a bucket that takes objects of `most` bytes; nothing was stored."""
+    """An object of `size` bytes is larger than `most`, its bucket's limit for one object. Nothing was stored."""
 
     def __init__(self, bucket: str, size: int, most: int) -> None:
-        super().__init__(f"{bucket}: an object of {size} bytes is too large for this bucket, which takes up to {most}")
+        super().__init__(f"{bucket}: an object of {size} bytes is too large; the bucket's limit for one is {most}")
         self.bucket = bucket
         self.size = size
         self.most = most
 
 
 class SettingsError(OrastreamError):
-    """A setting is missing or wrong; the message names the variable and the mend."""
+    """A setting is missing or wrong. The message names the variable and what to set."""

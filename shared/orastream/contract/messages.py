@@ -1,7 +1,7 @@
-"""Requests, cancels and reports: the JSON or msgpack messages of the contract (docs/protocol.md).
+"""Requests, cancels and reports: the JSON or msgpack messages of the contract (docs/protocol.md). Pure.
 
-Types are not coerced; null means absent; unknown fields are ignored. A validation error becomes an `InvalidRequest`
-that names the field as it stands on the wire and never repeats the spoken text.
+Types are not coerced. null means absent. Unknown fields are ignored. A validation error becomes an `InvalidRequest`
+that names the field as on the wire and never contains the spoken text.
 """
 
 from __future__ import annotations
@@ -74,10 +74,10 @@ def _check_text(request: SpeakRequest, max_chars: int) -> None:
     if len(request.text) > max_chars:
         raise InvalidRequest("text", f"has {len(request.text)} characters, at most {max_chars} are spoken; split it")
     if request.ssml and request.text_stream:
-        raise InvalidRequest("ssml", "cannot be judged before the text is complete; leave out ssml or textStream")
+        raise InvalidRequest("ssml", "cannot be checked before the text is complete; leave out ssml or textStream")
     if request.ssml:
         ssml.parse(request.text)
-    elif not request.text_stream and not sayable(request.text):  # else what is to come decides
+    elif not request.text_stream and not sayable(request.text):  # a text stream may begin without a letter
         raise InvalidRequest("text", NOTHING_TO_SAY)
 
 
@@ -88,12 +88,12 @@ def _check_rate(rate_hz: int | None, fmt: Format) -> None:
 
 
 def _integral(value: object) -> object:
-    """JSON does not tell 24000.0 from 24000, and neither do JSON Schemas."""
+    """Accept 24000.0 as an integer, as JSON Schema does: JSON has only one type of number."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 Payload = bytes
-"""`bytes` under a name that Report's field of that name does not hide."""
+"""Another name for `bytes`, which the field `Report.bytes` hides inside the class."""
 Text = Annotated[str, AfterValidator(_unicode)]
 Name = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_unicode)]
 Identifier = Annotated[str, AfterValidator(_identifier)]
@@ -111,10 +111,10 @@ class _Wire(BaseModel):
 
 
 class SpeakRequest(_Wire):
-    """What is to be said, and to whom. Absent optional fields take the node's settings (`None` here)."""
+    """A request to speak a text to a phone. An optional field that is None takes the node's setting."""
 
     text: Text = ""
-    """All of it, or what it begins with if `text_stream`."""
+    """The whole text; its beginning if `text_stream`."""
     ssml: bool = False
     session_id: Identifier = Field(alias="sessionId")
     phone_id: Identifier = Field(alias="phoneId")
@@ -133,13 +133,13 @@ class SpeakRequest(_Wire):
     ttl_seconds: float = Field(DEFAULT_TTL_S, alias="ttlSeconds", ge=1, le=3600)
     reply_to: Annotated[str, AfterValidator(_reply_subject)] | None = Field(None, alias="replyTo")
     text_stream: bool = Field(False, alias="textStream")
-    """The text comes in pieces, on a subject of its own (`text_pieces`)."""
+    """The text comes in pieces, on a subject of the request (`text_pieces`)."""
     idle_seconds: float = Field(DEFAULT_IDLE_S, alias="idleSeconds", ge=1, le=60)
-    """Without a piece for so long such a text is given up."""
+    """Seconds without a new piece after which the text ends as stalled."""
 
     @property
     def stated_transport(self) -> Transport | None:
-        """The transport that the request itself names (`transport` wins over `use_websocket`), or None."""
+        """The transport that the request names, or None. `transport` overrides `use_websocket`."""
         if self.transport is not None:
             return self.transport
         if self.use_websocket is None:
@@ -148,11 +148,11 @@ class SpeakRequest(_Wire):
 
     @property
     def audio_format(self) -> Format:
-        """`format`, which is one of FORMATS."""
+        """`format`, typed: validation has checked that it is one of FORMATS."""
         return cast(Format, self.format)
 
     def to_map(self) -> Map:
-        """The request as it stands on the wire, without absent fields."""
+        """Return the request's fields as on the wire, without absent ones."""
         return self.model_dump(by_alias=True, exclude_none=True, exclude_unset=True)
 
 
@@ -160,16 +160,16 @@ NOTHING_TO_SAY = "has nothing to say; send at least one letter or digit"
 
 
 def sayable(text: str) -> bool:
-    """Whether there is anything to say in it."""
+    """Whether `text` contains a letter or a digit."""
     return any(ch.isalnum() for ch in text)
 
 
 def parse_request(
     value: Map, *, session: str | None = None, max_text_chars: int = DEFAULT_MAX_TEXT_CHARS
 ) -> SpeakRequest:
-    """A request from a decoded map.
+    """Return the request in a decoded map. Raises InvalidRequest.
 
-    `session` is the token of the subject it came on, which its `sessionId` must have. Raises InvalidRequest.
+    `session` is the session token of the request's subject: `sessionId` must have that token.
     """
     if value.get("text") is None and value.get("textStream") is not True:
         raise InvalidRequest("text", "is required")
@@ -201,7 +201,7 @@ def _first_problem(exc: ValidationError) -> InvalidRequest:
 
 
 class ReportError(BaseModel):
-    """Why a request failed: a stable code, a message that names the field or the mend, and whether to try again."""
+    """Why a request failed: a stable code, a message for people, and whether the caller may try again."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -211,12 +211,12 @@ class ReportError(BaseModel):
 
     @classmethod
     def of(cls, code: Code, message: str) -> ReportError:
-        """The error with the retryability that belongs to its code."""
+        """Return the error with the `retryable` of its code."""
         return cls(code=code, message=message, retryable=RETRYABLE[code])
 
 
 class Report(BaseModel):
-    """What became of a request; the last one is live progress, the sync answer and the bridge's checkpoint."""
+    """State of a request: live progress, the answer to a sync caller, and the checkpoint of the delivering bridge."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", validate_by_name=True, validate_by_alias=True)
 
@@ -225,63 +225,63 @@ class Report(BaseModel):
     phone_id: str | None = Field(None, alias="phoneId")
     request_seq: int = Field(alias="requestSeq")
     epoch: int = 0
-    """The delivering owner's fence; 0 while no bridge has written."""
+    """Epoch of the bridge's ownership: a lower one must not overwrite it. 0 until a bridge writes."""
     status: Status
     transport: Transport | None = None
     total_chunks: int | None = Field(None, alias="totalChunks")
     delivered_chunks: int = Field(0, alias="deliveredChunks")
     bytes: int = 0
-    """Audio bytes confirmed, before base64."""
+    """Delivered audio bytes, before base64."""
     audio_seconds: float = Field(0.0, alias="audioSeconds")
-    """Duration of the confirmed audio, in seconds."""
+    """Duration of the delivered audio, in seconds."""
     first_audio_ms: float | None = Field(None, alias="firstAudioMs")
     transfer_ms: float | None = Field(None, alias="transferMs")
     rtf: float | None = None
-    """Seconds of synthesis for one second of speech; known once `end` is stored."""
+    """Seconds of synthesis for one second of speech. None until `end` is stored."""
     underruns: int = 0
-    """How often a listener who plays in real time would have run dry so far."""
+    """How often a receiver that plays in real time had to wait for audio so far."""
     underrun_ms: float = Field(0.0, alias="underrunMs")
-    """How long, in all, that listener would have heard nothing."""
+    """Sum of these waits, in milliseconds."""
     reconnects: int = 0
     retransmitted: int = 0
     error: ReportError | None = None
 
     @property
     def final(self) -> bool:
-        """Whether nothing more will happen to the request."""
+        """Whether the status is final: the report will not change any more."""
         return self.status in FINAL
 
     def with_(self, **changes: Any) -> Report:
-        """A copy with some fields changed."""
+        """Return a copy with some fields changed."""
         return self.model_copy(update=changes)
 
     def to_map(self) -> Map:
-        """The report as it stands on the wire; every field of the contract is present."""
+        """Return all fields of the report as on the wire, absent ones as None."""
         return self.model_dump(by_alias=True)
 
     def encode(self, encoding: Encoding) -> Payload:
-        """The report in its request's encoding."""
+        """Encode the report. `encoding` is that of its request."""
         return codec.encode(self.to_map(), encoding)
 
     @classmethod
     def decode(cls, payload: Payload) -> Report:
-        """A report from the wire. Raises Undecodable or ValueError when it is none."""
+        """Decode a report. Raises Undecodable or ValueError."""
         return cls.model_validate(codec.decode(payload), by_alias=True, by_name=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Barge-in: everything the session asked before it, or one request (`request_id`) if asked before it."""
+    """Cancels all requests of the session that were stored before it, or only `request_id` of them (barge-in)."""
 
     request_id: str | None = None
 
     def encode(self) -> bytes:
-        """The payload as JSON."""
+        """Encode the cancel as JSON."""
         return codec.encode({} if self.request_id is None else {"requestId": self.request_id}, "json")
 
     @classmethod
     def decode(cls, payload: bytes) -> Cancel:
-        """A cancel from the wire. Raises InvalidRequest for what must never be taken as "all"."""
+        """Decode a cancel. Raises InvalidRequest for a bad `requestId`: it must not become a cancel of all requests."""
         if not payload:
             return cls()
         value = codec.decode(payload).get("requestId")
@@ -292,7 +292,7 @@ class Cancel:
         return cls(subjects.check_id(value, "requestId"))
 
     def covers(self, request_token: str) -> bool:
-        """Whether it names that request (by its token) or all."""
+        """Whether it cancels all requests, or the one with this token."""
         return self.request_id is None or subjects.token(self.request_id) == request_token
 
 

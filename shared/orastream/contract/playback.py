@@ -1,28 +1,31 @@
-"""Would a listener have run dry? The clock of one who plays in real time from the first chunk on. Pure."""
+"""Counts underruns: the waits of a receiver that plays in real time from the first chunk on. Pure."""
 
 from __future__ import annotations
 
 
 class Playback:
-    """Told of each chunk when it goes out, it counts the times, and the milliseconds, that the listener had to wait.
+    """Counts the waits of the receiver, and sums them in milliseconds. Call `chunk` for each chunk that is sent.
 
-    The sample at `pts_ms` is due `pts_ms` after the first one was played, and later by every wait before it. Times are
-    milliseconds of any one clock. A repeated chunk changes nothing.
+    A sample is due `pts_ms` after the first one was played, plus all waits before it. Times are milliseconds of one
+    clock. A repeated chunk changes nothing.
     """
 
     def __init__(
         self, began_ms: float | None = None, *, chunks: int = 0, underruns: int = 0, underrun_ms: float = 0.0
     ) -> None:
-        """A new one; or one that goes on where another left off, as that one's report says."""
+        """Without arguments, start at the first chunk. With the values of a report, continue its count.
+
+        `began_ms` is when playing began, `chunks` how many chunks were sent.
+        """
         self.underruns = underruns
-        """Waits so far."""
+        """Number of waits so far."""
         self.underrun_ms = underrun_ms
-        """Their sum."""
-        self._zero_ms = None if began_ms is None else began_ms + underrun_ms  # when the sample at 0 would be due
+        """Sum of the waits, in milliseconds."""
+        self._zero_ms = None if began_ms is None else began_ms + underrun_ms  # when pts 0 was due, waits included
         self._next_index = chunks
 
     def chunk(self, index: int, pts_ms: int, now_ms: float) -> None:
-        """Chunk `index`, whose first sample is at `pts_ms`, reached the listener."""
+        """Count chunk `index`, whose first sample is at `pts_ms`, as received at `now_ms`."""
         if index < self._next_index:
             return
         self._next_index = index + 1

@@ -1,7 +1,7 @@
 """A stored report, and what a conflict with it means for a writer. Pure.
 
-Exactly one final report per request: a final one is never overwritten, and a writer whose `epoch` is lower than that of
-the stored one stops.
+A final report is never overwritten, so that a request has exactly one. A writer whose `epoch` is lower than that of the
+stored report must stop.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from orastream.contract.stored_requests import Message
 
 
 class Verdict(Enum):
-    """What became of a try to write a report."""
+    """Result of a try to write a report."""
 
     WRITTEN = "written"
-    FINAL = "another report stands that is not ours to change; stop"
-    DUPLICATE = "the id belongs to another request"
-    SUPERSEDED = "an owner with a higher epoch writes now; stop"
+    FINAL = "another final report is stored; stop"
+    DUPLICATE = "another request with the same id has a report; stop"
+    SUPERSEDED = "a writer with a higher epoch has written; stop"
 
 
 @dataclass(frozen=True, slots=True)
 class ReportState:
-    """A report as stored: its `revision` (stream sequence) and when, in unix seconds of the server."""
+    """A stored report, its stream sequence (`revision`) and its time in unix seconds of the server's clock."""
 
     report: Report
     revision: int
@@ -33,7 +33,7 @@ class ReportState:
 
 
 def state_of(stored: Message) -> ReportState | None:
-    """The report in a stored message, or None when it is none."""
+    """Return the report in a stored message, or None if it cannot be decoded."""
     try:
         return ReportState(Report.decode(stored.data), stored.sequence, stored.time_s)
     except (Undecodable, ValueError):
@@ -41,11 +41,11 @@ def state_of(stored: Message) -> ReportState | None:
 
 
 def judge(stored: Report, mine: Report) -> Verdict | None:
-    """What a conflict with `stored` means for the writer of `mine`; None: write once more over it."""
+    """Return what a conflict with `stored` means for the writer of `mine`. None: overwrite it."""
     if stored.request_seq != mine.request_seq:
         return Verdict.DUPLICATE
     if stored == mine:
-        return Verdict.WRITTEN  # an earlier try of ours whose answer was lost
+        return Verdict.WRITTEN  # by an earlier try whose ack was lost
     if stored.final:
         return Verdict.FINAL
     if stored.epoch > mine.epoch:

@@ -1,7 +1,7 @@
-"""The messages as JSON Schema (2020-12): `/openapi.json` is made of these, `docs/asyncapi.yaml` is held to them. Pure.
+"""The messages as JSON Schema (2020-12): source of `/openapi.json`; tests compare `docs/asyncapi.yaml` with it. Pure.
 
-They come from the models of `messages` and `audio_messages`; what those check by functions is added here. JSON Schema
-cannot say all of it: a text needs a letter or a digit, an id at most 256 *bytes*, some formats only their own rates.
+They are made from the models of `messages` and `audio_messages`. The checks of validator functions are added here.
+JSON Schema cannot express all checks: a letter or digit in a text, the 256 *bytes* of an id, the rates of a format.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ IDENTIFIER: Map = {
 }
 TRUE: Map = {"const": True}
 _REPLY_SUBJECT = r"^(_INBOX|tts\.reply)(\.[!-),-\-/-=?-~+]+)+$"
-_JUDGED: dict[str, Map] = {
+_CHECKED: dict[str, Map] = {
     "sessionId": IDENTIFIER,
     "phoneId": IDENTIFIER,
     "requestId": IDENTIFIER | {"pattern": r"^(?!seq-\d+$)[^\u0000-\u001f\u007f-\u009f]+$"},
     "format": {"enum": list(FORMATS)},
     "replyTo": {"maxLength": 512, "pattern": _REPLY_SUBJECT},
 }
-"""What validators of `SpeakRequest` ask of a field, by its name on the wire."""
+"""The checks of the validator functions of `SpeakRequest`, by the field's name on the wire."""
 
 
 def request(max_text_chars: int = DEFAULT_MAX_TEXT_CHARS) -> Map:
-    """A request: what is not required may be null, which means absent; unknown fields are ignored."""
+    """Return the schema of a request. Fields that are not required may be null, which means absent."""
     schema = _plain(SpeakRequest.model_json_schema(by_alias=True, ref_template=REF))
     schema["properties"]["text"] |= {"maxLength": max_text_chars}
     for name, field in schema["properties"].items():
-        field |= _JUDGED.get(name, {})
+        field |= _CHECKED.get(name, {})
         if name not in schema["required"]:
             schema["properties"][name] = _nullable(field)
     return schema | {
-        # A text, or one that comes in pieces; SSML only as a whole.
+        # A text, or a text in pieces; SSML cannot come in pieces.
         "anyOf": [
             {"required": ["text"], "properties": {"text": {"type": "string", "minLength": 1}}},
             {"required": ["textStream"], "properties": {"textStream": {"const": True}}},
@@ -55,7 +55,7 @@ def request(max_text_chars: int = DEFAULT_MAX_TEXT_CHARS) -> Map:
 
 
 def text_piece() -> Map:
-    """A piece of a text that comes in pieces; the last one may be without text."""
+    """Return the schema of a text piece. Only the last piece may have no text."""
     fields = {
         "index": {"type": "integer", "minimum": 0, "maximum": MAX_PIECES - 1},
         "text": {"type": ["string", "null"]},
@@ -69,7 +69,7 @@ def text_piece() -> Map:
 
 
 def voices() -> Map:
-    """The answer of a synth on `tts.voices`."""
+    """Return the schema of a synth's answer on `tts.voices`."""
     text, rate = {"type": "string"}, {"type": "integer"}
     voice = {"name": text, "language": text, "sampleRate": rate}
     listed = {"type": "object", "properties": voice, "required": list(voice)}
@@ -78,12 +78,12 @@ def voices() -> Map:
 
 
 def cancel() -> Map:
-    """A cancel that means something: all, or the one request that it names."""
+    """Return the schema of a cancel, of all requests or of one."""
     return {"type": "object", "properties": {"requestId": _nullable(IDENTIFIER)}}
 
 
 def report() -> Map:
-    """A report; every field is there."""
+    """Return the schema of a report. Every field is required."""
     schema = _plain(Report.model_json_schema(by_alias=True, mode="serialization", ref_template=REF))
     for field in schema["properties"].values():
         field.pop("default", None)
@@ -91,23 +91,23 @@ def report() -> Map:
 
 
 def report_error() -> Map:
-    """Why a request failed, as reports say it."""
+    """Return the schema of the error in a report."""
     definitions: Map = Report.model_json_schema(mode="serialization", ref_template=REF)["$defs"]
     return _plain(definitions["ReportError"])
 
 
 def audio() -> dict[str, Map]:
-    """The audio messages and the error in the last one, by name; `bytes` are msgpack's bin."""
+    """Return the schemas of the audio messages and of `EndError`, by name. `bytes` are msgpack's bin."""
     return {
-        "AudioStart": _packet(AudioStart, {"type": {"const": "start"}, "format": {"enum": list(FORMATS)}}),
-        "AudioChunk": _packet(AudioChunk, {"type": {"const": "chunk"}, "audio": {"minLength": 1}}),
-        "AudioWaiting": _packet(AudioWaiting, {"type": {"const": "waiting"}}),
-        "AudioEnd": _packet(AudioEnd, {"type": {"const": "end"}}),
-        "EndError": _packet(EndError, {}),
+        "AudioStart": _message(AudioStart, {"type": {"const": "start"}, "format": {"enum": list(FORMATS)}}),
+        "AudioChunk": _message(AudioChunk, {"type": {"const": "chunk"}, "audio": {"minLength": 1}}),
+        "AudioWaiting": _message(AudioWaiting, {"type": {"const": "waiting"}}),
+        "AudioEnd": _message(AudioEnd, {"type": {"const": "end"}}),
+        "EndError": _message(EndError, {}),
     }
 
 
-_WORDS: dict[Any, Map] = {
+_TYPE_SCHEMAS: dict[Any, Map] = {
     int: {"type": "integer", "minimum": 0},
     float: {"type": "number", "minimum": 0},
     str: {"type": "string"},
@@ -115,30 +115,30 @@ _WORDS: dict[Any, Map] = {
     EndError: {"$ref": REF.format(model="EndError")},
 }
 
-_LEFT_OUT = {"text", "engine_version"}
-"""Fields that are not written when there is nothing to say; a null is read all the same."""
+_OPTIONAL = {"text", "engine_version"}
+"""Fields that a message leaves out if they are None. Readers also accept null."""
 
 
-def _packet(of: type, more: dict[str, Map]) -> Map:
+def _message(of: type, more: dict[str, Map]) -> Map:
     hints = get_type_hints(of)
     fields: Map = {"type": {"type": "string"}} if "type" in more else {}
-    fields |= {field.name: _words(hints[field.name]) for field in dataclasses.fields(of)}
-    for name, words in more.items():
-        fields[name] |= words
+    fields |= {field.name: _type_schema(hints[field.name]) for field in dataclasses.fields(of)}
+    for name, added in more.items():
+        fields[name] |= added
     for name in fields.keys() & {"sample_rate_hz", "channels"}:
         fields[name]["minimum"] = 1
-    return {"type": "object", "properties": fields, "required": [name for name in fields if name not in _LEFT_OUT]}
+    return {"type": "object", "properties": fields, "required": [name for name in fields if name not in _OPTIONAL]}
 
 
-def _words(hint: Any) -> Map:
+def _type_schema(hint: Any) -> Map:
     kinds = [kind for kind in get_args(hint) if kind is not NoneType]
     if len(kinds) < len(get_args(hint)):
-        return _nullable(_words(kinds[0]))
-    return {"type": "string", "enum": kinds} if get_origin(hint) is Literal else dict(_WORDS[hint])
+        return _nullable(_type_schema(kinds[0]))
+    return {"type": "string", "enum": kinds} if get_origin(hint) is Literal else dict(_TYPE_SCHEMAS[hint])
 
 
 def _plain(schema: Map) -> Map:
-    """Without what pydantic adds for forms (titles, `$defs`), and with `T or null` as one type."""
+    """Remove titles and `$defs`, which pydantic adds, and write `T or null` as one type."""
     fields = {name: _field(dict(field)) for name, field in schema["properties"].items()}
     return {"type": "object", "properties": fields, "required": list(schema["required"])}
 

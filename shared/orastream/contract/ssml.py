@@ -1,7 +1,7 @@
-"""Text with markup: the subset of SSML 1.1 (W3C) that requests may use (docs/protocol.md, “SSML”). Pure.
+"""Parses the subset of SSML 1.1 (W3C) that requests may use (docs/protocol.md, “SSML”). Pure.
 
-`parse` refuses what is malformed, dangerous or makes no sense, so that whoever speaks it finds a sound tree. Elements
-it does not know stay in the tree: what they contain is spoken.
+`parse` refuses malformed, dangerous and out-of-range input, so that synth gets a valid tree. Unknown elements stay in
+the tree, and their content is spoken.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from xml.parsers import expat
 from orastream.contract.errors import InvalidRequest
 
 MAX_DEEP = 32
-"""Elements inside one another."""
+"""Limit for the depth of nested elements."""
 LONGEST_PAUSE_S = 10.0
+"""Limit for one pause, in seconds."""
 MAX_PAUSE_S = 60.0
-"""All pauses of a text together."""
+"""Limit for all pauses of a text together, in seconds."""
 STRENGTHS_S = {"none": 0.0, "x-weak": 0.1, "weak": 0.2, "medium": 0.4, "strong": 0.7, "x-strong": 1.0}
 RATES = {"x-slow": 0.5, "slow": 0.75, "medium": 1.0, "default": 1.0, "fast": 1.25, "x-fast": 1.5}
 NOT_SPOKEN = frozenset({"metadata", "desc"})
-"""Elements whose content is about the text, not of it."""
+"""Elements whose content describes the text and is not spoken."""
 
 _TIME = re.compile(r"\+?(?P<number>[0-9]{1,6}(?:\.[0-9]{1,6})?|\.[0-9]{1,6})(?P<unit>ms|s)")
 _PERCENT = re.compile(r"(?P<sign>[+-]?)(?P<number>[0-9]{1,4}(?:\.[0-9]{1,4})?)%")
@@ -31,7 +32,7 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8}){0,4}")
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """An element of the text; `children` are elements and text, in order."""
+    """An element of the tree. `children` are elements and text, in order."""
 
     name: str
     attributes: Mapping[str, str]
@@ -39,15 +40,15 @@ class Element:
 
     @property
     def text(self) -> str:
-        """All the text in it."""
+        """The text of the element and of all elements in it."""
         return "".join(_texts(self))
 
 
 def parse(text: str) -> Element:
-    """The `speak` element of the text, with every value checked. Raises InvalidRequest, which names line and column.
+    """Return the `speak` element of the text, with every value checked. Raises InvalidRequest with line and column.
 
-    Nothing is fetched, declared or expanded but the five entities of XML: a document type is refused as soon as it
-    begins. Takes time and memory in proportion to the text, whose length the caller has limited.
+    Fetches nothing and expands only the five entities of XML: a document type is refused where it begins. Time and
+    memory are proportional to the length of the text, which the caller must limit.
     """
     reader = _Reader()
     try:
@@ -55,14 +56,14 @@ def parse(text: str) -> Element:
     except expat.ExpatError as exc:
         raise _problem(exc.lineno, exc.offset + 1, expat.ErrorString(exc.code)) from None
     if reader.pause_s > MAX_PAUSE_S:
-        raise InvalidRequest("text", f"its pauses take more than {MAX_PAUSE_S:g} s together")
+        raise InvalidRequest("text", f"has pauses of more than {MAX_PAUSE_S:g} s together")
     if not any(char.isalnum() for piece in _spoken(root) for char in piece):
         raise InvalidRequest("text", "has nothing to say; send at least one letter or digit")
     return root
 
 
 def pause_s(attributes: Mapping[str, str]) -> float:
-    """Seconds of a `break`: its time, else its strength, else those of a medium one. Raises ValueError."""
+    """Return the length of a `break` in seconds, from `time`, else `strength`, else medium. Raises ValueError."""
     time = attributes.get("time")
     if time is None:
         strength = attributes.get("strength", "medium")
@@ -77,7 +78,7 @@ def pause_s(attributes: Mapping[str, str]) -> float:
 
 
 def rate(attributes: Mapping[str, str]) -> float:
-    """By what the `rate` of a `prosody` multiplies the speed: 80% and 0.8 do the same as -20%. Raises ValueError."""
+    """Return the factor for the speed from `rate` of a `prosody`: 80%, 0.8 and -20% give 0.8. Raises ValueError."""
     value = attributes.get("rate", "medium").strip()
     if value in RATES:
         return RATES[value]
@@ -93,7 +94,7 @@ def rate(attributes: Mapping[str, str]) -> float:
 
 
 class _Reader:
-    """Builds the tree of one text, without recursion."""
+    """Builds the tree of one text, without recursion. Use an instance once."""
 
     def __init__(self) -> None:
         self.pause_s = 0.0
@@ -107,9 +108,9 @@ class _Reader:
         parser.StartDoctypeDeclHandler = self._doctype
 
     def read(self, text: str) -> Element:
-        """The root. Raises ExpatError, InvalidRequest."""
+        """Return the root element. Raises ExpatError, InvalidRequest."""
         self._parser.Parse(text, True)
-        assert self._root is not None, "a document that was read to its end has a root"
+        assert self._root is not None, "expat accepts no document without a root"
         return self._root
 
     def _refuse(self, problem: str) -> InvalidRequest:
@@ -122,7 +123,7 @@ class _Reader:
         if not self._open and name != "speak":
             raise self._refuse("the outermost element must be speak")
         if len(self._open) == MAX_DEEP:
-            raise self._refuse(f"elements are more than {MAX_DEEP} deep")
+            raise self._refuse(f"elements are nested more than {MAX_DEEP} deep")
         try:
             if name == "break":
                 self.pause_s += pause_s(attributes)
@@ -159,7 +160,7 @@ def _texts(element: Element) -> Iterator[str]:
 
 
 def _spoken(element: Element) -> Iterator[str]:
-    """The pieces of text that are heard."""
+    """Yield the texts that are spoken."""
     if element.name in NOT_SPOKEN:
         return
     if element.name == "sub" and "alias" in element.attributes:

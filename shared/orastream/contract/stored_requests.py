@@ -1,4 +1,4 @@
-"""What stands in TTS_SESSIONS, read once for all: a stored request or a stored cancel. Pure."""
+"""Decodes the messages of TTS_SESSIONS: stored requests and stored cancels. Pure."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from orastream.contract.trace_context import NOTHING, Carrier, Origin, origin_of
 
 @dataclass(frozen=True, slots=True)
 class StoredRequest:
-    """A request as the stream holds it; exactly one of `request` and `problem` is set.
+    """A request in the stream. Exactly one of `request` and `problem` is set.
 
-    `session` and `token` are subject tokens; `stored_at_s` is the server's clock in unix seconds.
+    `session` and `token` are subject tokens. `stored_at_s` is in unix seconds of the server's clock.
     """
 
     sequence: int
@@ -40,20 +40,20 @@ class StoredRequest:
     request: SpeakRequest | None
     problem: InvalidRequest | None
     trace: Carrier | Origin = field(default_factory=lambda: NOTHING, compare=False)
-    """The trace that it belongs to: its publisher's, by its headers, or one of its own."""
+    """The publisher's trace context, from the headers; without one, the origin of a new trace."""
 
     @property
     def ttl_s(self) -> float:
-        """Seconds after `stored_at_s` within which it must be claimed."""
+        """Seconds after `stored_at_s` after which an unclaimed request expires."""
         return self.request.ttl_seconds if self.request else DEFAULT_TTL_S
 
     @property
     def stated_transport(self) -> Transport | None:
-        """The transport that the request itself names, or None."""
+        """The transport that the request names, or None."""
         return self.request.stated_transport if self.request else None
 
     def report(self, status: Status, *, transport: Transport | None = None, error: ReportError | None = None) -> Report:
-        """A first report of this request."""
+        """Return a new report of this request. `transport` None: the one that the request names."""
         return Report(
             request_id=self.request_id,
             session_id=self.session_id,
@@ -67,9 +67,9 @@ class StoredRequest:
 
 @dataclass(frozen=True, slots=True)
 class StoredCancel:
-    """A cancel as the stream holds it; `cancel` is None when it cannot be read and therefore means nothing.
+    """A cancel in the stream. `cancel` is None if it could not be decoded: it then cancels nothing.
 
-    `stored_at_s` is the server's clock in unix seconds.
+    `stored_at_s` is in unix seconds of the server's clock.
     """
 
     sequence: int
@@ -78,21 +78,21 @@ class StoredCancel:
     cancel: Cancel | None
 
     def covers(self, sequence: int, token: str) -> bool:
-        """Whether the request stored at `sequence` under `token` is cancelled by it."""
+        """Whether it cancels the request stored at `sequence` whose id has `token`."""
         return self.cancel is not None and sequence < self.sequence and self.cancel.covers(token)
 
 
 class Message(Protocol):
-    """A message of TTS_SESSIONS, read or handed out."""
+    """A message of TTS_SESSIONS, read from the stream or delivered by a consumer."""
 
     @property
     def subject(self) -> str:
-        """Where it is stored."""
+        """The subject under which it is stored."""
         ...
 
     @property
     def sequence(self) -> int:
-        """Its sequence there."""
+        """Its stream sequence."""
         ...
 
     @property
@@ -102,7 +102,7 @@ class Message(Protocol):
 
     @property
     def time_ns(self) -> int:
-        """The same in nanoseconds, exactly."""
+        """When it was stored, in unix nanoseconds, exact."""
         ...
 
     @property
@@ -112,12 +112,12 @@ class Message(Protocol):
 
     @property
     def trace(self) -> Carrier:
-        """The trace context that its publisher gave it."""
+        """The trace context in its headers; empty if there is none."""
         ...
 
 
 def read_message(message: Message, *, max_text_chars: int) -> StoredRequest | StoredCancel:
-    """`read_stored` of a message, with its trace."""
+    """Return `read_stored` of a message, with its trace. Never raises for a bad payload."""
     return read_stored(
         message.subject,
         message.sequence,
@@ -137,7 +137,7 @@ def read_stored(
     max_text_chars: int,
     trace: Carrier | Origin = NOTHING,
 ) -> StoredRequest | StoredCancel:
-    """What stands under `tts.session.<session>.{request,cancel}`. Never raises for a payload, however bad."""
+    """Decode a message under `tts.session.<session>.{request,cancel}`. Never raises for a bad payload."""
     _, _, session, kind = subject.split(".")
     if kind == "cancel":
         try:

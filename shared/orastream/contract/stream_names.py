@@ -1,4 +1,4 @@
-"""Names of the streams, of the durable consumers on TTS_SESSIONS, and of the keys in the two key-value buckets."""
+"""Names of the streams, of the durable consumers of TTS_SESSIONS, and of the keys in the key-value buckets. Pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ HEARTBEATS = "KV_tts_heartbeats"
 
 SYNTH = "synth"
 BRIDGES = ("ws_bridge", "http_bridge")
-"""Durable consumers; each has the name of the service that pulls from it."""
+"""Durable consumers. Each has the name of the service that pulls from it."""
 
 
 def owner_key(kind: str, session: str) -> str:
-    """Subject of the record that says which bridge of a kind owns a session (a KV key of bucket tts_owners)."""
+    """Return the subject of the record of which bridge of `kind` owns a session: a key of bucket tts_owners."""
     return f"$KV.tts_owners.{kind}.{session}"
 
 
 def heartbeat_key(bridge: str) -> str:
-    """Subject of a bridge's heartbeat, which lives HEARTBEAT_LIFE_S (a KV key of bucket tts_heartbeats)."""
+    """Return the subject of a bridge's heartbeat: a key of bucket tts_heartbeats, kept for HEARTBEAT_LIFE_S."""
     return f"$KV.tts_heartbeats.{bridge}"

@@ -1,8 +1,8 @@
-"""The subjects of the contract, and the one function that turns an id into a subject token.
+"""The subjects of the contract, and the mapping between ids and subject tokens. Pure.
 
 A token is the id itself when it matches `[A-Za-z0-9_-]{1,128}`; any other id is `~` followed by the unpadded
-base64url of its UTF-8 bytes (at most 343 characters for an id of 256 bytes). `~` never begins a plain token, so the
-mapping is one to one.
+base64url of its UTF-8 bytes (at most 343 characters for an id of 256 bytes). A plain token never begins with `~`, so
+the mapping is one to one.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from orastream.contract.errors import InvalidRequest
 
 MAX_ID_BYTES = 256
 MAX_TOKEN_CHARS = 343
-"""Of the token of an id of MAX_ID_BYTES."""
+"""Length of the token of an id of MAX_ID_BYTES."""
 
 INBOX = "_INBOX"
-"""What inboxes begin with unless it is set: NATS' own default."""
+"""Default prefix of inboxes, as in all NATS clients."""
 
 _INBOX_PREFIX = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _RESERVED_REQUEST_ID = re.compile(r"seq-\d+")
 
-# Ingest subjects: written by anyone, stored under the names below by each stream's subject transform.
+# Ingest subjects. Each stream's subject transform stores their messages under other subjects (functions below).
 SPEAK = "tts.speak"
 VOICES = "tts.voices"
 REQUESTS = "tts.request.*"
@@ -36,9 +36,9 @@ TEXTS = "tts.text.*.*"
 
 
 def check_id(value: str, field: str) -> str:
-    """The id itself when it is usable: 1…256 bytes of UTF-8 without control characters.
+    """Return the id if it is valid: 1…256 bytes of UTF-8 without control characters.
 
-    Raises InvalidRequest naming `field` otherwise.
+    Otherwise raises InvalidRequest, which names `field`.
     """
     try:
         size = len(value.encode())
@@ -52,17 +52,17 @@ def check_id(value: str, field: str) -> str:
 
 
 def check_request_id(value: str) -> str:
-    """A caller's requestId when it is usable; ids that look like `seq-<n>` are the node's own."""
+    """Return a caller's requestId if it is valid. Raises InvalidRequest, also for `seq-<n>`, which the node assigns."""
     check_id(value, "requestId")
     if _RESERVED_REQUEST_ID.fullmatch(value):
-        raise InvalidRequest("requestId", "ids of the form seq-<number> are given by the node; choose another")
+        raise InvalidRequest("requestId", "ids of the form seq-<number> are assigned by the node; choose another")
     return value
 
 
 def token(value: str, field: str = "id") -> str:
-    """The subject token of a session or request id (see the module's text).
+    """Return the subject token of a session or request id, as the module's docstring describes.
 
-    Raises InvalidRequest for unusable ids, naming `field`.
+    Raises InvalidRequest for an invalid id, which names `field`.
     """
     check_id(value, field)
     if _PLAIN.fullmatch(value):
@@ -71,7 +71,7 @@ def token(value: str, field: str = "id") -> str:
 
 
 def untoken(tok: str) -> str | None:
-    """The id behind a token, or None when no id has that token."""
+    """Return the id of a token, or None if no id has that token."""
     if _PLAIN.fullmatch(tok):
         return tok
     if not tok.startswith("~"):
@@ -85,37 +85,37 @@ def untoken(tok: str) -> str | None:
 
 
 def tokens(session_id: str, request_id: str) -> tuple[str, str]:
-    """The tokens of a request's two ids. Raises InvalidRequest naming the one that is unusable."""
+    """Return the tokens of a request's two ids. Raises InvalidRequest, which names the invalid one."""
     return token(session_id, "sessionId"), token(request_id, "requestId")
 
 
 def sequence_id(sequence: int) -> str:
-    """The id of a request that brought none: `seq-<n>`, n its stream sequence."""
+    """Return the id of a request that was sent without one: `seq-<n>`, n its stream sequence."""
     return f"seq-{sequence}"
 
 
 def decoded(subject: bytes) -> str:
-    """A subject, or a reply subject, as it came. Never raises: anybody may send any bytes but TAB, LF and space.
+    """Return a received subject or reply subject as str. Never raises: a sender may use any bytes but TAB, LF, space.
 
-    What is not UTF-8 becomes lone surrogates (`surrogateescape`). So two subjects never become one string, as they
-    would with replacement characters, and none is published by accident: such a string cannot be encoded.
+    Bytes that are not UTF-8 become lone surrogates (`surrogateescape`). With replacement characters two subjects could
+    become the same string. A string with lone surrogates cannot be encoded, so it is never published by mistake.
     """
     return subject.decode("utf-8", "surrogateescape")
 
 
 def legible(subject: str) -> bool:
-    """Whether a subject can be shown, and published, as it came: no control character, and UTF-8 on the wire.
+    """Whether a subject can be printed and published as received: valid UTF-8 without control characters.
 
-    JetStream's JSON has a replacement character for what is not.
+    U+FFFD also counts as not legible: JetStream's JSON has it in place of bytes that are not UTF-8.
     """
     return subject.isprintable() and "\ufffd" not in subject
 
 
 def session_of(subject: str) -> str | None:
-    """The session's token in a stored subject of TTS_SESSIONS; None for one that can be neither spoken to nor answered.
+    """Return the session token in a stored subject of TTS_SESSIONS, or None if no message can be sent for it.
 
-    None for a token longer than any id's: a control line of more than 4096 bytes ends the connection. None for one that
-    is not legible, and for one with `*` or `>`: nobody can subscribe to the subjects that are built of it.
+    None if the token is longer than an id's: the server closes the connection at a control line over 4096 bytes.
+    None if it is not legible or contains `*` or `>`: nobody can subscribe to the subjects that are made from it.
     """
     token = subject.split(".")[2] if subject.count(".") > 2 else ""
     usable = 1 <= len(token) <= MAX_TOKEN_CHARS and legible(token) and "*" not in token and ">" not in token
@@ -123,72 +123,72 @@ def session_of(subject: str) -> str | None:
 
 
 def request(session: str) -> str:
-    """Where a request of the session (a token) is published."""
+    """Subject on which requests of a session are published. `session` and `req` are tokens, here and below."""
     return f"tts.request.{session}"
 
 
 def cancel(session: str) -> str:
-    """Where a cancel of the session (a token) is published."""
+    """Subject on which cancels of a session are published."""
     return f"tts.cancel.{session}"
 
 
 def session_request(session: str) -> str:
-    """Where requests of the session are stored and republished."""
+    """Subject under which requests of a session are stored and republished."""
     return f"tts.session.{session}.request"
 
 
 def session_cancel(session: str) -> str:
-    """Where cancels of the session are stored and republished."""
+    """Subject under which cancels of a session are stored and republished."""
     return f"tts.session.{session}.cancel"
 
 
 def session_events(session: str) -> str:
-    """Requests and cancels of the session, in one order."""
+    """Filter for the stored requests and cancels of a session, in one order."""
     return f"tts.session.{session}.*"
 
 
 def text(session: str, req: str) -> str:
-    """Where the pieces of a request's text are published, if it comes in pieces."""
+    """Subject on which the pieces of a request's text are published."""
     return f"tts.text.{session}.{req}"
 
 
 def script(session: str, req: str) -> str:
-    """Where these pieces are stored and republished."""
+    """Subject under which the pieces of a request's text are stored and republished."""
     return f"tts.script.{session}.{req}"
 
 
 def put_audio(session: str, req: str) -> str:
-    """Where synth writes audio."""
+    """Subject on which synth publishes audio."""
     return f"tts.put.audio.{session}.{req}"
 
 
 def audio(session: str, req: str) -> str:
-    """Where audio is stored and republished."""
+    """Subject under which audio is stored and republished."""
     return f"tts.audio.{session}.{req}"
 
 
 def put_report(session: str, req: str) -> str:
-    """Where reports are written."""
+    """Subject on which reports are published."""
     return f"tts.put.report.{session}.{req}"
 
 
 def report(session: str, req: str) -> str:
-    """Where reports are stored and republished."""
+    """Subject under which reports are stored and republished."""
     return f"tts.report.{session}.{req}"
 
 
 def reports(session: str) -> str:
-    """All reports of the session."""
+    """Filter for all stored reports of a session."""
     return f"tts.report.{session}.*"
 
 
 def message_id(session: str, req: str) -> str:
-    """The `Nats-Msg-Id` of a request sent by our own clients."""
+    """`Nats-Msg-Id` of a request that our clients publish, against duplicates."""
     return f"{session}.{req}"
 
 
 def check_inbox_prefix(prefix: str) -> str:
-    """The prefix, when inboxes can begin with it: literal tokens, and none of the node's own. Raises ValueError."""
+    """Return the prefix if inboxes can use it: literal tokens, the first one not `tts`. Else raises ValueError."""
     if len(prefix) > 128 or not _INBOX_PREFIX.fullmatch(prefix) or prefix.partition(".")[0] == "tts":
         raise ValueError("must be literal subject tokens (A-Z a-z 0-9 _ -), not tts, as in _INBOX or _INBOX.shop")
     return prefix

@@ -1,13 +1,12 @@
-"""A text that comes in pieces: what a piece is on the wire, and the text that the stored ones make. Pure.
+"""A text that comes in pieces: a piece on the wire, and the text that the stored pieces make. Pure.
 
-A piece is `{"index": 0, "text": "…"}`, a JSON object or msgpack map; the last one has `"end": true`, and may have text.
-Indexes make repeats, resends and another order harmless: of each index the first one stored counts, what is ahead is
-held, the contiguous run is passed on. All of it follows from the pieces in the order of the stream and the times that
-the stream gave them, so every reader, at any time, in any process, comes to the same text and the same end.
+A piece is `{"index": 0, "text": "…"}`, a JSON object or msgpack map. The last one has `"end": true`, and may have text.
+Pieces may be repeated or stored in another order: the first stored piece of an index counts, a piece ahead of the next
+index is held, and pieces in order are passed on. The text depends only on the stored pieces, their order in the stream
+and their stored times, so every reader gets the same text and the same end.
 
-The text also ends, with a `problem`, at a piece that cannot be read, at one that makes it too long or comes too late,
-and at `{"stalled": true}`, by which synth ends a text whose writer is silent: once that is stored, nothing that comes
-after it can change what was spoken.
+The text also ends, with a `problem`, at a piece that cannot be decoded, makes the text too long or comes too late, and
+at `{"stalled": true}`. Synth stores that message when the writer sends nothing for too long; later pieces are ignored.
 """
 
 from __future__ import annotations
@@ -22,19 +21,19 @@ from orastream.contract.messages import NOTHING_TO_SAY, sayable
 
 MAX_PIECES = 65_536
 STALLED = codec.encode({"stalled": True}, "json")
-"""What synth stores when the writer was silent for too long."""
+"""The message that synth stores when the writer sent nothing for `idleSeconds`."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextPiece:
-    """One piece: `index` from 0; `end`, there are no more."""
+    """One piece. `index` counts from 0. `end` marks the last piece."""
 
     index: int
     text: str = ""
     end: bool = False
 
     def encode(self, encoding: Encoding = "json") -> bytes:
-        """The piece on the wire."""
+        """Encode the piece."""
         fields: Map = {"index": self.index}
         if self.text or not self.end:
             fields["text"] = self.text
@@ -44,7 +43,7 @@ class TextPiece:
 
     @classmethod
     def decode(cls, payload: bytes) -> TextPiece | None:
-        """A piece from the wire, None for the mark of a stalled text. Raises InvalidRequest naming `text`."""
+        """Decode a piece; None for a `stalled` message. Raises InvalidRequest, which names `text`."""
         try:
             value = codec.decode(payload)
         except Undecodable as exc:
@@ -59,12 +58,12 @@ class TextPiece:
         if text is None and not end:
             raise _bad("has neither text nor end")
         if text is not None and type(text) is not str:
-            raise _bad("has a text that is no string")
+            raise _bad("has a text that is not a string")
         return cls(index, check_text(text or ""), bool(end))
 
 
 def check_text(text: str) -> str:
-    """The text itself when it can be spoken and sent. Raises InvalidRequest for lone surrogates."""
+    """Return the text. Raises InvalidRequest if it contains a lone surrogate."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -77,34 +76,34 @@ def _bad(problem: str) -> InvalidRequest:
 
 
 class TextPieces:
-    """The text of one request, as far as it is known. Bounded: `max_chars` of text, `MAX_PIECES` pieces.
+    """The text of one request, as far as it is known. Limits: `max_chars` characters, `MAX_PIECES` pieces.
 
-    `beginning` is what the request itself brought. A piece stored more than `max_open_s` after the first one is too
-    late: speech is only kept for so long.
+    `beginning` is the text in the request. A piece stored more than `max_open_s` seconds after the first one ends the
+    text: the stream keeps the audio for a limited time.
     """
 
     def __init__(self, beginning: str, *, max_chars: int, max_open_s: float) -> None:
         self.text = beginning
-        """All that was passed on."""
+        """The beginning and all pieces that were passed on."""
         self.next_index = 0
-        """Pieces passed on."""
+        """Number of pieces passed on: the index of the next one."""
         self.pieces = 0
-        """Pieces that count so far, held ones included."""
+        """Number of pieces that count so far, held ones included."""
         self.ended = False
-        """Whether no text will be added."""
+        """Whether the text has ended: no text will be added."""
         self.problem: EndError | None = None
-        """Why the text is not what its writer wanted, once it has ended."""
+        """Why the text ended too early or cannot be spoken; None if it is complete."""
         self._max_chars = max_chars
         self._max_open_s = max_open_s
         self._held: dict[int, str] = {}
-        self._chars = len(beginning)  # held ones too
+        self._chars = len(beginning)  # characters of held pieces included
         self._last: int | None = None  # index of the last piece, once it is known
         self._first_at_s: float | None = None
 
     def receive(self, payload: bytes, stored_at_s: float) -> str:
-        """The text that can be passed on now that this message, the next one of the stream, is known.
+        """Add the next message of the stream. Returns the text to pass on now, maybe empty.
 
-        `stored_at_s` is the time that the stream gave it.
+        `stored_at_s` is when the stream stored it, in unix seconds of the server's clock.
         """
         if self.ended:
             return ""
@@ -123,7 +122,7 @@ class TextPieces:
         if self._last is not None and piece.index > self._last:
             return ""
         if self._chars + len(piece.text) > self._max_chars:
-            problem = f"has more than {self._max_chars} characters, what is beyond is not spoken; end it sooner"
+            problem = f"has more than {self._max_chars} characters; the rest is not spoken; end it sooner"
             return self._end(EndError("invalid_request", f"text: {problem}"))
         self._chars += len(piece.text)
         self.pieces += 1
@@ -133,16 +132,16 @@ class TextPieces:
         return self._pass_on()
 
     def stall(self) -> str:
-        """The text ends here: nothing has come for too long."""
+        """End the text as stalled. Returns no text."""
         missing = f"; piece {self.next_index} is missing" if self._held else ""
-        return self._end(EndError("text_stalled", f"text: no more of it came within idleSeconds{missing}"))
+        return self._end(EndError("text_stalled", f"text: no new piece came within idleSeconds{missing}"))
 
     def _pass_on(self) -> str:
-        run: list[str] = []
+        ready: list[str] = []
         while (text := self._held.pop(self.next_index, None)) is not None:
-            run.append(text)
+            ready.append(text)
             self.next_index += 1
-        passed = "".join(run)
+        passed = "".join(ready)
         self.text += passed
         if self._last is not None and self.next_index > self._last:
             self._end(None)

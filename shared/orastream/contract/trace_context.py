@@ -1,5 +1,6 @@
-"""W3C trace context as it stands in the headers of NATS messages and HTTP requests, and what takes its place where no
-publisher gave one. Pure; needs no OpenTelemetry.
+"""W3C trace context in the headers of NATS messages and HTTP requests, and a substitute for messages without one.
+
+Pure. Needs no OpenTelemetry.
 
 Source: W3C Trace Context, 2.2 (traceparent) and 3.3 (tracestate).
 """
@@ -13,12 +14,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 Carrier = Mapping[str, str]
-"""`traceparent` and, if there is one, `tracestate`; or nothing."""
+"""`traceparent` and, if present, `tracestate`; empty without a trace context."""
 
 NOTHING: Carrier = MappingProxyType({})
 MAX_STATE_CHARS = 512
 MAX_BYTES = 700
-"""What a carrier takes in the headers of a message, at most."""
+"""Limit for the bytes of a carrier in the headers of a message."""
 
 _PARENT = re.compile(
     r"(?P<version>(?!ff)[0-9a-f]{2})-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?P<more>-[!-~]{0,64})?"
@@ -27,9 +28,9 @@ _STATE = re.compile(rf"[ -~]{{1,{MAX_STATE_CHARS}}}")
 
 
 def carrier_of(header: Callable[[str], str | None]) -> Carrier:
-    """The trace context in headers, given by name; nothing when there is none that is well formed.
+    """Return the trace context in headers, or NOTHING if there is no valid one. `header` returns a header by name.
 
-    A `tracestate` that is too long or no ASCII is left out. Names are tried as W3C writes them and as Go does.
+    Leaves out a `tracestate` that is too long or not ASCII. Tries the names in lower case (W3C) and as Go writes them.
     """
     parent = (header("traceparent") or header("Traceparent") or "").strip()
     match = _PARENT.fullmatch(parent)
@@ -41,16 +42,16 @@ def carrier_of(header: Callable[[str], str | None]) -> Carrier:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a trace begins with that no publisher began: its spans are roots, of one trace."""
+    """The start of a trace that no publisher began: its spans are roots with the same trace id."""
 
     trace_id: int
-    """128 bits, evenly spread, so that a sampler that goes by the trace id keeps the share it should."""
+    """128 bits, evenly distributed, so that a sampler that uses the trace id keeps the configured share."""
 
 
 def origin_of(stream: str, sequence: int, stored_at_ns: int) -> Origin:
-    """The trace of a stored message whose publisher gave none: whoever works on the message comes to the same one.
+    """Return the trace of a stored message without trace context: the same one in every process.
 
-    The time tells it from a message of a stream that was deleted and made anew.
+    `stored_at_ns` distinguishes it from a message with the same sequence of a stream that was deleted and recreated.
     """
     digest = hashlib.sha256(f"{stream} {sequence} {stored_at_ns}".encode()).digest()
-    return Origin(int.from_bytes(digest[:16], "big") or 1)  # 0 is no trace id
+    return Origin(int.from_bytes(digest[:16], "big") or 1)  # 0 is not a valid trace id

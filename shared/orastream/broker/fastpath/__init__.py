@@ -1,1 +1,1 @@
-"""From the socket to a callback: the parser and the transport in front of nats-py."""
+"""A parser and a transport in place of those of nats-py: they pass messages from the socket to callbacks."""

@@ -1,11 +1,11 @@
-"""From the socket to a callback without a queue, a task and a message object in between.
+"""A nats-py client that passes a message from the socket to a callback without queue, task and message object.
 
-nats-py puts each message into the queue of its subscription, where a task takes it out. Callbacks that never wait do
-not need that. This takes the place of the client's transport and parser, which is why its version is bounded in
-pyproject.toml; `tests/unit/orastream/broker/fastpath/test_dispatch.py` holds it to the original's behaviour.
+nats-py puts each message into a queue of its subscription, from which a task takes it. Callbacks that never wait do not
+need that. This client replaces nats-py's transport and parser, so pyproject.toml bounds the version of nats-py, and
+`tests/unit/orastream/broker/fastpath/test_dispatch.py` compares its behaviour with the original's.
 
-Nor does nats-py's parser survive what anybody may send: it decodes subjects and splits at more than nats-server does,
-and what it raises ends the reading without a word, until the pings that nobody answers are missed.
+nats-py's parser also fails on messages that anybody may send: it decodes subjects, and splits lines at more characters
+than nats-server does. Its exception ends the read loop without a log line, until pings stay unanswered.
 """
 
 from __future__ import annotations
@@ -35,32 +35,32 @@ log = logger.named(__name__)
 
 
 class Headers:
-    """Headers of a message, read when asked for: nine stand on each stored one, and three are of interest.
+    """Headers of a message, parsed on access: a stored message has nine, and three are used.
 
-    An inline status of the server is found under `Status`.
+    The server's inline status is under `Status`.
     """
 
     __slots__ = ("_block",)
 
     def __init__(self, block: bytes) -> None:
-        """`block` is what stands before the payload: `NATS/1.0[ status]`, CRLF, a line per header, CRLF.
+        """`block` is the bytes before the payload: `NATS/1.0[ status]`, CRLF, a line per header, CRLF.
 
-        Whoever publishes may have put any bytes there: nothing here raises but `headers[name]`.
+        A publisher may send any bytes there: only `headers[name]` raises, a KeyError.
         """
         self._block = block
 
     @property
     def block(self) -> bytes:
-        """All of them as they came, for whoever reads several at once."""
+        """The header block as received, for code that reads several headers at once."""
         return self._block
 
     @property
     def status(self) -> str | None:
-        """The inline status of the server, or None."""
+        """The server's inline status, as "503", or None."""
         return None if self._block.startswith(_NO_STATUS) else self._status()
 
     def get(self, name: str) -> str | None:
-        """The value of a header, by its exact name, or None."""
+        """Return the value of the header with exactly this name, or None."""
         block = self._block
         at = block.find(b"\r\n%b:" % name.encode())
         if at < 0:
@@ -85,31 +85,31 @@ OnMessage = Callable[[str, str, bytes, Headers], None]
 
 
 class DispatchingClient(nats_client.Client):
-    """A client whose subscriptions may have a direct callback, run while the socket is read.
+    """A nats-py client whose subscriptions may have a direct callback, called while the socket is read.
 
-    There is no queue that could overflow: a process that falls behind stops reading, and the server holds the bytes.
+    No queue can overflow: a process that falls behind stops reading, and the server keeps the bytes.
     """
 
     def __init__(self, repairs: Repairs | None = None, *, secure: bool = False) -> None:
-        """With `secure` TLS is a must, whatever a server offers, and for each server that another one names."""
+        """`secure` requires TLS of every server, also of those that another server announces."""
         super().__init__()
         self.direct: dict[int, OnMessage] = {}
         self._repairs = repairs or Repairs()
         self._secure = secure
-        self._noted: Exception | None = None
+        self._counted: Exception | None = None
         self._ps = OperationParser(self)
 
     @property
     def wired(self) -> bool:
-        """Whether the socket is read by a `Wire`: not so for NATS over WebSocket."""
+        """Whether a `Wire` reads the socket: it does for TCP and TLS, not for NATS over WebSocket."""
         return isinstance(self._transport, WireTransport)
 
     def abandon(self) -> None:
-        """Leave a connection that could not be made, as it is: nats-py keeps it open."""
+        """Close the socket of a failed connection attempt: nats-py would keep it open."""
         if isinstance(self._transport, WireTransport):
             self._transport.abort()
 
-    # ---- what of nats-py's client is done otherwise
+    # ---- overridden methods of nats-py's client
 
     async def _connect_to_server(self, s: nats_client.Srv) -> None:
         if s.uri.scheme == "ws" and self._secure:
@@ -119,9 +119,9 @@ class DispatchingClient(nats_client.Client):
         await super()._connect_to_server(s)
 
     async def _process_connect_init(self) -> None:
-        """The handshake. Raises OSError, TimeoutError and nats.errors.Error, after which nats-py tries again.
+        """Do the handshake. Raises only OSError, TimeoutError and nats.errors.Error, after which nats-py tries again.
 
-        Any other exception would end its trying without a word.
+        Any other exception would end its tries without a log line.
         """
         try:
             await super()._process_connect_init()
@@ -136,34 +136,34 @@ class DispatchingClient(nats_client.Client):
         except Exception as exc:
             self._note(exc)
             raise ProtocolError(f"no handshake of NATS ({type(exc).__name__}: {ascii(str(exc))})") from exc
-        self.options["allow_reconnect"] = True  # whatever ends it from here on
+        self.options["allow_reconnect"] = True  # from here on nats-py reconnects by itself
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
-        """What a server says of itself and of others. With `secure` a server that leaves TLS to the client gets it."""
+        """Read INFO. With `secure`, TLS is also used with a server that only offers it."""
         check_info(info)
         if self._secure and info.get("tls_available"):
             info["tls_required"] = True
         await super()._process_info(info, initial_connection)
-        assert self._current_server is not None, "nats-py sets it before"
+        assert self._current_server is not None, "nats-py sets it before it calls this"
         scheme = self._current_server.uri.scheme
         for server in self._server_pool:
-            if server.discovered:  # nats-py takes them for nats:// behind wss:// too
+            if server.discovered:  # nats-py would use nats:// for them, also after a wss:// server
                 server.uri = server.uri._replace(scheme=scheme)
 
     async def _read_loop(self) -> None:
-        """Read and do what the server sends. Whatever goes wrong here, a reconnect follows."""
+        """Read and handle what the server sends. Every exception leads to a reconnect."""
         while not (self.is_closed or self.is_reconnecting or self._transport is None):
             try:
                 data = await self._transport.read(_READ_BYTES)
                 if not data:
                     raise nats.errors.UnexpectedEOF
                 await self._ps.parse(data)
-            except Exception as exc:  # noqa: BLE001 - the border of what was read: without it nothing would be read again
+            except Exception as exc:  # noqa: BLE001 - else the read loop would end, and no reconnect follow
                 await self._process_op_err(exc)
                 return
 
     async def _process_op_err(self, e: Exception) -> None:
-        """Give up a connection that was up, and make another one."""
+        """Report the error that ended an established connection, and reconnect."""
         if not (self.is_closed or self.is_reconnecting):
             if self._note(e):
                 log.error("the NATS server sent what cannot be read; reconnecting", error=str(e), exc_info=_trace_of(e))
@@ -172,29 +172,30 @@ class DispatchingClient(nats_client.Client):
         await super()._process_op_err(e)
 
     def _note(self, exc: Exception) -> bool:
-        """Count an error in what the server has sent, each once; whether `exc` is one."""
+        """Return whether `exc` is an error in what the server sent; count each such error once."""
         unreadable = isinstance(exc, ProtocolError) or _trace_of(exc) is not None
-        if unreadable and exc is not self._noted:
-            self._noted = exc
+        if unreadable and exc is not self._counted:
+            self._counted = exc
             self._repairs.protocol_errors += 1
         return unreadable
 
     async def _process_pong(self) -> None:
-        """As nats-py does it, but for a ping whose sender has stopped waiting: that must not end the reading."""
+        """As in nats-py, but safe for a ping whose sender was cancelled: its done future would end the read loop."""
         if self._pongs and self._pongs[0].done():
             self._pongs[0] = asyncio.get_running_loop().create_future()
         await super()._process_pong()
 
     async def _close(self, status: int, do_cbs: bool = True) -> None:
-        # nats-py would write what waits to be sent: before CONNECT and TLS if the handshake is not over, or into a
-        # connection that is gone, which raises, and then nobody learns that it is closed. `Bus` flushes before it
-        # closes, and a connection that the server has refused takes nothing more.
+        # nats-py would write pending bytes here. Before the end of the handshake they would go out before CONNECT and
+        # TLS; on a lost connection the write raises, and the closed callback is not called. `Broker` flushes before it
+        # closes, so nothing is lost.
         self._pending, self._pending_data_size = [], 0
         await super()._close(status, do_cbs)
 
     async def _send_ping(self, future: asyncio.Future[Any] | None = None) -> None:
-        """Ask behind all that was sent before. nats-py writes its pings past what waits for its flusher, so that the
-        answer proves nothing about a subscription made just now.
+        """Send a ping after all pending bytes.
+
+        nats-py sends its pings before them, so that a pong would not prove that a new subscription has arrived.
         """
         self._pongs.append(future or asyncio.get_running_loop().create_future())
         self._pending.append(nats_client.PING_PROTO)
@@ -204,16 +205,16 @@ class DispatchingClient(nats_client.Client):
     # ---- messages
 
     async def subscribe_direct(self, subject: str, queue: str, on_message: OnMessage) -> Subscription:
-        """Subscribe with a direct callback, which is in place before the first message can come."""
+        """Subscribe with a direct callback, registered before the first message can arrive."""
         self.direct[self._sid + 1] = on_message
         return await self.subscribe(subject, queue=queue)
 
     def forget(self, subscription: Subscription) -> None:
-        """Call its callback no more."""
+        """Stop calling its direct callback."""
         self.direct.pop(subscription._id, None)
 
     def deliver(self, sid: int, subject: bytes, reply: bytes, block: bytes, data: bytes) -> None:
-        """Hand a message to its direct callback, or to the queue of its subscription. Never raises."""
+        """Pass a message to its direct callback, or to the queue of its subscription. Never raises."""
         self.stats["in_msgs"] += 1
         self.stats["in_bytes"] += len(data)
         on_message = self.direct.get(sid)
@@ -223,11 +224,11 @@ class DispatchingClient(nats_client.Client):
             else:
                 headers = Headers(block) if block else NO_HEADERS
                 on_message(subjects.decoded(subject), subjects.decoded(reply), data, headers)
-        except Exception:  # noqa: BLE001 - one message's border: the connection must outlive it
+        except Exception:  # noqa: BLE001 - else one bad message would end the connection
             log.exception("a message callback failed", subject=subject.decode("utf-8", "backslashreplace"))
 
     def _enqueue(self, sid: int, subject: bytes, reply: bytes, block: bytes, data: bytes) -> None:
-        """For a subscription of nats-py's own, which is one of nats.micro."""
+        """Queue a message for a subscription without direct callback: one of nats.micro."""
         subscription = self._subs.get(sid)
         if subscription is None:
             return
@@ -253,5 +254,5 @@ class DispatchingClient(nats_client.Client):
 
 
 def _trace_of(exc: Exception) -> Exception | None:
-    """The error whose traceback the log needs: a fault of our own code. None for what happens to connections."""
+    """Return `exc` if it is a fault of our code, whose traceback the log needs; None for a connection's error."""
     return None if isinstance(exc, OSError | nats.errors.Error) else exc

@@ -1,4 +1,4 @@
-"""What a server sends beside messages: PING, PONG, INFO, +OK and -ERR, handed to nats-py's client."""
+"""The server's operations other than messages: PING, PONG, INFO, +OK and -ERR, passed to nats-py's client."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from orastream.broker.fastpath.splitter import ProtocolError, Splitter
 
 
 class Receiver(Protocol):
-    """nats-py's client, as far as the parser uses it."""
+    """The part of nats-py's client that the parser uses."""
 
     @property
     def wired(self) -> bool:
-        """Whether a `Wire` has split what is parsed already."""
+        """Whether a `Wire` has already removed the messages from the bytes to parse."""
         ...
 
     def deliver(self, sid: int, subject: bytes, reply: bytes, block: bytes, data: bytes) -> None:
@@ -32,7 +32,7 @@ class Receiver(Protocol):
 
 
 class OperationParser(Parser):
-    """In the place of nats-py's parser. A `Wire` splits while it reads; what others have read is split here."""
+    """Replaces nats-py's parser. Splits off messages itself if no `Wire` does."""
 
     def __init__(self, client: Receiver) -> None:
         self._client = client
@@ -40,12 +40,12 @@ class OperationParser(Parser):
         super().__init__(client)
 
     def reset(self) -> None:
-        """Forget what was read of a connection that is gone."""
+        """Drop bytes of the previous connection."""
         self._splitter = Splitter(self._client.deliver)
         super().reset()
 
     async def parse(self, data: bytes = b"") -> None:
-        """Do everything whole in what was read so far. Raises ProtocolError."""
+        """Handle all complete operations read so far. Raises ProtocolError."""
         self.buf += data if self._client.wired else self._splitter.split(data)
         while (end := self.buf.find(b"\r\n")) >= 0:
             line = bytes(self.buf[:end])
@@ -61,31 +61,31 @@ class OperationParser(Parser):
             case b"+OK":
                 pass
             case b"-ERR":
-                # It may name a subject, which may be any bytes: the reply subject of a request, say.
+                # The text may contain a subject that is not UTF-8, as a reply subject that a caller chose.
                 await self._client._process_err(line[4:].strip().decode("utf-8", "replace").lower())
             case b"INFO":
                 await self._client._process_info(parse_info(line[4:]))
             case _:
-                raise ProtocolError(f"no operation of NATS: {line[:40]!r}")
+                raise ProtocolError(f"not an operation of NATS: {line[:40]!r}")
 
 
 def parse_info(data: bytes) -> dict[str, Any]:
-    """What INFO says. Raises ProtocolError."""
+    """Return the JSON object of INFO. Raises ProtocolError."""
     try:
         info = json.loads(data)
     except (ValueError, RecursionError):
-        raise ProtocolError("INFO is not followed by JSON") from None
+        raise ProtocolError("INFO does not contain JSON") from None
     return check_info(info)
 
 
 def check_info(info: object) -> dict[str, Any]:
-    """The INFO that can be acted upon. Raises ProtocolError."""
+    """Return `info` if its fields have the types that nats-py relies on. Raises ProtocolError."""
     if not isinstance(info, dict):
-        raise ProtocolError("INFO is no JSON object")
+        raise ProtocolError("INFO is not a JSON object")
     urls = info.get("connect_urls") or []
     if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
-        raise ProtocolError("INFO: connect_urls is no list of strings")
-    most = info.get("max_payload", 0)
-    if not isinstance(most, int) or isinstance(most, bool) or most < 0:
-        raise ProtocolError(f"INFO: max_payload is {ascii(most)[:40]}")
+        raise ProtocolError("INFO: connect_urls is not a list of strings")
+    limit = info.get("max_payload", 0)
+    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
+        raise ProtocolError(f"INFO: max_payload is {ascii(limit)[:40]}")
     return info

@@ -1,10 +1,10 @@
-"""The server's bytes taken apart where they were read: messages to their subscriptions at once, the rest for nats-py.
+"""Splits the server's bytes: messages go to their subscriptions at once, other operations are kept for nats-py.
 
-The socket reads into this buffer, and a payload is copied once, out of it. Pure: bytes in, calls and bytes out.
+The socket is read into this buffer, and each payload is copied once, out of it. Pure: bytes in, calls and bytes out.
 
-Subjects, reply subjects and header blocks are bytes that anybody may send. nats-server (2.15, tried) takes a subject of
-any bytes but TAB, LF and space, and a header block of any bytes at all. So a line ends at its first CRLF, its fields
-are parted by spaces and tabs alone (`splitArg` of nats-server, but for the CR that a subject may have), and nothing is
+Anybody may choose the bytes of subjects, reply subjects and header blocks. nats-server (tried with 2.15) accepts every
+byte in a subject except TAB, LF and space, and every byte in a header block. So a line ends at its first CRLF, and only
+spaces and tabs separate its fields (as in nats-server's `splitArg`, except that a subject may have a CR). Nothing is
 decoded here.
 """
 
@@ -15,13 +15,13 @@ from collections.abc import Callable
 
 BUFFER_BYTES = 256 << 10
 LEAST_ROOM_BYTES = 64 << 10
-"""What a read is offered at least: a shorter one costs a system call for little."""
+"""Minimum space for a read: less would cost more system calls."""
 MAX_LINE_BYTES = 256 << 10
-"""Of a line without its end: the longest that a server sends, INFO of a large cluster, has a tenth of that."""
+"""Limit of a line without its end. A server's longest line, INFO of a large cluster, has a tenth of it."""
 MAX_MESSAGE_BYTES = 64 << 20
-"""Of headers and payload together: nats-server's default for all that waits for one client (`max_pending`)."""
+"""Limit of headers and payload together: nats-server's default for all bytes pending for a client (`max_pending`)."""
 MAX_DIGITS = 50
-"""Of the numbers of a line together."""
+"""Limit for all numbers of a line together: `int` is slow on, or refuses, very long ones."""
 
 Deliver = Callable[[int, bytes, bytes, bytes, bytes], None]
 """`(sid, subject, reply, header block, payload)`; must not raise."""
@@ -31,11 +31,11 @@ _FIELD = re.compile(rb"[^ \t]+")
 
 
 class ProtocolError(ConnectionError):
-    """Bytes that no NATS server sends: nothing behind them can be trusted, so the connection has to end."""
+    """Bytes that no NATS server sends. What follows them cannot be parsed, so the connection must be closed."""
 
 
 class Splitter:
-    """One connection's incoming bytes: `room()` is where the next ones go, `filled(n)` says how many came."""
+    """The incoming bytes of one connection. Write them into `room()`, then call `filled(n)`. Not thread-safe."""
 
     def __init__(self, deliver: Deliver) -> None:
         self._deliver = deliver
@@ -44,12 +44,12 @@ class Splitter:
         self._at = 0
         self._end = 0
         self._needed = 0
-        """Bytes of the operation that has begun, as far as known."""
+        """Size of the incomplete operation, in bytes; 0 while unknown."""
         self.others = bytearray()
-        """Whole operations that are no messages, in their order."""
+        """Complete operations other than messages, in their order."""
 
     def room(self) -> memoryview:
-        """Free bytes, enough for what has begun. What was parsed is given up."""
+        """Return free space, enough for the rest of the incomplete operation. Reuses the space of parsed bytes."""
         at, end = self._at, self._end
         rest = end - at
         if rest == 0:
@@ -57,7 +57,7 @@ class Splitter:
         elif at + max(self._needed, rest + LEAST_ROOM_BYTES) > len(self._buffer):
             begun = self._view[at:end]
             if max(self._needed, rest + LEAST_ROOM_BYTES) > len(self._buffer):
-                # Not resized in place: whoever reads may still hold a view of the old one.
+                # A new buffer: a bytearray with a view on it cannot be resized, and the reader may hold one.
                 self._buffer = bytearray(self._needed + rest + LEAST_ROOM_BYTES)
                 self._view = memoryview(self._buffer)
             self._view[:rest] = begun
@@ -65,18 +65,18 @@ class Splitter:
         return self._view[self._end :]
 
     def filled(self, count: int) -> None:
-        """Deliver what is whole now; what has only begun waits for the next read. Raises ProtocolError.
+        """Deliver the messages that are complete after `count` more bytes. Raises ProtocolError.
 
-        What stands before the error is delivered. After the error this instance reads nothing more.
+        Messages before the error are delivered. After it the instance must not be used any more.
         """
         self._end += count
         buffer, view, deliver = self._buffer, self._view, self._deliver
-        at, most, self._needed = self._at, self._end, 0
+        at, limit, self._needed = self._at, self._end, 0
         try:
-            while at < most:
-                line_end = buffer.find(b"\r\n", at, most)
+            while at < limit:
+                line_end = buffer.find(b"\r\n", at, limit)
                 if line_end < 0:
-                    if most - at > MAX_LINE_BYTES:
+                    if limit - at > MAX_LINE_BYTES:
                         raise ProtocolError(f"a line of more than {MAX_LINE_BYTES} bytes")
                     break
                 end = line_end + 2
@@ -87,7 +87,7 @@ class Splitter:
                     continue
                 sid, subject, reply, header_size, size = parse_line(line)
                 payload, whole = end + header_size, end + size + 2
-                if whole > most:
+                if whole > limit:
                     self._needed = whole - at
                     break
                 if buffer[whole - 2] != 13 or buffer[whole - 1] != 10:  # CRLF
@@ -99,19 +99,19 @@ class Splitter:
             self._at = at
 
     def take(self) -> bytes:
-        """Everything that is no message so far."""
+        """Return and remove all operations other than messages."""
         others = bytes(self.others)
         self.others.clear()
         return others
 
     def take_line(self) -> bytes:
-        """The first line of what is no message, or nothing when there is none."""
+        """Return and remove the first operation other than a message; b"" if there is none."""
         line = bytes(self.others[: self.others.find(b"\n") + 1])
         del self.others[: len(line)]
         return line
 
     def split(self, data: bytes) -> bytes:
-        """`data` taken apart; gives what is no message. For bytes that someone else has read. Raises ProtocolError."""
+        """Deliver the messages in `data`, which was read elsewhere; return other operations. Raises ProtocolError."""
         at = 0
         while at < len(data):
             room = self.room()
@@ -123,17 +123,17 @@ class Splitter:
 
 
 def parse_line(line: bytes) -> tuple[int, bytes, bytes, int, int]:
-    """`(sid, subject, reply, bytes of the header block, bytes of both)` of MSG or HMSG. Raises ProtocolError."""
-    fields = line.split(b" ")  # as nats-server writes it, and four times as fast as a pattern
+    """Return `(sid, subject, reply, header size, total size)` of MSG or HMSG, sizes in bytes. Raises ProtocolError."""
+    fields = line.split(b" ")  # the form that nats-server writes; four times as fast as a pattern
     if b"" in fields or b"\t" in line:
         fields = _FIELD.findall(line)
     count, headed = len(fields), fields[:1] == [b"HMSG"]
     if not (4 + headed <= count <= 5 + headed and (headed or fields[0] == b"MSG")):
-        raise ProtocolError(f"no operation of NATS: {line[:40]!r}")
+        raise ProtocolError(f"not an operation of NATS: {line[:40]!r}")
     sid, size, header_size = fields[2], fields[-1], fields[-2] if headed else b"0"
-    # int() would take a sign, white space and underscores too.
+    # int() would also accept a sign, white space and underscores.
     if not (sid.isdigit() and size.isdigit() and header_size.isdigit() and len(sid + size + header_size) < MAX_DIGITS):
-        raise ProtocolError(f"no numbers where a message line has them: {line[-40:]!r}")
+        raise ProtocolError(f"a message line with invalid numbers: {line[-40:]!r}")
     whole, headers = int(size), int(header_size)
     if headers > whole or whole > MAX_MESSAGE_BYTES:
         raise ProtocolError(f"a message of {whole} bytes, {headers} of them headers")

@@ -1,7 +1,7 @@
-"""nats-py's TCP transport over a buffered protocol: the socket is read into the splitter's buffer, without a stream.
+"""A TCP transport for nats-py over a buffered protocol: the socket is read into the splitter's buffer.
 
-asyncio's streams copy each byte three times and wake a task before anything is parsed; here a message is delivered
-while the socket is read. nats-py sees what remains: PING, PONG, INFO and errors.
+asyncio's streams copy each byte three times and wake a task before anything is parsed. Here a message is delivered
+while the socket is read, and nats-py receives the rest: PING, PONG, INFO, +OK and -ERR.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from nats.aio.transport import Transport
 from orastream.broker import address
 from orastream.broker.fastpath.splitter import Deliver, Splitter
 
-GONE = "the connection is gone"
+GONE = "the connection is closed"
 CLOSE_S = 1.0
-"""What is still to be sent at a close may take this long; a peer that hangs would take for ever."""
+"""Limit for sending pending bytes at a close: a peer that stopped reading would block it without end."""
 
 
 class TlsMissing(ConnectionError):
-    """TLS is asked for, and the connection has none: nothing was written to it."""
+    """TLS is required and the connection has none. Nothing was written to it."""
 
     def __init__(self) -> None:
         super().__init__(address.NO_TLS)
@@ -33,10 +33,10 @@ OnBroken = Callable[[Exception], object]
 
 
 class Wire(asyncio.BufferedProtocol):
-    """One connection. `ended` once nothing more will come; `error` says why, unless it just ended."""
+    """One connection. `ended`: no more bytes will come; `error` is the reason, None after a normal end."""
 
     def __init__(self, deliver: Deliver, on_broken: OnBroken) -> None:
-        """`on_broken` is called, once, with what was read and could not be."""
+        """`on_broken` is called with the exception that parsing the received bytes raised."""
         self.splitter = Splitter(deliver)
         self._on_broken = on_broken
         self.transport: asyncio.Transport | None = None
@@ -50,29 +50,29 @@ class Wire(asyncio.BufferedProtocol):
     # ---- asyncio.BufferedProtocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
+        """Store the transport."""
         self.transport = cast(asyncio.Transport, transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Where the socket is read into."""
+        """Return the buffer for the next bytes."""
         return self.splitter.room()
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Deliver what is whole. Never raises: an error here would go past every handler, to the event loop."""
+        """Deliver complete messages. Never raises: the event loop would get the error, not the reader."""
         try:
             self.splitter.filled(nbytes)
-        except Exception as exc:  # noqa: BLE001 - the border of what was read: the reader gets it, and logs it
+        except Exception as exc:  # noqa: BLE001 - the reader raises it again, and it is logged there
             self._break(exc)
         if self.splitter.others:
             self._came.set()
 
     def eof_received(self) -> None:
-        """The server ended its side."""
+        """The server sends no more."""
         self.ended = True
         self._came.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing more comes or goes."""
+        """Wake everyone who waits for the connection."""
         self.error = self.error or exc
         self.ended = True
         self.closed.set()
@@ -80,17 +80,17 @@ class Wire(asyncio.BufferedProtocol):
         self._writable.set()
 
     def pause_writing(self) -> None:
-        """The kernel takes no more now."""
+        """Make `drained` wait: the write buffer is full."""
         self._writable.clear()
 
     def resume_writing(self) -> None:
-        """It has taken enough."""
+        """Let `drained` return: the write buffer has room again."""
         self._writable.set()
 
     # ---- what the transport needs
 
     async def line(self) -> bytes:
-        """The next line; nothing at the end. Raises what the connection broke of."""
+        """Return the next line, b"" at the end. Raises the error that broke the connection."""
         while not (line := self.splitter.take_line()) and not self.ended:
             await self._more()
         if not line and self.error is not None:
@@ -98,7 +98,7 @@ class Wire(asyncio.BufferedProtocol):
         return line
 
     async def operations(self) -> bytes:
-        """What has come for nats-py; nothing at the end. Raises what the connection broke of."""
+        """Return the operations for nats-py, b"" at the end. Raises the error that broke the connection."""
         while not self.splitter.others and not self.ended:
             await self._more()
         if not self.splitter.others and self.error is not None:
@@ -106,7 +106,7 @@ class Wire(asyncio.BufferedProtocol):
         return self.splitter.take()
 
     async def drained(self) -> None:
-        """Return when more may be written. Raises what the connection broke of."""
+        """Return when more may be written. Raises the error that broke the connection."""
         await self._writable.wait()
         if self.closed.is_set():
             raise self.error or ConnectionResetError(GONE)
@@ -119,7 +119,7 @@ class Wire(asyncio.BufferedProtocol):
         self._on_broken(exc)
 
     def abort(self) -> None:
-        """End the connection now; what is still to be sent is dropped."""
+        """Close the connection now and drop pending bytes."""
         if self.transport is not None:
             self.transport.abort()
 
@@ -129,10 +129,10 @@ class Wire(asyncio.BufferedProtocol):
 
 
 class WireTransport(Transport):
-    """The transport of a client, for all connections that it makes one after the other."""
+    """The transport of one client, for all its connections, one after the other."""
 
     def __init__(self, deliver: Deliver, on_broken: OnBroken, *, secure: bool = False) -> None:
-        """With `secure` nothing is written to a connection before it has TLS: user and password would be the first."""
+        """`secure`: write nothing to a connection without TLS, because user and password are sent first."""
         self._deliver = deliver
         self._on_broken = on_broken
         self._secure = secure
@@ -140,9 +140,9 @@ class WireTransport(Transport):
         self._wire = Wire(deliver, on_broken)
 
     async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
-        """A new connection. Raises OSError, TimeoutError."""
-        assert uri.hostname is not None and uri.port is not None, "nats-py sees to both"
-        self.abort()  # a handshake that failed leaves its connection open, four of them a second
+        """Open a new connection within `connect_timeout` seconds. Raises OSError, TimeoutError."""
+        assert uri.hostname is not None and uri.port is not None, "nats-py sets both"
+        self.abort()  # nats-py leaves the connection of a failed handshake open: four a second
         wire = Wire(self._deliver, self._on_broken)
         async with asyncio.timeout(connect_timeout):
             await asyncio.get_running_loop().create_connection(lambda: wire, uri.hostname, uri.port)
@@ -151,7 +151,7 @@ class WireTransport(Transport):
     async def connect_tls(
         self, uri: str | ParseResult, ssl_context: ssl.SSLContext, buffer_size: int, connect_timeout: int
     ) -> None:
-        """TLS from here on, on the connection that there is. Raises OSError, TimeoutError."""
+        """Start TLS on the current connection within `connect_timeout` seconds. Raises OSError, TimeoutError."""
         name = uri if isinstance(uri, str) else uri.hostname
         plain = self._transport
         wire = Wire(self._deliver, self._on_broken)
@@ -166,21 +166,21 @@ class WireTransport(Transport):
         self._wire, self._encrypted = wire, True
 
     def abort(self) -> None:
-        """End the connection that there is, at once."""
+        """Close the current connection at once and drop pending bytes."""
         self._wire.abort()
 
     @property
     def _transport(self) -> asyncio.Transport:
         transport = self._wire.transport
-        assert transport is not None, "connect() comes first"
+        assert transport is not None, "connect() was called before"
         return transport
 
     def write(self, payload: bytes) -> None:
-        """Hand bytes to the socket. Raises TlsMissing, ConnectionResetError."""
+        """Send bytes. Raises TlsMissing, ConnectionResetError or the error that broke the connection."""
         self._writable().write(payload)
 
     def writelines(self, payload: list[bytes]) -> None:
-        """Hand pieces to the socket. Raises TlsMissing, ConnectionResetError."""
+        """Send pieces. Raises what `write` raises."""
         self._writable().writelines(payload)
 
     def _writable(self) -> asyncio.Transport:
@@ -188,17 +188,17 @@ class WireTransport(Transport):
             self.abort()
             raise TlsMissing
         if self._wire.ended:
-            # uvloop's transport would raise RuntimeError, which nats-py takes for the end of the loop: it flushes no
-            # more, and whoever publishes next gets that error.
+            # uvloop's transport would raise RuntimeError, and nats-py takes that for a closed event loop: its flusher
+            # ends, and the next publish raises it.
             raise self._wire.error or ConnectionResetError(GONE)
         return self._transport
 
     async def read(self, buffer_size: int) -> bytes:
-        """Whole operations that are nats-py's to do."""
+        """Return complete operations for nats-py to handle."""
         return await self._wire.operations()
 
     async def readline(self) -> bytes:
-        """One operation of the handshake."""
+        """Return one operation of the handshake."""
         return await self._wire.line()
 
     async def drain(self) -> None:
@@ -206,7 +206,7 @@ class WireTransport(Transport):
         await self._wire.drained()
 
     async def wait_closed(self) -> None:
-        """Return when the connection is gone; cut off what would keep it."""
+        """Return when the connection is closed. After CLOSE_S it is aborted."""
         if self._wire.transport is None:
             return
         try:
@@ -216,14 +216,14 @@ class WireTransport(Transport):
             self._wire.abort()
 
     def close(self) -> None:
-        """End the connection once everything written is sent."""
+        """Close the connection once pending bytes are sent."""
         if self._wire.transport is not None:
             self._wire.transport.close()
 
     def at_eof(self) -> bool:
-        """Whether nothing more will come."""
+        """Whether no more operations will come."""
         return self._wire.ended and not self._wire.splitter.others
 
     def __bool__(self) -> bool:
-        """Always: nats-py makes a transport of its own in the place of one that says no."""
+        """Always True: nats-py would replace a false transport by its own."""
         return True

@@ -1,4 +1,4 @@
-"""The connection against a server that writes down what it is sent, and against one that says what no server says."""
+"""The connection to servers that record what they receive, or send what no NATS server sends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HUGE = 3 << 20
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, after: bytes = b"") -> None:
-    """Be a server until the client goes. Once the handshake is done it says `after`."""
+    """Be a server until the client disconnects. Send `after` once the handshake is done."""
     writer.write(INFO)
     pings = 0
     while line := await reader.readline():
@@ -31,7 +31,7 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, 
 
 
 async def test_a_round_trip_is_made_after_all_that_was_sent_before() -> None:
-    """Its answer means that the server knows the subscription made just before it."""
+    """Its pong proves that the server has received a subscription made just before."""
     sent: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -67,10 +67,10 @@ async def test_a_round_trip_is_made_after_all_that_was_sent_before() -> None:
     ],
     ids=lambda said: ascii(said[:20]),
 )
-async def test_what_no_server_says_is_counted_and_leads_to_a_reconnect(
+async def test_what_no_server_sends_is_counted_and_leads_to_a_reconnect(
     said: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Said once in the log; the process goes on, and so do its subscriptions."""
+    """It is logged once. The connection and its subscriptions continue after the reconnect."""
     numbers = itertools.count()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -95,8 +95,8 @@ NO_HANDSHAKES = [
 ]
 
 
-async def test_a_handshake_that_is_none_is_tried_again() -> None:
-    """At the start and at a reconnect; and not without a pause."""
+async def test_an_invalid_handshake_is_tried_again() -> None:
+    """At the start and at a reconnect, with a pause between tries."""
     connections: list[float] = []
     first, last = 3, 3 + len(NO_HANDSHAKES) + 1
 
@@ -121,8 +121,8 @@ async def test_a_handshake_that_is_none_is_tried_again() -> None:
         assert connections[-1] - connections[first - 1] > 0.2 * len(NO_HANDSHAKES)
 
 
-async def test_an_answer_that_comes_too_late_does_not_end_the_reading() -> None:
-    """nats-py would set the result of a future that was cancelled, and read no more until pings are missed."""
+async def test_a_pong_that_comes_too_late_does_not_end_the_read_loop() -> None:
+    """nats-py would set the result of a cancelled future, which ends its read loop until pings stay unanswered."""
     asked = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -143,9 +143,9 @@ async def test_an_answer_that_comes_too_late_does_not_end_the_reading() -> None:
         assert broker.reconnects == broker.repairs.protocol_errors == 0
 
 
-async def test_what_is_sent_on_a_connection_that_has_just_broken_waits_for_the_next() -> None:
-    """It is no error of whoever sends it: uvloop raises RuntimeError for a closed transport."""
-    numbers, heard = itertools.count(), asyncio.Event()
+async def test_a_message_for_a_broken_connection_is_sent_on_the_next_one() -> None:
+    """`publish` raises nothing, although uvloop raises RuntimeError for a closed transport."""
+    numbers, received = itertools.count(), asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if next(numbers) == 0:
@@ -156,7 +156,7 @@ async def test_what_is_sent_on_a_connection_that_has_just_broken_waits_for_the_n
             if line == b"PING\r\n":
                 writer.write(b"PONG\r\n")
             if line.startswith(b"PUB last "):
-                heard.set()
+                received.set()
 
     async with serving(serve) as port, Broker(f"nats://127.0.0.1:{port}", name="b") as broker:
         while broker.reconnects == 0:
@@ -164,7 +164,7 @@ async def test_what_is_sent_on_a_connection_that_has_just_broken_waits_for_the_n
             await asyncio.sleep(0)
         await broker.publish("last", b"")
         async with asyncio.timeout(10):
-            await heard.wait()
+            await received.wait()
 
 
 async def reconnected(broker: Broker, times: int) -> None:
@@ -174,9 +174,9 @@ async def reconnected(broker: Broker, times: int) -> None:
     await until(done, "it is connected again", timeout_s=20)
 
 
-def test_a_refusal_while_messages_wait_closes_for_good_and_says_so() -> None:
-    """The server refuses the client and cuts it off in one breath, in the middle of its messages. Whoever waits for
-    `closed` learns of it: else the process would live on without NATS, and say that it is well.
+def test_a_refusal_while_messages_are_pending_sets_closed() -> None:
+    """The server refuses the client and closes the connection at once, while the client sends. Without `closed` the
+    process would continue without NATS and report that it is healthy.
     """
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -206,4 +206,4 @@ def test_a_refusal_while_messages_wait_closes_for_good_and_says_so() -> None:
                 await publishing
 
     for _ in range(3):
-        uvloop.run(closed())  # the loop of services, whose transports tell of the end at another time than asyncio's
+        uvloop.run(closed())  # as in services: it reports a closed connection at another time than asyncio's loop

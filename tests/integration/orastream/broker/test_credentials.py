@@ -1,4 +1,4 @@
-"""NATS_CREDS against a nats-server in operator mode, and what is said when a server refuses or the file is no good."""
+"""NATS_CREDS with a nats-server in operator mode, and the messages after a refusal or for an invalid file."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def operator() -> Operator:
-    """Who the server trusts."""
+    """The operator that the server trusts."""
     return Operator()
 
 
 @pytest.fixture
 async def guarded(tmp_path: Path, logs: Logs, operator: Operator) -> AsyncIterator[NatsServer]:
-    """A server that takes the operator's users alone."""
+    """A server that accepts only users of the operator."""
     (tmp_path / "nats.conf").write_text(operator.config())
     server = NatsServer(tmp_path, logs, "-c", str(tmp_path / "nats.conf"))
     try:
@@ -39,7 +39,7 @@ async def guarded(tmp_path: Path, logs: Logs, operator: Operator) -> AsyncIterat
 
 
 async def test_a_service_and_a_client(guarded: NatsServer, tmp_path: Path, logs: Logs, operator: Operator) -> None:
-    """Each with a file of its own; the service's connection comes back after the server was away."""
+    """Each has its own file. The service reconnects after a restart of the server."""
     stack = Stack(guarded, tmp_path, logs, NATS_CREDS=operator.creds(tmp_path / "node.creds"))
     try:
         (synth,) = await stack.start("synth", SYNTH_SLOTS=1, TTS_AUDIO_MAX_BYTES=64 << 20)
@@ -58,8 +58,8 @@ async def test_a_service_and_a_client(guarded: NatsServer, tmp_path: Path, logs:
         stack.kill()
 
 
-async def test_who_is_refused_is_told_so(guarded: NatsServer, tmp_path: Path) -> None:
-    """Not that no server answers. A password in the URL is not shown."""
+async def test_a_refused_client_gets_an_error_that_says_so(guarded: NatsServer, tmp_path: Path) -> None:
+    """The error does not say that no server answers, and does not show the password in the URL."""
     strangers = Operator().creds(tmp_path / "stranger.creds")
     with_password = guarded.url.replace("nats://", "nats://user:secret-word@")
     for url, creds in [(guarded.url, strangers), (guarded.url, None), (with_password, None)]:
@@ -89,10 +89,10 @@ async def test_a_service_that_is_refused_waits_and_says_why(guarded: NatsServer,
         stack.kill()
 
 
-async def test_who_is_not_taken_back_is_told_so(
+async def test_a_refused_reconnect_is_logged(
     guarded: NatsServer, tmp_path: Path, operator: Operator, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Once, while it tries on: it is connected again when the server knows its user again."""
+    """Once. The tries continue, and it connects when the server accepts its user again."""
     async with Broker(guarded.url, name="b", creds=operator.creds(tmp_path / "b.creds"), connect_timeout_s=5) as broker:
         for config in (Operator().config(), operator.config()):
             guarded.kill()
@@ -108,8 +108,8 @@ async def test_who_is_not_taken_back_is_told_so(
     assert "refuses this client" in line and "NATS_CREDS" in line
 
 
-async def test_a_file_that_is_no_good(tmp_path: Path, logs: Logs) -> None:
-    """Said before anything is connected: nobody listens here. A service ends with exit code 2."""
+async def test_an_invalid_file(tmp_path: Path, logs: Logs) -> None:
+    """The error comes before any connection: no server runs here. A service ends with exit code 2."""
     creds = tmp_path / "user.creds"
     server = NatsServer(tmp_path, logs)  # not started
     with pytest.raises(SettingsError, match="NATS_CREDS: cannot read"):

@@ -1,4 +1,4 @@
-"""What operations.md lets callers do is all that `Client` needs, and no more than it says."""
+"""The permissions of callers in docs/operations.md are enough for `Client`, and allow no more than it says."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ VOICE = Voice("ko", "ko", 22_050, "espeak", "1")
 
 @pytest.fixture
 async def guarded(tmp_path: Path, logs: Logs) -> AsyncIterator[NatsServer]:
-    """A server with two users: `services`, who may do everything, and `callers`, as the document has them."""
+    """A server with two users: `services`, with all permissions, and `callers`, with those in the document."""
     block = re.search(r"```text\ncallers: (\{.*?\n\})\n```", OPERATIONS.read_text(), re.DOTALL)
     assert block is not None
     config = tmp_path / "nats.conf"
@@ -83,7 +83,7 @@ async def test_callers_need_no_more(guarded: NatsServer) -> None:
             break
 
 
-async def test_callers_cannot_read_what_was_asked(guarded: NatsServer) -> None:
+async def test_callers_cannot_read_stored_requests(guarded: NatsServer) -> None:
     async with Broker(url(guarded, "services"), name="services") as node, Client(url(guarded, "callers")) as client:
         await StreamKeeper(JetStream(node), StreamLimits(audio_max_bytes=64 << 20)).ensure()
         with pytest.raises(NodeUnavailable):
@@ -91,15 +91,15 @@ async def test_callers_cannot_read_what_was_asked(guarded: NatsServer) -> None:
 
 
 async def test_a_caller_with_inboxes_of_its_own(guarded: NatsServer) -> None:
-    """As the page says for callers who do not trust each other: it works, and is not told what others are."""
+    """As the document says for callers who do not trust each other: it works, and shows them no others' messages."""
     async with Broker(url(guarded, "services"), name="services", inbox_prefix="_INBOX_node") as node:
         await StreamKeeper(JetStream(node), StreamLimits(audio_max_bytes=64 << 20)).ensure()
         await voices.serve(node, [VOICE], engine="espeak", version="1")
         await node.round_trip()
-        heard: list[str] = []
+        received: list[str] = []
         stranger = await nats.connect(url(guarded, "shop"), error_cb=_ignore, allow_reconnect=False)
         for subject in ("_INBOX.>", "_INBOX_node.>"):
-            await stranger.subscribe(subject, cb=_noting(heard))
+            await stranger.subscribe(subject, cb=_noting(received))
         await stranger.flush(5)
         async with Client(url(guarded, "callers")) as client:
             assert await client.voices() == [VOICE]
@@ -109,12 +109,12 @@ async def test_a_caller_with_inboxes_of_its_own(guarded: NatsServer) -> None:
             assert isinstance(accepted, Acceptance)
         await stranger.flush(5)
         await stranger.close()
-        assert heard == []
+        assert received == []
 
 
-def _noting(heard: list[str]) -> Callable[[Msg], Awaitable[None]]:
+def _noting(received: list[str]) -> Callable[[Msg], Awaitable[None]]:
     async def note(message: Msg) -> None:
-        heard.append(message.subject)
+        received.append(message.subject)
 
     return note
 

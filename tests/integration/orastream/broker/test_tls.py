@@ -1,4 +1,4 @@
-"""`tls://` in NATS_URL means TLS or no connection: what a server does not encrypt gets no byte of ours."""
+"""`tls://` in NATS_URL means TLS or no connection: a server without TLS receives no byte."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Listening = Callable[..., AbstractAsyncContextManager[NatsServer]]
 
 @pytest.fixture
 def certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Certificates:
-    """For 127.0.0.1; this process trusts them, as a user makes it."""
+    """Certificates for 127.0.0.1, which this process trusts through SSL_CERT_FILE."""
     certificates = issued(tmp_path, "127.0.0.1")
     monkeypatch.setenv("SSL_CERT_FILE", str(certificates.ca))
     return certificates
@@ -54,22 +54,22 @@ def tls(port: int) -> str:
 
 
 class Recorder:
-    """A server without TLS that writes down what it is sent, over all its connections."""
+    """A server without TLS that records what it receives, over all its connections."""
 
     def __init__(self) -> None:
         self.connections = 0
-        self.heard = b""
+        self.received = b""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         writer.write(INFO)
         while data := await reader.read(4096):
-            self.heard += data
+            self.received += data
             if b"PING\r\n" in data:
                 writer.write(b"PONG\r\n")
 
     async def until_tried(self, times: int) -> None:
-        """That many connections were made to it."""
+        """Return once `times` connections were made."""
 
         async def tried() -> bool:
             return self.connections >= times
@@ -86,14 +86,14 @@ async def test_nothing_is_sent_to_a_server_without_tls(url: str) -> None:
         with pytest.raises(NodeUnavailable) as caught:
             async with client:
                 pass
-        if "," not in url:  # else the last try may have been of the other one
+        if "," not in url:  # with two servers the last try may be of the other one
             assert OFFERS_NONE in str(caught.value) and "NATS_URL" in str(caught.value)
         assert PASSWORD not in str(caught.value)
         assert recorder.connections >= 2
-    assert recorder.heard == b""
+    assert recorder.received == b""
 
 
-def test_nor_by_the_blocking_client(nats_server_in_plain_text: str) -> None:
+def test_the_blocking_client_sends_nothing_without_tls(nats_server_in_plain_text: str) -> None:
     with pytest.raises(NodeUnavailable, match=OFFERS_NONE):
         BlockingClient(nats_server_in_plain_text).say("네.", session_id="s", phone_id="p")
 
@@ -108,7 +108,7 @@ def nats_server_in_plain_text(tmp_path: Path, logs: Logs) -> AsyncIterator[str]:
 
 @pytest.mark.parametrize("named", [False, True], ids=["it-changed", "it-named-another"])
 async def test_nothing_is_sent_when_a_reconnect_finds_no_tls(certificates: Certificates, named: bool) -> None:
-    """To the server that has TLS no more, and to one that it had named: neither CONNECT nor what waited meanwhile."""
+    """Neither CONNECT nor pending messages: to the server that no longer has TLS, or to one that it had announced."""
     recorder, gone, first = Recorder(), asyncio.Event(), b""
 
     async def changing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -138,12 +138,12 @@ async def test_nothing_is_sent_when_a_reconnect_finds_no_tls(certificates: Certi
             await broker.publish("secret", b"a text that nobody else may read")
             await recorder.until_tried(3)
             assert not broker.closed.is_set()
-    assert PASSWORD.encode() in first, "it was sent where TLS was"
-    assert recorder.heard == b""
+    assert PASSWORD.encode() in first, "the password was sent over TLS"
+    assert recorder.received == b""
 
 
 async def test_tls(certificates: Certificates, listening: Listening, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A certificate of an authority that SSL_CERT_FILE names is taken, and no other; also after a restart."""
+    """Only a certificate of the CA in SSL_CERT_FILE is accepted, also after a restart."""
     async with listening(*certificates.server_flags, "--user", "node", "--pass", PASSWORD) as server:
         async with Broker(tls(server.port), name="test", connect_timeout_s=10) as broker:
             server.kill()
@@ -171,17 +171,15 @@ async def test_a_certificate_for_another_name(
 
 
 async def refused(port: int) -> None:
-    """A client says that it is the certificate, and what to do."""
+    """Check that a client's error names the certificate, and what to do."""
     with pytest.raises(NodeUnavailable, match="certificate of the NATS server .* SSL_CERT_FILE") as caught:
         async with Client(tls(port), connect_timeout_s=2.0):
             pass
     assert PASSWORD not in str(caught.value)
 
 
-async def test_a_server_that_leaves_it_to_the_client(
-    tmp_path: Path, certificates: Certificates, listening: Listening
-) -> None:
-    """`allow_non_tls`: its INFO says that TLS is there, and not that it must be."""
+async def test_a_server_that_only_offers_tls(tmp_path: Path, certificates: Certificates, listening: Listening) -> None:
+    """With `allow_non_tls` its INFO says that TLS is available, but not required."""
     monitoring = free_port()
     config = tmp_path / "nats.conf"
     files = f'cert_file: "{certificates.certificate}", key_file: "{certificates.key}"'
@@ -194,7 +192,7 @@ async def test_a_server_that_leaves_it_to_the_client(
 
 
 async def test_a_service(tmp_path: Path, logs: Logs, certificates: Certificates, listening: Listening) -> None:
-    """It waits for a server that has TLS, saying so, and works once that is there."""
+    """It waits for a server with TLS, logs why, and works once that server runs."""
     settings = {"SSL_CERT_FILE": certificates.ca, "TTS_AUDIO_MAX_BYTES": 256 << 20}
     async with listening() as server:
         service = ServiceProcess("gateway", tmp_path, logs, {**settings, "NATS_URL": tls(server.port)})

@@ -1,4 +1,4 @@
-"""docs/asyncapi*.yaml against AsyncAPI's own parser, and against what a running node says on NATS and to OraServer."""
+"""docs/asyncapi*.yaml are valid for AsyncAPI's parser, and agree with what a node sends on NATS and to OraServer."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ WAIT_S = 30.0
 
 CHECK = Path(__file__).resolve().parents[3] / "asyncapi"
 CACHE = Path(sys.prefix) / ".asyncapi"
-"""Below the virtual environment, so outside the repository's tree and kept from run to run."""
+"""In the virtual environment, so that it is not part of the repository and stays between runs."""
 
 
 @pytest.fixture(scope="module")
 def parser() -> Path:
-    """The folder with AsyncAPI's parser for node.js; skips where there is no node, unless REQUIRE_NODE=1."""
+    """The folder with AsyncAPI's parser for node.js. Skips without node.js, except with REQUIRE_NODE=1."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         reason = "no node.js: the AsyncAPI documents are not judged by AsyncAPI's own parser"
         if os.environ.get("REQUIRE_NODE") == "1":
@@ -59,8 +59,8 @@ def parser() -> Path:
     return CACHE
 
 
-@pytest.mark.timeout(300)  # the first time npm installs it
-def test_asyncapis_own_parser_finds_nothing_wrong(parser: Path) -> None:
+@pytest.mark.timeout(300)  # npm installs it the first time
+def test_asyncapis_parser_finds_no_errors(parser: Path) -> None:
     done = subprocess.run(
         ["node", "check.js", str(NODE), str(ORASERVER)], cwd=parser, capture_output=True, text=True, check=True
     )
@@ -74,8 +74,8 @@ def test_asyncapis_own_parser_finds_nothing_wrong(parser: Path) -> None:
 # ---- what a running node sends
 
 
-class Heard:
-    """An OraServer that keeps what it is sent, as it was sent."""
+class RecordingOraServer:
+    """An OraServer that records what it receives."""
 
     def __init__(self) -> None:
         self.handshakes: list[dict[str, str]] = []
@@ -101,21 +101,21 @@ class Heard:
 
 
 @pytest.fixture
-async def heard() -> AsyncIterator[Heard]:
-    heard = Heard()
+async def oraserver() -> AsyncIterator[RecordingOraServer]:
+    oraserver = RecordingOraServer()
     app = web.Application(client_max_size=64 << 20)
-    app.router.add_get("/ws/tts", heard.websocket)
-    app.router.add_post("/api/tts", heard.post)
+    app.router.add_get("/ws/tts", oraserver.websocket)
+    app.router.add_post("/api/tts", oraserver.post)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    heard.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield heard
+    oraserver.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield oraserver
     await runner.cleanup()
 
 
 class Documented:
-    """The channels of the document, by the subjects that they mean."""
+    """The channels of the document, found by subject."""
 
     def __init__(self) -> None:
         doc = document(NODE)
@@ -128,13 +128,13 @@ class Documented:
         self.seen: dict[str, int] = {}
 
     def channel(self, subject: str) -> str:
-        """The channel of a subject; there must be one."""
+        """Return the channel of a subject. Fails unless there is exactly one."""
         found = [name for name, pattern in self._channels.items() if pattern.fullmatch(subject)]
         assert len(found) == 1, f"{subject} is on no channel of docs/asyncapi.yaml: {found}"
         return found[0]
 
     def check(self, channel: str, value: dict[str, Any], headers: dict[str, str] | None = None) -> None:
-        """The message is one of those that the channel has: a schema takes it, and its headers."""
+        """Check that a schema of the channel's messages accepts the message and its headers."""
         refs = [message["$ref"] for message in self._doc["channels"][channel]["messages"].values()]
         fitting = []
         for name in (ref.rpartition("/")[2] for ref in refs):
@@ -143,7 +143,7 @@ class Documented:
             if "headers" in message:
                 wrong += problems(NODE, message["headers"]["$ref"].rpartition("/")[2], headers or {})
             if not wrong:
-                fitting.insert(0 if "headers" in message else len(fitting), name)  # the one that asks for most
+                fitting.insert(0 if "headers" in message else len(fitting), name)  # one with headers goes first
             self._last = wrong
         assert fitting, f"{channel}: no message of docs/asyncapi.yaml is like {value}, headers {headers}: {self._last}"
         self.seen[f"{channel}/{fitting[0]}"] = self.seen.get(f"{channel}/{fitting[0]}", 0) + 1
@@ -152,18 +152,21 @@ class Documented:
 def plain(data: bytes) -> dict[str, Any]:
     value = codec.decode(data)
     if isinstance(value.get("audio"), bytes):
-        value["audio"] = base64.b64encode(value["audio"]).decode()  # JSON Schema knows no bytes
+        value["audio"] = base64.b64encode(value["audio"]).decode()  # JSON Schema has no type for bytes
     return value
 
 
-async def test_a_running_node_says_what_is_documented(
-    nats_server: NatsServer, js: JetStream, client: Client, heard: Heard
+async def test_a_running_node_sends_what_is_documented(
+    nats_server: NatsServer, js: JetStream, client: Client, oraserver: RecordingOraServer
 ) -> None:
-    """Requests in both encodings, every transport and way to end; each message is one of its channel's."""
+    """Requests in both encodings, with every transport and outcome: each message is documented for its channel."""
     documented, live = Documented(), []
     async with (
         running_node(
-            nats_server.url, heard.url, ["synth", "ws_bridge", "http_bridge", "gateway"], gateway_wait_seconds=WAIT_S
+            nats_server.url,
+            oraserver.url,
+            ["synth", "ws_bridge", "http_bridge", "gateway"],
+            gateway_wait_seconds=WAIT_S,
         ),
         nats_server.connect() as connection,
     ):
@@ -201,30 +204,30 @@ async def test_a_running_node_says_what_is_documented(
         for request, status in (("ws", "delivered"), ("packed", "delivered"), ("post", "delivered"), ("bad", "failed")):
             assert await final("s 1", request) == status, request
         assert await final("s 1", "none") == "delivered"
-        await ask(session, base | {"text": None, "requestId": "told", "textStream": True})
+        await ask(session, base | {"text": None, "requestId": "pieces", "textStream": True})
         for piece in (
             {"index": 0, "text": "안녕하세요. 오늘은 "},
             {"index": 1, "text": "맑습니다."},
             {"index": 2, "end": True},
         ):
-            await ask("tts.text.~cyAx.told", piece)
-        assert await final("s 1", "told") == "delivered"
+            await ask("tts.text.~cyAx.pieces", piece)
+        assert await final("s 1", "pieces") == "delivered"
         voices = await connection.request("tts.voices", b"", timeout=WAIT_S)
         documented.check("engines", json.loads(voices.data))
         await ask("tts.cancel.~cyAx", {"requestId": "ws"})
         await ask("tts.cancel.~cyAx", b"")
-        heard.refuses = True
+        oraserver.refuses = True
         assert codec.decode((await ask("tts.speak", base | {"sessionId": "other", "fire_and_forget": False})).data)[
             "error"
         ]["code"] == ("oraserver_refused")
-        heard.refuses = False
+        oraserver.refuses = False
         await ask("tts.speak", base | {"fire_and_forget": True, "requestId": "spoken"}, "msgpack")
         assert await final("s 1", "spoken") == "delivered"
         refused = await connection.request("tts.speak", b'{"text": 1}', timeout=WAIT_S)
         documented.check("outcome", codec.decode(refused.data), dict(refused.headers or {}))
         assert documented.seen["outcome/Refusal"] == 1
 
-        # No room: the refusal of the stream itself.
+        # The stream is full and refuses the request itself.
         await js.api("STREAM.UPDATE." + stream_names.SESSIONS, await _narrow(js))
         full = await connection.request("tts.request.full", codec.encode(base | {"sessionId": "full"}, "json"))
         documented.check("ack", json.loads(full.data))
@@ -251,17 +254,17 @@ async def test_a_running_node_says_what_is_documented(
     }
 
     schema_of = {"init": "Init", "chunk": "Chunk", "complete": "Complete"}
-    kinds = ["init" if "type" in frame else "complete" if "status" in frame else "chunk" for frame in heard.frames]
-    for kind, frame in zip(kinds, heard.frames, strict=True):
+    kinds = ["init" if "type" in frame else "complete" if "status" in frame else "chunk" for frame in oraserver.frames]
+    for kind, frame in zip(kinds, oraserver.frames, strict=True):
         assert problems(ORASERVER, schema_of[kind], frame) == []
-    assert set(kinds) == set(schema_of) and len(heard.posts) == 1
-    assert problems(ORASERVER, "Post", heard.posts[0]) == []
+    assert set(kinds) == set(schema_of) and len(oraserver.posts) == 1
+    assert problems(ORASERVER, "Post", oraserver.posts[0]) == []
     asked = document(ORASERVER)["channels"]["speech"]["bindings"]["ws"]["headers"]["required"]
-    assert all(set(asked) <= handshake.keys() for handshake in heard.handshakes)
+    assert all(set(asked) <= handshake.keys() for handshake in oraserver.handshakes)
 
 
 async def _narrow(js: JetStream) -> dict[str, Any]:
-    """The configuration of TTS_SESSIONS with room for nothing more."""
+    """Return the configuration of TTS_SESSIONS without room for another message."""
     info = await js.api("STREAM.INFO." + stream_names.SESSIONS)
     config: dict[str, Any] = info["config"]
     return config | {"max_msgs": max(1, info["state"]["messages"]), "discard": "new"}

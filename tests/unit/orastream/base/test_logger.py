@@ -1,4 +1,4 @@
-"""What the library logs is the program's to show: nothing on its stdout, records of `logging` for who wants them."""
+"""The library prints nothing itself: its events are records of `logging`, which the program configures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ pytestmark = pytest.mark.unit
 NO_NATS = """
 import asyncio, orastream
 async def main():
-    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)  # hangs up: tries are short
+    # It closes at once, so that tries are short.
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     try:
         await orastream.Client(f"nats://127.0.0.1:{port}", connect_timeout_s=1.0).__aenter__()
@@ -39,14 +40,14 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_nothing_on_a_callers_stdout() -> None:
-    """While NATS is away. What a program has not configured shows warnings alone, and on stderr."""
+    """While NATS is not reachable. Without configuration `logging` prints only warnings, to stderr."""
     done = run(NO_NATS)
     assert done.stdout == ""
     assert "waiting for NATS" in done.stderr and "NATS client error" not in done.stderr
 
 
 def test_a_program_that_configures_logging_sees_the_warnings() -> None:
-    """Also when it imported the library first."""
+    """Also if it imports the library before it configures logging."""
     for code in (DJANGO_LIKE + NO_NATS, "import orastream.client.async_client" + DJANGO_LIKE + NO_NATS):
         done = run(code)
         lines = done.stderr.splitlines()
@@ -57,14 +58,14 @@ def test_a_program_that_configures_logging_sees_the_warnings() -> None:
         )
 
 
-def test_a_program_can_have_silence() -> None:
+def test_a_program_can_turn_the_warnings_off() -> None:
     done = run("import logging; logging.getLogger('orastream').setLevel('ERROR')\n" + NO_NATS)
     assert (done.stdout, done.stderr) == ("", "")
 
 
 def test_an_exception_comes_with_its_traceback() -> None:
     done = run("""
-from orastream import logger
+from orastream.base import logger
 log = logger.named("orastream.x")
 try:
     1 / 0
@@ -74,10 +75,11 @@ except ZeroDivisionError:
     assert done.stderr.startswith("100 % wrong subject='s'\nTraceback") and "ZeroDivisionError" in done.stderr
 
 
-def test_in_a_process_of_the_node_they_are_its_events() -> None:
-    """Loggers made before `configure` as well, with their fields, and at its level."""
+def test_a_process_of_the_node_logs_them_as_events() -> None:
+    """Also those of loggers made before `configure`, with their fields, and at its level."""
     done = run("""
-from orastream import logger, logs
+from orastream.base import logger
+from orastream.service import logging as logs
 log = logger.named("orastream.x")
 logs.configure("synth", level="INFO")
 log.debug("not shown")

@@ -1,4 +1,4 @@
-"""The event of the hot path: what has rung before, during and after a wait, and a waiter that is cancelled."""
+"""WakeEvent: set before, during and after a wait, with a cancelled waiter, and with a timer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.unit
 SOON_S = 5.0
 
 
-async def test_what_rang_before_the_wait_is_not_waited_for_until_it_is_hushed() -> None:
+async def test_a_set_event_ends_each_wait_at_once_until_it_is_cleared() -> None:
     event = WakeEvent(asyncio.get_running_loop())
     event.set()
     async with asyncio.timeout(SOON_S):
@@ -28,7 +28,7 @@ async def test_what_rang_before_the_wait_is_not_waited_for_until_it_is_hushed() 
     await asyncio.wait([waiting])
 
 
-async def test_a_waiter_goes_on_however_often_it_rings() -> None:
+async def test_setting_twice_ends_the_wait() -> None:
     event = WakeEvent(asyncio.get_running_loop())
     waiting = asyncio.create_task(event.wait())
     await asyncio.sleep(0)
@@ -38,12 +38,12 @@ async def test_a_waiter_goes_on_however_often_it_rings() -> None:
         await waiting
 
 
-async def test_a_ring_after_a_waiter_was_cancelled_reaches_the_next_one() -> None:
+async def test_set_after_a_waiter_was_cancelled_ends_the_next_wait() -> None:
     event = WakeEvent(asyncio.get_running_loop())
     waiting = asyncio.create_task(event.wait())
     await asyncio.sleep(0)
     waiting.cancel()
-    event.set()  # to a waiter that is cancelled already but has not run yet
+    event.set()  # the waiter is cancelled but has not run yet
     await asyncio.wait([waiting])
     assert waiting.cancelled()
     async with asyncio.timeout(SOON_S):
@@ -64,6 +64,6 @@ async def test_a_time_ends_the_wait_and_a_later_time_leaves_the_timer() -> None:
     event.close()
     waiting = asyncio.create_task(event.wait())
     await asyncio.sleep(0.05)
-    assert not waiting.done(), "a closed timer has fired"
+    assert not waiting.done(), "the timer fired after close"
     waiting.cancel()
     await asyncio.wait([waiting])

@@ -1,4 +1,4 @@
-"""What is said of a NATS server: no password, and the mend that fits."""
+"""Messages about a NATS server: no password in them, and what to do for each problem."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_url_is_shown_without_its_user(url: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize("problem", ["nats: 'Authorization Violation'", "nats: 'User Authentication Revoked'"])
-def test_a_refusal_names_what_proves_who_one_is(problem: str) -> None:
+def test_a_refusal_names_the_settings_for_credentials(problem: str) -> None:
     said = address.unconnected("nats://host", problem)
     assert "refuses this client" in said and "NATS_CREDS" in said and "user:password in NATS_URL" in said
     assert "no NATS server answers" not in said
@@ -61,11 +61,11 @@ def test_the_servers_of_a_list() -> None:
         ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate", "SSL_CERT_FILE"),
     ],
 )
-def test_missing_tls_is_not_taken_for_silence(problem: str, todo: str) -> None:
+def test_missing_tls_is_not_reported_as_no_answer(problem: str, todo: str) -> None:
     said = address.unconnected("tls://host", problem)
     assert address.explains(problem) and todo in said and "NATS_URL" in said
     assert "no NATS server answers" not in said
 
 
-def test_silence_names_the_server() -> None:
+def test_no_answer_names_the_server() -> None:
     assert "no NATS server answers at nats://host (no answer)" in address.unconnected("nats://host", "no answer")

@@ -1,4 +1,4 @@
-"""A credentials file is read before anything is connected; what is wrong with it is said without showing it."""
+"""A credentials file: errors name what is wrong and never show the content."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ JWT = "eyJ0eXAiOiJKV1Qi.eyJqdGkiOiJB-_.c2lnbmF0dXJl"
 
 @pytest.fixture(scope="module")
 def user() -> Key:
-    """A user's key."""
+    """Return a user's key."""
     return Key.new(nkeys.PREFIX_BYTE_USER)
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 def test_jwt_and_signature(tmp_path: Path, user: Key, line_end: str) -> None:
-    """Also with the line ends of Windows."""
+    """Also with Windows' line ends."""
     path = tmp_path / "user.creds"
     path.write_bytes(creds_text(JWT, user.seed).replace("\n", line_end).encode())
     credentials = Credentials(path)
@@ -35,7 +35,7 @@ def test_jwt_and_signature(tmp_path: Path, user: Key, line_end: str) -> None:
     assert user.pair.verify(b"nonce", base64.b64decode(credentials.sign("nonce")))
 
 
-def test_what_is_wrong_is_named_and_not_shown(tmp_path: Path, user: Key) -> None:
+def test_an_error_names_the_problem_and_does_not_show_the_content(tmp_path: Path, user: Key) -> None:
     account = Key.new(nkeys.PREFIX_BYTE_ACCOUNT).seed
     damaged = user.seed[:-6] + ("AAAAAA" if user.seed[-6:] != "AAAAAA" else "BBBBBB")
     path = tmp_path / "user.creds"
@@ -61,8 +61,8 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, name: str) -> None:
         Credentials(tmp_path / name).check()
 
 
-def test_a_file_that_is_gone_later_is_a_failed_try(tmp_path: Path) -> None:
-    """nats-py goes on trying to reconnect after its own errors only."""
+def test_a_file_that_is_deleted_later_raises_an_error_of_nats_py(tmp_path: Path) -> None:
+    """After any other error nats-py would stop its tries to reconnect."""
     credentials = Credentials(tmp_path / "gone.creds")
     with pytest.raises(nats.errors.Error):
         credentials.jwt()

@@ -1,4 +1,4 @@
-"""Which audio counts, against a model of synths that die, sleep, wake, resend and write over each other."""
+"""Assembly against a model of synths that die, pause, continue, resend, and write at the same time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def end(attempt: int, total: int, status: EndStatus = "complete") -> AudioEnd:
 
 
 def read(messages: list[tuple[int, AudioMessage]], *, to_the_end: bool = True) -> tuple[Assembly, list[AudioChunk]]:
-    """What a reader has passed on: of everything, or (a bridge, a client) until it first believes the end."""
+    """Return what a reader has passed on after all messages; or, `to_the_end` False, up to the first accepted end."""
     assembly, passed = Assembly(REQUEST), []
     for sequence, message in messages:
         passed += assembly.receive(sequence, message)
@@ -54,7 +54,7 @@ class Stream:
 
 
 class Synth:
-    """One attempt: stores its start, reads what counts before it, then publishes through a window that reorders."""
+    """One attempt: it stores its start, reads the audio before it, then publishes through a window that reorders."""
 
     def __init__(self, stream: Stream, rng: random.Random, speech: bytes, fork: int | None) -> None:
         self.stream, self.rng = stream, rng
@@ -63,7 +63,7 @@ class Synth:
         self.before = read(stream.messages[: at + 1])[0]
         self.todo: list[AudioMessage] = []
         index, offset = self.before.next_index, self.before.bytes
-        if fork is not None:  # an engine that never says the same thing twice
+        if fork is not None:  # an engine that makes other samples each time
             speech = bytes(offset) + bytes([fork]) * rng.randint(1, len(speech))
         while offset < len(speech):
             size = rng.randint(1, 9)
@@ -73,7 +73,7 @@ class Synth:
         self.window: list[AudioMessage] = []
 
     def step(self) -> None:
-        """Store one message of the window; now and then it stays there and is stored again."""
+        """Store one message of the window; sometimes keep it, so that it is stored again."""
         while self.todo and len(self.window) < 6:
             self.window.append(self.todo.pop(0))
         if self.window:
@@ -96,9 +96,9 @@ def run(seed: int, deterministic: bool) -> None:
         if synths and read(stream.messages)[0].finished and rng.random() < 0.5:
             break
         synths.append(Synth(stream, rng, speech, None if deterministic else number))
-        live = rng.sample(synths, min(len(synths), rng.choice((1, 1, 2, 3))))  # the others sleep, or are dead
+        live = rng.sample(synths, min(len(synths), rng.choice((1, 1, 2, 3))))  # the others pause, or are dead
         if rng.random() < 0.2:
-            stream.store(start(REQUEST + 1), rng)  # another request under the same id
+            stream.store(start(REQUEST + 1), rng)  # another request with the same id
         for _ in range(rng.randint(0, 25)):
             rng.choice(live).step()
     while not synths[-1].done:
@@ -106,7 +106,7 @@ def run(seed: int, deterministic: bool) -> None:
 
     whole, passed = read(stream.messages)
     early, passed_early = read(stream.messages, to_the_end=False)
-    assert whole.finished is not None, "the last attempt ran to its end"
+    assert whole.finished is not None, "the last attempt stored its end"
     assert passed == passed_early, "readers disagree"
     assert whole.finished == early.finished
     assert whole.finished.total_chunks == len(passed)
@@ -114,7 +114,7 @@ def run(seed: int, deterministic: bool) -> None:
     assert whole.finished.total_bytes == len(joined)
     if deterministic:
         assert joined == speech
-    for synth in synths:  # what a synth believed at its start is what every reader had passed on there
+    for synth in synths:  # what a synth read at its start, every reader had passed on
         prefix = [(s, message) for s, message in stream.messages if s <= synth.attempt]
         there, passed_there = read(prefix)
         assert (there.next_index, there.bytes) == (synth.before.next_index, synth.before.bytes)
@@ -122,7 +122,7 @@ def run(seed: int, deterministic: bool) -> None:
 
 
 @pytest.mark.parametrize("deterministic", [True, False])
-def test_readers_agree_on_the_whole_of_an_utterance(deterministic: bool) -> None:
+def test_all_readers_get_the_same_audio(deterministic: bool) -> None:
     for seed in range(RUNS):
         try:
             run(seed, deterministic)
@@ -145,7 +145,7 @@ def test_a_start_of_another_request_is_ignored() -> None:
     assert passed == [0] and assembly.attempt == 1 and assembly.finished is None
 
 
-def test_what_is_ahead_is_held_and_the_end_waits_for_it() -> None:
+def test_a_chunk_ahead_is_held_and_the_end_waits_for_it() -> None:
     assembly = Assembly(REQUEST)
     assembly.receive(1, start())
     assert assembly.receive(2, chunk(1, 1)) == [] and assembly.receive(3, chunk(1, 2)) == []
@@ -155,7 +155,7 @@ def test_what_is_ahead_is_held_and_the_end_waits_for_it() -> None:
     assert assembly.receive(6, chunk(1, 2)) == [] and assembly.receive(7, chunk(1, 0)) == []
 
 
-def test_the_sentence_to_go_on_with_is_that_of_the_last_chunk_passed_on() -> None:
+def test_next_sentence_is_that_of_the_last_chunk_passed_on() -> None:
     assembly, _ = feed(
         (1, start()), (2, chunk(1, 0, sentence=0)), (3, chunk(1, 1, sentence=2)), (4, chunk(1, 3, b"", 5))
     )
@@ -163,22 +163,22 @@ def test_the_sentence_to_go_on_with_is_that_of_the_last_chunk_passed_on() -> Non
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
-def test_a_failed_or_cancelled_end_is_believed_at_once(status: EndStatus) -> None:
+def test_a_failed_or_cancelled_end_is_accepted_at_once(status: EndStatus) -> None:
     assembly, _ = feed((1, start()), (2, chunk(1, 1)), (3, end(1, 5, status)))
     assert assembly.finished is not None and assembly.finished.status == status
 
 
-def test_a_new_start_throws_the_held_and_an_unbelieved_end_away() -> None:
+def test_a_new_start_drops_held_chunks_and_an_end_not_yet_accepted() -> None:
     assembly, passed = feed((1, start()), (2, chunk(1, 0)), (3, chunk(1, 2)), (4, end(1, 3)), (5, start()))
     assert passed == [0] and assembly.end is None and assembly.finished is None
     assert assembly.receive(6, chunk(1, 1)) == [], "of the old attempt"
     assert assembly.receive(7, end(1, 1)) == [] and assembly.end is None
-    assert [x.index for x in assembly.receive(8, chunk(5, 1))] == [1], "2 of the old attempt was thrown away"
+    assert [x.index for x in assembly.receive(8, chunk(5, 1))] == [1], "chunk 2 of the old attempt was dropped"
 
 
 @pytest.mark.parametrize("status", ["complete", "failed", "cancelled"])
-def test_an_end_once_believed_stands(status: EndStatus) -> None:
-    """A reader may have acted on it; one that comes later must not hear more."""
+def test_an_accepted_end_is_final(status: EndStatus) -> None:
+    """A reader may have acted on it, so a later reader must not get more audio."""
     assembly, passed = feed((1, start()), (2, chunk(1, 0)), (3, end(1, 1, status)), (4, start()), (5, chunk(4, 1)))
     assert passed == [0] and assembly.finished == end(1, 1, status)
     assert assembly.receive(6, end(4, 2)) == [] and assembly.finished == end(1, 1, status)
@@ -196,11 +196,11 @@ def test_barren_counts_the_attempts_without_a_new_chunk() -> None:
         (7, start()),
         (8, start(9)),
     )
-    assert passed == [0] and assembly.barren == 2, "1 wrote nothing, 4 nothing new; 7 is the latest"
+    assert passed == [0] and assembly.barren == 2, "attempt 1 stored nothing, 4 nothing new; 7 is the latest"
 
 
 def test_an_attempt_that_waited_for_text_is_not_barren() -> None:
-    """It had nothing to say; a sign of another attempt says nothing of it."""
+    """It had no text to speak. A `waiting` of another attempt does not count for it."""
     assembly, passed = feed(
         (1, start()),
         (2, AudioWaiting(1)),
@@ -213,14 +213,14 @@ def test_an_attempt_that_waited_for_text_is_not_barren() -> None:
     assert passed == [] and assembly.barren == 1
 
 
-def test_an_utterance_may_end_without_a_chunk() -> None:
+def test_audio_may_end_without_a_chunk() -> None:
     assembly, passed = feed((1, start()), (2, end(1, 0)))
     assert passed == [] and assembly.finished == end(1, 0)
 
 
-def test_who_made_what_counts() -> None:
-    """Engine and version of the attempts whose chunks count: not of one that stored none, nor of foreign starts."""
-    old, new, older = (AudioStart(REQUEST, "flac", 24000, 1, "vits", "ko-KR", told) for told in ("1", "2", None))
+def test_makers_of_the_chunks_that_count() -> None:
+    """Engine and version of attempts whose chunks count, not of attempts without chunks or of other requests."""
+    old, new, older = (AudioStart(REQUEST, "flac", 24000, 1, "vits", "ko-KR", version) for version in ("1", "2", None))
     foreign = AudioStart(REQUEST + 1, "flac", 24000, 1, "other", "ko-KR", "9")
     assembly = Assembly(REQUEST)
     assert assembly.makers == set()
@@ -230,7 +230,7 @@ def test_who_made_what_counts() -> None:
     ):
         assembly.receive(sequence, message)
         seen.append(set(assembly.makers))
-    assert seen[2] == set(), "nothing of it counts yet"
+    assert seen[2] == set(), "no chunk of it counts yet"
     assert seen[3] == seen[5] == {("vits", "2")}
     assert seen[6] == seen[-1] == {("vits", "2"), ("vits", None)}
     assert assembly.next_index == 4

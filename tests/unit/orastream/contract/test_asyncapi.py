@@ -1,4 +1,4 @@
-"""docs/asyncapi*.yaml and the code say the same: subjects, schemas, examples, frames. What differs is named."""
+"""docs/asyncapi*.yaml agree with the code: subjects, schemas, examples, frames. A failure names the difference."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ pytestmark = pytest.mark.unit
 NODES_OWN = {"tts.session.{session}.request", "tts.session.{session}.cancel", "tts.script.{session}.{request}"} | {
     f"tts.put.{kind}.{{session}}.{{request}}" for kind in ("audio", "report")
 }
-"""What only the node publishes and reads: docs/protocol.md, 1 and 10."""
+"""Subjects that only the node publishes and reads: docs/protocol.md, 1 and 10."""
 
 
 def subjects_of_the_code() -> set[str]:
-    """Every literal subject that `orastream.contract.subjects` makes, with the variable parts in braces."""
+    """Return each literal subject of `orastream.contract.subjects`, with the variable parts in braces."""
     found = {value for name, value in vars(subjects).items() if name.isupper() and isinstance(value, str)}
     for function in vars(subjects).values():
         if (
@@ -56,12 +56,12 @@ def subjects_of_the_code() -> set[str]:
 def test_every_subject_is_a_channel() -> None:
     there = {channel["address"] for channel in document(NODE)["channels"].values()} - {None}
     public = subjects_of_the_code() - NODES_OWN
-    assert subjects_of_the_code() >= NODES_OWN, "the rule by which subjects are found has missed some"
+    assert subjects_of_the_code() >= NODES_OWN, "the search for subjects missed some"
     assert public - there == set(), (
         "docs/asyncapi.yaml lacks these subjects of orastream.contract.subjects: add a channel (address, parameters, "
         "messages) and an operation for each; or NODES_OWN here, if nobody else uses it"
     )
-    assert there - public == set(), "docs/asyncapi.yaml has channels that orastream.contract.subjects does not make"
+    assert there - public == set(), "docs/asyncapi.yaml has channels that orastream.contract.subjects does not have"
 
 
 def test_every_channel_has_its_parameters_and_an_operation() -> None:
@@ -91,8 +91,8 @@ EXPECTED: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_a_schema_is_what_the_code_takes(name: str) -> None:
-    """Names, types, required, enums, bounds."""
+def test_a_schema_agrees_with_the_code(name: str) -> None:
+    """In names, types, required fields, enums and bounds."""
     expected, there = judging(EXPECTED[name]), judging(documented(NODE).get(name, {"properties": {}}))
     text = yaml.safe_dump(EXPECTED[name], sort_keys=False, allow_unicode=True)
     for field in sorted(expected["properties"].keys() | there["properties"].keys()):
@@ -158,7 +158,7 @@ def test_every_example_is_as_its_schema_says() -> None:
     assert seen >= 15
 
 
-# ---- what is wrong by the document is wrong by the code, and the other way round
+# ---- the document and the code refuse the same messages
 
 BASE = {"text": "안녕하세요", "sessionId": "s1", "phoneId": "p1"}
 WRONG = [
@@ -210,7 +210,7 @@ RIGHT = [
 @pytest.mark.parametrize(
     ("change", "right"), [(change, False) for change in WRONG] + [(change, True) for change in RIGHT], ids=repr
 )
-def test_document_and_code_judge_alike(change: dict[str, Any], right: bool) -> None:
+def test_document_and_code_accept_the_same_requests(change: dict[str, Any], right: bool) -> None:
     value = BASE | change
     by_document = problems(NODE, "SpeakRequest", value) == []
     try:
@@ -238,7 +238,7 @@ def test_document_and_code_judge_alike(change: dict[str, Any], right: bool) -> N
     ],
     ids=repr,
 )
-def test_document_and_code_judge_pieces_alike(piece: dict[str, Any]) -> None:
+def test_document_and_code_accept_the_same_pieces(piece: dict[str, Any]) -> None:
     try:
         by_code = TextPiece.decode(codec.encode(piece, "json")) is not None
     except orastream.InvalidRequest:
@@ -246,7 +246,7 @@ def test_document_and_code_judge_pieces_alike(piece: dict[str, Any]) -> None:
     assert (problems(NODE, "TextPiece", piece) == []) is by_code
 
 
-def test_voices_are_told_as_documented() -> None:
+def test_voices_are_answered_as_documented() -> None:
     answer = told([Voice("ko", "ko-KR", 22_050, "espeak", "1")], engine="espeak", version="1")
     assert problems(NODE, "Voices", codec.decode(answer)) == []
     for payload in examples(NODE, "Voices"):
@@ -275,7 +275,7 @@ def test_voices_are_told_as_documented() -> None:
 def test_audio_messages_are_as_documented(schema: str, message: audio_messages.AudioMessage) -> None:
     packed = codec.decode(message.pack())
     if "audio" in packed:
-        packed["audio"] = base64.b64encode(packed["audio"]).decode()  # JSON Schema knows no bytes
+        packed["audio"] = base64.b64encode(packed["audio"]).decode()  # JSON Schema has no type for bytes
     assert problems(NODE, schema, packed) == []
     assert problems(NODE, schema, {k: v for k, v in packed.items() if k != "attempt" and k != "request_seq"}) != []
 
@@ -302,8 +302,8 @@ def test_frames_of_the_bridges_are_as_documented(fmt: str) -> None:
             assert problems(ORASERVER, schema, json.loads(payload)) == []
 
 
-def test_what_the_reference_oraserver_takes_is_what_is_documented() -> None:
-    """The examples break none of its rules, and a key more or less is wrong for both."""
+def test_the_reference_oraserver_accepts_what_is_documented() -> None:
+    """It accepts the examples. Both refuse a frame with one key more or less."""
     for message in ("Init", "Chunk", "Complete", "Post"):
         parse = frames.parse_post if message == "Post" else frames.parse
         (example,) = examples(ORASERVER, message)
@@ -324,7 +324,7 @@ def test_file_names_are_documented_for_every_format() -> None:
 
 
 def test_the_code_of_an_error_is_one_of_the_table() -> None:
-    """EndError reads codes that it does not know as `internal`: the table of the document is what is sent."""
+    """Readers take an unknown code as `internal`, but the document must list all codes that are sent."""
     codes = documented(NODE)["ReportError"]["properties"]["code"]["enum"]
     assert documented(NODE)["EndError"]["properties"]["code"]["enum"] == codes
     assert set(RETRYABLE) == set(codes)

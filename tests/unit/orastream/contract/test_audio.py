@@ -1,4 +1,4 @@
-"""PCM arithmetic and WAV headers, checked by the standard library's own WAV reader."""
+"""Sizes and durations of PCM, and WAV headers, checked with the standard library's WAV reader."""
 
 from __future__ import annotations
 
@@ -65,6 +65,6 @@ def test_sizes() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"RIFF", wav_header(PcmSpec(8000))[:43], b"\0" * 60, b"OggS" + b"\0" * 60])
-def test_only_our_own_header_gets_sizes(data: bytes) -> None:
+def test_only_a_streamed_wav_header_gets_sizes(data: bytes) -> None:
     with pytest.raises(ValueError, match="not a WAV file"):
         with_true_sizes(bytearray(data))

@@ -1,4 +1,4 @@
-"""Audio messages: the fields of the contract there and back; anything else is Undecodable, never another error."""
+"""Audio messages are encoded and decoded with the contract's fields; other bytes raise only Undecodable."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ MESSAGES = st.one_of(
 
 @settings(max_examples=60, deadline=None)
 @given(MESSAGES)
-def test_messages_survive(message: AudioMessage) -> None:
+def test_messages_are_the_same_after_encoding_and_decoding(message: AudioMessage) -> None:
     assert unpack(message.pack()) == message
 
 
@@ -98,7 +98,7 @@ def test_a_start_knows_its_samples() -> None:
     assert isinstance(start, AudioStart) and start.spec == PcmSpec(24000, 2)
 
 
-def test_a_start_of_an_older_node_does_not_tell_its_engines_version() -> None:
+def test_a_start_of_an_older_node_has_no_engine_version() -> None:
     start = unpack(msgpack.packb(START))
     assert isinstance(start, AudioStart) and start.engine_version is None
     assert start == AudioStart(3, "wav", 24000, 1, "espeak", "ko-KR")
@@ -129,9 +129,7 @@ WRONG: list[tuple[dict[str, Any], list[str], list[Any]]] = [
 
 
 @pytest.mark.parametrize(("wire", "fields", "values"), WRONG)
-def test_a_field_of_a_wrong_type_is_refused_at_the_border(
-    wire: dict[str, Any], fields: list[str], values: list[Any]
-) -> None:
+def test_a_field_of_a_wrong_type_is_refused(wire: dict[str, Any], fields: list[str], values: list[Any]) -> None:
     for field in fields:
         for bad in values:
             with pytest.raises(Undecodable) as caught:
@@ -146,7 +144,7 @@ def test_every_field_is_required(wire: dict[str, Any]) -> None:
             unpack(msgpack.packb({k: v for k, v in wire.items() if k != missing}))
 
 
-def test_what_is_no_audio_message() -> None:
+def test_other_payloads_are_undecodable() -> None:
     for payload in [
         b"",
         b"{}",

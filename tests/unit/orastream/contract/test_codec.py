@@ -1,4 +1,4 @@
-"""Bytes become a map or Undecodable, whatever they are; maps survive the way there and back."""
+"""Any bytes decode to a map or raise Undecodable; a map is the same after encoding and decoding."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MAPS = st.dictionaries(TEXT, VALUES, max_size=5)
 
 
 def decoded(payload: bytes) -> dict[str, Any] | None:
-    """The map, or None when it was refused in the only way allowed."""
+    """Return the map, or None if it raised Undecodable; check the message."""
     try:
         value = codec.decode(payload)
     except Undecodable as exc:
@@ -135,13 +135,13 @@ def test_refused() -> None:
 
 
 def test_a_byte_order_mark_is_named() -> None:
-    """It cannot be seen in an editor: "Expecting value at character 0" would tell nobody what is wrong."""
+    """An editor does not show it, and "Expecting value at character 0" would not explain the problem."""
     with pytest.raises(Undecodable, match="byte order mark"):
         codec.decode(b"\xef\xbb\xbf" + b'{"text":"a"}')
 
 
-def test_what_is_odd_but_a_map() -> None:
-    assert codec.decode(b'{"a":"\\ud800"}') == {"a": "\ud800"}  # messages refuse it where it matters
+def test_unusual_payloads_that_are_maps() -> None:
+    assert codec.decode(b'{"a":"\\ud800"}') == {"a": "\ud800"}  # `messages` refuses it in the fields of the contract
     assert math.isinf(codec.decode(b'{"a":1e999}')["a"])
     assert codec.decode(b' \n{"a":1,"a":2}') == {"a": 2}
     assert codec.decode(b'{"a":' + b"[" * 400 + b"]" * 400 + b"}")["a"]
@@ -153,7 +153,7 @@ def test_what_is_odd_but_a_map() -> None:
     assert codec.decode(msgpack.packb({1: 2, None: 3, 2.5: 4, "a": 1})) == {"a": 1}
 
 
-def test_the_first_byte_tells_the_encoding() -> None:
+def test_the_first_byte_decides_the_encoding() -> None:
     for first in range(256):
         is_map = 0x80 <= first <= 0x8F or first in (0xDE, 0xDF)
         assert codec.encoding_of(bytes([first]) + b"rest") == ("msgpack" if is_map else "json")

@@ -1,4 +1,4 @@
-"""Requests, cancels and reports: every field's type and bounds, by its wire name, without a word of the text."""
+"""Requests, cancels and reports: type and bounds of each field; errors name it and never contain the text."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def refusal(changes: dict[str, Any]) -> InvalidRequest:
     exc = caught.value
     assert exc.code == "invalid_request" and not exc.retryable
     assert SECRET not in str(exc) and "secret" not in str(exc)
-    str(exc).encode()  # reports carry it
+    str(exc).encode()  # reports contain it, so it must be valid Unicode
     assert 0 < len(exc.problem) < 200
     return exc
 
@@ -137,7 +137,7 @@ def test_defaults() -> None:
     assert request.to_map() == GOOD
 
 
-def test_unknown_fields_are_ignored_whatever_they_hold() -> None:
+def test_unknown_fields_are_ignored_whatever_their_value() -> None:
     odd = {"x": float("nan"), "Text": 1, "session_id": 5, "phone_id": [], "": None, "request_id": "r", "reply_to": 7}
     odd |= {"sample_rate": "x", "ttl_seconds": True, "\ud800": "\ud800"}
     assert parse_request({**GOOD, **odd}) == parse_request(GOOD)
@@ -297,7 +297,7 @@ def test_final_statuses_and_codes() -> None:
         assert ReportError.of(code, "m").retryable is again
 
 
-def test_what_is_no_report() -> None:
+def test_other_payloads_are_no_reports() -> None:
     for payload in [b"", b"{}", b"[]", b"\x80", b'{"requestId":"r"}', b"[" * 100_000, b"\xc1"]:
         with pytest.raises((Undecodable, ValueError)):
             Report.decode(payload)
@@ -329,7 +329,7 @@ def test_cancels_of_one(request_id: str) -> None:
     assert Cancel.decode(Cancel().encode()) == Cancel()
 
 
-def test_a_cancel_that_cannot_be_read_means_nothing() -> None:
+def test_an_invalid_cancel_is_refused() -> None:
     for payload in [
         b" ",
         b"\x00",

@@ -1,4 +1,4 @@
-"""The listener's clock against one that is played sample by sample."""
+"""Playback against a simulated player with steps of one millisecond."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.unit
 
 
 def played(chunks: list[tuple[int, int]]) -> tuple[int, int]:
-    """Waits and their sum, by a player that is asked every millisecond; chunks are (arrival, duration)."""
+    """Return the number of waits and their sum, in ms, of a simulated player. Chunks are (arrival, duration) in ms."""
     buffered, waits, waited, dry = 0, 0, 0, False
     arrivals = list(chunks)
     now = arrivals[0][0]
@@ -37,12 +37,12 @@ def test_it_counts_what_a_player_would(gaps: list[tuple[int, int]], taken_over_a
         chunks.append((now, duration))
     playback, pts = Playback(), 0
     for index, (arrival, duration) in enumerate(chunks):
-        if index and index == taken_over_at:  # another bridge goes on from the report
+        if index and index == taken_over_at:  # another bridge continues from the report
             playback = Playback(
                 chunks[0][0], chunks=index, underruns=playback.underruns, underrun_ms=playback.underrun_ms
             )
         playback.chunk(index, pts, arrival)
-        playback.chunk(index, pts, arrival + 500)  # written again after a break
+        playback.chunk(index, pts, arrival + 500)  # sent again after a reconnect
         pts += duration
     assert (playback.underruns, playback.underrun_ms) == played(chunks)
 

@@ -1,4 +1,4 @@
-"""The rule of compare-and-set: every combination of what is stored and what someone wants to write."""
+"""The verdict on a write conflict, for each combination of a stored report and one to write."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_every_pair() -> None:
         elif stored == mine:
             assert verdict is Verdict.WRITTEN
         elif stored.status in FINAL:
-            assert verdict is Verdict.FINAL  # never overwritten, whoever writes
+            assert verdict is Verdict.FINAL  # never overwritten, by any writer
         elif stored.epoch > mine.epoch:
             assert verdict is Verdict.SUPERSEDED
         else:
@@ -44,7 +44,7 @@ def test_an_own_report_in_either_encoding_is_recognised() -> None:
 
 
 def test_racing_writers_leave_one_final_report() -> None:
-    """Compare-and-set in any order of two writers that both retry: the first final report stays."""
+    """Two writers that both retry, in any order: the first final report stays."""
     for one, other in product(ALL, ALL):
         stored: Report | None = None
         for mine in (one, other, one, other):

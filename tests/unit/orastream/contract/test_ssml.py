@@ -1,4 +1,4 @@
-"""The SSML of requests: what is refused, where, cheaply, and without repeating the text."""
+"""SSML of requests: what is refused, at which place, in linear time; errors never contain the text."""
 
 import time
 
@@ -19,7 +19,7 @@ def request(text: object, **fields: object) -> dict[str, object]:
     return {"text": text, "sessionId": "s", "phoneId": "p", "ssml": True, **fields}
 
 
-def test_a_sound_text() -> None:
+def test_a_valid_text() -> None:
     root = ssml.parse(
         "<?xml version='1.0' encoding='utf-16'?><speak version='1.1' xmlns='http://www.w3.org/2001/10/synthesis'>"
         "가 <b x='1'>나</b></speak>"
@@ -47,7 +47,7 @@ REFUSED = [
     ("bomb", BOMB, "a document type is not allowed"),
     ("external", f"<!DOCTYPE speak SYSTEM 'file:///etc/passwd'><speak>{SECRET}</speak>", "a document type is not"),
     ("parameter", f"<!DOCTYPE speak [<!ENTITY % x SYSTEM 'http://x/'>%x;]><speak>{SECRET}</speak>", "a document type"),
-    ("deep", "<speak>" + "<p>" * 1000 + SECRET, "elements are more than 32 deep"),
+    ("deep", "<speak>" + "<p>" * 1000 + SECRET, "elements are nested more than 32 deep"),
     ("break-time", f"<speak>{SECRET}<break time='{SECRET}'/></speak>", "time of break must be like 500ms"),
     ("break-long", f"<speak>{SECRET}<break time='10.1s'/></speak>", "at most 10s"),
     ("break-minus", f"<speak>{SECRET}<break time='-1s'/></speak>", "time of break"),
@@ -63,7 +63,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("text", "problem"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
-def test_it_is_refused_by_its_field_and_place(text: str, problem: str) -> None:
+def test_the_refusal_names_field_and_place(text: str, problem: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         parse_request(request(text))
     assert refused.value.field == "text"
@@ -111,7 +111,7 @@ def test_hostile_markup_is_refused_or_read_in_linear_time(unit: str) -> None:
         ).map("".join),
     )
 )
-def test_any_text_is_sound_or_refused(text: str) -> None:
+def test_any_text_is_valid_or_refused(text: str) -> None:
     try:
         root = ssml.parse(text)
     except InvalidRequest as exc:

@@ -1,4 +1,4 @@
-"""What stands in TTS_SESSIONS can be read, whatever it is: a request, a request with a problem, or a cancel."""
+"""Any message in TTS_SESSIONS is read as a request, a request with a problem, or a cancel."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_bad_phone_is_not_repeated(phone: Any) -> None:
     assert stored.problem is not None and stored.problem.field == "phoneId"
 
 
-def test_a_session_token_that_is_no_ids_is_refused() -> None:
+def test_a_session_token_without_an_id_is_refused() -> None:
     for session in ("a" * 129, "~YQ", "세션", "~"):
         stored = read_map(GOOD, session=session)
         assert stored.problem is not None and stored.problem.field == "sessionId"
@@ -145,7 +145,7 @@ def test_any_bytes_are_read(payload: bytes) -> None:
         assert codec.decode(payload).get("requestId") is None
 
 
-def test_a_cancel_covers_what_was_asked_before_it() -> None:
+def test_a_cancel_covers_requests_stored_before_it() -> None:
     everything, one, nothing = read_cancel(b""), read_cancel(b'{"requestId":"r.1"}'), read_cancel(b"{")
     for sequence in range(38, 46):
         assert everything.covers(sequence, "x") == (sequence < 42)

@@ -1,4 +1,4 @@
-"""Subject tokens are one to one and bounded; reply subjects cannot reach the node's own."""
+"""Tokens are one to one and bounded; a reply subject cannot be a subject of the node."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def test_different_ids_have_different_tokens(one: str, other: str) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.one_of(st.text(max_size=60), st.from_regex(r"~[A-Za-z0-9_=+/-]{0,20}", fullmatch=True)))
-def test_what_untoken_accepts_is_a_token(tok: str) -> None:
+def test_untoken_accepts_only_tokens(tok: str) -> None:
     value = subjects.untoken(tok)
     if value is not None:
         assert subjects.token(value) == tok
 
 
-def test_what_no_id_has_is_no_token() -> None:
+def test_a_string_that_no_id_maps_to_is_no_token() -> None:
     for tok in [
         "",
         "~",
@@ -191,7 +191,7 @@ def test_the_subjects_of_the_contract() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(IDS, IDS, IDS, IDS)
-def test_message_ids_never_meet(s1: str, r1: str, s2: str, r2: str) -> None:
+def test_message_ids_are_unique(s1: str, r1: str, s2: str, r2: str) -> None:
     one = subjects.message_id(subjects.token(s1), subjects.token(r1))
     other = subjects.message_id(subjects.token(s2), subjects.token(r2))
     assert (one == other) == ((s1, r1) == (s2, r2))
@@ -206,7 +206,7 @@ def test_no_session_is_longer_than_that_of_the_longest_id() -> None:
 
 @pytest.mark.parametrize("token", ["s", "~7IS47IWYIDE", "세션", "a$b", '"', "\\", "a" * 343])
 def test_a_session_that_can_be_answered(token: str) -> None:
-    """Whether an id has that token or not: a request under it gets a report that says so."""
+    """Also if no id has that token: a request under it gets a report with the error."""
     assert subjects.session_of(subjects.session_cancel(token)) == token
 
 

@@ -1,4 +1,4 @@
-"""The text that stored pieces make: whatever their order, however often they come, and whatever is among them."""
+"""The text of stored pieces, for any order, repeats and invalid payloads."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_any_order_and_any_repeats_make_the_same_text(texts: list[str], data: st
     order = data.draw(st.permutations(pieces))
     repeats = data.draw(st.lists(st.tuples(st.integers(0, len(order)), st.sampled_from(pieces)), max_size=10))
     stored = list(order)
-    for position, piece in repeats:  # a repeat has another text where the first one is stored before it
+    for position, piece in repeats:  # a repeat after the original has another text, which must not count
         before = piece in stored[:position]
         stored.insert(position, TextPiece(piece.index, "lie", piece.end) if before else piece)
     of = text_pieces("so ")
@@ -47,8 +47,8 @@ def test_any_order_and_any_repeats_make_the_same_text(texts: list[str], data: st
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), TEXT, st.booleans()), max_size=30), st.integers(0, 30))
-def test_what_was_passed_on_stays_whatever_follows(stored: list[tuple[int, str, bool]], upto: int) -> None:
-    """Another reader that has seen less has passed on a beginning of it, and one that sees all the same."""
+def test_later_pieces_do_not_change_what_was_passed_on(stored: list[tuple[int, str, bool]], upto: int) -> None:
+    """A reader that has read fewer messages has a beginning of the text; once it has read all, it has the same."""
     messages = [TextPiece(*piece).encode() for piece in stored]
     whole, less = text_pieces(), text_pieces()
     for number, message in enumerate(messages):
@@ -63,7 +63,7 @@ def test_what_was_passed_on_stays_whatever_follows(stored: list[tuple[int, str, 
 
 
 @given(st.lists(st.tuples(st.integers(0, 7), TEXT), max_size=20), st.lists(st.tuples(st.integers(0, 7), TEXT)))
-def test_the_mark_of_a_stall_ends_the_text_where_it_stands(
+def test_a_stalled_message_ends_the_text_at_its_place(
     before: list[tuple[int, str]], after: list[tuple[int, str]]
 ) -> None:
     of = text_pieces()
@@ -134,20 +134,20 @@ def test_no_payload_is_more_than_a_piece_or_a_problem(payload: bytes) -> None:
         assert piece is None or TextPiece.decode(piece.encode()) == piece
 
 
-def test_it_has_a_length() -> None:
+def test_the_length_of_the_text_is_limited() -> None:
     of = text_pieces("ab", max_chars=5)
     assert receive(of, TextPiece(0, "cd"), TextPiece(1, "ef"), TextPiece(2, "g")) == ["cd", "", ""]
     assert of.ended and of.text == "abcd" and of.problem is not None
     assert of.problem.code == "invalid_request" and "5 characters" in of.problem.message
     held = text_pieces(max_chars=5)
     receive(held, TextPiece(9, "abc"), TextPiece(8, "abc"))
-    assert held.ended, "what is ahead is held, and counts"
+    assert held.ended, "held pieces count too"
     twice = text_pieces(max_chars=5)
     receive(twice, TextPiece(1, "abc"), TextPiece(1, "abc"), TextPiece(0, "ab", False), TextPiece(2, "", True))
     assert twice.text == "ababc" and twice.problem is None, "a repeat does not count"
 
 
-def test_it_does_not_stay_open_for_ever() -> None:
+def test_the_time_from_first_to_last_piece_is_limited() -> None:
     of = text_pieces(max_open_s=300)
     receive(of, TextPiece(0, "a"), at_s=1000.0)
     assert receive(of, TextPiece(1, "b"), at_s=1300.0) == ["b"]
@@ -165,13 +165,13 @@ def test_nothing_to_say(texts: list[str]) -> None:
     assert begun.ended and begun.problem is None
 
 
-def test_the_first_end_counts_and_nothing_behind_it() -> None:
+def test_the_first_end_counts_and_later_pieces_do_not() -> None:
     of = text_pieces()
     receive(of, TextPiece(2, "c", True), TextPiece(5, "f", True), TextPiece(1, "b", True), TextPiece(0, "a"))
     assert of.text == "abc" and of.ended and of.problem is None
     late = text_pieces()
     receive(late, TextPiece(0, "a"), TextPiece(1, "b"), TextPiece(0, "a", True))
-    assert not late.ended, "an end under an index that is there is a repeat"
+    assert not late.ended, "an end with an index that is stored already is a repeat"
 
 
 def test_a_piece_on_the_wire() -> None:

@@ -17,7 +17,7 @@ SAY = """
 import sys
 from pathlib import Path
 import structlog
-from orastream import logs
+from orastream.service import logging as logs
 logs.configure("synth", directory=Path(sys.argv[1]) if len(sys.argv) > 1 else None)
 with structlog.contextvars.bound_contextvars(session="s 1", request="r1"):
     structlog.get_logger().info("✅ [TTS] WebSocket 백그라운드 스트리밍 시작", sequence=7)
@@ -79,7 +79,7 @@ def test_a_file_is_rotated(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
 import structlog
-from orastream import logs
+from orastream.service import logging as logs
 logs.FILE_BYTES = 2000
 logs.configure("gateway", directory=Path({str(tmp_path)!r}))
 for number in range(300):

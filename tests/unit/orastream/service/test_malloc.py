@@ -14,8 +14,8 @@ pytestmark = pytest.mark.unit
 
 MEGABYTES = """
 import resource, sys
-from orastream import heap
-kept = heap.keep() if sys.argv[1] == "keep" else True
+from orastream.service import malloc
+kept = malloc.keep() if sys.argv[1] == "keep" else True
 for _ in range(3):
     [bytearray(256 << 10) for _ in range(32)]
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -1,4 +1,4 @@
-"""What is read in the place of nats-py's parser: the same messages, in the same order, however the bytes are cut."""
+"""The parser that replaces nats-py's: the same messages, in the same order, however the bytes are cut."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DIRECT, QUEUED = 1, 2
 
 
 class Recording(DispatchingClient):
-    """A client without a socket that notes what it is told. Subscription 1 is direct, 2 is nats-py's own."""
+    """A client without a socket that records what the parser calls. Subscription 1 is direct, 2 has a queue."""
 
     def __init__(self, parser: type[Parser] = OperationParser) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Recording(DispatchingClient):
         self.direct[DIRECT] = lambda subject, reply, data, headers: self.note(DIRECT, subject, reply, data, headers)
 
     def note(self, sid: int, subject: str, reply: str, data: bytes, headers: Headers) -> None:
-        """One delivered message."""
+        """Record a delivered message."""
         assert type(data) is bytes
         self.seen.append((sid, subject, reply, data, headers.get("Nats-Sequence")))
 
@@ -73,7 +73,7 @@ class Recording(DispatchingClient):
 
 
 def message(sid: int, reply: str, payload: bytes, sequence: int | None) -> bytes:
-    """A message as the server sends it, with headers if it has a sequence."""
+    """Return a message as the server sends it, with headers if it has a sequence."""
     to = f" {reply}" if reply else ""
     if sequence is None:
         return f"MSG a.b {sid}{to} {len(payload)}\r\n".encode() + payload + b"\r\n"
@@ -98,7 +98,7 @@ OPERATIONS = st.one_of(
 
 
 def cut(wire: bytes, cuts: list[int]) -> list[bytes]:
-    """`wire` in the pieces that reads may bring."""
+    """Return `wire` in pieces, as reads may return it."""
     ends = [0, *sorted(min(at, len(wire)) for at in cuts), len(wire)]
     return [wire[a:b] for a, b in zip(ends, ends[1:], strict=False)]
 
@@ -106,21 +106,20 @@ def cut(wire: bytes, cuts: list[int]) -> list[bytes]:
 @settings(max_examples=150, deadline=None)
 @given(st.lists(OPERATIONS, max_size=12), CUTS)
 def test_the_same_as_nats_pys_own_parser(operations: list[bytes], cuts: list[int]) -> None:
-    """For what a well-behaved sender sends."""
+    """For messages with UTF-8 subjects and well-formed headers."""
     wire = b"".join(operations)
     theirs = Recording(Parser)
     theirs.direct.clear()
     theirs.read(wire)
     ours = Recording()
     ours.read(*cut(wire, cuts))
-    # Each subscription's messages in their order; between a direct and a queued one there has never been any, since
-    # the queued one's task runs later.
+    # Only within a subscription: messages of a queued one are handled later, by its task.
     for sid in (DIRECT, QUEUED):
         assert [seen for seen in ours.seen if seen[0] == sid] == [seen for seen in theirs.seen if seen[0] == sid]
     assert ours.control == theirs.control
 
 
-# What nats-server 2.15 takes: a subject of any bytes but these, and any header block.
+# What nats-server 2.15 accepts: subjects of all bytes but these three, and any header block.
 BYTES = st.integers(0, 255).filter(lambda byte: byte not in b" \t\n").map(lambda byte: bytes([byte]))
 WORDS = st.lists(BYTES | st.sampled_from([b"\xe9", b"\x0b", b"\x0c", b"\x85", b"\xa0", b"\r"]), min_size=1, max_size=9)
 SUBJECTS = WORDS.map(b"".join)
@@ -141,8 +140,8 @@ MESSAGES = st.tuples(
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(MESSAGES | CONTROL, max_size=10), CUTS)
-def test_whatever_a_sender_puts_into_it_comes_out(operations: list[Any], cuts: list[int]) -> None:
-    """Subjects, reply subjects, header blocks and payloads are bytes, and come as they were sent."""
+def test_a_message_arrives_as_it_was_sent(operations: list[Any], cuts: list[int]) -> None:
+    """Subject, reply subject, header block and payload, whatever bytes they have."""
     wire = b"".join(one if isinstance(one, bytes) else sent(*one) for one in operations)
     got: list[Delivered] = []
     split = Splitter(lambda *message: got.append(message))
@@ -153,8 +152,8 @@ def test_whatever_a_sender_puts_into_it_comes_out(operations: list[Any], cuts: l
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(MESSAGES.map(lambda one: (one[0] % 2 + 1, *one[1:])) | CONTROL, max_size=8), CUTS)
-def test_no_sender_breaks_the_reading(operations: list[Any], cuts: list[int]) -> None:
-    """Not of a direct subscription, nor of one of nats.micro: each gets all of its messages."""
+def test_no_message_ends_the_read_loop(operations: list[Any], cuts: list[int]) -> None:
+    """A direct subscription and one of nats.micro get all their messages."""
     wire = b"".join(one if isinstance(one, bytes) else sent(*one) for one in operations)
     client = Recording()
     client.read(*cut(wire, cuts))
@@ -190,7 +189,7 @@ GARBAGE = st.one_of(
 @settings(max_examples=400, deadline=None)
 @given(st.lists(GARBAGE | MESSAGES.map(lambda one: sent(*one)) | CONTROL, max_size=6), CUTS)
 def test_garbage_is_a_protocol_error_or_nothing(operations: list[bytes], cuts: list[int]) -> None:
-    """Not another error, and what stands before it is delivered, however it was cut."""
+    """It never raises another error. Messages before the garbage are delivered, however the bytes are cut."""
 
     def outcome(pieces: list[bytes]) -> tuple[list[Delivered], bytes, bool]:
         got: list[Delivered] = []
@@ -226,17 +225,17 @@ BAD_LINES = [
 
 
 @pytest.mark.parametrize("line", BAD_LINES, ids=lambda line: ascii(line[:24]))
-def test_a_message_line_that_is_none(line: bytes) -> None:
+def test_an_invalid_message_line_is_a_protocol_error(line: bytes) -> None:
     with pytest.raises(ProtocolError):
         parse_line(line)
 
 
-def test_fields_may_be_parted_by_tabs_and_more_spaces() -> None:
-    """As the protocol's description has it."""
+def test_tabs_and_several_spaces_may_separate_fields() -> None:
+    """As NATS' protocol documentation says."""
     assert parse_line(b"HMSG\ta.b  7 \t r 12 14") == (7, b"a.b", b"r", 12, 14)
 
 
-def test_a_line_without_an_end_is_not_kept_for_ever() -> None:
+def test_the_length_of_a_line_is_limited() -> None:
     split = Splitter(lambda *_: None)
     with pytest.raises(ProtocolError, match="line"):
         for _ in range(100):
@@ -244,7 +243,7 @@ def test_a_line_without_an_end_is_not_kept_for_ever() -> None:
     assert len(split.room()) < 10 * splitter.MAX_LINE_BYTES
 
 
-def test_a_message_that_is_not_as_long_as_its_line_says() -> None:
+def test_a_payload_of_another_size_than_its_line_says() -> None:
     split, got = Splitter(lambda *message: got.append(message)), []  # type: list[Delivered]
     with pytest.raises(ProtocolError, match="3 bytes"):
         split.split(b"MSG a 1 1\r\nx\r\nMSG a 1 3\r\nabcdef\r\n")
@@ -268,7 +267,7 @@ def test_a_message_that_is_not_as_long_as_its_line_says() -> None:
     ],
     ids=lambda line: ascii(line[:24]),
 )
-def test_an_operation_that_is_none(line: bytes) -> None:
+def test_an_unknown_or_invalid_operation_is_a_protocol_error(line: bytes) -> None:
     with pytest.raises(ProtocolError):
         Recording().read(line + b"\r\n")
 
@@ -282,8 +281,8 @@ def test_an_operation_that_is_none(line: bytes) -> None:
         (b"-ERR 'Permissions Violation for Publish to \"_INBOX.\xff\"'", None),
     ],
 )
-def test_an_error_may_name_any_bytes(line: bytes, error: str | None) -> None:
-    """A reply subject that somebody else has chosen, say."""
+def test_an_error_may_contain_any_bytes(line: bytes, error: str | None) -> None:
+    """For example a reply subject that a caller chose."""
     client = Recording()
     client.read(line + b"\r\nPING\r\n")
     assert client.control[1:] == ["ping"]
@@ -297,7 +296,7 @@ def test_an_error_may_name_any_bytes(line: bytes, error: str | None) -> None:
     st.booleans(),
 )
 def test_a_small_buffer_holds_large_messages(sizes: list[int], reads: list[int], headed: bool) -> None:
-    """However much a read brings, and however much larger than the buffer a message is."""
+    """Whatever the size of the reads, and if a message is larger than the buffer."""
     payloads = [bytes((size + at) % 256 for at in range(size)) for size in sizes]
     wire = b"".join(message(DIRECT, "r", payload, 7 if headed else None) for payload in payloads)
     wire += b"PING\r\n" + message(QUEUED, "", b"\r\n", None)
@@ -319,7 +318,7 @@ def test_a_small_buffer_holds_large_messages(sizes: list[int], reads: list[int],
     assert others == b"PING\r\n"
 
 
-def test_a_reset_forgets_a_part_of_a_message() -> None:
+def test_a_reset_drops_an_incomplete_message() -> None:
     client = Recording()
     client.read(message(DIRECT, "", b"cut", 1)[:-4])
     client._ps.reset()
@@ -359,7 +358,7 @@ def test_status_lines(block: bytes, status: str | None) -> None:
     assert Headers(block).get("Status") == status
 
 
-def test_headers_are_found_by_their_whole_name() -> None:
+def test_headers_are_found_by_their_full_name() -> None:
     headers = Headers("NATS/1.0\r\nNats-Last-Sequence: 6\r\nNats-Sequence:7\r\nOdd:   안녕  \r\n\r\n".encode())
     assert headers.get("Nats-Sequence") == "7" and headers["Nats-Last-Sequence"] == "6"
     assert headers.get("Odd") == "안녕" and headers.get("Sequence") is None
@@ -370,7 +369,7 @@ def test_headers_are_found_by_their_whole_name() -> None:
 @given(
     st.binary(max_size=80) | st.lists(st.sampled_from([b"NATS/1.0", b" ", b"\r\n", b"A:", b":", b"\xff"])).map(b"".join)
 )
-def test_any_header_block_can_be_asked(block: bytes) -> None:
+def test_any_header_block_can_be_read(block: bytes) -> None:
     headers = Headers(block)
     assert headers.get("A") is None or isinstance(headers.get("A"), str)
     assert headers.status is None or headers.status.isdigit()
