@@ -42,7 +42,7 @@ def test_any_other_name_is_refused(name: str, said: str) -> None:
 
 @pytest.mark.parametrize("options", [{"ttl_seconds": 1, "ttlSeconds": 1}, {"sessionId": "other"}])
 def test_a_field_is_given_once(options: dict[str, object]) -> None:
-    with pytest.raises(TypeError, match="which are one field"):
+    with pytest.raises(TypeError, match="which are the same field"):
         to_wire("say", options, given=("session_id",))
 
 
