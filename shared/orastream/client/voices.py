@@ -98,12 +98,12 @@ async def ask(broker: Broker) -> list[Voice]:
     news = asyncio.Event()
     clock = asyncio.get_running_loop().time
     latest = clock() + 2 * FIRST_S
-    nobody = False
+    no_responders = False
 
     def on_answer(_subject: str, _reply: str, data: bytes, headers: Headers) -> None:
-        nonlocal nobody
+        nonlocal no_responders
         if headers.status == "503":
-            nobody = True
+            no_responders = True
         elif headers.get("Nats-Service-Error") is None:
             answers.append(data)
         news.set()
@@ -111,7 +111,7 @@ async def ask(broker: Broker) -> list[Voice]:
     inbox = broker.open_inbox(on_answer)
     try:
         await broker.publish(subjects.VOICES, b"", reply=inbox)
-        while not nobody:
+        while not no_responders:
             news.clear()
             async with asyncio.timeout_at(min(clock() + (MORE_S if answers else FIRST_S), latest)):
                 await news.wait()

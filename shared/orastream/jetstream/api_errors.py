@@ -15,15 +15,15 @@ class Meaning(Enum):
     """What a server error means for the caller."""
 
     BUSY = "an election, a start or too much work: the same call is repeated"
-    FULL = "no room in the stream, the account or the server: there may be room later"
+    FULL = "no room in the stream, the account or the server: it may have room later"
     CONFLICT = "another message of the subject came first"
     NO_MESSAGE = "the message is not stored"
     NO_STREAM = "the stream does not exist"
     NO_CONSUMER = "the consumer does not exist"
     EXISTS = "another process has created it"
     MESSAGE = "the server never stores such a message"
-    SETTINGS = "the node's settings do not fit the server's: somebody must change one of them"
-    PASSING = "anything else: it may pass"
+    SETTINGS = "the node's settings do not fit the server's: one of them must be changed"
+    PASSING = "anything else: temporary"
 
 
 _MEANINGS: dict[int, Meaning] = {

@@ -129,7 +129,7 @@ class Feed:
             self._merge.lost()
             self._work.set()
             return
-        self._give(self._merge.live(Stored(subject, sequence, time, data, headers), before))
+        self._append(self._merge.live(Stored(subject, sequence, time, data, headers), before))
         if self._merge.needs_read:
             self._work.set()
 
@@ -141,7 +141,7 @@ class Feed:
         self._merge.lost()
         self._work.set()
 
-    def _give(self, messages: list[Stored]) -> None:
+    def _append(self, messages: list[Stored]) -> None:
         if messages:
             self._buffer.extend(messages)
             for message in messages:
@@ -198,10 +198,10 @@ class Feed:
             if self._merge.verified <= verified:
                 raise NodeUnavailable(f"{self._stream}: a read of {self.subject} returns no new messages")
             self._js.broker.repairs.backfilled += 0 if first else len(fresh)
-            self._give(fresh)
+            self._append(fresh)
             if self._buffered > self._max_buffered_bytes:
                 self._room.clear()
-        self._give(self._merge.end_read())
+        self._append(self._merge.end_read())
         if self._connection == connection:
             self._read_connection = connection
             self._wake_reader()

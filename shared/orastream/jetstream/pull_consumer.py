@@ -59,15 +59,15 @@ class Delivery:
 
     async def ack(self) -> None:
         """Acknowledge: the message is not delivered again. If the ack is lost, it is."""
-        await self._say(b"+ACK")
+        await self._answer(b"+ACK")
 
     async def nak(self, delay_s: float) -> None:
         """Refuse: the server delivers the message again, to any process, after `delay_s` seconds."""
-        await self._say(b'-NAK {"delay": %d}' % int(delay_s * 1e9))
+        await self._answer(b'-NAK {"delay": %d}' % int(delay_s * 1e9))
 
     async def in_progress(self) -> None:
         """Restart the ack wait: more time is needed."""
-        await self._say(b"+WPI")
+        await self._answer(b"+WPI")
 
     async def discard(self, js: JetStream) -> None:
         """Delete the message without a report, because its subject names no valid session to report to.
@@ -85,7 +85,7 @@ class Delivery:
             log.warning("a message under an impossible session is deleted", sequence=self.sequence, subject=subject)
         await self.ack()
 
-    async def _say(self, what: bytes) -> None:
+    async def _answer(self, what: bytes) -> None:
         try:
             await self.broker.publish(self.reply, what)
         except NodeUnavailable:

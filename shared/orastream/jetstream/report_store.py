@@ -69,10 +69,10 @@ class ReportStore:
                     return Written(Verdict.WRITTEN, ReportState(report, ack.sequence, 0.0))
                 except SequenceConflict:
                     pass
-            stands, revision = await self._last(of.session, of.token)
-            verdict = judge(stands.report, report) if stands else None
-            if stands is not None and verdict is not None:
-                return Written(verdict, stands)
+            current, revision = await self._last(of.session, of.token)
+            verdict = judge(current.report, report) if current else None
+            if current is not None and verdict is not None:
+                return Written(verdict, current)
 
     async def _store(self, subject: str, data: bytes, revision: int) -> Ack:
         try:
@@ -97,9 +97,9 @@ class ReportStore:
                 ack = await self._store(subject, data, revision)
                 return Written(Verdict.WRITTEN, ReportState(report, ack.sequence, 0.0))
             except SequenceConflict:
-                stands, revision = await self._last(of.session, of.token)
-            if stands is not None:
-                return Written(judge(stands.report, report) or Verdict.FINAL, stands)
+                current, revision = await self._last(of.session, of.token)
+            if current is not None:
+                return Written(judge(current.report, report) or Verdict.FINAL, current)
 
     async def close(self, of: StoredRequest, final: Report) -> None:
         """Send the final report to `replyTo`, then delete the request, which frees its place in the session.

@@ -24,12 +24,12 @@ def start(service: str) -> Callable[[], None]:
     if not resource.attributes.get("service.version"):
         resource = resource.merge(Resource({"service.version": VERSION}))
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)  # OTEL_TRACES_SAMPLER
-    provider.add_span_processor(BatchSpanProcessor(Plainly(OTLPSpanExporter())))  # OTEL_BSP_*, OTEL_EXPORTER_OTLP_*
+    provider.add_span_processor(BatchSpanProcessor(LogOnce(OTLPSpanExporter())))  # OTEL_BSP_*, OTEL_EXPORTER_OTLP_*
     trace.set_tracer_provider(provider)
     return provider.shutdown
 
 
-class Plainly(SpanExporter):
+class LogOnce(SpanExporter):
     """An exporter that logs once when the collector stops accepting spans, and once when it accepts them again."""
 
     def __init__(self, inner: SpanExporter) -> None:

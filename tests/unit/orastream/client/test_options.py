@@ -1,4 +1,4 @@
-"""The arguments of `say` and `utterance`: both spellings, never both at once, and no other name."""
+"""Arguments of `say` and `utterance`: either spelling, not both at once, and no unknown names."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_field_is_given_once(options: dict[str, object]) -> None:
 
 
 async def test_the_clients_refuse_before_they_connect() -> None:
-    """Nothing is sent: nobody listens here, and a TypeError it is."""
+    """No server listens at this address, so a connection attempt would raise another error than TypeError."""
     client, blocking = Client(NOWHERE), BlockingClient(NOWHERE)
     for wrong in ({"voise": "ko"}, {"sessionId": "other"}, {"ttl_seconds": 1, "ttlSeconds": 2}):
         with pytest.raises(TypeError):
