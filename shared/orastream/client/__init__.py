@@ -1,1 +1,1 @@
-"""What an LLM server uses: have text spoken, cancel, follow reports, list voices."""
+"""The client that an LLM server uses: request speech, cancel, watch reports, list voices."""

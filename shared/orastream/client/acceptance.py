@@ -1,4 +1,4 @@
-"""What the node answers at once to a request that it has stored."""
+"""The node's immediate answer to a request that it has stored."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from orastream.contract.codec import Map
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """The node has stored the request durably; `request_seq` is its place in the order of everything asked."""
+    """The node has stored the request durably; `request_seq` is its place in the order of all requests."""
 
     request_id: str
     session_id: str
     request_seq: int
     duplicate: bool = False
-    """The same request had been stored before; it is not spoken twice."""
+    """True if the same request was stored before; it is not spoken twice."""
     status: Literal["queued"] = "queued"
 
     def to_map(self) -> Map:
-        """As `tts.speak` and the gateway answer it."""
+        """The fields that `tts.speak` and the gateway answer with."""
         return {
             "requestId": self.request_id,
             "sessionId": self.session_id,

@@ -1,4 +1,4 @@
-"""The asyncio client of the node: say, cancel, follow, ask. All that an LLM server needs."""
+"""The node's asyncio client: requests speech, cancels it, watches reports, lists voices."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from orastream.jetstream.report_store import ReportStore
 
 DEFAULT_WAIT_S = 60.0
 MAX_HEADER_BYTES = 1024 + traces.MAX_BYTES
-"""Message id (two tokens of 343 characters at most), trace context, and what belongs to them."""
+"""Maximum bytes of the headers: message id (two tokens of at most 343 characters), trace context, header names."""
 
 
 class Client:
-    """One NATS connection to the node, for one event loop; any number of calls side by side.
+    """One NATS connection to the node, for one event loop; calls may run concurrently.
 
     async with Client("nats://127.0.0.1:4222") as client:
         report = await client.say("안녕하세요", session_id="s1", phone_id="p1", fire_and_forget=False)
@@ -55,9 +55,9 @@ class Client:
         max_text_chars: int = DEFAULT_MAX_TEXT_CHARS,
         connect_timeout_s: float | None = 5.0,
     ) -> None:
-        """`fire_and_forget` and `transport` are the defaults of calls that leave them open.
+        """`fire_and_forget` and `transport` are the defaults of calls that do not set them.
 
-        `inbox_prefix` is what the answers' subjects begin with, where this user may not subscribe to `_INBOX.>`.
+        Set `inbox_prefix`, the prefix of the reply subjects, if this NATS user may not subscribe to `_INBOX.>`.
         """
         self._broker = Broker(
             url, name=name, creds=creds, inbox_prefix=inbox_prefix, connect_timeout_s=connect_timeout_s
@@ -72,7 +72,7 @@ class Client:
     def over(
         cls, broker: Broker, *, fire_and_forget: bool = True, max_text_chars: int = DEFAULT_MAX_TEXT_CHARS
     ) -> Client:
-        """A client over a connection that someone else opens and closes (the gateway's)."""
+        """A client over a connection that its owner (such as the gateway) opens and closes."""
         client = cls.__new__(cls)
         client._broker, client._js = broker, JetStream(broker)
         client._reports = ReportStore(client._js)
@@ -90,7 +90,7 @@ class Client:
 
     @property
     def broker(self) -> Broker:
-        """The connection."""
+        """The NATS connection."""
         return self._broker
 
     # ---- asking for speech
@@ -108,15 +108,15 @@ class Client:
         wait_s: float = DEFAULT_WAIT_S,
         **options: object,
     ) -> Acceptance | Report:
-        """Have a text spoken to a phone.
+        """Have a text spoken to a phone. Returns the Acceptance or the final Report.
 
-        Fire and forget: returns once the node has stored the request. Otherwise: returns the final report, whatever
-        its status. `options` are the other fields of a request (`voice`, `speed`, `ttl_seconds`…), as Python or
-        the wire (`ttlSeconds`) spells them; another name is a TypeError.
+        Fire and forget: returns once the node has stored the request. Otherwise: waits up to `wait_s` seconds for the
+        final report and returns it, whatever its status. `options` are the other fields of a request (`voice`, `speed`,
+        `ttl_seconds`…), in Python or wire spelling (`ttlSeconds`); another name raises TypeError.
 
         Raises InvalidRequest (nothing was stored), Overloaded, NodeUnavailable, WaitTimeout (the report still comes).
-        Cancel-safe: a request that was stored is spoken even if this call is cancelled. In a process that uses
-        OpenTelemetry it is a span, a child of the current one, and the request carries its trace.
+        Cancel-safe: a stored request is spoken even if this call is cancelled. If the process uses OpenTelemetry, the
+        call is a child span of the current span, and the request carries its trace context.
         """
         given = ["text", "session_id", "phone_id"] + (["request_id"] if request_id is not None else [])
         fields: Map = {
@@ -139,10 +139,11 @@ class Client:
             return report
 
     def utterance(self, *, session_id: str, phone_id: str, text: str = "", **options: object) -> TextStream:
-        """An utterance whose text is still being written, as `async with … as u: await u.write(token)`.
+        """A request whose text is still being written: `async with … as u: await u.write(token)`.
 
-        `text` is what it begins with; `options` are those of `say`, and `idle_seconds`: without a token for so long
-        (10) what there is is spoken, and it ends as failed, `text_stalled`. See `TextStream`.
+        `text` is the beginning of the text. `options` are those of `say`, and `idle_seconds` (default 10): after so
+        many seconds without a token, the node speaks what it has, and the request fails with `text_stalled`.
+        See `TextStream`. Raises TypeError for an unknown option.
         """
         given = ("text", "session_id", "phone_id", "text_stream")
         more = to_wire("utterance", options, given=given)
@@ -152,12 +153,11 @@ class Client:
     async def submit(
         self, fields: Map, *, encoding: Encoding = "json", trace: traces.Parent = None
     ) -> tuple[Acceptance, bool]:
-        """Check and store a request given by its wire fields; also says whether its sender wants to wait.
+        """Check and store a request given by its wire fields. Returns its Acceptance and whether the sender waits.
 
-        Applies this client's defaults to what is absent and writes them into the request; a request without an id
-        gets one, so that a repeated publish cannot be spoken twice. Its reports come in `encoding`. `trace` is the
-        span or the headers that it continues, else the caller's current span. Raises InvalidRequest, Overloaded,
-        NodeUnavailable.
+        Absent fields get this client's defaults. A request without an id gets one, so that a repeated publish is not
+        spoken twice. The node encodes its reports in `encoding`. `trace` is the parent span or headers; without it the
+        caller's current span is the parent. Raises InvalidRequest, Overloaded, NodeUnavailable.
         """
         request = parse_request(fields, max_text_chars=self._max_text_chars)
         body = request.to_map()
@@ -171,7 +171,7 @@ class Client:
         parse_request(body, session=session, max_text_chars=self._max_text_chars)
         data = codec.encode(body, encoding)
         if len(data) > self._broker.max_payload - MAX_HEADER_BYTES:
-            raise InvalidRequest("text", f"the request has {len(data)} bytes, more than NATS takes; split the text")
+            raise InvalidRequest("text", f"the request has {len(data)} bytes, more than NATS accepts; split the text")
         subject, message_id = subjects.request(session), subjects.message_id(session, token)
         about = traces.messaging("publish", "send", subject, "tts.request.{session}")
         about |= traces.identity(request.session_id, request_id)
@@ -187,7 +187,7 @@ class Client:
         return Acceptance(request_id, request.session_id, ack.sequence, ack.duplicate), not forget
 
     async def wait(self, session_id: str, request_id: str, wait_s: float = DEFAULT_WAIT_S) -> Report:
-        """The final report of a request, once there is one. Raises WaitTimeout after `wait_s`, NodeUnavailable."""
+        """Wait for a request's final report and return it. Raises WaitTimeout after `wait_s` s, NodeUnavailable."""
         try:
             async with asyncio.timeout(wait_s):
                 return await watch.outcome(self._js, session_id, request_id)
@@ -195,7 +195,7 @@ class Client:
             raise WaitTimeout(session_id, request_id, wait_s) from None
 
     async def cancel(self, session_id: str, request_id: str | None = None) -> int:
-        """Barge-in: stop everything the session asked before this call, or one request. Gives the cancel's sequence.
+        """Barge-in: cancel all earlier requests of the session, or one request. Returns the cancel's sequence.
 
         Raises InvalidRequest, Overloaded (too many cancels are waiting to be applied), NodeUnavailable.
         """
@@ -203,7 +203,8 @@ class Client:
         if request_id is not None:
             subjects.check_id(request_id, "requestId")
         try:
-            # With an id, as the publish is repeated when its ack is lost: stored twice, it would end what came between.
+            # The publish is repeated when its ack is lost. A second copy would cancel requests stored in between; the
+            # message id prevents it.
             message_id = f"{session}.cancel.{uuid.uuid4().hex}"
             ack = await self._js.store(subjects.cancel(session), Cancel(request_id).encode(), message_id=message_id)
         except StreamFull as exc:
@@ -215,7 +216,10 @@ class Client:
     # ---- following
 
     async def report(self, session_id: str, request_id: str) -> Report | None:
-        """What became of a request: its last report, `queued` if it is stored without one, None if unknown."""
+        """The last report of a request: `queued` if it is stored and has none yet, None if the request is unknown.
+
+        Raises InvalidRequest, NodeUnavailable.
+        """
         session, token = subjects.tokens(session_id, request_id)
         state = await self._reports.read(session, token)
         if state is not None:
@@ -223,7 +227,7 @@ class Client:
         queued = await self._find_queued(session, token)
         if queued is not None:
             return queued.report("queued")
-        state = await self._reports.read(session, token)  # it may have been claimed and ended between the two reads
+        state = await self._reports.read(session, token)  # claimed and ended between the two reads
         return state.report if state else None
 
     async def _find_queued(self, session: str, token: str) -> StoredRequest | None:
@@ -238,21 +242,21 @@ class Client:
         return None
 
     def reports(self, session_id: str | None = None, *, history: bool = False) -> AsyncGenerator[Report, None]:
-        """Reports as they are written, of one session or of all; with `history` those of the last hour first.
+        """Yield reports of one session, or of all, as they are written; with `history` those of the last hour first.
 
         Endless: leave the loop to end it.
         """
         return watch.reports(self._js, session_id, history=history)
 
     async def voices(self) -> list[voices.Voice]:
-        """What the synths of the node can speak, by engine; [] when none is running. Raises NodeUnavailable."""
+        """The voices of all running synths, sorted by engine; [] when none is running. Raises NodeUnavailable."""
         return await voices.ask(self._broker)
 
     def audio(
         self, session_id: str, request_id: str, request_seq: int
     ) -> AsyncGenerator[AudioStart | AudioChunk | AudioEnd, None]:
-        """The audio of a request, in order and without gaps, while it is made: a start, the chunks, the end.
+        """Yield a request's audio while it is synthesised, in order and without gaps: a start, the chunks, the end.
 
-        A later attempt gives another start; indexes go on. Ends after the end; leave the loop to end it before.
+        A new attempt yields another start; chunk indexes continue. The generator stops after the end.
         """
         return watch.audio(self._js, session_id, request_id, request_seq)

@@ -1,4 +1,4 @@
-"""The client for code without an event loop (Django views, scripts): any thread, one NATS connection per process."""
+"""The client for code without an event loop (Django views, scripts)."""
 
 from __future__ import annotations
 
@@ -22,15 +22,17 @@ from orastream.contract.errors import NodeUnavailable, SettingsError
 from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Report, Transport
 
 MOVED = ("ORASERVER_WEBSOCKET_URL", "WEBSOCKET_CHUNK_SIZE", "WEBSOCKET_MAX_RETRIES")
-"""Settings of the server that this replaces which the node reads now, not its callers."""
+"""Settings that callers set for the Django TTS server and that now belong to the node."""
 MARGIN_S = 30.0
-"""What a call may take beyond the time it waits for a report: a connection, an election."""
+"""Time limit of a call besides waiting for a report. Covers connecting and a leader election."""
 
 T = TypeVar("T")
 
 
 class BlockingClient:
-    """`Client` for sync callers. Thread-safe; connects at the first call, and anew after a fork.
+    """`Client` for sync callers, with one NATS connection in a background thread.
+
+    Thread-safe. Connects at the first call, and again in a forked child.
 
     client = BlockingClient("nats://127.0.0.1:4222")
     client.say("안녕하세요", session_id="s1", phone_id="p1")
@@ -57,11 +59,11 @@ class BlockingClient:
             "max_text_chars": max_text_chars,
             "name": name,
         }
-        self._begin_anew()
+        self._reset()
         _clients.add(self)
 
-    def _begin_anew(self) -> None:
-        """Nothing is connected and nobody holds the lock: at first, and in a forked child, which has not the thread."""
+    def _reset(self) -> None:
+        """Reset to "not connected", with a free lock. A forked child needs it: it does not have the parent's thread."""
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -69,11 +71,11 @@ class BlockingClient:
 
     @classmethod
     def from_django(cls) -> Self:
-        """A client by NATS_URL, NATS_CREDS, NATS_INBOX_PREFIX, DEFAULT_TRANSFER_METHOD, DEFAULT_FIRE_AND_FORGET and
-        TTS_MAX_TEXT_CHARS.
+        """A client configured by NATS_URL, NATS_CREDS, NATS_INBOX_PREFIX, DEFAULT_TRANSFER_METHOD,
+        DEFAULT_FIRE_AND_FORGET and TTS_MAX_TEXT_CHARS.
 
-        Each is read from Django's settings, then from the environment, else it has the node's default. Warns about
-        settings that have moved to the node. Raises SettingsError naming a setting that makes no sense.
+        Each is read from Django's settings, else from the environment, else it has the node's default. Warns about
+        settings that have moved to the node. Raises SettingsError that names the invalid setting.
         """
         try:
             django_settings: object = importlib.import_module("django.conf").settings
@@ -82,7 +84,7 @@ class BlockingClient:
 
         def value(name: str, default: object) -> Any:
             for found in (getattr(django_settings, name, ""), os.environ.get(name, "")):
-                if found != "":  # an empty one counts as absent, as it does for the node's services
+                if found != "":  # an empty value counts as absent, as in the node's services
                     return found
             return default
 
@@ -105,8 +107,8 @@ class BlockingClient:
     def say(
         self, text: str, *, session_id: str, phone_id: str, wait_s: float = DEFAULT_WAIT_S, **options: Any
     ) -> Acceptance | Report:
-        """See `Client.say`; the same arguments, results and errors."""
-        more: Any = to_wire("say", options, given=("text", "session_id", "phone_id"))  # before it connects
+        """See `Client.say`: same arguments, results and errors."""
+        more: Any = to_wire("say", options, given=("text", "session_id", "phone_id"))  # a typing error must not connect
         return self._run(lambda c: c.say(text, session_id=session_id, phone_id=phone_id, wait_s=wait_s, **more), wait_s)
 
     def utterance(
@@ -118,27 +120,27 @@ class BlockingClient:
         wait_s: float = DEFAULT_WAIT_S,
         **options: Any,
     ) -> Acceptance | Report:
-        """Have a text spoken while it is still being written: `tokens` gives it piece by piece.
+        """Have a text spoken while it is still being written: `tokens` yields its pieces.
 
-        Returns what `say` does, once all tokens are taken. One that ends meanwhile (a barge-in) takes no more of them.
-        An exception of `tokens` cancels it. See `Client.utterance`; the same arguments and errors.
+        Returns what `say` returns, after the last token. If the request ends before (a barge-in), no more tokens are
+        taken. An exception raised by `tokens` cancels the request. See `Client.utterance`: same arguments and errors.
         """
         more: Any = to_wire("utterance", options, given=("session_id", "phone_id", "text_stream"))
-        dictation = self._run(lambda c: c.utterance(session_id=session_id, phone_id=phone_id, **more).__aenter__())
+        stream = self._run(lambda c: c.utterance(session_id=session_id, phone_id=phone_id, **more).__aenter__())
 
         def write(token: str) -> None:
-            self._run(lambda _: dictation.write(token))
+            self._run(lambda _: stream.write(token))
 
         try:
             for token in tokens:
                 write(token)
         except BaseException as exc:
-            failure = exc  # a name of its own: `exc` is gone behind this block
-            if not self._run(lambda _: dictation.__aexit__(type(failure), failure, failure.__traceback__)):
+            failure = exc  # Python deletes `exc` at the end of this block, but the lambda may still need it
+            if not self._run(lambda _: stream.__aexit__(type(failure), failure, failure.__traceback__)):
                 raise
         else:
-            self._run(lambda _: dictation.__aexit__(None, None, None))
-        return self._run(lambda _: dictation.wait(wait_s), wait_s) if dictation.waits else dictation.acceptance
+            self._run(lambda _: stream.__aexit__(None, None, None))
+        return self._run(lambda _: stream.wait(wait_s), wait_s) if stream.waits else stream.acceptance
 
     def wait(self, session_id: str, request_id: str, wait_s: float = DEFAULT_WAIT_S) -> Report:
         """See `Client.wait`."""
@@ -157,13 +159,13 @@ class BlockingClient:
         return self._run(lambda c: c.voices())
 
     def close(self) -> None:
-        """Close the connection; the next call opens another."""
+        """Close the connection. The next call opens a new one."""
         with self._lock:
             if self._loop is None:
                 return
             loop, thread, opening = self._loop, self._thread, self._client
             self._loop = self._thread = self._client = None
-        # One that is being opened is waited for, which is bounded: cut off, it would leave its socket behind.
+        # Wait (at most 10 s) for a connection that is being opened: stopping the loop earlier would leak its socket.
         if opening is not None and opening.exception(10) is None:
             asyncio.run_coroutine_threadsafe(opening.result().__aexit__(None, None, None), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)
@@ -197,7 +199,7 @@ class BlockingClient:
             if self._client is None or (self._client.done() and self._client.exception() is not None):
                 self._client = asyncio.run_coroutine_threadsafe(self._open(), self._loop)
             loop, opening = self._loop, self._client
-        # Outside the lock: whoever comes while it is being opened waits no longer than who came first.
+        # Outside the lock: otherwise a thread that waits for the lock would wait longer than MARGIN_S.
         try:
             return loop, opening.result(MARGIN_S)
         except concurrent.futures.TimeoutError:
@@ -212,10 +214,10 @@ _clients: weakref.WeakSet[BlockingClient] = weakref.WeakSet()
 
 def _after_fork() -> None:
     for client in _clients:
-        client._begin_anew()
+        client._reset()
 
 
-if hasattr(os, "register_at_fork"):  # not where there is no fork
+if hasattr(os, "register_at_fork"):  # missing on platforms without fork
     os.register_at_fork(after_in_child=_after_fork)
 
 

@@ -1,7 +1,7 @@
-"""The fields of a request as arguments of Python, spelled as on the wire (`ttlSeconds`) or in Python (`ttl_seconds`).
+"""Request fields as Python arguments, in Python spelling (`ttl_seconds`) or wire spelling (`ttlSeconds`). Pure.
 
-On the wire unknown fields are ignored, so that callers and nodes of different versions understand each other. An
-argument that is mistyped is an error of the program that calls, and is told at once. Pure.
+The node ignores unknown fields, so that callers and nodes of different versions work together. A mistyped Python
+argument is an error in the calling program, so it raises TypeError at once.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ _WIRE |= {wire: wire for wire in _WIRE.values()}
 
 
 def to_wire(call: str, options: Mapping[str, object], *, given: Iterable[str] = ()) -> Map:
-    """`options` by their names on the wire; `given` are the fields that `call` has from arguments of its own.
+    """Convert `options` to wire names. `given` names the fields that `call` sets from its own arguments.
 
-    Raises TypeError for a name that no field has (naming the nearest one), and for a field that is given twice.
+    Raises TypeError for an unknown name (suggesting the nearest one) and for a field that is given twice.
     """
     spelled = {_WIRE[name]: name for name in given}
     fields: Map = {}
@@ -28,7 +28,7 @@ def to_wire(call: str, options: Mapping[str, object], *, given: Iterable[str] = 
         if wire is None:
             raise TypeError(f"{call}() got an unexpected keyword argument {name!r}; {_meant(name)}")
         if wire in spelled:
-            raise TypeError(f"{call}() got {spelled[wire]!r} and {name!r}, which are one field; leave one of them out")
+            raise TypeError(f"{call}() got {spelled[wire]!r} and {name!r}, which are the same field; leave one out")
         spelled[wire] = name
         fields[wire] = value
     return fields

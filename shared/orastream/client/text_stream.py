@@ -1,7 +1,7 @@
-"""An utterance whose text is still being written: the writer's side.
+"""The writer's side of a request whose text is still being written.
 
-Each piece is published with an index and a message id of its own, many of them on their way at a time: resends and
-another order change nothing (`contract/text_pieces.py`). A report that becomes final ends the writing.
+Each piece is published with its own index and message id, without waiting for the acks of earlier ones. The reader
+sorts by index, so resends and reordering do no harm (`contract/text_pieces.py`). A final report ends the writing.
 """
 
 from __future__ import annotations
@@ -23,47 +23,47 @@ from orastream.jetstream.feed import Feed
 from orastream.jetstream.publish_window import PublishWindow
 
 CANCEL_S = 5.0
-"""How long leaving the block by an exception may take; without the cancel `idleSeconds` ends the utterance."""
+"""Timeout of the cancel when an exception leaves the block. If it is not sent, `idleSeconds` ends the request."""
 
 
 class Submitter(Protocol):
-    """The client of a text stream, as far as the stream uses it."""
+    """The part of `Client` that a text stream uses."""
 
     @property
     def broker(self) -> Broker:
-        """Its NATS connection."""
+        """See `Client.broker`."""
         ...
 
     async def submit(self, fields: Map) -> tuple[Acceptance, bool]:
-        """Store a request; also says whether its sender waits for the outcome."""
+        """See `Client.submit`."""
         ...
 
     async def report(self, session_id: str, request_id: str) -> Report | None:
-        """The last report of a request."""
+        """See `Client.report`."""
         ...
 
     async def wait(self, session_id: str, request_id: str, wait_s: float) -> Report:
-        """Its final report."""
+        """See `Client.wait`."""
         ...
 
     async def cancel(self, session_id: str, request_id: str | None = None) -> int:
-        """Cancel it."""
+        """See `Client.cancel`."""
         ...
 
 
 class TextStream:
     """`async with client.utterance(session_id=…, phone_id=…) as u: await u.write(token)`.
 
-    Entering stores the request: from then on it has its place in the session's order, and its first sentence is spoken
-    as soon as the next one has begun. Leaving ends the text. Left by an exception (a cancelled task, too) it cancels
-    the utterance.
+    Entering the block stores the request, which fixes its place in the session's order. The node speaks the first
+    sentence as soon as the next one has begun. Leaving the block ends the text. Leaving it by an exception, including
+    a task's cancellation, cancels the request.
 
-    An utterance that ends meanwhile (a barge-in, a failure) makes `write` raise UtteranceEnded, which leaves the block
-    and is swallowed there: what follows the block runs, and `wait()` says what became of it. For one task.
+    If the request ends before the text (a barge-in, a failure), `write` raises UtteranceEnded. The block swallows that
+    exception, and `wait()` after the block returns the final report. Use it from one task.
     """
 
     def __init__(self, client: Submitter, fields: Map, max_text_chars: int = DEFAULT_MAX_TEXT_CHARS) -> None:
-        """What `Client.utterance` gives, by the wire fields of its request; nothing is stored yet."""
+        """`fields` are the wire fields of the request. Nothing is stored before the block is entered."""
         self._client = client
         self._fields: Map = {**fields, "textStream": True}
         self._max_chars = max_text_chars
@@ -76,17 +76,17 @@ class TextStream:
         self._stack = contextlib.AsyncExitStack()
         self._left = False
         self.waits = False
-        """Whether the request says that its sender waits for the outcome (`fire_and_forget` false)."""
+        """Whether the sender waits for the outcome (`fire_and_forget` is false)."""
 
     @property
     def acceptance(self) -> Acceptance:
-        """What the node answered to the request. Only once the block was entered."""
+        """The node's answer to the request. Valid only after the block was entered."""
         assert self._acceptance is not None, "use it as `async with`"
         return self._acceptance
 
     @property
     def request_id(self) -> str:
-        """Its id. Only once the block was entered."""
+        """The request's id. Valid only after the block was entered."""
         return self.acceptance.request_id
 
     async def __aenter__(self) -> Self:
@@ -101,12 +101,12 @@ class TextStream:
         return self
 
     async def write(self, text: str) -> None:
-        """More of the text: a token, a word, a sentence. Returns when it is on its way; waits while many are.
+        """Add a piece of the text: a token, a word, a sentence. Waits only while too many pieces are unacked.
 
-        An empty one only says that there is more to come.
-        Raises UtteranceEnded, NodeUnavailable (nothing was stored for half a minute), InvalidRequest for a text that is
-        too long or no Unicode (nothing was sent; the text can still be ended, or gone on with), RuntimeError behind the
-        block.
+        An empty piece only restarts the idle timeout.
+        Raises UtteranceEnded, NodeUnavailable (a piece was not stored for 30 s), InvalidRequest for a text that is too
+        long or not valid Unicode (the piece is not sent; you can still write others or leave the block), RuntimeError
+        after the block was left.
         """
         if self._ended is not None:
             raise self._ended
@@ -121,13 +121,13 @@ class TextStream:
         self._chars += len(text)
 
     async def report(self) -> Report | None:
-        """What became of it so far. See `Client.report`."""
+        """The request's last report. See `Client.report`."""
         if self._final is not None:
             return self._final
         return await self._client.report(self.acceptance.session_id, self.request_id)
 
     async def wait(self, wait_s: float = 60.0) -> Report:
-        """The final report, once there is one: to be asked for behind the block. See `Client.wait`."""
+        """Wait for the final report and return it. Call it after the block. See `Client.wait`."""
         if self._final is not None:
             return self._final
         return await self._client.wait(self.acceptance.session_id, self.request_id, wait_s)

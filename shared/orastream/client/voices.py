@@ -1,4 +1,4 @@
-"""What the node can speak: every synth answers on `tts.voices`, and whoever asks puts the answers together."""
+"""Lists the node's voices: every synth answers on `tts.voices`, and the caller merges the answers."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from orastream.contract.errors import NodeUnavailable, Undecodable
 
 NAME = "tts-voices"
 FIRST_S = 2.0
-"""A synth that is there answers within this."""
+"""How long to wait for the first synth's answer."""
 MORE_S = 0.25
-"""Synths with other engines answer within this of each other."""
+"""How long to wait for another synth's answer after the last one."""
 
 log = logger.named(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """A voice, by the names that requests use for it and for its engine."""
+    """A voice, with the names that requests use for it and for its engine."""
 
     name: str
     language: str
@@ -35,10 +35,10 @@ class Voice:
     sample_rate_hz: int
     engine: str
     version: str
-    """Of the engine: changes whenever the same request may sound different."""
+    """The engine's version; it changes whenever the same request may sound different."""
 
     def to_map(self) -> Map:
-        """As the gateway and `orastream voices --json` give it."""
+        """The fields that the gateway and `orastream voices --json` show."""
         return {
             "name": self.name,
             "language": self.language,
@@ -65,15 +65,15 @@ class _Engine(_Strict):
 
 
 def told(voices: Iterable[Voice], *, engine: str, version: str) -> bytes:
-    """What a synth answers about the voices of its engine."""
+    """Encode a synth's answer: the voices of its engine."""
     listed = [{"name": v.name, "language": v.language, "sampleRate": v.sample_rate_hz} for v in voices]
     return codec.encode({"engine": engine, "version": version, "voices": listed}, "json")
 
 
 def heard(answers: Iterable[bytes]) -> list[Voice]:
-    """The voices in all of them, each once, by engine and version, in the order of the engine's list.
+    """Merge the synths' answers: each voice once, sorted by engine and version, then in the engine's order.
 
-    An answer that cannot be read (of a version to come) is left out.
+    An answer that cannot be parsed (such as one of a later version) is left out and logged.
     """
     engines: dict[tuple[str, str], dict[str, Voice]] = {}
     for answer in answers:
@@ -89,21 +89,21 @@ def heard(answers: Iterable[bytes]) -> list[Voice]:
 
 
 async def ask(broker: Broker) -> list[Voice]:
-    """The voices of all synths that run; [] at once when none does.
+    """The voices of all running synths; [] at once when none is running.
 
-    Takes MORE_S longer than the last answer. Raises NodeUnavailable when NATS does not answer, or no synth although
-    some are there.
+    Returns MORE_S seconds after the last answer. Raises NodeUnavailable when NATS is unavailable, or when synths are
+    running but none answers.
     """
     answers: list[bytes] = []
     news = asyncio.Event()
     clock = asyncio.get_running_loop().time
     latest = clock() + 2 * FIRST_S
-    nobody = False
+    no_responders = False
 
     def on_answer(_subject: str, _reply: str, data: bytes, headers: Headers) -> None:
-        nonlocal nobody
+        nonlocal no_responders
         if headers.status == "503":
-            nobody = True
+            no_responders = True
         elif headers.get("Nats-Service-Error") is None:
             answers.append(data)
         news.set()
@@ -111,7 +111,7 @@ async def ask(broker: Broker) -> list[Voice]:
     inbox = broker.open_inbox(on_answer)
     try:
         await broker.publish(subjects.VOICES, b"", reply=inbox)
-        while not nobody:
+        while not no_responders:
             news.clear()
             async with asyncio.timeout_at(min(clock() + (MORE_S if answers else FIRST_S), latest)):
                 await news.wait()
@@ -124,9 +124,9 @@ async def ask(broker: Broker) -> list[Voice]:
 
 
 async def serve(broker: Broker, voices: Iterable[Voice], *, engine: str, version: str) -> None:
-    """Answer `tts.voices` from now on, as long as the connection lives.
+    """Answer `tts.voices` from now on, until the connection is closed.
 
-    Of all that would say the same, one answers: the queue group is made of the answer.
+    The queue group is a hash of the answer, so of all synths with the same answer only one sends it.
     """
     answer = told(voices, engine=engine, version=version)
 

@@ -1,6 +1,6 @@
-"""What the node stores of a request or a session, followed while it comes: live, complete and in order.
+"""Follows what the node stores for a request or a session: live, complete and in order.
 
-The generators are endless unless they say otherwise: leave the loop to end one, best under `contextlib.aclosing`.
+The generators are endless unless documented otherwise. Leave the loop to end one, best under `contextlib.aclosing`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from orastream.jetstream.feed import Feed
 
 
 async def messages(js: JetStream, stream: str, subject: str, *, after: int = 0) -> AsyncGenerator[Stored, None]:
-    """What is stored of `subject` above `after`, each message once."""
+    """Yield the messages of `subject` stored above sequence `after`, each once."""
     changed = asyncio.Event()
     async with Feed(js, stream, subject, wake=changed.set, after=after) as feed:
         while True:
@@ -39,7 +39,7 @@ async def reports(js: JetStream, session_id: str | None, *, history: bool) -> As
 async def dated_reports(
     js: JetStream, session_id: str | None, *, history: bool
 ) -> AsyncGenerator[tuple[float, Report], None]:
-    """The reports of `Client.reports`, each with the unix seconds at which it was stored, by the server's clock."""
+    """Yield the reports of `Client.reports`, each with the unix seconds of its storing, by the server's clock."""
     subject = subjects.reports("*" if session_id is None else subjects.token(session_id, "sessionId"))
     last = None if history else await js.last(stream_names.REPORTS, subject)
     stored = messages(js, stream_names.REPORTS, subject, after=last.sequence if last else 0)
@@ -51,14 +51,14 @@ async def dated_reports(
 
 
 async def outcome(js: JetStream, session_id: str, request_id: str) -> Report:
-    """The final report of a request, however long it takes."""
+    """Wait for a request's final report, without a timeout, and return it."""
     subject = subjects.report(*subjects.tokens(session_id, request_id))
     async with contextlib.aclosing(messages(js, stream_names.REPORTS, subject)) as stored:
         async for message in stored:
             report = _report(message.data)
             if report is not None and report.final:
                 return report
-    raise AssertionError("what is stored is followed without an end")
+    raise AssertionError("`messages` is an endless generator")
 
 
 async def audio(
@@ -71,10 +71,10 @@ async def audio(
         async for message in stored:
             start = assembly.start
             try:
-                heard = unpack(message.data)
-            except Undecodable:  # of a later version's: passed over
+                unpacked = unpack(message.data)
+            except Undecodable:  # such as a message kind of a later version
                 continue
-            for chunk in assembly.receive(message.sequence, heard):
+            for chunk in assembly.receive(message.sequence, unpacked):
                 yield chunk
             if assembly.start is not None and assembly.start is not start:
                 yield assembly.start

@@ -1,1 +1,1 @@
-"""JetStream as the node uses it: the API, the streams, feeds, publishing, pulling, objects, reports."""
+"""JetStream as the node uses it: API calls, stream topology, feeds, publishing, pull consumers, objects, reports."""

@@ -1,4 +1,4 @@
-"""What a JetStream server answers: acks of publishes, and errors. Pure."""
+"""Parses the answers of a JetStream server: publish acks and errors. Pure."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from orastream.jetstream.api_errors import Meaning, code_of, described, meaning
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """A stream's answer to a publish; `duplicate` when the message id was known (sequence is the first one's)."""
+    """A publish ack. With `duplicate` the message id was known, and `sequence` is that of the first message."""
 
     sequence: int
     duplicate: bool
 
 
 def parse_ack(subject: str, data: bytes) -> Ack:
-    """A publish ack.
+    """Parse a publish ack.
 
-    Raises SequenceConflict, StreamFull or PublishRefused as the stream refused it, NodeUnavailable for what may pass.
+    Raises SequenceConflict, StreamFull or PublishRefused when the stream refused the message, and NodeUnavailable for
+    temporary errors and for answers that are not publish acks.
     """
     answer = json_of(subject, data)
     if error := answer.get("error"):
         raise _refusal(subject, error)
     sequence = answer.get("seq")
     if not isinstance(sequence, int) or isinstance(sequence, bool):
-        raise NodeUnavailable(f"{subject}: the answer is no publish ack; does something else answer there?")
+        raise NodeUnavailable(f"{subject}: the answer is not a publish ack; does another service answer this subject?")
     return Ack(sequence, answer.get("duplicate") is True)
 
 
@@ -45,8 +46,8 @@ def _refusal(subject: str, error: dict[str, Any]) -> OrastreamError:
 
 
 def error_in(answer: bytes) -> Meaning | None:
-    """What the error in an answer means; None when it has none."""
-    if b'"error"' not in answer:  # most have none, and are read by the caller anyway
+    """The meaning of the error in an answer; None when the answer has no error or is not JSON."""
+    if b'"error"' not in answer:  # saves parsing the JSON of most answers twice: the caller parses it too
         return None
     try:
         error = json_of("", answer).get("error")
@@ -56,11 +57,11 @@ def error_in(answer: bytes) -> Meaning | None:
 
 
 def json_of(what: str, data: bytes) -> dict[str, Any]:
-    """The JSON object in an answer; its `error`, if it has one, is an object too. Raises NodeUnavailable for others."""
+    """The JSON object in an answer. Raises NodeUnavailable if the answer, or its `error`, is not a JSON object."""
     try:
         value = json.loads(data)
     except (ValueError, RecursionError):
-        raise NodeUnavailable(f"{what}: the answer is not JSON; is the subject a stream's?") from None
+        raise NodeUnavailable(f"{what}: the answer is not JSON; does a stream listen on this subject?") from None
     if not isinstance(value, dict):
         raise NodeUnavailable(f"{what}: the answer is not a JSON object")
     if not isinstance(value.get("error") or {}, dict):

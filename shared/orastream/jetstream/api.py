@@ -1,7 +1,8 @@
-"""JetStream by its JSON API over a `Broker`: store, read, delete, pull. Errors of the server become ours here.
+"""The JetStream JSON API over a `Broker`: store, read and delete messages. Maps server errors to this project's errors.
 
-Reads come in two kinds. `read` is a batched direct get, fast, which any replica may answer and which may therefore be
-behind. `get`, `after` and `last` ask the stream's leader: only they are believed when they say "nothing there".
+There are two kinds of reads. `read` is a batched direct get: it is fast, but any replica may answer it, and a replica
+may lag behind. `get`, `after` and `last` ask the stream's leader. Only the leader's answer proves that a message is
+not stored.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from orastream.jetstream.api_errors import Meaning, described, meaning
 
 API = "$JS.API"
 ELECTION_S = 15.0
-"""How long a call is repeated that nobody answers or a busy server refuses: a leader election on a busy cluster."""
+"""How long a call is repeated that gets no answer or a "busy" error, as during a leader election."""
 
 _TIME = re.compile(
     r"([12]\d{3})-(0[1-9]|1[0-2])-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-]\d\d):(\d\d))", re.ASCII
@@ -32,7 +33,7 @@ _TIME = re.compile(
 
 
 class Stored(NamedTuple):
-    """A message as the stream holds it: its `sequence` there and the server's `time` of storing it (RFC 3339)."""
+    """A stored message. `time` is when the server stored it (RFC 3339)."""
 
     subject: str
     sequence: int
@@ -42,32 +43,32 @@ class Stored(NamedTuple):
 
     @property
     def time_s(self) -> float:
-        """When it was stored, in unix seconds of the server's clock."""
+        """When the message was stored, in unix seconds of the server's clock."""
         return parse_time(self.time)
 
     @property
     def time_ns(self) -> int:
-        """When it was stored, in unix nanoseconds of the server's clock."""
+        """When the message was stored, in unix nanoseconds of the server's clock."""
         return parse_time_ns(self.time)
 
     @property
     def ends_read(self) -> bool:
-        """Whether it came by `read` from a replica that has none after it."""
+        """Whether `read` got it from a replica that stores no later message of the subject."""
         return self.headers.get("Nats-Num-Pending") == "0"
 
     @property
     def trace(self) -> Carrier:
-        """The trace context that its publisher gave it."""
+        """The trace context in its headers, set by the publisher."""
         return carrier_of(self.headers.get)
 
 
 def parse_time(text: str) -> float:
-    """RFC 3339 with up to nanoseconds, as the server writes it, in unix seconds."""
+    """Convert the server's RFC 3339 time to unix seconds. Raises ValueError."""
     return parse_time_ns(text) / 1e9
 
 
 def parse_time_ns(text: str) -> int:
-    """RFC 3339 with up to nanoseconds, as the server writes it, in unix nanoseconds: exactly the server's."""
+    """Convert the server's RFC 3339 time to unix nanoseconds, without loss. Raises ValueError."""
     match = _TIME.fullmatch(text)
     if match is None:
         raise ValueError(f"not a time: {text!r}")
@@ -83,13 +84,14 @@ _PLACE = re.compile(
 
 
 def place_of(headers: Headers) -> tuple[str, int, str, int]:
-    """Subject, sequence and time of a stored message, and the sequence before it, as the stream has put them on it.
+    """Subject, sequence, time and previous sequence of a stored message, from the headers that the stream adds.
 
-    Before it is: in the answer to a read, what the answer gave before; live, the last one on the same subject.
-    Raises KeyError or ValueError when no stream has: `parse_time` reads each time that this gives.
+    In the answer to a read, the previous sequence is that of the message before it in the answer. For a live message
+    it is that of the last message on the same subject. `parse_time` accepts every time that this returns.
+    Raises KeyError or ValueError when the headers do not come from a stream.
     """
-    # The server writes them in this order and behind what the publisher has put on the message, who may have forwarded
-    # one with its headers: the last ones count. One match for the four costs what looking one up does.
+    # A publisher may have copied these headers from another stored message. The server appends its own after them, in
+    # this order, so the last ones are valid. One match for all four costs as much as one lookup.
     block = headers.block
     match = _PLACE.match(block, max(0, block.rfind(b"\r\nNats-Subject: ")))
     if match is not None:
@@ -102,7 +104,7 @@ def place_of(headers: Headers) -> tuple[str, int, str, int]:
 
 
 def _stored(message: Mapping[str, Any]) -> Stored:
-    """The message in the leader's answer. Raises KeyError, TypeError, ValueError for anything else."""
+    """Parse the message in the leader's answer. Raises KeyError, TypeError or ValueError if it is not one."""
     parse_time(message["time"])
     data = base64.b64decode(message.get("data", ""))
     headers = Headers(base64.b64decode(message["hdrs"])) if "hdrs" in message else NO_HEADERS
@@ -110,7 +112,7 @@ def _stored(message: Mapping[str, Any]) -> Stored:
 
 
 class JetStream:
-    """Streams through one connection. Cancel-safe: a cancelled publish may or may not have been stored."""
+    """JetStream API calls over one connection. Cancel-safe: a cancelled publish may or may not have been stored."""
 
     def __init__(self, broker: Broker) -> None:
         self.broker = broker
@@ -118,15 +120,16 @@ class JetStream:
     async def api(
         self, call: str, body: dict[str, Any] | None = None, *, patience_s: float = ELECTION_S
     ) -> dict[str, Any]:
-        """One API call (`STREAM.CREATE.X`, …), repeated while nobody answers or the server is busy.
+        """Make one API call (`STREAM.CREATE.X`, …) and return its answer. Repeats it while no answer or "busy" comes.
 
-        The answer may hold an `error`, also that of a server that stayed busy. Raises NodeUnavailable.
+        Gives up after `patience_s` seconds. The answer may hold an `error`, also a "busy" one. Raises NodeUnavailable
+        when no answer came.
         """
         data = json.dumps(body).encode() if body is not None else b""
         return json_of(call, await self._request(f"{API}.{call}", data, None, patience_s))
 
     async def _request(self, subject: str, data: bytes, headers: dict[str, str] | None, patience_s: float) -> bytes:
-        """A request repeated with backoff until answered; only for what may safely arrive twice."""
+        """Send a request with backoff until it is answered. Use it only for requests that may safely arrive twice."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + patience_s
         backoff = Backoff(0.05, 1.0)
@@ -142,7 +145,7 @@ class JetStream:
                 self.broker.missing.call()
                 wait = backoff.next_s()
                 if self.broker.closed.is_set() or loop.time() + wait >= deadline:
-                    if busy is not None:  # says more than that the last try had no time left
+                    if busy is not None:  # the server's error tells more than the timeout of a last, short try
                         return busy
                     raise
             else:
@@ -172,11 +175,11 @@ class JetStream:
         trace: Carrier | None = None,
         patience_s: float = ELECTION_S,
     ) -> Ack:
-        """Publish and wait until stored; repeated while nobody answers.
+        """Publish and wait for the ack. Repeats the publish for up to `patience_s` seconds while no answer comes.
 
-        `expect_last` is the sequence that must be the last of this (stored) subject, 0 for none. A repeat of a
-        compare-and-set whose first answer was lost meets its own message: the caller reads and recognises it. `rollup`
-        removes every older message of the subject. `trace` is stored with the message.
+        `expect_last` makes it a compare-and-set: the last sequence of this (stored) subject must be `expect_last`, 0
+        for none. If the first ack was lost, the repeat conflicts with its own message, and the caller must read and
+        recognise it. `rollup` removes all older messages of the subject. `trace` is stored with the message.
         Raises SequenceConflict, StreamFull, PublishRefused, NodeUnavailable.
         """
         headers = dict(trace or {})
@@ -192,17 +195,17 @@ class JetStream:
         return parse_ack(subject, await self._request(subject, data, headers or None, patience_s))
 
     async def delete(self, stream: str, sequence: int) -> bool:
-        """Delete one message; False when it was not there any more. Raises NodeUnavailable: it may be there still."""
+        """Delete one message; False when it was already deleted. Raises NodeUnavailable: it may still be stored."""
         answer = await self.api(f"STREAM.MSG.DELETE.{stream}", {"seq": sequence, "no_erase": True})
         if answer.get("success"):
             return True
-        # An error may mean that nothing was there or that it could not be deleted now; the leader tells which.
+        # The error does not show whether the message was missing or could not be deleted, so ask the leader.
         if await self.get(stream, sequence) is None:
             return False
         raise NodeUnavailable(f"{stream}: {described(answer.get('error', {}))}")
 
     async def purge(self, stream: str, subject: str) -> None:
-        """Delete all messages of a subject (wildcards too). Raises NodeUnavailable."""
+        """Delete all messages of a subject (wildcards allowed). Raises NodeUnavailable."""
         answer = await self.api(f"STREAM.PURGE.{stream}", {"filter": subject})
         if answer.get("error"):
             raise NodeUnavailable(f"{stream}: {described(answer['error'])}")
@@ -210,15 +213,15 @@ class JetStream:
     # ---- reading from the leader
 
     async def get(self, stream: str, sequence: int) -> Stored | None:
-        """The message at a sequence, or None when it is not stored (leader)."""
+        """The message at a sequence, or None if it is not stored. Asks the leader. Raises NodeUnavailable."""
         return await self._leader_get(stream, {"seq": sequence})
 
     async def after(self, stream: str, subject: str, sequence: int) -> Stored | None:
-        """The first message of `subject` (wildcards too) with a sequence above `sequence`, or None (leader)."""
+        """The first message of `subject` (wildcards allowed) above `sequence`, or None. Asks the leader."""
         return await self._leader_get(stream, {"seq": sequence + 1, "next_by_subj": subject})
 
     async def last(self, stream: str, subject: str) -> Stored | None:
-        """The newest message of `subject`, or None (leader)."""
+        """The newest message of `subject`, or None. Asks the leader. Raises NodeUnavailable."""
         return await self._leader_get(stream, {"last_by_subj": subject})
 
     async def _leader_get(self, stream: str, query: dict[str, Any]) -> Stored | None:
@@ -231,7 +234,8 @@ class JetStream:
         try:
             return _stored(answer["message"])
         except (KeyError, TypeError, ValueError):
-            raise NodeUnavailable(f"{stream}: the answer holds no message; does something else answer there?") from None
+            text = f"{stream}: the answer holds no message; does another service answer this subject?"
+            raise NodeUnavailable(text) from None
 
     # ---- reading from any replica
 
@@ -247,8 +251,8 @@ class JetStream:
     ) -> list[Stored]:
         """The next stored messages of `subject` above sequence `after`, ascending; [] when this replica has none.
 
-        A page whose tail was lost on the way is cut to what is contiguous in the answer, so reading on from its last
-        sequence loses nothing. Raises NodeUnavailable when no answer comes.
+        If messages of the answer are lost on the way, only those before the gap are returned, so that the caller can
+        read on from the last returned sequence. Raises NodeUnavailable when no answer comes within `timeout_s` seconds.
         """
         got: list[Stored] = []
         whole = True
@@ -257,13 +261,13 @@ class JetStream:
         def on_message(_subject: str, _reply: str, data: bytes, headers: Headers) -> None:
             nonlocal whole
             try:
-                # Before the status: whoever published the message may have put a first line of any kind on it.
+                # Checked before the status: a publisher may have put any status line on the message.
                 subject, sequence, time, before = place_of(headers)
             except (KeyError, ValueError):
                 if (status := headers.status) is not None and not done.done():
                     done.set_result(status)
                 return
-            # Each message names the one before it in the answer: a message lost on the way ends what can be used.
+            # Each message names the one before it in the answer. After a lost message, drop the rest of the answer.
             whole = whole and (not got or before == got[-1].sequence)
             if whole:
                 got.append(Stored(subject, sequence, time, data, headers))
@@ -280,5 +284,5 @@ class JetStream:
             self.broker.close_inbox(inbox)
         if status not in ("204", "404"):
             self.broker.missing.call()
-            raise NodeUnavailable(f"{stream}: a direct get was answered {status}")
+            raise NodeUnavailable(f"{stream}: a direct get was answered with status {status}")
         return got

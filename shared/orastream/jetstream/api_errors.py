@@ -1,6 +1,6 @@
-"""What a JetStream server may answer, by its `err_code` (nats-server, `server/errors.json`): the one list. Pure.
+"""What each JetStream `err_code` means for the node (nats-server, `server/errors.json`). Pure.
 
-Whatever is not named here may pass: the server says it while it starts, elects a leader or is short of something. A
+Any other code counts as temporary: servers send such errors while they start, elect a leader or lack resources. A
 service then waits and tries again. Only SETTINGS ends a service at its start, with exit code 2.
 """
 
@@ -12,18 +12,18 @@ from typing import Any
 
 
 class Meaning(Enum):
-    """What an error of the server means for whoever called."""
+    """What a server error means for the caller."""
 
     BUSY = "an election, a start or too much work: the same call is repeated"
-    FULL = "no room in the stream, the account or the server: there may be room later"
+    FULL = "no room in the stream, the account or the server: it may have room later"
     CONFLICT = "another message of the subject came first"
     NO_MESSAGE = "the message is not stored"
     NO_STREAM = "the stream does not exist"
     NO_CONSUMER = "the consumer does not exist"
     EXISTS = "another process has created it"
     MESSAGE = "the server never stores such a message"
-    SETTINGS = "the node's settings do not fit the server's: somebody must change one of them"
-    PASSING = "anything else: it may pass"
+    SETTINGS = "the node's settings do not fit the server's: one of them must be changed"
+    PASSING = "anything else: temporary"
 
 
 _MEANINGS: dict[int, Meaning] = {
@@ -32,7 +32,7 @@ _MEANINGS: dict[int, Meaning] = {
     10007: Meaning.BUSY,  # JetStream cluster not assigned to this server
     10008: Meaning.BUSY,  # JetStream system temporarily unavailable
     10009: Meaning.BUSY,  # JetStream cluster can not handle request: not the leader
-    10041: Meaning.BUSY,  # an error of raft
+    10041: Meaning.BUSY,  # a Raft error
     10158: Meaning.BUSY,  # duplicate message id is in process
     10163: Meaning.BUSY,  # expected last sequence per subject temporarily unavailable
     10167: Meaning.BUSY,  # too many requests
@@ -41,7 +41,7 @@ _MEANINGS: dict[int, Meaning] = {
     10047: Meaning.FULL,  # insufficient storage resources available
     10077: Meaning.FULL,  # not stored: a limit of the stream or the subject
     10071: Meaning.CONFLICT,  # wrong last sequence
-    10164: Meaning.CONFLICT,  # the same, without the sequence
+    10164: Meaning.CONFLICT,  # wrong last sequence, without the number
     10037: Meaning.NO_MESSAGE,
     10043: Meaning.NO_MESSAGE,  # sequence not found
     10059: Meaning.NO_STREAM,
@@ -56,36 +56,36 @@ _MEANINGS: dict[int, Meaning] = {
     10109: Meaning.MESSAGE,  # invalid operation on sealed stream
     10111: Meaning.MESSAGE,  # rollup failed: not permitted
     10052: Meaning.SETTINGS,  # invalid configuration of a stream, or a change that is not possible
-    10074: Meaning.SETTINGS,  # replicas > 1 not supported in non-clustered mode: the server's file has no cluster
+    10074: Meaning.SETTINGS,  # replicas > 1 not supported in non-clustered mode: the server's config has no cluster
     10122: Meaning.SETTINGS,  # stream max bytes exceeds account limit max stream bytes
 }
 
 _HINTS: dict[int, str] = {
-    10005: "TTS_STREAM_REPLICAS needs as many servers of the cluster as that; are all of them up?",
+    10005: "the cluster needs at least TTS_STREAM_REPLICAS servers; are all of them up?",
     10023: "free the server's disk, or raise its JetStream limits",
     10028: "raise the server's JetStream limits",
-    10039: "give this account JetStream (jetstream: enabled), or use the credentials of one that has it",
+    10039: "enable JetStream for this account (jetstream: enabled), or use an account that has it",
     10047: "lower TTS_AUDIO_MAX_BYTES or TTS_PHRASE_CACHE_MAX_BYTES, or raise max_file_store of nats-server",
     10065: "delete the other stream that stores these subjects",
     10074: "set TTS_STREAM_REPLICAS to 1, or connect to a NATS cluster",
     10076: "start nats-server with JetStream (-js)",
-    10122: "lower TTS_AUDIO_MAX_BYTES, or raise the account's limit for a stream",
+    10122: "lower TTS_AUDIO_MAX_BYTES, or raise the account's max stream bytes",
 }
 
 
 def meaning(error: Mapping[str, Any]) -> Meaning:
-    """What the `error` of an answer means."""
+    """The meaning of an answer's `error`."""
     return _MEANINGS.get(code_of(error), Meaning.PASSING)
 
 
 def code_of(error: Mapping[str, Any]) -> int:
-    """Its `err_code`; 0 when there is none."""
+    """The `err_code` of an error; 0 when there is none."""
     code = error.get("err_code")
     return code if isinstance(code, int) else 0
 
 
 def described(error: Mapping[str, Any]) -> str:
-    """The server's words, the code, and what to do about it where that is known."""
+    """The server's description, the code, and a hint for the operator where there is one."""
     code = code_of(error)
     hint = f"; {_HINTS[code]}" if code in _HINTS else ""
     return f"{error.get('description') or 'refused'} ({code}){hint}"

@@ -1,8 +1,8 @@
-"""The one way to read: the stored messages of a subject, live and complete, with bounded memory.
+"""Reads the stored messages of a subject, live and complete, with bounded memory.
 
-Subscribe, then backfill by batched direct get, and merge by sequence (`feed_merge.py` has the rules). A gap, a
-slow-consumer drop, a reconnect, a reader that stopped taking: all are the same backfill from the stream, which is the
-spill buffer. A lost last message leaves no gap, so silence asks again too.
+A feed subscribes, reads the stored messages by batched direct get (backfill), and merges both by sequence
+(`feed_merge.py` has the rules). A gap, a slow-consumer drop, a reconnect and a slow reader all lead to the same
+backfill. A lost last message leaves no gap, so the feed also reads again after a silence.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from orastream.jetstream.feed_merge import FeedMerge
 SILENCE_S, MAX_SILENCE_S = 2.0, 8.0
 MAX_BUFFERED_BYTES = 2 << 20
 OVERHEAD_BYTES = 384
-"""What a buffered message takes beside its payload: mostly the headers that the server puts on it."""
+"""Memory of a buffered message besides its payload, mostly the headers that the server adds."""
 
 log = logger.named(__name__)
 
 
 class Feed:
-    """Messages of `subject` (wildcards too) stored above `after`, each exactly once, in order per literal subject.
+    """Messages of `subject` (wildcards allowed) stored above `after`, each exactly once, in order per literal subject.
 
-    Those under a subject that is not legible (`subjects.legible`) are left out.
+    Messages under a subject that is not legible (`subjects.legible`) are left out.
 
-    `async with Feed(...) as feed:` subscribes; then `pop()` until it gives None and wait for `wake` to be called.
-    Whoever does not pop loses nothing: beyond `max_buffered_bytes` the feed stops buffering and reads again later.
+    `async with Feed(...) as feed:` subscribes. Call `pop()` until it returns None, then wait until `wake` is called.
+    A slow reader loses nothing: beyond `max_buffered_bytes` the feed stops buffering and reads the stream again later.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Feed:
         self._merge: FeedMerge[Stored] = FeedMerge(after)
         self._buffer: deque[Stored] = deque()
         self._buffered = 0
-        self._most = max_buffered_bytes
+        self._max_buffered_bytes = max_buffered_bytes
         self._work = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -66,7 +66,7 @@ class Feed:
         self._read_connection = -1
         self._silence_s = SILENCE_S
         self.expecting = True
-        """False while nothing more is expected: then silence asks no more (gaps and reconnects still do)."""
+        """False while no more messages are expected: then a silence causes no read (gaps and reconnects still do)."""
 
     async def __aenter__(self) -> Self:
         broker = self._js.broker
@@ -93,43 +93,43 @@ class Feed:
             return None
         message = self._buffer.popleft()
         self._buffered -= len(message.data) + OVERHEAD_BYTES
-        if not self._room.is_set() and self._buffered < self._most // 2:
+        if not self._room.is_set() and self._buffered < self._max_buffered_bytes // 2:
             self._room.set()
         return message
 
     @property
     def verified(self) -> int:
-        """A read of the stored messages has shown every one up to this sequence."""
+        """The sequence up to which a read of the stored messages has found every message."""
         return self._merge.verified
 
     def exists(self, sequence: int) -> None:
-        """Say that the stream has given this sequence to a message of this feed, as a consumer's delivery shows.
+        """Report that the stream has stored a message of this feed at this sequence, as a consumer's delivery shows.
 
-        The next read to the end then raises `verified` to it, also where the message is deleted by now.
+        The next complete read then raises `verified` to it, even if the message has been deleted.
         """
         self._merge.exists(sequence)
 
     @property
     def current(self) -> bool:
-        """Since the last (re)connect the stored messages were read to their end, and all of that was popped."""
+        """Whether all stored messages have been read since the last (re)connect, and the buffer is empty."""
         return self._read_connection == self._connection and not self._buffer
 
-    # ---- the broker' side
+    # ---- the broker's side
 
     def _on_live(self, subject: str, _reply: str, data: bytes, headers: Headers) -> None:
         try:
             _, sequence, time, before = place_of(headers)
-        except (KeyError, ValueError):  # a message that no stream republished: whoever sent it, nobody acts on it
+        except (KeyError, ValueError):  # not republished by a stream, so it may be forged
             return
-        if not subjects.legible(subject):  # a leader's JSON gives it another name than this, so it would come twice
+        if not subjects.legible(subject):  # the leader's JSON spells the subject differently: it would come twice
             return
         self._silence_s = SILENCE_S
-        if self._buffered > self._most:
+        if self._buffered > self._max_buffered_bytes:
             self._room.clear()
             self._merge.lost()
             self._work.set()
             return
-        self._give(self._merge.live(Stored(subject, sequence, time, data, headers), before))
+        self._append(self._merge.live(Stored(subject, sequence, time, data, headers), before))
         if self._merge.needs_read:
             self._work.set()
 
@@ -141,7 +141,7 @@ class Feed:
         self._merge.lost()
         self._work.set()
 
-    def _give(self, messages: list[Stored]) -> None:
+    def _append(self, messages: list[Stored]) -> None:
         if messages:
             self._buffer.extend(messages)
             for message in messages:
@@ -167,7 +167,7 @@ class Feed:
                 await asyncio.sleep(backoff.next_s())
 
     async def _wait_for_work(self) -> None:
-        """Until something shows a gap, or silence has lasted."""
+        """Wait until a gap is found or `_silence_s` seconds pass without a message."""
         try:
             async with asyncio.timeout(self._silence_s):
                 await self._work.wait()
@@ -177,7 +177,7 @@ class Feed:
             self._silence_s = min(MAX_SILENCE_S, self._silence_s * 2)
 
     async def _read(self) -> None:
-        """Everything stored above `verified`, to the end that the stream's leader confirms."""
+        """Read everything stored above `verified`, until the stream's leader confirms the end."""
         connection = self._connection
         first = self._read_connection < 0
         await self._js.broker.wait_connected(30)
@@ -187,7 +187,7 @@ class Feed:
             await self._room.wait()
             page = [] if ended else await self._js.read(self._stream, self.subject, self._merge.verified)
             if not page:
-                # That a replica has no more proves nothing.
+                # A replica may lag behind, so only the leader can confirm the end.
                 message = await self._js.after(self._stream, self.subject, self._merge.verified)
                 if message is None:
                     break
@@ -196,12 +196,12 @@ class Feed:
             verified = self._merge.verified
             fresh = [message for message in self._merge.page(page) if subjects.legible(message.subject)]
             if self._merge.verified <= verified:
-                raise NodeUnavailable(f"{self._stream}: a read of {self.subject} does not get on")
+                raise NodeUnavailable(f"{self._stream}: a read of {self.subject} returns no new messages")
             self._js.broker.repairs.backfilled += 0 if first else len(fresh)
-            self._give(fresh)
-            if self._buffered > self._most:
+            self._append(fresh)
+            if self._buffered > self._max_buffered_bytes:
                 self._room.clear()
-        self._give(self._merge.end_read())
+        self._append(self._merge.end_read())
         if self._connection == connection:
             self._read_connection = connection
             self._wake_reader()

@@ -1,15 +1,15 @@
-"""The pure half of a feed: live messages and backfills of the stored ones become each message exactly once.
+"""Merges the live messages and the stored messages of a feed, so that each message is yielded exactly once. Pure.
 
-Messages of one literal subject come out in stream order and without a gap; messages of different subjects may come
-out in another order than that of the stream, and carry their sequence for whoever cares.
+Messages of one literal subject are yielded in stream order and without a gap. Messages of different subjects may be
+yielded in another order than the stream's; each carries its sequence.
 
-`verified` is what a read of the *stored* messages has shown: everything up to it has been yielded. Receiving a live
-message never raises it: anybody who may publish can forge one. A read to the end raises it to the highest sequence that
-a consumer was known to have delivered when the read began (`exists`), also where that message is deleted.
+`verified` is the sequence up to which a read of the *stored* messages has found, and yielded, every message. A live
+message never raises it, because any publisher can forge one. A complete read raises it to the highest sequence that a
+consumer was known to have delivered when the read began (`exists`), even if that message has been deleted.
 
-Each live message names its predecessor of the same literal subject (`Nats-Last-Sequence`); one whose predecessor was
-not seen is held back until a read has shown what is between. A predecessor that has been deleted since only lowers that
-number, which is no gap; its own copy, should it still come, is too late and dropped.
+Each live message names its predecessor on the same literal subject (`Nats-Last-Sequence`). If the predecessor was not
+seen, the message is held back until a read has shown what is between. If the predecessor was deleted before, the
+message names an older one, which is not a gap. A live copy of the predecessor that comes later is dropped.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Sequenced(Protocol):
-    """What the merge needs to know of a message."""
+    """The fields of a message that the merge uses."""
 
     @property
     def subject(self) -> str:
-        """The literal subject it is stored under."""
+        """The literal subject under which it is stored."""
         ...
 
     @property
@@ -35,31 +35,34 @@ class Sequenced(Protocol):
 M = TypeVar("M", bound=Sequenced)
 
 MAX_HELD = 256
-"""Messages held back at most; a held message is only a saved read, so the rest may be dropped."""
+"""Maximum number of messages held back. More are dropped; the next read returns them."""
 
 
 class FeedMerge(Generic[M]):
-    """State of one feed. Not thread-safe; no I/O."""
+    """The merge state of one feed. Not thread-safe; no I/O."""
 
     def __init__(self, after: int) -> None:
         """Yield what is stored above sequence `after`."""
         self.verified = after
         self.needs_read = True
         self._tails: dict[str, int] = {}
-        """Per literal subject the last message yielded, if above `verified`: everything up to it was, or is deleted."""
+        """The last sequence yielded per literal subject, if above `verified`. All before it is yielded or deleted."""
         self._held: dict[int, tuple[int, M]] = {}
         self._held_before_read: set[int] = set()
         self._exists = after
-        """The highest sequence that a consumer of the stream has delivered, as far as known."""
+        """The highest sequence that a consumer of the stream is known to have delivered."""
         self._existed_before_read = after
 
     def exists(self, sequence: int) -> None:
-        """Say that the stream has given this sequence to a message; the next read shows what became of it."""
+        """Report that the stream has stored a message at this sequence; the next read finds it or shows it deleted."""
         if sequence > self._exists:
             self._exists = sequence
 
     def live(self, message: M, previous: int) -> list[M]:
-        """What a live message lets out; `previous` is the sequence of its predecessor on the same literal subject."""
+        """Add a live message and return what can be yielded now.
+
+        `previous` is the sequence of its predecessor on the same literal subject.
+        """
         tail = self._tail(message.subject)
         if message.sequence <= tail or message.sequence in self._held:
             return []
@@ -72,17 +75,17 @@ class FeedMerge(Generic[M]):
         return [message, *self._release()] if self._held else [message]
 
     def lost(self) -> None:
-        """A live message was, or may have been, dropped: a read must look for it."""
+        """Report that a live message was, or may have been, dropped: a read is needed."""
         self.needs_read = True
 
     def begin_read(self) -> None:
-        """A read from `verified` on begins; what is lost from now on asks for another one."""
+        """Begin a read above `verified`. A message lost from now on needs another read."""
         self.needs_read = False
         self._held_before_read = set(self._held)
         self._existed_before_read = self._exists
 
     def page(self, messages: Iterable[M]) -> list[M]:
-        """What stored messages let out: the next ones above `verified`, ascending, none of them left out."""
+        """Add the next stored messages above `verified` (ascending, complete) and return what can be yielded now."""
         out: list[M] = []
         tails, held, verified = self._tails, self._held, self.verified
         for message in messages:
@@ -100,10 +103,10 @@ class FeedMerge(Generic[M]):
         return out + self._release() if held else out
 
     def end_read(self) -> list[M]:
-        """The stream's leader says that nothing is stored above `verified`: what was held from before is not either.
+        """End a read: the leader says that nothing is stored above `verified`. Return what can be yielded now.
 
-        Every stored message that existed when the read began was shown, so `verified` rises to the last of these. Else
-        a message that was delivered and deleted before a read would never count as verified.
+        Messages held since before the read are not stored, and are dropped. `verified` rises to the highest sequence
+        known when the read began. Otherwise a message deleted before the read would never count as verified.
         """
         for sequence in self._held_before_read:
             self._held.pop(sequence, None)

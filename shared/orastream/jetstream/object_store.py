@@ -1,9 +1,9 @@
-"""Small objects in a NATS object store, whole, by name (ADR-20: what `nats object ls` shows).
+"""Stores and reads small objects by name in a NATS object store (ADR-20, as listed by `nats object ls`).
 
-An object is chunks under `$O.<bucket>.C.<id>` and, once they are stored, its entry under `$O.<bucket>.M.<name>`. It is
-read here by direct get instead of a consumer made for it: one round trip for the entry and one for each MiB. The stream
-drops its oldest messages when it is full, so an object may lose chunks at any time: it is then not there. One that
-would drive out many others is refused.
+An object is a list of chunks under `$O.<bucket>.C.<id>` and, stored after them, its entry under
+`$O.<bucket>.M.<name>`. Reads use direct get instead of a consumer: one round trip for the entry and one per MiB. A full
+stream drops its oldest messages, so an object may lose chunks at any time; it then counts as missing. `put` refuses
+objects that are so large that they would displace many others.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from orastream.jetstream.api import JetStream
 _NS = 1_000_000_000
 _CHUNK = 128 * 1024
 _SHARE = 4
-"""An object takes up at most this part of its bucket: a fourth."""
+"""An object may take at most 1/_SHARE of its bucket."""
 
 
 def object_store_config(bucket: str, *, max_bytes: int, max_age_s: int, replicas: int) -> dict[str, Any]:
-    """The stream behind a bucket, as the JetStream API takes it: the oldest objects make room for new ones."""
+    """The JetStream configuration of a bucket's stream, which drops the oldest objects when it is full."""
     return {
         "name": f"OBJ_{bucket}",
         "subjects": [f"$O.{bucket}.C.>", f"$O.{bucket}.M.>"],
@@ -40,25 +40,25 @@ def object_store_config(bucket: str, *, max_bytes: int, max_age_s: int, replicas
 
 
 class ObjectStore:
-    """The objects of one bucket. For many tasks; cancel-safe: a cancelled `put` leaves at most chunks that age away.
+    """The objects of one bucket; `max_bytes` is the bucket's limit, as in its config.
 
-    `max_bytes` is the bucket's, as in its config.
+    Several tasks of one event loop may use it. Cancel-safe: a cancelled `put` leaves at most chunks that expire.
     """
 
     def __init__(self, js: JetStream, bucket: str, *, max_bytes: int) -> None:
-        self._most = max_bytes // _SHARE
+        self._max_object_bytes = max_bytes // _SHARE
         self._js = js
         self._bucket = bucket
         self._stream = f"OBJ_{bucket}"
 
     async def put(self, name: str, data: bytes) -> None:
-        """Store an object, or put it in the place of the one of that name.
+        """Store an object, or replace the one of that name.
 
-        Raises ObjectTooLarge for more than a fourth of the bucket, before anything is stored: the stream would take it,
-        and drop all else for it. Raises NodeUnavailable, PublishRefused.
+        Raises ObjectTooLarge, before anything is stored, for more than a fourth of the bucket: the stream would accept
+        it and drop other objects for it. Raises NodeUnavailable, PublishRefused.
         """
-        if len(data) > self._most:
-            raise ObjectTooLarge(self._bucket, len(data), self._most)
+        if len(data) > self._max_object_bytes:
+            raise ObjectTooLarge(self._bucket, len(data), self._max_object_bytes)
         identity = uuid.uuid4().hex
         before = await self._entry(name)
         pieces = [data[at : at + _CHUNK] for at in range(0, len(data), _CHUNK)]
@@ -78,7 +78,7 @@ class ObjectStore:
             await self._js.purge(self._stream, self._chunks(before["nuid"]))
 
     async def get(self, name: str) -> bytes | None:
-        """The object, or None when there is none that is whole. Raises NodeUnavailable."""
+        """The object, or None when it is missing or incomplete. Raises NodeUnavailable."""
         entry = await self._entry(name)
         if entry is None:
             return None
@@ -95,7 +95,8 @@ class ObjectStore:
         return bytes(data) if len(data) == entry["size"] and _digest(data) == entry["digest"] else None
 
     async def _entry(self, name: str) -> dict[str, Any] | None:
-        page = await self._js.read(self._stream, self._meta(name), 0, batch=1)  # a replica's "no" costs a synthesis
+        # A lagging replica may not have the entry yet. That costs one more synthesis, less than asking the leader.
+        page = await self._js.read(self._stream, self._meta(name), 0, batch=1)
         if not page:
             return None
         try:
@@ -108,7 +109,7 @@ class ObjectStore:
                 and not entry.get("deleted")
             )
         except (ValueError, KeyError, TypeError):
-            return None  # of another writer, or damaged
+            return None  # damaged, or written by another program
         return entry if usable else None
 
     def _chunks(self, identity: str) -> str:

@@ -1,9 +1,8 @@
-"""Publishing into a stream through a bounded window of unacked messages: several times the rate of awaiting each ack.
+"""Publishes into a stream with a bounded window of unacked messages, several times faster than waiting for each ack.
 
-`make bench` prints both.
-
-Each message has an id and a timeout of its own; one that is not acked in time is sent again under the same id, which
-the stream drops if it has it. So stream order is not the order of `put`: readers sort by what the messages say.
+`make bench` prints both rates. Each message has its own id and timeout. A message that is not acked in time is sent
+again under the same id, and the stream drops duplicates. So the stream's order may differ from the order of `put`;
+readers sort by an index in the message.
 """
 
 from __future__ import annotations
@@ -34,8 +33,9 @@ class _Pending:
 class PublishWindow:
     """`async with Window(broker) as w: await w.put(…); await w.flush()`.
 
-    `put` waits while the window is full; a refusal by the stream is raised by the next `put` or `flush`. A stream
-    without room (`discard: new`) is waited for. For one task; cancel-safe: messages put may or may not be stored.
+    `put` waits while the window is full. If the stream refuses a message, the next `put` or `flush` raises the error.
+    A message for a full stream (`discard: new`) is sent again every FULL_RETRY_S seconds.
+    Use it from one task. Cancel-safe: messages already put may or may not be stored.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class PublishWindow:
         patience_s: float = 30.0,
         on_stored: Callable[[], None] | None = None,
     ) -> None:
-        """`patience_s` bounds how long one message may stay unacked before NodeUnavailable is raised.
+        """A message that stays unacked for `patience_s` seconds makes `put` and `flush` raise NodeUnavailable.
 
         `on_stored` is called once for each message that the stream has acked.
         """
@@ -77,11 +77,14 @@ class PublishWindow:
 
     @property
     def idle(self) -> bool:
-        """Whether everything put is stored."""
+        """Whether all messages put so far are stored."""
         return not self._pending
 
     async def put(self, subject: str, data: bytes, message_id: str) -> None:
-        """Publish; returns when it is on its way and the window has room. Raises what an earlier message met."""
+        """Wait for room in the window, then publish without waiting for the ack.
+
+        Raises PublishRefused if the message exceeds the server's max_payload, or the error of an earlier message.
+        """
         await self._until(
             lambda: (
                 not self._pending
@@ -100,11 +103,11 @@ class PublishWindow:
         await self._send(pending)
 
     async def flush(self) -> None:
-        """Return when everything put is stored. Raises StreamFull, PublishRefused, NodeUnavailable."""
+        """Return when all messages put so far are stored. Raises PublishRefused, NodeUnavailable."""
         await self._until(lambda: not self._pending)
 
     def give_up(self, reason: Exception) -> None:
-        """Nothing more is to be stored: `put` and `flush` raise `reason` from now on, those that wait too."""
+        """Make `put` and `flush` raise `reason` from now on, including calls that are waiting."""
         self._failure = reason
         self._changed.set()
 
@@ -126,13 +129,13 @@ class PublishWindow:
         except NotConnected:
             raise
         except NodeUnavailable:
-            return  # the client's buffer is full while it reconnects: the timer sends again
+            return  # the NATS client's buffer is full during a reconnect; `_resend_late` sends the message again
 
     def _on_ack(self, inbox: str, _reply: str, data: bytes, headers: Headers) -> None:
         pending = self._pending.get(inbox)
         if pending is None:
             return
-        if headers.status == "503":  # nobody listens: an election, or the stream is gone
+        if headers.status == "503":  # no responders: a leader election, or the stream is missing
             self._broker.missing.call()
             return
         if b'"error"' in data:
@@ -140,9 +143,9 @@ class PublishWindow:
                 parse_ack(pending.subject, data)
             except StreamFull:
                 pending.resend_at = asyncio.get_running_loop().time() + FULL_RETRY_S
-                pending.sent_at = asyncio.get_running_loop().time()  # the stream answers: patience begins anew
+                pending.sent_at = asyncio.get_running_loop().time()  # the stream answers: restart patience_s
                 return
-            except NodeUnavailable:  # an election, say: it may pass within the patience
+            except NodeUnavailable:  # temporary, for example a leader election
                 pending.resend_at = asyncio.get_running_loop().time() + FULL_RETRY_S
                 return
             except PublishRefused as exc:

@@ -1,7 +1,7 @@
-"""A durable pull consumer as a loop: asks for as much as there is room for, hands each delivery over, asks again.
+"""Pulls from a durable consumer in a loop: requests as many messages as there is capacity for, and passes them on.
 
-It survives what makes other loops hang: a lost pull request (each one expires and is renewed), a reconnect (asks at
-once), a consumer or stream that is gone for a while (backoff).
+The loop does not hang when a pull request is lost (each one expires and is renewed), after a reconnect (it pulls at
+once), or while the consumer or stream is missing (it retries with backoff).
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from orastream.jetstream.api import API, JetStream
 
 EXPIRES_S = 5.0
 PROOF_S = 0.1
-"""Lifetime of the first pull request after a start, a reconnect or a refusal. Its end proves the consumer."""
+"""Lifetime of the first pull request after a start, a reconnect or a refusal. Its end proves the consumer exists."""
 LATE_S = 1.0
-"""A pull request whose end does not come so long after its life is lost."""
+"""A pull request counts as lost when its end has not come this many seconds after it expired."""
 DISCARD_AGAIN_S = 5.0
 _REFUSALS = {"409": "it was deleted, or its leader changes", "503": "it does not exist, or has no leader"}
 MAX_SHOWN_CHARS = 80
-"""Of a subject that is no session's, in the log."""
+"""Maximum length of an invalid subject in the log."""
 
 log = logger.named(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One hand-out of a stored message; whoever gets it acks, gives back or asks for more time."""
+    """One delivery of a stored message. Its receiver calls `ack`, `nak`, `in_progress` or `discard`."""
 
     broker: Broker
     subject: str
@@ -42,37 +42,37 @@ class Delivery:
     reply: str
     sequence: int
     time_ns: int
-    """When it was stored, in unix nanoseconds of the server's clock."""
+    """When the message was stored, in unix nanoseconds of the server's clock."""
     delivered: int
-    """How often it was handed out, this time included; not a count of attempts (a server kill repeats it)."""
+    """Number of deliveries, this one included. Not a count of attempts: a server crash can repeat a number."""
     headers: Headers = NO_HEADERS
 
     @property
     def time_s(self) -> float:
-        """When it was stored, in unix seconds of the server's clock."""
+        """When the message was stored, in unix seconds of the server's clock."""
         return self.time_ns / 1e9
 
     @property
     def trace(self) -> Carrier:
-        """The trace context that the message's publisher gave it."""
+        """The trace context in the message's headers, set by its publisher."""
         return carrier_of(self.headers.get)
 
     async def ack(self) -> None:
-        """It is done with. A lost ack only means another delivery."""
-        await self._say(b"+ACK")
+        """Acknowledge: the message is not delivered again. If the ack is lost, it is."""
+        await self._answer(b"+ACK")
 
     async def nak(self, delay_s: float) -> None:
-        """Deliver it again, to anyone, after `delay_s`."""
-        await self._say(b'-NAK {"delay": %d}' % int(delay_s * 1e9))
+        """Refuse: the server delivers the message again, to any process, after `delay_s` seconds."""
+        await self._answer(b'-NAK {"delay": %d}' % int(delay_s * 1e9))
 
     async def in_progress(self) -> None:
-        """Start its ack wait anew."""
-        await self._say(b"+WPI")
+        """Restart the ack wait: more time is needed."""
+        await self._answer(b"+WPI")
 
     async def discard(self, js: JetStream) -> None:
-        """Delete it, which nobody can answer: its place is free again, and no report says so.
+        """Delete the message without a report, because its subject names no valid session to report to.
 
-        Each durable consumer hands it to one process; the one that deletes it logs and counts it.
+        Each durable consumer delivers it to one process; the process that deletes it logs and counts it.
         """
         try:
             deleted = await js.delete(stream_names.SESSIONS, self.sequence)
@@ -85,7 +85,7 @@ class Delivery:
             log.warning("a message under an impossible session is deleted", sequence=self.sequence, subject=subject)
         await self.ack()
 
-    async def _say(self, what: bytes) -> None:
+    async def _answer(self, what: bytes) -> None:
         try:
             await self.broker.publish(self.reply, what)
         except NodeUnavailable:
@@ -95,9 +95,9 @@ class Delivery:
 def parse_delivery(
     broker: Broker, subject: str, reply: str, data: bytes, headers: Headers = NO_HEADERS
 ) -> Delivery | None:
-    """A delivery from its ack subject (`$JS.ACK.…`, 9 tokens, or 11 and more with domain and account hash).
+    """Parse a delivery from its ack subject (`$JS.ACK.…`, 9 tokens, or 11 and more with domain and account hash).
 
-    None when `reply` is no such subject: it is a status of the server, or a message that no consumer delivered.
+    None when `reply` is not an ack subject: then it is a status of the server, or no consumer delivered the message.
     """
     parts = reply.split(".")
     fields = (parts[4:9] if len(parts) == 9 else parts[6:11])[:4]
@@ -113,31 +113,31 @@ class PullProof:
 
     consumer: str
     proven: bool = False
-    """It has answered since the start, the last reconnect or the last refusal."""
+    """Whether it has answered since the start, the last reconnect or the last refusal."""
     refusal: str = ""
     _asked_at: float | None = None
     _late_at: float = 0.0
 
     def asked(self, now: float, expires_s: float) -> None:
-        """A pull request is on its way; one that repeats an unanswered one does not make the silence shorter."""
+        """Record that a pull request was sent. A repeat of an unanswered one does not restart the timeout."""
         if self._asked_at is None:
             self._asked_at = now
             self._late_at = now + expires_s + LATE_S
 
     def answered(self) -> None:
-        """A message came, or the end of a pull request."""
+        """Record that a message or the end of a pull request was received."""
         self.proven, self.refusal, self._asked_at = True, "", None
 
     def refused(self, why: str) -> None:
-        """The server has no such consumer, or has deleted it under the pull request."""
+        """Record that the consumer does not exist, or was deleted during the pull request."""
         self.proven, self.refusal, self._asked_at = False, why, None
 
     def reconnected(self) -> None:
-        """What was asked is gone; another server may be there."""
+        """Record a reconnect: the pull request is lost, and the server may be another one."""
         self.proven, self._asked_at = False, None
 
     def lacking(self, now: float) -> str | None:
-        """Why no work can come, or None. A service that is full asks for nothing: then its last answer counts."""
+        """Why no work can arrive, or None. A full service sends no pull requests: then its last answer counts."""
         if self.refusal:
             return f"consumer {self.consumer}: {self.refusal}"
         if not self.proven:
@@ -148,7 +148,7 @@ class PullProof:
 
 
 class PullConsumer:
-    """Deliveries of one durable consumer to `on_delivery`, at most `capacity()` on the way at any time."""
+    """Passes the deliveries of one durable consumer to `on_delivery`; at most `capacity()` are requested at a time."""
 
     def __init__(
         self,
@@ -158,7 +158,7 @@ class PullConsumer:
         on_delivery: Callable[[Delivery], None],
         capacity: Callable[[], int],
     ) -> None:
-        """`capacity` says how many more deliveries may be asked for now; call `room()` when it has grown."""
+        """`capacity` returns how many deliveries may be requested now; call `room()` when it has grown."""
         self._broker = broker
         self._subject = f"{API}.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._on_delivery = on_delivery
@@ -170,15 +170,15 @@ class PullConsumer:
         self._proof = PullProof(consumer)
 
     def lacking(self) -> str | None:
-        """Why no work can come, or None: the consumer answers pull requests."""
+        """Why no work can arrive, or None if the consumer answers pull requests."""
         return self._proof.lacking(asyncio.get_running_loop().time())
 
     def room(self) -> None:
-        """There may be room for more now."""
+        """Report that `capacity()` may have grown."""
         self._changed.set()
 
     async def run(self) -> None:
-        """Pull until cancelled. What has been handed over stays with the receiver."""
+        """Pull until cancelled. Deliveries already passed on stay with their receiver."""
         backoff = Backoff(0.1, 2.0)
         unhook = self._broker.on_reconnect(self._on_reconnect)
         inbox = self._broker.new_inbox()
@@ -190,8 +190,8 @@ class PullConsumer:
                     await self._wait(renewing=self._outstanding > 0)
                     continue
                 self._refused = False
-                # A full service proves its consumer with one message too many; else it would be unready until it has
-                # room, after each reconnect.
+                # A full service requests one message too many to prove its consumer. Otherwise it would be unready
+                # after each reconnect until it has room.
                 self._outstanding = max(1, free)
                 expires_s = EXPIRES_S if proven else PROOF_S
                 query = {"batch": self._outstanding, "expires": int(expires_s * 1e9)}
@@ -214,7 +214,7 @@ class PullConsumer:
             await subscription.close()
 
     async def _wait(self, *, renewing: bool) -> None:
-        """Until something changes; no longer than the pull request lives, however often there is room meanwhile."""
+        """Wait for a change; with `renewing` at most until the pull request has expired, however often room grows."""
         try:
             async with asyncio.timeout_at(self._renew_at if renewing else None):
                 await self._changed.wait()
@@ -223,14 +223,14 @@ class PullConsumer:
         self._changed.clear()
 
     def _on_message(self, subject: str, reply: str, data: bytes, headers: Headers) -> None:
-        # By its reply subject, which the server writes: a publisher may have put any header block on his message.
+        # Recognised by the reply subject, which the server sets: a publisher can put any headers on a message.
         delivery = parse_delivery(self._broker, subject, reply, data, headers)
         status = headers.status
         if delivery is not None:
             self._proof.answered()
             self._outstanding = max(0, self._outstanding - 1)
             self._on_delivery(delivery)
-        elif status not in (None, "100"):  # 408 expired, 404 nothing, 409 limits or consumer gone, 503 nobody
+        elif status not in (None, "100"):  # 408 expired, 404 no messages, 409 limit or deleted, 503 no responders
             self._outstanding = 0
             self._refused = status in _REFUSALS
             if self._refused:

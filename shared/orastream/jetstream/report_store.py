@@ -1,4 +1,4 @@
-"""Writes reports by compare-and-set, and does what follows a final one. `contract/report_state.py` has the rule."""
+"""Writes reports by compare-and-set, and closes a request after its final one. Rules: `contract/report_state.py`."""
 
 from __future__ import annotations
 
@@ -19,45 +19,45 @@ MAX_OWN = 8
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The outcome of a write and the report that stands now."""
+    """The outcome of a write, and the report that is stored now."""
 
     verdict: Verdict
     state: ReportState
 
 
 class ReportStore:
-    """Reports of the node, by subject tokens of session and request."""
+    """The node's stored reports, by subject tokens of session and request."""
 
     def __init__(self, js: JetStream) -> None:
         self._js = js
         self._own: dict[str, tuple[bytes, Report]] = {}
-        """The last one written here, of the MAX_OWN requests last written to: what comes back need not be read."""
+        """The last report written here for each of the last MAX_OWN requests. Saves decoding when a feed returns it."""
 
     def state_of(self, stored: Stored) -> ReportState | None:
-        """As the function of that name; quicker for what was written here a moment ago."""
+        """Like `report_state.state_of`, but does not decode a report that this process wrote recently."""
         data, report = self._own.get(stored.subject, (None, None))
         if report is not None and data == stored.data:
             return ReportState(report, stored.sequence, stored.time_s)
         return state_of(stored)
 
     async def read(self, session: str, request: str) -> ReportState | None:
-        """The report that stands, as the stream's leader has it, or None. Raises NodeUnavailable."""
+        """The stored report, read from the stream's leader, or None. Raises NodeUnavailable."""
         state, _ = await self._last(session, request)
         return state
 
     async def _last(self, session: str, request: str) -> tuple[ReportState | None, int]:
-        """What stands, and the revision to write over (0: none).
+        """The stored report, and the revision to overwrite (0: none).
 
-        Whoever may publish can have the server's ack of his message stored there, by naming the subject as his reply
-        subject. It is no report, and is written over: else the request, and all behind it, would wait for an hour.
+        A publisher can get a publish ack stored here, by using the subject as reply subject. It is not a report and is
+        overwritten. Otherwise the request, and all after it in the session, would wait for an hour.
         """
         stored = await self._js.last(stream_names.REPORTS, subjects.report(session, request))
         return (state_of(stored), stored.sequence) if stored is not None else (None, 0)
 
     async def write(self, of: StoredRequest, report: Report, revision: int | None) -> Written:
-        """Write `report` over the one at `revision` (0: none yet, None: look first), again after a conflict.
+        """Write `report` over the one at `revision` (0: none yet, None: read it first). Repeats after a conflict.
 
-        Cancel-safe: a cancelled write may or may not stand. Raises NodeUnavailable.
+        Cancel-safe: a cancelled write may or may not be stored. Raises NodeUnavailable.
         """
         data = report.encode(of.encoding)
         self._remember(subjects.report(of.session, of.token), data, report)
@@ -69,15 +69,15 @@ class ReportStore:
                     return Written(Verdict.WRITTEN, ReportState(report, ack.sequence, 0.0))
                 except SequenceConflict:
                     pass
-            stands, revision = await self._last(of.session, of.token)
-            verdict = judge(stands.report, report) if stands else None
-            if stands is not None and verdict is not None:
-                return Written(verdict, stands)
+            current, revision = await self._last(of.session, of.token)
+            verdict = judge(current.report, report) if current else None
+            if current is not None and verdict is not None:
+                return Written(verdict, current)
 
     async def _store(self, subject: str, data: bytes, revision: int) -> Ack:
         try:
             return await self._js.store(subject, data, expect_last=revision)
-        except StreamFull as exc:  # the stream has no limit that a report could reach: the server is short of something
+        except StreamFull as exc:  # the stream has no limit that a report could reach: the server lacks resources
             raise NodeUnavailable(str(exc)) from exc
 
     def _remember(self, subject: str, data: bytes, report: Report) -> None:
@@ -87,7 +87,7 @@ class ReportStore:
             del self._own[next(iter(self._own))]
 
     async def write_first(self, of: StoredRequest, report: Report) -> Written:
-        """Write `report` only if none stands: FINAL with the one that does otherwise, whatever its status.
+        """Write `report` only if none is stored. Otherwise return the stored one with FINAL, whatever its status.
 
         Raises NodeUnavailable.
         """
@@ -97,23 +97,23 @@ class ReportStore:
                 ack = await self._store(subject, data, revision)
                 return Written(Verdict.WRITTEN, ReportState(report, ack.sequence, 0.0))
             except SequenceConflict:
-                stands, revision = await self._last(of.session, of.token)
-            if stands is not None:
-                return Written(judge(stands.report, report) or Verdict.FINAL, stands)
+                current, revision = await self._last(of.session, of.token)
+            if current is not None:
+                return Written(judge(current.report, report) or Verdict.FINAL, current)
 
     async def close(self, of: StoredRequest, final: Report) -> None:
-        """What follows a final report: `replyTo` gets it, the request is deleted, which frees the session's place.
+        """Send the final report to `replyTo`, then delete the request, which frees its place in the session.
 
-        So are the pieces of its text, if it came in pieces. Safe to repeat; `replyTo` then gets it again. Raises
-        NodeUnavailable.
+        Also deletes the pieces of a streamed text. Safe to repeat; `replyTo` then gets the report again.
+        Raises NodeUnavailable.
         """
         if of.reply_to is not None:
             await self.send(of.reply_to, final, of.encoding)
         await self._js.delete(stream_names.SESSIONS, of.sequence)
         if of.request is not None and of.request.text_stream:
-            with contextlib.suppress(NodeUnavailable):  # they age out
+            with contextlib.suppress(NodeUnavailable):  # the pieces expire anyway
                 await self._js.purge(stream_names.TEXTS, subjects.script(of.session, of.token))
 
     async def send(self, subject: str, report: Report, encoding: Encoding) -> None:
-        """Send a report to a caller's own subject; only what `subjects.reply_allowed` allows reaches this."""
+        """Send a report to a caller's subject, which must have passed `subjects.reply_allowed`."""
         await self._js.broker.publish(subject, report.encode(encoding))

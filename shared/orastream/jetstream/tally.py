@@ -1,4 +1,4 @@
-"""How many messages of one subject a stream holds: one answer of the stream's leader, without the messages."""
+"""Counts the messages of one subject in a stream, with one request to the stream's leader."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from orastream.jetstream.api import JetStream
 
 
 class Tally(NamedTuple):
-    """`first_seq` is the lowest sequence in the whole stream, `messages` how many the subject holds."""
+    """`first_seq` is the lowest sequence in the whole stream; `messages` is the number stored under the subject."""
 
     first_seq: int
     messages: int
 
 
 async def tally(js: JetStream, stream: str, subject: str) -> Tally:
-    """Count the stored messages of `subject`, a literal one. Raises NodeUnavailable. Cancel-safe.
+    """Count the stored messages of a literal `subject`. Raises NodeUnavailable. Cancel-safe.
 
-    The server counts from an index in memory: the cost does not depend on how many messages or bytes are stored.
+    The server has an index in memory, so the cost does not depend on how many messages or bytes are stored.
     """
     answer = await js.api(f"STREAM.INFO.{stream}", {"subjects_filter": subject})
     error, state = answer.get("error"), answer.get("state")

@@ -1,7 +1,7 @@
-"""The streams of the node, and the functions that create them; `keeper.py` calls these as long as a service runs.
+"""The configuration of the node's streams and consumers, and the functions that create them (called by `keeper.py`).
 
-Written through the side door (ingest subjects), read through the front: each stream's own subject transform names what
-is stored, and `republish` sends exactly what was stored to live readers. Nobody acts on a message that is not stored.
+Publishers write to ingest subjects. The stream's subject transform renames each message when it is stored, and
+`republish` sends exactly what was stored to live readers. So nobody acts on a message that is not stored.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ SYNTH_ACK_WAIT_S = 6.0
 BRIDGE_ACK_WAIT_S = 4.0
 REPORT_LIFE_S = 3600
 MAX_MESSAGES_PER_TEXT = 131_072
-"""Pieces of one text, repeated ones included."""
+"""Maximum number of pieces of one text, repeated ones included."""
 
 _NS = 1_000_000_000
 SEQUENCE_GAP = 1_000_000
-"""Between the last sequence that was seen of a stream and the first one of the stream in its place."""
+"""Gap between the last sequence seen of a lost stream and the first one of the stream that replaces it."""
 
 log = logger.named(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class StreamLimits:
-    """What users may set of the streams (TTS_STREAM_REPLICAS, TTS_AUDIO_…, TTS_MAX_PENDING_PER_SESSION)."""
+    """The stream limits from the settings (TTS_STREAM_REPLICAS, TTS_AUDIO_…, TTS_MAX_PENDING_PER_SESSION)."""
 
     replicas: int = 1
     audio_retention_s: int = 600
@@ -43,7 +43,7 @@ class StreamLimits:
 
 
 def stream_configs(limits: StreamLimits) -> list[dict[str, Any]]:
-    """The configuration of each stream, as the JetStream API takes it."""
+    """The JetStream configuration of each stream."""
     common = {
         "num_replicas": limits.replicas,
         "storage": "file",
@@ -100,7 +100,7 @@ def stream_configs(limits: StreamLimits) -> list[dict[str, Any]]:
 
 
 def consumer_configs() -> list[dict[str, Any]]:
-    """The durable consumers on TTS_SESSIONS: synth takes requests, requests and cancels wake each kind of bridge."""
+    """The durable consumers on TTS_SESSIONS: synth takes requests; requests and cancels wake each kind of bridge."""
     common = {"ack_policy": "explicit", "max_deliver": -1, "deliver_policy": "all", "max_ack_pending": 100_000}
     synth = common | {
         "durable_name": SYNTH,
@@ -115,7 +115,7 @@ def consumer_configs() -> list[dict[str, Any]]:
 
 
 def consumer_names() -> frozenset[str]:
-    """Of the durable consumers; each has the name of the service that pulls from it."""
+    """The names of the durable consumers; each is the name of the service that pulls from it."""
     return frozenset((SYNTH, *BRIDGES))
 
 
@@ -123,29 +123,29 @@ class Found(NamedTuple):
     """A stream or consumer that exists."""
 
     created: str
-    """When, by the server's clock."""
+    """When it was created, by the server's clock."""
     by_us: bool
     """Whether this call has created it."""
     last_seq: int = 0
-    """The highest sequence that a stream has given."""
+    """The highest sequence of a stream so far; 0 for a consumer."""
 
 
 async def ensure_stream(
     js: JetStream, config: dict[str, Any], *, change: bool = False, above: int = 0, patience_s: float = ELECTION_S
 ) -> Found:
-    """Create the stream if it is missing; with `change` (synth only) also bring what exists to `config`.
+    """Create the stream if it is missing; with `change` (synth only) also update an existing one to `config`.
 
-    One that is created gives sequences above `above`, also where a clock went back. Safe to call by many processes at
-    once and again at any time. Raises NodeUnavailable, SettingsError.
+    The sequences of a created stream begin above `above`, even if the clock was set back. Several processes may call
+    it at the same time, and it is safe to repeat. Raises NodeUnavailable, SettingsError.
     """
     name = config["name"]
     there = await js.api(f"STREAM.INFO.{name}", patience_s=patience_s)
     if _lacks(f"stream {name}", there):
-        # By time, so that sequences never come back when a stream was lost: readers, fences and acks compare them.
-        # Only here. In an update the server accepts it, and deletes everything below it at its next start.
+        # From the time in µs, so that a stream that replaces a lost one never repeats a sequence: readers, fences and
+        # acks compare them. Never in an update: the server would delete all messages below it at its next start.
         first_seq = max(time.time_ns() // 1000, above + SEQUENCE_GAP if above else 0)
         made = await js.api(f"STREAM.CREATE.{name}", config | {"first_seq": first_seq}, patience_s=patience_s)
-        if not _anothers(f"stream {name}", made):
+        if not _created_by_another(f"stream {name}", made):
             log.info("stream created", stream=name)
             return _found(made, by_us=True)
         there = await js.api(f"STREAM.INFO.{name}", patience_s=patience_s)
@@ -161,7 +161,7 @@ async def ensure_stream(
 async def ensure_consumer(
     js: JetStream, config: dict[str, Any], *, change: bool = False, above: int = 0, patience_s: float = ELECTION_S
 ) -> Found:
-    """The same for one consumer on TTS_SESSIONS, whose sequences are the stream's."""
+    """Create a consumer on TTS_SESSIONS if it is missing; see `ensure_stream`. `above` has no effect."""
     name = config["durable_name"]
     there = await js.api(f"CONSUMER.INFO.{SESSIONS}.{name}", patience_s=patience_s)
     lacks = _lacks(f"consumer {name}", there)
@@ -171,7 +171,7 @@ async def ensure_consumer(
     body = {"stream_name": SESSIONS, "config": config} | ({"action": "create"} if lacks else {})
     call = f"CONSUMER.CREATE.{SESSIONS}.{name}.{config['filter_subject']}"
     made = await js.api(call, body, patience_s=patience_s)
-    if _anothers(f"consumer {name}", made):
+    if _created_by_another(f"consumer {name}", made):
         return await ensure_consumer(js, config, patience_s=patience_s)
     if lacks:
         log.info("consumer created", consumer=name)
@@ -185,15 +185,15 @@ def _found(answer: Mapping[str, Any], *, by_us: bool = False) -> Found:
 
 
 def _lacks(name: str, answer: Mapping[str, Any]) -> bool:
-    """Whether it does not exist. Raises what the server says instead."""
+    """Whether the stream or consumer does not exist. Raises any other error in the answer."""
     error = answer.get("error")
     if error and meaning(error) not in (Meaning.NO_STREAM, Meaning.NO_CONSUMER):
         raise _refused(name, error)
     return bool(error)
 
 
-def _anothers(name: str, answer: Mapping[str, Any]) -> bool:
-    """Whether another process was quicker to create it. Raises what the server says instead."""
+def _created_by_another(name: str, answer: Mapping[str, Any]) -> bool:
+    """Whether another process has created it in the meantime. Raises any other error in the answer."""
     error = answer.get("error")
     if error and meaning(error) is not Meaning.EXISTS:
         raise _refused(name, error)

@@ -1,4 +1,4 @@
-"""A bridge as a service: metrics and log lines around `Bridge`; what a bridge's `__main__` hands to `lifecycle.run`."""
+"""Runs a `Bridge` as a service with metrics and log lines. A bridge's `__main__` passes it to `lifecycle.run`."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def serve_bridge(
     sink: Sink,
     events: Mapping[str, str],
 ) -> lifecycle.Serve:
-    """The coroutine function that runs a bridge of `kind` until the process is told to stop.
+    """The coroutine function that runs a bridge of `kind` until `process.stop` is set.
 
-    `events` holds the words of the log for `begins` and `delivered`, where the contract fixes them.
+    `events` maps `begins` and report statuses to the log lines that the contract fixes.
     """
 
     async def serve(process: lifecycle.Process) -> None:
@@ -42,7 +42,8 @@ def serve_bridge(
             if report is None:
                 return
             request = entry.stored.request
-            if report.status == "delivered" and request is not None and not request.text_stream:  # else: the writer's
+            # Without streamed texts: their times depend on how fast the writer writes.
+            if report.status == "delivered" and request is not None and not request.text_stream:
                 counts.first_audio.observe((report.first_audio_ms or 0) / 1000)
                 counts.transfer.observe((report.transfer_ms or 0) / 1000)
                 counts.underruns.inc(report.underruns)

@@ -1,6 +1,6 @@
 """`/healthz`, `/readyz` and `/metrics` of a service (extra `service`).
 
-Healthy is a process whose event loop answers. Ready is what `lifecycle.Process.lacking` finds nothing against.
+A process is healthy while its event loop answers, and ready while `lifecycle.Process.lacking` returns None.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from orastream.service.metrics import CONTENT_TYPE, Metrics
 async def serve(
     host: str, port: int, *, metrics: Metrics, lacking: Callable[[], Awaitable[str | None]]
 ) -> AsyncIterator[int]:
-    """Serve while the context is open; gives the port (0 asks for a free one). `lacking` names what is missing.
+    """Serve while the context is open; yields the port (0 chooses a free one).
 
-    Raises SettingsError when the port is taken.
+    `lacking` returns why the service is not ready, or None. Raises SettingsError when it cannot listen on the port.
     """
 
     async def healthz(_request: web.Request) -> web.Response:

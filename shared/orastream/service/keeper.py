@@ -1,7 +1,7 @@
-"""Keeps the node's streams and consumers in existence while a service runs, and says which of them it lacks.
+"""Creates missing streams and consumers while a service runs, and reports which of them it lacks.
 
-It looks at a start, every LOOKED_S, after a reconnect, and whenever an answer suggests that something is gone
-(`Bus.missing`). What is missing is created again; what it held is lost, and the log says so once.
+It checks at a start, every CHECK_S seconds, after a reconnect, and when an answer suggests that something is missing
+(`Broker.missing`). It creates what is missing. The content of a lost stream is lost; the log says so once.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from orastream.jetstream import topology
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.topology import Found, StreamLimits
 
-LOOKED_S = 5.0
+CHECK_S = 5.0
 FIRST_AGAIN_S = 0.25
-"""After a look that was asked for the next one waits so long, then twice as long, up to LOOKED_S: no hammering."""
+"""Minimum delay between two requested checks; it doubles up to CHECK_S, so that checks do not flood the server."""
 FRESH_S = 1.0
-"""A look younger than this answers for readiness."""
+"""Readiness uses the result of the last check if it is younger than this."""
 PATIENCE_S = 2.0
-"""What a call of a look waits for its answer."""
+"""Timeout of each API call of a check."""
 
 Ensure = Callable[..., Awaitable[Found]]
 """`ensure_stream` or `ensure_consumer`."""
@@ -43,13 +43,14 @@ log = logger.named(__name__)
 
 
 class StreamKeeper:
-    """`await ensure()` at the start, then `run()` as a task. For one event loop.
+    """Call `ensure()` at the start, then `run()` as a task. For one event loop.
 
-    Only with `change` (synth) is what exists brought to `limits`, and only by `ensure`.
+    With `change` (synth) it updates existing streams to `limits`: in `ensure`, and after another service has created
+    one again.
     """
 
     def __init__(self, js: JetStream, limits: StreamLimits, *, change: bool = False, needs: Iterable[str] = ()) -> None:
-        """`needs` are the streams and consumers without which the service is not ready."""
+        """`needs` names the streams and consumers without which the service is not ready."""
         self._js = js
         self._change = change
         self._needs = frozenset(needs)
@@ -59,39 +60,39 @@ class StreamKeeper:
         self._last_seq: dict[str, int] = {}
         """The highest sequence seen of each stream."""
         self._lacks: dict[str, OrastreamError] = {}
-        self._said: set[str] = set()
-        """The streams and consumers that the log has named as lacking."""
+        self._logged: set[str] = set()
+        """The streams and consumers that were logged as missing."""
         self._renewed_hooks: list[Callable[[str], None]] = []
         self._back_hooks: list[Callable[[str], None]] = []
         self._suspected = asyncio.Event()
-        self._looking = asyncio.Lock()
-        self._looked_at = float("-inf")
+        self._check_lock = asyncio.Lock()
+        self._checked_at = float("-inf")
 
     def on_renewed(self, hook: Callable[[str], None]) -> None:
-        """Call `hook` with the name of a stream that was lost and created again, by whichever process."""
+        """Call `hook` with the name of each stream that was lost and created again, by any process."""
         self._renewed_hooks.append(hook)
 
     def on_sequences_back(self, hook: Callable[[str], None]) -> None:
-        """Call `hook` with the name of a stream whose sequences are lower than those that were seen of it before.
+        """Call `hook` with the name of each stream whose last sequence is lower than one seen before.
 
-        That happens when an older copy of its files was put in place. Whoever compares sequences has to begin anew.
+        That happens when its files were restored from an older copy. Code that compares sequences must start again.
         """
         self._back_hooks.append(hook)
 
     async def add(self, config: dict[str, Any], *, change: bool = False) -> None:
-        """Ensure one more stream, and keep it from now on. Raises NodeUnavailable, SettingsError."""
+        """Create one more stream if it is missing, and check it from now on. Raises NodeUnavailable, SettingsError."""
         if config not in self._streams:
             self._streams.append(config)
-        await self._one(topology.ensure_stream, config, change)
+        await self._check_one(topology.ensure_stream, config, change)
         if (exc := self._lacks.get(config["name"])) is not None:
             raise exc
 
     async def ensure(self) -> None:
-        """Create what is missing, and bring what exists to the settings if that is this service's right.
+        """Create what is missing; with `change`, also update what exists.
 
-        Raises SettingsError for what only another setting can cure, NodeUnavailable for anything else.
+        Raises SettingsError for an error that only another setting can fix, NodeUnavailable for any other.
         """
-        await self._look(change=self._change)
+        await self._check(change=self._change)
         for exc in self._lacks.values():
             if isinstance(exc, SettingsError):
                 raise exc
@@ -100,66 +101,69 @@ class StreamKeeper:
             raise NodeUnavailable(f"{first} (and {len(others)} more)" if others else first)
 
     async def run(self) -> None:
-        """Look again and again, until cancelled."""
-        spacing = Backoff(FIRST_AGAIN_S, LOOKED_S)
+        """Check repeatedly until cancelled."""
+        spacing = Backoff(FIRST_AGAIN_S, CHECK_S)
         unhook = [self._js.broker.missing.add(self._suspected.set), self._js.broker.on_reconnect(self._suspected.set)]
         try:
             while True:
-                if not await self._suspicion():
+                if not await self._wait_for_suspicion():
                     spacing.reset()
-                await self._look()
-                self._say()
+                await self._check()
+                self._log_changes()
                 await asyncio.sleep(spacing.next_s())
         finally:
             for off in unhook:
                 off()
 
     async def lacking(self) -> str | None:
-        """What the service needs and lacks, or None; as of FRESH_S ago at most, else it looks. Takes 2 s at most."""
-        if asyncio.get_running_loop().time() - self._looked_at > FRESH_S:
+        """The error of a needed stream or consumer that is missing, or None. Checks first if the last check is old.
+
+        Takes at most PATIENCE_S seconds; the answer is at most FRESH_S seconds old.
+        """
+        if asyncio.get_running_loop().time() - self._checked_at > FRESH_S:
             try:
                 async with asyncio.timeout(PATIENCE_S):
-                    await self._look()
+                    await self._check()
             except TimeoutError:
                 return "the streams do not answer"
-            self._say()
+            self._log_changes()
         return next((str(exc) for name, exc in self._lacks.items() if name in self._needs), None)
 
-    async def _suspicion(self) -> bool:
-        """Wait until something may be missing, at most LOOKED_S; whether that is why it returns."""
+    async def _wait_for_suspicion(self) -> bool:
+        """Wait at most CHECK_S seconds for a suspicion that something is missing. Returns whether there is one."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LOOKED_S):
+            async with asyncio.timeout(CHECK_S):
                 await self._suspected.wait()
         return self._suspected.is_set()
 
-    async def _look(self, *, change: bool = False) -> None:
-        """Ask for each, create what is missing. One at a time: several who ask share what the first one finds."""
+    async def _check(self, *, change: bool = False) -> None:
+        """Check all and create what is missing. Concurrent callers share the result of one check."""
         asked_at = asyncio.get_running_loop().time()
-        async with self._looking:
-            if self._looked_at >= asked_at and not change:
+        async with self._check_lock:
+            if self._checked_at >= asked_at and not change:
                 return
-            looked_at = asyncio.get_running_loop().time()
-            self._suspected.clear()  # a suspicion during the look may be about what was looked at already
+            checked_at = asyncio.get_running_loop().time()
+            self._suspected.clear()  # before the check: a suspicion during it may concern something already checked
             for ensure, configs in (
                 (topology.ensure_stream, self._streams),
                 (topology.ensure_consumer, self._consumers),
             ):
-                async with asyncio.TaskGroup() as group:  # consumers after their stream
+                async with asyncio.TaskGroup() as group:  # all streams first: a consumer needs its stream
                     for config in configs:
-                        group.create_task(self._one(ensure, config, change))
-            self._looked_at = looked_at
+                        group.create_task(self._check_one(ensure, config, change))
+            self._checked_at = checked_at
 
-    async def _one(self, ensure: Ensure, config: dict[str, Any], change: bool) -> None:
+    async def _check_one(self, ensure: Ensure, config: dict[str, Any], change: bool) -> None:
         name = config.get("durable_name") or config["name"]
         above = self._last_seq.get(name, 0)
         try:
             found = await ensure(self._js, config, change=change, above=above, patience_s=PATIENCE_S)
             if self._change and not found.by_us and self._is_new(name, found):
-                # Created by a service that may have other limits; these are the ones that count.
+                # Another service created it, perhaps with other limits; synth's limits apply.
                 found = await ensure(self._js, config, change=True, above=above, patience_s=PATIENCE_S)
         except OrastreamError as exc:
             self._lacks[name] = exc
-        except Exception as exc:  # noqa: BLE001 - the keeper's border: it must look again whatever a look has met
+        except Exception as exc:  # noqa: BLE001 - the next check must run whatever this one raised
             log.exception("a stream or consumer could not be looked at", name=name)
             self._lacks[name] = NodeUnavailable(f"{name}: {exc!r}")
         else:
@@ -187,11 +191,11 @@ class StreamKeeper:
             for hook in self._renewed_hooks:
                 hook(name)
 
-    def _say(self) -> None:
-        """Log once what is lacking, and once that it is there again."""
+    def _log_changes(self) -> None:
+        """Log once that something is missing, and once that it is there again."""
         lacks = set(self._lacks)
-        if fresh := sorted(lacks - self._said):
+        if fresh := sorted(lacks - self._logged):
             log.warning("missing, or no answer", names=fresh, error=str(self._lacks[fresh[0]]))
-        if back := sorted(self._said - lacks):
+        if back := sorted(self._logged - lacks):
             log.info("there again", names=back)
-        self._said = lacks
+        self._logged = lacks

@@ -1,6 +1,6 @@
-"""A service process from start to end: settings, logs, loop, signals, NATS, health; then `serve`, then the way out.
+"""Runs a service process from start to exit: settings, logs, event loop, signals, NATS, health, `serve`, drain.
 
-Signals only set an event. Exit codes: 0 after a signal, 2 for settings that make no sense, 1 for anything else.
+A signal only sets an event. Exit codes: 0 after a signal, 2 for invalid settings, 1 for anything else.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from orastream.service.settings import NodeSettings, adopt_standard, unknown_nam
 ROUND_TRIP_S = 2.0
 
 DRAIN_DEADLINE_S = 9.0
-"""From the signal to the end; a container is killed after 10 s."""
-LAST_TRACES_S, LEAST_LAST_TRACES_S = 2.0, 0.3
-"""What the export of the last spans may take, within the deadline, and after it."""
+"""Maximum time from the signal to the exit; a container is killed after 10 s."""
+LAST_TRACES_S, MIN_LAST_TRACES_S = 2.0, 0.3
+"""Maximum time to export the last spans: while the drain deadline allows it, and after the deadline."""
 
 log = logger.named(__name__)
 
 
 @dataclass(slots=True)
 class Process:
-    """What a running service gets. `unready` names what it still lacks; None makes it ready."""
+    """What a running service gets. `unready` says why it has not started yet; None once it has."""
 
     js: JetStream
     metrics: Metrics
@@ -49,26 +49,26 @@ class Process:
     keeper: StreamKeeper
     unready: str | None = "starting"
     checks: list[Callable[[], str | None]] = field(default_factory=list)
-    """What the service itself sees of its being able to work: each says what is lacking, or None."""
+    """The service's own readiness checks; each returns why the service cannot work, or None."""
     ports: dict[str, int] = field(default_factory=dict)
-    """Where the process listens, by the setting's name in lower case; logged when it is ready."""
+    """The ports on which the process listens, by the setting's name in lower case; logged when it is ready."""
 
     def ready(self) -> None:
-        """The service accepts work from now on."""
+        """Report that the service accepts work from now on."""
         self.unready = None
         log.info("ready", **self.ports)
 
     async def lacking(self) -> str | None:
-        """Why the service cannot work now, or None: what it says itself, then NATS, its consumer, its streams.
+        """Why the service cannot work now, or None. Checks `unready`, then NATS, the streams, and the service's checks.
 
-        Takes 2 s at most.
+        Takes at most 2 s.
         """
         if self.unready is not None:
             return self.unready
         silent, lost = await asyncio.gather(self._silent(), self.keeper.lacking())
         if silent is not None:
             return silent
-        # While it reconnects, the NATS client's flush proves nothing and returns at once.
+        # During a reconnect the NATS client's flush returns at once, so the round trip proves nothing.
         if not self.js.broker.connected:
             return "NATS is disconnected"
         reasons = (check() for check in self.checks)
@@ -94,24 +94,24 @@ def run(
     change_streams: bool = False,
     serves_health: bool = False,
 ) -> int:
-    """Run a service until SIGTERM or SIGINT; gives the exit code.
+    """Run a service until SIGTERM or SIGINT. Returns the exit code.
 
-    `change_streams` is synth's right alone. With `serves_health` the service offers `/healthz`, `/readyz` and
-    `/metrics` itself, on a port of its own (gateway), and TTS_HEALTH_PORT is not opened.
+    Only synth sets `change_streams`. With `serves_health` the service (gateway) serves `/healthz`, `/readyz` and
+    `/metrics` on its own port, and TTS_HEALTH_PORT is not opened.
     """
     try:
         loaded = settings.load()
         logging.configure(name, level=loaded.tts_log_level, style=loaded.tts_log_format, directory=loaded.tts_log_dir)
     except SettingsError as exc:
-        print(f"{name}: {exc}", file=sys.stderr)  # noqa: T201 - logs are not configured without settings
+        print(f"{name}: {exc}", file=sys.stderr)  # noqa: T201 - logging is not configured yet
         return 2
     for unknown in unknown_names():
         log.warning("unknown setting; a typing error?", setting=unknown)
     adopt_standard("OTEL_")
     end_traces = traces.start(f"orastream-{name}", os.environ)
     ends_at = _EndsAt()
-    # What is loaded by now lives as long as the process: the collector need not look at it again, nor so often at
-    # the rest, whose chunks and frames are freed by their reference counts (a tenth of the CPU of a busy bridge).
+    # The garbage collector would use a tenth of a busy bridge's CPU: freeze the objects loaded so far, which live as
+    # long as the process, and collect less often. Chunks and frames are freed by their reference counts.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
@@ -125,13 +125,13 @@ def run(
         log.error("ended", error=str(exc))
         return 1
     finally:
-        end_traces(min(LAST_TRACES_S, max(LEAST_LAST_TRACES_S, ends_at.left_s())))
+        end_traces(min(LAST_TRACES_S, max(MIN_LAST_TRACES_S, ends_at.left_s())))
     return 0
 
 
 @dataclass(slots=True)
 class _EndsAt:
-    """When the process must have ended, on the monotonic clock; unknown until it is told to stop."""
+    """The monotonic time by which the process must exit; None until a signal."""
 
     monotonic_s: float | None = None
 
@@ -161,22 +161,22 @@ async def _main(
         metrics.gauge("orastream_nats_connected", "1 while NATS is connected", lambda: float(broker.connected))
         metrics.total(
             "orastream_nats_backfilled_messages",
-            "Messages read from their stream because the live way had lost or delayed them",
+            "Messages read from their stream because the live copy was lost or late",
             lambda: broker.repairs.backfilled,
         )
         metrics.total(
             "orastream_nats_resent_messages",
-            "Messages published again because no ack had come in time",
+            "Messages published again because no ack came in time",
             lambda: broker.repairs.resent,
         )
         metrics.total(
             "orastream_nats_discarded_messages",
-            "Stored messages deleted because their subject names no session that could be answered",
+            "Stored messages deleted because their subject names no valid session",
             lambda: broker.repairs.discarded,
         )
         metrics.total(
             "orastream_nats_protocol_errors",
-            "Connections to NATS given up because of bytes that no NATS server sends",
+            "Connections to NATS closed because of bytes that are not NATS protocol",
             lambda: broker.repairs.protocol_errors,
         )
         if not serves_health:
@@ -196,7 +196,7 @@ async def _main(
                 log.warning("the drain took too long; what was not handed back runs out by itself")
             elif not work.done():
                 await tasks.end(work)
-                raise NotConnected("NATS closed the connection for good; the process ends to be started anew")
+                raise NotConnected("NATS closed the connection for good; the process exits, to be restarted")
             else:
                 await work
         finally:
@@ -205,7 +205,7 @@ async def _main(
 
 
 async def _connected(broker: Broker, stop: asyncio.Event) -> Broker | None:
-    """The broker, connected; None when told to stop before."""
+    """Connect the broker and return it; None when `stop` is set before."""
     entering = asyncio.create_task(broker.__aenter__())
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait({entering, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -217,7 +217,7 @@ async def _connected(broker: Broker, stop: asyncio.Event) -> Broker | None:
 
 
 async def _ensure(process: Process) -> None:
-    """Return once the streams and consumers exist, or the process is to stop. Raises SettingsError."""
+    """Return once the streams and consumers exist, or `stop` is set. Raises SettingsError."""
     while not process.stop.is_set():
         try:
             await process.keeper.ensure()
@@ -235,7 +235,7 @@ async def _run(serve: Serve, process: Process) -> None:
 
 
 async def _deadline(stop: asyncio.Event, ends_at: _EndsAt) -> None:
-    """Return when a drain has had all its time."""
+    """Return DRAIN_DEADLINE_S seconds after `stop` was set."""
     await stop.wait()
     ends_at.monotonic_s = time.monotonic() + DRAIN_DEADLINE_S
     await asyncio.sleep(DRAIN_DEADLINE_S)

@@ -1,6 +1,7 @@
-"""Logs: structlog over stdlib handlers. JSON in containers, coloured on a terminal, and a rotated file if asked for.
+"""Logging: structlog over stdlib handlers. JSON in containers, colours on a terminal, and a rotated file if configured.
 
-ERROR is our fault, WARNING degraded, INFO a session's begin, end and reconnect, DEBUG per chunk; never the spoken text.
+ERROR: a fault of the node. WARNING: degraded service. INFO: begin, end and reconnect of a session. DEBUG: each chunk.
+The spoken text is never logged.
 """
 
 from __future__ import annotations
@@ -37,11 +38,11 @@ def configure(
     style: Literal["auto", "console", "json"] = "auto",
     directory: Path | None = None,
 ) -> None:
-    """Send this process' logs to stderr, and to `<directory>/tts-<service>.log` (rotated) when given.
+    """Send this process' logs to stderr, and with `directory` also to `<directory>/tts-<service>.log` (rotated).
 
-    Another process of that service in the same directory gets `tts-<service>-2.log`, the next one 3, and so on: two
-    writers of one file would rotate it under each other. Call once, before anything is logged. Raises SettingsError
-    when the directory cannot be written.
+    A second process of the service gets `tts-<service>-2.log`, the third one 3, and so on: two writers of one file
+    would rotate it while the other one writes. Call it once, before anything is logged. Raises SettingsError when the
+    directory is not writable.
     """
     console = style == "console" or (style == "auto" and sys.stderr.isatty())
     stderr = logging.StreamHandler()
@@ -53,11 +54,11 @@ def configure(
             maxBytes=FILE_BYTES,
             backupCount=FILES_KEPT,
             encoding="utf-8",
-            errors="backslashreplace",  # as of stderr: a subject that is not UTF-8 must not cost the line that names it
+            errors="backslashreplace",  # as for stderr: else a subject that is not UTF-8 loses the line
         )
         rotated.setFormatter(_formatter(structlog.dev.ConsoleRenderer(colors=False)))
         handlers.append(rotated)
-    # No formatter of ours names the line, thread or process; finding them out costs more than the record
+    # Our formatters do not show line, thread or process. Finding them out takes longer than making the record
     # ("Optimization" in logging's documentation).
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
@@ -78,23 +79,23 @@ def configure(
 
 
 def _own_file(directory: Path, service: str) -> Path:
-    """The first file of the service that no other living process writes; it stays ours until this process ends."""
+    """The first log file of the service that no other running process uses. Locks it until this process ends."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for number in itertools.count(1):
             path = directory / (f"tts-{service}.log" if number == 1 else f"tts-{service}-{number}.log")
-            # A file beside it holds the lock: the log itself is renamed when it is rotated.
+            # The lock is on a separate file, because rotation renames the log file.
             lock = os.open(path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.close(lock)
             else:
-                path.open("ab").close()  # whether it can be written
+                path.open("ab").close()  # raises if it is not writable
                 return path
     except OSError as exc:
         raise SettingsError(f"TTS_LOG_DIR: cannot write to {directory} ({exc.strerror}); choose another") from exc
-    raise AssertionError("counting does not end")
+    raise AssertionError("itertools.count is endless")
 
 
 def _json() -> structlog.typing.Processor:

@@ -1,4 +1,4 @@
-"""The C library's heap, told to keep what a busy service gives back: it takes as much again a moment later."""
+"""Makes the C library keep freed memory, because a busy service allocates as much again a moment later."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h of gli
 
 
 def keep() -> bool:
-    """Keep up to KEPT_BYTES that were freed for this process, whose pages the kernel would have to clear again.
+    """Keep up to KEPT_BYTES of freed memory in this process, so that the kernel need not clear its pages again.
 
-    What is larger than STEP_BYTES comes and goes as before. False where the C library has no such switch (musl,
-    macOS): nothing is changed then. Call once, before there are threads.
+    Blocks larger than STEP_BYTES are still returned. Returns False, and changes nothing, if the C library has no
+    `mallopt` (musl, macOS). Call it once, before threads are started.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

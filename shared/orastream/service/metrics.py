@@ -1,4 +1,4 @@
-"""Metrics of the services, by Prometheus convention. The only file that imports prometheus_client (extra `service`)."""
+"""Prometheus metrics of the services. The only file that imports prometheus_client (extra `service`)."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ _SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 
 
 class FastCounter(Collector):
-    """A counter without a lock; add to `value` from one thread."""
+    """A counter without a lock; add to `value` from one thread only."""
 
     def __init__(self, name: str, help_: str) -> None:
         self._name, self._help = name, help_
         self.value = 0.0
 
     def collect(self) -> Iterable[Metric]:
-        """The counter as it stands."""
+        """The counter's current value."""
         yield CounterMetricFamily(self._name, self._help, value=self.value)
 
 
 class Total(Collector):
-    """A counter that someone else keeps; `read` gives it when it is scraped."""
+    """A counter that is kept elsewhere; `read` returns its value at each scrape."""
 
     def __init__(self, name: str, help_: str, read: Callable[[], float]) -> None:
         self._name, self._help, self._read = name, help_, read
 
     def collect(self) -> Iterable[Metric]:
-        """The counter as it stands."""
+        """The counter's current value."""
         yield CounterMetricFamily(self._name, self._help, value=self._read())
 
 
@@ -52,7 +52,7 @@ class Metrics:
     """The registry of one process."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, which nobody reads
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # avoids an unused second series for each metric
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -62,8 +62,8 @@ class Metrics:
     ) -> Counter:
         """A counter; `name` without `_total`.
 
-        `known` are values of `labels` that are to be seen from the start, at 0: `rate()` does not see the step by which
-        a series appears, so the first failures of a process would be nobody's.
+        The series of the label values in `known` exist from the start, at 0. `rate()` does not count the first value of
+        a new series, so the first failures of a process would not be counted.
         """
         counter = Counter(name, help_, labels, registry=self.registry)
         for values in known:
@@ -71,17 +71,17 @@ class Metrics:
         return counter
 
     def tally(self, name: str, help_: str) -> FastCounter:
-        """A counter for one thread's hot path: adding to it is an addition, not a lock; `name` without `_total`."""
+        """A counter without a lock, for the hot path of one thread; `name` without `_total`."""
         tally = FastCounter(name, help_)
         self.registry.register(tally)
         return tally
 
     def total(self, name: str, help_: str, read: Callable[[], float]) -> None:
-        """A counter that is kept elsewhere and only grows; `name` without `_total`."""
+        """Register a counter that is kept elsewhere and only grows; `name` without `_total`."""
         self.registry.register(Total(name, help_, read))
 
     def gauge(self, name: str, help_: str, read: Callable[[], float]) -> Gauge:
-        """A gauge read when scraped."""
+        """A gauge; `read` returns its value at each scrape."""
         gauge = Gauge(name, help_, registry=self.registry)
         gauge.set_function(read)
         return gauge
@@ -91,7 +91,7 @@ class Metrics:
         return Histogram(name, help_, buckets=_SECONDS, registry=self.registry)
 
     def ratio(self, name: str, help_: str) -> Histogram:
-        """A histogram of a ratio that should stay below 1."""
+        """A histogram of a ratio that should be below 1."""
         return Histogram(name, help_, buckets=_RATIO, registry=self.registry)
 
     def render(self) -> bytes:
@@ -108,9 +108,9 @@ class DeliveryMetrics:
         self._bytes = metrics.tally(f"{prefix}_audio_bytes", "Audio bytes written to OraServer, before base64")
         self._reconnects = metrics.counter(f"{prefix}_link_losses", "Links to OraServer that broke or did not open")
         self._repeated = metrics.counter(
-            f"{prefix}_retransmitted_chunks", "Chunks written again after a break, counted when a delivery is over"
+            f"{prefix}_retransmitted_chunks", "Chunks written again after a lost link, counted when a delivery ends"
         )
-        self._takeovers = metrics.counter(f"{prefix}_takeovers", "Sessions taken from an owner that had died")
+        self._takeovers = metrics.counter(f"{prefix}_takeovers", "Sessions taken over from an owner that had died")
         self._outcomes = metrics.counter(
             f"{prefix}_requests",
             "Requests ended by this bridge",
@@ -118,15 +118,15 @@ class DeliveryMetrics:
             known=[(status,) for status in sorted(FINAL)],
         )
         self.first_audio = metrics.seconds(
-            f"{prefix}_first_audio_seconds", "From the request's storing to its first chunk written to OraServer"
+            f"{prefix}_first_audio_seconds", "From storing the request to its first chunk written to OraServer"
         )
         self.underruns = metrics.counter(
-            f"{prefix}_underruns", "Times that a listener who plays in real time ran dry, in delivered utterances"
+            f"{prefix}_underruns", "Times that a listener who plays in real time had no audio, in delivered utterances"
         )
-        self.underrun_s = metrics.counter(f"{prefix}_underrun_seconds", "How long these listeners heard nothing")
+        self.underrun_s = metrics.counter(f"{prefix}_underrun_seconds", "How long these listeners had no audio")
         self.transfer = metrics.seconds(f"{prefix}_transfer_seconds", "From the first write to the last confirmation")
         self.cancel = metrics.seconds(
-            f"{prefix}_cancel_seconds", "From a cancel's storing to the final report of what it ended"
+            f"{prefix}_cancel_seconds", "From storing a cancel to the final report of a request it ended"
         )
 
     def chunk_written(self, size_bytes: int) -> None:

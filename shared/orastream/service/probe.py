@@ -1,7 +1,7 @@
-"""`python -m orastream.service.probe PORT [PATH]`: exit code 0 if this machine answers `GET PATH` (/readyz) with a 200.
+"""`python -m orastream.service.probe PORT [PATH]`: exit code 0 if loopback answers `GET PATH` (/readyz) with a 200.
 
-The health check of the images. It runs every few seconds in every container: bare sockets, because `urllib.request`
-alone takes longer to import than the rest takes to run. The answer's body is printed: it names what is missing.
+The health check of the images. It prints the body of the answer, which says why a service is not ready. It runs every
+few seconds in every container, so it uses sockets: importing `urllib.request` takes longer than the whole probe.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import socket
 import sys
 
 TIMEOUT_S = 4.0
-"""For each step; `/readyz` itself gives up on NATS after 2 s."""
+"""Timeout of each socket operation; `/readyz` itself waits at most 2 s for NATS."""
 MAX_BYTES = 65_536
 
 
 def answer(port: int, path: str, *, timeout_s: float = TIMEOUT_S) -> tuple[int, str]:
-    """Status and body that the service on loopback `port` gives. Raises OSError, ValueError when it is no HTTP."""
+    """Status and body of the answer from loopback `port`. Raises OSError, and ValueError when it is not HTTP."""
     with socket.create_connection(("127.0.0.1", port), timeout_s) as connection:
         connection.sendall(f"GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
         received = b""
@@ -29,7 +29,7 @@ def answer(port: int, path: str, *, timeout_s: float = TIMEOUT_S) -> tuple[int, 
 
 
 def main(arguments: list[str]) -> int:
-    """Exit code: 0 for a 200, 1 for anything else."""
+    """Probe and print the answer. Returns the exit code: 0 for a 200, 1 for anything else."""
     port, path = int(arguments[0]), arguments[1] if len(arguments) > 1 else "/readyz"
     try:
         status, body = answer(port, path)

@@ -1,6 +1,6 @@
-"""Settings from the environment and `.env`: read once in a `__main__`, validated before any connection, frozen.
+"""Settings from the environment and `.env`. Each `__main__` reads and validates them once, before any connection.
 
-Each service extends `NodeSettings` by what only it needs (`services/<name>/settings.py`).
+Each service extends `NodeSettings` with its own settings (`services/<name>/settings.py`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from orastream.contract import subjects
 from orastream.contract.errors import SettingsError
 from orastream.jetstream.topology import StreamLimits
 
-# Every setting of the contract, so that any service can tell a typing error from a sibling's setting.
+# Every setting of the contract, so that a service can distinguish a typing error from a setting of another service.
 KNOWN: frozenset[str] = frozenset(
     """NATS_URL NATS_CREDS NATS_INBOX_PREFIX ORASERVER_WEBSOCKET_URL ORASERVER_HTTP_URL ORASERVER_TOKEN
     WEBSOCKET_CHUNK_SIZE WEBSOCKET_MAX_RETRIES WEBSOCKET_IDLE_SECONDS WEBSOCKET_CONNECTION DEFAULT_TRANSFER_METHOD
@@ -41,19 +41,19 @@ InboxPrefix = Annotated[str, AfterValidator(subjects.check_inbox_prefix)]
 S = TypeVar("S", bound=BaseSettings)
 
 
-def _goes_into_a_header(token: SecretStr) -> SecretStr:
+def _check_header_value(token: SecretStr) -> SecretStr:
     value = token.get_secret_value()
     if not (value.isascii() and value.isprintable() and value == value.strip()):
-        raise ValueError("must be printable ASCII, without a space or a line break at its ends (it is not shown here)")
+        raise ValueError("must be printable ASCII, without a space or a line break at its ends (value not shown)")
     return token
 
 
-HeaderSecret = Annotated[SecretStr, AfterValidator(_goes_into_a_header)]
-"""What is sent as a value of an HTTP header. Never shown, not even in an error."""
+HeaderSecret = Annotated[SecretStr, AfterValidator(_check_header_value)]
+"""A secret that is sent as the value of an HTTP header. It is never shown, not even in an error."""
 
 
 class NodeSettings(BaseSettings):
-    """What every process of the node needs."""
+    """The settings that every service of the node reads."""
 
     model_config = SettingsConfigDict(
         env_file=".env", extra="ignore", frozen=True, case_sensitive=False, env_ignore_empty=True
@@ -62,12 +62,12 @@ class NodeSettings(BaseSettings):
     nats_url: str = "nats://127.0.0.1:4222"
     nats_creds: Path | None = None
     nats_inbox_prefix: InboxPrefix = subjects.INBOX
-    """What this process' inboxes begin with: whoever may subscribe to them reads what it is answered."""
+    """Prefix of this process' inboxes. A NATS user who may subscribe to it can read the answers to this process."""
     tts_log_dir: Path | None = None
     tts_log_format: Literal["auto", "console", "json"] = "auto"
     tts_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     tts_host: str = "127.0.0.1"
-    """Where health, metrics and HTTP ports listen; 0.0.0.0 in a container."""
+    """Address on which the health, metrics and HTTP ports listen; 0.0.0.0 in a container."""
     tts_health_port: int = Field(0, ge=0, le=65535)
     tts_max_text_chars: int = Field(5_000, ge=1)
     tts_stream_replicas: int = Field(1, ge=1, le=5)
@@ -77,7 +77,7 @@ class NodeSettings(BaseSettings):
 
     @property
     def limits(self) -> StreamLimits:
-        """What the settings say of the streams."""
+        """The stream limits of these settings."""
         return StreamLimits(
             replicas=self.tts_stream_replicas,
             audio_retention_s=self.tts_audio_retention_seconds,
@@ -87,12 +87,12 @@ class NodeSettings(BaseSettings):
 
     @classmethod
     def load(cls) -> Self:
-        """The settings of this process. Raises SettingsError naming each variable that is wrong."""
+        """The settings of this process. Raises SettingsError that names each invalid variable."""
         return load(cls)
 
 
 def load(cls: type[S]) -> S:
-    """Settings of that class from the environment and `.env`. Raises SettingsError naming each wrong variable."""
+    """Read settings of `cls` from the environment and `.env`. Raises SettingsError that names each invalid variable."""
     try:
         return cls()
     except ValidationError as exc:
@@ -101,21 +101,21 @@ def load(cls: type[S]) -> S:
             for e in exc.errors(include_url=False, include_input=False)
         ]
         raise SettingsError("; ".join(lines)) from None
-    except UnparsableSetting as exc:  # one that has to be JSON; its words name the field, and its source's class
+    except UnparsableSetting as exc:  # a JSON setting; the message names the field, and a class of pydantic
         field = re.search(r'field "(\w+)"', str(exc))
         raise SettingsError(f"{field[1].upper() if field else 'settings'}: it is not JSON") from None
 
 
 def unknown_names() -> list[str]:
-    """Variables under our prefixes that no service reads: most likely typing errors."""
+    """Variables with our prefixes that no service reads: most likely typing errors."""
     names = set(os.environ) | set(dotenv_values(".env"))
     return sorted(n for n in names if n.upper().startswith(WATCHED_PREFIXES) and n.upper() not in KNOWN)
 
 
 def adopt_standard(prefix: str) -> None:
-    """Put the variables of `.env` under `prefix` into the environment, for a library that reads only that.
+    """Copy the variables of `.env` with `prefix` into the environment, for a library that does not read `.env`.
 
-    An empty one is no value, as OpenTelemetry has it; its SDK would take it for an endpoint, or for a number.
+    Removes empty variables with `prefix`: OpenTelemetry defines them as unset, but its SDK would parse their values.
     """
     for name in [name for name, value in os.environ.items() if name.startswith(prefix) and not value.strip()]:
         del os.environ[name]
@@ -125,7 +125,7 @@ def adopt_standard(prefix: str) -> None:
 
 
 class BridgeSettings(NodeSettings):
-    """What both bridges read."""
+    """The settings that both bridges read."""
 
     oraserver_token: HeaderSecret | None = None
     websocket_max_retries: int = Field(3, ge=0)
@@ -133,5 +133,5 @@ class BridgeSettings(NodeSettings):
 
     @property
     def authorization(self) -> dict[str, str]:
-        """The header that tells OraServer who this is, if a token is set."""
+        """The `Authorization` header for OraServer if a token is set, else no header."""
         return {"Authorization": f"Bearer {self.oraserver_token.get_secret_value()}"} if self.oraserver_token else {}

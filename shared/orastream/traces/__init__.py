@@ -1,8 +1,8 @@
-"""Traces: one for each request, from its publish over synth and bridge to OraServer's confirmation.
+"""Traces: one for each request, from its publish through synth and bridge to OraServer's confirmation.
 
-The context travels in the headers of the request's message (`traceparent`, `tracestate`), which JetStream stores: so
-whoever works on the request, and whoever does so again after a crash, continues its trace. Where a publisher gave none,
-the trace id is made of where and when the message is stored, which all of them know.
+The trace context is in the headers of the request's message (`traceparent`, `tracestate`), which JetStream stores. So
+every process that works on the request continues its trace, also after a crash. If the publisher sent no context, each
+process derives the same trace id from the message's stream, sequence and time.
 
     with traces.begin("process", parent=stored.trace, kind="consumer") as span:
         span.event("first audio")

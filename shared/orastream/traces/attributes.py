@@ -1,4 +1,4 @@
-"""What spans say: OpenTelemetry's names for messaging, and our own under `orastream.`. Never the spoken text. Pure.
+"""Span attributes: OpenTelemetry's messaging names, and our own under `orastream.`. Never the spoken text. Pure.
 
 Source: OpenTelemetry semantic conventions for messaging spans, 1.27 and later.
 """
@@ -19,7 +19,7 @@ Attributes = dict[str, Value | None]
 def messaging(
     operation: str, kind: Literal["send", "process"], subject: str, template: str, *, group: str = ""
 ) -> Attributes:
-    """An operation on a message of `subject`, whose variable parts `template` names."""
+    """Attributes of an operation on a message; `template` is `subject` with names for its variable parts."""
     return {
         "messaging.system": "nats",
         "messaging.operation.name": operation,
@@ -31,7 +31,7 @@ def messaging(
 
 
 def identity(session_id: str, request_id: str | None, request_seq: int | None = None) -> Attributes:
-    """Whose utterance it is."""
+    """Attributes that identify a request."""
     return {
         "orastream.session_id": session_id,
         "orastream.request_id": request_id,
@@ -40,7 +40,7 @@ def identity(session_id: str, request_id: str | None, request_seq: int | None = 
 
 
 def taken(stored: StoredRequest, operation: str, group: str) -> Attributes:
-    """A stored request that `group` works on."""
+    """Attributes of a stored request that the service `group` works on."""
     return messaging(
         operation,
         "process",
@@ -51,7 +51,7 @@ def taken(stored: StoredRequest, operation: str, group: str) -> Attributes:
 
 
 def settle(span: Span, report: Report) -> None:
-    """What became of the request: the figures of its report, and an error when it failed or expired."""
+    """Add the values of a final report to `span`, and its error if the request failed or expired."""
     span.set(
         {
             "orastream.request_seq": report.request_seq,

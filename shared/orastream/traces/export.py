@@ -1,7 +1,7 @@
-"""Export of this process' spans: OTLP over HTTP, as the standard variables of OpenTelemetry say.
+"""Exports this process' spans by OTLP over HTTP, configured by OpenTelemetry's standard variables.
 
-Only what is asked for by them is imported. Spans wait in a bounded queue and are sent by a thread; what does not fit or
-cannot be sent is lost, and nothing else.
+The SDK is imported only when the variables ask for traces. A thread sends the spans from a bounded queue. Spans that do
+not fit or cannot be sent are lost; the service goes on.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from orastream.base import logger
 log = logger.named(__name__)
 
 Stop = Callable[[float], None]
-"""Send what is left, within so many seconds; the process goes on its way then."""
+"""Send the remaining spans; returns after at most so many seconds, even if not all are sent."""
 
 
 def wanted(environment: Mapping[str, str]) -> bool:
-    """Whether the standard variables ask for traces: an exporter `otlp`, or an endpoint and no other exporter."""
+    """Whether the standard variables ask for traces: the exporter `otlp`, or an endpoint and no other exporter."""
 
     def value(name: str) -> str:
         return environment.get(name, "").strip()
@@ -33,9 +33,10 @@ def wanted(environment: Mapping[str, str]) -> bool:
 
 
 def start(service: str, environment: Mapping[str, str]) -> Stop:
-    """Export spans from now on if they are wanted, under the name `service` unless the environment has another.
+    """Export spans from now on if the environment asks for them. Returns the function that sends the remaining ones.
 
-    Never raises for want of a package or a collector: traces must not keep a service from its work.
+    `service` is the service name unless the environment sets another. Never raises when a package or the collector is
+    missing or a variable is invalid: the service must work without traces.
     """
     if not wanted(environment):
         return _nothing
@@ -46,16 +47,16 @@ def start(service: str, environment: Mapping[str, str]) -> Stop:
         return _nothing
     if environment.get("OTEL_EXPORTER_OTLP_PROTOCOL", "").strip() == "grpc":
         log.warning("OTEL_EXPORTER_OTLP_PROTOCOL: traces go by http/protobuf; name the collector's HTTP port (4318)")
-    logging.getLogger("opentelemetry").setLevel("CRITICAL")  # the exporter below says it once, in our words
+    logging.getLogger("opentelemetry").setLevel("CRITICAL")  # it logs each failed export; our exporter logs once
     try:
         shutdown = sdk.start(service)
-    except Exception as exc:  # noqa: BLE001 - variables that make no sense to the SDK cost the traces, not the service
+    except Exception as exc:  # noqa: BLE001 - invalid variables must not stop the service
         log.warning("no traces: OpenTelemetry does not take the OTEL_* variables", error=str(exc))
         return _nothing
     log.info("traces are exported")
 
     def stop(within_s: float) -> None:
-        # The SDK's own time limits are longer than a drain may take, and its last export may hang on a collector.
+        # In a thread: the SDK's timeouts are longer than a drain may take, and its last export may hang.
         thread = threading.Thread(target=shutdown, name="last traces", daemon=True)
         thread.start()
         thread.join(max(0.0, within_s))

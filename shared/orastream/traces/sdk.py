@@ -1,4 +1,4 @@
-"""OpenTelemetry's SDK, set up for a service. Imported only when traces are wanted: it costs half a second."""
+"""Sets up OpenTelemetry's SDK for a service. Import it only when traces are wanted: the import takes about 0.5 s."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ log = logger.named(__name__)
 
 
 def start(service: str) -> Callable[[], None]:
-    """A tracer provider by the OTEL_* variables of this process; gives what sends the rest and ends it."""
+    """Set the tracer provider from this process' OTEL_* variables. Returns its shutdown function (it may block)."""
     resource = Resource.create()  # OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME
     if str(resource.attributes.get("service.name", "")).startswith("unknown_service"):
         resource = resource.merge(Resource({"service.name": service}))
     if not resource.attributes.get("service.version"):
         resource = resource.merge(Resource({"service.version": VERSION}))
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)  # OTEL_TRACES_SAMPLER
-    provider.add_span_processor(BatchSpanProcessor(Plainly(OTLPSpanExporter())))  # OTEL_BSP_*, OTEL_EXPORTER_OTLP_*
+    provider.add_span_processor(BatchSpanProcessor(LogOnce(OTLPSpanExporter())))  # OTEL_BSP_*, OTEL_EXPORTER_OTLP_*
     trace.set_tracer_provider(provider)
     return provider.shutdown
 
 
-class Plainly(SpanExporter):
-    """An exporter that says once when the collector does not take spans, and once when it does again."""
+class LogOnce(SpanExporter):
+    """An exporter that logs once when the collector stops accepting spans, and once when it accepts them again."""
 
     def __init__(self, inner: SpanExporter) -> None:
         self._inner = inner
         self._failing = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send a batch; what cannot be sent is lost."""
+        """Send a batch; spans that cannot be sent are lost."""
         result = self._inner.export(spans)
         failing = result is not SpanExportResult.SUCCESS
         if failing and not self._failing:
@@ -48,9 +48,9 @@ class Plainly(SpanExporter):
         return result
 
     def shutdown(self) -> None:
-        """Send nothing more."""
+        """Shut down the inner exporter."""
         self._inner.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Nothing waits here."""
+        """Flush the inner exporter; this class has no queue."""
         return self._inner.force_flush(timeout_millis)

@@ -1,8 +1,7 @@
-"""Spans of this node: one for a piece of work of an utterance, never one for a chunk.
+"""Spans: one for each step of work on an utterance, never one for each chunk.
 
-They are OpenTelemetry's as soon as this process uses OpenTelemetry: a service that was asked to export (`export.py`),
-or an application that has set it up for itself. Otherwise a span costs an object, imports nothing and only passes the
-context of its parent on.
+They are OpenTelemetry spans if this process uses OpenTelemetry: a service that exports (`export.py`), or an application
+that has set it up itself. Otherwise a span is a small object that imports nothing and passes on its parent's context.
 """
 
 from __future__ import annotations
@@ -25,36 +24,36 @@ Kind = Literal["internal", "client", "server", "producer", "consumer"]
 
 
 class Span:
-    """A span under way; `with span:` ends it. Not current in any context: children name it as their parent."""
+    """An open span; `with span:` ends it. It is not the current span of any context: pass it as `parent`."""
 
     __slots__ = ("_span", "carrier")
 
     def __init__(self, span: opentelemetry.Span | None = None, carrier: Carrier = NOTHING) -> None:
         self._span = span
         self.carrier = carrier
-        """The headers by which what follows belongs to this span."""
+        """The trace context headers of a message that continues this span."""
 
     def set(self, attributes: Mapping[str, Value | None]) -> None:
-        """Say more about it; what is None is left out."""
+        """Set attributes; those that are None are left out."""
         if self._span is not None:
             self._span.set_attributes(_known(attributes))
 
     def event(
         self, name: str, attributes: Mapping[str, Value | None] | None = None, *, at_s: float | None = None
     ) -> None:
-        """Something happened, now or at `at_s` in unix seconds."""
+        """Add an event, now or at `at_s` in unix seconds."""
         if self._span is not None:
             self._span.add_event(name, _known(attributes or {}), None if at_s is None else int(at_s * 1e9))
 
     def fail(self, code: str, message: str = "") -> None:
-        """It did not do what was asked: a code of the contract, a message without the spoken text."""
+        """Mark the span as failed. `code` is an error code of the contract; `message` must not hold the spoken text."""
         if self._span is not None:
             trace = _opentelemetry()
             self._span.set_attribute("error.type", code)
             self._span.set_status(trace.Status(trace.StatusCode.ERROR, f"{code}: {message}" if message else code))
 
     def end(self) -> None:
-        """It is over; what is said of it from now on is lost. Safe to call twice."""
+        """End the span; later changes are ignored. Safe to call twice."""
         if self._span is not None:
             self._span.end()
             self._span = None
@@ -70,12 +69,12 @@ class Span:
         elif isinstance(exc, asyncio.CancelledError | GeneratorExit):
             self.event("broken off")
         elif exc is not None:
-            self.fail(type(exc).__name__)  # nothing of its text: who knows what it quotes
+            self.fail(type(exc).__name__)  # without its text, which may quote the spoken text
         self.end()
 
 
 Parent = Span | Carrier | Origin | None
-"""A span, the headers of a message, what its trace begins with if it has none, or None for the span that is current in
+"""A span, the trace context headers of a message, the origin of a message without them, or None for the current span of
 the caller's context, if any."""
 
 
@@ -87,7 +86,7 @@ def begin(
     attributes: Mapping[str, Value | None] | None = None,
     began_at_s: float | None = None,
 ) -> Span:
-    """A span of this process, begun now or at `began_at_s` in unix seconds."""
+    """Start a span, now or at `began_at_s` in unix seconds."""
     origin = parent if isinstance(parent, Origin) else None
     carrier = parent.carrier if isinstance(parent, Span) else NOTHING if isinstance(parent, Origin) else parent
     if (trace := _opentelemetry()) is None:
@@ -115,27 +114,27 @@ def begin(
 
 
 class _Ids:
-    """An id generator of the SDK (`opentelemetry.sdk.trace.id_generator.IdGenerator`) that gives one trace id alone."""
+    """An SDK id generator (`opentelemetry.sdk.trace.id_generator.IdGenerator`) that returns one fixed trace id."""
 
     def __init__(self, inner: Any, trace_id: int) -> None:
         self.generate_span_id = inner.generate_span_id
         self._trace_id = trace_id
 
     def generate_trace_id(self) -> int:
-        """The trace id of the root that is begun."""
+        """The fixed trace id."""
         return self._trace_id
 
     def is_trace_id_random(self) -> bool:
-        """It is none that W3C would call so."""
+        """False: the id is derived, so W3C Trace Context does not count it as random."""
         return False
 
 
 def _rooted(tracer: Any, origin: Origin) -> Any:
-    """The same tracer, but its roots are of that trace.
+    """A copy of the tracer whose root spans have the trace id of `origin`.
 
-    A root, rather than a child of a parent that nobody reports: so the sampler that was configured for roots decides,
-    and by the same trace id everywhere. Only the id generator lets one choose a root's trace; where there is no SDK
-    there is none, and nothing is recorded either.
+    Root spans instead of children of a parent that nobody exports: so the sampler configured for roots decides, by the
+    same trace id in every process. Only the SDK's id generator can set a root's trace id. Without the SDK there is no
+    generator, and nothing is recorded.
     """
     if not hasattr(tracer, "id_generator"):
         return tracer
@@ -145,7 +144,7 @@ def _rooted(tracer: Any, origin: Origin) -> Any:
 
 
 def _opentelemetry() -> Any:
-    """OpenTelemetry's API if this process uses it: whoever has a provider, or a span, has imported it."""
+    """OpenTelemetry's API if this process uses it, else None. A process with a provider or a span has imported it."""
     return sys.modules.get("opentelemetry.trace")
 
 

@@ -1,4 +1,4 @@
-"""The clients against a real nats-server; the test itself ends requests, by the way that bridges do."""
+"""The clients against a real nats-server. The tests end requests themselves, in the same way as bridges."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def test_fire_and_forget(js: JetStream, client: Client) -> None:
 
 
 async def test_an_unusable_id_is_named_as_on_the_wire(client: Client) -> None:
-    """Whatever is asked, of whichever of the ids."""
+    """In every call, and for each of the ids."""
     asked: dict[str, list[Callable[[], Awaitable[object]]]] = {
         "sessionId": [
             lambda: client.say("hello", session_id="", phone_id="p"),
@@ -89,7 +89,7 @@ async def test_an_unusable_id_is_named_as_on_the_wire(client: Client) -> None:
 
 
 async def test_options_in_pythons_spelling(nats_server: NatsServer, js: JetStream, client: Client) -> None:
-    """They are stored under their names on the wire; of `say`, `utterance` and the blocking client."""
+    """`say`, `utterance` and the blocking client store them under their wire names."""
     options: dict[str, Any] = {"ttl_seconds": 7, "sample_rate": 16_000, "reply_to": "_INBOX.x"}
     await say(client, "asyncio", **options)
     async with client.utterance(text="hello", session_id="utterance", phone_id="p1", idle_seconds=3, **options):
@@ -256,7 +256,7 @@ async def test_a_cancel_comes_after_what_it_covers(js: JetStream, client: Client
     stored = await js.get(stream_names.SESSIONS, sequence)
     assert stored is not None
     assert stored.subject == subjects.session_cancel("s1")
-    # Published again, as its ack was lost, it would be stored behind a request that it does not cover.
+    # Without a message id a repeated publish (after a lost ack) would also cancel requests stored in between.
     assert str(stored.headers.get("Nats-Msg-Id")).startswith("s1.cancel.")
 
 
@@ -266,7 +266,7 @@ async def test_a_cancel_with_an_unusable_id_is_refused(client: Client, session: 
         await client.cancel(session, request_id)
 
 
-# ---- asking what became of it
+# ---- reports and audio
 
 
 async def test_report_from_unknown_to_final(js: JetStream, client: Client) -> None:
@@ -376,7 +376,7 @@ async def test_blocking_calls_from_many_threads_share_a_connection(nats_server: 
         await asyncio.to_thread(client.close)
         await asyncio.to_thread(client.close)
         again = await asyncio.to_thread(lambda: client.say("hello", session_id="s", phone_id="p"))
-        assert isinstance(again, Acceptance)  # a closed client connects anew
+        assert isinstance(again, Acceptance)  # a closed client connects again
         await asyncio.to_thread(client.close)
     assert "orastream" not in {thread.name for thread in threading.enumerate()}
 
@@ -398,13 +398,13 @@ async def test_a_forked_child_has_its_own_connection(nats_server: NatsServer, js
         with BlockingClient(nats_server.url) as client:
             before = client.say("hello", session_id="parent", phone_id="p")
             child = os.fork()
-            if child == 0:  # as a prefork server does it
+            if child == 0:  # like a worker of a prefork server
                 code = 1
                 try:
                     for _ in range(2):
                         client.say("hello", session_id="child", phone_id="p")
                     code = 0
-                except BaseException:  # noqa: BLE001 - nothing of the parent's may run in the child
+                except BaseException:  # noqa: BLE001 - the child must not run the parent's code
                     traceback.print_exc()
                 finally:
                     os._exit(code)
@@ -414,11 +414,11 @@ async def test_a_forked_child_has_its_own_connection(nats_server: NatsServer, js
     before, code, after = await asyncio.wait_for(asyncio.to_thread(parent_and_child), 20)
     assert code == 0
     assert isinstance(before, Acceptance) and isinstance(after, Acceptance)
-    assert after.request_seq == before.request_seq + 3  # one of the child's is between for each of its two calls
+    assert after.request_seq == before.request_seq + 3  # the child's two requests are between
 
 
 async def test_blocking_without_nats_is_said_quickly() -> None:
-    """To all that ask at once: none waits for the tries of the others."""
+    """Also to concurrent callers: none waits for the others' connection attempts."""
     client = BlockingClient(f"nats://127.0.0.1:{free_port()}")
 
     def waited_s() -> float:
@@ -428,12 +428,12 @@ async def test_blocking_without_nats_is_said_quickly() -> None:
         return time.monotonic() - began
 
     waited = await asyncio.gather(*(asyncio.to_thread(waited_s) for _ in range(6)))
-    assert max(waited) < 15, "one try takes five seconds"
+    assert max(waited) < 15, "one connection attempt takes 5 s"
     await asyncio.to_thread(client.close)
 
 
 async def test_a_close_while_it_connects_ends_in_order() -> None:
-    """Whoever waits for the connection is told that there is none, and nothing of it is left."""
+    """A caller that waits for the connection gets NodeUnavailable, and no thread is left."""
     client = BlockingClient(f"nats://127.0.0.1:{free_port()}")
 
     def say() -> None:
@@ -492,10 +492,10 @@ async def test_from_django_with_inboxes_of_its_own(
 ) -> None:
     django.NATS_URL = nats_server.url
     django.NATS_INBOX_PREFIX = "_INBOX.shop"
-    heard: list[str] = []
+    received: list[str] = []
 
     async def note(message: Msg) -> None:
-        heard.append(message.subject)
+        received.append(message.subject)
 
     async with nats_server.connect() as connection:
         await connection.subscribe("_INBOX.>", cb=note)
@@ -504,7 +504,7 @@ async def test_from_django_with_inboxes_of_its_own(
             await asyncio.to_thread(lambda: client.report("s1", "r1"))
             await asyncio.to_thread(client.close)
         await connection.flush()
-    assert heard and all(subject.startswith("_INBOX.shop.") for subject in heard)
+    assert received and all(subject.startswith("_INBOX.shop.") for subject in received)
     django.NATS_INBOX_PREFIX = "_INBOX.*"
     with pytest.raises(SettingsError, match="NATS_INBOX_PREFIX"):
         BlockingClient.from_django()

@@ -1,4 +1,4 @@
-"""A text in pieces through a real nats-server: what the writer stores, and what synth's scribe makes of it."""
+"""A streamed text through a real nats-server: the pieces the writer stores, and the lines synth reads from them."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ async def test_a_cancelled_task_cancels_its_utterance(js: JetStream, client: Cli
 
 
 async def test_a_final_report_ends_the_writing(js: JetStream, client: Client) -> None:
-    """The block is left, nothing is cancelled, and what follows the block knows the outcome."""
+    """`write` leaves the block, nothing is cancelled, and `wait` after the block returns the outcome."""
     async with client.utterance(**IDS, request_id="r") as u:
         await u.write("One. ")
         await end(js, await stored_request(js, "s 1"), "cancelled")
@@ -140,8 +140,8 @@ async def test_a_text_that_ended_with_its_last_token_is_left_quietly(js: JetStre
     assert (await u.wait(5)).status == "delivered"
 
 
-async def test_a_text_has_a_most_of_messages(js: JetStream) -> None:
-    """The stream refuses what is beyond, and other texts are not touched."""
+async def test_a_text_has_a_maximum_of_messages(js: JetStream) -> None:
+    """The stream refuses further pieces of the text, but accepts pieces of other texts."""
     config = next(c for c in topology.stream_configs(topology.StreamLimits()) if c["name"] == stream_names.TEXTS)
     await topology.ensure_stream(js, config | {"max_msgs_per_subject": 2}, change=True)
     for index in range(2):
@@ -151,11 +151,11 @@ async def test_a_text_has_a_most_of_messages(js: JetStream) -> None:
     await js.store(subjects.text("s", "other"), TextPiece(0, "a").encode())
 
 
-# ---- the scribe
+# ---- synth's reader
 
 
 class Listener:
-    """A scribe that is read to its end."""
+    """Reads a StreamedText to its end."""
 
     def __init__(self, js: JetStream, request_id: str, **settings: object) -> None:
         self._js, self._request_id = js, request_id
@@ -210,7 +210,7 @@ async def test_lines_come_when_they_are_certain(js: JetStream, client: Client) -
 
 
 async def test_a_text_that_is_there_is_not_waited_for(js: JetStream, client: Client) -> None:
-    """As another synth finds it, after the first one died: only the first read is waited for."""
+    """As for a second synth after the first one died: the reader waits only for the first read."""
     listener = await begin(js, client)
     await put(js, *(f"Here is number {number} again. " for number in range(100)), end=True)
     await listener.run()
@@ -219,7 +219,7 @@ async def test_a_text_that_is_there_is_not_waited_for(js: JetStream, client: Cli
 
 
 async def test_a_silent_writer_is_given_up_for_every_reader(js: JetStream, client: Client) -> None:
-    """The mark stands in the stream: what is written after it changes nothing, for whoever reads later."""
+    """The `stalled` mark is stored in the stream: pieces after it are ignored, also by later readers."""
     first = await begin(js, client, idleSeconds=1)
     await put(js, "One. Two", first=0)
     streamed_text = await first.run()
@@ -233,7 +233,7 @@ async def test_a_silent_writer_is_given_up_for_every_reader(js: JetStream, clien
 
 
 async def test_a_slow_writer_is_not_given_up(js: JetStream, client: Client) -> None:
-    """Pieces in less than idleSeconds each, though no sentence ends for longer; readers of the audio see life."""
+    """Each piece comes within idleSeconds, but no sentence ends for longer. Readers of the audio get `waiting`."""
     listener = await begin(js, client, idleSeconds=2)
     running = asyncio.create_task(listener.run())
     for index in range(8):
@@ -255,7 +255,7 @@ async def test_a_mark_loses_against_a_piece_that_came_first(js: JetStream, clien
         return listener.waited[-1:] == [True]
 
     await until(waits, "it waits for text")
-    await asyncio.sleep(0.9)  # either side may be first
+    await asyncio.sleep(0.9)  # the mark or the piece may be first
     await put(js, "One. ", "Two.", end=True)
     streamed_text = await running
     assert listener.lines in (["One.", "Two."], [])
@@ -274,15 +274,15 @@ async def test_a_stream_that_takes_no_mark_ends_it_all_the_same(js: JetStream, c
 
 
 async def test_a_text_that_was_purged_ends(js: JetStream, client: Client) -> None:
-    """Its utterance was ended by a bridge, and the writer has stopped: nobody will ever end the text."""
+    """A bridge has ended the request, and the writer has stopped, so no end of the text will come."""
     listener = await begin(js, client, idleSeconds=1)
     running = asyncio.create_task(listener.run())
     await put(js, "One. ", "Two")
 
-    async def heard() -> bool:
+    async def received() -> bool:
         return listener.streamed_text is not None and listener.streamed_text.text == "One. Two"
 
-    await until(heard, "the text")
+    await until(received, "the text")
     await end(js, await stored_request(js, "s 1"), "failed")
     assert await pieces(js, "r") == []
     streamed_text = await asyncio.wait_for(running, 20)
@@ -290,7 +290,7 @@ async def test_a_text_that_was_purged_ends(js: JetStream, client: Client) -> Non
 
 
 async def test_a_foreign_message_on_the_stored_subject_is_no_piece(js: JetStream, client: Client) -> None:
-    """Only what the stream has stored and republished counts."""
+    """Only pieces that the stream has stored and republished count."""
     listener = await begin(js, client, idleSeconds=1)
     running = asyncio.create_task(listener.run())
     await js.broker.publish(subjects.script(SESSION, "r"), TextPiece(0, "Not this.", True).encode())

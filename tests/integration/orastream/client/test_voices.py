@@ -1,4 +1,4 @@
-"""What the node can speak: asked of real synths, by the library, the command line and the gateway."""
+"""The voices of real synths, listed by the library, the command line and the gateway."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def got(url: str, **headers: str) -> tuple[int, Any]:
 
 @pytest.mark.timeout(120)
 async def test_all_engines_of_the_node(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two synths of one engine and one of another; one that ends is not listed any more."""
+    """Two synths of one engine and one of another; the voices of a stopped synth are not listed."""
     packages = tmp_path / "packages"
     packages.mkdir()
     install_choir_engine(packages)
@@ -86,7 +86,7 @@ async def test_a_node_without_a_synth_says_so_at_once(stack: Stack, client: Clie
     (gateway,) = await stack.start("gateway")
     began = time.monotonic()
     assert await client.voices() == []
-    assert time.monotonic() - began < voices.FIRST_S, "nobody is waited for"
+    assert time.monotonic() - began < voices.FIRST_S, "it must not wait for answers"
     status, body = await got(f"{gateway.url}/api/voices")
     assert (status, body["voices"]) == (200, []) and "no synth is running" in body["message"]
     status, body = await got(f"{gateway.url}/v1/models")
@@ -123,7 +123,7 @@ async def test_answers_that_never_end_are_not_waited_for(
 
 
 async def test_any_client_may_ask(client: Client, nats_server: NatsServer) -> None:
-    """Of two that would say the same one answers; another says something else."""
+    """Of two synths with the same answer only one answers; a synth with another answer also does."""
     async with Broker(nats_server.url, name="one") as one, Broker(nats_server.url, name="two") as two:
         await voices.serve(one, [CHOIR], engine="choir", version="1")
         await voices.serve(two, [CHOIR], engine="choir", version="1")

@@ -1,4 +1,4 @@
-"""What is asked of JetStream on a real server, and what its refusals mean."""
+"""`JetStream` and `PullConsumer` against a real nats-server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.integration
 
 
 async def test_deleted_or_not_there_or_not_known(js: JetStream) -> None:
-    """Only what is gone for certain counts as gone: else a request would keep its place, and nobody would know."""
+    """`delete` returns False only for a missing message. Otherwise a request could keep its place unnoticed."""
     ack = await js.store(subjects.request("s"), b"{}")
     assert await js.delete(stream_names.SESSIONS, ack.sequence) is True
     assert await js.delete(stream_names.SESSIONS, ack.sequence) is False
@@ -34,19 +34,19 @@ async def test_only_the_last_message_of_a_read_says_that_none_is_after_it(js: Je
     first, *_, last = [(await js.store(put, b"%d" % number)).sequence for number in range(5)]
     assert [m.ends_read for m in await js.read(stream_names.AUDIO, subject, 0)] == [False] * 4 + [True]
     page = await js.read(stream_names.AUDIO, subject, first, batch=2)
-    assert [m.ends_read for m in page] == [False, False], "cut by its number"
+    assert [m.ends_read for m in page] == [False, False], "cut by the number of messages"
     page = await js.read(stream_names.AUDIO, subject, page[-1].sequence, max_bytes=1)
-    assert [m.ends_read for m in page] == [False], "cut by its size"
+    assert [m.ends_read for m in page] == [False], "cut by the number of bytes"
     for message in (await js.get(stream_names.AUDIO, last), await js.last(stream_names.AUDIO, subject)):
         assert message is not None
-        assert not message.ends_read, "the leader is asked for one message, not for a read"
+        assert not message.ends_read, "a request to the leader is not a read"
 
 
 async def test_a_lost_pull_is_repeated_however_often_there_is_room(
     nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody answers, not even that nobody is there."""
-    monkeypatch.setattr(pull_consumer, "EXPIRES_S", -0.7)  # with the second that the server has for its answer: 0.3 s
+    """The subscriber never answers, so not even "no responders" comes."""
+    monkeypatch.setattr(pull_consumer, "EXPIRES_S", -0.7)  # plus LATE_S: 0.3 s
     pulls = asyncio.Semaphore(0)
 
     def asked(_subject: str, _reply: str, _data: bytes, _headers: Headers) -> None:
@@ -73,7 +73,7 @@ async def test_a_lost_pull_is_repeated_however_often_there_is_room(
 
 
 async def test_a_full_service_proves_its_consumer_after_a_reconnect(nats_server: NatsServer, broker: Broker) -> None:
-    """It asks for one message although it has no room: else it would be unready until it has."""
+    """It requests one message although it has no room. Otherwise it would be unready until it has room."""
     js = JetStream(broker)
     await js.api("STREAM.CREATE.S", {"name": "S", "subjects": ["s.*"]})
     await js.api("CONSUMER.CREATE.S.c", {"stream_name": "S", "config": {"durable_name": "c", "ack_policy": "explicit"}})

@@ -1,4 +1,4 @@
-"""The feed over a real nats-server: whatever happens to the live copies, each stored message comes out once."""
+"""The feed against a real nats-server: it yields each stored message once, also if live copies are lost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PUT, SUBJECT = subjects.put_audio("s", "r"), subjects.audio("s", "r")
 
 
 class Reader:
-    """Pops what a feed has whenever it wakes."""
+    """Pops the feed's messages whenever it is woken."""
 
     def __init__(self, js: JetStream, subject: str = SUBJECT, stream: str = stream_names.AUDIO, **options: int) -> None:
         self.woken = asyncio.Event()
@@ -25,7 +25,7 @@ class Reader:
         self.got: list[Stored] = []
 
     async def until(self, count: int, within_s: float = 15.0) -> list[Stored]:
-        """The first `count` messages."""
+        """Read until there are `count` messages, and return all of them."""
         async with asyncio.timeout(within_s):
             while len(self.got) < count:
                 self.woken.clear()
@@ -37,7 +37,7 @@ class Reader:
 
 
 async def test_stored_before_and_live_after_come_in_one_order(js: JetStream) -> None:
-    """No message twice at the seam."""
+    """No message comes twice where live messages follow stored ones."""
     sequences = [(await js.store(PUT, b"%d" % n)).sequence for n in range(20)]
     reader = Reader(js)
     async with reader.feed:
@@ -49,7 +49,7 @@ async def test_stored_before_and_live_after_come_in_one_order(js: JetStream) -> 
 
 
 async def test_a_reader_that_does_not_take_loses_nothing(js: JetStream) -> None:
-    """Beyond its buffer the feed lets go of the live copies and reads the stored ones later."""
+    """When its buffer is full the feed drops the live copies and reads the stored messages later."""
     reader = Reader(js, max_buffered_bytes=64 << 10)
     async with reader.feed:
         await js.store(PUT, bytes(2))
@@ -58,13 +58,13 @@ async def test_a_reader_that_does_not_take_loses_nothing(js: JetStream) -> None:
             await js.store(PUT, number.to_bytes(2, "big") * 4096)
         while (message := reader.feed.pop()) is not None:
             reader.got.append(message)
-        assert len(reader.got) < 400, "all of it was buffered: this test shows nothing"
+        assert len(reader.got) < 400, "all messages were buffered, so this test tests nothing"
         got = await reader.until(400)
     assert [int.from_bytes(m.data[:2], "big") for m in got] == list(range(400))
 
 
 async def test_a_server_that_is_killed_and_restarted(js: JetStream, nats_server: NatsServer) -> None:
-    """What was stored while the reader was away is read; `current` is false until then."""
+    """The feed reads what was stored while the reader was disconnected; `current` is false until then."""
     reader = Reader(js)
     async with reader.feed:
         await js.store(PUT, b"before")
@@ -81,7 +81,7 @@ async def test_a_server_that_is_killed_and_restarted(js: JetStream, nats_server:
 
 
 async def test_deleted_messages_are_no_gap(js: JetStream) -> None:
-    """Requests and cancels of a session, some deleted meanwhile: the rest comes once, each kind in order."""
+    """Requests and cancels of a session, some of them deleted: the others come once, each kind in order."""
     reader = Reader(js, subjects.session_events("s"), stream_names.SESSIONS)
     kept: list[int] = []
     async with reader.feed:
@@ -104,7 +104,7 @@ async def test_deleted_messages_are_no_gap(js: JetStream) -> None:
 
 
 async def test_a_plain_publish_that_nothing_stored_is_not_a_message(js: JetStream) -> None:
-    """Nobody acts on what is not stored."""
+    """A message that the stream has not stored could be forged."""
     reader = Reader(js)
     async with reader.feed:
         await js.broker.publish(SUBJECT, b"forged")

@@ -1,4 +1,4 @@
-"""Reports on a real nats-server, as their writer meets them again: read, from the feed, overwritten by another."""
+"""`ReportStore` against a real nats-server: own reports, refused writes, reports overwritten by another writer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def standing(js: JetStream, stored: StoredRequest) -> Stored:
 
 
 async def test_what_a_writer_meets_again_is_what_is_stored(js: JetStream) -> None:
-    """Read in full or recognised: a reader and the writer see the same state."""
+    """The writer's remembered report and a decoded one give the same state."""
     mine, others = ReportStore(js), ReportStore(js)
     stored = await asked(js)
     first = await mine.write(stored, stored.report("synthesizing", transport="http"), 0)
@@ -51,7 +51,7 @@ async def test_a_write_that_was_refused_is_not_taken_for_what_stands(js: JetStre
 
 
 async def test_only_the_last_few_are_remembered(js: JetStream) -> None:
-    """However many requests a session has: those before are read like anybody's."""
+    """Older reports are decoded, so that memory stays bounded."""
     mine = ReportStore(js)
     written = []
     for number in range(MAX_OWN + 2):
@@ -70,7 +70,7 @@ JUNK = b'{"stream":"TTS_SESSIONS","seq":7}'
 
 
 async def test_what_is_no_report_is_written_over(js: JetStream) -> None:
-    """Whoever may publish can name it as his reply subject, and the server stores its ack there."""
+    """A publisher can use the subject as reply subject, and then the server's publish ack is stored there."""
     for request, write in (("a", "write"), ("b", "write_first")):
         stored = await asked(js, request)
         await js.store(subjects.put_report("s", request), JUNK)

@@ -19,12 +19,12 @@ pytestmark = pytest.mark.integration
 UNAVAILABLE = 10008
 LEADS = "Self is new JetStream cluster metadata leader"
 QUORUM_S = 45.0
-"""Some three times what a server takes to see that it is alone."""
+"""About three times as long as a server needs to notice that it is alone."""
 
 
 @pytest.fixture
 async def cluster(tmp_path: Path, logs: Logs) -> AsyncIterator[list[NatsServer]]:
-    """Three servers, running, the last one as their leader: a follower is the first to see that it has none."""
+    """Three running servers, the leader last: a follower is the first to notice that there is no leader."""
     ports = [free_port() for _ in range(3)]
     routes = ",".join(f"nats://127.0.0.1:{port}" for port in ports)
     servers = []
@@ -42,7 +42,7 @@ async def cluster(tmp_path: Path, logs: Logs) -> AsyncIterator[list[NatsServer]]
 
 
 async def answers(server: NatsServer, error: int | None) -> bool:
-    """Whether the server answers a call of JetStream's API with that error, or without one."""
+    """Whether the server answers a JetStream API call with that error code; None: without an error."""
     try:
         async with Broker(server.url, name="test", connect_timeout_s=1) as broker:
             answer = await JetStream(broker).api("INFO", patience_s=0.5)

@@ -1,4 +1,4 @@
-"""Creating the streams and keeping them, against a real nats-server."""
+"""`StreamKeeper` and `topology` against a real nats-server."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def test_sequences_begin_at_the_time_and_outlive_a_change_of_settings(
 async def test_racers_that_change_what_another_one_has_just_created_delete_nothing(
     nats_server: NatsServer, broker: Broker
 ) -> None:
-    """Whoever loses the race brings the winner's stream to its own limits, and must not name a first sequence."""
+    """The loser of the race updates the winner's stream to its own limits; the update must not set `first_seq`."""
     js = JetStream(broker)
     racers = [StreamLimits(audio_max_bytes=n << 20) for n in range(32, 40)]
     await asyncio.gather(*(StreamKeeper(js, limits, change=True).ensure() for limits in racers))
@@ -89,7 +89,7 @@ async def test_what_another_service_has_created_again_gets_synths_settings(
 
 
 async def test_sequences_never_come_back_though_a_clock_does(nats_server: NatsServer, broker: Broker) -> None:
-    """The stream was created by a machine whose clock is an hour ahead; this one creates it again."""
+    """A service whose clock is 1 h ahead created the stream; this one creates it again."""
     js = JetStream(broker)
     (config,) = [c for c in topology.stream_configs(LIMITS) if c["name"] == stream_names.AUDIO]
     ahead = (time.time_ns() + 3600 * 10**9) // 1000
@@ -120,7 +120,7 @@ async def test_an_older_copy_of_a_stream_is_noticed(nats_server: NatsServer, bro
 
 
 async def test_racers_for_a_consumer_all_know_when_it_was_created(nats_server: NatsServer, broker: Broker) -> None:
-    """Else the next look would take it for one that was lost and created again."""
+    """Otherwise the next check would treat the consumer as lost and created again."""
     js = JetStream(broker)
     (config,) = [c for c in topology.stream_configs(LIMITS) if c["name"] == stream_names.SESSIONS]
     await topology.ensure_stream(js, config)
@@ -142,8 +142,8 @@ async def test_no_hammering_while_something_cannot_be_created(nats_server: NatsS
         for _ in range(300):
             js.broker.missing.call()
             await asyncio.sleep(0.01)
-        looks = ((await js.api("INFO"))["api"]["total"] - before) / 9
-        assert 1 <= looks <= 12, f"{looks:.1f} looks in 3 s"
+        checks = ((await js.api("INFO"))["api"]["total"] - before) / 9
+        assert 1 <= checks <= 12, f"{checks:.1f} checks in 3 s"
         assert "TTS_REPORTS" in (await keeper.lacking() or "")
         await js.api("STREAM.DELETE.FOREIGN")
 

@@ -1,4 +1,4 @@
-"""One trace for a request: the real client, synth and bridges in this process, over a real nats-server."""
+"""One trace for each request: the real client, synth and bridges in this process, with a real nats-server."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ async def oraserver(tmp_path: Path) -> AsyncIterator[OraServer]:
 
 @pytest.fixture
 async def node(nats_server: NatsServer, js: JetStream, oraserver: OraServer) -> AsyncIterator[str]:
-    """synth and both bridges; gives the URL of NATS."""
+    """Run synth and both bridges; yields the URL of NATS."""
     async with running_node(nats_server.url, oraserver.url):
         yield nats_server.url
 
 
 async def traced(spans: Recorded, request_id: str, *names: str) -> list[Any]:
-    """All spans of the request's trace, once those are among them."""
+    """Wait until the request's trace has spans with these names, and return all its spans."""
 
     async def there() -> bool:
         return spans.look().names(request_id) >= set(names)
@@ -64,9 +64,9 @@ async def traced(spans: Recorded, request_id: str, *names: str) -> list[Any]:
 
 
 def silent(spans: list[Any]) -> None:
-    """None of them repeats what was said."""
-    told = repr(spans)
-    assert "Nobody" not in told and "안녕" not in told
+    """Assert that no span holds the spoken text."""
+    shown = repr(spans)
+    assert "Nobody" not in shown and "안녕" not in shown
 
 
 @pytest.mark.parametrize(("transport", "bridge"), [("websocket", "ws_bridge"), ("http", "http_bridge")])
@@ -130,7 +130,7 @@ async def test_from_publish_to_confirmation(node: str, spans: Recorded, transpor
 async def test_a_bare_publisher(
     node: str, nats_server: NatsServer, spans: Recorded, headers: dict[str, str], inherits: bool
 ) -> None:
-    """Its own `traceparent` is continued; one that is malformed, or none, begins a trace at synth."""
+    """A valid `traceparent` is continued; without one, or with a malformed one, synth begins the trace."""
     body = json.dumps({"text": TEXT, "sessionId": "bare", "phoneId": "p1", "transport": "none"}).encode()
     async with nats_server.connect() as connection:
         ack = json.loads((await connection.request("tts.request.bare", body, headers=headers or None)).data)
@@ -147,7 +147,7 @@ async def test_a_bare_publisher(
 async def test_a_bare_publishers_request_is_one_trace(
     node: str, nats_server: NatsServer, spans: Recorded, transport: str, bridge: str
 ) -> None:
-    """`nats pub`, with nothing but the body: what synth and bridge do are roots of the same trace."""
+    """A `nats pub` without headers: the spans of synth and bridge are roots of the same trace."""
     ids = ("bare-1", "bare-2")
     async with nats_server.connect() as connection, Client(node) as client:
         for request in ids:
@@ -211,7 +211,7 @@ async def _stored(client: Client, session: str, request: str) -> bool:
 async def test_a_request_that_nobody_takes_ends_in_its_trace(
     nats_server: NatsServer, js: JetStream, oraserver: OraServer, spans: Recorded
 ) -> None:
-    """No synth: the bridge ends it, and says so in its trace."""
+    """Without a synth, the bridge ends the request and adds a span to its trace."""
     async with (
         running_node(nats_server.url, oraserver.url, ["ws_bridge"]),
         Client(nats_server.url) as client,
@@ -226,7 +226,7 @@ async def test_a_request_that_nobody_takes_ends_in_its_trace(
 async def test_two_attempts_are_two_spans_of_one_trace(
     nats_server: NatsServer, js: JetStream, oraserver: OraServer, spans: Recorded
 ) -> None:
-    """synth is told to stop in the middle; the next one goes on at the next chunk, in the same trace."""
+    """synth is stopped during the utterance; the next synth continues at the next chunk, in the same trace."""
     slow = running_node(nats_server.url, oraserver.url, ["synth"], tts_engine_rtf=2.0, websocket_chunk_size=4096)
     async with Client(nats_server.url) as client:
         async with slow:
@@ -270,7 +270,7 @@ stop(10.0)
 
 
 async def test_the_standard_variables_are_the_operators(tmp_path: Path) -> None:
-    """Name and sampler are OpenTelemetry's to read."""
+    """OpenTelemetry reads the service name and the sampler from its own variables."""
     async with collecting() as collector:
         environment = {
             "OTEL_TRACES_EXPORTER": "otlp",
@@ -308,7 +308,7 @@ stop(10.0)
     ],
 )
 async def test_a_bare_publishers_trace_is_sampled_whole(tmp_path: Path, sampler: str, share: str, kept: range) -> None:
-    """The operator's sampler decides on roots, in each process the same."""
+    """The configured sampler makes the same decision for root spans in each process."""
     async with collecting() as collector:
         environment = os.environ | {
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,

@@ -1,4 +1,4 @@
-"""The arguments of `say` and `utterance`: both spellings, never both at once, and no other name."""
+"""Arguments of `say` and `utterance`: either spelling, not both at once, and no unknown names."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def test_any_other_name_is_refused(name: str, said: str) -> None:
 
 @pytest.mark.parametrize("options", [{"ttl_seconds": 1, "ttlSeconds": 1}, {"sessionId": "other"}])
 def test_a_field_is_given_once(options: dict[str, object]) -> None:
-    with pytest.raises(TypeError, match="which are one field"):
+    with pytest.raises(TypeError, match="which are the same field"):
         to_wire("say", options, given=("session_id",))
 
 
 async def test_the_clients_refuse_before_they_connect() -> None:
-    """Nothing is sent: nobody listens here, and a TypeError it is."""
+    """No server listens at this address, so a connection attempt would raise another error than TypeError."""
     client, blocking = Client(NOWHERE), BlockingClient(NOWHERE)
     for wrong in ({"voise": "ko"}, {"sessionId": "other"}, {"ttl_seconds": 1, "ttlSeconds": 2}):
         with pytest.raises(TypeError):

@@ -1,4 +1,4 @@
-"""The answers of several synths put together."""
+"""Merging the answers of several synths to `tts.voices`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def answer(*voices: Voice) -> bytes:
 
 def test_there_and_back() -> None:
     voices = [voice("b", "e"), Voice("a", "en-US", 8_000, "e", "1")]
-    assert heard([answer(*voices)]) == voices, "in the engine's order, the first is its default"
+    assert heard([answer(*voices)]) == voices, "the engine's order is kept: its first voice is the default"
     assert voices[1].to_map() == {
         "name": "a",
         "language": "en-US",
@@ -47,8 +47,8 @@ def test_each_once_by_engine_and_version() -> None:
         answer(voice("v", "one", "1")),
         answer(voice("w", "two"), voice("v", "two")),
     ]
-    told_of = [(v.engine, v.version, v.name) for v in heard(answers)]
-    assert told_of == [("one", "1", "v"), ("one", "2", "v"), ("one", "2", "w"), ("two", "1", "v"), ("two", "1", "w")]
+    merged = [(v.engine, v.version, v.name) for v in heard(answers)]
+    assert merged == [("one", "1", "v"), ("one", "2", "v"), ("one", "2", "w"), ("two", "1", "v"), ("two", "1", "w")]
     assert heard([]) == []
 
 

@@ -1,4 +1,4 @@
-"""What errors of the server mean: the one list, and what becomes of them."""
+"""How server error codes map to meanings and to exceptions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from orastream.jetstream.api_errors import Meaning, described, meaning
 pytestmark = pytest.mark.unit
 
 PASSING = [10008, 10009, 10004, 10007, 10005, 10023, 10047, 10076, 10039, 10118, 10065, 10027, 99999, 0, None]
-"""Said in an election, at a start, when a limit is reached, by a newer server."""
+"""Sent during an election, at a start, when a limit is reached, or by a newer server."""
 SETTINGS = [10052, 10074, 10122]
 
 
@@ -99,7 +99,7 @@ ANSWERS = st.one_of(
 @example(b'{"seq":"7"}')
 @example(b"[" * 100_000)
 def test_an_answer_of_whoever_listens_there_is_an_ack_or_an_error_of_ours(answer: bytes) -> None:
-    """Anything else would end the heartbeat, and with it the bridge."""
+    """Any other exception would end the heartbeat task, and with it the bridge."""
     error_in(answer)
     try:
         assert parse_ack("tts.request.s", answer).sequence is not None

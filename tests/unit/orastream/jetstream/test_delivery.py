@@ -1,4 +1,4 @@
-"""What a consumer delivered, apart from what else comes to the same inbox."""
+"""`parse_delivery` distinguishes a consumer's deliveries from other messages in the same inbox."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_delivery(reply: str) -> None:
     + ["$JS.ACK.S.synth.2.\xb2.5.1000.0", "$JS.ACK.S.synth.2.\udcff.5.1000.0", "$JS.ACK.S.synth.2..5.1000.0"],
 )
 def test_no_delivery(reply: str) -> None:
-    """A status of the server, or a message that somebody sent to the inbox."""
+    """A status of the server, or a message that another client sent to the inbox."""
     assert parse_delivery(BUS, "tts.session.s.request", reply, b"") is None
 
 

@@ -1,7 +1,7 @@
-"""A feed against a model of the stream: whatever happens to live copies and reads, each message comes once, in order.
+"""`FeedMerge` against a model of the stream: it yields each message once and in order.
 
-The model has what real streams have: several literal subjects under one feed, deletions at any time, live copies that
-are dropped, repeated, late, or overtaken by those of other subjects, and replicas that lag behind the leader.
+The model has several literal subjects in one feed, deletions at any time, replicas that lag behind the leader, and live
+copies that are dropped, repeated, late, or overtaken by copies of other subjects.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def m(sequence: int, subject: str = "a") -> Message:
 
 
 class Stream:
-    """The leader's messages, its log (what replicas replay) and the live copies on their way to the reader."""
+    """The leader's messages, its log (which replicas replay) and the live copies not yet received by the reader."""
 
     def __init__(self, rng: random.Random, after: int) -> None:
         self.rng = rng
@@ -40,7 +40,7 @@ class Stream:
         self.copies: list[tuple[Message, int]] = []
 
     def publish(self, subject: str) -> None:
-        self.last += self.rng.choice((1, 1, 1, 2, 7))  # other subjects of the stream lie between
+        self.last += self.rng.choice((1, 1, 1, 2, 7))  # messages of other subjects are between
         message = Message(subject, self.last)
         previous = max((x.sequence for x in self.stored.values() if x.subject == subject), default=0)
         self.stored[self.last] = message
@@ -53,7 +53,7 @@ class Stream:
             self.log.append(("delete", gone))
 
     def replica(self) -> dict[int, Message]:
-        """A replica: the leader, as it was a while ago."""
+        """The messages of a replica: an earlier state of the leader."""
         lag = self.rng.choice((0, 0, 1, 2, 5, 20))
         state: dict[int, Message] = {}
         for kind, message in self.log[: max(0, len(self.log) - lag)]:
@@ -64,7 +64,7 @@ class Stream:
         return state
 
     def next_copy(self) -> tuple[Message, int] | None:
-        """Any subject's first copy: those of one subject keep their order, subjects overtake each other."""
+        """The first copy of a random subject: copies of one subject keep their order, subjects overtake each other."""
         if not self.copies:
             return None
         subject = self.rng.choice([copy.subject for copy, _ in self.copies])
@@ -73,7 +73,7 @@ class Stream:
 
 
 class Reader:
-    """What `feed.py` does with a Merge, one step at a time, and what must hold after each."""
+    """Uses a FeedMerge as `feed.py` does, one step at a time, and checks the invariants after each step."""
 
     def __init__(self, stream: Stream, after: int) -> None:
         self.stream = stream
@@ -83,7 +83,7 @@ class Reader:
         self.existed = after
         self.reading = False
 
-    def give(self, messages: list[Message]) -> None:
+    def take(self, messages: list[Message]) -> None:
         for message in messages:
             assert message not in self.out, "yielded twice"
             same = [x.sequence for x in self.out if x.subject == message.subject]
@@ -92,10 +92,10 @@ class Reader:
         assert self.merge.verified <= self.read_up_to, "verified exceeds what was read"
 
     def live(self, message: Message, previous: int) -> None:
-        self.give(self.merge.live(message, previous))
+        self.take(self.merge.live(message, previous))
 
     def page(self) -> None:
-        """One step of a read: a page of some replica, or the leader's word when that is empty."""
+        """One step of a read: a page from a replica, or the leader's answer if that page is empty."""
         if not self.reading:
             self.merge.begin_read()
             self.reading = True
@@ -106,14 +106,14 @@ class Reader:
             page = [x for s, x in sorted(self.stream.stored.items()) if s > self.merge.verified][:1]
         if page:
             self.read_up_to = max(self.read_up_to, page[-1].sequence)
-            self.give(self.merge.page(page))
+            self.take(self.merge.page(page))
         else:
             self.read_up_to = max(self.read_up_to, self.existed)
-            self.give(self.merge.end_read())
+            self.take(self.merge.end_read())
             self.reading = False
 
     def fail(self) -> None:
-        """The read broke off."""
+        """The read failed."""
         self.reading = False
         self.merge.lost()
 
@@ -122,7 +122,7 @@ class Reader:
             self.page()
             if not self.reading and not self.merge.needs_read:
                 return
-        raise AssertionError("a feed that never comes to rest")
+        raise AssertionError("the feed never stops reading")
 
 
 def run(seed: int) -> None:
@@ -150,13 +150,13 @@ def run(seed: int) -> None:
                 reader.page()
             case "fail" if reader.reading:
                 reader.fail()
-            case "exists":  # a consumer delivers one, whatever has become of it
+            case "exists":  # a consumer delivers a message, which may be deleted by now
                 reader.merge.exists(rng.randint(after, stream.last))
     while (copy := stream.next_copy()) is not None:
         if rng.random() >= drops:
             reader.live(*copy)
     reader.merge.exists(stream.last)
-    reader.merge.lost()  # silence asks again
+    reader.merge.lost()  # as after a silence
     reader.read_to_the_end()
     assert reader.merge.verified == stream.last, "a sequence that exists is never verified"
     missing = [x for x in stream.stored.values() if x not in reader.out]
@@ -203,7 +203,7 @@ def test_a_read_to_the_end_verifies_what_existed_when_it_began_and_is_deleted() 
 
 
 def test_a_forged_live_message_does_not_hide_what_is_stored_later() -> None:
-    """Whoever may publish to the subject can put any sequence on a message; only its own subject is blind then."""
+    """Any publisher can forge a sequence; only live messages of the forged subject are dropped then."""
     merge: FeedMerge[Message] = FeedMerge(0)
     assert merge.live(m(9_000_000_000_000_000, "forged"), 0) != []
     merge.begin_read()
@@ -221,8 +221,8 @@ def test_a_gap_holds_back_until_a_read_has_shown_what_is_between() -> None:
     assert merge.live(m(4), 3) == []
     assert merge.live(m(5), 4) == []
     assert merge.needs_read
-    assert merge.live(m(6, "b"), 2) == [], "a gap of another subject is one of its own"
-    assert merge.live(m(7, "c"), 0) == [m(7, "c")], "no gap there"
+    assert merge.live(m(6, "b"), 2) == [], "subject b has a gap of its own"
+    assert merge.live(m(7, "c"), 0) == [m(7, "c")], "subject c has no gap"
     merge.begin_read()
     assert merge.page([m(1), m(2, "b"), m(3)]) == [m(2, "b"), m(3), m(4), m(5), m(6, "b")]
     assert merge.page([m(4), m(5), m(6, "b"), m(7, "c")]) == []
@@ -239,9 +239,9 @@ def test_a_deleted_predecessor_is_no_gap_and_its_late_copy_comes_too_late() -> N
     merge: FeedMerge[Message] = FeedMerge(0)
     assert merge.live(m(1), 0) == [m(1)]
     assert merge.live(m(3), 1) == [m(3)], "2 was deleted before 3 was stored"
-    assert merge.live(m(2), 1) == [], "whoever has seen 3 must not see 2 after it"
+    assert merge.live(m(2), 1) == [], "a reader that has seen 3 must not see 2 after it"
     merge.begin_read()
-    assert merge.page([m(1), m(2), m(3)]) == [], "a replica that has not heard of the deletion"
+    assert merge.page([m(1), m(2), m(3)]) == [], "a replica that has not applied the deletion"
 
 
 def test_what_was_held_and_is_not_stored_any_more_is_dropped() -> None:
@@ -281,7 +281,7 @@ def test_memory_is_bounded() -> None:
         out += merge.page(stored[merge.verified : merge.verified + 100])
     assert out == stored
     assert merge.end_read() == [] and not merge.needs_read
-    for sequence in range(5000, 15_000):  # a stream that is never silent is never read
+    for sequence in range(5000, 15_000):  # without a silence there is no read
         merge.live(m(sequence), 0 if sequence == 5000 else sequence - 1)
     kept = [value for value in vars(merge).values() if isinstance(value, dict | set)]
     assert sum(map(len, kept)) < 2 * MAX_HELD

@@ -1,4 +1,4 @@
-"""Where a stored message stands, read off what the server has put behind the publisher's own headers."""
+"""`place_of` reads the headers that the server appends to the publisher's headers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def block(*headers: tuple[str, str]) -> Headers:
 
 
 def stored(*own: tuple[str, str]) -> Headers:
-    """As the server republishes a message with headers of its publisher."""
+    """The headers of a republished message whose publisher has set the headers `own`."""
     subject, sequence, time, last = PLACE
     places = (subject, str(sequence), time, str(last))
     server = zip(NAMES[1:5], places, strict=True)
@@ -41,7 +41,7 @@ SENT = st.lists(st.integers(0, 255).filter(lambda byte: byte not in b" \t\n"), m
 
 @given(SENT, st.binary(max_size=60))
 def test_subject_and_headers_may_be_any_bytes(subject: bytes, own: bytes) -> None:
-    """The server takes two bytes off the publisher's block, which should be its last CRLF, and writes on from there."""
+    """The server replaces the last two bytes of the publisher's block, which should be CRLF, by its own headers."""
     lines = b"Nats-Stream: S\r\nNats-Subject: %b\r\nNats-Sequence: 7\r\nNats-Time-Stamp: %b\r\n"
     lines += b"Nats-Last-Sequence: 3\r\n\r\n"
     headers = Headers(own[:-2] + lines % (subject, PLACE[2].encode()))
@@ -64,7 +64,7 @@ TIMES = st.one_of(
 
 @given(TIMES)
 def test_a_time_that_is_given_can_be_read(time: str) -> None:
-    """Anybody can forge a live message; a reader that takes its time must not fail at it."""
+    """Any publisher can forge a live message; a reader must not fail when it parses the forged time."""
     forged = block(
         ("Nats-Subject", "a"), ("Nats-Sequence", "1"), ("Nats-Time-Stamp", time), ("Nats-Last-Sequence", "0")
     )

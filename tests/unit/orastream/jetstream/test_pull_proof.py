@@ -1,4 +1,4 @@
-"""Whether a consumer proof pull requests: the rule behind readiness."""
+"""`PullProof`, the readiness rule: whether a consumer answers pull requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_it_lacks_until_it_has_answered_once() -> None:
     assert proof.lacking(0.1) is None
 
 
-def test_one_that_is_deleted_lacks_until_it_proof_again() -> None:
+def test_a_deleted_consumer_lacks_until_it_answers_again() -> None:
     proof = PullProof("synth")
     proof.asked(0, 0.1)
     proof.answered()
@@ -42,7 +42,7 @@ def test_after_a_reconnect_it_must_answer_anew() -> None:
 def test_silence_counts_only_while_something_is_asked() -> None:
     proof = PullProof("synth")
     proof.answered()
-    assert proof.lacking(1e6) is None, "a service that is full asks for nothing"
+    assert proof.lacking(1e6) is None, "a full service sends no pull requests"
     proof.asked(0, EXPIRES_S)
     assert proof.lacking(EXPIRES_S + LATE_S) is None
     assert "7 s" in (proof.lacking(EXPIRES_S + LATE_S + 1) or "")
@@ -51,6 +51,6 @@ def test_silence_counts_only_while_something_is_asked() -> None:
 def test_a_request_that_is_asked_again_does_not_hide_the_silence() -> None:
     proof = PullProof("synth")
     proof.answered()
-    for at in range(0, 60, 6):  # each one lost, each one renewed after 6 s
+    for at in range(0, 60, 6):  # each request is lost and renewed after 6 s
         proof.asked(at, EXPIRES_S)
     assert proof.lacking(54 + 0.5) is not None

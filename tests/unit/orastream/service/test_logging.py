@@ -1,4 +1,4 @@
-"""Logs: JSON where no terminal is, colours on one, a rotated file for each process, ids on the line."""
+"""Logs: JSON without a terminal, colours on a terminal, a rotated file for each process, ids on each line."""
 
 from __future__ import annotations
 

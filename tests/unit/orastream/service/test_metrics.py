@@ -1,4 +1,4 @@
-"""Counters whose labels are known stand at 0 from the start, as `rate()` needs it."""
+"""Counters with known label values are exported with 0 from the start, as `rate()` needs it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.unit
 
 
 def series(metrics: Metrics, name: str) -> dict[str, float]:
-    """The samples of a counter: its labels as they are written, and where it stands."""
+    """The samples of a counter: its labels as text, and its value."""
     found = re.findall(rf"^{name}_total{{(.+)}} (.+)$", metrics.render().decode(), re.MULTILINE)
     return {labels: float(value) for labels, value in found}
 

@@ -1,4 +1,4 @@
-"""Settings from the environment: what is wrong is one line that names the variable, and shows no secret."""
+"""Settings from the environment: an error is one line that names the variable and shows no secret."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_faults_that_are_none(monkeypatch: pytest.MonkeyPatch, value: str, said:
 
 
 def test_a_service_says_it_in_one_line(tmp_path: Path) -> None:
-    """And ends with exit code 2."""
+    """It also exits with code 2."""
     done = subprocess.run(
         [sys.executable, "-m", "services.oraserver"],
         env=environment({"ORASERVER_MISBEHAVE": "x"}),
@@ -77,7 +77,7 @@ def test_a_service_says_it_in_one_line(tmp_path: Path) -> None:
 
 
 def test_an_empty_value_counts_as_absent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As both READMEs say."""
+    """Both READMEs say so."""
     for name in KNOWN:
         monkeypatch.setenv(name, "")
     for settings in (WsBridgeSettings, HttpBridgeSettings, OraServerSettings, GatewaySettings):

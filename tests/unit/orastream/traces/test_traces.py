@@ -1,4 +1,4 @@
-"""Trace context in headers, when traces are asked for, and what they cost when nobody asks: nothing."""
+"""Trace context in headers, the variables that turn traces on, and that nothing is imported while they are off."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ near_parents = st.one_of(
 
 
 def understood(carrier: Mapping[str, str]) -> trace.SpanContext:
-    """What OpenTelemetry's own propagator makes of it."""
+    """The span context that OpenTelemetry's own propagator reads from the headers."""
     nothing = trace.set_span_in_context(trace.INVALID_SPAN)
     return trace.get_current_span(TraceContextTextMapPropagator().extract(dict(carrier), nothing)).get_span_context()
 
@@ -43,7 +43,7 @@ def understood(carrier: Mapping[str, str]) -> trace.SpanContext:
 def test_what_is_passed_on_is_what_opentelemetry_takes(parent: str) -> None:
     carrier = traces.carrier_of({"traceparent": parent}.get)
     valid = understood({"traceparent": parent}).is_valid
-    assert bool(carrier) <= valid, "never pass on what OpenTelemetry would not take"
+    assert bool(carrier) <= valid, "never pass on a context that OpenTelemetry rejects"
     if valid and len(parent) <= 100:
         assert understood(carrier) == understood({"traceparent": parent})
 
@@ -79,14 +79,14 @@ def test_headers_of_a_stored_message_and_as_go_writes_them() -> None:
     assert traces.carrier_of(Headers(b"NATS/1.0\r\n\r\n").get) == {}
 
 
-# ---- a publisher that gives no context
+# ---- a publisher that sends no context
 
 BODY = b'{"text": "a", "sessionId": "s", "phoneId": "p"}'
 
 
 @given(st.integers(1, 2**53), st.integers(0, 4 * 10**18))
 def test_synth_and_bridges_come_to_the_same_trace(sequence: int, stored_at_ns: int) -> None:
-    """One is handed the message with nanoseconds, the others read it with a text: to the last digit the same."""
+    """synth's delivery has the time in nanoseconds, a bridge reads it as text: both must be equal to the last digit."""
     seconds, ns = divmod(stored_at_ns, 10**9)
     whole = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
     fraction = f".{ns:09}".rstrip("0").rstrip(".")  # as Go's RFC3339Nano writes it
@@ -112,7 +112,7 @@ def test_another_message_is_another_trace() -> None:
 
 
 def test_trace_ids_are_spread_as_samplers_need_it() -> None:
-    """A tenth of the requests is a tenth, by either half of the id."""
+    """A sampler that compares either half of the id with a tenth of its range keeps about a tenth of the requests."""
     ids = [traces.origin_of(stream_names.SESSIONS, n, 1_700_000_000 * 10**9 + n).trace_id for n in range(5_000)]
     for half in (lambda i: i >> 64, lambda i: i & (2**64 - 1)):
         assert 400 < sum(half(i) < 2**64 // 10 for i in ids) < 600
@@ -169,7 +169,7 @@ def test_off_means_that_nothing_is_imported_and_contexts_still_pass() -> None:
 
 
 def test_the_gateway_loads_no_sdk() -> None:
-    """FastAPI imports OpenTelemetry's API, and only that."""
+    """FastAPI imports OpenTelemetry's API; the SDK must not be imported."""
     code = "import services.gateway.app, sys; print('opentelemetry.sdk' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
@@ -177,7 +177,7 @@ def test_the_gateway_loads_no_sdk() -> None:
 
 WITHOUT = """
 import sys
-sys.modules["opentelemetry.sdk"] = None  # as where the extra is not installed
+sys.modules["opentelemetry.sdk"] = None  # as if the extra were not installed
 from orastream import traces
 traces.start("orastream-test", {"OTEL_TRACES_EXPORTER": "otlp"})(1.0)
 """
