@@ -1,4 +1,4 @@
-"""Requests, cancels and reports: the JSON or msgpack messages of the contract (docs/protocol.md).
+"""Requests, cancels and reports: the JSON or msgpack messages of the contract (docs/reference/protocol.md).
 
 Types are not coerced; null means absent; unknown fields are ignored. A validation error becomes an `InvalidRequest`
 that names the field as it stands on the wire and never repeats the spoken text.

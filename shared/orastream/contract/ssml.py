@@ -1,4 +1,4 @@
-"""Text with markup: the subset of SSML 1.1 (W3C) that requests may use (docs/protocol.md, “SSML”). Pure.
+"""Text with markup: the subset of SSML 1.1 (W3C) that requests may use (docs/reference/protocol.md, “SSML”). Pure.
 
 `parse` refuses what is malformed, dangerous or makes no sense, so that whoever speaks it finds a sound tree. Elements
 it does not know stay in the tree: what they contain is spoken.
