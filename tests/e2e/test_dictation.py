@@ -292,9 +292,8 @@ async def test_a_plain_nats_client_in_pieces_out_of_order(scene: Scene) -> None:
 
 async def test_the_example_of_the_protocol(scene: Scene) -> None:
     """As it stands there, but for the address."""
-    page = (REPOSITORY / "docs" / "protocol.md").read_text()
-    section = page.partition("## 13. ")[2]
-    code = section.partition("```python\n")[2].partition("```")[0]
+    page = (REPOSITORY / "docs" / "reference" / "text-streams.md").read_text()
+    code = page.partition("```python\n")[2].partition("```")[0]
     assert "textStream" in code
     code = code.replace("nats://127.0.0.1:4222", scene.stack.nats_server.url)
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)

@@ -192,7 +192,9 @@ def test_each_alert_has_its_page_of_the_runbook() -> None:
         assert rule["labels"]["severity"] in {"warning", "critical"}
 
 
-@pytest.mark.parametrize("name", ["docs/operations.md", "docs/protocol.md", "README.md", "README.ko.md"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "README.ko.md", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md"))]
+)
 def test_links_within_a_page_lead_somewhere(name: str) -> None:
     text = (ROOT / name).read_text()
     assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= anchors(text)

@@ -3,7 +3,7 @@
 Any page that a developer opens can send requests to what listens on the developer's machine: across sites (a form, a
 `fetch` with text/plain), or as its own site, once its name resolves to 127.0.0.1 (DNS rebinding). The browser tells of
 both in headers that a page cannot write. Other callers (curl, an LLM server) send a Host alone.
-Source: WHATWG Fetch, 2.2.2 (forbidden request-headers) and 3.1 (Origin); W3C Fetch Metadata; docs/decisions/018.
+Source: WHATWG Fetch, 2.2.2 (forbidden request-headers) and 3.1 (Origin); W3C Fetch Metadata; docs/decisions/015.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Requests, cancels and reports: the JSON or msgpack messages of the contract (docs/protocol.md). Pure.
+"""Requests, cancels and reports: the JSON or msgpack messages of the contract (docs/reference/protocol.md). Pure.
 
 Types are not coerced. null means absent. Unknown fields are ignored. A validation error becomes an `InvalidRequest`
 that names the field as on the wire and never contains the spoken text.

@@ -1,4 +1,4 @@
-"""Parses the subset of SSML 1.1 (W3C) that requests may use (docs/protocol.md, “SSML”). Pure.
+"""Parses the subset of SSML 1.1 (W3C) that requests may use (docs/reference/protocol.md, “SSML”). Pure.
 
 `parse` refuses malformed, dangerous and out-of-range input, so that synth gets a valid tree. Unknown elements stay in
 the tree, and their content is spoken.

@@ -21,7 +21,7 @@ STUCK = (
     "nothing until then, and its log says no space left on device"
 )
 PONGS = (
-    "answer each ping once what came before it is stored (docs/protocol.md, 8); "
+    "answer each ping once what came before it is stored (docs/reference/oraserver-v1.md); "
     "chunks that no pong confirms are repeated until the utterance fails as oraserver_unreachable"
 )
 WORKED = Trial()

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.unit
 NODES_OWN = {"tts.session.{session}.request", "tts.session.{session}.cancel", "tts.script.{session}.{request}"} | {
     f"tts.put.{kind}.{{session}}.{{request}}" for kind in ("audio", "report")
 }
-"""Subjects that only the node publishes and reads: docs/protocol.md, 1 and 10."""
+"""Subjects that only the node publishes and reads: docs/reference/protocol.md, “Subjects” and “Streams”."""
 
 
 def subjects_of_the_code() -> set[str]:
@@ -98,7 +98,7 @@ def test_a_schema_agrees_with_the_code(name: str) -> None:
     for field in sorted(expected["properties"].keys() | there["properties"].keys()):
         assert there["properties"].get(field) == expected["properties"].get(field), (
             f"docs/asyncapi.yaml, components.schemas.{name}.properties.{field} is not what the code has; "
-            f"write there (and say in docs/protocol.md what it means):\n{EXPECTED[name]['properties'].get(field)}"
+            f"write there (and say in docs/reference/ what it means):\n{EXPECTED[name]['properties'].get(field)}"
         )
     assert there == expected, f"docs/asyncapi.yaml, components.schemas.{name}; the code has:\n{text}"
 
