@@ -16,7 +16,7 @@ import yaml
 from nats.aio.msg import Msg
 
 from orastream.broker import Broker
-from orastream.cli.commands import doctor
+from orastream.cli.checks import doctor
 from orastream.cli.node.settings import CliSettings, NodeAddress
 from orastream.client.async_client import Client
 from orastream.contract import stream_names, subjects

@@ -11,9 +11,8 @@ import pytest
 from aiohttp import WSMsgType, web
 
 from orastream.base.tasks import end
-from orastream.cli.checks import diagnosis
+from orastream.cli.checks import diagnosis, doctor
 from orastream.cli.checks.diagnosis import Finding
-from orastream.cli.commands import doctor
 from orastream.cli.node import probes
 from orastream.cli.node.settings import CliSettings, NodeAddress
 from orastream.contract import stream_names

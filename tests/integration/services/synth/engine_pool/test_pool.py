@@ -116,7 +116,7 @@ async def test_processes_end_with_the_pool(pool: EnginePool) -> None:
 
 PARENT = """
 import asyncio, structlog
-from services.synth.engine_host import EnginePool
+from services.synth.engine_pool.pool import EnginePool
 async def main():
     async with EnginePool("espeak", 2, log=structlog.get_logger()) as pool:
         async with pool.acquire() as one, pool.acquire() as other:
