@@ -1,4 +1,4 @@
-"""What operations.md lets callers do is all that `Client` needs, and no more than it says."""
+"""The rights of callers in docs/guide/security.md: all that `Client` needs, and no more than the page says."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from tests.support.processes import Logs
 
 pytestmark = pytest.mark.integration
 
-OPERATIONS = Path(__file__).resolve().parents[4] / "docs" / "operations.md"
+PAGE = Path(__file__).resolve().parents[4] / "docs" / "guide" / "security.md"
 VOICE = Voice("ko", "ko", 22_050, "espeak", "1")
 
 
 @pytest.fixture
 async def guarded(tmp_path: Path, logs: Logs) -> AsyncIterator[NatsServer]:
     """A server with two users: `services`, who may do everything, and `callers`, as the document has them."""
-    block = re.search(r"```text\ncallers: (\{.*?\n\})\n```", OPERATIONS.read_text(), re.DOTALL)
+    block = re.search(r"```text\ncallers: (\{.*?\n\})\n```", PAGE.read_text(), re.DOTALL)
     assert block is not None
     config = tmp_path / "nats.conf"
     config.write_text(
