@@ -60,13 +60,14 @@ test: $(DEVELOPS) $(TORCH) ## Run all tests; those that need Docker or Prometheu
 test-sovits: $(SOVITS) ## Run the tests of the engine gpt_sovits_local, in its own environment
 	$(VENV_SOVITS)/bin/python -m pytest --confcutdir=tests/sovits tests/sovits $(ARGS)
 
-check: $(DEVELOPS) ## Format, lint, types, the import rules, file length
+check: $(DEVELOPS) ## Format, lint, types, the import rules, the rules of files and documents
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python tests/house/file_length.py
 	$(BIN)/python tests/house/class_names.py
+	$(BIN)/python tests/house/docs.py
 
 bench: $(DEVELOPS) $(if $(findstring voices,$(ARGS)),$(TORCH)) ## Measure what the mechanisms cost: CPU per chunk, rates, latency
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -53,7 +53,7 @@ async def test_all_that_is_watched_is_counted(node: Stack) -> None:
 
 async def test_each_outcome_is_there_before_it_comes(node: Stack) -> None:
     """`rate()` does not see the step by which a series appears: the first failures of a bridge would be nobody's."""
-    page = (ROOT / "docs" / "operations.md").read_text()
+    page = (ROOT / "docs" / "reference" / "metrics.md").read_text()
     for service in ("synth", "ws_bridge", "http_bridge"):
         name = f"orastream_{service}_requests_total"
         (row,) = re.findall(rf"^.*{name.replace('http', 'ws')}{{outcome}}.*: (.+) \|$", page, re.MULTILINE)
@@ -64,8 +64,8 @@ async def test_each_outcome_is_there_before_it_comes(node: Stack) -> None:
 
 
 async def test_all_that_is_counted_is_documented(node: Stack) -> None:
-    """The tables of operations.md and the real services, both ways; http_bridge's names are ws_bridge's."""
-    page = (ROOT / "docs" / "operations.md").read_text()
+    """The tables of docs/reference/metrics.md and the real services, both ways; http_bridge's names are ws_bridge's."""
+    page = (ROOT / "docs" / "reference" / "metrics.md").read_text()
     documented = set(re.findall(r"^\| `(orastream_\w+)(?:\{[\w,]+\})?` \| (\w+) \|", page, re.MULTILINE))
     counted = set()
     for service in SERVICES:

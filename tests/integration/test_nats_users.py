@@ -105,9 +105,9 @@ def test_without_a_password_the_server_does_not_start(tmp_path: Path, missing: s
     assert missing in done.stderr
 
 
-def test_callers_may_what_operations_says() -> None:
-    """The block of docs/operations.md and the one of deploy/nats.conf name the same subjects."""
-    page = (ROOT / "docs" / "operations.md").read_text()
+def test_callers_may_what_the_page_says() -> None:
+    """The block of docs/guide/security.md and the one of deploy/nats.conf name the same subjects."""
+    page = (ROOT / "docs" / "guide" / "security.md").read_text()
     documented = page[page.index("\ncallers: {") :].partition("\n}")[0]
     configured = with_users().partition("user: caller")[2].partition("\n}")[0]
     quoted = re.compile(r'"([^"]+)"')

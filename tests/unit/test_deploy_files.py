@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from services.synth.settings import SynthSettings
+from tests.house.docs import anchors
 from tests.support.monitoring import GRAFANA, ROOT, alert_rules, dashboards, panels
 
 pytestmark = pytest.mark.unit
@@ -53,10 +54,10 @@ def test_synth_is_sized_for_its_container() -> None:
     assert synth["pids_limit"] >= 4 * most
 
 
-def test_what_compose_restarts_is_what_operations_says() -> None:
-    page = (ROOT / "docs" / "operations.md").read_text()
+def test_what_compose_restarts_is_what_the_page_says() -> None:
+    page = (ROOT / "docs" / "guide" / "operator.md").read_text()
     assert {service["restart"] for service in SERVICES.values()} == {"unless-stopped"}
-    assert "compose (`unless-stopped`) restarts both" in page
+    assert "compose (`unless-stopped`) restarts after 1 and after 2" in page
 
 
 def test_images_built_by_compose_say_their_commit() -> None:
@@ -177,24 +178,10 @@ def test_the_collector_s_pipelines_are_whole() -> None:
 # ---- alerts
 
 
-def anchors(markdown: str) -> set[str]:
-    """Where links into a page may go, as GitHub makes them of its headings."""
-    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", markdown, flags=re.DOTALL), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
-
-
 def test_each_alert_has_its_page_of_the_runbook() -> None:
-    page = anchors((ROOT / "docs" / "operations.md").read_text())
+    page = anchors((ROOT / "docs" / "guide" / "troubleshooting.md").read_text())
     for rule in alert_rules():
         path, _, anchor = rule["annotations"]["runbook"].partition("#")
-        assert path == "docs/operations.md"
+        assert path == "docs/guide/troubleshooting.md"
         assert anchor in page, rule["alert"]
         assert rule["labels"]["severity"] in {"warning", "critical"}
-
-
-@pytest.mark.parametrize(
-    "name", ["README.md", "README.ko.md", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md"))]
-)
-def test_links_within_a_page_lead_somewhere(name: str) -> None:
-    text = (ROOT / name).read_text()
-    assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= anchors(text)

@@ -75,3 +75,12 @@ def test_compose_passes_on_the_standard_variables_if_they_are_set() -> None:
     for name in ("synth", "ws_bridge", "http_bridge", "gateway"):
         passed = {key: value for key, value in services[name]["environment"].items() if key.startswith("OTEL_")}
         assert passed == dict.fromkeys(OPENTELEMETRY)
+
+
+def test_the_page_of_settings_has_every_setting_and_its_default() -> None:
+    page = (EXAMPLE.parent / "docs" / "reference" / "settings.md").read_text()
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.+?) \|", page, re.MULTILINE))
+    defaults = {name: value for name, value in LINES if name not in COMPOSE_ALONE | OPENTELEMETRY}
+    assert set(rows) == set(defaults)
+    for name, value in defaults.items():
+        assert not value or rows[name] == f"`{value}`", name

@@ -194,7 +194,7 @@ def test_callers_reach_nats_from_namespaces_that_are_labelled() -> None:
     assert {"podSelector": caller} in rule["from"]
     elsewhere = {"namespaceSelector": {"matchLabels": {"orastream/callers": "true"}}, "podSelector": caller}
     assert elsewhere in rule["from"], "both at once: not every pod of such a namespace"
-    assert "kubectl label namespace" in (ROOT / "docs" / "operations.md").read_text()
+    assert "kubectl label namespace" in (ROOT / "docs" / "guide" / "operator.md").read_text()
 
 
 def test_synth_may_send_traces() -> None:

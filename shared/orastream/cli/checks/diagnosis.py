@@ -87,7 +87,7 @@ def judge_jetstream(answer: Mapping[str, Any] | None, refused: str | None = None
 def _judge_refused(refused: str) -> Finding:
     says = f"this user has no permission: {refused}"
     if refused.startswith("subscription"):
-        mend = "set NATS_INBOX_PREFIX to inboxes that this user may subscribe to (docs/operations.md, Security)"
+        mend = "set NATS_INBOX_PREFIX to inboxes that this user may subscribe to (docs/guide/security.md)"
     else:
         mend = "ask as the node's user: NATS_URL=nats://node:PASSWORD@…, or NATS_CREDS, with its NATS_INBOX_PREFIX"
     return Finding("JetStream", "problem", says, mend)

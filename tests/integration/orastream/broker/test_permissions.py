@@ -1,4 +1,4 @@
-"""The permissions of callers in docs/operations.md are enough for `Client`, and allow no more than it says."""
+"""The permissions of callers in docs/guide/security.md are enough for `Client`, and allow no more than it says."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from tests.support.processes import Logs
 
 pytestmark = pytest.mark.integration
 
-OPERATIONS = Path(__file__).resolve().parents[4] / "docs" / "operations.md"
+PAGE = Path(__file__).resolve().parents[4] / "docs" / "guide" / "security.md"
 VOICE = Voice("ko", "ko", 22_050, "espeak", "1")
 
 
 @pytest.fixture
 async def guarded(tmp_path: Path, logs: Logs) -> AsyncIterator[NatsServer]:
     """A server with two users: `services`, with all permissions, and `callers`, with those in the document."""
-    block = re.search(r"```text\ncallers: (\{.*?\n\})\n```", OPERATIONS.read_text(), re.DOTALL)
+    block = re.search(r"```text\ncallers: (\{.*?\n\})\n```", PAGE.read_text(), re.DOTALL)
     assert block is not None
     config = tmp_path / "nats.conf"
     config.write_text(

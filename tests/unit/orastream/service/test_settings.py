@@ -77,7 +77,7 @@ def test_a_service_says_it_in_one_line(tmp_path: Path) -> None:
 
 
 def test_an_empty_value_counts_as_absent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both READMEs say so."""
+    """As docs/reference/settings.md says."""
     for name in KNOWN:
         monkeypatch.setenv(name, "")
     for settings in (WsBridgeSettings, HttpBridgeSettings, OraServerSettings, GatewaySettings):

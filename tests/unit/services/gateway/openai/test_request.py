@@ -38,8 +38,8 @@ def test_param_is_the_callers_field(ours: str | None, theirs: str | None) -> Non
     assert error_body(400, "no", code="invalid_request", param=ours)["error"]["param"] == theirs
 
 
-def test_operations_names_every_route_that_is_counted() -> None:
-    page = (ROOT / "docs" / "operations.md").read_text()
+def test_the_page_of_metrics_names_every_route_that_is_counted() -> None:
+    page = (ROOT / "docs" / "reference" / "metrics.md").read_text()
     told = re.search(r"requests answered; routes (.*?); outcome", page)
     assert told is not None
     app = (ROOT / "services" / "gateway" / "app.py").read_text()
