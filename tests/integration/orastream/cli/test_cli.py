@@ -184,7 +184,9 @@ async def test_a_typing_error_in_a_setting_is_shown(tmp_path: Path, nats_server:
     assert "did you mean TTS_ENGINE?" in out
     code, _, err = await orastream(tmp_path, "up", "--nats-port", str(nats_server.port), TTS_ENGIN="vits")
     assert code == 1
-    assert err.startswith("warning: TTS_ENGIN is no setting of the node: nobody reads it; did you mean TTS_ENGINE?\n")
+    assert err.startswith(
+        "warning: TTS_ENGIN is not a setting of the node: no service reads it; did you mean TTS_ENGINE?\n"
+    )
 
 
 async def test_reports_of_the_past_have_the_time_of_then(

@@ -178,7 +178,7 @@ async def test_oraserver(websocket: int, post: int, levels: tuple[str, str], men
     assert len(told) == (websocket == 101)
 
 
-@pytest.mark.parametrize(("leaves", "says"), [(False, "answers no ping within 0.3 s"), (True, "code 4001")])
+@pytest.mark.parametrize(("leaves", "says"), [(False, "does not answer a ping within 0.3 s"), (True, "code 4001")])
 async def test_an_oraserver_without_pongs(leaves: bool, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It opens and takes all, but every utterance fails for want of a confirmation."""
     monkeypatch.setattr(doctor, "PONG_S", 0.3)

@@ -190,13 +190,13 @@ def test_what_is_refused_is_told_in_bounds() -> None:
 def test_with_keys_a_key_counts_and_nothing_else() -> None:
     foreign = (("Host", "evil.com"), ("Origin", "https://evil.com"), ("Sec-Fetch-Site", "cross-site"))
     policy = AccessPolicy(ApiKeys(["one"]), OriginCheck())
-    assert policy.asks and policy.turns_away(headers(*foreign, ("X-API-Key", "one"))) is None
-    turned = policy.turns_away(headers(("Host", OURS)))
-    assert turned is not None and (turned.status, turned.code) == (401, "unauthorized")
+    assert policy.asks and policy.refusal(headers(*foreign, ("X-API-Key", "one"))) is None
+    denied = policy.refusal(headers(("Host", OURS)))
+    assert denied is not None and (denied.status, denied.code) == (401, "unauthorized")
 
 
 def test_without_keys_sites_count() -> None:
     policy = AccessPolicy(ApiKeys([]), OriginCheck())
-    assert not policy.asks and policy.turns_away(headers(("Host", OURS))) is None
-    turned = policy.turns_away(headers(("Host", OURS), ("Origin", "https://evil.com")))
-    assert turned is not None and (turned.status, turned.code) == (403, "forbidden")
+    assert not policy.asks and policy.refusal(headers(("Host", OURS))) is None
+    denied = policy.refusal(headers(("Host", OURS), ("Origin", "https://evil.com")))
+    assert denied is not None and (denied.status, denied.code) == (403, "forbidden")
