@@ -103,7 +103,7 @@ class NodeView:
             read_stored(m.subject, m.sequence, m.time_s, m.data, max_text_chars=self._max_text_chars)
             for m in found
             if subjects.session_of(m.subject)
-            is not None  # synth deletes such a request; its token may not be encodable as JSON
+            is not None  # else it is deleted without a report; JSON may not be able to hold its token
         )
         return [stored for stored in read if isinstance(stored, StoredRequest)]
 

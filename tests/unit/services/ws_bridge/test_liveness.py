@@ -1,4 +1,4 @@
-"""Who is given up, and when: silence ends it, slowness does not."""
+"""When a connection is ended: without any progress, but not because OraServer is slow."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_pong_answers_all_before_it_and_the_wait_begins_anew() -> None:
 def test_no_byte_taken_ends_it() -> None:
     patience = Liveness()
     for now in range(10):
-        patience.unsent(1000 + now, float(now))  # pings are added, none leaves
+        patience.unsent(1000 + now, float(now))  # only pings are added, and the kernel takes nothing
         assert patience.gone(float(now)) is None and patience.next_time(float(now)) == now + 1.0
     patience.unsent(1010, 10.0)
     assert patience.gone(10.0) == f"OraServer took no byte for {STALLED_S:g} s"
@@ -59,10 +59,10 @@ EVENTS = st.lists(st.tuples(st.sampled_from(("ask", "answer", "take", "stay", "s
 
 @given(EVENTS)
 def test_a_ping_is_waited_for_from_the_last_sign_of_progress(events: list[tuple[str, float]]) -> None:
-    """Never given up within ten seconds of one, always after them, whatever happens in between."""
+    """For any sequence of events: no end within 10 s after progress, and always an end after 10 s without progress."""
     patience, now, size, asked, progress_at = Liveness(), 0.0, 1000, 0, 0.0
     pings: list[tuple[bytes, float]] = []
-    stalled = False  # the other wait, for bytes, has run
+    stalled = False  # whether the timeout for unsent bytes has passed
     for what, pause in events:
         now += pause
         if what == "ask":

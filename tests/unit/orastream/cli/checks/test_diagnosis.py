@@ -1,4 +1,4 @@
-"""What the doctor makes of what it sees: every problem has its mend."""
+"""The findings of doctor: every problem has a fix."""
 
 from __future__ import annotations
 

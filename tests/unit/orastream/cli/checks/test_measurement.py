@@ -1,4 +1,4 @@
-"""Figures of trials: percentiles, summaries, and what counts as checked."""
+"""Results of measurements: percentiles, summaries, and the check of recordings."""
 
 from __future__ import annotations
 

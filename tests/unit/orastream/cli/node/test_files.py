@@ -1,4 +1,4 @@
-"""Log files as the supervisor reads them, greetings of NATS, exits; and the rule of file length."""
+"""Log files of supervised processes, the first line of a NATS server, exit codes, and the rule of file length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors in OpenAI's shape: in the words of who asked."""
+"""Errors in OpenAI's form, with the names of fields that the caller has used."""
 
 from __future__ import annotations
 
