@@ -100,7 +100,7 @@ async def test_say_tells_that_a_request_is_not_spoken_twice(
         for first in (True, False):
             code, _, err = await orastream(tmp_path, "say", "hello", "--request", "r1", "--nats", nats_server.url)
             assert code == 0
-            assert err.count("asked before; it is not spoken twice") == (not first)
+            assert err.count("already sent; it is not spoken again") == (not first)
 
 
 async def test_say_asks_nothing_that_it_cannot_save(tmp_path: Path, nats_server: NatsServer, js: JetStream) -> None:
@@ -173,7 +173,7 @@ async def test_accept_wait_report_cancel_watch(
     assert (code, json.loads(out)["status"]) == (0, "queued")
     code, _, err = await orastream(tmp_path, "report", "s", "another", *nats)
     assert code == 1
-    assert "nothing is known" in err
+    assert "there is no report" in err
     code, out, _ = await orastream(tmp_path, "cancel", "s", *nats)
     assert code == 0
     assert out.startswith("cancel stored at sequence")
