@@ -46,7 +46,7 @@ Rule = Literal[
     "interleaved",  # the utterances of a session and phone come one after the other
     "wav-sizes",  # the header of a POSTed WAV has its true sizes
 ]
-"""Each name stands for a rule of the protocol, described beside it, which was broken."""
+"""The rules of the protocol. The comment beside each name says what the rule requires."""
 
 # A file with any other extension is stored as .bin.
 EXTENSIONS = frozenset({"wav", "pcm", "opus", "ogg", "flac", "mulaw", "mp3", "aac"})

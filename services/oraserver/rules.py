@@ -164,7 +164,7 @@ class Book:
     def _same(self, utterance: ReceivedUtterance, metadata: Metadata, transport: Transport) -> None:
         known = utterance.metadata
         if metadata is not known and replace(metadata, text=known.text) != known:
-            self._broken("metadata-changed", "not the metadata that the utterance began with", utterance)
+            self._broken("metadata-changed", "differs from the metadata of the first chunk", utterance)
         if transport != utterance.transport:
             self._broken("transport-changed", f"began on {utterance.transport}, came on {transport}", utterance)
 
@@ -172,10 +172,12 @@ class Book:
         newest = self._newest[utterance.sender]
         if utterance.number < newest:
             request = self.utterances[newest].metadata.request_id
-            self._broken("interleaved", f"goes on after {request} of the same phone began", utterance)
+            self._broken(
+                "interleaved", f"a chunk came after {request} of the same session and phone had begun", utterance
+            )
 
     def _chunk(self, utterance: ReceivedUtterance, index: int, audio: bytes, text: str) -> bool:
-        """Whether the chunk is there now."""
+        """Store the chunk, count a repeat or record a violation; whether the chunk is stored."""
         had, size, crc = len(utterance.chunks), len(audio), crc32(text.encode(), crc32(audio))
         if index < had:
             same = utterance.chunks[index] == (size, crc)
@@ -185,7 +187,7 @@ class Book:
                 self._broken("repeat-differs", f"chunk {index} came again with other bytes or text", utterance)
             return same
         if utterance.complete:
-            self._broken("chunk-after-complete", f"chunk {index} of an utterance of {had}", utterance)
+            self._broken("chunk-after-complete", f"chunk {index} after complete with {had} chunks", utterance)
             return False
         if index > had:
             self._broken("gap", f"chunk {index} after {had} chunks", utterance)

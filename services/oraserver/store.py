@@ -168,7 +168,7 @@ class RecordingStore:
 
 
 def _file_name(event: Begun) -> str:
-    """`<n>-<token>.<ext>`. It contains only characters that are safe in a file name, whatever the sender sent."""
+    """`<n>-<token>.<ext>`. It contains only characters that are safe in a file name, for any request id."""
     token = subjects.token(event.metadata.request_id)[:MAX_TOKEN_CHARS]
     return f"{event.number}-{token}.{extension(event.file_name)}"
 

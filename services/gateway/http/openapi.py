@@ -112,15 +112,15 @@ CONVERT = responses(
         409: ("Report", "cancelled (sync)"),
         410: ("Report", "expired (sync)"),
         502: ("Report", "failed (sync); `error` says why"),
-        504: (WaitTimeoutBody, "GATEWAY_WAIT_SECONDS ran out (sync); the report still comes"),
+        504: (WaitTimeoutBody, "no final report within GATEWAY_WAIT_SECONDS (sync); the request goes on"),
     },
     REFUSALS,
 )
 REPORT = responses(
-    {200: ("Report", "the report that stands"), 404: (ErrorBody, "no such request within the last hour")},
+    {200: ("Report", "the newest report"), 404: (ErrorBody, "no such request within the last hour")},
     {status: REFUSALS[status] for status in (401, 403, 422, 500, 503)},
 )
-CANCEL = responses({404: (ErrorBody, "the path is not of this form")}, REFUSALS) | {
+CANCEL = responses({404: (ErrorBody, "the path has another form")}, REFUSALS) | {
     202: {"model": CancelBody, "description": "stored"}
 }
 READY = responses({200: (ReadyBody, "ready"), 503: (ReadyBody, "it cannot work now")}, headers=False)

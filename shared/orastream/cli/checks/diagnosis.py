@@ -134,7 +134,7 @@ def judge_consumer(name: str, answer: Mapping[str, Any]) -> Finding:
     if working > 0:
         mend = f"if this goes on, start more of them: python -m services.{name}"
         return Finding(name, "warning", f"asks for no more work now; {says}", mend)
-    return Finding(name, "problem", f"nobody asks for work; {says}", f"start it: python -m services.{name}")
+    return Finding(name, "problem", f"no process asks for work; {says}", f"start it: python -m services.{name}")
 
 
 def judge_chunk_size(chunk_bytes: int, max_payload: int) -> Finding:
