@@ -34,7 +34,7 @@ NOTE_vits := $(if $(TTS_MODEL_DIR),,"The voices are drawn at random: you will he
 .PHONY: help setup torch sovits demo test test-sovits check bench picture clean
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(DEVELOPS) ## Install everything into .venv (the others do it by themselves)
 

@@ -1,4 +1,4 @@
-"""`python -m services.gateway`: the front door for HTTP callers and for `tts.speak`."""
+"""`python -m services.gateway`: serves the HTTP API and `tts.speak`."""
 
 from __future__ import annotations
 

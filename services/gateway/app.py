@@ -1,4 +1,4 @@
-"""The HTTP entrance: routes, bodies and ids in; answers out."""
+"""The gateway's HTTP application: routes, reading of bodies and ids, and answers."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ def application(
     lacking: Callable[[], Awaitable[str | None]],
     max_text_chars: int = DEFAULT_MAX_TEXT_CHARS,
 ) -> FastAPI:
-    """The application over `service`; `lacking` says why the service cannot work now, or None."""
+    """The HTTP application over `request_service`. `lacking` returns why the service cannot work now, or None."""
     app = FastAPI(
         title="orastream gateway",
         version=VERSION,
         description=openapi.DESCRIPTION,
-        redirect_slashes=False,  # a redirected POST is a lost or repeated one
-        docs_url=None,  # its viewer is a script from elsewhere, on the origin where the console keeps a key
+        redirect_slashes=False,  # clients lose or repeat a POST that is redirected
+        docs_url=None,  # its viewer loads a script of another site, which could read the key that the console keeps
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
-        # `tracing.py` has ours: FastAPI's would trace health checks too, and log exceptions with their messages.
+        # `tracing.py` makes the spans: FastAPI's would also trace health checks, and log the messages of exceptions.
         telemetry={
             "tracing": False,
             "metrics": False,
@@ -91,7 +91,8 @@ def application(
         responses=openapi.CONVERT,
         openapi_extra=openapi.CONVERT_BODY,
     )
-    # Ids are cut out of the raw path, where a slash within an id is still %2F: hence the catch-all beside each route.
+    # Ids are read from the raw path, where a slash in an id is still %2F. Starlette routes by the decoded path, in
+    # which such an id has more segments: only the catch-all path beside each route matches it.
     add(
         "GET",
         ("/api/reports/{sessionId}/{requestId}", "/api/reports/{ids:path}"),
@@ -141,7 +142,7 @@ def application(
 
     @app.get("/readyz", response_model=None, responses=openapi.READY)
     async def readyz() -> Response:
-        """The node can take requests: NATS has answered just now, and the streams that take them exist."""
+        """The node can take requests: NATS has just answered, and the streams exist."""
         reason = await lacking()
         if reason is None:
             return _json(200, {"status": "ready"})
@@ -158,22 +159,22 @@ def application(
 
 
 class Api:
-    """Routes under `/api/`; what they raise becomes an answer in `_endpoint`."""
+    """Handlers of the routes under `/api/`. `_endpoint` turns their exceptions into answers."""
 
     def __init__(self, request_service: RequestService, node: NodeView) -> None:
         self._request_service = request_service
         self._node = node
 
     async def convert(self, request: Request) -> Answer:
-        """Have a text spoken to a phone.
+        """Speak a text to a phone.
 
-        Fire and forget (DEFAULT_FIRE_AND_FORGET, when the body leaves it open) is answered once the request is
-        stored, otherwise the answer is the final report.
+        With fire and forget (default: DEFAULT_FIRE_AND_FORGET) the answer comes once the request is stored.
+        Otherwise the answer is the final report.
         """
         return result(await self._request_service.speak(codec.decode(await body_of(request)), trace=request.state.span))
 
     async def report(self, request: Request) -> Answer:
-        """What became of a request: its last report, also while it is under way."""
+        """The last report of a request, also while the request is in progress."""
         session_id, request_id = _ids(request, "/api/reports/", "sessionId", "requestId")
         report = await self._request_service.client.report(session_id, request_id)
         if report is None:
@@ -181,26 +182,26 @@ class Api:
         return Answer(200, report.to_map(), "found")
 
     async def voices(self, _request: Request) -> Answer:
-        """What the node's synths can speak, by engine. With none running the list is empty, and `message` says so."""
+        """The voices of all running synths, by engine. Without a synth the list is empty and `message` says so."""
         return await voices.answer(self._request_service.client)
 
     async def cancel(self, request: Request) -> Answer:
-        """Barge-in: stop all that the session asked before, or the one request that the body names."""
+        """Barge-in: cancel all earlier requests of the session, or only the request that the body names."""
         (session_id,) = _ids(request, "/api/cancel/", "sessionId")
         cancel = Cancel.decode(await body_of(request))
         sequence = await self._request_service.client.cancel(session_id, cancel.request_id)
         return Answer(202, {"sessionId": session_id, "cancelSeq": sequence}, "accepted")
 
     async def audio(self, request: Request) -> Answer | Response:
-        """The audio of a request, whatever its transport: complete and in order, while it is made or kept.
+        """The audio of a request of any transport, complete and in order, while it is made or as long as it is stored.
 
-        A cancelled one ends where it was cut, a failed one breaks off.
+        If the request is cancelled, the answer ends there. If it fails, the connection is broken off.
         """
         session_id, request_id = _ids(request, "/api/audio/", "sessionId", "requestId")
         return await audio.audio(self._request_service, session_id, request_id)
 
     async def node(self, _request: Request) -> Answer:
-        """What the node has to do now, and what it did last; at most a second old."""
+        """The node's open requests and newest reports, at most one second old."""
         return Answer(200, await self._node.look(), "found")
 
 
@@ -225,9 +226,9 @@ def _endpoint(
 
 async def _answered(request: Request, policy: AccessPolicy, handler: Handler) -> Answer | Response:
     try:
-        if (turned := policy.turns_away(request.headers)) is not None:
-            headers = {"WWW-Authenticate": "Bearer"} if turned.status == 401 else None
-            return error(turned.status, turned.code, turned.message, headers=headers)
+        if (denied := policy.refusal(request.headers)) is not None:
+            headers = {"WWW-Authenticate": "Bearer"} if denied.status == 401 else None
+            return error(denied.status, denied.code, denied.message, headers=headers)
         return await handler(request)
     except Refused as exc:
         return exc.answer
@@ -237,14 +238,14 @@ async def _answered(request: Request, policy: AccessPolicy, handler: Handler) ->
             log.warning("a request could not be served", outcome=answer.outcome, error=str(exc))
         return answer
     except ClientDisconnect:
-        return error(400, "disconnected", "the connection ended within the body")
-    except Exception:  # noqa: BLE001 - the border of one caller: logged, answered, and the gateway goes on
+        return error(400, "disconnected", "the connection ended before the end of the body")
+    except Exception:  # noqa: BLE001 - an error in one request must not end the gateway: it is logged and answered
         log.exception("a request met an error of ours")
         return internal()
 
 
 def _ids(request: Request, prefix: str, *names: str) -> list[str]:
-    """The ids that follow `prefix` in the path as it was sent. Raises Refused (404), InvalidRequest."""
+    """The ids after `prefix` in the raw path. Raises Refused (404) and InvalidRequest."""
     raw = bytes(request.scope["raw_path"]).decode("latin-1")
     parts = raw.partition(prefix)[2].removesuffix("/").split("/")
     if len(parts) != len(names):

@@ -1,4 +1,4 @@
-"""Audio that a caller of the gateway takes: of a text of his own (`transport: none`), or of anybody's request."""
+"""Audio for a caller of the gateway: of its own new request (`transport: none`), or of any stored request."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from orastream.traces import Parent
 from services.gateway.request_service import RequestService
 
 AFTER_DELIVERED_S = 10.0
-"""After the final report all is stored: what is silent for so long has left the stream."""
+"""Once the report is `delivered`, all audio is stored: if none comes for so long, the stream has deleted it."""
 AFTER_FAILURE_S = 0.5
-"""What was made of a request that failed is stored too, and comes within this."""
+"""The audio that a failed request has made is stored too: how long to wait for the rest of it."""
 
 log = structlog.get_logger()
 
 
 class SpeechFailed(Exception):
-    """The node could not speak it, or not to its end; `error` is the report's, `cancelled` whether that was asked."""
+    """The request has no audio, or no complete audio. `cancelled`: because it was cancelled. `error`: the reason."""
 
     def __init__(self, error: ReportError, *, cancelled: bool = False) -> None:
         super().__init__(error.message)
@@ -39,11 +39,11 @@ class SpeechFailed(Exception):
 async def listen(
     request_service: RequestService, fields: Map, *, trace: Parent
 ) -> AsyncGenerator[AudioStart | AudioChunk | AudioEnd, None]:
-    """Ask for speech by its wire fields, ids aside, and give its audio as `Client.audio` does.
+    """Submit a request, given by its wire fields without ids, and yield its audio as `Client.audio` does.
 
-    It has a session of its own, and continues `trace`. Leaving early cancels it: nobody would hear the rest. Raises
-    InvalidRequest and Overloaded (nothing was stored), NodeUnavailable, SpeechFailed, and WaitTimeout when for
-    `request_service.wait_s` nothing came.
+    The request gets a session of its own and continues `trace`. Closing the generator early cancels the request.
+    Raises InvalidRequest and Overloaded (nothing was stored), NodeUnavailable, SpeechFailed, and WaitTimeout when no
+    audio came for `request_service.wait_s` seconds.
     """
     session = f"listen-{uuid.uuid4().hex}"
     given: Map = {**fields, "sessionId": session, "phoneId": session, "transport": "none", "fire_and_forget": True}
@@ -60,13 +60,13 @@ async def listen(
                 await _cancel(request_service.client, session)
 
 
-async def overhear(
+async def request_audio(
     request_service: RequestService, session_id: str, request_id: str, request_seq: int
 ) -> AsyncGenerator[AudioStart | AudioChunk | AudioEnd, None]:
-    """The audio of somebody's request as `Client.audio` gives it, while it is made or as long as it is kept.
+    """Yield the audio of a stored request as `Client.audio` does, while it is made or as long as it is stored.
 
-    Its delivery is not touched, and leaving early changes nothing. A failed request's audio comes as far as it was
-    made. Raises Overloaded, SpeechFailed (`audio_expired` when it is not kept any more), WaitTimeout when nothing came
+    Neither this nor closing the generator early affects the delivery. Of a failed request it yields what was made.
+    Raises Overloaded, SpeechFailed (`audio_expired` when it is no longer stored), and WaitTimeout when no audio came
     for `request_service.wait_s` seconds.
     """
     acceptance = Acceptance(request_id, session_id, request_seq)
@@ -81,7 +81,7 @@ async def overhear(
 async def _audio(
     request_service: RequestService, acceptance: Acceptance, *, after_failure_s: float = 0.0
 ) -> AsyncGenerator[AudioStart | AudioChunk | AudioEnd, None]:
-    """The audio, or SpeechFailed when the final report says that there is none to come."""
+    """Yield the audio. Raises SpeechFailed when the final report is there and no more audio comes."""
     client, session, request = request_service.client, acceptance.session_id, acceptance.request_id
     audio = client.audio(session, request, acceptance.request_seq)
     final: asyncio.Task[Report] = asyncio.create_task(_final(client, session, request))
@@ -132,9 +132,9 @@ def _why(end: AudioEnd) -> ReportError:
 
 
 def silence_of(report: Report) -> SpeechFailed:
-    """Why there is no audio, or no more, of a request with that final report."""
+    """Why a request with this final report has no audio, or no more audio."""
     if report.status == "delivered":
-        return SpeechFailed(ReportError.of("audio_expired", "its audio is not kept any more; ask for it again"))
+        return SpeechFailed(ReportError.of("audio_expired", "its audio is no longer stored; send the request again"))
     error = report.error or ReportError.of("internal", f"it was {report.status}")
     return SpeechFailed(error, cancelled=report.status == "cancelled")
 

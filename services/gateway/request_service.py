@@ -1,4 +1,4 @@
-"""What both entrances, HTTP and `tts.speak`, do with a request: store it and, if its sender wants, wait for its end."""
+"""Stores a request and, for a sync caller, waits for its final report. Used for both HTTP and `tts.speak`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from orastream.traces import Parent
 from services.gateway.http import outcomes
 
 MAX_IN_FLIGHT = 2048
-"""Requests being stored or waited for at once; each that waits holds a subscription and a buffer."""
+"""Requests being stored or waited for at the same time. Each waiting one holds a subscription and a buffer."""
 
 
 class RequestService:
-    """Speaks over `client`; sync callers wait `wait_s` at most. For one event loop."""
+    """Submits requests through `client`. Sync callers wait at most `wait_s` seconds. For one event loop."""
 
     def __init__(self, client: Client, wait_s: float, metrics: Metrics, *, max_in_flight: int = MAX_IN_FLIGHT) -> None:
         self.client = client
@@ -42,16 +42,14 @@ class RequestService:
         metrics.gauge("orastream_gateway_in_flight", "Requests being stored or waited for", lambda: self._in_flight)
 
     def count(self, route: str, outcome: str) -> None:
-        """One request was answered."""
+        """Count one answered request."""
         self._requests.labels(route=route, outcome=outcome).inc()
 
     async def speak(self, fields: Map, encoding: Encoding = "json", *, trace: Parent) -> Acceptance | Report:
-        """Have a request spoken, given by its wire fields: its acceptance, or its final report if the sender waits.
+        """Submit a request, given by its wire fields; returns its acceptance, or the final report for a sync caller.
 
-        It continues `trace`.
-
-        Raises InvalidRequest and Overloaded (nothing was stored), NodeUnavailable, WaitTimeout (the report still
-        comes). Cancel-safe: what was stored is spoken.
+        The request continues `trace`. Raises InvalidRequest and Overloaded (nothing was stored), NodeUnavailable, and
+        WaitTimeout (the request goes on). Cancel-safe: a stored request is still spoken.
         """
         with self.place():
             acceptance, waits = await self.client.submit(fields, encoding=encoding, trace=trace)
@@ -59,7 +57,7 @@ class RequestService:
 
     @contextlib.contextmanager
     def place(self) -> Iterator[None]:
-        """Room for one request in flight. Raises Overloaded."""
+        """Count one request as in flight while the context is open. Raises Overloaded when there are too many."""
         if self._in_flight >= self._max_in_flight:
             raise Overloaded(f"the gateway has {self._in_flight} requests in flight; try again later")
         self._in_flight += 1
@@ -87,12 +85,12 @@ class RequestService:
 
     @property
     def closing(self) -> bool:
-        """The process ends: what has no end of its own should end now."""
+        """Whether the process ends: streams without an end of their own must end now."""
         return self._closes_at is not None
 
     @contextlib.contextmanager
-    def telling(self, on_close: Callable[[], None]) -> Iterator[None]:
-        """Have `on_close` called if the door closes while the context is open."""
+    def calling_on_close(self, on_close: Callable[[], None]) -> Iterator[None]:
+        """Call `on_close` if `close` is called while the context is open."""
         self._on_close.add(on_close)
         try:
             yield
@@ -100,7 +98,7 @@ class RequestService:
             self._on_close.discard(on_close)
 
     def close(self, grace_s: float) -> None:
-        """The process ends: who waits, and who comes now, gets a report or WaitTimeout within `grace_s`."""
+        """The process ends: all waiting and new callers get a report or WaitTimeout within `grace_s` seconds."""
         self._closes_at = asyncio.get_running_loop().time() + grace_s
         for limit in self._waits:
             when = limit.when()

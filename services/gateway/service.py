@@ -1,4 +1,4 @@
-"""The gateway as a service: the HTTP application and `tts.speak` over one client."""
+"""Wires the gateway: the HTTP application and `tts.speak` over one client."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from services.gateway.routes.node import NodeView
 from services.gateway.settings import GatewaySettings
 
 GRACE_S = 7.0
-"""What requests in flight have at the end; the process ends after lifecycle.DRAIN_DEADLINE_S anyway."""
+"""Seconds that requests in flight get at shutdown. lifecycle.DRAIN_DEADLINE_S ends the process in any case."""
 
 
 def serve(settings: GatewaySettings) -> lifecycle.Serve:
-    """The service, wired."""
+    """The function that runs the gateway with these settings."""
 
     async def run(process: lifecycle.Process) -> None:
         broker = process.js.broker

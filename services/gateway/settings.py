@@ -1,4 +1,4 @@
-"""Settings of the gateway (docs: README, “Settings”)."""
+"""Settings of the gateway (docs/reference/settings.md)."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from services.gateway.access.origin_check import ANY, host_of
 
 
 class GatewaySettings(NodeSettings):
-    """The gateway's own settings. `/healthz`, `/readyz` and `/metrics` are on `gateway_port` too."""
+    """The gateway's settings. `/healthz`, `/readyz` and `/metrics` are also served on `gateway_port`."""
 
     gateway_port: int = Field(8000, ge=0, le=65535)
-    """0 takes a free port, which is logged."""
+    """0 takes a free port and logs it."""
     gateway_wait_seconds: float = Field(60, gt=0, allow_inf_nan=False)
-    """How long a sync caller waits at most for its final report."""
+    """Seconds that a sync caller waits at most for the final report."""
     gateway_api_keys: SecretStr | None = None
-    """Comma separated; callers of `/api/` must bring one of them. Absent or empty: anybody may call."""
+    """Comma separated. Callers of `/api/` and `/v1/` must send one of them. Absent or empty: no key is needed."""
     gateway_hosts: str | None = None
-    """Comma separated; further names under which it is called, and whose pages may call it, while there are no keys."""
+    """Comma separated. Without keys: more hosts by which the gateway may be called, and whose pages may call it."""
     default_fire_and_forget: bool = True
 
     @field_validator("gateway_api_keys")
     @classmethod
     def _holds_a_key(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and value.get_secret_value().strip() and not _split(value):
-            raise ValueError("holds no key; separate keys by commas, or leave it empty to let anybody call")
+            raise ValueError("holds no key; separate keys by commas, or leave it empty to require no key")
         return value
 
     @field_validator("gateway_hosts")
@@ -33,7 +33,7 @@ class GatewaySettings(NodeSettings):
     def _holds_hosts(cls, value: str | None) -> str | None:
         for name in _names(value):
             if name != ANY and host_of(name) is None:
-                raise ValueError(f"{name!r} is no host; write names without https:// and path, or * for all")
+                raise ValueError(f"{name!r} is not a host; write names without https:// and path, or * for all")
         return value
 
     @property
@@ -43,7 +43,7 @@ class GatewaySettings(NodeSettings):
 
     @property
     def api_keys(self) -> tuple[str, ...]:
-        """The keys, or () when none is asked for."""
+        """The keys of GATEWAY_API_KEYS; () when no key is needed."""
         return _split(self.gateway_api_keys) if self.gateway_api_keys else ()
 
 

@@ -1,4 +1,4 @@
-"""The NATS entrance: `tts.speak`, a nats.micro service shared by all gateways, for callers that want request-reply."""
+"""`tts.speak`: a nats.micro service, shared by all gateways, for callers that use NATS request-reply."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ log = structlog.get_logger()
 async def serving(broker: Broker, request_service: RequestService, *, grace_s: float) -> AsyncIterator[None]:
     """Answer `tts.speak` while the context is open.
 
-    At the end it takes no more first, so that another gateway gets what comes, then finishes what is in flight within
-    `grace_s`.
+    At the end it first unsubscribes, so that other gateways get new requests. Then it waits at most `grace_s` seconds
+    for the requests in flight.
     """
     speaker = SpeakService(request_service)
     service = await broker.serve(
@@ -48,7 +48,7 @@ async def serving(broker: Broker, request_service: RequestService, *, grace_s: f
         speaker.answer,
     )
     yield
-    if broker.connected:  # else the interest is gone with the connection
+    if broker.connected:  # the server drops the subscriptions of a lost connection by itself
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_S):
                 await service.stop()
@@ -56,7 +56,7 @@ async def serving(broker: Broker, request_service: RequestService, *, grace_s: f
 
 
 class SpeakService:
-    """Answers requests side by side, each in its own encoding."""
+    """Answers requests concurrently, each in the encoding of the request."""
 
     def __init__(self, request_service: RequestService) -> None:
         self._request_service = request_service
@@ -64,11 +64,11 @@ class SpeakService:
         self._changed = asyncio.Event()
 
     async def answer(self, payload: bytes, headers: Mapping[str, str]) -> Answer:
-        """The reply to one request and its headers. Never raises but for cancellation.
+        """The reply to one request, and the reply's headers. Raises nothing except when cancelled.
 
-        The reply is an acceptance or the final report. A refusal is a `failed` report with the headers of service
-        errors besides: 400 for a bad request, 503 when the node cannot take it, 500 for an error of ours. A wait that
-        ran out is answered 504 with the report as it stands, which is no final one: the request goes on.
+        The reply is the acceptance or the final report. A refusal is a `failed` report with error headers: 400 for an
+        invalid request, 503 when the node cannot take it, 500 for an error in the gateway. After a timeout the reply
+        is 504 with the newest report, which is not final: the request goes on.
         """
         encoding = codec.encoding_of(payload)
         self._in_flight += 1
@@ -87,7 +87,7 @@ class SpeakService:
             self._changed.set()
 
     async def finished(self, grace_s: float) -> None:
-        """Return when nothing is in flight, after `grace_s` at the latest."""
+        """Return when no request is in flight, or after `grace_s` seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace_s):
                 while self._in_flight:
@@ -106,10 +106,10 @@ class SpeakService:
             return standing.to_map(), error_headers("504", str(exc)), "wait_timeout"
         except OrastreamError as exc:
             return refusal(fields, exc).to_map(), error_headers(service_code(exc), _text(exc)), _outcome(exc)
-        except Exception:  # noqa: BLE001 - the border of one caller: logged, answered, and the gateway goes on
+        except Exception:  # noqa: BLE001 - an error in one request must not end the gateway: it is logged and answered
             log.exception("a request met an error of ours")
-            ours = OrastreamError("an error of the gateway; its log says more")
-            return refusal(fields, ours).to_map(), error_headers("500", str(ours)), "internal"
+            internal = OrastreamError("an error of the gateway; see its log")
+            return refusal(fields, internal).to_map(), error_headers("500", str(internal)), "internal"
         return result.to_map(), None, "accepted" if isinstance(result, Acceptance) else result.status
 
     async def _standing(self, exc: WaitTimeout) -> Report:
@@ -121,7 +121,7 @@ class SpeakService:
 
 
 def refusal(fields: Map, exc: OrastreamError) -> Report:
-    """The `failed` report of a request that was not stored: sequence 0, and those of its ids that are usable."""
+    """The `failed` report of a request that was not stored: with sequence 0, and with the ids that are valid."""
     return Report(
         request_id=_usable(fields.get("requestId")) or "",
         session_id=_usable(fields.get("sessionId")) or "",
@@ -144,7 +144,7 @@ def service_code(exc: OrastreamError) -> str:
 
 
 def error_headers(code: str, text: str) -> dict[str, str]:
-    """The headers by which nats.micro clients know an error; ASCII, one line."""
+    """The error headers of nats.micro, in one line of ASCII."""
     line = " ".join(text.split()).encode("ascii", "backslashreplace").decode()
     return {"Nats-Service-Error": line, "Nats-Service-Error-Code": code}
 

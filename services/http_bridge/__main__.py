@@ -1,4 +1,4 @@
-"""`python -m services.http_bridge`: carries audio to OraServer as one POST per utterance."""
+"""`python -m services.http_bridge`: delivers each utterance to OraServer in one POST."""
 
 from __future__ import annotations
 

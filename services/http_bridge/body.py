@@ -1,6 +1,6 @@
-"""The one POST of an utterance as a stream of bytes: JSON around base64, with the WAV's true sizes. Pure.
+"""The body of an utterance's POST: JSON with the audio in base64, and with the WAV's true sizes. Pure.
 
-The audio is kept once, as it came; the body is made piece by piece while it is sent.
+Only the raw audio is held in memory; the base64 is made piece by piece while the body is sent.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from orastream.contract.audio_messages import AudioChunk, AudioStart
 from orastream.delivery.sink import Speech
 
 PIECE_BYTES = 3 * (32 << 10)
-"""A multiple of three, so that the base64 of the pieces joined is that of the whole."""
+"""A multiple of 3, so that only the last piece has base64 padding and the joined pieces are valid base64."""
 
 
 class Body:
-    """Collects the chunks of one utterance, then gives the POST's body."""
+    """Collects the chunks of one utterance and makes the body of its POST."""
 
     def __init__(self, speech: Speech, start: AudioStart) -> None:
         self._speech = speech
@@ -29,11 +29,11 @@ class Body:
         self._audio = bytearray()
 
     def add(self, chunk: AudioChunk) -> None:
-        """The next chunk of the file."""
+        """Append the next chunk of the file."""
         self._audio += chunk.audio
 
     def finish(self, text: str | None = None) -> None:
-        """All chunks are there: a WAV gets its true sizes. `text` goes before that of the request."""
+        """Prepare the body after the last chunk; a WAV gets its true sizes. `text` replaces the request's text."""
         speech, start = self._speech, self._start
         metadata = {
             "sessionId": speech.session_id,
@@ -50,11 +50,11 @@ class Body:
 
     @property
     def content_length(self) -> int:
-        """Bytes that `pieces` gives in all."""
+        """Size of the body in bytes: the sum of all `pieces`."""
         return len(self._head) + 4 * -(-len(self._audio) // 3) + len(self._tail)
 
     def pieces(self) -> Iterator[bytes]:
-        """The body from its beginning; may be asked for again."""
+        """Yield the body from its beginning. May be called again."""
         yield self._head
         view = memoryview(self._audio)
         for offset in range(0, len(view), PIECE_BYTES):

@@ -1,4 +1,4 @@
-"""http_bridge as a service: the bridge of both kinds with an HTTP POST as its sink."""
+"""Wires http_bridge: the common bridge with HTTP POST as its sink."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from services.http_bridge.sink import HttpSink, http_client
 
 
 def serve(settings: HttpBridgeSettings) -> lifecycle.Serve:
-    """The service, wired."""
+    """The function that runs http_bridge with these settings."""
 
     async def run(process: lifecycle.Process) -> None:
         async with http_client(settings) as client:

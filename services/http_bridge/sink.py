@@ -1,4 +1,4 @@
-"""The HTTP way to OraServer: one POST with the whole file per utterance. The only file that sends HTTP."""
+"""Delivery over HTTP: one POST with the whole file per utterance. No other file of the bridge sends HTTP."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from services.http_bridge.settings import HttpBridgeSettings
 IDLE_S = 5.0
 CONNECT_S = 5.0
 STALL_S = 10.0
-"""The longest that OraServer may take none of the file."""
+"""How long OraServer may read nothing of the body before the POST fails."""
 SILENCE_S = 30.0
-"""The longest that it may take to answer once it has all of it."""
+"""How long OraServer may take to answer after it has read the whole body."""
 MAX_ANSWER_BYTES = 4096
 
 
 class HttpLink:
-    """A place to collect an utterance. It breaks when its POST fails; the next try collects anew from the stream."""
+    """Collects one utterance at a time and POSTs it. A failed POST ends the link; a retry reads the audio again."""
 
     def __init__(self, client: aiohttp.ClientSession, url: str) -> None:
         self._client = client
@@ -35,27 +35,27 @@ class HttpLink:
 
     @property
     def room(self) -> bool:
-        """Memory is the limit: an utterance of at most TTS_MAX_TEXT_CHARS."""
+        """Always true: the chunks go to memory, and TTS_MAX_TEXT_CHARS limits the size of an utterance."""
         return True
 
     def begin(self, speech: Speech) -> None:
-        """The next chunks are this utterance's."""
+        """Begin an utterance: the next chunks belong to it."""
         self._speech, self._body = speech, None
 
     def write(self, start: AudioStart, chunk: AudioChunk) -> None:
-        """Keep a chunk."""
+        """Add a chunk to the body."""
         if self._body is None:
             assert self._speech is not None, "begin() comes first"
             self._body = Body(self._speech, start)
         self._body.add(chunk)
 
     def complete(self, start: AudioStart, total_chunks: int, text: str | None = None) -> None:
-        """All is there."""
+        """Finish the body: all chunks were written."""
         assert self._body is not None, "an utterance has at least one chunk"
         self._body.finish(text)
 
     async def confirm(self) -> None:
-        """POST the file; return when OraServer answered 2xx. Raises LinkLost; `refused` for a 4xx."""
+        """POST the file; returns when OraServer has answered 2xx. Raises LinkLost, with `refused` for a 4xx."""
         body, self._body = self._body, None
         assert body is not None, "complete() comes first"
         self._post = asyncio.create_task(self._send(body))
@@ -77,7 +77,7 @@ class HttpLink:
         awaited = f"took nothing for {CONNECT_S + STALL_S:g} s"
 
         async def pieces() -> AsyncIterator[bytes]:
-            """Each is asked for when the one before has left; aiohttp's own timeouts begin behind the last."""
+            """Yield the body, with a new time limit for each piece: aiohttp's sock_read starts after the last one."""
             nonlocal awaited
             for piece in body.pieces():
                 awaited = f"took nothing for {STALL_S:g} s"
@@ -91,7 +91,7 @@ class HttpLink:
         try:
             async with asyncio.timeout(CONNECT_S + STALL_S) as limit, posting as answer:
                 status = answer.status
-                unread = MAX_ANSWER_BYTES  # of no interest; read, the connection can be used again
+                unread = MAX_ANSWER_BYTES  # the body is read, so that the connection can be used again
                 while unread > 0 and (piece := await answer.content.read(unread)):
                     unread -= len(piece)
         except TimeoutError as exc:
@@ -107,14 +107,14 @@ class HttpLink:
             limit.reschedule(until)
 
     async def abandon(self) -> None:
-        """Nothing more of the utterance leaves: a POST under way is cut."""
+        """Send nothing more of the utterance: a running POST is cancelled."""
         self._body = None
         if self._post is not None:
             self.lost = LinkLost("cut: the utterance was ended while it was sent")
             self._post.cancel()
 
     async def close(self) -> None:
-        """Forget everything."""
+        """Drop the collected audio and cancel a running POST."""
         await self.abandon()
 
 
@@ -135,13 +135,13 @@ class HttpSink:
         self.link_per_utterance = False
 
     async def connect(self, session_id: str, phone_id: str, wake: Callable[[], None]) -> HttpLink:
-        """A new place to collect; the connection itself is made, or reused, by the POST."""
+        """A new link. The POST itself opens a connection, or reuses one of the pool."""
         return HttpLink(self._client, self._url)
 
 
 def http_client(settings: HttpBridgeSettings) -> aiohttp.ClientSession:
-    """A client with pooled connections, to be closed by `async with`."""
+    """An HTTP client with pooled connections. The caller closes it (`async with`)."""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=SILENCE_S)
-    # No limit of connections: callers of a slow OraServer would keep those of another waiting.
+    # With a limit, POSTs that OraServer answers slowly would block those of other sessions.
     unlimited = aiohttp.TCPConnector(limit=0)
     return aiohttp.ClientSession(headers=settings.authorization, timeout=timeout, connector=unlimited)

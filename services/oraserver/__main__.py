@@ -1,4 +1,4 @@
-"""`python -m services.oraserver`: the reference OraServer until SIGTERM or Ctrl-C."""
+"""`python -m services.oraserver`: runs the reference OraServer until SIGTERM or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.oraserver.settings import OraServerSettings, parse
 
 
 async def run(settings: OraServerSettings) -> None:
-    """Serve until a signal; then close connections and files."""
+    """Serve until SIGTERM or SIGINT, then close connections and files."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -27,7 +27,7 @@ async def run(settings: OraServerSettings) -> None:
 
 
 def main() -> int:
-    """Exit code: 0 after a signal, 2 when it cannot start."""
+    """Run the server; returns the exit code: 0 after a signal, 2 when it cannot start."""
     try:
         settings = parse()
         logging.configure(

@@ -1,6 +1,6 @@
-"""The reference OraServer over aiohttp: sockets in, rules and storage behind, JSON out.
+"""The reference OraServer as an aiohttp application: WebSocket, HTTP and JSON over the rules and the storage.
 
-A ping is answered by the application, in the order of arrival: a pong says that every chunk before it is stored.
+The application itself answers pings, in the order of arrival. So a pong means that every chunk before it is stored.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from services.oraserver.frames import parse_post
 from services.oraserver.listing import Connections, Listing, listing, selected
 from services.oraserver.rules import Book
 from services.oraserver.store import RecordingStore
-from services.oraserver.utterances import BrokenOffUtterance, Completed, Event
+from services.oraserver.utterances import Completed, Event, RuleBroken
 
 WEBSOCKET_PATH = "/ws/tts"
 HTTP_PATH = "/api/tts"
@@ -39,7 +39,7 @@ log = structlog.get_logger("oraserver")
 
 
 class OraServer:
-    """One reference OraServer: a book, its data directory, its faults, and the HTTP surface over them."""
+    """One reference OraServer: its book, data directory and faults, and the HTTP application over them."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class OraServer:
         crash: Callable[[int], object] = os._exit,
     ) -> None:
         self.url = ""
-        """`http://host:port` once it listens (see `serve`)."""
+        """`http://host:port` once it listens (see `serve`), else empty."""
         self._authorization = f"Bearer {token}".encode() if token else None
         self.misbehaviour = Misbehaviour(faults, crash=crash)
         self.store = RecordingStore(data_dir)
@@ -62,16 +62,16 @@ class OraServer:
 
     @property
     def websocket_url(self) -> str:
-        """What ORASERVER_WEBSOCKET_URL is to be."""
+        """The value for ORASERVER_WEBSOCKET_URL."""
         return f"ws{self.url.removeprefix('http')}{WEBSOCKET_PATH}"
 
     @property
     def http_url(self) -> str:
-        """What ORASERVER_HTTP_URL is to be."""
+        """The value for ORASERVER_HTTP_URL."""
         return self.url + HTTP_PATH
 
     async def received(self, session_id: str | None = None) -> Listing:
-        """What `GET /received` answers; of one session if given."""
+        """The answer of `GET /received`, only for one session if given."""
         chosen = selected(self.book, session_id)
         digests = await asyncio.to_thread(lambda: {u.number: self.store.sha256(u) for u in chosen})
         return listing(
@@ -79,12 +79,12 @@ class OraServer:
         )
 
     def forget(self) -> None:
-        """What `DELETE /received` does; the audio files stay."""
+        """Forget all utterances, as `DELETE /received` does; the audio files stay."""
         self.book.forget()
         self.store.forget()
 
     def application(self) -> web.Application:
-        """The routes; the store is closed when the application is cleaned up."""
+        """The application with its routes. Its cleanup closes the store."""
         app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[self._authorize])
         app.add_routes(
             [
@@ -120,7 +120,7 @@ class OraServer:
                 seconds=round(event.at - utterance.first_chunk_at, 3),
                 file=self.store.file_name(event.number),
             )
-        elif isinstance(event, BrokenOffUtterance):
+        elif isinstance(event, RuleBroken):
             violation = event.violation
             log.warning(
                 "violation",
@@ -156,7 +156,7 @@ class OraServer:
         return socket
 
     async def _read(self, socket: web.WebSocketResponse[bool], request: web.Request) -> bool:
-        """Take frames until the peer ends; False when the connection is to be aborted."""
+        """Read frames until the peer ends the connection; False when it must be aborted."""
         try:
             connection = self.book.connect(request.headers)
             while True:
@@ -173,7 +173,7 @@ class OraServer:
                     connection.receive_binary()
                 elif message.type is not WSMsgType.PONG:
                     return True
-        except ConnectionResetError:  # the peer went while a pong was written
+        except ConnectionResetError:  # the peer closed the connection while a pong was written
             return True
         except OSError as exc:
             log.error("cannot store; the connection is aborted", problem=exc.strerror or str(exc))
@@ -196,7 +196,9 @@ class OraServer:
             request.transport.abort()
         if not stored:
             problems = [f"{violation.rule}: {violation.detail}" for violation in parsed[1]]
-            return web.json_response({"error": "; ".join(problems) or "another audio than was received"}, status=400)
+            return web.json_response(
+                {"error": "; ".join(problems) or "the audio differs from what was received before"}, status=400
+            )
         return web.json_response({"status": "received"})
 
     async def _get_received(self, request: web.Request) -> web.Response:
@@ -243,9 +245,10 @@ class OraServer:
 
 @asynccontextmanager
 async def serve(server: OraServer, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[OraServer]:
-    """The server, listening, until the block ends; port 0 takes a free one (see `server.url`).
+    """Listen while the context is open; port 0 takes a free one (see `server.url`).
 
-    At the end open connections are closed with 1001. Raises OSError when the port is taken. A server serves once.
+    At the end open connections are closed with code 1001. Raises OSError when the port is taken. A server can be used
+    only once.
     """
     runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=CLOSE_SECONDS)
     await runner.setup()

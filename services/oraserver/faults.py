@@ -1,4 +1,4 @@
-"""Faults on demand: a real gateway breaks in these ways, and whoever talks to it must live with them."""
+"""Faults that can be switched on, to test that the bridges handle the failures of a real OraServer."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ CRASH_EXIT_CODE = 86
 
 
 class Faults(BaseModel):
-    """What goes wrong from now on. All absent: nothing."""
+    """The faults to cause. By default there are none."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
-    drop_after_chunks: int | None = Field(None, ge=1, description="abort a TCP connection when it has brought N chunks")
+    drop_after_chunks: int | None = Field(None, ge=1, description="abort a TCP connection after its Nth chunk")
     times: int | None = Field(
         None,
         ge=1,
-        description="how often drop_after_chunks, http_status and ws_status happen, together; without: always",
+        description="how often drop_after_chunks, http_status and ws_status happen, all together; default: always",
     )
     read_delay_ms: float = Field(0, ge=0, le=60_000, description="wait before each frame or POST is read")
-    refuse_seconds: float = Field(0, ge=0, le=86_400, description="answer handshakes and POSTs by 503 for that long")
-    http_status: int | None = Field(None, ge=400, le=599, description="answer POSTs by this status")
-    ws_status: int | None = Field(None, ge=400, le=599, description="answer handshakes by this status")
+    refuse_seconds: float = Field(0, ge=0, le=86_400, description="answer handshakes and POSTs with 503 for this long")
+    http_status: int | None = Field(None, ge=400, le=599, description="answer POSTs with this status")
+    ws_status: int | None = Field(None, ge=400, le=599, description="answer handshakes with this status")
     no_pong: bool = Field(False, description="never answer a ping")
     crash_after_chunks: int | None = Field(
-        None, ge=1, description=f"end the process, with code {CRASH_EXIT_CODE}, when N chunks have come in all"
+        None, ge=1, description=f"end the process with exit code {CRASH_EXIT_CODE} after N chunks in all"
     )
 
 
 class Misbehaviour:
-    """The faults that are set, and how much of them is left."""
+    """The faults that are set, and how often and how long they still happen."""
 
     def __init__(
         self,
@@ -48,21 +48,21 @@ class Misbehaviour:
         self.set(faults or Faults())
 
     def set(self, faults: Faults) -> None:
-        """Replace all faults; counters and times begin anew."""
+        """Replace all faults; counters and times start again."""
         self.faults = faults
         self._left = faults.times
         self._refuse_until = self._clock() + faults.refuse_seconds
         self._chunks = 0
 
     def refusal(self, kind: Literal["http", "websocket"]) -> int | None:
-        """The status by which this POST or handshake is to be answered, or None."""
+        """The status with which to refuse this POST or handshake, or None. A refusal counts towards `times`."""
         if self._clock() < self._refuse_until:
             return 503
         status = self.faults.http_status if kind == "http" else self.faults.ws_status
         return status if status is not None and self._once_more() else None
 
     def drops(self, chunks_of_connection: int) -> bool:
-        """Whether the connection that has just brought its nth chunk is to be aborted. Does not return on a crash."""
+        """Count a chunk; whether to abort its connection, of which it is the nth. On a crash it does not return."""
         self._chunks += 1
         if self._chunks == self.faults.crash_after_chunks:
             self._crash(CRASH_EXIT_CODE)

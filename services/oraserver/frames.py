@@ -1,7 +1,7 @@
-"""The form of what a bridge sends in protocol v1: one frame or POST body, judged by itself. Pure, no I/O.
+"""Parses and checks single frames and POST bodies of protocol v1. Pure, no I/O.
 
-`parse` gives a frame as far as it can be used, and every rule it breaks. It is lenient on purpose: a chunk with one key
-too many is still a chunk, so that one mistake is reported once and not as a gap after it.
+`parse` returns the frame if it can be used, and every rule that it breaks. It is lenient on purpose: a chunk with a
+wrong key is still a chunk. Otherwise one mistake would be reported a second time, as a gap.
 """
 
 from __future__ import annotations
@@ -19,35 +19,36 @@ from orastream.contract.errors import InvalidRequest
 from services.oraserver.wav import has_true_sizes
 
 Rule = Literal[
-    "header-missing",  # the handshake lacks phone-id or session-id
-    "header-mismatch",  # a header is not the id of `init`
-    "not-json",  # a frame is not one JSON object in UTF-8
+    "header-missing",  # the handshake has phone-id and session-id
+    "header-mismatch",  # these headers are the ids of `init`
+    "not-json",  # a frame is one JSON object in UTF-8
     "binary-frame",  # all frames are text
-    "unknown-frame",  # neither init, chunk nor complete
-    "frame-keys",  # these keys and no others
-    "init-first",  # nothing before `init`
-    "init-once",  # one `init` per connection
+    "unknown-frame",  # a frame is init, chunk or complete
+    "frame-keys",  # a frame has exactly the keys of its kind
+    "init-first",  # no frame comes before `init`
+    "init-once",  # a connection has one `init`
     "init-ids",  # ids are 1…256 bytes without control characters
-    "metadata-keys",  # exactly the six keys
-    "metadata-value",  # six strings, none empty, ids usable
-    "metadata-changed",  # the same values in every frame of an utterance, but for `text`
-    "texts",  # the texts of the chunks are, one after the other, in that of `complete`
-    "session-mismatch",  # an utterance of another session or phone than `init` said
-    "transport-changed",  # an utterance stays on WebSocket or HTTP
-    "file-name",  # <request token>.<ext>
-    "base64",  # the standard alphabet, padded
-    "empty-audio",  # no chunk without audio
-    "chunk-index",  # an integer from 0
-    "is-first",  # true exactly on index 0
-    "gap",  # the next index is the number of chunks had
-    "repeat-differs",  # a repeat is byte-identical
-    "chunk-after-complete",  # nothing new after `complete`
-    "total-chunks",  # `complete` counts what was sent
-    "interleaved",  # one utterance after the other
-    "wav-sizes",  # a POSTed WAV has its true sizes
+    "metadata-keys",  # metadata has exactly the six keys
+    "metadata-value",  # its values are strings and not empty, and its ids are valid
+    "metadata-changed",  # its values are the same in every frame of an utterance, except `text`
+    "texts",  # the text of `complete` contains the texts of the chunks in order
+    "session-mismatch",  # session and phone of an utterance are those of `init`
+    "transport-changed",  # an utterance comes over WebSocket only, or over HTTP only
+    "file-name",  # a file name is <request token>.<ext>
+    "base64",  # audio is in padded standard base64
+    "empty-audio",  # every chunk has audio
+    "chunk-index",  # an index is an integer from 0
+    "is-first",  # isFirst is true on index 0 and false on all others
+    "gap",  # a new chunk's index is the number of chunks received before
+    "repeat-differs",  # a repeat has the same bytes
+    "chunk-after-complete",  # no new chunk comes after `complete`
+    "total-chunks",  # totalChunks is the number of chunks sent
+    "interleaved",  # the utterances of a session and phone come one after the other
+    "wav-sizes",  # the header of a POSTed WAV has its true sizes
 ]
+"""The rules of the protocol. The comment beside each name says what the rule requires."""
 
-# What may stand behind the dot of a stored file; anything else is stored as .bin.
+# A file with any other extension is stored as .bin.
 EXTENSIONS = frozenset({"wav", "pcm", "opus", "ogg", "flac", "mulaw", "mp3", "aac"})
 
 _INIT_KEYS = frozenset({"type", "session_id", "phone_id"})
@@ -60,7 +61,7 @@ _METADATA_KEYS = frozenset(_METADATA_NAMES)
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A rule of the protocol that was broken; `detail` says by what, and never repeats the spoken text."""
+    """A broken rule of the protocol. `detail` says how it was broken, and never contains the spoken text."""
 
     rule: Rule
     detail: str
@@ -80,7 +81,7 @@ class Metadata:
 
 @dataclass(frozen=True, slots=True)
 class Init:
-    """The first frame of a connection. An unusable id is an empty string."""
+    """The first frame of a connection. An id that is not valid is replaced by an empty string."""
 
     session_id: str
     phone_id: str
@@ -117,7 +118,7 @@ Problems = list[Violation]
 
 
 def parse(payload: bytes) -> tuple[Init | Chunk | CompleteFrame | None, Problems]:
-    """A WebSocket text frame and the rules it breaks; None for a frame that cannot be used at all."""
+    """Parse a WebSocket text frame; returns it (None if it cannot be used) and the rules that it breaks."""
     problems: Problems = []
     frame = _object(payload, problems)
     if frame is None:
@@ -133,7 +134,7 @@ def parse(payload: bytes) -> tuple[Init | Chunk | CompleteFrame | None, Problems
 
 
 def parse_post(payload: bytes) -> tuple[Post | None, Problems]:
-    """The body of a POST and the rules it breaks; None for a body that cannot be used at all."""
+    """Parse the body of a POST; returns it (None if it cannot be used) and the rules that it breaks."""
     problems: Problems = []
     body = _object(payload, problems)
     if body is None:
@@ -145,19 +146,19 @@ def parse_post(payload: bytes) -> tuple[Post | None, Problems]:
         return None, problems
     name = _file_name(body.get("fileName"), metadata, problems)
     if extension(name) == "wav" and not has_true_sizes(audio):
-        problems.append(Violation("wav-sizes", "the RIFF and data sizes of the header are not those of the file"))
+        problems.append(Violation("wav-sizes", "the RIFF and data sizes in the header are not those of the file"))
     return Post(metadata, name, audio), problems
 
 
 def extension(file_name: str) -> str:
-    """The extension under which a file of that name is stored, from a closed list."""
+    """The extension with which a file of that name is stored: one of EXTENSIONS, else `bin`."""
     ext = file_name.rpartition(".")[2]
     return ext if ext in EXTENSIONS else "bin"
 
 
 def _object(payload: bytes, problems: Problems) -> dict[str, object] | None:
     try:
-        value = from_json(payload, allow_inf_nan=False)  # 9 µs for 32 KiB of audio, the standard library's takes 120
+        value = from_json(payload, allow_inf_nan=False)  # 9 µs for 32 KiB of audio; json.loads takes 120 µs
     except ValueError as exc:
         problems.append(Violation("not-json", str(exc)))
         return None
@@ -211,7 +212,7 @@ def _keys(value: dict[str, object], expected: frozenset[str], what: str, problem
 
 
 def _metadata(value: object, problems: Problems) -> Metadata | None:
-    """The metadata, or None when an id in it is unusable."""
+    """The metadata, or None when an id in it is not valid."""
     if not isinstance(value, dict):
         problems.append(Violation("metadata-keys", "metadata must be an object"))
         return None
@@ -230,7 +231,7 @@ def _metadata(value: object, problems: Problems) -> Metadata | None:
     return metadata
 
 
-@lru_cache(maxsize=1024)  # the same six values come with every chunk of an utterance
+@lru_cache(maxsize=1024)  # most chunks of an utterance have the same six values
 def _checked(*values: str) -> tuple[Metadata | None, tuple[Violation, ...]]:
     metadata = Metadata(*values)
     problems: Problems = []
@@ -253,7 +254,7 @@ def _audio(value: object, problems: Problems) -> bytes | None:
     try:
         audio: bytes = pybase64.b64decode(value, validate=True)
     except ValueError:
-        problems.append(Violation("base64", f"{len(value)} characters that are not padded standard base64"))
+        problems.append(Violation("base64", f"the {len(value)} characters are not padded standard base64"))
         return None
     if not audio:
         problems.append(Violation("empty-audio", "audioDataBase64 holds no audio"))
@@ -270,7 +271,7 @@ def _file_name(value: object, metadata: Metadata, problems: Problems) -> str:
 
 
 def _count(value: object) -> int | None:
-    return value if type(value) is int and value >= 0 else None  # a boolean is no number
+    return value if type(value) is int and value >= 0 else None  # isinstance would accept booleans
 
 
 @lru_cache(maxsize=1024)
@@ -288,6 +289,6 @@ def _difference(got: Set[str], expected: frozenset[str]) -> str:
 
 
 def _names(names: Set[str]) -> str:
-    """A few of the names, cut, since a sender may put anything into a key."""
+    """Some of the names, shortened, because a sender may use keys of any number and length."""
     shown = sorted(names)
     return " ".join(name[:40] for name in shown[:8]) + (" …" if len(shown) > 8 else "") or "none"

@@ -1,4 +1,4 @@
-"""What `GET /received` answers: the names on the wire, and how they follow from the book."""
+"""The answer of `GET /received`, made from the book."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class _Wire(BaseModel):
 
 
 class ViolationCount(_Wire):
-    """A broken rule, and how often just so."""
+    """A broken rule, and how often it was broken with the same detail."""
 
     rule: Rule
     detail: str
@@ -38,18 +38,18 @@ class Received(_Wire):
     file: str
     """Name in `dataDir`."""
     sha256: str
-    """Of the file as it stands: a complete WAV has its true sizes."""
+    """Of the file as stored, in hex. The header of a complete WAV has its true sizes."""
     text: str
-    """All of it; as much as is known of one that is not complete."""
+    """The whole text; of an incomplete utterance, what was received of it."""
     texts: list[str]
-    """What the chunks say that they are, one after the other: the text, or its sentences if it came in pieces."""
+    """The `text` values of the chunks in order: the whole text, or its sentences if it was a streamed text."""
     engine: str
     language: str
     first_chunk_at: float
     """Unix seconds."""
     completed_at: float | None
     connections: int
-    """1 when it came on one connection; each break and resumption adds one. For HTTP: POSTs."""
+    """How many connections it came on: each resumption after a break adds one. For HTTP: the number of POSTs."""
     violations: list[ViolationCount]
 
 
@@ -61,21 +61,21 @@ class Connections(_Wire):
 
 
 class Listing(_Wire):
-    """Everything received, utterances in the order of their first chunk."""
+    """Everything received; utterances are in the order of their first chunks."""
 
     utterances: list[Received]
     connections: Connections
     violations: int
-    """All, of utterances and of connections, repetitions included; 0 is a clean run."""
+    """All violations of utterances and of connections, repeated ones included."""
     connection_violations: list[ViolationCount]
-    """Those that belong to no utterance."""
+    """The violations that belong to no utterance."""
     data_dir: str
 
 
 def listing(
     book: Book, store: RecordingStore, connections: Connections, session_id: str | None, digests: dict[int, str]
 ) -> Listing:
-    """The listing, of one session if given. `digests` by number; a missing one is an empty string."""
+    """The listing, only of one session if given. `digests`: SHA-256 by utterance number; a missing one becomes ""."""
     chosen = selected(book, session_id)
     loose = [v for session, v in book.connection_violations.items() if session_id is None or session == session_id]
     return Listing(
@@ -88,7 +88,7 @@ def listing(
 
 
 def selected(book: Book, session_id: str | None) -> list[ReceivedUtterance]:
-    """The utterances of the session, or all."""
+    """The utterances of the session; all when it is None."""
     return [u for u in book.utterances.values() if session_id is None or u.metadata.session_id == session_id]
 
 

@@ -1,8 +1,8 @@
-"""The rules of protocol v1 over frames, connections and time. Pure, no I/O: the clock and the storage are handed in.
+"""The rules of protocol v1 over frames and connections. Pure, no I/O: the caller passes the time and the storage.
 
-`Book` remembers every utterance by (session, request), so that an upload resumed on another connection goes on; a
-`ConnectionRules` judges what one bridge sends. A broken rule is recorded, never raised, and what can be used is used: a
-chunk is stored if its index is the next, whatever else is wrong with it.
+`Book` knows every utterance by (session, request), so that an upload can resume on another connection.
+`ConnectionRules` checks the frames of one connection. A broken rule is recorded, never raised. What can be used is
+used: a chunk with the next index is stored, whatever else is wrong with it.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from zlib import crc32
 from services.oraserver.frames import Chunk, CompleteFrame, Init, Metadata, Post, Rule, Violation, parse, parse_post
 from services.oraserver.utterances import (
     Begun,
-    BrokenOffUtterance,
     Captioned,
     Completed,
     Event,
     Moved,
     ReceivedUtterance,
     Repeated,
+    RuleBroken,
     StoredChunk,
     Transport,
     Violations,
@@ -33,13 +33,13 @@ HEADERS = ("session-id", "phone-id")
 
 
 def _nowhere(_event: Event) -> None:
-    """Keep nothing: for judging without storage."""
+    """Store nothing: for checking without storage."""
 
 
 class Book:
-    """Everything received. `keep` makes an event durable; when it raises, nothing has changed here.
+    """Everything received. `keep` stores an event before it is applied; if it raises, the book does not change.
 
-    Not thread-safe: one loop, one book.
+    Not thread-safe: for one event loop.
     """
 
     def __init__(self, keep: Callable[[Event], None] = _nowhere, *, next_number: int = 1) -> None:
@@ -49,31 +49,31 @@ class Book:
 
     def _reset(self) -> None:
         self.utterances: dict[int, ReceivedUtterance] = {}
-        """By number: in the order of first chunks."""
+        """By number, which is the order of the first chunks."""
         self.connection_violations: dict[str | None, Violations] = {}
-        """Those of no utterance, by session (None: unknown)."""
+        """Violations that belong to no utterance, by session (None: unknown)."""
         self._by_key: dict[tuple[str, str], ReceivedUtterance] = {}
         self._newest: dict[tuple[str, str], int] = {}
 
     def forget(self) -> None:
-        """Know nothing any more; numbers go on, so that no stored file is overwritten."""
+        """Forget all utterances. Numbers go on, so that no stored file is overwritten."""
         self._reset()
 
     def replay(self, events: Iterable[Event]) -> None:
-        """Apply events that are kept already."""
+        """Apply events that are already stored."""
         for event in events:
             self._apply(event)
 
     def connect(self, headers: Mapping[str, str]) -> ConnectionRules:
-        """A new connection with these handshake headers (looked up in lower case)."""
+        """A new connection with these handshake headers, which are looked up in lower case."""
         return ConnectionRules(self, headers)
 
     def post(self, payload: bytes, now: float) -> bool:
-        """Judge and keep the body of a POST; False when nothing in it could be stored. Raises what `keep` raises."""
+        """Check and store the body of a POST; False when it could not be stored. Raises what `keep` raises."""
         return self.take_post(*parse_post(payload), now)
 
     def take_post(self, post: Post | None, problems: Iterable[Violation], now: float) -> bool:
-        """The same for a parsed body (parsing a large one may be done in a thread)."""
+        """Like `post` for a parsed body, so that the caller can parse a large one in a thread."""
         if post is None:
             self.report(problems, None, None)
             return False
@@ -90,13 +90,13 @@ class Book:
     def take_chunk(
         self, chunk: Chunk, problems: Iterable[Violation], now: float, carrier: object
     ) -> ReceivedUtterance | None:
-        """Keep a chunk, count a repeat, or record why it is neither. None when its utterance never began."""
+        """Store a chunk, count a repeat, or record a violation. None when the utterance has not begun."""
         metadata = chunk.metadata
         utterance = self._by_key.get((metadata.session_id, metadata.request_id))
         if utterance is None:
             if chunk.index:
                 session = metadata.session_id
-                gap = Violation("gap", f"chunk {chunk.index} of an utterance of which nothing was received")
+                gap = Violation("gap", f"chunk {chunk.index} of an utterance without any chunk before it")
                 self.report((*problems, gap), None, session)
                 return None
             utterance = self._utterance(chunk, "websocket", now)
@@ -112,11 +112,11 @@ class Book:
     def take_complete(
         self, frame: CompleteFrame, problems: Iterable[Violation], now: float, carrier: object
     ) -> ReceivedUtterance | None:
-        """Complete the utterance if all of it is there. A repeated `complete` changes nothing."""
+        """Complete the utterance if all its chunks are stored. A repeated `complete` changes nothing."""
         session, total, text = frame.metadata.session_id, frame.total_chunks, frame.metadata.text
         utterance = self._by_key.get((session, frame.metadata.request_id))
         if utterance is None:
-            unknown = Violation("total-chunks", f"{total} chunks completed of which none was received")
+            unknown = Violation("total-chunks", f"complete says {total} chunks, but none was received")
             self.report((*problems, unknown), None, session)
             return None
         self.report(problems, utterance)
@@ -127,7 +127,11 @@ class Book:
         elif not utterance.complete:
             self._in_turn(utterance)
             if not said_in_order(utterance.texts, text):
-                self._broken("texts", f"{len(utterance.texts)} of the chunks are not in that of complete", utterance)
+                self._broken(
+                    "texts",
+                    f"the {len(utterance.texts)} texts of the chunks are not in the text of complete",
+                    utterance,
+                )
             self._emit(Completed(utterance.number, now, text))
         elif text != utterance.text:
             self._broken("metadata-changed", "complete came again with another text", utterance)
@@ -136,11 +140,11 @@ class Book:
     def report(
         self, problems: Iterable[Violation], utterance: ReceivedUtterance | None, session_id: str | None = None
     ) -> None:
-        """Record violations of an utterance, or of a connection of that session."""
+        """Record violations of an utterance, or else of a connection of that session."""
         number = utterance.number if utterance else None
         session = utterance.metadata.session_id if utterance else session_id
         for problem in problems:
-            self._emit(BrokenOffUtterance(number, session, problem))
+            self._emit(RuleBroken(number, session, problem))
 
     def _broken(self, rule: Rule, detail: str, utterance: ReceivedUtterance) -> None:
         self.report((Violation(rule, detail),), utterance)
@@ -160,7 +164,7 @@ class Book:
     def _same(self, utterance: ReceivedUtterance, metadata: Metadata, transport: Transport) -> None:
         known = utterance.metadata
         if metadata is not known and replace(metadata, text=known.text) != known:
-            self._broken("metadata-changed", "not the metadata that the utterance began with", utterance)
+            self._broken("metadata-changed", "differs from the metadata of the first chunk", utterance)
         if transport != utterance.transport:
             self._broken("transport-changed", f"began on {utterance.transport}, came on {transport}", utterance)
 
@@ -168,10 +172,12 @@ class Book:
         newest = self._newest[utterance.sender]
         if utterance.number < newest:
             request = self.utterances[newest].metadata.request_id
-            self._broken("interleaved", f"goes on after {request} of the same phone began", utterance)
+            self._broken(
+                "interleaved", f"a chunk came after {request} of the same session and phone had begun", utterance
+            )
 
     def _chunk(self, utterance: ReceivedUtterance, index: int, audio: bytes, text: str) -> bool:
-        """Whether the chunk is there now."""
+        """Store the chunk, count a repeat or record a violation; whether the chunk is stored."""
         had, size, crc = len(utterance.chunks), len(audio), crc32(text.encode(), crc32(audio))
         if index < had:
             same = utterance.chunks[index] == (size, crc)
@@ -181,7 +187,7 @@ class Book:
                 self._broken("repeat-differs", f"chunk {index} came again with other bytes or text", utterance)
             return same
         if utterance.complete:
-            self._broken("chunk-after-complete", f"chunk {index} of an utterance of {had}", utterance)
+            self._broken("chunk-after-complete", f"chunk {index} after complete with {had} chunks", utterance)
             return False
         if index > had:
             self._broken("gap", f"chunk {index} after {had} chunks", utterance)
@@ -202,7 +208,7 @@ class Book:
             self.utterances[event.number] = self._by_key[utterance.key] = utterance
             self._newest[utterance.sender] = event.number
             self._next_number = max(self._next_number, event.number + 1)
-        elif not isinstance(event, BrokenOffUtterance):
+        elif not isinstance(event, RuleBroken):
             self.utterances[event.number].apply(event)
         elif event.number is not None:
             self.utterances[event.number].violations.add(event.violation)
@@ -211,27 +217,27 @@ class Book:
 
 
 class ConnectionRules:
-    """One WebSocket connection: what it said of itself, and how many chunks it brought."""
+    """Checks the frames of one WebSocket connection, against its headers and its `init`."""
 
     def __init__(self, book: Book, headers: Mapping[str, str]) -> None:
         self._book = book
         self._headers = {name: headers[name] for name in HEADERS if name in headers}
         self._init: Init | None = None
         self.chunks = 0
-        """Chunk frames that this connection brought, repeats included."""
+        """Chunk frames received on this connection, repeats included."""
         for name in HEADERS:
             if name not in self._headers:
                 self._broken("header-missing", f"{name} is not among the headers of the handshake")
 
     @property
     def session_id(self) -> str | None:
-        """The session as far as it is known."""
+        """The session by `init`, or else by the header; None when neither has come."""
         return self._init.session_id if self._init else self._headers.get("session-id")
 
     def receive(self, payload: bytes, now: float) -> bool:
-        """Judge and keep one text frame; True for a chunk. Raises what the book's `keep` raises.
+        """Check and store one text frame; True for a chunk. Raises what the book's `keep` raises.
 
-        `now` in unix seconds.
+        `now` is in unix seconds.
         """
         frame, problems = parse(payload)
         if isinstance(frame, Init):
@@ -254,7 +260,7 @@ class ConnectionRules:
         return False
 
     def receive_binary(self) -> None:
-        """Record that a binary frame came."""
+        """Record a binary frame as a violation."""
         self._broken("binary-frame", "frames of protocol v1 are text")
 
     def _initialise(self, init: Init, problems: list[Violation]) -> None:
@@ -265,7 +271,7 @@ class ConnectionRules:
             ids = {"session-id": init.session_id, "phone-id": init.phone_id}
             for name, header in self._headers.items():
                 if not header_matches(header, ids[name]):
-                    problems.append(Violation("header-mismatch", f"{name} is not the id that init gave"))
+                    problems.append(Violation("header-mismatch", f"{name} is not the id in init"))
         self._book.report(problems, None, self.session_id)
 
     def _broken(self, rule: Rule, detail: str) -> None:
@@ -273,18 +279,18 @@ class ConnectionRules:
 
 
 def said_in_order(texts: Iterable[str], whole: str) -> bool:
-    """Whether `whole` says what the texts say, one after the other, white space aside.
+    """Whether `whole` contains the characters of the texts in order, without regard to white space.
 
-    It may say more in between: a sentence too short for a chunk of its own, the rest of a very long run of marks.
+    `whole` may have more in between: a sentence too short for its own chunk, the rest of a very long run of marks.
     """
     characters = iter(whole)
     return all(char.isspace() or char in characters for text in texts for char in text)
 
 
 def header_matches(header: str, value: str) -> bool:
-    """Whether a handshake header carries that id: printable ASCII as it is, any other id as percent-encoded UTF-8.
+    """Whether a handshake header holds this id: printable ASCII unchanged, any other id as percent-encoded UTF-8.
 
-    HTTP strips spaces at both ends of a header, so an id that has them may come stripped or percent-encoded.
+    HTTP strips spaces at both ends of a header, so an id with such spaces may come stripped or percent-encoded.
     """
     if value.isascii() and value.isprintable() and header == value.strip(" "):
         return True

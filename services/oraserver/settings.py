@@ -1,4 +1,4 @@
-"""Settings of the reference OraServer: environment and `.env`, and the flags that win over them."""
+"""Settings of the reference OraServer, from the environment and `.env`. Command-line flags override them."""
 
 from __future__ import annotations
 
@@ -12,45 +12,45 @@ from orastream.service.settings import HeaderSecret, NodeSettings
 from services.oraserver.faults import Faults
 
 _DESCRIPTION = """\
-The reference OraServer: receives speech as phones' gateways do (protocol v1), over WebSocket and HTTP, stores it, and
-checks every rule of the protocol on the way. For local stacks, tests and demonstrations.
+The reference OraServer: receives speech over WebSocket and HTTP (protocol v1), stores it, and checks every rule of the
+protocol. For local nodes, tests and demonstrations.
 
   ws://HOST:PORT/ws/tts     WebSocket; a pong means that all chunks before its ping are stored
   http://HOST:PORT/api/tts  POST of a whole file
-  /received                 GET: what came, in order, with violations (?session=ID); DELETE: forget, the files stay
-  /misbehave                GET, POST, DELETE: faults, at run time; the names below with _ for -
+  /received                 GET: the utterances in order, with violations (?session=ID); DELETE: forget them, keep files
+  /misbehave                GET, POST, DELETE: faults at run time; the names below with _ instead of -
   /healthz                  200 while it runs
 """
 
 _EPILOG = """\
-environment: ORASERVER_PORT, ORASERVER_DATA_DIR, ORASERVER_TOKEN (asked for as "Authorization: Bearer", everywhere but
-/healthz), ORASERVER_MISBEHAVE (faults as JSON), TTS_HOST. Flags win.
+environment: ORASERVER_PORT, ORASERVER_DATA_DIR, ORASERVER_TOKEN (required as "Authorization: Bearer", except for
+/healthz and /metrics), ORASERVER_MISBEHAVE (faults as JSON), TTS_HOST. Flags override them.
 
 examples:
   python -m services.oraserver --port 8080
-  python -m services.oraserver --drop-after-chunks 3 --times 2     two breaks, then well-behaved
+  python -m services.oraserver --drop-after-chunks 3 --times 2     two breaks, then no faults
   curl -X POST localhost:8080/misbehave -d '{"read_delay_ms": 200}'
   curl localhost:8080/received | jq '.utterances[] | {requestId, chunks, complete, file}'
 """
 
 
 class OraServerSettings(NodeSettings):
-    """What the reference OraServer needs."""
+    """The settings of the reference OraServer."""
 
     oraserver_port: int = Field(8080, ge=0, le=65_535)
-    """0 takes a free port, which is printed."""
+    """0 takes a free port and prints it."""
     oraserver_data_dir: Path = Path(".orastream/oraserver")
     oraserver_token: HeaderSecret | None = None
     oraserver_misbehave: Faults = Faults()
 
     @property
     def token(self) -> str | None:
-        """The token asked for, or None; an empty one is none."""
+        """The token that callers must send; None when it is absent or empty."""
         return (self.oraserver_token.get_secret_value() or None) if self.oraserver_token else None
 
 
 def parse(arguments: Sequence[str] | None = None) -> OraServerSettings:
-    """Settings of this process. Raises SettingsError; exits, as argparse does, for wrong flags and `--help`."""
+    """The settings of this process. Raises SettingsError; exits like argparse for wrong flags and `--help`."""
     parser = argparse.ArgumentParser(
         prog="python -m services.oraserver",
         description=_DESCRIPTION,
@@ -58,14 +58,14 @@ def parse(arguments: Sequence[str] | None = None) -> OraServerSettings:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--host", dest="tts_host", metavar="HOST", help="where to listen (127.0.0.1)")
-    parser.add_argument("--port", dest="oraserver_port", type=_port, metavar="N", help="0: a free one (8080)")
+    parser.add_argument("--host", dest="tts_host", metavar="HOST", help="address to listen on (127.0.0.1)")
+    parser.add_argument("--port", dest="oraserver_port", type=_port, metavar="N", help="port; 0: any free one (8080)")
     parser.add_argument(
         "--data-dir",
         dest="oraserver_data_dir",
         type=Path,
         metavar="DIR",
-        help="audio and journal (.orastream/oraserver)",
+        help="directory of audio and journal (.orastream/oraserver)",
     )
     group = parser.add_argument_group("faults")
     for name, field in Faults.model_fields.items():

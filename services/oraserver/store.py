@@ -1,7 +1,7 @@
-"""The data directory: one audio file per utterance, and the journal from which a restart knows what it has.
+"""The data directory: one audio file per utterance, and the journal from which a restart reads the events again.
 
-`keep` returns when the event is with the operating system: it outlives the process, not the machine (no fsync).
-Not thread-safe but for `sha256`.
+`keep` returns when the operating system has the event: it survives a crash of the process, not of the machine (there
+is no fsync). Not thread-safe, except `sha256`.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from orastream.contract.errors import SettingsError
 from services.oraserver.frames import Metadata, Violation, extension
 from services.oraserver.utterances import (
     Begun,
-    BrokenOffUtterance,
     Captioned,
     Completed,
     Event,
     Moved,
     ReceivedUtterance,
     Repeated,
+    RuleBroken,
     StoredChunk,
 )
 from services.oraserver.wav import true_header
@@ -37,14 +37,23 @@ JOURNAL = "journal.jsonl"
 MAX_OPEN_FILES = 128
 MAX_TOKEN_CHARS = 100
 
-_EVENTS: tuple[type[Event], ...] = (Begun, StoredChunk, Captioned, Repeated, Moved, Completed, BrokenOffUtterance)
-_KINDS = {kind.__name__: kind for kind in _EVENTS}
+_KINDS: dict[str, type[Event]] = {
+    "Begun": Begun,
+    "Stored": StoredChunk,
+    "Captioned": Captioned,
+    "Repeated": Repeated,
+    "Moved": Moved,
+    "Completed": Completed,
+    "Broken": RuleBroken,
+}
+"""Event by the name that the journal has for it. A name stays when a class is renamed: journals of before are read."""
+_NAMES = {event: name for name, event in _KINDS.items()}
 
 
 class RecordingStore:
-    """Writes events to a directory of its own.
+    """Writes events to a directory that no other OraServer uses.
 
-    Raises SettingsError when the directory cannot be written or another OraServer has it.
+    Raises SettingsError when the directory cannot be written or another OraServer uses it.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -65,17 +74,20 @@ class RecordingStore:
         self._sha256: dict[int, str] = {}
 
     def close(self) -> None:
-        """Close every file and leave the directory to others."""
+        """Close every file and release the directory."""
         self._close_files()
         os.close(self._journal)
 
     def next_number(self) -> int:
-        """One more than the highest number that a file of the directory has, forgotten ones included."""
+        """One more than the highest number of any file in the directory, files of forgotten utterances included."""
         stems = (name.partition("-")[0] for name in os.listdir(self.data_dir))
         return max((int(stem) for stem in stems if stem.isascii() and stem.isdigit()), default=0) + 1
 
     def replay(self) -> Iterator[Event]:
-        """The events kept so far. What a crash cut off at the end was never confirmed, and is removed."""
+        """Yield the stored events, then remove the rest of the journal from the first incomplete line on.
+
+        A crash during a write leaves such a line; its event was never confirmed.
+        """
         good = 0
         for line in (self.data_dir / JOURNAL).read_bytes().splitlines(keepends=True):
             try:
@@ -88,13 +100,13 @@ class RecordingStore:
         os.ftruncate(self._journal, good)
 
     def keep(self, event: Event) -> None:
-        """Write the event, its audio first. Raises OSError; nothing is kept then."""
+        """Write the event, its audio first. Raises OSError, and then the event is not stored."""
         if isinstance(event, Begun):
             name = _file_name(event)
             fd = os.open(self.data_dir / name, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
             self._remember(event.number, fd)
         elif isinstance(event, StoredChunk):
-            # At the known end, not the file's: what a failed write left behind is overwritten.
+            # Not at the end of the file: a failed write may have left bytes there, which must be overwritten.
             _write_at(self._file(event.number), event.audio, self._sizes[event.number])
         elif isinstance(event, Completed):
             self._finish(event.number)
@@ -114,7 +126,7 @@ class RecordingStore:
         return self._names[number]
 
     def sha256(self, utterance: ReceivedUtterance) -> str:
-        """Hex digest of the utterance's file as it stands, empty if someone removed it. Thread-safe; slow when long."""
+        """Hex digest of the utterance's file; empty if the file was removed. Thread-safe; slow for a large file."""
         number = utterance.number
         known = self._sha256.get(number)
         if known is not None:
@@ -123,7 +135,7 @@ class RecordingStore:
         try:
             with open(self.data_dir / self._names[number], "rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except (FileNotFoundError, KeyError):  # removed by hand, or forgotten meanwhile
+        except (FileNotFoundError, KeyError):  # a user has removed the file, or another thread called forget()
             return ""
         if complete:
             self._sha256[number] = digest
@@ -156,7 +168,7 @@ class RecordingStore:
 
     def _remember(self, number: int, fd: int) -> None:
         self._open[number] = fd
-        if len(self._open) > MAX_OPEN_FILES:  # utterances that were cancelled never close theirs
+        if len(self._open) > MAX_OPEN_FILES:  # cancelled utterances never complete, so their files would stay open
             os.close(self._open.popitem(last=False)[1])
 
     def _close_files(self) -> None:
@@ -165,26 +177,26 @@ class RecordingStore:
 
 
 def _file_name(event: Begun) -> str:
-    """`<n>-<token>.<ext>`: nothing in it comes from the sender but characters that are safe in a name."""
+    """`<n>-<token>.<ext>`. It contains only characters that are safe in a file name, for any request id."""
     token = subjects.token(event.metadata.request_id)[:MAX_TOKEN_CHARS]
     return f"{event.number}-{token}.{extension(event.file_name)}"
 
 
 def _encode(event: Event) -> bytes:
-    if isinstance(event, StoredChunk):  # one per chunk: by hand
+    if isinstance(event, StoredChunk):  # written once per chunk, so without asdict and json
         return b'{"kind":"Stored","number":%d,"size":%d,"crc":%d}\n' % (event.number, event.size, event.crc)
-    return json.dumps({"kind": type(event).__name__} | asdict(event)).encode() + b"\n"
+    return json.dumps({"kind": _NAMES[type(event)]} | asdict(event)).encode() + b"\n"
 
 
 def _decode(line: bytes) -> Event:
-    """Raises ValueError, KeyError or TypeError for what `_encode` did not write whole."""
+    """The event of a line. Raises ValueError, KeyError or TypeError for an incomplete line."""
     if not line.endswith(b"\n"):
         raise ValueError("cut off")
     fields: dict[str, Any] = json.loads(line)
     kind = _KINDS[fields.pop("kind")]
     if kind is Begun:
         fields["metadata"] = Metadata(**fields["metadata"])
-    elif kind is BrokenOffUtterance:
+    elif kind is RuleBroken:
         fields["violation"] = Violation(**fields["violation"])
     return kind(**fields)
 
@@ -197,7 +209,7 @@ def _write_at(fd: int, data: bytes, offset: int) -> None:
 
 
 def _append(fd: int, line: bytes) -> None:
-    """A whole line or none."""
+    """Append the line completely, or raise OSError and leave the file as it was."""
     end = os.fstat(fd).st_size
     try:
         written = os.write(fd, line)

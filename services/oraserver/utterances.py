@@ -1,7 +1,7 @@
-"""What is known of an utterance, and the events that change it. Pure, no I/O.
+"""The state of an utterance, and the events that change it. Pure, no I/O.
 
-State changes only by events, and an event is kept (written) before it is applied: what a pong confirms is therefore
-what a restart finds again.
+Only events change state, and an event is written to disk before it is applied. So everything that a pong confirms is
+there again after a restart.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_DISTINCT_VIOLATIONS = 200
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The first chunk of utterance `number` came; `at` in unix seconds."""
+    """The first chunk of utterance `number` was received; `at` is in unix seconds."""
 
     number: int
     transport: Transport
@@ -30,9 +30,9 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
-    """The next chunk; `crc` is of its audio and text.
+    """The next chunk was stored; `crc` is the CRC-32 of its audio and text.
 
-    `audio` is empty when the event is read back: the bytes are in the file.
+    `audio` is empty in an event read from the journal: the bytes are in the audio file.
     """
 
     number: int
@@ -43,7 +43,7 @@ class StoredChunk:
 
 @dataclass(frozen=True, slots=True)
 class Captioned:
-    """The chunks from here on have another text than those before: that of the next sentence."""
+    """The next chunks have another text than those before: that of the next sentence."""
 
     number: int
     text: str
@@ -51,21 +51,21 @@ class Captioned:
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """A chunk came that was stored before."""
+    """A chunk was received again."""
 
     number: int
 
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """The utterance came on a connection, for the first time or again after a break."""
+    """The utterance came on another connection than before, or on its first one."""
 
     number: int
 
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The sender said that the utterance is whole, and it is; `at` in unix seconds, `text` of all of it."""
+    """The utterance is complete, and the sender has said so; `at` is in unix seconds, `text` is the whole text."""
 
     number: int
     at: float
@@ -73,19 +73,19 @@ class Completed:
 
 
 @dataclass(frozen=True, slots=True)
-class BrokenOffUtterance:
-    """A rule was broken: by utterance `number`, or (None) by a connection of the session as far as that is known."""
+class RuleBroken:
+    """A rule was broken: by utterance `number`, or (None) by a connection of the session (None if not known)."""
 
     number: int | None
     session_id: str | None
     violation: Violation
 
 
-Event = Begun | StoredChunk | Captioned | Repeated | Moved | Completed | BrokenOffUtterance
+Event = Begun | StoredChunk | Captioned | Repeated | Moved | Completed | RuleBroken
 
 
 class Violations:
-    """How often each violation happened; only the first `MAX_DISTINCT_VIOLATIONS` different ones are kept by name."""
+    """How often each violation happened. Only the first MAX_DISTINCT_VIOLATIONS different ones are counted by kind."""
 
     __slots__ = ("by_kind", "total")
 
@@ -94,7 +94,7 @@ class Violations:
         self.by_kind: Counter[Violation] = Counter()
 
     def add(self, violation: Violation) -> None:
-        """Count one."""
+        """Count one violation."""
         self.total += 1
         if violation in self.by_kind or len(self.by_kind) < MAX_DISTINCT_VIOLATIONS:
             self.by_kind[violation] += 1
@@ -102,13 +102,13 @@ class Violations:
 
 @dataclass(slots=True)
 class ReceivedUtterance:
-    """One utterance as received so far, over all its connections."""
+    """An utterance as received so far, on all its connections."""
 
     number: int
-    """From 1, in the order of first chunks."""
+    """From 1, in the order of the first chunks."""
     transport: Transport
     file_name: str
-    """As the sender wrote it: never a path."""
+    """As the sender sent it; must not be used as a path."""
     metadata: Metadata
     first_chunk_at: float
     """Unix seconds."""
@@ -117,45 +117,45 @@ class ReceivedUtterance:
     """Audio, before base64."""
     repeats: int = 0
     connections: int = 0
-    """How often it came on a connection that had not carried it just before."""
+    """How often it came on another connection than before; 1 after the first chunk."""
     chunks: list[tuple[int, int]] = field(default_factory=list)
-    """Size and CRC-32 of each chunk: tells a repeat from another one (but for one in 2³²) without keeping the audio."""
+    """Size and CRC-32 of each chunk: to compare repeats without holding the audio (misses 1 in 2³²)."""
     texts: list[str] = field(default_factory=list)
-    """What the chunks say that they are, one after the other."""
+    """The different `text` values of the chunks, in order."""
     whole_text: str | None = None
-    """What `complete` says."""
+    """The `text` of `complete`; None before it."""
     violations: Violations = field(default_factory=Violations)
     carrier: object = None
-    """The connection that it came on last."""
+    """The connection on which the last frame came."""
 
     @classmethod
     def begin(cls, event: Begun) -> ReceivedUtterance:
-        """The utterance before its first chunk."""
+        """A new utterance, without its first chunk."""
         texts = [event.metadata.text]
         return cls(event.number, event.transport, event.file_name, event.metadata, event.at, texts=texts)
 
     @property
     def complete(self) -> bool:
-        """Whether the sender has said so, rightly."""
+        """Whether the sender has sent a correct `complete`."""
         return self.completed_at is not None
 
     @property
     def text(self) -> str:
-        """All of it, or as much as is known."""
+        """The whole text, or what was received of it."""
         return " ".join(self.texts) if self.whole_text is None else self.whole_text
 
     @property
     def sender(self) -> tuple[str, str]:
-        """Session and phone: within these, utterances come one after the other."""
+        """Session and phone: with the same ones, utterances must come one after the other."""
         return self.metadata.session_id, self.metadata.phone_id
 
     @property
     def key(self) -> tuple[str, str]:
-        """Session and request: what it is known by, over all connections."""
+        """Session and request, which identify it on all connections."""
         return self.metadata.session_id, self.metadata.request_id
 
     def apply(self, event: StoredChunk | Captioned | Repeated | Moved | Completed) -> None:
-        """Change as the event says."""
+        """Apply an event."""
         if isinstance(event, StoredChunk):
             self.chunks.append((event.size, event.crc))
             self.bytes += event.size

@@ -1,4 +1,4 @@
-"""The two sizes in the header of a WAV file: whether they are true, and how to make them so. Pure, no I/O."""
+"""Checks and corrects the two sizes in the header of a WAV file. Pure, no I/O."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from orastream.contract.audio import WAV_HEADER_BYTES
 
 
 def has_true_sizes(wav: bytes) -> bool:
-    """Whether a WAV file's RIFF and data sizes are its own, for files whose data chunk stands last."""
+    """Whether the RIFF and data sizes in the header are those of the file. The data chunk must be the last one."""
     if len(wav) < WAV_HEADER_BYTES or wav[:4] != b"RIFF" or wav[8:12] != b"WAVE":
         return False
     if struct.unpack_from("<I", wav, 4)[0] != len(wav) - 8:
@@ -19,14 +19,14 @@ def has_true_sizes(wav: bytes) -> bool:
         at += 8
         if name == b"data":
             return bool(size == len(wav) - at)
-        at += size + size % 2  # chunks of a RIFF file begin at even offsets
+        at += size + size % 2  # RIFF pads chunks to an even size
     return False
 
 
 def true_header(header: bytes, file_bytes: int) -> bytes | None:
-    """The header that `orastream.contract.audio.wav_header` writes, with the sizes of a file of that length.
+    """`header`, as `orastream.contract.audio.wav_header` writes it, with the sizes for a file of `file_bytes` bytes.
 
-    None when the bytes do not begin with such a header, or the file is too long for one.
+    None when `header` has another form, or the file is too long for one.
     """
     if len(header) != WAV_HEADER_BYTES or header[:4] != b"RIFF" or header[36:40] != b"data":
         return None

@@ -1,4 +1,4 @@
-"""Settings of synth (docs: README, “Settings”)."""
+"""Settings of synth (docs/reference/settings.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m services.ws_bridge`: carries audio to OraServer over WebSocket."""
+"""`python -m services.ws_bridge`: delivers audio to OraServer over WebSocket."""
 
 from __future__ import annotations
 

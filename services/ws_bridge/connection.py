@@ -1,7 +1,8 @@
-"""One WebSocket to OraServer: a thin asyncio protocol around the sans-I/O client of `websockets`.
+"""One WebSocket to OraServer: an asyncio protocol around the sans-I/O client of `websockets`.
 
-Writes are synchronous, so that nothing comes between deciding and writing. The send buffers are small, so that little
-is in flight when the user interrupts. Timers are our own: TCP and keepalive do not notice a peer that stopped reading.
+Writes are synchronous, so that no other task runs between the decision to write and the write. The send buffers are
+small, so that little audio is in flight at a barge-in. The timers are in `Liveness`, because TCP and its keepalive do
+not detect a peer that stopped reading.
 """
 
 from __future__ import annotations
@@ -39,14 +40,17 @@ _HEAD, _HEAD_16, _HEAD_64 = struct.Struct("!BB"), struct.Struct("!BBH"), struct.
 
 
 class Masks:
-    """Masking keys (RFC 6455, 5.3), each fresh and unpredictable, drawn by the page: one costs a system call alone."""
+    """Masking keys (RFC 6455, 5.3), all unpredictable and used once.
+
+    They are read by the page, because `os.urandom` makes a system call each time.
+    """
 
     def __init__(self) -> None:
         self._page = b""
         self._at = 0
 
     def next(self) -> bytes:
-        """A key that was never given before."""
+        """A new key of 4 bytes."""
         at = self._at
         if at >= len(self._page):
             self._page, at = os.urandom(MASK_PAGE_BYTES), 0
@@ -55,9 +59,9 @@ class Masks:
 
 
 def masked_frame(first: int, parts: Sequence[bytes], key: bytes) -> list[bytes]:
-    """A whole frame of a client (RFC 6455, 5.2 and 5.3) in pieces to be written one after the other.
+    """A complete masked frame (RFC 6455, 5.2 and 5.3), in pieces to be written one after the other.
 
-    What `websockets` would build, in a fraction of its time: the parts are masked where they are and never joined.
+    The bytes are those that `websockets` would build. It is faster, because it masks each part alone and joins none.
     """
     size = sum(map(len, parts))
     if size < 126:
@@ -76,7 +80,7 @@ def masked_frame(first: int, parts: Sequence[bytes], key: bytes) -> list[bytes]:
 
 
 class WebSocketConnection(asyncio.Protocol):
-    """An open WebSocket. `lost` says why it is not open any more; after that writes do nothing."""
+    """A WebSocket. `lost` is None while it is open, then the reason why it ended; after that writes do nothing."""
 
     def __init__(self, uri: str, headers: dict[str, str], wake: Callable[[], None]) -> None:
         self._uri = parse_uri(uri)
@@ -85,19 +89,19 @@ class WebSocketConnection(asyncio.Protocol):
         self._headers = headers
         self._wake = wake
         self._transport: asyncio.Transport | None = None
-        self._loop = asyncio.get_running_loop()  # asked for once: each time Python asks the system for the process' id
+        self._loop = asyncio.get_running_loop()  # kept, because get_running_loop() calls getpid() each time
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._pings: dict[bytes, asyncio.Future[None]] = {}
-        """Not answered yet: who waits."""
+        """The future of each unanswered ping, by the ping's payload."""
         self._ping_count = 0
-        self._patience = Liveness()
+        self._liveness = Liveness()
         self._timer: asyncio.TimerHandle | None = None
         self._paused = False
         self.lost: LinkLost | None = None
 
     @classmethod
     async def open(cls, uri: str, headers: dict[str, str], wake: Callable[[], None]) -> WebSocketConnection:
-        """Connect and shake hands within HANDSHAKE_S. Raises LinkLost; `refused` when answered by a 4xx."""
+        """Connect and complete the handshake within HANDSHAKE_S. Raises LinkLost, with `refused` for a 4xx."""
         try:
             connection = cls(uri, headers, wake)
         except (WebSocketException, ValueError) as exc:
@@ -116,30 +120,33 @@ class WebSocketConnection(asyncio.Protocol):
         except OSError as exc:
             connection.abort(f"cannot connect to {connection._uri.host}:{connection._uri.port} ({exc.strerror or exc})")
         except BaseException:
-            connection.abort("given up")
+            connection.abort("cancelled while connecting")
             raise
         if connection.lost is not None:
             raise connection.lost
         return connection
 
-    # ---- what the link uses
+    # ---- used by WebSocketLink
 
     @property
     def room(self) -> bool:
-        """Whether the socket takes more now; `wake` is called when this turns true again."""
+        """Whether a frame may be written now. `wake` is called when this becomes true again."""
         return not self._paused and self.lost is None
 
     @property
     def unsent_bytes(self) -> int:
-        """Bytes that have not reached the kernel."""
+        """Bytes that the kernel has not taken yet."""
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def send_text(self, *parts: bytes) -> None:
-        """Write a text frame of UTF-8, given in parts, now, without blocking."""
+        """Write a text frame now, without blocking; the UTF-8 payload is given in parts."""
         self._send(FIN_TEXT, parts)
 
     def confirm(self) -> asyncio.Future[None]:
-        """Done when a ping sent now was answered; fails with LinkLost (also after PONG_S without any progress)."""
+        """Send a ping; the future is done when it is answered. It fails with LinkLost.
+
+        That includes PONG_S seconds without progress.
+        """
         answered: asyncio.Future[None] = self._loop.create_future()
         if self.lost is not None:
             answered.set_exception(self.lost)
@@ -147,14 +154,14 @@ class WebSocketConnection(asyncio.Protocol):
         self._ping_count += 1
         payload = b"%d" % self._ping_count
         self._pings[payload] = answered
-        self._patience.asked(payload, self._loop.time())
+        self._liveness.asked(payload, self._loop.time())
         if self._timer is None:
             self._look_again(PONG_S)
         self._send(FIN_PING, (payload,))
         return answered
 
     async def close(self) -> None:
-        """Say goodbye if that needs no waiting, and end it."""
+        """Send a close frame if that does not block, and end the connection."""
         if self.lost is None and self._protocol.state is State.OPEN and not self._paused:
             self._protocol.send_close(1000)
             self._flush()
@@ -163,7 +170,7 @@ class WebSocketConnection(asyncio.Protocol):
         self.abort("closed by this side")
 
     def abort(self, reason: str, *, refused: bool = False) -> None:
-        """End it now; what has not reached the kernel is dropped."""
+        """End the connection now; bytes that the kernel has not taken are dropped."""
         if self.lost is not None:
             return
         self.lost = LinkLost(reason, refused=refused)
@@ -182,8 +189,8 @@ class WebSocketConnection(asyncio.Protocol):
     # ---- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask for the upgrade."""
-        self._transport = transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its type
+        """Set the buffer sizes and send the handshake."""
+        self._transport = transport = cast(asyncio.Transport, transport)  # uvloop's has another base class
         sock = transport.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
@@ -192,13 +199,16 @@ class WebSocketConnection(asyncio.Protocol):
             request = self._protocol.connect()
             request.headers.update(self._headers)
             self._protocol.send_request(request)
-        except (WebSocketException, ValueError) as exc:  # its words quote the header: a token, an id
+        except (
+            WebSocketException,
+            ValueError,
+        ) as exc:  # its message quotes the header: a token
             self.abort(f"the handshake cannot be written: a header is not usable ({type(exc).__name__})")
             return
         self._flush()
 
     def data_received(self, data: bytes) -> None:
-        """Feed the sans-I/O protocol and act on what it understood."""
+        """Pass the bytes to the sans-I/O protocol, and act on its events."""
         self._protocol.receive_data(data)
         self._flush()
         for event in self._protocol.events_received():
@@ -211,26 +221,26 @@ class WebSocketConnection(asyncio.Protocol):
             self.abort(f"closed by OraServer (code {code}{', ' + reason if reason else ''})")
 
     def eof_received(self) -> None:
-        """The peer ended its side."""
+        """OraServer has closed its side."""
         self._protocol.receive_eof()
         self.abort("the connection was ended by OraServer")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The transport is gone."""
+        """The transport was closed."""
         self.abort(f"the connection broke ({getattr(exc, 'strerror', None) or exc or 'end of stream'})")
 
     def pause_writing(self) -> None:
-        """The kernel takes no more now: from here is watched whether it takes anything."""
+        """The kernel takes no more now: begin to check whether it takes any byte."""
         self._paused = True
         self._look()
 
     def resume_writing(self) -> None:
-        """The kernel has taken everything."""
+        """The kernel has taken all bytes."""
         self._paused = False
-        self._patience.sent(self._loop.time())
+        self._liveness.sent(self._loop.time())
         self._wake()
 
-    # ---- inside
+    # ---- private
 
     def _send(self, first: int, parts: Sequence[bytes]) -> None:
         if self.lost is None and self._transport is not None:
@@ -256,13 +266,16 @@ class WebSocketConnection(asyncio.Protocol):
         self.abort(reason, refused=400 <= status < 500)
 
     def _on_pong(self, payload: bytes) -> None:
-        for known in self._patience.answered(payload, self._loop.time()):
+        for known in self._liveness.answered(payload, self._loop.time()):
             answered = self._pings.pop(known)
             if not answered.done():
                 answered.set_result(None)
 
     def _look(self) -> None:
-        """One timer for all that is waited for; most is over long before."""
+        """Abort the connection if a time limit has passed, else set the timer for the next check.
+
+        There is one timer for all limits, because nearly every wait ends long before its limit.
+        """
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -270,12 +283,12 @@ class WebSocketConnection(asyncio.Protocol):
             return
         now = self._loop.time()
         if self._paused:
-            self._patience.unsent(self.unsent_bytes, now)
-        gone = self._patience.gone(now)
+            self._liveness.unsent(self.unsent_bytes, now)
+        gone = self._liveness.gone(now)
         if gone is not None:
             self.abort(gone)
             return
-        at = self._patience.next_time(now)
+        at = self._liveness.next_time(now)
         if at is not None:
             self._look_again(at - now)
 

@@ -1,7 +1,7 @@
-"""OraServer protocol v1 as bytes: `init`, chunk frames and `complete`. Pure.
+"""The frames of OraServer protocol v1 as bytes: `init`, chunks and `complete`. Pure.
 
-A chunk frame is joined by hand from a template made once per text, into which only index and base64 go:
-`json.dumps` would look at each byte of the audio again (a quarter of a naive forwarder's CPU).
+A chunk frame is built from a template that is made once per text; only index and base64 are new. `json.dumps` would
+scan each byte of the audio again, which took a quarter of the CPU of a simple forwarder.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ BEFORE_AUDIO = b'{"audioDataBase64":"'
 
 
 def header_value(identifier: str) -> str:
-    """An id as an HTTP header value: printable ASCII as it is, else percent-encoded UTF-8."""
+    """An id as an HTTP header value: printable ASCII unchanged, any other id as percent-encoded UTF-8."""
     if identifier.isascii() and identifier.isprintable():
         return identifier
     return quote(identifier, safe="")
 
 
 def init_frame(session_id: str, phone_id: str) -> bytes:
-    """The first frame of a connection; its ids are unencoded and are what counts."""
+    """The first frame of a connection. Its ids are not encoded; they take precedence over those of the headers."""
     return _json({"type": "init", "session_id": session_id, "phone_id": phone_id})
 
 
 class FrameTemplate:
-    """Frames of one utterance; `text` instead of the request's, if what they carry has one of its own."""
+    """Makes the frames of one utterance, or of one sentence of it. `text` replaces the request's text."""
 
     def __init__(self, speech: Speech, start: AudioStart, text: str | None = None) -> None:
         extension = extension_of(start.format)
@@ -49,13 +49,13 @@ class FrameTemplate:
         self._end = b',"metadata":' + self._metadata + b"}"
 
     def chunk(self, chunk: AudioChunk) -> tuple[bytes, bytes, bytes]:
-        """The frame of one chunk, UTF-8 JSON in three parts; joining them would copy the audio once more."""
+        """The frame of one chunk: UTF-8 JSON in three parts. Joining them would copy the audio once more."""
         index = chunk.index
         which = b'0,"isFirst":true' if index == 0 else b'%d,"isFirst":false' % index
         return BEFORE_AUDIO, b64encode(chunk.audio), self._after_audio + which + self._end
 
     def complete(self, total_chunks: int) -> bytes:
-        """The frame that ends an utterance whose chunks were all sent."""
+        """The frame that ends an utterance after its last chunk."""
         return b'{"status":"complete","totalChunks":%d' % total_chunks + self._end
 
 

@@ -1,7 +1,7 @@
-"""How long an OraServer is borne that does not answer, or takes no byte. Pure; time comes in as monotonic seconds.
+"""Timeouts for an OraServer that stops answering pings or stops reading. Pure; times are monotonic seconds.
 
-Both waits run from the last sign of progress. One that reads as slowly as speech is played answers late and takes bytes
-in small portions, but goes on doing so; one that is gone does neither.
+Both timeouts start again at each progress. An OraServer that reads only as fast as speech is played answers late and
+takes few bytes at a time, but it makes progress; one that is dead makes none.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 STALLED_S = 10.0
 PONG_S = 10.0
 LOOK_EVERY_S = 1.0
-"""While bytes wait for the kernel, how often is to be looked at whether it takes any."""
+"""Interval of the checks whether the kernel has taken any of the unsent bytes."""
 
 
 class Liveness:
-    """The pings that are not answered yet, and the bytes that the kernel does not take, of one connection."""
+    """Tracks the unanswered pings and the unsent bytes of one connection."""
 
     def __init__(self) -> None:
         self._asked: dict[bytes, float] = {}
@@ -22,11 +22,11 @@ class Liveness:
         self._unsent_at: float | None = None
 
     def asked(self, ping: bytes, now: float) -> None:
-        """A ping was written."""
+        """Record that a ping was written."""
         self._asked[ping] = now
 
     def answered(self, ping: bytes, now: float) -> list[bytes]:
-        """A pong came; gives the pings that it answers: RFC 6455, 5.5.3: its own and, in order, every one before."""
+        """Record a pong; returns the pings that it answers: its own and all earlier ones (RFC 6455, 5.5.3)."""
         if ping not in self._asked:
             return []
         self._progress_at = now
@@ -39,7 +39,7 @@ class Liveness:
         return done
 
     def unsent(self, size: int, now: float) -> None:
-        """So many bytes have not reached the kernel now, which takes no more at once."""
+        """Record that the kernel takes no more now and `size` bytes are unsent."""
         if self._unsent_at is None:
             self._unsent_at = now
         elif size < self._unsent:
@@ -47,12 +47,12 @@ class Liveness:
         self._unsent = size
 
     def sent(self, now: float) -> None:
-        """The kernel has taken everything, after a while in which it did not."""
+        """Record that the kernel has taken all unsent bytes."""
         self._unsent_at = None
         self._progress_at = now
 
     def gone(self, now: float) -> str | None:
-        """Why it is to be given up, or None."""
+        """Why the connection must be ended now, or None."""
         if self._unsent_at is not None and now >= self._unsent_at + STALLED_S:
             return f"OraServer took no byte for {STALLED_S:g} s"
         answer_by = self._answer_by
@@ -61,7 +61,7 @@ class Liveness:
         return None
 
     def next_time(self, now: float) -> float | None:
-        """When to look again, or None: nothing is waited for."""
+        """When to check again; None when there is neither an unanswered ping nor an unsent byte."""
         if self._unsent_at is not None:
             return now + LOOK_EVERY_S
         return self._answer_by

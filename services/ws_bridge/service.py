@@ -1,4 +1,4 @@
-"""ws_bridge as a service: the bridge of both kinds with a WebSocket as its sink."""
+"""Wires ws_bridge: the common bridge with WebSocket as its sink."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ EVENTS = {"begins": "🔌 [TTS] WebSocket 스트리밍 시작", "delivered": "�
 
 
 def serve(settings: WsBridgeSettings) -> lifecycle.Serve:
-    """The service, wired."""
+    """The function that runs ws_bridge with these settings."""
     return serve_bridge(settings, kind="ws_bridge", transport="websocket", sink=WebSocketSink(settings), events=EVENTS)

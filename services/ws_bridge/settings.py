@@ -1,4 +1,4 @@
-"""Settings of ws_bridge (docs: README, “Settings”)."""
+"""Settings of ws_bridge (docs/reference/settings.md)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orastream.service.settings import BridgeSettings
 
 
 class WsBridgeSettings(BridgeSettings):
-    """ws_bridge's own settings beside those of every bridge."""
+    """The settings of ws_bridge, in addition to those of both bridges."""
 
     tts_health_port: int = Field(9102, ge=0, le=65535)
     oraserver_websocket_url: str = Field("ws://127.0.0.1:8080/ws/tts", pattern=r"^wss?://")

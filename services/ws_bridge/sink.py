@@ -1,4 +1,4 @@
-"""The WebSocket way to OraServer: links of protocol v1."""
+"""Delivery over WebSocket: links that speak OraServer protocol v1."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from services.ws_bridge.settings import WsBridgeSettings
 
 
 class WebSocketLink:
-    """One connection of one session and phone, `init` sent."""
+    """One connection for one session and phone, on which `init` was sent."""
 
     def __init__(self, connection: WebSocketConnection) -> None:
         self._connection = connection
@@ -25,7 +25,7 @@ class WebSocketLink:
 
     @property
     def lost(self) -> LinkLost | None:
-        """Why it is not open any more, or None."""
+        """Why the connection has ended; None while it is open."""
         return self._connection.lost
 
     @property
@@ -34,23 +34,23 @@ class WebSocketLink:
         return self._connection.room
 
     def begin(self, speech: Speech) -> None:
-        """The next frames are this utterance's."""
+        """Begin an utterance: the next frames belong to it."""
         self._speech, self._start, self._text, self._template = speech, None, None, None
 
     def write(self, start: AudioStart, chunk: AudioChunk) -> None:
-        """Write a chunk's frame now."""
+        """Write the frame of a chunk now, without blocking."""
         self._connection.send_text(*self._frames(start, chunk.text).chunk(chunk))
 
     def complete(self, start: AudioStart, total_chunks: int, text: str | None = None) -> None:
-        """Write `complete`."""
+        """Write the `complete` frame now, without blocking."""
         self._connection.send_text(self._frames(start, text).complete(total_chunks))
 
     def confirm(self) -> asyncio.Future[None]:
-        """Done when a ping sent now is answered; fails with LinkLost."""
+        """Send a ping; the future is done when it is answered, and fails with LinkLost."""
         return self._connection.confirm()
 
     def _frames(self, start: AudioStart, text: str | None) -> FrameTemplate:
-        """Those of the sentence that is written: the same as before, as a rule."""
+        """The template for this text. It is made anew only when the text or the start has changed."""
         template = self._template
         if template is None or start is not self._start or text != self._text:
             assert self._speech is not None, "begin() comes first"
@@ -59,7 +59,7 @@ class WebSocketLink:
         return template
 
     async def abandon(self) -> None:
-        """Nothing more of the utterance leaves: what the kernel has not taken yet ends with the connection."""
+        """Send nothing more of the utterance. Unsent bytes can only be dropped by ending the connection."""
         if self._connection.unsent_bytes:
             self._connection.abort("cut: the utterance was ended with bytes unsent")
 
@@ -69,7 +69,7 @@ class WebSocketLink:
 
 
 class WebSocketSink:
-    """Opens links; one per session and phone, or per utterance by setting."""
+    """Opens links: one per session and phone, or one per utterance (WEBSOCKET_CONNECTION)."""
 
     def __init__(self, settings: WsBridgeSettings) -> None:
         self._settings = settings
@@ -82,7 +82,7 @@ class WebSocketSink:
         self.link_per_utterance = settings.websocket_connection == "utterance"
 
     async def connect(self, session_id: str, phone_id: str, wake: Callable[[], None]) -> WebSocketLink:
-        """Connect, shake hands, send `init`. Raises LinkLost."""
+        """Connect, complete the handshake and send `init`. Raises LinkLost."""
         headers = {"phone-id": header_value(phone_id), "session-id": header_value(session_id)}
         headers |= self._settings.authorization
         connection = await WebSocketConnection.open(self._settings.oraserver_websocket_url, headers, wake)

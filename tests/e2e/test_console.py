@@ -60,7 +60,7 @@ async def test_text_in_sound_out(browser: Browser, gateway: ServiceProcess) -> N
         first = next(index for index, sample in enumerate(made) if sample)
         last = max(index for index, sample in enumerate(made) if sample)
         assert rendered[: last + 1 - first] == made[first : last + 1]
-    for step in ("Call", "Waiting", "Synthesis", "Delivery", "Heard here", "First audio", "End"):
+    for step in ("Call", "Waiting", "Synthesis", "Delivery", "Played here", "First audio", "End"):
         assert step in told
 
 

@@ -1,7 +1,8 @@
-"""`make test`: two runs of pytest side by side, whose outcomes are its last two lines."""
+"""`make help` is aligned; `make test` runs pytest twice in parallel and ends with a line for each result."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,11 +15,18 @@ MAKEFILE = Path(__file__).parents[2] / "Makefile"
 
 
 def a_pytest(folder: Path, *lines: str, code: int) -> None:
-    """An interpreter that says this and exits so, whatever it is to run."""
+    """Write a fake interpreter, which prints these lines and exits with this code."""
     folder.mkdir(parents=True)
     python = folder / "python"
     python.write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in lines) + f"exit {code}\n")
     python.chmod(0o700)
+
+
+def test_help_begins_each_description_in_the_same_column() -> None:
+    done = subprocess.run(["make", "-s", "-f", MAKEFILE, "help"], capture_output=True, text=True, timeout=30)
+    rows = [re.fullmatch(r"(  make [a-z-]+ {2,})\S.*", line) for line in done.stdout.splitlines()]
+    assert rows and None not in rows, done.stdout
+    assert len({len(row[1]) for row in rows if row}) == 1, done.stdout
 
 
 @pytest.mark.parametrize(("code", "torch_code"), [(0, 0), (1, 0), (0, 1), (2, 3)])

@@ -1,4 +1,4 @@
-"""Who may call: the keys of GATEWAY_API_KEYS against the headers of a request. Pure."""
+"""Checks a request's headers against the keys of GATEWAY_API_KEYS. Pure."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Iterable, Mapping
 
 
 class ApiKeys:
-    """The accepted keys; without any, everybody is let in."""
+    """The accepted keys. With an empty set every caller is allowed."""
 
     def __init__(self, keys: Iterable[str]) -> None:
         self._keys = [key.encode() for key in keys]
 
     @property
     def asked(self) -> bool:
-        """Whether a key is asked for at all."""
+        """Whether callers need a key."""
         return bool(self._keys)
 
     def allow(self, headers: Mapping[str, str]) -> bool:
-        """Whether `Authorization: Bearer <key>` or `X-API-Key: <key>` brings one of the keys.
+        """Whether `Authorization: Bearer <key>` or `X-API-Key: <key>` holds one of the keys.
 
-        `headers` has lower-case names and Latin-1 values, as ASGI servers give them. Takes as long for a wrong key as
-        for a right one.
+        `headers` has lower-case names and Latin-1 values, as ASGI servers pass them. A wrong key takes as long to check
+        as a right one, so the time does not reveal how much of a key is right.
         """
         if not self._keys:
             return True

@@ -1,4 +1,4 @@
-"""Who may call: with GATEWAY_API_KEYS whoever has a key, without them everybody but pages of other sites. Pure."""
+"""Decides who may call. With GATEWAY_API_KEYS: callers with a key. Without: all but pages of other sites. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from services.gateway.access.origin_check import OriginCheck
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """Why a caller is turned away: an HTTP status, the code of the error, its message."""
+    """Why a call is refused: HTTP status, error code and message."""
 
     status: int
     code: str
@@ -20,7 +20,10 @@ class Denied:
 
 
 class AccessPolicy:
-    """Keys if there are any, else sites: a page of elsewhere has no key, and a key may be used from anywhere."""
+    """Checks keys if any are set, else origins.
+
+    With keys no origin check is needed: a page of another site has no key, and a caller with a key may be anywhere.
+    """
 
     def __init__(self, keys: ApiKeys, origins: OriginCheck) -> None:
         self._keys = keys
@@ -28,13 +31,13 @@ class AccessPolicy:
 
     @property
     def asks(self) -> bool:
-        """Whether a key is asked for."""
+        """Whether callers need a key."""
         return self._keys.asked
 
-    def turns_away(self, headers: Headers) -> Denied | None:
-        """Why these headers are not let in, or None."""
+    def refusal(self, headers: Headers) -> Denied | None:
+        """Why a call with these headers is refused; None when it is allowed."""
         if self._keys.asked:
-            told = "Authorization: Bearer <key> or X-API-Key: <key> is required"
-            return None if self._keys.allow(headers) else Denied(401, "unauthorized", told)
+            message = "Authorization: Bearer <key> or X-API-Key: <key> is required"
+            return None if self._keys.allow(headers) else Denied(401, "unauthorized", message)
         refusal = self._origins.refusal(headers)
         return None if refusal is None else Denied(403, "forbidden", refusal)

@@ -1,6 +1,6 @@
-"""What `/openapi.json` tells of operations: bodies, answers by status, headers, keys. Requests are judged elsewhere.
+"""The parts of `/openapi.json` about operations: bodies, answers by status, headers, keys. It validates no request.
 
-`tests/integration/services/gateway/http/test_openapi.py` holds it to what the gateway does.
+`tests/integration/services/gateway/http/test_openapi.py` compares it with what the gateway does.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ Responses = dict[int | str, dict[str, Any]]
 
 
 class AcceptanceBody(BaseModel):
-    """The request is stored durably; `Location` says where to ask for its report."""
+    """The request is stored durably; `Location` is the path of its report."""
 
     requestId: str
     sessionId: str
-    requestSeq: int = Field(description="its place in the order of everything asked")
+    requestSeq: int = Field(description="its sequence: its place in the order of all requests")
     status: Literal["queued"]
 
 
 class ErrorDetail(BaseModel):
-    """A stable code, what is wrong and the mend, and whether the same call may succeed later."""
+    """A stable code, a message with the problem and the fix, and whether the same call may succeed later."""
 
     code: str
     message: str
     retryable: bool
-    field: str | None = Field(None, description="the field to blame, by its name on the wire")
+    field: str | None = Field(None, description="the field that is wrong, by its name on the wire")
 
 
 class ErrorBody(BaseModel):
@@ -42,7 +42,7 @@ class ErrorBody(BaseModel):
 
 
 class WaitTimeoutBody(ErrorBody):
-    """The request goes on; ask `report` (a path) for what becomes of it."""
+    """The request goes on; `report` is the path of its report."""
 
     sessionId: str
     requestId: str
@@ -50,7 +50,7 @@ class WaitTimeoutBody(ErrorBody):
 
 
 class CancelBody(BaseModel):
-    """The cancel is stored: it covers what the session asked before `cancelSeq`."""
+    """The cancel is stored. It applies to the requests of the session with a sequence below `cancelSeq`."""
 
     sessionId: str
     cancelSeq: int
@@ -63,14 +63,14 @@ class HealthBody(BaseModel):
 
 
 class ReadyBody(BaseModel):
-    """Whether the node can take requests, and what it lacks."""
+    """Whether the node can take requests, and if not, why."""
 
     status: Literal["ready", "unready"]
     reason: str | None = None
 
 
-Told = Mapping[int, tuple[type[BaseModel] | str, str]]
-"""By status: a model, or the name of a schema that `orastream.contract.schemas` makes; and when it is answered."""
+Answers = Mapping[int, tuple[type[BaseModel] | str, str]]
+"""By status: the body (a model, or the name of a schema of `orastream.contract.schemas`), and when it is the answer."""
 
 _HEADERS: dict[str, Map] = {
     "Location": {"description": "where to ask for the report", "schema": {"type": "string"}},
@@ -80,25 +80,25 @@ _HEADERS: dict[str, Map] = {
 _HEADERS_OF = {202: "Location", 401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After", 504: "Location"}
 
 
-def responses(*tables: Told, headers: bool = True) -> Responses:
-    """The answers of an operation, in FastAPI's words."""
-    told: Responses = {}
+def responses(*tables: Answers, headers: bool = True) -> Responses:
+    """The answers of an operation, in the form of FastAPI's `responses`."""
+    documented: Responses = {}
     for status, (body, text) in (item for table in tables for item in table.items()):
-        told[status] = {"description": text}
+        documented[status] = {"description": text}
         if isinstance(body, str):
-            told[status]["content"] = {"application/json": {"schema": {"$ref": schemas.REF.format(model=body)}}}
+            documented[status]["content"] = {"application/json": {"schema": {"$ref": schemas.REF.format(model=body)}}}
         else:
-            told[status]["model"] = body
+            documented[status]["model"] = body
         if headers and status in _HEADERS_OF:
             name = _HEADERS_OF[status]
-            told[status]["headers"] = {name: _HEADERS[name]}
-    return told
+            documented[status]["headers"] = {name: _HEADERS[name]}
+    return documented
 
 
-REFUSALS: Told = {
-    401: (ErrorBody, "a key of GATEWAY_API_KEYS is asked for"),
-    403: (ErrorBody, "without keys: it comes by an unknown host, or from a page of another site"),
-    408: (ErrorBody, "the body did not come"),
+REFUSALS: Answers = {
+    401: (ErrorBody, "a key of GATEWAY_API_KEYS is required"),
+    403: (ErrorBody, "without keys: the Host is unknown, or the call comes from a page of another site"),
+    408: (ErrorBody, "the body did not arrive in time"),
     413: (ErrorBody, "the body is larger than 1 MiB"),
     422: (ErrorBody, "`error.field` is wrong; nothing was stored"),
     500: (ErrorBody, "an error of the gateway"),
@@ -112,15 +112,15 @@ CONVERT = responses(
         409: ("Report", "cancelled (sync)"),
         410: ("Report", "expired (sync)"),
         502: ("Report", "failed (sync); `error` says why"),
-        504: (WaitTimeoutBody, "GATEWAY_WAIT_SECONDS ran out (sync); the report still comes"),
+        504: (WaitTimeoutBody, "no final report within GATEWAY_WAIT_SECONDS (sync); the request goes on"),
     },
     REFUSALS,
 )
 REPORT = responses(
-    {200: ("Report", "the report that stands"), 404: (ErrorBody, "no such request within the last hour")},
+    {200: ("Report", "the newest report"), 404: (ErrorBody, "no such request within the last hour")},
     {status: REFUSALS[status] for status in (401, 403, 422, 500, 503)},
 )
-CANCEL = responses({404: (ErrorBody, "the path is not of this form")}, REFUSALS) | {
+CANCEL = responses({404: (ErrorBody, "the path has another form")}, REFUSALS) | {
     202: {"model": CancelBody, "description": "stored"}
 }
 READY = responses({200: (ReadyBody, "ready"), 503: (ReadyBody, "it cannot work now")}, headers=False)
@@ -143,7 +143,7 @@ def path_ids(*names: str) -> Map:
 
 
 def reference(name: str) -> Map:
-    """A schema of the contract, as `complete` puts it into the document."""
+    """A reference to a schema that `complete` puts into the document."""
     return {"$ref": schemas.REF.format(model=name)}
 
 
@@ -152,14 +152,14 @@ CANCEL_BODY = json_body(reference("Cancel"), required=False)
 
 
 DESCRIPTION = (
-    "The front door of the node for HTTP callers. Bodies are JSON objects in UTF-8, or msgpack maps of the same "
+    "The node's API for HTTP callers. Bodies are JSON objects in UTF-8, or msgpack maps with the same "
     "fields; answers are JSON. The same requests over NATS: docs/asyncapi.yaml."
 )
 METRICS: Responses = {200: {"description": "Prometheus", "content": {"text/plain": {"schema": {"type": "string"}}}}}
 
 
 def secured(asked: bool) -> Map:
-    """What an operation asks for, when keys are asked for at all: one of them, in either header."""
+    """The security requirement of an operation: with `asked`, one key in either header."""
     return {"security": [{name: []} for name in _SECURITY_SCHEMES]} if asked else {}
 
 
@@ -170,7 +170,7 @@ _SECURITY_SCHEMES: dict[str, Map] = {
 
 
 def contract(max_text_chars: int) -> dict[str, Map]:
-    """The schemas of the contract, by name; a text has at most so many characters."""
+    """The schemas of the contract, by name. `max_text_chars` is the limit of `text`, in characters."""
     return {
         "SpeakRequest": schemas.request(max_text_chars),
         "Cancel": schemas.cancel(),
@@ -180,7 +180,7 @@ def contract(max_text_chars: int) -> dict[str, Map]:
 
 
 def complete(app: FastAPI, components: Mapping[str, Map]) -> None:
-    """Have the document of `app` hold these schemas too, and how to bring a key."""
+    """Add these schemas and the security schemes to the OpenAPI document of `app`."""
     make = app.openapi
 
     def openapi() -> Map:
@@ -196,7 +196,7 @@ def complete(app: FastAPI, components: Mapping[str, Map]) -> None:
 
 
 def _take_out_validation(document: Map) -> None:
-    """FastAPI's own validation of parameters, which no route here uses, and its errors."""
+    """Remove FastAPI's validation errors: no route here uses its validation of parameters."""
     for name in ("HTTPValidationError", "ValidationError"):
         document["components"]["schemas"].pop(name, None)
     for operations in document["paths"].values():

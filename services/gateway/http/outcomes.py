@@ -1,6 +1,7 @@
-"""By which words each route's answers are counted: all of them are counted from 0 on. Pure.
+"""The outcomes that each route can have, as values of the metric's label. Pure.
 
-Why: `rate()` does not see the step by which a series appears (`Metrics.counter`).
+Each series is created with the value 0: `rate()` misses the first step of a series that appears later
+(`Metrics.counter`).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ ROUTES: dict[str, set[str]] = {
     "node": _EVERY | _NODE | {"found"},
     "events": _EVERY | _NODE | {"streaming", "invalid_request", "overloaded"},
 }
-"""Outcomes by route; one that a later version adds is counted from its first time on."""
+"""Outcomes by route. An outcome that is missing here gets its series when it first occurs."""
 
 KNOWN = sorted((route, outcome) for route, of in ROUTES.items() for outcome in of)
-"""The labels `route` and `outcome`."""
+"""All pairs of the labels `route` and `outcome`."""

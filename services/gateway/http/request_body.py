@@ -1,4 +1,4 @@
-"""Bodies of HTTP requests, bounded in bytes and in time."""
+"""Reads the body of an HTTP request, with limits on its size and on the time it takes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from services.gateway.http.responses import Refused, error
 
 MAX_BYTES = 1 << 20
 MAX_DISCARDED_BYTES = 8 << 20
-"""What is read of a body that is too large, so that a client which writes before it reads gets its 413."""
+"""How much of a too large body is read. A client that writes all before it reads would otherwise never see the 413."""
 TIMEOUT_S = 15.0
 
 
 async def body_of(request: Request) -> bytes:
-    """The raw body. Raises Refused (413, 408), ClientDisconnect."""
+    """The raw body. Raises Refused (413, 408) and ClientDisconnect."""
     body = bytearray()
     read = 0
     try:
@@ -27,7 +27,7 @@ async def body_of(request: Request) -> bytes:
                 elif read > MAX_DISCARDED_BYTES:
                     break
     except TimeoutError:
-        raise Refused(error(408, "body_timeout", f"no whole body within {TIMEOUT_S:g} s", retryable=True)) from None
+        raise Refused(error(408, "body_timeout", f"no complete body within {TIMEOUT_S:g} s", retryable=True)) from None
     if read > MAX_BYTES:
         raise Refused(error(413, "too_large", f"the body has more than {MAX_BYTES} bytes"))
     return bytes(body)

@@ -1,4 +1,4 @@
-"""What the gateway answers over HTTP, and under which status: one table for results and errors. Pure."""
+"""The gateway's HTTP answers: status, body and headers of every result and error. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from orastream.contract.errors import (
 from orastream.contract.messages import Report, Status
 
 RETRY_OVERLOADED_S = 1
-"""A session's place is free again when its oldest utterance has ended."""
+"""Short, because a session can take one more request as soon as its oldest utterance has ended."""
 RETRY_UNAVAILABLE_S = 5
 
 _STATUS_OF_END: dict[Status, int] = {"delivered": 200, "cancelled": 409, "expired": 410, "failed": 502}
@@ -27,7 +27,7 @@ _STATUS_OF_END: dict[Status, int] = {"delivered": 200, "cancelled": 409, "expire
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer: a JSON object, and the word under which it is counted."""
+    """An HTTP answer with a JSON body. `outcome` is its label in the metrics."""
 
     status: int
     body: Map
@@ -36,7 +36,7 @@ class Answer:
 
 
 class Refused(Exception):
-    """Ends the handling of an HTTP request with this answer."""
+    """Raised to end the handling of an HTTP request with `answer`."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.outcome)
@@ -59,7 +59,7 @@ def error(
     field: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
-    """The one shape of errors: `{"error": {code, message, retryable}}`, with `field` when one is to blame."""
+    """An error answer: `{"error": {code, message, retryable}}`, with `field` when a field is wrong."""
     body: Map = {"code": code, "message": message, "retryable": retryable}
     if field is not None:
         body["field"] = field
@@ -67,7 +67,10 @@ def error(
 
 
 def problem(exc: OrastreamError) -> Answer:
-    """422, 503 with Retry-After, or 504 with where to ask. Tells nothing of the inside of the node."""
+    """The answer for an error: 422, 503 with Retry-After, 504 with the report's path, else 500.
+
+    Callers do not see internal details of the node.
+    """
     match exc:
         case InvalidRequest():
             return error(422, exc.code, str(exc), field=exc.field)
@@ -75,7 +78,7 @@ def problem(exc: OrastreamError) -> Answer:
             return error(503, exc.code, str(exc), retryable=True, headers={"Retry-After": str(RETRY_OVERLOADED_S)})
         case WaitTimeout():
             path = report_path(exc.session_id, exc.request_id)
-            text = f"no final report within {exc.waited_s:g} s; the request goes on, ask {path}"
+            text = f"no final report within {exc.waited_s:g} s; the request goes on, its report is at {path}"
             answer = error(504, "wait_timeout", text, retryable=True, headers={"Location": path})
             answer.body.update(sessionId=exc.session_id, requestId=exc.request_id, report=path)
             return answer
@@ -87,10 +90,10 @@ def problem(exc: OrastreamError) -> Answer:
 
 
 def internal() -> Answer:
-    """500, for what is our fault."""
-    return error(500, "internal", "an error of the gateway; its log says more", retryable=True)
+    """500: an error in the gateway itself."""
+    return error(500, "internal", "an error of the gateway; see its log", retryable=True)
 
 
 def report_path(session_id: str, request_id: str) -> str:
-    """Where to ask what became of a request."""
+    """The path of a request's report."""
     return f"/api/reports/{quote(session_id, safe='')}/{quote(request_id, safe='')}"

@@ -1,4 +1,4 @@
-"""uvicorn as a guest: in the loop, under the signals and with the logs of the process it lives in."""
+"""Runs uvicorn inside a running event loop, without its own signal handling and logging."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from fastapi import FastAPI
 from orastream.contract.errors import SettingsError
 
 KEEP_ALIVE_S = 75
-"""Longer than the pools of common clients keep a connection, so that none writes into a closing one."""
+"""Longer than common clients keep an idle connection: a client that reuses one would else write to a closing socket."""
 CUT_AFTER_S = 2.0
-"""After `grace_s`, for answers that are still being written."""
+"""Time after `grace_s` in which answers can still be written."""
 
 
 class HttpServer(uvicorn.Server):
-    """A server that leaves the signals alone; `stop_taking()` ends it gently."""
+    """A uvicorn server without signal handlers. `stop_taking()` stops it."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Signals are the process' business."""
+        """Do nothing: the process handles its signals itself."""
         yield
 
     def stop_taking(self) -> None:
-        """Accept no more connections, and close each after its answer."""
+        """Accept no more connections, and close each open one after its answer."""
         self.should_exit = True
 
 
@@ -35,10 +35,10 @@ class HttpServer(uvicorn.Server):
 async def serving(
     app: FastAPI, host: str, port: int, *, grace_s: float, stop: asyncio.Event
 ) -> AsyncIterator[tuple[HttpServer, int]]:
-    """Serve while the context is open: the server and its port (0 takes a free one).
+    """Serve while the context is open; yields the server and its port (`port` 0 takes a free one).
 
-    At the end requests in flight have `grace_s` to be answered. A server that ends by itself sets `stop`, and the
-    context then raises its error. Raises SettingsError when the port is taken.
+    At the end requests in flight have `grace_s` seconds to be answered. If the server ends by itself, `stop` is set and
+    the context raises its error at the end. Raises SettingsError when the port is taken.
     """
     listener = _listen(host, port)
     config = uvicorn.Config(

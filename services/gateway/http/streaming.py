@@ -1,4 +1,4 @@
-"""Answers that go on: written piece by piece, and given up when their reader takes nothing."""
+"""Streamed answers, which are ended when their reader stops reading."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Message, Send
 
 STALL_S = 20.0
-"""A reader who takes no byte for so long is dropped; what waits for him is one piece and the socket's buffer."""
+"""A reader that takes no byte for so long is disconnected. Until then it holds one piece and the socket's buffer."""
 
 log = structlog.get_logger()
 
 
 class BrokenOff(Exception):
-    """Raised by the pieces of an answer that cannot go on: its reader sees it end without its end."""
+    """Raised by the iterator of pieces when it cannot go on. The reader sees an incomplete body."""
 
 
 class LiveResponse(StreamingResponse):
-    """An answer that no proxy should buffer and no cache should keep."""
+    """A streamed answer with headers that tell proxies not to buffer it and caches not to store it."""
 
     def __init__(
         self,
@@ -35,9 +35,10 @@ class LiveResponse(StreamingResponse):
         self._stall_s = stall_s
 
     async def stream_response(self, send: Send) -> None:
-        """Write the pieces; ends early, without the end of the body, when one is not taken within `stall_s`.
+        """Write the pieces.
 
-        So it does when they break off. HTTP has no other way to say so.
+        When the reader does not take one within `stall_s`, or on BrokenOff, it returns without ending the body. HTTP
+        has no other way to show that a started answer is incomplete.
         """
 
         async def bounded(message: Message) -> None:

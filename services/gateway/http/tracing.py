@@ -1,4 +1,4 @@
-"""The span of an HTTP request at the gateway: it continues the caller's trace (`traceparent`).
+"""The span of an HTTP request at the gateway, which continues the caller's trace (`traceparent`).
 
 Source of the names: OpenTelemetry semantic conventions for HTTP servers.
 """
@@ -12,7 +12,7 @@ from orastream.traces import Span
 
 
 def server_span(request: Request) -> Span:
-    """The span of this request, which is also its `state.span`."""
+    """Begin the span of this request, and set it as `request.state.span`."""
     route = getattr(request.scope.get("route"), "path", "")
 
     def header(name: str) -> str | None:
@@ -29,7 +29,7 @@ def server_span(request: Request) -> Span:
 
 
 def answered(span: Span, status: int, outcome: str) -> None:
-    """What it was answered; an error of ours, or of the node behind us, is one of the span."""
+    """Set status and outcome of the answer on the span. A status from 500 on marks the span as failed."""
     span.set({"http.response.status_code": status, "orastream.outcome": outcome})
     if status >= 500:
         span.fail(outcome)

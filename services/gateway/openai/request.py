@@ -1,4 +1,4 @@
-"""Requests of OpenAI's speech API as requests of the node, and errors in its shape. Pure.
+"""Translates requests of OpenAI's speech API to requests of the node, and errors to OpenAI's form. Pure.
 
 Source: OpenAI API reference, `POST /v1/audio/speech` (fields model, input, voice, response_format, speed, instructions,
 stream_format); errors are `{"error": {message, type, param, code}}`.
@@ -17,13 +17,13 @@ from orastream.contract.language import language_of
 from orastream.contract.messages import MAX_SPEED, MIN_SPEED
 
 MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "orastream")
-"""Names that mean the node's own engine; any other is taken for an engine's."""
+"""Models that mean the node's own engine. Any other model is the name of an engine."""
 BUILT_IN_VOICES = frozenset(
     "alloy ash ballad coral echo fable onyx nova sage shimmer verse marin cedar default".split()
 )
-"""Names that mean the engine's own voice for the language."""
+"""Voices that mean the engine's own voice for the language."""
 PCM_RATE_HZ = 24_000
-"""What `pcm` has by definition: 24 kHz, signed 16 bits, little-endian, mono."""
+"""The API defines `pcm` as 24 kHz, signed 16 bits, little-endian, mono."""
 
 _FORMATS = {"mp3": "mp3", "opus": "opus", "aac": "aac", "flac": "flac", "wav": "wav", "pcm": "pcm16"}
 MEDIA = {
@@ -35,12 +35,12 @@ MEDIA = {
     "pcm": "audio/pcm",
 }
 _PARAMS = {"text": "input", "format": "response_format", "engine": "model"}
-"""Our names of fields, and those under which this API has them."""
+"""The node's names of fields, and OpenAI's names of the same fields."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechRequest:
-    """What was asked: the node's wire fields (without ids), and how the answer is to look."""
+    """A request as the node's wire fields (without ids), and the form of the answer."""
 
     fields: Map
     media_type: str
@@ -48,14 +48,14 @@ class SpeechRequest:
 
 
 def read_speech(body: bytes) -> SpeechRequest:
-    """The request in a body. Raises InvalidRequest, which names the field as this API has it."""
+    """Read the request in a body. Raises InvalidRequest with OpenAI's name of the field."""
     value = codec.decode(body)
     text, model = _required(value, "input"), _required(value, "model")
     name = _string(value, "response_format", "mp3")
     fmt = _FORMATS.get(name)
     if fmt is None or fmt not in FORMATS:
-        there = ", ".join(name for name, fmt in _FORMATS.items() if fmt in FORMATS)
-        raise InvalidRequest("response_format", f"must be one of {there}")
+        available = ", ".join(name for name, fmt in _FORMATS.items() if fmt in FORMATS)
+        raise InvalidRequest("response_format", f"must be one of {available}")
     stream_format = _string(value, "stream_format", "audio")
     if stream_format not in ("audio", "sse"):
         raise InvalidRequest("stream_format", "must be audio or sse")
@@ -101,7 +101,7 @@ def _required(value: Map, name: str) -> str:
 
 
 def _string(value: Map, name: str, absent: str) -> str:
-    """A string, which may be empty, or `absent`."""
+    """The value, a string that may be empty; `absent` when there is none."""
     given = value.get(name)
     if given is None:
         return absent
@@ -111,17 +111,17 @@ def _string(value: Map, name: str, absent: str) -> str:
 
 
 def in_this_api(message: str) -> str:
-    """A message that begins with one of our fields, with the name that the caller gave it."""
+    """The message, with OpenAI's name of the field if it begins with one of the node's fields."""
     field, colon, problem = message.partition(": ")
     if not colon or field not in _PARAMS:
         return message
     if field == "engine":
-        problem = problem.replace("leave it out", "ask /v1/models")  # `model` is required here
+        problem = problem.replace("leave it out", "see /v1/models")  # `model` cannot be left out in this API
     return f"{_PARAMS[field]}: {problem}"
 
 
 def error_body(status: int, message: str, *, code: str, param: str | None = None) -> Map:
-    """An error as this API shapes it; field names in `message` and `param` may be ours."""
+    """An error in OpenAI's form. `message` and `param` may use the node's names of fields."""
     kind = {401: "authentication_error", 429: "rate_limit_error"}.get(
         status, "invalid_request_error" if status < 500 else "server_error"
     )

@@ -1,4 +1,4 @@
-"""`/v1/audio/speech` and `/v1/models`: tools made for OpenAI's API use the node, and take the audio themselves."""
+"""`/v1/audio/speech` and `/v1/models`, for tools made for OpenAI's API. The caller gets the audio in the answer."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def add_routes(app: FastAPI, request_service: RequestService, policy: AccessPoli
         responses=schema.SPEECH,
     )
     async def speech(request: Request) -> Response:
-        """Speak a text to the caller, in OpenAI's form: the audio comes while it is made."""
+        """Speak a text to the caller, in OpenAI's form. The audio is streamed while it is made."""
         span = server_span(request)
         try:
             response, outcome = await _speech(request_service, policy, request, span)
@@ -65,28 +65,28 @@ def add_routes(app: FastAPI, request_service: RequestService, policy: AccessPoli
             raise
         answered(span, response.status_code, outcome)
         if not isinstance(response, StreamingResponse):
-            span.end()  # else when the last byte is there
+            span.end()  # that of a streamed answer ends with its last byte
         request_service.count(ROUTE, outcome)
         return response
 
     @app.get("/v1/models", response_model=None, responses=schema.MODELS_LIST, openapi_extra=asks)
     async def models(request: Request) -> Response:
         """The models that `/v1/audio/speech` takes, in OpenAI's form."""
-        if (turned := policy.turns_away(request.headers)) is not None:
-            request_service.count(MODELS_ROUTE, turned.code)
-            return _turned_away(turned)
+        if (denied := policy.refusal(request.headers)) is not None:
+            request_service.count(MODELS_ROUTE, denied.code)
+            return _denied(denied)
         request_service.count(MODELS_ROUTE, "found")
         return _json(200, {"object": "list", "data": [_model(name) for name in await _model_names(request_service)]})
 
     @app.get("/v1/models/{model}", response_model=None, responses=schema.ONE_MODEL, openapi_extra=asks)
     async def model(model: str, request: Request) -> Response:
-        """One of them."""
-        if (turned := policy.turns_away(request.headers)) is not None:
-            request_service.count(MODELS_ROUTE, turned.code)
-            return _turned_away(turned)
+        """One model, in OpenAI's form."""
+        if (denied := policy.refusal(request.headers)) is not None:
+            request_service.count(MODELS_ROUTE, denied.code)
+            return _denied(denied)
         if model not in await _model_names(request_service):
             request_service.count(MODELS_ROUTE, "not_found")
-            text = f"there is no model {model!r}; ask /v1/models"
+            text = f"there is no model {model!r}; see /v1/models"
             return _json(404, error_body(404, text, code="model_not_found", param="model"))
         request_service.count(MODELS_ROUTE, "found")
         return _json(200, _model(model))
@@ -95,13 +95,13 @@ def add_routes(app: FastAPI, request_service: RequestService, policy: AccessPoli
 async def _speech(
     request_service: RequestService, policy: AccessPolicy, request: Request, span: Span
 ) -> tuple[Response, str]:
-    if (turned := policy.turns_away(request.headers)) is not None:
-        return _turned_away(turned), turned.code
+    if (denied := policy.refusal(request.headers)) is not None:
+        return _denied(denied), denied.code
     try:
         asked = read_speech(await body_of(request))
         messages = listen(request_service, asked.fields, trace=span)
         try:
-            first = await anext(messages)  # an attempt begins: what is wrong with the request shows before
+            first = await anext(messages)  # waits for audio: errors before it can still be answered by a status
             while isinstance(first, AudioStart):
                 first = await anext(messages)
         except BaseException:
@@ -119,7 +119,7 @@ def _streaming(pieces: AsyncIterator[bytes], asked: SpeechRequest) -> Response:
 
 
 async def _within(span: Span, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """The pieces; with the last one, or whatever ends them before, the span is over."""
+    """Yield the pieces, and end the span after the last one or on an error."""
     with span:
         async with contextlib.aclosing(pieces):
             async for piece in pieces:
@@ -127,14 +127,14 @@ async def _within(span: Span, pieces: AsyncGenerator[bytes, None]) -> AsyncGener
 
 
 async def _plain(first: AudioChunk | AudioEnd, messages: Messages) -> AsyncGenerator[bytes, None]:
-    """The bytes of the file. A failure in the middle breaks the answer off, as HTTP has no other way to say so."""
+    """Yield the bytes of the file. A failure breaks the connection off: HTTP has no other way to show it."""
     async with contextlib.aclosing(_audio(first, messages)) as audio:
         async for piece in audio:
             yield piece
 
 
 async def _sse(first: AudioChunk | AudioEnd, messages: Messages) -> AsyncGenerator[bytes, None]:
-    """The same as server-sent events: deltas, then `done`; or an `error`."""
+    """Yield the audio as server-sent events: `speech.audio.delta`, then `speech.audio.done` or `error`."""
     size = 0
     try:
         async with contextlib.aclosing(_audio(first, messages)) as audio:
@@ -145,7 +145,7 @@ async def _sse(first: AudioChunk | AudioEnd, messages: Messages) -> AsyncGenerat
         code = exc.error.code if isinstance(exc, SpeechFailed) else exc.code
         yield _event({"type": "error", **error_body(500, str(exc), code=code)})
         return
-    # The API counts tokens; there are none here, and clients want the field.
+    # The node counts no tokens, but clients expect the field.
     yield _event({"type": "speech.audio.done", "usage": {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}})
 
 
@@ -188,24 +188,24 @@ def _problem(exc: Exception) -> tuple[Response, str]:
             text = answer.body["error"]["message"]
             return _json(answer.status, error_body(answer.status, text, code=answer.outcome)), answer.outcome
         case ClientDisconnect():
-            return _json(400, error_body(400, "the connection ended within the body", code="disconnected")), "gone"
+            return _json(
+                400, error_body(400, "the connection ended before the end of the body", code="disconnected")
+            ), "gone"
         case _:
             log.error("a speech request met an error of ours", error=repr(exc))
-            return _json(
-                500, error_body(500, "an error of the gateway; its log says more", code="internal")
-            ), "internal"
+            return _json(500, error_body(500, "an error of the gateway; see its log", code="internal")), "internal"
 
 
-def _turned_away(turned: Denied) -> Response:
-    if turned.status != 401:
-        return _json(turned.status, error_body(turned.status, turned.message, code=turned.code))
+def _denied(denied: Denied) -> Response:
+    if denied.status != 401:
+        return _json(denied.status, error_body(denied.status, denied.message, code=denied.code))
     text = "Authorization: Bearer <key> is required; it is one of GATEWAY_API_KEYS"
     headers = {"WWW-Authenticate": "Bearer"}
     return _json(401, error_body(401, text, code="invalid_api_key"), headers)
 
 
 async def _model_names(request_service: RequestService) -> list[str]:
-    """Those that mean the node's own engine, then its engines' names, as far as synths are there to say them."""
+    """The names in MODELS, then the engines of the running synths."""
     engines: set[str] = set()
     with contextlib.suppress(NodeUnavailable):
         engines = {voice.engine for voice in await request_service.client.voices()}

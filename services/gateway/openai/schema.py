@@ -1,4 +1,4 @@
-"""What `/openapi.json` tells of the operations in OpenAI's form."""
+"""The parts of `/openapi.json` about the operations in OpenAI's form."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.gateway.openai.request import MEDIA
 
 
 class SpeechErrorDetail(BaseModel):
-    """What is wrong, in OpenAI's form; `code` is ours."""
+    """An error in OpenAI's form; `code` is one of the node's codes."""
 
     message: str
     type: Literal["invalid_request_error", "authentication_error", "rate_limit_error", "server_error"]
@@ -24,7 +24,7 @@ class SpeechErrorDetail(BaseModel):
 
 
 class SpeechErrorBody(BaseModel):
-    """Why there is no result."""
+    """An error answer."""
 
     error: SpeechErrorDetail
 
@@ -39,13 +39,13 @@ class Model(BaseModel):
 
 
 class ModelList(BaseModel):
-    """All of them."""
+    """All models."""
 
     object: Literal["list"]
     data: list[Model]
 
 
-_TURNED_AWAY = {401: (SpeechErrorBody, REFUSALS[401][1]), 403: (SpeechErrorBody, REFUSALS[403][1])}
+_DENIED = {401: (SpeechErrorBody, REFUSALS[401][1]), 403: (SpeechErrorBody, REFUSALS[403][1])}
 
 _EVENT: Map = {
     "type": "object",
@@ -54,10 +54,10 @@ _EVENT: Map = {
     "required": ["data"],
 }
 SPEECH: Responses = responses(
-    _TURNED_AWAY,
+    _DENIED,
     {
         400: (SpeechErrorBody, "`error.param` is wrong"),
-        408: (SpeechErrorBody, "the body did not come"),
+        408: (SpeechErrorBody, "the body did not arrive in time"),
         413: (SpeechErrorBody, "the body is larger than 1 MiB"),
         429: (SpeechErrorBody, "no room now; see Retry-After"),
         500: (SpeechErrorBody, "an error of the gateway"),
@@ -66,14 +66,14 @@ SPEECH: Responses = responses(
     },
 ) | {504: {"model": SpeechErrorBody, "description": "no audio within GATEWAY_WAIT_SECONDS"}}
 SPEECH[200] = {
-    "description": "the audio, while it is made; with `stream_format` sse as events",
+    "description": "the audio, streamed while it is made; as events with `stream_format` sse",
     "content": {
         **{media: {"schema": {"type": "string", "format": "binary"}} for media in sorted(MEDIA.values())},
         "text/event-stream": {"schema": _EVENT},
     },
 }
-MODELS_LIST = responses({200: (ModelList, "the models")}, _TURNED_AWAY)
-ONE_MODEL = responses({200: (Model, "the model"), 404: (SpeechErrorBody, "there is none of that name")}, _TURNED_AWAY)
+MODELS_LIST = responses({200: (ModelList, "the models")}, _DENIED)
+ONE_MODEL = responses({200: (Model, "the model"), 404: (SpeechErrorBody, "there is no model of that name")}, _DENIED)
 
 
 Name = Annotated[str, Field(min_length=1, max_length=64)]
@@ -86,13 +86,13 @@ class VoiceId(BaseModel):
 
 
 class SpeechBody(BaseModel):
-    """What `request.read_speech` reads."""
+    """The body of a speech request."""
 
     model: str = Field(
-        min_length=1, max_length=64, description="tts-1 or the like for the node's engine, or an engine's name"
+        min_length=1, max_length=64, description="tts-1 and others: the node's engine; else the name of an engine"
     )
     input: str = Field(min_length=1, description="what to say; at least one letter or digit")
-    voice: Name | VoiceId | None = Field(None, description="alloy and so on: the engine's own")
+    voice: Name | VoiceId | None = Field(None, description="alloy and OpenAI's others: the engine's own voice")
     response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] | None = "mp3"
     speed: float | None = Field(1.0, ge=MIN_SPEED, le=MAX_SPEED)
     stream_format: Literal["audio", "sse"] | None = "audio"
@@ -103,7 +103,7 @@ SPEECH_BODY = json_body(reference("SpeechBody"), required=True)
 
 
 def components() -> dict[str, Map]:
-    """The schemas of bodies here, by name."""
-    _, told = models_json_schema([(SpeechBody, "validation")], ref_template=REF)
-    found: dict[str, Map] = told["$defs"]
+    """The schemas of the request bodies, by name."""
+    _, definitions = models_json_schema([(SpeechBody, "validation")], ref_template=REF)
+    found: dict[str, Map] = definitions["$defs"]
     return found

@@ -1,4 +1,4 @@
-"""`GET /api/audio/{sessionId}/{requestId}`: the audio of a request, while it is made or as long as it is kept."""
+"""`GET /api/audio/{sessionId}/{requestId}`: the audio of a request, while it is made or as long as it is stored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orastream.contract import stream_names, subjects
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.contract.errors import OrastreamError, WaitTimeout
 from orastream.jetstream.api import JetStream
-from services.gateway.audio_stream import SpeechFailed, overhear, silence_of
+from services.gateway.audio_stream import SpeechFailed, request_audio, silence_of
 from services.gateway.http.responses import Answer, Refused, error
 from services.gateway.http.streaming import BrokenOff, LiveResponse
 from services.gateway.request_service import RequestService
@@ -31,18 +31,18 @@ Messages = AsyncGenerator[AudioStart | AudioChunk | AudioEnd, None]
 
 
 async def audio(request_service: RequestService, session_id: str, request_id: str) -> Response | Answer:
-    """The bytes of the file, complete and in order.
+    """The file, complete and in order, as a streamed answer that begins with the first audio.
 
-    Answers when the first are there. Raises Refused, Overloaded, NodeUnavailable, WaitTimeout.
+    Raises Refused, Overloaded, NodeUnavailable and WaitTimeout.
     """
     report = await request_service.client.report(session_id, request_id)
     if report is None:
         return error(404, "not_found", "no such request within the last hour")
-    if report.final:  # then all there will ever be is stored, and the stream's leader knows
+    if report.final:  # all its audio is stored: if the stream has none, waiting for some would be in vain
         subject = subjects.audio(*subjects.tokens(session_id, request_id))
         if await JetStream(request_service.client.broker).after(stream_names.AUDIO, subject, 0) is None:
             return _no_audio(silence_of(report))
-    messages = overhear(request_service, session_id, request_id, report.request_seq)
+    messages = request_audio(request_service, session_id, request_id, report.request_seq)
     start: AudioStart | None = None
     try:
         while isinstance(first := await anext(messages), AudioStart):
@@ -55,7 +55,7 @@ async def audio(request_service: RequestService, session_id: str, request_id: st
             text = f"no audio within {exc.waited_s:g} s; is a synth running?"
             raise Refused(error(504, "wait_timeout", text, retryable=True)) from exc
         raise
-    assert start is not None, "a chunk and an end follow a start"
+    assert start is not None, "a start comes before chunks and the end"
     headers = {
         "X-Audio-Format": start.format,
         "X-Sample-Rate": str(start.sample_rate_hz),
@@ -66,7 +66,7 @@ async def audio(request_service: RequestService, session_id: str, request_id: st
 
 
 async def _pieces(first: AudioChunk | AudioEnd, messages: Messages) -> AsyncGenerator[bytes, None]:
-    """The file. What was cancelled ends where it was cut; a failure breaks the answer off, as HTTP says it."""
+    """Yield the file. Audio of a cancelled request ends where it was cut. Raises BrokenOff on a failure."""
     async with contextlib.aclosing(messages):
         if isinstance(first, AudioChunk):
             yield first.audio
@@ -83,5 +83,5 @@ async def _pieces(first: AudioChunk | AudioEnd, messages: Messages) -> AsyncGene
 
 def _no_audio(exc: SpeechFailed) -> Answer:
     if exc.cancelled:
-        return error(409, "cancelled", "it was cancelled before it was heard")
+        return error(409, "cancelled", "the request was cancelled before it had any audio")
     return error(_STATUS.get(exc.error.code, 502), exc.error.code, exc.error.message, retryable=exc.error.retryable)

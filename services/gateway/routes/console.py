@@ -1,4 +1,4 @@
-"""`/console`: the page and its files, as they stand in the package. They hold no secret: no key is asked for them."""
+"""`/console`: serves the page and its files from the package. They need no key, as they hold no secret."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parents[1] / "console"
 
 
 def _inline(page: bytes) -> str:
-    """The page's own script as CSP names it: it runs before any file has come; no other may stand in the page."""
+    """The CSP hash of the page's inline script, which runs before other files are loaded. There must be only one."""
     (script,) = re.findall(rb"<script>(.*?)</script>", page, re.DOTALL)
     return f"'sha256-{base64.b64encode(hashlib.sha256(script).digest()).decode()}'"
 
@@ -35,7 +35,7 @@ POLICY = "; ".join(
         "trusted-types 'none'",
     )
 )
-"""Nothing but the package's own files and the page's own script runs, and nothing is sent but to this gateway."""
+"""Allows only the package's files and the page's inline script, and connections only to this gateway."""
 
 HEADERS = {
     "Content-Security-Policy": POLICY,
@@ -44,22 +44,22 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-    "Cache-Control": "no-cache",  # asked for again each time, and answered 304 while it is the same
+    "Cache-Control": "no-cache",  # browsers ask each time, and get 304 while the file is unchanged
 }
 
 
 class ConsoleFiles(StaticFiles):
-    """The files beside the page, with its headers."""
+    """Serves the page's files with HEADERS."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """One of them, or 404 for anything else."""
+        """A file, or 404 when there is none of that name."""
         response = await super().get_response(path, scope)
         response.headers.update(HEADERS)
         return response
 
 
 def add_pages(app: FastAPI) -> None:
-    """Serve the console from `app`. Its links are relative, so a proxy may put the gateway below a path."""
+    """Serve the console from `app`. Its links are relative, so that it works behind a proxy that adds a path prefix."""
 
     @app.get("/console", include_in_schema=False)
     async def console() -> Response:

@@ -1,7 +1,7 @@
-"""`GET /api/events`: what becomes of requests, live, as server-sent events.
+"""`GET /api/events`: the reports of requests, live, as server-sent events.
 
-Each reader has feeds of his own over what is stored, so nothing is missed between two events, and a slow reader costs
-no memory: a report that was overtaken by a newer one of its request is skipped. Texts are never part of it.
+Each reader has its own feeds of the streams, so it misses nothing between two events. A slow reader costs no memory:
+it skips a report if the request has a newer one. Events never contain texts.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from services.gateway.http.streaming import BrokenOff, LiveResponse
 from services.gateway.request_service import RequestService
 
 HEARTBEAT_S = 5.0
-"""The longest silence of a living connection."""
+"""Without an event for so long, a comment is sent: a reader can tell a quiet connection from a dead one."""
 MAX_READERS = 64
 MAX_MISSED = 10_000
-"""A reader who comes back after more than that (in sequences of a stream) begins anew."""
+"""A reader that has missed more than that (in sequences of one stream) cannot resume and starts from the end."""
 
 _ID = re.compile(r"(\d{1,18})-(\d{1,18})")
 
 
 @dataclass(frozen=True, slots=True)
 class ResumePoint:
-    """How far a reader has come, in sequences of TTS_REPORTS and TTS_SESSIONS. Its text is the id of an event."""
+    """How far a reader has read, in sequences of TTS_REPORTS and TTS_SESSIONS. `str` gives the id of an event."""
 
     reports: int
     requests: int
@@ -44,18 +44,18 @@ class ResumePoint:
 
     @classmethod
     def read(cls, text: str | None) -> ResumePoint | None:
-        """The place in a `Last-Event-ID`, or None for what is none."""
+        """The resume point in a `Last-Event-ID`; None when it is absent or invalid."""
         match = _ID.fullmatch(text or "")
         return cls(int(match[1]), int(match[2])) if match else None
 
     def reaches(self, newest: ResumePoint) -> bool:
-        """Whether a reader at this place can go on, the newest of both streams being there."""
+        """Whether a reader can resume here, when `newest` is the end of both streams."""
         missed = (newest.reports - self.reports, newest.requests - self.requests)
         return all(0 <= behind <= MAX_MISSED for behind in missed)
 
 
 class Events:
-    """Readers of events, for one event loop."""
+    """Serves the readers of events. For one event loop."""
 
     def __init__(self, js: JetStream, request_service: RequestService, *, max_text_chars: int) -> None:
         self._js = js
@@ -64,19 +64,18 @@ class Events:
         self._readers = 0
 
     async def events(self, request: Request) -> LiveResponse:
-        """Reports as they are written, and requests as they are stored, until the reader leaves.
+        """Reports when they are written, and requests when they are stored, until the reader disconnects.
 
-        `event: hello` says whether it goes on where `Last-Event-ID` ended (`resumed`) and behind which sequence of
-        reports it begins; each `event: report` is
-        `{"storedAt", "report"}`. `event: state` says that the node is not available (`{"available": false}`: no report
-        can come), and that it is again and what was written meanwhile has come. After 5 s without an event a comment
-        shows that the connection lives. `session` asks for one session alone.
+        `event: hello` says whether the events resume after `Last-Event-ID` (`resumed`), and after which sequence of
+        reports they begin. Each `event: report` is `{"storedAt", "report"}`. `event: state` with `{"available": false}`
+        says that the node is not available and no report can come; with `true`, that it is available again and all
+        reports of the meantime were sent. After 5 s without an event a comment is sent. `session` selects one session.
         """
         session = request.query_params.get("session")
         if session is not None:
             subjects.check_id(session, "session")
         if self._readers >= MAX_READERS:
-            raise Overloaded(f"{self._readers} readers of events are here; try again later")
+            raise Overloaded(f"there are already {self._readers} readers of events; try again later")
         token = "*" if session is None else subjects.token(session)
         newest = await self._newest()
         asked = ResumePoint.read(request.headers.get("last-event-id"))
@@ -85,7 +84,7 @@ class Events:
         return LiveResponse(pieces, "text/event-stream")
 
     async def _newest(self) -> ResumePoint:
-        """The end of both streams now, as their leaders say; what is deleted later does not lower it."""
+        """The last sequence of both streams, from their leaders. Deleting messages does not lower it."""
         return ResumePoint(*await asyncio.gather(self._last(stream_names.REPORTS), self._last(stream_names.SESSIONS)))
 
     async def _last(self, stream: str) -> int:
@@ -113,15 +112,15 @@ class Events:
                 begins = {"resumed": resumed, "heartbeatSeconds": HEARTBEAT_S, "reports": after.reports}
                 yield event("hello", begins, after)
                 available = True
-                with self._request_service.telling(changed.set):
+                with self._request_service.calling_on_close(changed.set):
                     while not self._request_service.closing:
                         changed.clear()
-                        # Requests first: one is stored before it has a report.
+                        # Requests first: else `queued` would follow a newer report of the same request.
                         for feed, read in ((requests, self._queued), (reports, _reported)):
                             while (message := feed.pop()) is not None:
                                 if (value := read(message)) is not None:
                                     yield event("report", value, ResumePoint(reports.verified, requests.verified))
-                        # A comment alone would say that all is well while no report can come.
+                        # While NATS is lost, comments would make readers believe that no report was written.
                         connected = self._js.broker.connected
                         if (connected and reports.current and requests.current) if not available else not connected:
                             available = not available
@@ -138,7 +137,9 @@ class Events:
             self._readers -= 1
 
     def _queued(self, message: Stored) -> Map | None:
-        if subjects.session_of(message.subject) is None:  # it is deleted unanswered, and JSON may not hold its name
+        if (
+            subjects.session_of(message.subject) is None
+        ):  # it is deleted without a report; JSON may not be able to hold its token
             return None
         stored = read_stored(
             message.subject, message.sequence, message.time_s, message.data, max_text_chars=self._max_text_chars

@@ -1,4 +1,4 @@
-"""`GET /api/node`: what the node has to do now, and what it did last. Bounded in cost, and kept for a second."""
+"""`GET /api/node`: the node's open requests and newest reports. Its cost is bounded, and it is cached for a second."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from orastream.jetstream.report_store import ReportStore
 KEPT_S = 1.0
 PATIENCE_S = 3.0
 MAX_UNFINISHED = 100
-"""Requests that are told one by one: the oldest that are not final."""
+"""How many requests that are not final are listed, oldest first."""
 MAX_RECENT = 50
-"""Reports written last."""
+"""From how many of the last sequences of TTS_REPORTS reports are listed."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestLine:
-    """A request as it stands: its report (`queued` when it has none), and when that was stored."""
+    """A request with its newest report (`queued` when it has none), and when the request was stored if known."""
 
     state: ReportState
     requested_at_s: float | None
 
     def to_map(self) -> Map:
-        """As `/api/events` tells it, with the time of asking where it is known."""
-        told: Map = {"storedAt": self.state.stored_at_s, "report": self.state.report.to_map()}
-        return told if self.requested_at_s is None else {"requestedAt": self.requested_at_s, **told}
+        """The data of an `event: report` of `/api/events`, with `requestedAt` if it is known."""
+        fields: Map = {"storedAt": self.state.stored_at_s, "report": self.state.report.to_map()}
+        return fields if self.requested_at_s is None else {"requestedAt": self.requested_at_s, **fields}
 
 
 class NodeView:
-    """What stands in the streams. One look serves everybody who asks within KEPT_S. For one event loop."""
+    """The state of the streams. One reading serves all callers within KEPT_S. For one event loop."""
 
     def __init__(self, js: JetStream, *, max_text_chars: int) -> None:
         self._js = js
@@ -50,7 +50,7 @@ class NodeView:
         self._seen: Map = {}
 
     async def look(self) -> Map:
-        """The state of the node, at most KEPT_S old. Raises NodeUnavailable."""
+        """The state of the node, at most KEPT_S seconds old. Raises NodeUnavailable."""
         async with self._looking:
             if time.monotonic() - self._looked_at > KEPT_S:
                 try:
@@ -95,7 +95,7 @@ class NodeView:
         return answer
 
     async def _unfinished(self) -> list[StoredRequest]:
-        """The oldest requests that are stored: the final ones are deleted."""
+        """The oldest stored requests. They are not final: final ones are deleted."""
         found = await self._js.read(
             stream_names.SESSIONS, subjects.session_request("*"), 0, batch=MAX_UNFINISHED, timeout_s=PATIENCE_S
         )
@@ -103,12 +103,12 @@ class NodeView:
             read_stored(m.subject, m.sequence, m.time_s, m.data, max_text_chars=self._max_text_chars)
             for m in found
             if subjects.session_of(m.subject)
-            is not None  # else it is deleted unanswered, and JSON may not hold its name
+            is not None  # else it is deleted without a report; JSON may not be able to hold its token
         )
         return [stored for stored in read if isinstance(stored, StoredRequest)]
 
     async def _recent(self) -> list[ReportState]:
-        """The reports among the last sequences of their stream; one that was overtaken leaves its place empty."""
+        """The reports among the last MAX_RECENT sequences. There are fewer where a newer report has replaced one."""
         last = await self._js.last(stream_names.REPORTS, subjects.reports("*"))
         if last is None:
             return []
@@ -122,7 +122,7 @@ class NodeView:
         return [state for state in map(state_of, found) if state is not None]
 
     async def _lines(self, unfinished: list[StoredRequest], recent: list[ReportState]) -> list[RequestLine]:
-        """Both, each request once, by their place in the order of everything asked."""
+        """The lines of both, each request once, by the sequence of the request."""
         known = {state.report.request_seq: state for state in recent}
         missing = [stored for stored in unfinished if stored.sequence not in known]
         for stored, state in zip(missing, await asyncio.gather(*map(self._state, missing)), strict=True):
@@ -138,6 +138,6 @@ class NodeView:
 
 
 def bridges_of(heartbeats: Iterable[str]) -> Map:
-    """How many bridges of each kind live, by the subjects of their heartbeats."""
+    """How many bridges of each kind are alive, by the subjects of their heartbeats."""
     kinds = Counter(subject.rpartition(".")[2].rpartition("-")[0] for subject in heartbeats)
     return {kind: kinds[kind] for kind in stream_names.BRIDGES}

@@ -1,4 +1,4 @@
-"""What `/openapi.json` tells of the gateway's live endpoints: voices, audio, events, the node."""
+"""The parts of `/openapi.json` about voices, audio, events and the node."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from services.gateway.routes.audio import MEDIA
 
 
 class VoiceBody(BaseModel):
-    """A voice, by the names that requests use for it and for its engine."""
+    """A voice. Requests use its `name`, and `engine` for its engine."""
 
     name: str
     language: str = Field(description="BCP 47")
@@ -22,36 +22,38 @@ class VoiceBody(BaseModel):
 
 
 class VoicesBody(BaseModel):
-    """What the node can speak."""
+    """The voices of the node."""
 
     voices: list[VoiceBody]
     message: str | None = Field(None, description="why there is none: no synth is running")
 
 
 class EventBody(BaseModel):
-    """A report as it was stored; `queued` for a request that was stored just now."""
+    """A report and when it was stored; `queued` for a request without a report."""
 
     storedAt: float = Field(description="unix seconds of the NATS server's clock")
     report: Report
 
 
 class LineBody(EventBody):
-    """A request as it stands."""
+    """A request with its newest report."""
 
-    requestedAt: float | None = Field(None, description="when it was stored; of requests that are not final")
+    requestedAt: float | None = Field(
+        None, description="when the request was stored; only for requests that are not final"
+    )
 
 
 class RequestCounts(BaseModel):
-    """What there is to do."""
+    """The numbers of open requests."""
 
-    waiting: int = Field(description="requests that no synth has been handed yet")
-    inWork: int = Field(description="requests that a synth has been handed and has not done with")
+    waiting: int = Field(description="requests not yet delivered to a synth")
+    inWork: int = Field(description="requests delivered to a synth and not yet acked")
     stored: int = Field(description="requests that are not final, and cancels not applied yet")
     oldestStoredAt: float | None = Field(description="when the oldest request that is not final was stored")
 
 
 class SynthBody(BaseModel):
-    """What can be known of synths from outside."""
+    """The state of the synths, read from their consumer."""
 
     asksForWork: bool = Field(description="at least one synth has room now")
 
@@ -64,16 +66,16 @@ class AudioBody(BaseModel):
 
 
 class LimitsBody(BaseModel):
-    """What a request may have at most."""
+    """The limits of a request."""
 
     textChars: int = Field(description="TTS_MAX_TEXT_CHARS: characters of a text")
 
 
 class NodeBody(BaseModel):
-    """The node at a time. `lines` are the 100 oldest requests that are not final and some 50 reports written last."""
+    """The state of the node. `lines`: the 100 oldest requests that are not final, and about 50 newest reports."""
 
     asOf: float = Field(description="unix seconds of the gateway's clock")
-    reports: int = Field(description="sequence of the newest report counted in; compare with `hello` of /api/events")
+    reports: int = Field(description="sequence of the newest report included here; compare with `hello` of /api/events")
     requests: RequestCounts
     synth: SynthBody
     bridges: dict[str, int] = Field(description="living bridges of each kind")
@@ -83,24 +85,24 @@ class NodeBody(BaseModel):
     complete: bool = Field(description="every request that is not final is among the lines")
 
 
-_TOLD = {status: REFUSALS[status] for status in (401, 403, 500, 503)}
-VOICES = responses({200: (VoicesBody, "the voices of all synths that run")}, _TOLD)
-NODE = responses({200: (NodeBody, "as it is now")}, _TOLD)
+_COMMON = {status: REFUSALS[status] for status in (401, 403, 500, 503)}
+VOICES = responses({200: (VoicesBody, "the voices of all running synths")}, _COMMON)
+NODE = responses({200: (NodeBody, "the state of the node")}, _COMMON)
 AUDIO: Responses = {
     200: {
-        "description": "the file, while it is made. `X-Audio-Format` is the request's, `X-Sample-Rate` in Hz",
+        "description": "the file, streamed while it is made. `X-Audio-Format` is its format, `X-Sample-Rate` in Hz",
         "content": {media: {"schema": {"type": "string", "format": "binary"}} for media in sorted(MEDIA.values())},
     },
-    504: {"model": ErrorBody, "description": "for GATEWAY_WAIT_SECONDS no audio came"},
+    504: {"model": ErrorBody, "description": "no audio came for GATEWAY_WAIT_SECONDS"},
     **responses(
         {
             404: (ErrorBody, "no such request within the last hour"),
-            409: (ErrorBody, "it was cancelled before it was heard"),
-            410: (ErrorBody, "its audio is not kept any more"),
-            422: (ErrorBody, "an id is none, or the request failed as one that cannot be spoken"),
-            502: (ErrorBody, "it failed before it was heard"),
+            409: (ErrorBody, "the request was cancelled before it had any audio"),
+            410: (ErrorBody, "its audio is no longer stored"),
+            422: (ErrorBody, "an id is not valid, or the request failed as `invalid_request`"),
+            502: (ErrorBody, "the request failed before it had any audio"),
         },
-        _TOLD,
+        _COMMON,
     ),
 }
 _EVENT: Map = {
@@ -112,14 +114,19 @@ _EVENT: Map = {
 EVENTS: Responses = {
     200: {
         "description": "`event: hello`, then `event: report` with `{storedAt, report}` for each report that is stored; "
-        "`event: state` with `{available}` when the node is lost and when it is back",
+        "`event: state` with `{available}` when NATS is lost and when it is back",
         "content": {"text/event-stream": {"schema": _EVENT}},
     },
-    **responses(_TOLD, {422: REFUSALS[422]}),
+    **responses(_COMMON, {422: REFUSALS[422]}),
 }
 EVENTS_PARAMETERS: Map = {
     "parameters": [
-        {"name": "session", "in": "query", "schema": schemas.IDENTIFIER, "description": "only of this session"},
-        {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string"}, "description": "go on behind it"},
+        {"name": "session", "in": "query", "schema": schemas.IDENTIFIER, "description": "only events of this session"},
+        {
+            "name": "Last-Event-ID",
+            "in": "header",
+            "schema": {"type": "string"},
+            "description": "id of the last received event; events resume after it",
+        },
     ]
 }

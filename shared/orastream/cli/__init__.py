@@ -1,6 +1,6 @@
-"""The command `orastream` (extra `cli`): a node on this machine, and everything a person asks of a node.
+"""The command `orastream` (extra `cli`): runs a node on this machine, and sends requests and checks to a node.
 
-Nothing here is imported by the rest of the library; the services are started as processes, never imported.
+The rest of the library does not import this package. It starts the services as processes and does not import them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ _NEEDED = frozenset({"typer", "click", "rich", "aiohttp"})
 
 
 def main() -> int:
-    """The entry point of the console script; gives the exit code."""
+    """The entry point of the console script; returns the exit code."""
     try:
         from orastream.cli.app import app
     except ModuleNotFoundError as exc:

@@ -1,4 +1,4 @@
-"""`python -m orastream.cli`, the same as the command `orastream`."""
+"""`python -m orastream.cli`: the same as the command `orastream`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands of `orastream`, gathered, each with examples in its help."""
+"""The `orastream` application: all commands, with examples in the help of each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from orastream.cli.commands.voices import voices
 
 app = typer.Typer(
     name="orastream",
-    help="Text-to-speech over NATS: run a node, have it speak, see what it does.",
+    help="Text-to-speech over NATS: run a node, speak texts with it, watch it.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -28,11 +28,11 @@ app = typer.Typer(
 
 @app.callback()
 def _node() -> None:
-    """More than one command, whatever their number."""
+    """Without a callback, typer would drop the command's name if there were only one command."""
 
 
 def _add(command: Callable[..., None], *examples: str) -> None:
-    """A command whose help is its docstring, each paragraph as wide as the terminal, and then the examples."""
+    """Add a command. Its help is its docstring, without line breaks inside paragraphs, and then the examples."""
     paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
     lines = "\n\n".join(f"  [cyan]{example}[/]" for example in examples)
     app.command(

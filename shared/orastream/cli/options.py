@@ -8,8 +8,8 @@ import typer
 
 Nats = Annotated[
     str | None,
-    typer.Option("--nats", help="NATS of the node. Else NATS_URL, or the `orastream up` of this directory."),
+    typer.Option("--nats", help="NATS URL of the node. Default: NATS_URL, or the `orastream up` of this directory."),
 ]
 Language = Annotated[
-    str | None, typer.Option(help="As in ko-KR, en-US. Else by the text: Korean if it holds Hangul, English if not.")
+    str | None, typer.Option(help="ko-KR, en-US or others. Default: Korean for a text with Hangul, else English.")
 ]

@@ -1,4 +1,4 @@
-"""What the commands print with: consoles, tables, numbers; and how a command's coroutine becomes an exit code."""
+"""Output of the commands: consoles, tables, numbers. Also runs a command's coroutine and sets its exit code."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ from orastream.contract.messages import Report, Status
 from orastream.service import logging
 
 PLAIN_WIDTH = 160
-"""Columns of a table that goes into a pipe or a file; nothing is folded there."""
+"""Width in a pipe or a file, in characters; wide enough that no table cell is folded."""
 INTERRUPTED, TERMINATED = 130, 143
 LAST_TRACES_S = 2.0
 
 UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What moves the cursor, turns the reading direction or cannot be encoded: text of others shall not do it."""
+"""Characters that move the cursor, change the reading direction or cannot be encoded. Texts of requests and reports
+could use them to change what a user sees."""
 
 COLOURS: dict[Status, str] = {
     "queued": "dim",
@@ -43,7 +44,7 @@ COLOURS: dict[Status, str] = {
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console as wide as the terminal; in a pipe, plain and wide."""
+    """A console as wide as the terminal; in a pipe or a file without colours and PLAIN_WIDTH wide."""
     made = Console(stderr=stderr, highlight=False)
     if not made.is_terminal:
         made.width = PLAIN_WIDTH
@@ -51,7 +52,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def run(command: Coroutine[Any, Any, int], *, interrupted: int = INTERRUPTED) -> NoReturn:
-    """Run a command to its exit code; errors of ours become one line on stderr and 1, Ctrl-C `interrupted`."""
+    """Run a command and exit with its code. OrastreamError: a line on stderr and 1. Ctrl-C: `interrupted`."""
     logging.configure("cli", level="ERROR")
     end_traces = traces.start("orastream-cli", os.environ)
     try:
@@ -60,7 +61,7 @@ def run(command: Coroutine[Any, Any, int], *, interrupted: int = INTERRUPTED) ->
         fail(str(exc))
     except KeyboardInterrupt:
         code = interrupted
-    except asyncio.CancelledError:  # a command that takes SIGTERM as its cancellation
+    except asyncio.CancelledError:  # a command whose SIGTERM handler cancels its task
         code = TERMINATED
     finally:
         end_traces(LAST_TRACES_S)
@@ -68,13 +69,13 @@ def run(command: Coroutine[Any, Any, int], *, interrupted: int = INTERRUPTED) ->
 
 
 def fail(message: str) -> NoReturn:
-    """Say what is wrong on stderr and end with 1."""
+    """Print an error on stderr and exit with 1."""
     console(stderr=True).print(words(("error:", "bold red"), f" {message}"), soft_wrap=True)
     raise typer.Exit(1)
 
 
 def connect(node: NodeAddress) -> Client:
-    """A client of the node, not yet connected."""
+    """A client of the node, not connected yet."""
     return Client(
         node.nats_url,
         creds=node.nats_creds,
@@ -87,7 +88,7 @@ def connect(node: NodeAddress) -> Client:
 
 
 def table(*columns: str, title: TextType | None = None, caption: TextType | None = None) -> Table:
-    """An empty table: columns whose name begins with `>` are right-aligned."""
+    """An empty table. Columns whose name begins with `>` are right-aligned."""
     made = Table(
         title=title,
         caption=caption,
@@ -105,7 +106,7 @@ def table(*columns: str, title: TextType | None = None, caption: TextType | None
 
 
 def print_report(to: Console, report: Report) -> None:
-    """A report as a small table: a field a line, absent ones left out."""
+    """Print a report as a table with a line per value."""
     made = table("report", "")
     made.show_header = False
     for name, value in report_rows(report):
@@ -124,7 +125,7 @@ def report_rows(report: Report) -> list[tuple[str, Text]]:
         ("audio", f"{report.audio_seconds:.2f} s, {report.bytes:,} bytes"),
         ("first audio", milliseconds(report.first_audio_ms)),
         ("transfer", milliseconds(report.transfer_ms)),
-        ("synthesis", "-" if report.rtf is None else f"{report.rtf:.3f} s for a second of speech"),
+        ("synthesis", "-" if report.rtf is None else f"{report.rtf:.3f} s per second of speech"),
         ("ran dry", f"{report.underruns} times, {milliseconds(report.underrun_ms)} in all"),
         ("reconnects", f"{report.reconnects}, {report.retransmitted} chunks repeated"),
     ]
@@ -135,7 +136,7 @@ def report_rows(report: Report) -> list[tuple[str, Text]]:
 
 
 def report_line(report: Report) -> Text:
-    """A report in one line."""
+    """A report as one line."""
     total = "" if report.total_chunks is None else f"/{report.total_chunks}"
     parts: list[Text | str] = [
         words(coloured(report.status), f" {report.session_id}/{report.request_id}"),
@@ -153,14 +154,14 @@ def report_line(report: Report) -> Text:
 
 
 def coloured(status: Status) -> Text:
-    """The word in its colour."""
+    """The status in its colour."""
     return Text(status, COLOURS[status])
 
 
 def words(*parts: str | tuple[str, str] | Text) -> Text:
-    """Parts in a row, each as it is, or with a style: never markup, whatever others have written into it.
+    """The joined parts, each plain or with a style. Markup in a part is not interpreted.
 
-    Control characters are shown by their escapes; a newline and a tab stay.
+    Control characters are shown as escapes, except newline and tab.
     """
     made = Text()
     for part in parts:
@@ -170,24 +171,24 @@ def words(*parts: str | tuple[str, str] | Text) -> Text:
 
 
 def visible(text: str) -> str:
-    """The text, its control characters by their escapes, as JSON has them."""
+    """The text with control characters as JSON escapes."""
     return UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def json_text(value: Map | list[Map], *, indent: int | None = None) -> str:
-    """JSON that people can read, and that no terminal takes for commands."""
+    """JSON with readable Unicode, in which control characters are escaped."""
     return visible(json.dumps(value, ensure_ascii=False, indent=indent))
 
 
 def milliseconds(value: float | None) -> str:
-    """`12.3 ms`, `1 234 ms`; `-` for None."""
+    """Milliseconds as text: `12.3 ms`, `1 234 ms`; `-` for None."""
     if value is None:
         return "-"
     return f"{value:.1f} ms" if value < 100 else f"{value:,.0f} ms".replace(",", " ")
 
 
 def percentile(values: Sequence[float], share: float) -> float | None:
-    """The smallest value that at least `share` of the values do not exceed (nearest rank); None of none."""
+    """The smallest value that at least `share` of the values do not exceed (nearest rank); None without values."""
     if not values:
         return None
     ordered = sorted(values)

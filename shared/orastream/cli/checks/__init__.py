@@ -1,1 +1,1 @@
-"""What is measured and judged of a node: doctor's findings, trials, recordings."""
+"""Measurements and checks of a node: doctor, bench and demo."""

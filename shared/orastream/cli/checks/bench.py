@@ -1,4 +1,4 @@
-"""`orastream bench`: the four checks of a running node, namely HTTP, fire and forget, sync, and their comparison."""
+"""`orastream bench`: measures a running node over HTTP, fire and forget and sync, and compares the three modes."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from orastream.client.async_client import Client
 from orastream.contract.language import language_of
 
 CAPTION = {
-    "first audio": "from storing the request to its first chunk written to OraServer",
+    "first audio": "from storing the request to writing its first chunk to OraServer",
     "transfer": "from there to the last confirmation",
-    "RTF": "synthesis per second of speech",
-    "ran dry": "utterances in which a real-time listener did, for how long",
+    "RTF": "seconds of synthesis per second of speech",
+    "ran dry": "utterances in which a real-time listener had no audio to play, and for how long",
 }
 
 
 def bench(
     count: Annotated[int, typer.Option("-n", "--count", min=1, max=10_000, help="Utterances per mode.")] = 10,
-    sessions: Annotated[
-        int, typer.Option(min=1, max=256, help="Sessions per mode that speak at the same time: the load.")
-    ] = 1,
-    text: Annotated[str | None, typer.Option(help="What to say. Else six Korean and English texts in turn.")] = None,
+    sessions: Annotated[int, typer.Option(min=1, max=256, help="Sessions per mode that speak at the same time.")] = 1,
+    text: Annotated[
+        str | None, typer.Option(help="The text to speak. Default: six Korean and English texts in turn.")
+    ] = None,
     language: options.Language = None,
-    wait: Annotated[float, typer.Option(min=1, help="Seconds that an utterance may take at most.")] = 60.0,
+    wait: Annotated[float, typer.Option(min=1, help="Maximum seconds per utterance.")] = 60.0,
     nats: options.Nats = None,
 ) -> None:
-    """Check a running node in its three modes, and compare them.
+    """Measure a running node in its three modes, and compare them.
 
-    The modes take turns. Each speaks in `--sessions` sessions at once, an utterance at a time in each; one round per
-    mode goes before and is not counted. Exit code 1: not everything was delivered.
+    The modes take turns. Each mode speaks in `--sessions` sessions at the same time, one utterance at a time in each.
+    The first round of each mode is not counted. Exit code 1: an utterance was not delivered.
     """
     texts = TEXTS if text is None else (SampleText("given", language or language_of(text), text),)
     terminal.run(_bench(texts, count, sessions, wait, nats))
@@ -60,7 +60,7 @@ async def _bench(texts: tuple[SampleText, ...], count: int, sessions: int, wait_
 async def _trials(
     client: Client, texts: tuple[SampleText, ...], count: int, sessions: int, wait_s: float
 ) -> list[Measurement]:
-    """`count` trials of each mode and session, the modes in turn; the first round of all is not among them."""
+    """`count` measurements of each mode and session, with the modes in turn. The first round is left out."""
     run = uuid.uuid4().hex[:6]
     spoken = itertools.islice(itertools.cycle(texts), count)
     rounds = [texts[0], *spoken]

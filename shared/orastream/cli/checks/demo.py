@@ -1,4 +1,4 @@
-"""`orastream demo`: a node of its own speaks Korean and English in all three modes; every recording is checked."""
+"""`orastream demo`: starts a node, speaks Korean and English in all three modes, and checks every recording."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from orastream.cli import terminal
 from orastream.cli.checks import verification
 from orastream.cli.checks.measurement import HTTP, MODES, SYNC, Measurement, Mode, comparison, speak, summarise
 from orastream.cli.checks.texts import TEN_SECONDS, TEXTS, SampleText
-from orastream.cli.checks.verification import Heard
+from orastream.cli.checks.verification import CheckedRecording
 from orastream.cli.node import stack
 from orastream.cli.node.ports import Ports
 from orastream.cli.node.settings import CliSettings, NodeAddress
@@ -32,27 +32,27 @@ from orastream.client.async_client import Client
 from orastream.service.settings import KNOWN
 
 SLOWED_RTF = "0.1"
-"""A real-time factor as of a neural voice on a small GPU: ten seconds of speech take it one."""
+"""The real-time factor of a neural voice on a small GPU: ten seconds of speech take one second."""
 SLOWED_ROUNDS = 3
 MAX_RATIO = 0.25
-"""What first audio over WebSocket may take of what it takes over HTTP, with the slowed engine."""
+"""The goal for the slowed engine: first audio over WebSocket takes at most this part of the time over HTTP."""
 WAIT_S = 30.0
 OURS = ("TTS_", "WEBSOCKET_", "ORASERVER_", "DEFAULT_", "NATS_", "SYNTH_", "GATEWAY_", "CHUNK_", "ENGINE_")
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Where the recordings are left.", file_okay=False)] = Path("demo-out"),
-    engine: Annotated[str, typer.Option(help="The engine that speaks.")] = "espeak",
+    out: Annotated[Path, typer.Option(help="Directory for the recordings.", file_okay=False)] = Path("demo-out"),
+    engine: Annotated[str, typer.Option(help="The engine to use.")] = "espeak",
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A setting that the engine needs; repeatable."),
+        typer.Option("--set", metavar="NAME=VALUE", help="A setting for the engine; repeatable."),
     ] = None,
 ) -> None:
-    """Show the node at work: six Korean and English texts in all three modes, and the figures.
+    """Demonstrate a node: speak six Korean and English texts in all three modes, and print the measurements.
 
-    Starts a node of its own on free ports and ends it again. OraServer's recordings are checked (header, length, not
-    silent, the same in every mode) and left as WAV files. Then the engine is slowed to a real-time factor of 0.1, to
-    compare first audio over WebSocket and HTTP on ten seconds of speech. Exit code 1: something was not as it should.
+    It starts its own node on free ports, and stops it at the end. It checks OraServer's recordings (header, length, not
+    silent, the same in every mode) and saves them as WAV files. Then it slows the engine to a real-time factor of 0.1,
+    and compares first audio over WebSocket and HTTP for ten seconds of speech. Exit code 1: a check failed.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -62,11 +62,11 @@ def demo(
 
 
 def _given(settings: Sequence[str]) -> dict[str, str]:
-    """`NAME=VALUE` each, as a map. Exits for anything else."""
+    """Parse settings of the form `NAME=VALUE`. Exits with an error for any other form."""
     given = dict(setting.partition("=")[::2] for setting in settings)
     for name, value in given.items():
         if name.upper() not in KNOWN or not value:
-            terminal.fail(f"--set: {name!r} is no setting of the node, or has no value; as in TTS_VOICE=ko")
+            terminal.fail(f"--set: {name!r} is not a setting of the node, or has no value; example: TTS_VOICE=ko")
     return {name.upper(): value for name, value in given.items()}
 
 
@@ -83,34 +83,34 @@ async def _demo(out_dir: Path, engine: str, settings: Mapping[str, str]) -> int:
         try:
             problems += await _perform(node, out, out_dir, engine)
         finally:
-            with contextlib.suppress(FileNotFoundError):  # nothing was started
+            with contextlib.suppress(FileNotFoundError):  # no process was started, so there are no logs
                 shutil.copytree(node.logs, out_dir / "logs", dirs_exist_ok=True)
     for problem in problems:
         out.print(terminal.words(("problem:", "red"), f" {problem}"), soft_wrap=True)
-    verdict = ("not as it should be", "red") if problems else ("all delivered and verified", "bold green")
+    verdict = ("a check failed", "red") if problems else ("all delivered and verified", "bold green")
     tail = f" in {time.monotonic() - began:.0f} s; recordings and logs are in {out_dir}/"
     out.print(terminal.words(verdict, tail), soft_wrap=True)
     return 1 if problems else 0
 
 
 def _plan(directory: Path, settings: Mapping[str, str]) -> Stack:
-    """A node on free ports, with these settings and the defaults of all others, whatever the environment says."""
+    """A node on free ports with these settings, and with defaults for all others: the environment is ignored."""
     env = {name: value for name, value in os.environ.items() if not name.upper().startswith(OURS)}
     options = Options(directory, 0, 0, 0, env=env | dict(settings))
     return stack.plan(options, Ports(), free_disk_bytes=shutil.disk_usage(directory).free)
 
 
 async def _perform(node: Stack, out: Console, out_dir: Path, engine: str) -> list[str]:
-    """The whole demonstration; gives what was not as it should be."""
+    """Run the demonstration; returns the problems found."""
     deaths: list[str] = []
 
-    def tell(keeper: PartKeeper, sentence: str) -> None:
+    def on_change(keeper: PartKeeper, sentence: str) -> None:
         if keeper.state is State.WAITING:
             deaths.append(sentence)
 
     assert node.oraserver_url is not None
     address = NodeAddress(node.nats_url, None, "", "", CliSettings(_env_file=None))
-    async with Supervisor(node.parts, node.logs, tell) as supervisor:
+    async with Supervisor(node.parts, node.logs, on_change) as supervisor:
         await supervisor.ready()
         async with terminal.connect(address) as client:
             plain = await _speak_all(client, TEXTS, MODES, "as it is")
@@ -118,16 +118,16 @@ async def _perform(node: Stack, out: Console, out_dir: Path, engine: str) -> lis
             await supervisor.ready()
             slowed = await _speak_all(client, (TEN_SECONDS,) * SLOWED_ROUNDS, (HTTP, SYNC), "slowed")
         listing = await verification.fetch(node.oraserver_url)
-        heard = verification.hear(plain, listing)
-        heard_slowed = verification.hear(slowed, listing)
-    _leave(out, heard, out_dir)
+        checked = verification.check_recordings(plain, listing)
+        checked_slowed = verification.check_recordings(slowed, listing)
+    _leave(out, checked, out_dir)
     breaches = listing["violations"]
     return [
-        *_bad(heard),
-        *_bad(heard_slowed),
-        *(f"{name}: not the same audio in every mode" for name in verification.differing(heard)),
+        *_bad(checked),
+        *_bad(checked_slowed),
+        *(f"{name}: not the same audio in every mode" for name in verification.differing(checked)),
         *([f"OraServer counts {breaches} breaches of its protocol"] if breaches else []),
-        *_compare(out, plain, slowed, heard_slowed, engine),
+        *_compare(out, plain, slowed, checked_slowed, engine),
         *deaths,
     ]
 
@@ -135,9 +135,9 @@ async def _perform(node: Stack, out: Console, out_dir: Path, engine: str) -> lis
 async def _speak_all(
     client: Client, texts: Sequence[SampleText], modes: Sequence[Mode], name: str
 ) -> list[Measurement]:
-    """Each text in each mode, one after the other; the very first words of a session are not counted.
+    """Speak each text in each mode, one after the other. The first utterance of each session is not counted.
 
-    They open its connection and wake the engine, which no later request waits for.
+    It opens the session's connection and warms up the engine, which later requests need not wait for.
     """
     err = terminal.console(stderr=True)
     token = name.replace(" ", "-")
@@ -154,14 +154,14 @@ async def _speak_all(
     return trials
 
 
-def _leave(out: Console, heard: Sequence[Heard], out_dir: Path) -> None:
-    """Write the recordings, and a line about each text."""
+def _leave(out: Console, checked: Sequence[CheckedRecording], out_dir: Path) -> None:
+    """Write the recordings to files, and print a table with a line per text."""
     files = f"NN-text-{{{','.join(mode.token for mode in MODES)}}}.wav"
     made = terminal.table(
         "text", ">characters", ">seconds", ">peak", "recordings", title="What OraServer heard", caption=files
     )
-    for text in dict.fromkeys(one.trial.text for one in heard):
-        same = [one for one in heard if one.trial.text is text]
+    for text in dict.fromkeys(one.trial.text for one in checked):
+        same = [one for one in checked if one.trial.text is text]
         for one in same:
             (out_dir / f"{one.trial.request_id}-{one.trial.mode.token}.wav").write_bytes(one.wav)
         good = [one.recording for one in same if one.recording is not None]
@@ -173,25 +173,27 @@ def _leave(out: Console, heard: Sequence[Heard], out_dir: Path) -> None:
 
 
 def _print(out: Console, made: Table) -> None:
-    """With a line left free, for the next one's title."""
+    """Print a table and an empty line."""
     out.print(made)
     out.print()
 
 
-def _bad(heard: Sequence[Heard]) -> list[str]:
-    return [f"{one.trial.text.name}, {one.trial.mode.name}: {one.problem}" for one in heard if one.problem is not None]
+def _bad(checked: Sequence[CheckedRecording]) -> list[str]:
+    return [
+        f"{one.trial.text.name}, {one.trial.mode.name}: {one.problem}" for one in checked if one.problem is not None
+    ]
 
 
 def _compare(
     out: Console,
     plain: Sequence[Measurement],
     slowed: Sequence[Measurement],
-    heard_slowed: Sequence[Heard],
+    checked_slowed: Sequence[CheckedRecording],
     engine: str,
 ) -> list[str]:
-    """Print both comparisons; gives what misses the goal."""
+    """Print both comparisons; returns a problem if the goal is missed."""
     _print(out, comparison(plain, title=f"Engine {engine} as it is, {len(TEXTS)} texts", to=out))
-    lengths = [one.recording.seconds for one in heard_slowed if one.recording is not None]
+    lengths = [one.recording.seconds for one in checked_slowed if one.recording is not None]
     seconds = lengths[0] if lengths else 0.0
     title = f"Engine {engine} slowed to a real-time factor of {SLOWED_RTF} (TTS_ENGINE_RTF), {seconds:.1f} s of speech"
     _print(out, comparison(slowed, title=title, to=out))
@@ -207,7 +209,7 @@ def _compare(
 
 @contextlib.contextmanager
 def _sigterm_cancels() -> Iterator[None]:
-    """SIGTERM ends this as Ctrl-C does: the node is drained, the directory removed."""
+    """Make SIGTERM cancel the task, as Ctrl-C does, so that the node is drained and the directory removed."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     loop.add_signal_handler(signal.SIGTERM, task.cancel)

@@ -1,4 +1,4 @@
-"""What observations of a node mean, and the mend of each problem. Pure: `doctor.py` does the observing."""
+"""Turns observations of a node into findings, with a fix for each problem. Pure: `doctor.py` makes the observations."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from orastream.service.settings import KNOWN
 Level = Literal["ok", "warning", "problem"]
 
 STARTED = "start the node: orastream up, or its services one by one; each creates what is missing, also while it runs"
-RESTART = "see the log of nats-server; if it does not pass, restart nats-server"
+RESTART = "see the log of nats-server; if this goes on, restart nats-server"
 STUCK = (
     "is the disk of nats-server full? Free it, then restart nats-server: after a write that failed a stream stores "
-    "nothing until then, and its log says no space left on device"
+    "nothing until a restart, and the server's log says no space left on device"
 )
 PONGS = (
-    "answer each ping once what came before it is stored (docs/reference/oraserver-v1.md); "
+    "answer each ping once everything before it is stored (docs/reference/oraserver-v1.md); "
     "chunks that no pong confirms are repeated until the utterance fails as oraserver_unreachable"
 )
 WORKED = Trial()
 FULL_SHARE = 0.9
 CHUNK_OVERHEAD_BYTES = 1024
-"""Headers, the keys of the map and the reserve that a publisher keeps."""
+"""What a message needs besides the audio: headers, the keys of the map, and the reserve that a publisher keeps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at; `mend` says what to do about what is not ok."""
+    """The result of one check. `mend` says how to fix it; empty when it is ok."""
 
     subject: str
     level: Level
@@ -42,28 +42,28 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class ServiceAnswer:
-    """What came of asking OraServer: an HTTP status (101: the WebSocket opened), or why there was none."""
+    """OraServer's answer: an HTTP status (101: the WebSocket opened), or in `trouble` why there was none."""
 
     status: int | None
     trouble: str = ""
     instead_of_pong: str = ""
-    """What it did when it was to answer a ping; nothing if it answered."""
+    """What it did instead of answering a ping; empty if it answered."""
 
 
 def judge_unknown(name: str) -> Finding:
-    """A variable under one of the node's prefixes that no service reads."""
+    """The finding for a variable that has a prefix of the node's settings and is none."""
     near = difflib.get_close_matches(name.upper(), KNOWN, n=1, cutoff=0.8)
-    mend = f"did you mean {near[0]}?" if near else "correct its name, or take it away"
-    return Finding("settings", "warning", f"{name} is no setting of the node: nobody reads it", mend)
+    mend = f"did you mean {near[0]}?" if near else "correct its name, or remove it"
+    return Finding("settings", "warning", f"{name} is not a setting of the node: no service reads it", mend)
 
 
 def judge_nats(url: str) -> Finding:
-    """NATS could be connected to."""
+    """The finding when NATS accepted the connection."""
     return Finding("NATS", "ok", f"{shown(url)} answers")
 
 
 def judge_no_nats(url: str, trouble: str) -> Finding:
-    """NATS could not be connected to."""
+    """The finding when there was no connection to NATS."""
     url = shown(url)
     if "authorization" in trouble.lower() or "credentials" in trouble.lower():
         return Finding("NATS", "problem", f"{url} refuses this client", "set NATS_CREDS to a credentials file it knows")
@@ -72,7 +72,10 @@ def judge_no_nats(url: str, trouble: str) -> Finding:
 
 
 def judge_jetstream(answer: Mapping[str, Any] | None, refused: str | None = None) -> Finding:
-    """`$JS.API.INFO`; None: nobody answered, perhaps since the server refused to hear it (`publish to "…"`)."""
+    """The finding for the answer of `$JS.API.INFO`; None: no answer.
+
+    `refused` is the server's permission error for this call (as in `publish to "…"`), if there was one.
+    """
     if answer is None and refused is not None:
         return _judge_refused(refused)
     if answer is None:
@@ -89,12 +92,12 @@ def _judge_refused(refused: str) -> Finding:
     if refused.startswith("subscription"):
         mend = "set NATS_INBOX_PREFIX to inboxes that this user may subscribe to (docs/guide/security.md)"
     else:
-        mend = "ask as the node's user: NATS_URL=nats://node:PASSWORD@…, or NATS_CREDS, with its NATS_INBOX_PREFIX"
+        mend = "connect as the node's user: NATS_URL=nats://node:PASSWORD@…, or NATS_CREDS, with its NATS_INBOX_PREFIX"
     return Finding("JetStream", "problem", says, mend)
 
 
 def judge_stream(name: str, answer: Mapping[str, Any], trial: Trial = WORKED) -> Finding:
-    """`STREAM.INFO` of one of the node's streams, and a write into it."""
+    """The finding for a stream, from its `STREAM.INFO` and from a trial write into it."""
     subject = f"stream {name}"
     if answer.get("error"):
         return Finding(subject, "problem", str(answer["error"].get("description", "missing")), STARTED)
@@ -102,7 +105,7 @@ def judge_stream(name: str, answer: Mapping[str, Any], trial: Trial = WORKED) ->
     held, most = int(state.get("bytes", 0)), int(config.get("max_bytes", -1))
     says = f"{state.get('messages', 0)} messages, {held:,} bytes"
     if trial.silent:
-        return Finding(subject, "problem", f"{says}; it exists and stores nothing: {trial.refused}", STUCK)
+        return Finding(subject, "problem", f"{says}; it exists, but stores nothing: {trial.refused}", STUCK)
     if most > 0 and held > FULL_SHARE * most:
         mend = "raise TTS_AUDIO_MAX_BYTES, or lower TTS_AUDIO_RETENTION_SECONDS; until then synth waits for room"
         return Finding(subject, "warning", f"{says} of {most:,}: nearly full", mend)
@@ -113,14 +116,14 @@ def judge_stream(name: str, answer: Mapping[str, Any], trial: Trial = WORKED) ->
 
 
 def judge_pull(trial: Trial) -> Finding:
-    """A message pulled by a consumer of the doctor's own."""
+    """The finding for a trial pull by a consumer that doctor created."""
     if trial.refused:
         return Finding("pull", "problem", f"a message that was stored cannot be pulled: {trial.refused}", RESTART)
     return Finding("pull", "ok", "a message that was stored was pulled")
 
 
 def judge_consumer(name: str, answer: Mapping[str, Any]) -> Finding:
-    """`CONSUMER.INFO` of a durable consumer: whether a service of that name is there to take work."""
+    """The finding for a durable consumer, from its `CONSUMER.INFO`: whether a service of that name takes work."""
     if answer.get("error"):
         return Finding(f"consumer {name}", "problem", str(answer["error"].get("description", "missing")), STARTED)
     waiting, working = int(answer.get("num_waiting", 0)), int(answer.get("num_ack_pending", 0))
@@ -129,13 +132,13 @@ def judge_consumer(name: str, answer: Mapping[str, Any]) -> Finding:
     if waiting > 0:
         return Finding(name, "ok", f"asks for work; {says}")
     if working > 0:
-        mend = f"if this stays, start more of it: python -m services.{name}"
+        mend = f"if this goes on, start more of them: python -m services.{name}"
         return Finding(name, "warning", f"asks for no more work now; {says}", mend)
-    return Finding(name, "problem", f"nobody asks for work; {says}", f"start it: python -m services.{name}")
+    return Finding(name, "problem", f"no process asks for work; {says}", f"start it: python -m services.{name}")
 
 
 def judge_chunk_size(chunk_bytes: int, max_payload: int) -> Finding:
-    """WEBSOCKET_CHUNK_SIZE against what NATS takes in one message."""
+    """The finding for WEBSOCKET_CHUNK_SIZE: whether such a chunk fits into a NATS message."""
     says = f"WEBSOCKET_CHUNK_SIZE is {chunk_bytes:,} bytes, NATS takes messages of {max_payload:,}"
     if chunk_bytes + CHUNK_OVERHEAD_BYTES > max_payload:
         mend = f"lower it to at most {max_payload - CHUNK_OVERHEAD_BYTES}, or raise max_payload of nats-server"
@@ -144,7 +147,7 @@ def judge_chunk_size(chunk_bytes: int, max_payload: int) -> Finding:
 
 
 def judge_websocket(url: str, answer: ServiceAnswer) -> Finding:
-    """A handshake, `init` and a ping, as ws_bridge does them."""
+    """The finding for OraServer's WebSocket, after a handshake, `init` and a ping."""
     url = shown(url)
     if answer.status == 101 and answer.instead_of_pong:
         return Finding("OraServer, WebSocket", "problem", f"{url} opens, but {answer.instead_of_pong}", PONGS)
@@ -154,7 +157,10 @@ def judge_websocket(url: str, answer: ServiceAnswer) -> Finding:
 
 
 def judge_http(url: str, answer: ServiceAnswer) -> Finding:
-    """A GET or OPTIONS: whatever says that something is at that path, for nothing shall be heard."""
+    """The finding for OraServer's HTTP path, after GET or OPTIONS: a POST would be played to a phone.
+
+    Any status that shows that the path exists is ok.
+    """
     url = shown(url)
     if answer.status is not None and (200 <= answer.status < 300 or answer.status in (400, 405, 411, 415, 422)):
         return Finding("OraServer, HTTP", "ok", f"{url} is there (HTTP {answer.status})")
@@ -174,18 +180,18 @@ def _judge_oraserver(kind: str, variable: str, url: str, answer: ServiceAnswer) 
     if 300 <= status < 400:
         return Finding(subject, "problem", says, f"it redirects, which is not followed: set {variable} to the target")
     if status >= 500:
-        return Finding(subject, "problem", says, "OraServer has trouble of its own: see its logs, and try again")
+        return Finding(subject, "problem", says, "OraServer has an internal error: see its logs, and try again")
     if kind == "WebSocket" and 200 <= status < 300:
-        mend = f"it speaks HTTP there, not WebSocket: correct the path in {variable}, or the proxy that drops Upgrade"
+        mend = f"that path speaks HTTP, not WebSocket: correct it in {variable}, or fix the proxy that drops Upgrade"
         return Finding(subject, "problem", says, mend)
     return Finding(subject, "problem", says, f"see OraServer's logs for why it refuses; is {variable} right?")
 
 
 def stream_names() -> list[str]:
-    """The streams that a node has."""
+    """The names of a node's streams."""
     return [config["name"] for config in topology.stream_configs(topology.StreamLimits())]
 
 
 def consumer_names() -> list[str]:
-    """The durable consumers of a node; each has the name of the service that pulls from it."""
+    """The names of a node's durable consumers. Each is the name of the service that pulls from it."""
     return sorted(topology.consumer_names())

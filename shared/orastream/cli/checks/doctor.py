@@ -1,4 +1,4 @@
-"""`orastream doctor`: what is wrong with a node, and the mend."""
+"""`orastream doctor`: finds what is wrong with a node, and says how to fix it."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from orastream.service.settings import unknown_names
 PATIENCE_S = 2.0
 ORASERVER_S = 5.0
 PONG_S = 10.0
-"""As long as ws_bridge waits for one."""
+"""The same time as ws_bridge waits for a pong."""
 LOOKS, LOOK_EVERY_S = 5, 0.3
-"""A service that is between two requests for work is looked at again."""
+"""A consumer without a pull request is checked again: its service may be between two pull requests."""
 PROBE_ID = "orastream-doctor"
 
 STYLES: dict[Level, str] = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
 
 def doctor(nats: options.Nats = None) -> None:
-    """Look at NATS, the node's streams and services, and OraServer; say what is wrong and how to mend it.
+    """Check NATS, the node's streams and services, and OraServer; say what is wrong and how to fix it.
 
-    Nothing is spoken. A message on which nobody acts is stored in each stream and deleted again, all of session
-    orastream-doctor; whoever reads reports live sees one of it. OraServer sees one connection that says `init` as that
-    session and pings, and one GET. Exit code 1: there is a problem.
+    Nothing is spoken. It stores a message of session orastream-doctor in each stream and deletes it again; no service
+    acts on it, but live readers of reports see one. OraServer gets one connection with `init` of that session and a
+    ping, and one GET. Exit code 1: there is a problem.
     """
     terminal.run(_doctor(nats))
 
@@ -56,7 +56,7 @@ async def _doctor(nats: str | None) -> int:
 
 
 async def examine_nats(node: NodeAddress) -> list[Finding]:
-    """NATS, JetStream, streams, services, sizes; what hangs on something broken is left out."""
+    """Findings about NATS, JetStream, streams, services and sizes; checks that depend on a broken part are left out."""
     try:
         async with terminal.connect(node) as client:
             reachable = diagnosis.judge_nats(node.nats_url)
@@ -104,11 +104,11 @@ async def _asked(js: JetStream, call: str) -> dict[str, Any] | None:
 
 
 def _unanswered() -> dict[str, Any]:
-    return {"error": {"description": "the question was not answered"}}
+    return {"error": {"description": "JetStream did not answer"}}
 
 
 async def examine_oraserver(node: NodeAddress) -> list[Finding]:
-    """Both ways to OraServer, as the bridges go them."""
+    """Findings about OraServer, over WebSocket and HTTP, with the settings that the bridges use."""
     token = node.settings.oraserver_token
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     timeout = aiohttp.ClientTimeout(total=ORASERVER_S)
@@ -133,7 +133,7 @@ async def _websocket(http: aiohttp.ClientSession, url: str) -> ServiceAnswer:
 
 
 async def _instead_of_pong(socket: aiohttp.ClientWebSocketResponse) -> str:
-    """Ping, and give what came instead of the pong; nothing if it came."""
+    """Send a ping; returns what came instead of the pong, or an empty string if it came."""
     await socket.ping(PROBE_ID.encode())
     try:
         async with asyncio.timeout(PONG_S):
@@ -143,7 +143,7 @@ async def _instead_of_pong(socket: aiohttp.ClientWebSocketResponse) -> str:
                 elif message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR):
                     return f"ends the connection (code {socket.close_code}) before it has answered a ping"
     except TimeoutError:
-        return f"answers no ping within {PONG_S:g} s"
+        return f"does not answer a ping within {PONG_S:g} s"
     return ""
 
 
@@ -152,7 +152,7 @@ def _closing() -> aiohttp.ClientWSTimeout:
 
 
 async def _http(http: aiohttp.ClientSession, url: str) -> ServiceAnswer:
-    """GET; and OPTIONS where GET says 404, as routers do for a path that only takes POST."""
+    """Send GET, and OPTIONS after a 404: some routers answer GET with 404 on a path that takes only POST."""
     answer = ServiceAnswer(404)
     for method in ("GET", "OPTIONS"):
         try:
@@ -171,5 +171,5 @@ def _trouble(exc: Exception) -> str:
     if isinstance(exc, TimeoutError):
         return f"no answer within {ORASERVER_S:g} s"
     if isinstance(exc, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
-        return "this is no URL"
+        return "this is not a URL"
     return type(exc).__name__

@@ -1,4 +1,4 @@
-"""One utterance through the node, timed, and what a number of them come to: for `bench` and the demonstration."""
+"""Measures single utterances and summarises them, for `bench` and `demo`."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from orastream.contract.messages import Report, Transport
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """One of the node's ways to be used."""
+    """A way to use the node: a transport, and whether the caller waits."""
 
     name: str
     short: str
-    """For where there is little room."""
+    """The name in a narrow table."""
     token: str
     transport: Transport
     fire_and_forget: bool
@@ -46,33 +46,33 @@ COLUMNS = (
     ">chunks",
     ">reconnects",
 )
-LEFT_OUT = (">chunks", ">RTF", ">ran dry", ">reconnects")
-"""What a narrow terminal does without, first of all the first."""
+DROPPED_WHEN_NARROW = (">chunks", ">RTF", ">ran dry", ">reconnects")
+"""Columns that are left out on a narrow terminal, in this order."""
 UNBOUNDED = 1_000
 NO_CAPTION: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What happened to one utterance; `report` is its final report, `problem` why there is none."""
+    """The result of one utterance. `report` is the final report, `problem` the reason why there is none."""
 
     mode: Mode
     text: SampleText
     session_id: str
     request_id: str
     returned_ms: float
-    """When the caller could go on: the acceptance in fire and forget, the final report in sync."""
+    """Time until the call returned: with the acceptance in fire and forget, with the final report in sync."""
     report: Report | None
     problem: str | None = None
 
     @property
     def delivered(self) -> bool:
-        """Whether OraServer has all of it."""
+        """Whether the report's status is `delivered`."""
         return self.report is not None and self.report.status == "delivered"
 
     @property
     def outcome(self) -> str:
-        """In words, for whoever reads why it failed."""
+        """The status and the error as a text for users."""
         if self.report is None:
             return self.problem or "no report"
         error = self.report.error
@@ -82,7 +82,10 @@ class Measurement:
 async def speak(
     client: Client, mode: Mode, text: SampleText, *, session_id: str, request_id: str, wait_s: float
 ) -> Measurement:
-    """Say a text in a mode and wait for its final report. Does not raise: what went wrong is in the trial."""
+    """Speak a text in a mode and wait for its final report, at most `wait_s` seconds.
+
+    Does not raise OrastreamError: its message is the `problem` of the result.
+    """
     began = time.perf_counter()
     returned_ms = 0.0
     try:
@@ -105,7 +108,7 @@ async def speak(
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What trials of one mode come to; times in milliseconds, of the delivered ones, None when there is none."""
+    """Summary of the measurements of one mode. Times in milliseconds are of delivered utterances; None without any."""
 
     count: int
     delivered: int
@@ -120,13 +123,13 @@ class Summary:
     underrun_p50_ms: float | None
     underrun_p95_ms: float | None
     underruns: int
-    """Utterances whose listener ran dry."""
+    """Utterances with at least one underrun."""
     chunks: int
     reconnects: int
 
 
 def summarise(trials: Sequence[Measurement]) -> Summary:
-    """The summary of some trials."""
+    """The summary of these measurements."""
     reports = [trial.report for trial in trials if trial.report is not None and trial.delivered]
     first = [report.first_audio_ms for report in reports if report.first_audio_ms is not None]
     transfer = [report.transfer_ms for report in reports if report.transfer_ms is not None]
@@ -155,16 +158,16 @@ def summarise(trials: Sequence[Measurement]) -> Summary:
 def comparison(
     trials: Sequence[Measurement], *, title: str, to: Console, caption: Mapping[str, str] = NO_CAPTION
 ) -> Table:
-    """The comparison table: a line per mode that was tried, in the order of MODES.
+    """The comparison table: a line per measured mode, in the order of MODES.
 
-    On a console that is too narrow for all of it, modes have short names and columns are left out, rather than words
-    cut. `caption` says what columns mean; of those that are left out it says nothing.
+    If the console `to` is too narrow, the modes get short names and columns are left out, so that no word is cut.
+    `caption` explains columns by name; explanations of columns that are left out are not shown.
     """
     made = _table(trials, COLUMNS, title, caption, short=False)
-    for left_out in range(len(LEFT_OUT) + 1):
+    for left_out in range(len(DROPPED_WHEN_NARROW) + 1):
         if to.measure(made, options=to.options.update(width=UNBOUNDED)).maximum <= to.width:
             break
-        columns = [column for column in COLUMNS if column not in LEFT_OUT[:left_out]]
+        columns = [column for column in COLUMNS if column not in DROPPED_WHEN_NARROW[:left_out]]
         made = _table(trials, columns, title, caption, short=True)
     return made
 
@@ -213,7 +216,7 @@ def _ratio(value: float | None) -> str:
 
 
 def _dry(summary: Summary) -> str:
-    """How many ran dry and for how long; nothing to see is a plain 0."""
+    """The number of utterances with underruns, and the times of the underruns; `0` when there are none."""
     if not summary.underruns:
         return "0"
     return f"{summary.underruns}: {_two(summary.underrun_p50_ms, summary.underrun_p95_ms)}"

@@ -1,4 +1,4 @@
-"""Whether a WAV file holds speech of a plausible length. Pure: bytes in, findings out."""
+"""Checks whether a WAV file holds speech of a plausible length. Pure."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from orastream.contract.audio import WAV_HEADER_BYTES
 
 LOUD = 500
-"""Of 32 767. Speech is above it most of the time, noise of rounding never."""
+"""A sample above this (of 32 767) is loud. Speech often has such samples, rounding noise never."""
 WINDOW_S = 0.05
 LEAST_LOUD_SHARE = 0.2
 SECONDS_PER_CHAR = {"ko": (0.05, 0.45), "en": (0.02, 0.2)}
-"""How long a written character lasts, at least and at most, over a whole text; a syllable of Hangul is one."""
+"""Minimum and maximum seconds of speech per written character, averaged over a text. A Hangul syllable is one."""
 ANY_LANGUAGE = (0.02, 0.45)
 
 
 class BadRecording(Exception):
-    """The file is not what it should be; the message says in what."""
+    """The file is not valid, or not the expected speech; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +31,13 @@ class Recording:
     peak: int
     """The largest sample, of 32 767."""
     loud_share: float
-    """Of all windows of WINDOW_S, those with a sample beyond LOUD."""
+    """Share of the windows of WINDOW_S seconds that have a sample above LOUD, 0 to 1."""
 
 
 def read_wav(wav: bytes) -> Recording:
-    """What a whole WAV file holds. Raises BadRecording when its header is wrong, or not true of its size."""
+    """Read a complete WAV file. Raises BadRecording when the header is wrong or its sizes are not those of the file."""
     if len(wav) < WAV_HEADER_BYTES:
-        raise BadRecording(f"{len(wav)} bytes are no WAV file")
+        raise BadRecording(f"{len(wav)} bytes are not a WAV file")
     riff, riff_bytes, wave, fmt, fmt_bytes, kind, channels, rate = struct.unpack_from("<4sI4s4sIHHI", wav)
     byte_rate, frame_bytes, bits, data, data_bytes = struct.unpack_from("<IHH4sI", wav, 28)
     if (riff, wave, fmt, data) != (b"RIFF", b"WAVE", b"fmt ", b"data") or (fmt_bytes, kind, bits) != (16, 1, 16):
@@ -61,7 +61,7 @@ def read_wav(wav: bytes) -> Recording:
 
 
 def check_speech(recording: Recording, text: str, language: str) -> None:
-    """Raise BadRecording unless it may be that text, spoken: as long as it takes, and not silent."""
+    """Check that the recording can be that text: of a plausible length and not silent. Raises BadRecording."""
     least, most = SECONDS_PER_CHAR.get(language.partition("-")[0], ANY_LANGUAGE)
     low, high = least * len(text), most * len(text) + 1.0
     if not low <= recording.seconds <= high:

@@ -1,4 +1,4 @@
-"""Texts to speak in demonstrations and measurements: Korean and English, from a greeting to a minute."""
+"""Korean and English texts for demonstrations and measurements, from a greeting to 40 seconds of speech."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A real write into each of the node's streams and a real pull, for `doctor`. Nobody acts on what is written.
+"""A real write into each of the node's streams, and a real pull, for `doctor`. No service acts on these messages.
 
-What is stored is deleted again at once. A cancel of a session without requests is one that the bridges delete.
+Each message is deleted at once. The bridges also delete a cancel of a session that has no requests.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from orastream.jetstream.api_errors import described
 from orastream.jetstream.pull_consumer import Delivery, PullConsumer
 
 NAME = "orastream-doctor"
-"""Session and request of what is written."""
+"""Session and request of the messages."""
 PATIENCE_S = 2.0
 PULL_S = 0.5
-"""How long one message is waited for. A bridge may delete it before it is delivered: another one is stored then."""
+"""How long to wait for one message. A bridge may delete it before it is delivered; then another one is stored."""
 ELECTION_S = 15.0
-"""How long that is repeated: in an election pulls stall for some seconds."""
+"""How long to repeat that: during a leader election pulls stall for some seconds."""
 _REPORT = Report(request_id=NAME, session_id=NAME, request_seq=0, status="cancelled")
 _MESSAGES: dict[str, tuple[str, bytes]] = {
     stream_names.SESSIONS: (subjects.cancel(NAME), b""),
@@ -38,14 +38,14 @@ _MESSAGES: dict[str, tuple[str, bytes]] = {
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What came of a write or a pull: `refused` by the server's words, `silent` without any; neither: it worked."""
+    """The result of a write or a pull. `refused`: the error, empty on success. `silent`: there was no answer."""
 
     refused: str = ""
     silent: bool = False
 
 
 async def write(js: JetStream, stream: str) -> Trial:
-    """Store a message in the stream, and delete it."""
+    """Store a message in the stream and delete it again. Raises nothing: errors are in the result."""
     subject, data = _MESSAGES[stream]
     try:
         ack = await js.store(subject, data, patience_s=PATIENCE_S)
@@ -58,7 +58,7 @@ async def write(js: JetStream, stream: str) -> Trial:
 
 
 async def pull(js: JetStream) -> Trial:
-    """Pull a message of TTS_SESSIONS by a consumer made for it, which the server deletes if this process dies."""
+    """Pull a message of TTS_SESSIONS with a new consumer, which the server deletes if this process dies."""
     subject = subjects.session_cancel(NAME)
     config = {
         "filter_subject": subject,
@@ -95,7 +95,7 @@ async def _pulled(js: JetStream, consumer: str) -> Trial:
         while asyncio.get_running_loop().time() < deadline:
             await _until(
                 lambda: pull_consumer.lacking() is None
-            )  # it asks before the write, which a bridge soon deletes
+            )  # the pull request must be there before the write: a bridge soon deletes the message
             ack = await js.store(*_MESSAGES[stream_names.SESSIONS], patience_s=PATIENCE_S)
             await _until(came.is_set)
             await js.delete(stream_names.SESSIONS, ack.sequence)
@@ -103,11 +103,11 @@ async def _pulled(js: JetStream, consumer: str) -> Trial:
                 return Trial()
     finally:
         await tasks.end(pulling)
-    return Trial(pull_consumer.lacking() or "the message that was stored did not come", silent=True)
+    return Trial(pull_consumer.lacking() or "the stored message was not delivered", silent=True)
 
 
 async def _until(done: Callable[[], bool]) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(PULL_S):
-            while not done():  # noqa: ASYNC110 - a puller has no event for it
+            while not done():  # noqa: ASYNC110 - PullConsumer has no event for it
                 await asyncio.sleep(0.01)

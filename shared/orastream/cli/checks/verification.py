@@ -1,4 +1,4 @@
-"""What a reference OraServer says that it received, against what was asked: every file read and checked."""
+"""Compares what a reference OraServer received with what was requested, and checks every audio file."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from orastream.cli.checks.recording import BadRecording, Recording, check_speech
 
 ANSWER_S = 10.0
 SAME_S = 0.05
-"""By how much the report and the file may differ in their length."""
+"""How many seconds the lengths in the report and of the file may differ."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """One utterance as OraServer stored it; `problem` says what is wrong with it, None when nothing is."""
+class CheckedRecording:
+    """One utterance as OraServer stored it. `problem` says what is wrong with it, or None."""
 
     trial: Measurement
     wav: bytes
@@ -28,7 +28,7 @@ class Heard:
 
 
 async def fetch(oraserver_url: str) -> dict[str, Any]:
-    """`GET /received` of a reference OraServer of this machine."""
+    """`GET /received` of a reference OraServer. Raises aiohttp.ClientError and TimeoutError."""
     timeout = aiohttp.ClientTimeout(total=ANSWER_S)
     async with aiohttp.ClientSession(timeout=timeout) as http, http.get(f"{oraserver_url}/received") as answer:
         answer.raise_for_status()
@@ -36,35 +36,35 @@ async def fetch(oraserver_url: str) -> dict[str, Any]:
         return listing
 
 
-def hear(trials: Sequence[Measurement], listing: dict[str, Any]) -> list[Heard]:
-    """Each trial's recording, read from OraServer's data directory and checked."""
+def check_recordings(trials: Sequence[Measurement], listing: dict[str, Any]) -> list[CheckedRecording]:
+    """Read the recording of each trial from OraServer's data directory (on this machine), and check it."""
     stored = {(item["sessionId"], item["requestId"]): item for item in listing["utterances"]}
     data_dir = Path(listing["dataDir"])
-    return [_hear(trial, stored.get((trial.session_id, trial.request_id)), data_dir) for trial in trials]
+    return [_check(trial, stored.get((trial.session_id, trial.request_id)), data_dir) for trial in trials]
 
 
-def _hear(trial: Measurement, item: dict[str, Any] | None, data_dir: Path) -> Heard:
+def _check(trial: Measurement, item: dict[str, Any] | None, data_dir: Path) -> CheckedRecording:
     if not trial.delivered or trial.report is None:
-        return Heard(trial, b"", None, trial.outcome)
+        return CheckedRecording(trial, b"", None, trial.outcome)
     if item is None:
-        return Heard(trial, b"", None, "delivered, says the report, but OraServer has nothing of it")
+        return CheckedRecording(trial, b"", None, "the report says delivered, but OraServer has nothing of it")
     wav = (data_dir / item["file"]).read_bytes()
     if item["violations"] or not item["complete"]:
         rules = ", ".join(violation["rule"] for violation in item["violations"])
-        return Heard(trial, wav, None, f"OraServer complains: {rules or 'it is not complete'}")
+        return CheckedRecording(trial, wav, None, f"OraServer reports: {rules or 'it is not complete'}")
     try:
         recording = read_wav(wav)
         check_speech(recording, trial.text.text, trial.text.language)
         if abs(recording.seconds - trial.report.audio_seconds) > SAME_S:
             raise BadRecording(f"{recording.seconds:.2f} s, the report says {trial.report.audio_seconds:.2f} s")
     except BadRecording as exc:
-        return Heard(trial, wav, None, str(exc))
-    return Heard(trial, wav, recording, None)
+        return CheckedRecording(trial, wav, None, str(exc))
+    return CheckedRecording(trial, wav, recording, None)
 
 
-def differing(heard: Sequence[Heard]) -> list[str]:
-    """Names of the texts whose recordings are not the same in every mode, byte by byte."""
+def differing(checked: Sequence[CheckedRecording]) -> list[str]:
+    """Names of the texts whose recordings are not byte-identical in all modes."""
     by_text: dict[str, set[bytes]] = {}
-    for one in heard:
+    for one in checked:
         by_text.setdefault(one.trial.text.name, set()).add(one.wav)
     return sorted(name for name, wavs in by_text.items() if len(wavs) > 1)

@@ -1,4 +1,4 @@
-"""The reports of one request as they are written, listened to from before it is asked."""
+"""The reports of one request, read from before the request is sent, so that none is missed."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from orastream.jetstream.feed import Feed
 
 
 class Following:
-    """`async with Following(client, session, request) as reports:` subscribes; then `async for report in reports`.
+    """The reports of one request: `async with Following(client, session, request) as reports:` subscribes.
 
-    It ends with the final report. A request that was spoken before shows the report it has.
+    Then `async for report in reports` yields reports until the final one. If the request was spoken before, it yields
+    the report that is stored.
     """
 
     def __init__(self, client: Client, session_id: str, request_id: str) -> None:
-        """Raises InvalidRequest for ids that cannot be used."""
+        """Raises InvalidRequest for ids that are not valid."""
         self._changed = asyncio.Event()
         subject = subjects.report(subjects.token(session_id), subjects.token(request_id))
         self._feed = Feed(JetStream(client.broker), stream_names.REPORTS, subject, wake=self._changed.set)

@@ -1,4 +1,4 @@
-"""`orastream say`: have a text spoken, with live progress."""
+"""`orastream say`: speaks a text, with live progress."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from orastream.contract.language import language_of
 from orastream.contract.messages import Report
 
 MAX_IDLE_S = 60
-"""A person may think for so long in the middle of a text."""
+"""`idleSeconds` of a text from stdin, as a user may pause while typing."""
 SAVE_GRACE_S = 10.0
-"""For the rest of the audio once the final report is there."""
+"""How long to wait for the rest of the audio after the final report."""
 
-NOT_TWICE = "this request id had been asked before; it is not spoken twice"
+NOT_TWICE = "a request with this id was already sent; it is not spoken again"
 
 
 class TransportName(StrEnum):
-    """The ways to deliver."""
+    """The transports of a request."""
 
     WEBSOCKET = "websocket"
     HTTP = "http"
@@ -47,19 +47,21 @@ class TransportName(StrEnum):
 
 
 def say(
-    text: Annotated[str, typer.Argument(help="What to say; - reads stdin and speaks while it comes, as in llm … | …")],
-    session: Annotated[str, typer.Option(help="Whose conversation it belongs to; heard in the order asked.")] = "cli",
-    phone: Annotated[str, typer.Option(help="The phone that hears it.")] = "cli",
-    request: Annotated[str | None, typer.Option(help="Its id; the same id again within an hour is not spoken.")] = None,
+    text: Annotated[str, typer.Argument(help="The text to speak; - speaks stdin while it is read, as in llm … | …")],
+    session: Annotated[str, typer.Option(help="Id of the session; its requests are spoken in order.")] = "cli",
+    phone: Annotated[str, typer.Option(help="Id of the phone that plays it.")] = "cli",
+    request: Annotated[str | None, typer.Option(help="Id; reused within an hour, it is not spoken again.")] = None,
     http: Annotated[bool, typer.Option("--http", help="Deliver by one HTTP POST; short for --transport http.")] = False,
     transport: Annotated[
         TransportName | None,
-        typer.Option(help="How it is delivered; none: by nobody, see --save. Else the node's way."),
+        typer.Option(help="How to deliver it; none: not at all, see --save. Default: the node's default."),
     ] = None,
     sync: Annotated[
-        bool | None, typer.Option("--sync/--forget", help="What the request says. Else DEFAULT_FIRE_AND_FORGET.")
+        bool | None, typer.Option("--sync/--forget", help="The mode of the request. Default: DEFAULT_FIRE_AND_FORGET.")
     ] = None,
-    wait: Annotated[float, typer.Option(min=0, help="Seconds to follow it; 0: return once it is accepted.")] = 60.0,
+    wait: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait for the end; 0: only until it is accepted.")
+    ] = 60.0,
     save: Annotated[Path | None, typer.Option(help="Also write the audio to this file.", dir_okay=False)] = None,
     format: Annotated[str | None, typer.Option(help="wav, pcm16, opus, flac, mulaw, mp3 or aac.")] = None,
     voice: Annotated[str | None, typer.Option(help="A voice of the engine.")] = None,
@@ -68,9 +70,9 @@ def say(
     ssml: Annotated[bool, typer.Option("--ssml", help="The text is SSML: <speak>…</speak>.")] = False,
     nats: options.Nats = None,
 ) -> None:
-    """Have a text spoken to a phone, and follow it until it is delivered.
+    """Speak a text to a phone, and follow it until it is delivered.
 
-    Exit code 0: delivered (with --wait 0: accepted durably). 1: anything else; what to do about it is on stderr.
+    Exit code 0: delivered (with --wait 0: stored durably). 1: any other outcome; stderr says what to do.
     """
     if http and transport not in (None, TransportName.HTTP):
         terminal.fail("--http and --transport contradict each other; use one")
@@ -94,8 +96,8 @@ def say(
 
 
 def why_not_written(path: Path) -> str | None:
-    """What would keep a file from being written there, as far as can be told beforehand; None: nothing."""
-    if not os.path.exists(path):  # unlike Path's, no error where one may not even look
+    """Why a file cannot be written there, as far as can be checked without writing; None when it seems possible."""
+    if not os.path.exists(path):  # Path.exists() raises PermissionError in a folder that this user may not search
         if not os.path.isdir(path.parent):
             return f"there is no folder {path.parent}"
         path = path.parent
@@ -103,7 +105,7 @@ def why_not_written(path: Path) -> str | None:
 
 
 def cancel_command(session: str, request: str) -> str:
-    """What a shell is given to cancel that request."""
+    """The shell command that cancels this request."""
     words = ["orastream", "cancel", "--request", request]
     return shlex.join([*words, "--", session] if session.startswith("-") else [*words[:2], session, *words[2:]])
 
@@ -114,7 +116,7 @@ async def _say(fields: Map, nats: str | None, wait_s: float, save: Path | None, 
     node = find_node(nats)
     async with terminal.connect(node) as client, Following(client, session, request) as reports:
         if comes:
-            acceptance = await _dictate(client, fields, node.settings.tts_max_text_chars)
+            acceptance = await _stream_stdin(client, fields, node.settings.tts_max_text_chars)
         else:
             acceptance, _ = await client.submit({"language": language_of(str(fields["text"])), **fields})
         if wait_s == 0 and save is None:
@@ -131,7 +133,7 @@ async def _say(fields: Map, nats: str | None, wait_s: float, save: Path | None, 
         except asyncio.CancelledError:
             again = cancel_command(session, request)
             err.print(
-                terminal.words(f"not waiting any longer; it is still spoken, unless you: {again}"), soft_wrap=True
+                terminal.words(f"not waiting any longer; it is still spoken, unless you run: {again}"), soft_wrap=True
             )
             raise
         finally:
@@ -141,15 +143,15 @@ async def _say(fields: Map, nats: str | None, wait_s: float, save: Path | None, 
         return 0 if report.status == "delivered" else 1
 
 
-async def _dictate(client: Client, fields: Map, max_text_chars: int) -> Acceptance:
-    """What comes on stdin; the language is that of its beginning. Returns at its end."""
+async def _stream_stdin(client: Client, fields: Map, max_text_chars: int) -> Acceptance:
+    """Speak stdin as a streamed text, until its end. Without `--language` its first piece decides the language."""
     async with contextlib.aclosing(typed()) as pieces:
         beginning = await anext(pieces, "")
         given = {"language": language_of(beginning), "idleSeconds": MAX_IDLE_S, **fields, "text": beginning}
-        async with TextStream(client, given, max_text_chars) as dictation:
+        async with TextStream(client, given, max_text_chars) as stream:
             async for piece in pieces:
-                await dictation.write(piece)
-    return dictation.acceptance
+                await stream.write(piece)
+    return stream.acceptance
 
 
 def _print_acceptance(out: Console, acceptance: Acceptance) -> None:
@@ -159,16 +161,16 @@ def _print_acceptance(out: Console, acceptance: Acceptance) -> None:
 
 
 async def _final(reports: Following, acceptance: Acceptance, wait_s: float, err: Console) -> Report:
-    """The final report; progress is shown meanwhile. Raises WaitTimeout."""
-    told = False
+    """Show progress until the final report, and return that. Raises WaitTimeout after `wait_s` seconds."""
+    warned = False
     try:
         async with asyncio.timeout(wait_s or None):
             with _progress(err) as show:
                 async for report in reports:
                     show.report(report)
-                    if report.request_seq != acceptance.request_seq and not told:
+                    if report.request_seq != acceptance.request_seq and not warned:
                         err.print(NOT_TWICE, soft_wrap=True)
-                        told = True
+                        warned = True
                     if report.final:
                         return report
     except TimeoutError:
@@ -177,7 +179,7 @@ async def _final(reports: Following, acceptance: Acceptance, wait_s: float, err:
 
 
 class _Lines:
-    """Progress where no terminal is: a line per report on stderr."""
+    """Progress without a terminal: a line per report on stderr."""
 
     def __init__(self, err: Console) -> None:
         self._err = err
@@ -187,7 +189,7 @@ class _Lines:
 
 
 class _Bar:
-    """Progress on a terminal: a bar, of unknown length until synthesis has ended."""
+    """Progress on a terminal: a bar, whose length is unknown until synthesis has ended."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -220,7 +222,7 @@ def _progress(err: Console) -> Iterator[_Lines | _Bar]:
 
 
 async def _audio(client: Client, acceptance: Acceptance) -> bytes:
-    """The whole file, from the audio subject."""
+    """The complete audio file, read from the request's audio messages."""
     audio, format = bytearray(), "wav"
     async for message in client.audio(acceptance.session_id, acceptance.request_id, acceptance.request_seq):
         if isinstance(message, AudioChunk):

@@ -1,4 +1,4 @@
-"""`orastream watch`, `cancel` and `report`: what is asked about a session."""
+"""`orastream watch`, `cancel` and `report`: commands about a session."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from orastream.cli.node.settings import find_node
 from orastream.client.watch import dated_reports
 from orastream.jetstream.api import JetStream
 
-Session = Annotated[str, typer.Argument(help="The session's id, as its requests have it.")]
+Session = Annotated[str, typer.Argument(help="Id of the session, as in its requests.")]
 
 
 def watch(
-    session: Annotated[str | None, typer.Argument(help="One session. Else all.")] = None,
-    history: Annotated[bool, typer.Option("--history", help="First the reports of the last hour.")] = False,
+    session: Annotated[str | None, typer.Argument(help="Id of one session. Default: all.")] = None,
+    history: Annotated[bool, typer.Option("--history", help="First show the reports of the last hour.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line, as on the wire.")] = False,
     nats: options.Nats = None,
 ) -> None:
@@ -39,16 +39,16 @@ def watch(
 
 def cancel(
     session: Session,
-    request: Annotated[str | None, typer.Option(help="Only this request. Else all that was asked so far.")] = None,
+    request: Annotated[str | None, typer.Option(help="Only this request. Default: all earlier requests.")] = None,
     nats: options.Nats = None,
 ) -> None:
-    """Barge-in: stop what a session has asked so far. What it asks afterwards is spoken."""
+    """Barge-in: cancel the earlier requests of a session. Later requests are spoken."""
 
     async def command() -> int:
         async with terminal.connect(find_node(nats)) as client:
             sequence = await client.cancel(session, request)
-        what = "everything asked before it" if request is None else f"request {request}, if asked before it"
-        print(f"cancel stored at sequence {sequence}: it ends {what}")
+        what = "all requests stored before it" if request is None else f"request {request}, if stored before it"
+        print(f"cancel stored at sequence {sequence}: it cancels {what}")
         return 0
 
     terminal.run(command())
@@ -56,17 +56,17 @@ def cancel(
 
 def report(
     session: Session,
-    request: Annotated[str, typer.Argument(help="The request's id.")],
+    request: Annotated[str, typer.Argument(help="Id of the request.")],
     as_json: Annotated[bool, typer.Option("--json", help="As on the wire.")] = False,
     nats: options.Nats = None,
 ) -> None:
-    """Show what became of a request: its last report, kept for an hour. Exit code 1: nothing is known of it."""
+    """Show the last report of a request. Reports are kept for an hour. Exit code 1: there is no report."""
 
     async def command() -> int:
         async with terminal.connect(find_node(nats)) as client:
             found = await client.report(session, request)
         if found is None:
-            terminal.fail(f"nothing is known of {session}/{request}; reports are kept for an hour")
+            terminal.fail(f"there is no report of {session}/{request}; reports are kept for an hour")
         if as_json:
             print(terminal.json_text(found.to_map(), indent=1))
         else:

@@ -1,4 +1,4 @@
-"""What comes on stdin, as it comes."""
+"""Reads text from stdin while it is written."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ _MAX_BYTES = 4096
 
 
 async def typed(fd: int = 0) -> AsyncGenerator[str, None]:
-    """Text of a pipe, a file or a terminal, piece by piece, until its end. What is no UTF-8 becomes U+FFFD.
+    """Yield the text of a pipe, a file or a terminal in pieces until its end. Invalid UTF-8 becomes U+FFFD.
 
-    The reading thread waits until a piece is taken. It is a daemon: nobody can wake a read of a terminal.
+    The reading thread does not read ahead: it waits until its piece is taken. It is a daemon thread, because a blocked
+    read of a terminal cannot be interrupted.
     """
     loop = asyncio.get_running_loop()
     come: asyncio.Queue[bytes] = asyncio.Queue(1)
@@ -27,7 +28,7 @@ async def typed(fd: int = 0) -> AsyncGenerator[str, None]:
                 data = b""
             try:
                 asyncio.run_coroutine_threadsafe(come.put(data), loop).result()
-            except Exception:  # noqa: BLE001 - the loop is gone, and whatever it says of that is nobody's business
+            except Exception:  # noqa: BLE001 - the event loop was closed, which raises different exceptions
                 return
             if not data:
                 return

@@ -1,4 +1,4 @@
-"""`orastream up`: a whole node on this machine, until Ctrl-C."""
+"""`orastream up`: runs a whole node on this machine, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from orastream.service.settings import unknown_names
 
 LOG_EVERY_S = 0.2
 SHOWN_LINES = 6
-"""Of the log of a process that has died."""
+"""How many lines of its log are shown when a process has died."""
 STYLES = {State.READY: "green", State.STARTING: "cyan", State.WAITING: "red", State.STOPPED: "dim"}
 
 
@@ -41,20 +41,20 @@ def up(
         int, typer.Option(min=0, max=65535, help="Port of the reference OraServer; 0: any free one.")
     ] = 8080,
     data_dir: Annotated[
-        Path, typer.Option(help="Where NATS, OraServer, logs and up.json have their files.")
+        Path, typer.Option(help="Directory for the files of NATS and OraServer, logs and up.json.")
     ] = DATA_DIR,
     no_oraserver: Annotated[
-        bool, typer.Option("--no-oraserver", help="Start none; deliver to the one that ORASERVER_* name.")
+        bool, typer.Option("--no-oraserver", help="Start no OraServer; deliver to the one in ORASERVER_*.")
     ] = False,
     replicas: Annotated[str, typer.Option(help="Processes per service, as in synth=2,ws_bridge=2.")] = "",
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Also show what the services log, each line with its name.")
+        bool, typer.Option("--verbose", "-v", help="Also show the logs, each line with its process' name.")
     ] = False,
 ) -> None:
     """Run a whole node on this machine: NATS, synth, both bridges, the gateway and a reference OraServer.
 
-    Every service is a process of its own and is started again when it dies, NATS too, on its port and data. `ready`
-    is printed when all of them accept work. Ctrl-C drains: services first, NATS last; a second Ctrl-C ends at once.
+    Every service runs in its own process and is restarted when it dies; so is NATS, with its port and data. `ready` is
+    printed when all of them accept work. Ctrl-C drains: services first, NATS last. A second Ctrl-C kills them.
     """
 
     async def command() -> int:
@@ -78,10 +78,10 @@ def up(
 
 
 async def _run(node: Stack, data_dir: Path, verbose: bool) -> None:
-    """Start the node, say when it is ready, and keep it until a signal."""
+    """Start the node, print when it is ready, and run it until a signal."""
     out = terminal.console()
     board = Board(out, node, data_dir, verbose)
-    supervisor = Supervisor(node.parts, node.logs, board.tell)
+    supervisor = Supervisor(node.parts, node.logs, board.show_change)
     with _stop_signals(supervisor) as stop:
         try:
             async with supervisor, _logs_shown(supervisor, verbose):
@@ -97,14 +97,14 @@ async def _run(node: Stack, data_dir: Path, verbose: bool) -> None:
 
 
 def warn_of_unknown(err: Console) -> None:
-    """A line for each variable that looks like a setting of the node and is none."""
+    """Print a warning for each variable that looks like a setting of the node but is not one."""
     for name in unknown_names():
         finding = diagnosis.judge_unknown(name)
         err.print(terminal.words(("warning:", "yellow"), f" {finding.says}; {finding.mend}"), soft_wrap=True)
 
 
 class Board:
-    """What `up` shows, and writes into up.json, of its processes."""
+    """Prints the state of the processes, and writes it to up.json."""
 
     def __init__(self, out: Console, node: Stack, data_dir: Path, verbose: bool) -> None:
         self._out = out
@@ -116,7 +116,7 @@ class Board:
 
     @contextlib.contextmanager
     def starting(self, supervisor: Supervisor) -> Iterator[None]:
-        """Show the progress of the start: a table that changes on a terminal, else a line per process."""
+        """Show the progress of the start: a live table on a terminal, else a line per process."""
         if not self._out.is_terminal or self._verbose:
             yield
             return
@@ -125,7 +125,7 @@ class Board:
         self._live = None
 
     def ready(self, supervisor: Supervisor) -> None:
-        """The first time that all accept work: tell people and other programs."""
+        """Print that all processes accept work, and write up.json."""
         self._supervisor = supervisor
         self._write(supervisor)
         node = self._node
@@ -137,8 +137,8 @@ class Board:
         where = f" · {' · '.join(urls)} · Ctrl-C drains"
         self._out.print(terminal.words(("ready", "bold green"), where), soft_wrap=True)
 
-    def tell(self, keeper: PartKeeper, sentence: str) -> None:
-        """A process changed its state."""
+    def show_change(self, keeper: PartKeeper, sentence: str) -> None:
+        """Print the new state of a process, and update up.json."""
         if self._supervisor is not None:
             self._write(self._supervisor)
         elif self._live is None and keeper.state is State.READY:
@@ -163,7 +163,7 @@ class Board:
 
 
 def status_table(supervisor: Supervisor) -> Table:
-    """A line per process."""
+    """A table with a line per process."""
     made = terminal.table("process", "state", ">pid", "at")
     for keeper in supervisor.keepers:
         state = keeper.state.value
@@ -176,7 +176,7 @@ def status_table(supervisor: Supervisor) -> Table:
 
 @contextlib.contextmanager
 def _stop_signals(supervisor: Supervisor) -> Iterator[asyncio.Event]:
-    """An event that the first SIGINT, SIGTERM or SIGHUP sets; the second one kills what still drains."""
+    """Yield an event that the first SIGINT, SIGTERM or SIGHUP sets. A second signal kills the remaining processes."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -196,7 +196,7 @@ def _stop_signals(supervisor: Supervisor) -> Iterator[asyncio.Event]:
 
 
 async def _unless(stop: asyncio.Event, work: Awaitable[None]) -> bool:
-    """Whether `work` came to its end; False when `stop` was set before. Raises what `work` raises."""
+    """Whether `work` ended before `stop` was set; otherwise `work` is cancelled. Raises what `work` raises."""
     working = asyncio.ensure_future(work)
     stopped = asyncio.ensure_future(stop.wait())
     try:
@@ -213,7 +213,7 @@ async def _unless(stop: asyncio.Event, work: Awaitable[None]) -> bool:
 
 @contextlib.asynccontextmanager
 async def _logs_shown(supervisor: Supervisor, verbose: bool) -> AsyncIterator[None]:
-    """With `verbose`, print every line of every log to stderr while the context is open, its process' name before."""
+    """With `verbose`, print new lines of the logs to stderr while the context is open, each with its process' name."""
     if not verbose:
         yield
         return

@@ -1,4 +1,4 @@
-"""`orastream voices`: what the node can speak."""
+"""`orastream voices`: lists the voices of the node."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ import typer
 from orastream.cli import options, terminal
 from orastream.cli.node.settings import find_node
 
-NOBODY = "no synth is running: start one by `orastream up`, or `python -m services.synth`"
+NOBODY = "no synth is running: start one with `orastream up` or `python -m services.synth`"
 
 
 def voices(
     language: Annotated[
         str | None, typer.Option(help="Only voices of this language (ko), or language and region (en-US).")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As the gateway answers it.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON, as in the gateway's answer.")] = False,
     nats: options.Nats = None,
 ) -> None:
-    """List the voices that the node's synths can speak, with their engines. Exit code 1: there is none."""
+    """List the voices of the running synths, with their engines. Exit code 1: there is none."""
 
     async def command() -> int:
         async with terminal.connect(find_node(nats)) as client:
-            there = await client.voices()
-        found = [voice for voice in there if language is None or speaks(voice.language, language)]
+            available = await client.voices()
+        found = [voice for voice in available if language is None or speaks(voice.language, language)]
         if as_json:
             print(terminal.json_text([voice.to_map() for voice in found], indent=1))
-        elif not there:
+        elif not available:
             terminal.fail(NOBODY)
         elif not found:
-            languages = ", ".join(sorted({voice.language for voice in there}))
+            languages = ", ".join(sorted({voice.language for voice in available}))
             terminal.fail(f"no voice speaks {language}; there are: {languages}")
         else:
             made = terminal.table("voice", "language", ">rate", "engine", "version")
@@ -45,6 +45,6 @@ def voices(
 
 
 def speaks(language: str, wanted: str) -> bool:
-    """Whether a voice's language is the one wanted, or a narrower one (`en-US` for `en`)."""
+    """Whether `language` is the wanted one, or a more specific one (`en-US` for `en`)."""
     has, wants = language.lower().split("-"), wanted.lower().split("-")
     return has[: len(wants)] == wants

@@ -1,1 +1,1 @@
-"""Processes of a node on this machine: which, with what settings, started, watched and stopped."""
+"""Plans, starts, supervises and stops the processes of a node on this machine."""

@@ -1,4 +1,4 @@
-"""A child process: it cannot outlive this one, writes to a log file, and ends politely, then by force."""
+"""A child process, which dies with this process, writes to a log file, and is ended by SIGTERM, then SIGKILL."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ from orastream.cli.node.logfile import LogFile
 
 
 class Child:
-    """One started process, the leader of a process group of its own.
+    """A started process, the leader of its own process group.
 
-    Its own group, because Ctrl-C in a terminal goes to the whole group of the foreground: who ends first is decided
-    here, not by the terminal.
+    Without its own group, Ctrl-C in a terminal would end all processes at the same time, instead of stage by stage.
     """
 
     def __init__(self, process: Process) -> None:
@@ -29,27 +28,35 @@ class Child:
 
     @classmethod
     async def start(cls, command: Sequence[str], env: Mapping[str, str], log: LogFile) -> Self:
-        """Start it; stdout and stderr go to `log`. A command that does not exist exits with 127."""
-        on_leash = (sys.executable, "-I", "-S", str(Path(pdeathsig.__file__)), str(os.getpid()), *command)
+        """Start it; stdout and stderr go to `log`. If the command does not exist, the process exits with 127."""
+        guarded = (sys.executable, "-I", "-S", str(Path(pdeathsig.__file__)), str(os.getpid()), *command)
         with log.opened() as output:
             process = await asyncio.create_subprocess_exec(
-                *on_leash, env=dict(env), stdin=DEVNULL, stdout=output, stderr=STDOUT, start_new_session=True
+                *guarded,
+                env=dict(env),
+                stdin=DEVNULL,
+                stdout=output,
+                stderr=STDOUT,
+                start_new_session=True,
             )
         return cls(process)
 
     async def wait(self) -> int:
-        """Its exit code, negative for a signal; whatever it started itself is killed then. Cancel-safe."""
+        """Wait for its end, then kill the rest of its group. Cancel-safe.
+
+        Returns the exit code, negative for a signal.
+        """
         code = await self._process.wait()
         self.kill()
         return code
 
     def kill(self) -> None:
-        """Kill its whole group now."""
+        """Send SIGKILL to its process group."""
         with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: EPERM for a group of zombies
             os.killpg(self.pid, signal.SIGKILL)
 
     async def end(self, grace_s: float) -> int:
-        """SIGTERM, and SIGKILL to the group after `grace_s`; gives the exit code."""
+        """Send SIGTERM, and after `grace_s` seconds SIGKILL to its group; returns the exit code."""
         with contextlib.suppress(ProcessLookupError):
             self._process.terminate()
         try:
@@ -61,7 +68,7 @@ class Child:
 
 
 def describe_exit(code: int) -> str:
-    """`exit code 1`, `SIGKILL`."""
+    """The exit code as text: `exit code 1`, `SIGKILL`."""
     if code >= 0:
         return f"exit code {code}"
     try:

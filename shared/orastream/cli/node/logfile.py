@@ -1,4 +1,4 @@
-"""The log file of a supervised process: appended to by the process itself, read here."""
+"""The log file of a supervised process, which the process itself writes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ TAIL_BYTES = 64 << 10
 
 
 class LogFile:
-    """One file, kept in one older copy (`.1`) when it is large at the start of a process.
+    """A log file. If it is larger than ROTATE_BYTES at the start of a process, it becomes the one older copy (`.1`).
 
-    The process writes to the file itself, not through a pipe: it never waits for its supervisor, and what it said last
-    is there whatever happened.
+    The process writes directly to the file. With a pipe it could block on its supervisor, and its last lines could be
+    lost.
     """
 
     def __init__(self, path: Path) -> None:
@@ -25,7 +25,7 @@ class LogFile:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[BinaryIO]:
-        """The file to hand to a process that starts now."""
+        """Open the file as the output of a process that starts now."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.path.exists() and self.path.stat().st_size > ROTATE_BYTES:
             self.path.replace(self.path.with_name(self.path.name + ".1"))
@@ -35,21 +35,21 @@ class LogFile:
             yield file
 
     def last_lines(self, count: int) -> list[str]:
-        """The last lines that the present process has written."""
+        """The last lines that the current process has written, at most `count`."""
         return self._from(self._begin)[1][-count:]
 
     def new_lines(self) -> list[str]:
-        """Whole lines written since the last call (since the first start, at first)."""
+        """The complete lines written since the last call, of the last TAIL_BYTES only."""
         self._read, lines = self._from(self._read)
         return lines
 
     def skip(self) -> None:
-        """`new_lines` begins with what is written from now on."""
+        """Make `new_lines` begin after what has been written so far."""
         with contextlib.suppress(FileNotFoundError):
             self._read = self.path.stat().st_size
 
     def _from(self, offset: int) -> tuple[int, list[str]]:
-        """Where the last whole line ends, and the whole lines after `offset`, of the last TAIL_BYTES only."""
+        """The end of the last complete line, and the complete lines after `offset`, of the last TAIL_BYTES only."""
         try:
             with self.path.open("rb") as file:
                 size = file.seek(0, 2)

@@ -1,8 +1,8 @@
-"""Become another program that dies with its parent: `python leash.py PARENT_PID COMMAND…`.
+"""Executes a command that is killed when its parent dies: `python pdeathsig.py PARENT_PID COMMAND…`.
 
-A program of its own rather than a function run after fork: forking a process that has threads may deadlock. Standard
-library only, nothing of ours: it runs with `-I -S`, so that a service starts no later for it. On systems without
-PR_SET_PDEATHSIG (it is Linux') it only becomes the program.
+It is a program and not a function run after fork, because a fork of a process with threads may deadlock. It imports
+only the standard library and runs with `-I -S`, so that it starts fast. Without PR_SET_PDEATHSIG, which only Linux has,
+it just executes the command.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ NOT_FOUND = 127
 
 
 def main() -> None:
-    """Never returns."""
+    """Replace this process with the command. Never returns."""
     parent, command = int(sys.argv[1]), sys.argv[2:]
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the line above
+    if os.getppid() != parent:  # the parent died before prctl() took effect
         os._exit(1)
     try:
         os.execvp(command[0], command)  # noqa: S606 - no shell is wanted

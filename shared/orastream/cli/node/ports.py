@@ -1,4 +1,4 @@
-"""Ports for the processes of a local node: the asked-for one if it is free, or any free one."""
+"""Chooses ports for the processes of a local node."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import socket
 from orastream.contract.errors import SettingsError
 
 FREE_PORTS = range(20_000, 32_000)
-"""Below the range that systems give to outgoing connections (Linux: from 32 768). A client that keeps reconnecting to
-a dead server within that range may be given the server's own port, connect to itself, and keep the server out."""
+"""Below the range of ports for outgoing connections (Linux: from 32 768). In that range a client that reconnects to a
+dead server may get the server's port as its own, connect to itself, and keep the port taken."""
 
 _TRIES = 200
 
 
 class Ports:
-    """Hands out ports of 127.0.0.1, none twice. Others may still take one before the process that is to have it."""
+    """Chooses free ports of 127.0.0.1, none twice. Another program may still take one before it is used."""
 
     def __init__(self, seed: int | None = None) -> None:
         self._given: set[int] = set()
         self._random = random.Random(seed)
 
     def take(self, port: int, option: str) -> int:
-        """That port; 0 is any free one. Raises SettingsError naming the option when it is taken."""
+        """Take `port`, or with 0 any free one. Raises SettingsError with the option's name when the port is taken."""
         if port == 0:
             return self.free()
         if not self._is_free(port):
@@ -31,7 +31,7 @@ class Ports:
         return port
 
     def prefer(self, port: int) -> int:
-        """That port if it is free, else any free one."""
+        """Take `port` if it is free, else any free one. Raises SettingsError when there is none."""
         if not self._is_free(port):
             return self.free()
         self._given.add(port)
@@ -50,7 +50,7 @@ class Ports:
         if port in self._given:
             return False
         with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # remains of closed connections do not count
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ignore closed connections in TIME_WAIT
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:

@@ -1,4 +1,4 @@
-"""Whether a process of the node accepts work: one short question each, answered by what it lacks, or None."""
+"""Checks whether a process of the node accepts work: each returns what the process lacks, or None."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Lacks = Callable[[], Awaitable[str | None]]
 
 
 def nats_server(port: int) -> Lacks:
-    """Ready when a server on that port of this machine greets and says that it has JetStream."""
+    """A check for a NATS server with JetStream on this port of this machine."""
 
     async def lacks() -> str | None:
         try:
@@ -35,19 +35,19 @@ def nats_server(port: int) -> Lacks:
 
 
 def judge_greeting(line: bytes) -> str | None:
-    """The first line of a NATS server: `INFO {"server_name":…,"jetstream":true}`."""
+    """What a NATS server lacks, by its first line: `INFO {"server_name":…,"jetstream":true}`; None if it is ready."""
     verb, _, body = line.partition(b" ")
     try:
         info = json.loads(body) if verb == b"INFO" else None
     except ValueError:
         info = None
     if not isinstance(info, dict):
-        return "what answers is no NATS server"
+        return "is not a NATS server"
     return None if info.get("jetstream") else "JetStream is not on yet"
 
 
 def http(url: str) -> Lacks:
-    """Ready when `url` answers 200; a service's own `reason` is passed on."""
+    """A check that `url` answers 200. Otherwise it returns the `reason` in the service's answer."""
 
     async def lacks() -> str | None:
         timeout = aiohttp.ClientTimeout(total=ANSWER_S)

@@ -1,4 +1,4 @@
-"""What the commands read from the environment and `.env`, and how they find the node."""
+"""The settings of the commands, from the environment and `.env`, and the address of the node."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class CliSettings(BaseSettings):
 
 
 def environment() -> dict[str, str]:
-    """The variables of this process, and those of `.env` that it has not; as services read them."""
+    """The variables of this process, and those of `.env` that this process does not have, as services read them."""
     return {name: value for name, value in dotenv_values(".env").items() if value} | dict(os.environ)
 
 
 @dataclass(frozen=True, slots=True)
 class NodeAddress:
-    """The node that a command talks to, and the OraServer that this node delivers to, as far as can be told."""
+    """The node that a command uses, and the OraServer to which this node delivers, as far as that is known."""
 
     nats_url: str
     nats_creds: Path | None
@@ -52,7 +52,7 @@ class NodeAddress:
 
 
 def find_node(nats: str | None, data_dir: Path = DATA_DIR) -> NodeAddress:
-    """The node of `--nats`, of NATS_URL, of `orastream up` in this directory, or of the default address; in this order.
+    """The node of `--nats`, NATS_URL, `orastream up` in this directory, or the default address, in this order.
 
     Raises SettingsError.
     """
@@ -60,11 +60,11 @@ def find_node(nats: str | None, data_dir: Path = DATA_DIR) -> NodeAddress:
 
 
 def choose_node(nats: str | None, settings: CliSettings, up: UpFile | None) -> NodeAddress:
-    """The rule of `find_node`, without any reading."""
+    """Like `find_node`, but with settings and up.json passed in. Pure."""
     fallback = up.nats_url if up else "nats://127.0.0.1:4222"
     url = nats or settings.nats_url or fallback
     websocket_url, http_url = settings.oraserver_websocket_url, settings.oraserver_http_url
     if up is not None and up.nats_url == url:
-        # Whatever this environment says: where `up` was started, another one may have held.
+        # `up` may have been started in another environment: its OraServer counts, not the one of this environment.
         websocket_url, http_url = up.websocket_url, up.http_url
     return NodeAddress(url, settings.nats_creds, websocket_url, http_url, settings)

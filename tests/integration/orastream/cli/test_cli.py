@@ -1,4 +1,4 @@
-"""The command `orastream` as a person starts it."""
+"""The command `orastream`, run as a process."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ COMMANDS = ("up", "say", "watch", "cancel", "report", "voices", "bench", "doctor
 
 
 async def orastream(folder: Path, *arguments: str, timeout_s: float = 50, **env: str) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of `orastream …`, run in `folder`."""
+    """Run `orastream …` in `folder`; returns exit code, stdout and stderr."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "orastream.cli", *arguments),
         cwd=folder,
@@ -95,12 +95,12 @@ async def test_say_follows_to_the_final_report(tmp_path: Path, nats_server: Nats
 async def test_say_tells_that_a_request_is_not_spoken_twice(
     tmp_path: Path, nats_server: NatsServer, js: JetStream
 ) -> None:
-    """Within the stream's duplicate window the ack alone says so: sequence and report are those of the first."""
+    """In the stream's duplicate window the ack shows the duplicate: sequence and report are those of the first one."""
     async with ending_all(js, "delivered"):
         for first in (True, False):
             code, _, err = await orastream(tmp_path, "say", "hello", "--request", "r1", "--nats", nats_server.url)
             assert code == 0
-            assert err.count("asked before; it is not spoken twice") == (not first)
+            assert err.count("already sent; it is not spoken again") == (not first)
 
 
 async def test_say_asks_nothing_that_it_cannot_save(tmp_path: Path, nats_server: NatsServer, js: JetStream) -> None:
@@ -112,7 +112,7 @@ async def test_say_asks_nothing_that_it_cannot_save(tmp_path: Path, nats_server:
 
 
 async def test_say_speaks_what_comes_on_stdin(tmp_path: Path, nats_server: NatsServer, js: JetStream) -> None:
-    """Piece by piece, in whole characters, however the bytes are cut; the end of stdin ends the text."""
+    """Pieces hold whole characters, wherever the bytes are split. The end of stdin ends the text."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "orastream.cli", "say", "-", "--session", "s", "--request", "r", "--wait", "0"),
         cwd=tmp_path,
@@ -173,7 +173,7 @@ async def test_accept_wait_report_cancel_watch(
     assert (code, json.loads(out)["status"]) == (0, "queued")
     code, _, err = await orastream(tmp_path, "report", "s", "another", *nats)
     assert code == 1
-    assert "nothing is known" in err
+    assert "there is no report" in err
     code, out, _ = await orastream(tmp_path, "cancel", "s", *nats)
     assert code == 0
     assert out.startswith("cancel stored at sequence")
@@ -184,13 +184,15 @@ async def test_a_typing_error_in_a_setting_is_shown(tmp_path: Path, nats_server:
     assert "did you mean TTS_ENGINE?" in out
     code, _, err = await orastream(tmp_path, "up", "--nats-port", str(nats_server.port), TTS_ENGIN="vits")
     assert code == 1
-    assert err.startswith("warning: TTS_ENGIN is no setting of the node: nobody reads it; did you mean TTS_ENGINE?\n")
+    assert err.startswith(
+        "warning: TTS_ENGIN is not a setting of the node: no service reads it; did you mean TTS_ENGINE?\n"
+    )
 
 
 async def test_reports_of_the_past_have_the_time_of_then(
     tmp_path: Path, nats_server: NatsServer, js: JetStream
 ) -> None:
-    """The stream's time of each, not that of the asking."""
+    """The time shown is when the report was stored, not when it was read."""
     async with ending_all(js, "delivered"):
         assert (await orastream(tmp_path, "say", "hello", "--session", "s", "--nats", nats_server.url))[0] == 0
     stored = await js.last(stream_names.REPORTS, subjects.reports("s"))

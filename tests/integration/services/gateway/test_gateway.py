@@ -1,4 +1,4 @@
-"""The real gateway process over a real nats-server; the test ends requests by the way that bridges do."""
+"""A gateway process with a real nats-server. The tests write final reports as the bridges do."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SYNC = BODY | {"fire_and_forget": False}
 
 
 class Caller:
-    """An HTTP caller of one gateway."""
+    """An HTTP client of one gateway."""
 
     def __init__(self, process: ServiceProcess, http: aiohttp.ClientSession) -> None:
         self.process = process
@@ -44,7 +44,7 @@ class Caller:
     async def __call__(
         self, method: str, path: str, data: Any = None, headers: dict[str, str] | None = None
     ) -> tuple[int, Map, dict[str, str]]:
-        """Status, body and headers; a dict is sent as JSON, and no redirect is followed."""
+        """Send a request; returns status, body and headers. A dict is sent as JSON, and redirects are not followed."""
         payload = json.dumps(data).encode() if isinstance(data, dict) else data
         url = URL(self.process.url + path, encoded=True)
         async with self._http.request(method, url, data=payload, headers=headers, allow_redirects=False) as answer:
@@ -60,7 +60,7 @@ Start = Callable[..., Awaitable[Caller]]
 
 @pytest.fixture
 async def start(stack: Stack, js: JetStream) -> AsyncIterator[Start]:
-    """Starts a gateway by those settings and gives its caller."""
+    """A function that starts a gateway with these settings and returns its `Caller`."""
     async with AsyncExitStack() as closing:
         http = await closing.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(20)))
         started: list[ServiceProcess] = []
@@ -86,7 +86,7 @@ async def start(stack: Stack, js: JetStream) -> AsyncIterator[Start]:
 
 
 async def test_one_gateway_through_a_day(start: Start, js: JetStream) -> None:
-    """Acceptance, both paths, duplicates, reports, cancel, metrics: on one process, as callers meet it."""
+    """Acceptance, both paths, duplicates, reports, cancel and metrics, on one process."""
     call = await start()
     status, body, headers = await call("POST", "/api/convert-tts/", BODY)
     stored = await stored_request(js, "s1")
@@ -95,7 +95,7 @@ async def test_one_gateway_through_a_day(start: Start, js: JetStream) -> None:
     assert stored.request is not None
     assert (stored.request.fire_and_forget, stored.stated_transport, stored.encoding) == (True, None, "json")
 
-    assert await call.say(BODY, "/api/convert-tts") == (202, body)  # a duplicate, and no redirect
+    assert await call.say(BODY, "/api/convert-tts") == (202, body)  # a duplicate, accepted without a redirect
     assert (await call.say(BODY | {"requestId": None, "use_websocket": False}))[0] == 202
 
     assert (await call("GET", headers["Location"]))[:2] == (200, stored.report("queued").to_map())
@@ -113,7 +113,7 @@ async def test_one_gateway_through_a_day(start: Start, js: JetStream) -> None:
 
 
 async def test_no_page_runs_what_is_elsewhere(start: Start) -> None:
-    """A viewer's script from a foreign host could read the key that the console keeps for this origin."""
+    """A script of another host in a viewer page could read the key that the console keeps for this origin."""
     call = await start()
     async with aiohttp.ClientSession(call.process.url) as http:
         for path in ("/docs", "/redoc", "/docs/oauth2-redirect", "/console"):
@@ -178,7 +178,7 @@ async def test_wrong_requests_name_the_field_and_store_nothing(start: Start, js:
         assert (status, error["code"], error["field"], error["retryable"]) == (422, "invalid_request", field, False)
         assert error["message"].startswith(f"{field}: ")
     assert await js.after(stream_names.SESSIONS, "tts.session.>", 0) is None
-    assert (await call.say(BODY))[0] == 202  # and it goes on
+    assert (await call.say(BODY))[0] == 202  # the gateway still works
 
 
 async def test_a_full_session_is_told_when_to_come_again(stack: Stack, js: JetStream, start: Start) -> None:
@@ -189,7 +189,7 @@ async def test_a_full_session_is_told_when_to_come_again(stack: Stack, js: JetSt
     assert (body["error"]["code"], body["error"]["retryable"]) == ("overloaded", True)
     assert int(headers["Retry-After"]) >= 1
     assert (await call.say(BODY | {"sessionId": "s2"}))[0] == 202
-    assert (await call("POST", "/api/cancel/s1"))[0] == 202  # barge-in has room of its own
+    assert (await call("POST", "/api/cancel/s1"))[0] == 202  # cancels do not count as requests in flight
 
 
 async def test_bodies_are_bounded(start: Start) -> None:
@@ -230,7 +230,7 @@ FOREIGN = [
 
 
 async def test_pages_of_other_sites(start: Start, js: JetStream) -> None:
-    """Without keys each operation that concerns sessions refuses them, as the document says; nothing is stored."""
+    """Without keys each operation on sessions refuses these headers, as the document says, and stores nothing."""
     call = await start()
     _, document, _ = await call("GET", "/openapi.json")
     paths = {path: list(of) for path, of in document["paths"].items() if path.startswith(("/api/", "/v1/"))}
@@ -302,7 +302,9 @@ async def test_cancel(start: Start, js: JetStream) -> None:
     for wrong in (b"{", b"[]", b" ", {"requestId": 5}, {"requestId": ""}):
         status, body, _ = await call("POST", "/api/cancel/s1", wrong)
         assert (status, body["error"]["code"]) == (422, "invalid_request")
-    assert await js.after(stream_names.SESSIONS, "tts.session.>", last) is None  # never taken as "all"
+    assert (
+        await js.after(stream_names.SESSIONS, "tts.session.>", last) is None
+    )  # an invalid cancel must not cancel everything
 
 
 # ---- operations
@@ -477,4 +479,4 @@ async def test_two_gateways_share_the_subject(stack: Stack, nats_server: NatsSer
         await process.metric("orastream_gateway_requests_total", route="tts.speak", outcome="accepted")
         for process in stack["gateway"]
     ]
-    assert sum(counts) == 20  # each request was answered by one of them
+    assert sum(counts) == 20  # each request was answered by exactly one gateway

@@ -1,4 +1,4 @@
-"""The HTTP way to OraServer against real sockets that stall: each stall has its bound, and holds up nobody else."""
+"""Delivery over HTTP to real sockets that stall: each stall has its time limit, and does not delay other POSTs."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ pytestmark = pytest.mark.integration
 
 START = AudioStart(1, "pcm16", 22_050, 1, "espeak", "ko-KR")
 MANY = 130
-"""More than a client of aiohttp opens at once by itself."""
+"""More connections than aiohttp opens by default (100)."""
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @contextlib.asynccontextmanager
 async def oraserver(handler: Handler) -> AsyncIterator[HttpSink]:
-    """A sink whose OraServer does with each connection what `handler` does."""
+    """A sink whose OraServer calls `handler` for each connection."""
 
     handling: set[asyncio.Task[None]] = set()
 
@@ -50,7 +50,7 @@ async def oraserver(handler: Handler) -> AsyncIterator[HttpSink]:
 
 
 async def post(to: HttpSink, *, chunks: int = 1) -> None:
-    """Deliver an utterance of so many chunks of 64 KiB. Raises LinkLost."""
+    """Deliver an utterance with this number of chunks of 64 KiB. Raises LinkLost."""
     link = await to.connect("s", "p", lambda: None)
     link.begin(Speech("s", "p", "r", "r", "Hello."))
     for index in range(chunks):
@@ -60,7 +60,7 @@ async def post(to: HttpSink, *, chunks: int = 1) -> None:
 
 
 async def taken(reader: asyncio.StreamReader) -> None:
-    """Read one whole request."""
+    """Read one complete request."""
     head = await reader.readuntil(b"\r\n\r\n")
     length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
     await reader.readexactly(int(length.split(b":")[1]))

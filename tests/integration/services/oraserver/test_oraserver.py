@@ -1,4 +1,4 @@
-"""The reference OraServer over real sockets: what a pong means, faults on demand, HTTP, and life after a crash."""
+"""The reference OraServer over real sockets: the meaning of a pong, faults, HTTP, and a restart after a crash."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ async def test_the_wire_names_of_received(start: Start) -> None:
 
 async def test_drop_after_chunks_and_resumption(start: Start) -> None:
     server = await start(Faults(drop_after_chunks=2, times=2))
-    for first in (0, 1):  # confirmed nothing, so it begins anew; then from 1
+    for first in (0, 1):  # the first connection starts at chunk 0, the second at 1
         with pytest.raises(websockets.ConnectionClosedError):
             await deliver(server.websocket_url, first)
     await deliver(server.websocket_url, 3)
@@ -227,7 +227,7 @@ async def test_a_slow_reader_makes_the_sender_wait(start: Start) -> None:
     server = await start(Faults(read_delay_ms=60_000))
     async with connected(server.websocket_url) as ws:
         frame = chunk(1, audioDataBase64="A" * 1_000_000)
-        with pytest.raises(TimeoutError):  # far beyond what the buffers of both sides hold
+        with pytest.raises(TimeoutError):  # much more than the buffers of both sides hold
             async with asyncio.timeout(1):
                 for _ in range(64):
                     await ws.send(frame)
@@ -279,7 +279,9 @@ async def test_http(start: Start) -> None:
         for payload, status in ((body, 200), (body, 200), (other, 400), ({}, 400)):
             async with http.post(server.http_url, json=payload) as answer:
                 assert answer.status == status
-        long = wav_header(SPEC, 4_000_000) + bytes(4_000_000)  # over aiohttp's default of 1 MiB; parsed in a thread
+        long = wav_header(SPEC, 4_000_000) + bytes(
+            4_000_000
+        )  # above aiohttp's default limit of 1 MiB, and parsed in a thread
         large = {"audioDataBase64": base64.b64encode(long).decode(), "fileName": "r2.wav", "metadata": about("r2")}
         async with http.post(server.http_url, data=io.BytesIO(json.dumps(large).encode())) as answer:
             assert answer.status == 200

@@ -1,4 +1,4 @@
-"""The WebSocket to OraServer where it cannot be opened for a reason of this side's."""
+"""A WebSocket to OraServer that cannot be opened because of ws_bridge's own settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.mark.parametrize("secret", ["Bearer 비밀-token", "Bearer to\nken"])
 async def test_a_header_that_cannot_be_sent(secret: str, caplog: pytest.LogCaptureFixture) -> None:
-    """The reason is said at once, and neither it nor the log holds the header."""
+    """It fails at once with the reason; neither the reason nor the log contains the header."""
     caplog.set_level(logging.DEBUG)
     left = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""What the commands print of others' text: as it is, and never a command to rich or to the terminal."""
+"""Texts of other programs are printed unchanged: neither rich nor the terminal interprets them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NASTY = (
 
 
 def shown(what: Text) -> str:
-    """What a terminal of that text is sent, colours aside."""
+    """What is sent to the terminal for this text, without colours."""
     to = io.StringIO()
     Console(file=to, width=10_000, color_system=None, highlight=False).print(what, soft_wrap=True)
     return to.getvalue()
@@ -44,7 +44,7 @@ def a_report(session: str, request: str, message: str) -> Report:
     return Report(**fields, error=ReportError.of("engine_error", message))
 
 
-TEXTS = st.text().map(lambda text: text.replace("\t", " "))  # rich makes spaces of a tab
+TEXTS = st.text().map(lambda text: text.replace("\t", " "))  # rich replaces a tab by spaces
 
 
 @given(TEXTS, TEXTS, TEXTS)

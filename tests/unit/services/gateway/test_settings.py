@@ -1,4 +1,4 @@
-"""The gateway's settings, and who may call."""
+"""The gateway's settings, and the check of keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Protocol v1 as the reference OraServer judges it: every rule broken once, and what must not be called broken."""
+"""The reference OraServer's rules of protocol v1: each rule broken once, and valid frames that must not be reported."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def send(connection: ConnectionRules, *frames: dict[str, Any] | bytes) -> None:
 
 
 def rules_of(book: Book) -> list[str]:
-    """Every violation's rule, once per occurrence, those of connections first."""
+    """The rules of all violations, once per occurrence; those of connections come first."""
     counts = [*book.connection_violations.values(), *(u.violations for u in book.utterances.values())]
     return [kind.rule for violations in counts for kind, n in violations.by_kind.items() for _ in range(n)]
 
@@ -211,13 +211,13 @@ def test_missing_headers_and_binary_frames() -> None:
     [
         ("s1", "s1", True),
         ("a b/%41", "a b/%41", True),
-        ("a%20b", "a b", False),  # printable ASCII goes as it is
+        ("a%20b", "a b", False),  # printable ASCII is not encoded
         (quote("전화", safe=""), "전화", True),
         (quote("가/나", safe="/"), "가/나", True),
-        ("전화", "전화", False),  # raw UTF-8 is no header value
+        ("전화", "전화", False),  # raw UTF-8 is not a valid header value
         ("%ff", "전화", False),
         (quote(" s "), " s ", True),
-        ("s", " s ", True),  # HTTP strips it
+        ("s", " s ", True),  # HTTP strips the spaces
         ("s1", "s2", False),
     ],
 )
@@ -244,7 +244,7 @@ def test_sessions_and_phones_do_not_disturb_each_other() -> None:
 
 
 def test_repeats_of_an_older_utterance_are_in_turn() -> None:
-    """An owner that was stopped may still flush what it had written; v1 may repeat."""
+    """A bridge that has lost its ownership may still flush written chunks. Repeats are allowed in v1."""
     book = Book()
     old, new = book.connect(HEADERS), book.connect(HEADERS)
     send(old, init(), chunk(0), complete(1))
@@ -272,7 +272,7 @@ def test_violations_are_bounded() -> None:
     st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=8),
 )
 def test_any_resumption_is_clean(pieces: list[bytes], breaks: list[tuple[int, int]]) -> None:
-    """Connections that break anywhere and resume at any index already had: nothing lost, repeats counted."""
+    """Connections break at any chunk and resume at any stored index: no chunk is lost, and repeats are counted."""
     kept: list[Event] = []
     book = Book(kept.append)
     had = repeats = 0
@@ -298,7 +298,7 @@ def test_any_resumption_is_clean(pieces: list[bytes], breaks: list[tuple[int, in
 
 @given(st.lists(st.integers(0, 6), max_size=40))
 def test_any_order_stores_the_contiguous_run(order: list[int]) -> None:
-    """Whatever indexes come, what is stored is 0…n, each once, and every other frame is a repeat or a gap."""
+    """For any sequence of indexes: 0…n are stored once each, and every other frame is a repeat or a gap."""
     kept: list[Event] = []
     book = Book(kept.append)
     send(book.connect(HEADERS), init(), *(chunk(i, audio=bytes([i + 1])) for i in order))
@@ -386,7 +386,7 @@ def test_true_sizes_with_other_chunks_before_data() -> None:
 
 
 def texts(*said: str) -> list[dict[str, Any]]:
-    """A chunk for each text."""
+    """One chunk per text."""
     return [chunk(index, metadata=metadata(text=text)) for index, text in enumerate(said)]
 
 
@@ -399,7 +399,7 @@ def texts(*said: str) -> list[dict[str, Any]]:
     ],
 )
 def test_a_text_that_comes_by_sentences(said: tuple[str, ...], whole: str) -> None:
-    """Each chunk has its sentence's text, `complete` the whole; a repeat has what the chunk had."""
+    """Each chunk has its sentence's text, and `complete` the whole text; a repeat has the same text as the chunk."""
     frames = texts(*said)
     book = after(init(), *frames, frames[-1], complete(len(said), metadata=metadata(text=whole)))
     assert rules_of(book) == []

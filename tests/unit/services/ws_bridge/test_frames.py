@@ -1,4 +1,4 @@
-"""The client's frames that this bridge builds itself, read by `websockets`."""
+"""The frames that ws_bridge builds itself, parsed by `websockets`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.unit
 
 
 def read(wire: bytes) -> Frame:
-    """The only frame in `wire`."""
+    """Parse `wire`, which must hold exactly one frame."""
     reader = StreamReader()
     reader.feed_data(wire)
     reader.feed_eof()
@@ -47,4 +47,4 @@ def test_every_frame_gets_a_key_of_its_own() -> None:
     masks = Masks()
     keys = [masks.next() for _ in range(MASK_PAGE_BYTES)]
     assert {len(key) for key in keys} == {4}
-    assert len(set(keys)) > len(keys) - 3  # 2**32 keys: a repetition among so few is next to impossible
+    assert len(set(keys)) > len(keys) - 3  # of 2**32 keys, so few repeat almost never

@@ -1,4 +1,4 @@
-"""Who is given up, and when: silence ends it, slowness does not."""
+"""When a connection is ended: without any progress, but not because OraServer is slow."""
 
 from __future__ import annotations
 
@@ -12,46 +12,46 @@ pytestmark = pytest.mark.unit
 
 
 def test_a_ping_that_nobody_answers_ends_it() -> None:
-    patience = Liveness()
-    assert patience.next_time(0.0) is None and patience.gone(1e9) is None
-    patience.asked(b"1", 100.0)
-    patience.asked(b"2", 105.0)
-    assert patience.next_time(105.0) == 100.0 + PONG_S
-    assert patience.gone(109.9) is None
-    assert patience.gone(110.0) == "a ping was not answered for 10 s"
+    liveness = Liveness()
+    assert liveness.next_time(0.0) is None and liveness.gone(1e9) is None
+    liveness.asked(b"1", 100.0)
+    liveness.asked(b"2", 105.0)
+    assert liveness.next_time(105.0) == 100.0 + PONG_S
+    assert liveness.gone(109.9) is None
+    assert liveness.gone(110.0) == "a ping was not answered for 10 s"
 
 
 def test_a_pong_answers_all_before_it_and_the_wait_begins_anew() -> None:
-    patience = Liveness()
+    liveness = Liveness()
     for number, at in ((1, 0.0), (2, 1.0), (3, 2.0)):
-        patience.asked(b"%d" % number, at)
-    assert patience.answered(b"7", 5.0) == []
-    assert patience.answered(b"2", 9.0) == [b"1", b"2"]
-    assert patience.answered(b"1", 9.0) == []
-    assert patience.gone(18.9) is None, "it was asked at 2, but answered something at 9"
-    assert patience.gone(19.0) is not None
-    assert patience.answered(b"3", 19.0) == [b"3"]
-    assert patience.next_time(19.0) is None
+        liveness.asked(b"%d" % number, at)
+    assert liveness.answered(b"7", 5.0) == []
+    assert liveness.answered(b"2", 9.0) == [b"1", b"2"]
+    assert liveness.answered(b"1", 9.0) == []
+    assert liveness.gone(18.9) is None, "it was asked at 2, but answered something at 9"
+    assert liveness.gone(19.0) is not None
+    assert liveness.answered(b"3", 19.0) == [b"3"]
+    assert liveness.next_time(19.0) is None
 
 
 def test_no_byte_taken_ends_it() -> None:
-    patience = Liveness()
+    liveness = Liveness()
     for now in range(10):
-        patience.unsent(1000 + now, float(now))  # pings are added, none leaves
-        assert patience.gone(float(now)) is None and patience.next_time(float(now)) == now + 1.0
-    patience.unsent(1010, 10.0)
-    assert patience.gone(10.0) == f"OraServer took no byte for {STALLED_S:g} s"
+        liveness.unsent(1000 + now, float(now))  # only pings are added, and the kernel takes nothing
+        assert liveness.gone(float(now)) is None and liveness.next_time(float(now)) == now + 1.0
+    liveness.unsent(1010, 10.0)
+    assert liveness.gone(10.0) == f"OraServer took no byte for {STALLED_S:g} s"
 
 
 def test_bytes_that_are_taken_are_a_sign_of_life_for_what_is_asked() -> None:
-    patience = Liveness()
-    patience.asked(b"1", 0.0)
+    liveness = Liveness()
+    liveness.asked(b"1", 0.0)
     for now in range(0, 60, 5):
-        patience.unsent(1000 - now, float(now))
-        assert patience.gone(float(now)) is None
-    patience.sent(60.0)
-    assert patience.gone(69.9) is None
-    assert patience.gone(70.0) == "a ping was not answered for 10 s"
+        liveness.unsent(1000 - now, float(now))
+        assert liveness.gone(float(now)) is None
+    liveness.sent(60.0)
+    assert liveness.gone(69.9) is None
+    assert liveness.gone(70.0) == "a ping was not answered for 10 s"
 
 
 EVENTS = st.lists(st.tuples(st.sampled_from(("ask", "answer", "take", "stay", "sent")), st.floats(0, 9.9)), max_size=40)
@@ -59,30 +59,30 @@ EVENTS = st.lists(st.tuples(st.sampled_from(("ask", "answer", "take", "stay", "s
 
 @given(EVENTS)
 def test_a_ping_is_waited_for_from_the_last_sign_of_progress(events: list[tuple[str, float]]) -> None:
-    """Never given up within ten seconds of one, always after them, whatever happens in between."""
-    patience, now, size, asked, progress_at = Liveness(), 0.0, 1000, 0, 0.0
+    """For any sequence of events: no end within 10 s after progress, and always an end after 10 s without progress."""
+    liveness, now, size, asked, progress_at = Liveness(), 0.0, 1000, 0, 0.0
     pings: list[tuple[bytes, float]] = []
-    stalled = False  # the other wait, for bytes, has run
+    stalled = False  # whether the timeout for unsent bytes has passed
     for what, pause in events:
         now += pause
         if what == "ask":
             asked += 1
             pings.append((b"%d" % asked, now))
-            patience.asked(*pings[-1])
+            liveness.asked(*pings[-1])
         elif what == "answer" and pings:
-            assert patience.answered(pings[0][0], now) == [pings.pop(0)[0]]
+            assert liveness.answered(pings[0][0], now) == [pings.pop(0)[0]]
             progress_at = now
         elif what in ("take", "stay"):
             if what == "take" and stalled:
                 progress_at = now
             size -= what == "take"
             stalled = True
-            patience.unsent(size, now)
+            liveness.unsent(size, now)
         elif what == "sent":
-            patience.sent(now)
+            liveness.sent(now)
             progress_at, stalled = now, False
-        reason = patience.gone(now)
+        reason = liveness.gone(now)
         due = bool(pings) and now >= max(pings[0][1], progress_at) + PONG_S
         assert (reason is not None and "ping" in reason) == due or (stalled and reason is not None)
     if pings:
-        assert patience.gone(now + PONG_S) is not None
+        assert liveness.gone(now + PONG_S) is not None

@@ -1,4 +1,4 @@
-"""The doctor's findings against real servers, sound and not."""
+"""The findings of doctor for real servers, healthy and faulty."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ async def test_who_takes_work_and_who_does_not(nats_server: NatsServer, js: JetS
 
 
 async def messages(js: JetStream) -> list[int]:
-    """How many each stream holds."""
+    """The number of messages in each stream."""
     infos = [await js.api(f"STREAM.INFO.{name}") for name in diagnosis.stream_names()]
     return [info["state"]["messages"] for info in infos]
 
@@ -101,11 +101,11 @@ async def test_a_write_into_each_stream_and_a_pull_leave_nothing(nats_server: Na
 
 
 async def test_a_disk_that_was_full(nats_server: NatsServer, js: JetStream, tmp_path: Path) -> None:
-    """The server does not answer writes, then and after there is room again, and says that the stream is there."""
+    """After a failed write the server says that the stream exists, but answers no write, even with free disk again."""
     nats_server.kill()
     await nats_server.start()
     folder = nats_server.data / "jetstream" / "$G" / "streams" / stream_names.AUDIO / "msgs"
-    (block,) = folder.glob("*.blk")  # opened anew at the first write
+    (block,) = folder.glob("*.blk")  # the server reopens it at the first write
     block.rename(tmp_path / "kept")
     block.symlink_to("/dev/full")
     full = named(await doctor.examine_nats(a_node(nats_server.url)))
@@ -127,8 +127,8 @@ async def test_a_disk_that_was_full(nats_server: NatsServer, js: JetStream, tmp_
 async def an_oraserver(
     websocket: int, post: int, *, pongs: bool = True, leaves: bool = False
 ) -> AsyncIterator[tuple[str, list[str]]]:
-    """A server that answers handshakes and other requests by these statuses (101: opens), and what it was told."""
-    told: list[str] = []
+    """A server that answers handshakes and other requests with these statuses (101: accepts). Yields URL and frames."""
+    frames: list[str] = []
 
     async def on_websocket(request: web.Request) -> web.StreamResponse:
         if websocket != 101:
@@ -137,7 +137,7 @@ async def an_oraserver(
         await socket.prepare(request)
         async for message in socket:
             if message.type is WSMsgType.TEXT:
-                told.append(message.data)
+                frames.append(message.data)
             if leaves:
                 await socket.close(code=4001)
         return socket
@@ -151,7 +151,7 @@ async def an_oraserver(
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}", told
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}", frames
     finally:
         await runner.cleanup()
 
@@ -168,18 +168,18 @@ async def an_oraserver(
     ],
 )
 async def test_oraserver(websocket: int, post: int, levels: tuple[str, str], mends: tuple[str, str]) -> None:
-    async with an_oraserver(websocket, post) as (url, told):
+    async with an_oraserver(websocket, post) as (url, frames):
         findings = await doctor.examine_oraserver(a_node(oraserver=url))
     assert tuple(finding.level for finding in findings) == levels
     for finding, mend in zip(findings, mends, strict=True):
         assert mend in finding.mend
-    assert [frame for frame in told if '"init"' not in frame] == []
-    assert len(told) == (websocket == 101)
+    assert [frame for frame in frames if '"init"' not in frame] == []
+    assert len(frames) == (websocket == 101)
 
 
-@pytest.mark.parametrize(("leaves", "says"), [(False, "answers no ping within 0.3 s"), (True, "code 4001")])
+@pytest.mark.parametrize(("leaves", "says"), [(False, "does not answer a ping within 0.3 s"), (True, "code 4001")])
 async def test_an_oraserver_without_pongs(leaves: bool, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It opens and takes all, but every utterance fails for want of a confirmation."""
+    """Such a server accepts the connection and all frames, but every utterance fails because no pong confirms it."""
     monkeypatch.setattr(doctor, "PONG_S", 0.3)
     async with an_oraserver(101, 405, pongs=False, leaves=leaves) as (url, _):
         finding, _ = await doctor.examine_oraserver(a_node(oraserver=url))

@@ -1,4 +1,4 @@
-"""The supervisor with real processes: restarts, drain, and nothing left behind."""
+"""The supervisor with real processes: restarts, drain, and no process left at the end."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PARENT = (
 
 
 def a_part(folder: Path, name: str, code: str = SLEEPER, *, stage: int = 0, grace_s: float = 5.0) -> NodePart:
-    """A process of that code; it is ready when it has made the file `<name>.ready`."""
+    """A process that runs this code. It is ready when it has created the file `<name>.ready`."""
     ready = folder / f"{name}.ready"
 
     async def lacks() -> str | None:
@@ -38,7 +38,7 @@ def a_part(folder: Path, name: str, code: str = SLEEPER, *, stage: int = 0, grac
 
 
 def gone(pid: int) -> bool:
-    """Whether no process of that id runs (a zombie does not)."""
+    """Whether no process with this id runs. A zombie does not count as running."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except (FileNotFoundError, ProcessLookupError):

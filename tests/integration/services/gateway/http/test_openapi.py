@@ -1,4 +1,4 @@
-"""`/openapi.json` against the gateway: schemathesis asks what it describes, and much that it does not."""
+"""Compares `/openapi.json` with the gateway: schemathesis sends valid and invalid requests."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MAX_TEXT_CHARS = 120
 
 @contextlib.asynccontextmanager
 async def delivering(js: JetStream) -> AsyncIterator[None]:
-    """What bridges would deliver is delivered at once; what callers take themselves is synth's."""
+    """Report each request as delivered at once, as a bridge would; those of transport `none` are left to synth."""
     changed = asyncio.Event()
 
     async def run() -> None:
@@ -59,7 +59,7 @@ async def delivering(js: JetStream) -> AsyncIterator[None]:
 
 @pytest.fixture
 async def gateway(stack: Stack, js: JetStream, client: Client) -> AsyncIterator[str]:
-    """A gateway that asks for a key, with a synth behind it; gives its URL."""
+    """Start a gateway that requires a key, and a synth; yields the gateway's URL."""
     common = {"TTS_MAX_TEXT_CHARS": MAX_TEXT_CHARS}
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(stack.start("gateway", GATEWAY_API_KEYS=KEY, GATEWAY_WAIT_SECONDS=20, **common))
@@ -72,7 +72,7 @@ async def gateway(stack: Stack, js: JetStream, client: Client) -> AsyncIterator[
 
 
 def check_document(document: dict[str, Any]) -> None:
-    """It holds the contract's schemas, and of each operation its key and a schema for each answer."""
+    """The document has the contract's schemas, and for each operation the key and a schema of each answer."""
     parts = document["components"]["schemas"]
     assert parts["SpeakRequest"] == schemas.request(MAX_TEXT_CHARS)
     assert (parts["Report"], parts["ReportError"]) == (schemas.report(), schemas.report_error())
@@ -88,7 +88,7 @@ def check_document(document: dict[str, Any]) -> None:
 
 
 async def test_the_gateway_does_what_openapi_says(gateway: str, stack: Stack, tmp_path: Path) -> None:
-    """Statuses, headers, content types, bodies, refusals of what is wrong and acceptance of what is right."""
+    """Checks statuses, headers, content types and bodies: invalid requests are refused, valid ones accepted."""
     _, body = await stack.only("gateway").get("/openapi.json")
     check_document(json.loads(body))
     command = ["-c", "from schemathesis.cli import schemathesis; schemathesis()"]
@@ -105,7 +105,7 @@ async def test_the_gateway_does_what_openapi_says(gateway: str, stack: Stack, tm
             "-H",
             f"Authorization: Bearer {KEY}",
             "--exclude-path",
-            "/api/events",  # it never ends; tests/integration/services/gateway/routes/test_live.py reads it
+            "/api/events",  # this answer never ends; tests/integration/services/gateway/routes/test_live.py reads it
             cwd=tmp_path,
             env=environment,
             stdout=output,
@@ -121,7 +121,7 @@ async def test_the_gateway_does_what_openapi_says(gateway: str, stack: Stack, tm
 
 
 def test_the_speech_body_is_what_is_read() -> None:
-    """OpenAI's fields are read by hand: each that is described is read, and the other way round."""
+    """`read_speech` is written by hand, so this checks that it reads exactly the fields in the document."""
     whole = {"model": "tts-1", "input": "말", "voice": {"id": "ko"}, "response_format": "wav", "speed": 1.5}
     whole |= {"stream_format": "sse", "language": "ko"}
     assert set(whole) == set(SpeechBody.model_fields)

@@ -1,4 +1,4 @@
-"""What the gateway shows while it happens: audio, events, the state of the node, and the console's page."""
+"""The gateway's live routes: audio, events, the state of the node, and the console's page."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def gateway(stack: Stack, js: JetStream) -> ServiceProcess:
 
 
 class Said:
-    """One request, said by the gateway; the test writes its audio and reports as synth and bridges do."""
+    """One request, sent through the gateway. The test writes its audio and reports as synth and the bridges do."""
 
     def __init__(self, js: JetStream, session: str, request: str, sequence: int) -> None:
         self.session, self.request, self.sequence = session, request, sequence
@@ -92,12 +92,12 @@ async def test_audio_comes_while_it_is_made_in_order(
         assert (answer.headers["X-Sample-Rate"], answer.headers["X-Request-Seq"]) == ("22050", str(said.sequence))
         assert answer.headers["Cache-Control"] == "no-store"
         assert await answer.content.readexactly(len(PIECES[0])) == PIECES[0]
-        await said.chunk(2)  # the stream's order is not the order of indexes
+        await said.chunk(2)  # chunks may be stored in another order than their indexes
         await said.ends()
         await said.chunk(1)
         assert await answer.content.read() == PIECES[1] + PIECES[2]
     await said.final("delivered")
-    async with http.get(gateway.url + said.path) as answer:  # kept, and the same
+    async with http.get(gateway.url + said.path) as answer:  # read again after its end
         assert await answer.read() == b"".join(PIECES)
 
 
@@ -111,7 +111,7 @@ async def test_audio_that_is_not_there(http: aiohttp.ClientSession, gateway: Ser
         said = await say(http, gateway, js, request)
         await said.final(status, error=error)
         assert await error_of(http, gateway.url + said.path) == expected
-        # The same when it is asked for before the end is known.
+        # The same when it is requested before the end is stored.
         early = await say(http, gateway, js, f"{request}-2")
         asked = asyncio.create_task(error_of(http, gateway.url + early.path))
         if status != "delivered":
@@ -125,7 +125,7 @@ async def test_audio_that_is_not_there(http: aiohttp.ClientSession, gateway: Ser
 
 
 async def test_audio_that_is_cut(http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream) -> None:
-    """A cancelled one ends where it was cut; a failed one breaks off, also when its report came first."""
+    """A cancelled answer ends where it was cut. A failed one breaks off, also when its report was stored first."""
     said = await say(http, gateway, js, "cut")
     await said.starts()
     await said.chunk(0)
@@ -151,7 +151,7 @@ async def test_a_listener_changes_nothing(http: aiohttp.ClientSession, gateway: 
     async with http.get(gateway.url + said.path) as answer:
         await answer.content.readexactly(4)
         answer.close()
-    for _ in range(2):  # a round trip of the gateway's after the other: its side of the connection is done with
+    for _ in range(2):  # after two round trips the gateway has noticed the closed connection
         assert await gateway.ready()
     assert await js.last(stream_names.SESSIONS, subjects.session_cancel("s1")) is None
 
@@ -160,7 +160,7 @@ async def test_a_listener_changes_nothing(http: aiohttp.ClientSession, gateway: 
 
 
 class Events:
-    """A reader of events: name, id and value of each."""
+    """A reader of events, which returns name, id and value of each."""
 
     def __init__(self, answer: aiohttp.ClientResponse) -> None:
         self.answer = answer
@@ -183,7 +183,7 @@ class Events:
                 self.last_id = value
 
     async def report(self) -> tuple[str, str]:
-        """Request and status of the next report."""
+        """Request id and status of the next report."""
         while (named := await self.next())[0] != "report":
             pass
         assert named[1]["storedAt"] > 1_700_000_000
@@ -215,7 +215,7 @@ async def test_events(http: aiohttp.ClientSession, gateway: ServiceProcess, js: 
         await said.final("delivered")
         assert await events.report() == ("r1", "delivered")
         assert await others.next() == ("hello", hello)
-        assert await others.next() == ("alive", {})  # nothing of another session, and a sign of life
+        assert await others.next() == ("alive", {})  # a comment, and no event of another session
 
 
 async def test_who_comes_back_gets_what_he_missed(
@@ -224,7 +224,7 @@ async def test_who_comes_back_gets_what_he_missed(
     async with following(http, gateway) as events:
         first = await say(http, gateway, js, "r1")
         assert await events.report() == ("r1", "queued")
-        await first.final("delivered")  # and its request is deleted: the stream's end is not its last message
+        await first.final("delivered")  # the request is deleted, so the stream's last sequence has no message
         assert await events.report() == ("r1", "delivered")
         last = events.last_id
     missed = await say(http, gateway, js, "r2")
@@ -234,7 +234,7 @@ async def test_who_comes_back_gets_what_he_missed(
         got = {await events.report()}
         while ("r2", "cancelled") not in got:
             got.add(await events.report())
-    for wrong in ("x", "1", "999999-0"):  # no place, or one of another server
+    for wrong in ("x", "1", "999999-0"):  # not a resume point, or one of another server
         async with following(http, gateway, after=wrong) as events:
             assert (await events.next())[1]["resumed"] is False
 
@@ -246,7 +246,7 @@ async def test_events_go_on_after_a_restart_of_nats(
         await events.next()
         nats_server.kill()
         assert await events.next() == ("state", {"available": False})
-        assert await events.next() == ("alive", {})  # the connection lives, and says so
+        assert await events.next() == ("alive", {})  # a comment while there is no event
         await nats_server.start()
         assert await events.next() == ("state", {"available": True})
         await js.broker.wait_connected(10)
@@ -288,12 +288,12 @@ async def test_the_node(http: aiohttp.ClientSession, gateway: ServiceProcess, js
     done, waits = await say(http, gateway, js, "done"), await say(http, gateway, js, "waits")
     await done.final("delivered")
     await js.store(stream_names.heartbeat_key("ws_bridge-0123456789ab"), b"{}")
-    assert await look() == empty  # kept for a second
+    assert await look() == empty  # cached for a second
     node = empty
     while node == empty:
         await asyncio.sleep(0.1)
         node = await look()
-    # The finished request is deleted, so no synth will be handed it.
+    # The final request is deleted, so it is not delivered to a synth.
     assert (node["requests"]["waiting"], node["requests"]["stored"], node["complete"]) == (1, 1, True)
     assert node["audio"]["maxBytes"] == 256 << 20
     assert node["bridges"]["ws_bridge"] == 1

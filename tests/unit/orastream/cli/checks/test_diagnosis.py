@@ -1,4 +1,4 @@
-"""What the doctor makes of what it sees: every problem has its mend."""
+"""The findings of doctor: every problem has a fix."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WS, HTTP = "ws://ora/ws/tts", "http://ora/api/tts"
         (403, "problem", "ORASERVER_TOKEN"),
         (404, "problem", "ORASERVER_WEBSOCKET_URL"),
         (426, "problem", "logs"),
-        (503, "problem", "trouble of its own"),
+        (503, "problem", "an internal error"),
         (None, "problem", "start OraServer"),
     ],
 )
@@ -45,7 +45,7 @@ def test_websocket(status: int | None, level: Level, mend: str) -> None:
         (400, "ok", ""),
         (401, "problem", "ORASERVER_TOKEN"),
         (404, "problem", "ORASERVER_HTTP_URL"),
-        (500, "problem", "trouble of its own"),
+        (500, "problem", "an internal error"),
         (None, "problem", "ORASERVER_HTTP_URL"),
     ],
 )
@@ -153,8 +153,8 @@ def test_a_typing_error_in_a_setting_is_told(name: str, mend: str) -> None:
 
 
 def test_an_oraserver_that_answers_no_ping_is_a_problem() -> None:
-    finding = diagnosis.judge_websocket(WS, ServiceAnswer(101, instead_of_pong="answers no ping within 10 s"))
-    assert finding.level == "problem" and "no ping" in finding.says and "ping" in finding.mend
+    finding = diagnosis.judge_websocket(WS, ServiceAnswer(101, instead_of_pong="does not answer a ping within 10 s"))
+    assert finding.level == "problem" and "does not answer a ping" in finding.says and "ping" in finding.mend
 
 
 def test_a_stream_that_stores_nothing() -> None:

@@ -1,4 +1,4 @@
-"""Figures of trials: percentiles, summaries, and what counts as heard."""
+"""Results of measurements: percentiles, summaries, and the check of recordings."""
 
 from __future__ import annotations
 
@@ -150,10 +150,10 @@ def a_listing(folder: Path, audio: bytes, **fields: Any) -> dict[str, Any]:
 
 
 def test_a_good_recording_is_heard(tmp_path: Path) -> None:
-    [heard] = verification.hear([a_trial(a_report())], a_listing(tmp_path, wav(tone(2))))
-    assert heard.problem is None
-    assert heard.recording is not None
-    assert hashlib.sha256(heard.wav).digest() == hashlib.sha256(wav(tone(2))).digest()
+    [checked] = verification.check_recordings([a_trial(a_report())], a_listing(tmp_path, wav(tone(2))))
+    assert checked.problem is None
+    assert checked.recording is not None
+    assert hashlib.sha256(checked.wav).digest() == hashlib.sha256(wav(tone(2))).digest()
 
 
 @pytest.mark.parametrize(
@@ -168,18 +168,18 @@ def test_a_good_recording_is_heard(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_recording_is_told(tmp_path: Path, fields: dict[str, Any], audio: bytes, says: str) -> None:
-    [heard] = verification.hear([a_trial(a_report())], a_listing(tmp_path, audio, **fields))
-    assert heard.problem is not None
-    assert says in heard.problem
+    [checked] = verification.check_recordings([a_trial(a_report())], a_listing(tmp_path, audio, **fields))
+    assert checked.problem is not None
+    assert says in checked.problem
 
 
 def test_what_was_not_delivered_is_not_looked_for(tmp_path: Path) -> None:
-    [heard] = verification.hear([a_trial(None, problem="timeout")], a_listing(tmp_path, wav(tone(2))))
-    assert heard.problem == "timeout"
+    [checked] = verification.check_recordings([a_trial(None, problem="timeout")], a_listing(tmp_path, wav(tone(2))))
+    assert checked.problem == "timeout"
 
 
 def test_modes_must_agree(tmp_path: Path) -> None:
-    one = verification.hear([a_trial(a_report())], a_listing(tmp_path, wav(tone(2))))
-    other = verification.hear([a_trial(a_report())], a_listing(tmp_path, wav(tone(2, peak=7_000))))
+    one = verification.check_recordings([a_trial(a_report())], a_listing(tmp_path, wav(tone(2))))
+    other = verification.check_recordings([a_trial(a_report())], a_listing(tmp_path, wav(tone(2, peak=7_000))))
     assert verification.differing([*one, *one]) == []
     assert verification.differing([*one, *other]) == ["ko"]

@@ -1,4 +1,4 @@
-"""What counts as a good recording."""
+"""Which recordings are accepted and which are not."""
 
 from __future__ import annotations
 

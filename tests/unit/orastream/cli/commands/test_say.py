@@ -1,4 +1,4 @@
-"""What `orastream say` decides before and after it speaks."""
+"""The checks and messages of `orastream say` before and after it speaks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_file_that_cannot_be_written_is_known_beforehand(tmp_path: Path) -> No
 
 
 def test_folders_of_others(tmp_path: Path) -> None:
-    """Root may write anywhere: a child that is nobody asks in its place."""
+    """As root every folder is writable, so a child process with another user does the check."""
     with tempfile.TemporaryDirectory() as folder:
         hidden = Path(folder, "hidden")
         hidden.mkdir(mode=0o700)

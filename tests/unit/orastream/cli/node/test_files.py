@@ -1,4 +1,4 @@
-"""Log files as the supervisor reads them, greetings of NATS, exits; and the rule of file length."""
+"""Log files of supervised processes, the first line of a NATS server, exit codes, and the rule of file length."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ def test_exits_in_words(code: int, says: str) -> None:
         (b'INFO {"jetstream":true}\r\n', None),
         (b'INFO {"jetstream":false}\r\n', "JetStream"),
         (b"INFO {}\r\n", "JetStream"),
-        (b"INFO x\r\n", "no NATS server"),
-        (b"SSH-2.0-x\r\n", "no NATS server"),
-        (b"", "no NATS server"),
+        (b"INFO x\r\n", "not a NATS server"),
+        (b"SSH-2.0-x\r\n", "not a NATS server"),
+        (b"", "not a NATS server"),
     ],
 )
 def test_a_nats_server_greets(line: bytes, lacks: str | None) -> None:

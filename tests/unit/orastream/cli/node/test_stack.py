@@ -1,4 +1,4 @@
-"""What `orastream up` starts, and where; how other commands find it."""
+"""The processes and ports that `orastream up` plans, and how other commands find the node."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_up_json_is_of_a_running_node_only(tmp_path: Path) -> None:
     up = an_up(os.getpid())
     up.write(tmp_path)
     assert UpFile.read(tmp_path) == up
-    an_up(2**22 + 1).write(tmp_path)  # beyond the largest pid of Linux
+    an_up(2**22 + 1).write(tmp_path)  # above the largest pid of Linux
     assert UpFile.read(tmp_path) is None
     (tmp_path / upfile.NAME).write_text("{")
     assert UpFile.read(tmp_path) is None

@@ -1,4 +1,4 @@
-"""Pages of other sites are told from every other caller, by headers alone."""
+"""Requests of pages of other sites are refused, and those of all other callers accepted, by their headers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def headers(*given: tuple[str, str]) -> Headers:
 
 def served(origins: OriginCheck, *given: tuple[str, str]) -> bool:
     refusal = origins.refusal(headers(*given))
-    assert refusal is None or ("GATEWAY_HOSTS" in refusal and "GATEWAY_API_KEYS" in refusal), "it names the mend"
+    assert refusal is None or ("GATEWAY_HOSTS" in refusal and "GATEWAY_API_KEYS" in refusal), "says how to allow it"
     return refusal is None
 
 
@@ -114,8 +114,8 @@ def test_any_text_is_judged(text: str) -> None:
     ("host", "origin", "forwarded", "allowed"),
     [
         (OURS, "http://127.0.0.1:8000", None, True),
-        (OURS, "http://127.0.0.1:3000", None, True),  # another port of the same machine
-        (OURS, "http://localhost:8000", None, False),  # a page of it is found by its own name
+        (OURS, "http://127.0.0.1:3000", None, True),  # a page on another port of the same machine
+        (OURS, "http://localhost:8000", None, False),  # this Host may only be called by pages of the same name
         ("localhost:8000", "http://localhost:8000", None, True),
         ("[::1]:8000", "http://[::1]:8000", None, True),
         (OURS, "https://evil.example", None, False),
@@ -126,7 +126,7 @@ def test_any_text_is_judged(text: str) -> None:
         (OURS, "127.0.0.1:8000", None, False),
         (OURS, "file://", None, False),
         (OURS, "chrome-extension://abcdef", None, False),
-        # A proxy that hides its name from the gateway says it, or Sec-Fetch-Site does (below).
+        # Behind a proxy that changes Host, X-Forwarded-Host or Sec-Fetch-Site (below) shows the page's own site.
         ("gateway:8000", "https://tts.example.com", "tts.example.com", True),
         ("gateway:8000", "https://tts.example.com:8443", "tts.example.com:8443, inner.local", True),
         ("gateway:8000", "https://evil.example", "tts.example.com", False),
@@ -155,7 +155,7 @@ def test_pages_by_their_origin(host: str, origin: str, forwarded: str | None, al
     ],
 )
 def test_pages_that_say_no_origin(site: str, allowed: bool) -> None:
-    """An image, a script, a frame: GET without Origin."""
+    """Browsers send no Origin with a GET for an image, a script or a frame."""
     assert served(OriginCheck(), ("Host", OURS), ("Sec-Fetch-Site", site)) is allowed
 
 
@@ -184,19 +184,19 @@ def test_what_is_refused_is_told_in_bounds() -> None:
     assert refusal is not None and len(refusal) < 300
 
 
-# ---- the gate
+# ---- AccessPolicy
 
 
 def test_with_keys_a_key_counts_and_nothing_else() -> None:
     foreign = (("Host", "evil.com"), ("Origin", "https://evil.com"), ("Sec-Fetch-Site", "cross-site"))
     policy = AccessPolicy(ApiKeys(["one"]), OriginCheck())
-    assert policy.asks and policy.turns_away(headers(*foreign, ("X-API-Key", "one"))) is None
-    turned = policy.turns_away(headers(("Host", OURS)))
-    assert turned is not None and (turned.status, turned.code) == (401, "unauthorized")
+    assert policy.asks and policy.refusal(headers(*foreign, ("X-API-Key", "one"))) is None
+    denied = policy.refusal(headers(("Host", OURS)))
+    assert denied is not None and (denied.status, denied.code) == (401, "unauthorized")
 
 
 def test_without_keys_sites_count() -> None:
     policy = AccessPolicy(ApiKeys([]), OriginCheck())
-    assert not policy.asks and policy.turns_away(headers(("Host", OURS))) is None
-    turned = policy.turns_away(headers(("Host", OURS), ("Origin", "https://evil.com")))
-    assert turned is not None and (turned.status, turned.code) == (403, "forbidden")
+    assert not policy.asks and policy.refusal(headers(("Host", OURS))) is None
+    denied = policy.refusal(headers(("Host", OURS), ("Origin", "https://evil.com")))
+    assert denied is not None and (denied.status, denied.code) == (403, "forbidden")

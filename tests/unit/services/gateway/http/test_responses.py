@@ -1,4 +1,4 @@
-"""The gateway's table of results and errors, over HTTP and over NATS."""
+"""The gateway's answers for results and errors, over HTTP and over NATS."""
 
 from __future__ import annotations
 

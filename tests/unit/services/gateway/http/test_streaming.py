@@ -1,4 +1,4 @@
-"""Pure parts of what the gateway shows live: places of events, counts of bridges, and readers who take nothing."""
+"""Resume points of events, counts of bridges, keys, and streamed answers whose reader stops reading."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_these_are_none(text: str) -> None:
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(-5, 2 * MAX_MISSED), st.integers(-5, 2 * MAX_MISSED))
 def test_a_place_reaches_what_is_not_too_far(reports: int, requests: int, first: int, second: int) -> None:
-    """Neither of a stream that was made anew (ahead of it), nor too far behind."""
+    """A resume point is refused when it is ahead of the stream (which was created anew), or too far behind."""
     newest = ResumePoint(reports + first, requests + second)
     assert ResumePoint(reports, requests).reaches(newest) == all(
         0 <= behind <= MAX_MISSED for behind in (first, second)
@@ -63,7 +63,7 @@ def test_bridges_are_counted_by_their_heartbeats() -> None:
 
 
 def test_a_key_may_end_in_any_letter() -> None:
-    """UTF-8 of 쇠 ends in a byte that Latin-1 calls a no-break space."""
+    """The UTF-8 of 쇠 ends in 0xa0, which is a no-break space in Latin-1 and must not be stripped."""
     headers = {"authorization": "bearer  " + "열쇠".encode().decode("latin-1")}
     assert ApiKeys(["열쇠"]).allow(headers)
 
@@ -79,7 +79,7 @@ async def pieces(*, breaks: bool = False) -> AsyncIterator[bytes]:
 
 
 async def sent_by(response: LiveResponse, *, takes: int) -> list[MutableMapping[str, Any]]:
-    """What a reader has who takes that many messages and then nothing."""
+    """The messages that a reader gets who takes `takes` messages and then stops reading."""
     sent: list[MutableMapping[str, Any]] = []
 
     async def send(message: MutableMapping[str, Any]) -> None:

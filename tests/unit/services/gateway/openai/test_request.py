@@ -1,4 +1,4 @@
-"""Errors in OpenAI's shape: in the words of who asked."""
+"""Errors in OpenAI's form, with the names of fields that the caller has used."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.unit
         ("format: must be one of wav, mp3", "response_format: must be one of wav, mp3"),
         (
             "engine: this node speaks with 'espeak'; leave it out",
-            "model: this node speaks with 'espeak'; ask /v1/models",
+            "model: this node speaks with 'espeak'; see /v1/models",
         ),
         ("voice: there is no 'x'", "voice: there is no 'x'"),
         ("input: is required", "input: is required"),

@@ -1,4 +1,4 @@
-"""The console's files: all of them are in the package, and all that they name is there."""
+"""The console's files: the package contains all of them, and every file and text that they refer to exists."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_what_they_name_is_there() -> None:
 
 
 def test_nothing_comes_from_elsewhere() -> None:
-    """Nor is there an inline style, or a script but the one that the policy allows by its hash."""
+    """The page has no inline style, and no inline script except the one that the policy allows by its hash."""
     for path in FOLDER.iterdir():
         text = path.read_text()
         assert set(re.findall(r"https?://[^\"'\s]+", text)) <= {"http://www.w3.org/2000/svg"}, path.name
@@ -50,7 +50,7 @@ def test_nothing_comes_from_elsewhere() -> None:
 
 
 def test_every_word_that_is_asked_for_is_in_the_table() -> None:
-    """The keys of `t("…")` and `data-t`; those put together from a status are of one kind each."""
+    """The keys in `t("…")` and `data-t`. Of keys that are built from a status, the prefix is checked."""
     strings = (FOLDER / "strings.js").read_text()
     english = set(re.findall(r'^    "([\w.]+)":', strings.partition("  ko: {")[0], re.MULTILINE))
     asked = set(re.findall(r'data-t(?:-label|-placeholder)?="([\w.]+)"', (FOLDER / "index.html").read_text()))
@@ -63,11 +63,11 @@ def test_every_word_that_is_asked_for_is_in_the_table() -> None:
 
 
 def test_every_error_has_its_words() -> None:
-    """The codes of reports, and those that the gateway answers with; `code.other` is for those of tomorrow."""
+    """All codes of reports and of the gateway's answers have a text; `code.other` is for codes added later."""
     told = set(re.findall(r'^    "code\.(\w+)":', (FOLDER / "strings.js").read_text(), re.MULTILINE))
     answered = set()
     for path in FOLDER.parent.rglob("*.py"):
         if path.parent.name != "openai":
             answered |= set(re.findall(r'\b(?:error|Denied)\(\s*\d+, "(\w+)"', path.read_text()))
     assert {"unavailable", "unauthorized", "forbidden", "wait_timeout"} <= answered
-    assert (answered - {"disconnected"}) | set(get_args(Code)) <= told  # who has disconnected reads nothing
+    assert (answered - {"disconnected"}) | set(get_args(Code)) <= told  # no reader is left for this answer
