@@ -1,4 +1,4 @@
-"""`python -m services.synth`: speaks requests and publishes the audio."""
+"""`python -m services.synth`: runs synth, which speaks requests and publishes the audio."""
 
 from __future__ import annotations
 

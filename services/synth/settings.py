@@ -13,13 +13,13 @@ from orastream.service.settings import NodeSettings
 
 
 class SynthSettings(NodeSettings):
-    """synth's own settings beside those of every service."""
+    """synth's own settings, in addition to those of every service."""
 
     tts_health_port: int = Field(9101, ge=0, le=65535)
     tts_engine: str = Field("espeak", min_length=1)
     tts_voice: str | None = None
     engine_python: Path | None = None
-    """The interpreter that has the engine installed, and this project; None is the one that runs synth."""
+    """The interpreter that has the engine and this project installed; None: the one that runs synth."""
     engine_max_memory_mb: int | None = Field(None, ge=1)
     tts_engine_rtf: float | None = Field(None, gt=0, le=10)
     tts_text_normalization: bool = True
@@ -28,7 +28,7 @@ class SynthSettings(NodeSettings):
     tts_phrase_cache_seconds: int = Field(86_400, ge=60)
     synth_slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
     synth_open_texts: int = Field(64, ge=0, le=4096)
-    """Texts that still come which are waited for beside the slots."""
+    """Number of streamed texts that may wait for more text without a slot."""
     synth_stall_seconds: float = Field(20, gt=0)
     websocket_chunk_size: int = Field(32_768, ge=1024, le=700_000)
     chunk_ramp: bool = True
@@ -37,7 +37,9 @@ class SynthSettings(NodeSettings):
 
     @property
     def caches_phrases(self) -> bool:
-        """Whether sentences are kept; left open, an engine slowed for a demonstration shows how slow it is."""
+        """Whether the phrase cache is on. Without the setting it is off for an engine slowed by `tts_engine_rtf`: the
+        cache would hide the slowness that the demonstration is about.
+        """
         return self.tts_engine_rtf is None if self.tts_phrase_cache is None else self.tts_phrase_cache
 
     @field_validator("engine_python")
@@ -47,5 +49,5 @@ class SynthSettings(NodeSettings):
 
     @property
     def default_transport(self) -> Transport:
-        """Who delivers what leaves it open."""
+        """The transport of a request that does not name one."""
         return self.default_transfer_method

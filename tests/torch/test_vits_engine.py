@@ -141,7 +141,7 @@ def test_damaged_weights_are_named(tmp_path: Path, voices: Path) -> None:
     shutil.copytree(voices / "sample-eng", tmp_path / "sample-eng")
     path = tmp_path / "sample-eng" / "model.safetensors"
     path.write_bytes(path.read_bytes()[:100_000])
-    with pytest.raises(EngineError, match="sample-eng: it cannot be loaded .*copy the model anew"):
+    with pytest.raises(EngineError, match="sample-eng: it cannot be loaded .*copy the model again"):
         loaded(tmp_path)
 
 
@@ -164,7 +164,7 @@ def test_weights_that_are_no_numbers(tmp_path: Path, voices: Path) -> None:
     weights = load_file(path)
     weights["decoder.conv_post.weight"] *= float("nan")
     save_file(weights, path, metadata={"format": "pt"})
-    with pytest.raises(EngineError, match="no finite numbers"):
+    with pytest.raises(EngineError, match="is not finite"):
         loaded(tmp_path)
 
 

@@ -1,1 +1,1 @@
-"""Audio into chunks: cutting, encoding, resampling, tempo."""
+"""Turns PCM into chunks: cutting, encoding, resampling, tempo."""

@@ -1,4 +1,4 @@
-"""PCM into the chunks of a coded file. Like `pcm_chunker`, but what is cut is what an encoder makes of the samples."""
+"""Turns PCM into the chunks of a coded file. As `pcm_chunker`, but it cuts the output of an encoder."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from services.synth.audio.pcm_chunker import FIRST_CHUNK_MS, AudioPiece
 class CodedChunker:
     """Cuts the output of one encoder into pieces. Not thread-safe.
 
-    A piece ends when it holds FIRST_CHUNK_MS of speech, the next one at twice that and so on (`ramp`), or when it has
-    `chunk_bytes`; with `by_sentence` also when a sentence does, but for what the encoder holds. `pts_ms` is the time at
-    which the encoder was given what came out first in the piece: the encoder's own delay, some 10 ms (FLAC 0.1 s), is
-    not in it.
+    With `ramp`, the first piece ends at FIRST_CHUNK_MS of speech, the next one at twice that, and so on. Any piece ends
+    at `chunk_bytes`. With `by_sentence`, a piece also ends with a sentence, except for audio that the encoder still
+    holds. `pts_ms` is the time of the PCM whose encoding produced the first byte of the piece. It does not include the
+    encoder's own delay of about 10 ms (FLAC: 0.1 s).
 
-    `skip_bytes` of the file are stored by earlier attempts as `first_index` chunks: the encoder gets all samples from
-    the first on, and these bytes are left out. `offset_s` instead: the file goes on after so many seconds.
+    To resume: `skip_bytes` of the file were stored by earlier attempts as `first_index` chunks. The encoder gets all
+    samples again, and those bytes are left out. With `offset_s` instead, the file continues after that many seconds.
     """
 
     def __init__(
@@ -42,18 +42,18 @@ class CodedChunker:
         self._skip = skip_bytes
         self._offset_s = offset_s
         self._target_s = FIRST_CHUNK_MS / 1000
-        self._given = 0  # PCM bytes that the encoder has
-        self._begin_s = offset_s  # where the piece that is being filled begins
+        self._given = 0  # PCM bytes that the encoder got
+        self._begin_s = offset_s  # begin of the piece that is being filled
         self._pending = bytearray()
-        self._sentences: deque[tuple[float, int]] = deque()  # (time, sentence from there)
+        self._sentences: deque[tuple[float, int]] = deque()  # (begin in seconds, sentence)
 
     @property
     def seconds(self) -> float:
-        """Duration of the file with all samples that were pushed."""
+        """Duration of the file with all pushed samples."""
         return self._offset_s + self._spec.seconds(self._given)
 
     def push(self, pcm: bytes, sentence: int) -> list[AudioPiece]:
-        """The pieces that these whole samples of that sentence complete."""
+        """Returns the pieces that these samples of that sentence complete. `pcm` is whole samples."""
         if not pcm:
             return []
         if not self._sentences or self._sentences[-1][1] != sentence:
@@ -64,14 +64,17 @@ class CodedChunker:
         return self._cut_full()
 
     def end_sentence(self) -> list[AudioPiece]:
-        """What there is, if it is worth a chunk. Nothing without `ramp`, where sizes are fixed, or `by_sentence`."""
+        """Returns the pending audio if it is FIRST_CHUNK_MS or more; with `by_sentence`, any pending audio.
+
+        Nothing if neither `ramp` nor `by_sentence` is set: sizes are fixed then.
+        """
         worth_s = 0.0 if self._by_sentence else FIRST_CHUNK_MS / 1000
         if not (self._ramp or self._by_sentence) or not self._pending or self.seconds - self._begin_s < worth_s:
             return []
         return [self._cut(len(self._pending))]
 
     def flush(self) -> list[AudioPiece]:
-        """The rest, when the utterance is complete."""
+        """Returns the rest of the file, at the end of the utterance."""
         self._take(self._encoder.finish(), self.seconds)
         pieces = self._cut_full()
         if self._pending:
@@ -79,7 +82,7 @@ class CodedChunker:
         return pieces
 
     def _take(self, data: bytes, since_s: float) -> None:
-        """More of the file, made of what was pushed from `since_s` on."""
+        """Add output of the encoder, made of the PCM that was pushed from `since_s` on."""
         skipped = min(self._skip, len(data))
         if self._skip:
             self._begin_s = since_s if skipped < len(data) else self.seconds

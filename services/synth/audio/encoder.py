@@ -1,4 +1,4 @@
-"""Coded formats: PCM in, the bytes of the file out, by one encoder with one header for the whole utterance."""
+"""Coded formats: one encoder, with one header, turns the PCM of a whole utterance into the bytes of a file."""
 
 from __future__ import annotations
 
@@ -9,23 +9,26 @@ from orastream.contract.audio import Format
 
 
 class Encoder(Protocol):
-    """Encodes one utterance. The bytes depend on the samples only: not on how they were split, nor on the process."""
+    """Encodes one utterance. For one thread at a time.
+
+    The output depends on the samples only, not on how the calls split them, and not on the process.
+    """
 
     def push(self, pcm: bytes) -> bytes:
-        """The bytes that these samples (mono PCM16 little-endian, whole) complete; possibly none."""
+        """Returns the bytes that these samples (mono PCM16 little-endian, whole) complete; possibly none."""
 
     def finish(self) -> bytes:
-        """The rest of the file; the encoder is of no use afterwards."""
+        """Returns the rest of the file. The encoder cannot be used afterwards."""
 
 
 def load(fmt: Format) -> None:
-    """Import what the format's encoder needs, which takes a while the first time: not on an event loop."""
+    """Imports the libraries of the format's encoder. The first call blocks for long: not on an event loop."""
     if fmt not in ("wav", "pcm16"):
         importlib.import_module(_module(fmt))
 
 
 def encoder_of(fmt: Format, rate_hz: int) -> Encoder:
-    """A new encoder of a coded format. The rate is one that the format takes (`audio.rate_for`)."""
+    """Returns a new encoder of a coded format. The format must support the rate (`audio.rate_for`)."""
     encoder: Encoder = importlib.import_module(_module(fmt)).encoder(fmt, rate_hz)
     return encoder
 

@@ -1,4 +1,4 @@
-"""PCM into the chunks of an utterance: small ones first, so that speech starts early, then ever larger ones. Pure."""
+"""Cuts PCM into the chunks of an utterance: small ones first, so that speech starts early, then larger ones. Pure."""
 
 from __future__ import annotations
 
@@ -8,35 +8,36 @@ from dataclasses import dataclass
 from orastream.contract.audio import PcmSpec
 
 FIRST_CHUNK_MS = 80
-"""Duration of the first chunk, and the least that the end of a sentence cuts off."""
+"""Duration of the first chunk, and the minimum of a chunk that is cut at the end of a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class AudioPiece:
-    """One chunk of the file: what `AudioChunk` carries, but for the attempt."""
+    """One chunk of the file: the fields of `AudioChunk`, without the attempt."""
 
     index: int
-    """Number of the chunk in the utterance, from 0, over all attempts."""
+    """Number of the chunk in the utterance, from 0; it continues over all attempts."""
     pts_ms: int
     """Time of its first sample in the utterance, in whole milliseconds, rounded down."""
     sentence: int
     """Number of the sentence that its first sample belongs to, from 0."""
     audio: bytes
-    """Bytes of the file: whole samples, in the utterance's first chunk after the file's header. Never empty."""
+    """Bytes of the file: whole samples, in the first chunk after the file's header. Never empty."""
 
 
 class PcmChunker:
     """Cuts the PCM of one attempt into pieces. Not thread-safe.
 
-    `chunk_bytes` is the most that a piece has, header included. With `ramp` the first piece lasts FIRST_CHUNK_MS and
-    each next one twice the one before, up to that size; without, every piece but the last has exactly that size (whole
-    samples: a remainder of `chunk_bytes` stays free). With `by_sentence` no piece reaches over the end of a sentence,
-    however short that makes it. `header` opens the file. `offset_bytes` of the file, header
-    included, were stored by earlier attempts as `first_index` chunks: times go on from there, the header is not
-    repeated, and the ramp begins anew.
+    `chunk_bytes` is the maximum size of a piece, header included. With `ramp`, the first piece lasts FIRST_CHUNK_MS and
+    each next one twice as long, up to that size. Without `ramp`, every piece but the last has that size, rounded down
+    to whole samples. With `by_sentence`, every piece ends at the end of a sentence at the latest. `header` comes before
+    the first sample.
 
-    Raises ValueError when the header and one sample do not fit into a chunk, or the offset is inside the header or a
-    sample.
+    To resume: `offset_bytes` of the file, header included, were stored by earlier attempts as `first_index` chunks.
+    Times continue from there, the header is not repeated, and the ramp starts again.
+
+    Raises ValueError if the header and one sample do not fit into a chunk, or if the offset is inside the header or
+    inside a sample.
     """
 
     def __init__(
@@ -65,15 +66,15 @@ class PcmChunker:
         self._sentence_cut = max(spec.bytes_for_ms(FIRST_CHUNK_MS), spec.frame_bytes)
         self._target = self._sentence_cut  # PCM bytes of the next piece while ramping
         self._pending = bytearray()
-        self._sentences: deque[tuple[int, int]] = deque()  # (PCM offset in the utterance, sentence from there)
+        self._sentences: deque[tuple[int, int]] = deque()  # (PCM offset of its begin, sentence)
 
     @property
     def seconds(self) -> float:
-        """Duration of the file with all samples that were pushed."""
+        """Duration of the file with all pushed samples."""
         return self._spec.seconds(self._emitted_pcm + len(self._pending))
 
     def push(self, pcm: bytes, sentence: int) -> list[AudioPiece]:
-        """The pieces that these samples of that sentence complete. Samples may be split between calls."""
+        """Returns the pieces that these samples of that sentence complete. A sample may be split between calls."""
         if not pcm:
             return []
         if not self._sentences or self._sentences[-1][1] != sentence:
@@ -85,9 +86,9 @@ class PcmChunker:
         return pieces
 
     def end_sentence(self) -> list[AudioPiece]:
-        """What is pending, if it is FIRST_CHUNK_MS or more: it must not wait for the next sentence's synthesis.
+        """Returns the pending audio if it is FIRST_CHUNK_MS or more; else it would wait for the next sentence.
 
-        With `by_sentence` all of it; else nothing without `ramp`, where sizes are fixed.
+        With `by_sentence`, any pending audio. Nothing if neither `ramp` nor `by_sentence` is set: sizes are fixed then.
         """
         worth = self._spec.frame_bytes if self._by_sentence else self._sentence_cut
         if not (self._ramp or self._by_sentence) or len(self._pending) < worth:
@@ -95,13 +96,13 @@ class PcmChunker:
         return [self._cut(self._whole_samples(len(self._pending)))]
 
     def flush(self) -> list[AudioPiece]:
-        """The rest, when the utterance is complete. Raises ValueError if it ends inside a sample."""
+        """Returns the rest, at the end of the utterance. Raises ValueError if it ends inside a sample."""
         if len(self._pending) % self._spec.frame_bytes:
             raise ValueError("the audio ends inside a sample")
         return [self._cut(len(self._pending))] if self._pending else []
 
     def _next_size(self) -> int:
-        """PCM bytes of the next piece."""
+        """Size of the next piece in PCM bytes."""
         room = self._whole_samples(self._chunk_bytes - len(self._header))
         return min(self._target, room) if self._ramp else room
 

@@ -1,6 +1,6 @@
-"""Sample rates: a streaming resampler for mono PCM16. The only file that imports soxr.
+"""A streaming resampler for mono PCM16. The only file that imports soxr.
 
-soxr and numpy are imported when they are first needed: most utterances keep the engine's rate.
+soxr and numpy are imported at first use: most utterances keep the engine's rate.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ _BYTES = 2
 
 
 def load() -> None:
-    """Import soxr and numpy, which takes some 0.2 s the first time: do it beside an event loop, not on it."""
+    """Imports soxr and numpy. The first call blocks for about 0.2 s: not on an event loop."""
     import numpy
     import soxr
 
@@ -19,24 +19,24 @@ def load() -> None:
 
 
 class Resampler:
-    """Mono PCM16 little-endian at `src_hz` into the same at `dst_hz`; equal rates pass through. Not thread-safe.
+    """Converts mono PCM16 little-endian from `src_hz` to `dst_hz`; equal rates pass through. Not thread-safe.
 
-    The output depends on the input only, neither on how it was split between calls nor on the process: soxr runs on
-    float32, since its int16 output is dithered with a random seed. The output is about 50 ms behind the input until
-    `flush`; then its duration is the input's to a sample.
+    The output depends on the input only, not on how the calls split it, and not on the process. soxr runs on float32
+    for that: its int16 output is dithered with a random seed. The output is about 50 ms behind the input until `flush`;
+    then both have the same duration, to a sample.
     """
 
     def __init__(self, src_hz: int, dst_hz: int) -> None:
         self.passthrough = src_hz == dst_hz
         self._stream: Any = None
-        self._half = b""  # first byte of a sample whose second has not come yet
+        self._half = b""  # first byte of a sample whose second byte has not come yet
         if not self.passthrough:
             import soxr
 
             self._stream = soxr.ResampleStream(src_hz, dst_hz, 1, dtype="float32", quality="HQ")
 
     def push(self, pcm: bytes) -> bytes:
-        """The output that these samples complete; possibly none."""
+        """Returns the output that these samples complete; possibly none."""
         if self.passthrough:
             return pcm
         pcm = self._half + pcm
@@ -45,7 +45,7 @@ class Resampler:
         return self._run(pcm[:whole], last=False) if whole else b""
 
     def flush(self) -> bytes:
-        """The rest of the output; the resampler is of no use afterwards. Raises ValueError inside a sample."""
+        """Returns the rest; the resampler cannot be used afterwards. Raises ValueError inside a sample."""
         if self._half:
             raise ValueError("the audio ends inside a sample")
         return b"" if self.passthrough else self._run(b"", last=True)

@@ -1,6 +1,6 @@
-"""Pace: a streaming time stretch for mono PCM16, the pitch kept. For engines whose model knows no speed.
+"""A streaming time stretch for mono PCM16 that keeps the pitch. For engines whose model has no speed parameter.
 
-ffmpeg's `atempo` (overlap and add, placed by correlation) does it. av is imported when it is first needed.
+It uses FFmpeg's filter `atempo` (WSOLA). av is imported at first use.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ _BLOCK_BYTES = 480 * _BYTES
 
 
 class Stretcher:
-    """Mono PCM16 little-endian into the same at `speed` times its pace, 0.5…2.0; 1.0 passes through. Not thread-safe.
+    """Makes mono PCM16 little-endian faster or slower by `speed`, 0.5…2.0; 1.0 passes through. Not thread-safe.
 
-    The output depends on the input only, not on how it was split between calls: the filter is fed blocks of one size.
-    It is up to 0.2 s behind the input until `flush`.
+    The output depends on the input only, not on how the calls split it: the filter gets blocks of a fixed size. It is
+    up to 0.2 s behind the input until `flush`. Raises ValueError for another speed.
     """
 
     def __init__(self, rate_hz: int, speed: float) -> None:
         if not 0.5 <= speed <= 2.0:
-            raise ValueError(f"a speed of {speed:g}; it goes from 0.5 to 2.0")
+            raise ValueError(f"speed is {speed:g}; it must be from 0.5 to 2.0")
         self._rate_hz = rate_hz
         self._pending = b""
         self._pushed = 0
@@ -30,7 +30,7 @@ class Stretcher:
             self._graph, self._source, self._sink = _graph(rate_hz, speed)
 
     def push(self, pcm: bytes) -> bytes:
-        """The output that these samples complete; possibly none."""
+        """Returns the output that these samples complete; possibly none."""
         if self._graph is None:
             return pcm
         self._pending += pcm
@@ -39,7 +39,7 @@ class Stretcher:
         return b"".join(self._run(ready[at : at + _BLOCK_BYTES]) for at in range(0, whole, _BLOCK_BYTES))
 
     def flush(self) -> bytes:
-        """The rest of the output; the stretcher is of no use afterwards. Raises ValueError inside a sample."""
+        """Returns the rest; the stretcher cannot be used afterwards. Raises ValueError inside a sample."""
         if self._graph is None:
             return b""
         if len(self._pending) % _BYTES:
@@ -64,7 +64,7 @@ class Stretcher:
         return self._pulled()
 
     def _pulled(self) -> bytes:
-        """What the filter has ready."""
+        """Returns the output that the filter has ready."""
         import av
 
         out = b""
@@ -77,7 +77,7 @@ class Stretcher:
 
 
 def _graph(rate_hz: int, speed: float) -> tuple[Any, Any, Any]:
-    """A filter graph, its entrance and its exit."""
+    """Returns a filter graph, its source and its sink."""
     from av.filter import Graph
 
     graph = Graph()

@@ -1,1 +1,1 @@
-"""Engine processes: started, fed, watched, replaced."""
+"""Engine processes: start them, give them sentences, watch them, replace them."""

@@ -1,20 +1,20 @@
-"""What passes between an engine's process and its host: msgpack maps, each behind its length (4 bytes, big-endian).
+"""Frames between synth (the host) and an engine process: a length (4 bytes, big-endian), then a msgpack map.
 
 Host to process:
-    speak  {id, sentence, voice, language, speed, rtf, skip_bytes, keep_skipped}   no id comes twice
-    more   {id, bytes}           so much of its audio was taken: as much more may be on its way
+    speak  {id, sentence, voice, language, speed, rtf, skip_bytes, keep_skipped}   each id is used once
+    more   {id, bytes}           the host took that many bytes; the process may send as many more
     stop   {id}                  end that sentence; it may have ended already
-    quit   {}                    as is the end of the input
+    quit   {}                    end the process; the end of the input means the same
 Process to host:
-    hello  {protocol}            the interpreter runs this project; the engine is not loaded yet
+    hello  {protocol}            the interpreter can run this project; the engine is not loaded yet
     ready  {name, version, deterministic, at_once, scales, sample_rate_hz, voices: [[name, language, sample_rate_hz]]},
            or failed {kind, message}
-    pcm    {id, pcm}             at most PIECE_BYTES; an empty one is a sign of life
-    done   {id, bytes}           of the whole sentence, skipped ones included
+    pcm    {id, pcm}             at most PIECE_BYTES of audio; empty: a keepalive
+    done   {id, bytes}           size of the whole sentence, skipped bytes included
     error  {id, kind, message}   kind is the name of an exception in engines.base
 
-Of each sentence at most WINDOW_BYTES of audio are on their way, and a piece more: one that is taken slowly waits in the
-process, and the others' frames pass it by.
+For each sentence, the process sends at most WINDOW_BYTES and one piece that the host has not taken. Then that sentence
+waits in the process. Other sentences continue.
 """
 
 from __future__ import annotations
@@ -27,23 +27,26 @@ import msgpack
 Frame = dict[str, Any]
 
 PROTOCOL = 2
-"""Changes with the above: host and process may come from two installations."""
+"""Raise it when the frames change: host and process may come from two installations of different versions."""
 WINDOW_BYTES = 128 * 1024
 PIECE_BYTES = 16 * 1024
 MAX_BYTES = 16 * 1024 * 1024
-"""No frame is longer; a larger length means that something else was written to the pipe."""
+"""Largest frame body. A larger length means that something else was written to the pipe."""
 
 _LENGTH = struct.Struct(">I")
 
 
 def pack(kind: str, /, **fields: object) -> bytes:
-    """One frame of that kind."""
+    """Returns the bytes of one frame of that kind."""
     body: bytes = msgpack.packb({"type": kind, **fields}, use_bin_type=True)
     return _LENGTH.pack(len(body)) + body
 
 
 def read(source: BinaryIO) -> Frame | None:
-    """The next frame, None at the end of the input, even inside a frame. Blocks. Raises ValueError for no frame."""
+    """Returns the next frame, or None at the end of the input, also inside a frame. Blocks.
+
+    Raises ValueError for bytes that are not a frame.
+    """
     head = source.read(_LENGTH.size)
     if len(head) < _LENGTH.size:
         return None
@@ -53,13 +56,16 @@ def read(source: BinaryIO) -> Frame | None:
 
 
 class FrameSplitter:
-    """Frames from bytes as they come."""
+    """Splits a stream of bytes into frames. Not thread-safe."""
 
     def __init__(self) -> None:
         self._held = b""
 
     def feed(self, data: bytes) -> list[Frame]:
-        """The frames that are complete with these bytes. Raises ValueError for no frame; nothing can follow then."""
+        """Returns the frames that these bytes complete.
+
+        Raises ValueError for bytes that are not a frame; the stream cannot be read further then.
+        """
         data = self._held + data if self._held else data
         found, at = [], 0
         while len(data) - at >= _LENGTH.size:

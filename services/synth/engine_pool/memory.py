@@ -1,4 +1,4 @@
-"""How much memory another process holds."""
+"""Memory of another process."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 _PAGE_BYTES = resource.getpagesize()
 
 SUPPORTED = Path("/proc/self/statm").exists()
-"""Whether this system tells."""
+"""Whether this system has /proc."""
 
 
 def resident_bytes(pid: int) -> int:
-    """What of a process is in memory; 0 when it is gone, or the system does not tell."""
+    """Returns the resident memory of a process in bytes; 0 if the process has ended or the system has no /proc."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
     except OSError:

@@ -1,4 +1,4 @@
-"""A child process that talks in frames, from its start to its end (asyncio subprocess protocol)."""
+"""A child process that exchanges frames over its standard pipes (asyncio subprocess protocol)."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from services.synth.engine_pool import frames
 from services.synth.engine_pool.frames import Frame
 
 _LINGER_S = 1.0
-"""What a process has written comes within this after its end; a child of its own may hold the pipe open for ever."""
+"""Time after the end of the process in which its last output is still read. Without it, a child of that process could
+keep the pipe open without limit."""
 
 T = TypeVar("T")
 
 
 class EnginePipe(asyncio.SubprocessProtocol):
-    """`await EnginePipe.open(…)`; everything happens on the event loop.
+    """One process and its pipes; create it with `await EnginePipe.open(…)`. For the event loop's thread only.
 
-    `on_frame` hears each frame, in order. `on_end` hears once that no more will come, and why: "died", or "broke the
-    protocol" (then the process is killed).
+    `on_frame` is called with each frame, in order. `on_end` is called once, after the last frame, with the reason:
+    "died", or "broke the protocol" (then the process is killed).
     """
 
     def __init__(self, on_frame: Callable[[Frame], None], on_end: Callable[[str], None]) -> None:
@@ -42,7 +43,7 @@ class EnginePipe(asyncio.SubprocessProtocol):
         on_frame: Callable[[Frame], None],
         on_end: Callable[[str], None],
     ) -> EnginePipe:
-        """A new process; none is left behind when this is cancelled. Raises OSError."""
+        """Starts a process. Cancelled, it ends the process before it returns. Raises OSError."""
         loop = asyncio.get_running_loop()
         spawning = asyncio.ensure_future(
             loop.subprocess_exec(lambda: cls(on_frame, on_end), *command, env=environment, stderr=None)
@@ -57,29 +58,31 @@ class EnginePipe(asyncio.SubprocessProtocol):
 
     @property
     def running(self) -> bool:
-        """Whether the process has not ended, as far as is known."""
+        """Whether no end of the process was reported yet."""
         return not self._status.done()
 
     def send(self, kind: str, /, **fields: object) -> None:
-        """One frame to the process, if it is still there. Never waits: commands are small, and it always reads."""
+        """Sends one frame; does nothing if the process has ended. Never waits: frames are small, and a thread of the
+        process always reads.
+        """
         if not self._over and not self._input.is_closing():
             self._input.write(frames.pack(kind, **fields))
 
     def kill(self) -> None:
-        """End it now. Idempotent."""
-        # Not transport.kill(): it polls first, which takes the exit status away from the event loop's watcher.
+        """Kills the process. Idempotent."""
+        # transport.kill() polls first, and the event loop's watcher would then miss the exit status.
         if self.running:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
 
     async def ended(self) -> int:
-        """Waits for the end of the process; its exit status, negative for a signal."""
+        """Waits for the end of the process and returns its exit status, negative for a signal. Cancel-safe."""
         return await asyncio.shield(self._status)
 
     async def close(self, grace_s: float) -> int:
-        """End it: ask it to, and kill it after `grace_s`; its exit status. Idempotent.
+        """Closes the input, kills the process after `grace_s` seconds, and returns the exit status. Idempotent.
 
-        Cancelled, it kills the process, and still returns only when it is gone: the loop must not close before.
+        Cancelled, it kills the process and waits for its end: the event loop must not close before.
         """
         self._input.close()
         try:
@@ -145,7 +148,7 @@ class EnginePipe(asyncio.SubprocessProtocol):
 
 
 async def _finished(work: asyncio.Future[T]) -> T:
-    """The result of `work`, which is not cancelled with the caller: a cancellation is raised when it is done."""
+    """Returns the result of `work`. A cancellation of the caller is raised after `work` is done."""
     cancelled: asyncio.CancelledError | None = None
     while not work.done():
         try:

@@ -1,12 +1,12 @@
-"""A pool of engine processes, and its places: one sentence at a time each, given to whom they are most urgent for.
+"""A pool of engine processes and their slots. A slot speaks one sentence at a time; the most urgent task gets the next.
 
-A crash, a hang or a busy GIL of an engine never touches the loop: it costs the sentences that were being spoken in that
-process, and the pool starts another one, warm before it is used. The processes end with the pool, and with this process
-however it ends (`worker.py`).
+A crash, a hang or a busy GIL of an engine does not block the event loop. Only the sentences in that process fail, and
+the pool starts a new process and warms it up before use. The processes end with the pool, and also when this process
+ends in any way (`worker.py`).
 
-A pool has one EngineInfo for as long as it lives: rates, the names of kept sentences and the `start` of utterances come
-from it. A process that is another engine by now (its voices, models or settings were changed meanwhile) takes over from
-none: the pool says so, and whoever runs it ends it and enters a new one.
+A pool keeps one EngineInfo for its lifetime, because sample rates, cache keys and the `start` messages depend on it. If
+a new process reports another EngineInfo (voices, models or settings have changed), the pool does not use it. `changed`
+returns then, and the owner closes the pool and enters a new one.
 """
 
 from __future__ import annotations
@@ -28,23 +28,24 @@ from services.synth.engine_pool.slot_scheduler import SlotScheduler, shares
 from services.synth.engines.base import EngineChanged, EngineError
 
 START_S = 300.0
-"""A model may take this long to load."""
+"""Timeout for the start of an engine process, including the load of the model."""
 STALL_S = 20.0
-"""An engine that gives no sign of life for this long in mid-sentence is killed."""
+"""An engine process that sends neither audio nor a keepalive for this long during a sentence is killed."""
 
-_LIVED_S = 30.0  # a process that lived as long as this is replaced at once
+_LIVED_S = 30.0  # a process that ran for at least this long is replaced without a delay
 _BACKOFF_S = (0.1, 10.0)
 _MB = 1 << 20
 
 
 class EnginePool:
-    """Engines of one kind with `slots` places in all, as `async with`; how many processes that takes, they say.
+    """Processes of one engine with `slots` slots in all, as `async with`. The engine's `at_once` and `scales` set the
+    number of processes.
 
-    Entering starts them all, the first one before the others, and raises EngineError when one does not start, or is not
-    the engine that the first one is.
-    Afterwards one that dies is replaced, after a growing wait when it died young. `python` is the interpreter that has
-    the engine installed (None: this one); `default_voice` is one that the engine must have. A process that holds more
-    than `max_memory_mb` after a sentence is replaced, too: by one that is ready before it takes no more sentences.
+    Entering starts the first process, then the others. It raises EngineError if one does not start or if its EngineInfo
+    differs from the first one's. Later a process that ends is replaced; if it ran only a short time, after a growing
+    delay. `python` is the interpreter that has the engine installed (None: this one). `default_voice` is a voice that
+    the engine must have. A process with more than `max_memory_mb` of memory after a sentence is replaced, too; it takes
+    sentences until the new process is ready.
     """
 
     def __init__(
@@ -60,9 +61,9 @@ class EnginePool:
         start_s: float = START_S,
     ) -> None:
         if slots < 1:
-            raise ValueError("a pool has at least one place")
+            raise ValueError("a pool needs at least one slot")
         self.restarts = 0
-        """Processes that were started in the place of another."""
+        """Number of processes that were started to replace another one."""
         self._name = engine_name
         self._slots = slots
         self._python = python
@@ -72,8 +73,8 @@ class EnginePool:
         self._log = log.bind(engine=engine_name)
         self._info: EngineInfo | None = None
         self._engines: set[PooledEngine] = set()
-        self._places: SlotScheduler[PooledEngine, asyncio.Future[PooledEngine]] = SlotScheduler()
-        self._growing = asyncio.Lock()  # processes beside those that they replace: one at a time
+        self._scheduler: SlotScheduler[PooledEngine, asyncio.Future[PooledEngine]] = SlotScheduler()
+        self._growing = asyncio.Lock()  # for "too large": only one old and new pair at a time in memory
         self._tasks = asyncio.TaskGroup()
         self._keepers: list[asyncio.Task[None]] = []
         self._closing = False
@@ -81,28 +82,29 @@ class EnginePool:
         self._has_changed = asyncio.Event()
 
     async def changed(self) -> EngineChanged:
-        """Waits until a process was refused since it is another engine, and says in what. What speaks speaks on.
+        """Waits until a new process reports another EngineInfo, and returns the difference. Cancel-safe.
 
-        No process is started any more in the place of that one: end the pool, and enter a new one.
+        Sentences in other processes continue. The pool does not replace that process any more: close the pool and enter
+        a new one.
         """
         await self._has_changed.wait()
-        assert self._change is not None, "it says in what"
+        assert self._change is not None, "set before the event"
         return self._change
 
     @property
     def info(self) -> EngineInfo:
-        """What the engine says about itself. Only once the pool was entered."""
+        """The engine's EngineInfo. Only after the pool was entered."""
         assert self._info is not None, "the pool was not entered"
         return self._info
 
     @property
     def alive(self) -> int:
-        """Engines that can speak or are speaking now; fewer than usual while some are being replaced."""
+        """Number of processes that can speak; lower while some are being replaced."""
         return sum(engine.alive for engine in self._engines)
 
     @property
     def pids(self) -> list[int]:
-        """Process ids of the engines that can speak or are speaking now."""
+        """Process ids of the processes that can speak."""
         return [engine.pid for engine in self._engines if engine.alive]
 
     async def __aenter__(self) -> Self:
@@ -115,8 +117,8 @@ class EnginePool:
             engines = [first, *await self._start_all(len(of_each) - 1)]
             await self._tasks.__aenter__()
             self._keepers = [
-                self._tasks.create_task(self._keep(engine, places))
-                for engine, places in zip(engines, of_each, strict=True)
+                self._tasks.create_task(self._keep(engine, slots))
+                for engine, slots in zip(engines, of_each, strict=True)
             ]
             stack.pop_all()
         return self
@@ -130,63 +132,63 @@ class EnginePool:
         try:
             await self._tasks.__aexit__(None, None, None)
         finally:
-            for waiter in self._places.clear():
+            for waiter in self._scheduler.clear():
                 if not waiter.done():
                     waiter.set_exception(EngineError("the engine pool is closed"))
             await self._close_all()
 
     @contextlib.asynccontextmanager
     async def acquire(self, due_s: float | None = None) -> AsyncIterator[Slot]:
-        """A place in an engine for as long as the block lasts; waits in line for one.
+        """Waits for a slot and holds it during the block. Cancel-safe.
 
-        `due_s`, by the loop's clock, is from when on it is urgent (None: now): who is due first comes first. However
-        the block ends, what is spoken is stopped, and the place goes to the next in line as soon as it has.
+        `due_s`, by the event loop's clock, is when the audio is needed (None: now); the earliest gets the next slot.
+        The end of the block stops a sentence that is still being spoken. The slot is free when the engine has stopped.
         """
-        engine = await self._place_in(asyncio.get_running_loop().time() if due_s is None else due_s)
-        place = Slot(engine, lambda: self._release(engine))
+        engine = await self._slot_in(asyncio.get_running_loop().time() if due_s is None else due_s)
+        slot = Slot(engine, lambda: self._release(engine))
         try:
-            yield place
+            yield slot
         finally:
-            place.leave()
+            slot.leave()
 
-    async def _place_in(self, due_s: float) -> PooledEngine:
+    async def _slot_in(self, due_s: float) -> PooledEngine:
         while True:
             waiter: asyncio.Future[PooledEngine] = asyncio.get_running_loop().create_future()
-            self._places.ask(waiter, due_s)
+            self._scheduler.ask(waiter, due_s)
             self._pair()
             try:
                 engine = await waiter
             except asyncio.CancelledError:
-                if not self._places.leave(waiter) and not waiter.cancelled() and waiter.exception() is None:
-                    self._release(waiter.result())  # cancelled between being given a place and waking up
+                if not self._scheduler.leave(waiter) and not waiter.cancelled() and waiter.exception() is None:
+                    self._release(waiter.result())  # cancelled after it got a slot, before it woke up
                 raise
             if engine.alive:
                 return engine
-            self._retire(engine)  # it died just now, and its keeper does not know it yet
+            self._retire(engine)  # it ended just now, and its `_keep` task has not run yet
             self._release(engine)
 
     def _pair(self) -> None:
-        """Give free places to who waits for one."""
-        while (pair := self._places.pair()) is not None:
+        """Give free slots to the tasks that wait."""
+        while (pair := self._scheduler.pair()) is not None:
             waiter, engine = pair
-            if waiter.done():  # cancelled, and not awake yet
+            if waiter.done():  # cancelled, but its task has not run yet
                 self._release(engine)
             else:
                 waiter.set_result(engine)
 
     def _release(self, engine: PooledEngine) -> None:
-        if self._places.release(engine):
-            self._see_off(engine)
+        if self._scheduler.release(engine):
+            self._close_later(engine)
         elif self._max_memory_mb is not None and memory.resident_bytes(engine.pid) > self._max_memory_mb * _MB:
-            engine.outgrown()
+            engine.mark_too_large()
         self._pair()
 
     def _retire(self, engine: PooledEngine) -> None:
-        """No more sentences for it; it ends after those that it speaks."""
-        if self._places.retire(engine):
-            self._see_off(engine)
+        """Give it no more sentences, and close it after those that it speaks."""
+        if self._scheduler.retire(engine):
+            self._close_later(engine)
 
-    def _see_off(self, engine: PooledEngine) -> None:
+    def _close_later(self, engine: PooledEngine) -> None:
         if not self._closing:
             self._tasks.create_task(self._close(engine))
 
@@ -196,17 +198,17 @@ class EnginePool:
         self._log.info("engine process ended", pid=engine.pid, status=status)
 
     def _check_memory(self, engine: PooledEngine) -> None:
-        """Raises SettingsError for a limit below what the engine needs at least."""
+        """Raises SettingsError for a limit below the memory of an engine that has just started."""
         limit = self._max_memory_mb
         if limit is None:
             return
         if not memory.SUPPORTED:
-            raise SettingsError("ENGINE_MAX_MEMORY_MB: needs /proc, which this system does not have; leave it out")
+            raise SettingsError("ENGINE_MAX_MEMORY_MB: needs /proc, which this system lacks; remove the setting")
         needs = memory.resident_bytes(engine.pid) / _MB
         if needs >= limit:
             raise SettingsError(
-                f"ENGINE_MAX_MEMORY_MB: {limit} is less than engine {self._name!r} needs to begin with "
-                f"({needs:.0f} MB); raise it well above, or leave it out"
+                f"ENGINE_MAX_MEMORY_MB: {limit} is less than engine {self._name!r} needs after its start "
+                f"({needs:.0f} MB); set a much higher limit, or remove the setting"
             )
 
     async def _start_all(self, count: int) -> list[PooledEngine]:
@@ -229,20 +231,20 @@ class EnginePool:
         if self._info is not None and (names := self._info.differences(engine.info)):
             await self._close(engine)
             raise EngineChanged(
-                f"engine {self._name!r} is not what it was when its first process started: {', '.join(names)}"
+                f"engine {self._name!r} has changed since its first process started: {', '.join(names)}"
             )
         return engine
 
-    async def _keep(self, engine: PooledEngine, places: int) -> None:
-        """Keep one process of the pool running, until cancelled."""
+    async def _keep(self, engine: PooledEngine, slots: int) -> None:
+        """Keep one process running until cancelled: replace it whenever its `to_replace` is done."""
         backoff = Backoff(*_BACKOFF_S)
         loop = asyncio.get_running_loop()
         while True:
             born = loop.time()
-            self._places.open(engine, places)
+            self._scheduler.open(engine, slots)
             self._pair()
-            why = await asyncio.shield(engine.outlived)
-            if why == "too large":  # it works on until the other is ready
+            why = await asyncio.shield(engine.to_replace)
+            if why == "too large":  # it still speaks until the new one is ready
                 held_mb = memory.resident_bytes(engine.pid) // _MB
                 self._log.warning("engine process is too large, starting another", pid=engine.pid, held_mb=held_mb)
             else:
@@ -282,6 +284,6 @@ class EnginePool:
 
 
 def _first(failures: BaseExceptionGroup[EngineError]) -> EngineError:
-    """One of the errors of a group, however deep."""
+    """Returns the first error of a group, also of a nested one."""
     first = failures.exceptions[0]
     return _first(first) if isinstance(first, BaseExceptionGroup) else first

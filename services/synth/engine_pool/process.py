@@ -1,6 +1,6 @@
-"""One engine process from the asyncio side: start it, have it speak sentences side by side, stop them, end it.
+"""One engine process, seen from asyncio: start it, speak several sentences at the same time, stop them, end it.
 
-Each sentence has a window (`frames`): audio that nobody takes waits in the process, and holds nobody else up.
+Each sentence has a window (`frames`): audio that is not read waits in the process and does not block other sentences.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from services.synth.engines.base import (
 )
 
 STOP_S = 2.0
-"""A sentence that was told to stop, or a process to end, and has not by then is given up."""
+"""Timeout for the end of a sentence after `stop`, and of a process after its input was closed."""
 
-_OF_ANOTHER = ("PYTHONPATH", "PYTHONHOME")  # packages of one interpreter are not for another
+_OF_ANOTHER = ("PYTHONPATH", "PYTHONHOME")  # another interpreter would import packages built for this one
 
-Outlived = Literal["ended", "hangs", "too large"]
-"""Why a process is to be replaced."""
+ReplaceReason = Literal["ended", "hangs", "too large"]
+"""Why a process must be replaced."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What an engine says about itself once it is loaded."""
+    """What an engine reports after it has loaded: the fields of `Engine` in engines.base."""
 
     name: str
     version: str
@@ -49,32 +49,32 @@ class EngineInfo:
     voices: Mapping[str, Voice]
 
     def differences(self, other: EngineInfo) -> list[str]:
-        """Names of what is not the same in the other one."""
+        """Returns the names of the fields that differ from `other`."""
         names = (field.name for field in fields(self))
         return [name for name in names if getattr(self, name) != getattr(other, name)]
 
     def sample_rate_hz(self, voice: str | None) -> int:
-        """The rate for that voice. One that is not listed (a variant, or unknown) has the default's."""
+        """Returns the sample rate of a voice; the default rate if it is not listed (a variant, or unknown)."""
         known = self.voices.get(voice) if voice else None
         return known.sample_rate_hz if known else self.default_sample_rate_hz
 
 
 class Manner(TypedDict):
-    """How a sentence is to be spoken: see `Engine.synthesize`, and what this host adds."""
+    """How to speak a sentence: arguments of `Engine.synthesize`, and those that the worker handles."""
 
     voice: str | None
     language: str
     speed: NotRequired[float]
     rtf: NotRequired[float | None]
-    """Slows the engine to that real-time factor."""
+    """Slow the engine down to this real-time factor."""
     skip_bytes: NotRequired[int]
-    """So many were stored by an earlier attempt: they are not slowed, and not handed over …"""
+    """Bytes at the start that an earlier attempt stored: they are not slowed down, and not sent."""
     keep_skipped: NotRequired[bool]
-    """… unless this is set."""
+    """Send the skipped bytes, too."""
 
 
 _NEVER: dict[str, type[EngineError]] = {"UnknownEngine": UnknownEngine, "Misconfigured": Misconfigured}
-"""What an engine's process says of why it will never start, by its name there."""
+"""Errors that mean the engine cannot start with this configuration, by the `kind` of a `failed` frame."""
 
 _USUAL = {"speed": 1.0, "rtf": None, "skip_bytes": 0, "keep_skipped": False}
 
@@ -85,14 +85,14 @@ class PooledEngine:
     def __init__(self, name: str, stall_s: float) -> None:
         self.info: EngineInfo
         self.stall_s = stall_s
-        self.outlived: asyncio.Future[Outlived] = asyncio.get_running_loop().create_future()
-        """Done when the process is to be replaced."""
+        self.to_replace: asyncio.Future[ReplaceReason] = asyncio.get_running_loop().create_future()
+        """Done when the process must be replaced."""
         self._name = name
         self._pipe: EnginePipe
-        self._first: asyncio.Queue[Frame | None] = asyncio.Queue()  # what comes until it is ready: three at most
+        self._first: asyncio.Queue[Frame | None] = asyncio.Queue()  # frames before it is ready: three at most
         self._speaking: dict[int, SentenceStream] = {}
         self._numbers = itertools.count()
-        self._patience: dict[int, asyncio.TimerHandle] = {}
+        self._stop_timers: dict[int, asyncio.TimerHandle] = {}
         self._hanging = 0
         self._closed = False
 
@@ -100,10 +100,11 @@ class PooledEngine:
     async def start(
         cls, name: str, *, python: str | None, start_s: float, stall_s: float, default_voice: str | None = None
     ) -> PooledEngine:
-        """A warm engine in a new process, of that interpreter with what is installed for it (None: of this one).
+        """Starts a process and returns it when the engine is loaded and warm. Cancelled, it ends the process.
 
-        `default_voice` must be one of its voices. Raises EngineError if it does not become one within `start_s`;
-        UnknownEngine, Misconfigured and WrongInterpreter say that it never will.
+        `python` is the interpreter (None: this one), with the packages installed for it. `default_voice` must be one of
+        the engine's voices. Raises EngineError if the engine is not ready within `start_s` seconds; UnknownEngine,
+        Misconfigured or WrongInterpreter if another try cannot help.
         """
         engine = cls(name, stall_s)
         module = ["-m", "services.synth.engine_pool.worker", "--engine", name]
@@ -136,7 +137,7 @@ class PooledEngine:
         if hello is None or hello.get("protocol") != frames.PROTOCOL:
             status = await self._pipe.close(0 if hello else STOP_S)
             raise WrongInterpreter(
-                f"engine {self._name!r}: {python} cannot run it (exit status {status}): this project, in this version, "
+                f"engine {self._name!r}: {python} cannot run it (exit status {status}): this version of the project "
                 f"is not installed there; install it: {python} -m pip install ./shared ."
             )
         frame = await self._first.get()
@@ -157,12 +158,12 @@ class PooledEngine:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
         return self._pipe.pid
 
     @property
     def alive(self) -> bool:
-        """Whether the process can speak: it has neither ended nor been given up."""
+        """Whether the process can speak: it runs, and nobody has closed or killed it."""
         return not self._closed and self._pipe.running
 
     def speak(
@@ -171,9 +172,10 @@ class PooledEngine:
         on_end: Callable[[], None],
         **manner: Unpack[Manner],
     ) -> SentenceStream:
-        """Begins a sentence at once; `on_end` is called when the engine is done with it.
+        """Begins a sentence; `on_end` is called when the engine has finished or stopped it.
 
-        More than `at_once` wait for each other in the process. Raises EngineCrashed when the process is gone.
+        The process speaks `at_once` sentences at the same time and queues the others. Raises EngineCrashed if it has
+        ended.
         """
         if not self.alive:
             raise self._crashed("is gone")
@@ -183,33 +185,36 @@ class PooledEngine:
         return speech
 
     async def close(self) -> int:
-        """End the process: ask it to, and kill it after STOP_S; its exit status. Idempotent."""
+        """Ends the process, kills it after STOP_S, and returns its exit status. Idempotent."""
         self._closed = True
         return await self._pipe.close(STOP_S)
 
-    def outgrown(self) -> None:
-        """It is to be replaced, although it works."""
-        self._outlive("too large")
+    def mark_too_large(self) -> None:
+        """Requests a replacement because of its memory. The process still works."""
+        self._request_replacement("too large")
 
     # ---- what its sentences call
 
     def more(self, speech: SentenceStream, size: int) -> None:
-        """So much of that sentence was taken."""
+        """Tell the process that `size` bytes of that sentence were read."""
         self._pipe.send("more", id=speech.number, bytes=size)
 
     def stop(self, speech: SentenceStream) -> None:
-        """End that sentence; the process is given up if it does not within STOP_S."""
+        """Stop that sentence. If it does not end within STOP_S, see `hangs`."""
         self._pipe.send("stop", id=speech.number)
-        self._patience[speech.number] = asyncio.get_running_loop().call_later(
+        self._stop_timers[speech.number] = asyncio.get_running_loop().call_later(
             STOP_S, self.hangs, speech, f"did not stop within {STOP_S:g} s"
         )
 
     def hangs(self, speech: SentenceStream, what: str) -> None:
-        """Give a sentence up, and with it the process: at once if nothing else is spoken in it, else after that."""
+        """End a sentence that hangs with EngineCrashed, and replace the process.
+
+        The process is killed at once if no other sentence can finish in it; else its other sentences continue.
+        """
         self._end_of(speech.number, None, self._crashed(what))
-        self._outlive("hangs")
+        self._request_replacement("hangs")
         self._hanging += 1
-        if not self._speaking or self._hanging == self.info.at_once:  # else nobody is left there to speak
+        if not self._speaking or self._hanging == self.info.at_once:  # all threads hang
             self._closed = True
             self._pipe.kill()
 
@@ -219,7 +224,7 @@ class PooledEngine:
         match frame["type"]:
             case "pcm":
                 if (speech := self._speaking.get(frame["id"])) is not None:
-                    speech.hear(frame["pcm"])
+                    speech.receive(frame["pcm"])
             case "done":
                 self._end_of(frame["id"], frame["bytes"], None)
             case "error":
@@ -233,17 +238,17 @@ class PooledEngine:
         self._first.put_nowait(None)
         for number in list(self._speaking):
             self._end_of(number, None, self._crashed(why))
-        self._outlive("ended")
+        self._request_replacement("ended")
 
     def _end_of(self, number: int, size: int | None, error: EngineError | None) -> None:
-        if (patience := self._patience.pop(number, None)) is not None:
-            patience.cancel()
+        if (timer := self._stop_timers.pop(number, None)) is not None:
+            timer.cancel()
         if (speech := self._speaking.pop(number, None)) is not None:
             speech.end(size, error)
 
-    def _outlive(self, why: Outlived) -> None:
-        if not self.outlived.done():
-            self.outlived.set_result(why)
+    def _request_replacement(self, why: ReplaceReason) -> None:
+        if not self.to_replace.done():
+            self.to_replace.set_result(why)
 
     def _crashed(self, what: str) -> EngineCrashed:
         return EngineCrashed(f"the process of engine {self._name!r} {what}")

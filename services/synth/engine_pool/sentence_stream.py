@@ -1,4 +1,4 @@
-"""A sentence that an engine process speaks, from the asyncio side."""
+"""The audio of one sentence that an engine process speaks, as an async iterator."""
 
 from __future__ import annotations
 
@@ -12,46 +12,46 @@ from services.synth.engines.base import EngineError
 
 
 class Source(Protocol):
-    """The engine process that a sentence comes from."""
+    """The engine process that speaks a sentence."""
 
     stall_s: float
 
     def more(self, speech: SentenceStream, size: int) -> None:
-        """`size` bytes were taken: the engine may send as many more."""
+        """`size` bytes were read: the engine may send as many more."""
         ...
 
     def stop(self, speech: SentenceStream) -> None:
-        """The rest of the sentence is not wanted."""
+        """Stop the sentence."""
         ...
 
     def hangs(self, speech: SentenceStream, what: str) -> None:
-        """The engine gives nothing: it is to be ended."""
+        """The engine sends nothing: end the sentence and replace the process."""
         ...
 
 
 class SentenceStream:
     """One sentence being spoken: an async iterator of PCM pieces (mono PCM16 little-endian, never empty).
 
-    Close it (`aclose`, or `async with contextlib.aclosing`) unless it was read to its end. Cancel-safe: after a
-    cancelled `anext`, the next one goes on. Raises EngineCrashed, UnknownVoice or another EngineError.
+    Close it (`aclose`, or `async with contextlib.aclosing`) unless it was read to its end. Cancel-safe: a cancelled
+    `anext` loses no audio. Raises EngineCrashed, UnknownVoice or another EngineError.
     """
 
     def __init__(self, engine: Source, number: int, on_end: Callable[[], None]) -> None:
         self.total_bytes: int | None = None
-        """Bytes of the whole sentence, skipped ones included; None until it was read to its end."""
+        """Bytes of the whole sentence, skipped bytes included; None until it was read to its end."""
         self.number = number
         self._engine = engine
         self._on_end = on_end
         self._pieces: deque[bytes] = deque()
-        self._untold = 0  # bytes that were taken, and not reported to the process yet
-        self._news: asyncio.Future[None] | None = None
+        self._unreported = 0  # bytes that were read, but not reported to the process yet
+        self._report: asyncio.Future[None] | None = None
         self._bytes: int | None = None
         self._error: EngineError | None = None
         self._over = self._stopped = False
 
     @property
     def wanted(self) -> bool:
-        """Whether the engine still speaks it, and nobody has told it to stop."""
+        """Whether the engine still speaks it, and it was not stopped."""
         return not self._over and not self._stopped
 
     def __aiter__(self) -> Self:
@@ -62,20 +62,20 @@ class SentenceStream:
             if not self.wanted:
                 self.total_bytes, error, self._error = self._bytes, self._error, None
                 raise error or StopAsyncIteration
-            await self._any_news()
+            await self._wait_for_report()
         pcm = self._pieces.popleft()
-        self._untold += len(pcm)
-        if self._untold >= frames.WINDOW_BYTES // 4:
-            self._engine.more(self, self._untold)
-            self._untold = 0
+        self._unreported += len(pcm)
+        if self._unreported >= frames.WINDOW_BYTES // 4:
+            self._engine.more(self, self._unreported)
+            self._unreported = 0
         return pcm
 
     async def aclose(self) -> None:
-        """Stop it; what the engine still makes of it is thrown away. Idempotent."""
+        """Stops the sentence and discards audio that still comes. Idempotent."""
         self.stop()
 
     def stop(self) -> None:
-        """As `aclose`, which exists for `contextlib.aclosing`: there is nothing to wait for."""
+        """As `aclose`, without `await`: there is nothing to wait for."""
         self._pieces.clear()
         self._error = None
         if self.wanted:
@@ -83,27 +83,27 @@ class SentenceStream:
             self._engine.stop(self)
             self._wake()
 
-    async def _any_news(self) -> None:
-        """Return when the process has said anything about this sentence. Raises EngineCrashed if it does not."""
-        self._news = asyncio.get_running_loop().create_future()
+    async def _wait_for_report(self) -> None:
+        """Return at the next frame of this sentence; after `stall_s` without one the sentence ends (EngineCrashed)."""
+        self._report = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(self._engine.stall_s):
-                await self._news
+                await self._report
         except TimeoutError:
             self._engine.hangs(self, f"gave nothing for {self._engine.stall_s:g} s")
         finally:
-            self._news = None
+            self._report = None
 
     # ---- what the engine calls
 
-    def hear(self, pcm: bytes) -> None:
-        """Audio, or a sign of life."""
+    def receive(self, pcm: bytes) -> None:
+        """Takes audio, or a keepalive (empty)."""
         if pcm and self.wanted:
             self._pieces.append(pcm)
         self._wake()
 
     def end(self, size: int | None, error: EngineError | None = None) -> None:
-        """The engine is done with it: it has that many bytes, or there is an error."""
+        """Ends the sentence with its size in bytes, or with an error."""
         self._over = True
         if not self._stopped:
             self._bytes, self._error = size, error
@@ -111,5 +111,5 @@ class SentenceStream:
         self._on_end()
 
     def _wake(self) -> None:
-        if self._news is not None and not self._news.done():
-            self._news.set_result(None)
+        if self._report is not None and not self._report.done():
+            self._report.set_result(None)

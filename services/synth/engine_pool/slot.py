@@ -1,4 +1,4 @@
-"""A place in an engine process, as one task holds it."""
+"""A slot of an engine process, held by one task."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from services.synth.engine_pool.sentence_stream import SentenceStream
 
 
 class Slot:
-    """Speaks sentences one after the other in one process. Not for several tasks at once."""
+    """Speaks sentences one after the other in one process. For one task at a time."""
 
     def __init__(self, engine: PooledEngine, on_free: Callable[[], None]) -> None:
-        """`on_free` is called once, when the place was left and nothing is spoken in it any more."""
+        """`on_free` is called once: after `leave`, when the engine speaks no sentence of this slot any more."""
         self._engine = engine
         self._on_free = on_free
         self._speech: SentenceStream | None = None
@@ -22,13 +22,13 @@ class Slot:
 
     @property
     def pid(self) -> int:
-        """The process id of the engine."""
+        """The engine's process id."""
         return self._engine.pid
 
     def speak(self, sentence: str, **manner: Unpack[Manner]) -> SentenceStream:
-        """Begins a sentence at once.
+        """Begins a sentence.
 
-        Raises EngineCrashed when the process is gone, RuntimeError while another sentence is wanted.
+        Raises EngineCrashed if the process has ended, RuntimeError if the sentence before is still being spoken.
         """
         if self._speech is not None and self._speech.wanted:
             raise RuntimeError("the engine is speaking")
@@ -37,7 +37,7 @@ class Slot:
         return self._speech
 
     def leave(self) -> None:
-        """Stop what is spoken; the place is free when that has ended. Idempotent."""
+        """Stops the sentence, if any; the slot is free when the engine has ended it. Idempotent."""
         if self._left:
             return
         self._left = True

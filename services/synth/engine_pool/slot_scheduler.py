@@ -1,4 +1,4 @@
-"""Who is given the next free place in an engine: the line whose listener runs dry first. Pure."""
+"""Which task gets the next free slot of an engine: the one whose listener runs out of audio first. Pure."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ W = TypeVar("W", bound=Hashable)
 
 
 def shares(slots: int, at_once: int, scales: bool) -> list[int]:
-    """The places of each process, so that there are `slots` in all, spread evenly.
+    """Returns the number of slots of each process: `slots` in all, spread evenly, at most `at_once` in a process.
 
-    A process holds `at_once` at most. An engine that does not scale has one process, and no more places than that.
+    An engine that does not scale has one process, and so at most `at_once` slots.
     """
     if not scales:
         return [min(slots, at_once)]
@@ -24,37 +24,37 @@ def shares(slots: int, at_once: int, scales: bool) -> list[int]:
 
 @dataclass(slots=True)
 class _Engine:
-    places: int
+    slots: int
     taken: int = 0
     retired: bool = False
 
 
 class SlotScheduler(Generic[E, W]):
-    """The places of engines, and who waits for one. `pair` brings them together; whoever changes anything asks it."""
+    """Free slots of engines, and the tasks that wait for one. Call `pair` after each change."""
 
     def __init__(self) -> None:
         self._engines: dict[E, _Engine] = {}
         self._waiting: dict[W, float] = {}  # in the order of asking
 
-    def open(self, engine: E, places: int) -> None:
-        """An engine is there, with that many places."""
-        self._engines[engine] = _Engine(places)
+    def open(self, engine: E, slots: int) -> None:
+        """Adds an engine with that many slots."""
+        self._engines[engine] = _Engine(slots)
 
     def ask(self, waiter: W, due_s: float) -> None:
-        """Somebody waits for a place, and it is urgent from `due_s` on."""
+        """Adds a waiter that needs a slot at `due_s`."""
         self._waiting[waiter] = due_s
 
     def leave(self, waiter: W) -> bool:
-        """Somebody does not wait any more; False if they had been given a place already."""
+        """Removes a waiter; returns False if it already got a slot."""
         return self._waiting.pop(waiter, None) is not None
 
     def pair(self) -> tuple[W, E] | None:
-        """The next one to be given a place, and the engine, the least busy one; None when there is nothing to do.
+        """Takes a slot of the least busy engine for the next waiter and returns both; None if nothing can be paired.
 
-        Due first, first served; among those that are due at the same time whoever asked first.
+        The waiter with the earliest `due_s` comes first; of equal ones, the one that asked first.
         """
         engine = min(
-            (engine for engine, it in self._engines.items() if not it.retired and it.taken < it.places),
+            (engine for engine, it in self._engines.items() if not it.retired and it.taken < it.slots),
             key=lambda engine: self._engines[engine].taken,
             default=None,
         )
@@ -66,19 +66,19 @@ class SlotScheduler(Generic[E, W]):
         return waiter, engine
 
     def release(self, engine: E) -> bool:
-        """A place is free again; whether this was the last one taken of an engine that is retired, now forgotten."""
+        """Frees a slot. Returns True if that was the last taken slot of a retired engine, which is removed then."""
         self._engines[engine].taken -= 1
         return self._forget_if_empty(engine)
 
     def retire(self, engine: E) -> bool:
-        """Nobody is given a place there any more; whether none is taken either: then it is forgotten. Idempotent."""
+        """Gives out no more slots of this engine. Returns True if none is taken: it is removed then. Idempotent."""
         if engine not in self._engines:
             return False
         self._engines[engine].retired = True
         return self._forget_if_empty(engine)
 
     def clear(self) -> list[W]:
-        """Send everybody away who waits."""
+        """Removes and returns all waiters."""
         waiting = list(self._waiting)
         self._waiting.clear()
         return waiting

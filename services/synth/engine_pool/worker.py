@@ -1,12 +1,12 @@
 """The process that an engine runs in: `python -m services.synth.engine_pool.worker --engine NAME`.
 
-`process.py` starts it, `frames` is the protocol. It speaks as many sentences at a time as its engine says, the first
-on its main thread; another one reads commands, so that a stop is seen in mid-sentence. Each sentence has a window: when
-its listener does not take the audio, it waits, and the others go on.
+`process.py` starts it; `frames` describes the protocol. It speaks up to `at_once` sentences at the same time, the first
+one on the main thread. A thread of its own reads commands, so that `stop` takes effect during a sentence. Each sentence
+has a window: if the host does not read its audio, that sentence waits, and the others continue.
 
-Standard output belongs to the protocol: descriptor 1 is pointed at standard error before the engine is loaded, so what
-an engine prints is a log. The process ends when its input ends, which it does however the host dies; it ignores SIGINT
-and SIGTERM, because a host that is asked to end first finishes its utterances.
+Only the protocol uses standard output. Descriptor 1 is redirected to standard error before the engine is loaded, so
+what an engine prints goes to the log. The process ends when its input ends, which also happens when the host crashes.
+It ignores SIGINT and SIGTERM, because the host finishes its utterances after such a signal.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _WARM_UP = "1, 2."
 
 
 class EngineWorker:
-    """Answers the commands of one host. `read` runs on a thread of its own, `serve` on the one that loads the engine.
+    """Carries out the commands of one host. `read` runs on a thread of its own, `serve` on the main thread.
 
-    An engine that speaks one sentence at a time stays on that thread; one that speaks several has a thread for each.
+    `serve` loads the engine and speaks on that thread; for `at_once` > 1 there is one more thread for each sentence.
     """
 
     def __init__(self, engine: base.Engine, source: BinaryIO, sink: BinaryIO, default_voice: str | None = None) -> None:
@@ -51,29 +51,29 @@ class EngineWorker:
         self._left = threading.Event()
 
     def read(self, on_end: Callable[[], None]) -> None:
-        """Takes commands until the host quits or dies; ends what is being spoken then, and calls `on_end`."""
+        """Reads commands until `quit` or the end of the input; then stops all sentences and calls `on_end`."""
         with contextlib.suppress(OSError, ValueError):
             while (frame := frames.read(self._source)) is not None and frame["type"] != "quit":
-                self._obey(frame)
+                self._execute(frame)
         self._left.set()
         for sentence in list(self._sentences.values()):
             sentence.stop()
         self._asked.put(None)
         on_end()
 
-    def _obey(self, frame: Frame) -> None:
+    def _execute(self, frame: Frame) -> None:
         if frame["type"] == "speak":
             sentence = _Sentence(frame)
             self._sentences[frame["id"]] = sentence
             self._asked.put(sentence)
-        elif (known := self._sentences.get(frame["id"])) is not None:  # else it has ended meanwhile
+        elif (known := self._sentences.get(frame["id"])) is not None:  # else it has already ended
             if frame["type"] == "stop":
                 known.stop()
             else:
                 known.more(frame["bytes"])
 
     def serve(self) -> None:
-        """Loads the engine, warms it up, and speaks until the host quits or dies."""
+        """Loads the engine, warms it up, and speaks until `quit` or the end of the input."""
         try:
             self._engine.load()
             if self._engine.at_once < 1:
@@ -104,7 +104,7 @@ class EngineWorker:
             thread.join()
 
     def _check_voice(self) -> None:
-        """Raises Misconfigured when it is none of the engine's: no request that leaves it open could be spoken."""
+        """Raises Misconfigured if the engine lacks the default voice: every request without a voice would fail."""
         if self._default_voice is None:
             return
         try:
@@ -124,11 +124,11 @@ class EngineWorker:
             pass
 
     def _speak_beside(self) -> None:
-        """`_speak_all` on a thread that is not the main one: a bug there ends the process, too."""
+        """`_speak_all` on another thread than the main one. A bug there ends the process, as on the main thread."""
         try:
             with contextlib.suppress(BrokenPipeError):
                 self._speak_all()
-        except BaseException:  # noqa: BLE001 - the border of a thread: the process ends, as it does on the main one
+        except BaseException:  # noqa: BLE001 - the last frame of a thread: any error ends the process
             traceback.print_exc()
             sys.stderr.flush()
             os._exit(1)
@@ -143,10 +143,10 @@ class EngineWorker:
             else:
                 self._sentences.pop(sentence.number)
                 self._send("done", id=sentence.number, bytes=total)
-        self._asked.put(None)  # for the next thread
+        self._asked.put(None)  # ends the next thread
 
     def _pieces(self, sentence: _Sentence) -> int:
-        """Speaks a sentence; how many bytes it has, those skipped included."""
+        """Speaks a sentence; returns its size in bytes, skipped bytes included."""
         asked = sentence.asked
         skip = asked["skip_bytes"]
         pace = _Pace(asked["rtf"], self._engine.sample_rate_hz(asked["voice"]))
@@ -174,10 +174,10 @@ class EngineWorker:
         return total
 
     def _hand_over(self, sentence: _Sentence, pcm: bytes) -> bool:
-        """Sends audio, or a sign of life, as the host takes it; whether to go on."""
+        """Sends audio, or a keepalive (empty), within the window; returns False once the sentence is stopped."""
         for start in range(0, max(len(pcm), 1), frames.PIECE_BYTES):
             piece = pcm[start : start + frames.PIECE_BYTES]
-            if not sentence.take_room(len(piece)):
+            if not sentence.take_window(len(piece)):
                 return False
             self._send("pcm", id=sentence.number, pcm=piece)
         return True
@@ -190,36 +190,36 @@ class EngineWorker:
 
 
 class _Sentence:
-    """What was asked for, as the thread that speaks it and the one that reads commands share it."""
+    """A `speak` command, shared by the thread that speaks it and the one that reads commands. Thread-safe."""
 
     def __init__(self, asked: Frame) -> None:
         self.asked = asked
         self.number: int = asked["id"]
         self.stopped = False
-        self._room = frames.WINDOW_BYTES
+        self._window = frames.WINDOW_BYTES
         self._changed = threading.Condition()
 
     def stop(self) -> None:
-        """It is not wanted any more."""
+        """Stop the sentence."""
         with self._changed:
             self.stopped = True
             self._changed.notify()
 
     def more(self, size: int) -> None:
-        """So many bytes were taken by the host."""
+        """The host has read `size` bytes."""
         with self._changed:
-            self._room += size
+            self._window += size
             self._changed.notify()
 
-    def take_room(self, size: int) -> bool:
-        """Waits until audio may be sent, and counts it as sent; whether to go on, False once stopped."""
+    def take_window(self, size: int) -> bool:
+        """Waits until the window is open and takes `size` bytes of it; returns False once stopped."""
         with self._changed:
-            self._changed.wait_for(lambda: self.stopped or self._room > 0)
-            self._room -= size
+            self._changed.wait_for(lambda: self.stopped or self._window > 0)
+            self._window -= size
             return not self.stopped
 
     def sleep(self, seconds: float) -> bool:
-        """Waits, but not past a stop; whether to go on."""
+        """Waits, at most until `stop`; returns False once stopped."""
         if seconds > 0:
             with self._changed:
                 self._changed.wait_for(lambda: self.stopped, seconds)
@@ -227,7 +227,7 @@ class _Sentence:
 
 
 class _Pace:
-    """Slows an engine to a real-time factor: audio of d seconds is not complete before rtf·d seconds."""
+    """Slows an engine down to a real-time factor: d seconds of audio take at least rtf·d seconds."""
 
     def __init__(self, rtf: float | None, rate_hz: int) -> None:
         self._seconds_per_byte = (rtf or 0.0) / (2 * rate_hz)
@@ -235,7 +235,7 @@ class _Pace:
         self._bytes = 0
 
     def wait_s(self, size: int) -> float:
-        """How long to wait before the next `size` bytes; the clock starts with the first of them."""
+        """Returns the seconds to wait before the next `size` bytes are sent; the clock starts at the first call."""
         now = time.monotonic()
         if not self._bytes:
             self._started = now
@@ -244,13 +244,13 @@ class _Pace:
 
 
 def die_with_parent() -> None:
-    """Have the kernel kill this process when the thread that started it ends (Linux only)."""
+    """Makes the kernel kill this process when the thread that started it ends (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """The standard pipes for the protocol alone: whoever reads 0 finds nothing, what is written to 1 goes to 2."""
+    """Returns the standard pipes for the protocol. Then descriptor 0 reads nothing, and descriptor 1 writes to 2."""
     source, sink = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -260,10 +260,10 @@ def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
 
 
 def main() -> None:
-    """Run one engine until the host ends."""
+    """Runs one engine until the host ends it."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--engine", required=True, help="name of the entry point")
-    parser.add_argument("--voice", help="one that it must have")
+    parser.add_argument("--engine", required=True, help="name of the engine's entry point")
+    parser.add_argument("--voice", help="a voice that the engine must have")
     arguments = parser.parse_args()
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -281,7 +281,7 @@ def main() -> None:
     ended = threading.Event()
 
     def on_end() -> None:
-        # A model that does not look at `stop` must not outlive its host.
+        # A model that does not check `stop` would keep this process alive after its host.
         if not ended.wait(_EXIT_GRACE_S):
             os._exit(1)
 

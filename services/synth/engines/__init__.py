@@ -1,1 +1,1 @@
-"""Text-to-speech engines; `base` is the port."""
+"""Text-to-speech engines; `base` is the interface."""

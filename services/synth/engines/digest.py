@@ -1,4 +1,4 @@
-"""A short name for what files contain: part of an engine's version."""
+"""A digest of files: part of an engine's version."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def digest_of(files: Iterable[Path]) -> str:
-    """Twelve characters that change with the content, the name or the order of any of the files. Raises OSError."""
+    """Returns 12 characters that change with the content, the name or the order of the files. Raises OSError."""
     digest = hashlib.sha256()
     for path in files:
         with path.open("rb") as file:

@@ -1,12 +1,12 @@
-"""eSpeak NG from the wheel `espeakng-loader`: Korean, English and some 130 other languages, without a model.
+"""eSpeak NG from the wheel `espeakng-loader`: Korean, English and about 130 other languages, without a model.
 
-The only file that imports espeakng_loader, or knows the C API (espeak-ng/speak_lib.h, 1.52). 22 050 Hz, first audio
-after about 1 ms, a real-time factor of 0.003.
+The only file that imports espeakng_loader or uses its C API (espeak-ng/speak_lib.h, 1.52). 22 050 Hz, first audio after
+about 1 ms, a real-time factor of 0.003.
 
-The library keeps the phase of its pitch flutter and more in static variables that neither a new voice nor
-`espeak_Terminate` resets, so the same text sounds a little different each time. Therefore every sentence gets a freshly
-loaded image of the library (1 ms, done after the sentence before), with a fixed random seed: then the same text gives
-the same bytes in every call and process. Where the loader does not let go of an image (musl), `deterministic` is False.
+The library keeps state, such as the phase of its pitch flutter, in static variables. Neither a new voice nor
+`espeak_Terminate` resets them, so the same text would sound a little different each time. Therefore each sentence uses
+a newly loaded image of the library (1 ms, after the sentence before) with a fixed random seed. Then the same text gives
+the same bytes in every call and process. If the loader cannot unload an image (musl), `deterministic` is False.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ NORMAL_WPM = 175
 
 _AUDIO_OUTPUT_SYNCHRONOUS, _DONT_EXIT = 2, 0x8000
 _BUFFER_MS = 20
-_CHARS_UTF8, _END_PAUSE = 1, 0x1000  # the pause after a sentence, else sentences would run into each other
+_CHARS_UTF8, _END_PAUSE = 1, 0x1000  # END_PAUSE: without it there is no pause between two sentences
 _PARAMETER_RATE = 1
 _POSITION_CHARACTER = 1
-_LONGEST_DATA_PATH = 120  # bytes; espeak_Initialize fails somewhere above 150
-_HANDOFF_PIECES = 32  # about 2 s of audio made ahead of whoever reads it
+_LONGEST_DATA_PATH = 120  # bytes; espeak_Initialize fails for a length somewhere above 150
+_HANDOFF_PIECES = 32  # about 2 s of audio made ahead of the reader
 _ALIASES = {"zh": "cmn", "no": "nb", "iw": "he", "in": "id"}
 
 _ON_AUDIO = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
@@ -58,7 +58,7 @@ class _VoiceStruct(ctypes.Structure):
 
 
 class _Image:
-    """One loaded and initialised image of the library: good for one sentence, then `close` it."""
+    """One loaded and initialised image of the library. Use it for one sentence, then `close` it."""
 
     def __init__(self, library: str, data: Path) -> None:
         try:
@@ -67,7 +67,7 @@ class _Image:
             raise EngineError(f"espeak: its library cannot be loaded: {exc}") from exc
         self._path = library
         self._lib.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_VoiceStruct))
-        # An unusable data path is not an error to the library: it gives 0, or -1, and then silence.
+        # The library reports an unusable data path only by a rate of 0 or -1; it would then speak silence.
         self.rate_hz: int = self._lib.espeak_Initialize(
             _AUDIO_OUTPUT_SYNCHRONOUS, _BUFFER_MS, os.fsencode(data), _DONT_EXIT
         )
@@ -76,7 +76,7 @@ class _Image:
         self._lib.espeak_ng_SetRandSeed(ctypes.c_long(1))
 
     def identifiers(self) -> list[str]:
-        """Files of the voices below `lang/`, like `gmw/en-US`."""
+        """Returns the voice files below `lang/`, like `gmw/en-US`."""
         voices, found, index = self._lib.espeak_ListVoices(None), [], 0
         while voices[index]:
             found.append(voices[index].contents.identifier.decode())
@@ -84,14 +84,14 @@ class _Image:
         return found
 
     def speak(self, voice: str, wpm: int, text: str, on_audio: Callable[[bytes], bool]) -> None:
-        """Calls `on_audio` with each piece of PCM until it gives False. Blocks. Raises EngineError."""
+        """Calls `on_audio` with each piece of PCM until it returns False. Blocks. Raises EngineError."""
 
         def receive(samples: ctypes._Pointer[ctypes.c_short], count: int, _events: int | None) -> int:
             if not samples or count <= 0:
                 return 0
             return 0 if on_audio(ctypes.string_at(samples, count * 2)) else 1
 
-        callback = _ON_AUDIO(receive)  # must live as long as the library may call it
+        callback = _ON_AUDIO(receive)  # keep a reference: the library calls it after this line
         self._lib.espeak_SetSynthCallback(callback)
         if self._lib.espeak_SetVoiceByName(voice.encode()) != 0:
             raise EngineError(f"espeak: its voice {voice} cannot be loaded; reinstall espeakng-loader")
@@ -102,7 +102,7 @@ class _Image:
             raise EngineError("espeak: synthesis failed")
 
     def close(self) -> bool:
-        """Unload the image. Whether it is really gone, so that the next one begins in the initial state."""
+        """Unloads the image. Returns whether it is unloaded, so that the next one starts in the initial state."""
         self._lib.espeak_Terminate()
         _ctypes.dlclose(self._lib._handle)
         try:
@@ -114,11 +114,11 @@ class _Image:
 
 
 class EspeakEngine:
-    """eSpeak NG: one per process. A voice is a language (`ko`, `en-us`), or one with a variant (`ko+f2`)."""
+    """eSpeak NG, one sentence at a time. A voice is a language (`ko`, `en-us`), or one with a variant (`ko+f2`)."""
 
     name = "espeak"
     version = importlib.metadata.version("espeakng-loader")
-    at_once = 1  # global state
+    at_once = 1  # the library has global state
     scales = True
 
     def __init__(self) -> None:
@@ -129,7 +129,7 @@ class EspeakEngine:
         self._data = Path()
 
     def load(self) -> None:
-        """Load the library. Raises EngineError when it or its data cannot be used."""
+        """Loads the library. Raises EngineError if it or its data cannot be used."""
         self._data = self._short(Path(espeakng_loader.get_data_path()))
         self._image = self._open()
         for identifier in self._image.identifiers():
@@ -140,17 +140,17 @@ class EspeakEngine:
         self._image = self._open()
 
     def voices(self) -> Sequence[Voice]:
-        """Every language, American English and Korean first; each may take a variant behind a `+`."""
+        """Returns a voice for each language, American English and Korean first. A name may have `+` and a variant."""
         return sorted(self._voices.values(), key=lambda voice: (voice.name not in ("ko", "en-us"), voice.name))
 
     def sample_rate_hz(self, voice: str | None) -> int:
-        """22 050 for all voices. Raises UnknownVoice."""
+        """Returns 22 050 for all voices. Raises UnknownVoice."""
         return self._voices[self._resolve(voice, "ko").partition("+")[0]].sample_rate_hz
 
     def synthesize(
         self, sentence: str, *, voice: str | None, language: str, speed: float, stop: Callable[[], bool]
     ) -> Iterator[bytes]:
-        """PCM in pieces of about 60 ms, with the pause that follows a sentence. See `Engine.synthesize`."""
+        """Yields PCM in pieces of about 60 ms, with the pause after the sentence. See `Engine.synthesize`."""
         name = self._resolve(voice, language)
         text = _plain(sentence)
         image, self._image = self._image or self._open(), None
@@ -172,7 +172,7 @@ class EspeakEngine:
             finally:
                 handoff.put(outcome)
 
-        # The library calls back; to give each piece at once rather than a list at the end takes a thread.
+        # The library calls back for each piece. Without a thread, all pieces could only be yielded at the end.
         worker = threading.Thread(target=run, name="espeak", daemon=True)
         worker.start()
         item: bytes | EngineError | None = b""
@@ -183,7 +183,7 @@ class EspeakEngine:
                 raise item
         finally:
             closing.set()
-            while isinstance(item, bytes):  # closed early: the worker may be waiting for room
+            while isinstance(item, bytes):  # closed early: the worker may wait on the full queue
                 item = handoff.get()
             worker.join()
             image.close()
@@ -193,7 +193,7 @@ class EspeakEngine:
         return _Image(espeakng_loader.get_library_path(), self._data)
 
     def _short(self, data: Path) -> Path:
-        """A path to the data that is short enough for espeak: where it is not, a link in the temporary directory."""
+        """Returns a path to the data that is short enough for espeak: a link in a temporary directory if needed."""
         if len(os.fsencode(data)) <= _LONGEST_DATA_PATH:
             return data
         directory = tempfile.mkdtemp(prefix="espeak-")
@@ -206,7 +206,7 @@ class EspeakEngine:
         return link
 
     def _resolve(self, voice: str | None, language: str) -> str:
-        """The name for espeak_SetVoiceByName, which would silently ignore an unknown variant. Raises UnknownVoice."""
+        """Returns the name for espeak_SetVoiceByName. Raises UnknownVoice: espeak itself ignores an unknown variant."""
         if voice is None:
             return self._of_language(language)
         base, plus, variant = voice.partition("+")
@@ -217,7 +217,7 @@ class EspeakEngine:
         return base.lower() + plus + variant
 
     def _of_language(self, language: str) -> str:
-        """The voice of a BCP 47 tag, or of the tag with fewer parts: ko-KR is ko, en-US is en-us."""
+        """Returns the voice of a BCP 47 tag, or of the tag with fewer parts: ko for ko-KR, en-us for en-US."""
         parts = language.replace("_", "-").lower().split("-")
         parts[0] = _ALIASES.get(parts[0], parts[0])
         while parts:
@@ -228,5 +228,5 @@ class EspeakEngine:
 
 
 def _plain(text: str) -> str:
-    """Composed (espeak spells decomposed Hangul letter by letter), and a NUL would end it."""
+    """Returns the text in NFC, because espeak spells decomposed Hangul, and without NUL, which would end the text."""
     return unicodedata.normalize("NFC", text).replace("\0", " ")

@@ -1,1 +1,1 @@
-"""Which request is spoken next, and whether it may be."""
+"""Which request is spoken next, and whether it is spoken."""

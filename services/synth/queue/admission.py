@@ -1,4 +1,4 @@
-"""What becomes of a request that was handed out: the pure decision, taken from four answers asked for at once."""
+"""The decision about a delivered request, from the answers to four questions (`claim`). Pure."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from orastream.contract.messages import Report
 class Admission(Enum):
     """What to do with the request."""
 
-    GONE = "it is not stored any more: ack"
-    DUPLICATE = "its id belongs to another request: pass that one's final report on"
-    FINAL = "it has a final report already: tidy up, ack"
-    CANCELLED = "a cancel is stored after it: its owner reports that; ack"
+    GONE = "the request is not stored any more: ack"
+    DUPLICATE = "its id belongs to another request: publish that request's final report"
+    FINAL = "it already has a final report: clean up, ack"
+    CANCELLED = "a cancel is stored after it: its owner reports the cancel; ack"
     OURS = "speak it"
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimAnswers:
-    """`claimed` is the report that stands after the claim: ours, or the one that was there before."""
+    """`claimed` is the stored report after the claim: ours, or an earlier one."""
 
     request_seq: int
     still_stored: bool
@@ -29,7 +29,7 @@ class ClaimAnswers:
 
 
 def admit(answers: ClaimAnswers) -> Admission:
-    """The decision, in this order: gone, duplicate, final, cancelled, ours."""
+    """Returns the first that applies: gone, duplicate, final, cancelled, ours."""
     if not answers.still_stored:
         return Admission.GONE
     if answers.claimed.request_seq != answers.request_seq:

@@ -1,4 +1,4 @@
-"""How much speech waits to be made, in seconds: what a synth is scaled by. And how full the audio's stream is."""
+"""The backlog in seconds of speech, by which an operator scales synth, and the fill level of the audio stream."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from orastream.jetstream.api import JetStream
 
 ASKED_EVERY_S = 5.0
 FIRST_GUESS_S = 5.0
-"""Of speech in an utterance, as long as none was made."""
-_SHARE = 0.1  # of the newest utterance in the mean
+"""Assumed seconds of speech in an utterance, before the first one is complete."""
+_SHARE = 0.1  # weight of the newest utterance in the moving mean
 
 log = structlog.get_logger()
 
 
 class Backlog:
-    """Requests that no synth has been handed yet, and the mean length of what is spoken here. For one event loop."""
+    """Requests not delivered to any synth yet, and the mean length of an utterance here. For one event loop."""
 
     def __init__(self, js: JetStream) -> None:
         self._js = js
         self.requests = 0
-        """In the stream, for any synth: as of ASKED_EVERY_S ago at most."""
+        """Undelivered requests in the stream; at most ASKED_EVERY_S old."""
         self.mean_s = FIRST_GUESS_S
-        """Seconds of speech in an utterance."""
+        """Mean seconds of speech in an utterance."""
         self.audio_bytes = 0
-        """What TTS_AUDIO holds, as of ASKED_EVERY_S ago at most."""
+        """Bytes stored in TTS_AUDIO; at most ASKED_EVERY_S old."""
         self.audio_max_bytes = 0
-        """What it may hold; 0: not known yet."""
+        """Limit of TTS_AUDIO in bytes; 0: not known yet."""
 
     @property
     def seconds(self) -> float:
-        """Speech that waits in the stream."""
+        """Estimated seconds of speech that wait in the stream."""
         return self.requests * self.mean_s
 
     def spoken(self, audio_s: float) -> None:
-        """An utterance of that length was made."""
+        """Adds the length of a complete utterance, in seconds, to the mean."""
         self.mean_s += _SHARE * (audio_s - self.mean_s)
 
     async def watch(self) -> None:
-        """Ask the consumer and the stream again and again, until cancelled."""
+        """Updates the fields every ASKED_EVERY_S until cancelled."""
         while True:
             try:
                 answer = await self._js.api(f"CONSUMER.INFO.{stream_names.SESSIONS}.{stream_names.SYNTH}")

@@ -1,4 +1,4 @@
-"""The four questions that begin every request, asked together: stored? cancelled? claimed by whom? is `start` first?"""
+"""Claims a request with four calls in parallel: is it stored, is it cancelled, first report, first `start`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from services.synth.queue.admission import Admission, ClaimAnswers, admit
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The outcome: what to do, the report that stands, and the sequence of `start` if ours was the first one."""
+    """The result: what to do, the stored report, and the sequence of our `start` if it was the first one."""
 
     admission: Admission
     state: ReportState
@@ -26,7 +26,10 @@ class Claim:
 
 
 async def claim(js: JetStream, reports: ReportStore, stored: StoredRequest, report: Report, start: AudioStart) -> Claim:
-    """Claim a request by its first report. Raises NodeUnavailable. Cancel-safe: a claim that stands is found again."""
+    """Claims a request by writing its first report. Raises NodeUnavailable.
+
+    Cancel-safe: the next call finds a report that this one has stored.
+    """
     still_stored, cancelled, state, attempt = await asyncio.gather(
         js.get(stream_names.SESSIONS, stored.sequence),
         cancel_after(js, stored),
@@ -38,7 +41,7 @@ async def claim(js: JetStream, reports: ReportStore, stored: StoredRequest, repo
 
 
 async def cancel_after(js: JetStream, stored: StoredRequest) -> StoredCancel | None:
-    """The first stored cancel that covers the request, by the stream's leader."""
+    """Returns the first stored cancel that covers the request, as the stream's leader has it; None if there is none."""
     after = stored.sequence
     while (
         message := await js.after(stream_names.SESSIONS, subjects.session_cancel(stored.session), after)
@@ -63,7 +66,7 @@ async def _first_start(js: JetStream, stored: StoredRequest, start: AudioStart) 
 
 
 async def overdue(reports: ReportStore, stored: StoredRequest, now_s: float) -> bool:
-    """Whether its ttl has run out before anyone claimed it. Raises NodeUnavailable."""
+    """Whether the request's ttl has passed and nobody has claimed it. Raises NodeUnavailable."""
     if now_s <= stored.stored_at_s + stored.ttl_s:
         return False
     return await reports.read(stored.session, stored.token) is None

@@ -1,4 +1,4 @@
-"""Whose request is spoken next: sessions take turns, so that one with many requests cannot starve another. Pure."""
+"""Which request is spoken next. Sessions take turns, so that one with many requests cannot starve others. Pure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ MAX_REMEMBERED = 4096
 
 
 class FairQueue(Generic[T]):
-    """Waiting items by session; `take` goes round the sessions, and within one by sequence.
+    """Waiting items by session. `take` is round-robin over the sessions, and by sequence within a session.
 
-    A session keeps its place in the round while nothing of it waits here: what was given back and comes again is not
-    behind those that have had a turn since.
+    A session keeps its position while none of its items waits here. Else an item that was nak'ed and is redelivered
+    would wait behind sessions that have had a turn since. Not thread-safe.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class FairQueue(Generic[T]):
         return sum(map(len, self._waiting.values()))
 
     def put(self, session: str, sequence: int, item: T) -> None:
-        """Add an item; one with the same sequence replaces the older one (a newer hand-out of the same message)."""
+        """Adds an item. It replaces one with the same sequence (an earlier delivery of the same message)."""
         self._waiting.setdefault(session, {})[sequence] = item
         if session not in self._places:
             self._places[session] = next(self._next_place)
@@ -34,7 +34,7 @@ class FairQueue(Generic[T]):
                 self._places = {session: place for session, place in self._places.items() if session in self._waiting}
 
     def take(self) -> T | None:
-        """The next item, or None when nothing waits; its session goes to the end of the round."""
+        """Takes out the next item, None if nothing waits. Its session moves to the end of the round."""
         if not self._waiting:
             return None
         session = min(self._waiting, key=self._places.__getitem__)
@@ -42,7 +42,7 @@ class FairQueue(Generic[T]):
         return self._remove(session, min(self._waiting[session]))
 
     def surplus(self, keep: int) -> list[T]:
-        """Take out all but the `keep` items whose turns come first, in the order of their turns."""
+        """Takes out all but the next `keep` items, in the order in which they would be spoken."""
         turns = sorted(
             (turn, self._places[session], session, sequence)
             for session, items in self._waiting.items()
@@ -51,11 +51,11 @@ class FairQueue(Generic[T]):
         return [self._remove(session, sequence) for _, _, session, sequence in turns[keep:]]
 
     def all(self) -> list[T]:
-        """Everything that waits."""
+        """Returns all waiting items."""
         return [item for items in self._waiting.values() for item in items.values()]
 
     def clear(self) -> list[T]:
-        """Take everything out."""
+        """Takes out all items."""
         items = self.all()
         self._waiting.clear()
         return items

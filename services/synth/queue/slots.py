@@ -1,12 +1,12 @@
-"""How much a synth has to do, and what it may begin. Pure."""
+"""How many requests a synth works on, and whether it may begin another. Pure."""
 
 from __future__ import annotations
 
 
 class Slots:
-    """Requests that are worked on. `slots` of them speak at once; one that waits for more of its text takes no slot.
+    """Requests in progress, at most `slots` that speak at the same time. A request that waits for text takes no slot.
 
-    That holds for `open_texts` of them; those beyond take slots like any other, which bounds them.
+    At most `open_texts` requests wait without a slot. Others that wait take slots, which limits their number.
     """
 
     def __init__(self, slots: int, open_texts: int) -> None:
@@ -17,31 +17,31 @@ class Slots:
 
     @property
     def taken(self) -> int:
-        """Slots that are taken. What waited takes its slot back when it goes on, so it may be more than there are."""
+        """Number of taken slots. It may exceed `slots`, because requests that stop waiting take slots again."""
         return len(self._all) - min(len(self._waiting), self._open_texts)
 
     @property
     def free(self) -> bool:
-        """Whether one more may be begun."""
+        """Whether another request may begin."""
         return self.taken < self.slots
 
     @property
     def waiting(self) -> frozenset[int]:
-        """Those that wait for more of their text."""
+        """Requests that wait for more of their text."""
         return frozenset(self._waiting)
 
     def begin(self, request: int) -> None:
-        """It is worked on from now on."""
+        """Adds a request."""
         self._all.add(request)
 
     def wait(self, request: int, waits: bool) -> None:
-        """It waits for more of its text, or goes on."""
+        """Records that a request begins (`waits`) or stops waiting for more of its text."""
         if waits and request in self._all:
             self._waiting.add(request)
         else:
             self._waiting.discard(request)
 
     def end(self, request: int) -> None:
-        """It is done with."""
+        """Removes a request."""
         self._all.discard(request)
         self._waiting.discard(request)

@@ -1,7 +1,7 @@
-"""Text as it is written, in the words that a speaker says: numbers, units, dates, addresses, signs. Pure.
+"""Text normalization: numbers, units, dates, addresses and signs become the words that a speaker says. Pure.
 
-`read_out` is a function of one sentence and its language alone, so every attempt at a request gives the engine the
-same words. Korean and English; any other language is left to its engine.
+The result of `read_out` depends only on the sentence and its language, so every attempt at a request gives the engine
+the same words. Korean and English; text in other languages goes to the engine as it is.
 """
 
 from services.synth.reading.reader import counts, read_out, say_as

@@ -1,14 +1,14 @@
-"""Markdown and HTML without their marks: a link is its words, an image what it shows, a tag nothing.
+"""Removes the marks of Markdown and HTML: a link becomes its text, an image its alt text, a tag nothing.
 
-What is left is read by the rules, so this comes before all of them; bullets, headings and stars, which need no look at
-what follows, are left out by rules of their own (`silence`).
+This runs before all rules, because they read the remaining text. Bullets, headings and stars are removed by rules
+(`silence`).
 """
 
 from __future__ import annotations
 
 import re
 
-# Bounded, and each part begins with what the one before it cannot take: linear time for any text.
+# Linear time for any text: repeats are bounded, and no part can match the first character of the next one.
 _LINK = re.compile(
     r"!?\[(?P<words>[^\[\]\n]{0,300})\]"
     r"\((?P<target>(?:[^\s()]|\([^\s()]{0,200}\)){1,2000})(?:\s{1,2}(?:\"[^\"\n]{0,200}\"|'[^'\n]{0,200}'))?\)"
@@ -27,9 +27,10 @@ _CHARACTERS = {"nbsp": " ", "amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos
 
 
 def unmarked(text: str, *, tags: bool = True) -> str:
-    """The text that the marks stand around; a text that is nothing but marks stays as it is.
+    """Returns the text without marks; a text of marks only is unchanged.
 
-    `tags`: those of HTML, and its entities, are marks; in SSML, where they were markup, what looks like one is text.
+    With `tags`, HTML tags and entities are marks, too. Text from SSML is read without `tags`: real markup is already
+    removed there, and what still looks like a tag is text.
     """
     if not any(mark in text for mark in "[<|&-"):
         return text
@@ -43,5 +44,5 @@ def unmarked(text: str, *, tags: bool = True) -> str:
 
 
 def _words(link: re.Match[str]) -> str:
-    """Those of a link; f[0](x) is none."""
+    """Returns the text of a link; f[0](x) is not a link and is unchanged."""
     return link["words"] if _OF_AN_ADDRESS & set(link["target"]) else link[0]

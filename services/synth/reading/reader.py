@@ -1,4 +1,4 @@
-"""Which rules read a sentence: by its script, then by the language of the request."""
+"""Selects the rules for a sentence: by its script, then by the language of the request."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ import unicodedata
 from services.synth.reading import english, korean, markdown, spelling
 
 _HANGUL = re.compile(r"[가-힣ㄱ-ㅣ]")
-# Cyrillic to Thai, kana, ideographs: a text in them is neither Korean nor English, whatever its tag says.
+# Cyrillic to Thai, kana, ideographs: such a text is neither Korean nor English, for any language tag.
 _FOREIGN = re.compile("[\u0400-\u052f\u0590-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
 _MARKS = "\"'’“”(),.!?:;"
 
 
 def read_out(sentence: str, language: str, *, tags: bool = True) -> str:
-    """The sentence in the words that a speaker says; one with a letter or digit never becomes empty.
+    """Returns the sentence in the words that a speaker says; never empty if the sentence has a letter or digit.
 
-    A sentence with Hangul is read as Korean, whatever `language` (a BCP 47 tag) says. In a Korean text a sentence of
-    Latin words alone is English. `tags`: those of HTML are silent (`markdown`). Other
-    languages, and texts in other scripts, are only composed (NFC). Always the same for the same arguments; never
-    raises.
+    A sentence with Hangul is read as Korean for any `language` (a BCP 47 tag). In a Korean text, a sentence of Latin
+    words only is read as English. With `tags`, HTML tags are not spoken (`markdown`). Other languages and scripts are
+    only normalized to NFC. The same arguments give the same result. Never raises. Thread-safe.
     """
     plain = unicodedata.normalize("NFC", sentence).replace("\0", " ")
     reading = _language(plain, language)
@@ -33,7 +32,7 @@ def read_out(sentence: str, language: str, *, tags: bool = True) -> str:
 
 
 def say_as(text: str, kind: str, language: str, form: str = "") -> str:
-    """The reading of `text` as what SSML's `interpret-as` says it is (`form`: its `format`), else an ordinary one."""
+    """Returns the reading of `text` for SSML's `interpret-as` (`kind`) and `format` (`form`), else the usual one."""
     plain = unicodedata.normalize("NFC", text).replace("\0", " ").strip()
     reading = _language(plain, language)
     said = spelling.say_as(plain, kind.lower(), reading, form.lower()) if reading in ("ko", "en") else None
@@ -41,12 +40,12 @@ def say_as(text: str, kind: str, language: str, form: str = "") -> str:
 
 
 def counts(following: str) -> bool:
-    """Whether what follows a number right away is what it counts in Korean, so that a space parts them: 삼 명."""
+    """Whether the text right after a number begins with a Korean counter, so that a space belongs between: 삼 명."""
     return korean.counter.begins(following)
 
 
 def _language(text: str, language: str) -> str:
-    """The ISO 639 code of what the text is to be read as; empty: it is left to the engine."""
+    """Returns the ISO 639 code of the language in which to read the text; empty: leave it to the engine."""
     if _HANGUL.search(text):
         return "ko"
     if _FOREIGN.search(text):
@@ -56,6 +55,6 @@ def _language(text: str, language: str) -> str:
 
 
 def _is_prose(text: str) -> bool:
-    """Whether two words or more of it are Latin and not in capitals."""
+    """Whether at least two words are Latin and not all in capitals."""
     words = (word.strip(_MARKS) for word in text.split())
     return sum(word.isascii() and word.isalpha() and not word.isupper() for word in words) > 1

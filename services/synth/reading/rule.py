@@ -1,4 +1,4 @@
-"""What a rule of reading is, and how a list of them is applied to a text."""
+"""A rule of reading, and how a list of rules is applied to a text."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ _SPACE_AT_MARK = re.compile(r"[^\S\n]+(?=[.,!?…)])|(?<=\()[^\S\n]+")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What is written like `pattern`, and how it is said."""
+    """How to say the text that `pattern` matches."""
 
     pattern: re.Pattern[str]
-    """Matched where a rule may begin; it sees what is before. It must not be able to backtrack over long runs."""
+    """Matched at a position where a rule may begin; it may look behind. It must not backtrack over long runs."""
     say: Callable[[re.Match[str]], str | None]
-    """The words; None: this rule does not apply here after all. What is matched itself: it stays as it is."""
+    """Returns the words; None: the rule does not apply here; the matched text itself: it is unchanged."""
     glued: bool = False
-    """The words belong to what is before, like a particle: no space comes between."""
+    """No space between the words and the text before them, as for a particle."""
 
 
 def always(words: str) -> Callable[[re.Match[str]], str]:
-    """The same words for whatever is matched."""
+    """Returns a `say` with the same words for every match."""
     return lambda match: words
 
 
 def apply(rules: Sequence[Rule], begins: re.Pattern[str], text: str) -> str:
-    """The text with each place that a rule takes said by the first rule that does, in one pass from left to right.
+    """Returns the text after one pass from left to right, in which the first matching rule replaces the text.
 
-    `begins` matches the one character at which rules are tried. What a rule has said is not read again. Words of a rule
-    stand apart from those of the next one and from Latin letters, those of a number from Hangul before it; where signs
-    were left out, no double space stays.
+    `begins` matches a single character at which rules are tried. The words of a rule are not read again. Spaces
+    separate the words of two rules, words from Latin letters, and the words of a number from Hangul before it. Double
+    spaces where signs were removed become one.
     """
     said: list[str] = []
     position, apart = 0, False  # apart: the last piece is a rule's words
@@ -56,7 +56,7 @@ def apply(rules: Sequence[Rule], begins: re.Pattern[str], text: str) -> str:
 
 
 def _said(rules: Sequence[Rule], text: str, position: int) -> tuple[str, str, bool]:
-    """What is written at `position`, how it is said (the same when no rule takes it), and whether glued."""
+    """Returns the text at `position`, its words (the same text if no rule matches), and whether they are glued."""
     for rule in rules:
         match = rule.pattern.match(text, position)
         if match is not None and match.end() > position and (words := rule.say(match)) is not None:
@@ -65,5 +65,5 @@ def _said(rules: Sequence[Rule], text: str, position: int) -> tuple[str, str, bo
 
 
 def tidied(text: str) -> str:
-    """Without the double spaces, and those before a mark or inside a bracket, that left-out signs leave."""
+    """Returns the text without double spaces and without spaces before a mark or inside a bracket."""
     return _SPACE_AT_MARK.sub("", _SPACES.sub(" ", text)).strip()

@@ -1,6 +1,6 @@
-"""What is not said in any language: Markdown, bullets, arrows, ornaments, emoji.
+"""What is not spoken in any language: Markdown, bullets, arrows, ornaments, emoji.
 
-Emoji are left out: they are there to be seen, and a name in the middle of a sentence disturbs whoever listens.
+Emoji are left out, because their names in the middle of a sentence disturb the listener.
 """
 
 from __future__ import annotations
@@ -19,6 +19,6 @@ _EMOJI = re.compile(
 )
 
 MARKUP = (Rule(_MARKDOWN, always(" ")), Rule(_KEYCAP, always("")))
-"""Before the rules that say a sign."""
+"""Must come before the rules that say a sign."""
 ORNAMENTS = (Rule(_TILDES, always(" ")), Rule(_ORNAMENT, always(" ")), Rule(_EMOJI, always(" ")))
-"""Behind all other rules."""
+"""Must come after all other rules."""

@@ -1,4 +1,4 @@
-"""What SSML's `say-as` asks for where the ordinary reading would not do it: characters, digits, dates by a format."""
+"""Readings for SSML's `say-as` that differ from the usual one: characters, digits, dates by a format."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _CURRENCY_SIGNS = {"USD": "$", "KRW": "₩", "EUR": "€", "GBP": "£", "JPY": "
 
 
 def say_as(text: str, kind: str, code: str, form: str) -> str | None:
-    """The reading, or None when the kind is unknown or the text does not fit it. `code` is ko or en."""
+    """Returns the reading; None if the kind is unknown or the text does not fit it. `code` is ko or en."""
     say = _KINDS.get(kind)
     return say(text, code, form) if say else None
 
 
 def _characters(text: str, code: str, form: str) -> str:
-    """Each on its own: 에이 일 이, A one two."""
+    """Say each character alone: 에이 일 이, A one two."""
     named = _korean_character if code == "ko" else _english_character
     return " ".join(filter(None, map(named, text)))
 
@@ -43,7 +43,7 @@ def _english_character(char: str) -> str:
 
 
 def _digits(text: str, code: str, form: str) -> str:
-    """Digits one by one, everything else read as usual."""
+    """Say digits one by one, and read everything else as usual."""
     if code == "ko":
         return korean.read(_DIGITS.sub(lambda digits: f" {numeral.digits(digits[0])} ", text))
     return english.read(_DIGITS.sub(lambda digits: f" {english_numeral.digits(digits[0])} ", text))
@@ -70,7 +70,7 @@ def _ordinal(text: str, code: str, form: str) -> str | None:
 
 
 def _date(text: str, code: str, form: str) -> str | None:
-    """By `form`: ymd, mdy, dmy, md, ym, y and the like (yyyy-mm-dd is ymd); None without one, or if it does not fit."""
+    """Say a date in the order of `form`: ymd, mdy, dmy, md, ym, y (yyyy-mm-dd is ymd); None if it does not fit."""
     order = "".join(letter for letter, _ in groupby(letter for letter in form if letter in "ymd"))
     numbers = _DIGITS.findall(text)
     if len(numbers) == 1 < len(order):  # 20240503
@@ -96,7 +96,7 @@ def _korean_date(parts: dict[str, int]) -> str:
 
 
 def _currency(text: str, code: str, form: str) -> str | None:
-    """USD 3.50 and 3.50 USD as $3.50; anything else as it is read anyway."""
+    """Say USD 3.50 and 3.50 USD like $3.50; None for other texts, which are read as usual."""
     match = _CODE.fullmatch(text)
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""Units of measure that are written in Latin letters or as signs, and their names in Korean and English."""
+"""Units of measure in Latin letters or as signs, and their names in Korean and English."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KOREAN = {
     "s": "초", "inch": "인치", "ft": "피트", "yd": "야드", "°": "도", "%": "퍼센트", "%p": "퍼센트포인트",
     "%포인트": "퍼센트포인트", "‰": "퍼밀",
 }  # fmt: skip
-"""Unit → its name. What stands before the number in speech is in AHEAD."""
+"""Unit → its name. Units with a word before the number are in AHEAD."""
 
 AHEAD = {
     "km/h": ("시속", "킬로미터"), "kph": ("시속", "킬로미터"), "m/s": ("초속", "미터"), "m/h": ("시속", "미터"),
@@ -29,7 +29,7 @@ AHEAD = {
     "m/s²": ("제곱초당", "미터"), "m/s^2": ("제곱초당", "미터"),
     "mph": ("시속", "마일"), "°C": ("섭씨", "도"), "°F": ("화씨", "도"),
 }  # fmt: skip
-"""Unit → the words before and behind the number."""
+"""Unit → the words before and after the number."""
 
 ENGLISH = {
     "km": "kilometer", "m": "meter", "cm": "centimeter", "mm": "millimeter", "μm": "micrometer", "nm": "nanometer",
@@ -49,9 +49,9 @@ ENGLISH_SAME = {
     "Gbps": "gigabits per second", "kbps": "kilobits per second", "dB": "decibels", "%": "percent", "ft": "feet",
     "rpm": "rpm", "fps": "frames per second", "ppm": "parts per million",
 }  # fmt: skip
-"""Unit → its name, which has no singular, or hardly any."""
+"""Unit → its name, which is the same in singular and plural."""
 
-# The signs that stand for a whole unit (㎏, ㎡, ℃), as those letters.
+# Single characters for a whole unit (㎏, ㎡, ℃) → letters of the tables.
 SIGNS = {ord(sign): unit for sign, unit in {
     "㎜": "mm", "㎝": "cm", "㎞": "km", "㎟": "mm2", "㎠": "cm2", "㎡": "m2", "㎢": "km2", "㎤": "cm3", "㎥": "m3",
     "㎎": "mg", "㎏": "kg", "㎍": "μg", "㎖": "ml", "㎗": "dl", "ℓ": "l", "㏄": "cc", "㎐": "Hz", "㎑": "kHz",
@@ -65,12 +65,12 @@ _POWER = re.compile(r"(?<=[mM])[²³]")
 
 
 def plain(text: str) -> str:
-    """The text with signs of units as the letters of the tables: ㎏ as kg, m² as m2."""
+    """Returns the text with unit signs as letters of the tables: kg for ㎏, m2 for m²."""
     return _POWER.sub(lambda power: "2" if power[0] == "²" else "3", text.translate(SIGNS))
 
 
 def english_plural(name: str) -> str:
-    """The plural of a unit in ENGLISH: square meters, kilometers per hour, kilowatt hours."""
+    """Returns the plural of a unit in ENGLISH: square meters, kilometers per hour, kilowatt hours."""
     words = ENGLISH[name]
     first, space, rest = words.partition(" ")
     if not rest or rest.startswith("per ") or first == "degree":
@@ -79,6 +79,6 @@ def english_plural(name: str) -> str:
 
 
 def pattern(*tables: dict[str, str] | dict[str, tuple[str, str]]) -> str:
-    """A regular expression for the units of the tables, longest first, that ends where the unit ends."""
+    """Returns a regular expression for the units of the tables, longest first, that ends at the end of the unit."""
     names = sorted({name for table in tables for name in table}, key=lambda name: (-len(name), name))
     return f"(?:{'|'.join(map(re.escape, names))})(?![A-Za-z0-9])"

@@ -1,1 +1,1 @@
-"""Lines into audio: speakers, the phrase cache."""
+"""Turns lines into audio: speakers, the phrase cache."""

@@ -1,4 +1,4 @@
-"""How fast an utterance is made: a speaker that measures the one behind it."""
+"""A speaker that measures the real-time factor of another one."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from services.synth.text.script import ScriptLine
 
 
 class MeteredSpeaker:
-    """Speaks through another, and measures how long that is waited for. For one utterance.
+    """Speaks through another speaker and measures the time spent waiting for its audio. For one utterance.
 
-    The wait for a free engine does not count, nor do the pauses of whoever takes the audio.
+    The wait for a free slot and the time in which the caller does not read do not count.
     """
 
     def __init__(self, speaker: Speaker) -> None:
         self._speaker = speaker
         self.spent_s = 0.0
-        """Seconds that the engine was waited for."""
+        """Seconds spent waiting for the engine's audio."""
         self.made_s = 0.0
-        """Seconds of speech that it made, those included that are left out because they are stored."""
+        """Seconds of speech that the engine made, skipped bytes included."""
 
     @property
     def info(self) -> EngineInfo:
@@ -32,7 +32,7 @@ class MeteredSpeaker:
 
     @property
     def rtf(self) -> float | None:
-        """Seconds spent on a second of speech; None as long as no sentence is complete."""
+        """Real-time factor: `spent_s` / `made_s`; None before the first complete sentence."""
         return round(self.spent_s / self.made_s, 4) if self.made_s > 0 else None
 
     @contextlib.asynccontextmanager

@@ -1,7 +1,7 @@
-"""Sentences that were spoken before start at once: a speaker in front of another, with a store that replicas share.
+"""The phrase cache: a speaker in front of another one. It stores the audio of sentences for all replicas of synth.
 
-What comes from here goes through the same order, encoder and cancel as what an engine makes. A store that does not
-answer costs PATIENCE_S once in a while, never an utterance.
+Cached audio takes the same path (order, encoder, cancel) as an engine's. If the store does not answer within
+LOOKUP_TIMEOUT_S, the engine speaks, and the store is not asked for RETRY_AFTER_S.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from services.synth.speech.speaker import Speaker, Spoken
 from services.synth.text.script import ScriptLine
 
 BUCKET = "tts_phrases"
-PATIENCE_S = 0.25
-"""A look-up that takes longer is given up; the engine speaks."""
-SULK_S = 5.0
-"""After that the store is left alone for so long."""
+LOOKUP_TIMEOUT_S = 0.25
+"""Timeout of a look-up; after it the engine speaks."""
+RETRY_AFTER_S = 5.0
+"""No look-ups for this long after one has failed."""
 _PIECE = 8 * 1024
-_MAX_WAITING = 32  # sentences on their way to the store; more are not kept
+_MAX_WAITING = 32  # sentences that are being stored; others are not stored meanwhile
 
 log = structlog.get_logger()
 
 
 async def open_store(process: Process, settings: SynthSettings) -> ObjectStore:
-    """The object store `tts_phrases`, made or brought to the settings, and kept. Raises SettingsError.
+    """Returns the object store `tts_phrases`, created or updated to the settings. Raises SettingsError.
 
-    Where it cannot be made now, sentences are spoken without it until it is.
+    If that is not possible now, `process.keeper` tries again, and sentences are spoken without the cache until then.
     """
     config = object_store_config(
         BUCKET,
@@ -54,32 +54,32 @@ async def open_store(process: Process, settings: SynthSettings) -> ObjectStore:
 
 
 class PhraseStore(Protocol):
-    """Where the audio is kept (`orastream.jetstream.object_store.Objects`)."""
+    """Where the audio is stored (`orastream.jetstream.object_store.ObjectStore`)."""
 
     async def get(self, name: str) -> bytes | None:
-        """What is kept under that name."""
+        """Returns the data of that name, None if there is none."""
 
     async def put(self, name: str, data: bytes) -> None:
-        """Keep it."""
+        """Stores the data under that name."""
 
 
 class PhraseCounts(Protocol):
-    """What the phrase cache counts."""
+    """Counters of the phrase cache."""
 
     def phrase_looked_up(self, *, found: bool) -> None:
-        """A sentence was looked for."""
+        """Counts one look-up."""
         ...
 
     def phrase_kept(self, size_bytes: int) -> None:
-        """A sentence was put into the store."""
+        """Counts one stored sentence."""
         ...
 
 
 class CachingSpeaker:
-    """Speaks from `store` what is there, and through `speaker` what is not, which it then keeps; as `async with`.
+    """Speaks sentences from `store`; the others through `speaker`, and then stores them. As `async with`.
 
-    `counts` learns of each line that was looked for, and of each that was put into the store.
-    `clock` (seconds) is what an engine's speed is measured by.
+    `counts` gets each look-up and each stored sentence. `clock` (seconds) measures the engine's speed. For one event
+    loop, many tasks at once.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class CachingSpeaker:
         self._clock = clock
         self._worth = Worth()
         self._keeping: set[asyncio.Task[None]] = set()
-        self._sulking_until = 0.0
+        self._paused_until = 0.0
 
     async def __aenter__(self) -> CachingSpeaker:
         return self
@@ -126,7 +126,7 @@ class CachingSpeaker:
             recorded = _Recorded(spoken, self._clock)
             yield recorded
         if spoken.total_bytes is None:
-            return  # left early: cancelled, or broken off
+            return  # the caller left the block early
         self._worth.note(recorded.spent_s)
         if whole and recorded.audio and self._worth.keeping(recorded.spent_s) and len(self._keeping) < _MAX_WAITING:
             task = asyncio.create_task(self._keep(key, bytes(recorded.audio)), name="keep a phrase")
@@ -135,13 +135,13 @@ class CachingSpeaker:
 
     async def _look_up(self, key: str) -> bytes | None:
         now = asyncio.get_running_loop().time()
-        if not self._worth.looking_up or now < self._sulking_until:
+        if not self._worth.looking_up or now < self._paused_until:
             return None
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(LOOKUP_TIMEOUT_S):
                 kept = await self._store.get(key)
         except (OrastreamError, TimeoutError) as exc:
-            self._sulking_until = now + SULK_S
+            self._paused_until = now + RETRY_AFTER_S
             log.warning("the phrase cache does not answer; speaking without it", error=str(exc) or "too slow")
             return None
         self._counts.phrase_looked_up(found=kept is not None)
@@ -157,7 +157,7 @@ class CachingSpeaker:
 
 
 class _Kept:
-    """A sentence that is there as a whole."""
+    """A sentence from the store, as `Spoken`."""
 
     def __init__(self, audio: bytes, skip_bytes: int) -> None:
         self._audio = audio
@@ -177,7 +177,7 @@ class _Kept:
 
 
 class _Recorded:
-    """A sentence that is listened to while it is spoken."""
+    """A sentence from the engine, as `Spoken`; collects its audio and the time spent waiting for it."""
 
     def __init__(self, spoken: Spoken, clock: Callable[[], float]) -> None:
         self._spoken = spoken

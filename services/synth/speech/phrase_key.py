@@ -1,4 +1,4 @@
-"""Which sentences are worth keeping, and under what name. Pure."""
+"""Which sentences are worth caching, and under which key. Pure."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from services.synth.engine_pool.process import EngineInfo
 from services.synth.text.script import ScriptLine
 
 FETCH_S = 0.02
-"""A sentence that the engine makes in less is not kept: to fetch it would take about as long."""
+"""Approximate seconds to fetch a sentence from the store. One that the engine makes faster is not stored."""
 
 
 def phrase_key(info: EngineInfo, line: ScriptLine, voice: str | None) -> str:
-    """The name under which a sentence's audio is kept: the same name, the same audio. Says nothing of the text.
+    """Returns the key of a sentence's audio. The same key means the same audio. The text cannot be read from it.
 
-    All that the sound depends on is in it: engine, its version, voice, language, speed, rate, and what it is given. The
-    format is not: it is made from the same samples.
+    The key covers all that the sound depends on: engine, its version, voice, language, speed, rate, spoken text. The
+    format is not in it, because each format is made from the same samples.
     """
     about = [
         info.name,
@@ -31,23 +31,23 @@ def phrase_key(info: EngineInfo, line: ScriptLine, voice: str | None) -> str:
 
 
 class Worth:
-    """Whether the engine is slow enough for a cache to pay: what recent sentences took. Not for several threads."""
+    """Whether the engine is slow enough for the cache to help, by a moving mean. Not thread-safe."""
 
-    _SHARE = 0.2  # of the newest sentence in the mean
+    _SHARE = 0.2  # weight of the newest sentence in the moving mean
 
     def __init__(self) -> None:
         self._mean_s: float | None = None
 
     def note(self, spent_s: float) -> None:
-        """A sentence took that long to make."""
+        """Adds the seconds that the engine spent on a sentence."""
         self._mean_s = spent_s if self._mean_s is None else self._mean_s + self._SHARE * (spent_s - self._mean_s)
 
     @property
     def looking_up(self) -> bool:
-        """Whether to ask for the next sentence at all: always before the first one is known."""
+        """Whether to look up the next sentence; always True before the first measurement."""
         return self._mean_s is None or self._mean_s >= FETCH_S
 
     @staticmethod
     def keeping(spent_s: float) -> bool:
-        """Whether a sentence that took so long is worth keeping."""
+        """Whether to store a sentence on which the engine spent that many seconds."""
         return spent_s >= FETCH_S

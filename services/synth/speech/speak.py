@@ -1,4 +1,4 @@
-"""One utterance, from its lines to the chunks of its file: engine → resampler → chunker. Without NATS."""
+"""Speaks one utterance: lines → engine → resampler → chunks of the file. Without NATS."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from services.synth.text.script import ScriptLine
 
 @dataclass(frozen=True, slots=True)
 class SpokenUtterance:
-    """How a text is to be spoken. All attempts at a request have the same one."""
+    """How to speak a text. The same for all attempts at a request."""
 
     voice: str | None
     """None: the engine chooses by `language`."""
@@ -29,37 +29,37 @@ class SpokenUtterance:
     speed: float
     format: Format
     sample_rate_hz: int | None = None
-    """None: the rate that the engine declares for the voice, or the next one that the format takes."""
+    """None: the rate that the engine declares for the voice, or the next one that the format supports."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Where the attempts before left off; the defaults are a first attempt."""
+    """Where earlier attempts stopped; the defaults mean a first attempt."""
 
     next_index: int = 0
-    """Chunks that are stored without a gap, and so the index of the next one."""
+    """Index of the next chunk: the number of chunks stored without a gap."""
     stored_bytes: int = 0
-    """Bytes of the file in them, header included."""
+    """Bytes of the file in the stored chunks, header included."""
     sentence: int = 0
-    """`sentence` of the last of them: where an engine that is not deterministic begins again."""
+    """`sentence` of the last stored chunk, where an engine that is not deterministic starts again."""
     same_engine: bool = True
-    """Whether all of them were made by the engine that is to go on, in its version: else it cannot make them again."""
+    """Whether this engine, in this version, made all stored chunks: else it cannot make the same bytes again."""
 
 
 FIRST_ATTEMPT = Resume()
 
 
 def output_spec(info: EngineInfo, utterance: SpokenUtterance) -> PcmSpec:
-    """What the samples of the file are; known before anything is spoken."""
+    """Returns the format of the file's samples; known before anything is spoken."""
     return PcmSpec(utterance.sample_rate_hz or rate_for(utterance.format, info.sample_rate_hz(utterance.voice)))
 
 
 @dataclass(slots=True)
 class Made:
-    """What an attempt has come to, filled while it speaks."""
+    """The result of an attempt; set when the attempt ends."""
 
     seconds: float = 0.0
-    """Duration of the file, with what earlier attempts stored of it."""
+    """Duration of the file, with the part that earlier attempts stored."""
 
 
 async def speak_utterance(
@@ -73,17 +73,18 @@ async def speak_utterance(
     resume: Resume = FIRST_ATTEMPT,
     made: Made | None = None,
 ) -> AsyncGenerator[AudioPiece, None]:
-    """The chunks that are not stored yet, in order. The file's size is `resume.stored_bytes` and theirs.
+    """Yields the chunks that are not stored yet, in order.
 
-    `lines` are all of the utterance, from its first; they may still be coming. `chunk_bytes`, `ramp` and `by_sentence`
-    are the Chunker's. A deterministic engine that made what is stored is resumed at the sample: the file is the same,
-    byte for byte, as that of one attempt. Another begins sentence `resume.sentence` anew, behind what is stored of it;
-    in a coded format (all but wav, pcm16 and mulaw) it cannot, since its encoder's state is lost: CannotResume. `made`
-    is filled.
+    `lines` are all lines of the utterance, from the first one; they may come over time. `chunk_bytes`, `ramp` and
+    `by_sentence` are those of PcmChunker. `made` is set at the end.
 
-    Use it under `contextlib.aclosing`. Cancelled or closed early, it stops the engine. Raises EngineCrashed,
-    UnknownVoice or another EngineError; what was yielded by then stays valid. Raises NoAudio, before any piece, when
-    the engine gives no sound at all. Raises ValueError for a resume point that is not the end of a sample.
+    To resume: a deterministic engine that made the stored chunks continues at the exact sample, and the file is the
+    same, byte for byte, as from one attempt. Any other engine speaks sentence `resume.sentence` again, after its stored
+    part. That is not possible in a coded format other than mulaw, because the encoder's state is lost: CannotResume.
+
+    Use it with `contextlib.aclosing`. Cancelled or closed early, it stops the engine. Raises EngineCrashed,
+    UnknownVoice or another EngineError; chunks yielded before stay valid. Raises NoAudio, before any chunk, if the
+    engine gives no audio at all. Raises ValueError for a resume point that is not the end of a sample.
     """
     info = speaker.info
     spec = output_spec(info, utterance)
@@ -95,13 +96,13 @@ async def speak_utterance(
     cuts: Cuts = {"chunk_bytes": chunk_bytes, "ramp": ramp, "by_sentence": by_sentence}
     chunker = _chunker(info, utterance, spec, resume, cuts)
     coded = isinstance(chunker, CodedChunker)
-    # `skip`: bytes of output that are stored, and still to be made again. An encoder needs all samples again.
+    # `skip`: stored bytes of output that must still be made again and dropped. An encoder needs all samples again.
     first, skip = resume.sentence, 0
     if info.deterministic and resume.same_engine:
         first, skip = 0, 0 if coded else max(resume.stored_bytes - header_bytes(utterance.format), 0)
     clock = asyncio.get_running_loop().time
     due_s, last = clock(), None
-    # A text's own pauses wait for the engine's first sound: without any there is no file, whatever attempt it is.
+    # Pauses are held until the engine's first audio: else a text without any audio would yield a file of silence.
     silent = not resume.stored_bytes
     held: list[float] = []
 
@@ -128,7 +129,7 @@ async def speak_utterance(
             voice=utterance.voice,
             due_s=due_s,
             skip_bytes=_engine_bytes(skip, engine_hz, spec.sample_rate_hz),
-            keep_skipped=coded or not resampler.passthrough,  # whose state comes from all of the audio
+            keep_skipped=coded or not resampler.passthrough,  # their state depends on all of the audio
         )
         async with speaking as speech:
             async for pcm in speech:
@@ -140,7 +141,7 @@ async def speak_utterance(
                 if not resampler.passthrough:
                     out, skip = out[skip:], max(skip - len(out), 0)
                 due_s = max(due_s, clock()) + spec.seconds(len(out))
-                # An encoder takes a millisecond or so for each piece: not on the event loop.
+                # An encoder takes about 1 ms for each piece and would block the event loop.
                 pieces = await asyncio.to_thread(chunker.push, out, number) if coded else chunker.push(out, number)
                 for piece in pieces:
                     yield piece
@@ -159,7 +160,7 @@ async def speak_utterance(
 
 
 class Cuts(TypedDict):
-    """How a chunker cuts; see Chunker."""
+    """How a chunker cuts; see PcmChunker."""
 
     chunk_bytes: int
     ramp: bool
@@ -169,7 +170,7 @@ class Cuts(TypedDict):
 def _chunker(
     info: EngineInfo, utterance: SpokenUtterance, spec: PcmSpec, resume: Resume, cuts: Cuts
 ) -> PcmChunker | CodedChunker:
-    """What cuts the samples of this attempt into the chunks of the file. Raises CannotResume."""
+    """Returns the chunker of this attempt. Raises CannotResume."""
     fmt = utterance.format
     if fmt in ("wav", "pcm16"):
         header = wav_header(spec) if fmt == "wav" else b""
@@ -179,7 +180,7 @@ def _chunker(
         stored_s = seconds_of(fmt, spec, resume.stored_bytes)
         if stored_s is None:
             raise CannotResume(
-                f"synthesis broke off, and {fmt} of {info.name} cannot go on in the middle; ask again, or for wav"
+                f"synthesis stopped, and {fmt} of {info.name} cannot be resumed; send the request again, or use wav"
             )
         skip_bytes, offset_s = 0, stored_s
     coder = encoder.encoder_of(fmt, spec.sample_rate_hz)
@@ -188,5 +189,5 @@ def _chunker(
 
 
 def _engine_bytes(output_bytes: int, engine_hz: int, output_hz: int) -> int:
-    """Bytes of the engine's audio that last as long as `output_bytes` of output, in whole samples, rounded down."""
+    """Returns the bytes of the engine's audio that last as long as `output_bytes`, rounded down to whole samples."""
     return output_bytes // BYTES_PER_SAMPLE * engine_hz // output_hz * BYTES_PER_SAMPLE

@@ -1,4 +1,4 @@
-"""Who speaks the lines of an utterance: a place in an engine, taken for one sentence at a time."""
+"""Speaks the lines of an utterance, each in a slot of the engine pool that is held for that sentence only."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ class Spoken(Protocol):
 
     @property
     def total_bytes(self) -> int | None:
-        """Bytes of the whole sentence, skipped ones included; None until it was read to its end."""
+        """Bytes of the whole sentence, skipped bytes included; None until it was read to its end."""
 
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 
 
 class Speaker(Protocol):
-    """Speaks lines. For many tasks at once."""
+    """Speaks lines. For many tasks of one event loop at once."""
 
     @property
     def info(self) -> EngineInfo:
-        """The engine behind it."""
+        """The EngineInfo of its engine."""
 
     def speak(
         self, line: ScriptLine, *, voice: str | None, due_s: float, skip_bytes: int, keep_skipped: bool
     ) -> contextlib.AbstractAsyncContextManager[Spoken]:
-        """One line, as `async with`; leaving the block early stops it.
+        """Speaks one line during an `async with` block; leaving the block early stops it.
 
-        `due_s` is when the listener runs dry without it, by the loop's clock: whose audio ends first comes first.
-        `skip_bytes` of it are stored already and are left out (`keep_skipped`: handed out all the same, in no time).
+        `due_s`, by the event loop's clock, is when the listener runs out of audio: the earliest gets the next slot. The
+        first `skip_bytes` are already stored and are left out; with `keep_skipped` they are passed on, without delay.
         """
 
 
 class PoolSpeaker:
-    """The pool's places, each for a sentence; `rtf` slows them to that real-time factor."""
+    """Speaks with the engine pool; `rtf` slows the engine down to that real-time factor."""
 
     def __init__(self, pool: EnginePool, *, rtf: float | None = None) -> None:
         self._pool = pool
@@ -57,9 +57,9 @@ class PoolSpeaker:
     async def speak(
         self, line: ScriptLine, *, voice: str | None, due_s: float, skip_bytes: int, keep_skipped: bool
     ) -> AsyncIterator[Spoken]:
-        """See Speaker. Waits for a free place in an engine."""
-        async with self._pool.acquire(due_s) as place:
-            yield place.speak(
+        """See Speaker. Waits for a free slot."""
+        async with self._pool.acquire(due_s) as slot:
+            yield slot.speak(
                 line.spoken,
                 voice=voice,
                 language=line.language,

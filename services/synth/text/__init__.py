@@ -1,1 +1,1 @@
-"""Text into lines for the engine: sentences, SSML, a text that still comes."""
+"""Turns text into lines for the engine: sentences, SSML, streamed text."""

@@ -1,13 +1,13 @@
-"""How long a writer has been silent while he was waited for. Pure: times are given, of one clock."""
+"""The idle timeout of a streamed text. Pure: the caller passes times of one clock, in seconds."""
 
 from __future__ import annotations
 
 
 class IdleTimer:
-    """Counts from the last piece, or from when the wait for it began if that was later.
+    """Counts from the last piece, or from the start of the wait for text if that was later.
 
-    What synth speaks meanwhile is not the writer's silence: one that writes while he is listened to would else be given
-    up the moment that the speech ends, with no time at all to go on.
+    Time in which synth speaks does not count: else a writer that pauses during the speech would time out at the moment
+    when the speech ends.
     """
 
     def __init__(self, idle_s: float, now: float) -> None:
@@ -16,13 +16,13 @@ class IdleTimer:
 
     @property
     def over_at(self) -> float:
-        """When he is given up, unless a piece comes before."""
+        """When the timeout ends, unless a piece comes before."""
         return self._since + self._idle_s
 
     def waits(self, now: float) -> None:
-        """From now on a piece is waited for."""
+        """A wait for text begins."""
         self._since = max(self._since, now)
 
-    def heard(self, now: float) -> None:
-        """A piece came, or it could not be known whether one did."""
+    def restart(self, now: float) -> None:
+        """A piece came, or NATS was not reachable, so that it is unknown whether one came."""
         self._since = max(self._since, now)

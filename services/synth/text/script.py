@@ -1,7 +1,7 @@
-"""What is to be spoken, as lines: one for each sentence, in order. Pure, but for the turns that it leaves to others.
+"""A text as lines, one for each sentence, in order. Pure, except that `script_of` yields to the event loop.
 
-Lines are made when they are asked for, so the first one is spoken before the last one is cut. Between two of them, and
-within a long text that has none yet, other tasks of the event loop get their turn.
+Lines are made on demand, so the first one is spoken before the last one is cut. Other tasks of the event loop run
+between two lines, and also during a long text without a complete line.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ __all__ = ["ScriptLine", "line_of", "line_steps", "lines_of", "script_of"]
 
 
 def line_of(sentence: str, language: str, speed: float, *, reads: bool = True) -> ScriptLine:
-    """The line of one sentence; `reads`: numbers and the like are given to the engine in words."""
+    """Returns the line of one sentence; with `reads`, the engine gets numbers and the like as words."""
     return ScriptLine(sentence, read_out(sentence, language) if reads else sentence, language, speed)
 
 
 def line_steps(
     text: str, language: str, speed: float, *, ssml: bool = False, reads: bool = True
 ) -> Iterator[ScriptLine | None]:
-    """`lines_of`, in steps of bounded work; None after a step that completes no line."""
+    """`lines_of` in steps of bounded work; yields None after a step that completes no line."""
     if ssml:
         yield from markup_steps(text, language, speed, reads=reads)
         return
@@ -36,18 +36,15 @@ def line_steps(
 
 
 def lines_of(text: str, language: str, speed: float, *, ssml: bool = False, reads: bool = True) -> list[ScriptLine]:
-    """The lines of a text that is there as a whole. Raises InvalidRequest for SSML that is none."""
+    """Returns the lines of a complete text. Raises InvalidRequest for invalid SSML."""
     return [line for line in line_steps(text, language, speed, ssml=ssml, reads=reads) if line is not None]
 
 
 async def script_of(
     text: str, language: str, speed: float, *, ssml: bool = False, reads: bool = True
 ) -> AsyncGenerator[ScriptLine]:
-    """`lines_of`, in the form that a text which is still being written has too (`streamed_text`).
-
-    Leaves the event loop free between two steps. Cancel-safe.
-    """
+    """`lines_of` as an async iterator, like the lines of a streamed text (`streamed_text`). Cancel-safe."""
     for line in line_steps(text, language, speed, ssml=ssml, reads=reads):
-        await asyncio.sleep(0)  # without it a long text would hold up the audio of every other session
+        await asyncio.sleep(0)  # without it a long text would delay the audio of all other sessions
         if line is not None:
             yield line

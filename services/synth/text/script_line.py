@@ -1,4 +1,4 @@
-"""One line of a script: what the engine is given at a time."""
+"""One line of a script: one sentence with all that the engine needs for it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ class ScriptLine:
     """One sentence for the engine. All attempts at a request have the same lines in the same order."""
 
     text: str
-    """As it was written: what a reader is shown."""
+    """The sentence as it was written, for display."""
     spoken: str
-    """What the engine is given."""
+    """The sentence as the engine gets it."""
     language: str
     """BCP 47 tag."""
     speed: float = 1.0
     pause_s: float = 0.0
-    """Silence after it."""
+    """Seconds of silence after it."""
     before_s: float = 0.0
-    """Silence before it: only in front of a first line."""
+    """Seconds of silence before it; only for a first line."""

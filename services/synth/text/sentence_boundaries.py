@@ -1,16 +1,16 @@
-"""Where a speaker would end a sentence. Pure; the only file that imports sentencex.
+"""Where a sentence ends in speech. Pure; the only file that imports sentencex.
 
 sentencex finds the candidates (it knows 3.14, Dr., URLs and Korean sentences without a space between them). The rules
-here decide which of its cuts a speaker would make:
+here change its cuts:
 
-    - none inside a pair of quotation marks or brackets on one line, nor between a closing mark and what hangs on it
-      (`"가자."라고`, `"가자." 하고`);
-    - one more after an ellipsis that is followed by white space, and at a line's end unless the next line goes on in
-      lower case;
-    - in Korean none after dotted Latin letters (`9 a.m. 회의`, `U.S. 대통령`): a Korean sentence ends in a Korean word;
-    - a piece without a letter or digit is no sentence: it stays with its neighbour;
-    - a sentence may end in 다, 요 or 죠 right before a number (`갔습니다.2024년에는`), an abbreviation none (`Ep. 3`);
-    - a lone number, or a letter that numbers, is the head of what follows (`1. First`, `가. 항목`, `2024. 5. 3.`).
+    - no cut inside a pair of quotation marks or brackets on one line, and none between a closing mark and the word that
+      belongs to it (`"가자."라고`, `"가자." 하고`);
+    - a cut after an ellipsis before white space, and at the end of a line, unless the next line starts in lower case;
+    - in Korean no cut after dotted Latin letters (`9 a.m. 회의`, `U.S. 대통령`): a sentence ends in a Korean word;
+    - a piece without a letter or digit is not a sentence: it is joined to a neighbour;
+    - a cut after 다, 요 or 죠 right before a number (`갔습니다.2024년에는`);
+    - no cut between an abbreviation and its number (`Ep. 3`);
+    - a number alone, or a letter used as one, is joined to the next piece (`1. First`, `가. 항목`, `2024. 5. 3.`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Iterable
 import sentencex  # type: ignore[import-untyped]
 
 MAX_CHARS = 300
-"""A longer sentence is cut; a longer quotation is not held together."""
+"""A longer sentence is cut; a longer quotation may be cut."""
 
 _MARKS_IN_A_ROW = re.compile(r"(?<![.…!?])[.…!?]++(?=\s)")
 _ELLIPSES = ("…", "...")
@@ -34,7 +34,7 @@ _APOSTROPHE_CLOSES = re.compile(r"'(?![A-Za-z])")
 _MARKS = frozenset({'"', *_PAIRS, *_PAIRS.values()})
 _MARK_OR_WIDE_SPACE = re.compile(f"[{re.escape(''.join(sorted(_MARKS)))}]|[^\\S\\x00-\\x7f]")
 _OPENING = re.compile(f"[\"'{re.escape(''.join(_PAIRS))}]")
-_AFTER_QUOTE = re.compile(r"(?P<space>\s*)(?P<following>\w*)")  # goes on with its sentence: "가자."라고, "Go!" he said
+_AFTER_QUOTE = re.compile(r"(?P<space>\s*)(?P<following>\w*)")  # the sentence may continue: "가자."라고, "Go!" he said
 _HANGS_ON = re.compile(
     r"(?:이?라(?:고|며|면서|는|던|지)?|하(?:고|며|면서|는|던|자|더니)|고|며|는|란|이란)(?:는|도|만)?"
 )
@@ -46,14 +46,15 @@ _LIST_NUMBER = re.compile(
 )
 _ENDS_IN_NUMBER = re.compile(r"\d\.[^\S\n]*$")
 _ENDS_IN_DECIMAL = re.compile(r"(?<![\d.])\d+\.\d+\.\s*$")
-_LONGEST_TAIL = 64  # characters that the rules on a piece's end look at
+_LONGEST_TAIL = 64  # characters at the end of a piece that the rules examine
 _Span = tuple[int, int]
 
 
 def pieces(text: str, code: str) -> list[str]:
-    """The text in pieces, one for each sentence, each with a letter or digit, with the white space around it.
+    """Returns the text in pieces, one for each sentence, with the white space around it.
 
-    Joined, they are the text; a text without any letter or digit gives none. `code` is an ISO 639 language code.
+    Each piece has a letter or digit. Joined, the pieces are the text; a text without any letter or digit has no piece.
+    `code` is an ISO 639 language code.
     """
     if not spoken(text):
         return []
@@ -66,19 +67,19 @@ def pieces(text: str, code: str) -> list[str]:
 
 
 def _abbreviated(text: str, cut: int) -> bool:
-    """Whether what ends at `cut` is the short name of what the number behind it counts: Ep. 3."""
+    """Whether the text before `cut` ends in an abbreviation that a number follows: Ep. 3."""
     return _ABBREVIATED.search(text[max(0, cut - _LONGEST_TAIL) : cut]) is not None
 
 
 def spoken(piece: str) -> bool:
-    """Whether there is anything to say in it: a letter or a digit."""
+    """Whether the piece has anything to say: a letter or a digit."""
     return any(char.isalnum() for char in piece)
 
 
 def open_mark(text: str) -> int:
-    """Offset of the first mark that what follows may still close, so that no cut behind it is certain; else the length.
+    """Returns the offset of the first mark that later text may still close; the length of the text if there is none.
 
-    A mark waits for its partner up to the end of its line, and no longer than MAX_CHARS.
+    No cut behind that mark is certain. A mark can be closed until the end of its line, and within MAX_CHARS.
     """
     closed = dict(_quotations(text))
     position = max(text.rfind("\n") + 1, len(text) - MAX_CHARS, 0)
@@ -93,10 +94,10 @@ def open_mark(text: str) -> int:
 
 
 def _candidate_cuts(text: str, code: str, quotations: Iterable[_Span]) -> set[int]:
-    """Offsets into `text` where a sentence may begin."""
+    """Returns the offsets in `text` where a sentence may begin."""
     marks = {offset for span in quotations for offset in span}
-    # sentencex holds quotations too, but without a bound; it must not see the marks that hold nothing here. And it
-    # panics at white space of more than one byte behind a letter and before a full stop, which would end the process.
+    # sentencex also keeps quotations together, but without a limit: marks without a partner here are hidden from it.
+    # And it panics at multi-byte white space between a letter and a full stop, which would end the process.
     plain = _MARK_OR_WIDE_SPACE.sub(lambda mark: mark[0] if mark.start() in marks else " ", text)
     cuts: set[int] = set()
     position = 0
@@ -109,7 +110,7 @@ def _candidate_cuts(text: str, code: str, quotations: Iterable[_Span]) -> set[in
     for match in _LINE_END.finditer(text):
         if match["wrapped"] is None or match[0][0] in _ENDS or match[0][0] == ":":
             cuts.add(match.end() if match["wrapped"] is None else match.start("wrapped"))
-    for begin, end in quotations:  # (A sentence of its own.) ends behind its bracket
+    for begin, end in quotations:  # (A sentence in brackets.) ends after its bracket
         before = text[:begin].rstrip()
         if text[begin] in _BRACKETS and text[end - 1] in _ENDS and (not before or before[-1] in _ENDS):
             after = _SPACE.match(text, end + 1)
@@ -119,9 +120,9 @@ def _candidate_cuts(text: str, code: str, quotations: Iterable[_Span]) -> set[in
 
 
 def _segmented(code: str, text: str) -> list[str]:
-    """The sentences that sentencex finds; the whole text where sentencex panics, so that the other rules alone cut it.
+    """Returns the sentences that sentencex finds; the whole text if it panics, which only the other rules cut then.
 
-    A panic of Rust code is no Exception: it would end the process, and end it again at each redelivery of the request.
+    A panic of Rust code is not an Exception: it would end the process, again at each redelivery of the request.
     """
     try:
         return list(sentencex.segment(code, text))
@@ -132,7 +133,7 @@ def _segmented(code: str, text: str) -> list[str]:
 
 
 def _held(text: str, quotations: Iterable[_Span]) -> set[int]:
-    """Offsets at which a cut would part a quotation, or part it from the word that hangs on it."""
+    """Returns the offsets in a quotation, and between it and the word that belongs to it: no cut there."""
     held: set[int] = set()
     for begin, end in quotations:
         held.update(range(begin + 1, end + 1))
@@ -147,8 +148,9 @@ def _held(text: str, quotations: Iterable[_Span]) -> set[int]:
 
 
 def _quotations(text: str) -> list[_Span]:
-    """Offsets of the marks of each outermost quotation or bracket on one line; a mark without its partner counts for
-    nothing.
+    """Returns the offsets of the marks of each outermost quotation or bracket on one line.
+
+    Marks without a partner are ignored.
     """
     spans: list[_Span] = []
     mark = _OPENING.search(text)
@@ -164,7 +166,7 @@ def _quotations(text: str) -> list[_Span]:
 
 
 def _partner(text: str, position: int) -> int:
-    """Offset of the mark that closes the one at `position`, or -1."""
+    """Returns the offset of the mark that closes the one at `position`, or -1."""
     mark = text[position]
     if mark == "'":
         closing = _APOSTROPHE_CLOSES.search(text, position + 1)
@@ -173,8 +175,8 @@ def _partner(text: str, position: int) -> int:
 
 
 def _begins(text: str, position: int) -> bool:
-    """Whether a quotation or bracket is opened here. A straight mark does if no word touches it from the left (unlike
-    `a 5" disk`), an apostrophe only before Hangul (unlike `'em`), a bracket unless it is a mouth (`:(`).
+    """Whether the mark at `position` opens a quotation or bracket. A straight mark does unless a word is right before
+    it (`a 5" disk`), an apostrophe only before Hangul (not `'em`), a bracket unless it is part of a smiley (`:(`).
     """
     mark = text[position]
     before = text[position - 1] if position else ""
@@ -191,7 +193,7 @@ def _slices(text: str, cuts: Iterable[int]) -> list[str]:
 
 
 def _join_unspoken(parts: list[str]) -> list[str]:
-    """Pieces without a letter or digit go to the sentence before them, at the beginning to the one after."""
+    """Joins a piece without a letter or digit to the piece before it; at the beginning, to the one after it."""
     joined: list[str] = []
     leading = ""
     for piece in parts:
@@ -206,7 +208,7 @@ def _join_unspoken(parts: list[str]) -> list[str]:
 
 
 def _join_numbers(parts: list[str], *, korean: bool) -> list[str]:
-    """A lone number goes to what follows it; in Korean, where no sentence ends in a whole number, so does `2024.`."""
+    """Joins a number alone to the next piece; in Korean, where no sentence ends in a whole number, also `2024.`."""
     joined: list[str] = []
     waiting = ""
     for piece in parts:

@@ -1,12 +1,12 @@
-"""Text into sentences, for speech: Korean and English, as a whole or while it still comes. Pure.
+"""Splits text into sentences for speech: Korean and English, complete or streamed. Pure.
 
-`sentence_boundaries` says where a sentence may end; this file says when that is certain. A sentence is given out once
-the next one has begun, so that nothing which follows can change it; what has been given out never comes back. Both
-ways share one path: `sentences` pushes the whole text.
+`sentence_boundaries` finds where a sentence may end; this file decides when that is certain. A sentence is returned
+when the next one has begun, so that no later text can change it. Complete and streamed texts take the same path:
+`sentences` pushes the whole text.
 
-Time is linear in the text, whatever it is. To find what is certain, all that is held is examined. A budget limits how
-often: each character pushed pays for a fixed number of characters examined. Prose never uses it up. In a long text with
-a mark at every second character some marks are passed over, and its sentences come a little later.
+Time is linear in the text, for any text. Each search for certain ends examines the whole buffer. A budget limits the
+searches: each pushed character pays for a fixed number of examined ones. Prose never uses up the budget. In a long text
+with a mark at every second character some searches are left out, and its sentences come a little later.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from services.synth.text.sentence_boundaries import MAX_CHARS, open_mark, pieces
 
 __all__ = ["MAX_CHARS", "Sentences", "sentences", "slices", "steps"]
 
-_STEP_CHARS = 16  # of a whole text, pushed at a time: at most some milliseconds of work
-_MAX_EXAMINED = 12  # characters examined for each one pushed, in the long run; prose needs about 3
-_MAX_BUDGET = 100 * MAX_CHARS  # for a page that needs more, like one of lists behind a bracket that is never closed
-_HELD_CHARS = 2 * MAX_CHARS  # from here on a part is given out, ready or not
-_MIN_CUT = 60  # no earlier than this does a long sentence end at a comma: crumbs sound worse than a late pause
-_INNER = frozenset(",-/:;@#%&*_")  # punctuation that ends no sentence
+_STEP_CHARS = 16  # characters of a complete text pushed in one step: at most some milliseconds of work
+_MAX_EXAMINED = 12  # mean of examined characters for each pushed one; prose needs about 3
+_MAX_BUDGET = 100 * MAX_CHARS  # savings for a page that needs more, like lists after a bracket that is never closed
+_HELD_CHARS = 2 * MAX_CHARS  # buffer size at which a part is returned, also without a certain end
+_MIN_CUT = 60  # a long sentence is cut at a comma only after this: very short parts sound worse than a late pause
+_INNER = frozenset(",-/:;@#%&*_")  # punctuation that does not end a sentence
 _BREAKS = frozenset("\n\r\v\f\x85\u2028\u2029")
 _CLOSING = frozenset("\"'”’」』»)]）")
 _HANGUL = re.compile(r"[가-힣]")
 
 
 def sentences(text: str, language: str) -> list[str]:
-    """The sentences of `text`, in order, stripped, each with at least one letter or digit and at most MAX_CHARS long
-    (a run of marks rides along).
+    """Returns the sentences of `text`, in order and stripped. Each has a letter or digit and at most MAX_CHARS
+    characters; marks at its start may make it longer.
 
-    Joined, they are the whole text but for white space; a text without any letter or digit gives no sentence, and of a
-    run of marks only MAX_CHARS are kept. `language` is a BCP 47 tag; only its first part counts. A text in Hangul is
-    Korean whatever the tag says.
+    Joined, they are the whole text except for white space. A text without any letter or digit has no sentence. Only
+    MAX_CHARS of a run of marks are kept. `language` is a BCP 47 tag; only its first part matters. A text with Hangul is
+    Korean for any tag.
     """
     return [sentence for step in steps(text, language) for sentence in step]
 
 
 def steps(text: str, language: str) -> Iterator[list[str]]:
-    """`sentences`, in steps of bounded work. Gives what each step has found, often nothing."""
+    """`sentences` in steps of bounded work. Yields the sentences that each step has found, often none."""
     found = Sentences(language)
     for part in slices(text):
         yield found.push(part)
@@ -50,16 +50,17 @@ def steps(text: str, language: str) -> Iterator[list[str]]:
 
 
 def slices(text: str) -> Iterator[str]:
-    """The text in parts that are short enough to be pushed between two turns of an event loop."""
+    """Yields the text in parts that are short enough to push without blocking the event loop noticeably."""
     for begin in range(0, len(text), _STEP_CHARS):
         yield text[begin : begin + _STEP_CHARS]
 
 
 class Sentences:
-    """The sentences of a text that still comes, in pieces of any size: the same ones however it is cut.
+    """The sentences of a streamed text, in pieces of any size: the same sentences for any split.
 
-    `push` gives what has become certain, `finish` the rest. Holds less than 4 × MAX_CHARS characters. `push` takes time
-    in proportion to its text, `finish` a bounded time. Not for several threads. See `sentences` for what a sentence is.
+    `push` returns sentences that are certain, `finish` the rest. It holds less than 4 × MAX_CHARS characters. The time
+    of `push` is linear in its text, the time of `finish` is bounded. Not thread-safe. `sentences` says what a sentence
+    is.
     """
 
     def __init__(self, language: str) -> None:
@@ -70,14 +71,14 @@ class Sentences:
         self._korean = self._tag == "ko"
         self._held: list[str] = []
         self._limit = _HELD_CHARS
-        self._budget = _MAX_BUDGET  # characters that may be examined
+        self._budget = _MAX_BUDGET  # characters that may still be examined
         self._marks = 0  # characters since the last letter or digit
-        self._ended = False  # a mark that may end a sentence is held, and has not been judged
-        self._closed = False  # the last such mark closes a quotation: a word may hang on it
-        self._in_word = False  # the word behind it has begun: some are judged only as a whole
+        self._ended = False  # the buffer has a mark that may end a sentence and was not decided yet
+        self._closed = False  # the last such mark closes a quotation: the next word may belong to it
+        self._in_word = False  # the word after it has begun; some words decide only when they are complete
 
     def push(self, text: str) -> list[str]:
-        """More of the text; gives the sentences that nothing can change any more."""
+        """Adds text; returns the sentences that later text cannot change."""
         found: list[str] = []
         for char in text:
             is_spoken = char.isalnum()
@@ -94,19 +95,19 @@ class Sentences:
         return found
 
     def finish(self) -> list[str]:
-        """The text is complete: gives the sentences that are left. The next `push` begins a new text."""
+        """Ends the text; returns the sentences that are left. The next `push` begins a new text."""
         rest = self._pieces("".join(self._held))
         self._reset()
         return [part for piece in rest for part in _bounded(piece.strip())]
 
     def _due(self, char: str, is_spoken: bool) -> bool:
-        """Whether `char` shows how a mark before it is to be taken: the next word has begun, or ended."""
+        """Whether `char` decides about a mark before it: the next word has begun, or ended."""
         due = False
         if is_spoken:
             if self._ended and self._between_digits(char):
                 self._ended = False
             elif self._ended and not self._in_word:
-                # Latin words are looked up (p.m. Then), and so is what follows a quotation ("가자." 하고).
+                # The whole word decides if it is Latin (p.m. Then) or follows a quotation ("가자." 하고).
                 self._in_word = char.isascii() or self._closed
                 due = not self._in_word
         elif self._in_word:
@@ -126,7 +127,7 @@ class Sentences:
         return pieces(text, "ko" if self._korean else self._tag)
 
     def _settled(self) -> list[str]:
-        """Takes out what ends before the last piece, and before a quotation that may still be closed."""
+        """Takes out the sentences before the last piece and before a quotation that may still be closed."""
         text = "".join(self._held)
         found, position, certain = [], 0, open_mark(text)
         for piece in self._pieces(text)[:-1]:
@@ -139,7 +140,7 @@ class Sentences:
         return found
 
     def _forced(self) -> list[str]:
-        """Takes out sentences, then parts of one, until MAX_CHARS are left, and the marks before them."""
+        """Takes out sentences, then parts of a sentence, until at most MAX_CHARS and the marks before them are left."""
         text = "".join(self._held)
         found: list[str] = []
         for piece in self._pieces(text)[:-1]:
@@ -152,7 +153,8 @@ class Sentences:
             found.append(text[:cut].strip())
             text = text[cut:].lstrip()
         self._keep(text)
-        self._limit = max(_HELD_CHARS, len(text) + MAX_CHARS)  # else a text led by many marks is examined at each one
+        # With a fixed limit, a text that starts with many marks would be examined at each character.
+        self._limit = max(_HELD_CHARS, len(text) + MAX_CHARS)
         return found
 
     def _keep(self, text: str) -> None:
@@ -161,7 +163,7 @@ class Sentences:
 
 
 def _bounded(sentence: str) -> list[str]:
-    """The sentence in parts of at most MAX_CHARS, cut after a comma, else at white space, else in mid-word."""
+    """Returns the sentence in parts of at most MAX_CHARS, cut after a comma, else at white space, else in a word."""
     parts: list[str] = []
     while len(sentence) > MAX_CHARS and spoken(sentence[(cut := _cut_of(sentence)) :]):
         parts.append(sentence[:cut].strip())
@@ -170,7 +172,7 @@ def _bounded(sentence: str) -> list[str]:
 
 
 def _cut_of(sentence: str) -> int:
-    """Where its first part ends. The marks that it begins with ride along, so that there is something to say."""
+    """Returns the end of its first part. The part includes marks at the start and has something to say after them."""
     begin = 0
     while not spoken(sentence[: (end := begin + _cut_in(sentence[begin:]))]) and end < len(sentence):
         begin = end

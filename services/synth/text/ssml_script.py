@@ -1,7 +1,7 @@
-"""SSML as lines: where sentences, pauses, languages and speeds change, and what is said in the place of what. Pure.
+"""SSML as lines: sentences, pauses, languages, speeds, and substitutions. Pure.
 
-`orastream.contract.ssml` says what is valid; this file says how it is spoken. A sentence is cut where a pause, a
-language or a speed begins or ends in it, and nowhere else.
+`orastream.contract.ssml` says what is valid; this file says how it is spoken. Markup cuts a sentence only where a
+pause, a paragraph, a language or a speed begins or ends in it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from services.synth.text.script_line import ScriptLine
 from services.synth.text.sentence_splitter import MAX_CHARS, steps
 
 PARAGRAPH_S = 0.5
-"""Silence between a paragraph and what follows."""
+"""Seconds of silence after a paragraph."""
 
-# Stand for what say-as and sub say, while the text around them is cut and read: letters of a script that no rule
-# touches (Yi), and of those the ones that the text itself does not have.
+# Placeholders for the readings of say-as and sub, while the text around them is split and read. They are letters of a
+# script that no rule changes (Yi); those that the text itself contains are not used.
 _STANDINS = [chr(code) for code in range(0xA000, 0xA48D)]
 _NUMBER = re.compile(r"[0-9]{1,20}")
 _OF_A_NUMBER = re.compile(r"[A-Za-z0-9.,\-]")
@@ -35,11 +35,10 @@ class _Manner:
 
 
 def markup_steps(text: str, language: str, speed: float, *, reads: bool = True) -> Iterator[ScriptLine | None]:
-    """The lines of a text in SSML, in steps of bounded work; None after a step that completes no line.
+    """Yields the lines of a text in SSML, in steps of bounded work; None after a step that completes no line.
 
-    `reads`: numbers and the like become words also where no say-as says how. A line is complete once the next one has
-    begun, since what stands between them may be a pause. Raises InvalidRequest for a text that is no SSML, or has
-    nothing to say.
+    With `reads`, numbers and the like become words also without a say-as. A line is complete when the next one has
+    begun, because a pause may follow it. Raises InvalidRequest for invalid SSML, or if it has nothing to say.
     """
     root = ssml.parse(text)
     script = _Script(reads=reads, taken=frozenset(text))
@@ -49,22 +48,22 @@ def markup_steps(text: str, language: str, speed: float, *, reads: bool = True) 
 
 
 class _Script:
-    """Gathers text until something parts it, then makes lines of it. Its methods are iterators like `markup_steps`."""
+    """Collects text until markup cuts it, then makes lines of it. Its methods are iterators like `markup_steps`."""
 
     def __init__(self, *, reads: bool, taken: frozenset[str]) -> None:
         self._reads = reads
         self._standins = [char for char in _STANDINS if char not in taken]
-        self._last: ScriptLine | None = None  # waits for the pause behind it
+        self._last: ScriptLine | None = None  # held until the pause after it is known
         self._text: list[str] = []
         self._manner: _Manner | None = None
         self._instead: dict[str, tuple[str, str]] = {}  # stand-in → (written, said)
-        self._numbers: dict[str, str] = {}  # those for a number: what it counts says how it is read
-        self._cardinals: set[str] = set()  # those for a number whose reading is said
+        self._numbers: dict[str, str] = {}  # stand-ins for a number: the word after it decides its reading
+        self._cardinals: set[str] = set()  # stand-ins for a number with a given reading
         self._pause_s = 0.0  # since the last line
-        self._paragraph = False  # it has ended since the last line
+        self._paragraph = False  # a paragraph has ended since the last line
 
     def element(self, element: ssml.Element, manner: _Manner) -> Iterator[ScriptLine | None]:
-        """What is in it, in the manner that it sets."""
+        """Handle an element and its content."""
         attributes = element.attributes
         manner = replace(manner, language=attributes.get("xml:lang", manner.language))
         match element.name:
@@ -97,7 +96,7 @@ class _Script:
                 yield from self._children(element, manner)
 
     def finish(self) -> Iterator[ScriptLine | None]:
-        """What is left; a pause behind the last line belongs to it, the end of its paragraph makes none."""
+        """Yield the rest. A pause after the last line belongs to it; the end of its paragraph adds no silence."""
         yield from self._part()
         if self._last is not None:
             yield replace(self._last, pause_s=self._pause_s)
@@ -113,7 +112,7 @@ class _Script:
         self._text.append(text)
 
     def _said(self, text: str, manner: _Manner, say: Callable[[str], str]) -> Generator[ScriptLine | None, None, str]:
-        """Returns what `say` makes of the text: of one that is longer than a sentence may be, sentence by sentence."""
+        """Returns `say(text)`; for a text of more than MAX_CHARS, sentence by sentence."""
         if len(text) <= MAX_CHARS:
             yield None
             return say(text)
@@ -141,7 +140,7 @@ class _Script:
             self._numbers[standin] = number
 
     def _part(self) -> Iterator[ScriptLine | None]:
-        """Make lines of what has been gathered; line breaks of the markup mean nothing."""
+        """Make lines of the collected text; line breaks in the markup are white space."""
         text, manner = " ".join("".join(self._text).split()), self._manner
         if manner is not None:
             for found in steps(text, manner.language):
@@ -157,7 +156,9 @@ class _Script:
         return read_out(text, language, tags=False) if self._reads else text
 
     def _counting(self, sentence: str) -> str:
-        """The sentence with the numbers that count what stands behind them, and a space behind said ones that do."""
+        """Put back numbers before the word that they count, so that they are read with it; put a space after a stand-in
+        with a given reading there.
+        """
         parts: list[str] = []
         for place, char in enumerate(sentence):
             counting = char in self._instead and counts(sentence[place + 1 : place + 16])
@@ -169,7 +170,7 @@ class _Script:
         return "".join(parts)
 
     def _line(self, sentence: str, manner: _Manner) -> ScriptLine | None:
-        """Keeps the line of the sentence; gives the one before it, which is complete now."""
+        """Hold the line of this sentence; return the line before it, which is complete now."""
         spoken = self._read(self._counting(sentence), manner.language)
         written = "".join(self._instead[char][0] if char in self._instead else char for char in sentence)
         said = "".join(self._instead[char][1] if char in self._instead else char for char in spoken)

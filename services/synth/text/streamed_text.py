@@ -1,8 +1,8 @@
-"""Takes down a text that is still being written, and gives its lines as they become certain.
+"""Reads a streamed text and yields its lines when they are certain.
 
-While it waits it holds no engine. A writer who is silent for `idleSeconds` is given up by a mark in the text's own
-stream, stored only if nothing came after what is known here: so another attempt, in this process or another one, reads
-the same text with the same end.
+It holds no engine slot while it waits. If the writer sends nothing for `idleSeconds`, it stores an end mark in the
+text's own stream, with the last sequence that it has read as the expected one. So another attempt, in any process,
+reads the same text with the same end.
 """
 
 from __future__ import annotations
@@ -27,16 +27,18 @@ from services.synth.text.script import ScriptLine, line_of
 from services.synth.text.sentence_splitter import Sentences, slices
 
 SIGN_EVERY_S = 5.0
-"""How often the readers of the audio learn that it is waited for text: often within SYNTH_STALL_SECONDS."""
+"""Interval of `waiting` messages, which tell readers that synth is waiting for more text; shorter for a small
+SYNTH_STALL_SECONDS, so that readers get several within it."""
 _MAX_BYTES_PER_CHAR = 4
-_REST_OF_END_BYTES = 4096  # what `end` holds beside the whole text
+_REST_OF_END_BYTES = 4096  # bytes of `end` without the text
 
 
 class StreamedText:
-    """The text of one request for one attempt, as `async with`; `waits` hears when it begins and ends to wait for text.
+    """The text of one request, for one attempt, as `async with`.
 
-    `show_waiting` is run in a task at once and then every SIGN_EVERY_S while text is waited for.
-    Idle time is counted by this process' own clock, only while text is waited for (`IdleTimer`) and NATS is there.
+    `waits` is called with True when a wait for text begins and with False when it ends. `show_waiting` runs in a task
+    at the start of the first wait, and then every SIGN_EVERY_S during waits. Idle time is measured with this process's
+    clock, only during waits (`IdleTimer`) and only while NATS is reachable.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class StreamedText:
         settings: SynthSettings,
         waits: Callable[[bool], None],
     ) -> None:
-        assert stored.request is not None, "a request that cannot be read is refused before"
+        assert stored.request is not None, "invalid requests are refused before"
         self._js = js
         self._stored = stored
         self._request = stored.request
@@ -60,7 +62,7 @@ class StreamedText:
             max_chars=min(
                 settings.tts_max_text_chars, (js.broker.max_payload - _REST_OF_END_BYTES) // _MAX_BYTES_PER_CHAR
             ),
-            # Whoever takes over begins with the first chunk, so that must still be kept when the last one is made.
+            # A synth that takes over reads from the first chunk: that must not expire before the last one is made.
             max_open_s=settings.tts_audio_retention_seconds / 2,
         )
         self._fresh = [self._request.text]
@@ -69,20 +71,20 @@ class StreamedText:
         self._last_sequence = 0
         self._clock = asyncio.get_running_loop().time
         self._idle = IdleTimer(self._request.idle_seconds, self._clock())
-        self._sign_at = 0.0  # the first wait shows at once that this attempt lives
+        self._sign_at = 0.0  # the first wait sends `waiting` at once
         self._showing: asyncio.Task[None] | None = None
         self._blind = True
         self.said: list[str] = []
-        """The text of each line given so far."""
+        """The text of each line yielded so far."""
 
     @property
     def text(self) -> str:
-        """All that has come."""
+        """The text received so far."""
         return self._text_pieces.text
 
     @property
     def problem(self) -> EndError | None:
-        """Why the utterance is to end as failed, once all lines are given."""
+        """The error with which the utterance must end after all lines; None if there is none."""
         return self._text_pieces.problem
 
     async def __aenter__(self) -> Self:
@@ -97,14 +99,14 @@ class StreamedText:
         await self._feed.__aexit__(kind, exc, trace)
 
     async def lines(self) -> AsyncGenerator[ScriptLine, None]:
-        """Every line, from the first, also those before a problem. Raises NodeUnavailable. Cancel-safe."""
+        """Yields every line from the first one, also those before a `problem`. Raises NodeUnavailable. Cancel-safe."""
         found = Sentences(self._request.language)
         while True:
             for part in slices(self._take()):
-                await asyncio.sleep(0)  # without it a long piece would hold up the audio of every other session
+                await asyncio.sleep(0)  # without it a long piece would delay the audio of all other sessions
                 for sentence in found.push(part):
                     yield self._line(sentence)
-                    self._sign_at = self._clock() + self._sign_every_s  # its audio is a sign, too
+                    self._sign_at = self._clock() + self._sign_every_s  # its audio replaces a `waiting` message
             if self._text_pieces.ended and not self._fresh:
                 break
             await self._more()
@@ -127,15 +129,15 @@ class StreamedText:
             if text := self._text_pieces.receive(message.data, message.time_s):
                 self._fresh.append(text)
             if self._text_pieces.pieces > pieces:
-                self._idle.heard(now)
-        if self._blind:  # what was written meanwhile is known from now on
-            self._idle.heard(now)
+                self._idle.restart(now)
+        if self._blind:  # NATS was away: the writer may have sent pieces in that time
+            self._idle.restart(now)
         self._blind = not self._feed.current
         self._feed.expecting = not self._text_pieces.ended
         self._changed.set()
 
     async def _more(self) -> None:
-        """Return when there is more, or no more to come."""
+        """Return when there is more text, or the text has ended."""
         self._waits(True)
         self._idle.waits(self._clock())
         try:
@@ -152,28 +154,28 @@ class StreamedText:
             self._waits(False)
 
     async def _wait_until(self, at: float | None) -> None:
-        """Return when something has changed, or at that time; None: only when something has."""
+        """Return at a change, or at the time `at`; None: only at a change."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(at):
                 await self._changed.wait()
 
     def _show_life(self) -> None:
-        """In a task: a slow answer of the stream must not keep the next piece of the text waiting."""
+        """Run `show_waiting` in a task: a slow answer of the stream must not delay the next piece of text."""
         self._sign_at = self._clock() + self._sign_every_s
         if self._showing is None or self._showing.done():
             self._showing = asyncio.create_task(self._show_waiting(), name="waiting")
 
     async def _give_up(self) -> None:
-        """Store that the text ends here, unless more of it has come."""
+        """Store the end mark, unless more text has come."""
         subject = subjects.text(self._stored.session, self._stored.token)
         try:
             await self._js.store(subject, STALLED, expect_last=self._last_sequence)
-        except SequenceConflict:  # more has come, or the mark of ours whose answer was lost, and the feed will bring it
+        except SequenceConflict:  # more text, or our own mark whose ack was lost: the feed delivers it
             newer = await self._js.after(stream_names.TEXTS, self._feed.subject, self._last_sequence)
-            if newer is None:  # it was purged: the utterance is final, whoever has ended it
+            if newer is None:  # purged: the utterance is already final
                 self._text_pieces.stall()
-            self._idle.heard(self._clock())
-        except PublishRefused:  # the stream takes nothing more, from nobody
+            self._idle.restart(self._clock())
+        except PublishRefused:  # the stream stores no messages now, also none of the writer
             self._text_pieces.stall()
         else:
-            await self._wait_until(self._clock() + self._request.idle_seconds)  # until the feed brings the mark
+            await self._wait_until(self._clock() + self._request.idle_seconds)  # until the feed delivers the mark

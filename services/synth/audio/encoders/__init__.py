@@ -1,1 +1,1 @@
-"""Encoders by the library they need; imported when a request first asks for their format."""
+"""Encoders, one module for each library. A module is imported when a request first needs its format."""

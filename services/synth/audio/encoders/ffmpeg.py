@@ -1,7 +1,7 @@
-"""Ogg/Opus, FLAC, MP3 and AAC by FFmpeg's libraries. The only file that imports av.
+"""Ogg/Opus, FLAC, MP3 and AAC with FFmpeg's libraries (package av).
 
-Opus pages are 20 ms long (FFmpeg's are a second, and nothing would come before the first is full). `bitexact` keeps
-random serial numbers and the library's version out of the file, so the same samples give the same bytes anywhere.
+Ogg pages are 20 ms long. FFmpeg's default is 1 s, and no byte would come before the first page is full. `bitexact`
+leaves random serial numbers and the library's version out, so that the same samples give the same bytes everywhere.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _BIT_EXACT = {"flags": "+bitexact"}
 
 
 class _Sink:
-    """What the muxer writes to: bytes until they are taken. Not seekable, so nothing is written twice."""
+    """Buffer that the muxer writes to. It is not seekable, so that the muxer never goes back to rewrite a header."""
 
     def __init__(self) -> None:
         self._bytes = bytearray()
@@ -47,7 +47,7 @@ class _Sink:
 
 
 class FfmpegEncoder:
-    """One file. Used by one thread at a time."""
+    """Encodes one file. For one thread at a time."""
 
     def __init__(self, fmt: str, rate_hz: int) -> None:
         kind = _KINDS[fmt]
@@ -84,5 +84,5 @@ class FfmpegEncoder:
 
 
 def encoder(fmt: str, rate_hz: int) -> FfmpegEncoder:
-    """A new encoder."""
+    """Returns a new encoder."""
     return FfmpegEncoder(fmt, rate_hz)

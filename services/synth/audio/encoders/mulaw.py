@@ -1,4 +1,4 @@
-"""G.711 µ-law: a byte for each sample. Source: ITU-T G.711, table 2a; 14 bits of magnitude in eight segments."""
+"""G.711 µ-law: one byte for each sample. Source: ITU-T G.711, table 2a; 14 bits of magnitude in eight segments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CLIP = 32_635
 
 @cache
 def _table() -> Any:
-    """The byte of each of the 65 536 samples, by the sample's bits as an unsigned number."""
+    """Returns the byte for each of the 65 536 sample values, indexed by the sample's bits as an unsigned number."""
     sample = np.arange(65_536, dtype=np.uint16).view(np.int16).astype(np.int32)
     sign = np.where(sample < 0, 0x80, 0)
     magnitude = np.minimum(np.abs(sample), _CLIP) + _BIAS
@@ -23,7 +23,7 @@ def _table() -> Any:
 
 
 class MulawEncoder:
-    """Stateless, so a file can go on at any sample."""
+    """Encodes each sample alone; it has no state, so a file can be continued at any sample."""
 
     def push(self, pcm: bytes) -> bytes:
         """See Encoder."""
@@ -36,5 +36,5 @@ class MulawEncoder:
 
 
 def encoder(_fmt: str, _rate_hz: int) -> MulawEncoder:
-    """A new encoder."""
+    """Returns a new encoder."""
     return MulawEncoder()

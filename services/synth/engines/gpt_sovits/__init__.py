@@ -1,13 +1,13 @@
-"""GPT-SoVITS on servers of its own (`api_v2.py`): voices by profile, several servers as a pool, speech as it is made.
+"""GPT-SoVITS on its own servers (`api_v2.py`): voices by profile, a pool of servers, streamed speech.
 
-engine      the engine of the port: profiles, servers and sentences put together
-settings    GPT_SOVITS_URLS, GPT_SOVITS_VOICES
-voices      what a profile may say, pure; voices_file reads it
-tts         a sentence as the body of POST /tts, and what a refusal may be quoted with, pure
-wav         the answer's bytes as samples, pure
-silence     the audio that stands for a failure, pure
-roster      which server is next, which one is ill and when it is asked again, pure
-servers     the roster shared by threads, and the threads that ask ill servers
-connection  HTTP: the only file that imports urllib3
-telling     one sentence told to the servers, on a thread of its own
+engine            implements the engine interface with the modules below
+settings          GPT_SOVITS_URLS, GPT_SOVITS_VOICES
+voices            the fields of a profile, pure; voices_file reads the file
+tts               the body of POST /tts, and the quotable part of a refusal, pure
+wav               reads samples from the answer's bytes, pure
+silence           detects audio that means a failure, pure
+server_pool       which server is next, which ones have failed and when to check them again, pure
+servers           the server pool for several threads, and the threads that check the servers
+connection        HTTP: the only file that imports urllib3
+sentence_request  requests one sentence from the servers, on a thread of its own
 """

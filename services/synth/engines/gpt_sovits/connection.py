@@ -1,12 +1,12 @@
-"""HTTP to one server: a connection for each exchange, which any thread may break off. Only file that imports urllib3.
+"""HTTP to one server: one connection per request, which any thread may abort. The only file that imports urllib3.
 
 Closing the connection is the only way to stop a server that speaks.
 
-    ServerFailed      it does not do what a server does; another one may
+    ServerFailed      the server failed; another one may work
     ├── Unreachable   no connection within CONNECT_S
-    ├── Broken        the connection ended, or said something else than HTTP, before the answer was whole
-    └── Silent        nothing for as long as was waited: not a byte, or none that could be heard
-    Aborted           this side has broken it off
+    ├── BrokenAnswer  the connection ended, or sent something else than HTTP, before the answer was complete
+    └── Silent        timeout: no byte, or no audible sample
+    Aborted           this side has closed the connection
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 from urllib3.response import BaseHTTPResponse
 
 CONNECT_S = 2.0
-_READ_BYTES = 8 * 1024  # 128 ms at 32 kHz: what is there is given at once, however little
+_READ_BYTES = 8 * 1024  # 128 ms at 32 kHz; a read returns at once with fewer bytes
 _MAX_REFUSAL_BYTES = 64 * 1024
 
 
 class ServerFailed(Exception):
-    """It does not do what a server does. The message tells, after the server's address."""
+    """The server failed. The message continues a text that names the server's address."""
 
 
 class Unreachable(ServerFailed):
@@ -39,21 +39,21 @@ class Unreachable(ServerFailed):
 
 
 class BrokenAnswer(ServerFailed):
-    """The connection ended before the answer was whole."""
+    """The connection ended before the answer was complete."""
 
 
 class Silent(ServerFailed):
-    """Nothing for as long as was waited: not a byte, or none that could be heard."""
+    """The server sent no byte, or no audible sample, within the timeout."""
 
 
 class Aborted(Exception):
-    """Broken off by this side."""
+    """Our side has closed the connection."""
 
 
 class ServerConnection:
-    """One exchange with a server, as `with`. All but `abort` for one thread.
+    """One request to a server, as `with`. For one thread, except `abort`.
 
-    `silence_s` is how long it may be silent. Every method raises ServerFailed, or Aborted after `abort`.
+    `silence_s` is the timeout of each read, in seconds. Every method raises ServerFailed, or Aborted after `abort`.
     """
 
     def __init__(self, url: str, *, silence_s: float) -> None:
@@ -82,16 +82,16 @@ class ServerConnection:
         self._http.close()
 
     def abort(self) -> None:
-        """End it now; whoever waits in it gets Aborted. From any thread, at any time. Idempotent."""
+        """Ends the request; a waiting method raises Aborted. Thread-safe. Idempotent."""
         with self._lock:
             self._aborted = True
             if self._socket is not None:
                 with contextlib.suppress(OSError):
-                    # Not close(): that leaves a thread in recv waiting. Nor SSLSocket's own, which disturbs one.
+                    # close() would leave a thread blocked in recv. SSLSocket.shutdown would disturb its TLS state.
                     socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def connect(self) -> None:
-        """Reach the server, which takes CONNECT_S at most."""
+        """Connects to the server within CONNECT_S."""
         with self._translated():
             self._http.connect()
         with self._lock:
@@ -101,30 +101,30 @@ class ServerConnection:
                 raise Aborted
 
     def post(self, path: str, body: Mapping[str, object]) -> int:
-        """Ask with a JSON body; the status of the answer, whose bytes `read` gives."""
+        """Sends a JSON body and returns the status; `read` returns the bytes of the answer."""
         data = json.dumps(body).encode()
         return self._ask("POST", path, data, {"Content-Type": "application/json", "Accept": "audio/wav"})
 
     def get(self, path: str, **query: str) -> int:
-        """Ask without a body."""
+        """Sends a GET request and returns the status."""
         return self._ask("GET", f"{path}?{urlencode(query)}" if query else path, None, {})
 
     def read(self, within_s: float | None = None) -> bytes:
-        """The next bytes of the answer, as soon as there are any; none at its end.
+        """Waits for the next bytes of the answer and returns them; empty at its end.
 
-        `within_s`, for this read alone, is less than `silence_s`.
+        `within_s` is a shorter timeout for this read than `silence_s`.
         """
         assert self._answer is not None and self._socket is not None, "nothing was asked"
-        with contextlib.suppress(OSError):  # the answer was whole, and its end that of the connection
+        with contextlib.suppress(OSError):  # the answer was complete and the socket is already closed
             self._socket.settimeout(self._silence_s if within_s is None else within_s)
         with self._translated():
-            data: bytes = self._answer.read1(_READ_BYTES)  # raises for an end before the announced size, too
+            data: bytes = self._answer.read1(_READ_BYTES)  # also raises at an end before the announced size
         if not data and self._aborted:
             raise Aborted
         return data
 
     def refusal(self) -> bytes:
-        """The rest of an answer, as much as may be a message."""
+        """Returns the rest of an answer, limited to about _MAX_REFUSAL_BYTES."""
         said = b""
         while len(said) < _MAX_REFUSAL_BYTES and (data := self.read()):
             said += data
@@ -152,19 +152,19 @@ class ServerConnection:
             if isinstance(exc, (NewConnectionError, ConnectTimeoutError)) or self._socket is None:
                 raise Unreachable("cannot be reached") from exc
             if isinstance(exc, (TimeoutError, ReadTimeoutError)):
-                raise Silent(f"gave nothing for {self._silence_s:g} s") from exc
+                raise Silent(f"sent nothing for {self._silence_s:g} s") from exc
             raise BrokenAnswer("broke off") from exc
 
 
 def answers(url: str) -> bool:
-    """Whether it speaks HTTP: any status will do, as api_v2 has nothing at `/`. Takes twice CONNECT_S at most."""
+    """Whether the server answers `GET /` with a status below 500 (api_v2: 404). Takes at most 2 × CONNECT_S."""
     with contextlib.suppress(ServerFailed), ServerConnection(url, silence_s=CONNECT_S) as connection:
         return 0 < connection.get("/") < 500
     return False
 
 
 def listens(url: str) -> bool:
-    """Whether somebody takes a connection there: leaves no line in the server's log. Takes CONNECT_S at most."""
+    """Whether the server accepts a connection; leaves no line in its log. Takes at most CONNECT_S."""
     with contextlib.suppress(ServerFailed), ServerConnection(url, silence_s=CONNECT_S) as connection:
         connection.connect()
         return True

@@ -1,4 +1,4 @@
-"""The engine `gpt_sovits`: a voice is a profile of `voices.yaml`, its speech comes from one of GPT_SOVITS_URLS."""
+"""The engine `gpt_sovits`: a voice is a profile of `voices.yaml`, spoken by one of the servers in GPT_SOVITS_URLS."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ from services.synth.engines.gpt_sovits.voices import Voices
 from services.synth.engines.gpt_sovits.voices_file import read_voices
 
 ANSWER_S = 30.0
-"""How long `load` waits for the first server: one that was started at the same time loads its models."""
+"""Timeout of `load` for the first server; a server that was started at the same time still loads its models."""
 
 _OTHERS_S = 2.0
 _POLL_S = 0.05
 _SIGN_OF_LIFE_S = 1.0
-_RULES = "1"  # of what is asked and how it is heard: part of the version
+_RULES = "1"  # part of the version; raise it when requests or the handling of answers change the sound
 
 log = structlog.get_logger()
 
 
 class GptSovitsEngine:
-    """Speaks through GPT-SoVITS servers, one sentence at a time on each; `synthesize` is thread-safe."""
+    """Speaks through GPT-SoVITS servers, each of which speaks one sentence at a time. `synthesize` is thread-safe."""
 
     name = "GPT-sovits"
-    deterministic = False  # the servers' sampling is random, and a seed holds on one kind of device only
+    deterministic = False  # sampling is random, and a seed gives the same result only on one kind of device
     scales = False
 
     def __init__(self, answer_s: float = ANSWER_S) -> None:
         self.at_once = 1
         self.version = ""
         self._answer_s = answer_s
-        self._patience_s = 0.0
+        self._silence_timeout_s = 0.0
         self._voices: Voices | None = None
         self._servers: Servers | None = None
         self._warned: set[tuple[str | None, int]] = set()
 
     def load(self) -> None:
-        """Read the profiles and find a server. Raises EngineError naming the file, or the servers, and the mend."""
+        """Reads the profiles and waits for a server. Raises EngineError that names the file or servers, and the fix."""
         settings = GptSovitsSettings.load()
         self._voices = read_voices(settings.gpt_sovits_voices)
         self.version = f"{_RULES}-{self._voices.digest}"
-        self._patience_s = settings.patience_s
+        self._silence_timeout_s = settings.silence_timeout_s
         urls = settings.urls
         self.at_once = len(urls)
         self._servers = Servers(urls)
@@ -63,22 +63,22 @@ class GptSovitsEngine:
         resample.load()
 
     def close(self) -> None:
-        """End the threads that watch the servers. Idempotent."""
+        """Ends the threads that check the servers. Idempotent."""
         if self._servers is not None:
             self._servers.close()
 
     def voices(self) -> Sequence[Voice]:
-        """The profiles, in the order of the file."""
+        """Returns the profiles, in the order of the file."""
         return self._profiles.listed()
 
     def sample_rate_hz(self, voice: str | None) -> int:
-        """What the profile declares; without a voice, the first profile's. Raises UnknownVoice."""
+        """Returns the declared rate of the profile; without a voice, of the first one. Raises UnknownVoice."""
         return self._profiles.sample_rate_hz(voice)
 
     def synthesize(
         self, sentence: str, *, voice: str | None, language: str, speed: float, stop: Callable[[], bool]
     ) -> Iterator[bytes]:
-        """PCM as the server gives it; an empty piece every second while it gives none. See `Engine.synthesize`.
+        """Yields PCM as the server sends it, and an empty piece every second without audio. See `Engine.synthesize`.
 
         Stopped or closed, it closes the connection to the server at once.
         """
@@ -89,12 +89,12 @@ class GptSovitsEngine:
             tts.body(profile, sentence, language=language, speed=speed),
             profile.weights,
             self.sample_rate_hz(voice),
-            self._patience_s,
+            self._silence_timeout_s,
         )
         request = SentenceRequest(self._servers, asked, lambda rate_hz: self._warn(voice, asked.rate_hz, rate_hz))
         last_sign = time.monotonic()
         try:
-            while not stop() and (pcm := request.heard(_POLL_S)) is not None:
+            while not stop() and (pcm := request.next_pcm(_POLL_S)) is not None:
                 if pcm or time.monotonic() - last_sign >= _SIGN_OF_LIFE_S:
                     yield pcm
                     last_sign = time.monotonic()

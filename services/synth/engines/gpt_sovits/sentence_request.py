@@ -1,6 +1,6 @@
-"""One sentence told to a server and heard from it, on a thread of its own: whoever listens can stop it at any time.
+"""Requests one sentence from a server, on a thread of its own, so that the caller can stop it at any time.
 
-A server that fails before its first sample is left for another one, at once; afterwards the failure is raised.
+If a server fails before its first sample, the next one is tried at once. Later failures are raised.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from services.synth.engines.gpt_sovits import tts
 from services.synth.engines.gpt_sovits.connection import Aborted, BrokenAnswer, ServerConnection, ServerFailed, Silent
 from services.synth.engines.gpt_sovits.server_pool import NO_WEIGHTS, Server, Weights
 from services.synth.engines.gpt_sovits.servers import Servers
-from services.synth.engines.gpt_sovits.silence import SilenceGate, SilencePatience, SilentFailure
+from services.synth.engines.gpt_sovits.silence import SilenceGate, SilenceTimeout, SilentFailure
 from services.synth.engines.gpt_sovits.wav import WavReader
 
 WEIGHTS_S = 60.0
-"""A server may take this long to load weights."""
+"""Timeout for a server that loads weights."""
 
-_HANDOFF_PIECES = 32  # about 4 s; behind it the server waits, by TCP
+_HANDOFF_PIECES = 32  # about 4 s; when it is full, TCP makes the server wait
 _STEP_S = 0.1
 
 log = structlog.get_logger()
@@ -34,35 +34,35 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class RequestBody:
-    """What is to be told."""
+    """What to request."""
 
     sentence: str
     body: tts.Body
     weights: Weights
     rate_hz: int
-    """Of the samples that are handed out, whatever the server's."""
-    patience_s: float
-    """How long there may be silence: from a server, and until one is free."""
+    """Rate of the returned samples, independent of the server's."""
+    silence_timeout_s: float
+    """Timeout for audio from a server, and for a free server."""
 
 
 class SentenceRequest:
-    """Begins at once. `heard` and `abort` are the listener's; close it by `abort`, heard to the end or not."""
+    """One request, which begins at once. The caller uses `next_pcm` and `abort`, and ends with `abort` in any case."""
 
     def __init__(self, servers: Servers, asked: RequestBody, on_rate: Callable[[int], None]) -> None:
-        """`on_rate` is called with the server's rate when it is not the one asked for, from another thread."""
+        """`on_rate` is called from another thread with the server's rate if that is not the requested one."""
         self._servers = servers
         self._asked = asked
         self._on_rate = on_rate
         self._handoff: queue.Queue[bytes | EngineError | None] = queue.Queue(_HANDOFF_PIECES)
-        self._given = False  # whether the listener has some of it
-        self._ended = False  # whether the listener was told of the end
+        self._given = False  # whether samples were passed to the caller
+        self._ended = False  # whether the outcome was passed to the caller
         self._aborted = False
         self._connection: ServerConnection | None = None
         self._lock = threading.Lock()
         threading.Thread(target=self._run, name="gpt_sovits", daemon=True).start()
 
-    def heard(self, timeout_s: float) -> bytes | None:
-        """The next samples, none if there are none within that time, None at the end. Raises EngineError."""
+    def next_pcm(self, timeout_s: float) -> bytes | None:
+        """Returns the next samples; empty if none come within `timeout_s`; None at the end. Raises EngineError."""
         try:
             item = self._handoff.get(timeout=timeout_s)
         except queue.Empty:
@@ -72,7 +72,7 @@ class SentenceRequest:
         return item
 
     def abort(self) -> None:
-        """Close the connection, unless the end was heard. Returns at once; the server is free a moment later."""
+        """Closes the connection, unless the request has ended. Never waits; the server is free a moment later."""
         with self._lock:
             if self._ended:
                 return
@@ -85,21 +85,21 @@ class SentenceRequest:
     def _run(self) -> None:
         outcome: EngineError | None = None
         try:
-            self._tell()
+            self._request()
         except Aborted:
             pass
         except EngineError as exc:
             outcome = exc
-        except Exception:  # noqa: BLE001 - the thread's border: the listener must hear of it
+        except Exception:  # noqa: BLE001 - last frame of the thread: else the caller would wait without end
             log.exception("a sentence could not be told to a GPT-SoVITS server")
-            outcome = EngineError("the GPT-SoVITS engine failed; its log says how")
+            outcome = EngineError("the GPT-SoVITS engine failed; see the log")
         self._end(outcome)
 
     def _end(self, outcome: EngineError | None) -> None:
-        """Tell the listener of the end. From then on `abort` does nothing."""
+        """Pass the outcome to the caller. From then on `abort` does nothing."""
         while not self._ended and not self._aborted:
             with self._lock:
-                if not self._handoff.full():  # nobody else puts
+                if not self._handoff.full():  # stays true: only this thread puts
                     self._handoff.put_nowait(outcome)
                     self._ended = True
                     return
@@ -112,48 +112,48 @@ class SentenceRequest:
                 return
         raise Aborted
 
-    def _tell(self) -> None:
+    def _request(self) -> None:
         problems: dict[str, str] = {}
         while True:
             server = self._take(problems)
             try:
-                self._tell_to(server)
+                self._request_from(server)
                 return
             except ServerFailed as exc:
                 self._servers.failed(server, str(exc))
                 if self._ended:
                     return
                 problems[server.url] = str(exc)
-                if self._given or isinstance(exc, Silent):  # no time is left for another one
-                    raise EngineError(_told(problems)) from exc
+                if self._given or isinstance(exc, Silent):  # Silent: no time is left for another server
+                    raise EngineError(_described(problems)) from exc
             finally:
                 self._servers.free(server)
 
     def _take(self, problems: dict[str, str]) -> Server:
-        deadline = time.monotonic() + self._asked.patience_s
+        deadline = time.monotonic() + self._asked.silence_timeout_s
         while not self._aborted:
             if (server := self._servers.take(self._asked.weights, problems, _STEP_S)) is not None:
                 return server
             if problems and not self._servers.any_left(problems):
-                raise EngineError(_told(problems))
+                raise EngineError(_described(problems))
             if time.monotonic() > deadline:
                 raise EngineError(
-                    _told(problems)
-                    or f"no GPT-SoVITS server was free within {self._asked.patience_s:g} s; do those in "
-                    "GPT_SOVITS_URLS run?"
+                    _described(problems)
+                    or f"no GPT-SoVITS server was free within {self._asked.silence_timeout_s:g} s; check that those in "
+                    "GPT_SOVITS_URLS run"
                 )
         raise Aborted
 
-    def _tell_to(self, server: Server) -> None:
-        """Raises ServerFailed when it is the server's fault, EngineError when it is the sentence's or the profile's."""
+    def _request_from(self, server: Server) -> None:
+        """Raises ServerFailed if the server fails, EngineError if it refuses the sentence or the profile."""
         self._have_weights_loaded(server)
         try:
-            self._listen_to(server, self._asked.body)
+            self._speak_on(server, self._asked.body)
         except BrokenAnswer:
             if self._given or not self._asked.body["streaming_mode"]:
                 raise
-            # What fails before inference ends a stream without a word, and a whole answer with the reason.
-            self._listen_to(server, tts.whole(self._asked.body))
+            # A failure before inference ends a stream without a message. Mode 0 answers with the reason.
+            self._speak_on(server, tts.whole(self._asked.body))
 
     def _have_weights_loaded(self, server: Server) -> None:
         has = server.weights
@@ -164,39 +164,39 @@ class SentenceRequest:
             with self._connected(server, WEIGHTS_S) as connection:
                 status, said = connection.get(path, weights_path=wanted), connection.refusal()
             if status != 200:
-                self._servers.told(server, NO_WEIGHTS)
+                self._servers.weights_loaded(server, NO_WEIGHTS)
                 raise _refused(server, tts.reason(status, said, self._asked.sentence))
             has = (wanted, has[1]) if number == 0 else (has[0], wanted)
-            self._servers.told(server, has)
+            self._servers.weights_loaded(server, has)
 
-    def _listen_to(self, server: Server, body: tts.Body) -> None:
-        with self._connected(server, self._asked.patience_s) as connection:
+    def _speak_on(self, server: Server, body: tts.Body) -> None:
+        with self._connected(server, self._asked.silence_timeout_s) as connection:
             status = connection.post("/tts", body)
             if status >= 500:
                 raise ServerFailed(f"answered {status}")
             if status != 200:
                 raise _refused(server, tts.reason(status, connection.refusal(), self._asked.sentence))
             try:
-                self._hear(connection)
+                self._pass_on(connection)
             except SilentFailure:
                 error = EngineError(
-                    f"GPT-SoVITS server {server.url} gave silence: it failed inside inference; its log says why"
+                    f"GPT-SoVITS server {server.url} sent silence: it failed inside inference; see its log"
                 )
                 self._end(error)
-                # It loads its models anew before it breaks off: it is of no use to anybody until then.
+                # The server loads its models again before it closes the connection: keep it busy until then.
                 with contextlib.suppress(BrokenAnswer):
                     while connection.read():
                         pass
             except ValueError as exc:
-                raise EngineError(f"GPT-SoVITS server {server.url} gave something else than speech: {exc}") from exc
+                raise EngineError(f"GPT-SoVITS server {server.url} sent something else than speech: {exc}") from exc
 
-    def _hear(self, connection: ServerConnection) -> None:
-        """Hands out the answer. Raises SilentFailure, ValueError for no WAV, Broken for less than its header says."""
+    def _pass_on(self, connection: ServerConnection) -> None:
+        """Passes the answer on. Raises SilentFailure, ValueError if it is not WAV, BrokenAnswer if it is too short."""
         reader = WavReader()
         gate: SilenceGate | None = None
         resampler: Resampler | None = None
-        patience = SilencePatience(self._asked.patience_s, self._asked.rate_hz)
-        while data := self._read(connection, patience):
+        timeout = SilenceTimeout(self._asked.silence_timeout_s, self._asked.rate_hz)
+        while data := self._read(connection, timeout):
             pcm = reader.push(data)
             if reader.rate_hz is None:
                 continue
@@ -206,8 +206,8 @@ class SentenceRequest:
             sound = gate.push(pcm)
             if sound and not self._given and reader.rate_hz != self._asked.rate_hz:
                 self._on_rate(reader.rate_hz)
-            patience.given(self._hand_out(resampler.push(sound) if sound else b""))
-        if reader.missing_bytes:  # where the end of the connection is that of the answer, nobody else notices
+            timeout.given(self._hand_out(resampler.push(sound) if sound else b""))
+        if reader.missing_bytes:  # an answer without a size ends with the connection: HTTP cannot notice the loss
             raise BrokenAnswer("broke off")
         if gate is None or resampler is None:
             if tts.has_something_to_say(self._asked.sentence):
@@ -221,17 +221,17 @@ class SentenceRequest:
             return
         self._hand_out(resampler.push(rest) + resampler.flush())
 
-    def _read(self, connection: ServerConnection, patience: SilencePatience) -> bytes:
-        """Raises Silent, also for a server that gives bytes and nothing that could be handed out."""
-        if patience.left_s <= 0:
-            raise Silent(f"gave nothing for {self._asked.patience_s:g} s")
+    def _read(self, connection: ServerConnection, timeout: SilenceTimeout) -> bytes:
+        """Returns the next bytes. Raises Silent at the timeout, also if the server sends bytes without sound."""
+        if timeout.left_s <= 0:
+            raise Silent(f"sent nothing for {self._asked.silence_timeout_s:g} s")
         began = time.monotonic()
-        data = connection.read(patience.left_s)
-        patience.waited(time.monotonic() - began)
+        data = connection.read(timeout.left_s)
+        timeout.waited(time.monotonic() - began)
         return data
 
     def _hand_out(self, pcm: bytes) -> int:
-        """How many bytes that was."""
+        """Passes samples to the caller; returns their size in bytes."""
         if pcm:
             self._given = True
             self._give(pcm)
@@ -251,6 +251,6 @@ def _refused(server: Server, why: str) -> EngineError:
     return EngineError(f"GPT-SoVITS server {server.url} refuses: {why}")
 
 
-def _told(problems: dict[str, str]) -> str:
-    """Whose fault it is, for a report."""
+def _described(problems: dict[str, str]) -> str:
+    """Returns the problems of all tried servers as a text."""
     return "; ".join(f"GPT-SoVITS server {url} {problem}" for url, problem in problems.items())

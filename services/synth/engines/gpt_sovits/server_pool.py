@@ -1,7 +1,7 @@
-"""Which server speaks next, and which ones are ill. Pure: times are given.
+"""Which server speaks next, and which ones have failed. Pure: the caller passes times, in seconds.
 
-A server speaks one sentence at a time. It is healthy until it fails; then it is asked again and again, with growing
-waits, until it answers.
+A server speaks one sentence at a time. It is healthy until it fails. Then it is checked with a growing delay until it
+answers.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 Weights = tuple[str | None, str | None]
-"""GPT's and SoVITS'; None is whatever the server was started with."""
+"""Paths of the GPT and SoVITS weights; None: those that the server was started with."""
 
 NO_WEIGHTS: Weights = (None, None)
 _AGAIN_S = 0.5
@@ -19,7 +19,7 @@ _MAX_AGAIN_S = 10.0
 
 @dataclass(slots=True)
 class Server:
-    """What is known of one server."""
+    """State of one server."""
 
     url: str
     healthy: bool = True
@@ -27,28 +27,28 @@ class Server:
     used_at: float = float("-inf")
     """When it began its last sentence."""
     failures: int = 0
-    """Times in a row that it did not answer."""
+    """Number of failed checks in a row."""
     ask_at: float = 0.0
-    """When an ill one is to be asked whether it is well again."""
+    """Time of the next check of a server that has failed."""
     weights: Weights = NO_WEIGHTS
-    """What it was last told to use, since it was last known to be well."""
+    """The weights that it has loaded for us; reset when it fails."""
 
 
 class ServerPool:
-    """The servers. Not thread-safe."""
+    """All servers. Not thread-safe."""
 
     def __init__(self, urls: Sequence[str]) -> None:
         self.servers = [Server(url) for url in urls]
 
     @property
     def healthy(self) -> list[Server]:
-        """Those that may be used, busy ones included."""
+        """Healthy servers, busy ones included."""
         return [server for server in self.servers if server.healthy]
 
     def take(self, weights: Weights, now: float, *, but: Collection[str] = ()) -> Server | None:
-        """An idle healthy server, busy from now on; None if there is none. `but` were tried already, by their URLs.
+        """Takes an idle healthy server and marks it busy; None if there is none. `but` are URLs to leave out.
 
-        The least recently used one, among those that need no other weights if there are any: new ones take seconds.
+        It prefers servers that have these weights loaded (a load takes seconds), then the least recently used one.
         """
         idle = [server for server in self.servers if server.healthy and not server.busy and server.url not in but]
         if not idle:
@@ -58,15 +58,15 @@ class ServerPool:
         return chosen
 
     def free(self, server: Server) -> None:
-        """It has ended its sentence."""
+        """The server has ended its sentence."""
         server.busy = False
 
-    def told(self, server: Server, weights: Weights) -> None:
-        """It has loaded these."""
+    def weights_loaded(self, server: Server, weights: Weights) -> None:
+        """The server has loaded these weights."""
         server.weights = weights
 
     def failed(self, server: Server, now: float) -> None:
-        """It does not do as it should: it is asked at once, then with growing waits, and its weights are unknown."""
+        """The server has failed: check it at once, then with a growing delay. Its weights are unknown."""
         if server.healthy:
             server.healthy, server.failures, server.ask_at = False, 0, now
         else:
@@ -75,6 +75,6 @@ class ServerPool:
         server.weights = NO_WEIGHTS
 
     def answered(self, server: Server) -> bool:
-        """It is well. Whether that is news."""
+        """The server answers; returns whether it was failed before."""
         news, server.healthy, server.failures = not server.healthy, True, 0
         return news

@@ -1,7 +1,7 @@
-"""The roster as threads share it: who speaks takes a server, and each server has a thread that watches over it.
+"""The server pool for several threads: sentences take servers, and each server has a thread that checks it.
 
-A healthy idle server is seen to every WATCH_S by a bare connect, an ill one is asked with GET, which any answer below
-500 satisfies: that is when it comes back.
+A healthy idle server is checked every WATCH_S with a connect only. A failed server is checked with GET; it is healthy
+again when it answers with a status below 500.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from services.synth.engines.gpt_sovits import connection
 from services.synth.engines.gpt_sovits.server_pool import Server, ServerPool, Weights
 
 WATCH_S = 2.0
-"""A server that is started anew takes longer than that, so its loss of weights is noticed."""
+"""Less than the time of a server's restart, so that a restart, which loses the loaded weights, is noticed."""
 
 log = structlog.get_logger()
 
 
 class Servers:
-    """The pool. Thread-safe. `close` ends its threads."""
+    """The servers. Thread-safe. `close` ends the threads."""
 
     def __init__(self, urls: Sequence[str]) -> None:
         self._pool = ServerPool(urls)
@@ -34,19 +34,19 @@ class Servers:
             threading.Thread(target=self._watch, args=(server,), name=f"watch {server.url}", daemon=True).start()
 
     def close(self) -> None:
-        """End the threads. What speaks goes on."""
+        """Ends the threads. Sentences that are being spoken continue."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def wait(self, healthy: int, timeout_s: float) -> int:
-        """Waits until so many servers are healthy, or the time is over; how many are."""
+        """Waits at most `timeout_s` until that many servers are healthy; returns their number."""
         with self._changed:
             self._changed.wait_for(lambda: len(self._pool.healthy) >= healthy, timeout_s)
             return len(self._pool.healthy)
 
     def take(self, weights: Weights, but: Collection[str], timeout_s: float) -> Server | None:
-        """An idle healthy server, the caller's until `free`; None if there is none within that time."""
+        """Takes an idle healthy server until `free`; None if there is none within `timeout_s`."""
         with self._changed:
             deadline = time.monotonic() + timeout_s
             while (server := self._pool.take(weights, time.monotonic(), but=but)) is None:
@@ -55,22 +55,22 @@ class Servers:
             return server
 
     def any_left(self, but: Collection[str]) -> bool:
-        """Whether one of the healthy servers, busy or not, was not tried yet."""
+        """Whether there is a healthy server, busy or not, that is not in `but`."""
         with self._changed:
             return any(server.url not in but for server in self._pool.healthy)
 
     def free(self, server: Server) -> None:
-        """It has ended its sentence."""
+        """The server has ended its sentence."""
         with self._now():
             self._pool.free(server)
 
-    def told(self, server: Server, weights: Weights) -> None:
-        """It has loaded these weights."""
+    def weights_loaded(self, server: Server, weights: Weights) -> None:
+        """The server has loaded these weights."""
         with self._now():
-            self._pool.told(server, weights)
+            self._pool.weights_loaded(server, weights)
 
     def failed(self, server: Server, problem: str) -> None:
-        """It does not do as it should: it gets no sentence until it answers again."""
+        """The server has failed: it gets no sentence until it answers again."""
         with self._now():
             was_healthy = server.healthy
             self._pool.failed(server, time.monotonic())
@@ -101,10 +101,10 @@ class Servers:
             well = (healthy and busy) or self._look(connection.listens if healthy else connection.answers, server.url)
             seen_at = time.monotonic()
             with self._now():
-                if not well and not (server.healthy and server.busy):  # who uses it will see for himself
+                if not well and not (server.healthy and server.busy):  # busy: its SentenceRequest notices the failure
                     news = server.healthy
                     self._pool.failed(server, time.monotonic())
-                elif well and healthy == server.healthy:  # else it has failed while it was looked at
+                elif well and healthy == server.healthy:  # else it has failed during the check
                     news = self._pool.answered(server)
                 else:
                     news = False
@@ -116,6 +116,6 @@ class Servers:
     def _look(ask: Callable[[str], bool], url: str) -> bool:
         try:
             return ask(url)
-        except Exception:  # noqa: BLE001 - the thread's border: a server that is not watched would never come back
+        except Exception:  # noqa: BLE001 - without its thread a server would never be healthy again
             log.exception("a GPT-SoVITS server could not be looked at", server=url)
             return False

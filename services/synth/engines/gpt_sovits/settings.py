@@ -1,6 +1,6 @@
-"""Settings of the engine, read from the environment and `.env` by the engine's process.
+"""Settings of the engine, which the engine process reads from the environment and `.env`.
 
-Not by `orastream.service.settings`: that imports NATS, which takes longer than all the rest of the start.
+It does not use `orastream.service.settings`: that imports NATS, which takes longer than the rest of the start.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from services.synth.engines.base import Misconfigured
 
 
 def server_url(text: str) -> str:
-    """The address of a server, without a slash at its end. Raises ValueError with the mend."""
+    """Returns the address of a server without a slash at its end. Raises ValueError with an example."""
     url = text.strip().rstrip("/")
     try:
         parts = urlsplit(url)
@@ -28,14 +28,14 @@ def server_url(text: str) -> str:
 
 
 class GptSovitsSettings(BaseSettings):
-    """Where the servers are and what they can say."""
+    """Addresses of the servers, and the file with the voices."""
 
     model_config = SettingsConfigDict(
         env_file=".env", extra="ignore", frozen=True, case_sensitive=False, env_ignore_empty=True
     )
 
     gpt_sovits_urls: str = "http://127.0.0.1:9880"
-    """Comma separated."""
+    """Comma-separated addresses."""
     gpt_sovits_voices: Path = Path("voices.yaml")
     synth_stall_seconds: float = Field(20, gt=0)
 
@@ -46,22 +46,22 @@ class GptSovitsSettings(BaseSettings):
         if not urls:
             raise ValueError("name at least one server, as in http://127.0.0.1:9880")
         if len(set(urls)) < len(urls):
-            raise ValueError("a server is named twice: it speaks one sentence at a time")
+            raise ValueError("a server is named twice; name each once, because it speaks one sentence at a time")
         return ",".join(urls)
 
     @property
     def urls(self) -> list[str]:
-        """Of the servers, without a slash at the end, each once, at least one."""
+        """Addresses of the servers without a slash at the end: at least one, each once."""
         return self.gpt_sovits_urls.split(",")
 
     @property
-    def patience_s(self) -> float:
-        """How long a server may be silent: less than synth waits, so that the error says who was silent."""
+    def silence_timeout_s(self) -> float:
+        """Timeout for a silent server, in seconds. Shorter than synth's own, so that the error names the server."""
         return 0.75 * self.synth_stall_seconds
 
     @classmethod
     def load(cls) -> GptSovitsSettings:
-        """The settings of this process. Raises Misconfigured naming each variable that is wrong."""
+        """Returns the settings of this process. Raises Misconfigured that names each wrong variable."""
         try:
             return cls()
         except ValidationError as exc:

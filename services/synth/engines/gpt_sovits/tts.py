@@ -1,4 +1,4 @@
-"""A sentence as the body of `POST /tts` (GPT-SoVITS, api_v2.py), and what may be quoted of a refusal. Pure."""
+"""The body of `POST /tts` (GPT-SoVITS, api_v2.py), and the quotable part of a refusal. Pure."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from services.synth.engines.gpt_sovits.voices import Profile, spoken_language
 
 Body = dict[str, object]
 
-_MAX_QUOTED = 200  # characters of the server's words
+_MAX_QUOTED = 200  # characters of the server's message
 _WORD = re.compile(r"[^\W_]{2,}")
 
 
 def body(profile: Profile, sentence: str, *, language: str, speed: float) -> Body:
-    """What the server is asked for: `speed` 1.0 is the voice's own pace. Raises UnknownVoice for its language.
+    """Returns the body for a sentence; `speed` 1.0 is the voice's own pace. Raises UnknownVoice for the language.
 
-    Languages go in lower case: the server lets `KO` through its check and fails on it afterwards.
+    Languages are in lower case: the server accepts `KO` and then fails.
     """
     try:
         text_lang = profile.text_lang or spoken_language(language)
@@ -40,17 +40,17 @@ def body(profile: Profile, sentence: str, *, language: str, speed: float) -> Bod
 
 
 def whole(asked: Body) -> Body:
-    """The same sentence in one piece: what breaks a stream without a word is a refusal with its reason then."""
+    """Returns the body for the same sentence without streaming: the server then answers a failure with the reason."""
     return {**asked, "streaming_mode": 0}
 
 
 def has_something_to_say(sentence: str) -> bool:
-    """Whether silence would be a failure: there is a letter or a digit."""
+    """Whether the sentence has a letter or a digit, so that silence would mean a failure."""
     return any(c.isalnum() for c in sentence)
 
 
 def reason(status: int, answer: bytes, sentence: str = "") -> str:
-    """Why the server refused, in its own words where they are plain and do not quote the sentence."""
+    """Returns why the server refused: its own message, without parts that quote the sentence."""
     try:
         said = json.loads(answer)
     except ValueError:
@@ -59,7 +59,7 @@ def reason(status: int, answer: bytes, sentence: str = "") -> str:
         return f"it answered {status}"
     message, exception = (_plain(said.get(key)) for key in ("message", "Exception"))
     if exception and _quotes(exception, sentence):
-        exception = "(its log says why)"
+        exception = "(see its log)"
     return ": ".join(filter(None, [message, exception])) or f"it answered {status}"
 
 
@@ -68,6 +68,6 @@ def _plain(value: object) -> str:
 
 
 def _quotes(said: str, sentence: str) -> bool:
-    """Whether a word of the sentence stands in what the server says, be it by chance."""
+    """Whether the server's message contains a word of the sentence, also by chance."""
     words = set(_WORD.findall(sentence.lower()))
     return any(word in said.lower() for word in words)

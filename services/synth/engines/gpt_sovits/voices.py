@@ -1,4 +1,4 @@
-"""Voice profiles: what `voices.yaml` may say of a voice. Pure."""
+"""Voice profiles: the fields of a voice in `voices.yaml`. Pure."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from pydantic_core import ErrorDetails
 from services.synth.engines.base import Misconfigured, UnknownVoice, Voice
 
 RATES_HZ = {"v1": 32_000, "v2": 32_000, "v2Pro": 32_000, "v2ProPlus": 32_000, "v3": 24_000, "v4": 48_000}
-"""What each version of the model gives."""
+"""Output rate of each model version."""
 
 SPEAKS = ("ko", "en", "ja", "zh", "yue")
-"""Languages of the servers, as they name them: lower case. `zh` and the others may have English in them."""
+"""Languages of the servers, with the servers' names (lower case). A text in `zh` or another may contain English."""
 
 TEXT_LANGS = frozenset({*SPEAKS, "auto", "auto_yue", "all_zh", "all_ja", "all_yue", "all_ko"})
 
@@ -37,17 +37,17 @@ Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 def _as_text(value: object) -> object:
-    """A number or a day as YAML reads it, as text: `revision: 2`."""
+    """Turns a number or a date, as YAML reads `revision: 2`, into text."""
     plain = isinstance(value, (int, float, datetime.date)) and not isinstance(value, bool)
     return str(value) if plain else value
 
 
 Revision = Annotated[Text, BeforeValidator(_as_text)]
-"""Anything; another one means that the voice may sound different, although all other fields are the same."""
+"""Any text. A new one means that the voice may sound different although all other fields are the same."""
 
 
 def spoken_language(tag: str) -> str:
-    """The server's name for a BCP 47 tag: ko-KR is ko, zh-HK is yue. Raises ValueError for one it does not speak."""
+    """Returns the server's name for a BCP 47 tag: ko for ko-KR, yue for zh-HK. Raises ValueError for others."""
     parts = tag.replace("_", "-").lower().split("-")
     name = _ALIASES.get(parts[0], parts[0])
     if name == "zh" and {"hk", "mo", "yue"} & set(parts[1:]):
@@ -62,10 +62,11 @@ class _Strict(BaseModel):
 
 
 class Parameters(_Strict):
-    """What is passed on with every sentence; what is not set is left to the server."""
+    """Parameters sent with every sentence; the server has a default for those that are not set."""
 
     streaming_mode: Literal[0, 1, 2, 3] = 1
-    """0 whole, 1 by segment (best), 2 token stream cut at silence, 3 token stream in fixed pieces (fastest)."""
+    """0: complete sentence; 1: by segment (best); 2: token stream cut at silence; 3: token stream in fixed pieces
+    (fastest)."""
     speed_factor: float = Field(1.0, gt=0.1, le=5)
     """Pace of the voice at speed 1.0."""
     top_k: int | None = Field(None, ge=1)
@@ -86,26 +87,26 @@ class Parameters(_Strict):
 
 
 class Profile(_Strict):
-    """A voice: whose it is, what it says, and how."""
+    """A voice: its recording, its languages and its parameters."""
 
     languages: tuple[Text, ...] = Field(min_length=1, strict=False)
     """BCP 47 tags; a request without a voice gets the first profile that has its language."""
     ref_audio_path: Text
-    """Recording of 3 to 10 s, as a path on the servers."""
+    """Path, on the servers, of a recording of 3 to 10 s."""
     prompt_lang: str
     """Language of the recording."""
     prompt_text: str = ""
-    """What is said in it."""
+    """The text of the recording."""
     aux_ref_audio_paths: tuple[Text, ...] = Field((), strict=False)
     text_lang: str | None = None
     """None: the request's language."""
     version: Literal["v1", "v2", "v2Pro", "v2ProPlus", "v3", "v4"] = "v2"
     sample_rate_hz: int = Field(0, ge=8_000, le=192_000)
-    """What the voice is declared with; by `version` unless given."""
+    """Declared rate of the voice; the default depends on `version`."""
     gpt_weights: Text | None = None
     sovits_weights: Text | None = None
     revision: Revision | None = None
-    """To be changed with what stands behind the paths: recordings, weights, the servers' own weights."""
+    """Change it when a file behind a path changes: a recording, weights, or the servers' default weights."""
     parameters: Parameters = Parameters()
 
     @model_validator(mode="before")
@@ -126,7 +127,7 @@ class Profile(_Strict):
     @field_validator("parameters", mode="before")
     @classmethod
     def _none_of_them(cls, value: object) -> object:
-        return {} if value is None else value  # the line stands there, and all below it is commented out
+        return {} if value is None else value  # the key without content, because all lines below it are comments
 
     @field_validator("prompt_lang", "text_lang")
     @classmethod
@@ -135,23 +136,23 @@ class Profile(_Strict):
             return None
         name = value.strip().lower()
         if name not in TEXT_LANGS:
-            raise ValueError(f"{value!r} is none of {', '.join(sorted(TEXT_LANGS))}")
+            raise ValueError(f"{value!r} is not one of {', '.join(sorted(TEXT_LANGS))}")
         return name
 
     @model_validator(mode="after")
     def _prompted(self) -> Profile:
         if self.version in ("v3", "v4") and not self.prompt_text:
-            raise ValueError(f"prompt_text is missing: {self.version} needs what is said in the recording")
+            raise ValueError(f"prompt_text is missing: {self.version} needs the text of the recording")
         return self
 
     @property
     def weights(self) -> tuple[str | None, str | None]:
-        """GPT's and SoVITS'; None is whatever the server was started with."""
+        """Paths of the GPT and SoVITS weights; None: those that the server was started with."""
         return self.gpt_weights, self.sovits_weights
 
 
 class Voices:
-    """The profiles by name, at least one. Raises Misconfigured naming `source`, voice, field and mend."""
+    """The profiles by name, at least one. Raises Misconfigured that names `source`, voice, field and fix."""
 
     def __init__(self, document: object, source: str) -> None:
         named = document.get("voices") if isinstance(document, Mapping) else None
@@ -159,7 +160,7 @@ class Voices:
             raise Misconfigured(f"{source}: it has no voices; write `voices:` with a profile for each name below it")
         assert isinstance(document, Mapping)
         if unknown := sorted(str(key) for key in document if key not in ("voices", "revision")):
-            raise Misconfigured(f"{source}: {unknown[0]!r} is not known here; voices stand below `voices:`")
+            raise Misconfigured(f"{source}: {unknown[0]!r} is not known here; write voices below `voices:`")
         revision = _revision(document.get("revision"), source)
         self.profiles = {_name(name, source): _profile(name, fields, source) for name, fields in named.items()}
         for field in ("gpt_weights", "sovits_weights"):
@@ -167,29 +168,29 @@ class Voices:
             if without and len(without) < len(self.profiles):
                 raise Misconfigured(
                     f"{source}: voice {without[0]!r}: {field} is missing; another voice has it, and a server keeps "
-                    "what was set last: name it for all voices or for none"
+                    "the last weights: set it for all voices or for none"
                 )
         voices = {name: profile.model_dump() for name, profile in self.profiles.items()}
         told = json.dumps({"revision": revision, "voices": voices}, sort_keys=True)
         self.digest = hashlib.sha256(told.encode()).hexdigest()[:12]
-        """Changes with whatever the file says. What the servers have behind a path it cannot see: hence `revision`."""
+        """Changes with the content of the file. It does not cover files on the servers; `revision` is for those."""
 
     def listed(self) -> list[Voice]:
-        """As the port lists them, in the order of the file."""
+        """Returns the voices for `Engine.voices`, in the order of the file."""
         return [Voice(name, p.languages[0], p.sample_rate_hz) for name, p in self.profiles.items()]
 
     def sample_rate_hz(self, voice: str | None) -> int:
-        """What is declared for the voice, None for the first one. Raises UnknownVoice."""
+        """Returns the declared rate of a voice, None for the first one. Raises UnknownVoice."""
         return (self.named(voice) if voice is not None else next(iter(self.profiles.values()))).sample_rate_hz
 
     def named(self, voice: str) -> Profile:
-        """Raises UnknownVoice."""
+        """Returns the profile of that name. Raises UnknownVoice."""
         if voice not in self.profiles:
             raise UnknownVoice(f"voice: there is no {voice!r} in the voices file; there is: {', '.join(self.profiles)}")
         return self.profiles[voice]
 
     def of_language(self, language: str) -> Profile:
-        """The first profile that has the language; the country matters least. Raises UnknownVoice."""
+        """Returns the first profile with that language; the country is ignored. Raises UnknownVoice."""
         try:
             wanted = spoken_language(language)
         except ValueError as exc:
@@ -202,7 +203,7 @@ class Voices:
 
 def _name(name: object, source: str) -> str:
     if not isinstance(name, str) or not name.strip():
-        raise Misconfigured(f"{source}: a voice is called {name!r}; put quotes around its name")
+        raise Misconfigured(f"{source}: a voice has the name {name!r}; put quotes around it")
     return name
 
 
@@ -225,14 +226,14 @@ def _profile(name: object, fields: object, source: str) -> Profile:
 
 
 def _problem(error: ErrorDetails) -> str:
-    return _MENDS.get(error["type"]) or error["msg"].removeprefix("Value error, ")
+    return _FIXES.get(error["type"]) or error["msg"].removeprefix("Value error, ")
 
 
 _REVISION: TypeAdapter[str | None] = TypeAdapter(Revision | None)
-_MENDS = {
+_FIXES = {
     "missing": "it is missing",
     "extra_forbidden": "there is no such field; a typing error?",
     "tuple_type": "it is not a list; write it as one, [in, brackets]",
-    "string_type": "it is not a text; put quotes around it",
+    "string_type": "it is not text; put quotes around it",
     "model_type": "it has no fields; write them below it",
 }

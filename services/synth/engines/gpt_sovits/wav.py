@@ -1,7 +1,7 @@
-"""The bytes of an answer as samples: a WAV header with data size 0, or with the true one, then PCM16. Pure.
+"""Reads samples from the bytes of an answer: a WAV header with data size 0 or the true size, then PCM16. Pure.
 
-api_v2.py sends 0 in the streaming modes and the true size in mode 0; what stands between may write what others write
-into the header of a stream: 0xFFFFFFFF, or something as large. A size that one sentence may have is believed.
+api_v2.py sends size 0 in the streaming modes and the true size in mode 0. A proxy may write another placeholder, like
+0xFFFFFFFF. A size is used only if one sentence can have it.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ class _Header:
     rate_hz: int
     bytes: int
     data_bytes: int | None
-    """None: until the end of the answer."""
+    """None: the data ends with the answer."""
 
 
 class WavReader:
-    """Takes an answer as it comes, in pieces of any size, and gives whole samples."""
+    """Takes an answer in pieces of any size and returns whole samples. Not thread-safe."""
 
     def __init__(self) -> None:
         self.rate_hz: int | None = None
-        """Of the samples, once the header is there."""
+        """Rate of the samples; None until the header is complete."""
         self._pending = b""
         self._left: int | None = None
 
     @property
     def missing_bytes(self) -> int:
-        """What the header has announced and did not come yet; 0 if it does not say how much there will be."""
+        """Bytes that the header has announced and that did not come yet; 0 if it does not announce a size."""
         return max((self._left or 0) - len(self._pending), 0)
 
     def push(self, data: bytes) -> bytes:
-        """The samples that these bytes complete; none while the header is not whole. Raises ValueError for no WAV.
+        """Returns the samples that these bytes complete; none before the header is complete.
 
-        A half sample at the end of an answer never comes out.
+        Half a sample at the end of an answer is dropped. Raises ValueError for anything but WAV with mono PCM16.
         """
         data = self._pending + data
         if self.rate_hz is None:
@@ -59,7 +59,7 @@ class WavReader:
 
 
 def _header(data: bytes) -> _Header | None:
-    """None while it is not whole. Raises ValueError for anything but mono PCM16."""
+    """Returns None while the header is not complete. Raises ValueError for anything but mono PCM16."""
     if not b"RIFF".startswith(data[:4]) or not b"WAVE".startswith(data[8:12]):
         raise ValueError("it is not WAV")
     at, rate_hz = _RIFF_BYTES, None

@@ -20,8 +20,8 @@ from services.synth.engines.gpt_sovits_local.request_body import asked
 from services.synth.engines.gpt_sovits_local.runtime import ENGLISH, RECORDING_S, Runtime
 from services.synth.engines.gpt_sovits_local.settings import GptSovitsLocalSettings
 
-_RULES = "1"  # of what is asked and how it is heard: part of the version
-_PIECE_BYTES = 8 * 1024  # 128 ms at 32 kHz: the package gives a second or so at once
+_RULES = "1"  # part of the version; raise it when requests or the handling of the audio change the sound
+_PIECE_BYTES = 8 * 1024  # 128 ms at 32 kHz: the package yields about a second at once
 
 log = structlog.get_logger()
 
@@ -30,7 +30,9 @@ class GptSovitsLocalEngine:
     """GPT-SoVITS without a server: one sentence at a time, on the CPU."""
 
     name = "GPT-sovits"
-    deterministic = False  # its sampling is random, and a seed holds for one number of threads on one kind of CPU
+    deterministic = (
+        False  # sampling is random, and a seed gives the same result only for one number of threads and kind of CPU
+    )
     at_once = 1
     scales = True
 
@@ -40,7 +42,7 @@ class GptSovitsLocalEngine:
         self._runtime: Runtime | None = None
 
     def load(self) -> None:
-        """Check every file, then load the models. Raises Misconfigured naming setting or profile, file and mend."""
+        """Checks every file, then loads the models. Raises Misconfigured that names setting or profile, and file."""
         settings = GptSovitsLocalSettings.load()
         models, source = ModelsFolder(settings.models), settings.gpt_sovits_voices.absolute()
         voices = read_voices(source)
@@ -67,17 +69,17 @@ class GptSovitsLocalEngine:
         self._voices, self._runtime = voices, runtime
 
     def voices(self) -> Sequence[Voice]:
-        """The profiles, in the order of the file."""
+        """Returns the profiles, in the order of the file."""
         return self._profiles.listed()
 
     def sample_rate_hz(self, voice: str | None) -> int:
-        """What the profile declares; without a voice, the first profile's. Raises UnknownVoice."""
+        """Returns the declared rate of the profile; without a voice, of the first one. Raises UnknownVoice."""
         return self._profiles.sample_rate_hz(voice)
 
     def synthesize(
         self, sentence: str, *, voice: str | None, language: str, speed: float, stop: Callable[[], bool]
     ) -> Iterator[bytes]:
-        """PCM in pieces of at most 128 ms. See `Engine.synthesize`. Stopped, it ends when its step (about 1 s) ends."""
+        """Yields PCM in pieces of at most 128 ms. See `Engine.synthesize`. A stop takes effect within a step (1 s)."""
         assert self._runtime is not None, "the engine was not loaded"
         profile = self._profiles.named(voice) if voice is not None else self._profiles.of_language(language)
         body = asked(profile, sentence, language=language, speed=speed)
@@ -104,7 +106,7 @@ def _pieces(pcm: bytes) -> Iterator[bytes]:
 
 
 def _check_recordings(runtime: Runtime, profile: Profile, where: str) -> None:
-    """Raises Misconfigured for one that cannot be heard, or does not last as long as it has to."""
+    """Raises Misconfigured for a recording that cannot be decoded, or is too short or too long."""
     shortest, longest = RECORDING_S
     try:
         lasts = runtime.recording_s(profile.ref_audio_path)
@@ -113,7 +115,7 @@ def _check_recordings(runtime: Runtime, profile: Profile, where: str) -> None:
     if not shortest <= lasts <= longest:
         raise Misconfigured(
             f"{where}: ref_audio_path: {profile.ref_audio_path} lasts {lasts:.1f} s; "
-            f"it takes {shortest:g} to {longest:g} s"
+            f"it must last {shortest:g} to {longest:g} s"
         )
     for path in profile.aux_ref_audio_paths:
         try:

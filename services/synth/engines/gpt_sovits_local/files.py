@@ -1,6 +1,6 @@
-"""The files that profiles need on this machine, each checked: the package itself silently takes others instead.
+"""Finds and checks the files that profiles need on this machine. The package itself would silently use other files.
 
-Models lie as in GPT-SoVITS' own folder `pretrained_models`; a relative path of a profile starts at the voices file.
+Models are laid out as in GPT-SoVITS' folder `pretrained_models`. A profile's relative path starts at the voices file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WEIGHTS = {
     "v2Pro": ("s1v3.ckpt", "v2Pro/s2Gv2Pro.pth"),
     "v2ProPlus": ("s1v3.ckpt", "v2Pro/s2Gv2ProPlus.pth"),
 }
-"""GPT's and SoVITS' weights of a profile that names none, by its version: those that were trained on many voices."""
+"""Default GPT and SoVITS weights of a profile, by its version: the pretrained ones for many voices."""
 
 _ALWAYS = (
     *(f"{BERT}/{name}" for name in ("config.json", "tokenizer.json", "pytorch_model.bin")),
@@ -35,21 +35,21 @@ _ALWAYS = (
 
 @dataclass(frozen=True, slots=True)
 class ModelsFolder:
-    """GPT_SOVITS_MODELS."""
+    """The folder in GPT_SOVITS_MODELS."""
 
     path: Path
 
     @property
     def detector(self) -> Path | None:
-        """What tells languages apart better than the package's own small model, if it is there."""
+        """Path of a language detector that is better than the package's own small one, if it exists."""
         return self.optional(LANGUAGE_DETECTOR)
 
     def optional(self, name: str) -> Path | None:
-        """A file or a folder in it, if it is there."""
+        """Returns the path of a file or a folder in it, None if it does not exist."""
         return path if (path := self.path / name).exists() else None
 
     def required(self, name: str, why: str = "") -> Path:
-        """A file of the folder. Raises Misconfigured naming it."""
+        """Returns the path of a file in it. Raises Misconfigured if it does not exist."""
         path = self.path / name
         if not path.is_file():
             raise Misconfigured(f"GPT_SOVITS_MODELS: there is no file {path}{why}")
@@ -57,9 +57,9 @@ class ModelsFolder:
 
 
 def on_this_machine(voices: Voices, models: ModelsFolder, source: Path) -> dict[str, Profile]:
-    """The profiles with absolute paths of files that are there, weights included; `source` is their file.
+    """Returns the profiles with absolute paths of existing files, weights included; `source` is the voices file.
 
-    Raises Misconfigured naming what is missing, and where it was asked for.
+    Raises Misconfigured that names what is missing, and the profile that needs it.
     """
     for name in _ALWAYS:
         models.required(name)
@@ -70,18 +70,18 @@ def on_this_machine(voices: Voices, models: ModelsFolder, source: Path) -> dict[
 
 
 def files_of(profile: Profile) -> list[Path]:
-    """The files of a profile that is on this machine."""
+    """Returns the files of a profile of `on_this_machine`."""
     named = [profile.ref_audio_path, *profile.aux_ref_audio_paths, *profile.weights]
     return [Path(path) for path in named if path is not None]
 
 
 def models_of(models: ModelsFolder) -> list[Path]:
-    """The files that all profiles have in common."""
+    """Returns the model files that all profiles need."""
     return [models.path / name for name in _ALWAYS]
 
 
 def languages_of(profile: Profile) -> set[str]:
-    """What is spoken with the profile, and in it, as the package names languages."""
+    """Returns the languages of the profile and of its recording, with the package's names."""
     tags = {spoken_language(tag) for tag in profile.languages}
     return {profile.text_lang or tag for tag in tags} | ({profile.prompt_lang} if profile.prompt_text else set())
 
@@ -89,7 +89,7 @@ def languages_of(profile: Profile) -> set[str]:
 def _checked(profile: Profile, models: ModelsFolder, where: str, source: Path) -> Profile:
     if profile.version not in WEIGHTS:
         raise Misconfigured(
-            f"{where}: version: {profile.version} speaks on a server only (TTS_ENGINE=gpt_sovits); here: "
+            f"{where}: version: {profile.version} needs a server (TTS_ENGINE=gpt_sovits); without one use "
             f"{', '.join(WEIGHTS)}"
         )
     languages = languages_of(profile)
@@ -112,7 +112,7 @@ def _checked(profile: Profile, models: ModelsFolder, where: str, source: Path) -
     chosen = {}
     for field, default in zip(("gpt_weights", "sovits_weights"), WEIGHTS[profile.version], strict=True):
         said = getattr(profile, field)
-        needed = f", which {profile.version} is spoken with ({where}: {field} names no other)"
+        needed = f", the default for {profile.version} ({where}: {field} is not set)"
         chosen[field] = there(field, said) if said else str(models.required(default, needed))
     return profile.model_copy(
         update={

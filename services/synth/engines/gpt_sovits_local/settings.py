@@ -1,4 +1,4 @@
-"""Settings of the engine, read from the environment and `.env` by the engine's process."""
+"""Settings of the engine, which the engine process reads from the environment and `.env`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from services.synth.engines.base import Misconfigured
 
 
 class GptSovitsLocalSettings(BaseSettings):
-    """Where the models are, and what they can say."""
+    """Folder of the models, and the file with the voices."""
 
     model_config = SettingsConfigDict(
         env_file=".env", extra="ignore", frozen=True, case_sensitive=False, env_ignore_empty=True
@@ -23,14 +23,14 @@ class GptSovitsLocalSettings(BaseSettings):
 
     @property
     def models(self) -> Path:
-        """The folder of models, absolute. Raises Misconfigured when none is named."""
+        """The folder of models, absolute. Raises Misconfigured if it is not set."""
         if self.gpt_sovits_models is None:
-            raise Misconfigured("GPT_SOVITS_MODELS is not set; name GPT-SoVITS' folder pretrained_models")
+            raise Misconfigured("GPT_SOVITS_MODELS is not set; set it to GPT-SoVITS' folder pretrained_models")
         return self.gpt_sovits_models.absolute()
 
     @classmethod
     def load(cls) -> GptSovitsLocalSettings:
-        """The settings of this process. Raises Misconfigured naming each variable that is wrong."""
+        """Returns the settings of this process. Raises Misconfigured that names each wrong variable."""
         try:
             return cls()
         except ValidationError as exc:

@@ -1,8 +1,8 @@
-"""Pocket TTS (Kyutai) in process: a small torch model that speaks frame by frame, voices from recordings.
+"""Pocket TTS (Kyutai) in this process: a small torch model that speaks frame by frame, with voices from recordings.
 
-engine        the engine of the port: model, voices and pace put together
+engine        implements the engine interface with the modules below
 settings      POCKET_CONFIG, POCKET_VOICES, POCKET_LANGUAGE
-config_file   the model's YAML and the files that it names, each checked
-voice_files   the folder of voices
+config_file   reads the model's YAML and checks the files that it names
+voice_files   finds the voices in their folder
 model         the model: the only file that imports pocket_tts and torch
 """

@@ -1,4 +1,4 @@
-"""The model's YAML, and the files that it names: weights and tokenizer. Nothing is ever downloaded."""
+"""Reads the model's YAML and checks the files that it names: weights and tokenizer. Nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ _PARTS = ("flow_lm.weights_path", "mimi.weights_path")
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """A model as it lies on this machine."""
+    """The files of a model."""
 
     source: Path
     """The YAML."""
     document: dict[str, Any]
-    """What the YAML says, with absolute paths."""
+    """The content of the YAML, with absolute paths."""
     files: tuple[Path, ...]
-    """All that the sound depends on, the YAML first."""
+    """All files that the sound depends on, the YAML first."""
     clones: bool
     """Whether the weights can make a voice from a recording."""
 
 
 def read_config(source: Path) -> ModelFiles:
-    """The YAML and its files, each of which is there. A relative path in it starts at the YAML's folder.
+    """Returns the YAML and its files, all of which exist. Relative paths in it start at the YAML's folder.
 
-    Raises Misconfigured naming the setting, the file, the key and the mend.
+    Raises Misconfigured that names the setting, the file, the key and the fix.
     """
     document = _document(source)
     clones = document.get(_WEIGHTS) is not None or document.get(_WITHOUT_CLONING) is None
@@ -68,7 +68,7 @@ def _document(source: Path) -> dict[str, Any]:
 
 
 def _named(document: dict[str, Any], source: Path) -> Iterator[tuple[str, Path]]:
-    """Key and file of each path that the document has, which is made absolute in it."""
+    """Yields the key and the file of each path in the document, and makes the path in it absolute."""
     for key in (_WEIGHTS, *_PARTS, _TOKENIZER):
         *sections, name = key.split(".")
         section: Any = document

@@ -12,14 +12,14 @@ from services.synth.engines.pocket.config_file import read_config
 from services.synth.engines.pocket.settings import PocketSettings
 from services.synth.engines.pocket.voice_files import find_voices
 
-if TYPE_CHECKING:  # importing torch takes seconds: not before the files are known to be there
+if TYPE_CHECKING:  # importing torch takes seconds: not before the files are found
     from services.synth.engines.pocket.model import PocketModel, State
 
-_RULES = "1"  # of what is asked and how it is heard: part of the version
+_RULES = "1"  # part of the version; raise it when the input or the handling of the audio change the sound
 
 
 class PocketEngine:
-    """Pocket TTS, one sentence at a time. The model has no pace of its own: `speed` is a time stretch."""
+    """Pocket TTS, one sentence at a time. The model has no speed parameter: `speed` is a time stretch."""
 
     name = "pocket"
     deterministic = True
@@ -33,7 +33,7 @@ class PocketEngine:
         self._states: dict[str, State] = {}
 
     def load(self) -> None:
-        """Check every file, then load the model and all voices. Raises EngineError naming setting, file and mend."""
+        """Checks every file, then loads the model and all voices. Raises EngineError that names setting and file."""
         settings = PocketSettings.load()
         files, recordings = read_config(settings.config), find_voices(settings.voices)
         try:
@@ -49,11 +49,11 @@ class PocketEngine:
         self.version = f"{_RULES}-{model.VERSION}-{digest_of([*files.files, *recordings.values()])}"
 
     def voices(self) -> Sequence[Voice]:
-        """The files of the folder, by name."""
+        """Returns a voice for each file of the folder, by name."""
         return [Voice(name, self._language, self._loaded.rate_hz) for name in self._states]
 
     def sample_rate_hz(self, voice: str | None) -> int:
-        """The model's, for all voices. Raises UnknownVoice."""
+        """Returns the model's rate, for all voices. Raises UnknownVoice."""
         if voice is not None:
             self._state(voice)
         return self._loaded.rate_hz
@@ -61,7 +61,7 @@ class PocketEngine:
     def synthesize(
         self, sentence: str, *, voice: str | None, language: str, speed: float, stop: Callable[[], bool]
     ) -> Iterator[bytes]:
-        """PCM frame by frame, each of 80 ms at speed 1.0. See `Engine.synthesize`. Text without a letter is silent."""
+        """Yields PCM in frames of 80 ms (at speed 1.0); nothing for a text without a letter or digit."""
         state = self._state(voice) if voice is not None else self._of_language(language)
         if not any(ch.isalnum() for ch in sentence):
             return
@@ -85,7 +85,7 @@ class PocketEngine:
         return self._states[voice]
 
     def _of_language(self, language: str) -> State:
-        """The first voice, for what the model speaks; the country does not matter. Raises UnknownVoice."""
+        """Returns the first voice if the model speaks the language, with any country. Raises UnknownVoice."""
         if _primary(language) != _primary(self._language):
             raise UnknownVoice(
                 f"language: this Pocket TTS model speaks {self._language!r}, not {language!r} (POCKET_LANGUAGE)"

@@ -1,9 +1,9 @@
-"""The model itself, on the CPU. The only file that imports pocket_tts and torch.
+"""The model, on the CPU. The only file that imports pocket_tts and torch.
 
-pocket_tts speaks with two threads of its own, one that generates and one that decodes, 80 ms a frame; it is not
-thread-safe. Its noise comes from torch's global generator, which is seeded before every sentence, and it decodes one
-frame at a time (by itself it takes as many as wait, whose last bits depend on how many): then the same sentence gives
-the same bytes in every call and process, on machines with the same kind of CPU.
+pocket_tts speaks with two threads of its own, one that generates and one that decodes, in frames of 80 ms. It is not
+thread-safe. For the same bytes in every call and process, on the same kind of CPU, torch's global generator is seeded
+before every sentence, and one frame is decoded at a time. By default it decodes all waiting frames together, and their
+number changes the last bits.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from services.synth.engines.pocket.config_file import ModelFiles
 from services.synth.engines.pocket.voice_files import RECORDING
 
 VERSION = f"{version('pocket-tts')}-torch{torch.__version__}-{torch.backends.cpu.get_cpu_capability()}"
-"""Of the code, and of what its arithmetic depends on."""
+"""Version of the code, and what its arithmetic depends on."""
 
 State = dict[str, dict[str, Any]]
-"""A voice: what the model has heard of it."""
+"""A voice: the state of the model after its recording."""
 
 _SEED = 1
-_MAX_QUOTED = 300  # characters of the library's words
+_MAX_QUOTED = 300  # characters of the library's message
 
 
 class PocketModel:
     """A loaded model. For one thread."""
 
     def __init__(self, files: ModelFiles) -> None:
-        """Raises Misconfigured naming setting, file and mend."""
-        # It logs at every sentence, and quotes the text where that is long.
+        """Loads the model. Raises Misconfigured that names setting, file and fix."""
+        # The library logs at every sentence, and quotes long texts.
         logging.getLogger("pocket_tts").setLevel(logging.CRITICAL)
         self._source = files.source
         self._clones = files.clones
@@ -55,16 +55,18 @@ class PocketModel:
                 error = exc.errors(include_url=False, include_input=False)[0]
                 field = ".".join(str(part) for part in error["loc"])
                 raise self._wrong(f"{field}: {error['msg']}") from exc
-            except Exception as exc:  # the border of the library: whatever it raises, for files that do not fit
+            except Exception as exc:  # the library may raise anything for wrong files
                 raise self._wrong(f"the model cannot be loaded: {_said(exc)}") from exc
         self._model.max_decoder_frames_per_call = 1
         self.rate_hz: int = self._model.sample_rate
         self._blank: State = init_states(self._model.flow_lm, batch_size=1, sequence_length=1)
 
     def voice(self, path: Path) -> State:
-        """The voice of a file; a recording takes seconds. Raises Misconfigured naming setting, file and mend."""
+        """Returns the voice of a file; a recording takes seconds. Raises Misconfigured that names setting and file."""
         if path.suffix.lower() == RECORDING and not self._clones:
-            raise _wrong_voice(path, "these weights cannot make a voice from a recording; export it with others")
+            raise _wrong_voice(
+                path, "these weights cannot make a voice from a recording; export it with weights that can"
+            )
         try:
             state: State = self._model.get_state_for_audio_prompt(path, truncate=True)
         except Exception as exc:  # as above
@@ -74,7 +76,7 @@ class PocketModel:
         return state
 
     def speak(self, voice: State, sentence: str, stop: Callable[[], bool]) -> Generator[bytes, None, None]:
-        """PCM of a sentence, 80 ms at a time. Stopped or closed, it ends within a frame. Raises EngineError."""
+        """Yields PCM of a sentence, 80 ms at a time. Stopped or closed, it ends within a frame. Raises EngineError."""
         ending = threading.Event()
         torch.manual_seed(_SEED)
         frames = self._model.generate_audio_stream(voice, sentence, stop=ending)
@@ -84,16 +86,18 @@ class PocketModel:
         finally:
             ending.set()
             with contextlib.suppress(EngineError):
-                while self._next(frames) is not None:  # its threads must have ended before the next sentence
+                while (
+                    self._next(frames) is not None
+                ):  # its threads must end before the next sentence: the model is not thread-safe
                     pass
 
     @staticmethod
     def _next(frames: Iterator[Any]) -> Any:
-        """The next frame, None at the end."""
+        """Returns the next frame, None at the end."""
         try:
             return next(frames, None)
-        except Exception as exc:  # as above; its words may quote the text
-            raise EngineError(f"pocket: the model failed in mid-sentence: {type(exc).__name__}") from exc
+        except Exception as exc:  # as above; its message may quote the text
+            raise EngineError(f"pocket: the model failed during a sentence: {type(exc).__name__}") from exc
 
     def _wrong(self, problem: str) -> Misconfigured:
         return Misconfigured(f"POCKET_CONFIG: {self._source}: {problem}")
@@ -101,14 +105,14 @@ class PocketModel:
 
 def _pcm16(frame: Any) -> bytes:
     if not bool(torch.isfinite(frame).all()):
-        raise EngineError("pocket: the model gives no sound but NaN; do its weights and its YAML belong together?")
+        raise EngineError("pocket: the model's output is not finite; check that its weights belong to its YAML")
     samples = (frame.clamp(-1.0, 1.0) * 32767.0).round().to(torch.int16)
     pcm: bytes = samples.numpy().astype("<i2").tobytes()
     return pcm
 
 
 def _form(state: State) -> dict[str, dict[str, tuple[int, ...]]]:
-    """What two voices of one model have in common: all but how much each of them has heard."""
+    """Returns the shapes that two voices of one model have in common: all but the length of the recording."""
     return {
         module: {name: (*value.shape[:2], *value.shape[3:]) for name, value in parts.items() if name == "cache"}
         for module, parts in state.items()

@@ -1,4 +1,4 @@
-"""Settings of the engine, read from the environment and `.env` by the engine's process."""
+"""Settings of the engine, which the engine process reads from the environment and `.env`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from services.synth.engines.base import Misconfigured
 
 
 class PocketSettings(BaseSettings):
-    """Where the model is, and what it can say."""
+    """Files of the model and of the voices, and the language."""
 
     model_config = SettingsConfigDict(
         env_file=".env", extra="ignore", frozen=True, case_sensitive=False, env_ignore_empty=True
@@ -20,15 +20,15 @@ class PocketSettings(BaseSettings):
     pocket_config: Path | None = None
     """The model's YAML."""
     pocket_voices: Path | None = None
-    """Folder of voices; None: `voices` beside the YAML."""
+    """Folder of voices; None: `voices` in the YAML's folder."""
     pocket_language: str = Field("en-US", pattern=r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$")
-    """BCP 47 tag: what the model was trained on, which its files do not say."""
+    """BCP 47 tag of the model's language; its files do not name it."""
 
     @property
     def config(self) -> Path:
-        """The model's YAML, absolute. Raises Misconfigured when none is named."""
+        """The model's YAML, absolute. Raises Misconfigured if it is not set."""
         if self.pocket_config is None:
-            raise Misconfigured("POCKET_CONFIG is not set; name the YAML of a Pocket TTS model")
+            raise Misconfigured("POCKET_CONFIG is not set; set it to the YAML of a Pocket TTS model")
         return self.pocket_config.absolute()
 
     @property
@@ -38,7 +38,7 @@ class PocketSettings(BaseSettings):
 
     @classmethod
     def load(cls) -> PocketSettings:
-        """The settings of this process. Raises Misconfigured naming each variable that is wrong."""
+        """Returns the settings of this process. Raises Misconfigured that names each wrong variable."""
         try:
             return cls()
         except ValidationError as exc:

@@ -1,4 +1,4 @@
-"""The folder of voices: `mina.safetensors`, a voice that is ready, or `mina.wav`, a recording to make one from."""
+"""Finds the voices in their folder: `mina.safetensors` is an exported voice, `mina.wav` a recording for one."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ STATE, RECORDING = ".safetensors", ".wav"
 
 
 def find_voices(folder: Path) -> dict[str, Path]:
-    """File by the voice's name, sorted; where there are both files of a name, the ready one.
+    """Returns the file of each voice by name, sorted; if a name has both files, the exported voice.
 
-    Raises Misconfigured naming the setting, the folder and the mend.
+    Raises Misconfigured that names the setting, the folder and the fix.
     """
     try:
         files = [path for path in folder.iterdir() if _is_voice(path) and path.is_file()]

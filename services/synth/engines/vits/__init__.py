@@ -1,14 +1,14 @@
-"""VITS in this process: voices of transformers' VitsModel (MMS and its like) from a directory, spoken as they are made.
+"""VITS in this process: voices of transformers' VitsModel (MMS and similar) from a directory, with streamed speech.
 
-engine      the engine of the port: voices, sentences and the worker put together
+engine      implements the engine interface with the modules below
 settings    TTS_MODEL_DIR, TTS_DEVICE, TTS_THREADS, TTS_AT_ONCE, TTS_BATCH, TTS_BATCH_WAIT_MS
-folders     what a directory must hold to be a voice, checked before anything is loaded
-languages   the tags of languages that models name in three letters, pure
-alphabet    a sentence in the letters that a model knows, pure
-hangul      Hangul in Latin letters, as uroman writes it, pure
-pieces      in which pieces a sentence is decoded, pure
-turns       whose work is done next, and with whose it is done together, pure
-worker      the thread that computes, for all sentences of the process
-network     the model: the only file that imports torch and transformers, but for sample
-sample      small random voices, to try the way without a real model
+folders     finds and checks the directories of voices before anything is loaded
+languages   language tags for the three-letter codes of models, pure
+alphabet    spells a sentence with the letters that a model knows, pure
+hangul      romanises Hangul as uroman does, pure
+pieces      the pieces in which a sentence is decoded, pure
+turns       which work is next, and which work is batched with it, pure
+worker      the thread that computes for all sentences of the process
+network     the model: imports torch and transformers, as only `sample` does besides
+sample      small random voices, for tests without a real model
 """

@@ -1,7 +1,7 @@
-"""A sentence in the letters that a model knows. Pure.
+"""Spells a sentence with the letters that a model knows. Pure.
 
-A VITS model has an embedding for each character of its vocabulary and for nothing else. Numbers are written out before
-an engine is asked; what is still unknown here is turned into what comes nearest, or left out.
+A VITS model has embeddings only for the characters of its vocabulary. Numbers are already words when an engine gets a
+sentence. Other unknown characters are replaced by the nearest known one, or left out.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from services.synth.engines.vits.hangul import romanised
 
 _NEAREST = {"’": "'", "‘": "'", "ʼ": "'", "`": "'", "–": "-", "—": "-", "‐": "-", "‑": "-"}
-_JOINS = frozenset("'’‘ʼ`\u00ad\u200b\u200c\u200d\u2060\ufeff")  # left out, they leave no gap
+_JOINS = frozenset("'’‘ʼ`\u00ad\u200b\u200c\u200d\u2060\ufeff")  # if unknown, they are left out without a space
 
 
 class Alphabet:
-    """The letters of one model; `romanise` is for one that was trained on Korean as uroman writes it."""
+    """The letters of one model; `romanise` is for a model that was trained on Korean romanised by uroman."""
 
     def __init__(self, letters: Iterable[str], *, romanise: bool) -> None:
         self._letters = frozenset(letter for letter in letters if len(letter) == 1)
@@ -24,15 +24,15 @@ class Alphabet:
 
     @property
     def some(self) -> str:
-        """A dozen of the letters, to say something with."""
+        """Up to 12 of the letters, as a text for the warm-up."""
         return "".join(sorted(filter(str.isalpha, self._letters))[:12])
 
     def spelled(self, sentence: str) -> str:
-        """The sentence in letters of the model, one space between words; empty when there is nothing in it to say.
+        """Returns the sentence in letters of the model, one space between words; empty if it has nothing to say.
 
-        An unknown character is lower-cased, then freed of its accents, then replaced by one that is written for it (a
-        plain apostrophe for a curly one). If that is unknown, too, a letter or digit is left out, anything else ends a
-        word.
+        For an unknown character, these are tried: its lower case, without accents, a common replacement (a plain
+        apostrophe for a curly one). If none is known, a letter or digit is left out, and any other character becomes a
+        space.
         """
         text = romanised(sentence) if self._romanise else unicodedata.normalize("NFC", sentence)
         words = "".join(map(self._known, text)).split()
@@ -46,6 +46,6 @@ class Alphabet:
 
 
 def _plain(character: str) -> str:
-    """In lower case, compatibility forms made plain (Ａ, ﬁ), without accents."""
+    """Returns it in lower case, without accents, and with compatibility forms (Ａ, ﬁ) decomposed."""
     decomposed = unicodedata.normalize("NFKD", character).lower()
     return "".join(part for part in decomposed if not unicodedata.combining(part))

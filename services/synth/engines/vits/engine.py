@@ -1,4 +1,4 @@
-"""The engine `vits`: a voice is a directory with a model, its speech is made here."""
+"""The engine `vits`: a voice is a directory with a model, which runs in this process."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from services.synth.engines.vits.languages import chosen
 from services.synth.engines.vits.settings import VitsSettings
 from services.synth.engines.vits.worker import Worker, result_of
 
-if TYPE_CHECKING:  # importing torch takes seconds: not before the voices are known to be there
+if TYPE_CHECKING:  # importing torch takes seconds: not before the voices are found
     from services.synth.engines.vits.network import Network
 
-_RULES = "1"  # of how a sentence is spelled, seeded and cut: part of the version
+_RULES = "1"  # part of the version; raise it when the spelling, seed or cuts of a sentence change
 
 log = structlog.get_logger()
 
@@ -37,17 +37,17 @@ class _Loaded:
         return self.model.sample_rate_hz
 
     def seed(self, spelled: str) -> int:
-        """Of the noise in a sentence: the same for the same words in the same voice."""
+        """Returns the seed of the noise: the same for the same words in the same voice."""
         told = f"{_RULES}\0{self.folder.digest}\0{spelled}"
         return int.from_bytes(hashlib.sha256(told.encode()).digest()[:7])
 
 
 class VitsEngine:
-    """Speaks with the models of TTS_MODEL_DIR, TTS_AT_ONCE sentences side by side; `synthesize` is thread-safe.
+    """Speaks with the models of TTS_MODEL_DIR, TTS_AT_ONCE sentences at the same time; `synthesize` is thread-safe.
 
-    The same sentence gives the same bytes on a CPU, as long as no pieces of other sentences are decoded with it: what
-    is decoded together is rounded together, which moves a sample by one. So `deterministic` is False with TTS_BATCH.
-    Its length never changes: up to the decoder, each sentence is computed alone.
+    On a CPU the same sentence gives the same bytes, unless it is decoded in a batch with others. A batch changes the
+    rounding, by one step in a sample, so `deterministic` is False with TTS_BATCH. The length never changes, because
+    each sentence is computed alone up to the decoder.
     """
 
     name = "vits"
@@ -61,7 +61,7 @@ class VitsEngine:
         self._worker: Worker | None = None
 
     def load(self) -> None:
-        """Find the voices, load their models and speak a little. Raises EngineError naming what to mend."""
+        """Finds the voices, loads their models and warms them up. Raises EngineError that names what to fix."""
         settings = VitsSettings.load()
         folders = find(settings.tts_model_dir)
         try:
@@ -101,25 +101,25 @@ class VitsEngine:
         )
 
     def close(self) -> None:
-        """End the thread that computes. Idempotent."""
+        """Ends the thread that computes. Idempotent."""
         if self._worker is not None:
             self._worker.close()
 
     def voices(self) -> Sequence[Voice]:
-        """The directories, those of Korean models first."""
+        """Returns a voice for each directory, Korean ones first."""
         return [Voice(name, voice.folder.language, voice.rate_hz) for name, voice in self._voices.items()]
 
     def sample_rate_hz(self, voice: str | None) -> int:
-        """The model's; without a voice the first one's, which is what each gives then. Raises UnknownVoice."""
+        """Returns the model's rate; without a voice the first one's (others are resampled). Raises UnknownVoice."""
         return (self._default if voice is None else self._named(voice)).rate_hz
 
     def synthesize(
         self, sentence: str, *, voice: str | None, language: str, speed: float, stop: Callable[[], bool]
     ) -> Iterator[bytes]:
-        """PCM, a small piece first; an empty one every second while others are computed. See `Engine.synthesize`.
+        """Yields PCM, a small piece first, and an empty piece every second of waiting. See `Engine.synthesize`.
 
-        Without a voice it is the first of that language, else the first of all. Nothing when the model knows none of
-        the characters.
+        Without a voice, the first one of that language speaks, else the first of all. It yields nothing if the model
+        knows none of the characters.
         """
         chosen = self._of_language(language) if voice is None else self._named(voice)
         resampler = Resampler(chosen.rate_hz, self.sample_rate_hz(voice))
@@ -155,7 +155,7 @@ class VitsEngine:
                 due_s += len(pcm) / (2 * voice.rate_hz)
 
     def _warm_up(self, voice: _Loaded) -> None:
-        """The first words of a model take it longer; nobody shall wait for that."""
+        """Speak a few words, because the first computation of a model is slow."""
         for _ in self._pieces(voice, voice.folder.alphabet.some, 1.0, lambda: False):
             pass
 

@@ -1,10 +1,10 @@
-"""What a directory must hold to be a voice, checked before anything is loaded: as `save_pretrained` leaves it.
+"""Finds and checks the directories of voices before anything is loaded. A directory has the files of `save_pretrained`:
 
     config.json  vocab.json  tokenizer_config.json  model.safetensors   of transformers' VitsModel and VitsTokenizer
-    voice.json   {"language": "ko-KR", "speaker": 3}                     of ours: optional, and so is each field
+    voice.json   {"language": "ko-KR", "speaker": 3}                     our own: optional, and so is each field
 
-The language is what voice.json says, else the tokenizer's (`"language": "kor"` in MMS), else the end of the folder's
-name (`mms-tts-kor`).
+The language is taken from voice.json, else from the tokenizer (`"language": "kor"` in MMS), else from the end of the
+directory's name (`mms-tts-kor`).
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ _KOREAN = "ko"
 
 
 class VoiceFile(BaseModel):
-    """voice.json: what the model's own files do not say, or say wrongly."""
+    """voice.json: values that the model's own files lack or have wrong."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     language: str | None = None
-    """BCP 47 tag, or three letters."""
+    """BCP 47 tag, or an ISO 639-3 code."""
     speaker: int = Field(0, ge=0)
-    """Of a model with several."""
+    """Number of the speaker, from 0, in a model with several."""
 
     @field_validator("language")
     @classmethod
     def _is_a_tag(cls, value: str | None) -> str | None:
         if value is not None and tag_of(value) is None:
-            raise ValueError(f"{value!r} is no language; write it as in ko-KR")
+            raise ValueError(f"{value!r} is not a language tag; write it like ko-KR")
         return value
 
 
@@ -58,18 +58,18 @@ class Folder:
     language: str
     """BCP 47 tag."""
     speaker: int | None
-    """None: the model has one."""
+    """None: the model has only one."""
     alphabet: Alphabet
     digest: str
-    """Changes with whatever may change the sound."""
+    """Changes with every file that may change the sound."""
 
 
 def find(directory: Path | None) -> list[Folder]:
-    """The voices of TTS_MODEL_DIR, Korean first, then by name. Raises Misconfigured naming file and mend."""
+    """Returns the voices of TTS_MODEL_DIR, Korean first, then by name. Raises Misconfigured that names the file."""
     if directory is None:
         raise Misconfigured(
-            "TTS_MODEL_DIR is not set; name a directory with a VITS model (facebook/mms-tts-kor, say), or one with a "
-            "directory for each voice"
+            "TTS_MODEL_DIR is not set; set it to a directory with a VITS model (for example facebook/mms-tts-kor), or "
+            "to one with a directory for each voice"
         )
     if not directory.is_dir():
         raise Misconfigured(f"TTS_MODEL_DIR: there is no directory {directory}; mount the voices there")
@@ -81,8 +81,8 @@ def find(directory: Path | None) -> list[Folder]:
         raise Misconfigured(f"TTS_MODEL_DIR: {directory} cannot be read ({exc.strerror})") from exc
     if not paths:
         raise Misconfigured(
-            f"TTS_MODEL_DIR: neither {directory} nor a directory in it has a {CONFIG}; put a VITS model there, as "
-            "save_pretrained leaves it"
+            f"TTS_MODEL_DIR: neither {directory} nor a directory in it has a {CONFIG}; put a VITS model there, with "
+            "the files of save_pretrained"
         )
     folders = [_folder(path.resolve()) for path in paths]
     return sorted(folders, key=lambda folder: (folder.language.partition("-")[0] != _KOREAN, folder.name))
@@ -91,9 +91,11 @@ def find(directory: Path | None) -> list[Folder]:
 def _folder(path: Path) -> Folder:
     config, tokenizer, vocabulary = (_object(path / name) for name in (CONFIG, TOKENIZER, VOCABULARY))
     if (kind := config.get("model_type")) != "vits":
-        raise Misconfigured(f"{path / CONFIG}: model_type is {kind!r}, not 'vits'; this engine speaks VITS models only")
+        raise Misconfigured(
+            f"{path / CONFIG}: model_type is {kind!r}, not 'vits'; this engine supports VITS models only"
+        )
     if tokenizer.get("phonemize", True):
-        raise Misconfigured(f"{path / TOKENIZER}: the model wants phonemes; take one that reads letters, as MMS does")
+        raise Misconfigured(f"{path / TOKENIZER}: the model needs phonemes; use one that reads letters, as MMS does")
     weights = path / WEIGHTS
     if not weights.is_file():
         raise Misconfigured(f"{weights}: it is missing; a model saved as pytorch_model.bin must be converted")
@@ -102,8 +104,8 @@ def _folder(path: Path) -> Folder:
     romanise = bool(tokenizer.get("is_uroman"))
     if romanise and language.partition("-")[0] != _KOREAN:
         raise Misconfigured(
-            f"{path / TOKENIZER}: the model wants {language} as uroman writes it, and only Korean can be written so "
-            "here; take the directory away"
+            f"{path / TOKENIZER}: the model needs {language} romanised by uroman, which is supported for Korean only; "
+            "remove the directory"
         )
     files = [path / name for name in (CONFIG, TOKENIZER, VOCABULARY, WEIGHTS)]
     try:
@@ -128,9 +130,9 @@ def _object(path: Path) -> dict[str, Any]:
     except OSError as exc:
         raise Misconfigured(f"{path}: it cannot be read ({exc.strerror})") from exc
     except ValueError:
-        raise Misconfigured(f"{path}: it is no JSON; copy the file anew") from None
+        raise Misconfigured(f"{path}: it is not JSON; copy the file again") from None
     if not isinstance(value, dict):
-        raise Misconfigured(f"{path}: it holds no JSON object; copy the file anew")
+        raise Misconfigured(f"{path}: it is not a JSON object; copy the file again")
     return value
 
 
@@ -149,7 +151,7 @@ def _language(path: Path, tokenizer: dict[str, Any], ours: VoiceFile) -> str:
     for code in (ours.language, tokenizer.get("language"), path.name.rpartition("-")[2]):
         if isinstance(code, str) and (tag := tag_of(code)) is not None:
             return tag
-    raise Misconfigured(f'{path}: its language cannot be told; write {{"language": "ko-KR"}} into {path / OURS}')
+    raise Misconfigured(f'{path}: its language is unknown; write {{"language": "ko-KR"}} into {path / OURS}')
 
 
 def _speaker(path: Path, config: dict[str, Any], ours: VoiceFile) -> int | None:

@@ -1,7 +1,7 @@
-"""Hangul in Latin letters, as uroman writes it: what MMS models of Korean were trained on. Pure.
+"""Romanises Hangul as uroman does, on whose output MMS models of Korean were trained. Pure.
 
-uroman goes by the names of the syllables in Unicode (각 is HANGUL SYLLABLE GAG), but for ㅙ, which it writes "wai", not
-"wae". It looks at one syllable at a time: sounds are not assimilated; that the model has learnt.
+uroman uses the Unicode names of the syllables (각 is HANGUL SYLLABLE GAG), except for ㅙ, which it writes "wai", not
+"wae". It converts each syllable alone, without assimilation of sounds; the model has learnt that.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ _NAMED = "HANGUL SYLLABLE "
 
 
 def romanised(text: str) -> str:
-    """The text with each syllable of Hangul written out; whatever else stands in it stays.
+    """Returns the text with each Hangul syllable romanised; everything else is unchanged.
 
-    Decomposed syllables are composed first; single letters (ㅋㅋ) are no syllables, and stay.
+    Decomposed syllables are composed first. Single letters (ㅋㅋ) are not syllables and are unchanged.
     """
     return _SYLLABLE.sub(_latin, unicodedata.normalize("NFC", text))
 

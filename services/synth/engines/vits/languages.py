@@ -1,4 +1,4 @@
-"""The tags of languages that models name by ISO 639-3, in three letters. Pure."""
+"""BCP 47 tags for the ISO 639-3 codes (three letters) of models. Pure."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _TWO_LETTERS = dict(
 
 
 def tag_of(code: str) -> str | None:
-    """The BCP 47 tag for what a model calls its language (`kor`, `ko`, `ko-KR`, `uzb-script_latin`), None for no code.
+    """Returns the BCP 47 tag for a model's language (`kor`, `ko`, `ko-KR`, `uzb-script_latin`); None if it is no code.
 
-    BCP 47 takes the two letters where there are two; a language that has none keeps its three.
+    A language with a two-letter code gets that one, others keep three letters.
     """
     parts = code.strip().replace("_", "-").split("-")
     first = parts[0].lower()
@@ -29,9 +29,9 @@ def tag_of(code: str) -> str | None:
 
 
 def chosen(language: str, among: list[str]) -> int:
-    """Which of these languages, one for each voice, serves a BCP 47 tag best.
+    """Returns the index of the voice for a BCP 47 tag; `among` has the language of each voice.
 
-    The first that is the same, else the first of the same language without regard to the country, else 0.
+    It is the first equal one, else the first one of the same language with any country, else 0.
     """
     wanted = (tag_of(language) or language).lower()
     same = [tag.lower() for tag in among]

@@ -1,7 +1,7 @@
-"""The model of one voice. The only file that imports torch and transformers, but for `sample`.
+"""The model of one voice. The only file besides `sample` that imports torch and transformers.
 
-VitsModel speaks a sentence in one go. Here its forward pass ends before the decoder, which takes nine tenths of the
-time, and the decoder is run in pieces. All of it for one thread: the noise comes from torch's default generator.
+VitsModel itself speaks a sentence in one step. Here its forward pass ends before the decoder, which takes nine tenths
+of the time, and the decoder runs in pieces. For one thread: the noise comes from torch's default generator.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from services.synth.engines.base import EngineError, Misconfigured
 from services.synth.engines.vits.folders import Folder
 from services.synth.engines.vits.pieces import DecoderPiece, context_of, pieces_of
 
-# Both are read when the libraries are imported: nothing is ever downloaded; and threads that wait for each other sleep,
-# where by default they spin, which on cores that are shared with anybody else slows a model down tenfold.
+# Both are read when the libraries are imported. The first prevents downloads. The second makes waiting OpenMP threads
+# sleep: by default they spin, which slows a model down tenfold on cores shared with other processes.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import torch  # noqa: E402
@@ -29,7 +29,7 @@ _FULL_SCALE = 32_767
 
 
 class Latents:
-    """A sentence before the decoder: its frames, and the pieces in which they are to be decoded."""
+    """A sentence before the decoder: its frames, and the pieces in which to decode them."""
 
     def __init__(self, frames: torch.Tensor, context: int) -> None:
         self.frames = frames
@@ -37,7 +37,7 @@ class Latents:
 
 
 class Network:
-    """A loaded model. Raises Misconfigured when its files do not make one."""
+    """A loaded model. For one thread. Raises Misconfigured if its files cannot be loaded."""
 
     def __init__(self, folder: Folder, device: str) -> None:
         transformers.utils.logging.set_verbosity_error()
@@ -48,10 +48,10 @@ class Network:
                 folder.path, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
             )
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as exc:
-            raise Misconfigured(f"{folder.path}: it cannot be loaded ({_line(exc)}); copy the model anew") from exc
+            raise Misconfigured(f"{folder.path}: it cannot be loaded ({_line(exc)}); copy the model again") from exc
         if missing := sorted(loading["missing_keys"]):
             raise Misconfigured(
-                f"{folder.path}: model.safetensors lacks {len(missing)} weights, {missing[0]} among them; copy it anew"
+                f"{folder.path}: model.safetensors lacks {len(missing)} weights, such as {missing[0]}; copy it again"
             )
         model = model.to(device).eval()
         config = model.config
@@ -77,11 +77,11 @@ class Network:
             )
         del model.decoder
         model.decoder = _no_sound
-        model.posterior_encoder = None  # for training
+        model.posterior_encoder = None  # used in training only
         self._model = model
 
     def prepared(self, spelled: str, *, speed: float, seed: int) -> Latents:
-        """A sentence, spelled in the model's letters, up to the decoder. The same arguments give the same latents."""
+        """Computes a sentence, spelled in the model's letters, up to the decoder. Same arguments, same result."""
         tokens = self._tokenizer(spelled, return_tensors="pt").to(self._device)
         torch.manual_seed(seed)
         with _computing():
@@ -90,7 +90,7 @@ class Network:
         return Latents(said.spectrogram, self._context)
 
     def decoded(self, work: Sequence[tuple[Latents, DecoderPiece]]) -> list[bytes]:
-        """PCM16 of some pieces, decoded together: all of the same number of frames."""
+        """Returns the PCM16 of several pieces, decoded in a batch; all must have the same number of frames."""
         with _computing():
             windows = [latents.frames[:, :, piece.begin : piece.end] for latents, piece in work]
             condition = self._condition.expand(len(windows), -1, -1) if self._condition is not None else None
@@ -106,7 +106,7 @@ class Network:
 
 
 def _no_sound(spectrogram: torch.Tensor, _condition: torch.Tensor | None) -> torch.Tensor:
-    """In the decoder's place."""
+    """Replaces the decoder in the forward pass."""
     return spectrogram[:, :1, :0]
 
 
@@ -115,17 +115,17 @@ def _computing() -> Iterator[None]:
     try:
         with torch.inference_mode():
             yield
-    except RuntimeError as exc:  # torch's own are that, want of memory too
+    except RuntimeError as exc:  # torch raises this for its own errors, and for a lack of memory
         raise EngineError(f"torch could not compute a sentence: {_line(exc)}") from exc
 
 
 def _check(values: torch.Tensor) -> None:
     if not torch.isfinite(values).all():
-        raise EngineError("the model gives no finite numbers for a sentence; its weights are damaged: copy it anew")
+        raise EngineError("the model's output for a sentence is not finite; its weights are damaged: copy it again")
 
 
 def device_of(wanted: str) -> str:
-    """The device for TTS_DEVICE. Raises Misconfigured when it is not there."""
+    """Returns the device for TTS_DEVICE. Raises Misconfigured if torch does not find it."""
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if wanted == "auto":
         return next(device for device in ("cuda", "mps", "cpu") if there[device])
@@ -135,7 +135,7 @@ def device_of(wanted: str) -> str:
 
 
 def use_threads(count: int) -> str:
-    """Compute on so many threads; gives what else the last bits of the results depend on."""
+    """Sets the number of threads; returns a text with what the last bits of results depend on."""
     torch.set_num_threads(count)
     return f"{torch.backends.cpu.get_cpu_capability()}, {count} threads"
 

@@ -1,7 +1,7 @@
-"""In which pieces the frames of a sentence become sound. Pure.
+"""The pieces in which the frames of a sentence are decoded. Pure.
 
-The decoder is convolutional: a sample depends on the frames around it, and on none further away. So a piece decoded
-with that many frames of context on each side, which are then cut off, is what it would be within the whole.
+The decoder is convolutional: a sample depends only on a limited number of frames around it. So a piece that is decoded
+with that many frames of context on each side, which are then cut off, is the same as in the whole sentence.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 CONTEXT = 16
-"""Frames on each side of a piece, in models of the usual shape (whose decoders reach 14 frames far)."""
+"""Frames of context on each side of a piece, for models of the usual shape (whose decoders reach 14 frames)."""
 
 FIRST = 14
-"""Frames of the first piece, a fifth of a second in MMS models: heard soon, at a quarter of the cost of the whole."""
+"""Frames of the first piece, 0.2 s in MMS models: small, so that audio starts early."""
 
 MOST = 80
-"""Frames of a later piece: how long a stop or another sentence waits at most, against the cost of the context."""
+"""Maximum frames of a piece. More would delay a stop and other sentences; fewer would spend more on context."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecoderPiece:
-    """Frames `begin` to `end` of a sentence are decoded; of that, `first` to `last` (frames, too) is kept."""
+    """Frames `begin` to `end` of a sentence are decoded; the audio of frames `first` to `last` is used."""
 
     begin: int
     end: int
@@ -31,19 +31,19 @@ class DecoderPiece:
 
     @property
     def frames(self) -> int:
-        """How many are decoded."""
+        """Number of decoded frames."""
         return self.end - self.begin
 
 
 def pieces_of(frames: int, context: int = CONTEXT) -> list[DecoderPiece]:
-    """The pieces of a sentence of that many frames, in order; each is half again as long as the one before, to MOST.
+    """Returns the pieces of a sentence of that many frames, in order; each is 1.5 times the one before, up to MOST.
 
-    The same number gives the same pieces: on them depends how the last bits of the samples are rounded.
+    The same number gives the same pieces, because the rounding of the samples depends on them.
     """
     pieces, first, size = [], 0, FIRST
     while first < frames:
         last = min(first + size, frames)
-        if frames - last < FIRST // 2:  # a crumb would cost as much as a piece
+        if frames - last < FIRST // 2:  # a very short rest costs as much as a piece
             last = frames
         pieces.append(DecoderPiece(max(first - context, 0), min(last + context, frames), first, last))
         first, size = last, min(size + size // 2, MOST)
@@ -53,16 +53,16 @@ def pieces_of(frames: int, context: int = CONTEXT) -> list[DecoderPiece]:
 def context_of(
     rates: Sequence[int], kernels: Sequence[int], block_kernels: Sequence[int], dilations: Sequence[Sequence[int]]
 ) -> int:
-    """Frames that a HiFi-GAN decoder of this shape reaches to each side; CONTEXT where it reaches less far.
+    """Returns the frames that a HiFi-GAN decoder of this shape reaches to each side, at least CONTEXT.
 
-    By its configuration in transformers: `upsample_rates`, `upsample_kernel_sizes`, `resblock_kernel_sizes`,
-    `resblock_dilation_sizes`. Its first and last convolutions have seven taps.
+    The arguments are from its configuration in transformers: `upsample_rates`, `upsample_kernel_sizes`,
+    `resblock_kernel_sizes`, `resblock_dilation_sizes`. Its first and last convolutions have seven taps.
     """
     reach, samples = 3.0, 1
     for rate, kernel in zip(rates, kernels, strict=True):
         reach += math.ceil(kernel / rate / 2) / samples
         samples *= rate
-        # Each block has, for each dilation, a dilated convolution and a plain one; the blocks stand side by side.
+        # Each block has, for each dilation, a dilated convolution and a plain one; the blocks run in parallel.
         reach += (
             max(
                 sum((taps - 1) // 2 * (dilation + 1) for dilation in dilated)

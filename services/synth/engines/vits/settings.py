@@ -1,6 +1,6 @@
-"""Settings of the engine, read from the environment and `.env` by the engine's process.
+"""Settings of the engine, which the engine process reads from the environment and `.env`.
 
-Not by `orastream.service.settings`: that imports NATS, which the engine's process has no use for.
+It does not use `orastream.service.settings`: that imports NATS, which an engine process does not need.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from services.synth.engines.base import Misconfigured
 
 
 class VitsSettings(BaseSettings):
-    """Where the voices are, and what computes them."""
+    """Directory of the voices, and how to compute them."""
 
     model_config = SettingsConfigDict(
         env_file=".env", extra="ignore", frozen=True, case_sensitive=False, env_ignore_empty=True
     )
 
     tts_model_dir: Path | None = None
-    """A voice, or a directory of voices."""
+    """Directory of a voice, or directory with a directory for each voice."""
     tts_device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     tts_threads: int | None = Field(None, ge=1, le=256)
     tts_at_once: int = Field(4, ge=1, le=64)
@@ -33,13 +33,13 @@ class VitsSettings(BaseSettings):
 
     @property
     def threads(self) -> int:
-        """For the model of one process: the cores, shared with the other processes that SYNTH_SLOTS comes to."""
+        """Threads for the model of one process. Default: the cores divided by the number of engine processes."""
         processes = -(-self.synth_slots // self.tts_at_once)
         return self.tts_threads or max(_cores() // processes, 1)
 
     @classmethod
     def load(cls) -> VitsSettings:
-        """The settings of this process. Raises Misconfigured naming each variable that is wrong."""
+        """Returns the settings of this process. Raises Misconfigured that names each wrong variable."""
         try:
             return cls()
         except ValidationError as exc:
@@ -48,5 +48,5 @@ class VitsSettings(BaseSettings):
 
 
 def _cores() -> int:
-    """Cores that this process may use."""
+    """Returns the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

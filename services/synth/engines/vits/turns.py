@@ -1,4 +1,4 @@
-"""Whose work is done next, and with whose it is done together. Pure: times are given."""
+"""Which work is next, and which work is batched with it. Pure: the caller passes times, in seconds."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import TypeVar
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """What one sentence waits for."""
+    """A piece of work that a sentence waits for."""
 
     due_s: float
-    """When its listener runs dry, had they begun to listen when the sentence was begun."""
+    """When a listener runs out of audio, if playback began at the start of the sentence."""
     asked_s: float
-    """Since when it waits."""
+    """When the wait began."""
     kind: Hashable
-    """Work of one kind can be done together; None can only be done alone."""
+    """Work of the same kind can be batched; None: only alone."""
 
 
 T = TypeVar("T", bound=Turn)
 
 
 def next_group(waiting: Sequence[T], most: int) -> list[T]:
-    """The one that is due first, and up to `most` in all that can be done with it, in the order that they are due."""
+    """Returns the one with the earliest `due_s` and others of its kind, at most `most` in all, ordered by `due_s`."""
     if not waiting:
         return []
     by_urgency = sorted(waiting, key=lambda turn: (turn.due_s, turn.asked_s))
@@ -34,10 +34,10 @@ def next_group(waiting: Sequence[T], most: int) -> list[T]:
 
 
 def wait_s(group: Sequence[Turn], *, most: int, sentences: int, bound_s: float, now: float) -> float:
-    """How long a group may still wait for others to join it; 0 when it is full, or nobody is left who could.
+    """Returns how long a group still waits for others to join; 0 if it is full, or if all sentences are in it.
 
-    `sentences` are being spoken, each of which waits for one thing at most. The first of the group waits no longer than
-    `bound_s` in all.
+    `sentences` is the number of sentences being spoken; each waits for at most one piece of work. The first one of the
+    group waits at most `bound_s` in all.
     """
     if group[0].kind is None or len(group) >= min(most, sentences):
         return 0.0

@@ -1,8 +1,7 @@
-"""The thread that computes, for all sentences that the process speaks side by side.
+"""The thread that computes for all sentences that the process speaks at the same time.
 
-A model uses all of its threads by itself, so two that compute at the same time only get in each other's way. The one
-that is due first goes first (`turns`), piece by piece. Whoever waits looks at its `stop` all the time, and leaves what
-it waits for behind.
+A model uses all cores alone, so two models at the same time would slow each other down. The piece of work that is due
+first comes first (`turns`). A waiting sentence polls its `stop` and cancels its work when stopped.
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ class _Waiting(Turn):
 
 
 class Worker:
-    """Computes for any number of threads, one group at a time; up to `most` of a kind together.
+    """Computes for any number of threads, one group at a time, with at most `most` pieces of one kind in a group.
 
-    A group that is not full waits for others up to `bound_s`. `close` ends the thread.
+    A group that is not full waits up to `bound_s` seconds for others. Thread-safe. `close` ends the thread.
     """
 
     def __init__(self, *, most: int, bound_s: float) -> None:
         self.groups: list[int] = []
-        """How many were done together, each time; the newest 1000."""
+        """Sizes of the newest 1000 groups."""
         self._most, self._bound_s = most, bound_s
         self._waiting: list[_Waiting] = []
         self._sentences = 0
@@ -50,7 +49,7 @@ class Worker:
 
     @contextmanager
     def sentence(self) -> Iterator[None]:
-        """Around a sentence: as long as it lasts, more of it may be asked for."""
+        """Marks the time of a sentence, in which it may ask for more work."""
         with self._changed:
             self._sentences += 1
         try:
@@ -61,11 +60,11 @@ class Worker:
                 self._changed.notify_all()
 
     def alone(self, work: Callable[[], T], *, due_s: float = 0.0) -> Future[T]:
-        """What `work` gives, or raises. `due_s` is by `time.monotonic`; a future cancelled in time is not worked on."""
+        """Returns a future for the result of `work`. `due_s` is by `time.monotonic`. Cancel the future to skip it."""
         return self._wait(lambda _: [work()], None, None, due_s)
 
     def together(self, kind: Hashable, work: Callable[[Sequence[A]], Sequence[T]], asked: A, due_s: float) -> Future[T]:
-        """What `work` makes of `asked`, possibly of what others asked for under the same kind, too. See `alone`."""
+        """Returns a future for the result of `work` for `asked`, maybe batched with others of the kind. See `alone`."""
         return self._wait(work, asked, kind, due_s)
 
     def _wait(
@@ -80,7 +79,7 @@ class Worker:
         return turn.future
 
     def close(self) -> None:
-        """End the thread, after what it is computing. Idempotent."""
+        """Ends the thread after the current group. Idempotent."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -93,13 +92,13 @@ class Worker:
                 given = group[0].work([turn.asked for turn in group])
                 for turn, result in zip(group, given, strict=True):
                     turn.future.set_result(result)
-            except BaseException as exc:  # noqa: BLE001 - raised by those who asked; the others are worked on
+            except BaseException as exc:  # noqa: BLE001 - raised in the threads that asked; the worker goes on
                 for turn in group:
                     if not turn.future.done():
                         turn.future.set_exception(exc)
 
     def _next(self) -> list[_Waiting]:
-        """The next group, taken; waits for it. Empty when the worker is closed."""
+        """Waits for the next group and takes it; empty when the worker is closed."""
         with self._changed:
             while not self._closed:
                 self._waiting = [turn for turn in self._waiting if not turn.future.cancelled()]
@@ -107,11 +106,11 @@ class Worker:
                 if not group:
                     self._changed.wait()
                     continue
-                patience = wait_s(
+                left_s = wait_s(
                     group, most=self._most, sentences=self._sentences, bound_s=self._bound_s, now=time.monotonic()
                 )
-                if patience > 0:
-                    self._changed.wait(patience)
+                if left_s > 0:
+                    self._changed.wait(left_s)
                     continue
                 self._waiting = [turn for turn in self._waiting if turn not in group]
                 if taken := [turn for turn in group if turn.future.set_running_or_notify_cancel()]:
@@ -122,9 +121,9 @@ class Worker:
 
 
 def result_of(future: Future[Any], stop: Callable[[], bool]) -> Iterator[Any]:
-    """None about every second while it is not there, then the result, alone; nothing more once `stop` says so.
+    """Yields None about every second until the result, then the result; ends without it when `stop` returns True.
 
-    Closed or stopped before, it cancels the future. Raises the future's exception.
+    Stopped or closed early, it cancels the future. Raises the future's exception.
     """
     signs = time.monotonic()
     try:

@@ -1,6 +1,6 @@
-"""English: all its rules, in the order in which they are tried.
+"""All English rules, in the order in which they are tried.
 
-Everything but letters and marks becomes words, for engines that only know letters.
+Everything except letters and punctuation becomes words, for engines that know only letters.
 """
 
 from __future__ import annotations
@@ -25,5 +25,5 @@ _BEGINS = re.compile(r"[^\s.,!?;:\"()…]")
 
 
 def read(sentence: str) -> str:
-    """A composed English sentence in words."""
+    """Returns an English sentence (in NFC) in words."""
     return apply(_RULES, _BEGINS, unit.plain(sentence))

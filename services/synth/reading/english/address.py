@@ -1,6 +1,6 @@
 """Web and mail addresses in English: john at example dot com.
 
-What follows a question mark or a hash sign is left out: nobody can follow it by ear.
+The part from a question mark or a hash sign on is left out: a listener cannot follow it.
 """
 
 from __future__ import annotations

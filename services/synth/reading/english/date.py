@@ -31,7 +31,7 @@ _OF_A_YEAR = re.compile(
 
 
 def date(year_number: int | None, month: int | None, day: int | None) -> str | None:
-    """What there is of a date; None if there is no such day."""
+    """Returns the given parts of a date in words; None if there is no such month or day."""
     if not 1 <= (month or 1) <= 12 or not 1 <= (day or 1) <= 31:
         return None
     said = " ".join(([_MONTHS[month - 1]] if month else []) + ([ordinal(day)] if day else []))
@@ -46,7 +46,7 @@ def _iso(match: re.Match[str]) -> str | None:
 
 
 def _slashed(match: re.Match[str]) -> str | None:
-    """Month first, unless that cannot be."""
+    """Take the month first, unless that is not a date."""
     number, first, second = int(match["y"]), int(match["a"]), int(match["b"])
     if not first or not second:
         return None
@@ -87,7 +87,7 @@ def _decade(match: re.Match[str]) -> str:
 
 
 def _year(match: re.Match[str]) -> str | None:
-    """1900 to 2099 is a year; an earlier one only where something says so."""
+    """Read 1900 to 2099 as a year; an earlier number only after a word like "in" or "since"."""
     number = int(match["y"])
     return year(number) if number >= 1900 or _OF_A_YEAR.search(match.string[: match.start()][-10:]) else None
 
@@ -102,4 +102,4 @@ RULES = (
     Rule(_DECADE, _decade),
 )
 YEAR_RULES = (Rule(_YEAR, _year),)
-"""Behind the rules of what a number of four digits may be else."""
+"""Must come after the other rules for numbers of four digits."""

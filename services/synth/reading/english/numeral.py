@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 LONGEST = 15
-"""Digits of a whole number that has a name here; a longer one is read digit by digit."""
+"""Maximum digits of a whole number that is read as a number; a longer one is read digit by digit."""
 
 _SMALL = [
     *"zero one two three four five six seven eight nine".split(),
@@ -23,12 +23,12 @@ _ORDINALS = {
 
 
 def digits(number: str) -> str:
-    """One by one."""
+    """Returns the names of the digits, one by one."""
     return " ".join(_SMALL[int(digit)] for digit in number if digit in "0123456789")
 
 
 def cardinal(number: int) -> str:
-    """Of a whole number that is not negative, with at most LONGEST digits."""
+    """Returns the cardinal of a whole number from 0 with at most LONGEST digits."""
     groups = [
         f"{_below_thousand(group)} {name}".strip()
         for place, name in reversed(list(enumerate(_GROUPS)))
@@ -46,7 +46,7 @@ def _below_thousand(number: int) -> str:
 
 
 def ordinal(number: int) -> str:
-    """First, twenty-second, one hundredth."""
+    """Returns the ordinal: first, twenty-second, one hundredth."""
     words = cardinal(number)
     cut = max(words.rfind(" "), words.rfind("-")) + 1
     last = words[cut:]
@@ -54,7 +54,7 @@ def ordinal(number: int) -> str:
 
 
 def year(number: int) -> str:
-    """Nineteen ninety-nine, two thousand five, twenty twenty-four; from 1000 to 9999."""
+    """Returns a year from 1000 to 9999: nineteen ninety-nine, two thousand five, twenty twenty-four."""
     century, rest = divmod(number, 100)
     if century % 10 == 0 and rest < 10:
         return cardinal(number)
@@ -64,12 +64,12 @@ def year(number: int) -> str:
 
 
 def plural(words: str) -> str:
-    """Of a numeral: nineties, thirds, hundredths."""
+    """Returns the plural of a numeral: nineties, thirds, hundredths."""
     return f"{words[:-1]}ies" if words.endswith("y") else f"{words}s"
 
 
 def decimal(number: str) -> str:
-    """A plain number, with or without commas and a point: 3.14 is three point one four, 007 zero zero seven."""
+    """Reads a plain number, with or without commas and a point: 3.14 is three point one four, 007 zero zero seven."""
     whole, _, fraction = number.replace(",", "").partition(".")
     plain = len(whole) <= LONGEST and (whole == "0" or whole[0] != "0")
     said = cardinal(int(whole)) if plain else digits(whole)

@@ -1,4 +1,4 @@
-"""Numbers in English, with what they measure or cost: 3.14, -5, $3.50, 16GB, 10–20%, 1/2, v2.1.0, 555-123-4567."""
+"""Numbers in English, with units and currencies: 3.14, -5, $3.50, 16GB, 10–20%, 1/2, v2.1.0, 555-123-4567."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _fraction(match: re.Match[str]) -> str | None:
 
 
 def _set(match: re.Match[str]) -> str:
-    """Twenty-four seven, fifty fifty."""
+    """Say twenty-four seven, fifty fifty."""
     return " ".join(map(decimal, match[0].split("/")))
 
 
@@ -109,13 +109,13 @@ def _number(match: re.Match[str]) -> str:
 
 
 def number(text: str) -> str | None:
-    """A number alone; None when it is none."""
+    """Reads a text that is one number; None if it is not."""
     match = _NUMBER.fullmatch(text)
     return _number(match) if match else None
 
 
 def nth(text: str) -> str | None:
-    """First for 1; None when it is no whole number."""
+    """Returns the ordinal: first for 1; None if the text is not a whole number."""
     return ordinal(int(text)) if text.isascii() and text.isdecimal() and len(text) <= LONGEST else None
 
 
@@ -131,4 +131,4 @@ RULES = (
     Rule(_QUANTITY, _quantity),
 )
 NUMBER_RULES = (Rule(_NUMBER, _number),)
-"""Behind all that a number may be else."""
+"""Must come after all other rules for numbers."""

@@ -1,4 +1,4 @@
-"""Signs in English text: what is said (&, +, =, @), and what only parts a word from a number (GPT-4)."""
+"""Signs in English text: those that are said (&, +, =, @), and those that only separate a word and a number (GPT-4)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _said(match: re.Match[str]) -> str:
 
 
 def named(char: str) -> str:
-    """The name of a sign that is spelled out; nothing for one without."""
+    """Returns the name of a sign for spelling; empty if it has none."""
     return _SPELLED.get(char) or _SAID.get(char, "").strip()
 
 

@@ -1,4 +1,4 @@
-"""Korean: all its rules, in the order in which they are tried."""
+"""All Korean rules, in the order in which they are tried."""
 
 from __future__ import annotations
 
@@ -46,5 +46,5 @@ _WIDE = {code: code - 0xFEE0 for code in [*range(0xFF10, 0xFF1A), *range(0xFF21,
 
 
 def read(sentence: str) -> str:
-    """A composed Korean sentence in words; Latin words stay."""
-    return apply(_RULES, _BEGINS, formula.told(unit.plain(sentence.translate(_WIDE))))
+    """Returns a Korean sentence (in NFC) in words; Latin words are unchanged."""
+    return apply(_RULES, _BEGINS, formula.in_words(unit.plain(sentence.translate(_WIDE))))

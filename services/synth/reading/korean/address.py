@@ -1,8 +1,7 @@
 """Web and mail addresses in Korean: naver.com is 네이버 닷컴, a@b.co.kr 에이 골뱅이 비 점 씨오 점 케이알.
 
-By rule: known names have their Korean name, other words stay for the engine if they can be said, the rest is spelled.
-The scheme and "www." are left out, and so is what begins with a question mark or a hash sign: nobody can follow it by
-ear.
+Known names get their Korean name. Other words are left to the engine if they are pronounceable, else spelled. The
+scheme, "www." and the part from a question mark or a hash sign on are left out: a listener cannot follow them.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ _END = ".,!?:;)'\"-~"
 
 
 def address(text: str) -> str:
-    """Any address, without its scheme."""
+    """Reads an address without its scheme."""
     host, slash, path = text.partition("/")
     return _host(host) + (_path(slash + path) if path.strip("/") else "")
 
@@ -80,7 +79,7 @@ def _path(path: str) -> str:
 
 
 def _words(text: str) -> str:
-    """Names, words, letters, digits and signs, each apart."""
+    """Read names, words, letters, digits and signs, separated by spaces."""
     return " ".join(_part(part[0]) for part in _PART.finditer(text))
 
 
@@ -93,7 +92,7 @@ def _part(part: str) -> str:
 
 
 def _cut(match: re.Match[str]) -> str:
-    """The marks at the end, which belong to the sentence."""
+    """Return the marks at the end, which belong to the sentence."""
     whole = match[0]
     return whole[len(whole.rstrip(_END)) :]
 
@@ -113,7 +112,7 @@ def _url(match: re.Match[str]) -> str | None:
 
 
 def _ip(match: re.Match[str]) -> str:
-    """Digit by digit; a lone zero is 영."""
+    """Read digit by digit; a part that is only a zero is 영."""
     parts = match["host"].split(".")
     said = " 점 ".join(digits(part, "공" if len(part) > 1 else "영") for part in parts)
     return said + (f" 콜론 {digits(match['port'], '공')}" if match["port"] else "")

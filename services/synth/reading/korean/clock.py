@@ -1,4 +1,4 @@
-"""Times of day in Korean: 14:30, 오전 9:05, 9:00 AM, 3pm, 01:23:45; and ratios, which look like them: 3:1, 16:9."""
+"""Times of day in Korean: 14:30, 오전 9:05, 9:00 AM, 3pm, 01:23:45; and ratios, which look similar: 3:1, 16:9."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _RATIO = re.compile(rf"(?<![0-9:.])(?P<a>{_SIDE}):(?P<b>{_SIDE})(?::(?P<c>{_SIDE
 
 
 def hour(number: int) -> str:
-    """한 시 … 열두 시, then 십삼 시; 영 시."""
+    """Reads an hour: 한 시 to 열두 시, else 십삼 시, 영 시."""
     return f"{native(number) if 0 < number < 13 else sino(number)} 시"
 
 
 def _half(match: re.Match[str]) -> str:
-    """오전 or 오후, unless it stands there already."""
+    """Return 오전 or 오후, unless the text already has it before the time."""
     if not match["half"] or _HALF_BEFORE.search(match.string[: match.start()][-8:]):
         return ""
     return "오전 " if match["half"].strip()[0] in "aA" else "오후 "
@@ -45,7 +45,7 @@ def _time(match: re.Match[str]) -> str:
 
 
 def _ahead(match: re.Match[str]) -> str:
-    """AM 9:00"""
+    """Read the AM of AM 9:00."""
     return "오전 " if match["half"] in "aA" else "오후 "
 
 
@@ -59,5 +59,5 @@ def _ratio(match: re.Match[str]) -> str:
 
 
 FIRST_RULES = (Rule(_AHEAD, _ahead),)
-"""Before AM and FM are words."""
+"""Must come before the rules that read AM and FM as words."""
 RULES = (Rule(_TIME, _time), Rule(_HOUR, _hour), Rule(_RATIO, _ratio))

@@ -1,7 +1,7 @@
-"""What is counted in Korean, and with which numerals: 세 명, but 삼 년.
+"""Korean counters, and which numerals they take: 세 명, but 삼 년.
 
-The tables say what is usual in speech; the standard (한글 맞춤법 제43항) only orders the space. A counter that is in
-neither table is read with Sino-Korean numerals.
+The tables have what is usual in speech; the standard (한글 맞춤법 제43항) only defines the space. A counter in neither
+table takes Sino-Korean numerals.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 
 from services.synth.reading.korean.numeral import month, native, sino
 
-_MOST = 49  # from 50 on both numerals are heard, and Sino-Korean ones more often: 오십 명
+_MOST = 49  # from 50 on speakers use both numerals, and Sino-Korean ones more often: 오십 명
 
 _NATIVE = """
     명 사람 마리 그루 송이 벌 켤레 채 척 가지 군데 곳 잔 병 권 장 통 자루 쌍 줄 갑 다발 봉지 봉투 봉 상자 박스 그릇
@@ -22,7 +22,7 @@ _MAX_OF = {
     "살": 99, "시": 12, "시간": 23, "배": 10, "번": 29, "번째": 99, "건": 10, "편": 20, "곡": 20, "판": 20, "자": 10,
     "정": 10, "포": 20,
 }  # fmt: skip
-"""Native up to here; the others up to _MOST."""
+"""Maximum number with native numerals, by counter; for other counters it is _MOST."""
 
 _SINO = """
     년도 년대 년간 년 연도 개월 월 주년 주일 주간 주 일간 일 분기 분 초 층 원 인분 인치 인 세 학년 학기 반 호선 호실
@@ -32,13 +32,13 @@ _SINO = """
     배럴 헥타르 에이커 캐럿 데시벨 픽셀 기가 메가 테라 바이트 비트 막
 """.split()
 
-# 표준어 규정 제17항: 서/너 stand before 돈, 말, 발, 푼; 석/넉 before 냥, 되, 섬, 자. Only those that are nothing else.
+# 표준어 규정 제17항: 서/너 before 돈, 말, 발, 푼; 석/넉 before 냥, 되, 섬, 자. Ambiguous ones are left out.
 _OLD = {"돈": ("서", "너"), "냥": ("석", "넉"), "되": ("석", "넉"), "섬": ("석", "넉")}
 
 _NATIVE_SET = frozenset(_NATIVE)
-# What may follow a short counter without making another word of it: 2정을, but 2정거장.
+# Text that may not follow a short counter, because it would be another word: 2정거장, but 2정을 is a counter.
 _ALONE = "(?!이|가|은|는|을|를|의|에|로|와|과|도|만|씩|쯤|당|까지|부터|입니|였)[가-힣]"
-# What begins like a counter and is none: 3시리즈, 2시즌, 5대양, 3개 국어, 8자 모양, 10정도.
+# Words that begin like a counter and are not one: 3시리즈, 2시즌, 5대양, 3개 국어, 8자 모양, 10정도.
 _NOT = {
     "시": "리즈|즌|스템|점",
     "대": "대로|학|륙|양|회|강|문|주|보험|그룹|기업|재벌|도시|범죄|의무|원칙|과제|천왕|악|명산|리그|종교|영양소",
@@ -63,7 +63,7 @@ _NAMES = "|".join(
     f"{name}(?!{_NOT[name]})" if name in _NOT else name
     for name in sorted({*_NATIVE, *_SINO, *_OLD}, key=lambda name: (-len(name), name))
 )
-# What may stand behind a counter that a space parts from its number: else "2 번호" would be counted.
+# Particles that may follow a counter after a space: without this list, "2 번호" would be read as a counter.
 _PARTICLES = (
     "입니|이다|이고|이며|이나|이라|이었|인데|이서|이상|이하|이내|에서|에게|까지|부터|마다|만에|보다|밖에|처럼|정도|동안|짜리|으로|이|가|은|는|을|를|의|에|로|와|과|도|만|"
     "씩|쯤|째|간|당|전|후|내|뿐|들|께|여|인|라|였"
@@ -72,7 +72,7 @@ PATTERN = (
     rf"(?:(?P<glued>{_NAMES})|\s(?P<spaced>{_NAMES})(?![가-힣])"
     rf"|\s(?P<followed>{_NAMES})(?=(?:{_PARTICLES})(?![가-힣]{{4}})))"
 )
-"""A regular expression for a counter behind its number, longest first; `name_in` finds its name in a match."""
+"""A regular expression for a counter after its number, longest first; `name_in` returns its name from a match."""
 
 _COUNTER = re.compile(PATTERN)
 
@@ -112,20 +112,20 @@ _LANGUAGES = re.compile(r"\s(?:국어|국|년|언어)")
 
 
 def name_in(match: re.Match[str]) -> str:
-    """The counter in a match of PATTERN; empty without one."""
+    """Returns the counter in a match of PATTERN; empty if there is none."""
     return match["glued"] or match["spaced"] or match["followed"] or ""
 
 
 def begins(text: str) -> bool:
-    """Whether the text begins with a counter, as behind a number that stands right before it."""
+    """Whether the text, which comes right after a number, begins with a counter."""
     match = _COUNTER.match(text)
     return match is not None and match["glued"] is not None
 
 
 def counted(number: int, counter: str, before: str = "", after: str = "") -> str:
-    """The number and its counter as they are said; `before` and `after` are what stands around them.
+    """Reads a number and its counter; `before` and `after` are the text around them.
 
-    세 명, 스물한 살, 삼 개월, 유월, 첫 번째; 대, 분 and 번 go by what stands beside them.
+    세 명, 스물한 살, 삼 개월, 유월, 첫 번째. The reading of 대, 분 and 번 depends on the text around them.
     """
     if counter == "월":
         return month(number) if 0 < number < 13 else f"{sino(number)} 월"
@@ -138,9 +138,9 @@ def counted(number: int, counter: str, before: str = "", after: str = "") -> str
 
 
 def takes_native(number: int, counter: str, before: str = "", after: str = "") -> bool:
-    """Whether the number of what is counted is said with native numerals."""
+    """Whether the number before this counter is read with native numerals."""
     if counter == "쪽":
-        return 0 < number <= _MOST and bool(_SLICED.search(before))  # 마늘 세 쪽, but a page: 책 삼 쪽
+        return 0 < number <= _MOST and bool(_SLICED.search(before))  # cloves: 마늘 세 쪽; but a page: 책 삼 쪽
     if number == 0 or counter not in _NATIVE_SET and counter not in _OLD:
         return False
     if counter == "대":
@@ -159,13 +159,13 @@ def takes_native(number: int, counter: str, before: str = "", after: str = "") -
 
 
 def _is_label(before: str, after: str) -> bool:
-    """Whether 번 is the number of something (일 번 출구), and not how often (하루에 세 번)."""
+    """Whether 번 numbers something (일 번 출구) and does not count times (하루에 세 번)."""
     pressed = _PRESSED.match(after) and not _ACTED_ON.search(before)
     return bool(pressed or _LABEL.match(after) or _LABELLED.search(before))
 
 
 def _counts_machines(number: int, before: str, after: str) -> bool:
-    """대 counts machines (차 세 대); it is a decade of life (이십 대), a term (십육 대 대통령), a rank (삼 대 폭포)."""
+    """Whether 대 counts machines (차 세 대), not decades of life (이십 대), terms (십육 대 대통령) or ranks."""
     if _VEHICLES.search(before):
         return number <= _MOST
     if number % 10 == 0 or after.startswith("째") or _TERM.match(after) or _ONE_OF.match(after):

@@ -1,4 +1,4 @@
-"""Dates in Korean: 2024-05-03, 2024. 5. 3., 5/3(금), and days with a name of their own: 6·25, 3.1절."""
+"""Dates in Korean: 2024-05-03, 2024. 5. 3., 5/3(금), and historic days that are named by their date: 6·25, 3.1절."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DOTTED = re.compile(
     rf"{_NOT_IN_NUMBER}['’]?(?P<year>[0-9]{{2}})\.(?P<m>0[1-9]|1[0-2])\.(?P<d>0[1-9]|[12][0-9]|3[01])(?P<dot>\.)?(?![0-9.])"
     rf"(?:{_WEEKDAY})?"
 )
-# The second day of a span has no year (2024.1.1.~12.31.); two days without one have all their dots (5.1.~5.5.).
+# The second date of a range may lack the year (2024.1.1.~12.31.); two dates without a year need all dots (5.1.~5.5.).
 _UNTIL = re.compile(rf"(?<=[~∼〜～\s])(?P<m>{_MONTH})\.\s?(?P<d>{_DAY})(?P<dot>\.)?(?![0-9])(?:{_WEEKDAY})?")
 _SINCE = re.compile(rf"(?:\.\s?{_MONTH}\.\s?{_DAY}\.?(?:\s?\([월화수목금토일]\))?|[0-9]월\s?[0-9]{{1,2}}일){_TILDE}$")
 _DAYS = re.compile(
@@ -41,7 +41,7 @@ _SLASHED = re.compile(
 )
 _OF_A_DAY = re.compile(r"\s?(?:까지|부터|자로|일자|이전|이후|오전|오후|마감|출발|예정)")
 _APOSTROPHE = re.compile(r"['’](?P<year>[0-9]{2})(?=\s?(?:년|학년도|시즌))")
-# 3·1절, 4·19, 6·25, 12·12: month and day, the day digit by digit unless it is a round one.
+# 3·1절, 4·19, 6·25, 12·12: month and day; the day digit by digit, unless it is a multiple of ten.
 _NAMED = re.compile(
     rf"(?<![0-9.·])(?P<m>{_MONTH})(?:[·ㆍ・](?P<d1>{_DAY})|\.(?P<d2>{_DAY})(?=절|\s?(?:운동|만세|혁명|전쟁|항쟁|민주화|사태|테러|광복|해방|경축|사건|희생|추념|의거|비상계엄|계엄)))"
     r"(?![0-9.·])"
@@ -55,7 +55,7 @@ def _spoken(year: str, month_number: str, day: str, weekday: str | None) -> str:
 
 
 def _at_end(match: re.Match[str]) -> str:
-    """The dot behind the day also ends the sentence there."""
+    """Return the dot after the day if it also ends the sentence."""
     return "." if match["dot"] and match[0][-1] == "." and match.end() == len(match.string) else ""
 
 
@@ -70,7 +70,7 @@ def _short_year(match: re.Match[str]) -> str:
 
 
 def _until(match: re.Match[str]) -> str | None:
-    """A month and its day behind a date and a tilde, where anything else would be a decimal."""
+    """Read month and day after a date and a tilde; elsewhere they are a decimal."""
     if not _SINCE.search(match.string[max(0, match.start() - 24) : match.start()]):
         return None
     return _spoken("", match["m"], match["d"], match["weekday"]) + _at_end(match)
@@ -82,7 +82,7 @@ def _days(match: re.Match[str]) -> str:
 
 
 def _years(match: re.Match[str]) -> str | None:
-    """2023-2024 and 2023-24 시즌, if the second is later."""
+    """Read 2023-2024 and 2023-24 시즌, if the second year is later."""
     first, second = match["a"], match["b"]
     if int(second) <= int(first[-len(second) :]):
         return None
@@ -95,7 +95,7 @@ def _year_month(match: re.Match[str]) -> str:
 
 
 def _slashed(match: re.Match[str]) -> str | None:
-    """A date if something says so, or if it makes a poor fraction: 5/3, 12/25; 3/4 and 1/16 are fractions."""
+    """Read a date if the text around says so, or if it is unlikely as a fraction: 5/3, 12/25; not 3/4 and 1/16."""
     numerator, denominator = int(match["m"]), int(match["d"])
     if match.string[match.end() : match.end() + 3].lstrip().startswith("박자"):
         return None

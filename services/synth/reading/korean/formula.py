@@ -1,7 +1,7 @@
-r"""Formulas as Korean that the rules can read: 10^3 is 10의 세제곱, 3 > 2 is 3은 2보다 크다, $\frac{1}{2}$ is 1/2.
+r"""Rewrites formulas as Korean that the rules can read: 10^3 is 10의 세제곱, 3 > 2 is 3은 2보다 크다.
 
-This rewrites the text before the rules see it: what a comparison says stands behind its second side, and a particle
-goes by the sound of what is before it.
+It runs before the rules, because it changes the order: the words of a comparison come after its second side, and a
+particle depends on the sound before it.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ def _tex(match: re.Match[str]) -> str:
 
 
 def _over(above: str, below: str) -> str:
-    """½ as it is said: 이 분의 일; a half of letters, too."""
+    """Read a fraction, also one of letters: 이 분의 일."""
     return f" {below} 분의 {above} "
 
 
 # ---- powers
 
 _POWER = re.compile(
-    r"(?P<base>(?<![A-Za-z/])[A-Za-z]{1,2}|[0-9)])"  # the square of m/s² is its unit's
+    r"(?P<base>(?<![A-Za-z/])[A-Za-z]{1,2}|[0-9)])"  # not the square of a unit: m/s²
     r"(?:\^(?:\{(?P<braced>[-−]?[0-9]{1,4}|[a-z])\}|(?P<plain>[-−]?[0-9]{1,4}|[a-z](?![A-Za-z0-9])))"
     r"|(?P<raised>[⁻⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ]{1,4}))(?:(?P<particle>[은는이가을를와과로])(?![가-힣]))?"
 )
 _RAISED = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ", "-0123456789n")
-_PARTICLES = {"는": "은", "가": "이", "를": "을", "와": "과", "로": "으로"}  # behind 제곱
+_PARTICLES = {"는": "은", "가": "이", "를": "을", "와": "과", "로": "으로"}  # after 제곱
 _NAMED_POWERS = {"2": "제곱", "3": "세제곱"}
 _ADDED = re.compile(r"(?<=[\w)])\s\+\s(?=[\w(])|(?<=제곱)\+(?=[\w(])")
 _TAKEN = re.compile(r"(?<=제곱)\s?[-−]\s?(?=[\w(])")
@@ -73,8 +73,8 @@ def _power(match: re.Match[str]) -> str:
 
 
 def _powers(text: str) -> str:
-    told = _POWER.sub(_power, text)
-    return _TAKEN.sub(" 빼기 ", _ADDED.sub(" 더하기 ", told)) if told != text else text
+    written = _POWER.sub(_power, text)
+    return _TAKEN.sub(" 빼기 ", _ADDED.sub(" 더하기 ", written)) if written != text else text
 
 
 # ---- comparisons
@@ -93,7 +93,7 @@ _TAILS = {
     "때": ("클 때", "작을 때", "같을 때"), "인": ("큰", "작은", "같은"), "입니다": ("큽니다", "작습니다", "같습니다"),
     "므로": ("크므로", "작으므로", "같으므로"), "다": ("크다", "작다", "같다"),
 }  # fmt: skip
-_SUBJECT_ENDS = frozenset({"면", "때", "인"})  # a clause has 이/가, a sentence 은/는
+_SUBJECT_ENDS = frozenset({"면", "때", "인"})  # a subordinate clause has 이/가, a sentence 은/는
 
 
 def _comparison(match: re.Match[str]) -> str:
@@ -121,7 +121,7 @@ def _sentence(first: str, sign: str, second: str, tail: str) -> str:
 
 
 def _ends_in_consonant(side: str) -> bool:
-    """By the sound of its last word: 3은, 2는, 5kg은, x는, 50%는."""
+    """Whether the last word ends in a consonant when spoken: 3은, 2는, 5kg은, x는, 50%는."""
     name = re.search(r"[A-Za-z%]+$", side)
     if name is None:
         said = sino(int(side[-1])) if side[-1].isdigit() else side
@@ -131,8 +131,8 @@ def _ends_in_consonant(side: str) -> bool:
     return bool(final_consonant(said[-1]))
 
 
-def told(text: str) -> str:
-    """The text with its formulas in words, or in signs that the rules know."""
+def in_words(text: str) -> str:
+    """Returns the text with its formulas in words, or in signs that the rules know."""
     if "$" in text or "\\" in text:
         text = _TEX.sub(_tex, text)
     text = _powers(text)

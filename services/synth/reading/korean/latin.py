@@ -1,6 +1,6 @@
-"""Latin letters in Korean text: AI is 에이아이, R&D 알앤디; "Hello" stays for the engine, which knows English.
+"""Latin letters in Korean text: AI is 에이아이, R&D is 알앤디; "Hello" is left to the engine, which knows English.
 
-The names of the letters are those that are spoken: C is 씨 and R is 알.
+The letters have the names that are usual in speech: C is 씨 and R is 알.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ WORDS = {
     "AM": "에이엠", "FM": "에프엠", "mp3": "엠피쓰리", "mp4": "엠피포", "e.g.": "예를 들어", "E.g.": "예를 들어",
     "i.e.": "즉", "I.e.": "즉",
 }  # fmt: skip
-"""What is neither spelled nor left to the engine; in capitals and the like just as it stands here."""
+"""Words with their own reading, neither spelled nor left to the engine; case-sensitive."""
 
-# English words that people set in capitals; of other short ones the letters are said.
+# English words that people write in capitals; other short words in capitals are spelled.
 _ENGLISH = frozenset(
     """THE AND NOT YOU ARE FOR BUT ALL NEW TOP BIG HOT YES NO OH MY GO SO WE IS IT IN ON OF TO BE DO AT BY OR UP US
     ME HE OFF OUT NOW BUY ONE TWO GET SEE SHE HIM HER HIS BAD RED END WHY HOW WOW HEY DAY BOY MAN FUN LOL""".split()
 )
-# Those of them that are acronyms in Korean text, unless an English word stands beside them: IT 업계, but "do IT".
+# Those that are acronyms in Korean text, unless an English word is next to them: IT 업계, but "do IT".
 _ACRONYMS = frozenset({"IT", "US", "IS", "TO", "AT"})
 _UNPRONOUNCEABLE = re.compile(
     r"[^AEIOUY]{3}|[AEIOU]{3}|^[^AEIOUY]+$|^(?:[BCDFGKPT][BCDFGKPTMNV]|M[^AEIOUY]|N[^AEIOUY]|H[^AEIOUY])"
@@ -79,17 +79,17 @@ _SIGN = re.compile(r"[\u2160-\u216b\u2170-\u217b]")
 
 
 def spelled(letters: str) -> str:
-    """The names of the letters in `letters`, as one word: 에이아이."""
+    """Returns the names of the letters as one word: 에이아이."""
     return "".join(_NAMES.get(letter.upper(), "") for letter in letters)
 
 
 def letter(char: str) -> str | None:
-    """The name of one letter; None of anything else."""
+    """Returns the name of a letter; None for anything else."""
     return _NAMES.get(char.upper())
 
 
 def word_or_letters(text: str) -> str:
-    """A name in an address: a word stays for the engine if it can be said, else its letters are."""
+    """Reads a name in an address: a pronounceable word is left to the engine, another one is spelled."""
     upper = text.upper()
     known = WORDS.get(upper)
     if known:
@@ -120,7 +120,7 @@ def _et_cetera(match: re.Match[str]) -> str:
 
 
 def _beside_english(match: re.Match[str]) -> bool:
-    """Whether a word in capitals beside it is English: JUST DO IT."""
+    """Whether a word in capitals next to it is English: JUST DO IT."""
     beside = (_WORD_BEFORE.search(match.string[: match.start()][-20:]), _WORD_AFTER.match(match.string, match.end()))
     return any(word and word[1] in _ENGLISH for word in beside)
 
@@ -141,7 +141,7 @@ def _token(match: re.Match[str]) -> str:
 
 
 def _roman(match: re.Match[str]) -> str | None:
-    """II and III stand for themselves; IV, VI, IX and XI need a chapter, a part or the like behind them."""
+    """Read II and III anywhere; IV, VI, IX and XI only before a word like chapter or part."""
     numeral = match["roman"]
     follows = match.string[match.end() : match.end() + 1]
     if numeral not in _ROMAN_ALONE and follows not in tuple("장부편세권막차형기급단"):

@@ -1,4 +1,4 @@
-"""Amounts with a sign in front, in Korean: ₩12,000, $3.50, €1.2M, USD 100."""
+"""Amounts of money with the currency first, in Korean: ₩12,000, $3.50, €1.2M, USD 100."""
 
 from __future__ import annotations
 

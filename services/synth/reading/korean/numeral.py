@@ -6,7 +6,7 @@ Spacing follows 한글 맞춤법 제44항: a number is written in groups of ten 
 from __future__ import annotations
 
 LONGEST = 20
-"""Digits of a whole number that has a name here; a longer one is read digit by digit."""
+"""Maximum digits of a whole number that is read as a number; a longer one is read digit by digit."""
 
 _DIGITS = "영일이삼사오육칠팔구"
 _PHONE_DIGITS = "공일이삼사오육칠팔구"
@@ -17,13 +17,13 @@ _TENS = ("", "열", "스물", "서른", "마흔", "쉰", "예순", "일흔", "�
 
 
 def digits(number: str, zero: str = "영") -> str:
-    """Digit by digit: `zero` is 영 behind a decimal point, 공 in a telephone number."""
+    """Reads digit by digit; `zero` is 영 after a decimal point, 공 in a telephone number."""
     names = _DIGITS if zero == "영" else _PHONE_DIGITS
     return "".join(names[int(digit)] for digit in number if digit in "0123456789")
 
 
 def sino(number: int) -> str:
-    """일, 이, 삼: 10 000 is 만, 100 000 000 is 일억, as they are said."""
+    """Returns the Sino-Korean numeral: 일, 이, 삼. 10 000 is 만, 100 000 000 is 일억, as in speech."""
     if number == 0:
         return "영"
     text = str(number)
@@ -40,7 +40,7 @@ def sino(number: int) -> str:
 
 
 def _below_ten_thousand(number: int) -> str:
-    """Without a 일 before 십, 백 and 천."""
+    """Return the numeral without 일 before 십, 백 and 천."""
     said = ""
     for place in (3, 2, 1, 0):
         digit = number // 10**place % 10
@@ -50,7 +50,7 @@ def _below_ten_thousand(number: int) -> str:
 
 
 def decimal(number: str) -> str:
-    """A plain number, with or without commas and a point: 3.14 is 삼 점 일사, 007 is 공공칠."""
+    """Reads a plain number, with or without commas and a point: 3.14 is 삼 점 일사, 007 is 공공칠."""
     whole, _, fraction = number.replace(",", "").partition(".")
     if len(whole) > 1 and whole[0] == "0":
         return digits(whole, "공") + (f" 점 {digits(fraction)}" if fraction else "")
@@ -59,9 +59,9 @@ def decimal(number: str) -> str:
 
 
 def native(number: int) -> str:
-    """한, 두, 세, as they stand before what is counted; from 1.
+    """Returns the native numeral before a counter, from 1: 한, 두, 세.
 
-    Above 99 only the ones keep their native name, and only where they stand alone: 101 is 백한, 112 is 백십이.
+    Above 99 only the ones have a native name, and only if the tens are zero: 101 is 백한, 112 is 백십이.
     """
     if number > 99:
         rest = number % 100
@@ -74,15 +74,15 @@ def native(number: int) -> str:
 
 
 def ordinal(number: int) -> str:
-    """첫 번째, 두 번째, 스물한 번째, 백 번째."""
+    """Returns the ordinal: 첫 번째, 두 번째, 스물한 번째, 백 번째."""
     return ("첫" if number == 1 else native(number)) + " 번째"
 
 
 def month(number: int) -> str:
-    """유월 and 시월: 한글 맞춤법 제52항."""
+    """Returns the month; 유월 and 시월 are irregular (한글 맞춤법 제52항)."""
     return {6: "유", 10: "시"}.get(number, sino(number)) + "월"
 
 
 def final_consonant(syllable: str) -> int:
-    """The number of the final consonant of a Hangul syllable: 0 is none, 8 is ㄹ."""
+    """Returns the number of the final consonant of a Hangul syllable: 0 is none, 8 is ㄹ."""
     return (ord(syllable) - 0xAC00) % 28 if "가" <= syllable <= "힣" else 0

@@ -40,7 +40,7 @@ def _beat(match: re.Match[str]) -> str:
 
 
 def _rated(match: re.Match[str]) -> str | None:
-    """별점 4.8/5: of at most that many points."""
+    """Read a rating such as 별점 4.8/5: points of the maximum."""
     points = match["a"]
     if float(points) > int(match["b"]) or not ("." in points or _RATED_BEFORE.search(_before(match))):
         return None
@@ -48,7 +48,7 @@ def _rated(match: re.Match[str]) -> str | None:
 
 
 def _length(match: re.Match[str]) -> str | None:
-    """How tall somebody is, else how long something takes."""
+    """Read feet and inches if that is a likely body height, else minutes and seconds."""
     first, second = int(match["a"]), int(match["b"])
     if second > 59:
         return None

@@ -1,4 +1,4 @@
-"""Numbers that are read digit by digit in Korean: telephones, accounts, cards, numbers of help lines."""
+"""Numbers that are read digit by digit in Korean: telephone numbers, accounts, cards, help lines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAME_OF_A_CODE = re.compile(
     r"(?:번호|코드|학번|사번|군번|계좌|암호|PIN|OTP)(?:은|는|이|가|을|를)?\s?[:=]?\s?[\[(\"'“‘]?$"
 )
 _CODES = re.compile(r"(?<![0-9.,\-])[0-9]{2,12}(?:-[0-9]{1,12}){1,4}(?![0-9\-]|[.,][0-9])")
-# Those who are twenty to thirty-nine, and those of a decade: 2030세대, 586세대; not as many households.
+# Generations: 2030세대 (people from 20 to 39), 586세대; not that number of households.
 _GENERATION = re.compile(
     r"(?<![0-9.,])(?:1020|2030|3040|4050|5060|6070|7080|[3-6]86)"
     r"(?=\s?(?:세대(?!\s?(?:규모|입주|아파트|단지|분양|가\s?(?:입주|들어)))|여성|남성|청년|직장인|소비자))"
@@ -46,7 +46,7 @@ def _groups(match: re.Match[str]) -> str:
 
 
 def _code(match: re.Match[str]) -> str | None:
-    """인증번호는 482913: only behind the word that says what it is."""
+    """Read a code such as 인증번호는 482913, only after a word for a code."""
     before = match.string[max(0, match.start() - 12) : match.start()]
     return digits(match[0], "공") if _NAME_OF_A_CODE.search(before) else None
 

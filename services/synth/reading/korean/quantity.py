@@ -1,4 +1,4 @@
-"""Numbers in Korean, with what they count or measure: 3명, 1만 2천 원, -3.5℃, 10~20%, 100km/h, 제1회, 1/2."""
+"""Numbers in Korean, with counters and units: 3명, 1만 2천 원, -3.5℃, 10~20%, 100km/h, 제1회, 1/2."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from services.synth.reading.korean import counter
 from services.synth.reading.korean.numeral import LONGEST, decimal, digits, month, ordinal, sino
 from services.synth.reading.rule import Rule
 
-# Possessive (++): a run of digits is taken as a whole or not at all, so that long ones take linear time.
+# Possessive (++): without it, long runs of digits would take more than linear time.
 _PLAIN = r"(?:[0-9]{1,3}(?:,[0-9]{3})++(?![0-9])|[0-9]++)(?:\.[0-9]++(?!\.[0-9]))?"
 _SCALE = r"(?:[십백천]{0,2}[만억조](?!각)|경(?![가-힣])|[십백천](?!각))"
 _SCALED = rf"{_PLAIN}\s?{_SCALE}(?:\s?{_PLAIN}\s?{_SCALE})*(?:[0-9]{{1,4}}(?![0-9,.]))?"
@@ -41,7 +41,7 @@ _VERSION = re.compile(
 _VERSION_BEFORE = re.compile(r"(?:버전|버젼|판본)\s?$")
 _BUS = re.compile(r"(?<![0-9.,\-])(?P<n>[0-9]{4})번(?=\s?(?:시내|마을|광역|간선|지선)?\s?버스)")
 
-# Neighbours are said as one word where they are usual: 두세 명, 이삼 일, 오륙 년 (오륙: 한글 맞춤법 제52항).
+# Two consecutive numbers are one word where that is usual: 두세 명, 이삼 일, 오륙 년 (오륙: 한글 맞춤법 제52항).
 _NATIVE_NEIGHBOURS = {
     1: "한두",
     2: "두세",
@@ -60,7 +60,7 @@ _LASTING = frozenset("일 주 주일 주간 년 년간 개월 분 초 인분 일
 
 
 def spoken(number: str) -> str:
-    """A number as it is written, with 만 and 억 in it or not: "1만 2천" is 만 이천."""
+    """Reads a number, with or without 만 and 억 in it: "1만 2천" is 만 이천."""
     said: list[str] = []
     for piece in _PIECE.finditer(number):
         words, scale = decimal(piece["number"]), piece["scale"] or ""
@@ -73,13 +73,13 @@ def spoken(number: str) -> str:
 
 
 def _whole(number: str) -> int | None:
-    """The value of a plain whole number."""
+    """Return the value of a plain whole number; None for anything else."""
     plain = number.replace(",", "")
     return int(plain) if plain.isdecimal() and len(plain) <= LONGEST and (plain[0] != "0" or plain == "0") else None
 
 
 def _unpadded(number: str, name: str) -> str:
-    """The 5 of 05월 and 05분; a year or a code keeps its zeros (08년, 007번), and so do the 00명 of a notice."""
+    """Return 5 for 05월 and 05분. A year, a code and the placeholder 00명 keep their zeros (08년, 007번)."""
     padded = len(number) == 2 and number[0] == "0" and name not in _OF_TWO_DIGITS
     return number[1] if padded and (number != "00" or name in _ON_A_CLOCK) else number
 
@@ -95,12 +95,12 @@ def _around(match: re.Match[str]) -> tuple[str, str]:
 
 
 def _each(match: re.Match[str]) -> str:
-    """데시리터당: what the unit behind a slash puts before the number."""
+    """Return the words of the unit after a slash, which come before the number: 데시리터당."""
     return f"{unit.KOREAN[match['per']]}당 " if match["per"] else ""
 
 
 def _measured(words: str, name: str, minus: bool, before: str) -> str:
-    """영하 삼 도, 시속 백 킬로미터, 십 퍼센트; what stands before it already is not said again (영하 10℃)."""
+    """Read 영하 삼 도, 시속 백 킬로미터, 십 퍼센트. A word that the text already has is not repeated (영하 10℃)."""
     if name in unit.AHEAD:
         ahead, behind = unit.AHEAD[name]
         if _SAID_AHEAD.search(before) and (behind == "도" or before.rstrip().endswith(ahead)):
@@ -130,7 +130,7 @@ def _range(match: re.Match[str]) -> str | None:
         return _span_of_temperatures(match)
     low, high = _whole(first), _whole(second)
     scaled = _PIECE.fullmatch(second)
-    if scaled and scaled["scale"] and low is not None:  # 1~2만: of the same ten thousands
+    if scaled and scaled["scale"] and low is not None:  # 1~2만: 만 applies to both
         return f"{decimal(first)}{scaled['scale']}에서 {decimal(scaled['number'])}{scaled['scale']} {_named(match)}"
     if low is not None and high is not None and low >= high and "~" not in match["dash"]:
         return None
@@ -160,12 +160,12 @@ def _range(match: re.Match[str]) -> str | None:
 
 
 def _named(match: re.Match[str]) -> str:
-    """What is measured or counted in a match of a number with its tail."""
+    """Return the unit's name or the counter in a match of a number with its tail."""
     return unit.KOREAN.get(match["unit"], "") if match["unit"] else counter.name_in(match)
 
 
 def _span_of_temperatures(match: re.Match[str]) -> str | None:
-    """-20~30℃: each on its side of zero; of anything else a range does not begin with a minus."""
+    """Read -20~30℃, each side with 영하 or 영상; None if it is not a temperature: other ranges have no minus."""
     if counter.name_in(match) != "도" and unit.AHEAD.get(match["unit"] or "", ("", ""))[1] != "도":
         return None
     sides = [
@@ -178,7 +178,7 @@ def _span_of_temperatures(match: re.Match[str]) -> str | None:
 def _number(match: re.Match[str]) -> str:
     said = spoken(match["number"]) + (match["more"] or "")
     if said == "만" and match["number"].endswith("만"):
-        said = "일만"  # 1만, with nothing counted
+        said = "일만"  # 1만 without a counter
     return f"마이너스 {said}" if match["minus"] else said
 
 
@@ -187,7 +187,7 @@ def _nth(match: re.Match[str]) -> str:
 
 
 def _nth_counted(match: re.Match[str]) -> str:
-    """제1회: behind 제 the numerals are Sino-Korean, whatever is counted."""
+    """Read 제1회: after 제 the numeral is Sino-Korean for any counter."""
     name = counter.name_in(match)
     return f"{_nth(match)}{'' if name == '자' else ' '}{name}"  # 제삼자
 
@@ -200,7 +200,7 @@ def _fraction(match: re.Match[str]) -> str | None:
 
 
 def _neighbours(match: re.Match[str]) -> str | None:
-    """3,4명 is 서너 명, as 3~4명 is; 1,2층 and 1,2권 are two of them: 일, 이 층."""
+    """Read 3,4명 like 3~4명, as 서너 명; but 1,2층 and 1,2권 name two of them: 일, 이 층."""
     low, name = int(match["a"]), counter.name_in(match)
     if int(match["b"]) != low + 1:
         return None
@@ -239,13 +239,13 @@ def _broker(match: re.Match[str]) -> str:
 
 
 def cardinal(text: str) -> str | None:
-    """A number alone, as in say-as cardinal; None when it is none."""
+    """Reads a text that is one number, for say-as cardinal; None if it is not."""
     match = _NUMBER.fullmatch(text)
     return _number(match) if match else None
 
 
 def nth(text: str) -> str | None:
-    """첫 번째 for 1, as in say-as ordinal; None when it is no whole number from 1."""
+    """Returns the ordinal for say-as ordinal: 첫 번째 for 1; None if the text is not a whole number from 1."""
     value = _whole(text) if text else None
     return ordinal(value) if value else None
 

@@ -1,6 +1,6 @@
-"""Signs in Korean text: what is said (&, +, =, @), what only pauses (/), particles with two forms, and letters alone.
+"""Signs in Korean text: spoken ones (&, +, =, @), pauses (/), particles with two forms, and single letters.
 
-Laughter in consonants is heard (ㅋㅋㅋ is 크크크), tears in vowels (ㅠㅠ) are not, unless there is nothing else to say.
+Laughter in consonants is spoken (ㅋㅋㅋ is 크크크). Tears in vowels (ㅠㅠ) are not, unless the text has nothing else.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ _CIRCLED = re.compile(r"[①-⑳]")
 _COMPANY = re.compile(r"\(주\)")
 _ALPHABET = re.compile("[" + re.escape("".join(_SAID)) + "]")
 
-# Between a word and the other form of its particle: 사과을(를) is 사과를 (what templates write).
+# A particle with its other form, as templates write it: 사과을(를) is 사과를.
 _PARTICLES = {
     "을(를)": "을를", "를(을)": "을를", "은(는)": "은는", "는(은)": "은는", "이(가)": "이가", "가(이)": "이가",
     "과(와)": "과와", "와(과)": "과와",
@@ -98,7 +98,7 @@ def _tears(match: re.Match[str]) -> str:
 
 def _equals(match: re.Match[str]) -> str:
     if len(match[0].strip()) > 1:
-        return " "  # a ruler, or ==
+        return " "  # a horizontal rule, or ==
     before = match.string[: match.start()][-1:]
     words = sino(int(before)) if before.isdecimal() and before.isascii() else letter(before) or before
     return ("은 " if words and final_consonant(words[-1]) else "는 ") if words.strip() else " "
@@ -113,17 +113,17 @@ def _sum(match: re.Match[str]) -> str:
 
 
 def _spaced_hyphen(match: re.Match[str]) -> str:
-    """5 - 3 = 2 is a sum; without the equals sign a span."""
+    """Read 5 - 3 = 2 as a subtraction; without an equals sign as a range."""
     return " 빼기 " if "=" in match.string else "에서 "
 
 
 def _hyphen(match: re.Match[str]) -> str:
-    """10-3=7, or the numbers of a house: 12-3."""
+    """Read 10-3=7 as a subtraction, 12-3 as a house number."""
     return " 빼기 " if "=" in match.string[match.end() : match.end() + 12] else " 다시 "
 
 
 def _slash(match: re.Match[str]) -> str:
-    """A pause between words, a slash between numbers."""
+    """Return a pause between words, the word slash between numbers."""
     before, after = match.string[: match.start()][-1:], match.string[match.end() : match.end() + 1]
     if before.isdecimal() and after.isdecimal():
         return " 슬래시 "
@@ -163,5 +163,5 @@ RULES = (
 
 
 def named(char: str) -> str:
-    """The name of a sign that is spelled out: 점, 하이픈, 골뱅이; nothing for one without."""
+    """Returns the name of a sign for spelling: 점, 하이픈, 골뱅이; empty if it has none."""
     return _SPELLED.get(char) or _SAID.get(char, "").strip()

@@ -66,7 +66,7 @@ async def test_a_pool_does_not_begin_with_two_engines(choir: MakePool, monkeypat
     monkeypatch.setenv("CHOIR_VERSION", "own")
     async with choir(slots=1) as pool:
         assert pool.info.version == str(pool.pids[0])
-    with pytest.raises(EngineError, match="'choir' is not what it was when its first process started: version"):
+    with pytest.raises(EngineError, match="'choir' has changed since its first process started: version"):
         async with choir(slots=2):
             raise AssertionError("it started")
 

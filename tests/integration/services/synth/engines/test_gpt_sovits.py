@@ -377,7 +377,7 @@ def test_when_all_servers_are_dead_they_are_named(
             say(engine)
         assert server.url in str(raised.value) or "no GPT-SoVITS server was free" in str(raised.value)
         with pytest.raises(
-            EngineError, match="no GPT-SoVITS server was free within 0.3 s; do those in GPT_SOVITS_URLS"
+            EngineError, match="no GPT-SoVITS server was free within 0.3 s; check that those in GPT_SOVITS_URLS"
         ):
             say(engine)
 

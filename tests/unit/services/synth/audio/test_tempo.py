@@ -54,7 +54,7 @@ def test_nothing_gives_nothing() -> None:
 
 
 def test_what_it_does_not_take() -> None:
-    with pytest.raises(ValueError, match="a speed of 3; it goes from 0.5 to 2.0"):
+    with pytest.raises(ValueError, match="speed is 3; it must be from 0.5 to 2.0"):
         Stretcher(RATE, 3.0)
     stretcher = Stretcher(RATE, 2.0)
     stretcher.push(b"\0")

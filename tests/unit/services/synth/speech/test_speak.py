@@ -141,7 +141,7 @@ async def test_what_another_version_made_is_not_gone_on_with_inside_its_samples(
     markup = "A sound. Another sound."
     rest = {"markup": markup, "format": fmt, "resume": Resume(1, 1_000, 0, same_engine=False)}
     if fmt not in ("wav", "pcm16", "mulaw"):
-        with pytest.raises(CannotResume, match=f"{fmt} of mouth cannot go on in the middle"):
+        with pytest.raises(CannotResume, match=f"{fmt} of mouth cannot be resumed"):
             await pieces_of(**rest)
         return
     made = b"".join(audio for _, _, audio in await pieces_of(**rest))

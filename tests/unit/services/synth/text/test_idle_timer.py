@@ -13,20 +13,20 @@ def test_it_counts_from_the_last_piece() -> None:
     idle = IdleTimer(10, 100)
     idle.waits(100)
     assert idle.over_at == 110
-    idle.heard(107)
+    idle.restart(107)
     assert idle.over_at == 117
 
 
 def test_time_in_which_nobody_waits_does_not_count() -> None:
     """A piece came at 101, and what it completed was spoken until 130."""
     idle = IdleTimer(10, 100)
-    idle.heard(101)
+    idle.restart(101)
     idle.waits(130)
     assert idle.over_at == 140
 
 
 def test_a_wait_that_begins_anew_after_a_piece_is_none_the_longer() -> None:
     idle = IdleTimer(10, 100)
-    idle.heard(105)
+    idle.restart(105)
     idle.waits(105)
     assert idle.over_at == 115

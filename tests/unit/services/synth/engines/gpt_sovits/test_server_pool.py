@@ -34,7 +34,7 @@ def test_weights_that_are_there_come_before_the_turn() -> None:
     b = pool.servers[1]
     weights = ("a.ckpt", "a.pth")
     b.used_at = 5
-    pool.told(b, weights)
+    pool.weights_loaded(b, weights)
     assert took(pool, 6, weights=weights) == "http://b"
     assert took(pool, 7, weights=weights) == "http://a", "it is better to load some than to wait"
 
@@ -42,7 +42,7 @@ def test_weights_that_are_there_come_before_the_turn() -> None:
 def test_an_ill_server_is_left_out_and_asked_with_growing_waits() -> None:
     pool = ServerPool(URLS[:1])
     (a,) = pool.servers
-    pool.told(a, ("x", "y"))
+    pool.weights_loaded(a, ("x", "y"))
     pool.failed(a, 100.0)
     assert took(pool, 100.0) is None and pool.healthy == []
     assert a.ask_at == 100.0, "at once"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from services.synth.engines.base import UnknownVoice
 from services.synth.engines.gpt_sovits import tts
-from services.synth.engines.gpt_sovits.silence import FAILURE_RATE_HZ, SilenceGate, SilencePatience, SilentFailure
+from services.synth.engines.gpt_sovits.silence import FAILURE_RATE_HZ, SilenceGate, SilenceTimeout, SilentFailure
 from services.synth.engines.gpt_sovits.voices import Profile
 from services.synth.engines.gpt_sovits.wav import WavReader
 
@@ -69,7 +69,7 @@ def test_the_profiles_text_lang_wins_and_an_unknown_language_is_named() -> None:
     [
         (400, {"message": "text_lang: xx is not supported in version v2"}, "text_lang: xx is not supported"),
         (400, {"message": "tts failed", "Exception": "/a.wav not exists"}, "tts failed: /a.wav not exists"),
-        (400, {"message": "tts failed", "Exception": "cannot read 비밀번호"}, "tts failed: (its log says why)"),
+        (400, {"message": "tts failed", "Exception": "cannot read 비밀번호"}, "tts failed: (see its log)"),
         (400, {"message": 5}, "it answered 400"),
         (422, {"detail": [{"input": "비밀번호는 일이삼"}]}, "it answered 422"),
         (502, "<html>Bad Gateway</html>", "it answered 502"),
@@ -218,7 +218,7 @@ def test_speech_comes_out_as_it_was(pieces: list[bytes]) -> None:
 
 def waiting(rate_hz: int, *answer: tuple[float, bytes], patience_s: float = 15.0) -> float:
     """What is left of the patience after these pieces of an answer, each with how long it took; at 0 it is over."""
-    gate, patience = SilenceGate(rate_hz), SilencePatience(patience_s, rate_hz)
+    gate, patience = SilenceGate(rate_hz), SilenceTimeout(patience_s, rate_hz)
     for took_s, pcm in answer:
         patience.waited(took_s)
         if patience.left_s <= 0:

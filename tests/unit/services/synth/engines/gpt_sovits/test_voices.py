@@ -52,11 +52,11 @@ def test_the_rate_is_the_versions_unless_given(version: str, rate_hz: int) -> No
         ({"languages": "ko"}, "languages: it is not a list; write it as one, [in, brackets]"),
         ({"languages": None}, "languages: it is not a list; write it as one"),
         ({"aux_ref_audio_paths": "/a.wav"}, "aux_ref_audio_paths: it is not a list; write it as one"),
-        ({"prompt_text": 119}, "prompt_text: it is not a text; put quotes around it"),
+        ({"prompt_text": 119}, "prompt_text: it is not text; put quotes around it"),
         ({"parameters": 5}, "parameters: it has no fields; write them below it"),
         ({"languages": ["fr"]}, "languages: GPT-SoVITS does not speak 'fr'; it speaks ko, en, ja, zh, yue"),
-        ({"prompt_lang": "korean"}, "prompt_lang: 'korean' is none of all_ja, all_ko"),
-        ({"text_lang": "xx"}, "text_lang: 'xx' is none of"),
+        ({"prompt_lang": "korean"}, "prompt_lang: 'korean' is not one of all_ja, all_ko"),
+        ({"text_lang": "xx"}, "text_lang: 'xx' is not one of"),
         ({"version": "v9"}, "version: "),
         ({"version": "v3", "prompt_text": ""}, "prompt_text is missing: v3 needs"),
         ({"sample_rate_hz": 100}, "sample_rate_hz: "),
@@ -95,7 +95,7 @@ def test_a_document_without_voices(document: object) -> None:
 def test_other_shapes_that_are_wrong() -> None:
     with pytest.raises(EngineError, match="voice 'mina' has no fields"):
         voices(mina=None)
-    with pytest.raises(EngineError, match="a voice is called False; put quotes around its name"):
+    with pytest.raises(EngineError, match="a voice has the name False; put quotes around it"):
         Voices({"voices": {False: MINA}}, "v.yaml")
     with pytest.raises(EngineError, match="'defaults' is not known here"):
         Voices({"voices": {"mina": MINA}, "defaults": {}}, "v.yaml")
@@ -192,10 +192,10 @@ def test_the_example_is_valid() -> None:
     ("text", "said"),
     [
         ("voices: {mina: [", " line 1: it is not YAML"),
-        ("voices:\n  mina: {}\n  mina: {}\n", " line 3: it is not YAML: 'mina' stands there twice"),
+        ("voices:\n  mina: {}\n  mina: {}\n", " line 3: it is not YAML: 'mina' is there twice"),
         ("voices:\n  mina: !!python/object/apply:os.getcwd []\n", " line 2: it is not YAML: could not determine"),
-        ("voices:\n  ? [a, b]\n  : {}\n", " line 2: it is not YAML: a name is a list or has names of its own"),
-        ("voices:\n  {a: b}: {}\n", " line 2: it is not YAML: a name is a list or has names of its own"),
+        ("voices:\n  ? [a, b]\n  : {}\n", " line 2: it is not YAML: a key is a list or a mapping"),
+        ("voices:\n  {a: b}: {}\n", " line 2: it is not YAML: a key is a list or a mapping"),
         ("voices: 2026-99-99\n", " it is not YAML: month must be"),
         ("voices: " + "[" * 5_000, " it is not YAML: "),
         ("", " it has no voices"),
@@ -235,7 +235,7 @@ def test_addresses(monkeypatch: pytest.MonkeyPatch, given: str, urls: tuple[str,
     monkeypatch.setenv("SYNTH_STALL_SECONDS", "8")
     settings = GptSovitsSettings.load()
     assert tuple(settings.urls) == urls
-    assert settings.patience_s == 6
+    assert settings.silence_timeout_s == 6
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ def test_each_missing_model_is_named(models: ModelsFolder, source: Path, missing
         ({"aux_ref_audio_paths": ["mina.wav", "/no/2.wav"]}, "aux_ref_audio_paths: there is no file /no/2.wav"),
         ({"gpt_weights": "no.ckpt"}, "gpt_weights: there is no file /.*/voices/no.ckpt"),
         ({"sovits_weights": "no.pth"}, "sovits_weights: there is no file /.*/voices/no.pth"),
-        ({"version": "v4"}, "version: v4 speaks on a server only .* here: v1, v2, v2Pro, v2ProPlus"),
+        ({"version": "v4"}, "version: v4 needs a server .* use v1, v2, v2Pro, v2ProPlus"),
         ({"version": "v1"}, "version: v1 does not speak ko; v2 or later does"),
     ],
 )
@@ -116,7 +116,7 @@ def test_versions_need_their_own(models: ModelsFolder, source: Path) -> None:
     with pytest.raises(EngineError, match=f"there is no file {models.path / SPEAKER}, which v2Pro needs .*'mina'"):
         profile_of(models, source, version="v2Pro")
     touch(models.path / SPEAKER)
-    with pytest.raises(EngineError, match="s1v3.ckpt, which v2Pro is spoken with .*gpt_weights names no other"):
+    with pytest.raises(EngineError, match="s1v3.ckpt, the default for v2Pro .*gpt_weights is not set"):
         profile_of(models, source, version="v2Pro")
     touch(*(models.path / name for name in WEIGHTS["v2Pro"]))
     assert profile_of(models, source, version="v2Pro").weights[1] == str(models.path / "v2Pro/s2Gv2Pro.pth")
@@ -181,7 +181,7 @@ def test_a_language_that_is_not_spoken(models: ModelsFolder, source: Path) -> No
 
 def test_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(EngineError, match="GPT_SOVITS_MODELS is not set; name GPT-SoVITS' folder pretrained_models"):
+    with pytest.raises(EngineError, match="GPT_SOVITS_MODELS is not set; set it to GPT-SoVITS' folder pretrained_models"):
         _ = GptSovitsLocalSettings.load().models
     monkeypatch.setenv("GPT_SOVITS_MODELS", "pretrained_models")
     assert GptSovitsLocalSettings.load().models == tmp_path / "pretrained_models"

@@ -85,18 +85,22 @@ def test_the_digest_changes_with_every_file(tmp_path: Path, name: str) -> None:
         ("vocab.json", None, r"mina/vocab.json: it is missing; copy the whole model"),
         ("tokenizer_config.json", None, r"mina/tokenizer_config.json: it is missing"),
         ("model.safetensors", None, r"mina/model.safetensors: it is missing; .*pytorch_model.bin"),
-        ("config.json", "{", r"mina/config.json: it is no JSON"),
-        ("config.json", "[]", r"mina/config.json: it holds no JSON object"),
+        ("config.json", "{", r"mina/config.json: it is not JSON"),
+        ("config.json", "[]", r"mina/config.json: it is not a JSON object"),
         ("config.json", '{"model_type": "bark"}', r"model_type is 'bark', not 'vits'"),
-        ("tokenizer_config.json", '{"language": "eng"}', "wants phonemes"),
-        ("tokenizer_config.json", '{"language": "ara", "phonemize": false, "is_uroman": true}', "wants ar as uroman"),
-        ("tokenizer_config.json", '{"phonemize": false}', r"its language cannot be told; write .*voice.json"),
-        ("voice.json", '{"language": "Korean"}', "voice.json: language: 'Korean' is no language"),
+        ("tokenizer_config.json", '{"language": "eng"}', "needs phonemes"),
+        (
+            "tokenizer_config.json",
+            '{"language": "ara", "phonemize": false, "is_uroman": true}',
+            "needs ar romanised by uroman",
+        ),
+        ("tokenizer_config.json", '{"phonemize": false}', r"its language is unknown; write .*voice.json"),
+        ("voice.json", '{"language": "Korean"}', "voice.json: language: 'Korean' is not a language tag"),
         ("voice.json", '{"speakr": 1}', "voice.json: speakr: Extra inputs"),
         ("voice.json", '{"speaker": "1"}', "voice.json: speaker:"),
     ],
 )
-def test_a_wrong_file_is_named_with_the_mend(tmp_path: Path, name: str, content: str | None, message: str) -> None:
+def test_a_wrong_file_is_named_with_the_fix(tmp_path: Path, name: str, content: str | None, message: str) -> None:
     path = voice(tmp_path / "mina") / name
     if content is None:
         path.unlink()
@@ -106,7 +110,7 @@ def test_a_wrong_file_is_named_with_the_mend(tmp_path: Path, name: str, content:
         find(tmp_path)
 
 
-def test_a_wrong_directory_is_named_with_the_mend(tmp_path: Path) -> None:
+def test_a_wrong_directory_is_named_with_the_fix(tmp_path: Path) -> None:
     for directory, message in (
         (None, "TTS_MODEL_DIR is not set"),
         (tmp_path / "none", "TTS_MODEL_DIR: there is no directory .*none"),
