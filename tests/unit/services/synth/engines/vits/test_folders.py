@@ -1,4 +1,4 @@
-"""What makes a directory a voice, and what is said of one that is none."""
+"""Directories of voices, and the errors for directories that are not voices."""
 
 import json
 import os
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.unit
 
 
 def voice(folder: Path, language: str | None = "kor", **tokenizer: Any) -> Path:
-    """A directory that looks like an MMS model, as far as it is looked at before it is loaded."""
+    """Writes a directory that passes for an MMS model before it is loaded."""
     folder.mkdir(parents=True)
     told = {"phonemize": False, "is_uroman": language == "kor", **tokenizer}
     (folder / "config.json").write_text(json.dumps({"model_type": "vits", "num_speakers": 1}))
@@ -89,7 +89,11 @@ def test_the_digest_changes_with_every_file(tmp_path: Path, name: str) -> None:
         ("config.json", "[]", r"mina/config.json: it is not a JSON object"),
         ("config.json", '{"model_type": "bark"}', r"model_type is 'bark', not 'vits'"),
         ("tokenizer_config.json", '{"language": "eng"}', "needs phonemes"),
-        ("tokenizer_config.json", '{"language": "ara", "phonemize": false, "is_uroman": true}', "needs ar romanised by uroman"),
+        (
+            "tokenizer_config.json",
+            '{"language": "ara", "phonemize": false, "is_uroman": true}',
+            "needs ar romanised",
+        ),
         ("tokenizer_config.json", '{"phonemize": false}', r"its language is unknown; write .*voice.json"),
         ("voice.json", '{"language": "Korean"}', "voice.json: language: 'Korean' is not a language tag"),
         ("voice.json", '{"speakr": 1}', "voice.json: speakr: Extra inputs"),
