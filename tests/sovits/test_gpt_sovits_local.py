@@ -24,12 +24,12 @@ from tests.support.pocket_model import recording
 pytestmark = [
     pytest.mark.sovits,
     pytest.mark.timeout(600),  # to import the package is half a minute's work on a busy machine
-    pytest.mark.filterwarnings("default"),  # the package has many of its own
+    pytest.mark.filterwarnings("default"),  # the package raises many warnings
 ]
 
 RATE = 32_000
 PAUSE_S = 0.3
-"""What the package puts behind each piece of text."""
+"""Silence that the package adds after each piece of text."""
 HELLO = "안녕하세요, 만나서 반갑습니다."
 MINA: dict[str, Any] = {
     "languages": ["ko", "en"],
@@ -55,7 +55,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def environment_of(folder: Path, models: Path, **profiles: dict[str, Any]) -> dict[str, str]:
-    """Settings of the engine: the models, and the profiles, each with what it changes of MINA."""
+    """Writes the settings of the engine: the models, and the profiles, each with its changes to MINA."""
     source = folder / "voices.yaml"
     source.write_text(json.dumps({"voices": {name: MINA | fields for name, fields in profiles.items()}}))
     recording(folder / "mina.wav", 220.0, seconds=4.0, rate_hz=RATE)
@@ -65,7 +65,7 @@ def environment_of(folder: Path, models: Path, **profiles: dict[str, Any]) -> di
 
 @pytest.fixture(scope="module")
 def engine(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GptSovitsLocalEngine]:
-    """The engine in this very process, which the package changes: it can be loaded only once."""
+    """The engine in this process, which the package changes: it can be loaded only once."""
     folder = tmp_path_factory.mktemp("voices")
     profiles = {
         "mina": {},
@@ -77,7 +77,7 @@ def engine(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[G
         for name, value in environment_of(folder, models, **profiles).items():
             patch.setenv(name, value)
         patch.chdir(folder)
-        patch.syspath_prepend(str(folder))  # which has sys.path put back afterwards
+        patch.syspath_prepend(str(folder))  # restores sys.path afterwards
         engine = GptSovitsLocalEngine()
         engine.load()
         yield engine
@@ -114,7 +114,7 @@ def test_every_mode_speaks_at_every_pace(engine: GptSovitsLocalEngine, voice: st
 
 
 def test_languages_mix(engine: GptSovitsLocalEngine) -> None:
-    """Languages are told apart without a download, and English needs no data of NLTK for most words."""
+    """Language detection needs no download, and most English words need no NLTK data."""
     assert said(engine, "오늘은 meeting이 3개 있어요.")
     assert said(engine, "Hello world.", language="en-US")
     assert said(engine, "…!?") == b""

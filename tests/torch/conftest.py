@@ -18,7 +18,7 @@ from tests.torch.speaking import loaded
 
 @pytest.fixture(scope="session")
 def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with a small random Korean voice and an English one, saved as real ones are."""
+    """A directory with a small random Korean voice and an English one, saved like real ones."""
     directory = tmp_path_factory.mktemp("voices")
     write_sample(directory)
     return directory
@@ -26,7 +26,7 @@ def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No setting of the node, and no `.env`, from whoever runs the tests."""
+    """Removes settings of the environment in which the tests run, and its `.env`."""
     for name in [name for name in os.environ if name.startswith(("TTS_", "SYNTH_"))]:
         del os.environ[name]
     os.chdir(tmp_path_factory.mktemp("nowhere"))
@@ -34,7 +34,7 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(scope="session")
 def engine(voices: Path, clean_environment: None) -> Iterator[VitsEngine]:
-    """The engine with both voices, as it is by default."""
+    """The engine with both voices and default settings."""
     engine = loaded(voices)
     yield engine
     engine.close()

@@ -1,4 +1,4 @@
-"""An engine with given settings, and what it says."""
+"""Loads an engine with given settings and speaks with it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RATE = 16_000
 
 
 def loaded(voices: Path | None, **settings: object) -> VitsEngine:
-    """A loaded engine; `settings` by the names of VitsSettings."""
+    """Returns a loaded engine; `settings` has names of VitsSettings."""
     given = {"tts_threads": 1, **settings} | ({"tts_model_dir": voices} if voices is not None else {})
     engine = VitsEngine()
     with pytest.MonkeyPatch.context() as patch:
@@ -35,17 +35,17 @@ def pieces(
     speed: float = 1.0,
     stop: Callable[[], bool] = lambda: False,
 ) -> list[bytes]:
-    """What the engine gives, piece by piece."""
+    """Yields the engine's audio piece by piece."""
     return list(engine.synthesize(sentence, voice=voice, language=language, speed=speed, stop=stop))
 
 
 def spoken(engine: VitsEngine, sentence: str, **options: object) -> bytes:
-    """All of it."""
+    """Returns all of the audio."""
     return b"".join(pieces(engine, sentence, **options))  # type: ignore[arg-type]
 
 
 def spoken_at_once(engine: VitsEngine, sentences: Sequence[str]) -> list[bytes]:
-    """Each sentence on a thread of its own, all begun together, as the engine's process does it."""
+    """Speaks each sentence on its own thread, all started together, as the engine process does."""
     given: list[bytes] = [b""] * len(sentences)
     gate = threading.Barrier(len(sentences))
 

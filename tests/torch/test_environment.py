@@ -1,4 +1,4 @@
-"""The engines of `.venv-torch` go together: what each package asks for is what is installed."""
+"""The engines of `.venv-torch` fit together: the installed versions satisfy the requirements of each package."""
 
 from __future__ import annotations
 

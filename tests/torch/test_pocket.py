@@ -1,4 +1,4 @@
-"""The engine `pocket` on a small model of random weights, loaded from files as a real one is."""
+"""The engine `pocket` on a small model of random weights, loaded from files like a real one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def endless(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., PocketEngine]:
-    """Makes a loaded engine of a model."""
+    """Returns a function that makes a loaded engine of a model."""
     monkeypatch.chdir(tmp_path)
 
     def load(source: Path, **settings: object) -> PocketEngine:
@@ -119,7 +119,7 @@ def test_the_version_changes_with_the_files(load: Callable[..., PocketEngine], t
 
 
 def changed(source: Path, folder: Path, **changes: Any) -> Path:
-    """A YAML in another folder that names the model's files, but for the changes; None leaves a key out."""
+    """Writes a YAML in another folder that names the model's files, with the changes; None removes a key."""
     document = yaml.safe_load(source.read_text())
     document["weights_path"] = str(source.parent / "model.safetensors")
     document["flow_lm"]["lookup_table"]["tokenizer_path"] = str(source.parent / "tokenizer.json")

@@ -1,4 +1,4 @@
-"""The engine with small random models loaded from disk: voices, texts, speed, stop, what is wrong with a directory."""
+"""The engine with small random models loaded from disk: voices, texts, speed, stop, errors in a directory."""
 
 from __future__ import annotations
 
@@ -82,14 +82,14 @@ def test_closed_early_it_speaks_the_next_sentence(engine: VitsEngine) -> None:
 
 
 def test_a_long_sentence(engine: VitsEngine) -> None:
-    """300 characters is what `sentence_splitter` cuts at: all of it in bounded pieces."""
+    """`sentence_splitter` cuts at 300 characters: such a sentence is spoken completely, in bounded pieces."""
     given = [pcm for pcm in pieces(engine, "가" * 300) if pcm]
     assert 15 < sum(map(len, given)) / 2 / RATE < 60
     assert max(map(len, given)) < 90 * FRAME_BYTES
 
 
 def test_a_model_of_another_rate_gives_what_is_declared(tmp_path: Path) -> None:
-    """Without a voice the default's rate is what counts; by name it is the voice's own."""
+    """Without a voice the audio has the default voice's rate; with a name, that voice's own rate."""
     write_voice(tmp_path / "low-kor", language="kor", romanised=True)
     write_voice(tmp_path / "high-eng", language="eng", romanised=False, sampling_rate=22_050)
     engine = loaded(tmp_path)

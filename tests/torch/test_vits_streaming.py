@@ -1,4 +1,4 @@
-"""Pieces against the whole; the same bytes in every call, process and company; sentences side by side."""
+"""Pieces compared to the whole; the same bytes in every call and process; several sentences at the same time."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def samples(pcm: bytes) -> np.ndarray:
 
 @pytest.mark.parametrize("shape", [{}, {"upsample_initial_channel": 256, "flow_size": 96, "hidden_size": 96}])
 def test_pieces_are_the_whole(tmp_path: Path, shape: dict[str, int]) -> None:
-    """Against the library's own forward pass with the same noise, sample by sample."""
+    """Compared to the library's own forward pass with the same noise, sample by sample."""
     write_voice(tmp_path / "sample-kor", language="kor", romanised=True, **shape)
     (folder,) = find(tmp_path)
     network = Network(folder, "cpu")
@@ -107,7 +107,7 @@ def batching(voices: Path) -> Iterator[VitsEngine]:
 
 
 def test_in_company_a_sentence_has_the_same_length_and_sound(engine: VitsEngine, batching: VitsEngine) -> None:
-    """Decoded together, samples are rounded together: by one at most. An engine that does so says so."""
+    """A batch changes the rounding of samples by at most one, and the engine then is not `deterministic`."""
     assert not batching.deterministic and batching.at_once == 6
     alone = [spoken(engine, sentence) for sentence in SENTENCES]
     assert batching._worker is not None
@@ -130,7 +130,7 @@ def test_one_alone_does_not_wait_for_company(voices: Path) -> None:
 
 
 def test_a_short_sentence_is_heard_before_a_long_one_ends(engine: VitsEngine) -> None:
-    """The long one is ahead of its listener by then."""
+    """The audio of the long one is ahead of its playback by then."""
     long_ended, short_ended = threading.Event(), threading.Event()
     begun = threading.Event()
 
@@ -149,7 +149,7 @@ def test_a_short_sentence_is_heard_before_a_long_one_ends(engine: VitsEngine) ->
 
 
 def test_whoever_waits_leaves_at_once_when_stopped(engine: VitsEngine) -> None:
-    """Even while the model is busy with something else."""
+    """Also while the model computes for another sentence."""
     assert engine._worker is not None
     busy, free = threading.Event(), threading.Event()
 

@@ -1,4 +1,4 @@
-"""What an engine is set up with and cannot use ends synth with exit code 2, and the variable or file is named."""
+"""A wrong setting or file of an engine ends synth with exit code 2, and the message names it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.integration
 
 
 async def ended(stack: Stack, **settings: object) -> tuple[int, str]:
-    """Exit code of a synth with these settings, and why it cannot start."""
+    """Returns the exit code of a synth with these settings, and why it cannot start."""
     synth = stack.add("synth", SYNTH_SLOTS=1, **settings)
     synth.launch()
     code = await synth.ended(60)
@@ -49,7 +49,7 @@ async def test_a_file_that_is_no_model(stack: Stack, tmp_path: Path) -> None:
 
 
 async def test_what_may_mend_itself_is_no_setting(stack: Stack, tmp_path: Path) -> None:
-    """Exit code 1: a supervisor starts it again."""
+    """Exit code 1, so that a supervisor starts it again."""
     install_strange_engine(tmp_path)
     synth = stack.add("synth", SYNTH_SLOTS=1, TTS_ENGINE="strange", STRANGE="fails")
     synth._env["PYTHONPATH"] += f":{tmp_path}"
@@ -58,5 +58,5 @@ async def test_what_may_mend_itself_is_no_setting(stack: Stack, tmp_path: Path) 
 
 
 async def test_a_variant_is_a_voice(stack: Stack) -> None:
-    """It is not listed, and spoken."""
+    """It is not listed, but can be spoken."""
     await stack.start("synth", SYNTH_SLOTS=1, TTS_VOICE="ko+f2")

@@ -1,4 +1,4 @@
-"""Several sentences at a time in one engine process: side by side, each with its own stop, window and end."""
+"""Several sentences at the same time in one engine process, each with its own stop, window and end."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def choir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakePool:
     return partial(EnginePool, "choir", slots=3, log=LOG)
 
 
-async def place(stack: AsyncExitStack, pool: EnginePool) -> Slot:
+async def slot_of(stack: AsyncExitStack, pool: EnginePool) -> Slot:
     return await stack.enter_async_context(pool.acquire())
 
 
 async def who(engine: Slot) -> tuple[int, bool, int]:
-    """Process, whether it speaks on the thread that loaded the engine, and how often it has spoken before."""
+    """Returns the process id, whether it speaks on the thread that loaded the engine, and its number of sentences before."""
     pcm = await spoken(engine, "x", voice="who")
     return int.from_bytes(pcm[:4], "little"), bool(pcm[4]), pcm[5]
 
@@ -56,17 +56,17 @@ async def who(engine: Slot) -> tuple[int, bool, int]:
 async def test_sentences_side_by_side_in_one_process(choir: MakePool) -> None:
     async with choir() as pool, AsyncExitStack() as stack:
         assert (pool.alive, pool.info.at_once) == (1, 3)
-        places = [await place(stack, pool) for _ in range(3)]
-        endless = [one.speak(letter, voice="endless", language="ko") for one, letter in zip(places, "abc", strict=True)]
+        slots = [await slot_of(stack, pool) for _ in range(3)]
+        endless = [one.speak(letter, voice="endless", language="ko") for one, letter in zip(slots, "abc", strict=True)]
         for _ in range(20):
             for speech, letter in zip(endless, "abc", strict=True):
                 assert set(await anext(speech)) == {ord(letter)}, "each hears its own"
-        fourth = asyncio.create_task(place(stack, pool))
+        fourth = asyncio.create_task(slot_of(stack, pool))
         await endless[1].aclose()
-        assert await spoken(places[1], "d") == b"d" * 800, "a stop is for one sentence"
+        assert await spoken(slots[1], "d") == b"d" * 800, "a stop is for one sentence"
         assert set(await anext(endless[0])) | set(await anext(endless[2])) == {ord("a"), ord("c")}
-        assert not fourth.done(), "there are three places"
-        places[2].leave()
+        assert not fourth.done(), "there are three slots"
+        slots[2].leave()
         assert await spoken(await fourth, "e") == b"e" * 800
         assert set(await anext(endless[0])) == {ord("a")}
 
@@ -78,7 +78,7 @@ async def test_as_many_processes_as_it_takes(
     monkeypatch.setenv("CHOIR_AT_ONCE", str(at_once))
     async with choir(slots=slots) as pool, AsyncExitStack() as stack:
         assert pool.alive == processes
-        heard = [await who(await place(stack, pool)) for _ in range(slots)]
+        heard = [await who(await slot_of(stack, pool)) for _ in range(slots)]
         assert {pid for pid, _, _ in heard} == set(pool.pids), "all of them speak"
         assert at_once > 1 or all(loaded for _, loaded, _ in heard), "one at a time is spoken where it was loaded"
         assert all(before >= 1 for _, _, before in heard), "all of them are warm"
@@ -89,16 +89,16 @@ async def test_a_model_somewhere_else_has_one_process(choir: MakePool, monkeypat
     async with choir(slots=8) as pool, AsyncExitStack() as stack:
         assert pool.alive == 1
         for _ in range(3):
-            await place(stack, pool)
+            await slot_of(stack, pool)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
-                await place(stack, pool)
+                await slot_of(stack, pool)
 
 
 async def test_a_slow_listener_holds_nobody_up(choir: MakePool) -> None:
-    """What it does not take waits in the process, within a window; the others' audio passes it by."""
+    """Audio that it does not read waits in the process, within a window; other sentences continue."""
     async with choir() as pool, AsyncExitStack() as stack:
-        slow, quick = await place(stack, pool), await place(stack, pool)
+        slow, quick = await slot_of(stack, pool), await slot_of(stack, pool)
         flood = slow.speak("a", voice="flood", language="ko")
         first = await anext(flood)
         written = Path(f"/proc/{slow.pid}/io")
@@ -121,7 +121,7 @@ async def test_a_sentence_that_is_left_in_the_middle_is_not_complete(choir: Make
 
 async def test_an_error_is_of_one_sentence(choir: MakePool) -> None:
     async with choir() as pool, AsyncExitStack() as stack:
-        one, other = await place(stack, pool), await place(stack, pool)
+        one, other = await slot_of(stack, pool), await slot_of(stack, pool)
         speech = one.speak("a", voice="endless", language="ko")
         with pytest.raises(EngineError, match="out of breath"):
             await spoken(other, "b", voice="raises")
@@ -133,21 +133,21 @@ async def test_an_error_is_of_one_sentence(choir: MakePool) -> None:
 async def test_a_crash_costs_every_sentence_of_the_process(choir: MakePool, how: str) -> None:
     async with choir() as pool:
         async with AsyncExitStack() as stack:
-            places = [await place(stack, pool) for _ in range(3)]
-            speeches = [one.speak("a", voice="endless", language="ko") for one in places[:2]]
+            slots = [await slot_of(stack, pool) for _ in range(3)]
+            speeches = [one.speak("a", voice="endless", language="ko") for one in slots[:2]]
             for speech in speeches:
                 await anext(speech)
             if how == "killed":
-                os.kill(places[2].pid, signal.SIGKILL)
+                os.kill(slots[2].pid, signal.SIGKILL)
             else:
                 with pytest.raises(EngineCrashed, match="engine 'choir' died"):
-                    await spoken(places[2], "b", voice=how)
+                    await spoken(slots[2], "b", voice=how)
             for speech in speeches:
                 with pytest.raises(EngineCrashed, match="engine 'choir' died"):
                     async for _ in speech:
                         pass
             with pytest.raises(EngineCrashed, match="is gone"):
-                places[0].speak("a", voice="calm", language="ko")
+                slots[0].speak("a", voice="calm", language="ko")
         async with pool.acquire() as engine:
             assert (await who(engine))[2] == 1, "the new one is warm"
         assert pool.restarts == 1
@@ -155,9 +155,9 @@ async def test_a_crash_costs_every_sentence_of_the_process(choir: MakePool, how:
 
 @pytest.mark.parametrize("heard", [True, False])
 async def test_a_sentence_that_hangs_lets_the_others_finish(choir: MakePool, heard: bool) -> None:
-    """Whoever waits for it is told; a new process takes over, and the old one ends after its last sentence."""
+    """Its reader gets an error; a new process takes over, and the old one ends after its last sentence."""
     async with choir(stall_s=1.5) as pool, AsyncExitStack() as stack:
-        one, other = await place(stack, pool), await place(stack, pool)
+        one, other = await slot_of(stack, pool), await slot_of(stack, pool)
         speech = one.speak("a", voice="endless", language="ko")
         if heard:
             with pytest.raises(EngineCrashed, match="gave nothing for 1.5 s"):
@@ -169,7 +169,7 @@ async def test_a_sentence_that_hangs_lets_the_others_finish(choir: MakePool, hea
         await eventually(lambda: pool.restarts == 1, 30)
         for _ in range(100):
             assert await anext(speech), "it is spoken to its end"
-        third = await place(stack, pool)
+        third = await slot_of(stack, pool)
         assert third.pid != one.pid
         assert await spoken(third, "c") == b"c" * 800
         await stack.aclose()
@@ -178,7 +178,7 @@ async def test_a_sentence_that_hangs_lets_the_others_finish(choir: MakePool, hea
 
 
 async def test_when_all_threads_hang_nobody_is_waited_for(choir: MakePool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sentence that waits in the process for one that does not stop is told with it, not after a stall of its own."""
+    """A sentence queued behind one that does not stop fails together with it, not after a timeout of its own."""
     monkeypatch.setenv("CHOIR_AT_ONCE", "1")
     async with choir(slots=1) as pool, pool.acquire() as engine:
         await anext(deaf := engine.speak("a", voice="hangs", language="ko"))
@@ -189,7 +189,7 @@ async def test_when_all_threads_hang_nobody_is_waited_for(choir: MakePool, monke
 
 
 async def test_who_runs_dry_first_is_spoken_first(choir: MakePool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With real processes, lines that wait, one that is cancelled, and one that comes late and is urgent."""
+    """With real processes, waiting lines, a cancelled line, and a late urgent one."""
     monkeypatch.setenv("CHOIR_AT_ONCE", "1")
     async with choir(slots=1) as pool:
         speaker, order = PoolSpeaker(pool), list[str]()
@@ -223,7 +223,7 @@ async def test_no_place_is_lost_whatever_is_cancelled(choir: MakePool) -> None:
             tasks = [asyncio.create_task(say(number)) for number in range(24) if number % 7 or not number % 3]
             await asyncio.gather(*tasks, return_exceptions=True)
         async with AsyncExitStack() as stack:
-            heard = [await spoken(await place(stack, pool), "z") for _ in range(3)]
+            heard = [await spoken(await slot_of(stack, pool), "z") for _ in range(3)]
         assert heard == [b"z" * 800] * 3
         assert pool.restarts == 0
 
@@ -231,9 +231,9 @@ async def test_no_place_is_lost_whatever_is_cancelled(choir: MakePool) -> None:
 def test_the_choir_on_uvloop(choir: MakePool) -> None:
     async def main() -> None:
         async with choir(slots=4) as pool, AsyncExitStack() as stack:
-            places = [await place(stack, pool) for _ in range(4)]
-            assert await asyncio.gather(*(spoken(one, "a") for one in places)) == [b"a" * 800] * 4
-            os.kill(places[0].pid, signal.SIGKILL)
+            slots = [await slot_of(stack, pool) for _ in range(4)]
+            assert await asyncio.gather(*(spoken(one, "a") for one in slots)) == [b"a" * 800] * 4
+            os.kill(slots[0].pid, signal.SIGKILL)
             await eventually(lambda: pool.restarts == 1, 30)
 
     uvloop.run(main())
@@ -272,7 +272,7 @@ async def test_stopping_takes_no_time(choir: MakePool) -> None:
         async with pool.acquire() as engine:
             await anext(engine.speak("a", voice="hangs", language="ko"))
             left = time.monotonic()
-        assert time.monotonic() - left < STOP_S, "the place comes back later, or the process is given up"
+        assert time.monotonic() - left < STOP_S, "the slot is free later, or the process is given up"
 
 
 # ---- in synth
@@ -280,7 +280,7 @@ async def test_stopping_takes_no_time(choir: MakePool) -> None:
 
 @pytest.fixture
 def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Services that the test starts have the engine."""
+    """Installs the engine for services that the test starts."""
     install_choir_engine(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
@@ -305,7 +305,7 @@ async def test_synth_is_ready_when_all_its_engines_are(packages: None, stack: St
 
 
 async def test_a_crash_is_not_heard_in_any_of_its_requests(packages: None, stack: Stack) -> None:
-    """Three requests in one process, which is killed: each goes on where it was, in the process that takes over."""
+    """Three requests in one process, which is killed: each continues at its position in the new process."""
     (synth,) = await stack.start("synth", TTS_ENGINE="choir", TTS_ENGINE_RTF=1.0, SYNTH_SLOTS=3)
 
     async with Client(stack.nats_server.url) as client:

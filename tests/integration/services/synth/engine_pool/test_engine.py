@@ -1,4 +1,4 @@
-"""espeak in its real process: how it sounds, and that it is stopped, slowed and skipped as asked."""
+"""espeak in its real process: its audio, and stop, slow-down and skipped bytes."""
 
 import array
 import hashlib

@@ -1,4 +1,4 @@
-"""An engine that is another one after its process was started anew: two never speak under one name."""
+"""A new engine process that reports another EngineInfo: two different engines never speak under one name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MakePool = Callable[..., EnginePool]
 
 @pytest.fixture
 def rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file that says what the engine's next process is: a settings file that somebody edits."""
+    """The settings file of the engine's next process."""
     install_choir_engine(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     path = tmp_path / "rate"
@@ -50,8 +50,8 @@ async def test_another_engine_takes_over_from_none(choir: MakePool, rate: Path) 
         assert isinstance(change, EngineChanged)
         assert str(change).endswith("when its first process started: default_sample_rate_hz, voices")
         assert (pool.info, pool.restarts, pool.pids) == (before, 0, [other])
-        async with pool.acquire() as place:
-            assert place.pid == other and await spoken(place, "a", voice="calm"), "what is left speaks on"
+        async with pool.acquire() as slot:
+            assert slot.pid == other and await spoken(slot, "a", voice="calm"), "what is left speaks on"
 
 
 async def test_the_same_engine_takes_over(choir: MakePool) -> None:

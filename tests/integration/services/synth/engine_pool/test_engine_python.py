@@ -1,4 +1,4 @@
-"""ENGINE_PYTHON: an engine that another interpreter has, and interpreters that cannot run one."""
+"""ENGINE_PYTHON: an engine installed for another interpreter, and interpreters that cannot run an engine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.integration
 
 
 def environment(folder: Path, *, project: bool) -> Path:
-    """The interpreter of a new virtual environment; `project` gives it what this one has installed."""
+    """Returns the interpreter of a new virtual environment; with `project`, it has the packages of this one."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     if project:
         installed = sysconfig.get_path("purelib")
@@ -46,7 +46,7 @@ def other(tmp_path: Path) -> Path:
 async def test_an_engine_that_only_another_interpreter_has(
     other: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has its own packages, whatever is on this one's path or in the working directory."""
+    """It uses its own packages, not those on this interpreter's path or in the working directory."""
     assert "choir" not in base.installed()
     (tmp_path / "services").mkdir()
     (tmp_path / "services" / "__init__.py").write_text("raise ImportError('another project')\n")
@@ -71,7 +71,7 @@ async def test_synth_speaks_with_it(other: Path, stack: Stack) -> None:
         ("itself", WrongInterpreter, "none cannot be started: No such file or directory"),
         ("rights", WrongInterpreter, "cannot be started: Permission denied"),
         ("project", WrongInterpreter, "install it: .*/bare/bin/python -m pip install ./shared ."),
-        ("version", WrongInterpreter, "this project, in this version, is not installed there"),
+        ("version", WrongInterpreter, "this version of the project is not installed there"),
         ("engine", UnknownEngine, "'parrot' is not installed; there is: choir, .*espeak"),
     ],
 )

@@ -92,7 +92,7 @@ async def test_first_come_first_served(pool: EnginePool) -> None:
             tasks = [group.create_task(take(number)) for number in range(5)]
             await asyncio.sleep(0)
             tasks[1].cancel()
-        late = group.create_task(take(9))  # comes when the engine is being handed to the first in line
+        late = group.create_task(take(9))  # asks while the slot is being passed to the first waiter
     assert late.done()
     assert order == [0, 2, 3, 4, 9]
 
@@ -157,7 +157,7 @@ async def test_back_pressure_stops_an_engine_that_nobody_reads(strange: Callable
 
 
 def _blocked(pid: int) -> bool:
-    """Whether the process wrote nothing for a while (where the kernel does not show what it waits for)."""
+    """Whether the process wrote nothing for a while (if the kernel does not show what it waits for)."""
     before = Path(f"/proc/{pid}/io").read_text().split("wchar: ")[1].split()[0]
     time.sleep(0.2)
     return before == Path(f"/proc/{pid}/io").read_text().split("wchar: ")[1].split()[0]

@@ -1,4 +1,4 @@
-"""The engine gpt_sovits against servers over real sockets: in its process, and on threads of this one."""
+"""The engine gpt_sovits with servers on real sockets: in its own process, and on threads of this process."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ async def test_one_process_speaks_through_all_servers_at_once(
         other.told.clear()
         server.misbehave("slow")
         other.misbehave("slow")
-        first, second = (place.speak(LONG, voice=None, language="ko") for place in (one, two))
+        first, second = (slot.speak(LONG, voice=None, language="ko") for slot in (one, two))
         heard = [await anext(first), await anext(second)]
         assert not server.told[0].done.is_set() and not other.told[0].done.is_set(), "side by side"
         third = asyncio.create_task(_whole(pool))
@@ -132,13 +132,13 @@ async def test_one_process_speaks_through_all_servers_at_once(
 
 
 async def _whole(pool: EnginePool) -> bytes:
-    async with pool.acquire() as place:
-        return await spoken(place, SENTENCE)
+    async with pool.acquire() as slot:
+        return await spoken(slot, SENTENCE)
 
 
 @pytest.mark.parametrize("fault", ["slow", "stall", "mute"])
 async def test_a_stop_closes_the_connection(pool: EnginePool, server: GptSovitsServer, fault: Fault) -> None:
-    """In mid-speech, while the server is silent, and before it has answered at all."""
+    """During speech, while the server is silent, and before it has answered."""
     server.misbehave(fault)
     async with pool.acquire() as engine:
         async with aclosing(engine.speak(LONG, voice=None, language="ko")) as heard:
@@ -238,15 +238,15 @@ def test_a_whole_file_may_end_with_its_connection(
 @pytest.mark.parametrize(
     ("fault", "heard", "said"),
     [
-        ("mute", b"", "gave nothing for 1.5 s"),
-        ("stall", tone(FIRST, RATE), "gave nothing for 1.5 s"),
-        ("trickle", tone(FIRST, RATE), "gave nothing for 1.5 s"),
-        ("trickle at first", b"", "gave nothing for 1.5 s"),
+        ("mute", b"", "sent nothing for 1.5 s"),
+        ("stall", tone(FIRST, RATE), "sent nothing for 1.5 s"),
+        ("trickle", tone(FIRST, RATE), "sent nothing for 1.5 s"),
+        ("trickle at first", b"", "sent nothing for 1.5 s"),
         ("break", tone(FIRST, RATE), "broke off"),
-        ("inference", b"", "gave silence: it failed inside inference"),
+        ("inference", b"", "sent silence: it failed inside inference"),
         ("inference later", tone(FIRST, RATE), "broke off"),
         ("server error", b"", "answered 500"),
-        ("not wav", b"", "gave something else than speech: it is not WAV"),
+        ("not wav", b"", "sent something else than speech: it is not WAV"),
     ],
 )
 def test_failures_are_errors_and_never_audio(
@@ -303,7 +303,7 @@ def test_a_rate_other_than_declared_is_resampled_and_told_once(monkeypatch: pyte
 def test_without_a_voice_the_rate_is_the_first_ones(
     server: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """What the engine declares for no voice holds whichever profile the language chooses."""
+    """The rate declared for requests without a voice holds for any profile that the language selects."""
     use(monkeypatch, tmp_path, server, hana={"languages": ["ja"], "version": "v4"}, mina={})
     with loaded() as engine:
         assert engine.sample_rate_hz(None) == 48_000
@@ -406,7 +406,7 @@ def test_a_server_that_starts_late(server: GptSovitsServer, monkeypatch: pytest.
 def test_one_sentence_at_a_time_on_each_server(
     server: GptSovitsServer, other: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """However many threads ask, and although some of them stop early."""
+    """For many threads, some of which stop early."""
     use(monkeypatch, tmp_path, server, other)
     with loaded() as engine, ThreadPoolExecutor(6) as threads:
 
@@ -463,14 +463,14 @@ def test_weights_are_set_once_and_when_they_change(
         with pytest.raises(EngineError):
             say(engine, voice="a")
         server.start()
-        assert say(engine, voice="a") == WHOLE, "within the patience it is back"
+        assert say(engine, voice="a") == WHOLE, "it is back within the timeout"
         assert server.told[-1].gpt_weights == "a.ckpt", "it had lost them"
 
 
 def test_two_servers_keep_their_weights(
     server: GptSovitsServer, other: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Two voices in turn on two servers: each stays where its weights are."""
+    """Two voices in turn on two servers: each stays on the server that has its weights."""
     a = {"gpt_weights": "a.ckpt", "sovits_weights": "a.pth"}
     b = {"gpt_weights": "b.ckpt", "sovits_weights": "b.pth"}
     use(monkeypatch, tmp_path, server, other, a=a, b=b)
@@ -483,7 +483,7 @@ def test_two_servers_keep_their_weights(
 def test_a_server_that_failed_inside_gets_nothing_until_its_answer_ends(
     server: GptSovitsServer, other: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """It loads its models anew meanwhile; the error comes at once."""
+    """The server loads its models again in the meantime; the error comes at once."""
     use(monkeypatch, tmp_path, server, other)
     with loaded() as engine:
         server.reloaded.clear()

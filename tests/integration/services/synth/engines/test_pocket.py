@@ -50,7 +50,7 @@ def environment(settings: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def pool(python: str, settings: dict[str, str]) -> AsyncIterator[EnginePool]:
-    """Of one process, which the tests share."""
+    """A pool of one process, which the tests share."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in settings.items():
             patch.setenv(name, value)
@@ -79,7 +79,7 @@ async def test_the_pool_speaks_and_stops(pool: EnginePool) -> None:
 async def test_a_missing_file_is_named_before_anything_starts(
     python: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Before torch is imported, even."""
+    """Before torch is imported."""
     monkeypatch.setenv("POCKET_VOICES", str(tmp_path / "none"))
     with pytest.raises(EngineError, match="POCKET_VOICES: .*none: the folder cannot be read"):
         async with EnginePool("pocket", 1, log=LOG, python=python):
@@ -95,12 +95,12 @@ async def test_without_its_packages_the_mend_is_named() -> None:
 
 
 async def test_a_synth_speaks_with_it(python: str, settings: dict[str, str], pool: EnginePool, stack: Stack) -> None:
-    """With the same bytes as any other process; a cancelled utterance ends at once, and the next one is spoken."""
+    """It gives the same bytes as any other process; a cancelled utterance ends at once, and the next one is spoken."""
     async with pool.acquire() as engine:
         pcm = await spoken(engine, HELLO)
     synth = stack.add("synth", TTS_ENGINE="pocket", ENGINE_PYTHON=python, SYNTH_SLOTS=1, **settings)
     synth.launch()
-    await synth.until_ready(synth.ready, timeout_s=150)  # to import torch is half a minute's work on a busy machine
+    await synth.until_ready(synth.ready, timeout_s=150)  # importing torch takes half a minute on a busy machine
     async with Client(stack.nats_server.url) as client:
         report = await client.say(HELLO, session_id="s", phone_id="p", transport="none", fire_and_forget=False)
         assert isinstance(report, Report) and report.status == "delivered", report

@@ -42,14 +42,14 @@ async def test_it_speaks_side_by_side_in_one_process(pool: Callable[..., EngineP
         assert await spoken(one, "1, 2.") == b"", "nothing that the model could read, and no error"
         async with aclosing(one.speak(KOREAN * 8, voice=None, language="ko")) as speech:
             await anext(speech)
-        assert await spoken(one, KOREAN) == alone, "a stopped sentence frees its place"
+        assert await spoken(one, KOREAN) == alone, "a stopped sentence frees its slot"
         assert vits.restarts == 0
 
 
 async def test_what_is_missing_is_told_at_the_start(
     pool: Callable[..., EnginePool], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Before torch is imported, even."""
+    """Before torch is imported."""
     monkeypatch.setenv("TTS_MODEL_DIR", str(tmp_path / "none"))
     with pytest.raises(EngineError, match="TTS_MODEL_DIR: there is no directory .*none; mount the voices there"):
         async with pool():

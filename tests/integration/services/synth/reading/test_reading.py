@@ -1,4 +1,4 @@
-"""What is written, as espeak's real process speaks it: numbers in words, and the pauses and speeds of SSML."""
+"""Text spoken by espeak's real process: numbers in words, and the pauses and speeds of SSML."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing

@@ -1,4 +1,4 @@
-"""The phrase cache over a real nats-server: what was spoken is there again, whole or not at all."""
+"""The phrase cache with a real nats-server: a spoken sentence is found again, complete or not at all."""
 
 from __future__ import annotations
 

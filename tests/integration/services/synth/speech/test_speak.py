@@ -72,7 +72,7 @@ async def test_a_resumed_utterance_is_the_same_file(pool: EnginePool, changes: d
         assert head + b"".join(piece.audio for piece in rest) == file
         if rest:
             assert rest[0].index == stored
-            # When a coder was given what it has made is known to the size of what it takes at once.
+            # The time of an encoder's output is known only to the size of its frame.
             within_ms = 0 if changes.get("format", "wav") in ("wav", "pcm16") else 300
             assert abs(rest[0].pts_ms - pieces[stored].pts_ms) <= within_ms
 
@@ -108,7 +108,7 @@ async def test_an_engine_that_is_not_deterministic_repeats_the_sentence(strange:
 async def test_a_coded_file_of_an_engine_that_is_not_deterministic(
     strange: Callable[..., EnginePool], fmt: Format
 ) -> None:
-    """Without state (mulaw) it goes on behind what is stored; else nothing could be heard of what would follow."""
+    """A stateless format (mulaw) continues after the stored part; another one could not be decoded from there."""
     async with strange() as pool:
         asked: dict[str, Any] = {"text": "One here. Two is here.", "voice": "calm", "language": "en", "format": fmt}
         pieces = [piece async for piece in speak(pool, **asked)]

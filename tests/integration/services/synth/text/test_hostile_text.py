@@ -1,4 +1,4 @@
-"""Texts that are hard to cut: they cost their own session time, no other one, and never the process."""
+"""Texts that are slow to split: they delay only their own session, and never end the process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.integration
 
 HOSTILE = ["(1)", "A.", "www.", "1. ", "“a” ", "Ep. 3 "]
 DEADLINE_S = 5.0
-"""For a first audio that takes some tens of ms; these texts took 26 s of synth's event loop."""
+"""Limit for a first audio that takes some tens of ms; these texts once blocked synth's event loop for 26 s."""
 
 
 async def first_audio(client: Client, stored: Acceptance) -> None:
@@ -62,7 +62,7 @@ async def test_six_hostile_texts_hold_up_nobody_else(stack: Stack) -> None:
 
 
 async def test_white_space_that_the_segmenter_cannot_take_is_spoken(stack: Stack) -> None:
-    """A panic of sentencex ended synth, and then each synth that the request was handed to."""
+    """A panic of sentencex once ended synth, and then each synth to which the request was delivered."""
     (synth,) = await stack.start("synth")
     async with Client(stack.nats_server.url) as client:
         await client.say("Plan A\u00a0. Go on.", session_id="s", phone_id="p", request_id="r", transport="none")

@@ -1,4 +1,4 @@
-"""How long a writer may be silent, through a real nats-server: only while synth waits for text."""
+"""The idle timeout through a real nats-server: it counts only while synth waits for text."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def texts(lines: AsyncGenerator[ScriptLine, None]) -> list[str]:
 
 
 async def test_the_time_in_which_synth_speaks_is_not_the_writers(js: JetStream, client: Client) -> None:
-    """Whoever takes the lines is slower than idleSeconds; the writer goes on soon after he is waited for again."""
+    """The reader of the lines is slower than idleSeconds; the writer continues soon after the wait for text begins."""
     fields = {"sessionId": "s1", "phoneId": "p", "requestId": "r", "textStream": True, "idleSeconds": 1}
     await client.submit(fields)
     await put(js, TextPiece(0, "하나, 둘. 셋"))
@@ -44,7 +44,7 @@ async def test_the_time_in_which_synth_speaks_is_not_the_writers(js: JetStream, 
         aclosing(streamed_text.lines()) as lines,
     ):
         assert (await anext(lines)).text == "하나, 둘."
-        await asyncio.sleep(1.2)  # it is spoken
+        await asyncio.sleep(1.2)  # the line is being spoken
         waited.clear()
         rest = asyncio.create_task(texts(lines))
 

@@ -1,4 +1,4 @@
-"""Coded files decoded again by FFmpeg: their duration, their samples, and what a listener gets first."""
+"""Coded files, decoded again with FFmpeg: their duration, their samples, and the first chunk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.unit
 
 CODED = [fmt for fmt in FORMATS if fmt not in ("wav", "pcm16")]
 HEADERS: dict[Format, bytes] = {"opus": b"OpusHead", "flac": b"fLaC"}
-"""What stands once in a file, in its first chunk; the others have none."""
+"""The header of a file: only the first chunk has it."""
 BEGINNINGS: dict[Format, tuple[bytes, ...]] = {
     "opus": (b"OggS",),
     "flac": (b"fLaC",),
@@ -31,7 +31,7 @@ BEGINNINGS: dict[Format, tuple[bytes, ...]] = {
 
 
 def voice(seconds: float, rate_hz: int) -> bytes:
-    """Something like a vowel: harmonics of a gliding tone, louder and softer, with a little noise."""
+    """Returns a sound like a vowel: harmonics of a gliding tone of changing loudness, with a little noise."""
     t = np.arange(int(seconds * rate_hz)) / rate_hz
     phase = 2 * np.pi * np.cumsum(120 + 30 * np.sin(2 * np.pi * 0.7 * t)) / rate_hz
     tone = sum(np.sin(k * phase) / k for k in range(1, 12))
@@ -41,7 +41,7 @@ def voice(seconds: float, rate_hz: int) -> bytes:
 
 
 def decoded(fmt: Format, file: bytes, rate_hz: int) -> Any:
-    """Samples as int16, at the rate of the file."""
+    """Returns the samples as int16, at the rate of the file."""
     if fmt == "mulaw":
         container = av.open(io.BytesIO(file), format="mulaw", options={"sample_rate": str(rate_hz)})
     else:
@@ -54,7 +54,7 @@ def decoded(fmt: Format, file: bytes, rate_hz: int) -> Any:
 
 
 def coded(fmt: Format, pcm: bytes, rate_hz: int, step: int | None = None, **options: Any) -> list[AudioPiece]:
-    step = step or rate_hz // 16 * 2  # some 60 ms, as engines give it
+    step = step or rate_hz // 16 * 2  # about 60 ms, as engines yield it
     chunker = CodedChunker(
         PcmSpec(rate_hz), encoder_of(fmt, rate_hz), **{"chunk_bytes": 32_768, "ramp": True, **options}
     )
@@ -115,7 +115,7 @@ def test_speech_starts_early_and_there_is_one_header(fmt: Format) -> None:
 @settings(max_examples=8, deadline=None)
 @given(step=st.integers(1, 4_000), at=st.floats(0, 1), ramp=st.booleans())
 def test_a_resumed_file_is_the_same_file(fmt: Format, step: int, at: float, ramp: bool) -> None:
-    """However the samples are split, and wherever the attempt before broke off."""
+    """For any split of the samples, and any end of the attempt before."""
     rate_hz = rate_for(fmt, 22_050)
     pcm = voice(0.7, rate_hz)
     pieces = coded(fmt, pcm, rate_hz, chunk_bytes=1_024, ramp=ramp)

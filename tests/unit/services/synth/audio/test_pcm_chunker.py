@@ -1,4 +1,4 @@
-"""The chunks of an utterance: all bytes, bounded sizes, right numbers and times, for any way the PCM arrives."""
+"""The chunks of an utterance: all bytes, bounded sizes, correct numbers and times, for any split of the PCM."""
 
 import pytest
 from hypothesis import given, settings
@@ -42,7 +42,7 @@ def test_without_ramp_every_chunk_but_the_last_has_the_full_size() -> None:
 def test_the_end_of_a_sentence_is_not_held_back() -> None:
     chunker = PcmChunker(SPEC, chunk_bytes=32_768, ramp=True)
     assert len(chunker.push(pcm(0.3), 0)) == 2
-    assert chunker.end_sentence() == []  # 60 ms are pending: less than the least
+    assert chunker.end_sentence() == []  # 60 ms are pending: less than FIRST_CHUNK_MS
     assert [p.sentence for p in chunker.push(pcm(0.2), 1)] == []
     (rest,) = chunker.end_sentence()
     assert rest.sentence == 0, "its first sample belongs to the first sentence"
@@ -53,7 +53,7 @@ def test_the_end_of_a_sentence_is_not_held_back() -> None:
 
 @pytest.mark.parametrize("ramp", [True, False])
 def test_by_sentence_no_chunk_reaches_over_the_end_of_one(ramp: bool) -> None:
-    """However short the sentence is, and whatever the sizes are."""
+    """For any length of the sentence, and any sizes."""
     chunker = PcmChunker(SPEC, chunk_bytes=4096, ramp=ramp, by_sentence=True, header=HEADER)
     lengths, pieces = (0.01, 0.5, 0.0, 0.03, 1.0), list[AudioPiece]()
     for sentence, seconds in enumerate(lengths):

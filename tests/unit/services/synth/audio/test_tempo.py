@@ -1,4 +1,4 @@
-"""The time stretch: length, pitch, and no trace of how the audio was cut."""
+"""The time stretch: length, pitch, and the same output for any split of the audio."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is given the next free place: due first, first served; no place is lost, none is given twice."""
+"""The next free slot goes to the earliest due time; no slot is lost or given twice."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.unit
 
 
 @pytest.mark.parametrize(
-    ("slots", "at_once", "scales", "places"),
+    ("slots", "at_once", "scales", "expected"),
     [
         (1, 1, True, [1]),
         (4, 1, True, [1, 1, 1, 1]),
@@ -27,69 +27,69 @@ pytestmark = pytest.mark.unit
         (8, 3, False, [3]),
     ],
 )
-def test_places_of_each_process(slots: int, at_once: int, scales: bool, places: list[int]) -> None:
-    assert shares(slots, at_once, scales) == places
+def test_slots_of_each_process(slots: int, at_once: int, scales: bool, expected: list[int]) -> None:
+    assert shares(slots, at_once, scales) == expected
 
 
 @given(st.integers(1, 256), st.integers(1, 64), st.booleans())
-def test_places_in_all(slots: int, at_once: int, scales: bool) -> None:
+def test_slots_in_all(slots: int, at_once: int, scales: bool) -> None:
     each = shares(slots, at_once, scales)
-    assert all(1 <= places <= at_once for places in each)
+    assert all(1 <= count <= at_once for count in each)
     assert sum(each) == slots if scales else each == [min(slots, at_once)]
     assert not scales or len(each) == -(-slots // at_once), "no process more than it takes"
 
 
 def test_who_runs_dry_first_comes_first() -> None:
-    places: SlotScheduler[str, str] = SlotScheduler()
+    scheduler: SlotScheduler[str, str] = SlotScheduler()
     for waiter, due_s in [("a", 3.0), ("b", 1.0), ("c", 2.0), ("d", 1.0)]:
-        places.ask(waiter, due_s)
-    assert places.pair() is None, "no engine is there"
-    places.open("engine", 1)
+        scheduler.ask(waiter, due_s)
+    assert scheduler.pair() is None, "no engine is there"
+    scheduler.open("engine", 1)
     order = []
-    while (pair := places.pair()) is not None:
+    while (pair := scheduler.pair()) is not None:
         order.append(pair[0])
-        assert places.pair() is None, "it has one place"
-        places.release("engine")
+        assert scheduler.pair() is None, "it has one slot"
+        scheduler.release("engine")
     assert order == ["b", "d", "c", "a"]
 
 
 def test_sentences_spread_over_the_engines() -> None:
-    places: SlotScheduler[str, int] = SlotScheduler()
-    places.open("one", 2)
-    places.open("other", 2)
+    scheduler: SlotScheduler[str, int] = SlotScheduler()
+    scheduler.open("one", 2)
+    scheduler.open("other", 2)
     for waiter in range(5):
-        places.ask(waiter, 0.0)
-    assert [places.pair() for _ in range(5)] == [(0, "one"), (1, "other"), (2, "one"), (3, "other"), None]
+        scheduler.ask(waiter, 0.0)
+    assert [scheduler.pair() for _ in range(5)] == [(0, "one"), (1, "other"), (2, "one"), (3, "other"), None]
 
 
 def test_a_retired_engine_is_forgotten_with_its_last_sentence() -> None:
-    places: SlotScheduler[str, int] = SlotScheduler()
-    places.open("old", 2)
-    places.ask(1, 0.0)
-    places.ask(2, 0.0)
-    assert places.pair() and places.pair()
-    assert not places.retire("old")
-    assert not places.release("old")
-    assert places.release("old")
-    assert not places.retire("old"), "it is not there any more"
-    places.open("idle", 1)
-    assert places.retire("idle")
+    scheduler: SlotScheduler[str, int] = SlotScheduler()
+    scheduler.open("old", 2)
+    scheduler.ask(1, 0.0)
+    scheduler.ask(2, 0.0)
+    assert scheduler.pair() and scheduler.pair()
+    assert not scheduler.retire("old")
+    assert not scheduler.release("old")
+    assert scheduler.release("old")
+    assert not scheduler.retire("old"), "it is not there any more"
+    scheduler.open("idle", 1)
+    assert scheduler.retire("idle")
 
 
-class PlacesMachine(RuleBasedStateMachine):
-    """Engines come and go, listeners ask, leave and finish, in any order."""
+class SlotsMachine(RuleBasedStateMachine):
+    """Engines open and retire, waiters ask, leave and finish, in any order."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.places: SlotScheduler[int, int] = SlotScheduler()
+        self.scheduler: SlotScheduler[int, int] = SlotScheduler()
         self.names = itertools.count()
-        self.size: dict[int, int] = {}  # engine: places
+        self.size: dict[int, int] = {}  # engine: slots
         self.retired: set[int] = set()
         self.held: list[tuple[int, int]] = []
         self.waiting: dict[int, float] = {}
 
     def pair(self) -> None:
-        while (pair := self.places.pair()) is not None:
+        while (pair := self.scheduler.pair()) is not None:
             waiter, engine = pair
             best = min(self.waiting.values())
             assert self.waiting[waiter] == best
@@ -101,18 +101,18 @@ class PlacesMachine(RuleBasedStateMachine):
     def taken(self, engine: int) -> int:
         return sum(it == engine for _, it in self.held)
 
-    @rule(places=st.integers(1, 3))
-    def opens(self, places: int) -> None:
+    @rule(slots=st.integers(1, 3))
+    def opens(self, slots: int) -> None:
         engine = next(self.names)
-        self.size[engine] = places
-        self.places.open(engine, places)
+        self.size[engine] = slots
+        self.scheduler.open(engine, slots)
         self.pair()
 
     @rule(due_s=st.integers(0, 3).map(float))
     def asks(self, due_s: float) -> None:
         waiter = next(self.names)
         self.waiting[waiter] = due_s
-        self.places.ask(waiter, due_s)
+        self.scheduler.ask(waiter, due_s)
         self.pair()
 
     @precondition(lambda self: self.waiting)
@@ -120,16 +120,16 @@ class PlacesMachine(RuleBasedStateMachine):
     def leaves(self, data: st.DataObject) -> None:
         waiter = data.draw(st.sampled_from(list(self.waiting)))
         del self.waiting[waiter]
-        assert self.places.leave(waiter)
-        assert not self.places.leave(waiter)
+        assert self.scheduler.leave(waiter)
+        assert not self.scheduler.leave(waiter)
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
     def finishes(self, data: st.DataObject) -> None:
         waiter, engine = self.held.pop(data.draw(st.integers(0, len(self.held) - 1)))
-        assert not self.places.leave(waiter), "it had its place"
+        assert not self.scheduler.leave(waiter), "it already had a slot"
         empty = engine in self.retired and not self.taken(engine)
-        assert self.places.release(engine) == empty
+        assert self.scheduler.release(engine) == empty
         if empty:
             del self.size[engine]
         self.pair()
@@ -139,19 +139,19 @@ class PlacesMachine(RuleBasedStateMachine):
     def retires(self, data: st.DataObject) -> None:
         engine = data.draw(st.sampled_from(sorted(self.size.keys() - self.retired)))
         empty = not self.taken(engine)
-        assert self.places.retire(engine) == empty
+        assert self.scheduler.retire(engine) == empty
         if empty:
             del self.size[engine]
         else:
             self.retired.add(engine)
 
     @invariant()
-    def no_place_is_lost_or_given_twice(self) -> None:
+    def no_slot_is_lost_or_given_twice(self) -> None:
         for engine, size in self.size.items():
             assert self.taken(engine) <= size
         free = sum(size - self.taken(engine) for engine, size in self.size.items() if engine not in self.retired)
-        assert not (free and self.waiting), "somebody waits although a place is free"
+        assert not (free and self.waiting), "somebody waits although a slot is free"
 
 
-TestPlacesMachine = PlacesMachine.TestCase
-TestPlacesMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestSlotsMachine = SlotsMachine.TestCase
+TestSlotsMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

@@ -1,4 +1,4 @@
-"""synth's own rules: whose turn it is, and what becomes of a request that was handed out."""
+"""The rules of synth's queue: which request is next, and the decision about a delivered request."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_turns_go_round_the_sessions_and_by_sequence_within(items: list[tuple[st
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 40))), st.integers(0, 12), st.integers(0, 5))
 def test_the_surplus_is_what_would_come_last(items: list[tuple[str, int]], keep: int, before: int) -> None:
-    """What is kept is what `take` would have given next, in the same order; the rest is given out once."""
+    """The kept items are those that `take` would return next, in the same order; each other one is returned once."""
     turns, twin = FairQueue[tuple[str, int]](), FairQueue[tuple[str, int]]()
     for session, sequence in items:
         for one in (turns, twin):
@@ -114,7 +114,7 @@ def test_admission_in_the_documented_order(stored: bool, cancelled: bool, ours: 
     [
         ("synthesizing", False),
         ("delivering", False),
-        ("delivered", False),  # its end is stored: there is nothing to stop
+        ("delivered", False),  # its `end` is stored: there is nothing to stop
         ("failed", True),
         ("cancelled", True),
         ("expired", True),

@@ -1,4 +1,4 @@
-"""How many requests a synth works on."""
+"""How many requests a synth works on at the same time."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ pytestmark = pytest.mark.unit
 
 
 def test_what_waits_for_text_takes_no_slot() -> None:
-    room = Slots(2, open_texts=10)
-    room.begin(1)
-    assert (room.taken, room.free) == (1, True)
-    room.begin(2)
-    assert (room.taken, room.free) == (2, False)
-    room.wait(1, True)
-    assert (room.taken, room.free, room.waiting) == (1, True, {1})
-    room.begin(3)
-    room.wait(1, False)  # it goes on at once: one more than there are slots, so none is begun
-    assert (room.taken, room.free) == (3, False)
-    room.end(1)
-    assert not room.free
-    room.end(2)
-    assert room.free and room.waiting == set()
+    slots_of_synth = Slots(2, open_texts=10)
+    slots_of_synth.begin(1)
+    assert (slots_of_synth.taken, slots_of_synth.free) == (1, True)
+    slots_of_synth.begin(2)
+    assert (slots_of_synth.taken, slots_of_synth.free) == (2, False)
+    slots_of_synth.wait(1, True)
+    assert (slots_of_synth.taken, slots_of_synth.free, slots_of_synth.waiting) == (1, True, {1})
+    slots_of_synth.begin(3)
+    slots_of_synth.wait(1, False)  # it continues at once: one more than `slots`, so no other one may begin
+    assert (slots_of_synth.taken, slots_of_synth.free) == (3, False)
+    slots_of_synth.end(1)
+    assert not slots_of_synth.free
+    slots_of_synth.end(2)
+    assert slots_of_synth.free and slots_of_synth.waiting == set()
 
 
 def test_texts_beyond_the_limit_take_slots() -> None:
-    room = Slots(2, open_texts=3)
+    slots_of_synth = Slots(2, open_texts=3)
     begun = 0
-    while room.free:
+    while slots_of_synth.free:
         begun += 1
-        room.begin(begun)
-        room.wait(begun, True)
+        slots_of_synth.begin(begun)
+        slots_of_synth.wait(begun, True)
     assert begun == 5
-    room.end(1)
-    assert room.free
+    slots_of_synth.end(1)
+    assert slots_of_synth.free
 
 
 @given(
@@ -46,21 +46,21 @@ def test_texts_beyond_the_limit_take_slots() -> None:
     st.lists(st.tuples(st.sampled_from(["begin", "wait", "go on", "end"]), st.integers(0, 4))),
 )
 def test_the_count_is_right_in_any_order(slots: int, open_texts: int, events: list[tuple[str, int]]) -> None:
-    room, working, waiting = Slots(slots, open_texts), set[int](), set[int]()
+    slots_of_synth, working, waiting = Slots(slots, open_texts), set[int](), set[int]()
     for event, request in events:
         if event == "begin":
-            room.begin(request)
+            slots_of_synth.begin(request)
             working.add(request)
         elif event == "end":
-            room.end(request)
+            slots_of_synth.end(request)
             working.discard(request)
             waiting.discard(request)
         else:
-            room.wait(request, event == "wait")
+            slots_of_synth.wait(request, event == "wait")
             if event == "wait" and request in working:
                 waiting.add(request)
             elif event == "go on":
                 waiting.discard(request)
-        assert room.waiting == waiting <= working
-        assert room.taken == len(working) - min(len(waiting), open_texts)
-        assert room.free == (room.taken < slots)
+        assert slots_of_synth.waiting == waiting <= working
+        assert slots_of_synth.taken == len(working) - min(len(waiting), open_texts)
+        assert slots_of_synth.free == (slots_of_synth.taken < slots)

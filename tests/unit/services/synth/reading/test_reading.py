@@ -1,4 +1,4 @@
-"""What is written is said as a speaker says it: tables of cases, and what must hold for any text."""
+"""Text normalization: tables of cases, and properties for any text."""
 
 import time
 from pathlib import Path
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.unit
 
 
 def cases(name: str) -> list[tuple[str, str]]:
-    """The cases of a table: `written => spoken`, one a line; a line that begins with `# ` is a heading."""
+    """Returns the cases of a table: one `written => spoken` per line; a line that begins with `# ` is a heading."""
     lines = Path(__file__).with_name(name).read_text().splitlines()
     rows = [line.partition(" => ") for line in lines if not line.startswith("# ")]
     return [(written, spoken) for written, arrow, spoken in rows if arrow]
@@ -86,7 +86,7 @@ def test_script_then_language(written: str, language: str, spoken: str) -> None:
         ("9:30", "time", "hms12", "아홉 시 삼십 분", "nine thirty"),
         ("1/2", "fraction", "", "이 분의 일", "one half"),
         ("5kg", "unit", "", "오 킬로그램", "five kilograms"),
-        # what does not fit is read as usual
+        # text that does not fit the kind is read as usual
         ("13/45", "date", "md", "사십오 분의 십삼", "thirteen forty-fifths"),
         ("many", "cardinal", "", "many", "many"),
         ("3", "no-such-kind", "", "삼", "three"),
@@ -122,7 +122,7 @@ MAX_PER_CHARACTER = 24  # "%p" is 퍼센트포인트, "≥" more; a digit of Eng
 @settings(deadline=None, max_examples=400)
 @given(TEXTS, LANGUAGES)
 def test_any_text_is_read(text: str, language: str) -> None:
-    """It never raises, is the same each time, never loses all that can be said, and grows within a bound."""
+    """It never raises, gives the same result each time, never becomes empty, and its length is bounded."""
     said = read_out(text, language)
     assert said == read_out(text, language)
     assert any(char.isalnum() for char in said) or not any(char.isalnum() for char in text)
@@ -132,7 +132,7 @@ def test_any_text_is_read(text: str, language: str) -> None:
 @settings(deadline=None, max_examples=300)
 @given(TEXTS)
 def test_no_digit_is_left(text: str) -> None:
-    """What engines misread most: after reading there is none, in a text of our two scripts."""
+    """Digits and signs, which engines often misread, are gone after reading, for texts in Hangul and Latin."""
     assume(all(not char.isalpha() or char < "\u0250" or "ㄱ" <= char <= "ㅣ" or "가" <= char <= "힣" for char in text))
     for language in ("ko-KR", "en-US"):
         said = read_out(text, language)
@@ -142,7 +142,7 @@ def test_no_digit_is_left(text: str) -> None:
 @settings(deadline=None, max_examples=200)
 @given(st.lists(st.one_of(PIECES, st.just(" ")), max_size=10).map("".join), st.sampled_from(["ko-KR", "en-US"]))
 def test_reading_settles(text: str, language: str) -> None:
-    """Read again and again it comes to rest: no rule makes what another one changes back."""
+    """Repeated reading reaches a fixed point: no rule makes text that another one changes back."""
     said = text
     for _ in range(4):
         said = read_out(said, language)
@@ -161,7 +161,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("unit", HOSTILE, ids=[ascii(unit) for unit in HOSTILE])
 def test_hostile_text_takes_linear_time(unit: str) -> None:
-    """5 000 characters of anything, and a tail at which it fails: a rule that backtracks would take minutes."""
+    """5 000 repeated characters and a tail that does not match: a rule that backtracks would take minutes."""
     for tail, language in (("가", "ko-KR"), ("a", "en-US")):
         began = time.process_time()
         read_out((unit * 5000)[:5000] + tail, language)

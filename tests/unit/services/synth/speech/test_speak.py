@@ -1,4 +1,4 @@
-"""Whole utterances with an engine whose every sound is known: pauses, engines that say nothing, resuming."""
+"""Whole utterances with an engine of known audio: pauses, engines without audio, resuming."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ pytestmark = pytest.mark.unit
 
 RATE = 8_000
 SOUND = b"\1\1" * 800
-"""A tenth of a second."""
+"""0.1 s of audio."""
 
 
 class Said:
-    """One sentence as a whole, as an engine's process gives it."""
+    """One complete sentence, as an engine process sends it."""
 
     def __init__(self, pcm: bytes, skip_bytes: int) -> None:
         self.total_bytes: int | None = None
@@ -41,7 +41,7 @@ class Said:
 
 
 class Mouth:
-    """A speaker that gives SOUND for what has the word "sound" in it, and nothing for anything else."""
+    """A speaker that yields SOUND for text with the word "sound", and nothing for other text."""
 
     def __init__(self, *, deterministic: bool = True) -> None:
         voice = Voice("calm", "en-US", RATE)
@@ -58,7 +58,7 @@ class Mouth:
 async def pieces_of(
     markup: str, *, resume: Resume = FIRST_ATTEMPT, mouth: Mouth | None = None, **changes: Any
 ) -> list[tuple[int, int, bytes]]:
-    """Index, sentence and bytes of each piece."""
+    """Returns index, sentence and bytes of each piece."""
     utterance = SpokenUtterance(**{"voice": None, "language": "en-US", "speed": 1.0, "format": "pcm16", **changes})
     lines = script_of(f"<speak>{markup}</speak>", "en-US", 1.0, ssml=True)
     speaking = speak_utterance(mouth or Mouth(), utterance, lines, chunk_bytes=4_096, resume=resume)
@@ -81,7 +81,7 @@ async def test_pauses_alone_are_no_utterance(fmt: Format, markup: str) -> None:
 
 @pytest.mark.parametrize("rate_hz", [None, 16_000])
 async def test_pauses_before_the_first_sound_are_heard_with_it(rate_hz: int | None) -> None:
-    """Also those around a sentence of which nothing came; and a resumed file is the same one."""
+    """Also pauses around a sentence without audio; and a resumed file has the same bytes."""
     markup = "<break time='333.3ms'/>Nothing.<break time='333.3ms'/>A sound.<break time='250ms'/>A sound."
     pieces = await pieces_of(markup, sample_rate_hz=rate_hz)
     file = b"".join(audio for _, _, audio in pieces)
@@ -95,7 +95,7 @@ async def test_pauses_before_the_first_sound_are_heard_with_it(rate_hz: int | No
         assert head + b"".join(audio for _, _, audio in rest) == file
 
 
-# ---- who goes on
+# ---- resuming
 
 
 def start(engine: str, version: str | None, rate_hz: int = RATE) -> AudioStart:

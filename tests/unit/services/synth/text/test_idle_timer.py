@@ -1,4 +1,4 @@
-"""When a writer who is silent is given up."""
+"""The idle timeout of a streamed text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_it_counts_from_the_last_piece() -> None:
 
 
 def test_time_in_which_nobody_waits_does_not_count() -> None:
-    """A piece came at 101, and what it completed was spoken until 130."""
+    """A piece came at 101, and synth spoke its sentence until 130."""
     idle = IdleTimer(10, 100)
     idle.restart(101)
     idle.waits(130)

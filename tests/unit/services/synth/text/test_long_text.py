@@ -71,7 +71,7 @@ def of_length(unit: str, length: int) -> str:
 
 @pytest.fixture
 def examined(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The lengths of the texts that were looked at as a whole, to find where sentences end."""
+    """Records the lengths of the texts that were examined as a whole for ends of sentences."""
     lengths: list[int] = []
 
     def counted(text: str, code: str) -> list[str]:
@@ -98,7 +98,7 @@ def test_what_is_examined_is_in_proportion_to_the_text(unit: str, size: int, exa
 @example("!" * 300 + "가" * 2_000, "ko-KR")
 @example("(1)" * 700, "en-US")
 def test_less_is_held_than_is_promised(text: str, language: str) -> None:
-    """Whatever comes, and what is given out is the whole text."""
+    """For any text; and the sentences are the whole text."""
     stream = Sentences(language)
     found: list[str] = []
     for char in text:
@@ -118,7 +118,7 @@ def cpu_s(call: Callable[[], object]) -> float:
 
 @pytest.mark.parametrize(("unit", "ssml"), [*((unit, False) for unit in NAMED), ("A.", True)])
 def test_four_times_the_text_takes_four_times_as_long(unit: str, ssml: bool) -> None:
-    """By the best of several runs: noise only adds to one."""
+    """The best of several runs counts: noise only adds time."""
     short, long = (
         f"<speak>{of_length(unit, length)}</speak>" if ssml else of_length(unit, length) for length in (5_000, 20_000)
     )
@@ -134,7 +134,7 @@ def test_four_times_the_text_takes_four_times_as_long(unit: str, ssml: bool) -> 
 
 
 def test_a_run_of_dots_is_read_in_linear_time() -> None:
-    """It took cubic time: half a second for 600 of them."""
+    """It once took cubic time: half a second for 600 of them."""
     text = "a " + "." * 20_000
     assert cpu_s(lambda: pieces(text, "en")) < 0.5
 
@@ -163,7 +163,7 @@ LONG_TEXTS += [(f"<speak>{around.format('1가 ' * 6_600)}</speak>", True) for ar
 
 
 async def longest_hold_s(lines: AsyncGenerator[ScriptLine, None]) -> float:
-    """The most CPU time that the event loop's thread spends between two turns of a task that is always ready."""
+    """Measures the maximum CPU time of the event loop's thread between two steps of a task that is always ready."""
     longest_s = 0.0
 
     async def consume() -> None:
@@ -181,7 +181,7 @@ async def longest_hold_s(lines: AsyncGenerator[ScriptLine, None]) -> float:
 
 @pytest.mark.parametrize(("text", "ssml"), LONG_TEXTS, ids=lambda value: value[:24] if isinstance(value, str) else "")
 async def test_no_step_keeps_the_event_loop_for_long(text: str, ssml: bool) -> None:
-    """By the best of several runs: a collection of the garbage of all tests before may fall into one."""
+    """The best of several runs counts: garbage collection may happen in one of them."""
     held_s = 1e9
     for _ in range(5):
         held_s = min(held_s, await longest_hold_s(script_of(text, "ko-KR", 1.0, ssml=ssml)))

@@ -1,4 +1,4 @@
-"""Texts as lines: what is shown, what the engine gets, and what SSML makes of it."""
+"""Texts as lines: the displayed text, the text for the engine, and SSML."""
 
 import pytest
 from hypothesis import given, settings
@@ -47,7 +47,7 @@ async def test_the_script_is_the_lines() -> None:
 
 
 def test_the_cache_keeps_by_what_is_spoken() -> None:
-    """Two ways to write the same are one sound; another language or speed, or the setting, is another one."""
+    """Two spellings with the same reading have the same audio; another language, speed or setting has another."""
     info = EngineInfo("x", "1", True, 1, True, 22_050, {})
     texts = [("3명", "ko", 1.0, True), ("세 명", "ko", 1.0, True), ("3명", "ko", 1.0, False)]
     texts += [("3명", "ko", 1.1, True), ("3명", "en", 1.0, True)]
@@ -193,7 +193,7 @@ BITS = st.sampled_from(
 @settings(deadline=None, max_examples=300)
 @given(st.lists(BITS, max_size=14).map("".join))
 def test_any_markup_is_spoken_or_refused(inner: str) -> None:
-    """And every attempt at it has the same lines; each has something to say."""
+    """Every attempt has the same lines, and each line has something to say."""
     try:
         lines = marked(inner)
     except InvalidRequest:
@@ -209,6 +209,6 @@ def test_any_markup_is_spoken_or_refused(inner: str) -> None:
 @settings(deadline=None, max_examples=100)
 @given(st.lists(st.sampled_from(["하나. ", "3명이 ", "2024. 5. 3. ", "Two. ", "👍 ", "ㅠㅠ"]), max_size=8).map("".join))
 def test_a_text_is_read_sentence_by_sentence(text: str) -> None:
-    """So a text that still comes is read as one that is there as a whole."""
+    """So a streamed text is read like a complete one."""
     expected = [(sentence, read_out(sentence, "ko-KR")) for sentence in sentences(text, "ko-KR")]
     assert [(line.text, line.spoken) for line in lines_of(text, "ko-KR", 1.0)] == expected

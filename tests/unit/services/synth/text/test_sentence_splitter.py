@@ -1,4 +1,4 @@
-"""Sentences for speech: the hard inputs, and that no text is lost."""
+"""Sentences for speech: difficult inputs, and no text is lost."""
 
 import pytest
 from hypothesis import given, settings
@@ -118,7 +118,7 @@ MORE = [
     ("ko", "그녀가 '안녕.' 하고 인사했다. 응.", ["그녀가 '안녕.' 하고 인사했다.", "응."]),
     ("ko", "배송 완료!\n\n\n감사합니다", ["배송 완료!", "감사합니다"]),
     ("ko", "첫째, 가. 둘째, 나.", ["첫째, 가.", "둘째, 나."]),
-    # abbreviations before a number, heads of items, sentences that run on into a number
+    # abbreviations before a number, list numbers, sentences with a number directly after them
     ("ko", "Ep. 3 공개됩니다. Vol. 2 출간.", ["Ep. 3 공개됩니다.", "Vol. 2 출간."]),
     ("ko", "Ch. 3 요약입니다. 네.", ["Ch. 3 요약입니다.", "네."]),
     ("en", "See Fig. 3 and Ch. 4. They help.", ["See Fig. 3 and Ch. 4.", "They help."]),
@@ -145,7 +145,7 @@ def test_hard_inputs(language: str, text: str, expected: list[str]) -> None:
 @pytest.mark.parametrize("space", "\x85\u00a0\u1680\u2000\u2009\u2028\u2029\u202f\u205f\u3000")
 @pytest.mark.parametrize("language", ["ko", "en", "fr", "ja"])
 def test_white_space_of_any_kind_before_a_full_stop(language: str, space: str) -> None:
-    """sentencex panics at it, and a panic is no Exception: it ended every process that took the text."""
+    """sentencex panics at it, and a panic is not an Exception: it ended every process that got the text."""
     plain = "Plan A . Go on."
     found = sentences(plain.replace(" .", f"{space}."), language)
     assert [sentence.replace(space, " ") for sentence in found] == sentences(plain, language)
@@ -191,7 +191,7 @@ def test_no_sentence_is_too_long(text: str) -> None:
     assert all(len(sentence.strip(",; ")) <= MAX_CHARS for sentence in found), "only a run of marks rides along"
 
 
-# ---- while the text still comes
+# ---- streamed text
 
 HARD = st.lists(st.sampled_from([text for _, text, _ in CASES + MORE]), max_size=4).map(" ".join)
 LONG = st.text(alphabet=st.sampled_from('ab가 ,;1.!"(\n'), max_size=1200)
@@ -199,7 +199,7 @@ LONG = st.text(alphabet=st.sampled_from('ab가 ,;1.!"(\n'), max_size=1200)
 
 @st.composite
 def cut_up(draw: st.DrawFn) -> list[str]:
-    """A text in pieces of any size."""
+    """Splits a text into pieces of any size."""
     text = draw(st.one_of(UGLY, HARD, LONG))
     if not text:
         return []
@@ -222,7 +222,7 @@ def test_letter_by_letter(language: str, text: str, expected: list[str]) -> None
 
 
 def test_where_sentencex_panics_the_other_rules_cut() -> None:
-    """The input that is known to make it panic is kept from it; another one may be found."""
+    """Known inputs that make it panic are not passed to it; there may be others."""
     assert sentence_boundaries._segmented("en", "Plan A\u00a0. Then B.") == ["Plan A\u00a0. Then B."]
     assert sentence_boundaries._segmented("en", "Plan A. Then B.") == ["Plan A. ", "Then B."]
 

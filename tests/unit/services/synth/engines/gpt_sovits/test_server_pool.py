@@ -1,4 +1,4 @@
-"""Which server speaks next: one sentence at a time on each, the least recently used, the ill ones left out."""
+"""Which server speaks next: one sentence at a time on each, the least recently used one, no failed ones."""
 
 from __future__ import annotations
 

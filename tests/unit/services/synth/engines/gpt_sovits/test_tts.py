@@ -1,4 +1,4 @@
-"""What is asked of a GPT-SoVITS server, and how its answer is heard: requests, refusals, WAV, silence."""
+"""Requests to a GPT-SoVITS server and its answers: bodies, refusals, WAV, silence."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def read(data: bytes, cuts: list[int]) -> tuple[int | None, bytes]:
 
 @given(st.binary(max_size=99), st.lists(st.integers(0, 200)), st.sampled_from([24_000, 32_000, 48_000]))
 def test_a_stream_cut_anywhere(pcm: bytes, cuts: list[int], rate_hz: int) -> None:
-    """A half sample at the end does not come out."""
+    """Half a sample at the end is dropped."""
     assert read(header(rate_hz) + pcm, cuts) == (rate_hz, pcm[: len(pcm) // 2 * 2])
     assert read(header(rate_hz, 0xFFFFFFFF) + pcm, cuts) == (rate_hz, pcm[: len(pcm) // 2 * 2])
 
@@ -217,7 +217,7 @@ def test_speech_comes_out_as_it_was(pieces: list[bytes]) -> None:
 
 
 def waiting(rate_hz: int, *answer: tuple[float, bytes], patience_s: float = 15.0) -> float:
-    """What is left of the patience after these pieces of an answer, each with how long it took; at 0 it is over."""
+    """Returns the seconds left of the timeout after these pieces of an answer, each with its waiting time."""
     gate, patience = SilenceGate(rate_hz), SilenceTimeout(patience_s, rate_hz)
     for took_s, pcm in answer:
         patience.waited(took_s)
@@ -243,7 +243,7 @@ def test_a_server_that_trickles_is_not_waited_for(drop: bytes, before: bytes) ->
         [(14.0, zeros(0.9, 32_000) + SOUND), (14.0, SOUND)],
         [(7.0, zeros(0.9, 32_000)), (7.0, SOUND), (7.0, zeros(0.9, 32_000)), (7.0, SOUND)],
         [(0.01, zeros(0.06, 32_000))] * 100 + [(0.01, SOUND)],
-        [(0.1, SOUND)] + [(0.5, zeros(0.5, 32_000))] * 60 + [(0.5, SOUND)],  # half a minute of silence, as it is made
+        [(0.1, SOUND)] + [(0.5, zeros(0.5, 32_000))] * 60 + [(0.5, SOUND)],  # half a minute of silence, in real time
         [(1.0, SOUND[:2])] * 5 + [(1.0, SOUND)],
     ],
 )

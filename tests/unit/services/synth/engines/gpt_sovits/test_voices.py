@@ -1,4 +1,4 @@
-"""Voice profiles: what is accepted, what is named when it is not, and which voice speaks a language."""
+"""Voice profiles: what is accepted, what the errors name, and which voice speaks a language."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_other_shapes_that_are_wrong() -> None:
 
 @pytest.mark.parametrize("field", ["gpt_weights", "sovits_weights"])
 def test_weights_are_named_for_all_voices_or_none(field: str) -> None:
-    """A server keeps what was set last: a voice without would get another one's."""
+    """A server keeps the last weights: a voice without its own would be spoken with another voice's."""
     named = MINA | {field: "a"}
     assert voices(a=named, b=named).named("a").weights.count("a") == 1
     with pytest.raises(EngineError, match=f"voice 'b': {field} is missing"):
@@ -153,7 +153,7 @@ def test_the_digest_changes_with_what_is_heard() -> None:
 
 
 def test_a_revision_is_part_of_the_digest() -> None:
-    """What lies behind a path may change while the path does not."""
+    """A file may change while its path does not."""
     digests = {voices(mina=MINA, ann=MINA | of_one).digest for of_one in ({}, {"revision": 1}, {"revision": "b"})}
     digests |= {
         Voices({"voices": {"mina": MINA, "ann": MINA}, "revision": of_all}, "v.yaml").digest for of_all in (1, 2)

@@ -1,4 +1,4 @@
-"""What must be there for the engine `gpt_sovits_local`, and how a sentence is put to the package."""
+"""The files that the engine `gpt_sovits_local` needs, and the arguments that the package gets for a sentence."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def touch(*paths: Path) -> None:
 
 @pytest.fixture
 def models(tmp_path: Path) -> ModelsFolder:
-    """All that version v2 needs, and nothing else."""
+    """The files that version v2 needs, and no others."""
     folder = tmp_path / "models"
     touch(*(folder / name for name in (*SHARED, *WEIGHTS["v2"])))
     return ModelsFolder(folder)
@@ -56,7 +56,7 @@ def models(tmp_path: Path) -> ModelsFolder:
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """Where the voices file is, and the recording beside it."""
+    """The path of the voices file, with a recording in the same folder."""
     touch(tmp_path / "voices" / "mina.wav")
     return tmp_path / "voices" / "voices.yaml"
 
@@ -181,7 +181,7 @@ def test_a_language_that_is_not_spoken(models: ModelsFolder, source: Path) -> No
 
 def test_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(EngineError, match="GPT_SOVITS_MODELS is not set; set it to GPT-SoVITS' folder pretrained_models"):
+    with pytest.raises(EngineError, match="GPT_SOVITS_MODELS is not set; set it to GPT-SoVITS' folder pretrained_m"):
         _ = GptSovitsLocalSettings.load().models
     monkeypatch.setenv("GPT_SOVITS_MODELS", "pretrained_models")
     assert GptSovitsLocalSettings.load().models == tmp_path / "pretrained_models"

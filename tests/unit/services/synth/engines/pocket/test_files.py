@@ -1,4 +1,4 @@
-"""What must be there for the engine `pocket`, and what it says of what is not."""
+"""The files that the engine `pocket` needs, and its errors for missing ones."""
 
 from __future__ import annotations
 

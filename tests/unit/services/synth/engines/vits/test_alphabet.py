@@ -1,4 +1,4 @@
-"""What a model is given to read: letters that it knows, and nothing else."""
+"""The text for a model has only letters that it knows."""
 
 import pytest
 from hypothesis import given
@@ -47,7 +47,7 @@ def test_korean(sentence: str, spelled: str) -> None:
 
 
 def test_letters_of_its_own_are_kept_as_they_are() -> None:
-    """A vocabulary may have capitals, accents or Hangul; and no space."""
+    """A vocabulary may have capitals, accents or Hangul, and may lack the space."""
     assert Alphabet("aÄé가", romanise=False).spelled("A Ä é 가 나") == "aÄé가"
 
 

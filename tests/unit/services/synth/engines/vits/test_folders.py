@@ -1,4 +1,4 @@
-"""What makes a directory a voice, and what is said of one that is none."""
+"""Directories of voices, and the errors for directories that are not voices."""
 
 import json
 import os
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.unit
 
 
 def voice(folder: Path, language: str | None = "kor", **tokenizer: Any) -> Path:
-    """A directory that looks like an MMS model, as far as it is looked at before it is loaded."""
+    """Writes a directory that passes for an MMS model before it is loaded."""
     folder.mkdir(parents=True)
     told = {"phonemize": False, "is_uroman": language == "kor", **tokenizer}
     (folder / "config.json").write_text(json.dumps({"model_type": "vits", "num_speakers": 1}))

@@ -1,4 +1,4 @@
-"""The cuts of a sentence, and whose turn it is."""
+"""The pieces of a sentence, and the order of work."""
 
 import pytest
 from hypothesis import given
