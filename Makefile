@@ -68,6 +68,7 @@ check: $(DEVELOPS) ## Format, lint, types, the import rules, the rules of files 
 	$(BIN)/python tests/house/file_length.py
 	$(BIN)/python tests/house/class_names.py
 	$(BIN)/python tests/house/docs.py
+	$(BIN)/python tests/house/words.py
 
 bench: $(DEVELOPS) $(if $(findstring voices,$(ARGS)),$(TORCH)) ## Measure what the mechanisms cost: CPU per chunk, rates, latency
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -95,13 +95,11 @@ class Book:
         utterance = self._by_key.get((metadata.session_id, metadata.request_id))
         if utterance is None:
             if chunk.index:
-                session = metadata.session_id
                 gap = Violation("gap", f"chunk {chunk.index} of an utterance without any chunk before it")
-                self.report((*problems, gap), None, session)
+                self.report((*problems, gap), None, metadata.session_id)
                 return None
             utterance = self._utterance(chunk, "websocket", now)
-        if problems:
-            self.report(problems, utterance)
+        self.report(problems, utterance)
         self._move(utterance, carrier)
         self._same(utterance, metadata, "websocket")
         if chunk.file_name != utterance.file_name:

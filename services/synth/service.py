@@ -84,7 +84,7 @@ class Synth:
         return len(self._slots.waiting)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop`: take no more → give back what waits → finish what is spoken → give back the rest."""
+        """Serve until `stop`: stop pulling → NAK what waits → finish what is being spoken → NAK the rest."""
         pull = asyncio.create_task(self._pull_consumer.run(), name="pull")
         keep = asyncio.create_task(self._keep(), name="keep")
         share = asyncio.create_task(self._share(), name="share")
@@ -287,5 +287,5 @@ def _to_set(settings: SynthSettings, problem: EngineError) -> str:
     """What is wrong with the settings, if it is that engine that cannot be had."""
     if settings.engine_python is None:
         return f"TTS_ENGINE: {problem}"
-    mend = f"; install it there, with this project, or take another ENGINE_PYTHON than {settings.engine_python}"
-    return f"ENGINE_PYTHON: {problem}{mend if isinstance(problem, UnknownEngine) else ''}"
+    fix = f"; install it there, with this project, or take another ENGINE_PYTHON than {settings.engine_python}"
+    return f"ENGINE_PYTHON: {problem}{fix if isinstance(problem, UnknownEngine) else ''}"

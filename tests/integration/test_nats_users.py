@@ -192,15 +192,13 @@ async def test_node_and_caller(tmp_path: Path, logs: Logs) -> None:
             assert not [m for m in overheard if any(part in m for part in (*in_all_writings(TEXT), *audio))]
         assert {u["transport"] for u in (await stack.received("s"))["utterances"]} == {"websocket", "http"}
 
-        for user, prefix, why, mend in (
+        for user, prefix, why, fix in (
             (caller, "_INBOX", 'publish to "$js.api.info"', "as the node's user"),
             (node, "_INBOX", 'subscription to "_inbox.', "NATS_INBOX_PREFIX"),
         ):
             found = await doctor.examine_nats(a_node(user, prefix))
             (jetstream,) = [finding for finding in found if finding.subject == "JetStream"]
-            assert (jetstream.level, why in jetstream.says, mend in jetstream.mend) == ("problem", True, True), (
-                jetstream
-            )
+            assert (jetstream.level, why in jetstream.says, fix in jetstream.fix) == ("problem", True, True), jetstream
         found = await doctor.examine_nats(a_node(node, INBOX_OF_NODE))
         assert {finding.level for finding in found} == {"ok"}, found
 

@@ -1,4 +1,4 @@
-"""One request from its hand-out to its ack: claim it, speak it in as many attempts as it takes, store its end.
+"""One request from its delivery to its ack: claim it, speak it in as many attempts as it takes, store its end.
 
 Every step may be the last one before this process dies: what is stored then is what another synth goes on from, and a
 request is acked only when its `end`, or its final report, is stored.

@@ -114,5 +114,5 @@ class GptSovitsEngine:
                 voice=voice,
                 declared_hz=declared_hz,
                 rate_hz=rate_hz,
-                mend="sample_rate_hz or version in the voices file",
+                fix="sample_rate_hz or version in the voices file",
             )

@@ -206,7 +206,7 @@ class SentenceRequest:
             sound = gate.push(pcm)
             if sound and not self._given and reader.rate_hz != self._asked.rate_hz:
                 self._on_rate(reader.rate_hz)
-            timeout.given(self._hand_out(resampler.push(sound) if sound else b""))
+            timeout.given(self._deliver(resampler.push(sound) if sound else b""))
         if reader.missing_bytes:  # an answer without a size ends with the connection: HTTP cannot notice the loss
             raise BrokenAnswer("broke off")
         if gate is None or resampler is None:
@@ -219,7 +219,7 @@ class SentenceRequest:
             if tts.has_something_to_say(self._asked.sentence):
                 raise
             return
-        self._hand_out(resampler.push(rest) + resampler.flush())
+        self._deliver(resampler.push(rest) + resampler.flush())
 
     def _read(self, connection: ServerConnection, timeout: SilenceTimeout) -> bytes:
         """Returns the next bytes. Raises Silent at the timeout, also if the server sends bytes without sound."""
@@ -230,7 +230,7 @@ class SentenceRequest:
         timeout.waited(time.monotonic() - began)
         return data
 
-    def _hand_out(self, pcm: bytes) -> int:
+    def _deliver(self, pcm: bytes) -> int:
         """Passes samples to the caller; returns their size in bytes."""
         if pcm:
             self._given = True

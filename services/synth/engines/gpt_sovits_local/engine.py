@@ -61,7 +61,7 @@ class GptSovitsLocalEngine:
                     raise Misconfigured(f"{source}: voice {name!r}: {exc}") from exc
         if not runtime.has_english:
             log.warning(
-                "GPT-SoVITS cannot speak some English words: data is missing", mend=f"put {ENGLISH} in NLTK_DATA"
+                "GPT-SoVITS cannot speak some English words: data is missing", fix=f"put {ENGLISH} in NLTK_DATA"
             )
         own = (path for profile in voices.profiles.values() for path in files.files_of(profile))
         digest = digest_of(dict.fromkeys([*files.models_of(models), *own]))  # each file once

@@ -32,12 +32,12 @@ CHUNK_OVERHEAD_BYTES = 1024
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of one check. `mend` says how to fix it; empty when it is ok."""
+    """The result of one check. `fix` says how to fix it; empty when it is ok."""
 
     subject: str
     level: Level
     says: str
-    mend: str = ""
+    fix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,8 @@ class ServiceAnswer:
 def judge_unknown(name: str) -> Finding:
     """The finding for a variable that has a prefix of the node's settings and is none."""
     near = difflib.get_close_matches(name.upper(), KNOWN, n=1, cutoff=0.8)
-    mend = f"did you mean {near[0]}?" if near else "correct its name, or remove it"
-    return Finding("settings", "warning", f"{name} is not a setting of the node: no service reads it", mend)
+    fix = f"did you mean {near[0]}?" if near else "correct its name, or remove it"
+    return Finding("settings", "warning", f"{name} is not a setting of the node: no service reads it", fix)
 
 
 def judge_nats(url: str) -> Finding:
@@ -67,8 +67,8 @@ def judge_no_nats(url: str, trouble: str) -> Finding:
     url = shown(url)
     if "authorization" in trouble.lower() or "credentials" in trouble.lower():
         return Finding("NATS", "problem", f"{url} refuses this client", "set NATS_CREDS to a credentials file it knows")
-    mend = "start it (orastream up, or nats-server -js), or set NATS_URL or --nats to where it is"
-    return Finding("NATS", "problem", f"no NATS server answers at {url}", mend)
+    fix = "start it (orastream up, or nats-server -js), or set NATS_URL or --nats to where it is"
+    return Finding("NATS", "problem", f"no NATS server answers at {url}", fix)
 
 
 def judge_jetstream(answer: Mapping[str, Any] | None, refused: str | None = None) -> Finding:
@@ -82,18 +82,18 @@ def judge_jetstream(answer: Mapping[str, Any] | None, refused: str | None = None
         return Finding("JetStream", "problem", "is off", "start nats-server with -js, or with jetstream {} in its file")
     error = answer.get("error")
     if error:
-        mend = "give this account JetStream (jetstream: enabled), or use the credentials of one that has it"
-        return Finding("JetStream", "problem", str(error.get("description", "refused")), mend)
+        fix = "give this account JetStream (jetstream: enabled), or use the credentials of one that has it"
+        return Finding("JetStream", "problem", str(error.get("description", "refused")), fix)
     return Finding("JetStream", "ok", f"{answer.get('streams', 0)} streams, {answer.get('consumers', 0)} consumers")
 
 
 def _judge_refused(refused: str) -> Finding:
     says = f"this user has no permission: {refused}"
     if refused.startswith("subscription"):
-        mend = "set NATS_INBOX_PREFIX to inboxes that this user may subscribe to (docs/guide/security.md)"
+        fix = "set NATS_INBOX_PREFIX to inboxes that this user may subscribe to (docs/guide/security.md)"
     else:
-        mend = "connect as the node's user: NATS_URL=nats://node:PASSWORD@…, or NATS_CREDS, with its NATS_INBOX_PREFIX"
-    return Finding("JetStream", "problem", says, mend)
+        fix = "connect as the node's user: NATS_URL=nats://node:PASSWORD@…, or NATS_CREDS, with its NATS_INBOX_PREFIX"
+    return Finding("JetStream", "problem", says, fix)
 
 
 def judge_stream(name: str, answer: Mapping[str, Any], trial: Trial = WORKED) -> Finding:
@@ -107,11 +107,11 @@ def judge_stream(name: str, answer: Mapping[str, Any], trial: Trial = WORKED) ->
     if trial.silent:
         return Finding(subject, "problem", f"{says}; it exists, but stores nothing: {trial.refused}", STUCK)
     if most > 0 and held > FULL_SHARE * most:
-        mend = "raise TTS_AUDIO_MAX_BYTES, or lower TTS_AUDIO_RETENTION_SECONDS; until then synth waits for room"
-        return Finding(subject, "warning", f"{says} of {most:,}: nearly full", mend)
+        fix = "raise TTS_AUDIO_MAX_BYTES, or lower TTS_AUDIO_RETENTION_SECONDS; until then synth waits for room"
+        return Finding(subject, "warning", f"{says} of {most:,}: nearly full", fix)
     if trial.refused:
-        mend = "free the server's disk, or raise its JetStream limits"
-        return Finding(subject, "problem", f"{says}; it stores nothing: {trial.refused}", mend)
+        fix = "free the server's disk, or raise its JetStream limits"
+        return Finding(subject, "problem", f"{says}; it stores nothing: {trial.refused}", fix)
     return Finding(subject, "ok", says)
 
 
@@ -132,8 +132,8 @@ def judge_consumer(name: str, answer: Mapping[str, Any]) -> Finding:
     if waiting > 0:
         return Finding(name, "ok", f"asks for work; {says}")
     if working > 0:
-        mend = f"if this goes on, start more of them: python -m services.{name}"
-        return Finding(name, "warning", f"asks for no more work now; {says}", mend)
+        fix = f"if this goes on, start more of them: python -m services.{name}"
+        return Finding(name, "warning", f"asks for no more work now; {says}", fix)
     return Finding(name, "problem", f"no process asks for work; {says}", f"start it: python -m services.{name}")
 
 
@@ -141,8 +141,8 @@ def judge_chunk_size(chunk_bytes: int, max_payload: int) -> Finding:
     """The finding for WEBSOCKET_CHUNK_SIZE: whether such a chunk fits into a NATS message."""
     says = f"WEBSOCKET_CHUNK_SIZE is {chunk_bytes:,} bytes, NATS takes messages of {max_payload:,}"
     if chunk_bytes + CHUNK_OVERHEAD_BYTES > max_payload:
-        mend = f"lower it to at most {max_payload - CHUNK_OVERHEAD_BYTES}, or raise max_payload of nats-server"
-        return Finding("chunk size", "problem", says, mend)
+        fix = f"lower it to at most {max_payload - CHUNK_OVERHEAD_BYTES}, or raise max_payload of nats-server"
+        return Finding("chunk size", "problem", says, fix)
     return Finding("chunk size", "ok", says)
 
 
@@ -170,8 +170,8 @@ def judge_http(url: str, answer: ServiceAnswer) -> Finding:
 def _judge_oraserver(kind: str, variable: str, url: str, answer: ServiceAnswer) -> Finding:
     subject, status = f"OraServer, {kind}", answer.status
     if status is None:
-        mend = f"start OraServer, or set {variable} to where it is"
-        return Finding(subject, "problem", f"{url} cannot be reached: {answer.trouble}", mend)
+        fix = f"start OraServer, or set {variable} to where it is"
+        return Finding(subject, "problem", f"{url} cannot be reached: {answer.trouble}", fix)
     says = f"{url} answers HTTP {status}"
     if status in (401, 403):
         return Finding(subject, "problem", says, "set ORASERVER_TOKEN to a token that it accepts")
@@ -182,8 +182,8 @@ def _judge_oraserver(kind: str, variable: str, url: str, answer: ServiceAnswer) 
     if status >= 500:
         return Finding(subject, "problem", says, "OraServer has an internal error: see its logs, and try again")
     if kind == "WebSocket" and 200 <= status < 300:
-        mend = f"that path speaks HTTP, not WebSocket: correct it in {variable}, or fix the proxy that drops Upgrade"
-        return Finding(subject, "problem", says, mend)
+        fix = f"that path speaks HTTP, not WebSocket: correct it in {variable}, or fix the proxy that drops Upgrade"
+        return Finding(subject, "problem", says, fix)
     return Finding(subject, "problem", says, f"see OraServer's logs for why it refuses; is {variable} right?")
 
 

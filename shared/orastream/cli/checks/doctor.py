@@ -46,9 +46,9 @@ async def _doctor(nats: str | None) -> int:
     made = terminal.table("", "", "")
     made.show_header = False
     for finding in findings:
-        mend = (f"\n→ {finding.mend}" if finding.mend else "", "bold")
+        fix = (f"\n→ {finding.fix}" if finding.fix else "", "bold")
         level = (finding.level, STYLES[finding.level])
-        made.add_row(terminal.words(level), terminal.words(finding.subject), terminal.words(finding.says, mend))
+        made.add_row(terminal.words(level), terminal.words(finding.subject), terminal.words(finding.says, fix))
     out.print(made)
     problems = sum(finding.level == "problem" for finding in findings)
     out.print("[green]no problem found[/]" if not problems else f"[red]{problems} problem{'s' * (problems > 1)}[/]")
@@ -91,7 +91,7 @@ async def _examine_consumer(js: JetStream, name: str) -> Finding:
         if look:
             await asyncio.sleep(LOOK_EVERY_S)
         finding = diagnosis.judge_consumer(name, await _asked(js, f"CONSUMER.INFO.{SESSIONS}.{name}") or _unanswered())
-        if finding.level == "ok" or finding.mend == diagnosis.STARTED:
+        if finding.level == "ok" or finding.fix == diagnosis.STARTED:
             break
     return finding
 

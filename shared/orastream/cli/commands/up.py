@@ -100,7 +100,7 @@ def warn_of_unknown(err: Console) -> None:
     """Print a warning for each variable that looks like a setting of the node but is not one."""
     for name in unknown_names():
         finding = diagnosis.judge_unknown(name)
-        err.print(terminal.words(("warning:", "yellow"), f" {finding.says}; {finding.mend}"), soft_wrap=True)
+        err.print(terminal.words(("warning:", "yellow"), f" {finding.says}; {finding.fix}"), soft_wrap=True)
 
 
 class Board:

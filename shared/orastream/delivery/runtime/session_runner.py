@@ -140,7 +140,7 @@ class SessionRunner:
                     finally:
                         await self._leave()
             finally:
-                await self._give_back()
+                await self._release()
 
     async def _rounds(self, reports: Feed) -> None:
         events = self._events
@@ -291,7 +291,7 @@ class SessionRunner:
             await asyncio.wait(self._tasks, timeout=FINISH_S)
         await tasks.end(*self._tasks)
 
-    async def _give_back(self) -> None:
+    async def _release(self) -> None:
         await self.wakeups.nak(0.0 if self._over is None else NAK_DELAY_S)
         try:
             await self._context.owners.release(self._ownership)

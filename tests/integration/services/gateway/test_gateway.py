@@ -310,7 +310,7 @@ async def test_cancel(start: Start, js: JetStream) -> None:
 # ---- operations
 
 
-async def test_readiness_is_a_round_trip_and_a_restart_is_borne(
+async def test_readiness_is_a_round_trip_and_the_gateway_survives_a_restart(
     start: Start, nats_server: NatsServer, js: JetStream
 ) -> None:
     call = await start()

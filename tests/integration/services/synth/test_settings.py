@@ -48,7 +48,7 @@ async def test_a_file_that_is_no_model(stack: Stack, tmp_path: Path) -> None:
     assert code == 2 and "voices.yaml: voice 'mina': languages: it is missing" in why
 
 
-async def test_what_may_mend_itself_is_no_setting(stack: Stack, tmp_path: Path) -> None:
+async def test_what_may_fix_itself_is_no_setting(stack: Stack, tmp_path: Path) -> None:
     """Exit code 1, so that a supervisor starts it again."""
     install_strange_engine(tmp_path)
     synth = stack.add("synth", SYNTH_SLOTS=1, TTS_ENGINE="strange", STRANGE="fails")

@@ -38,7 +38,7 @@ def named(findings: list[Finding]) -> dict[str, Finding]:
 async def test_no_nats() -> None:
     [finding] = await doctor.examine_nats(a_node(f"nats://127.0.0.1:{free_port()}"))
     assert finding.level == "problem"
-    assert "orastream up" in finding.mend
+    assert "orastream up" in finding.fix
 
 
 async def test_jetstream_off(tmp_path: Path, logs: Logs) -> None:
@@ -53,7 +53,7 @@ async def test_jetstream_off(tmp_path: Path, logs: Logs) -> None:
         plain.kill()
     assert found["NATS"].level == "ok"
     assert found["JetStream"].level == "problem"
-    assert "-js" in found["JetStream"].mend
+    assert "-js" in found["JetStream"].fix
     assert "stream TTS_AUDIO" not in found
 
 
@@ -67,7 +67,7 @@ async def test_nothing_was_started_yet(nats_server: NatsServer) -> None:
     names = ("TTS_SESSIONS", "TTS_AUDIO", "TTS_REPORTS", "TTS_TEXTS")
     for subject in (*(f"stream {name}" for name in names), "consumer synth"):
         assert found[subject].level == "problem"
-        assert "orastream up" in found[subject].mend
+        assert "orastream up" in found[subject].fix
 
 
 async def test_who_takes_work_and_who_does_not(nats_server: NatsServer, js: JetStream) -> None:
@@ -82,7 +82,7 @@ async def test_who_takes_work_and_who_does_not(nats_server: NatsServer, js: JetS
     assert found["stream TTS_AUDIO"].level == "ok"
     assert found["ws_bridge"].level == "ok"
     assert found["synth"].level == "problem"
-    assert "services.synth" in found["synth"].mend
+    assert "services.synth" in found["synth"].fix
     assert found["chunk size"].level == "problem"
 
 
@@ -115,7 +115,7 @@ async def test_a_disk_that_was_full(nats_server: NatsServer, js: JetStream, tmp_
     for found in (full, freed):
         assert found["stream TTS_REPORTS"].level == "ok"
         assert found["stream TTS_AUDIO"].level == "problem"
-        assert "restart nats-server" in found["stream TTS_AUDIO"].mend
+        assert "restart nats-server" in found["stream TTS_AUDIO"].fix
     assert "no space left on device" in nats_server.text()
     nats_server.kill()
     await nats_server.start()
@@ -157,7 +157,7 @@ async def an_oraserver(
 
 
 @pytest.mark.parametrize(
-    ("websocket", "post", "levels", "mends"),
+    ("websocket", "post", "levels", "fixes"),
     [
         (101, 405, ("ok", "ok"), ("", "")),
         (401, 403, ("problem", "problem"), ("ORASERVER_TOKEN", "ORASERVER_TOKEN")),
@@ -167,12 +167,12 @@ async def an_oraserver(
         (302, 307, ("problem", "problem"), ("redirects", "redirects")),
     ],
 )
-async def test_oraserver(websocket: int, post: int, levels: tuple[str, str], mends: tuple[str, str]) -> None:
+async def test_oraserver(websocket: int, post: int, levels: tuple[str, str], fixes: tuple[str, str]) -> None:
     async with an_oraserver(websocket, post) as (url, frames):
         findings = await doctor.examine_oraserver(a_node(oraserver=url))
     assert tuple(finding.level for finding in findings) == levels
-    for finding, mend in zip(findings, mends, strict=True):
-        assert mend in finding.mend
+    for finding, fix in zip(findings, fixes, strict=True):
+        assert fix in finding.fix
     assert [frame for frame in frames if '"init"' not in frame] == []
     assert len(frames) == (websocket == 101)
 
@@ -184,13 +184,13 @@ async def test_an_oraserver_without_pongs(leaves: bool, says: str, monkeypatch: 
     async with an_oraserver(101, 405, pongs=False, leaves=leaves) as (url, _):
         finding, _ = await doctor.examine_oraserver(a_node(oraserver=url))
     assert (finding.level, says in finding.says) == ("problem", True), finding
-    assert "answer each ping" in finding.mend
+    assert "answer each ping" in finding.fix
 
 
 async def test_no_oraserver() -> None:
     findings = await doctor.examine_oraserver(a_node(oraserver=f"http://127.0.0.1:{free_port()}"))
     assert [finding.level for finding in findings] == ["problem", "problem"]
-    assert all("start OraServer" in finding.mend for finding in findings)
+    assert all("start OraServer" in finding.fix for finding in findings)
 
 
 async def test_an_address_that_is_none() -> None:

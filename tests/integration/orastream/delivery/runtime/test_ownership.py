@@ -25,7 +25,7 @@ async def bridge(js: JetStream) -> tuple[Lease, Owners]:
 
 
 async def test_one_of_many_takes_a_session(js: JetStream) -> None:
-    """Racers: one wins; the others give back; after a release the next one is no take-over."""
+    """Racers: one wins; the others get nothing; after a release, the next bridge's take is no take-over."""
     bridges = [await bridge(js) for _ in range(8)]
     taken = await asyncio.gather(*(owners.take("s") for _, owners in bridges))
     (winner,) = [number for number, ownership in enumerate(taken) if ownership is not None]

@@ -87,9 +87,9 @@ async def test_a_missing_file_is_named_before_anything_starts(
 
 
 @pytest.mark.usefixtures("environment")
-async def test_without_its_packages_the_mend_is_named() -> None:
-    for name, mend in (("pocket", "make torch"), ("gpt_sovits_local", "make sovits")):
-        with pytest.raises(UnknownEngine, match=f"the engine {name} .*`{mend}`.*ENGINE_PYTHON="):
+async def test_without_its_packages_the_fix_is_named() -> None:
+    for name, fix in (("pocket", "make torch"), ("gpt_sovits_local", "make sovits")):
+        with pytest.raises(UnknownEngine, match=f"the engine {name} .*`{fix}`.*ENGINE_PYTHON="):
             async with EnginePool(name, 1, log=LOG):
                 raise AssertionError("it started")
 

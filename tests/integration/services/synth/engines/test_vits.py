@@ -56,7 +56,7 @@ async def test_what_is_missing_is_told_at_the_start(
             raise AssertionError("it started")
 
 
-async def test_without_torch_the_mend_is_named(vits_voices: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_torch_the_fix_is_named(vits_voices: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert importlib.util.find_spec("torch") is None, ".venv must stay without torch"
     monkeypatch.setenv("TTS_MODEL_DIR", str(vits_voices))
     with pytest.raises(UnknownEngine, match=r"needs torch .*No module named 'torch'.*make torch.*ENGINE_PYTHON"):

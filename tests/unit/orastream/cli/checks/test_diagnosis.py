@@ -16,7 +16,7 @@ WS, HTTP = "ws://ora/ws/tts", "http://ora/api/tts"
 
 
 @pytest.mark.parametrize(
-    ("status", "level", "mend"),
+    ("status", "level", "fix"),
     [
         (101, "ok", ""),
         (200, "problem", "not WebSocket"),
@@ -29,15 +29,15 @@ WS, HTTP = "ws://ora/ws/tts", "http://ora/api/tts"
         (None, "problem", "start OraServer"),
     ],
 )
-def test_websocket(status: int | None, level: Level, mend: str) -> None:
+def test_websocket(status: int | None, level: Level, fix: str) -> None:
     finding = diagnosis.judge_websocket(WS, ServiceAnswer(status, "Connection refused"))
     assert finding.level == level
-    assert mend in finding.mend
+    assert fix in finding.fix
     assert WS in finding.says
 
 
 @pytest.mark.parametrize(
-    ("status", "level", "mend"),
+    ("status", "level", "fix"),
     [
         (200, "ok", ""),
         (204, "ok", ""),
@@ -49,10 +49,10 @@ def test_websocket(status: int | None, level: Level, mend: str) -> None:
         (None, "problem", "ORASERVER_HTTP_URL"),
     ],
 )
-def test_http(status: int | None, level: Level, mend: str) -> None:
+def test_http(status: int | None, level: Level, fix: str) -> None:
     finding = diagnosis.judge_http(HTTP, ServiceAnswer(status))
     assert finding.level == level
-    assert mend in finding.mend
+    assert fix in finding.fix
 
 
 def test_an_unreachable_oraserver_says_why() -> None:
@@ -60,32 +60,32 @@ def test_an_unreachable_oraserver_says_why() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "level", "mend"),
+    ("answer", "level", "fix"),
     [
         (None, "problem", "-js"),
         ({"error": {"description": "JetStream not enabled for account"}}, "problem", "account"),
         ({"streams": 5, "consumers": 3}, "ok", ""),
     ],
 )
-def test_jetstream(answer: dict[str, Any] | None, level: Level, mend: str) -> None:
+def test_jetstream(answer: dict[str, Any] | None, level: Level, fix: str) -> None:
     finding = diagnosis.judge_jetstream(answer)
-    assert (finding.level, mend in finding.mend) == (level, True)
+    assert (finding.level, fix in finding.fix) == (level, True)
 
 
 @pytest.mark.parametrize(
-    ("refused", "mend"),
+    ("refused", "fix"),
     [('publish to "$js.api.info"', "as the node's user"), ('subscription to "_inbox.x.*"', "NATS_INBOX_PREFIX")],
 )
-def test_jetstream_that_this_user_may_not_ask(refused: str, mend: str) -> None:
+def test_jetstream_that_this_user_may_not_ask(refused: str, fix: str) -> None:
     finding = diagnosis.judge_jetstream(None, refused)
-    assert (finding.level, mend in finding.mend, "-js" in finding.mend) == ("problem", True, False)
+    assert (finding.level, fix in finding.fix, "-js" in finding.fix) == ("problem", True, False)
     assert refused in finding.says
     assert diagnosis.judge_jetstream({"streams": 5}, refused).level == "ok"
 
 
 def test_nats_that_refuses_is_not_called_absent() -> None:
-    assert "NATS_CREDS" in diagnosis.judge_no_nats("nats://x", "nats: 'Authorization Violation'").mend
-    assert "NATS_URL" in diagnosis.judge_no_nats("nats://x", "connection refused").mend
+    assert "NATS_CREDS" in diagnosis.judge_no_nats("nats://x", "nats: 'Authorization Violation'").fix
+    assert "NATS_URL" in diagnosis.judge_no_nats("nats://x", "connection refused").fix
 
 
 @pytest.mark.parametrize(
@@ -95,30 +95,30 @@ def test_a_nearly_full_stream_is_told(held: int, most: int, level: Level) -> Non
     answer = {"config": {"max_bytes": most}, "state": {"messages": 1, "bytes": held}}
     finding = diagnosis.judge_stream("TTS_AUDIO", answer)
     assert finding.level == level
-    assert ("TTS_AUDIO_MAX_BYTES" in finding.mend) == (level == "warning")
+    assert ("TTS_AUDIO_MAX_BYTES" in finding.fix) == (level == "warning")
 
 
 def test_a_missing_stream_or_consumer_means_that_nothing_was_started() -> None:
     gone = {"error": {"description": "stream not found"}}
-    assert diagnosis.judge_stream("TTS_AUDIO", gone).mend == diagnosis.STARTED
-    assert diagnosis.judge_consumer("synth", gone).mend == diagnosis.STARTED
+    assert diagnosis.judge_stream("TTS_AUDIO", gone).fix == diagnosis.STARTED
+    assert diagnosis.judge_consumer("synth", gone).fix == diagnosis.STARTED
 
 
 @pytest.mark.parametrize(
-    ("waiting", "working", "level", "mend"),
+    ("waiting", "working", "level", "fix"),
     [(1, 0, "ok", ""), (2, 9, "ok", ""), (0, 9, "warning", "start more"), (0, 0, "problem", "services.ws_bridge")],
 )
-def test_a_service_that_asks_for_work_lives(waiting: int, working: int, level: Level, mend: str) -> None:
+def test_a_service_that_asks_for_work_lives(waiting: int, working: int, level: Level, fix: str) -> None:
     answer = {"num_waiting": waiting, "num_ack_pending": working, "num_pending": 3}
     finding = diagnosis.judge_consumer("ws_bridge", answer)
-    assert (finding.level, mend in finding.mend) == (level, True)
+    assert (finding.level, fix in finding.fix) == (level, True)
 
 
 @pytest.mark.parametrize(("chunk", "level"), [(32_768, "ok"), (1_047_552, "ok"), (1_047_553, "problem")])
 def test_a_chunk_fits_a_message(chunk: int, level: Level) -> None:
     finding = diagnosis.judge_chunk_size(chunk, 1 << 20)
     assert finding.level == level
-    assert ("1047552" in finding.mend) == (level == "problem")
+    assert ("1047552" in finding.fix) == (level == "problem")
 
 
 @pytest.mark.parametrize(
@@ -144,25 +144,25 @@ def test_no_finding_shows_a_password(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "mend"),
+    ("name", "fix"),
     [("TTS_ENGIN", "did you mean TTS_ENGINE?"), ("tts_enginee", "TTS_ENGINE?"), ("TTS_ZEBRA", "correct its name")],
 )
-def test_a_typing_error_in_a_setting_is_told(name: str, mend: str) -> None:
+def test_a_typing_error_in_a_setting_is_told(name: str, fix: str) -> None:
     finding = diagnosis.judge_unknown(name)
-    assert finding.level == "warning" and name in finding.says and mend in finding.mend
+    assert finding.level == "warning" and name in finding.says and fix in finding.fix
 
 
 def test_an_oraserver_that_answers_no_ping_is_a_problem() -> None:
     finding = diagnosis.judge_websocket(WS, ServiceAnswer(101, instead_of_pong="does not answer a ping within 10 s"))
-    assert finding.level == "problem" and "does not answer a ping" in finding.says and "ping" in finding.mend
+    assert finding.level == "problem" and "does not answer a ping" in finding.says and "ping" in finding.fix
 
 
 def test_a_stream_that_stores_nothing() -> None:
     there = {"config": {"max_bytes": 100}, "state": {"bytes": 1, "messages": 1}}
     silent = diagnosis.judge_stream("TTS_AUDIO", there, Trial("no answer within 2 s", silent=True))
-    assert (silent.level, "restart nats-server" in silent.mend) == ("problem", True)
+    assert (silent.level, "restart nats-server" in silent.fix) == ("problem", True)
     refused = diagnosis.judge_stream("TTS_AUDIO", there, Trial("insufficient resources (10023)"))
-    assert (refused.level, "10023" in refused.says, "free the server's disk" in refused.mend) == ("problem", True, True)
+    assert (refused.level, "10023" in refused.says, "free the server's disk" in refused.fix) == ("problem", True, True)
     full = {"config": {"max_bytes": 100}, "state": {"bytes": 99, "messages": 1}}
     assert diagnosis.judge_stream("TTS_AUDIO", full, Trial("maximum bytes exceeded (10077)")).level == "warning"
 
