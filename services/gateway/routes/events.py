@@ -18,6 +18,7 @@ from orastream.contract.codec import Map
 from orastream.contract.errors import NodeUnavailable, OrastreamError, Overloaded
 from orastream.contract.report_state import state_of
 from orastream.contract.stored_requests import StoredRequest, read_stored
+from orastream.jetstream import management
 from orastream.jetstream.api import JetStream, Stored
 from orastream.jetstream.feed import Feed
 from services.gateway.http.streaming import BrokenOff, LiveResponse
@@ -88,7 +89,7 @@ class Events:
         return ResumePoint(*await asyncio.gather(self._last(stream_names.REPORTS), self._last(stream_names.SESSIONS)))
 
     async def _last(self, stream: str) -> int:
-        answer = await self._js.api(f"STREAM.INFO.{stream}")
+        answer = await management.stream_info(self._js, stream)
         if "state" not in answer:
             raise NodeUnavailable(f"{stream}: {answer.get('error', {}).get('description')}")
         return int(answer["state"]["last_seq"])

@@ -14,7 +14,9 @@ from orastream.contract.codec import Map
 from orastream.contract.errors import NodeUnavailable
 from orastream.contract.report_state import ReportState, state_of
 from orastream.contract.stored_requests import StoredRequest, read_stored
+from orastream.jetstream import management
 from orastream.jetstream.api import JetStream
+from orastream.jetstream.api_errors import described
 from orastream.jetstream.report_store import ReportStore
 
 KEPT_S = 1.0
@@ -63,10 +65,10 @@ class NodeView:
 
     async def _look(self) -> Map:
         synth, audio, heartbeats, sessions, unfinished, recent = await asyncio.gather(
-            self._info(f"CONSUMER.INFO.{stream_names.SESSIONS}.{stream_names.SYNTH}"),
-            self._info(f"STREAM.INFO.{stream_names.AUDIO}"),
-            self._info(f"STREAM.INFO.{stream_names.HEARTBEATS}", {"subjects_filter": stream_names.heartbeat_key(">")}),
-            self._info(f"STREAM.INFO.{stream_names.SESSIONS}"),
+            self._synth(),
+            self._stream(stream_names.AUDIO),
+            self._stream(stream_names.HEARTBEATS, stream_names.heartbeat_key(">")),
+            self._stream(stream_names.SESSIONS),
             self._unfinished(),
             self._recent(),
         )
@@ -88,11 +90,16 @@ class NodeView:
             "complete": len(unfinished) < MAX_UNFINISHED,
         }
 
-    async def _info(self, call: str, body: Map | None = None) -> dict[str, Any]:
-        answer = await self._js.api(call, body, patience_s=PATIENCE_S)
-        if "error" in answer:
-            raise NodeUnavailable(f"{call}: {answer['error'].get('description')}")
-        return answer
+    async def _synth(self) -> dict[str, Any]:
+        """Return the state of synth's consumer. Raises NodeUnavailable."""
+        name = stream_names.SYNTH
+        return _whole(
+            name, await management.consumer_info(self._js, stream_names.SESSIONS, name, patience_s=PATIENCE_S)
+        )
+
+    async def _stream(self, name: str, subjects: str | None = None) -> dict[str, Any]:
+        """Return the state of a stream. Raises NodeUnavailable."""
+        return _whole(name, await management.stream_info(self._js, name, subjects=subjects, patience_s=PATIENCE_S))
 
     async def _unfinished(self) -> list[StoredRequest]:
         """The oldest stored requests. They are not final: final ones are deleted."""
@@ -135,6 +142,13 @@ class NodeView:
         if state is not None and state.report.request_seq == stored.sequence:
             return state
         return ReportState(stored.report("queued"), 0, stored.stored_at_s)
+
+
+def _whole(name: str, answer: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer. Raises NodeUnavailable when it is an error."""
+    if "error" in answer:
+        raise NodeUnavailable(f"{name}: {described(answer['error'])}")
+    return answer
 
 
 def bridges_of(heartbeats: Iterable[str]) -> Map:

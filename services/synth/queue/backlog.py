@@ -8,6 +8,7 @@ import structlog
 
 from orastream.contract import stream_names
 from orastream.contract.errors import NodeUnavailable
+from orastream.jetstream import management
 from orastream.jetstream.api import JetStream
 
 ASKED_EVERY_S = 5.0
@@ -45,9 +46,9 @@ class Backlog:
         """Updates the fields every ASKED_EVERY_S until cancelled."""
         while True:
             try:
-                answer = await self._js.api(f"CONSUMER.INFO.{stream_names.SESSIONS}.{stream_names.SYNTH}")
+                answer = await management.consumer_info(self._js, stream_names.SESSIONS, stream_names.SYNTH)
                 self.requests = int(answer.get("num_pending", 0))
-                audio = await self._js.api(f"STREAM.INFO.{stream_names.AUDIO}")
+                audio = await management.stream_info(self._js, stream_names.AUDIO)
                 self.audio_bytes = int(audio.get("state", {}).get("bytes", 0))
                 self.audio_max_bytes = max(0, int(audio.get("config", {}).get("max_bytes", 0)))
             except NodeUnavailable as exc:

@@ -15,6 +15,7 @@ from orastream.base import logger
 from orastream.contract import subjects
 from orastream.contract.errors import NodeUnavailable, OrastreamError, SettingsError
 from orastream.contract.stream_names import AUDIO, BRIDGES, HEARTBEATS, OWNERS, REPORTS, SESSIONS, SYNTH, TEXTS
+from orastream.jetstream import management
 from orastream.jetstream.api import ELECTION_S, JetStream
 from orastream.jetstream.api_errors import Meaning, described, meaning
 
@@ -139,19 +140,19 @@ async def ensure_stream(
     it at the same time, and it is safe to repeat. Raises NodeUnavailable, SettingsError.
     """
     name = config["name"]
-    there = await js.api(f"STREAM.INFO.{name}", patience_s=patience_s)
+    there = await management.stream_info(js, name, patience_s=patience_s)
     if _lacks(f"stream {name}", there):
         # From the time in µs, so that a stream that replaces a lost one never repeats a sequence: readers, fences and
         # acks compare them. Never in an update: the server would delete all messages below it at its next start.
         first_seq = max(time.time_ns() // 1000, above + SEQUENCE_GAP if above else 0)
-        made = await js.api(f"STREAM.CREATE.{name}", config | {"first_seq": first_seq}, patience_s=patience_s)
+        made = await management.create_stream(js, config | {"first_seq": first_seq}, patience_s=patience_s)
         if not _created_by_another(f"stream {name}", made):
             log.info("stream created", stream=name)
             return _found(made, by_us=True)
-        there = await js.api(f"STREAM.INFO.{name}", patience_s=patience_s)
+        there = await management.stream_info(js, name, patience_s=patience_s)
         _lacks(f"stream {name}", there)
     if change and any(there.get("config", {}).get(key) != value for key, value in config.items()):
-        changed = await js.api(f"STREAM.UPDATE.{name}", config, patience_s=patience_s)
+        changed = await management.update_stream(js, config, patience_s=patience_s)
         if changed.get("error"):
             raise _refused(f"stream {name}", changed["error"])
         log.info("stream brought to the settings", stream=name)
@@ -163,14 +164,12 @@ async def ensure_consumer(
 ) -> Found:
     """Create a consumer on TTS_SESSIONS if it is missing; see `ensure_stream`. `above` has no effect."""
     name = config["durable_name"]
-    there = await js.api(f"CONSUMER.INFO.{SESSIONS}.{name}", patience_s=patience_s)
+    there = await management.consumer_info(js, SESSIONS, name, patience_s=patience_s)
     lacks = _lacks(f"consumer {name}", there)
     differs = any(there.get("config", {}).get(key) != value for key, value in config.items())
     if not lacks and not (change and differs):
         return _found(there)
-    body = {"stream_name": SESSIONS, "config": config} | ({"action": "create"} if lacks else {})
-    call = f"CONSUMER.CREATE.{SESSIONS}.{name}.{config['filter_subject']}"
-    made = await js.api(call, body, patience_s=patience_s)
+    made = await management.create_consumer(js, SESSIONS, config, only_new=lacks, patience_s=patience_s)
     if _created_by_another(f"consumer {name}", made):
         return await ensure_consumer(js, config, patience_s=patience_s)
     if lacks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 import aiohttp
@@ -14,6 +15,7 @@ from orastream.cli.node.settings import NodeAddress, find_node
 from orastream.client.async_client import Client
 from orastream.contract.errors import NodeUnavailable
 from orastream.contract.stream_names import SESSIONS
+from orastream.jetstream import management
 from orastream.jetstream.api import API, JetStream
 from orastream.service.settings import unknown_names
 
@@ -68,7 +70,7 @@ async def examine_nats(node: NodeAddress) -> list[Finding]:
 
 async def _examine_jetstream(client: Client) -> list[Finding]:
     js = JetStream(client.broker)
-    answer = await _asked(js, "INFO")
+    answer = await _asked(management.account_info(js, patience_s=PATIENCE_S))
     jetstream = diagnosis.judge_jetstream(answer, client.broker.refused(f"{API}.INFO"))
     findings = [jetstream]
     if jetstream.level != "ok":
@@ -81,7 +83,7 @@ async def _examine_jetstream(client: Client) -> list[Finding]:
 
 
 async def _examine_stream(js: JetStream, name: str) -> Finding:
-    answer = await _asked(js, f"STREAM.INFO.{name}") or _unanswered()
+    answer = await _asked(management.stream_info(js, name, patience_s=PATIENCE_S)) or _unanswered()
     trial = await trial_writes.write(js, name) if "config" in answer else diagnosis.WORKED
     return diagnosis.judge_stream(name, answer, trial)
 
@@ -90,15 +92,17 @@ async def _examine_consumer(js: JetStream, name: str) -> Finding:
     for look in range(LOOKS):
         if look:
             await asyncio.sleep(LOOK_EVERY_S)
-        finding = diagnosis.judge_consumer(name, await _asked(js, f"CONSUMER.INFO.{SESSIONS}.{name}") or _unanswered())
+        info = await _asked(management.consumer_info(js, SESSIONS, name, patience_s=PATIENCE_S))
+        finding = diagnosis.judge_consumer(name, info or _unanswered())
         if finding.level == "ok" or finding.fix == diagnosis.STARTED:
             break
     return finding
 
 
-async def _asked(js: JetStream, call: str) -> dict[str, Any] | None:
+async def _asked(call: Awaitable[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the answer of an API call; None when none came."""
     try:
-        return await js.api(call, patience_s=PATIENCE_S)
+        return await call
     except NodeUnavailable:
         return None
 

@@ -14,6 +14,7 @@ from orastream.base import tasks
 from orastream.contract import stream_names, subjects
 from orastream.contract.errors import NodeUnavailable, OrastreamError, PublishRefused
 from orastream.contract.messages import Report
+from orastream.jetstream import management
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.api_errors import described
 from orastream.jetstream.pull_consumer import Delivery, PullConsumer
@@ -68,16 +69,15 @@ async def pull(js: JetStream) -> Trial:
         "num_replicas": 1,
         "inactive_threshold": 30_000_000_000,
     }
-    body = {"stream_name": stream_names.SESSIONS, "config": config}
     try:
-        made = await js.api(f"CONSUMER.CREATE.{stream_names.SESSIONS}", body, patience_s=PATIENCE_S)
+        made = await management.create_consumer(js, stream_names.SESSIONS, config, patience_s=PATIENCE_S)
         if "name" not in made:
             return Trial(described(made.get("error", {})))
         try:
             return await _pulled(js, str(made["name"]))
         finally:
             with contextlib.suppress(NodeUnavailable):
-                await js.api(f"CONSUMER.DELETE.{stream_names.SESSIONS}.{made['name']}", patience_s=PATIENCE_S)
+                await management.delete_consumer(js, stream_names.SESSIONS, str(made["name"]), patience_s=PATIENCE_S)
     except OrastreamError as exc:
         return Trial(str(exc), silent=True)
 

@@ -1,0 +1,82 @@
+"""Streams and consumers: look at them, create, change and delete them. One function per call of the JetStream API.
+
+Each function returns the server's answer, which holds an `error` when the server refused (`api_errors`). Each repeats
+its call for up to `patience_s` seconds while no answer comes, and then raises NodeUnavailable. All are cancel-safe.
+
+Source: the JetStream API of nats-server 2.11 and later (`$JS.API.…`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orastream.jetstream.api import ELECTION_S, JetStream
+
+__all__ = [
+    "account_info",
+    "consumer_info",
+    "create_consumer",
+    "create_stream",
+    "delete_consumer",
+    "stream_info",
+    "update_stream",
+]
+
+
+async def account_info(js: JetStream, *, patience_s: float = ELECTION_S) -> dict[str, Any]:
+    """Return the limits of this account and the number of its `streams` and `consumers`."""
+    return await js.api("INFO", patience_s=patience_s)
+
+
+async def stream_info(
+    js: JetStream, stream: str, *, subjects: str | None = None, patience_s: float = ELECTION_S
+) -> dict[str, Any]:
+    """Return `config`, `created` and `state` of a stream.
+
+    With `subjects` (a subject, wildcards allowed), `state.subjects` also has the number of messages of each subject
+    that matches.
+    """
+    body = None if subjects is None else {"subjects_filter": subjects}
+    return await js.api(f"STREAM.INFO.{stream}", body, patience_s=patience_s)
+
+
+async def create_stream(js: JetStream, config: Mapping[str, Any], *, patience_s: float = ELECTION_S) -> dict[str, Any]:
+    """Create the stream that `config` describes. Safe to repeat with the same `config`."""
+    return await js.api(f"STREAM.CREATE.{config['name']}", dict(config), patience_s=patience_s)
+
+
+async def update_stream(js: JetStream, config: Mapping[str, Any], *, patience_s: float = ELECTION_S) -> dict[str, Any]:
+    """Change the stream of that name to `config`. Never pass `first_seq`: the server would delete messages for it."""
+    return await js.api(f"STREAM.UPDATE.{config['name']}", dict(config), patience_s=patience_s)
+
+
+async def consumer_info(js: JetStream, stream: str, consumer: str, *, patience_s: float = ELECTION_S) -> dict[str, Any]:
+    """Return `config` and the counters of a consumer (`num_pending`, `num_ack_pending`, `num_waiting`, …)."""
+    return await js.api(f"CONSUMER.INFO.{stream}.{consumer}", patience_s=patience_s)
+
+
+async def create_consumer(
+    js: JetStream,
+    stream: str,
+    config: Mapping[str, Any],
+    *,
+    only_new: bool = False,
+    patience_s: float = ELECTION_S,
+) -> dict[str, Any]:
+    """Create a consumer, or change the one of that `durable_name`. Without a name the server gives one (`name`).
+
+    With `only_new` the server refuses to change a consumer that exists with another configuration.
+    """
+    call = f"CONSUMER.CREATE.{stream}"
+    if "durable_name" in config:  # the server checks the permission on this longer subject
+        call += f".{config['durable_name']}.{config['filter_subject']}"
+    body = {"stream_name": stream, "config": dict(config)} | ({"action": "create"} if only_new else {})
+    return await js.api(call, body, patience_s=patience_s)
+
+
+async def delete_consumer(
+    js: JetStream, stream: str, consumer: str, *, patience_s: float = ELECTION_S
+) -> dict[str, Any]:
+    """Delete a consumer."""
+    return await js.api(f"CONSUMER.DELETE.{stream}.{consumer}", patience_s=patience_s)
