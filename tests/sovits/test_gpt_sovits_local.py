@@ -158,7 +158,12 @@ async def test_the_pool_speaks(models: Path, tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize(
     ("profile", "message"),
-    [({"ref_audio_path": "short.wav"}, r"voice 'mina': ref_audio_path: .*short.wav lasts 1\.5 s; it takes 3 to 10 s")],
+    [
+        (
+            {"ref_audio_path": "short.wav"},
+            r"voice 'mina': ref_audio_path: .*short.wav lasts 1\.5 s; it must last 3 to 10 s",
+        )
+    ],
 )
 async def test_a_recording_that_cannot_be_used(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: dict[str, Any], message: str

@@ -152,7 +152,7 @@ def test_missing_weights_are_not_drawn_at_random(tmp_path: Path, voices: Path) -
     path = tmp_path / "sample-eng" / "model.safetensors"
     weights = {name: value for name, value in load_file(path).items() if not name.startswith("flow.")}
     save_file(weights, path, metadata={"format": "pt"})
-    with pytest.raises(EngineError, match="model.safetensors lacks .* weights, flow"):
+    with pytest.raises(EngineError, match="model.safetensors lacks .* weights, such as flow"):
         loaded(tmp_path)
 
 

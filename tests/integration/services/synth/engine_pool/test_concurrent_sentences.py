@@ -48,7 +48,7 @@ async def slot_of(stack: AsyncExitStack, pool: EnginePool) -> Slot:
 
 
 async def who(engine: Slot) -> tuple[int, bool, int]:
-    """Returns the process id, whether the loading thread speaks, and the number of sentences before."""
+    """Returns process id, whether it speaks on the thread that loaded the engine, and its earlier sentences."""
     pcm = await spoken(engine, "x", voice="who")
     return int.from_bytes(pcm[:4], "little"), bool(pcm[4]), pcm[5]
 

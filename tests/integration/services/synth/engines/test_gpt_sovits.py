@@ -212,7 +212,7 @@ def test_modes_and_versions(
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"), [("short file", "broke off"), ("short wav", "broke off"), ("inference", "gave")]
+    ("fault", "said"), [("short file", "broke off"), ("short wav", "broke off"), ("inference", "sent")]
 )
 def test_whole_files_that_are_not(
     server: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: Fault, said: str
