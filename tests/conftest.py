@@ -69,7 +69,7 @@ async def js(broker: Broker) -> JetStream:
 @pytest.fixture
 def client(js: JetStream) -> Client:
     """A client over the test's own connection; the streams are there."""
-    return Client.over(js.broker)
+    return Client(js.broker)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from orastream.base.version import VERSION
 from orastream.contract import codec, subjects
 from orastream.contract.errors import InvalidRequest, OrastreamError
-from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Cancel
+from orastream.contract.messages import Cancel
 from orastream.service.metrics import CONTENT_TYPE, Metrics
 from services.gateway.access.policy import AccessPolicy
 from services.gateway.http import openapi
@@ -41,7 +41,6 @@ def application(
     *,
     metrics: Metrics,
     lacking: Callable[[], Awaitable[str | None]],
-    max_text_chars: int = DEFAULT_MAX_TEXT_CHARS,
 ) -> FastAPI:
     """The HTTP application over `request_service`. `lacking` returns why the service cannot work now, or None."""
     app = FastAPI(
@@ -154,7 +153,7 @@ def application(
         """Prometheus metrics."""
         return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
-    openapi.complete(app, openapi.contract(max_text_chars) | schema.components())
+    openapi.complete(app, openapi.contract(request_service.client.max_text_chars) | schema.components())
     return app
 
 

@@ -24,7 +24,7 @@ def serve(settings: GatewaySettings) -> lifecycle.Serve:
 
     async def run(process: lifecycle.Process) -> None:
         broker = process.js.broker
-        client = Client.over(
+        client = Client(
             broker, fire_and_forget=settings.default_fire_and_forget, max_text_chars=settings.tts_max_text_chars
         )
         request_service = RequestService(client, settings.gateway_wait_seconds, process.metrics)
@@ -35,7 +35,6 @@ def serve(settings: GatewaySettings) -> lifecycle.Serve:
             Events(process.js, request_service, max_text_chars=settings.tts_max_text_chars),
             metrics=process.metrics,
             lacking=process.lacking,
-            max_text_chars=settings.tts_max_text_chars,
         )
         async with (
             serving(app, settings.tts_host, settings.gateway_port, grace_s=GRACE_S, stop=process.stop) as (

@@ -26,7 +26,7 @@ from orastream.jetstream.report_store import ReportStore
 from orastream.service.lifecycle import Process, Serve
 from services.synth.audio import resample
 from services.synth.engine_pool.pool import EnginePool
-from services.synth.engine_pool.process import EngineInfo
+from services.synth.engine_pool.process import EngineInfo, ProcessLimits
 from services.synth.engines.base import EngineChanged, EngineError, Misconfigured, UnknownEngine, WrongInterpreter
 from services.synth.job.context import SynthContext
 from services.synth.job.hold import KEEP_EVERY_S, REDELIVER_TIMEOUT_S, Hold
@@ -208,8 +208,7 @@ async def _serve(process: Process, settings: SynthSettings) -> None:
         log=log,
         python=str(settings.engine_python) if settings.engine_python else None,
         default_voice=settings.tts_voice,
-        max_memory_mb=settings.engine_max_memory_mb,
-        stall_s=settings.synth_stall_seconds,
+        limits=ProcessLimits(settings.engine_max_memory_mb, stall_s=settings.synth_stall_seconds),
     )
     async with contextlib.AsyncExitStack() as stack:
         try:

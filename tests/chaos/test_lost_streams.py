@@ -51,7 +51,7 @@ async def all_ready(node: Stack) -> bool:
 
 async def speaks(node: Stack, js: JetStream, what: str) -> None:
     """A request of each transport, published at once, gets its final report, and every service is ready."""
-    client = Client.over(js.broker)
+    client = Client(js.broker)
     for use_websocket in (True, False):
         session = f"{what.replace(' ', '-').replace('.', '-')}-{use_websocket}"
         report = await client.say(
@@ -94,7 +94,7 @@ async def test_what_is_being_delivered_goes_on(stack: Stack, js: JetStream) -> N
     """
     await stack.start("oraserver")
     await stack.start(*SERVICES, SYNTH_SLOTS=2, TTS_ENGINE_RTF=0.5, TTS_PHRASE_CACHE=False)
-    client = Client.over(js.broker)
+    client = Client(js.broker)
     for lost in (
         (stream_names.AUDIO, stream_names.TEXTS, stream_names.OWNERS, stream_names.HEARTBEATS),
         (stream_names.SESSIONS, stream_names.REPORTS),
@@ -136,7 +136,7 @@ async def test_the_servers_data_is_lost(node: Stack, js: JetStream, nats_server:
 
 async def accept(js: JetStream, session_id: str) -> tuple[str, str]:
     """Have something spoken that nobody can end now; gives its ids."""
-    acceptance = await Client.over(js.broker).say("Good.", session_id=session_id, phone_id="p", fire_and_forget=True)
+    acceptance = await Client(js.broker).say("Good.", session_id=session_id, phone_id="p", fire_and_forget=True)
     assert isinstance(acceptance, Acceptance)
     return acceptance.session_id, acceptance.request_id
 
@@ -162,7 +162,7 @@ async def test_unready_as_long_as_a_stream_or_its_own_consumer_is_missing(node: 
     accepted = await accept(js, "no reports")
     await js.api("STREAM.DELETE.FOREIGN")
     await speaks(node, js, "the other stream is gone")
-    assert (await Client.over(js.broker).wait(*accepted, BACK_S)).status == "delivered"
+    assert (await Client(js.broker).wait(*accepted, BACK_S)).status == "delivered"
 
     pushing = {"durable_name": "synth", "deliver_subject": "nobody", "ack_policy": "explicit"}
 
@@ -177,4 +177,4 @@ async def test_unready_as_long_as_a_stream_or_its_own_consumer_is_missing(node: 
     accepted = await accept(js, "no consumer")
     await js.api(f"CONSUMER.DELETE.{stream_names.SESSIONS}.synth")
     await speaks(node, js, "the consumer is gone")
-    assert (await Client.over(js.broker).wait(*accepted, BACK_S)).status == "delivered"
+    assert (await Client(js.broker).wait(*accepted, BACK_S)).status == "delivered"

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from orastream.contract.audio import with_true_sizes
-from services.synth.audio.pcm_chunker import AudioPiece
+from services.synth.audio.pcm_chunker import AudioPiece, Cutting
 from services.synth.engine_pool.pool import EnginePool
 from services.synth.speech.speak import FIRST_ATTEMPT, Resume, SpokenUtterance, speak_utterance
 from services.synth.speech.speaker import PoolSpeaker
@@ -31,7 +31,7 @@ def spoken(
 ) -> AsyncGenerator[AudioPiece, None]:
     """The pieces of a text as the pool speaks it."""
     lines = script_of(text, utterance.language, utterance.speed, ssml=ssml, reads=reads)
-    return speak_utterance(PoolSpeaker(pool, rtf=rtf), utterance, lines, chunk_bytes=chunk_bytes, resume=resume)
+    return speak_utterance(PoolSpeaker(pool, rtf=rtf), utterance, lines, Cutting(chunk_bytes), resume=resume)
 
 
 async def spoken_file(text: str, *, language: str = "ko-KR", voice: str | None = None) -> bytes:

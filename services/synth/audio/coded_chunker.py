@@ -6,16 +6,15 @@ from collections import deque
 
 from orastream.contract.audio import PcmSpec
 from services.synth.audio.encoder import Encoder
-from services.synth.audio.pcm_chunker import FIRST_CHUNK_MS, AudioPiece
+from services.synth.audio.pcm_chunker import FIRST_CHUNK_MS, AudioPiece, Cutting
 
 
 class CodedChunker:
     """Cuts the output of one encoder into pieces. Not thread-safe.
 
-    With `ramp`, the first piece ends at FIRST_CHUNK_MS of speech, the next one at twice that, and so on. Any piece ends
-    at `chunk_bytes`. With `by_sentence`, a piece also ends with a sentence, except for audio that the encoder still
-    holds. `pts_ms` is the time of the PCM whose encoding produced the first byte of the piece. It does not include the
-    encoder's own delay of about 10 ms (FLAC: 0.1 s).
+    With `cutting.by_sentence`, a piece ends with a sentence, except for audio that the encoder still holds. `pts_ms` is
+    the time of the PCM whose encoding produced the first byte of the piece. It does not include the encoder's own delay
+    of about 10 ms (FLAC: 0.1 s).
 
     To resume: `skip_bytes` of the file were stored by earlier attempts as `first_index` chunks. The encoder gets all
     samples again, and those bytes are left out. With `offset_s` instead, the file continues after that many seconds.
@@ -25,19 +24,15 @@ class CodedChunker:
         self,
         spec: PcmSpec,
         encoder: Encoder,
+        cutting: Cutting,
         *,
-        chunk_bytes: int,
-        ramp: bool,
-        by_sentence: bool = False,
         first_index: int = 0,
         skip_bytes: int = 0,
         offset_s: float = 0.0,
     ) -> None:
         self._spec = spec
         self._encoder = encoder
-        self._chunk_bytes = chunk_bytes
-        self._ramp = ramp
-        self._by_sentence = by_sentence
+        self._cutting = cutting
         self._index = first_index
         self._skip = skip_bytes
         self._offset_s = offset_s
@@ -68,8 +63,12 @@ class CodedChunker:
 
         Nothing if neither `ramp` nor `by_sentence` is set: sizes are fixed then.
         """
-        worth_s = 0.0 if self._by_sentence else FIRST_CHUNK_MS / 1000
-        if not (self._ramp or self._by_sentence) or not self._pending or self.seconds - self._begin_s < worth_s:
+        worth_s = 0.0 if self._cutting.by_sentence else FIRST_CHUNK_MS / 1000
+        if (
+            not (self._cutting.ramp or self._cutting.by_sentence)
+            or not self._pending
+            or self.seconds - self._begin_s < worth_s
+        ):
             return []
         return [self._cut(len(self._pending))]
 
@@ -91,9 +90,9 @@ class CodedChunker:
 
     def _cut_full(self) -> list[AudioPiece]:
         pieces = []
-        while len(self._pending) >= self._chunk_bytes:
-            pieces.append(self._cut(self._chunk_bytes))
-        if self._ramp and self._pending and self.seconds - self._begin_s >= self._target_s:
+        while len(self._pending) >= self._cutting.chunk_bytes:
+            pieces.append(self._cut(self._cutting.chunk_bytes))
+        if self._cutting.ramp and self._pending and self.seconds - self._begin_s >= self._target_s:
             pieces.append(self._cut(len(self._pending)))
         return pieces
 

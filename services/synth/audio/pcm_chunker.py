@@ -25,13 +25,21 @@ class AudioPiece:
     """Bytes of the file: whole samples, in the first chunk after the file's header. Never empty."""
 
 
-class PcmChunker:
-    """Cuts the PCM of one attempt into pieces. Not thread-safe.
+@dataclass(frozen=True, slots=True)
+class Cutting:
+    """Where a chunk ends."""
 
-    `chunk_bytes` is the maximum size of a piece, header included. With `ramp`, the first piece lasts FIRST_CHUNK_MS and
-    each next one twice as long, up to that size. Without `ramp`, every piece but the last has that size, rounded down
-    to whole samples. With `by_sentence`, every piece ends at the end of a sentence at the latest. `header` comes before
-    the first sample.
+    chunk_bytes: int
+    """Maximum size of a chunk, the file's header included."""
+    ramp: bool = True
+    """The first chunk lasts FIRST_CHUNK_MS and each next one twice as long, up to `chunk_bytes`. Else every chunk but
+    the last has that size, rounded down to whole samples."""
+    by_sentence: bool = False
+    """A chunk also ends at the end of a sentence."""
+
+
+class PcmChunker:
+    """Cuts the PCM of one attempt into pieces. Not thread-safe. `header` comes before the first sample.
 
     To resume: `offset_bytes` of the file, header included, were stored by earlier attempts as `first_index` chunks.
     Times continue from there, the header is not repeated, and the ramp starts again.
@@ -43,23 +51,19 @@ class PcmChunker:
     def __init__(
         self,
         spec: PcmSpec,
+        cutting: Cutting,
         *,
-        chunk_bytes: int,
-        ramp: bool,
-        by_sentence: bool = False,
         header: bytes = b"",
         first_index: int = 0,
         offset_bytes: int = 0,
     ) -> None:
-        if chunk_bytes < len(header) + spec.frame_bytes:
-            raise ValueError(f"chunk_bytes is {chunk_bytes}, less than the header and one sample")
+        if cutting.chunk_bytes < len(header) + spec.frame_bytes:
+            raise ValueError(f"chunk_bytes is {cutting.chunk_bytes}, less than the header and one sample")
         stored_pcm = offset_bytes - len(header) if offset_bytes else 0
         if stored_pcm < 0 or stored_pcm % spec.frame_bytes:
             raise ValueError(f"offset_bytes is {offset_bytes}, which is not the end of a sample")
         self._spec = spec
-        self._chunk_bytes = chunk_bytes
-        self._ramp = ramp
-        self._by_sentence = by_sentence
+        self._cutting = cutting
         self._header = b"" if offset_bytes else header
         self._index = first_index
         self._emitted_pcm = stored_pcm
@@ -90,8 +94,8 @@ class PcmChunker:
 
         With `by_sentence`, any pending audio. Nothing if neither `ramp` nor `by_sentence` is set: sizes are fixed then.
         """
-        worth = self._spec.frame_bytes if self._by_sentence else self._sentence_cut
-        if not (self._ramp or self._by_sentence) or len(self._pending) < worth:
+        worth = self._spec.frame_bytes if self._cutting.by_sentence else self._sentence_cut
+        if not (self._cutting.ramp or self._cutting.by_sentence) or len(self._pending) < worth:
             return []
         return [self._cut(self._whole_samples(len(self._pending)))]
 
@@ -103,8 +107,8 @@ class PcmChunker:
 
     def _next_size(self) -> int:
         """Size of the next piece in PCM bytes."""
-        room = self._whole_samples(self._chunk_bytes - len(self._header))
-        return min(self._target, room) if self._ramp else room
+        room = self._whole_samples(self._cutting.chunk_bytes - len(self._header))
+        return min(self._target, room) if self._cutting.ramp else room
 
     def _whole_samples(self, size: int) -> int:
         return size - size % self._spec.frame_bytes
@@ -123,5 +127,5 @@ class PcmChunker:
         self._header = b""
         self._index += 1
         self._emitted_pcm += size
-        self._target = min(self._target * 2, self._chunk_bytes)
+        self._target = min(self._target * 2, self._cutting.chunk_bytes)
         return piece

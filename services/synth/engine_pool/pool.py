@@ -22,19 +22,17 @@ from structlog.typing import FilteringBoundLogger
 from orastream.base.backoff import Backoff
 from orastream.contract.errors import SettingsError
 from services.synth.engine_pool import memory
-from services.synth.engine_pool.process import EngineInfo, PooledEngine
+from services.synth.engine_pool.process import EngineInfo, PooledEngine, ProcessLimits
 from services.synth.engine_pool.slot import Slot
 from services.synth.engine_pool.slot_scheduler import SlotScheduler, shares
 from services.synth.engines.base import EngineChanged, EngineError
 
-START_S = 300.0
-"""Timeout for the start of an engine process, including the load of the model."""
-STALL_S = 20.0
-"""An engine process that sends neither audio nor a keepalive for this long during a sentence is killed."""
-
 _LIVED_S = 30.0  # a process that ran for at least this long is replaced without a delay
 _BACKOFF_S = (0.1, 10.0)
 _MB = 1 << 20
+
+
+DEFAULT_LIMITS = ProcessLimits()
 
 
 class EnginePool:
@@ -44,8 +42,8 @@ class EnginePool:
     Entering starts the first process, then the others. It raises EngineError if one does not start or if its EngineInfo
     differs from the first one's. Later a process that ends is replaced; if it ran only a short time, after a growing
     delay. `python` is the interpreter that has the engine installed (None: this one). `default_voice` is a voice that
-    the engine must have. A process with more than `max_memory_mb` of memory after a sentence is replaced, too; it takes
-    sentences until the new process is ready.
+    the engine must have. A process that is larger than its `limits` allow is replaced, too; it takes sentences until
+    the new process is ready.
     """
 
     def __init__(
@@ -56,9 +54,7 @@ class EnginePool:
         log: FilteringBoundLogger,
         python: str | None = None,
         default_voice: str | None = None,
-        max_memory_mb: int | None = None,
-        stall_s: float = STALL_S,
-        start_s: float = START_S,
+        limits: ProcessLimits = DEFAULT_LIMITS,
     ) -> None:
         if slots < 1:
             raise ValueError("a pool needs at least one slot")
@@ -68,8 +64,7 @@ class EnginePool:
         self._slots = slots
         self._python = python
         self._default_voice = default_voice
-        self._max_memory_mb = max_memory_mb
-        self._stall_s, self._start_s = stall_s, start_s
+        self._limits = limits
         self._log = log.bind(engine=engine_name)
         self._info: EngineInfo | None = None
         self._engines: set[PooledEngine] = set()
@@ -179,7 +174,7 @@ class EnginePool:
     def _release(self, engine: PooledEngine) -> None:
         if self._scheduler.release(engine):
             self._close_later(engine)
-        elif self._max_memory_mb is not None and memory.resident_bytes(engine.pid) > self._max_memory_mb * _MB:
+        elif self._is_too_large(engine):
             engine.mark_too_large()
         self._pair()
 
@@ -199,7 +194,7 @@ class EnginePool:
 
     def _check_memory(self, engine: PooledEngine) -> None:
         """Raises SettingsError for a limit below the memory of an engine that has just started."""
-        limit = self._max_memory_mb
+        limit = self._limits.max_memory_mb
         if limit is None:
             return
         if not memory.SUPPORTED:
@@ -219,13 +214,17 @@ class EnginePool:
             raise _first(failures) from None
         return [task.result() for task in starting]
 
+    def _is_too_large(self, engine: PooledEngine) -> bool:
+        limit = self._limits.max_memory_mb
+        return limit is not None and memory.resident_bytes(engine.pid) > limit * _MB
+
     async def _start(self) -> PooledEngine:
         engine = await PooledEngine.start(
             self._name,
             python=self._python,
             default_voice=self._default_voice,
-            start_s=self._start_s,
-            stall_s=self._stall_s,
+            start_s=self._limits.start_s,
+            stall_s=self._limits.stall_s,
         )
         self._engines.add(engine)
         if self._info is not None and (names := self._info.differences(engine.info)):

@@ -79,6 +79,18 @@ _NEVER: dict[str, type[EngineError]] = {"UnknownEngine": UnknownEngine, "Misconf
 _USUAL = {"speed": 1.0, "rtf": None, "skip_bytes": 0, "keep_skipped": False}
 
 
+@dataclass(frozen=True, slots=True)
+class ProcessLimits:
+    """Limits of one engine process."""
+
+    max_memory_mb: int | None = None
+    """Resident memory after a sentence, in MiB, above which the process is replaced. None: no limit."""
+    stall_s: float = 20.0
+    """A process that sends neither audio nor a keepalive for this long during a sentence is killed."""
+    start_s: float = 300.0
+    """Timeout for the start of a process, including the load of the model."""
+
+
 class PooledEngine:
     """One engine process, from its start to its end."""
 

@@ -15,7 +15,7 @@ from orastream.contract.playback import Playback
 from orastream.contract.stored_requests import StoredRequest
 from orastream.jetstream.publish_window import PublishWindow
 from orastream.traces import Span
-from services.synth.audio.pcm_chunker import AudioPiece
+from services.synth.audio.pcm_chunker import AudioPiece, Cutting
 from services.synth.engine_pool.process import EngineInfo
 from services.synth.engines.base import NoAudio
 from services.synth.job.attempt import Attempt
@@ -97,9 +97,7 @@ async def narrate(
             meter,
             utterance,
             await stack.enter_async_context(aclosing(lines)),
-            chunk_bytes=settings.websocket_chunk_size,
-            ramp=settings.chunk_ramp,
-            by_sentence=streamed_text is not None,
+            Cutting(settings.websocket_chunk_size, settings.chunk_ramp, by_sentence=streamed_text is not None),
             resume=resume,
             made=made,
         )

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable
 from dataclasses import dataclass
-from typing import TypedDict
 
 from orastream.contract.audio import BYTES_PER_SAMPLE, Format, PcmSpec, header_bytes, rate_for, seconds_of, wav_header
 from services.synth.audio import encoder, resample
 from services.synth.audio.coded_chunker import CodedChunker
-from services.synth.audio.pcm_chunker import AudioPiece, PcmChunker
+from services.synth.audio.pcm_chunker import AudioPiece, Cutting, PcmChunker
 from services.synth.audio.resample import Resampler
 from services.synth.engine_pool.process import EngineInfo
 from services.synth.engines.base import CannotResume, NoAudio
@@ -66,17 +65,14 @@ async def speak_utterance(
     speaker: Speaker,
     utterance: SpokenUtterance,
     lines: AsyncIterable[ScriptLine],
+    cutting: Cutting,
     *,
-    chunk_bytes: int,
-    ramp: bool = True,
-    by_sentence: bool = False,
     resume: Resume = FIRST_ATTEMPT,
     made: Made | None = None,
 ) -> AsyncGenerator[AudioPiece, None]:
     """Yields the chunks that are not stored yet, in order.
 
-    `lines` are all lines of the utterance, from the first one; they may come over time. `chunk_bytes`, `ramp` and
-    `by_sentence` are those of PcmChunker. `made` is set at the end.
+    `lines` are all lines of the utterance, from the first one; they may come over time. `made` is set at the end.
 
     To resume: a deterministic engine that made the stored chunks continues at the exact sample, and the file is the
     same, byte for byte, as from one attempt. Any other engine speaks sentence `resume.sentence` again, after its stored
@@ -88,93 +84,125 @@ async def speak_utterance(
     """
     info = speaker.info
     spec = output_spec(info, utterance)
-    engine_hz = info.sample_rate_hz(utterance.voice)
-    if engine_hz != spec.sample_rate_hz:
+    if info.sample_rate_hz(utterance.voice) != spec.sample_rate_hz:
         await asyncio.to_thread(resample.load)
     await asyncio.to_thread(encoder.load, utterance.format)
-    resampler = Resampler(engine_hz, spec.sample_rate_hz)
-    cuts: Cuts = {"chunk_bytes": chunk_bytes, "ramp": ramp, "by_sentence": by_sentence}
-    chunker = _chunker(info, utterance, spec, resume, cuts)
-    coded = isinstance(chunker, CodedChunker)
-    # `skip`: stored bytes of output that must still be made again and dropped. An encoder needs all samples again.
-    first, skip = resume.sentence, 0
-    if info.deterministic and resume.same_engine:
-        first, skip = 0, 0 if coded else max(resume.stored_bytes - header_bytes(utterance.format), 0)
-    clock = asyncio.get_running_loop().time
-    due_s, last = clock(), None
-    # Pauses are held until the engine's first audio: else a text without any audio would yield a file of silence.
-    silent = not resume.stored_bytes
-    held: list[float] = []
-
-    def silence(seconds: float) -> list[AudioPiece]:
-        nonlocal due_s, skip
-        if silent:
-            held.append(seconds)
-            return []
-        out = resampler.push(bytes(int(seconds * engine_hz) * BYTES_PER_SAMPLE))
-        out, skip = out[skip:], max(skip - len(out), 0)
-        due_s += spec.seconds(len(out))
-        return chunker.push(out, number)
-
+    output = _Output(info, utterance, cutting, resume)
     number = -1
     async for line in lines:
         number += 1
-        if number < first:
+        if number < output.first_sentence:
             continue
-        last = number
-        for piece in silence(line.before_s):
+        for piece in output.silence(line.before_s, number):
             yield piece
         speaking = speaker.speak(
             line,
             voice=utterance.voice,
-            due_s=due_s,
-            skip_bytes=_engine_bytes(skip, engine_hz, spec.sample_rate_hz),
-            keep_skipped=coded or not resampler.passthrough,  # their state depends on all of the audio
+            due_s=output.due_s,
+            skip_bytes=output.engine_skip_bytes,
+            keep_skipped=output.needs_skipped,
         )
         async with speaking as speech:
             async for pcm in speech:
-                if silent:
-                    silent = False
-                    for piece in (piece for seconds in held for piece in silence(seconds)):
-                        yield piece
-                out = resampler.push(pcm)
-                if not resampler.passthrough:
-                    out, skip = out[skip:], max(skip - len(out), 0)
-                due_s = max(due_s, clock()) + spec.seconds(len(out))
-                # An encoder takes about 1 ms for each piece and would block the event loop.
-                pieces = await asyncio.to_thread(chunker.push, out, number) if coded else chunker.push(out, number)
-                for piece in pieces:
+                for piece in await output.speech(pcm, number):
                     yield piece
-        if resampler.passthrough:
-            skip = max(skip - (speech.total_bytes or 0), 0)
-        for piece in [*silence(line.pause_s), *chunker.end_sentence()]:
+        output.spoken(speech.total_bytes or 0)
+        for piece in [*output.silence(line.pause_s, number), *output.chunker.end_sentence()]:
             yield piece
 
-    if silent:
+    if output.silent:
         raise NoAudio(f"engine {info.name!r} gave no audio for this text")
-    if last is not None:
-        for piece in [*chunker.push(resampler.flush()[skip:], last), *chunker.flush()]:
-            yield piece
+    for piece in output.end(number):
+        yield piece
     if made is not None:
-        made.seconds = chunker.seconds
+        made.seconds = output.chunker.seconds
 
 
-class Cuts(TypedDict):
-    """How a chunker cuts; see PcmChunker."""
+class _Output:
+    """Turns the engine's PCM of one attempt into chunks: resamples it and drops what earlier attempts stored.
 
-    chunk_bytes: int
-    ramp: bool
-    by_sentence: bool
+    For one event loop; not for several tasks at once.
+    """
+
+    def __init__(self, info: EngineInfo, utterance: SpokenUtterance, cutting: Cutting, resume: Resume) -> None:
+        """Raises CannotResume."""
+        self._spec = output_spec(info, utterance)
+        self._engine_hz = info.sample_rate_hz(utterance.voice)
+        self._resampler = Resampler(self._engine_hz, self._spec.sample_rate_hz)
+        self.chunker = _chunker(info, utterance, self._spec, resume, cutting)
+        self._coded = isinstance(self.chunker, CodedChunker)
+        exact = info.deterministic and resume.same_engine
+        self.first_sentence = 0 if exact else resume.sentence
+        """The first sentence that must be spoken."""
+        # Stored bytes of output that must still be made again and dropped. An encoder needs all samples again.
+        drops = exact and not self._coded
+        self._skip = max(resume.stored_bytes - header_bytes(utterance.format), 0) if drops else 0
+        self.silent = not resume.stored_bytes
+        """Whether the engine has given no audio yet."""
+        # Pauses are held until the engine's first audio: else a text without any audio would yield a file of silence.
+        self._held: list[float] = []
+        self._clock = asyncio.get_running_loop().time
+        self.due_s = self._clock()
+        """When the listener has played all audio so far (seconds of the event loop's clock)."""
+
+    @property
+    def engine_skip_bytes(self) -> int:
+        """Bytes at the engine's rate that it need not send."""
+        return _engine_bytes(self._skip, self._engine_hz, self._spec.sample_rate_hz)
+
+    @property
+    def needs_skipped(self) -> bool:
+        """Whether the skipped audio must be sent all the same: resampler and encoder depend on all samples."""
+        return self._coded or not self._resampler.passthrough
+
+    def silence(self, seconds: float, sentence: int) -> list[AudioPiece]:
+        """Returns the chunks that a pause of that sentence completes."""
+        if self.silent:
+            self._held.append(seconds)
+            return []
+        out = self._drop(self._resampler.push(bytes(int(seconds * self._engine_hz) * BYTES_PER_SAMPLE)))
+        self.due_s += self._spec.seconds(len(out))
+        return self.chunker.push(out, sentence)
+
+    async def speech(self, pcm: bytes, sentence: int) -> list[AudioPiece]:
+        """Returns the chunks that this PCM of the engine completes, with the held pauses before the first one."""
+        pieces: list[AudioPiece] = []
+        if self.silent:
+            self.silent = False
+            pieces += [piece for seconds in self._held for piece in self.silence(seconds, sentence)]
+        out = self._resampler.push(pcm)
+        if not self._resampler.passthrough:
+            out = self._drop(out)
+        self.due_s = max(self.due_s, self._clock()) + self._spec.seconds(len(out))
+        if self._coded:  # an encoder takes about 1 ms for each piece and would block the event loop
+            return pieces + await asyncio.to_thread(self.chunker.push, out, sentence)
+        return pieces + self.chunker.push(out, sentence)
+
+    def spoken(self, total_bytes: int) -> None:
+        """Counts a whole sentence of `total_bytes`, whose skipped part the engine did not send."""
+        if self._resampler.passthrough:
+            self._skip = max(self._skip - total_bytes, 0)
+
+    def end(self, sentence: int) -> list[AudioPiece]:
+        """Returns the last chunks. `sentence` is the last one, below `first_sentence` if none was spoken."""
+        if sentence < self.first_sentence:
+            return []
+        return [*self.chunker.push(self._resampler.flush()[self._skip :], sentence), *self.chunker.flush()]
+
+    def _drop(self, out: bytes) -> bytes:
+        out, self._skip = out[self._skip :], max(self._skip - len(out), 0)
+        return out
 
 
 def _chunker(
-    info: EngineInfo, utterance: SpokenUtterance, spec: PcmSpec, resume: Resume, cuts: Cuts
+    info: EngineInfo, utterance: SpokenUtterance, spec: PcmSpec, resume: Resume, cutting: Cutting
 ) -> PcmChunker | CodedChunker:
     """Returns the chunker of this attempt. Raises CannotResume."""
     fmt = utterance.format
     if fmt in ("wav", "pcm16"):
         header = wav_header(spec) if fmt == "wav" else b""
-        return PcmChunker(spec, header=header, first_index=resume.next_index, offset_bytes=resume.stored_bytes, **cuts)
+        first, offset = resume.next_index, resume.stored_bytes
+        return PcmChunker(spec, cutting, header=header, first_index=first, offset_bytes=offset)
     skip_bytes, offset_s = resume.stored_bytes, 0.0
     if resume.stored_bytes and not (info.deterministic and resume.same_engine):
         stored_s = seconds_of(fmt, spec, resume.stored_bytes)
@@ -185,7 +213,7 @@ def _chunker(
         skip_bytes, offset_s = 0, stored_s
     coder = encoder.encoder_of(fmt, spec.sample_rate_hz)
     first = resume.next_index
-    return CodedChunker(spec, coder, first_index=first, skip_bytes=skip_bytes, offset_s=offset_s, **cuts)
+    return CodedChunker(spec, coder, cutting, first_index=first, skip_bytes=skip_bytes, offset_s=offset_s)
 
 
 def _engine_bytes(output_bytes: int, engine_hz: int, output_hz: int) -> int:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 import nats.errors
-from nats.micro.service import Service
+from nats.micro.service import Service, ServiceConfig
 
 from orastream.base import logger
 from orastream.broker import address, control_line, micro
@@ -253,7 +253,8 @@ class Broker:
         self, name: str, version: str, description: str, subject: str, answer: Answerer, *, queue: str = "q"
     ) -> Service:
         """Start a nats.micro service with one endpoint; see `micro.serve`."""
-        return await micro.serve(self._nc, name, version, description, subject, answer, queue)
+        config = ServiceConfig(name=name, version=version, description=description)
+        return await micro.serve(self._nc, config, subject, answer, queue)
 
     # ---- callbacks of the client
 

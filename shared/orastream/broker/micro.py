@@ -22,13 +22,7 @@ log = logger.named(__name__)
 
 
 async def serve(
-    client: nats_client.Client,
-    name: str,
-    version: str,
-    description: str,
-    subject: str,
-    answer: Answerer,
-    queue: str,
+    client: nats_client.Client, config: ServiceConfig, subject: str, answer: Answerer, queue: str
 ) -> Service:
     """Start a service on `subject`. One member of the queue group answers each request.
 
@@ -50,6 +44,6 @@ async def serve(
         running.add(task)
         task.add_done_callback(running.discard)
 
-    service = await nats.micro.add_service(client, ServiceConfig(name=name, version=version, description=description))
-    await service.add_endpoint(EndpointConfig(name=name, subject=subject, handler=handle, queue_group=queue))
+    service = await nats.micro.add_service(client, config)
+    await service.add_endpoint(EndpointConfig(name=config.name, subject=subject, handler=handle, queue_group=queue))
     return service

@@ -43,9 +43,9 @@ class Client:
         report = await client.say("안녕하세요", session_id="s1", phone_id="p1", fire_and_forget=False)
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - options of the public interface, all with defaults, by keyword
         self,
-        url: str = "nats://127.0.0.1:4222",
+        url: str | Broker = "nats://127.0.0.1:4222",
         *,
         creds: Path | None = None,
         inbox_prefix: str = subjects.INBOX,
@@ -57,36 +57,32 @@ class Client:
     ) -> None:
         """`fire_and_forget` and `transport` are the defaults of calls that do not set them.
 
-        Set `inbox_prefix`, the prefix of the reply subjects, if this NATS user may not subscribe to `_INBOX.>`.
+        Set `inbox_prefix`, the prefix of the reply subjects, if this NATS user may not subscribe to `_INBOX.>`. With a
+        Broker instead of a URL the client uses that connection, and `async with` neither opens nor closes it.
         """
-        self._broker = Broker(
-            url, name=name, creds=creds, inbox_prefix=inbox_prefix, connect_timeout_s=connect_timeout_s
+        self._owns_broker = isinstance(url, str)
+        self._broker = (
+            Broker(url, name=name, creds=creds, inbox_prefix=inbox_prefix, connect_timeout_s=connect_timeout_s)
+            if isinstance(url, str)
+            else url
         )
         self._js = JetStream(self._broker)
         self._reports = ReportStore(self._js)
         self._fire_and_forget = fire_and_forget
         self._transport = transport
-        self._max_text_chars = max_text_chars
-
-    @classmethod
-    def over(
-        cls, broker: Broker, *, fire_and_forget: bool = True, max_text_chars: int = DEFAULT_MAX_TEXT_CHARS
-    ) -> Client:
-        """A client over a connection that its owner (such as the gateway) opens and closes."""
-        client = cls.__new__(cls)
-        client._broker, client._js = broker, JetStream(broker)
-        client._reports = ReportStore(client._js)
-        client._fire_and_forget, client._transport, client._max_text_chars = fire_and_forget, None, max_text_chars
-        return client
+        self.max_text_chars = max_text_chars
+        """Maximum length of a text, in characters."""
 
     async def __aenter__(self) -> Self:
-        await self._broker.__aenter__()
+        if self._owns_broker:
+            await self._broker.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._broker.__aexit__(kind, exc, trace)
+        if self._owns_broker:
+            await self._broker.__aexit__(kind, exc, trace)
 
     @property
     def broker(self) -> Broker:
@@ -95,7 +91,7 @@ class Client:
 
     # ---- asking for speech
 
-    async def say(
+    async def say(  # noqa: PLR0913 - options of the public interface, all with defaults, by keyword
         self,
         text: str,
         *,
@@ -148,7 +144,7 @@ class Client:
         given = ("text", "session_id", "phone_id", "text_stream")
         more = to_wire("utterance", options, given=given)
         fields: Map = {"text": text, "sessionId": session_id, "phoneId": phone_id, **more}
-        return TextStream(self, fields, self._max_text_chars)
+        return TextStream(self, fields, self.max_text_chars)
 
     async def submit(
         self, fields: Map, *, encoding: Encoding = "json", trace: traces.Parent = None
@@ -159,7 +155,7 @@ class Client:
         spoken twice. The node encodes its reports in `encoding`. `trace` is the parent span or headers; without it the
         caller's current span is the parent. Raises InvalidRequest, Overloaded, NodeUnavailable.
         """
-        request = parse_request(fields, max_text_chars=self._max_text_chars)
+        request = parse_request(fields, max_text_chars=self.max_text_chars)
         body = request.to_map()
         forget = self._fire_and_forget if request.fire_and_forget is None else request.fire_and_forget
         body["fire_and_forget"] = forget
@@ -168,7 +164,7 @@ class Client:
         request_id = request.request_id or uuid.uuid4().hex
         body["requestId"] = request_id
         session, token = subjects.tokens(request.session_id, request_id)
-        parse_request(body, session=session, max_text_chars=self._max_text_chars)
+        parse_request(body, session=session, max_text_chars=self.max_text_chars)
         data = codec.encode(body, encoding)
         if len(data) > self._broker.max_payload - MAX_HEADER_BYTES:
             raise InvalidRequest("text", f"the request has {len(data)} bytes, more than NATS accepts; split the text")
@@ -236,7 +232,7 @@ class Client:
             message := await self._js.after(stream_names.SESSIONS, subjects.session_request(session), after)
         ) is not None:
             after = message.sequence
-            stored = read_message(message, max_text_chars=self._max_text_chars)
+            stored = read_message(message, max_text_chars=self.max_text_chars)
             if isinstance(stored, StoredRequest) and stored.token == token:
                 return stored
         return None

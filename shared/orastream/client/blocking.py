@@ -38,7 +38,7 @@ class BlockingClient:
     client.say("안녕하세요", session_id="s1", phone_id="p1")
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - options of the public interface, all with defaults, by keyword
         self,
         url: str = "nats://127.0.0.1:4222",
         *,

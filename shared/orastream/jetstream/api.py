@@ -164,7 +164,7 @@ class JetStream:
 
     # ---- writing
 
-    async def store(
+    async def store(  # noqa: PLR0913 - the headers of one publish, all optional, by keyword
         self,
         subject: str,
         data: bytes,

@@ -142,7 +142,11 @@ def _range(match: re.Match[str]) -> str | None:
         return f"{_each(match)}{spoken(first)}에서 {spoken(second)} {unit.KOREAN[match['unit']]}"
     if match["more"] or low is None or high is None:
         return f"{spoken(first)}에서 {spoken(second)}{match['more'] or ''} {name}"
-    before, after = _around(match)
+    return _counted_range(low, high, name, *_around(match))
+
+
+def _counted_range(low: int, high: int, name: str, before: str, after: str) -> str:
+    """Read a range of whole numbers with a counter; `before` and `after` are the text around it."""
     if name in ("월", "시"):
         return f"{counter.counted(low, name)}에서 {counter.counted(high, name)}"
     native = counter.takes_native(high, name, before, after) and (high < 10 or name in ("살", "번째"))

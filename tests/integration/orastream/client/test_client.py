@@ -187,7 +187,7 @@ async def test_nothing_bad_is_stored(js: JetStream, client: Client, wrong: dict[
 
 
 async def test_a_text_too_large_for_nats(js: JetStream) -> None:
-    client = Client.over(js.broker, max_text_chars=2_000_000)
+    client = Client(js.broker, max_text_chars=2_000_000)
     with pytest.raises(InvalidRequest, match="text: "):
         await client.submit(FIELDS | {"text": "a" * 1_048_000})
 
@@ -211,7 +211,7 @@ async def test_a_duplicate_that_waits_gets_the_firsts_report(js: JetStream, clie
 async def test_overload_is_the_sessions_own(broker: Broker) -> None:
     js = JetStream(broker)
     await StreamKeeper(js, StreamLimits(max_pending_per_session=2, audio_max_bytes=1 << 20)).ensure()
-    client = Client.over(broker)
+    client = Client(broker)
     for _ in range(2):
         await say(client)
     with pytest.raises(Overloaded) as caught:

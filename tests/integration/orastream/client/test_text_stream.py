@@ -79,7 +79,7 @@ async def test_hundreds_of_tokens_are_all_stored(js: JetStream, client: Client) 
 
 
 async def test_a_text_that_is_too_long_is_the_writers_to_end(js: JetStream) -> None:
-    client = Client.over(js.broker, max_text_chars=10)
+    client = Client(js.broker, max_text_chars=10)
     with pytest.raises(InvalidRequest, match=r"^text: .*11 characters|^text: has 11"):
         async with client.utterance(**IDS, text="a" * 11):
             pass

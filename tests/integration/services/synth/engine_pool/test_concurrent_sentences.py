@@ -21,7 +21,7 @@ from orastream.contract.audio_messages import AudioChunk
 from orastream.contract.errors import SettingsError
 from services.synth.engine_pool import frames, memory
 from services.synth.engine_pool.pool import EnginePool
-from services.synth.engine_pool.process import STOP_S
+from services.synth.engine_pool.process import STOP_S, ProcessLimits
 from services.synth.engine_pool.slot import Slot
 from services.synth.engines.base import EngineCrashed, EngineError
 from services.synth.speech.speaker import PoolSpeaker
@@ -156,7 +156,7 @@ async def test_a_crash_costs_every_sentence_of_the_process(choir: MakePool, how:
 @pytest.mark.parametrize("heard", [True, False])
 async def test_a_sentence_that_hangs_lets_the_others_finish(choir: MakePool, heard: bool) -> None:
     """Its reader gets an error; a new process takes over, and the old one ends after its last sentence."""
-    async with choir(stall_s=1.5) as pool, AsyncExitStack() as stack:
+    async with choir(limits=ProcessLimits(stall_s=1.5)) as pool, AsyncExitStack() as stack:
         one, other = await slot_of(stack, pool), await slot_of(stack, pool)
         speech = one.speak("a", voice="endless", language="ko")
         if heard:
@@ -241,7 +241,7 @@ def test_the_choir_on_uvloop(choir: MakePool) -> None:
 
 @pytest.mark.skipif(not memory.SUPPORTED, reason="this system does not tell how much memory a process holds")
 async def test_a_process_that_leaks_is_replaced_without_a_gap(choir: MakePool) -> None:
-    async with choir(max_memory_mb=150) as pool:
+    async with choir(limits=ProcessLimits(max_memory_mb=150)) as pool:
         async with pool.acquire() as one:
             speech = one.speak("a", voice="endless", language="ko")
             for _ in range(3):
@@ -263,7 +263,7 @@ async def test_a_process_that_leaks_is_replaced_without_a_gap(choir: MakePool) -
 @pytest.mark.skipif(not memory.SUPPORTED, reason="this system does not tell how much memory a process holds")
 async def test_a_limit_that_no_process_keeps_is_a_settings_error(choir: MakePool) -> None:
     with pytest.raises(SettingsError, match="ENGINE_MAX_MEMORY_MB: 2 is less than engine 'choir' needs"):
-        async with choir(max_memory_mb=2):
+        async with choir(limits=ProcessLimits(max_memory_mb=2)):
             raise AssertionError("it started")
 
 

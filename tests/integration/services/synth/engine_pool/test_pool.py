@@ -15,6 +15,7 @@ import pytest
 import uvloop
 
 from services.synth.engine_pool.pool import EnginePool
+from services.synth.engine_pool.process import ProcessLimits
 from services.synth.engines.base import EngineCrashed, EngineError
 from tests.support.engines import KOREAN, LOG, LONG, RATE, eventually, gone, install_strange_engine, spoken
 
@@ -182,7 +183,7 @@ async def test_a_pool_that_cannot_start_says_why(
 ) -> None:
     monkeypatch.setenv("STRANGE", behaviour)
     with pytest.raises(EngineError, match=message):
-        async with strange(slots=2, start_s=3.0 if behaviour == "hangs" else 30.0):
+        async with strange(slots=2, limits=ProcessLimits(start_s=3.0 if behaviour == "hangs" else 30.0)):
             raise AssertionError("it started")
 
 
@@ -213,7 +214,7 @@ async def test_errors_of_the_engine_leave_it_usable(strange: Callable[..., Engin
 async def test_a_hang_or_a_bug_is_a_crash(
     strange: Callable[..., EnginePool], voice: str, stall_s: float, message: str
 ) -> None:
-    async with strange(stall_s=stall_s) as pool:
+    async with strange(limits=ProcessLimits(stall_s=stall_s)) as pool:
         async with pool.acquire() as engine:
             with pytest.raises(EngineCrashed, match=message):
                 await spoken(engine, "x", voice=voice)

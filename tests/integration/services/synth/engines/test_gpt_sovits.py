@@ -16,6 +16,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from services.synth.engine_pool.pool import EnginePool
+from services.synth.engine_pool.process import ProcessLimits
 from services.synth.engines.base import EngineError, UnknownVoice, create
 from services.synth.engines.gpt_sovits.connection import BrokenAnswer, ServerConnection
 from services.synth.engines.gpt_sovits.engine import GptSovitsEngine
@@ -189,7 +190,7 @@ async def test_loading_weights_may_take_longer_than_a_stall(
     a = {"gpt_weights": "a.ckpt", "sovits_weights": "a.pth"}
     b = {"gpt_weights": "b.ckpt", "sovits_weights": "b.pth"}
     use(monkeypatch, tmp_path, server, a=a, b=b)
-    async with EnginePool("gpt_sovits", 1, log=LOG, stall_s=2) as pool, pool.acquire() as engine:
+    async with EnginePool("gpt_sovits", 1, log=LOG, limits=ProcessLimits(stall_s=2)) as pool, pool.acquire() as engine:
         server.weights_s = 1.5  # for each of the two
         assert await spoken(engine, SENTENCE, voice="b") == WHOLE
         assert pool.restarts == 0

@@ -14,6 +14,7 @@ from orastream.contract.errors import ObjectTooLarge
 from orastream.jetstream import topology
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.object_store import ObjectStore, object_store_config
+from services.synth.audio.pcm_chunker import Cutting
 from services.synth.engine_pool.pool import EnginePool
 from services.synth.speech.phrase_cache import CachingSpeaker
 from services.synth.speech.phrase_key import Worth
@@ -103,7 +104,7 @@ UTTERANCE = SpokenUtterance(None, "ko-KR", 1.0, "wav")
 
 async def file_of(speaker: Speaker, utterance: SpokenUtterance = UTTERANCE, resume: Resume = FIRST_ATTEMPT) -> bytes:
     lines = script_of(TEXT, "ko-KR", 1.0)
-    pieces = speak_utterance(speaker, utterance, lines, chunk_bytes=8192, resume=resume)
+    pieces = speak_utterance(speaker, utterance, lines, Cutting(8192), resume=resume)
     return b"".join([piece.audio async for piece in pieces])
 
 
@@ -134,7 +135,7 @@ async def test_an_utterance_left_early_is_not_kept(objects: ObjectStore, pool: E
     seen = Seen()
     async with CachingSpeaker(PoolSpeaker(pool, rtf=1.0), objects, seen) as speaker:
         lines = script_of("하나도 남기지 않고 모두 말할 문장입니다.", "ko-KR", 1.0)
-        async with aclosing(speak_utterance(speaker, UTTERANCE, lines, chunk_bytes=8192)) as pieces:
+        async with aclosing(speak_utterance(speaker, UTTERANCE, lines, Cutting(8192))) as pieces:
             await anext(pieces)
     assert seen == {"phrase_miss": 1}
 

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from orastream.contract.audio import FORMATS, RATES_HZ, Format, PcmSpec, rate_for, seconds_of
 from services.synth.audio.coded_chunker import CodedChunker
 from services.synth.audio.encoder import encoder_of
-from services.synth.audio.pcm_chunker import AudioPiece
+from services.synth.audio.pcm_chunker import AudioPiece, Cutting
 
 pytestmark = pytest.mark.unit
 
+WHOLE = Cutting(32_768)
 CODED = [fmt for fmt in FORMATS if fmt not in ("wav", "pcm16")]
 HEADERS: dict[Format, bytes] = {"opus": b"OpusHead", "flac": b"fLaC"}
 """The header of a file: only the first chunk has it."""
@@ -53,11 +54,11 @@ def decoded(fmt: Format, file: bytes, rate_hz: int) -> Any:
     return np.concatenate([frame.to_ndarray().reshape(-1) for frame in frames])
 
 
-def coded(fmt: Format, pcm: bytes, rate_hz: int, step: int | None = None, **options: Any) -> list[AudioPiece]:
+def coded(
+    fmt: Format, pcm: bytes, rate_hz: int, step: int | None = None, cutting: Cutting = WHOLE, **options: Any
+) -> list[AudioPiece]:
     step = step or rate_hz // 16 * 2  # about 60 ms, as engines yield it
-    chunker = CodedChunker(
-        PcmSpec(rate_hz), encoder_of(fmt, rate_hz), **{"chunk_bytes": 32_768, "ramp": True, **options}
-    )
+    chunker = CodedChunker(PcmSpec(rate_hz), encoder_of(fmt, rate_hz), cutting, **options)
     pieces = [piece for at in range(0, len(pcm), step) for piece in chunker.push(pcm[at : at + step], 0)]
     return [*pieces, *chunker.flush()]
 
@@ -118,18 +119,18 @@ def test_a_resumed_file_is_the_same_file(fmt: Format, step: int, at: float, ramp
     """For any split of the samples, and any end of the attempt before."""
     rate_hz = rate_for(fmt, 22_050)
     pcm = voice(0.7, rate_hz)
-    pieces = coded(fmt, pcm, rate_hz, chunk_bytes=1_024, ramp=ramp)
+    pieces = coded(fmt, pcm, rate_hz, cutting=Cutting(1_024, ramp=ramp))
     file = b"".join(piece.audio for piece in pieces)
     stored = round(at * len(pieces))
     head = b"".join(piece.audio for piece in pieces[:stored])
-    rest = coded(fmt, pcm, rate_hz, 2 * step, chunk_bytes=1_024, first_index=stored, skip_bytes=len(head), ramp=ramp)
+    rest = coded(fmt, pcm, rate_hz, 2 * step, Cutting(1_024, ramp=ramp), first_index=stored, skip_bytes=len(head))
     assert head + b"".join(piece.audio for piece in rest) == file
     assert all(len(piece.audio) <= 1_024 for piece in pieces) or ramp
     assert [piece.pts_ms for piece in rest] == sorted(piece.pts_ms for piece in rest)
 
 
 def test_seconds() -> None:
-    chunker = CodedChunker(PcmSpec(8_000), encoder_of("mulaw", 8_000), chunk_bytes=4_096, ramp=True, offset_s=1.5)
+    chunker = CodedChunker(PcmSpec(8_000), encoder_of("mulaw", 8_000), Cutting(4_096, ramp=True), offset_s=1.5)
     pieces = [*chunker.push(bytes(16_000), 3), *chunker.end_sentence(), *chunker.flush()]
     assert chunker.seconds == 2.5
     assert (pieces[0].pts_ms, pieces[0].sentence) == (1_500, 3)

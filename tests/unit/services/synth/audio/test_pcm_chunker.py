@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orastream.contract.audio import PcmSpec, wav_header
-from services.synth.audio.pcm_chunker import AudioPiece, PcmChunker
+from services.synth.audio.pcm_chunker import AudioPiece, Cutting, PcmChunker
 
 pytestmark = pytest.mark.unit
 
@@ -26,21 +26,21 @@ def all_of(chunker: PcmChunker, parts: list[tuple[int, bytes]]) -> list[AudioPie
 
 
 def test_ramp_begins_at_80_ms_and_doubles_to_the_chunk_size() -> None:
-    pieces = all_of(PcmChunker(SPEC, chunk_bytes=32_768, ramp=True, header=HEADER), [(0, pcm(4))])
+    pieces = all_of(PcmChunker(SPEC, Cutting(32_768, ramp=True), header=HEADER), [(0, pcm(4))])
     first = SPEC.bytes_for_ms(80)
     assert [len(p.audio) for p in pieces[:6]] == [44 + first, first * 2, first * 4, first * 8, 32_768, 32_768]
     assert [p.pts_ms for p in pieces[:4]] == [0, 80, 240, 560]
 
 
 def test_without_ramp_every_chunk_but_the_last_has_the_full_size() -> None:
-    chunker = PcmChunker(SPEC, chunk_bytes=32_768, ramp=False, header=HEADER)
+    chunker = PcmChunker(SPEC, Cutting(32_768, ramp=False), header=HEADER)
     pieces = chunker.push(pcm(2), 0) + chunker.end_sentence() + chunker.push(pcm(2), 1) + chunker.flush()
     assert {len(p.audio) for p in pieces[:-1]} == {32_768}
     assert [p.sentence for p in pieces] == [0, 0, 0, 1, 1, 1]
 
 
 def test_the_end_of_a_sentence_is_not_held_back() -> None:
-    chunker = PcmChunker(SPEC, chunk_bytes=32_768, ramp=True)
+    chunker = PcmChunker(SPEC, Cutting(32_768, ramp=True))
     assert len(chunker.push(pcm(0.3), 0)) == 2
     assert chunker.end_sentence() == []  # 60 ms are pending: less than FIRST_CHUNK_MS
     assert [p.sentence for p in chunker.push(pcm(0.2), 1)] == []
@@ -54,7 +54,7 @@ def test_the_end_of_a_sentence_is_not_held_back() -> None:
 @pytest.mark.parametrize("ramp", [True, False])
 def test_by_sentence_no_chunk_reaches_over_the_end_of_one(ramp: bool) -> None:
     """For any length of the sentence, and any sizes."""
-    chunker = PcmChunker(SPEC, chunk_bytes=4096, ramp=ramp, by_sentence=True, header=HEADER)
+    chunker = PcmChunker(SPEC, Cutting(4096, ramp=ramp, by_sentence=True), header=HEADER)
     lengths, pieces = (0.01, 0.5, 0.0, 0.03, 1.0), list[AudioPiece]()
     for sentence, seconds in enumerate(lengths):
         pieces += chunker.push(pcm(seconds), sentence) + chunker.end_sentence()
@@ -66,12 +66,12 @@ def test_by_sentence_no_chunk_reaches_over_the_end_of_one(ramp: bool) -> None:
 
 
 def test_an_utterance_without_audio_has_no_chunk() -> None:
-    chunker = PcmChunker(SPEC, chunk_bytes=32_768, ramp=True, header=HEADER)
+    chunker = PcmChunker(SPEC, Cutting(32_768, ramp=True), header=HEADER)
     assert chunker.push(b"", 0) + chunker.end_sentence() + chunker.flush() == []
 
 
 def test_half_a_sample_at_the_end_is_an_error() -> None:
-    chunker = PcmChunker(SPEC, chunk_bytes=32_768, ramp=True)
+    chunker = PcmChunker(SPEC, Cutting(32_768, ramp=True))
     chunker.push(b"\0\0\0", 0)
     with pytest.raises(ValueError, match="inside a sample"):
         chunker.flush()
@@ -80,12 +80,12 @@ def test_half_a_sample_at_the_end_is_an_error() -> None:
 @pytest.mark.parametrize("offset", [10, 43, 45])
 def test_an_offset_inside_header_or_sample_is_refused(offset: int) -> None:
     with pytest.raises(ValueError, match="offset_bytes"):
-        PcmChunker(SPEC, chunk_bytes=1024, ramp=True, header=HEADER, first_index=1, offset_bytes=offset)
+        PcmChunker(SPEC, Cutting(1024, ramp=True), header=HEADER, first_index=1, offset_bytes=offset)
 
 
 def test_a_chunk_too_small_for_the_header_is_refused() -> None:
     with pytest.raises(ValueError, match="chunk_bytes"):
-        PcmChunker(SPEC, chunk_bytes=45, ramp=True, header=HEADER)
+        PcmChunker(SPEC, Cutting(45, ramp=True), header=HEADER)
 
 
 @st.composite
@@ -114,9 +114,7 @@ def test_any_stream(
 ) -> None:
     spec, parts = stream
     offset = len(header) + stored * 1000 * spec.frame_bytes if stored else 0
-    chunker = PcmChunker(
-        spec, chunk_bytes=chunk_bytes, ramp=ramp, header=header, first_index=stored, offset_bytes=offset
-    )
+    chunker = PcmChunker(spec, Cutting(chunk_bytes, ramp=ramp), header=header, first_index=stored, offset_bytes=offset)
     pieces: list[AudioPiece] = []
     for number, (sentence, part) in enumerate(parts):
         pieces += chunker.push(part, sentence)

@@ -11,6 +11,7 @@ import pytest
 from orastream.contract.assembly import Assembly
 from orastream.contract.audio import FORMATS, Format
 from orastream.contract.audio_messages import AudioChunk, AudioStart
+from services.synth.audio.pcm_chunker import Cutting
 from services.synth.engine_pool.process import EngineInfo
 from services.synth.engines.base import CannotResume, NoAudio, Voice
 from services.synth.job.attempt import start_after
@@ -61,7 +62,7 @@ async def pieces_of(
     """Returns index, sentence and bytes of each piece."""
     utterance = SpokenUtterance(**{"voice": None, "language": "en-US", "speed": 1.0, "format": "pcm16", **changes})
     lines = script_of(f"<speak>{markup}</speak>", "en-US", 1.0, ssml=True)
-    speaking = speak_utterance(mouth or Mouth(), utterance, lines, chunk_bytes=4_096, resume=resume)
+    speaking = speak_utterance(mouth or Mouth(), utterance, lines, Cutting(4_096), resume=resume)
     return [(piece.index, piece.sentence, piece.audio) async for piece in speaking]
 
 
@@ -74,7 +75,7 @@ async def test_pauses_alone_are_no_utterance(fmt: Format, markup: str) -> None:
     utterance = SpokenUtterance(None, "en-US", 1.0, fmt)
     lines = script_of(f"<speak>{markup}</speak>", "en-US", 1.0, ssml=True)
     with pytest.raises(NoAudio, match="'mouth' gave no audio"):
-        async for piece in speak_utterance(Mouth(), utterance, lines, chunk_bytes=4_096):
+        async for piece in speak_utterance(Mouth(), utterance, lines, Cutting(4_096)):
             heard.append(piece.audio)
     assert heard == [], "what is stored would be a sound to the next attempt"
 
