@@ -14,6 +14,6 @@ def serve(settings: HttpBridgeSettings) -> lifecycle.Serve:
     async def run(process: lifecycle.Process) -> None:
         async with http_client(settings) as client:
             sink = HttpSink(settings, client)
-            await serve_bridge(settings, kind="http_bridge", transport="http", sink=sink, events={})(process)
+            await serve_bridge(settings, kind="http_bridge", sink=sink, events={})(process)
 
     return run

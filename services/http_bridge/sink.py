@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import Literal
 
 import aiohttp
 
@@ -124,6 +125,7 @@ class HttpSink:
     def __init__(self, settings: HttpBridgeSettings, client: aiohttp.ClientSession) -> None:
         self._url = settings.oraserver_http_url
         self._client = client
+        self.transport: Literal["http"] = "http"
         self.rules = DeliveryRules(
             confirm_every=None,
             max_unconfirmed_bytes=None,

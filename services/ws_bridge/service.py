@@ -12,4 +12,4 @@ EVENTS = {"begins": "🔌 [TTS] WebSocket 스트리밍 시작", "delivered": "�
 
 def serve(settings: WsBridgeSettings) -> lifecycle.Serve:
     """The function that runs ws_bridge with these settings."""
-    return serve_bridge(settings, kind="ws_bridge", transport="websocket", sink=WebSocketSink(settings), events=EVENTS)
+    return serve_bridge(settings, kind="ws_bridge", sink=WebSocketSink(settings), events=EVENTS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Literal
 
 from orastream.contract.audio_messages import AudioChunk, AudioStart
 from orastream.delivery.rules.utterance_effects import DeliveryRules
@@ -73,6 +74,7 @@ class WebSocketSink:
 
     def __init__(self, settings: WsBridgeSettings) -> None:
         self._settings = settings
+        self.transport: Literal["websocket"] = "websocket"
         self.rules = DeliveryRules(
             max_retries=settings.websocket_max_retries,
             stall_s=settings.synth_stall_seconds,

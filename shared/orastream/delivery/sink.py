@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from orastream.contract.audio_messages import AudioChunk, AudioStart
 from orastream.delivery.rules.utterance_effects import DeliveryRules
@@ -78,6 +78,11 @@ class Link(Protocol):
 
 class Sink(Protocol):
     """A bridge's way to OraServer: opens links."""
+
+    @property
+    def transport(self) -> Literal["websocket", "http"]:
+        """The transport of the requests that this bridge delivers."""
+        ...
 
     @property
     def rules(self) -> DeliveryRules:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Literal
 
 from orastream.base import logger
 from orastream.contract.messages import Report
@@ -22,7 +21,6 @@ def serve_bridge(
     settings: BridgeSettings,
     *,
     kind: str,
-    transport: Literal["websocket", "http"],
     sink: Sink,
     events: Mapping[str, str],
 ) -> lifecycle.Serve:
@@ -70,7 +68,6 @@ def serve_bridge(
         bridge = Bridge(
             process.js,
             kind=kind,
-            transport=transport,
             sink=sink,
             max_text_chars=settings.tts_max_text_chars,
             counts=counts,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Literal
+from typing import Any
 
 from orastream.base import logger, tasks
 from orastream.contract import stream_names, subjects
@@ -42,7 +42,6 @@ class Bridge:
         js: JetStream,
         *,
         kind: str,
-        transport: Literal["websocket", "http"],
         sink: Sink,
         max_text_chars: int,
         counts: DeliveryCounts,
@@ -54,7 +53,6 @@ class Bridge:
         self._context = BridgeContext(
             js=js,
             kind=kind,
-            transport=transport,
             sink=sink,
             lease=self._lease,
             owners=Owners(js, kind, self._lease),
@@ -209,13 +207,13 @@ class Bridge:
         if isinstance(stored, StoredCancel):
             await self._settle_cancel(session, delivery)
             return True
-        step = first_step(stored.stated_transport, self._context.transport, delivery.delivered)
+        step = first_step(stored.stated_transport, self._context.sink.transport, delivery.delivered)
         if step is Step.ASK_STORED:
             message = await self._js.get(stream_names.SESSIONS, delivery.sequence)
             step = if_stored(stored.stated_transport, message is not None)
         if step is Step.ASK_REPORT:
             state = await self._reports.read(session, stored.token)
-            step = by_claim(state.report.transport if state is not None else None, self._context.transport)
+            step = by_claim(state.report.transport if state is not None else None, self._context.sink.transport)
         if step is Step.ACK:
             await delivery.ack()
         elif step is Step.NAK:

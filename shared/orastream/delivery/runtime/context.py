@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from orastream.contract.messages import Report, Status
 from orastream.delivery.rules.entry import Entry
@@ -43,7 +43,6 @@ class BridgeContext:
 
     js: JetStream
     kind: str
-    transport: Literal["websocket", "http"]
     sink: Sink
     lease: Lease
     owners: Owners

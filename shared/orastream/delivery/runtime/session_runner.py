@@ -54,7 +54,7 @@ class SessionRunner:
         self.epoch = ownership.epoch
         self._context = context
         self._ownership = ownership
-        self._session = Session(context.transport)
+        self._session = Session(context.sink.transport)
         self.wakeups = Wakeups(self._session)
         self._events = Feed(self.js, stream_names.SESSIONS, subjects.session_events(ownership.session), wake=self.wake)
         self._gate = WriteGate(context.lease, context.owners, ownership, self)

@@ -24,6 +24,7 @@ from orastream.delivery.rules.utterance import UtteranceDelivery
 from orastream.delivery.rules.utterance_effects import (
     Confirm,
     Connect,
+    Effect,
     Fence,
     Finished,
     Rewind,
@@ -102,33 +103,37 @@ class UtteranceRunner:
         while True:
             room = self._link is not None and self._link.room
             effect = self.machine.poll(now, may_write=may_write, room=room)
-            match effect:
-                case None:
-                    if not self._take_audio(now):
-                        break
-                case WriteChunk():
-                    assert self._link is not None
-                    self._timing.wrote(effect.chunk, self._base, time.time())
-                    self._link.write(effect.start, effect.chunk)
-                    self._counts.chunk_written(len(effect.chunk.audio))
-                case WriteComplete():
-                    assert self._link is not None
-                    self._timing.completed(time.time())
-                    self._link.complete(effect.start, effect.total_chunks, effect.text)
-                case Confirm():
-                    assert self._link is not None
-                    self._ask(self._link, effect)
-                case Connect():
-                    self._host.spawn(self._connect())
-                case Rewind():
-                    await self._rewind()
-                case Fence():
-                    self._host.spawn(self._fence())
-                case Finished():
-                    self._host.spawn(self._finish(effect))
+            if effect is not None:
+                await self._apply(effect)
+            elif not self._take_audio(now):
+                break
         if self._feed is not None:
             self._feed.expecting = self.machine.expects_audio
         self._checkpoint(now)
+
+    async def _apply(self, effect: Effect) -> None:
+        """Do what the machine says. It writes only while there is a link."""
+        match effect:
+            case WriteChunk():
+                assert self._link is not None
+                self._timing.wrote(effect.chunk, self._base, time.time())
+                self._link.write(effect.start, effect.chunk)
+                self._counts.chunk_written(len(effect.chunk.audio))
+            case WriteComplete():
+                assert self._link is not None
+                self._timing.completed(time.time())
+                self._link.complete(effect.start, effect.total_chunks, effect.text)
+            case Confirm():
+                assert self._link is not None
+                self._ask(self._link, effect)
+            case Connect():
+                self._host.spawn(self._connect())
+            case Rewind():
+                await self._rewind()
+            case Fence():
+                self._host.spawn(self._fence())
+            case Finished():
+                self._host.spawn(self._finish(effect))
 
     def _take_audio(self, now: float) -> bool:
         """Feed the machine as much as it wants; whether there was any."""

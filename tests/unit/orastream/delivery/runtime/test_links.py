@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import pytest
 
@@ -30,6 +30,7 @@ class SlowSink:
     """Opens links when `ready` is set."""
 
     def __init__(self) -> None:
+        self.transport: Literal["websocket"] = "websocket"
         self.rules = DeliveryRules()
         self.idle_s = 5.0
         self.link_per_utterance = False
