@@ -1,1 +1,1 @@
-"""What all bridges share: the pure machines, session ownership and the runner. Bridges differ in their sink only."""
+"""Delivery code that all bridges share: pure rules and the tasks that apply them. Bridges differ only in their sink."""

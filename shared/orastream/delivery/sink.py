@@ -1,4 +1,4 @@
-"""The port between the shared core and a bridge's own way to OraServer."""
+"""The port through which delivery writes to OraServer. Each bridge implements `Sink` and `Link`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from orastream.delivery.rules.utterance_effects import DeliveryRules
 
 
 class LinkLost(Exception):
-    """The way to OraServer broke or could not be opened. `refused`: a 4xx, trying again is no use.
+    """The link to OraServer broke or could not be opened. `refused`: OraServer answered 4xx, so a retry is of no use.
 
-    The message is the reason as an operator reads it; it never holds spoken text.
+    The message is the reason, for operators. It never contains spoken text.
     """
 
     def __init__(self, reason: str, *, refused: bool = False) -> None:
@@ -23,9 +23,9 @@ class LinkLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """What a sink must know of an utterance to frame it: the ids as the caller gave them, and their tokens.
+    """What a link needs to frame an utterance: the caller's ids, the token of the request id, and the text.
 
-    A chunk or an end that has a `text` of its own goes before this one.
+    The `text` of a chunk or of `complete`, if it has one, takes precedence over this `text`.
     """
 
     session_id: str
@@ -36,48 +36,48 @@ class Speech:
 
 
 class Link(Protocol):
-    """An open way to OraServer for one session and phone. One utterance at a time; used from one task."""
+    """An open link to OraServer for one session and phone. One utterance at a time. Use from one task."""
 
     @property
     def lost(self) -> LinkLost | None:
-        """Why it is not open any more, or None."""
+        """Why the link is not open any more, or None while it is open."""
         ...
 
     @property
     def room(self) -> bool:
-        """Whether `write` may be called now; `wake` is called when this turns true again."""
+        """Whether `write` may be called now. The link calls `wake` when this becomes true again."""
         ...
 
     def begin(self, speech: Speech) -> None:
-        """The next writes belong to this utterance."""
+        """Begin an utterance: the next writes belong to it."""
         ...
 
     def write(self, start: AudioStart, chunk: AudioChunk) -> None:
-        """Write a chunk now, without blocking; a break shows in `lost`."""
+        """Write a chunk without waiting. Raises nothing: if the link breaks, `lost` says so."""
         ...
 
     def complete(self, start: AudioStart, total_chunks: int, text: str | None = None) -> None:
-        """Write that the utterance is complete. `text` is all of it, where the request does not have it."""
+        """Write that the utterance is complete. `text` is the whole text if the request did not contain it."""
         ...
 
     def confirm(self) -> Awaitable[None]:
-        """Done when OraServer has answered for all that was written before. Raises LinkLost. Cancel-safe.
+        """Wait until OraServer has confirmed everything written before the call. Raises LinkLost. Cancel-safe.
 
-        A future needs no task to be waited for.
+        May return a future; the caller then needs no task to wait for it.
         """
         ...
 
     async def abandon(self) -> None:
-        """The utterance begun ends without `complete`: none of its bytes that have not left yet may leave."""
+        """End the utterance without `complete`. Bytes of it that were not sent yet must not be sent."""
         ...
 
     async def close(self) -> None:
-        """End it at once; nothing more leaves."""
+        """Close the link at once. Nothing more is sent."""
         ...
 
 
 class Sink(Protocol):
-    """A bridge's way to OraServer: opens links."""
+    """Opens the links of a bridge to OraServer."""
 
     @property
     def transport(self) -> Literal["websocket", "http"]:
@@ -86,12 +86,12 @@ class Sink(Protocol):
 
     @property
     def rules(self) -> DeliveryRules:
-        """How this way confirms, retries and gives up."""
+        """Limits for confirmation, retries and timeouts of this kind of bridge."""
         ...
 
     @property
     def idle_s(self) -> float:
-        """How long an unused link, and a session without work, are kept."""
+        """Seconds for which an unused link, or a session without work, is kept."""
         ...
 
     @property

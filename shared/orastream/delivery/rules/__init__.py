@@ -1,1 +1,1 @@
-"""Every rule of delivery, pure: no asyncio, no I/O. `runtime` carries out what these machines say."""
+"""All rules of delivery. Pure: no asyncio, no I/O. `runtime` carries out the effects that these machines return."""

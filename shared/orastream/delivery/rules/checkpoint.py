@@ -1,4 +1,4 @@
-"""What the report of an utterance says while it is delivered, and when it is written as a checkpoint. Pure."""
+"""The contents of an utterance's report during delivery, and when to write it as a checkpoint. Pure."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ CHECKPOINT_EVERY_S = 0.2
 
 
 def report_of(base: Report, progress: Progress, figures: Mapping[str, Any], epoch: int) -> Report:
-    """The report as it should stand now.
+    """Return the report for the current progress.
 
-    `base` is the report that this owner went on from, with what earlier owners have counted; `figures` are those of
-    `Timing`. The status is `delivering` from the first write on. Never less is reported than an earlier owner did.
+    `base` is the report from which this owner resumed; it includes the counts of earlier owners. `figures` are the
+    fields from `Timing.figures`. The status is `delivering` from the first write on. The counts of bytes, seconds,
+    reconnects and retransmitted chunks are never lower than in `base`.
     """
     return base.with_(
         epoch=epoch,
@@ -34,15 +35,15 @@ def report_of(base: Report, progress: Progress, figures: Mapping[str, Any], epoc
 
 @dataclass(slots=True)
 class CheckpointClock:
-    """When progress is written: at most every CHECKPOINT_EVERY_S, and only what is new."""
+    """Limits checkpoints to one per CHECKPOINT_EVERY_S seconds, and only if the progress has changed."""
 
     _written_version: int = 0
     _next_at: float = 0.0
 
     def due(self, version: int, now: float) -> bool:
-        """Whether the checkpoint of that version of the progress is to be written now (monotonic seconds)."""
+        """Whether to write a checkpoint of progress `version` at `now` (monotonic seconds)."""
         return version > self._written_version and now >= self._next_at
 
     def taken(self, version: int, now: float) -> None:
-        """It is being written."""
+        """Record that the checkpoint of `version` is being written at `now` (monotonic seconds)."""
         self._written_version, self._next_at = version, now + CHECKPOINT_EVERY_S

@@ -1,8 +1,12 @@
-"""What was written and is not confirmed, and when the receiver is to be asked for it. Pure; monotonic seconds.
+"""Counts the unconfirmed chunks of a link and decides when to ask the receiver to confirm. Pure; monotonic seconds.
 
-A receiver may take speech as fast as it is played. So beside chunks and bytes the *seconds of speech* are bounded that
-lie before a question, counted to where the next chunk begins: an answer that waits behind little speech comes soon.
-One whose last answer came at once keeps up with more than that, and is asked less often (`DeliveryRules.quick_…`).
+A receiver may read speech only as fast as it is played. It reaches a ping only after the speech before it, so the
+rules limit seconds of speech as well as chunks and bytes. Speech is counted from the start of the first unconfirmed
+chunk to the start of the next chunk. The limits depend on the last answer (fields of `DeliveryRules`):
+
+    last answer                         ask after                at most unconfirmed
+    none on this link, or a later one   `confirm_every_s`        `max_unconfirmed_s`
+    within `quick_answer_s` seconds     `quick_confirm_every_s`  `quick_most_unconfirmed_s`
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from orastream.delivery.rules.utterance_effects import DeliveryRules
 
 
 class WrittenChunk(NamedTuple):
-    """A chunk that is on its way."""
+    """A written, unconfirmed chunk: `size` in bytes, `begins_s` in seconds from the start of the utterance."""
 
     chunk_index: int
     size: int
@@ -23,10 +27,10 @@ class WrittenChunk(NamedTuple):
 
 
 class Confirmation:
-    """The written chunks of one connection's time, in order. Begins anew with `start_over`."""
+    """The unconfirmed chunks of one link, in order. `start_over` resets it for the next link."""
 
     def __init__(self, rules: DeliveryRules, delivered: int) -> None:
-        """`delivered` chunks were confirmed before."""
+        """`delivered` is the number of chunks that an earlier owner had confirmed."""
         self._every = rules.confirm_every
         self._max_bytes = rules.max_unconfirmed_bytes
         self._slow = (rules.confirm_every_s, rules.max_unconfirmed_s)
@@ -35,49 +39,49 @@ class Confirmation:
         self.start_over(delivered)
 
     def start_over(self, confirmed: int) -> None:
-        """The link is another one: nothing is on its way, and how quick it is is not known."""
+        """Start with a new link after `confirmed` chunks: no chunk is unconfirmed, and the slow limits apply."""
         self.written = self.asked = confirmed
-        """Chunks written, and of these those that were asked for."""
-        self._on_its_way: deque[WrittenChunk] = deque()
+        """Number of chunks written, and number of chunks that the receiver was asked to confirm."""
+        self._unconfirmed: deque[WrittenChunk] = deque()
         self._bytes = 0
         self._questions: deque[tuple[int, float]] = deque()
-        """Not answered yet: chunks asked for, and when."""
+        """Unanswered asks: number of chunks asked for, and the time."""
         self._every_s, self._max_s = self._slow
 
     def __bool__(self) -> bool:
-        """Whether anything is on its way."""
-        return bool(self._on_its_way)
+        """Whether a chunk is unconfirmed."""
+        return bool(self._unconfirmed)
 
     @property
     def due(self) -> bool:
-        """Whether so many chunks were written that they are to be asked for, whatever comes next."""
+        """Whether `confirm_every` chunks or more were written since the last ask."""
         return self._every is not None and self.written - self.asked >= self._every
 
     def holds(self, chunk: AudioChunk) -> bool:
-        """Whether the chunk must wait: to be written once what is on its way was asked for, or confirmed."""
-        on_its_way = self._on_its_way
-        if self._max_bytes is None or not on_its_way:
+        """Whether this chunk must not be written yet: first ask for the unconfirmed chunks, or wait for an answer."""
+        unconfirmed = self._unconfirmed
+        if self._max_bytes is None or not unconfirmed:
             return False
-        since_s = chunk.pts_ms / 1000 - on_its_way[0].begins_s
+        since_s = chunk.pts_ms / 1000 - unconfirmed[0].begins_s
         if self._bytes + len(chunk.audio) > self._max_bytes or since_s >= self._max_s:
             return True
         return since_s >= self._every_s and not self._questions
 
     def wrote(self, chunk: AudioChunk) -> None:
-        """The chunk is on its way."""
+        """Record that the chunk was written."""
         size = len(chunk.audio)
-        self._on_its_way.append(WrittenChunk(chunk.index, size, chunk.pts_ms / 1000))
+        self._unconfirmed.append(WrittenChunk(chunk.index, size, chunk.pts_ms / 1000))
         self._bytes += size
         self.written = chunk.index + 1
 
     def ask(self, now: float) -> int:
-        """The receiver is asked for all that was written; gives how many chunks that are."""
+        """Record an ask for all chunks written so far, at `now`. Return their number."""
         self.asked = self.written
         self._questions.append((self.written, now))
         return self.written
 
     def answered(self, chunks: int, now: float) -> list[WrittenChunk]:
-        """The receiver has answered for the first `chunks` chunks: those of them that were on their way."""
+        """Record an answer for the first `chunks` chunks. Return those of them that were unconfirmed until now."""
         asked_at = None
         while self._questions and self._questions[0][0] <= chunks:
             _, asked_at = self._questions.popleft()
@@ -85,7 +89,7 @@ class Confirmation:
             quick = now - asked_at <= self._quick_answer_s
             self._every_s, self._max_s = self._quick if quick else self._slow
         done = []
-        while self._on_its_way and self._on_its_way[0].chunk_index < chunks:
-            done.append(self._on_its_way.popleft())
+        while self._unconfirmed and self._unconfirmed[0].chunk_index < chunks:
+            done.append(self._unconfirmed.popleft())
             self._bytes -= done[-1].size
         return done

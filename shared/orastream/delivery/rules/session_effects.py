@@ -1,4 +1,4 @@
-"""What a session's machine says is to be done. Pure."""
+"""The effects that the machine of a session returns for the runtime to carry out. Pure."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from orastream.delivery.rules.entry import Entry
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Deliver this request now: all before it are final."""
+    """Deliver this request now: all requests before it are final."""
 
     entry: Entry
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """A request that was begun is cancelled, or was ended by someone else: nothing more of it may leave."""
+    """Stop delivering: the request was cancelled or ended by another process. Write no more of it."""
 
     entry: Entry
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Write this final report, then tidy up; if `unclaimed`, only if no report stands."""
+    """Write this final report, then tidy up. If `unclaimed`, write it only if no report is stored."""
 
     entry: Entry
     status: Status
@@ -32,29 +32,29 @@ class End:
 
     @property
     def unclaimed(self) -> bool:
-        """Whether it is ours to end only as long as nobody has claimed it."""
+        """Whether this bridge may end the request only while no synth has claimed it."""
         return self.status == "expired" or self.entry.transport == "none"
 
 
 @dataclass(frozen=True, slots=True)
 class Tidy:
-    """Final but perhaps still stored: tell `replyTo`, delete the request. A duplicate gets the existing report."""
+    """Send the final report to `replyTo` and delete the request if stored. A duplicate gets the existing report."""
 
     entry: Entry
 
 
 @dataclass(frozen=True, slots=True)
 class Inspect:
-    """It blocks others and does not move: see whether its audio has ended; answer with `stuck` if so."""
+    """Check whether the audio of this request, which blocks others, has ended. If so, call `stuck`."""
 
     entry: Entry
 
 
 @dataclass(frozen=True, slots=True)
 class DropCancel:
-    """A cancel that seems to have done its work: delete it unless the stream still holds a request before it.
+    """Delete this cancel, unless the stream still stores a request before it.
 
-    Answer with `cancel_dropped` or, to be asked again, `cancel_kept`.
+    Then call `cancel_dropped` or `cancel_kept`. After `cancel_kept` the effect is returned again later.
     """
 
     sequence: int
@@ -62,7 +62,7 @@ class DropCancel:
 
 @dataclass(frozen=True, slots=True)
 class CheckStored:
-    """Nothing was heard of this request for long: answer with `tidied` if it is not stored any more."""
+    """Call `tidied` if this request is not stored any more. No report of it came for CHECK_STORED_S seconds."""
 
     entry: Entry
 

@@ -1,4 +1,4 @@
-"""The figures of a delivery that compare times of several processes, so by the wall clock (unix seconds). Pure."""
+"""Times of a delivery for its report. They compare several processes, so they are unix seconds. Pure."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from orastream.contract.playback import Playback
 
 
 class Timing:
-    """First write, last confirmation, and what a listener would have noticed, of one utterance."""
+    """First write, last confirmation, and the underruns that a listener would have heard, of one utterance."""
 
     def __init__(self, stored_at_s: float, *, piecewise: bool) -> None:
-        """`stored_at_s` is when the request was stored; `piecewise`: chunks reach the listener one by one."""
+        """`stored_at_s` is when the request was stored. `piecewise`: the listener receives chunks one by one."""
         self._stored_at_s = stored_at_s
         self._piecewise = piecewise
         self._first_write_s: float | None = None
@@ -21,7 +21,7 @@ class Timing:
         self._playback: Playback | None = None
 
     def wrote(self, chunk: AudioChunk, base: Report | None, wall_s: float) -> None:
-        """A chunk was written at `wall_s`; `base` is the report that this owner went on from."""
+        """Record a chunk written at `wall_s`. `base` is the report from which this owner resumed."""
         if self._first_write_s is None:
             self._first_write_s = wall_s
         if self._piecewise:
@@ -30,21 +30,21 @@ class Timing:
             self._playback.chunk(chunk.index, chunk.pts_ms, wall_s * 1000)
 
     def completed(self, wall_s: float) -> None:
-        """`complete` was written at `wall_s`: without pieces that is when the listener gets anything."""
+        """Record `complete`, written at `wall_s`. If not `piecewise`, the listener receives the first audio then."""
         if self._first_write_s is None or not self._piecewise:
             self._first_write_s = wall_s
 
     def confirmed(self, wall_s: float) -> None:
-        """OraServer answered at `wall_s`."""
+        """Record an answer from OraServer at `wall_s`."""
         self._last_confirmed_s = wall_s
 
     def marks(self) -> list[tuple[str, float]]:
-        """What happened so far, and when, in unix seconds."""
+        """Names and unix seconds of the first write and the last confirmation, if they have happened."""
         times = (("first write", self._first_write_s), ("last confirmation", self._last_confirmed_s))
         return [(name, at_s) for name, at_s in times if at_s is not None]
 
     def figures(self, base: Report) -> dict[str, Any]:
-        """Fields of the report as they stand now."""
+        """The timing fields of the report. Fields not measured here keep the value of `base`."""
         first = base.first_audio_ms
         if first is None and self._first_write_s is not None:
             first = round(max(0.0, self._first_write_s - self._stored_at_s) * 1000, 1)
@@ -60,7 +60,7 @@ class Timing:
         }
 
     def _playback_since(self, base: Report | None) -> Playback:
-        """The listener's clock, going on from an earlier owner's checkpoint."""
+        """A model of the listener's playback, resumed from an earlier owner's checkpoint if there is one."""
         if base is None or base.first_audio_ms is None:
             return Playback()
         return Playback(

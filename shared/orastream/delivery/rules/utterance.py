@@ -1,14 +1,15 @@
-"""Delivery of one utterance: the pure machine. No I/O, no clock, no asyncio; time comes in as monotonic seconds.
+"""The state machine that delivers one utterance. Pure; times are monotonic seconds.
 
-What happens is told by methods (`audio`, `link_up`, `link_lost`, `confirmed`, …); what to do next is asked by
-`poll(now, …)`, one effect at a time, to be carried out at once, until it gives None. So a write is decided and done
-without anything coming between.
+The runner calls a method for each event (`audio`, `link_up`, `link_lost`, `confirmed`, …). It calls `poll` for the next
+effect and carries it out at once, until `poll` returns None. So no event comes between the decision to write and the
+write.
 
-A chunk is *confirmed* when OraServer has answered for it. After a break everything unconfirmed is written again, with
-the same index and bytes, from the stream: the machine asks for a `Rewind` and is fed the audio from its beginning.
+A chunk is *confirmed* when OraServer has answered for it. After a lost link the unconfirmed chunks are written again
+from the stream, with the same index and bytes. For this the machine returns `Rewind` and is given the audio from the
+start.
 """
 
-# length: one machine, whose events, decisions and bookkeeping share all of its state
+# length: one state machine; its events, decisions and counts use the same state
 
 from __future__ import annotations
 
@@ -44,7 +45,7 @@ Link = Literal["down", "connecting", "up"]
 
 @dataclass(slots=True)
 class UtteranceDelivery:
-    """The machine of one utterance. Begin with what an earlier owner's checkpoint says was delivered."""
+    """The machine of one utterance. `delivered` is the number of chunks that an earlier owner had confirmed."""
 
     request_seq: int
     rules: DeliveryRules
@@ -52,7 +53,7 @@ class UtteranceDelivery:
     delivered: int = 0
     must_fence: bool = False
     asked_at: float | None = None
-    """When the request was stored, if known: audio that is older than its retention is told from a stalled synth."""
+    """When the request was stored, if known. Used to report `audio_expired` instead of `synth_stalled`."""
     backoff: Backoff = field(default_factory=lambda: Backoff(0.5, 2.0))
 
     progress: Progress = field(init=False)
@@ -70,8 +71,8 @@ class UtteranceDelivery:
     _rewind: bool = field(init=False, default=False)
     _fence: Literal["none", "due", "asked"] = field(init=False, default="none")
     _claimed: bool = field(init=False, default=False)
-    _sign_at: float = field(init=False, default=0.0)
-    _told: bool = field(init=False, default=False)
+    _alive_at: float = field(init=False, default=0.0)
+    _finished_returned: bool = field(init=False, default=False)
     _counted: int = field(init=False, default=0)
     _confirmed_s: float = field(init=False, default=0.0)
     _counted_bytes: int = field(init=False, default=0)
@@ -81,32 +82,32 @@ class UtteranceDelivery:
         self.progress = Progress(chunks=self.delivered)
         self._sent = Confirmation(self.rules, self.delivered)
         self._ever_written = self.delivered
-        self._sign_at = self.now
+        self._alive_at = self.now
         self._fence = "due" if self.must_fence else "none"
         self.backoff = Backoff(self.rules.first_retry_s, self.rules.max_retry_s, rng=self.backoff.rng)
 
     # ---- events
 
     def claimed(self, now: float) -> None:
-        """The claim is known and it is this request's."""
+        """A synth has claimed this request: chunks may be written, and the stall timer starts."""
         if not self._claimed:
             self._claimed = True
-            self._sign_at = now
+            self._alive_at = now
 
     def fenced(self) -> None:
-        """The checkpoint with this owner's epoch stands."""
+        """The checkpoint with this owner's epoch is stored."""
         self._fence = "none"
 
     def sign(self, now: float) -> None:
-        """Synthesis may be alive although nothing was heard (NATS was away): the stall timer begins anew."""
-        self._sign_at = now
+        """Restart the stall timer. While NATS does not answer, missing audio does not mean a stalled synth."""
+        self._alive_at = now
 
     def audio(self, sequence: int, message: AudioMessage, now: float) -> None:
-        """A stored audio message, in stream order."""
-        self._sign_at = now
+        """Add a stored audio message. Call in stream order."""
+        self._alive_at = now
         for chunk in self._assembly.receive(sequence, message):
             if chunk.index < self.progress.chunks:
-                self._count(chunk)
+                self._count_confirmed(chunk)
             elif chunk.index >= self._sent.written:
                 self._queue.append(chunk)
                 self._queued_bytes += len(chunk.audio)
@@ -116,14 +117,14 @@ class UtteranceDelivery:
             self.progress.rtf = end.rtf
 
     def link_up(self) -> None:
-        """The link is open and `init` is written."""
+        """The link is open and ready for this utterance."""
         self.link = "up"
         self._sent.start_over(self._sent.written)
 
     def link_lost(self, reason: str, now: float, *, refused: bool = False) -> None:
-        """The link broke or could not be opened. `refused`: OraServer said no (4xx), trying again is no use.
+        """The link broke or could not be opened. `refused`: OraServer answered 4xx, so a retry is of no use.
 
-        Told again of a link that is down already, it changes nothing.
+        Does nothing if the link is down already.
         """
         if self.finished or self.link == "down":
             return
@@ -145,7 +146,7 @@ class UtteranceDelivery:
             self._rewind = True
 
     def confirmed(self, chunks: int, complete: bool, now: float) -> None:
-        """OraServer has answered for the first `chunks` chunks, and for `complete` if that was written."""
+        """OraServer has confirmed the first `chunks` chunks and, if `complete`, the end of the utterance."""
         if self.finished or self.link != "up":
             return
         if chunks > self.progress.chunks or complete:
@@ -161,35 +162,35 @@ class UtteranceDelivery:
             self._finish("delivered")
 
     def cancel(self) -> None:
-        """Nothing more of this utterance may leave."""
+        """Cancel: write no more of this utterance."""
         self._finish("cancelled")
 
     # ---- what to do next
 
     @property
     def wants_audio(self) -> bool:
-        """Whether audio should be fed now; otherwise it waits in the stream."""
+        """Whether to call `audio` now. If not, leave the audio in the stream."""
         return self.finished is None and not self._rewind and self._queued_bytes < QUEUE_BYTES
 
     @property
     def expects_audio(self) -> bool:
-        """Whether stored audio may still be missing."""
+        """Whether more stored audio may come."""
         return self.finished is None and self._assembly.finished is None
 
     def poll(self, now: float, *, may_write: bool, room: bool) -> Effect | None:
-        """The next thing to do at once, or None.
+        """Return the next effect to carry out at once, or None.
 
-        `may_write`: ownership is certain and every cancel stored so far is known. `room`: the sink takes more now.
+        `may_write`: the owner may write, and the machine knows every cancel stored so far. `room`: the link takes more.
         """
         if self.finished is None:
             if self._queued_bytes >= QUEUE_BYTES:
-                self._sign_at = now  # it is we who do not listen
-            if self._assembly.end is not None or not self._queue:  # else there is nothing to judge: audio is at hand
-                self._judge(now)
+                self._alive_at = now  # synth is not stalled: this queue is full
+            if self._assembly.end is not None or not self._queue:  # with audio queued and no end, no check can fail
+                self._check_end(now)
         if self.finished is not None:
-            if self._told:
+            if self._finished_returned:
                 return None
-            self._told = True
+            self._finished_returned = True
             return self.finished
         if self._rewind:
             self._start_over(now)
@@ -207,12 +208,12 @@ class UtteranceDelivery:
         return self._next_write(now) if room else self._next_confirm(now)
 
     def next_time(self) -> float | None:
-        """When `poll` must be called again although nothing happened (monotonic seconds), or None."""
+        """When to call `poll` again if no event comes before (monotonic seconds), or None."""
         if self.finished is not None:
             return None
         times = [self._retry_at] if self.link == "down" else []
         if self._stalls:
-            times.append(self._sign_at + self.rules.stall_s)
+            times.append(self._alive_at + self.rules.stall_s)
         return min(times, default=None)
 
     # ---- inside
@@ -223,7 +224,7 @@ class UtteranceDelivery:
 
     @property
     def _answers_outstanding(self) -> bool:
-        """Whether what was made before synthesis failed is still on its way to OraServer, by this link or the next."""
+        """Whether audio is unwritten or unconfirmed. After a failed synthesis it is still delivered."""
         return self.rules.confirm_every is not None and bool(self._queue or self._sent)
 
     def _next_write(self, now: float) -> Effect | None:
@@ -239,7 +240,7 @@ class UtteranceDelivery:
             self._queued_bytes -= len(chunk.audio)
             sent.wrote(chunk)
             if sent.written > self._ever_written > self.delivered:
-                self._ever_written = sent.written  # neither the first one written here nor a repetition
+                self._ever_written = sent.written  # not the first chunk here, nor a repeated one
             else:
                 self._note_write(chunk)
             return WriteChunk(start, chunk)
@@ -265,14 +266,14 @@ class UtteranceDelivery:
 
     def _note_write(self, chunk: AudioChunk) -> None:
         if not self._wrote and self.rules.confirm_every is not None:
-            self._wrote = True  # the listener hears the first chunk: worth a checkpoint
+            self._wrote = True  # checkpoint the first chunk: the listener hears it
             self.progress.version += 1
         if chunk.index < self._ever_written:
             self.progress.retransmitted += 1
         self._ever_written = max(self._ever_written, self._sent.written)
 
-    def _count(self, chunk: AudioChunk) -> None:
-        """A chunk that an earlier owner, or this one before a rewind, has had confirmed."""
+    def _count_confirmed(self, chunk: AudioChunk) -> None:
+        """Count a chunk that OraServer has confirmed before: to an earlier owner, or before a rewind."""
         if chunk.index == self._counted:
             self._counted += 1
             self._confirmed_s = max(self._confirmed_s, chunk.pts_ms / 1000)
@@ -285,7 +286,7 @@ class UtteranceDelivery:
         start = self._assembly.start
         if start is not None:
             seconds = seconds_of(start.format, start.spec, self.progress.bytes)
-            if seconds is None:  # only the chunks' times tell
+            if seconds is None:  # the format has no fixed byte rate: use the times of the chunks
                 end = self._assembly.finished
                 whole = end is not None and end.status == "complete" and self.progress.chunks >= end.total_chunks
                 seconds = end.audio_seconds if whole and end is not None else self._confirmed_s
@@ -293,21 +294,21 @@ class UtteranceDelivery:
 
     def _start_over(self, now: float) -> None:
         self._rewind = False
-        self._sign_at = now  # what was heard before is heard again, which takes its time
+        self._alive_at = now  # the audio is read again, which takes time: synth is not stalled
         self._assembly = Assembly(self.request_seq)
         self._queue.clear()
         self._queued_bytes = self._counted = self._counted_bytes = 0
         self._sent.start_over(self.progress.chunks)
         self._complete = "no"
 
-    def _judge(self, now: float) -> None:
+    def _check_end(self, now: float) -> None:
         end = self._assembly.finished
         if end is not None and end.status == "cancelled":
             self._finish("cancelled")
         elif end is not None and end.status == "failed" and not self._queue and not self._answers_outstanding:
             error = end.error or EndError("engine_error", "synthesis failed; see synth's log")
             self._finish("failed", error.code, error.message)
-        elif self._stalls and now >= self._sign_at + self.rules.stall_s:
+        elif self._stalls and now >= self._alive_at + self.rules.stall_s:
             since = self.now if self.asked_at is None else min(self.now, self.asked_at)
             if self._assembly.start is None and now - since > self.rules.audio_retention_s:
                 self._finish("failed", "audio_expired", "the audio was not fetched within TTS_AUDIO_RETENTION_SECONDS")

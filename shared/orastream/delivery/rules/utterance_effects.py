@@ -1,4 +1,4 @@
-"""The words between the utterance's machine and whoever runs it: the rules, what is to be done, what was achieved."""
+"""What the machine of an utterance exchanges with its runner: delivery rules, effects to carry out, and progress."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from orastream.contract.messages import ReportError, Status
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRules:
-    """How a kind of bridge delivers. `confirm_every` None: only the whole is confirmed (HTTP).
+    """How a kind of bridge delivers. With `confirm_every` None, OraServer confirms only whole utterances (HTTP).
 
-    Seconds are of speech: after how many an answer is asked for, and how many may be unconfirmed; `quick_…` as long as
-    the last answer came within `quick_answer_s` of its question (see `confirmation`). Even one that begins to take
-    speech as it is played then answers for it before a ping counts as unanswered.
+    `confirm_every` counts chunks. `confirm_every_s`, `max_unconfirmed_s`, `quick_confirm_every_s` and
+    `quick_most_unconfirmed_s` are seconds of speech; `confirmation` says when the quick limits apply. They are chosen
+    so that a receiver that plays in real time still answers before a ping counts as unanswered. All other fields that
+    end in `_s` are seconds of time; `stall_s` limits the wait for audio from synth.
     """
 
     confirm_every: int | None = 8
@@ -34,7 +35,7 @@ class DeliveryRules:
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """Open the link (or find it open); answer with `link_up` or `link_lost`."""
+    """Open the link or use an open one, then call `link_up` or `link_lost`."""
 
 
 class WriteChunk(NamedTuple):
@@ -46,7 +47,7 @@ class WriteChunk(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class WriteComplete:
-    """Write that the utterance is complete. `text` is all of it, where the request does not have it."""
+    """Write that the utterance is complete. `text` is the whole text if the request did not contain it, else None."""
 
     start: AudioStart
     total_chunks: int
@@ -55,7 +56,7 @@ class WriteComplete:
 
 @dataclass(frozen=True, slots=True)
 class Confirm:
-    """Ask OraServer to answer for all written so far; answer with `confirmed(chunks, complete)` or `link_lost`."""
+    """Ask OraServer to confirm everything written so far, then call `confirmed(chunks, complete)` or `link_lost`."""
 
     chunks: int
     complete: bool
@@ -63,17 +64,17 @@ class Confirm:
 
 @dataclass(frozen=True, slots=True)
 class Rewind:
-    """Feed the audio again from the beginning of its subject."""
+    """Pass the audio to the machine again, from the first message of its subject."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """Write the checkpoint before anything else, so that an older owner cannot go on; answer with `fenced`."""
+    """Write a checkpoint with this owner's epoch, so that an older owner can write no report; then call `fenced`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Nothing more is written: the request's final status."""
+    """The final status of the request. Write no more of it to OraServer."""
 
     status: Status
     error: ReportError | None = None
@@ -84,7 +85,7 @@ Effect = Connect | WriteChunk | WriteComplete | Confirm | Rewind | Fence | Finis
 
 @dataclass(slots=True)
 class Progress:
-    """What reports say of a delivery; times are monotonic seconds."""
+    """The progress of a delivery for its reports. `chunks`, `bytes` and `audio_seconds` count confirmed audio."""
 
     chunks: int = 0
     bytes: int = 0
@@ -94,4 +95,4 @@ class Progress:
     reconnects: int = 0
     retransmitted: int = 0
     version: int = 0
-    """Grows whenever a new checkpoint is worth writing."""
+    """Increases with each change that should be written as a checkpoint."""

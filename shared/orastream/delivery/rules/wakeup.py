@@ -1,8 +1,8 @@
-"""What becomes of a wake-up of a session that this bridge does not own. Pure.
+"""What to do with a wake-up of a session that this bridge does not own. Pure.
 
-The durable consumer of a kind of bridges delivers each request and each cancel once, until it is acked. A delivery only
-says that the session has something. Most of them need an owner; the rest are settled at once, so that a bridge does not
-take sessions in which it has nothing to do.
+A wake-up is a delivery of a stored request or cancel by the durable consumer of a kind of bridge. The consumer delivers
+it to one bridge at a time, until one acks it. Most wake-ups need an owner of the session. The others are acked or naked
+at once, so that a bridge does not take sessions in which it has nothing to do.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from orastream.contract.messages import Transport
 
 
 class Step(Enum):
-    """What to do with a wake-up, or what to ask before that can be said."""
+    """What to do with a wake-up, or what to look up before that can be decided."""
 
     ACK = "nothing is left to do for this kind of bridge"
     NAK = "deliver it again in a second"
@@ -23,22 +23,22 @@ class Step(Enum):
 
 
 def first_step(stated: Transport | None, bridge: Transport, delivered: int) -> Step:
-    """What to do first with a request's wake-up, by the transport that it states and how often it was delivered."""
+    """The first step for a request's wake-up. `stated` is the request's transport; `delivered` counts deliveries."""
     if stated not in (None, "none", bridge):
-        return Step.ACK  # the other kind of bridge delivers it, and is woken by its own consumer
+        return Step.ACK  # the other kind of bridge delivers it and has a consumer of its own
     if delivered == 1:
-        # Synth claims a request of `none` meanwhile. If no synth does, a bridge has to end it, by the second delivery.
+        # Leave synth time to claim a request of `none`. If no synth claims it, a bridge ends it at a later delivery.
         return Step.NAK if stated == "none" else _by_transport(stated)
     return Step.ASK_STORED
 
 
 def if_stored(stated: Transport | None, stored: bool) -> Step:
-    """What follows from the answer to ASK_STORED."""
+    """The step after ASK_STORED. `stored`: whether the request is still stored."""
     return _by_transport(stated) if stored else Step.ACK
 
 
 def by_claim(claimed: Transport | None, bridge: Transport) -> Step:
-    """What follows from the answer to ASK_REPORT: the transport of the report that stands, None without a report."""
+    """The step after ASK_REPORT. `claimed` is the transport in the stored report, None without a report."""
     return Step.OWN if claimed in (None, bridge) else Step.ACK
 
 
@@ -49,7 +49,7 @@ def _by_transport(stated: Transport | None) -> Step:
 def cancel_is_applied(cancel: int, lowest_request: int | None) -> bool:
     """Whether the cancel stored at sequence `cancel` may be deleted: no request before it is stored any more.
 
-    `lowest_request` is the lowest sequence of the session's stored requests, by the stream's leader; None without any.
-    A cancel that is deleted earlier is lost for the requests before it if their bridge dies.
+    `lowest_request` is the lowest sequence of the session's stored requests, read from the stream's leader, or None.
+    If a cancel were deleted earlier and the bridge died, the requests before it would still be delivered.
     """
     return lowest_request is None or lowest_request > cancel

@@ -1,1 +1,1 @@
-"""Tasks, NATS and links of a bridge: carries out what `rules` decide."""
+"""Tasks, NATS and links of a bridge. Carries out the effects that `rules` return."""

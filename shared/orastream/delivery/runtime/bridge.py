@@ -1,7 +1,7 @@
-"""A bridge process: woken by the durable consumer, takes sessions, runs each in a task of its own.
+"""A bridge process: receives wake-ups from the durable consumer, takes sessions and runs each in its own task.
 
-A wake-up only says that a session has something. It is held while its request or cancel is not done with, and kept
-from being handed out again meanwhile; if this process dies, the consumer wakes another one.
+A wake-up is a delivery of a stored request or cancel. The bridge holds it until that request or cancel needs nothing
+more, and extends its ack deadline meanwhile. If this process dies, the consumer delivers it to another bridge.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ log = logger.named(__name__)
 
 
 class Bridge:
-    """`await run(stop)` serves until `stop` is set, then finishes or hands back what it has."""
+    """`await run(stop)` serves until `stop` is set, then finishes or releases its sessions. Not thread-safe."""
 
     def __init__(
         self,
@@ -62,56 +62,56 @@ class Bridge:
         )
         self._runners: dict[str, SessionRunner] = {}
         self._taking: dict[str, list[Delivery]] = {}
-        self._few = asyncio.Semaphore(CONSIDERED_AT_ONCE)
+        self._judging_limit = asyncio.Semaphore(CONSIDERED_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
         self._pull_consumer = PullConsumer(js.broker, stream_names.SESSIONS, kind, self._on_delivery, self._capacity)
 
     @property
     def sessions(self) -> int:
-        """Sessions owned now."""
+        """Number of sessions owned now."""
         return len(self._runners)
 
     @property
     def sessions_without_work(self) -> int:
-        """Of these, sessions that have nothing to do: each is released when it has been so for the sink's idle time."""
+        """Number of owned sessions without work. Each is released after the sink's `idle_s` seconds without work."""
         return sum(not runner.has_work for runner in self._runners.values())
 
     @property
     def lease_valid(self) -> bool:
-        """Whether this bridge may write now."""
+        """Whether the lease of this bridge allows writes now."""
         return self._lease.term.valid(asyncio.get_running_loop().time())
 
     def lacking(self) -> str | None:
-        """Why nothing can be delivered now, or None."""
+        """Why this bridge can deliver nothing now, or None."""
         if not self.lease_valid:
             return "the heartbeat of this bridge is not stored"
         return self._pull_consumer.lacking()
 
     def renewed(self, stream: str) -> None:
-        """A stream was lost and is there again, empty."""
+        """A stream was lost and created again, empty. If owners or heartbeats were lost, sessions check ownership."""
         if stream in (stream_names.OWNERS, stream_names.HEARTBEATS):
             self._lease.term.doubt()
 
     def sequences_back(self, stream: str) -> None:
-        """The sequences of a stream are lower than before: leave the sessions, to take them again with new feeds.
+        """The sequences of a stream are lower than before: leave all sessions and take them again with new feeds.
 
-        The feeds that there are would take new messages for known ones.
+        The present feeds would drop new messages as already known.
         """
         if stream in (stream_names.SESSIONS, stream_names.AUDIO, stream_names.REPORTS):
             for runner in self._runners.values():
                 runner.leave(f"the sequences of {stream} went back")
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop`: take no more → finish what is being delivered → hand back → end the heartbeat."""
-        beat = asyncio.create_task(self._lease.run(), name="heartbeat")
+        """Serve until `stop`. Then take no session, finish running deliveries, release sessions, end the heartbeat."""
+        heartbeat = asyncio.create_task(self._lease.run(), name="heartbeat")
         pull = asyncio.create_task(self._pull_consumer.run(), name="pull")
-        keep = asyncio.create_task(self._keep_wakeups(), name="keep")
+        extend = asyncio.create_task(self._extend_wakeups(), name="keep")
         stopped = asyncio.create_task(stop.wait(), name="stop")
         try:
-            done, _ = await asyncio.wait({beat, pull, keep, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({heartbeat, pull, extend, stopped}, return_when=asyncio.FIRST_COMPLETED)
             for task in done - {stopped}:
-                task.result()  # a broken loop ends the process; the supervisor starts a new one
+                task.result()  # a failed task ends the process; the supervisor starts a new one
         finally:
             self._draining = True
             pull.cancel()
@@ -120,11 +120,11 @@ class Bridge:
                 runner.drain()
             if self._tasks:
                 await asyncio.wait(self._tasks)
-            await tasks.end(beat, pull, keep, stopped)
+            await tasks.end(heartbeat, pull, extend, stopped)
             try:
                 await self._lease.end()
             except NodeUnavailable:
-                log.debug("the heartbeat runs out by itself")
+                log.debug("the heartbeat was not deleted; it expires by itself")
 
     # ---- wake-ups
 
@@ -154,20 +154,20 @@ class Bridge:
         task.add_done_callback(self._tasks.discard)
 
     async def _consider(self, session: str) -> None:
-        """Drop what needs no owner, take the session for the rest, or give it back."""
+        """Settle the wake-ups that need no owner. For the others take the session, or nak them if that fails."""
         waiting: list[Delivery] = []
         try:
-            async with self._few:
+            async with self._judging_limit:
                 while self._taking[session]:
                     delivery = self._taking[session].pop(0)
                     if not await self._needs_no_owner(session, delivery):
                         waiting.append(delivery)
                 ownership = await self._context.owners.take(session) if waiting and not self._draining else None
         except OrastreamError as exc:
-            log.debug("a wake-up waits", session=session, error=str(exc))
+            log.debug("a wake-up is delivered again later", session=session, error=str(exc))
             ownership = None
-        except Exception:  # noqa: BLE001 - a session's border: it must not be held for ever by a fault of ours
-            log.exception("a wake-up could not be judged", session=session)
+        except Exception:  # noqa: BLE001 - else a bug would block the session for ever
+            log.exception("handling a wake-up failed", session=session)
             ownership = None
         waiting += self._taking.pop(session, [])
         if ownership is None:
@@ -188,8 +188,8 @@ class Bridge:
         try:
             await runner.run()
         except* OrastreamError as group:
-            log.warning("a session was given up", session=session, errors=[str(e) for e in group.exceptions])
-        except* Exception:  # noqa: BLE001 - a session's border: one session's fault must not end the others
+            log.warning("a session ended with an error", session=session, errors=[str(e) for e in group.exceptions])
+        except* Exception:  # noqa: BLE001 - one session's error must not end the others
             log.exception("a session failed", session=session)
         finally:
             del self._runners[session]
@@ -221,7 +221,7 @@ class Bridge:
         return step is not Step.OWN
 
     async def _settle_cancel(self, session: str, delivery: Delivery) -> None:
-        """Delete a cancel that is applied; of any other the owner of the requests before it takes care."""
+        """Delete a cancel that is applied. Nak any other one: the owner of the requests before it applies it."""
         lowest = await self._js.after(stream_names.SESSIONS, subjects.session_request(session), 0)
         if cancel_is_applied(delivery.sequence, lowest.sequence if lowest is not None else None):
             await self._js.delete(stream_names.SESSIONS, delivery.sequence)
@@ -229,8 +229,8 @@ class Bridge:
         else:
             await delivery.nak(NAK_DELAY_S)
 
-    async def _keep_wakeups(self) -> None:
-        """Held wake-ups must not be handed out again while their owner lives."""
+    async def _extend_wakeups(self) -> None:
+        """Extend the ack deadline of held wake-ups, so that the consumer does not deliver them to another bridge."""
         while True:
             await asyncio.sleep(topology.BRIDGE_ACK_WAIT_S / 3)
             for runner in list(self._runners.values()):
@@ -239,5 +239,5 @@ class Bridge:
             try:
                 await self._context.owners.release_late()
             except NodeUnavailable as exc:
-                log.debug("sessions are released later", error=str(exc))
+                log.debug("releasing sessions failed; retrying later", error=str(exc))
             self._pull_consumer.room()

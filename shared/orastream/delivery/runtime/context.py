@@ -1,4 +1,4 @@
-"""What all sessions of a bridge share."""
+"""Objects that all sessions of a bridge share."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from orastream.jetstream.api import JetStream
 
 
 class DeliveryCounts(Protocol):
-    """What a bridge counts."""
+    """The counters of a bridge. Each method adds one event."""
 
     def chunk_written(self, size_bytes: int) -> None:
-        """A chunk was written to OraServer; the size is that of its audio."""
+        """A chunk with `size_bytes` bytes of audio was written to OraServer."""
         ...
 
     def link_lost(self) -> None:
@@ -25,21 +25,21 @@ class DeliveryCounts(Protocol):
         ...
 
     def retransmitted(self, chunks: int) -> None:
-        """A delivery is over in which that many chunks were written again."""
+        """A delivery ended in which `chunks` chunks were written again."""
         ...
 
     def taken_over(self) -> None:
-        """A session was taken from an owner that had died."""
+        """A session was taken from an owner that had not released it."""
         ...
 
     def ended(self, status: Status) -> None:
-        """A final report was written by this bridge."""
+        """The bridge wrote a final report with status `status`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class BridgeContext:
-    """Made once by the bridge."""
+    """The shared objects and settings of one bridge process."""
 
     js: JetStream
     kind: str
@@ -49,4 +49,4 @@ class BridgeContext:
     max_text_chars: int
     counts: DeliveryCounts
     announce: Callable[[str, Entry, Report | None], None]
-    """Says in the log that an utterance begins or has ended, in the bridge's own words."""
+    """Logs that an utterance begins (`begins`) or has ended (`ended`), with its entry and report."""

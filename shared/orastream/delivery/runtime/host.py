@@ -1,4 +1,4 @@
-"""What the parts of a session need of the loop that runs it."""
+"""The interface of the session's loop for the objects that it runs."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from orastream.jetstream.report_store import ReportStore, Written
 
 
 class Host(Protocol):
-    """The loop of one session."""
+    """The loop of one session. Call it from the session's event loop only."""
 
     js: JetStream
     reports: ReportStore
     epoch: int
 
     def wake(self) -> None:
-        """Run the session's loop again, all of it."""
+        """Run a full round of the session's loop."""
         ...
 
     def nudge(self) -> None:
-        """Run it again for the utterance alone."""
+        """Run a round for the utterance only."""
         ...
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """A task of the session's group."""
+        """Start a task in the session's group."""
         ...
 
     async def link(self, session_id: str, phone_id: str) -> Link:
-        """The open link of that phone, or a new one. Raises LinkLost."""
+        """Return the open link of this phone, or open one. Raises LinkLost."""
         ...
 
     def reported(self, entry: Entry, written: Written) -> None:
-        """A report of ours was tried; the verdict may end this owner."""
+        """Process the result of writing a report. Its verdict may make this owner leave the session."""
         ...
 
     def leave(self, reason: str) -> None:
-        """Stop at once: the session is another owner's."""
+        """Stop at once and release the session, for example because another owner has it."""
         ...

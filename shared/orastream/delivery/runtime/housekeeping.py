@@ -1,6 +1,7 @@
-"""What a session's owner does beside delivering: end requests, tidy up, look after what is stuck, drop cancels.
+"""The work of a session's owner besides delivery: end requests, tidy up, inspect stuck requests, delete cancels.
 
-Each is a task of its own that tells the session's machine the outcome and wakes the session. Each may be repeated.
+Each piece of work runs in its own task, reports the outcome to the session's machine and wakes the session. Each can be
+repeated without harm.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ log = logger.named(__name__)
 
 
 class Housekeeping:
-    """What is to be done beside delivering in one session; `session` is its machine, `token` its subject token."""
+    """Carries out the housekeeping effects of one session. `session` is its machine, `token` its subject token."""
 
     def __init__(self, host: Host, session: Session, token: str) -> None:
         self._host = host
@@ -34,7 +35,7 @@ class Housekeeping:
         self._token = token
 
     def do(self, effect: Effect) -> None:
-        """Begin what the machine asks for; beginning and stopping deliveries is not a chore."""
+        """Start a task for this effect. `Begin` and `Stop` are ignored: SessionRunner carries them out."""
         match effect:
             case End():
                 self._host.spawn(self._end(effect))
@@ -53,15 +54,15 @@ class Housekeeping:
         final = base.with_(status=effect.status, error=effect.error, epoch=self._host.epoch)
         while True:
             try:
-                if effect.unclaimed:  # one that has been claimed after all is not ours to end
+                if effect.unclaimed:  # if a synth has claimed it meanwhile, this bridge must not end it
                     written = await reports.write_first(entry.stored, final)
                 else:
                     written = await reports.write(entry.stored, final, entry.revision)
                 break
             except NodeUnavailable as exc:
-                log.warning("a final report waits for NATS", request=entry.stored.request_id, error=str(exc))
+                log.warning("final report not written; retrying", request=entry.stored.request_id, error=str(exc))
                 await asyncio.sleep(AGAIN_S)
-        if written.verdict is Verdict.WRITTEN:  # of a request that nobody has begun to deliver: its trace ends here
+        if written.verdict is Verdict.WRITTEN:  # no delivery has recorded the end in the trace
             with traces.begin(
                 "end", parent=entry.stored.trace, attributes=traces.taken(entry.stored, "end", "")
             ) as span:
@@ -72,12 +73,12 @@ class Housekeeping:
         self._host.wake()
 
     async def close(self, entry: Entry, final: Report) -> None:
-        """After a final report: `replyTo` gets it, the request is deleted, which frees the session's place."""
+        """Send the final report to `replyTo` and delete the request, so that the session may store another one."""
         try:
             await self._host.reports.close(entry.stored, final)
             self._session.tidied(entry)
         except NodeUnavailable as exc:
-            log.warning("tidying up waits for NATS", request=entry.stored.request_id, error=str(exc))
+            log.warning("tidying up failed; retrying", request=entry.stored.request_id, error=str(exc))
             self._session.tidy_failed(entry, asyncio.get_running_loop().time())
         self._host.wake()
 
@@ -85,7 +86,7 @@ class Housekeeping:
         try:
             stored = await self._host.js.get(stream_names.SESSIONS, entry.sequence)
         except NodeUnavailable:
-            return  # its time comes again
+            return  # the machine returns the effect again later
         if stored is None:
             self._session.tidied(entry)
             self._host.wake()
@@ -96,7 +97,7 @@ class Housekeeping:
         try:
             stored = await self._host.js.get(stream_names.SESSIONS, entry.sequence)
         except NodeUnavailable:
-            return  # its time comes again
+            return  # the machine returns the effect again later
         if stored is None:
             log.warning("a request was deleted without a final report", request=entry.stored.request_id)
             self._session.tidied(entry)
@@ -109,7 +110,7 @@ class Housekeeping:
             )
             ended = last is None or isinstance(unpack(last.data), AudioEnd)
         except (NodeUnavailable, Undecodable):
-            return  # its time comes again
+            return  # the machine returns the effect again later
         if ended:
             self._session.stuck(entry)
             self._host.wake()

@@ -1,4 +1,4 @@
-"""The open links of one session, one per phone, kept for the next utterance and closed when idle."""
+"""The open links of one session: one per phone, kept for its next utterance, closed when idle."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class _Open:
 
 
 class Links:
-    """Links by phone. Times are monotonic seconds. Used from one task and its children."""
+    """Links by phone. Times are monotonic seconds. Not thread-safe: use from one event loop."""
 
     def __init__(self, sink: Sink, wake: Callable[[], None]) -> None:
         self._sink = sink
@@ -29,9 +29,9 @@ class Links:
         return bool(self._open or self._opening)
 
     async def get(self, session_id: str, phone_id: str, now: float) -> Link:
-        """The open link of that phone, or a new one. Raises LinkLost.
+        """Return the open link of this phone, or open one. Raises LinkLost.
 
-        There is one for each phone, also when whoever has asked for it leaves before it is open: it is the next one's.
+        Cancel-safe: if the caller is cancelled, the link still opens, and the next call for this phone returns it.
         """
         known = self._open.get(phone_id)
         if known is not None and known.link.lost is None:
@@ -40,7 +40,7 @@ class Links:
         opening = self._opening.get(phone_id)
         if opening is None:
             opening = self._opening[phone_id] = asyncio.create_task(self._connect(session_id, phone_id, now))
-            opening.add_done_callback(_seen)
+            opening.add_done_callback(_read_exception)
         return await asyncio.shield(opening)
 
     async def _connect(self, session_id: str, phone_id: str, now: float) -> Link:
@@ -52,7 +52,7 @@ class Links:
             del self._opening[phone_id]
 
     async def close_idle(self, now: float, in_use: str | None) -> None:
-        """Close what was not used for the sink's idle time and forget what is lost; `in_use` is a phone."""
+        """Close links unused for the sink's `idle_s` seconds; remove lost ones. The phone `in_use` counts as used."""
         for phone, opened in list(self._open.items()):
             if phone == in_use:
                 opened.used_at = now
@@ -63,14 +63,14 @@ class Links:
                 await opened.link.close()
 
     async def close(self) -> None:
-        """Close all, and what is being opened."""
+        """Close all links and cancel those that are being opened."""
         await tasks.end(*self._opening.values())
         links, self._open = self._open, {}
         for opened in links.values():
             await opened.link.close()
 
 
-def _seen(opening: asyncio.Task[Link]) -> None:
-    """What it raised is no fault when nobody waits for it any more."""
+def _read_exception(opening: asyncio.Task[Link]) -> None:
+    """Read the exception: else asyncio would log an error if no caller waits for the task any more."""
     if not opening.cancelled():
         opening.exception()

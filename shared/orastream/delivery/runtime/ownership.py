@@ -1,7 +1,7 @@
-"""Which bridge owns a session: a record taken by compare-and-set, believed while its owner's heartbeat lives.
+"""Which bridge owns a session: a record written by compare-and-set, valid while its owner's heartbeat is stored.
 
-The epoch of an ownership is the stream sequence of its record, so it only ever grows, even after the record was
-deleted. A lease is what a bridge may believe about itself: it ends before the heartbeat can have run out.
+The epoch of an ownership is the stream sequence of its record. So each owner has a higher epoch than the owners before,
+even if their records were deleted. The lease of a bridge ends before the server deletes its heartbeat.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = logger.named(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """A session that is ours: `epoch` fences reports; `taken_over` from an owner that had not given it up."""
+    """A session that this bridge owns. `epoch` fences reports; `taken_over`: the owner before had not released it."""
 
     session: str
     epoch: int
@@ -37,7 +37,7 @@ class Ownership:
 
 
 class Lease:
-    """The heartbeat of this bridge; `term` says when it allows writes."""
+    """The heartbeat of this bridge. `term` says when writes are allowed. Not thread-safe."""
 
     def __init__(self, js: JetStream, kind: str) -> None:
         self._js = js
@@ -53,20 +53,20 @@ class Lease:
             log.warning("the lease had run out; ownership is checked again", bridge=self.bridge)
 
     async def run(self) -> None:
-        """Beat until cancelled."""
-        said = False
+        """Store a heartbeat every HEARTBEAT_EVERY_S seconds until cancelled. Logs errors and goes on."""
+        warned = False
         while True:
             try:
                 await self.beat()
-                said = False
+                warned = False
             except (NodeUnavailable, PublishRefused) as exc:
-                if not said:  # once until it beats again: this may last
-                    log.warning("heartbeat failed", error=str(exc))
-                said = True
+                if not warned:  # log once until a heartbeat is stored again
+                    log.warning("the heartbeat was not stored", error=str(exc))
+                warned = True
             await asyncio.sleep(HEARTBEAT_EVERY_S)
 
     async def end(self) -> None:
-        """Let others take over at once: the heartbeat's record is deleted."""
+        """Delete the heartbeat, so that other bridges can take the sessions at once. Raises NodeUnavailable."""
         self.term.end()
         record = await self._js.last(HEARTBEATS, heartbeat_key(self.bridge))
         if record is not None:
@@ -74,7 +74,7 @@ class Lease:
 
 
 class Owners:
-    """Taking, checking and releasing sessions for one kind of bridge."""
+    """Takes, checks and releases sessions for one bridge. Not thread-safe."""
 
     def __init__(self, js: JetStream, kind: str, lease: Lease) -> None:
         self._js = js
@@ -84,7 +84,7 @@ class Owners:
         self._unreleased: set[int] = set()
 
     async def take(self, session: str) -> Ownership | None:
-        """The session if nobody alive owns it, else None. Raises NodeUnavailable."""
+        """Take the session. Return None if a live bridge owns it or takes it first. Raises NodeUnavailable."""
         lapse = self._lease.term.lapses
         key = owner_key(self._kind, session)
         body = json.dumps({"owner": self._lease.bridge}).encode()
@@ -98,21 +98,21 @@ class Owners:
         return Ownership(session, ack.sequence, record is not None, lapse)
 
     async def still_ours(self, ownership: Ownership) -> bool:
-        """Whether the record still is the one that `take` wrote. Raises NodeUnavailable."""
+        """Whether the stored record is still the one that `take` wrote. Raises NodeUnavailable."""
         record = await self._js.last(OWNERS, owner_key(self._kind, ownership.session))
         return record is not None and record.sequence == ownership.epoch
 
     async def release(self, ownership: Ownership) -> None:
-        """Give the session up; harmless if another has taken it (only our own record is deleted).
+        """Release the session. Deletes only the record of this ownership, not that of a later owner.
 
-        Raises NodeUnavailable; `release_late` then tries again.
+        Raises NodeUnavailable; `release_late` tries again later.
         """
         self._unreleased.add(ownership.epoch)
         await self._js.delete(OWNERS, ownership.epoch)
         self._unreleased.discard(ownership.epoch)
 
     async def release_late(self) -> None:
-        """Release what could not be released while NATS was away. Raises NodeUnavailable."""
+        """Release the sessions for which `release` failed. Raises NodeUnavailable."""
         for epoch in list(self._unreleased):
             await self._js.delete(OWNERS, epoch)
             self._unreleased.discard(epoch)
@@ -120,7 +120,7 @@ class Owners:
     async def _alive(self, bridge: str) -> bool:
         now = asyncio.get_running_loop().time()
         if bridge == self._lease.bridge:
-            return False  # a record of ours that nobody here works on: take it anew
+            return False  # no task here runs this session: take it again
         if now < self._alive_until.get(bridge, 0.0):
             return True
         alive = await self._js.last(HEARTBEATS, heartbeat_key(bridge)) is not None
@@ -132,7 +132,7 @@ class Owners:
 
 
 def _owner_of(record: bytes) -> str | None:
-    """The bridge that a record names, or None for a record that is none: whoever may publish can have it stored."""
+    """The bridge that a record names, or None if the record is invalid: any publisher can have one stored."""
     try:
         owner = json.loads(record)["owner"]
         return owner if isinstance(owner, str) and _BRIDGE.fullmatch(owner) else None

@@ -1,8 +1,7 @@
-"""One owned session: reads its feeds, asks the machines, does what they say. The machines decide; this file waits.
+"""Runs one owned session: passes the feeds to the machines and carries out the effects that they return.
 
-The loop runs whenever something happened (`wake`) and does everything that can be done without waiting; what must be
-waited for runs in tasks of the session's group. The session ends when it was idle for a while, when its ownership is
-lost, or at a drain.
+The loop runs after each event (`wake`, `nudge`) and does all work that needs no waiting. Work that waits runs in tasks
+of the session's group. The session ends after a time without work, when its ownership is lost, or at a drain.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ log = logger.named(__name__)
 
 
 class SessionRunner:
-    """The owner's loop for one session. `await run()` returns when it is over and everything is given back."""
+    """The owner's loop for one session. `await run()` returns when the session is over and released."""
 
     def __init__(self, context: BridgeContext, ownership: Ownership) -> None:
         self.js = context.js
@@ -58,60 +57,60 @@ class SessionRunner:
         self.wakeups = Wakeups(self._session)
         self._events = Feed(self.js, stream_names.SESSIONS, subjects.session_events(ownership.session), wake=self.wake)
         self._gate = WriteGate(context.lease, context.owners, ownership, self)
-        self._loop = asyncio.get_running_loop()  # asked for once: Python asks the system for the process' id each time
+        self._loop = asyncio.get_running_loop()  # kept: each get_running_loop is a system call (getpid)
         self._wake_event = WakeEvent(self._loop)
-        self._look_around = True
-        self._next_look = 0.0
+        self._full_round = True
+        self._full_round_at = 0.0
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._links = Links(context.sink, self.nudge)
         self._housekeeping = Housekeeping(self, self._session, ownership.session)
         self._delivering: UtteranceRunner | None = None
-        self._over: str | None = None
+        self._leave_reason: str | None = None
         self._drain_until: float | None = None
         self._idle_since: float | None = None
         self._was_current = False
 
-    # ---- what others call
+    # ---- calls from other objects
 
     @property
     def has_work(self) -> bool:
-        """Whether an utterance is being delivered, or a request or cancel is stored or not read yet."""
+        """Whether an utterance is being delivered, or a request or cancel is stored or may be unread."""
         return self._idle_since is None
 
     def wake(self) -> None:
-        """Run the loop again, all of it."""
-        self._look_around = True
+        """Run a full round of the loop."""
+        self._full_round = True
         self._wake_event.set()
 
     def nudge(self) -> None:
-        """Run the loop again for the utterance alone: audio has come, or the link has room."""
+        """Run a round for the utterance only: audio has come, or the link has room."""
         self._wake_event.set()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """A task of this session's group."""
+        """Start a task in this session's group."""
         assert self._group is not None, "tasks are spawned from the running loop only"
         task = self._group.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def woken(self, delivery: Delivery) -> None:
-        """A wake-up of this session: held until its request or cancel is done with."""
+        """Hold a wake-up of this session until `Session.may_ack` allows its ack."""
         self.wakeups.hold(delivery)
         self._events.exists(delivery.sequence)
         self.wake()
 
     def drain(self) -> None:
-        """Finish what is being delivered within DRAIN_S, begin nothing, then give the session back."""
+        """Begin no delivery, finish the running one within DRAIN_S seconds, then release the session."""
         self._drain_until = self._loop.time() + DRAIN_S
         self.wake()
 
     async def link(self, session_id: str, phone_id: str) -> Link:
-        """The open link of that phone, or a new one. Raises LinkLost."""
+        """Return the open link of this phone, or open one. Raises LinkLost."""
         return await self._links.get(session_id, phone_id, self._loop.time())
 
     def reported(self, entry: Entry, written: Written) -> None:
-        """A report of ours was tried: learn what stands now; tidy up after a final one of ours."""
+        """Process the result of writing a report. After a final report by this owner, tidy up its request."""
         now = self._loop.time()
         self._session.report(entry.stored.token, written.state, now)
         if written.verdict is Verdict.SUPERSEDED:
@@ -125,7 +124,7 @@ class SessionRunner:
     # ---- the loop
 
     async def run(self) -> None:
-        """Serve the session until it is over. Cancel-safe: what is held goes back to the consumer."""
+        """Serve the session until it is over. Cancel-safe: held wake-ups are naked and the session is released."""
         session = self._ownership.session
         with structlog.contextvars.bound_contextvars(session=subjects.untoken(session) or session):
             try:
@@ -138,22 +137,22 @@ class SessionRunner:
                     try:
                         await self._rounds(reports)
                     finally:
-                        await self._leave()
+                        await self._shut_down()
             finally:
                 await self._release()
 
     async def _rounds(self, reports: Feed) -> None:
         events = self._events
-        while self._over is None:
+        while self._leave_reason is None:
             self._wake_event.clear()
             now = self._loop.time()
-            if self._look_around or now >= self._next_look:
-                self._look_around = False
+            if self._full_round or now >= self._full_round_at:
+                self._full_round = False
                 self._take(reports, now)
-                # What the machine knows now. While the lines below wait, the feed may read on and raise its `verified`
-                # to messages that the machine does not know yet: their wake-ups must not be acked.
+                # Read `verified` before the awaits below: meanwhile the feed may raise it past messages that the
+                # machine has not been given yet, and their wake-ups must not be acked.
                 verified = events.verified
-                # Of the reports too: they say where the owner before stood.
+                # The reports feed must be current too: its reports say how far the owner before has delivered.
                 self._was_current |= events.current and reports.current
                 if self._was_current:
                     for effect in self._session.poll(now):
@@ -163,13 +162,13 @@ class SessionRunner:
                 await self._links.close_idle(now, self._delivering.entry.stored.phone_id if self._delivering else None)
                 if self._finished(now):
                     break
-                self._next_look = self._look_again_at(now)
+                self._full_round_at = self._next_full_round(now)
             may_write = events.current and self._gate.open(now)
-            await self._carry(now, may_write)
+            await self._step_utterance(now, may_write)
             await self._sleep(now, may_write)
 
-    async def _carry(self, now: float, may_write: bool) -> None:
-        """The hot path: what the utterance can do now."""
+    async def _step_utterance(self, now: float, may_write: bool) -> None:
+        """Advance the utterance. Runs in each round, for each chunk, so it must be fast."""
         if self._delivering is None:
             return
         if not may_write:
@@ -198,9 +197,9 @@ class SessionRunner:
         self._session.report(message.subject.rpartition(".")[2], state, now)
 
     def leave(self, reason: str) -> None:
-        """Stop at once, write nothing more, and give the session to whoever takes it next."""
-        if self._over is None:
-            self._over = reason
+        """Stop at once, write nothing more and release the session. `reason` is logged."""
+        if self._leave_reason is None:
+            self._leave_reason = reason
             log.warning("session left", reason=reason)
             self.wake()
 
@@ -212,12 +211,12 @@ class SessionRunner:
             return False
         if self._idle_since is None:
             self._idle_since = now
-        # Neither an open link nor a wake-up keeps the session any longer: a wake-up that could not be acked would keep
-        # it for ever. It goes back to the consumer, and whoever gets it next asks the stream what is left to do.
+        # Held wake-ups do not keep the session: one that can never be acked would keep it for ever. They are naked, and
+        # the bridge that receives them next asks the stream what is left to do.
         return now >= self._idle_since + self._context.sink.idle_s
 
-    def _look_again_at(self, now: float) -> float:
-        """When the whole loop must run again although nothing happened."""
+    def _next_full_round(self, now: float) -> float:
+        """When the next full round is due if no event comes before (monotonic seconds)."""
         times = [self._session.next_time(now)]
         if self._delivering is not None or self._links or self._idle_since is not None:
             times.append(now + LINKS_LOOKED_AT_S)
@@ -226,12 +225,12 @@ class SessionRunner:
         return min((t for t in times if t is not None), default=float("inf"))
 
     async def _sleep(self, now: float, may_write: bool) -> None:
-        at = self._next_look
+        at = self._full_round_at
         if self._delivering is not None:
             at = min(at, self._delivering.machine.next_time() or at, at if may_write else now + GATE_TICK_S)
         await self._wake_event.wait(at)
 
-    # ---- what the session machine says
+    # ---- effects of the session's machine
 
     async def _do(self, effect: Effect, now: float) -> None:
         match effect:
@@ -274,25 +273,25 @@ class SessionRunner:
                 await self._links.close()
             self.wake()
 
-    # ---- giving back
+    # ---- release
 
-    async def _leave(self) -> None:
+    async def _shut_down(self) -> None:
         self._wake_event.close()
         if self._delivering is not None:
             runner, self._delivering = self._delivering, None
-            if self._over is None:
+            if self._leave_reason is None:
                 try:
                     await runner.checkpoint()
                 except NodeUnavailable:
                     log.warning("the last checkpoint was not written; the next owner may repeat some chunks")
             await runner.close()
         await self._links.close()
-        if self._tasks and self._over is None:
+        if self._tasks and self._leave_reason is None:
             await asyncio.wait(self._tasks, timeout=FINISH_S)
         await tasks.end(*self._tasks)
 
     async def _release(self) -> None:
-        await self.wakeups.nak(0.0 if self._over is None else NAK_DELAY_S)
+        await self.wakeups.nak(0.0 if self._leave_reason is None else NAK_DELAY_S)
         try:
             await self._context.owners.release(self._ownership)
         except NodeUnavailable:

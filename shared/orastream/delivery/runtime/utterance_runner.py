@@ -1,7 +1,7 @@
-"""Carries one utterance: does what the pure machine says with a feed, a link and the report.
+"""Delivers one utterance: carries out the effects of its machine with a feed, a link and the report.
 
-Everything runs in the session's task, but for what must be waited for (connect, confirm, report writes): these are
-tasks of the session's group that tell the machine the outcome and wake the session.
+Work runs in the session's task. Work that waits (connect, confirm, write a report) runs in tasks of the session's
+group, which report the outcome to the machine and wake the session.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ log = logger.named(__name__)
 
 
 class UtteranceRunner:
-    """Delivery of one entry. `step(now, may_write)` does all that can be done now."""
+    """Delivers one entry. Call `open`, then `step` in each round until `done`, then `close`. Used from one task."""
 
     def __init__(
         self, host: Host, entry: Entry, utterance: UtteranceDelivery, counts: DeliveryCounts, kind: str
@@ -68,7 +68,7 @@ class UtteranceRunner:
         self._span = traces.begin(f"{kind} deliver", parent=entry.stored.trace, kind="consumer", attributes=about)
 
     async def open(self) -> None:
-        """Begin to read the utterance's audio."""
+        """Start the feed of the utterance's audio."""
         stored = self.entry.stored
         feed = Feed(
             self._host.js, stream_names.AUDIO, subjects.audio(stored.session, stored.token), wake=self._host.nudge
@@ -77,7 +77,7 @@ class UtteranceRunner:
         self._feed = feed
 
     async def close(self) -> None:
-        """Stop reading. Nothing is written any more."""
+        """Stop the feed and end the trace span. Nothing is written to OraServer any more."""
         self._trace_times()
         if not self.done:
             self._span.event("broken off", {"orastream.chunks": self.machine.progress.chunks})
@@ -91,7 +91,7 @@ class UtteranceRunner:
     # ---- one round
 
     async def step(self, now: float, *, may_write: bool) -> None:
-        """Feed the machine and do what it says, until there is nothing to do now."""
+        """Pass audio to the machine and carry out its effects, until it returns none. `now` is in monotonic seconds."""
         if (claim := self.entry.resumes) is not None:
             if self._base is None:
                 self._base = claim
@@ -136,22 +136,22 @@ class UtteranceRunner:
                 self._host.spawn(self._finish(effect))
 
     def _take_audio(self, now: float) -> bool:
-        """Feed the machine as much as it wants; whether there was any."""
-        feed, machine, some = self._feed, self.machine, False
+        """Pass audio from the feed to the machine, as much as it wants. Return whether there was any."""
+        feed, machine, took = self._feed, self.machine, False
         while feed is not None and machine.wants_audio and (message := feed.pop()) is not None:
-            some = True
+            took = True
             try:
                 machine.audio(message.sequence, unpack(message.data), now)
             except Undecodable as exc:
                 log.error("stored audio cannot be read", subject=message.subject, error=str(exc))
-        return some
+        return took
 
     async def _rewind(self) -> None:
         if self._feed is not None:
             await self._feed.__aexit__(None, None, None)
         await self.open()
 
-    # ---- what is waited for
+    # ---- connect and confirm
 
     def _lost(self, lost: LinkLost, now: float) -> None:
         log.warning(
@@ -190,7 +190,7 @@ class UtteranceRunner:
 
     def _answered(self, link: Link, asked: Confirm, failure: BaseException | None) -> None:
         if link is not self._link or self.done:
-            pass  # of a link that was left meanwhile
+            pass  # the link of this answer is not in use any more
         elif isinstance(failure, LinkLost):
             self._link = None
             self._lost(failure, self._loop.time())
@@ -202,7 +202,7 @@ class UtteranceRunner:
     # ---- reports
 
     def report(self) -> Report | None:
-        """The report as it should stand now, or None before the claim."""
+        """The report for the current progress, or None before a synth has claimed the request."""
         base, progress = self._base, self.machine.progress
         if base is None:
             return None
@@ -222,12 +222,12 @@ class UtteranceRunner:
             try:
                 written = await self._host.reports.write(self.entry.stored, report, self.entry.revision or None)
             except NodeUnavailable as exc:
-                log.debug("a checkpoint was not written; the next one will be", error=str(exc))
+                log.debug("a checkpoint was not written; a later one replaces it", error=str(exc))
                 return
             self._host.reported(self.entry, written)
 
     async def checkpoint(self) -> None:
-        """Write the state now, for whoever takes over. Raises NodeUnavailable."""
+        """Write a checkpoint now, from which the next owner resumes. Raises NodeUnavailable."""
         async with self._writing:
             report = self.report()
             if report is not None and self.machine.finished is None:
@@ -261,10 +261,10 @@ class UtteranceRunner:
             self._span.event(name, at_s=at_s)
 
     async def _persist(self, report: Report) -> Written:
-        """Write until an answer comes: a final report is owed however long NATS is away."""
+        """Write the report, with retries until NATS answers: a fence or a final report must not be lost."""
         while True:
             try:
                 return await self._host.reports.write(self.entry.stored, report, self.entry.revision or None)
             except NodeUnavailable as exc:
-                log.warning("a report waits for NATS", request=self.entry.stored.request_id, error=str(exc))
+                log.warning("report not written; retrying", request=self.entry.stored.request_id, error=str(exc))
                 await asyncio.sleep(0.5)

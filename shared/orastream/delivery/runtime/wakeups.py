@@ -1,4 +1,4 @@
-"""The wake-ups that the owner of a session holds, until the session's machine says that they may be acked."""
+"""The wake-ups that the owner of a session holds until the session's machine allows their ack."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from orastream.delivery.rules.session import Session
 from orastream.jetstream.pull_consumer import Delivery
 
 NAK_DELAY_S = 1.0
-"""After a wake-up that cannot be used now, the consumer waits this long before it delivers it again."""
+"""Seconds until the consumer delivers a naked wake-up again. Prevents redelivery in a tight loop."""
 
 
 class Wakeups:
-    """Deliveries of the bridges' consumer, by stream sequence."""
+    """Deliveries of the bridges' durable consumer, by stream sequence."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -29,14 +29,14 @@ class Wakeups:
         self._held[delivery.sequence] = delivery
 
     async def ack_done(self, verified: int) -> None:
-        """Ack what the machine has nothing to do for. `verified` is that of the feed of the session's messages."""
+        """Ack the wake-ups that need no more work. `verified` is that of the feed of the session's messages."""
         for sequence, delivery in list(self._held.items()):
             if self._session.may_ack(sequence, verified):
                 del self._held[sequence]
                 await delivery.ack()
 
     async def nak(self, delay_s: float) -> None:
-        """Let the consumer deliver all of them again, to any bridge, after `delay_s` seconds."""
+        """Nak all held wake-ups: the consumer delivers them again, to any bridge, after `delay_s` seconds."""
         held, self._held = self._held, {}
         for delivery in held.values():
             await delivery.nak(delay_s)

@@ -1,4 +1,4 @@
-"""Whether this owner may write now: `rules/lease.py` decides; this file reads the owner's record after a lapse."""
+"""Whether this owner may write now. `rules/lease.py` decides; this file reads the owner's record after a lapse."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from orastream.delivery.runtime.ownership import Lease, Owners, Ownership
 
 
 class WriteGate:
-    """The permission to write of one session. It has the host leave the session when another owner has it."""
+    """The write permission of one session. Calls `host.leave` if another owner has taken the session."""
 
     def __init__(self, lease: Lease, owners: Owners, ownership: Ownership, host: Host) -> None:
         self._host = host
@@ -18,7 +18,7 @@ class WriteGate:
         self._permission = WritePermission(lease.term, ownership.lapse)
 
     def open(self, now: float) -> bool:
-        """Whether writes are allowed at monotonic time `now`; after a lapse the owner's record is read first."""
+        """Whether writes are allowed at `now` (monotonic seconds). After a lapse, starts to read the owner's record."""
         if (lapse := self._permission.must_ask()) is not None:
             self._host.spawn(self._ask(lapse))
         return self._permission.granted(now)
@@ -28,7 +28,7 @@ class WriteGate:
         try:
             ours = await self._owners.still_ours(self._ownership)
         except NodeUnavailable:
-            pass  # asked again at the next round
+            pass  # the next round asks again
         self._permission.answered(lapse, ours=ours)
         if ours is False:
             self._host.leave("another owner has taken the session while the lease had run out")

@@ -18,14 +18,14 @@ pytestmark = pytest.mark.integration
 
 
 async def bridge(js: JetStream) -> tuple[Lease, Owners]:
-    """A bridge that has just beaten."""
+    """A bridge that has just stored a heartbeat."""
     lease = Lease(js, "ws_bridge")
     await lease.beat()
     return lease, Owners(js, "ws_bridge", lease)
 
 
 async def test_one_of_many_takes_a_session(js: JetStream) -> None:
-    """Racers: one wins; the others get nothing; after a release, the next bridge's take is no take-over."""
+    """Several bridges take a session at once: one gets it. After its release, the next take is not a takeover."""
     bridges = [await bridge(js) for _ in range(8)]
     taken = await asyncio.gather(*(owners.take("s") for _, owners in bridges))
     (winner,) = [number for number, ownership in enumerate(taken) if ownership is not None]
@@ -40,7 +40,7 @@ async def test_one_of_many_takes_a_session(js: JetStream) -> None:
 
 
 async def test_a_dead_owner_is_taken_over_and_a_living_one_is_not(js: JetStream) -> None:
-    """The record of an owner counts while its heartbeat lives."""
+    """An owner's record is valid while its heartbeat is stored."""
     _, dead = await bridge(js)
     first = await dead.take("s")
     assert first is not None
@@ -61,7 +61,7 @@ async def test_a_dead_owner_is_taken_over_and_a_living_one_is_not(js: JetStream)
 
 
 async def test_a_lease_ends_before_its_heartbeat(js: JetStream) -> None:
-    """And a lapse is counted, so that what was owned is looked at again."""
+    """After `end` it allows no write either."""
     lease, _ = await bridge(js)
     now = asyncio.get_running_loop().time()
     assert lease.term.valid(now)
@@ -74,7 +74,7 @@ async def test_a_lease_ends_before_its_heartbeat(js: JetStream) -> None:
     "junk", [b'{"stream":"TTS_SESSIONS","seq":7}', b"\xff", b"[]", b'{"owner":7}', b'{"owner":"a.b"}']
 )
 async def test_a_record_that_is_none_is_written_over(js: JetStream, junk: bytes) -> None:
-    """Whoever may publish can name it as his reply subject, and the server stores its ack there."""
+    """Any publisher can name the record's key as its reply subject; the server then stores its ack there."""
     await js.store(owner_key("ws_bridge", "s"), junk)
     _, owners = await bridge(js)
     ownership = await owners.take("s")
@@ -82,7 +82,7 @@ async def test_a_record_that_is_none_is_written_over(js: JetStream, junk: bytes)
 
 
 async def test_what_could_not_be_released_is_released_later(nats_server: NatsServer, js: JetStream) -> None:
-    """NATS was away when the session ended."""
+    """NATS was not running when the session was released."""
     _, owners = await bridge(js)
     ownership = await owners.take("s")
     assert ownership is not None

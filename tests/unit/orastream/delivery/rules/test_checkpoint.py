@@ -1,4 +1,4 @@
-"""What a checkpoint says, and how often one is written."""
+"""The contents of a checkpoint, and how often one is written."""
 
 from __future__ import annotations
 

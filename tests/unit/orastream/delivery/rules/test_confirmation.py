@@ -1,4 +1,4 @@
-"""When a receiver is asked for what it has: often while it takes speech as it is played, less often while quick."""
+"""When a receiver is asked to confirm: often while it reads speech at playback speed, less often while it is fast."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ pytestmark = pytest.mark.unit
 
 RULES = DeliveryRules()
 LONGEST_S = 32_768 / 8_000
-"""A chunk of the largest default size in the format with the fewest bytes a second that are not compressed: µ-law."""
+"""Seconds in a chunk of the largest default size, in the uncompressed format with the lowest byte rate: µ-law."""
 
 
 class Receiver:
-    """Takes frames in order, at once up to a chunk and then as they are played; its clock is the test's."""
+    """Reads frames in order: at once up to chunk `plays_from`, then at playback speed. It advances the test's clock."""
 
     def __init__(self, lasts_s: float, size: int, plays_from: int) -> None:
         self.confirmation = Confirmation(RULES, 0)
         self.now = 0.0
         self.questions = 0
         self.longest_wait_s = 0.0
-        """Between two answers, while one was waited for."""
+        """The longest time in seconds without an answer while an ask was unanswered."""
         self._lasts_s, self._size, self._plays_from = lasts_s, size, plays_from
         self._wire: deque[AudioChunk | tuple[int, float]] = deque()
         self._heard_at = 0.0
 
     def _write(self, chunk: AudioChunk) -> bool:
-        """As the machine does: what is due is asked, the chunk written if it may be."""
+        """Ask or write the chunk, as the machine does. Return whether the chunk was written."""
         held = self.confirmation.holds(chunk)
         if self.confirmation.due or (held and self.confirmation.asked < self.confirmation.written):
             self.questions += 1
@@ -56,7 +56,7 @@ class Receiver:
         self.confirmation.answered(chunks, self.now)
 
     def hear(self, count: int) -> None:
-        """All chunks of an utterance that is stored already, written as fast as the rules allow."""
+        """Write all chunks of a stored utterance as fast as the rules allow."""
         for index in range(count):
             chunk = AudioChunk(1, index, int(index * self._lasts_s * 1000), 0, bytes(self._size))
             while not self._write(chunk):
@@ -82,7 +82,7 @@ def test_one_that_begins_to_take_speech_as_it_is_played_answers_in_time(
 
 
 def test_a_quick_one_is_asked_less_often_than_one_that_plays() -> None:
-    """Chunks of 32 KiB at 24 kHz: 0.68 s each."""
+    """Chunks are 32 KiB at 24 kHz: 0.68 s each."""
     quick, playing = Receiver(32_768 / 48_000, 32_768, 480), Receiver(32_768 / 48_000, 32_768, 0)
     quick.hear(480)
     playing.hear(480)

@@ -1,4 +1,4 @@
-"""When a bridge may write: not while others can believe it dead, nor before its ownership is confirmed again."""
+"""When a bridge may write: only while no other can take its sessions, and after its ownership is confirmed again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DELAYS = st.floats(0, 10)
 
 @given(st.floats(1, 1e6), DELAYS, DELAYS)
 def test_it_holds_no_longer_than_the_server_keeps_the_heartbeat(sent_at: float, delay_s: float, later_s: float) -> None:
-    """The server counts from when it stores the heartbeat, which is not before it was sent."""
+    """The server counts from when it stores the heartbeat, which is never before it was sent."""
     term = LeaseTerm(LIFE_S)
     term.renewed(sent_at, sent_at + delay_s)
     deleted_at = sent_at + LIFE_S
@@ -36,7 +36,7 @@ def test_the_first_heartbeat_is_no_lapse_and_a_late_one_is() -> None:
 
 
 class Owner(RuleBasedStateMachine):
-    """One session's owner, whose lease lapses and is renewed, and whose record others may take meanwhile."""
+    """The owner of one session. Its lease lapses and is renewed; another bridge may take the session meanwhile."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""One session's order against a model of the whole node: its stream, synths, both bridges' owners and the reports.
+"""The order of one session, tested against a model of the node: stream, synths, both bridges' owners and reports.
 
-The world has two machines, one per bridge, that see the same stream at their own pace and in any order. What they ask
-for is done later, or never, as by processes that die. Every request must come to exactly one final report, in order.
+The model has two machines, one per bridge. Each reads the same stream at its own speed and in any order. Their effects
+are carried out later or never, as if a process had died. Each request must get exactly one final report, in order.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.unit
 RUNS = 100 * int(os.environ.get("FUZZ", "1"))
 Kind = Literal["websocket", "http"]
 KINDS: tuple[Kind, Kind] = ("websocket", "http")
-DEFAULT: Transport = "websocket"  # what this node's synth claims for requests that state nothing
+DEFAULT: Transport = "websocket"  # the transport that synth claims for requests that state none
 
 
 def request(sequence: int, transport: str | None = None, **fields: Any) -> StoredRequest:
@@ -68,7 +68,7 @@ def state(
 
 
 class Owner:
-    """A bridge's owner of the session: its machine, what it has read, and what it has yet to do."""
+    """A bridge's owner of the session: its machine, the messages it has read, and its pending effects."""
 
     def __init__(self, world: World, kind: Kind) -> None:
         self.world, self.kind = world, kind
@@ -80,7 +80,7 @@ class Owner:
         self.stopped = False
 
     def read(self, *, reports: bool = True) -> None:
-        """Everything stored, in any order, some of it again."""
+        """Read everything stored, in any order, some of it repeatedly."""
         world = self.world
         events = world.log[self.events_read :]
         self.events_read = len(world.log)
@@ -141,8 +141,8 @@ class Owner:
         if ours:
             entry.heard(written.report, written.revision, self.world.now)
             if entry.transport != self.kind and not self.world.http_runs:
-                self.close(entry)  # nobody else would
-            elif self.world.rng.random() < 0.8:  # else it dies before it tidies up
+                self.close(entry)  # no other process would
+            elif self.world.rng.random() < 0.8:  # else the owner dies before it tidies up
                 self.work.append(lambda: self.close(entry))
 
     def end(self, effect: End) -> None:
@@ -179,7 +179,7 @@ class Owner:
             self.session.cancel_dropped(sequence)
 
     def deliver(self) -> None:
-        """The utterance that is delivered comes to its end, if its audio did or it was stopped."""
+        """End the running delivery if its audio has ended or it was stopped."""
         entry = self.delivering
         if entry is None:
             return
@@ -228,9 +228,9 @@ class World:
         self.stream.pop(sequence, None)
 
     def write(self, of: StoredRequest, mine: Report, revision: int | None = None) -> tuple[ReportState, bool]:
-        """The report that stands after a try by compare-and-set, and whether it is ours.
+        """Return the stored report after a write by compare-and-set, and whether the write succeeded.
 
-        As `Reports.write` does it: what stands at `revision` is overwritten unseen, all else is judged.
+        As in `ReportStore.write`: the report at `revision` is replaced without a read; any other one is judged first.
         """
         stands = self.reports.get(of.token)
         if stands is not None and stands.revision != revision and judge(stands.report, mine) is not None:
@@ -250,7 +250,7 @@ class World:
         return stands is not None and stands.report.final
 
     def done(self, of: StoredRequest) -> bool:
-        """Nothing of it can still be spoken, as far as order goes."""
+        """Whether later requests need not wait for it."""
         stands = self.reports.get(of.token)
         return stands is not None and (stands.report.request_seq != of.sequence or stands.report.final)
 
@@ -270,7 +270,7 @@ class World:
                 transport = lower.stated_transport or (report.report.transport if report else None)
                 assert transport == "none", f"{of.sequence} begun before {lower.sequence} was final"
 
-    # ---- chance
+    # ---- random events
 
     def publish(self) -> None:
         rng = self.rng
@@ -293,7 +293,7 @@ class World:
         self.store(message)
 
     def synth(self) -> None:
-        """Hand one request to a synth, in any order: claim it, or see that nothing is to be done."""
+        """Deliver one request to a synth, in any order. The synth claims it, or finds that it has nothing to do."""
         waiting = [x for x in self.stream.values() if isinstance(x, StoredRequest) and x.sequence not in self.handed]
         if not waiting:
             return
@@ -313,7 +313,7 @@ class World:
         elif stands.report.final:
             self.delete(of.sequence)
         elif self.covered(of, by=self.all_cancels):
-            self.handed.add(of.sequence)  # the owner reports it
+            self.handed.add(of.sequence)  # the owner writes the report
             if self.rng.random() < 0.5:
                 self.audio[of.token], self.ends[of.token] = "ended", "cancelled"
             if stands.report.transport == "none":
@@ -408,7 +408,7 @@ EVENTS = st.lists(
 
 
 def stream_of(plan: list[tuple[str, Transport | None, int]]) -> list[StoredRequest | StoredCancel | ReportState]:
-    """What is stored after such a history; requests share three ids, so some are duplicates."""
+    """The stream after the events of `plan`. Requests share three ids, so some are duplicates."""
     out: list[StoredRequest | StoredCancel | ReportState] = []
     reports: dict[str, ReportState] = {}
     for sequence, (what, transport, number) in enumerate(plan, start=1):
@@ -464,11 +464,11 @@ def test_events_in_any_order_and_repeated_give_the_same(
     assert results[0] == results[1]
 
 
-# ---- single rules, one by one
+# ---- single rules
 
 
 class Bench:
-    """A machine and a clock: `poll()` gives what is to be done as short words, but for `checked`."""
+    """A machine and a clock. `poll()` returns the effects as short strings; `CheckStored` goes to `checked`."""
 
     def __init__(self, kind: Kind = "websocket") -> None:
         self.session = Session(kind)
@@ -476,7 +476,7 @@ class Bench:
         self.revision = 0
         self.asked: dict[int, StoredRequest] = {}
         self.checked: list[int] = []
-        """Requests that the machine has asked to look for in the stream."""
+        """Requests for which the machine returned `CheckStored`."""
 
     def ask(self, sequence: int, transport: str | None = "websocket", **fields: Any) -> StoredRequest:
         stored = self.asked[sequence] = request(sequence, transport, **fields)
@@ -557,7 +557,7 @@ def test_transport_none_blocks_nobody() -> None:
     assert bench.poll() == ["Begin 3"]
     bench.now = 500.0
     bench.report(3, "delivered")
-    bench.poll()  # and does not spin
+    bench.poll()  # asserts that the machine wants no poll in a tight loop
     bench.report(2, "delivered")
     assert "Tidy 2" not in bench.poll(), "synth tidies it"
     assert bench.session.entries[2].closed
@@ -582,7 +582,7 @@ def test_a_request_of_transport_none_that_nobody_claims_is_any_bridges_to_end(ki
 
 
 def test_what_a_bridge_has_ended_of_transport_none_a_bridge_tidies() -> None:
-    """If it died before it did so; what synth has ended is tidied by synth."""
+    """If the bridge died before it tidied up. Synth tidies the requests that it has ended."""
     bench = Bench()
     bench.ask(2, "none")
     stored = bench.asked[2]
@@ -683,7 +683,7 @@ def test_a_cancel_is_dropped_only_when_no_lower_request_is_left() -> None:
     bench.session.cancel_kept(5, bench.now)
     bench.session.cancel_dropped(7)
     assert bench.poll() == [] and not bench.session.may_ack(5, 9) and bench.session.may_ack(7, 0)
-    bench.ask(3)  # the lower one that the stream still held: it does not make the machine spin
+    bench.ask(3)  # the lower request that is still stored; the machine must not poll in a tight loop
     bench.now = 1.5
     assert bench.poll() == ["End 3 cancelled"]
     bench.session.tidied(bench.session.entries[3])
@@ -733,7 +733,7 @@ def test_a_stuck_request_of_another_transport() -> None:
     assert bench.poll() == []
     bench.now = STUCK_S + INSPECT_EVERY_S
     assert bench.poll() == ["Inspect 2"]
-    bench.report(2, "delivering", "http")  # it moves
+    bench.report(2, "delivering", "http")  # progress
     bench.now += STUCK_S - 1
     assert bench.poll() == []
     bench.now += 1
@@ -759,7 +759,7 @@ def test_another_transports_request_that_waits_for_its_claim_is_not_stuck() -> N
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_waiting_never_spins(kind: Kind) -> None:
-    """Whoever is not first, or not ours, must not make the owner run round and round."""
+    """Requests that wait, or that another bridge delivers, must not make the owner poll in a tight loop."""
     bench = Bench(kind)
     for sequence, transport in enumerate(("websocket", "http", "none", None, "websocket"), start=2):
         bench.ask(sequence, transport, ttlSeconds=3600)
@@ -788,7 +788,7 @@ def test_a_duplicate_waits_for_the_first_ones_final_report_and_blocks_nobody() -
 
 @pytest.mark.parametrize("status", ["failed", "expired"])
 def test_what_was_begun_and_is_ended_by_someone_else_is_stopped(status: Status) -> None:
-    """Synth refuses a request with an unknown engine, or too late: those behind it must not wait for its audio."""
+    """Synth refuses a request with an unknown engine or an expired one. Later requests must not wait for its audio."""
     bench = Bench()
     bench.ask(2)
     bench.ask(3)
@@ -834,14 +834,14 @@ def test_older_revisions_change_nothing() -> None:
 
 
 def test_reports_are_forgotten_when_nothing_was_heard_of_them_for_long() -> None:
-    """In the order of hearing, not of asking; what is heard of again stays."""
+    """In the order of the reports, not of the requests. A new report keeps its id known for longer."""
     bench = Bench()
     of = [request(sequence) for sequence in (2, 3, 4)]
     for revision, (stored, heard_at) in enumerate(zip([*of, of[0]], (0.0, 10.0, 20.0, 30.0), strict=True), 1):
         bench.session.report(stored.token, state(stored, "delivered", revision), heard_at)
 
     def known(stored: StoredRequest) -> bool:
-        """A request that comes only now is final if its report is known."""
+        """Whether the report of `stored` is known: then a request added now is final."""
         session = copy.deepcopy(bench.session)
         return session.request(stored, 0.0).final
 
@@ -874,7 +874,7 @@ def test_what_a_dead_writer_left_is_tidied_later() -> None:
 
 
 def test_a_claimed_request_that_vanished_keeps_no_session() -> None:
-    """Synth ends those of `none`. If such a request was deleted with its stream and synth died, nobody reports it."""
+    """Synth ends a claimed `none`. If the request was deleted with its stream and synth died, no report comes."""
     bench = Bench()
     bench.ask(2, "none")
     bench.report(2, "synthesizing", "none")
@@ -920,11 +920,11 @@ def test_a_report_with_a_higher_epoch_shows_another_owner() -> None:
     assert not shows(others, 8) and not shows(left_open, 8) and not shows(request(9), 8)
 
 
-# ---- what the runner tells the machine
+# ---- outcomes reported by the runner
 
 
 def test_an_end_that_is_refused_lets_the_request_go_on() -> None:
-    """It was claimed after all: it is begun in its turn."""
+    """It was claimed meanwhile: it is begun in its turn."""
     bench = Bench()
     bench.ask(2, None, ttlSeconds=1)
     bench.now = 1 + EXPIRY_GRACE_S
@@ -971,7 +971,7 @@ def test_a_final_report_that_was_written_counts_before_it_is_read() -> None:
 def test_a_fence_stands_before_the_first_chunk_where_an_owner_before_may_live(
     status: Status | None, taken_over: bool, fence: bool
 ) -> None:
-    """After a takeover, and where an earlier owner has begun: it may not know yet that it lost the session."""
+    """After a takeover or a begun delivery: the earlier owner may not know yet that it lost the session."""
     bench = Bench()
     bench.ask(2)
     if status is not None:

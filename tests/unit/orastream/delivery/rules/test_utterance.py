@@ -1,9 +1,8 @@
-"""One utterance's delivery against a simulated OraServer: a world in which everything breaks, except the clock.
+"""The delivery of one utterance, tested against a model of synth, the runner and OraServer, with random failures.
 
-The world stores audio as a synth would, feeds it as the runner of an utterance does, and holds an OraServer that stores
-what it has processed, answers confirmations in order, and dies with whatever it has not processed. Take-overs begin a
-new machine at the last written checkpoint. After every effect is checked what must hold, and at the end what must have
-come.
+The model stores audio as a synth does and passes it to the machine as the runner does. Its OraServer stores the frames
+that it has processed, answers confirmations in order, and loses unprocessed frames when it dies. A takeover starts a
+new machine at the last written checkpoint. The invariants are checked after each effect, and the outcome at the end.
 """
 
 from __future__ import annotations
@@ -51,14 +50,14 @@ HTTP = DeliveryRules(confirm_every=None, max_unconfirmed_bytes=None)
 
 
 def speech(rng: random.Random, count: int, status: EndStatus, attempts: int) -> list[tuple[int, AudioMessage]]:
-    """The stream of an utterance of `count` chunks, made in one attempt or several."""
+    """The audio messages of an utterance of `count` chunks, synthesized in one or several attempts."""
     sequence, attempt, out = 1, 1, []
     cuts = sorted(rng.randint(0, count) for _ in range(attempts - 1))
     out.append((1, START))
     for index in range(count):
         while cuts and cuts[0] == index:
             cuts.pop(0)
-            if rng.random() < 0.5:  # written out of order just before the synth died: the next attempt makes it anew
+            if rng.random() < 0.5:  # stored out of order just before the synth died: the next attempt makes it again
                 sequence += 1
                 out.append((sequence, AudioChunk(attempt, index + 1, 0, 0, b"lost")))
             sequence += 1
@@ -80,7 +79,7 @@ def speech(rng: random.Random, count: int, status: EndStatus, attempts: int) -> 
 
 
 class Connection:
-    """Frames on their way to OraServer, in order; what it has not processed when the link dies may be lost."""
+    """Frames written to OraServer, in order. Frames not processed when the link breaks may be lost."""
 
     def __init__(self) -> None:
         self.frames: deque[WriteChunk | WriteComplete | Confirm] = deque()
@@ -133,7 +132,7 @@ class World:
         self.signed_at = self.now
         self.last_fed_at = self.now
 
-    # ---- what the runner does
+    # ---- the runner
 
     def feed(self, most: int = 10_000) -> None:
         while most and self.feed_open and self.fed < self.stored and self.machine.wants_audio:
@@ -178,7 +177,7 @@ class World:
                 self.connection.frames.append(effect)
             case Rewind():
                 self.fed = 0
-                self.feed_open = self.rng.random() < 0.3  # a new feed needs a moment
+                self.feed_open = self.rng.random() < 0.3  # a new feed opens with a delay
             case Fence():
                 assert not self.fenced and not self.fence_asked
                 self.fence_asked = True
@@ -186,7 +185,7 @@ class World:
                 self.final = effect
                 self.check_final(effect)
 
-    # ---- what OraServer does
+    # ---- OraServer
 
     def process(self, connection: Connection) -> None:
         frame = connection.frames.popleft()
@@ -215,10 +214,10 @@ class World:
         if self.connection is not None:
             self.reconnects += 1
             for _ in range(self.rng.randint(0, len(self.connection.frames))):
-                self.process(self.connection)  # what it still took
+                self.process(self.connection)  # frames that it still processed
             if self.rng.random() < 0.3:
                 self.connection.answers.clear()
-                self.old.append(self.connection)  # what is in the buffers may come in even later
+                self.old.append(self.connection)  # buffered frames may arrive later
         self.connection, self.connecting = None, False
         self.failures += 1
         self.machine.link_lost("it broke", self.now, refused=refused)
@@ -259,7 +258,7 @@ class World:
             case _:
                 raise AssertionError(f"unexpected {final}")
 
-    # ---- chance
+    # ---- random events
 
     def synth(self) -> None:
         if self.stored < len(self.stream) and self.stored != self.synth_dies_at:
@@ -332,7 +331,7 @@ class World:
                         self.new_owner()
 
     def catch_up(self) -> None:
-        """Time went by, for the synth too: unless it is dead it has spoken on."""
+        """Let synth store audio for the time that has passed, unless it is dead."""
         for _ in range(3):
             self.synth()
         self.feed_open = True
@@ -342,7 +341,7 @@ class World:
         self.machine.sign(self.now)
 
     def heal(self) -> Iterator[None]:
-        """From now on all goes well; but for a dead synth the utterance must come to its end."""
+        """No failures from now on, except a dead synth. The utterance must end."""
         self.break_rate, self.gate, self.room = 0.0, True, True
         while self.stored < len(self.stream) and self.stored != self.synth_dies_at:
             self.synth()
@@ -379,7 +378,7 @@ class World:
                 if self.final is not None:
                     break
         assert self.final is not None, "it never ends"
-        for late in ("audio", "link", "time"):  # nothing brings it back
+        for late in ("audio", "link", "time"):  # no event changes a finished delivery
             match late:
                 case "audio":
                     self.machine.audio(999, START, self.now)
@@ -410,15 +409,15 @@ def test_whatever_happens_all_chunks_in_order_or_one_error(
         assert world.final is not None
         name = world.final.error.code if world.final.error else world.final.status
         outcomes[name] = outcomes.get(name, 0) + 1
-    assert outcomes["delivered"] > RUNS / 4, outcomes  # the world is not so bad that nothing is tested
+    assert outcomes["delivered"] > RUNS / 4, outcomes  # enough deliveries succeed for the test to be useful
     assert {"cancelled", "engine_error", "synth_stalled"} <= outcomes.keys(), outcomes
 
 
-# ---- single rules, one by one
+# ---- single rules
 
 
 class Bench:
-    """A machine and a clock, driven by hand: `effects()` is all that it wants done now."""
+    """A machine and a clock for single steps. `effects()` returns all effects that are due now."""
 
     def __init__(self, rules: DeliveryRules = DeliveryRules(), **fields: object) -> None:  # noqa: B008 - frozen
         self.now = 0.0
@@ -595,12 +594,12 @@ def test_a_mere_connect_does_not_start_the_count_anew_but_a_confirmed_chunk_does
     bench.connected()
     bench.effects()
     bench.machine.confirmed(1, False, bench.now)
-    for _ in range(3):  # the count began anew
+    for _ in range(3):  # the count was reset
         bench.machine.link_lost("gone", bench.now)
         assert bench.machine.finished is None
         bench.now += 3
         bench.connected()
-        bench.machine.confirmed(1, False, bench.now)  # nothing new
+        bench.machine.confirmed(1, False, bench.now)  # no newly confirmed chunk
     bench.machine.link_lost("gone", bench.now)
     assert bench.machine.finished is not None
 
@@ -697,7 +696,7 @@ def test_a_failed_synthesis_delivers_what_there_is_without_complete() -> None:
 
 
 def test_a_break_while_the_rest_of_a_failed_synthesis_is_on_its_way_loses_none_of_it() -> None:
-    """It is written again over the next link; only then, or with no link to be had, the request is final."""
+    """It is written again on the next link. The request is final only after that, or if no link can be opened."""
     bench = Bench().start().connected()
 
     def said() -> None:
@@ -755,7 +754,7 @@ def test_a_stall_is_told_from_waiting_for_the_claim() -> None:
     assert bench.effects() == [] and bench.machine.next_time() is None
     bench.machine.claimed(bench.now)
     assert bench.machine.next_time() == 1020.0
-    bench.machine.claimed(1010.0)  # told again, nothing new
+    bench.machine.claimed(1010.0)  # a repeated claim changes nothing
     bench.now = 1019.9
     bench.give(START)
     bench.now = 1039.8
@@ -802,7 +801,7 @@ def test_an_oraserver_that_takes_nothing_for_long_is_no_stall_of_synth() -> None
 def test_audio_that_is_gone_is_told_from_a_synth_that_stalls(asked_at: float | None, code: str) -> None:
     bench = Bench(asked_at=asked_at).connected()
     bench.machine.claimed(bench.now)
-    bench.chunks(3, 6)  # their start is gone
+    bench.chunks(3, 6)  # the chunks before are not stored any more
     bench.now = 20.0
     [finished] = bench.effects()
     assert isinstance(finished, Finished) and finished.error is not None and finished.error.code == code
@@ -818,7 +817,7 @@ def test_audio_of_another_request_under_the_same_id_is_not_spoken() -> None:
 
 
 def test_an_answer_that_comes_after_the_break_counts_for_nothing() -> None:
-    """Its connection is gone; what it confirmed is written again rather than believed at the wrong time."""
+    """Its connection is closed. The chunks that it confirms are written again."""
     bench = Bench(DeliveryRules(confirm_every=2)).start().connected()
     bench.chunks(0, 2)
     assert bench.effects()[-1] == Confirm(2, False)
@@ -842,9 +841,9 @@ def test_the_waits_begin_anew_with_the_count() -> None:
 
 
 def playing(bench: Bench, chunks: list[AudioChunk], lasts_s: Callable[[AudioChunk], float]) -> tuple[float, float]:
-    """An OraServer that takes chunks as fast as they are played, each in turn, and answers in order.
+    """Model an OraServer that reads chunks in order at playback speed and answers in order.
 
-    Gives the longest time between two answers while one was waited for, and the most speech that was unconfirmed.
+    Return the longest wait for an answer and the most unconfirmed speech, both in seconds.
     """
     frames: deque[WriteChunk | Confirm] = deque()
     answered_at = waited_s = max_s = 0.0
@@ -854,7 +853,7 @@ def playing(bench: Bench, chunks: list[AudioChunk], lasts_s: Callable[[AudioChun
         frames += [effect for effect in effects if isinstance(effect, WriteChunk | Confirm)]
         first = bench.machine.progress.chunks
         written = max((frame.chunk.index + 1 for frame in frames if isinstance(frame, WriteChunk)), default=first)
-        if written - first > 1:  # one alone is always written
+        if written - first > 1:  # a single chunk is always written
             max_s = max(max_s, sum(map(lasts_s, chunks[first:written])))
         assert frames, "nothing is on its way and nothing comes"
         frame = frames.popleft()
@@ -890,7 +889,7 @@ def test_an_oraserver_that_takes_speech_as_it_is_played_is_heard_from_all_the_ti
 
 
 def test_the_next_chunk_tells_how_long_a_coded_one_lasts() -> None:
-    """Its bytes do not: 32 KiB of Opus are eight seconds."""
+    """Its size does not: 32 KiB of Opus are eight seconds."""
     bench = Bench(DeliveryRules()).connected()
     bench.machine.claimed(bench.now)
     bench.give(AudioStart(REQUEST, "opus", 48_000, 1, "e", "l"))

@@ -1,4 +1,4 @@
-"""Which wake-ups need an owner, and when a cancel may be deleted: every case."""
+"""Which wake-ups need an owner, and when a cancel may be deleted: all cases."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FIRST: list[tuple[Transport | None, int, Step]] = [
 
 @pytest.mark.parametrize(("stated", "delivered", "step"), FIRST)
 def test_what_is_done_first(stated: Transport | None, delivered: int, step: Step) -> None:
-    """As ws_bridge sees it."""
+    """The steps of ws_bridge."""
     assert first_step(stated, "websocket", delivered) is step
 
 
@@ -51,7 +51,7 @@ def test_a_request_that_is_not_stored_any_more_needs_no_owner(
     [("websocket", Step.OWN), (None, Step.OWN), ("http", Step.ACK), ("none", Step.ACK)],
 )
 def test_the_claim_says_who_delivers_what_leaves_it_open(claimed: Transport | None, step: Step) -> None:
-    """One that nobody has claimed needs an owner, which ends it when its time is over."""
+    """A request that no synth has claimed needs an owner, which ends it when it expires."""
     assert by_claim(claimed, "websocket") is step
 
 

@@ -1,8 +1,8 @@
-"""When a wake-up may be acked: never while something is left to do for it, and in the end always.
+"""When a wake-up may be acked: never while the owner has work left for it, and always in the end.
 
-A state machine drives an owner's `Session` and the `FeedMerge` of its feed, as `session_runner.py` does, beside a model
-of the stream: live copies are lost, late or repeated, other bridges delete what they may delete, and wake-ups come
-before or after all that.
+A state machine drives an owner's `Session` and the `FeedMerge` of its feed, as `session_runner.py` does, with a model
+of the stream. Live copies are lost, late or repeated; other bridges delete messages that they may delete; wake-ups come
+before or after these events.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ StoredMessage = StoredRequest | StoredCancel
 
 
 class Item:
-    """A stored message as the merge sees it."""
+    """A stored message with the fields that the merge uses."""
 
     def __init__(self, stored: StoredMessage) -> None:
         self.stored = stored
@@ -76,7 +76,7 @@ class Owner(RuleBasedStateMachine):
         return [x.stored for x in self.stored.values() if isinstance(x.stored, StoredRequest)]
 
     def _end(self, of: StoredRequest, status: Status) -> None:
-        """Its final report is written and it is deleted, by whomever; this owner hears of the report."""
+        """Some process writes the final report and deletes the request; this owner receives the report."""
         self.revision += 1
         report = of.report(status, transport=of.stated_transport or "websocket")
         self.session.report(of.token, ReportState(report, self.revision, 0.0), self.now)
@@ -94,7 +94,7 @@ class Owner(RuleBasedStateMachine):
             if isinstance(item.stored, StoredCancel) and sequence < lowest:
                 del self.stored[sequence]
 
-    # ---- what comes to the owner
+    # ---- messages to the owner
 
     @precondition(lambda self: self.on_their_way)
     @rule(data=st.data())
@@ -125,7 +125,7 @@ class Owner(RuleBasedStateMachine):
 
     @rule()
     def a_step_of_a_read(self) -> None:
-        """A page of the replica, which may lag; where that has no more, the leader's next message or its word."""
+        """Read a page from the replica, which may lag. If it has no more, read one message from the leader or end."""
         if not self.reading:
             self.merge.begin_read()
             self.reading = True
@@ -183,7 +183,7 @@ class Owner(RuleBasedStateMachine):
         assert others or self.session.entries[sequence].closed, "acked, and the request is stored"
 
     def teardown(self) -> None:
-        """In the end everything comes: wake-ups, reads, other bridges' deletions."""
+        """In the end all wake-ups come, all reads complete and all requests end."""
         while self.on_their_way:
             self._woken(self.on_their_way.pop())
         for _ in range(200):

@@ -1,4 +1,4 @@
-"""One link for each phone, whoever asks for it and leaves again."""
+"""One link per phone, also if callers are cancelled while it opens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.unit
 
 
 class SlowLink:
-    """A link that counts how it is closed."""
+    """A link that counts its `close` calls."""
 
     def __init__(self) -> None:
         self.lost: LinkLost | None = None
@@ -27,7 +27,7 @@ class SlowLink:
 
 
 class SlowSink:
-    """Opens links when `ready` is set."""
+    """Opens links once `ready` is set."""
 
     def __init__(self) -> None:
         self.transport: Literal["websocket"] = "websocket"
