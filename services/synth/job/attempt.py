@@ -22,7 +22,7 @@ _CLOCKS_DIFFER_S = 5.0  # the server expires messages by its own clock, and with
 
 
 class AudioLost(Exception):
-    """The attempt's `start` and what was stored after it are gone: the stream was deleted and created again."""
+    """The stream was deleted and created again: the attempt's `start` and its messages before that are gone."""
 
 
 class Attempt:

@@ -93,7 +93,7 @@ class Job:
         return None
 
     async def _refuse(self, status: str, error: ReportError) -> None:
-        """Write the final report of a request without a claim, and ack it."""
+        """End a request without a claim: write its final report and ack it; nak it if another synth has claimed it."""
         stored = self._stored
         report = stored.report("failed" if status == "failed" else "expired", error=error)
         written = await self._context.reports.write_first(stored, report)

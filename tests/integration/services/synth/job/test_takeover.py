@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 
 TEXT = "Apples are here. Bread is here."
 STORED = b"AA" * 400
-"""The stored audio of the first sentence. The new version may make other samples, so it must not skip any."""
+"""The stored first chunk: half of the first sentence at 16 kHz."""
 SENTENCES = b"AA" * 400 + b"BB" * 400
 
 
