@@ -1,10 +1,9 @@
-"""The synth service: takes requests as there is room, in turns by session, and runs a job for each.
+"""The synth service: pulls requests, takes them in turn by session, and runs a job for each one.
 
-Room is the engine's slots plus a few ahead; a request that waits for more of its text takes no slot. The stream is in
-the order of asking, so whoever asked for much would hide those behind: up to LOOK_AHEAD are taken to see whose turn it
-is, and what is too much goes back every LOOKED_S, for other synths. What waits here is kept from being handed out to
-others; at the end what has not begun goes back at once, and what is being spoken is finished or handed back within
-DRAIN_S.
+It queues up to LOOK_AHEAD requests. The stream has them in the order of publishing, so with a short queue one session
+with many requests would hide the sessions behind it. It keeps AHEAD_PER_SLOT for each slot (`in_progress`) and naks the
+others every LOOKED_S, for other synths. A job that waits for streamed text takes no slot. At a drain it naks the queue
+at once; jobs may end within DRAIN_S, then it naks the rest.
 """
 
 from __future__ import annotations
@@ -40,17 +39,21 @@ from services.synth.speech.phrase_cache import CachingSpeaker, open_store
 from services.synth.speech.speaker import PoolSpeaker, Speaker
 
 AHEAD_PER_SLOT = 4
+"""Queued requests that a synth keeps for each slot."""
 LOOK_AHEAD = 512
+"""Maximum number of queued requests, from which the queue takes the next one by session."""
 LOOKED_S = 1.0
+"""Interval at which queued requests beyond AHEAD_PER_SLOT get a nak."""
 FURTHER_S = 3.0
-"""LOOK_AHEAD was not far enough: so long goes back what is not kept, so that what stands behind it is seen."""
+"""Delay before redelivering the surplus of a full queue, so that the consumer can deliver the requests behind it."""
 DRAIN_S = 6.0
+"""Time that running jobs get to end at a drain."""
 
 log = structlog.get_logger()
 
 
 class Synth:
-    """`await run(stop)` serves until `stop` is set."""
+    """`await run(stop)` serves until `stop` is set. For one event loop."""
 
     def __init__(self, context: SynthContext, slots: Slots) -> None:
         self._context = context
@@ -58,33 +61,36 @@ class Synth:
         self._queue: FairQueue[Delivery] = FairQueue()
         self._working: dict[int, asyncio.Task[None]] = {}
         self._delivered_again: dict[int, Delivery] = {}
-        """Newer deliveries of what is being worked on."""
+        """Newer deliveries of requests that have a job, by sequence."""
         self._short_tasks: set[asyncio.Task[None]] = set()
         self._pull_consumer = PullConsumer(
             context.js.broker, stream_names.SESSIONS, stream_names.SYNTH, self._on_delivery, self._capacity
         )
 
     def lacking(self) -> str | None:
-        """Why no request can be taken now, or None."""
+        """Why this synth cannot pull requests now, or None."""
         return self._pull_consumer.lacking()
 
     @property
     def working(self) -> int:
-        """Requests being spoken now."""
+        """Number of requests with a job."""
         return len(self._working)
 
     @property
     def waiting(self) -> int:
-        """Requests taken and not begun."""
+        """Number of requests that were pulled and have no job yet."""
         return len(self._queue)
 
     @property
     def open_texts(self) -> int:
-        """Of those being spoken, how many wait for more of their text."""
+        """Number of jobs that wait for streamed text."""
         return len(self._slots.waiting)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop`: stop pulling → NAK what waits → finish what is being spoken → NAK the rest."""
+        """Serve until `stop` is set, then drain: stop pulling → nak the queue → let jobs end → nak the rest.
+
+        A cancel drains, too. Raises what a task of the service raises.
+        """
         pull = asyncio.create_task(self._pull_consumer.run(), name="pull")
         keep = asyncio.create_task(self._keep(), name="keep")
         share = asyncio.create_task(self._share(), name="share")
@@ -105,7 +111,7 @@ class Synth:
             await tasks.end(pull, keep, share, stopped, *self._short_tasks)
 
     async def _finish(self) -> None:
-        await tasks.end(*(self._working[sequence] for sequence in self._slots.waiting))  # another synth waits as well
+        await tasks.end(*(self._working[sequence] for sequence in self._slots.waiting))  # another synth can wait
         if self._working:
             _, late = await asyncio.wait(set(self._working.values()), timeout=DRAIN_S)
             await tasks.end(*late)
@@ -120,8 +126,8 @@ class Synth:
 
     def _on_delivery(self, delivery: Delivery) -> None:
         if delivery.sequence in self._working:
-            # The job's ack counts for both. A job that another synth has superseded sends none, and that synth may be
-            # dead: then this delivery is the next one.
+            # The job's ack counts for both deliveries. But a superseded job sends no ack, and the synth that
+            # superseded it may be dead: `_work` then begins a job for this delivery.
             self._delivered_again[delivery.sequence] = delivery
             return
         session = subjects.session_of(delivery.subject)
@@ -132,7 +138,7 @@ class Synth:
         self._start_jobs()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """A short task that the drain waits for."""
+        """Run a short task. A drain waits for it up to REDELIVER_TIMEOUT_S."""
         task = asyncio.create_task(work)
         self._short_tasks.add(task)
         task.add_done_callback(self._short_tasks.discard)
@@ -148,14 +154,14 @@ class Synth:
         try:
             await Job(self._context, hold, partial(self._waits, delivery.sequence)).run()
         except asyncio.CancelledError:
-            # In a task of its own: whoever ends this one cancels it again after half a second.
+            # In a separate task: `tasks.end` cancels this task again after half a second.
             self._spawn(hold.redeliver(0))
             raise
         except OrastreamError as exc:
-            log.warning("a request goes back", sequence=delivery.sequence, error=str(exc))
+            log.warning("request not finished; nak", sequence=delivery.sequence, error=str(exc))
             await hold.redeliver(AGAIN_S)
-        except Exception:  # noqa: BLE001 - a request's border: one request's fault must not end the others
-            log.exception("a request failed; it goes back", sequence=delivery.sequence)
+        except Exception:  # noqa: BLE001 - an error in one job must not end the other jobs
+            log.exception("request failed; nak", sequence=delivery.sequence)
             self._context.metrics.done("internal")
             await hold.redeliver(AGAIN_S)
         finally:
@@ -176,14 +182,14 @@ class Synth:
         self._pull_consumer.room()
 
     async def _keep(self) -> None:
-        """What waits here must not be handed out again while this process lives; each job does the same for its own."""
+        """Send `in_progress` for queued requests, so that the server does not redeliver them. Jobs do it themselves."""
         while True:
             await asyncio.sleep(KEEP_EVERY_S)
             for delivery in self._queue.all():
                 await delivery.in_progress()
 
     async def _share(self) -> None:
-        """What was taken to be looked at only goes back: whoever has a slot for it may have it, this synth too."""
+        """Nak the queued requests beyond AHEAD_PER_SLOT: the next synth with a free slot, this one too, gets them."""
         while True:
             await asyncio.sleep(LOOKED_S)
             full = self._capacity() <= 0
@@ -193,7 +199,7 @@ class Synth:
 
 
 def serve(settings: SynthSettings) -> Serve:
-    """The service, wired."""
+    """The synth service with these settings, for `orastream.service.lifecycle`."""
     return partial(_serve, settings=settings)
 
 
@@ -214,10 +220,10 @@ async def _serve(process: Process, settings: SynthSettings) -> None:
         try:
             await stack.enter_async_context(pool)
         except (UnknownEngine, WrongInterpreter) as exc:
-            raise SettingsError(_to_set(settings, exc)) from exc
+            raise SettingsError(_settings_problem(settings, exc)) from exc
         except Misconfigured as exc:
             raise SettingsError(str(exc)) from exc
-        await asyncio.to_thread(resample.load)  # else the first request with a rate of its own waits for it
+        await asyncio.to_thread(resample.load)  # else the first request with a `sampleRate` waits for the import
         speaker: Speaker = PoolSpeaker(pool, rtf=settings.tts_engine_rtf)
         if settings.caches_phrases:
             store = await open_store(process, settings)
@@ -257,7 +263,7 @@ async def _serve(process: Process, settings: SynthSettings) -> None:
         watch = asyncio.create_task(backlog.watch(), name="backlog")
         changed = asyncio.create_task(_drain_when_changed(pool, process), name="engine changed")
         stack.push_async_callback(tasks.end, watch, changed)
-        await _tell_voices(process, pool.info)
+        await _serve_voices(process, pool.info)
         process.checks.append(synth.lacking)
         process.ready()
         await synth.run(process.stop)
@@ -266,15 +272,15 @@ async def _serve(process: Process, settings: SynthSettings) -> None:
 
 
 async def _drain_when_changed(pool: EnginePool, process: Process) -> EngineChanged:
-    """Ends the service as a signal does once its engine is not what it was: a new one begins with a new pool."""
+    """Drain the service when the engine reports another EngineInfo. The restarted service creates a new pool."""
     change = await pool.changed()
-    log.error("the engine has changed; synth ends, to be started anew with what it is now", problem=str(change))
+    log.error("the engine has changed; synth ends and must be restarted", problem=str(change))
     process.unready = str(change)
     process.stop.set()
     return change
 
 
-async def _tell_voices(process: Process, info: EngineInfo) -> None:
+async def _serve_voices(process: Process, info: EngineInfo) -> None:
     there = [
         voices.Voice(voice.name, voice.language, voice.sample_rate_hz, info.name, info.version)
         for voice in info.voices.values()
@@ -282,8 +288,8 @@ async def _tell_voices(process: Process, info: EngineInfo) -> None:
     await voices.serve(process.js.broker, there, engine=info.name, version=info.version)
 
 
-def _to_set(settings: SynthSettings, problem: EngineError) -> str:
-    """What is wrong with the settings, if it is that engine that cannot be had."""
+def _settings_problem(settings: SynthSettings, problem: EngineError) -> str:
+    """The error text for a setting, when the engine cannot be loaded."""
     if settings.engine_python is None:
         return f"TTS_ENGINE: {problem}"
     fix = f"; install it there, with this project, or take another ENGINE_PYTHON than {settings.engine_python}"

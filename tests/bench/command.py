@@ -1,4 +1,4 @@
-"""The benchmark as a command: what is measured, in which order, within which time."""
+"""The benchmark command: runs the measurements in order, within a time limit."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from tests.bench.measure import Sample
 
 PARTS = ("window", "forwarding", "latency", "first-audio", "recovery")
 ALONE = ("voices",)
-"""Measured only when they are asked for: they take minutes of their own, and `make torch`."""
+"""Parts that run only with `--only`: they take minutes and need `make torch`."""
 BUDGET_S = 230.0
-"""No measurement of a forwarder is begun later; with the longest one the whole stays under five minutes."""
+"""No forwarder measurement begins later than this many seconds, so that the whole run takes under five minutes."""
 
 
 async def run(options: argparse.Namespace) -> int:
-    """All measurements, their tables, and 1 when the real bridge misses a goal."""
+    """Run the measurements and print their tables. Returns 1 if the real bridge misses a goal, else 0."""
     began = time.monotonic()
     task = asyncio.current_task()
     assert task is not None
-    # As Ctrl-C does: the processes that were started are ended on the way out.
+    # SIGTERM cancels, as Ctrl-C does, so that the started processes are ended.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     rounds = 1 if options.quick else options.rounds
     seconds = 1.0 if options.quick else 2.0
@@ -76,7 +76,7 @@ async def run(options: argparse.Namespace) -> int:
 
 
 def main() -> int:
-    """Parse and run."""
+    """Parse the arguments and run."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="one short round")

@@ -1,4 +1,4 @@
-"""Who competes: each is a process between NATS and a WebSocket, started with two addresses.
+"""The contenders: each is a process between NATS and a WebSocket, started with two addresses.
 
 To add one: subclass `Contender`, give `argv`, and put it into `all_contenders`.
 """
@@ -20,7 +20,7 @@ WITH_DEFLATE, WITHOUT_DEFLATE, FLOOR, REAL = "naive, defaults", "naive, no compr
 
 
 class Contender:
-    """One process under measurement. `wants_requests`: it delivers requests, not just whatever audio passes by."""
+    """One process to measure. `wants_requests`: it delivers requests; else it forwards any audio message."""
 
     name: str
     wants_requests = False
@@ -33,14 +33,14 @@ class Contender:
         raise NotImplementedError
 
     def env(self, nats_url: str, ws_url: str) -> dict[str, str]:
-        """Added to the environment."""
+        """Variables that are added to the environment."""
         return {}
 
     ready = "ready"
-    """Piece of the line on stdout that says it accepts work; "" when `wait_ready` finds out otherwise."""
+    """A part of the stdout line that shows that it accepts work; "" if `wait_ready` checks it instead."""
 
     async def wait_ready(self) -> None:
-        """Return when it accepts work, for those that do not say so on stdout."""
+        """Return when it accepts work. For contenders that do not print a ready line."""
 
     async def start(self, nats_url: str, ws_url: str) -> None:
         """Start it and return when it accepts work. Raises ProcessFailed."""
@@ -49,24 +49,24 @@ class Contender:
         await self.wait_ready()
 
     async def stop(self) -> None:
-        """End it."""
+        """Stop it."""
         if self.process is not None:
             await self.process.stop()
 
     @property
     def pids(self) -> list[int]:
-        """The processes whose CPU counts."""
+        """The pids of the processes whose CPU time is measured."""
         assert self.process is not None
         return [self.process.pid]
 
     def check(self) -> None:
-        """Raises ProcessFailed when it died."""
+        """Raise ProcessFailed if it has ended."""
         assert self.process is not None
         self.process.check()
 
 
 class Naive(Contender):
-    """naive_forwarder.py, with the default compression of `websockets` or without."""
+    """naive_forwarder.py, with the default compression of `websockets` or without compression."""
 
     def __init__(self, *, compression: bool) -> None:
         super().__init__()
@@ -74,13 +74,13 @@ class Naive(Contender):
         self.name = WITH_DEFLATE if compression else WITHOUT_DEFLATE
 
     def argv(self, nats_url: str, ws_url: str) -> list[str | Path]:
-        """As a user would start it."""
+        """The command line."""
         options = ["--nats", nats_url, "--ws", ws_url, "--subject", SUBJECT, "--text", TEXT]
         return [sys.executable, HERE / "naive_forwarder.py", *options, "--compression", self._compression]
 
 
 class Floor(Contender):
-    """The C forwarder."""
+    """The C forwarder: the lower bound of the cost."""
 
     name = FLOOR
 
@@ -89,14 +89,14 @@ class Floor(Contender):
         self._binary = binary
 
     def argv(self, nats_url: str, ws_url: str) -> list[str | Path]:
-        """Addresses in pieces, so that the C need not parse URLs."""
+        """The command line, with hosts and ports as separate arguments, so that the C code need not parse URLs."""
         nats, ws = urlsplit(nats_url), urlsplit(ws_url)
         words = [nats.hostname, nats.port, ws.hostname, ws.port, ws.path, SUBJECT, json.dumps(TEXT, ensure_ascii=False)]
         return [self._binary, *map(str, words)]
 
 
 class WsBridge(Contender):
-    """The real one, as `python -m services.ws_bridge`, with acks and metrics on."""
+    """The real bridge, as `python -m services.ws_bridge`, with acks and metrics."""
 
     name = REAL
     wants_requests = True
@@ -111,7 +111,7 @@ class WsBridge(Contender):
         return [sys.executable, "-m", "services.ws_bridge"]
 
     def env(self, nats_url: str, ws_url: str) -> dict[str, str]:
-        """Settings of the contract; everything else is a default."""
+        """The addresses as settings; all other settings have their defaults."""
         self._health_port = free_port()
         return {
             "NATS_URL": nats_url,
@@ -121,7 +121,7 @@ class WsBridge(Contender):
         }
 
     async def wait_ready(self) -> None:
-        """Asks /readyz until it says 200."""
+        """Poll /readyz until it returns 200."""
         try:
             async with asyncio.timeout(START_S):
                 while not await _answers_200(self._health_port, "/readyz"):
@@ -133,7 +133,7 @@ class WsBridge(Contender):
 
 
 def all_contenders(floor: Path | None) -> list[Contender]:
-    """In the order of the table; the real bridge once it exists, the floor where it could be built."""
+    """All contenders, in the order of the table. The C forwarder is there only if it could be built."""
     found: list[Contender] = []
     if (REPOSITORY / "services/ws_bridge/__main__.py").exists():
         found.append(WsBridge())
@@ -144,7 +144,7 @@ def all_contenders(floor: Path | None) -> list[Contender]:
 
 
 def free_port() -> int:
-    """A port of loopback that was free a moment ago."""
+    """A loopback port that was free at the time of the call."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

@@ -1,7 +1,7 @@
 """CPU per chunk, rate and latency of each contender, alternating in one run.
 
-What a chunk costs shows in long utterances. What an utterance costs once, whatever its length (reading its stream,
-reports, deleting its request, logs), comes on top in the ones of half a minute; no contender but ours has such work.
+Long utterances show the cost of a chunk. Utterances of half a minute also show the fixed cost of an utterance (reading
+its stream, reports, deleting its request, logs). Only our bridge has such a fixed cost.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from tests.bench.processes import NatsServer, ProcessFailed, Sink, build_c_forwa
 
 SHAPES = HALF_A_MINUTE_SMALL, HALF_A_MINUTE, LONG = Shape(4 << 10, 384), Shape(32 << 10, 48), Shape(32 << 10, 480)
 MAX_CHUNKS = {4 << 10: 15_360, 32 << 10: 3_840}
-"""Also bounds what is on disk: 120 MiB a cell. Whole utterances in each of the four sessions."""
+"""Maximum number of chunks by chunk size: 120 MiB on disk for a cell, and whole utterances in the four sessions."""
 
 LATENCY_CHUNKS = 60
 CELL_S = 60.0
 LOAD_BOUND_BELOW = 0.05
 
 GOALS = ((WITHOUT_DEFLATE, 0.4), (WITH_DEFLATE, 0.1))
-"""The real bridge's CPU per chunk of 32 KiB (LONG), at most this part of that contender's."""
+"""Maximum ratio of the real bridge's CPU per chunk (LONG, 32 KiB) to that contender's."""
 
 
 async def measure(rounds: int, seconds: float, budget_s: float, say: Callable[[str], None]) -> list[Sample]:
-    """`rounds` times each contender at each shape, in rotating order; no cell is begun after `budget_s`."""
+    """Measure each contender at each shape `rounds` times, in rotating order. No cell begins after `budget_s`."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + budget_s
     samples: list[Sample] = []
@@ -51,7 +51,7 @@ async def measure(rounds: int, seconds: float, budget_s: float, say: Callable[[s
 
 
 async def _cell(contender: Contender, shape: Shape, plan: Plan) -> Sample:
-    """One contender at one shape, with a server and a sink of its own; a failure is a sample with a problem."""
+    """Measure one contender at one shape, with a new server and sink. After a failure the sample has a `problem`."""
     try:
         async with asyncio.timeout(CELL_S), NatsServer() as server, Sink() as sink:
             async with Load(server.url, sink.address, plan) as load:
@@ -59,7 +59,7 @@ async def _cell(contender: Contender, shape: Shape, plan: Plan) -> Sample:
                     await contender.start(server.url, sink.ws_url)
                     return await _measured(contender, shape, load, sink)
                 except Stalled:
-                    contender.check()  # that it died says more
+                    contender.check()  # if it has ended, that is the better error
                     raise
                 finally:
                     await contender.stop()
@@ -97,7 +97,7 @@ def _line(sample: Sample) -> str:
 
 
 def report(samples: Iterable[Sample]) -> str:
-    """The table of medians, and what it says about the goals."""
+    """The table of medians, and a line for each goal."""
     cells: dict[tuple[Shape, str], list[Sample]] = {}
     for sample in samples:
         cells.setdefault((sample.shape, sample.contender), []).append(sample)
@@ -145,7 +145,7 @@ def report(samples: Iterable[Sample]) -> str:
 
 
 def verdicts(cpu: dict[tuple[Shape, str], list[float]]) -> list[str]:
-    """A line for each goal, once the real bridge takes part, and what the work of an utterance makes of it."""
+    """A line for each goal, if the real bridge was measured, with the effect of the fixed cost of an utterance."""
     lines = []
     for against, goal in GOALS:
         got = {s: ratio(cpu[s, REAL], cpu[s, against]) for s in SHAPES if {(s, REAL), (s, against)} <= cpu.keys()}
@@ -163,7 +163,7 @@ def verdicts(cpu: dict[tuple[Shape, str], list[float]]) -> list[str]:
 
 
 def goals_missed(samples: Iterable[Sample]) -> bool:
-    """Whether the real bridge took part and missed a goal, or did not get through."""
+    """Whether the real bridge was measured and has missed a goal or failed."""
     cpu: dict[tuple[Shape, str], list[float]] = {}
     real_failed = False
     for sample in samples:

@@ -1,9 +1,9 @@
-"""The load: synthetic utterances published live, as fast as the receiver takes them.
+"""The load: publishes synthetic utterances live, as fast as the receiver reads them.
 
-Several sessions speak at once, one utterance after the other. Chunks go through the real publish window into the real
-streams, and are held back to a fixed number ahead of what the sink has counted, so that the naive forwarders, which
-read live subjects only, lose nothing to a slow-consumer drop. With `requests` each utterance also gets its request and
-its claim, as synth would write them.
+Several sessions have utterances at the same time, one after the other in each. Chunks go through the real publish
+window into the real streams. At most `ahead` chunks are published beyond the sink's count: the naive forwarders read
+only live subjects, and would lose messages as slow consumers. With `requests` each utterance also gets its request and
+its claim, as synth writes them.
 
     python -m tests.bench.load --nats URL --sink 127.0.0.1:PORT [--chunk-bytes 32768] [--seconds 2] [--requests]
 """
@@ -43,40 +43,40 @@ LATENCY_PAUSE_S = 0.01
 
 
 class Stalled(RuntimeError):
-    """What was published did not reach the sink, or more than that."""
+    """The sink got fewer or more chunks than were published."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much, and how fast."""
+    """The amount and the speed of the load."""
 
     chunk_bytes: int
     utterance_chunks: int = 48
-    """Chunks of one utterance: at 32 KiB about half a minute of speech."""
+    """Number of chunks of one utterance: at 32 KiB about half a minute of speech."""
     seconds: float = 2.0
     max_chunks: int = 4_000
     sessions: int = 4
     ahead: int = 256
-    """Chunks published beyond those the sink has."""
+    """Maximum number of chunks published beyond the sink's count."""
     window: int = 256
-    """Publishes not yet acked."""
+    """Maximum number of publishes without an ack."""
     requests: bool = False
     put_prefix: str = PUT_PREFIX
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a run did."""
+    """The result of a run."""
 
     chunks: int
     seconds: float
-    """From the first publish to the last arrival."""
+    """Seconds from the first publish to the last arrival."""
     held_back: float
-    """Share of the time in which the publisher waited for the receiver; near zero it was the brake itself."""
+    """Share of the time that the publisher waited for the receiver. Near 0 the publisher was the bottleneck."""
 
 
 class Load:
-    """Publishes utterances; one for each contender and chunk size. `async with` connects and makes the streams."""
+    """Publishes utterances. One for each contender and chunk size. `async with` connects and creates the streams."""
 
     def __init__(self, nats_url: str, sink: tuple[str, int], plan: Plan) -> None:
         self._plan = plan
@@ -113,13 +113,13 @@ class Load:
         await self._stack.aclose()
 
     async def warm_up(self) -> None:
-        """A short utterance in each session: connections are opened, code is warm. Raises Stalled."""
+        """Publish a short utterance in each session, to open connections and warm up code. Raises Stalled."""
         await self._speak(self._plan.sessions, WARM_UP_CHUNKS)
         await self._all_arrived()
         await asyncio.sleep(SETTLE_S)
 
     async def run(self) -> Run:
-        """Full speed until the plan's seconds or chunks are over and everything has arrived. Raises Stalled."""
+        """Publish at full speed for the plan's seconds or chunks, until all chunks have arrived. Raises Stalled."""
         plan, before = self._plan, self._sent
         self._held_back_s = 0.0
         began_ns = time.monotonic_ns()
@@ -131,11 +131,11 @@ class Load:
             await self._speak(plan.sessions, min(plan.utterance_chunks, -(-left // plan.sessions)))
         await self._all_arrived()
         seconds = (self._last_arrival_ns - began_ns) / 1e9
-        await asyncio.sleep(SETTLE_S)  # what a contender does after the last frame is its cost too
+        await asyncio.sleep(SETTLE_S)  # includes the contender's work after the last frame
         return Run(self._sent - before, seconds, self._held_back_s / max(published_s, 1e-9))
 
     async def latencies_ms(self, chunks: int) -> tuple[float, ...]:
-        """Publish → last byte at the sink of one chunk at a time in one session. Raises Stalled."""
+        """Time from the publish of a chunk to its last byte at the sink, one chunk at a time. Raises Stalled."""
         before, published_ns = self._arrived, []
         async with self._utterance(0, chunks) as put:
             await asyncio.sleep(SETTLE_S)
@@ -148,7 +148,7 @@ class Load:
         return tuple((b - a) / 1e6 for a, b in zip(published_ns, arrived_ns, strict=True))
 
     async def _speak(self, sessions: int, chunks: int) -> None:
-        """One utterance in each session, chunk by chunk in turn."""
+        """Publish one utterance in each session, one chunk of each in turn."""
         async with contextlib.AsyncExitStack() as stack:
             opening = [stack.enter_async_context(self._utterance(i, chunks)) for i in range(sessions)]
             puts = await asyncio.gather(*opening)
@@ -158,7 +158,7 @@ class Load:
 
     @contextlib.asynccontextmanager
     async def _utterance(self, session_number: int, chunks: int) -> Any:
-        """Request and claim (if the plan has them) and `start`; gives `put(index)`; at the end `end`."""
+        """Store request and claim (if the plan has them) and `start`; yield `put(index)`; then store `end`."""
         self._utterances += 1
         session, request = f"bench-{session_number}", f"r{self._utterances}"
         subject = f"{self._plan.put_prefix}.{session}.{request}"
@@ -183,7 +183,7 @@ class Load:
         await self._window.put(subject, end.pack(), f"{session}.{request}.{attempt}.end")
 
     async def _ask(self, session: str, request: str) -> int:
-        """Store the request, and claim it as synth does; returns the request's sequence."""
+        """Store the request and claim it as synth does; returns the request's sequence."""
         phone = f"phone-{session}"
         body = {
             "text": TEXT,
@@ -209,7 +209,7 @@ class Load:
         return ack.sequence
 
     async def _room(self) -> None:
-        """Return when the next chunk is less than `ahead` beyond the sink. Raises Stalled."""
+        """Return when fewer than `ahead` chunks are beyond the sink's count. Raises Stalled."""
         if self._sent - self._arrived < self._plan.ahead:
             return
         began = time.monotonic()
@@ -218,7 +218,7 @@ class Load:
         self._held_back_s += time.monotonic() - began
 
     async def _all_arrived(self) -> None:
-        """Return when every chunk is stored and every chunk and `complete` has reached the sink. Raises Stalled."""
+        """Return when each chunk is stored, and each chunk and `complete` has reached the sink. Raises Stalled."""
         await self._window.flush()
         while self._arrived < self._sent or self._completed < self._ended:
             await self._sink_moves()
@@ -250,8 +250,8 @@ class Load:
 
 
 def voice(chunk_bytes: int, count: int = 16) -> list[bytes]:
-    """That many different chunks of something like speech, PCM16 of SPEC: a gliding pitch with harmonics, syllables
-    and breath. A compressor meets what it would meet in speech, which neither silence nor noise would show.
+    """`count` different chunks of synthetic speech, PCM16 of SPEC: a gliding pitch with harmonics, syllables, breath.
+    It compresses about as well as speech; silence would compress too well and noise not at all.
     """
     samples = chunk_bytes // SPEC.frame_bytes * count
     t = np.arange(samples) / SPEC.sample_rate_hz
@@ -265,7 +265,7 @@ def voice(chunk_bytes: int, count: int = 16) -> list[bytes]:
 
 
 async def main() -> None:
-    """One run against a forwarder that is already there."""
+    """Run once against a forwarder that is already running."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nats", required=True)
     parser.add_argument("--sink", required=True, help="host:port")

@@ -1,4 +1,4 @@
-"""What a contender cost in one cell of the table, and the arithmetic and layout of the tables."""
+"""The measured values of one table cell, and the arithmetic and layout of the tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CLOCK_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 class Shape(NamedTuple):
-    """What is carried: chunks of that size, so many to an utterance."""
+    """The shape of the load: chunk size in bytes, and chunks for each utterance."""
 
     chunk_bytes: int
     utterance_chunks: int
@@ -30,34 +30,34 @@ class Sample:
     contender: str
     shape: Shape
     chunks: int
-    """Arrived at the sink while it was measured."""
+    """Number of chunks that arrived at the sink during the measurement."""
     seconds: float
     cpu_seconds: float
     load_bound: bool
-    """The publisher was the brake: the rate is a lower bound (CPU per chunk is not touched by it)."""
+    """The publisher was the bottleneck: the rate is a lower bound. (CPU per chunk is still valid.)"""
     sink_busy: float
-    """CPU of the sink per second of the measurement; near 1.0 the sink would be the brake."""
+    """CPU seconds of the sink per second of the measurement. Near 1.0 the sink is the bottleneck."""
     latencies_ms: tuple[float, ...] = ()
-    """Publish → last byte at the sink, one chunk at a time."""
+    """From the publish to the last byte at the sink, one chunk at a time."""
     problem: str = ""
-    """Why the cell does not count: chunks lost, a process that died."""
+    """Why the cell is invalid, for example lost chunks or an ended process; "" if it is valid."""
 
     @property
     def cpu_us_per_chunk(self) -> float:
-        """User and system CPU of the contender's processes."""
+        """User and system CPU time of the contender's processes, in microseconds per chunk."""
         return self.cpu_seconds / self.chunks * 1e6 if self.chunks else float("nan")
 
     @property
     def chunks_per_s(self) -> float:
-        """Rate from the first publish to the last arrival."""
+        """Chunks per second, from the first publish to the last arrival."""
         return self.chunks / self.seconds if self.seconds else float("nan")
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process, all its threads, in seconds.
+    """User and system time of a process, all threads, in seconds.
 
-    By the process's CPU clock (nanoseconds; clock_getcpuclockid(3) composes the id as here), which a cell of a second
-    needs; where the kernel has none for other processes, by /proc/<pid>/stat, in ticks of 10 ms.
+    It reads the process's CPU clock (its id is built as in clock_getcpuclockid(3)), because a cell takes only a second
+    and needs that resolution. If the kernel has no such clock for other processes: /proc/<pid>/stat, in ticks of 10 ms.
     """
     try:
         return time.clock_gettime(~pid << 3 | 2)
@@ -66,19 +66,19 @@ def cpu_seconds(pid: int) -> float:
 
 
 def cpu_seconds_by_ticks(pid: int) -> float:
-    """The same from /proc/<pid>/stat (fields 14 and 15 of proc(5); the name before may contain spaces)."""
+    """The same from /proc/<pid>/stat (fields 14 and 15 of proc(5); the name in field 2 may have spaces)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS_PER_S
 
 
 def median(values: Iterable[float]) -> float:
-    """The median, NaN of nothing."""
+    """The median; NaN without values."""
     known = [value for value in values if value == value]
     return statistics.median(known) if known else float("nan")
 
 
 def percentile(values: Iterable[float], percent: float) -> float:
-    """The value that `percent` of them do not exceed (nearest rank), NaN of nothing."""
+    """The percentile (nearest rank); NaN without values."""
     ranked = sorted(values)
     if not ranked:
         return float("nan")
@@ -86,17 +86,17 @@ def percentile(values: Iterable[float], percent: float) -> float:
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """Median of the ratios of each round: what a round had against it, both had."""
+    """The median of the ratios of each round. Within a round both had the same conditions."""
     return median(a / b for a, b in zip(ours, theirs, strict=False) if b)
 
 
 def number(value: float, digits: int = 0) -> str:
-    """A number with thin thousands, a dash for NaN."""
+    """The number with grouped thousands, or a dash for NaN."""
     return "–" if value != value else f"{value:,.{digits}f}".replace(",", " ")
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Plain text in columns: the first to the left, the others to the right."""
+    """A plain text table: the first column is left-aligned, the others are right-aligned."""
     widths = [max(len(row[i]) for row in [headers, *rows]) for i in range(len(headers))]
     lines = []
     for row in [headers, ["─" * width for width in widths], *rows]:

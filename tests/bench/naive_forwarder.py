@@ -1,6 +1,6 @@
-"""The naive build, to compare with: nats-py with `async for`, stdlib base64 and json, `websockets` as it comes.
+"""A naive forwarder, for comparison: nats-py with `async for`, stdlib base64 and json, `websockets` with defaults.
 
-What one writes first: a core subscription, one connection per session, every chunk decoded, encoded and sent where it
+A simple first version: a core subscription, one connection per session; each chunk is decoded, encoded and sent when it
 arrives. No acks, no reconnect, no backfill. Prints `ready`, and on SIGTERM one JSON line with the CPU time used.
 """
 
@@ -22,7 +22,7 @@ EXTENSIONS = {"wav": "wav", "pcm16": "pcm"}
 
 
 class NaiveForwarder:
-    """Forwards what comes on an audio subject to one WebSocket per session."""
+    """Forwards the messages of an audio subject to one WebSocket per session."""
 
     def __init__(self, ws_url: str, compression: str | None, text: str) -> None:
         self.ws_url = ws_url
@@ -33,7 +33,7 @@ class NaiveForwarder:
         self._starts: dict[str, dict[str, Any]] = {}
 
     async def run(self, nats_url: str, subject: str) -> None:
-        """Forwards until cancelled."""
+        """Forward messages until cancelled."""
         client = await nats.connect(nats_url)
         subscription = await client.subscribe(subject)
         await client.flush()
@@ -81,7 +81,7 @@ class NaiveForwarder:
 
 
 async def main() -> None:
-    """Runs until SIGTERM, then reports."""
+    """Run until SIGTERM, then print the CPU time."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nats", required=True)
     parser.add_argument("--ws", required=True)

@@ -1,6 +1,6 @@
 """The whole node as processes: latency, first audio against the HTTP mode, and recovery times after `kill -9`.
 
-Each function starts a node of its own, prints nothing and returns its table; they block, so call them in a thread.
+Each function starts a new node, prints nothing and returns its table. The functions block, so call them in a thread.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SLOW = {"TTS_ENGINE_RTF": 0.25, "SYNTH_SLOTS": 2}
 
 
 def _on_a_node(measure: Callable[[Scene], Awaitable[Any]], *, replicas: int, **settings: object) -> Any:
-    """The result of `measure` on a fresh node."""
+    """Run `measure` on a new node and return its result."""
 
     async def run(stack: Stack) -> Any:
         async with scene_on(stack, "bench") as scene:
@@ -60,7 +60,7 @@ async def _say(scene: Scene, session: str, request: str, text: str, **options: A
 
 
 def latency(count: int) -> str:
-    """Publish → OraServer with espeak at full speed, one utterance after the other, on warm and on cold sessions."""
+    """Latency from publish to OraServer: espeak at full speed, one utterance at a time, warm and cold sessions."""
 
     async def measure(scene: Scene) -> dict[str, list[tuple[Report, float]]]:
         await _say(scene, "warm", "first", SHORT)
@@ -81,7 +81,7 @@ def latency(count: int) -> str:
 
 
 def first_audio(rounds: int) -> tuple[str, bool]:
-    """First audio over WebSocket and HTTP, alternating; also whether the goal was missed with the slowed engine."""
+    """Time to first audio over WebSocket and HTTP, alternating, and whether the slowed engine missed the goal."""
 
     async def measure(scene: Scene) -> dict[bool, list[float]]:
         times: dict[bool, list[float]] = {True: [], False: []}
@@ -104,7 +104,7 @@ def first_audio(rounds: int) -> tuple[str, bool]:
 
 
 def recovery() -> tuple[str, bool]:
-    """`kill -9` of each part in mid-utterance: seconds until OraServer hears more, and until the final report."""
+    """`kill -9` of each process in mid-utterance: seconds until OraServer gets audio again, and until the report."""
     results: list[tuple[str, float, float]] = _on_a_node(_recoveries, replicas=2, **SLOW)
     rows = [[name, number(next_chunk, 1), number(final, 1)] for name, next_chunk, final in results]
     missed = any(next_chunk > RECOVERY_GOAL_S for _, next_chunk, _ in results)

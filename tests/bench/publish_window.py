@@ -23,7 +23,7 @@ MESSAGES = 2_000
 
 
 async def measure(rounds: int, messages: int = MESSAGES) -> str:
-    """The table, both ways alternating in each round on one server."""
+    """Measure both ways, alternating in each round on one server, and return the table."""
     rates: dict[tuple[str, int], list[float]] = {}
     async with NatsServer() as server, Broker(server.url, name="bench-window", connect_timeout_s=10) as broker:
         js = JetStream(broker)

@@ -1,8 +1,8 @@
-"""A WebSocket sink that costs almost nothing: it stands for OraServer's socket in throughput measurements.
+"""A WebSocket sink with very low cost, in place of OraServer in throughput measurements.
 
-Of a plain connection it reads frame lengths only and skips the payload; it looks into small frames, which are `init`,
-`complete` or a very small chunk. Of a compressed connection it must inflate everything, because one window spans all
-frames. It answers pings, and over HTTP on the same port `GET /counts` and `GET /arrivals?from=N`.
+On a plain connection it reads frame lengths and skips the payload. It parses small frames only: `init`, `complete` or a
+very small chunk. On a compressed connection it must inflate all frames, because they share one compression window. It
+answers pings, and on the same port HTTP `GET /counts` and `GET /arrivals?from=N`.
 
 Prints one JSON line `{"ready": true, "port": N}`, and the counts on SIGTERM.
 """
@@ -26,12 +26,12 @@ import uvloop
 
 READ_BUFFER_BYTES = 1 << 20
 SMALL_BYTES = 3 << 10
-"""A frame up to this size is looked into: below a chunk of 4 KiB (5.6 KB of JSON), above `init` and `complete`."""
+"""Frames up to this size are parsed. A chunk of 4 KiB (5.6 KB of JSON) is larger, `init` and `complete` are smaller."""
 
 MAX_ARRIVALS = 500_000
 WEBSOCKET_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 WINDOW_BITS = 12
-"""What a `websockets` server with its defaults answers to an offer of permessage-deflate."""
+"""The window bits in a default `websockets` server's answer to an offer of permessage-deflate."""
 
 TEXT, CLOSE, PING = 0x1, 0x8, 0x9
 COMPLETE = re.compile(rb'"status":\s*"complete"')
@@ -40,7 +40,7 @@ INIT = re.compile(rb'"type":\s*"init"')
 
 @dataclass(slots=True)
 class Counts:
-    """What has arrived, over all connections; `bytes` of payload as sent (compressed, where it is)."""
+    """The counts of all connections. `bytes` is the payload as sent (compressed if compression is on)."""
 
     connections: int = 0
     chunks: int = 0
@@ -49,16 +49,16 @@ class Counts:
     pings: int = 0
     bytes: int = 0
     arrivals_ns: array[int] = field(default_factory=lambda: array("q"))
-    """CLOCK_MONOTONIC of each chunk's last byte, the same clock in every process of the machine."""
+    """CLOCK_MONOTONIC of each chunk's last byte. All processes of a machine have the same clock."""
 
     def chunk(self) -> None:
-        """Counts a chunk that is complete now."""
+        """Count a chunk whose last byte has arrived now."""
         self.chunks += 1
         if len(self.arrivals_ns) < MAX_ARRIVALS:
             self.arrivals_ns.append(time.monotonic_ns())
 
     def as_map(self) -> dict[str, int]:
-        """The numbers, and when the last chunk came."""
+        """The counts, and the time of the last chunk."""
         names = ("connections", "chunks", "completes", "inits", "pings", "bytes")
         return {name: getattr(self, name) for name in names} | {
             "last_chunk_ns": self.arrivals_ns[-1] if self.arrivals_ns else 0
@@ -66,34 +66,34 @@ class Counts:
 
 
 def unmasked(payload: bytes, key: bytes) -> bytes:
-    """The payload of a client's frame as it was before masking."""
+    """The payload of a client's frame without the mask."""
     size = len(payload)
     mask = (key * (size // 4 + 1))[:size]
     return (int.from_bytes(payload, "little") ^ int.from_bytes(mask, "little")).to_bytes(size, "little")
 
 
 class Connection(asyncio.BufferedProtocol):
-    """One client: HTTP until it upgrades, then WebSocket frames."""
+    """One client connection: HTTP until the upgrade, then WebSocket frames."""
 
     def __init__(self, counts: Counts) -> None:
         self._counts = counts
         self._buffer = bytearray(READ_BUFFER_BYTES)
         self._view = memoryview(self._buffer)
         self._filled = 0
-        self._skip = 0  # bytes of a large frame's header and payload still to come
+        self._skip = 0  # bytes of a large frame's header and payload that have not arrived yet
         self._upgraded = False
         self._inflate: zlib._Decompress | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keeps the transport."""
+        """Store the transport."""
         self._transport = cast(asyncio.Transport, transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Room after what is not yet parsed."""
+        """The free part of the buffer, after the bytes that are not parsed yet."""
         return self._view[self._filled :]
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Parses what is complete and moves the rest to the front."""
+        """Parse the complete frames and move the rest to the front of the buffer."""
         end = self._filled + nbytes
         start = 0 if self._upgraded else self._http(end)
         if self._upgraded:
@@ -102,11 +102,11 @@ class Connection(asyncio.BufferedProtocol):
         if rest and start:
             self._view[:rest] = self._view[start:end]
         if rest == READ_BUFFER_BYTES:
-            self._transport.abort()  # a frame or header larger than any of ours
+            self._transport.abort()  # a frame or header larger than any valid one
         self._filled = rest
 
     def _frames(self, at: int, end: int) -> int:
-        """Counts the frames in the buffer from `at` to `end`; returns where the incomplete rest begins."""
+        """Count the frames in the buffer from `at` to `end`; returns the start of the incomplete rest."""
         buffer, counts = self._buffer, self._counts
         while True:
             if self._skip:
@@ -158,7 +158,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._counts.chunk()
 
     def _http(self, end: int) -> int:
-        """Answers the HTTP requests in the buffer up to `end`; returns where the rest begins."""
+        """Answer the HTTP requests in the buffer up to `end`; returns the start of the rest."""
         at = 0
         while not self._upgraded:
             stop = self._buffer.find(b"\r\n\r\n", at, end)
@@ -206,7 +206,7 @@ class Connection(asyncio.BufferedProtocol):
 
 
 async def main() -> None:
-    """Serves until SIGTERM."""
+    """Serve until SIGTERM."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0)
     options = parser.parse_args()

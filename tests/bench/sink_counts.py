@@ -1,4 +1,4 @@
-"""How the load learns what the sink has: its counts, over HTTP."""
+"""Reads the counts of the sink over HTTP, for the load."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Self
 
 
 class SinkCounts:
-    """Reads the sink's counts over one kept connection."""
+    """Reads the sink's counts over one open connection."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self._address = address
@@ -23,12 +23,12 @@ class SinkCounts:
         self._writer.close()
 
     async def counts(self) -> dict[str, int]:
-        """The numbers of now."""
+        """The current counts."""
         value: dict[str, int] = await self._get("/counts")
         return value
 
     async def arrivals_ns(self, start: int) -> list[int]:
-        """CLOCK_MONOTONIC of the chunks from the `start`th on."""
+        """The arrival times of the chunks from number `start` on, by CLOCK_MONOTONIC."""
         value: list[int] = await self._get(f"/arrivals?from={start}")
         return value
 

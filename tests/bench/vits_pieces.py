@@ -1,4 +1,4 @@
-"""In `.venv-torch`: one sentence by one model, decoded in pieces and in one go, alternately; a line of JSON.
+"""Decodes a sentence in pieces and as a whole, alternately, and prints a line of JSON. Run it in `.venv-torch`.
 
 python -m tests.bench.vits_pieces MODEL ROUNDS
 """
@@ -17,11 +17,11 @@ from services.synth.engines.vits.settings import VitsSettings
 from tests.bench.measure import median, ratio
 
 WORDS = "i have found your booking for two nights in busan from friday the ninth of this month"
-"""Six seconds in the pace of the sample."""
+"""Six seconds of speech with the sample model."""
 
 
 def main(model: Path, rounds: int) -> None:
-    """Measure, and print the medians."""
+    """Measure and print the medians."""
     network.use_threads(VitsSettings(synth_slots=1).threads)
     (folder,) = find(model)
     net = network.Network(folder, "cpu")

@@ -1,8 +1,8 @@
 """Voices under load: the embedded engine and a torch model of full size, 1, 4 and 16 sessions, on a whole node.
 
-The model is the engine vits' sample: random weights, 36 M parameters, as much to compute as an MMS model. Every session
-says the same sentence at the same time; nothing is cached. Then, in one process, the decoder in pieces against the
-decoder in one go, for six seconds of speech.
+The model is the sample of the engine vits: random weights, 36 M parameters, the cost of an MMS model. All sessions
+request the same sentence at the same time, without a cache. Then one process decodes six seconds of speech in pieces
+and as a whole.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from tests.support.torch_engines import TORCH_PYTHON
 
 TEXT, LANGUAGE = "Hello, how can I help you today?", "en-US"
 ROUNDS = {1: 3, 4: 2, 16: 1}
-"""Sessions that speak at once → how often."""
+"""Number of measurements by number of simultaneous sessions."""
 SLOTS = 4
 FIRST_AUDIO_GOAL = 0.25
 BUDGET_S = 400.0
-"""No load is begun later."""
+"""No load begins later than this many seconds."""
 WAIT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What so many sessions at once came to."""
+    """The result for one number of simultaneous sessions."""
 
     engine: str
     sessions: int
@@ -62,7 +62,7 @@ HEADERS = ["voices", "first audio p50, ms", "p95", "RTF p50", "p95", "ran dry", 
 
 
 def measure(quick: bool, tell: Callable[[str], None]) -> tuple[str, bool]:
-    """Both tables, and whether the goal was missed. Blocks; about five minutes. `tell` is told what is begun."""
+    """Returns both tables, and whether the goal was missed. Blocks about five minutes. `tell` gets progress lines."""
     if not TORCH_PYTHON.exists():
         return "voices: there is no .venv-torch; run `make torch`", True
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""A node of two of each worker, with an engine slow enough to be killed in mid-utterance."""
+"""Fixtures of the chaos tests: a node with two processes of each worker, and an engine slow enough for kills."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.support.services import Stack
 
 @pytest.fixture(scope="module")
 def node_logs() -> Logs:
-    """Logs of the processes that a module's tests share."""
+    """The logs of the processes that the tests of a module share."""
     return {}
 
 
 @pytest.fixture(scope="module")
 def slow_node(tmp_path_factory: pytest.TempPathFactory, node_logs: Logs) -> Iterator[Stack]:
-    """Shared by a module's tests. Its bridges try for ten seconds: so long may OraServer take to start again."""
+    """The node, shared by the tests of a module. Its bridges retry for 10 s, so that OraServer has time to restart."""
     settings = {"TTS_ENGINE_RTF": 0.25, "SYNTH_SLOTS": 2, "WEBSOCKET_MAX_RETRIES": 6}
     with running_node(tmp_path_factory.mktemp("slow-node"), node_logs, **settings) as stack:
         yield stack
@@ -28,7 +28,7 @@ def slow_node(tmp_path_factory: pytest.TempPathFactory, node_logs: Logs) -> Iter
 
 @pytest.fixture
 async def scene(slow_node: Stack, node_logs: Logs, logs: Logs, tmp_path: Path) -> AsyncIterator[Scene]:
-    """A test's own ids on the shared node."""
+    """The scene of one test on the shared node, with its own ids."""
     logs.update(node_logs)
     async with scene_on(slow_node, tmp_path.name) as scene:
         yield scene

@@ -1,4 +1,4 @@
-"""A part dies while a text is spoken that is still being written: the same file, every token spoken once."""
+"""Kills a process during a streamed text: the file stays the same, and each token is spoken once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.speech import heard, sha256
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
 
-HALF = TEXT.index("어제는") + 3  # two sentences, and the beginning of the third
+HALF = TEXT.index("어제는") + 3  # two sentences and the beginning of the third
 
 
 def dictation(scene: Scene, **options: object) -> TextStream:
@@ -29,7 +29,7 @@ async def write(utterance: TextStream, text: str) -> None:
 
 
 async def with_work(processes: list[ServiceProcess], metric: str) -> ServiceProcess:
-    """The process that has the work, once one has."""
+    """Wait until one process has the work, and return it."""
     found: list[ServiceProcess] = []
 
     async def has() -> bool:
@@ -61,7 +61,7 @@ async def test_synth_is_killed(scene: Scene, when: str) -> None:
 
 
 async def until_said(scene: Scene, text: str) -> None:
-    """OraServer has nearly all the audio of what was written so far: there is nothing left to speak."""
+    """Wait until OraServer has nearly all audio of the written text, so that synth waits for more text."""
     enough = 0.9 * len(await reference(text))
 
     async def said() -> bool:
@@ -72,7 +72,7 @@ async def until_said(scene: Scene, text: str) -> None:
 
 
 async def test_synth_drains_while_it_waits_for_text(scene: Scene) -> None:
-    """It does not wait for a writer: the other synth does, at once."""
+    """A draining synth does not wait for the writer; the other synth takes over at once."""
     async with dictation(scene) as u:
         await write(u, TEXT[:HALF])
         await until_said(scene, TEXT[: TEXT.index("어제는")])
@@ -112,7 +112,7 @@ async def test_nats_server_is_killed_and_restarted_with_its_data(scene: Scene) -
 
 
 async def test_all_synths_are_gone(scene: Scene) -> None:
-    """An open text is no reason to wait for a synth for ever."""
+    """A streamed text without a synth ends; it does not wait forever."""
     async with dictation(scene) as u:
         await write(u, TEXT[:HALF])
         await with_work(scene.stack["synth"], "orastream_synth_open_texts")

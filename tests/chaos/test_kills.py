@@ -1,4 +1,4 @@
-"""`kill -9` of each part in mid-utterance, with real processes: complete, in order, repeats identical."""
+"""`kill -9` of each process in mid-utterance: the audio is complete, in order, and repeats are identical."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
 
 
 async def owner(processes: list[ServiceProcess], metric: str) -> ServiceProcess:
-    """The process that has the work now, by its own metrics."""
+    """The process that has the work now, by its metrics."""
     for process in processes:
         if await process.metric(metric) > 0:
             return process
@@ -23,7 +23,7 @@ async def owner(processes: list[ServiceProcess], metric: str) -> ServiceProcess:
 
 
 async def test_synth_is_killed(scene: Scene) -> None:
-    """The other synth goes on at the sample where the first one died."""
+    """The other synth continues at the sample where the first one was killed."""
     await scene.ask("s1", "r1")
     await scene.until_heard("r1")
     (await owner(scene.stack["synth"], "orastream_synth_working")).kill()
@@ -31,7 +31,7 @@ async def test_synth_is_killed(scene: Scene) -> None:
 
 
 async def test_the_only_synth_is_killed_and_comes_back(scene: Scene) -> None:
-    """Its own request is handed out to it again."""
+    """After its restart it gets its own request again."""
     first, second = scene.stack["synth"]
     second.kill()
     await scene.ask("s1", "r1")
@@ -42,7 +42,7 @@ async def test_the_only_synth_is_killed_and_comes_back(scene: Scene) -> None:
 
 
 async def test_ws_bridge_is_killed_while_a_newer_request_arrives(scene: Scene) -> None:
-    """The other bridge takes the session over and keeps the order asked."""
+    """The other bridge takes over the session and keeps the order of the requests."""
     await scene.ask("s1", "r1")
     await scene.until_heard("r1")
     victim = await owner(scene.stack["ws_bridge"], "orastream_ws_bridge_sessions")
@@ -55,7 +55,7 @@ async def test_ws_bridge_is_killed_while_a_newer_request_arrives(scene: Scene) -
 
 
 async def test_http_bridge_is_killed(scene: Scene) -> None:
-    """The other bridge collects the utterance anew and posts it."""
+    """The other bridge collects the utterance again and posts it."""
     await scene.ask("s1", "r1", use_websocket=False)
     await scene.until_synthesising("s1", "r1")
     victim = await owner(scene.stack["http_bridge"], "orastream_http_bridge_sessions")
@@ -64,7 +64,7 @@ async def test_http_bridge_is_killed(scene: Scene) -> None:
 
 
 async def test_nats_server_is_killed_and_restarted_with_its_data(scene: Scene) -> None:
-    """Every acked message survives; what was on its way is sent again."""
+    """Every acked message survives; messages without an ack are sent again."""
     await scene.ask("s1", "r1")
     await scene.ask("s2", "r2", use_websocket=False)
     await scene.until_heard("r1")
@@ -75,7 +75,7 @@ async def test_nats_server_is_killed_and_restarted_with_its_data(scene: Scene) -
 
 
 async def test_a_bridge_that_takes_over_a_long_history_goes_on_where_the_other_stood(scene: Scene) -> None:
-    """It reads all the reports of the session before it writes: none of what was confirmed is written again."""
+    """It reads all reports of the session before it writes, so it does not resend confirmed utterances."""
     session = subjects.token(scene.id("s1"))
     for number in range(600):
         old = Report(requestId=f"old{number}", sessionId=scene.id("s1"), requestSeq=1, status="delivered")
@@ -91,7 +91,7 @@ async def test_a_bridge_that_takes_over_a_long_history_goes_on_where_the_other_s
 
 
 async def test_oraserver_is_killed_and_comes_back(scene: Scene) -> None:
-    """Back within the retry schedule: only what was not confirmed is written again."""
+    """OraServer is back before the last retry: only unconfirmed audio is sent again."""
     await scene.ask("s1", "r1")
     await scene.until_heard("r1", chunks=9)
     oraserver = scene.stack.only("oraserver")
@@ -105,7 +105,7 @@ async def test_oraserver_is_killed_and_comes_back(scene: Scene) -> None:
 
 
 async def test_oraserver_is_gone_for_good(scene: Scene) -> None:
-    """One final report, retryable; the next session is not held up, and this one's next request gets its own."""
+    """One final report, retryable. It delays no other session, and the session's next request gets its own report."""
     await scene.ask("s1", "r1")
     await scene.until_heard("r1")
     scene.stack.only("oraserver").kill()
@@ -116,7 +116,7 @@ async def test_oraserver_is_gone_for_good(scene: Scene) -> None:
 
 @pytest.mark.parametrize("service", ["synth", "ws_bridge", "http_bridge"])
 async def test_sigterm_in_mid_utterance_hands_back(scene: Scene, service: str) -> None:
-    """A drain loses nothing and ends with exit code 0."""
+    """A drain loses no request and ends with exit code 0."""
     http = service == "http_bridge"
     await scene.ask("s1", "r1", use_websocket=not http)
     await (scene.until_synthesising("s1", "r1") if http else scene.until_heard("r1"))
@@ -127,7 +127,7 @@ async def test_sigterm_in_mid_utterance_hands_back(scene: Scene, service: str) -
 
 
 async def test_a_frozen_bridge_that_wakes_up_does_not_write(scene: Scene) -> None:
-    """Its lease has run out meanwhile; the new owner's report and order stand."""
+    """Its lease has expired; the new owner's report and order stay."""
     await scene.ask("s1", "r1")
     await scene.until_heard("r1")
     victim = await owner(scene.stack["ws_bridge"], "orastream_ws_bridge_sessions")

@@ -1,4 +1,4 @@
-"""Streams, consumers and the server's whole data are lost while services run: all of it comes back by itself."""
+"""Deletes streams, consumers and all data of the server while services run: the services create them again."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
 SERVICES = ("synth", "ws_bridge", "http_bridge", "gateway")
 STREAMS = [config["name"] for config in topology.stream_configs(topology.StreamLimits())]
 BACK_S = 20.0
-"""Ten times what is expected."""
+"""Timeout for a repair, in seconds; ten times the expected time."""
 LONG = "One two three four five six seven eight. Nine ten eleven twelve. Thirteen fourteen fifteen sixteen. " * 2
-"""Six seconds of work for the engine."""
+"""A text that takes the engine six seconds."""
 
 
 @pytest.fixture
 async def node(stack: Stack) -> Stack:
-    """One of each service."""
+    """A stack with one process of each service."""
     await stack.start("oraserver")
     await stack.start(*SERVICES, SYNTH_SLOTS=1, TTS_ENGINE_RTF=0.05, TTS_PHRASE_CACHE=True)
     return stack
@@ -40,7 +40,7 @@ async def node(stack: Stack) -> Stack:
 
 @pytest.fixture
 async def js(nats_server: NatsServer) -> AsyncIterator[JetStream]:
-    """A connection of the test's own, which creates nothing."""
+    """A separate connection, which creates no streams."""
     async with Broker(nats_server.url, name="test", connect_timeout_s=5) as broker:
         yield JetStream(broker)
 
@@ -50,7 +50,7 @@ async def all_ready(node: Stack) -> bool:
 
 
 async def speaks(node: Stack, js: JetStream, what: str) -> None:
-    """A request of each transport, published at once, gets its final report, and every service is ready."""
+    """Publish a request of each transport. Each one gets its final report, and every service is ready."""
     client = Client(js.broker)
     for use_websocket in (True, False):
         session = f"{what.replace(' ', '-').replace('.', '-')}-{use_websocket}"
@@ -89,8 +89,8 @@ async def test_what_is_deleted_is_created_again(node: Stack, js: JetStream) -> N
 
 
 async def test_what_is_being_delivered_goes_on(stack: Stack, js: JetStream) -> None:
-    """Streams are lost while an utterance is spoken and delivered, by each transport. Its owner may be lost with the
-    record, or the request with its stream, but not both: then nobody knows of it any more.
+    """Streams are deleted while an utterance of each transport is synthesized and delivered. The owner's record or the
+    stored request may be lost, but not both: then no process knows the request.
     """
     await stack.start("oraserver")
     await stack.start(*SERVICES, SYNTH_SLOTS=2, TTS_ENGINE_RTF=0.5, TTS_PHRASE_CACHE=False)
@@ -118,7 +118,7 @@ async def heard(stack: Stack, session_id: str) -> bool:
 
 
 async def said_lost(node: Stack, service: str) -> bool:
-    """Once for each stream, and never again."""
+    """Whether the service has logged the loss once for each stream."""
     said = [json.loads(line) for line in node.only(service).text().splitlines() if line.startswith("{")]
     lost = [entry["name"] for entry in said if entry["event"] == "it was missing and is created again"]
     assert all(lost.count(stream) <= 1 for stream in STREAMS), lost
@@ -126,7 +126,7 @@ async def said_lost(node: Stack, service: str) -> bool:
 
 
 async def test_the_servers_data_is_lost(node: Stack, js: JetStream, nats_server: NatsServer) -> None:
-    """Sessions that a bridge owned, and what it heard of them, are no hindrance: sequences go on."""
+    """Old sessions of a bridge do not disturb, because the sequences of the new streams continue."""
     await speaks(node, js, "the start")
     nats_server.kill()
     shutil.rmtree(nats_server.data)
@@ -135,7 +135,7 @@ async def test_the_servers_data_is_lost(node: Stack, js: JetStream, nats_server:
 
 
 async def accept(js: JetStream, session_id: str) -> tuple[str, str]:
-    """Have something spoken that nobody can end now; gives its ids."""
+    """Store a request that cannot end now; returns its ids."""
     acceptance = await Client(js.broker).say("Good.", session_id=session_id, phone_id="p", fire_and_forget=True)
     assert isinstance(acceptance, Acceptance)
     return acceptance.session_id, acceptance.request_id
@@ -148,11 +148,11 @@ async def unready(node: Stack, service: str, reason: str) -> bool:
 
 
 async def test_unready_as_long_as_a_stream_or_its_own_consumer_is_missing(node: Stack, js: JetStream) -> None:
-    """What stands in the way here: another stream that stores one of the subjects, a consumer that nobody can pull."""
+    """Here a stream with one of the subjects, or a push consumer, prevents the creation."""
     await speaks(node, js, "the start")
     foreign = {"name": "FOREIGN", "subjects": [subjects.put_report("foreign", "foreign")]}
 
-    async def blocked() -> bool:  # the node is quick to create its own again
+    async def blocked() -> bool:  # the node may create its own stream first
         await js.api(f"STREAM.DELETE.{stream_names.REPORTS}")
         return "config" in await js.api("STREAM.CREATE.FOREIGN", foreign)
 

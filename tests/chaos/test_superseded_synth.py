@@ -1,6 +1,6 @@
-"""A synth is frozen in mid-utterance, another one begins the utterance anew, and the first one wakes up.
+"""A synth is frozen in mid-utterance, another synth opens a new attempt, and the first one is thawed.
 
-What the first one makes from then on counts for no reader. So it must not ack the request, nor write its report.
+Readers ignore what the first one stores from then on. So it must not ack the request or write its report.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from tests.support.services import Stack
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
 
 TRANSPORTS = ("websocket", "none")
-"""Each test asks for one utterance by each: of the latter, synth itself writes the final report."""
+"""Each test requests one utterance of each transport. For `none`, synth writes the final report."""
 DICTATED = "dictated"
-"""And for one whose text is still being written, by WebSocket."""
+"""The request with a streamed text, over WebSocket."""
 WRITTEN = TEXT.index("오늘은") + 3
 SLOW = {"TTS_ENGINE_RTF": 0.15, "SYNTH_SLOTS": 3}
 
 
 @dataclass
 class Audio:
-    """What is stored of the audio of one request."""
+    """The stored audio of one request."""
 
     messages: list[tuple[int, AudioMessage]]
 
@@ -43,12 +43,12 @@ class Audio:
         return sum(isinstance(message, AudioStart) for _, message in self.messages)
 
     def chunks_of(self, number: int) -> int:
-        """Chunks of that attempt (from 1)."""
+        """The number of chunks of that attempt (counted from 1)."""
         attempt = [sequence for sequence, message in self.messages if isinstance(message, AudioStart)][number - 1]
         return sum(isinstance(message, AudioChunk) and message.attempt == attempt for _, message in self.messages)
 
     def file(self, request_seq: int) -> bytes | None:
-        """The WAV that a reader has, or None before its end."""
+        """The WAV of a reader, or None before the audio's end."""
         assembly, audio = Assembly(request_seq), bytearray()
         for sequence, message in self.messages:
             for chunk in assembly.receive(sequence, message):
@@ -68,7 +68,7 @@ async def stored_audio(js: JetStream, scene: Scene, name: str) -> Audio:
 
 @pytest.fixture
 async def scene(js: JetStream, client: Client, stack: Stack) -> AsyncIterator[Scene]:
-    """One synth, which is to be frozen, and what hears it; each utterance takes it some three seconds."""
+    """A scene with one synth, to be frozen, a bridge and OraServer. Each utterance takes about three seconds."""
     await stack.start("oraserver")
     await asyncio.gather(stack.start("ws_bridge"), stack.start("synth", **SLOW))
     yield Scene(stack, client, "s")
@@ -76,9 +76,9 @@ async def scene(js: JetStream, client: Client, stack: Stack) -> AsyncIterator[Sc
 
 @contextlib.asynccontextmanager
 async def taken_over(js: JetStream, scene: Scene, chunks: int) -> AsyncIterator[TextStream]:
-    """The synth is frozen in mid-utterance, and another one has stored `chunks` of its own of each utterance.
+    """Freeze the synth in mid-utterance and wait until another one has stored `chunks` of each utterance.
 
-    Gives the one that is still being written; it is ended when the context is left.
+    Yields the streamed text that is still open; it is ended at the end of the context.
     """
     for transport in TRANSPORTS:
         await scene.ask(transport, transport, transport=transport)
@@ -101,7 +101,7 @@ async def taken_over(js: JetStream, scene: Scene, chunks: int) -> AsyncIterator[
 
 
 async def delivered(js: JetStream, scene: Scene) -> None:
-    """Both are reported as delivered, which is true at that moment, and are what the engine makes undisturbed."""
+    """Each request is reported as delivered, only when it is complete, and its audio equals the engine's."""
     whole = await reference(TEXT)
 
     async def none() -> None:
@@ -114,7 +114,7 @@ async def delivered(js: JetStream, scene: Scene) -> None:
 
 @pytest.mark.parametrize("chunks", [0, 3], ids=["as soon as it has begun", "after some chunks"])
 async def test_the_one_that_took_over_is_killed(js: JetStream, scene: Scene, chunks: int) -> None:
-    """Its work is taken up again, by the one that woke up."""
+    """The thawed synth gets the requests again and finishes them."""
     async with taken_over(js, scene, chunks) as dictation:
         first, second = scene.stack["synth"]
         first.thaw()
@@ -124,7 +124,7 @@ async def test_the_one_that_took_over_is_killed(js: JetStream, scene: Scene, chu
 
 
 async def test_both_live(js: JetStream, scene: Scene) -> None:
-    """The one that took over finishes; the other one neither reports nor begins again."""
+    """The synth that took over finishes; the thawed one writes no report and opens no attempt."""
     async with taken_over(js, scene, 1) as dictation:
         first, _ = scene.stack["synth"]
         first.thaw()

@@ -1,4 +1,4 @@
-"""A whole node of two of each worker: a fast one, and one whose engine is slow enough to interrupt."""
+"""Fixtures of the e2e tests: a fast node and one with a slow engine, with two processes of each worker."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from tests.support.services import ServiceProcess, Stack
 
 @pytest.fixture(scope="module")
 def node_logs() -> Logs:
-    """Logs of the processes that a module's tests share."""
+    """The logs of the processes that the tests of a module share."""
     return {}
 
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory, node_logs: Logs) -> Iterator[Stack]:
-    """At full speed, with a gateway; shared by a module's tests."""
+    """A node at full speed, with a gateway; shared by the tests of a module."""
     with running_node(tmp_path_factory.mktemp("node"), node_logs, gateway=True) as stack:
         yield stack
 
 
 @pytest.fixture(scope="module")
 def slow_node(tmp_path_factory: pytest.TempPathFactory, node_logs: Logs) -> Iterator[Stack]:
-    """With an engine at a real-time factor of 0.25; shared by a module's tests."""
+    """A node whose engine has a real-time factor of 0.25; shared by the tests of a module."""
     with running_node(tmp_path_factory.mktemp("slow-node"), node_logs, TTS_ENGINE_RTF=0.25, SYNTH_SLOTS=2) as stack:
         yield stack
 
 
 @pytest.fixture
 async def scene(node: Stack, node_logs: Logs, logs: Logs, tmp_path: Path) -> AsyncIterator[Scene]:
-    """A test's own ids on the shared node."""
+    """The scene of one test on the shared node, with its own ids."""
     logs.update(node_logs)
     async with scene_on(node, tmp_path.name) as scene:
         yield scene
@@ -47,7 +47,7 @@ async def scene(node: Stack, node_logs: Logs, logs: Logs, tmp_path: Path) -> Asy
 
 @pytest.fixture
 async def slow_scene(slow_node: Stack, node_logs: Logs, logs: Logs, tmp_path: Path) -> AsyncIterator[Scene]:
-    """A test's own ids on the shared slow node."""
+    """The scene of one test on the shared slow node, with its own ids."""
     logs.update(node_logs)
     async with scene_on(slow_node, tmp_path.name) as scene:
         yield scene
@@ -58,7 +58,7 @@ async def slow_scene(slow_node: Stack, node_logs: Logs, logs: Logs, tmp_path: Pa
 
 @pytest.fixture(scope="module")
 def console_node(tmp_path_factory: pytest.TempPathFactory, node_logs: Logs) -> Iterator[Stack]:
-    """One of each worker; an engine slow enough to hear it before it has ended, and fast enough to listen on."""
+    """A node with one process of each worker. Its engine is slow, but faster than playback."""
     folder = tmp_path_factory.mktemp("console-node")
     with running_node(folder, node_logs, replicas=1, gateway=True, TTS_ENGINE_RTF=0.25, SYNTH_SLOTS=2) as stack:
         yield stack

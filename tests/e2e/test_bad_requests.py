@@ -1,4 +1,4 @@
-"""Whatever is stored under tts.request has its documented outcome, and the worker goes on."""
+"""Any payload under tts.request has its documented outcome, and the workers continue."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 
 async def stored(scene: Scene, session: str, payload: bytes, **headers: str) -> int:
-    """Store a payload as anyone could; gives its sequence."""
+    """Store any payload as a request; returns its sequence."""
     nc = await nats.connect(scene.stack.nats_server.url)
     answer = await nc.request(f"tts.request.{subjects.token(session)}", payload, timeout=5, headers=headers or None)
     await nc.close()
@@ -30,7 +30,7 @@ async def stored(scene: Scene, session: str, payload: bytes, **headers: str) -> 
 
 
 def good(scene: Scene, **changes: Any) -> dict[str, Any]:
-    """A request that would be spoken, but for `changes`."""
+    """A valid request with `changes`."""
     body = {"text": "안녕하세요.", "sessionId": scene.name, "phoneId": "p1", "requestId": scene.id("r")}
     return {key: value for key, value in (body | changes).items() if value is not ...}
 
@@ -64,7 +64,7 @@ BAD_FIELDS: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("field", "changes"), BAD_FIELDS, ids=[f"{f}-{i}" for i, (f, _) in enumerate(BAD_FIELDS)])
 async def test_a_bad_field_is_named(scene: Scene, field: str, changes: dict[str, Any]) -> None:
-    """One final report, failed / invalid_request, not retryable, which does not repeat the text."""
+    """One final report: failed, invalid_request, not retryable. It does not contain the text."""
     await stored(scene, scene.name, json.dumps(good(scene, **changes)).encode())
     report = await scene.client.wait(scene.name, scene.id("r"), 15)
     assert report.status == "failed" and report.error is not None
@@ -87,7 +87,7 @@ UNDECODABLE = {
 
 @pytest.mark.parametrize("payload", UNDECODABLE.values(), ids=UNDECODABLE.keys())
 async def test_what_cannot_be_read_is_reported_under_its_sequence(scene: Scene, payload: bytes) -> None:
-    """And the next good request of the session is spoken."""
+    """The report uses the sequence as id; the next valid request of the session is spoken."""
     sequence = await stored(scene, scene.name, payload)
     report = await scene.client.wait(scene.name, f"seq-{sequence}", 15)
     assert report.status == "failed" and report.error is not None and report.error.code == "invalid_request"
@@ -99,7 +99,7 @@ async def test_what_cannot_be_read_is_reported_under_its_sequence(scene: Scene, 
 
 @pytest.mark.parametrize("session", ["a.b.c", "with space", "세션-하나", "x" * 256, "*", ">"])
 async def test_any_session_id_is_spoken_to(scene: Scene, session: str) -> None:
-    """Ids that are no subject tokens are encoded, and arrive as they were given."""
+    """Ids that are not valid subject tokens are encoded, and arrive unchanged."""
     request = scene.id("요청 1")
     report = await scene.client.say(
         "안녕하세요.", session_id=session, phone_id="폰 1", request_id=request, fire_and_forget=False
@@ -111,7 +111,7 @@ async def test_any_session_id_is_spoken_to(scene: Scene, session: str) -> None:
 
 @pytest.mark.parametrize("same_message_id", [True, False], ids=["with-msg-id", "without"])
 async def test_a_duplicate_is_not_spoken_twice(scene: Scene, same_message_id: bool) -> None:
-    """Its replyTo gets the first one's report."""
+    """The duplicate's replyTo gets the first request's report."""
     headers = {"Nats-Msg-Id": f"{subjects.token(scene.name)}.{scene.id('r')}"} if same_message_id else {}
     first = await stored(scene, scene.name, json.dumps(good(scene)).encode(), **headers)
     await scene.client.wait(scene.name, scene.id("r"), 15)
@@ -136,7 +136,7 @@ async def test_a_duplicate_is_not_spoken_twice(scene: Scene, same_message_id: bo
 
 
 async def test_the_same_request_id_in_two_sessions(scene: Scene) -> None:
-    """Identity is within the session: both are spoken."""
+    """A request id is unique within a session only: both requests are spoken."""
     for session in ("one", "two"):
         report = await scene.client.say(
             "안녕하세요.", session_id=scene.id(session), phone_id="p", request_id=scene.id("r"), fire_and_forget=False
@@ -147,7 +147,7 @@ async def test_the_same_request_id_in_two_sessions(scene: Scene) -> None:
 
 
 async def test_an_expired_request_is_reported(scene: Scene) -> None:
-    """Nobody claims it in time: one final report, `expired`, retryable; the next one is spoken."""
+    """No synth claims it in time: one final report, `expired`, retryable. The next request is spoken."""
     for synth in scene.stack["synth"]:
         synth.freeze()
     try:
@@ -164,7 +164,7 @@ async def test_an_expired_request_is_reported(scene: Scene) -> None:
 
 
 async def test_a_session_that_no_id_has_ends_no_process(scene: Scene) -> None:
-    """Its subject still fits a publish, but not what would answer it: it is deleted, and everybody goes on."""
+    """Its subject is short enough for a publish but too long for a report's: it is deleted, and no process ends."""
     workers = [p for name in ("synth", "ws_bridge", "http_bridge") for p in scene.stack[name]]
     pids = [process.pid for process in workers]
     async with Broker(scene.stack.nats_server.url, name="test") as broker:
@@ -192,12 +192,12 @@ async def test_a_session_that_no_id_has_ends_no_process(scene: Scene) -> None:
     ids=["200", "409", "behind", "ahead"],
 )
 async def test_headers_that_only_the_server_may_write(scene: Scene, headers: dict[str, str]) -> None:
-    """Whoever forwards a message with them, or invents them, is heard as anybody else."""
+    """A message that contains such headers is processed as any other."""
     await spoken(scene, good(scene), **headers)
 
 
 async def test_audio_of_a_later_version_is_passed_over(scene: Scene) -> None:
-    """By synth, by bridges and by whoever listens."""
+    """Synth, bridges and readers of the audio skip such messages."""
     session, token = subjects.token(scene.name), subjects.token(scene.id("r"))
     async with Broker(scene.stack.nats_server.url, name="test") as broker:
         await JetStream(broker).store(subjects.put_audio(session, token), msgpack.packb({"type": "hum", "index": 0}))
@@ -207,7 +207,7 @@ async def test_audio_of_a_later_version_is_passed_over(scene: Scene) -> None:
 
 
 async def spoken(scene: Scene, body: dict[str, Any], **headers: str) -> Report:
-    """Its report, once the request is delivered."""
+    """Publish the request, wait until it is delivered, and return its report."""
     await stored(scene, scene.name, json.dumps(body).encode(), **headers)
     report = await scene.client.wait(scene.name, scene.id("r"), 30)
     assert report.status == "delivered", report

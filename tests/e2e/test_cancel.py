@@ -1,4 +1,4 @@
-"""Barge-in: nothing of what was asked before a cancel leaves after it; what is asked after it is spoken."""
+"""Barge-in: after a cancel no earlier request sends audio, and later requests are spoken."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SHORT = "네, 알겠습니다."
 
 
 async def final(scene: Scene, request: str) -> Report:
-    """The final report of a request of session s."""
+    """Wait for the final report of a request of session s."""
     return await scene.client.wait(scene.id("s"), scene.id(request), 30)
 
 
 async def test_in_mid_chunk(slow_scene: Scene) -> None:
-    """The utterance ends without `complete`, and no chunk follows; the next request is heard whole."""
+    """The utterance ends without `complete`, and no chunk follows. The next request is delivered whole."""
     scene = slow_scene
     await scene.ask("s", "old")
     await scene.until_heard("old")
@@ -41,7 +41,7 @@ async def test_in_mid_chunk(slow_scene: Scene) -> None:
 
 
 async def test_queued_requests_are_dropped(slow_scene: Scene) -> None:
-    """Everything asked before: the one being spoken and those behind it, of either transport; none is heard."""
+    """The cancel ends the current request and the queued ones, of both transports."""
     scene = slow_scene
     for number in range(4):
         await scene.ask("s", f"r{number}", use_websocket=number % 2 == 0)
@@ -55,7 +55,7 @@ async def test_queued_requests_are_dropped(slow_scene: Scene) -> None:
 
 
 async def test_one_request(slow_scene: Scene) -> None:
-    """Only the named one; the others are heard, in order."""
+    """Only the named request is cancelled; the others are delivered in order."""
     scene = slow_scene
     for name in ("a", "b", "c"):
         await scene.client.say(SHORT, session_id=scene.id("s"), phone_id="p", request_id=scene.id(name))
@@ -68,7 +68,7 @@ async def test_one_request(slow_scene: Scene) -> None:
 
 
 async def test_before_the_request_is_pulled(slow_scene: Scene) -> None:
-    """No synth is there: the cancel alone ends it, and when synth is back it is not spoken."""
+    """Without a synth, the cancel still ends the request. When synth is back, it does not speak it."""
     scene = slow_scene
     for synth in scene.stack["synth"]:
         synth.freeze()
@@ -89,7 +89,7 @@ async def test_before_the_request_is_pulled(slow_scene: Scene) -> None:
 
 @pytest.mark.parametrize("pause_ms", [0, 3, 6, 10, 20])
 async def test_around_the_claim(slow_scene: Scene, pause_ms: int) -> None:
-    """Between request and first chunk, wherever that falls: cancelled, or delivered whole; never a part after it."""
+    """A cancel at any time between request and first chunk: cancelled or delivered whole, with no chunk after it."""
     scene = slow_scene
     await scene.ask("s", "old")
     await asyncio.sleep(pause_ms / 1000)
@@ -102,7 +102,7 @@ async def test_around_the_claim(slow_scene: Scene, pause_ms: int) -> None:
 
 
 async def test_two_in_a_row_and_one_for_nothing(slow_scene: Scene) -> None:
-    """Repeated cancels are harmless, and leave no place taken."""
+    """Repeated cancels do no harm and free the session's capacity."""
     scene = slow_scene
     await scene.client.cancel(scene.id("s"))
     await scene.ask("s", "old")
@@ -117,7 +117,7 @@ async def test_two_in_a_row_and_one_for_nothing(slow_scene: Scene) -> None:
 
 
 async def test_while_oraserver_reads_slowly(slow_scene: Scene) -> None:
-    """What is in flight is bounded by the send buffers; nothing of it follows the next utterance's first chunk."""
+    """Only the send buffers limit the audio in flight; none of it comes after the next utterance's first chunk."""
     scene = slow_scene
     await scene.stack.misbehave(read_delay_ms=300)
     try:

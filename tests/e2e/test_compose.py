@@ -1,6 +1,6 @@
-"""compose.yaml as users start it, from a clean clone: three of what scales, the reference OraServer.
+"""compose.yaml as users start it, from a clean copy: three containers of each worker, and the reference OraServer.
 
-From here only published ports, the engine (containers die, freeze, are cut off) and the command line.
+The tests use only published ports, the Docker engine (to kill, freeze and disconnect containers) and the command line.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ NOT_PASSED = {
     *{"nats_creds", "tts_stream_replicas", "tts_host", "tts_health_port", "tts_log_dir", "gateway_port"},
     *{"gpt_sovits_voices", "gpt_sovits_models"},
 }
-"""One server without accounts, ports fixed in the images, logs to the engine, a file that is mounted, an engine that
-the images have not: .env.example."""
+"""Settings that compose.yaml does not pass on. The reasons (.env.example): one server without accounts, fixed ports,
+logs to stdout, a mounted file, an engine that the images do not have."""
 
 TEXT = "안녕하세요. 오늘은 날씨가 참 좋습니다. This sentence is English."
 
@@ -56,7 +56,7 @@ MAX_OVER_BASE = {"ws_bridge": 120 * MIB, "http_bridge": 120 * MIB, "gateway": 12
 
 @pytest.fixture(scope="module")
 def stack(require_docker: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
-    """Slow enough for something to break in mid-utterance: LONG is spoken in about 10 s."""
+    """The stack with a slow engine, for faults in mid-utterance: LONG takes about 10 s."""
     clone = clean_copy(tmp_path_factory.mktemp("clone"))
     name, scale = f"orastream-test-{uuid.uuid4().hex[:8]}", {"synth": 3, "ws_bridge": 3}
     with Compose(name, root=clone, scale=scale, TTS_ENGINE_RTF="0.2", SYNTH_SLOTS="1", REVISION="0123abc") as compose:
@@ -81,7 +81,7 @@ def session() -> str:
 
 
 async def received(stack: Compose, session: str) -> list[dict[str, Any]]:
-    """The session's utterances as the reference OraServer heard them: whole, and no rule broken."""
+    """The session's utterances in the reference OraServer. Each must be complete and without violations."""
     url = f"http://{stack.address('oraserver', 8080)}/received"
     async with aiohttp.ClientSession() as http, http.get(url, params={"session": session}) as response:
         listing = await response.json()
@@ -106,7 +106,7 @@ def test_every_setting_reaches_its_service(stack: Compose) -> None:
 
 
 def test_passwords_of_nats_are_quoted_and_never_empty(require_docker: None) -> None:
-    """As tests/integration/test_nats_users.py reads compose.yaml, which tries them on a server."""
+    """Checks compose.yaml only; tests/integration/test_nats_users.py tests the passwords on a server."""
     compose = Compose("orastream-test-passwords", NATS_NODE_PASSWORD="123456", NATS_CALLER_PASSWORD="")
     given = json.loads(compose.run("config", "--format", "json"))["services"]["nats"]["environment"]
     assert given["NATS_NODE_PASSWORD"] == "'123456'"
@@ -184,7 +184,7 @@ async def test_containers_are_locked_down(stack: Compose) -> None:
 
 
 async def test_health_is_a_nats_round_trip(stack: Compose, nats_url: str, session: str) -> None:
-    """NATS frozen, its sockets open: every service must find out, and go on once it thaws."""
+    """NATS is frozen with open sockets: every service becomes unhealthy, and recovers after the thaw."""
     ports = {"synth": "9101", "ws_bridge": "9102", "http_bridge": "9103", "gateway": "8000"}
 
     def healthy(service: str) -> bool:
@@ -227,12 +227,12 @@ def test_an_image_has_no_compiler_and_no_torch(stack: Compose, service: str) -> 
         " 'uid', os.getuid())"
     )
     found = docker("run", "--rm", "--network", "none", "--read-only", stack.image(service), "python", "-c", look)
-    may = {"synth": "numpy "}.get(service, "")  # its resampler and its encoders
+    may = {"synth": "numpy "}.get(service, "")  # for its resampler and its encoders
     assert found.split() == [*may.split(), "uid", "10001"]
 
 
 def test_synth_takes_further_extras(stack: Compose, tmp_path: Path) -> None:
-    """`EXTRAS` names extras of pyproject.toml; what they need is there beside all of synth's own."""
+    """`EXTRAS` names extras of pyproject.toml. The image has their packages and all of synth's own."""
     image = f"{stack.image('synth')}-extras"
     root = clean_copy(tmp_path)
     try:
@@ -245,11 +245,11 @@ def test_synth_takes_further_extras(stack: Compose, tmp_path: Path) -> None:
         docker("image", "rm", "--force", image)
 
 
-# ---- what breaks in mid-utterance
+# ---- faults in mid-utterance
 
 
 async def begun(stack: Compose, client: Client, session: str, **options: Any) -> str:
-    """Have LONG spoken; gives its request id when OraServer has some of it, and not all."""
+    """Request LONG, wait until OraServer has a part of it, and return the request id."""
     accepted = await client.say(LONG, session_id=session, phone_id="p1", fire_and_forget=True, **options)
     assert isinstance(accepted, Acceptance)
     url = f"http://{stack.address('oraserver', 8080)}/received"
@@ -265,7 +265,7 @@ async def begun(stack: Compose, client: Client, session: str, **options: Any) ->
 
 
 async def delivered(stack: Compose, client: Client, session: str, request: str) -> Report:
-    """Its final report; OraServer must have it whole, in order, and no rule broken."""
+    """Wait for its final report. OraServer must have it complete, in order and without violations."""
     report = await client.wait(session, request, 60)
     assert report.status == "delivered", report
     (heard,) = await received(stack, session)
@@ -275,14 +275,14 @@ async def delivered(stack: Compose, client: Client, session: str, request: str) 
 
 
 def carrier(stack: Compose, service: str, request: str) -> dict[str, Any]:
-    """The container of that service whose log says that it has begun this request."""
+    """The container of that service whose log shows the start of this request."""
     found = [c for c in stack.containers(service) if f'"request": "{request}"' in docker("logs", c["Id"])]
     assert len(found) == 1, f"{len(found)} of {service} have begun it"
     return found[0]
 
 
 def successors(stack: Compose, first: dict[str, Any], request: str) -> int:
-    """How many other containers of its service have worked on that request."""
+    """The number of other containers of its service that have worked on that request."""
     service = first["Config"]["Labels"]["com.docker.compose.service"]
     others = [container["Id"] for container in stack.containers(service) if container["Id"] != first["Id"]]
     return sum(f'"request": "{request}"' in docker("logs", other) for other in others)
@@ -312,7 +312,7 @@ async def test_nats_freezes_for_five_seconds(stack: Compose, client: Client, ses
 
 
 async def test_a_bridge_is_cut_off(stack: Compose, client: Client, session: str) -> None:
-    """Its sockets stay open and nothing passes: another one finishes, and it does no harm when it is back."""
+    """All its packets are dropped: another bridge finishes, and the first one does no harm when it is back."""
     request = await begun(stack, client, session)
     lost = carrier(stack, "ws_bridge", request)
     (network,) = lost["NetworkSettings"]["Networks"].values()

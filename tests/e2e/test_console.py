@@ -1,4 +1,4 @@
-"""The console in a real Chromium, against a real node: what a person does with it, and what reaches the loudspeaker."""
+"""The console in a real Chromium, on a real node: user actions, and the samples that reach the audio output."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def samples_of(wav: bytes) -> list[int]:
 
 
 async def test_text_in_sound_out(browser: Browser, gateway: ServiceProcess) -> None:
-    """Every sample of the engine reaches the loudspeaker, the first ones while it still speaks, without a gap."""
+    """Every sample of the engine reaches the audio output without a gap, the first ones before synthesis ends."""
     made = samples_of(await reference(SHORT))
     async with live(browser, gateway) as page:
         await ask(page, SHORT, mode="sync")
         await until_status(page, "delivered")
         await expect(page.locator("#playing")).to_have_text("Nothing is playing")
-        # The listener's last block comes late, and ends in silence.
+        # The recorder's last block comes late and ends with silence.
         await page.wait_for_function(
             "(count) => heard.samples.length >= count && heard.samples.slice(-8000).every((sample) => sample === 0)",
             arg=len(made),
@@ -50,7 +50,7 @@ async def test_text_in_sound_out(browser: Browser, gateway: ServiceProcess) -> N
 
     assert [round(sample) for piece in scheduled for sample in piece["samples"]] == made
     assert abs(float(speech.removesuffix(" s")) - len(made) / 22_050) < 0.01
-    if "ran dry" in told:  # on a machine too busy to feed the loudspeaker: with pauses, but all of it
+    if "ran dry" in told:  # a busy machine may cause pauses, but no lost samples
         assert sum(map(bool, rendered)) == pytest.approx(sum(map(bool, made)), rel=0.02)
     else:
         ends = [piece["frame"] + len(piece["samples"]) for piece in scheduled]
@@ -79,7 +79,7 @@ async def test_modes(browser: Browser, gateway: ServiceProcess, client: Client, 
 
 
 async def test_listen_again_and_to_others(browser: Browser, gateway: ServiceProcess, client: Client) -> None:
-    """What an LLM server asked for shows by itself, and can be heard as long as it is kept; muted it is silent."""
+    """Requests of an LLM server appear by themselves and can be played while their audio is stored; mute works."""
     async with live(browser, gateway) as page:
         said = await client.say("Somebody else speaks.", session_id="세션 1/2", phone_id="p", speed=2.0)
         assert isinstance(said, Acceptance)
@@ -91,7 +91,7 @@ async def test_listen_again_and_to_others(browser: Browser, gateway: ServiceProc
         await expect(page.locator("#stop")).to_be_disabled()
         assert await page.evaluate("heard.scheduled.length") > 0
         assert await page.evaluate("heard.samples.length") == 0
-        for fmt, rate in (("opus", 22_050), ("mulaw", 8_000)):  # decoded as a whole; by its table while it streams
+        for fmt, rate in (("opus", 22_050), ("mulaw", 8_000)):  # decoded as a whole; by a table while it streams
             await client.say("네.", session_id=fmt, phone_id="p", fire_and_forget=False, format=fmt)
             row = page.locator("#list tr", has=page.get_by_text(fmt, exact=True))
             await row.get_by_role("button", name=re.compile("^Listen")).click()
@@ -102,7 +102,7 @@ async def test_listen_again_and_to_others(browser: Browser, gateway: ServiceProc
 
 
 async def test_cancel(browser: Browser, gateway: ServiceProcess, client: Client) -> None:
-    """One of two is cancelled, then the session: both fall silent, and the node says so."""
+    """Cancel one of two requests, then the session: playback of both stops, and their status is cancelled."""
     async with live(browser, gateway) as page:
         await ask(page, LONG, mode="forget", session="cancels")
         await expect(page.locator("#playing")).to_contain_text(" of ")
@@ -141,7 +141,7 @@ async def test_voices_are_suggested(browser: Browser, gateway: ServiceProcess) -
 
 
 async def test_a_key_is_asked_for(browser: Browser, console_node: Stack) -> None:
-    """The page loads without one; every call carries it, in a header; this tab alone keeps it."""
+    """The page loads without a key. Every call has the key in a header, and only this tab stores it."""
     (guarded,) = await console_node.start("gateway", GATEWAY_API_KEYS=KEY)
     async with opened(browser, guarded) as page:
         urls: list[str] = []
@@ -176,7 +176,7 @@ async def test_a_key_is_asked_for(browser: Browser, console_node: Stack) -> None
 
 
 async def test_broken_connections_are_made_again(browser: Browser, gateway: ServiceProcess, client: Client) -> None:
-    """A browser drops what is under way whenever an address comes or goes, as with each container that starts."""
+    """A browser aborts its requests when a network address changes, for example when a container starts."""
     broken: list[str] = []
 
     async def once(route: Route) -> None:
@@ -206,7 +206,7 @@ async def test_broken_connections_are_made_again(browser: Browser, gateway: Serv
 async def test_what_ended_between_a_look_and_the_events_is_not_shown_as_live(
     browser: Browser, gateway: ServiceProcess, client: Client
 ) -> None:
-    """A look may be a second older than the events, or another gateway's: it says that the request is in work."""
+    """A poll may be one second older than the events, or from another gateway, and say the request is in work."""
     accepted = await client.say(LONG, session_id="between", phone_id="p", fire_and_forget=True)
     assert isinstance(accepted, Acceptance)
     async with opened(browser, gateway) as page:
@@ -223,7 +223,7 @@ async def test_what_ended_between_a_look_and_the_events_is_not_shown_as_live(
         async def late(route: Route) -> None:
             await (
                 route.fulfill(json=look) if next(looks) else route.abort()
-            )  # by the second one the events have begun
+            )  # the events have begun before the second poll
 
         await page.route("**/api/node", late)
         await visit(page, page.url)
@@ -232,7 +232,7 @@ async def test_what_ended_between_a_look_and_the_events_is_not_shown_as_live(
 
 
 async def test_the_gateway_comes_back(browser: Browser, console_node: Stack, client: Client) -> None:
-    """A lost connection is shown and made again; what happened meanwhile is there then, and the sound goes on."""
+    """A lost connection is shown and opened again. The page then shows missed events, and playback continues."""
     (process,) = await console_node.start("gateway")
     text = f"{SHORT} " * 3
     made = samples_of(await reference(text))
@@ -294,12 +294,12 @@ async def test_by_keyboard_alone(browser: Browser, gateway: ServiceProcess) -> N
                 break
         await page.keyboard.press("Enter")
         await until_status(page, "cancelled")
-        await expect(page.locator("#status")).to_contain_text("was cancelled")  # a screen reader is told
+        await expect(page.locator("#status")).to_contain_text("was cancelled")  # announced to screen readers
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_accessible(browser: Browser, gateway: ServiceProcess, scheme: Any) -> None:
-    """axe finds nothing, with everything on the page that there can be."""
+    """axe finds no problem in a page with all of its elements visible."""
     async with live(browser, gateway, color_scheme=scheme, reduced_motion="reduce") as page:
         await ask(page, "Hello", mode="forget", voice="nobody")
         await until_status(page, "failed")

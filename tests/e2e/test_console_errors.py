@@ -1,4 +1,4 @@
-"""What the console says when something is wrong, in the reader's language, and that it stops saying so."""
+"""The console's error messages: in the user's language, and removed when the error is over."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ pytestmark = MARKS
 
 
 async def test_a_dead_node_is_not_live(browser: Browser, gateway: ServiceProcess, console_node: Stack) -> None:
-    """The gateway is there and its events go on, but nobody stores anything: the page says so, and when it is over."""
+    """The gateway works, but JetStream does not: the page shows it, and shows when it is over."""
     async with live(browser, gateway) as page:
-        await page.route("**/api/node", lambda route: route.abort())  # the events alone tell of it
+        await page.route("**/api/node", lambda route: route.abort())  # only the events show it
         link = page.locator("#link")
         console_node.nats_server.kill()
         try:
@@ -37,7 +37,7 @@ async def test_a_dead_node_is_not_live(browser: Browser, gateway: ServiceProcess
 
 
 async def test_a_page_opened_on_a_dead_node(browser: Browser, gateway: ServiceProcess) -> None:
-    """A node that does not answer, though NATS is connected, is seen by the looks; here both are refused."""
+    """Polls find a node that does not answer although NATS is connected. Here polls and events are refused."""
     refusal = '{"error": {"code": "unavailable", "message": "the node does not answer", "retryable": true}}'
 
     async def refuse(route: Route) -> None:
@@ -59,7 +59,7 @@ async def test_a_page_opened_on_a_dead_node(browser: Browser, gateway: ServicePr
 
 
 async def test_an_error_goes_when_it_is_over(browser: Browser, gateway: ServiceProcess) -> None:
-    """An error of the way to the gateway goes with it; one of an utterance when that ends well after all."""
+    """A connection error goes when the connection is back; an utterance's error when it is delivered after all."""
 
     async def lose(route: Route) -> None:
         await route.abort("connectionreset")
@@ -75,7 +75,7 @@ async def test_an_error_goes_when_it_is_over(browser: Browser, gateway: ServiceP
         await expect(alert).to_have_text("The gateway does not answer")
         await page.route("**/api/events", lose)
         await page.click("#key-open")
-        await page.click("#key-forget")  # begins anew, and finds nobody
+        await page.click("#key-forget")  # it reconnects, and no gateway answers
         await expect(page.locator("#link")).to_have_attribute("data-state", "lost")
         await expect(alert).to_have_text("The gateway does not answer")
         await page.unroute("**/api/events")
@@ -90,7 +90,7 @@ async def test_an_error_goes_when_it_is_over(browser: Browser, gateway: ServiceP
 
 
 async def test_an_error_can_be_closed(browser: Browser, gateway: ServiceProcess) -> None:
-    """With the keyboard alone; the focus goes on in the text."""
+    """By keyboard; the focus moves to the text field."""
     async with live(browser, gateway) as page:
         await ask(page, "...")
         await expect(page.get_by_role("alert")).to_contain_text("invalid_request")
@@ -101,7 +101,7 @@ async def test_an_error_can_be_closed(browser: Browser, gateway: ServiceProcess)
 
 
 async def test_errors_in_korean(browser: Browser, gateway: ServiceProcess) -> None:
-    """What happened is in the reader's language, also when that changes; the server's own words are the detail."""
+    """The message is in the user's language, also after a change; the server's text is shown as the detail."""
     async with live(browser, gateway, locale="ko-KR") as page:
         alert = page.locator("#alert")
         await ask(page, "...")
@@ -121,7 +121,7 @@ async def test_errors_in_korean(browser: Browser, gateway: ServiceProcess) -> No
 
 
 async def test_the_characters_are_counted(browser: Browser, gateway: ServiceProcess) -> None:
-    """As the node counts them, beside its own limit; a screen reader hears of the step over it."""
+    """Counted as the node does, next to its limit; screen readers are told when the limit is exceeded."""
     async with live(browser, gateway) as page:
         text, count = page.locator("#text"), page.locator("#text-count")
         await expect(count).to_have_text("0 of 5,000 characters")

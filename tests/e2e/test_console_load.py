@@ -1,4 +1,4 @@
-"""The console under load: many utterances at once, long ones, and a browser's six connections."""
+"""The console under load: many and long utterances, with the browser's limit of six connections."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = MARKS
 async def test_a_cancel_waits_for_no_speech(
     browser: Browser, gateway: ServiceProcess, console_node: Stack, client: Client
 ) -> None:
-    """A browser has six connections to a host: five utterances that are awaited and heard must not hold them all."""
+    """A browser opens at most six connections to a host: five waiting and playing utterances must not take all."""
     async with live(browser, gateway) as page:
         for _ in range(5):
             await ask(page, LONG, mode="sync", session="awaited")
@@ -32,7 +32,7 @@ async def test_a_cancel_waits_for_no_speech(
         await expect(page.locator("#playing")).to_have_text("Nothing is playing")
         names = await page.locator("#list tbody th button").evaluate_all("(all) => all.map(({title}) => title)")
     requests = [name.split(" / ")[1] for name in names if name.startswith("awaited / ")]
-    for request in requests:  # what was never sent has no report
+    for request in requests:  # a request that was never sent has no report
         report = await client.report("awaited", request)
         assert report is None or report.status == "cancelled"
     said = await client.say("After it.", session_id="awaited", phone_id="console", fire_and_forget=False, speed=2.0)
@@ -44,7 +44,7 @@ async def test_a_cancel_waits_for_no_speech(
 async def test_what_was_not_sent_yet_is_not_sent_after_its_cancel(
     browser: Browser, gateway: ServiceProcess, client: Client
 ) -> None:
-    """One call to speak is under way at a time: it comes after the cancel and is cancelled too; the next never goes."""
+    """Only one speak call runs at a time. It arrives after the cancel and is cancelled; the next one is not sent."""
     held = asyncio.Event()
     sent: list[str] = []
 
@@ -72,7 +72,7 @@ async def test_what_was_not_sent_yet_is_not_sent_after_its_cancel(
 async def test_the_sound_is_scheduled_ten_seconds_ahead(
     browser: Browser, gateway: ServiceProcess, client: Client
 ) -> None:
-    """Of long speech little lies in the browser: what is not near stays at the gateway, and two tracks are read."""
+    """The browser buffers only the next part of long speech; the gateway keeps the rest. Two tracks are read."""
     asked: set[str] = set()
     async with live(browser, gateway) as page:
         page.on("request", lambda request: asked.add(request.url) if "/api/audio/" in request.url else None)
@@ -82,9 +82,9 @@ async def test_the_sound_is_scheduled_ten_seconds_ahead(
             await client.wait("ahead", request, 60)
             await page.get_by_role("button", name=f"Listen to {request}").click()
         await page.wait_for_function("() => heard.ahead > 9")
-        await page.wait_for_timeout(3_000)  # for what must not come
+        await page.wait_for_timeout(3_000)  # time for audio that must not come
         assert await page.evaluate("heard.ahead") < 12
-        playing = await page.inner_text("#playing")  # the whole length all the same
+        playing = await page.inner_text("#playing")  # it still shows the whole length
         assert float(playing.split(" of ")[1].split(" s")[0]) > 25
         assert len(asked) == 2
         await page.click("#stop")
@@ -92,7 +92,7 @@ async def test_the_sound_is_scheduled_ten_seconds_ahead(
 
 
 async def test_only_rows_in_view_are_drawn(browser: Browser, gateway: ServiceProcess, client: Client) -> None:
-    """And those twice a second: hundreds of live utterances cost next to nothing."""
+    """Rows in view are drawn twice a second, so hundreds of live utterances cost little CPU time."""
     async with live(browser, gateway) as page:
         for number in range(60):
             await client.say(LONG, session_id="drawn", phone_id="p", request_id=f"d{number}", transport="none")
@@ -114,6 +114,6 @@ async def test_only_rows_in_view_are_drawn(browser: Browser, gateway: ServicePro
         )
         await client.cancel("drawn")
         await expect(rows.locator("td[data-status=cancelled]")).to_have_count(60)
-    # In view they move with the step, the one in work a little more; the rest only when their times are known better.
+    # Rows in view change with each step, the row in work more often; the others only when their times change.
     assert sum(times > 4 for times in drawn) < 40
     assert drawn[2] <= 14

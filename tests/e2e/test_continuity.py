@@ -1,4 +1,4 @@
-"""Would the listener have run dry? What reports say of it, and what the phrase cache does about it."""
+"""Underruns: their counts in reports, and how the phrase cache prevents them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TEXT = "오늘은 날씨가 참 좋습니다. 내일도 맑겠습니다."
 
 @pytest.fixture(scope="module")
 def too_slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """An engine that makes speech more slowly than it is listened to, and a cache before it."""
+    """A stack whose engine is slower than real time, with the phrase cache."""
     logs: Logs = {}
     folder = tmp_path_factory.mktemp("too-slow")
     with running_node(folder, logs, replicas=1, TTS_ENGINE_RTF=1.5, TTS_PHRASE_CACHE=True) as stack:
@@ -54,7 +54,7 @@ async def test_a_listener_who_runs_dry_is_counted_and_a_phrase_spoken_before_com
         slow = await say(client, "slow")
         assert slow.rtf is not None and slow.rtf > 1
         assert slow.underruns > 0
-        # A second of speech took half a second too long, all but the first chunk's.
+        # Each second of speech after the first chunk took half a second too long.
         assert 0.2 * slow.audio_seconds < slow.underrun_ms / 1000 < slow.audio_seconds
 
         async def kept() -> bool:

@@ -1,4 +1,4 @@
-"""The main job on real input: any publisher, all modes, order, and many sessions at once."""
+"""Delivery with real input: any publisher, all modes, order, and many sessions at once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ENGLISH = "Good morning. How are you today?"
     "options", [{"use_websocket": True}, {"use_websocket": False}, {}], ids=["ws", "http", "default"]
 )
 async def test_sync_modes(scene: Scene, text: str, options: dict[str, bool]) -> None:
-    """The report tells the truth about what OraServer stored."""
+    """The report equals what OraServer has stored."""
     report = await scene.client.say(
         text, session_id=scene.id("s"), phone_id="p", request_id=scene.id("r"), fire_and_forget=False, **options
     )
@@ -44,7 +44,7 @@ async def test_sync_modes(scene: Scene, text: str, options: dict[str, bool]) -> 
 
 
 async def test_a_plain_nats_client_publishes_json(scene: Scene) -> None:
-    """The answer of a bare request is the durable acceptance; without requestId the id is seq-<n>."""
+    """The answer to a plain NATS request is the publish ack; without requestId the id is seq-<n>."""
     nc = await nats.connect(scene.stack.nats_server.url)
     body = {"text": KOREAN, "sessionId": scene.name, "phoneId": "p1"}
     answer = await nc.request(f"tts.request.{scene.name}", json.dumps(body).encode(), timeout=5)
@@ -56,7 +56,7 @@ async def test_a_plain_nats_client_publishes_json(scene: Scene) -> None:
 
 
 async def test_node_js_publishes_json(scene: Scene) -> None:
-    """A publisher in another language, over nothing but the NATS text protocol."""
+    """A publisher in another language, which uses only the NATS text protocol."""
     node = shutil.which("node")
     if node is None:
         pytest.skip("no `node` on this machine: the publisher in another language cannot run")
@@ -69,7 +69,7 @@ async def test_node_js_publishes_json(scene: Scene) -> None:
 
 
 async def test_speak_answers_with_the_final_report(scene: Scene) -> None:
-    """Request-reply: one message in, the outcome out."""
+    """Request-reply: one request, answered by the final report."""
     nc = await nats.connect(scene.stack.nats_server.url)
     body = {"text": ENGLISH, "sessionId": scene.name, "phoneId": "p1", "fire_and_forget": False}
     answer = json.loads((await nc.request("tts.speak", json.dumps(body).encode(), timeout=20)).data)
@@ -82,7 +82,7 @@ async def test_speak_answers_with_the_final_report(scene: Scene) -> None:
 
 
 async def test_reply_to_and_msgpack(scene: Scene) -> None:
-    """`replyTo` gets the final report in the request's encoding; nobody delivers transport `none`."""
+    """`replyTo` gets the final report in the request's encoding; transport `none` has no delivery."""
     import msgpack
 
     nc = await nats.connect(scene.stack.nats_server.url)
@@ -97,7 +97,7 @@ async def test_reply_to_and_msgpack(scene: Scene) -> None:
 
 
 async def test_a_session_is_heard_in_the_order_asked(scene: Scene) -> None:
-    """Whatever the length and the transport, with two of each worker."""
+    """Any length and transport, with two processes of each worker."""
     texts = [KOREAN * 8, "네.", ENGLISH * 5, "Yes.", KOREAN, "아니요.", ENGLISH * 9, "좋아요.", KOREAN * 3, "Bye."]
     for number, text in enumerate(texts):
         await scene.client.say(
@@ -119,7 +119,7 @@ async def test_a_session_is_heard_in_the_order_asked(scene: Scene) -> None:
 
 
 async def test_two_hundred_sessions_at_once(scene: Scene) -> None:
-    """All complete, and byte for byte what the engine makes."""
+    """All are complete and equal to the engine's audio byte for byte."""
     texts = [f"{KOREAN} {number % 4}번입니다. {ENGLISH}" for number in range(200)]
 
     async def one(number: int) -> Report:
@@ -146,7 +146,7 @@ async def test_two_hundred_sessions_at_once(scene: Scene) -> None:
 
 
 async def test_places_are_freed_and_a_full_session_is_refused(scene: Scene) -> None:
-    """Final requests leave no trace in the session's places, and cancels neither."""
+    """Ended requests and cancels free the session's capacity."""
     session = scene.id("s")
     for number in range(5):
         await scene.client.say(
@@ -178,7 +178,7 @@ async def test_places_are_freed_and_a_full_session_is_refused(scene: Scene) -> N
     ],
 )
 async def test_formats_and_rates(scene: Scene, fmt: Format, rate: int | None) -> None:
-    """Raw samples and other rates: what was asked for is what arrives, over WebSocket and HTTP alike."""
+    """Raw samples and other rates arrive as requested, over WebSocket and over HTTP."""
     sizes = []
     for number, use_websocket in enumerate((True, False)):
         report = await scene.client.say(
@@ -201,7 +201,7 @@ async def test_formats_and_rates(scene: Scene, fmt: Format, rate: int | None) ->
 
 
 def memory_bytes(pid: int, field: str) -> int:
-    """A line of /proc/<pid>/status: VmRSS now, VmHWM at most so far."""
+    """A value of /proc/<pid>/status in bytes: VmRSS is the current memory, VmHWM the maximum so far."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024
@@ -209,7 +209,7 @@ def memory_bytes(pid: int, field: str) -> int:
 
 
 async def test_http_bridge_needs_at_most_three_times_the_audio(scene: Scene) -> None:
-    """One long utterance, whose base64 alone would be a third more than itself."""
+    """One long utterance. Its base64 alone would be a third larger than the audio."""
     bridges = scene.stack["http_bridge"]
     before = {bridge.pid: memory_bytes(bridge.pid, "VmRSS") for bridge in bridges}
     report = await scene.client.say(

@@ -1,4 +1,4 @@
-"""A text that is spoken while it is still being written: from a writer's tokens to OraServer, whatever goes wrong."""
+"""Streamed text, from the writer's tokens to OraServer, with and without faults."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SENTENCES = [FIRST.strip(), SECOND.strip(), THIRD]
 
 
 def tokens(text: str, size: int = 3) -> Iterator[str]:
-    """A text as an LLM gives it."""
+    """The text in pieces of `size` characters, like an LLM's tokens."""
     for offset in range(0, len(text), size):
         yield text[offset : offset + size]
 
@@ -51,7 +51,7 @@ async def until_chunks(scene: Scene, request: str, chunks: int = 1) -> None:
 
 
 async def pcm(scene: Scene, request: str, **options: object) -> tuple[bytes, list[AudioChunk]]:
-    """What is stored of a request."""
+    """The stored audio of a request: its bytes and its chunks."""
     report = await scene.client.report(scene.id("s"), scene.id(request))
     assert report is not None
     messages = scene.client.audio(scene.id("s"), scene.id(request), report.request_seq)
@@ -115,7 +115,7 @@ async def test_a_whole_text_behind_it_waits_for_its_turn(scene: Scene) -> None:
 
 
 async def test_texts_that_wait_starve_nobody(scene: Scene) -> None:
-    """More of them than the node has slots, and a whole text of another session is spoken at once."""
+    """There are more streamed texts than slots; a whole text of another session is still spoken at once."""
     async with asyncio.TaskGroup() as group:
         release = asyncio.Event()
 
@@ -143,7 +143,7 @@ async def test_texts_that_wait_starve_nobody(scene: Scene) -> None:
 
 
 async def test_a_cancel_while_it_waits_for_text(scene: Scene) -> None:
-    """The writer learns; the block is left; what is asked afterwards is heard."""
+    """The writer gets an exception and the block ends; a later request is delivered."""
     written = 0
     async with dictation(scene, "old", idleSeconds=60) as u:
         await write(u, FIRST + "그")
@@ -176,7 +176,7 @@ async def test_a_cancel_in_the_middle_of_a_sentence(slow_scene: Scene) -> None:
             try:
                 await u.write("무엇")
             except UtteranceEnded as exc:
-                raise UtteranceEnded(exc.session_id, exc.request_id, exc.status) from exc  # one of the caller's own
+                raise UtteranceEnded(exc.session_id, exc.request_id, exc.status) from exc  # raised by the caller
     assert ended.value.status == "cancelled"
     got = heard(await scene.stack.received(), scene.id("old"))
     assert got is not None and not got["complete"] and got["violations"] == []
@@ -206,7 +206,7 @@ async def test_a_writer_that_fails_cancels(scene: Scene) -> None:
 
 
 async def test_a_writer_that_falls_silent(scene: Scene) -> None:
-    """What came is spoken, the half sentence too; then it ends, and the next request of the session has its turn."""
+    """The received text is spoken, also a half sentence. Then it ends, and the session's next request follows."""
     u = await dictation(scene, "r", idleSeconds=1).__aenter__()
     await write(u, FIRST + "그리고")
     await scene.client.say("네.", session_id=scene.id("s"), phone_id="phone-1", request_id=scene.id("behind"))
@@ -264,11 +264,11 @@ async def test_the_text_leaves_the_stream_with_its_request(scene: Scene) -> None
     await until(empty, "the pieces are purged")
 
 
-# ---- writers that are not ours
+# ---- writers without our client
 
 
 async def test_a_plain_nats_client_in_pieces_out_of_order(scene: Scene) -> None:
-    """Some 64 pieces, the last one first, every third again with another text; the report comes to replyTo."""
+    """64 pieces or so, the last one first, every third one repeated with another text; replyTo gets the report."""
     nc = await nats.connect(scene.stack.nats_server.url)
     inbox = nc.new_inbox()
     answers = await nc.subscribe(inbox)
@@ -291,7 +291,7 @@ async def test_a_plain_nats_client_in_pieces_out_of_order(scene: Scene) -> None:
 
 
 async def test_the_example_of_the_protocol(scene: Scene) -> None:
-    """As it stands there, but for the address."""
+    """The example of the protocol document, with another address only."""
     page = (REPOSITORY / "docs" / "reference" / "text-streams.md").read_text()
     code = page.partition("```python\n")[2].partition("```")[0]
     assert "textStream" in code
@@ -304,7 +304,7 @@ async def test_the_example_of_the_protocol(scene: Scene) -> None:
 
 
 async def test_speak_answers_with_the_outcome_of_a_text_in_pieces(scene: Scene) -> None:
-    """One request for the outcome, the pieces beside it; here they are stored before the request is."""
+    """tts.speak answers with the final report of a streamed text, whose pieces are stored before the request."""
     nc = await nats.connect(scene.stack.nats_server.url)
     for piece in ({"index": 0, "text": FIRST}, {"index": 1, "text": THIRD, "end": True}):
         await nc.request(f"tts.text.{scene.name}.r", json.dumps(piece).encode(), timeout=10)
@@ -346,7 +346,7 @@ async def test_a_gap_is_named(scene: Scene) -> None:
     ],
 )
 async def test_a_bad_piece_ends_it(scene: Scene, piece: bytes) -> None:
-    """Named in the report; the request behind it is spoken, so no worker stopped."""
+    """The report names the error; the next request is spoken, so no worker stopped."""
     async with dictation(scene, "r") as u:
         nc = await nats.connect(scene.stack.nats_server.url)
         await nc.publish(subjects.text(subjects.token(scene.id("s")), subjects.token(u.request_id)), piece)

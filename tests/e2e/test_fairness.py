@@ -1,4 +1,4 @@
-"""Nobody pays for others: a session with much to say, an OraServer gone or slow, a caller whom nobody serves."""
+"""One session does not delay others: many requests, a slow or missing OraServer, a request without a worker."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHORT = "네, 알겠습니다."
 
 
 async def test_a_session_that_asks_for_much_does_not_hide_another(slow_scene: Scene) -> None:
-    """More than all synths hold ahead is asked by one; another's only request has its turn all the same."""
+    """One session has more requests than all synths queue; the only request of another session is still soon spoken."""
     scene, many = slow_scene, [f"a{number}" for number in range(40)]
     for name in many:
         await scene.client.say(LONG, session_id=scene.id("a"), phone_id="p", request_id=scene.id(name), ttlSeconds=600)
@@ -31,7 +31,7 @@ async def test_a_session_that_asks_for_much_does_not_hide_another(slow_scene: Sc
 
 
 async def test_an_oraserver_that_takes_speech_slowly_is_not_broken_off(scene: Scene) -> None:
-    """It answers only what it has taken, about as fast as that is played; in all that takes longer than any timer."""
+    """It reads audio in real time, and answers pings after that. The utterance takes longer than any timeout."""
     await scene.stack.misbehave(read_delay_ms=700)
     await scene.client.say(
         LONG * 3, session_id=scene.id("s"), phone_id="p", request_id=scene.id("r"), use_websocket=True, sampleRate=8_000
@@ -44,7 +44,7 @@ async def test_an_oraserver_that_takes_speech_slowly_is_not_broken_off(scene: Sc
 
 @pytest.mark.parametrize("bridge", ["ws_bridge", "http_bridge"])
 async def test_what_nobody_delivers_is_ended_although_no_synth_is_there(scene: Scene, bridge: str) -> None:
-    """Any bridge does it: by its ttl, or by a cancel; a later request has its place."""
+    """Any bridge ends the request, by its ttl or by a cancel, which frees capacity for a later request."""
     for service in {"synth", "ws_bridge", "http_bridge"} - {bridge}:
         for process in scene.stack[service]:
             process.kill()
@@ -65,7 +65,7 @@ async def test_what_nobody_delivers_is_ended_although_no_synth_is_there(scene: S
 
 
 async def test_what_cannot_be_delivered_any_more_is_not_spoken_on(slow_scene: Scene) -> None:
-    """OraServer is gone, so a minute's work of synth would be for nobody: its slot is free as soon as that is known."""
+    """OraServer is gone. When the request has failed, synth stops, and its slot is free."""
     scene = slow_scene
     session, request = scene.id("s"), scene.id("r")
     stored = await scene.client.say(

@@ -1,4 +1,4 @@
-"""A whole node whose voice comes from GPT-SoVITS servers: what OraServer hears is what they spoke."""
+"""A whole node with the engine gpt_sovits: OraServer gets the audio of the GPT-SoVITS servers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LONG = "날씨가 아주 좋아서 오늘은 공원을 오래 걸었습니다 �
 
 
 def file_of(*sentences: str) -> bytes:
-    """What OraServer must have of them."""
+    """The file that OraServer must have for these sentences."""
     pcm = b"".join(speech(sentence, RATE) for sentence in sentences)
     return bytes(with_true_sizes(bytearray(wav_header(PcmSpec(RATE)) + pcm)))
 
@@ -39,7 +39,7 @@ async def utterance(stack: Stack, request_id: str) -> dict[str, Any]:
 
 
 async def test_oraserver_hears_what_the_servers_spoke(stack: Stack, tmp_path: Path) -> None:
-    """Over WebSocket, chunk by chunk, with the engine's name in each; cancelled, the server is left at once."""
+    """Over WebSocket, in chunks with the engine's name. A cancel closes the connection to the server at once."""
     with GptSovitsServer() as server, GptSovitsServer() as other:
         settings = environment_of(tmp_path, server, other)
         await stack.start("oraserver", "ws_bridge")

@@ -1,4 +1,4 @@
-"""What operators of the old server grep for is found in the files of TTS_LOG_DIR."""
+"""The log lines that operators of the old server search for are in the files of TTS_LOG_DIR."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TEXT = "비밀스러운 문장입니다."
 
 
 async def test_the_three_event_lines(stack: Stack, nats_server: NatsServer, tmp_path: Path) -> None:
-    """A file per service, the contract's words, session and request on the line, never the spoken text."""
+    """One file per service, with the contract's texts, session and request on the line, and without the spoken text."""
     folder = tmp_path / "logs"
     await stack.start("oraserver", "synth", "ws_bridge", TTS_LOG_DIR=folder)
     async with Client(nats_server.url) as client:

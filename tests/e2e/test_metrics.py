@@ -1,4 +1,4 @@
-"""What the services count, and that all that deploy/ watches is counted by some service."""
+"""The metrics of the services, and that each metric in deploy/ exists."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 SERVICES = ("synth", "ws_bridge", "http_bridge", "gateway", "oraserver")
 FREE_FORM = {"orastream_synth_rtf"}
-"""Ratios: the field's own word stands in place of `_ratio`."""
+"""Ratios whose name has the usual term instead of `_ratio`."""
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ async def exposition(node: Stack, service: str) -> str:
 
 
 async def test_all_that_is_watched_is_counted(node: Stack) -> None:
-    """The names in the dashboards and alerts against those of the real services."""
+    """The names in dashboards and alerts exist in the real services."""
     exposed = {name for service in SERVICES for name in sample_names(await exposition(node, service))}
     watched = [*panel_expressions(), *(rule["expr"] for rule in alert_rules())]
     assert len(watched) > 50
@@ -52,7 +52,7 @@ async def test_all_that_is_watched_is_counted(node: Stack) -> None:
 
 
 async def test_each_outcome_is_there_before_it_comes(node: Stack) -> None:
-    """`rate()` does not see the step by which a series appears: the first failures of a bridge would be nobody's."""
+    """`rate()` ignores the first value of a new series, so the first failures of a bridge would not be counted."""
     page = (ROOT / "docs" / "reference" / "metrics.md").read_text()
     for service in ("synth", "ws_bridge", "http_bridge"):
         name = f"orastream_{service}_requests_total"
@@ -64,7 +64,7 @@ async def test_each_outcome_is_there_before_it_comes(node: Stack) -> None:
 
 
 async def test_all_that_is_counted_is_documented(node: Stack) -> None:
-    """The tables of docs/reference/metrics.md and the real services, both ways; http_bridge's names are ws_bridge's."""
+    """docs/reference/metrics.md and the real services have the same names. http_bridge has the names of ws_bridge."""
     page = (ROOT / "docs" / "reference" / "metrics.md").read_text()
     documented = set(re.findall(r"^\| `(orastream_\w+)(?:\{[\w,]+\})?` \| (\w+) \|", page, re.MULTILINE))
     counted = set()
@@ -75,7 +75,7 @@ async def test_all_that_is_counted_is_documented(node: Stack) -> None:
 
 
 async def test_names_and_units_follow_the_convention(node: Stack, require_prometheus: None) -> None:
-    """promtool's lint, and: counters end in _total, what measures ends in its base unit."""
+    """promtool's lint; also, counters end in _total and measurements in their base unit."""
     for service in SERVICES:
         text = await exposition(node, service)
         promtool("check", "metrics", stdin=text.encode())
@@ -132,7 +132,7 @@ async def test_a_break_a_repeat_and_a_cancel_are_counted(node: Stack) -> None:
 
 
 async def test_a_session_taken_from_the_dead_is_counted(node: Stack) -> None:
-    """Comes last: the bridge that is killed begins to count anew."""
+    """This test is the last one, because the counters of the killed bridge restart at 0."""
     async with Client(node.nats_server.url) as client:
         await client.say(TEXT, session_id="s", phone_id="p", request_id="r")
 

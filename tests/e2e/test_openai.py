@@ -1,4 +1,4 @@
-"""OpenAI's speech API at the gateway, asked by OpenAI's own client and by curl's kind of caller."""
+"""OpenAI's speech API of the gateway, called by OpenAI's client and by plain HTTP."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def test_the_audio_is_the_engines(api: openai.AsyncOpenAI) -> None:
 
 
 async def test_pcm_has_the_rate_of_the_api(api: openai.AsyncOpenAI) -> None:
-    """24 kHz by definition: as long as the engine's 22 050 Hz, sample for sample."""
+    """24 kHz as the API defines; the duration equals that of the engine's 22 050 Hz audio."""
     response = await api.audio.speech.create(model="tts-1", voice="alloy", input=TEXT, response_format="pcm")
     seconds = len(samples(await reference(TEXT))) / 2 / 22_050
     assert abs(len(response.content) / 2 / 24_000 - seconds) < 0.001
@@ -95,7 +95,7 @@ async def test_models(api: openai.AsyncOpenAI) -> None:
 
 
 async def test_a_caller_who_leaves_is_spoken_to_no_more(slow_scene: Scene) -> None:
-    """The session of his is cancelled: the request ends, and its place in synth is free."""
+    """When the caller disconnects, the session is cancelled: the request ends, and its slot in synth is free."""
     scene = slow_scene
     (gateway,) = await scene.stack.start("gateway")
     seen: list[str] = []

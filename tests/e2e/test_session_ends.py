@@ -1,6 +1,6 @@
-"""However a session ends, nothing of it stays: no owner, no owner's record, no wake-up, no stored message.
+"""After the end of a session nothing of it remains: no owner, no owner record, no wake-up, no stored message.
 
-All the ways are taken at once, each in a session of its own; then each test looks at what is left of one of them.
+All kinds of ends run in parallel, each in its own session. Then each test checks the leftovers of one of them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180), pytest.mark.asyncio(loo
 
 IDLE_S = 1
 RELEASED_S = 30.0
-"""Three times what it takes: http_bridge's idle time of 5 s, and the 8 s that may lie between two reads of a feed."""
+"""Timeout in seconds; three times the expected time: 5 s idle time of http_bridge and up to 8 s between feed reads."""
 PHONE = "phone-1"
 TRANSPORTS: tuple[Transport | None, ...] = ("websocket", "http", None, "none")
 BRIDGES = ("ws_bridge", "http_bridge")
@@ -33,7 +33,7 @@ Leftovers = dict[str, list[str]]
 
 
 class Caller:
-    """Asks and cancels in one session, as a publisher does."""
+    """Publishes requests and cancels in one session."""
 
     def __init__(self, client: Client, js: JetStream, session: str, transport: Transport | None) -> None:
         self.client, self.js, self.session, self.transport = client, js, session, transport
@@ -52,7 +52,7 @@ class Caller:
         assert report.status in (expected or FINAL), report
 
     async def begins(self, request: str) -> None:
-        """Some of its audio is stored: it is claimed, and it is being spoken."""
+        """Wait until some of its audio is stored: it is claimed and being synthesized."""
 
         async def spoken() -> bool:
             subject = subjects.audio(subjects.token(self.session), subjects.token(request))
@@ -176,7 +176,7 @@ def node(tmp_path_factory: pytest.TempPathFactory, node_logs: Logs) -> Iterator[
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def left(node: Stack) -> Leftovers:
-    """What is left of each session RELEASED_S after the last of them has ended; `node` is what belongs to none."""
+    """The leftovers of each session, at most RELEASED_S after the last end, and in `node` those without a session."""
     async with Client(node.nats_server.url) as client:
         js = JetStream(client.broker)
         synth = node.only("synth")
@@ -234,19 +234,19 @@ async def leftovers(node: Stack, js: JetStream) -> Leftovers:
 async def test_nothing_of_the_session_is_left(
     left: Leftovers, way: str, transport: Transport | None, node_logs: Logs, logs: Logs, tmp_path: Path
 ) -> None:
-    """Neither a stored request or cancel, nor an owner's record."""
+    """No stored request or cancel, and no owner record."""
     logs.update(node_logs)
     assert left.get(session_of(way, transport), []) == []
 
 
 async def test_no_bridge_owns_anything_and_no_wake_up_is_pending(left: Leftovers, node_logs: Logs, logs: Logs) -> None:
-    """As the bridges' gauges and the consumers say."""
+    """Checked with the bridges' gauges and the consumers' states."""
     logs.update(node_logs)
     assert left.get("node", []) == []
 
 
 async def test_a_session_without_work_is_counted_until_it_is_released(left: Leftovers, node: Stack) -> None:
-    """A barge-in leaves a session that has nothing to do: the gauge shows it, and then it goes."""
+    """A barge-in leaves an idle session: the gauge counts it until the bridge releases it."""
     bridge, gauge = node.only("ws_bridge"), "orastream_ws_bridge_sessions_without_work"
     async with Client(node.nats_server.url) as client:
         await cancelled_while_it_is_spoken(Caller(client, JetStream(client.broker), "counted", "websocket"))

@@ -1,4 +1,4 @@
-"""Texts with markup and with numbers, through the whole node: what OraServer hears of them, and how a bad one ends."""
+"""SSML and numbers through the whole node: the audio in OraServer, and the errors of malformed SSML."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PROBLEM = "text: is no SSML at line 1, column 15: mismatched tag"
 
 
 async def said(scene: Scene, name: str, text: str, *, ssml: bool) -> Report:
-    """Its final report; it was delivered, and OraServer has it with the text as it was sent."""
+    """Request the text and return the report. It must be delivered, and OraServer must have the unchanged text."""
     report = await scene.client.say(
         text, session_id=scene.name, phone_id="p1", request_id=scene.id(name), fire_and_forget=False, ssml=ssml
     )
@@ -56,7 +56,7 @@ async def test_without_the_field_markup_is_text(scene: Scene) -> None:
 
 
 async def test_a_malformed_one_is_refused_at_every_door(scene: Scene) -> None:
-    """Before anything is stored where somebody looks first; where nobody does, by a final report."""
+    """Client and gateway refuse it before it is stored; a direct publish gets a failed final report."""
     with pytest.raises(InvalidRequest, match=PROBLEM):
         await scene.client.say(MALFORMED, session_id=scene.name, phone_id="p1", ssml=True)
 

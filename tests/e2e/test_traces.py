@@ -1,4 +1,4 @@
-"""Traces as an operator gets them: services as processes, the standard variables, a collector over OTLP/HTTP."""
+"""Traces in a real setup: services as processes, the standard variables, a collector with OTLP/HTTP."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.processes import free_port
 from tests.support.services import Stack
 from tests.support.spans import Collector, collecting, only, tree
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]  # each test starts a node of its own
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]  # each test starts its own node
 
 TEXT = "Nobody may read these words in a trace. 안녕하세요."
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -29,7 +29,7 @@ async def collector() -> AsyncIterator[Collector]:
 
 
 async def test_from_an_http_call_to_oraservers_confirmation(stack: Stack, collector: Collector) -> None:
-    """Parents and services of the whole way; then each part is told to end, and its last spans come too."""
+    """The parents and services of all spans. Then each process gets SIGTERM and exports its last spans."""
     await stack.start(
         *SERVICES,
         OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
@@ -72,7 +72,7 @@ async def test_from_an_http_call_to_oraservers_confirmation(stack: Stack, collec
     }
     assert only(seen, "ws_bridge deliver").attributes["orastream.status"] == "delivered"
 
-    # tts.speak continues its caller's trace, and a speech that a client takes itself is one trace too.
+    # tts.speak continues its caller's trace. Speech that a client reads itself is also one trace.
     spoken = json.dumps(body | {"requestId": "r2"}).encode()
     async with stack.nats_server.connect() as connection:
         answered = await connection.request("tts.speak", spoken, timeout=30, headers={"traceparent": PARENT})
@@ -81,7 +81,7 @@ async def test_from_an_http_call_to_oraservers_confirmation(stack: Stack, collec
         url = f"{stack.only('gateway').url}/v1/audio/speech"
         async with http.post(url, json={"model": "tts-1", "input": TEXT, "response_format": "wav"}) as answer:
             assert len(await answer.read()) > 10_000
-    # Nothing may wait for a timer: at the end each process sends what it still has.
+    # No export may wait for a timer: at its end each process exports its remaining spans.
     await stack.stop()
     assert tree(collector.of("r2"))["process tts.speak"] == ""
     assert tree(collector.of("r2"))["publish tts.request"] == "process tts.speak"
@@ -93,14 +93,14 @@ async def test_from_an_http_call_to_oraservers_confirmation(stack: Stack, collec
 
 
 async def test_a_bare_publishers_requests_are_kept_whole_or_not_at_all(stack: Stack, collector: Collector) -> None:
-    """Nothing but a NATS client, and a sampler that keeps half: all that the services did, or nothing."""
+    """A plain NATS client and a sampler that keeps half of the traces: each trace has all spans or none."""
     await stack.start(
         *("oraserver", "synth", "ws_bridge"),
         OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
         OTEL_TRACES_SAMPLER="parentbased_traceidratio",
         OTEL_TRACES_SAMPLER_ARG="0.5",
     )
-    ids = [f"r{n}" for n in range(24)]  # that all of them are kept, or none, does not happen: 1 in 8 million
+    ids = [f"r{n}" for n in range(24)]  # the chance that all or none of them are kept is 1 in 8 million
     async with stack.nats_server.connect() as connection, Client(stack.nats_server.url) as client:
         for n, request in enumerate(ids):
             body = {"text": "말", "sessionId": f"s{n % 4}", "phoneId": "p1", "requestId": request}
@@ -121,7 +121,7 @@ async def test_a_bare_publishers_requests_are_kept_whole_or_not_at_all(stack: St
 
 
 async def test_collectors_that_are_down_change_nothing(stack: Stack, collector: Collector) -> None:
-    """Nobody listens, it answers 500, it never answers: speech is delivered, and no end waits for a collector."""
+    """A closed port, status 500, or no answer: speech is delivered, and no drain waits for the collector."""
     collector.answer = 500
     async with await asyncio.start_server(_say_nothing, "127.0.0.1", 0) as hanging:
         endpoints = {

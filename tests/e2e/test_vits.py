@@ -1,4 +1,4 @@
-"""A whole node whose voice is a torch model: what OraServer hears, and what a killed engine leaves unsaid."""
+"""A whole node with the torch engine vits: the audio in OraServer, also when the engine process is killed."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ TEXT = "안녕하세요, 무엇을 도와드릴까요? 오늘은 날씨가 아�
 
 
 def engines_of(pid: int) -> list[int]:
-    """Process ids of synth's engines: its children."""
+    """The process ids of synth's engines, which are its child processes."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 async def test_oraserver_hears_the_model_even_when_its_process_is_killed(stack: Stack, vits_voices: Path) -> None:
     model = {"TTS_ENGINE": "vits", "ENGINE_PYTHON": TORCH_PYTHON, "TTS_MODEL_DIR": vits_voices, "TTS_THREADS": 1}
-    patient = {"SYNTH_STALL_SECONDS": 100}  # the new process has torch to import, beside other tests
+    patient = {"SYNTH_STALL_SECONDS": 100}  # the new process imports torch while other tests run
     await stack.start("oraserver", "ws_bridge", **patient)
     (synth,) = await stack.start("synth", TTS_ENGINE_RTF=0.5, SYNTH_SLOTS=1, **model, **patient)
     async with Client(stack.nats_server.url) as client:
 
         async def say(text: str, request: str, **options: Any) -> dict[str, Any]:
-            """What OraServer has of it in the end: all, and nothing against the rules."""
+            """Request speech and return OraServer's entry, which must be complete and without violations."""
             report = await client.say(
                 text, session_id="s", phone_id="p", request_id=request, fire_and_forget=False, wait_s=150, **options
             )

@@ -1,4 +1,4 @@
-"""The AsyncAPI documents as data, and judges of messages by them."""
+"""Reads the AsyncAPI documents and validates messages against their schemas."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from jsonschema import Draft202012Validator
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 NODE, ORASERVER = DOCS / "asyncapi.yaml", DOCS / "asyncapi-oraserver.yaml"
 NOTES = frozenset({"description", "title", "examples", "default"})
-"""Words of a schema that judge nothing."""
+"""Schema keywords that do not affect validation."""
 
 
 class Strict(yaml.SafeLoader):
-    """YAML in which a name twice is a mistake, not the last one."""
+    """A YAML loader that raises an error for a duplicate key. PyYAML would take the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         names = [key.value for key, _ in node.value]
@@ -27,20 +27,20 @@ class Strict(yaml.SafeLoader):
 
 @cache
 def document(path: Path) -> dict[str, Any]:
-    """The document, read once."""
+    """The document; read once and cached."""
     loaded: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), Strict)
     return loaded
 
 
 def schemas(path: Path) -> dict[str, Any]:
-    """Its `components.schemas`."""
+    """The `components.schemas` of the document."""
     found: dict[str, Any] = document(path)["components"]["schemas"]
     return found
 
 
 @cache
 def judge(path: Path, schema: str) -> Draft202012Validator:
-    """What says whether a value is one of that schema of the document."""
+    """A validator for one schema of the document."""
     assert schema in schemas(path), f"{path.name} has no components.schemas.{schema}"
     whole = {"$ref": f"#/components/schemas/{schema}", "components": {"schemas": schemas(path)}}
     Draft202012Validator.check_schema(whole)
@@ -48,15 +48,15 @@ def judge(path: Path, schema: str) -> Draft202012Validator:
 
 
 def problems(path: Path, schema: str, value: object) -> list[str]:
-    """What is wrong with the value, by place; nothing when it is as documented."""
+    """The validation errors of the value, sorted by path; empty if it is valid."""
     return [f"{error.json_path}: {error.message}" for error in judge(path, schema).iter_errors(value)]
 
 
 def judging(schema: Any) -> Any:
-    """The schema without its notes: what must be the same in document and code."""
+    """The schema without NOTES: the part that must be equal in document and code."""
     if isinstance(schema, dict):
         return {
-            # below `properties` the keys are names of fields
+            # below `properties` the keys are field names
             key: {name: judging(field) for name, field in value.items()} if key == "properties" else judging(value)
             for key, value in schema.items()
             if key not in NOTES

@@ -1,4 +1,4 @@
-"""A real Chromium for tests of the console, driven by Playwright: found on this machine, never downloaded."""
+"""A real Chromium for console tests, driven by Playwright. It must be installed; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ ABSENT = f"no Chromium on PATH ({', '.join(NAMES)}); on Debian and Ubuntu: apt i
 
 
 def chromium() -> Path | None:
-    """The browser that this machine has, or None."""
+    """The path of the installed browser, or None."""
     found = next(filter(None, map(shutil.which, NAMES)), None)
     return Path(found) if found else None
 
 
 def required() -> bool:
-    """Whether its absence is a failure (REQUIRE_BROWSER=1) and not a reason to skip."""
+    """Whether a missing browser fails the test (REQUIRE_BROWSER=1) instead of skipping it."""
     return os.environ.get("REQUIRE_BROWSER") == "1"
 
 
 @contextlib.asynccontextmanager
 async def running_browser() -> AsyncIterator[Browser]:
-    """A headless Chromium with a profile of its own, ended at the end."""
+    """A headless Chromium with a new profile; it is closed when the context ends."""
     path = chromium()
     assert path is not None, ABSENT
     async with async_playwright() as playwright:

@@ -1,4 +1,4 @@
-"""A certificate authority of a test's own, and what servers and clients take from it."""
+"""A certificate authority for one test, with the files and contexts for servers and clients."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import trustme
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """PEM files: the authority's certificate, and key and certificate of the server that `name` names."""
+    """Paths of PEM files: the authority's certificate, and the server's key and certificate."""
 
     ca: Path
     key: Path
@@ -19,19 +19,19 @@ class Certificates:
 
     @property
     def server_flags(self) -> list[str]:
-        """For nats-server: it demands TLS."""
+        """The flags of nats-server that make it require TLS."""
         return ["--tls", "--tlscert", str(self.certificate), "--tlskey", str(self.key)]
 
     @property
     def server_context(self) -> ssl.SSLContext:
-        """For a server of the test's own."""
+        """The TLS context for a server inside the test."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.certificate, self.key)
         return context
 
 
 def issued(folder: Path, name: str) -> Certificates:
-    """A new authority and a certificate of it for a host name or address, as files in `folder`."""
+    """Create an authority and a certificate for a host name or address, as files in `folder`."""
     authority = trustme.CA()
     server = authority.issue_cert(name)
     files = Certificates(folder / "ca.pem", folder / "server.key", folder / "server.pem")

@@ -1,4 +1,4 @@
-"""What tests of the console share: a tab of a real Chromium on a real node, and a person's steps in it."""
+"""Helpers of the console tests: a tab of a real Chromium on a real node, and user actions in it."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ MARKS = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(chromium() is None and not required(), reason=ABSENT),
 ]
-"""Of each module of the console's tests."""
+"""The pytest marks of each module of console tests."""
 
 
 @contextlib.asynccontextmanager
 async def opened(
     browser: Browser, gateway: ServiceProcess, *, locale: str = "en-US", **options: Any
 ) -> AsyncIterator[Page]:
-    """A tab of its own on the console; at the end nothing may have gone wrong in it."""
+    """A new tab with the console open. At the end it raises AssertionError if the page had errors."""
     context = await browser.new_context(locale=locale, viewport={"width": 1280, "height": 900}, **options)
     try:
         page = await context.new_page()
@@ -49,7 +49,7 @@ async def opened(
 
 
 async def visit(page: Page, url: str) -> None:
-    """Go there; again when the browser gave it up because an address came or went on this machine (a container's)."""
+    """Open the URL. Retry if the browser aborts because a network address of this machine changed (a container)."""
     for last in (False, False, True):
         try:
             await page.goto(url)
@@ -61,14 +61,14 @@ async def visit(page: Page, url: str) -> None:
 
 @contextlib.asynccontextmanager
 async def live(browser: Browser, gateway: ServiceProcess, **options: Any) -> AsyncIterator[Page]:
-    """The same, following the node."""
+    """As `opened`, and wait until the page receives the node's events."""
     async with opened(browser, gateway, **options) as page:
         await expect(page.locator("#link")).to_have_attribute("data-state", "live")
         yield page
 
 
 async def ask(page: Page, text: str, *, mode: str = "none", **fields: str) -> None:
-    """Fill the form and send it."""
+    """Fill in the form and submit it."""
     await page.fill("#text", text)
     await page.check(f"input[name=mode][value={mode}]")
     for name, value in fields.items():
@@ -77,7 +77,7 @@ async def ask(page: Page, text: str, *, mode: str = "none", **fields: str) -> No
 
 
 def newest(page: Page) -> Any:
-    """The row of the newest utterance."""
+    """The table row of the newest utterance."""
     return page.locator("#list tbody tr").first
 
 

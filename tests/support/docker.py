@@ -1,4 +1,4 @@
-"""Docker for tests: whether an engine answers, and compose projects that leave nothing behind."""
+"""Docker for tests: a check that the engine answers, and compose projects that are removed completely afterwards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NATS_IMAGE = "nats:2.15-alpine"
 
 @pytest.fixture(scope="session")
 def require_docker() -> None:
-    """Skip when no Docker engine with compose answers; fail when REQUIRE_DOCKER=1 says that one must."""
+    """Skip the test if no Docker engine with compose answers; fail it if REQUIRE_DOCKER=1."""
     lacking = _lacking()
     if lacking is None:
         return
@@ -42,22 +42,22 @@ def _lacking() -> str | None:
 
 
 class Compose:
-    """The stack of compose.yaml with the demo profile, under a name of its own and on free ports of this machine.
+    """The stack of compose.yaml with the demo profile, with its own project name and on free ports of this machine.
 
-    Up inside `with`; afterwards containers, networks, volumes and images are gone. Neither `.env` nor settings in the
-    environment of the tests reach it.
+    It runs inside `with`; afterwards its containers, networks, volumes and images are removed. It does not see `.env`
+    or the settings in the tests' environment.
     """
 
     def __init__(
         self, project: str, *, root: Path = ROOT, scale: dict[str, int] | None = None, **settings: str
     ) -> None:
-        """`root` is where compose.yaml and the sources are; `scale` says how many of each service."""
+        """`root` is the folder of compose.yaml and the sources; `scale` is the number of containers by service."""
         self.project = project
         self._command = ["docker", "compose", "--project-name", project, "--project-directory", str(root)]
         self._command += ["--file", str(root / "compose.yaml"), "--env-file", os.devnull, "--profile", "demo"]
         self._scale = scale or {}
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
-        # Port 0: the engine takes a free one.
+        # Port 0: the engine chooses a free port.
         self._env = kept | {"NATS_PORT": "0", "GATEWAY_PORT": "0", "ORASERVER_PORT": "0"} | settings
         self.up_s = 0.0
 
@@ -82,7 +82,7 @@ class Compose:
             self.down()
 
     def run(self, *arguments: str, timeout_s: float = 60) -> str:
-        """What `docker compose …` printed. Raises AssertionError with its errors when it fails."""
+        """The stdout of `docker compose …`. Raises AssertionError with its stderr if it fails."""
         done = subprocess.run(
             [*self._command, *arguments], env=self._env, capture_output=True, text=True, timeout=timeout_s
         )
@@ -90,29 +90,29 @@ class Compose:
         return done.stdout
 
     def down(self) -> None:
-        """End the stack with all that belongs to it."""
+        """Remove the stack: containers, networks, volumes and images."""
         self.run("down", "--volumes", "--remove-orphans", "--rmi", "local", "--timeout", "15", timeout_s=120)
 
     def logs(self) -> str:
-        """What the services have logged."""
+        """The logs of all services."""
         return self.run("logs", "--no-color", "--timestamps")
 
     def address(self, service: str, port: int) -> str:
-        """Host and port on this machine where the service's port is published."""
+        """The host and port on this machine where a port of the service is published."""
         return self.run("port", service, str(port)).strip()
 
     def containers(self, *services: str) -> list[dict[str, Any]]:
-        """`docker inspect` of every container of the stack, or of those services."""
+        """`docker inspect` of each container of the stack, or only of those services."""
         ids = self.run("ps", "--all", "--quiet", *services).split()
         inspected: list[dict[str, Any]] = json.loads(docker("inspect", *ids))
         return inspected
 
     @contextlib.contextmanager
     def frozen(self, service: str, process: str) -> Iterator[None]:
-        """While the context is open, that process of the service's container does nothing; its sockets stay open.
+        """Stop that process of the service's container with SIGSTOP inside the context; its sockets stay open.
 
-        Not `docker compose pause`: that freezes whatever healthcheck is just starting too, for which the engine then
-        waits with the container's lock in its hand, so that nobody can thaw it again.
+        `docker compose pause` would freeze a starting healthcheck, too. The engine waits for it and holds the lock of
+        the container, so the container cannot be unpaused.
         """
         self.run("exec", "-T", service, "sh", "-c", f"kill -STOP $(pidof {process})")
         try:
@@ -121,12 +121,12 @@ class Compose:
             self.run("exec", "-T", service, "sh", "-c", f"kill -CONT $(pidof {process})")
 
     def image(self, service: str) -> str:
-        """The image that was built for a service."""
+        """The name of the image that was built for a service."""
         return f"{self.project}-{service}"
 
 
 def docker(*arguments: str, timeout_s: float = 60) -> str:
-    """What `docker …` printed, errors included. Raises AssertionError with it when it fails."""
+    """The stdout and stderr of `docker …`. Raises AssertionError with them if it fails."""
     done = subprocess.run(
         ["docker", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout_s
     )
@@ -135,15 +135,15 @@ def docker(*arguments: str, timeout_s: float = 60) -> str:
 
 
 def image_bytes(image: str) -> int:
-    """Its size, all layers."""
+    """The size of the image in bytes, with all layers."""
     return int(docker("image", "inspect", "--format", "{{.Size}}", image))
 
 
 @contextlib.contextmanager
 def cut_off(address: str) -> Iterator[None]:
-    """While the context is open, no packet leaves or reaches that container; its connections are not told.
+    """Drop all packets to and from that container inside the context; its connections are not closed.
 
-    By iptables, so for root on Linux, with the engine on this machine. Rules that stand already are not touched.
+    Uses iptables: needs root on Linux and the engine on this machine. Existing rules are not changed.
     """
     rules = [["DOCKER-USER", flag, address, "-j", "DROP"] for flag in ("-s", "-d")]
     laid = []
@@ -158,7 +158,7 @@ def cut_off(address: str) -> Iterator[None]:
 
 
 def clean_copy(folder: Path) -> Path:
-    """A clone of this repository as it is now: what git has or would take, and nothing that only lies about here."""
+    """A copy of this working tree: tracked files and untracked files that git does not ignore."""
     listed = subprocess.run(
         ["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         check=True,

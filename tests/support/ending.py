@@ -1,4 +1,4 @@
-"""What ends requests in tests that start no bridge: the real way of writing reports, with an outcome of the test's."""
+"""Ends requests in tests without a bridge: writes final reports as a bridge does, with a status from the test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orastream.jetstream.report_store import ReportStore
 
 
 async def stored_request(js: JetStream, session_id: str, request_id: str | None = None) -> StoredRequest:
-    """The session's stored request (of that id, else its only one). Raises AssertionError when there is none."""
+    """The session's stored request with that id, or its only one. Raises AssertionError if there is none."""
     session, after, found = subjects.token(session_id), 0, []
     while (message := await js.after(stream_names.SESSIONS, subjects.session_request(session), after)) is not None:
         after = message.sequence
@@ -31,14 +31,14 @@ async def stored_request(js: JetStream, session_id: str, request_id: str | None 
 
 
 async def asked(js: JetStream, request_id: str = "r") -> StoredRequest:
-    """A request of session `s`, stored as a publisher does."""
+    """Publish a request of session `s` and return it as stored."""
     body = {"text": "a", "sessionId": "s", "phoneId": "p", "requestId": request_id}
     await js.store(subjects.request("s"), codec.encode(body, "json"))
     return await stored_request(js, "s", request_id)
 
 
 async def end(js: JetStream, stored: StoredRequest, status: Status, **fields: Any) -> Report:
-    """Write a final report of a stored request as a bridge does, and clean up."""
+    """Write the final report of a stored request as a bridge does, and delete the request."""
     reports = ReportStore(js)
     written = await reports.write(stored, stored.report(status, **fields), None)
     await reports.close(stored, written.state.report)
@@ -47,7 +47,7 @@ async def end(js: JetStream, stored: StoredRequest, status: Status, **fields: An
 
 @contextlib.asynccontextmanager
 async def ending_all(js: JetStream, status: Status, **fields: Any) -> AsyncIterator[None]:
-    """While the context is open every stored request is ended by that report."""
+    """End every stored request with that report, inside the context."""
     changed = asyncio.Event()
 
     async def run() -> None:

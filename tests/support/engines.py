@@ -1,4 +1,4 @@
-"""What the tests of engines share: sentences, waiting, and an engine that misbehaves in every way an engine can."""
+"""Helpers of the engine tests: synthesis of a sentence, waits, and engines whose voices select a fault."""
 
 import asyncio
 from collections.abc import Callable
@@ -125,12 +125,12 @@ class Choir:
 
 
 def install_choir_engine(directory: Path) -> None:
-    """Put the engine `choir` below a directory of an interpreter's path."""
+    """Install the engine `choir` in a directory of an interpreter's module path."""
     _install(directory, "choir_engine", CHOIR_ENGINE, "choir = choir_engine:Choir")
 
 
 def install_strange_engine(directory: Path) -> None:
-    """Put the engine `strange` below a directory of PYTHONPATH, installed the way any package's engine is."""
+    """Install the engine `strange` in a directory of PYTHONPATH, with an entry point as a package has it."""
     _install(directory, "strange_engine", STRANGE_ENGINE, "strange = strange_engine:Strange")
 
 
@@ -143,7 +143,7 @@ def _install(directory: Path, module: str, source: str, entry_point: str) -> Non
 
 
 async def spoken(engine: Slot, sentence: str, language: str = "ko-KR", **options: Any) -> bytes:
-    """The PCM of one sentence."""
+    """The PCM of one sentence, all pieces joined."""
     async with aclosing(
         engine.speak(sentence, voice=options.pop("voice", None), language=language, **options)
     ) as speech:
@@ -151,7 +151,7 @@ async def spoken(engine: Slot, sentence: str, language: str = "ko-KR", **options
 
 
 def gone(pid: int) -> bool:
-    """Whether the process has ended (a zombie has, too)."""
+    """Whether the process has ended (a zombie counts as ended)."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:
@@ -159,7 +159,7 @@ def gone(pid: int) -> bool:
 
 
 async def eventually(condition: Callable[[], bool], within_s: float = 10.0) -> None:
-    """Waits until the condition holds. Raises TimeoutError."""
+    """Wait until the condition is true. Raises TimeoutError after `within_s`."""
     async with asyncio.timeout(within_s):
         while not condition():
             await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""How much a torch engine has worked, in calls of its networks: a busy machine's clock cannot tell."""
+"""Counts the network calls of a torch engine. Unlike a time, the count does not depend on the machine's load."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 
 class Forwards:
-    """Calls since the count began."""
+    """The number of calls since the count began."""
 
     def __init__(self) -> None:
         self.made = 0
@@ -15,7 +15,7 @@ class Forwards:
 
 @contextlib.contextmanager
 def counted() -> Iterator[Forwards]:
-    """Counts the calls of every `torch.nn.Module` of this process, by any thread, within the block."""
+    """Count the calls of all `torch.nn.Module`s in this process, of all threads, inside the context."""
     from torch.nn.modules.module import register_module_forward_pre_hook
 
     count = Forwards()

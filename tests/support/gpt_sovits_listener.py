@@ -1,4 +1,4 @@
-"""Who is spoken to by the GPT-SoVITS server of the tests: what was asked for, and whether somebody still listens."""
+"""Requests to the GPT-SoVITS server of the tests, and a check whether the client is still connected."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any
 
 @dataclass
 class Told:
-    """One `POST /tts`."""
+    """One `POST /tts` that the server got."""
 
     fields: dict[str, Any]
     gpt_weights: str | None
     sovits_weights: str | None
     left_after_s: float | None = None
-    """When the caller had closed the connection before the answer's end: after how long."""
+    """Seconds until the client closed the connection before the end of the response; None if it did not."""
     done: threading.Event = field(default_factory=threading.Event)
 
 
 def gone(connection: socket.socket) -> bool:
-    """Whether the other side has closed it."""
+    """Whether the client has closed the connection."""
     try:
         readable, _, _ = select.select([connection], [], [], 0)
         return bool(readable) and connection.recv(1, socket.MSG_PEEK) == b""

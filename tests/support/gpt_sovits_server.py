@@ -1,10 +1,12 @@
-"""A GPT-SoVITS server for tests: HTTP as api_v2.py speaks it, with tones for voices, and misbehaving on demand.
+"""A GPT-SoVITS server for tests: the HTTP API of api_v2.py, with tones for voices and faults on demand.
 
-What it shares with the real one (RVC-Boss/GPT-SoVITS, api_v2.py and TTS.py): the order and the words of its checks; a
-WAV header with data size 0 and then raw samples in the streaming modes, a whole file in mode 0; a language in upper
-case passes the check and fails behind it; what fails before inference is 400 in mode 0, and in a streaming mode a 200
-whose body breaks off without a byte; what fails inside inference is one second of zeros at 16 kHz, and then a stream
-that breaks; two sentences at once are not refused (here they are recorded as a violation).
+It behaves as the real one (RVC-Boss/GPT-SoVITS, api_v2.py and TTS.py):
+
+- the order and the texts of its checks; a language in upper case passes the check and fails later;
+- the body: in mode 0 a whole WAV file, in the streaming modes a WAV header with data size 0 and then raw samples;
+- a failure before inference: 400 in mode 0; in a streaming mode a 200 whose body breaks off without a byte;
+- a failure inside inference: one second of zeros at 16 kHz, then the stream breaks off;
+- two sentences at once are not refused. Here they are recorded as a violation.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ REFERENCE = "/voices/mina.wav"
 
 
 class GptSovitsServer:
-    """As `with`. Threads of its own; attributes may be read and set at any time."""
+    """The server, as `with`. It has its own threads; attributes may be read and set at any time."""
 
     def __init__(self, *, rate_hz: int = 32_000, references: Sequence[str] = (REFERENCE,)) -> None:
         self.rate_hz = rate_hz
@@ -37,12 +39,12 @@ class GptSovitsServer:
         self.violations: list[str] = []
         self.asked_weights: list[str] = []
         self.weights_s = 0.0
-        """How long it takes to load some."""
+        """Seconds that loading weights takes."""
         self.probes = 0
         self.gpt_weights: str | None = None
         self.sovits_weights: str | None = None
         self.reloaded = threading.Event()
-        """After a failure inside inference the answer ends once this is set."""
+        """After a failure inside inference the response ends when this is set."""
         self.reloaded.set()
         self.stopping = threading.Event()
         self._faults: deque[Fault] = deque()
@@ -61,11 +63,11 @@ class GptSovitsServer:
 
     @property
     def url(self) -> str:
-        """For GPT_SOVITS_URLS."""
+        """The URL for GPT_SOVITS_URLS."""
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Listen; again on the same port after `die`, with none of the weights that it was told."""
+        """Start to listen. After `die` it uses the same port and has lost the weights that were set."""
         assert self._http is None, "it runs"
         self.gpt_weights = self.sovits_weights = None
         self.stopping.clear()
@@ -74,7 +76,7 @@ class GptSovitsServer:
         threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     def die(self) -> None:
-        """As by SIGKILL: nobody listens, all connections are gone. Idempotent."""
+        """Close the port and all connections, as SIGKILL does. Idempotent."""
         if self._http is None:
             return
         self.stopping.set()
@@ -87,24 +89,24 @@ class GptSovitsServer:
                     connection.shutdown(socket.SHUT_RDWR)
 
     def misbehave(self, *faults: Fault) -> None:
-        """The next sentences get these, one each."""
+        """Apply these faults to the next sentences, one to each."""
         self._faults.extend(faults)
 
-    # ---- for the handlers
+    # ---- called by the handlers
 
     def opened(self, connection: socket.socket) -> None:
-        """A connection is there."""
+        """Note an open connection."""
         with self._lock:
             self._open.add(connection)
 
     def closed(self, connection: socket.socket) -> None:
-        """A connection is gone."""
+        """Note that a connection was closed."""
         with self._lock:
             self._open.discard(connection)
 
     @contextlib.contextmanager
     def speaking(self, connection: socket.socket, fields: dict[str, Any]) -> Iterator[tuple[Told, Fault | None]]:
-        """While a sentence is spoken; a second one at the same time is a violation, unless the first was left."""
+        """Context for one sentence. A second one at the same time is a violation, unless the first client has left."""
         with self._lock:
             if any(not gone(other) for other in self._speaking):
                 self.violations.append("two sentences at once")
@@ -133,7 +135,7 @@ class _Listener(ThreadingHTTPServer):
         self.gpt_sovits = server
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that was reset is nothing to print."""
+        """Print nothing when a connection was reset."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -151,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.gpt_sovits.closed(self.connection)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
@@ -180,7 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
         with self.gpt_sovits.speaking(self.connection, fields) as (told, fault):
             self._tts(told.fields, fault)
 
-    # ---- answers
+    # ---- responses
 
     def _json(self, status: int, body: dict[str, Any]) -> None:
         self._plain(status, "application/json", json.dumps(body, ensure_ascii=False).encode())
@@ -231,7 +233,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._chunk(wav(b"", FAILURE_HZ))
             return self._fail_inside()
         if not pcm:
-            return self._chunk(b"")  # nothing to say: not even a header
+            return self._chunk(b"")  # no text: not even a header
         self._chunk(wav(b"", rate_hz))
         self._stream(asked, pcm, fault)
 
@@ -262,7 +264,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._chunk(b"")
 
     def _failure(self, asked: dict[str, Any]) -> str | None:
-        """What TTS.run raises before inference."""
+        """The error that TTS.run raises before inference, or None."""
         if asked["text_lang"] not in LANGUAGES or asked["prompt_lang"] not in LANGUAGES:
             return "assertion failed"
         if asked["ref_audio_path"] not in self.gpt_sovits.references:

@@ -1,6 +1,6 @@
-"""What the GPT-SoVITS server of the tests says: a tone for each segment, so that a test can tell what was spoken.
+"""The audio of the tests' GPT-SoVITS server: a tone for each segment, so that a test can check which text was spoken.
 
-And how it refuses and misbehaves.
+Also its error texts and its faults.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ FAILURE_HZ = 16_000
 SECONDS_A_CHARACTER = 0.05
 
 Fault = Literal[
-    "mute",  # not a byte, not even of a status
-    "break early",  # a status, and then the end
-    "break",  # the end in mid-stream
-    "stall",  # the header and some samples, and then nothing
-    "trickle",  # the header and some samples, and then a zero every 100 ms
-    "trickle at first",  # the header, and then a zero every 100 ms
-    "slow",  # a sample piece each 50 ms
-    "inference",  # as a failure inside inference
+    "mute",  # no byte, not even a status line
+    "break early",  # a status line, then it closes
+    "break",  # it closes in mid-stream
+    "stall",  # the header and some samples, then nothing
+    "trickle",  # the header and some samples, then a zero every 100 ms
+    "trickle at first",  # the header, then a zero every 100 ms
+    "slow",  # some samples every 50 ms
+    "inference",  # a failure inside inference
     "inference later",  # the same after the first segment
     "server error",  # 500 in HTML
     "not wav",
-    "half a sample",  # behind the last one
+    "half a sample",  # half a sample after the last one
     "short file",  # mode 0: fewer bytes than announced
-    "closing",  # mode 0: a whole file, and then the end of the connection
-    "closing, announced",  # the same, with its size in the answer's head
-    "short wav",  # mode 0: fewer than the file's own header says, and then the end of the connection
+    "closing",  # mode 0: a whole file, then it closes the connection
+    "closing, announced",  # the same, with Content-Length
+    "short wav",  # mode 0: fewer bytes than the WAV header says, then it closes
 ]
 
 
 def tone(text: str, rate_hz: int, speed: float = 1.0) -> bytes:
-    """PCM16 of one segment: as long as the text is, as high as its letters decide."""
+    """PCM16 of one segment: the text's length sets the duration, its letters set the pitch."""
     samples = np.arange(int(len(text) * SECONDS_A_CHARACTER / speed * rate_hz))
     hertz = 200 + zlib.crc32(text.encode()) % 600
     data: bytes = np.rint(8000 * np.sin(2 * np.pi * hertz * samples / rate_hz) + 50).astype("<i2").tobytes()
@@ -46,18 +46,18 @@ def tone(text: str, rate_hz: int, speed: float = 1.0) -> bytes:
 
 
 def segments(text: str) -> list[str]:
-    """As `cut5` does, at every mark."""
+    """The text split at each punctuation mark, as `cut5` does."""
     return [part for part in re.findall(r"[^,.!?;:、，。？！…]+[,.!?;:、，。？！…]*", text) if re.search(r"\w", part)]
 
 
 def speech(text: str, rate_hz: int, speed: float = 1.0, interval_s: float = 0.3) -> bytes:
-    """All samples of a sentence: each segment's tone with the pause behind it."""
+    """All samples of a sentence: the tone of each segment and the pause after it."""
     pause = bytes(2 * int(rate_hz * interval_s))
     return b"".join(tone(segment, rate_hz, speed) + pause for segment in segments(text))
 
 
 def wav(pcm: bytes, rate_hz: int) -> bytes:
-    """A file; with no samples, the header of a stream."""
+    """A WAV file; without samples, the header of a stream."""
     file = io.BytesIO()
     with wave.open(file, "wb") as out:
         out.setnchannels(1)
@@ -68,7 +68,7 @@ def wav(pcm: bytes, rate_hz: int) -> bytes:
 
 
 def problem_of(asked: dict[str, Any]) -> str | None:
-    """The message of the first check that fails, in the order of `check_params`."""
+    """The message of the first check that fails, in the order of `check_params`; None if all pass."""
     for name in ("ref_audio_path", "text", "text_lang", "prompt_lang"):
         value = asked.get(name)
         if value in (None, ""):

@@ -1,4 +1,4 @@
-"""Environments of the engine gpt_sovits for tests: a voices file, and where the servers are."""
+"""Environment variables of the engine gpt_sovits for tests: a voices file and the server URLs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MINA: dict[str, Any] = {
 def environment_of(
     folder: Path, *servers: GptSovitsServer, stall_s: float = 8.0, **profiles: dict[str, Any]
 ) -> dict[str, str]:
-    """Settings for synth or an engine: these servers, and the profiles, each with what it changes of MINA."""
+    """Settings for synth or an engine: these servers, and profiles that each override some fields of MINA."""
     path = folder / "voices.yaml"
     named = {name: MINA | fields for name, fields in (profiles or {"mina": {}}).items()}
     path.write_text(json.dumps({"voices": named}))  # JSON is YAML

@@ -1,7 +1,7 @@
-"""GPT-SoVITS models of random weights, small enough for tests: run it with the folder to write to.
+"""Writes small GPT-SoVITS models with random weights for tests. The argument is the folder to write to.
 
-In .venv-sovits, and in a process of its own: it makes each network of the package, with fewer and narrower layers, and
-saves it where and as the package looks for it. What they say is noise, as long for one piece of text as for another.
+Run it in .venv-sovits, in a separate process. It creates each network of the package with fewer and narrower layers and
+saves it with the name and format that the package loads. The speech is noise; its length does not depend on the text.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from services.synth.engines.gpt_sovits_local.files import BERT, HUBERT, WEIGHTS
 
 SEED = 3
 SPEECH_S = 2.04
-"""Of every piece of text: 51 tokens, the limit, since the sign of the end is never chosen."""
+"""Seconds of speech for each piece of text: the limit of 51 tokens, because the end token is never chosen."""
 
 
 def build(folder: Path) -> None:
-    """Write the models of version v2 into the folder."""
+    """Write models of version v2 into the folder."""
     from gpt_sovits_cpufast.runtime import PACKAGE_ROOT, configure_runtime
 
     configure_runtime()
@@ -59,7 +59,7 @@ def build(folder: Path) -> None:
     )
     decoder.h = TransformerEncoder(layer, num_layers=1)
     with torch.no_grad():
-        decoder.ar_predict_layer.weight[-1] = 0  # others are likelier
+        decoder.ar_predict_layer.weight[-1] = 0  # other tokens are more likely
     weights = {f"model.{name}": value for name, value in decoder.state_dict().items()}
     torch.save({"weight": weights, "config": config, "info": "random"}, gpt)
 

@@ -1,4 +1,4 @@
-"""Services of the node in the test's own process, on connections of their own: what a test of their inside needs."""
+"""Runs services in the test's process, each with its own NATS connection, so that a test can access their objects."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.processes import until
 
 @asynccontextmanager
 async def running(url: str, serve: lifecycle.Serve) -> AsyncIterator[lifecycle.Process]:
-    """A service, ready, until the block ends; then it drains."""
+    """Run a service inside the context, from ready on; it drains at the end."""
     stop = asyncio.Event()
     async with Broker(url, name="service", connect_timeout_s=5) as broker:
         js = JetStream(broker)
@@ -50,7 +50,7 @@ async def running(url: str, serve: lifecycle.Serve) -> AsyncIterator[lifecycle.P
 async def running_node(
     nats_url: str, oraserver_url: str, services: Sequence[str] = ("synth", "ws_bridge", "http_bridge"), **more: Any
 ) -> AsyncIterator[dict[str, lifecycle.Process]]:
-    """Those services by name, towards an OraServer; `more` are settings that all of them get."""
+    """Run these services, by name, with an OraServer; `more` are settings for all of them."""
     common: dict[str, Any] = {"_env_file": None, "nats_url": nats_url, "tts_audio_max_bytes": 256 << 20, **more}
     voice = SynthSettings(**common, synth_slots=1, tts_phrase_cache=False)
     websocket = oraserver_url.replace("http", "ws", 1) + "/ws/tts"

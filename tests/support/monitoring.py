@@ -1,4 +1,4 @@
-"""What deploy/ says of metrics: the expressions of the dashboards and of the alerts, and the names in them."""
+"""Reads the metric names and expressions in the dashboards and alerts of deploy/."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _PATTERN = re.compile(r'__name__=~"([^"]+)"')
 
 
 def dashboards() -> dict[str, dict[str, Any]]:
-    """Every dashboard by the name of its file."""
+    """Every dashboard by its file name."""
     return {path.name: json.loads(path.read_text()) for path in sorted((GRAFANA / "dashboards").glob("*.json"))}
 
 
 def panels(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
-    """Its panels without the rows."""
+    """The panels of a dashboard, without its rows."""
     return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
 
 
 def panel_expressions() -> list[str]:
-    """The PromQL of every panel, Grafana's variables replaced."""
+    """The PromQL of every panel, with Grafana's variables replaced."""
     found = [t["expr"] for dashboard in dashboards().values() for panel in panels(dashboard) for t in panel["targets"]]
     return [expression.replace("$__rate_interval", "1m") for expression in found]
 
@@ -40,7 +40,7 @@ def alert_rules() -> list[dict[str, Any]]:
 
 
 def missing(expressions: list[str], exposed: set[str]) -> set[str]:
-    """The names of ours in the expressions (and the patterns) that no sample of `exposed` has."""
+    """Our metric names and name patterns in the expressions that match no sample name in `exposed`."""
     lacking: set[str] = set()
     for expression in expressions:
         for pattern in _PATTERN.findall(expression):
@@ -51,7 +51,7 @@ def missing(expressions: list[str], exposed: set[str]) -> set[str]:
 
 
 def sample_names(exposition: str) -> set[str]:
-    """The names of the samples that a `/metrics` text has, or will have once their labels are known."""
+    """The sample names that a `/metrics` text has, or will have when the first labels are set."""
     names: set[str] = set()
     for name, kind in re.findall(r"^# TYPE (\w+) (\w+)$", exposition, re.MULTILINE):
         names |= {f"{name}_bucket", f"{name}_sum", f"{name}_count"} if kind == "histogram" else {name}

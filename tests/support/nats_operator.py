@@ -1,4 +1,4 @@
-"""A nats-server in operator mode: users prove themselves by a JWT and a key, as a `.creds` file holds them."""
+"""The configuration of a nats-server in operator mode: users log in with a JWT and a key from a `.creds` file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _JETSTREAM = {"mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A new ed25519 key of NATS."""
+    """An ed25519 key in NATS format."""
 
     pair: Any
     public: str
@@ -32,7 +32,7 @@ class Key:
         return cls(pair, pair.public_key.decode(), seed.decode())
 
     def certify(self, subject: Key, kind: str, **claims: Any) -> str:
-        """A JWT, signed by this key, that says what `subject` is."""
+        """A JWT about `subject`, signed by this key."""
         payload = {
             "iat": int(time.time()),
             "iss": self.public,
@@ -46,7 +46,7 @@ class Key:
 
 
 class Operator:
-    """An operator with one account that may use JetStream. `config()` is a server's, `creds()` a new user's file."""
+    """An operator with one account that may use JetStream. `config()` is for a server, `creds()` for a new user."""
 
     def __init__(self) -> None:
         self._operator = Key.new(nkeys.PREFIX_BYTE_OPERATOR)
@@ -54,7 +54,7 @@ class Operator:
         self._system = Key.new(nkeys.PREFIX_BYTE_ACCOUNT)
 
     def config(self) -> str:
-        """What a nats-server needs to know, its accounts in memory."""
+        """The configuration of a nats-server, with the accounts in memory."""
         limits = {**_UNLIMITED, "conn": -1, "leaf": -1, "imports": -1, "exports": -1, "wildcards": True}
         accounts = {
             self._account.public: self._operator.certify(self._account, "account", limits={**limits, **_JETSTREAM}),
@@ -68,7 +68,7 @@ class Operator:
         )
 
     def creds(self, path: Path) -> Path:
-        """A file for a new user of the account."""
+        """Write the `.creds` file of a new user of the account; returns its path."""
         user = Key.new(nkeys.PREFIX_BYTE_USER)
         jwt = self._account.certify(user, "user", **_UNLIMITED)
         path.write_text(creds_text(jwt, user.seed))
@@ -76,7 +76,7 @@ class Operator:
 
 
 def creds_text(jwt: str, seed: str) -> str:
-    """The file as `nsc` writes it."""
+    """The text of a `.creds` file, as `nsc` writes it."""
     return (
         f"-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n"
         "************************* IMPORTANT *************************\n"

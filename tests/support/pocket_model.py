@@ -1,9 +1,9 @@
-"""A Pocket TTS model of random weights, small enough for tests.
+"""A small Pocket TTS model with random weights, for tests.
 
     python -m tests.support.pocket_model [--endless] FOLDER
 
-What it says is noise, but all else is real: the YAML, the weights and the voices are files that the library itself
-wrote, and that it loads as it loads a model that was trained.
+Its speech is noise. The rest is real: the library writes the YAML, the weights and the voices, and loads them as it
+loads a trained model.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Any
 RATE = 24_000
 FRAME_BYTES = 1_920 * 2
 FRAMES = 11
-"""Of a sentence of up to four words: six, five more after the sign of its end."""
+"""Frames of a sentence of up to four words: six, then five more after its end signal."""
 
 
 def configuration(**changes: Any) -> dict[str, Any]:
-    """The YAML's content; its files lie beside it."""
+    """The content of the YAML file; the files that it names are in the same folder."""
     return {
         "weights_path": "model.safetensors",
         "flow_lm": {
@@ -69,10 +69,10 @@ def configuration(**changes: Any) -> dict[str, Any]:
 
 
 def build(folder: Path, *, endless: bool = False, heads: int = 2) -> Path:
-    """Write a model and its voices `jun` (a state) and `mina` (a recording) into the folder; the YAML's path.
+    """Write a model and its voices `jun` (a state) and `mina` (a recording) into the folder; returns the YAML's path.
 
-    An endless one never gives the sign that a sentence ends: it speaks until the library's own limit. `heads` makes
-    models whose voices do not fit each other.
+    An `endless` model never signals the end of a sentence: it speaks up to the library's limit. Voices of models with
+    different `heads` are not compatible.
     """
     import safetensors.torch
     import torch
@@ -113,7 +113,7 @@ def build(folder: Path, *, endless: bool = False, heads: int = 2) -> Path:
 
 
 def recording(path: Path, hz: float, *, seconds: float = 1.0, rate_hz: int = RATE) -> None:
-    """A tone as a WAV file."""
+    """Write a tone of `hz` as a WAV file."""
     samples = [round(8_000 * math.sin(2 * math.pi * hz * n / rate_hz)) for n in range(int(seconds * rate_hz))]
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
@@ -123,7 +123,7 @@ def recording(path: Path, hz: float, *, seconds: float = 1.0, rate_hz: int = RAT
 
 
 def _tokenizer(path: Path) -> None:
-    """One that knows every byte, and nothing else."""
+    """Write a tokenizer with one token for each byte."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())

@@ -1,6 +1,6 @@
-"""Child processes of tests: started, watched, stopped, killed or frozen by their own pid; what they say goes to a file.
+"""Child processes of tests: starts, checks, stops, kills and freezes them by pid. Their output goes to a file.
 
-A `Process` belongs to no event loop, so fixtures of any scope may hold it. All waits are bounded.
+A `Process` is not bound to an event loop, so fixtures of any scope may have it. All waits have a timeout.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ STOP_S = 15.0
 POLL_S = 0.05
 
 Logs = dict[str, Path]
-"""Name → file of everything a test started; shown when the test fails."""
+"""The log file of each process of a test, by name; shown when the test fails."""
 
 
 class ProcessFailed(AssertionError):
-    """A process did not become ready, or was gone when it was needed; the message quotes the end of its log."""
+    """A process did not become ready or has ended too early. The message has the end of its log."""
 
 
 _given: set[int] = set()
@@ -32,9 +32,9 @@ _PORTS = range(18_000, 32_000)
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on, never given before by this process, nor by another worker of the run.
+    """A free loopback port that no other call in this test run has returned, in any worker.
 
-    Below the range that the kernel takes for outgoing connections: a part that is restarted finds it free again.
+    It is below the kernel's range for outgoing connections, so it is still free when a service is restarted.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
@@ -54,7 +54,7 @@ def free_port() -> int:
 async def until(
     condition: Callable[[], Awaitable[bool]], what: str, *, timeout_s: float = 10.0, poll_s: float = POLL_S
 ) -> None:
-    """Return as soon as `condition` holds. Raises AssertionError saying what did not happen after `timeout_s`."""
+    """Return as soon as `condition` is true. Raises AssertionError with `what` after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while not await condition():
         if time.monotonic() > deadline:
@@ -63,7 +63,7 @@ async def until(
 
 
 class Process:
-    """One child process that may be started again with the same command after it ended."""
+    """One child process. After its end it can be started again with the same command."""
 
     def __init__(self, name: str, argv: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path, log: Path) -> None:
         self.name = name
@@ -77,32 +77,32 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Of the child, running or ended."""
+        """The pid of the child, running or ended."""
         assert self._child is not None, f"{self.name} was never started"
         return self._child.pid
 
     @property
     def running(self) -> bool:
-        """Whether it runs (a frozen one does)."""
+        """Whether the process runs (also if it is frozen)."""
         return self._child is not None and self._child.poll() is None
 
     @property
     def returncode(self) -> int | None:
-        """How it ended; negative is a signal, None while it runs."""
+        """The exit code; negative for a signal, None while it runs."""
         return None if self._child is None else self._child.poll()
 
     def text(self) -> str:
-        """All that it has said, over all its starts."""
+        """All output, of all its starts."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def failed(self, what: str) -> ProcessFailed:
-        """The exception to raise, with the end of the log."""
+        """The exception for the caller to raise, with the end of the log."""
         return ProcessFailed(f"{self.name} {what} (exit code {self.returncode}):\n{self.text()[-3000:]}")
 
     # ---- starting
 
     def launch(self) -> None:
-        """Start it; returns at once."""
+        """Start the process and return at once."""
         assert not self.running, f"{self.name} runs already"
         with self.log.open("ab") as log:
             self._child = subprocess.Popen(
@@ -110,7 +110,7 @@ class Process:
             )
 
     async def until_ready(self, ready: Callable[[], Awaitable[bool]], timeout_s: float = START_S) -> None:
-        """Wait until `ready` holds. Raises ProcessFailed when it ends before, or takes longer."""
+        """Wait until `ready` is true. Raises ProcessFailed if the process ends first, or after `timeout_s`."""
         deadline = time.monotonic() + timeout_s
         while not await ready():
             if not self.running:
@@ -124,26 +124,26 @@ class Process:
     # ---- ending
 
     def kill(self) -> None:
-        """SIGKILL, and wait until it is gone. Safe to call at any time."""
+        """Send SIGKILL and wait for the end. May be called at any time."""
         if self._child is not None and self._child.poll() is None:
             self._child.kill()
             self._child.wait(STOP_S)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal."""
+        """Send a signal to the process."""
         assert self._child is not None
         self._child.send_signal(number)
 
     def freeze(self) -> None:
-        """SIGSTOP: it does nothing until `thaw`, and its connections stay."""
+        """Send SIGSTOP: the process stands still until `thaw`; its connections stay open."""
         self.signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """SIGCONT."""
+        """Send SIGCONT."""
         self.signal(signal.SIGCONT)
 
     async def ended(self, timeout_s: float = STOP_S) -> int:
-        """Its exit code, once it has ended. Raises ProcessFailed when it has not within `timeout_s`."""
+        """Wait for the end and return the exit code. Raises ProcessFailed after `timeout_s`."""
         deadline = time.monotonic() + timeout_s
         while (code := self.returncode) is None:
             if time.monotonic() > deadline:
@@ -152,7 +152,7 @@ class Process:
         return code
 
     async def stop(self, timeout_s: float = STOP_S) -> int:
-        """SIGTERM, and its exit code. Raises ProcessFailed, after SIGKILL, when it does not obey in time."""
+        """Send SIGTERM and return the exit code. After `timeout_s`: sends SIGKILL and raises ProcessFailed."""
         if self.running:
             self.signal(signal.SIGTERM)
         try:

@@ -1,4 +1,4 @@
-"""Prometheus for tests: Debian's `prometheus` and `promtool`, on this machine."""
+"""Prometheus for tests: the installed `prometheus` and `promtool` (Debian package prometheus)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.processes import Logs, Process, free_port
 
 @pytest.fixture(scope="session")
 def require_prometheus() -> None:
-    """Skip where there is no Prometheus (apt install prometheus); fail when REQUIRE_PROMETHEUS=1 says it must be."""
+    """Skip the test without Prometheus (apt install prometheus); fail it if REQUIRE_PROMETHEUS=1."""
     lacking = [name for name in ("prometheus", "promtool") if shutil.which(name) is None]
     if not lacking:
         return
@@ -27,7 +27,7 @@ def require_prometheus() -> None:
 
 
 def promtool(*arguments: str | Path, stdin: bytes | None = None) -> str:
-    """What `promtool …` says. Raises AssertionError with it when it finds fault."""
+    """The output of `promtool …`. Raises AssertionError with the output if it fails."""
     done = subprocess.run(["promtool", *map(str, arguments)], input=stdin, capture_output=True, timeout=60)
     said = (done.stdout + done.stderr).decode()
     assert done.returncode == 0, f"promtool {' '.join(map(str, arguments))}: {said}"
@@ -35,7 +35,7 @@ def promtool(*arguments: str | Path, stdin: bytes | None = None) -> str:
 
 
 class Prometheus(Process):
-    """A Prometheus with that configuration, on a port of its own."""
+    """A Prometheus process with that configuration, on a free port."""
 
     def __init__(self, config: Path, folder: Path, logs: Logs) -> None:
         self.url = f"http://127.0.0.1:{(port := free_port())}"
@@ -61,14 +61,14 @@ class Prometheus(Process):
             return False
 
     async def query(self, expr: str) -> dict[str, float]:
-        """The instant vector that an expression gives: value by `job`."""
+        """The instant vector of an expression: the value by `job`."""
         async with self._http() as http, http.get(f"{self.url}/api/v1/query", params={"query": expr}) as answer:
             body = await answer.json()
         assert body["status"] == "success", body
         return {sample["metric"].get("job", ""): float(sample["value"][1]) for sample in body["data"]["result"]}
 
     async def firing(self) -> set[str]:
-        """The names of the alerts that fire now."""
+        """The names of the alerts that are firing."""
         async with self._http() as http, http.get(f"{self.url}/api/v1/alerts") as answer:
             alerts: list[dict[str, Any]] = (await answer.json())["data"]["alerts"]
         return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}

@@ -1,4 +1,4 @@
-"""NATS as bytes: what a client library would refuse to send, and a server that says what it is given to say."""
+"""Raw NATS bytes: sends what a client library would refuse, and runs a server with scripted responses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 async def send(port: int, *operations: bytes) -> bytes:
-    """Send operations over one connection to the nats-server on `port`; gives what it said of them, nothing if well."""
+    """Send operations over one connection to the nats-server on `port`; returns its errors, or b"" without errors."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         async with asyncio.timeout(10):
@@ -29,7 +29,7 @@ async def send(port: int, *operations: bytes) -> bytes:
 
 
 def pub(subject: bytes, data: bytes, *, reply: bytes = b"", block: bytes | None = None) -> bytes:
-    """PUB, or HPUB with a header block, of any bytes."""
+    """A PUB, or with a header block an HPUB, with any bytes."""
     words = [b"PUB" if block is None else b"HPUB", subject, *([reply] if reply else [])]
     sizes = [b"%d" % len(part) for part in ([] if block is None else [block])]
     return b" ".join([*words, *sizes, b"%d" % len((block or b"") + data)]) + b"\r\n" + (block or b"") + data + b"\r\n"
@@ -37,7 +37,7 @@ def pub(subject: bytes, data: bytes, *, reply: bytes = b"", block: bytes | None 
 
 @contextlib.asynccontextmanager
 async def serving(serve: Serve) -> AsyncIterator[int]:
-    """A TCP server on loopback; gives its port. `serve` has one connection, which is closed when it returns."""
+    """Run a TCP server on loopback and yield its port. `serve` handles a connection, which is closed after it."""
 
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):

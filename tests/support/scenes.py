@@ -1,4 +1,4 @@
-"""A whole node as processes, shared by the tests of a module, and what such a test does with it."""
+"""A whole node as processes, shared by the tests of a module, and the helpers of such tests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _references: dict[str, bytes] = {}
 
 
 async def reference(text: str) -> bytes:
-    """The file that the engine makes of a text, made once."""
+    """The WAV that the engine makes from a text; made once and cached."""
     if text not in _references:
         _references[text] = await spoken_file(text)
     return _references[text]
@@ -37,18 +37,18 @@ async def reference(text: str) -> bytes:
 
 @dataclass
 class Scene:
-    """What a test of the whole path does: ask, wait until it is heard, do something to it, compare the outcome."""
+    """Helpers of an end-to-end test: request speech, wait for audio, compare the result."""
 
     stack: Stack
     client: Client
     name: str
 
     def id(self, name: str) -> str:
-        """A session or request id of this test's own: the stack is shared."""
+        """A session or request id that is unique to this test, because tests share the stack."""
         return f"{self.name}.{name}"
 
     async def ask(self, session: str, request: str, **options: Any) -> Acceptance:
-        """Ask for TEXT, delivered in the background."""
+        """Request TEXT with background delivery."""
         session, request = self.id(session), self.id(request)
         acceptance = await self.client.say(
             TEXT, session_id=session, phone_id="phone-1", request_id=request, fire_and_forget=True, **options
@@ -57,7 +57,7 @@ class Scene:
         return acceptance
 
     async def until_heard(self, request: str, chunks: int = 3) -> None:
-        """OraServer has at least that many chunks and not yet the whole."""
+        """Wait until OraServer has at least that many chunks, but not all."""
         request = self.id(request)
 
         async def begun() -> bool:
@@ -69,14 +69,14 @@ class Scene:
         assert got is not None and not got["complete"], "too late: it was complete before anything broke"
 
     async def until_synthesising(self, session: str, request: str) -> None:
-        """Some audio of it is stored (HTTP: OraServer hears nothing before the end)."""
+        """Wait until some of its audio is stored. (With HTTP, OraServer gets nothing before the end.)"""
         session, request = self.id(session), self.id(request)
         async for message in self.client.audio(session, request, await self._sequence(session, request)):
             if getattr(message, "index", 0) >= 2:
                 return
 
     async def until_stored(self, session: str, request: str) -> None:
-        """All of its audio is stored."""
+        """Wait until all of its audio is stored."""
         session, request = self.id(session), self.id(request)
         async for _ in self.client.audio(session, request, await self._sequence(session, request)):
             pass
@@ -87,18 +87,18 @@ class Scene:
         return report.request_seq
 
     async def delivered(self, session: str, request: str) -> Report:
-        """Its final report, which must say delivered; what OraServer stored must be what the engine makes."""
+        """Wait for its final report. The status must be `delivered`, and OraServer's audio must equal the engine's."""
         report = await self.final(session, request)
         assert report.status == "delivered", report
         await self.check(request)
         return report
 
     async def final(self, session: str, request: str) -> Report:
-        """Its final report, within the deadline."""
+        """Wait for its final report, up to the deadline."""
         return await self.client.wait(self.id(session), self.id(request), DEADLINE_S)
 
     async def check(self, request: str, text: str = TEXT) -> None:
-        """Complete, in order, nothing missing, repeats identical, byte for byte the engine's."""
+        """Check OraServer's chunks: complete, in order, repeats identical, audio equal to the engine's."""
         got = heard(await self.stack.received(), self.id(request))
         assert got is not None and got["complete"], got
         assert got["violations"] == [], got["violations"]
@@ -109,7 +109,7 @@ class Scene:
 def running_node(
     folder: Path, logs: Logs, *, replicas: int = 2, gateway: bool = False, **settings: object
 ) -> Iterator[Stack]:
-    """nats-server, OraServer, and `replicas` of synth and of each bridge, all ready; killed at the end."""
+    """Run nats-server, OraServer, and `replicas` of synth and of each bridge, all ready; kills them at the end."""
     server = NatsServer(folder, logs)
     stack = Stack(server, folder, logs, TTS_AUDIO_MAX_BYTES=256 << 20, **settings)
 
@@ -129,7 +129,7 @@ def running_node(
 
 @contextlib.asynccontextmanager
 async def scene_on(stack: Stack, name: str) -> AsyncIterator[Scene]:
-    """A test's scene on a shared node, made whole again: whatever the test before has killed is started anew."""
+    """The scene of one test on a shared node. First it restarts the processes that an earlier test has killed."""
     if not stack.nats_server.running:
         await stack.nats_server.start()
     for siblings in stack.processes.values():

@@ -1,4 +1,4 @@
-"""Services as real processes, one or many, over one nats-server."""
+"""Runs services as real processes, one or more of each, on one nats-server."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ PORT_SETTING = {
 }
 READY_PATH = {"oraserver": "/healthz"}
 MODEL_START_S = 200.0
-"""An engine with an interpreter of its own has torch to import, and a model to load, beside other tests."""
+"""Timeout for the start with a torch engine: it imports torch and loads a model while other tests run."""
 
 
 def environment(settings: Mapping[str, object]) -> dict[str, str]:
-    """This process' environment without any setting of the node, and `settings` (true and false for booleans)."""
+    """This process's environment without node settings, plus `settings` (booleans as true and false)."""
     clean = {name: value for name, value in os.environ.items() if name.upper() not in KNOWN}
-    # The code of this checkout comes first, whatever is installed.
+    # This checkout's code comes before an installed version.
     path = os.pathsep.join(filter(None, [str(REPOSITORY), str(REPOSITORY / "shared"), clean.get("PYTHONPATH")]))
     given = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in settings.items()}
     return clean | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "TTS_LOG_FORMAT": "json"} | given
 
 
 class ServiceProcess(Process):
-    """`python -m services.<service>` on a port of its own, which it keeps over restarts.
+    """`python -m services.<service>` on a free port, which stays the same after restarts.
 
-    It runs in `folder`, where no `.env` is.
+    It runs in `folder`, which has no `.env`.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class ServiceProcess(Process):
         await self.until_ready(self.ready, self._start_s)
 
     async def ready(self) -> bool:
-        """Whether it says, now, that it accepts work."""
+        """Whether its readiness check succeeds now."""
         try:
             status, _ = await self.get(READY_PATH.get(self.service, "/readyz"))
         except (aiohttp.ClientError, OSError, TimeoutError):
@@ -76,13 +76,13 @@ class ServiceProcess(Process):
         return status == 200
 
     async def get(self, path: str, timeout_s: float = 5.0) -> tuple[int, bytes]:
-        """Status and body of a GET on its port."""
+        """The status and body of a GET on its port."""
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(timeout_s)) as http:
             async with http.get(self.url + path) as answer:
                 return answer.status, await answer.read()
 
     async def metric(self, name: str, **labels: str) -> float:
-        """The value of one sample of its `/metrics`; 0 when it has none yet."""
+        """The value of one sample of its `/metrics`; 0 if the sample does not exist yet."""
         _, body = await self.get("/metrics")
         wanted = [f'{key}="{value}"' for key, value in labels.items()]
         for line in body.decode().splitlines():
@@ -93,7 +93,7 @@ class ServiceProcess(Process):
 
 
 class Stack:
-    """Any services over one nats-server, each as often as wanted. The bridges find the stack's OraServer.
+    """Services on one nats-server, any number of each. The bridges use the stack's OraServer.
 
     await stack.start("oraserver", "gateway")
     await stack.start("synth", "ws_bridge", replicas=2, TTS_ENGINE_RTF=0.1)
@@ -101,7 +101,7 @@ class Stack:
     """
 
     def __init__(self, nats_server: NatsServer, folder: Path, logs: Logs, **settings: object) -> None:
-        """`settings` go to every service; those given to `start` win over them."""
+        """`settings` apply to every service; settings of `start` override them."""
         self.nats_server = nats_server
         self.folder = folder
         self.oraserver_port = free_port()
@@ -117,16 +117,16 @@ class Stack:
         }
 
     def __getitem__(self, service: str) -> list[ServiceProcess]:
-        """The processes of a service, in the order of their start."""
+        """The processes of a service, in the order of creation."""
         return self.processes[service]
 
     def only(self, service: str) -> ServiceProcess:
-        """The one process of a service."""
+        """The only process of a service."""
         (process,) = self.processes[service]
         return process
 
     def add(self, service: str, **settings: object) -> ServiceProcess:
-        """One more process of a service, not started yet."""
+        """Add a process of a service without starting it."""
         siblings = self.processes.setdefault(service, [])
         given = {**self.settings, **settings}
         if service == "oraserver":
@@ -137,7 +137,7 @@ class Stack:
         return process
 
     async def start(self, *services: str, replicas: int = 1, **settings: object) -> list[ServiceProcess]:
-        """Start `replicas` of each service side by side; returns them when all are ready. Raises ProcessFailed."""
+        """Start `replicas` of each service in parallel; returns them when all are ready. Raises ProcessFailed."""
         started = [self.add(service, **settings) for service in services for _ in range(replicas)]
         async with asyncio.TaskGroup() as tasks:
             for process in started:
@@ -145,7 +145,7 @@ class Stack:
         return started
 
     async def stop(self) -> None:
-        """SIGTERM to everything that runs, side by side; SIGKILL and ProcessFailed for what does not obey."""
+        """Send SIGTERM to all running processes in parallel. One that does not end: SIGKILL and ProcessFailed."""
         running = [process for siblings in self.processes.values() for process in siblings if process.running]
         outcomes = await asyncio.gather(*(process.stop() for process in running), return_exceptions=True)
         for outcome in outcomes:
@@ -153,7 +153,7 @@ class Stack:
                 raise outcome
 
     def kill(self) -> None:
-        """SIGKILL to everything that runs, frozen processes included."""
+        """Send SIGKILL to all running processes, also to frozen ones."""
         for siblings in self.processes.values():
             for process in siblings:
                 process.kill()
@@ -161,11 +161,11 @@ class Stack:
     # ---- the reference OraServer
 
     async def received(self, session_id: str | None = None) -> dict[str, Any]:
-        """What OraServer has received (`GET /received`), of one session if given."""
+        """What OraServer has received (`GET /received`), of one session or of all."""
         return await self._oraserver("GET", "/received", params={} if session_id is None else {"session": session_id})
 
     async def misbehave(self, **faults: object) -> None:
-        """Set OraServer's faults; none clears them."""
+        """Set OraServer's faults; without arguments, clear them."""
         await self._oraserver("POST", "/misbehave", json=faults)
 
     async def _oraserver(self, method: str, path: str, **options: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Spans for tests: recorded in this process, or received from services by OTLP over HTTP."""
+"""Spans for tests: recorded in this process, or received from services with OTLP over HTTP."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.processes import until
 
 @dataclass(frozen=True)
 class SeenSpan:
-    """A span that has ended, whoever saw it."""
+    """An ended span, recorded or received."""
 
     service: str
     name: str
@@ -30,25 +30,25 @@ class SeenSpan:
     """"" for a root."""
     kind: str
     error: str | None
-    """The description of its status when that is an error."""
+    """The description of an error status, else None."""
     attributes: dict[str, Any]
     events: list[str]
 
 
 @dataclass
 class Spans:
-    """What was seen, and how tests look at it."""
+    """A list of spans with queries for tests."""
 
     seen: list[SeenSpan] = field(default_factory=list)
 
     def of(self, request_id: str) -> list[SeenSpan]:
-        """All of the trace that request belongs to; there must be one."""
+        """All spans of the request's trace. Raises AssertionError if there is not exactly one trace."""
         traces = {span.trace_id for span in self.seen if span.attributes.get("orastream.request_id") == request_id}
         assert len(traces) == 1, f"{request_id} has {len(traces)} traces"
         return [span for span in self.seen if span.trace_id in traces]
 
     def names(self, request_id: str) -> set[str]:
-        """Names of the spans of its trace; none before the first."""
+        """The names of the spans in the request's trace; empty before the first one."""
         try:
             return {span.name for span in self.of(request_id)}
         except AssertionError:
@@ -56,14 +56,14 @@ class Spans:
 
 
 def only(spans: list[SeenSpan], name: str) -> SeenSpan:
-    """The one span of that name."""
+    """The only span with that name."""
     found = [span for span in spans if span.name == name]
     assert len(found) == 1, f"{len(found)} spans {name!r} among {sorted(s.name for s in spans)}"
     return found[0]
 
 
 def tree(spans: list[SeenSpan]) -> dict[str, str]:
-    """Each span's name and that of its parent; "" for one whose parent is none of them."""
+    """The name of each span's parent, by the name of the span; "" if the parent is not in the list."""
     names = {span.span_id: span.name for span in spans}
     return {span.name: names.get(span.parent_id, "") for span in spans}
 
@@ -90,17 +90,17 @@ def _seen(span: ReadableSpan) -> SeenSpan:
 
 
 class Recorded(Spans):
-    """Spans of this process; `look()` takes over what has ended since."""
+    """Spans of this process; `look()` adds the spans that have ended since."""
 
     def look(self) -> Recorded:
-        """Itself, up to now."""
+        """Add the spans that have ended until now; returns self."""
         self.seen = [_seen(span) for span in _memory.get_finished_spans()]
         return self
 
 
 @contextlib.contextmanager
 def recording() -> Iterator[Recorded]:
-    """OpenTelemetry as an application sets it up (once in a process), with what it records since now."""
+    """Set up OpenTelemetry as an application does (once in a process); yields the spans recorded from now on."""
     global _provider
     if _provider is None:
         _provider = TracerProvider(shutdown_on_exit=False)
@@ -115,15 +115,15 @@ def recording() -> Iterator[Recorded]:
 
 
 class Collector(Spans):
-    """An OTLP/HTTP receiver: decodes what it is sent as the protocol says."""
+    """An OTLP/HTTP receiver."""
 
     url = ""
     answer = 200
 
     async def receive(self, request: web.Request) -> web.Response:
-        """POST /v1/traces."""
+        """Handle POST /v1/traces."""
         assert request.headers["Content-Type"] == "application/x-protobuf"
-        body = await request.read()  # aiohttp has undone its Content-Encoding
+        body = await request.read()  # aiohttp has decoded the Content-Encoding
         if body[:2] == b"\x1f\x8b":
             body = gzip.decompress(body)
         if self.answer != 200:
@@ -137,7 +137,7 @@ class Collector(Spans):
         return web.Response(body=b"", content_type="application/x-protobuf")
 
     async def until(self, request_id: str, *names: str, timeout_s: float = 30.0) -> list[SeenSpan]:
-        """The spans of the request's trace, once those names are among them."""
+        """Wait until the request's trace has spans with those names, and return all its spans."""
 
         async def there() -> bool:
             return self.names(request_id) >= set(names)
@@ -169,7 +169,7 @@ def _value(value: Any) -> Any:
 
 @contextlib.asynccontextmanager
 async def collecting() -> AsyncIterator[Collector]:
-    """A collector that listens on a free port of loopback."""
+    """Run a collector on a free loopback port."""
     collector = Collector()
     app = web.Application()
     app.router.add_post("/v1/traces", collector.receive)

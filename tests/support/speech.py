@@ -1,4 +1,4 @@
-"""What the engine makes of a text, without NATS, bridges or OraServer: what deliveries are compared with."""
+"""The audio that the engine makes from a text, without NATS, bridges or OraServer. Tests compare deliveries with it."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def spoken(
     ssml: bool = False,
     reads: bool = True,
 ) -> AsyncGenerator[AudioPiece, None]:
-    """The pieces of a text as the pool speaks it."""
+    """The audio pieces of a text, made by the pool."""
     lines = script_of(text, utterance.language, utterance.speed, ssml=ssml, reads=reads)
     return speak_utterance(PoolSpeaker(pool, rtf=rtf), utterance, lines, Cutting(chunk_bytes), resume=resume)
 
 
 async def spoken_file(text: str, *, language: str = "ko-KR", voice: str | None = None) -> bytes:
-    """The WAV of a text as espeak makes it in one go, with true sizes."""
+    """The WAV of a text as espeak makes it, with correct sizes in the header."""
     audio = bytearray()
     async with EnginePool("espeak", 1, log=structlog.get_logger()) as pool:
         async with aclosing(spoken(pool, text, SpokenUtterance(voice, language, 1.0, "wav"))) as pieces:
@@ -45,17 +45,17 @@ async def spoken_file(text: str, *, language: str = "ko-KR", voice: str | None =
 
 
 def sha256(data: bytes) -> str:
-    """As OraServer lists it."""
+    """The SHA-256 in the format of OraServer's lists."""
     return hashlib.sha256(data).hexdigest()
 
 
 def heard(received: dict[str, Any], request_id: str) -> dict[str, Any] | None:
-    """What OraServer has of a request, or None."""
+    """OraServer's entry for a request, or None."""
     found = [u for u in received["utterances"] if u["requestId"] == request_id]
     assert len(found) <= 1
     return found[0] if found else None
 
 
 def files(received: dict[str, Any]) -> list[Path]:
-    """The files of everything received."""
+    """The paths of all received files."""
     return [Path(received["dataDir"]) / u["file"] for u in received["utterances"]]

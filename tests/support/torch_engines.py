@@ -1,4 +1,4 @@
-"""What tests outside `.venv-torch` need of the torch engines: its interpreter, and small random voices."""
+"""For tests outside `.venv-torch`: the interpreter of the torch engines, and small models with random weights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ POCKET_MODEL = Path(pocket_model.__file__)
 
 
 def torch_python() -> Path:
-    """TORCH_PYTHON. Skips the test where there is no `.venv-torch`; REQUIRE_TORCH=1: fails it."""
+    """TORCH_PYTHON. Without `.venv-torch` the test is skipped; with REQUIRE_TORCH=1 it fails."""
     if not TORCH_PYTHON.exists():
         if os.environ.get("REQUIRE_TORCH") == "1":
             pytest.fail("REQUIRE_TORCH is set and there is no .venv-torch: run `make torch`")
@@ -27,9 +27,9 @@ def torch_python() -> Path:
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, command: Sequence[str | Path]) -> Path:
-    """The folder that `command` fills (it is added as the last word): once in a run, by the worker that comes first.
+    """A folder that `command` fills; the folder is its last argument. It runs once in a test run, in the first worker.
 
-    To import torch is seconds of work, and a model may be read by everybody.
+    The import of torch takes seconds, and all workers may read the same model.
     """
     base = factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
@@ -45,12 +45,12 @@ def made_once(factory: pytest.TempPathFactory, name: str, command: Sequence[str 
 
 @pytest.fixture(scope="session")
 def vits_voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory for TTS_MODEL_DIR. Needs `torch_python`."""
+    """A directory for TTS_MODEL_DIR, with VITS models. Needs `torch_python`."""
     return made_once(tmp_path_factory, "vits-voices", [torch_python(), "-m", "services.synth.engines.vits.sample"])
 
 
 @pytest.fixture(scope="session")
 def pocket_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file for POCKET_CONFIG: a model that goes on to the library's limit. Needs `torch_python`."""
+    """A file for POCKET_CONFIG: a model that speaks up to the library's limit. Needs `torch_python`."""
     folder = made_once(tmp_path_factory, "pocket", [torch_python(), "-P", POCKET_MODEL, "--endless"])
     return folder / "model.yaml"

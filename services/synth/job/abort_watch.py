@@ -1,4 +1,4 @@
-"""Listening for what ends the speaking of one request: a cancel, or its final report by whoever delivers it."""
+"""Waits until a request need not be synthesized any more: it is cancelled, or its bridge has written a final report."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from orastream.jetstream.feed import Feed
 
 
 async def until_unwanted(js: JetStream, stored: StoredRequest) -> Report | None:
-    """Return when a cancel that covers the request is stored, or with a final report that ends it. Cancel-safe.
+    """Return None when a cancel that covers the request is stored, or the final report that ends it. Cancel-safe.
 
-    The report also tells of a cancel that is not stored any more: whoever applied it has deleted it with the request.
+    The report is needed when the cancel is not stored any more: the bridge that applied it deletes it with the request.
     """
     changed = asyncio.Event()
     cancels = subjects.session_cancel(stored.session)
@@ -38,21 +38,22 @@ async def until_unwanted(js: JetStream, stored: StoredRequest) -> Report | None:
 
 
 def cancels_it(message: Stored, stored: StoredRequest) -> bool:
-    """Whether this message of the session is a cancel that covers the request."""
+    """Whether this message of the session's subject is a cancel that covers the request."""
     event = read_message(message, max_text_chars=0)
     return not isinstance(event, StoredRequest) and event.covers(stored.sequence, stored.token)
 
 
 def ends_it(report: Report, stored: StoredRequest) -> bool:
-    """Whether it says that nobody will hear the rest. One of an older request of the same id says nothing of this one.
+    """Whether this report says that the rest of the audio is not needed. A report of an older request with the same id
+    does not.
 
-    What is delivered was stored whole: then the speaking is over, or about to be.
+    Neither does `delivered`: the whole audio is stored then, so the synthesis ends by itself.
     """
     return report.request_seq == stored.sequence and report.final and report.status != "delivered"
 
 
 def error_of(report: Report | None) -> EndError | None:
-    """The error by which its audio ends: the report's, or none where it is cancelled."""
+    """The error for the audio's `end`: the report's error; None if the request is cancelled."""
     if report is None or report.error is None:
         return None
     return EndError(report.error.code, report.error.message)

@@ -1,4 +1,4 @@
-"""One attempt at a request: a `start` in its audio subject, what is stored after it, and whether it still counts."""
+"""One attempt at a request: its `start` in the audio subject, its messages after that, and whether it still counts."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ from services.synth.job.audio_reader import AudioReader
 from services.synth.job.standing import Evidence, Trail, weigh
 
 WAITING_PATIENCE_S = 1.0
-_CLOCKS_DIFFER_S = 5.0  # the server expires messages by its own clock, and not at once
+"""Timeout for the publish of one `waiting` message."""
+_CLOCKS_DIFFER_S = 5.0  # the server expires messages by its own clock, and with a delay
 
 
 class AudioLost(Exception):
-    """The attempt's start is not stored any more, nor what came before the loss: the stream was lost and made anew."""
+    """The stream was deleted and created again: the attempt's `start` and its messages before that are gone."""
 
 
 class Attempt:
-    """An attempt that this process has opened. All that it stores is counted in `trail`."""
+    """An attempt that this process has opened. `trail` counts the messages that it stores. For one event loop."""
 
     def __init__(
         self, js: JetStream, stored: StoredRequest, reader: AudioReader, sequence: int, retention_s: float
     ) -> None:
-        """`sequence` is that of its start, which is the last message that `reader` has read.
+        """`sequence` is the sequence of its `start`, which is the last message that `reader` has read.
 
         `retention_s` is how long the stream keeps a message (TTS_AUDIO_RETENTION_SECONDS).
         """
@@ -46,19 +47,19 @@ class Attempt:
 
     @property
     def progress(self) -> Assembly:
-        """What counted when it was opened; later also what `counts` has read since."""
+        """The audio that counted when the attempt was opened. `counts` updates it when it reads the subject."""
         return self._reader.progress
 
     def message_id(self, what: object) -> str:
-        """The id of one message of this attempt: the stream drops a resend of it."""
+        """The message id of one message of this attempt. With it, the stream drops a resend."""
         return f"{self._stored.session}.{self._stored.token}.{self.sequence}.{what}"
 
     async def counts(self, *, proven: bool) -> bool:
-        """Whether readers follow it: no other synth has opened a later attempt before its end was complete.
+        """Whether readers follow this attempt: no other synth has opened a later one before its complete `end`.
 
-        With `proven` this is certain up to the moment of asking; else one just opened may be overlooked while messages
-        of this attempt are on their way. One count by the stream's leader, as a rule; what is stored after the start is
-        read only if somebody else may have written. Raises AudioLost, NodeUnavailable. Cancel-safe.
+        With `proven` the answer is certain for the moment of the call. Without it, a later attempt can be missed while
+        messages of this attempt are not acked yet. Usually this costs one message count by the stream's leader. The
+        subject is read only if another synth may have written to it. Raises AudioLost, NodeUnavailable. Cancel-safe.
         """
         asked = replace(self.trail)
         found = await tally(self._js, stream_names.AUDIO, subjects.audio(self._stored.session, self._stored.token))
@@ -72,7 +73,7 @@ class Attempt:
         return self.progress.attempt == self.sequence
 
     async def show_waiting(self) -> None:
-        """Tell readers that this attempt waits for text; one that is not stored in time is sent again next time."""
+        """Store a `waiting` message for readers. Without an ack in WAITING_PATIENCE_S, the next call resends it."""
         if not self._waiting_id:
             self.trail.on_sent()
             self._waiting_id = self.message_id(f"waiting.{uuid.uuid4().hex}")
@@ -89,7 +90,7 @@ class Attempt:
         self._waiting_id = ""
 
     async def end_early(self, error: EndError) -> AudioEnd:
-        """Store its end as failed by `error`."""
+        """Store the `end` of this attempt with status `failed` and `error`. Raises NodeUnavailable, PublishRefused."""
         self.trail.on_sent()
         end = await _store_end(self._js, self._stored, self.progress, self.sequence, error)
         self.trail.on_stored()
@@ -99,7 +100,7 @@ class Attempt:
 def first_attempt(
     js: JetStream, stored: StoredRequest, start: AudioStart, sequence: int, retention_s: float
 ) -> Attempt:
-    """The attempt whose start was stored at `sequence` as the first message of the subject."""
+    """The attempt whose `start` is stored at `sequence` and is the subject's first message."""
     reader = AudioReader(js, stored)
     reader.begins_with(sequence, start)
     return Attempt(js, stored, reader, sequence, retention_s)
@@ -108,7 +109,8 @@ def first_attempt(
 async def open_attempt(
     js: JetStream, stored: StoredRequest, start: AudioStart, retention_s: float
 ) -> Attempt | AudioEnd:
-    """Store a `start` after what there is, which supersedes every other attempt; or the end, when all is stored.
+    """Store a `start`, which supersedes every other attempt, and return the attempt. If the request's audio is already
+    complete or failed, or ends meanwhile, return its `end`.
 
     Raises NodeUnavailable, PublishRefused.
     """
@@ -118,25 +120,26 @@ async def open_attempt(
     if progress.finished is not None and progress.finished.status != "cancelled":
         return progress.finished
     start = start_after(progress, start)
-    # With an id: a start that is stored twice, as its ack was lost, would count as an attempt without progress.
+    # Without a message id, a resend after a lost ack would store a second start: one more attempt without progress.
     message_id = f"{stored.session}.start.{uuid.uuid4().hex}"
     ack = await js.store(subjects.put_audio(stored.session, stored.token), start.pack(), message_id=message_id)
     await reader.read(ack.sequence)
-    # Another attempt may have stored its end just before our start.
+    # Another attempt may have stored its `end` just before our `start`.
     return progress.finished or Attempt(js, stored, reader, ack.sequence, retention_s)
 
 
 def start_after(progress: Assembly, start: AudioStart) -> AudioStart:
-    """The `start` of another attempt: the file keeps its rate, also with an engine that declares another one."""
+    """The `start` of a later attempt: the sample rate stays that of the earlier one, whatever the engine's is."""
     before = progress.start
     return start if before is None else replace(start, sample_rate_hz=before.sample_rate_hz)
 
 
 async def end_latest(js: JetStream, stored: StoredRequest, error: EndError | None) -> AudioEnd:
-    """End the audio whoever speaks it: failed by `error`, or cancelled. Raises NodeUnavailable, PublishRefused.
+    """Store an `end` for the latest attempt, of any synth: `failed` with `error`, or `cancelled` if it is None.
 
-    A cancel, and a final report, are about the request and not about an attempt: so the latest attempt is ended, and
-    the next one too if another synth opens one meanwhile. Where the stream was lost there is none to end.
+    A cancel or a final report applies to the request, not to one attempt. So if another synth opens an attempt
+    meanwhile, that one is ended, too. If the stream was lost, there is no attempt, and nothing is stored. Raises
+    NodeUnavailable, PublishRefused.
     """
     reader = AudioReader(js, stored)
     await reader.read()
@@ -153,9 +156,8 @@ async def _store_end(
     js: JetStream, stored: StoredRequest, progress: Assembly, attempt: int, error: EndError | None
 ) -> AudioEnd:
     end = _early_end(progress, attempt, error)
-    message_id = (
-        f"{stored.session}.{stored.token}.{attempt}.early-end"  # one that is stored twice would be counted twice
-    )
+    # Without a message id a resend would be stored twice, and the count in `trail` would be wrong.
+    message_id = f"{stored.session}.{stored.token}.{attempt}.early-end"
     await js.store(subjects.put_audio(stored.session, stored.token), end.pack(), message_id=message_id)
     return end
 

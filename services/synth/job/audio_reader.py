@@ -1,4 +1,4 @@
-"""Reads the stored audio of one request, from its first message on, as far as is asked for."""
+"""Reads the stored audio of one request, from its first message up to a given one or the last one."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from orastream.jetstream.api import JetStream
 
 
 class AudioReader:
-    """`progress` is what counts of the messages read so far; `read` goes on where it stopped. For one task."""
+    """`read` continues where the last call stopped; `progress` is the audio that counts so far. For one task."""
 
     def __init__(self, js: JetStream, stored: StoredRequest) -> None:
         self._js = js
         self._subject = subjects.audio(stored.session, stored.token)
         self.progress = Assembly(stored.sequence)
         self.first = 0
-        """Sequence of the first message read; 0: none yet."""
+        """Sequence of the first message read; 0 before that."""
         self.last = 0
-        """Sequence of the last one."""
+        """Sequence of the last message read; 0 before that."""
         self.count = 0
-        """Messages read."""
+        """Number of messages read."""
 
     def begins_with(self, sequence: int, start: AudioStart) -> None:
-        """The subject's first message is known without reading: this start, stored at `sequence`."""
+        """Note the subject's first message without reading it: it is `start`, stored at `sequence`."""
         self._note(sequence)
         self.progress.receive(sequence, start)
 
     async def read(self, until: int | None = None) -> None:
-        """Read up to the message stored at `until`, or all there is. Raises NodeUnavailable. Cancel-safe."""
+        """Read up to the message with sequence `until`, or to the last one. Raises NodeUnavailable. Cancel-safe."""
         while until is None or self.last < until:
             page = await self._js.read(stream_names.AUDIO, self._subject, self.last)
             if not page:
-                # An empty answer of a replica proves nothing: only the leader is believed.
+                # An empty answer can come from a replica that is behind. Only the leader knows that no message follows.
                 message = await self._js.after(stream_names.AUDIO, self._subject, self.last)
                 if message is None:
                     return
                 page = [message]
             for message in page:
                 self._note(message.sequence)
-                with contextlib.suppress(Undecodable):  # a later version's message: passed over
+                with contextlib.suppress(Undecodable):  # a message of a later protocol version is skipped
                     self.progress.receive(message.sequence, unpack(message.data))
                 if message.sequence == until:
                     return

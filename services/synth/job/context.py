@@ -1,4 +1,4 @@
-"""What all jobs of a synth share."""
+"""The objects that all jobs of a synth share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from services.synth.speech.speaker import Speaker
 
 @dataclass(frozen=True, slots=True)
 class SynthContext:
-    """Made once by the service."""
+    """The service creates one and passes it to each job."""
 
     js: JetStream
     reports: ReportStore

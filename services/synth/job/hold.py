@@ -1,8 +1,8 @@
-"""A job's hold on its request: what it may still say to the server about the delivery.
+"""A job's delivery: sends its ack, nak and `in_progress` only while the job's attempt still counts.
 
-The server fences nothing: an ack, a NAK or an `in_progress` under the reply subject of an old delivery acts on the
-newest delivery of the message, which another synth may have. So a job whose attempt was superseded sends none of them.
-The other synth's ack, or its ack wait if it is dead, decides what becomes of the request.
+The server does not fence old deliveries: an ack, a nak or an `in_progress` to the reply subject of an old delivery acts
+on the newest delivery of the message, which another synth may have. So a job whose attempt was superseded sends none of
+them. The other synth acks the request; if that synth is dead, the server redelivers the request after the ack wait.
 """
 
 from __future__ import annotations
@@ -21,27 +21,30 @@ from services.synth.job.attempt import Attempt, AudioLost
 
 KEEP_EVERY_S = topology.SYNTH_ACK_WAIT_S / 3
 REDELIVER_TIMEOUT_S = 2.0
-"""Bound for the question whether the attempt counts, before a NAK: a drain waits for it."""
+"""Timeout for the check whether the attempt counts, before a nak. A drain waits for this check."""
 
 log = structlog.get_logger()
 
 
 class Superseded(Exception):
-    """Another synth has opened a later attempt: what this one stores counts for no reader."""
+    """Another synth has opened a later attempt: readers ignore what this one stores."""
 
 
 class Hold:
-    """The delivery of one request, and the attempt that is under way, if any. For one job."""
+    """The delivery of one request, and the attempt in progress, if any. For one job."""
 
     def __init__(self, delivery: Delivery) -> None:
         self.delivery = delivery
         self.attempt: Attempt | None = None
         self.superseded = False
-        """Another synth has opened a later attempt: the job has ended without a word about the delivery."""
+        """Another synth has opened a later attempt. The job then ends without ack or nak."""
 
     async def keep(self) -> NoReturn:
-        """Keep the request from being delivered again; raises Superseded once the attempt no longer counts."""
-        pause_s = KEEP_EVERY_S / 2  # while it waited for its turn it was last kept up to KEEP_EVERY_S ago
+        """Send `in_progress` every KEEP_EVERY_S, so that the server does not redeliver the request. Cancel-safe.
+
+        Raises Superseded when the attempt no longer counts.
+        """
+        pause_s = KEEP_EVERY_S / 2  # the queue's last in_progress may be up to KEEP_EVERY_S old
         while True:
             await asyncio.sleep(pause_s)
             pause_s = KEEP_EVERY_S
@@ -50,27 +53,27 @@ class Hold:
                 async with asyncio.timeout(KEEP_EVERY_S):
                     counts = attempt is None or await attempt.counts(proven=False)
             except (NodeUnavailable, TimeoutError, AudioLost) as exc:
-                # Without an in_progress a living attempt would be superseded only because an answer was slow.
-                log.debug("it is not known whether the attempt counts", error=str(exc))
+                # Without in_progress, a slow answer alone would let another synth supersede this attempt.
+                log.debug("cannot check whether the attempt counts", error=str(exc))
                 counts = True
             if counts:
                 await self.delivery.in_progress()
-            elif attempt is self.attempt:  # else it was superseded by a newer one of this job
+            elif attempt is self.attempt:  # else a newer attempt of this job superseded it
                 self._leave()
 
     async def settled(self, attempt: Attempt, end: AudioEnd) -> AudioEnd:
-        """The stored `end` of the attempt, if readers believe it. Raises Superseded, AudioLost, NodeUnavailable.
+        """Return the stored `end` if the attempt still counts. Raises Superseded, AudioLost, NodeUnavailable.
 
-        Only then may the request be acked and its final report be written.
+        Only after this may the job ack the request and write its final report.
         """
         if not await attempt.counts(proven=True):
             self._leave()
         return end
 
     async def let_go(self, attempt: Attempt) -> None:
-        """Another attempt is to be opened instead. Raises Superseded, NodeUnavailable.
+        """Forget the attempt before the job opens another one. Raises Superseded, NodeUnavailable.
 
-        Without this check it would take the request from the synth that has superseded this one.
+        Without this check the new attempt would take the request from the synth that has superseded this one.
         """
         with contextlib.suppress(AudioLost):
             if not await attempt.counts(proven=False):
@@ -82,14 +85,14 @@ class Hold:
         raise Superseded
 
     async def ack(self) -> None:
-        """The request is done with."""
+        """Ack the request."""
         await self.delivery.ack()
 
     async def redeliver(self, delay_s: float) -> None:
-        """Have the request delivered again after `delay_s`, to any synth.
+        """Nak the request: the server redelivers it after `delay_s`, to any synth.
 
-        If another synth has it already, or if that is not known, nothing is sent: the server delivers it again when the
-        ack wait of the newest delivery has run out. Takes REDELIVER_TIMEOUT_S at most.
+        If another synth has the request, or if that is unknown, no nak is sent: the server redelivers the request after
+        the ack wait of its newest delivery. Takes at most REDELIVER_TIMEOUT_S.
         """
         try:
             async with asyncio.timeout(REDELIVER_TIMEOUT_S):

@@ -1,7 +1,7 @@
-"""One request from its delivery to its ack: claim it, speak it in as many attempts as it takes, store its end.
+"""One request from its delivery to its ack: claims it, synthesizes it in one or more attempts, and stores its `end`.
 
-Every step may be the last one before this process dies: what is stored then is what another synth goes on from, and a
-request is acked only when its `end`, or its final report, is stored.
+The process may die at any step: another synth then continues from the stored messages. A job acks its request only
+after its `end` or its final report is stored.
 """
 
 from __future__ import annotations
@@ -33,17 +33,18 @@ from services.synth.queue.claim import Claim, claim, overdue
 
 MAX_FAILED_ATTEMPTS = 3
 AGAIN_S = 1.0
+"""Delay of a nak, before the server redelivers the request."""
 STARTED = "✅ [TTS] WebSocket 백그라운드 스트리밍 시작"
 
 log = structlog.get_logger()
 
 
 class Job:
-    """`await Job(bench, hold, waits).run()` does all there is to do for one delivery, the ack included.
+    """`await Job(context, hold, waits).run()` processes one delivery, the ack included.
 
-    It keeps the request from others meanwhile, and leaves it to another synth that has begun it anew. `waits` is called
-    when it begins (True) and ends to wait for a text that still comes. After cancelling it, or when it has raised, call
-    `hold.redeliver`. Raises NodeUnavailable when NATS is away too long.
+    Meanwhile it sends `in_progress`. If another synth supersedes it, it ends without an ack. It calls `waits(True)`
+    when it begins to wait for streamed text, and `waits(False)` when that wait ends. After a cancel or an exception
+    the caller calls `hold.redeliver`. Raises NodeUnavailable when NATS is unavailable for too long.
     """
 
     def __init__(self, context: SynthContext, hold: Hold, waits: Callable[[bool], None]) -> None:
@@ -58,7 +59,7 @@ class Job:
         self._span = traces.Span()
 
     async def run(self) -> None:
-        """See the class."""
+        """Process the delivery, as the class says."""
         keeping = asyncio.create_task(self._hold.keep(), name="keep")
         try:
             await self._run(keeping)
@@ -82,7 +83,7 @@ class Job:
                 await self._claim_and_speak(keeping)
 
     def _problem(self) -> ReportError | None:
-        """Why the request cannot be spoken here at all, or None."""
+        """Why the request cannot be synthesized by this node, or None."""
         stored, request = self._stored, self._stored.request
         if request is None:
             return ReportError.of("invalid_request", str(stored.problem))
@@ -92,14 +93,14 @@ class Job:
         return None
 
     async def _refuse(self, status: str, error: ReportError) -> None:
-        """Write the final report of a request that nobody claims."""
+        """End a request without a claim: write its final report and ack it; nak it if another synth has claimed it."""
         stored = self._stored
         report = stored.report("failed" if status == "failed" else "expired", error=error)
         written = await self._context.reports.write_first(stored, report)
         if written.verdict is Verdict.DUPLICATE:
             await self._pass_on(written.state.report)
             return
-        if not written.state.report.final:  # claimed by another synth just now: whether it lives, time will tell
+        if not written.state.report.final:  # another synth has just claimed it; if it dies, we get it again
             await self._hold.redeliver(AGAIN_S)
             return
         await self._context.reports.close(stored, written.state.report)
@@ -135,17 +136,17 @@ class Job:
                     await self._speak_or_cancel(outcome, start, keeping)
                 except Superseded:
                     self._count("superseded")
-                    log.warning("another synth has begun this request anew; it is left to that one")
+                    log.warning("another synth has opened a later attempt; this synth drops the request")
 
     async def _end_unstored(self, claimed: Report) -> None:
-        """End a request that is deleted. As a rule its final report stands; else nobody would ever end this claim."""
+        """Write `failed` for a deleted request if it has no final report yet. Else its claim would never end."""
         if claimed.final or claimed.request_seq != self._stored.sequence:
             return
         error = ReportError.of("internal", "the request was deleted before it was spoken")
         await self._context.reports.write(self._stored, claimed.with_(status="failed", error=error), None)
 
     async def _pass_on(self, existing: Report) -> None:
-        """A duplicate gets the first one's final report, once there is one."""
+        """Answer a duplicate with the final report of the first request; nak it until there is one."""
         if not existing.final:
             await self._hold.redeliver(AGAIN_S)
             return
@@ -156,7 +157,7 @@ class Job:
     # ---- speaking
 
     async def _speak_or_cancel(self, outcome: Claim, start: AudioStart, keeping: asyncio.Task[NoReturn]) -> None:
-        """Raises Superseded."""
+        """Synthesize until the `end`, a cancel or a final report. Raises Superseded."""
         transport = outcome.state.report.transport
         request = self._stored.request
         assert request is not None
@@ -188,9 +189,9 @@ class Job:
         await self._hold.ack()
 
     async def _attempts(self, first: int | None, start: AudioStart) -> AudioEnd:
-        """Attempts until an end is stored that counts; gives that end. `first`: this start is stored there already.
+        """Make attempts until an `end` that counts is stored, and return it. Raises Superseded.
 
-        Raises Superseded.
+        `first` is the sequence of the first attempt's `start` if the claim has stored it, else None.
         """
         js, hold, failures, error = self._context.js, self._hold, 0, None
         retention_s = self._context.settings.tts_audio_retention_seconds
@@ -200,7 +201,7 @@ class Job:
             if hold.attempt is None:
                 opened = await open_attempt(js, self._stored, start, retention_s)
                 if isinstance(opened, AudioEnd):
-                    return opened  # an earlier attempt had stored everything, only its ack was lost
+                    return opened  # an earlier attempt stored everything, but its synth did not ack
                 hold.attempt = opened
             attempt = hold.attempt
             failed = failures + attempt.progress.barren
@@ -224,12 +225,12 @@ class Job:
             except AudioLost as exc:
                 if await self._is_final():
                     return end
-                log.warning("the audio was lost while it was made; the request is spoken again", error=str(exc))
+                log.warning("the stored audio was lost; the request is synthesized again", error=str(exc))
                 hold.attempt, failures = None, failures + 1
                 error = EndError("internal", "the stream of audio was lost while the request was spoken")
 
     async def _is_final(self) -> bool:
-        """Whether its final report stands: whoever delivers it needs no more audio."""
+        """Whether the request has a final report: its bridge needs no more audio."""
         state = await self._context.reports.read(self._stored.session, self._stored.token)
         return state is not None and state.report.final and state.report.request_seq == self._stored.sequence
 
@@ -244,7 +245,7 @@ class Job:
     # ---- transport `none`
 
     async def _finish_ourselves(self, final: Report) -> None:
-        """Nobody delivers: the final report is ours to write once `end` is stored."""
+        """Write the final report after `end` is stored: for transport `none` no bridge does it."""
         written = await self._context.reports.write(self._stored, final, None)
         if written.state.report.final:
             await self._context.reports.close(self._stored, written.state.report)

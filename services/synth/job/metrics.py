@@ -1,4 +1,4 @@
-"""What synth counts."""
+"""The metrics of synth's jobs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ OUTCOMES = ("complete", "failed", "cancelled", "unwanted", "expired", "duplicate
 
 
 class SynthMetrics:
-    """Counters of one synth; `on_spoken` is called with the seconds of speech of each utterance that was made."""
+    """The metrics of one synth. It calls `on_spoken` with the seconds of speech that each attempt has made."""
 
     def __init__(self, metrics: Metrics, on_spoken: Callable[[float], None]) -> None:
         self._on_spoken = on_spoken
@@ -38,7 +38,7 @@ class SynthMetrics:
         )
 
     def chunk_stored(self, size_bytes: int) -> None:
-        """A chunk of that much audio is on its way to the stream."""
+        """A chunk with `size_bytes` of audio was published."""
         self._chunks.inc()
         self._bytes.inc(size_bytes)
 
@@ -51,15 +51,15 @@ class SynthMetrics:
         self._on_spoken(audio_s)
 
     def claimed(self, queued_s: float) -> None:
-        """A request was claimed, so long after it was stored."""
+        """A request was claimed `queued_s` seconds after it was stored."""
         self._queued.observe(queued_s)
 
     def first_chunk(self, after_s: float) -> None:
-        """The first chunk of a whole text is on its way, so long after the request was stored."""
+        """The first chunk of a whole text was published `after_s` seconds after its request was stored."""
         self._first.observe(after_s)
 
     def engine_failed(self) -> None:
-        """The engine has broken off an attempt."""
+        """An attempt failed with an engine error."""
         self._failures.inc()
 
     def phrase_looked_up(self, *, found: bool) -> None:
@@ -67,9 +67,9 @@ class SynthMetrics:
         self._phrases.labels(result="hit" if found else "miss").inc()
 
     def phrase_kept(self, size_bytes: int) -> None:
-        """A sentence was put into the phrase cache."""
+        """The audio of a sentence, `size_bytes`, was put into the phrase cache."""
         self._kept.inc(size_bytes)
 
     def done(self, outcome: str) -> None:
-        """A request is done with; `outcome` is one of OUTCOMES."""
+        """A job has ended; `outcome` is one of OUTCOMES."""
         self._outcomes.labels(outcome=outcome).inc()

@@ -1,4 +1,4 @@
-"""What became of an utterance at synth: its line in the log, and its final report if nobody else delivers it. Pure."""
+"""The result of an utterance in synth: its log line, and its final report for transport `none`. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from orastream.contract.playback import Playback
 
 
 def summary(end: AudioEnd, playback: Playback, took_s: float) -> dict[str, object]:
-    """The fields of the one line that the log has of it; `took_s` is the time since the request was stored."""
+    """The fields of the log line about the utterance. `took_s` is the time in seconds since the request was stored."""
     return {
         "status": end.status,
         "chunks": end.total_chunks,
@@ -22,7 +22,7 @@ def summary(end: AudioEnd, playback: Playback, took_s: float) -> dict[str, objec
 
 
 def as_final(report: Report, end: AudioEnd, playback: Playback) -> Report:
-    """The final report of transport `none`, whose delivery is that `end` is stored."""
+    """The final report of a request with transport `none`: it is delivered when its `end` is stored."""
     if end.status == "failed":
         error = end.error or EndError("engine_error", "synthesis failed; see synth's log")
         return report.with_(status="failed", error=ReportError.of(error.code, error.message))

@@ -1,4 +1,4 @@
-"""One attempt: the pieces of `speak` become stored audio, through a window of unacked messages."""
+"""The synthesis of one attempt: publishes the audio of `speak_utterance` through a publish window."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from services.synth.text.streamed_text import StreamedText
 
 
 def utterance_of(request: SpeakRequest, settings: SynthSettings) -> SpokenUtterance:
-    """What the engine is asked for; the same for all attempts of a request."""
+    """The parameters for the engine; the same for all attempts at a request."""
     return SpokenUtterance(
         voice=request.voice or settings.tts_voice,
         language=request.language,
@@ -54,7 +54,7 @@ def start_of(request: SpeakRequest, request_seq: int, engine: EngineInfo, settin
 
 
 def resume_of(progress: Assembly, engine: EngineInfo) -> Resume:
-    """Where that engine goes on. Only what it has made itself, in the same version, it would make again like that."""
+    """Where the engine continues. `same_engine`: only the same engine and version repeat the stored audio exactly."""
     same = progress.makers <= {(engine.name, engine.version)}
     return Resume(progress.next_index, progress.bytes, progress.next_sentence, same_engine=same)
 
@@ -67,17 +67,18 @@ async def narrate(
     waits: Callable[[bool], None],
     span: Span,
 ) -> AudioEnd:
-    """Speak what is not stored yet and store it with its end; gives the end. Cancel-safe: the engine is stopped.
+    """Synthesize the audio that is not stored yet, store it and its `end`, and return the `end`.
 
-    `playback` is told of each chunk as it is stored, `span` of the first one and of the end. A text that still comes is
-    waited for, which `waits` hears of; what there is of one that breaks off is spoken, and the end is a failed one.
-    Raises EngineError, NodeUnavailable, PublishRefused.
+    `playback` records each chunk when it is published; `span` gets an event for the first chunk and totals at the end.
+    `waits(True)` is called when it begins to wait for streamed text, `waits(False)` when the wait ends. If a streamed
+    text is invalid or incomplete, the text before that is synthesized and the `end` has status `failed`. A cancel stops
+    the engine. Raises EngineError, NodeUnavailable, PublishRefused.
     """
     js, speaker, settings, metrics = context.js, context.speaker, context.settings, context.metrics
     request = stored.request
-    assert request is not None, "a request that cannot be read is refused before"
-    progress, trail = attempt.progress, attempt.trail  # the progress before any await: it changes when more is read
-    assert progress.start is not None, "it knows the attempt's start"
+    assert request is not None, "the job has refused a request that cannot be read"
+    progress, trail = attempt.progress, attempt.trail  # read it before any await: `counts` may update it
+    assert progress.start is not None, "the reader has read the attempt's start"
     utterance = replace(utterance_of(request, settings), sample_rate_hz=progress.start.sample_rate_hz)
     resume = resume_of(progress, speaker.info)
     subject = subjects.put_audio(stored.session, stored.token)
@@ -110,7 +111,7 @@ async def narrate(
                 playback.chunk(piece.index, piece.pts_ms, time.monotonic() * 1000)
                 if piece.index == 0:
                     span.event("first audio")
-                if piece.index == 0 and streamed_text is None:  # else it is the writer's time, not ours
+                if piece.index == 0 and streamed_text is None:  # for streamed text this would measure the writer
                     metrics.first_chunk(max(0.0, time.time() - stored.stored_at_s))
                 chunks, size = piece.index + 1, size + len(piece.audio)
                 metrics.chunk_stored(len(piece.audio))
@@ -119,7 +120,7 @@ async def narrate(
         if streamed_text is not None:
             end = replace(end, text=streamed_text.text)
             if streamed_text.problem is not None:
-                await window.flush()  # what there is comes before a failed end, which is believed at once
+                await window.flush()  # readers end at a failed end, so the chunks must be stored before it
                 end = replace(end, status="failed", error=streamed_text.problem)
         trail.on_sent()
         await window.put(subject, end.pack(), attempt.message_id("end"))
@@ -138,7 +139,7 @@ async def narrate(
 async def _all_there_is(
     pieces: AsyncGenerator[AudioPiece, None], streamed_text: StreamedText | None
 ) -> AsyncGenerator[AudioPiece, None]:
-    """The pieces; that there are none is no fault of the engine when the text has one."""
+    """The pieces. NoAudio is suppressed if the streamed text has a problem: the text is the cause, not the engine."""
     async with aclosing(pieces):
         try:
             async for piece in pieces:

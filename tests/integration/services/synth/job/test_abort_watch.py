@@ -1,4 +1,4 @@
-"""What ends the speaking of a request, over a real nats-server: stored before it is looked for, or live."""
+"""`until_unwanted` on a real nats-server: the cancel or report is stored before the call, or comes later."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ pytestmark = pytest.mark.integration
 
 
 async def report(js: JetStream, stored: StoredRequest, status: Status) -> None:
-    """Write its report."""
+    """Write a report of the request."""
     await ReportStore(js).write(stored, stored.report(status), None)
 
 
 async def test_a_request_that_was_cancelled_and_deleted_before_it_was_looked_for(js: JetStream) -> None:
-    """Neither it nor the cancel is stored any more; only its report tells."""
+    """The request and the cancel are not stored any more; only the report shows the cancel."""
     stored = await asked(js)
     cancel = await js.store(subjects.cancel("s"), b"")
     await report(js, stored, "cancelled")
@@ -35,7 +35,7 @@ async def test_a_request_that_was_cancelled_and_deleted_before_it_was_looked_for
 
 
 async def test_a_report_that_comes_while_it_is_spoken(js: JetStream) -> None:
-    """Progress ends nothing."""
+    """A progress report does not end the synthesis; a final one does."""
     stored = await asked(js)
     waiting = asyncio.create_task(until_unwanted(js, stored))
     for _ in range(3):
@@ -49,7 +49,7 @@ async def test_a_report_that_comes_while_it_is_spoken(js: JetStream) -> None:
 
 
 async def test_a_cancel_that_comes_while_it_is_spoken(js: JetStream) -> None:
-    """Of this request, not of another one."""
+    """A cancel of another request does not end this one."""
     stored = await asked(js)
     waiting = asyncio.create_task(until_unwanted(js, stored))
     await js.store(subjects.cancel("s"), b'{"requestId":"another"}')

@@ -1,4 +1,4 @@
-"""Whether an attempt still counts, and what its synth may say of the delivery, over a real nats-server."""
+"""Whether an attempt still counts, and when its synth may ack or nak the delivery, on a real nats-server."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def start_of(stored: StoredRequest) -> AudioStart:
 
 
 async def begin(js: JetStream, stored: StoredRequest) -> Attempt:
-    """The first attempt, as the claim begins it."""
+    """Open the first attempt, as the claim does."""
     start = start_of(stored)
     ack = await js.store(subjects.put_audio(stored.session, stored.token), start.pack(), expect_last=0)
     return first_attempt(js, stored, start, ack.sequence, RETENTION_S)
@@ -49,7 +49,7 @@ async def begin_another(js: JetStream, stored: StoredRequest) -> Attempt:
 
 
 async def write(js: JetStream, attempt: Attempt, *messages: AudioMessage) -> None:
-    """As narration does."""
+    """Publish messages of the attempt, as `narrate` does."""
     async with PublishWindow(js.broker, on_stored=attempt.trail.on_stored, ack_timeout_s=0.5) as window:
         for message in messages:
             attempt.trail.on_sent()
@@ -76,7 +76,7 @@ async def has(some: Sequence[object], count: int) -> bool:
 
 
 async def test_a_count_proves_it_while_nobody_else_writes(js: JetStream) -> None:
-    """Also of an attempt that goes on after another one, and one that has stored that it waits for text."""
+    """Also for a later attempt that continues an earlier one, and for one that has stored `waiting` messages."""
     stored = await asked(js)
     attempt = await begin(js, stored)
     assert await evidence(js, attempt) is Evidence.ALONE
@@ -93,7 +93,7 @@ async def test_a_count_proves_it_while_nobody_else_writes(js: JetStream) -> None
 
 
 async def test_messages_sent_again_are_counted_once(js: JetStream, nats_server: NatsServer) -> None:
-    """The server dies while a window is full; the window sends again what was not acked."""
+    """The server is killed while the window is full; the window resends the messages without an ack."""
     stored = await asked(js)
     attempt = await begin(js, stored)
     writing = asyncio.create_task(write(js, attempt, *chunks(attempt, 400), end(attempt, 400)))
@@ -116,10 +116,10 @@ async def test_a_later_start_supersedes_it_unless_its_end_was_complete(js: JetSt
     second = await begin_another(js, stored)
     await write(js, attempt, *chunks(attempt, 3)[2:], end(attempt, 3))
     assert not await attempt.counts(proven=True), "its last messages came after the start of the second one"
-    assert await second.counts(proven=True), "what the first one has stored since does not harm it"
+    assert await second.counts(proven=True), "messages of the first attempt after that start change nothing"
     await write(js, second, *chunks(second, 1), end(second, 3))
     assert await second.counts(proven=True)
-    assert not await attempt.counts(proven=False), "although the utterance is complete: it is for the second one to ack"
+    assert not await attempt.counts(proven=False), "the utterance is complete, but only the second attempt may ack"
     await js.store(PUT, start_of(stored).pack())
     assert await second.counts(proven=True), "a start after a complete end changes nothing"
 
@@ -132,7 +132,7 @@ async def test_a_start_of_another_request_of_the_same_id_does_not(js: JetStream)
 
 
 async def test_a_cancel_ends_whatever_attempt_is_the_latest(js: JetStream) -> None:
-    """Another synth opens an attempt at the same moment: the audio ends all the same."""
+    """Another synth opens an attempt at the same time: the audio still ends."""
     requests = [await asked(js, f"r{number}") for number in range(30)]
     for stored in requests:
         await begin(js, stored)
@@ -147,7 +147,7 @@ async def test_a_cancel_ends_whatever_attempt_is_the_latest(js: JetStream) -> No
 
 
 async def test_a_superseded_synth_says_nothing_about_the_delivery(js: JetStream) -> None:
-    """A NAK of its own would take the delivery from the synth that has it now."""
+    """Its nak would take the request from the synth that has the newest delivery."""
     stored = await asked(js)
     deliveries: list[Delivery] = []
     puller = asyncio.create_task(
@@ -158,7 +158,7 @@ async def test_a_superseded_synth_says_nothing_about_the_delivery(js: JetStream)
         hold = Hold(deliveries[0])
         hold.attempt = await begin(js, stored)
         await hold.redeliver(0)
-        await until(lambda: has(deliveries, 2), "another delivery: the attempt counted")
+        await until(lambda: has(deliveries, 2), "another delivery after a nak: the attempt counted")
         second = Hold(deliveries[1])
         second.attempt = await begin_another(js, stored)
         await hold.redeliver(0)
@@ -169,16 +169,16 @@ async def test_a_superseded_synth_says_nothing_about_the_delivery(js: JetStream)
             await hold.let_go(hold.attempt)
         with pytest.raises(Superseded):
             await hold.settled(hold.attempt, end(hold.attempt, 0))
-        assert len(deliveries) == 2, "the second synth still has it"
+        assert len(deliveries) == 2, "the second synth still has the request"
         await second.redeliver(0)
-        await until(lambda: has(deliveries, 3), "the one that counts returns it")
+        await until(lambda: has(deliveries, 3), "a delivery after the nak of the attempt that counts")
     finally:
         puller.cancel()
         await asyncio.wait({puller})
 
 
 async def test_no_nak_while_it_is_not_known_whose_the_request_is(js: JetStream, nats_server: NatsServer) -> None:
-    """A NAK would wait in the client's buffer, and arrive when another synth has the request."""
+    """A nak would stay in the client's buffer and be sent when another synth has the request."""
     stored = await asked(js)
     message = await js.get(stream_names.SESSIONS, stored.sequence)
     assert message is not None
@@ -194,7 +194,7 @@ async def test_no_nak_while_it_is_not_known_whose_the_request_is(js: JetStream, 
     await js.broker.round_trip()
     assert answers == []
     await hold.redeliver(0)
-    await until(lambda: has(answers, 1), "now it is known")
+    await until(lambda: has(answers, 1), "a nak after the reconnect")
 
 
 async def lose_the_audio(js: JetStream) -> None:
@@ -203,7 +203,7 @@ async def lose_the_audio(js: JetStream) -> None:
 
 
 async def test_audio_that_was_lost_settles_nothing(js: JetStream) -> None:
-    """The chunks before the loss are gone: an utterance of transport `none` would be reported as delivered without."""
+    """Else an utterance with transport `none` would be reported as delivered without its first chunks."""
     stored = await asked(js)
     attempt = await begin(js, stored)
     await write(js, attempt, *chunks(attempt, 2))
@@ -223,7 +223,7 @@ async def test_a_cancel_after_the_audio_was_lost_ends_what_there_is(js: JetStrea
 
 
 async def test_a_start_that_may_have_expired_is_no_loss(js: JetStream) -> None:
-    """Of a text that is written for longer than the audio is kept."""
+    """The text is streamed for longer than the stream keeps the audio."""
     stored = await asked(js)
     start = start_of(stored)
     ack = await js.store(PUT, start.pack(), expect_last=0)

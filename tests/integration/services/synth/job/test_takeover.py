@@ -1,4 +1,4 @@
-"""What one synth has begun, another goes on with: one whose engine is of another version."""
+"""Another synth continues an utterance, with another version of the engine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 
 TEXT = "Apples are here. Bread is here."
 STORED = b"AA" * 400
-"""The first sentence by the engine that began: the one that goes on would say b"A" otherwise, but does not know."""
+"""The stored first chunk: half of the first sentence at 16 kHz."""
 SENTENCES = b"AA" * 400 + b"BB" * 400
 
 
@@ -30,7 +30,7 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 async def taken_over(
     js: JetStream, client: Client, stack: Stack, fmt: str, version: str | None
 ) -> tuple[Acceptance, list[AudioMessage]]:
-    """What is heard of a request whose first chunk, half a sentence, was made by that version of the engine."""
+    """The acceptance and the audio messages of a request whose first chunk was made by `version` of the engine."""
     said = {"phone_id": "p", "transport": "none", "voice": "calm", "language": "en-US", "format": fmt}
     accepted = await client.say(TEXT, session_id="s", **said)
     assert isinstance(accepted, Acceptance)
@@ -44,7 +44,7 @@ async def taken_over(
 
 
 async def test_wav_and_the_like_go_on_behind_what_is_stored(js: JetStream, client: Client, stack: Stack) -> None:
-    """At the rate that the file has, although the engine's own is half of that."""
+    """The new synth keeps the sample rate of the stored audio, which is twice the engine's rate."""
     _, heard = await taken_over(js, client, stack, "pcm16", "1")
     starts = [message for message in heard if isinstance(message, AudioStart)]
     assert [(start.engine_version, start.sample_rate_hz) for start in starts][-1] == ("2", 16_000)

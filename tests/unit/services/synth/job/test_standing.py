@@ -1,4 +1,4 @@
-"""What a count proves about an attempt, against a model of its audio subject: own messages, others', expiry."""
+"""`weigh` against a model of the audio subject: own messages, messages of other attempts, expiry."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ TRAIL = Trail(first=10, before=2, sent=5, stored=5)
     ("now", "tally", "expected"),
     [
         (TRAIL, Tally(10, 7), Evidence.ALONE),
-        (TRAIL, Tally(1, 7), Evidence.ALONE),  # older messages of other subjects are there
+        (TRAIL, Tally(1, 7), Evidence.ALONE),  # the stream has older messages of other subjects
         (TRAIL, Tally(10, 8), Evidence.READ),  # one more than ours
-        (TRAIL, Tally(10, 6), Evidence.READ),  # fewer: what answers is behind
-        (TRAIL, Tally(11, 7), Evidence.READ),  # the first one may have expired, and one of another have come
-        (Trail(10, 2, 6, 5), Tally(10, 7), Evidence.OPEN),  # sent since it was asked
+        (TRAIL, Tally(10, 6), Evidence.READ),  # fewer: the answer came from a replica that is behind
+        (TRAIL, Tally(11, 7), Evidence.READ),  # the first one may have expired, and another attempt may have added one
+        (Trail(10, 2, 6, 5), Tally(10, 7), Evidence.OPEN),  # one was sent after the count was requested
         (Trail(10, 2, 6, 5), Tally(10, 8), Evidence.OPEN),
         (Trail(10, 2, 6, 6), Tally(10, 8), Evidence.OPEN),
         (Trail(10, 2, 6, 6), Tally(10, 9), Evidence.READ),
@@ -38,7 +38,7 @@ def test_what_a_count_says(now: Trail, tally: Tally, expected: Evidence) -> None
 
 
 def test_what_is_not_acked_proves_nothing() -> None:
-    """The message on its way may not be stored yet, and the one counted in its place be of another."""
+    """The unacked message may not be stored yet, and the count may include one of another attempt instead."""
     open_trail = Trail(10, 2, 5, 4)
     assert weigh(open_trail, open_trail, Tally(10, 7)) is Evidence.OPEN
     assert weigh(open_trail, replace(open_trail, stored=5), Tally(10, 7)) is Evidence.OPEN
@@ -46,7 +46,7 @@ def test_what_is_not_acked_proves_nothing() -> None:
 
 @dataclass
 class Subject:
-    """The audio of one request; attempt `mine` writes through a window, which stores in any order and acks later."""
+    """A model of the audio subject of one request. Attempt `mine` writes through a window: any order, late acks."""
 
     messages: list[tuple[int, AudioMessage]] = field(default_factory=list)
     last: int = 0
@@ -63,7 +63,7 @@ class Subject:
         return Tally(self.expired + 1, len(self.messages) - self.expired)
 
     def followed(self, mine: int) -> bool:
-        """Whether readers who have seen everything followed that attempt to its end, or follow it still."""
+        """Whether a reader of all messages has followed that attempt to its end, or still follows it."""
         assembly = Assembly(REQUEST)
         for sequence, message in self.messages:
             assembly.receive(sequence, message)
@@ -93,7 +93,7 @@ def test_a_proof_is_never_wrong_and_a_quiet_attempt_needs_no_reading(earlier: in
                 subject.on_way.append(AudioChunk(mine, chunks, 0, 0, b"ab"))
                 chunks += 1
             case "store" if subject.on_way:
-                subject.store(subject.on_way.pop())  # the window's order is not the stream's
+                subject.store(subject.on_way.pop())  # the stream may store in another order than the window sends
                 subject.unacked += 1
             case "ack" if subject.unacked:
                 subject.unacked -= 1
@@ -107,7 +107,7 @@ def test_a_proof_is_never_wrong_and_a_quiet_attempt_needs_no_reading(earlier: in
                 subject.expired += 1
                 alone = False
             case "ask":
-                asked = replace(trail), subject.tally()  # the answer comes after further steps
+                asked = replace(trail), subject.tally()  # the answer arrives after further steps
         if asked is None:
             continue
         evidence = weigh(asked[0], trail, asked[1])
@@ -120,7 +120,7 @@ def test_a_proof_is_never_wrong_and_a_quiet_attempt_needs_no_reading(earlier: in
 
 
 def test_a_start_after_a_believed_end_changes_nothing() -> None:
-    """Then the count says that somebody else has written, and reading says that the attempt counts all the same."""
+    """The count shows another writer; reading the subject shows that the attempt still counts."""
     subject = Subject()
     mine = subject.store(start())
     trail = Trail(1, 1)
