@@ -29,7 +29,7 @@ async def test_a_dead_node_is_not_live(browser: Browser, gateway: ServiceProcess
             dot = await link.evaluate("(link) => getComputedStyle(link, '::before').backgroundColor")
             assert (dot == colours[0], dot == colours[1]) == (True, False)
             await page.select_option("#language", "ko")
-            await expect(link).to_have_text("노드를 쓸 수 없음")
+            await expect(link).to_have_text("노드를 사용할 수 없음")
             await page.select_option("#language", "en")
         finally:
             await console_node.nats_server.start()
@@ -137,4 +137,4 @@ async def test_the_characters_are_counted(browser: Browser, gateway: ServiceProc
         await text.fill("네")
         await expect(text).to_have_attribute("aria-invalid", "false")
         await page.select_option("#language", "ko")
-        await expect(count).to_have_text("5,000자 가운데 1자")
+        await expect(count).to_have_text("최대 5,000자 중 1자")
