@@ -48,7 +48,7 @@ async def test_another_engine_takes_over_from_none(choir: MakePool, rate: Path) 
         async with asyncio.timeout(20):
             change = await pool.changed()
         assert isinstance(change, EngineChanged)
-        assert str(change).endswith("when its first process started: default_sample_rate_hz, voices")
+        assert str(change).endswith("since its first process started: default_sample_rate_hz, voices")
         assert (pool.info, pool.restarts, pool.pids) == (before, 0, [other])
         async with pool.acquire() as slot:
             assert slot.pid == other and await spoken(slot, "a", voice="calm"), "what is left speaks on"

@@ -61,6 +61,6 @@ async def test_a_coded_file_ends_there(js: JetStream, client: Client, stack: Sta
     assert [message.audio for message in heard if isinstance(message, AudioChunk)] == [STORED]
     end = heard[-1]
     assert isinstance(end, AudioEnd) and end.status == "failed" and end.error is not None
-    assert end.error.code == "engine_error" and "flac of choir cannot go on" in end.error.message
+    assert end.error.code == "engine_error" and "flac of choir cannot be resumed" in end.error.message
     report = await client.wait("s", accepted.request_id, 10)
     assert report.status == "failed" and report.error is not None and report.error.retryable

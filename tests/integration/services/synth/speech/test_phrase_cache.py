@@ -162,7 +162,7 @@ async def test_an_object_that_would_drive_out_the_others_is_refused(
 ) -> None:
     await objects.put("largest", bytes(BUCKET_BYTES // 4))
     before = (await js.api("STREAM.INFO.OBJ_b"))["state"]
-    with pytest.raises(ObjectTooLarge, match=f"^b: an object of {size} bytes .* takes up to {BUCKET_BYTES // 4}$"):
+    with pytest.raises(ObjectTooLarge, match=f"^b: an object of {size} bytes .* limit for one is {BUCKET_BYTES // 4}$"):
         await objects.put("giant", bytes(size))
     assert await objects.get("giant") is None
     assert await objects.get("largest") == bytes(BUCKET_BYTES // 4)
