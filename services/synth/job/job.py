@@ -21,17 +21,16 @@ from orastream.contract.messages import Report, ReportError
 from orastream.contract.playback import Playback
 from orastream.contract.report_state import Verdict
 from orastream.contract.stored_requests import StoredRequest, read_message
-from services.synth.engines.base import CannotResume, EngineError
+from services.synth.engines.base import EngineError
 from services.synth.job.abort_watch import error_of, until_unwanted
 from services.synth.job.attempt import Attempt, AudioLost, end_latest, first_attempt, open_attempt
 from services.synth.job.context import SynthContext
 from services.synth.job.hold import Hold, Superseded
-from services.synth.job.outcome import as_final, summary
+from services.synth.job.outcome import MAX_FAILED_ATTEMPTS, as_final, can_help, summary
 from services.synth.job.synthesis import narrate, start_of
 from services.synth.queue.admission import Admission
 from services.synth.queue.claim import Claim, claim, overdue
 
-MAX_FAILED_ATTEMPTS = 3
 AGAIN_S = 1.0
 """Delay of a nak, before the server redelivers the request."""
 STARTED = "✅ [TTS] WebSocket 백그라운드 스트리밍 시작"
@@ -213,7 +212,7 @@ class Job:
                     end = await self._speak(attempt)
             except EngineError as exc:
                 error = EndError(exc.code, str(exc))
-                if exc.retryable and not isinstance(exc, CannotResume):
+                if can_help(exc):
                     failures += 1
                     log.warning("the engine failed", error=str(exc), failures=failures)
                     self._context.metrics.engine_failed()

@@ -1,10 +1,22 @@
-"""The result of an utterance in synth: its log line, and its final report for transport `none`. Pure."""
+"""The result of an attempt and of an utterance in synth: another attempt, log line, final report for `none`. Pure."""
 
 from __future__ import annotations
 
 from orastream.contract.audio_messages import AudioEnd, EndError
 from orastream.contract.messages import Report, ReportError
 from orastream.contract.playback import Playback
+from services.synth.engines.base import CannotResume, EngineError
+
+MAX_FAILED_ATTEMPTS = 3
+"""A request fails after so many attempts in a row that stored no new chunk."""
+
+
+def can_help(error: EngineError) -> bool:
+    """Whether another attempt at the same request can help after this error.
+
+    It cannot if the request is wrong, or if the stored part of the file cannot be continued: only a new request can.
+    """
+    return error.retryable and not isinstance(error, CannotResume)
 
 
 def summary(end: AudioEnd, playback: Playback, took_s: float) -> dict[str, object]:

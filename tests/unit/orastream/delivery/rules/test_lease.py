@@ -23,6 +23,7 @@ def test_it_holds_no_longer_than_the_server_keeps_the_heartbeat(sent_at: float, 
     deleted_at = sent_at + LIFE_S
     assert not term.valid(deleted_at + later_s)
     assert term.valid(sent_at + LIFE_S - LEASE_MARGIN_S - 0.01)
+    assert not term.valid(sent_at + LIFE_S - LEASE_MARGIN_S + 0.01), "a write that has begun needs time to arrive"
 
 
 def test_the_first_heartbeat_is_no_lapse_and_a_late_one_is() -> None:
