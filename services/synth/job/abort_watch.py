@@ -13,7 +13,7 @@ from orastream.jetstream.api import JetStream, Stored
 from orastream.jetstream.feed import Feed
 
 
-async def until_unwanted(js: JetStream, stored: StoredRequest) -> Report | None:
+async def until_aborted(js: JetStream, stored: StoredRequest) -> Report | None:
     """Return None when a cancel that covers the request is stored, or the final report that ends it. Cancel-safe.
 
     The report is needed when the cancel is not stored any more: the bridge that applied it deletes it with the request.

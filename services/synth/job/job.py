@@ -22,7 +22,7 @@ from orastream.contract.playback import Playback
 from orastream.contract.report_state import Verdict
 from orastream.contract.stored_requests import StoredRequest, read_message
 from services.synth.engines.base import EngineError
-from services.synth.job.abort_watch import error_of, until_unwanted
+from services.synth.job.abort_watch import error_of, until_aborted
 from services.synth.job.attempt import Attempt, AudioLost, end_latest, first_attempt, open_attempt
 from services.synth.job.context import SynthContext
 from services.synth.job.hold import Hold, Superseded
@@ -166,19 +166,19 @@ class Job:
             log.info(STARTED, sequence=self._stored.sequence)
         speaking = asyncio.create_task(self._attempts(outcome.attempt, start))
         final: Report | None = None
-        unwanted = asyncio.create_task(until_unwanted(self._context.js, self._stored))
+        aborted = asyncio.create_task(until_aborted(self._context.js, self._stored))
         try:
-            await asyncio.wait({speaking, unwanted, keeping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({speaking, aborted, keeping}, return_when=asyncio.FIRST_COMPLETED)
             if speaking.done():
                 end = speaking.result()
-            elif unwanted.done():
-                final = unwanted.result()
+            elif aborted.done():
+                final = aborted.result()
                 await tasks.end(speaking)
                 end = await end_latest(self._context.js, self._stored, error_of(final))
             else:
                 keeping.result()  # raises Superseded
         finally:
-            await tasks.end(speaking, unwanted)
+            await tasks.end(speaking, aborted)
         if transport == "none":
             await self._finish_ourselves(as_final(outcome.state.report, end, self._playback))
         if end.error is not None:

@@ -1,4 +1,4 @@
-"""`until_unwanted` on a real nats-server: the cancel or report is stored before the call, or comes later."""
+"""`until_aborted` on a real nats-server: the cancel or report is stored before the call, or comes later."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orastream.contract.messages import Status
 from orastream.contract.stored_requests import StoredRequest
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.report_store import ReportStore
-from services.synth.job.abort_watch import until_unwanted
+from services.synth.job.abort_watch import until_aborted
 from tests.support.ending import asked
 
 pytestmark = pytest.mark.integration
@@ -30,14 +30,14 @@ async def test_a_request_that_was_cancelled_and_deleted_before_it_was_looked_for
     for sequence in (stored.sequence, cancel.sequence):
         await js.delete(stream_names.SESSIONS, sequence)
     async with asyncio.timeout(10):
-        final = await until_unwanted(js, stored)
+        final = await until_aborted(js, stored)
     assert final is not None and final.status == "cancelled"
 
 
 async def test_a_report_that_comes_while_it_is_spoken(js: JetStream) -> None:
     """A progress report does not end the synthesis; a final one does."""
     stored = await asked(js)
-    waiting = asyncio.create_task(until_unwanted(js, stored))
+    waiting = asyncio.create_task(until_aborted(js, stored))
     for _ in range(3):
         await report(js, stored, "delivering")
         await asyncio.sleep(0.2)
@@ -51,7 +51,7 @@ async def test_a_report_that_comes_while_it_is_spoken(js: JetStream) -> None:
 async def test_a_cancel_that_comes_while_it_is_spoken(js: JetStream) -> None:
     """A cancel of another request does not end this one."""
     stored = await asked(js)
-    waiting = asyncio.create_task(until_unwanted(js, stored))
+    waiting = asyncio.create_task(until_aborted(js, stored))
     await js.store(subjects.cancel("s"), b'{"requestId":"another"}')
     await asyncio.sleep(0.3)
     assert not waiting.done()
