@@ -58,7 +58,8 @@ class Client:
         """`fire_and_forget` and `transport` are the defaults of calls that do not set them.
 
         Set `inbox_prefix`, the prefix of the reply subjects, if this NATS user may not subscribe to `_INBOX.>`. With a
-        Broker instead of a URL the client uses that connection, and `async with` neither opens nor closes it.
+        Broker instead of a URL the client uses that connection, `async with` neither opens nor closes it, and
+        `creds`, `inbox_prefix`, `name` and `connect_timeout_s` have no effect.
         """
         self._owns_broker = isinstance(url, str)
         self._broker = (

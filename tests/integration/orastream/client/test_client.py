@@ -192,6 +192,13 @@ async def test_a_text_too_large_for_nats(js: JetStream) -> None:
         await client.submit(FIELDS | {"text": "a" * 1_048_000})
 
 
+async def test_an_open_broker_stays_open(js: JetStream) -> None:
+    async with Client(js.broker) as client:
+        await client.submit(FIELDS)
+    assert js.broker.connected
+    await client.submit(FIELDS)
+
+
 async def test_a_duplicate_is_an_acceptance_of_the_first(client: Client) -> None:
     first, second = await say(client, request_id="r1"), await say(client, request_id="r1")
     assert isinstance(first, Acceptance) and isinstance(second, Acceptance)
