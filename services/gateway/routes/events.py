@@ -15,7 +15,7 @@ from fastapi import Request
 
 from orastream.contract import codec, stream_names, subjects
 from orastream.contract.codec import Map
-from orastream.contract.errors import NodeUnavailable, OrastreamError, Overloaded
+from orastream.contract.errors import OrastreamError, Overloaded
 from orastream.contract.report_state import state_of
 from orastream.contract.stored_requests import StoredRequest, read_stored
 from orastream.jetstream import management
@@ -89,9 +89,7 @@ class Events:
         return ResumePoint(*await asyncio.gather(self._last(stream_names.REPORTS), self._last(stream_names.SESSIONS)))
 
     async def _last(self, stream: str) -> int:
-        answer = await management.stream_info(self._js, stream)
-        if "state" not in answer:
-            raise NodeUnavailable(f"{stream}: {answer.get('error', {}).get('description')}")
+        answer = management.checked(stream, await management.stream_info(self._js, stream), "state")
         return int(answer["state"]["last_seq"])
 
     async def _events(self, session: str, after: ResumePoint, resumed: bool) -> AsyncGenerator[bytes, None]:

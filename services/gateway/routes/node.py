@@ -16,7 +16,6 @@ from orastream.contract.report_state import ReportState, state_of
 from orastream.contract.stored_requests import StoredRequest, read_stored
 from orastream.jetstream import management
 from orastream.jetstream.api import JetStream
-from orastream.jetstream.api_errors import described
 from orastream.jetstream.report_store import ReportStore
 
 KEPT_S = 1.0
@@ -93,13 +92,14 @@ class NodeView:
     async def _synth(self) -> dict[str, Any]:
         """Return the state of synth's consumer. Raises NodeUnavailable."""
         name = stream_names.SYNTH
-        return _whole(
+        return management.checked(
             name, await management.consumer_info(self._js, stream_names.SESSIONS, name, patience_s=PATIENCE_S)
         )
 
-    async def _stream(self, name: str, subjects: str | None = None) -> dict[str, Any]:
-        """Return the state of a stream. Raises NodeUnavailable."""
-        return _whole(name, await management.stream_info(self._js, name, subjects=subjects, patience_s=PATIENCE_S))
+    async def _stream(self, name: str, counted: str | None = None) -> dict[str, Any]:
+        """Return the state of a stream, with the subjects that match `counted`. Raises NodeUnavailable."""
+        answer = await management.stream_info(self._js, name, subjects=counted, patience_s=PATIENCE_S)
+        return management.checked(name, answer, "state", "config")
 
     async def _unfinished(self) -> list[StoredRequest]:
         """The oldest stored requests. They are not final: final ones are deleted."""
@@ -142,13 +142,6 @@ class NodeView:
         if state is not None and state.report.request_seq == stored.sequence:
             return state
         return ReportState(stored.report("queued"), 0, stored.stored_at_s)
-
-
-def _whole(name: str, answer: dict[str, Any]) -> dict[str, Any]:
-    """Return the answer. Raises NodeUnavailable when it is an error."""
-    if "error" in answer:
-        raise NodeUnavailable(f"{name}: {described(answer['error'])}")
-    return answer
 
 
 def bridges_of(heartbeats: Iterable[str]) -> Map:

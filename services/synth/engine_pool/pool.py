@@ -42,8 +42,8 @@ class EnginePool:
     Entering starts the first process, then the others. It raises EngineError if one does not start or if its EngineInfo
     differs from the first one's. Later a process that ends is replaced; if it ran only a short time, after a growing
     delay. `python` is the interpreter that has the engine installed (None: this one). `default_voice` is a voice that
-    the engine must have. A process that is larger than its `limits` allow is replaced, too; it takes sentences until
-    the new process is ready.
+    the engine must have. A process with more memory than `limits.max_memory_mb` is replaced, too. The old process takes
+    sentences until the new one is ready.
     """
 
     def __init__(

@@ -26,7 +26,7 @@ from services.synth.job.abort_watch import error_of, until_aborted
 from services.synth.job.attempt import Attempt, AudioLost, end_latest, first_attempt, open_attempt
 from services.synth.job.context import SynthContext
 from services.synth.job.hold import Hold, Superseded
-from services.synth.job.outcome import MAX_FAILED_ATTEMPTS, as_final, can_help, summary
+from services.synth.job.outcome import MAX_FAILED_ATTEMPTS, as_final, summary, worth_retrying
 from services.synth.job.synthesis import narrate, start_of
 from services.synth.queue.admission import Admission
 from services.synth.queue.claim import Claim, claim, overdue
@@ -212,7 +212,7 @@ class Job:
                     end = await self._speak(attempt)
             except EngineError as exc:
                 error = EndError(exc.code, str(exc))
-                if can_help(exc):
+                if worth_retrying(exc):
                     failures += 1
                     log.warning("the engine failed", error=str(exc), failures=failures)
                     self._context.metrics.engine_failed()

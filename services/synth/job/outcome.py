@@ -1,4 +1,4 @@
-"""The result of an attempt and of an utterance in synth: another attempt, log line, final report for `none`. Pure."""
+"""Decides whether to try again after a failed attempt; builds the log line and the final report of `none`. Pure."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from orastream.contract.playback import Playback
 from services.synth.engines.base import CannotResume, EngineError
 
 MAX_FAILED_ATTEMPTS = 3
-"""A request fails after so many attempts in a row that stored no new chunk."""
+"""A request fails when its failures, and its attempts that stored no chunk, together reach this number."""
 
 
-def can_help(error: EngineError) -> bool:
+def worth_retrying(error: EngineError) -> bool:
     """Whether another attempt at the same request can help after this error.
 
     It cannot if the request is wrong, or if the stored part of the file cannot be continued: only a new request can.

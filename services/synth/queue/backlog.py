@@ -42,15 +42,20 @@ class Backlog:
         """Adds the length of a complete utterance, in seconds, to the mean."""
         self.mean_s += _SHARE * (audio_s - self.mean_s)
 
+    async def look(self) -> None:
+        """Updates the fields once. Raises NodeUnavailable; a field that cannot be read then keeps its value."""
+        sessions, synth, audio = stream_names.SESSIONS, stream_names.SYNTH, stream_names.AUDIO
+        consumer = management.checked(synth, await management.consumer_info(self._js, sessions, synth), "num_pending")
+        self.requests = int(consumer["num_pending"])
+        stream = management.checked(audio, await management.stream_info(self._js, audio), "state", "config")
+        self.audio_bytes = int(stream["state"].get("bytes", 0))
+        self.audio_max_bytes = max(0, int(stream["config"].get("max_bytes", 0)))
+
     async def watch(self) -> None:
         """Updates the fields every ASKED_EVERY_S until cancelled."""
         while True:
             try:
-                answer = await management.consumer_info(self._js, stream_names.SESSIONS, stream_names.SYNTH)
-                self.requests = int(answer.get("num_pending", 0))
-                audio = await management.stream_info(self._js, stream_names.AUDIO)
-                self.audio_bytes = int(audio.get("state", {}).get("bytes", 0))
-                self.audio_max_bytes = max(0, int(audio.get("config", {}).get("max_bytes", 0)))
+                await self.look()
             except NodeUnavailable as exc:
                 log.debug("the backlog cannot be asked for", error=str(exc))
             await asyncio.sleep(ASKED_EVERY_S)

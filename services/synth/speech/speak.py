@@ -152,7 +152,7 @@ class _Output:
 
     @property
     def needs_skipped(self) -> bool:
-        """Whether the skipped audio must be sent all the same: resampler and encoder depend on all samples."""
+        """Whether the engine must send the skipped audio too: the resampler or the encoder needs every sample."""
         return self._coded or not self._resampler.passthrough
 
     def silence(self, seconds: float, sentence: int) -> list[AudioPiece]:
@@ -179,12 +179,15 @@ class _Output:
         return pieces + self.chunker.push(out, sentence)
 
     def spoken(self, total_bytes: int) -> None:
-        """Counts a whole sentence of `total_bytes`, whose skipped part the engine did not send."""
+        """Call it after each sentence. `total_bytes` is its length, with the part that the engine did not send."""
         if self._resampler.passthrough:
             self._skip = max(self._skip - total_bytes, 0)
 
     def end(self, sentence: int) -> list[AudioPiece]:
-        """Returns the last chunks. `sentence` is the last one, below `first_sentence` if none was spoken."""
+        """Returns the last chunks. `sentence` is the number of the last line that was read.
+
+        If it is below `first_sentence`, nothing was spoken, and there are no chunks.
+        """
         if sentence < self.first_sentence:
             return []
         return [*self.chunker.push(self._resampler.flush()[self._skip :], sentence), *self.chunker.flush()]

@@ -1,7 +1,8 @@
 """Streams and consumers: look at them, create, change and delete them. One function per call of the JetStream API.
 
-Each function returns the server's answer, which holds an `error` when the server refused (`api_errors`). Each repeats
-its call for up to `patience_s` seconds while no answer comes, and then raises NodeUnavailable. All are cancel-safe.
+Each function returns the server's answer, which holds an `error` when the server refused (`checked` raises it). Each
+repeats its call for up to `patience_s` seconds while no answer comes or the server is busy; then it returns the busy
+error, or raises NodeUnavailable if no answer came. All are cancel-safe.
 
 Source: the JetStream API of nats-server 2.11 and later (`$JS.API.…`).
 """
@@ -11,10 +12,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from orastream.contract.errors import NodeUnavailable
 from orastream.jetstream.api import ELECTION_S, JetStream
+from orastream.jetstream.api_errors import described
 
 __all__ = [
     "account_info",
+    "checked",
     "consumer_info",
     "create_consumer",
     "create_stream",
@@ -22,6 +26,18 @@ __all__ = [
     "stream_info",
     "update_stream",
 ]
+
+
+def checked(name: str, answer: dict[str, Any], *fields: str) -> dict[str, Any]:
+    """Return the answer about the stream or consumer `name`.
+
+    Raises NodeUnavailable if it holds an error, or lacks one of `fields`: then another service answers this subject.
+    """
+    if "error" in answer:
+        raise NodeUnavailable(f"{name}: {described(answer['error'])}")
+    if missing := [field for field in fields if field not in answer]:
+        raise NodeUnavailable(f"{name}: the answer lacks {', '.join(missing)}; does another service answer?")
+    return answer
 
 
 async def account_info(js: JetStream, *, patience_s: float = ELECTION_S) -> dict[str, Any]:

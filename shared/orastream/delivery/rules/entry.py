@@ -26,7 +26,7 @@ class Entry:
     _final_or_duplicate: bool = field(init=False, default=False)
     cancelled: bool = False
     cancelled_at_s: float | None = None
-    """When the first cancel that covers it was stored, in unix seconds of the server's clock."""
+    """Unix time, by the server's clock, at which the first cancel of this request was stored."""
     began: bool = False
     """`Begin` was returned: this owner delivers the request."""
     ending: bool = False

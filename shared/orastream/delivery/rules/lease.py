@@ -2,7 +2,8 @@
 
 A bridge stores a heartbeat, which the server deletes after HEARTBEAT_LIFE_S. Other bridges take none of its sessions
 while the heartbeat is stored. The lease ends LEASE_MARGIN_S before that, counted from before the heartbeat was sent.
-So while the lease is valid, no other bridge can have taken a session of this bridge.
+So while the lease has not lapsed, no other bridge can have taken a session of this bridge. After a lapse each session
+must confirm its ownership first (`WritePermission`).
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class WritePermission:
 
     term: LeaseTerm
     confirmed_lapse: int
-    """The value of `term.lapses` for which the ownership is confirmed."""
+    """`term.lapses` at the time when the ownership was last confirmed."""
     asking: bool = False
     """The owner's record is being read."""
 
@@ -57,7 +58,7 @@ class WritePermission:
         return self.term.lapses == self.confirmed_lapse and self.term.valid(now)
 
     def must_ask(self) -> int | None:
-        """The lapse for which to read the owner's record now, or None. Returned once; then call `answered`."""
+        """The lapse for which to read the owner's record now, or None. Then None until `answered` is called."""
         if self.asking or self.term.lapses == self.confirmed_lapse:
             return None
         self.asking = True

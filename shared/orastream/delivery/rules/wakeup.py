@@ -1,8 +1,8 @@
 """What to do with a wake-up of a session that this bridge does not own. Pure.
 
 A wake-up is a delivery of a stored request or cancel by the durable consumer of a kind of bridge. The consumer delivers
-it to one bridge at a time, until one acks it. Most wake-ups need an owner of the session. The others are acked or naked
-at once, so that a bridge does not take sessions in which it has nothing to do.
+it to one bridge at a time, until one acks it. Most wake-ups need an owner of the session. The others get an ack or
+a nak at once, so that a bridge does not take sessions in which it has nothing to do.
 """
 
 from __future__ import annotations

@@ -124,7 +124,7 @@ class SessionRunner:
     # ---- the loop
 
     async def run(self) -> None:
-        """Serve the session until it is over. Cancel-safe: held wake-ups are naked and the session is released."""
+        """Serve the session until it is over. Cancel-safe: held wake-ups get a nak, and the session is released."""
         session = self._ownership.session
         with structlog.contextvars.bound_contextvars(session=subjects.untoken(session) or session):
             try:
@@ -211,8 +211,8 @@ class SessionRunner:
             return False
         if self._idle_since is None:
             self._idle_since = now
-        # Held wake-ups do not keep the session: one that can never be acked would keep it for ever. They are naked, and
-        # the bridge that receives them next asks the stream what is left to do.
+        # Held wake-ups do not keep the session: one that can never be acked would keep it for ever. Each gets a nak.
+        # The bridge that receives it next asks the stream what is left to do.
         return now >= self._idle_since + self._context.sink.idle_s
 
     def _next_full_round(self, now: float) -> float:

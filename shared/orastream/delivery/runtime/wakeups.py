@@ -8,7 +8,7 @@ from orastream.delivery.rules.session import Session
 from orastream.jetstream.pull_consumer import Delivery
 
 NAK_DELAY_S = 1.0
-"""Seconds until the consumer delivers a naked wake-up again. Prevents redelivery in a tight loop."""
+"""Seconds until the consumer delivers a wake-up again after a nak. Prevents redelivery in a tight loop."""
 
 
 class Wakeups:

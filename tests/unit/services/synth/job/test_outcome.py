@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.synth.engines.base import CannotResume, EngineCrashed, EngineError, NoAudio, UnknownVoice
-from services.synth.job.outcome import can_help
+from services.synth.job.outcome import worth_retrying
 
 pytestmark = pytest.mark.unit
 
@@ -21,9 +21,9 @@ pytestmark = pytest.mark.unit
     ],
 )
 def test_another_attempt(error: EngineError, expected: bool) -> None:
-    assert can_help(error) is expected
+    assert worth_retrying(error) is expected
 
 
-def test_a_new_request_can_help_where_another_attempt_cannot() -> None:
+def test_a_new_request_worth_retrying_where_another_attempt_cannot() -> None:
     """CannotResume is retryable for the sender, whose new request begins a new file."""
     assert CannotResume("flac cannot be resumed").retryable
