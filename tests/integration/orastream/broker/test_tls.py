@@ -94,8 +94,8 @@ async def test_nothing_is_sent_to_a_server_without_tls(url: str) -> None:
 
 
 def test_the_blocking_client_sends_nothing_without_tls(nats_server_in_plain_text: str) -> None:
-    with pytest.raises(NodeUnavailable, match=OFFERS_NONE):
-        BlockingClient(nats_server_in_plain_text).say("네.", session_id="s", phone_id="p")
+    with BlockingClient(nats_server_in_plain_text) as client, pytest.raises(NodeUnavailable, match=OFFERS_NONE):
+        client.say("네.", session_id="s", phone_id="p")
 
 
 @pytest.fixture
