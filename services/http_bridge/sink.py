@@ -107,7 +107,7 @@ class HttpLink:
         if not limit.expired():
             limit.reschedule(until)
 
-    async def abandon(self) -> None:
+    def abandon(self) -> None:
         """Send nothing more of the utterance: a running POST is cancelled."""
         self._body = None
         if self._post is not None:
@@ -116,7 +116,7 @@ class HttpLink:
 
     async def close(self) -> None:
         """Drop the collected audio and cancel a running POST."""
-        await self.abandon()
+        self.abandon()
 
 
 class HttpSink:

@@ -59,7 +59,7 @@ class WebSocketLink:
             self._start, self._text, self._template = start, text, template
         return template
 
-    async def abandon(self) -> None:
+    def abandon(self) -> None:
         """Send nothing more of the utterance. Unsent bytes can only be dropped by ending the connection."""
         if self._connection.unsent_bytes:
             self._connection.abort("cut: the utterance was ended with bytes unsent")

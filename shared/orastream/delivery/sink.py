@@ -67,7 +67,7 @@ class Link(Protocol):
         """
         ...
 
-    async def abandon(self) -> None:
+    def abandon(self) -> None:
         """End the utterance without `complete`. Bytes of it that were not sent yet must not be sent."""
         ...
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orastream.contract.messages import Report
-from orastream.delivery.rules.utterance_effects import Progress
+from orastream.delivery.rules.progress import Progress
 
 CHECKPOINT_EVERY_S = 0.2
 
@@ -47,3 +47,7 @@ class CheckpointClock:
     def taken(self, version: int, now: float) -> None:
         """Record that the checkpoint of `version` is being written at `now` (monotonic seconds)."""
         self._written_version, self._next_at = version, now + CHECKPOINT_EVERY_S
+
+    def skipped(self) -> None:
+        """Record that the checkpoint being written was not stored: it is due again after CHECKPOINT_EVERY_S seconds."""
+        self._written_version = 0

@@ -6,7 +6,7 @@ chunk to the start of the next chunk. The limits depend on the last answer (fiel
 
     last answer                         ask after                at most unconfirmed
     none on this link, or a later one   `confirm_every_s`        `max_unconfirmed_s`
-    within `quick_answer_s` seconds     `quick_confirm_every_s`  `quick_most_unconfirmed_s`
+    within `quick_answer_s` seconds     `quick_confirm_every_s`  `quick_max_unconfirmed_s`
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Confirmation:
         self._every = rules.confirm_every
         self._max_bytes = rules.max_unconfirmed_bytes
         self._slow = (rules.confirm_every_s, rules.max_unconfirmed_s)
-        self._quick = (rules.quick_confirm_every_s, rules.quick_most_unconfirmed_s)
+        self._quick = (rules.quick_confirm_every_s, rules.quick_max_unconfirmed_s)
         self._quick_answer_s = rules.quick_answer_s
         self.start_over(delivered)
 

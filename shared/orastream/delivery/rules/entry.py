@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 
 from orastream.contract.messages import Report, Transport
 from orastream.contract.stored_requests import StoredCancel, StoredRequest
+
+EXPIRY_GRACE_S = 5.0
+"""An unclaimed request expires this long after its ttl, so that a claim that is being written still counts."""
+STUCK_S = 60.0
+"""A request of another transport fails if its audio has ended and its report has not changed for this long."""
+INSPECT_EVERY_S = 10.0
+CHECK_STORED_S = 120.0
+"""After this long without a report, look whether a request is still stored. Else one that was deleted would block."""
+
+
+class Stage(Enum):
+    """How far this owner's work for a request has come."""
+
+    WAITING = "it waits for its turn, for a claim, or for another process that delivers it"
+    DELIVERING = "`Begin` was returned: this owner delivers it"
+    ENDING = "`Stop` or `End` was returned: its final report is being written"
+    CLOSED = "this owner has nothing left to do for it"
 
 
 @dataclass(slots=True, eq=False)
@@ -17,25 +35,25 @@ class Entry:
     transport: Transport | None = field(init=False)
     """Who delivers it: the transport that the request states, else the one in the report, else None (unknown)."""
     report: Report | None = field(init=False, default=None)
-    stands: int = field(init=False, default=0)
-    """Revision of `report`, or 0 without a report."""
+    """The stored report under its request id, or None."""
+    report_revision: int = field(init=False, default=0)
+    """Stream sequence of `report`, or 0 without a report."""
     duplicate: bool = field(init=False, default=False)
     """Whether the report under this request id belongs to another request with the same id."""
     changed_at: float = field(init=False, default=0.0)
     """When the last report was received."""
     _final_or_duplicate: bool = field(init=False, default=False)
     cancelled: bool = False
+    """Whether a cancel covers it."""
     cancelled_at_s: float | None = None
     """Unix time, by the server's clock, at which the first cancel of this request was stored."""
-    began: bool = False
-    """`Begin` was returned: this owner delivers the request."""
-    ending: bool = False
-    """`Stop` or `End` was returned."""
-    closed: bool = False
-    """This owner has nothing left to do for the request."""
+    stage: Stage = Stage.WAITING
     inspected_at: float = 0.0
+    """When `Inspect` was last returned for it."""
     checked_at: float = 0.0
+    """When `CheckStored` was last returned for it."""
     tidy_at: float | None = None
+    """When to return `Tidy` next, or None before its report is final."""
 
     def __post_init__(self) -> None:
         self.transport = self.stored.stated_transport
@@ -45,9 +63,9 @@ class Entry:
         """Its sequence in the stream, which is its place in the session's order."""
         return self.stored.sequence
 
-    def heard(self, report: Report, revision: int, now: float) -> None:
+    def reported(self, report: Report, revision: int, now: float) -> None:
         """Record the stored report under its id (a newer `revision`), received at `now`."""
-        self.report, self.stands, self.changed_at = report, revision, now
+        self.report, self.report_revision, self.changed_at = report, revision, now
         self.duplicate = report.request_seq != self.sequence
         self._final_or_duplicate = self.duplicate or report.final
         if self.stored.stated_transport is None:
@@ -59,7 +77,7 @@ class Entry:
 
         A writer that expects this revision can therefore never overwrite such a report.
         """
-        return 0 if self._final_or_duplicate else self.stands
+        return 0 if self._final_or_duplicate else self.report_revision
 
     @property
     def resumes(self) -> Report | None:
@@ -81,6 +99,27 @@ class Entry:
             self.cancelled_at_s = min(cancel.stored_at_s, self.cancelled_at_s or cancel.stored_at_s)
 
     @property
+    def closed(self) -> bool:
+        """Whether this owner has nothing left to do for it."""
+        return self.stage is Stage.CLOSED
+
+    @property
     def final(self) -> bool:
         """Whether later requests of the session need not wait for it: it is closed, final or a duplicate."""
         return self.closed or self._final_or_duplicate
+
+    @property
+    def expires_at(self) -> float:
+        """When it expires if no synth has claimed it (monotonic seconds)."""
+        return self.asked_at + self.stored.ttl_s + EXPIRY_GRACE_S
+
+    @property
+    def check_at(self) -> float:
+        """When to look whether it is still stored, if no report comes before (monotonic seconds)."""
+        return max(self.asked_at, self.changed_at, self.checked_at) + CHECK_STORED_S
+
+    @property
+    def inspect_at(self) -> float:
+        """When to look whether a bridge of another transport delivers it (monotonic seconds)."""
+        since = self.expires_at if self.report is None else max(self.changed_at, self.asked_at)
+        return max(since + STUCK_S, self.inspected_at + INSPECT_EVERY_S)

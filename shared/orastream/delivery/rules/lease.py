@@ -57,7 +57,7 @@ class WritePermission:
         """Whether the lease allows a write at `now`."""
         return self.term.lapses == self.confirmed_lapse and self.term.valid(now)
 
-    def must_ask(self) -> int | None:
+    def next_check(self) -> int | None:
         """The lapse for which to read the owner's record now, or None. Then None until `answered` is called."""
         if self.asking or self.term.lapses == self.confirmed_lapse:
             return None

@@ -11,36 +11,48 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from orastream.contract.messages import FINAL, Report, ReportError, Status
-from orastream.contract.report_state import ReportState
+from orastream.contract.report_state import ReportState, Verdict
 from orastream.contract.stored_requests import StoredCancel, StoredRequest
-from orastream.delivery.rules.entry import Entry
-from orastream.delivery.rules.session_effects import Begin, CheckStored, DropCancel, Effect, End, Inspect, Stop, Tidy
+from orastream.delivery.rules import session_outcomes as outcomes
+from orastream.delivery.rules.cancels import Cancels
+from orastream.delivery.rules.entry import Entry, Stage
+from orastream.delivery.rules.lifetime import Lifetime
+from orastream.delivery.rules.session_effects import (
+    Abandon,
+    Begin,
+    CheckStored,
+    DropCancel,
+    Effect,
+    End,
+    Inspect,
+    Stop,
+    Tidy,
+)
+from orastream.delivery.rules.session_outcomes import Purpose, ReportWritten, SessionOutcome
 
-EXPIRY_GRACE_S = 5.0
-"""An unclaimed request expires this long after its ttl, so that a claim that is being written still counts."""
-STUCK_S = 60.0
-"""A request of another transport fails if its audio has ended and its report has not changed for this long."""
-INSPECT_EVERY_S = 10.0
 TIDY_AFTER_S = 5.0
+"""A final report that another process wrote: how long that process has to tidy up before this owner does."""
 TIDY_AGAIN_S = 1.0
-CHECK_STORED_S = 120.0
-"""After this long without a report, look whether a request is still stored. Else one that was deleted would block."""
-RETRY_DROP_S = 1.0
 REPORT_LIFE_S = 3600.0
 """How long the machine remembers the last report under a request id."""
 
 
 @dataclass(slots=True)
 class Session:
-    """The machine of one session, for the bridge of one transport."""
+    """The machine of one session, for the bridge of one transport. `epoch` is the epoch of this ownership."""
 
     transport: Literal["websocket", "http"]
+    epoch: int
+    lifetime: Lifetime
     entries: dict[int, Entry] = field(default_factory=dict)
-    _cancels: dict[int, StoredCancel] = field(default_factory=dict)
-    _dropping: dict[int, float] = field(default_factory=dict)
+    """The stored requests of the session, by stream sequence, in order."""
+    delivering: Entry | None = None
+    """The request that this owner delivers, from `Begin` until `delivery_ended`."""
+    _cancels: Cancels = field(default_factory=Cancels)
     _reports: dict[str, tuple[ReportState, float]] = field(default_factory=dict)
     """By token, each with the time it was received, oldest first."""
     _queue: list[Effect] = field(default_factory=list)
+    """Effects that the next `poll` returns."""
     _settled: set[int] = field(default_factory=set)
     """Sequences of closed requests and deleted cancels, until a read of the feed has shown that they are not stored."""
 
@@ -52,73 +64,65 @@ class Session:
         if entry is None:
             entry = self.entries[stored.sequence] = Entry(stored, asked_at)
             self.entries = dict(sorted(self.entries.items()))
-            known = self._reports.get(stored.token)
-            if known is not None:
+            if (known := self._reports.get(stored.token)) is not None:
                 state, received_at = known
-                entry.heard(state.report, state.revision, received_at)
-            for cancel in self._cancels.values():
+                entry.reported(state.report, state.revision, received_at)
+            for cancel in self._cancels:
                 entry.cover(cancel)
         return entry
 
     def cancel(self, stored: StoredCancel) -> None:
         """Add a stored cancel. An unreadable one cancels nothing."""
-        self._cancels[stored.sequence] = stored
+        self._cancels.add(stored)
         for entry in self.entries.values():
             entry.cover(stored)
 
     def report(self, token: str, state: ReportState, now: float) -> None:
-        """Add a stored report of the session. Revisions that are not newer than the known one are ignored."""
-        known = self._reports.get(token)
-        if known is not None and known[0].revision >= state.revision:
+        """Add a stored report of the session. Revisions that are not newer than the known one are ignored.
+
+        If it shows that another owner delivers, this owner leaves the session.
+        """
+        if (known := self._reports.get(token)) is not None and known[0].revision >= state.revision:
             return
         self._reports.pop(token, None)
         self._reports[token] = (state, now)
+        if self._shows_another_owner(state.report):
+            self.lifetime.leave("another owner has taken the session")
         for entry in self.entries.values():
             if entry.stored.token == token:
-                entry.heard(state.report, state.revision, now)
+                entry.reported(state.report, state.revision, now)
 
-    def shows_another_owner(self, report: Report, epoch: int) -> bool:
-        """Whether a report shows that an owner with a higher epoch delivers a request of this transport.
+    def delivery_ended(self, entry: Entry) -> None:
+        """The delivery that `Begin` started has ended. If its report is not final, `Begin` is returned again."""
+        self.delivering = None
+        if entry.stage is Stage.DELIVERING:
+            entry.stage = Stage.WAITING
 
-        A final report does not show it: its writer may have ended.
-        """
-        entry = self.entries.get(report.request_seq)
-        return report.epoch > epoch and not report.final and entry is not None and self._mine(entry)
-
-    def report_written(self, entry: Entry, state: ReportState, now: float) -> None:
-        """A final report of this owner is stored. It applies at once, before the reports feed returns it."""
-        entry.heard(state.report, state.revision, now)
-
-    def end_refused(self, entry: Entry) -> None:
-        """`End` wrote no final report and none is stored: the request was claimed meanwhile, or its id is another's."""
-        entry.ending = entry.began = False
-
-    def begin_declined(self, entry: Entry) -> None:
-        """`Begin` was not carried out: another delivery is running, or the session is draining."""
-        entry.began = False
-
-    def tidy_failed(self, entry: Entry, now: float) -> None:
-        """NATS did not answer: return `Tidy` again after TIDY_AGAIN_S seconds."""
-        entry.tidy_at = now + TIDY_AGAIN_S
-
-    def tidied(self, entry: Entry) -> None:
-        """The final report is stored and sent to `replyTo`, and the request is not stored any more."""
-        entry.closed = True
-
-    def stuck(self, entry: Entry) -> None:
-        """The audio of this request has ended and no bridge delivers it: end it as failed."""
-        error = ReportError.of("internal", f"no {entry.transport} bridge delivered it; is that service running?")
-        self._end(entry, "failed", error)
-
-    def cancel_dropped(self, sequence: int) -> None:
-        """The cancel at `sequence` is deleted."""
-        self._cancels.pop(sequence, None)
-        self._dropping.pop(sequence, None)
-        self._settled.add(sequence)
-
-    def cancel_kept(self, sequence: int, now: float) -> None:
-        """The cancel was not deleted: return `DropCancel` again after RETRY_DROP_S seconds."""
-        self._dropping[sequence] = now + RETRY_DROP_S
+    def apply(self, outcome: SessionOutcome, now: float) -> None:
+        """Take the outcome of an effect, or of a report that the running delivery wrote."""
+        match outcome:
+            case ReportWritten(entry, purpose, verdict, state):
+                self.report(entry.stored.token, state, now)
+                if verdict is Verdict.SUPERSEDED:
+                    self.lifetime.leave("another owner writes the report")
+                elif outcome.ended_here:
+                    self._queue.append(Tidy(entry, just_written=True))
+                elif purpose is Purpose.END and not state.report.final:
+                    entry.stage = Stage.WAITING  # claimed meanwhile, or the id is another request's
+            case outcomes.Tidied(entry):
+                entry.stage = Stage.CLOSED
+            case outcomes.TidyFailed(entry):
+                entry.tidy_at = now + TIDY_AGAIN_S
+            case outcomes.Stuck(entry):
+                error = ReportError.of(
+                    "internal", f"no {entry.transport} bridge delivered it; is that service running?"
+                )
+                self._end(entry, "failed", error)
+            case outcomes.CancelDropped(sequence):
+                self._cancels.dropped(sequence)
+                self._settled.add(sequence)
+            case outcomes.CancelKept(sequence):
+                self._cancels.kept(sequence, now)
 
     def forget(self, now: float, verified: int) -> None:
         """Remove closed requests and old reports. `verified`: the feed has read everything stored up to it."""
@@ -130,8 +134,6 @@ class Session:
             self._settled = {sequence for sequence in self._settled if sequence > verified}
         while self._reports and now > next(iter(self._reports.values()))[1] + REPORT_LIFE_S:
             del self._reports[next(iter(self._reports))]
-
-    # ---- wake-ups
 
     def may_ack(self, sequence: int, verified: int) -> bool:
         """Whether the wake-up for the message stored at `sequence` may be acked: this owner has nothing to do for it.
@@ -150,37 +152,57 @@ class Session:
     # ---- what to do next
 
     def poll(self, now: float) -> list[Effect]:
-        """Return the effects to carry out now. Each is returned once; those that are retried, again after a wait."""
+        """Return the effects to carry out now, none after `lifetime.leave`. Those to be retried come again later."""
+        if self.lifetime.leave_reason is not None:
+            return []
         for entry in self.entries.values():
             self._judge(entry, now)
         self._begin_next(now)
-        self._drop_cancels(now)
+        self._queue += map(DropCancel, self._cancels.due(now, self._lowest_open()))
         effects, self._queue = self._queue, []
         return effects
 
     def next_time(self, now: float) -> float | None:
         """When to call `poll` again if no event comes before (monotonic seconds), or None."""
-        times = [at for sequence, at in self._dropping.items() if at != float("inf") and self._droppable(sequence)]
+        times = [
+            at for at in (self._cancels.next_time(self._lowest_open()), self.lifetime.next_time()) if at is not None
+        ]
         for entry in self.entries.values():
             if entry.closed:
                 continue
             if entry.tidy_at is not None:
                 times.append(entry.tidy_at)
             elif self._may_expire(entry):
-                times.append(_expires_at(entry))
+                times.append(entry.expires_at)
             if self._may_be_gone(entry):
-                times.append(_check_at(entry))
+                times.append(entry.check_at)
         head = self._head()
         if head is not None and self._delivered_by_others(head):
-            times.append(_inspect_at(head))
+            times.append(head.inspect_at)
         return min((max(t, now) for t in times), default=None)
 
     @property
     def idle(self) -> bool:
         """Whether nothing is left to do for this session."""
-        return not self._cancels and all(entry.closed for entry in self.entries.values())
+        return not self._cancels and self._lowest_open() is None
+
+    def over(self, now: float, *, current: bool) -> bool:
+        """Whether to release the session now. `current`: the feed has returned every stored request and cancel.
+
+        Wake-ups that are not acked do not keep the session: one that can never be acked would keep it for ever. The
+        bridge that receives it next asks the stream what is left to do.
+        """
+        return self.lifetime.over(now, delivering=self.delivering is not None, work=not self.idle or not current)
 
     # ---- inside
+
+    def _shows_another_owner(self, report: Report) -> bool:
+        """Whether an owner with a higher epoch delivers a request of this transport.
+
+        A final report does not show it: its writer may have ended.
+        """
+        entry = self.entries.get(report.request_seq)
+        return report.epoch > self.epoch and not report.final and entry is not None and self._mine(entry)
 
     def _mine(self, entry: Entry) -> bool:
         return entry.transport == self.transport
@@ -197,38 +219,36 @@ class Session:
     def _judge(self, entry: Entry, now: float) -> None:
         if entry.closed:
             return
-        if entry.final and entry.began and not entry.ending:
-            entry.ending = True  # if this owner ended it, its delivery has stopped and `Stop` does nothing
-            self._queue.append(Stop(entry))
+        if entry.final and entry.stage is Stage.DELIVERING:
+            self._stop(entry)  # another process ended it
         if entry.report is not None and entry.report.status in FINAL:
             self._tidy_later(entry, now)
             return
-        if self._may_be_gone(entry) and now >= _check_at(entry):
+        if self._may_be_gone(entry) and now >= entry.check_at:
             entry.checked_at = now
             self._queue.append(CheckStored(entry))
-        if entry.duplicate or entry.ending:
+        if entry.duplicate or entry.stage is Stage.ENDING:
             return
         if entry.cancelled and not self._ended_by_others(entry):
-            if entry.began:
-                entry.ending = True
-                self._queue.append(Stop(entry))
+            if entry.stage is Stage.DELIVERING:
+                self._stop(entry)
             else:
                 self._end(entry, "cancelled")
-        elif self._may_expire(entry) and now >= _expires_at(entry):
+        elif self._may_expire(entry) and now >= entry.expires_at:
             ttl = f"{entry.stored.ttl_s:g}"
             message = f"not claimed within ttlSeconds ({ttl}); is synth running and has it free slots?"
             self._end(entry, "expired", ReportError.of("expired", message))
 
     def _may_be_gone(self, entry: Entry) -> bool:
         """Whether it may have been deleted unnoticed: it is neither being delivered or ended here, nor final."""
-        return not entry.began and not entry.ending and (entry.report is None or entry.report.status not in FINAL)
+        return entry.stage is Stage.WAITING and (entry.report is None or entry.report.status not in FINAL)
 
     def _may_expire(self, entry: Entry) -> bool:
-        return entry.report is None and not entry.ending and not self._ended_by_others(entry)
+        return entry.report is None and entry.stage is not Stage.ENDING and not self._ended_by_others(entry)
 
     def _tidy_later(self, entry: Entry, now: float) -> None:
         if self._ended_by_others(entry) and not entry.duplicate:
-            entry.closed = True  # the writer of its final report tidies: another bridge, or synth (`none`)
+            entry.stage = Stage.CLOSED  # the writer of its final report tidies: another bridge, or synth (`none`)
             return
         if entry.tidy_at is None:
             entry.tidy_at = now + TIDY_AFTER_S
@@ -237,9 +257,17 @@ class Session:
             self._queue.append(Tidy(entry))
 
     def _end(self, entry: Entry, status: Status, error: ReportError | None = None) -> None:
-        if not entry.ending and not entry.final:
-            entry.ending = True
-            self._queue.append(End(entry, status, error))
+        if entry.stage is Stage.ENDING or entry.final:
+            return
+        if self.delivering is entry:
+            self.delivering = None
+            self._queue.append(Abandon(entry))
+        entry.stage = Stage.ENDING
+        self._queue.append(End(entry, status, error))
+
+    def _stop(self, entry: Entry) -> None:
+        entry.stage = Stage.ENDING
+        self._queue.append(Stop(entry))
 
     def _head(self) -> Entry | None:
         """The first request that is not final; all later ones wait for it."""
@@ -250,10 +278,11 @@ class Session:
         if head is None:
             return
         if self._mine(head):
-            if not head.began and not head.ending:
-                head.began = True
+            may_begin = self.delivering is None and not self.lifetime.draining and head.stored.request is not None
+            if may_begin and head.stage is Stage.WAITING:
+                head.stage, self.delivering = Stage.DELIVERING, head
                 self._queue.append(Begin(head))
-        elif self._delivered_by_others(head) and now >= _inspect_at(head):
+        elif self._delivered_by_others(head) and now >= head.inspect_at:
             head.inspected_at = now
             if head.cancelled:
                 self._end(head, "cancelled")
@@ -262,27 +291,9 @@ class Session:
 
     def _delivered_by_others(self, head: Entry) -> bool:
         """Whether another bridge delivers it. False while unclaimed without a transport: it may become ours."""
-        return not self._mine(head) and not head.ending and (head.report is not None or head.transport is not None)
+        waiting = head.stage is not Stage.ENDING
+        return not self._mine(head) and waiting and (head.report is not None or head.transport is not None)
 
-    def _drop_cancels(self, now: float) -> None:
-        for sequence in self._cancels:
-            if now >= self._dropping.get(sequence, 0.0) and self._droppable(sequence):
-                self._dropping[sequence] = float("inf")
-                self._queue.append(DropCancel(sequence))
-
-    def _droppable(self, sequence: int) -> bool:
-        return all(entry.closed for entry in self.entries.values() if entry.sequence < sequence)
-
-
-def _check_at(entry: Entry) -> float:
-    return max(entry.asked_at, entry.changed_at, entry.checked_at) + CHECK_STORED_S
-
-
-def _expires_at(entry: Entry) -> float:
-    return entry.asked_at + entry.stored.ttl_s + EXPIRY_GRACE_S
-
-
-def _inspect_at(entry: Entry) -> float:
-    """When to inspect a request of another transport that makes no progress (monotonic seconds)."""
-    since = _expires_at(entry) if entry.report is None else max(entry.changed_at, entry.asked_at)
-    return max(since + STUCK_S, entry.inspected_at + INSPECT_EVERY_S)
+    def _lowest_open(self) -> int | None:
+        """The sequence of the first request that is not closed, or None."""
+        return next((s for s, entry in self.entries.items() if not entry.closed), None)

@@ -10,21 +10,34 @@ from orastream.delivery.rules.entry import Entry
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Deliver this request now: all requests before it are final."""
+    """Deliver this request now: all requests before it are final. Then call `delivery_ended`."""
 
     entry: Entry
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Stop delivering: the request was cancelled or ended by another process. Write no more of it."""
+    """Stop the running delivery: the request was cancelled, or another process ended it. Write no more of it.
+
+    The delivery then writes the report `cancelled`, unless a final report is stored, and ends.
+    """
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """End the running delivery at once, without a report. An `End` of the same request follows.
+
+    Do not call `delivery_ended`: the machine counts the delivery as ended already.
+    """
 
     entry: Entry
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Write this final report, then tidy up. If `unclaimed`, write it only if no report is stored."""
+    """Write this final report. If `unclaimed`, write it only if no report is stored. Outcome: `ReportWritten`."""
 
     entry: Entry
     status: Status
@@ -38,14 +51,19 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Tidy:
-    """Send the final report to `replyTo` and delete the request if stored. A duplicate gets the existing report."""
+    """Send the final report to `replyTo` and delete the request. A duplicate gets the existing report.
+
+    `just_written`: this owner has just written the report, so the request is stored. Otherwise look first, and do
+    nothing if it is not stored. Outcome: `Tidied` or `TidyFailed`.
+    """
 
     entry: Entry
+    just_written: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Inspect:
-    """Check whether the audio of this request, which blocks others, has ended. If so, call `stuck`."""
+    """Look whether the audio of this request, which blocks others, has ended. Outcome: `Stuck`, or none."""
 
     entry: Entry
 
@@ -54,7 +72,7 @@ class Inspect:
 class DropCancel:
     """Delete this cancel, unless the stream still stores a request before it.
 
-    Then call `cancel_dropped` or `cancel_kept`. After `cancel_kept` the effect is returned again later.
+    Outcome: `CancelDropped` or `CancelKept`.
     """
 
     sequence: int
@@ -62,9 +80,9 @@ class DropCancel:
 
 @dataclass(frozen=True, slots=True)
 class CheckStored:
-    """Call `tidied` if this request is not stored any more. No report of it came for CHECK_STORED_S seconds."""
+    """Look whether this request is still stored: no report of it came for long. Outcome: `Tidied` if not, or none."""
 
     entry: Entry
 
 
-Effect = Begin | Stop | End | Tidy | Inspect | DropCancel | CheckStored
+Effect = Begin | Stop | Abandon | End | Tidy | Inspect | DropCancel | CheckStored

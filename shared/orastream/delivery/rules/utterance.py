@@ -9,21 +9,21 @@ from the stream, with the same index and bytes. For this the machine returns `Re
 start.
 """
 
-# length: one state machine; its events, decisions and counts use the same state
+# length: one state machine; its events and decisions use the same state
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Literal
+from enum import Enum
 
 from orastream.base.backoff import Backoff
 from orastream.contract.assembly import Assembly
-from orastream.contract.audio import seconds_of
 from orastream.contract.audio_messages import AudioChunk, AudioMessage, EndError
 from orastream.contract.errors import Code
 from orastream.contract.messages import ReportError, Status
 from orastream.delivery.rules.confirmation import Confirmation
+from orastream.delivery.rules.progress import Progress
 from orastream.delivery.rules.utterance_effects import (
     Confirm,
     Connect,
@@ -31,21 +31,45 @@ from orastream.delivery.rules.utterance_effects import (
     Effect,
     Fence,
     Finished,
-    Progress,
     Rewind,
     WriteChunk,
     WriteComplete,
 )
 
 QUEUE_BYTES = 256 << 10
+"""Audio that the machine queues. The rest stays in the stream."""
 
 
-Link = Literal["down", "connecting", "up"]
+class LinkState(Enum):
+    """The link to OraServer, as this delivery sees it."""
+
+    DOWN = "there is none; `Connect` is returned when the wait after the last failure is over"
+    CONNECTING = "`Connect` was returned"
+    UP = "chunks may be written"
+
+
+class FenceState(Enum):
+    """The checkpoint with this owner's epoch, after which an earlier owner can write no report."""
+
+    STORED = "it is stored, or not needed"
+    DUE = "it must be stored before the first write"
+    WRITING = "`Fence` was returned"
+
+
+class CompleteState(Enum):
+    """The message that the utterance is complete, on the present link."""
+
+    NOT_WRITTEN = "chunks are missing, or the synthesis did not complete"
+    WRITTEN = "`WriteComplete` was returned"
+    ASKED = "OraServer was asked to confirm it"
 
 
 @dataclass(slots=True)
 class UtteranceDelivery:
-    """The machine of one utterance. `delivered` is the number of chunks that an earlier owner had confirmed."""
+    """The whole state of one utterance's delivery, and its rules.
+
+    `delivered` is the number of chunks that an earlier owner had confirmed. `now` is when this delivery began.
+    """
 
     request_seq: int
     rules: DeliveryRules
@@ -55,27 +79,38 @@ class UtteranceDelivery:
     asked_at: float | None = None
     """When the request was stored, if known. Used to report `audio_expired` instead of `synth_stalled`."""
     backoff: Backoff = field(default_factory=lambda: Backoff(0.5, 2.0))
+    """The waits between tries to connect; its times are taken from `rules`."""
 
     progress: Progress = field(init=False)
-    link: Link = field(init=False, default="down")
+    """What the report says."""
+    link: LinkState = field(init=False, default=LinkState.DOWN)
     finished: Finished | None = field(init=False, default=None)
+    """The final status, as soon as it is decided. No event changes it."""
     _assembly: Assembly = field(init=False)
+    """Puts the stored messages of all attempts in order."""
     _queue: deque[AudioChunk] = field(init=False, default_factory=deque)
+    """Chunks to write, in order."""
     _queued_bytes: int = field(init=False, default=0)
     _sent: Confirmation = field(init=False)
+    """The unconfirmed chunks of the present link."""
     _ever_written: int = field(init=False, default=0)
-    _wrote: bool = field(init=False, default=False)
-    _complete: Literal["no", "written", "asked"] = field(init=False, default="no")
+    """Number of chunks written over any link. A chunk before it is a repeat."""
+    _heard: bool = field(init=False, default=False)
+    """Whether this owner has written a chunk that the listener can hear."""
+    _complete: CompleteState = field(init=False, default=CompleteState.NOT_WRITTEN)
     _failures: int = field(init=False, default=0)
+    """Links lost or not opened since OraServer last confirmed something."""
     _retry_at: float = field(init=False, default=0.0)
+    """When to connect again."""
     _rewind: bool = field(init=False, default=False)
-    _fence: Literal["none", "due", "asked"] = field(init=False, default="none")
+    """The audio must be read again, as chunks were unconfirmed when the link was lost."""
+    _fence: FenceState = field(init=False, default=FenceState.STORED)
     _claimed: bool = field(init=False, default=False)
+    """Whether a synth has claimed the request."""
     _alive_at: float = field(init=False, default=0.0)
+    """When the stall timer was last restarted."""
     _finished_returned: bool = field(init=False, default=False)
-    _counted: int = field(init=False, default=0)
-    _confirmed_s: float = field(init=False, default=0.0)
-    _counted_bytes: int = field(init=False, default=0)
+    """`poll` has returned `finished`."""
 
     def __post_init__(self) -> None:
         self._assembly = Assembly(self.request_seq)
@@ -83,7 +118,8 @@ class UtteranceDelivery:
         self._sent = Confirmation(self.rules, self.delivered)
         self._ever_written = self.delivered
         self._alive_at = self.now
-        self._fence = "due" if self.must_fence else "none"
+        if self.must_fence:
+            self._fence = FenceState.DUE
         self.backoff = Backoff(self.rules.first_retry_s, self.rules.max_retry_s, rng=self.backoff.rng)
 
     # ---- events
@@ -96,10 +132,10 @@ class UtteranceDelivery:
 
     def fenced(self) -> None:
         """The checkpoint with this owner's epoch is stored."""
-        self._fence = "none"
+        self._fence = FenceState.STORED
 
-    def sign(self, now: float) -> None:
-        """Restart the stall timer. While NATS does not answer, missing audio does not mean a stalled synth."""
+    def restart_stall_timer(self, now: float) -> None:
+        """Restart the wait for audio. While NATS does not answer, missing audio does not mean a stalled synth."""
         self._alive_at = now
 
     def audio(self, sequence: int, message: AudioMessage, now: float) -> None:
@@ -107,8 +143,8 @@ class UtteranceDelivery:
         self._alive_at = now
         for chunk in self._assembly.receive(sequence, message):
             if chunk.index < self.progress.chunks:
-                self._count_confirmed(chunk)
-            elif chunk.index >= self._sent.written:
+                self.progress.confirmed_before(chunk, self._assembly)
+            else:
                 self._queue.append(chunk)
                 self._queued_bytes += len(chunk.audio)
         end = self._assembly.end
@@ -118,7 +154,7 @@ class UtteranceDelivery:
 
     def link_up(self) -> None:
         """The link is open and ready for this utterance."""
-        self.link = "up"
+        self.link = LinkState.UP
         self._sent.start_over(self._sent.written)
 
     def link_lost(self, reason: str, now: float, *, refused: bool = False) -> None:
@@ -126,12 +162,12 @@ class UtteranceDelivery:
 
         Does nothing if the link is down already.
         """
-        if self.finished or self.link == "down":
+        if self.finished or self.link is LinkState.DOWN:
             return
-        if self.link == "up":
+        if self.link is LinkState.UP:
             self.progress.reconnects += 1
             self.progress.version += 1
-        self.link = "down"
+        self.link = LinkState.DOWN
         if refused:
             self._finish("failed", "oraserver_refused", f"OraServer refused: {reason}; check ORASERVER_* and its log")
             return
@@ -142,22 +178,18 @@ class UtteranceDelivery:
             )
             return
         self._retry_at = now + self.backoff.next_s()
-        if self._sent.written > self.progress.chunks or self._complete != "no":
+        if self._sent.written > self.progress.chunks or self._complete is not CompleteState.NOT_WRITTEN:
             self._rewind = True
 
     def confirmed(self, chunks: int, complete: bool, now: float) -> None:
         """OraServer has confirmed the first `chunks` chunks and, if `complete`, the end of the utterance."""
-        if self.finished or self.link != "up":
+        if self.finished or self.link is not LinkState.UP:
             return
         if chunks > self.progress.chunks or complete:
             self._failures = 0
             self.backoff.reset()
             self.progress.version += 1
-        for done in self._sent.answered(chunks, now):
-            self.progress.bytes += done.size
-            self._confirmed_s = done.begins_s
-        self.progress.chunks = max(self.progress.chunks, chunks)
-        self._measure()
+        self.progress.confirmed(chunks, self._sent.answered(chunks, now), self._assembly)
         if complete:
             self._finish("delivered")
 
@@ -195,14 +227,14 @@ class UtteranceDelivery:
         if self._rewind:
             self._start_over(now)
             return Rewind()
-        if self.link == "down" and now >= self._retry_at:
-            self.link = "connecting"
+        if self.link is LinkState.DOWN and now >= self._retry_at:
+            self.link = LinkState.CONNECTING
             return Connect()
-        if self.link != "up" or not may_write or not self._claimed:
+        if self.link is not LinkState.UP or not may_write or not self._claimed:
             return None
-        if self._fence != "none":
-            if self._fence == "due":
-                self._fence = "asked"
+        if self._fence is not FenceState.STORED:
+            if self._fence is FenceState.DUE:
+                self._fence = FenceState.WRITING
                 return Fence()
             return None
         return self._next_write(now) if room else self._next_confirm(now)
@@ -211,7 +243,7 @@ class UtteranceDelivery:
         """When to call `poll` again if no event comes before (monotonic seconds), or None."""
         if self.finished is not None:
             return None
-        times = [self._retry_at] if self.link == "down" else []
+        times = [self._retry_at] if self.link is LinkState.DOWN else []
         if self._stalls:
             times.append(self._alive_at + self.rules.stall_s)
         return min(times, default=None)
@@ -220,7 +252,8 @@ class UtteranceDelivery:
 
     @property
     def _stalls(self) -> bool:
-        return self._claimed and self._assembly.finished is None and not self._queue
+        # While a rewind is pending no audio is taken, so its absence shows nothing.
+        return self._claimed and self._assembly.finished is None and not self._queue and not self._rewind
 
     @property
     def _answers_outstanding(self) -> bool:
@@ -245,13 +278,18 @@ class UtteranceDelivery:
                 self._note_write(chunk)
             return WriteChunk(start, chunk)
         end = self._assembly.finished
-        if start is not None and end is not None and end.status == "complete" and self._complete == "no":
-            self._complete = "written"
+        if (
+            start is not None
+            and end is not None
+            and end.status == "complete"
+            and self._complete is CompleteState.NOT_WRITTEN
+        ):
+            self._complete = CompleteState.WRITTEN
             return WriteComplete(start, end.total_chunks, end.text)
         return None
 
     def _next_confirm(self, now: float) -> Confirm | None:
-        if self._complete == "written" or self._sent.due:
+        if self._complete is CompleteState.WRITTEN or self._sent.due:
             return self._ask(now)
         end = self._assembly.end
         if end is not None and end.status == "failed" and self._answers_outstanding:
@@ -259,47 +297,28 @@ class UtteranceDelivery:
         return None
 
     def _ask(self, now: float) -> Confirm:
-        complete = self._complete == "written"
+        complete = self._complete is CompleteState.WRITTEN
         if complete:
-            self._complete = "asked"
+            self._complete = CompleteState.ASKED
         return Confirm(self._sent.ask(now), complete)
 
     def _note_write(self, chunk: AudioChunk) -> None:
-        if not self._wrote and self.rules.confirm_every is not None:
-            self._wrote = True  # checkpoint the first chunk: the listener hears it
+        if not self._heard and self.rules.confirm_every is not None:
+            self._heard = True  # checkpoint the first chunk: the listener hears it
             self.progress.version += 1
         if chunk.index < self._ever_written:
             self.progress.retransmitted += 1
         self._ever_written = max(self._ever_written, self._sent.written)
-
-    def _count_confirmed(self, chunk: AudioChunk) -> None:
-        """Count a chunk that OraServer has confirmed before: to an earlier owner, or before a rewind."""
-        if chunk.index == self._counted:
-            self._counted += 1
-            self._confirmed_s = max(self._confirmed_s, chunk.pts_ms / 1000)
-            self._counted_bytes += len(chunk.audio)
-            if self._counted_bytes > self.progress.bytes:
-                self.progress.bytes = self._counted_bytes
-                self._measure()
-
-    def _measure(self) -> None:
-        start = self._assembly.start
-        if start is not None:
-            seconds = seconds_of(start.format, start.spec, self.progress.bytes)
-            if seconds is None:  # the format has no fixed byte rate: use the times of the chunks
-                end = self._assembly.finished
-                whole = end is not None and end.status == "complete" and self.progress.chunks >= end.total_chunks
-                seconds = end.audio_seconds if whole and end is not None else self._confirmed_s
-            self.progress.audio_seconds = round(seconds, 3)
 
     def _start_over(self, now: float) -> None:
         self._rewind = False
         self._alive_at = now  # the audio is read again, which takes time: synth is not stalled
         self._assembly = Assembly(self.request_seq)
         self._queue.clear()
-        self._queued_bytes = self._counted = self._counted_bytes = 0
+        self._queued_bytes = 0
+        self.progress.start_over()
         self._sent.start_over(self.progress.chunks)
-        self._complete = "no"
+        self._complete = CompleteState.NOT_WRITTEN
 
     def _check_end(self, now: float) -> None:
         end = self._assembly.finished

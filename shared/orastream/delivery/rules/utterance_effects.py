@@ -1,4 +1,4 @@
-"""What the machine of an utterance exchanges with its runner: delivery rules, effects to carry out, and progress."""
+"""What the machine of an utterance exchanges with its runner: delivery rules and effects to carry out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class DeliveryRules:
     """How a kind of bridge delivers. With `confirm_every` None, OraServer confirms only whole utterances (HTTP).
 
     `confirm_every` counts chunks. `confirm_every_s`, `max_unconfirmed_s`, `quick_confirm_every_s` and
-    `quick_most_unconfirmed_s` are seconds of speech; `confirmation` says when the quick limits apply. They are chosen
+    `quick_max_unconfirmed_s` are seconds of speech; `confirmation` says when the quick limits apply. They are chosen
     so that a receiver that plays in real time still answers before a ping counts as unanswered. All other fields that
     end in `_s` are seconds of time; `stall_s` limits the wait for audio from synth.
     """
@@ -25,7 +25,7 @@ class DeliveryRules:
     max_unconfirmed_s: float = 3.0
     quick_answer_s: float = 0.25
     quick_confirm_every_s: float = 4.0
-    quick_most_unconfirmed_s: float = 5.0
+    quick_max_unconfirmed_s: float = 5.0
     max_retries: int = 3
     first_retry_s: float = 0.5
     max_retry_s: float = 2.0
@@ -81,18 +81,3 @@ class Finished:
 
 
 Effect = Connect | WriteChunk | WriteComplete | Confirm | Rewind | Fence | Finished
-
-
-@dataclass(slots=True)
-class Progress:
-    """The progress of a delivery for its reports. `chunks`, `bytes` and `audio_seconds` count confirmed audio."""
-
-    chunks: int = 0
-    bytes: int = 0
-    audio_seconds: float = 0.0
-    total_chunks: int | None = None
-    rtf: float | None = None
-    reconnects: int = 0
-    retransmitted: int = 0
-    version: int = 0
-    """Increases with each change that should be written as a checkpoint."""

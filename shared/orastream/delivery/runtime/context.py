@@ -1,4 +1,4 @@
-"""Objects that all sessions of a bridge share."""
+"""Objects that all sessions of a bridge share, and those that all parts of one session share."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import Protocol
 
 from orastream.contract.messages import Report, Status
 from orastream.delivery.rules.entry import Entry
+from orastream.delivery.runtime.background import Background
+from orastream.delivery.runtime.links import Links
 from orastream.delivery.runtime.ownership import Lease, Owners
 from orastream.delivery.sink import Sink
 from orastream.jetstream.api import JetStream
+from orastream.jetstream.report_store import ReportStore
 
 
 class DeliveryCounts(Protocol):
@@ -50,3 +53,17 @@ class BridgeContext:
     counts: DeliveryCounts
     announce: Callable[[str, Entry, Report | None], None]
     """Logs that an utterance begins (`begins`) or has ended (`ended`), with its entry and report."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionContext:
+    """The shared objects of one owned session. Used from its loop only."""
+
+    bridge: BridgeContext
+    epoch: int
+    """The epoch of this ownership."""
+    reports: ReportStore
+    links: Links
+    background: Background
+    wake: Callable[[], None]
+    """Runs a round of the session's loop: audio has come, or the link has room."""

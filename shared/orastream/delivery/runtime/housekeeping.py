@@ -1,7 +1,6 @@
 """The work of a session's owner besides delivery: end requests, tidy up, inspect stuck requests, delete cancels.
 
-Each piece of work runs in its own task, reports the outcome to the session's machine and wakes the session. Each can be
-repeated without harm.
+Each piece of work returns an outcome for the session's machine. Each can be repeated without harm.
 """
 
 from __future__ import annotations
@@ -13,13 +12,22 @@ from orastream.base import logger
 from orastream.contract import stream_names, subjects
 from orastream.contract.audio_messages import AudioEnd, unpack
 from orastream.contract.errors import NodeUnavailable, Undecodable
-from orastream.contract.messages import Report
 from orastream.contract.report_state import Verdict
 from orastream.delivery.rules.entry import Entry
-from orastream.delivery.rules.session import Session
-from orastream.delivery.rules.session_effects import CheckStored, DropCancel, Effect, End, Inspect, Tidy
+from orastream.delivery.rules.session_effects import CheckStored, DropCancel, End, Inspect, Tidy
+from orastream.delivery.rules.session_outcomes import (
+    CancelDropped,
+    CancelKept,
+    Purpose,
+    ReportWritten,
+    SessionOutcome,
+    Stuck,
+    Tidied,
+    TidyFailed,
+)
 from orastream.delivery.rules.wakeup import cancel_is_applied
-from orastream.delivery.runtime.host import Host
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.report_store import ReportStore
 
 AGAIN_S = 0.5
 
@@ -27,37 +35,38 @@ log = logger.named(__name__)
 
 
 class Housekeeping:
-    """Carries out the housekeeping effects of one session. `session` is its machine, `token` its subject token."""
+    """Carries out the housekeeping effects of one session. `token` is the session's subject token."""
 
-    def __init__(self, host: Host, session: Session, token: str) -> None:
-        self._host = host
-        self._session = session
+    def __init__(self, js: JetStream, reports: ReportStore, epoch: int, token: str) -> None:
+        self._js = js
+        self._reports = reports
+        self._epoch = epoch
         self._token = token
 
-    def do(self, effect: Effect) -> None:
-        """Start a task for this effect. `Begin` and `Stop` are ignored: SessionRunner carries them out."""
+    async def carry_out(self, effect: End | Tidy | Inspect | CheckStored | DropCancel) -> SessionOutcome | None:
+        """Carry out the effect and return its outcome. None: the machine returns the effect again later."""
         match effect:
             case End():
-                self._host.spawn(self._end(effect))
-            case Tidy(entry):
-                self._host.spawn(self._tidy(entry))
+                return await self._end(effect)
+            case Tidy(entry, just_written):
+                return await self._tidy(entry, just_written=just_written)
             case Inspect(entry):
-                self._host.spawn(self._inspect(entry))
+                return await self._inspect(entry)
             case CheckStored(entry):
-                self._host.spawn(self._check_stored(entry))
+                return await self._check_stored(entry)
             case DropCancel(sequence):
-                self._host.spawn(self._drop_cancel(sequence))
+                return await self._drop_cancel(sequence)
 
-    async def _end(self, effect: End) -> None:
-        entry, reports = effect.entry, self._host.reports
+    async def _end(self, effect: End) -> ReportWritten:
+        entry = effect.entry
         base = entry.resumes or entry.stored.report("queued")
-        final = base.with_(status=effect.status, error=effect.error, epoch=self._host.epoch)
+        final = base.with_(status=effect.status, error=effect.error, epoch=self._epoch)
         while True:
             try:
                 if effect.unclaimed:  # if a synth has claimed it meanwhile, this bridge must not end it
-                    written = await reports.write_first(entry.stored, final)
+                    written = await self._reports.write_first(entry.stored, final)
                 else:
-                    written = await reports.write(entry.stored, final, entry.revision)
+                    written = await self._reports.write(entry.stored, final, entry.revision)
                 break
             except NodeUnavailable as exc:
                 log.warning("final report not written; retrying", request=entry.stored.request_id, error=str(exc))
@@ -67,63 +76,45 @@ class Housekeeping:
                 "end", parent=entry.stored.trace, attributes=traces.taken(entry.stored, "end", "")
             ) as span:
                 traces.settle(span, written.state.report)
-        if not written.state.report.final:
-            self._session.end_refused(entry)
-        self._host.reported(entry, written)
-        self._host.wake()
+        return ReportWritten(entry, Purpose.END, written.verdict, written.state)
 
-    async def close(self, entry: Entry, final: Report) -> None:
-        """Send the final report to `replyTo` and delete the request, so that the session may store another one."""
+    async def _tidy(self, entry: Entry, *, just_written: bool) -> SessionOutcome | None:
         try:
-            await self._host.reports.close(entry.stored, final)
-            self._session.tidied(entry)
+            if not just_written and await self._js.get(stream_names.SESSIONS, entry.sequence) is None:
+                return Tidied(entry)
+        except NodeUnavailable:
+            return None
+        assert entry.report is not None, "the machine tidies only what has a final report"
+        try:
+            await self._reports.close(entry.stored, entry.report)
         except NodeUnavailable as exc:
             log.warning("tidying up failed; retrying", request=entry.stored.request_id, error=str(exc))
-            self._session.tidy_failed(entry, asyncio.get_running_loop().time())
-        self._host.wake()
+            return TidyFailed(entry)
+        return Tidied(entry)
 
-    async def _tidy(self, entry: Entry) -> None:
+    async def _check_stored(self, entry: Entry) -> SessionOutcome | None:
         try:
-            stored = await self._host.js.get(stream_names.SESSIONS, entry.sequence)
+            if await self._js.get(stream_names.SESSIONS, entry.sequence) is not None:
+                return None
         except NodeUnavailable:
-            return  # the machine returns the effect again later
-        if stored is None:
-            self._session.tidied(entry)
-            self._host.wake()
-        elif entry.report is not None:
-            await self.close(entry, entry.report)
+            return None
+        log.warning("a request was deleted without a final report", request=entry.stored.request_id)
+        return Tidied(entry)
 
-    async def _check_stored(self, entry: Entry) -> None:
+    async def _inspect(self, entry: Entry) -> SessionOutcome | None:
         try:
-            stored = await self._host.js.get(stream_names.SESSIONS, entry.sequence)
-        except NodeUnavailable:
-            return  # the machine returns the effect again later
-        if stored is None:
-            log.warning("a request was deleted without a final report", request=entry.stored.request_id)
-            self._session.tidied(entry)
-            self._host.wake()
-
-    async def _inspect(self, entry: Entry) -> None:
-        try:
-            last = await self._host.js.last(
-                stream_names.AUDIO, subjects.audio(entry.stored.session, entry.stored.token)
-            )
+            last = await self._js.last(stream_names.AUDIO, subjects.audio(entry.stored.session, entry.stored.token))
             ended = last is None or isinstance(unpack(last.data), AudioEnd)
         except (NodeUnavailable, Undecodable):
-            return  # the machine returns the effect again later
-        if ended:
-            self._session.stuck(entry)
-            self._host.wake()
+            return None
+        return Stuck(entry) if ended else None
 
-    async def _drop_cancel(self, sequence: int) -> None:
-        js, now = self._host.js, asyncio.get_running_loop().time()
+    async def _drop_cancel(self, sequence: int) -> SessionOutcome:
         try:
-            lowest = await js.after(stream_names.SESSIONS, subjects.session_request(self._token), 0)
+            lowest = await self._js.after(stream_names.SESSIONS, subjects.session_request(self._token), 0)
             if cancel_is_applied(sequence, lowest.sequence if lowest is not None else None):
-                await js.delete(stream_names.SESSIONS, sequence)
-                self._session.cancel_dropped(sequence)
-            else:
-                self._session.cancel_kept(sequence, now)
+                await self._js.delete(stream_names.SESSIONS, sequence)
+                return CancelDropped(sequence)
         except NodeUnavailable:
-            self._session.cancel_kept(sequence, now)
-        self._host.wake()
+            pass
+        return CancelKept(sequence)

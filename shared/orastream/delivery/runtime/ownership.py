@@ -16,6 +16,7 @@ from orastream.base import logger
 from orastream.contract.errors import NodeUnavailable, PublishRefused, SequenceConflict
 from orastream.contract.stream_names import HEARTBEATS, OWNERS, heartbeat_key, owner_key
 from orastream.delivery.rules.lease import LeaseTerm
+from orastream.delivery.runtime.outcomes import OwnershipRead
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.topology import HEARTBEAT_LIFE_S
 
@@ -101,6 +102,13 @@ class Owners:
         """Whether the stored record is still the one that `take` wrote. Raises NodeUnavailable."""
         record = await self._js.last(OWNERS, owner_key(self._kind, ownership.session))
         return record is not None and record.sequence == ownership.epoch
+
+    async def check(self, ownership: Ownership, lapse: int) -> OwnershipRead:
+        """Read the record after the lapse `lapse`. The outcome is for `WritePermission.answered`."""
+        try:
+            return OwnershipRead(lapse, await self.still_ours(ownership))
+        except NodeUnavailable:
+            return OwnershipRead(lapse, None)
 
     async def release(self, ownership: Ownership) -> None:
         """Release the session. Deletes only the record of this ownership, not that of a later owner.

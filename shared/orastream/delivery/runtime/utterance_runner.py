@@ -1,7 +1,8 @@
 """Delivers one utterance: carries out the effects of its machine with a feed, a link and the report.
 
-Work runs in the session's task. Work that waits (connect, confirm, write a report) runs in tasks of the session's
-group, which report the outcome to the machine and wake the session.
+Work runs in the session's loop. Work that waits (connect, confirm, write a report) runs in background tasks, whose
+outcomes the loop passes to `apply`. One report is written at a time, so that a later one never comes before an earlier
+one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from orastream.contract.messages import Report
 from orastream.contract.report_state import Verdict
 from orastream.delivery.rules.checkpoint import CheckpointClock, report_of
 from orastream.delivery.rules.entry import Entry
+from orastream.delivery.rules.session_outcomes import Purpose, ReportWritten
 from orastream.delivery.rules.timing import Timing
 from orastream.delivery.rules.utterance import UtteranceDelivery
 from orastream.delivery.rules.utterance_effects import (
@@ -31,11 +33,14 @@ from orastream.delivery.rules.utterance_effects import (
     WriteChunk,
     WriteComplete,
 )
-from orastream.delivery.runtime.context import DeliveryCounts
-from orastream.delivery.runtime.host import Host
+from orastream.delivery.runtime.context import SessionContext
+from orastream.delivery.runtime.outcomes import Answered, CheckpointSkipped, DeliveryOutcome, LinkFailed, LinkOpened
 from orastream.delivery.sink import Link, LinkLost, Speech
 from orastream.jetstream.feed import Feed
-from orastream.jetstream.report_store import Written
+
+PERSIST_AGAIN_S = 0.5
+WRITE_ENDS_S = 1.0
+"""How long the last checkpoint waits for the write that is running. NATS may not answer."""
 
 log = logger.named(__name__)
 
@@ -43,36 +48,40 @@ log = logger.named(__name__)
 class UtteranceRunner:
     """Delivers one entry. Call `open`, then `step` in each round until `done`, then `close`. Used from one task."""
 
-    def __init__(
-        self, host: Host, entry: Entry, utterance: UtteranceDelivery, counts: DeliveryCounts, kind: str
-    ) -> None:
+    def __init__(self, session: SessionContext, entry: Entry, utterance: UtteranceDelivery) -> None:
         request = entry.stored.request
         assert request is not None, "only a valid request has a transport"
         self.entry = entry
         self.machine = utterance
         self.done = False
-        self._host = host
+        """The final report is stored: by this delivery, or by another process before it."""
+        self._session = session
         self._loop = asyncio.get_running_loop()
-        self._counts = counts
+        self._counts = session.bridge.counts
         self._speech = Speech(
             request.session_id, request.phone_id, entry.stored.request_id, entry.stored.token, request.text
         )
         self._feed: Feed | None = None
         self._link: Link | None = None
+        """The open link while `machine.link` is UP, else None."""
         self._base = entry.report
-        self._writing = asyncio.Lock()
+        self._write: asyncio.Task[None] | None = None
+        """The task that writes a report now."""
+        self._fence_due = False
+        self._finished: Finished | None = None
+        """The final status to write when no other write is running."""
         self._clock = CheckpointClock()
         self._timing = Timing(entry.stored.stored_at_s, piecewise=utterance.rules.confirm_every is not None)
+        kind = session.bridge.kind
         about = traces.taken(entry.stored, "deliver", kind)
-        about |= {"orastream.epoch": host.epoch, "orastream.delivered_before": utterance.delivered}
+        about |= {"orastream.epoch": session.epoch, "orastream.delivered_before": utterance.delivered}
         self._span = traces.begin(f"{kind} deliver", parent=entry.stored.trace, kind="consumer", attributes=about)
 
     async def open(self) -> None:
         """Start the feed of the utterance's audio."""
         stored = self.entry.stored
-        feed = Feed(
-            self._host.js, stream_names.AUDIO, subjects.audio(stored.session, stored.token), wake=self._host.nudge
-        )
+        subject = subjects.audio(stored.session, stored.token)
+        feed = Feed(self._session.bridge.js, stream_names.AUDIO, subject, wake=self._session.wake)
         await feed.__aenter__()
         self._feed = feed
 
@@ -97,21 +106,47 @@ class UtteranceRunner:
                 self._base = claim
             self.machine.claimed(now)
         if self._link is not None and self._link.lost is not None:
-            lost, self._link = self._link.lost, None
-            self._lost(lost, now)
+            self._lost(self._link.lost, now)
         self._take_audio(now)
         while True:
             room = self._link is not None and self._link.room
             effect = self.machine.poll(now, may_write=may_write, room=room)
             if effect is not None:
-                await self._apply(effect)
+                await self._carry_out(effect)
             elif not self._take_audio(now):
                 break
         if self._feed is not None:
             self._feed.expecting = self.machine.expects_audio
-        self._checkpoint(now)
+        self._write_next(now)
 
-    async def _apply(self, effect: Effect) -> None:
+    def apply(self, outcome: DeliveryOutcome | ReportWritten, now: float) -> None:
+        """Take the outcome of a background task of this delivery. Outcomes of a link not in use are ignored."""
+        match outcome:
+            case LinkOpened(link=link) if self.machine.finished is None:
+                link.begin(self._speech)
+                self._link = link
+                self._span.event("link up")
+                self.machine.link_up()
+            case LinkFailed(lost=lost):
+                self._lost(lost, now)
+            case Answered(link=link, asked=asked, failure=failure) if link is self._link:
+                if isinstance(failure, LinkLost):
+                    self._lost(failure, now)
+                elif failure is None:
+                    self._timing.confirmed(time.time())
+                    self.machine.confirmed(asked.chunks, asked.complete, now)
+            case CheckpointSkipped():
+                self._write = None
+                self._clock.skipped()
+            case ReportWritten(_, purpose, verdict, state):
+                self._write = None
+                if purpose is Purpose.FENCE and verdict is Verdict.WRITTEN:
+                    self.machine.fenced()
+                elif purpose is Purpose.DELIVERY_END:
+                    traces.settle(self._span, state.report)
+                    self.done = True
+
+    async def _carry_out(self, effect: Effect) -> None:
         """Do what the machine says. It writes only while there is a link."""
         match effect:
             case WriteChunk():
@@ -127,13 +162,16 @@ class UtteranceRunner:
                 assert self._link is not None
                 self._ask(self._link, effect)
             case Connect():
-                self._host.spawn(self._connect())
+                self._session.background.start(self._connect())
             case Rewind():
                 await self._rewind()
             case Fence():
-                self._host.spawn(self._fence())
+                self._fence_due = True
             case Finished():
-                self._host.spawn(self._finish(effect))
+                self._finished = effect
+                if effect.status != "delivered" and self._link is not None:
+                    self._link.abandon()
+                    self._link = None
 
     def _take_audio(self, now: float) -> bool:
         """Pass audio from the feed to the machine, as much as it wants. Return whether there was any."""
@@ -154,6 +192,7 @@ class UtteranceRunner:
     # ---- connect and confirm
 
     def _lost(self, lost: LinkLost, now: float) -> None:
+        self._link = None
         log.warning(
             "link to OraServer lost", request=self.entry.stored.request_id, reason=str(lost), refused=lost.refused
         )
@@ -161,43 +200,27 @@ class UtteranceRunner:
         self._span.event("link lost", {"reason": str(lost), "refused": lost.refused})
         self.machine.link_lost(str(lost), now, refused=lost.refused)
 
-    async def _connect(self) -> None:
+    async def _connect(self) -> LinkOpened | LinkFailed:
+        speech, links = self._speech, self._session.links
         try:
-            link = await self._host.link(self._speech.session_id, self._speech.phone_id)
+            link = await links.get(speech.session_id, speech.phone_id, self._loop.time())
         except LinkLost as exc:
-            self._lost(exc, self._loop.time())
-        else:
-            link.begin(self._speech)
-            self._link = link
-            self._span.event("link up")
-            self.machine.link_up()
-        self._host.wake()
+            return LinkFailed(self.entry, exc)
+        return LinkOpened(self.entry, link)
 
     def _ask(self, link: Link, asked: Confirm) -> None:
-        answer = link.confirm()
-        if isinstance(answer, asyncio.Future):
-            answer.add_done_callback(lambda done: self._answered(link, asked, done.exception()))
+        answer, background = link.confirm(), self._session.background
+        if isinstance(answer, asyncio.Future):  # it needs no task
+            answer.add_done_callback(lambda done: background.put(Answered(self.entry, link, asked, done.exception())))
         else:
-            self._host.spawn(self._confirm(link, asked, answer))
+            background.start(self._confirm(link, asked, answer))
 
-    async def _confirm(self, link: Link, asked: Confirm, answer: Awaitable[None]) -> None:
+    async def _confirm(self, link: Link, asked: Confirm, answer: Awaitable[None]) -> Answered:
         try:
             await answer
         except LinkLost as exc:
-            self._answered(link, asked, exc)
-        else:
-            self._answered(link, asked, None)
-
-    def _answered(self, link: Link, asked: Confirm, failure: BaseException | None) -> None:
-        if link is not self._link or self.done:
-            pass  # the link of this answer is not in use any more
-        elif isinstance(failure, LinkLost):
-            self._link = None
-            self._lost(failure, self._loop.time())
-        elif failure is None:
-            self._timing.confirmed(time.time())
-            self.machine.confirmed(asked.chunks, asked.complete, self._loop.time())
-        self._host.nudge()
+            return Answered(self.entry, link, asked, exc)
+        return Answered(self.entry, link, asked, None)
 
     # ---- reports
 
@@ -206,65 +229,57 @@ class UtteranceRunner:
         base, progress = self._base, self.machine.progress
         if base is None:
             return None
-        return report_of(base, progress, self._timing.figures(base), self._host.epoch)
+        return report_of(base, progress, self._timing.figures(base), self._session.epoch)
 
-    def _checkpoint(self, now: float) -> None:
-        version = self.machine.progress.version
-        if self._clock.due(version, now) and self.machine.finished is None and not self._writing.locked():
-            self._clock.taken(version, now)
-            self._host.spawn(self._write_progress())
+    def _write_next(self, now: float) -> None:
+        """Start to write the next report if one is due and none is being written."""
+        if self._write is not None:
+            return
+        if self._finished is not None:
+            current = self.report() or self.entry.stored.report("queued")
+            finished, self._finished = self._finished, None
+            final = current.with_(status=finished.status, error=finished.error, epoch=self._session.epoch)
+            self._write = self._session.background.start(self._persist(final, Purpose.DELIVERY_END))
+        elif self.machine.finished is None:
+            due = self._clock.due(version := self.machine.progress.version, now)
+            report = self.report() if due or self._fence_due else None
+            if report is not None and self._fence_due:
+                self._fence_due = False
+                self._write = self._session.background.start(self._persist(report, Purpose.FENCE))
+            elif report is not None:
+                self._clock.taken(version, now)
+                self._write = self._session.background.start(self._write_progress(report))
 
-    async def _write_progress(self) -> None:
-        async with self._writing:
-            report = self.report()
-            if report is None or self.machine.finished is not None or self.done:
-                return
+    async def _write_progress(self, report: Report) -> ReportWritten | CheckpointSkipped:
+        try:
+            return await self._store(report, Purpose.CHECKPOINT)
+        except NodeUnavailable as exc:
+            log.debug("a checkpoint was not written; a later one replaces it", error=str(exc))
+            return CheckpointSkipped(self.entry)
+
+    async def _persist(self, report: Report, purpose: Purpose) -> ReportWritten:
+        """Write the report, with retries until NATS answers: a fence or a final report must not be lost."""
+        while True:
             try:
-                written = await self._host.reports.write(self.entry.stored, report, self.entry.revision or None)
+                return await self._store(report, purpose)
             except NodeUnavailable as exc:
-                log.debug("a checkpoint was not written; a later one replaces it", error=str(exc))
-                return
-            self._host.reported(self.entry, written)
+                log.warning("report not written; retrying", request=self.entry.stored.request_id, error=str(exc))
+                await asyncio.sleep(PERSIST_AGAIN_S)
+
+    async def _store(self, report: Report, purpose: Purpose) -> ReportWritten:
+        entry = self.entry
+        written = await self._session.reports.write(entry.stored, report, entry.revision or None)
+        return ReportWritten(entry, purpose, written.verdict, written.state)
 
     async def checkpoint(self) -> None:
         """Write a checkpoint now, from which the next owner resumes. Raises NodeUnavailable."""
-        async with self._writing:
-            report = self.report()
-            if report is not None and self.machine.finished is None:
-                await self._host.reports.write(self.entry.stored, report, self.entry.revision or None)
-
-    async def _fence(self) -> None:
-        async with self._writing:
-            report = self.report()
-            assert report is not None, "the machine fences only after the claim"
-            written = await self._persist(report.with_(epoch=self._host.epoch))
-            self._host.reported(self.entry, written)
-            if written.verdict is Verdict.WRITTEN:
-                self.machine.fenced()
-        self._host.wake()
-
-    async def _finish(self, finished: Finished) -> None:
-        if finished.status != "delivered" and self._link is not None:
-            link, self._link = self._link, None
-            await link.abandon()
-        async with self._writing:
-            report = self.report() or self.entry.stored.report("queued")
-            final = report.with_(status=finished.status, error=finished.error, epoch=self._host.epoch)
-            written = await self._persist(final)
-        traces.settle(self._span, written.state.report)
-        self.done = True
-        self._host.reported(self.entry, written)
-        self._host.wake()
+        if self.machine.finished is not None:
+            return
+        if self._write is not None:
+            await asyncio.wait({self._write}, timeout=WRITE_ENDS_S)
+        if (report := self.report()) is not None:
+            await self._store(report, Purpose.CHECKPOINT)
 
     def _trace_times(self) -> None:
         for name, at_s in self._timing.marks():
             self._span.event(name, at_s=at_s)
-
-    async def _persist(self, report: Report) -> Written:
-        """Write the report, with retries until NATS answers: a fence or a final report must not be lost."""
-        while True:
-            try:
-                return await self._host.reports.write(self.entry.stored, report, self.entry.revision or None)
-            except NodeUnavailable as exc:
-                log.warning("report not written; retrying", request=self.entry.stored.request_id, error=str(exc))
-                await asyncio.sleep(0.5)

@@ -66,7 +66,7 @@ class Owner(RuleBasedStateMachine):
 
     @rule()
     def a_round(self) -> None:
-        if (lapse := self.permission.must_ask()) is not None:
+        if (lapse := self.permission.next_check()) is not None:
             assert self.asked is None, "asked twice at a time"
             self.asked = lapse
 
@@ -91,14 +91,14 @@ def test_an_owner_that_is_still_one_writes_again_after_a_lapse() -> None:
     term = LeaseTerm(LIFE_S)
     term.renewed(0.0, 0.0)
     permission = WritePermission(term, term.lapses)
-    assert permission.granted(1.0) and permission.must_ask() is None
+    assert permission.granted(1.0) and permission.next_check() is None
     term.renewed(10.0, 10.0)
     assert not permission.granted(10.1)
-    lapse = permission.must_ask()
-    assert lapse == 1 and permission.must_ask() is None
+    lapse = permission.next_check()
+    assert lapse == 1 and permission.next_check() is None
     permission.answered(lapse, ours=None)
-    assert not permission.granted(10.2) and permission.must_ask() == 1
+    assert not permission.granted(10.2) and permission.next_check() == 1
     permission.answered(1, ours=True)
     assert permission.granted(10.3)
     term.doubt()
-    assert not permission.granted(10.4) and permission.must_ask() == 2
+    assert not permission.granted(10.4) and permission.next_check() == 2

@@ -18,8 +18,10 @@ from orastream.contract import subjects
 from orastream.contract.messages import Status
 from orastream.contract.report_state import ReportState
 from orastream.contract.stored_requests import StoredCancel, StoredRequest, read_stored
+from orastream.delivery.rules.lifetime import Lifetime
 from orastream.delivery.rules.session import Session
-from orastream.delivery.rules.session_effects import Begin, DropCancel, End, Stop, Tidy
+from orastream.delivery.rules.session_effects import Abandon, Begin, CheckStored, DropCancel, Effect, End, Stop, Tidy
+from orastream.delivery.rules.session_outcomes import CancelDropped, CancelKept, Tidied
 from orastream.jetstream.feed_merge import FeedMerge
 
 pytestmark = pytest.mark.unit
@@ -47,7 +49,7 @@ class Owner(RuleBasedStateMachine):
         self.stored: dict[int, Item] = {}
         self.replica: dict[int, Item] = {}
         self.copies: list[tuple[Item, int]] = []
-        self.session = Session("websocket")
+        self.session = Session("websocket", 1, Lifetime(30.0))
         self.merge: FeedMerge[Item] = FeedMerge(0)
         self.reading = False
         self.on_their_way: list[int] = []
@@ -150,29 +152,38 @@ class Owner(RuleBasedStateMachine):
     def a_round(self, passed_s: float) -> None:
         self.now += passed_s
         for effect in self.session.poll(self.now):
-            match effect:
-                case Begin(entry):
-                    self._end(entry.stored, "delivered")
-                case Stop(entry):
-                    self._end(entry.stored, "cancelled")
-                case End(entry, status):
-                    self._end(entry.stored, status)
-                    self.session.tidied(entry)
-                case Tidy(entry):
-                    self.stored.pop(entry.sequence, None)
-                    self.session.tidied(entry)
-                case DropCancel(sequence):
-                    if any(of.sequence < sequence for of in self._requests()):
-                        self.session.cancel_kept(sequence, self.now)
-                    else:
-                        self.stored.pop(sequence, None)
-                        self.session.cancel_dropped(sequence)
+            self._carry_out(effect)
         verified = self.merge.verified
         self.session.forget(self.now, verified)
         assert all(sequence > verified for sequence in self.session._settled), "kept though a read has shown it"
         for sequence in [s for s in self.wakeups if self.session.may_ack(s, verified)]:
             self.wakeups.remove(sequence)
             self._check_ack(sequence)
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Begin(entry):
+                self._end(entry.stored, "delivered")
+                self.session.delivery_ended(entry)
+            case Stop(entry) | Abandon(entry):
+                raise AssertionError(f"no delivery runs: {entry}")
+            case End(entry, status):
+                self._end(entry.stored, status)
+                self.session.apply(Tidied(entry), self.now)
+            case Tidy(entry):
+                self.stored.pop(entry.sequence, None)
+                self.session.apply(Tidied(entry), self.now)
+            case CheckStored(entry):
+                if entry.sequence not in self.stored:
+                    self.session.apply(Tidied(entry), self.now)
+            case DropCancel(sequence):
+                if any(of.sequence < sequence for of in self._requests()):
+                    self.session.apply(CancelKept(sequence), self.now)
+                else:
+                    self.stored.pop(sequence, None)
+                    self.session.apply(CancelDropped(sequence), self.now)
+            case _:
+                pass
 
     def _check_ack(self, sequence: int) -> None:
         item = self.stored.get(sequence)

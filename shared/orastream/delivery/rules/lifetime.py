@@ -1,0 +1,53 @@
+"""How long an owner keeps its session. Pure; times are monotonic seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DRAIN_S = 6.0
+"""How long a draining owner lets the running delivery go on."""
+
+
+@dataclass(slots=True)
+class Lifetime:
+    """When the owner of one session releases it: it has no work for `idle_s` seconds, it drains, or it must leave."""
+
+    idle_s: float
+    leave_reason: str | None = None
+    """Why this owner must stop at once and write nothing more, or None."""
+    draining: bool = False
+    """Begin no delivery any more."""
+    _drain_until: float = 0.0
+    _idle_since: float | None = None
+
+    def leave(self, reason: str) -> None:
+        """Stop at once, for example because another owner has the session. The first reason is kept."""
+        if self.leave_reason is None:
+            self.leave_reason = reason
+
+    def drain(self, now: float) -> None:
+        """Finish the running delivery within DRAIN_S seconds, then release the session."""
+        self.draining, self._drain_until = True, now + DRAIN_S
+
+    @property
+    def has_work(self) -> bool:
+        """Whether the last call of `over` found work."""
+        return self._idle_since is None
+
+    def over(self, now: float, *, delivering: bool, work: bool) -> bool:
+        """Whether to release the session now. `delivering`: a delivery runs; `work`: anything else is left to do."""
+        if self.leave_reason is not None or (self.draining and (not delivering or now >= self._drain_until)):
+            return True
+        if delivering or work:
+            self._idle_since = None
+            return False
+        if self._idle_since is None:
+            self._idle_since = now
+        return now >= self._idle_since + self.idle_s
+
+    def next_time(self) -> float | None:
+        """When `over` may become true if no event comes before (monotonic seconds), or None."""
+        times = [] if self._idle_since is None else [self._idle_since + self.idle_s]
+        if self.draining:
+            times.append(self._drain_until)
+        return min(times, default=None)

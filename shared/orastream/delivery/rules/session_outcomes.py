@@ -1,0 +1,74 @@
+"""The outcomes of a session's effects. The runtime passes them to `Session.apply`. Pure.
+
+Each effect that waits for NATS has one outcome, or none if the machine returns the effect again later by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from orastream.contract.report_state import ReportState, Verdict
+from orastream.delivery.rules.entry import Entry
+
+
+class Purpose(Enum):
+    """Why a report was written."""
+
+    CHECKPOINT = "the progress of a delivery"
+    FENCE = "the first report with this owner's epoch"
+    DELIVERY_END = "the final report of a delivery"
+    END = "the final report of a request that is not being delivered (the effect `End`)"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportWritten:
+    """NATS answered a write of a report. `state` is the report stored now, whether this owner or another wrote it."""
+
+    entry: Entry
+    purpose: Purpose
+    verdict: Verdict
+    state: ReportState
+
+    @property
+    def ended_here(self) -> bool:
+        """Whether this owner wrote the final report."""
+        return self.verdict is Verdict.WRITTEN and self.state.report.final
+
+
+@dataclass(frozen=True, slots=True)
+class Tidied:
+    """The final report was sent to `replyTo` and the request is deleted; or the request was not stored any more."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class TidyFailed:
+    """NATS did not answer `Tidy`."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """`Inspect` found that the audio of this request has ended, so no bridge delivers it."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class CancelDropped:
+    """The cancel at `sequence` is deleted."""
+
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelKept:
+    """The cancel at `sequence` was not deleted: a request before it is stored, or NATS did not answer."""
+
+    sequence: int
+
+
+SessionOutcome = ReportWritten | Tidied | TidyFailed | Stuck | CancelDropped | CancelKept
