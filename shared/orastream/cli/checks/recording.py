@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import array
-import struct
+import io
 import sys
+import wave
 from dataclasses import dataclass
 
 from orastream.contract.audio import WAV_HEADER_BYTES
@@ -36,17 +37,19 @@ class Recording:
 
 def read_wav(wav: bytes) -> Recording:
     """Read a complete WAV file. Raises BadRecording when the header is wrong or its sizes are not those of the file."""
-    if len(wav) < WAV_HEADER_BYTES:
-        raise BadRecording(f"{len(wav)} bytes are not a WAV file")
-    riff, riff_bytes, wave, fmt, fmt_bytes, kind, channels, rate = struct.unpack_from("<4sI4s4sIHHI", wav)
-    byte_rate, frame_bytes, bits, data, data_bytes = struct.unpack_from("<IHH4sI", wav, 28)
-    if (riff, wave, fmt, data) != (b"RIFF", b"WAVE", b"fmt ", b"data") or (fmt_bytes, kind, bits) != (16, 1, 16):
-        raise BadRecording("no WAV header of 16-bit PCM")
-    if frame_bytes != 2 * channels or byte_rate != rate * frame_bytes or not rate or not channels:
-        raise BadRecording("the header contradicts itself")
-    if riff_bytes != len(wav) - 8 or data_bytes != len(wav) - WAV_HEADER_BYTES:
-        raise BadRecording(f"the header's sizes ({riff_bytes}, {data_bytes}) are not those of {len(wav)} bytes")
-    samples = array.array("h", wav[WAV_HEADER_BYTES : WAV_HEADER_BYTES + data_bytes // 2 * 2])
+    try:
+        with wave.open(io.BytesIO(wav)) as file:
+            channels, width, rate, frames = file.getparams()[:4]
+            pcm = file.readframes(frames)
+    except (wave.Error, EOFError) as exc:
+        raise BadRecording(f"{len(wav)} bytes are not a WAV file: {exc or 'it is cut'}") from exc
+    if width != 2 or not rate:
+        raise BadRecording(f"samples of {8 * width} bits at {rate} Hz; 16 bits are expected")
+    # `wave` accepts a file that is longer or shorter than its header says.
+    riff_bytes = int.from_bytes(wav[4:8], "little")
+    if riff_bytes != len(wav) - 8 or len(pcm) != frames * 2 * channels or len(pcm) != len(wav) - WAV_HEADER_BYTES:
+        raise BadRecording(f"the header's sizes ({riff_bytes}, {frames} frames) are not those of {len(wav)} bytes")
+    samples = array.array("h", pcm)
     if sys.byteorder == "big":
         samples.byteswap()
     window = max(1, int(rate * channels * WINDOW_S))
@@ -54,7 +57,7 @@ def read_wav(wav: bytes) -> Recording:
     loud = sum(peak > LOUD for peak in peaks)
     return Recording(
         sample_rate_hz=rate,
-        seconds=data_bytes / byte_rate,
+        seconds=frames / rate,
         peak=max(peaks, default=0),
         loud_share=loud / len(peaks) if peaks else 0.0,
     )
