@@ -50,6 +50,11 @@ class Attempt:
         """The audio that counted when the attempt was opened. `counts` updates it when it reads the subject."""
         return self._reader.progress
 
+    @property
+    def barren(self) -> int:
+        """Attempts in a row before the latest one that stored neither a new chunk nor `waiting`."""
+        return self._reader.barren
+
     def message_id(self, what: object) -> str:
         """The message id of one message of this attempt. With it, the stream drops a resend."""
         return f"{self._stored.session}.{self._stored.token}.{self.sequence}.{what}"

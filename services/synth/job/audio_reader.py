@@ -6,7 +6,7 @@ import contextlib
 
 from orastream.contract import stream_names, subjects
 from orastream.contract.assembly import Assembly
-from orastream.contract.audio_messages import AudioStart, unpack
+from orastream.contract.audio_messages import AudioMessage, AudioStart, unpack
 from orastream.contract.errors import Undecodable
 from orastream.contract.stored_requests import StoredRequest
 from orastream.jetstream.api import JetStream
@@ -25,6 +25,8 @@ class AudioReader:
         """Sequence of the last message read; 0 before that."""
         self.count = 0
         """Number of messages read."""
+        self.barren = 0
+        """Attempts in a row before the latest one that stored neither a new chunk nor `waiting`."""
 
     def begins_with(self, sequence: int, start: AudioStart) -> None:
         """Note the subject's first message without reading it: it is `start`, stored at `sequence`."""
@@ -44,9 +46,17 @@ class AudioReader:
             for message in page:
                 self._note(message.sequence)
                 with contextlib.suppress(Undecodable):  # a message of a later protocol version is skipped
-                    self.progress.receive(message.sequence, unpack(message.data))
+                    self._receive(message.sequence, unpack(message.data))
                 if message.sequence == until:
                     return
+
+    def _receive(self, sequence: int, message: AudioMessage) -> None:
+        chunks, barren = self.progress.next_index, self.progress.barren
+        self.progress.receive(sequence, message)
+        if self.progress.next_index > chunks:
+            self.barren = 0
+        else:
+            self.barren += self.progress.barren - barren
 
     def _note(self, sequence: int) -> None:
         self.first = self.first or sequence

@@ -26,8 +26,8 @@ from services.synth.job.abort_watch import error_of, until_aborted
 from services.synth.job.attempt import Attempt, AudioLost, end_latest, first_attempt, open_attempt
 from services.synth.job.context import SynthContext
 from services.synth.job.hold import Hold, Superseded
-from services.synth.job.outcome import MAX_FAILED_ATTEMPTS, as_final, summary, worth_retrying
-from services.synth.job.synthesis import narrate, start_of
+from services.synth.job.outcome import FailedAttempts, as_final, summary, worth_retrying
+from services.synth.job.synthesis import narrate, reached_by, start_of
 from services.synth.queue.admission import Admission
 from services.synth.queue.claim import Claim, claim, overdue
 
@@ -192,7 +192,7 @@ class Job:
 
         `first` is the sequence of the first attempt's `start` if the claim has stored it, else None.
         """
-        js, hold, failures, error = self._context.js, self._hold, 0, None
+        js, hold, failed, error = self._context.js, self._hold, FailedAttempts(), None
         retention_s = self._context.settings.tts_audio_retention_seconds
         if first is not None:
             hold.attempt = first_attempt(js, self._stored, start, first, retention_s)
@@ -203,18 +203,19 @@ class Job:
                     return opened  # an earlier attempt stored everything, but its synth did not ack
                 hold.attempt = opened
             attempt = hold.attempt
-            failed = failures + attempt.progress.barren
+            failed.on_opened(reached_by(attempt.progress, self._context.speaker.info), attempt.barren)
             try:
-                if failed >= MAX_FAILED_ATTEMPTS:
-                    error = error or EndError("engine_error", f"synthesis broke off without progress {failed} times")
+                if failed.too_many:
+                    problem = f"synthesis broke off without progress {failed.in_a_row} times"
+                    error = error or EndError("engine_error", problem)
                     end = await attempt.end_early(error)
                 else:
                     end = await self._speak(attempt)
             except EngineError as exc:
                 error = EndError(exc.code, str(exc))
                 if worth_retrying(exc):
-                    failures += 1
-                    log.warning("the engine failed", error=str(exc), failures=failures)
+                    failed.on_failed()
+                    log.warning("the engine failed", error=str(exc), failures=failed.in_a_row)
                     self._context.metrics.engine_failed()
                     await hold.let_go(attempt)
                     continue
@@ -225,7 +226,8 @@ class Job:
                 if await self._is_final():
                     return end
                 log.warning("the stored audio was lost; the request is synthesized again", error=str(exc))
-                hold.attempt, failures = None, failures + 1
+                hold.attempt = None
+                failed.on_failed()
                 error = EndError("internal", "the stream of audio was lost while the request was spoken")
 
     async def _is_final(self) -> bool:

@@ -2,13 +2,55 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from orastream.contract.audio_messages import AudioEnd, EndError
 from orastream.contract.messages import Report, ReportError
 from orastream.contract.playback import Playback
 from services.synth.engines.base import CannotResume, EngineError
 
 MAX_FAILED_ATTEMPTS = 3
-"""A request fails when its failures, and its attempts that stored no chunk, together reach this number."""
+"""A request fails after this many attempts in a row without progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How far the stored audio of a request reaches when an attempt is opened."""
+
+    chunks: int
+    """Number of chunks stored without a gap."""
+    sentence: int
+    """`sentence` of the last of these chunks; 0 if there is none."""
+    exact: bool
+    """Whether the attempt continues at the sample where the stored audio ends. Else it speaks `sentence` again."""
+
+
+class FailedAttempts:
+    """Counts the failed attempts in a row without progress, as the job of one request sees them.
+
+    An attempt makes progress when it stores a new chunk. But if the next attempt speaks the last sentence again, a new
+    chunk of that sentence is no progress: a sentence at which the engine always breaks off would never end. Progress
+    sets the count back to 0. An attempt counts once, even if the job saw its failure and its lack of chunks is stored.
+    """
+
+    def __init__(self) -> None:
+        self.in_a_row = 0
+        self._reached = Reached(0, 0, exact=True)
+
+    def on_opened(self, reached: Reached, barren: int) -> None:
+        """An attempt was opened. `barren` is the number of attempts in a row before it that stored nothing."""
+        before, self._reached = self._reached, reached
+        progress = reached.sentence > before.sentence or (reached.exact and reached.chunks > before.chunks)
+        self.in_a_row = barren if progress else max(self.in_a_row, barren)
+
+    def on_failed(self) -> None:
+        """The attempt that was opened last has failed: by an error of the engine, or because its audio was lost."""
+        self.in_a_row += 1
+
+    @property
+    def too_many(self) -> bool:
+        """Whether the request fails now."""
+        return self.in_a_row >= MAX_FAILED_ATTEMPTS
 
 
 def worth_retrying(error: EngineError) -> bool:

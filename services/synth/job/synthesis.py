@@ -20,9 +20,10 @@ from services.synth.engine_pool.process import EngineInfo
 from services.synth.engines.base import NoAudio
 from services.synth.job.attempt import Attempt
 from services.synth.job.context import SynthContext
+from services.synth.job.outcome import Reached
 from services.synth.settings import SynthSettings
 from services.synth.speech.metered_speaker import MeteredSpeaker
-from services.synth.speech.speak import Made, Resume, SpokenUtterance, output_spec, speak_utterance
+from services.synth.speech.speak import Made, Resume, SpokenUtterance, continues_exactly, output_spec, speak_utterance
 from services.synth.text.script import script_of
 from services.synth.text.streamed_text import StreamedText
 
@@ -57,6 +58,12 @@ def resume_of(progress: Assembly, engine: EngineInfo) -> Resume:
     """Where the engine continues. `same_engine`: only the same engine and version repeat the stored audio exactly."""
     same = progress.makers <= {(engine.name, engine.version)}
     return Resume(progress.next_index, progress.bytes, progress.next_sentence, same_engine=same)
+
+
+def reached_by(progress: Assembly, engine: EngineInfo) -> Reached:
+    """How far the stored audio reaches, and whether this engine continues at its end."""
+    resume = resume_of(progress, engine)
+    return Reached(resume.next_index, resume.sentence, continues_exactly(engine, resume))
 
 
 async def narrate(

@@ -48,6 +48,11 @@ class Resume:
 FIRST_ATTEMPT = Resume()
 
 
+def continues_exactly(info: EngineInfo, resume: Resume) -> bool:
+    """Returns whether the engine continues at the sample where the stored audio ends. Else it repeats a sentence."""
+    return info.deterministic and resume.same_engine
+
+
 def output_spec(info: EngineInfo, utterance: SpokenUtterance) -> PcmSpec:
     """Returns the format of the file's samples; known before anything is spoken."""
     return PcmSpec(utterance.sample_rate_hz or rate_for(utterance.format, info.sample_rate_hz(utterance.voice)))
@@ -131,7 +136,7 @@ class _Output:
         self._resampler = Resampler(self._engine_hz, self._spec.sample_rate_hz)
         self.chunker = _chunker(info, utterance, self._spec, resume, cutting)
         self._coded = isinstance(self.chunker, CodedChunker)
-        exact = info.deterministic and resume.same_engine
+        exact = continues_exactly(info, resume)
         self.first_sentence = 0 if exact else resume.sentence
         """The first sentence that must be spoken."""
         # Stored bytes of output that must still be made again and dropped. An encoder needs all samples again.
@@ -207,7 +212,7 @@ def _chunker(
         first, offset = resume.next_index, resume.stored_bytes
         return PcmChunker(spec, cutting, header=header, first_index=first, offset_bytes=offset)
     skip_bytes, offset_s = resume.stored_bytes, 0.0
-    if resume.stored_bytes and not (info.deterministic and resume.same_engine):
+    if resume.stored_bytes and not continues_exactly(info, resume):
         stored_s = seconds_of(fmt, spec, resume.stored_bytes)
         if stored_s is None:
             raise CannotResume(
