@@ -98,7 +98,7 @@ async def speak_utterance(
         number += 1
         if number < output.first_sentence:
             continue
-        for piece in output.silence(line.before_s, number):
+        for piece in await output.silence(line.before_s, number):
             yield piece
         speaking = speaker.speak(
             line,
@@ -112,21 +112,23 @@ async def speak_utterance(
                 for piece in await output.speech(pcm, number):
                     yield piece
         output.spoken(speech.total_bytes or 0)
-        for piece in [*output.silence(line.pause_s, number), *output.chunker.end_sentence()]:
+        for piece in [*await output.silence(line.pause_s, number), *output.end_sentence()]:
             yield piece
 
     if output.silent:
         raise NoAudio(f"engine {info.name!r} gave no audio for this text")
-    for piece in output.end(number):
+    for piece in await output.end(number):
         yield piece
     if made is not None:
-        made.seconds = output.chunker.seconds
+        made.seconds = output.seconds
 
 
 class _Output:
     """Turns the engine's PCM of one attempt into chunks: resamples it and drops what earlier attempts stored.
 
-    For one event loop; not for several tasks at once.
+    For one event loop; not for several tasks at once. An encoder runs in a thread, because it would block the event
+    loop: for about 1 ms at each piece of the engine, for up to 60 ms at a pause of 10 s. After a cancelled call the
+    object cannot be used any more, because that thread may still run.
     """
 
     def __init__(self, info: EngineInfo, utterance: SpokenUtterance, cutting: Cutting, resume: Resume) -> None:
@@ -134,8 +136,8 @@ class _Output:
         self._spec = output_spec(info, utterance)
         self._engine_hz = info.sample_rate_hz(utterance.voice)
         self._resampler = Resampler(self._engine_hz, self._spec.sample_rate_hz)
-        self.chunker = _chunker(info, utterance, self._spec, resume, cutting)
-        self._coded = isinstance(self.chunker, CodedChunker)
+        self._chunker = _chunker(info, utterance, self._spec, resume, cutting)
+        self._coded = isinstance(self._chunker, CodedChunker)
         exact = continues_exactly(info, resume)
         self.first_sentence = 0 if exact else resume.sentence
         """The first sentence that must be spoken."""
@@ -160,42 +162,60 @@ class _Output:
         """Whether the engine must send the skipped audio too: the resampler or the encoder needs every sample."""
         return self._coded or not self._resampler.passthrough
 
-    def silence(self, seconds: float, sentence: int) -> list[AudioPiece]:
+    @property
+    def seconds(self) -> float:
+        """Duration of the file so far, with the part that earlier attempts stored."""
+        return self._chunker.seconds
+
+    async def silence(self, seconds: float, sentence: int) -> list[AudioPiece]:
         """Returns the chunks that a pause of that sentence completes."""
         if self.silent:
             self._held.append(seconds)
             return []
-        out = self._drop(self._resampler.push(bytes(int(seconds * self._engine_hz) * BYTES_PER_SAMPLE)))
+        pcm = bytes(int(seconds * self._engine_hz) * BYTES_PER_SAMPLE)
+        if not self._resampler.passthrough and pcm:  # a pause of 10 s takes about 5 ms
+            pcm = await asyncio.to_thread(self._resampler.push, pcm)
+        out = self._drop(pcm)
         self.due_s += self._spec.seconds(len(out))
-        return self.chunker.push(out, sentence)
+        return await self._chunks(out, sentence)
 
     async def speech(self, pcm: bytes, sentence: int) -> list[AudioPiece]:
         """Returns the chunks that this PCM of the engine completes, with the held pauses before the first one."""
         pieces: list[AudioPiece] = []
         if self.silent:
             self.silent = False
-            pieces += [piece for seconds in self._held for piece in self.silence(seconds, sentence)]
+            for seconds in self._held:
+                pieces += await self.silence(seconds, sentence)
         out = self._resampler.push(pcm)
         if not self._resampler.passthrough:
             out = self._drop(out)
         self.due_s = max(self.due_s, self._clock()) + self._spec.seconds(len(out))
-        if self._coded:  # an encoder takes about 1 ms for each piece and would block the event loop
-            return pieces + await asyncio.to_thread(self.chunker.push, out, sentence)
-        return pieces + self.chunker.push(out, sentence)
+        return pieces + await self._chunks(out, sentence)
 
     def spoken(self, total_bytes: int) -> None:
         """Call it after each sentence. `total_bytes` is its length, with the part that the engine did not send."""
         if self._resampler.passthrough:
             self._skip = max(self._skip - total_bytes, 0)
 
-    def end(self, sentence: int) -> list[AudioPiece]:
+    def end_sentence(self) -> list[AudioPiece]:
+        """Returns the chunk that the end of a sentence completes, if any."""
+        return self._chunker.end_sentence()
+
+    async def end(self, sentence: int) -> list[AudioPiece]:
         """Returns the last chunks. `sentence` is the number of the last line that was read.
 
         If it is below `first_sentence`, nothing was spoken, and there are no chunks.
         """
         if sentence < self.first_sentence:
             return []
-        return [*self.chunker.push(self._resampler.flush()[self._skip :], sentence), *self.chunker.flush()]
+        pieces = await self._chunks(self._resampler.flush()[self._skip :], sentence)
+        return pieces + (await asyncio.to_thread(self._chunker.flush) if self._coded else self._chunker.flush())
+
+    async def _chunks(self, out: bytes, sentence: int) -> list[AudioPiece]:
+        """Returns the chunks that these samples of the file complete."""
+        if self._coded and out:
+            return await asyncio.to_thread(self._chunker.push, out, sentence)
+        return self._chunker.push(out, sentence)
 
     def _drop(self, out: bytes) -> bytes:
         out, self._skip = out[self._skip :], max(self._skip - len(out), 0)

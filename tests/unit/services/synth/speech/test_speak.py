@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from orastream.contract.assembly import Assembly
 from orastream.contract.audio import FORMATS, Format
 from orastream.contract.audio_messages import AudioChunk, AudioStart
+from services.synth.audio import encoder
 from services.synth.audio.pcm_chunker import Cutting
 from services.synth.engine_pool.process import EngineInfo
 from services.synth.engines.base import CannotResume, NoAudio, Voice
@@ -94,6 +97,70 @@ async def test_pauses_before_the_first_sound_are_heard_with_it(rate_hz: int | No
         head = b"".join(audio for _, _, audio in pieces[:stored])
         rest = await pieces_of(markup, sample_rate_hz=rate_hz, resume=Resume(stored, len(head), pieces[stored - 1][1]))
         assert head + b"".join(audio for _, _, audio in rest) == file
+
+
+# ---- the event loop
+
+
+class Watched:
+    """An encoder that notes its calls, and their threads. The step `waits_at` waits for `free`."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, int]] = []
+        self.threads: set[int] = set()
+        self.waits_at = ""
+        self.free = threading.Event()
+
+    def push(self, pcm: bytes) -> bytes:
+        """See Encoder."""
+        return self._called("silence" if not any(pcm) else "speech", pcm)
+
+    def finish(self) -> bytes:
+        """See Encoder."""
+        return self._called("end", b"end.")
+
+    def _called(self, what: str, out: bytes) -> bytes:
+        self.calls.append((what, len(out)))
+        self.threads.add(threading.get_ident())
+        if what == self.waits_at:
+            assert self.free.wait(10)
+        return out
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
+    """Takes the place of every encoder."""
+    made = Watched()
+    monkeypatch.setattr(encoder, "encoder_of", lambda _fmt, _rate_hz: made)
+    return made
+
+
+MARKUP = "<break time='2s'/>A sound.<break time='3s'/>A sound."
+PAUSE_S = 2 * RATE
+"""Bytes of a pause of 1 s."""
+
+
+async def test_pauses_and_the_end_are_encoded_in_a_thread(watched: Watched) -> None:
+    pieces = await pieces_of(MARKUP, format="mulaw")
+    sound, end = ("speech", len(SOUND)), ("end", 4)
+    assert watched.calls == [("silence", 2 * PAUSE_S), sound, ("silence", 3 * PAUSE_S), sound, end]
+    assert threading.get_ident() not in watched.threads
+    assert b"".join(audio for _, _, audio in pieces).endswith(SOUND + b"end.")
+
+
+@pytest.mark.parametrize("step", ["silence", "end"])
+async def test_while_an_encoder_works_the_loop_runs_and_a_cancel_acts_at_once(watched: Watched, step: str) -> None:
+    watched.waits_at = step
+    speaking = asyncio.create_task(pieces_of(MARKUP, format="mulaw"))
+    try:
+        async with asyncio.timeout(5):
+            while step not in [what for what, _ in watched.calls]:
+                await asyncio.sleep(0.001)
+            speaking.cancel()
+            await asyncio.wait([speaking])
+        assert speaking.cancelled()
+    finally:
+        watched.free.set()
 
 
 # ---- resuming
