@@ -220,11 +220,7 @@ class EnginePool:
 
     async def _start(self) -> PooledEngine:
         engine = await PooledEngine.start(
-            self._name,
-            python=self._python,
-            default_voice=self._default_voice,
-            start_s=self._limits.start_s,
-            stall_s=self._limits.stall_s,
+            self._name, python=self._python, limits=self._limits, default_voice=self._default_voice
         )
         self._engines.add(engine)
         if self._info is not None and (names := self._info.differences(engine.info)):

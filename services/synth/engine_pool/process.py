@@ -110,15 +110,15 @@ class PooledEngine:
 
     @classmethod
     async def start(
-        cls, name: str, *, python: str | None, start_s: float, stall_s: float, default_voice: str | None = None
+        cls, name: str, *, python: str | None, limits: ProcessLimits, default_voice: str | None = None
     ) -> PooledEngine:
         """Starts a process and returns it when the engine is loaded and warm. Cancelled, it ends the process.
 
         `python` is the interpreter (None: this one), with the packages installed for it. `default_voice` must be one of
-        the engine's voices. Raises EngineError if the engine is not ready within `start_s` seconds; UnknownEngine,
-        Misconfigured or WrongInterpreter if another try cannot help.
+        the engine's voices. The caller checks `limits.max_memory_mb`. Raises EngineError if the engine is not ready
+        within `limits.start_s`; UnknownEngine, Misconfigured or WrongInterpreter if another try cannot help.
         """
-        engine = cls(name, stall_s)
+        engine = cls(name, limits.stall_s)
         module = ["-m", "services.synth.engine_pool.worker", "--engine", name]
         if default_voice is not None:
             module.append(f"--voice={default_voice}")
@@ -134,11 +134,11 @@ class PooledEngine:
         except OSError as exc:
             raise WrongInterpreter(f"engine {name!r}: {python} cannot be started: {exc.strerror}") from exc
         try:
-            async with asyncio.timeout(start_s):
+            async with asyncio.timeout(limits.start_s):
                 engine.info = await engine._loaded(python)
         except TimeoutError:
             await engine._pipe.close(0)
-            raise EngineError(f"engine {name!r} was not ready after {start_s:g} s") from None
+            raise EngineError(f"engine {name!r} was not ready after {limits.start_s:g} s") from None
         except BaseException:
             await engine._pipe.close(0)
             raise
