@@ -32,6 +32,8 @@ from orastream.jetstream.api import JetStream
 from orastream.jetstream.report_store import ReportStore
 
 DEFAULT_WAIT_S = 60.0
+NAME = "orastream-client"
+CONNECT_TIMEOUT_S = 5.0
 MAX_HEADER_BYTES = 1024 + traces.MAX_BYTES
 """Maximum bytes of the headers: message id (two tokens of at most 343 characters), trace context, header names."""
 
@@ -49,24 +51,32 @@ class Client:
         *,
         creds: Path | None = None,
         inbox_prefix: str = subjects.INBOX,
-        name: str = "orastream-client",
+        name: str = NAME,
         fire_and_forget: bool = True,
         transport: Transport | None = None,
         max_text_chars: int = DEFAULT_MAX_TEXT_CHARS,
-        connect_timeout_s: float | None = 5.0,
+        connect_timeout_s: float | None = CONNECT_TIMEOUT_S,
     ) -> None:
         """`fire_and_forget` and `transport` are the defaults of calls that do not set them.
 
         Set `inbox_prefix`, the prefix of the reply subjects, if this NATS user may not subscribe to `_INBOX.>`. With a
-        Broker instead of a URL the client uses that connection, `async with` neither opens nor closes it, and
-        `creds`, `inbox_prefix`, `name` and `connect_timeout_s` have no effect.
+        Broker instead of a URL the client uses that connection, and `async with` neither opens nor closes it. Raises
+        ValueError for a Broker with `creds`, `inbox_prefix`, `name` or `connect_timeout_s`: the Broker has its own.
         """
         self._owns_broker = isinstance(url, str)
-        self._broker = (
-            Broker(url, name=name, creds=creds, inbox_prefix=inbox_prefix, connect_timeout_s=connect_timeout_s)
-            if isinstance(url, str)
-            else url
-        )
+        if isinstance(url, str):
+            url = Broker(url, name=name, creds=creds, inbox_prefix=inbox_prefix, connect_timeout_s=connect_timeout_s)
+        else:
+            given = {
+                "creds": creds is not None,
+                "inbox_prefix": inbox_prefix != subjects.INBOX,
+                "name": name != NAME,
+                "connect_timeout_s": connect_timeout_s != CONNECT_TIMEOUT_S,
+            }
+            if ignored := [parameter for parameter, is_given in given.items() if is_given]:
+                names = ", ".join(ignored)
+                raise ValueError(f"{names}: no effect with a Broker, which has its own; pass it to the Broker instead")
+        self._broker = url
         self._js = JetStream(self._broker)
         self._reports = ReportStore(self._js)
         self._fire_and_forget = fire_and_forget
