@@ -80,13 +80,17 @@ async def create_consumer(
     only_new: bool = False,
     patience_s: float = ELECTION_S,
 ) -> dict[str, Any]:
-    """Create a consumer, or change the one of that `durable_name`. Without a name the server gives one (`name`).
+    """Create a consumer, or change the one of that `durable_name` or `name`. The answer holds its `name`.
 
-    With `only_new` the server refuses to change a consumer that exists with another configuration.
+    Without a name the server gives one, and a repeat of the call may create a second consumer. With `only_new` the
+    server refuses to change a consumer that exists with another configuration.
     """
     call = f"CONSUMER.CREATE.{stream}"
-    if "durable_name" in config:  # the server checks the permission on this longer subject
-        call += f".{config['durable_name']}.{config['filter_subject']}"
+    # The server checks the permission on the longer subject, and refuses one that differs from the configuration.
+    if (name := config.get("durable_name") or config.get("name")) is not None:
+        call += f".{name}"
+        if "filter_subject" in config:
+            call += f".{config['filter_subject']}"
     body = {"stream_name": stream, "config": dict(config)} | ({"action": "create"} if only_new else {})
     return await js.api(call, body, patience_s=patience_s)
 

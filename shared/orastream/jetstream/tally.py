@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from orastream.contract.errors import NodeUnavailable
 from orastream.jetstream import management
 from orastream.jetstream.api import JetStream
 
@@ -22,7 +21,5 @@ async def tally(js: JetStream, stream: str, subject: str) -> Tally:
     The server has an index in memory, so the cost does not depend on how many messages or bytes are stored.
     """
     answer = await management.stream_info(js, stream, subjects=subject)
-    error, state = answer.get("error"), answer.get("state")
-    if error or not isinstance(state, dict):
-        raise NodeUnavailable(f"{stream}: {(error or {}).get('description', 'the answer holds no state')}")
+    state = management.checked(stream, answer, "state")["state"]
     return Tally(int(state["first_seq"]), int((state.get("subjects") or {}).get(subject, 0)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -61,7 +62,10 @@ async def write(js: JetStream, stream: str) -> Trial:
 async def pull(js: JetStream) -> Trial:
     """Pull a message of TTS_SESSIONS with a new consumer, which the server deletes if this process dies."""
     subject = subjects.session_cancel(NAME)
+    # Without a name, a create that is repeated because its answer was lost would leave a second consumer.
+    consumer = f"{NAME}-{uuid.uuid4().hex}"
     config = {
+        "name": consumer,
         "filter_subject": subject,
         "ack_policy": "none",
         "deliver_policy": "new",
@@ -74,10 +78,10 @@ async def pull(js: JetStream) -> Trial:
         if "name" not in made:
             return Trial(described(made.get("error", {})))
         try:
-            return await _pulled(js, str(made["name"]))
+            return await _pulled(js, consumer)
         finally:
             with contextlib.suppress(NodeUnavailable):
-                await management.delete_consumer(js, stream_names.SESSIONS, str(made["name"]), patience_s=PATIENCE_S)
+                await management.delete_consumer(js, stream_names.SESSIONS, consumer, patience_s=PATIENCE_S)
     except OrastreamError as exc:
         return Trial(str(exc), silent=True)
 
