@@ -52,6 +52,12 @@ HeaderSecret = Annotated[SecretStr, AfterValidator(_check_header_value)]
 """A secret that is sent as the value of an HTTP header. It is never shown, not even in an error."""
 
 
+def _check_replicas(value: int) -> int:
+    if value not in (1, 3, 5):
+        raise ValueError(f"{value} is not 1, 3 or 5; set 1, or 3 or 5 on a NATS cluster of at least as many servers")
+    return value
+
+
 class NodeSettings(BaseSettings):
     """The settings that every service of the node reads."""
 
@@ -70,7 +76,8 @@ class NodeSettings(BaseSettings):
     """Address on which the health, metrics and HTTP ports listen; 0.0.0.0 in a container."""
     tts_health_port: int = Field(0, ge=0, le=65535)
     tts_max_text_chars: int = Field(5_000, ge=1)
-    tts_stream_replicas: int = Field(1, ge=1, le=5)
+    tts_stream_replicas: Annotated[int, AfterValidator(_check_replicas)] = 1
+    """Copies of each stream. Odd: 2 copies survive the loss of no more servers than 1, and 4 of no more than 3."""
     tts_audio_max_bytes: int = Field(4 << 30, ge=1 << 20)
     tts_audio_retention_seconds: int = Field(600, ge=10)
     tts_max_pending_per_session: int = Field(64, ge=1)

@@ -47,6 +47,19 @@ def test_a_token_is_sent_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert BridgeSettings.load().authorization == {}
 
 
+@pytest.mark.parametrize("value", [1, 3, 5])
+def test_an_odd_number_of_replicas(monkeypatch: pytest.MonkeyPatch, value: int) -> None:
+    monkeypatch.setenv("TTS_STREAM_REPLICAS", str(value))
+    assert NodeSettings.load().limits.replicas == value
+
+
+@pytest.mark.parametrize("value", [0, 2, 4, 6, 7])
+def test_a_number_of_replicas_that_is_refused(monkeypatch: pytest.MonkeyPatch, value: int) -> None:
+    monkeypatch.setenv("TTS_STREAM_REPLICAS", str(value))
+    with pytest.raises(SettingsError, match=f"^TTS_STREAM_REPLICAS: {value} is not 1, 3 or 5; set 1, or 3 or 5 on "):
+        NodeSettings.load()
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [
