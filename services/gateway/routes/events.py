@@ -136,9 +136,8 @@ class Events:
             self._readers -= 1
 
     def _queued(self, message: Stored) -> Map | None:
-        if (
-            subjects.session_of(message.subject) is None
-        ):  # it is deleted without a report; JSON may not be able to hold its token
+        # Without a session it is deleted without a report, and JSON may not be able to hold its token.
+        if subjects.session_of(message.subject) is None:
             return None
         stored = read_stored(
             message.subject, message.sequence, message.time_s, message.data, max_text_chars=self._max_text_chars

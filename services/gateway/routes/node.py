@@ -106,11 +106,11 @@ class NodeView:
         found = await self._js.read(
             stream_names.SESSIONS, subjects.session_request("*"), 0, batch=MAX_UNFINISHED, timeout_s=PATIENCE_S
         )
+        # Without a session it is deleted without a report, and JSON may not be able to hold its token.
         read = (
             read_stored(m.subject, m.sequence, m.time_s, m.data, max_text_chars=self._max_text_chars)
             for m in found
-            if subjects.session_of(m.subject)
-            is not None  # else it is deleted without a report; JSON may not be able to hold its token
+            if subjects.session_of(m.subject) is not None
         )
         return [stored for stored in read if isinstance(stored, StoredRequest)]
 

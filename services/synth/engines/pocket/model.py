@@ -86,9 +86,8 @@ class PocketModel:
         finally:
             ending.set()
             with contextlib.suppress(EngineError):
-                while (
-                    self._next(frames) is not None
-                ):  # its threads must end before the next sentence: the model is not thread-safe
+                # Its threads must end before the next sentence: the model is not thread-safe.
+                while self._next(frames) is not None:
                     pass
 
     @staticmethod

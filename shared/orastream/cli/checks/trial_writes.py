@@ -97,9 +97,8 @@ async def _pulled(js: JetStream, consumer: str) -> Trial:
     try:
         deadline = asyncio.get_running_loop().time() + ELECTION_S
         while asyncio.get_running_loop().time() < deadline:
-            await _until(
-                lambda: pull_consumer.lacking() is None
-            )  # the pull request must be there before the write: a bridge soon deletes the message
+            # The pull request must be there before the write: a bridge soon deletes the message.
+            await _until(lambda: pull_consumer.lacking() is None)
             ack = await js.store(*_MESSAGES[stream_names.SESSIONS], patience_s=PATIENCE_S)
             await _until(came.is_set)
             await js.delete(stream_names.SESSIONS, ack.sequence)
