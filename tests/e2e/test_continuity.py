@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
 
 from orastream.client.async_client import Client
 from orastream.contract.messages import Report
+from services.synth.speech.phrase_cache import RETRY_AFTER_S
 from tests.support.processes import Logs, until
 from tests.support.scenes import running_node
 from tests.support.services import Stack
@@ -61,6 +63,8 @@ async def test_a_listener_who_runs_dry_is_counted_and_a_phrase_spoken_before_com
             return await kept_bytes(too_slow) >= slow.bytes - 44
 
         await until(kept, "the sentences to be kept", timeout_s=10)
+        if await lookups(too_slow, "unanswered"):  # on a busy machine: then synth does not ask for a while
+            await asyncio.sleep(RETRY_AFTER_S)
         again = await say(client, "again")
         assert (again.underruns, again.underrun_ms) == (0, 0.0)
         assert again.rtf is not None and again.rtf < 0.5
@@ -68,7 +72,8 @@ async def test_a_listener_who_runs_dry_is_counted_and_a_phrase_spoken_before_com
         assert (by_http.underruns, by_http.rtf is not None) == (0, True)
         unheard = await say(client, "none", "none")
         assert unheard.rtf is not None and unheard.underruns == 0
-    assert (await lookups(too_slow, "miss"), await lookups(too_slow, "hit")) == (2, 6)
+    assert await lookups(too_slow, "hit") == 6
+    assert await lookups(too_slow, "miss") + await lookups(too_slow, "unanswered") == 2
     expected = sha256(await spoken_file(TEXT))
     received = await too_slow.received()
     for request in ("slow", "again", "http"):

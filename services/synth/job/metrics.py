@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import get_args
 
 from orastream.service.metrics import Metrics
+from services.synth.speech.phrase_cache import LookUp
 
 OUTCOMES = ("complete", "failed", "cancelled", "unwanted", "expired", "duplicate", "superseded", "internal")
 
@@ -23,7 +25,7 @@ class SynthMetrics:
             "orastream_synth_phrase_lookups",
             "Sentences looked for in the phrase cache",
             ("result",),
-            known=[("hit",), ("miss",)],
+            known=[(result,) for result in get_args(LookUp)],
         )
         self._kept = metrics.counter("orastream_synth_phrase_kept_bytes", "Audio put into the phrase cache")
         self._queued = metrics.seconds(
@@ -62,9 +64,9 @@ class SynthMetrics:
         """An attempt failed with an engine error."""
         self._failures.inc()
 
-    def phrase_looked_up(self, *, found: bool) -> None:
-        """A sentence was looked for in the phrase cache."""
-        self._phrases.labels(result="hit" if found else "miss").inc()
+    def phrase_looked_up(self, result: LookUp) -> None:
+        """A sentence was looked for in the phrase cache, or not because the cache did not answer before."""
+        self._phrases.labels(result=result).inc()
 
     def phrase_kept(self, size_bytes: int) -> None:
         """The audio of a sentence, `size_bytes`, was put into the phrase cache."""

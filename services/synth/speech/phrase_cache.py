@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 import structlog
 
@@ -31,6 +31,9 @@ RETRY_AFTER_S = 5.0
 """No look-ups for this long after one has failed."""
 _PIECE = 8 * 1024
 _MAX_WAITING = 32  # sentences that are being stored; others are not stored meanwhile
+
+LookUp = Literal["hit", "miss", "unanswered"]
+"""The result of a look-up. `unanswered`: it failed or was late, or none was made because of such a one before."""
 
 log = structlog.get_logger()
 
@@ -66,8 +69,8 @@ class PhraseStore(Protocol):
 class PhraseCounts(Protocol):
     """Counters of the phrase cache."""
 
-    def phrase_looked_up(self, *, found: bool) -> None:
-        """Counts one look-up."""
+    def phrase_looked_up(self, result: LookUp) -> None:
+        """Counts one sentence, by the result of its look-up."""
         ...
 
     def phrase_kept(self, size_bytes: int) -> None:
@@ -78,8 +81,8 @@ class PhraseCounts(Protocol):
 class CachingSpeaker:
     """Speaks sentences from `store`; the others through `speaker`, and then stores them. As `async with`.
 
-    `counts` gets each look-up and each stored sentence. `clock` (seconds) measures the engine's speed. For one event
-    loop, many tasks at once.
+    `counts` gets each sentence once, except while the engine is too fast for the cache to help, and each stored
+    sentence. `clock` (seconds) measures the engine's speed. For one event loop, many tasks at once.
     """
 
     def __init__(
@@ -115,7 +118,7 @@ class CachingSpeaker:
     ) -> AsyncIterator[Spoken]:
         """See Speaker."""
         key = phrase_key(self.info, line, voice)
-        kept = await self._look_up(key)
+        kept = await self._look_up(key) if self._worth.looking_up else None
         if kept is not None:
             yield _Kept(kept, 0 if keep_skipped else skip_bytes)
             return
@@ -135,16 +138,18 @@ class CachingSpeaker:
 
     async def _look_up(self, key: str) -> bytes | None:
         now = asyncio.get_running_loop().time()
-        if not self._worth.looking_up or now < self._paused_until:
+        if now < self._paused_until:
+            self._counts.phrase_looked_up("unanswered")
             return None
         try:
             async with asyncio.timeout(LOOKUP_TIMEOUT_S):
                 kept = await self._store.get(key)
         except (OrastreamError, TimeoutError) as exc:
             self._paused_until = now + RETRY_AFTER_S
+            self._counts.phrase_looked_up("unanswered")
             log.warning("the phrase cache does not answer; speaking without it", error=str(exc) or "too slow")
             return None
-        self._counts.phrase_looked_up(found=kept is not None)
+        self._counts.phrase_looked_up("miss" if kept is None else "hit")
         return kept
 
     async def _keep(self, key: str, audio: bytes) -> None:

@@ -32,16 +32,17 @@ def test_a_bridge_has_every_end_from_the_start(kind: str) -> None:
     assert series(metrics, f"orastream_{kind}_requests") == ends | {'outcome="failed"': 1.0}
 
 
-def test_synth_has_every_end_and_both_results_from_the_start() -> None:
+def test_synth_has_every_end_and_every_result_from_the_start() -> None:
     metrics = Metrics()
     spoken: list[float] = []
     counts = SynthMetrics(metrics, spoken.append)
     ends = ("complete", "failed", "cancelled", "unwanted", "expired", "duplicate", "superseded", "internal")
     assert series(metrics, "orastream_synth_requests") == {f'outcome="{end}"': 0.0 for end in ends}
-    assert series(metrics, "orastream_synth_phrase_lookups") == {'result="hit"': 0.0, 'result="miss"': 0.0}
+    results = {f'result="{result}"': 0.0 for result in ("hit", "miss", "unanswered")}
+    assert series(metrics, "orastream_synth_phrase_lookups") == results
     counts.spoken(2.0, 0.5, None)
     counts.done("complete")
-    counts.phrase_looked_up(found=True)
+    counts.phrase_looked_up("hit")
     assert series(metrics, "orastream_synth_requests")['outcome="complete"'] == 1.0
     assert series(metrics, "orastream_synth_phrase_lookups")['result="hit"'] == 1.0
     assert b"orastream_synth_audio_seconds_total 2.0" in metrics.render() and spoken == [2.0]
