@@ -24,23 +24,23 @@ NO_SHELL = {"otel-collector", "jaeger"}
 def mounts(service: str) -> dict[str, str]:
     """Where files of the repository are in the container: path there → path here."""
     of = [volume.split(":") for volume in SERVICES[service].get("volumes", []) if volume.startswith("./")]
-    assert all(rest[-1] == "ro" for _, *rest in of), "what is mounted is not written"
+    assert all(rest[-1] == "ro" for _, *rest in of), "a mount is writable"
     return {there: here for here, there, *_ in of}
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_is_locked_down(name: str) -> None:
+def test_compose_service_is_locked_down(name: str) -> None:
     service = SERVICES[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert "no-new-privileges:true" in service["security_opt"]
     assert service["mem_limit"] and service["pids_limit"]
-    assert service["cpu_quota"], "a part of the machine, and never refused by one that has fewer cores"
+    assert service["cpu_quota"], "use cpu_quota: Docker refuses `cpus` on a machine with fewer cores"
     assert "cpus" not in service
     assert all(port.startswith("127.0.0.1:${") for port in service.get("ports", []))
     assert ("healthcheck" in service) or ("build" in service) or name in NO_SHELL
     if "image" in service:
-        assert re.search(r":v?\d+\.\d+", service["image"]), "an image of a version, never `latest`"
+        assert re.search(r":v?\d+\.\d+", service["image"]), "the image has no version, or `latest`"
 
 
 def test_synth_is_sized_for_its_container() -> None:
@@ -54,31 +54,35 @@ def test_synth_is_sized_for_its_container() -> None:
     assert synth["pids_limit"] >= 4 * most
 
 
-def test_what_compose_restarts_is_what_the_page_says() -> None:
+def test_restart_policy_of_compose_is_as_documented() -> None:
     page = (ROOT / "docs" / "guide" / "operator.md").read_text()
     assert {service["restart"] for service in SERVICES.values()} == {"unless-stopped"}
     assert "compose (`unless-stopped`) restarts after 1 and after 2" in page
 
 
-def test_images_built_by_compose_say_their_commit() -> None:
+def test_images_built_by_compose_have_their_commit_as_a_label() -> None:
     assert "ARG REVISION=" in (ROOT / "Dockerfile").read_text()
     for name, service in SERVICES.items():
         if "build" in service:
-            assert service["build"]["args"]["REVISION"] is None, f"{name}: from the environment, else the image's own"
+            assert service["build"]["args"]["REVISION"] is None, (
+                f"{name}: REVISION must have no value here; it comes from the environment"
+            )
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_it_waits_for_what_is_healthy(name: str) -> None:
+def test_compose_service_waits_until_its_dependencies_are_healthy(name: str) -> None:
     profiles = SERVICES[name].get("profiles", [])
     for other, how in SERVICES[name].get("depends_on", {}).items():
         assert how == {"condition": "service_healthy"}
-        assert SERVICES[other].get("profiles", profiles) == profiles, "it would not be started"
+        assert SERVICES[other].get("profiles", profiles) == profiles, (
+            "the dependency has another profile, so compose would not start it"
+        )
         assert other not in NO_SHELL
     if "build" in SERVICES[name] and "profiles" not in SERVICES[name]:
         assert "nats" in SERVICES[name]["depends_on"]
 
 
-def test_what_scales_has_no_fixed_port() -> None:
+def test_scalable_services_have_no_fixed_port() -> None:
     for name in ("synth", "ws_bridge", "http_bridge"):
         assert "ports" not in SERVICES[name] and "container_name" not in SERVICES[name]
 
@@ -93,14 +97,14 @@ def test_every_variable_is_documented() -> None:
     assert used <= documented
 
 
-def test_every_mounted_file_is_there() -> None:
+def test_every_mounted_file_exists() -> None:
     assert mounts("nats") == {"/etc/nats/orastream.conf": "./deploy/nats.conf"}
     for name in SERVICES:
         for there, here in mounts(name).items():
             assert (ROOT / here).exists(), f"{name}: {here} at {there}"
 
 
-def test_prometheus_finds_every_service_and_only_those() -> None:
+def test_prometheus_scrapes_exactly_the_services() -> None:
     config = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())
     ports = dict(
         re.findall(r"^FROM runtime AS (\w+)$.*?^EXPOSE (\d+)$", (ROOT / "Dockerfile").read_text(), re.M | re.S)
@@ -119,7 +123,7 @@ def test_prometheus_finds_every_service_and_only_those() -> None:
 # ---- Grafana
 
 
-def test_grafana_is_provisioned_with_what_the_dashboards_name() -> None:
+def test_grafana_is_provisioned_with_the_data_sources_of_the_dashboards() -> None:
     at = mounts("grafana")
     assert at["/etc/grafana/provisioning"] == "./deploy/grafana/provisioning"
     (provider,) = yaml.safe_load((GRAFANA / "provisioning/dashboards/orastream.yaml").read_text())["providers"]
@@ -136,7 +140,7 @@ def test_grafana_is_provisioned_with_what_the_dashboards_name() -> None:
 
 
 @pytest.mark.parametrize("name", dashboards())
-def test_a_dashboard_is_in_order(name: str) -> None:
+def test_dashboard_has_unique_ids_and_no_overlapping_panels(name: str) -> None:
     dashboard = dashboards()[name]
     assert dashboard["uid"] and dashboard["title"] and dashboard["schemaVersion"] >= 39
     ids = [panel["id"] for panel in dashboard["panels"]]
@@ -148,7 +152,7 @@ def test_a_dashboard_is_in_order(name: str) -> None:
         at = panel["gridPos"]
         assert at["x"] + at["w"] <= 24
         cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
-        assert not cells & taken, f"{panel['title']} lies on another panel"
+        assert not cells & taken, f"{panel['title']} overlaps another panel"
         taken |= cells
     for panel in panels(dashboard):
         assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
@@ -158,7 +162,7 @@ def test_a_dashboard_is_in_order(name: str) -> None:
 # ---- OpenTelemetry collector
 
 
-def test_the_collector_s_pipelines_are_whole() -> None:
+def test_pipelines_of_the_collector_use_every_defined_component() -> None:
     at = mounts("otel-collector")
     (argument,) = SERVICES["otel-collector"]["command"]
     path = argument.removeprefix("--config=")
@@ -168,7 +172,9 @@ def test_the_collector_s_pipelines_are_whole() -> None:
     for kind in ("receivers", "processors", "exporters"):
         named = [name for pipeline in pipelines.values() for name in pipeline[kind]]
         assert set(named) == set(config[kind]), kind
-    assert pipelines["traces"]["processors"][0] == "memory_limiter", "it comes first, or it protects nothing"
+    assert pipelines["traces"]["processors"][0] == "memory_limiter", (
+        "the memory limiter must come first, or it protects nothing"
+    )
     for exporter in config["exporters"].values():
         assert exporter["endpoint"].partition(":")[0] in SERVICES
     assert config["receivers"]["otlp"]["protocols"]["http"]["endpoint"] == "0.0.0.0:4318"
@@ -178,7 +184,7 @@ def test_the_collector_s_pipelines_are_whole() -> None:
 # ---- alerts
 
 
-def test_each_alert_has_its_page_of_the_runbook() -> None:
+def test_each_alert_has_its_section_in_the_runbook() -> None:
     page = anchors((ROOT / "docs" / "guide" / "troubleshooting.md").read_text())
     for rule in alert_rules():
         path, _, anchor = rule["annotations"]["runbook"].partition("#")

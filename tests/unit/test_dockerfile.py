@@ -18,7 +18,7 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 TARGETS = re.findall(r"^FROM runtime AS (\w+)$", DOCKERFILE, re.MULTILINE)
 
 
-def test_a_target_per_service() -> None:
+def test_dockerfile_has_a_target_for_each_service() -> None:
     compose = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
     built = {name: service["build"]["target"] for name, service in compose.items() if "build" in service}
     assert built == {target: target for target in TARGETS}
@@ -26,17 +26,19 @@ def test_a_target_per_service() -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_target_says_what_it_is_and_asks_nats(target: str) -> None:
+def test_target_has_its_title_and_a_health_check(target: str) -> None:
     stage = DOCKERFILE.partition(f"FROM runtime AS {target}\n")[2].partition("\nFROM ")[0]
     assert "USER 10001:10001" in stage
     assert f'org.opencontainers.image.title="orastream {target}"' in stage
     assert f'CMD ["python", "-m", "services.{target}"]' in stage
     probe = re.search(r"^    CMD exec python -m orastream.service.probe (.+)$", stage, re.MULTILINE)
     assert probe is not None
-    assert ("/healthz" in probe[1]) == (target == "oraserver"), "the others prove a NATS round trip (/readyz)"
+    assert ("/healthz" in probe[1]) == (target == "oraserver"), (
+        "only oraserver uses /healthz; the others use /readyz, which makes a NATS round trip"
+    )
 
 
-def test_extras_are_those_of_pyproject(tmp_path: Path) -> None:
+def test_build_arg_extras_adds_the_requirements_of_pyproject(tmp_path: Path) -> None:
     """`--build-arg EXTRAS=torch`: its requirements come beside all of synth's own. (torch itself is not built here.)"""
     script = re.search(r"^COPY <<'E' \S+requirements.py$\n(.*?)^E$", DOCKERFILE, re.MULTILINE | re.DOTALL)
     assert script is not None

@@ -54,11 +54,11 @@ def test_every_setting_is_documented_once() -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), LINES, ids=[name for name, _ in LINES])
-def test_the_default_is_true(name: str, value: str) -> None:
+def test_documented_default_is_that_of_the_services(name: str, value: str) -> None:
     fields = [field for reader in READERS if (field := reader.model_fields.get(name.lower())) is not None]
     if name in COMPOSE_ALONE | OPENTELEMETRY or name == "TTS_HEALTH_PORT":
         return
-    assert fields, "no service reads it"
+    assert fields, f"no service reads {name}"
     for field in fields:
         default = field.default
         if not value:
@@ -69,7 +69,7 @@ def test_the_default_is_true(name: str, value: str) -> None:
             assert str(default) == value
 
 
-def test_compose_passes_on_the_standard_variables_if_they_are_set() -> None:
+def test_compose_passes_the_opentelemetry_variables_only_when_they_are_set() -> None:
     """Without a value of ours, which the SDK would take for the user's; and no name that all services would share."""
     services = yaml.safe_load((EXAMPLE.parent / "compose.yaml").read_text())["services"]
     for name in ("synth", "ws_bridge", "http_bridge", "gateway"):
@@ -77,7 +77,7 @@ def test_compose_passes_on_the_standard_variables_if_they_are_set() -> None:
         assert passed == dict.fromkeys(OPENTELEMETRY)
 
 
-def test_the_page_of_settings_has_every_setting_and_its_default() -> None:
+def test_settings_page_has_every_setting_and_its_default() -> None:
     page = (EXAMPLE.parent / "docs" / "reference" / "settings.md").read_text()
     rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.+?) \|", page, re.MULTILINE))
     defaults = {name: value for name, value in LINES if name not in COMPOSE_ALONE | OPENTELEMETRY}

@@ -25,7 +25,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_repository_that_follows_the_rules(root: Path) -> None:
+def test_offences_is_empty_for_a_repository_that_follows_the_rules(root: Path) -> None:
     assert list(offences(root)) == []
 
 
@@ -43,18 +43,18 @@ def test_a_repository_that_follows_the_rules(root: Path) -> None:
         ("CHANGELOG.md", "# Changelog", "`docs/gone.md`", "CHANGELOG.md:1: `docs/gone.md` does not exist"),
     ],
 )
-def test_a_broken_rule_is_named(root: Path, name: str, old: str, new: str, said: str) -> None:
+def test_offences_names_a_broken_rule(root: Path, name: str, old: str, new: str, said: str) -> None:
     path = root / name
     path.write_text(path.read_text().replace(old, new))
     assert any(said in offence for offence in offences(root)), list(offences(root))
 
 
-def test_addresses_outside_the_repository_are_not_checked(root: Path) -> None:
+def test_offences_ignores_addresses_outside_the_repository(root: Path) -> None:
     (root / "CHANGELOG.md").write_text("[elsewhere](https://example.com/page.md#part)\n")
     assert list(offences(root)) == []
 
 
-def test_anchors_are_those_of_github() -> None:
+def test_anchors_are_the_same_as_those_of_github() -> None:
     text = "# One & two\n## `three`, four\n## 한국어 제목: 둘\n## One & two\n```\n# code\n```\n"
     assert anchors(text) == {"one--two", "three-four", "한국어-제목-둘", "one--two-1"}
     assert heading_levels(text) == [1, 2, 2, 2]

@@ -58,17 +58,17 @@ def container(workload: Resource) -> dict[str, Any]:
 
 @pytest.mark.parametrize("resource", CORE, ids=named)
 @pytest.mark.parametrize("version", ["1.32", "1.37"])
-def test_the_api_takes_it(resource: Resource, version: str) -> None:
+def test_resource_is_valid_by_the_schemas_of_the_api(resource: Resource, version: str) -> None:
     kubernetes_validate.validate(resource, version, strict=True)
 
 
-def test_there_is_a_workload_for_each_service_of_compose() -> None:
+def test_each_service_of_compose_has_a_workload() -> None:
     node = {name for name, service in COMPOSE["services"].items() if "profiles" not in service}
     assert {label(workload) for workload in WORKLOADS} == node
 
 
 @pytest.mark.parametrize("workload", SERVICES, ids=named)
-def test_a_service_is_the_image_of_compose(workload: Resource) -> None:
+def test_workload_uses_the_image_of_compose(workload: Resource) -> None:
     service, of = label(workload), container(workload)
     version = re.search(r"^ARG VERSION=(.+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert version is not None
@@ -79,7 +79,7 @@ def test_a_service_is_the_image_of_compose(workload: Resource) -> None:
 
 
 @pytest.mark.parametrize("workload", WORKLOADS, ids=named)
-def test_it_may_do_nothing_that_it_need_not(workload: Resource) -> None:
+def test_workload_has_no_unneeded_privileges(workload: Resource) -> None:
     pod, of = workload["spec"]["template"]["spec"], container(workload)
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -91,22 +91,24 @@ def test_it_may_do_nothing_that_it_need_not(workload: Resource) -> None:
     }
     assert {"cpu", "memory"} <= set(of["resources"]["requests"])
     assert "memory" in of["resources"]["limits"]
-    assert pod["enableServiceLinks"] is False, "a Service's variables (GATEWAY_PORT=tcp://…) would be read as settings"
+    assert pod["enableServiceLinks"] is False, (
+        "enableServiceLinks must be false, or variables such as GATEWAY_PORT=tcp://… are read as settings"
+    )
 
 
 @pytest.mark.parametrize("workload", SERVICES, ids=named)
-def test_it_is_asked_whether_it_lives_and_may_drain(workload: Resource) -> None:
+def test_workload_has_probes_and_time_to_drain(workload: Resource) -> None:
     pod, of = workload["spec"]["template"]["spec"], container(workload)
     assert of["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "http"}
     assert of["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http"}
-    assert of["readinessProbe"]["timeoutSeconds"] > 2, "a round trip is given 2 s"
+    assert of["readinessProbe"]["timeoutSeconds"] > 2, "the probe must wait longer than the 2 s of a round trip"
     waits = of.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
     assert pod["terminationGracePeriodSeconds"] >= DRAIN_DEADLINE_S + waits + 3
     (spread,) = pod["topologySpreadConstraints"]
     assert spread["labelSelector"]["matchLabels"] == workload["spec"]["selector"]["matchLabels"]
 
 
-def test_what_selects_pods_finds_some() -> None:
+def test_every_selector_matches_pods() -> None:
     labels = [
         {**workload["spec"]["template"]["metadata"]["labels"], "app.kubernetes.io/part-of": "orastream"}
         for workload in WORKLOADS
@@ -165,13 +167,13 @@ SECRETS = {
 
 
 @pytest.mark.parametrize("workload", SERVICES, ids=named)
-def test_a_pod_has_the_secrets_that_it_needs_and_no_others(workload: Resource) -> None:
+def test_pod_has_only_the_secrets_that_it_needs(workload: Resource) -> None:
     refs = [source["secretRef"] for source in envs_from(workload, "secretRef")]
     assert {ref["name"] for ref in refs} == SECRETS[label(workload)]
     assert all(ref["optional"] for ref in refs)
 
 
-def test_the_example_puts_each_secret_where_it_is_read() -> None:
+def test_example_gives_each_secret_to_the_service_that_reads_it() -> None:
     (overlay,) = [r for r in resources("overlays/example") if r["kind"] == "Kustomization"]
     readers: dict[str, type[BaseModel]] = {"orastream-gateway": GatewaySettings, "orastream-oraserver": BridgeSettings}
     assert {secret["name"] for secret in overlay["secretGenerator"]} == set(readers)
@@ -188,28 +190,28 @@ def policy(name: str) -> dict[str, Any]:
     return spec
 
 
-def test_callers_reach_nats_from_namespaces_that_are_labelled() -> None:
+def test_network_policy_allows_callers_of_labelled_namespaces() -> None:
     (rule,) = policy("orastream-nats")["ingress"]
     caller = {"matchLabels": {"orastream/caller": "true"}}
     assert {"podSelector": caller} in rule["from"]
     elsewhere = {"namespaceSelector": {"matchLabels": {"orastream/callers": "true"}}, "podSelector": caller}
-    assert elsewhere in rule["from"], "both at once: not every pod of such a namespace"
+    assert elsewhere in rule["from"], "the rule must require both labels, or it allows every pod of such a namespace"
     assert "kubectl label namespace" in (ROOT / "docs" / "guide" / "operator.md").read_text()
 
 
-def test_synth_may_send_traces() -> None:
+def test_network_policy_allows_synth_to_send_traces() -> None:
     ports = [port["port"] for rule in policy("orastream-synth")["egress"] for port in rule["ports"]]
     assert {4222, 53, 4318} == set(ports)
 
 
-def test_with_keda_an_apply_leaves_the_replicas_alone() -> None:
+def test_keda_component_removes_the_replicas_of_synth() -> None:
     (component,) = [resource for resource in ALL if resource["kind"] == "Component"]
     (patch,) = component["patches"]
     assert patch["target"] == {"kind": "Deployment", "name": "synth"}
     assert yaml.safe_load(patch["patch"]) == [{"op": "remove", "path": "/spec/replicas"}]
 
 
-def test_the_scaled_object_scales_synth_by_the_alert_s_measure() -> None:
+def test_scaled_object_scales_synth_by_the_metric_of_the_alert() -> None:
     (scaled,) = [resource for resource in ALL if resource["kind"] == "ScaledObject"]
     assert scaled["apiVersion"] == "keda.sh/v1alpha1"
     spec = scaled["spec"]
@@ -218,7 +220,7 @@ def test_the_scaled_object_scales_synth_by_the_alert_s_measure() -> None:
     (trigger,) = spec["triggers"]
     assert (trigger["type"], trigger["metricType"]) == ("prometheus", "AverageValue")
     assert {"serverAddress", "query", "threshold"} <= set(trigger["metadata"])
-    assert all(isinstance(value, str) for value in trigger["metadata"].values()), "KEDA takes strings only"
+    assert all(isinstance(value, str) for value in trigger["metadata"].values()), "KEDA accepts only strings"
     alerts = yaml.safe_load((ROOT / "deploy" / "prometheus" / "alerts.yml").read_text())
     (backlog,) = [rule["expr"] for rule in alerts["groups"][0]["rules"] if rule["alert"] == "OrastreamBacklog"]
     assert backlog.startswith(trigger["metadata"]["query"])
@@ -234,11 +236,13 @@ def test_kustomize_builds_the_example() -> None:
         if resource["kind"] not in OWN_KINDS:
             kubernetes_validate.validate(resource, "1.37", strict=True)
             assert resource["kind"] == "Namespace" or resource["metadata"]["namespace"] == "orastream"
-    assert len(built) == len(CORE) + 4, "and the ScaledObject, the ConfigMap of the settings and two Secrets"
+    assert len(built) == len(CORE) + 4, (
+        "expected 4 more: the ScaledObject, the ConfigMap of the settings and two Secrets"
+    )
     (synth,) = [r for r in built if (r["kind"], r["metadata"]["name"]) == ("Deployment", "synth")]
-    assert "replicas" not in synth["spec"], "an apply would undo what KEDA has done"
+    assert "replicas" not in synth["spec"], "the replicas are set, so an apply would undo the scaling by KEDA"
     secrets = {r["metadata"]["name"] for r in built if r["kind"] == "Secret"}
     named_by_pods = {
         ref["secretRef"]["name"] for r in built if r["kind"] == "Deployment" for ref in envs_from(r, "secretRef")
     }
-    assert secrets < named_by_pods, "kustomize has put the hash of its content into each name"
+    assert secrets < named_by_pods, "a name has no hash of its content"

@@ -22,7 +22,7 @@ def a_pytest(folder: Path, *lines: str, code: int) -> None:
     python.chmod(0o700)
 
 
-def test_help_begins_each_description_in_the_same_column() -> None:
+def test_help_aligns_the_descriptions() -> None:
     done = subprocess.run(["make", "-s", "-f", MAKEFILE, "help"], capture_output=True, text=True, timeout=30)
     rows = [re.fullmatch(r"(  make [a-z-]+ {2,})\S.*", line) for line in done.stdout.splitlines()]
     assert rows and None not in rows, done.stdout
@@ -30,7 +30,7 @@ def test_help_begins_each_description_in_the_same_column() -> None:
 
 
 @pytest.mark.parametrize(("code", "torch_code"), [(0, 0), (1, 0), (0, 1), (2, 3)])
-def test_it_ends_with_both_outcomes_and_fails_with_either(tmp_path: Path, code: int, torch_code: int) -> None:
+def test_make_test_prints_both_results_and_fails_when_one_fails(tmp_path: Path, code: int, torch_code: int) -> None:
     a_pytest(tmp_path / "main", "tests of the node", "== 7 passed in 5s ==", code=code)
     a_pytest(tmp_path / "torch/bin", "tests of torch", "== 3 passed in 1s ==", code=torch_code)
     given = ("DEVELOPS=", "TORCH=", "VENV=.venv", f"BIN={tmp_path}/main", f"VENV_TORCH={tmp_path}/torch")

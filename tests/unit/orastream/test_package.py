@@ -34,13 +34,13 @@ def test_import_orastream_loads_nothing_else() -> None:
     assert loaded("import orastream").isdisjoint(HEAVY)
 
 
-def test_the_client_needs_no_extra() -> None:
+def test_client_needs_no_extra() -> None:
     """`pip install ./shared` alone gives Client and BlockingClient."""
     modules = loaded("from orastream import BlockingClient, Client, Report")
     assert modules.isdisjoint({"torch", "typer", "prometheus_client", "uvloop", "opentelemetry", "services"})
 
 
-def test_every_public_name_is_there() -> None:
+def test_package_has_every_public_name() -> None:
     """`__all__` tells the truth."""
     import orastream
 

@@ -36,32 +36,32 @@ def link(speech: Speech) -> tuple[WebSocketLink, Wire]:
     return link, wire
 
 
-def said(wire: Wire) -> list[str]:
+def texts_of(wire: Wire) -> list[str]:
     return [frame["metadata"]["text"] for frame in wire.frames]
 
 
-def test_a_whole_text_is_in_every_frame() -> None:
+def test_every_frame_contains_the_complete_text() -> None:
     to, wire = link(WHOLE)
     for index in range(2):
         to.write(START, AudioChunk(1, index, 0, index, b"12"))
     to.complete(START, 2)
-    assert said(wire) == [WHOLE.text] * 3
+    assert texts_of(wire) == [WHOLE.text] * 3
 
 
-def test_a_text_in_pieces_by_sentence_and_at_the_end_as_a_whole() -> None:
+def test_frames_of_a_streamed_text_contain_sentences_and_complete_contains_the_whole_text() -> None:
     to, wire = link(OPEN)
     for index, text in enumerate(["Hello.", "Hello.", "How are you?"]):
         to.write(START, AudioChunk(1, index, 0, index // 2, b"12", text))
     to.complete(START, 3, "Hello. How are you?")
-    assert said(wire) == ["Hello.", "Hello.", "How are you?", "Hello. How are you?"]
+    assert texts_of(wire) == ["Hello.", "Hello.", "How are you?", "Hello. How are you?"]
     assert [frame.keys() for frame in wire.frames[:3]] == [wire.frames[0].keys()] * 3
     assert len({json.dumps({**frame["metadata"], "text": ""}) for frame in wire.frames}) == 1
     to.begin(WHOLE)  # the next utterance on the same connection
     to.write(START, AudioChunk(1, 0, 0, 0, b"12"))
-    assert said(wire)[-1] == WHOLE.text
+    assert texts_of(wire)[-1] == WHOLE.text
 
 
-def test_one_template_for_a_whole_utterance() -> None:
+def test_template_is_made_once_for_an_utterance() -> None:
     """Made once, not for each chunk: the hot path."""
     to, _ = link(WHOLE)
     made = set()
@@ -73,7 +73,7 @@ def test_one_template_for_a_whole_utterance() -> None:
 
 
 @pytest.mark.parametrize(("speech", "text"), [(WHOLE, None), (OPEN, WHOLE.text)])
-def test_a_post_has_the_whole_text(speech: Speech, text: str | None) -> None:
+def test_post_contains_the_whole_text(speech: Speech, text: str | None) -> None:
     body = Body(speech, START)
     for index in range(3):
         body.add(AudioChunk(1, index, 0, 0, b"12", None if text is None else "Hello."))

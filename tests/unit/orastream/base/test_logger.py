@@ -39,14 +39,14 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 
 
-def test_nothing_on_a_callers_stdout() -> None:
+def test_library_prints_nothing_to_stdout_while_nats_is_unreachable() -> None:
     """While NATS is not reachable. Without configuration `logging` prints only warnings, to stderr."""
     done = run(NO_NATS)
     assert done.stdout == ""
     assert "waiting for NATS" in done.stderr and "NATS client error" not in done.stderr
 
 
-def test_a_program_that_configures_logging_sees_the_warnings() -> None:
+def test_program_gets_the_warnings_when_it_configures_logging() -> None:
     """Also if it imports the library before it configures logging."""
     for code in (DJANGO_LIKE + NO_NATS, "import orastream.client.async_client" + DJANGO_LIKE + NO_NATS):
         done = run(code)
@@ -58,12 +58,12 @@ def test_a_program_that_configures_logging_sees_the_warnings() -> None:
         )
 
 
-def test_a_program_can_turn_the_warnings_off() -> None:
+def test_program_can_turn_the_warnings_off() -> None:
     done = run("import logging; logging.getLogger('orastream').setLevel('ERROR')\n" + NO_NATS)
     assert (done.stdout, done.stderr) == ("", "")
 
 
-def test_an_exception_comes_with_its_traceback() -> None:
+def test_exception_is_logged_with_its_traceback() -> None:
     done = run("""
 from orastream.base import logger
 log = logger.named("orastream.x")
@@ -75,7 +75,7 @@ except ZeroDivisionError:
     assert done.stderr.startswith("100 % wrong subject='s'\nTraceback") and "ZeroDivisionError" in done.stderr
 
 
-def test_a_process_of_the_node_logs_them_as_events() -> None:
+def test_service_process_logs_library_records_as_events() -> None:
     """Also those of loggers made before `configure`, with their fields, and at its level."""
     done = run("""
 from orastream.base import logger

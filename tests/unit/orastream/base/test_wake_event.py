@@ -13,7 +13,7 @@ pytestmark = pytest.mark.unit
 SOON_S = 5.0
 
 
-async def test_a_set_event_ends_each_wait_at_once_until_it_is_cleared() -> None:
+async def test_wait_returns_at_once_while_the_event_is_set() -> None:
     event = WakeEvent(asyncio.get_running_loop())
     event.set()
     async with asyncio.timeout(SOON_S):
@@ -28,7 +28,7 @@ async def test_a_set_event_ends_each_wait_at_once_until_it_is_cleared() -> None:
     await asyncio.wait([waiting])
 
 
-async def test_setting_twice_ends_the_wait() -> None:
+async def test_wait_returns_when_the_event_is_set_twice() -> None:
     event = WakeEvent(asyncio.get_running_loop())
     waiting = asyncio.create_task(event.wait())
     await asyncio.sleep(0)
@@ -38,7 +38,7 @@ async def test_setting_twice_ends_the_wait() -> None:
         await waiting
 
 
-async def test_set_after_a_waiter_was_cancelled_ends_the_next_wait() -> None:
+async def test_next_wait_returns_when_the_event_is_set_after_a_cancelled_wait() -> None:
     event = WakeEvent(asyncio.get_running_loop())
     waiting = asyncio.create_task(event.wait())
     await asyncio.sleep(0)
@@ -50,7 +50,7 @@ async def test_set_after_a_waiter_was_cancelled_ends_the_next_wait() -> None:
         await event.wait()
 
 
-async def test_a_time_ends_the_wait_and_a_later_time_leaves_the_timer() -> None:
+async def test_wait_returns_at_its_time_and_keeps_the_timer_for_a_later_time() -> None:
     loop = asyncio.get_running_loop()
     event = WakeEvent(loop)
     now = loop.time()
@@ -59,7 +59,7 @@ async def test_a_time_ends_the_wait_and_a_later_time_leaves_the_timer() -> None:
         await event.wait(now + 0.02)
         event.clear()
         await event.wait(now + 3600)
-    assert loop.time() >= now + 0.02 - 0.005, "the clock's resolution"
+    assert loop.time() >= now + 0.02 - 0.005, "it returned before its time by more than the clock's resolution"
     event.clear()
     event.close()
     waiting = asyncio.create_task(event.wait())

@@ -22,12 +22,12 @@ pytestmark = pytest.mark.unit
         ("a:1,b:2", "a:1,b:2"),
     ],
 )
-def test_a_url_is_shown_without_its_user(url: str, shown: str) -> None:
+def test_shown_url_has_no_user_and_no_password(url: str, shown: str) -> None:
     assert address.shown(url) == shown
 
 
 @pytest.mark.parametrize("problem", ["nats: 'Authorization Violation'", "nats: 'User Authentication Revoked'"])
-def test_a_refusal_names_the_settings_for_credentials(problem: str) -> None:
+def test_message_names_the_settings_for_credentials_when_nats_refuses_the_client(problem: str) -> None:
     said = address.unconnected("nats://host", problem)
     assert "refuses this client" in said and "NATS_CREDS" in said and "user:password in NATS_URL" in said
     assert "no NATS server answers" not in said
@@ -46,11 +46,11 @@ def test_a_refusal_names_the_settings_for_credentials(problem: str) -> None:
         ("nats://a, tls://b", True),
     ],
 )
-def test_one_tls_url_means_tls_for_all(url: str, secure: bool) -> None:
+def test_secure_is_true_when_one_url_is_tls(url: str, secure: bool) -> None:
     assert address.secure(url) == secure
 
 
-def test_the_servers_of_a_list() -> None:
+def test_servers_splits_a_list_of_urls() -> None:
     assert address.servers("TLS://User:Pass@A:1, nats://b") == ["tls://User:Pass@A:1", "nats://b"]
 
 
@@ -61,11 +61,11 @@ def test_the_servers_of_a_list() -> None:
         ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate", "SSL_CERT_FILE"),
     ],
 )
-def test_missing_tls_is_not_reported_as_no_answer(problem: str, todo: str) -> None:
+def test_message_explains_missing_tls(problem: str, todo: str) -> None:
     said = address.unconnected("tls://host", problem)
     assert address.explains(problem) and todo in said and "NATS_URL" in said
     assert "no NATS server answers" not in said
 
 
-def test_no_answer_names_the_server() -> None:
+def test_message_names_the_server_that_does_not_answer() -> None:
     assert "no NATS server answers at nats://host (no answer)" in address.unconnected("nats://host", "no answer")

@@ -25,7 +25,7 @@ def user() -> Key:
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_jwt_and_signature(tmp_path: Path, user: Key, line_end: str) -> None:
+def test_credentials_return_the_jwt_and_sign_a_nonce(tmp_path: Path, user: Key, line_end: str) -> None:
     """Also with Windows' line ends."""
     path = tmp_path / "user.creds"
     path.write_bytes(creds_text(JWT, user.seed).replace("\n", line_end).encode())
@@ -35,7 +35,7 @@ def test_jwt_and_signature(tmp_path: Path, user: Key, line_end: str) -> None:
     assert user.pair.verify(b"nonce", base64.b64decode(credentials.sign("nonce")))
 
 
-def test_an_error_names_the_problem_and_does_not_show_the_content(tmp_path: Path, user: Key) -> None:
+def test_error_names_the_problem_and_does_not_show_the_content(tmp_path: Path, user: Key) -> None:
     account = Key.new(nkeys.PREFIX_BYTE_ACCOUNT).seed
     damaged = user.seed[:-6] + ("AAAAAA" if user.seed[-6:] != "AAAAAA" else "BBBBBB")
     path = tmp_path / "user.creds"
@@ -56,12 +56,12 @@ def test_an_error_names_the_problem_and_does_not_show_the_content(tmp_path: Path
 
 
 @pytest.mark.parametrize("name", ["missing.creds", "."])
-def test_a_file_that_cannot_be_read(tmp_path: Path, name: str) -> None:
+def test_check_raises_settings_error_when_the_file_cannot_be_read(tmp_path: Path, name: str) -> None:
     with pytest.raises(SettingsError, match=r"^NATS_CREDS: cannot read .*\((No such file|Is a directory)"):
         Credentials(tmp_path / name).check()
 
 
-def test_a_file_that_is_deleted_later_raises_an_error_of_nats_py(tmp_path: Path) -> None:
+def test_credentials_raise_an_error_of_nats_py_when_the_file_is_deleted_later(tmp_path: Path) -> None:
     """After any other error nats-py would stop its tries to reconnect."""
     credentials = Credentials(tmp_path / "gone.creds")
     with pytest.raises(nats.errors.Error):

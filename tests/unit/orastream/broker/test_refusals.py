@@ -11,7 +11,7 @@ pytestmark = pytest.mark.unit
 PUBLISH = 'nats: permissions violation for publish to "$js.api.info"'
 
 
-def test_a_refusal_is_noted_once_and_found_by_its_subject() -> None:
+def test_refusal_is_noted_once_and_found_by_its_subject() -> None:
     refusals = Refusals()
     assert refusals.of("$JS.API.INFO") is None
     assert refusals.note(PUBLISH)
@@ -22,13 +22,13 @@ def test_a_refusal_is_noted_once_and_found_by_its_subject() -> None:
     assert refusals.of("$JS.API", "INFO") is None
 
 
-def test_other_errors_are_no_refusals() -> None:
+def test_note_ignores_other_errors() -> None:
     refusals = Refusals()
     assert not refusals.note("nats: stale connection")
     assert not refusals.note("")
 
 
-def test_the_oldest_refusals_are_dropped() -> None:
+def test_note_drops_the_oldest_refusals() -> None:
     refusals = Refusals()
     for n in range(1000):
         assert refusals.note(f'permissions violation for publish to "s.{n}"')

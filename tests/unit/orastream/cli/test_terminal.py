@@ -51,7 +51,7 @@ TEXTS = st.text().map(lambda text: text.replace("\t", " "))  # rich replaces a t
 @example("x\\[/red]", "[", "a]")
 @example("[", "red]", "two\\\\")
 @example("a\x1b[2J", "\x9b2J", "b\rc\x00")
-def test_every_text_is_shown_as_it_is(session: str, request: str, message: str) -> None:
+def test_report_shows_every_text_unchanged(session: str, request: str, message: str) -> None:
     line = shown(terminal.report_line(a_report(session, request, message)))
     assert f"failed {terminal.visible(session)}/{terminal.visible(request)}" in line
     assert line.endswith(f": {terminal.visible(message)}\n")
@@ -61,14 +61,14 @@ def test_every_text_is_shown_as_it_is(session: str, request: str, message: str) 
 
 
 @pytest.mark.parametrize("text", NASTY)
-def test_what_is_no_control_character_stays(text: str) -> None:
-    told = shown(terminal.words((text, "red"), text))
-    assert told == f"{terminal.visible(text) * 2}\n"
+def test_visible_changes_only_control_characters(text: str) -> None:
+    result = shown(terminal.words((text, "red"), text))
+    assert result == f"{terminal.visible(text) * 2}\n"
     assert (terminal.visible(text) == text) == all(ord(char) >= 0x20 and char not in "\x9b\u202e" for char in text)
 
 
 @pytest.mark.parametrize("text", NASTY)
-def test_json_is_still_json(text: str) -> None:
-    told = terminal.json_text({"id": text, "글": "한글"})
-    assert json.loads(told) == {"id": text, "글": "한글"}
-    assert "한글" in told and not terminal.UNSAFE.search(told)
+def test_json_text_is_valid_json_without_unsafe_characters(text: str) -> None:
+    result = terminal.json_text({"id": text, "글": "한글"})
+    assert json.loads(result) == {"id": text, "글": "한글"}
+    assert "한글" in result and not terminal.UNSAFE.search(result)

@@ -15,7 +15,7 @@ IDS = {"session_id": "s", "phone_id": "p"}
 NOWHERE = "nats://127.0.0.1:1"
 
 
-def test_both_spellings() -> None:
+def test_to_wire_accepts_both_spellings_of_a_field() -> None:
     wire = {"ttlSeconds": 10, "sampleRate": 16_000, "voice": "ko", "replyTo": "_INBOX.x", "use_websocket": True}
     python = {"ttl_seconds": 10, "sample_rate": 16_000, "voice": "ko", "reply_to": "_INBOX.x", "use_websocket": True}
     assert to_wire("say", wire) == to_wire("say", python) == wire
@@ -34,19 +34,19 @@ def test_both_spellings() -> None:
         ("xyz", "fields are engine, "),
     ],
 )
-def test_any_other_name_is_refused(name: str, said: str) -> None:
+def test_to_wire_refuses_an_unknown_name(name: str, said: str) -> None:
     with pytest.raises(TypeError) as caught:
         to_wire("say", {name: 1})
     assert f"say() got an unexpected keyword argument {name!r}" in str(caught.value) and said in str(caught.value)
 
 
 @pytest.mark.parametrize("options", [{"ttl_seconds": 1, "ttlSeconds": 1}, {"sessionId": "other"}])
-def test_a_field_is_given_once(options: dict[str, object]) -> None:
+def test_to_wire_refuses_both_spellings_of_a_field_at_once(options: dict[str, object]) -> None:
     with pytest.raises(TypeError, match="which are the same field"):
         to_wire("say", options, given=("session_id",))
 
 
-async def test_the_clients_refuse_before_they_connect() -> None:
+async def test_clients_refuse_wrong_options_before_they_connect() -> None:
     """No server listens at this address, so a connection attempt would raise another error than TypeError."""
     client, blocking = Client(NOWHERE), BlockingClient(NOWHERE)
     for wrong in ({"voise": "ko"}, {"sessionId": "other"}, {"ttl_seconds": 1, "ttlSeconds": 2}):

@@ -106,8 +106,8 @@ def run(seed: int, deterministic: bool) -> None:
 
     whole, passed = read(stream.messages)
     early, passed_early = read(stream.messages, to_the_end=False)
-    assert whole.finished is not None, "the last attempt stored its end"
-    assert passed == passed_early, "readers disagree"
+    assert whole.finished is not None, "the last attempt did not store its end"
+    assert passed == passed_early, "two readers assembled different audio"
     assert whole.finished == early.finished
     assert whole.finished.total_chunks == len(passed)
     joined = b"".join(x.audio for x in passed)
@@ -122,7 +122,7 @@ def run(seed: int, deterministic: bool) -> None:
 
 
 @pytest.mark.parametrize("deterministic", [True, False])
-def test_all_readers_get_the_same_audio(deterministic: bool) -> None:
+def test_all_readers_assemble_the_same_audio(deterministic: bool) -> None:
     for seed in range(RUNS):
         try:
             run(seed, deterministic)
@@ -135,17 +135,17 @@ def feed(*messages: tuple[int, AudioMessage]) -> tuple[Assembly, list[int]]:
     return assembly, [x.index for x in passed]
 
 
-def test_chunks_before_any_start_do_not_count() -> None:
+def test_assembly_ignores_chunks_before_the_first_start() -> None:
     assembly, passed = feed((1, chunk(1, 0)), (2, end(1, 0)))
     assert passed == [] and assembly.finished is None and assembly.attempt is None
 
 
-def test_a_start_of_another_request_is_ignored() -> None:
+def test_assembly_ignores_a_start_of_another_request() -> None:
     assembly, passed = feed((1, start()), (2, start(9)), (3, chunk(1, 0)), (4, chunk(2, 1)), (5, end(2, 1)))
     assert passed == [0] and assembly.attempt == 1 and assembly.finished is None
 
 
-def test_a_chunk_ahead_is_held_and_the_end_waits_for_it() -> None:
+def test_assembly_holds_a_chunk_after_a_gap_and_delays_the_end() -> None:
     assembly = Assembly(REQUEST)
     assembly.receive(1, start())
     assert assembly.receive(2, chunk(1, 1)) == [] and assembly.receive(3, chunk(1, 2)) == []
@@ -155,7 +155,7 @@ def test_a_chunk_ahead_is_held_and_the_end_waits_for_it() -> None:
     assert assembly.receive(6, chunk(1, 2)) == [] and assembly.receive(7, chunk(1, 0)) == []
 
 
-def test_next_sentence_is_that_of_the_last_chunk_passed_on() -> None:
+def test_next_sentence_is_the_sentence_of_the_last_passed_chunk() -> None:
     assembly, _ = feed(
         (1, start()), (2, chunk(1, 0, sentence=0)), (3, chunk(1, 1, sentence=2)), (4, chunk(1, 3, b"", 5))
     )
@@ -163,21 +163,21 @@ def test_next_sentence_is_that_of_the_last_chunk_passed_on() -> None:
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
-def test_a_failed_or_cancelled_end_is_accepted_at_once(status: EndStatus) -> None:
+def test_assembly_accepts_a_failed_or_cancelled_end_at_once(status: EndStatus) -> None:
     assembly, _ = feed((1, start()), (2, chunk(1, 1)), (3, end(1, 5, status)))
     assert assembly.finished is not None and assembly.finished.status == status
 
 
-def test_a_new_start_drops_held_chunks_and_an_end_not_yet_accepted() -> None:
+def test_new_start_drops_held_chunks_and_a_pending_end() -> None:
     assembly, passed = feed((1, start()), (2, chunk(1, 0)), (3, chunk(1, 2)), (4, end(1, 3)), (5, start()))
     assert passed == [0] and assembly.end is None and assembly.finished is None
-    assert assembly.receive(6, chunk(1, 1)) == [], "of the old attempt"
+    assert assembly.receive(6, chunk(1, 1)) == [], "a chunk of the old attempt was passed on"
     assert assembly.receive(7, end(1, 1)) == [] and assembly.end is None
-    assert [x.index for x in assembly.receive(8, chunk(5, 1))] == [1], "chunk 2 of the old attempt was dropped"
+    assert [x.index for x in assembly.receive(8, chunk(5, 1))] == [1], "chunk 2 of the old attempt was passed on"
 
 
 @pytest.mark.parametrize("status", ["complete", "failed", "cancelled"])
-def test_an_accepted_end_is_final(status: EndStatus) -> None:
+def test_assembly_ignores_all_messages_after_an_accepted_end(status: EndStatus) -> None:
     """A reader may have acted on it, so a later reader must not get more audio."""
     assembly, passed = feed((1, start()), (2, chunk(1, 0)), (3, end(1, 1, status)), (4, start()), (5, chunk(4, 1)))
     assert passed == [0] and assembly.finished == end(1, 1, status)
@@ -185,7 +185,7 @@ def test_an_accepted_end_is_final(status: EndStatus) -> None:
     assert assembly.receive(7, chunk(1, 1)) == []
 
 
-def test_barren_counts_the_attempts_without_a_new_chunk() -> None:
+def test_barren_counts_attempts_without_a_new_chunk() -> None:
     assembly, passed = feed(
         (1, start()),
         (2, start()),
@@ -196,10 +196,10 @@ def test_barren_counts_the_attempts_without_a_new_chunk() -> None:
         (7, start()),
         (8, start(9)),
     )
-    assert passed == [0] and assembly.barren == 2, "attempt 1 stored nothing, 4 nothing new; 7 is the latest"
+    assert passed == [0] and assembly.barren == 2, "attempt 1 stored no chunk, 4 no new chunk; 7 is the latest"
 
 
-def test_an_attempt_that_waited_for_text_is_not_barren() -> None:
+def test_barren_does_not_count_an_attempt_that_waited_for_text() -> None:
     """It had no text to speak. A `waiting` of another attempt does not count for it."""
     assembly, passed = feed(
         (1, start()),
@@ -213,12 +213,12 @@ def test_an_attempt_that_waited_for_text_is_not_barren() -> None:
     assert passed == [] and assembly.barren == 1
 
 
-def test_audio_may_end_without_a_chunk() -> None:
+def test_assembly_accepts_an_end_without_chunks() -> None:
     assembly, passed = feed((1, start()), (2, end(1, 0)))
     assert passed == [] and assembly.finished == end(1, 0)
 
 
-def test_makers_of_the_chunks_that_count() -> None:
+def test_makers_contains_the_engines_whose_chunks_count() -> None:
     """Engine and version of attempts whose chunks count, not of attempts without chunks or of other requests."""
     old, new, older = (AudioStart(REQUEST, "flac", 24000, 1, "vits", "ko-KR", version) for version in ("1", "2", None))
     foreign = AudioStart(REQUEST + 1, "flac", 24000, 1, "other", "ko-KR", "9")
@@ -230,7 +230,7 @@ def test_makers_of_the_chunks_that_count() -> None:
     ):
         assembly.receive(sequence, message)
         seen.append(set(assembly.makers))
-    assert seen[2] == set(), "no chunk of it counts yet"
+    assert seen[2] == set(), "no chunk of the newest attempt counts yet"
     assert seen[3] == seen[5] == {("vits", "2")}
     assert seen[6] == seen[-1] == {("vits", "2"), ("vits", None)}
     assert assembly.next_index == 4

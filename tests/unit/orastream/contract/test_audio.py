@@ -28,7 +28,7 @@ SPECS = st.builds(PcmSpec, st.sampled_from([8000, 11025, 16000, 22050, 24000, 44
 
 @settings(max_examples=40, deadline=None)
 @given(SPECS, st.integers(0, 300))
-def test_a_streamed_file_with_true_sizes_is_a_wav_file(spec: PcmSpec, frames: int) -> None:
+def test_with_true_sizes_makes_a_valid_wav_file(spec: PcmSpec, frames: int) -> None:
     pcm = bytes(i & 0xFF for i in range(frames * spec.frame_bytes))
     streamed = bytearray(wav_header(spec) + pcm)
     assert struct.unpack_from("<I", streamed, 4)[0] == struct.unpack_from("<I", streamed, 40)[0] == UNKNOWN_SIZE
@@ -47,14 +47,14 @@ def test_a_streamed_file_with_true_sizes_is_a_wav_file(spec: PcmSpec, frames: in
 
 @settings(max_examples=40, deadline=None)
 @given(SPECS, st.floats(0, 10_000))
-def test_a_duration_in_bytes_is_whole_samples_of_at_most_that_duration(spec: PcmSpec, ms: float) -> None:
+def test_bytes_for_ms_returns_the_most_whole_samples_within_the_duration(spec: PcmSpec, ms: float) -> None:
     size = spec.bytes_for_ms(ms)
     assert size % spec.frame_bytes == 0
     assert spec.seconds(size) * 1000 <= ms + 1e-6
     assert spec.seconds(size + spec.frame_bytes) * 1000 > ms - 1e-6
 
 
-def test_sizes() -> None:
+def test_sizes_in_bytes_and_seconds_are_as_documented() -> None:
     assert PcmSpec(24000).bytes_for_ms(80) == 3840
     assert PcmSpec(24000, 2).bytes_for_ms(80) == 7680
     assert PcmSpec(16000).seconds(32000) == 1.0
@@ -65,6 +65,6 @@ def test_sizes() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"RIFF", wav_header(PcmSpec(8000))[:43], b"\0" * 60, b"OggS" + b"\0" * 60])
-def test_only_a_streamed_wav_header_gets_sizes(data: bytes) -> None:
+def test_with_true_sizes_refuses_data_without_a_streamed_wav_header(data: bytes) -> None:
     with pytest.raises(ValueError, match="not a WAV file"):
         with_true_sizes(bytearray(data))

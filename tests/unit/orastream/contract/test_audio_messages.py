@@ -52,7 +52,7 @@ SAID = {"text": "안녕하세요."}
 
 
 @pytest.mark.parametrize("wire", [START, START | TOLD, CHUNK, CHUNK | SAID, WAITING, END, END | SAID, FAILED])
-def test_the_wire_names_are_the_contracts(wire: dict[str, Any]) -> None:
+def test_messages_have_exactly_the_wire_names_of_the_contract(wire: dict[str, Any]) -> None:
     packed = msgpack.packb(wire)
     message = unpack(packed)
     assert msgpack.unpackb(message.pack()) == wire
@@ -93,18 +93,18 @@ def test_messages_are_the_same_after_encoding_and_decoding(message: AudioMessage
     assert unpack(message.pack()) == message
 
 
-def test_a_start_knows_its_samples() -> None:
+def test_start_returns_its_pcm_spec() -> None:
     start = unpack(msgpack.packb(START | {"channels": 2}))
     assert isinstance(start, AudioStart) and start.spec == PcmSpec(24000, 2)
 
 
-def test_a_start_of_an_older_node_has_no_engine_version() -> None:
+def test_unpack_accepts_a_start_without_engine_version() -> None:
     start = unpack(msgpack.packb(START))
     assert isinstance(start, AudioStart) and start.engine_version is None
     assert start == AudioStart(3, "wav", 24000, 1, "espeak", "ko-KR")
 
 
-def test_a_newer_nodes_fields_are_ignored_and_error_may_be_absent() -> None:
+def test_unpack_ignores_unknown_fields_and_accepts_an_absent_error() -> None:
     assert unpack(msgpack.packb(CHUNK | {"new": 1})) == unpack(msgpack.packb(CHUNK))
     assert unpack(msgpack.packb({k: v for k, v in END.items() if k != "error"})) == unpack(msgpack.packb(END))
 
@@ -129,7 +129,7 @@ WRONG: list[tuple[dict[str, Any], list[str], list[Any]]] = [
 
 
 @pytest.mark.parametrize(("wire", "fields", "values"), WRONG)
-def test_a_field_of_a_wrong_type_is_refused(wire: dict[str, Any], fields: list[str], values: list[Any]) -> None:
+def test_unpack_refuses_a_field_of_a_wrong_type(wire: dict[str, Any], fields: list[str], values: list[Any]) -> None:
     for field in fields:
         for bad in values:
             with pytest.raises(Undecodable) as caught:
@@ -138,13 +138,13 @@ def test_a_field_of_a_wrong_type_is_refused(wire: dict[str, Any], fields: list[s
 
 
 @pytest.mark.parametrize("wire", [START, CHUNK, WAITING, END])
-def test_every_field_is_required(wire: dict[str, Any]) -> None:
+def test_unpack_refuses_a_message_without_a_required_field(wire: dict[str, Any]) -> None:
     for missing in wire.keys() - {"error", "rtf"}:
         with pytest.raises(Undecodable):
             unpack(msgpack.packb({k: v for k, v in wire.items() if k != missing}))
 
 
-def test_other_payloads_are_undecodable() -> None:
+def test_unpack_refuses_other_payloads() -> None:
     for payload in [
         b"",
         b"{}",
@@ -172,7 +172,7 @@ def test_other_payloads_are_undecodable() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from([START, CHUNK, END]), st.integers(0, 10_000), st.integers(0, 255))
-def test_a_damaged_message_is_a_message_or_undecodable(wire: dict[str, Any], at: int, byte: int) -> None:
+def test_unpack_raises_only_undecodable_for_a_damaged_message(wire: dict[str, Any], at: int, byte: int) -> None:
     payload = bytearray(msgpack.packb(wire))
     payload[at % len(payload)] = byte
     try:
@@ -184,6 +184,6 @@ def test_a_damaged_message_is_a_message_or_undecodable(wire: dict[str, Any], at:
 
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=30))
-def test_arbitrary_bytes(payload: bytes) -> None:
+def test_unpack_raises_only_undecodable_for_arbitrary_bytes(payload: bytes) -> None:
     with pytest.raises(Undecodable):
         unpack(payload)

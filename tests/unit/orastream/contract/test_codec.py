@@ -44,7 +44,7 @@ def decoded(payload: bytes) -> dict[str, Any] | None:
 
 @settings(max_examples=25, deadline=None)
 @given(MAPS, st.sampled_from(["json", "msgpack"]))
-def test_a_map_survives(value: dict[str, Any], encoding: Encoding) -> None:
+def test_map_is_the_same_after_encoding_and_decoding(value: dict[str, Any], encoding: Encoding) -> None:
     payload = codec.encode(value, encoding)
     assert codec.encoding_of(payload) == encoding
     assert codec.decode(payload) == value
@@ -55,19 +55,21 @@ def test_a_map_survives(value: dict[str, Any], encoding: Encoding) -> None:
 @example(b"\xc1")
 @example(b"\xef\xbb\xbf{}")
 @example(b"\xff\xfe{\x00}\x00")
-def test_arbitrary_bytes(payload: bytes) -> None:
+def test_decode_raises_only_undecodable_for_arbitrary_bytes(payload: bytes) -> None:
     decoded(payload)
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from([0x80, 0x81, 0x82, 0x8F, 0xDE, 0xDF]), st.binary(max_size=40))
-def test_arbitrary_bytes_that_look_like_msgpack(first: int, rest: bytes) -> None:
+def test_decode_raises_only_undecodable_for_bytes_that_look_like_msgpack(first: int, rest: bytes) -> None:
     decoded(bytes([first]) + rest)
 
 
 @settings(max_examples=25, deadline=None)
 @given(MAPS, st.sampled_from(["json", "msgpack"]), st.data())
-def test_damaged_payloads(value: dict[str, Any], encoding: Encoding, data: st.DataObject) -> None:
+def test_decode_raises_only_undecodable_for_damaged_payloads(
+    value: dict[str, Any], encoding: Encoding, data: st.DataObject
+) -> None:
     payload = bytearray(codec.encode(value, encoding))
     at = data.draw(st.integers(0, len(payload) - 1))
     match data.draw(st.sampled_from(["cut", "flip", "add"])):
@@ -126,7 +128,7 @@ REFUSED = {
 }
 
 
-def test_refused() -> None:
+def test_decode_refuses_other_payloads_without_quoting_them() -> None:
     for name, payload in REFUSED.items():
         with pytest.raises(Undecodable) as caught:
             codec.decode(payload)
@@ -134,13 +136,13 @@ def test_refused() -> None:
         assert "secret" not in str(caught.value), name
 
 
-def test_a_byte_order_mark_is_named() -> None:
+def test_decode_names_a_byte_order_mark() -> None:
     """An editor does not show it, and "Expecting value at character 0" would not explain the problem."""
     with pytest.raises(Undecodable, match="byte order mark"):
         codec.decode(b"\xef\xbb\xbf" + b'{"text":"a"}')
 
 
-def test_unusual_payloads_that_are_maps() -> None:
+def test_decode_accepts_unusual_maps() -> None:
     assert codec.decode(b'{"a":"\\ud800"}') == {"a": "\ud800"}  # `messages` refuses it in the fields of the contract
     assert math.isinf(codec.decode(b'{"a":1e999}')["a"])
     assert codec.decode(b' \n{"a":1,"a":2}') == {"a": 2}
@@ -153,7 +155,7 @@ def test_unusual_payloads_that_are_maps() -> None:
     assert codec.decode(msgpack.packb({1: 2, None: 3, 2.5: 4, "a": 1})) == {"a": 1}
 
 
-def test_the_first_byte_decides_the_encoding() -> None:
+def test_encoding_is_chosen_by_the_first_byte() -> None:
     for first in range(256):
         is_map = 0x80 <= first <= 0x8F or first in (0xDE, 0xDF)
         assert codec.encoding_of(bytes([first]) + b"rest") == ("msgpack" if is_map else "json")
@@ -165,7 +167,7 @@ def test_the_first_byte_decides_the_encoding() -> None:
             assert codec.encoding_of(payload) == encoding and codec.decode(payload) == value
 
 
-def test_json_is_compact_utf8() -> None:
+def test_encode_writes_compact_utf8_json() -> None:
     assert (
         codec.encode({"text": "안녕", "a": [1, 2.5, None, True]}, "json")
         == '{"text":"안녕","a":[1,2.5,null,true]}'.encode()
@@ -173,5 +175,5 @@ def test_json_is_compact_utf8() -> None:
     assert json.loads(codec.encode({"a": '\u2028\x00"'}, "json")) == {"a": '\u2028\x00"'}
 
 
-def test_refusals_are_requests_errors() -> None:
+def test_undecodable_is_an_invalid_request() -> None:
     assert issubclass(Undecodable, InvalidRequest)

@@ -92,7 +92,7 @@ def refusal(changes: dict[str, Any]) -> InvalidRequest:
 
 
 @pytest.mark.parametrize("field", WRONG_TYPE)
-def test_types_are_not_coerced(field: str) -> None:
+def test_parse_request_refuses_values_of_a_wrong_type(field: str) -> None:
     for bad in WRONG_TYPE[field]:
         exc = refusal({field: bad})
         assert exc.field == field
@@ -100,13 +100,13 @@ def test_types_are_not_coerced(field: str) -> None:
 
 
 @pytest.mark.parametrize("field", OUT_OF_BOUNDS)
-def test_bounds(field: str) -> None:
+def test_parse_request_refuses_values_out_of_bounds(field: str) -> None:
     for bad in OUT_OF_BOUNDS[field]:
         assert refusal({field: bad}).field == field
 
 
 @pytest.mark.parametrize("field", ACCEPTED)
-def test_accepted(field: str) -> None:
+def test_parse_request_accepts_valid_values(field: str) -> None:
     for good in ACCEPTED[field]:
         request = parse_request({**GOOD, field: good}, session="s1")
         assert request.to_map()[field] == good
@@ -115,7 +115,7 @@ def test_accepted(field: str) -> None:
 
 @pytest.mark.parametrize("field", ["text", "sessionId", "phoneId"])
 @pytest.mark.parametrize("absent", [True, False])
-def test_required(field: str, absent: bool) -> None:
+def test_parse_request_refuses_a_request_without_a_required_field(field: str, absent: bool) -> None:
     value = {k: v for k, v in GOOD.items() if k != field}
     with pytest.raises(InvalidRequest) as caught:
         parse_request(value if absent else {**GOOD, field: None})
@@ -124,11 +124,11 @@ def test_required(field: str, absent: bool) -> None:
 
 
 @pytest.mark.parametrize("field", [f for f in ACCEPTED if f not in GOOD])
-def test_null_is_absent(field: str) -> None:
+def test_parse_request_treats_null_as_absent(field: str) -> None:
     assert parse_request({**GOOD, field: None}) == parse_request(GOOD)
 
 
-def test_defaults() -> None:
+def test_parse_request_fills_in_the_defaults() -> None:
     request = parse_request(GOOD)
     assert (request.language, request.speed, request.format, request.ttl_seconds) == ("ko-KR", 1.0, "wav", 30.0)
     for name in ("request_id", "use_websocket", "transport", "fire_and_forget", "engine", "voice", "sample_rate"):
@@ -137,14 +137,14 @@ def test_defaults() -> None:
     assert request.to_map() == GOOD
 
 
-def test_unknown_fields_are_ignored_whatever_their_value() -> None:
+def test_parse_request_ignores_unknown_fields_with_any_value() -> None:
     odd = {"x": float("nan"), "Text": 1, "session_id": 5, "phone_id": [], "": None, "request_id": "r", "reply_to": 7}
     odd |= {"sample_rate": "x", "ttl_seconds": True, "\ud800": "\ud800"}
     assert parse_request({**GOOD, **odd}) == parse_request(GOOD)
 
 
 @pytest.mark.parametrize("field", ["sessionId", "phoneId"])
-def test_only_the_wire_name_is_a_name(field: str) -> None:
+def test_parse_request_accepts_only_wire_names(field: str) -> None:
     snake = {"sessionId": "session_id", "phoneId": "phone_id"}[field]
     value = {snake if k == field else k: v for k, v in GOOD.items()}
     with pytest.raises(InvalidRequest) as caught:
@@ -152,7 +152,7 @@ def test_only_the_wire_name_is_a_name(field: str) -> None:
     assert caught.value.field == field
 
 
-def test_our_own_code_builds_requests_by_python_names() -> None:
+def test_speak_request_is_built_with_python_names() -> None:
     request = SpeakRequest(text="a", session_id="s1", phone_id="p1", sample_rate=8000)
     assert request.to_map() == {"text": "a", "sessionId": "s1", "phoneId": "p1", "sampleRate": 8000}
 
@@ -174,7 +174,7 @@ def test_transport_wins_over_use_websocket(fields: dict[str, Any], transport: Tr
 
 
 @pytest.mark.parametrize("beginning", [{}, {"text": None}, {"text": ""}, {"text": "…"}, {"text": "So "}])
-def test_a_text_that_is_still_being_written_needs_no_beginning(beginning: dict[str, Any]) -> None:
+def test_parse_request_accepts_a_streamed_text_without_text(beginning: dict[str, Any]) -> None:
     ids = {name: GOOD[name] for name in ("sessionId", "phoneId")}
     request = parse_request({**ids, **beginning, "textStream": True})
     assert request.text_stream and request.idle_seconds == 10.0
@@ -186,13 +186,13 @@ def test_a_text_that_is_still_being_written_needs_no_beginning(beginning: dict[s
             parse_request({**ids, **beginning, "textStream": False})
 
 
-def test_the_length_limit_is_the_settings() -> None:
+def test_parse_request_limits_the_text_to_the_given_length() -> None:
     assert parse_request({**GOOD, "text": "aaa"}, max_text_chars=3)
     with pytest.raises(InvalidRequest, match="^text: has 4 characters, at most 3"):
         parse_request({**GOOD, "text": "aaaa"}, max_text_chars=3)
 
 
-def test_the_session_must_be_the_subjects() -> None:
+def test_parse_request_refuses_another_session_than_that_of_the_subject() -> None:
     assert parse_request({**GOOD, "sessionId": "세션"}, session="~7IS47IWY")
     for session in ("s2", "S1", "~czE"):
         with pytest.raises(InvalidRequest) as caught:
@@ -215,7 +215,7 @@ ANYTHING = st.recursive(
 
 @settings(max_examples=60, deadline=None)
 @given(st.dictionaries(st.sampled_from([*ACCEPTED, "session_id", "x"]), ANYTHING, max_size=4))
-def test_any_map_is_a_request_or_a_refusal_that_names_a_field(changes: dict[str, Any]) -> None:
+def test_parse_request_accepts_any_map_or_names_the_wrong_field(changes: dict[str, Any]) -> None:
     try:
         request = parse_request({**GOOD, **changes})
     except InvalidRequest as exc:
@@ -256,7 +256,7 @@ def a_report(**changes: Any) -> Report:
     return Report(request_id="r", session_id="s", request_seq=7, status="delivering").with_(**changes)
 
 
-def test_a_report_has_exactly_the_wire_names_of_the_contract() -> None:
+def test_report_has_exactly_the_wire_names_of_the_contract() -> None:
     error = ReportError.of("engine_error", "m")
     value = a_report(error=error).to_map()
     assert list(value) == WIRE
@@ -282,14 +282,14 @@ REPORTS = st.fixed_dictionaries(
 
 @settings(max_examples=30, deadline=None)
 @given(REPORTS, st.sampled_from(["json", "msgpack"]))
-def test_a_report_survives(report: Report, encoding: codec.Encoding) -> None:
+def test_report_is_the_same_after_encoding_and_decoding(report: Report, encoding: codec.Encoding) -> None:
     payload = report.encode(encoding)
     assert codec.encoding_of(payload) == encoding
     assert Report.decode(payload) == report
     assert Report.decode(payload).final == (report.status in FINAL)
 
 
-def test_final_statuses_and_codes() -> None:
+def test_final_statuses_and_retryable_codes_are_those_of_the_contract() -> None:
     assert {"delivered", "failed", "cancelled", "expired"} == FINAL
     assert set(RETRYABLE) == set(get_args(Code))
     assert [c for c, again in RETRYABLE.items() if not again] == ["invalid_request", "oraserver_refused"]
@@ -297,13 +297,13 @@ def test_final_statuses_and_codes() -> None:
         assert ReportError.of(code, "m").retryable is again
 
 
-def test_other_payloads_are_no_reports() -> None:
+def test_report_refuses_other_payloads() -> None:
     for payload in [b"", b"{}", b"[]", b"\x80", b'{"requestId":"r"}', b"[" * 100_000, b"\xc1"]:
         with pytest.raises((Undecodable, ValueError)):
             Report.decode(payload)
 
 
-def test_a_newer_nodes_report_can_be_read() -> None:
+def test_report_ignores_unknown_fields() -> None:
     value = a_report().to_map() | {"newField": 1}
     assert Report.decode(codec.encode(value, "json")) == a_report()
 
@@ -311,7 +311,7 @@ def test_a_newer_nodes_report_can_be_read() -> None:
 # ---- cancels
 
 
-def test_cancels_of_all() -> None:
+def test_cancel_without_a_request_id_covers_all_requests() -> None:
     for payload in [b"", b"{}", b"\x80", b'{"requestId":null}', b'{"x":1}', b" {} "]:
         cancel = Cancel.decode(payload)
         assert cancel.request_id is None
@@ -319,7 +319,7 @@ def test_cancels_of_all() -> None:
 
 
 @pytest.mark.parametrize("request_id", ["r1", "요청", "a.b", "seq-12", "é" * 128])
-def test_cancels_of_one(request_id: str) -> None:
+def test_cancel_with_a_request_id_covers_only_that_request(request_id: str) -> None:
     from orastream.contract import subjects
 
     for payload in (Cancel(request_id).encode(), codec.encode({"requestId": request_id}, "msgpack")):
@@ -329,7 +329,7 @@ def test_cancels_of_one(request_id: str) -> None:
     assert Cancel.decode(Cancel().encode()) == Cancel()
 
 
-def test_an_invalid_cancel_is_refused() -> None:
+def test_cancel_refuses_invalid_payloads() -> None:
     for payload in [
         b" ",
         b"\x00",
@@ -365,7 +365,7 @@ def test_an_invalid_cancel_is_refused() -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.binary(min_size=1, max_size=20))
-def test_arbitrary_bytes_cancel_all_only_as_a_map_without_a_request_id(payload: bytes) -> None:
+def test_cancel_covers_all_requests_only_for_a_map_without_a_request_id(payload: bytes) -> None:
     try:
         cancel = Cancel.decode(payload)
     except InvalidRequest:
@@ -383,7 +383,9 @@ def test_arbitrary_bytes_cancel_all_only_as_a_map_without_a_request_id(payload: 
         ("wav", 9_999, True),
     ],
 )
-def test_a_rate_that_the_format_does_not_take(fmt: str, rate: int, allowed: bool) -> None:
+def test_parse_request_refuses_a_sample_rate_that_the_format_does_not_support(
+    fmt: str, rate: int, allowed: bool
+) -> None:
     fields = {"text": "a", "sessionId": "s", "phoneId": "p", "format": fmt, "sampleRate": rate}
     if allowed:
         assert parse_request(fields).sample_rate == rate
@@ -393,7 +395,7 @@ def test_a_rate_that_the_format_does_not_take(fmt: str, rate: int, allowed: bool
     assert caught.value.field == "sampleRate"
 
 
-def test_an_error_of_a_later_version_still_ends_a_request() -> None:
+def test_report_reads_an_unknown_error_code_as_internal() -> None:
     report = Report(requestId="r", sessionId="s", requestSeq=1, status="failed", error=ReportError.of("internal", "m"))
     later = report.encode("json").replace(b'"code":"internal"', b'"code":"moon_phase"')
     assert b"moon_phase" in later

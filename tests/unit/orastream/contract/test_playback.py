@@ -30,7 +30,9 @@ def played(chunks: list[tuple[int, int]]) -> tuple[int, int]:
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 50)), min_size=1, max_size=12), st.integers(0, 12))
-def test_it_counts_what_a_player_would(gaps: list[tuple[int, int]], taken_over_at: int) -> None:
+def test_playback_counts_the_same_underruns_as_a_simulated_player(
+    gaps: list[tuple[int, int]], taken_over_at: int
+) -> None:
     chunks, now = [], 1_000
     for gap, duration in gaps:
         now += gap
@@ -47,7 +49,7 @@ def test_it_counts_what_a_player_would(gaps: list[tuple[int, int]], taken_over_a
     assert (playback.underruns, playback.underrun_ms) == played(chunks)
 
 
-def test_audio_that_comes_in_time_is_no_underrun() -> None:
+def test_playback_counts_no_underrun_when_audio_arrives_in_time() -> None:
     playback = Playback()
     for index in range(10):
         playback.chunk(index, index * 100, 5_000 + index * 100)

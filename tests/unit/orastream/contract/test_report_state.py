@@ -22,7 +22,7 @@ def report(request_seq: int, epoch: int, status: Status, chunks: int) -> Report:
 ALL = [report(*of) for of in product((3, 4), (0, 1, 2), get_args(Status), (0, 5))]
 
 
-def test_every_pair() -> None:
+def test_judge_returns_the_verdict_for_every_pair_of_reports() -> None:
     for stored, mine in product(ALL, ALL):
         verdict = judge(stored, mine)
         if stored.request_seq != mine.request_seq:
@@ -37,13 +37,13 @@ def test_every_pair() -> None:
             assert verdict is None
 
 
-def test_an_own_report_in_either_encoding_is_recognised() -> None:
+def test_judge_recognises_its_own_report_in_both_encodings() -> None:
     mine = report(3, 2, "delivered", 5).with_(audio_seconds=1.005, first_audio_ms=12.3, transfer_ms=0.1)
     for encoding in ("json", "msgpack"):
         assert judge(Report.decode(mine.encode(encoding)), mine) is Verdict.WRITTEN
 
 
-def test_racing_writers_leave_one_final_report() -> None:
+def test_first_final_report_stays_when_two_writers_race() -> None:
     """Two writers that both retry, in any order: the first final report stays."""
     for one, other in product(ALL, ALL):
         stored: Report | None = None

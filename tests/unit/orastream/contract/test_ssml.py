@@ -19,7 +19,7 @@ def request(text: object, **fields: object) -> dict[str, object]:
     return {"text": text, "sessionId": "s", "phoneId": "p", "ssml": True, **fields}
 
 
-def test_a_valid_text() -> None:
+def test_parse_returns_the_elements_of_a_valid_text() -> None:
     root = ssml.parse(
         "<?xml version='1.0' encoding='utf-16'?><speak version='1.1' xmlns='http://www.w3.org/2001/10/synthesis'>"
         "가 <b x='1'>나</b></speak>"
@@ -63,7 +63,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("text", "problem"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
-def test_the_refusal_names_field_and_place(text: str, problem: str) -> None:
+def test_refusal_names_the_field_and_the_place_without_quoting_the_text(text: str, problem: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         parse_request(request(text))
     assert refused.value.field == "text"
@@ -71,14 +71,14 @@ def test_the_refusal_names_field_and_place(text: str, problem: str) -> None:
     assert "secret" not in str(refused.value)
 
 
-def test_the_limit_counts_the_markup_and_comes_first() -> None:
+def test_length_limit_counts_the_markup_and_is_checked_first() -> None:
     text = "<speak>" + "<b>a</b>" * 10 + "</speak>"
     assert parse_request(request(text), max_text_chars=len(text)).ssml
     with pytest.raises(InvalidRequest, match="characters, at most"):
         parse_request(request("<" * 100), max_text_chars=99)
 
 
-def test_without_ssml_the_text_is_plain() -> None:
+def test_text_is_plain_without_ssml() -> None:
     for text in ("<b>a", "a & b", BOMB):
         assert parse_request(request(text, ssml=False)).text == text
         assert parse_request(request(text, ssml=None)).ssml is False
@@ -89,7 +89,7 @@ def test_without_ssml_the_text_is_plain() -> None:
 @pytest.mark.parametrize(
     "unit", ["<a>", "<a/>", "&amp;", "<break time='1ms'/>", "<", "]]>", "<!--", "a='1' ", "&#x41;"]
 )
-def test_hostile_markup_is_refused_or_read_in_linear_time(unit: str) -> None:
+def test_parse_takes_linear_time_for_hostile_markup(unit: str) -> None:
     text = "<speak>" + unit * (100_000 // len(unit)) + "a</speak>"
     began = time.process_time()
     try:
@@ -111,7 +111,7 @@ def test_hostile_markup_is_refused_or_read_in_linear_time(unit: str) -> None:
         ).map("".join),
     )
 )
-def test_any_text_is_valid_or_refused(text: str) -> None:
+def test_parse_accepts_any_text_or_raises_invalid_request(text: str) -> None:
     try:
         root = ssml.parse(text)
     except InvalidRequest as exc:
@@ -132,5 +132,5 @@ def test_any_text_is_valid_or_refused(text: str) -> None:
         ({"time": "+.25s"}, 0.25),
     ],
 )
-def test_pauses(attributes: dict[str, str], seconds: float) -> None:
+def test_pause_s_returns_the_length_of_a_break(attributes: dict[str, str], seconds: float) -> None:
     assert ssml.pause_s(attributes) == seconds

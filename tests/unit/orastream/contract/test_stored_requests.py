@@ -44,7 +44,7 @@ def read_cancel(payload: bytes, sequence: int = 42) -> StoredCancel:
     return stored
 
 
-def test_a_good_request() -> None:
+def test_valid_request_is_read_with_all_its_fields() -> None:
     stored = read_map(GOOD | {"requestId": "요청", "replyTo": "_INBOX.a", "ttlSeconds": 7, "use_websocket": False})
     assert stored.problem is None and stored.request is not None
     assert (stored.request_id, stored.session_id, stored.phone_id) == ("요청", "s1", "p1")
@@ -53,7 +53,7 @@ def test_a_good_request() -> None:
     assert read(codec.encode(GOOD, "msgpack")).encoding == "msgpack"
 
 
-def test_a_request_without_an_id_has_its_sequence() -> None:
+def test_request_without_an_id_gets_an_id_from_its_sequence() -> None:
     for value in (GOOD, GOOD | {"requestId": None}, GOOD | {"request_id": "other"}):
         assert read_map(value).request_id == "seq-42" == read_map(value).token
 
@@ -61,7 +61,7 @@ def test_a_request_without_an_id_has_its_sequence() -> None:
 @pytest.mark.parametrize(
     "request_id", ["", 5, True, [], {}, "a" * 257, "a\nb", "\ud800", "seq-42", "seq-7", float("nan"), 1e999]
 )
-def test_an_unusable_id_is_reported_under_the_sequence(request_id: Any) -> None:
+def test_request_with_an_unusable_id_is_reported_under_its_sequence(request_id: Any) -> None:
     stored = read_map(GOOD | {"requestId": request_id})
     assert stored.problem is not None
     assert (stored.request_id, stored.token) == ("seq-42", "seq-42")
@@ -69,7 +69,7 @@ def test_an_unusable_id_is_reported_under_the_sequence(request_id: Any) -> None:
 
 
 @pytest.mark.parametrize("payload", [b"", b"x", b"{", b"[]", b"\xff", b"\xc1", b"[" * 100_000, b'{"a":' * 100_000])
-def test_an_undecodable_payload_is_reported_under_the_sequence(payload: bytes) -> None:
+def test_undecodable_payload_is_reported_under_its_sequence(payload: bytes) -> None:
     stored = read(payload)
     assert stored.problem is not None and stored.problem.field == "payload"
     assert (stored.request_id, stored.session_id, stored.phone_id, stored.reply_to) == ("seq-42", "s1", None, None)
@@ -89,7 +89,7 @@ def test_an_undecodable_payload_is_reported_under_the_sequence(payload: bytes) -
         ({"transport": "smoke"}, "transport"),
     ],
 )
-def test_a_bad_request_with_a_usable_id_is_reported_under_it(changes: dict[str, Any], field: str) -> None:
+def test_bad_request_is_reported_under_its_id_when_the_id_is_usable(changes: dict[str, Any], field: str) -> None:
     stored = read_map(GOOD | {"requestId": "r.1", "replyTo": "tts.reply.x"} | changes)
     assert stored.problem is not None and stored.problem.field == field
     assert (stored.request_id, stored.token) == ("r.1", subjects.token("r.1"))
@@ -97,20 +97,20 @@ def test_a_bad_request_with_a_usable_id_is_reported_under_it(changes: dict[str, 
 
 
 @pytest.mark.parametrize("reply", ["tts.request.s1", "_INBOX.>", "", 5, [], "\ud800", "$JS.API.STREAM.PURGE.TTS_AUDIO"])
-def test_a_forbidden_reply_subject_is_never_used(reply: Any) -> None:
+def test_forbidden_reply_subject_is_not_used(reply: Any) -> None:
     stored = read_map(GOOD | {"replyTo": reply})
     assert stored.reply_to is None
     assert stored.problem is not None and stored.problem.field == "replyTo"
 
 
 @pytest.mark.parametrize("phone", ["", 5, [], "\ud800", "a\nb", "p" * 257])
-def test_a_bad_phone_is_not_repeated(phone: Any) -> None:
+def test_bad_phone_id_is_not_copied_into_the_report(phone: Any) -> None:
     stored = read_map(GOOD | {"phoneId": phone})
     assert stored.phone_id is None
     assert stored.problem is not None and stored.problem.field == "phoneId"
 
 
-def test_a_session_token_without_an_id_is_refused() -> None:
+def test_session_token_that_belongs_to_no_id_is_refused() -> None:
     for session in ("a" * 129, "~YQ", "세션", "~"):
         stored = read_map(GOOD, session=session)
         assert stored.problem is not None and stored.problem.field == "sessionId"
@@ -131,21 +131,21 @@ FIELDS = st.sampled_from(["text", "sessionId", "phoneId", "requestId", "replyTo"
 
 @settings(max_examples=80, deadline=None)
 @given(st.dictionaries(FIELDS, VALUES, max_size=3))
-def test_any_map_is_read(changes: dict[str, Any]) -> None:
+def test_any_map_is_read_without_an_error(changes: dict[str, Any]) -> None:
     stored = read_map(GOOD | changes)
     assert 1 <= stored.ttl_s <= 3600
 
 
 @settings(max_examples=80, deadline=None)
 @given(st.binary(max_size=40) | st.binary(max_size=20).map(lambda b: b"\x84" + b))
-def test_any_bytes_are_read(payload: bytes) -> None:
+def test_any_bytes_are_read_without_an_error(payload: bytes) -> None:
     assert read(payload).problem is not None
     stored = read_cancel(payload)
     if payload and stored.cancel is not None and stored.cancel.request_id is None:
         assert codec.decode(payload).get("requestId") is None
 
 
-def test_a_cancel_covers_requests_stored_before_it() -> None:
+def test_cancel_covers_only_requests_stored_before_it() -> None:
     everything, one, nothing = read_cancel(b""), read_cancel(b'{"requestId":"r.1"}'), read_cancel(b"{")
     for sequence in range(38, 46):
         assert everything.covers(sequence, "x") == (sequence < 42)
@@ -156,5 +156,5 @@ def test_a_cancel_covers_requests_stored_before_it() -> None:
     assert read_cancel(b'{"requestId":"seq-7"}').covers(7, "seq-7")
 
 
-def test_the_problem_is_an_invalid_request() -> None:
+def test_problem_is_an_invalid_request() -> None:
     assert isinstance(read(b"").problem, InvalidRequest)

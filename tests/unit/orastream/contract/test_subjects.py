@@ -35,7 +35,7 @@ IDS = st.one_of(
 
 @settings(max_examples=40, deadline=None)
 @given(IDS)
-def test_a_token_is_a_bounded_plain_subject_token_and_leads_back(value: str) -> None:
+def test_token_is_bounded_and_can_be_converted_back(value: str) -> None:
     tok = subjects.token(value)
     assert TOKEN.fullmatch(tok)
     assert len(tok) <= 343
@@ -51,13 +51,13 @@ def test_different_ids_have_different_tokens(one: str, other: str) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.one_of(st.text(max_size=60), st.from_regex(r"~[A-Za-z0-9_=+/-]{0,20}", fullmatch=True)))
-def test_untoken_accepts_only_tokens(tok: str) -> None:
+def test_untoken_returns_a_value_only_for_tokens(tok: str) -> None:
     value = subjects.untoken(tok)
     if value is not None:
         assert subjects.token(value) == tok
 
 
-def test_a_string_that_no_id_maps_to_is_no_token() -> None:
+def test_untoken_refuses_strings_that_no_id_maps_to() -> None:
     for tok in [
         "",
         "~",
@@ -77,13 +77,13 @@ def test_a_string_that_no_id_maps_to_is_no_token() -> None:
         assert subjects.untoken(tok) is None
 
 
-def test_the_longest_id_has_the_longest_token() -> None:
+def test_longest_id_has_the_longest_token() -> None:
     assert len(subjects.token("é" * 128)) == 343
     assert len(subjects.token("a" * 256)) == 343
     assert len(subjects.token("a" * 128)) == 128
 
 
-def test_unusable_ids_are_refused_and_named() -> None:
+def test_check_id_refuses_unusable_ids_and_names_the_field() -> None:
     for value in ["", "a" * 257, "é" * 129, "😀" * 65, "a\nb", "a\x00", "\x7f", "\x85", "\ud800", "a\udfff", "\t"]:
         with pytest.raises(InvalidRequest) as caught:
             subjects.check_id(value, "phoneId")
@@ -92,19 +92,19 @@ def test_unusable_ids_are_refused_and_named() -> None:
             subjects.token(value)
 
 
-def test_the_nodes_own_request_ids_are_reserved() -> None:
+def test_check_request_id_refuses_ids_reserved_for_the_node() -> None:
     for value in ["seq-0", "seq-1", "seq-18446744073709551615"]:
         with pytest.raises(InvalidRequest) as caught:
             subjects.check_request_id(value)
         assert caught.value.field == "requestId"
 
 
-def test_ids_that_only_resemble_them_are_free() -> None:
+def test_check_request_id_accepts_ids_similar_to_reserved_ids() -> None:
     for value in ["seq-", "seq-x", "seq-1x", "seq1", "Seq-1", "aseq-1", "seq--1", " seq-1"]:
         assert subjects.check_request_id(value) == value
 
 
-def test_the_nodes_own_id_of_a_sequence_is_reserved() -> None:
+def test_sequence_id_is_reserved_for_the_node() -> None:
     for sequence in (0, 1, 2**63):
         own = subjects.sequence_id(sequence)
         assert own == f"seq-{sequence}" == subjects.token(own)
@@ -112,7 +112,7 @@ def test_the_nodes_own_id_of_a_sequence_is_reserved() -> None:
             subjects.check_request_id(own)
 
 
-def test_replies_may_go_to_inboxes_and_the_reply_subject() -> None:
+def test_reply_allowed_accepts_inboxes_and_the_reply_subject() -> None:
     for subject in [
         "_INBOX.a",
         "_INBOX.a.b.c",
@@ -125,7 +125,7 @@ def test_replies_may_go_to_inboxes_and_the_reply_subject() -> None:
         assert subjects.reply_allowed(subject), subject
 
 
-def test_replies_may_go_nowhere_else() -> None:
+def test_reply_allowed_refuses_all_other_subjects() -> None:
     for subject in [
         "",
         ".",
@@ -168,13 +168,13 @@ def test_replies_may_go_nowhere_else() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=30), st.sampled_from(["", "_INBOX.", "tts.reply.", "tts.", "$JS."]))
-def test_an_allowed_reply_subject_is_literal_ascii_under_its_roots(tail: str, root: str) -> None:
+def test_allowed_reply_subject_is_literal_ascii_under_its_roots(tail: str, root: str) -> None:
     subject = root + tail
     if subjects.reply_allowed(subject):
         assert re.fullmatch(r"(_INBOX|tts\.reply)(\.[!-)+-\-/-=?-~]+)+", subject)
 
 
-def test_the_subjects_of_the_contract() -> None:
+def test_subjects_are_those_of_the_contract() -> None:
     assert subjects.request("s") == "tts.request.s"
     assert subjects.cancel("s") == "tts.cancel.s"
     assert subjects.session_request("s") == "tts.session.s.request"
@@ -191,13 +191,13 @@ def test_the_subjects_of_the_contract() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(IDS, IDS, IDS, IDS)
-def test_message_ids_are_unique(s1: str, r1: str, s2: str, r2: str) -> None:
+def test_message_ids_differ_for_different_requests(s1: str, r1: str, s2: str, r2: str) -> None:
     one = subjects.message_id(subjects.token(s1), subjects.token(r1))
     other = subjects.message_id(subjects.token(s2), subjects.token(r2))
     assert (one == other) == ((s1, r1) == (s2, r2))
 
 
-def test_no_session_is_longer_than_that_of_the_longest_id() -> None:
+def test_session_of_refuses_a_token_longer_than_that_of_the_longest_id() -> None:
     longest = subjects.token("가" * 85 + "a")
     assert len(longest) == subjects.MAX_TOKEN_CHARS
     assert subjects.session_of(subjects.session_request(longest)) == longest
@@ -205,7 +205,7 @@ def test_no_session_is_longer_than_that_of_the_longest_id() -> None:
 
 
 @pytest.mark.parametrize("token", ["s", "~7IS47IWYIDE", "세션", "a$b", '"', "\\", "a" * 343])
-def test_a_session_that_can_be_answered(token: str) -> None:
+def test_session_of_returns_a_session_that_can_get_a_report(token: str) -> None:
     """Also if no id has that token: a request under it gets a report with the error."""
     assert subjects.session_of(subjects.session_cancel(token)) == token
 
@@ -215,23 +215,23 @@ def test_a_session_that_can_be_answered(token: str) -> None:
     [b"\xe9", b"\x0b", b"\x0c", b"\x85", b"\xa0", b"\0", b"\r", b"\x7f", "\x85".encode(), "\xa0".encode()]
     + ["\u2028".encode(), "\ufffd".encode(), b"\xed\xa0\x80", b"*", b">", b"a*", b"a>b", b""],
 )
-def test_a_session_that_nobody_can_answer(token: bytes) -> None:
+def test_session_of_returns_none_for_a_session_that_cannot_get_a_report(token: bytes) -> None:
     assert subjects.session_of(subjects.decoded(b"tts.session." + token + b".request")) is None
 
 
 @pytest.mark.parametrize("subject", ["", "tts.session.s", "_INBOX.x", "s"])
-def test_a_subject_without_a_session(subject: str) -> None:
+def test_session_of_returns_none_for_a_subject_without_a_session(subject: str) -> None:
     assert subjects.session_of(subject) is None
 
 
 @given(st.binary(max_size=30), st.binary(max_size=30))
-def test_subjects_keep_their_identity(one: bytes, other: bytes) -> None:
+def test_decoded_subjects_are_equal_only_for_equal_bytes(one: bytes, other: bytes) -> None:
     assert (subjects.decoded(one) == subjects.decoded(other)) == (one == other)
     assert not subjects.legible(subjects.decoded(one)) or subjects.decoded(one).encode() == one
 
 
 @pytest.mark.parametrize("prefix", ["_INBOX", "_INBOX_node", "_INBOX.shop", "a-b.C_9", "a" * 128])
-def test_inboxes_may_begin_with(prefix: str) -> None:
+def test_check_inbox_prefix_accepts_literal_subject_tokens(prefix: str) -> None:
     assert subjects.check_inbox_prefix(prefix) == prefix
 
 
@@ -254,7 +254,7 @@ def test_inboxes_may_begin_with(prefix: str) -> None:
         "a" * 129,
     ],
 )
-def test_inboxes_may_not_begin_with(prefix: str) -> None:
+def test_check_inbox_prefix_refuses_other_prefixes(prefix: str) -> None:
     with pytest.raises(ValueError, match="literal subject tokens"):
         subjects.check_inbox_prefix(prefix)
 
@@ -262,7 +262,7 @@ def test_inboxes_may_not_begin_with(prefix: str) -> None:
 @pytest.mark.parametrize(
     ("session", "request_id", "named"), [("", "r", "sessionId"), ("s", "", "requestId"), ("s", "a\nb", "requestId")]
 )
-def test_an_unusable_id_is_named(session: str, request_id: str, named: str) -> None:
+def test_tokens_names_the_unusable_id(session: str, request_id: str, named: str) -> None:
     with pytest.raises(InvalidRequest, match=f"^{named}: must ") as caught:
         subjects.tokens(session, request_id)
     assert caught.value.field == named

@@ -32,7 +32,9 @@ def receive(of: TextPieces, *pieces: TextPiece | bytes, at_s: float = 0.0) -> li
 
 
 @given(PIECES, st.data(), st.sampled_from(["json", "msgpack"]))
-def test_any_order_and_any_repeats_make_the_same_text(texts: list[str], data: st.DataObject, encoding: Any) -> None:
+def test_text_is_the_same_for_any_order_and_any_repeats_of_pieces(
+    texts: list[str], data: st.DataObject, encoding: Any
+) -> None:
     pieces = cut(["a", *texts])
     order = data.draw(st.permutations(pieces))
     repeats = data.draw(st.lists(st.tuples(st.integers(0, len(order)), st.sampled_from(pieces)), max_size=10))
@@ -47,7 +49,7 @@ def test_any_order_and_any_repeats_make_the_same_text(texts: list[str], data: st
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), TEXT, st.booleans()), max_size=30), st.integers(0, 30))
-def test_later_pieces_do_not_change_what_was_passed_on(stored: list[tuple[int, str, bool]], upto: int) -> None:
+def test_later_pieces_do_not_change_the_text_passed_so_far(stored: list[tuple[int, str, bool]], upto: int) -> None:
     """A reader that has read fewer messages has a beginning of the text; once it has read all, it has the same."""
     messages = [TextPiece(*piece).encode() for piece in stored]
     whole, less = text_pieces(), text_pieces()
@@ -63,7 +65,7 @@ def test_later_pieces_do_not_change_what_was_passed_on(stored: list[tuple[int, s
 
 
 @given(st.lists(st.tuples(st.integers(0, 7), TEXT), max_size=20), st.lists(st.tuples(st.integers(0, 7), TEXT)))
-def test_a_stalled_message_ends_the_text_at_its_place(
+def test_stalled_message_ends_the_text_at_its_place_in_the_stream(
     before: list[tuple[int, str]], after: list[tuple[int, str]]
 ) -> None:
     of = text_pieces()
@@ -74,7 +76,7 @@ def test_a_stalled_message_ends_the_text_at_its_place(
     assert of.problem is not None and of.problem.code == "text_stalled"
 
 
-def test_a_stall_names_the_piece_that_is_missing() -> None:
+def test_stall_names_the_missing_piece() -> None:
     of = text_pieces()
     receive(of, TextPiece(0, "a"), TextPiece(2, "c"), STALLED)
     assert of.problem is not None and "piece 1 is missing" in of.problem.message
@@ -109,7 +111,7 @@ def test_a_stall_names_the_piece_that_is_missing() -> None:
         msgpack.packb({b"index": 0, "text": "a"}),
     ],
 )
-def test_a_piece_that_cannot_be_read_ends_the_text(payload: bytes) -> None:
+def test_undecodable_piece_ends_the_text(payload: bytes) -> None:
     of = text_pieces()
     receive(of, TextPiece(0, "Hello. "), payload, TextPiece(1, "you", True))
     assert of.ended and of.text == "Hello. "
@@ -125,7 +127,7 @@ JSON = st.recursive(
 
 
 @given(st.binary(max_size=50) | JSON.map(lambda value: json.dumps(value).encode()))
-def test_no_payload_is_more_than_a_piece_or_a_problem(payload: bytes) -> None:
+def test_decode_raises_only_invalid_request_for_any_payload(payload: bytes) -> None:
     try:
         piece = TextPiece.decode(payload)
     except InvalidRequest as exc:
@@ -134,20 +136,20 @@ def test_no_payload_is_more_than_a_piece_or_a_problem(payload: bytes) -> None:
         assert piece is None or TextPiece.decode(piece.encode()) == piece
 
 
-def test_the_length_of_the_text_is_limited() -> None:
+def test_length_of_the_text_is_limited() -> None:
     of = text_pieces("ab", max_chars=5)
     assert receive(of, TextPiece(0, "cd"), TextPiece(1, "ef"), TextPiece(2, "g")) == ["cd", "", ""]
     assert of.ended and of.text == "abcd" and of.problem is not None
     assert of.problem.code == "invalid_request" and "5 characters" in of.problem.message
     held = text_pieces(max_chars=5)
     receive(held, TextPiece(9, "abc"), TextPiece(8, "abc"))
-    assert held.ended, "held pieces count too"
+    assert held.ended, "held pieces do not count"
     twice = text_pieces(max_chars=5)
     receive(twice, TextPiece(1, "abc"), TextPiece(1, "abc"), TextPiece(0, "ab", False), TextPiece(2, "", True))
-    assert twice.text == "ababc" and twice.problem is None, "a repeat does not count"
+    assert twice.text == "ababc" and twice.problem is None, "a repeated piece was counted"
 
 
-def test_the_time_from_first_to_last_piece_is_limited() -> None:
+def test_time_from_first_to_last_piece_is_limited() -> None:
     of = text_pieces(max_open_s=300)
     receive(of, TextPiece(0, "a"), at_s=1000.0)
     assert receive(of, TextPiece(1, "b"), at_s=1300.0) == ["b"]
@@ -156,7 +158,7 @@ def test_the_time_from_first_to_last_piece_is_limited() -> None:
 
 
 @pytest.mark.parametrize("texts", [[""], ["…", "!"], [" ", "\n"]])
-def test_nothing_to_say(texts: list[str]) -> None:
+def test_text_with_nothing_to_speak_is_an_invalid_request(texts: list[str]) -> None:
     of = text_pieces()
     receive(of, *cut(texts))
     assert of.problem is not None and of.problem.code == "invalid_request"
@@ -165,16 +167,16 @@ def test_nothing_to_say(texts: list[str]) -> None:
     assert begun.ended and begun.problem is None
 
 
-def test_the_first_end_counts_and_later_pieces_do_not() -> None:
+def test_pieces_after_the_first_end_are_ignored() -> None:
     of = text_pieces()
     receive(of, TextPiece(2, "c", True), TextPiece(5, "f", True), TextPiece(1, "b", True), TextPiece(0, "a"))
     assert of.text == "abc" and of.ended and of.problem is None
     late = text_pieces()
     receive(late, TextPiece(0, "a"), TextPiece(1, "b"), TextPiece(0, "a", True))
-    assert not late.ended, "an end with an index that is stored already is a repeat"
+    assert not late.ended, "an end whose index is stored already was not taken as a repeat"
 
 
-def test_a_piece_on_the_wire() -> None:
+def test_piece_has_the_wire_form_of_the_contract() -> None:
     assert TextPiece(0, "안").encode() == '{"index":0,"text":"안"}'.encode()
     assert TextPiece(1, end=True).encode() == b'{"index":1,"end":true}'
     assert TextPiece(1, "").encode() == b'{"index":1,"text":""}'

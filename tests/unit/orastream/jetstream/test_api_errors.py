@@ -28,7 +28,7 @@ SETTINGS = [10052, 10074, 10122]
 
 
 @pytest.mark.parametrize("code", PASSING)
-def test_what_may_pass_ends_no_service(code: int | None) -> None:
+def test_passing_error_raises_node_unavailable(code: int | None) -> None:
     error = {"code": 503, "err_code": code, "description": "words of the server"}
     refused = topology._refused("TTS_AUDIO", error)
     assert isinstance(refused, NodeUnavailable)
@@ -36,7 +36,7 @@ def test_what_may_pass_ends_no_service(code: int | None) -> None:
 
 
 @pytest.mark.parametrize("code", SETTINGS)
-def test_exit_code_2_is_for_settings(code: int) -> None:
+def test_error_that_a_setting_causes_raises_settings_error(code: int) -> None:
     assert isinstance(topology._refused("TTS_AUDIO", {"err_code": code}), SettingsError)
 
 
@@ -55,7 +55,7 @@ def test_exit_code_2_is_for_settings(code: int) -> None:
         (99999, NodeUnavailable),
     ],
 )
-def test_acks(code: int, raised: type[OrastreamError]) -> None:
+def test_parse_ack_raises_the_exception_of_the_error_code(code: int, raised: type[OrastreamError]) -> None:
     ack = json.dumps({"error": {"code": 503, "err_code": code, "description": "no"}, "stream": "S", "seq": 0})
     with pytest.raises(raised) as caught:
         parse_ack("tts.request.s", ack.encode())
@@ -67,16 +67,16 @@ def test_acks(code: int, raised: type[OrastreamError]) -> None:
     "answer",
     [b"", b"{}", b'{"stream":"S","seq":1}', b'"error"', b'{"error":null}', b'{"error":"x"}', b'["error"]', b"\xff"],
 )
-def test_an_answer_without_an_error_of_the_server(answer: bytes) -> None:
+def test_error_in_returns_none_for_an_answer_without_a_server_error(answer: bytes) -> None:
     assert error_in(answer) is None
 
 
-def test_a_strange_error() -> None:
+def test_error_without_a_known_code_is_passing() -> None:
     assert meaning({}) is meaning({"err_code": "10008"}) is Meaning.PASSING
     assert described({}) == "refused (0)"
 
 
-def test_a_hint_says_what_to_do() -> None:
+def test_description_names_the_setting_to_change() -> None:
     assert "TTS_AUDIO_MAX_BYTES" in described({"err_code": 10047, "description": "insufficient storage resources"})
 
 
@@ -98,7 +98,7 @@ ANSWERS = st.one_of(
 @example(b'{"seq":null}')
 @example(b'{"seq":"7"}')
 @example(b"[" * 100_000)
-def test_an_answer_of_whoever_listens_there_is_an_ack_or_an_error_of_ours(answer: bytes) -> None:
+def test_parse_ack_raises_only_orastream_errors_for_any_answer(answer: bytes) -> None:
     """Any other exception would end the heartbeat task, and with it the bridge."""
     error_in(answer)
     try:

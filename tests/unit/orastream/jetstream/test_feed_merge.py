@@ -163,7 +163,7 @@ def run(seed: int) -> None:
     assert not missing, f"stored but never yielded: {missing}"
 
 
-def test_every_stored_message_comes_exactly_once_and_in_order() -> None:
+def test_merge_yields_every_stored_message_once_and_in_order() -> None:
     for seed in range(RUNS):
         try:
             run(seed)
@@ -171,7 +171,7 @@ def test_every_stored_message_comes_exactly_once_and_in_order() -> None:
             raise AssertionError(f"seed {seed}: {exc}") from exc
 
 
-def test_the_first_live_message_needs_no_read() -> None:
+def test_merge_yields_the_first_live_message_without_a_read() -> None:
     merge: FeedMerge[Message] = FeedMerge(0)
     assert merge.needs_read
     assert merge.live(m(5), 0) == [m(5)]
@@ -179,7 +179,7 @@ def test_the_first_live_message_needs_no_read() -> None:
     assert merge.verified == 0
 
 
-def test_receiving_never_raises_verified() -> None:
+def test_live_messages_do_not_raise_verified() -> None:
     merge: FeedMerge[Message] = FeedMerge(3)
     merge.begin_read()
     assert merge.end_read() == []
@@ -190,19 +190,21 @@ def test_receiving_never_raises_verified() -> None:
     assert merge.verified == 5
 
 
-def test_a_read_to_the_end_verifies_what_existed_when_it_began_and_is_deleted() -> None:
+def test_read_to_the_end_verifies_messages_that_existed_when_it_began() -> None:
     merge: FeedMerge[Message] = FeedMerge(3)
     merge.exists(9)
     merge.exists(8)
     merge.begin_read()
     merge.exists(12)
-    assert merge.end_read() == [] and merge.verified == 9, "12 may have been stored after the leader's answer"
+    assert merge.end_read() == [] and merge.verified == 9, (
+        "12 was verified, although it may have been stored after the leader's answer"
+    )
     merge.begin_read()
     assert merge.page([m(11)]) == [m(11)]
     assert merge.end_read() == [] and merge.verified == 12
 
 
-def test_a_forged_live_message_does_not_hide_what_is_stored_later() -> None:
+def test_forged_live_message_does_not_hide_messages_stored_later() -> None:
     """Any publisher can forge a sequence; only live messages of the forged subject are dropped then."""
     merge: FeedMerge[Message] = FeedMerge(0)
     assert merge.live(m(9_000_000_000_000_000, "forged"), 0) != []
@@ -213,7 +215,7 @@ def test_a_forged_live_message_does_not_hide_what_is_stored_later() -> None:
     assert merge.page([m(1), m(2)]) == [m(2)]
 
 
-def test_a_gap_holds_back_until_a_read_has_shown_what_is_between() -> None:
+def test_merge_holds_messages_after_a_gap_until_a_read_has_filled_it() -> None:
     merge: FeedMerge[Message] = FeedMerge(0)
     merge.begin_read()
     merge.end_read()
@@ -221,48 +223,48 @@ def test_a_gap_holds_back_until_a_read_has_shown_what_is_between() -> None:
     assert merge.live(m(4), 3) == []
     assert merge.live(m(5), 4) == []
     assert merge.needs_read
-    assert merge.live(m(6, "b"), 2) == [], "subject b has a gap of its own"
-    assert merge.live(m(7, "c"), 0) == [m(7, "c")], "subject c has no gap"
+    assert merge.live(m(6, "b"), 2) == [], "subject b has a gap, but its message was yielded"
+    assert merge.live(m(7, "c"), 0) == [m(7, "c")], "subject c has no gap, but its message was held"
     merge.begin_read()
     assert merge.page([m(1), m(2, "b"), m(3)]) == [m(2, "b"), m(3), m(4), m(5), m(6, "b")]
     assert merge.page([m(4), m(5), m(6, "b"), m(7, "c")]) == []
     assert merge.end_read() == [] and not merge.needs_read
 
 
-def test_a_late_copy_fills_the_gap() -> None:
+def test_late_live_message_fills_the_gap() -> None:
     merge: FeedMerge[Message] = FeedMerge(0)
     assert merge.live(m(2), 1) == []
     assert merge.live(m(1), 0) == [m(1), m(2)]
 
 
-def test_a_deleted_predecessor_is_no_gap_and_its_late_copy_comes_too_late() -> None:
+def test_deleted_predecessor_is_no_gap_and_its_late_copy_is_dropped() -> None:
     merge: FeedMerge[Message] = FeedMerge(0)
     assert merge.live(m(1), 0) == [m(1)]
-    assert merge.live(m(3), 1) == [m(3)], "2 was deleted before 3 was stored"
-    assert merge.live(m(2), 1) == [], "a reader that has seen 3 must not see 2 after it"
+    assert merge.live(m(3), 1) == [m(3)], "3 was held, although 2 was deleted before 3 was stored"
+    assert merge.live(m(2), 1) == [], "2 was yielded after 3"
     merge.begin_read()
-    assert merge.page([m(1), m(2), m(3)]) == [], "a replica that has not applied the deletion"
+    assert merge.page([m(1), m(2), m(3)]) == [], "a replica without the deletion made the merge yield messages again"
 
 
-def test_what_was_held_and_is_not_stored_any_more_is_dropped() -> None:
+def test_read_drops_held_messages_that_are_no_longer_stored() -> None:
     merge: FeedMerge[Message] = FeedMerge(0)
     assert merge.live(m(9), 8) == []
     merge.begin_read()
     assert merge.end_read() == [] and not merge.needs_read
-    assert merge.live(m(10), 9) == [], "the predecessor was never seen"
+    assert merge.live(m(10), 9) == [], "a message was yielded before its predecessor was seen"
     merge.begin_read()
     assert merge.page([m(10)]) == [m(10)]
     assert merge.live(m(9), 8) == []
 
 
-def test_what_is_held_since_the_read_began_asks_for_another() -> None:
+def test_message_held_during_a_read_requires_another_read() -> None:
     merge: FeedMerge[Message] = FeedMerge(0)
     merge.begin_read()
     assert merge.live(m(9), 8) == []
     assert merge.end_read() == [] and merge.needs_read
 
 
-def test_a_loss_during_a_read_asks_for_another() -> None:
+def test_loss_during_a_read_requires_another_read() -> None:
     merge: FeedMerge[Message] = FeedMerge(0)
     merge.begin_read()
     merge.lost()
@@ -270,7 +272,7 @@ def test_a_loss_during_a_read_asks_for_another() -> None:
     assert merge.needs_read
 
 
-def test_memory_is_bounded() -> None:
+def test_merge_holds_a_bounded_number_of_messages() -> None:
     merge: FeedMerge[Message] = FeedMerge(0)
     for sequence in range(2, 4 * MAX_HELD):
         assert merge.live(m(sequence), sequence - 1) == []

@@ -32,7 +32,7 @@ def stored(*own: tuple[str, str]) -> Headers:
 
 
 @given(st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(["1", "100000", "x", "tts.audio.o.o"])), max_size=12))
-def test_the_servers_word_counts_whatever_the_publisher_wrote(own: list[tuple[str, str]]) -> None:
+def test_place_of_reads_the_headers_of_the_server_not_those_of_the_publisher(own: list[tuple[str, str]]) -> None:
     assert place_of(stored(*own)) == PLACE
 
 
@@ -40,7 +40,7 @@ SENT = st.lists(st.integers(0, 255).filter(lambda byte: byte not in b" \t\n"), m
 
 
 @given(SENT, st.binary(max_size=60))
-def test_subject_and_headers_may_be_any_bytes(subject: bytes, own: bytes) -> None:
+def test_place_of_accepts_any_bytes_in_subject_and_headers(subject: bytes, own: bytes) -> None:
     """The server replaces the last two bytes of the publisher's block, which should be CRLF, by its own headers."""
     lines = b"Nats-Stream: S\r\nNats-Subject: %b\r\nNats-Sequence: 7\r\nNats-Time-Stamp: %b\r\n"
     lines += b"Nats-Last-Sequence: 3\r\n\r\n"
@@ -48,7 +48,7 @@ def test_subject_and_headers_may_be_any_bytes(subject: bytes, own: bytes) -> Non
     assert place_of(headers) == (decoded(subject), *PLACE[1:])
 
 
-def test_what_no_stream_has_stored_has_no_place() -> None:
+def test_place_of_raises_for_a_message_that_no_stream_has_stored() -> None:
     with pytest.raises((KeyError, ValueError)):
         place_of(block(("X", "1")))
 
@@ -63,7 +63,7 @@ TIMES = st.one_of(
 
 
 @given(TIMES)
-def test_a_time_that_is_given_can_be_read(time: str) -> None:
+def test_parse_time_accepts_every_time_that_place_of_returns(time: str) -> None:
     """Any publisher can forge a live message; a reader must not fail when it parses the forged time."""
     forged = block(
         ("Nats-Subject", "a"), ("Nats-Sequence", "1"), ("Nats-Time-Stamp", time), ("Nats-Last-Sequence", "0")
@@ -76,7 +76,7 @@ def test_a_time_that_is_given_can_be_read(time: str) -> None:
 
 
 @given(st.datetimes(datetime(1971, 1, 1), datetime(2900, 1, 1)), st.integers(-14, 14), st.integers(0, 999_999_999))
-def test_times_with_a_zone_and_nanoseconds(local: datetime, zone_h: int, nanoseconds: int) -> None:
+def test_parse_time_ns_reads_zones_and_nanoseconds(local: datetime, zone_h: int, nanoseconds: int) -> None:
     local = local.replace(microsecond=0)
     text = f"{local.isoformat()}.{nanoseconds:09}{zone_h:+03}:00"
     expected = int((local - timedelta(hours=zone_h)).replace(tzinfo=UTC).timestamp()) * 10**9 + nanoseconds

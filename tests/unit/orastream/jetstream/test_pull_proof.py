@@ -9,7 +9,7 @@ from orastream.jetstream.pull_consumer import EXPIRES_S, LATE_S, PullProof
 pytestmark = pytest.mark.unit
 
 
-def test_it_lacks_until_it_has_answered_once() -> None:
+def test_consumer_is_unproven_until_its_first_answer() -> None:
     proof = PullProof("synth")
     assert "synth" in (proof.lacking(0) or "")
     proof.asked(0, 0.1)
@@ -18,7 +18,7 @@ def test_it_lacks_until_it_has_answered_once() -> None:
     assert proof.lacking(0.1) is None
 
 
-def test_a_deleted_consumer_lacks_until_it_answers_again() -> None:
+def test_consumer_is_unproven_after_a_refusal_until_it_answers_again() -> None:
     proof = PullProof("synth")
     proof.asked(0, 0.1)
     proof.answered()
@@ -30,7 +30,7 @@ def test_a_deleted_consumer_lacks_until_it_answers_again() -> None:
     assert proof.lacking(1) is None
 
 
-def test_after_a_reconnect_it_must_answer_anew() -> None:
+def test_consumer_is_unproven_after_a_reconnect_until_it_answers_again() -> None:
     proof = PullProof("synth")
     proof.answered()
     proof.reconnected()
@@ -39,16 +39,16 @@ def test_after_a_reconnect_it_must_answer_anew() -> None:
     assert proof.lacking(0) is None
 
 
-def test_silence_counts_only_while_something_is_asked() -> None:
+def test_silence_counts_only_while_a_pull_request_is_open() -> None:
     proof = PullProof("synth")
     proof.answered()
-    assert proof.lacking(1e6) is None, "a full service sends no pull requests"
+    assert proof.lacking(1e6) is None, "silence counted, although a full service sends no pull requests"
     proof.asked(0, EXPIRES_S)
     assert proof.lacking(EXPIRES_S + LATE_S) is None
     assert "7 s" in (proof.lacking(EXPIRES_S + LATE_S + 1) or "")
 
 
-def test_a_request_that_is_asked_again_does_not_hide_the_silence() -> None:
+def test_repeated_pull_requests_do_not_hide_the_silence() -> None:
     proof = PullProof("synth")
     proof.answered()
     for at in range(0, 60, 6):  # each request is lost and renewed after 6 s

@@ -31,7 +31,7 @@ def said(*arguments: str) -> str:
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True).stderr
 
 
-def test_a_pipe_gets_one_json_object_per_event() -> None:
+def test_log_writes_one_json_object_per_event_to_a_pipe() -> None:
     (line,) = said().splitlines()
     event = json.loads(line)
     assert event.pop("timestamp").endswith("Z")
@@ -43,10 +43,10 @@ def test_a_pipe_gets_one_json_object_per_event() -> None:
         "request": "r1",
         "sequence": 7,
     }
-    assert "백그라운드" in line, "readable, not escaped"
+    assert "백그라운드" in line, "the text is escaped"
 
 
-def test_a_terminal_gets_colours() -> None:
+def test_log_writes_colours_to_a_terminal() -> None:
     ours, theirs = pty.openpty()
     try:
         subprocess.run(
@@ -60,7 +60,7 @@ def test_a_terminal_gets_colours() -> None:
     assert not text.startswith("{")
 
 
-def test_each_process_of_a_service_has_a_file_of_its_own(tmp_path: Path) -> None:
+def test_each_process_of_a_service_writes_its_own_file(tmp_path: Path) -> None:
     command = [sys.executable, "-c", SAY, str(tmp_path)]
     first = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     with first:
@@ -75,7 +75,7 @@ def test_each_process_of_a_service_has_a_file_of_its_own(tmp_path: Path) -> None
     assert lines == {"tts-synth.log": 2, "tts-synth-2.log": 2}
 
 
-def test_a_file_is_rotated(tmp_path: Path) -> None:
+def test_log_file_is_rotated(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
 import structlog
@@ -92,7 +92,7 @@ for number in range(300):
     assert "299" in (tmp_path / "tts-gateway.log").read_text().splitlines()[-1]
 
 
-def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_error_names_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = subprocess.run(
         [sys.executable, "-m", "services.gateway"],

@@ -34,10 +34,10 @@ def faults(how: str) -> tuple[bool, int]:
     return kept == "True", int(count)
 
 
-def test_what_is_freed_stays_with_the_process() -> None:
+def test_keep_leaves_freed_memory_in_the_process() -> None:
     kept, with_it = faults("keep")
     if platform.libc_ver()[0] != "glibc":
-        assert not malloc.keep(), "a C library without mallopt must return False"
+        assert not malloc.keep(), "keep did not return False on a C library without mallopt"
         return
     assert kept
     assert with_it * 10 < faults("leave")[1]

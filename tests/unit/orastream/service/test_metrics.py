@@ -23,7 +23,7 @@ def series(metrics: Metrics, name: str) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("kind", ["ws_bridge", "http_bridge"])
-def test_a_bridge_has_every_end_from_the_start(kind: str) -> None:
+def test_bridge_exports_every_outcome_from_the_start(kind: str) -> None:
     metrics = Metrics()
     counts = DeliveryMetrics(metrics, kind)
     ends = {f'outcome="{status}"': 0.0 for status in FINAL}
@@ -32,7 +32,7 @@ def test_a_bridge_has_every_end_from_the_start(kind: str) -> None:
     assert series(metrics, f"orastream_{kind}_requests") == ends | {'outcome="failed"': 1.0}
 
 
-def test_synth_has_every_end_and_every_result_from_the_start() -> None:
+def test_synth_exports_every_outcome_and_result_from_the_start() -> None:
     metrics = Metrics()
     spoken: list[float] = []
     counts = SynthMetrics(metrics, spoken.append)
@@ -48,7 +48,7 @@ def test_synth_has_every_end_and_every_result_from_the_start() -> None:
     assert b"orastream_synth_audio_seconds_total 2.0" in metrics.render() and spoken == [2.0]
 
 
-def test_the_gateway_has_every_route_s_answers_from_the_start() -> None:
+def test_gateway_exports_the_outcomes_of_every_route_from_the_start() -> None:
     metrics = Metrics()
     RequestService(Client("nats://127.0.0.1:1"), 1.0, metrics)
     assert len(series(metrics, "orastream_gateway_requests")) == len(outcomes.KNOWN) < 150

@@ -28,7 +28,7 @@ def nothing_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("token", ["비밀-secret", "sec\nret", "secret\n", " secret", "sec\x7fret", "secrét"])
 @pytest.mark.parametrize("settings", [WsBridgeSettings, HttpBridgeSettings, OraServerSettings])
-def test_a_token_that_no_header_can_hold(
+def test_load_refuses_a_token_that_a_header_cannot_contain(
     monkeypatch: pytest.MonkeyPatch, settings: type[NodeSettings], token: str
 ) -> None:
     monkeypatch.setenv("ORASERVER_TOKEN", token)
@@ -38,7 +38,7 @@ def test_a_token_that_no_header_can_hold(
     assert caught.value.__cause__ is None and caught.value.__suppress_context__
 
 
-def test_a_token_is_sent_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_token_is_sent_in_a_header_and_hidden_in_repr(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORASERVER_TOKEN", "s3cret/+=._~-")
     settings = BridgeSettings.load()
     assert settings.authorization == {"Authorization": "Bearer s3cret/+=._~-"}
@@ -69,14 +69,14 @@ def test_a_number_of_replicas_that_is_refused(monkeypatch: pytest.MonkeyPatch, v
         ('{"no_pong": 1}', "ORASERVER_MISBEHAVE.NO_PONG: "),
     ],
 )
-def test_faults_that_are_none(monkeypatch: pytest.MonkeyPatch, value: str, said: str) -> None:
+def test_load_refuses_unknown_faults(monkeypatch: pytest.MonkeyPatch, value: str, said: str) -> None:
     monkeypatch.setenv("ORASERVER_MISBEHAVE", value)
     with pytest.raises(SettingsError) as caught:
         OraServerSettings.load()
     assert str(caught.value).startswith(said) and "\n" not in str(caught.value)
 
 
-def test_a_service_says_it_in_one_line(tmp_path: Path) -> None:
+def test_service_prints_a_settings_error_in_one_line_and_exits_with_2(tmp_path: Path) -> None:
     """It also exits with code 2."""
     done = subprocess.run(
         [sys.executable, "-m", "services.oraserver"],
@@ -89,7 +89,7 @@ def test_a_service_says_it_in_one_line(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (2, "oraserver: ORASERVER_MISBEHAVE: it is not JSON\n")
 
 
-def test_an_empty_value_counts_as_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_treats_an_empty_value_as_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     """As docs/reference/settings.md says."""
     for name in KNOWN:
         monkeypatch.setenv(name, "")

@@ -40,10 +40,10 @@ def understood(carrier: Mapping[str, str]) -> trace.SpanContext:
 
 
 @given(near_parents)
-def test_what_is_passed_on_is_what_opentelemetry_takes(parent: str) -> None:
+def test_carrier_contains_only_contexts_that_opentelemetry_accepts(parent: str) -> None:
     carrier = traces.carrier_of({"traceparent": parent}.get)
     valid = understood({"traceparent": parent}).is_valid
-    assert bool(carrier) <= valid, "never pass on a context that OpenTelemetry rejects"
+    assert bool(carrier) <= valid, "a context that OpenTelemetry rejects was passed on"
     if valid and len(parent) <= 100:
         assert understood(carrier) == understood({"traceparent": parent})
 
@@ -62,18 +62,18 @@ def test_what_is_passed_on_is_what_opentelemetry_takes(parent: str) -> None:
         "0" * 5_000,
     ],
 )
-def test_a_malformed_parent_is_no_parent(parent: str) -> None:
+def test_carrier_is_empty_for_a_malformed_parent(parent: str) -> None:
     assert traces.carrier_of({"traceparent": parent, "tracestate": "a=1"}.get) == {}
 
 
-def test_the_state_goes_with_its_parent_if_it_is_sound() -> None:
+def test_carrier_contains_the_state_only_when_it_is_valid() -> None:
     headers = {"traceparent": f" {PARENT} ", "tracestate": "vendor=x,other=y"}
     assert traces.carrier_of(headers.get) == {"traceparent": PARENT, "tracestate": "vendor=x,other=y"}
     for state in ("a" * 513, "상태=1", "a=1\r\nNats-Rollup: sub", ""):
         assert traces.carrier_of({"traceparent": PARENT, "tracestate": state}.get) == {"traceparent": PARENT}
 
 
-def test_headers_of_a_stored_message_and_as_go_writes_them() -> None:
+def test_carrier_is_read_from_headers_in_the_case_that_go_writes() -> None:
     block = f"NATS/1.0\r\nNats-Msg-Id: s.r\r\nTraceparent: {PARENT}\r\nTracestate: a=1\r\nNats-Stream: X\r\n\r\n"
     assert traces.carrier_of(Headers(block.encode()).get) == {"traceparent": PARENT, "tracestate": "a=1"}
     assert traces.carrier_of(Headers(b"NATS/1.0\r\n\r\n").get) == {}
@@ -85,7 +85,7 @@ BODY = b'{"text": "a", "sessionId": "s", "phoneId": "p"}'
 
 
 @given(st.integers(1, 2**53), st.integers(0, 4 * 10**18))
-def test_synth_and_bridges_come_to_the_same_trace(sequence: int, stored_at_ns: int) -> None:
+def test_synth_and_bridges_compute_the_same_trace_id(sequence: int, stored_at_ns: int) -> None:
     """synth's delivery has the time in nanoseconds, a bridge reads it as text: both must be equal to the last digit."""
     seconds, ns = divmod(stored_at_ns, 10**9)
     whole = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
@@ -101,7 +101,7 @@ def test_synth_and_bridges_come_to_the_same_trace(sequence: int, stored_at_ns: i
     assert origins == {traces.origin_of(stream_names.SESSIONS, sequence, stored_at_ns)}
 
 
-def test_another_message_is_another_trace() -> None:
+def test_different_messages_have_different_trace_ids() -> None:
     places = [(stream, n, at) for stream in ("A", "B") for n in (1, 11) for at in (1, 2)] + [
         ("A", 111, 1),
         ("A 1", 1, 1),
@@ -111,14 +111,14 @@ def test_another_message_is_another_trace() -> None:
     assert all(0 < origin.trace_id < 2**128 for origin in origins)
 
 
-def test_trace_ids_are_spread_as_samplers_need_it() -> None:
+def test_trace_ids_are_spread_evenly_for_samplers() -> None:
     """A sampler that compares either half of the id with a tenth of its range keeps about a tenth of the requests."""
     ids = [traces.origin_of(stream_names.SESSIONS, n, 1_700_000_000 * 10**9 + n).trace_id for n in range(5_000)]
     for half in (lambda i: i >> 64, lambda i: i & (2**64 - 1)):
         assert 400 < sum(half(i) < 2**64 // 10 for i in ids) < 600
 
 
-def test_what_its_publisher_gave_wins() -> None:
+def test_trace_context_of_the_publisher_takes_precedence() -> None:
     block = f"NATS/1.0\r\ntraceparent: {PARENT}\r\n\r\n"
     stored = read_message(
         Stored(subjects.session_request("s"), 1, "2026-01-01T00:00:00Z", BODY, Headers(block.encode())),
@@ -142,7 +142,7 @@ def test_what_its_publisher_gave_wins() -> None:
         ({"OTEL_SDK_DISABLED": "true", "OTEL_TRACES_EXPORTER": "otlp"}, False),
     ],
 )
-def test_traces_are_off_unless_asked_for(environment: dict[str, str], asked: bool) -> None:
+def test_traces_are_off_unless_a_variable_turns_them_on(environment: dict[str, str], asked: bool) -> None:
     assert wanted(environment) is asked
 
 
@@ -163,12 +163,12 @@ print(sorted(name for name in sys.modules if name.startswith(("opentelemetry", "
 """
 
 
-def test_off_means_that_nothing_is_imported_and_contexts_still_pass() -> None:
+def test_nothing_is_imported_and_contexts_are_passed_on_while_traces_are_off() -> None:
     done = subprocess.run([sys.executable, "-c", OFF], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "[]", "")
 
 
-def test_the_gateway_loads_no_sdk() -> None:
+def test_gateway_does_not_import_the_sdk() -> None:
     """FastAPI imports OpenTelemetry's API; the SDK must not be imported."""
     code = "import services.gateway.app, sys; print('opentelemetry.sdk' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -183,6 +183,6 @@ traces.start("orastream-test", {"OTEL_TRACES_EXPORTER": "otlp"})(1.0)
 """
 
 
-def test_a_missing_extra_costs_the_traces_alone() -> None:
+def test_process_runs_without_traces_when_the_extra_is_missing() -> None:
     done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True)
     assert "install the extra `traces`" in done.stdout + done.stderr

@@ -26,7 +26,7 @@ def nothing_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
         monkeypatch.delenv(name, raising=False)
 
 
-def test_defaults() -> None:
+def test_load_fills_in_the_defaults() -> None:
     settings = GatewaySettings.load()
     assert (settings.gateway_port, settings.gateway_wait_seconds, settings.default_fire_and_forget) == (8000, 60, True)
     assert (settings.api_keys, settings.hosts) == ((), ())
@@ -53,7 +53,7 @@ def test_keys_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch, text: str
         ("DEFAULT_FIRE_AND_FORGET", "perhaps"),
     ],
 )
-def test_what_makes_no_sense_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_load_names_a_setting_with_an_invalid_value(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=name):
         GatewaySettings.load()
@@ -68,11 +68,11 @@ def test_hosts_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch, text: st
     assert GatewaySettings.load().hosts == hosts
 
 
-def test_keys_are_not_shown() -> None:
+def test_repr_does_not_show_the_keys() -> None:
     assert "geheim" not in repr(GatewaySettings(gateway_api_keys="geheim"))
 
 
-def test_without_keys_everybody_may_call() -> None:
+def test_allow_accepts_every_call_when_no_keys_are_set() -> None:
     assert ApiKeys(()).allow({})
 
 
@@ -94,5 +94,5 @@ def test_without_keys_everybody_may_call() -> None:
         ({"authorization": "Bearer"}, False),
     ],
 )
-def test_a_key_is_asked_for(headers: dict[str, str], allowed: bool) -> None:
+def test_allow_accepts_only_calls_with_a_key(headers: dict[str, str], allowed: bool) -> None:
     assert ApiKeys(["one", "two", "열쇠"]).allow(headers) is allowed

@@ -86,7 +86,7 @@ def only(book: Book) -> ReceivedUtterance:
     return utterance
 
 
-def test_a_clean_run() -> None:
+def test_valid_frames_break_no_rule() -> None:
     book = after(init(), *(chunk(i) for i in range(4)), complete(4), chunk(0, "r2"), complete(1, "r2"))
     assert rules_of(book) == []
     first, second = book.utterances.values()
@@ -175,30 +175,30 @@ BROKEN: list[tuple[str, str, list[dict[str, Any] | bytes]]] = [
 
 
 @pytest.mark.parametrize(("rules", "frames"), [case[1:] for case in BROKEN], ids=[case[0] for case in BROKEN])
-def test_each_rule(rules: str, frames: list[dict[str, Any] | bytes]) -> None:
+def test_book_reports_each_broken_rule(rules: str, frames: list[dict[str, Any] | bytes]) -> None:
     assert sorted(rules_of(after(*frames))) == sorted(rules.split())
 
 
-def test_violations_never_repeat_the_spoken_text() -> None:
+def test_violations_never_contain_the_spoken_text() -> None:
     for _, _, frames in BROKEN:
         book = after(*frames)
         counts = [*book.connection_violations.values(), *(u.violations for u in book.utterances.values())]
         assert not [kind for violations in counts for kind in violations.by_kind if "안녕" in kind.detail]
 
 
-def test_what_can_be_used_is_used() -> None:
+def test_book_stores_the_audio_of_frames_with_small_violations() -> None:
     utterance = only(after(chunk(0, isFirst=False, extra=1, fileName="x"), init(), chunk(1), complete(2)))
     assert len(utterance.chunks) == 2
     assert utterance.complete
 
 
-def test_a_chunk_that_was_refused_is_not_had() -> None:
+def test_book_stores_a_chunk_later_when_it_was_refused_first() -> None:
     book = after(init(), chunk(0), chunk(2), chunk(1), chunk(2), complete(3))
     assert only(book).complete
     assert rules_of(book) == ["gap"]
 
 
-def test_missing_headers_and_binary_frames() -> None:
+def test_book_reports_missing_headers_and_binary_frames() -> None:
     book = Book()
     connection = book.connect({})
     connection.receive_binary()
@@ -221,11 +221,11 @@ def test_missing_headers_and_binary_frames() -> None:
         ("s1", "s2", False),
     ],
 )
-def test_header(header: str, value: str, matches: bool) -> None:
+def test_header_matches_its_plain_and_percent_encoded_value(header: str, value: str, matches: bool) -> None:
     assert header_matches(header, value) is matches
 
 
-def test_percent_encoded_headers_are_no_violation() -> None:
+def test_percent_encoded_headers_break_no_rule() -> None:
     headers = {"session-id": quote("세션"), "phone-id": quote("전화")}
     about = metadata("요청", sessionId="세션", phoneId="전화")
     frames = [init(session_id="세션", phone_id="전화"), chunk(0, "요청", metadata=about), complete(1, metadata=about)]
@@ -243,7 +243,7 @@ def test_sessions_and_phones_do_not_disturb_each_other() -> None:
     assert rules_of(book) == []
 
 
-def test_repeats_of_an_older_utterance_are_in_turn() -> None:
+def test_repeats_of_an_older_utterance_break_no_rule() -> None:
     """A bridge that has lost its ownership may still flush written chunks. Repeats are allowed in v1."""
     book = Book()
     old, new = book.connect(HEADERS), book.connect(HEADERS)
@@ -254,14 +254,14 @@ def test_repeats_of_an_older_utterance_are_in_turn() -> None:
     assert book.utterances[1].repeats == 1
 
 
-def test_forgetting_goes_on_numbering() -> None:
+def test_numbering_continues_after_forget() -> None:
     book = after(init(), chunk(0))
     book.forget()
     send(book.connect(HEADERS), init(), chunk(0))
     assert list(book.utterances) == [2]
 
 
-def test_violations_are_bounded() -> None:
+def test_number_of_stored_violations_is_bounded() -> None:
     utterance = only(after(init(), chunk(0), *(chunk(0, chunkIndex=i, isFirst=False) for i in range(2, 1_002))))
     assert utterance.violations.total == 1_000
     assert len(utterance.violations.by_kind) == 200
@@ -271,7 +271,7 @@ def test_violations_are_bounded() -> None:
     st.lists(st.binary(min_size=1, max_size=20), min_size=1, max_size=12),
     st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=8),
 )
-def test_any_resumption_is_clean(pieces: list[bytes], breaks: list[tuple[int, int]]) -> None:
+def test_any_resumption_breaks_no_rule(pieces: list[bytes], breaks: list[tuple[int, int]]) -> None:
     """Connections break at any chunk and resume at any stored index: no chunk is lost, and repeats are counted."""
     kept: list[Event] = []
     book = Book(kept.append)
@@ -297,7 +297,7 @@ def test_any_resumption_is_clean(pieces: list[bytes], breaks: list[tuple[int, in
 
 
 @given(st.lists(st.integers(0, 6), max_size=40))
-def test_any_order_stores_the_contiguous_run(order: list[int]) -> None:
+def test_book_stores_the_contiguous_chunks_for_any_order(order: list[int]) -> None:
     """For any sequence of indexes: 0…n are stored once each, and every other frame is a repeat or a gap."""
     kept: list[Event] = []
     book = Book(kept.append)
@@ -309,7 +309,7 @@ def test_any_order_stores_the_contiguous_run(order: list[int]) -> None:
     assert set(rules_of(book)) <= {"gap"}
 
 
-def test_what_could_not_be_kept_has_not_happened() -> None:
+def test_book_does_not_count_a_chunk_that_could_not_be_stored() -> None:
     full = False
 
     def keep(event: Event) -> None:
@@ -327,7 +327,7 @@ def test_what_could_not_be_kept_has_not_happened() -> None:
     assert only(book).complete
 
 
-def test_post_and_its_repeat() -> None:
+def test_book_stores_a_post_once_and_counts_its_repeat() -> None:
     book = Book()
     assert book.post(encoded(post(b"abc")), NOW)
     assert book.post(encoded(post(b"abc")), NOW)
@@ -349,13 +349,13 @@ def test_post_and_its_repeat() -> None:
         ("wav-sizes", post(b"no wav", fileName="r1.wav")),
     ],
 )
-def test_each_rule_of_a_post(rules: str, body: dict[str, Any]) -> None:
+def test_book_reports_each_broken_rule_of_a_post(rules: str, body: dict[str, Any]) -> None:
     book = Book()
     book.post(encoded(body), NOW)
     assert sorted(rules_of(book)) == sorted(rules.split())
 
 
-def test_post_is_refused_when_it_differs_or_is_unusable() -> None:
+def test_book_refuses_a_post_that_differs_or_is_unusable() -> None:
     book = Book()
     assert not book.post(b"", NOW)
     assert book.post(encoded(post(b"abc")), NOW)
@@ -363,14 +363,14 @@ def test_post_is_refused_when_it_differs_or_is_unusable() -> None:
     assert rules_of(book) == ["not-json", "repeat-differs"]
 
 
-def test_an_utterance_stays_on_its_transport() -> None:
+def test_book_reports_an_utterance_that_changes_its_transport() -> None:
     book = after(init(), chunk(0, fileName="r1.pcm"))
     book.post(encoded(post(AUDIO[0])), NOW)
     assert rules_of(book) == ["transport-changed"]
 
 
 @given(st.binary(max_size=40))
-def test_true_sizes_of_wav(pcm: bytes) -> None:
+def test_has_true_sizes_compares_the_header_with_the_data(pcm: bytes) -> None:
     spec = PcmSpec(24_000)
     assert has_true_sizes(wav_header(spec, len(pcm)) + pcm)
     assert not has_true_sizes(wav_header(spec) + pcm)
@@ -379,7 +379,7 @@ def test_true_sizes_of_wav(pcm: bytes) -> None:
     assert true_header(pcm, 44 + len(pcm)) is None
 
 
-def test_true_sizes_with_other_chunks_before_data() -> None:
+def test_has_true_sizes_accepts_other_riff_chunks_before_the_data() -> None:
     fmt = wav_header(PcmSpec(8_000), 2)[12:36]
     body = b"WAVE" + fmt + b"LIST" + struct.pack("<I", 3) + b"abc\0" + b"data" + struct.pack("<I", 2) + b"xy"
     assert has_true_sizes(b"RIFF" + struct.pack("<I", len(body)) + body)
@@ -398,7 +398,7 @@ def texts(*said: str) -> list[dict[str, Any]]:
         (("Wait" + "-" * 300 + "here.",), "Wait" + "-" * 1000 + "here."),
     ],
 )
-def test_a_text_that_comes_by_sentences(said: tuple[str, ...], whole: str) -> None:
+def test_book_collects_the_texts_of_a_streamed_text(said: tuple[str, ...], whole: str) -> None:
     """Each chunk has its sentence's text, and `complete` the whole text; a repeat has the same text as the chunk."""
     frames = texts(*said)
     book = after(init(), *frames, frames[-1], complete(len(said), metadata=metadata(text=whole)))
@@ -409,6 +409,6 @@ def test_a_text_that_comes_by_sentences(said: tuple[str, ...], whole: str) -> No
 
 
 @pytest.mark.parametrize("said", [("How are you?", "Hello."), ("Hello.", "Hello you."), ("Bye.",)])
-def test_sentences_that_complete_does_not_have(said: tuple[str, ...]) -> None:
+def test_book_reports_sentences_that_complete_does_not_contain(said: tuple[str, ...]) -> None:
     book = after(init(), *texts(*said), complete(len(said), metadata=metadata(text="Hello. How are you?")))
     assert rules_of(book) == ["texts"]

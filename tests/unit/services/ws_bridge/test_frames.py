@@ -29,7 +29,7 @@ def read(wire: bytes) -> Frame:
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 1000, 65535, 65536, 100_000])
-def test_a_masked_frame_is_what_websockets_reads(size: int) -> None:
+def test_masked_frame_is_read_by_websockets(size: int) -> None:
     payload = bytes(byte % 127 for byte in range(size % 251)) * (size // (size % 251 or 1) + 1)
     payload = payload[:size].ljust(size, b"x")
     frame = read(b"".join(masked_frame(FIN_TEXT, (payload,), Masks().next())))
@@ -38,12 +38,12 @@ def test_a_masked_frame_is_what_websockets_reads(size: int) -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.binary(max_size=9), max_size=8), st.binary(min_size=4, max_size=4))
-def test_parts_are_one_payload_wherever_they_are_cut(parts: list[bytes], key: bytes) -> None:
+def test_parts_of_a_frame_are_one_payload(parts: list[bytes], key: bytes) -> None:
     frame = read(b"".join(masked_frame(FIN_PING, parts, key)))
     assert frame.opcode is Opcode.PING and bytes(frame.data) == b"".join(parts)
 
 
-def test_every_frame_gets_a_key_of_its_own() -> None:
+def test_every_frame_gets_its_own_key() -> None:
     masks = Masks()
     keys = [masks.next() for _ in range(MASK_PAGE_BYTES)]
     assert {len(key) for key in keys} == {4}

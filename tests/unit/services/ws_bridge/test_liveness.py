@@ -11,7 +11,7 @@ from services.ws_bridge.liveness import PONG_S, STALLED_S, Liveness
 pytestmark = pytest.mark.unit
 
 
-def test_a_ping_that_nobody_answers_ends_it() -> None:
+def test_connection_ends_when_a_ping_is_not_answered() -> None:
     liveness = Liveness()
     assert liveness.next_time(0.0) is None and liveness.gone(1e9) is None
     liveness.asked(b"1", 100.0)
@@ -21,20 +21,20 @@ def test_a_ping_that_nobody_answers_ends_it() -> None:
     assert liveness.gone(110.0) == "a ping was not answered for 10 s"
 
 
-def test_a_pong_answers_all_before_it_and_the_wait_begins_anew() -> None:
+def test_pong_answers_all_earlier_pings_and_restarts_the_timeout() -> None:
     liveness = Liveness()
     for number, at in ((1, 0.0), (2, 1.0), (3, 2.0)):
         liveness.asked(b"%d" % number, at)
     assert liveness.answered(b"7", 5.0) == []
     assert liveness.answered(b"2", 9.0) == [b"1", b"2"]
     assert liveness.answered(b"1", 9.0) == []
-    assert liveness.gone(18.9) is None, "it was asked at 2, but answered something at 9"
+    assert liveness.gone(18.9) is None, "the timeout did not restart with the pong at 9 s"
     assert liveness.gone(19.0) is not None
     assert liveness.answered(b"3", 19.0) == [b"3"]
     assert liveness.next_time(19.0) is None
 
 
-def test_no_byte_taken_ends_it() -> None:
+def test_connection_ends_when_oraserver_reads_no_byte() -> None:
     liveness = Liveness()
     for now in range(10):
         liveness.unsent(1000 + now, float(now))  # only pings are added, and the kernel takes nothing
@@ -43,7 +43,7 @@ def test_no_byte_taken_ends_it() -> None:
     assert liveness.gone(10.0) == f"OraServer took no byte for {STALLED_S:g} s"
 
 
-def test_bytes_that_are_taken_are_a_sign_of_life_for_what_is_asked() -> None:
+def test_ping_timeout_restarts_while_oraserver_reads_bytes() -> None:
     liveness = Liveness()
     liveness.asked(b"1", 0.0)
     for now in range(0, 60, 5):
@@ -58,7 +58,7 @@ EVENTS = st.lists(st.tuples(st.sampled_from(("ask", "answer", "take", "stay", "s
 
 
 @given(EVENTS)
-def test_a_ping_is_waited_for_from_the_last_sign_of_progress(events: list[tuple[str, float]]) -> None:
+def test_ping_timeout_starts_at_the_last_progress(events: list[tuple[str, float]]) -> None:
     """For any sequence of events: no end within 10 s after progress, and always an end after 10 s without progress."""
     liveness, now, size, asked, progress_at = Liveness(), 0.0, 1000, 0, 0.0
     pings: list[tuple[bytes, float]] = []

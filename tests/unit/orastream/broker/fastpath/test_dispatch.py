@@ -105,7 +105,7 @@ def cut(wire: bytes, cuts: list[int]) -> list[bytes]:
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(OPERATIONS, max_size=12), CUTS)
-def test_the_same_as_nats_pys_own_parser(operations: list[bytes], cuts: list[int]) -> None:
+def test_dispatch_gives_the_same_messages_as_the_parser_of_nats_py(operations: list[bytes], cuts: list[int]) -> None:
     """For messages with UTF-8 subjects and well-formed headers."""
     wire = b"".join(operations)
     theirs = Recording(Parser)
@@ -140,7 +140,7 @@ MESSAGES = st.tuples(
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(MESSAGES | CONTROL, max_size=10), CUTS)
-def test_a_message_arrives_as_it_was_sent(operations: list[Any], cuts: list[int]) -> None:
+def test_splitter_delivers_messages_unchanged(operations: list[Any], cuts: list[int]) -> None:
     """Subject, reply subject, header block and payload, whatever bytes they have."""
     wire = b"".join(one if isinstance(one, bytes) else sent(*one) for one in operations)
     got: list[Delivered] = []
@@ -152,7 +152,7 @@ def test_a_message_arrives_as_it_was_sent(operations: list[Any], cuts: list[int]
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(MESSAGES.map(lambda one: (one[0] % 2 + 1, *one[1:])) | CONTROL, max_size=8), CUTS)
-def test_no_message_ends_the_read_loop(operations: list[Any], cuts: list[int]) -> None:
+def test_read_loop_continues_after_any_message(operations: list[Any], cuts: list[int]) -> None:
     """A direct subscription and one of nats.micro get all their messages."""
     wire = b"".join(one if isinstance(one, bytes) else sent(*one) for one in operations)
     client = Recording()
@@ -188,7 +188,7 @@ GARBAGE = st.one_of(
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(GARBAGE | MESSAGES.map(lambda one: sent(*one)) | CONTROL, max_size=6), CUTS)
-def test_garbage_is_a_protocol_error_or_nothing(operations: list[bytes], cuts: list[int]) -> None:
+def test_splitter_raises_only_protocol_error_for_garbage(operations: list[bytes], cuts: list[int]) -> None:
     """It never raises another error. Messages before the garbage are delivered, however the bytes are cut."""
 
     def outcome(pieces: list[bytes]) -> tuple[list[Delivered], bytes, bool]:
@@ -225,17 +225,17 @@ BAD_LINES = [
 
 
 @pytest.mark.parametrize("line", BAD_LINES, ids=lambda line: ascii(line[:24]))
-def test_an_invalid_message_line_is_a_protocol_error(line: bytes) -> None:
+def test_parse_line_raises_protocol_error_for_an_invalid_line(line: bytes) -> None:
     with pytest.raises(ProtocolError):
         parse_line(line)
 
 
-def test_tabs_and_several_spaces_may_separate_fields() -> None:
+def test_parse_line_accepts_tabs_and_several_spaces_between_fields() -> None:
     """As NATS' protocol documentation says."""
     assert parse_line(b"HMSG\ta.b  7 \t r 12 14") == (7, b"a.b", b"r", 12, 14)
 
 
-def test_the_length_of_a_line_is_limited() -> None:
+def test_splitter_limits_the_length_of_a_line() -> None:
     split = Splitter(lambda *_: None)
     with pytest.raises(ProtocolError, match="line"):
         for _ in range(100):
@@ -243,7 +243,7 @@ def test_the_length_of_a_line_is_limited() -> None:
     assert len(split.room()) < 10 * splitter.MAX_LINE_BYTES
 
 
-def test_a_payload_of_another_size_than_its_line_says() -> None:
+def test_splitter_raises_protocol_error_when_a_payload_has_another_size_than_its_line_says() -> None:
     split, got = Splitter(lambda *message: got.append(message)), []  # type: list[Delivered]
     with pytest.raises(ProtocolError, match="3 bytes"):
         split.split(b"MSG a 1 1\r\nx\r\nMSG a 1 3\r\nabcdef\r\n")
@@ -267,7 +267,7 @@ def test_a_payload_of_another_size_than_its_line_says() -> None:
     ],
     ids=lambda line: ascii(line[:24]),
 )
-def test_an_unknown_or_invalid_operation_is_a_protocol_error(line: bytes) -> None:
+def test_parser_raises_protocol_error_for_an_unknown_or_invalid_operation(line: bytes) -> None:
     with pytest.raises(ProtocolError):
         Recording().read(line + b"\r\n")
 
@@ -281,7 +281,7 @@ def test_an_unknown_or_invalid_operation_is_a_protocol_error(line: bytes) -> Non
         (b"-ERR 'Permissions Violation for Publish to \"_INBOX.\xff\"'", None),
     ],
 )
-def test_an_error_may_contain_any_bytes(line: bytes, error: str | None) -> None:
+def test_parser_accepts_any_bytes_in_an_error_of_the_server(line: bytes, error: str | None) -> None:
     """For example a reply subject that a caller chose."""
     client = Recording()
     client.read(line + b"\r\nPING\r\n")
@@ -295,7 +295,7 @@ def test_an_error_may_contain_any_bytes(line: bytes, error: str | None) -> None:
     st.lists(st.integers(1, 90), min_size=1, max_size=6),
     st.booleans(),
 )
-def test_a_small_buffer_holds_large_messages(sizes: list[int], reads: list[int], headed: bool) -> None:
+def test_splitter_reads_messages_larger_than_its_buffer(sizes: list[int], reads: list[int], headed: bool) -> None:
     """Whatever the size of the reads, and if a message is larger than the buffer."""
     payloads = [bytes((size + at) % 256 for at in range(size)) for size in sizes]
     wire = b"".join(message(DIRECT, "r", payload, 7 if headed else None) for payload in payloads)
@@ -318,7 +318,7 @@ def test_a_small_buffer_holds_large_messages(sizes: list[int], reads: list[int],
     assert others == b"PING\r\n"
 
 
-def test_a_reset_drops_an_incomplete_message() -> None:
+def test_reset_drops_an_incomplete_message() -> None:
     client = Recording()
     client.read(message(DIRECT, "", b"cut", 1)[:-4])
     client._ps.reset()
@@ -326,7 +326,7 @@ def test_a_reset_drops_an_incomplete_message() -> None:
     assert [seen[3] for seen in client.seen] == [b"whole"]
 
 
-def test_a_callback_that_raises_does_not_stop_the_next() -> None:
+def test_next_message_is_delivered_when_a_callback_raises() -> None:
     client = Recording()
     got: list[bytes] = []
 
@@ -354,11 +354,11 @@ def test_a_callback_that_raises_does_not_stop_the_next() -> None:
         (b"NATS/1.0\0503\r\n\r\n", None),
     ],
 )
-def test_status_lines(block: bytes, status: str | None) -> None:
+def test_headers_contain_the_status_of_the_first_line(block: bytes, status: str | None) -> None:
     assert Headers(block).get("Status") == status
 
 
-def test_headers_are_found_by_their_full_name() -> None:
+def test_headers_are_found_only_by_their_full_name() -> None:
     headers = Headers("NATS/1.0\r\nNats-Last-Sequence: 6\r\nNats-Sequence:7\r\nOdd:   안녕  \r\n\r\n".encode())
     assert headers.get("Nats-Sequence") == "7" and headers["Nats-Last-Sequence"] == "6"
     assert headers.get("Odd") == "안녕" and headers.get("Sequence") is None
@@ -369,7 +369,7 @@ def test_headers_are_found_by_their_full_name() -> None:
 @given(
     st.binary(max_size=80) | st.lists(st.sampled_from([b"NATS/1.0", b" ", b"\r\n", b"A:", b":", b"\xff"])).map(b"".join)
 )
-def test_any_header_block_can_be_read(block: bytes) -> None:
+def test_headers_accept_any_block(block: bytes) -> None:
     headers = Headers(block)
     assert headers.get("A") is None or isinstance(headers.get("A"), str)
     assert headers.status is None or headers.status.isdigit()

@@ -29,7 +29,7 @@ WS, HTTP = "ws://ora/ws/tts", "http://ora/api/tts"
         (None, "problem", "start OraServer"),
     ],
 )
-def test_websocket(status: int | None, level: Level, fix: str) -> None:
+def test_websocket_finding_has_a_level_and_a_fix(status: int | None, level: Level, fix: str) -> None:
     finding = diagnosis.judge_websocket(WS, ServiceAnswer(status, "Connection refused"))
     assert finding.level == level
     assert fix in finding.fix
@@ -49,13 +49,13 @@ def test_websocket(status: int | None, level: Level, fix: str) -> None:
         (None, "problem", "ORASERVER_HTTP_URL"),
     ],
 )
-def test_http(status: int | None, level: Level, fix: str) -> None:
+def test_http_finding_has_a_level_and_a_fix(status: int | None, level: Level, fix: str) -> None:
     finding = diagnosis.judge_http(HTTP, ServiceAnswer(status))
     assert finding.level == level
     assert fix in finding.fix
 
 
-def test_an_unreachable_oraserver_says_why() -> None:
+def test_websocket_finding_says_why_oraserver_is_unreachable() -> None:
     assert "Connection refused" in diagnosis.judge_websocket(WS, ServiceAnswer(None, "Connection refused")).says
 
 
@@ -67,7 +67,7 @@ def test_an_unreachable_oraserver_says_why() -> None:
         ({"streams": 5, "consumers": 3}, "ok", ""),
     ],
 )
-def test_jetstream(answer: dict[str, Any] | None, level: Level, fix: str) -> None:
+def test_jetstream_finding_has_a_level_and_a_fix(answer: dict[str, Any] | None, level: Level, fix: str) -> None:
     finding = diagnosis.judge_jetstream(answer)
     assert (finding.level, fix in finding.fix) == (level, True)
 
@@ -76,14 +76,14 @@ def test_jetstream(answer: dict[str, Any] | None, level: Level, fix: str) -> Non
     ("refused", "fix"),
     [('publish to "$js.api.info"', "as the node's user"), ('subscription to "_inbox.x.*"', "NATS_INBOX_PREFIX")],
 )
-def test_jetstream_that_this_user_may_not_ask(refused: str, fix: str) -> None:
+def test_jetstream_finding_names_the_permission_that_the_user_lacks(refused: str, fix: str) -> None:
     finding = diagnosis.judge_jetstream(None, refused)
     assert (finding.level, fix in finding.fix, "-js" in finding.fix) == ("problem", True, False)
     assert refused in finding.says
     assert diagnosis.judge_jetstream({"streams": 5}, refused).level == "ok"
 
 
-def test_nats_that_refuses_is_not_called_absent() -> None:
+def test_nats_finding_names_the_credentials_when_nats_refuses_the_client() -> None:
     assert "NATS_CREDS" in diagnosis.judge_no_nats("nats://x", "nats: 'Authorization Violation'").fix
     assert "NATS_URL" in diagnosis.judge_no_nats("nats://x", "connection refused").fix
 
@@ -91,14 +91,14 @@ def test_nats_that_refuses_is_not_called_absent() -> None:
 @pytest.mark.parametrize(
     ("held", "most", "level"), [(10, 100, "ok"), (95, 100, "warning"), (95, -1, "ok"), (0, 100, "ok")]
 )
-def test_a_nearly_full_stream_is_told(held: int, most: int, level: Level) -> None:
+def test_stream_finding_warns_when_the_stream_is_nearly_full(held: int, most: int, level: Level) -> None:
     answer = {"config": {"max_bytes": most}, "state": {"messages": 1, "bytes": held}}
     finding = diagnosis.judge_stream("TTS_AUDIO", answer)
     assert finding.level == level
     assert ("TTS_AUDIO_MAX_BYTES" in finding.fix) == (level == "warning")
 
 
-def test_a_missing_stream_or_consumer_means_that_nothing_was_started() -> None:
+def test_finding_says_to_start_the_node_when_a_stream_or_consumer_is_missing() -> None:
     gone = {"error": {"description": "stream not found"}}
     assert diagnosis.judge_stream("TTS_AUDIO", gone).fix == diagnosis.STARTED
     assert diagnosis.judge_consumer("synth", gone).fix == diagnosis.STARTED
@@ -108,14 +108,16 @@ def test_a_missing_stream_or_consumer_means_that_nothing_was_started() -> None:
     ("waiting", "working", "level", "fix"),
     [(1, 0, "ok", ""), (2, 9, "ok", ""), (0, 9, "warning", "start more"), (0, 0, "problem", "services.ws_bridge")],
 )
-def test_a_service_that_asks_for_work_lives(waiting: int, working: int, level: Level, fix: str) -> None:
+def test_consumer_finding_is_ok_when_a_service_sends_pull_requests(
+    waiting: int, working: int, level: Level, fix: str
+) -> None:
     answer = {"num_waiting": waiting, "num_ack_pending": working, "num_pending": 3}
     finding = diagnosis.judge_consumer("ws_bridge", answer)
     assert (finding.level, fix in finding.fix) == (level, True)
 
 
 @pytest.mark.parametrize(("chunk", "level"), [(32_768, "ok"), (1_047_552, "ok"), (1_047_553, "problem")])
-def test_a_chunk_fits_a_message(chunk: int, level: Level) -> None:
+def test_chunk_size_finding_is_a_problem_when_a_chunk_exceeds_a_message(chunk: int, level: Level) -> None:
     finding = diagnosis.judge_chunk_size(chunk, 1 << 20)
     assert finding.level == level
     assert ("1047552" in finding.fix) == (level == "problem")
@@ -147,17 +149,17 @@ def test_no_finding_shows_a_password(url: str) -> None:
     ("name", "fix"),
     [("TTS_ENGIN", "did you mean TTS_ENGINE?"), ("tts_enginee", "TTS_ENGINE?"), ("TTS_ZEBRA", "correct its name")],
 )
-def test_a_typing_error_in_a_setting_is_told(name: str, fix: str) -> None:
+def test_unknown_setting_finding_suggests_the_right_name(name: str, fix: str) -> None:
     finding = diagnosis.judge_unknown(name)
     assert finding.level == "warning" and name in finding.says and fix in finding.fix
 
 
-def test_an_oraserver_that_answers_no_ping_is_a_problem() -> None:
+def test_websocket_finding_is_a_problem_when_oraserver_answers_no_ping() -> None:
     finding = diagnosis.judge_websocket(WS, ServiceAnswer(101, instead_of_pong="does not answer a ping within 10 s"))
     assert finding.level == "problem" and "does not answer a ping" in finding.says and "ping" in finding.fix
 
 
-def test_a_stream_that_stores_nothing() -> None:
+def test_stream_finding_is_a_problem_when_a_trial_write_fails() -> None:
     there = {"config": {"max_bytes": 100}, "state": {"bytes": 1, "messages": 1}}
     silent = diagnosis.judge_stream("TTS_AUDIO", there, Trial("no answer within 2 s", silent=True))
     assert (silent.level, "restart nats-server" in silent.fix) == ("problem", True)
@@ -167,6 +169,6 @@ def test_a_stream_that_stores_nothing() -> None:
     assert diagnosis.judge_stream("TTS_AUDIO", full, Trial("maximum bytes exceeded (10077)")).level == "warning"
 
 
-def test_a_pull() -> None:
+def test_pull_finding_is_a_problem_when_the_trial_pull_gets_no_answer() -> None:
     assert diagnosis.judge_pull(Trial()).level == "ok"
     assert diagnosis.judge_pull(Trial("no answer", silent=True)).level == "problem"

@@ -44,11 +44,11 @@ def a_trial(report: Report | None, *, problem: str | None = None, returned_ms: f
         ([1.0, 2.0], 0.95, 2.0),
     ],
 )
-def test_percentile_is_a_value_that_was_measured(values: list[float], share: float, expected: float | None) -> None:
+def test_percentile_is_one_of_the_measured_values(values: list[float], share: float, expected: float | None) -> None:
     assert percentile(values, share) == expected
 
 
-def test_a_summary_takes_times_of_what_was_delivered() -> None:
+def test_summary_counts_only_times_of_delivered_utterances() -> None:
     trials = [
         a_trial(a_report(first_audio_ms=10.0, transfer_ms=100.0, delivered_chunks=4, rtf=0.1), returned_ms=5.0),
         a_trial(
@@ -73,12 +73,12 @@ def test_a_summary_takes_times_of_what_was_delivered() -> None:
     assert (summary.transfer_p50_ms, summary.returned_p50_ms) == (100.0, 5.0)
 
 
-def test_nothing_delivered_has_no_times() -> None:
+def test_summary_has_no_times_when_nothing_was_delivered() -> None:
     summary = summarise([a_trial(None)])
     assert (summary.first_audio_p50_ms, summary.returned_p50_ms) == (None, None)
 
 
-def test_the_comparison_has_a_line_for_each_mode_that_was_tried() -> None:
+def test_comparison_has_a_row_for_each_tried_mode() -> None:
     assert comparison([a_trial(a_report())], title="t", to=Console(width=160)).row_count == 1
     both = [
         a_trial(a_report()),
@@ -90,7 +90,7 @@ def test_the_comparison_has_a_line_for_each_mode_that_was_tried() -> None:
 
 @pytest.mark.parametrize("slow", [False, True])
 @pytest.mark.parametrize("width", [80, 99, 100, 120, 160])
-def test_the_comparison_cuts_no_word(width: int, slow: bool) -> None:
+def test_comparison_cuts_no_word_on_a_narrow_terminal(width: int, slow: bool) -> None:
     ms = 12_345.0 if slow else 34.0
     fields = {"rtf": 1.234, "underruns": 3, "underrun_ms": 250.0, "delivered_chunks": 12_345}
     trials = [
@@ -115,27 +115,27 @@ def test_the_comparison_cuts_no_word(width: int, slow: bool) -> None:
         assert "reconnects" in header and ("RTF" in header) == (width >= 120)
 
 
-def test_an_outcome_says_why() -> None:
+def test_outcome_contains_the_error_message() -> None:
     error = ReportError.of("oraserver_unreachable", "nobody is there")
     assert "nobody is there" in a_trial(a_report(status="failed", error=error)).outcome
     assert a_trial(None, problem="no NATS").outcome == "no NATS"
 
 
 @pytest.mark.parametrize(("value", "text"), [(None, "-"), (1.26, "1.3 ms"), (99.94, "99.9 ms"), (1234.5, "1 234 ms")])
-def test_milliseconds(value: float | None, text: str) -> None:
+def test_milliseconds_are_shown_with_their_unit(value: float | None, text: str) -> None:
     assert milliseconds(value) == text
 
 
-def test_ids_of_others_are_no_markup() -> None:
+def test_report_line_shows_markup_in_ids_as_text() -> None:
     assert "[bold]" in report_line(a_report(session_id="[bold]")).plain
 
 
 @pytest.mark.parametrize(("text", "language"), [("Hello", "en-US"), ("안녕 world", "ko-KR"), ("3.14", "en-US")])
-def test_language_by_script(text: str, language: str) -> None:
+def test_language_is_chosen_by_the_script_of_the_text(text: str, language: str) -> None:
     assert language_of(text) == language
 
 
-def test_the_texts_are_of_both_languages_and_one_is_long() -> None:
+def test_texts_are_in_both_languages_and_one_is_long() -> None:
     assert {text.language for text in TEXTS} == {"ko-KR", "en-US"}
     assert len(TEXTS) >= 5
     assert max(len(text.text) for text in TEXTS) > 500
@@ -149,7 +149,7 @@ def a_listing(folder: Path, audio: bytes, **fields: Any) -> dict[str, Any]:
     return {"utterances": [item], "dataDir": str(folder), "violations": 0}
 
 
-def test_a_good_recording_is_heard(tmp_path: Path) -> None:
+def test_check_accepts_a_good_recording(tmp_path: Path) -> None:
     [checked] = verification.check_recordings([a_trial(a_report())], a_listing(tmp_path, wav(tone(2))))
     assert checked.problem is None
     assert checked.recording is not None
@@ -167,18 +167,20 @@ def test_a_good_recording_is_heard(tmp_path: Path) -> None:
         ({}, wav(tone(2))[:-10], "header"),
     ],
 )
-def test_a_bad_recording_is_told(tmp_path: Path, fields: dict[str, Any], audio: bytes, says: str) -> None:
+def test_check_reports_the_problem_of_a_bad_recording(
+    tmp_path: Path, fields: dict[str, Any], audio: bytes, says: str
+) -> None:
     [checked] = verification.check_recordings([a_trial(a_report())], a_listing(tmp_path, audio, **fields))
     assert checked.problem is not None
     assert says in checked.problem
 
 
-def test_what_was_not_delivered_is_not_looked_for(tmp_path: Path) -> None:
+def test_check_looks_for_no_recording_when_nothing_was_delivered(tmp_path: Path) -> None:
     [checked] = verification.check_recordings([a_trial(None, problem="timeout")], a_listing(tmp_path, wav(tone(2))))
     assert checked.problem == "timeout"
 
 
-def test_modes_must_agree(tmp_path: Path) -> None:
+def test_check_reports_texts_whose_audio_differs_between_modes(tmp_path: Path) -> None:
     one = verification.check_recordings([a_trial(a_report())], a_listing(tmp_path, wav(tone(2))))
     other = verification.check_recordings([a_trial(a_report())], a_listing(tmp_path, wav(tone(2, peak=7_000))))
     assert verification.differing([*one, *one]) == []

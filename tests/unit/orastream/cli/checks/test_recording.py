@@ -24,7 +24,7 @@ def wav(pcm: bytes, spec: PcmSpec = SPEC) -> bytes:
     return wav_header(spec, len(pcm)) + pcm
 
 
-def test_a_whole_wav_is_measured() -> None:
+def test_read_wav_measures_rate_length_and_loudness() -> None:
     recording = read_wav(wav(tone(1.5)))
     assert recording.sample_rate_hz == 16_000
     assert recording.seconds == pytest.approx(1.5)
@@ -32,7 +32,7 @@ def test_a_whole_wav_is_measured() -> None:
     assert recording.loud_share == 1.0
 
 
-def test_stereo_lasts_as_long_as_its_frames() -> None:
+def test_read_wav_measures_the_length_of_stereo_in_frames() -> None:
     spec = PcmSpec(8_000, channels=2)
     assert read_wav(wav(tone(2, spec=spec), spec)).seconds == pytest.approx(2)
 
@@ -50,12 +50,12 @@ def test_stereo_lasts_as_long_as_its_frames() -> None:
     ],
     ids=["empty", "cut", "shorter than it says", "longer", "streamed header", "another kind", "rate of 0"],
 )
-def test_a_header_that_is_not_true_is_refused(broken: bytes) -> None:
+def test_read_wav_refuses_a_header_with_wrong_sizes(broken: bytes) -> None:
     with pytest.raises(BadRecording):
         read_wav(broken)
 
 
-def test_a_file_without_samples_is_readable_and_silent() -> None:
+def test_read_wav_accepts_a_file_without_samples() -> None:
     recording = read_wav(wav(b""))
     assert (recording.seconds, recording.peak, recording.loud_share) == (0, 0, 0)
 
@@ -64,7 +64,9 @@ def test_a_file_without_samples_is_readable_and_silent() -> None:
     ("seconds", "loud_share", "says"),
     [(3.0, 0.6, None), (0.1, 0.6, "expected"), (60.0, 0.6, "expected"), (3.0, 0.05, "silent")],
 )
-def test_speech_is_as_long_as_its_text_and_audible(seconds: float, loud_share: float, says: str | None) -> None:
+def test_check_speech_refuses_audio_that_is_silent_or_too_short_or_too_long_for_its_text(
+    seconds: float, loud_share: float, says: str | None
+) -> None:
     recording = Recording(22_050, seconds, 20_000, loud_share)
     if says is None:
         check_speech(recording, "안녕하세요, 무엇을 도와드릴까요?", "ko-KR")
@@ -73,5 +75,5 @@ def test_speech_is_as_long_as_its_text_and_audible(seconds: float, loud_share: f
             check_speech(recording, "안녕하세요, 무엇을 도와드릴까요?", "ko-KR")
 
 
-def test_a_language_without_figures_has_wide_bounds() -> None:
+def test_check_speech_has_wide_bounds_for_other_languages() -> None:
     check_speech(Recording(22_050, 3.0, 20_000, 0.5), "Bonjour, comment allez-vous ?", "fr-FR")

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.unit
 
 @pytest.mark.parametrize("session", ["s1", "a b; rm *", "-x", "--help", "it's"])
 @pytest.mark.parametrize("request_id", ["r1", "$(id)", "-y", "--", "r 1"])
-def test_a_shell_takes_the_ids_for_what_they_are(session: str, request_id: str) -> None:
+def test_cancel_command_quotes_ids_for_the_shell(session: str, request_id: str) -> None:
     program, name, *arguments = shlex.split(cancel_command(session, request_id))
     group = get_command(app)
     assert isinstance(group, TyperGroup) and program == "orastream"
@@ -27,7 +27,7 @@ def test_a_shell_takes_the_ids_for_what_they_are(session: str, request_id: str) 
     assert (params["session"], params["request"]) == (session, request_id)
 
 
-def test_a_file_that_cannot_be_written_is_known_beforehand(tmp_path: Path) -> None:
+def test_why_not_written_names_a_missing_folder_and_creates_no_file(tmp_path: Path) -> None:
     assert why_not_written(tmp_path / "new.wav") is None
     (tmp_path / "old.wav").touch()
     assert why_not_written(tmp_path / "old.wav") is None
@@ -36,7 +36,7 @@ def test_a_file_that_cannot_be_written_is_known_beforehand(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == [tmp_path / "old.wav"]
 
 
-def test_folders_of_others(tmp_path: Path) -> None:
+def test_why_not_written_names_a_folder_without_permission(tmp_path: Path) -> None:
     """As root every folder is writable, so a child process with another user does the check."""
     with tempfile.TemporaryDirectory() as folder:
         hidden = Path(folder, "hidden")

@@ -20,7 +20,7 @@ def write(log: LogFile, text: bytes) -> None:
         file.write(text)
 
 
-def test_last_lines_are_of_the_present_process(tmp_path: Path) -> None:
+def test_last_lines_belong_to_the_current_process(tmp_path: Path) -> None:
     log = LogFile(tmp_path / "logs" / "synth.log")
     assert log.last_lines(3) == []
     with log.opened() as file:
@@ -30,7 +30,7 @@ def test_last_lines_are_of_the_present_process(tmp_path: Path) -> None:
     assert log.last_lines(2) == ["2", "셋"]
 
 
-def test_new_lines_are_given_once_and_whole(tmp_path: Path) -> None:
+def test_new_lines_returns_each_complete_line_once(tmp_path: Path) -> None:
     log = LogFile(tmp_path / "synth.log")
     with log.opened():
         write(log, b"a\nb")
@@ -43,7 +43,7 @@ def test_new_lines_are_given_once_and_whole(tmp_path: Path) -> None:
         assert log.new_lines() == []
 
 
-def test_a_large_log_is_put_aside_at_the_next_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_log_is_rotated_at_the_next_start_when_it_is_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logfile, "ROTATE_BYTES", 10)
     log = LogFile(tmp_path / "synth.log")
     with log.opened():
@@ -58,7 +58,7 @@ def test_a_large_log_is_put_aside_at_the_next_start(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize(
     ("code", "says"), [(0, "exit code 0"), (2, "exit code 2"), (-9, "SIGKILL"), (-99, "signal 99")]
 )
-def test_exits_in_words(code: int, says: str) -> None:
+def test_describe_exit_says_the_exit_code_in_words(code: int, says: str) -> None:
     assert describe_exit(code) == says
 
 
@@ -73,13 +73,13 @@ def test_exits_in_words(code: int, says: str) -> None:
         (b"", "not a NATS server"),
     ],
 )
-def test_a_nats_server_greets(line: bytes, lacks: str | None) -> None:
+def test_judge_greeting_accepts_only_a_nats_server(line: bytes, lacks: str | None) -> None:
     found = judge_greeting(line)
     assert (found is None) == (lacks is None)
     assert (lacks or "") in (found or "")
 
 
-def test_a_long_file_says_why() -> None:
+def test_too_long_accepts_a_long_file_that_gives_a_reason() -> None:
     code = "x = 1\n"
     assert not too_long(code * MAX_LINES)
     assert too_long(code * (MAX_LINES + 1))

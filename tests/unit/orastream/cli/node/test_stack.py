@@ -25,13 +25,13 @@ def planned(tmp_path: Path, **options: object) -> Stack:
     return stack.plan(made, Ports(), free_disk_bytes=DISK)
 
 
-def test_nats_is_drained_last_and_oraserver_after_those_who_deliver_to_it(tmp_path: Path) -> None:
+def test_plan_drains_oraserver_after_the_bridges_and_nats_last(tmp_path: Path) -> None:
     stages = {part.name: part.stage for part in planned(tmp_path).parts}
     assert stages["nats-server"] > stages["oraserver"] > stages["ws_bridge"]
     assert stages["synth"] == stages["ws_bridge"] == stages["http_bridge"] == stages["gateway"]
 
 
-def test_everything_is_told_of_the_same_nats_and_oraserver(tmp_path: Path) -> None:
+def test_plan_gives_all_processes_the_same_nats_and_oraserver(tmp_path: Path) -> None:
     node = planned(tmp_path, env={"ORASERVER_WEBSOCKET_URL": "ws://elsewhere", "PATH": "/bin"})
     assert node.oraserver_url is not None
     for part in node.parts[1:]:
@@ -42,7 +42,7 @@ def test_everything_is_told_of_the_same_nats_and_oraserver(tmp_path: Path) -> No
     assert len(set(urls)) == len(urls)
 
 
-def test_without_oraserver_the_environment_says_where_to(tmp_path: Path) -> None:
+def test_plan_takes_the_delivery_urls_from_the_environment_without_oraserver(tmp_path: Path) -> None:
     options = Options(tmp_path, 0, 0, None, env={"ORASERVER_WEBSOCKET_URL": "wss://ora.example/ws"})
     node = stack.plan(options, Ports(), free_disk_bytes=DISK)
     assert node.oraserver_url is None
@@ -51,7 +51,7 @@ def test_without_oraserver_the_environment_says_where_to(tmp_path: Path) -> None
     assert (node.websocket_url, node.http_url) == ("wss://ora.example/ws", "http://127.0.0.1:8080/api/tts")
 
 
-def test_the_stack_knows_where_its_bridges_deliver(tmp_path: Path) -> None:
+def test_plan_contains_the_urls_that_its_bridges_deliver_to(tmp_path: Path) -> None:
     node = planned(tmp_path, env={"ORASERVER_HTTP_URL": "http://elsewhere"})
     assert (node.websocket_url, node.http_url) == (
         node.parts[-1].env["ORASERVER_WEBSOCKET_URL"],
@@ -64,7 +64,7 @@ def test_the_stack_knows_where_its_bridges_deliver(tmp_path: Path) -> None:
     assert (node.websocket_url, node.http_url) == ("ws://127.0.0.1:8080/ws/tts", "http://ora.example")
 
 
-def test_replicas_have_names_and_ports_of_their_own(tmp_path: Path) -> None:
+def test_plan_gives_each_replica_its_own_name_and_port(tmp_path: Path) -> None:
     node = planned(tmp_path, replicas={"synth": 3})
     synths = [part for part in node.parts if part.name.startswith("synth")]
     assert [part.name for part in synths] == ["synth-1", "synth-2", "synth-3"]
@@ -75,23 +75,23 @@ def test_replicas_have_names_and_ports_of_their_own(tmp_path: Path) -> None:
     ("text", "expected"),
     [("", {}), ("synth=2", {"synth": 2}), (" synth=2 , ws_bridge=3,", {"synth": 2, "ws_bridge": 3})],
 )
-def test_replicas_are_read(text: str, expected: dict[str, int]) -> None:
+def test_parse_replicas_reads_valid_values(text: str, expected: dict[str, int]) -> None:
     assert stack.parse_replicas(text) == expected
 
 
 @pytest.mark.parametrize("text", ["gateway=2", "synth", "synth=", "synth=0", "synth=-1", "synth=two", "synth=99"])
-def test_replicas_that_make_no_sense_are_refused(text: str) -> None:
+def test_parse_replicas_refuses_invalid_values(text: str) -> None:
     with pytest.raises(SettingsError, match="--replicas"):
         stack.parse_replicas(text)
 
 
-def test_a_small_disk_gets_a_small_audio_stream() -> None:
+def test_audio_stream_is_small_on_a_small_disk() -> None:
     assert stack.audio_max_bytes(DISK) == stack.AUDIO_MAX_BYTES
     small = stack.audio_max_bytes(1 << 30)
     assert 0 < small < (1 << 30) * stack.JETSTREAM_SHARE
 
 
-def test_a_taken_port_names_the_option() -> None:
+def test_take_names_the_option_when_its_port_is_in_use() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(SettingsError, match=f"--nats-port: port {port}"):
@@ -99,7 +99,7 @@ def test_a_taken_port_names_the_option() -> None:
         assert Ports().prefer(port) in FREE_PORTS
 
 
-def test_no_port_is_given_twice() -> None:
+def test_ports_returns_no_port_twice() -> None:
     ports = Ports(seed=1)
     given = [ports.free() for _ in range(50)]
     assert len(set(given)) == 50
@@ -107,7 +107,7 @@ def test_no_port_is_given_twice() -> None:
         ports.take(given[0], "--gateway-port")
 
 
-def test_up_json_is_of_a_running_node_only(tmp_path: Path) -> None:
+def test_read_returns_the_up_file_only_while_its_node_runs(tmp_path: Path) -> None:
     assert UpFile.read(tmp_path) is None
     up = an_up(os.getpid())
     up.write(tmp_path)
@@ -120,7 +120,7 @@ def test_up_json_is_of_a_running_node_only(tmp_path: Path) -> None:
     upfile.remove(tmp_path)
 
 
-def test_a_data_directory_is_one_nodes(tmp_path: Path) -> None:
+def test_lock_refuses_a_second_node_in_a_data_directory(tmp_path: Path) -> None:
     with (
         upfile.locked(tmp_path / "new"),
         pytest.raises(SettingsError, match="--data-dir"),
@@ -155,19 +155,21 @@ def an_up(pid: int) -> UpFile:
         (None, None, False, "nats://127.0.0.1:4222"),
     ],
 )
-def test_the_nearest_name_of_the_node_wins(option: str | None, variable: str | None, up: bool, expected: str) -> None:
+def test_choose_node_prefers_the_option_then_the_variable_then_the_up_file(
+    option: str | None, variable: str | None, up: bool, expected: str
+) -> None:
     settings = CliSettings(_env_file=None, nats_url=variable)
     assert choose_node(option, settings, an_up(1) if up else None).nats_url == expected
 
 
-def test_where_the_bridges_of_up_deliver_is_examined_only_with_its_node() -> None:
+def test_choose_node_uses_the_delivery_urls_of_the_up_file_only_for_its_node() -> None:
     settings = CliSettings(_env_file=None, nats_url=None, oraserver_http_url="http://other.example/api")
     node = choose_node(None, settings, an_up(1))
     assert (node.websocket_url, node.http_url) == ("wss://ora.example/ws", "https://ora.example/tts")
     assert choose_node("nats://other", settings, an_up(1)).http_url == "http://other.example/api"
 
 
-def test_the_environment_wins_over_dot_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_prefers_variables_over_dot_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".env").write_text("TTS_VOICE=calm\nTTS_ENGINE=espeak\nORASERVER_TOKEN=\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TTS_ENGINE", "other")

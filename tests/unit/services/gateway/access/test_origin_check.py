@@ -56,7 +56,7 @@ def served(origins: OriginCheck, *given: tuple[str, str]) -> bool:
         *("host.docker.internal:8000", "ip-10-0-0-1.ec2.internal", "box.local", "box.lan", "nas.home.arpa", "tts.test"),
     ],
 )
-def test_hosts_that_no_page_of_elsewhere_can_have(host: str) -> None:
+def test_check_accepts_hosts_that_no_foreign_page_can_have(host: str) -> None:
     assert served(OriginCheck(), ("Host", host))
 
 
@@ -71,35 +71,35 @@ def test_hosts_that_no_page_of_elsewhere_can_have(host: str) -> None:
         *("\xe9vil.com", "localhost:123456"),
     ],
 )
-def test_hosts_that_may_be_a_page_s(host: str) -> None:
+def test_check_refuses_hosts_that_a_foreign_page_may_have(host: str) -> None:
     assert not served(OriginCheck(), ("Host", host))
     assert served(OriginCheck(["*"]), ("Host", host))
 
 
-def test_each_of_several_hosts_counts_and_none_is_no_browser() -> None:
+def test_check_examines_every_host_header_and_accepts_a_request_without_one() -> None:
     assert served(OriginCheck())
     assert served(OriginCheck(), ("Host", OURS), ("Host", "localhost"))
     assert not served(OriginCheck(), ("Host", OURS), ("Host", "evil.com"))
 
 
 @pytest.mark.parametrize("known", ["tts.example.com", "TTS.Example.com", " tts.example.com:443 ", "tts.example.com."])
-def test_hosts_that_are_named(known: str) -> None:
+def test_check_accepts_exactly_the_hosts_that_the_setting_names(known: str) -> None:
     origins = OriginCheck([known])
     assert served(origins, ("Host", "tts.example.com"))
     assert served(origins, ("Host", "tts.example.com:8443"))
     assert not served(origins, ("Host", "www.tts.example.com"))
     assert not served(origins, ("Host", "example.com"))
-    assert served(origins, ("Host", OURS)), "what is served without a setting stays so"
+    assert served(origins, ("Host", OURS)), "a host that is accepted without the setting was refused"
 
 
-def test_the_host_that_it_is_bound_to() -> None:
+def test_check_accepts_the_host_that_the_gateway_is_bound_to() -> None:
     assert served(OriginCheck(bound="tts.example.com"), ("Host", "tts.example.com:8000"))
     assert not served(OriginCheck(bound="0.0.0.0"), ("Host", "tts.example.com:8000"))
     assert not served(OriginCheck(bound="::"), ("Host", "tts.example.com:8000"))
 
 
 @given(st.text(max_size=40))
-def test_any_text_is_judged(text: str) -> None:
+def test_host_of_accepts_any_text(text: str) -> None:
     host = host_of(text)
     assert host is None or host == host_of(host) or ":" in host
     if host is not None and "." in host.strip("."):
@@ -134,13 +134,17 @@ def test_any_text_is_judged(text: str) -> None:
         ("gateway:8000", "null", "", False),
     ],
 )
-def test_pages_by_their_origin(host: str, origin: str, forwarded: str | None, allowed: bool) -> None:
+def test_check_judges_pages_by_their_origin(host: str, origin: str, forwarded: str | None, allowed: bool) -> None:
     proxy = [] if forwarded is None else [("X-Forwarded-Host", forwarded)]
     given = [("Host", host), ("Origin", origin), *proxy]
     assert served(OriginCheck(), *given) is allowed
     assert served(OriginCheck(), *given, ("Sec-Fetch-Site", "same-site")) is allowed
-    assert not served(OriginCheck(), *given, ("Sec-Fetch-Site", "cross-site")), "the browser knows better"
-    assert served(OriginCheck(), *given, ("Sec-Fetch-Site", "same-origin")), "the browser knows better"
+    assert not served(OriginCheck(), *given, ("Sec-Fetch-Site", "cross-site")), (
+        "Sec-Fetch-Site did not override the origin"
+    )
+    assert served(OriginCheck(), *given, ("Sec-Fetch-Site", "same-origin")), (
+        "Sec-Fetch-Site did not override the origin"
+    )
 
 
 @pytest.mark.parametrize(
@@ -154,17 +158,19 @@ def test_pages_by_their_origin(host: str, origin: str, forwarded: str | None, al
         ("", True),
     ],
 )
-def test_pages_that_say_no_origin(site: str, allowed: bool) -> None:
+def test_check_judges_pages_without_an_origin_by_sec_fetch_site(site: str, allowed: bool) -> None:
     """Browsers send no Origin with a GET for an image, a script or a frame."""
     assert served(OriginCheck(), ("Host", OURS), ("Sec-Fetch-Site", site)) is allowed
 
 
-def test_pages_of_a_host_that_is_named() -> None:
+def test_check_accepts_pages_of_the_hosts_that_the_setting_names() -> None:
     origins = OriginCheck(["app.example.com"])
     page = [("Origin", "https://app.example.com"), ("Sec-Fetch-Site", "cross-site")]
     assert served(origins, ("Host", OURS), *page)
     assert not served(origins, ("Host", "evil.example"), *page)
-    assert not served(origins, ("Host", OURS), ("Sec-Fetch-Site", "cross-site")), "which of them it is, nobody says"
+    assert not served(origins, ("Host", OURS), ("Sec-Fetch-Site", "cross-site")), (
+        "accepted a page of another site that sends no Origin"
+    )
     assert not served(origins, ("Host", OURS), *page, ("Origin", "https://evil.example"))
 
 
@@ -172,14 +178,14 @@ def test_pages_of_a_host_that_is_named() -> None:
     ("origin", "site"),
     list(itertools.product(["http://evil.com:8000", "null", None], ["same-origin", "none", "same-site", None])),
 )
-def test_rebinding_makes_a_page_its_own_site_and_helps_it_nothing(origin: str | None, site: str | None) -> None:
+def test_check_refuses_a_page_that_uses_dns_rebinding(origin: str | None, site: str | None) -> None:
     given = [("Host", "evil.com:8000"), ("X-Forwarded-Host", "localhost"), ("X-Forwarded-For", "127.0.0.1")]
     given += [("Origin", origin)] if origin else []
     given += [("Sec-Fetch-Site", site)] if site else []
     assert not served(OriginCheck(), *given)
 
 
-def test_what_is_refused_is_told_in_bounds() -> None:
+def test_refusal_has_a_bounded_length() -> None:
     refusal = OriginCheck().refusal(headers(("Host", "a." * 5_000 + "com")))
     assert refusal is not None and len(refusal) < 300
 
@@ -187,7 +193,7 @@ def test_what_is_refused_is_told_in_bounds() -> None:
 # ---- AccessPolicy
 
 
-def test_with_keys_a_key_counts_and_nothing_else() -> None:
+def test_policy_checks_only_the_key_when_keys_are_set() -> None:
     foreign = (("Host", "evil.com"), ("Origin", "https://evil.com"), ("Sec-Fetch-Site", "cross-site"))
     policy = AccessPolicy(ApiKeys(["one"]), OriginCheck())
     assert policy.asks and policy.refusal(headers(*foreign, ("X-API-Key", "one"))) is None
@@ -195,7 +201,7 @@ def test_with_keys_a_key_counts_and_nothing_else() -> None:
     assert denied is not None and (denied.status, denied.code) == (401, "unauthorized")
 
 
-def test_without_keys_sites_count() -> None:
+def test_policy_checks_the_site_when_no_keys_are_set() -> None:
     policy = AccessPolicy(ApiKeys([]), OriginCheck())
     assert not policy.asks and policy.refusal(headers(("Host", OURS))) is None
     denied = policy.refusal(headers(("Host", OURS), ("Origin", "https://evil.com")))

@@ -26,7 +26,7 @@ def report(status: Status) -> Report:
     return Report(request_id="r/1", session_id="세션 1", request_seq=7, status=status)
 
 
-def test_an_acceptance() -> None:
+def test_acceptance_is_answered_with_202_and_a_location() -> None:
     answer = responses.result(Acceptance("r/1", "세션 1", 7, duplicate=True))
     assert (answer.status, answer.outcome) == (202, "accepted")
     assert answer.body == {"requestId": "r/1", "sessionId": "세션 1", "requestSeq": 7, "status": "queued"}
@@ -36,12 +36,12 @@ def test_an_acceptance() -> None:
 @pytest.mark.parametrize(
     ("status", "code"), [("delivered", 200), ("cancelled", 409), ("expired", 410), ("failed", 502)]
 )
-def test_an_end(status: Status, code: int) -> None:
+def test_final_report_is_answered_with_the_code_of_its_status(status: Status, code: int) -> None:
     answer = responses.result(report(status))
     assert (answer.status, answer.outcome, answer.body) == (code, status, report(status).to_map())
 
 
-def test_every_end_has_a_status() -> None:
+def test_every_final_status_has_an_answer() -> None:
     assert {responses.result(report(status)).outcome for status in FINAL} == FINAL
 
 
@@ -57,7 +57,9 @@ def test_every_end_has_a_status() -> None:
         (OrastreamError("secret"), 500, "internal", True, "500"),
     ],
 )
-def test_an_error(exc: OrastreamError, status: int, code: str, retryable: bool, service_code: str) -> None:
+def test_error_is_answered_with_its_status_and_code(
+    exc: OrastreamError, status: int, code: str, retryable: bool, service_code: str
+) -> None:
     answer = responses.problem(exc)
     assert (answer.status, answer.outcome, answer.body["error"]["retryable"]) == (status, code, retryable)
     assert answer.body["error"]["code"] == code
@@ -66,13 +68,13 @@ def test_an_error(exc: OrastreamError, status: int, code: str, retryable: bool, 
     assert tts_speak.service_code(exc) == service_code
 
 
-def test_a_wrong_field_is_named() -> None:
+def test_answer_names_the_wrong_field() -> None:
     body = responses.problem(InvalidRequest("sessionId", "is required")).body
     message = "sessionId: is required"
     assert body == {"error": {"code": "invalid_request", "field": "sessionId", "message": message, "retryable": False}}
 
 
-def test_a_wait_that_ran_out_says_where_to_ask() -> None:
+def test_answer_names_the_path_of_the_report_when_the_wait_times_out() -> None:
     answer = responses.problem(WaitTimeout("세션 1", "r/1", 60))
     path = "/api/reports/%EC%84%B8%EC%85%98%201/r%2F1"
     assert (answer.status, answer.outcome, answer.headers) == (504, "wait_timeout", {"Location": path})
@@ -80,7 +82,7 @@ def test_a_wait_that_ran_out_says_where_to_ask() -> None:
     assert answer.body["error"]["retryable"] is True
 
 
-def test_a_refusal_over_nats_is_a_failed_report() -> None:
+def test_refusal_over_nats_is_a_failed_report() -> None:
     fields = {"requestId": "r1", "sessionId": "세션", "phoneId": "bad\nid", "text": 5}
     refusal = tts_speak.refusal(fields, InvalidRequest("text", "has the wrong type"))
     assert (refusal.request_id, refusal.session_id, refusal.phone_id) == ("r1", "세션", None)
@@ -90,7 +92,7 @@ def test_a_refusal_over_nats_is_a_failed_report() -> None:
 
 
 @pytest.mark.parametrize("unusable", [None, 5, "", "\ud800", "a\0b", "x" * 257, {"a": 1}])
-def test_a_refusal_can_always_be_sent(unusable: object) -> None:
+def test_refusal_over_nats_can_be_encoded_with_unusable_ids(unusable: object) -> None:
     fields = {"requestId": unusable, "sessionId": unusable, "phoneId": unusable}
     refusal = tts_speak.refusal(fields, InvalidRequest("sessionId", "is unusable"))
     assert (refusal.request_id, refusal.session_id, refusal.phone_id) == ("", "", None)
@@ -98,7 +100,7 @@ def test_a_refusal_can_always_be_sent(unusable: object) -> None:
     assert Report.decode(refusal.encode("msgpack")) == refusal
 
 
-def test_headers_are_one_line_of_ascii() -> None:
+def test_error_headers_are_one_line_of_ascii() -> None:
     headers = tts_speak.error_headers("503", "session 세션\r\nNats-Evil: 1\u2028 is full")
     assert headers["Nats-Service-Error-Code"] == "503"
     text = headers["Nats-Service-Error"]

@@ -21,24 +21,26 @@ SEQUENCES = st.integers(0, 10**18 - 1)
 
 
 @given(SEQUENCES, SEQUENCES)
-def test_a_place_is_read_as_it_was_written(reports: int, requests: int) -> None:
+def test_resume_point_is_the_same_after_writing_and_reading(reports: int, requests: int) -> None:
     place = ResumePoint(reports, requests)
     assert ResumePoint.read(str(place)) == place
 
 
 @given(st.text(max_size=20) | st.none())
-def test_anything_else_is_no_place(text: str | None) -> None:
+def test_resume_point_is_read_or_refused_for_any_text(text: str | None) -> None:
     place = ResumePoint.read(text)
     assert place is None or str(ResumePoint(place.reports, place.requests)).isascii()
 
 
 @pytest.mark.parametrize("text", ["", "1", "1-", "-1", "1-2-3", "1-2\n", " 1-2", "9" * 19 + "-1", "a-b"])
-def test_these_are_none(text: str) -> None:
+def test_resume_point_refuses_invalid_texts(text: str) -> None:
     assert ResumePoint.read(text) is None
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(-5, 2 * MAX_MISSED), st.integers(-5, 2 * MAX_MISSED))
-def test_a_place_reaches_what_is_not_too_far(reports: int, requests: int, first: int, second: int) -> None:
+def test_resume_point_reaches_only_events_within_the_limit(
+    reports: int, requests: int, first: int, second: int
+) -> None:
     """A resume point is refused when it is ahead of the stream (which was created anew), or too far behind."""
     newest = ResumePoint(reports + first, requests + second)
     assert ResumePoint(reports, requests).reaches(newest) == all(
@@ -46,7 +48,7 @@ def test_a_place_reaches_what_is_not_too_far(reports: int, requests: int, first:
     )
 
 
-def test_an_event_is_one_line_of_data() -> None:
+def test_event_has_one_line_of_data() -> None:
     assert event("report", {"text": "a\nb\r세션"}, ResumePoint(3, 4)).split(b"\n") == [
         b"event: report",
         b"id: 3-4",
@@ -62,7 +64,7 @@ def test_bridges_are_counted_by_their_heartbeats() -> None:
     assert bridges_of(()) == {"ws_bridge": 0, "http_bridge": 0}
 
 
-def test_a_key_may_end_in_any_letter() -> None:
+def test_key_may_end_in_any_letter() -> None:
     """The UTF-8 of 쇠 ends in 0xa0, which is a no-break space in Latin-1 and must not be stripped."""
     headers = {"authorization": "bearer  " + "열쇠".encode().decode("latin-1")}
     assert ApiKeys(["열쇠"]).allow(headers)
@@ -78,7 +80,7 @@ async def pieces(*, breaks: bool = False) -> AsyncIterator[bytes]:
     yield b"two"
 
 
-async def sent_by(response: LiveResponse, *, takes: int) -> list[MutableMapping[str, Any]]:
+async def messages_sent_by(response: LiveResponse, *, takes: int) -> list[MutableMapping[str, Any]]:
     """The messages that a reader gets who takes `takes` messages and then stops reading."""
     sent: list[MutableMapping[str, Any]] = []
 
@@ -91,18 +93,18 @@ async def sent_by(response: LiveResponse, *, takes: int) -> list[MutableMapping[
     return sent
 
 
-async def test_a_reader_who_takes_all_gets_the_end() -> None:
-    sent = await sent_by(LiveResponse(pieces(), "audio/wav"), takes=10)
+async def test_reader_gets_the_end_when_it_reads_everything() -> None:
+    sent = await messages_sent_by(LiveResponse(pieces(), "audio/wav"), takes=10)
     assert b"".join(message.get("body", b"") for message in sent) == b"onetwo"
     assert sent[-1]["more_body"] is False
 
 
-async def test_a_reader_who_takes_nothing_more_is_dropped() -> None:
+async def test_response_stops_when_the_reader_stops_reading() -> None:
     async with asyncio.timeout(5):
-        sent = await sent_by(LiveResponse(pieces(), "audio/wav", stall_s=0.05), takes=2)
+        sent = await messages_sent_by(LiveResponse(pieces(), "audio/wav", stall_s=0.05), takes=2)
     assert [message.get("body") for message in sent] == [None, b"one"]
 
 
-async def test_what_breaks_off_has_no_end() -> None:
-    sent = await sent_by(LiveResponse(pieces(breaks=True), "audio/wav"), takes=10)
+async def test_response_has_no_end_when_the_source_fails() -> None:
+    sent = await messages_sent_by(LiveResponse(pieces(breaks=True), "audio/wav"), takes=10)
     assert [(message.get("body"), message.get("more_body")) for message in sent] == [(None, None), (b"one", True)]

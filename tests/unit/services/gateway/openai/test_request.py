@@ -29,20 +29,20 @@ pytestmark = pytest.mark.unit
         ("text", "text"),
     ],
 )
-def test_a_message_names_the_field_that_the_caller_has(ours: str, message: str) -> None:
+def test_message_names_the_field_that_the_caller_used(ours: str, message: str) -> None:
     assert error_body(400, ours, code="invalid_request")["error"]["message"] == message
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [("text", "input"), ("engine", "model"), ("speed", "speed"), (None, None)])
-def test_param_is_the_callers_field(ours: str | None, theirs: str | None) -> None:
+def test_param_names_the_field_that_the_caller_used(ours: str | None, theirs: str | None) -> None:
     assert error_body(400, "no", code="invalid_request", param=ours)["error"]["param"] == theirs
 
 
-def test_the_page_of_metrics_names_every_route_that_is_counted() -> None:
+def test_metrics_page_names_every_counted_route() -> None:
     page = (ROOT / "docs" / "reference" / "metrics.md").read_text()
-    told = re.search(r"requests answered; routes (.*?); outcome", page)
-    assert told is not None
+    listed = re.search(r"requests answered; routes (.*?); outcome", page)
+    assert listed is not None
     app = (ROOT / "services" / "gateway" / "app.py").read_text()
     counted = {"tts.speak", ROUTE, MODELS_ROUTE} | set(re.findall(r'\badd\(\s*"[A-Z]+",\s*\([^)]*\),\s*"([^"]+)"', app))
     assert len(counted) > 8
-    assert set(re.findall(r"`([^`]+)`", told[1])) == counted
+    assert set(re.findall(r"`([^`]+)`", listed[1])) == counted

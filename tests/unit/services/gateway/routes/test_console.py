@@ -18,7 +18,7 @@ from tests.support.services import REPOSITORY
 pytestmark = pytest.mark.unit
 
 
-def test_every_file_is_in_the_wheel() -> None:
+def test_wheel_contains_every_file() -> None:
     with (REPOSITORY / "pyproject.toml").open("rb") as file:
         patterns = tomllib.load(file)["tool"]["setuptools"]["package-data"]["services.gateway"]
     files = [path.relative_to(FOLDER.parent).as_posix() for path in FOLDER.rglob("*") if path.is_file()]
@@ -26,7 +26,7 @@ def test_every_file_is_in_the_wheel() -> None:
     assert [file for file in files if not any(fnmatch(file, pattern) for pattern in patterns)] == []
 
 
-def test_what_they_name_is_there() -> None:
+def test_every_file_that_the_page_refers_to_exists() -> None:
     page = (FOLDER / "index.html").read_text()
     named = set(re.findall(r'(?:src|href)="console/([^"]+)"', page))
     for path in FOLDER.glob("*.js"):
@@ -35,7 +35,7 @@ def test_what_they_name_is_there() -> None:
     assert named | {"index.html"} == {path.name for path in FOLDER.iterdir()}
 
 
-def test_nothing_comes_from_elsewhere() -> None:
+def test_page_loads_nothing_from_other_sites() -> None:
     """The page has no inline style, and no inline script except the one that the policy allows by its hash."""
     for path in FOLDER.iterdir():
         text = path.read_text()
@@ -49,25 +49,25 @@ def test_nothing_comes_from_elsewhere() -> None:
     assert "unsafe" not in HEADERS["Content-Security-Policy"]
 
 
-def test_every_word_that_is_asked_for_is_in_the_table() -> None:
+def test_table_has_every_text_that_the_page_uses() -> None:
     """The keys in `t("…")` and `data-t`. Of keys that are built from a status, the prefix is checked."""
     strings = (FOLDER / "strings.js").read_text()
     english = set(re.findall(r'^    "([\w.]+)":', strings.partition("  ko: {")[0], re.MULTILINE))
-    asked = set(re.findall(r'data-t(?:-label|-placeholder)?="([\w.]+)"', (FOLDER / "index.html").read_text()))
+    used = set(re.findall(r'data-t(?:-label|-placeholder)?="([\w.]+)"', (FOLDER / "index.html").read_text()))
     for path in FOLDER.glob("*.js"):
-        asked |= set(re.findall(r'\bt\("([\w.]+)"', path.read_text()))
-    assert asked <= english
+        used |= set(re.findall(r'\bt\("([\w.]+)"', path.read_text()))
+    assert used <= english
     assert {
         f"status.{status}" for status in "queued synthesizing delivering delivered failed cancelled expired".split()
     } <= english
 
 
-def test_every_error_has_its_words() -> None:
+def test_table_has_a_text_for_every_error_code() -> None:
     """All codes of reports and of the gateway's answers have a text; `code.other` is for codes added later."""
-    told = set(re.findall(r'^    "code\.(\w+)":', (FOLDER / "strings.js").read_text(), re.MULTILINE))
+    translated = set(re.findall(r'^    "code\.(\w+)":', (FOLDER / "strings.js").read_text(), re.MULTILINE))
     answered = set()
     for path in FOLDER.parent.rglob("*.py"):
         if path.parent.name != "openai":
             answered |= set(re.findall(r'\b(?:error|Denied)\(\s*\d+, "(\w+)"', path.read_text()))
     assert {"unavailable", "unauthorized", "forbidden", "wait_timeout"} <= answered
-    assert (answered - {"disconnected"}) | set(get_args(Code)) <= told  # no reader is left for this answer
+    assert (answered - {"disconnected"}) | set(get_args(Code)) <= translated  # no reader is left for this answer

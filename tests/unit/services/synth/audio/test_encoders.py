@@ -63,9 +63,9 @@ def coded(
     return [*pieces, *chunker.flush()]
 
 
-def snr_db(signal: Any, heard: Any) -> float:
-    signal, heard = signal.astype(float), heard.astype(float)
-    return float(10 * np.log10((signal**2).sum() / ((signal - heard) ** 2).sum()))
+def snr_db(signal: Any, decoded_samples: Any) -> float:
+    signal, decoded_samples = signal.astype(float), decoded_samples.astype(float)
+    return float(10 * np.log10((signal**2).sum() / ((signal - decoded_samples) ** 2).sum()))
 
 
 @pytest.mark.parametrize(
@@ -80,33 +80,35 @@ def snr_db(signal: Any, heard: Any) -> float:
         ("aac", 24_000, 15),
     ],
 )
-def test_what_is_heard(fmt: Format, rate_hz: int, least_db: float) -> None:
+def test_decoded_audio_is_the_spoken_audio(fmt: Format, rate_hz: int, least_db: float) -> None:
     pcm = voice(3.0, rate_hz)
-    heard = decoded(fmt, b"".join(piece.audio for piece in coded(fmt, pcm, rate_hz)), rate_hz)
-    said = np.frombuffer(pcm, "<i2")
+    decoded_samples = decoded(fmt, b"".join(piece.audio for piece in coded(fmt, pcm, rate_hz)), rate_hz)
+    spoken_samples = np.frombuffer(pcm, "<i2")
     if fmt == "flac":
-        assert np.array_equal(heard, said)
+        assert np.array_equal(decoded_samples, spoken_samples)
         return
     if fmt in ("mp3", "aac"):  # their streams do not say where the coder's own padding ends
-        assert 0 <= len(heard) - len(said) < 0.15 * rate_hz
+        assert 0 <= len(decoded_samples) - len(spoken_samples) < 0.15 * rate_hz
         lags = range(3_000)
-        part = said[4_000:20_000]
-        lag = max(lags, key=lambda lag: float(np.dot(heard[4_000 + lag : 20_000 + lag].astype(float), part)))
-        heard = heard[lag : lag + len(said)]
-        said = said[: len(heard)]
-    assert len(heard) == len(said), "the duration is exact"
-    assert snr_db(said, heard) >= least_db
+        part = spoken_samples[4_000:20_000]
+        lag = max(lags, key=lambda lag: float(np.dot(decoded_samples[4_000 + lag : 20_000 + lag].astype(float), part)))
+        decoded_samples = decoded_samples[lag : lag + len(spoken_samples)]
+        spoken_samples = spoken_samples[: len(decoded_samples)]
+    assert len(decoded_samples) == len(spoken_samples), "the duration is not exact"
+    assert snr_db(spoken_samples, decoded_samples) >= least_db
 
 
 @pytest.mark.parametrize("fmt", CODED)
-def test_speech_starts_early_and_there_is_one_header(fmt: Format) -> None:
+def test_first_chunk_is_short_and_contains_the_only_header(fmt: Format) -> None:
     rate_hz = rate_for(fmt, 22_050)
     pieces = coded(fmt, voice(3.0, rate_hz), rate_hz)
     file = b"".join(piece.audio for piece in pieces)
     assert [piece.index for piece in pieces] == list(range(len(pieces)))
     assert [piece.pts_ms for piece in pieces] == sorted(piece.pts_ms for piece in pieces)
     assert pieces[0].pts_ms == 0
-    assert pieces[1].pts_ms <= (250 if fmt == "flac" else 140), "a chunk of 80 ms, or of the coder's block"
+    assert pieces[1].pts_ms <= (250 if fmt == "flac" else 140), (
+        "the first chunk is longer than 80 ms and than one block of the coder"
+    )
     for of, header in HEADERS.items():
         assert (header in pieces[0].audio, file.count(header)) == ((True, 1) if of == fmt else (False, 0))
     assert file.startswith(BEGINNINGS[fmt])
@@ -115,7 +117,7 @@ def test_speech_starts_early_and_there_is_one_header(fmt: Format) -> None:
 @pytest.mark.parametrize("fmt", CODED)
 @settings(max_examples=8, deadline=None)
 @given(step=st.integers(1, 4_000), at=st.floats(0, 1), ramp=st.booleans())
-def test_a_resumed_file_is_the_same_file(fmt: Format, step: int, at: float, ramp: bool) -> None:
+def test_resumed_file_has_the_same_bytes(fmt: Format, step: int, at: float, ramp: bool) -> None:
     """For any split of the samples, and any end of the attempt before."""
     rate_hz = rate_for(fmt, 22_050)
     pcm = voice(0.7, rate_hz)
@@ -129,7 +131,7 @@ def test_a_resumed_file_is_the_same_file(fmt: Format, step: int, at: float, ramp
     assert [piece.pts_ms for piece in rest] == sorted(piece.pts_ms for piece in rest)
 
 
-def test_seconds() -> None:
+def test_chunker_counts_the_seconds_of_audio() -> None:
     chunker = CodedChunker(PcmSpec(8_000), encoder_of("mulaw", 8_000), Cutting(4_096, ramp=True), offset_s=1.5)
     pieces = [*chunker.push(bytes(16_000), 3), *chunker.end_sentence(), *chunker.flush()]
     assert chunker.seconds == 2.5
@@ -139,7 +141,7 @@ def test_seconds() -> None:
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
-def test_the_rate_of_a_file(fmt: Format) -> None:
+def test_rate_for_returns_a_rate_that_the_format_supports(fmt: Format) -> None:
     for engine_hz in (8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000):
         rate = rate_for(fmt, engine_hz)
         assert rate in RATES_HZ.get(fmt, (rate,))

@@ -25,34 +25,34 @@ def all_of(chunker: PcmChunker, parts: list[tuple[int, bytes]]) -> list[AudioPie
     return pieces + chunker.flush()
 
 
-def test_ramp_begins_at_80_ms_and_doubles_to_the_chunk_size() -> None:
+def test_chunker_begins_with_80_ms_and_doubles_up_to_the_chunk_size() -> None:
     pieces = all_of(PcmChunker(SPEC, Cutting(32_768, ramp=True), header=HEADER), [(0, pcm(4))])
     first = SPEC.bytes_for_ms(80)
     assert [len(p.audio) for p in pieces[:6]] == [44 + first, first * 2, first * 4, first * 8, 32_768, 32_768]
     assert [p.pts_ms for p in pieces[:4]] == [0, 80, 240, 560]
 
 
-def test_without_ramp_every_chunk_but_the_last_has_the_full_size() -> None:
+def test_chunker_fills_every_chunk_but_the_last_without_ramp() -> None:
     chunker = PcmChunker(SPEC, Cutting(32_768, ramp=False), header=HEADER)
     pieces = chunker.push(pcm(2), 0) + chunker.end_sentence() + chunker.push(pcm(2), 1) + chunker.flush()
     assert {len(p.audio) for p in pieces[:-1]} == {32_768}
     assert [p.sentence for p in pieces] == [0, 0, 0, 1, 1, 1]
 
 
-def test_the_end_of_a_sentence_is_not_held_back() -> None:
+def test_chunker_does_not_hold_back_the_end_of_a_sentence() -> None:
     chunker = PcmChunker(SPEC, Cutting(32_768, ramp=True))
     assert len(chunker.push(pcm(0.3), 0)) == 2
     assert chunker.end_sentence() == []  # 60 ms are pending: less than FIRST_CHUNK_MS
     assert [p.sentence for p in chunker.push(pcm(0.2), 1)] == []
     (rest,) = chunker.end_sentence()
-    assert rest.sentence == 0, "its first sample belongs to the first sentence"
+    assert rest.sentence == 0, "the chunk does not have the sentence of its first sample"
     (tail,) = chunker.push(pcm(0.01), 2) + chunker.flush()
     assert tail.sentence == 2
     assert tail.index == 3
 
 
 @pytest.mark.parametrize("ramp", [True, False])
-def test_by_sentence_no_chunk_reaches_over_the_end_of_one(ramp: bool) -> None:
+def test_chunker_ends_a_chunk_at_every_sentence_with_by_sentence(ramp: bool) -> None:
     """For any length of the sentence, and any sizes."""
     chunker = PcmChunker(SPEC, Cutting(4096, ramp=ramp, by_sentence=True), header=HEADER)
     lengths, pieces = (0.01, 0.5, 0.0, 0.03, 1.0), list[AudioPiece]()
@@ -65,12 +65,12 @@ def test_by_sentence_no_chunk_reaches_over_the_end_of_one(ramp: bool) -> None:
         assert size == len(pcm(seconds))
 
 
-def test_an_utterance_without_audio_has_no_chunk() -> None:
+def test_chunker_returns_no_chunk_without_audio() -> None:
     chunker = PcmChunker(SPEC, Cutting(32_768, ramp=True), header=HEADER)
     assert chunker.push(b"", 0) + chunker.end_sentence() + chunker.flush() == []
 
 
-def test_half_a_sample_at_the_end_is_an_error() -> None:
+def test_chunker_raises_for_half_a_sample_at_the_end() -> None:
     chunker = PcmChunker(SPEC, Cutting(32_768, ramp=True))
     chunker.push(b"\0\0\0", 0)
     with pytest.raises(ValueError, match="inside a sample"):
@@ -78,12 +78,12 @@ def test_half_a_sample_at_the_end_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("offset", [10, 43, 45])
-def test_an_offset_inside_header_or_sample_is_refused(offset: int) -> None:
+def test_chunker_refuses_an_offset_inside_the_header_or_a_sample(offset: int) -> None:
     with pytest.raises(ValueError, match="offset_bytes"):
         PcmChunker(SPEC, Cutting(1024, ramp=True), header=HEADER, first_index=1, offset_bytes=offset)
 
 
-def test_a_chunk_too_small_for_the_header_is_refused() -> None:
+def test_chunker_refuses_a_chunk_size_too_small_for_the_header() -> None:
     with pytest.raises(ValueError, match="chunk_bytes"):
         PcmChunker(SPEC, Cutting(45, ramp=True), header=HEADER)
 
@@ -109,7 +109,7 @@ def streams(draw: st.DrawFn) -> tuple[PcmSpec, list[tuple[int, bytes]]]:
     st.sampled_from([b"", HEADER]),
     st.integers(0, 3),
 )
-def test_any_stream(
+def test_chunks_contain_all_bytes_of_any_stream(
     stream: tuple[PcmSpec, list[tuple[int, bytes]]], chunk_bytes: int, ramp: bool, header: bytes, stored: int
 ) -> None:
     spec, parts = stream

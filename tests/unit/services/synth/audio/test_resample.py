@@ -27,21 +27,21 @@ def resampled(dst_hz: int, sizes: list[int]) -> bytes:
 
 
 @pytest.mark.parametrize("dst_hz", [8_000, 16_000, 24_000, 48_000])
-def test_resampling_keeps_the_duration(dst_hz: int) -> None:
+def test_resampler_keeps_the_duration(dst_hz: int) -> None:
     assert abs(len(resampled(dst_hz, [])) // 2 - dst_hz) <= 1
 
 
 @settings(deadline=None, max_examples=25)
 @given(st.lists(st.integers(0, 5_000), max_size=30))
-def test_resampling_does_not_depend_on_the_split(sizes: list[int]) -> None:
+def test_resampler_output_does_not_depend_on_the_split_of_the_input(sizes: list[int]) -> None:
     assert resampled(16_000, sizes) == resampled(16_000, [])
 
 
-def test_equal_rates_pass_through() -> None:
+def test_resampler_returns_the_input_for_equal_rates() -> None:
     assert resampled(22_050, [3, 5]) == TONE
 
 
-def test_loud_samples_are_clipped_not_wrapped() -> None:
+def test_resampler_clips_loud_samples() -> None:
     square = b"\xff\x7f" * 40 + b"\x00\x80" * 40
     resampler = Resampler(16_000, 48_000)
     samples = memoryview(resampler.push(square * 20) + resampler.flush()).cast("h")
@@ -50,30 +50,30 @@ def test_loud_samples_are_clipped_not_wrapped() -> None:
     assert all(abs(a - b) < 40_000 for a, b in zip(samples, samples[1:], strict=False))
 
 
-def test_half_a_sample_is_an_error() -> None:
+def test_resampler_raises_for_half_a_sample_at_the_end() -> None:
     resampler = Resampler(16_000, 8_000)
     resampler.push(b"\0\0\0")
     with pytest.raises(ValueError, match="inside a sample"):
         resampler.flush()
 
 
-def test_frames_there_and_back() -> None:
+def test_frames_are_the_same_after_packing_and_reading() -> None:
     data = frames.pack("pcm", id=3, pcm=b"\0\1") + frames.pack("done", id=3, bytes=2)
     source = io.BytesIO(data)
     assert frames.read(source) == {"type": "pcm", "id": 3, "pcm": b"\0\1"}
     assert frames.read(source) == {"type": "done", "id": 3, "bytes": 2}
     assert frames.read(source) is None
-    assert frames.read(io.BytesIO(data[:7])) is None, "an end inside a frame is an end"
+    assert frames.read(io.BytesIO(data[:7])) is None, "an end inside a frame was not taken as the end"
 
 
 @pytest.mark.parametrize("data", [b"Loading model...\n", b"\0\0\0\1\xc1", b"\0\0\0\1\x05"])
-def test_what_is_no_frame_is_refused(data: bytes) -> None:
+def test_read_refuses_data_that_is_no_frame(data: bytes) -> None:
     with pytest.raises(ValueError, match="frame|msgpack"):
         frames.read(io.BytesIO(data))
 
 
 @given(st.lists(st.binary(max_size=300), max_size=6), st.integers(1, 64))
-def test_frames_come_out_however_they_are_cut(pieces: list[bytes], cut: int) -> None:
+def test_splitter_returns_the_frames_for_any_split_of_the_bytes(pieces: list[bytes], cut: int) -> None:
     data = b"".join(frames.pack("pcm", id=number, pcm=pcm) for number, pcm in enumerate(pieces))
     splitter = frames.FrameSplitter()
     found = [frame for at in range(0, len(data), cut) for frame in splitter.feed(data[at : at + cut])]
@@ -82,12 +82,12 @@ def test_frames_come_out_however_they_are_cut(pieces: list[bytes], cut: int) -> 
         splitter.feed(b"Loading model...\n")
 
 
-def test_an_unknown_engine_names_those_that_are_there() -> None:
+def test_error_names_the_installed_engines_when_an_engine_is_unknown() -> None:
     with pytest.raises(base.UnknownEngine, match="'parrot' is not installed; there is: .*espeak"):
         base.create("parrot")
 
 
-def test_rates_and_durations() -> None:
+def test_output_spec_returns_the_rate_of_voice_request_and_format() -> None:
     voices = {"a": base.Voice("a", "ko-KR", 16_000)}
     info = EngineInfo("x", "1", True, 1, True, 22_050, voices)
     utterance = SpokenUtterance("a", "ko-KR", 1.0, "wav")

@@ -30,7 +30,7 @@ def stretched(pcm: bytes, speed: float, cuts: list[int]) -> bytes:
 
 
 @pytest.mark.parametrize("speed", [0.5, 0.8, 1.0, 1.25, 2.0])
-def test_the_length_changes_and_the_pitch_stays(speed: float) -> None:
+def test_stretcher_changes_the_length_and_keeps_the_pitch(speed: float) -> None:
     out = np.frombuffer(stretched(tone(2.0), speed, []), "<i2")
     assert len(out) / RATE == pytest.approx(2.0 / speed, abs=0.03)
     spectrum = np.abs(np.fft.rfft(out * np.hanning(len(out))))
@@ -39,21 +39,21 @@ def test_the_length_changes_and_the_pitch_stays(speed: float) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(speed=st.sampled_from([0.5, 0.7, 1.0, 1.3, 2.0]), cuts=st.lists(st.integers(0, 28_800), max_size=20))
-def test_the_output_depends_on_the_samples_alone(speed: float, cuts: list[int]) -> None:
+def test_stretcher_output_does_not_depend_on_the_split_of_the_input(speed: float, cuts: list[int]) -> None:
     pcm = tone(0.6)
     assert stretched(pcm, speed, cuts) == stretched(pcm, speed, [])
 
 
-def test_it_streams() -> None:
+def test_stretcher_returns_output_before_the_end_of_the_input() -> None:
     stretcher = Stretcher(RATE, 1.5)
-    assert stretcher.push(tone(0.4)), "some of the output is there before the end"
+    assert stretcher.push(tone(0.4)), "there is no output before the end of the input"
 
 
-def test_nothing_gives_nothing() -> None:
+def test_stretcher_returns_nothing_for_no_input() -> None:
     assert stretched(b"", 0.5, []) == b""
 
 
-def test_what_it_does_not_take() -> None:
+def test_stretcher_refuses_an_invalid_speed_and_half_a_sample() -> None:
     with pytest.raises(ValueError, match="speed is 3; it must be from 0.5 to 2.0"):
         Stretcher(RATE, 3.0)
     stretcher = Stretcher(RATE, 2.0)

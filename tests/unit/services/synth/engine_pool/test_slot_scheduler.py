@@ -27,33 +27,33 @@ pytestmark = pytest.mark.unit
         (8, 3, False, [3]),
     ],
 )
-def test_slots_of_each_process(slots: int, at_once: int, scales: bool, expected: list[int]) -> None:
+def test_shares_returns_the_slots_of_each_process(slots: int, at_once: int, scales: bool, expected: list[int]) -> None:
     assert shares(slots, at_once, scales) == expected
 
 
 @given(st.integers(1, 256), st.integers(1, 64), st.booleans())
-def test_slots_in_all(slots: int, at_once: int, scales: bool) -> None:
+def test_shares_add_up_to_the_slots(slots: int, at_once: int, scales: bool) -> None:
     each = shares(slots, at_once, scales)
     assert all(1 <= count <= at_once for count in each)
     assert sum(each) == slots if scales else each == [min(slots, at_once)]
-    assert not scales or len(each) == -(-slots // at_once), "no process more than it takes"
+    assert not scales or len(each) == -(-slots // at_once), "there are more processes than the slots need"
 
 
-def test_who_runs_dry_first_comes_first() -> None:
+def test_scheduler_gives_a_slot_to_the_sentence_that_is_due_first() -> None:
     scheduler: SlotScheduler[str, str] = SlotScheduler()
     for waiter, due_s in [("a", 3.0), ("b", 1.0), ("c", 2.0), ("d", 1.0)]:
         scheduler.ask(waiter, due_s)
-    assert scheduler.pair() is None, "no engine is there"
+    assert scheduler.pair() is None, "a slot was given without an engine"
     scheduler.open("engine", 1)
     order = []
     while (pair := scheduler.pair()) is not None:
         order.append(pair[0])
-        assert scheduler.pair() is None, "it has one slot"
+        assert scheduler.pair() is None, "an engine with one slot gave two"
         scheduler.release("engine")
     assert order == ["b", "d", "c", "a"]
 
 
-def test_sentences_spread_over_the_engines() -> None:
+def test_scheduler_spreads_sentences_over_the_engines() -> None:
     scheduler: SlotScheduler[str, int] = SlotScheduler()
     scheduler.open("one", 2)
     scheduler.open("other", 2)
@@ -62,7 +62,7 @@ def test_sentences_spread_over_the_engines() -> None:
     assert [scheduler.pair() for _ in range(5)] == [(0, "one"), (1, "other"), (2, "one"), (3, "other"), None]
 
 
-def test_a_retired_engine_is_forgotten_with_its_last_sentence() -> None:
+def test_scheduler_forgets_a_retired_engine_after_its_last_sentence() -> None:
     scheduler: SlotScheduler[str, int] = SlotScheduler()
     scheduler.open("old", 2)
     scheduler.ask(1, 0.0)
@@ -71,7 +71,7 @@ def test_a_retired_engine_is_forgotten_with_its_last_sentence() -> None:
     assert not scheduler.retire("old")
     assert not scheduler.release("old")
     assert scheduler.release("old")
-    assert not scheduler.retire("old"), "it is not there any more"
+    assert not scheduler.retire("old"), "the engine is still known"
     scheduler.open("idle", 1)
     assert scheduler.retire("idle")
 
@@ -93,7 +93,9 @@ class SlotsMachine(RuleBasedStateMachine):
             waiter, engine = pair
             best = min(self.waiting.values())
             assert self.waiting[waiter] == best
-            assert waiter == next(w for w, due in self.waiting.items() if due == best), "ties in the order of asking"
+            assert waiter == next(w for w, due in self.waiting.items() if due == best), (
+                "sentences that are due at the same time are not in the order of their requests"
+            )
             assert engine in self.size and engine not in self.retired
             del self.waiting[waiter]
             self.held.append(pair)
@@ -127,7 +129,7 @@ class SlotsMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def finishes(self, data: st.DataObject) -> None:
         waiter, engine = self.held.pop(data.draw(st.integers(0, len(self.held) - 1)))
-        assert not self.scheduler.leave(waiter), "it already had a slot"
+        assert not self.scheduler.leave(waiter), "a sentence got a second slot"
         empty = engine in self.retired and not self.taken(engine)
         assert self.scheduler.release(engine) == empty
         if empty:
@@ -146,11 +148,11 @@ class SlotsMachine(RuleBasedStateMachine):
             self.retired.add(engine)
 
     @invariant()
-    def no_slot_is_lost_or_given_twice(self) -> None:
+    def no_slot_is_lost_or_assigned_twice(self) -> None:
         for engine, size in self.size.items():
             assert self.taken(engine) <= size
         free = sum(size - self.taken(engine) for engine, size in self.size.items() if engine not in self.retired)
-        assert not (free and self.waiting), "somebody waits although a slot is free"
+        assert not (free and self.waiting), "a sentence waits although a slot is free"
 
 
 TestSlotsMachine = SlotsMachine.TestCase

@@ -24,11 +24,11 @@ pytestmark = pytest.mark.unit
         (CannotResume("flac cannot be resumed"), False),
     ],
 )
-def test_another_attempt(error: EngineError, expected: bool) -> None:
+def test_worth_retrying_depends_on_the_error(error: EngineError, expected: bool) -> None:
     assert worth_retrying(error) is expected
 
 
-def test_a_new_request_worth_retrying_where_another_attempt_cannot() -> None:
+def test_cannot_resume_is_retryable_for_the_sender() -> None:
     """CannotResume is retryable for the sender, whose new request begins a new file."""
     assert CannotResume("flac cannot be resumed").retryable
 

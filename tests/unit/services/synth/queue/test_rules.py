@@ -20,7 +20,7 @@ pytestmark = pytest.mark.unit
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 40))))
-def test_turns_go_round_the_sessions_and_by_sequence_within(items: list[tuple[str, int]]) -> None:
+def test_queue_alternates_between_sessions_in_the_order_of_each_session(items: list[tuple[str, int]]) -> None:
     turns: FairQueue[tuple[str, int]] = FairQueue()
     for session, sequence in items:
         turns.put(session, sequence, (session, sequence))
@@ -34,11 +34,13 @@ def test_turns_go_round_the_sessions_and_by_sequence_within(items: list[tuple[st
         places = [place for place, (taker, _) in enumerate(taken) if taker == session]
         for before, after in itertools.pairwise(places):
             between = [s for s, _ in taken[before + 1 : after]]
-            assert len(between) == len(set(between)), "another session had two turns between two of this one"
+            assert len(between) == len(set(between)), "another session had two turns between two turns of this one"
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 40))), st.integers(0, 12), st.integers(0, 5))
-def test_the_surplus_is_what_would_come_last(items: list[tuple[str, int]], keep: int, before: int) -> None:
+def test_surplus_returns_the_items_that_take_would_return_last(
+    items: list[tuple[str, int]], keep: int, before: int
+) -> None:
     """The kept items are those that `take` would return next, in the same order; each other one is returned once."""
     turns, twin = FairQueue[tuple[str, int]](), FairQueue[tuple[str, int]]()
     for session, sequence in items:
@@ -54,7 +56,7 @@ def test_the_surplus_is_what_would_come_last(items: list[tuple[str, int]], keep:
     assert sorted(surplus) == sorted(expected[keep:])
 
 
-def test_what_comes_again_has_not_lost_its_place() -> None:
+def test_redelivered_item_keeps_its_place() -> None:
     turns: FairQueue[str] = FairQueue()
     for number in range(3):
         turns.put("a", number, f"a{number}")
@@ -65,11 +67,11 @@ def test_what_comes_again_has_not_lost_its_place() -> None:
     for number in range(1, 3):
         turns.put("a", number, f"a{number}")
     turns.put("c", 11, "c")
-    assert turns.take() == "c", "it waits longest, wherever it was meanwhile"
+    assert turns.take() == "c", "an item that was put again lost its place"
     assert turns.take() == "a1"
 
 
-def test_no_more_sessions_are_remembered_than_there_is_reason_to() -> None:
+def test_queue_remembers_a_bounded_number_of_sessions() -> None:
     turns: FairQueue[int] = FairQueue()
     turns.put("held", 0, 0)
     for number in range(1, 3 * MAX_REMEMBERED):
@@ -78,7 +80,7 @@ def test_no_more_sessions_are_remembered_than_there_is_reason_to() -> None:
         assert len(turns._places) <= MAX_REMEMBERED + 2
 
 
-def test_clear_gives_everything_once() -> None:
+def test_clear_returns_every_item_once() -> None:
     turns: FairQueue[int] = FairQueue()
     turns.put("a", 1, 1)
     turns.put("a", 1, 11)
@@ -92,7 +94,9 @@ def test_clear_gives_everything_once() -> None:
 @pytest.mark.parametrize("cancelled", [True, False])
 @pytest.mark.parametrize("ours", [True, False])
 @pytest.mark.parametrize("status", ["synthesizing", "delivering", "delivered", "cancelled", "failed", "expired"])
-def test_admission_in_the_documented_order(stored: bool, cancelled: bool, ours: bool, status: str) -> None:
+def test_admit_checks_the_answers_in_the_documented_order(
+    stored: bool, cancelled: bool, ours: bool, status: str
+) -> None:
     report = Report.model_validate(
         {"requestId": "r", "sessionId": "s", "requestSeq": 7 if ours else 3, "status": status}
     )
@@ -120,16 +124,18 @@ def test_admission_in_the_documented_order(stored: bool, cancelled: bool, ours: 
         ("expired", True),
     ],
 )
-def test_a_final_report_ends_the_speaking_of_its_own_request(status: Status, ends: bool) -> None:
+def test_final_report_ends_only_the_speech_of_its_own_request(status: Status, ends: bool) -> None:
     payload = b'{"text":"a","sessionId":"s","phoneId":"p","requestId":"r"}'
     stored = read_stored(subjects.session_request("s"), 7, 0.0, payload, max_text_chars=100)
     assert isinstance(stored, StoredRequest)
     report = stored.report(status)
     assert ends_it(report, stored) == ends
-    assert not ends_it(report.with_(request_seq=6), stored), "an older request under the same id"
+    assert not ends_it(report.with_(request_seq=6), stored), (
+        "the report of an older request with the same id ended the speech"
+    )
 
 
-def test_the_audio_ends_by_the_error_that_the_report_says() -> None:
+def test_error_of_returns_the_error_of_the_report() -> None:
     report = Report(request_id="r", session_id="s", phone_id="p", request_seq=7, status="cancelled")
     assert error_of(None) is None and error_of(report) is None
     failed = report.with_(status="failed", error=ReportError.of("oraserver_unreachable", "gone"))

@@ -11,7 +11,7 @@ from services.synth.queue.slots import Slots
 pytestmark = pytest.mark.unit
 
 
-def test_what_waits_for_text_takes_no_slot() -> None:
+def test_request_takes_no_slot_while_it_waits_for_text() -> None:
     slots_of_synth = Slots(2, open_texts=10)
     slots_of_synth.begin(1)
     assert (slots_of_synth.taken, slots_of_synth.free) == (1, True)
@@ -28,7 +28,7 @@ def test_what_waits_for_text_takes_no_slot() -> None:
     assert slots_of_synth.free and slots_of_synth.waiting == set()
 
 
-def test_texts_beyond_the_limit_take_slots() -> None:
+def test_waiting_texts_above_the_limit_take_slots() -> None:
     slots_of_synth = Slots(2, open_texts=3)
     begun = 0
     while slots_of_synth.free:
@@ -45,7 +45,9 @@ def test_texts_beyond_the_limit_take_slots() -> None:
     st.integers(0, 3),
     st.lists(st.tuples(st.sampled_from(["begin", "wait", "go on", "end"]), st.integers(0, 4))),
 )
-def test_the_count_is_right_in_any_order(slots: int, open_texts: int, events: list[tuple[str, int]]) -> None:
+def test_count_of_slots_is_right_for_any_order_of_events(
+    slots: int, open_texts: int, events: list[tuple[str, int]]
+) -> None:
     slots_of_synth, working, waiting = Slots(slots, open_texts), set[int](), set[int]()
     for event, request in events:
         if event == "begin":

@@ -23,23 +23,23 @@ KOREAN = cases("readings_ko.txt")
 ENGLISH = cases("readings_en.txt")
 
 
-def test_the_tables_are_large() -> None:
+def test_tables_have_enough_cases_and_no_duplicates() -> None:
     assert len(KOREAN) >= 100 and len(ENGLISH) >= 50
-    assert len(dict(KOREAN)) == len(KOREAN) and len(dict(ENGLISH)) == len(ENGLISH), "a case stands there twice"
+    assert len(dict(KOREAN)) == len(KOREAN) and len(dict(ENGLISH)) == len(ENGLISH), "a table has the same case twice"
 
 
 @pytest.mark.parametrize(("written", "spoken"), KOREAN, ids=[written for written, _ in KOREAN])
-def test_korean(written: str, spoken: str) -> None:
+def test_korean_text_is_read_as_in_the_table(written: str, spoken: str) -> None:
     assert read_out(written, "ko-KR") == spoken
 
 
 @pytest.mark.parametrize(("written", "spoken"), ENGLISH, ids=[written for written, _ in ENGLISH])
-def test_english(written: str, spoken: str) -> None:
+def test_english_text_is_read_as_in_the_table(written: str, spoken: str) -> None:
     assert read_out(written, "en-US") == spoken
 
 
 @pytest.mark.parametrize(("written", "spoken"), KOREAN + ENGLISH, ids=[written for written, _ in KOREAN + ENGLISH])
-def test_what_is_said_is_not_read_again(written: str, spoken: str) -> None:
+def test_reading_the_result_again_does_not_change_it(written: str, spoken: str) -> None:
     language = "ko-KR" if (written, spoken) in KOREAN else "en-US"
     assert read_out(spoken, language) == spoken
 
@@ -60,7 +60,7 @@ def test_what_is_said_is_not_read_again(written: str, spoken: str) -> None:
         ("안녕", "ko", "안녕"),
     ],
 )
-def test_script_then_language(written: str, language: str, spoken: str) -> None:
+def test_rules_are_chosen_by_the_script_and_then_by_the_language(written: str, language: str, spoken: str) -> None:
     assert read_out(written, language) == spoken
 
 
@@ -94,7 +94,9 @@ def test_script_then_language(written: str, language: str, spoken: str) -> None:
         ("--", "telephone", "", None, "--"),
     ],
 )
-def test_say_as(text: str, kind: str, form: str, korean: str | None, english: str | None) -> None:
+def test_say_as_reads_text_by_its_kind(
+    text: str, kind: str, form: str, korean: str | None, english: str | None
+) -> None:
     if korean is not None:
         assert say_as(text, kind, "ko-KR", form) == korean
     if english is not None:
@@ -121,7 +123,7 @@ MAX_PER_CHARACTER = 24  # "%p" is 퍼센트포인트, "≥" more; a digit of Eng
 
 @settings(deadline=None, max_examples=400)
 @given(TEXTS, LANGUAGES)
-def test_any_text_is_read(text: str, language: str) -> None:
+def test_reading_accepts_any_text(text: str, language: str) -> None:
     """It never raises, gives the same result each time, never becomes empty, and its length is bounded."""
     said = read_out(text, language)
     assert said == read_out(text, language)
@@ -131,7 +133,7 @@ def test_any_text_is_read(text: str, language: str) -> None:
 
 @settings(deadline=None, max_examples=300)
 @given(TEXTS)
-def test_no_digit_is_left(text: str) -> None:
+def test_reading_leaves_no_digit(text: str) -> None:
     """Digits and signs, which engines often misread, are gone after reading, for texts in Hangul and Latin."""
     assume(all(not char.isalpha() or char < "\u0250" or "ㄱ" <= char <= "ㅣ" or "가" <= char <= "힣" for char in text))
     for language in ("ko-KR", "en-US"):
@@ -141,7 +143,7 @@ def test_no_digit_is_left(text: str) -> None:
 
 @settings(deadline=None, max_examples=200)
 @given(st.lists(st.one_of(PIECES, st.just(" ")), max_size=10).map("".join), st.sampled_from(["ko-KR", "en-US"]))
-def test_reading_settles(text: str, language: str) -> None:
+def test_repeated_reading_reaches_a_fixed_point(text: str, language: str) -> None:
     """Repeated reading reaches a fixed point: no rule makes text that another one changes back."""
     said = text
     for _ in range(4):
@@ -160,7 +162,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("unit", HOSTILE, ids=[ascii(unit) for unit in HOSTILE])
-def test_hostile_text_takes_linear_time(unit: str) -> None:
+def test_reading_takes_linear_time_for_hostile_text(unit: str) -> None:
     """5 000 repeated characters and a tail that does not match: a rule that backtracks would take minutes."""
     for tail, language in (("가", "ko-KR"), ("a", "en-US")):
         began = time.process_time()

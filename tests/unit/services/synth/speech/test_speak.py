@@ -73,18 +73,18 @@ async def pieces_of(
 @pytest.mark.parametrize(
     "markup", ["Nothing.", "Nothing.<break time='1s'/>", "<break time='1s'/>Nothing.", "No.<break time='1s'/>Nothing."]
 )
-async def test_pauses_alone_are_no_utterance(fmt: Format, markup: str) -> None:
+async def test_utterance_of_pauses_alone_raises_no_audio(fmt: Format, markup: str) -> None:
     heard: list[bytes] = []
     utterance = SpokenUtterance(None, "en-US", 1.0, fmt)
     lines = script_of(f"<speak>{markup}</speak>", "en-US", 1.0, ssml=True)
     with pytest.raises(NoAudio, match="'mouth' gave no audio"):
         async for piece in speak_utterance(Mouth(), utterance, lines, Cutting(4_096)):
             heard.append(piece.audio)
-    assert heard == [], "what is stored would be a sound to the next attempt"
+    assert heard == [], "audio was passed on, although no engine made any"
 
 
 @pytest.mark.parametrize("rate_hz", [None, 16_000])
-async def test_pauses_before_the_first_sound_are_heard_with_it(rate_hz: int | None) -> None:
+async def test_pauses_before_the_first_sound_are_part_of_the_audio(rate_hz: int | None) -> None:
     """Also pauses around a sentence without audio; and a resumed file has the same bytes."""
     markup = "<break time='333.3ms'/>Nothing.<break time='333.3ms'/>A sound.<break time='250ms'/>A sound."
     pieces = await pieces_of(markup, sample_rate_hz=rate_hz)
@@ -181,7 +181,9 @@ def start(engine: str, version: str | None, rate_hz: int = RATE) -> AudioStart:
         ([("mouth", "1"), ("mouth", "2")], False),
     ],
 )
-def test_only_what_an_engine_made_itself_it_would_make_again(before: list[tuple[str, str | None]], same: bool) -> None:
+def test_resume_is_of_the_same_engine_only_when_all_chunks_are_from_it(
+    before: list[tuple[str, str | None]], same: bool
+) -> None:
     progress = Assembly(3)
     for index, maker in enumerate(before):
         progress.receive(10 * index + 1, start(*maker))
@@ -191,13 +193,13 @@ def test_only_what_an_engine_made_itself_it_would_make_again(before: list[tuple[
     assert resume_of(progress, Mouth().info) == expected
 
 
-def test_nothing_stored_is_nobodys() -> None:
+def test_resume_begins_at_the_first_chunk_when_nothing_is_stored() -> None:
     progress = Assembly(3)
     progress.receive(1, start("ear", "7"))
     assert resume_of(progress, Mouth().info) == FIRST_ATTEMPT
 
 
-def test_a_file_keeps_its_rate() -> None:
+def test_resumed_file_keeps_its_rate() -> None:
     progress, ours = Assembly(3), start("mouth", "1")
     assert start_after(progress, ours) == ours
     progress.receive(1, start("mouth", "0", 16_000))
@@ -205,7 +207,7 @@ def test_a_file_keeps_its_rate() -> None:
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
-async def test_what_another_version_made_is_not_gone_on_with_inside_its_samples(fmt: Format) -> None:
+async def test_resume_begins_at_a_sentence_when_another_engine_version_made_the_audio(fmt: Format) -> None:
     markup = "A sound. Another sound."
     rest = {"markup": markup, "format": fmt, "resume": Resume(1, 1_000, 0, same_engine=False)}
     if fmt not in ("wav", "pcm16", "mulaw"):
@@ -213,4 +215,4 @@ async def test_what_another_version_made_is_not_gone_on_with_inside_its_samples(
             await pieces_of(**rest)
         return
     made = b"".join(audio for _, _, audio in await pieces_of(**rest))
-    assert len(made) == 2 * len(SOUND) // (2 if fmt == "mulaw" else 1), "the first sentence again, and the second"
+    assert len(made) == 2 * len(SOUND) // (2 if fmt == "mulaw" else 1), "the audio is not that of both sentences"

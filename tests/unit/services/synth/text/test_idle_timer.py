@@ -9,7 +9,7 @@ from services.synth.text.idle_timer import IdleTimer
 pytestmark = pytest.mark.unit
 
 
-def test_it_counts_from_the_last_piece() -> None:
+def test_timer_counts_from_the_last_piece() -> None:
     idle = IdleTimer(10, 100)
     idle.waits(100)
     assert idle.over_at == 110
@@ -17,7 +17,7 @@ def test_it_counts_from_the_last_piece() -> None:
     assert idle.over_at == 117
 
 
-def test_time_in_which_nobody_waits_does_not_count() -> None:
+def test_timer_does_not_count_time_in_which_synth_does_not_wait() -> None:
     """A piece came at 101, and synth spoke its sentence until 130."""
     idle = IdleTimer(10, 100)
     idle.restart(101)
@@ -25,7 +25,7 @@ def test_time_in_which_nobody_waits_does_not_count() -> None:
     assert idle.over_at == 140
 
 
-def test_a_wait_that_begins_anew_after_a_piece_is_none_the_longer() -> None:
+def test_timer_does_not_get_longer_when_a_wait_begins_again_after_a_piece() -> None:
     idle = IdleTimer(10, 100)
     idle.restart(105)
     idle.waits(105)

@@ -84,7 +84,7 @@ def examined(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.mark.parametrize("size", [1, 7, 3_000])
 @pytest.mark.parametrize("unit", SHAPES, ids=lambda unit: unit[:12])
-def test_what_is_examined_is_in_proportion_to_the_text(unit: str, size: int, examined: list[int]) -> None:
+def test_number_of_examined_characters_is_proportional_to_the_text(unit: str, size: int, examined: list[int]) -> None:
     text, stream = of_length(unit, 3_000), Sentences("ko-KR")
     for begin in range(0, len(text), size):
         stream.push(text[begin : begin + size])
@@ -97,7 +97,7 @@ def test_what_is_examined_is_in_proportion_to_the_text(unit: str, size: int, exa
 @given(texts, st.sampled_from(["ko-KR", "en-US"]))
 @example("!" * 300 + "가" * 2_000, "ko-KR")
 @example("(1)" * 700, "en-US")
-def test_less_is_held_than_is_promised(text: str, language: str) -> None:
+def test_splitter_holds_less_than_its_limit(text: str, language: str) -> None:
     """For any text; and the sentences are the whole text."""
     stream = Sentences(language)
     found: list[str] = []
@@ -117,7 +117,7 @@ def cpu_s(call: Callable[[], object]) -> float:
 
 
 @pytest.mark.parametrize(("unit", "ssml"), [*((unit, False) for unit in NAMED), ("A.", True)])
-def test_four_times_the_text_takes_four_times_as_long(unit: str, ssml: bool) -> None:
+def test_time_is_proportional_to_the_length_of_the_text(unit: str, ssml: bool) -> None:
     """The best of several runs counts: noise only adds time."""
     short, long = (
         f"<speak>{of_length(unit, length)}</speak>" if ssml else of_length(unit, length) for length in (5_000, 20_000)
@@ -133,13 +133,13 @@ def test_four_times_the_text_takes_four_times_as_long(unit: str, ssml: bool) -> 
     assert long_s <= 4.5 * short_s
 
 
-def test_a_run_of_dots_is_read_in_linear_time() -> None:
+def test_splitter_takes_linear_time_for_many_dots() -> None:
     """It once took cubic time: half a second for 600 of them."""
     text = "a " + "." * 20_000
     assert cpu_s(lambda: pieces(text, "en")) < 0.5
 
 
-def test_the_first_line_is_there_before_the_last_one_is_cut(examined: list[int]) -> None:
+def test_first_line_is_returned_before_the_whole_text_is_examined(examined: list[int]) -> None:
     text = "안녕하세요. 오늘은 날씨가 아주 맑습니다. " * 800
     lines = script.line_steps(text, "ko-KR", 1.0)
     assert next(line for line in lines if line is not None).text == "안녕하세요."
@@ -180,7 +180,7 @@ async def longest_hold_s(lines: AsyncGenerator[ScriptLine, None]) -> float:
 
 
 @pytest.mark.parametrize(("text", "ssml"), LONG_TEXTS, ids=lambda value: value[:24] if isinstance(value, str) else "")
-async def test_no_step_keeps_the_event_loop_for_long(text: str, ssml: bool) -> None:
+async def test_no_step_blocks_the_event_loop_for_long(text: str, ssml: bool) -> None:
     """The best of several runs counts: garbage collection may happen in one of them."""
     held_s = 1e9
     for _ in range(5):

@@ -23,30 +23,30 @@ def spoken(inner: str, language: str = "ko-KR") -> list[str]:
     return [line.spoken for line in marked(inner, language)]
 
 
-def test_a_line_is_shown_as_written_and_spoken_as_read() -> None:
+def test_line_has_the_written_text_and_the_text_to_speak() -> None:
     assert lines_of("3명이 왔다. 3.14다.", "ko-KR", 1.2) == [
         ScriptLine("3명이 왔다.", "세 명이 왔다.", "ko-KR", 1.2),
         ScriptLine("3.14다.", "삼 점 일사다.", "ko-KR", 1.2),
     ]
 
 
-def test_reading_can_be_switched_off() -> None:
+def test_line_is_spoken_as_written_when_reading_is_off() -> None:
     assert lines_of("3명이 왔다.", "ko-KR", 1.0, reads=False) == [
         ScriptLine("3명이 왔다.", "3명이 왔다.", "ko-KR", 1.0)
     ]
     assert [line.spoken for line in marked("3명이 <sub alias='4명'>x</sub>", reads=False)] == ["3명이 4명"]
     asked = marked("<say-as interpret-as='digits'>31</say-as>번", reads=False)
-    assert [line.spoken for line in asked] == ["삼일번"], "what say-as asks for is no matter of the setting"
+    assert [line.spoken for line in asked] == ["삼일번"], "say-as had no effect while reading is off"
 
 
-async def test_the_script_is_the_lines() -> None:
+async def test_script_of_returns_the_same_lines_as_lines_of() -> None:
     text = "<speak>하나. 둘 2.</speak>"
     for ssml in (False, True):
         found = [line async for line in script_of(text, "ko-KR", 1.0, ssml=ssml)]
         assert found == lines_of(text, "ko-KR", 1.0, ssml=ssml)
 
 
-def test_the_cache_keeps_by_what_is_spoken() -> None:
+def test_phrase_key_depends_on_the_text_to_speak() -> None:
     """Two spellings with the same reading have the same audio; another language, speed or setting has another."""
     info = EngineInfo("x", "1", True, 1, True, 22_050, {})
     texts = [("3명", "ko", 1.0, True), ("세 명", "ko", 1.0, True), ("3명", "ko", 1.0, False)]
@@ -58,12 +58,12 @@ def test_the_cache_keeps_by_what_is_spoken() -> None:
 # ---- SSML
 
 
-def test_plain_text_in_speak_is_as_without() -> None:
+def test_plain_text_gives_the_same_lines_with_and_without_speak() -> None:
     text = "안녕하세요. 3명입니다."
     assert marked(text) == lines_of(text, "ko-KR", 1.0)
 
 
-def test_markup_in_plain_text_is_text() -> None:
+def test_markup_in_plain_text_is_kept_as_text() -> None:
     assert [line.text for line in lines_of("<b>안녕</b>", "ko-KR", 1.0)] == ["<b>안녕</b>"]
 
 
@@ -86,7 +86,7 @@ def test_markup_in_plain_text_is_text() -> None:
         ("<s>하나</s><s>둘</s>", [("하나", 0, 0), ("둘", 0, 0)]),
     ],
 )
-def test_pauses(inner: str, expected: list[tuple[str, float, float]]) -> None:
+def test_lines_have_the_pauses_of_break_elements(inner: str, expected: list[tuple[str, float, float]]) -> None:
     assert [(line.text, line.before_s, line.pause_s) for line in marked(inner)] == expected
 
 
@@ -104,13 +104,13 @@ def test_pauses(inner: str, expected: list[tuple[str, float, float]]) -> None:
         ("x-fast", 1.8, 2.0),
     ],
 )
-def test_rates_multiply_the_speed_within_its_bounds(rate: str, speed: float, expected: float) -> None:
+def test_rate_multiplies_the_speed_within_its_bounds(rate: str, speed: float, expected: float) -> None:
     before, inside, after = marked(f"앞 <prosody rate='{rate}'>안</prosody> 뒤", speed=speed)
     assert (before.text, inside.text, after.text) == ("앞", "안", "뒤")
     assert (before.speed, inside.speed, after.speed) == (speed, expected, speed)
 
 
-def test_rates_inside_one_another() -> None:
+def test_nested_rates_are_multiplied() -> None:
     lines = marked("<prosody rate='50%'>가 <prosody rate='150%'>나</prosody></prosody>")
     assert [(line.text, line.speed) for line in lines] == [("가", 0.5), ("나", 0.75)]
     assert [line.text for line in marked("<prosody pitch='high' volume='loud'>가 나</prosody> 다")] == ["가 나 다"]
@@ -145,16 +145,16 @@ def test_rates_inside_one_another() -> None:
         ("나는 <prosody rate='1.0'>천천히</prosody> 간다", ["나는 천천히 간다"]),
     ],
 )
-def test_what_is_said(inner: str, expected: list[str]) -> None:
+def test_spoken_text_of_markup(inner: str, expected: list[str]) -> None:
     assert spoken(inner) == expected
 
 
-def test_what_is_shown_is_what_is_written() -> None:
+def test_displayed_text_is_the_written_text() -> None:
     (line,) = marked("<sub alias='국립국어원'>NIKL</sub>의 <say-as interpret-as='digits'>31</say-as>")
     assert line.text == "NIKL의 31"
 
 
-def test_languages() -> None:
+def test_lines_have_the_language_of_their_element() -> None:
     lines = marked("3명. <lang xml:lang='en-US'>3 people.</lang><p xml:lang='en'>5<break/> of 6</p> 7명")
     assert [(line.language, line.spoken) for line in lines] == [
         ("ko-KR", "세 명."),
@@ -165,13 +165,13 @@ def test_languages() -> None:
     ]
 
 
-def test_letters_that_stand_in_are_never_those_of_the_text() -> None:
+def test_placeholders_are_never_letters_of_the_text() -> None:
     assert spoken("ꀀ ꀁ <sub alias='하나'>x</sub> ꀂ", "ii") == ["ꀀ ꀁ 하나 ꀂ"]
     many = "".join(f"<sub alias='번호{n}'>x</sub>. " for n in range(1500))
     assert [line.spoken for line in marked(many, reads=False)][-1] == "번호1499."
 
 
-def test_what_is_no_ssml_is_refused() -> None:
+def test_text_that_is_no_ssml_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="text: is no SSML at line 1, column"):
         lines_of("안녕", "ko-KR", 1.0, ssml=True)
 
@@ -192,7 +192,7 @@ BITS = st.sampled_from(
 
 @settings(deadline=None, max_examples=300)
 @given(st.lists(BITS, max_size=14).map("".join))
-def test_any_markup_is_spoken_or_refused(inner: str) -> None:
+def test_any_markup_gives_lines_or_is_refused(inner: str) -> None:
     """Every attempt has the same lines, and each line has something to say."""
     try:
         lines = marked(inner)
@@ -208,7 +208,7 @@ def test_any_markup_is_spoken_or_refused(inner: str) -> None:
 
 @settings(deadline=None, max_examples=100)
 @given(st.lists(st.sampled_from(["하나. ", "3명이 ", "2024. 5. 3. ", "Two. ", "👍 ", "ㅠㅠ"]), max_size=8).map("".join))
-def test_a_text_is_read_sentence_by_sentence(text: str) -> None:
+def test_text_is_read_sentence_by_sentence(text: str) -> None:
     """So a streamed text is read like a complete one."""
     expected = [(sentence, read_out(sentence, "ko-KR")) for sentence in sentences(text, "ko-KR")]
     assert [(line.text, line.spoken) for line in lines_of(text, "ko-KR", 1.0)] == expected

@@ -138,32 +138,32 @@ MORE = [
 
 
 @pytest.mark.parametrize(("language", "text", "expected"), CASES + MORE, ids=[text[:24] for _, text, _ in CASES + MORE])
-def test_hard_inputs(language: str, text: str, expected: list[str]) -> None:
+def test_splitter_cuts_difficult_texts_as_in_the_table(language: str, text: str, expected: list[str]) -> None:
     assert sentences(text, language) == expected
 
 
 @pytest.mark.parametrize("space", "\x85\u00a0\u1680\u2000\u2009\u2028\u2029\u202f\u205f\u3000")
 @pytest.mark.parametrize("language", ["ko", "en", "fr", "ja"])
-def test_white_space_of_any_kind_before_a_full_stop(language: str, space: str) -> None:
+def test_splitter_accepts_any_white_space_before_a_full_stop(language: str, space: str) -> None:
     """sentencex panics at it, and a panic is not an Exception: it ended every process that got the text."""
     plain = "Plan A . Go on."
     found = sentences(plain.replace(" .", f"{space}."), language)
     assert [sentence.replace(space, " ") for sentence in found] == sentences(plain, language)
 
 
-def test_a_long_sentence_is_cut_after_a_comma() -> None:
+def test_splitter_cuts_a_long_sentence_after_a_comma() -> None:
     parts = sentences("가나다라 마바사아, " * 60 + "끝.", "ko")
     assert len(parts) > 2
     assert all(len(part) <= MAX_CHARS for part in parts)
     assert all(part.endswith(",") for part in parts[:-1])
 
 
-def test_without_a_comma_at_a_space_and_without_that_anywhere() -> None:
+def test_splitter_cuts_at_a_space_without_a_comma_and_anywhere_without_a_space() -> None:
     assert all(len(part) <= MAX_CHARS and not part.startswith("ord") for part in sentences("word " * 200, "en"))
     assert [len(part) for part in sentences("가" * 1000, "ko")] == [300, 300, 300, 100]
 
 
-def test_a_long_quotation_is_not_held_together() -> None:
+def test_splitter_cuts_a_long_quotation() -> None:
     assert len(sentences('"' + "It goes on and on. " * 40 + 'End." he said.', "en")) > 30
 
 
@@ -174,7 +174,7 @@ UGLY = st.text(
 
 @settings(deadline=None, max_examples=150)
 @given(st.one_of(UGLY, st.text(max_size=80)), st.sampled_from(["ko-KR", "en-US", "ja", "xx", ""]))
-def test_nothing_is_lost(text: str, language: str) -> None:
+def test_splitter_loses_no_text(text: str, language: str) -> None:
     found = sentences(text, language)
     if any(char.isalnum() for char in text):
         assert "".join("".join(found).split()) == "".join(text.split())
@@ -186,9 +186,11 @@ def test_nothing_is_lost(text: str, language: str) -> None:
 
 @settings(deadline=None, max_examples=30)
 @given(st.text(alphabet=st.sampled_from("ab가 ,;1"), min_size=300, max_size=1500))
-def test_no_sentence_is_too_long(text: str) -> None:
+def test_splitter_returns_no_sentence_above_the_limit(text: str) -> None:
     found = sentences("가" + text, "ko")
-    assert all(len(sentence.strip(",; ")) <= MAX_CHARS for sentence in found), "only a run of marks rides along"
+    assert all(len(sentence.strip(",; ")) <= MAX_CHARS for sentence in found), (
+        "a sentence exceeds the limit by more than trailing marks"
+    )
 
 
 # ---- streamed text
@@ -209,25 +211,25 @@ def cut_up(draw: st.DrawFn) -> list[str]:
 
 @settings(deadline=None, max_examples=200)
 @given(cut_up(), st.sampled_from(["ko-KR", "en-US"]))
-def test_however_it_is_cut_the_sentences_are_the_same(parts: list[str], language: str) -> None:
+def test_sentences_are_the_same_for_any_split_of_the_text(parts: list[str], language: str) -> None:
     stream = Sentences(language)
     found = [sentence for part in parts for sentence in stream.push(part)]
     assert [*found, *stream.finish()] == sentences("".join(parts), language)
 
 
 @pytest.mark.parametrize(("language", "text", "expected"), CASES + MORE, ids=[text[:24] for _, text, _ in CASES + MORE])
-def test_letter_by_letter(language: str, text: str, expected: list[str]) -> None:
+def test_sentences_are_the_same_letter_by_letter(language: str, text: str, expected: list[str]) -> None:
     stream = Sentences(language)
     assert [*[found for char in text for found in stream.push(char)], *stream.finish()] == expected
 
 
-def test_where_sentencex_panics_the_other_rules_cut() -> None:
+def test_splitter_does_not_pass_texts_to_sentencex_at_which_it_panics() -> None:
     """Known inputs that make it panic are not passed to it; there may be others."""
     assert sentence_boundaries._segmented("en", "Plan A\u00a0. Then B.") == ["Plan A\u00a0. Then B."]
     assert sentence_boundaries._segmented("en", "Plan A. Then B.") == ["Plan A. ", "Then B."]
 
 
-def test_a_sentence_is_given_as_soon_as_the_next_one_begins() -> None:
+def test_push_returns_a_sentence_when_the_next_one_begins() -> None:
     stream = Sentences("ko-KR")
     assert stream.push("안녕하세요. ") == []
     assert stream.push("오") == ["안녕하세요."]
@@ -235,11 +237,11 @@ def test_a_sentence_is_given_as_soon_as_the_next_one_begins() -> None:
     assert stream.push(" (참고: 아니다. 정말") == ["오늘은 2024. 5. 3. 금요일이고 3.14는 원주율입니다!"]
     assert stream.push("이다.) 끝.") == ["(참고: 아니다. 정말이다.)"]
     assert stream.finish() == ["끝."]
-    assert stream.push("새 글. 또") == ["새 글."], "after the end it is as new"
+    assert stream.push("새 글. 또") == ["새 글."], "the splitter is not in its initial state after finish"
     assert stream.finish() == ["또"]
 
 
-def test_a_quotation_that_is_never_closed_ends_with_its_line() -> None:
+def test_open_quotation_ends_with_its_line() -> None:
     stream = Sentences("ko-KR")
     assert stream.push("그는 “가자. 빨리. 지금") == []
     assert stream.push("\n다음 줄") == ["그는 “가자.", "빨리.", "지금"]
@@ -248,7 +250,7 @@ def test_a_quotation_that_is_never_closed_ends_with_its_line() -> None:
 @pytest.mark.parametrize(
     "unit", ["가", "!", "\n", " ", "“", '"', "가. “", "1.", "(a. ", "…", "a!!", "👍", "가" + "!" * 299]
 )
-def test_what_is_held_is_bounded(unit: str) -> None:
+def test_splitter_holds_a_bounded_number_of_characters(unit: str) -> None:
     stream, most = Sentences("ko-KR"), 0
     for char in unit * (20_000 // len(unit)):
         stream.push(char)

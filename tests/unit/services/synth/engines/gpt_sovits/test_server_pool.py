@@ -18,35 +18,41 @@ def took(pool: ServerPool, now: float, **options: object) -> str | None:
     return None if server is None else server.url
 
 
-def test_each_in_turn_and_one_sentence_at_a_time() -> None:
+def test_pool_takes_the_least_recently_used_server_for_one_sentence_at_a_time() -> None:
     pool = ServerPool(URLS)
     a, b, c = pool.servers
     assert [took(pool, now) for now in range(4)] == [*URLS, None]
     pool.free(c)
     pool.free(a)
-    assert [took(pool, now) for now in range(4, 7)] == ["http://a", "http://c", None], "the least recently used"
+    assert [took(pool, now) for now in range(4, 7)] == ["http://a", "http://c", None], (
+        "the pool did not take the least recently used server"
+    )
     pool.free(b)
     assert took(pool, 7, but={"http://b"}) is None
 
 
-def test_weights_that_are_there_come_before_the_turn() -> None:
+def test_pool_prefers_a_server_that_has_the_weights_loaded() -> None:
     pool = ServerPool(URLS)
     b = pool.servers[1]
     weights = ("a.ckpt", "a.pth")
     b.used_at = 5
     pool.weights_loaded(b, weights)
     assert took(pool, 6, weights=weights) == "http://b"
-    assert took(pool, 7, weights=weights) == "http://a", "it is better to load some than to wait"
+    assert took(pool, 7, weights=weights) == "http://a", (
+        "the pool waited, instead of taking a server that must load the weights"
+    )
 
 
-def test_an_ill_server_is_left_out_and_asked_with_growing_waits() -> None:
+def test_pool_skips_a_failed_server_and_checks_it_with_growing_delays() -> None:
     pool = ServerPool(URLS[:1])
     (a,) = pool.servers
     pool.weights_loaded(a, ("x", "y"))
     pool.failed(a, 100.0)
     assert took(pool, 100.0) is None and pool.healthy == []
-    assert a.ask_at == 100.0, "at once"
-    assert a.weights == NO_WEIGHTS, "it may have been started anew"
+    assert a.ask_at == 100.0, "a failed server is not checked at once"
+    assert a.weights == NO_WEIGHTS, (
+        "the weights of a failed server still count as loaded, although it may have restarted"
+    )
     waits = []
     now = 100.0
     for _ in range(8):
@@ -54,14 +60,14 @@ def test_an_ill_server_is_left_out_and_asked_with_growing_waits() -> None:
         waits.append(a.ask_at - now)
         now = a.ask_at
     assert waits == [0.5, 1, 2, 4, 8, 10, 10, 10]
-    assert pool.answered(a) and not pool.answered(a), "news only once"
+    assert pool.answered(a) and not pool.answered(a), "a recovery was reported twice"
     assert took(pool, now) == "http://a"
     pool.failed(a, now)
-    assert a.ask_at == now, "the waits begin anew"
+    assert a.ask_at == now, "the delays did not start again from the first one"
 
 
 @given(st.lists(st.tuples(st.sampled_from(["take", "free", "fail", "answer"]), st.integers(0, 2)), max_size=60))
-def test_never_two_sentences_and_never_an_ill_server(steps: list[tuple[str, int]]) -> None:
+def test_pool_never_takes_a_busy_or_failed_server(steps: list[tuple[str, int]]) -> None:
     pool = ServerPool(URLS)
     ours: set[str] = set()
     for now, (step, number) in enumerate(steps):

@@ -33,7 +33,7 @@ def profile(**fields: Any) -> Profile:
 # ---- the body
 
 
-def test_what_is_asked() -> None:
+def test_body_contains_the_profile_and_the_sentence() -> None:
     assert tts.body(profile(), "네.", language="ko-KR", speed=1.0) == {
         "text": "네.",
         "text_lang": "ko",
@@ -46,7 +46,7 @@ def test_what_is_asked() -> None:
     }
 
 
-def test_parameters_are_passed_on_and_win_over_nothing_of_ours() -> None:
+def test_body_passes_the_parameters_of_the_profile_and_multiplies_the_speed() -> None:
     parameters = {"streaming_mode": 3, "top_k": 5, "seed": 7, "parallel_infer": False, "speed_factor": 0.9}
     body = tts.body(profile(parameters=parameters, aux_ref_audio_paths=["/b.wav"]), "네.", language="en", speed=1.5)
     assert body.items() >= {"streaming_mode": 3, "top_k": 5, "seed": 7, "parallel_infer": False}.items()
@@ -55,7 +55,7 @@ def test_parameters_are_passed_on_and_win_over_nothing_of_ours() -> None:
     json.dumps(body)
 
 
-def test_the_profiles_text_lang_wins_and_an_unknown_language_is_named() -> None:
+def test_body_prefers_text_lang_of_the_profile_and_names_an_unknown_language() -> None:
     assert tts.body(profile(text_lang="AUTO"), "네.", language="fr-FR", speed=1)["text_lang"] == "auto"
     with pytest.raises(UnknownVoice, match="^language: GPT-SoVITS does not speak 'fr-FR'"):
         tts.body(profile(), "네.", language="fr-FR", speed=1)
@@ -78,13 +78,13 @@ def test_the_profiles_text_lang_wins_and_an_unknown_language_is_named() -> None:
         (400, {"message": "two\nlines"}, "two lines"),
     ],
 )
-def test_why_a_server_refused(status: int, answer: object, said: str) -> None:
+def test_reason_returns_the_error_of_the_server(status: int, answer: object, said: str) -> None:
     data = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
     told = tts.reason(status, data, "비밀번호는 일이삼. cannot 비밀번호")
     assert told.startswith(said) and len(told) <= 250
 
 
-def test_the_sentence_is_never_quoted() -> None:
+def test_reason_never_quotes_the_sentence() -> None:
     sentence = "제 비밀번호는 4711번입니다"
     for quoted in (sentence, "비밀번호는", "...4711번입니다..."):
         data = json.dumps({"message": "tts failed", "Exception": f"bad token in {quoted}"}).encode()
@@ -92,7 +92,7 @@ def test_the_sentence_is_never_quoted() -> None:
 
 
 @pytest.mark.parametrize(("text", "has"), [("네", True), ("1", True), ("…!?", False), ("🙂 —", False), ("", False)])
-def test_something_to_say(text: str, has: bool) -> None:
+def test_has_something_to_say_is_true_for_letters_and_digits(text: str, has: bool) -> None:
     assert tts.has_something_to_say(text) is has
 
 
@@ -116,20 +116,20 @@ def read(data: bytes, cuts: list[int]) -> tuple[int | None, bytes]:
 
 
 @given(st.binary(max_size=99), st.lists(st.integers(0, 200)), st.sampled_from([24_000, 32_000, 48_000]))
-def test_a_stream_cut_anywhere(pcm: bytes, cuts: list[int], rate_hz: int) -> None:
+def test_reader_returns_the_samples_for_any_split_of_the_stream(pcm: bytes, cuts: list[int], rate_hz: int) -> None:
     """Half a sample at the end is dropped."""
     assert read(header(rate_hz) + pcm, cuts) == (rate_hz, pcm[: len(pcm) // 2 * 2])
     assert read(header(rate_hz, 0xFFFFFFFF) + pcm, cuts) == (rate_hz, pcm[: len(pcm) // 2 * 2])
 
 
 @given(st.binary(max_size=60).filter(lambda b: len(b) % 2 == 0 and b), st.lists(st.integers(0, 200)))
-def test_a_file_with_more_behind_its_samples(pcm: bytes, cuts: list[int]) -> None:
+def test_reader_ignores_riff_chunks_after_the_samples(pcm: bytes, cuts: list[int]) -> None:
     data = header(32_000, len(pcm), extra=b"LIST\x03\0\0\0abc\0") + pcm + b"LIST\x04\0\0\0info"
     assert read(data, cuts) == (32_000, pcm)
 
 
 @given(st.integers(1, 60), st.integers(0, 70), st.lists(st.integers(0, 200)))
-def test_what_is_missing_of_what_a_file_announces(size: int, came: int, cuts: list[int]) -> None:
+def test_missing_bytes_counts_announced_bytes_that_did_not_arrive(size: int, came: int, cuts: list[int]) -> None:
     data, reader, at = header(32_000, size) + bytes(came), WavReader(), 0
     for cut in sorted({c % (len(data) + 1) for c in cuts} | {len(data)}):
         reader.push(data[at:cut])
@@ -138,14 +138,14 @@ def test_what_is_missing_of_what_a_file_announces(size: int, came: int, cuts: li
 
 
 @pytest.mark.parametrize("size", [0, (1 << 28) + 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFD3, 0xFFFFFFFF])
-def test_a_stream_announces_nothing(size: int) -> None:
+def test_missing_bytes_is_zero_for_a_stream(size: int) -> None:
     reader = WavReader()
     assert reader.push(header(32_000, size) + b"\1\0") == b"\1\0"
     assert reader.missing_bytes == 0
 
 
 @given(st.integers(0, 43))
-def test_an_answer_that_ends_inside_its_header(size: int) -> None:
+def test_reader_returns_nothing_when_the_answer_ends_inside_its_header(size: int) -> None:
     assert read(header(32_000)[:size], []) == (None, b"")
 
 
@@ -163,7 +163,7 @@ def test_an_answer_that_ends_inside_its_header(size: int) -> None:
         b"RIFF\0\0\0\0WAVELIST\xff\xff\0\0",
     ],
 )
-def test_no_wav(data: bytes) -> None:
+def test_reader_refuses_data_that_is_no_wav(data: bytes) -> None:
     with pytest.raises(ValueError, match="it is not|its "):
         WavReader().push(data)
 
@@ -180,7 +180,7 @@ def zeros(seconds: float, rate_hz: int) -> bytes:
     return bytes(2 * int(seconds * rate_hz))
 
 
-def test_a_failure_is_known_by_one_second_of_zeros_at_16_khz() -> None:
+def test_gate_raises_silent_failure_after_one_second_of_zeros_at_16_khz() -> None:
     gate = SilenceGate(FAILURE_RATE_HZ)
     assert gate.push(zeros(0.5, FAILURE_RATE_HZ)) == b""
     with pytest.raises(SilentFailure):
@@ -189,17 +189,17 @@ def test_a_failure_is_known_by_one_second_of_zeros_at_16_khz() -> None:
 
 @pytest.mark.parametrize("rate_hz", [16_000, 24_000, 32_000, 48_000])
 @pytest.mark.parametrize("seconds", [0, 0.3, 0.99, 1.0, 3.0])
-def test_nothing_but_zeros_is_a_failure_at_the_end(rate_hz: int, seconds: float) -> None:
+def test_gate_raises_silent_failure_at_the_end_when_all_samples_are_zero(rate_hz: int, seconds: float) -> None:
     with pytest.raises(SilentFailure):
         gated(rate_hz, zeros(seconds, rate_hz))
 
 
-def test_a_failure_behind_speech_never_comes_out() -> None:
+def test_gate_returns_no_zeros_of_a_failure_after_speech() -> None:
     """16 000 zeros, and then a stream that breaks: `end` is not called."""
     assert gated(32_000, b"\1\0" * 5, bytes(2 * FAILURE_RATE_HZ), ended=False) == b"\1\0" * 5
 
 
-def test_what_is_held_is_bounded() -> None:
+def test_gate_holds_a_bounded_number_of_samples() -> None:
     gate = SilenceGate(1_000)
     assert gate.push(bytes(2_000)) == b""
     assert len(gate.push(bytes(10_000))) == 10_000
@@ -207,7 +207,7 @@ def test_what_is_held_is_bounded() -> None:
 
 
 @given(st.lists(st.lists(st.sampled_from([b"\0\0", b"\0\1", b"\1\0"]), max_size=6).map(b"".join), max_size=8))
-def test_speech_comes_out_as_it_was(pieces: list[bytes]) -> None:
+def test_gate_returns_speech_unchanged(pieces: list[bytes]) -> None:
     whole = b"".join(pieces)
     if any(whole):
         assert gated(2, *pieces) == whole
@@ -232,7 +232,7 @@ SOUND = b"\1\0" * 3_200
 
 @pytest.mark.parametrize("drop", [b"\0\0", b"\1\0"])
 @pytest.mark.parametrize("before", [b"", SOUND])
-def test_a_server_that_trickles_is_not_waited_for(drop: bytes, before: bytes) -> None:
+def test_timeout_shrinks_while_a_server_sends_too_slowly(drop: bytes, before: bytes) -> None:
     assert waiting(32_000, (0.1, before), *[(2.0, drop)] * 7) == pytest.approx(1.0, abs=0.11)
     assert waiting(32_000, (0.1, before), *[(2.0, drop)] * 20) <= 0
 
@@ -247,5 +247,5 @@ def test_a_server_that_trickles_is_not_waited_for(drop: bytes, before: bytes) ->
         [(1.0, SOUND[:2])] * 5 + [(1.0, SOUND)],
     ],
 )
-def test_silence_of_an_answer_that_goes_on_costs_no_patience(answer: list[tuple[float, bytes]]) -> None:
+def test_timeout_stays_the_same_while_an_answer_contains_silence(answer: list[tuple[float, bytes]]) -> None:
     assert waiting(32_000, *answer) == 15.0

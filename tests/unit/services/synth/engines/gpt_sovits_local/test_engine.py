@@ -66,7 +66,7 @@ def profile_of(models: ModelsFolder, source: Path, **changes: Any) -> Profile:
     return on_this_machine(voices, models, source)["mina"]
 
 
-def test_a_profile_names_no_weights(models: ModelsFolder, source: Path) -> None:
+def test_profile_without_weights_uses_the_published_ones(models: ModelsFolder, source: Path) -> None:
     profile = profile_of(models, source)
     assert profile.weights == tuple(str(models.path / name) for name in WEIGHTS["v2"])
     assert profile.ref_audio_path == str(source.parent / "mina.wav")
@@ -74,7 +74,7 @@ def test_a_profile_names_no_weights(models: ModelsFolder, source: Path) -> None:
     assert models_of(models) == [models.path / name for name in SHARED]
 
 
-def test_a_profile_names_all(models: ModelsFolder, source: Path, tmp_path: Path) -> None:
+def test_profile_with_weights_uses_its_own_files(models: ModelsFolder, source: Path, tmp_path: Path) -> None:
     touch(tmp_path / "mina.ckpt", source.parent / "mina.pth", source.parent / "more.wav")
     profile = profile_of(
         models,
@@ -88,7 +88,7 @@ def test_a_profile_names_all(models: ModelsFolder, source: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("missing", [*SHARED, *WEIGHTS["v2"]])
-def test_each_missing_model_is_named(models: ModelsFolder, source: Path, missing: str) -> None:
+def test_error_names_each_missing_model(models: ModelsFolder, source: Path, missing: str) -> None:
     (models.path / missing).unlink()
     with pytest.raises(EngineError, match=f"GPT_SOVITS_MODELS: there is no file {models.path / missing}"):
         profile_of(models, source)
@@ -105,14 +105,14 @@ def test_each_missing_model_is_named(models: ModelsFolder, source: Path, missing
         ({"version": "v1"}, "version: v1 does not speak ko; v2 or later does"),
     ],
 )
-def test_what_is_wrong_with_a_profile_is_named(
+def test_error_names_the_voice_and_the_wrong_field(
     models: ModelsFolder, source: Path, changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(EngineError, match=f"^{source}: voice 'mina': {message}"):
         profile_of(models, source, **changes)
 
 
-def test_versions_need_their_own(models: ModelsFolder, source: Path) -> None:
+def test_error_names_the_files_that_a_version_needs(models: ModelsFolder, source: Path) -> None:
     with pytest.raises(EngineError, match=f"there is no file {models.path / SPEAKER}, which v2Pro needs .*'mina'"):
         profile_of(models, source, version="v2Pro")
     touch(models.path / SPEAKER)
@@ -131,7 +131,7 @@ def test_versions_need_their_own(models: ModelsFolder, source: Path) -> None:
         ({"languages": ["ja"]}, JAPANESE, "ja"),
     ],
 )
-def test_languages_need_their_own(
+def test_error_names_the_folder_that_a_language_needs(
     models: ModelsFolder, source: Path, changes: dict[str, Any], folder: str, language: str
 ) -> None:
     with pytest.raises(EngineError, match=f"no folder {models.path / folder}, which {language} needs"):
@@ -140,11 +140,11 @@ def test_languages_need_their_own(
     assert language in languages_of(profile_of(models, source, **changes))
 
 
-def test_a_recording_without_a_text_has_no_language(models: ModelsFolder, source: Path) -> None:
+def test_recording_without_a_text_needs_no_language(models: ModelsFolder, source: Path) -> None:
     assert languages_of(profile_of(models, source, prompt_lang="zh", prompt_text="")) == {"ko", "en"}
 
 
-def test_the_better_detector_is_used_if_it_is_there(models: ModelsFolder) -> None:
+def test_better_language_detector_is_used_when_its_file_exists(models: ModelsFolder) -> None:
     assert models.detector is None
     touch(models.path / LANGUAGE_DETECTOR)
     assert models.detector == models.path / LANGUAGE_DETECTOR
@@ -163,7 +163,7 @@ def test_the_better_detector_is_used_if_it_is_there(models: ModelsFolder) -> Non
         (3, 0.5, (True, False, True)),
     ],
 )
-def test_a_mode_is_three_flags(
+def test_streaming_mode_sets_three_flags(
     models: ModelsFolder, source: Path, mode: int | None, speed: float, flags: tuple[bool, ...]
 ) -> None:
     parameters: dict[str, Any] = {"top_k": 5} | ({} if mode is None else {"streaming_mode": mode})
@@ -174,12 +174,12 @@ def test_a_mode_is_three_flags(
     assert body.get("parallel_infer", True) is not flags[0]
 
 
-def test_a_language_that_is_not_spoken(models: ModelsFolder, source: Path) -> None:
+def test_unsupported_language_is_refused(models: ModelsFolder, source: Path) -> None:
     with pytest.raises(UnknownVoice, match="language: "):
         asked(profile_of(models, source), "Salut.", language="fr-FR", speed=1.0)
 
 
-def test_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_resolve_the_folder_of_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(EngineError, match="GPT_SOVITS_MODELS is not set; set it to GPT-SoVITS' folder pretrained_m"):
         _ = GptSovitsLocalSettings.load().models

@@ -31,7 +31,7 @@ def described(folder: Path, document: dict[str, Any] | str) -> Path:
     return path
 
 
-def test_relative_paths_start_at_the_yaml(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_relative_paths_start_at_the_folder_of_the_yaml(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     files = read_config(described(folder, configuration()))
     assert files.files == (folder / "model.yaml", folder / "model.safetensors", folder / "tokenizer.json")
     assert files.document["weights_path"] == str(folder / "model.safetensors")
@@ -43,7 +43,7 @@ def test_relative_paths_start_at_the_yaml(folder: Path, tmp_path_factory: pytest
     assert read_config(described(elsewhere, document)).document == files.document
 
 
-def test_weights_in_parts(folder: Path) -> None:
+def test_config_with_weights_in_parts_needs_both_parts(folder: Path) -> None:
     document = configuration(weights_path=None)
     document["flow_lm"]["weights_path"] = "model.safetensors"
     with pytest.raises(EngineError, match="names no weights: give weights_path, or both flow_lm.weights_path and mimi"):
@@ -52,7 +52,7 @@ def test_weights_in_parts(folder: Path) -> None:
     assert len(read_config(described(folder, document)).files) == 4
 
 
-def test_weights_without_voice_cloning_stand_in(folder: Path) -> None:
+def test_weights_without_voice_cloning_are_used_when_there_are_no_others(folder: Path) -> None:
     bare = {"weights_path_without_voice_cloning": "model.safetensors"}
     files = read_config(described(folder, configuration(**bare, weights_path=None)))
     assert not files.clones
@@ -73,19 +73,19 @@ def test_weights_without_voice_cloning_stand_in(folder: Path) -> None:
         (configuration(flow_lm="x"), "flow_lm.lookup_table.tokenizer_path is missing"),
     ],
 )
-def test_a_description_that_cannot_be_used(folder: Path, document: dict[str, Any] | str, message: str) -> None:
+def test_read_config_refuses_an_invalid_document(folder: Path, document: dict[str, Any] | str, message: str) -> None:
     with pytest.raises(EngineError, match=f"^POCKET_CONFIG: {folder / 'model.yaml'}: {message}"):
         read_config(described(folder, document))
 
 
-def test_a_description_that_is_not_there(folder: Path) -> None:
+def test_read_config_refuses_a_missing_file(folder: Path) -> None:
     with pytest.raises(EngineError, match="POCKET_CONFIG: /no/model.yaml: there is no such file"):
         read_config(Path("/no/model.yaml"))
     with pytest.raises(EngineError, match="is a file that ends with .yaml"):
         read_config(folder / "model.safetensors")
 
 
-def test_voices_are_found_by_name(folder: Path) -> None:
+def test_find_voices_returns_the_files_by_name(folder: Path) -> None:
     for name in ("mina.wav", "jun.WAV", "mina.safetensors", "notes.txt", "._mina.wav"):
         (folder / name).write_bytes(b"")
     (folder / "folder.wav").mkdir()
@@ -93,14 +93,14 @@ def test_voices_are_found_by_name(folder: Path) -> None:
     assert find_voices(folder) == {"jun": folder / "jun.WAV", "mina": folder / "mina.safetensors"}
 
 
-def test_no_voices(tmp_path: Path) -> None:
+def test_find_voices_refuses_a_folder_without_voices(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=f"POCKET_VOICES: {tmp_path}: there is no voice in it; put NAME.wav there"):
         find_voices(tmp_path)
     with pytest.raises(EngineError, match="POCKET_VOICES: /no/voices: the folder cannot be read: No such file"):
         find_voices(Path("/no/voices"))
 
 
-def test_settings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_resolve_paths_and_check_the_language(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(EngineError, match="POCKET_CONFIG is not set"):
         _ = PocketSettings.load().voices
     monkeypatch.setenv("POCKET_CONFIG", "model.yaml")

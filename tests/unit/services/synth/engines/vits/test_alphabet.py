@@ -29,7 +29,7 @@ KOREAN = Alphabet(LETTERS.replace("f", "").replace("v", ""), romanise=True)
         ("", ""),
     ],
 )
-def test_english(sentence: str, spelled: str) -> None:
+def test_english_text_is_spelled_with_known_letters(sentence: str, spelled: str) -> None:
     assert ENGLISH.spelled(sentence) == spelled
 
 
@@ -42,17 +42,17 @@ def test_english(sentence: str, spelled: str) -> None:
         ("1, 2.", ""),
     ],
 )
-def test_korean(sentence: str, spelled: str) -> None:
+def test_korean_text_is_spelled_with_known_letters(sentence: str, spelled: str) -> None:
     assert KOREAN.spelled(sentence) == spelled
 
 
-def test_letters_of_its_own_are_kept_as_they_are() -> None:
+def test_letters_of_the_vocabulary_are_kept() -> None:
     """A vocabulary may have capitals, accents or Hangul, and may lack the space."""
     assert Alphabet("aÄé가", romanise=False).spelled("A Ä é 가 나") == "aÄé가"
 
 
 @given(st.text(max_size=60))
-def test_nothing_unknown_is_left(sentence: str) -> None:
+def test_spelled_text_contains_only_known_letters(sentence: str) -> None:
     for alphabet in (ENGLISH, KOREAN):
         spelled = alphabet.spelled(sentence)
         assert set(spelled) <= set(LETTERS)
@@ -60,7 +60,7 @@ def test_nothing_unknown_is_left(sentence: str) -> None:
         assert alphabet.spelled(spelled) == spelled
 
 
-def test_some_letters_can_be_said() -> None:
+def test_some_returns_letters_that_the_model_can_speak() -> None:
     assert ENGLISH.spelled(ENGLISH.some) == ENGLISH.some == "abcdefghijkl"
 
 
@@ -81,7 +81,7 @@ def test_some_letters_can_be_said() -> None:
         ("한국", None),
     ],
 )
-def test_a_language_by_its_tag(code: str, tag: str | None) -> None:
+def test_tag_of_returns_the_language_tag_of_a_code(code: str, tag: str | None) -> None:
     assert tag_of(code) == tag
 
 
@@ -89,5 +89,5 @@ def test_a_language_by_its_tag(code: str, tag: str | None) -> None:
     ("language", "number"),
     [("ko-KR", 0), ("ko", 0), ("en-US", 2), ("en", 1), ("en-AU", 1), ("eng", 1), ("fr-FR", 0), ("?", 0)],
 )
-def test_the_voice_of_a_language(language: str, number: int) -> None:
+def test_chosen_returns_the_voice_of_a_language(language: str, number: int) -> None:
     assert chosen(language, ["ko", "en", "en-US"]) == number

@@ -29,7 +29,7 @@ def change(path: Path, **fields: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | fields))
 
 
-def test_each_directory_is_a_voice_korean_first(tmp_path: Path) -> None:
+def test_find_returns_a_voice_per_directory_with_korean_first(tmp_path: Path) -> None:
     voice(tmp_path / "mms-tts-eng", "eng")
     voice(tmp_path / "mms-tts-kor")
     voice(tmp_path / "b" / "too-deep")
@@ -43,13 +43,13 @@ def test_each_directory_is_a_voice_korean_first(tmp_path: Path) -> None:
     assert english.alphabet.spelled("안나 Na") == "na"
 
 
-def test_the_directory_itself_may_be_the_voice(tmp_path: Path) -> None:
+def test_find_accepts_a_directory_that_is_itself_a_voice(tmp_path: Path) -> None:
     voice(tmp_path / "mina")
     (only,) = find(tmp_path / "mina")
     assert (only.name, only.language) == ("mina", "ko")
 
 
-def test_language_by_voice_json_then_tokenizer_then_name(tmp_path: Path) -> None:
+def test_language_is_read_from_voice_json_then_tokenizer_then_name(tmp_path: Path) -> None:
     folder = voice(tmp_path / "mms-tts-eng", None)
     assert find(tmp_path)[0].language == "en"
     change(folder / "tokenizer_config.json", language="fra")
@@ -58,7 +58,7 @@ def test_language_by_voice_json_then_tokenizer_then_name(tmp_path: Path) -> None
     assert find(tmp_path)[0].language == "en-GB"
 
 
-def test_a_speaker_of_several(tmp_path: Path) -> None:
+def test_speaker_is_read_from_voice_json_and_checked(tmp_path: Path) -> None:
     folder = voice(tmp_path / "vctk-eng", "eng")
     change(folder / "config.json", num_speakers=109)
     assert find(tmp_path)[0].speaker == 0
@@ -70,7 +70,7 @@ def test_a_speaker_of_several(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["config.json", "vocab.json", "tokenizer_config.json", "model.safetensors"])
-def test_the_digest_changes_with_every_file(tmp_path: Path, name: str) -> None:
+def test_digest_changes_with_every_file(tmp_path: Path, name: str) -> None:
     folder = voice(tmp_path / "mina")
     before = find(tmp_path)[0].digest
     assert find(tmp_path)[0].digest == before
@@ -100,7 +100,7 @@ def test_the_digest_changes_with_every_file(tmp_path: Path, name: str) -> None:
         ("voice.json", '{"speaker": "1"}', "voice.json: speaker:"),
     ],
 )
-def test_a_wrong_file_is_named_with_the_fix(tmp_path: Path, name: str, content: str | None, message: str) -> None:
+def test_error_names_a_wrong_file_and_the_fix(tmp_path: Path, name: str, content: str | None, message: str) -> None:
     path = voice(tmp_path / "mina") / name
     if content is None:
         path.unlink()
@@ -110,7 +110,7 @@ def test_a_wrong_file_is_named_with_the_fix(tmp_path: Path, name: str, content: 
         find(tmp_path)
 
 
-def test_a_wrong_directory_is_named_with_the_fix(tmp_path: Path) -> None:
+def test_error_names_a_wrong_directory_and_the_fix(tmp_path: Path) -> None:
     for directory, message in (
         (None, "TTS_MODEL_DIR is not set"),
         (tmp_path / "none", "TTS_MODEL_DIR: there is no directory .*none"),
@@ -120,15 +120,15 @@ def test_a_wrong_directory_is_named_with_the_fix(tmp_path: Path) -> None:
             find(directory)
 
 
-def test_settings_name_what_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_settings_share_the_cores_and_name_a_wrong_value(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("TTS_DEVICE", "TTS_AT_ONCE", "TTS_THREADS", "SYNTH_SLOTS"):
         monkeypatch.delenv(name, raising=False)
     cores = len(os.sched_getaffinity(0))
     monkeypatch.setenv("SYNTH_SLOTS", "4")
-    assert VitsSettings.load().threads == cores, "one process has them all"
+    assert VitsSettings.load().threads == cores, "one process does not use all cores"
     monkeypatch.setenv("TTS_AT_ONCE", "1")
-    assert VitsSettings.load().threads == max(cores // 4, 1), "four processes share them"
+    assert VitsSettings.load().threads == max(cores // 4, 1), "four processes do not share the cores"
     monkeypatch.setenv("TTS_THREADS", "3")
     assert VitsSettings.load().threads == 3
     monkeypatch.setenv("TTS_DEVICE", "gpu")

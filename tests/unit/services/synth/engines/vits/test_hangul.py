@@ -16,13 +16,13 @@ TAILS = "- g gg gs n nj nh d l lg lm lb ls lt lp lh m b bs s ss ng j c k t p h".
 SYLLABLES = [lead + vowel + tail for lead in LEADS for vowel in VOWELS for tail in TAILS]
 
 
-def test_every_syllable() -> None:
+def test_romanised_returns_the_result_of_uroman_for_every_syllable() -> None:
     assert len(SYLLABLES) == 11_172
     assert [romanised(chr(0xAC00 + number)) for number in range(11_172)] == SYLLABLES
 
 
 @given(st.lists(st.integers(0, 11_171), max_size=20))
-def test_a_text_is_its_syllables_composed_or_not(numbers: list[int]) -> None:
+def test_romanised_text_is_the_same_composed_or_decomposed(numbers: list[int]) -> None:
     text = "".join(chr(0xAC00 + number) for number in numbers)
     assert romanised(text) == "".join(SYLLABLES[number] for number in numbers)
     assert romanised(unicodedata.normalize("NFD", text)) == romanised(text)
@@ -39,5 +39,5 @@ def test_a_text_is_its_syllables_composed_or_not(numbers: list[int]) -> None:
         ("", ""),
     ],
 )
-def test_what_stands_around_syllables_stays(korean: str, latin: str) -> None:
+def test_romanised_keeps_characters_around_syllables(korean: str, latin: str) -> None:
     assert romanised(korean) == latin

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.unit
 
 
 @given(frames=st.integers(0, 5_000), context=st.integers(0, 40))
-def test_pieces_are_the_whole(frames: int, context: int) -> None:
+def test_pieces_cover_every_frame_once(frames: int, context: int) -> None:
     pieces = pieces_of(frames, context)
     assert [frame for piece in pieces for frame in range(piece.first, piece.last)] == list(range(frames))
     for piece in pieces:
@@ -22,7 +22,7 @@ def test_pieces_are_the_whole(frames: int, context: int) -> None:
 
 
 @given(frames=st.integers(FIRST * 2, 5_000))
-def test_the_first_is_small_and_they_grow(frames: int) -> None:
+def test_first_piece_is_small_and_later_pieces_grow(frames: int) -> None:
     sizes = [piece.last - piece.first for piece in pieces_of(frames)]
     assert sizes[0] == FIRST
     assert all(
@@ -30,7 +30,7 @@ def test_the_first_is_small_and_they_grow(frames: int) -> None:
     )
 
 
-def test_the_decoder_of_mms_reaches_less_far_than_the_context() -> None:
+def test_context_covers_the_reach_of_the_decoder_of_mms() -> None:
     usual = ((8, 8, 2, 2), (16, 16, 4, 4), (3, 7, 11), ((1, 3, 5),) * 3)
     assert context_of(*usual) == CONTEXT == 16
     further = ((4, 4), (16, 16), (3, 7, 15), ((1, 3, 9),) * 3)
@@ -41,21 +41,23 @@ def turn(due_s: float, kind: str | None = "a", asked_s: float = 0.0) -> Turn:
     return Turn(due_s=due_s, asked_s=asked_s, kind=kind)
 
 
-def test_who_is_due_first_goes_first_and_takes_its_kind_along() -> None:
+def test_next_group_contains_the_first_due_piece_and_others_of_its_kind() -> None:
     late, soon, other, alone = turn(5.0), turn(2.0), turn(1.0, "b"), turn(3.0, None)
     assert next_group([], 4) == []
     assert next_group([late, soon, other, alone], 4) == [other]
     assert next_group([late, alone, soon], 4) == [soon, late]
     assert next_group([late, alone, soon], 1) == [soon]
     assert next_group([late, alone], 4) == [alone]
-    assert next_group([turn(0, None), turn(0, None)], 4) == [turn(0, None)], "what has no kind is never together"
+    assert next_group([turn(0, None), turn(0, None)], 4) == [turn(0, None)], "pieces without a kind were grouped"
 
 
 @given(
     st.lists(st.tuples(st.floats(0, 9), st.sampled_from(["a", "b", None]), st.floats(0, 9)), min_size=1, max_size=12),
     st.integers(1, 5),
 )
-def test_groups(waiting: list[tuple[float, str | None, float]], most: int) -> None:
+def test_next_group_is_bounded_and_in_the_order_of_due_times(
+    waiting: list[tuple[float, str | None, float]], most: int
+) -> None:
     turns = [turn(*one) for one in waiting]
     group = next_group(turns, most)
     assert 1 <= len(group) <= most
@@ -66,10 +68,14 @@ def test_groups(waiting: list[tuple[float, str | None, float]], most: int) -> No
     assert group[0].kind is None or not left or len(group) == most and min(left) >= group[-1].due_s
 
 
-def test_a_group_waits_for_others_only_as_long_as_there_are_any() -> None:
+def test_wait_s_is_zero_when_no_other_sentence_can_join() -> None:
     group = [turn(0, asked_s=10.0)]
     assert wait_s(group, most=4, sentences=3, bound_s=0.5, now=10.2) == pytest.approx(0.3)
     assert wait_s(group, most=4, sentences=3, bound_s=0.5, now=11.0) == 0
-    assert wait_s(group, most=4, sentences=1, bound_s=0.5, now=10.2) == 0, "nobody else speaks"
-    assert wait_s(group * 2, most=2, sentences=3, bound_s=0.5, now=10.2) == 0, "it is full"
-    assert wait_s([turn(0, None, 10.0)], most=4, sentences=3, bound_s=0.5, now=10.2) == 0, "it is done alone anyway"
+    assert wait_s(group, most=4, sentences=1, bound_s=0.5, now=10.2) == 0, (
+        "it waits, although no other sentence is spoken"
+    )
+    assert wait_s(group * 2, most=2, sentences=3, bound_s=0.5, now=10.2) == 0, "it waits, although the group is full"
+    assert wait_s([turn(0, None, 10.0)], most=4, sentences=3, bound_s=0.5, now=10.2) == 0, (
+        "it waits, although a piece without a kind is never grouped"
+    )
