@@ -125,7 +125,7 @@ async def _final(client: Client, session: str, request: str) -> Report:
 
 def _why(end: AudioEnd) -> ReportError:
     if end.status == "cancelled":
-        return ReportError.of("internal", "it was cancelled")
+        return ReportError.of("internal", "the request was cancelled")
     if end.error is None:
         return ReportError.of("engine_error", "synthesis failed; see synth's log")
     return ReportError.of(end.error.code, end.error.message)
@@ -134,8 +134,10 @@ def _why(end: AudioEnd) -> ReportError:
 def silence_of(report: Report) -> SpeechFailed:
     """Why a request with this final report has no audio, or no more audio."""
     if report.status == "delivered":
-        return SpeechFailed(ReportError.of("audio_expired", "its audio is no longer stored; send the request again"))
-    error = report.error or ReportError.of("internal", f"it was {report.status}")
+        return SpeechFailed(
+            ReportError.of("audio_expired", "the request's audio is no longer stored; send the request again")
+        )
+    error = report.error or ReportError.of("internal", f"the request ended with status {report.status}")
     return SpeechFailed(error, cancelled=report.status == "cancelled")
 
 

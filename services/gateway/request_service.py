@@ -39,7 +39,11 @@ class RequestService:
         self._waited = metrics.seconds(
             "orastream_gateway_wait_seconds", "How long sync callers waited, from the storing of their request on"
         )
-        metrics.gauge("orastream_gateway_in_flight", "Requests being stored or waited for", lambda: self._in_flight)
+        metrics.gauge(
+            "orastream_gateway_in_flight",
+            "Requests that the gateway is storing or waiting for",
+            lambda: self._in_flight,
+        )
 
     def count(self, route: str, outcome: str) -> None:
         """Count one answered request."""

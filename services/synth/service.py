@@ -2,8 +2,8 @@
 
 It queues up to LOOK_AHEAD requests. The stream has them in the order of publishing, so with a short queue one session
 with many requests would hide the sessions behind it. It keeps AHEAD_PER_SLOT for each slot (`in_progress`) and naks the
-others every LOOKED_S, for other synths. A job that waits for streamed text takes no slot. At a drain it naks the queue
-at once; jobs may end within DRAIN_S, then it naks the rest.
+others every SHARE_EVERY_S, for other synths. A job that waits for streamed text takes no slot. At a drain it naks the
+queue at once; jobs may end within DRAIN_S, then it naks the rest.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ AHEAD_PER_SLOT = 4
 """Queued requests that a synth keeps for each slot."""
 LOOK_AHEAD = 512
 """Maximum number of queued requests, from which the queue takes the next one by session."""
-LOOKED_S = 1.0
-"""Interval at which queued requests beyond AHEAD_PER_SLOT get a nak."""
-FURTHER_S = 3.0
-"""Delay before redelivering the surplus of a full queue, so that the consumer can deliver the requests behind it."""
+SHARE_EVERY_S = 1.0
+"""Seconds between two checks for queued requests beyond AHEAD_PER_SLOT, which get a nak."""
+SURPLUS_NAK_DELAY_S = 3.0
+"""Delay of the nak for the surplus of a full queue, so that the consumer delivers the requests behind it first."""
 DRAIN_S = 6.0
 """Time that running jobs get to end at a drain."""
 
@@ -191,10 +191,10 @@ class Synth:
     async def _share(self) -> None:
         """Nak the queued requests beyond AHEAD_PER_SLOT: the next synth with a free slot, this one too, gets them."""
         while True:
-            await asyncio.sleep(LOOKED_S)
+            await asyncio.sleep(SHARE_EVERY_S)
             full = self._capacity() <= 0
             for delivery in self._queue.surplus(self._ahead):
-                await delivery.nak(FURTHER_S if full else 0)
+                await delivery.nak(SURPLUS_NAK_DELAY_S if full else 0)
             self._pull_consumer.room()
 
 
@@ -231,33 +231,35 @@ async def _serve(process: Process, settings: SynthSettings) -> None:
         context = SynthContext(process.js, ReportStore(process.js), speaker, settings, metrics)
         synth = Synth(context, Slots(settings.synth_slots, settings.synth_open_texts))
         gauge = process.metrics.gauge
-        gauge("orastream_synth_working", "Requests being spoken now", lambda: float(synth.working))
-        gauge("orastream_synth_waiting", "Requests taken and not begun", lambda: float(synth.waiting))
-        gauge("orastream_synth_open_texts", "Of those being spoken, waiting for text", lambda: float(synth.open_texts))
+        gauge("orastream_synth_working", "Requests that this synth works on now", lambda: float(synth.working))
+        gauge(
+            "orastream_synth_waiting", "Requests that this synth has queued and not begun", lambda: float(synth.waiting)
+        )
+        gauge("orastream_synth_open_texts", "Begun requests that wait for more text", lambda: float(synth.open_texts))
         gauge("orastream_synth_engines", "Engine processes that can speak", lambda: float(pool.alive))
         process.metrics.total(
             "orastream_synth_engine_restarts",
-            "Engine processes started in the place of one that died, hung or held too much memory",
+            "Engine processes started to replace one that died, hung or used too much memory",
             lambda: pool.restarts,
         )
         gauge(
             "orastream_synth_backlog_seconds",
-            "Speech taken by this synth and not begun, estimated",
+            "Estimated seconds of speech that this synth has queued and not begun",
             lambda: synth.waiting * backlog.mean_s,
         )
         gauge(
             "orastream_stream_backlog_seconds",
-            "Speech that no synth has taken yet, estimated; the same at each synth",
+            "Estimated seconds of speech that no synth has queued yet; the same value at each synth",
             lambda: backlog.seconds,
         )
         gauge(
             "orastream_audio_stream_bytes",
-            "What the stream of audio holds; the same at each synth",
+            "Bytes stored in the audio stream; the same value at each synth",
             lambda: backlog.audio_bytes,
         )
         gauge(
             "orastream_audio_stream_max_bytes",
-            "What it may hold (TTS_AUDIO_MAX_BYTES); when it is full, synths wait",
+            "Maximum bytes of the audio stream (TTS_AUDIO_MAX_BYTES); synths wait while it is full",
             lambda: backlog.audio_max_bytes,
         )
         watch = asyncio.create_task(backlog.watch(), name="backlog")

@@ -14,7 +14,7 @@ from orastream.contract.stored_requests import StoredRequest
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.tally import tally
 from services.synth.job.audio_reader import AudioReader
-from services.synth.job.standing import Evidence, Trail, weigh
+from services.synth.job.standing import Evidence, Trail, evidence_of
 
 WAITING_PATIENCE_S = 1.0
 """Timeout for the publish of one `waiting` message."""
@@ -66,11 +66,11 @@ class Attempt:
         messages of this attempt are not acked yet. Usually this costs one message count by the stream's leader. The
         subject is read only if another synth may have written to it. Raises AudioLost, NodeUnavailable. Cancel-safe.
         """
-        asked = replace(self.trail)
+        at_request = replace(self.trail)
         found = await tally(self._js, stream_names.AUDIO, subjects.audio(self._stored.session, self._stored.token))
         if found.first_seq > self.sequence and self._clock() < self._expires_at:
             raise AudioLost("the stream does not hold the start of this attempt, which cannot have expired")
-        evidence = weigh(asked, self.trail, found)
+        evidence = evidence_of(at_request, self.trail, found)
         if evidence is Evidence.ALONE or (evidence is Evidence.OPEN and not proven):
             return True
         async with self._reading:

@@ -206,7 +206,7 @@ class Job:
             failed.on_opened(reached_by(attempt.progress, self._context.speaker.info), attempt.barren)
             try:
                 if failed.too_many:
-                    problem = f"synthesis broke off without progress {failed.in_a_row} times"
+                    problem = f"synthesis failed {failed.in_a_row} times without progress"
                     error = error or EndError("engine_error", problem)
                     end = await attempt.end_early(error)
                 else:

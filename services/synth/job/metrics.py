@@ -20,23 +20,26 @@ class SynthMetrics:
         self._bytes = metrics.counter("orastream_synth_audio_bytes", "Audio bytes stored")
         self._audio = metrics.counter("orastream_synth_audio_seconds", "Seconds of speech made")
         self._spent = metrics.counter("orastream_synth_synthesis_seconds", "Seconds spent making speech")
-        self._failures = metrics.counter("orastream_synth_engine_failures", "Attempts that the engine broke off")
+        self._failures = metrics.counter("orastream_synth_engine_failures", "Attempts that an engine error ended")
         self._phrases = metrics.counter(
             "orastream_synth_phrase_lookups",
-            "Sentences looked for in the phrase cache",
+            "Sentences looked up in the phrase cache",
             ("result",),
             known=[(result,) for result in get_args(LookUp)],
         )
-        self._kept = metrics.counter("orastream_synth_phrase_kept_bytes", "Audio put into the phrase cache")
+        self._kept = metrics.counter("orastream_synth_phrase_kept_bytes", "Audio bytes stored in the phrase cache")
         self._queued = metrics.seconds(
-            "orastream_synth_queue_seconds", "From the storing of a request until it was claimed here"
+            "orastream_synth_queue_seconds", "Seconds from storing a request until this synth claimed it"
         )
         self._first = metrics.seconds(
             "orastream_synth_first_audio_seconds", "From the storing of a request to its first chunk on its way"
         )
         self._rtf = metrics.ratio("orastream_synth_rtf", "Seconds of synthesis for a second of speech, by utterance")
         self._outcomes = metrics.counter(
-            "orastream_synth_requests", "Requests done with", ("outcome",), known=[(name,) for name in OUTCOMES]
+            "orastream_synth_requests",
+            "Requests that this synth has finished",
+            ("outcome",),
+            known=[(name,) for name in OUTCOMES],
         )
 
     def chunk_stored(self, size_bytes: int) -> None:

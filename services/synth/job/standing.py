@@ -44,10 +44,10 @@ class Trail:
         self.stored += 1
 
 
-def weigh(asked: Trail, now: Trail, tally: Tally) -> Evidence:
-    """What `tally` proves. `asked` is the trail when the count was requested, `now` the trail when the answer came."""
-    if tally.first_seq > asked.first:
+def evidence_of(at_request: Trail, at_answer: Trail, tally: Tally) -> Evidence:
+    """What `tally` proves. `at_request` is the trail when the count was requested, `at_answer` when the answer came."""
+    if tally.first_seq > at_request.first:
         return Evidence.READ  # some messages may have expired, and the same number may have come from another writer
-    if not asked.before + asked.stored <= tally.messages <= now.before + now.sent:
+    if not at_request.before + at_request.stored <= tally.messages <= at_answer.before + at_answer.sent:
         return Evidence.READ
-    return Evidence.ALONE if asked.stored == now.sent else Evidence.OPEN
+    return Evidence.ALONE if at_request.stored == at_answer.sent else Evidence.OPEN

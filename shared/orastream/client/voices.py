@@ -64,13 +64,13 @@ class _Engine(_Strict):
     voices: list[_Voice]
 
 
-def told(voices: Iterable[Voice], *, engine: str, version: str) -> bytes:
+def encode_answer(voices: Iterable[Voice], *, engine: str, version: str) -> bytes:
     """Encode a synth's answer: the voices of its engine."""
     listed = [{"name": v.name, "language": v.language, "sampleRate": v.sample_rate_hz} for v in voices]
     return codec.encode({"engine": engine, "version": version, "voices": listed}, "json")
 
 
-def heard(answers: Iterable[bytes]) -> list[Voice]:
+def merge_answers(answers: Iterable[bytes]) -> list[Voice]:
     """Merge the synths' answers: each voice once, sorted by engine and version, then in the engine's order.
 
     An answer that cannot be parsed (such as one of a later version) is left out and logged.
@@ -120,7 +120,7 @@ async def ask(broker: Broker) -> list[Voice]:
             raise NodeUnavailable(f"no answer on {subjects.VOICES} within {FIRST_S:g} s") from None
     finally:
         broker.close_inbox(inbox)
-    return heard(answers)
+    return merge_answers(answers)
 
 
 async def serve(broker: Broker, voices: Iterable[Voice], *, engine: str, version: str) -> None:
@@ -128,7 +128,7 @@ async def serve(broker: Broker, voices: Iterable[Voice], *, engine: str, version
 
     The queue group is a hash of the answer, so of all synths with the same answer only one sends it.
     """
-    answer = told(voices, engine=engine, version=version)
+    answer = encode_answer(voices, engine=engine, version=version)
 
     async def answered(_payload: bytes, _headers: Mapping[str, str]) -> Answer:
         return answer, None

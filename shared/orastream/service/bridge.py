@@ -76,11 +76,13 @@ def serve_bridge(
         process.metrics.gauge(f"orastream_{kind}_sessions", "Sessions owned now", lambda: float(bridge.sessions))
         process.metrics.gauge(
             f"orastream_{kind}_sessions_without_work",
-            "Sessions owned in which nothing is stored or delivered; each is released after its idle time",
+            "Owned sessions without stored requests or deliveries; each is released after its idle time",
             lambda: float(bridge.sessions_without_work),
         )
         process.metrics.gauge(
-            f"orastream_{kind}_lease_valid", "1 while it may write", lambda: float(bridge.lease_valid)
+            f"orastream_{kind}_lease_valid",
+            "1 while the lease is valid, so that this bridge may write to OraServer",
+            lambda: float(bridge.lease_valid),
         )
         process.checks.append(bridge.lacking)
         process.keeper.on_renewed(bridge.renewed)

@@ -110,7 +110,7 @@ class DeliveryMetrics:
         self._repeated = metrics.counter(
             f"{prefix}_retransmitted_chunks", "Chunks written again after a lost link, counted when a delivery ends"
         )
-        self._takeovers = metrics.counter(f"{prefix}_takeovers", "Sessions taken over from an owner that had died")
+        self._takeovers = metrics.counter(f"{prefix}_takeovers", "Sessions taken over from a bridge that had died")
         self._outcomes = metrics.counter(
             f"{prefix}_requests",
             "Requests ended by this bridge",
@@ -123,10 +123,12 @@ class DeliveryMetrics:
         self.underruns = metrics.counter(
             f"{prefix}_underruns", "Times that a listener who plays in real time had no audio, in delivered utterances"
         )
-        self.underrun_s = metrics.counter(f"{prefix}_underrun_seconds", "How long these listeners had no audio")
-        self.transfer = metrics.seconds(f"{prefix}_transfer_seconds", "From the first write to the last confirmation")
+        self.underrun_s = metrics.counter(f"{prefix}_underrun_seconds", "Seconds in which these listeners had no audio")
+        self.transfer = metrics.seconds(
+            f"{prefix}_transfer_seconds", "Seconds from the first write to the last confirmation"
+        )
         self.cancel = metrics.seconds(
-            f"{prefix}_cancel_seconds", "From storing a cancel to the final report of a request it ended"
+            f"{prefix}_cancel_seconds", "Seconds from storing a cancel to the final report of a request that it ended"
         )
 
     def chunk_written(self, size_bytes: int) -> None:

@@ -153,7 +153,7 @@ class ServerConnection:
                 raise Unreachable("cannot be reached") from exc
             if isinstance(exc, (TimeoutError, ReadTimeoutError)):
                 raise Silent(f"sent nothing for {self._silence_s:g} s") from exc
-            raise BrokenAnswer("broke off") from exc
+            raise BrokenAnswer("ended its answer too early") from exc
 
 
 def answers(url: str) -> bool:

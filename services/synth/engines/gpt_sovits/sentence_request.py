@@ -208,7 +208,7 @@ class SentenceRequest:
                 self._on_rate(reader.rate_hz)
             timeout.given(self._deliver(resampler.push(sound) if sound else b""))
         if reader.missing_bytes:  # an answer without a size ends with the connection: HTTP cannot notice the loss
-            raise BrokenAnswer("broke off")
+            raise BrokenAnswer("ended its answer too early")
         if gate is None or resampler is None:
             if tts.has_something_to_say(self._asked.sentence):
                 raise SilentFailure

@@ -171,8 +171,8 @@ class Voices:
                     "the last weights: set it for all voices or for none"
                 )
         voices = {name: profile.model_dump() for name, profile in self.profiles.items()}
-        told = json.dumps({"revision": revision, "voices": voices}, sort_keys=True)
-        self.digest = hashlib.sha256(told.encode()).hexdigest()[:12]
+        content = json.dumps({"revision": revision, "voices": voices}, sort_keys=True)
+        self.digest = hashlib.sha256(content.encode()).hexdigest()[:12]
         """Changes with the content of the file. It does not cover files on the servers; `revision` is for those."""
 
     def listed(self) -> list[Voice]:

@@ -38,8 +38,8 @@ class _Loaded:
 
     def seed(self, spelled: str) -> int:
         """Returns the seed of the noise: the same for the same words in the same voice."""
-        told = f"{_RULES}\0{self.folder.digest}\0{spelled}"
-        return int.from_bytes(hashlib.sha256(told.encode()).digest()[:7])
+        digested = f"{_RULES}\0{self.folder.digest}\0{spelled}"
+        return int.from_bytes(hashlib.sha256(digested.encode()).digest()[:7])
 
 
 class VitsEngine:
@@ -86,8 +86,8 @@ class VitsEngine:
             self.close()
             raise
         digests = ",".join(f"{folder.name} {folder.digest}" for folder in folders)
-        told = f"{network.VERSIONS}, {device}, {computing}, {digests}"
-        self.version = f"{_RULES}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+        digested = f"{network.VERSIONS}, {device}, {computing}, {digests}"
+        self.version = f"{_RULES}-{hashlib.sha256(digested.encode()).hexdigest()[:12]}"
         if any(voice.rate_hz != self._default.rate_hz for voice in self._voices.values()):
             resample.load()
         log.info(

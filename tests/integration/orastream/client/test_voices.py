@@ -117,7 +117,7 @@ async def test_answers_that_never_end_are_not_waited_for(
         asking = asyncio.create_task(client.voices())
         await asked.wait()
         while not asking.done():
-            await chatty.publish(replies[0], voices.told([CHOIR], engine="choir", version="1"))
+            await chatty.publish(replies[0], voices.encode_answer([CHOIR], engine="choir", version="1"))
             await asyncio.sleep(0.05)
         assert await asking == [CHOIR]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orastream.cli.commands.voices import speaks
-from orastream.client.voices import Voice, heard, told
+from orastream.client.voices import Voice, encode_answer, merge_answers
 from orastream.contract import codec
 from tests.support.asyncapi import NODE, document, problems
 
@@ -17,12 +17,14 @@ def voice(name: str, engine: str, version: str = "1") -> Voice:
 
 
 def answer(*voices: Voice) -> bytes:
-    return told(voices, engine=voices[0].engine, version=voices[0].version)
+    return encode_answer(voices, engine=voices[0].engine, version=voices[0].version)
 
 
-def test_there_and_back() -> None:
+def test_voices_are_the_same_after_encoding_and_decoding() -> None:
     voices = [voice("b", "e"), Voice("a", "en-US", 8_000, "e", "1")]
-    assert heard([answer(*voices)]) == voices, "the engine's order is kept: its first voice is the default"
+    assert merge_answers([answer(*voices)]) == voices, (
+        "the order of an engine's voices changed; its first voice is the default"
+    )
     assert voices[1].to_map() == {
         "name": "a",
         "language": "en-US",
@@ -32,14 +34,14 @@ def test_there_and_back() -> None:
     }
 
 
-def test_an_answer_is_as_documented() -> None:
+def test_answer_matches_the_documented_schema() -> None:
     assert problems(NODE, "Voices", codec.decode(answer(voice("b", "e")))) == []
     (example,) = document(NODE)["components"]["messages"]["Voices"]["examples"]
-    read = heard([codec.encode(example["payload"], "json")])
+    read = merge_answers([codec.encode(example["payload"], "json")])
     assert [(v.engine, v.name) for v in read] == [("espeak", v["name"]) for v in example["payload"]["voices"]] != []
 
 
-def test_each_once_by_engine_and_version() -> None:
+def test_merge_contains_each_voice_once_sorted_by_engine_and_version() -> None:
     answers = [
         answer(voice("v", "two")),
         answer(voice("v", "one", "2"), voice("w", "one", "2")),
@@ -47,9 +49,9 @@ def test_each_once_by_engine_and_version() -> None:
         answer(voice("v", "one", "1")),
         answer(voice("w", "two"), voice("v", "two")),
     ]
-    merged = [(v.engine, v.version, v.name) for v in heard(answers)]
+    merged = [(v.engine, v.version, v.name) for v in merge_answers(answers)]
     assert merged == [("one", "1", "v"), ("one", "2", "v"), ("one", "2", "w"), ("two", "1", "v"), ("two", "1", "w")]
-    assert heard([]) == []
+    assert merge_answers([]) == []
 
 
 @pytest.mark.parametrize(
@@ -63,20 +65,20 @@ def test_each_once_by_engine_and_version() -> None:
         b'{"engine":"x","version":"1","voices":[{"name":"a","language":"ko","sampleRate":"8000"}]}',
     ],
 )
-def test_an_answer_that_cannot_be_read_is_left_out(body: bytes) -> None:
-    assert heard([body, answer(voice("v", "e"))]) == [voice("v", "e")]
+def test_merge_leaves_out_an_answer_that_cannot_be_decoded(body: bytes) -> None:
+    assert merge_answers([body, answer(voice("v", "e"))]) == [voice("v", "e")]
 
 
-def test_what_a_later_version_adds_is_ignored() -> None:
+def test_merge_ignores_fields_of_a_later_version() -> None:
     body = codec.decode(answer(voice("v", "e")))
     body["more"] = 1
     body["voices"][0]["gender"] = "f"
-    assert heard([codec.encode(body, "msgpack")]) == [voice("v", "e")]
+    assert merge_answers([codec.encode(body, "msgpack")]) == [voice("v", "e")]
 
 
 @pytest.mark.parametrize(
     ("language", "wanted", "does"),
     [("ko", "ko", True), ("ko-KR", "ko", True), ("en-US", "EN-us", True), ("ko", "ko-KR", False), ("kok", "ko", False)],
 )
-def test_a_voice_of_a_language(language: str, wanted: str, does: bool) -> None:
+def test_speaks_compares_language_tags(language: str, wanted: str, does: bool) -> None:
     assert speaks(language, wanted) is does

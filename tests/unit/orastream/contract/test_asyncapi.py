@@ -13,7 +13,7 @@ import yaml
 
 import orastream
 from orastream.client.acceptance import Acceptance
-from orastream.client.voices import Voice, heard, told
+from orastream.client.voices import Voice, encode_answer, merge_answers
 from orastream.contract import audio_messages, codec, schemas, subjects
 from orastream.contract.audio import FORMATS, wav_header
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart, AudioWaiting, EndError
@@ -53,7 +53,7 @@ def subjects_of_the_code() -> set[str]:
     return {subject for subject in found if subject.startswith("tts.") and "*" not in subject}
 
 
-def test_every_subject_is_a_channel() -> None:
+def test_document_has_a_channel_for_every_subject() -> None:
     there = {channel["address"] for channel in document(NODE)["channels"].values()} - {None}
     public = subjects_of_the_code() - NODES_OWN
     assert subjects_of_the_code() >= NODES_OWN, "the search for subjects missed some"
@@ -64,7 +64,7 @@ def test_every_subject_is_a_channel() -> None:
     assert there - public == set(), "docs/asyncapi.yaml has channels that orastream.contract.subjects does not have"
 
 
-def test_every_channel_has_its_parameters_and_an_operation() -> None:
+def test_document_has_parameters_and_an_operation_for_every_channel() -> None:
     doc = document(NODE)
     used = {
         operation[key]["channel"]["$ref"] if key == "reply" else operation["channel"]["$ref"]
@@ -91,7 +91,7 @@ EXPECTED: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_a_schema_agrees_with_the_code(name: str) -> None:
+def test_documented_schema_agrees_with_the_code(name: str) -> None:
     """In names, types, required fields, enums and bounds."""
     expected, there = judging(EXPECTED[name]), judging(documented(NODE).get(name, {"properties": {}}))
     text = yaml.safe_dump(EXPECTED[name], sort_keys=False, allow_unicode=True)
@@ -103,14 +103,14 @@ def test_a_schema_agrees_with_the_code(name: str) -> None:
     assert there == expected, f"docs/asyncapi.yaml, components.schemas.{name}; the code has:\n{text}"
 
 
-def test_the_acceptance_is_the_gateways() -> None:
+def test_documented_acceptance_agrees_with_the_gateway() -> None:
     there = judging(documented(NODE)["Acceptance"])
     model = judging(AcceptanceBody.model_json_schema())
     assert there == {key: value for key, value in model.items() if key in there}
     assert problems(NODE, "Acceptance", Acceptance("r1", "s1", 7).to_map()) == []
 
 
-def test_versions_are_the_codes() -> None:
+def test_documents_have_the_version_of_the_package() -> None:
     assert {document(path)["info"]["version"] for path in (NODE, ORASERVER)} == {orastream.__version__}
 
 
@@ -122,7 +122,7 @@ def examples(path: Any, message: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("payload", examples(NODE, "Request"))
-def test_an_example_of_a_request_is_accepted(payload: Any) -> None:
+def test_parse_request_accepts_the_documented_examples(payload: Any) -> None:
     session = subjects.token(payload["sessionId"])
     for encoding in ("json", "msgpack"):
         data = codec.encode(payload, encoding)  # type: ignore[arg-type]
@@ -130,24 +130,24 @@ def test_an_example_of_a_request_is_accepted(payload: Any) -> None:
 
 
 @pytest.mark.parametrize("payload", examples(NODE, "Cancel"))
-def test_an_example_of_a_cancel_is_accepted(payload: Any) -> None:
+def test_cancel_decodes_the_documented_examples(payload: Any) -> None:
     assert Cancel.decode(codec.encode(payload, "json")) == Cancel(payload.get("requestId"))
 
 
 @pytest.mark.parametrize("payload", examples(NODE, "Report") + examples(NODE, "FinalReport"))
-def test_an_example_of_a_report_is_one(payload: Any) -> None:
+def test_report_decodes_the_documented_examples(payload: Any) -> None:
     assert Report.decode(codec.encode(payload, "json")).to_map() == payload
 
 
 @pytest.mark.parametrize(
     "payload", examples(NODE, "AudioStart") + examples(NODE, "AudioWaiting") + examples(NODE, "AudioEnd")
 )
-def test_an_example_of_an_audio_message_is_one(payload: Any) -> None:
+def test_unpack_accepts_the_documented_audio_messages(payload: Any) -> None:
     packed = codec.encode(payload, "msgpack")
     assert codec.decode(audio_messages.unpack(packed).pack()) == payload
 
 
-def test_every_example_is_as_its_schema_says() -> None:
+def test_every_example_matches_its_schema() -> None:
     seen = 0
     for path in (NODE, ORASERVER):
         for name, message in document(path)["components"]["messages"].items():
@@ -246,14 +246,14 @@ def test_document_and_code_accept_the_same_pieces(piece: dict[str, Any]) -> None
     assert (problems(NODE, "TextPiece", piece) == []) is by_code
 
 
-def test_voices_are_answered_as_documented() -> None:
-    answer = told([Voice("ko", "ko-KR", 22_050, "espeak", "1")], engine="espeak", version="1")
+def test_answer_with_voices_matches_the_document() -> None:
+    answer = encode_answer([Voice("ko", "ko-KR", 22_050, "espeak", "1")], engine="espeak", version="1")
     assert problems(NODE, "Voices", codec.decode(answer)) == []
     for payload in examples(NODE, "Voices"):
-        (voice,) = heard([codec.encode(payload, "json")])
+        (voice,) = merge_answers([codec.encode(payload, "json")])
         assert (voice.name, voice.sample_rate_hz) == ("ko", 22_050)
         for name in payload:
-            assert heard([codec.encode({k: v for k, v in payload.items() if k != name}, "json")]) == []
+            assert merge_answers([codec.encode({k: v for k, v in payload.items() if k != name}, "json")]) == []
 
 
 # ---- audio as it is packed
@@ -272,7 +272,7 @@ def test_voices_are_answered_as_documented() -> None:
         ("AudioEnd", AudioEnd(3, "failed", 0, 0, 0.0, EndError("engine_error", "broke off"))),
     ],
 )
-def test_audio_messages_are_as_documented(schema: str, message: audio_messages.AudioMessage) -> None:
+def test_audio_messages_match_the_document(schema: str, message: audio_messages.AudioMessage) -> None:
     packed = codec.decode(message.pack())
     if "audio" in packed:
         packed["audio"] = base64.b64encode(packed["audio"]).decode()  # JSON Schema has no type for bytes
@@ -286,7 +286,7 @@ SPEECH = Speech("세션 1", "전화 1", "r.1", subjects.token("r.1"), "안녕하
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
-def test_frames_of_the_bridges_are_as_documented(fmt: str) -> None:
+def test_frames_of_the_bridges_match_the_document(fmt: str) -> None:
     start = AudioStart(1, fmt, 24_000, 1, "espeak", "ko-KR")
     template, body = FrameTemplate(SPEECH, start), Body(SPEECH, start)
     body.add(AudioChunk(1, 0, 0, 0, wav_header(start.spec) + b"\1\2" * 50))
@@ -302,7 +302,7 @@ def test_frames_of_the_bridges_are_as_documented(fmt: str) -> None:
             assert problems(ORASERVER, schema, json.loads(payload)) == []
 
 
-def test_the_reference_oraserver_accepts_what_is_documented() -> None:
+def test_reference_oraserver_accepts_exactly_the_documented_frames() -> None:
     """It accepts the examples. Both refuse a frame with one key more or less."""
     for message in ("Init", "Chunk", "Complete", "Post"):
         parse = frames.parse_post if message == "Post" else frames.parse
@@ -314,7 +314,7 @@ def test_the_reference_oraserver_accepts_what_is_documented() -> None:
     assert set(documented(ORASERVER)["Metadata"]["properties"]) == frames._METADATA_KEYS
 
 
-def test_file_names_are_documented_for_every_format() -> None:
+def test_file_names_of_every_format_match_the_document() -> None:
     for request_id in ("r1", "r.1", "가" * 85, "a" * 128, "a" * 129):
         for fmt in FORMATS:
             start = AudioStart(1, fmt, 24_000, 1, "espeak", "ko-KR")
@@ -323,7 +323,7 @@ def test_file_names_are_documented_for_every_format() -> None:
             assert problems(ORASERVER, "FileName", frame["fileName"]) == []
 
 
-def test_the_code_of_an_error_is_one_of_the_table() -> None:
+def test_document_lists_all_error_codes() -> None:
     """Readers take an unknown code as `internal`, but the document must list all codes that are sent."""
     codes = documented(NODE)["ReportError"]["properties"]["code"]["enum"]
     assert documented(NODE)["EndError"]["properties"]["code"]["enum"] == codes

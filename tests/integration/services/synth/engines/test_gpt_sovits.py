@@ -157,7 +157,7 @@ async def test_a_failure_costs_the_sentence_and_not_the_process(pool: EnginePool
     audio = b""
     async with pool.acquire() as engine:
         server.misbehave("break")
-        with pytest.raises(EngineError, match=f"^GPT-SoVITS server {server.url} broke off$"):
+        with pytest.raises(EngineError, match=f"^GPT-SoVITS server {server.url} ended its answer too early$"):
             async for pcm in engine.speak(SENTENCE, voice=None, language="ko"):
                 audio += pcm
         assert audio == tone(FIRST, RATE), "what was spoken is heard"
@@ -213,7 +213,8 @@ def test_modes_and_versions(
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"), [("short file", "broke off"), ("short wav", "broke off"), ("inference", "sent")]
+    ("fault", "said"),
+    [("short file", "ended its answer too early"), ("short wav", "ended its answer too early"), ("inference", "sent")],
 )
 def test_whole_files_that_are_not(
     server: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: Fault, said: str
@@ -243,9 +244,9 @@ def test_a_whole_file_may_end_with_its_connection(
         ("stall", tone(FIRST, RATE), "sent nothing for 1.5 s"),
         ("trickle", tone(FIRST, RATE), "sent nothing for 1.5 s"),
         ("trickle at first", b"", "sent nothing for 1.5 s"),
-        ("break", tone(FIRST, RATE), "broke off"),
+        ("break", tone(FIRST, RATE), "ended its answer too early"),
         ("inference", b"", "sent silence: it failed inside inference"),
-        ("inference later", tone(FIRST, RATE), "broke off"),
+        ("inference later", tone(FIRST, RATE), "ended its answer too early"),
         ("server error", b"", "answered 500"),
         ("not wav", b"", "sent something else than speech: it is not WAV"),
     ],
@@ -362,7 +363,7 @@ def test_after_the_first_sample_no_other_server_begins_anew(
     with loaded() as engine:
         server.misbehave("break")
         other.misbehave("break")
-        with pytest.raises(EngineError, match="broke off"):
+        with pytest.raises(EngineError, match="ended its answer too early"):
             say(engine)
         assert len(server.told) + len(other.told) == 1
 

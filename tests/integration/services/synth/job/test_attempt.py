@@ -20,7 +20,7 @@ from orastream.service.keeper import StreamKeeper
 from services.synth.job.attempt import Attempt, AudioLost, end_latest, first_attempt, open_attempt
 from services.synth.job.audio_reader import AudioReader
 from services.synth.job.hold import Hold, Superseded
-from services.synth.job.standing import Evidence, weigh
+from services.synth.job.standing import Evidence, evidence_of
 from tests.support.ending import asked
 from tests.support.nats_server import NatsServer
 from tests.support.processes import until
@@ -68,7 +68,7 @@ def end(attempt: Attempt, total: int) -> AudioEnd:
 
 async def evidence(js: JetStream, attempt: Attempt) -> Evidence:
     trail = replace(attempt.trail)
-    return weigh(trail, attempt.trail, await tally(js, stream_names.AUDIO, subjects.audio("s", "r")))
+    return evidence_of(trail, attempt.trail, await tally(js, stream_names.AUDIO, subjects.audio("s", "r")))
 
 
 async def has(some: Sequence[object], count: int) -> bool:

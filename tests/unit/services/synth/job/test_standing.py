@@ -1,4 +1,4 @@
-"""`weigh` against a model of the audio subject: own messages, messages of other attempts, expiry."""
+"""`evidence_of` against a model of the audio subject: own messages, messages of other attempts, expiry."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from orastream.contract.assembly import Assembly
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioMessage, AudioStart
 from orastream.jetstream.tally import Tally
-from services.synth.job.standing import Evidence, Trail, weigh
+from services.synth.job.standing import Evidence, Trail, evidence_of
 
 pytestmark = pytest.mark.unit
 
@@ -33,15 +33,15 @@ TRAIL = Trail(first=10, before=2, sent=5, stored=5)
         (Trail(10, 2, 6, 6), Tally(10, 9), Evidence.READ),
     ],
 )
-def test_what_a_count_says(now: Trail, tally: Tally, expected: Evidence) -> None:
-    assert weigh(TRAIL, now, tally) is expected
+def test_count_of_messages_gives_the_evidence(now: Trail, tally: Tally, expected: Evidence) -> None:
+    assert evidence_of(TRAIL, now, tally) is expected
 
 
-def test_what_is_not_acked_proves_nothing() -> None:
+def test_evidence_is_open_while_a_message_is_not_acked() -> None:
     """The unacked message may not be stored yet, and the count may include one of another attempt instead."""
     open_trail = Trail(10, 2, 5, 4)
-    assert weigh(open_trail, open_trail, Tally(10, 7)) is Evidence.OPEN
-    assert weigh(open_trail, replace(open_trail, stored=5), Tally(10, 7)) is Evidence.OPEN
+    assert evidence_of(open_trail, open_trail, Tally(10, 7)) is Evidence.OPEN
+    assert evidence_of(open_trail, replace(open_trail, stored=5), Tally(10, 7)) is Evidence.OPEN
 
 
 @dataclass
@@ -78,14 +78,14 @@ STEPS = st.lists(st.sampled_from(["send", "store", "ack", "start", "chunk", "exp
 
 
 @given(earlier=st.integers(0, 2), steps=STEPS)
-def test_a_proof_is_never_wrong_and_a_quiet_attempt_needs_no_reading(earlier: int, steps: list[str]) -> None:
+def test_evidence_is_never_wrong_and_an_undisturbed_attempt_needs_no_read(earlier: int, steps: list[str]) -> None:
     subject = Subject()
     other = 0
     for _ in range(earlier):
         other = subject.store(start())
     mine = subject.store(start())
     trail, alone, chunks = Trail(1, len(subject.messages)), True, 0
-    asked: tuple[Trail, Tally] | None = None
+    requested: tuple[Trail, Tally] | None = None
     for step in steps:
         match step:
             case "send":
@@ -107,19 +107,19 @@ def test_a_proof_is_never_wrong_and_a_quiet_attempt_needs_no_reading(earlier: in
                 subject.expired += 1
                 alone = False
             case "ask":
-                asked = replace(trail), subject.tally()  # the answer arrives after further steps
-        if asked is None:
+                requested = replace(trail), subject.tally()  # the answer arrives after further steps
+        if requested is None:
             continue
-        evidence = weigh(asked[0], trail, asked[1])
-        if evidence is Evidence.ALONE and asked[1] == subject.tally():
+        evidence = evidence_of(requested[0], trail, requested[1])
+        if evidence is Evidence.ALONE and requested[1] == subject.tally():
             assert subject.followed(mine)
         if alone:
             assert evidence is not Evidence.READ
-            if trail.sent == asked[0].stored:
+            if trail.sent == requested[0].stored:
                 assert evidence is Evidence.ALONE
 
 
-def test_a_start_after_a_believed_end_changes_nothing() -> None:
+def test_attempt_still_counts_when_another_start_follows_its_end() -> None:
     """The count shows another writer; reading the subject shows that the attempt still counts."""
     subject = Subject()
     mine = subject.store(start())
@@ -128,7 +128,7 @@ def test_a_start_after_a_believed_end_changes_nothing() -> None:
         trail.on_sent()
         subject.store(message)
         trail.on_stored()
-    assert weigh(trail, trail, subject.tally()) is Evidence.ALONE
+    assert evidence_of(trail, trail, subject.tally()) is Evidence.ALONE
     subject.store(start())
-    assert weigh(trail, trail, subject.tally()) is Evidence.READ
+    assert evidence_of(trail, trail, subject.tally()) is Evidence.READ
     assert subject.followed(mine)

@@ -22,10 +22,10 @@ def voices(**profiles: Any) -> Voices:
     return Voices({"voices": profiles}, "v.yaml")
 
 
-def test_a_profile_and_its_defaults() -> None:
+def test_profile_has_defaults() -> None:
     both = voices(mina=MINA, ann=MINA | {"languages": ["en-GB"], "version": "v4"})
     mina = both.named("mina")
-    assert mina.prompt_lang == "ko", "the servers fail on upper case"
+    assert mina.prompt_lang == "ko", "prompt_lang is not in lower case, and the servers fail on upper case"
     assert mina.parameters.streaming_mode == 1
     assert [(v.name, v.language, v.sample_rate_hz) for v in both.listed()] == [
         ("mina", "ko", 32_000),
@@ -38,7 +38,7 @@ def test_a_profile_and_its_defaults() -> None:
     ("version", "rate_hz"),
     [("v1", 32_000), ("v2", 32_000), ("v2Pro", 32_000), ("v2ProPlus", 32_000), ("v3", 24_000), ("v4", 48_000)],
 )
-def test_the_rate_is_the_versions_unless_given(version: str, rate_hz: int) -> None:
+def test_rate_is_that_of_the_version_unless_the_profile_sets_one(version: str, rate_hz: int) -> None:
     assert voices(a=MINA | {"version": version}).sample_rate_hz("a") == rate_hz
     assert voices(a=MINA | {"version": version, "sample_rate_hz": 22_050}).sample_rate_hz("a") == 22_050
 
@@ -70,29 +70,29 @@ def test_the_rate_is_the_versions_unless_given(version: str, rate_hz: int) -> No
         ({"gpt_weights": ""}, "gpt_weights: "),
     ],
 )
-def test_what_is_wrong_is_named(change: dict[str, Any], said: str) -> None:
+def test_error_names_the_voice_and_the_wrong_field(change: dict[str, Any], said: str) -> None:
     with pytest.raises(EngineError) as raised:
         voices(mina=MINA | change)
     assert str(raised.value).startswith(f"v.yaml: voice 'mina': {said}")
 
 
-def test_parameters_that_are_all_commented_out_are_the_defaults() -> None:
+def test_empty_parameters_are_the_defaults() -> None:
     assert voices(mina=MINA | {"parameters": None}).named("mina") == voices(mina=MINA).named("mina")
 
 
-def test_a_missing_field_is_named() -> None:
+def test_error_names_a_missing_field() -> None:
     for field in ("languages", "ref_audio_path", "prompt_lang"):
         with pytest.raises(EngineError, match=f"^v.yaml: voice 'mina': {field}: it is missing$"):
             voices(mina={name: value for name, value in MINA.items() if name != field})
 
 
 @pytest.mark.parametrize("document", [None, [], "text", {}, {"voices": None}, {"voices": []}, {"mina": MINA}])
-def test_a_document_without_voices(document: object) -> None:
+def test_document_without_voices_is_refused(document: object) -> None:
     with pytest.raises(EngineError, match="^v.yaml: it has no voices; write `voices:`"):
         Voices(document, "v.yaml")
 
 
-def test_other_shapes_that_are_wrong() -> None:
+def test_document_of_a_wrong_shape_is_refused() -> None:
     with pytest.raises(EngineError, match="voice 'mina' has no fields"):
         voices(mina=None)
     with pytest.raises(EngineError, match="a voice has the name False; put quotes around it"):
@@ -102,7 +102,7 @@ def test_other_shapes_that_are_wrong() -> None:
 
 
 @pytest.mark.parametrize("field", ["gpt_weights", "sovits_weights"])
-def test_weights_are_named_for_all_voices_or_none(field: str) -> None:
+def test_weights_must_be_set_for_all_voices_or_none(field: str) -> None:
     """A server keeps the last weights: a voice without its own would be spoken with another voice's."""
     named = MINA | {field: "a"}
     assert voices(a=named, b=named).named("a").weights.count("a") == 1
@@ -110,10 +110,12 @@ def test_weights_are_named_for_all_voices_or_none(field: str) -> None:
         voices(a=named, b=MINA)
 
 
-def test_which_voice_speaks_a_language() -> None:
+def test_of_language_returns_the_first_voice_of_a_language() -> None:
     there = voices(ann=MINA | {"languages": ["en-GB"]}, mina=MINA, hana=MINA | {"languages": ["ja"]})
     assert there.of_language("ko-KR") is there.named("mina")
-    assert there.of_language("en-US") is there.named("ann"), "the first one, whatever the country"
+    assert there.of_language("en-US") is there.named("ann"), (
+        "of_language did not return the first voice of the language"
+    )
     assert there.of_language("JA") is there.named("hana")
     for language, said in [("zh-CN", "has 'zh-CN' among its languages"), ("fr-FR", "does not speak 'fr-FR'")]:
         with pytest.raises(UnknownVoice, match=f"^language: .*{said}"):
@@ -139,11 +141,11 @@ def test_which_voice_speaks_a_language() -> None:
         ("yue-Hant-HK", "yue"),
     ],
 )
-def test_languages_as_the_servers_name_them(tag: str, name: str) -> None:
+def test_spoken_language_returns_the_name_that_the_servers_use(tag: str, name: str) -> None:
     assert spoken_language(tag) == name
 
 
-def test_the_digest_changes_with_what_is_heard() -> None:
+def test_digest_changes_with_every_field_that_changes_the_audio() -> None:
     digests = {
         voices(mina=MINA | change).digest
         for change in ({}, {"ref_audio_path": "/b.wav"}, {"parameters": {"seed": 1}}, {"sovits_weights": "b.pth"})
@@ -152,7 +154,7 @@ def test_the_digest_changes_with_what_is_heard() -> None:
     assert voices(mina=MINA).digest == voices(mina=dict(reversed(MINA.items()))).digest
 
 
-def test_a_revision_is_part_of_the_digest() -> None:
+def test_digest_changes_with_the_revision() -> None:
     """A file may change while its path does not."""
     digests = {voices(mina=MINA, ann=MINA | of_one).digest for of_one in ({}, {"revision": 1}, {"revision": "b"})}
     digests |= {
@@ -164,7 +166,7 @@ def test_a_revision_is_part_of_the_digest() -> None:
 
 
 @pytest.mark.parametrize("revision", [[], {}, True, "", " "])
-def test_what_is_no_revision(revision: object) -> None:
+def test_invalid_revision_is_refused(revision: object) -> None:
     with pytest.raises(EngineError, match="^v.yaml: voice 'mina': revision: "):
         voices(mina=MINA | {"revision": revision})
     with pytest.raises(EngineError, match="^v.yaml: revision: "):
@@ -174,7 +176,7 @@ def test_what_is_no_revision(revision: object) -> None:
 # ---- the file
 
 
-def test_a_revision_as_yaml_has_it(tmp_path: Path) -> None:
+def test_revision_accepts_every_scalar_of_yaml(tmp_path: Path) -> None:
     path = tmp_path / "v.yaml"
     profile = "{languages: [ko], ref_audio_path: /a.wav, prompt_lang: ko, revision: %s}"
     digests = set()
@@ -184,7 +186,7 @@ def test_a_revision_as_yaml_has_it(tmp_path: Path) -> None:
     assert len(digests) == 5
 
 
-def test_the_example_is_valid() -> None:
+def test_example_file_is_valid() -> None:
     assert read_voices(EXAMPLE).of_language("ko-KR")
 
 
@@ -192,7 +194,7 @@ def test_the_example_is_valid() -> None:
     ("text", "said"),
     [
         ("voices: {mina: [", " line 1: it is not YAML"),
-        ("voices:\n  mina: {}\n  mina: {}\n", " line 3: it is not YAML: 'mina' is there twice"),
+        ("voices:\n  mina: {}\n  mina: {}\n", " line 3: it is not YAML: 'mina' is set twice"),
         ("voices:\n  mina: !!python/object/apply:os.getcwd []\n", " line 2: it is not YAML: could not determine"),
         ("voices:\n  ? [a, b]\n  : {}\n", " line 2: it is not YAML: a key is a list or a mapping"),
         ("voices:\n  {a: b}: {}\n", " line 2: it is not YAML: a key is a list or a mapping"),
@@ -201,7 +203,7 @@ def test_the_example_is_valid() -> None:
         ("", " it has no voices"),
     ],
 )
-def test_a_file_that_is_wrong(tmp_path: Path, text: str, said: str) -> None:
+def test_read_voices_refuses_an_invalid_file_and_names_the_place(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "v.yaml"
     path.write_text(text)
     with pytest.raises(EngineError) as raised:
@@ -209,7 +211,7 @@ def test_a_file_that_is_wrong(tmp_path: Path, text: str, said: str) -> None:
     assert str(raised.value).startswith(f"{path}:{said}")
 
 
-def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+def test_read_voices_refuses_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="there is no such file; copy deploy/voices.example.yaml there"):
         read_voices(tmp_path / "none.yaml")
     with pytest.raises(EngineError, match="it cannot be read"):
@@ -230,7 +232,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         ("http://[::1]:9880", ("http://[::1]:9880",)),
     ],
 )
-def test_addresses(monkeypatch: pytest.MonkeyPatch, given: str, urls: tuple[str, ...]) -> None:
+def test_settings_read_a_list_of_addresses(monkeypatch: pytest.MonkeyPatch, given: str, urls: tuple[str, ...]) -> None:
     monkeypatch.setenv("GPT_SOVITS_URLS", given)
     monkeypatch.setenv("SYNTH_STALL_SECONDS", "8")
     settings = GptSovitsSettings.load()
@@ -241,7 +243,7 @@ def test_addresses(monkeypatch: pytest.MonkeyPatch, given: str, urls: tuple[str,
 @pytest.mark.parametrize(
     "bad", ["a:9880", "ftp://a", "http://", "http://a:b", "http://a?x=1", "http://u@a", "http://a:0"]
 )
-def test_no_addresses(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
+def test_settings_refuse_an_invalid_address(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
     with pytest.raises(ValueError, match="is not the address of a server"):
         server_url(bad)
     monkeypatch.setenv("GPT_SOVITS_URLS", f"http://a,{bad}")
@@ -250,7 +252,7 @@ def test_no_addresses(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
 
 
 @pytest.mark.parametrize(("given", "said"), [(" , ", "at least one server"), ("http://a, http://a/", "named twice")])
-def test_no_lists_of_addresses(monkeypatch: pytest.MonkeyPatch, given: str, said: str) -> None:
+def test_settings_refuse_an_invalid_list_of_addresses(monkeypatch: pytest.MonkeyPatch, given: str, said: str) -> None:
     monkeypatch.setenv("GPT_SOVITS_URLS", given)
     with pytest.raises(EngineError, match=f"^GPT_SOVITS_URLS: .*{said}"):
         GptSovitsSettings.load()
