@@ -128,7 +128,7 @@ def test_trace_context_of_the_publisher_takes_precedence() -> None:
 
 
 @pytest.mark.parametrize(
-    ("environment", "asked"),
+    ("environment", "expected"),
     [
         ({}, False),
         ({"OTEL_SERVICE_NAME": "x", "OTEL_TRACES_SAMPLER": "always_on"}, False),
@@ -142,8 +142,8 @@ def test_trace_context_of_the_publisher_takes_precedence() -> None:
         ({"OTEL_SDK_DISABLED": "true", "OTEL_TRACES_EXPORTER": "otlp"}, False),
     ],
 )
-def test_traces_are_off_unless_a_variable_turns_them_on(environment: dict[str, str], asked: bool) -> None:
-    assert wanted(environment) is asked
+def test_traces_are_off_unless_a_variable_turns_them_on(environment: dict[str, str], expected: bool) -> None:
+    assert wanted(environment) is expected
 
 
 OFF = f"""

@@ -49,8 +49,8 @@ def test_why_not_written_names_a_folder_without_permission(tmp_path: Path) -> No
                     os.setuid(65_534)
                 else:
                     hidden.chmod(0)
-                told = [why_not_written(Path(folder, "x.wav")), why_not_written(hidden / "in" / "x.wav")]
-                os._exit(0 if "not writable" in str(told[0]) and "no folder" in str(told[1]) else 1)
+                reasons = [why_not_written(Path(folder, "x.wav")), why_not_written(hidden / "in" / "x.wav")]
+                os._exit(0 if "not writable" in str(reasons[0]) and "no folder" in str(reasons[1]) else 1)
             finally:
                 os._exit(2)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

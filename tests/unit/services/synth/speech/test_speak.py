@@ -74,13 +74,13 @@ async def pieces_of(
     "markup", ["Nothing.", "Nothing.<break time='1s'/>", "<break time='1s'/>Nothing.", "No.<break time='1s'/>Nothing."]
 )
 async def test_utterance_of_pauses_alone_raises_no_audio(fmt: Format, markup: str) -> None:
-    heard: list[bytes] = []
+    received: list[bytes] = []
     utterance = SpokenUtterance(None, "en-US", 1.0, fmt)
     lines = script_of(f"<speak>{markup}</speak>", "en-US", 1.0, ssml=True)
     with pytest.raises(NoAudio, match="'mouth' gave no audio"):
         async for piece in speak_utterance(Mouth(), utterance, lines, Cutting(4_096)):
-            heard.append(piece.audio)
-    assert heard == [], "audio was passed on, although no engine made any"
+            received.append(piece.audio)
+    assert received == [], "audio was passed on, although no engine made any"
 
 
 @pytest.mark.parametrize("rate_hz", [None, 16_000])

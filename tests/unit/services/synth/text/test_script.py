@@ -35,8 +35,8 @@ def test_line_is_spoken_as_written_when_reading_is_off() -> None:
         ScriptLine("3명이 왔다.", "3명이 왔다.", "ko-KR", 1.0)
     ]
     assert [line.spoken for line in marked("3명이 <sub alias='4명'>x</sub>", reads=False)] == ["3명이 4명"]
-    asked = marked("<say-as interpret-as='digits'>31</say-as>번", reads=False)
-    assert [line.spoken for line in asked] == ["삼일번"], "say-as had no effect while reading is off"
+    with_say_as = marked("<say-as interpret-as='digits'>31</say-as>번", reads=False)
+    assert [line.spoken for line in with_say_as] == ["삼일번"], "say-as had no effect while reading is off"
 
 
 async def test_script_of_returns_the_same_lines_as_lines_of() -> None:

@@ -80,8 +80,8 @@ def test_body_prefers_text_lang_of_the_profile_and_names_an_unknown_language() -
 )
 def test_reason_returns_the_error_of_the_server(status: int, answer: object, said: str) -> None:
     data = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
-    told = tts.reason(status, data, "비밀번호는 일이삼. cannot 비밀번호")
-    assert told.startswith(said) and len(told) <= 250
+    given_reason = tts.reason(status, data, "비밀번호는 일이삼. cannot 비밀번호")
+    assert given_reason.startswith(said) and len(given_reason) <= 250
 
 
 def test_reason_never_quotes_the_sentence() -> None:

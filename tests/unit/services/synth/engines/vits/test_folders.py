@@ -17,9 +17,11 @@ pytestmark = pytest.mark.unit
 def voice(folder: Path, language: str | None = "kor", **tokenizer: Any) -> Path:
     """Writes a directory that passes for an MMS model before it is loaded."""
     folder.mkdir(parents=True)
-    told = {"phonemize": False, "is_uroman": language == "kor", **tokenizer}
+    tokenizer_fields = {"phonemize": False, "is_uroman": language == "kor", **tokenizer}
     (folder / "config.json").write_text(json.dumps({"model_type": "vits", "num_speakers": 1}))
-    (folder / "tokenizer_config.json").write_text(json.dumps(told | ({"language": language} if language else {})))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps(tokenizer_fields | ({"language": language} if language else {}))
+    )
     (folder / "vocab.json").write_text(json.dumps({"a": 1, "n": 2, " ": 3}))
     (folder / "model.safetensors").write_bytes(b"weights")
     return folder
