@@ -16,7 +16,7 @@ from orastream.contract.messages import Report
 from tests.bench.measure import number, percentile, ratio, table
 from tests.support.scenes import Scene, running_node, scene_on
 from tests.support.services import ServiceProcess, Stack
-from tests.support.speech import heard
+from tests.support.speech import utterance_of
 
 SHORT = "네, 알겠습니다."
 TEN_SECONDS = (
@@ -54,7 +54,7 @@ async def _say(scene: Scene, session: str, request: str, text: str, **options: A
         **options,
     )
     assert isinstance(report, Report) and report.status == "delivered", report
-    got = heard(await scene.stack.received(scene.id(session)), scene.id(request))
+    got = utterance_of(await scene.stack.received(scene.id(session)), scene.id(request))
     assert got is not None
     return report, (got["firstChunkAt"] - published_at) * 1000
 
@@ -123,7 +123,7 @@ async def _recoveries(scene: Scene) -> list[tuple[str, float, float]]:
         http = name.startswith("http")
         request = name.partition(" ")[0]
         await scene.ask(request, request, use_websocket=not http)
-        await (scene.until_synthesising(request, request) if http else scene.until_heard(request))
+        await (scene.until_synthesising(request, request) if http else scene.until_received(request))
         await kill(scene)
         back_at = time.monotonic()
         before = await _chunks(scene, request)
@@ -138,7 +138,7 @@ async def _recoveries(scene: Scene) -> list[tuple[str, float, float]]:
 
 
 async def _chunks(scene: Scene, request: str) -> int:
-    got = heard(await scene.stack.received(), scene.id(request))
+    got = utterance_of(await scene.stack.received(), scene.id(request))
     return 0 if got is None else int(got["chunks"])
 
 

@@ -88,7 +88,7 @@ class Process:
     def last_words(self) -> str:
         """The end of its stderr, for error messages."""
         self._errors.seek(0)
-        return self._errors.read().decode(errors="replace").strip()[-800:] or "it said nothing"
+        return self._errors.read().decode(errors="replace").strip()[-800:] or "it printed nothing"
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -45,14 +45,14 @@ def main(model: Path, rounds: int) -> None:
             firsts.append(first)
             pieces.append(in_pieces)
             wholes.append(in_one_go)
-    told = {
+    result = {
         "seconds": samples / net.sample_rate_hz,
         "first_s": median(firsts),
         "pieces_s": median(pieces),
         "whole_s": median(wholes),
         "ratio": ratio(firsts, wholes),
     }
-    print(json.dumps(told))
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from orastream.contract.messages import Report
 from orastream.jetstream.api import JetStream
 from tests.support.processes import until
 from tests.support.scenes import Scene
-from tests.support.speech import heard
+from tests.support.speech import utterance_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
@@ -63,7 +63,7 @@ BAD_FIELDS: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("field", "changes"), BAD_FIELDS, ids=[f"{f}-{i}" for i, (f, _) in enumerate(BAD_FIELDS)])
-async def test_a_bad_field_is_named(scene: Scene, field: str, changes: dict[str, Any]) -> None:
+async def test_report_names_the_wrong_field(scene: Scene, field: str, changes: dict[str, Any]) -> None:
     """One final report: failed, invalid_request, not retryable. It does not contain the text."""
     await stored(scene, scene.name, json.dumps(good(scene, **changes)).encode())
     report = await scene.client.wait(scene.name, scene.id("r"), 15)
@@ -86,7 +86,7 @@ UNDECODABLE = {
 
 
 @pytest.mark.parametrize("payload", UNDECODABLE.values(), ids=UNDECODABLE.keys())
-async def test_what_cannot_be_read_is_reported_under_its_sequence(scene: Scene, payload: bytes) -> None:
+async def test_undecodable_request_is_reported_under_its_sequence(scene: Scene, payload: bytes) -> None:
     """The report uses the sequence as id; the next valid request of the session is spoken."""
     sequence = await stored(scene, scene.name, payload)
     report = await scene.client.wait(scene.name, f"seq-{sequence}", 15)
@@ -98,19 +98,19 @@ async def test_what_cannot_be_read_is_reported_under_its_sequence(scene: Scene, 
 
 
 @pytest.mark.parametrize("session", ["a.b.c", "with space", "세션-하나", "x" * 256, "*", ">"])
-async def test_any_session_id_is_spoken_to(scene: Scene, session: str) -> None:
+async def test_request_with_any_session_id_is_delivered(scene: Scene, session: str) -> None:
     """Ids that are not valid subject tokens are encoded, and arrive unchanged."""
     request = scene.id("요청 1")
     report = await scene.client.say(
         "안녕하세요.", session_id=session, phone_id="폰 1", request_id=request, fire_and_forget=False
     )
     assert isinstance(report, Report) and report.status == "delivered"
-    got = heard(await scene.stack.received(), request)
+    got = utterance_of(await scene.stack.received(), request)
     assert got is not None and got["sessionId"] == session and got["phoneId"] == "폰 1" and got["violations"] == []
 
 
 @pytest.mark.parametrize("same_message_id", [True, False], ids=["with-msg-id", "without"])
-async def test_a_duplicate_is_not_spoken_twice(scene: Scene, same_message_id: bool) -> None:
+async def test_duplicate_is_not_spoken_again(scene: Scene, same_message_id: bool) -> None:
     """The duplicate's replyTo gets the first request's report."""
     headers = {"Nats-Msg-Id": f"{subjects.token(scene.name)}.{scene.id('r')}"} if same_message_id else {}
     first = await stored(scene, scene.name, json.dumps(good(scene)).encode(), **headers)
@@ -135,7 +135,7 @@ async def test_a_duplicate_is_not_spoken_twice(scene: Scene, same_message_id: bo
     assert received["utterances"][0]["repeats"] == 0
 
 
-async def test_the_same_request_id_in_two_sessions(scene: Scene) -> None:
+async def test_same_request_id_in_two_sessions_is_delivered_in_both(scene: Scene) -> None:
     """A request id is unique within a session only: both requests are spoken."""
     for session in ("one", "two"):
         report = await scene.client.say(
@@ -146,7 +146,7 @@ async def test_the_same_request_id_in_two_sessions(scene: Scene) -> None:
         assert [u["complete"] for u in received["utterances"]] == [True]
 
 
-async def test_an_expired_request_is_reported(scene: Scene) -> None:
+async def test_expired_request_is_reported(scene: Scene) -> None:
     """No synth claims it in time: one final report, `expired`, retryable. The next request is spoken."""
     for synth in scene.stack["synth"]:
         synth.freeze()
@@ -163,7 +163,7 @@ async def test_an_expired_request_is_reported(scene: Scene) -> None:
     assert isinstance(after, Report) and after.status == "delivered"
 
 
-async def test_a_session_that_no_id_has_ends_no_process(scene: Scene) -> None:
+async def test_request_of_a_session_without_an_id_is_deleted_and_ends_no_process(scene: Scene) -> None:
     """Its subject is short enough for a publish but too long for a report's: it is deleted, and no process ends."""
     workers = [p for name in ("synth", "ws_bridge", "http_bridge") for p in scene.stack[name]]
     pids = [process.pid for process in workers]
@@ -191,19 +191,19 @@ async def test_a_session_that_no_id_has_ends_no_process(scene: Scene) -> None:
     ],
     ids=["200", "409", "behind", "ahead"],
 )
-async def test_headers_that_only_the_server_may_write(scene: Scene, headers: dict[str, str]) -> None:
+async def test_request_with_headers_of_the_server_is_delivered(scene: Scene, headers: dict[str, str]) -> None:
     """A message that contains such headers is processed as any other."""
     await spoken(scene, good(scene), **headers)
 
 
-async def test_audio_of_a_later_version_is_passed_over(scene: Scene) -> None:
+async def test_audio_messages_of_a_later_version_are_skipped(scene: Scene) -> None:
     """Synth, bridges and readers of the audio skip such messages."""
     session, token = subjects.token(scene.name), subjects.token(scene.id("r"))
     async with Broker(scene.stack.nats_server.url, name="test") as broker:
         await JetStream(broker).store(subjects.put_audio(session, token), msgpack.packb({"type": "hum", "index": 0}))
         report = await spoken(scene, good(scene))
-    heard_here = [message async for message in scene.client.audio(scene.name, scene.id("r"), report.request_seq)]
-    assert sum(isinstance(message, AudioChunk) for message in heard_here) == report.total_chunks
+    stored_messages = [message async for message in scene.client.audio(scene.name, scene.id("r"), report.request_seq)]
+    assert sum(isinstance(message, AudioChunk) for message in stored_messages) == report.total_chunks
 
 
 async def spoken(scene: Scene, body: dict[str, Any], **headers: str) -> Report:

@@ -91,7 +91,7 @@ async def received(stack: Compose, session: str) -> list[dict[str, Any]]:
     return utterances
 
 
-def test_every_setting_reaches_its_service(stack: Compose) -> None:
+def test_compose_passes_every_setting_to_its_service(stack: Compose) -> None:
     services = json.loads(stack.run("config", "--format", "json"))["services"]
     settings: dict[str, tuple[type[BaseModel], ...]] = {
         "synth": (SynthSettings, GptSovitsSettings, GptSovitsLocalSettings, PocketSettings, VitsSettings),
@@ -105,7 +105,7 @@ def test_every_setting_reaches_its_service(stack: Compose) -> None:
         assert {name for name in passed if not name.startswith("otel_")} == read - NOT_PASSED, service
 
 
-def test_passwords_of_nats_are_quoted_and_never_empty(require_docker: None) -> None:
+def test_compose_quotes_the_passwords_of_nats_and_refuses_empty_ones(require_docker: None) -> None:
     """Checks compose.yaml only; tests/integration/test_nats_users.py tests the passwords on a server."""
     compose = Compose("orastream-test-passwords", NATS_NODE_PASSWORD="123456", NATS_CALLER_PASSWORD="")
     given = json.loads(compose.run("config", "--format", "json"))["services"]["nats"]["environment"]
@@ -116,7 +116,7 @@ def test_passwords_of_nats_are_quoted_and_never_empty(require_docker: None) -> N
 @pytest.mark.parametrize(
     ("use_websocket", "fire_and_forget"), [(False, False), (True, True), (True, False)], ids=["http", "forget", "sync"]
 )
-async def test_each_mode_is_heard(
+async def test_each_mode_is_delivered(
     stack: Compose, client: Client, session: str, use_websocket: bool, fire_and_forget: bool
 ) -> None:
     answer = await client.say(
@@ -131,13 +131,13 @@ async def test_each_mode_is_heard(
 
     transport = "websocket" if use_websocket else "http"
     assert (report.status, report.transport, report.error) == ("delivered", transport, None)
-    (heard,) = await received(stack, session)
-    assert (heard["transport"], heard["requestId"], heard["text"]) == (transport, report.request_id, TEXT)
-    assert heard["bytes"] == report.bytes > 100_000
-    assert heard["chunks"] == (report.delivered_chunks if use_websocket else 1)
+    (delivery,) = await received(stack, session)
+    assert (delivery["transport"], delivery["requestId"], delivery["text"]) == (transport, report.request_id, TEXT)
+    assert delivery["bytes"] == report.bytes > 100_000
+    assert delivery["chunks"] == (report.delivered_chunks if use_websocket else 1)
 
 
-async def test_a_plain_nats_publisher_is_heard(stack: Compose, nats_url: str, session: str) -> None:
+async def test_request_of_a_plain_nats_client_is_delivered(stack: Compose, nats_url: str, session: str) -> None:
     connection = await nats.connect(nats_url)
     try:
         body = json.dumps({"text": "안녕하세요", "sessionId": "plain", "phoneId": "p1"}).encode()
@@ -153,14 +153,14 @@ async def test_a_plain_nats_publisher_is_heard(stack: Compose, nats_url: str, se
     assert len(await received(stack, "plain")) == len(await received(stack, session)) == 1
 
 
-async def test_the_gateway_speaks(stack: Compose, session: str) -> None:
+async def test_request_to_the_gateway_is_delivered(stack: Compose, session: str) -> None:
     url = f"http://{stack.address('gateway', 8000)}/api/convert-tts/"
     body = {"text": TEXT, "sessionId": session, "phoneId": "p1", "use_websocket": True, "fire_and_forget": False}
     async with aiohttp.ClientSession() as http, http.post(url, json=body) as response:
         assert response.status == 200, await response.text()
         report = await response.json()
     assert report["status"] == "delivered"
-    assert [heard["requestId"] for heard in await received(stack, session)] == [report["requestId"]]
+    assert [delivery["requestId"] for delivery in await received(stack, session)] == [report["requestId"]]
 
 
 async def test_containers_are_locked_down(stack: Compose) -> None:
@@ -183,7 +183,7 @@ async def test_containers_are_locked_down(stack: Compose) -> None:
     assert counts == {"nats": 1, "synth": 3, "ws_bridge": 3, "http_bridge": 1, "gateway": 1, "oraserver": 1}
 
 
-async def test_health_is_a_nats_round_trip(stack: Compose, nats_url: str, session: str) -> None:
+async def test_services_are_unhealthy_while_nats_is_frozen(stack: Compose, nats_url: str, session: str) -> None:
     """NATS is frozen with open sockets: every service becomes unhealthy, and recovers after the thaw."""
     ports = {"synth": "9101", "ws_bridge": "9102", "http_bridge": "9103", "gateway": "8000"}
 
@@ -212,14 +212,16 @@ async def test_health_is_a_nats_round_trip(stack: Compose, nats_url: str, sessio
 
 
 @pytest.mark.parametrize("service", IMAGES)
-def test_an_image_is_small(stack: Compose, service: str, record_property: Callable[[str, object], None]) -> None:
+def test_image_adds_at_most_its_limit_to_the_python_image(
+    stack: Compose, service: str, record_property: Callable[[str, object], None]
+) -> None:
     over = image_bytes(stack.image(service)) - image_bytes("python:3.11-slim-bookworm")
     record_property("figure", f"image of {service}: {over / MIB:.1f} MiB over the Python image")
     assert 0 < over <= MAX_OVER_BASE.get(service, 400 * MIB)
 
 
 @pytest.mark.parametrize("service", IMAGES)
-def test_an_image_has_no_compiler_and_no_torch(stack: Compose, service: str) -> None:
+def test_image_has_no_compiler_and_no_torch(stack: Compose, service: str) -> None:
     look = (
         "import importlib.util as i, os, shutil, sys\n"
         "print(*[t for t in ('cc', 'gcc', 'c++', 'g++', 'clang', 'ld', 'make') if shutil.which(t)],"
@@ -231,7 +233,7 @@ def test_an_image_has_no_compiler_and_no_torch(stack: Compose, service: str) -> 
     assert found.split() == [*may.split(), "uid", "10001"]
 
 
-def test_synth_takes_further_extras(stack: Compose, tmp_path: Path) -> None:
+def test_image_of_synth_can_be_built_with_further_extras(stack: Compose, tmp_path: Path) -> None:
     """`EXTRAS` names extras of pyproject.toml. The image has their packages and all of synth's own."""
     image = f"{stack.image('synth')}-extras"
     root = clean_copy(tmp_path)
@@ -257,7 +259,7 @@ async def begun(stack: Compose, client: Client, session: str, **options: Any) ->
     async def some() -> bool:
         async with aiohttp.ClientSession() as http, http.get(url, params={"session": session}) as response:
             utterances = (await response.json())["utterances"]
-        assert not any(utterance["complete"] for utterance in utterances), "too late: it is complete already"
+        assert not any(utterance["complete"] for utterance in utterances), "too late: the utterance is already complete"
         return any(utterance["chunks"] >= 3 for utterance in utterances)
 
     await until(some, "three chunks at OraServer", timeout_s=30, poll_s=0.1)
@@ -268,16 +270,16 @@ async def delivered(stack: Compose, client: Client, session: str, request: str) 
     """Wait for its final report. OraServer must have it complete, in order and without violations."""
     report = await client.wait(session, request, 60)
     assert report.status == "delivered", report
-    (heard,) = await received(stack, session)
-    assert (heard["requestId"], heard["bytes"], heard["text"]) == (request, report.bytes, LONG)
-    assert heard["chunks"] == report.total_chunks == report.delivered_chunks
+    (delivery,) = await received(stack, session)
+    assert (delivery["requestId"], delivery["bytes"], delivery["text"]) == (request, report.bytes, LONG)
+    assert delivery["chunks"] == report.total_chunks == report.delivered_chunks
     return report
 
 
 def carrier(stack: Compose, service: str, request: str) -> dict[str, Any]:
     """The container of that service whose log shows the start of this request."""
     found = [c for c in stack.containers(service) if f'"request": "{request}"' in docker("logs", c["Id"])]
-    assert len(found) == 1, f"{len(found)} of {service} have begun it"
+    assert len(found) == 1, f"{len(found)} of containers of {service} have begun the request"
     return found[0]
 
 
@@ -292,7 +294,9 @@ SCALED = ("--scale", "synth=3", "--scale", "ws_bridge=3")
 
 
 @pytest.mark.parametrize("service", ["synth", "ws_bridge"])
-async def test_one_of_three_is_killed(stack: Compose, client: Client, session: str, service: str) -> None:
+async def test_utterance_is_delivered_when_one_of_three_containers_is_killed(
+    stack: Compose, client: Client, session: str, service: str
+) -> None:
     request = await begun(stack, client, session)
     victim = carrier(stack, service, request)
     docker("kill", victim["Id"])
@@ -304,14 +308,18 @@ async def test_one_of_three_is_killed(stack: Compose, client: Client, session: s
     stack.run("up", "--detach", "--wait", "--no-recreate", "--no-build", *SCALED, timeout_s=120)
 
 
-async def test_nats_freezes_for_five_seconds(stack: Compose, client: Client, session: str) -> None:
+async def test_utterance_is_delivered_when_nats_freezes_for_five_seconds(
+    stack: Compose, client: Client, session: str
+) -> None:
     request = await begun(stack, client, session)
     with stack.frozen("nats", "nats-server"):
         await asyncio.sleep(5)
     await delivered(stack, client, session, request)
 
 
-async def test_a_bridge_is_cut_off(stack: Compose, client: Client, session: str) -> None:
+async def test_utterance_is_delivered_when_a_bridge_loses_its_network(
+    stack: Compose, client: Client, session: str
+) -> None:
     """All its packets are dropped: another bridge finishes, and the first one does no harm when it is back."""
     request = await begun(stack, client, session)
     lost = carrier(stack, "ws_bridge", request)
@@ -320,13 +328,13 @@ async def test_a_bridge_is_cut_off(stack: Compose, client: Client, session: str)
         report = await delivered(stack, client, session, request)
     assert successors(stack, lost, request) == 1
     stack.run("up", "--detach", "--wait", "--no-recreate", "--no-build", *SCALED, timeout_s=120)
-    assert (await delivered(stack, client, session, request)).bytes == report.bytes, "nothing came after the end"
+    assert (await delivered(stack, client, session, request)).bytes == report.bytes, "audio came after the end"
 
 
 # ---- the command line
 
 
-async def test_say_from_the_command_line(stack: Compose, nats_url: str, session: str, tmp_path: Path) -> None:
+async def test_say_delivers_an_utterance(stack: Compose, nats_url: str, session: str, tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "orastream.cli", "say", TEXT, "--sync", "--session", session, "--nats", nats_url),
         cwd=tmp_path,
@@ -337,5 +345,5 @@ async def test_say_from_the_command_line(stack: Compose, nats_url: str, session:
     out, _ = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0, out.decode()
     assert "delivered" in out.decode()
-    (heard,) = await received(stack, session)
-    assert heard["text"] == TEXT
+    (delivery,) = await received(stack, session)
+    assert delivery["text"] == TEXT

@@ -30,7 +30,7 @@ def samples_of(wav: bytes) -> list[int]:
         return array("h", file.readframes(file.getnframes())).tolist()
 
 
-async def test_text_in_sound_out(browser: Browser, gateway: ServiceProcess) -> None:
+async def test_all_samples_of_an_utterance_are_played_without_a_gap(browser: Browser, gateway: ServiceProcess) -> None:
     """Every sample of the engine reaches the audio output without a gap, the first ones before synthesis ends."""
     made = samples_of(await reference(SHORT))
     async with live(browser, gateway) as page:
@@ -39,18 +39,19 @@ async def test_text_in_sound_out(browser: Browser, gateway: ServiceProcess) -> N
         await expect(page.locator("#playing")).to_have_text("Nothing is playing")
         # The recorder's last block comes late and ends with silence.
         await page.wait_for_function(
-            "(count) => heard.samples.length >= count && heard.samples.slice(-8000).every((sample) => sample === 0)",
+            "(count) => recorded.samples.length >= count"
+            " && recorded.samples.slice(-8000).every((sample) => sample === 0)",
             arg=len(made),
         )
-        scheduled = await page.evaluate("heard.scheduled")
-        rendered = await page.evaluate("heard.samples")
+        scheduled = await page.evaluate("recorded.scheduled")
+        rendered = await page.evaluate("recorded.samples")
         speech = await newest(page).locator("td.number").nth(2).inner_text()
-        assert await page.evaluate("heard.statusAtFirst") in ("queued", "synthesizing", "delivering")
-        told = await page.inner_text("#fall")
+        assert await page.evaluate("recorded.statusAtFirst") in ("queued", "synthesizing", "delivering")
+        timeline = await page.inner_text("#fall")
 
     assert [round(sample) for piece in scheduled for sample in piece["samples"]] == made
     assert abs(float(speech.removesuffix(" s")) - len(made) / 22_050) < 0.01
-    if "ran dry" in told:  # a busy machine may cause pauses, but no lost samples
+    if "ran dry" in timeline:  # a busy machine may cause pauses, but no lost samples
         assert sum(map(bool, rendered)) == pytest.approx(sum(map(bool, made)), rel=0.02)
     else:
         ends = [piece["frame"] + len(piece["samples"]) for piece in scheduled]
@@ -61,24 +62,28 @@ async def test_text_in_sound_out(browser: Browser, gateway: ServiceProcess) -> N
         last = max(index for index, sample in enumerate(made) if sample)
         assert rendered[: last + 1 - first] == made[first : last + 1]
     for step in ("Call", "Waiting", "Synthesis", "Delivery", "Played here", "First audio", "End"):
-        assert step in told
+        assert step in timeline
 
 
 @pytest.mark.parametrize(("mode", "via"), [("none", "here"), ("forget", "WebSocket"), ("http", "HTTP")])
-async def test_modes(browser: Browser, gateway: ServiceProcess, client: Client, mode: str, via: str) -> None:
+async def test_request_in_each_mode_is_delivered_and_played(
+    browser: Browser, gateway: ServiceProcess, client: Client, mode: str, via: str
+) -> None:
     async with live(browser, gateway) as page:
         await ask(page, "The parcel has left.", mode=mode, session=f"modes-{mode}", speed="2")
         await until_status(page, "delivered")
         await expect(newest(page).locator("td").nth(1)).to_have_text(via)
         await expect(page.locator("#playing")).to_have_text("Nothing is playing")
         name = await page.inner_text("#detail-name")
-        await page.wait_for_function("() => heard.samples.some(Boolean)")
+        await page.wait_for_function("() => recorded.samples.some(Boolean)")
     report = await client.report(*name.split(" / "))
     assert report is not None
     assert report.transport == {"none": "none", "forget": "websocket", "http": "http"}[mode]
 
 
-async def test_listen_again_and_to_others(browser: Browser, gateway: ServiceProcess, client: Client) -> None:
+async def test_requests_of_other_clients_can_be_played(
+    browser: Browser, gateway: ServiceProcess, client: Client
+) -> None:
     """Requests of an LLM server appear by themselves and can be played while their audio is stored; mute works."""
     async with live(browser, gateway) as page:
         said = await client.say("Somebody else speaks.", session_id="세션 1/2", phone_id="p", speed=2.0)
@@ -89,19 +94,21 @@ async def test_listen_again_and_to_others(browser: Browser, gateway: ServiceProc
         await newest(page).get_by_role("button", name=re.compile("^Listen")).click()
         await expect(page.locator("#stop")).to_be_enabled()
         await expect(page.locator("#stop")).to_be_disabled()
-        assert await page.evaluate("heard.scheduled.length") > 0
-        assert await page.evaluate("heard.samples.length") == 0
+        assert await page.evaluate("recorded.scheduled.length") > 0
+        assert await page.evaluate("recorded.samples.length") == 0
         for fmt, rate in (("opus", 22_050), ("mulaw", 8_000)):  # decoded as a whole; by a table while it streams
             await client.say("네.", session_id=fmt, phone_id="p", fire_and_forget=False, format=fmt)
             row = page.locator("#list tr", has=page.get_by_text(fmt, exact=True))
             await row.get_by_role("button", name=re.compile("^Listen")).click()
-            await page.wait_for_function(f"() => heard.rates.includes({rate})")
+            await page.wait_for_function(f"() => recorded.rates.includes({rate})")
             await expect(page.locator("#stop")).to_be_disabled()
             await expect(page.locator("#alert")).to_be_hidden()
-            await page.evaluate("heard.rates = []")
+            await page.evaluate("recorded.rates = []")
 
 
-async def test_cancel(browser: Browser, gateway: ServiceProcess, client: Client) -> None:
+async def test_cancel_stops_the_playback_of_its_requests(
+    browser: Browser, gateway: ServiceProcess, client: Client
+) -> None:
     """Cancel one of two requests, then the session: playback of both stops, and their status is cancelled."""
     async with live(browser, gateway) as page:
         await ask(page, LONG, mode="forget", session="cancels")
@@ -140,7 +147,7 @@ async def test_voices_are_suggested(browser: Browser, gateway: ServiceProcess) -
         await expect(page.locator("#engines option")).to_have_attribute("value", "espeak")
 
 
-async def test_a_key_is_asked_for(browser: Browser, console_node: Stack) -> None:
+async def test_page_asks_for_the_key_and_sends_it_in_a_header(browser: Browser, console_node: Stack) -> None:
     """The page loads without a key. Every call has the key in a header, and only this tab stores it."""
     (guarded,) = await console_node.start("gateway", GATEWAY_API_KEYS=KEY)
     async with opened(browser, guarded) as page:
@@ -159,7 +166,7 @@ async def test_a_key_is_asked_for(browser: Browser, console_node: Stack) -> None
         await ask(page, "네, 알겠습니다.", speed="2")
         await until_status(page, "delivered")
         await expect(page.locator("#playing")).to_have_text("Nothing is playing")
-        await page.wait_for_function("() => heard.samples.some(Boolean)")
+        await page.wait_for_function("() => recorded.samples.some(Boolean)")
         assert await page.evaluate(
             "[sessionStorage.getItem('orastream.key'), localStorage.length, document.cookie]"
         ) == [
@@ -175,7 +182,7 @@ async def test_a_key_is_asked_for(browser: Browser, console_node: Stack) -> None
         assert await page.evaluate("sessionStorage.getItem('orastream.key')") is None
 
 
-async def test_broken_connections_are_made_again(browser: Browser, gateway: ServiceProcess, client: Client) -> None:
+async def test_page_repeats_aborted_requests(browser: Browser, gateway: ServiceProcess, client: Client) -> None:
     """A browser aborts its requests when a network address changes, for example when a container starts."""
     broken: list[str] = []
 
@@ -195,7 +202,7 @@ async def test_broken_connections_are_made_again(browser: Browser, gateway: Serv
         await ask(page, "Once.", mode="sync", session="broken")
         await until_status(page, "delivered")
         await expect(page.locator("#playing")).to_have_text("Nothing is playing")
-        await page.wait_for_function("() => heard.samples.some(Boolean)")
+        await page.wait_for_function("() => recorded.samples.some(Boolean)")
         await expect(page.locator("#alert")).to_be_hidden()
         await expect(page.locator("#list tbody tr", has_text="broken")).to_have_count(1)
     assert {"console/style.css", "console/main.js", "console/waterfall.js"} <= set(broken)
@@ -203,7 +210,7 @@ async def test_broken_connections_are_made_again(browser: Browser, gateway: Serv
     assert any(path.startswith("api/audio/broken/") for path in broken)
 
 
-async def test_what_ended_between_a_look_and_the_events_is_not_shown_as_live(
+async def test_request_that_ended_before_the_events_began_is_not_shown_as_live(
     browser: Browser, gateway: ServiceProcess, client: Client
 ) -> None:
     """A poll may be one second older than the events, or from another gateway, and say the request is in work."""
@@ -231,16 +238,20 @@ async def test_what_ended_between_a_look_and_the_events_is_not_shown_as_live(
         await expect(page.locator("#sessions")).to_be_hidden()
 
 
-async def test_the_gateway_comes_back(browser: Browser, console_node: Stack, client: Client) -> None:
+async def test_page_continues_after_a_restart_of_the_gateway(
+    browser: Browser, console_node: Stack, client: Client
+) -> None:
     """A lost connection is shown and opened again. The page then shows missed events, and playback continues."""
     (process,) = await console_node.start("gateway")
     text = f"{SHORT} " * 3
     made = samples_of(await reference(text))
     async with live(browser, process) as page:
         await ask(page, text, session="comes-back")
-        await page.wait_for_function("() => heard.scheduled.length")
+        await page.wait_for_function("() => recorded.scheduled.length")
         process.kill()
-        assert await page.evaluate("heard.scheduled.reduce((sum, piece) => sum + piece.samples.length, 0)") < len(made)
+        assert await page.evaluate("recorded.scheduled.reduce((sum, piece) => sum + piece.samples.length, 0)") < len(
+            made
+        )
         await expect(page.locator("#link")).to_have_attribute("data-state", "lost")
         await ask(page, "Nobody is there.")
         await expect(page.locator("#alert")).to_have_text("The gateway does not answer")
@@ -249,13 +260,14 @@ async def test_the_gateway_comes_back(browser: Browser, console_node: Stack, cli
         await expect(page.locator("#link")).to_have_attribute("data-state", "live")
         await expect(page.locator("#list tr", has_text="meanwhile").locator("td.status")).to_have_text("delivered")
         await page.wait_for_function(
-            "(count) => heard.scheduled.reduce((sum, piece) => sum + piece.samples.length, 0) >= count", arg=len(made)
+            "(count) => recorded.scheduled.reduce((sum, piece) => sum + piece.samples.length, 0) >= count",
+            arg=len(made),
         )
-        scheduled = await page.evaluate("heard.scheduled")
+        scheduled = await page.evaluate("recorded.scheduled")
         assert [round(sample) for piece in scheduled for sample in piece["samples"]] == made
 
 
-async def test_korean_and_english(browser: Browser, gateway: ServiceProcess) -> None:
+async def test_page_is_shown_in_korean_and_english(browser: Browser, gateway: ServiceProcess) -> None:
     async with live(browser, gateway, locale="ko-KR") as page:
         await expect(page.locator("html")).to_have_attribute("lang", "ko")
         await expect(page.locator("#speak-title")).to_have_text("말하기")
@@ -279,7 +291,7 @@ async def test_korean_and_english(browser: Browser, gateway: ServiceProcess) -> 
         assert places == []
 
 
-async def test_by_keyboard_alone(browser: Browser, gateway: ServiceProcess) -> None:
+async def test_page_can_be_used_with_the_keyboard_alone(browser: Browser, gateway: ServiceProcess) -> None:
     async with live(browser, gateway) as page:
         focus = "document.activeElement.id || document.activeElement.className || document.activeElement.value"
         for expected in ("skip", "language", "key-open", "text"):
@@ -298,7 +310,7 @@ async def test_by_keyboard_alone(browser: Browser, gateway: ServiceProcess) -> N
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_accessible(browser: Browser, gateway: ServiceProcess, scheme: Any) -> None:
+async def test_page_has_no_accessibility_problem(browser: Browser, gateway: ServiceProcess, scheme: Any) -> None:
     """axe finds no problem in a page with all of its elements visible."""
     async with live(browser, gateway, color_scheme=scheme, reduced_motion="reduce") as page:
         await ask(page, "Hello", mode="forget", voice="nobody")
@@ -315,7 +327,7 @@ async def test_accessible(browser: Browser, gateway: ServiceProcess, scheme: Any
         await expect(page.locator("#sessions")).to_be_hidden()
 
 
-async def test_a_narrow_screen(browser: Browser, gateway: ServiceProcess) -> None:
+async def test_page_fits_a_narrow_screen(browser: Browser, gateway: ServiceProcess) -> None:
     async with live(browser, gateway) as page:
         await page.set_viewport_size({"width": 340, "height": 700})
         await ask(page, "Hello", speed="2")

@@ -12,7 +12,9 @@ from tests.support.services import ServiceProcess, Stack
 pytestmark = MARKS
 
 
-async def test_a_dead_node_is_not_live(browser: Browser, gateway: ServiceProcess, console_node: Stack) -> None:
+async def test_page_shows_that_the_node_is_not_available(
+    browser: Browser, gateway: ServiceProcess, console_node: Stack
+) -> None:
     """The gateway works, but JetStream does not: the page shows it, and shows when it is over."""
     async with live(browser, gateway) as page:
         await page.route("**/api/node", lambda route: route.abort())  # only the events show it
@@ -36,7 +38,9 @@ async def test_a_dead_node_is_not_live(browser: Browser, gateway: ServiceProcess
         await expect(link).to_have_attribute("data-state", "live")
 
 
-async def test_a_page_opened_on_a_dead_node(browser: Browser, gateway: ServiceProcess) -> None:
+async def test_page_opened_without_a_node_shows_that_it_is_not_available(
+    browser: Browser, gateway: ServiceProcess
+) -> None:
     """Polls find a node that does not answer although NATS is connected. Here polls and events are refused."""
     refusal = '{"error": {"code": "unavailable", "message": "the node does not answer", "retryable": true}}'
 
@@ -58,7 +62,7 @@ async def test_a_page_opened_on_a_dead_node(browser: Browser, gateway: ServicePr
         await until_status(page, "delivered")
 
 
-async def test_an_error_goes_when_it_is_over(browser: Browser, gateway: ServiceProcess) -> None:
+async def test_error_is_removed_when_it_is_over(browser: Browser, gateway: ServiceProcess) -> None:
     """A connection error goes when the connection is back; an utterance's error when it is delivered after all."""
 
     async def lose(route: Route) -> None:
@@ -89,7 +93,7 @@ async def test_an_error_goes_when_it_is_over(browser: Browser, gateway: ServiceP
         await expect(alert).to_be_hidden()
 
 
-async def test_an_error_can_be_closed(browser: Browser, gateway: ServiceProcess) -> None:
+async def test_error_can_be_closed_with_the_keyboard(browser: Browser, gateway: ServiceProcess) -> None:
     """By keyboard; the focus moves to the text field."""
     async with live(browser, gateway) as page:
         await ask(page, "...")
@@ -100,7 +104,7 @@ async def test_an_error_can_be_closed(browser: Browser, gateway: ServiceProcess)
         assert await page.evaluate("document.activeElement.id") == "text"
 
 
-async def test_errors_in_korean(browser: Browser, gateway: ServiceProcess) -> None:
+async def test_errors_are_shown_in_korean(browser: Browser, gateway: ServiceProcess) -> None:
     """The message is in the user's language, also after a change; the server's text is shown as the detail."""
     async with live(browser, gateway, locale="ko-KR") as page:
         alert = page.locator("#alert")
@@ -120,7 +124,7 @@ async def test_errors_in_korean(browser: Browser, gateway: ServiceProcess) -> No
         await expect(page.locator("#fall")).to_contain_text("요청이 올바르지 않습니다")
 
 
-async def test_the_characters_are_counted(browser: Browser, gateway: ServiceProcess) -> None:
+async def test_page_counts_the_characters_of_the_text(browser: Browser, gateway: ServiceProcess) -> None:
     """Counted as the node does, next to its limit; screen readers are told when the limit is exceeded."""
     async with live(browser, gateway) as page:
         text, count = page.locator("#text"), page.locator("#text-count")

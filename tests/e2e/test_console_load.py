@@ -15,7 +15,7 @@ from tests.support.services import ServiceProcess, Stack
 pytestmark = MARKS
 
 
-async def test_a_cancel_waits_for_no_speech(
+async def test_cancel_is_sent_while_five_utterances_wait(
     browser: Browser, gateway: ServiceProcess, console_node: Stack, client: Client
 ) -> None:
     """A browser opens at most six connections to a host: five waiting and playing utterances must not take all."""
@@ -38,10 +38,10 @@ async def test_a_cancel_waits_for_no_speech(
     said = await client.say("After it.", session_id="awaited", phone_id="console", fire_and_forget=False, speed=2.0)
     assert isinstance(said, Report) and said.status == "delivered"
     received = await console_node.received("awaited")
-    assert sum(bool(heard["complete"]) for heard in received["utterances"]) == 1
+    assert sum(bool(utterance["complete"]) for utterance in received["utterances"]) == 1
 
 
-async def test_what_was_not_sent_yet_is_not_sent_after_its_cancel(
+async def test_queued_request_is_not_sent_after_its_session_is_cancelled(
     browser: Browser, gateway: ServiceProcess, client: Client
 ) -> None:
     """Only one speak call runs at a time. It arrives after the cancel and is cancelled; the next one is not sent."""
@@ -69,24 +69,24 @@ async def test_what_was_not_sent_yet_is_not_sent_after_its_cancel(
     assert report is not None and report.status == "cancelled"
 
 
-async def test_the_sound_is_scheduled_ten_seconds_ahead(
+async def test_audio_is_scheduled_at_most_ten_seconds_ahead(
     browser: Browser, gateway: ServiceProcess, client: Client
 ) -> None:
     """The browser buffers only the next part of long speech; the gateway keeps the rest. Two tracks are read."""
-    asked: set[str] = set()
+    audio_urls: set[str] = set()
     async with live(browser, gateway) as page:
-        page.on("request", lambda request: asked.add(request.url) if "/api/audio/" in request.url else None)
+        page.on("request", lambda request: audio_urls.add(request.url) if "/api/audio/" in request.url else None)
         for request in ("r1", "r2", "r3"):
             await client.say(LONG, session_id="ahead", phone_id="p", request_id=request, transport="none", speed=2.0)
         for request in ("r1", "r2", "r3"):
             await client.wait("ahead", request, 60)
             await page.get_by_role("button", name=f"Listen to {request}").click()
-        await page.wait_for_function("() => heard.ahead > 9")
+        await page.wait_for_function("() => recorded.ahead > 9")
         await page.wait_for_timeout(3_000)  # time for audio that must not come
-        assert await page.evaluate("heard.ahead") < 12
+        assert await page.evaluate("recorded.ahead") < 12
         playing = await page.inner_text("#playing")  # it still shows the whole length
         assert float(playing.split(" of ")[1].split(" s")[0]) > 25
-        assert len(asked) == 2
+        assert len(audio_urls) == 2
         await page.click("#stop")
         await expect(page.locator("#playing")).to_have_text("Nothing is playing")
 

@@ -14,7 +14,7 @@ from orastream.contract.audio import EXTENSIONS, Format
 from orastream.contract.messages import Report
 from tests.support.processes import until
 from tests.support.scenes import Scene, reference
-from tests.support.speech import heard, sha256
+from tests.support.speech import sha256, utterance_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -26,13 +26,15 @@ ENGLISH = "Good morning. How are you today?"
 @pytest.mark.parametrize(
     "options", [{"use_websocket": True}, {"use_websocket": False}, {}], ids=["ws", "http", "default"]
 )
-async def test_sync_modes(scene: Scene, text: str, options: dict[str, bool]) -> None:
+async def test_synchronous_report_equals_the_audio_at_oraserver(
+    scene: Scene, text: str, options: dict[str, bool]
+) -> None:
     """The report equals what OraServer has stored."""
     report = await scene.client.say(
         text, session_id=scene.id("s"), phone_id="p", request_id=scene.id("r"), fire_and_forget=False, **options
     )
     assert isinstance(report, Report) and report.status == "delivered"
-    got = heard(await scene.stack.received(), scene.id("r"))
+    got = utterance_of(await scene.stack.received(), scene.id("r"))
     assert got is not None and got["complete"] and got["violations"] == []
     assert got["sha256"] == sha256(await reference(text))
     assert got["bytes"] == report.bytes
@@ -43,7 +45,7 @@ async def test_sync_modes(scene: Scene, text: str, options: dict[str, bool]) -> 
         assert got["chunks"] == report.total_chunks
 
 
-async def test_a_plain_nats_client_publishes_json(scene: Scene) -> None:
+async def test_json_request_of_a_plain_nats_client_is_delivered(scene: Scene) -> None:
     """The answer to a plain NATS request is the publish ack; without requestId the id is seq-<n>."""
     nc = await nats.connect(scene.stack.nats_server.url)
     body = {"text": KOREAN, "sessionId": scene.name, "phoneId": "p1"}
@@ -52,10 +54,10 @@ async def test_a_plain_nats_client_publishes_json(scene: Scene) -> None:
     await nc.close()
     report = await scene.client.wait(scene.name, f"seq-{sequence}", 20)
     assert report.status == "delivered"
-    assert heard(await scene.stack.received(), f"seq-{sequence}") is not None
+    assert utterance_of(await scene.stack.received(), f"seq-{sequence}") is not None
 
 
-async def test_node_js_publishes_json(scene: Scene) -> None:
+async def test_json_request_of_a_node_js_client_is_delivered(scene: Scene) -> None:
     """A publisher in another language, which uses only the NATS text protocol."""
     node = shutil.which("node")
     if node is None:
@@ -81,7 +83,7 @@ async def test_speak_answers_with_the_final_report(scene: Scene) -> None:
     assert bad.headers is not None and "Nats-Service-Error" in bad.headers
 
 
-async def test_reply_to_and_msgpack(scene: Scene) -> None:
+async def test_reply_to_gets_the_final_report_in_the_encoding_of_the_request(scene: Scene) -> None:
     """`replyTo` gets the final report in the request's encoding; transport `none` has no delivery."""
     import msgpack
 
@@ -93,10 +95,10 @@ async def test_reply_to_and_msgpack(scene: Scene) -> None:
     report = msgpack.unpackb((await answers.next_msg(timeout=20)).data)
     await nc.close()
     assert report["status"] == "delivered" and report["transport"] == "none"
-    assert heard(await scene.stack.received(), report["requestId"]) is None
+    assert utterance_of(await scene.stack.received(), report["requestId"]) is None
 
 
-async def test_a_session_is_heard_in_the_order_asked(scene: Scene) -> None:
+async def test_requests_of_a_session_are_delivered_in_their_order(scene: Scene) -> None:
     """Any length and transport, with two processes of each worker."""
     texts = [KOREAN * 8, "네.", ENGLISH * 5, "Yes.", KOREAN, "아니요.", ENGLISH * 9, "좋아요.", KOREAN * 3, "Bye."]
     for number, text in enumerate(texts):
@@ -114,11 +116,13 @@ async def test_a_session_is_heard_in_the_order_asked(scene: Scene) -> None:
     assert [u["requestId"] for u in received["utterances"]] == [scene.id(f"r{n}") for n in range(len(texts))]
     ends = [u["completedAt"] for u in received["utterances"]]
     begins = [u["firstChunkAt"] for u in received["utterances"]]
-    assert all(end <= begin for end, begin in zip(ends, begins[1:], strict=False)), "one began before the other's end"
+    assert all(end <= begin for end, begin in zip(ends, begins[1:], strict=False)), (
+        "an utterance began before the end of the one before it"
+    )
     assert all(u["violations"] == [] for u in received["utterances"])
 
 
-async def test_two_hundred_sessions_at_once(scene: Scene) -> None:
+async def test_two_hundred_sessions_are_delivered_at_the_same_time(scene: Scene) -> None:
     """All are complete and equal to the engine's audio byte for byte."""
     texts = [f"{KOREAN} {number % 4}번입니다. {ENGLISH}" for number in range(200)]
 
@@ -140,12 +144,12 @@ async def test_two_hundred_sessions_at_once(scene: Scene) -> None:
     assert {report.status for report in reports} == {"delivered"}
     received = await scene.stack.received()
     for number, text in enumerate(texts):
-        got = heard(received, scene.id(f"m{number}"))
+        got = utterance_of(received, scene.id(f"m{number}"))
         assert got is not None and got["complete"] and got["violations"] == []
         assert got["sha256"] == sha256(await reference(text)), number
 
 
-async def test_places_are_freed_and_a_full_session_is_refused(scene: Scene) -> None:
+async def test_full_session_is_refused_and_ended_requests_free_its_capacity(scene: Scene) -> None:
     """Ended requests and cancels free the session's capacity."""
     session = scene.id("s")
     for number in range(5):
@@ -177,7 +181,7 @@ async def test_places_are_freed_and_a_full_session_is_refused(scene: Scene) -> N
         ("aac", 24_000),
     ],
 )
-async def test_formats_and_rates(scene: Scene, fmt: Format, rate: int | None) -> None:
+async def test_audio_has_the_requested_format_and_rate(scene: Scene, fmt: Format, rate: int | None) -> None:
     """Raw samples and other rates arrive as requested, over WebSocket and over HTTP."""
     sizes = []
     for number, use_websocket in enumerate((True, False)):
@@ -194,7 +198,7 @@ async def test_formats_and_rates(scene: Scene, fmt: Format, rate: int | None) ->
         assert isinstance(report, Report) and report.status == "delivered"
         spoken = (len(await reference(KOREAN)) - 44) / 2 / 22_050
         assert report.audio_seconds == pytest.approx(spoken, abs=0.002)
-        got = heard(await scene.stack.received(), scene.id(f"r{number}"))
+        got = utterance_of(await scene.stack.received(), scene.id(f"r{number}"))
         assert got is not None and got["violations"] == [] and got["file"].endswith(f".{EXTENSIONS[fmt]}")
         sizes.append((got["bytes"], got["sha256"]))
     assert sizes[0] == sizes[1]
@@ -222,6 +226,6 @@ async def test_http_bridge_needs_at_most_three_times_the_audio(scene: Scene) -> 
         wait_s=90,
     )
     assert isinstance(report, Report) and report.status == "delivered"
-    assert report.bytes > 12 << 20, "too short to show anything"
+    assert report.bytes > 12 << 20, "the audio is too short for this test"
     grown = max(memory_bytes(bridge.pid, "VmHWM") - before[bridge.pid] for bridge in bridges)
     assert grown < 3 * report.bytes

@@ -18,7 +18,7 @@ from orastream.jetstream.api import JetStream
 from tests.support.processes import until
 from tests.support.scenes import Scene, reference
 from tests.support.services import REPOSITORY
-from tests.support.speech import heard, sha256
+from tests.support.speech import sha256, utterance_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -44,7 +44,7 @@ def dictation(scene: Scene, request: str, **options: object) -> TextStream:
 
 async def until_chunks(scene: Scene, request: str, chunks: int = 1) -> None:
     async def come() -> bool:
-        got = heard(await scene.stack.received(), scene.id(request))
+        got = utterance_of(await scene.stack.received(), scene.id(request))
         return got is not None and got["chunks"] >= chunks
 
     await until(come, f"{chunks} chunks of {request} at OraServer", timeout_s=30)
@@ -59,7 +59,7 @@ async def pcm(scene: Scene, request: str, **options: object) -> tuple[bytes, lis
     return b"".join(chunk.audio for chunk in chunks), chunks
 
 
-async def test_the_first_sentence_is_heard_before_the_last_token_is_written(scene: Scene) -> None:
+async def test_first_sentence_is_delivered_before_the_last_token_is_written(scene: Scene) -> None:
     async with dictation(scene, "r") as u:
         await write(u, FIRST + SECOND[:2])
         await until_chunks(scene, "r")
@@ -68,14 +68,14 @@ async def test_the_first_sentence_is_heard_before_the_last_token_is_written(scen
         await write(u, SECOND[2:] + THIRD)
     report = await u.wait(30)
     assert report.status == "delivered" and report.total_chunks == report.delivered_chunks
-    got = heard(await scene.stack.received(), scene.id("r"))
+    got = utterance_of(await scene.stack.received(), scene.id("r"))
     assert got is not None and got["complete"] and got["violations"] == []
     assert (got["text"], got["texts"]) == (TEXT, SENTENCES)
-    assert got["sha256"] == sha256(await reference(TEXT)), "cut otherwise, it is the same file"
+    assert got["sha256"] == sha256(await reference(TEXT)), "the audio is not that of the complete text"
 
 
 @pytest.mark.parametrize("fmt", ["pcm16", "opus", "flac"])
-async def test_the_same_samples_as_the_whole_text(scene: Scene, fmt: str) -> None:
+async def test_streamed_text_has_the_same_samples_as_the_complete_text(scene: Scene, fmt: str) -> None:
     whole = await scene.client.say(
         TEXT, session_id=scene.id("s"), phone_id="p", request_id=scene.id("w"), fire_and_forget=False, format=fmt
     )
@@ -89,17 +89,17 @@ async def test_the_same_samples_as_the_whole_text(scene: Scene, fmt: str) -> Non
     assert {chunk.text for chunk in others} == {None}
 
 
-async def test_over_http(scene: Scene) -> None:
+async def test_streamed_text_is_delivered_over_http(scene: Scene) -> None:
     async with dictation(scene, "r", use_websocket=False) as u:
         await write(u, TEXT)
     assert (await u.wait(30)).status == "delivered"
-    got = heard(await scene.stack.received(), scene.id("r"))
+    got = utterance_of(await scene.stack.received(), scene.id("r"))
     assert got is not None and got["complete"] and got["violations"] == []
     assert (got["transport"], got["text"], got["texts"]) == ("http", TEXT, [TEXT])
     assert got["sha256"] == sha256(await reference(TEXT))
 
 
-async def test_a_whole_text_behind_it_waits_for_its_turn(scene: Scene) -> None:
+async def test_next_request_of_the_session_waits_for_the_end_of_the_streamed_text(scene: Scene) -> None:
     async with dictation(scene, "open") as u:
         await write(u, FIRST + "그")
         await until_chunks(scene, "open")
@@ -114,7 +114,7 @@ async def test_a_whole_text_behind_it_waits_for_its_turn(scene: Scene) -> None:
     assert first["completedAt"] <= second["firstChunkAt"]
 
 
-async def test_texts_that_wait_starve_nobody(scene: Scene) -> None:
+async def test_waiting_texts_do_not_block_other_sessions(scene: Scene) -> None:
     """There are more streamed texts than slots; a whole text of another session is still spoken at once."""
     async with asyncio.TaskGroup() as group:
         release = asyncio.Event()
@@ -133,7 +133,7 @@ async def test_texts_that_wait_starve_nobody(scene: Scene) -> None:
         async def all_wait() -> bool:
             return sum([await p.metric("orastream_synth_open_texts") for p in scene.stack["synth"]]) >= 24
 
-        await until(all_wait, "24 texts are waited for", timeout_s=30)
+        await until(all_wait, "synth waits for 24 texts", timeout_s=30)
         report = await scene.client.say(
             "안녕.", session_id=scene.id("s"), phone_id="p", request_id=scene.id("whole"), fire_and_forget=False
         )
@@ -142,7 +142,7 @@ async def test_texts_that_wait_starve_nobody(scene: Scene) -> None:
     assert {task.result() for task in held} == {"delivered"}
 
 
-async def test_a_cancel_while_it_waits_for_text(scene: Scene) -> None:
+async def test_cancel_ends_a_streamed_text_that_waits_for_text(scene: Scene) -> None:
     """The writer gets an exception and the block ends; a later request is delivered."""
     written = 0
     async with dictation(scene, "old", idleSeconds=60) as u:
@@ -160,11 +160,11 @@ async def test_a_cancel_while_it_waits_for_text(scene: Scene) -> None:
         "네.", session_id=scene.id("s"), phone_id="phone-1", request_id=scene.id("new"), fire_and_forget=False
     )
     assert isinstance(new, Report) and new.status == "delivered"
-    got = heard(await scene.stack.received(), scene.id("old"))
+    got = utterance_of(await scene.stack.received(), scene.id("old"))
     assert got is not None and not got["complete"]
 
 
-async def test_a_cancel_in_the_middle_of_a_sentence(slow_scene: Scene) -> None:
+async def test_cancel_ends_a_streamed_text_in_the_middle_of_a_sentence(slow_scene: Scene) -> None:
     scene = slow_scene
     with pytest.raises(UtteranceEnded) as ended:
         utterance = dictation(scene, "old")
@@ -178,11 +178,11 @@ async def test_a_cancel_in_the_middle_of_a_sentence(slow_scene: Scene) -> None:
             except UtteranceEnded as exc:
                 raise UtteranceEnded(exc.session_id, exc.request_id, exc.status) from exc  # raised by the caller
     assert ended.value.status == "cancelled"
-    got = heard(await scene.stack.received(), scene.id("old"))
+    got = utterance_of(await scene.stack.received(), scene.id("old"))
     assert got is not None and not got["complete"] and got["violations"] == []
 
 
-async def test_a_cancel_before_it_is_claimed(slow_scene: Scene) -> None:
+async def test_cancel_ends_a_streamed_text_before_its_claim(slow_scene: Scene) -> None:
     scene = slow_scene
     for synth in scene.stack["synth"]:
         synth.freeze()
@@ -194,10 +194,10 @@ async def test_a_cancel_before_it_is_claimed(slow_scene: Scene) -> None:
     finally:
         for synth in scene.stack["synth"]:
             synth.thaw()
-    assert heard(await scene.stack.received(), scene.id("old")) is None
+    assert utterance_of(await scene.stack.received(), scene.id("old")) is None
 
 
-async def test_a_writer_that_fails_cancels(scene: Scene) -> None:
+async def test_streamed_text_is_cancelled_when_its_writer_raises(scene: Scene) -> None:
     with pytest.raises(RuntimeError, match="the LLM"):
         async with dictation(scene, "r", idleSeconds=60) as u:
             await write(u, FIRST + "그")
@@ -205,7 +205,7 @@ async def test_a_writer_that_fails_cancels(scene: Scene) -> None:
     assert (await u.wait(30)).status == "cancelled"
 
 
-async def test_a_writer_that_falls_silent(scene: Scene) -> None:
+async def test_streamed_text_fails_after_the_idle_timeout_and_its_text_is_spoken(scene: Scene) -> None:
     """The received text is spoken, also a half sentence. Then it ends, and the session's next request follows."""
     u = await dictation(scene, "r", idleSeconds=1).__aenter__()
     await write(u, FIRST + "그리고")
@@ -218,13 +218,13 @@ async def test_a_writer_that_falls_silent(scene: Scene) -> None:
         await u.write("더")
     await u.__aexit__(None, None, None)
     assert (await scene.client.wait(scene.id("s"), scene.id("behind"), 30)).status == "delivered"
-    got = heard(await scene.stack.received(), scene.id("r"))
+    got = utterance_of(await scene.stack.received(), scene.id("r"))
     assert got is not None and not got["complete"] and got["violations"] == []
     assert got["texts"] == [FIRST.strip(), "그리고"] and report.delivered_chunks == got["chunks"]
 
 
 @pytest.mark.parametrize("text", ["", "…!? "])
-async def test_nothing_to_say(scene: Scene, text: str) -> None:
+async def test_streamed_text_with_nothing_to_speak_fails(scene: Scene, text: str) -> None:
     async with dictation(scene, "r") as u:
         await u.write(text)
     report = await u.wait(30)
@@ -232,7 +232,7 @@ async def test_nothing_to_say(scene: Scene, text: str) -> None:
     assert report.error.code == "invalid_request" and report.error.message.startswith("text: ")
 
 
-async def test_nobody_delivers_it(scene: Scene) -> None:
+async def test_streamed_text_with_transport_none_is_only_stored(scene: Scene) -> None:
     async with dictation(scene, "r", transport="none") as u:
         await write(u, TEXT)
         report = await u.report()
@@ -251,7 +251,7 @@ async def take(messages: AsyncIterator[object], most: int) -> AsyncIterator[obje
             return
 
 
-async def test_the_text_leaves_the_stream_with_its_request(scene: Scene) -> None:
+async def test_pieces_are_purged_with_their_request(scene: Scene) -> None:
     async with dictation(scene, "r") as u:
         await write(u, TEXT)
     await u.wait(30)
@@ -267,7 +267,7 @@ async def test_the_text_leaves_the_stream_with_its_request(scene: Scene) -> None
 # ---- writers without our client
 
 
-async def test_a_plain_nats_client_in_pieces_out_of_order(scene: Scene) -> None:
+async def test_pieces_of_a_plain_nats_client_are_spoken_in_order(scene: Scene) -> None:
     """64 pieces or so, the last one first, every third one repeated with another text; replyTo gets the report."""
     nc = await nats.connect(scene.stack.nats_server.url)
     inbox = nc.new_inbox()
@@ -285,12 +285,12 @@ async def test_a_plain_nats_client_in_pieces_out_of_order(scene: Scene) -> None:
     report = json.loads((await answers.next_msg(timeout=30)).data)
     await nc.close()
     assert report["status"] == "delivered"
-    got = heard(await scene.stack.received(), "bare")
+    got = utterance_of(await scene.stack.received(), "bare")
     assert got is not None and got["violations"] == [] and got["text"] == TEXT
     assert got["sha256"] == sha256(await reference(TEXT))
 
 
-async def test_the_example_of_the_protocol(scene: Scene) -> None:
+async def test_example_of_the_protocol_document_works(scene: Scene) -> None:
     """The example of the protocol document, with another address only."""
     page = (REPOSITORY / "docs" / "reference" / "text-streams.md").read_text()
     code = page.partition("```python\n")[2].partition("```")[0]
@@ -299,11 +299,11 @@ async def test_the_example_of_the_protocol(scene: Scene) -> None:
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
     out, _ = await process.communicate()
     assert process.returncode == 0 and b'"status":"delivered"' in out, out
-    got = heard(await scene.stack.received("s1"), "r1")
+    got = utterance_of(await scene.stack.received("s1"), "r1")
     assert got is not None and got["texts"] == ["안녕하세요.", "무엇을 도와드릴까요?"]
 
 
-async def test_speak_answers_with_the_outcome_of_a_text_in_pieces(scene: Scene) -> None:
+async def test_speak_answers_with_the_final_report_of_a_streamed_text(scene: Scene) -> None:
     """tts.speak answers with the final report of a streamed text, whose pieces are stored before the request."""
     nc = await nats.connect(scene.stack.nats_server.url)
     for piece in ({"index": 0, "text": FIRST}, {"index": 1, "text": THIRD, "end": True}):
@@ -312,11 +312,11 @@ async def test_speak_answers_with_the_outcome_of_a_text_in_pieces(scene: Scene) 
     answer = json.loads((await nc.request("tts.speak", json.dumps(body).encode(), timeout=30)).data)
     await nc.close()
     assert answer["status"] == "delivered"
-    got = heard(await scene.stack.received(scene.name), "r")
+    got = utterance_of(await scene.stack.received(scene.name), "r")
     assert got is not None and (got["text"], got["texts"]) == (FIRST + THIRD, [FIRST.strip(), THIRD])
 
 
-async def test_a_gap_is_named(scene: Scene) -> None:
+async def test_report_names_the_missing_piece(scene: Scene) -> None:
     nc = await nats.connect(scene.stack.nats_server.url)
     body = {"sessionId": scene.name, "phoneId": "p1", "textStream": True, "idleSeconds": 1, "text": "네. "}
     answer = await nc.request(f"tts.request.{scene.name}", json.dumps(body).encode(), timeout=10)
@@ -329,7 +329,7 @@ async def test_a_gap_is_named(scene: Scene) -> None:
     report = await scene.client.wait(scene.name, request, 30)
     assert report.error is not None and report.error.code == "text_stalled"
     assert "piece 1 is missing" in report.error.message
-    got = heard(await scene.stack.received(), request)
+    got = utterance_of(await scene.stack.received(), request)
     assert got is not None and got["texts"] == ["네.", "하나."]
 
 
@@ -345,7 +345,7 @@ async def test_a_gap_is_named(scene: Scene) -> None:
         b'{"index":-1}',
     ],
 )
-async def test_a_bad_piece_ends_it(scene: Scene, piece: bytes) -> None:
+async def test_invalid_piece_ends_the_streamed_text(scene: Scene, piece: bytes) -> None:
     """The report names the error; the next request is spoken, so no worker stopped."""
     async with dictation(scene, "r") as u:
         nc = await nats.connect(scene.stack.nats_server.url)
@@ -361,7 +361,7 @@ async def test_a_bad_piece_ends_it(scene: Scene, piece: bytes) -> None:
     assert isinstance(new, Report) and new.status == "delivered"
 
 
-async def test_the_blocking_client(scene: Scene) -> None:
+async def test_blocking_client_streams_a_text(scene: Scene) -> None:
     def dictate() -> tuple[object, object]:
         with BlockingClient(scene.stack.nats_server.url) as client:
             ids = {"session_id": scene.id("s"), "phone_id": "p"}
@@ -371,11 +371,11 @@ async def test_the_blocking_client(scene: Scene) -> None:
     accepted, report = await asyncio.to_thread(dictate)
     assert isinstance(report, Report) and report.status == "delivered"
     assert getattr(accepted, "status", None) == "queued"
-    got = heard(await scene.stack.received(), scene.id("r"))
+    got = utterance_of(await scene.stack.received(), scene.id("r"))
     assert got is not None and got["sha256"] == sha256(await reference(TEXT))
 
 
-async def test_a_failing_iterator_of_the_blocking_client(scene: Scene) -> None:
+async def test_blocking_client_cancels_the_request_when_the_iterator_raises(scene: Scene) -> None:
     def failing() -> Iterator[str]:
         yield FIRST
         raise LookupError("no more")

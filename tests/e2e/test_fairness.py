@@ -15,7 +15,7 @@ LONG = "안녕하세요. 오늘은 날씨가 아주 맑습니다. 어제는 비�
 SHORT = "네, 알겠습니다."
 
 
-async def test_a_session_that_asks_for_much_does_not_hide_another(slow_scene: Scene) -> None:
+async def test_session_with_many_requests_does_not_delay_another_session(slow_scene: Scene) -> None:
     """One session has more requests than all synths queue; the only request of another session is still soon spoken."""
     scene, many = slow_scene, [f"a{number}" for number in range(40)]
     for name in many:
@@ -27,10 +27,12 @@ async def test_a_session_that_asks_for_much_does_not_hide_another(slow_scene: Sc
     for name in many:
         await scene.client.wait(scene.id("a"), scene.id(name), DEADLINE_S)
     assert report.status == "delivered", report
-    assert sum(one is not None and one.status != "queued" for one in begun) <= 14, "it came after those it should pass"
+    assert sum(one is not None and one.status != "queued" for one in begun) <= 14, (
+        "the single request was spoken after too many requests of the other session"
+    )
 
 
-async def test_an_oraserver_that_takes_speech_slowly_is_not_broken_off(scene: Scene) -> None:
+async def test_link_to_a_slow_oraserver_is_not_closed(scene: Scene) -> None:
     """It reads audio in real time, and answers pings after that. The utterance takes longer than any timeout."""
     await scene.stack.misbehave(read_delay_ms=700)
     await scene.client.say(
@@ -38,12 +40,12 @@ async def test_an_oraserver_that_takes_speech_slowly_is_not_broken_off(scene: Sc
     )
     report = await scene.final("s", "r")
     assert report.status == "delivered", report
-    assert report.delivered_chunks > 16, "too short to be broken off"
+    assert report.delivered_chunks > 16, "the audio is too short for this test"
     assert (report.reconnects, report.retransmitted) == (0, 0)
 
 
 @pytest.mark.parametrize("bridge", ["ws_bridge", "http_bridge"])
-async def test_what_nobody_delivers_is_ended_although_no_synth_is_there(scene: Scene, bridge: str) -> None:
+async def test_bridge_ends_requests_with_transport_none_without_a_synth(scene: Scene, bridge: str) -> None:
     """Any bridge ends the request, by its ttl or by a cancel, which frees capacity for a later request."""
     for service in {"synth", "ws_bridge", "http_bridge"} - {bridge}:
         for process in scene.stack[service]:
@@ -64,7 +66,7 @@ async def test_what_nobody_delivers_is_ended_although_no_synth_is_there(scene: S
     assert (await scene.client.wait(session, scene.id("new"), 15)).status == "delivered"
 
 
-async def test_what_cannot_be_delivered_any_more_is_not_spoken_on(slow_scene: Scene) -> None:
+async def test_synth_stops_when_the_delivery_of_its_request_has_failed(slow_scene: Scene) -> None:
     """OraServer is gone. When the request has failed, synth stops, and its slot is free."""
     scene = slow_scene
     session, request = scene.id("s"), scene.id("r")
@@ -72,7 +74,7 @@ async def test_what_cannot_be_delivered_any_more_is_not_spoken_on(slow_scene: Sc
         LONG * 40, session_id=session, phone_id="p", request_id=request, use_websocket=True, fire_and_forget=True
     )
     assert isinstance(stored, Acceptance)
-    await scene.until_heard("r", chunks=1)
+    await scene.until_received("r", chunks=1)
     scene.stack.only("oraserver").kill()
     report = await scene.client.wait(session, request, DEADLINE_S)
     assert report.error is not None and report.error.code == "oraserver_unreachable"

@@ -16,7 +16,7 @@ from tests.support.gpt_sovits_speech import speech
 from tests.support.gpt_sovits_voices import environment_of
 from tests.support.processes import until
 from tests.support.services import Stack
-from tests.support.speech import heard, sha256
+from tests.support.speech import sha256, utterance_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
@@ -33,12 +33,12 @@ def file_of(*sentences: str) -> bytes:
 
 
 async def utterance(stack: Stack, request_id: str) -> dict[str, Any]:
-    got = heard(await stack.received(), request_id)
+    got = utterance_of(await stack.received(), request_id)
     assert got is not None and got["violations"] == [], got
     return got
 
 
-async def test_oraserver_hears_what_the_servers_spoke(stack: Stack, tmp_path: Path) -> None:
+async def test_oraserver_gets_the_audio_of_the_servers(stack: Stack, tmp_path: Path) -> None:
     """Over WebSocket, in chunks with the engine's name. A cancel closes the connection to the server at once."""
     with GptSovitsServer() as server, GptSovitsServer() as other:
         settings = environment_of(tmp_path, server, other)
@@ -57,23 +57,25 @@ async def test_oraserver_hears_what_the_servers_spoke(stack: Stack, tmp_path: Pa
             report = await client.say(
                 SENTENCES[0], session_id="s", phone_id="p", request_id="r2", fire_and_forget=False, voice="mina"
             )
-            assert isinstance(report, Report) and report.status == "delivered", "another attempt ends the sentence"
+            assert isinstance(report, Report) and report.status == "delivered", (
+                "the sentence was not completed by another attempt"
+            )
             assert (await utterance(stack, "r2"))["engine"] == "GPT-sovits"
 
-            before = [*server.told, *other.told]
+            before = [*server.calls, *other.calls]
             server.misbehave("slow")
             other.misbehave("slow")
             await client.say(LONG, session_id="s", phone_id="p", request_id="r3")
 
             async def begun() -> bool:
-                got = heard(await stack.received(), "r3")
+                got = utterance_of(await stack.received(), "r3")
                 return got is not None and got["chunks"] > 0
 
-            await until(begun, "OraServer hears the first chunk", timeout_s=20)
+            await until(begun, "the first chunk is at OraServer", timeout_s=20)
             await client.cancel("s")
             report = await client.wait("s", "r3", 20)
             assert report.status == "cancelled"
-            (last,) = [one for one in server.told + other.told if all(one is not earlier for earlier in before)]
+            (last,) = [one for one in server.calls + other.calls if all(one is not earlier for earlier in before)]
             assert await asyncio.to_thread(last.done.wait, 5)
-            assert last.left_after_s is not None, "the connection was not closed in mid-sentence"
+            assert last.left_after_s is not None, "the connection was not closed before the end of the sentence"
     assert server.violations == other.violations == []

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 TEXT = "비밀스러운 문장입니다."
 
 
-async def test_the_three_event_lines(stack: Stack, nats_server: NatsServer, tmp_path: Path) -> None:
+async def test_log_files_contain_the_three_event_lines(stack: Stack, nats_server: NatsServer, tmp_path: Path) -> None:
     """One file per service, with the contract's texts, session and request on the line, and without the spoken text."""
     folder = tmp_path / "logs"
     await stack.start("oraserver", "synth", "ws_bridge", TTS_LOG_DIR=folder)

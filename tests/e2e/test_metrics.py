@@ -42,7 +42,7 @@ async def exposition(node: Stack, service: str) -> str:
     return body.decode()
 
 
-async def test_all_that_is_watched_is_counted(node: Stack) -> None:
+async def test_dashboards_and_alerts_use_only_existing_metrics(node: Stack) -> None:
     """The names in dashboards and alerts exist in the real services."""
     exposed = {name for service in SERVICES for name in sample_names(await exposition(node, service))}
     watched = [*panel_expressions(), *(rule["expr"] for rule in alert_rules())]
@@ -51,7 +51,7 @@ async def test_all_that_is_watched_is_counted(node: Stack) -> None:
     assert missing(["rate(orastream_no_such_total[1m])"], exposed) == {"orastream_no_such_total"}
 
 
-async def test_each_outcome_is_there_before_it_comes(node: Stack) -> None:
+async def test_every_outcome_is_exported_with_0_from_the_start(node: Stack) -> None:
     """`rate()` ignores the first value of a new series, so the first failures of a bridge would not be counted."""
     page = (ROOT / "docs" / "reference" / "metrics.md").read_text()
     for service in ("synth", "ws_bridge", "http_bridge"):
@@ -63,7 +63,7 @@ async def test_each_outcome_is_there_before_it_comes(node: Stack) -> None:
     assert await node.only("gateway").metric("orastream_gateway_requests_total", route="node", outcome="found") == 0
 
 
-async def test_all_that_is_counted_is_documented(node: Stack) -> None:
+async def test_every_metric_is_documented(node: Stack) -> None:
     """docs/reference/metrics.md and the real services have the same names. http_bridge has the names of ws_bridge."""
     page = (ROOT / "docs" / "reference" / "metrics.md").read_text()
     documented = set(re.findall(r"^\| `(orastream_\w+)(?:\{[\w,]+\})?` \| (\w+) \|", page, re.MULTILINE))
@@ -74,7 +74,7 @@ async def test_all_that_is_counted_is_documented(node: Stack) -> None:
     assert counted == documented
 
 
-async def test_names_and_units_follow_the_convention(node: Stack, require_prometheus: None) -> None:
+async def test_metrics_follow_the_naming_convention(node: Stack, require_prometheus: None) -> None:
     """promtool's lint; also, counters end in _total and measurements in their base unit."""
     for service in SERVICES:
         text = await exposition(node, service)
@@ -85,7 +85,7 @@ async def test_names_and_units_follow_the_convention(node: Stack, require_promet
             assert not re.search(r"_(ms|milliseconds|kb|mb|minutes)(_total)?$", name), name
 
 
-async def test_a_break_a_repeat_and_a_cancel_are_counted(node: Stack) -> None:
+async def test_lost_links_retransmissions_and_cancels_are_counted(node: Stack) -> None:
     bridge, synth = node.only("ws_bridge"), node.only("synth")
     repeats = "orastream_ws_bridge_retransmitted_chunks_total"
     await node.misbehave(drop_after_chunks=3, times=1)
@@ -110,28 +110,28 @@ async def test_a_break_a_repeat_and_a_cancel_are_counted(node: Stack) -> None:
     async def repeats_counted() -> bool:
         return await bridge.metric(repeats) == report.retransmitted
 
-    await until(repeats_counted, "the repeats of the first delivery, and no others")
+    await until(repeats_counted, "only the retransmitted chunks of the first delivery are counted")
     assert await node.only("oraserver").metric("orastream_oraserver_repeats_total") <= report.retransmitted
 
     async def synth_has_counted_both() -> bool:
         done = [await synth.metric("orastream_synth_requests_total", outcome=o) for o in ("complete", "cancelled")]
         return done == [1, 1]
 
-    await until(synth_has_counted_both, "both requests done with at synth")
+    await until(synth_has_counted_both, "synth has counted both requests")
     for histogram in ("queue_seconds", "first_audio_seconds"):
         assert await synth.metric(f"orastream_synth_{histogram}_count") >= 1
 
     async def stream_seen() -> bool:
         return await synth.metric("orastream_audio_stream_bytes") >= report.bytes
 
-    await until(stream_seen, "what TTS_AUDIO holds", timeout_s=20)
+    await until(stream_seen, "synth exports the size of TTS_AUDIO", timeout_s=20)
     assert await synth.metric("orastream_audio_stream_max_bytes") == 256 << 20
     lines = [line for line in synth.text().splitlines() if '"event": "spoken"' in line]
     assert len(lines) == 2
     assert '"status": "complete"' in lines[0] and '"request": "broken"' in lines[0] and '"session": "s"' in lines[0]
 
 
-async def test_a_session_taken_from_the_dead_is_counted(node: Stack) -> None:
+async def test_takeover_of_a_session_is_counted(node: Stack) -> None:
     """This test is the last one, because the counters of the killed bridge restart at 0."""
     async with Client(node.nats_server.url) as client:
         await client.say(TEXT, session_id="s", phone_id="p", request_id="r")
@@ -139,7 +139,7 @@ async def test_a_session_taken_from_the_dead_is_counted(node: Stack) -> None:
         async def begun() -> bool:
             return "delivering" == getattr(await client.report("s", "r"), "status", None)
 
-        await until(begun, "it is being delivered", timeout_s=20)
+        await until(begun, "the utterance is being delivered", timeout_s=20)
         first = node.only("ws_bridge")
         first.kill()
         await first.start()

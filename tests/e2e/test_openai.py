@@ -33,7 +33,7 @@ def samples(wav: bytes) -> bytes:
     return wav[44:]
 
 
-async def test_the_audio_is_the_engines(api: openai.AsyncOpenAI) -> None:
+async def test_speech_is_the_audio_of_the_engine(api: openai.AsyncOpenAI) -> None:
     async with api.audio.speech.with_streaming_response.create(
         model="tts-1", voice="alloy", input=TEXT, response_format="wav"
     ) as response:
@@ -45,14 +45,14 @@ async def test_the_audio_is_the_engines(api: openai.AsyncOpenAI) -> None:
         assert (file.getnchannels(), file.getsampwidth()) == (1, 2)
 
 
-async def test_pcm_has_the_rate_of_the_api(api: openai.AsyncOpenAI) -> None:
+async def test_pcm_has_the_sample_rate_of_the_api(api: openai.AsyncOpenAI) -> None:
     """24 kHz as the API defines; the duration equals that of the engine's 22 050 Hz audio."""
     response = await api.audio.speech.create(model="tts-1", voice="alloy", input=TEXT, response_format="pcm")
     seconds = len(samples(await reference(TEXT))) / 2 / 22_050
     assert abs(len(response.content) / 2 / 24_000 - seconds) < 0.001
 
 
-async def test_events(api: openai.AsyncOpenAI) -> None:
+async def test_speech_is_streamed_as_events(api: openai.AsyncOpenAI) -> None:
     async with api.audio.speech.with_streaming_response.create(
         model="gpt-4o-mini-tts", voice="ko+f2", input="안녕하세요", response_format="wav", stream_format="sse"
     ) as response:
@@ -65,7 +65,7 @@ async def test_events(api: openai.AsyncOpenAI) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "param"),
+    ("changes", "param"),
     [
         ({"input": ""}, "input"),
         ({"input": "🙂"}, "input"),
@@ -76,17 +76,19 @@ async def test_events(api: openai.AsyncOpenAI) -> None:
         ({"stream_format": "fax"}, "stream_format"),
     ],
 )
-async def test_a_bad_field_is_named(api: openai.AsyncOpenAI, asked: dict[str, Any], param: str) -> None:
+async def test_error_names_the_wrong_field(api: openai.AsyncOpenAI, changes: dict[str, Any], param: str) -> None:
     good = {"model": "tts-1", "voice": "alloy", "input": "안녕하세요", "response_format": "wav"}
     with pytest.raises(openai.BadRequestError) as refusal:
-        await api.audio.speech.create(**{**good, **asked})
+        await api.audio.speech.create(**{**good, **changes})
     assert refusal.value.param == param, refusal.value
     assert refusal.value.body is not None
-    assert refusal.value.body["message"].startswith(f"{param}: "), "the name that the caller gave it"  # type: ignore[index]
+    assert refusal.value.body["message"].startswith(f"{param}: "), (
+        "the message does not begin with the caller's name of the field"
+    )  # type: ignore[index]
     assert refusal.value.type == "invalid_request_error"
 
 
-async def test_models(api: openai.AsyncOpenAI) -> None:
+async def test_models_are_listed(api: openai.AsyncOpenAI) -> None:
     names = {model.id async for model in api.models.list()}
     assert "tts-1" in names
     assert (await api.models.retrieve("tts-1")).object == "model"
@@ -94,7 +96,7 @@ async def test_models(api: openai.AsyncOpenAI) -> None:
         await api.models.retrieve("gpt-99")
 
 
-async def test_a_caller_who_leaves_is_spoken_to_no_more(slow_scene: Scene) -> None:
+async def test_request_is_cancelled_when_its_caller_disconnects(slow_scene: Scene) -> None:
     """When the caller disconnects, the session is cancelled: the request ends, and its slot in synth is free."""
     scene = slow_scene
     (gateway,) = await scene.stack.start("gateway")
@@ -108,8 +110,8 @@ async def test_a_caller_who_leaves_is_spoken_to_no_more(slow_scene: Scene) -> No
     following = asyncio.create_task(follow())
     try:
         async with aiohttp.ClientSession() as http:
-            asked = {"model": "tts-1", "input": TEXT, "response_format": "wav"}
-            async with http.post(f"{gateway.url}/v1/audio/speech", json=asked) as answer:
+            speech = {"model": "tts-1", "input": TEXT, "response_format": "wav"}
+            async with http.post(f"{gateway.url}/v1/audio/speech", json=speech) as answer:
                 assert answer.status == 200
                 assert (await answer.content.read(44))[:4] == b"RIFF"
                 answer.close()
@@ -124,7 +126,7 @@ async def test_a_caller_who_leaves_is_spoken_to_no_more(slow_scene: Scene) -> No
             await following
 
 
-async def test_keys(slow_scene: Scene) -> None:
+async def test_api_requires_its_key(slow_scene: Scene) -> None:
     (gateway,) = await slow_scene.stack.start("gateway", GATEWAY_API_KEYS="secret")
     base = f"{gateway.url}/v1"
     async with openai.AsyncOpenAI(api_key="wrong", base_url=base, max_retries=0) as stranger:

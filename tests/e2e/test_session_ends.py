@@ -93,12 +93,12 @@ async def cancelled_several_times(caller: Caller) -> None:
     await caller.cancel()
 
 
-async def cancelled_for_nothing(caller: Caller) -> None:
+async def cancelled_without_a_request(caller: Caller) -> None:
     await caller.cancel()
     await caller.cancel("none-of-that-id")
 
 
-async def cancelled_then_asked_again(caller: Caller) -> None:
+async def cancelled_then_requested_again(caller: Caller) -> None:
     await caller.ask("a")
     await caller.begins("a")
     await caller.cancel()
@@ -135,8 +135,8 @@ WHILE_SYNTH_SPEAKS = (
     cancelled_while_it_is_spoken,
     cancelled_by_its_id,
     cancelled_several_times,
-    cancelled_for_nothing,
-    cancelled_then_asked_again,
+    cancelled_without_a_request,
+    cancelled_then_requested_again,
     duplicate,
     failed,
     of_both_transports,
@@ -231,7 +231,7 @@ async def leftovers(node: Stack, js: JetStream) -> Leftovers:
 
 
 @pytest.mark.parametrize(("way", "transport"), WAYS)
-async def test_nothing_of_the_session_is_left(
+async def test_ended_session_leaves_no_message_and_no_owner_record(
     left: Leftovers, way: str, transport: Transport | None, node_logs: Logs, logs: Logs, tmp_path: Path
 ) -> None:
     """No stored request or cancel, and no owner record."""
@@ -239,13 +239,13 @@ async def test_nothing_of_the_session_is_left(
     assert left.get(session_of(way, transport), []) == []
 
 
-async def test_no_bridge_owns_anything_and_no_wake_up_is_pending(left: Leftovers, node_logs: Logs, logs: Logs) -> None:
+async def test_no_bridge_owns_a_session_and_no_wake_up_is_pending(left: Leftovers, node_logs: Logs, logs: Logs) -> None:
     """Checked with the bridges' gauges and the consumers' states."""
     logs.update(node_logs)
     assert left.get("node", []) == []
 
 
-async def test_a_session_without_work_is_counted_until_it_is_released(left: Leftovers, node: Stack) -> None:
+async def test_session_without_work_is_counted_until_its_release(left: Leftovers, node: Stack) -> None:
     """A barge-in leaves an idle session: the gauge counts it until the bridge releases it."""
     bridge, gauge = node.only("ws_bridge"), "orastream_ws_bridge_sessions_without_work"
     async with Client(node.nats_server.url) as client:

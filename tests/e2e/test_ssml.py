@@ -12,7 +12,7 @@ from orastream.contract import subjects
 from orastream.contract.errors import InvalidRequest
 from orastream.contract.messages import Report
 from tests.support.scenes import Scene, reference
-from tests.support.speech import heard, sha256
+from tests.support.speech import sha256, utterance_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
@@ -32,30 +32,30 @@ async def said(scene: Scene, name: str, text: str, *, ssml: bool) -> Report:
     return report
 
 
-async def test_a_break_makes_it_longer_by_that_pause(scene: Scene) -> None:
+async def test_break_makes_the_audio_longer_by_its_pause(scene: Scene) -> None:
     plain = await said(scene, "plain", PLAIN, ssml=True)
     paused = await said(scene, "paused", PAUSED, ssml=True)
     assert paused.audio_seconds - plain.audio_seconds == pytest.approx(PAUSE_S, abs=0.001)
-    got = heard(await scene.stack.received(), scene.id("plain"))
+    got = utterance_of(await scene.stack.received(), scene.id("plain"))
     assert got is not None and got["violations"] == []
     assert got["sha256"] == sha256(await reference("하나입니다. 둘입니다."))
-    shown = heard(await scene.stack.received(), scene.id("paused"))
-    assert shown is not None and shown["text"] == PAUSED, "metadata.text is the text as it was sent"
+    shown = utterance_of(await scene.stack.received(), scene.id("paused"))
+    assert shown is not None and shown["text"] == PAUSED, "metadata.text is not the text of the request"
 
 
-async def test_numbers_arrive_in_words(scene: Scene) -> None:
+async def test_numbers_are_spoken_in_words(scene: Scene) -> None:
     for name, text in (("decimal", "3.14입니다."), ("words", "삼 점 일사입니다.")):
         await said(scene, name, text, ssml=False)
     received = await scene.stack.received()
-    files = [heard(received, scene.id(name)) for name in ("decimal", "words")]
+    files = [utterance_of(received, scene.id(name)) for name in ("decimal", "words")]
     assert files[0] is not None and files[1] is not None and files[0]["sha256"] == files[1]["sha256"]
 
 
-async def test_without_the_field_markup_is_text(scene: Scene) -> None:
+async def test_markup_is_spoken_as_text_without_the_field_ssml(scene: Scene) -> None:
     await said(scene, "plain", MALFORMED, ssml=False)
 
 
-async def test_a_malformed_one_is_refused_at_every_door(scene: Scene) -> None:
+async def test_malformed_ssml_is_refused_by_client_gateway_and_synth(scene: Scene) -> None:
     """Client and gateway refuse it before it is stored; a direct publish gets a failed final report."""
     with pytest.raises(InvalidRequest, match=PROBLEM):
         await scene.client.say(MALFORMED, session_id=scene.name, phone_id="p1", ssml=True)
@@ -70,7 +70,7 @@ async def test_a_malformed_one_is_refused_at_every_door(scene: Scene) -> None:
     nc = await nats.connect(scene.stack.nats_server.url)
     reply = json.loads((await nc.request("tts.speak", json.dumps(body).encode(), timeout=20)).data)
     assert reply["error"]["code"] == "invalid_request" and PROBLEM in reply["error"]["message"]
-    assert await scene.client.report(scene.name, scene.id("r")) is None, "nothing was stored"
+    assert await scene.client.report(scene.name, scene.id("r")) is None, "the refused request was stored"
     await nc.request(f"tts.request.{subjects.token(scene.name)}", json.dumps(body).encode(), timeout=20)
     await nc.close()
 

@@ -28,7 +28,9 @@ async def collector() -> AsyncIterator[Collector]:
         yield collector
 
 
-async def test_from_an_http_call_to_oraservers_confirmation(stack: Stack, collector: Collector) -> None:
+async def test_trace_contains_all_spans_from_the_http_call_to_the_confirmation(
+    stack: Stack, collector: Collector
+) -> None:
     """The parents and services of all spans. Then each process gets SIGTERM and exports its last spans."""
     await stack.start(
         *SERVICES,
@@ -92,7 +94,9 @@ async def test_from_an_http_call_to_oraservers_confirmation(stack: Stack, collec
     assert "traceback" not in "".join(process.text().lower() for group in stack.processes.values() for process in group)
 
 
-async def test_a_bare_publishers_requests_are_kept_whole_or_not_at_all(stack: Stack, collector: Collector) -> None:
+async def test_traces_of_a_plain_nats_client_are_sampled_completely_or_not_at_all(
+    stack: Stack, collector: Collector
+) -> None:
     """A plain NATS client and a sampler that keeps half of the traces: each trace has all spans or none."""
     await stack.start(
         *("oraserver", "synth", "ws_bridge"),
@@ -120,7 +124,7 @@ async def test_a_bare_publishers_requests_are_kept_whole_or_not_at_all(stack: St
     assert len(collector.seen) == 4 * len(kept)
 
 
-async def test_collectors_that_are_down_change_nothing(stack: Stack, collector: Collector) -> None:
+async def test_speech_is_delivered_while_the_collectors_are_down(stack: Stack, collector: Collector) -> None:
     """A closed port, status 500, or no answer: speech is delivered, and no drain waits for the collector."""
     collector.answer = 500
     async with await asyncio.start_server(_say_nothing, "127.0.0.1", 0) as hanging:
@@ -142,7 +146,7 @@ async def test_collectors_that_are_down_change_nothing(stack: Stack, collector: 
                     assert (answer.status, (await answer.json())["status"]) == (200, "delivered")
         began = time.monotonic()
         await stack.stop()
-        assert time.monotonic() - began < 9.0, "the last export is bounded by the drain's deadline"
+        assert time.monotonic() - began < 9.0, "the last export exceeded the deadline of the drain"
     for (process,) in stack.processes.values():
         log = process.text()
         assert log.count("the collector takes no traces") <= 1 and "Traceback" not in log

@@ -14,7 +14,7 @@ from orastream.client.async_client import Client
 from orastream.contract.messages import Report
 from tests.support.processes import until
 from tests.support.services import Stack
-from tests.support.speech import heard
+from tests.support.speech import utterance_of
 from tests.support.torch_engines import TORCH_PYTHON, vits_voices
 
 __all__ = ["vits_voices"]
@@ -30,7 +30,9 @@ def engines_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-async def test_oraserver_hears_the_model_even_when_its_process_is_killed(stack: Stack, vits_voices: Path) -> None:
+async def test_oraserver_gets_the_audio_of_the_model_when_its_process_is_killed(
+    stack: Stack, vits_voices: Path
+) -> None:
     model = {"TTS_ENGINE": "vits", "ENGINE_PYTHON": TORCH_PYTHON, "TTS_MODEL_DIR": vits_voices, "TTS_THREADS": 1}
     patient = {"SYNTH_STALL_SECONDS": 100}  # the new process imports torch while other tests run
     await stack.start("oraserver", "ws_bridge", **patient)
@@ -43,24 +45,24 @@ async def test_oraserver_hears_the_model_even_when_its_process_is_killed(stack: 
                 text, session_id="s", phone_id="p", request_id=request, fire_and_forget=False, wait_s=150, **options
             )
             assert isinstance(report, Report) and report.status == "delivered", report
-            got = heard(await stack.received(), request)
+            got = utterance_of(await stack.received(), request)
             assert got is not None and got["complete"] and got["violations"] == []
             assert (got["engine"], got["bytes"]) == ("vits", report.bytes)
             return got
 
         whole = await say(TEXT, "r1")
-        assert whole["bytes"] > 3 * 2 * RATE, "three seconds at least"
+        assert whole["bytes"] > 3 * 2 * RATE, "the audio is shorter than three seconds"
         assert (await say("Hello there.", "r2", language="en-US"))["bytes"] > RATE
 
         again = asyncio.create_task(say(TEXT, "r3"))
 
         async def begun() -> bool:
-            got = heard(await stack.received(), "r3")
+            got = utterance_of(await stack.received(), "r3")
             return got is not None and got["chunks"] >= 3
 
         await until(begun, "three chunks at OraServer", timeout_s=40)
         (engine,) = engines_of(synth.pid)
         os.kill(engine, signal.SIGKILL)
         assert not again.done()
-        assert (await again)["sha256"] == whole["sha256"], "it went on at the sample"
+        assert (await again)["sha256"] == whole["sha256"], "the audio differs from that without a kill"
         assert await synth.metric("orastream_synth_engine_restarts_total") == 1

@@ -43,7 +43,7 @@ async def opened(
         await visit(page, f"{gateway.url}/console")
         yield page
         assert errors == []
-        assert await page.evaluate("heard.violations") == []
+        assert await page.evaluate("recorded.violations") == []
     finally:
         await context.close()
 

@@ -30,7 +30,7 @@ async def stored_request(js: JetStream, session_id: str, request_id: str | None 
     return found[0]
 
 
-async def asked(js: JetStream, request_id: str = "r") -> StoredRequest:
+async def store_request(js: JetStream, request_id: str = "r") -> StoredRequest:
     """Publish a request of session `s` and return it as stored."""
     body = {"text": "a", "sessionId": "s", "phoneId": "p", "requestId": request_id}
     await js.store(subjects.request("s"), codec.encode(body, "json"))

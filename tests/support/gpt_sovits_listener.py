@@ -10,7 +10,7 @@ from typing import Any
 
 
 @dataclass
-class Told:
+class TtsCall:
     """One `POST /tts` that the server got."""
 
     fields: dict[str, Any]

@@ -22,7 +22,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.support.gpt_sovits_listener import Told, gone
+from tests.support.gpt_sovits_listener import TtsCall, gone
 from tests.support.gpt_sovits_speech import FAILURE_HZ, LANGUAGES, Fault, problem_of, segments, speech, tone, wav
 
 REFERENCE = "/voices/mina.wav"
@@ -35,9 +35,9 @@ class GptSovitsServer:
         self.rate_hz = rate_hz
         self.references = set(references)
         self.weights = {"a.ckpt", "b.ckpt", "a.pth", "b.pth"}
-        self.told: list[Told] = []
+        self.calls: list[TtsCall] = []
         self.violations: list[str] = []
-        self.asked_weights: list[str] = []
+        self.requested_weights: list[str] = []
         self.weights_s = 0.0
         """Seconds that loading weights takes."""
         self.probes = 0
@@ -68,7 +68,7 @@ class GptSovitsServer:
 
     def start(self) -> None:
         """Start to listen. After `die` it uses the same port and has lost the weights that were set."""
-        assert self._http is None, "it runs"
+        assert self._http is None, "the server runs already"
         self.gpt_weights = self.sovits_weights = None
         self.stopping.clear()
         self._http = _Listener(("127.0.0.1", self.port), self)
@@ -105,23 +105,23 @@ class GptSovitsServer:
             self._open.discard(connection)
 
     @contextlib.contextmanager
-    def speaking(self, connection: socket.socket, fields: dict[str, Any]) -> Iterator[tuple[Told, Fault | None]]:
+    def speaking(self, connection: socket.socket, fields: dict[str, Any]) -> Iterator[tuple[TtsCall, Fault | None]]:
         """Context for one sentence. A second one at the same time is a violation, unless the first client has left."""
         with self._lock:
             if any(not gone(other) for other in self._speaking):
                 self.violations.append("two sentences at once")
             self._speaking.add(connection)
             fault = self._faults.popleft() if self._faults else None
-            told = Told(fields, self.gpt_weights, self.sovits_weights)
-            self.told.append(told)
+            call = TtsCall(fields, self.gpt_weights, self.sovits_weights)
+            self.calls.append(call)
         began = time.monotonic()
         try:
-            yield told, fault
+            yield call, fault
         except (BrokenPipeError, ConnectionResetError):
             if not self.stopping.is_set():
-                told.left_after_s = time.monotonic() - began
+                call.left_after_s = time.monotonic() - began
         finally:
-            told.done.set()
+            call.done.set()
             with self._lock:
                 self._speaking.discard(connection)
 
@@ -164,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
         kind = "gpt" if url.path == "/set_gpt_weights" else "sovits"
         if not path:
             return self._json(400, {"message": f"{kind} weight path is required"})
-        self.gpt_sovits.asked_weights.append(path)
+        self.gpt_sovits.requested_weights.append(path)
         if path not in self.gpt_sovits.weights:
             return self._json(400, {"message": f"change {kind} weight failed", "Exception": f"no such file: {path}"})
         self.gpt_sovits.stopping.wait(self.gpt_sovits.weights_s)
@@ -179,8 +179,8 @@ class _Handler(BaseHTTPRequestHandler):
             fields = json.loads(data)
         except ValueError:
             return self._json(422, {"detail": [{"type": "json_invalid"}]})
-        with self.gpt_sovits.speaking(self.connection, fields) as (told, fault):
-            self._tts(told.fields, fault)
+        with self.gpt_sovits.speaking(self.connection, fields) as (call, fault):
+            self._tts(call.fields, fault)
 
     # ---- responses
 
@@ -194,17 +194,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def _tts(self, asked: dict[str, Any], fault: Fault | None) -> None:
+    def _tts(self, fields: dict[str, Any], fault: Fault | None) -> None:
         if fault == "mute":
             return self._wait_until_left()
         if fault == "server error":
             return self._plain(500, "text/html", b"<html><h1>Internal Server Error</h1></html>")
-        if problem := problem_of(asked):
+        if problem := problem_of(fields):
             return self._json(400, {"message": problem})
-        failure = self._failure(asked)
-        rate_hz, speed = self.gpt_sovits.rate_hz, asked.get("speed_factor", 1.0)
-        pcm = speech(asked["text"], rate_hz, speed, asked.get("fragment_interval", 0.3))
-        if asked.get("streaming_mode", False) in (0, False):
+        failure = self._failure(fields)
+        rate_hz, speed = self.gpt_sovits.rate_hz, fields.get("speed_factor", 1.0)
+        pcm = speech(fields["text"], rate_hz, speed, fields.get("fragment_interval", 0.3))
+        if fields.get("streaming_mode", False) in (0, False):
             if failure:
                 return self._json(400, {"message": "tts failed", "Exception": failure})
             file = wav(bytes(2 * FAILURE_HZ), FAILURE_HZ) if fault == "inference" else wav(pcm, rate_hz)
@@ -235,13 +235,13 @@ class _Handler(BaseHTTPRequestHandler):
         if not pcm:
             return self._chunk(b"")  # no text: not even a header
         self._chunk(wav(b"", rate_hz))
-        self._stream(asked, pcm, fault)
+        self._stream(fields, pcm, fault)
 
-    def _stream(self, asked: dict[str, Any], pcm: bytes, fault: Fault | None) -> None:
-        size = {1: 1 << 30, 2: 24_000, 3: 10_000}[asked["streaming_mode"]]
+    def _stream(self, fields: dict[str, Any], pcm: bytes, fault: Fault | None) -> None:
+        size = {1: 1 << 30, 2: 24_000, 3: 10_000}[fields["streaming_mode"]]
         if fault == "slow":
             size = 3_200
-        first = len(tone(segments(asked["text"])[0], self.gpt_sovits.rate_hz, asked.get("speed_factor", 1.0)))
+        first = len(tone(segments(fields["text"])[0], self.gpt_sovits.rate_hz, fields.get("speed_factor", 1.0)))
         if fault in ("trickle", "trickle at first"):
             if fault == "trickle":
                 self._chunk(pcm[:first])
@@ -263,12 +263,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._chunk(b"\x01")
         self._chunk(b"")
 
-    def _failure(self, asked: dict[str, Any]) -> str | None:
+    def _failure(self, fields: dict[str, Any]) -> str | None:
         """The error that TTS.run raises before inference, or None."""
-        if asked["text_lang"] not in LANGUAGES or asked["prompt_lang"] not in LANGUAGES:
+        if fields["text_lang"] not in LANGUAGES or fields["prompt_lang"] not in LANGUAGES:
             return "assertion failed"
-        if asked["ref_audio_path"] not in self.gpt_sovits.references:
-            return f"{asked['ref_audio_path']} not exists"
+        if fields["ref_audio_path"] not in self.gpt_sovits.references:
+            return f"{fields['ref_audio_path']} not exists"
         return None
 
     def _chunk(self, data: bytes) -> None:

@@ -67,18 +67,18 @@ def wav(pcm: bytes, rate_hz: int) -> bytes:
     return file.getvalue()
 
 
-def problem_of(asked: dict[str, Any]) -> str | None:
+def problem_of(fields: dict[str, Any]) -> str | None:
     """The message of the first check that fails, in the order of `check_params`; None if all pass."""
     for name in ("ref_audio_path", "text", "text_lang", "prompt_lang"):
-        value = asked.get(name)
+        value = fields.get(name)
         if value in (None, ""):
             return f"{name} is required"
         if name.endswith("_lang") and str(value).lower() not in LANGUAGES:
             return f"{name}: {value} is not supported in version v2"
-    if asked.get("media_type", "wav") not in ("wav", "raw", "ogg", "aac"):
-        return f"media_type: {asked['media_type']} is not supported"
-    if asked.get("text_split_method", "cut5") not in [f"cut{n}" for n in range(6)]:
-        return f"text_split_method:{asked['text_split_method']} is not supported"
-    if asked.get("streaming_mode", False) not in (0, 1, 2, 3):
+    if fields.get("media_type", "wav") not in ("wav", "raw", "ogg", "aac"):
+        return f"media_type: {fields['media_type']} is not supported"
+    if fields.get("text_split_method", "cut5") not in [f"cut{n}" for n in range(6)]:
+        return f"text_split_method:{fields['text_split_method']} is not supported"
+    if fields.get("streaming_mode", False) not in (0, 1, 2, 3):
         return "the value of streaming_mode must be 0, 1, 2, 3(int) or true/false(bool)"
     return None

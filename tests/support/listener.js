@@ -4,23 +4,23 @@
 // under the page's own Content-Security-Policy; so the blocks are large.)
 (() => {
   const Native = window.AudioContext;
-  const heard = (window.heard = { samples: [], statusAtFirst: null, scheduled: [], ahead: 0, rates: [], violations: [] });
-  document.addEventListener("securitypolicyviolation", (event) => heard.violations.push(event.violatedDirective));
+  const recorded = (window.recorded = { samples: [], statusAtFirst: null, scheduled: [], ahead: 0, rates: [], violations: [] });
+  document.addEventListener("securitypolicyviolation", (event) => recorded.violations.push(event.violatedDirective));
 
   const prepared = new Native({ sampleRate: 22050 });
   const connect = AudioNode.prototype.connect;
   const keep = prepared.createScriptProcessor(16384, 1, 1);
   keep.onaudioprocess = ({ inputBuffer }) => {
     const block = Array.from(inputBuffer.getChannelData(0), (value) => Math.round(value * 32768));
-    const first = heard.samples.length ? 0 : block.findIndex((value) => value !== 0);
-    if (first >= 0) heard.samples.push(...block.slice(first));
+    const first = recorded.samples.length ? 0 : block.findIndex((value) => value !== 0);
+    if (first >= 0) recorded.samples.push(...block.slice(first));
   };
   const notice = prepared.createAnalyser();
   const now = new Float32Array(notice.fftSize);
   const noticing = setInterval(() => {
     notice.getFloatTimeDomainData(now);
     if (now.every((value) => value === 0)) return;
-    heard.statusAtFirst = document.querySelector("#list td.status")?.dataset.status;
+    recorded.statusAtFirst = document.querySelector("#list td.status")?.dataset.status;
     clearInterval(noticing);
   }, 20);
   connect.call(keep, prepared.destination);
@@ -37,9 +37,9 @@
   const start = AudioBufferSourceNode.prototype.start;
   AudioBufferSourceNode.prototype.start = function (when) {
     const samples = Array.from(this.buffer.getChannelData(0), (value) => value * 32768);
-    heard.rates.push(this.buffer.sampleRate);
-    heard.ahead = Math.max(heard.ahead, when - this.context.currentTime);
-    heard.scheduled.push({ frame: when * this.buffer.sampleRate, samples });
+    recorded.rates.push(this.buffer.sampleRate);
+    recorded.ahead = Math.max(recorded.ahead, when - this.context.currentTime);
+    recorded.scheduled.push({ frame: when * this.buffer.sampleRate, samples });
     start.call(this, when);
   };
 })();

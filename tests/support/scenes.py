@@ -15,7 +15,7 @@ from orastream.contract.messages import Report
 from tests.support.nats_server import NatsServer
 from tests.support.processes import Logs, until
 from tests.support.services import Stack
-from tests.support.speech import heard, sha256, spoken_file
+from tests.support.speech import sha256, spoken_file, utterance_of
 
 DEADLINE_S = 45.0
 TEXT = (
@@ -56,17 +56,19 @@ class Scene:
         assert isinstance(acceptance, Acceptance)
         return acceptance
 
-    async def until_heard(self, request: str, chunks: int = 3) -> None:
+    async def until_received(self, request: str, chunks: int = 3) -> None:
         """Wait until OraServer has at least that many chunks, but not all."""
         request = self.id(request)
 
         async def begun() -> bool:
-            got = heard(await self.stack.received(), request)
+            got = utterance_of(await self.stack.received(), request)
             return got is not None and got["chunks"] >= chunks
 
         await until(begun, f"{chunks} chunks of {request} at OraServer", timeout_s=20)
-        got = heard(await self.stack.received(), request)
-        assert got is not None and not got["complete"], "too late: it was complete before anything broke"
+        got = utterance_of(await self.stack.received(), request)
+        assert got is not None and not got["complete"], "too late: the utterance was complete before the fault"
+
+    until_heard = until_received  # the name that tests/chaos and test_continuity still use
 
     async def until_synthesising(self, session: str, request: str) -> None:
         """Wait until some of its audio is stored. (With HTTP, OraServer gets nothing before the end.)"""
@@ -99,7 +101,7 @@ class Scene:
 
     async def check(self, request: str, text: str = TEXT) -> None:
         """Check OraServer's chunks: complete, in order, repeats identical, audio equal to the engine's."""
-        got = heard(await self.stack.received(), self.id(request))
+        got = utterance_of(await self.stack.received(), self.id(request))
         assert got is not None and got["complete"], got
         assert got["violations"] == [], got["violations"]
         assert got["sha256"] == sha256(await reference(text))
