@@ -69,15 +69,17 @@ async def answer_to(port: int, password: str) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
             await reader.readline()
-            told = json.dumps({"user": "node", "pass": password, "verbose": False})
-            writer.write(f"CONNECT {told}\r\nPING\r\n".encode())
+            login = json.dumps({"user": "node", "pass": password, "verbose": False})
+            writer.write(f"CONNECT {login}\r\nPING\r\n".encode())
             return (await reader.readline()).strip()
         finally:
             writer.close()
 
 
 @pytest.mark.parametrize("password", ["123456", "12k", "true", "1e5", "a b", "p#x", "secret-of-node_1.2~"])
-async def test_a_password_is_a_text_whatever_it_looks_like(tmp_path: Path, logs: Logs, password: str) -> None:
+async def test_password_is_read_as_text_even_if_it_looks_like_a_number(
+    tmp_path: Path, logs: Logs, password: str
+) -> None:
     (tmp_path / "nats.conf").write_text(with_users(passwords=False))
     env = {name: as_compose_gives_it(name, password) for name in ("NATS_NODE_PASSWORD", "NATS_CALLER_PASSWORD")}
     server = NatsServer(tmp_path, logs, "-c", str(tmp_path / "nats.conf"), env=env)
@@ -91,7 +93,7 @@ async def test_a_password_is_a_text_whatever_it_looks_like(tmp_path: Path, logs:
 
 
 @pytest.mark.parametrize("missing", ["NATS_NODE_PASSWORD", "NATS_CALLER_PASSWORD"])
-def test_without_a_password_the_server_does_not_start(tmp_path: Path, missing: str) -> None:
+def test_server_does_not_start_without_a_password(tmp_path: Path, missing: str) -> None:
     (tmp_path / "nats.conf").write_text(with_users(passwords=False))
     values = {"NATS_NODE_PASSWORD": "node", "NATS_CALLER_PASSWORD": "caller", missing: ""}
     done = subprocess.run(
@@ -105,7 +107,7 @@ def test_without_a_password_the_server_does_not_start(tmp_path: Path, missing: s
     assert missing in done.stderr
 
 
-def test_callers_may_what_the_page_says() -> None:
+def test_permissions_of_callers_are_those_of_the_page() -> None:
     """The block of docs/guide/security.md and the one of deploy/nats.conf name the same subjects."""
     page = (ROOT / "docs" / "guide" / "security.md").read_text()
     documented = page[page.index("\ncallers: {") :].partition("\n}")[0]
@@ -114,7 +116,7 @@ def test_callers_may_what_the_page_says() -> None:
     assert set(quoted.findall(documented)) == set(quoted.findall(configured)) > {"tts.request.*", "_INBOX.>"}
 
 
-def test_the_node_has_inboxes_of_its_own() -> None:
+def test_node_has_its_own_inbox_prefix() -> None:
     """Where compose.yaml and Kubernetes let the node be answered, its user may subscribe and the callers' may not."""
     node, _, caller = with_users().partition("user: caller")
     assert f'"{INBOX_OF_NODE}.>"' in node.partition("subscribe:")[2]
@@ -154,22 +156,22 @@ async def ignore(_exc: Exception) -> None:
 @contextlib.asynccontextmanager
 async def listening_to_everything(caller: str) -> AsyncIterator[list[bytes]]:
     """What comes to a caller who subscribes to whatever may hold others' speech, as far as the server lets it."""
-    heard: list[bytes] = []
+    received_payloads: list[bytes] = []
 
     async def on_message(message: Msg) -> None:
-        heard.append(message.data)
+        received_payloads.append(message.data)
 
     connection = await nats.connect(caller, error_cb=ignore, allow_reconnect=False)
     try:
         for subject in (">", "*.>", "_INBOX.>", f"{INBOX_OF_NODE}.>", "tts.>", "tts.report.*.*", "$JS.>", "$KV.>"):
             await connection.subscribe(subject, cb=on_message)
         await connection.flush(5)
-        yield heard
+        yield received_payloads
     finally:
         await connection.close()
 
 
-async def test_node_and_caller(tmp_path: Path, logs: Logs) -> None:
+async def test_node_and_caller_work_with_their_permissions(tmp_path: Path, logs: Logs) -> None:
     (tmp_path / "nats.conf").write_text(with_users())
     server = NatsServer(tmp_path, logs, "-c", str(tmp_path / "nats.conf"))
     at = server.url.removeprefix("nats://")
@@ -188,7 +190,7 @@ async def test_node_and_caller(tmp_path: Path, logs: Logs) -> None:
             [voice, *_] = await client.voices()
             assert voice.engine == "espeak"
             audio = await spoken(node)
-            assert overheard, "it heard what callers are answered"
+            assert overheard, "a caller received an answer for another caller"
             assert not [m for m in overheard if any(part in m for part in (*in_all_writings(TEXT), *audio))]
         assert {u["transport"] for u in (await stack.received("s"))["utterances"]} == {"websocket", "http"}
 

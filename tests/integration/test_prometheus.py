@@ -27,12 +27,12 @@ KUBERNETES = PROMETHEUS.parent / "kubernetes" / "prometheus.yml"
 
 
 @pytest.mark.parametrize("name", ["prometheus.yml", "local.yml"])
-def test_the_configuration_is_taken(name: str) -> None:
+def test_configuration_is_valid(name: str) -> None:
     rules = yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())["groups"][0]["rules"]
     assert f"{len(rules)} rules found" in promtool("check", "config", PROMETHEUS / name)
 
 
-def test_the_configuration_for_kubernetes_is_taken(tmp_path: Path) -> None:
+def test_configuration_for_kubernetes_is_valid(tmp_path: Path) -> None:
     """Debian's build knows no Kubernetes: all but the discovery is checked."""
     config = yaml.safe_load(KUBERNETES.read_text())
     (job,) = config["scrape_configs"]
@@ -42,7 +42,7 @@ def test_the_configuration_for_kubernetes_is_taken(tmp_path: Path) -> None:
     promtool("check", "config", tmp_path / "prometheus.yml")
 
 
-def test_each_alert_fires_when_it_should() -> None:
+def test_each_alert_has_a_test_in_which_it_fires() -> None:
     promtool("check", "rules", PROMETHEUS / "alerts.yml")
     promtool("test", "rules", PROMETHEUS / "alerts_test.yml")
     tests = yaml.safe_load((PROMETHEUS / "alerts_test.yml").read_text())["tests"]
@@ -51,14 +51,14 @@ def test_each_alert_fires_when_it_should() -> None:
     assert fired == {rule["alert"] for rule in rules}
 
 
-def test_each_panel_is_promql(tmp_path: Path) -> None:
+def test_each_panel_has_valid_promql(tmp_path: Path) -> None:
     rules = [{"record": f"panel:{n}", "expr": expression} for n, expression in enumerate(panel_expressions())]
     (tmp_path / "panels.yml").write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
     promtool("check", "rules", tmp_path / "panels.yml")
 
 
 @pytest.mark.timeout(240)
-async def test_a_bridge_that_stays_away_is_an_alert(tmp_path: Path, logs: Logs) -> None:
+async def test_alert_fires_when_a_bridge_is_down(tmp_path: Path, logs: Logs) -> None:
     """`orastream up` as it is, scraped by a real Prometheus; ws_bridge is killed as often as it comes back."""
     log = logs["up"] = tmp_path / "up.log"
     argv = [sys.executable, "-m", "orastream.cli", "up", "--data-dir", tmp_path / "node"]

@@ -39,7 +39,7 @@ def nats_url(require_docker: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         yield container.nats_uri()
 
 
-async def test_a_request_is_stored_and_read_back(nats_url: str) -> None:
+async def test_request_is_stored_and_read_back(nats_url: str) -> None:
     async with Client(nats_url) as client:
         js = JetStream(client.broker)
         await StreamKeeper(js, StreamLimits(audio_max_bytes=64 << 20), change=True).ensure()

@@ -30,7 +30,7 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, 
             writer.write(b"PONG\r\n" + (after if pings == 1 else b""))
 
 
-async def test_a_round_trip_is_made_after_all_that_was_sent_before() -> None:
+async def test_round_trip_ends_after_the_server_has_received_all_earlier_messages() -> None:
     """Its pong proves that the server has received a subscription made just before."""
     sent: list[bytes] = []
 
@@ -67,7 +67,7 @@ async def test_a_round_trip_is_made_after_all_that_was_sent_before() -> None:
     ],
     ids=lambda said: ascii(said[:20]),
 )
-async def test_what_no_server_sends_is_counted_and_leads_to_a_reconnect(
+async def test_connection_counts_an_invalid_message_of_the_server_and_reconnects(
     said: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is logged once. The connection and its subscriptions continue after the reconnect."""
@@ -95,7 +95,7 @@ NO_HANDSHAKES = [
 ]
 
 
-async def test_an_invalid_handshake_is_tried_again() -> None:
+async def test_connection_retries_after_an_invalid_handshake() -> None:
     """At the start and at a reconnect, with a pause between tries."""
     connections: list[float] = []
     first, last = 3, 3 + len(NO_HANDSHAKES) + 1
@@ -121,9 +121,9 @@ async def test_an_invalid_handshake_is_tried_again() -> None:
         assert connections[-1] - connections[first - 1] > 0.2 * len(NO_HANDSHAKES)
 
 
-async def test_a_pong_that_comes_too_late_does_not_end_the_read_loop() -> None:
+async def test_read_loop_continues_after_a_late_pong() -> None:
     """nats-py would set the result of a cancelled future, which ends its read loop until pings stay unanswered."""
-    asked = asyncio.Event()
+    timed_out = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(INFO)
@@ -132,18 +132,18 @@ async def test_a_pong_that_comes_too_late_does_not_end_the_read_loop() -> None:
             if line == b"PING\r\n":
                 pings += 1
                 if pings == 2:
-                    await asked.wait()
+                    await timed_out.wait()
                 writer.write(b"PONG\r\n")
 
     async with serving(serve) as port, Broker(f"nats://127.0.0.1:{port}", name="b") as broker:
         with pytest.raises(NodeUnavailable):
             await broker.round_trip(0.1)
-        asked.set()
+        timed_out.set()
         await broker.round_trip()
         assert broker.reconnects == broker.repairs.protocol_errors == 0
 
 
-async def test_a_message_for_a_broken_connection_is_sent_on_the_next_one() -> None:
+async def test_message_published_on_a_broken_connection_is_sent_on_the_next_one() -> None:
     """`publish` raises nothing, although uvloop raises RuntimeError for a closed transport."""
     numbers, received = itertools.count(), asyncio.Event()
 
@@ -174,7 +174,7 @@ async def reconnected(broker: Broker, times: int) -> None:
     await until(done, "it is connected again", timeout_s=20)
 
 
-def test_a_refusal_while_messages_are_pending_sets_closed() -> None:
+def test_closed_is_set_when_the_server_refuses_the_client_while_messages_are_pending() -> None:
     """The server refuses the client and closes the connection at once, while the client sends. Without `closed` the
     process would continue without NATS and report that it is healthy.
     """

@@ -38,7 +38,9 @@ async def guarded(tmp_path: Path, logs: Logs, operator: Operator) -> AsyncIterat
         server.kill()
 
 
-async def test_a_service_and_a_client(guarded: NatsServer, tmp_path: Path, logs: Logs, operator: Operator) -> None:
+async def test_service_and_client_connect_with_their_credentials_files(
+    guarded: NatsServer, tmp_path: Path, logs: Logs, operator: Operator
+) -> None:
     """Each has its own file. The service reconnects after a restart of the server."""
     stack = Stack(guarded, tmp_path, logs, NATS_CREDS=operator.creds(tmp_path / "node.creds"))
     try:
@@ -58,7 +60,7 @@ async def test_a_service_and_a_client(guarded: NatsServer, tmp_path: Path, logs:
         stack.kill()
 
 
-async def test_a_refused_client_gets_an_error_that_says_so(guarded: NatsServer, tmp_path: Path) -> None:
+async def test_refused_client_gets_an_error_that_names_the_refusal(guarded: NatsServer, tmp_path: Path) -> None:
     """The error does not say that no server answers, and does not show the password in the URL."""
     strangers = Operator().creds(tmp_path / "stranger.creds")
     with_password = guarded.url.replace("nats://", "nats://user:secret-word@")
@@ -74,22 +76,22 @@ async def test_a_refused_client_gets_an_error_that_says_so(guarded: NatsServer, 
         assert "sec" not in str(unusable.value) and "ret@" not in str(unusable.value)
 
 
-async def test_a_service_that_is_refused_waits_and_says_why(guarded: NatsServer, tmp_path: Path, logs: Logs) -> None:
+async def test_refused_service_waits_and_logs_the_reason(guarded: NatsServer, tmp_path: Path, logs: Logs) -> None:
     stack = Stack(guarded, tmp_path, logs)
     try:
         process = stack.add("http_bridge")
         process.launch()
 
-        async def said() -> bool:
+        async def refusal_logged() -> bool:
             return "refuses this client" in process.text()
 
-        await until(said, "the refusal is in the log", timeout_s=20)
+        await until(refusal_logged, "the refusal is in the log", timeout_s=20)
         assert await process.stop() == 0 and "no NATS server answers" not in process.text()
     finally:
         stack.kill()
 
 
-async def test_a_refused_reconnect_is_logged(
+async def test_refused_reconnect_is_logged_once(
     guarded: NatsServer, tmp_path: Path, operator: Operator, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Once. The tries continue, and it connects when the server accepts its user again."""
@@ -108,7 +110,7 @@ async def test_a_refused_reconnect_is_logged(
     assert "refuses this client" in line and "NATS_CREDS" in line
 
 
-async def test_an_invalid_file(tmp_path: Path, logs: Logs) -> None:
+async def test_invalid_credentials_file_is_refused_before_any_connection(tmp_path: Path, logs: Logs) -> None:
     """The error comes before any connection: no server runs here. A service ends with exit code 2."""
     creds = tmp_path / "user.creds"
     server = NatsServer(tmp_path, logs)  # not started

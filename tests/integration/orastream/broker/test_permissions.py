@@ -57,7 +57,7 @@ def url(server: NatsServer, user: str) -> str:
     return server.url.replace("//", f"//{user}:{user[0]}@")
 
 
-async def test_callers_need_no_more(guarded: NatsServer) -> None:
+async def test_permissions_of_callers_are_enough_for_the_client(guarded: NatsServer) -> None:
     async with Broker(url(guarded, "services"), name="services") as node, Client(url(guarded, "callers")) as client:
         js = JetStream(node)
         await StreamKeeper(js, StreamLimits(audio_max_bytes=64 << 20)).ensure()
@@ -90,7 +90,7 @@ async def test_callers_cannot_read_stored_requests(guarded: NatsServer) -> None:
             await JetStream(client.broker).api("STREAM.INFO.TTS_SESSIONS", patience_s=0.5)
 
 
-async def test_a_caller_with_inboxes_of_its_own(guarded: NatsServer) -> None:
+async def test_caller_with_its_own_inbox_prefix_gets_answers_and_no_foreign_messages(guarded: NatsServer) -> None:
     """As the document says for callers who do not trust each other: it works, and shows them no others' messages."""
     async with Broker(url(guarded, "services"), name="services", inbox_prefix="_INBOX_node") as node:
         await StreamKeeper(JetStream(node), StreamLimits(audio_max_bytes=64 << 20)).ensure()

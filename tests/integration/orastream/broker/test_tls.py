@@ -78,7 +78,7 @@ class Recorder:
 
 
 @pytest.mark.parametrize("url", ["tls://{}", "TLS://{}", "nats://{},tls://127.0.0.1:1"], ids=["tls", "TLS", "mixed"])
-async def test_nothing_is_sent_to_a_server_without_tls(url: str) -> None:
+async def test_client_sends_nothing_to_a_server_without_tls(url: str) -> None:
     recorder = Recorder()
     async with serving(recorder.serve) as port:
         server = f"node:{PASSWORD}@127.0.0.1:{port}"
@@ -93,7 +93,7 @@ async def test_nothing_is_sent_to_a_server_without_tls(url: str) -> None:
     assert recorder.received == b""
 
 
-def test_the_blocking_client_sends_nothing_without_tls(nats_server_in_plain_text: str) -> None:
+def test_blocking_client_sends_nothing_to_a_server_without_tls(nats_server_in_plain_text: str) -> None:
     with BlockingClient(nats_server_in_plain_text) as client, pytest.raises(NodeUnavailable, match=OFFERS_NONE):
         client.say("네.", session_id="s", phone_id="p")
 
@@ -107,7 +107,7 @@ def nats_server_in_plain_text(tmp_path: Path, logs: Logs) -> AsyncIterator[str]:
 
 
 @pytest.mark.parametrize("named", [False, True], ids=["it-changed", "it-named-another"])
-async def test_nothing_is_sent_when_a_reconnect_finds_no_tls(certificates: Certificates, named: bool) -> None:
+async def test_client_sends_nothing_when_a_reconnect_finds_no_tls(certificates: Certificates, named: bool) -> None:
     """Neither CONNECT nor pending messages: to the server that no longer has TLS, or to one that it had announced."""
     recorder, gone, first = Recorder(), asyncio.Event(), b""
 
@@ -138,11 +138,13 @@ async def test_nothing_is_sent_when_a_reconnect_finds_no_tls(certificates: Certi
             await broker.publish("secret", b"a text that nobody else may read")
             await recorder.until_tried(3)
             assert not broker.closed.is_set()
-    assert PASSWORD.encode() in first, "the password was sent over TLS"
+    assert PASSWORD.encode() in first, "the password was not sent over TLS"
     assert recorder.received == b""
 
 
-async def test_tls(certificates: Certificates, listening: Listening, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_client_accepts_only_a_certificate_of_its_ca(
+    certificates: Certificates, listening: Listening, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Only a certificate of the CA in SSL_CERT_FILE is accepted, also after a restart."""
     async with listening(*certificates.server_flags, "--user", "node", "--pass", PASSWORD) as server:
         async with Broker(tls(server.port), name="test", connect_timeout_s=10) as broker:
@@ -161,7 +163,7 @@ async def test_tls(certificates: Certificates, listening: Listening, monkeypatch
         await refused(server.port)
 
 
-async def test_a_certificate_for_another_name(
+async def test_client_refuses_a_certificate_for_another_name(
     tmp_path: Path, listening: Listening, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     others = issued(tmp_path, "nats.example.org")
@@ -178,7 +180,9 @@ async def refused(port: int) -> None:
     assert PASSWORD not in str(caught.value)
 
 
-async def test_a_server_that_only_offers_tls(tmp_path: Path, certificates: Certificates, listening: Listening) -> None:
+async def test_client_uses_tls_when_the_server_only_offers_it(
+    tmp_path: Path, certificates: Certificates, listening: Listening
+) -> None:
     """With `allow_non_tls` its INFO says that TLS is available, but not required."""
     monitoring = free_port()
     config = tmp_path / "nats.conf"
@@ -191,7 +195,9 @@ async def test_a_server_that_only_offers_tls(tmp_path: Path, certificates: Certi
         assert [connection["tls_version"] for connection in connections] == ["1.3"]
 
 
-async def test_a_service(tmp_path: Path, logs: Logs, certificates: Certificates, listening: Listening) -> None:
+async def test_service_waits_for_a_server_with_tls(
+    tmp_path: Path, logs: Logs, certificates: Certificates, listening: Listening
+) -> None:
     """It waits for a server with TLS, logs why, and works once that server runs."""
     settings = {"SSL_CERT_FILE": certificates.ca, "TTS_AUDIO_MAX_BYTES": 256 << 20}
     async with listening() as server:
@@ -199,11 +205,11 @@ async def test_a_service(tmp_path: Path, logs: Logs, certificates: Certificates,
         service.launch()
         try:
 
-            async def said() -> bool:
+            async def reason_logged() -> bool:
                 assert service.running, service.text()
                 return service.text().count(OFFERS_NONE) >= 2
 
-            await until(said, "it says why it waits", timeout_s=45)
+            await until(reason_logged, "it says why it waits", timeout_s=45)
             server.kill()
             secure = NatsServer(tmp_path, logs, *certificates.server_flags, name="with-tls", port=server.port)
             await secure.start()

@@ -49,7 +49,7 @@ async def orastream(folder: Path, *arguments: str, timeout_s: float = 50, **env:
     return process.returncode, out.decode(), err.decode()
 
 
-async def test_help_names_every_command_and_teaches(tmp_path: Path) -> None:
+async def test_help_names_every_command_and_shows_examples(tmp_path: Path) -> None:
     code, out, _ = await orastream(tmp_path, "--help")
     assert code == 0
     assert all(command in out for command in COMMANDS)
@@ -60,7 +60,7 @@ async def test_help_names_every_command_and_teaches(tmp_path: Path) -> None:
         assert f"orastream {command}" in out
 
 
-async def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
+async def test_command_says_what_to_install_without_the_extra(tmp_path: Path) -> None:
     code = "import sys; sys.modules['typer'] = None; from orastream.cli import main; sys.exit(main())"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", code, env=environment({}), stderr=asyncio.subprocess.PIPE
@@ -71,20 +71,22 @@ async def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None
     assert b"Traceback" not in err
 
 
-async def test_no_nats_is_said_in_one_line(tmp_path: Path) -> None:
+async def test_command_prints_one_line_when_nats_is_unreachable(tmp_path: Path) -> None:
     code, out, err = await orastream(tmp_path, "say", "hello", "--nats", f"nats://127.0.0.1:{free_port()}")
     assert (code, out) == (1, "")
     assert err.startswith("error: no NATS server answers")
     assert err.count("\n") == 1
 
 
-async def test_a_bad_request_names_the_field(tmp_path: Path, nats_server: NatsServer, js: JetStream) -> None:
+async def test_say_names_the_wrong_field(tmp_path: Path, nats_server: NatsServer, js: JetStream) -> None:
     code, _, err = await orastream(tmp_path, "say", "hello", "--format", "ogg", NATS_URL=nats_server.url)
     assert code == 1
     assert err.startswith("error: format:")
 
 
-async def test_say_follows_to_the_final_report(tmp_path: Path, nats_server: NatsServer, js: JetStream) -> None:
+async def test_say_follows_the_request_until_its_final_report(
+    tmp_path: Path, nats_server: NatsServer, js: JetStream
+) -> None:
     async with ending_all(js, "delivered"):
         code, out, err = await orastream(tmp_path, "say", "hello", "--request", "r1", "--nats", nats_server.url)
     assert code == 0, err
@@ -92,7 +94,7 @@ async def test_say_follows_to_the_final_report(tmp_path: Path, nats_server: Nats
     assert "r1" in out
 
 
-async def test_say_tells_that_a_request_is_not_spoken_twice(
+async def test_say_prints_that_a_duplicate_is_not_spoken_again(
     tmp_path: Path, nats_server: NatsServer, js: JetStream
 ) -> None:
     """In the stream's duplicate window the ack shows the duplicate: sequence and report are those of the first one."""
@@ -103,7 +105,9 @@ async def test_say_tells_that_a_request_is_not_spoken_twice(
             assert err.count("already sent; it is not spoken again") == (not first)
 
 
-async def test_say_asks_nothing_that_it_cannot_save(tmp_path: Path, nats_server: NatsServer, js: JetStream) -> None:
+async def test_say_sends_no_request_when_it_cannot_save_the_file(
+    tmp_path: Path, nats_server: NatsServer, js: JetStream
+) -> None:
     code, _, err = await orastream(
         *(tmp_path, "say", "hello", "--session", "s", "--save", "none/x.wav", "--nats", nats_server.url)
     )
@@ -111,7 +115,7 @@ async def test_say_asks_nothing_that_it_cannot_save(tmp_path: Path, nats_server:
     assert await js.last(stream_names.SESSIONS, subjects.session_request("s")) is None
 
 
-async def test_say_speaks_what_comes_on_stdin(tmp_path: Path, nats_server: NatsServer, js: JetStream) -> None:
+async def test_say_streams_the_text_from_stdin(tmp_path: Path, nats_server: NatsServer, js: JetStream) -> None:
     """Pieces hold whole characters, wherever the bytes are split. The end of stdin ends the text."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "orastream.cli", "say", "-", "--session", "s", "--request", "r", "--wait", "0"),
@@ -138,10 +142,10 @@ async def test_say_speaks_what_comes_on_stdin(tmp_path: Path, nats_server: NatsS
 
     process.stdin.write("안녕. ".encode())
 
-    async def asked() -> bool:
+    async def request_stored() -> bool:
         return await js.after(stream_names.SESSIONS, subjects.session_request("s"), 0) is not None
 
-    await until(asked, "the request", timeout_s=30)
+    await until(request_stored, "the request", timeout_s=30)
     request = (await stored_request(js, "s", "r")).request
     assert request is not None and (request.text, request.language, request.text_stream) == ("안녕. ", "ko-KR", True)
     process.stdin.write("하".encode()[:2])
@@ -153,14 +157,16 @@ async def test_say_speaks_what_comes_on_stdin(tmp_path: Path, nats_server: NatsS
     assert "".join(piece.text for piece in pieces) == "하na" and pieces[-1] == TextPiece(len(pieces) - 1, end=True)
 
 
-async def test_say_fails_when_the_report_does(tmp_path: Path, nats_server: NatsServer, js: JetStream) -> None:
+async def test_say_fails_when_the_final_report_is_not_delivered(
+    tmp_path: Path, nats_server: NatsServer, js: JetStream
+) -> None:
     async with ending_all(js, "cancelled"):
         code, out, _ = await orastream(tmp_path, "say", "hello", "--nats", nats_server.url)
     assert code == 1
     assert "cancelled" in out
 
 
-async def test_accept_wait_report_cancel_watch(
+async def test_commands_accept_wait_report_cancel_and_watch(
     tmp_path: Path, nats_server: NatsServer, js: JetStream, client: Client
 ) -> None:
     nats = ("--nats", nats_server.url)
@@ -179,7 +185,7 @@ async def test_accept_wait_report_cancel_watch(
     assert out.startswith("cancel stored at sequence")
 
 
-async def test_a_typing_error_in_a_setting_is_shown(tmp_path: Path, nats_server: NatsServer) -> None:
+async def test_commands_warn_of_a_misspelled_setting(tmp_path: Path, nats_server: NatsServer) -> None:
     _, out, _ = await orastream(tmp_path, "doctor", "--nats", nats_server.url, TTS_ENGIN="vits")
     assert "did you mean TTS_ENGINE?" in out
     code, _, err = await orastream(tmp_path, "up", "--nats-port", str(nats_server.port), TTS_ENGIN="vits")
@@ -189,7 +195,7 @@ async def test_a_typing_error_in_a_setting_is_shown(tmp_path: Path, nats_server:
     )
 
 
-async def test_reports_of_the_past_have_the_time_of_then(
+async def test_watch_shows_the_time_when_a_report_was_stored(
     tmp_path: Path, nats_server: NatsServer, js: JetStream
 ) -> None:
     """The time shown is when the report was stored, not when it was read."""
@@ -215,14 +221,14 @@ async def test_reports_of_the_past_have_the_time_of_then(
     assert line.decode().startswith(time.strftime("%H:%M:%S delivered s/", time.gmtime(stored.time_s)))
 
 
-async def test_a_taken_port_names_its_option(tmp_path: Path, nats_server: NatsServer) -> None:
+async def test_up_names_the_option_whose_port_is_in_use(tmp_path: Path, nats_server: NatsServer) -> None:
     code, _, err = await orastream(tmp_path, "up", "--nats-port", str(nats_server.port))
     assert code == 1
     assert err.startswith("error: --nats-port")
 
 
 @pytest.mark.timeout(150)
-async def test_up_from_ready_to_drained(tmp_path: Path, logs: Logs) -> None:
+async def test_up_starts_the_node_and_drains_it(tmp_path: Path, logs: Logs) -> None:
     logs["up"] = tmp_path / "up.log"
     arguments = ("--nats-port", "0", "--gateway-port", "0", "--oraserver-port", "0", "--data-dir", "data", "-v")
     argv = [sys.executable, "-m", "orastream.cli", "up", *arguments]

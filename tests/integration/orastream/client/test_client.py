@@ -46,7 +46,7 @@ async def say(client: Client, session: str = "s1", **more: Any) -> Acceptance | 
 # ---- asking
 
 
-async def test_fire_and_forget(js: JetStream, client: Client) -> None:
+async def test_say_returns_an_acceptance_with_fire_and_forget(js: JetStream, client: Client) -> None:
     acceptance = await say(client, request_id="r1", use_websocket=True, voice="ko")
     assert acceptance == Acceptance("r1", "s1", acceptance.request_seq)  # type: ignore[union-attr]
     stored = await stored_request(js, "s1")
@@ -56,9 +56,9 @@ async def test_fire_and_forget(js: JetStream, client: Client) -> None:
     assert stored.request.fire_and_forget is True
 
 
-async def test_an_unusable_id_is_named_as_on_the_wire(client: Client) -> None:
+async def test_error_names_an_unusable_id_by_its_wire_name(client: Client) -> None:
     """In every call, and for each of the ids."""
-    asked: dict[str, list[Callable[[], Awaitable[object]]]] = {
+    calls_by_field: dict[str, list[Callable[[], Awaitable[object]]]] = {
         "sessionId": [
             lambda: client.say("hello", session_id="", phone_id="p"),
             lambda: client.utterance(session_id="", phone_id="p").__aenter__(),
@@ -81,14 +81,16 @@ async def test_an_unusable_id_is_named_as_on_the_wire(client: Client) -> None:
             lambda: anext(client.audio("s", "", 1)),
         ],
     }
-    for field, calls in asked.items():
+    for field, calls in calls_by_field.items():
         for call in calls:
             with pytest.raises(InvalidRequest, match=f"^{field}: must be 1 to 256 bytes") as caught:
                 await call()
             assert caught.value.field == field
 
 
-async def test_options_in_pythons_spelling(nats_server: NatsServer, js: JetStream, client: Client) -> None:
+async def test_options_in_python_spelling_are_stored_under_their_wire_names(
+    nats_server: NatsServer, js: JetStream, client: Client
+) -> None:
     """`say`, `utterance` and the blocking client store them under their wire names."""
     options: dict[str, Any] = {"ttl_seconds": 7, "sample_rate": 16_000, "reply_to": "_INBOX.x"}
     await say(client, "asyncio", **options)
@@ -106,14 +108,14 @@ async def test_options_in_pythons_spelling(nats_server: NatsServer, js: JetStrea
         assert request.idle_seconds == (3 if session == "utterance" else 10)
 
 
-async def test_sync_returns_the_final_report(js: JetStream, client: Client) -> None:
+async def test_say_returns_the_final_report_without_fire_and_forget(js: JetStream, client: Client) -> None:
     async with ending_all(js, "delivered", transport="websocket"):
         report = await say(client, fire_and_forget=False, wait_s=5)
     assert isinstance(report, Report)
     assert (report.status, report.transport, report.session_id) == ("delivered", "websocket", "s1")
 
 
-async def test_a_request_without_an_id_gets_one(js: JetStream, client: Client) -> None:
+async def test_say_assigns_an_id_to_a_request_without_one(js: JetStream, client: Client) -> None:
     first, second = await say(client), await say(client)
     assert isinstance(first, Acceptance) and isinstance(second, Acceptance)
     assert first.request_id != second.request_id
@@ -121,7 +123,7 @@ async def test_a_request_without_an_id_gets_one(js: JetStream, client: Client) -
 
 
 @pytest.mark.parametrize("encoding", ["json", "msgpack"])
-async def test_reports_come_in_the_encoding_of_the_request(js: JetStream, client: Client, encoding: Encoding) -> None:
+async def test_reports_have_the_encoding_of_the_request(js: JetStream, client: Client, encoding: Encoding) -> None:
     acceptance, waits = await client.submit(FIELDS, encoding=encoding)
     assert not waits
     stored = await stored_request(js, "s1")
@@ -132,7 +134,9 @@ async def test_reports_come_in_the_encoding_of_the_request(js: JetStream, client
     assert await client.wait("s1", acceptance.request_id, 5) == Report.decode(last.data)
 
 
-async def test_the_clients_defaults_are_written_into_the_request(nats_server: NatsServer, js: JetStream) -> None:
+async def test_submit_writes_the_defaults_of_the_client_into_the_request(
+    nats_server: NatsServer, js: JetStream
+) -> None:
     async with Client(nats_server.url, fire_and_forget=False, transport="http") as client:
         _, waits = await client.submit(FIELDS)
         assert waits
@@ -145,7 +149,7 @@ async def test_the_clients_defaults_are_written_into_the_request(nats_server: Na
 
 
 @pytest.mark.parametrize("session", ["s.1 with spaces", "세션 하나", "*", ">", "a/b", "x" * 256])
-async def test_any_id(js: JetStream, client: Client, session: str) -> None:
+async def test_client_accepts_any_id(js: JetStream, client: Client, session: str) -> None:
     request_id = f"요청.{session}"[:80]
     acceptance = await say(client, session, request_id=request_id)
     assert isinstance(acceptance, Acceptance)
@@ -179,27 +183,29 @@ async def test_any_id(js: JetStream, client: Client, session: str) -> None:
         ({"replyTo": "$JS.API.STREAM.DELETE.TTS_SESSIONS"}, "replyTo"),
     ],
 )
-async def test_nothing_bad_is_stored(js: JetStream, client: Client, wrong: dict[str, Any], field: str) -> None:
+async def test_submit_stores_no_invalid_request(
+    js: JetStream, client: Client, wrong: dict[str, Any], field: str
+) -> None:
     with pytest.raises(InvalidRequest) as caught:
         await client.submit(FIELDS | wrong)
     assert caught.value.field == field
     assert await js.after(stream_names.SESSIONS, "tts.session.>", 0) is None
 
 
-async def test_a_text_too_large_for_nats(js: JetStream) -> None:
+async def test_submit_refuses_a_text_too_large_for_nats(js: JetStream) -> None:
     client = Client(js.broker, max_text_chars=2_000_000)
     with pytest.raises(InvalidRequest, match="text: "):
         await client.submit(FIELDS | {"text": "a" * 1_048_000})
 
 
-async def test_an_open_broker_stays_open(js: JetStream) -> None:
+async def test_client_leaves_the_given_broker_open(js: JetStream) -> None:
     async with Client(js.broker) as client:
         await client.submit(FIELDS)
     assert js.broker.connected
     await client.submit(FIELDS)
 
 
-async def test_a_duplicate_is_an_acceptance_of_the_first(client: Client) -> None:
+async def test_duplicate_returns_the_acceptance_of_the_first_request(client: Client) -> None:
     first, second = await say(client, request_id="r1"), await say(client, request_id="r1")
     assert isinstance(first, Acceptance) and isinstance(second, Acceptance)
     assert (first.duplicate, second.duplicate) == (False, True)
@@ -209,13 +215,13 @@ async def test_a_duplicate_is_an_acceptance_of_the_first(client: Client) -> None
     assert (other.duplicate, other.request_seq > first.request_seq) == (False, True)
 
 
-async def test_a_duplicate_that_waits_gets_the_firsts_report(js: JetStream, client: Client) -> None:
+async def test_duplicate_that_waits_gets_the_report_of_the_first_request(js: JetStream, client: Client) -> None:
     await say(client, request_id="r1")
     final = await end(js, await stored_request(js, "s1"), "delivered")
     assert await say(client, request_id="r1", fire_and_forget=False, wait_s=5) == final
 
 
-async def test_overload_is_the_sessions_own(broker: Broker) -> None:
+async def test_full_session_does_not_refuse_requests_of_another_session(broker: Broker) -> None:
     js = JetStream(broker)
     await StreamKeeper(js, StreamLimits(max_pending_per_session=2, audio_max_bytes=1 << 20)).ensure()
     client = Client(broker)
@@ -234,7 +240,7 @@ async def test_overload_is_the_sessions_own(broker: Broker) -> None:
 # ---- waiting and cancelling
 
 
-async def test_a_wait_ends_when_its_time_is_up_and_the_report_still_comes(js: JetStream, client: Client) -> None:
+async def test_wait_times_out_and_a_later_wait_returns_the_report(js: JetStream, client: Client) -> None:
     await say(client, request_id="r1")
     with pytest.raises(WaitTimeout) as caught:
         await client.wait("s1", "r1", 0.1)
@@ -243,7 +249,9 @@ async def test_a_wait_ends_when_its_time_is_up_and_the_report_still_comes(js: Je
     assert await client.wait("s1", "r1", 5) == final
 
 
-async def test_a_wait_outlives_the_server(nats_server: NatsServer, js: JetStream, client: Client) -> None:
+async def test_wait_returns_the_report_after_a_restart_of_nats(
+    nats_server: NatsServer, js: JetStream, client: Client
+) -> None:
     await say(client, request_id="r1")
     stored = await stored_request(js, "s1")
     waiting = asyncio.create_task(client.wait("s1", "r1", 30))
@@ -253,7 +261,7 @@ async def test_a_wait_outlives_the_server(nats_server: NatsServer, js: JetStream
     assert await waiting == final
 
 
-async def test_a_cancel_comes_after_what_it_covers(js: JetStream, client: Client) -> None:
+async def test_cancel_is_stored_after_the_requests_that_it_covers(js: JetStream, client: Client) -> None:
     first = await say(client)
     sequence = await client.cancel("s1")
     second = await say(client)
@@ -268,7 +276,7 @@ async def test_a_cancel_comes_after_what_it_covers(js: JetStream, client: Client
 
 
 @pytest.mark.parametrize(("session", "request_id"), [("", None), ("a\0", None), ("s1", ""), ("s1", "x" * 257)])
-async def test_a_cancel_with_an_unusable_id_is_refused(client: Client, session: str, request_id: str | None) -> None:
+async def test_cancel_refuses_an_unusable_id(client: Client, session: str, request_id: str | None) -> None:
     with pytest.raises(InvalidRequest):
         await client.cancel(session, request_id)
 
@@ -276,7 +284,7 @@ async def test_a_cancel_with_an_unusable_id_is_refused(client: Client, session: 
 # ---- reports and audio
 
 
-async def test_report_from_unknown_to_final(js: JetStream, client: Client) -> None:
+async def test_report_returns_each_state_of_a_request(js: JetStream, client: Client) -> None:
     assert await client.report("s1", "r1") is None
     await say(client, request_id="r0")
     await say(client, request_id="r1")
@@ -292,7 +300,7 @@ async def test_report_from_unknown_to_final(js: JetStream, client: Client) -> No
     assert await client.report("s1", "r2") is None
 
 
-async def test_reports_are_live_progress(js: JetStream, client: Client) -> None:
+async def test_reports_yields_live_progress(js: JetStream, client: Client) -> None:
     reports = ReportStore(js)
     await say(client, request_id="old")
     await end(js, await stored_request(js, "s1"), "delivered")
@@ -330,7 +338,7 @@ async def test_reports_are_live_progress(js: JetStream, client: Client) -> None:
     assert sorted(everything) == [("old", "delivered"), ("other", "expired"), ("r1", "delivered")]
 
 
-async def test_audio_of_a_request(js: JetStream, client: Client) -> None:
+async def test_audio_yields_the_messages_of_a_request_in_order(js: JetStream, client: Client) -> None:
     put = subjects.put_audio("s1", "r1")
     start = AudioStart(7, "pcm16", 22_050, 1, "espeak", "ko-KR")
     attempt = (await js.store(put, start.pack())).sequence
@@ -346,7 +354,7 @@ async def test_audio_of_a_request(js: JetStream, client: Client) -> None:
 # ---- no node
 
 
-async def test_no_nats_is_said_quickly() -> None:
+async def test_client_raises_within_its_timeout_when_nats_is_unreachable() -> None:
     began = time.monotonic()
     with pytest.raises(NodeUnavailable, match="NATS_URL"):
         async with asyncio.timeout(5), Client(f"nats://127.0.0.1:{free_port()}", connect_timeout_s=0.5):
@@ -362,7 +370,7 @@ def in_threads(calls: list[Callable[[], Any]]) -> list[Any]:
         return [future.result(20) for future in [pool.submit(call) for call in calls]]
 
 
-async def test_blocking_calls_from_many_threads_share_a_connection(nats_server: NatsServer, js: JetStream) -> None:
+async def test_blocking_client_uses_one_connection_for_many_threads(nats_server: NatsServer, js: JetStream) -> None:
     name = f"blocking-{uuid.uuid4().hex}"
     with BlockingClient(nats_server.url, name=name) as client:
 
@@ -388,7 +396,7 @@ async def test_blocking_calls_from_many_threads_share_a_connection(nats_server: 
     assert "orastream" not in {thread.name for thread in threading.enumerate()}
 
 
-async def test_blocking_errors_are_the_clients(nats_server: NatsServer, js: JetStream) -> None:
+async def test_blocking_client_raises_the_errors_of_the_async_client(nats_server: NatsServer, js: JetStream) -> None:
     with BlockingClient(nats_server.url) as client:
         with pytest.raises(RuntimeError, match="event loop"):
             client.say("hello", session_id="s", phone_id="p")
@@ -400,7 +408,7 @@ async def test_blocking_errors_are_the_clients(nats_server: NatsServer, js: JetS
         await asyncio.to_thread(client.close)
 
 
-async def test_a_forked_child_has_its_own_connection(nats_server: NatsServer, js: JetStream) -> None:
+async def test_blocking_client_opens_a_new_connection_in_a_forked_child(nats_server: NatsServer, js: JetStream) -> None:
     def parent_and_child() -> tuple[Acceptance | Report, int, Acceptance | Report]:
         with BlockingClient(nats_server.url) as client:
             before = client.say("hello", session_id="parent", phone_id="p")
@@ -424,7 +432,7 @@ async def test_a_forked_child_has_its_own_connection(nats_server: NatsServer, js
     assert after.request_seq == before.request_seq + 3  # the child's two requests are between
 
 
-async def test_blocking_without_nats_is_said_quickly() -> None:
+async def test_blocking_client_raises_within_its_timeout_when_nats_is_unreachable() -> None:
     """Also to concurrent callers: none waits for the others' connection attempts."""
     client = BlockingClient(f"nats://127.0.0.1:{free_port()}")
 
@@ -435,11 +443,11 @@ async def test_blocking_without_nats_is_said_quickly() -> None:
         return time.monotonic() - began
 
     waited = await asyncio.gather(*(asyncio.to_thread(waited_s) for _ in range(6)))
-    assert max(waited) < 15, "one connection attempt takes 5 s"
+    assert max(waited) < 15, "a caller waited for the connection attempt of another one, which takes 5 s"
     await asyncio.to_thread(client.close)
 
 
-async def test_a_close_while_it_connects_ends_in_order() -> None:
+async def test_close_during_a_connection_attempt_leaves_no_thread() -> None:
     """A caller that waits for the connection gets NodeUnavailable, and no thread is left."""
     client = BlockingClient(f"nats://127.0.0.1:{free_port()}")
 
@@ -472,7 +480,7 @@ def django(monkeypatch: pytest.MonkeyPatch) -> types.SimpleNamespace:
 
 
 @pytest.mark.parametrize("where", ["django", "environment"])
-def test_from_django_takes_an_empty_value_for_an_absent_one(
+def test_from_django_treats_an_empty_value_as_absent(
     django: types.SimpleNamespace, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     for name in ("NATS_URL", "NATS_CREDS", "DEFAULT_TRANSFER_METHOD", "DEFAULT_FIRE_AND_FORGET", "TTS_MAX_TEXT_CHARS"):
@@ -482,7 +490,9 @@ def test_from_django_takes_an_empty_value_for_an_absent_one(
     assert BlockingClient.from_django()._options == BlockingClient()._options | {"transport": "websocket"}
 
 
-async def test_from_django(nats_server: NatsServer, js: JetStream, django: types.SimpleNamespace) -> None:
+async def test_from_django_uses_the_settings_of_django(
+    nats_server: NatsServer, js: JetStream, django: types.SimpleNamespace
+) -> None:
     django.NATS_URL = nats_server.url
     django.DEFAULT_TRANSFER_METHOD = "http"
     django.DEFAULT_FIRE_AND_FORGET = False
@@ -494,7 +504,7 @@ async def test_from_django(nats_server: NatsServer, js: JetStream, django: types
         await asyncio.to_thread(client.close)
 
 
-async def test_from_django_with_inboxes_of_its_own(
+async def test_from_django_uses_the_inbox_prefix(
     nats_server: NatsServer, js: JetStream, django: types.SimpleNamespace
 ) -> None:
     django.NATS_URL = nats_server.url
@@ -517,7 +527,7 @@ async def test_from_django_with_inboxes_of_its_own(
         BlockingClient.from_django()
 
 
-async def test_django_settings_win_over_the_environment(
+async def test_from_django_prefers_django_settings_over_the_environment(
     nats_server: NatsServer, js: JetStream, django: types.SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NATS_URL", nats_server.url)
@@ -532,7 +542,7 @@ async def test_django_settings_win_over_the_environment(
 
 
 @pytest.mark.parametrize("name", ["ORASERVER_WEBSOCKET_URL", "WEBSOCKET_CHUNK_SIZE", "WEBSOCKET_MAX_RETRIES"])
-def test_settings_that_have_moved_are_warned_about(django: types.SimpleNamespace, name: str) -> None:
+def test_from_django_warns_of_settings_that_have_moved(django: types.SimpleNamespace, name: str) -> None:
     setattr(django, name, "x")
     with pytest.warns(UserWarning, match=name):
         BlockingClient.from_django()
@@ -541,7 +551,9 @@ def test_settings_that_have_moved_are_warned_about(django: types.SimpleNamespace
 @pytest.mark.parametrize(
     ("name", "value"), [("DEFAULT_TRANSFER_METHOD", "carrier pigeon"), ("DEFAULT_FIRE_AND_FORGET", "perhaps")]
 )
-def test_django_settings_that_make_no_sense_are_named(django: types.SimpleNamespace, name: str, value: str) -> None:
+def test_from_django_names_a_setting_with_an_invalid_value(
+    django: types.SimpleNamespace, name: str, value: str
+) -> None:
     setattr(django, name, value)
     with pytest.raises(SettingsError, match=name):
         BlockingClient.from_django()

@@ -49,7 +49,7 @@ async def cancels(js: JetStream) -> list[Cancel]:
 # ---- the writer
 
 
-async def test_what_a_writer_stores(js: JetStream, client: Client) -> None:
+async def test_utterance_stores_the_request_and_its_pieces(js: JetStream, client: Client) -> None:
     async with client.utterance(**IDS, text="So ", request_id="r", idleSeconds=5, voice="ko") as u:
         for token in ("안녕", "", "하세요. "):
             await u.write(token)
@@ -69,7 +69,7 @@ async def test_what_a_writer_stores(js: JetStream, client: Client) -> None:
     assert await cancels(js) == []
 
 
-async def test_hundreds_of_tokens_are_all_stored(js: JetStream, client: Client) -> None:
+async def test_utterance_stores_hundreds_of_tokens(js: JetStream, client: Client) -> None:
     tokens = [f"{number} " for number in range(300)]
     async with client.utterance(**IDS) as u:
         for token in tokens:
@@ -78,7 +78,7 @@ async def test_hundreds_of_tokens_are_all_stored(js: JetStream, client: Client) 
     assert [piece.text for piece in sorted(found, key=lambda piece: piece.index)] == [*tokens, ""]
 
 
-async def test_a_text_that_is_too_long_is_the_writers_to_end(js: JetStream) -> None:
+async def test_write_refuses_a_piece_that_makes_the_text_too_long(js: JetStream) -> None:
     client = Client(js.broker, max_text_chars=10)
     with pytest.raises(InvalidRequest, match=r"^text: .*11 characters|^text: has 11"):
         async with client.utterance(**IDS, text="a" * 11):
@@ -92,7 +92,7 @@ async def test_a_text_that_is_too_long_is_the_writers_to_end(js: JetStream) -> N
     assert await pieces(js, "r") == [TextPiece(0, "b" * 8), TextPiece(1, end=True)]
 
 
-async def test_leaving_by_an_exception_cancels_that_request(js: JetStream, client: Client) -> None:
+async def test_utterance_cancels_its_request_when_the_block_raises(js: JetStream, client: Client) -> None:
     with pytest.raises(ZeroDivisionError):
         async with client.utterance(**IDS, request_id="r") as u:
             await u.write("One. ")
@@ -101,7 +101,7 @@ async def test_leaving_by_an_exception_cancels_that_request(js: JetStream, clien
     assert [piece and piece.end for piece in await pieces(js, "r")] == [False]
 
 
-async def test_a_cancelled_task_cancels_its_utterance(js: JetStream, client: Client) -> None:
+async def test_utterance_cancels_its_request_when_its_task_is_cancelled(js: JetStream, client: Client) -> None:
     begun = asyncio.Event()
 
     async def write() -> None:
@@ -118,7 +118,7 @@ async def test_a_cancelled_task_cancels_its_utterance(js: JetStream, client: Cli
     assert await cancels(js) == [Cancel("r")]
 
 
-async def test_a_final_report_ends_the_writing(js: JetStream, client: Client) -> None:
+async def test_write_leaves_the_block_after_a_final_report(js: JetStream, client: Client) -> None:
     """`write` leaves the block, nothing is cancelled, and `wait` after the block returns the outcome."""
     async with client.utterance(**IDS, request_id="r") as u:
         await u.write("One. ")
@@ -133,14 +133,16 @@ async def test_a_final_report_ends_the_writing(js: JetStream, client: Client) ->
     assert (ended.value.session_id, ended.value.request_id, ended.value.status) == ("s 1", "r", "cancelled")
 
 
-async def test_a_text_that_ended_with_its_last_token_is_left_quietly(js: JetStream, client: Client) -> None:
+async def test_utterance_raises_nothing_when_the_final_report_comes_after_the_last_token(
+    js: JetStream, client: Client
+) -> None:
     async with client.utterance(**IDS, request_id="r") as u:
         await u.write("One. ")
         await end(js, await stored_request(js, "s 1"), "delivered")
     assert (await u.wait(5)).status == "delivered"
 
 
-async def test_a_text_has_a_maximum_of_messages(js: JetStream) -> None:
+async def test_stream_limits_the_messages_of_a_text(js: JetStream) -> None:
     """The stream refuses further pieces of the text, but accepts pieces of other texts."""
     config = next(c for c in topology.stream_configs(topology.StreamLimits()) if c["name"] == stream_names.TEXTS)
     await topology.ensure_stream(js, config | {"max_msgs_per_subject": 2}, change=True)
@@ -188,28 +190,28 @@ async def put(js: JetStream, *texts: str, first: int = 0, end: bool = False) -> 
         await js.store(subjects.text(SESSION, "r"), piece.encode())
 
 
-async def test_lines_come_when_they_are_certain(js: JetStream, client: Client) -> None:
+async def test_line_is_yielded_when_its_end_is_certain(js: JetStream, client: Client) -> None:
     listener = await begin(js, client, text="하나, ")
     running = asyncio.create_task(listener.run())
 
-    async def said(*lines: str) -> None:
+    async def until_lines(*lines: str) -> None:
         async def so_far() -> bool:
             return listener.lines == list(lines)
 
         await until(so_far, f"the lines {lines}")
 
     await put(js, "둘. 셋")
-    await said("하나, 둘.")
+    await until_lines("하나, 둘.")
     await put(js, "! ", "넷", first=1)
-    await said("하나, 둘.", "셋!")
+    await until_lines("하나, 둘.", "셋!")
     await put(js, "", first=3, end=True)
     streamed_text = await running
-    assert listener.lines == ["하나, 둘.", "셋!", "넷"] == streamed_text.said
+    assert listener.lines == ["하나, 둘.", "셋!", "넷"] == streamed_text.until_lines
     assert streamed_text.text == "하나, 둘. 셋! 넷" and streamed_text.problem is None
     assert listener.waited[:2] == [True, False] and listener.waited[-1] is False
 
 
-async def test_a_text_that_is_there_is_not_waited_for(js: JetStream, client: Client) -> None:
+async def test_reader_does_not_wait_when_the_text_is_already_stored(js: JetStream, client: Client) -> None:
     """As for a second synth after the first one died: the reader waits only for the first read."""
     listener = await begin(js, client)
     await put(js, *(f"Here is number {number} again. " for number in range(100)), end=True)
@@ -218,7 +220,7 @@ async def test_a_text_that_is_there_is_not_waited_for(js: JetStream, client: Cli
     assert len(listener.waited) <= 20
 
 
-async def test_a_silent_writer_is_given_up_for_every_reader(js: JetStream, client: Client) -> None:
+async def test_text_is_stalled_for_every_reader_after_the_idle_timeout(js: JetStream, client: Client) -> None:
     """The `stalled` mark is stored in the stream: pieces after it are ignored, also by later readers."""
     first = await begin(js, client, idleSeconds=1)
     await put(js, "One. Two", first=0)
@@ -232,7 +234,7 @@ async def test_a_silent_writer_is_given_up_for_every_reader(js: JetStream, clien
     assert (again.lines, other.problem, other.text) == (first.lines, streamed_text.problem, streamed_text.text)
 
 
-async def test_a_slow_writer_is_not_given_up(js: JetStream, client: Client) -> None:
+async def test_text_is_not_stalled_while_pieces_arrive_in_time(js: JetStream, client: Client) -> None:
     """Each piece comes within idleSeconds, but no sentence ends for longer. Readers of the audio get `waiting`."""
     listener = await begin(js, client, idleSeconds=2)
     running = asyncio.create_task(listener.run())
@@ -247,7 +249,7 @@ async def test_a_slow_writer_is_not_given_up(js: JetStream, client: Client) -> N
     assert len(signs) >= 4 and {unpack(sign) for sign in signs} == {AudioWaiting(7)}
 
 
-async def test_a_mark_loses_against_a_piece_that_came_first(js: JetStream, client: Client) -> None:
+async def test_stalled_mark_has_no_effect_when_a_piece_was_stored_first(js: JetStream, client: Client) -> None:
     listener = await begin(js, client, idleSeconds=1)
     running = asyncio.create_task(listener.run())
 
@@ -263,7 +265,7 @@ async def test_a_mark_loses_against_a_piece_that_came_first(js: JetStream, clien
     assert (await pieces(js, "r")).count(None) == (0 if listener.lines else 1)
 
 
-async def test_a_stream_that_takes_no_mark_ends_it_all_the_same(js: JetStream, client: Client) -> None:
+async def test_text_ends_as_stalled_when_the_stream_refuses_the_mark(js: JetStream, client: Client) -> None:
     listener = await begin(js, client, idleSeconds=1)
     config = next(c for c in topology.stream_configs(topology.StreamLimits()) if c["name"] == stream_names.TEXTS)
     await topology.ensure_stream(js, config | {"max_msgs_per_subject": 2}, change=True)
@@ -273,7 +275,7 @@ async def test_a_stream_that_takes_no_mark_ends_it_all_the_same(js: JetStream, c
     assert streamed_text.problem is not None and streamed_text.problem.code == "text_stalled"
 
 
-async def test_a_text_that_was_purged_ends(js: JetStream, client: Client) -> None:
+async def test_text_ends_when_the_stream_was_purged(js: JetStream, client: Client) -> None:
     """A bridge has ended the request, and the writer has stopped, so no end of the text will come."""
     listener = await begin(js, client, idleSeconds=1)
     running = asyncio.create_task(listener.run())
@@ -289,7 +291,7 @@ async def test_a_text_that_was_purged_ends(js: JetStream, client: Client) -> Non
     assert streamed_text.problem is not None
 
 
-async def test_a_foreign_message_on_the_stored_subject_is_no_piece(js: JetStream, client: Client) -> None:
+async def test_reader_ignores_messages_that_the_stream_has_not_stored(js: JetStream, client: Client) -> None:
     """Only pieces that the stream has stored and republished count."""
     listener = await begin(js, client, idleSeconds=1)
     running = asyncio.create_task(listener.run())
@@ -299,5 +301,5 @@ async def test_a_foreign_message_on_the_stored_subject_is_no_piece(js: JetStream
     assert listener.lines == ["This."]
 
 
-async def test_the_mark_is_a_piece_that_anyone_can_read() -> None:
+async def test_stalled_mark_has_its_documented_wire_form() -> None:
     assert STALLED == b'{"stalled":true}'

@@ -34,7 +34,9 @@ async def got(url: str, **headers: str) -> tuple[int, Any]:
 
 
 @pytest.mark.timeout(120)
-async def test_all_engines_of_the_node(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_voices_lists_the_voices_of_all_running_synths(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two synths of one engine and one of another; the voices of a stopped synth are not listed."""
     packages = tmp_path / "packages"
     packages.mkdir()
@@ -47,7 +49,7 @@ async def test_all_engines_of_the_node(stack: Stack, tmp_path: Path, monkeypatch
         there = await client.voices()
         assert there[0] == CHOIR
         assert {voice.engine for voice in there} == {"choir", "espeak"}
-        assert len({(voice.engine, voice.name) for voice in there}) == len(there), "each once"
+        assert len({(voice.engine, voice.name) for voice in there}) == len(there), "a voice is listed twice"
         assert {"ko", "en-us"} <= {voice.name for voice in there}
 
         key = {"Authorization": "Bearer secret"}
@@ -82,11 +84,11 @@ async def test_all_engines_of_the_node(stack: Stack, tmp_path: Path, monkeypatch
         assert {voice.engine for voice in await client.voices()} == {"espeak"}
 
 
-async def test_a_node_without_a_synth_says_so_at_once(stack: Stack, client: Client, tmp_path: Path) -> None:
+async def test_voices_is_empty_at_once_when_no_synth_runs(stack: Stack, client: Client, tmp_path: Path) -> None:
     (gateway,) = await stack.start("gateway")
     began = time.monotonic()
     assert await client.voices() == []
-    assert time.monotonic() - began < voices.FIRST_S, "it must not wait for answers"
+    assert time.monotonic() - began < voices.FIRST_S, "it waited for answers, although no synth runs"
     status, body = await got(f"{gateway.url}/api/voices")
     assert (status, body["voices"]) == (200, []) and "no synth is running" in body["message"]
     status, body = await got(f"{gateway.url}/v1/models")
@@ -97,7 +99,7 @@ async def test_a_node_without_a_synth_says_so_at_once(stack: Stack, client: Clie
     assert (code, json.loads(out)) == (1, [])
 
 
-async def test_a_synth_that_does_not_answer_is_no_empty_node(client: Client, nats_server: NatsServer) -> None:
+async def test_voices_raises_when_a_synth_does_not_answer(client: Client, nats_server: NatsServer) -> None:
     async with Broker(nats_server.url, name="mute") as mute:
         await mute.subscribe("tts.voices", lambda *_: None)
         await mute.round_trip()
@@ -105,24 +107,24 @@ async def test_a_synth_that_does_not_answer_is_no_empty_node(client: Client, nat
             await client.voices()
 
 
-async def test_answers_that_never_end_are_not_waited_for(
+async def test_voices_returns_at_its_deadline_while_answers_still_arrive(
     client: Client, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(voices, "FIRST_S", 0.5)
     async with Broker(nats_server.url, name="chatty") as chatty:
-        asked = asyncio.Event()
+        request_received = asyncio.Event()
         replies: list[str] = []
-        await chatty.subscribe("tts.voices", lambda _s, reply, *_: (replies.append(reply), asked.set()))
+        await chatty.subscribe("tts.voices", lambda _s, reply, *_: (replies.append(reply), request_received.set()))
         await chatty.round_trip()
         asking = asyncio.create_task(client.voices())
-        await asked.wait()
+        await request_received.wait()
         while not asking.done():
             await chatty.publish(replies[0], voices.encode_answer([CHOIR], engine="choir", version="1"))
             await asyncio.sleep(0.05)
         assert await asking == [CHOIR]
 
 
-async def test_any_client_may_ask(client: Client, nats_server: NatsServer) -> None:
+async def test_plain_nats_client_gets_one_answer_for_each_engine(client: Client, nats_server: NatsServer) -> None:
     """Of two synths with the same answer only one answers; a synth with another answer also does."""
     async with Broker(nats_server.url, name="one") as one, Broker(nats_server.url, name="two") as two:
         await voices.serve(one, [CHOIR], engine="choir", version="1")

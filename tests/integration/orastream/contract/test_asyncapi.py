@@ -60,7 +60,7 @@ def parser() -> Path:
 
 
 @pytest.mark.timeout(300)  # npm installs it the first time
-def test_asyncapis_parser_finds_no_errors(parser: Path) -> None:
+def test_documents_are_valid_for_the_parser_of_asyncapi(parser: Path) -> None:
     done = subprocess.run(
         ["node", "check.js", str(NODE), str(ORASERVER)], cwd=parser, capture_output=True, text=True, check=True
     )
@@ -156,7 +156,7 @@ def plain(data: bytes) -> dict[str, Any]:
     return value
 
 
-async def test_a_running_node_sends_what_is_documented(
+async def test_node_sends_only_documented_messages(
     nats_server: NatsServer, js: JetStream, client: Client, oraserver: RecordingOraServer
 ) -> None:
     """Requests in both encodings, with every transport and outcome: each message is documented for its channel."""
@@ -178,7 +178,9 @@ async def test_a_running_node_sends_what_is_documented(
             await connection.subscribe(subject, cb=on_message)
         await connection.flush()
 
-        async def ask(subject: str, fields: dict[str, Any] | bytes, encoding: Any = "json", **headers: str) -> Msg:
+        async def send_request(
+            subject: str, fields: dict[str, Any] | bytes, encoding: Any = "json", **headers: str
+        ) -> Msg:
             data = fields if isinstance(fields, bytes) else codec.encode(fields, encoding)
             if isinstance(fields, dict) and documented.channel(subject) != "cancel":
                 documented.check(documented.channel(subject), fields, headers)
@@ -193,35 +195,35 @@ async def test_a_running_node_sends_what_is_documented(
 
         base = {"text": TEXT, "sessionId": "s 1", "phoneId": "전화 1"}
         session = "tts.request.~cyAx"
-        await ask(session, base | {"requestId": "ws", "transport": "websocket", "replyTo": "tts.reply.test.1"})
-        twice = await ask(session, base | {"requestId": "packed"}, "msgpack", **{"Nats-Msg-Id": "s.packed"})
-        again = await ask(session, base | {"requestId": "packed"}, "msgpack", **{"Nats-Msg-Id": "s.packed"})
+        await send_request(session, base | {"requestId": "ws", "transport": "websocket", "replyTo": "tts.reply.test.1"})
+        twice = await send_request(session, base | {"requestId": "packed"}, "msgpack", **{"Nats-Msg-Id": "s.packed"})
+        again = await send_request(session, base | {"requestId": "packed"}, "msgpack", **{"Nats-Msg-Id": "s.packed"})
         assert json.loads(again.data) == {**json.loads(twice.data), "duplicate": True}
-        await ask(session, base | {"requestId": "post", "transport": "http", "format": "opus"})
-        await ask(session, base | {"requestId": "none", "transport": "none", "format": "pcm16"})
-        await ask(session, base | {"requestId": "bad", "voice": "no-such-voice"})
-        await ask(session, b"no map")
+        await send_request(session, base | {"requestId": "post", "transport": "http", "format": "opus"})
+        await send_request(session, base | {"requestId": "none", "transport": "none", "format": "pcm16"})
+        await send_request(session, base | {"requestId": "bad", "voice": "no-such-voice"})
+        await send_request(session, b"no map")
         for request, status in (("ws", "delivered"), ("packed", "delivered"), ("post", "delivered"), ("bad", "failed")):
             assert await final("s 1", request) == status, request
         assert await final("s 1", "none") == "delivered"
-        await ask(session, base | {"text": None, "requestId": "pieces", "textStream": True})
+        await send_request(session, base | {"text": None, "requestId": "pieces", "textStream": True})
         for piece in (
             {"index": 0, "text": "안녕하세요. 오늘은 "},
             {"index": 1, "text": "맑습니다."},
             {"index": 2, "end": True},
         ):
-            await ask("tts.text.~cyAx.pieces", piece)
+            await send_request("tts.text.~cyAx.pieces", piece)
         assert await final("s 1", "pieces") == "delivered"
         voices = await connection.request("tts.voices", b"", timeout=WAIT_S)
         documented.check("engines", json.loads(voices.data))
-        await ask("tts.cancel.~cyAx", {"requestId": "ws"})
-        await ask("tts.cancel.~cyAx", b"")
+        await send_request("tts.cancel.~cyAx", {"requestId": "ws"})
+        await send_request("tts.cancel.~cyAx", b"")
         oraserver.refuses = True
-        assert codec.decode((await ask("tts.speak", base | {"sessionId": "other", "fire_and_forget": False})).data)[
-            "error"
-        ]["code"] == ("oraserver_refused")
+        assert codec.decode(
+            (await send_request("tts.speak", base | {"sessionId": "other", "fire_and_forget": False})).data
+        )["error"]["code"] == ("oraserver_refused")
         oraserver.refuses = False
-        await ask("tts.speak", base | {"fire_and_forget": True, "requestId": "spoken"}, "msgpack")
+        await send_request("tts.speak", base | {"fire_and_forget": True, "requestId": "spoken"}, "msgpack")
         assert await final("s 1", "spoken") == "delivered"
         refused = await connection.request("tts.speak", b'{"text": 1}', timeout=WAIT_S)
         documented.check("outcome", codec.decode(refused.data), dict(refused.headers or {}))
@@ -259,8 +261,8 @@ async def test_a_running_node_sends_what_is_documented(
         assert problems(ORASERVER, schema_of[kind], frame) == []
     assert set(kinds) == set(schema_of) and len(oraserver.posts) == 1
     assert problems(ORASERVER, "Post", oraserver.posts[0]) == []
-    asked = document(ORASERVER)["channels"]["speech"]["bindings"]["ws"]["headers"]["required"]
-    assert all(set(asked) <= handshake.keys() for handshake in oraserver.handshakes)
+    required_headers = document(ORASERVER)["channels"]["speech"]["bindings"]["ws"]["headers"]["required"]
+    assert all(set(required_headers) <= handshake.keys() for handshake in oraserver.handshakes)
 
 
 async def _narrow(js: JetStream) -> dict[str, Any]:

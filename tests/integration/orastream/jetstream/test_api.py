@@ -19,7 +19,7 @@ from tests.support.processes import until
 pytestmark = pytest.mark.integration
 
 
-async def test_deleted_or_not_there_or_not_known(js: JetStream) -> None:
+async def test_delete_returns_false_only_for_a_missing_message(js: JetStream) -> None:
     """`delete` returns False only for a missing message. Otherwise a request could keep its place unnoticed."""
     ack = await js.store(subjects.request("s"), b"{}")
     assert await js.delete(stream_names.SESSIONS, ack.sequence) is True
@@ -29,34 +29,34 @@ async def test_deleted_or_not_there_or_not_known(js: JetStream) -> None:
         await js.delete("NO_SUCH_STREAM", 1)
 
 
-async def test_only_the_last_message_of_a_read_says_that_none_is_after_it(js: JetStream) -> None:
+async def test_ends_read_is_true_only_for_the_last_message_of_a_complete_read(js: JetStream) -> None:
     put, subject = subjects.put_audio("s", "r"), subjects.audio("s", "r")
     first, *_, last = [(await js.store(put, b"%d" % number)).sequence for number in range(5)]
     assert [m.ends_read for m in await js.read(stream_names.AUDIO, subject, 0)] == [False] * 4 + [True]
     page = await js.read(stream_names.AUDIO, subject, first, batch=2)
-    assert [m.ends_read for m in page] == [False, False], "cut by the number of messages"
+    assert [m.ends_read for m in page] == [False, False], "ends_read is true for a page that the batch size has cut"
     page = await js.read(stream_names.AUDIO, subject, page[-1].sequence, max_bytes=1)
-    assert [m.ends_read for m in page] == [False], "cut by the number of bytes"
+    assert [m.ends_read for m in page] == [False], "ends_read is true for a page that the byte limit has cut"
     for message in (await js.get(stream_names.AUDIO, last), await js.last(stream_names.AUDIO, subject)):
         assert message is not None
-        assert not message.ends_read, "a request to the leader is not a read"
+        assert not message.ends_read, "ends_read is true for a message that the leader returned"
 
 
-async def test_a_lost_pull_is_repeated_however_often_there_is_room(
+async def test_lost_pull_request_is_repeated_while_room_is_called(
     nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The subscriber never answers, so not even "no responders" comes."""
     monkeypatch.setattr(pull_consumer, "EXPIRES_S", -0.7)  # plus LATE_S: 0.3 s
     pulls = asyncio.Semaphore(0)
 
-    def asked(_subject: str, _reply: str, _data: bytes, _headers: Headers) -> None:
+    def on_pull(_subject: str, _reply: str, _data: bytes, _headers: Headers) -> None:
         pulls.release()
 
     def never(_delivery: Delivery) -> None:
         raise AssertionError("there is nothing to deliver")
 
     async with Broker(nats_server.url, name="puller") as broker, Broker(nats_server.url, name="silent") as silent:
-        await silent.subscribe(f"{pull_consumer.API}.CONSUMER.MSG.NEXT.S.c", asked)
+        await silent.subscribe(f"{pull_consumer.API}.CONSUMER.MSG.NEXT.S.c", on_pull)
         puller = PullConsumer(broker, "S", "c", never, lambda: 1)
 
         async def roomy() -> None:
@@ -72,7 +72,7 @@ async def test_a_lost_pull_is_repeated_however_often_there_is_room(
                 task.cancel()
 
 
-async def test_a_full_service_proves_its_consumer_after_a_reconnect(nats_server: NatsServer, broker: Broker) -> None:
+async def test_full_service_proves_its_consumer_after_a_reconnect(nats_server: NatsServer, broker: Broker) -> None:
     """It requests one message although it has no room. Otherwise it would be unready until it has room."""
     js = JetStream(broker)
     await js.api("STREAM.CREATE.S", {"name": "S", "subjects": ["s.*"]})

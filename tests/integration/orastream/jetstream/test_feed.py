@@ -36,7 +36,7 @@ class Reader:
         return self.got
 
 
-async def test_stored_before_and_live_after_come_in_one_order(js: JetStream) -> None:
+async def test_feed_yields_stored_and_live_messages_once_in_order(js: JetStream) -> None:
     """No message comes twice where live messages follow stored ones."""
     sequences = [(await js.store(PUT, b"%d" % n)).sequence for n in range(20)]
     reader = Reader(js)
@@ -48,7 +48,7 @@ async def test_stored_before_and_live_after_come_in_one_order(js: JetStream) -> 
     assert all(m.time_s > 1_700_000_000 for m in got)
 
 
-async def test_a_reader_that_does_not_take_loses_nothing(js: JetStream) -> None:
+async def test_feed_loses_no_message_when_the_reader_stops_reading(js: JetStream) -> None:
     """When its buffer is full the feed drops the live copies and reads the stored messages later."""
     reader = Reader(js, max_buffered_bytes=64 << 10)
     async with reader.feed:
@@ -58,12 +58,12 @@ async def test_a_reader_that_does_not_take_loses_nothing(js: JetStream) -> None:
             await js.store(PUT, number.to_bytes(2, "big") * 4096)
         while (message := reader.feed.pop()) is not None:
             reader.got.append(message)
-        assert len(reader.got) < 400, "all messages were buffered, so this test tests nothing"
+        assert len(reader.got) < 400, "the feed buffered all messages, so this test proves nothing"
         got = await reader.until(400)
     assert [int.from_bytes(m.data[:2], "big") for m in got] == list(range(400))
 
 
-async def test_a_server_that_is_killed_and_restarted(js: JetStream, nats_server: NatsServer) -> None:
+async def test_feed_continues_after_the_server_is_killed_and_restarted(js: JetStream, nats_server: NatsServer) -> None:
     """The feed reads what was stored while the reader was disconnected; `current` is false until then."""
     reader = Reader(js)
     async with reader.feed:
@@ -80,7 +80,7 @@ async def test_a_server_that_is_killed_and_restarted(js: JetStream, nats_server:
     assert [m.data for m in got] == [b"before", b"after"]
 
 
-async def test_deleted_messages_are_no_gap(js: JetStream) -> None:
+async def test_feed_continues_after_deleted_messages(js: JetStream) -> None:
     """Requests and cancels of a session, some of them deleted: the others come once, each kind in order."""
     reader = Reader(js, subjects.session_events("s"), stream_names.SESSIONS)
     kept: list[int] = []
@@ -103,7 +103,7 @@ async def test_deleted_messages_are_no_gap(js: JetStream) -> None:
     assert requests == sorted(requests)
 
 
-async def test_a_plain_publish_that_nothing_stored_is_not_a_message(js: JetStream) -> None:
+async def test_feed_ignores_a_message_that_no_stream_has_stored(js: JetStream) -> None:
     """A message that the stream has not stored could be forged."""
     reader = Reader(js)
     async with reader.feed:

@@ -9,57 +9,57 @@ from orastream.contract.report_state import Verdict, state_of
 from orastream.contract.stored_requests import StoredRequest
 from orastream.jetstream.api import JetStream, Stored
 from orastream.jetstream.report_store import MAX_OWN, ReportStore
-from tests.support.ending import asked
+from tests.support.ending import store_request
 
 pytestmark = pytest.mark.integration
 
 
-async def standing(js: JetStream, stored: StoredRequest) -> Stored:
+async def last_report(js: JetStream, stored: StoredRequest) -> Stored:
     message = await js.last(stream_names.REPORTS, subjects.report(stored.session, stored.token))
     assert message is not None
     return message
 
 
-async def test_what_a_writer_meets_again_is_what_is_stored(js: JetStream) -> None:
+async def test_state_of_is_the_same_for_an_own_report_and_a_decoded_one(js: JetStream) -> None:
     """The writer's remembered report and a decoded one give the same state."""
     mine, others = ReportStore(js), ReportStore(js)
-    stored = await asked(js)
+    stored = await store_request(js)
     first = await mine.write(stored, stored.report("synthesizing", transport="http"), 0)
     assert first.verdict is Verdict.WRITTEN
-    message = await standing(js, stored)
+    message = await last_report(js, stored)
     assert mine.state_of(message) == others.state_of(message) == state_of(message)
     assert mine.state_of(message).report is first.state.report  # type: ignore[union-attr]
     assert mine.state_of(message).stored_at_s > 1_700_000_000  # type: ignore[union-attr]
 
     await others.write(stored, stored.report("delivering", transport="http"), first.state.revision)
-    message = await standing(js, stored)
+    message = await last_report(js, stored)
     seen = mine.state_of(message)
     assert seen == state_of(message)
     assert seen is not None
     assert (seen.report.status, seen.revision) == ("delivering", message.sequence)
 
 
-async def test_a_write_that_was_refused_is_not_taken_for_what_stands(js: JetStream) -> None:
+async def test_state_of_returns_the_stored_report_after_a_refused_write(js: JetStream) -> None:
     mine, others = ReportStore(js), ReportStore(js)
-    stored = await asked(js)
+    stored = await store_request(js)
     await others.write(stored, stored.report("cancelled"), 0)
     refused = await mine.write(stored, stored.report("delivering", transport="http"), 0)
     assert refused.verdict is Verdict.FINAL
-    seen = mine.state_of(await standing(js, stored))
+    seen = mine.state_of(await last_report(js, stored))
     assert seen is not None
     assert seen.report.status == "cancelled"
 
 
-async def test_only_the_last_few_are_remembered(js: JetStream) -> None:
+async def test_store_remembers_only_its_last_reports(js: JetStream) -> None:
     """Older reports are decoded, so that memory stays bounded."""
     mine = ReportStore(js)
     written = []
     for number in range(MAX_OWN + 2):
-        stored = await asked(js, f"r{number}")
+        stored = await store_request(js, f"r{number}")
         written.append((stored, (await mine.write(stored, stored.report("synthesizing"), 0)).state.report))
     recognised = []
     for stored, report in written:
-        seen = mine.state_of(await standing(js, stored))
+        seen = mine.state_of(await last_report(js, stored))
         assert seen is not None
         assert seen.report == report
         recognised.append(seen.report is report)
@@ -69,10 +69,10 @@ async def test_only_the_last_few_are_remembered(js: JetStream) -> None:
 JUNK = b'{"stream":"TTS_SESSIONS","seq":7}'
 
 
-async def test_what_is_no_report_is_written_over(js: JetStream) -> None:
+async def test_write_overwrites_a_message_that_is_no_report(js: JetStream) -> None:
     """A publisher can use the subject as reply subject, and then the server's publish ack is stored there."""
     for request, write in (("a", "write"), ("b", "write_first")):
-        stored = await asked(js, request)
+        stored = await store_request(js, request)
         await js.store(subjects.put_report("s", request), JUNK)
         reports = ReportStore(js)
         assert await reports.read("s", request) is None

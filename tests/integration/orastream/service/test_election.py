@@ -52,7 +52,9 @@ async def answers(server: NatsServer, error: int | None) -> bool:
     return said is None if error is None else bool(said) and said["err_code"] == error
 
 
-async def test_synth_waits_for_a_leader(cluster: list[NatsServer], tmp_path: Path, logs: Logs) -> None:
+async def test_synth_is_ready_after_the_cluster_has_elected_a_leader(
+    cluster: list[NatsServer], tmp_path: Path, logs: Logs
+) -> None:
     first, *others = cluster
     for server in others:
         server.kill()

@@ -23,9 +23,7 @@ pytestmark = pytest.mark.integration
 LIMITS = StreamLimits(audio_max_bytes=64 << 20)
 
 
-async def test_sequences_begin_at_the_time_and_outlive_a_change_of_settings(
-    nats_server: NatsServer, broker: Broker
-) -> None:
+async def test_stream_keeps_its_messages_after_a_change_of_settings(nats_server: NatsServer, broker: Broker) -> None:
     """`first_seq` in an update would delete everything at the server's next start."""
     js = JetStream(broker)
     await StreamKeeper(js, LIMITS).ensure()
@@ -40,7 +38,7 @@ async def test_sequences_begin_at_the_time_and_outlive_a_change_of_settings(
     assert (await js.store(subjects.put_audio("s", "r"), b"more")).sequence == ack.sequence + 1
 
 
-async def test_racers_that_change_what_another_one_has_just_created_delete_nothing(
+async def test_concurrent_keepers_delete_nothing_when_they_update_a_new_stream(
     nats_server: NatsServer, broker: Broker
 ) -> None:
     """The loser of the race updates the winner's stream to its own limits; the update must not set `first_seq`."""
@@ -53,7 +51,7 @@ async def test_racers_that_change_what_another_one_has_just_created_delete_nothi
     assert await js.get(stream_names.AUDIO, ack.sequence) is not None
 
 
-async def test_many_create_the_same_and_only_one_may_change_it(nats_server: NatsServer, broker: Broker) -> None:
+async def test_only_a_keeper_with_change_updates_an_existing_stream(nats_server: NatsServer, broker: Broker) -> None:
     js = JetStream(broker)
     await asyncio.gather(*(StreamKeeper(js, StreamLimits(audio_max_bytes=n << 20)).ensure() for n in range(32, 40)))
     created = (await js.api(f"STREAM.INFO.{stream_names.AUDIO}"))["config"]["max_bytes"]
@@ -63,7 +61,7 @@ async def test_many_create_the_same_and_only_one_may_change_it(nats_server: Nats
     assert (await js.api(f"STREAM.INFO.{stream_names.AUDIO}"))["config"]["max_bytes"] == 50 << 20
 
 
-async def test_what_another_service_has_created_again_gets_synths_settings(
+async def test_synth_restores_its_settings_when_another_service_created_the_stream_again(
     nats_server: NatsServer, broker: Broker
 ) -> None:
     js = JetStream(broker)
@@ -88,7 +86,9 @@ async def test_what_another_service_has_created_again_gets_synths_settings(
     assert renewed == [stream_names.AUDIO]
 
 
-async def test_sequences_never_come_back_though_a_clock_does(nats_server: NatsServer, broker: Broker) -> None:
+async def test_new_stream_begins_above_old_sequences_when_the_clock_is_behind(
+    nats_server: NatsServer, broker: Broker
+) -> None:
     """A service whose clock is 1 h ahead created the stream; this one creates it again."""
     js = JetStream(broker)
     (config,) = [c for c in topology.stream_configs(LIMITS) if c["name"] == stream_names.AUDIO]
@@ -106,7 +106,7 @@ async def test_sequences_never_come_back_though_a_clock_does(nats_server: NatsSe
     assert after.sequence > before.sequence >= ahead and went_back == []
 
 
-async def test_an_older_copy_of_a_stream_is_noticed(nats_server: NatsServer, broker: Broker) -> None:
+async def test_keeper_reports_a_stream_whose_sequences_went_back(nats_server: NatsServer, broker: Broker) -> None:
     js = JetStream(broker)
     keeper = StreamKeeper(js, LIMITS)
     went_back: list[str] = []
@@ -119,7 +119,7 @@ async def test_an_older_copy_of_a_stream_is_noticed(nats_server: NatsServer, bro
     assert went_back == [stream_names.REPORTS]
 
 
-async def test_racers_for_a_consumer_all_know_when_it_was_created(nats_server: NatsServer, broker: Broker) -> None:
+async def test_concurrent_creations_of_a_consumer_return_the_same_time(nats_server: NatsServer, broker: Broker) -> None:
     """Otherwise the next check would treat the consumer as lost and created again."""
     js = JetStream(broker)
     (config,) = [c for c in topology.stream_configs(LIMITS) if c["name"] == stream_names.SESSIONS]
@@ -130,7 +130,9 @@ async def test_racers_for_a_consumer_all_know_when_it_was_created(nats_server: N
     assert len({each.created for each in found}) == 1 and found[0].created.startswith("2")
 
 
-async def test_no_hammering_while_something_cannot_be_created(nats_server: NatsServer, broker: Broker) -> None:
+async def test_keeper_limits_its_checks_while_a_stream_cannot_be_created(
+    nats_server: NatsServer, broker: Broker
+) -> None:
     js = JetStream(broker)
     await js.api("STREAM.CREATE.FOREIGN", {"name": "FOREIGN", "subjects": [subjects.put_report("x", "x")]})
     keeper = StreamKeeper(js, LIMITS, needs=[stream_names.REPORTS])

@@ -23,31 +23,33 @@ pytestmark = pytest.mark.integration
     ],
     ids=["ready", "unready", "another status", "another protocol", "closed"],
 )
-def test_only_a_200_is_healthy(sent: bytes, code: int, says: str, capsys: pytest.CaptureFixture[str]) -> None:
-    asked: list[bytes] = []
+def test_probe_succeeds_only_for_status_200(
+    sent: bytes, code: int, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    received: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
             connection, _ = server.accept()
             with connection:
-                asked.append(connection.recv(4096))
+                received.append(connection.recv(4096))
                 connection.sendall(sent)
 
         thread = threading.Thread(target=serve)
         thread.start()
         assert probe.main([str(server.getsockname()[1])]) == code
         thread.join()
-    assert asked[0].startswith(b"GET /readyz HTTP/1.0\r\n")
+    assert received[0].startswith(b"GET /readyz HTTP/1.0\r\n")
     assert says in capsys.readouterr().out
 
 
-def test_nobody_listens(capsys: pytest.CaptureFixture[str]) -> None:
+def test_probe_fails_when_no_process_listens(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     assert probe.main([str(port), "/healthz"]) == 1
     assert f"no answer on port {port}" in capsys.readouterr().out
 
 
-def test_a_service_that_hangs_is_not_waited_for() -> None:
+def test_probe_times_out_when_the_service_hangs() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(TimeoutError):
         probe.answer(server.getsockname()[1], "/readyz", timeout_s=0.1)

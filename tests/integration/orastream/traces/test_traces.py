@@ -70,7 +70,9 @@ def silent(spans: list[Any]) -> None:
 
 
 @pytest.mark.parametrize(("transport", "bridge"), [("websocket", "ws_bridge"), ("http", "http_bridge")])
-async def test_from_publish_to_confirmation(node: str, spans: Recorded, transport: Any, bridge: str) -> None:
+async def test_trace_contains_all_spans_from_publish_to_confirmation(
+    node: str, spans: Recorded, transport: Any, bridge: str
+) -> None:
     async with Client(node) as client:
         with trace.get_tracer("an application").start_as_current_span("answer the caller"):
             report = await client.say(
@@ -127,7 +129,7 @@ async def test_from_publish_to_confirmation(node: str, spans: Recorded, transpor
         ({}, False),
     ],
 )
-async def test_a_bare_publisher(
+async def test_traceparent_of_a_plain_nats_client_is_continued_when_it_is_valid(
     node: str, nats_server: NatsServer, spans: Recorded, headers: dict[str, str], inherits: bool
 ) -> None:
     """A valid `traceparent` is continued; without one, or with a malformed one, synth begins the trace."""
@@ -144,7 +146,7 @@ async def test_a_bare_publisher(
 
 
 @pytest.mark.parametrize(("transport", "bridge"), [("websocket", "ws_bridge"), ("http", "http_bridge")])
-async def test_a_bare_publishers_request_is_one_trace(
+async def test_request_of_a_plain_nats_client_is_one_trace(
     node: str, nats_server: NatsServer, spans: Recorded, transport: str, bridge: str
 ) -> None:
     """A `nats pub` without headers: the spans of synth and bridge are roots of the same trace."""
@@ -172,7 +174,7 @@ async def test_a_bare_publishers_request_is_one_trace(
     assert seen[0][0].trace_id != seen[1][0].trace_id
 
 
-async def test_a_break_a_failure_and_a_refusal_are_in_the_trace(
+async def test_trace_shows_a_lost_link_and_a_failed_request(
     node: str, oraserver: OraServer, spans: Recorded, js: JetStream
 ) -> None:
     async with Client(node) as client:
@@ -208,7 +210,7 @@ async def _stored(client: Client, session: str, request: str) -> bool:
     return await client.report(session, request) is not None
 
 
-async def test_a_request_that_nobody_takes_ends_in_its_trace(
+async def test_bridge_adds_a_span_when_it_ends_a_request_that_no_synth_claimed(
     nats_server: NatsServer, js: JetStream, oraserver: OraServer, spans: Recorded
 ) -> None:
     """Without a synth, the bridge ends the request and adds a span to its trace."""
@@ -223,16 +225,16 @@ async def test_a_request_that_nobody_takes_ends_in_its_trace(
     assert tree(seen)["end"] == "publish tts.request"
 
 
-async def test_two_attempts_are_two_spans_of_one_trace(
+async def test_second_attempt_continues_the_trace_of_the_first(
     nats_server: NatsServer, js: JetStream, oraserver: OraServer, spans: Recorded
 ) -> None:
     """synth is stopped during the utterance; the next synth continues at the next chunk, in the same trace."""
     slow = running_node(nats_server.url, oraserver.url, ["synth"], tts_engine_rtf=2.0, websocket_chunk_size=4096)
     async with Client(nats_server.url) as client:
         async with slow:
-            asked = await client.say(TEXT * 2, session_id="s4", phone_id="p1", request_id="twice", transport="none")
-            assert isinstance(asked, Acceptance)
-            async for message in client.audio("s4", "twice", asked.request_seq):
+            accepted = await client.say(TEXT * 2, session_id="s4", phone_id="p1", request_id="twice", transport="none")
+            assert isinstance(accepted, Acceptance)
+            async for message in client.audio("s4", "twice", accepted.request_seq):
                 if getattr(message, "index", 0) >= 2:
                     break
         async with running_node(nats_server.url, oraserver.url, ["synth"]):
@@ -245,7 +247,7 @@ async def test_two_attempts_are_two_spans_of_one_trace(
     assert {s.parent_id for s in seen if s.name == "synth process"} == {only(seen, "publish tts.request").span_id}
 
 
-async def test_sync_callers_on_another_thread_continue_their_span(js: JetStream, spans: Recorded) -> None:
+async def test_blocking_client_continues_the_span_of_the_calling_thread(js: JetStream, spans: Recorded) -> None:
     def ask(url: str) -> None:
         with BlockingClient(url) as client, trace.get_tracer("django").start_as_current_span("view"):
             client.say(TEXT, session_id="s5", phone_id="p1", request_id="blocking")
@@ -269,7 +271,7 @@ stop(10.0)
 """
 
 
-async def test_the_standard_variables_are_the_operators(tmp_path: Path) -> None:
+async def test_opentelemetry_reads_its_standard_variables(tmp_path: Path) -> None:
     """OpenTelemetry reads the service name and the sampler from its own variables."""
     async with collecting() as collector:
         environment = {
@@ -307,7 +309,9 @@ stop(10.0)
         ("parentbased_always_on", "", range(200, 201)),
     ],
 )
-async def test_a_bare_publishers_trace_is_sampled_whole(tmp_path: Path, sampler: str, share: str, kept: range) -> None:
+async def test_trace_of_a_plain_nats_client_is_sampled_completely_or_not_at_all(
+    tmp_path: Path, sampler: str, share: str, kept: range
+) -> None:
     """The configured sampler makes the same decision for root spans in each process."""
     async with collecting() as collector:
         environment = os.environ | {
@@ -326,7 +330,7 @@ async def test_a_bare_publishers_trace_is_sampled_whole(tmp_path: Path, sampler:
     assert sorted((span.trace_id, span.service, span.name) for span in collector.seen) == whole
 
 
-def test_dot_env_counts_as_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standard_variables_are_read_from_dot_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".env").write_text("OTEL_A_TEST=file\nOTEL_B_TEST=file\nOTEL_C_TEST=\nOTHER_TEST=file\n")
     monkeypatch.chdir(tmp_path)
     empty = {"OTEL_D_TEST": "", "OTEL_E_TEST": " ", "OTEL_A_TEST": "", "OTHER_EMPTY": ""}

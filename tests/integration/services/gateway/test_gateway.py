@@ -85,7 +85,7 @@ async def start(stack: Stack, js: JetStream) -> AsyncIterator[Start]:
 # ---- POST /api/convert-tts/
 
 
-async def test_one_gateway_through_a_day(start: Start, js: JetStream) -> None:
+async def test_gateway_accepts_reports_cancels_and_counts_requests(start: Start, js: JetStream) -> None:
     """Acceptance, both paths, duplicates, reports, cancel and metrics, on one process."""
     call = await start()
     status, body, headers = await call("POST", "/api/convert-tts/", BODY)
@@ -112,7 +112,7 @@ async def test_one_gateway_through_a_day(start: Start, js: JetStream) -> None:
     assert await call.process.metric("orastream_nats_connected") == 1
 
 
-async def test_no_page_runs_what_is_elsewhere(start: Start) -> None:
+async def test_pages_load_no_script_of_another_site(start: Start) -> None:
     """A script of another host in a viewer page could read the key that the console keeps for this origin."""
     call = await start()
     async with aiohttp.ClientSession(call.process.url) as http:
@@ -125,7 +125,7 @@ async def test_no_page_runs_what_is_elsewhere(start: Start) -> None:
             assert answer.status == 200
 
 
-async def test_sync_answers_by_the_end(start: Start, js: JetStream) -> None:
+async def test_synchronous_request_is_answered_with_the_code_of_its_final_status(start: Start, js: JetStream) -> None:
     call = await start(DEFAULT_FIRE_AND_FORGET=False)
     ends: dict[Status, int] = {"delivered": 200, "cancelled": 409, "expired": 410, "failed": 502}
     for outcome, code in ends.items():
@@ -139,7 +139,7 @@ async def test_sync_answers_by_the_end(start: Start, js: JetStream) -> None:
     assert await call.process.metric("orastream_gateway_in_flight") == 0
 
 
-async def test_a_wait_that_runs_out_says_where_to_ask(start: Start, js: JetStream) -> None:
+async def test_answer_names_the_path_of_the_report_when_the_wait_times_out(start: Start, js: JetStream) -> None:
     call = await start(GATEWAY_WAIT_SECONDS=0.2)
     status, body = await call.say(SYNC)
     assert status == 504
@@ -149,7 +149,7 @@ async def test_a_wait_that_runs_out_says_where_to_ask(start: Start, js: JetStrea
     assert (await call("GET", body["report"]))[1]["status"] == "delivered"
 
 
-async def test_wrong_requests_name_the_field_and_store_nothing(start: Start, js: JetStream) -> None:
+async def test_invalid_request_is_refused_with_the_field_and_not_stored(start: Start, js: JetStream) -> None:
     call = await start(TTS_MAX_TEXT_CHARS=10)
     cases: list[tuple[Any, str]] = [
         (b"", "payload"),
@@ -181,7 +181,7 @@ async def test_wrong_requests_name_the_field_and_store_nothing(start: Start, js:
     assert (await call.say(BODY))[0] == 202  # the gateway still works
 
 
-async def test_a_full_session_is_told_when_to_come_again(stack: Stack, js: JetStream, start: Start) -> None:
+async def test_full_session_is_answered_with_503_and_retry_after(stack: Stack, js: JetStream, start: Start) -> None:
     call = await start(TTS_MAX_PENDING_PER_SESSION=64)
     answers = [await call("POST", "/api/convert-tts/", BODY | {"requestId": f"r{number}"}) for number in range(65)]
     assert [status for status, _, _ in answers] == [202] * 64 + [503]
@@ -192,7 +192,7 @@ async def test_a_full_session_is_told_when_to_come_again(stack: Stack, js: JetSt
     assert (await call("POST", "/api/cancel/s1"))[0] == 202  # cancels do not count as requests in flight
 
 
-async def test_bodies_are_bounded(start: Start) -> None:
+async def test_body_size_is_limited(start: Start) -> None:
     call = await start()
     for size in ((1 << 20) + 1, 4 << 20):
         status, body = await call.say(io.BytesIO(b" " * size))
@@ -207,11 +207,11 @@ async def test_bodies_are_bounded(start: Start) -> None:
     assert (await call.say(BODY | {"unknown": "x" * 1_000_000}))[0] == 202
 
 
-async def test_keys(start: Start) -> None:
+async def test_api_requires_a_key_when_keys_are_set(start: Start) -> None:
     call = await start(GATEWAY_API_KEYS="one, two")
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"X-API-Key": "wrong"}):
-        status, body, told = await call("POST", "/api/convert-tts/", BODY, headers)
-        assert (status, body["error"]["code"], told["WWW-Authenticate"]) == (401, "unauthorized", "Bearer")
+        status, body, received = await call("POST", "/api/convert-tts/", BODY, headers)
+        assert (status, body["error"]["code"], received["WWW-Authenticate"]) == (401, "unauthorized", "Bearer")
     assert (await call("GET", "/api/reports/s1/r1"))[0] == 401
     assert (await call("POST", "/api/cancel/s1"))[0] == 401
     assert (await call("POST", "/api/convert-tts/", BODY, {"Authorization": "Bearer one"}))[0] == 202
@@ -229,7 +229,7 @@ FOREIGN = [
 ]
 
 
-async def test_pages_of_other_sites(start: Start, js: JetStream) -> None:
+async def test_requests_of_foreign_pages_are_refused_without_keys(start: Start, js: JetStream) -> None:
     """Without keys each operation on sessions refuses these headers, as the document says, and stores nothing."""
     call = await start()
     _, document, _ = await call("GET", "/openapi.json")
@@ -252,7 +252,7 @@ async def test_pages_of_other_sites(start: Start, js: JetStream) -> None:
         assert (await call.process.get(path))[0] == 200
 
 
-async def test_hosts_that_are_named_and_keys_let_pages_in(start: Start) -> None:
+async def test_pages_are_accepted_from_named_hosts_and_with_a_key(start: Start) -> None:
     named = await start(GATEWAY_HOSTS="tts.example, app.example")
     behind = {"Host": "tts.example", "Origin": "https://app.example:8443", "Sec-Fetch-Site": "cross-site"}
     assert (await named("GET", "/api/node", None, behind))[0] == 200
@@ -265,7 +265,7 @@ async def test_hosts_that_are_named_and_keys_let_pages_in(start: Start) -> None:
 # ---- ids in paths
 
 
-async def test_any_id_in_a_path(start: Start, js: JetStream) -> None:
+async def test_path_accepts_any_id(start: Start, js: JetStream) -> None:
     call = await start()
     for number, id_ in enumerate(["a/b", "세션 하나", "..", "a.b c", "100%", "a%2Fb", "?x=1#y", "//", "x" * 256]):
         assert (await call.say(BODY | {"sessionId": id_, "requestId": id_}))[0] == 202
@@ -290,7 +290,7 @@ async def test_any_id_in_a_path(start: Start, js: JetStream) -> None:
 # ---- POST /api/cancel/
 
 
-async def test_cancel(start: Start, js: JetStream) -> None:
+async def test_cancel_is_stored_with_its_request_id_and_refused_when_invalid(start: Start, js: JetStream) -> None:
     call = await start()
     for data, payload in ((None, b"{}"), (b"{}", b"{}"), ({"requestId": "r 1"}, b'{"requestId":"r 1"}')):
         status, body, _ = await call("POST", "/api/cancel/s1", data)
@@ -310,7 +310,7 @@ async def test_cancel(start: Start, js: JetStream) -> None:
 # ---- operations
 
 
-async def test_readiness_is_a_round_trip_and_the_gateway_survives_a_restart(
+async def test_gateway_is_unready_without_nats_and_ready_after_its_restart(
     start: Start, nats_server: NatsServer, js: JetStream
 ) -> None:
     call = await start()
@@ -318,16 +318,16 @@ async def test_readiness_is_a_round_trip_and_the_gateway_survives_a_restart(
     status, body, _ = await call("GET", "/readyz")
     assert (status, body["status"]) == (503, "unready")
     assert (await call("GET", "/healthz"))[0] == 200
-    asked = asyncio.create_task(call.say(BODY))
+    response = asyncio.create_task(call.say(BODY))
     await nats_server.start()
-    assert (await asked)[0] == 202
+    assert (await response)[0] == 202
     await until(call.process.ready, "the gateway is ready again")
     async with nats_server.connect() as nc:
         answer = await nc.request(subjects.SPEAK, json.dumps(BODY | {"requestId": "r2"}).encode(), timeout=5)
     assert json.loads(answer.data)["status"] == "queued"
 
 
-async def test_a_taken_port_is_named(stack: Stack) -> None:
+async def test_gateway_names_the_setting_whose_port_is_in_use(stack: Stack) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         process = stack.add("gateway", GATEWAY_PORT=taken.getsockname()[1])
         process.launch()
@@ -335,7 +335,7 @@ async def test_a_taken_port_is_named(stack: Stack) -> None:
     assert "GATEWAY_PORT: cannot listen" in process.text()
 
 
-async def test_port_0_is_logged(stack: Stack) -> None:
+async def test_gateway_logs_the_port_chosen_for_port_0(stack: Stack) -> None:
     process = stack.add("gateway", GATEWAY_PORT="0")
     process.launch()
 
@@ -349,7 +349,9 @@ async def test_port_0_is_logged(stack: Stack) -> None:
     assert await process.stop() == 0
 
 
-async def test_who_waits_is_answered_before_the_end(start: Start, nats_server: NatsServer, js: JetStream) -> None:
+async def test_waiting_callers_are_answered_before_the_gateway_ends(
+    start: Start, nats_server: NatsServer, js: JetStream
+) -> None:
     call = await start()
     async with nats_server.connect() as nc:
         http = asyncio.create_task(call.say(SYNC))
@@ -380,7 +382,9 @@ async def test_who_waits_is_answered_before_the_end(start: Start, nats_server: N
 # ---- tts.speak
 
 
-async def test_speak(start: Start, nats_server: NatsServer, js: JetStream) -> None:
+async def test_speak_answers_with_the_acceptance_or_the_report(
+    start: Start, nats_server: NatsServer, js: JetStream
+) -> None:
     call = await start()
     async with nats_server.connect() as nc:
 
@@ -431,7 +435,7 @@ async def test_speak(start: Start, nats_server: NatsServer, js: JetStream) -> No
     assert await metric("orastream_gateway_requests_total", route="tts.speak", outcome="overloaded") == 1
 
 
-async def test_speak_whose_wait_runs_out_is_no_failure(start: Start, nats_server: NatsServer) -> None:
+async def test_speak_answers_queued_when_the_wait_times_out(start: Start, nats_server: NatsServer) -> None:
     await start(GATEWAY_WAIT_SECONDS=0.2, DEFAULT_FIRE_AND_FORGET=False)
     async with nats_server.connect() as nc:
         answer = await nc.request(subjects.SPEAK, json.dumps(BODY).encode(), timeout=5)
@@ -439,7 +443,9 @@ async def test_speak_whose_wait_runs_out_is_no_failure(start: Start, nats_server
     assert answer.headers["Nats-Service-Error-Code"] == "504"
 
 
-async def test_a_slow_utterance_holds_up_no_other(start: Start, nats_server: NatsServer, js: JetStream) -> None:
+async def test_slow_utterance_does_not_delay_another_request(
+    start: Start, nats_server: NatsServer, js: JetStream
+) -> None:
     await start()
     async with nats_server.connect() as nc:
         slow = asyncio.create_task(nc.request(subjects.SPEAK, json.dumps(SYNC).encode(), timeout=10))
@@ -455,7 +461,7 @@ async def test_a_slow_utterance_holds_up_no_other(start: Start, nats_server: Nat
         assert json.loads((await slow).data)["status"] == "delivered"
 
 
-async def test_two_gateways_share_the_subject(stack: Stack, nats_server: NatsServer, js: JetStream) -> None:
+async def test_two_gateways_share_the_subject_of_speak(stack: Stack, nats_server: NatsServer, js: JetStream) -> None:
     await stack.start("gateway", replicas=2)
     async with nats_server.connect() as nc:
         infos: list[Map] = []

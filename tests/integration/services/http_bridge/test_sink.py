@@ -66,7 +66,7 @@ async def taken(reader: asyncio.StreamReader) -> None:
     await reader.readexactly(int(length.split(b":")[1]))
 
 
-async def test_a_file_that_nobody_reads_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_post_fails_when_oraserver_reads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sink, "STALL_S", 0.3)
 
     async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -77,7 +77,7 @@ async def test_a_file_that_nobody_reads_breaks(monkeypatch: pytest.MonkeyPatch) 
             await post(to, chunks=400)
 
 
-async def test_an_answer_that_never_comes_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_post_fails_when_oraserver_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sink, "SILENCE_S", 0.3)
 
     async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -89,7 +89,7 @@ async def test_an_answer_that_never_comes_breaks(monkeypatch: pytest.MonkeyPatch
             await post(to)
 
 
-async def test_an_answer_without_end_is_not_read_to_it() -> None:
+async def test_post_succeeds_without_reading_an_endless_answer() -> None:
     async def talks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await taken(reader)
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -101,7 +101,7 @@ async def test_an_answer_without_end_is_not_read_to_it() -> None:
         await post(to)
 
 
-async def test_slow_ones_hold_up_no_other() -> None:
+async def test_slow_posts_do_not_delay_others() -> None:
     release = asyncio.Event()
     arrived = 0
 

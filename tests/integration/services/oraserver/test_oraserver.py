@@ -93,7 +93,7 @@ def only(listing: Listing) -> Received:
     return utterance
 
 
-async def test_a_pong_means_stored(start: Start) -> None:
+async def test_pong_is_sent_after_the_chunks_before_the_ping_are_stored(start: Start) -> None:
     server = await start()
     async with connected(server.websocket_url) as ws:
         for index in range(len(PIECES)):
@@ -111,7 +111,7 @@ async def test_a_pong_means_stored(start: Start) -> None:
     assert (listing.violations, listing.connections.open, listing.connections.total) == (0, 1, 1)
 
 
-async def test_a_burst_is_stored_before_its_one_pong(start: Start) -> None:
+async def test_pong_is_sent_after_many_chunks_are_stored(start: Start) -> None:
     server = await start(Faults(read_delay_ms=20))
     async with connected(server.websocket_url) as ws:
         for index in range(len(PIECES)):
@@ -123,7 +123,7 @@ async def test_a_burst_is_stored_before_its_one_pong(start: Start) -> None:
         assert only(await server.received()).chunks == len(PIECES)
 
 
-async def test_the_wire_names_of_received(start: Start) -> None:
+async def test_received_has_the_documented_fields(start: Start) -> None:
     server = await start()
     await deliver(server.websocket_url)
     async with aiohttp.ClientSession(server.url) as http:
@@ -149,7 +149,7 @@ async def test_the_wire_names_of_received(start: Start) -> None:
     assert (server.store.data_dir / "1-r1.wav").read_bytes() == FILE
 
 
-async def test_drop_after_chunks_and_resumption(start: Start) -> None:
+async def test_delivery_continues_after_drop_after_chunks(start: Start) -> None:
     server = await start(Faults(drop_after_chunks=2, times=2))
     for first in (0, 1):  # the first connection starts at chunk 0, the second at 1
         with pytest.raises(websockets.ConnectionClosedError):
@@ -162,7 +162,7 @@ async def test_drop_after_chunks_and_resumption(start: Start) -> None:
     assert (listing.violations, listing.connections.total) == (0, 3)
 
 
-async def test_no_pong_until_it_behaves(start: Start) -> None:
+async def test_no_pong_is_sent_until_the_fault_is_removed(start: Start) -> None:
     server = await start()
     async with aiohttp.ClientSession(server.url) as http, connected(server.websocket_url) as ws:
         async with http.post("/misbehave", json={"no_pong": True}) as answer:
@@ -178,7 +178,7 @@ async def test_no_pong_until_it_behaves(start: Start) -> None:
         assert only(await server.received()).chunks == 2
 
 
-async def test_refusals(start: Start) -> None:
+async def test_refuse_seconds_refuses_handshakes_and_posts(start: Start) -> None:
     server = await start(Faults(refuse_seconds=60))
     body = {"audioDataBase64": base64.b64encode(FILE).decode(), "fileName": "r1.wav", "metadata": about()}
     async with aiohttp.ClientSession() as http:
@@ -216,14 +216,14 @@ async def test_refusals(start: Start) -> None:
         ("no json", "body"),
     ],
 )
-async def test_misbehave_names_the_wrong_field(start: Start, body: str, field: str) -> None:
+async def test_misbehave_route_names_the_wrong_field(start: Start, body: str, field: str) -> None:
     server = await start()
     async with aiohttp.ClientSession(server.url) as http, http.post("/misbehave", data=body) as answer:
         assert answer.status == 422
         assert (await answer.json())["errors"][0]["field"] == field
 
 
-async def test_a_slow_reader_makes_the_sender_wait(start: Start) -> None:
+async def test_sender_waits_while_oraserver_reads_slowly(start: Start) -> None:
     server = await start(Faults(read_delay_ms=60_000))
     async with connected(server.websocket_url) as ws:
         frame = chunk(1, audioDataBase64="A" * 1_000_000)
@@ -234,7 +234,7 @@ async def test_a_slow_reader_makes_the_sender_wait(start: Start) -> None:
         ws.transport.abort()
 
 
-async def test_hangul_ids(start: Start) -> None:
+async def test_oraserver_accepts_hangul_ids(start: Start) -> None:
     server = await start()
     session, phone, metadata = "세션 하나", "전화", about("요청/1", "세션 하나", "전화")
     async with connected(server.websocket_url, session, phone) as ws:
@@ -257,7 +257,9 @@ async def test_hangul_ids(start: Start) -> None:
         ("x.wav", "가" * 85, f"1-{subjects.token('가' * 85)[:100]}.wav"),
     ],
 )
-async def test_nothing_is_written_outside(start: Start, tmp_path: Path, name: str, request_id: str, file: str) -> None:
+async def test_oraserver_writes_only_into_its_data_directory(
+    start: Start, tmp_path: Path, name: str, request_id: str, file: str
+) -> None:
     server = await start()
     async with connected(server.websocket_url) as ws:
         await ws.send(chunk(0, about(request_id), fileName=name))
@@ -271,7 +273,7 @@ async def test_nothing_is_written_outside(start: Start, tmp_path: Path, name: st
     }
 
 
-async def test_http(start: Start) -> None:
+async def test_post_is_stored_once_and_refused_when_it_differs(start: Start) -> None:
     server = await start()
     body = {"audioDataBase64": base64.b64encode(FILE).decode(), "fileName": "r1.wav", "metadata": about()}
     other = body | {"audioDataBase64": base64.b64encode(FILE[:-2] + b"\7\7").decode()}
@@ -293,7 +295,7 @@ async def test_http(start: Start) -> None:
     assert (second.bytes, second.violations) == (len(long), [])
 
 
-async def test_the_token(start: Start) -> None:
+async def test_oraserver_requires_its_token(start: Start) -> None:
     server = await start(token="geheim")
     for more in ({}, {"Authorization": "Bearer falsch"}):
         with pytest.raises(websockets.InvalidStatus) as refused:
@@ -310,7 +312,7 @@ async def test_the_token(start: Start) -> None:
             assert answer.status == 401
 
 
-async def test_binary_frames_and_violations_of_a_connection(start: Start) -> None:
+async def test_violations_of_a_connection_are_listed(start: Start) -> None:
     server = await start()
     async with connected(server.websocket_url) as ws:
         await ws.send(b"\0\1")
@@ -321,13 +323,13 @@ async def test_binary_frames_and_violations_of_a_connection(start: Start) -> Non
     assert listing.violations == 2
 
 
-async def test_a_data_directory_has_one_owner(start: Start, tmp_path: Path) -> None:
+async def test_second_oraserver_is_refused_in_the_same_data_directory(start: Start, tmp_path: Path) -> None:
     await start()
     with pytest.raises(SettingsError, match="ORASERVER_DATA_DIR"):
         OraServer(tmp_path / "data")
 
 
-async def test_closing_says_so(tmp_path: Path) -> None:
+async def test_connections_are_closed_with_code_1001(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         async with serve(OraServer(tmp_path)) as server:
             ws = await stack.enter_async_context(connected(server.websocket_url))
@@ -351,7 +353,7 @@ async def process(data_dir: Path, *flags: str) -> AsyncIterator[tuple[asyncio.su
         await running.communicate()
 
 
-async def test_a_crash_forgets_nothing_that_was_confirmed(tmp_path: Path) -> None:
+async def test_confirmed_chunks_are_kept_after_a_crash(tmp_path: Path) -> None:
     async with process(tmp_path, "--crash-after-chunks", "3") as (running, url):
         address = url.replace("http", "ws") + "/ws/tts"
         async with connected(address) as ws:

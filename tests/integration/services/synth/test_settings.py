@@ -36,19 +36,21 @@ async def ended(stack: Stack, **settings: object) -> tuple[int, str]:
         ("espeak", {"TTS_VOICE": "ko+nope"}, "TTS_VOICE: espeak has no 'ko+nope'; "),
     ],
 )
-async def test_exit_code_2(stack: Stack, engine: str, settings: dict[str, str], said: str) -> None:
+async def test_synth_exits_with_2_and_names_a_wrong_setting(
+    stack: Stack, engine: str, settings: dict[str, str], said: str
+) -> None:
     code, why = await ended(stack, TTS_ENGINE=engine, **settings)
     assert code == 2 and said in why and "cannot start" in why
     assert "TTS_VOICE" not in settings or "there is: en-us, ko, " in why  # by their names
 
 
-async def test_a_file_that_is_no_model(stack: Stack, tmp_path: Path) -> None:
+async def test_synth_exits_with_2_and_names_a_wrong_file(stack: Stack, tmp_path: Path) -> None:
     (tmp_path / "voices.yaml").write_text("voices:\n  mina: {}\n")
     code, why = await ended(stack, TTS_ENGINE="gpt_sovits", GPT_SOVITS_VOICES=tmp_path / "voices.yaml")
     assert code == 2 and "voices.yaml: voice 'mina': languages: it is missing" in why
 
 
-async def test_what_may_fix_itself_is_no_setting(stack: Stack, tmp_path: Path) -> None:
+async def test_synth_exits_with_1_for_an_error_that_a_restart_may_fix(stack: Stack, tmp_path: Path) -> None:
     """Exit code 1, so that a supervisor starts it again."""
     install_strange_engine(tmp_path)
     synth = stack.add("synth", SYNTH_SLOTS=1, TTS_ENGINE="strange", STRANGE="fails")
@@ -57,6 +59,6 @@ async def test_what_may_fix_itself_is_no_setting(stack: Stack, tmp_path: Path) -
     assert await synth.ended(60) == 1
 
 
-async def test_a_variant_is_a_voice(stack: Stack) -> None:
+async def test_synth_accepts_a_variant_as_its_voice(stack: Stack) -> None:
     """It is not listed, but can be spoken."""
     await stack.start("synth", SYNTH_SLOTS=1, TTS_VOICE="ko+f2")

@@ -14,13 +14,15 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.mark.parametrize("secret", ["Bearer 비밀-token", "Bearer to\nken"])
-async def test_a_header_that_cannot_be_sent(secret: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_open_fails_with_the_reason_when_a_header_cannot_be_sent(
+    secret: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """It fails at once with the reason; neither the reason nor the log contains the header."""
     caplog.set_level(logging.DEBUG)
     left = asyncio.Event()
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        assert await reader.read() == b"", "no byte of it left"
+        assert await reader.read() == b"", "a part of the handshake was sent"
         writer.close()
         left.set()
 
@@ -34,7 +36,7 @@ async def test_a_header_that_cannot_be_sent(secret: str, caplog: pytest.LogCaptu
     assert "Bearer" not in caplog.text and "Traceback" not in caplog.text
 
 
-async def test_a_url_that_is_none() -> None:
+async def test_open_fails_for_an_invalid_url() -> None:
     with pytest.raises(LinkLost, match="ORASERVER_WEBSOCKET_URL cannot be used") as caught:
         await WebSocketConnection.open("ws://user:secret@:80/", {}, lambda: None)
     assert "secret" not in str(caught.value)

@@ -35,13 +35,13 @@ def named(findings: list[Finding]) -> dict[str, Finding]:
     return {finding.subject: finding for finding in findings}
 
 
-async def test_no_nats() -> None:
+async def test_doctor_reports_a_problem_without_nats() -> None:
     [finding] = await doctor.examine_nats(a_node(f"nats://127.0.0.1:{free_port()}"))
     assert finding.level == "problem"
     assert "orastream up" in finding.fix
 
 
-async def test_jetstream_off(tmp_path: Path, logs: Logs) -> None:
+async def test_doctor_reports_a_problem_without_jetstream(tmp_path: Path, logs: Logs) -> None:
     server = NatsServer(tmp_path, logs)
     argv: list[str | Path] = [nats_server_binary(), "-a", "127.0.0.1", "-p", str(server.port)]
     plain = Process("plain nats-server", argv, env={}, cwd=tmp_path, log=tmp_path / "plain.log")
@@ -61,7 +61,7 @@ async def _greets(port: int) -> bool:
     return await probes.nats_server(port)() == "JetStream is not on yet"
 
 
-async def test_nothing_was_started_yet(nats_server: NatsServer) -> None:
+async def test_doctor_says_to_start_the_node_when_nothing_was_started(nats_server: NatsServer) -> None:
     found = named(await doctor.examine_nats(a_node(nats_server.url)))
     assert found["JetStream"].level == "ok"
     names = ("TTS_SESSIONS", "TTS_AUDIO", "TTS_REPORTS", "TTS_TEXTS")
@@ -70,9 +70,9 @@ async def test_nothing_was_started_yet(nats_server: NatsServer) -> None:
         assert "orastream up" in found[subject].fix
 
 
-async def test_who_takes_work_and_who_does_not(nats_server: NatsServer, js: JetStream) -> None:
+async def test_doctor_reports_which_services_pull_requests(nats_server: NatsServer, js: JetStream) -> None:
     def take(_delivery: Delivery) -> None:
-        raise AssertionError("nothing was asked")
+        raise AssertionError("the consumer delivered a message, although none was stored")
 
     puller = asyncio.create_task(PullConsumer(js.broker, stream_names.SESSIONS, "ws_bridge", take, lambda: 4).run())
     try:
@@ -92,7 +92,7 @@ async def messages(js: JetStream) -> list[int]:
     return [info["state"]["messages"] for info in infos]
 
 
-async def test_a_write_into_each_stream_and_a_pull_leave_nothing(nats_server: NatsServer, js: JetStream) -> None:
+async def test_trial_writes_and_pull_leave_no_message(nats_server: NatsServer, js: JetStream) -> None:
     found = named(await doctor.examine_nats(a_node(nats_server.url)))
     assert found["pull"].level == "ok", found["pull"]
     assert all(found[f"stream {name}"].level == "ok" for name in diagnosis.stream_names())
@@ -100,7 +100,9 @@ async def test_a_write_into_each_stream_and_a_pull_leave_nothing(nats_server: Na
     assert (await js.api(f"STREAM.INFO.{stream_names.SESSIONS}"))["state"]["consumer_count"] == 3
 
 
-async def test_a_disk_that_was_full(nats_server: NatsServer, js: JetStream, tmp_path: Path) -> None:
+async def test_doctor_finds_a_stream_that_stores_nothing_after_a_full_disk(
+    nats_server: NatsServer, js: JetStream, tmp_path: Path
+) -> None:
     """After a failed write the server says that the stream exists, but answers no write, even with free disk again."""
     nats_server.kill()
     await nats_server.start()
@@ -167,7 +169,9 @@ async def an_oraserver(
         (302, 307, ("problem", "problem"), ("redirects", "redirects")),
     ],
 )
-async def test_oraserver(websocket: int, post: int, levels: tuple[str, str], fixes: tuple[str, str]) -> None:
+async def test_doctor_examines_both_urls_of_oraserver(
+    websocket: int, post: int, levels: tuple[str, str], fixes: tuple[str, str]
+) -> None:
     async with an_oraserver(websocket, post) as (url, frames):
         findings = await doctor.examine_oraserver(a_node(oraserver=url))
     assert tuple(finding.level for finding in findings) == levels
@@ -178,7 +182,9 @@ async def test_oraserver(websocket: int, post: int, levels: tuple[str, str], fix
 
 
 @pytest.mark.parametrize(("leaves", "says"), [(False, "does not answer a ping within 0.3 s"), (True, "code 4001")])
-async def test_an_oraserver_without_pongs(leaves: bool, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_doctor_reports_a_problem_when_oraserver_answers_no_ping(
+    leaves: bool, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Such a server accepts the connection and all frames, but every utterance fails because no pong confirms it."""
     monkeypatch.setattr(doctor, "PONG_S", 0.3)
     async with an_oraserver(101, 405, pongs=False, leaves=leaves) as (url, _):
@@ -187,18 +193,18 @@ async def test_an_oraserver_without_pongs(leaves: bool, says: str, monkeypatch: 
     assert "answer each ping" in finding.fix
 
 
-async def test_no_oraserver() -> None:
+async def test_doctor_reports_a_problem_without_oraserver() -> None:
     findings = await doctor.examine_oraserver(a_node(oraserver=f"http://127.0.0.1:{free_port()}"))
     assert [finding.level for finding in findings] == ["problem", "problem"]
     assert all("start OraServer" in finding.fix for finding in findings)
 
 
-async def test_an_address_that_is_none() -> None:
+async def test_doctor_reports_a_problem_for_an_invalid_url() -> None:
     findings = await doctor.examine_oraserver(a_node(oraserver="http://"))
     assert [finding.level for finding in findings] == ["problem", "problem"]
 
 
-async def test_a_password_is_not_shown(nats_server: NatsServer) -> None:
+async def test_doctor_shows_no_password(nats_server: NatsServer) -> None:
     url = nats_server.url.replace("//", "//user:secret@")
     found = await doctor.examine_nats(a_node(url))
     found += await doctor.examine_nats(a_node(f"nats://user:secret@127.0.0.1:{free_port()}"))

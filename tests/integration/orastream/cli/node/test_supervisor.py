@@ -58,13 +58,13 @@ async def supervised(folder: Path, *parts: NodePart) -> AsyncIterator[Supervisor
         yield supervisor
 
 
-async def test_a_killed_process_is_started_again(tmp_path: Path) -> None:
+async def test_supervisor_restarts_a_killed_process(tmp_path: Path) -> None:
     said: list[str] = []
 
-    def tell(_keeper: PartKeeper, sentence: str) -> None:
+    def on_event(_keeper: PartKeeper, sentence: str) -> None:
         said.append(sentence)
 
-    async with Supervisor([a_part(tmp_path, "synth")], tmp_path / "logs", tell) as supervisor:
+    async with Supervisor([a_part(tmp_path, "synth")], tmp_path / "logs", on_event) as supervisor:
         await supervisor.ready(20)
         keeper = supervisor.keeper("synth")
         first = keeper.pid
@@ -79,10 +79,10 @@ async def test_a_killed_process_is_started_again(tmp_path: Path) -> None:
     assert any("ready again" in sentence for sentence in said)
 
 
-async def test_the_drain_goes_stage_by_stage_and_is_bounded(tmp_path: Path) -> None:
+async def test_supervisor_drains_stage_by_stage_within_the_deadline(tmp_path: Path) -> None:
     ended: list[str] = []
 
-    def tell(keeper: PartKeeper, _sentence: str) -> None:
+    def on_event(keeper: PartKeeper, _sentence: str) -> None:
         if keeper.state is State.STOPPED:
             ended.append(keeper.part.name)
 
@@ -91,7 +91,7 @@ async def test_the_drain_goes_stage_by_stage_and_is_bounded(tmp_path: Path) -> N
         a_part(tmp_path, "oraserver", stage=1),
         a_part(tmp_path, "deaf", DEAF, grace_s=0.3),
     ]
-    async with Supervisor(parts, tmp_path / "logs", tell) as supervisor:
+    async with Supervisor(parts, tmp_path / "logs", on_event) as supervisor:
         await supervisor.ready(20)
         pids = [keeper.pid for keeper in supervisor.keepers]
         began = time.monotonic()
@@ -100,7 +100,7 @@ async def test_the_drain_goes_stage_by_stage_and_is_bounded(tmp_path: Path) -> N
     assert all(pid is not None and gone(pid) for pid in pids)
 
 
-async def test_what_a_process_has_started_goes_with_it(tmp_path: Path) -> None:
+async def test_supervisor_kills_the_children_of_a_killed_process(tmp_path: Path) -> None:
     async with supervised(tmp_path, a_part(tmp_path, "synth", PARENT)) as supervisor:
         engine = int((tmp_path / "synth.ready").read_text())
         assert not gone(engine)
@@ -110,7 +110,7 @@ async def test_what_a_process_has_started_goes_with_it(tmp_path: Path) -> None:
         await until(lambda: gone(engine))
 
 
-async def test_another_environment_is_another_start(tmp_path: Path) -> None:
+async def test_start_again_starts_the_process_with_another_environment(tmp_path: Path) -> None:
     code = "import os; print(os.environ.get('TTS_ENGINE_RTF'), flush=True); " + SLEEPER.replace("print('up'); ", "")
     async with supervised(tmp_path, a_part(tmp_path, "synth", code)) as supervisor:
         keeper = supervisor.keeper("synth")
@@ -121,14 +121,14 @@ async def test_another_environment_is_another_start(tmp_path: Path) -> None:
         assert keeper.restarts == 0
 
 
-async def test_settings_that_make_no_sense_end_the_start_at_once(tmp_path: Path) -> None:
+async def test_start_fails_at_once_when_a_process_exits_with_a_settings_error(tmp_path: Path) -> None:
     code = "import sys; sys.exit(print('synth: TTS_ENGINE: unknown', flush=True) or 2)"
     with pytest.raises(NotStarted, match="TTS_ENGINE: unknown"):
         async with supervised(tmp_path, a_part(tmp_path, "synth", code)):
             pass
 
 
-async def test_a_command_that_does_not_exist_ends_the_start(tmp_path: Path) -> None:
+async def test_start_fails_when_a_command_does_not_exist(tmp_path: Path) -> None:
     async def never() -> str | None:
         return "everything"
 
@@ -138,7 +138,7 @@ async def test_a_command_that_does_not_exist_ends_the_start(tmp_path: Path) -> N
             pass
 
 
-async def test_a_start_that_takes_too_long_says_what_it_lacks(tmp_path: Path) -> None:
+async def test_start_that_takes_too_long_names_what_is_not_ready(tmp_path: Path) -> None:
     part = a_part(tmp_path, "synth", "import time; time.sleep(600)")
     with pytest.raises(NotStarted, match="its file"):
         async with Supervisor([part], tmp_path / "logs") as supervisor:
@@ -146,7 +146,7 @@ async def test_a_start_that_takes_too_long_says_what_it_lacks(tmp_path: Path) ->
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux'")
-async def test_no_child_survives_its_supervisor(tmp_path: Path) -> None:
+async def test_children_end_when_the_supervisor_is_killed(tmp_path: Path) -> None:
     code = f"""
 import asyncio, os, sys
 from pathlib import Path

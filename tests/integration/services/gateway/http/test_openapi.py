@@ -64,8 +64,8 @@ async def gateway(stack: Stack, js: JetStream, client: Client) -> AsyncIterator[
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(stack.start("gateway", GATEWAY_API_KEYS=KEY, GATEWAY_WAIT_SECONDS=20, **common))
         tasks.create_task(stack.start("synth", **common))
-    asked = await client.say("들립니다", session_id="heard", phone_id="p1", request_id="heard", transport="none")
-    assert isinstance(asked, Acceptance)
+    accepted = await client.say("들립니다", session_id="heard", phone_id="p1", request_id="heard", transport="none")
+    assert isinstance(accepted, Acceptance)
     assert (await client.wait("heard", "heard")).status == "delivered"
     async with delivering(js):
         yield stack.only("gateway").url
@@ -80,14 +80,14 @@ def check_document(document: dict[str, Any]) -> None:
     assert set(convert) == {"200", "202", "409", "410", "502", "504", "401", "403", "408", "413", "422", "500", "503"}
     for path, operations in document["paths"].items():
         for operation in operations.values():
-            asked = path.startswith(("/api/", "/v1/"))
-            assert ("security" in operation, "401" in operation["responses"]) == (asked, asked), path
-            assert ("403" in operation["responses"]) == asked, path
-            for told in operation["responses"].values():
-                assert all(content["schema"] for content in told["content"].values()), path
+            secured = path.startswith(("/api/", "/v1/"))
+            assert ("security" in operation, "401" in operation["responses"]) == (secured, secured), path
+            assert ("403" in operation["responses"]) == secured, path
+            for answered in operation["responses"].values():
+                assert all(content["schema"] for content in answered["content"].values()), path
 
 
-async def test_the_gateway_does_what_openapi_says(gateway: str, stack: Stack, tmp_path: Path) -> None:
+async def test_gateway_answers_as_openapi_documents(gateway: str, stack: Stack, tmp_path: Path) -> None:
     """Checks statuses, headers, content types and bodies: invalid requests are refused, valid ones accepted."""
     _, body = await stack.only("gateway").get("/openapi.json")
     check_document(json.loads(body))
@@ -120,7 +120,7 @@ async def test_the_gateway_does_what_openapi_says(gateway: str, stack: Stack, tm
     assert code == 0, text[-12_000:]
 
 
-def test_the_speech_body_is_what_is_read() -> None:
+def test_read_speech_reads_exactly_the_documented_fields() -> None:
     """`read_speech` is written by hand, so this checks that it reads exactly the fields in the document."""
     whole = {"model": "tts-1", "input": "말", "voice": {"id": "ko"}, "response_format": "wav", "speed": 1.5}
     whole |= {"stream_format": "sse", "language": "ko"}

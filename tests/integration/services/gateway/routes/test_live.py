@@ -39,7 +39,7 @@ async def gateway(stack: Stack, js: JetStream) -> ServiceProcess:
     return process
 
 
-class Said:
+class SentRequest:
     """One request, sent through the gateway. The test writes its audio and reports as synth and the bridges do."""
 
     def __init__(self, js: JetStream, session: str, request: str, sequence: int) -> None:
@@ -64,11 +64,11 @@ class Said:
         await end(self._js, await stored_request(self._js, self.session, self.request), status, **fields)
 
 
-async def say(http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream, request: str = "r1") -> Said:
+async def say(http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream, request: str = "r1") -> SentRequest:
     body = {"text": "안녕하세요", "sessionId": "s1", "phoneId": "p1", "requestId": request}
     async with http.post(f"{gateway.url}/api/convert-tts/", json=body) as answer:
         assert answer.status == 202
-        return Said(js, "s1", request, (await answer.json())["requestSeq"])
+        return SentRequest(js, "s1", request, (await answer.json())["requestSeq"])
 
 
 async def error_of(http: aiohttp.ClientSession, url: str) -> tuple[int, str]:
@@ -79,76 +79,82 @@ async def error_of(http: aiohttp.ClientSession, url: str) -> tuple[int, str]:
 # ---- GET /api/audio/
 
 
-async def test_audio_comes_while_it_is_made_in_order(
+async def test_audio_is_sent_in_order_while_synth_makes_it(
     http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream
 ) -> None:
-    said = await say(http, gateway, js)
-    asked = asyncio.create_task(http.get(gateway.url + said.path))
-    await said.starts()
-    await said.chunk(0)
-    async with await asked as answer:
+    sent = await say(http, gateway, js)
+    response = asyncio.create_task(http.get(gateway.url + sent.path))
+    await sent.starts()
+    await sent.chunk(0)
+    async with await response as answer:
         assert answer.status == 200
         assert (answer.headers["Content-Type"], answer.headers["X-Audio-Format"]) == ("audio/wav", "wav")
-        assert (answer.headers["X-Sample-Rate"], answer.headers["X-Request-Seq"]) == ("22050", str(said.sequence))
+        assert (answer.headers["X-Sample-Rate"], answer.headers["X-Request-Seq"]) == ("22050", str(sent.sequence))
         assert answer.headers["Cache-Control"] == "no-store"
         assert await answer.content.readexactly(len(PIECES[0])) == PIECES[0]
-        await said.chunk(2)  # chunks may be stored in another order than their indexes
-        await said.ends()
-        await said.chunk(1)
+        await sent.chunk(2)  # chunks may be stored in another order than their indexes
+        await sent.ends()
+        await sent.chunk(1)
         assert await answer.content.read() == PIECES[1] + PIECES[2]
-    await said.final("delivered")
-    async with http.get(gateway.url + said.path) as answer:  # read again after its end
+    await sent.final("delivered")
+    async with http.get(gateway.url + sent.path) as answer:  # read again after its end
         assert await answer.read() == b"".join(PIECES)
 
 
-async def test_audio_that_is_not_there(http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream) -> None:
+async def test_audio_is_refused_with_the_reason_when_there_is_none(
+    http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream
+) -> None:
     refused = ReportError.of("engine_error", "the engine is out of breath")
     for request, status, error, expected in (
         ("gone", "delivered", None, (410, "audio_expired")),
         ("cancelled", "cancelled", None, (409, "cancelled")),
         ("failed", "failed", refused, (502, "engine_error")),
     ):
-        said = await say(http, gateway, js, request)
-        await said.final(status, error=error)
-        assert await error_of(http, gateway.url + said.path) == expected
+        sent = await say(http, gateway, js, request)
+        await sent.final(status, error=error)
+        assert await error_of(http, gateway.url + sent.path) == expected
         # The same when it is requested before the end is stored.
         early = await say(http, gateway, js, f"{request}-2")
-        asked = asyncio.create_task(error_of(http, gateway.url + early.path))
+        response = asyncio.create_task(error_of(http, gateway.url + early.path))
         if status != "delivered":
             await early.final(status, error=error)
-            assert await asked == expected
+            assert await response == expected
         else:
-            asked.cancel()
+            response.cancel()
     assert await error_of(http, gateway.url + "/api/audio/s1/unknown") == (404, "not_found")
     assert await error_of(http, gateway.url + "/api/audio/s1/%00") == (422, "invalid_request")
     assert await error_of(http, gateway.url + "/api/audio/s1") == (404, "not_found")
 
 
-async def test_audio_that_is_cut(http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream) -> None:
+async def test_audio_ends_at_a_cancel_and_is_aborted_at_a_failure(
+    http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream
+) -> None:
     """A cancelled answer ends where it was cut. A failed one breaks off, also when its report was stored first."""
-    said = await say(http, gateway, js, "cut")
-    await said.starts()
-    await said.chunk(0)
-    async with http.get(gateway.url + said.path) as answer:
-        await said.ends("cancelled", 1)
+    sent = await say(http, gateway, js, "cut")
+    await sent.starts()
+    await sent.chunk(0)
+    async with http.get(gateway.url + sent.path) as answer:
+        await sent.ends("cancelled", 1)
         assert await answer.read() == PIECES[0]
 
-    said = await say(http, gateway, js, "broken")
-    await said.starts("opus")
-    await said.chunk(0)
-    async with http.get(gateway.url + said.path) as answer:
+    sent = await say(http, gateway, js, "broken")
+    await sent.starts("opus")
+    await sent.chunk(0)
+    async with http.get(gateway.url + sent.path) as answer:
         assert answer.headers["Content-Type"] == "audio/ogg"
-        await said.final("failed", error=ReportError.of("synth_stalled", "no sign of synthesis"))
+        await sent.final("failed", error=ReportError.of("synth_stalled", "no sign of synthesis"))
         with pytest.raises(aiohttp.ClientPayloadError):
             await answer.read()
     assert "Traceback" not in gateway.text()
 
 
-async def test_a_listener_changes_nothing(http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream) -> None:
-    said = await say(http, gateway, js)
-    await said.starts()
-    await said.chunk(0)
-    async with http.get(gateway.url + said.path) as answer:
+async def test_reader_that_closes_its_connection_cancels_nothing(
+    http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream
+) -> None:
+    sent = await say(http, gateway, js)
+    await sent.starts()
+    await sent.chunk(0)
+    async with http.get(gateway.url + sent.path) as answer:
         await answer.content.readexactly(4)
         answer.close()
     for _ in range(2):  # after two round trips the gateway has noticed the closed connection
@@ -200,25 +206,27 @@ async def following(
         yield Events(answer)
 
 
-async def test_events(http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream) -> None:
+async def test_events_show_reports_and_requests_of_a_session(
+    http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream
+) -> None:
     before = await say(http, gateway, js, "before")
     await before.final("delivered")
     async with following(http, gateway) as events, following(http, gateway, "?session=other") as others:
         name, hello = await events.next()
         place = (await js.last(stream_names.REPORTS, subjects.reports("*"))).sequence  # type: ignore[union-attr]
         assert (name, hello) == ("hello", {"resumed": False, "heartbeatSeconds": 5.0, "reports": place})
-        said = await say(http, gateway, js)
+        sent = await say(http, gateway, js)
         assert await events.report() == ("r1", "queued")
         stored = await stored_request(js, "s1", "r1")
         await ReportStore(js).write(stored, stored.report("synthesizing", transport="http"), 0)
         assert await events.report() == ("r1", "synthesizing")
-        await said.final("delivered")
+        await sent.final("delivered")
         assert await events.report() == ("r1", "delivered")
         assert await others.next() == ("hello", hello)
         assert await others.next() == ("alive", {})  # a comment, and no event of another session
 
 
-async def test_who_comes_back_gets_what_he_missed(
+async def test_reader_that_reconnects_gets_the_missed_events(
     http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream
 ) -> None:
     async with following(http, gateway) as events:
@@ -239,7 +247,7 @@ async def test_who_comes_back_gets_what_he_missed(
             assert (await events.next())[1]["resumed"] is False
 
 
-async def test_events_go_on_after_a_restart_of_nats(
+async def test_events_continue_after_a_restart_of_nats(
     http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream, nats_server: NatsServer
 ) -> None:
     async with following(http, gateway) as events:
@@ -254,7 +262,7 @@ async def test_events_go_on_after_a_restart_of_nats(
         assert await events.report() == ("r1", "queued")
 
 
-async def test_readers_are_limited_and_do_not_hold_up_the_end(
+async def test_number_of_readers_is_limited_and_readers_do_not_delay_the_shutdown(
     http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream
 ) -> None:
     async with contextlib.AsyncExitStack() as open_:
@@ -271,7 +279,9 @@ async def test_readers_are_limited_and_do_not_hold_up_the_end(
 # ---- GET /api/node
 
 
-async def test_the_node(http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream) -> None:
+async def test_node_route_shows_the_state_of_the_node(
+    http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream
+) -> None:
     async def look() -> Map:
         async with http.get(gateway.url + "/api/node") as answer:
             assert answer.status == 200
@@ -305,7 +315,7 @@ async def test_the_node(http: aiohttp.ClientSession, gateway: ServiceProcess, js
     assert second["report"]["requestSeq"] == waits.sequence
 
 
-async def test_the_node_without_nats(
+async def test_node_route_answers_503_without_nats(
     http: aiohttp.ClientSession, gateway: ServiceProcess, nats_server: NatsServer
 ) -> None:
     nats_server.kill()
@@ -315,9 +325,7 @@ async def test_the_node_without_nats(
 # ---- keys, and the page
 
 
-async def test_keys_guard_what_is_said_and_not_the_page(
-    stack: Stack, js: JetStream, http: aiohttp.ClientSession
-) -> None:
+async def test_keys_protect_the_api_and_not_the_page(stack: Stack, js: JetStream, http: aiohttp.ClientSession) -> None:
     (guarded,) = await stack.start("gateway", GATEWAY_API_KEYS="one")
     for path in ("/api/node", "/api/events", "/api/audio/s1/r1"):
         assert await error_of(http, guarded.url + path) == (401, "unauthorized")
@@ -345,7 +353,7 @@ async def test_keys_guard_what_is_said_and_not_the_page(
         assert (await error_of(http, guarded.url + path))[0] == 404
 
 
-async def test_openapi_tells_of_it(http: aiohttp.ClientSession, gateway: ServiceProcess) -> None:
+async def test_openapi_documents_the_live_routes(http: aiohttp.ClientSession, gateway: ServiceProcess) -> None:
     async with http.get(f"{gateway.url}/openapi.json") as answer:
         paths = (await answer.json())["paths"]
     assert set(paths["/api/audio/{sessionId}/{requestId}"]["get"]["responses"]) >= {"200", "401", "404", "410"}

@@ -53,38 +53,42 @@ async def who(engine: Slot) -> tuple[int, bool, int]:
     return int.from_bytes(pcm[:4], "little"), bool(pcm[4]), pcm[5]
 
 
-async def test_sentences_side_by_side_in_one_process(choir: MakePool) -> None:
+async def test_one_process_speaks_several_sentences_at_the_same_time(choir: MakePool) -> None:
     async with choir() as pool, AsyncExitStack() as stack:
         assert (pool.alive, pool.info.at_once) == (1, 3)
         slots = [await slot_of(stack, pool) for _ in range(3)]
         endless = [one.speak(letter, voice="endless", language="ko") for one, letter in zip(slots, "abc", strict=True)]
         for _ in range(20):
             for speech, letter in zip(endless, "abc", strict=True):
-                assert set(await anext(speech)) == {ord(letter)}, "each hears its own"
+                assert set(await anext(speech)) == {ord(letter)}, "a reader got the audio of another sentence"
         fourth = asyncio.create_task(slot_of(stack, pool))
         await endless[1].aclose()
-        assert await spoken(slots[1], "d") == b"d" * 800, "a stop is for one sentence"
+        assert await spoken(slots[1], "d") == b"d" * 800, "the slot of the stopped sentence does not speak"
         assert set(await anext(endless[0])) | set(await anext(endless[2])) == {ord("a"), ord("c")}
-        assert not fourth.done(), "there are three slots"
+        assert not fourth.done(), "a fourth sentence got a slot, although there are three"
         slots[2].leave()
         assert await spoken(await fourth, "e") == b"e" * 800
         assert set(await anext(endless[0])) == {ord("a")}
 
 
 @pytest.mark.parametrize(("at_once", "slots", "processes"), [(1, 2, 2), (3, 2, 1), (3, 4, 2), (3, 7, 3)])
-async def test_as_many_processes_as_it_takes(
+async def test_pool_starts_as_many_processes_as_the_slots_need(
     choir: MakePool, monkeypatch: pytest.MonkeyPatch, at_once: int, slots: int, processes: int
 ) -> None:
     monkeypatch.setenv("CHOIR_AT_ONCE", str(at_once))
     async with choir(slots=slots) as pool, AsyncExitStack() as stack:
         assert pool.alive == processes
-        heard = [await who(await slot_of(stack, pool)) for _ in range(slots)]
-        assert {pid for pid, _, _ in heard} == set(pool.pids), "all of them speak"
-        assert at_once > 1 or all(loaded for _, loaded, _ in heard), "one at a time is spoken where it was loaded"
-        assert all(before >= 1 for _, _, before in heard), "all of them are warm"
+        answers = [await who(await slot_of(stack, pool)) for _ in range(slots)]
+        assert {pid for pid, _, _ in answers} == set(pool.pids), "a process does not speak"
+        assert at_once > 1 or all(loaded for _, loaded, _ in answers), (
+            "a single sentence is not spoken on the thread that loaded the engine"
+        )
+        assert all(before >= 1 for _, _, before in answers), "a process has not spoken its warm-up sentence"
 
 
-async def test_a_model_somewhere_else_has_one_process(choir: MakePool, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pool_starts_one_process_for_an_engine_that_does_not_scale(
+    choir: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CHOIR_SCALES", "no")
     async with choir(slots=8) as pool, AsyncExitStack() as stack:
         assert pool.alive == 1
@@ -95,7 +99,7 @@ async def test_a_model_somewhere_else_has_one_process(choir: MakePool, monkeypat
                 await slot_of(stack, pool)
 
 
-async def test_a_slow_listener_holds_nobody_up(choir: MakePool) -> None:
+async def test_slow_reader_does_not_delay_other_sentences(choir: MakePool) -> None:
     """Audio that it does not read waits in the process, within a window; other sentences continue."""
     async with choir() as pool, AsyncExitStack() as stack:
         slow, quick = await slot_of(stack, pool), await slot_of(stack, pool)
@@ -107,10 +111,12 @@ async def test_a_slow_listener_holds_nobody_up(choir: MakePool) -> None:
         size = int(written.read_text().split("wchar: ")[1].split()[0])
         assert size < frames.WINDOW_BYTES + 3 * frames.PIECE_BYTES + 50 * 1_000
         rest = [pcm async for pcm in flood]
-        assert len(first) + sum(map(len, rest)) == flood.total_bytes == 4_000_000, "taken late, it comes all the same"
+        assert len(first) + sum(map(len, rest)) == flood.total_bytes == 4_000_000, (
+            "audio was lost because its reader was slow"
+        )
 
 
-async def test_a_sentence_that_is_left_in_the_middle_is_not_complete(choir: MakePool) -> None:
+async def test_sentence_has_no_total_when_its_reader_leaves_early(choir: MakePool) -> None:
     async with choir() as pool, pool.acquire() as engine, pool.acquire() as other:
         async with aclosing(engine.speak("a", voice="calm", language="ko")) as speech:
             await spoken(other, "b", voice="slow")  # by then all of `a` has come
@@ -119,7 +125,7 @@ async def test_a_sentence_that_is_left_in_the_middle_is_not_complete(choir: Make
         assert await spoken(engine, "c") == b"c" * 800
 
 
-async def test_an_error_is_of_one_sentence(choir: MakePool) -> None:
+async def test_error_ends_only_its_own_sentence(choir: MakePool) -> None:
     async with choir() as pool, AsyncExitStack() as stack:
         one, other = await slot_of(stack, pool), await slot_of(stack, pool)
         speech = one.speak("a", voice="endless", language="ko")
@@ -130,7 +136,7 @@ async def test_an_error_is_of_one_sentence(choir: MakePool) -> None:
 
 
 @pytest.mark.parametrize("how", ["bug", "crashes", "killed"])
-async def test_a_crash_costs_every_sentence_of_the_process(choir: MakePool, how: str) -> None:
+async def test_crash_fails_every_sentence_of_the_process(choir: MakePool, how: str) -> None:
     async with choir() as pool:
         async with AsyncExitStack() as stack:
             slots = [await slot_of(stack, pool) for _ in range(3)]
@@ -149,17 +155,17 @@ async def test_a_crash_costs_every_sentence_of_the_process(choir: MakePool, how:
             with pytest.raises(EngineCrashed, match="is gone"):
                 slots[0].speak("a", voice="calm", language="ko")
         async with pool.acquire() as engine:
-            assert (await who(engine))[2] == 1, "the new one is warm"
+            assert (await who(engine))[2] == 1, "the new process has not spoken its warm-up sentence"
         assert pool.restarts == 1
 
 
-@pytest.mark.parametrize("heard", [True, False])
-async def test_a_sentence_that_hangs_lets_the_others_finish(choir: MakePool, heard: bool) -> None:
+@pytest.mark.parametrize("reader_waits", [True, False])
+async def test_other_sentences_finish_when_one_hangs(choir: MakePool, reader_waits: bool) -> None:
     """Its reader gets an error; a new process takes over, and the old one ends after its last sentence."""
     async with choir(limits=ProcessLimits(stall_s=1.5)) as pool, AsyncExitStack() as stack:
         one, other = await slot_of(stack, pool), await slot_of(stack, pool)
         speech = one.speak("a", voice="endless", language="ko")
-        if heard:
+        if reader_waits:
             with pytest.raises(EngineCrashed, match="gave nothing for 1.5 s"):
                 await spoken(other, "b", voice="hangs")
         else:
@@ -168,7 +174,7 @@ async def test_a_sentence_that_hangs_lets_the_others_finish(choir: MakePool, hea
             await hanging.aclose()
         await eventually(lambda: pool.restarts == 1, 30)
         for _ in range(100):
-            assert await anext(speech), "it is spoken to its end"
+            assert await anext(speech), "another sentence of the process ended early"
         third = await slot_of(stack, pool)
         assert third.pid != one.pid
         assert await spoken(third, "c") == b"c" * 800
@@ -177,7 +183,9 @@ async def test_a_sentence_that_hangs_lets_the_others_finish(choir: MakePool, hea
         assert pool.pids == [third.pid]
 
 
-async def test_when_all_threads_hang_nobody_is_waited_for(choir: MakePool, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_queued_sentence_fails_at_once_when_all_threads_hang(
+    choir: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A sentence queued behind one that does not stop fails together with it, not after a timeout of its own."""
     monkeypatch.setenv("CHOIR_AT_ONCE", "1")
     async with choir(slots=1) as pool, pool.acquire() as engine:
@@ -188,7 +196,7 @@ async def test_when_all_threads_hang_nobody_is_waited_for(choir: MakePool, monke
                 await spoken(engine, "b")
 
 
-async def test_who_runs_dry_first_is_spoken_first(choir: MakePool, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_sentence_that_is_due_first_is_spoken_first(choir: MakePool, monkeypatch: pytest.MonkeyPatch) -> None:
     """With real processes, waiting lines, a cancelled line, and a late urgent one."""
     monkeypatch.setenv("CHOIR_AT_ONCE", "1")
     async with choir(slots=1) as pool:
@@ -212,7 +220,7 @@ async def test_who_runs_dry_first_is_spoken_first(choir: MakePool, monkeypatch: 
         assert order == ["b", "d", "f", "c", "a"]
 
 
-async def test_no_place_is_lost_whatever_is_cancelled(choir: MakePool) -> None:
+async def test_no_slot_is_lost_when_sentences_are_cancelled(choir: MakePool) -> None:
     async with choir() as pool:
 
         async def say(number: int) -> None:
@@ -223,12 +231,12 @@ async def test_no_place_is_lost_whatever_is_cancelled(choir: MakePool) -> None:
             tasks = [asyncio.create_task(say(number)) for number in range(24) if number % 7 or not number % 3]
             await asyncio.gather(*tasks, return_exceptions=True)
         async with AsyncExitStack() as stack:
-            heard = [await spoken(await slot_of(stack, pool), "z") for _ in range(3)]
-        assert heard == [b"z" * 800] * 3
+            audio = [await spoken(await slot_of(stack, pool), "z") for _ in range(3)]
+        assert audio == [b"z" * 800] * 3
         assert pool.restarts == 0
 
 
-def test_the_choir_on_uvloop(choir: MakePool) -> None:
+def test_pool_works_on_uvloop(choir: MakePool) -> None:
     async def main() -> None:
         async with choir(slots=4) as pool, AsyncExitStack() as stack:
             slots = [await slot_of(stack, pool) for _ in range(4)]
@@ -239,8 +247,8 @@ def test_the_choir_on_uvloop(choir: MakePool) -> None:
     uvloop.run(main())
 
 
-@pytest.mark.skipif(not memory.SUPPORTED, reason="this system does not tell how much memory a process holds")
-async def test_a_process_that_leaks_is_replaced_without_a_gap(choir: MakePool) -> None:
+@pytest.mark.skipif(not memory.SUPPORTED, reason="this system does not report the memory of a process")
+async def test_process_that_uses_too_much_memory_is_replaced_while_others_speak(choir: MakePool) -> None:
     async with choir(limits=ProcessLimits(max_memory_mb=150)) as pool:
         async with pool.acquire() as one:
             speech = one.speak("a", voice="endless", language="ko")
@@ -250,29 +258,29 @@ async def test_a_process_that_leaks_is_replaced_without_a_gap(choir: MakePool) -
             while pool.restarts == 0:
                 assert pool.alive >= 1
                 async with pool.acquire() as other, asyncio.timeout(5):
-                    assert await spoken(other, "c") == b"c" * 800, "somebody speaks at any time"
+                    assert await spoken(other, "c") == b"c" * 800, "no process spoke during the replacement"
             async with pool.acquire() as other:
-                assert other.pid != one.pid, "what comes now is spoken by the new one"
+                assert other.pid != one.pid, "a new sentence got the old process"
             for _ in range(50):
-                assert await anext(speech), "what the old one speaks it speaks to its end"
+                assert await anext(speech), "a sentence of the old process ended early"
             assert not gone(one.pid)
         await eventually(lambda: gone(one.pid))
         assert (pool.restarts, pool.alive) == (1, 1)
 
 
-@pytest.mark.skipif(not memory.SUPPORTED, reason="this system does not tell how much memory a process holds")
-async def test_a_limit_that_no_process_keeps_is_a_settings_error(choir: MakePool) -> None:
+@pytest.mark.skipif(not memory.SUPPORTED, reason="this system does not report the memory of a process")
+async def test_memory_limit_below_the_need_of_an_engine_is_a_settings_error(choir: MakePool) -> None:
     with pytest.raises(SettingsError, match="ENGINE_MAX_MEMORY_MB: 2 is less than engine 'choir' needs"):
         async with choir(limits=ProcessLimits(max_memory_mb=2)):
-            raise AssertionError("it started")
+            raise AssertionError("the pool started")
 
 
-async def test_stopping_takes_no_time(choir: MakePool) -> None:
+async def test_acquire_block_ends_without_waiting_for_a_hanging_sentence(choir: MakePool) -> None:
     async with choir() as pool:
         async with pool.acquire() as engine:
             await anext(engine.speak("a", voice="hangs", language="ko"))
             left = time.monotonic()
-        assert time.monotonic() - left < STOP_S, "the slot is free later, or the process is given up"
+        assert time.monotonic() - left < STOP_S, "the end of the block waited for the hanging sentence"
 
 
 # ---- in synth
@@ -285,7 +293,7 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
 
-async def test_synth_is_ready_when_all_its_engines_are(packages: None, stack: Stack, tmp_path: Path) -> None:
+async def test_synth_is_ready_when_all_its_engines_are_loaded(packages: None, stack: Stack, tmp_path: Path) -> None:
     gate = tmp_path / "weights"
     synth = stack.add("synth", TTS_ENGINE="choir", CHOIR_AT_ONCE=1, CHOIR_WAITS_FOR=gate, SYNTH_SLOTS=2)
     synth.launch()
@@ -298,13 +306,13 @@ async def test_synth_is_ready_when_all_its_engines_are(packages: None, stack: St
             assert status == 503
         return b"the engine is loading" in reason
 
-    await until(loading, "it says what it lacks", timeout_s=30)
+    await until(loading, "/readyz says that the engine is loading", timeout_s=30)
     gate.touch()
     await synth.until_ready(synth.ready)
     assert await synth.metric("orastream_synth_engines") == 2
 
 
-async def test_a_crash_is_not_heard_in_any_of_its_requests(packages: None, stack: Stack) -> None:
+async def test_all_requests_of_a_crashed_process_have_complete_audio(packages: None, stack: Stack) -> None:
     """Three requests in one process, which is killed: each continues at its position in the new process."""
     (synth,) = await stack.start("synth", TTS_ENGINE="choir", TTS_ENGINE_RTF=1.0, SYNTH_SLOTS=3)
 

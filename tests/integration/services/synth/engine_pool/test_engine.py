@@ -35,7 +35,7 @@ def loudness(pcm: bytes) -> float:
     return math.sqrt(sum(s * s for s in samples) / len(samples))
 
 
-async def test_korean_and_english_are_spoken_at_a_plausible_pace(pool: EnginePool) -> None:
+async def test_engine_speaks_korean_and_english_at_a_plausible_pace(pool: EnginePool) -> None:
     assert pool.info.name == "espeak"
     assert pool.info.deterministic
     assert pool.info.sample_rate_hz(None) == pool.info.sample_rate_hz("ko+f2") == RATE
@@ -46,26 +46,28 @@ async def test_korean_and_english_are_spoken_at_a_plausible_pace(pool: EnginePoo
             assert 1.5 < len(pcm) / 2 / RATE < 6
             assert loudness(pcm) > 500
         mixed = await spoken(engine, "오늘 hello world 합니다")
-        assert len(mixed) > len(await spoken(engine, "오늘 합니다")) + RATE, "Latin words are spoken, not left out"
+        assert len(mixed) > len(await spoken(engine, "오늘 합니다")) + RATE, "Latin words were left out"
 
 
-async def test_speed_and_voice_variants(pool: EnginePool) -> None:
+async def test_engine_speaks_with_the_requested_speed_and_voice(pool: EnginePool) -> None:
     async with pool.acquire() as engine:
         normal = await spoken(engine, KOREAN)
         fast, slow = await spoken(engine, KOREAN, speed=2.0), await spoken(engine, KOREAN, speed=0.5)
         assert 1.5 < len(normal) / len(fast) < 2.6
         assert 1.5 < len(slow) / len(normal) < 2.6
         assert await spoken(engine, KOREAN, voice="KO+f2") not in (normal, b"")
-        assert await spoken(engine, KOREAN, "en-US", voice="ko") == normal, "an explicit voice wins over the language"
+        assert await spoken(engine, KOREAN, "en-US", voice="ko") == normal, "the explicit voice was not used"
 
 
-async def test_decomposed_hangul_and_nul(pool: EnginePool) -> None:
+async def test_engine_speaks_decomposed_hangul_and_text_after_a_nul(pool: EnginePool) -> None:
     async with pool.acquire() as engine:
         assert await spoken(engine, unicodedata.normalize("NFD", KOREAN)) == await spoken(engine, KOREAN)
-        assert len(await spoken(engine, "앞\0뒤")) > len(await spoken(engine, "앞")), "a NUL does not end the text"
+        assert len(await spoken(engine, "앞\0뒤")) > len(await spoken(engine, "앞")), (
+            "the text after a NUL was left out"
+        )
 
 
-async def test_an_unknown_voice_is_named(pool: EnginePool) -> None:
+async def test_error_names_an_unknown_voice(pool: EnginePool) -> None:
     async with pool.acquire() as engine:
         for voice in ("ko+no-such-variant", "parrot", "../ko", "", "ko+", "ko+../../phontab"):
             with pytest.raises(UnknownVoice, match="^voice: espeak has no"):
@@ -76,7 +78,7 @@ async def test_an_unknown_voice_is_named(pool: EnginePool) -> None:
     assert pool.restarts == 0
 
 
-async def test_the_same_bytes_in_every_call_and_process() -> None:
+async def test_audio_is_the_same_in_every_call_and_process() -> None:
     voices = ["ko", "en-us", "ko+f2", "ko+whisper", "ko+klatt4"]
     digests: dict[str, set[str]] = {voice: set() for voice in voices}
     async with EnginePool("espeak", 2, log=LOG) as pool, pool.acquire() as one, pool.acquire() as other:
@@ -103,7 +105,7 @@ def loaded_with_data_in(data: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
 
-def test_a_data_path_too_long_for_espeak(tmp_path: Path) -> None:
+def test_engine_loads_data_from_a_path_too_long_for_espeak(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 120) / ("e" * 120)
     deep.mkdir(parents=True)
     data = deep / "espeak-ng-data"
@@ -112,26 +114,26 @@ def test_a_data_path_too_long_for_espeak(tmp_path: Path) -> None:
     assert int(result.stdout or 0) > RATE / 2, result.stderr
 
 
-def test_unusable_data_is_an_error_not_silence(tmp_path: Path) -> None:
+def test_load_raises_for_unusable_data(tmp_path: Path) -> None:
     result = loaded_with_data_in(tmp_path)
     assert result.returncode == 1
     assert "reinstall espeakng-loader" in result.stderr
 
 
-async def test_closing_stops_at_once_and_frees_the_engine(pool: EnginePool) -> None:
+async def test_engine_is_free_at_once_when_the_reader_closes_the_speech(pool: EnginePool) -> None:
     async with pool.acquire() as engine:
         speech = engine.speak(LONG, voice=None, language="ko-KR", rtf=1.0)
         await anext(speech)
         started = time.monotonic()
         await speech.aclose()
-        assert time.monotonic() - started < 5, "it would speak for half a minute"
+        assert time.monotonic() - started < 5, "closing waited for the whole speech, which takes half a minute"
         assert [pcm async for pcm in speech] == []
         assert speech.total_bytes is None
         assert await spoken(engine, KOREAN)
     assert pool.restarts == 0
 
 
-async def test_one_sentence_at_a_time(pool: EnginePool) -> None:
+async def test_speak_refuses_a_second_sentence_at_the_same_time(pool: EnginePool) -> None:
     async with pool.acquire() as engine:
         speech = engine.speak(KOREAN, voice=None, language="ko-KR")
         with pytest.raises(RuntimeError, match="is speaking"):
@@ -139,7 +141,7 @@ async def test_one_sentence_at_a_time(pool: EnginePool) -> None:
         await speech.aclose()
 
 
-async def test_the_real_time_factor_is_kept(pool: EnginePool) -> None:
+async def test_speech_is_slowed_to_the_real_time_factor(pool: EnginePool) -> None:
     rtf = 0.25
     async with pool.acquire() as engine:
         started, total = time.monotonic(), 0
@@ -151,7 +153,7 @@ async def test_the_real_time_factor_is_kept(pool: EnginePool) -> None:
         assert time.monotonic() - started < 3 * rtf * total / 2 / RATE
 
 
-async def test_skipped_audio_is_not_slowed(pool: EnginePool) -> None:
+async def test_skipped_audio_is_not_slowed_to_the_real_time_factor(pool: EnginePool) -> None:
     rtf = 0.1
     async with pool.acquire() as engine:
         whole = await spoken(engine, KOREAN)
@@ -164,4 +166,4 @@ async def test_skipped_audio_is_not_slowed(pool: EnginePool) -> None:
         started = time.monotonic()
         speech = engine.speak(KOREAN, voice=None, language="ko-KR", rtf=3.0, skip_bytes=10**9)
         assert [pcm async for pcm in speech] == []
-        assert time.monotonic() - started < len(whole) / 2 / RATE, "a third of what it would take to speak it"
+        assert time.monotonic() - started < len(whole) / 2 / RATE, "the skipped audio was slowed"

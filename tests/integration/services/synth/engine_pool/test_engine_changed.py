@@ -40,7 +40,7 @@ def choir(rate: Path) -> MakePool:
     return partial(EnginePool, "choir", log=LOG)
 
 
-async def test_another_engine_takes_over_from_none(choir: MakePool, rate: Path) -> None:
+async def test_pool_does_not_use_a_new_process_with_another_engine(choir: MakePool, rate: Path) -> None:
     async with choir(slots=2) as pool:
         before, (victim, other) = pool.info, pool.pids
         rate.write_text("16000")
@@ -51,10 +51,10 @@ async def test_another_engine_takes_over_from_none(choir: MakePool, rate: Path) 
         assert str(change).endswith("since its first process started: default_sample_rate_hz, voices")
         assert (pool.info, pool.restarts, pool.pids) == (before, 0, [other])
         async with pool.acquire() as slot:
-            assert slot.pid == other and await spoken(slot, "a", voice="calm"), "what is left speaks on"
+            assert slot.pid == other and await spoken(slot, "a", voice="calm"), "the remaining process does not speak"
 
 
-async def test_the_same_engine_takes_over(choir: MakePool) -> None:
+async def test_pool_replaces_a_killed_process_when_the_engine_is_the_same(choir: MakePool) -> None:
     async with choir(slots=1) as pool:
         os.kill(pool.pids[0], signal.SIGKILL)
         await eventually(lambda: pool.restarts == 1)
@@ -62,16 +62,16 @@ async def test_the_same_engine_takes_over(choir: MakePool) -> None:
             await asyncio.wait_for(pool.changed(), 0.05)
 
 
-async def test_a_pool_does_not_begin_with_two_engines(choir: MakePool, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pool_does_not_start_with_two_different_engines(choir: MakePool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHOIR_VERSION", "own")
     async with choir(slots=1) as pool:
         assert pool.info.version == str(pool.pids[0])
     with pytest.raises(EngineError, match="'choir' has changed since its first process started: version"):
         async with choir(slots=2):
-            raise AssertionError("it started")
+            raise AssertionError("the pool started")
 
 
-async def test_synth_ends_and_the_next_one_speaks_with_what_there_is(rate: Path, stack: Stack) -> None:
+async def test_synth_ends_and_the_next_synth_speaks_with_the_changed_engine(rate: Path, stack: Stack) -> None:
     (synth,) = await stack.start("synth", TTS_ENGINE="choir", SYNTH_SLOTS=1)
     async with Client(stack.nats_server.url) as client:
         (child,) = map(int, Path(f"/proc/{synth.pid}/task/{synth.pid}/children").read_text().split())
@@ -90,4 +90,6 @@ async def test_synth_ends_and_the_next_one_speaks_with_what_there_is(rate: Path,
         await synth.start()
         report = await client.wait("s", accepted.request_id, 20)
         assert report.status == "delivered"
-        assert report.audio_seconds == pytest.approx(400 / 16_000), "at the rate that it was made with"
+        assert report.audio_seconds == pytest.approx(400 / 16_000), (
+            "the audio does not have the rate of its first attempt"
+        )

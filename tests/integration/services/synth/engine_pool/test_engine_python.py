@@ -43,7 +43,7 @@ def other(tmp_path: Path) -> Path:
     return python
 
 
-async def test_an_engine_that_only_another_interpreter_has(
+async def test_pool_runs_an_engine_with_another_interpreter(
     other: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It uses its own packages, not those on this interpreter's path or in the working directory."""
@@ -57,7 +57,7 @@ async def test_an_engine_that_only_another_interpreter_has(
         assert Path(f"/proc/{engine.pid}/cmdline").read_bytes().startswith(bytes(other))
 
 
-async def test_synth_speaks_with_it(other: Path, stack: Stack) -> None:
+async def test_synth_speaks_with_an_engine_of_another_interpreter(other: Path, stack: Stack) -> None:
     await stack.start("synth", TTS_ENGINE="choir", ENGINE_PYTHON=other, SYNTH_SLOTS=2)
     async with Client(stack.nats_server.url) as client:
         report = await client.say("Hello.", session_id="s", phone_id="p", transport="none", fire_and_forget=False)
@@ -75,7 +75,7 @@ async def test_synth_speaks_with_it(other: Path, stack: Stack) -> None:
         ("engine", UnknownEngine, "'parrot' is not installed; there is: choir, .*espeak"),
     ],
 )
-async def test_what_an_interpreter_lacks_is_named(
+async def test_error_names_what_the_interpreter_lacks(
     request: pytest.FixtureRequest, tmp_path: Path, lacking: str, error: type[EngineError], message: str
 ) -> None:
     old = tmp_path / "old"
@@ -90,11 +90,11 @@ async def test_what_an_interpreter_lacks_is_named(
             python = {"itself": tmp_path / "none", "rights": tmp_path, "version": old}[lacking]
     with pytest.raises(error, match=message):
         async with EnginePool("parrot", 1, log=LOG, python=str(python)):
-            raise AssertionError("it started")
+            raise AssertionError("the pool started")
 
 
 @pytest.mark.parametrize("has_python", [False, True])
-async def test_a_settings_error_names_the_variable(other: Path, stack: Stack, tmp_path: Path, has_python: bool) -> None:
+async def test_settings_error_names_engine_python(other: Path, stack: Stack, tmp_path: Path, has_python: bool) -> None:
     python = other if has_python else tmp_path / "none"
     synth = stack.add("synth", TTS_ENGINE="parrot", ENGINE_PYTHON=python)
     synth.launch()
@@ -104,7 +104,7 @@ async def test_a_settings_error_names_the_variable(other: Path, stack: Stack, tm
     assert not has_python or f"or take another ENGINE_PYTHON than {other}" in line
 
 
-async def test_an_engine_that_nobody_has(stack: Stack) -> None:
+async def test_settings_error_names_an_engine_that_is_not_installed(stack: Stack) -> None:
     synth = stack.add("synth", TTS_ENGINE="parrot")
     synth.launch()
     assert await synth.ended(30) == 2

@@ -36,7 +36,7 @@ def strange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., En
     return partial(EnginePool, "strange", slots=1, log=LOG)
 
 
-async def test_a_killed_engine_costs_one_utterance(pool: EnginePool) -> None:
+async def test_killed_engine_fails_one_utterance_and_is_replaced(pool: EnginePool) -> None:
     async with pool.acquire() as engine:
         speech = engine.speak(LONG, voice=None, language="ko-KR", rtf=1.0)
         await anext(speech)
@@ -53,7 +53,7 @@ async def test_a_killed_engine_costs_one_utterance(pool: EnginePool) -> None:
     assert pool.alive == 1
 
 
-async def test_an_engine_killed_while_idle_is_replaced(pool: EnginePool) -> None:
+async def test_idle_engine_is_replaced_when_it_is_killed(pool: EnginePool) -> None:
     async with pool.acquire() as engine:
         victim = engine.pid
     os.kill(victim, signal.SIGKILL)
@@ -62,7 +62,7 @@ async def test_an_engine_killed_while_idle_is_replaced(pool: EnginePool) -> None
         assert await spoken(engine, KOREAN)
 
 
-async def test_cancelling_the_speaker_frees_its_slot(pool: EnginePool) -> None:
+async def test_slot_is_free_when_the_speaking_task_is_cancelled(pool: EnginePool) -> None:
     begun = asyncio.Event()
 
     async def speak() -> None:
@@ -80,7 +80,7 @@ async def test_cancelling_the_speaker_frees_its_slot(pool: EnginePool) -> None:
     assert pool.restarts == 0
 
 
-async def test_first_come_first_served(pool: EnginePool) -> None:
+async def test_slots_are_given_in_the_order_of_the_requests(pool: EnginePool) -> None:
     order: list[int] = []
 
     async def take(number: int) -> None:
@@ -98,7 +98,7 @@ async def test_first_come_first_served(pool: EnginePool) -> None:
     assert order == [0, 2, 3, 4, 9]
 
 
-async def test_a_request_to_end_does_not_cut_the_engine_off(pool: EnginePool) -> None:
+async def test_engine_ignores_sigterm_and_sigint_while_it_speaks(pool: EnginePool) -> None:
     async with pool.acquire() as engine:
         whole = await spoken(engine, KOREAN)
         speech = engine.speak(KOREAN, voice=None, language="ko-KR", rtf=0.1)
@@ -128,7 +128,7 @@ asyncio.run(main())
 """
 
 
-async def test_processes_end_with_a_parent_that_is_killed() -> None:
+async def test_processes_end_when_their_parent_is_killed() -> None:
     with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         pids = [int(pid) for pid in (await asyncio.to_thread(parent.stdout.readline)).split()]
@@ -138,7 +138,7 @@ async def test_processes_end_with_a_parent_that_is_killed() -> None:
         await eventually(lambda: all(map(gone, pids)))
 
 
-def test_the_pool_on_uvloop() -> None:
+def test_pool_works_on_uvloop() -> None:
     async def main() -> None:
         async with EnginePool("espeak", 2, log=LOG) as pool, pool.acquire() as engine:
             assert len(await spoken(engine, KOREAN)) > RATE
@@ -147,14 +147,14 @@ def test_the_pool_on_uvloop() -> None:
     uvloop.run(main())
 
 
-async def test_back_pressure_stops_an_engine_that_nobody_reads(strange: Callable[..., EnginePool]) -> None:
+async def test_engine_pauses_when_its_audio_is_not_read(strange: Callable[..., EnginePool]) -> None:
     async with strange() as pool, pool.acquire() as engine:
         written = Path(f"/proc/{engine.pid}/io")
         async with aclosing(engine.speak("x", voice="endless", language="ko")) as speech:
             await anext(speech)
             await eventually(lambda: "pipe" in Path(f"/proc/{engine.pid}/wchan").read_text() or _blocked(engine.pid))
             assert int(written.read_text().split("wchar: ")[1].split()[0]) < 400_000
-    assert pool.restarts == 0, "it could be stopped although its pipe was full"
+    assert pool.restarts == 0, "the engine was killed; it must react to stop while its pipe is full"
 
 
 def _blocked(pid: int) -> bool:
@@ -164,7 +164,7 @@ def _blocked(pid: int) -> bool:
     return before == Path(f"/proc/{pid}/io").read_text().split("wchar: ")[1].split()[0]
 
 
-async def test_prints_do_not_disturb_the_protocol(strange: Callable[..., EnginePool]) -> None:
+async def test_prints_of_an_engine_do_not_disturb_the_protocol(strange: Callable[..., EnginePool]) -> None:
     async with strange() as pool, pool.acquire() as engine:
         assert not pool.info.deterministic
         assert len(await spoken(engine, "x", voice="calm")) == 1600 + 8000
@@ -178,28 +178,28 @@ async def test_prints_do_not_disturb_the_protocol(strange: Callable[..., EngineP
         ("hangs", "not ready after"),
     ],
 )
-async def test_a_pool_that_cannot_start_says_why(
+async def test_pool_that_cannot_start_raises_with_the_reason(
     strange: Callable[..., EnginePool], monkeypatch: pytest.MonkeyPatch, behaviour: str, message: str
 ) -> None:
     monkeypatch.setenv("STRANGE", behaviour)
     with pytest.raises(EngineError, match=message):
         async with strange(slots=2, limits=ProcessLimits(start_s=3.0 if behaviour == "hangs" else 30.0)):
-            raise AssertionError("it started")
+            raise AssertionError("the pool started")
 
 
-async def test_an_engine_that_is_not_installed() -> None:
+async def test_pool_raises_when_the_engine_is_not_installed() -> None:
     with pytest.raises(EngineError, match="'parrot' is not installed; there is: .*espeak"):
         async with EnginePool("parrot", 2, log=LOG):
-            raise AssertionError("it started")
+            raise AssertionError("the pool started")
 
 
-async def test_an_interpreter_that_is_not_there() -> None:
+async def test_pool_raises_when_the_interpreter_does_not_exist() -> None:
     with pytest.raises(EngineError, match="/no/python cannot be started: No such file"):
         async with EnginePool("espeak", 2, log=LOG, python="/no/python"):
-            raise AssertionError("it started")
+            raise AssertionError("the pool started")
 
 
-async def test_errors_of_the_engine_leave_it_usable(strange: Callable[..., EnginePool]) -> None:
+async def test_engine_is_usable_after_an_error(strange: Callable[..., EnginePool]) -> None:
     async with strange() as pool, pool.acquire() as engine:
         for voice, message in (("raises", "out of breath"), ("half", "half a sample")):
             with pytest.raises(EngineError, match=message):
@@ -211,7 +211,7 @@ async def test_errors_of_the_engine_leave_it_usable(strange: Callable[..., Engin
 @pytest.mark.parametrize(
     ("voice", "stall_s", "message"), [("hangs", 0.5, "gave nothing for 0.5 s"), ("bug", 20.0, "died")]
 )
-async def test_a_hang_or_a_bug_is_a_crash(
+async def test_engine_that_hangs_or_has_a_bug_is_replaced(
     strange: Callable[..., EnginePool], voice: str, stall_s: float, message: str
 ) -> None:
     async with strange(limits=ProcessLimits(stall_s=stall_s)) as pool:
@@ -223,11 +223,11 @@ async def test_a_hang_or_a_bug_is_a_crash(
         assert pool.restarts == 1
 
 
-async def test_an_engine_deaf_to_stop_is_killed(strange: Callable[..., EnginePool]) -> None:
+async def test_engine_that_does_not_react_to_stop_is_killed(strange: Callable[..., EnginePool]) -> None:
     async with strange() as pool:
         started = time.monotonic()
         async with pool.acquire() as engine:
             await anext(engine.speak("x", voice="deaf", language="ko"))
-        assert time.monotonic() - started < 10, "it sleeps for a minute"
+        assert time.monotonic() - started < 10, "the engine was not killed; it sleeps for a minute"
         async with pool.acquire() as engine:
             assert await spoken(engine, "x", voice="calm")

@@ -55,7 +55,7 @@ def use(patch: pytest.MonkeyPatch, folder: Path, *servers: GptSovitsServer, **op
 async def pool(server: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[EnginePool]:
     use(monkeypatch, tmp_path, server, stall_s=2)
     async with EnginePool("gpt_sovits", 1, log=LOG) as pool:
-        server.told.clear()
+        server.calls.clear()
         yield pool
 
 
@@ -76,7 +76,7 @@ def say(engine: GptSovitsEngine, sentence: str = SENTENCE, voice: str | None = N
 # ---- in its process
 
 
-async def test_what_is_said_is_what_the_server_spoke(pool: EnginePool, server: GptSovitsServer) -> None:
+async def test_audio_is_that_of_the_server(pool: EnginePool, server: GptSovitsServer) -> None:
     assert pool.info.name == "GPT-sovits"
     assert not pool.info.deterministic and not pool.info.scales and pool.info.at_once == 1
     assert pool.info.sample_rate_hz(None) == pool.info.sample_rate_hz("mina") == RATE
@@ -86,7 +86,7 @@ async def test_what_is_said_is_what_the_server_spoke(pool: EnginePool, server: G
         assert await spoken(engine, "Good morning.", "en-US", voice="mina", speed=2.0) == speech(
             "Good morning.", RATE, 2.0
         )
-    korean, english = (told.fields for told in server.told)
+    korean, english = (call.fields for call in server.calls)
     assert korean == {
         "text": SENTENCE,
         "text_lang": "ko",
@@ -101,32 +101,34 @@ async def test_what_is_said_is_what_the_server_spoke(pool: EnginePool, server: G
     assert server.violations == [] and pool.restarts == 0
 
 
-async def test_speech_is_heard_while_it_is_made(pool: EnginePool, server: GptSovitsServer) -> None:
+async def test_audio_is_passed_on_while_the_server_makes_it(pool: EnginePool, server: GptSovitsServer) -> None:
     server.misbehave("slow")
     async with pool.acquire() as engine:
-        async with aclosing(engine.speak(LONG, voice=None, language="ko")) as heard:
-            first = await anext(heard)
-            assert not server.told[0].done.is_set()
-            assert first + b"".join([pcm async for pcm in heard]) == speech(LONG, RATE)
+        async with aclosing(engine.speak(LONG, voice=None, language="ko")) as pieces:
+            first = await anext(pieces)
+            assert not server.calls[0].done.is_set()
+            assert first + b"".join([pcm async for pcm in pieces]) == speech(LONG, RATE)
 
 
-async def test_one_process_speaks_through_all_servers_at_once(
+async def test_one_process_uses_all_servers_at_the_same_time(
     server: GptSovitsServer, other: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     use(monkeypatch, tmp_path, server, other)
     async with EnginePool("gpt_sovits", 3, log=LOG) as pool, pool.acquire() as one, pool.acquire() as two:
         assert (pool.info.at_once, len(pool.pids)) == (2, 1)
-        server.told.clear()
-        other.told.clear()
+        server.calls.clear()
+        other.calls.clear()
         server.misbehave("slow")
         other.misbehave("slow")
         first, second = (slot.speak(LONG, voice=None, language="ko") for slot in (one, two))
-        heard = [await anext(first), await anext(second)]
-        assert not server.told[0].done.is_set() and not other.told[0].done.is_set(), "side by side"
+        pieces = [await anext(first), await anext(second)]
+        assert not server.calls[0].done.is_set() and not other.calls[0].done.is_set(), (
+            "the two servers did not speak at the same time"
+        )
         third = asyncio.create_task(_whole(pool))
-        for speech_of, begun in zip((first, second), heard, strict=True):
+        for speech_of, begun in zip((first, second), pieces, strict=True):
             assert begun + b"".join([pcm async for pcm in speech_of]) == speech(LONG, RATE)
-        assert len(server.told) == len(other.told) == 1, "a third waits for a server"
+        assert len(server.calls) == len(other.calls) == 1, "a third sentence began, although both servers are busy"
         one.leave()
         assert await third == WHOLE
     assert server.violations == other.violations == []
@@ -138,36 +140,38 @@ async def _whole(pool: EnginePool) -> bytes:
 
 
 @pytest.mark.parametrize("fault", ["slow", "stall", "mute"])
-async def test_a_stop_closes_the_connection(pool: EnginePool, server: GptSovitsServer, fault: Fault) -> None:
+async def test_stop_closes_the_connection_to_the_server(
+    pool: EnginePool, server: GptSovitsServer, fault: Fault
+) -> None:
     """During speech, while the server is silent, and before it has answered."""
     server.misbehave(fault)
     async with pool.acquire() as engine:
-        async with aclosing(engine.speak(LONG, voice=None, language="ko")) as heard:
+        async with aclosing(engine.speak(LONG, voice=None, language="ko")) as pieces:
             if fault != "mute":
-                await anext(heard)
-            await eventually(lambda: len(server.told) == 1)
-            assert not server.told[0].done.is_set()
-        await eventually(server.told[0].done.is_set)
-        assert server.told[0].left_after_s is not None
-        assert await spoken(engine, SENTENCE) == WHOLE, "the server is free for the next sentence"
+                await anext(pieces)
+            await eventually(lambda: len(server.calls) == 1)
+            assert not server.calls[0].done.is_set()
+        await eventually(server.calls[0].done.is_set)
+        assert server.calls[0].left_after_s is not None
+        assert await spoken(engine, SENTENCE) == WHOLE, "the server did not speak the next sentence"
     assert server.violations == [] and pool.restarts == 0
 
 
-async def test_a_failure_costs_the_sentence_and_not_the_process(pool: EnginePool, server: GptSovitsServer) -> None:
+async def test_failure_ends_the_sentence_and_not_the_process(pool: EnginePool, server: GptSovitsServer) -> None:
     audio = b""
     async with pool.acquire() as engine:
         server.misbehave("break")
         with pytest.raises(EngineError, match=f"^GPT-SoVITS server {server.url} ended its answer too early$"):
             async for pcm in engine.speak(SENTENCE, voice=None, language="ko"):
                 audio += pcm
-        assert audio == tone(FIRST, RATE), "what was spoken is heard"
+        assert audio == tone(FIRST, RATE), "the audio before the failure was not passed on"
         with pytest.raises(UnknownVoice, match="^voice: there is no 'bob' in the voices file; there is: mina"):
             await spoken(engine, SENTENCE, voice="bob")
         assert await spoken(engine, SENTENCE) == WHOLE
     assert pool.restarts == 0
 
 
-async def test_what_is_missing_is_named_before_anything_starts(
+async def test_pool_names_a_missing_file_before_it_starts(
     server: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     use(monkeypatch, tmp_path, server, mina={"ref_audio_path": "/voices/none.wav"})
@@ -184,7 +188,7 @@ async def test_what_is_missing_is_named_before_anything_starts(
             pass
 
 
-async def test_loading_weights_may_take_longer_than_a_stall(
+async def test_loading_weights_may_take_longer_than_the_stall_timeout(
     server: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     a = {"gpt_weights": "a.ckpt", "sovits_weights": "a.pth"}
@@ -201,7 +205,7 @@ async def test_loading_weights_may_take_longer_than_a_stall(
 
 @pytest.mark.parametrize("mode", [0, 1, 2, 3])
 @pytest.mark.parametrize(("version", "rate_hz"), [("v2Pro", 32_000), ("v3", 24_000), ("v4", 48_000)])
-def test_modes_and_versions(
+def test_engine_speaks_in_every_mode_and_version(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mode: int, version: str, rate_hz: int
 ) -> None:
     with GptSovitsServer(rate_hz=rate_hz) as server:
@@ -209,14 +213,14 @@ def test_modes_and_versions(
         with loaded() as engine:
             assert engine.sample_rate_hz(None) == rate_hz
             assert say(engine) == speech(SENTENCE, rate_hz)
-            assert server.told[0].fields["streaming_mode"] == mode
+            assert server.calls[0].fields["streaming_mode"] == mode
 
 
 @pytest.mark.parametrize(
     ("fault", "said"),
     [("short file", "ended its answer too early"), ("short wav", "ended its answer too early"), ("inference", "sent")],
 )
-def test_whole_files_that_are_not(
+def test_incomplete_file_is_an_error(
     server: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: Fault, said: str
 ) -> None:
     use(monkeypatch, tmp_path, server, mina={"parameters": {"streaming_mode": 0}})
@@ -227,18 +231,18 @@ def test_whole_files_that_are_not(
 
 
 @pytest.mark.parametrize("fault", ["closing", "closing, announced"])
-def test_a_whole_file_may_end_with_its_connection(
+def test_complete_file_is_accepted_when_the_connection_ends_after_it(
     server: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: Fault
 ) -> None:
     use(monkeypatch, tmp_path, server, mina={"parameters": {"streaming_mode": 0}})
     with loaded() as engine:
         server.misbehave(fault)
         assert say(engine) == WHOLE
-        assert len(server.told) == 1
+        assert len(server.calls) == 1
 
 
 @pytest.mark.parametrize(
-    ("fault", "heard", "said"),
+    ("fault", "expected_audio", "said"),
     [
         ("mute", b"", "sent nothing for 1.5 s"),
         ("stall", tone(FIRST, RATE), "sent nothing for 1.5 s"),
@@ -251,8 +255,13 @@ def test_a_whole_file_may_end_with_its_connection(
         ("not wav", b"", "sent something else than speech: it is not WAV"),
     ],
 )
-def test_failures_are_errors_and_never_audio(
-    server: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: Fault, heard: bytes, said: str
+def test_failure_of_a_server_is_an_error_without_audio_of_it(
+    server: GptSovitsServer,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    fault: Fault,
+    expected_audio: bytes,
+    said: str,
 ) -> None:
     use(monkeypatch, tmp_path, server, stall_s=2)
     with loaded() as engine:
@@ -262,12 +271,12 @@ def test_failures_are_errors_and_never_audio(
             for pcm in engine.synthesize(SENTENCE, voice=None, language="ko", speed=1.0, stop=lambda: False):
                 audio += pcm
         assert raised.value.retryable and raised.value.code == "engine_error"
-        assert audio == heard
-        assert say(engine) == WHOLE, "the next one is spoken"
+        assert audio == expected_audio
+        assert say(engine) == WHOLE, "the next sentence was not spoken"
     assert server.violations == []
 
 
-def test_half_a_sample_and_nothing_to_say(
+def test_half_a_sample_is_dropped_and_a_text_without_words_gives_no_audio(
     server: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     use(monkeypatch, tmp_path, server)
@@ -277,7 +286,9 @@ def test_half_a_sample_and_nothing_to_say(
         assert say(engine, "…!") == b""
 
 
-def test_unknown_voices_and_languages(server: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_unknown_voice_or_language_is_refused(
+    server: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     use(monkeypatch, tmp_path, server)
     with loaded() as engine:
         for voice, language, said in [
@@ -287,22 +298,24 @@ def test_unknown_voices_and_languages(server: GptSovitsServer, monkeypatch: pyte
         ]:
             with pytest.raises(UnknownVoice, match=said):
                 say(engine, SENTENCE, voice, language)
-    assert server.told == []
+    assert server.calls == []
 
 
-def test_a_rate_other_than_declared_is_resampled_and_told_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_audio_with_an_undeclared_rate_is_resampled_and_logged_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     with GptSovitsServer(rate_hz=48_000) as server:
         use(monkeypatch, tmp_path, server)
         with loaded() as engine, capture_logs() as logs:
             pcm = say(engine)
             assert say(engine) == pcm
-    assert len(pcm) == len(speech(SENTENCE, RATE)), "as long, at the declared rate"
-    told = [entry for entry in logs if "another rate" in entry["event"]]
-    assert len(told) == 1 and told[0]["log_level"] == "warning"
-    assert (told[0]["declared_hz"], told[0]["rate_hz"]) == (RATE, 48_000)
+    assert len(pcm) == len(speech(SENTENCE, RATE)), "the length is not that of the declared rate"
+    warnings = [entry for entry in logs if "another rate" in entry["event"]]
+    assert len(warnings) == 1 and warnings[0]["log_level"] == "warning"
+    assert (warnings[0]["declared_hz"], warnings[0]["rate_hz"]) == (RATE, 48_000)
 
 
-def test_without_a_voice_the_rate_is_the_first_ones(
+def test_rate_without_a_voice_is_that_of_the_first_profile(
     server: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The rate declared for requests without a voice holds for any profile that the language selects."""
@@ -313,39 +326,39 @@ def test_without_a_voice_the_rate_is_the_first_ones(
         assert say(engine, voice="mina") == WHOLE
 
 
-def test_a_stream_that_breaks_before_a_sample_is_asked_for_its_reason(
+def test_request_without_streaming_follows_a_stream_that_ends_before_its_first_sample(
     server: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     use(monkeypatch, tmp_path, server)
     with loaded() as engine:
         server.misbehave("break early")
         assert say(engine) == WHOLE
-        assert [told.fields["streaming_mode"] for told in server.told] == [1, 0]
+        assert [call.fields["streaming_mode"] for call in server.calls] == [1, 0]
         server.references.clear()
         with pytest.raises(EngineError, match=f"refuses: tts failed: {REFERENCE} not exists$"):
             say(engine)
 
 
-def test_a_dead_server_is_left_for_another_and_comes_back(
+def test_dead_server_is_skipped_until_it_answers_again(
     server: GptSovitsServer, other: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     use(monkeypatch, tmp_path, server, other)
     with loaded() as engine:
         assert engine.at_once == 2
         assert [say(engine) == WHOLE for _ in range(4)] == [True] * 4
-        assert len(server.told) == len(other.told) == 2, "in turns"
+        assert len(server.calls) == len(other.calls) == 2, "the servers were not used in turn"
         server.die()
         assert [say(engine) == WHOLE for _ in range(3)] == [True] * 3
-        assert len(other.told) == 5
+        assert len(other.calls) == 5
         server.start()
         deadline = time.monotonic() + 15
-        while len(server.told) == 2:
-            assert time.monotonic() < deadline, "it never came back"
+        while len(server.calls) == 2:
+            assert time.monotonic() < deadline, "the server was not used again"
             assert say(engine) == WHOLE
 
 
 @pytest.mark.parametrize("fault", ["server error", "break early"])
-def test_a_server_that_gives_no_sample_is_left_for_another(
+def test_sentence_moves_to_another_server_when_the_first_gives_no_sample(
     server: GptSovitsServer, other: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: Fault
 ) -> None:
     use(monkeypatch, tmp_path, server, other)
@@ -356,7 +369,7 @@ def test_a_server_that_gives_no_sample_is_left_for_another(
             one._faults.clear()
 
 
-def test_after_the_first_sample_no_other_server_begins_anew(
+def test_sentence_does_not_move_to_another_server_after_its_first_sample(
     server: GptSovitsServer, other: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     use(monkeypatch, tmp_path, server, other)
@@ -365,10 +378,10 @@ def test_after_the_first_sample_no_other_server_begins_anew(
         other.misbehave("break")
         with pytest.raises(EngineError, match="ended its answer too early"):
             say(engine)
-        assert len(server.told) + len(other.told) == 1
+        assert len(server.calls) + len(other.calls) == 1
 
 
-def test_when_all_servers_are_dead_they_are_named(
+def test_error_names_the_servers_when_all_are_dead(
     server: GptSovitsServer, other: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     use(monkeypatch, tmp_path, server, other, stall_s=0.4)
@@ -384,7 +397,9 @@ def test_when_all_servers_are_dead_they_are_named(
             say(engine)
 
 
-def test_no_server_at_the_start(server: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_load_fails_when_no_server_answers(
+    server: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     use(monkeypatch, tmp_path, server)
     server.die()
     with pytest.raises(
@@ -394,7 +409,9 @@ def test_no_server_at_the_start(server: GptSovitsServer, monkeypatch: pytest.Mon
             pass
 
 
-def test_a_server_that_starts_late(server: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_load_waits_for_a_server_that_starts_late(
+    server: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """As in compose, where both start together."""
     use(monkeypatch, tmp_path, server)
     server.die()
@@ -405,7 +422,7 @@ def test_a_server_that_starts_late(server: GptSovitsServer, monkeypatch: pytest.
         assert say(engine) == WHOLE
 
 
-def test_one_sentence_at_a_time_on_each_server(
+def test_each_server_gets_one_sentence_at_a_time(
     server: GptSovitsServer, other: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """For many threads, some of which stop early."""
@@ -423,10 +440,10 @@ def test_one_sentence_at_a_time_on_each_server(
 
         assert all(threads.map(one, range(60)))
     assert server.violations == other.violations == []
-    assert min(len(server.told), len(other.told)) > 10
+    assert min(len(server.calls), len(other.calls)) > 10
 
 
-def test_a_busy_server_is_waited_for_and_the_wait_can_be_stopped(
+def test_sentence_waits_for_a_busy_server_until_it_is_stopped(
     server: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     use(monkeypatch, tmp_path, server)
@@ -439,13 +456,13 @@ def test_a_busy_server_is_waited_for_and_the_wait_can_be_stopped(
             SENTENCE, voice=None, language="ko", speed=1.0, stop=lambda: time.monotonic() > began + 0.3
         )
         assert b"".join(waiting) == b"" and time.monotonic() - began < 2
-        assert len(server.told) == 1
+        assert len(server.calls) == 1
         speaking.close()  # type: ignore[attr-defined]
         assert say(engine) == WHOLE
         assert server.violations == []
 
 
-def test_weights_are_set_once_and_when_they_change(
+def test_weights_are_set_only_when_they_change(
     server: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     a = {"gpt_weights": "a.ckpt", "sovits_weights": "a.pth"}
@@ -454,22 +471,22 @@ def test_weights_are_set_once_and_when_they_change(
     with loaded() as engine:
         for voice in "aabba":
             assert say(engine, voice=voice) == WHOLE
-        assert server.asked_weights == ["a.ckpt", "a.pth", "b.pth", "a.pth"]
-        assert [told.sovits_weights for told in server.told] == ["a.pth", "a.pth", "b.pth", "b.pth", "a.pth"]
+        assert server.requested_weights == ["a.ckpt", "a.pth", "b.pth", "a.pth"]
+        assert [call.sovits_weights for call in server.calls] == ["a.pth", "a.pth", "b.pth", "b.pth", "a.pth"]
         server.weights.remove("b.pth")
         with pytest.raises(EngineError, match="refuses: change sovits weight failed: no such file: b.pth"):
             say(engine, voice="b")
         assert say(engine, voice="a") == WHOLE
-        assert server.told[-1].sovits_weights == "a.pth"
+        assert server.calls[-1].sovits_weights == "a.pth"
         server.die()
         with pytest.raises(EngineError):
             say(engine, voice="a")
         server.start()
-        assert say(engine, voice="a") == WHOLE, "it is back within the timeout"
-        assert server.told[-1].gpt_weights == "a.ckpt", "it had lost them"
+        assert say(engine, voice="a") == WHOLE, "the server did not answer again within the timeout"
+        assert server.calls[-1].gpt_weights == "a.ckpt", "the weights were not set again after a restart of the server"
 
 
-def test_two_servers_keep_their_weights(
+def test_each_voice_stays_on_the_server_that_has_its_weights(
     server: GptSovitsServer, other: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Two voices in turn on two servers: each stays on the server that has its weights."""
@@ -479,10 +496,10 @@ def test_two_servers_keep_their_weights(
     with loaded() as engine:
         for voice in "ab" * 4:
             assert say(engine, voice=voice) == WHOLE
-    assert sorted(server.asked_weights + other.asked_weights) == ["a.ckpt", "a.pth", "b.ckpt", "b.pth"]
+    assert sorted(server.requested_weights + other.requested_weights) == ["a.ckpt", "a.pth", "b.ckpt", "b.pth"]
 
 
-def test_a_server_that_failed_inside_gets_nothing_until_its_answer_ends(
+def test_failed_server_gets_no_sentence_until_its_answer_ends(
     server: GptSovitsServer, other: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The server loads its models again in the meantime; the error comes at once."""
@@ -494,19 +511,19 @@ def test_a_server_that_failed_inside_gets_nothing_until_its_answer_ends(
         other.misbehave("inference")
         with pytest.raises(EngineError, match="failed inside inference"):
             say(engine)
-        failed, well = (server, other) if server.told else (other, server)
+        failed, well = (server, other) if server.calls else (other, server)
         well._faults.clear()
         assert [say(engine) == WHOLE for _ in range(3)] == [True] * 3
-        assert len(failed.told) == 1 and len(well.told) == 3
+        assert len(failed.calls) == 1 and len(well.calls) == 3
         failed.reloaded.set()
-        assert failed.told[0].done.wait(10) and failed.told[0].left_after_s is None
+        assert failed.calls[0].done.wait(10) and failed.calls[0].left_after_s is None
         deadline = time.monotonic() + 15
-        while len(failed.told) == 1:
-            assert time.monotonic() < deadline, "it never came back"
+        while len(failed.calls) == 1:
+            assert time.monotonic() < deadline, "the server was not used again"
             assert say(engine) == WHOLE
 
 
-def test_the_entry_point_names_it() -> None:
+def test_create_returns_the_engine_by_its_name() -> None:
     assert isinstance(create("gpt_sovits"), GptSovitsEngine)
 
 
@@ -514,25 +531,25 @@ def test_the_entry_point_names_it() -> None:
 
 
 def ask(server: GptSovitsServer, **fields: object) -> tuple[int, bytes]:
-    asked = {"text": "네.", "text_lang": "ko", "ref_audio_path": REFERENCE, "prompt_lang": "ko", **fields}
+    fields_sent = {"text": "네.", "text_lang": "ko", "ref_audio_path": REFERENCE, "prompt_lang": "ko", **fields}
     with ServerConnection(server.url, silence_s=5) as connection:
-        return connection.post("/tts", asked), connection.refusal()
+        return connection.post("/tts", fields_sent), connection.refusal()
 
 
-def test_upper_case_passes_the_check_and_fails_behind_it(server: GptSovitsServer) -> None:
+def test_fake_server_accepts_upper_case_and_fails_later(server: GptSovitsServer) -> None:
     assert ask(server, text_lang="xx") == (400, b'{"message": "text_lang: xx is not supported in version v2"}')
     assert ask(server, text_lang="KO")[1] == b'{"message": "tts failed", "Exception": "assertion failed"}'
     with pytest.raises(BrokenAnswer):
         ask(server, text_lang="KO", streaming_mode=1)
 
 
-def test_a_failure_inside_inference_is_status_200(server: GptSovitsServer) -> None:
+def test_fake_server_answers_200_when_inference_fails(server: GptSovitsServer) -> None:
     server.misbehave("inference")
     status, file = ask(server)
     assert status == 200 and len(file) == 44 + 2 * FAILURE_HZ and not any(file[44:])
 
 
-def test_two_at_once_are_noticed(server: GptSovitsServer) -> None:
+def test_fake_server_notes_two_sentences_at_once(server: GptSovitsServer) -> None:
     server.misbehave("stall")
     with ServerConnection(server.url, silence_s=5) as connection:
         connection.post(

@@ -58,16 +58,16 @@ async def pool(python: str, settings: dict[str, str]) -> AsyncIterator[EnginePoo
             yield pool
 
 
-async def test_the_pool_speaks_and_stops(pool: EnginePool) -> None:
+async def test_pool_speaks_and_stops(pool: EnginePool) -> None:
     info = pool.info
     assert (info.name, info.at_once, info.deterministic, info.scales) == ("pocket", 1, True, True)
     assert {name: voice.sample_rate_hz for name, voice in info.voices.items()} == {"jun": RATE, "mina": RATE}
     async with pool.acquire() as engine:
         whole = await spoken(engine, HELLO)
-        assert len(whole) > 3 * FRAMES * FRAME_BYTES, "an endless model goes on to the library's limit"
+        assert len(whole) > 3 * FRAMES * FRAME_BYTES, "the model did not speak up to the limit of the library"
         async with aclosing(engine.speak(HELLO * 8, voice="mina", language="ko-KR")) as speech:
             assert await anext(speech)
-        assert await spoken(engine, HELLO) == whole, "what was stopped left nothing behind"
+        assert await spoken(engine, HELLO) == whole, "the stopped sentence changed the next one"
         with pytest.raises(UnknownVoice, match="there is no 'eve' in POCKET_VOICES"):
             await spoken(engine, HELLO, voice="eve")
         with pytest.raises(UnknownVoice, match="speaks 'ko-KR', not 'en-US'"):
@@ -76,25 +76,27 @@ async def test_the_pool_speaks_and_stops(pool: EnginePool) -> None:
 
 
 @pytest.mark.usefixtures("environment")
-async def test_a_missing_file_is_named_before_anything_starts(
+async def test_pool_names_a_missing_folder_before_it_starts(
     python: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Before torch is imported."""
     monkeypatch.setenv("POCKET_VOICES", str(tmp_path / "none"))
     with pytest.raises(EngineError, match="POCKET_VOICES: .*none: the folder cannot be read"):
         async with EnginePool("pocket", 1, log=LOG, python=python):
-            raise AssertionError("it started")
+            raise AssertionError("the pool started")
 
 
 @pytest.mark.usefixtures("environment")
-async def test_without_its_packages_the_fix_is_named() -> None:
+async def test_error_names_the_fix_when_the_packages_are_missing() -> None:
     for name, fix in (("pocket", "make torch"), ("gpt_sovits_local", "make sovits")):
         with pytest.raises(UnknownEngine, match=f"the engine {name} .*`{fix}`.*ENGINE_PYTHON="):
             async with EnginePool(name, 1, log=LOG):
-                raise AssertionError("it started")
+                raise AssertionError("the pool started")
 
 
-async def test_a_synth_speaks_with_it(python: str, settings: dict[str, str], pool: EnginePool, stack: Stack) -> None:
+async def test_synth_speaks_with_the_engine(
+    python: str, settings: dict[str, str], pool: EnginePool, stack: Stack
+) -> None:
     """It gives the same bytes as any other process; a cancelled utterance ends at once, and the next one is spoken."""
     async with pool.acquire() as engine:
         pcm = await spoken(engine, HELLO)

@@ -31,7 +31,7 @@ def pool(vits_voices: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., En
     return partial(EnginePool, "vits", 2, log=LOG, python=str(TORCH_PYTHON))
 
 
-async def test_it_speaks_side_by_side_in_one_process(pool: Callable[..., EnginePool]) -> None:
+async def test_one_process_speaks_several_sentences_at_the_same_time(pool: Callable[..., EnginePool]) -> None:
     async with pool() as vits, AsyncExitStack() as stack:
         assert (vits.alive, vits.info.name, vits.info.deterministic, vits.info.at_once) == (1, "vits", True, 4)
         assert [voice.name for voice in vits.info.voices.values()] == ["sample-kor", "sample-eng"]
@@ -39,26 +39,26 @@ async def test_it_speaks_side_by_side_in_one_process(pool: Callable[..., EngineP
         alone = await spoken(one, KOREAN)
         assert 1.0 < len(alone) / 2 / RATE < 10
         assert await asyncio.gather(spoken(one, KOREAN), spoken(other, KOREAN)) == [alone, alone]
-        assert await spoken(one, "1, 2.") == b"", "nothing that the model could read, and no error"
+        assert await spoken(one, "1, 2.") == b"", "a text that the model cannot read gave audio"
         async with aclosing(one.speak(KOREAN * 8, voice=None, language="ko")) as speech:
             await anext(speech)
-        assert await spoken(one, KOREAN) == alone, "a stopped sentence frees its slot"
+        assert await spoken(one, KOREAN) == alone, "the slot of the stopped sentence does not speak"
         assert vits.restarts == 0
 
 
-async def test_what_is_missing_is_told_at_the_start(
+async def test_pool_names_a_missing_directory_before_it_starts(
     pool: Callable[..., EnginePool], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Before torch is imported."""
     monkeypatch.setenv("TTS_MODEL_DIR", str(tmp_path / "none"))
     with pytest.raises(EngineError, match="TTS_MODEL_DIR: there is no directory .*none; mount the voices there"):
         async with pool():
-            raise AssertionError("it started")
+            raise AssertionError("the pool started")
 
 
-async def test_without_torch_the_fix_is_named(vits_voices: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert importlib.util.find_spec("torch") is None, ".venv must stay without torch"
+async def test_error_names_the_fix_when_torch_is_missing(vits_voices: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert importlib.util.find_spec("torch") is None, ".venv contains torch; it must not"
     monkeypatch.setenv("TTS_MODEL_DIR", str(vits_voices))
     with pytest.raises(UnknownEngine, match=r"needs torch .*No module named 'torch'.*make torch.*ENGINE_PYTHON"):
         async with EnginePool("vits", 1, log=LOG):
-            raise AssertionError("it started")
+            raise AssertionError("the pool started")

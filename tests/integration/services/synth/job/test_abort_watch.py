@@ -12,7 +12,7 @@ from orastream.contract.stored_requests import StoredRequest
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.report_store import ReportStore
 from services.synth.job.abort_watch import until_aborted
-from tests.support.ending import asked
+from tests.support.ending import store_request
 
 pytestmark = pytest.mark.integration
 
@@ -22,9 +22,9 @@ async def report(js: JetStream, stored: StoredRequest, status: Status) -> None:
     await ReportStore(js).write(stored, stored.report(status), None)
 
 
-async def test_a_request_that_was_cancelled_and_deleted_before_it_was_looked_for(js: JetStream) -> None:
+async def test_until_aborted_returns_when_the_request_was_cancelled_and_deleted_before(js: JetStream) -> None:
     """The request and the cancel are not stored any more; only the report shows the cancel."""
-    stored = await asked(js)
+    stored = await store_request(js)
     cancel = await js.store(subjects.cancel("s"), b"")
     await report(js, stored, "cancelled")
     for sequence in (stored.sequence, cancel.sequence):
@@ -34,9 +34,9 @@ async def test_a_request_that_was_cancelled_and_deleted_before_it_was_looked_for
     assert final is not None and final.status == "cancelled"
 
 
-async def test_a_report_that_comes_while_it_is_spoken(js: JetStream) -> None:
+async def test_until_aborted_returns_when_a_final_report_is_stored(js: JetStream) -> None:
     """A progress report does not end the synthesis; a final one does."""
-    stored = await asked(js)
+    stored = await store_request(js)
     waiting = asyncio.create_task(until_aborted(js, stored))
     for _ in range(3):
         await report(js, stored, "delivering")
@@ -48,9 +48,9 @@ async def test_a_report_that_comes_while_it_is_spoken(js: JetStream) -> None:
     assert final is not None and final.status == "failed"
 
 
-async def test_a_cancel_that_comes_while_it_is_spoken(js: JetStream) -> None:
+async def test_until_aborted_returns_when_a_cancel_is_stored(js: JetStream) -> None:
     """A cancel of another request does not end this one."""
-    stored = await asked(js)
+    stored = await store_request(js)
     waiting = asyncio.create_task(until_aborted(js, stored))
     await js.store(subjects.cancel("s"), b'{"requestId":"another"}')
     await asyncio.sleep(0.3)

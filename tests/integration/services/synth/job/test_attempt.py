@@ -21,7 +21,7 @@ from services.synth.job.attempt import Attempt, AudioLost, end_latest, first_att
 from services.synth.job.audio_reader import AudioReader
 from services.synth.job.hold import Hold, Superseded
 from services.synth.job.standing import Evidence, evidence_of
-from tests.support.ending import asked
+from tests.support.ending import store_request
 from tests.support.nats_server import NatsServer
 from tests.support.processes import until
 
@@ -75,9 +75,9 @@ async def has(some: Sequence[object], count: int) -> bool:
     return len(some) >= count
 
 
-async def test_a_count_proves_it_while_nobody_else_writes(js: JetStream) -> None:
+async def test_message_count_proves_the_attempt_while_no_other_synth_writes(js: JetStream) -> None:
     """Also for a later attempt that continues an earlier one, and for one that has stored `waiting` messages."""
-    stored = await asked(js)
+    stored = await store_request(js)
     attempt = await begin(js, stored)
     assert await evidence(js, attempt) is Evidence.ALONE
     await write(js, attempt, *chunks(attempt, 3))
@@ -92,16 +92,16 @@ async def test_a_count_proves_it_while_nobody_else_writes(js: JetStream) -> None
     assert not await attempt.counts(proven=True)
 
 
-async def test_messages_sent_again_are_counted_once(js: JetStream, nats_server: NatsServer) -> None:
+async def test_resent_messages_are_counted_once(js: JetStream, nats_server: NatsServer) -> None:
     """The server is killed while the window is full; the window resends the messages without an ack."""
-    stored = await asked(js)
+    stored = await store_request(js)
     attempt = await begin(js, stored)
     writing = asyncio.create_task(write(js, attempt, *chunks(attempt, 400), end(attempt, 400)))
 
     async def some_are_stored() -> bool:
         return attempt.trail.stored > 20
 
-    await until(some_are_stored, "some are stored", poll_s=0.001)
+    await until(some_are_stored, "more than 20 messages are stored", poll_s=0.001)
     nats_server.kill()
     await nats_server.start()
     await writing
@@ -109,31 +109,33 @@ async def test_messages_sent_again_are_counted_once(js: JetStream, nats_server: 
     assert await evidence(js, attempt) is Evidence.ALONE
 
 
-async def test_a_later_start_supersedes_it_unless_its_end_was_complete(js: JetStream) -> None:
-    stored = await asked(js)
+async def test_later_start_supersedes_the_attempt_unless_its_end_was_complete(js: JetStream) -> None:
+    stored = await store_request(js)
     attempt = await begin(js, stored)
     await write(js, attempt, *chunks(attempt, 2))
     second = await begin_another(js, stored)
     await write(js, attempt, *chunks(attempt, 3)[2:], end(attempt, 3))
-    assert not await attempt.counts(proven=True), "its last messages came after the start of the second one"
-    assert await second.counts(proven=True), "messages of the first attempt after that start change nothing"
+    assert not await attempt.counts(proven=True), (
+        "the first attempt counts, although its last messages came after the start of the second one"
+    )
+    assert await second.counts(proven=True), "late messages of the first attempt superseded the second one"
     await write(js, second, *chunks(second, 1), end(second, 3))
     assert await second.counts(proven=True)
-    assert not await attempt.counts(proven=False), "the utterance is complete, but only the second attempt may ack"
+    assert not await attempt.counts(proven=False), "the first attempt counts; only the second one may ack"
     await js.store(PUT, start_of(stored).pack())
-    assert await second.counts(proven=True), "a start after a complete end changes nothing"
+    assert await second.counts(proven=True), "a start after a complete end superseded the attempt"
 
 
-async def test_a_start_of_another_request_of_the_same_id_does_not(js: JetStream) -> None:
-    stored = await asked(js)
+async def test_start_of_another_request_with_the_same_id_does_not_supersede_the_attempt(js: JetStream) -> None:
+    stored = await store_request(js)
     attempt = await begin(js, stored)
     await js.store(PUT, replace(start_of(stored), request_seq=stored.sequence + 1).pack())
     assert await attempt.counts(proven=True)
 
 
-async def test_a_cancel_ends_whatever_attempt_is_the_latest(js: JetStream) -> None:
+async def test_cancel_ends_the_latest_attempt(js: JetStream) -> None:
     """Another synth opens an attempt at the same time: the audio still ends."""
-    requests = [await asked(js, f"r{number}") for number in range(30)]
+    requests = [await store_request(js, f"r{number}") for number in range(30)]
     for stored in requests:
         await begin(js, stored)
     ending = [end_latest(js, stored, None) for stored in requests]
@@ -146,9 +148,9 @@ async def test_a_cancel_ends_whatever_attempt_is_the_latest(js: JetStream) -> No
         assert finished is not None and finished.status == "cancelled"
 
 
-async def test_a_superseded_synth_says_nothing_about_the_delivery(js: JetStream) -> None:
+async def test_superseded_synth_sends_neither_ack_nor_nak(js: JetStream) -> None:
     """Its nak would take the request from the synth that has the newest delivery."""
-    stored = await asked(js)
+    stored = await store_request(js)
     deliveries: list[Delivery] = []
     puller = asyncio.create_task(
         PullConsumer(js.broker, stream_names.SESSIONS, stream_names.SYNTH, deliveries.append, lambda: 1).run()
@@ -169,7 +171,7 @@ async def test_a_superseded_synth_says_nothing_about_the_delivery(js: JetStream)
             await hold.let_go(hold.attempt)
         with pytest.raises(Superseded):
             await hold.settled(hold.attempt, end(hold.attempt, 0))
-        assert len(deliveries) == 2, "the second synth still has the request"
+        assert len(deliveries) == 2, "the superseded synth took the request from the second one"
         await second.redeliver(0)
         await until(lambda: has(deliveries, 3), "a delivery after the nak of the attempt that counts")
     finally:
@@ -177,9 +179,11 @@ async def test_a_superseded_synth_says_nothing_about_the_delivery(js: JetStream)
         await asyncio.wait({puller})
 
 
-async def test_no_nak_while_it_is_not_known_whose_the_request_is(js: JetStream, nats_server: NatsServer) -> None:
+async def test_no_nak_is_sent_while_it_is_unknown_which_synth_has_the_request(
+    js: JetStream, nats_server: NatsServer
+) -> None:
     """A nak would stay in the client's buffer and be sent when another synth has the request."""
-    stored = await asked(js)
+    stored = await store_request(js)
     message = await js.get(stream_names.SESSIONS, stored.sequence)
     assert message is not None
     answers: list[bytes] = []
@@ -202,9 +206,9 @@ async def lose_the_audio(js: JetStream) -> None:
     await StreamKeeper(js, StreamLimits(audio_max_bytes=64 << 20)).ensure()
 
 
-async def test_audio_that_was_lost_settles_nothing(js: JetStream) -> None:
+async def test_lost_audio_raises_instead_of_proving_the_attempt(js: JetStream) -> None:
     """Else an utterance with transport `none` would be reported as delivered without its first chunks."""
-    stored = await asked(js)
+    stored = await store_request(js)
     attempt = await begin(js, stored)
     await write(js, attempt, *chunks(attempt, 2))
     await lose_the_audio(js)
@@ -215,16 +219,16 @@ async def test_audio_that_was_lost_settles_nothing(js: JetStream) -> None:
     assert again.progress.next_index == 0 and await again.counts(proven=True)
 
 
-async def test_a_cancel_after_the_audio_was_lost_ends_what_there_is(js: JetStream) -> None:
-    stored = await asked(js)
+async def test_cancel_ends_the_audio_after_a_loss(js: JetStream) -> None:
+    stored = await store_request(js)
     await begin(js, stored)
     await lose_the_audio(js)
     assert (await end_latest(js, stored, None)).status == "cancelled"
 
 
-async def test_a_start_that_may_have_expired_is_no_loss(js: JetStream) -> None:
+async def test_start_that_may_have_expired_is_not_reported_as_lost(js: JetStream) -> None:
     """The text is streamed for longer than the stream keeps the audio."""
-    stored = await asked(js)
+    stored = await store_request(js)
     start = start_of(stored)
     ack = await js.store(PUT, start.pack(), expect_last=0)
     attempt = first_attempt(js, stored, start, ack.sequence, retention_s=0.0)

@@ -43,23 +43,27 @@ async def taken_over(
     return accepted, [message async for message in audio]
 
 
-async def test_wav_and_the_like_go_on_behind_what_is_stored(js: JetStream, client: Client, stack: Stack) -> None:
+async def test_next_synth_continues_pcm_after_the_stored_audio(js: JetStream, client: Client, stack: Stack) -> None:
     """The new synth keeps the sample rate of the stored audio, which is twice the engine's rate."""
-    _, heard = await taken_over(js, client, stack, "pcm16", "1")
-    starts = [message for message in heard if isinstance(message, AudioStart)]
+    _, received = await taken_over(js, client, stack, "pcm16", "1")
+    starts = [message for message in received if isinstance(message, AudioStart)]
     assert [(start.engine_version, start.sample_rate_hz) for start in starts][-1] == ("2", 16_000)
-    audio = b"".join(message.audio for message in heard if isinstance(message, AudioChunk))
+    audio = b"".join(message.audio for message in received if isinstance(message, AudioChunk))
     assert audio.startswith(STORED)
-    assert len(audio) == len(STORED) + 2 * len(SENTENCES), "both sentences from their beginning, resampled"
-    end = heard[-1]
+    assert len(audio) == len(STORED) + 2 * len(SENTENCES), (
+        "the rest is not both sentences, resampled to the stored rate"
+    )
+    end = received[-1]
     assert isinstance(end, AudioEnd) and (end.status, end.total_bytes) == ("complete", len(audio))
 
 
 @pytest.mark.parametrize("version", ["1", None])
-async def test_a_coded_file_ends_there(js: JetStream, client: Client, stack: Stack, version: str | None) -> None:
-    accepted, heard = await taken_over(js, client, stack, "flac", version)
-    assert [message.audio for message in heard if isinstance(message, AudioChunk)] == [STORED]
-    end = heard[-1]
+async def test_request_fails_when_a_coded_file_cannot_be_continued(
+    js: JetStream, client: Client, stack: Stack, version: str | None
+) -> None:
+    accepted, received = await taken_over(js, client, stack, "flac", version)
+    assert [message.audio for message in received if isinstance(message, AudioChunk)] == [STORED]
+    end = received[-1]
     assert isinstance(end, AudioEnd) and end.status == "failed" and end.error is not None
     assert end.error.code == "engine_error" and "flac of choir cannot be resumed" in end.error.message
     report = await client.wait("s", accepted.request_id, 10)

@@ -14,7 +14,7 @@ from services.synth.queue.backlog import Backlog
 pytestmark = pytest.mark.integration
 
 
-async def test_a_missing_consumer_is_no_empty_backlog(js: JetStream, client: Client) -> None:
+async def test_backlog_keeps_its_value_when_the_consumer_is_missing(js: JetStream, client: Client) -> None:
     """The metric that scales synth keeps its value; 0 would say that there is no work."""
     await client.say("one", session_id="s", phone_id="p")
     backlog = Backlog(js)

@@ -39,23 +39,25 @@ async def file_of(
         ("It costs $3.50.", "It costs three dollars and fifty cents.", "en-US"),
     ],
 )
-async def test_numbers_sound_like_their_words(pool: EnginePool, written: str, words: str, language: str) -> None:
-    said = await file_of(pool, written, language=language)
-    assert said == await file_of(pool, words, language=language)
-    assert said != await file_of(pool, written, language=language, reads=False), "espeak alone reads them otherwise"
+async def test_numbers_have_the_audio_of_their_words(pool: EnginePool, written: str, words: str, language: str) -> None:
+    spoken_file = await file_of(pool, written, language=language)
+    assert spoken_file == await file_of(pool, words, language=language)
+    assert spoken_file != await file_of(pool, written, language=language, reads=False), (
+        "the number has the same audio without reading, so this test proves nothing"
+    )
 
 
-async def test_a_break_is_silence_of_that_length(pool: EnginePool) -> None:
+async def test_break_adds_silence_of_its_length(pool: EnginePool) -> None:
     plain = await file_of(pool, "<speak>하나. 둘.</speak>", ssml=True)
     for where in ("하나. <break time='750ms'/>둘.", "<break time='750ms'/>하나. 둘.", "하나. 둘.<break time='750ms'/>"):
         paused = await file_of(pool, f"<speak>{where}</speak>", ssml=True)
         assert len(paused) - len(plain) == int(0.75 * RATE) * 2
     before = await file_of(pool, "<speak><break time='750ms'/>하나. 둘.</speak>", ssml=True)
     assert before[HEADER_BYTES:] == bytes(int(0.75 * RATE) * 2) + plain[HEADER_BYTES:]
-    assert plain == await file_of(pool, "하나. 둘."), "a text without markup is the same in both"
+    assert plain == await file_of(pool, "하나. 둘."), "a text without markup has another audio with SSML"
 
 
-async def test_rate_and_substitute_are_heard(pool: EnginePool) -> None:
+async def test_rate_and_substitute_change_the_audio(pool: EnginePool) -> None:
     normal = await file_of(pool, "오늘 날씨가 매우 좋습니다.")
     slow = await file_of(pool, "<speak><prosody rate='50%'>오늘 날씨가 매우 좋습니다.</prosody></speak>", ssml=True)
     assert 1.5 < len(slow) / len(normal) < 2.6
@@ -63,7 +65,7 @@ async def test_rate_and_substitute_are_heard(pool: EnginePool) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"rate_hz": 16_000}, {"format": "flac"}], ids=["wav", "resampled", "flac"])
-async def test_a_resumed_text_with_pauses_is_the_same_file(pool: EnginePool, options: dict[str, Any]) -> None:
+async def test_resumed_text_with_pauses_has_the_same_bytes(pool: EnginePool, options: dict[str, Any]) -> None:
     text = (
         "<speak><break time='1s'/>하나 3명.<break time='1s'/><prosody rate='slow'>둘.</prosody>"
         "<p>셋.</p><p>넷.</p></speak>"

@@ -37,7 +37,7 @@ async def objects(js: JetStream) -> ObjectStore:
 
 
 @pytest.mark.parametrize("size", [0, 1, 128 * 1024, 700_001])
-async def test_an_object_comes_back_whole(objects: ObjectStore, size: int) -> None:
+async def test_store_returns_a_stored_object(objects: ObjectStore, size: int) -> None:
     data = bytes(range(256)) * (size // 256) + bytes(size % 256)
     assert await objects.get("한국어/1") is None
     await objects.put("한국어/1", data)
@@ -46,7 +46,7 @@ async def test_an_object_comes_back_whole(objects: ObjectStore, size: int) -> No
     assert await objects.get("한국어/1") == b"another"
 
 
-async def test_any_client_of_object_stores_reads_it(objects: ObjectStore, nats_server: NatsServer) -> None:
+async def test_other_clients_can_read_a_stored_object(objects: ObjectStore, nats_server: NatsServer) -> None:
     await objects.put("name", bytes(300_000) + b"!")
     client = await nats.connect(nats_server.url)
     try:
@@ -56,21 +56,21 @@ async def test_any_client_of_object_stores_reads_it(objects: ObjectStore, nats_s
         await client.close()
 
 
-async def test_what_lost_a_chunk_is_not_there(objects: ObjectStore, js: JetStream) -> None:
+async def test_store_returns_none_for_an_object_that_lost_a_chunk(objects: ObjectStore, js: JetStream) -> None:
     await objects.put("old", bytes(300_000))
     first = await js.after("OBJ_b", "$O.b.C.*", 0)
     assert first is not None and await js.delete("OBJ_b", first.sequence)
     assert await objects.get("old") is None
 
 
-async def test_the_oldest_make_room(objects: ObjectStore) -> None:
+async def test_store_deletes_the_oldest_objects_when_it_is_full(objects: ObjectStore) -> None:
     for number in range(8):
         await objects.put(f"n{number}", bytes(400_000))
     assert await objects.get("n0") is None
     assert await objects.get("n7") == bytes(400_000)
 
 
-async def test_what_is_replaced_leaves_no_chunks(objects: ObjectStore, js: JetStream) -> None:
+async def test_replaced_object_leaves_no_chunks(objects: ObjectStore, js: JetStream) -> None:
     await objects.put("name", bytes(300_000))
     await objects.put("name", b"new")
     info = await js.api("STREAM.INFO.OBJ_b")
@@ -114,7 +114,7 @@ async def kept(seen: Seen, count: int) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_what_was_spoken_starts_at_once(objects: ObjectStore, pool: EnginePool) -> None:
+async def test_cached_sentence_is_returned_at_once_by_every_synth(objects: ObjectStore, pool: EnginePool) -> None:
     slow = PoolSpeaker(pool, rtf=0.1)
     whole = await file_of(slow)
     first, second = Seen(), Seen()
@@ -131,7 +131,7 @@ async def test_what_was_spoken_starts_at_once(objects: ObjectStore, pool: Engine
     assert second == {"phrase_hit": 15}
 
 
-async def test_an_utterance_left_early_is_not_kept(objects: ObjectStore, pool: EnginePool) -> None:
+async def test_incomplete_sentence_is_not_cached(objects: ObjectStore, pool: EnginePool) -> None:
     seen = Seen()
     async with CachingSpeaker(PoolSpeaker(pool, rtf=1.0), objects, seen) as speaker:
         lines = script_of("하나도 남기지 않고 모두 말할 문장입니다.", "ko-KR", 1.0)
@@ -140,15 +140,15 @@ async def test_an_utterance_left_early_is_not_kept(objects: ObjectStore, pool: E
     assert seen == {"phrase_miss": 1}
 
 
-async def test_a_fast_engine_is_not_asked_for(objects: ObjectStore, pool: EnginePool) -> None:
+async def test_cache_is_not_used_when_the_engine_is_faster(objects: ObjectStore, pool: EnginePool) -> None:
     seen = Seen()
     async with CachingSpeaker(PoolSpeaker(pool), objects, seen, clock=lambda: 0.0) as speaker:  # it takes no time
         fast = await file_of(speaker)
         assert await file_of(speaker) == fast
-    assert seen == {"phrase_miss": 1}, "each look-up would take longer than the sentence"
+    assert seen == {"phrase_miss": 1}, "the cache was used, although a lookup takes longer than the sentence"
 
 
-async def test_without_the_store_it_speaks_all_the_same(objects: ObjectStore, pool: EnginePool, js: JetStream) -> None:
+async def test_engine_speaks_when_the_store_is_missing(objects: ObjectStore, pool: EnginePool, js: JetStream) -> None:
     seen = Seen()
     await js.api("STREAM.DELETE.OBJ_b")
     async with CachingSpeaker(PoolSpeaker(pool, rtf=0.05), objects, seen) as speaker:
@@ -157,19 +157,17 @@ async def test_without_the_store_it_speaks_all_the_same(objects: ObjectStore, po
 
 
 @pytest.mark.parametrize("size", [BUCKET_BYTES // 4 + 1, BUCKET_BYTES, 2 * BUCKET_BYTES])
-async def test_an_object_that_would_drive_out_the_others_is_refused(
-    objects: ObjectStore, js: JetStream, size: int
-) -> None:
+async def test_store_refuses_an_object_above_its_limit(objects: ObjectStore, js: JetStream, size: int) -> None:
     await objects.put("largest", bytes(BUCKET_BYTES // 4))
     before = (await js.api("STREAM.INFO.OBJ_b"))["state"]
     with pytest.raises(ObjectTooLarge, match=f"^b: an object of {size} bytes .* limit for one is {BUCKET_BYTES // 4}$"):
         await objects.put("giant", bytes(size))
     assert await objects.get("giant") is None
     assert await objects.get("largest") == bytes(BUCKET_BYTES // 4)
-    assert (await js.api("STREAM.INFO.OBJ_b"))["state"] == before, "nothing of it was stored"
+    assert (await js.api("STREAM.INFO.OBJ_b"))["state"] == before, "a part of the refused object was stored"
 
 
-async def test_a_sentence_too_large_for_the_bucket_is_spoken_and_not_kept(
+async def test_sentence_too_large_for_the_bucket_is_spoken_and_not_cached(
     objects: ObjectStore, pool: EnginePool, js: JetStream
 ) -> None:
     seen = Seen()
@@ -179,7 +177,7 @@ async def test_a_sentence_too_large_for_the_bucket_is_spoken_and_not_kept(
     assert seen == {"phrase_miss": 3}
 
 
-def test_worth() -> None:
+def test_worth_compares_the_times_of_lookup_and_engine() -> None:
     worth = Worth()
     assert worth.looking_up
     worth.note(0.002)

@@ -57,7 +57,7 @@ def speak(
     + [{"format": "opus", "sample_rate_hz": 16_000}, {"format": "mulaw", "sample_rate_hz": 22_050}],
     ids=lambda changes: "-".join(map(str, changes.values())) or "wav",
 )
-async def test_a_resumed_utterance_is_the_same_file(pool: EnginePool, changes: dict[str, Any]) -> None:
+async def test_resumed_utterance_has_the_same_bytes(pool: EnginePool, changes: dict[str, Any]) -> None:
     pieces = [piece async for piece in speak(pool, chunk_bytes=16_384, **changes)]
     file = b"".join(piece.audio for piece in pieces)
     assert [piece.index for piece in pieces] == list(range(len(pieces)))
@@ -77,7 +77,7 @@ async def test_a_resumed_utterance_is_the_same_file(pool: EnginePool, changes: d
             assert abs(rest[0].pts_ms - pieces[stored].pts_ms) <= within_ms
 
 
-async def test_resuming_does_not_wait_for_what_is_stored(pool: EnginePool) -> None:
+async def test_resumed_utterance_skips_stored_audio_without_delay(pool: EnginePool) -> None:
     changes: dict[str, Any]
     for changes in ({}, {"sample_rate_hz": 16_000}):
         pieces = [piece async for piece in speak(pool, **changes)]
@@ -86,10 +86,12 @@ async def test_resuming_does_not_wait_for_what_is_stored(pool: EnginePool) -> No
         started = time.monotonic()
         async with aclosing(speak(pool, rtf=3.0, resume=resume, **changes)) as rest:
             assert (await anext(rest)).index == stored
-        assert time.monotonic() - started < 4.0, "to speak it would take over twelve seconds"
+        assert time.monotonic() - started < 4.0, "the stored audio was spoken again, which takes over twelve seconds"
 
 
-async def test_an_engine_that_is_not_deterministic_repeats_the_sentence(strange: Callable[..., EnginePool]) -> None:
+async def test_resume_repeats_the_sentence_when_the_engine_is_not_deterministic(
+    strange: Callable[..., EnginePool],
+) -> None:
     async with strange() as pool:
         text = "One here. Two is here. Three."
         pieces = [piece async for piece in speak(pool, text=text, voice="calm", language="en", chunk_bytes=32_768)]
@@ -105,25 +107,25 @@ async def test_an_engine_that_is_not_deterministic_repeats_the_sentence(strange:
 
 
 @pytest.mark.parametrize("fmt", [fmt for fmt in FORMATS if fmt not in ("wav", "pcm16")])
-async def test_a_coded_file_of_an_engine_that_is_not_deterministic(
+async def test_only_mulaw_is_resumed_among_coded_formats_when_the_engine_is_not_deterministic(
     strange: Callable[..., EnginePool], fmt: Format
 ) -> None:
     """A stateless format (mulaw) continues after the stored part; another one could not be decoded from there."""
     async with strange() as pool:
-        asked: dict[str, Any] = {"text": "One here. Two is here.", "voice": "calm", "language": "en", "format": fmt}
-        pieces = [piece async for piece in speak(pool, **asked)]
+        fields: dict[str, Any] = {"text": "One here. Two is here.", "voice": "calm", "language": "en", "format": fmt}
+        pieces = [piece async for piece in speak(pool, **fields)]
         resume = Resume(1, len(pieces[0].audio), 0)
         if fmt == "mulaw":
-            rest = [piece async for piece in speak(pool, resume=resume, **asked)]
+            rest = [piece async for piece in speak(pool, resume=resume, **fields)]
             assert (rest[0].index, rest[0].pts_ms) == (1, len(pieces[0].audio) // 8)
             assert sum(len(piece.audio) for piece in rest) == sum(len(piece.audio) for piece in pieces)
         else:
             with pytest.raises(CannotResume, match=fmt):
-                async for _ in speak(pool, resume=resume, **asked):
+                async for _ in speak(pool, resume=resume, **fields):
                     pass
 
 
-async def test_an_utterance_cancelled_in_the_middle(pool: EnginePool) -> None:
+async def test_slot_is_free_after_an_utterance_is_cancelled(pool: EnginePool) -> None:
     begun = asyncio.Event()
 
     async def listen() -> None:
@@ -140,7 +142,7 @@ async def test_an_utterance_cancelled_in_the_middle(pool: EnginePool) -> None:
     assert pool.restarts == 0
 
 
-async def test_a_crash_in_mid_utterance_keeps_what_was_yielded(pool: EnginePool) -> None:
+async def test_utterance_is_continued_after_a_crash_of_the_engine(pool: EnginePool) -> None:
     pieces = []
     with pytest.raises(EngineCrashed):
         async for piece in speak(pool, rtf=0.5):
@@ -154,7 +156,7 @@ async def test_a_crash_in_mid_utterance_keeps_what_was_yielded(pool: EnginePool)
     assert stored + b"".join(piece.audio for piece in rest) == b"".join(piece.audio for piece in whole)
 
 
-async def test_no_audio_is_an_error(pool: EnginePool) -> None:
+async def test_text_without_audio_raises(pool: EnginePool) -> None:
     with pytest.raises(EngineError, match="gave no audio"):
         async for _ in speak(pool, text="…!"):
             pass

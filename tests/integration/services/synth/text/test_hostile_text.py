@@ -35,7 +35,7 @@ async def slowest_answer_s(synth: ServiceProcess, until_done: asyncio.Event) -> 
     return slowest_s
 
 
-async def test_six_hostile_texts_hold_up_nobody_else(stack: Stack) -> None:
+async def test_hostile_texts_do_not_delay_other_sessions(stack: Stack) -> None:
     (synth,) = await stack.start("synth", SYNTH_SLOTS=8, TTS_ENGINE_RTF=1.0)
     async with Client(stack.nats_server.url) as client, asyncio.TaskGroup() as tasks:
         done = asyncio.Event()
@@ -61,7 +61,7 @@ async def test_six_hostile_texts_hold_up_nobody_else(stack: Stack) -> None:
     assert health.result() < DEADLINE_S
 
 
-async def test_white_space_that_the_segmenter_cannot_take_is_spoken(stack: Stack) -> None:
+async def test_text_with_white_space_at_which_sentencex_panics_is_spoken(stack: Stack) -> None:
     """A panic of sentencex once ended synth, and then each synth to which the request was delivered."""
     (synth,) = await stack.start("synth")
     async with Client(stack.nats_server.url) as client:

@@ -31,7 +31,7 @@ async def texts(lines: AsyncGenerator[ScriptLine, None]) -> list[str]:
     return [line.text async for line in lines]
 
 
-async def test_the_time_in_which_synth_speaks_is_not_the_writers(js: JetStream, client: Client) -> None:
+async def test_idle_timeout_does_not_count_time_in_which_synth_speaks(js: JetStream, client: Client) -> None:
     """The reader of the lines is slower than idleSeconds; the writer continues soon after the wait for text begins."""
     fields = {"sessionId": "s1", "phoneId": "p", "requestId": "r", "textStream": True, "idleSeconds": 1}
     await client.submit(fields)
