@@ -84,11 +84,11 @@ def engine(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[G
 
 
 def said(engine: GptSovitsLocalEngine, sentence: str = HELLO, **options: Any) -> bytes:
-    asked: dict[str, Any] = {"voice": None, "language": "ko-KR", "speed": 1.0, "stop": lambda: False} | options
-    return b"".join(engine.synthesize(sentence, **asked))
+    arguments: dict[str, Any] = {"voice": None, "language": "ko-KR", "speed": 1.0, "stop": lambda: False} | options
+    return b"".join(engine.synthesize(sentence, **arguments))
 
 
-def test_profiles_are_voices(engine: GptSovitsLocalEngine) -> None:
+def test_voices_are_the_profiles(engine: GptSovitsLocalEngine) -> None:
     assert [(v.name, v.language, v.sample_rate_hz) for v in engine.voices()] == [
         ("mina", "ko", 32_000),
         ("quick", "ko", 32_000),
@@ -106,21 +106,21 @@ def test_profiles_are_voices(engine: GptSovitsLocalEngine) -> None:
     ("voice", "speed"),
     [("mina", 1.0), ("mina", 2.0), ("mina", 0.5), ("quick", 1.0), ("whole", 1.0), ("whole", 2.0), ("bare", 1.0)],
 )
-def test_every_mode_speaks_at_every_pace(engine: GptSovitsLocalEngine, voice: str, speed: float) -> None:
+def test_every_mode_speaks_at_every_speed(engine: GptSovitsLocalEngine, voice: str, speed: float) -> None:
     pcm = said(engine, voice=voice, speed=speed)
     seconds = len(pcm) / 2 / engine.sample_rate_hz(voice)
     assert seconds == pytest.approx(SPEECH_S / speed + PAUSE_S, rel=0.1)
-    assert np.abs(np.frombuffer(pcm, "<i2").astype(int)).max() > 100, "it is not silence"
+    assert np.abs(np.frombuffer(pcm, "<i2").astype(int)).max() > 100, "the audio is silence"
 
 
-def test_languages_mix(engine: GptSovitsLocalEngine) -> None:
+def test_text_may_mix_languages(engine: GptSovitsLocalEngine) -> None:
     """Language detection needs no download, and most English words need no NLTK data."""
     assert said(engine, "오늘은 meeting이 3개 있어요.")
     assert said(engine, "Hello world.", language="en-US")
     assert said(engine, "…!?") == b""
 
 
-def test_it_streams_and_stops(engine: GptSovitsLocalEngine) -> None:
+def test_engine_streams_and_stops(engine: GptSovitsLocalEngine) -> None:
     text = "오늘은 날씨가 참 좋네요. " * 8  # two texts of four sentences to the package
     pieces, stopped = [], threading.Event()
     with forwards.counted() as until_stopped:
@@ -131,22 +131,22 @@ def test_it_streams_and_stops(engine: GptSovitsLocalEngine) -> None:
         whole = said(engine, text)
     assert all(len(pcm) <= 8 * 1024 for pcm in pieces)
     assert len(b"".join(pieces)) < len(whole) / 2
-    assert 0 < until_stopped.made < in_all.made / 1.5, "the second text was not begun"
+    assert 0 < until_stopped.made < in_all.made / 1.5, "the engine began the second text after the stop"
 
 
-def test_what_fails_quotes_no_text(engine: GptSovitsLocalEngine, capfd: pytest.CaptureFixture[str]) -> None:
+def test_errors_and_logs_contain_no_text(engine: GptSovitsLocalEngine, capfd: pytest.CaptureFixture[str]) -> None:
     said(engine)
     out, err = capfd.readouterr()
     assert "안녕" not in out + err
     if engine._runtime is not None and not engine._runtime.has_english:
         with pytest.raises(EngineError, match="English words need NLTK's .* in NLTK_DATA"):
             said(engine, "I read secret words.", language="en")
-        assert said(engine), "it can go on"
+        assert said(engine), "the engine does not speak after an error"
     out, err = capfd.readouterr()
     assert "secret" not in out + err
 
 
-async def test_the_pool_speaks(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pool_speaks(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in environment_of(tmp_path, models, mina={}).items():
         monkeypatch.setenv(name, value)
     async with EnginePool("gpt_sovits_local", 1, log=LOG, python=sys.executable) as pool:
@@ -165,11 +165,11 @@ async def test_the_pool_speaks(models: Path, tmp_path: Path, monkeypatch: pytest
         )
     ],
 )
-async def test_a_recording_that_cannot_be_used(
+async def test_load_refuses_an_invalid_recording(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: dict[str, Any], message: str
 ) -> None:
     for name, value in environment_of(tmp_path, models, mina=profile).items():
         monkeypatch.setenv(name, value)
     with pytest.raises(EngineError, match=message):
         async with EnginePool("gpt_sovits_local", 1, log=LOG, python=sys.executable):
-            raise AssertionError("it started")
+            raise AssertionError("the pool started")

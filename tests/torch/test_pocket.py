@@ -46,11 +46,11 @@ def load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Pocke
 
 
 def spoken(engine: PocketEngine, sentence: str = HELLO, **options: Any) -> list[bytes]:
-    asked = {"voice": None, "language": "ko-KR", "speed": 1.0, "stop": lambda: False} | options
-    return list(engine.synthesize(sentence, **asked))
+    arguments = {"voice": None, "language": "ko-KR", "speed": 1.0, "stop": lambda: False} | options
+    return list(engine.synthesize(sentence, **arguments))
 
 
-def test_voices_are_files(load: Callable[..., PocketEngine], source: Path) -> None:
+def test_voices_are_the_files_of_the_folder(load: Callable[..., PocketEngine], source: Path) -> None:
     engine = load(source)
     assert [(v.name, v.language, v.sample_rate_hz) for v in engine.voices()] == [
         ("jun", "ko-KR", RATE),
@@ -66,15 +66,15 @@ def test_voices_are_files(load: Callable[..., PocketEngine], source: Path) -> No
         spoken(engine, language="en-US")
 
 
-def test_pieces_are_frames(load: Callable[..., PocketEngine], source: Path) -> None:
+def test_pieces_are_single_frames(load: Callable[..., PocketEngine], source: Path) -> None:
     engine = load(source)
     pieces = spoken(engine)
     assert [len(piece) for piece in pieces] == [FRAME_BYTES] * FRAMES + [0]
-    assert any(b"".join(pieces)), "it is not silence"
+    assert any(b"".join(pieces)), "the audio is silence"
     assert spoken(engine, "…!?") == []
 
 
-def test_the_same_sentence_gives_the_same_bytes(load: Callable[..., PocketEngine], source: Path) -> None:
+def test_audio_of_a_sentence_is_always_the_same(load: Callable[..., PocketEngine], source: Path) -> None:
     engine = load(source)
     first = spoken(engine)
     stopped = engine.synthesize(HELLO, voice=None, language="ko", speed=1.0, stop=lambda: False)
@@ -87,31 +87,31 @@ def test_the_same_sentence_gives_the_same_bytes(load: Callable[..., PocketEngine
     assert other.version == engine.version
 
 
-def test_speed_changes_the_length(load: Callable[..., PocketEngine], source: Path) -> None:
+def test_speed_changes_the_length_of_the_audio(load: Callable[..., PocketEngine], source: Path) -> None:
     engine = load(source)
     whole = FRAMES * FRAME_BYTES
     for speed in (0.5, 2.0):
         assert len(b"".join(spoken(engine, speed=speed))) == pytest.approx(whole / speed, rel=0.05)
 
 
-def test_it_streams_and_stops_within_a_frame(load: Callable[..., PocketEngine], endless: Path) -> None:
+def test_engine_streams_frames_and_stops_within_one_frame(load: Callable[..., PocketEngine], endless: Path) -> None:
     engine = load(endless)
     stopped = threading.Event()
-    heard: list[int] = []
+    calls_at_frame: list[int] = []
     with forwards.counted() as until_stopped:
         for _ in engine.synthesize(HELLO * 4, voice=None, language="ko", speed=1.0, stop=stopped.is_set):
-            heard.append(until_stopped.made)
-            if len(heard) == 3:
+            calls_at_frame.append(until_stopped.made)
+            if len(calls_at_frame) == 3:
                 stopped.set()
-    assert len(heard) == 4, "three frames, and what the stretcher still had: nothing"
+    assert len(calls_at_frame) == 4, "there must be three frames and the empty rest of the stretcher"
     with forwards.counted() as in_all:
         whole = spoken(engine, HELLO * 4)
     assert len(whole) > 100
-    assert 0 < heard[0] < in_all.made / 4
+    assert 0 < calls_at_frame[0] < in_all.made / 4
     assert until_stopped.made < in_all.made / 4
 
 
-def test_the_version_changes_with_the_files(load: Callable[..., PocketEngine], tmp_path: Path) -> None:
+def test_version_changes_with_the_files(load: Callable[..., PocketEngine], tmp_path: Path) -> None:
     source = build(tmp_path / "model")
     before = load(source).version
     recording(source.parent / "voices" / "mina.wav", 330.0)
@@ -147,14 +147,14 @@ def changed(source: Path, folder: Path, **changes: Any) -> Path:
         ({"mimi__typing_error": 1}, "mimi.typing_error: Extra inputs are not permitted"),
     ],
 )
-def test_a_description_that_cannot_be_used(
+def test_load_refuses_an_invalid_config(
     load: Callable[..., PocketEngine], source: Path, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(EngineError, match=message):
         load(changed(source, tmp_path, **changes), POCKET_VOICES=source.parent / "voices")
 
 
-def test_voices_that_cannot_be_used(
+def test_load_refuses_invalid_voice_files(
     load: Callable[..., PocketEngine], source: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     other = build(tmp_path_factory.mktemp("other"), heads=4)
@@ -167,7 +167,7 @@ def test_voices_that_cannot_be_used(
         load(source, POCKET_VOICES=voices)
 
 
-def test_weights_without_voice_cloning_take_no_recordings(
+def test_weights_without_voice_cloning_refuse_recordings(
     load: Callable[..., PocketEngine], source: Path, tmp_path: Path
 ) -> None:
     bare = changed(

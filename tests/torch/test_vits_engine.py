@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.torch, pytest.mark.timeout(240)]
 FRAME_BYTES = 256 * 2
 
 
-def test_what_it_says_of_itself(engine: VitsEngine) -> None:
+def test_engine_reports_its_properties_and_voices(engine: VitsEngine) -> None:
     assert (engine.name, engine.deterministic, engine.at_once, engine.scales) == ("vits", True, 4, True)
     assert engine.version.startswith("1-") and len(engine.version) == 14
     assert engine.voices() == [Voice("sample-kor", "ko", RATE), Voice("sample-eng", "en", RATE)]
@@ -31,7 +31,7 @@ def test_what_it_says_of_itself(engine: VitsEngine) -> None:
 
 
 @pytest.mark.parametrize(("sentence", "language"), [(KOREAN, "ko-KR"), (ENGLISH, "en-US")])
-def test_speech_comes_in_pieces_and_is_heard(engine: VitsEngine, sentence: str, language: str) -> None:
+def test_speech_comes_in_growing_pieces_and_is_audible(engine: VitsEngine, sentence: str, language: str) -> None:
     given = [pcm for pcm in pieces(engine, sentence, language=language) if pcm]
     assert len(given[0]) == FIRST * FRAME_BYTES < len(given[1]) < len(given[2])
     samples = np.frombuffer(b"".join(given), "<i2").astype(float)
@@ -39,27 +39,29 @@ def test_speech_comes_in_pieces_and_is_heard(engine: VitsEngine, sentence: str, 
     assert 1_000 < samples.std() < 15_000
 
 
-def test_the_voice_is_chosen_by_language_or_by_name(engine: VitsEngine) -> None:
+def test_voice_is_chosen_by_name_or_by_language(engine: VitsEngine) -> None:
     assert spoken(engine, "hello", language="en-GB") == spoken(engine, "hello", voice="sample-eng", language="ko")
     assert spoken(engine, "hello", language="ko-KR") == spoken(engine, "hello", voice="sample-kor", language="en")
     assert spoken(engine, "hello", language="fr") == spoken(engine, "hello", language="ko")
-    assert spoken(engine, "hello", language="en") != spoken(engine, "hello", language="ko"), "other noise"
+    assert spoken(engine, "hello", language="en") != spoken(engine, "hello", language="ko"), (
+        "two voices gave the same audio"
+    )
     for ask in (lambda: spoken(engine, "hello", voice="mina"), lambda: engine.sample_rate_hz("mina")):
         with pytest.raises(UnknownVoice, match="voice: TTS_MODEL_DIR has no 'mina'; there is: sample-kor, sample-eng"):
             ask()
 
 
-def test_what_the_model_cannot_read_is_left_out(engine: VitsEngine) -> None:
+def test_characters_that_the_model_cannot_read_are_left_out(engine: VitsEngine) -> None:
     assert spoken(engine, "Hello “1” 안녕 wörld…", language="en") == spoken(engine, "hello world", language="en")
     assert spoken(engine, "1, 2.", language="en") == spoken(engine, "…", language="ko") == b""
 
 
-def test_speed_is_the_length(engine: VitsEngine) -> None:
+def test_speed_changes_the_length_of_the_audio(engine: VitsEngine) -> None:
     slow, normal, fast = (len(spoken(engine, KOREAN, speed=speed)) for speed in (0.5, 1.0, 2.0))
-    assert slow > 1.4 * normal > 1.4 * 1.2 * fast, "whole frames: a token has one at least"
+    assert slow > 1.4 * normal > 1.4 * 1.2 * fast, "the length does not follow the speed"
 
 
-def test_stop_is_asked_at_every_piece(engine: VitsEngine) -> None:
+def test_stop_is_checked_at_every_piece(engine: VitsEngine) -> None:
     whole = [pcm for pcm in pieces(engine, KOREAN) if pcm]
     assert len(whole) > 3
     assert pieces(engine, KOREAN, stop=lambda: True) == []
@@ -67,12 +69,12 @@ def test_stop_is_asked_at_every_piece(engine: VitsEngine) -> None:
     for pcm in engine.synthesize(KOREAN, voice=None, language="ko", speed=1.0, stop=lambda: len(got) >= 2):
         got.extend([pcm] if pcm else [])
     assert got == whole[:2]
-    asked = count()
-    pieces(engine, KOREAN, stop=lambda: bool(next(asked) * 0))
-    assert next(asked) > len(whole)
+    checks = count()
+    pieces(engine, KOREAN, stop=lambda: bool(next(checks) * 0))
+    assert next(checks) > len(whole)
 
 
-def test_closed_early_it_speaks_the_next_sentence(engine: VitsEngine) -> None:
+def test_engine_speaks_the_next_sentence_after_one_that_was_closed_early(engine: VitsEngine) -> None:
     whole = spoken(engine, ENGLISH)
     speaking = engine.synthesize(KOREAN, voice=None, language="ko", speed=1.0, stop=lambda: False)
     assert isinstance(speaking, Iterator)
@@ -81,14 +83,14 @@ def test_closed_early_it_speaks_the_next_sentence(engine: VitsEngine) -> None:
     assert spoken(engine, ENGLISH) == whole
 
 
-def test_a_long_sentence(engine: VitsEngine) -> None:
+def test_long_sentence_is_spoken_completely_in_bounded_pieces(engine: VitsEngine) -> None:
     """`sentence_splitter` cuts at 300 characters: such a sentence is spoken completely, in bounded pieces."""
     given = [pcm for pcm in pieces(engine, "가" * 300) if pcm]
     assert 15 < sum(map(len, given)) / 2 / RATE < 60
     assert max(map(len, given)) < 90 * FRAME_BYTES
 
 
-def test_a_model_of_another_rate_gives_what_is_declared(tmp_path: Path) -> None:
+def test_audio_has_the_declared_rate(tmp_path: Path) -> None:
     """Without a voice the audio has the default voice's rate; with a name, that voice's own rate."""
     write_voice(tmp_path / "low-kor", language="kor", romanised=True)
     write_voice(tmp_path / "high-eng", language="eng", romanised=False, sampling_rate=22_050)
@@ -101,7 +103,7 @@ def test_a_model_of_another_rate_gives_what_is_declared(tmp_path: Path) -> None:
         engine.close()
 
 
-def test_speakers_and_a_plain_duration_predictor(tmp_path: Path) -> None:
+def test_engine_supports_several_speakers_and_a_plain_duration_predictor(tmp_path: Path) -> None:
     """Models of another shape: several speakers, of which voice.json names one; durations without noise."""
     several = {"num_speakers": 3, "speaker_embedding_size": 8}
     write_voice(tmp_path / "zero", language="eng", romanised=False, use_stochastic_duration_prediction=False, **several)
@@ -115,7 +117,7 @@ def test_speakers_and_a_plain_duration_predictor(tmp_path: Path) -> None:
         engine.close()
 
 
-def test_weights_named_as_in_older_files(tmp_path: Path, voices: Path, engine: VitsEngine) -> None:
+def test_weights_with_older_names_are_loaded(tmp_path: Path, voices: Path, engine: VitsEngine) -> None:
     """The MMS models on the hub have `weight_g` and `weight_v`, as torch called them before."""
     from safetensors.torch import load_file, save_file
 
@@ -137,7 +139,7 @@ def test_weights_named_as_in_older_files(tmp_path: Path, voices: Path, engine: V
         older.close()
 
 
-def test_damaged_weights_are_named(tmp_path: Path, voices: Path) -> None:
+def test_load_refuses_damaged_weights(tmp_path: Path, voices: Path) -> None:
     shutil.copytree(voices / "sample-eng", tmp_path / "sample-eng")
     path = tmp_path / "sample-eng" / "model.safetensors"
     path.write_bytes(path.read_bytes()[:100_000])
@@ -145,7 +147,7 @@ def test_damaged_weights_are_named(tmp_path: Path, voices: Path) -> None:
         loaded(tmp_path)
 
 
-def test_missing_weights_are_not_drawn_at_random(tmp_path: Path, voices: Path) -> None:
+def test_load_refuses_missing_weights(tmp_path: Path, voices: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     shutil.copytree(voices / "sample-eng", tmp_path / "sample-eng")
@@ -156,7 +158,7 @@ def test_missing_weights_are_not_drawn_at_random(tmp_path: Path, voices: Path) -
         loaded(tmp_path)
 
 
-def test_weights_that_are_no_numbers(tmp_path: Path, voices: Path) -> None:
+def test_speech_fails_when_weights_are_not_finite(tmp_path: Path, voices: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     shutil.copytree(voices / "sample-eng", tmp_path / "sample-eng")
@@ -168,7 +170,7 @@ def test_weights_that_are_no_numbers(tmp_path: Path, voices: Path) -> None:
         loaded(tmp_path)
 
 
-def test_settings_are_checked_before_anything_is_loaded(tmp_path: Path) -> None:
+def test_settings_are_checked_before_a_model_is_loaded(tmp_path: Path) -> None:
     began = time.monotonic()
     with pytest.raises(EngineError, match="TTS_MODEL_DIR is not set"):
         loaded(None)
@@ -179,10 +181,10 @@ def test_settings_are_checked_before_anything_is_loaded(tmp_path: Path) -> None:
     assert time.monotonic() - began < 5
 
 
-def test_a_device_that_is_not_there(voices: Path) -> None:
+def test_load_refuses_a_missing_device(voices: Path) -> None:
     import torch
 
     if torch.backends.mps.is_available():
-        pytest.skip("this machine has the device that others lack")
+        pytest.skip("this machine has the device that the test expects to be missing")
     with pytest.raises(EngineError, match="TTS_DEVICE: torch .* finds no mps here; set auto or cpu"):
         loaded(voices, tts_device="mps")

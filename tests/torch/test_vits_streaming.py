@@ -35,7 +35,7 @@ def samples(pcm: bytes) -> np.ndarray:
 
 
 @pytest.mark.parametrize("shape", [{}, {"upsample_initial_channel": 256, "flow_size": 96, "hidden_size": 96}])
-def test_pieces_are_the_whole(tmp_path: Path, shape: dict[str, int]) -> None:
+def test_pieces_equal_the_output_of_the_library(tmp_path: Path, shape: dict[str, int]) -> None:
     """Compared to the library's own forward pass with the same noise, sample by sample."""
     write_voice(tmp_path / "sample-kor", language="kor", romanised=True, **shape)
     (folder,) = find(tmp_path)
@@ -54,10 +54,12 @@ def test_pieces_are_the_whole(tmp_path: Path, shape: dict[str, int]) -> None:
     assert difference.max() <= MAX_DIFFERENCE
     wrong = [DecoderPiece(max(p.first - 4, 0), p.last, p.first, p.last) for p in latents.pieces]
     short = b"".join(network.decoded([(latents, piece)])[0] for piece in wrong)
-    assert np.abs(samples(short) / 32_767 - wave).max() > 10 * MAX_DIFFERENCE, "the context does matter"
+    assert np.abs(samples(short) / 32_767 - wave).max() > 10 * MAX_DIFFERENCE, (
+        "the samples are the same without context, so this test proves nothing"
+    )
 
 
-def test_the_same_bytes_in_every_call(engine: VitsEngine) -> None:
+def test_audio_is_the_same_in_every_call(engine: VitsEngine) -> None:
     first = [spoken(engine, sentence) for sentence in SENTENCES]
     assert [spoken(engine, sentence) for sentence in reversed(SENTENCES)] == first[::-1]
     assert first[0] == first[3]
@@ -75,15 +77,15 @@ print(engine.version)
 """
 
 
-def test_the_same_bytes_in_every_process(engine: VitsEngine, voices: Path) -> None:
+def test_audio_is_the_same_in_every_process(engine: VitsEngine, voices: Path) -> None:
     command = [sys.executable, "-c", SPEAK, *SENTENCES[:3]]
     env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(REPOSITORY), "TTS_MODEL_DIR": str(voices), "TTS_THREADS": "1"}
     run = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, timeout=50, check=True)
-    told = [line for line in run.stdout.splitlines() if " " not in line]
-    assert told == [hashlib.sha256(spoken(engine, text)).hexdigest() for text in SENTENCES[:3]] + [engine.version]
+    lines = [line for line in run.stdout.splitlines() if " " not in line]
+    assert lines == [hashlib.sha256(spoken(engine, text)).hexdigest() for text in SENTENCES[:3]] + [engine.version]
 
 
-def test_the_version_changes_with_voices_and_threads(engine: VitsEngine, tmp_path: Path) -> None:
+def test_version_changes_with_voices_and_threads(engine: VitsEngine, tmp_path: Path) -> None:
     write_voice(tmp_path / "sample-kor", language="kor", romanised=True, seed=1)
     versions = {engine.version}
     for threads in (1, 2):
@@ -93,7 +95,7 @@ def test_the_version_changes_with_voices_and_threads(engine: VitsEngine, tmp_pat
     assert len(versions) == 3
 
 
-def test_side_by_side_the_bytes_are_those_of_one_alone(engine: VitsEngine) -> None:
+def test_sentences_spoken_at_the_same_time_have_the_same_audio_as_alone(engine: VitsEngine) -> None:
     alone = [spoken(engine, sentence) for sentence in SENTENCES[:4]]
     assert engine.deterministic
     assert spoken_at_once(engine, SENTENCES[:4]) == alone
@@ -106,30 +108,32 @@ def batching(voices: Path) -> Iterator[VitsEngine]:
     engine.close()
 
 
-def test_in_company_a_sentence_has_the_same_length_and_sound(engine: VitsEngine, batching: VitsEngine) -> None:
+def test_batched_sentence_has_the_same_length_and_almost_the_same_samples(
+    engine: VitsEngine, batching: VitsEngine
+) -> None:
     """A batch changes the rounding of samples by at most one, and the engine then is not `deterministic`."""
     assert not batching.deterministic and batching.at_once == 6
     alone = [spoken(engine, sentence) for sentence in SENTENCES]
     assert batching._worker is not None
     batching._worker.groups.clear()
     together = spoken_at_once(batching, SENTENCES)
-    assert max(batching._worker.groups) > 1, "nothing was decoded together"
+    assert max(batching._worker.groups) > 1, "no pieces were decoded together"
     assert [len(pcm) for pcm in together] == [len(pcm) for pcm in alone]
     for mine, other in zip(together, alone, strict=True):
         assert np.abs(samples(mine) - samples(other)).max() <= 1
 
 
-def test_one_alone_does_not_wait_for_company(voices: Path) -> None:
+def test_single_sentence_does_not_wait_for_a_batch(voices: Path) -> None:
     engine = loaded(voices, tts_batch="on", tts_at_once=4, tts_batch_wait_ms=1_000)
     try:
         began = time.monotonic()
         given = pieces(engine, KOREAN)
-        assert time.monotonic() - began < len(given), "a second for each piece, if it did"
+        assert time.monotonic() - began < len(given), "each piece waited a second for a batch"
     finally:
         engine.close()
 
 
-def test_a_short_sentence_is_heard_before_a_long_one_ends(engine: VitsEngine) -> None:
+def test_short_sentence_is_spoken_before_a_long_one_ends(engine: VitsEngine) -> None:
     """The audio of the long one is ahead of its playback by then."""
     long_ended, short_ended = threading.Event(), threading.Event()
     begun = threading.Event()
@@ -148,7 +152,7 @@ def test_a_short_sentence_is_heard_before_a_long_one_ends(engine: VitsEngine) ->
     thread.join()
 
 
-def test_whoever_waits_leaves_at_once_when_stopped(engine: VitsEngine) -> None:
+def test_waiting_sentence_ends_at_once_when_it_is_stopped(engine: VitsEngine) -> None:
     """Also while the model computes for another sentence."""
     assert engine._worker is not None
     busy, free = threading.Event(), threading.Event()
@@ -163,13 +167,13 @@ def test_whoever_waits_leaves_at_once_when_stopped(engine: VitsEngine) -> None:
         signs = []
         for pcm in engine.synthesize(KOREAN, voice=None, language="ko", speed=1.0, stop=lambda: bool(signs)):
             signs.append(pcm)
-        assert signs == [b""], "a sign of life, no audio"
+        assert signs == [b""], "there must be one empty piece as a sign of life"
     finally:
         free.set()
     held.result(20)
 
 
-def test_the_worker_passes_on_what_fails_and_goes_on() -> None:
+def test_worker_raises_the_error_of_a_task_and_continues() -> None:
     worker = Worker(most=4, bound_s=0.0)
 
     def fail() -> None:
