@@ -1,7 +1,7 @@
 """`python -m tests.picture FILE.png`: the console as README shows it, of a real node at work.
 
 Callers ask for speech as LLM servers do; one is interrupted, one asks for a voice that there is not; then the console
-itself speaks, and the picture is taken while its utterance is heard.
+itself speaks, and the picture is taken while its utterance is played.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A reader who searches for a class finds one. A name with a leading underscore is private to its file, and may recur.
 
-    python tests/house/class_names.py     prints each name that stands twice; exit code 1 when there is one
+    python tests/house/class_names.py     prints each name that two classes have; exit code 1 when there is one
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SHARED_NAMES = {
 
 
 def public_classes(root: Path) -> dict[str, list[str]]:
-    """Name → where each public class of that name stands, as `path:line`."""
+    """Name → places of the public classes with that name, as `path:line`."""
     found: dict[str, list[str]] = {}
     for folder in FOLDERS:
         for path in sorted((root / folder).rglob("*.py")):
@@ -36,7 +36,7 @@ def main() -> int:
     found = public_classes(Path(__file__).resolve().parents[2])
     twice = {name: places for name, places in found.items() if places[1:] and name not in SHARED_NAMES}
     for name, places in twice.items():
-        print(f"class {name} stands at {' and '.join(places)}; give each the name of what it is")
+        print(f"class {name} is defined at {' and '.join(places)}; give each class its own name")
     if not twice:
         print("no two public classes of one name")
     return 1 if twice else 0

@@ -34,7 +34,7 @@ NAMES = {"model": "tts-1", "voice": "alloy", "language": "ko-KR"}
 
 
 def _there(name: str, value: Any) -> Any:
-    """Speech is answered by the engine: of what it can be asked for by name, something that it has."""
+    """Replace a name of valid length with one that the engine has, because the engine answers requests for speech."""
     if name == "voice" and isinstance(value, dict) and "id" in value:
         return {**value, "id": _there(name, value["id"])}
     return NAMES[name] if name in NAMES and isinstance(value, str) and 1 <= len(value) <= 64 else value
