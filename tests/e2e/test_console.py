@@ -86,8 +86,8 @@ async def test_requests_of_other_clients_can_be_played(
 ) -> None:
     """Requests of an LLM server appear by themselves and can be played while their audio is stored; mute works."""
     async with live(browser, gateway) as page:
-        said = await client.say("Somebody else speaks.", session_id="세션 1/2", phone_id="p", speed=2.0)
-        assert isinstance(said, Acceptance)
+        accepted_request = await client.say("Somebody else speaks.", session_id="세션 1/2", phone_id="p", speed=2.0)
+        assert isinstance(accepted_request, Acceptance)
         await until_status(page, "delivered")
         await expect(newest(page).locator(".session")).to_have_text("세션 1/2")
         await page.click("#mute")

@@ -35,8 +35,10 @@ async def test_cancel_is_sent_while_five_utterances_wait(
     for request in requests:  # a request that was never sent has no report
         report = await client.report("awaited", request)
         assert report is None or report.status == "cancelled"
-    said = await client.say("After it.", session_id="awaited", phone_id="console", fire_and_forget=False, speed=2.0)
-    assert isinstance(said, Report) and said.status == "delivered"
+    last_report = await client.say(
+        "After it.", session_id="awaited", phone_id="console", fire_and_forget=False, speed=2.0
+    )
+    assert isinstance(last_report, Report) and last_report.status == "delivered"
     received = await console_node.received("awaited")
     assert sum(bool(utterance["complete"]) for utterance in received["utterances"]) == 1
 

@@ -43,11 +43,11 @@ def dictation(scene: Scene, request: str, **options: object) -> TextStream:
 
 
 async def until_chunks(scene: Scene, request: str, chunks: int = 1) -> None:
-    async def come() -> bool:
+    async def arrived() -> bool:
         got = utterance_of(await scene.stack.received(), scene.id(request))
         return got is not None and got["chunks"] >= chunks
 
-    await until(come, f"{chunks} chunks of {request} at OraServer", timeout_s=30)
+    await until(arrived, f"{chunks} chunks of {request} at OraServer", timeout_s=30)
 
 
 async def pcm(scene: Scene, request: str, **options: object) -> tuple[bytes, list[AudioChunk]]:
@@ -83,8 +83,8 @@ async def test_streamed_text_has_the_same_samples_as_the_complete_text(scene: Sc
     async with dictation(scene, "r", format=fmt, text=FIRST[:7]) as u:
         await write(u, TEXT[7:])
     assert (await u.wait(30)).status == "delivered"
-    (said, chunks), (spoken, others) = await pcm(scene, "r"), await pcm(scene, "w")
-    assert said == spoken
+    (streamed, chunks), (complete, others) = await pcm(scene, "r"), await pcm(scene, "w")
+    assert streamed == complete
     assert {chunk.sentence: chunk.text for chunk in chunks} == dict(enumerate(SENTENCES))
     assert {chunk.text for chunk in others} == {None}
 

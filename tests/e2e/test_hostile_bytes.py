@@ -39,7 +39,7 @@ BLOCKS += [b"NATS/1.0\r\nA: " + b"\xff" * 50_000 + b"\r\n\r\n"]
 
 
 @pytest.fixture
-async def untroubled(scene: Scene) -> AsyncIterator[JetStream]:
+async def healthy_node(scene: Scene) -> AsyncIterator[JetStream]:
     """JetStream of the node. At the end each of its processes must run, be connected, and have logged no error."""
     processes = [process for name in SERVICES for process in scene.stack[name]]
     pids = [process.pid for process in processes]
@@ -53,9 +53,9 @@ async def untroubled(scene: Scene) -> AsyncIterator[JetStream]:
     assert [line for process in processes for line in process.text().splitlines() if '"level": "error"' in line] == []
 
 
-async def test_node_continues_after_subjects_of_any_bytes(scene: Scene, untroubled: JetStream) -> None:
+async def test_node_continues_after_subjects_of_any_bytes(scene: Scene, healthy_node: JetStream) -> None:
     """A request that cannot be answered is deleted and not shown to watchers; the next request is delivered."""
-    js, port = untroubled, scene.stack.nats_server.port
+    js, port = healthy_node, scene.stack.nats_server.port
     workers = [process for name in SERVICES[:3] for process in scene.stack[name]]
     gateway = scene.stack["gateway"][0]
 
@@ -67,9 +67,9 @@ async def test_node_continues_after_subjects_of_any_bytes(scene: Scene, untroubl
 
     before, first = await deleted(), await last() + 1
     report = b'{"requestId":"r","sessionId":"s","requestSeq":1,"status":"queued"}'
-    async with following_everything(scene) as ids, events(gateway.url) as lines:
+    async with all_reported_ids(scene) as ids, events(gateway.url) as lines:
         for token in TOKENS:
-            said = await send(
+            answer = await send(
                 port,
                 pub(b"tts.request." + token, b"hi"),
                 pub(b"tts.cancel." + token, b"{}"),
@@ -77,14 +77,14 @@ async def test_node_continues_after_subjects_of_any_bytes(scene: Scene, untroubl
                 pub(b"tts.put.audio." + token + b".r", b"{}"),
                 pub(b"tts.put.report." + token + b".r", report),
             )
-            assert said == b""
+            assert answer == b""
         end = await last()
         assert end - first + 1 == 2 * len(TOKENS), "a request or cancel was not stored"
 
         async def gone() -> bool:
             return all([await js.get(stream_names.SESSIONS, number) is None for number in range(first, end + 1)])
 
-        await until(gone, "none of them is stored any more", timeout_s=20)
+        await until(gone, "all requests and cancels of the test are deleted", timeout_s=20)
         assert await deleted() - before == 2 * len(TOKENS)
         status, _ = await gateway.get("/api/node")
         assert status == 200
@@ -96,7 +96,7 @@ async def test_node_continues_after_subjects_of_any_bytes(scene: Scene, untroubl
                 pass
 
 
-async def test_request_with_a_header_block_of_any_bytes_is_delivered(scene: Scene, untroubled: JetStream) -> None:
+async def test_request_with_a_header_block_of_any_bytes_is_delivered(scene: Scene, healthy_node: JetStream) -> None:
     port = scene.stack.nats_server.port
     for number, block in enumerate(BLOCKS):
         request, session = scene.id(f"h{number}"), scene.name
@@ -107,7 +107,7 @@ async def test_request_with_a_header_block_of_any_bytes_is_delivered(scene: Scen
         assert report.status == "delivered", block
 
 
-async def test_gateway_answers_after_reply_subjects_of_any_bytes(scene: Scene, untroubled: JetStream) -> None:
+async def test_gateway_answers_after_reply_subjects_of_any_bytes(scene: Scene, healthy_node: JetStream) -> None:
     """The same for each nats.micro service: the next caller gets an answer at once, not after a reconnect."""
     port = scene.stack.nats_server.port
     replies = [b"_INBOX." + token for token in TOKENS] + [
@@ -124,7 +124,7 @@ async def test_gateway_answers_after_reply_subjects_of_any_bytes(scene: Scene, u
     for operation in operations:
         assert await send(port, operation) == b""
     for _ in scene.stack["gateway"]:
-        answer, _ = await untroubled.broker.request("tts.speak", b"{}", timeout_s=2)
+        answer, _ = await healthy_node.broker.request("tts.speak", b"{}", timeout_s=2)
         assert json.loads(answer)["error"]["code"] == "invalid_request"
     assert await scene.client.voices()
 
@@ -139,7 +139,7 @@ async def spoken(scene: Scene, name: str) -> Report:
 
 
 @contextlib.asynccontextmanager
-async def following_everything(scene: Scene) -> AsyncIterator[asyncio.Queue[str]]:
+async def all_reported_ids(scene: Scene) -> AsyncIterator[asyncio.Queue[str]]:
     """A queue with the request ids of all reports, from the client's `reports()`."""
     ids: asyncio.Queue[str] = asyncio.Queue()
 

@@ -58,7 +58,7 @@ class Caller:
             subject = subjects.audio(subjects.token(self.session), subjects.token(request))
             return await self.js.last(stream_names.AUDIO, subject) is not None
 
-        await until(spoken, f"{self.session}/{request} is spoken", timeout_s=30)
+        await until(spoken, f"{self.session}/{request} has stored audio", timeout_s=30)
 
 
 async def delivered(caller: Caller) -> None:
@@ -194,7 +194,7 @@ async def left(node: Stack) -> Leftovers:
             return not found
 
         try:
-            await until(nothing, "nothing is left", timeout_s=RELEASED_S, poll_s=0.5)
+            await until(nothing, "no leftovers remain", timeout_s=RELEASED_S, poll_s=0.5)
         except AssertionError:
             assert found
         return found

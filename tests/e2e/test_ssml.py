@@ -23,7 +23,7 @@ MALFORMED = "<speak>비밀<p></speak>"
 PROBLEM = "text: is no SSML at line 1, column 15: mismatched tag"
 
 
-async def said(scene: Scene, name: str, text: str, *, ssml: bool) -> Report:
+async def deliver(scene: Scene, name: str, text: str, *, ssml: bool) -> Report:
     """Request the text and return the report. It must be delivered, and OraServer must have the unchanged text."""
     report = await scene.client.say(
         text, session_id=scene.name, phone_id="p1", request_id=scene.id(name), fire_and_forget=False, ssml=ssml
@@ -33,8 +33,8 @@ async def said(scene: Scene, name: str, text: str, *, ssml: bool) -> Report:
 
 
 async def test_break_makes_the_audio_longer_by_its_pause(scene: Scene) -> None:
-    plain = await said(scene, "plain", PLAIN, ssml=True)
-    paused = await said(scene, "paused", PAUSED, ssml=True)
+    plain = await deliver(scene, "plain", PLAIN, ssml=True)
+    paused = await deliver(scene, "paused", PAUSED, ssml=True)
     assert paused.audio_seconds - plain.audio_seconds == pytest.approx(PAUSE_S, abs=0.001)
     got = utterance_of(await scene.stack.received(), scene.id("plain"))
     assert got is not None and got["violations"] == []
@@ -45,14 +45,14 @@ async def test_break_makes_the_audio_longer_by_its_pause(scene: Scene) -> None:
 
 async def test_numbers_are_spoken_in_words(scene: Scene) -> None:
     for name, text in (("decimal", "3.14입니다."), ("words", "삼 점 일사입니다.")):
-        await said(scene, name, text, ssml=False)
+        await deliver(scene, name, text, ssml=False)
     received = await scene.stack.received()
     files = [utterance_of(received, scene.id(name)) for name in ("decimal", "words")]
     assert files[0] is not None and files[1] is not None and files[0]["sha256"] == files[1]["sha256"]
 
 
 async def test_markup_is_spoken_as_text_without_the_field_ssml(scene: Scene) -> None:
-    await said(scene, "plain", MALFORMED, ssml=False)
+    await deliver(scene, "plain", MALFORMED, ssml=False)
 
 
 async def test_malformed_ssml_is_refused_by_client_gateway_and_synth(scene: Scene) -> None:

@@ -95,7 +95,7 @@ async def test_alert_fires_when_a_bridge_is_down(tmp_path: Path, logs: Logs) -> 
             return "OrastreamNoWsBridge" in await prometheus.firing()
 
         try:
-            await until(fires, "the alert of a ws_bridge that is gone", timeout_s=75, poll_s=0.5)
+            await until(fires, "the alert OrastreamNoWsBridge fires", timeout_s=75, poll_s=0.5)
         finally:
             keeper.cancel()
         assert await prometheus.firing() == {"OrastreamNoWsBridge"}

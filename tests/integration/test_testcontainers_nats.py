@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.integration,
     pytest.mark.docker,
     pytest.mark.timeout(180),
-    # testcontainers' own NatsContainer still waits by what testcontainers has deprecated.
+    # testcontainers' own NatsContainer uses a wait function that testcontainers has deprecated.
     pytest.mark.filterwarnings("ignore:The @wait_container_is_ready decorator is deprecated:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:The wait_for_logs function with string:DeprecationWarning"),
 ]
@@ -30,7 +30,7 @@ def nats_url(require_docker: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     from testcontainers.community.nats import NatsContainer  # it warns when imported: only under these filters
     from testcontainers.core.config import ConnectionMode, testcontainers_config
 
-    # The reaper cleans up after killed tests, and is one more image to pull: the `with` is enough. Published ports are
+    # No reaper: it would be one more image to pull, and the `with` removes the container. Published ports are
     # on loopback, as in compose.yaml, though this machine may itself look like a container.
     monkeypatch.setattr(testcontainers_config, "ryuk_disabled", True)
     monkeypatch.setattr(testcontainers_config, "tc_host_override", "127.0.0.1")

@@ -23,7 +23,7 @@ from tests.support.pocket_model import recording
 
 pytestmark = [
     pytest.mark.sovits,
-    pytest.mark.timeout(600),  # to import the package is half a minute's work on a busy machine
+    pytest.mark.timeout(600),  # importing the package takes half a minute on a busy machine
     pytest.mark.filterwarnings("default"),  # the package raises many warnings
 ]
 
@@ -83,7 +83,7 @@ def engine(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[G
         yield engine
 
 
-def said(engine: GptSovitsLocalEngine, sentence: str = HELLO, **options: Any) -> bytes:
+def audio_of(engine: GptSovitsLocalEngine, sentence: str = HELLO, **options: Any) -> bytes:
     arguments: dict[str, Any] = {"voice": None, "language": "ko-KR", "speed": 1.0, "stop": lambda: False} | options
     return b"".join(engine.synthesize(sentence, **arguments))
 
@@ -97,9 +97,9 @@ def test_voices_are_the_profiles(engine: GptSovitsLocalEngine) -> None:
     ]
     assert (engine.name, engine.at_once, engine.deterministic) == ("GPT-sovits", 1, False)
     with pytest.raises(UnknownVoice, match="no 'eve' in the voices file"):
-        said(engine, voice="eve")
+        audio_of(engine, voice="eve")
     with pytest.raises(UnknownVoice, match="'ja-JP'"):
-        said(engine, language="ja-JP")
+        audio_of(engine, language="ja-JP")
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_voices_are_the_profiles(engine: GptSovitsLocalEngine) -> None:
     [("mina", 1.0), ("mina", 2.0), ("mina", 0.5), ("quick", 1.0), ("whole", 1.0), ("whole", 2.0), ("bare", 1.0)],
 )
 def test_every_mode_speaks_at_every_speed(engine: GptSovitsLocalEngine, voice: str, speed: float) -> None:
-    pcm = said(engine, voice=voice, speed=speed)
+    pcm = audio_of(engine, voice=voice, speed=speed)
     seconds = len(pcm) / 2 / engine.sample_rate_hz(voice)
     assert seconds == pytest.approx(SPEECH_S / speed + PAUSE_S, rel=0.1)
     assert np.abs(np.frombuffer(pcm, "<i2").astype(int)).max() > 100, "the audio is silence"
@@ -115,9 +115,9 @@ def test_every_mode_speaks_at_every_speed(engine: GptSovitsLocalEngine, voice: s
 
 def test_text_may_mix_languages(engine: GptSovitsLocalEngine) -> None:
     """Language detection needs no download, and most English words need no NLTK data."""
-    assert said(engine, "오늘은 meeting이 3개 있어요.")
-    assert said(engine, "Hello world.", language="en-US")
-    assert said(engine, "…!?") == b""
+    assert audio_of(engine, "오늘은 meeting이 3개 있어요.")
+    assert audio_of(engine, "Hello world.", language="en-US")
+    assert audio_of(engine, "…!?") == b""
 
 
 def test_engine_streams_and_stops(engine: GptSovitsLocalEngine) -> None:
@@ -128,20 +128,20 @@ def test_engine_streams_and_stops(engine: GptSovitsLocalEngine) -> None:
             pieces.append(pcm)
             stopped.set()
     with forwards.counted() as in_all:
-        whole = said(engine, text)
+        whole = audio_of(engine, text)
     assert all(len(pcm) <= 8 * 1024 for pcm in pieces)
     assert len(b"".join(pieces)) < len(whole) / 2
     assert 0 < until_stopped.made < in_all.made / 1.5, "the engine began the second text after the stop"
 
 
 def test_errors_and_logs_contain_no_text(engine: GptSovitsLocalEngine, capfd: pytest.CaptureFixture[str]) -> None:
-    said(engine)
+    audio_of(engine)
     out, err = capfd.readouterr()
     assert "안녕" not in out + err
     if engine._runtime is not None and not engine._runtime.has_english:
         with pytest.raises(EngineError, match="English words need NLTK's .* in NLTK_DATA"):
-            said(engine, "I read secret words.", language="en")
-        assert said(engine), "the engine does not speak after an error"
+            audio_of(engine, "I read secret words.", language="en")
+        assert audio_of(engine), "the engine does not speak after an error"
     out, err = capfd.readouterr()
     assert "secret" not in out + err
 

@@ -20,18 +20,18 @@ def require_prometheus() -> None:
     lacking = [name for name in ("prometheus", "promtool") if shutil.which(name) is None]
     if not lacking:
         return
-    said = f"there is no {' and no '.join(lacking)}; on Debian and Ubuntu: apt install prometheus"
+    lacks = f"there is no {' and no '.join(lacking)}; on Debian and Ubuntu: apt install prometheus"
     if os.environ.get("REQUIRE_PROMETHEUS") == "1":
-        pytest.fail(f"REQUIRE_PROMETHEUS=1, and {said}", pytrace=False)
-    pytest.skip(said)
+        pytest.fail(f"REQUIRE_PROMETHEUS=1, and {lacks}", pytrace=False)
+    pytest.skip(lacks)
 
 
 def promtool(*arguments: str | Path, stdin: bytes | None = None) -> str:
     """The output of `promtool …`. Raises AssertionError with the output if it fails."""
     done = subprocess.run(["promtool", *map(str, arguments)], input=stdin, capture_output=True, timeout=60)
-    said = (done.stdout + done.stderr).decode()
-    assert done.returncode == 0, f"promtool {' '.join(map(str, arguments))}: {said}"
-    return said
+    printed = (done.stdout + done.stderr).decode()
+    assert done.returncode == 0, f"promtool {' '.join(map(str, arguments))}: {printed}"
+    return printed
 
 
 class Prometheus(Process):

@@ -19,11 +19,11 @@ async def send(port: int, *operations: bytes) -> bytes:
         async with asyncio.timeout(10):
             await reader.readline()  # INFO
             writer.write(_CONNECT + b"PING\r\n" + b"".join(operations) + b"PING\r\n")
-            said, pongs = b"", 0
+            received, pongs = b"", 0
             while pongs < 2 and (line := await reader.readline()):
                 pongs += line == b"PONG\r\n"
-                said += b"" if line == b"PONG\r\n" or line.startswith(b"INFO ") else line
-            return said
+                received += b"" if line == b"PONG\r\n" or line.startswith(b"INFO ") else line
+            return received
     finally:
         writer.close()
 

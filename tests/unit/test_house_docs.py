@@ -30,7 +30,7 @@ def test_offences_is_empty_for_a_repository_that_follows_the_rules(root: Path) -
 
 
 @pytest.mark.parametrize(
-    ("name", "old", "new", "said"),
+    ("name", "old", "new", "message"),
     [
         ("README.ko.md", "# Title", "# Title\n\n## More", "levels of headings differ: [1] and [1, 2]"),
         ("README.ko.md", "# no heading", "# other", "code block 1 differs: '# no heading, "),
@@ -43,10 +43,10 @@ def test_offences_is_empty_for_a_repository_that_follows_the_rules(root: Path) -
         ("CHANGELOG.md", "# Changelog", "`docs/gone.md`", "CHANGELOG.md:1: `docs/gone.md` does not exist"),
     ],
 )
-def test_offences_names_a_broken_rule(root: Path, name: str, old: str, new: str, said: str) -> None:
+def test_offences_names_a_broken_rule(root: Path, name: str, old: str, new: str, message: str) -> None:
     path = root / name
     path.write_text(path.read_text().replace(old, new))
-    assert any(said in offence for offence in offences(root)), list(offences(root))
+    assert any(message in offence for offence in offences(root)), list(offences(root))
 
 
 def test_offences_ignores_addresses_outside_the_repository(root: Path) -> None:

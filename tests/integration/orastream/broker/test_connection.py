@@ -53,7 +53,7 @@ async def test_round_trip_ends_after_the_server_has_received_all_earlier_message
 
 
 @pytest.mark.parametrize(
-    "said",
+    "invalid_bytes",
     [
         b"NO SUCH OPERATION\r\n",
         b"MSG a x 1\r\nx\r\n",
@@ -65,16 +65,16 @@ async def test_round_trip_ends_after_the_server_has_received_all_earlier_message
         b'INFO {"connect_urls":[7]}\r\n',
         b"\xff" * HUGE,
     ],
-    ids=lambda said: ascii(said[:20]),
+    ids=lambda invalid_bytes: ascii(invalid_bytes[:20]),
 )
 async def test_connection_counts_an_invalid_message_of_the_server_and_reconnects(
-    said: bytes, caplog: pytest.LogCaptureFixture
+    invalid_bytes: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is logged once. The connection and its subscriptions continue after the reconnect."""
     numbers = itertools.count()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await answer(reader, writer, after=b"" if next(numbers) else said)
+        await answer(reader, writer, after=b"" if next(numbers) else invalid_bytes)
 
     async with serving(serve) as port, Broker(f"nats://127.0.0.1:{port}", name="b") as broker:
         await reconnected(broker, 1)
@@ -171,7 +171,7 @@ async def reconnected(broker: Broker, times: int) -> None:
     async def done() -> bool:
         return broker.connected and broker.reconnects == times
 
-    await until(done, "it is connected again", timeout_s=20)
+    await until(done, "the broker is connected again", timeout_s=20)
 
 
 def test_closed_is_set_when_the_server_refuses_the_client_while_messages_are_pending() -> None:

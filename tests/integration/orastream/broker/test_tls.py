@@ -151,10 +151,10 @@ async def test_client_accepts_only_a_certificate_of_its_ca(
             server.kill()
             await server.start()
 
-            async def back() -> bool:
+            async def connected_again() -> bool:
                 return broker.reconnects > 0 and broker.connected
 
-            await until(back, "it is connected again", timeout_s=20)
+            await until(connected_again, "the broker is connected again", timeout_s=20)
             await broker.round_trip()
         blocking = BlockingClient(tls(server.port))
         assert await asyncio.to_thread(blocking.voices) == []
@@ -209,7 +209,7 @@ async def test_service_waits_for_a_server_with_tls(
                 assert service.running, service.text()
                 return service.text().count(OFFERS_NONE) >= 2
 
-            await until(reason_logged, "it says why it waits", timeout_s=45)
+            await until(reason_logged, "the service logs why it waits", timeout_s=45)
             server.kill()
             secure = NatsServer(tmp_path, logs, *certificates.server_flags, name="with-tls", port=server.port)
             await secure.start()

@@ -145,7 +145,7 @@ async def test_say_streams_the_text_from_stdin(tmp_path: Path, nats_server: Nats
     async def request_stored() -> bool:
         return await js.after(stream_names.SESSIONS, subjects.session_request("s"), 0) is not None
 
-    await until(request_stored, "the request", timeout_s=30)
+    await until(request_stored, "the request is stored", timeout_s=30)
     request = (await stored_request(js, "s", "r")).request
     assert request is not None and (request.text, request.language, request.text_stream) == ("안녕. ", "ko-KR", True)
     process.stdin.write("하".encode()[:2])
@@ -249,8 +249,10 @@ async def test_up_starts_the_node_and_drains_it(tmp_path: Path, logs: Logs) -> N
         pids = {service.name: service.pid for service in file.services}
         assert set(pids) == {"nats-server", "oraserver", "synth", "ws_bridge", "http_bridge", "gateway"}
         saved = tmp_path / "saved.wav"
-        said = await orastream(tmp_path, "say", "Hello there", "--sync", "--save", str(saved), "--nats", file.nats_url)
-        assert said[0] == 0, said
+        result = await orastream(
+            tmp_path, "say", "Hello there", "--sync", "--save", str(saved), "--nats", file.nats_url
+        )
+        assert result[0] == 0, result
         with wave.open(str(saved)) as audio:
             assert audio.getnframes() > audio.getframerate() / 2
 

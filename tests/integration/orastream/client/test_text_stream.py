@@ -256,7 +256,7 @@ async def test_stalled_mark_has_no_effect_when_a_piece_was_stored_first(js: JetS
     async def waits() -> bool:
         return listener.waited[-1:] == [True]
 
-    await until(waits, "it waits for text")
+    await until(waits, "the reader waits for text")
     await asyncio.sleep(0.9)  # the mark or the piece may be first
     await put(js, "One. ", "Two.", end=True)
     streamed_text = await running
@@ -284,7 +284,7 @@ async def test_text_ends_when_the_stream_was_purged(js: JetStream, client: Clien
     async def received() -> bool:
         return listener.streamed_text is not None and listener.streamed_text.text == "One. Two"
 
-    await until(received, "the text")
+    await until(received, "the reader has received the text")
     await end(js, await stored_request(js, "s 1"), "failed")
     assert await pieces(js, "r") == []
     streamed_text = await asyncio.wait_for(running, 20)

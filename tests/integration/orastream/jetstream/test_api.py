@@ -59,13 +59,13 @@ async def test_lost_pull_request_is_repeated_while_room_is_called(
         await silent.subscribe(f"{pull_consumer.API}.CONSUMER.MSG.NEXT.S.c", on_pull)
         puller = PullConsumer(broker, "S", "c", never, lambda: 1)
 
-        async def roomy() -> None:
+        async def call_room_repeatedly() -> None:
             while True:
                 await asyncio.sleep(0.05)
                 puller.room()
 
         async with asyncio.timeout(10), asyncio.TaskGroup() as group:
-            tasks = [group.create_task(puller.run()), group.create_task(roomy())]
+            tasks = [group.create_task(puller.run()), group.create_task(call_room_repeatedly())]
             for _ in range(3):
                 await pulls.acquire()
             for task in tasks:

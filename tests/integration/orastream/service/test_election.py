@@ -1,4 +1,4 @@
-"""synth starts while a NATS cluster has no leader: it waits, and is ready once there is one."""
+"""synth starts while a NATS cluster has no leader: it no_leader_logged, and is ready once there is one."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ async def answers(server: NatsServer, error: int | None) -> bool:
             answer = await JetStream(broker).api("INFO", patience_s=0.5)
     except NodeUnavailable:
         return False
-    said = answer.get("error")
-    return said is None if error is None else bool(said) and said["err_code"] == error
+    answered_error = answer.get("error")
+    return answered_error is None if error is None else bool(answered_error) and answered_error["err_code"] == error
 
 
 async def test_synth_is_ready_after_the_cluster_has_elected_a_leader(
@@ -64,11 +64,11 @@ async def test_synth_is_ready_after_the_cluster_has_elected_a_leader(
     try:
         synth.launch()
 
-        async def waits() -> bool:
+        async def no_leader_logged() -> bool:
             assert synth.running, synth.text()
             return str(UNAVAILABLE) in synth.text()
 
-        await until(waits, "synth has met the election", timeout_s=30)
+        await until(no_leader_logged, "synth has logged that there is no leader", timeout_s=30)
         status, why = await synth.get("/readyz")
         assert status == 503 and str(UNAVAILABLE).encode() in why
         for server in others:

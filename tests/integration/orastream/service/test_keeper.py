@@ -80,7 +80,7 @@ async def test_synth_restores_its_settings_when_another_service_created_the_stre
         return bool((await js.api(f"STREAM.INFO.{stream_names.AUDIO}"))["config"]["max_bytes"] == 64 << 20)
 
     try:
-        await until(changed, "synth has brought the stream to its settings")
+        await until(changed, "the stream has synth's settings again")
     finally:
         await end(running)
     assert renewed == [stream_names.AUDIO]
@@ -152,6 +152,6 @@ async def test_keeper_limits_its_checks_while_a_stream_cannot_be_created(
         async def back() -> bool:
             return await keeper.lacking() is None
 
-        await until(back, "it is there", timeout_s=15)
+        await until(back, "the keeper lacks no stream", timeout_s=15)
     finally:
         await end(running)

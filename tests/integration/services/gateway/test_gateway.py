@@ -369,7 +369,7 @@ async def test_waiting_callers_are_answered_before_the_gateway_ends(
         async def closed() -> bool:
             return not await call.process.ready()
 
-        await until(closed, "the gateway takes no more")
+        await until(closed, "the gateway accepts no more requests")
         for request in stored:
             await end(js, request, "delivered")
         status, body = await http

@@ -23,7 +23,7 @@ async def ended(stack: Stack, **settings: object) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
-    ("engine", "settings", "said"),
+    ("engine", "settings", "expected_message"),
     [
         ("pocket", {}, "POCKET_CONFIG is not set"),
         ("pocket", {"POCKET_CONFIG": "/no/model.yaml"}, "POCKET_CONFIG: /no/model.yaml: there is no such file"),
@@ -37,10 +37,10 @@ async def ended(stack: Stack, **settings: object) -> tuple[int, str]:
     ],
 )
 async def test_synth_exits_with_2_and_names_a_wrong_setting(
-    stack: Stack, engine: str, settings: dict[str, str], said: str
+    stack: Stack, engine: str, settings: dict[str, str], expected_message: str
 ) -> None:
     code, why = await ended(stack, TTS_ENGINE=engine, **settings)
-    assert code == 2 and said in why and "cannot start" in why
+    assert code == 2 and expected_message in why and "cannot start" in why
     assert "TTS_VOICE" not in settings or "there is: en-us, ko, " in why  # by their names
 
 

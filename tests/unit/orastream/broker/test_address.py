@@ -28,9 +28,9 @@ def test_shown_url_has_no_user_and_no_password(url: str, shown: str) -> None:
 
 @pytest.mark.parametrize("problem", ["nats: 'Authorization Violation'", "nats: 'User Authentication Revoked'"])
 def test_message_names_the_settings_for_credentials_when_nats_refuses_the_client(problem: str) -> None:
-    said = address.unconnected("nats://host", problem)
-    assert "refuses this client" in said and "NATS_CREDS" in said and "user:password in NATS_URL" in said
-    assert "no NATS server answers" not in said
+    message = address.unconnected("nats://host", problem)
+    assert "refuses this client" in message and "NATS_CREDS" in message and "user:password in NATS_URL" in message
+    assert "no NATS server answers" not in message
 
 
 @pytest.mark.parametrize(
@@ -62,9 +62,9 @@ def test_servers_splits_a_list_of_urls() -> None:
     ],
 )
 def test_message_explains_missing_tls(problem: str, todo: str) -> None:
-    said = address.unconnected("tls://host", problem)
-    assert address.explains(problem) and todo in said and "NATS_URL" in said
-    assert "no NATS server answers" not in said
+    message = address.unconnected("tls://host", problem)
+    assert address.explains(problem) and todo in message and "NATS_URL" in message
+    assert "no NATS server answers" not in message
 
 
 def test_message_names_the_server_that_does_not_answer() -> None:

@@ -39,7 +39,7 @@ def test_error_names_the_problem_and_does_not_show_the_content(tmp_path: Path, u
     account = Key.new(nkeys.PREFIX_BYTE_ACCOUNT).seed
     damaged = user.seed[:-6] + ("AAAAAA" if user.seed[-6:] != "AAAAAA" else "BBBBBB")
     path = tmp_path / "user.creds"
-    for text, said in [
+    for text, expected in [
         (b"", "the JWT of a user"),
         (b"\xff\xfe\x00", "is no credentials file"),
         (JWT.encode(), "the JWT of a user"),
@@ -51,7 +51,7 @@ def test_error_names_the_problem_and_does_not_show_the_content(tmp_path: Path, u
         with pytest.raises(SettingsError, match=r"^NATS_CREDS: ") as caught:
             Credentials(path).check()
         message = str(caught.value)
-        assert said in message and str(path) in message
+        assert expected in message and str(path) in message
         assert JWT not in message and damaged not in message and account not in message
 
 

@@ -24,7 +24,7 @@ def test_to_wire_accepts_both_spellings_of_a_field() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("voise", "did you mean 'voice'?"),
         ("ttl_second", "did you mean 'ttl_seconds'?"),
@@ -34,10 +34,10 @@ def test_to_wire_accepts_both_spellings_of_a_field() -> None:
         ("xyz", "fields are engine, "),
     ],
 )
-def test_to_wire_refuses_an_unknown_name(name: str, said: str) -> None:
+def test_to_wire_refuses_an_unknown_name(name: str, message: str) -> None:
     with pytest.raises(TypeError) as caught:
         to_wire("say", {name: 1})
-    assert f"say() got an unexpected keyword argument {name!r}" in str(caught.value) and said in str(caught.value)
+    assert f"say() got an unexpected keyword argument {name!r}" in str(caught.value) and message in str(caught.value)
 
 
 @pytest.mark.parametrize("options", [{"ttl_seconds": 1, "ttlSeconds": 1}, {"sessionId": "other"}])

@@ -26,13 +26,13 @@ sys.stdin.read()
 """
 
 
-def said(*arguments: str) -> str:
+def printed_lines(*arguments: str) -> str:
     command = [sys.executable, "-c", SAY, *arguments]
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True).stderr
 
 
 def test_log_writes_one_json_object_per_event_to_a_pipe() -> None:
-    (line,) = said().splitlines()
+    (line,) = printed_lines().splitlines()
     event = json.loads(line)
     assert event.pop("timestamp").endswith("Z")
     assert event == {
@@ -66,11 +66,11 @@ def test_each_process_of_a_service_writes_its_own_file(tmp_path: Path) -> None:
     with first:
         assert first.stdin is not None and first.stdout is not None
         assert first.stdout.readline() == b"said\n"
-        said(str(tmp_path))
-        said(str(tmp_path))  # the second file is free again
+        printed_lines(str(tmp_path))
+        printed_lines(str(tmp_path))  # the second file is free again
         first.stdin.close()
         assert first.wait(20) == 0
-    said(str(tmp_path))  # and so is the first
+    printed_lines(str(tmp_path))  # and so is the first
     lines = {path.name: path.read_text().count("스트리밍 시작") for path in tmp_path.glob("*.log")}
     assert lines == {"tts-synth.log": 2, "tts-synth-2.log": 2}
 

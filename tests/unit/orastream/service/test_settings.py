@@ -61,7 +61,7 @@ def test_a_number_of_replicas_that_is_refused(monkeypatch: pytest.MonkeyPatch, v
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "message"),
     [
         ("x", "ORASERVER_MISBEHAVE: it is not JSON"),
         ('{"no_pong": 1', "ORASERVER_MISBEHAVE: it is not JSON"),
@@ -69,11 +69,11 @@ def test_a_number_of_replicas_that_is_refused(monkeypatch: pytest.MonkeyPatch, v
         ('{"no_pong": 1}', "ORASERVER_MISBEHAVE.NO_PONG: "),
     ],
 )
-def test_load_refuses_unknown_faults(monkeypatch: pytest.MonkeyPatch, value: str, said: str) -> None:
+def test_load_refuses_unknown_faults(monkeypatch: pytest.MonkeyPatch, value: str, message: str) -> None:
     monkeypatch.setenv("ORASERVER_MISBEHAVE", value)
     with pytest.raises(SettingsError) as caught:
         OraServerSettings.load()
-    assert str(caught.value).startswith(said) and "\n" not in str(caught.value)
+    assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
 
 
 def test_service_prints_a_settings_error_in_one_line_and_exits_with_2(tmp_path: Path) -> None:

@@ -385,30 +385,30 @@ def test_has_true_sizes_accepts_other_riff_chunks_before_the_data() -> None:
     assert has_true_sizes(b"RIFF" + struct.pack("<I", len(body)) + body)
 
 
-def texts(*said: str) -> list[dict[str, Any]]:
+def texts(*sentences: str) -> list[dict[str, Any]]:
     """One chunk per text."""
-    return [chunk(index, metadata=metadata(text=text)) for index, text in enumerate(said)]
+    return [chunk(index, metadata=metadata(text=text)) for index, text in enumerate(sentences)]
 
 
 @pytest.mark.parametrize(
-    ("said", "whole"),
+    ("sentences", "whole"),
     [
         (("Hello.", "Hello.", "How are you?"), "Hello. How are you?"),
         (("Hello.", "I am fine."), "Hello. How?\n I am  fine. "),
         (("Wait" + "-" * 300 + "here.",), "Wait" + "-" * 1000 + "here."),
     ],
 )
-def test_book_collects_the_texts_of_a_streamed_text(said: tuple[str, ...], whole: str) -> None:
+def test_book_collects_the_texts_of_a_streamed_text(sentences: tuple[str, ...], whole: str) -> None:
     """Each chunk has its sentence's text, and `complete` the whole text; a repeat has the same text as the chunk."""
-    frames = texts(*said)
-    book = after(init(), *frames, frames[-1], complete(len(said), metadata=metadata(text=whole)))
+    frames = texts(*sentences)
+    book = after(init(), *frames, frames[-1], complete(len(sentences), metadata=metadata(text=whole)))
     assert rules_of(book) == []
     utterance = only(book)
     assert (utterance.text, utterance.repeats, utterance.complete) == (whole, 1, True)
-    assert utterance.texts == list(dict.fromkeys(said))
+    assert utterance.texts == list(dict.fromkeys(sentences))
 
 
-@pytest.mark.parametrize("said", [("How are you?", "Hello."), ("Hello.", "Hello you."), ("Bye.",)])
-def test_book_reports_sentences_that_complete_does_not_contain(said: tuple[str, ...]) -> None:
-    book = after(init(), *texts(*said), complete(len(said), metadata=metadata(text="Hello. How are you?")))
+@pytest.mark.parametrize("sentences", [("How are you?", "Hello."), ("Hello.", "Hello you."), ("Bye.",)])
+def test_book_reports_sentences_that_complete_does_not_contain(sentences: tuple[str, ...]) -> None:
+    book = after(init(), *texts(*sentences), complete(len(sentences), metadata=metadata(text="Hello. How are you?")))
     assert rules_of(book) == ["texts"]

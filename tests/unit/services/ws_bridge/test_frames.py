@@ -47,4 +47,4 @@ def test_every_frame_gets_its_own_key() -> None:
     masks = Masks()
     keys = [masks.next() for _ in range(MASK_PAGE_BYTES)]
     assert {len(key) for key in keys} == {4}
-    assert len(set(keys)) > len(keys) - 3  # of 2**32 keys, so few repeat almost never
+    assert len(set(keys)) > len(keys) - 3  # the keys are random 32-bit values, so repeats are rare

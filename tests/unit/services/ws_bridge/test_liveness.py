@@ -37,7 +37,7 @@ def test_pong_answers_all_earlier_pings_and_restarts_the_timeout() -> None:
 def test_connection_ends_when_oraserver_reads_no_byte() -> None:
     liveness = Liveness()
     for now in range(10):
-        liveness.unsent(1000 + now, float(now))  # only pings are added, and the kernel takes nothing
+        liveness.unsent(1000 + now, float(now))  # only pings are added, and the kernel accepts no byte
         assert liveness.gone(float(now)) is None and liveness.next_time(float(now)) == now + 1.0
     liveness.unsent(1010, 10.0)
     assert liveness.gone(10.0) == f"OraServer took no byte for {STALLED_S:g} s"

@@ -59,10 +59,10 @@ async def supervised(folder: Path, *parts: NodePart) -> AsyncIterator[Supervisor
 
 
 async def test_supervisor_restarts_a_killed_process(tmp_path: Path) -> None:
-    said: list[str] = []
+    sentences: list[str] = []
 
     def on_event(_keeper: PartKeeper, sentence: str) -> None:
-        said.append(sentence)
+        sentences.append(sentence)
 
     async with Supervisor([a_part(tmp_path, "synth")], tmp_path / "logs", on_event) as supervisor:
         await supervisor.ready(20)
@@ -75,8 +75,8 @@ async def test_supervisor_restarts_a_killed_process(tmp_path: Path) -> None:
         assert keeper.pid not in (None, first)
         assert keeper.log.last_lines(5) == ["up"]
     assert gone(first)
-    assert any("SIGKILL" in sentence for sentence in said)
-    assert any("ready again" in sentence for sentence in said)
+    assert any("SIGKILL" in sentence for sentence in sentences)
+    assert any("ready again" in sentence for sentence in sentences)
 
 
 async def test_supervisor_drains_stage_by_stage_within_the_deadline(tmp_path: Path) -> None:

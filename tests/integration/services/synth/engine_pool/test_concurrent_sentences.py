@@ -319,8 +319,8 @@ async def test_all_requests_of_a_crashed_process_have_complete_audio(packages: N
     async with Client(stack.nats_server.url) as client:
 
         async def listen(word: str, begun: asyncio.Event) -> bytes:
-            said = {"phone_id": "p", "transport": "none", "voice": "long", "language": "en-US", "format": "pcm16"}
-            accepted = await client.say(word, session_id=word, **said)
+            options = {"phone_id": "p", "transport": "none", "voice": "long", "language": "en-US", "format": "pcm16"}
+            accepted = await client.say(word, session_id=word, **options)
             assert isinstance(accepted, Acceptance)
             audio = b""
             async for message in client.audio(word, accepted.request_id, accepted.request_seq):

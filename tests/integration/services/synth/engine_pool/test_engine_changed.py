@@ -77,8 +77,8 @@ async def test_synth_ends_and_the_next_synth_speaks_with_the_changed_engine(rate
         (child,) = map(int, Path(f"/proc/{synth.pid}/task/{synth.pid}/children").read_text().split())
         rate.write_text("16000")
         os.kill(child, signal.SIGKILL)
-        said = {"phone_id": "p", "transport": "none", "language": "en-US", "format": "pcm16"}
-        accepted = await client.say("One.", session_id="s", **said, fire_and_forget=True)
+        options = {"phone_id": "p", "transport": "none", "language": "en-US", "format": "pcm16"}
+        accepted = await client.say("One.", session_id="s", **options, fire_and_forget=True)
 
         async def ended() -> bool:
             return not synth.running

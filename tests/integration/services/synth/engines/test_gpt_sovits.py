@@ -217,16 +217,16 @@ def test_engine_speaks_in_every_mode_and_version(
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"),
+    ("fault", "expected_message"),
     [("short file", "ended its answer too early"), ("short wav", "ended its answer too early"), ("inference", "sent")],
 )
 def test_incomplete_file_is_an_error(
-    server: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: Fault, said: str
+    server: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: Fault, expected_message: str
 ) -> None:
     use(monkeypatch, tmp_path, server, mina={"parameters": {"streaming_mode": 0}})
     with loaded() as engine:
         server.misbehave(fault)
-        with pytest.raises(EngineError, match=said):
+        with pytest.raises(EngineError, match=expected_message):
             say(engine)
 
 
@@ -242,7 +242,7 @@ def test_complete_file_is_accepted_when_the_connection_ends_after_it(
 
 
 @pytest.mark.parametrize(
-    ("fault", "expected_audio", "said"),
+    ("fault", "expected_audio", "expected_message"),
     [
         ("mute", b"", "sent nothing for 1.5 s"),
         ("stall", tone(FIRST, RATE), "sent nothing for 1.5 s"),
@@ -261,13 +261,13 @@ def test_failure_of_a_server_is_an_error_without_audio_of_it(
     tmp_path: Path,
     fault: Fault,
     expected_audio: bytes,
-    said: str,
+    expected_message: str,
 ) -> None:
     use(monkeypatch, tmp_path, server, stall_s=2)
     with loaded() as engine:
         server.misbehave(fault)
         audio = b""
-        with pytest.raises(EngineError, match=f"^GPT-SoVITS server {server.url} {said}") as raised:
+        with pytest.raises(EngineError, match=f"^GPT-SoVITS server {server.url} {expected_message}") as raised:
             for pcm in engine.synthesize(SENTENCE, voice=None, language="ko", speed=1.0, stop=lambda: False):
                 audio += pcm
         assert raised.value.retryable and raised.value.code == "engine_error"
@@ -291,12 +291,12 @@ def test_unknown_voice_or_language_is_refused(
 ) -> None:
     use(monkeypatch, tmp_path, server)
     with loaded() as engine:
-        for voice, language, said in [
+        for voice, language, expected_message in [
             ("bob", "ko", "^voice: there is no 'bob' in the voices file; there is: mina"),
             (None, "ja", "^language: no voice of the voices file has 'ja'"),
             ("mina", "fr-FR", "^language: GPT-SoVITS does not speak 'fr-FR'"),
         ]:
-            with pytest.raises(UnknownVoice, match=said):
+            with pytest.raises(UnknownVoice, match=expected_message):
                 say(engine, SENTENCE, voice, language)
     assert server.calls == []
 

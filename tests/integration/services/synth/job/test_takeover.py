@@ -31,8 +31,8 @@ async def taken_over(
     js: JetStream, client: Client, stack: Stack, fmt: str, version: str | None
 ) -> tuple[Acceptance, list[AudioMessage]]:
     """The acceptance and the audio messages of a request whose first chunk was made by `version` of the engine."""
-    said = {"phone_id": "p", "transport": "none", "voice": "calm", "language": "en-US", "format": fmt}
-    accepted = await client.say(TEXT, session_id="s", **said)
+    options = {"phone_id": "p", "transport": "none", "voice": "calm", "language": "en-US", "format": fmt}
+    accepted = await client.say(TEXT, session_id="s", **options)
     assert isinstance(accepted, Acceptance)
     subject = subjects.put_audio("s", subjects.token(accepted.request_id))
     start = AudioStart(accepted.request_seq, fmt, 16_000, 1, "choir", "en-US", version)

@@ -51,7 +51,7 @@ async def test_idle_timeout_does_not_count_time_in_which_synth_speaks(js: JetStr
         async def waits() -> bool:
             return waited == [True]
 
-        await until(waits, "it waits for text")
+        await until(waits, "the reader waits for text")
         await asyncio.sleep(0.3)
         await put(js, TextPiece(1, " 넷.", end=True))
         assert await rest == ["셋 넷."]

@@ -26,7 +26,7 @@ BEGINNINGS: dict[Format, tuple[bytes, ...]] = {
     "opus": (b"OggS",),
     "flac": (b"fLaC",),
     "mp3": (b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2"),  # the sync word of layer III: no tag before it
-    "aac": (b"\xff\xf1", b"\xff\xf0"),  # that of ADTS
+    "aac": (b"\xff\xf1", b"\xff\xf0"),  # the sync word of ADTS
     "mulaw": (b"",),
 }
 

@@ -125,10 +125,10 @@ MAX_PER_CHARACTER = 24  # "%p" is 퍼센트포인트, "≥" more; a digit of Eng
 @given(TEXTS, LANGUAGES)
 def test_reading_accepts_any_text(text: str, language: str) -> None:
     """It never raises, gives the same result each time, never becomes empty, and its length is bounded."""
-    said = read_out(text, language)
-    assert said == read_out(text, language)
-    assert any(char.isalnum() for char in said) or not any(char.isalnum() for char in text)
-    assert len(said) <= MAX_PER_CHARACTER * len(text) + MAX_PER_CHARACTER
+    reading = read_out(text, language)
+    assert reading == read_out(text, language)
+    assert any(char.isalnum() for char in reading) or not any(char.isalnum() for char in text)
+    assert len(reading) <= MAX_PER_CHARACTER * len(text) + MAX_PER_CHARACTER
 
 
 @settings(deadline=None, max_examples=300)
@@ -137,18 +137,18 @@ def test_reading_leaves_no_digit(text: str) -> None:
     """Digits and signs, which engines often misread, are gone after reading, for texts in Hangul and Latin."""
     assume(all(not char.isalpha() or char < "\u0250" or "ㄱ" <= char <= "ㅣ" or "가" <= char <= "힣" for char in text))
     for language in ("ko-KR", "en-US"):
-        said = read_out(text, language)
-        assert not any(char in "0123456789" for char in said), said
+        reading = read_out(text, language)
+        assert not any(char in "0123456789" for char in reading), reading
 
 
 @settings(deadline=None, max_examples=200)
 @given(st.lists(st.one_of(PIECES, st.just(" ")), max_size=10).map("".join), st.sampled_from(["ko-KR", "en-US"]))
 def test_repeated_reading_reaches_a_fixed_point(text: str, language: str) -> None:
     """Repeated reading reaches a fixed point: no rule makes text that another one changes back."""
-    said = text
+    reading = text
     for _ in range(4):
-        said = read_out(said, language)
-    assert read_out(said, language) == said
+        reading = read_out(reading, language)
+    assert read_out(reading, language) == reading
 
 
 HOSTILE = [

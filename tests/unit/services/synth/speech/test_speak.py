@@ -31,7 +31,7 @@ SOUND = b"\1\1" * 800
 """0.1 s of audio."""
 
 
-class Said:
+class FakeSpeech:
     """One complete sentence, as an engine process sends it."""
 
     def __init__(self, pcm: bytes, skip_bytes: int) -> None:
@@ -44,7 +44,7 @@ class Said:
         self.total_bytes = len(self._whole)
 
 
-class Mouth:
+class FakeSpeaker:
     """A speaker that yields SOUND for text with the word "sound", and nothing for other text."""
 
     def __init__(self, *, deterministic: bool = True) -> None:
@@ -56,16 +56,16 @@ class Mouth:
         self, line: ScriptLine, *, voice: str | None, due_s: float, skip_bytes: int, keep_skipped: bool
     ) -> AsyncIterator[Spoken]:
         """See Speaker."""
-        yield Said(SOUND if "sound" in line.spoken else b"", 0 if keep_skipped else skip_bytes)
+        yield FakeSpeech(SOUND if "sound" in line.spoken else b"", 0 if keep_skipped else skip_bytes)
 
 
 async def pieces_of(
-    markup: str, *, resume: Resume = FIRST_ATTEMPT, mouth: Mouth | None = None, **changes: Any
+    markup: str, *, resume: Resume = FIRST_ATTEMPT, mouth: FakeSpeaker | None = None, **changes: Any
 ) -> list[tuple[int, int, bytes]]:
     """Returns index, sentence and bytes of each piece."""
     utterance = SpokenUtterance(**{"voice": None, "language": "en-US", "speed": 1.0, "format": "pcm16", **changes})
     lines = script_of(f"<speak>{markup}</speak>", "en-US", 1.0, ssml=True)
-    speaking = speak_utterance(mouth or Mouth(), utterance, lines, Cutting(4_096), resume=resume)
+    speaking = speak_utterance(mouth or FakeSpeaker(), utterance, lines, Cutting(4_096), resume=resume)
     return [(piece.index, piece.sentence, piece.audio) async for piece in speaking]
 
 
@@ -78,7 +78,7 @@ async def test_utterance_of_pauses_alone_raises_no_audio(fmt: Format, markup: st
     utterance = SpokenUtterance(None, "en-US", 1.0, fmt)
     lines = script_of(f"<speak>{markup}</speak>", "en-US", 1.0, ssml=True)
     with pytest.raises(NoAudio, match="'mouth' gave no audio"):
-        async for piece in speak_utterance(Mouth(), utterance, lines, Cutting(4_096)):
+        async for piece in speak_utterance(FakeSpeaker(), utterance, lines, Cutting(4_096)):
             received.append(piece.audio)
     assert received == [], "audio was passed on, although no engine made any"
 
@@ -190,13 +190,13 @@ def test_resume_is_of_the_same_engine_only_when_all_chunks_are_from_it(
         progress.receive(10 * index + 2, AudioChunk(10 * index + 1, index, 0, index, SOUND))
     progress.receive(99, start("mouth", "1"))
     expected = Resume(len(before), len(before) * len(SOUND), len(before) - 1, same_engine=same)
-    assert resume_of(progress, Mouth().info) == expected
+    assert resume_of(progress, FakeSpeaker().info) == expected
 
 
 def test_resume_begins_at_the_first_chunk_when_nothing_is_stored() -> None:
     progress = Assembly(3)
     progress.receive(1, start("ear", "7"))
-    assert resume_of(progress, Mouth().info) == FIRST_ATTEMPT
+    assert resume_of(progress, FakeSpeaker().info) == FIRST_ATTEMPT
 
 
 def test_resumed_file_keeps_its_rate() -> None:

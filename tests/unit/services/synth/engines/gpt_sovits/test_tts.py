@@ -65,7 +65,7 @@ def test_body_prefers_text_lang_of_the_profile_and_names_an_unknown_language() -
 
 
 @pytest.mark.parametrize(
-    ("status", "answer", "said"),
+    ("status", "answer", "beginning"),
     [
         (400, {"message": "text_lang: xx is not supported in version v2"}, "text_lang: xx is not supported"),
         (400, {"message": "tts failed", "Exception": "/a.wav not exists"}, "tts failed: /a.wav not exists"),
@@ -78,10 +78,10 @@ def test_body_prefers_text_lang_of_the_profile_and_names_an_unknown_language() -
         (400, {"message": "two\nlines"}, "two lines"),
     ],
 )
-def test_reason_returns_the_error_of_the_server(status: int, answer: object, said: str) -> None:
+def test_reason_returns_the_error_of_the_server(status: int, answer: object, beginning: str) -> None:
     data = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
     given_reason = tts.reason(status, data, "비밀번호는 일이삼. cannot 비밀번호")
-    assert given_reason.startswith(said) and len(given_reason) <= 250
+    assert given_reason.startswith(beginning) and len(given_reason) <= 250
 
 
 def test_reason_never_quotes_the_sentence() -> None:

@@ -44,7 +44,7 @@ def test_rate_is_that_of_the_version_unless_the_profile_sets_one(version: str, r
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"ref_audio_path": None}, "ref_audio_path: "),
         ({"ref_audio_path": " "}, "ref_audio_path: "),
@@ -70,10 +70,10 @@ def test_rate_is_that_of_the_version_unless_the_profile_sets_one(version: str, r
         ({"gpt_weights": ""}, "gpt_weights: "),
     ],
 )
-def test_error_names_the_voice_and_the_wrong_field(change: dict[str, Any], said: str) -> None:
+def test_error_names_the_voice_and_the_wrong_field(change: dict[str, Any], message: str) -> None:
     with pytest.raises(EngineError) as raised:
         voices(mina=MINA | change)
-    assert str(raised.value).startswith(f"v.yaml: voice 'mina': {said}")
+    assert str(raised.value).startswith(f"v.yaml: voice 'mina': {message}")
 
 
 def test_empty_parameters_are_the_defaults() -> None:
@@ -117,8 +117,8 @@ def test_of_language_returns_the_first_voice_of_a_language() -> None:
         "of_language did not return the first voice of the language"
     )
     assert there.of_language("JA") is there.named("hana")
-    for language, said in [("zh-CN", "has 'zh-CN' among its languages"), ("fr-FR", "does not speak 'fr-FR'")]:
-        with pytest.raises(UnknownVoice, match=f"^language: .*{said}"):
+    for language, message in [("zh-CN", "has 'zh-CN' among its languages"), ("fr-FR", "does not speak 'fr-FR'")]:
+        with pytest.raises(UnknownVoice, match=f"^language: .*{message}"):
             there.of_language(language)
     for ask in (there.named, there.sample_rate_hz):
         with pytest.raises(UnknownVoice, match="^voice: there is no 'bob' in the voices file; there is: ann, mina"):
@@ -191,7 +191,7 @@ def test_example_file_is_valid() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("voices: {mina: [", " line 1: it is not YAML"),
         ("voices:\n  mina: {}\n  mina: {}\n", " line 3: it is not YAML: 'mina' is set twice"),
@@ -203,12 +203,12 @@ def test_example_file_is_valid() -> None:
         ("", " it has no voices"),
     ],
 )
-def test_read_voices_refuses_an_invalid_file_and_names_the_place(tmp_path: Path, text: str, said: str) -> None:
+def test_read_voices_refuses_an_invalid_file_and_names_the_place(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "v.yaml"
     path.write_text(text)
     with pytest.raises(EngineError) as raised:
         read_voices(path)
-    assert str(raised.value).startswith(f"{path}:{said}")
+    assert str(raised.value).startswith(f"{path}:{message}")
 
 
 def test_read_voices_refuses_a_file_that_cannot_be_read(tmp_path: Path) -> None:
@@ -251,8 +251,10 @@ def test_settings_refuse_an_invalid_address(monkeypatch: pytest.MonkeyPatch, bad
         GptSovitsSettings.load()
 
 
-@pytest.mark.parametrize(("given", "said"), [(" , ", "at least one server"), ("http://a, http://a/", "named twice")])
-def test_settings_refuse_an_invalid_list_of_addresses(monkeypatch: pytest.MonkeyPatch, given: str, said: str) -> None:
+@pytest.mark.parametrize(("given", "message"), [(" , ", "at least one server"), ("http://a, http://a/", "named twice")])
+def test_settings_refuse_an_invalid_list_of_addresses(
+    monkeypatch: pytest.MonkeyPatch, given: str, message: str
+) -> None:
     monkeypatch.setenv("GPT_SOVITS_URLS", given)
-    with pytest.raises(EngineError, match=f"^GPT_SOVITS_URLS: .*{said}"):
+    with pytest.raises(EngineError, match=f"^GPT_SOVITS_URLS: .*{message}"):
         GptSovitsSettings.load()
