@@ -82,9 +82,8 @@ async def test_error_names_the_wrong_field(api: openai.AsyncOpenAI, changes: dic
         await api.audio.speech.create(**{**good, **changes})
     assert refusal.value.param == param, refusal.value
     assert refusal.value.body is not None
-    assert refusal.value.body["message"].startswith(f"{param}: "), (
-        "the message does not begin with the caller's name of the field"
-    )  # type: ignore[index]
+    message = refusal.value.body["message"]  # type: ignore[index]
+    assert message.startswith(f"{param}: "), "the message does not begin with the caller's name of the field"
     assert refusal.value.type == "invalid_request_error"
 
 

@@ -206,7 +206,7 @@ async def test_line_is_yielded_when_its_end_is_certain(js: JetStream, client: Cl
     await until_lines("하나, 둘.", "셋!")
     await put(js, "", first=3, end=True)
     streamed_text = await running
-    assert listener.lines == ["하나, 둘.", "셋!", "넷"] == streamed_text.until_lines
+    assert listener.lines == ["하나, 둘.", "셋!", "넷"] == streamed_text.said
     assert streamed_text.text == "하나, 둘. 셋! 넷" and streamed_text.problem is None
     assert listener.waited[:2] == [True, False] and listener.waited[-1] is False
 
