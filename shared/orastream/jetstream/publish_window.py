@@ -2,7 +2,8 @@
 
 `make bench` prints both rates. Each message has its own id and timeout. A message that is not acked in time is sent
 again under the same id, and the stream drops duplicates. So the stream's order may differ from the order of `put`;
-readers sort by an index in the message.
+readers sort by an index in the message. After a reconnect all unacked messages are sent again at once: their acks went
+to the old connection.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from orastream.contract.errors import NodeUnavailable, NotConnected, PublishRefu
 from orastream.jetstream.answers import parse_ack
 
 FULL_RETRY_S = 0.5
+NO_LEADER_RETRY_S = 0.25
+"""Wait before a message is sent again that nobody received: the stream has no leader, or does not exist."""
+TICK_S = 0.1
 
 
 @dataclass(slots=True)
@@ -63,12 +67,16 @@ class PublishWindow:
         self._changed = asyncio.Event()
         self._failure: Exception | None = None
         self._retry: asyncio.Task[None] | None = None
+        self._unhook: Callable[[], None] | None = None
 
     async def __aenter__(self) -> PublishWindow:
         self._retry = asyncio.create_task(self._resend_late(), name="window")
+        self._unhook = self._broker.on_reconnect(self._on_reconnect)
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._unhook is not None:
+            self._unhook()
         if self._retry is not None:
             await tasks.end(self._retry)
         for pending in self._pending.values():
@@ -137,6 +145,7 @@ class PublishWindow:
             return
         if headers.status == "503":  # no responders: a leader election, or the stream is missing
             self._broker.missing.call()
+            pending.resend_at = asyncio.get_running_loop().time() + NO_LEADER_RETRY_S
             return
         if b'"error"' in data:
             try:
@@ -157,11 +166,15 @@ class PublishWindow:
         self._broker.close_inbox(inbox)
         self._changed.set()
 
+    def _on_reconnect(self) -> None:
+        for pending in self._pending.values():
+            pending.tries, pending.resend_at = 0, 0.0
+
     async def _resend_late(self) -> None:
         loop = asyncio.get_running_loop()
         try:
             while True:
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(TICK_S)
                 now = loop.time()
                 for pending in list(self._pending.values()):
                     if now - pending.sent_at > self._patience_s:
