@@ -23,6 +23,7 @@ from orastream.contract.errors import OrastreamError, SettingsError
 from orastream.jetstream.pull_consumer import Delivery, PullConsumer
 from orastream.jetstream.report_store import ReportStore
 from orastream.service.lifecycle import Process, Serve
+from services.synth import gauges
 from services.synth.audio import resample
 from services.synth.engine_pool.pool import EnginePool
 from services.synth.engine_pool.process import EngineInfo, ProcessLimits
@@ -33,6 +34,7 @@ from services.synth.job.job import AGAIN_S, Job
 from services.synth.job.metrics import SynthMetrics
 from services.synth.queue.backlog import Backlog
 from services.synth.queue.fair_queue import FairQueue
+from services.synth.queue.rescue import Rescue
 from services.synth.queue.slots import Slots
 from services.synth.settings import SynthSettings
 from services.synth.speech.phrase_cache import CachingSpeaker, open_store
@@ -60,12 +62,15 @@ class Synth:
         self._slots = slots
         self._queue: FairQueue[Delivery] = FairQueue()
         self._working: dict[int, asyncio.Task[None]] = {}
+        self._held: dict[int, Delivery] = {}
+        """The deliveries of the requests with a job, by sequence."""
         self._delivered_again: dict[int, Delivery] = {}
         """Newer deliveries of requests that have a job, by sequence."""
         self._short_tasks: set[asyncio.Task[None]] = set()
         self._pull_consumer = PullConsumer(
             context.js.broker, stream_names.SESSIONS, stream_names.SYNTH, self._on_delivery, self._capacity
         )
+        self._rescue = Rescue(context.js, lambda: (*self._held.values(), *self._queue.all()))
 
     def lacking(self) -> str | None:
         """Why this synth cannot pull requests now, or None."""
@@ -91,12 +96,12 @@ class Synth:
 
         A cancel drains, too. Raises what a task of the service raises.
         """
-        pull = asyncio.create_task(self._pull_consumer.run(), name="pull")
-        keep = asyncio.create_task(self._keep(), name="keep")
-        share = asyncio.create_task(self._share(), name="share")
-        stopped = asyncio.create_task(stop.wait(), name="stop")
+        start = asyncio.create_task
+        pull, share = start(self._pull_consumer.run(), name="pull"), start(self._share(), name="share")
+        keep, rescue = start(self._keep(), name="keep"), start(self._rescue.run(), name="rescue")
+        stopped = start(stop.wait(), name="stop")
         try:
-            done, _ = await asyncio.wait({pull, keep, share, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({pull, keep, share, rescue, stopped}, return_when=asyncio.FIRST_COMPLETED)
             for task in done - {stopped}:
                 task.result()
         finally:
@@ -108,7 +113,7 @@ class Synth:
             await self._finish()
             if self._short_tasks:
                 await asyncio.wait(self._short_tasks, timeout=REDELIVER_TIMEOUT_S)
-            await tasks.end(pull, keep, share, stopped, *self._short_tasks)
+            await tasks.end(pull, keep, share, rescue, stopped, *self._short_tasks)
 
     async def _finish(self) -> None:
         await tasks.end(*(self._working[sequence] for sequence in self._slots.waiting))  # another synth can wait
@@ -146,8 +151,10 @@ class Synth:
     def _start_jobs(self) -> None:
         while self._slots.free and (delivery := self._queue.take()) is not None:
             self._slots.begin(delivery.sequence)
+            self._held[delivery.sequence] = delivery
             task = asyncio.create_task(self._work(delivery), name=f"job {delivery.sequence}")
             self._working[delivery.sequence] = task
+            self._rescue.changed()
 
     async def _work(self, delivery: Delivery) -> None:
         hold = Hold(delivery)
@@ -165,7 +172,7 @@ class Synth:
             self._context.metrics.done("internal")
             await hold.redeliver(AGAIN_S)
         finally:
-            del self._working[delivery.sequence]
+            del self._working[delivery.sequence], self._held[delivery.sequence]
             self._slots.end(delivery.sequence)
             again = self._delivered_again.pop(delivery.sequence, None)
             if again is not None and hold.superseded:
@@ -230,38 +237,7 @@ async def _serve(process: Process, settings: SynthSettings) -> None:
             speaker = await stack.enter_async_context(CachingSpeaker(speaker, store, metrics))
         context = SynthContext(process.js, ReportStore(process.js), speaker, settings, metrics)
         synth = Synth(context, Slots(settings.synth_slots, settings.synth_open_texts))
-        gauge = process.metrics.gauge
-        gauge("orastream_synth_working", "Requests that this synth works on now", lambda: float(synth.working))
-        gauge(
-            "orastream_synth_waiting", "Requests that this synth has queued and not begun", lambda: float(synth.waiting)
-        )
-        gauge("orastream_synth_open_texts", "Begun requests that wait for more text", lambda: float(synth.open_texts))
-        gauge("orastream_synth_engines", "Engine processes that can speak", lambda: float(pool.alive))
-        process.metrics.total(
-            "orastream_synth_engine_restarts",
-            "Engine processes started to replace one that died, hung or used too much memory",
-            lambda: pool.restarts,
-        )
-        gauge(
-            "orastream_synth_backlog_seconds",
-            "Estimated seconds of speech that this synth has queued and not begun",
-            lambda: synth.waiting * backlog.mean_s,
-        )
-        gauge(
-            "orastream_stream_backlog_seconds",
-            "Estimated seconds of speech that no synth has queued yet; the same value at each synth",
-            lambda: backlog.seconds,
-        )
-        gauge(
-            "orastream_audio_stream_bytes",
-            "Bytes stored in the audio stream; the same value at each synth",
-            lambda: backlog.audio_bytes,
-        )
-        gauge(
-            "orastream_audio_stream_max_bytes",
-            "Maximum bytes of the audio stream (TTS_AUDIO_MAX_BYTES); synths wait while it is full",
-            lambda: backlog.audio_max_bytes,
-        )
+        gauges.register(process.metrics, synth, pool, backlog)
         watch = asyncio.create_task(backlog.watch(), name="backlog")
         changed = asyncio.create_task(_drain_when_changed(pool, process), name="engine changed")
         stack.push_async_callback(tasks.end, watch, changed)

@@ -60,7 +60,7 @@ async def run(options: argparse.Namespace) -> int:
         print("\n" + text, flush=True)
         missed |= too_late
     if "recovery" in wanted:
-        text, too_late = await asyncio.to_thread(node.recovery)
+        text, too_late = await asyncio.to_thread(node.recovery, 2 if options.quick else 20)
         print("\n" + text, flush=True)
         missed |= too_late
     if "voices" in wanted:

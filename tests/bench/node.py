@@ -9,6 +9,7 @@ import asyncio
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,10 @@ TEN_SECONDS = (
     "점심에는 무엇을 드시겠습니까? 저는 비빔밥이 좋습니다."
 )
 FIRST_AUDIO_GOAL = 0.25
-RECOVERY_GOAL_S = 15.0
+IN_FLIGHT_S = 0.1
+"""After a kill, chunks that are on the wire still arrive for this long. They show no recovery."""
+SETTLE_S = 2.5
+"""A process calls another one gone only when it has been connected for two seconds itself."""
 SLOW = {"TTS_ENGINE_RTF": 0.25, "SYNTH_SLOTS": 2}
 
 
@@ -103,38 +107,45 @@ def first_audio(rounds: int) -> tuple[str, bool]:
     return table(["first audio, ms (p50)", "WebSocket", "HTTP", "ratio"], rows), missed
 
 
-def recovery() -> tuple[str, bool]:
-    """`kill -9` of each process in mid-utterance: seconds until OraServer gets audio again, and until the report."""
-    results: list[tuple[str, float, float]] = _on_a_node(_recoveries, replicas=2, **SLOW)
-    rows = [[name, number(next_chunk, 1), number(final, 1)] for name, next_chunk, final in results]
-    missed = any(next_chunk > RECOVERY_GOAL_S for _, next_chunk, _ in results)
-    return table(["recovery, s after the part is back", "next chunk", "final report"], rows), missed
+def recovery(tries: int) -> tuple[str, bool]:
+    """`kill -9` of each process in mid-utterance: seconds from the kill until the speech goes on, and the goals missed.
+
+    With two replicas of each service. nats-server and OraServer are started again at once, and that time counts too.
+    """
+    rows, missed = [], False
+    for part in PARTS:
+        times: list[float] = _on_a_node(lambda scene, part=part: _recoveries(scene, part, tries), replicas=2, **SLOW)
+        rows.append([part.name, *(number(percentile(times, p), 2) for p in (50, 95, 100)), f"{part.goal_s:g}"])
+        missed |= percentile(times, 95) > part.goal_s
+    return table([f"recovery, s ({tries} tries)", "p50", "p95", "max", "goal (p95)"], rows), missed
 
 
-async def _recoveries(scene: Scene) -> list[tuple[str, float, float]]:
-    results = []
-    for name, kill in (
-        ("synth (another takes over)", _kill("synth", "orastream_synth_working")),
-        ("ws_bridge (another takes over)", _kill("ws_bridge", "orastream_ws_bridge_sessions")),
-        ("http_bridge (another takes over)", _kill("http_bridge", "orastream_http_bridge_sessions")),
-        ("nats-server (restarted with its data)", _restart_nats),
-        ("OraServer (restarted)", _restart_oraserver),
-    ):
-        http = name.startswith("http")
-        request = name.partition(" ")[0]
-        await scene.ask(request, request, use_websocket=not http)
-        await (scene.until_synthesising(request, request) if http else scene.until_received(request))
-        await kill(scene)
-        back_at = time.monotonic()
-        before = await _chunks(scene, request)
-        while await _chunks(scene, request) <= before:
-            await asyncio.sleep(0.02)
-        next_chunk = time.monotonic() - back_at
-        await scene.delivered(request, request)
-        results.append((name, next_chunk, time.monotonic() - back_at))
-        for process in (p for siblings in scene.stack.processes.values() for p in siblings if not p.running):
-            await process.start()
-    return results
+async def _recoveries(scene: Scene, part: Part, tries: int) -> list[float]:
+    return [await _recover(scene, part, f"try-{number_of_try}") for number_of_try in range(tries)]
+
+
+async def _recover(scene: Scene, part: Part, request: str) -> float:
+    """One kill in the middle of an utterance: seconds until the next chunk, or until the session has a new owner."""
+    await asyncio.sleep(SETTLE_S)
+    await scene.ask(request, request, use_websocket=part.websocket)
+    await (scene.until_received(request) if part.websocket else scene.until_synthesising(request, request))
+    killed_at = time.monotonic()
+    await part.kill(scene)
+    await asyncio.sleep(IN_FLIGHT_S)
+    before = await _chunks(scene, request)
+
+    async def goes_on() -> bool:
+        if part.websocket:
+            return await _chunks(scene, request) > before
+        return any([await _works("http_bridge", p) for p in scene.stack["http_bridge"] if p.running])
+
+    while not await goes_on():
+        await asyncio.sleep(0.02)
+    took_s = time.monotonic() - killed_at
+    for process in (p for siblings in scene.stack.processes.values() for p in siblings if not p.running):
+        await process.start()
+    await scene.delivered(request, request)
+    return took_s
 
 
 async def _chunks(scene: Scene, request: str) -> int:
@@ -142,12 +153,20 @@ async def _chunks(scene: Scene, request: str) -> int:
     return 0 if got is None else int(got["chunks"])
 
 
-def _kill(service: str, metric: str) -> Callable[[Scene], Awaitable[None]]:
+def _kill(service: str) -> Callable[[Scene], Awaitable[None]]:
     async def kill(scene: Scene) -> None:
-        owners: list[ServiceProcess] = [p for p in scene.stack[service] if await p.metric(metric) > 0]
-        owners[0].kill()
+        busy = [process for process in scene.stack[service] if process.running and await _works(service, process)]
+        busy[0].kill()
 
     return kill
+
+
+async def _works(service: str, process: ServiceProcess) -> bool:
+    """Whether a synth speaks, or a bridge owns a session in which something is left to do."""
+    if service == "synth":
+        return await process.metric("orastream_synth_working") > 0
+    sessions = await process.metric(f"orastream_{service}_sessions")
+    return sessions > await process.metric(f"orastream_{service}_sessions_without_work")
 
 
 async def _restart_nats(scene: Scene) -> None:
@@ -159,3 +178,23 @@ async def _restart_oraserver(scene: Scene) -> None:
     oraserver = scene.stack.only("oraserver")
     oraserver.kill()
     await oraserver.start()
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is killed, how, and within how many seconds (p95) the speech must go on."""
+
+    name: str
+    kill: Callable[[Scene], Awaitable[None]]
+    goal_s: float
+    websocket: bool = True
+    """Whether the utterance goes by WebSocket, so that its next chunk shows the recovery."""
+
+
+PARTS = (
+    Part("synth (next chunk)", _kill("synth"), 1.5),
+    Part("ws_bridge (next chunk)", _kill("ws_bridge"), 1.5),
+    Part("http_bridge (session taken)", _kill("http_bridge"), 1.5, websocket=False),
+    Part("nats-server, restarted (next chunk)", _restart_nats, 5.0),
+    Part("OraServer, restarted (next chunk)", _restart_oraserver, 5.0),
+)

@@ -19,12 +19,13 @@ from orastream.broker.credentials import Credentials
 from orastream.broker.fastpath.dispatch import DispatchingClient, Headers, OnMessage
 from orastream.broker.fastpath.splitter import ProtocolError
 from orastream.broker.hooks import Hooks, hooked
+from orastream.broker.inboxes import Inboxes
 from orastream.broker.micro import Answerer
 from orastream.broker.refusals import Refusals
 from orastream.broker.repairs import Repairs
 from orastream.broker.subscription import Subscription
 from orastream.contract import subjects
-from orastream.contract.errors import NodeUnavailable, NotConnected
+from orastream.contract.errors import NodeUnavailable, NoResponders, NotConnected
 
 PING_INTERVAL_S = 2
 RECONNECT_WAIT_S = 0.25
@@ -57,7 +58,7 @@ class Broker:
         """NATS_URL without user and password, for messages."""
         self._name = name
         self._creds = Credentials(creds) if creds else None
-        self._inbox_prefix = subjects.check_inbox_prefix(inbox_prefix)
+        self.inbox_prefix = subjects.check_inbox_prefix(inbox_prefix)
         self._connect_timeout_s = connect_timeout_s
         self._nc = DispatchingClient()
         self._up = asyncio.Event()
@@ -66,9 +67,7 @@ class Broker:
         """True from a disconnect until the reason why reconnecting fails is logged, or the connection is back."""
         self._reconnect_hooks: list[Callable[[], None]] = []
         self._disconnect_hooks: list[Callable[[], None]] = []
-        self._routes: dict[str, OnMessage] = {}
-        self._route_count = 0
-        self._inbox = ""
+        self._inboxes = Inboxes()
         self.reconnects = 0
         self.repairs = Repairs()
         self.missing = Hooks()
@@ -77,8 +76,8 @@ class Broker:
 
     async def __aenter__(self) -> Self:
         await self._connect()
-        self._inbox = self._nc.new_inbox()
-        await self.subscribe(f"{self._inbox}.*", self._on_inbox)
+        self._inboxes.base = self._nc.new_inbox()
+        await self.subscribe(f"{self._inboxes.base}.*", self._inboxes.on_message)
         return self
 
     async def __aexit__(
@@ -113,7 +112,7 @@ class Broker:
             name=self._name,
             user_jwt_cb=self._creds.jwt if self._creds else None,
             signature_cb=self._creds.sign if self._creds else None,
-            inbox_prefix=self._inbox_prefix,
+            inbox_prefix=self.inbox_prefix,
             error_cb=self._on_error,
             disconnected_cb=self._on_disconnected,
             reconnected_cb=self._on_reconnected,
@@ -138,6 +137,11 @@ class Broker:
     def max_payload(self) -> int:
         """The server's limit for headers and payload together, in bytes. It closes the connection above it."""
         return self._nc.max_payload
+
+    @property
+    def clustered(self) -> bool:
+        """Whether the server belongs to a cluster, as it said when this client connected."""
+        return self._nc.clustered
 
     @property
     def closed(self) -> asyncio.Event:
@@ -176,7 +180,7 @@ class Broker:
 
     def refused(self, subject: str) -> str | None:
         """Return the refusal that explains a missing answer on `subject`, as `publish to "tts.x"`, or None."""
-        return self._refusals.of(subject, f"{self._inbox}.*")
+        return self._refusals.of(subject, f"{self._inboxes.base}.*")
 
     # ---- messages
 
@@ -195,8 +199,8 @@ class Broker:
     ) -> tuple[bytes, Headers]:
         """Return the payload and headers of one answer.
 
-        Raises NodeUnavailable when nobody subscribes to `subject` or no answer comes in `timeout_s` seconds, and
-        PublishRefused as `publish` does. Cancel-safe.
+        Raises NoResponders when nobody subscribes to `subject`, NodeUnavailable when no answer comes in `timeout_s`
+        seconds, and PublishRefused as `publish` does. Cancel-safe.
         """
         # Not nats-py's request(): its wait_for may lose a cancellation (Python 3.11).
         answered: asyncio.Future[tuple[bytes, Headers]] = asyncio.get_running_loop().create_future()
@@ -216,7 +220,7 @@ class Broker:
         finally:
             self.close_inbox(inbox)
         if answer_headers.status == "503":
-            raise NodeUnavailable(f"nobody answers on {subject}; is JetStream on and the node started?")
+            raise NoResponders(f"nobody answers on {subject}; is JetStream on and the node started?")
         return answer, answer_headers
 
     async def subscribe(self, subject: str, on_message: OnMessage, *, queue: str = "") -> Subscription:
@@ -236,18 +240,11 @@ class Broker:
 
     def open_inbox(self, on_message: OnMessage) -> str:
         """Return a reply subject whose messages go to `on_message` until `close_inbox`. Needs no round trip."""
-        self._route_count += 1
-        key = str(self._route_count)
-        self._routes[key] = on_message
-        return f"{self._inbox}.{key}"
+        return self._inboxes.open(on_message)
 
     def close_inbox(self, subject: str) -> None:
         """Close an inbox. Messages that arrive for it later are dropped."""
-        self._routes.pop(subject.rpartition(".")[2], None)
-
-    def _on_inbox(self, subject: str, reply: str, data: bytes, headers: Headers) -> None:
-        if (route := self._routes.get(subject.rpartition(".")[2])) is not None:
-            route(subject, reply, data, headers)
+        self._inboxes.close(subject)
 
     async def serve(
         self, name: str, version: str, description: str, subject: str, answer: Answerer, *, queue: str = "q"

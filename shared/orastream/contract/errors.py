@@ -5,7 +5,8 @@
     ├── Undecodable           bytes are neither JSON nor msgpack of the contract (code invalid_request)
     ├── Overloaded            the node has no room for the request now (code overloaded)
     ├── NodeUnavailable       NATS does not answer, or no stream stores the subject
-    │   └── NotConnected      the connection is closed for good
+    │   ├── NotConnected      the connection is closed for good
+    │   └── NoResponders      nobody subscribes to the subject of a request
     ├── WaitTimeout           no final report within the caller's time limit; the report still comes
     ├── UtteranceEnded        the report became final before the text was complete
     ├── PublishRefused        a stream refused a message
@@ -94,6 +95,10 @@ class NodeUnavailable(OrastreamError):
 
 class NotConnected(NodeUnavailable):
     """The NATS connection is closed and will not reconnect."""
+
+
+class NoResponders(NodeUnavailable):
+    """The server has answered that nobody subscribes to the subject of a request."""
 
 
 class WaitTimeout(OrastreamError):

@@ -182,6 +182,16 @@ def reports(session: str) -> str:
     return f"tts.report.{session}.*"
 
 
+def peer(service: str, process: str) -> str:
+    """Subject on which one process of a service answers probes: it is alive."""
+    return f"tts.peer.{service}.{process}"
+
+
+def peers(service: str) -> str:
+    """Subject on which the processes of a service tell each other that they are alive, and what they hold."""
+    return f"tts.peers.{service}"
+
+
 def message_id(session: str, req: str) -> str:
     """`Nats-Msg-Id` of a request that our clients publish, against duplicates."""
     return f"{session}.{req}"

@@ -104,6 +104,11 @@ class DispatchingClient(nats_client.Client):
         """Whether a `Wire` reads the socket: it does for TCP and TLS, not for NATS over WebSocket."""
         return isinstance(self._transport, WireTransport)
 
+    @property
+    def clustered(self) -> bool:
+        """Whether the server has said that it belongs to a cluster."""
+        return bool(self._server_info.get("cluster"))
+
     def abandon(self) -> None:
         """Close the socket of a failed connection attempt: nats-py would keep it open."""
         if isinstance(self._transport, WireTransport):

@@ -20,10 +20,12 @@ from orastream.delivery.rules.wakeup import Step, by_claim, cancel_is_applied, f
 from orastream.delivery.runtime.context import BridgeContext, DeliveryCounts
 from orastream.delivery.runtime.ownership import Lease, Owners
 from orastream.delivery.runtime.session_runner import SessionRunner
+from orastream.delivery.runtime.takeover import Takeover
 from orastream.delivery.runtime.wakeups import NAK_DELAY_S
 from orastream.delivery.sink import Sink
 from orastream.jetstream import topology
 from orastream.jetstream.api import JetStream
+from orastream.jetstream.peers import Peers
 from orastream.jetstream.pull_consumer import Delivery, PullConsumer
 from orastream.jetstream.report_store import ReportStore
 
@@ -50,12 +52,17 @@ class Bridge:
         self._js = js
         self._reports = ReportStore(js)
         self._lease = Lease(js, kind)
+        owners = Owners(js, kind, self._lease)
+        self._takeover = Takeover(js, owners, self._adopt)
+        self._peers = Peers(
+            js.broker, kind, self._lease.bridge, on_gone=lambda bridge, _: self._spawn(self._takeover.run(bridge))
+        )
         self._context = BridgeContext(
             js=js,
             kind=kind,
             sink=sink,
             lease=self._lease,
-            owners=Owners(js, kind, self._lease),
+            owners=owners,
             max_text_chars=max_text_chars,
             counts=counts,
             announce=announce,
@@ -107,9 +114,10 @@ class Bridge:
         heartbeat = asyncio.create_task(self._lease.run(), name="heartbeat")
         pull = asyncio.create_task(self._pull_consumer.run(), name="pull")
         extend = asyncio.create_task(self._extend_wakeups(), name="keep")
+        peers = asyncio.create_task(self._peers.run(), name="peers")
         stopped = asyncio.create_task(stop.wait(), name="stop")
         try:
-            done, _ = await asyncio.wait({heartbeat, pull, extend, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({heartbeat, pull, extend, peers, stopped}, return_when=asyncio.FIRST_COMPLETED)
             for task in done - {stopped}:
                 task.result()  # a failed task ends the process; the supervisor starts a new one
         finally:
@@ -120,7 +128,7 @@ class Bridge:
                 runner.drain()
             if self._tasks:
                 await asyncio.wait(self._tasks)
-            await tasks.end(heartbeat, pull, extend, stopped)
+            await tasks.end(heartbeat, pull, extend, peers, stopped)
             try:
                 await self._lease.end()
             except NodeUnavailable:
@@ -148,13 +156,23 @@ class Bridge:
             self._taking[session] = [delivery]
             self._spawn(self._consider(session))
 
+    def _adopt(self, session: str) -> None:
+        """Take a session without a wake-up: its owner is gone."""
+        full = len(self._runners) + len(self._taking) >= MAX_SESSIONS
+        if session not in self._runners and session not in self._taking and not full and not self._draining:
+            self._taking[session] = []
+            self._spawn(self._consider(session, adopt=True))
+
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _consider(self, session: str) -> None:
-        """Settle the wake-ups that need no owner. For the others take the session, or nak them if that fails."""
+    async def _consider(self, session: str, *, adopt: bool = False) -> None:
+        """Settle the wake-ups that need no owner. For the others take the session, or nak them if that fails.
+
+        With `adopt` take it also without a wake-up.
+        """
         waiting: list[Delivery] = []
         try:
             async with self._judging_limit:
@@ -162,7 +180,8 @@ class Bridge:
                     delivery = self._taking[session].pop(0)
                     if not await self._needs_no_owner(session, delivery):
                         waiting.append(delivery)
-                ownership = await self._context.owners.take(session) if waiting and not self._draining else None
+                wanted = (waiting or adopt) and not self._draining
+                ownership = await self._context.owners.take(session) if wanted else None
         except OrastreamError as exc:
             log.debug("a wake-up is delivered again later", session=session, error=str(exc))
             ownership = None

@@ -10,6 +10,7 @@ import asyncio
 import json
 import re
 import uuid
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from orastream.base import logger
@@ -22,6 +23,8 @@ from orastream.jetstream.topology import HEARTBEAT_LIFE_S
 
 HEARTBEAT_EVERY_S = 0.75
 KNOWN_ALIVE_S = 1.0
+PAGE = 256
+"""Records that are read at once."""
 _BRIDGE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 log = logger.named(__name__)
@@ -83,6 +86,21 @@ class Owners:
         self._lease = lease
         self._alive_until: dict[str, float] = {}
         self._unreleased: set[int] = set()
+        self._gone: set[str] = set()
+
+    def gone(self, bridge: str) -> None:
+        """The process of `bridge` does not run any more: its heartbeat counts no longer, although it is stored."""
+        self._gone.add(bridge)
+
+    async def sessions_of(self, bridge: str) -> AsyncIterator[tuple[str, int]]:
+        """Yield the sessions that `bridge` owns, each with the sequence of its record. Raises NodeUnavailable."""
+        prefix = owner_key(self._kind, "")
+        after = 0
+        while page := await self._js.read(OWNERS, owner_key(self._kind, "*"), after, batch=PAGE):
+            after = page[-1].sequence
+            for record in page:
+                if _owner_of(record.data) == bridge:
+                    yield record.subject.removeprefix(prefix), record.sequence
 
     async def take(self, session: str) -> Ownership | None:
         """Take the session. Return None if a live bridge owns it or takes it first. Raises NodeUnavailable."""
@@ -90,7 +108,7 @@ class Owners:
         key = owner_key(self._kind, session)
         body = json.dumps({"owner": self._lease.bridge}).encode()
         record = await self._js.last(OWNERS, key)
-        if record is not None and (owner := _owner_of(record.data)) is not None and await self._alive(owner):
+        if record is not None and (owner := _owner_of(record.data)) is not None and await self.alive(owner):
             return None
         try:
             ack = await self._js.store(key, body, expect_last=record.sequence if record else 0)
@@ -125,10 +143,11 @@ class Owners:
             await self._js.delete(OWNERS, epoch)
             self._unreleased.discard(epoch)
 
-    async def _alive(self, bridge: str) -> bool:
+    async def alive(self, bridge: str) -> bool:
+        """Whether `bridge` may still own sessions: its heartbeat is stored. Raises NodeUnavailable."""
         now = asyncio.get_running_loop().time()
-        if bridge == self._lease.bridge:
-            return False  # no task here runs this session: take it again
+        if bridge == self._lease.bridge or bridge in self._gone:
+            return False  # if it is this bridge: no task here runs this session, so take it again
         if now < self._alive_until.get(bridge, 0.0):
             return True
         alive = await self._js.last(HEARTBEATS, heartbeat_key(bridge)) is not None

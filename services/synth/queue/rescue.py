@@ -1,0 +1,70 @@
+"""Has the requests of a synth that is gone delivered to another one at once, instead of after the ack wait."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Iterable
+from typing import NoReturn
+
+import structlog
+
+from orastream.base import tasks
+from orastream.contract import stream_names
+from orastream.contract.errors import NodeUnavailable, SequenceConflict
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.peers import Peers
+from orastream.jetstream.pull_consumer import Delivery
+
+log = structlog.get_logger()
+
+
+class Rescue:
+    """Tells the other synths what this one holds, and hands back what a gone one held. `await run()` until cancelled.
+
+    Exactly one synth hands it back: the one that stores the mark first. A second nak would take the delivery from the
+    synth that has it by then. If the gone synth lives after all, it loses nothing: another synth opens a later attempt,
+    and the old one ends without an ack.
+    """
+
+    def __init__(self, js: JetStream, deliveries: Callable[[], Iterable[Delivery]]) -> None:
+        """`deliveries` yields what this synth holds, the most urgent first."""
+        self._js = js
+        self._deliveries = deliveries
+        self._naks: set[asyncio.Task[None]] = set()
+        self._peers = Peers(
+            js.broker,
+            stream_names.SYNTH,
+            f"synth-{uuid.uuid4().hex[:12]}",
+            on_gone=self._on_gone,
+            holds=lambda: (delivery.reply for delivery in self._deliveries()),
+        )
+
+    def changed(self) -> None:
+        """What this synth holds has changed."""
+        self._peers.changed()
+
+    async def run(self) -> NoReturn:
+        """Watch the other synths until cancelled."""
+        try:
+            await self._peers.run()
+        finally:
+            await tasks.end(*self._naks)
+        raise AssertionError("it runs until it is cancelled")
+
+    def _on_gone(self, synth: str, holds: tuple[str, ...]) -> None:
+        task = asyncio.create_task(self._hand_back(synth, holds), name="hand back")
+        self._naks.add(task)
+        task.add_done_callback(self._naks.discard)
+
+    async def _hand_back(self, synth: str, holds: tuple[str, ...]) -> None:
+        try:
+            await self._js.store(stream_names.heartbeat_key(f"gone-{synth}"), b"{}", expect_last=0)
+            for ack_subject in holds:
+                await self._js.broker.publish(ack_subject, b"-NAK")
+        except SequenceConflict:
+            return  # another synth does it
+        except NodeUnavailable as exc:
+            log.warning("requests of a gone synth wait for the ack wait", synth=synth, error=str(exc))
+        else:
+            log.info("requests of a gone synth are delivered again", synth=synth, requests=len(holds))

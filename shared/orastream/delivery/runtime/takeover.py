@@ -1,0 +1,55 @@
+"""Takes over the sessions of a bridge that is gone, before the server delivers its wake-ups again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from orastream.base import logger
+from orastream.contract import stream_names, subjects
+from orastream.contract.errors import NodeUnavailable
+from orastream.delivery.runtime.ownership import Owners
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.topology import HEARTBEAT_LIFE_S
+
+AGAIN_S = 0.25
+PATIENCE_S = 3 * HEARTBEAT_LIFE_S
+"""How long a cluster's bridges wait for the heartbeat of a gone bridge to expire. Then its wake-ups come anyway."""
+
+log = logger.named(__name__)
+
+
+class Takeover:
+    """`await run(bridge)` passes each session of a gone bridge in which something is stored to `adopt`.
+
+    It deletes the records of its other sessions. Several bridges may do it at the same time: `Owners.take` decides.
+    """
+
+    def __init__(self, js: JetStream, owners: Owners, adopt: Callable[[str], None]) -> None:
+        self._js = js
+        self._owners = owners
+        self._adopt = adopt
+
+    async def run(self, bridge: str) -> None:
+        """Take over the sessions of `bridge`. Logs errors: the wake-ups of what is left are delivered again later."""
+        try:
+            if self._js.broker.clustered:
+                await self._until_expired(bridge)
+            else:
+                self._owners.gone(bridge)
+            sessions = 0
+            async for session, sequence in self._owners.sessions_of(bridge):
+                if await self._js.after(stream_names.SESSIONS, subjects.session_events(session), 0) is None:
+                    await self._js.delete(stream_names.OWNERS, sequence)
+                    continue
+                sessions += 1
+                self._adopt(session)
+            log.info("took over the sessions of a bridge that is gone", bridge=bridge, sessions=sessions)
+        except (NodeUnavailable, TimeoutError) as exc:
+            log.warning("not all sessions of a gone bridge are taken over yet", bridge=bridge, error=str(exc))
+
+    async def _until_expired(self, bridge: str) -> None:
+        """A live bridge behind a cut route writes until its lease ends, so wait for its heartbeat to expire."""
+        async with asyncio.timeout(PATIENCE_S):
+            while await self._owners.alive(bridge):  # noqa: ASYNC110 - the server deletes it; nothing tells us when
+                await asyncio.sleep(AGAIN_S)
