@@ -22,6 +22,7 @@ from orastream.contract.errors import NodeUnavailable, PublishRefused
 from orastream.contract.trace_context import Carrier, carrier_of
 from orastream.jetstream.answers import Ack, error_in, json_of, parse_ack
 from orastream.jetstream.api_errors import Meaning, described, meaning
+from orastream.jetstream.server_clock import ServerClock
 
 API = "$JS.API"
 ELECTION_S = 15.0
@@ -116,6 +117,8 @@ class JetStream:
 
     def __init__(self, broker: Broker) -> None:
         self.broker = broker
+        self.clock = ServerClock()
+        """The clock by which stored messages have their times. `management.stream_info` samples it."""
 
     async def api(
         self, call: str, body: dict[str, Any] | None = None, *, patience_s: float = ELECTION_S

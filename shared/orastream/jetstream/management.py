@@ -9,12 +9,15 @@ Source: the JetStream API of nats-server 2.11 and later (`$JS.API.…`).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from orastream.contract.errors import NodeUnavailable
-from orastream.jetstream.api import ELECTION_S, JetStream
+from orastream.contract.stream_names import SESSIONS
+from orastream.jetstream.api import ELECTION_S, JetStream, parse_time
 from orastream.jetstream.api_errors import described
+from orastream.jetstream.server_clock import Sample
 
 __all__ = [
     "account_info",
@@ -24,6 +27,7 @@ __all__ = [
     "create_stream",
     "delete_consumer",
     "stream_info",
+    "time_sample",
     "update_stream",
 ]
 
@@ -51,10 +55,30 @@ async def stream_info(
     """Return `config`, `created` and `state` of a stream.
 
     With `subjects` (a subject, wildcards allowed), `state.subjects` also has the number of messages of each subject
-    that matches.
+    that matches. The answer about TTS_SESSIONS is also a sample for `js.clock`.
     """
     body = None if subjects is None else {"subjects_filter": subjects}
-    return await js.api(f"STREAM.INFO.{stream}", body, patience_s=patience_s)
+    sent_at = time.monotonic()
+    answer = await js.api(f"STREAM.INFO.{stream}", body, patience_s=patience_s)
+    if stream == SESSIONS and (sample := time_sample(answer, sent_at, time.monotonic())) is not None:
+        js.clock.add(sample)
+    return answer
+
+
+def time_sample(answer: Mapping[str, Any], sent_at: float, received_at: float) -> Sample | None:
+    """Return the server time in a stream's INFO, with the name of the server that leads the stream; None without one.
+
+    The server reads its clock between the two times, also if the call was repeated in between. A server that has just
+    stopped to lead may answer too, without a leader's name.
+    """
+    cluster = answer.get("cluster")
+    leader = cluster.get("leader") if isinstance(cluster, dict) else None
+    if not leader:
+        return None
+    try:
+        return Sample(parse_time(str(answer.get("ts"))), sent_at, received_at, str(leader))
+    except ValueError:
+        return None
 
 
 async def create_stream(js: JetStream, config: Mapping[str, Any], *, patience_s: float = ELECTION_S) -> dict[str, Any]:
