@@ -77,7 +77,7 @@ export class Utterances {
     this.#apply(event, true);
   }
 
-  /** A line of `/api/node`, as of `asOf` (seconds of the gateway's clock), known at `at`. */
+  /** A line of `/api/node`, as of `asOf` (seconds of the NATS server's clock), known at `at`. */
   stands(line, asOf, at) {
     if (this.#offset === Infinity) this.#offset = at - asOf * 1000;
     if (line.requestedAt) {

@@ -71,7 +71,7 @@ class NodeView:
             self._unfinished(),
             self._recent(),
         )
-        lines, now = await self._lines(unfinished, recent), time.time()
+        lines, now = await self._lines(unfinished, recent), self._js.clock.now_s()
         return {
             "asOf": round(now, 3),
             "reports": max((state.revision for state in recent), default=0),

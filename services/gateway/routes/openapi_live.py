@@ -74,7 +74,7 @@ class LimitsBody(BaseModel):
 class NodeBody(BaseModel):
     """The state of the node. `lines`: the 100 oldest requests that are not final, and about 50 newest reports."""
 
-    asOf: float = Field(description="unix seconds of the gateway's clock")
+    asOf: float = Field(description="unix seconds of the NATS server's clock")
     reports: int = Field(description="sequence of the newest report included here; compare with `hello` of /api/events")
     requests: RequestCounts
     synth: SynthBody

@@ -7,7 +7,6 @@ after its `end` or its final report is stored.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -75,7 +74,7 @@ class Job:
             problem = self._problem()
             if problem is not None:
                 await self._refuse("failed", problem)
-            elif await overdue(self._context.reports, stored, time.time()):
+            elif await overdue(self._context.reports, stored, self._context.js.clock.now_s()):
                 message = f"not claimed within ttlSeconds ({stored.ttl_s:g}): all synth slots were busy"
                 await self._refuse("expired", ReportError.of("expired", message))
             else:
@@ -160,7 +159,7 @@ class Job:
         transport = outcome.state.report.transport
         request = self._stored.request
         assert request is not None
-        self._context.metrics.claimed(max(0.0, time.time() - self._stored.stored_at_s))
+        self._context.metrics.claimed(self._context.js.clock.age_s(self._stored.stored_at_s))
         forget = request.fire_and_forget
         if transport == "websocket" and (self._context.settings.default_fire_and_forget if forget is None else forget):
             log.info(STARTED, sequence=self._stored.sequence)
@@ -184,7 +183,7 @@ class Job:
         if end.error is not None:
             self._span.fail(end.error.code, end.error.message)
         self._count("unwanted" if final is not None and final.status != "cancelled" else end.status)
-        log.info("spoken", **summary(end, self._playback, time.time() - self._stored.stored_at_s))
+        log.info("spoken", **summary(end, self._playback, self._context.js.clock.age_s(self._stored.stored_at_s)))
         await self._hold.ack()
 
     async def _attempts(self, first: int | None, start: AudioStart) -> AudioEnd:

@@ -70,7 +70,7 @@ def summary(end: AudioEnd, playback: Playback, took_s: float) -> dict[str, objec
         "audio_s": round(end.audio_seconds, 3),
         "rtf": end.rtf,
         "underruns": playback.underruns,
-        "took_s": round(max(0.0, took_s), 3),
+        "took_s": round(took_s, 3),
         "error": end.error.code if end.error is not None else None,
     }
 

@@ -119,7 +119,7 @@ async def narrate(
                 if piece.index == 0:
                     span.event("first audio")
                 if piece.index == 0 and streamed_text is None:  # for streamed text this would measure the writer
-                    metrics.first_chunk(max(0.0, time.time() - stored.stored_at_s))
+                    metrics.first_chunk(js.clock.age_s(stored.stored_at_s))
                 chunks, size = piece.index + 1, size + len(piece.audio)
                 metrics.chunk_stored(len(piece.audio))
         metrics.spoken(meter.made_s, meter.spent_s, meter.rtf)

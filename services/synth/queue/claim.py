@@ -66,7 +66,10 @@ async def _first_start(js: JetStream, stored: StoredRequest, start: AudioStart) 
 
 
 async def overdue(reports: ReportStore, stored: StoredRequest, now_s: float) -> bool:
-    """Whether the request's ttl has passed and nobody has claimed it. Raises NodeUnavailable."""
+    """Whether the request's ttl has passed and nobody has claimed it. Raises NodeUnavailable.
+
+    `now_s` is the time now in unix seconds of the server's clock.
+    """
     if now_s <= stored.stored_at_s + stored.ttl_s:
         return False
     return await reports.read(stored.session, stored.token) is None

@@ -6,7 +6,6 @@ Publishers write to ingest subjects. The stream's subject transform renames each
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -144,7 +143,7 @@ async def ensure_stream(
     if _lacks(f"stream {name}", there):
         # From the time in µs, so that a stream that replaces a lost one never repeats a sequence: readers, fences and
         # acks compare them. Never in an update: the server would delete all messages below it at its next start.
-        first_seq = max(time.time_ns() // 1000, above + SEQUENCE_GAP if above else 0)
+        first_seq = max(int(js.clock.now_s() * 1e6), above + SEQUENCE_GAP if above else 0)
         made = await management.create_stream(js, config | {"first_seq": first_seq}, patience_s=patience_s)
         if not _created_by_another(f"stream {name}", made):
             log.info("stream created", stream=name)

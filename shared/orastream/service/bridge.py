@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 
 from orastream.base import logger
@@ -47,7 +46,7 @@ def serve_bridge(
                 counts.underruns.inc(report.underruns)
                 counts.underrun_s.inc(report.underrun_ms / 1000)
             elif report.status == "cancelled" and entry.cancelled_at_s is not None:
-                counts.cancel.observe(max(0.0, time.time() - entry.cancelled_at_s))
+                counts.cancel.observe(process.js.clock.age_s(entry.cancelled_at_s))
             log.info(
                 events.get(report.status, f"delivery {report.status}"),
                 **about,

@@ -8,7 +8,6 @@ ownership is lost, or at a drain.
 from __future__ import annotations
 
 import asyncio
-import time
 
 import structlog
 
@@ -174,7 +173,7 @@ class SessionRunner:
             if isinstance(stored, StoredCancel):
                 self._session.cancel(stored)
             else:
-                self._session.request(stored, now - max(0.0, time.time() - stored.stored_at_s))
+                self._session.request(stored, now - self._context.js.clock.age_s(stored.stored_at_s))
         while (message := reports.pop()) is not None:
             self._read_report(message, now)
 

@@ -71,7 +71,8 @@ class UtteranceRunner:
         self._finished: Finished | None = None
         """The final status to write when no other write is running."""
         self._clock = CheckpointClock()
-        self._timing = Timing(entry.stored.stored_at_s, piecewise=utterance.rules.confirm_every is not None)
+        asked_at = session.bridge.js.clock.monotonic_at(entry.stored.stored_at_s)
+        self._timing = Timing(asked_at, piecewise=utterance.rules.confirm_every is not None)
         kind = session.bridge.kind
         about = traces.taken(entry.stored, "deliver", kind)
         about |= {"orastream.epoch": session.epoch, "orastream.delivered_before": utterance.delivered}
@@ -133,7 +134,7 @@ class UtteranceRunner:
                 if isinstance(failure, LinkLost):
                     self._lost(failure, now)
                 elif failure is None:
-                    self._timing.confirmed(time.time())
+                    self._timing.confirmed(time.monotonic())
                     self.machine.confirmed(asked.chunks, asked.complete, now)
             case CheckpointSkipped():
                 self._write = None
@@ -151,12 +152,12 @@ class UtteranceRunner:
         match effect:
             case WriteChunk():
                 assert self._link is not None
-                self._timing.wrote(effect.chunk, self._base, time.time())
+                self._timing.wrote(effect.chunk, self._base, time.monotonic())
                 self._link.write(effect.start, effect.chunk)
                 self._counts.chunk_written(len(effect.chunk.audio))
             case WriteComplete():
                 assert self._link is not None
-                self._timing.completed(time.time())
+                self._timing.completed(time.monotonic())
                 self._link.complete(effect.start, effect.total_chunks, effect.text)
             case Confirm():
                 assert self._link is not None
@@ -281,5 +282,6 @@ class UtteranceRunner:
             await self._store(report, Purpose.CHECKPOINT)
 
     def _trace_times(self) -> None:
-        for name, at_s in self._timing.marks():
-            self._span.event(name, at_s=at_s)
+        now_s, now = time.time(), time.monotonic()  # a span's times are of this host's clock, not of the server's
+        for name, at in self._timing.marks():
+            self._span.event(name, at_s=now_s - (now - at))
