@@ -2,6 +2,8 @@
 
 It checks at a start, every CHECK_S seconds, after a reconnect, and when an answer suggests that something is missing
 (`Broker.missing`). It creates what is missing. The content of a lost stream is lost; the log says so once.
+
+Each check also samples the server's clock (`JetStream.clock`), at no cost. A host whose clock differs is logged.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ from orastream.base import logger
 from orastream.base.backoff import Backoff
 from orastream.contract.errors import NodeUnavailable, OrastreamError, SettingsError
 from orastream.contract.stream_names import AUDIO, HEARTBEATS, OWNERS, REPORTS, SESSIONS, SYNTH, TEXTS
-from orastream.jetstream import topology
+from orastream.jetstream import management, topology
 from orastream.jetstream.api import JetStream
+from orastream.jetstream.server_clock import MAX_SKEW_S
 from orastream.jetstream.topology import Found, StreamLimits
 
 CHECK_S = 5.0
@@ -62,6 +65,8 @@ class StreamKeeper:
         self._lacks: dict[str, OrastreamError] = {}
         self._logged: set[str] = set()
         """The streams and consumers that were logged as missing."""
+        self._skewed = False
+        """Whether it was logged that this host's clock differs from the server's."""
         self._renewed_hooks: list[Callable[[str], None]] = []
         self._back_hooks: list[Callable[[str], None]] = []
         self._suspected = asyncio.Event()
@@ -88,7 +93,7 @@ class StreamKeeper:
             raise exc
 
     async def ensure(self) -> None:
-        """Create what is missing; with `change`, also update what exists.
+        """Create what is missing; with `change`, also update what exists. Then the server's clock is known.
 
         Raises SettingsError for an error that only another setting can fix, NodeUnavailable for any other.
         """
@@ -99,6 +104,11 @@ class StreamKeeper:
         if self._lacks:
             first, *others = map(str, self._lacks.values())
             raise NodeUnavailable(f"{first} (and {len(others)} more)" if others else first)
+        if not self._js.clock.known:  # TTS_SESSIONS was missing: the server's error has no time
+            await management.stream_info(self._js, SESSIONS, patience_s=PATIENCE_S)
+            if not self._js.clock.known:
+                log.warning("NATS has not told its time; until it does, ages are judged by this host's clock")
+        self._log_skew()
 
     async def run(self) -> None:
         """Check repeatedly until cancelled."""
@@ -199,3 +209,14 @@ class StreamKeeper:
         if back := sorted(self._logged - lacks):
             log.info("there again", names=back)
         self._logged = lacks
+        self._log_skew()
+
+    def _log_skew(self) -> None:
+        """Log once that this host's clock differs from the server's, and once that it does not any more."""
+        ahead_s = round(self._js.clock.skew_s(), 3)
+        skewed = abs(ahead_s) > MAX_SKEW_S
+        if skewed and not self._skewed:
+            log.warning("the clock of this host differs from that of NATS", ahead_s=ahead_s)
+        elif self._skewed and not skewed:
+            log.info("the clock of this host agrees with that of NATS again", ahead_s=ahead_s)
+        self._skewed = skewed

@@ -159,6 +159,11 @@ async def _main(
         reconnects = metrics.counter("orastream_nats_reconnects", "Reconnects to NATS")
         broker.on_reconnect(reconnects.inc)
         metrics.gauge("orastream_nats_connected", "1 while NATS is connected", lambda: float(broker.connected))
+        metrics.gauge(
+            "orastream_nats_clock_skew_seconds",
+            "Seconds by which this host's clock is ahead of the NATS server's",
+            js.clock.skew_s,
+        )
         metrics.total(
             "orastream_nats_backfilled_messages",
             "Messages read from their stream because the live copy was lost or late",
