@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from orastream.broker import shown
 from orastream.cli.checks.trial_writes import Trial
 from orastream.jetstream import topology
+from orastream.jetstream.server_clock import MAX_SKEW_S
 from orastream.service.settings import KNOWN
 
 Level = Literal["ok", "warning", "problem"]
@@ -48,6 +49,15 @@ class ServiceAnswer:
     trouble: str = ""
     instead_of_pong: str = ""
     """What it did instead of answering a ping; empty if it answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSeen:
+    """A NATS server whose clock was read. The clock of this host is `ahead_s` (± `bound_s`) seconds ahead of it."""
+
+    server: str
+    ahead_s: float
+    bound_s: float
 
 
 def judge_unknown(name: str) -> Finding:
@@ -120,6 +130,33 @@ def judge_pull(trial: Trial) -> Finding:
     if trial.refused:
         return Finding("pull", "problem", f"a message that was stored cannot be pulled: {trial.refused}", RESTART)
     return Finding("pull", "ok", "a message that was stored was pulled")
+
+
+def judge_clocks(seen: Sequence[ClockSeen]) -> list[Finding]:
+    """The findings for the clocks of this host and of the servers that lead a stream; none if no server was seen."""
+    best: dict[str, ClockSeen] = {}
+    for clock in sorted(seen, key=lambda clock: clock.bound_s):
+        best.setdefault(clock.server, clock)
+    if not best:
+        return []
+    early, late = max(best.values(), key=_ahead), min(best.values(), key=_ahead)
+    findings = []
+    if early.ahead_s - late.ahead_s - early.bound_s - late.bound_s > MAX_SKEW_S:
+        differ_s = early.ahead_s - late.ahead_s
+        says = f"the clock of NATS server {late.server} is {differ_s:.1f} s ahead of that of {early.server}"
+        fix = "synchronise the servers' clocks (NTP): when another server leads a stream, ages change by the difference"
+        findings.append(Finding("clocks", "problem", says, fix))
+    worst = max(best.values(), key=lambda clock: abs(clock.ahead_s))
+    if abs(worst.ahead_s) - worst.bound_s > MAX_SKEW_S:
+        ahead = "ahead of" if worst.ahead_s > 0 else "behind"
+        says = f"the clock of this host is {abs(worst.ahead_s):.1f} s {ahead} that of NATS server {worst.server}"
+        fix = "synchronise it (NTP). Requests are judged by the server's clock; logs and traces of this host are not"
+        findings.append(Finding("clocks", "warning", says, fix))
+    return findings or [Finding("clocks", "ok", f"this host and NATS agree within {MAX_SKEW_S:g} s")]
+
+
+def _ahead(clock: ClockSeen) -> float:
+    return clock.ahead_s
 
 
 def judge_consumer(name: str, answer: Mapping[str, Any]) -> Finding:

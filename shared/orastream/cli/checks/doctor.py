@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable
 from typing import Any
 
@@ -10,7 +11,7 @@ import aiohttp
 
 from orastream.cli import options, terminal
 from orastream.cli.checks import diagnosis, trial_writes
-from orastream.cli.checks.diagnosis import Finding, Level, ServiceAnswer
+from orastream.cli.checks.diagnosis import ClockSeen, Finding, Level, ServiceAnswer
 from orastream.cli.node.settings import NodeAddress, find_node
 from orastream.client.async_client import Client
 from orastream.contract.errors import NodeUnavailable
@@ -79,7 +80,20 @@ async def _examine_jetstream(client: Client) -> list[Finding]:
     if all(finding.level != "problem" for finding in findings):
         findings.append(diagnosis.judge_pull(await trial_writes.pull(js)))
     consumers = [_examine_consumer(js, name) for name in diagnosis.consumer_names()]
-    return [*findings, *await asyncio.gather(*consumers)]
+    findings += await asyncio.gather(*consumers)
+    return [*findings, *diagnosis.judge_clocks(await _clocks(js))]
+
+
+async def _clocks(js: JetStream) -> list[ClockSeen]:
+    """Compare this host's clock with those of the servers that lead the node's streams, one after the other."""
+    seen = []
+    for name in diagnosis.stream_names():
+        sent_at_s = time.time()  # not monotonic: the time of day of this host is what is compared
+        answer = await _asked(management.stream_info(js, name, patience_s=PATIENCE_S)) or {}
+        sample = management.time_sample(answer, sent_at_s, time.time())
+        if sample is not None:
+            seen.append(ClockSeen(sample.server, -sample.offset_s, (sample.received_at - sample.sent_at) / 2))
+    return seen
 
 
 async def _examine_stream(js: JetStream, name: str) -> Finding:

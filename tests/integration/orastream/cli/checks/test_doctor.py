@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -68,6 +69,20 @@ async def test_doctor_says_to_start_the_node_when_nothing_was_started(nats_serve
     for subject in (*(f"stream {name}" for name in names), "consumer synth"):
         assert found[subject].level == "problem"
         assert "orastream up" in found[subject].fix
+
+
+@pytest.mark.parametrize(
+    ("shift_s", "level", "says"),
+    [(0.0, "ok", "agree"), (62.5, "warning", "62.5 s ahead of"), (-62.5, "warning", "62.5 s behind")],
+)
+async def test_the_clock_of_this_host(
+    nats_server: NatsServer, js: JetStream, monkeypatch: pytest.MonkeyPatch, shift_s: float, level: str, says: str
+) -> None:
+    true_time = time.time
+    monkeypatch.setattr(time, "time", lambda: true_time() + shift_s)
+    found = named(await doctor.examine_nats(a_node(nats_server.url)))
+    assert found["clocks"].level == level
+    assert says in found["clocks"].says
 
 
 async def test_doctor_reports_which_services_pull_requests(nats_server: NatsServer, js: JetStream) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orastream.cli.checks import diagnosis
-from orastream.cli.checks.diagnosis import Level, ServiceAnswer
+from orastream.cli.checks.diagnosis import ClockSeen, Level, ServiceAnswer
 from orastream.cli.checks.trial_writes import Trial
 
 pytestmark = pytest.mark.unit
@@ -172,3 +172,23 @@ def test_stream_finding_is_a_problem_when_a_trial_write_fails() -> None:
 def test_pull_finding_is_a_problem_when_the_trial_pull_gets_no_answer() -> None:
     assert diagnosis.judge_pull(Trial()).level == "ok"
     assert diagnosis.judge_pull(Trial("no answer", silent=True)).level == "problem"
+
+
+@pytest.mark.parametrize(
+    ("seen", "levels", "says"),
+    [
+        ([], [], ""),
+        ([("a", 0.2, 0.001), ("b", -0.3, 0.001)], ["ok"], "agree"),
+        ([("a", 61.0, 0.001)], ["warning"], "61.0 s ahead of that of NATS server a"),
+        ([("a", -61.0, 0.001)], ["warning"], "61.0 s behind that of NATS server a"),
+        ([("a", 1.4, 0.5)], ["ok"], "agree"),  # the answer came too slowly to tell
+        ([("a", 9.0, 9.0), ("a", 0.0, 0.001)], ["ok"], "agree"),  # the faster answer counts
+        ([("a", 0.5, 0.001), ("b", -0.9, 0.001)], ["problem"], "of NATS server b is 1.4 s ahead of that of a"),
+        ([("a", 0.0, 0.001), ("b", -30.0, 0.001)], ["problem", "warning"], "is 30.0 s ahead"),
+    ],
+)
+def test_clocks(seen: list[tuple[str, float, float]], levels: list[Level], says: str) -> None:
+    findings = diagnosis.judge_clocks([ClockSeen(*clock) for clock in seen])
+    assert [finding.level for finding in findings] == levels
+    assert not findings or says in findings[0].says
+    assert all("NTP" in finding.fix for finding in findings if finding.level != "ok")
