@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
+from contextvars import ContextVar
 from typing import Literal
 
 import aiohttp
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 
+from orastream.base.reset import reset
 from orastream.contract.audio_messages import AudioChunk, AudioStart
 from orastream.delivery.rules.utterance_effects import DeliveryRules
 from orastream.delivery.sink import LinkLost, Speech
@@ -21,6 +26,11 @@ STALL_S = 10.0
 SILENCE_S = 30.0
 """How long OraServer may take to answer after it has read the whole body."""
 MAX_ANSWER_BYTES = 4096
+SEND_BUFFER_BYTES = 128 << 10
+"""The kernel's send buffer. A small one, so that little audio is in flight at a barge-in."""
+
+_running: ContextVar[HttpLink] = ContextVar("running")
+"""The link whose POST runs in this task."""
 
 
 class HttpLink:
@@ -32,6 +42,8 @@ class HttpLink:
         self._speech: Speech | None = None
         self._body: Body | None = None
         self._post: asyncio.Task[None] | None = None
+        self._transport: asyncio.BaseTransport | None = None
+        """The connection of the running POST."""
         self.lost: LinkLost | None = None
 
     @property
@@ -71,9 +83,10 @@ class HttpLink:
             self.lost = exc
             raise
         finally:
-            self._post = None
+            self._post = self._transport = None
 
     async def _send(self, body: Body) -> None:
+        _running.set(self)
         loop = asyncio.get_running_loop()
         awaited = f"took nothing for {CONNECT_S + STALL_S:g} s"
 
@@ -108,11 +121,24 @@ class HttpLink:
             limit.reschedule(until)
 
     def abandon(self) -> None:
-        """Send nothing more of the utterance: a running POST is cancelled."""
+        """Send nothing more of the utterance: a running POST is cancelled and its connection is reset.
+
+        aiohttp alone would still send the part of the body that it has buffered, and that may be the rest of it.
+        """
         self._body = None
         if self._post is not None:
             self.lost = LinkLost("cut: the utterance was ended while it was sent")
+            if self._transport is not None:
+                reset(self._transport)
             self._post.cancel()
+
+    def cut(self) -> None:
+        """The same as `abandon`: no audio is sent before the POST."""
+        self.abandon()
+
+    def uses(self, transport: asyncio.BaseTransport | None) -> None:
+        """Note the connection over which the running POST is sent."""
+        self._transport = transport
 
     async def close(self) -> None:
         """Drop the collected audio and cancel a running POST."""
@@ -145,5 +171,23 @@ def http_client(settings: HttpBridgeSettings) -> aiohttp.ClientSession:
     """An HTTP client with pooled connections. The caller closes it (`async with`)."""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=SILENCE_S)
     # With a limit, POSTs that OraServer answers slowly would block those of other sessions.
-    unlimited = aiohttp.TCPConnector(limit=0)
+    unlimited = _Connector(limit=0, socket_factory=_small_buffer)
     return aiohttp.ClientSession(headers=settings.authorization, timeout=timeout, connector=unlimited)
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Passes the connection of each POST to its link, which resets it when the utterance is cancelled."""
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> Connection:
+        connection = await super().connect(req, traces, timeout)
+        if (link := _running.get(None)) is not None:
+            link.uses(connection.transport)
+        return connection
+
+
+def _small_buffer(address: aiohttp.AddrInfoType) -> socket.socket:
+    sock = socket.socket(*address[:3])
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    return sock

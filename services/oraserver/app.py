@@ -18,6 +18,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from pydantic import ValidationError
 
 from orastream.service.metrics import CONTENT_TYPE
+from services.oraserver.connections import CurrentConnections, was_reset
 from services.oraserver.counts import Counts
 from services.oraserver.faults import Faults, Misbehaviour
 from services.oraserver.frames import parse_post
@@ -57,6 +58,7 @@ class OraServer:
         self.book = Book(self._keep, next_number=self.store.next_number())
         self.book.replay(self.store.replay())
         self._sockets: set[web.WebSocketResponse[bool]] = set()
+        self._current = CurrentConnections()
         self._connections = 0
         self._counts = Counts(lambda: len(self._sockets))
 
@@ -153,19 +155,26 @@ class OraServer:
                 request.transport.abort()
         finally:
             self._sockets.discard(socket)
+            self._current.ended(socket)
         return socket
 
     async def _read(self, socket: web.WebSocketResponse[bool], request: web.Request) -> bool:
-        """Read frames until the peer ends the connection; False when it must be aborted."""
+        """Read frames until the peer ends the connection; False when it must be aborted.
+
+        The frames of a connection that was reset or replaced are dropped: what they hold is cancelled, or comes again.
+        """
         try:
             connection = self.book.connect(request.headers)
             while True:
                 message = await socket.receive()
                 if delay_ms := self.misbehaviour.faults.read_delay_ms:
                     await asyncio.sleep(delay_ms / 1000)
+                if was_reset(request.transport) or self._current.replaced(socket):
+                    return False
                 if message.type is WSMsgType.TEXT:
                     if connection.receive(message.data, time.time()) and self.misbehaviour.drops(connection.chunks):
                         return False
+                    self._current.began(socket, connection.init)
                 elif message.type is WSMsgType.PING:
                     if not self.misbehaviour.faults.no_pong:
                         await socket.pong(message.data)
@@ -186,6 +195,8 @@ class OraServer:
         if delay_ms := self.misbehaviour.faults.read_delay_ms:
             await asyncio.sleep(delay_ms / 1000)
         body = await request.read()
+        if was_reset(request.transport):
+            return web.Response(status=499)  # nobody reads it: the bridge cancelled the POST, or it sends it again
         parsed = await asyncio.to_thread(parse_post, body) if len(body) > PARSE_IN_THREAD_BYTES else parse_post(body)
         try:
             stored = self.book.take_post(*parsed, time.time())

@@ -220,7 +220,8 @@ class ConnectionRules:
     def __init__(self, book: Book, headers: Mapping[str, str]) -> None:
         self._book = book
         self._headers = {name: headers[name] for name in HEADERS if name in headers}
-        self._init: Init | None = None
+        self.init: Init | None = None
+        """The first `init` on this connection; None before it."""
         self.chunks = 0
         """Chunk frames received on this connection, repeats included."""
         for name in HEADERS:
@@ -230,21 +231,18 @@ class ConnectionRules:
     @property
     def session_id(self) -> str | None:
         """The session by `init`, or else by the header; None when neither has come."""
-        return self._init.session_id if self._init else self._headers.get("session-id")
+        return self.init.session_id if self.init else self._headers.get("session-id")
 
     def receive(self, payload: bytes, now: float) -> bool:
-        """Check and store one text frame; True for a chunk. Raises what the book's `keep` raises.
-
-        `now` is in unix seconds.
-        """
+        """Check and store one text frame at `now` (unix seconds); True for a chunk. Raises what `keep` raises."""
         frame, problems = parse(payload)
         if isinstance(frame, Init):
             self._initialise(frame, problems)
             return False
-        if self._init is None:
+        if self.init is None:
             problems.append(Violation("init-first", "a frame before init"))
         elif frame is not None and (
-            frame.metadata.session_id != self._init.session_id or frame.metadata.phone_id != self._init.phone_id
+            frame.metadata.session_id != self.init.session_id or frame.metadata.phone_id != self.init.phone_id
         ):
             problems.append(Violation("session-mismatch", "sessionId or phoneId is not that of init"))
         if isinstance(frame, Chunk):
@@ -262,10 +260,10 @@ class ConnectionRules:
         self._broken("binary-frame", "frames of protocol v1 are text")
 
     def _initialise(self, init: Init, problems: list[Violation]) -> None:
-        if self._init is not None:
+        if self.init is not None:
             problems.append(Violation("init-once", "a second init on one connection"))
         else:
-            self._init = init
+            self.init = init
             ids = {"session-id": init.session_id, "phone-id": init.phone_id}
             for name, header in self._headers.items():
                 if not header_matches(header, ids[name]):

@@ -27,6 +27,7 @@ try:
 except ImportError:  # a platform without the built extension
     from websockets.utils import apply_mask
 
+from orastream.base.reset import reset
 from orastream.delivery.sink import LinkLost
 from services.ws_bridge.liveness import PONG_S, Liveness
 
@@ -170,11 +171,13 @@ class WebSocketConnection(asyncio.Protocol):
         self.abort("closed by this side")
 
     def abort(self, reason: str, *, refused: bool = False) -> None:
-        """End the connection now; bytes that the kernel has not taken are dropped."""
+        """End the connection now with a reset; bytes that were not sent are dropped, also those in the kernel."""
         if self.lost is not None:
             return
         self.lost = LinkLost(reason, refused=refused)
-        if self._transport is not None and not self._transport.is_closing():
+        if self._transport is not None and self._opened.done():
+            reset(self._transport)
+        elif self._transport is not None:
             self._transport.abort()
         if self._timer is not None:
             self._timer.cancel()

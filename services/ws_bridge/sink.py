@@ -64,6 +64,10 @@ class WebSocketLink:
         if self._connection.unsent_bytes:
             self._connection.abort("cut: the utterance was ended with bytes unsent")
 
+    def cut(self) -> None:
+        """End the connection now, also with bytes in the kernel's send buffer: these are dropped."""
+        self._connection.abort("cut: a cancelled utterance was not confirmed in time")
+
     async def close(self) -> None:
         """End the connection."""
         await self._connection.close()

@@ -71,6 +71,10 @@ class Link(Protocol):
         """End the utterance without `complete`. Bytes of it that were not sent yet must not be sent."""
         ...
 
+    def cut(self) -> None:
+        """End the link now, so that OraServer gets none of the bytes that it has not received yet."""
+        ...
+
     async def close(self) -> None:
         """Close the link at once. Nothing more is sent."""
         ...

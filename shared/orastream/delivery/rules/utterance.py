@@ -27,7 +27,9 @@ from orastream.delivery.rules.progress import Progress
 from orastream.delivery.rules.utterance_effects import (
     Confirm,
     Connect,
+    CutLink,
     DeliveryRules,
+    DropUnsent,
     Effect,
     Fence,
     Finished,
@@ -109,6 +111,8 @@ class UtteranceDelivery:
     """Whether a synth has claimed the request."""
     _alive_at: float = field(init=False, default=0.0)
     """When the stall timer was last restarted."""
+    _settle_until: float | None = field(init=False, default=None)
+    """When the link is cut if the audio of the cancelled utterance is still unconfirmed. None before `DropUnsent`."""
     _finished_returned: bool = field(init=False, default=False)
     """`poll` has returned `finished`."""
 
@@ -162,7 +166,10 @@ class UtteranceDelivery:
 
         Does nothing if the link is down already.
         """
-        if self.finished or self.link is LinkState.DOWN:
+        if self.link is LinkState.DOWN:
+            return
+        if self.finished:
+            self.link = LinkState.DOWN
             return
         if self.link is LinkState.UP:
             self.progress.reconnects += 1
@@ -182,8 +189,11 @@ class UtteranceDelivery:
             self._rewind = True
 
     def confirmed(self, chunks: int, complete: bool, now: float) -> None:
-        """OraServer has confirmed the first `chunks` chunks and, if `complete`, the end of the utterance."""
-        if self.finished or self.link is not LinkState.UP:
+        """OraServer has confirmed the first `chunks` chunks and, if `complete`, the end of the utterance.
+
+        After a cancel the chunks are still counted.
+        """
+        if self.link is not LinkState.UP:
             return
         if chunks > self.progress.chunks or complete:
             self._failures = 0
@@ -194,7 +204,10 @@ class UtteranceDelivery:
             self._finish("delivered")
 
     def cancel(self) -> None:
-        """Cancel: write no more of this utterance."""
+        """Cancel: write no more of this utterance.
+
+        `Finished` is returned when the receiver has confirmed what was written, or after `CutLink`.
+        """
         self._finish("cancelled")
 
     # ---- what to do next
@@ -220,10 +233,7 @@ class UtteranceDelivery:
             if self._assembly.end is not None or not self._queue:  # with audio queued and no end, no check can fail
                 self._check_end(now)
         if self.finished is not None:
-            if self._finished_returned:
-                return None
-            self._finished_returned = True
-            return self.finished
+            return self._next_at_end(self.finished, now)
         if self._rewind:
             self._start_over(now)
             return Rewind()
@@ -242,11 +252,18 @@ class UtteranceDelivery:
     def next_time(self) -> float | None:
         """When to call `poll` again if no event comes before (monotonic seconds), or None."""
         if self.finished is not None:
-            return None
+            return self._settle_until if self.settling else None
         times = [self._retry_at] if self.link is LinkState.DOWN else []
         if self._stalls:
             times.append(self._alive_at + self.rules.stall_s)
         return min(times, default=None)
+
+    @property
+    def settling(self) -> bool:
+        """Whether it was cancelled and audio that the receiver may still read is unconfirmed."""
+        cancelled = self.finished is not None and self.finished.status == "cancelled"
+        unconfirmed = self.rules.confirm_every is not None and bool(self._sent)
+        return cancelled and self.link is LinkState.UP and unconfirmed
 
     # ---- inside
 
@@ -259,6 +276,23 @@ class UtteranceDelivery:
     def _answers_outstanding(self) -> bool:
         """Whether audio is unwritten or unconfirmed. After a failed synthesis it is still delivered."""
         return self.rules.confirm_every is not None and bool(self._queue or self._sent)
+
+    def _next_at_end(self, finished: Finished, now: float) -> Effect | None:
+        """The next effect after the final status is decided. `Finished` is the last one."""
+        if self._finished_returned:
+            return None
+        if self.settling:
+            if self._settle_until is None:
+                self._settle_until = now + self.rules.settle_s
+                return DropUnsent()
+            if self._sent.asked < self._sent.written:
+                return self._ask(now)
+            if now < self._settle_until:
+                return None
+            self.link = LinkState.DOWN
+            return CutLink()
+        self._finished_returned = True
+        return finished
 
     def _next_write(self, now: float) -> Effect | None:
         confirm = self._next_confirm(now)

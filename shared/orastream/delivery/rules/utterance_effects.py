@@ -16,7 +16,8 @@ class DeliveryRules:
     `confirm_every` counts chunks. `confirm_every_s`, `max_unconfirmed_s`, `quick_confirm_every_s` and
     `quick_max_unconfirmed_s` are seconds of speech; `confirmation` says when the quick limits apply. They are chosen
     so that a receiver that plays in real time still answers before a ping counts as unanswered. All other fields that
-    end in `_s` are seconds of time; `stall_s` limits the wait for audio from synth.
+    end in `_s` are seconds of time; `stall_s` limits the wait for audio from synth, and `settle_s` the wait for the
+    receiver to confirm the audio of a cancelled utterance.
     """
 
     confirm_every: int | None = 8
@@ -29,6 +30,7 @@ class DeliveryRules:
     max_retries: int = 3
     first_retry_s: float = 0.5
     max_retry_s: float = 2.0
+    settle_s: float = 0.25
     stall_s: float = 20.0
     audio_retention_s: float = 600.0
 
@@ -73,11 +75,24 @@ class Fence:
 
 
 @dataclass(frozen=True, slots=True)
+class DropUnsent:
+    """The utterance was cancelled: drop its bytes that were not sent yet. If that ends the link, call `link_lost`."""
+
+
+@dataclass(frozen=True, slots=True)
+class CutLink:
+    """End the link now: the receiver has not confirmed the audio of a cancelled utterance in time.
+
+    What it has not read must not be heard after the next utterance begins. The machine counts the link as down.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
-    """The final status of the request. Write no more of it to OraServer."""
+    """The final status of the request. Write no more of it to OraServer, and drop its bytes that were not sent yet."""
 
     status: Status
     error: ReportError | None = None
 
 
-Effect = Connect | WriteChunk | WriteComplete | Confirm | Rewind | Fence | Finished
+Effect = Connect | WriteChunk | WriteComplete | Confirm | Rewind | Fence | DropUnsent | CutLink | Finished

@@ -26,6 +26,8 @@ from orastream.delivery.rules.utterance import UtteranceDelivery
 from orastream.delivery.rules.utterance_effects import (
     Confirm,
     Connect,
+    CutLink,
+    DropUnsent,
     Effect,
     Fence,
     Finished,
@@ -89,6 +91,8 @@ class UtteranceRunner:
     async def close(self) -> None:
         """Stop the feed and end the trace span. Nothing is written to OraServer any more."""
         self._trace_times()
+        if self.machine.settling and self._link is not None:
+            self._link.cut()  # the next owner does not know this link, so it cannot wait for the confirmation
         if not self.done:
             self._span.event("broken off", {"orastream.chunks": self.machine.progress.chunks})
         self._span.end()
@@ -168,6 +172,17 @@ class UtteranceRunner:
                 await self._rewind()
             case Fence():
                 self._fence_due = True
+            case DropUnsent():
+                assert self._link is not None
+                self._link.abandon()
+                if (lost := self._link.lost) is not None:
+                    self._link = None
+                    self.machine.link_lost(str(lost), self._loop.time())
+            case CutLink():
+                assert self._link is not None
+                self._span.event("link cut")
+                self._link.cut()
+                self._link = None
             case Finished():
                 self._finished = effect
                 if effect.status != "delivered" and self._link is not None:

@@ -375,3 +375,19 @@ async def test_confirmed_chunks_are_kept_after_a_crash(tmp_path: Path) -> None:
     utterance = only(listing)
     assert (utterance.complete, utterance.repeats, utterance.connections, listing.violations) == (True, 1, 2, 0)
     assert (tmp_path / utterance.file).read_bytes() == FILE
+
+
+async def test_a_newer_connection_of_the_phone_replaces_the_older(start: Start) -> None:
+    """What was not read of the older connection is dropped. The newer one begins with what was not confirmed."""
+    server = await start(Faults(read_delay_ms=50))
+    async with connected(server.websocket_url) as older, connected(server.websocket_url) as newer:
+        for index in range(len(PIECES)):
+            await older.send(chunk(index))
+        await newer.send(chunk(0, about("r2")))
+        await confirmed(newer)
+        before = {u.metadata.request_id: len(u.chunks) for u in server.book.utterances.values()}
+        with pytest.raises(websockets.ConnectionClosed):
+            async with asyncio.timeout(10):
+                await older.recv()
+        after = {u.metadata.request_id: len(u.chunks) for u in server.book.utterances.values()}
+    assert before == after and after["r2"] == 1 and after.get("r1", 0) < len(PIECES)
