@@ -47,9 +47,7 @@ class Backlog:
         sessions, synth, audio = stream_names.SESSIONS, stream_names.SYNTH, stream_names.AUDIO
         consumer = management.checked(synth, await management.consumer_info(self._js, sessions, synth), "num_pending")
         self.requests = int(consumer["num_pending"])
-        stream = management.checked(audio, await management.stream_info(self._js, audio), "state", "config")
-        self.audio_bytes = int(stream["state"].get("bytes", 0))
-        self.audio_max_bytes = max(0, int(stream["config"].get("max_bytes", 0)))
+        self.audio_bytes, self.audio_max_bytes = await management.fill(self._js, audio)
 
     async def watch(self) -> None:
         """Updates the fields every ASKED_EVERY_S until cancelled."""

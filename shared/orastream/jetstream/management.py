@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from orastream.contract.errors import NodeUnavailable
 from orastream.contract.stream_names import SESSIONS
@@ -20,12 +20,14 @@ from orastream.jetstream.api_errors import described
 from orastream.jetstream.server_clock import Sample
 
 __all__ = [
+    "Fill",
     "account_info",
     "checked",
     "consumer_info",
     "create_consumer",
     "create_stream",
     "delete_consumer",
+    "fill",
     "stream_info",
     "time_sample",
     "update_stream",
@@ -79,6 +81,19 @@ def time_sample(answer: Mapping[str, Any], sent_at: float, received_at: float) -
         return Sample(parse_time(str(answer.get("ts"))), sent_at, received_at, str(leader))
     except ValueError:
         return None
+
+
+class Fill(NamedTuple):
+    """How full a stream is. `max_bytes` is 0 without a limit."""
+
+    stored_bytes: int
+    max_bytes: int
+
+
+async def fill(js: JetStream, stream: str, *, patience_s: float = ELECTION_S) -> Fill:
+    """Return how full a stream is. Raises NodeUnavailable, also when the server answers with an error."""
+    answer = checked(stream, await stream_info(js, stream, patience_s=patience_s), "state", "config")
+    return Fill(int(answer["state"].get("bytes", 0)), max(0, int(answer["config"].get("max_bytes", 0))))
 
 
 async def create_stream(js: JetStream, config: Mapping[str, Any], *, patience_s: float = ELECTION_S) -> dict[str, Any]:

@@ -22,9 +22,11 @@ from orastream.contract.assembly import Assembly
 from orastream.contract.audio_messages import AudioChunk, AudioMessage, EndError
 from orastream.contract.errors import Code
 from orastream.contract.messages import ReportError, Status
+from orastream.delivery.rules.audio_room import AudioWait
 from orastream.delivery.rules.confirmation import Confirmation
 from orastream.delivery.rules.progress import Progress
 from orastream.delivery.rules.utterance_effects import (
+    AskAudioRoom,
     Confirm,
     Connect,
     CutLink,
@@ -109,8 +111,8 @@ class UtteranceDelivery:
     _fence: FenceState = field(init=False, default=FenceState.STORED)
     _claimed: bool = field(init=False, default=False)
     """Whether a synth has claimed the request."""
-    _alive_at: float = field(init=False, default=0.0)
-    """When the stall timer was last restarted."""
+    _wait: AudioWait = field(init=False)
+    """The stall timer."""
     _settle_until: float | None = field(init=False, default=None)
     """When the link is cut if the audio of the cancelled utterance is still unconfirmed. None before `DropUnsent`."""
     _finished_returned: bool = field(init=False, default=False)
@@ -121,7 +123,7 @@ class UtteranceDelivery:
         self.progress = Progress(chunks=self.delivered)
         self._sent = Confirmation(self.rules, self.delivered)
         self._ever_written = self.delivered
-        self._alive_at = self.now
+        self._wait = AudioWait(self.rules.stall_s, self.now)
         if self.must_fence:
             self._fence = FenceState.DUE
         self.backoff = Backoff(self.rules.first_retry_s, self.rules.max_retry_s, rng=self.backoff.rng)
@@ -132,7 +134,7 @@ class UtteranceDelivery:
         """A synth has claimed this request: chunks may be written, and the stall timer starts."""
         if not self._claimed:
             self._claimed = True
-            self._alive_at = now
+            self._wait.restart(now)
 
     def fenced(self) -> None:
         """The checkpoint with this owner's epoch is stored."""
@@ -140,11 +142,15 @@ class UtteranceDelivery:
 
     def restart_stall_timer(self, now: float) -> None:
         """Restart the wait for audio. While NATS does not answer, missing audio does not mean a stalled synth."""
-        self._alive_at = now
+        self._wait.restart(now)
+
+    def audio_room(self, full: bool | None, now: float) -> None:
+        """The answer to `AskAudioRoom`: whether the stream of audio is full. None: NATS did not answer."""
+        self._wait.answered(full, now)
 
     def audio(self, sequence: int, message: AudioMessage, now: float) -> None:
         """Add a stored audio message. Call in stream order."""
-        self._alive_at = now
+        self._wait.restart(now)
         for chunk in self._assembly.receive(sequence, message):
             if chunk.index < self.progress.chunks:
                 self.progress.confirmed_before(chunk, self._assembly)
@@ -229,7 +235,7 @@ class UtteranceDelivery:
         """
         if self.finished is None:
             if self._queued_bytes >= QUEUE_BYTES:
-                self._alive_at = now  # synth is not stalled: this queue is full
+                self._wait.restart(now)  # synth is not stalled: this queue is full
             if self._assembly.end is not None or not self._queue:  # with audio queued and no end, no check can fail
                 self._check_end(now)
         if self.finished is not None:
@@ -237,6 +243,8 @@ class UtteranceDelivery:
         if self._rewind:
             self._start_over(now)
             return Rewind()
+        if self._stalls and self._wait.ask(now):
+            return AskAudioRoom()
         if self.link is LinkState.DOWN and now >= self._retry_at:
             self.link = LinkState.CONNECTING
             return Connect()
@@ -254,8 +262,8 @@ class UtteranceDelivery:
         if self.finished is not None:
             return self._settle_until if self.settling else None
         times = [self._retry_at] if self.link is LinkState.DOWN else []
-        if self._stalls:
-            times.append(self._alive_at + self.rules.stall_s)
+        if self._stalls and (at := self._wait.next_time) is not None:
+            times.append(at)
         return min(times, default=None)
 
     @property
@@ -346,7 +354,7 @@ class UtteranceDelivery:
 
     def _start_over(self, now: float) -> None:
         self._rewind = False
-        self._alive_at = now  # the audio is read again, which takes time: synth is not stalled
+        self._wait.restart(now)  # the audio is read again, which takes time: synth is not stalled
         self._assembly = Assembly(self.request_seq)
         self._queue.clear()
         self._queued_bytes = 0
@@ -361,7 +369,7 @@ class UtteranceDelivery:
         elif end is not None and end.status == "failed" and not self._queue and not self._answers_outstanding:
             error = end.error or EndError("engine_error", "synthesis failed; see synth's log")
             self._finish("failed", error.code, error.message)
-        elif self._stalls and now >= self._alive_at + self.rules.stall_s:
+        elif self._stalls and self._wait.over(now):
             since = self.now if self.asked_at is None else min(self.now, self.asked_at)
             if self._assembly.start is None and now - since > self.rules.audio_retention_s:
                 self._finish("failed", "audio_expired", "the audio was not fetched within TTS_AUDIO_RETENTION_SECONDS")

@@ -75,6 +75,11 @@ class Fence:
 
 
 @dataclass(frozen=True, slots=True)
+class AskAudioRoom:
+    """Ask whether the stream of audio is full, then call `audio_room`: synth stores nothing while it is full."""
+
+
+@dataclass(frozen=True, slots=True)
 class DropUnsent:
     """The utterance was cancelled: drop its bytes that were not sent yet. If that ends the link, call `link_lost`."""
 
@@ -95,4 +100,6 @@ class Finished:
     error: ReportError | None = None
 
 
-Effect = Connect | WriteChunk | WriteComplete | Confirm | Rewind | Fence | DropUnsent | CutLink | Finished
+Effect = (
+    Connect | WriteChunk | WriteComplete | Confirm | Rewind | Fence | AskAudioRoom | DropUnsent | CutLink | Finished
+)

@@ -44,6 +44,14 @@ class CheckpointSkipped:
 
 
 @dataclass(frozen=True, slots=True)
+class AudioRoomSeen:
+    """The stream of audio is `full` or not; None if NATS did not answer."""
+
+    entry: Entry
+    full: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class OwnershipRead:
     """The owner's record was read after the lapse `lapse`. `ours` is None if NATS did not answer."""
 
@@ -51,5 +59,5 @@ class OwnershipRead:
     ours: bool | None
 
 
-DeliveryOutcome = LinkOpened | LinkFailed | Answered | CheckpointSkipped
+DeliveryOutcome = LinkOpened | LinkFailed | Answered | CheckpointSkipped | AudioRoomSeen
 Outcome = SessionOutcome | DeliveryOutcome | OwnershipRead

@@ -29,6 +29,7 @@ from orastream.delivery.runtime.housekeeping import Housekeeping
 from orastream.delivery.runtime.links import Links
 from orastream.delivery.runtime.outcomes import (
     Answered,
+    AudioRoomSeen,
     CheckpointSkipped,
     LinkFailed,
     LinkOpened,
@@ -209,7 +210,7 @@ class SessionRunner:
     def _apply(self, outcome: Outcome, now: float) -> None:
         runner, session = self._delivering, self._session
         match outcome:
-            case LinkOpened() | LinkFailed() | Answered() | CheckpointSkipped():
+            case LinkOpened() | LinkFailed() | Answered() | CheckpointSkipped() | AudioRoomSeen():
                 if runner is not None and runner.entry is outcome.entry:
                     runner.apply(outcome, now)
             case OwnershipRead(lapse, ours):

@@ -15,7 +15,7 @@ from orastream import traces
 from orastream.base import logger
 from orastream.contract import stream_names, subjects
 from orastream.contract.audio_messages import unpack
-from orastream.contract.errors import NodeUnavailable, Undecodable
+from orastream.contract.errors import Undecodable
 from orastream.contract.messages import Report
 from orastream.contract.report_state import Verdict
 from orastream.delivery.rules.checkpoint import CheckpointClock, report_of
@@ -24,6 +24,7 @@ from orastream.delivery.rules.session_outcomes import Purpose, ReportWritten
 from orastream.delivery.rules.timing import Timing
 from orastream.delivery.rules.utterance import UtteranceDelivery
 from orastream.delivery.rules.utterance_effects import (
+    AskAudioRoom,
     Confirm,
     Connect,
     CutLink,
@@ -35,12 +36,20 @@ from orastream.delivery.rules.utterance_effects import (
     WriteChunk,
     WriteComplete,
 )
+from orastream.delivery.runtime.audio_room import ask_audio_room
 from orastream.delivery.runtime.context import SessionContext
-from orastream.delivery.runtime.outcomes import Answered, CheckpointSkipped, DeliveryOutcome, LinkFailed, LinkOpened
+from orastream.delivery.runtime.outcomes import (
+    Answered,
+    AudioRoomSeen,
+    CheckpointSkipped,
+    DeliveryOutcome,
+    LinkFailed,
+    LinkOpened,
+)
+from orastream.delivery.runtime.report_writer import ReportWriter
 from orastream.delivery.sink import Link, LinkLost, Speech
 from orastream.jetstream.feed import Feed
 
-PERSIST_AGAIN_S = 0.5
 WRITE_ENDS_S = 1.0
 """How long the last checkpoint waits for the write that is running. NATS may not answer."""
 
@@ -67,6 +76,7 @@ class UtteranceRunner:
         self._link: Link | None = None
         """The open link while `machine.link` is UP, else None."""
         self._base = entry.report
+        self._reports = ReportWriter(session.reports, entry)
         self._write: asyncio.Task[None] | None = None
         """The task that writes a report now."""
         self._fence_due = False
@@ -143,6 +153,8 @@ class UtteranceRunner:
             case CheckpointSkipped():
                 self._write = None
                 self._clock.skipped()
+            case AudioRoomSeen(full=full):
+                self.machine.audio_room(full, now)
             case ReportWritten(_, purpose, verdict, state):
                 self._write = None
                 if purpose is Purpose.FENCE and verdict is Verdict.WRITTEN:
@@ -152,42 +164,45 @@ class UtteranceRunner:
                     self.done = True
 
     async def _carry_out(self, effect: Effect) -> None:
-        """Do what the machine says. It writes only while there is a link."""
+        """Do what the machine says."""
         match effect:
-            case WriteChunk():
-                assert self._link is not None
-                self._timing.wrote(effect.chunk, self._base, time.monotonic())
-                self._link.write(effect.start, effect.chunk)
-                self._counts.chunk_written(len(effect.chunk.audio))
-            case WriteComplete():
-                assert self._link is not None
-                self._timing.completed(time.monotonic())
-                self._link.complete(effect.start, effect.total_chunks, effect.text)
-            case Confirm():
-                assert self._link is not None
-                self._ask(self._link, effect)
+            case WriteChunk() | WriteComplete() | Confirm() | DropUnsent() | CutLink():
+                assert self._link is not None, "the machine returns these only while the link is up"
+                self._use_link(self._link, effect)
             case Connect():
                 self._session.background.start(self._connect())
             case Rewind():
                 await self._rewind()
             case Fence():
                 self._fence_due = True
-            case DropUnsent():
-                assert self._link is not None
-                self._link.abandon()
-                if (lost := self._link.lost) is not None:
-                    self._link = None
-                    self.machine.link_lost(str(lost), self._loop.time())
-            case CutLink():
-                assert self._link is not None
-                self._span.event("link cut")
-                self._link.cut()
-                self._link = None
+            case AskAudioRoom():
+                self._session.background.start(ask_audio_room(self._session.bridge.js, self.entry))
             case Finished():
                 self._finished = effect
                 if effect.status != "delivered" and self._link is not None:
                     self._link.abandon()
                     self._link = None
+
+    def _use_link(self, link: Link, effect: WriteChunk | WriteComplete | Confirm | DropUnsent | CutLink) -> None:
+        match effect:
+            case WriteChunk():
+                self._timing.wrote(effect.chunk, self._base, time.monotonic())
+                link.write(effect.start, effect.chunk)
+                self._counts.chunk_written(len(effect.chunk.audio))
+            case WriteComplete():
+                self._timing.completed(time.monotonic())
+                link.complete(effect.start, effect.total_chunks, effect.text)
+            case Confirm():
+                self._ask(link, effect)
+            case DropUnsent():
+                link.abandon()
+                if link.lost is not None:
+                    self._link = None
+                    self.machine.link_lost(str(link.lost), self._loop.time())
+            case CutLink():
+                self._span.event("link cut")
+                link.cut()
+                self._link = None
 
     def _take_audio(self, now: float) -> bool:
         """Pass audio from the feed to the machine, as much as it wants. Return whether there was any."""
@@ -255,37 +270,16 @@ class UtteranceRunner:
             current = self.report() or self.entry.stored.report("queued")
             finished, self._finished = self._finished, None
             final = current.with_(status=finished.status, error=finished.error, epoch=self._session.epoch)
-            self._write = self._session.background.start(self._persist(final, Purpose.DELIVERY_END))
+            self._write = self._session.background.start(self._reports.persist(final, Purpose.DELIVERY_END))
         elif self.machine.finished is None:
             due = self._clock.due(version := self.machine.progress.version, now)
             report = self.report() if due or self._fence_due else None
             if report is not None and self._fence_due:
                 self._fence_due = False
-                self._write = self._session.background.start(self._persist(report, Purpose.FENCE))
+                self._write = self._session.background.start(self._reports.persist(report, Purpose.FENCE))
             elif report is not None:
                 self._clock.taken(version, now)
-                self._write = self._session.background.start(self._write_progress(report))
-
-    async def _write_progress(self, report: Report) -> ReportWritten | CheckpointSkipped:
-        try:
-            return await self._store(report, Purpose.CHECKPOINT)
-        except NodeUnavailable as exc:
-            log.debug("a checkpoint was not written; a later one replaces it", error=str(exc))
-            return CheckpointSkipped(self.entry)
-
-    async def _persist(self, report: Report, purpose: Purpose) -> ReportWritten:
-        """Write the report, with retries until NATS answers: a fence or a final report must not be lost."""
-        while True:
-            try:
-                return await self._store(report, purpose)
-            except NodeUnavailable as exc:
-                log.warning("report not written; retrying", request=self.entry.stored.request_id, error=str(exc))
-                await asyncio.sleep(PERSIST_AGAIN_S)
-
-    async def _store(self, report: Report, purpose: Purpose) -> ReportWritten:
-        entry = self.entry
-        written = await self._session.reports.write(entry.stored, report, entry.revision or None)
-        return ReportWritten(entry, purpose, written.verdict, written.state)
+                self._write = self._session.background.start(self._reports.progress(report))
 
     async def checkpoint(self) -> None:
         """Write a checkpoint now, from which the next owner resumes. Raises NodeUnavailable."""
@@ -294,7 +288,7 @@ class UtteranceRunner:
         if self._write is not None:
             await asyncio.wait({self._write}, timeout=WRITE_ENDS_S)
         if (report := self.report()) is not None:
-            await self._store(report, Purpose.CHECKPOINT)
+            await self._reports.store(report, Purpose.CHECKPOINT)
 
     def _trace_times(self) -> None:
         now_s, now = time.time(), time.monotonic()  # a span's times are of this host's clock, not of the server's
