@@ -25,6 +25,10 @@ class AudioLost(Exception):
     """The stream was deleted and created again: the attempt's `start` and its messages before that are gone."""
 
 
+class AudioExpired(Exception):
+    """The attempt's `start` left the stream before this synth could read it back: the process stood still for long."""
+
+
 class Attempt:
     """An attempt that this process has opened. `trail` counts the messages that it stores. For one event loop."""
 
@@ -117,7 +121,7 @@ async def open_attempt(
     """Store a `start`, which supersedes every other attempt, and return the attempt. If the request's audio is already
     complete or failed, or ends meanwhile, return its `end`.
 
-    Raises NodeUnavailable, PublishRefused.
+    Raises AudioExpired, NodeUnavailable, PublishRefused.
     """
     reader = AudioReader(js, stored)
     progress = reader.progress
@@ -129,6 +133,8 @@ async def open_attempt(
     message_id = f"{stored.session}.start.{uuid.uuid4().hex}"
     ack = await js.store(subjects.put_audio(stored.session, stored.token), start.pack(), message_id=message_id)
     await reader.read(ack.sequence)
+    if reader.last < ack.sequence:
+        raise AudioExpired("the start of the attempt left the stream before it was read")
     # Another attempt may have stored its `end` just before our `start`.
     return progress.finished or Attempt(js, stored, reader, ack.sequence, retention_s)
 

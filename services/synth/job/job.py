@@ -16,13 +16,14 @@ from orastream import traces
 from orastream.base import tasks
 from orastream.contract import stream_names
 from orastream.contract.audio_messages import AudioEnd, AudioStart, EndError
+from orastream.contract.errors import PublishRefused
 from orastream.contract.messages import Report, ReportError
 from orastream.contract.playback import Playback
 from orastream.contract.report_state import Verdict
 from orastream.contract.stored_requests import StoredRequest, read_message
 from services.synth.engines.base import EngineError
 from services.synth.job.abort_watch import error_of, until_aborted
-from services.synth.job.attempt import Attempt, AudioLost, end_latest, first_attempt, open_attempt
+from services.synth.job.attempt import Attempt, AudioExpired, AudioLost, end_latest, first_attempt, open_attempt
 from services.synth.job.context import SynthContext
 from services.synth.job.hold import Hold, Superseded
 from services.synth.job.outcome import FailedAttempts, as_final, summary, worth_retrying
@@ -197,7 +198,7 @@ class Job:
             hold.attempt = first_attempt(js, self._stored, start, first, retention_s)
         while True:
             if hold.attempt is None:
-                opened = await open_attempt(js, self._stored, start, retention_s)
+                opened = await self._open(start, retention_s)
                 if isinstance(opened, AudioEnd):
                     return opened  # an earlier attempt stored everything, but its synth did not ack
                 hold.attempt = opened
@@ -219,6 +220,9 @@ class Job:
                     await hold.let_go(attempt)
                     continue
                 end = await attempt.end_early(error)
+            except PublishRefused as exc:  # another attempt would be refused, too
+                log.error("NATS refuses the audio", problem=str(exc))
+                end = await attempt.end_early(EndError("internal", f"NATS refuses the audio: {exc.description}"))
             try:
                 return await hold.settled(attempt, end)
             except AudioLost as exc:
@@ -228,6 +232,16 @@ class Job:
                 hold.attempt = None
                 failed.on_failed()
                 error = EndError("internal", "the stream of audio was lost while the request was spoken")
+
+    async def _open(self, start: AudioStart, retention_s: float) -> Attempt | AudioEnd:
+        """Open an attempt; again if its `start` expires before it is read. Then return a failed `end`, not stored."""
+        for _ in range(MAX_FAILED_ATTEMPTS):
+            try:
+                return await open_attempt(self._context.js, self._stored, start, retention_s)
+            except AudioExpired as exc:
+                log.warning("the request is begun again", problem=str(exc))
+        message = f"the audio left the stream (TTS_AUDIO_RETENTION_SECONDS, {retention_s:g}) while it was made"
+        return AudioEnd(0, "failed", 0, 0, 0.0, EndError("audio_expired", message))
 
     async def _is_final(self) -> bool:
         """Whether the request has a final report: its bridge needs no more audio."""

@@ -19,6 +19,7 @@ from services.synth.audio.pcm_chunker import AudioPiece, Cutting
 from services.synth.engine_pool.process import EngineInfo
 from services.synth.engines.base import NoAudio
 from services.synth.job.attempt import Attempt
+from services.synth.job.audio_publisher import AudioPublisher
 from services.synth.job.context import SynthContext
 from services.synth.job.outcome import Reached
 from services.synth.settings import SynthSettings
@@ -85,13 +86,14 @@ async def narrate(
     request = stored.request
     assert request is not None, "the job has refused a request that cannot be read"
     progress, trail = attempt.progress, attempt.trail  # read it before any await: `counts` may update it
-    assert progress.start is not None, "the reader has read the attempt's start"
+    assert progress.start is not None, "without it `open_attempt` raises AudioExpired"
     utterance = replace(utterance_of(request, settings), sample_rate_hz=progress.start.sample_rate_hz)
     resume = resume_of(progress, speaker.info)
     subject = subjects.put_audio(stored.session, stored.token)
     chunks, size = resume.next_index, resume.stored_bytes
     meter, made = MeteredSpeaker(speaker), Made()
     async with PublishWindow(js.broker, on_stored=trail.on_stored) as window, AsyncExitStack() as stack:
+        publisher = await stack.enter_async_context(AudioPublisher(js.broker, window, attempt, subject))
         streamed_text = None
         if request.text_stream:
             streamed_text = await stack.enter_async_context(
@@ -113,8 +115,7 @@ async def narrate(
             async for piece in pieces:
                 text = streamed_text.said[piece.sentence] if streamed_text else None
                 chunk = AudioChunk(attempt.sequence, piece.index, piece.pts_ms, piece.sentence, piece.audio, text)
-                trail.on_sent()
-                await window.put(subject, chunk.pack(), attempt.message_id(piece.index))
+                await publisher.chunk(chunk)
                 playback.chunk(piece.index, piece.pts_ms, time.monotonic() * 1000)
                 if piece.index == 0:
                     span.event("first audio")
@@ -129,8 +130,7 @@ async def narrate(
             if streamed_text.problem is not None:
                 await window.flush()  # readers end at a failed end, so the chunks must be stored before it
                 end = replace(end, status="failed", error=streamed_text.problem)
-        trail.on_sent()
-        await window.put(subject, end.pack(), attempt.message_id("end"))
+        await publisher.end(end)
         await window.flush()
     span.set(
         {

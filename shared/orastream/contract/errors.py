@@ -10,6 +10,7 @@
     ├── WaitTimeout           no final report within the caller's time limit; the report still comes
     ├── UtteranceEnded        the report became final before the text was complete
     ├── PublishRefused        a stream refused a message
+    │   ├── MessageTooLarge   a message is larger than the server's max_payload
     │   ├── SequenceConflict  an expected sequence was not the last one
     │   └── StreamFull        a limit of the stream is reached
     ├── ObjectTooLarge        an object is too large for its bucket
@@ -132,6 +133,20 @@ class PublishRefused(OrastreamError):
         self.subject = subject
         self.err_code = err_code
         self.description = description
+
+
+class MessageTooLarge(PublishRefused):
+    """A message is larger than the server's max_payload, so it was not sent. `remedy` says what to set.
+
+    The server would close the connection.
+    """
+
+    def __init__(self, subject: str, what: str, size: int, max_payload: int, remedy: str) -> None:
+        super().__init__(
+            subject,
+            0,
+            f"{what} has {size} bytes with headers, but max_payload of nats-server is {max_payload}; {remedy}",
+        )
 
 
 class SequenceConflict(PublishRefused):

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from orastream.base.backoff import Backoff
 from orastream.broker import NO_HEADERS, Broker, Headers
 from orastream.contract import subjects
-from orastream.contract.errors import NodeUnavailable, PublishRefused
+from orastream.contract.errors import MessageTooLarge, NodeUnavailable
 from orastream.contract.trace_context import Carrier, carrier_of
 from orastream.jetstream.answers import Ack, error_in, json_of, parse_ack
 from orastream.jetstream.api_errors import Meaning, described, meaning
@@ -194,7 +194,7 @@ class JetStream:
             headers["Nats-Rollup"] = "sub"
         size = len(data) + sum(len(k) + len(v) + 4 for k, v in headers.items()) + 64
         if size > self.broker.max_payload:
-            raise PublishRefused(subject, 0, f"{size} bytes exceed the server's max_payload {self.broker.max_payload}")
+            raise MessageTooLarge(subject, "a message", size, self.broker.max_payload, "raise max_payload")
         return parse_ack(subject, await self._request(subject, data, headers or None, patience_s))
 
     async def delete(self, stream: str, sequence: int) -> bool:

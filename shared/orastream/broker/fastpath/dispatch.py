@@ -141,7 +141,30 @@ class DispatchingClient(nats_client.Client):
         except Exception as exc:
             self._note(exc)
             raise ProtocolError(f"no handshake of NATS ({type(exc).__name__}: {ascii(str(exc))})") from exc
+        self._drop_too_large()
         self.options["allow_reconnect"] = True  # from here on nats-py reconnects by itself
+
+    def _drop_too_large(self) -> None:
+        """Drop buffered messages above this server's max_payload: for one of them it would close the connection.
+
+        They were published while there was no connection, and the server before had a higher limit. Publishers of
+        important messages get no ack, and send them again: then `publish` refuses them.
+        """
+        kept = [entry for entry in self._pending if len(entry) <= self._max_payload or not self._too_large(entry)]
+        if len(kept) < len(self._pending):
+            log.warning("buffered messages above the server's max_payload are dropped", max_payload=self._max_payload)
+            self._pending, self._pending_data_size = kept, sum(map(len, kept))
+
+    def _too_large(self, entry: bytes) -> bool:
+        line = entry.partition(b"\r\n")[0].split()
+        return line[:1] in ([b"PUB"], [b"HPUB"]) and int(line[-1]) > self._max_payload
+
+    async def _process_err(self, err_msg: str) -> None:
+        """As in nats-py, which closes for good; but after a violation of max_payload, reconnect and learn the limit."""
+        if "maximum payload" in err_msg.lower():
+            await self._process_op_err(nats.errors.MaxPayloadError())
+            return
+        await super()._process_err(err_msg)
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
         """Read INFO. With `secure`, TLS is also used with a server that only offers it."""
