@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from dataclasses import dataclass
 
@@ -104,7 +105,8 @@ class ReportStore:
     async def close(self, of: StoredRequest, final: Report) -> None:
         """Send the final report to `replyTo`, then delete the request, which frees its place in the session.
 
-        Also deletes the pieces of a streamed text. Safe to repeat; `replyTo` then gets the report again.
+        The request stays until the server has the report, so a crash or a lost connection between the two loses no
+        report. Also deletes the pieces of a streamed text. Safe to repeat; `replyTo` then gets the report again.
         Raises NodeUnavailable.
         """
         if of.reply_to is not None:
@@ -115,5 +117,17 @@ class ReportStore:
                 await self._js.purge(stream_names.TEXTS, subjects.script(of.session, of.token))
 
     async def send(self, subject: str, report: Report, encoding: Encoding) -> None:
-        """Send a report to a caller's subject, which must have passed `subjects.reply_allowed`."""
-        await self._js.broker.publish(subject, report.encode(encoding))
+        """Send a report to a caller's subject, which must have passed `subjects.reply_allowed`.
+
+        Returns when the server has processed it: it has answered a ping that was sent after it, over the same
+        connection. Raises NodeUnavailable otherwise: the server may not have it.
+        """
+        broker, broken = self._js.broker, asyncio.Event()
+        forget = broker.on_disconnect(broken.set)
+        try:
+            await broker.publish(subject, report.encode(encoding))
+            await broker.round_trip()
+        finally:
+            forget()
+        if broken.is_set():
+            raise NodeUnavailable(f"{subject}: the connection broke before NATS confirmed the report")
