@@ -19,6 +19,16 @@ def owner_key(kind: str, session: str) -> str:
     return f"$KV.tts_owners.{kind}.{session}"
 
 
+OWNER_KEYS = "$KV.tts_owners.>"
+"""Filter for all records of owners."""
+
+
+def owner_session(key: str) -> str | None:
+    """Return the session's token in an `owner_key`, or None if it is no key of a bridge."""
+    parts = key.split(".")
+    return parts[3] if len(parts) == 4 and parts[2] in BRIDGES else None
+
+
 def heartbeat_key(bridge: str) -> str:
     """Return the subject of a bridge's heartbeat: a key of bucket tts_heartbeats, kept for HEARTBEAT_LIFE_S."""
     return f"$KV.tts_heartbeats.{bridge}"

@@ -18,6 +18,7 @@ from orastream.contract.stored_requests import StoredCancel, read_stored
 from orastream.delivery.rules.entry import Entry
 from orastream.delivery.rules.wakeup import Step, by_claim, cancel_is_applied, first_step, if_stored
 from orastream.delivery.runtime.context import BridgeContext, DeliveryCounts
+from orastream.delivery.runtime.owner_sweep import OwnerSweep
 from orastream.delivery.runtime.ownership import Lease, Owners
 from orastream.delivery.runtime.session_runner import SessionRunner
 from orastream.delivery.runtime.takeover import Takeover
@@ -111,24 +112,28 @@ class Bridge:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop`. Then take no session, finish running deliveries, release sessions, end the heartbeat."""
-        heartbeat = asyncio.create_task(self._lease.run(), name="heartbeat")
-        pull = asyncio.create_task(self._pull_consumer.run(), name="pull")
-        extend = asyncio.create_task(self._extend_wakeups(), name="keep")
-        peers = asyncio.create_task(self._peers.run(), name="peers")
-        stopped = asyncio.create_task(stop.wait(), name="stop")
+        start = asyncio.create_task
+        pull, stopped = start(self._pull_consumer.run(), name="pull"), start(stop.wait(), name="stop")
+        kept = [
+            start(self._lease.run(), name="heartbeat"),
+            start(self._extend_wakeups(), name="keep"),
+            start(self._peers.run(), name="peers"),
+            start(OwnerSweep(self._js, self._lease.bridge).run(), name="sweep"),
+        ]
         try:
-            done, _ = await asyncio.wait({heartbeat, pull, extend, peers, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({pull, stopped, *kept}, return_when=asyncio.FIRST_COMPLETED)
             for task in done - {stopped}:
                 task.result()  # a failed task ends the process; the supervisor starts a new one
         finally:
             self._draining = True
             pull.cancel()
+            sweep.cancel()
             stopped.cancel()
             for runner in self._runners.values():
                 runner.drain()
             if self._tasks:
                 await asyncio.wait(self._tasks)
-            await tasks.end(heartbeat, pull, extend, peers, stopped)
+            await tasks.end(pull, stopped, *kept)
             try:
                 await self._lease.end()
             except NodeUnavailable:

@@ -7,6 +7,7 @@ even if their records were deleted. The lease of a bridge ends before the server
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import uuid
@@ -25,6 +26,8 @@ HEARTBEAT_EVERY_S = 0.75
 KNOWN_ALIVE_S = 1.0
 PAGE = 256
 """Records that are read at once."""
+TRIES = 2
+"""How often `take` writes the record. The second try is for a record that was deleted since it was read."""
 _BRIDGE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 log = logger.named(__name__)
@@ -99,7 +102,7 @@ class Owners:
         while page := await self._js.read(OWNERS, owner_key(self._kind, "*"), after, batch=PAGE):
             after = page[-1].sequence
             for record in page:
-                if _owner_of(record.data) == bridge:
+                if owner_of(record.data) == bridge:
                     yield record.subject.removeprefix(prefix), record.sequence
 
     async def take(self, session: str) -> Ownership | None:
@@ -107,14 +110,16 @@ class Owners:
         lapse = self._lease.term.lapses
         key = owner_key(self._kind, session)
         body = json.dumps({"owner": self._lease.bridge}).encode()
-        record = await self._js.last(OWNERS, key)
-        if record is not None and (owner := _owner_of(record.data)) is not None and await self.alive(owner):
-            return None
-        try:
-            ack = await self._js.store(key, body, expect_last=record.sequence if record else 0)
-        except SequenceConflict:
-            return None
-        return Ownership(session, ack.sequence, record is not None, lapse)
+        taken_over = False
+        for _ in range(TRIES):
+            record = await self._js.last(OWNERS, key)
+            if record is not None and (owner := owner_of(record.data)) is not None and await self.alive(owner):
+                return None
+            taken_over = taken_over or record is not None
+            with contextlib.suppress(SequenceConflict):  # another bridge took it, or `OwnerSweep` deleted a dead record
+                ack = await self._js.store(key, body, expect_last=record.sequence if record else 0)
+                return Ownership(session, ack.sequence, taken_over, lapse)
+        return None
 
     async def still_ours(self, ownership: Ownership) -> bool:
         """Whether the stored record is still the one that `take` wrote. Raises NodeUnavailable."""
@@ -158,7 +163,7 @@ class Owners:
         return alive
 
 
-def _owner_of(record: bytes) -> str | None:
+def owner_of(record: bytes) -> str | None:
     """The bridge that a record names, or None if the record is invalid: any publisher can have one stored."""
     try:
         owner = json.loads(record)["owner"]

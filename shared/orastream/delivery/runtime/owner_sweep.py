@@ -1,0 +1,94 @@
+"""Deletes the records that dead bridges have left. Each bridge does it, for both kinds.
+
+A bridge that is taken for dead by mistake has stored no heartbeat for 3 s, so its lease has run out: it checks its
+records before it writes again, and leaves a session without one. A session that has a stored request or cancel keeps
+its record, so nothing is lost by that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from orastream.base import logger
+from orastream.contract import subjects
+from orastream.contract.errors import NodeUnavailable
+from orastream.contract.stream_names import HEARTBEATS, OWNER_KEYS, OWNERS, SESSIONS, heartbeat_key, owner_session
+from orastream.delivery.rules.owner_record import OwnerRecord, is_left
+from orastream.delivery.runtime.ownership import owner_of
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.topology import HEARTBEAT_LIFE_S
+
+SWEEP_EVERY_S = 30.0
+FIRST_AFTER_S = HEARTBEAT_LIFE_S + 1.0
+"""The heartbeats of bridges that died just before the start have expired then."""
+CONFIRM_AFTER_S = 5.0
+"""A record is deleted only if its owner seems dead again after this time: heartbeats also expire while NATS is away."""
+PAGE = 256
+MAX_PAGES = 4
+"""Pages read in one sweep. The next sweep goes on after them."""
+
+log = logger.named(__name__)
+
+
+class OwnerSweep:
+    """`await run()` sweeps until cancelled. `own_name` is the name of this bridge. Not thread-safe."""
+
+    def __init__(self, js: JetStream, own_name: str) -> None:
+        self._js = js
+        self._own_name = own_name
+        self._after = 0
+        """The sequence after which the next sweep begins."""
+
+    async def run(self) -> None:
+        """Sweep every SWEEP_EVERY_S seconds. While NATS does not answer, records stay until a later sweep."""
+        await asyncio.sleep(FIRST_AFTER_S)
+        while True:
+            try:
+                await self.sweep()
+            except NodeUnavailable as exc:
+                log.debug("records of dead owners stay for now", error=str(exc))
+            await asyncio.sleep(SWEEP_EVERY_S)
+
+    async def sweep(self) -> int:
+        """Read the next pages and delete what dead owners have left. Return the number of records that were deleted.
+
+        Cancel-safe. Raises NodeUnavailable.
+        """
+        left = await self._left(await self._read())
+        if not left:
+            return 0
+        await asyncio.sleep(CONFIRM_AFTER_S)
+        deleted = 0
+        for record in await self._left(left):
+            # By sequence: if a bridge has taken the session since, its record has another one.
+            deleted += await self._js.delete(OWNERS, record.sequence)
+        if deleted:
+            log.info("records of dead owners deleted", records=deleted)
+        return deleted
+
+    async def _read(self) -> list[OwnerRecord]:
+        records: list[OwnerRecord] = []
+        for _ in range(MAX_PAGES):
+            page = await self._js.read(OWNERS, OWNER_KEYS, self._after, batch=PAGE)
+            for message in page:
+                session = owner_session(message.subject)
+                if session is not None and subjects.session_of(subjects.session_request(session)) is not None:
+                    records.append(OwnerRecord(message.sequence, session, owner_of(message.data)))
+            if len(page) < PAGE:
+                self._after = 0  # all are read: the next sweep begins again
+                break
+            self._after = page[-1].sequence
+        return records
+
+    async def _left(self, records: list[OwnerRecord]) -> list[OwnerRecord]:
+        alive: dict[str | None, bool] = {None: False, self._own_name: True}
+        left = []
+        for record in records:
+            if record.owner is not None and record.owner not in alive:
+                alive[record.owner] = await self._js.last(HEARTBEATS, heartbeat_key(record.owner)) is not None
+            if alive[record.owner]:
+                continue
+            has_messages = await self._js.after(SESSIONS, subjects.session_events(record.session), 0) is not None
+            if is_left(record, self._own_name, alive=False, has_messages=has_messages):
+                left.append(record)
+        return left
