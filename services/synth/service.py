@@ -39,6 +39,7 @@ from services.synth.queue.slots import Slots
 from services.synth.settings import SynthSettings
 from services.synth.speech.phrase_cache import CachingSpeaker, open_store
 from services.synth.speech.speaker import PoolSpeaker, Speaker
+from services.synth.text.late_pieces import LatePieces
 
 AHEAD_PER_SLOT = 4
 """Queued requests that a synth keeps for each slot."""
@@ -240,7 +241,8 @@ async def _serve(process: Process, settings: SynthSettings) -> None:
         gauges.register(process.metrics, synth, pool, backlog)
         watch = asyncio.create_task(backlog.watch(), name="backlog")
         changed = asyncio.create_task(_drain_when_changed(pool, process), name="engine changed")
-        stack.push_async_callback(tasks.end, watch, changed)
+        late = asyncio.create_task(LatePieces(process.js, context.reports).run(), name="late pieces")
+        stack.push_async_callback(tasks.end, watch, changed, late)
         await _serve_voices(process, pool.info)
         process.checks.append(synth.lacking)
         process.ready()

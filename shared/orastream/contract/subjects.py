@@ -111,15 +111,19 @@ def legible(subject: str) -> bool:
     return subject.isprintable() and "\ufffd" not in subject
 
 
-def session_of(subject: str) -> str | None:
-    """Return the session token in a stored subject of TTS_SESSIONS, or None if no message can be sent for it.
+def usable(token: str) -> bool:
+    """Whether a token of a stored subject may be part of another subject.
 
-    None if the token is longer than an id's: the server closes the connection at a control line over 4096 bytes.
-    None if it is not legible or contains `*` or `>`: nobody can subscribe to the subjects that are made from it.
+    Not if it is longer than an id's: the server closes the connection at a control line over 4096 bytes. Not if it is
+    not legible or contains `*` or `>`: as a filter it would match the messages of others.
     """
+    return 1 <= len(token) <= MAX_TOKEN_CHARS and legible(token) and "*" not in token and ">" not in token
+
+
+def session_of(subject: str) -> str | None:
+    """Return the session token in a stored subject of TTS_SESSIONS, or None if it is not `usable`."""
     token = subject.split(".")[2] if subject.count(".") > 2 else ""
-    usable = 1 <= len(token) <= MAX_TOKEN_CHARS and legible(token) and "*" not in token and ">" not in token
-    return token if usable else None
+    return token if usable(token) else None
 
 
 def request(session: str) -> str:

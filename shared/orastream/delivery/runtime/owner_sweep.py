@@ -16,6 +16,7 @@ from orastream.contract.stream_names import HEARTBEATS, OWNER_KEYS, OWNERS, SESS
 from orastream.delivery.rules.owner_record import OwnerRecord, is_left
 from orastream.delivery.runtime.ownership import owner_of
 from orastream.jetstream.api import JetStream
+from orastream.jetstream.page_cursor import PageCursor
 from orastream.jetstream.topology import HEARTBEAT_LIFE_S
 
 SWEEP_EVERY_S = 30.0
@@ -23,9 +24,6 @@ FIRST_AFTER_S = HEARTBEAT_LIFE_S + 1.0
 """The heartbeats of bridges that died just before the start have expired then."""
 CONFIRM_AFTER_S = 5.0
 """A record is deleted only if its owner seems dead again after this time: heartbeats also expire while NATS is away."""
-PAGE = 256
-MAX_PAGES = 4
-"""Pages read in one sweep. The next sweep goes on after them."""
 
 log = logger.named(__name__)
 
@@ -36,8 +34,7 @@ class OwnerSweep:
     def __init__(self, js: JetStream, own_name: str) -> None:
         self._js = js
         self._own_name = own_name
-        self._after = 0
-        """The sequence after which the next sweep begins."""
+        self._records = PageCursor(js, OWNERS, OWNER_KEYS)
 
     async def run(self) -> None:
         """Sweep every SWEEP_EVERY_S seconds. While NATS does not answer, records stay until a later sweep."""
@@ -68,16 +65,10 @@ class OwnerSweep:
 
     async def _read(self) -> list[OwnerRecord]:
         records: list[OwnerRecord] = []
-        for _ in range(MAX_PAGES):
-            page = await self._js.read(OWNERS, OWNER_KEYS, self._after, batch=PAGE)
-            for message in page:
-                session = owner_session(message.subject)
-                if session is not None and subjects.session_of(subjects.session_request(session)) is not None:
-                    records.append(OwnerRecord(message.sequence, session, owner_of(message.data)))
-            if len(page) < PAGE:
-                self._after = 0  # all are read: the next sweep begins again
-                break
-            self._after = page[-1].sequence
+        for message in await self._records.read():
+            session = owner_session(message.subject)
+            if session is not None and subjects.usable(session):
+                records.append(OwnerRecord(message.sequence, session, owner_of(message.data)))
         return records
 
     async def _left(self, records: list[OwnerRecord]) -> list[OwnerRecord]:

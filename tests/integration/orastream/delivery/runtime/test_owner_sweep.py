@@ -12,6 +12,7 @@ from orastream.contract.stream_names import OWNER_KEYS, OWNERS, SESSIONS, owner_
 from orastream.delivery.runtime import owner_sweep
 from orastream.delivery.runtime.owner_sweep import OwnerSweep
 from orastream.delivery.runtime.ownership import Lease, Owners
+from orastream.jetstream import page_cursor
 from orastream.jetstream.api import JetStream, Stored
 from tests.support.processes import until
 from tests.support.services import Stack
@@ -64,8 +65,8 @@ async def test_a_bridge_that_is_back_in_time_keeps_its_sessions(js: JetStream) -
 
 
 async def test_pages_go_on_where_the_last_sweep_ended(js: JetStream, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(owner_sweep, "PAGE", 2)
-    monkeypatch.setattr(owner_sweep, "MAX_PAGES", 2)
+    monkeypatch.setattr(page_cursor, "PAGE", 2)
+    monkeypatch.setattr(page_cursor, "MAX_PAGES", 2)
     for number in range(7):
         await take(js, f"s{number}", alive=False)
     sweep = OwnerSweep(js, "ws_bridge-other")
