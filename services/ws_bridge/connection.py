@@ -202,10 +202,7 @@ class WebSocketConnection(asyncio.Protocol):
             request = self._protocol.connect()
             request.headers.update(self._headers)
             self._protocol.send_request(request)
-        except (
-            WebSocketException,
-            ValueError,
-        ) as exc:  # its message quotes the header: a token
+        except (WebSocketException, ValueError) as exc:  # its message quotes the header: a token
             self.abort(f"the handshake cannot be written: a header is not usable ({type(exc).__name__})")
             return
         self._flush()
@@ -221,6 +218,8 @@ class WebSocketConnection(asyncio.Protocol):
                 self._on_pong(bytes(event.data))
         if self._protocol.state in (State.CLOSING, State.CLOSED) and self.lost is None:
             code, reason = self._protocol.close_code, self._protocol.close_reason
+            if self._transport is not None and not self.unsent_bytes:
+                self._transport.close()  # without a reset, which could drop the answer to the close frame
             self.abort(f"closed by OraServer (code {code}{', ' + reason if reason else ''})")
 
     def eof_received(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from typing import cast
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -19,7 +20,4 @@ def reset(transport: asyncio.BaseTransport) -> None:
     sock = transport.get_extra_info("socket")
     if sock is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-    if isinstance(transport, asyncio.WriteTransport):
-        transport.abort()
-    else:  # uvloop's transports have another base class
-        getattr(transport, "abort", transport.close)()
+    cast(asyncio.Transport, transport).abort()  # uvloop's transports have another base class

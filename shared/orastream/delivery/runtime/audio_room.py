@@ -1,4 +1,4 @@
-"""Asks whether the stream of audio is full. Apart from the runner, whose file is at its limit of length."""
+"""Asks whether the stream of audio is full. Not in `UtteranceRunner`, because it needs none of its state."""
 
 from __future__ import annotations
 
