@@ -26,7 +26,7 @@ from services.synth.job.abort_watch import error_of, until_aborted
 from services.synth.job.attempt import Attempt, AudioExpired, AudioLost, end_latest, first_attempt, open_attempt
 from services.synth.job.context import SynthContext
 from services.synth.job.hold import Hold, Superseded
-from services.synth.job.outcome import FailedAttempts, as_final, summary, worth_retrying
+from services.synth.job.outcome import MAX_FAILED_ATTEMPTS, FailedAttempts, as_final, summary, worth_retrying
 from services.synth.job.synthesis import narrate, reached_by, start_of
 from services.synth.queue.admission import Admission
 from services.synth.queue.claim import Claim, claim, overdue

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from orastream.contract.messages import FINAL, Report, ReportError, Status
+from orastream.contract.messages import FINAL, ReportError, Status
 from orastream.contract.report_state import ReportState, Verdict
 from orastream.contract.stored_requests import StoredCancel, StoredRequest
 from orastream.delivery.rules import session_outcomes as outcomes
@@ -65,8 +65,7 @@ class Session:
             entry = self.entries[stored.sequence] = Entry(stored, asked_at)
             self.entries = dict(sorted(self.entries.items()))
             if (known := self._reports.get(stored.token)) is not None:
-                state, received_at = known
-                entry.reported(state.report, state.revision, received_at)
+                self._apply_report(entry, *known)
             for cancel in self._cancels:
                 entry.cover(cancel)
         return entry
@@ -86,11 +85,9 @@ class Session:
             return
         self._reports.pop(token, None)
         self._reports[token] = (state, now)
-        if self._shows_another_owner(state.report):
-            self.lifetime.leave("another owner has taken the session")
         for entry in self.entries.values():
             if entry.stored.token == token:
-                entry.reported(state.report, state.revision, now)
+                self._apply_report(entry, state, now)
 
     def delivery_ended(self, entry: Entry) -> None:
         """The delivery that `Begin` started has ended. If its report is not final, `Begin` is returned again."""
@@ -103,13 +100,15 @@ class Session:
         match outcome:
             case ReportWritten(entry, purpose, verdict, state):
                 self.report(entry.stored.token, state, now)
-                if verdict is Verdict.SUPERSEDED:
+                if verdict is Verdict.SUPERSEDED and self._mine(entry):
                     self.lifetime.leave("another owner writes the report")
                 elif outcome.ended_here:
                     self._queue.append(Tidy(entry, just_written=True))
                 elif purpose is Purpose.END and not state.report.final:
                     entry.stage = Stage.WAITING  # claimed meanwhile, or the id is another request's
             case outcomes.Tidied(entry):
+                if self.delivering is entry:  # `CheckStored` found it deleted when its delivery had just begun
+                    self._abandon(entry)
                 entry.stage = Stage.CLOSED
             case outcomes.TidyFailed(entry):
                 entry.tidy_at = now + TIDY_AGAIN_S
@@ -126,12 +125,10 @@ class Session:
 
     def forget(self, now: float, verified: int) -> None:
         """Remove closed requests and old reports. `verified`: the feed has read everything stored up to it."""
-        closed = [sequence for sequence, entry in self.entries.items() if entry.closed]
-        for sequence in closed:
+        for sequence in [sequence for sequence, entry in self.entries.items() if entry.closed]:
             del self.entries[sequence]
-        self._settled.update(closed)
-        if self._settled:
-            self._settled = {sequence for sequence in self._settled if sequence > verified}
+            self._settled.add(sequence)
+        self._settled = {sequence for sequence in self._settled if sequence > verified}
         while self._reports and now > next(iter(self._reports.values()))[1] + REPORT_LIFE_S:
             del self._reports[next(iter(self._reports))]
 
@@ -196,13 +193,14 @@ class Session:
 
     # ---- inside
 
-    def _shows_another_owner(self, report: Report) -> bool:
-        """Whether an owner with a higher epoch delivers a request of this transport.
+    def _apply_report(self, entry: Entry, state: ReportState, received_at: float) -> None:
+        """Apply a report to a request. Leave if an owner with a higher epoch delivers this request of our transport.
 
-        A final report does not show it: its writer may have ended.
+        A final report does not show that: its writer may have ended.
         """
-        entry = self.entries.get(report.request_seq)
-        return report.epoch > self.epoch and not report.final and entry is not None and self._mine(entry)
+        entry.reported(state.report, state.revision, received_at)
+        if state.report.epoch > self.epoch and not entry.final and self._mine(entry):
+            self.lifetime.leave("another owner has taken the session")
 
     def _mine(self, entry: Entry) -> bool:
         return entry.transport == self.transport
@@ -260,10 +258,13 @@ class Session:
         if entry.stage is Stage.ENDING or entry.final:
             return
         if self.delivering is entry:
-            self.delivering = None
-            self._queue.append(Abandon(entry))
+            self._abandon(entry)
         entry.stage = Stage.ENDING
         self._queue.append(End(entry, status, error))
+
+    def _abandon(self, entry: Entry) -> None:
+        self.delivering = None
+        self._queue.append(Abandon(entry))
 
     def _stop(self, entry: Entry) -> None:
         entry.stage = Stage.ENDING

@@ -27,9 +27,10 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Abandon:
-    """End the running delivery at once, without a report. An `End` of the same request follows.
+    """End the running delivery at once, without a report: `End` follows, or the request is not stored any more.
 
-    Do not call `delivery_ended`: the machine counts the delivery as ended already.
+    Do nothing if this request is not being delivered any more. Do not call `delivery_ended`: for the machine the
+    delivery has ended already.
     """
 
     entry: Entry

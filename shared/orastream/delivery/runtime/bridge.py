@@ -114,14 +114,14 @@ class Bridge:
         """Serve until `stop`. Then take no session, finish running deliveries, release sessions, end the heartbeat."""
         start = asyncio.create_task
         pull, stopped = start(self._pull_consumer.run(), name="pull"), start(stop.wait(), name="stop")
+        sweep = start(OwnerSweep(self._js, self._lease.bridge).run(), name="sweep")
         kept = [
             start(self._lease.run(), name="heartbeat"),
             start(self._extend_wakeups(), name="keep"),
             start(self._peers.run(), name="peers"),
-            start(OwnerSweep(self._js, self._lease.bridge).run(), name="sweep"),
         ]
         try:
-            done, _ = await asyncio.wait({pull, stopped, *kept}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({pull, sweep, stopped, *kept}, return_when=asyncio.FIRST_COMPLETED)
             for task in done - {stopped}:
                 task.result()  # a failed task ends the process; the supervisor starts a new one
         finally:
@@ -133,7 +133,7 @@ class Bridge:
                 runner.drain()
             if self._tasks:
                 await asyncio.wait(self._tasks)
-            await tasks.end(pull, stopped, *kept)
+            await tasks.end(pull, sweep, stopped, *kept)
             try:
                 await self._lease.end()
             except NodeUnavailable:

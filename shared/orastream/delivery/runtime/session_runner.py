@@ -233,11 +233,13 @@ class SessionRunner:
         match effect:
             case Begin(entry):
                 await self._begin(entry, parts, now)
-            case Stop():
-                if self._delivering is not None:
+            case Stop(entry) | Abandon(entry):
+                if self._delivering is None or self._delivering.entry is not entry:
+                    return  # it has ended meanwhile
+                if isinstance(effect, Stop):
                     self._delivering.machine.cancel()
-            case Abandon():
-                await self._end_delivery()
+                else:
+                    await self._end_delivery()
             case _:
                 parts.background.start(self._housekeeping.carry_out(effect))
 

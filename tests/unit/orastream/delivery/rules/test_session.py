@@ -827,3 +827,35 @@ def test_a_session_is_released_when_it_is_idle_and_the_feed_is_current() -> None
     bench.tidied(2)
     assert not bench.session.over(4 * IDLE_S, current=True)
     assert bench.session.over(5 * IDLE_S, current=True)
+
+
+def test_an_owner_leaves_although_the_report_with_a_higher_epoch_is_the_first_to_name_the_transport() -> None:
+    bench = Bench()
+    of = bench.ask(2, None)
+    bench.session.report(of.token, state(of, "delivering", 9, "websocket", epoch=EPOCH + 1), bench.now)
+    assert bench.poll() == [] and bench.session.lifetime.leave_reason is not None
+
+
+def test_an_owner_leaves_although_the_report_with_a_higher_epoch_is_read_before_its_request() -> None:
+    bench = Bench()
+    of = request(2, "websocket")
+    bench.session.report(of.token, state(of, "delivering", 9, epoch=EPOCH + 1), bench.now)
+    bench.session.request(of, bench.now)
+    assert bench.poll() == [] and bench.session.lifetime.leave_reason is not None
+
+
+def test_a_request_found_deleted_after_its_delivery_began_does_not_block_later_ones() -> None:
+    bench = Bench()
+    bench.ask(2, "http", ttlSeconds=3600)
+    bench.ask(3, ttlSeconds=3600)
+    bench.report(2, "synthesizing", "http")
+    bench.now = CHECK_STORED_S
+    bench.poll()
+    assert bench.checked == [2, 3], "the outcome for 3 comes late"
+    bench.report(2, "delivered", "http")
+    assert bench.poll() == ["Begin 3"]
+    bench.tidied(3)
+    assert bench.poll() == ["Abandon 3"]
+    bench.session.forget(bench.now, 3)
+    bench.ask(4)
+    assert bench.poll() == ["Begin 4"]

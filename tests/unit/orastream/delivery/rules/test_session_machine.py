@@ -209,7 +209,10 @@ class Owner:
             if isinstance(message, StoredCancel):
                 self.session.cancel(message)
             else:
-                self.session.request(message, node.stored_at[message.sequence])
+                known = message.sequence in self.session.entries
+                entry = self.session.request(message, node.stored_at[message.sequence])
+                if not known:
+                    self._note(entry)
         if self.current:
             self.verified = node.last
         start, self.reports_read = self.reports_read, max(self.reports_read, len(node.report_log) - reports_lag)
@@ -223,7 +226,13 @@ class Owner:
         entry = self.session.entries.get(report.request_seq)
         newest = entry is not None and entry.report_revision < state.revision
         self.session.report(token, state, self.node.now)
-        if entry is not None and newest and entry.transport == self.kind:
+        if entry is not None and newest:
+            self._note(entry)
+
+    def _note(self, entry: Entry) -> None:
+        """Note whether the newest report of a request shows a later owner of this kind of bridge."""
+        report = entry.report
+        if report is not None and report.request_seq == entry.sequence and entry.transport == self.kind:
             self.must_leave |= report.epoch > self.epoch and not report.final
 
     # ---- the loop
@@ -562,7 +571,8 @@ class SessionMachine(RuleBasedStateMachine):
     def a_round_of_all(self, order: random.Random) -> None:
         for owner in self._all_owners():
             self._round(owner, 0, 0, order)
-            owner.finish_tasks()
+            if not owner.released:
+                owner.finish_tasks()
 
     def _round(self, owner: Owner, events_lag: int, reports_lag: int, order: random.Random) -> None:
         owner.round(events_lag, reports_lag, order)
