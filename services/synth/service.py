@@ -71,7 +71,7 @@ class Synth:
         self._pull_consumer = PullConsumer(
             context.js.broker, stream_names.SESSIONS, stream_names.SYNTH, self._on_delivery, self._capacity
         )
-        self._rescue = Rescue(context.js, lambda: (*self._held.values(), *self._queue.all()))
+        self._rescue = Rescue(context.js, lambda: (*self._held.values(), *self._queue.all()[: self._ahead]))
 
     def lacking(self) -> str | None:
         """Why this synth cannot pull requests now, or None."""
@@ -174,6 +174,7 @@ class Synth:
             await hold.redeliver(AGAIN_S)
         finally:
             del self._working[delivery.sequence], self._held[delivery.sequence]
+            self._rescue.changed()
             self._slots.end(delivery.sequence)
             again = self._delivered_again.pop(delivery.sequence, None)
             if again is not None and hold.superseded:
@@ -203,6 +204,7 @@ class Synth:
             full = self._capacity() <= 0
             for delivery in self._queue.surplus(self._ahead):
                 await delivery.nak(SURPLUS_NAK_DELAY_S if full else 0)
+                self._rescue.changed()
             self._pull_consumer.room()
 
 

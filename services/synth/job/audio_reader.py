@@ -6,7 +6,7 @@ import contextlib
 
 from orastream.contract import stream_names, subjects
 from orastream.contract.assembly import Assembly
-from orastream.contract.audio_messages import AudioMessage, AudioStart, unpack
+from orastream.contract.audio_messages import AudioMessage, AudioStart, AudioWaiting, unpack
 from orastream.contract.errors import Undecodable
 from orastream.contract.stored_requests import StoredRequest
 from orastream.jetstream.api import JetStream
@@ -53,7 +53,8 @@ class AudioReader:
     def _receive(self, sequence: int, message: AudioMessage) -> None:
         chunks, barren = self.progress.next_index, self.progress.barren
         self.progress.receive(sequence, message)
-        if self.progress.next_index > chunks:
+        waits = isinstance(message, AudioWaiting) and message.attempt == self.progress.attempt
+        if self.progress.next_index > chunks or waits:
             self.barren = 0
         else:
             self.barren += self.progress.barren - barren

@@ -11,10 +11,13 @@ import structlog
 
 from orastream.base import tasks
 from orastream.contract import stream_names
-from orastream.contract.errors import NodeUnavailable, SequenceConflict
+from orastream.contract.errors import OrastreamError, SequenceConflict
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.peers import Peers
 from orastream.jetstream.pull_consumer import Delivery
+
+MARK_S = 1.0
+"""How long the mark is tried."""
 
 log = structlog.get_logger()
 
@@ -28,14 +31,15 @@ class Rescue:
     """
 
     def __init__(self, js: JetStream, deliveries: Callable[[], Iterable[Delivery]]) -> None:
-        """`deliveries` yields what this synth holds, the most urgent first."""
+        """`deliveries` yields what this synth holds; the first ones are shown to the others."""
         self._js = js
         self._deliveries = deliveries
         self._naks: set[asyncio.Task[None]] = set()
+        self._name = f"{stream_names.SYNTH}-{uuid.uuid4().hex[:12]}"
         self._peers = Peers(
             js.broker,
             stream_names.SYNTH,
-            f"synth-{uuid.uuid4().hex[:12]}",
+            self._name,
             on_gone=self._on_gone,
             holds=lambda: (delivery.reply for delivery in self._deliveries()),
         )
@@ -53,18 +57,30 @@ class Rescue:
         raise AssertionError("it runs until it is cancelled")
 
     def _on_gone(self, synth: str, holds: tuple[str, ...]) -> None:
+        if not holds:
+            return
         task = asyncio.create_task(self._hand_back(synth, holds), name="hand back")
         self._naks.add(task)
         task.add_done_callback(self._naks.discard)
 
     async def _hand_back(self, synth: str, holds: tuple[str, ...]) -> None:
         try:
-            await self._js.store(stream_names.heartbeat_key(f"gone-{synth}"), b"{}", expect_last=0)
-            for ack_subject in holds:
-                await self._js.broker.publish(ack_subject, b"-NAK")
-        except SequenceConflict:
-            return  # another synth does it
-        except NodeUnavailable as exc:
+            if await self._marked(synth):
+                for ack_subject in holds:
+                    await self._js.broker.publish(ack_subject, b"-NAK")
+                log.info("requests of a gone synth are delivered again", synth=synth, requests=len(holds))
+        except OrastreamError as exc:
             log.warning("requests of a gone synth wait for the ack wait", synth=synth, error=str(exc))
-        else:
-            log.info("requests of a gone synth are delivered again", synth=synth, requests=len(holds))
+
+    async def _marked(self, synth: str) -> bool:
+        """Store the mark. Return whether this synth was the first. Raises NodeUnavailable soon, else it would be late.
+
+        A nak after the ack wait would take the request from the synth that has it then.
+        """
+        mark = stream_names.heartbeat_key(f"gone-{synth}")
+        try:
+            await self._js.store(mark, self._name.encode(), expect_last=0, patience_s=MARK_S)
+        except SequenceConflict:
+            stored = await self._js.last(stream_names.HEARTBEATS, mark)
+            return stored is not None and stored.data == self._name.encode()  # the first ack was lost
+        return True

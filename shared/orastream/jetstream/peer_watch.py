@@ -21,6 +21,10 @@ SLOW_S = 2.0
 """How long a peer is passed over after two probes without any answer, so that the peers behind it are probed too."""
 SILENT_S = 30.0
 """A peer that has shown no sign of life for this long is forgotten."""
+HOLDS_LIFE_S = 3.0
+"""What a peer held counts for this long after its last sign of life. Later the server may have delivered it again."""
+MAX_PEERS = 256
+"""Any publisher of the node can send beacons with invented names."""
 
 
 @dataclass(slots=True)
@@ -56,6 +60,8 @@ class PeerWatch:
     def heard(self, name: str, holds: tuple[str, ...], now: float) -> None:
         """A beacon of a process was received; `holds` are the ack subjects of the deliveries that it holds."""
         if name == self.own:
+            return
+        if name not in self._peers and len(self._peers) >= MAX_PEERS:
             return
         peer = self._peers.setdefault(name, _Peer(now))
         peer.alive_at, peer.holds, peer.refused_since = now, holds, None
@@ -94,5 +100,5 @@ class PeerWatch:
             peer.refused_since = now
         elif now >= peer.refused_since + self.confirm_s:
             del self._peers[name]
-            return peer.holds
+            return peer.holds if now <= peer.alive_at + HOLDS_LIFE_S else ()
         return None

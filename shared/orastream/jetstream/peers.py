@@ -17,7 +17,9 @@ from orastream.base import logger
 from orastream.broker import Broker, Headers
 from orastream.contract import subjects
 from orastream.contract.errors import NodeUnavailable, NoResponders, PublishRefused
+from orastream.contract.stream_names import SESSIONS
 from orastream.jetstream.peer_watch import PeerWatch
+from orastream.jetstream.pull_consumer import consumer_of
 
 BEACON_S = 1.0
 CHANGED_S = 0.05
@@ -33,7 +35,6 @@ MAX_HOLDS = 64
 MAX_PROBED = 64
 """Probes that wait for their answer."""
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_ACK = re.compile(r"\$JS\.ACK\.[A-Za-z0-9_.-]{1,200}")
 
 log = logger.named(__name__)
 
@@ -50,7 +51,9 @@ class Peers:
         on_gone: Callable[[str, tuple[str, ...]], None],
         holds: Callable[[], Iterable[str]] = tuple,
     ) -> None:
-        """`name` is the name of this process. `holds` yields the ack subjects of the deliveries that it holds.
+        """`name` is the name of this process, which begins with `service` and a hyphen.
+
+        `holds` yields the ack subjects of the deliveries that it holds.
 
         `on_gone(name, holds)` is called once for each process that is gone, with its last known deliveries.
         """
@@ -135,7 +138,9 @@ class Peers:
         try:
             beacon = json.loads(data)
             name, holds = beacon["name"], tuple(beacon.get("holds", ()))
-            if not _NAME.fullmatch(name) or not all(_ACK.fullmatch(subject) for subject in holds):
+            if not _NAME.fullmatch(name) or not name.startswith(f"{self._service}-"):
+                return
+            if not all(consumer_of(subject) == (SESSIONS, self._service) for subject in holds):
                 return
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return  # any publisher of the node can send one
@@ -155,6 +160,7 @@ class Peers:
                 held = self._watch.refused(name, self._loop.time())
                 if held is not None:
                     log.warning("a process is gone", process=name, deliveries=len(held))
+                    await self._publish({"name": name, "ends": True})  # the others need not find it out, too
                     self._on_gone(name, held)
             except (NodeUnavailable, PublishRefused):
                 self._watch.unanswered(name, self._loop.time())

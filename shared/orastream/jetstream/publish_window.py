@@ -32,6 +32,8 @@ class _Pending:
     sent_at: float
     resend_at: float
     tries: int = 1
+    unreceived: bool = False
+    """The last answer was "no responders": the stream has no leader, or does not exist."""
 
 
 class PublishWindow:
@@ -145,7 +147,7 @@ class PublishWindow:
             return
         if headers.status == "503":  # no responders: a leader election, or the stream is missing
             self._broker.missing.call()
-            pending.resend_at = asyncio.get_running_loop().time() + NO_LEADER_RETRY_S
+            pending.unreceived, pending.resend_at = True, asyncio.get_running_loop().time() + NO_LEADER_RETRY_S
             return
         if b'"error"' in data:
             try:
@@ -161,6 +163,8 @@ class PublishWindow:
                 self._failure = exc
         elif self._on_stored is not None:
             self._on_stored()
+        for waiting in self._pending.values():
+            waiting.unreceived = False
         del self._pending[inbox]
         self._bytes -= len(pending.data)
         self._broker.close_inbox(inbox)
@@ -176,10 +180,13 @@ class PublishWindow:
             while True:
                 await asyncio.sleep(TICK_S)
                 now = loop.time()
+                # While the stream has no leader, only the oldest of these messages asks whether it has one again.
+                first = next((pending for pending in self._pending.values() if pending.unreceived), None)
                 for pending in list(self._pending.values()):
                     if now - pending.sent_at > self._patience_s:
                         raise NodeUnavailable(f"{pending.subject}: not stored within {self._patience_s:g} s")
-                    if now >= pending.resend_at and self._broker.connected:
+                    waits = pending.unreceived and pending is not first
+                    if now >= pending.resend_at and not waits and self._broker.connected:
                         pending.tries += 1
                         pending.resend_at = now + min(self._ack_timeout_s * pending.tries, 5.0)
                         self._broker.repairs.resent += 1

@@ -26,6 +26,7 @@ LATE_S = 1.0
 """A pull request counts as lost when its end has not come this many seconds after it expired."""
 DISCARD_AGAIN_S = 5.0
 _REFUSALS = {"409": "it was deleted, or its leader changes", "503": "it does not exist, or has no leader"}
+MAX_ACK_CHARS = 512
 MAX_SHOWN_CHARS = 80
 """Maximum length of an invalid subject in the log."""
 
@@ -90,6 +91,15 @@ class Delivery:
             await self.broker.publish(self.reply, what)
         except NodeUnavailable:
             log.debug("an answer to a delivery was lost", sequence=self.sequence)
+
+
+def consumer_of(reply: str) -> tuple[str, str] | None:
+    """The stream and the consumer of an ack subject, or None if it is none that a server can have made."""
+    parts = reply.split(".")
+    if len(reply) > MAX_ACK_CHARS or parts[:2] != ["$JS", "ACK"] or len(parts) not in (9, 11, 12):
+        return None
+    stream, consumer, *numbers = parts[2:9] if len(parts) == 9 else parts[4:11]
+    return (stream, consumer) if all(n.isascii() and n.isdigit() for n in numbers) else None
 
 
 def parse_delivery(

@@ -31,10 +31,12 @@ class AudioWait:
     """When the timer was last restarted."""
     _asking: bool = field(init=False, default=False)
     _asked_at: float = field(init=False, default=float("-inf"))
+    _seen: bool = field(init=False, default=False)
+    """The stream was asked since the last restart, and was not full."""
 
     def restart(self, now: float) -> None:
         """Something shows that synth is not stalled: begin again."""
-        self.since = now
+        self.since, self._seen = now, False
 
     def ask(self, now: float) -> bool:
         """Whether to ask now if the stream is full. Then `answered` must follow."""
@@ -47,11 +49,13 @@ class AudioWait:
         """The stream is `full` or not; None if NATS did not answer."""
         self._asking = False
         if full:
-            self.since = now
+            self.restart(now)
+        else:
+            self._seen = self._asked_at >= self.since
 
     def over(self, now: float) -> bool:
-        """Whether synth counts as stalled. Not while an answer is outstanding."""
-        return not self._asking and now >= self.since + self.stall_s
+        """Whether synth counts as stalled: the time is over, and the stream was asked in it and has answered."""
+        return self._seen and not self._asking and now >= self.since + self.stall_s
 
     @property
     def next_time(self) -> float | None:

@@ -109,6 +109,11 @@ class Entry:
         return self.closed or self._final_or_duplicate
 
     @property
+    def may_be_gone(self) -> bool:
+        """Whether it may have been deleted unnoticed: it is neither being delivered or ended here, nor final."""
+        return self.stage is Stage.WAITING and (self.report is None or not self.report.final)
+
+    @property
     def expires_at(self) -> float:
         """When it expires if no synth has claimed it (monotonic seconds)."""
         return self.asked_at + self.stored.ttl_s + EXPIRY_GRACE_S

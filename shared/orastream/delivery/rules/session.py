@@ -107,7 +107,9 @@ class Session:
                 elif purpose is Purpose.END and not state.report.final:
                     entry.stage = Stage.WAITING  # claimed meanwhile, or the id is another request's
             case outcomes.Tidied(entry):
-                if self.delivering is entry:  # `CheckStored` found it deleted when its delivery had just begun
+                entry.stage = Stage.CLOSED
+            case outcomes.NotStored(entry) if entry.stage is not Stage.ENDING:
+                if self.delivering is entry:  # its delivery began while the stream was asked
                     self._abandon(entry)
                 entry.stage = Stage.CLOSED
             case outcomes.TidyFailed(entry):
@@ -171,7 +173,7 @@ class Session:
                 times.append(entry.tidy_at)
             elif self._may_expire(entry):
                 times.append(entry.expires_at)
-            if self._may_be_gone(entry):
+            if entry.may_be_gone:
                 times.append(entry.check_at)
         head = self._head()
         if head is not None and self._delivered_by_others(head):
@@ -222,7 +224,7 @@ class Session:
         if entry.report is not None and entry.report.status in FINAL:
             self._tidy_later(entry, now)
             return
-        if self._may_be_gone(entry) and now >= entry.check_at:
+        if entry.may_be_gone and now >= entry.check_at:
             entry.checked_at = now
             self._queue.append(CheckStored(entry))
         if entry.duplicate or entry.stage is Stage.ENDING:
@@ -237,15 +239,12 @@ class Session:
             message = f"not claimed within ttlSeconds ({ttl}); is synth running and has it free slots?"
             self._end(entry, "expired", ReportError.of("expired", message))
 
-    def _may_be_gone(self, entry: Entry) -> bool:
-        """Whether it may have been deleted unnoticed: it is neither being delivered or ended here, nor final."""
-        return entry.stage is Stage.WAITING and (entry.report is None or entry.report.status not in FINAL)
-
     def _may_expire(self, entry: Entry) -> bool:
         return entry.report is None and entry.stage is not Stage.ENDING and not self._ended_by_others(entry)
 
     def _tidy_later(self, entry: Entry, now: float) -> None:
-        if self._ended_by_others(entry) and not entry.duplicate:
+        assert entry.report is not None, "called for a final report"
+        if self._ended_by_others(entry) and not entry.duplicate and entry.report.epoch != self.epoch:
             entry.stage = Stage.CLOSED  # the writer of its final report tidies: another bridge, or synth (`none`)
             return
         if entry.tidy_at is None:

@@ -81,7 +81,7 @@ class DropCancel:
 
 @dataclass(frozen=True, slots=True)
 class CheckStored:
-    """Look whether this request is still stored: no report of it came for long. Outcome: `Tidied` if not, or none."""
+    """Look whether this request is still stored: no report of it came for long. Outcome: `NotStored`, or none."""
 
     entry: Entry
 

@@ -38,7 +38,14 @@ class ReportWritten:
 
 @dataclass(frozen=True, slots=True)
 class Tidied:
-    """The final report was sent to `replyTo` and the request is deleted; or the request was not stored any more."""
+    """The final report was sent to `replyTo` and the request is deleted; or it was not stored any more."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class NotStored:
+    """`CheckStored` found that the request is not stored any more, and no final report came."""
 
     entry: Entry
 
@@ -71,4 +78,4 @@ class CancelKept:
     sequence: int
 
 
-SessionOutcome = ReportWritten | Tidied | TidyFailed | Stuck | CancelDropped | CancelKept
+SessionOutcome = ReportWritten | Tidied | NotStored | TidyFailed | Stuck | CancelDropped | CancelKept

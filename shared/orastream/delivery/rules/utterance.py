@@ -197,9 +197,9 @@ class UtteranceDelivery:
     def confirmed(self, chunks: int, complete: bool, now: float) -> None:
         """OraServer has confirmed the first `chunks` chunks and, if `complete`, the end of the utterance.
 
-        After a cancel the chunks are still counted.
+        After a cancel the chunks are still counted, until `Finished` is returned.
         """
-        if self.link is not LinkState.UP:
+        if self.link is not LinkState.UP or self._finished_returned:
             return
         if chunks > self.progress.chunks or complete:
             self._failures = 0

@@ -55,9 +55,8 @@ class Bridge:
         self._lease = Lease(js, kind)
         owners = Owners(js, kind, self._lease)
         self._takeover = Takeover(js, owners, self._adopt)
-        self._peers = Peers(
-            js.broker, kind, self._lease.bridge, on_gone=lambda bridge, _: self._spawn(self._takeover.run(bridge))
-        )
+        self._peers = Peers(js.broker, kind, self._lease.bridge, on_gone=self._on_gone)
+        self._takeovers: set[asyncio.Task[None]] = set()
         self._context = BridgeContext(
             js=js,
             kind=kind,
@@ -113,6 +112,8 @@ class Bridge:
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop`. Then take no session, finish running deliveries, release sessions, end the heartbeat."""
         start = asyncio.create_task
+        # Another bridge may have called this one gone while it was not connected, and taken its sessions.
+        unhook = self._js.broker.on_reconnect(self._lease.term.doubt)
         pull, stopped = start(self._pull_consumer.run(), name="pull"), start(stop.wait(), name="stop")
         sweep = start(OwnerSweep(self._js, self._lease.bridge).run(), name="sweep")
         kept = [
@@ -126,6 +127,8 @@ class Bridge:
                 task.result()  # a failed task ends the process; the supervisor starts a new one
         finally:
             self._draining = True
+            unhook()
+            await tasks.end(*self._takeovers)
             pull.cancel()
             sweep.cancel()
             stopped.cancel()
@@ -161,12 +164,20 @@ class Bridge:
             self._taking[session] = [delivery]
             self._spawn(self._consider(session))
 
-    def _adopt(self, session: str) -> None:
-        """Take a session without a wake-up: its owner is gone."""
+    def _on_gone(self, bridge: str, _holds: tuple[str, ...]) -> None:
+        if not self._draining:
+            task = asyncio.create_task(self._takeover.run(bridge), name=f"take over from {bridge}")
+            self._takeovers.add(task)
+            task.add_done_callback(self._takeovers.discard)
+
+    def _adopt(self, session: str) -> bool:
+        """Try to take a session without a wake-up: its owner is gone. False if this bridge is full or has it."""
         full = len(self._runners) + len(self._taking) >= MAX_SESSIONS
-        if session not in self._runners and session not in self._taking and not full and not self._draining:
-            self._taking[session] = []
-            self._spawn(self._consider(session, adopt=True))
+        if session in self._runners or session in self._taking or full or self._draining:
+            return False
+        self._taking[session] = []
+        self._spawn(self._consider(session, adopt=True))
+        return True
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -18,6 +18,7 @@ from orastream.delivery.rules.session_effects import CheckStored, DropCancel, En
 from orastream.delivery.rules.session_outcomes import (
     CancelDropped,
     CancelKept,
+    NotStored,
     Purpose,
     ReportWritten,
     SessionOutcome,
@@ -99,7 +100,7 @@ class Housekeeping:
         except NodeUnavailable:
             return None
         log.warning("a request was deleted without a final report", request=entry.stored.request_id)
-        return Tidied(entry)
+        return NotStored(entry)
 
     async def _inspect(self, entry: Entry) -> SessionOutcome | None:
         try:

@@ -89,21 +89,28 @@ class Owners:
         self._lease = lease
         self._alive_until: dict[str, float] = {}
         self._unreleased: set[int] = set()
-        self._gone: set[str] = set()
+        self._gone: dict[str, int] = {}
+        """For bridges that are gone: the sequence of their last heartbeat. A later heartbeat counts again."""
 
-    def gone(self, bridge: str) -> None:
-        """The process of `bridge` does not run any more: its heartbeat counts no longer, although it is stored."""
-        self._gone.add(bridge)
+    async def gone(self, bridge: str) -> None:
+        """The process of `bridge` does not run any more: the heartbeat that is stored now counts no longer.
 
-    async def sessions_of(self, bridge: str) -> AsyncIterator[tuple[str, int]]:
-        """Yield the sessions that `bridge` owns, each with the sequence of its record. Raises NodeUnavailable."""
+        Raises NodeUnavailable.
+        """
+        heartbeat = await self._js.last(HEARTBEATS, heartbeat_key(bridge))
+        if heartbeat is not None:
+            self._gone[bridge] = heartbeat.sequence
+        self._alive_until.pop(bridge, None)
+
+    async def sessions_of(self, bridge: str) -> AsyncIterator[str]:
+        """Yield the sessions of this kind that `bridge` owns. Raises NodeUnavailable."""
         prefix = owner_key(self._kind, "")
         after = 0
         while page := await self._js.read(OWNERS, owner_key(self._kind, "*"), after, batch=PAGE):
             after = page[-1].sequence
             for record in page:
                 if owner_of(record.data) == bridge:
-                    yield record.subject.removeprefix(prefix), record.sequence
+                    yield record.subject.removeprefix(prefix)
 
     async def take(self, session: str) -> Ownership | None:
         """Take the session. Return None if a live bridge owns it or takes it first. Raises NodeUnavailable."""
@@ -151,16 +158,19 @@ class Owners:
     async def alive(self, bridge: str) -> bool:
         """Whether `bridge` may still own sessions: its heartbeat is stored. Raises NodeUnavailable."""
         now = asyncio.get_running_loop().time()
-        if bridge == self._lease.bridge or bridge in self._gone:
-            return False  # if it is this bridge: no task here runs this session, so take it again
+        if bridge == self._lease.bridge:
+            return False  # no task here runs this session: take it again
         if now < self._alive_until.get(bridge, 0.0):
             return True
-        alive = await self._js.last(HEARTBEATS, heartbeat_key(bridge)) is not None
-        if alive:
+        heartbeat = await self._js.last(HEARTBEATS, heartbeat_key(bridge))
+        if heartbeat is not None and heartbeat.sequence == self._gone.get(bridge):
+            return False
+        self._gone.pop(bridge, None)
+        if heartbeat is not None:
             self._alive_until[bridge] = now + KNOWN_ALIVE_S
         else:
             self._alive_until.pop(bridge, None)
-        return alive
+        return heartbeat is not None
 
 
 def owner_of(record: bytes) -> str | None:

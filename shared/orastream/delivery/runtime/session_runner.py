@@ -20,22 +20,14 @@ from orastream.delivery.rules.entry import Entry
 from orastream.delivery.rules.lease import WritePermission
 from orastream.delivery.rules.lifetime import Lifetime
 from orastream.delivery.rules.session import Session
-from orastream.delivery.rules.session_effects import Abandon, Begin, Effect, Stop
+from orastream.delivery.rules.session_effects import Abandon, Begin, Effect, Stop, Tidy
 from orastream.delivery.rules.session_outcomes import Purpose, ReportWritten
 from orastream.delivery.rules.utterance import UtteranceDelivery
 from orastream.delivery.runtime.background import Background
 from orastream.delivery.runtime.context import BridgeContext, SessionContext
 from orastream.delivery.runtime.housekeeping import Housekeeping
 from orastream.delivery.runtime.links import Links
-from orastream.delivery.runtime.outcomes import (
-    Answered,
-    AudioRoomSeen,
-    CheckpointSkipped,
-    LinkFailed,
-    LinkOpened,
-    Outcome,
-    OwnershipRead,
-)
+from orastream.delivery.runtime.outcomes import DeliveryOutcome, Outcome, OwnershipRead
 from orastream.delivery.runtime.ownership import Ownership
 from orastream.delivery.runtime.utterance_runner import UtteranceRunner
 from orastream.delivery.runtime.wakeups import NAK_DELAY_S, Wakeups
@@ -130,7 +122,7 @@ class SessionRunner:
         while True:
             self._wake_event.clear()
             now = self._loop.time()
-            await self._take_outcomes(background, now)
+            await self._take_outcomes(background)
             if session.lifetime.leave_reason is not None:
                 break
             if self._full_round or now >= self._full_round_at:
@@ -187,7 +179,8 @@ class SessionRunner:
 
     def _next_full_round(self, now: float) -> float:
         """When the next full round is due if no event comes before (monotonic seconds)."""
-        at = self._session.next_time(now)
+        # Before both feeds are current nothing is polled: a time that has passed would make the loop run without end.
+        at = self._session.next_time(now) if self._was_current else self._session.lifetime.next_time()
         if self._delivering is not None or self._links:
             at = min(at or now + LINKS_CHECK_S, now + LINKS_CHECK_S)
         return float("inf") if at is None else at
@@ -200,32 +193,31 @@ class SessionRunner:
 
     # ---- outcomes of background tasks
 
-    async def _take_outcomes(self, background: Background, now: float) -> None:
-        for outcome in background.take():
-            self._apply(outcome, now)
+    async def _take_outcomes(self, background: Background) -> None:
+        self._apply_all(background)
         if self._delivering is not None and self._delivering.done:
             entry = await self._end_delivery()
             self._session.delivery_ended(entry)
 
+    def _apply_all(self, background: Background) -> None:
+        for outcome in background.take():
+            self._apply(outcome, self._loop.time())
+
     def _apply(self, outcome: Outcome, now: float) -> None:
-        runner, session = self._delivering, self._session
-        match outcome:
-            case LinkOpened() | LinkFailed() | Answered() | CheckpointSkipped() | AudioRoomSeen():
-                if runner is not None and runner.entry is outcome.entry:
-                    runner.apply(outcome, now)
-            case OwnershipRead(lapse, ours):
-                self._permission.answered(lapse, ours=ours)
-                if ours is False:
-                    session.lifetime.leave("another owner has taken the session while the lease had run out")
-            case _:
-                session.apply(outcome, now)
-                self._full_round |= not (isinstance(outcome, ReportWritten) and outcome.purpose is Purpose.CHECKPOINT)
-        if isinstance(outcome, ReportWritten):
-            if outcome.ended_here:
-                self._context.counts.ended(outcome.state.report.status)
-                self._context.announce("ended", outcome.entry, outcome.state.report)
-            if runner is not None and runner.entry is outcome.entry:
-                runner.apply(outcome, now)
+        if isinstance(outcome, OwnershipRead):
+            self._permission.answered(outcome.lapse, ours=outcome.ours)
+            if outcome.ours is False:
+                self._session.lifetime.leave("another owner has taken the session while the lease had run out")
+            return
+        if not isinstance(outcome, DeliveryOutcome):
+            self._session.apply(outcome, now)
+            self._full_round |= not (isinstance(outcome, ReportWritten) and outcome.purpose is Purpose.CHECKPOINT)
+        if isinstance(outcome, ReportWritten) and outcome.ended_here:
+            self._context.counts.ended(outcome.state.report.status)
+            self._context.announce("ended", outcome.entry, outcome.state.report)
+        runner = self._delivering
+        if isinstance(outcome, DeliveryOutcome | ReportWritten) and runner and runner.entry is outcome.entry:
+            runner.apply(outcome, now)
 
     # ---- effects of the session's machine
 
@@ -284,9 +276,15 @@ class SessionRunner:
         await self._links.close()
         if left is None:
             await background.finish(FINISH_S)
+            self._apply_all(background)
+            for effect in self._session.poll(
+                self._loop.time()
+            ):  # the last final report is tidied here, not by the next
+                if isinstance(effect, Tidy):
+                    background.start(self._housekeeping.carry_out(effect))
+            await background.finish(FINISH_S)
         await background.end()
-        for outcome in background.take():  # a final report that was written last is counted too
-            self._apply(outcome, self._loop.time())
+        self._apply_all(background)  # a final report that was written last is counted too
 
     async def _release(self) -> None:
         await self.wakeups.nak(0.0 if self._session.lifetime.leave_reason is None else NAK_DELAY_S)

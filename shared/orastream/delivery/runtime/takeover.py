@@ -13,6 +13,7 @@ from orastream.jetstream.api import JetStream
 from orastream.jetstream.topology import HEARTBEAT_LIFE_S
 
 AGAIN_S = 0.25
+TRIES = 3
 PATIENCE_S = 3 * HEARTBEAT_LIFE_S
 """How long a cluster's bridges wait for the heartbeat of a gone bridge to expire. Then its wake-ups come anyway."""
 
@@ -22,31 +23,41 @@ log = logger.named(__name__)
 class Takeover:
     """`await run(bridge)` passes each session of a gone bridge in which something is stored to `adopt`.
 
-    It deletes the records of its other sessions. Several bridges may do it at the same time: `Owners.take` decides.
+    `adopt` returns whether this bridge tries to take it. Several bridges may do this at the same time: `Owners.take`
+    decides. Records of sessions in which nothing is stored are left to `OwnerSweep`.
     """
 
-    def __init__(self, js: JetStream, owners: Owners, adopt: Callable[[str], None]) -> None:
+    def __init__(self, js: JetStream, owners: Owners, adopt: Callable[[str], bool]) -> None:
         self._js = js
         self._owners = owners
         self._adopt = adopt
 
     async def run(self, bridge: str) -> None:
         """Take over the sessions of `bridge`. Logs errors: the wake-ups of what is left are delivered again later."""
-        try:
-            if self._js.broker.clustered:
-                await self._until_expired(bridge)
+        for number_of_try in range(1, TRIES + 1):
+            try:
+                if self._js.broker.clustered:
+                    await self._until_expired(bridge)
+                else:
+                    await self._owners.gone(bridge)
+                sessions = await self._take_sessions(bridge)
+            except (NodeUnavailable, TimeoutError) as exc:
+                if number_of_try == TRIES:
+                    log.warning("not all sessions of a gone bridge are taken over yet", bridge=bridge, error=str(exc))
             else:
-                self._owners.gone(bridge)
-            sessions = 0
-            async for session, sequence in self._owners.sessions_of(bridge):
-                if await self._js.after(stream_names.SESSIONS, subjects.session_events(session), 0) is None:
-                    await self._js.delete(stream_names.OWNERS, sequence)
-                    continue
-                sessions += 1
-                self._adopt(session)
-            log.info("took over the sessions of a bridge that is gone", bridge=bridge, sessions=sessions)
-        except (NodeUnavailable, TimeoutError) as exc:
-            log.warning("not all sessions of a gone bridge are taken over yet", bridge=bridge, error=str(exc))
+                log.info("takes over the sessions of a bridge that is gone", bridge=bridge, sessions=sessions)
+                return
+
+    async def _take_sessions(self, bridge: str) -> int:
+        """Return the number of sessions to take. Ends early if the bridge shows that it lives."""
+        sessions = 0
+        async for session in self._owners.sessions_of(bridge):
+            if await self._js.after(stream_names.SESSIONS, subjects.session_events(session), 0) is None:
+                continue
+            if await self._owners.alive(bridge):
+                break
+            sessions += self._adopt(session)
+        return sessions
 
     async def _until_expired(self, bridge: str) -> None:
         """A live bridge behind a cut route writes until its lease ends, so wait for its heartbeat to expire."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable
 
 from orastream import traces
-from orastream.base import logger
+from orastream.base import logger, tasks
 from orastream.contract import stream_names, subjects
 from orastream.contract.audio_messages import unpack
 from orastream.contract.errors import Undecodable
@@ -60,12 +60,11 @@ class UtteranceRunner:
     """Delivers one entry. Call `open`, then `step` in each round until `done`, then `close`. Used from one task."""
 
     def __init__(self, session: SessionContext, entry: Entry, utterance: UtteranceDelivery) -> None:
-        request = entry.stored.request
-        assert request is not None, "only a valid request has a transport"
+        assert (request := entry.stored.request) is not None, "only a valid request has a transport"
         self.entry = entry
         self.machine = utterance
         self.done = False
-        """The final report is stored: by this delivery, or by another process before it."""
+        """Nothing is left to do: a final report is stored, another owner writes the report, or `close` was called."""
         self._session = session
         self._loop = asyncio.get_running_loop()
         self._counts = session.bridge.counts
@@ -79,6 +78,7 @@ class UtteranceRunner:
         self._reports = ReportWriter(session.reports, entry)
         self._write: asyncio.Task[None] | None = None
         """The task that writes a report now."""
+        self._connecting: asyncio.Task[None] | None = None
         self._fence_due = False
         self._finished: Finished | None = None
         """The final status to write when no other write is running."""
@@ -103,6 +103,9 @@ class UtteranceRunner:
         self._trace_times()
         if self.machine.settling and self._link is not None:
             self._link.cut()  # the next owner does not know this link, so it cannot wait for the confirmation
+        if self.machine.finished is None:
+            # A later delivery of the same request must not get their outcomes.
+            await tasks.end(*(task for task in (self._write, self._connecting) if task is not None))
         if not self.done:
             self._span.event("broken off", {"orastream.chunks": self.machine.progress.chunks})
         self._span.end()
@@ -170,7 +173,7 @@ class UtteranceRunner:
                 assert self._link is not None, "the machine returns these only while the link is up"
                 self._use_link(self._link, effect)
             case Connect():
-                self._session.background.start(self._connect())
+                self._connecting = self._session.background.start(self._connect())
             case Rewind():
                 await self._rewind()
             case Fence():
@@ -287,6 +290,7 @@ class UtteranceRunner:
             return
         if self._write is not None:
             await asyncio.wait({self._write}, timeout=WRITE_ENDS_S)
+            await tasks.end(self._write)  # else it could replace the checkpoint below by an older one
         if (report := self.report()) is not None:
             await self._reports.store(report, Purpose.CHECKPOINT)
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from orastream.jetstream.peer_watch import SETTLE_S, SILENT_S, SLOW_S, PeerWatch
+from orastream.jetstream.peer_watch import HOLDS_LIFE_S, MAX_PEERS, SETTLE_S, SILENT_S, SLOW_S, PeerWatch
 
 pytestmark = pytest.mark.unit
 
@@ -57,6 +57,20 @@ def test_nobody_is_gone_soon_after_this_process_has_connected() -> None:
     assert watch.refused("c", 11.0 + SETTLE_S - 0.1) is None
     assert watch.refused("c", 11.0 + SETTLE_S + CONFIRM_S - 0.2) is None, "the first refusal did not count"
     assert watch.refused("c", 11.0 + SETTLE_S + 2 * CONFIRM_S) is not None
+
+
+def test_what_a_process_held_long_ago_is_not_handed_back() -> None:
+    """The server may have delivered it to another process since: a nak would take it away."""
+    watch = watching("c")
+    late = SETTLE_S + HOLDS_LIFE_S
+    assert watch.refused("c", late) is None
+    assert watch.refused("c", late + CONFIRM_S) == ()
+
+
+def test_invented_names_take_bounded_memory() -> None:
+    watch = watching(*(f"c{number}" for number in range(MAX_PEERS)))
+    watch.heard("z", (), SETTLE_S)
+    assert watch.refused("z", SETTLE_S) is None and watch.refused("z", SETTLE_S + CONFIRM_S) is None
 
 
 def test_each_process_probes_the_next_one_in_the_ring() -> None:

@@ -93,3 +93,27 @@ async def test_what_could_not_be_released_is_released_later(nats_server: NatsSer
     await nats_server.start()
     await owners.release_late()
     assert await js.last(OWNERS, owner_key("ws_bridge", "s")) is None
+
+
+async def test_a_heartbeat_after_a_bridge_was_called_gone_counts_again(js: JetStream) -> None:
+    """It lives after all: no other bridge may take its sessions from now on."""
+    lease, owners = await bridge(js)
+    ownership = await owners.take("s")
+    assert ownership is not None
+    _, other = await bridge(js)
+    assert await other.alive(lease.bridge)
+    await other.gone(lease.bridge)
+    assert not await other.alive(lease.bridge), "its last heartbeat counts no longer, although it is stored"
+    await lease.beat()
+    assert await other.alive(lease.bridge) and await other.take("s") is None
+    assert await owners.still_ours(ownership)
+
+
+async def test_the_sessions_of_a_bridge_are_those_of_its_kind(js: JetStream) -> None:
+    lease, owners = await bridge(js)
+    _, other = await bridge(js)
+    http = Owners(js, "http_bridge", lease)
+    for session in ("a", "b"):
+        assert await owners.take(session) is not None
+    assert await http.take("c") is not None and await other.take("d") is not None
+    assert [session async for session in owners.sessions_of(lease.bridge)] == ["a", "b"]

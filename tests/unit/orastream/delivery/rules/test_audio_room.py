@@ -74,4 +74,7 @@ def test_without_an_answer_the_utterance_is_not_given_up() -> None:
     timer.answered(None, 25.0)
     assert timer.over(25.0)
     timer.restart(25.0)
+    assert not timer.over(45.0), "the stream was not asked since"
+    assert timer.ask(44.0)
+    timer.answered(False, 44.1)
     assert not timer.over(44.9) and timer.over(45.0)

@@ -7,6 +7,7 @@ import pytest
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.delivery.rules.utterance import LinkState, UtteranceDelivery
 from orastream.delivery.rules.utterance_effects import (
+    AskAudioRoom,
     Confirm,
     Connect,
     CutLink,
@@ -118,6 +119,8 @@ def test_over_http_there_is_nothing_to_confirm() -> None:
 def test_a_failed_utterance_is_left_to_the_receiver() -> None:
     """Only a cancel cuts: the next utterance comes after the failed one on the same link."""
     machine = writing()
+    assert effects(machine, 20.0) == [AskAudioRoom()]
+    machine.audio_room(False, 20.0)
     (end,) = effects(machine, 20.0)
     assert isinstance(end, Finished) and end.status == "failed"
     assert machine.link is LinkState.UP

@@ -32,6 +32,7 @@ from orastream.delivery.rules.session_effects import CheckStored, DropCancel, Ef
 from orastream.delivery.rules.session_outcomes import (
     CancelDropped,
     CancelKept,
+    NotStored,
     Purpose,
     ReportWritten,
     Stuck,
@@ -350,7 +351,7 @@ def test_an_unreadable_cancel_is_deleted_and_cancels_nothing() -> None:
     bench.session.cancel(cancel(5, b"{"))
     bench.ask(2)
     assert bench.poll() == ["Begin 2"]
-    bench.report(2, "delivered")
+    bench.delivered(2)
     bench.tidied(2)
     assert bench.poll() == ["DropCancel 5"]
 
@@ -854,7 +855,7 @@ def test_a_request_found_deleted_after_its_delivery_began_does_not_block_later_o
     assert bench.checked == [2, 3], "the outcome for 3 comes late"
     bench.report(2, "delivered", "http")
     assert bench.poll() == ["Begin 3"]
-    bench.tidied(3)
+    bench.session.apply(NotStored(bench.entry(3)), bench.now)
     assert bench.poll() == ["Abandon 3"]
     bench.session.forget(bench.now, 3)
     bench.ask(4)

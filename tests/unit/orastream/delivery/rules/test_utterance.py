@@ -21,6 +21,7 @@ from orastream.contract.audio_messages import (
 )
 from orastream.delivery.rules.utterance import UtteranceDelivery
 from orastream.delivery.rules.utterance_effects import (
+    AskAudioRoom,
     Confirm,
     Connect,
     DeliveryRules,
@@ -54,6 +55,12 @@ class Bench:
             out.append(effect)
             assert len(out) < 1000
         return out
+
+    def stalled(self) -> list[Effect]:
+        """The effects after the machine has asked about the stream, which is not full."""
+        assert self.effects() == [AskAudioRoom()]
+        self.machine.audio_room(False, self.now)
+        return self.effects()
 
     def start(self) -> Bench:
         self.machine.claimed(self.now)
@@ -370,9 +377,17 @@ def test_after_a_cancel_nothing_is_written() -> None:
     bench.chunks(3, 6)
     bench.end(6)
     bench.machine.link_up()
-    bench.machine.confirmed(6, True, bench.now)
     assert bench.effects() == []
     assert bench.machine.finished == Finished("cancelled") and bench.machine.progress.chunks == 0
+
+
+def test_an_answer_after_finished_changes_nothing() -> None:
+    bench = Bench().start().connected()
+    bench.chunks(0, 3)
+    bench.machine.cancel()
+    assert bench.effects() == [Finished("cancelled")]
+    bench.machine.confirmed(6, True, bench.now)
+    assert (bench.machine.progress.chunks, bench.machine.progress.version) == (0, 0)
 
 
 def test_a_cancelled_end_drops_queued_chunks() -> None:
@@ -444,7 +459,7 @@ def test_waiting_messages_restart_the_stall_timer() -> None:
         bench.give(AudioWaiting(1))
         assert bench.effects() == []
     bench.now += 20.0
-    [finished] = bench.effects()
+    [finished] = bench.stalled()
     assert isinstance(finished, Finished) and finished.error is not None and finished.error.code == "synth_stalled"
 
 
@@ -453,13 +468,15 @@ def test_the_stall_timer_starts_at_the_claim() -> None:
     bench.now = 1000.0
     assert bench.effects() == [] and bench.machine.next_time() is None
     bench.machine.claimed(bench.now)
-    assert bench.machine.next_time() == 1020.0
+    assert bench.machine.next_time() == 1015.0, "75 % of the stall time: it asks whether the stream of audio is full"
     bench.machine.claimed(1010.0)
-    assert bench.machine.next_time() == 1020.0, "a repeated claim changes nothing"
+    assert bench.machine.next_time() == 1015.0, "a repeated claim changes nothing"
     bench.now = 1019.9
     bench.give(START)
     bench.now = 1039.8
-    assert bench.effects() == []
+    assert bench.effects() == [AskAudioRoom()]
+    bench.machine.audio_room(False, bench.now)
+    assert bench.effects() == [] and bench.machine.next_time() == pytest.approx(1039.9)
     bench.now = 1039.9
     [finished] = bench.effects()
     assert isinstance(finished, Finished) and finished.error is not None and finished.error.code == "synth_stalled"
@@ -470,6 +487,26 @@ def test_the_stall_timer_is_restarted_while_nats_does_not_answer() -> None:
     bench.now = 100.0
     bench.machine.restart_stall_timer(bench.now)
     assert bench.effects() == []
+
+
+def test_a_queue_that_empties_late_does_not_prevent_the_look_at_the_stream() -> None:
+    """A slow receiver: the last queued chunk is written 20 s after the last audio came. Perhaps the stream is full."""
+    bench = Bench().start().connected()
+    bench.room = False
+    bench.chunks(0, 1)
+    assert bench.effects() == []
+    bench.room, bench.now = True, 20.0
+    effects = bench.effects()
+    assert indexes(effects) == [0] and effects[-1] == AskAudioRoom()
+
+
+def test_a_loop_that_is_late_looks_at_the_stream_before_it_gives_up() -> None:
+    bench = Bench().start().connected()
+    bench.now = 15.0
+    assert bench.effects() == [AskAudioRoom()]
+    bench.machine.audio_room(True, bench.now)
+    bench.now = 35.0
+    assert bench.effects() == [AskAudioRoom()]
 
 
 def test_a_rewind_restarts_the_stall_timer() -> None:
@@ -514,7 +551,7 @@ def test_missing_audio_is_reported_as_expired_or_stalled(asked_at: float | None,
     bench.machine.claimed(bench.now)
     bench.chunks(3, 6)  # chunks 0 to 2 are not stored any more
     bench.now = 20.0
-    [finished] = bench.effects()
+    [finished] = bench.stalled()
     assert isinstance(finished, Finished) and finished.error is not None and finished.error.code == code
 
 

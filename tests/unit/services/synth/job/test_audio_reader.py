@@ -46,10 +46,11 @@ START = AudioStart(3, "pcm16", 16_000, 1, "choir", "en-US")
         ([START, START, chunk(2, 0), START], 0),
         ([START, START, chunk(2, 0), START, START], 1),
         ([START, START, chunk(1, 0), START], 2),
-        ([START, START, AudioWaiting(2), START, START], 2),
+        ([START, START, AudioWaiting(2), START, START], 1),
+        ([START, START, START, AudioWaiting(3), START], 0),
         ([START, chunk(1, 0), START, chunk(2, 0), START], 1),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 async def test_attempts_in_a_row_without_a_new_chunk(messages: list[AudioMessage], barren: int) -> None:
     """The latest attempt does not count: it may still store a chunk. Nor does one that waited for text."""
