@@ -1,0 +1,104 @@
+"""Looks at the node after all faults: what is left in the streams, who is ready, how fast it speaks."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+
+from orastream.client.async_client import Client
+from orastream.contract.errors import NodeUnavailable, WaitTimeout
+from orastream.contract.messages import Report
+from orastream.jetstream.api import JetStream
+from tests.chaos.composed.history import History, Request
+from tests.chaos.composed.node import IDLE_S, Node
+from tests.chaos.composed.recorder import read_all
+from tests.chaos.composed.texts import LANGUAGE, TEXTS
+
+LEFT_S = 25.0
+"""How long the streams may take to become empty."""
+READY_S = 30.0
+LATENCY_TRIES = 5
+CONSUMERS = ("synth", "ws_bridge", "http_bridge")
+
+CONTENT_RULES = frozenset(
+    "header-missing header-mismatch not-json binary-frame unknown-frame frame-keys init-first init-once init-ids "
+    "metadata-keys metadata-value metadata-changed session-mismatch transport-changed file-name base64 empty-audio "
+    "chunk-index is-first repeat-differs wav-sizes".split()
+)
+"""The rules of the reference OraServer that hold whatever was lost on the way, or was dropped by a lie."""
+
+
+async def latency(client: Client, history: History, name: str) -> list[float]:
+    """Seconds of some undisturbed requests, from the call to the final report."""
+    found = []
+    for number in range(LATENCY_TRIES):
+        began = time.monotonic()
+        way = ("websocket", "http")[number % 2]
+        request = Request(f"latency-{name}", f"{name}-{number}", way, "wav", TEXTS[1], time.time())
+        history.requests.append(request)
+        try:
+            report = await client.say(
+                TEXTS[1],
+                session_id=request.session,
+                phone_id="phone",
+                request_id=request.request,
+                language=LANGUAGE,
+                transport=way,  # type: ignore[arg-type]
+                fire_and_forget=False,
+                wait_s=30,
+                ttl_seconds=900,
+            )
+        except (NodeUnavailable, WaitTimeout):
+            found.append(99.0)
+            continue
+        assert isinstance(report, Report), "it was asked to wait"
+        request.seq, request.answer = report.request_seq, report.to_map()
+        found.append(time.monotonic() - began if report.status == "delivered" else 99.0)
+    return found
+
+
+async def aftermath(node: Node, js: JetStream, client: Client, history: History) -> None:
+    """Wait until nothing is left, at most LEFT_S seconds, and record what is."""
+    after = history.aftermath
+    deadline = asyncio.get_running_loop().time() + READY_S
+    while True:
+        after.unready = [name for name, process in node.processes.items() if not await process.ready()]
+        if not after.unready or asyncio.get_running_loop().time() > deadline:
+            break
+        await asyncio.sleep(0.3)
+    after.latency_after_s = await latency(client, history, "after")
+    await asyncio.sleep(IDLE_S)
+    deadline = asyncio.get_running_loop().time() + LEFT_S
+    while True:
+        await _look(js, history)
+        left = after.requests or after.cancels or after.owners_alive or any(after.unacked.values())
+        if not left or asyncio.get_running_loop().time() > deadline:
+            break
+        await asyncio.sleep(0.5)
+    after.after = node.usage()
+    broken: Counter[str] = Counter()
+    listing = await node.received()
+    for violation in [*listing["connectionViolations"], *(v for u in listing["utterances"] for v in u["violations"])]:
+        if violation["rule"] in CONTENT_RULES:
+            broken[f"{violation['rule']}: {violation['detail']}"] += violation["times"]
+    after.broken_rules = dict(broken)
+
+
+async def _look(js: JetStream, history: History) -> None:
+    after = history.aftermath
+    stored = await read_all(js, "TTS_SESSIONS", "tts.session.>")
+    after.requests = sum(message.subject.endswith(".request") for message in stored)
+    after.cancels = len(stored) - after.requests
+    after.texts = len(await read_all(js, "TTS_TEXTS", "tts.script.>"))
+    for consumer in CONSUMERS:
+        info = await js.api(f"CONSUMER.INFO.TTS_SESSIONS.{consumer}")
+        after.unacked[consumer] = int(info.get("num_ack_pending", 0)) + int(info.get("num_pending", 0))
+    beats = await read_all(js, "KV_tts_heartbeats", "$KV.tts_heartbeats.>")
+    alive = {message.subject.rpartition(".")[2] for message in beats}
+    after.owners_alive, after.owners_dead = [], []
+    for message in await read_all(js, "KV_tts_owners", "$KV.tts_owners.>"):
+        owner = json.loads(message.data)["owner"]
+        told = f"{message.subject.removeprefix('$KV.tts_owners.')} by {owner}"
+        (after.owners_alive if owner in alive else after.owners_dead).append(told)

@@ -1,0 +1,184 @@
+"""Which faults happen when: a pure function of the seed. Times are seconds from the beginning of the run."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+STREAMS = ("TTS_SESSIONS", "TTS_AUDIO", "TTS_REPORTS", "TTS_TEXTS", "KV_tts_owners", "KV_tts_heartbeats")
+CONSUMERS = ("synth", "ws_bridge", "http_bridge")
+MEAN_GAP_S = 1.4
+QUIET_END_S = 1.0
+"""No fault lasts longer than until this many seconds before the end."""
+
+LOST_DATA_ALONE_S = 6.0
+"""Before and after a server loses its data, no other server and no route has a fault for so long.
+
+Raft keeps what a majority has stored only if a server does not forget: the others must be up to date at that moment.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What the faults can hit: the names of the processes, the number of nats-servers."""
+
+    services: tuple[str, ...]
+    """`synth-1`, `ws_bridge-2`, …"""
+    servers: int = 1
+    tmpfs: bool = False
+    """Whether the stores are on file systems that a fault may fill."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One planned fault, which lasts from `at` until `at + seconds`."""
+
+    at: float
+    seconds: float
+    kind: str
+    target: str
+    value: float = 0.0
+
+    def __str__(self) -> str:
+        size = f" {self.value:g}" if self.value else ""
+        return f"{self.at:7.2f} s  {self.seconds:5.2f} s  {self.kind:<18} {self.target}{size}"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of fault: how often it is drawn, how long it lasts, and what it occupies meanwhile.
+
+    Two faults that occupy the same thing do not overlap.
+    """
+
+    weight: float
+    least_s: float
+    most_s: float
+    occupies: str
+    """`{target}` is the target: `process:{target}` and so on."""
+
+
+KINDS: dict[str, Kind] = {
+    "kill": Kind(6, 0.1, 4.0, "process:{target}"),
+    "stop": Kind(6, 0.5, 9.0, "process:{target}"),
+    "restart": Kind(2, 0.1, 0.5, "process:{target}"),
+    "rolling": Kind(0.7, 0.1, 0.3, "rolling"),
+    "nats_cut": Kind(4, 0.1, 5.0, "nats:{target}"),
+    "nats_delay": Kind(2, 1.0, 6.0, "nats:{target}"),
+    "nats_hold": Kind(3, 0.5, 7.0, "nats:{target}"),
+    "nats_hole": Kind(3, 0.5, 7.0, "nats:{target}"),
+    "ora_cut": Kind(4, 0.05, 3.0, "ora:{target}"),
+    "ora_delay": Kind(2, 1.0, 6.0, "ora:{target}"),
+    "ora_hold": Kind(2, 0.5, 6.0, "ora:{target}"),
+    "ora_hole": Kind(2, 0.5, 6.0, "ora:{target}"),
+    "ora_stall": Kind(2, 0.5, 4.0, "ora:{target}"),
+    "handover": Kind(2.5, 9.0, 12.0, "handover"),
+    "relay": Kind(2.5, 9.0, 12.0, "relay"),
+    "receiver_slow": Kind(2, 1.0, 5.0, "receiver:slow"),
+    "receiver_silent": Kind(1.5, 1.0, 12.0, "receiver:silent"),
+    "receiver_503": Kind(1.5, 0.5, 4.0, "receiver:refuse"),
+    "receiver_403": Kind(0.6, 0.3, 1.5, "receiver:refuse"),
+    "receiver_drop": Kind(2, 0.5, 3.0, "receiver:drop"),
+    "receiver_lie": Kind(1.0, 0.5, 3.0, "receiver:lie"),
+    "receiver_kill": Kind(1.5, 0.1, 3.0, "receiver:process"),
+    "receiver_stop": Kind(1.5, 0.5, 6.0, "receiver:process"),
+    "server_kill": Kind(1.5, 0.1, 3.0, "server"),
+    "server_stop": Kind(1.0, 0.5, 5.0, "server"),
+    "server_restart": Kind(0.7, 0.1, 0.5, "server"),
+    "lost_data": Kind(0.35, 0.2, 1.5, "server"),
+    "disk_full": Kind(0.7, 1.0, 5.0, "server"),
+    "stepdown": Kind(3, 0.0, 0.0, "stepdown"),
+    "route_cut": Kind(2, 0.5, 8.0, "route:{target}"),
+    "route_delay": Kind(1.5, 1.0, 8.0, "route:{target}"),
+    "route_hole": Kind(1.5, 0.5, 8.0, "route:{target}"),
+    "delete_consumer": Kind(0.8, 0.0, 0.0, "delete"),
+    "delete_stream": Kind(0.5, 0.0, 0.0, "delete"),
+}
+
+
+def schedule(seed: int, seconds: float, setting: Setting, only: Iterable[str] = ()) -> list[Fault]:
+    """The faults of a run of `seconds` seconds, in order. The same arguments give the same schedule.
+
+    `only` names the kinds to draw from; empty: all that this setting allows.
+    """
+    rng = random.Random(f"schedule {seed}")
+    kinds = {name: kind for name, kind in KINDS.items() if targets(name, setting) and (not only or name in only)}
+    names, weights = list(kinds), [kind.weight for kind in kinds.values()]
+    busy_until: dict[str, float] = {}
+    faults: list[Fault] = []
+    at = 1.0
+    while names and at < seconds - QUIET_END_S:
+        name = rng.choices(names, weights)[0]
+        kind = kinds[name]
+        target = rng.choice(targets(name, setting))
+        length = rng.uniform(kind.least_s, kind.most_s)
+        value = _value(name, rng)
+        occupied = _occupied(name, kind, target)
+        end = at + length
+        before_s, after_s = (LOST_DATA_ALONE_S, LOST_DATA_ALONE_S) if name == "lost_data" else (0.0, 0.3)
+        if end <= seconds - QUIET_END_S and all(at >= busy_until.get(what, 0.0) + before_s for what in occupied):
+            faults.append(Fault(round(at, 3), round(length, 3), name, target, value))
+            for what in occupied:
+                busy_until[what] = end + after_s
+        at += rng.expovariate(1 / MEAN_GAP_S)
+    return faults
+
+
+def targets(kind: str, setting: Setting) -> list[str]:
+    """What a kind of fault can hit in this setting; empty: it cannot happen."""
+    bridges = [name for name in setting.services if "bridge" in name]
+    servers = [str(number) for number in range(setting.servers)]
+    if kind in ("kill", "stop", "restart") or kind.startswith("nats_"):
+        return list(setting.services)
+    if kind == "rolling":
+        return sorted({name.rpartition("-")[0] for name in setting.services})
+    if kind.startswith("ora_"):
+        return bridges
+    if kind == "handover":
+        return [name for name in bridges if sum(_service(other) == _service(name) for other in bridges) > 1]
+    if kind == "relay":
+        synths = [name for name in setting.services if name.startswith("synth")]
+        return synths if len(synths) > 1 else []
+    if kind.startswith("receiver_"):
+        return ["oraserver"]
+    if kind == "disk_full":
+        return servers if setting.tmpfs else []
+    if kind.startswith("server_") or kind == "lost_data":
+        return servers
+    if kind == "stepdown":
+        return [*STREAMS, "meta", *(f"consumer {name}" for name in CONSUMERS)] if setting.servers > 1 else []
+    if kind.startswith("route_"):
+        return [f"{one}-{other}" for one in servers for other in servers if one < other]
+    return list(CONSUMERS) if kind == "delete_consumer" else list(STREAMS)
+
+
+def _service(name: str) -> str:
+    return name.rpartition("-")[0]
+
+
+def _occupied(name: str, kind: Kind, target: str) -> list[str]:
+    """What the fault occupies, so that no other fault that occupies one of these overlaps it."""
+    if name == "handover":
+        return ["handover", f"process:{target}", *(f"nats:{_service(target)}-{n}" for n in range(1, 10))]
+    if name == "relay":
+        return ["relay", *(f"process:synth-{n}" for n in range(1, 10))]
+    if name == "rolling":
+        return ["rolling", *(f"process:{target}-{n}" for n in range(1, 10))]
+    if name == "lost_data":
+        return ["server", *(f"route:{one}-{other}" for one in range(5) for other in range(one + 1, 5))]
+    return [kind.occupies.format(target=target)]
+
+
+def _value(name: str, rng: random.Random) -> float:
+    """How strong the fault is: seconds of delay, chunks before a break, and so on; 0 if it has no strength."""
+    drawn = rng.random()
+    if name in ("nats_delay", "ora_delay"):
+        return round(0.02 + 0.6 * drawn, 3)
+    if name == "route_delay":
+        return round(0.02 + 0.2 * drawn, 3)
+    if name == "receiver_slow":
+        return float(round(20 + 180 * drawn))
+    if name == "receiver_drop":
+        return float(1 + int(5 * drawn))
+    return 0.0

@@ -1,0 +1,134 @@
+"""One or three real nats-servers with JetStream; in a cluster, each pair is connected through a proxy of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.support.nats_server import NatsServer
+from tests.support.processes import Logs, free_port
+from tests.support.tcp_proxy import TcpProxy
+
+CLUSTER = "chaos"
+DEAD_PORT = 1
+READY_S = 30.0
+ROUTE_PING = "ping_interval: 1s, ping_max: 2"
+
+
+class NatsCluster:
+    """`await start()`, then use `servers` and `url`. With one server there is no cluster."""
+
+    def __init__(self, folder: Path, logs: Logs, servers: int = 1, *, store_mb: int = 0) -> None:
+        """`store_mb`: each store is a tmpfs of that many MiB, so that it can be filled; 0: a folder."""
+        assert servers in (1, 3)
+        self.folder = folder
+        self._ports = [free_port() for _ in range(servers)]
+        self._store_mb = store_mb
+        self._mounted: list[Path] = []
+        self.routes: dict[str, TcpProxy] = {}
+        """The proxy between two servers, by their numbers: `0-1`."""
+        self.servers = [self._server(number, folder, logs) for number in range(servers)]
+
+    @property
+    def url(self) -> str:
+        """The value for NATS_URL: all servers, separated by commas."""
+        return ",".join(server.url for server in self.servers)
+
+    @property
+    def on_tmpfs(self) -> bool:
+        """Whether the stores can be filled."""
+        return self._store_mb > 0
+
+    def _server(self, number: int, folder: Path, logs: Logs) -> NatsServer:
+        options: list[str] = []
+        if len(self._ports) > 1:
+            # The server with the higher number dials. Each pair has its own proxy, so that one route can be broken. A
+            # server tells its peers a dead address of itself: else they would dial it without the proxy. The first
+            # server names itself, because JetStream does not start in a cluster without any route.
+            for other in range(number):
+                self.routes[f"{other}-{number}"] = TcpProxy(self._ports[other])
+            urls = [f'"nats://127.0.0.1:{self.routes[f"{other}-{number}"].port}"' for other in range(number)]
+            urls = urls or [f'"nats://127.0.0.1:{self._ports[0]}"']
+            cluster = (
+                f"cluster {{ name: {CLUSTER}, listen: 127.0.0.1:{self._ports[number]}, no_advertise: true, "
+                f'advertise: "127.0.0.1:{DEAD_PORT}", '
+                f"routes: [{', '.join(urls)}], {ROUTE_PING} }}"
+            )
+            path = folder / f"nats-{number}.conf"
+            path.write_text(cluster + "\n")
+            options = ["-c", str(path)]
+        return NatsServer(folder, logs, *options, name=f"nats-{number}")
+
+    async def start(self) -> None:
+        """Start all servers; returns when they have a leader of JetStream. Raises ProcessFailed, AssertionError."""
+        for server in self.servers:
+            if self._store_mb:
+                self._mount(server.data)
+        for proxy in self.routes.values():
+            await proxy.start()
+        await asyncio.gather(*(server.start() for server in self.servers))
+        if len(self.servers) > 1:
+            await self._until_led()
+
+    async def stop(self) -> None:
+        """Kill the servers, stop the proxies, unmount the stores."""
+        for server in self.servers:
+            server.kill()
+        for proxy in self.routes.values():
+            await proxy.stop()
+        for path in self._mounted:
+            subprocess.run(["umount", "-l", str(path)], check=False, timeout=10)
+
+    def lose_data(self, number: int) -> None:
+        """Delete the store of a server that is not running."""
+        server = self.servers[number]
+        assert not server.running, "a server keeps its files open"
+        for entry in server.data.iterdir():
+            shutil.rmtree(entry)
+
+    def fill(self, number: int) -> None:
+        """Fill the file system of a server's store. `free_space` ends it."""
+        with (self._filler(number)).open("wb") as file:
+            try:
+                while True:
+                    file.write(b"\0" * (1 << 20))
+            except OSError:
+                pass
+
+    def free_space(self, number: int) -> None:
+        """Give the space back."""
+        self._filler(number).unlink(missing_ok=True)
+
+    def _filler(self, number: int) -> Path:
+        return self.servers[number].data / "filler"
+
+    def _mount(self, path: Path) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={self._store_mb}m", "chaos", str(path)], check=True, timeout=10
+        )
+        self._mounted.append(path)
+
+    async def _until_led(self) -> None:
+        deadline = asyncio.get_running_loop().time() + READY_S
+        while True:
+            try:
+                async with self.servers[0].connect() as connection:
+                    jetstream = connection.jetstream(timeout=2)
+                    info = await jetstream.account_info()
+                    assert info is not None
+                    return
+            except Exception as exc:  # no leader yet: nats-py raises many kinds
+                if asyncio.get_running_loop().time() > deadline:
+                    raise AssertionError(f"the cluster has no leader after {READY_S:g} s: {exc!r}") from exc
+                await asyncio.sleep(0.2)
+
+
+def can_mount() -> str:
+    """Why a tmpfs cannot be mounted here; empty if it can."""
+    if os.geteuid() != 0:
+        return "only root may mount a tmpfs"
+    return "" if shutil.which("mount") else "there is no command `mount`"

@@ -1,0 +1,213 @@
+"""A TCP proxy on loopback whose connections can be cut, delayed, held up and resumed. For one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from tests.support.processes import free_port
+
+READ_BYTES = 1 << 18
+
+Mode = Literal["open", "cut", "hold", "hole"]
+
+
+class Tap(Protocol):
+    """Sees the bytes that a client sends, as soon as the proxy has them."""
+
+    def sent(self, data: bytes, at: float) -> None:
+        """The client has sent these bytes; they were here at `at` (unix seconds)."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    """One connection through the proxy. `local_port` is the port from which the target sees it."""
+
+    opened_at: float
+    local_port: int
+    tap: Tap | None
+    closed_at: float | None = None
+    stalls: list[tuple[float, float | None]] = field(default_factory=list)
+    """When the proxy read nothing from the client: its bytes waited in the kernel's buffers."""
+    _writers: list[asyncio.StreamWriter] = field(default_factory=list)
+    _doomed: bool = False
+
+    def abort(self) -> None:
+        """Reset both sides; what is on the way is lost."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+
+class TcpProxy:
+    """Listens on `port` of 127.0.0.1 and forwards to `target_port`. It reads at once and buffers without limit.
+
+    `cut`: connections are reset, new ones too. `hold`: bytes wait and are sent later. `hole`: bytes wait, and the
+    connections of that time are reset at the end. `stall`: the proxy stops reading from clients.
+    """
+
+    def __init__(self, target_port: int, *, port: int | None = None, tap: Callable[[], Tap] | None = None) -> None:
+        self.port = port or free_port()
+        self._target_port = target_port
+        self._tap = tap
+        self._mode: Mode = "open"
+        self._delay_s = 0.0
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._reading = asyncio.Event()
+        self._reading.set()
+        self._server: asyncio.Server | None = None
+        self._open: set[Connection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.connections: list[Connection] = []
+        """All connections so far, in the order of their opening."""
+
+    async def start(self) -> None:
+        """Begin to listen."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=READ_BYTES)
+
+    async def stop(self) -> None:
+        """Reset all connections and stop listening."""
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._open):
+            connection.abort()
+        self._flowing.set()
+        self._reading.set()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # ---- faults
+
+    def cut(self) -> None:
+        """Reset all connections, and each new one, until `heal`."""
+        self._mode = "cut"
+        for connection in list(self._open):
+            connection.abort()
+
+    def delay(self, seconds: float) -> None:
+        """Deliver each byte that much later, in both directions; 0 ends it."""
+        self._delay_s = seconds
+
+    def hold(self) -> None:
+        """Let all bytes of both directions wait, and deliver them at `heal`."""
+        self._mode = "hold"
+        self._flowing.clear()
+
+    def hole(self) -> None:
+        """Let all bytes wait. At `heal` the connections of that time are reset, and their bytes are lost."""
+        self._mode = "hole"
+        self._flowing.clear()
+        for connection in self._open:
+            connection._doomed = True
+
+    def stall(self) -> None:
+        """Read nothing from clients until `heal`, so that their send buffers fill."""
+        self._reading.clear()
+        now = time.time()
+        for connection in self._open:
+            connection.stalls.append((now, None))
+
+    def heal(self) -> None:
+        """End every fault except a delay."""
+        self._mode = "open"
+        for connection in list(self._open):
+            if connection._doomed:
+                connection.abort()
+        if not self._reading.is_set():
+            now = time.time()
+            for connection in self._open:
+                if connection.stalls and connection.stalls[-1][1] is None:
+                    connection.stalls[-1] = (connection.stalls[-1][0], now)
+        self._flowing.set()
+        self._reading.set()
+
+    # ---- forwarding
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            await self._forward(reader, writer)
+        except asyncio.CancelledError:
+            writer.transport.abort()  # `stop`: asyncio would log the cancellation
+        finally:
+            self._tasks.discard(task)
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._mode == "cut":
+            writer.transport.abort()
+            return
+        try:
+            back_reader, back_writer = await asyncio.open_connection("127.0.0.1", self._target_port, limit=READ_BYTES)
+        except OSError:
+            writer.transport.abort()
+            return
+        for one in (writer, back_writer):
+            one.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            one.transport.set_write_buffer_limits(high=1 << 30)
+        port = back_writer.get_extra_info("sockname")[1]
+        connection = Connection(time.time(), port, self._tap() if self._tap is not None else None)
+        connection._writers = [writer, back_writer]
+        connection._doomed = self._mode == "hole"
+        if not self._reading.is_set():
+            connection.stalls.append((connection.opened_at, None))
+        self.connections.append(connection)
+        self._open.add(connection)
+        try:
+            await asyncio.gather(
+                self._pump(reader, back_writer, connection, tapped=True),
+                self._pump(back_reader, writer, connection, tapped=False),
+            )
+        finally:
+            connection.closed_at = time.time()
+            self._open.discard(connection)
+            connection.abort()
+
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: Connection, *, tapped: bool
+    ) -> None:
+        """Copy one direction. Reading and writing are separate, so that a fault does not stop the reading."""
+        queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+
+        async def deliver() -> None:
+            loop = asyncio.get_running_loop()
+            while True:
+                due, data = await queue.get()
+                if (wait := due - loop.time()) > 0:
+                    await asyncio.sleep(wait)
+                await self._flowing.wait()
+                if not data:
+                    with contextlib.suppress(OSError, RuntimeError):
+                        writer.write_eof()
+                    return
+                try:
+                    writer.write(data)
+                except (OSError, RuntimeError):  # uvloop: the transport is closed
+                    connection.abort()
+                    return
+
+        loop = asyncio.get_running_loop()
+        delivering = asyncio.create_task(deliver())
+        try:
+            while True:
+                if tapped:
+                    await self._reading.wait()
+                data = await reader.read(READ_BYTES)
+                if data and tapped and connection.tap is not None:
+                    connection.tap.sent(data, time.time())
+                queue.put_nowait((loop.time() + self._delay_s, data))
+                if not data:
+                    await delivering
+                    return
+        except OSError:
+            connection.abort()
+        finally:
+            delivering.cancel()
