@@ -9,22 +9,16 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 
-import msgpack
+import aiohttp
 import nats
-from nats.aio.client import Client as NatsClient
-from nats.aio.msg import Msg
 
 from tests.chaos.composed.history import Disturbance
 from tests.chaos.composed.node import Node
+from tests.chaos.composed.reactions import handover, relay
 from tests.chaos.composed.schedule import STREAMS, Fault
 from tests.support.processes import Process, ProcessFailed
 
 DRAIN_S = 20.0
-TAKEOVER_S = 8.0
-"""How long a reactive fault waits for another process to take over."""
-HANDOVER_DELAY_S = 0.3
-SLOW_LINK_S = 0.6
-BLIND_S = 3.0
 
 Carry = Callable[[Fault, Disturbance], Awaitable[None]]
 
@@ -36,13 +30,15 @@ class Faults:
         self._node = node
         self.done: list[Disturbance] = []
         self._receiver: dict[str, object] = {}
+        """The faults that OraServer shall have now."""
+        self._receiver_changed = asyncio.Event()
         self._by_kind: dict[str, Carry] = {
             "kill": self._kill,
             "stop": self._stop,
             "restart": self._restart,
             "rolling": self._rolling,
-            "handover": self._handover,
-            "relay": self._relay,
+            "handover": lambda fault, record: handover(node, fault, record),
+            "relay": lambda fault, record: relay(node, fault, record),
             "receiver_lie": self._lie,
             "receiver_kill": self._receiver_kill,
             "receiver_stop": self._receiver_stop,
@@ -60,10 +56,14 @@ class Faults:
         """Carry out all faults at their times, counted from now."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        async with asyncio.TaskGroup() as tasks:
-            for fault in schedule:
-                await asyncio.sleep(max(0.0, began + fault.at - loop.time()))
-                tasks.create_task(self._one(fault))
+        keeping = asyncio.create_task(self._keep_receiver())
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for fault in schedule:
+                    await asyncio.sleep(max(0.0, began + fault.at - loop.time()))
+                    tasks.create_task(self._one(fault))
+        finally:
+            keeping.cancel()
 
     async def _one(self, fault: Fault) -> None:
         record = Disturbance(fault.kind, fault.target, time.time(), time.time() + 3600, f"{fault.value:g}")
@@ -73,7 +73,7 @@ class Faults:
             carry = self._receiver_fault if fault.kind.startswith("receiver_") else self._link
         try:
             await carry(fault, record)
-        except (OSError, TimeoutError, ProcessFailed, AssertionError, nats.errors.Error) as exc:
+        except (OSError, TimeoutError, ProcessFailed, AssertionError, aiohttp.ClientError, nats.errors.Error) as exc:
             record.failed = f"{type(exc).__name__}: {exc}"[:200]
         finally:
             record.ended = time.time()
@@ -156,24 +156,38 @@ class Faults:
             "receiver_drop": {"drop_after_chunks": int(fault.value)},
         }[fault.kind]
         self._receiver |= given
-        await self._node.misbehave(**self._receiver)
+        self._receiver_changed.set()
         try:
             await asyncio.sleep(fault.seconds)
         finally:
             for name in given:
-                del self._receiver[name]
-            await self._node.misbehave(**self._receiver)
+                self._receiver.pop(name, None)
+            self._receiver_changed.set()
+
+    async def _keep_receiver(self) -> None:
+        """Tell OraServer its faults until it has heard them: it may be dead or stand still at the moment."""
+        while True:
+            await self._receiver_changed.wait()
+            self._receiver_changed.clear()
+            try:
+                await self._node.misbehave(**self._receiver)
+            except (OSError, TimeoutError, aiohttp.ClientError, AssertionError):
+                self._receiver_changed.set()
+                await asyncio.sleep(0.2)
 
     async def _lie(self, fault: Fault, _record: Disturbance) -> None:
         await self._node.lie(fault.seconds)
         await asyncio.sleep(fault.seconds)
 
     async def _receiver_kill(self, fault: Fault, _record: Disturbance) -> None:
+        """It stands still for `value` seconds first: what bridges send it then is lost with it."""
         async with self._node.receiver_lock:
+            self._node.receiver.freeze()
+            await asyncio.sleep(fault.value)
             self._node.receiver.kill()
             await asyncio.sleep(fault.seconds)
             await self._node.receiver.start()
-            await self._node.misbehave(**self._receiver)
+            self._receiver_changed.set()
 
     async def _receiver_stop(self, fault: Fault, _record: Disturbance) -> None:
         async with self._node.receiver_lock:
@@ -221,19 +235,10 @@ class Faults:
 
     async def _api(self, call: str, body: dict[str, object] | None = None) -> str:
         async with asyncio.timeout(10):
-            async with self._connected() as connection:
+            async with self._node.connected() as connection:
                 data = json.dumps(body).encode() if body else b""
                 answer = json.loads((await connection.request(f"$JS.API.{call}", data, timeout=4)).data)
                 return str(answer.get("error") or answer.get("success"))
-
-    @contextlib.asynccontextmanager
-    async def _connected(self) -> contextlib.AsyncGenerator[NatsClient, None]:
-        servers = [server.url for server in self._node.cluster.servers if server.running]
-        connection = await nats.connect(servers, connect_timeout=2, max_reconnect_attempts=3)
-        try:
-            yield connection
-        finally:
-            await connection.close()
 
     async def _stepdown(self, fault: Fault, record: Disturbance) -> None:
         if fault.target == "meta":
@@ -250,87 +255,3 @@ class Faults:
     async def _delete_stream(self, fault: Fault, record: Disturbance) -> None:
         record.lost = [fault.target]
         record.detail = await self._api(f"STREAM.DELETE.{fault.target}")
-
-    # ---- faults that wait for what the node does
-
-    async def _handover(self, fault: Fault, record: Disturbance) -> None:
-        """Hold up a bridge until another one has taken a session and begins to write. Then hold up that one, and let
-        the first one's reports through that it had sent meanwhile.
-        """
-        node, first = self._node, fault.target
-        service = node.processes[first].service
-        others = [name for name, process in node.processes.items() if process.service == service and name != first]
-        links = [proxy for name in others for proxy in node.nats[name]]
-        loop = asyncio.get_running_loop()
-        node.ora[first].delay(SLOW_LINK_S)  # so that it has audio to write when NATS is away
-        try:
-            await asyncio.sleep(1.5)
-            for proxy in node.nats[first]:
-                proxy.hold()
-            for proxy in links:
-                proxy.delay(HANDOVER_DELAY_S)
-            for name in others:
-                node.ora[name].delay(HANDOVER_DELAY_S)
-            await asyncio.sleep(2.5)  # no session is taken before the heartbeat has expired
-            since, deadline = time.time(), loop.time() + TAKEOVER_S
-            while loop.time() < deadline and not self._writes_anew(others, since):
-                await asyncio.sleep(0.01)
-            record.detail = "taken over" if loop.time() < deadline else "nobody took over"
-            for proxy in links:
-                proxy.hold()
-            for proxy in node.nats[first]:
-                proxy.heal()
-            await asyncio.sleep(BLIND_S)
-        finally:
-            for name in [first, *others]:
-                node.ora[name].delay(0.0)
-            for proxy in [*links, *node.nats[first]]:
-                proxy.delay(0.0)
-                proxy.heal()
-
-    def _writes_anew(self, bridges: list[str], since: float) -> bool:
-        """Whether one of these bridges has written on a connection that is younger than `since`: `init` and a chunk."""
-        for name in bridges:
-            for connection in reversed(self._node.ora[name].connections):
-                if connection.opened_at < since:
-                    break
-                if len(getattr(connection.tap, "times", [])) >= 2:
-                    return True
-        return False
-
-    async def _relay(self, fault: Fault, record: Disturbance) -> None:
-        """Stop a synth until another one has begun its requests, let it go on, and kill the other one."""
-        node = self._node
-        first = node.processes[fault.target]
-        others = [
-            name for name, process in node.processes.items() if process.service == "synth" and process is not first
-        ]
-        taken = asyncio.Event()
-
-        async def on_audio(message: Msg) -> None:
-            headers = message.headers or {}
-            if len(message.data) < 400 and headers.get("Nats-Last-Sequence", "0") != "0":
-                if msgpack.unpackb(message.data).get("type") == "start":
-                    taken.set()
-
-        async with contextlib.AsyncExitStack() as stack:
-            for name in [fault.target, *others]:
-                await stack.enter_async_context(node.locks[name])
-            connection = await stack.enter_async_context(self._connected())
-            await connection.subscribe("tts.audio.>", cb=on_audio)
-            first.freeze()
-            try:
-                async with asyncio.timeout(TAKEOVER_S):
-                    await taken.wait()
-                record.detail = "taken over"
-                await asyncio.sleep(0.3)
-            except TimeoutError:
-                record.detail = "nobody took over"
-            finally:
-                first.thaw()
-            await asyncio.sleep(0.6)
-            for name in others:
-                node.processes[name].kill()
-            await asyncio.sleep(0.5)
-            for name in others:
-                node.processes[name].launch()

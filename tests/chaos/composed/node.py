@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import nats
+from nats.aio.client import Client as NatsClient
 
 from tests.chaos.composed.history import Disturbance, Usage
 from tests.chaos.composed.receiver import FRAMES
@@ -150,6 +152,16 @@ class Node:
             async with self.locks[name]:
                 if not process.running:
                     process.launch()
+
+    @contextlib.asynccontextmanager
+    async def connected(self) -> AsyncIterator[NatsClient]:
+        """A plain NATS connection that no proxy disturbs."""
+        servers = [server.url for server in self.cluster.servers if server.running]
+        connection = await nats.connect(servers, connect_timeout=2, max_reconnect_attempts=3)
+        try:
+            yield connection
+        finally:
+            await connection.close()
 
     async def misbehave(self, **faults: object) -> None:
         """Set OraServer's faults; without arguments, clear them."""

@@ -147,17 +147,25 @@ class _Judge:
             return
         if request.refused and request.seq is None:
             yield self._broken("spoken although refused", request, finals[0].status)
-        if len(finals) > 1 and not self._lost(request, REPORTS):
-            told = ", ".join(f"{r.status} at {r.seq}" for r in finals)
-            yield self._broken("two final reports", request, told)
         first = finals[0]
-        later = [
-            r
-            for r in [*self._history.reports, *self._history.last_reports]
-            if r.key == request.key and r.seq > first.seq and not r.final
-        ]
-        if later and not self._lost(request, REPORTS):
-            yield self._broken("a final report was overwritten", request, f"{first.status}, then {later[0].status}")
+        for later in finals[1:]:
+            if not self._forgotten(first, later):
+                told = f"{first.status} at {first.seq}, {later.status} at {later.seq}"
+                yield self._broken("two final reports", request, told)
+                return
+        for later in [*self._history.reports, *self._history.last_reports]:
+            if later.key == first.key and later.seq > first.seq and not later.final:
+                if not self._forgotten(first, later):
+                    told = f"{first.status}, then {later.status}"
+                    yield self._broken("a final report was overwritten", request, told)
+                return
+
+    def _forgotten(self, first: ReportSeen, later: ReportSeen) -> bool:
+        """Whether the node lost the first report before it stored the later one."""
+        return any(
+            REPORTS in one.lost and first.stored_at <= one.ended + LOSS_AROUND_S and one.began <= later.stored_at
+            for one in self._history.disturbances
+        )
 
     def _answered(self, request: Request) -> Iterator[Violation]:
         answer = request.answer

@@ -68,10 +68,10 @@ KINDS: dict[str, Kind] = {
     "nats_delay": Kind(2, 1.0, 6.0, "nats:{target}"),
     "nats_hold": Kind(3, 0.5, 7.0, "nats:{target}"),
     "nats_hole": Kind(3, 0.5, 7.0, "nats:{target}"),
-    "ora_cut": Kind(4, 0.05, 3.0, "ora:{target}"),
+    "ora_cut": Kind(3, 0.05, 3.0, "ora:{target}"),
     "ora_delay": Kind(2, 1.0, 6.0, "ora:{target}"),
     "ora_hold": Kind(2, 0.5, 6.0, "ora:{target}"),
-    "ora_hole": Kind(2, 0.5, 6.0, "ora:{target}"),
+    "ora_hole": Kind(5, 0.3, 4.0, "ora:{target}"),
     "ora_stall": Kind(2, 0.5, 4.0, "ora:{target}"),
     "handover": Kind(2.5, 9.0, 12.0, "handover"),
     "relay": Kind(2.5, 9.0, 12.0, "relay"),
@@ -86,14 +86,14 @@ KINDS: dict[str, Kind] = {
     "server_kill": Kind(1.5, 0.1, 3.0, "server"),
     "server_stop": Kind(1.0, 0.5, 5.0, "server"),
     "server_restart": Kind(0.7, 0.1, 0.5, "server"),
-    "lost_data": Kind(0.35, 0.2, 1.5, "server"),
+    "lost_data": Kind(0.15, 0.2, 1.5, "server"),
     "disk_full": Kind(0.7, 1.0, 5.0, "server"),
     "stepdown": Kind(3, 0.0, 0.0, "stepdown"),
     "route_cut": Kind(2, 0.5, 8.0, "route:{target}"),
     "route_delay": Kind(1.5, 1.0, 8.0, "route:{target}"),
     "route_hole": Kind(1.5, 0.5, 8.0, "route:{target}"),
     "delete_consumer": Kind(0.8, 0.0, 0.0, "delete"),
-    "delete_stream": Kind(0.5, 0.0, 0.0, "delete"),
+    "delete_stream": Kind(0.35, 0.0, 0.0, "delete"),
 }
 
 
@@ -136,7 +136,8 @@ def targets(kind: str, setting: Setting) -> list[str]:
     if kind.startswith("ora_"):
         return bridges
     if kind == "handover":
-        return [name for name in bridges if sum(_service(other) == _service(name) for other in bridges) > 1]
+        websocket = [name for name in bridges if _service(name) == "ws_bridge"]
+        return websocket if len(websocket) > 1 else []
     if kind == "relay":
         synths = [name for name in setting.services if name.startswith("synth")]
         return synths if len(synths) > 1 else []
@@ -179,6 +180,8 @@ def _value(name: str, rng: random.Random) -> float:
         return round(0.02 + 0.2 * drawn, 3)
     if name == "receiver_slow":
         return float(round(20 + 180 * drawn))
+    if name == "receiver_kill":
+        return round(2 * drawn, 3)
     if name == "receiver_drop":
         return float(1 + int(5 * drawn))
     return 0.0

@@ -1,0 +1,156 @@
+"""Faults that the chaos suite must find. Each one replaces a function of the node in one process; the product has none.
+
+`python -m tests.chaos.composed --plant NAME` runs the node with one of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+Plant = Callable[[], None]
+
+
+def no_fence() -> None:
+    """After a takeover no checkpoint is written before the first chunk."""
+    from orastream.delivery.rules.entry import Entry
+
+    Entry.must_fence = lambda self, *, taken_over: False  # type: ignore[method-assign]
+
+
+def confirmed_too_early() -> None:
+    """A chunk counts as confirmed as soon as the ping is written."""
+    from services.ws_bridge.sink import WebSocketLink
+
+    def confirm(self: WebSocketLink) -> asyncio.Future[None]:
+        self._connection.confirm().add_done_callback(lambda done: done.cancelled() or done.exception())
+        answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        answered.set_result(None)
+        return answered
+
+    WebSocketLink.confirm = confirm  # type: ignore[method-assign]
+
+
+def early_ack() -> None:
+    """A synth acks the request when it begins to speak, not when `end` is stored."""
+    from services.synth.job.job import Job
+
+    attempts = Job._attempts
+
+    async def acked(self: Job, *given: Any) -> Any:
+        await self._hold.ack()
+        return await attempts(self, *given)
+
+    Job._attempts = acked  # type: ignore[method-assign]
+
+
+def superseded_ack() -> None:
+    """A synth believes that its attempt counts, whatever another synth has stored since."""
+    from services.synth.job.attempt import Attempt
+
+    async def counts(self: Attempt, *, proven: bool) -> bool:
+        return True
+
+    Attempt.counts = counts  # type: ignore[method-assign]
+
+
+def early_cancel_deletion() -> None:
+    """A cancel is deleted as soon as a bridge gets it."""
+    from orastream.delivery.rules import wakeup
+    from orastream.delivery.runtime import bridge, housekeeping
+
+    for module in (wakeup, bridge, housekeeping):
+        module.cancel_is_applied = lambda cancel, lowest_request: True  # type: ignore[attr-defined]
+
+
+def final_overwritten() -> None:
+    """A final report may be replaced by another report."""
+    from orastream.contract import report_state
+    from orastream.jetstream import report_store
+
+    judge = report_state.judge
+
+    def lenient(stored: Any, mine: Any) -> Any:
+        verdict = judge(stored, mine)
+        return None if verdict is report_state.Verdict.FINAL else verdict
+
+    report_store.judge = lenient  # type: ignore[attr-defined]
+
+
+def trusted_gap() -> None:
+    """A feed yields a live message although the one before it was not seen."""
+    from orastream.jetstream.feed_merge import FeedMerge
+
+    live = FeedMerge.live
+    FeedMerge.live = lambda self, message, previous: live(self, message, 0)  # type: ignore[method-assign]
+
+
+def rewind_skips() -> None:
+    """After a broken link the delivery goes on one chunk too late."""
+    from orastream.delivery.rules.utterance import UtteranceDelivery
+
+    start_over = UtteranceDelivery._start_over
+
+    def skipping(self: UtteranceDelivery, now: float) -> None:
+        start_over(self, now)
+        self._sent.start_over(self.progress.chunks + 1)
+
+    UtteranceDelivery._start_over = skipping  # type: ignore[method-assign]
+
+
+def endless_lease() -> None:
+    """A lease never runs out."""
+    from orastream.delivery.rules.lease import LeaseTerm
+
+    LeaseTerm.valid = lambda self, now: self._until > 0.0  # type: ignore[method-assign]
+    renewed = LeaseTerm.renewed
+
+    def never_lapsed(self: LeaseTerm, sent_at: float, now: float) -> bool:
+        renewed(self, sent_at, now)
+        self.lapses = 0
+        return False
+
+    LeaseTerm.renewed = never_lapsed  # type: ignore[method-assign]
+
+
+def writes_once_more() -> None:
+    """After its lease has run out, an owner may write in one more round of its loop."""
+    from orastream.delivery.rules.lease import WritePermission
+
+    granted = WritePermission.granted
+    spent: set[tuple[int, int]] = set()
+
+    def once_more(self: WritePermission, now: float) -> bool:
+        if granted(self, now):
+            return True
+        key = (id(self), self.term.lapses)
+        if key in spent:
+            return False
+        spent.add(key)
+        return True
+
+    WritePermission.granted = once_more  # type: ignore[method-assign]
+
+
+BRIDGES = ("ws_bridge", "http_bridge")
+PLANTS: dict[str, tuple[tuple[str, ...], Plant]] = {
+    "no-fence": (BRIDGES, no_fence),
+    "confirmed-too-early": (("ws_bridge",), confirmed_too_early),
+    "early-ack": (("synth",), early_ack),
+    "superseded-ack": (("synth",), superseded_ack),
+    "early-cancel-deletion": (BRIDGES, early_cancel_deletion),
+    "final-overwritten": ((*BRIDGES, "synth"), final_overwritten),
+    "trusted-gap": (BRIDGES, trusted_gap),
+    "rewind-skips": (("ws_bridge",), rewind_skips),
+    "endless-lease": (BRIDGES, endless_lease),
+    "writes-once-more": (BRIDGES, writes_once_more),
+}
+"""Name → the services that get it, and what plants it."""
+
+
+def plant(name: str, service: str) -> None:
+    """Plant the fault in this process, if it is one of that service. Raises KeyError for an unknown name."""
+    services, planted = PLANTS[name]
+    if service in services:
+        planted()
