@@ -8,6 +8,7 @@ import json
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import aiohttp
 import nats
@@ -45,6 +46,8 @@ class Faults:
             "server_kill": self._server_kill,
             "server_stop": self._server_stop,
             "server_restart": self._server_restart,
+            "server_rolling": self._server_rolling,
+            "leader_kill": self._leader_kill,
             "lost_data": self._lost_data,
             "disk_full": self._disk_full,
             "stepdown": self._stepdown,
@@ -211,6 +214,23 @@ class Faults:
         await asyncio.sleep(fault.seconds)
         await server.start()
 
+    async def _server_rolling(self, fault: Fault, _record: Disturbance) -> None:
+        """As at an upgrade: one after the other, each with as much time as the first one to catch up."""
+        for server in self._node.cluster.servers:
+            server.signal(signal.SIGTERM)
+            await server.ended()
+            await server.start()
+            await asyncio.sleep(fault.seconds)
+
+    async def _leader_kill(self, fault: Fault, record: Disturbance) -> None:
+        info = await self._api(f"STREAM.INFO.{fault.target}")
+        leader = str(info["cluster"]["leader"])
+        server = next(one for one in self._node.cluster.servers if leader.startswith(f"{one.name}-"))
+        record.detail = server.name
+        server.kill()
+        await asyncio.sleep(fault.seconds)
+        await server.start()
+
     async def _lost_data(self, fault: Fault, record: Disturbance) -> None:
         cluster, number = self._node.cluster, int(fault.target)
         if len(cluster.servers) == 1:
@@ -233,25 +253,24 @@ class Faults:
 
     # ---- streams
 
-    async def _api(self, call: str, body: dict[str, object] | None = None) -> str:
+    async def _api(self, call: str) -> dict[str, Any]:
+        """The answer of JetStream. Raises AssertionError for an error in it."""
         async with asyncio.timeout(10):
             async with self._node.connected() as connection:
-                data = json.dumps(body).encode() if body else b""
-                answer = json.loads((await connection.request(f"$JS.API.{call}", data, timeout=4)).data)
-                return str(answer.get("error") or answer.get("success"))
+                answer = json.loads((await connection.request(f"$JS.API.{call}", b"", timeout=4)).data)
+                assert not answer.get("error"), f"{call}: {answer['error']}"
+                return dict(answer)
 
-    async def _stepdown(self, fault: Fault, record: Disturbance) -> None:
-        if fault.target == "meta":
-            call = "META.LEADER.STEPDOWN"
-        elif fault.target.startswith("consumer "):
+    async def _stepdown(self, fault: Fault, _record: Disturbance) -> None:
+        if fault.target.startswith("consumer "):
             call = f"CONSUMER.LEADER.STEPDOWN.{STREAMS[0]}.{fault.target.removeprefix('consumer ')}"
         else:
             call = f"STREAM.LEADER.STEPDOWN.{fault.target}"
-        record.detail = await self._api(call)
+        await self._api(call)
 
-    async def _delete_consumer(self, fault: Fault, record: Disturbance) -> None:
-        record.detail = await self._api(f"CONSUMER.DELETE.{STREAMS[0]}.{fault.target}")
+    async def _delete_consumer(self, fault: Fault, _record: Disturbance) -> None:
+        await self._api(f"CONSUMER.DELETE.{STREAMS[0]}.{fault.target}")
 
     async def _delete_stream(self, fault: Fault, record: Disturbance) -> None:
         record.lost = [fault.target]
-        record.detail = await self._api(f"STREAM.DELETE.{fault.target}")
+        await self._api(f"STREAM.DELETE.{fault.target}")

@@ -55,15 +55,15 @@ class Outcome:
     violations: list[Violation]
 
 
-async def run(plan: Plan, folder: Path) -> Outcome:
-    """Run the plan in `folder`, which keeps the logs."""
+async def run(plan: Plan, folder: Path, faults: list[Fault] | None = None) -> Outcome:
+    """Run the plan in `folder`, which keeps the logs. `faults` replaces the schedule of its seed."""
     references = References()
     await references.make()
     replicas = {service: plan.replicas for service in ("synth", "ws_bridge", "http_bridge")}
     store_mb = TMPFS_MB if plan.tmpfs else 0
     node = Node(folder, servers=plan.servers, replicas=replicas, store_mb=store_mb, plant=plan.plant)
     history = History(time.time())
-    planned = schedule(plan.seed, plan.seconds, node.setting, plan.only)
+    planned = schedule(plan.seed, plan.seconds, node.setting, plan.only) if faults is None else faults
     async with node.running(), Broker(node.cluster.url, name="chaos", connect_timeout_s=10) as broker:
         js = JetStream(broker)
         client = Client(broker)

@@ -86,6 +86,8 @@ KINDS: dict[str, Kind] = {
     "server_kill": Kind(1.5, 0.1, 3.0, "server"),
     "server_stop": Kind(1.0, 0.5, 5.0, "server"),
     "server_restart": Kind(0.7, 0.1, 0.5, "server"),
+    "server_rolling": Kind(0.4, 2.0, 3.0, "server"),
+    "leader_kill": Kind(1.0, 0.1, 3.0, "server"),
     "lost_data": Kind(0.15, 0.2, 1.5, "server"),
     "disk_full": Kind(0.7, 1.0, 5.0, "server"),
     "stepdown": Kind(3, 0.0, 0.0, "stepdown"),
@@ -145,10 +147,14 @@ def targets(kind: str, setting: Setting) -> list[str]:
         return ["oraserver"]
     if kind == "disk_full":
         return servers if setting.tmpfs else []
+    if kind == "server_rolling":
+        return ["all"] if setting.servers > 1 else []
+    if kind == "leader_kill":
+        return list(STREAMS[:4]) if setting.servers > 1 else []
     if kind.startswith("server_") or kind == "lost_data":
         return servers
     if kind == "stepdown":
-        return [*STREAMS, "meta", *(f"consumer {name}" for name in CONSUMERS)] if setting.servers > 1 else []
+        return [*STREAMS, *(f"consumer {name}" for name in CONSUMERS)] if setting.servers > 1 else []
     if kind.startswith("route_"):
         return [f"{one}-{other}" for one in servers for other in servers if one < other]
     return list(CONSUMERS) if kind == "delete_consumer" else list(STREAMS)
