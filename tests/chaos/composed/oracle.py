@@ -5,7 +5,7 @@ A rule has exceptions only where the contract permits a loss, and only for the r
 | fault | what may happen, to which requests |
 |---|---|
 | TTS_SESSIONS is lost | a request that was stored and not final may have no final report, or any |
-| TTS_REPORTS is lost | such a request may be spoken again, and get a second final report |
+| TTS_REPORTS is lost | such a request may be spoken again, get a second final report, or expire |
 | TTS_AUDIO or TTS_TEXTS is lost | stored audio is not compared; a text that was being written may fail |
 | OraServer answers 4xx | requests of that time may fail as `oraserver_refused` |
 | synth is disturbed three times during one request | it may fail as `engine_error` |
@@ -142,7 +142,7 @@ class _Judge:
     def _one_final(self, request: Request) -> Iterator[Violation]:
         finals = self._finals.get(request.key, [])
         if not finals:
-            if request.seq is not None and not self._lost(request, SESSIONS, REPORTS):
+            if request.seq is not None and not self._lost(request, SESSIONS):
                 yield self._broken("no final report", request, f"accepted as {request.seq}, {request.transport}")
             return
         if request.refused and request.seq is None:

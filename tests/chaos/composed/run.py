@@ -23,7 +23,8 @@ from tests.chaos.composed.schedule import Fault, schedule
 from tests.chaos.composed.texts import References
 from tests.chaos.composed.workload import Conversation
 
-SETTLE_S = 60.0
+SETTLE_S = 90.0
+"""More than the ttl of a request: one whose claim was lost with TTS_REPORTS expires then."""
 TMPFS_MB = 1536
 """JetStream offers three quarters of it to the streams, and TTS_AUDIO reserves 1 GiB."""
 

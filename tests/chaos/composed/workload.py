@@ -17,7 +17,7 @@ from tests.chaos.composed.texts import FORMATS, LANGUAGE, TEXTS
 
 OPEN_AT_MOST = 6
 TRANSPORTS = ("websocket", "http", "none")
-TTL_S = 900
+TTL_S = 60
 IDLE_S = 25
 WAIT_S = 120.0
 
