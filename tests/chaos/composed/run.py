@@ -134,6 +134,8 @@ def table(outcome: Outcome) -> str:
     failed = Counter(one.kind for one in history.disturbances if one.failed)
     lines = [f"{'fault':<18} {'times':>5} {'not as planned':>15}"]
     lines += [f"{kind:<18} {counts[kind]:>5} {failed[kind] or '':>15}" for kind in sorted(counts)]
+    details = Counter(f"{one.kind}: {one.detail}" for one in history.disturbances if one.kind in ("handover", "relay"))
+    lines += [f"  {detail}, {times} times" for detail, times in sorted(details.items())]
     lines += [f"{'all':<18} {sum(counts.values()):>5}", ""]
     told = ", ".join(f"{number} {status}" for status, number in sorted(finals.items()))
     lines.append(f"{len(history.requests)} requests: {told}; {len(history.cancels)} cancels")

@@ -61,12 +61,12 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "kill": Kind(6, 0.1, 4.0, "process:{target}"),
-    "stop": Kind(6, 0.5, 9.0, "process:{target}"),
+    "stop": Kind(6, 0.5, 13.0, "process:{target}"),
     "restart": Kind(2, 0.1, 0.5, "process:{target}"),
     "rolling": Kind(0.7, 0.1, 0.3, "rolling"),
     "nats_cut": Kind(4, 0.1, 5.0, "nats:{target}"),
     "nats_delay": Kind(2, 1.0, 6.0, "nats:{target}"),
-    "nats_hold": Kind(3, 0.5, 7.0, "nats:{target}"),
+    "nats_hold": Kind(3, 0.5, 10.0, "nats:{target}"),
     "nats_hole": Kind(3, 0.5, 7.0, "nats:{target}"),
     "ora_cut": Kind(3, 0.05, 3.0, "ora:{target}"),
     "ora_delay": Kind(2, 1.0, 6.0, "ora:{target}"),
