@@ -162,8 +162,17 @@ def failed_without(run: Run) -> None:
     run.report(run.ask("later"), "failed", error={"code": "synth_stalled", "message": ""})
 
 
-def expired(run: Run) -> None:
-    run.report(run.ask("later"), "expired", error={"code": "expired", "message": ""})
+def expired_early(run: Run) -> None:
+    request = run.ask("later")
+    run.tick(request.ttl_s - 1)
+    run.report(request, "expired", error={"code": "expired", "message": ""})
+
+
+def expired_although_claimed(run: Run) -> None:
+    request = run.ask("later")
+    run.report(request, "synthesizing")
+    run.tick(request.ttl_s)
+    run.report(request, "expired", error={"code": "expired", "message": ""})
 
 
 def missing_chunk(run: Run) -> None:
@@ -276,7 +285,8 @@ def leftovers(run: Run) -> None:
         (cancelled_without, {"cancelled without a cancel"}),
         (cancelled_by_an_earlier_one, {"cancelled without a cancel"}),
         (failed_without, {"failed without a reason"}),
-        (expired, {"expired without a reason"}),
+        (expired_early, {"expired too early"}),
+        (expired_although_claimed, {"expired without a reason"}),
         (missing_chunk, {"wrong bytes were sent", "delivered, but not received"}),
         (missing_last_chunk, {"delivered, but not received"}),
         (missing_complete, {"delivered, but not received"}),

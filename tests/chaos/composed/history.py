@@ -35,6 +35,8 @@ class Request:
     """When the ack came."""
     refused: bool = False
     """The node has said that it does not store it."""
+    ttl_s: float = 60.0
+    """If no synth has claimed it for so long, it expires."""
     streamed: bool = False
     """Its text comes in pieces."""
     text_ended: bool = True

@@ -182,6 +182,11 @@ class _Judge:
             if not self._covering(request):
                 yield self._broken("cancelled without a cancel", request, f"at {final.stored_at:.3f}")
             return
+        if final.status == "expired" and not self._claimed(request, final):
+            if final.stored_at < request.sent_at + request.ttl_s:
+                told = f"{final.stored_at - request.sent_at:.1f} s after it was sent; its ttl is {request.ttl_s:g} s"
+                yield self._broken("expired too early", request, told)
+            return
         error = final.body.get("error") or {}
         code = error.get("code")
         if self._lost(request, SESSIONS, REPORTS):
@@ -202,6 +207,9 @@ class _Judge:
         if code in ("audio_expired", "synth_stalled", "internal", "engine_error") and self._lost(request, AUDIO, TEXTS):
             return
         yield self._broken(f"{final.status} without a reason", request, f"{code}: {error.get('message')}")
+
+    def _claimed(self, request: Request, final: ReportSeen) -> bool:
+        return any(r.key == request.key and r.seq < final.seq for r in self._history.reports)
 
     # ---- bytes
 

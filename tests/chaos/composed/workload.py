@@ -67,7 +67,7 @@ class Conversation:
         way = transport or rng.choices(TRANSPORTS, (6, 3, 2))[0]
         fmt = rng.choices(FORMATS, (4, 2, 1, 2, 1, 1))[0]
         text = rng.choices(TEXTS, (2, 2, 3, 3, 2, 1))[0]
-        request = Request(self.session, f"r{self._count}", way, fmt, text, time.time())
+        request = Request(self.session, f"r{self._count}", way, fmt, text, time.time(), ttl_s=TTL_S)
         self._history.requests.append(request)
         return request
 
