@@ -13,9 +13,9 @@ from tests.chaos.composed.history import Disturbance
 from tests.chaos.composed.node import Node
 from tests.chaos.composed.schedule import Fault
 
-TAKEOVER_S = 8.0
+TAKEOVER_S = 12.0
 """How long to wait for another process to take over."""
-HANDOVER_DELAY_S = 0.3
+HANDOVER_DELAY_S = 0.12
 SLOW_LINK_S = 0.6
 BLIND_S = 3.0
 
@@ -37,7 +37,7 @@ async def handover(node: Node, fault: Fault, record: Disturbance) -> None:
         for proxy in links:
             proxy.delay(HANDOVER_DELAY_S)
         for name in others:
-            node.ora[name].delay(HANDOVER_DELAY_S)
+            node.ora[name].delay(SLOW_LINK_S / 2)
         await asyncio.sleep(2.5)  # no session is taken before the heartbeat has expired
         since, deadline = time.time(), loop.time() + TAKEOVER_S
         while loop.time() < deadline and not _writes_anew(node, others, since):

@@ -73,7 +73,7 @@ KINDS: dict[str, Kind] = {
     "ora_hold": Kind(2, 0.5, 6.0, "ora:{target}"),
     "ora_hole": Kind(5, 0.3, 4.0, "ora:{target}"),
     "ora_stall": Kind(2, 0.5, 4.0, "ora:{target}"),
-    "handover": Kind(2.5, 9.0, 12.0, "handover"),
+    "handover": Kind(2.5, 11.0, 15.0, "handover"),
     "relay": Kind(2.5, 9.0, 12.0, "relay"),
     "receiver_slow": Kind(2, 1.0, 5.0, "receiver:slow"),
     "receiver_silent": Kind(1.5, 1.0, 12.0, "receiver:silent"),

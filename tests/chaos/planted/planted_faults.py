@@ -115,22 +115,23 @@ def endless_lease() -> None:
 
 
 def writes_once_more() -> None:
-    """After its lease has run out, an owner may write in one more round of its loop."""
-    from orastream.delivery.rules.lease import WritePermission
+    """After its lease has run out, an owner writes what audio it has, once for each utterance."""
+    from orastream.delivery.runtime.utterance_runner import UtteranceRunner
 
-    granted = WritePermission.granted
-    spent: set[tuple[int, int]] = set()
+    step = UtteranceRunner.step
+    spent: set[int] = set()
 
-    def once_more(self: WritePermission, now: float) -> bool:
-        if granted(self, now):
-            return True
-        key = (id(self), self.term.lapses)
-        if key in spent:
-            return False
-        spent.add(key)
-        return True
+    async def once_more(self: UtteranceRunner, now: float, *, may_write: bool) -> None:
+        lapsed = not self._host._gate._permission.term.valid(now)  # type: ignore[attr-defined]
+        if may_write or not lapsed or id(self) in spent:
+            await step(self, now, may_write=may_write)
+            return
+        written = self.machine._sent.written
+        await step(self, now, may_write=True)
+        if self.machine._sent.written > written:
+            spent.add(id(self))
 
-    WritePermission.granted = once_more  # type: ignore[method-assign]
+    UtteranceRunner.step = once_more  # type: ignore[method-assign]
 
 
 BRIDGES = ("ws_bridge", "http_bridge")
