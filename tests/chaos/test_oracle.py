@@ -235,6 +235,17 @@ def spoken_after_cancel(run: Run) -> None:
     run.report(request, "delivered")
 
 
+def not_fenced(run: Run) -> None:
+    request = run.ask("later")
+    pieces = parts(request.text)
+    run.report(request, "delivering", epoch=5)
+    run.frame(request, "chunk", 0, pieces[0])
+    run.frame(request, "chunk", 1, pieces[1], bridge="ws_bridge-2")
+    run.report(request, "delivering", epoch=9)
+    run.cancel()
+    run.report(request, "cancelled", epoch=9)
+
+
 def out_of_order(run: Run) -> None:
     first, second = run.ask("first"), run.ask("second")
     run.speak(second)
@@ -299,6 +310,7 @@ def leftovers(run: Run) -> None:
         (stored_without_end, {"stored audio differs"}),
         (late_frame, {"a frame after the final report"}),
         (spoken_after_cancel, {"spoken after its cancel"}),
+        (not_fenced, {"a takeover without a fence"}),
         (out_of_order, {"out of order"}),
         (before_a_cancelled_one, {"out of order"}),
         (unknown, {"sent without a request"}),
@@ -346,6 +358,24 @@ def test_a_refusing_oraserver_permits_a_failure_at_its_time_only() -> None:
         run.now += distance_s
         run.report(run.ask("later"), "failed", error={"code": "oraserver_refused", "message": ""})
         assert len(run.judge()) == violations
+
+
+def test_a_fenced_takeover_and_one_that_was_not_seen_whole_are_no_violation() -> None:
+    for fenced in (True, False):
+        run = an_honest_run()
+        request = run.ask("later")
+        pieces = parts(request.text)
+        run.report(request, "delivering", epoch=5)
+        run.frame(request, "chunk", 0, pieces[0])
+        if fenced:
+            run.report(request, "delivering", epoch=9)
+        else:
+            run.next_seq()  # a report that the recorder has missed
+        run.frame(request, "chunk", 1, pieces[1], bridge="ws_bridge-2")
+        run.report(request, "delivering", epoch=9)
+        run.cancel()
+        run.report(request, "cancelled", epoch=9)
+        assert run.judge() == []
 
 
 def test_a_frame_that_the_proxy_did_not_take_is_not_late() -> None:

@@ -20,6 +20,7 @@ from tests.chaos.composed.schedule import STREAMS, Fault
 from tests.support.processes import Process, ProcessFailed
 
 DRAIN_S = 20.0
+SLOW_AFTER_CUT_S = 2.0
 
 Carry = Callable[[Fault, Disturbance], Awaitable[None]]
 
@@ -144,9 +145,16 @@ class Faults:
                 getattr(proxy, what)()
         try:
             await asyncio.sleep(fault.seconds)
+            if fault.kind == "nats_cut" and fault.value:
+                for proxy in proxies:
+                    proxy.delay(fault.value)
+                    proxy.heal()
+                await asyncio.sleep(SLOW_AFTER_CUT_S)
         finally:
             for proxy in proxies:
-                proxy.delay(0.0) if what == "delay" else proxy.heal()
+                proxy.delay(0.0)
+                if what != "delay":
+                    proxy.heal()
 
     # ---- OraServer
 

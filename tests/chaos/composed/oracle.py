@@ -75,6 +75,10 @@ class _Judge:
         self._cancels: dict[str, list[CancelSent]] = defaultdict(list)
         for cancel in history.cancels:
             self._cancels[cancel.session].append(cancel)
+        self._seen = {report.seq for report in history.reports}
+        self._reports: dict[Key, list[ReportSeen]] = defaultdict(list)
+        for report in sorted(history.reports, key=lambda report: report.seq):
+            self._reports[report.key].append(report)
         self._seqs = {request.key: self._seq(request) for request in history.requests}
 
     def violations(self) -> Iterator[Violation]:
@@ -87,6 +91,7 @@ class _Judge:
             yield from self._stored_whole(request)
             yield from self._nothing_after_the_final(request)
             yield from self._nothing_after_a_cancel(request)
+            yield from self._takeovers_are_fenced(request)
         yield from self._order()
         yield from self._unknown()
         yield from self._afterwards()
@@ -313,6 +318,24 @@ class _Judge:
                 yield self._broken("spoken after its cancel", request, told)
                 return
 
+    def _takeovers_are_fenced(self, request: Request) -> Iterator[Violation]:
+        """A new owner stores a report with its epoch before its first chunk: else the old one could still report."""
+        chunks = [frame for frame in self._frames.get(request.key, []) if frame.kind == "chunk"]
+        reports = self._reports.get(request.key, [])
+        for earlier, later in zip(chunks, chunks[1:], strict=False):
+            if earlier.bridge == later.bridge or self._lost(request, REPORTS):
+                continue
+            before = [report for report in reports if report.stored_at <= later.sent_at]
+            after = [report for report in reports if report.stored_at > later.sent_at]
+            if not before or not after:
+                continue
+            known, told = max(_epoch(report) for report in before), _epoch(after[0])
+            if told > known and self._seen.issuperset(range(before[-1].seq, after[0].seq)):
+                late_s = after[0].stored_at - later.sent_at
+                detail = f"{later.bridge} wrote chunk {later.index} {late_s:.3f} s before its epoch was stored"
+                yield self._broken("a takeover without a fence", request, detail)
+                return
+
     # ---- order
 
     def _order(self) -> Iterator[Violation]:
@@ -378,6 +401,10 @@ class _Judge:
             first_s, last_s = _median(after.latency_before_s), _median(after.latency_after_s)
             if last_s > LATENCY_FACTOR * first_s + LATENCY_S:
                 yield broken("latency did not come back", f"median {first_s:.2f} s → {last_s:.2f} s")
+
+
+def _epoch(report: ReportSeen) -> int:
+    return int(report.body.get("epoch") or 0)
 
 
 def _median(values: list[float]) -> float:

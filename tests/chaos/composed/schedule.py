@@ -64,7 +64,7 @@ KINDS: dict[str, Kind] = {
     "stop": Kind(6, 0.5, 13.0, "process:{target}"),
     "restart": Kind(2, 0.1, 0.5, "process:{target}"),
     "rolling": Kind(0.7, 0.1, 0.3, "rolling"),
-    "nats_cut": Kind(4, 0.1, 5.0, "nats:{target}"),
+    "nats_cut": Kind(5, 0.05, 2.5, "nats:{target}"),
     "nats_delay": Kind(2, 1.0, 6.0, "nats:{target}"),
     "nats_hold": Kind(3, 0.5, 10.0, "nats:{target}"),
     "nats_hole": Kind(3, 0.5, 7.0, "nats:{target}"),
@@ -182,6 +182,8 @@ def _value(name: str, rng: random.Random) -> float:
     drawn = rng.random()
     if name in ("nats_delay", "ora_delay"):
         return round(0.02 + 0.6 * drawn, 3)
+    if name == "nats_cut":
+        return round(0.3 * drawn, 3) if drawn > 0.4 else 0.0  # how slow the link is when it comes back
     if name == "route_delay":
         return round(0.02 + 0.2 * drawn, 3)
     if name == "receiver_slow":
