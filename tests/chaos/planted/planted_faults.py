@@ -134,7 +134,7 @@ def writes_once_more() -> None:
     spent: set[int] = set()
 
     async def once_more(self: UtteranceRunner, now: float, *, may_write: bool) -> None:
-        lapsed = not self._host._gate._permission.term.valid(now)  # type: ignore[attr-defined]
+        lapsed = not self._session.bridge.lease.term.valid(now)
         if may_write or not lapsed or id(self) in spent:
             await step(self, now, may_write=may_write)
             return
