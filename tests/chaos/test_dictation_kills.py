@@ -10,7 +10,7 @@ from orastream import TextStream
 from tests.support.processes import until
 from tests.support.scenes import TEXT, Scene, reference
 from tests.support.services import ServiceProcess
-from tests.support.speech import heard, sha256
+from tests.support.speech import sha256, utterance_of
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
 
@@ -43,7 +43,7 @@ async def with_work(processes: list[ServiceProcess], metric: str) -> ServiceProc
 async def heard_whole(scene: Scene, utterance: TextStream) -> None:
     report = await utterance.wait(60)
     assert report.status == "delivered", report
-    got = heard(await scene.stack.received(), scene.id("r1"))
+    got = utterance_of(await scene.stack.received(), scene.id("r1"))
     assert got is not None and got["complete"] and got["violations"] == []
     assert got["sha256"] == sha256(await reference(TEXT))
     assert got["text"] == TEXT and len(got["texts"]) == 8
@@ -53,7 +53,7 @@ async def heard_whole(scene: Scene, utterance: TextStream) -> None:
 async def test_synth_is_killed(scene: Scene, when: str) -> None:
     async with dictation(scene) as u:
         await write(u, TEXT[:HALF])
-        await scene.until_heard("r1", chunks=1)
+        await scene.until_received("r1", chunks=1)
         metric = "open_texts" if when == "while it waits for text" else "working"
         (await with_work(scene.stack["synth"], f"orastream_synth_{metric}")).kill()
         await write(u, TEXT[HALF:])
@@ -65,7 +65,7 @@ async def until_said(scene: Scene, text: str) -> None:
     enough = 0.9 * len(await reference(text))
 
     async def said() -> bool:
-        got = heard(await scene.stack.received(), scene.id("r1"))
+        got = utterance_of(await scene.stack.received(), scene.id("r1"))
         return got is not None and got["bytes"] > enough
 
     await until(said, f"{enough:g} bytes at OraServer", timeout_s=30)
@@ -104,7 +104,7 @@ async def test_its_bridge_is_killed(scene: Scene, use_websocket: bool) -> None:
 async def test_nats_server_is_killed_and_restarted_with_its_data(scene: Scene) -> None:
     async with dictation(scene) as u:
         await write(u, TEXT[:HALF])
-        await scene.until_heard("r1", chunks=1)
+        await scene.until_received("r1", chunks=1)
         scene.stack.nats_server.kill()
         await scene.stack.nats_server.start()
         await write(u, TEXT[HALF:])

@@ -18,7 +18,7 @@ from tests.support.clocks import shifted
 from tests.support.nats_server import NatsServer
 from tests.support.processes import Logs
 from tests.support.services import Stack
-from tests.support.speech import heard
+from tests.support.speech import utterance_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -76,7 +76,7 @@ async def test_requests_are_spoken_and_timed_rightly(node: Stack, client: Client
         before, after = await ask(client, request, use_websocket=use_websocket, ttlSeconds=10)
         report = await client.wait(request, request, 30)
         assert report.status == "delivered", report
-        received = heard(await node.received(), request)
+        received = utterance_of(await node.received(), request)
         assert received is not None and report.first_audio_ms is not None and report.transfer_ms is not None
         first_audio_s = report.first_audio_ms / 1000
         arrived_at = received["firstChunkAt"]

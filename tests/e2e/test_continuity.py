@@ -13,7 +13,7 @@ from services.synth.speech.phrase_cache import RETRY_AFTER_S
 from tests.support.processes import Logs, until
 from tests.support.scenes import running_node
 from tests.support.services import Stack
-from tests.support.speech import heard, sha256, spoken_file
+from tests.support.speech import sha256, spoken_file, utterance_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
@@ -77,5 +77,5 @@ async def test_a_listener_who_runs_dry_is_counted_and_a_phrase_spoken_before_com
     expected = sha256(await spoken_file(TEXT))
     received = await too_slow.received()
     for request in ("slow", "again", "http"):
-        got = heard(received, request)
+        got = utterance_of(received, request)
         assert got is not None and got["complete"] and got["sha256"] == expected

@@ -68,8 +68,6 @@ class Scene:
         got = utterance_of(await self.stack.received(), request)
         assert got is not None and not got["complete"], "too late: the utterance was complete before the fault"
 
-    until_heard = until_received  # the name that tests/chaos and test_continuity still use
-
     async def until_synthesising(self, session: str, request: str) -> None:
         """Wait until some of its audio is stored. (With HTTP, OraServer gets nothing before the end.)"""
         session, request = self.id(session), self.id(request)

@@ -56,9 +56,6 @@ def utterance_of(received: dict[str, Any], request_id: str) -> dict[str, Any] | 
     return found[0] if found else None
 
 
-heard = utterance_of  # the name that tests/chaos and test_continuity still use
-
-
 def files(received: dict[str, Any]) -> list[Path]:
     """The paths of all received files."""
     return [Path(received["dataDir"]) / u["file"] for u in received["utterances"]]

@@ -79,6 +79,9 @@ class TcpProxy:
             connection.abort()
         self._flowing.set()
         self._reading.set()
+        await asyncio.sleep(
+            0.05
+        )  # a connection that was accepted just now gets its task: cancelled before, it stays open
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

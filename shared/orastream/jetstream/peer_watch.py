@@ -57,14 +57,17 @@ class PeerWatch:
         """The own process has lost its connection."""
         self.connected_at = None
 
-    def heard(self, name: str, holds: tuple[str, ...], now: float) -> None:
-        """A beacon of a process was received; `holds` are the ack subjects of the deliveries that it holds."""
-        if name == self.own:
-            return
-        if name not in self._peers and len(self._peers) >= MAX_PEERS:
-            return
+    def heard(self, name: str, holds: tuple[str, ...], now: float) -> bool:
+        """A beacon of a process was received; `holds` are the ack subjects of the deliveries that it holds.
+
+        Return whether the process was unknown: it does not know this one either, so send a beacon.
+        """
+        new = name not in self._peers
+        if name == self.own or (new and len(self._peers) >= MAX_PEERS):
+            return False
         peer = self._peers.setdefault(name, _Peer(now))
         peer.alive_at, peer.holds, peer.refused_since = now, holds, None
+        return new
 
     def left(self, name: str) -> None:
         """A process has said that it ends. It hands back what it holds itself."""

@@ -146,8 +146,8 @@ class Peers:
             return  # any publisher of the node can send one
         if beacon.get("ends"):
             self._watch.left(name)
-        else:
-            self._watch.heard(name, holds[:MAX_HOLDS], self._loop.time())
+        elif self._watch.heard(name, holds[:MAX_HOLDS], self._loop.time()):
+            self._changed.set()
 
     async def _probes(self) -> None:
         while True:

@@ -73,6 +73,12 @@ def test_invented_names_take_bounded_memory() -> None:
     assert watch.refused("z", SETTLE_S) is None and watch.refused("z", SETTLE_S + CONFIRM_S) is None
 
 
+def test_a_beacon_of_an_unknown_process_is_answered_by_one() -> None:
+    watch = watching()
+    assert watch.heard("c", (), 1.0) and not watch.heard("c", (), 2.0)
+    assert not watch.heard(watch.own, (), 3.0)
+
+
 def test_each_process_probes_the_next_one_in_the_ring() -> None:
     names = ["a", "b", "c", "d"]
     for own, successor in zip(names, [*names[1:], names[0]], strict=True):

@@ -11,7 +11,7 @@ from orastream.jetstream.api import JetStream
 from services.synth.job import job
 from services.synth.job.attempt import Attempt, AudioExpired, open_attempt
 from services.synth.job.audio_reader import AudioReader
-from tests.support.ending import asked
+from tests.support.ending import store_request
 from tests.support.inprocess import running_node
 from tests.support.nats_server import NatsServer
 
@@ -35,7 +35,7 @@ def expiring(monkeypatch: pytest.MonkeyPatch, js: JetStream, times: int) -> None
 
 
 async def test_it_is_no_attempt(js: JetStream, monkeypatch: pytest.MonkeyPatch) -> None:
-    stored = await asked(js)
+    stored = await store_request(js)
     expiring(monkeypatch, js, 1)
     with pytest.raises(AudioExpired):
         await open_attempt(js, stored, START, 600)

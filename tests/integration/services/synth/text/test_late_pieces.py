@@ -10,7 +10,7 @@ from orastream.jetstream.api import JetStream
 from orastream.jetstream.report_store import ReportStore
 from services.synth.text import late_pieces
 from services.synth.text.late_pieces import LatePieces
-from tests.support.ending import asked, end
+from tests.support.ending import end, store_request
 from tests.support.inprocess import running_node
 from tests.support.nats_server import NatsServer
 from tests.support.processes import until
@@ -30,7 +30,7 @@ async def test_only_those_of_final_requests(js: JetStream) -> None:
     """Not those of an open request, nor of one that is not stored yet."""
     sweep = LatePieces(js, ReportStore(js))
     for request in ("final", "open"):
-        stored = await asked(js, request)
+        stored = await store_request(js, request)
         if request == "final":
             await end(js, stored, "cancelled")
         else:
