@@ -85,6 +85,9 @@ class TcpProxy:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for connection in self.connections:
+            connection.abort()
+        await asyncio.sleep(0.01)  # the transports close in the next rounds of the loop, which may be its last ones
 
     # ---- faults
 

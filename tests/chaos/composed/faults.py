@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
-import nats
 
+from orastream.contract.errors import OrastreamError
 from tests.chaos.composed.history import Disturbance
 from tests.chaos.composed.node import Node
 from tests.chaos.composed.reactions import handover, relay
@@ -77,7 +77,7 @@ class Faults:
             carry = self._receiver_fault if fault.kind.startswith("receiver_") else self._link
         try:
             await carry(fault, record)
-        except (OSError, TimeoutError, ProcessFailed, AssertionError, aiohttp.ClientError, nats.errors.Error) as exc:
+        except (OSError, TimeoutError, ProcessFailed, AssertionError, aiohttp.ClientError, OrastreamError) as exc:
             record.failed = f"{type(exc).__name__}: {exc}"[:200]
         finally:
             record.ended = time.time()
@@ -264,8 +264,9 @@ class Faults:
     async def _api(self, call: str) -> dict[str, Any]:
         """The answer of JetStream. Raises AssertionError for an error in it."""
         async with asyncio.timeout(10):
-            async with self._node.connected() as connection:
-                answer = json.loads((await connection.request(f"$JS.API.{call}", b"", timeout=4)).data)
+            async with self._node.connected() as broker:
+                data, _ = await broker.request(f"$JS.API.{call}", b"", timeout_s=4)
+                answer = json.loads(data)
                 assert not answer.get("error"), f"{call}: {answer['error']}"
                 return dict(answer)
 

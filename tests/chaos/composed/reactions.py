@@ -7,8 +7,8 @@ import contextlib
 import time
 
 import msgpack
-from nats.aio.msg import Msg
 
+from orastream.broker import Headers
 from tests.chaos.composed.history import Disturbance
 from tests.chaos.composed.node import Node
 from tests.chaos.composed.schedule import Fault
@@ -73,17 +73,16 @@ async def relay(node: Node, fault: Fault, record: Disturbance) -> None:
     others = [name for name, process in node.processes.items() if process.service == "synth" and process is not first]
     taken = asyncio.Event()
 
-    async def on_audio(message: Msg) -> None:
-        headers = message.headers or {}
-        if len(message.data) < 400 and headers.get("Nats-Last-Sequence", "0") != "0":
-            if msgpack.unpackb(message.data).get("type") == "start":
+    def on_audio(_subject: str, _reply: str, data: bytes, headers: Headers) -> None:
+        if len(data) < 400 and headers.get("Nats-Last-Sequence") not in (None, "0"):
+            if msgpack.unpackb(data).get("type") == "start":
                 taken.set()
 
     async with contextlib.AsyncExitStack() as stack:
         for name in [fault.target, *others]:
             await stack.enter_async_context(node.locks[name])
-        connection = await stack.enter_async_context(node.connected())
-        await connection.subscribe("tts.audio.>", cb=on_audio)
+        broker = await stack.enter_async_context(node.connected())
+        await broker.subscribe("tts.audio.>", on_audio)
         first.freeze()
         try:
             async with asyncio.timeout(TAKEOVER_S):
