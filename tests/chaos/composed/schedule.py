@@ -53,8 +53,8 @@ class Kind:
     """
 
     weight: float
-    least_s: float
-    most_s: float
+    min_s: float
+    max_s: float
     occupies: str
     """`{target}` is the target: `process:{target}` and so on."""
 
@@ -114,7 +114,7 @@ def schedule(seed: int, seconds: float, setting: Setting, only: Iterable[str] = 
         name = rng.choices(names, weights)[0]
         kind = kinds[name]
         target = rng.choice(targets(name, setting))
-        length = rng.uniform(kind.least_s, kind.most_s)
+        length = rng.uniform(kind.min_s, kind.max_s)
         value = _value(name, rng)
         occupied = _occupied(name, kind, target)
         end = at + length
