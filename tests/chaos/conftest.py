@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -10,6 +11,13 @@ import pytest
 from tests.support.processes import Logs
 from tests.support.scenes import Scene, running_node, scene_on
 from tests.support.services import Stack
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """A socket that a test leaves open fails that test, not the later one in which Python happens to collect it."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")

@@ -79,9 +79,8 @@ class TcpProxy:
             connection.abort()
         self._flowing.set()
         self._reading.set()
-        await asyncio.sleep(
-            0.05
-        )  # a connection that was accepted just now gets its task: cancelled before, it stays open
+        # A connection that was accepted just now gets its task: a task that is cancelled before leaves it open.
+        await asyncio.sleep(0.05)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -156,9 +155,6 @@ class TcpProxy:
         except OSError:
             writer.transport.abort()
             return
-        for one in (writer, back_writer):
-            one.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            one.transport.set_write_buffer_limits(high=1 << 30)
         port = back_writer.get_extra_info("sockname")[1]
         connection = Connection(time.time(), port, self._tap() if self._tap is not None else None)
         connection._writers = [writer, back_writer]
@@ -168,10 +164,15 @@ class TcpProxy:
         self.connections.append(connection)
         self._open.add(connection)
         try:
+            for one in (writer, back_writer):
+                one.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                one.transport.set_write_buffer_limits(high=1 << 30)
             await asyncio.gather(
                 self._pump(reader, back_writer, connection, tapped=True),
                 self._pump(back_reader, writer, connection, tapped=False),
             )
+        except OSError:
+            pass  # the client has reset its connection already: its socket has no options any more
         finally:
             connection.closed_at = time.time()
             self._open.discard(connection)
