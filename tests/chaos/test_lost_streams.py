@@ -14,6 +14,7 @@ from orastream.client.acceptance import Acceptance
 from orastream.client.async_client import Client
 from orastream.contract import stream_names, subjects
 from orastream.contract.messages import Report
+from orastream.delivery.rules.entry import LOST_GRACE_S
 from orastream.jetstream import topology
 from orastream.jetstream.api import JetStream
 from tests.support.nats_server import NatsServer
@@ -123,6 +124,29 @@ async def said_lost(node: Stack, service: str) -> bool:
     lost = [entry["name"] for entry in said if entry["event"] == "it was missing and is created again"]
     assert all(lost.count(stream) <= 1 for stream in STREAMS), lost
     return set(STREAMS) <= set(lost)
+
+
+async def test_requests_that_no_synth_can_claim_any_more_fail_and_do_not_block_their_session(
+    stack: Stack, js: JetStream
+) -> None:
+    """The bridge knows the requests of before the loss, but no synth can fetch them."""
+    await stack.start("oraserver")
+    await stack.start("ws_bridge", "http_bridge")
+    client = Client(js.broker)
+    lost = [await accept(js, "waiting") for _ in range(2)]
+    await until(partial(owned, stack), "the bridge has the session", timeout_s=BACK_S)
+    await js.api(f"STREAM.DELETE.{stream_names.SESSIONS}")
+    await until(partial(exists, js, stream_names.SESSIONS), "the stream is there again", timeout_s=BACK_S)
+    await stack.start("synth")
+    later = await accept(js, "waiting")
+    assert (await client.wait(*later, LOST_GRACE_S + BACK_S)).status == "delivered"
+    for request in lost:
+        report = await client.wait(*request, BACK_S)
+        assert report.status == "failed" and report.error is not None and "deleted" in report.error.message, report
+
+
+async def owned(node: Stack) -> bool:
+    return await node.only("ws_bridge").metric("orastream_ws_bridge_sessions") == 1
 
 
 async def test_the_servers_data_is_lost(node: Stack, js: JetStream, nats_server: NatsServer) -> None:

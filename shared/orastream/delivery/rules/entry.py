@@ -13,8 +13,13 @@ EXPIRY_GRACE_S = 5.0
 STUCK_S = 60.0
 """A request of another transport fails if its audio has ended and its report has not changed for this long."""
 INSPECT_EVERY_S = 10.0
-CHECK_STORED_S = 120.0
-"""After this long without a report, look whether a request is still stored. Else one that was deleted would block."""
+CHECK_STORED_S = 30.0
+"""After this long without a report, look whether a request is still stored. Else one that was deleted would block.
+
+Shorter than STUCK_S: else the bridge of the other transport fails a later request that waits for the deleted one.
+"""
+LOST_GRACE_S = 10.0
+"""After the stream of requests was lost, look that much later: until then a synth may claim a request that it holds."""
 
 
 class Stage(Enum):
@@ -52,6 +57,8 @@ class Entry:
     """When `Inspect` was last returned for it."""
     checked_at: float = 0.0
     """When `CheckStored` was last returned for it."""
+    lost_at: float | None = None
+    """When it became known that the stream of requests was lost, until `CheckStored` is returned for it."""
     tidy_at: float | None = None
     """When to return `Tidy` next, or None before its report is final."""
 
@@ -110,8 +117,10 @@ class Entry:
 
     @property
     def may_be_gone(self) -> bool:
-        """Whether it may have been deleted unnoticed: it is neither being delivered or ended here, nor final."""
-        return self.stage is Stage.WAITING and (self.report is None or not self.report.final)
+        """Whether it may have been deleted unnoticed: nothing is known of it, or another process works on it."""
+        if self.report is None:
+            return self.stage in (Stage.WAITING, Stage.DELIVERING)
+        return self.stage is Stage.WAITING and not self.report.final
 
     @property
     def expires_at(self) -> float:
@@ -121,7 +130,8 @@ class Entry:
     @property
     def check_at(self) -> float:
         """When to look whether it is still stored, if no report comes before (monotonic seconds)."""
-        return max(self.asked_at, self.changed_at, self.checked_at) + CHECK_STORED_S
+        at = max(self.asked_at, self.changed_at, self.checked_at) + CHECK_STORED_S
+        return at if self.lost_at is None else min(at, self.lost_at + LOST_GRACE_S)
 
     @property
     def inspect_at(self) -> float:

@@ -13,6 +13,7 @@ from typing import Literal
 from orastream.contract.messages import FINAL, ReportError, Status
 from orastream.contract.report_state import ReportState, Verdict
 from orastream.contract.stored_requests import StoredCancel, StoredRequest
+from orastream.delivery.rules import session_errors
 from orastream.delivery.rules import session_outcomes as outcomes
 from orastream.delivery.rules.cancels import Cancels
 from orastream.delivery.rules.entry import Entry, Stage
@@ -60,8 +61,7 @@ class Session:
 
     def request(self, stored: StoredRequest, asked_at: float) -> Entry:
         """Add a stored request and return its entry. Requests may come in any order and repeatedly."""
-        entry = self.entries.get(stored.sequence)
-        if entry is None:
+        if (entry := self.entries.get(stored.sequence)) is None:
             entry = self.entries[stored.sequence] = Entry(stored, asked_at)
             self.entries = dict(sorted(self.entries.items()))
             if (known := self._reports.get(stored.token)) is not None:
@@ -89,6 +89,12 @@ class Session:
             if entry.stored.token == token:
                 self._apply_report(entry, state, now)
 
+    def requests_lost(self, now: float) -> None:
+        """The stream of requests was lost, and created again. Ends the requests that nobody can claim any more."""
+        for entry in self.entries.values():
+            if entry.report is None:
+                entry.lost_at = now
+
     def delivery_ended(self, entry: Entry) -> None:
         """The delivery that `Begin` started has ended. If its report is not final, `Begin` is returned again."""
         self.delivering = None
@@ -108,17 +114,12 @@ class Session:
                     entry.stage = Stage.WAITING  # claimed meanwhile, or the id is another request's
             case outcomes.Tidied(entry):
                 entry.stage = Stage.CLOSED
-            case outcomes.NotStored(entry) if entry.stage is not Stage.ENDING:
-                if self.delivering is entry:  # its delivery began while the stream was asked
-                    self._abandon(entry)
-                entry.stage = Stage.CLOSED
+            case outcomes.NotStored(entry):
+                self._not_stored(entry)
             case outcomes.TidyFailed(entry):
                 entry.tidy_at = now + TIDY_AGAIN_S
             case outcomes.Stuck(entry):
-                error = ReportError.of(
-                    "internal", f"no {entry.transport} bridge delivered it; is that service running?"
-                )
-                self._end(entry, "failed", error)
+                self._end(entry, "failed", session_errors.not_delivered(entry.transport))
             case outcomes.CancelDropped(sequence):
                 self._cancels.dropped(sequence)
                 self._settled.add(sequence)
@@ -141,8 +142,7 @@ class Session:
         not stored any more: the feed has read every stored message up to `verified` and did not return this one.
         If it were acked earlier and this process died, the request would be lost.
         """
-        entry = self.entries.get(sequence)
-        if entry is not None:
+        if (entry := self.entries.get(sequence)) is not None:
             return entry.closed or self._ended_by_others(entry)
         if sequence in self._cancels:
             return False
@@ -163,20 +163,16 @@ class Session:
 
     def next_time(self, now: float) -> float | None:
         """When to call `poll` again if no event comes before (monotonic seconds), or None."""
-        times = [
-            at for at in (self._cancels.next_time(self._lowest_open()), self.lifetime.next_time()) if at is not None
-        ]
-        for entry in self.entries.values():
-            if entry.closed:
-                continue
+        own = (self._cancels.next_time(self._lowest_open()), self.lifetime.next_time())
+        times = [at for at in own if at is not None]
+        for entry in (entry for entry in self.entries.values() if not entry.closed):
             if entry.tidy_at is not None:
                 times.append(entry.tidy_at)
             elif self._may_expire(entry):
                 times.append(entry.expires_at)
             if entry.may_be_gone:
                 times.append(entry.check_at)
-        head = self._head()
-        if head is not None and self._delivered_by_others(head):
+        if (head := self._head()) is not None and self._delivered_by_others(head):
             times.append(head.inspect_at)
         return min((max(t, now) for t in times), default=None)
 
@@ -188,8 +184,7 @@ class Session:
     def over(self, now: float, *, current: bool) -> bool:
         """Whether to release the session now. `current`: the feed has returned every stored request and cancel.
 
-        Wake-ups that are not acked do not keep the session: one that can never be acked would keep it for ever. The
-        bridge that receives it next asks the stream what is left to do.
+        Wake-ups that are not acked do not keep it: one that can never be acked would keep it for ever.
         """
         return self.lifetime.over(now, delivering=self.delivering is not None, work=not self.idle or not current)
 
@@ -225,7 +220,7 @@ class Session:
             self._tidy_later(entry, now)
             return
         if entry.may_be_gone and now >= entry.check_at:
-            entry.checked_at = now
+            entry.checked_at, entry.lost_at = now, None
             self._queue.append(CheckStored(entry))
         if entry.duplicate or entry.stage is Stage.ENDING:
             return
@@ -235,9 +230,15 @@ class Session:
             else:
                 self._end(entry, "cancelled")
         elif self._may_expire(entry) and now >= entry.expires_at:
-            ttl = f"{entry.stored.ttl_s:g}"
-            message = f"not claimed within ttlSeconds ({ttl}); is synth running and has it free slots?"
-            self._end(entry, "expired", ReportError.of("expired", message))
+            self._end(entry, "expired", session_errors.not_claimed(entry.stored.ttl_s))
+
+    def _not_stored(self, entry: Entry) -> None:
+        if self._may_expire(entry):
+            self._end(entry, "failed", session_errors.deleted(), lost=True)
+        elif entry.stage is not Stage.ENDING:
+            if self.delivering is entry:  # its delivery began while the stream was asked
+                self._abandon(entry)
+            entry.stage = Stage.CLOSED
 
     def _may_expire(self, entry: Entry) -> bool:
         return entry.report is None and entry.stage is not Stage.ENDING and not self._ended_by_others(entry)
@@ -253,13 +254,13 @@ class Session:
             entry.tidy_at = now + TIDY_AFTER_S
             self._queue.append(Tidy(entry))
 
-    def _end(self, entry: Entry, status: Status, error: ReportError | None = None) -> None:
+    def _end(self, entry: Entry, status: Status, error: ReportError | None = None, *, lost: bool = False) -> None:
         if entry.stage is Stage.ENDING or entry.final:
             return
         if self.delivering is entry:
             self._abandon(entry)
         entry.stage = Stage.ENDING
-        self._queue.append(End(entry, status, error))
+        self._queue.append(End(entry, status, error, lost))
 
     def _abandon(self, entry: Entry) -> None:
         self.delivering = None
@@ -274,12 +275,11 @@ class Session:
         return next((e for e in self.entries.values() if not e.final and e.transport != "none"), None)
 
     def _begin_next(self, now: float) -> None:
-        head = self._head()
-        if head is None:
+        if (head := self._head()) is None:
             return
         if self._mine(head):
-            may_begin = self.delivering is None and not self.lifetime.draining and head.stored.request is not None
-            if may_begin and head.stage is Stage.WAITING:
+            free = self.delivering is None and not self.lifetime.draining
+            if free and head.stored.request is not None and head.stage is Stage.WAITING:
                 head.stage, self.delivering = Stage.DELIVERING, head
                 self._queue.append(Begin(head))
         elif self._delivered_by_others(head) and now >= head.inspect_at:
@@ -291,8 +291,8 @@ class Session:
 
     def _delivered_by_others(self, head: Entry) -> bool:
         """Whether another bridge delivers it. False while unclaimed without a transport: it may become ours."""
-        waiting = head.stage is not Stage.ENDING
-        return not self._mine(head) and waiting and (head.report is not None or head.transport is not None)
+        known = head.report is not None or head.transport is not None
+        return not self._mine(head) and head.stage is not Stage.ENDING and known
 
     def _lowest_open(self) -> int | None:
         """The sequence of the first request that is not closed, or None."""

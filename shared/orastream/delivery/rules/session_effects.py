@@ -43,11 +43,13 @@ class End:
     entry: Entry
     status: Status
     error: ReportError | None = None
+    lost: bool = False
+    """Whether it ends because it is not stored any more."""
 
     @property
     def unclaimed(self) -> bool:
         """Whether this bridge may end the request only while no synth has claimed it."""
-        return self.status == "expired" or self.entry.transport == "none"
+        return self.lost or self.status == "expired" or self.entry.transport == "none"
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,9 +96,12 @@ class Bridge:
         return self._pull_consumer.lacking()
 
     def renewed(self, stream: str) -> None:
-        """A stream was lost and created again, empty. If owners or heartbeats were lost, sessions check ownership."""
+        """A stream was lost and created again, empty. Sessions then check their ownership, or their requests."""
         if stream in (stream_names.OWNERS, stream_names.HEARTBEATS):
             self._lease.term.doubt()
+        if stream == stream_names.SESSIONS:
+            for runner in self._runners.values():
+                runner.requests_lost()
 
     def sequences_back(self, stream: str) -> None:
         """The sequences of a stream are lower than before: leave all sessions and take them again with new feeds.

@@ -86,6 +86,11 @@ class SessionRunner:
         self._events.exists(delivery.sequence)
         self.wake()
 
+    def requests_lost(self) -> None:
+        """The stream of requests was lost: soon look which of this session's are still stored."""
+        self._session.requests_lost(self._loop.time())
+        self.wake()
+
     def drain(self) -> None:
         """Begin no delivery, finish the running one within DRAIN_S seconds, then release the session."""
         self._session.lifetime.drain(self._loop.time())

@@ -22,13 +22,14 @@ from orastream.delivery.rules.entry import (
     CHECK_STORED_S,
     EXPIRY_GRACE_S,
     INSPECT_EVERY_S,
+    LOST_GRACE_S,
     STUCK_S,
     Entry,
     Stage,
 )
 from orastream.delivery.rules.lifetime import DRAIN_S, Lifetime
 from orastream.delivery.rules.session import REPORT_LIFE_S, TIDY_AFTER_S, TIDY_AGAIN_S, Session
-from orastream.delivery.rules.session_effects import CheckStored, DropCancel, Effect, End, Tidy
+from orastream.delivery.rules.session_effects import Abandon, CheckStored, DropCancel, Effect, End, Tidy
 from orastream.delivery.rules.session_outcomes import (
     CancelDropped,
     CancelKept,
@@ -276,18 +277,18 @@ def test_transport_none_blocks_no_request() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_bridge_ends_an_unclaimed_request_of_transport_none(kind: Kind) -> None:
     bench = Bench(kind)
-    bench.ask(2, "none", ttlSeconds=30)
-    bench.ask(3, "none", ttlSeconds=30)
-    bench.ask(4, "none", ttlSeconds=30)
+    bench.ask(2, "none", ttlSeconds=20)
+    bench.ask(3, "none", ttlSeconds=20)
+    bench.ask(4, "none", ttlSeconds=20)
     assert bench.poll() == [] and not bench.session.idle
-    assert bench.session.next_time(bench.now) == 30.0 + EXPIRY_GRACE_S
+    assert bench.session.next_time(bench.now) == 20.0 + EXPIRY_GRACE_S
     bench.session.cancel(cancel(9, b'{"requestId":"seq-3"}'))
     [end] = bench.session.poll(bench.now)
     assert isinstance(end, End) and (end.entry.sequence, end.status) == (3, "cancelled")
     assert end.unclaimed, "a claim stored meanwhile is not overwritten: synth then ends the request"
     bench.report(4, "synthesizing", "none")
     bench.session.cancel(cancel(10, b'{"requestId":"seq-4"}'))
-    bench.now = 30.0 + EXPIRY_GRACE_S
+    bench.now = 20.0 + EXPIRY_GRACE_S
     assert bench.poll() == ["End 2 expired"]
 
 
@@ -845,11 +846,37 @@ def test_an_owner_leaves_although_the_report_with_a_higher_epoch_is_read_before_
     assert bench.poll() == [] and bench.session.lifetime.leave_reason is not None
 
 
-def test_a_request_found_deleted_after_its_delivery_began_does_not_block_later_ones() -> None:
+def test_an_unclaimed_request_that_was_deleted_fails_and_does_not_block_later_ones() -> None:
+    """Nobody can claim it any more. Its delivery may have begun: it waits for a claim."""
+    bench = Bench()
+    bench.ask(2, ttlSeconds=3600)
+    bench.ask(3, ttlSeconds=3600)
+    bench.ask(4, ttlSeconds=3600)
+    bench.report(4, "synthesizing")
+    assert bench.poll() == ["Begin 2"]
+    bench.now = CHECK_STORED_S
+    assert bench.poll() == [] and bench.checked == [2, 3, 4]
+    for sequence in (2, 3):
+        bench.session.apply(NotStored(bench.entry(sequence)), bench.now)
+    effects = bench.effects()
+    assert effects[0] == Abandon(bench.entry(2))
+    ends = [effect for effect in effects if isinstance(effect, End)]
+    assert [(end.entry.sequence, end.status, end.unclaimed) for end in ends] == [
+        (2, "failed", True),
+        (3, "failed", True),
+    ], "a claim that is written meanwhile counts"
+    for end in ends:
+        of = end.entry.stored
+        bench.written(of.sequence, Purpose.END, Verdict.WRITTEN, state(of, "failed", 90 + of.sequence, epoch=EPOCH))
+    assert bench.poll() == ["Tidy 2", "Tidy 3", "Begin 4"]
+
+
+def test_a_claimed_request_that_was_deleted_in_the_queue_does_not_block_later_ones() -> None:
     bench = Bench()
     bench.ask(2, "http", ttlSeconds=3600)
     bench.ask(3, ttlSeconds=3600)
     bench.report(2, "synthesizing", "http")
+    bench.report(3, "synthesizing")
     bench.now = CHECK_STORED_S
     bench.poll()
     assert bench.checked == [2, 3], "the outcome for 3 comes late"
@@ -860,3 +887,22 @@ def test_a_request_found_deleted_after_its_delivery_began_does_not_block_later_o
     bench.session.forget(bench.now, 3)
     bench.ask(4)
     assert bench.poll() == ["Begin 4"]
+
+
+def test_after_a_loss_of_all_requests_unclaimed_ones_are_looked_for_soon_and_claimed_ones_go_on() -> None:
+    bench = Bench()
+    bench.ask(2, ttlSeconds=3600)
+    bench.ask(3, ttlSeconds=3600)
+    bench.report(2, "synthesizing")
+    assert bench.poll() == ["Begin 2"]
+    bench.now = 5.0
+    bench.session.requests_lost(bench.now)
+    bench.ask(7)
+    bench.now = 5.0 + LOST_GRACE_S
+    assert bench.poll() == [] and bench.checked == [3], "synth may still hold 2, and 7 came later"
+    bench.now += 1
+    assert bench.poll() == [] and bench.checked == [3], "once"
+
+
+def test_a_deleted_request_is_noticed_before_the_other_bridge_calls_its_followers_stuck() -> None:
+    assert LOST_GRACE_S < CHECK_STORED_S < STUCK_S / 1.5

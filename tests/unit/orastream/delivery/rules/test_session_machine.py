@@ -40,6 +40,7 @@ from orastream.delivery.rules.session_effects import (
 from orastream.delivery.rules.session_outcomes import (
     CancelDropped,
     CancelKept,
+    NotStored,
     Purpose,
     ReportWritten,
     SessionOutcome,
@@ -382,7 +383,7 @@ class Owner:
                 stuck = answers and node.audio_ended.get(entry.stored.token, True)
                 return Stuck(entry) if stuck else None
             case CheckStored(entry):
-                return Tidied(entry) if answers and entry.sequence not in node.stream else None
+                return NotStored(entry) if answers and entry.sequence not in node.stream else None
             case DropCancel(sequence):
                 lowest = min((of.sequence for of in node.requests()), default=None)
                 if answers and cancel_is_applied(sequence, lowest):
