@@ -81,7 +81,7 @@ picture: $(DEVELOPS) ## Make docs/console.png anew, of a real node in a real Chr
 	$(BIN)/python -m tests.picture docs/console.png $(ARGS)
 
 clean: ## Remove everything that these commands have made, .venv too
-	rm -rf $(VENV) $(VENV_TORCH) $(VENV_SOVITS) demo-out .orastream build dist *.egg-info shared/*.egg-info
+	rm -rf $(VENV) $(VENV_TORCH) $(VENV_SOVITS) demo-out .orastream build dist *.egg-info shared/build shared/*.egg-info
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find shared services tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
