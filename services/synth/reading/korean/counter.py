@@ -68,10 +68,8 @@ _PARTICLES = (
     "입니|이다|이고|이며|이나|이라|이었|인데|이서|이상|이하|이내|에서|에게|까지|부터|마다|만에|보다|밖에|처럼|정도|동안|짜리|으로|이|가|은|는|을|를|의|에|로|와|과|도|만|"
     "씩|쯤|째|간|당|전|후|내|뿐|들|께|여|인|라|였"
 )
-PATTERN = (
-    rf"(?:(?P<glued>{_NAMES})|\s(?P<spaced>{_NAMES})(?![가-힣])"
-    rf"|\s(?P<followed>{_NAMES})(?=(?:{_PARTICLES})(?![가-힣]{{4}})))"
-)
+# The names stand once in it: a regular expression with all of them takes 10 ms to compile, at each start.
+PATTERN = rf"(?P<space>\s)?(?P<counter>{_NAMES})(?(space)(?:(?![가-힣])|(?=(?:{_PARTICLES})(?![가-힣]{{4}}))))"
 """A regular expression for a counter after its number, longest first; `name_in` returns its name from a match."""
 
 _COUNTER = re.compile(PATTERN)
@@ -113,13 +111,13 @@ _LANGUAGES = re.compile(r"\s(?:국어|국|년|언어)")
 
 def name_in(match: re.Match[str]) -> str:
     """Returns the counter in a match of PATTERN; empty if there is none."""
-    return match["glued"] or match["spaced"] or match["followed"] or ""
+    return match["counter"] or ""
 
 
 def begins(text: str) -> bool:
     """Whether the text, which comes right after a number, begins with a counter."""
     match = _COUNTER.match(text)
-    return match is not None and match["glued"] is not None
+    return match is not None and match["space"] is None
 
 
 def counted(number: int, counter: str, before: str = "", after: str = "") -> str:
