@@ -16,12 +16,12 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from tests.bench import forwarding, node, publish_window, voices
+from tests.bench import false_takeovers, forwarding, node, publish_window, voices
 from tests.bench.measure import Sample
 
 PARTS = ("window", "forwarding", "latency", "first-audio", "recovery")
-ALONE = ("voices",)
-"""Parts that run only with `--only`: they take minutes and need `make torch`."""
+ALONE = ("voices", "false-takeovers")
+"""Parts that run only with `--only`: they take minutes, and `voices` needs `make torch`."""
 BUDGET_S = 230.0
 """No forwarder measurement begins later than this many seconds, so that the whole run takes under five minutes."""
 
@@ -69,6 +69,10 @@ async def run(options: argparse.Namespace) -> int:
         )
         print("\n" + text, flush=True)
         missed |= too_late
+    if "false-takeovers" in wanted:
+        text, wrong = await asyncio.to_thread(false_takeovers.measure, 30.0 if options.quick else 600.0)
+        print("\n" + text, flush=True)
+        missed |= wrong
     print(f"\n{time.monotonic() - began:.0f} s")
     if options.json:
         options.json.write_text(json.dumps([dataclasses.asdict(sample) for sample in samples], indent=1))
