@@ -16,11 +16,11 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from tests.bench import false_takeovers, forwarding, node, publish_window, voices
+from tests.bench import cluster_recovery, false_takeovers, forwarding, node, publish_window, voices
 from tests.bench.measure import Sample
 
 PARTS = ("window", "forwarding", "latency", "first-audio", "recovery")
-ALONE = ("voices", "false-takeovers")
+ALONE = ("voices", "false-takeovers", "cluster-recovery")
 """Parts that run only with `--only`: they take minutes, and `voices` needs `make torch`."""
 BUDGET_S = 230.0
 """No forwarder measurement begins later than this many seconds, so that the whole run takes under five minutes."""
@@ -67,6 +67,10 @@ async def run(options: argparse.Namespace) -> int:
         text, too_late = await asyncio.to_thread(
             voices.measure, options.quick, lambda line: print(line, file=sys.stderr, flush=True)
         )
+        print("\n" + text, flush=True)
+        missed |= too_late
+    if "cluster-recovery" in wanted:
+        text, too_late = await asyncio.to_thread(cluster_recovery.recovery, 2 if options.quick else 20)
         print("\n" + text, flush=True)
         missed |= too_late
     if "false-takeovers" in wanted:

@@ -29,6 +29,8 @@ IN_FLIGHT_S = 0.1
 """After a kill, chunks that are on the wire still arrive for this long. They show no recovery."""
 SETTLE_S = 2.5
 """A process calls another one gone only when it has been connected for two seconds itself."""
+GOES_ON_S = 60.0
+"""Longer than any recovery: a measurement that fails, not a slow one."""
 SLOW = {"TTS_ENGINE_RTF": 0.25, "SYNTH_SLOTS": 2}
 
 
@@ -121,10 +123,10 @@ def recovery(tries: int) -> tuple[str, bool]:
 
 
 async def _recoveries(scene: Scene, part: Part, tries: int) -> list[float]:
-    return [await _recover(scene, part, f"try-{number_of_try}") for number_of_try in range(tries)]
+    return [await recover(scene, part, f"try-{number_of_try}") for number_of_try in range(tries)]
 
 
-async def _recover(scene: Scene, part: Part, request: str) -> float:
+async def recover(scene: Scene, part: Part, request: str) -> float:
     """One kill in the middle of an utterance: seconds until the next chunk, or until the session has a new owner."""
     await asyncio.sleep(SETTLE_S)
     await scene.ask(request, request, use_websocket=part.websocket)
@@ -139,8 +141,9 @@ async def _recover(scene: Scene, part: Part, request: str) -> float:
             return await _chunks(scene, request) > before
         return any([await _works("http_bridge", p) for p in scene.stack["http_bridge"] if p.running])
 
-    while not await goes_on():
-        await asyncio.sleep(0.02)
+    async with asyncio.timeout(GOES_ON_S):
+        while not await goes_on():
+            await asyncio.sleep(0.02)
     took_s = time.monotonic() - killed_at
     for process in (p for siblings in scene.stack.processes.values() for p in siblings if not p.running):
         await process.start()
@@ -153,9 +156,12 @@ async def _chunks(scene: Scene, request: str) -> int:
     return 0 if got is None else int(got["chunks"])
 
 
-def _kill(service: str) -> Callable[[Scene], Awaitable[None]]:
+def kill_busy(service: str) -> Callable[[Scene], Awaitable[None]]:
+    """Return what kills the process of `service` that works on the utterance."""
+
     async def kill(scene: Scene) -> None:
         busy = [process for process in scene.stack[service] if process.running and await _works(service, process)]
+        assert busy, f"no {service} works on it"
         busy[0].kill()
 
     return kill
@@ -192,9 +198,9 @@ class Part:
 
 
 PARTS = (
-    Part("synth (next chunk)", _kill("synth"), 1.5),
-    Part("ws_bridge (next chunk)", _kill("ws_bridge"), 1.5),
-    Part("http_bridge (session taken)", _kill("http_bridge"), 1.5, websocket=False),
+    Part("synth (next chunk)", kill_busy("synth"), 1.5),
+    Part("ws_bridge (next chunk)", kill_busy("ws_bridge"), 1.5),
+    Part("http_bridge (session taken)", kill_busy("http_bridge"), 1.5, websocket=False),
     Part("nats-server, restarted (next chunk)", _restart_nats, 5.0),
     Part("OraServer, restarted (next chunk)", _restart_oraserver, 5.0),
 )

@@ -43,9 +43,10 @@ class NatsServer(Process):
         self.port = port or free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         self.data = folder / name
-        self._identity = f"{name}-{uuid.uuid4().hex}"
+        self.identity = f"{name}-{uuid.uuid4().hex}"
+        """Its name in NATS, which no other server has."""
         log = logs[name] = folder / f"{name}.log"
-        listen = ["-a", "127.0.0.1", "-p", str(self.port), "-n", self._identity]
+        listen = ["-a", "127.0.0.1", "-p", str(self.port), "-n", self.identity]
         argv: list[str | Path] = [nats_server_binary(), *listen, "-js", "-sd", self.data, *options]
         super().__init__(name, argv, env={"PATH": os.defpath, **env}, cwd=folder, log=log)
 
@@ -69,7 +70,7 @@ class NatsServer(Process):
         if verb != b"INFO":
             return False
         about = json.loads(info)
-        assert about["server_name"] == self._identity, f"another server listens on port {self.port}"
+        assert about["server_name"] == self.identity, f"another server listens on port {self.port}"
         return bool(about.get("jetstream"))
 
     @contextlib.asynccontextmanager

@@ -137,5 +137,5 @@ async def scene_on(stack: Stack, name: str) -> AsyncIterator[Scene]:
             if not process.running:
                 await process.start()
     await stack.misbehave()
-    async with Client(stack.nats_server.url) as client:
+    async with Client(str(stack.settings["NATS_URL"])) as client:
         yield Scene(stack, client, name)
