@@ -101,6 +101,18 @@ async def test_utterance_cancels_its_request_when_the_block_raises(js: JetStream
     assert [piece and piece.end for piece in await pieces(js, "r")] == [False]
 
 
+async def test_a_caller_may_go_on_after_a_piece_without_text(js: JetStream, client: Client) -> None:
+    async with client.utterance(**IDS, request_id="r") as u:
+        for token in ("안녕", None, b"!", "하세요."):
+            try:
+                await u.write(token)  # type: ignore[arg-type]
+            except TypeError as exc:
+                assert str(exc).startswith("write: text must be str, got ") and "skip pieces without text" in str(exc)
+                assert not isinstance(token, str)
+    assert [piece and piece.text for piece in await pieces(js, "r")] == ["안녕", "하세요.", ""]
+    assert await cancels(js) == []
+
+
 async def test_utterance_cancels_its_request_when_its_task_is_cancelled(js: JetStream, client: Client) -> None:
     begun = asyncio.Event()
 
