@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any, NoReturn
 
 import typer
@@ -16,6 +17,7 @@ from rich.table import Table
 from rich.text import Text, TextType
 
 from orastream import traces
+from orastream.broker import AddressOrigin, Broker
 from orastream.cli.node.settings import NodeAddress
 from orastream.client.async_client import Client
 from orastream.contract.codec import Map
@@ -27,6 +29,13 @@ PLAIN_WIDTH = 160
 """Width in a pipe or a file, in characters; wide enough that no table cell is folded."""
 INTERRUPTED, TERMINATED = 130, 143
 LAST_TRACES_S = 2.0
+ORIGIN = AddressOrigin(
+    "--nats or NATS_URL",
+    "--nats or NATS_URL",
+    "NATS_CREDS",
+    "start it (orastream up), or set --nats or NATS_URL to where it is",
+)
+"""Where a command has the address of NATS from."""
 
 UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Characters that move the cursor, change the reading direction or cannot be encoded. Texts of requests and reports
@@ -74,17 +83,22 @@ def fail(message: str) -> NoReturn:
     raise typer.Exit(1)
 
 
-def connect(node: NodeAddress) -> Client:
-    """A client of the node, not connected yet."""
-    return Client(
+@contextlib.asynccontextmanager
+async def connect(node: NodeAddress) -> AsyncIterator[Client]:
+    """A client of the node; leaving the context closes its connection."""
+    async with Broker(
         node.nats_url,
+        name="orastream-cli",
         creds=node.nats_creds,
         inbox_prefix=node.settings.nats_inbox_prefix,
-        name="orastream-cli",
-        fire_and_forget=node.settings.default_fire_and_forget,
-        max_text_chars=node.settings.tts_max_text_chars,
         connect_timeout_s=2.0,
-    )
+        origin=ORIGIN,
+    ) as broker:
+        yield Client(
+            broker,
+            fire_and_forget=node.settings.default_fire_and_forget,
+            max_text_chars=node.settings.tts_max_text_chars,
+        )
 
 
 def table(*columns: str, title: TextType | None = None, caption: TextType | None = None) -> Table:

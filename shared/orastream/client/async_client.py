@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from orastream import traces
-from orastream.broker import Broker
+from orastream.broker import ARGUMENTS, Broker
 from orastream.client import voices, watch
 from orastream.client.acceptance import Acceptance
 from orastream.client.options import to_wire
@@ -67,7 +67,14 @@ class Client:
         """
         self._owns_broker = isinstance(url, str)
         if isinstance(url, str):
-            url = Broker(url, name=name, creds=creds, inbox_prefix=inbox_prefix, connect_timeout_s=connect_timeout_s)
+            url = Broker(
+                url,
+                name=name,
+                creds=creds,
+                inbox_prefix=inbox_prefix,
+                connect_timeout_s=connect_timeout_s,
+                origin=ARGUMENTS,
+            )
         else:
             given = {
                 "creds": creds is not None,

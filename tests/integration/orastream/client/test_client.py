@@ -356,7 +356,7 @@ async def test_audio_yields_the_messages_of_a_request_in_order(js: JetStream, cl
 
 async def test_client_raises_within_its_timeout_when_nats_is_unreachable() -> None:
     began = time.monotonic()
-    with pytest.raises(NodeUnavailable, match="NATS_URL"):
+    with pytest.raises(NodeUnavailable, match="no NATS server answers at .*; start it, or correct the address$"):
         async with asyncio.timeout(5), Client(f"nats://127.0.0.1:{free_port()}", connect_timeout_s=0.5):
             pass
     assert time.monotonic() - began < 2

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orastream import Client, InvalidRequest
+from orastream import BlockingClient, Client, InvalidRequest, SettingsError
 from orastream.broker import Broker
 
 pytestmark = pytest.mark.unit
@@ -65,6 +65,16 @@ async def test_an_id_of_a_wrong_type_is_refused(identifier: Any) -> None:
     for call in (client.cancel(identifier), client.wait(identifier, "r"), client.report("s", identifier)):
         with pytest.raises(InvalidRequest, match="has the wrong type: must be a string"):
             await call
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:4222", "nats:/127.0.0.1", "foo"])
+async def test_a_client_refuses_what_is_no_address_of_nats(url: str) -> None:
+    message = f"^url: '{url}' is no NATS address; it begins with nats://, tls://, ws:// or wss://$"
+    with pytest.raises(SettingsError, match=message):
+        async with asyncio.timeout(1), Client(url, connect_timeout_s=None):
+            pass
+    with BlockingClient(url) as blocking, pytest.raises(SettingsError, match=message):
+        await asyncio.to_thread(lambda: blocking.say("안녕", **IDS))
 
 
 async def test_parameters_of_requests_are_not() -> None:
