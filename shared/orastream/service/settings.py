@@ -15,9 +15,11 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnparsableSetting
 
+from orastream.broker import shown
 from orastream.contract import subjects
 from orastream.contract.errors import SettingsError
 from orastream.jetstream.topology import StreamLimits
+from orastream.service.setting_problems import describe
 
 # Every setting of the contract, so that a service can distinguish a typing error from a setting of another service.
 KNOWN: frozenset[str] = frozenset(
@@ -50,6 +52,17 @@ def _check_header_value(token: SecretStr) -> SecretStr:
 
 HeaderSecret = Annotated[SecretStr, AfterValidator(_check_header_value)]
 """A secret that is sent as the value of an HTTP header. It is never shown, not even in an error."""
+
+
+def url_of(*schemes: str) -> AfterValidator:
+    """Return a validator for a URL that begins with one of `schemes`. Its error shows no password."""
+
+    def check(url: str) -> str:
+        if not url.startswith(schemes):
+            raise ValueError(f"{shown(url)!r} must begin with {' or '.join(schemes)}")
+        return url
+
+    return AfterValidator(check)
 
 
 def _check_replicas(value: int) -> int:
@@ -103,11 +116,7 @@ def load(cls: type[S]) -> S:
     try:
         return cls()
     except ValidationError as exc:
-        lines = [
-            f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg'].removeprefix('Value error, ')}"
-            for e in exc.errors(include_url=False, include_input=False)
-        ]
-        raise SettingsError("; ".join(lines)) from None
+        raise SettingsError(describe(cls, exc)) from None
     except UnparsableSetting as exc:  # a JSON setting; the message names the field, and a class of pydantic
         field = re.search(r'field "(\w+)"', str(exc))
         raise SettingsError(f"{field[1].upper() if field else 'settings'}: it is not JSON") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,11 @@ from orastream.service.settings import KNOWN, BridgeSettings, NodeSettings
 from services.gateway.settings import GatewaySettings
 from services.http_bridge.settings import HttpBridgeSettings
 from services.oraserver.settings import OraServerSettings
+from services.synth.engines.base import Misconfigured
+from services.synth.engines.gpt_sovits.settings import GptSovitsSettings
+from services.synth.engines.pocket.settings import PocketSettings
+from services.synth.engines.vits.settings import VitsSettings
+from services.synth.settings import SynthSettings
 from services.ws_bridge.settings import WsBridgeSettings
 from tests.support.services import environment
 
@@ -74,6 +80,46 @@ def test_load_refuses_unknown_faults(monkeypatch: pytest.MonkeyPatch, value: str
     with pytest.raises(SettingsError) as caught:
         OraServerSettings.load()
     assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "value", "message"),
+    [
+        (SynthSettings, "CHUNK_RAMP", "maybe", "'maybe' is neither on nor off"),
+        (SynthSettings, "SYNTH_SLOTS", "abc", "'abc' is not a whole number; 1 to 256"),
+        (SynthSettings, "SYNTH_SLOTS", "257", "'257' is out of range; 1 to 256"),
+        (SynthSettings, "TTS_ENGINE_RTF", "x", "'x' is not a number; more than 0, at most 10"),
+        (SynthSettings, "SYNTH_STALL_SECONDS", "0", "'0' is out of range; more than 0"),
+        (SynthSettings, "DEFAULT_TRANSFER_METHOD", "ftp", "'ftp' is neither websocket nor http"),
+        (SynthSettings, "TTS_LOG_LEVEL", "info", "'info' is not one of DEBUG, INFO, WARNING, ERROR"),
+        (SynthSettings, "TTS_MAX_TEXT_CHARS", "x" * 99, f"'{'x' * 59}… is not a whole number; 1 or more"),
+        (WsBridgeSettings, "ORASERVER_WEBSOCKET_URL", "foo", "'foo' must begin with ws:// or wss://"),
+        (WsBridgeSettings, "ORASERVER_WEBSOCKET_URL", "http://u:pass@a", "'http://a' must begin with ws:// or wss://"),
+        (HttpBridgeSettings, "ORASERVER_HTTP_URL", "ws://u:pass@a", "'ws://a' must begin with http:// or https://"),
+        (OraServerSettings, "ORASERVER_MISBEHAVE", "[]", "must be a JSON object"),
+        (PocketSettings, "POCKET_LANGUAGE", "?", "'?' is not a BCP 47 tag such as en-US"),
+        (VitsSettings, "TTS_DEVICE", "gpu", "'gpu' is not one of auto, cpu, cuda, mps"),
+        (GptSovitsSettings, "GPT_SOVITS_URLS", "x", "'x' is not the address of a server, as in http://127.0.0.1:9880"),
+    ],
+)
+def test_load_says_what_a_setting_takes(
+    monkeypatch: pytest.MonkeyPatch, settings: Any, name: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises((SettingsError, Misconfigured)) as caught:
+        settings.load()
+    assert str(caught.value) == f"{name}: {message}"
+
+
+def test_load_describes_a_fault_inside_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORASERVER_MISBEHAVE", '{"times": 0, "no_pong": 1, "x": 1}')
+    with pytest.raises(SettingsError) as caught:
+        OraServerSettings.load()
+    assert set(str(caught.value).split("; ORASERVER")) == {
+        "ORASERVER_MISBEHAVE.TIMES: 0 is out of range; 1 or more",
+        "_MISBEHAVE.NO_PONG: 1 is neither true nor false",
+        "_MISBEHAVE.X: there is no such name",
+    }
 
 
 def test_service_prints_a_settings_error_in_one_line_and_exits_with_2(tmp_path: Path) -> None:
