@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,7 +10,7 @@ from orastream.broker import shown
 from orastream.cli.checks.trial_writes import Trial
 from orastream.jetstream import topology
 from orastream.jetstream.server_clock import MAX_SKEW_S
-from orastream.service.settings import KNOWN
+from orastream.service.settings import correction
 
 Level = Literal["ok", "warning", "problem"]
 
@@ -62,9 +61,8 @@ class ClockSeen:
 
 def judge_unknown(name: str) -> Finding:
     """The finding for a variable that has a prefix of the node's settings and is none."""
-    near = difflib.get_close_matches(name.upper(), KNOWN, n=1, cutoff=0.8)
-    fix = f"did you mean {near[0]}?" if near else "correct its name, or remove it"
-    return Finding("settings", "warning", f"{name} is not a setting of the node: no service reads it", fix)
+    says = f"{name} is not a setting of the node: no service reads it"
+    return Finding("settings", "warning", says, correction(name))
 
 
 def judge_nats(url: str) -> Finding:

@@ -46,6 +46,13 @@ class TransportName(StrEnum):
     NONE = "none"
 
 
+def _transport(name: str) -> TransportName:
+    try:
+        return TransportName(name)
+    except ValueError:
+        raise typer.BadParameter(f"{name!r} is not one of {', '.join(TransportName)}") from None
+
+
 def say(
     text: Annotated[str, typer.Argument(help="The text to speak; - speaks stdin while it is read, as in llm … | …")],
     session: Annotated[str, typer.Option(help="Id of the session; its requests are spoken in order.")] = "cli",
@@ -54,7 +61,11 @@ def say(
     http: Annotated[bool, typer.Option("--http", help="Deliver by one HTTP POST; short for --transport http.")] = False,
     transport: Annotated[
         TransportName | None,
-        typer.Option(help="How to deliver it; none: not at all, see --save. Default: the node's default."),
+        typer.Option(
+            parser=_transport,
+            metavar=f"[{'|'.join(TransportName)}]",
+            help="How to deliver it; none: not at all, see --save. Default: the node's default.",
+        ),
     ] = None,
     sync: Annotated[
         bool | None, typer.Option("--sync/--forget", help="The mode of the request. Default: DEFAULT_FIRE_AND_FORGET.")
