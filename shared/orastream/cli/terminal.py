@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any, NoReturn
 
@@ -21,7 +22,7 @@ from orastream.broker import AddressOrigin, Broker
 from orastream.cli.node.settings import NodeAddress
 from orastream.client.async_client import Client
 from orastream.contract.codec import Map
-from orastream.contract.errors import OrastreamError
+from orastream.contract.errors import OrastreamError, WaitTimeout
 from orastream.contract.messages import Report, Status
 from orastream.service import logging
 
@@ -66,6 +67,9 @@ def run(command: Coroutine[Any, Any, int], *, interrupted: int = INTERRUPTED) ->
     end_traces = traces.start("orastream-cli", os.environ)
     try:
         code = asyncio.run(command)
+    except WaitTimeout as exc:
+        which, again = f"{exc.session_id}/{exc.request_id}", report_command(exc.session_id, exc.request_id)
+        fail(f"no final report of {which} after {exc.waited_s:g} s; ask again: {again}")
     except OrastreamError as exc:
         fail(str(exc))
     except KeyboardInterrupt:
@@ -81,6 +85,18 @@ def fail(message: str) -> NoReturn:
     """Print an error on stderr and exit with 1."""
     console(stderr=True).print(words(("error:", "bold red"), f" {message}"), soft_wrap=True)
     raise typer.Exit(1)
+
+
+def cancel_command(session: str, request: str) -> str:
+    """The shell command that cancels this request."""
+    words = ["orastream", "cancel", "--request", request]
+    return shlex.join([*words, "--", session] if session.startswith("-") else [*words[:2], session, *words[2:]])
+
+
+def report_command(session: str, request: str) -> str:
+    """The shell command that shows the report of this request."""
+    ids = [session, request]
+    return shlex.join(["orastream", "report", *(["--"] if any(word.startswith("-") for word in ids) else []), *ids])
 
 
 @contextlib.asynccontextmanager

@@ -24,6 +24,7 @@ PONGS = (
     "answer each ping once everything before it is stored (docs/reference/oraserver-v1.md); "
     "chunks that no pong confirms are repeated until the utterance fails as oraserver_unreachable"
 )
+HANGS = "it may hang: look at its /readyz"
 WORKED = Trial()
 FULL_SHARE = 0.9
 CHUNK_OVERHEAD_BYTES = 1024
@@ -57,6 +58,15 @@ class ClockSeen:
     server: str
     ahead_s: float
     bound_s: float
+
+
+def summary(findings: Sequence[Finding]) -> tuple[int, str]:
+    """The number of problems, and the last line: how many problems and warnings there are."""
+    problems, warnings = (sum(finding.level == level for finding in findings) for level in ("problem", "warning"))
+    some = f"{problems} problem{'s' * (problems > 1)}" if problems else "no problem"
+    if warnings:
+        return problems, f"{some}, {warnings} warning{'s' * (warnings > 1)}"
+    return problems, some if problems else "no problem found"
 
 
 def judge_unknown(name: str) -> Finding:
@@ -167,9 +177,10 @@ def judge_consumer(name: str, answer: Mapping[str, Any]) -> Finding:
     if waiting > 0:
         return Finding(name, "ok", f"asks for work; {says}")
     if working > 0:
-        fix = f"if this goes on, start more of them: python -m services.{name}"
+        fix = f"if this goes on, start more of them: python -m services.{name}; or {HANGS}"
         return Finding(name, "warning", f"asks for no more work now; {says}", fix)
-    return Finding(name, "problem", f"no process asks for work; {says}", f"start it: python -m services.{name}")
+    fix = f"start it: python -m services.{name}; if it runs, {HANGS}"
+    return Finding(name, "problem", f"no process asks for work; {says}", fix)
 
 
 def judge_chunk_size(chunk_bytes: int, max_payload: int) -> Finding:
@@ -181,9 +192,9 @@ def judge_chunk_size(chunk_bytes: int, max_payload: int) -> Finding:
     return Finding("chunk size", "ok", says)
 
 
-def judge_websocket(url: str, answer: ServiceAnswer) -> Finding:
-    """The finding for OraServer's WebSocket, after a handshake, `init` and a ping."""
-    url = shown(url)
+def judge_websocket(url: str, answer: ServiceAnswer, source: str = "") -> Finding:
+    """The finding for OraServer's WebSocket, after a handshake, `init` and a ping. `source`: where the URL is from."""
+    url = shown(url) + (f" ({source})" if source else "")
     if answer.status == 101 and answer.instead_of_pong:
         return Finding("OraServer, WebSocket", "problem", f"{url} opens, but {answer.instead_of_pong}", PONGS)
     if answer.status == 101:
@@ -191,12 +202,12 @@ def judge_websocket(url: str, answer: ServiceAnswer) -> Finding:
     return _judge_oraserver("WebSocket", "ORASERVER_WEBSOCKET_URL", url, answer)
 
 
-def judge_http(url: str, answer: ServiceAnswer) -> Finding:
+def judge_http(url: str, answer: ServiceAnswer, source: str = "") -> Finding:
     """The finding for OraServer's HTTP path, after GET or OPTIONS: a POST would be played to a phone.
 
-    Any status that shows that the path exists is ok.
+    Any status that shows that the path exists is ok. `source` says where the URL comes from.
     """
-    url = shown(url)
+    url = shown(url) + (f" ({source})" if source else "")
     if answer.status is not None and (200 <= answer.status < 300 or answer.status in (400, 405, 411, 415, 422)):
         return Finding("OraServer, HTTP", "ok", f"{url} is there (HTTP {answer.status})")
     return _judge_oraserver("HTTP", "ORASERVER_HTTP_URL", url, answer)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shlex
 import uuid
 from collections.abc import Iterator
 from enum import StrEnum
@@ -115,12 +114,6 @@ def why_not_written(path: Path) -> str | None:
     return None if os.access(path, os.W_OK) else f"{path} is not writable"
 
 
-def cancel_command(session: str, request: str) -> str:
-    """The shell command that cancels this request."""
-    words = ["orastream", "cancel", "--request", request]
-    return shlex.join([*words, "--", session] if session.startswith("-") else [*words[:2], session, *words[2:]])
-
-
 async def _say(fields: Map, nats: str | None, wait_s: float, save: Path | None, *, comes: bool) -> int:
     out, err = terminal.console(), terminal.console(stderr=True)
     session, request = str(fields["sessionId"]), str(fields["requestId"])
@@ -142,7 +135,7 @@ async def _say(fields: Map, nats: str | None, wait_s: float, save: Path | None, 
             if saving is not None and save is not None:
                 await _save(saving, save, report, err)
         except asyncio.CancelledError:
-            again = cancel_command(session, request)
+            again = terminal.cancel_command(session, request)
             err.print(
                 terminal.words(f"not waiting any longer; it is still spoken, unless you run: {again}"), soft_wrap=True
             )
