@@ -14,7 +14,7 @@ from orastream.cli.checks import diagnosis, trial_writes
 from orastream.cli.checks.diagnosis import ClockSeen, Finding, Level, ServiceAnswer
 from orastream.cli.node.settings import NodeAddress, find_node
 from orastream.client.async_client import Client
-from orastream.contract.errors import NodeUnavailable
+from orastream.contract.errors import NodeUnavailable, SettingsError
 from orastream.contract.stream_names import SESSIONS
 from orastream.jetstream import management
 from orastream.jetstream.api import API, JetStream
@@ -67,6 +67,8 @@ async def examine_nats(node: NodeAddress) -> list[Finding]:
             return [reachable, *await _examine_jetstream(client), size]
     except NodeUnavailable as exc:
         return [diagnosis.judge_no_nats(node.nats_url, str(exc))]
+    except SettingsError as exc:
+        return [diagnosis.Finding("NATS", "problem", str(exc), "correct it, and run doctor again")]
 
 
 async def _examine_jetstream(client: Client) -> list[Finding]:

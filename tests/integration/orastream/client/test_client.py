@@ -549,7 +549,8 @@ def test_from_django_warns_of_settings_that_have_moved(django: types.SimpleNames
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("DEFAULT_TRANSFER_METHOD", "carrier pigeon"), ("DEFAULT_FIRE_AND_FORGET", "perhaps")]
+    ("name", "value"),
+    [("DEFAULT_TRANSFER_METHOD", "carrier pigeon"), ("DEFAULT_FIRE_AND_FORGET", "perhaps"), ("NATS_URL", "http://a")],
 )
 def test_from_django_names_a_setting_with_an_invalid_value(
     django: types.SimpleNamespace, name: str, value: str
