@@ -9,4 +9,4 @@ from services.gateway.service import serve
 from services.gateway.settings import GatewaySettings
 
 if __name__ == "__main__":
-    sys.exit(lifecycle.run("gateway", GatewaySettings, serve, serves_health=True))
+    sys.exit(lifecycle.run("gateway", GatewaySettings, serve, about=__doc__, serves_health=True))

@@ -9,4 +9,4 @@ from services.http_bridge.service import serve
 from services.http_bridge.settings import HttpBridgeSettings
 
 if __name__ == "__main__":
-    sys.exit(lifecycle.run("http_bridge", HttpBridgeSettings, serve))
+    sys.exit(lifecycle.run("http_bridge", HttpBridgeSettings, serve, about=__doc__))

@@ -9,4 +9,4 @@ from services.synth.service import serve
 from services.synth.settings import SynthSettings
 
 if __name__ == "__main__":
-    sys.exit(lifecycle.run("synth", SynthSettings, serve, change_streams=True))
+    sys.exit(lifecycle.run("synth", SynthSettings, serve, about=__doc__, change_streams=True))

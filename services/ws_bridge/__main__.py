@@ -9,4 +9,4 @@ from services.ws_bridge.service import serve
 from services.ws_bridge.settings import WsBridgeSettings
 
 if __name__ == "__main__":
-    sys.exit(lifecycle.run("ws_bridge", WsBridgeSettings, serve))
+    sys.exit(lifecycle.run("ws_bridge", WsBridgeSettings, serve, about=__doc__))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from orastream.service.settings import BridgeSettings
+from orastream.service.settings import BridgeSettings, url_of
 
 
 class WsBridgeSettings(BridgeSettings):
     """The settings of ws_bridge, in addition to those of both bridges."""
 
     tts_health_port: int = Field(9102, ge=0, le=65535)
-    oraserver_websocket_url: str = Field("ws://127.0.0.1:8080/ws/tts", pattern=r"^wss?://")
+    oraserver_websocket_url: Annotated[str, url_of("ws://", "wss://")] = "ws://127.0.0.1:8080/ws/tts"
     websocket_idle_seconds: float = Field(30, gt=0)
     websocket_connection: Literal["session", "utterance"] = "session"

@@ -136,7 +136,7 @@ def create(name: str) -> Engine:
     found = next(iter(entry_points(group=GROUP, name=name)), None)
     if found is None:
         there = ", ".join(installed()) or "none"
-        raise UnknownEngine(f"engine: {name!r} is not installed; there is: {there}")
+        raise UnknownEngine(f"engine {name!r} is not installed; there is: {there}")
     try:
         factory = found.load()
     except ImportError as exc:

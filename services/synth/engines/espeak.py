@@ -224,7 +224,9 @@ class EspeakEngine:
             if (tag := "-".join(parts)) in self._voices:
                 return tag
             parts.pop()
-        raise UnknownVoice(f"language: espeak has no voice for {language!r}; name a voice")
+        raise UnknownVoice(
+            f"language: espeak has no voice for {language!r}; use a BCP 47 tag such as ko-KR (see `orastream voices`)"
+        )
 
 
 def _plain(text: str) -> str:

@@ -5,10 +5,22 @@ messages from the socket to callbacks. `micro` answers requests as a nats.micro 
 `orastream.jetstream`.
 """
 
-from orastream.broker.address import shown
+from orastream.broker.address import ARGUMENTS, SETTINGS, AddressOrigin, shown
 from orastream.broker.connection import Broker
 from orastream.broker.fastpath.dispatch import NO_HEADERS, Headers, OnMessage
 from orastream.broker.micro import Answer, Answerer
 from orastream.broker.subscription import Subscription
 
-__all__ = ["NO_HEADERS", "Answer", "Answerer", "Broker", "Headers", "OnMessage", "Subscription", "shown"]
+__all__ = [
+    "ARGUMENTS",
+    "NO_HEADERS",
+    "SETTINGS",
+    "AddressOrigin",
+    "Answer",
+    "Answerer",
+    "Broker",
+    "Headers",
+    "OnMessage",
+    "Subscription",
+    "shown",
+]

@@ -19,9 +19,9 @@ log = logger.named("orastream.broker.connection")  # the name under which all me
 
 
 async def until_connected(
-    shown: str, attempt: Callable[[], Coroutine[Any, Any, None]], timeout_s: float | None
+    shown: str, attempt: Callable[[], Coroutine[Any, Any, None]], timeout_s: float | None, origin: address.AddressOrigin
 ) -> None:
-    """Repeat `attempt` until it succeeds. `shown` is NATS_URL without its password, for messages.
+    """Repeat `attempt` until it succeeds. `shown` is the address without its password, for messages.
 
     Raises NodeUnavailable after `timeout_s` seconds (None: never), SettingsError for an invalid URL. Cancel-safe.
     """
@@ -40,11 +40,11 @@ async def until_connected(
         except (OSError, TimeoutError, nats.errors.Error) as exc:
             problem = str(exc) or type(exc).__name__
             if address.unusable(problem):
-                raise SettingsError(f"NATS_URL: {shown}: {problem}; {address.FORM}") from None
+                raise SettingsError(f"{origin.field}: {shown}: {problem}; {address.FORM}") from None
         finally:
             await tasks.end(trying)
         wait = backoff.next_s()
         if deadline is not None and loop.time() + wait > deadline:
-            raise NodeUnavailable(address.unconnected(shown, problem))
-        log.warning("waiting for NATS", error=address.unconnected(shown, problem))
+            raise NodeUnavailable(address.unconnected(shown, problem, origin))
+        log.warning("waiting for NATS", error=address.unconnected(shown, problem, origin))
         await asyncio.sleep(wait)

@@ -47,19 +47,22 @@ class Broker:
         creds: Path | None = None,
         inbox_prefix: str = subjects.INBOX,
         connect_timeout_s: float | None = None,
+        origin: address.AddressOrigin = address.SETTINGS,
     ) -> None:
         """`connect_timeout_s` limits the wait for NATS, in seconds (a client); None waits without limit (a service).
 
         `creds` is the user's credentials file, NATS_CREDS. Raises ValueError for an invalid `inbox_prefix`. Entering
         raises SettingsError for an invalid credentials file or URL, and NodeUnavailable after `connect_timeout_s`.
+        `origin` says where `url` and `creds` come from, for messages.
         """
         self._url = url
         self.url = address.shown(url)
-        """NATS_URL without user and password, for messages."""
+        """The address without user and password, for messages."""
         self._name = name
-        self._creds = Credentials(creds) if creds else None
+        self._creds = Credentials(creds, origin.creds) if creds else None
         self.inbox_prefix = subjects.check_inbox_prefix(inbox_prefix)
         self._connect_timeout_s = connect_timeout_s
+        self._origin = origin
         self._nc = DispatchingClient()
         self._up = asyncio.Event()
         self._closed = asyncio.Event()
@@ -95,7 +98,8 @@ class Broker:
     async def _connect(self) -> None:
         if self._creds is not None:
             self._creds.check()
-        await until_connected(self.url, self._try_connect, self._connect_timeout_s)
+        address.check(self._url, self._origin.field)
+        await until_connected(self.url, self._try_connect, self._connect_timeout_s, self._origin)
         self._up.set()
 
     async def _try_connect(self) -> None:
@@ -265,7 +269,7 @@ class Broker:
         elif self._unexplained and (isinstance(exc, ProtocolError) or address.explains(problem)):
             # Once: nats-py tries several times a second, and each try would log it.
             self._unexplained = False
-            log.warning("not reconnected", error=address.unconnected(self.url, problem))
+            log.warning("not reconnected", error=address.unconnected(self.url, problem, self._origin))
         else:
             log.debug("NATS client error", error=problem)
 

@@ -26,6 +26,8 @@ class Credentials:
     """The path of a credentials file. Call `check` before the first connection. Errors never show its content."""
 
     path: Path
+    name: str = "NATS_CREDS"
+    """What the user set to the path; errors begin with it."""
 
     def check(self) -> None:
         """Raise SettingsError if the file cannot be read or holds no valid credentials."""
@@ -58,15 +60,15 @@ class Credentials:
             with path.open("rb") as file:
                 text = file.read(_MAX_BYTES).decode()
         except OSError as exc:
-            raise SettingsError(f"NATS_CREDS: cannot read {path} ({exc.strerror}); {_TODO}") from exc
+            raise SettingsError(f"{self.name}: cannot read {path} ({exc.strerror}); {_TODO}") from exc
         except UnicodeDecodeError:
-            raise SettingsError(f"NATS_CREDS: {path} is no credentials file; {_TODO}") from None
+            raise SettingsError(f"{self.name}: {path} is no credentials file; {_TODO}") from None
         jwt, seed = _JWT.search(text), _SEED.search(text)
         if jwt is None or seed is None:
             lacks = "the JWT of a user" if jwt is None else "the seed of a user's key"
-            raise SettingsError(f"NATS_CREDS: {path} is no credentials file: it lacks {lacks}; {_TODO}")
+            raise SettingsError(f"{self.name}: {path} is no credentials file: it lacks {lacks}; {_TODO}")
         if not _intact(seed[1]):
-            raise SettingsError(f"NATS_CREDS: {path}: the seed in it is damaged; {_TODO}")
+            raise SettingsError(f"{self.name}: {path}: the seed in it is damaged; {_TODO}")
         return jwt[1], seed[1]
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
-from collections.abc import Coroutine, Sequence
+import shlex
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any, NoReturn
 
 import typer
@@ -16,10 +18,11 @@ from rich.table import Table
 from rich.text import Text, TextType
 
 from orastream import traces
+from orastream.broker import AddressOrigin, Broker
 from orastream.cli.node.settings import NodeAddress
 from orastream.client.async_client import Client
 from orastream.contract.codec import Map
-from orastream.contract.errors import OrastreamError
+from orastream.contract.errors import OrastreamError, WaitTimeout
 from orastream.contract.messages import Report, Status
 from orastream.service import logging
 
@@ -27,6 +30,13 @@ PLAIN_WIDTH = 160
 """Width in a pipe or a file, in characters; wide enough that no table cell is folded."""
 INTERRUPTED, TERMINATED = 130, 143
 LAST_TRACES_S = 2.0
+ORIGIN = AddressOrigin(
+    "--nats or NATS_URL",
+    "--nats or NATS_URL",
+    "NATS_CREDS",
+    "start it (orastream up), or set --nats or NATS_URL to where it is",
+)
+"""Where a command has the address of NATS from."""
 
 UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Characters that move the cursor, change the reading direction or cannot be encoded. Texts of requests and reports
@@ -57,6 +67,9 @@ def run(command: Coroutine[Any, Any, int], *, interrupted: int = INTERRUPTED) ->
     end_traces = traces.start("orastream-cli", os.environ)
     try:
         code = asyncio.run(command)
+    except WaitTimeout as exc:
+        which, again = f"{exc.session_id}/{exc.request_id}", report_command(exc.session_id, exc.request_id)
+        fail(f"no final report of {which} after {exc.waited_s:g} s; ask again: {again}")
     except OrastreamError as exc:
         fail(str(exc))
     except KeyboardInterrupt:
@@ -74,17 +87,34 @@ def fail(message: str) -> NoReturn:
     raise typer.Exit(1)
 
 
-def connect(node: NodeAddress) -> Client:
-    """A client of the node, not connected yet."""
-    return Client(
+def cancel_command(session: str, request: str) -> str:
+    """The shell command that cancels this request."""
+    words = ["orastream", "cancel", "--request", request]
+    return shlex.join([*words, "--", session] if session.startswith("-") else [*words[:2], session, *words[2:]])
+
+
+def report_command(session: str, request: str) -> str:
+    """The shell command that shows the report of this request."""
+    ids = [session, request]
+    return shlex.join(["orastream", "report", *(["--"] if any(word.startswith("-") for word in ids) else []), *ids])
+
+
+@contextlib.asynccontextmanager
+async def connect(node: NodeAddress) -> AsyncIterator[Client]:
+    """A client of the node; leaving the context closes its connection."""
+    async with Broker(
         node.nats_url,
+        name="orastream-cli",
         creds=node.nats_creds,
         inbox_prefix=node.settings.nats_inbox_prefix,
-        name="orastream-cli",
-        fire_and_forget=node.settings.default_fire_and_forget,
-        max_text_chars=node.settings.tts_max_text_chars,
         connect_timeout_s=2.0,
-    )
+        origin=ORIGIN,
+    ) as broker:
+        yield Client(
+            broker,
+            fire_and_forget=node.settings.default_fire_and_forget,
+            max_text_chars=node.settings.tts_max_text_chars,
+        )
 
 
 def table(*columns: str, title: TextType | None = None, caption: TextType | None = None) -> Table:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from orastream import traces
-from orastream.broker import Broker
+from orastream.broker import ARGUMENTS, Broker
 from orastream.client import voices, watch
 from orastream.client.acceptance import Acceptance
 from orastream.client.options import to_wire
@@ -41,6 +41,8 @@ MAX_HEADER_BYTES = 1024 + traces.MAX_BYTES
 class Client:
     """One NATS connection to the node, for one event loop; calls may run concurrently.
 
+    Calls raise RuntimeError before `async with` has opened it.
+
     async with Client("nats://127.0.0.1:4222") as client:
         report = await client.say("안녕하세요", session_id="s1", phone_id="p1", fire_and_forget=False)
     """
@@ -65,7 +67,14 @@ class Client:
         """
         self._owns_broker = isinstance(url, str)
         if isinstance(url, str):
-            url = Broker(url, name=name, creds=creds, inbox_prefix=inbox_prefix, connect_timeout_s=connect_timeout_s)
+            url = Broker(
+                url,
+                name=name,
+                creds=creds,
+                inbox_prefix=inbox_prefix,
+                connect_timeout_s=connect_timeout_s,
+                origin=ARGUMENTS,
+            )
         else:
             given = {
                 "creds": creds is not None,
@@ -77,8 +86,8 @@ class Client:
                 names = ", ".join(ignored)
                 raise ValueError(f"{names}: no effect with a Broker, which has its own; pass it to the Broker instead")
         self._broker = url
-        self._js = JetStream(self._broker)
-        self._reports = ReportStore(self._js)
+        self._is_open = not self._owns_broker
+        self._stream_api = JetStream(self._broker)
         self._fire_and_forget = fire_and_forget
         self._transport = transport
         self.max_text_chars = max_text_chars
@@ -87,6 +96,7 @@ class Client:
     async def __aenter__(self) -> Self:
         if self._owns_broker:
             await self._broker.__aenter__()
+        self._is_open = True
         return self
 
     async def __aexit__(
@@ -99,6 +109,13 @@ class Client:
     def broker(self) -> Broker:
         """The NATS connection."""
         return self._broker
+
+    @property
+    def _js(self) -> JetStream:
+        """JetStream over the open connection. Raises RuntimeError before `async with`: each call would wait in vain."""
+        if not self._is_open:
+            raise RuntimeError("the client is not open: use `async with Client(…) as client`")
+        return self._stream_api
 
     # ---- asking for speech
 
@@ -166,6 +183,7 @@ class Client:
         spoken twice. The node encodes its reports in `encoding`. `trace` is the parent span or headers; without it the
         caller's current span is the parent. Raises InvalidRequest, Overloaded, NodeUnavailable.
         """
+        js = self._js
         request = parse_request(fields, max_text_chars=self.max_text_chars)
         body = request.to_map()
         forget = self._fire_and_forget if request.fire_and_forget is None else request.fire_and_forget
@@ -184,7 +202,7 @@ class Client:
         about |= traces.identity(request.session_id, request_id)
         with traces.begin("publish tts.request", parent=trace, kind="producer", attributes=about) as span:
             try:
-                ack = await self._js.store(subject, data, message_id=message_id, trace=span.carrier)
+                ack = await js.store(subject, data, message_id=message_id, trace=span.carrier)
             except StreamFull as exc:
                 text = f"session {request.session_id} has no room ({exc.description}); try again later"
                 raise Overloaded(text) from exc
@@ -206,14 +224,14 @@ class Client:
 
         Raises InvalidRequest, Overloaded (too many cancels are waiting to be applied), NodeUnavailable.
         """
-        session = subjects.token(session_id, "sessionId")
+        js, session = self._js, subjects.token(session_id, "sessionId")
         if request_id is not None:
             subjects.check_id(request_id, "requestId")
         try:
             # The publish is repeated when its ack is lost. A second copy would cancel requests stored in between; the
             # message id prevents it.
             message_id = f"{session}.cancel.{uuid.uuid4().hex}"
-            ack = await self._js.store(subjects.cancel(session), Cancel(request_id).encode(), message_id=message_id)
+            ack = await js.store(subjects.cancel(session), Cancel(request_id).encode(), message_id=message_id)
         except StreamFull as exc:
             raise Overloaded(f"session {session_id} has no room for a cancel ({exc.description})") from exc
         except PublishRefused as exc:
@@ -228,13 +246,14 @@ class Client:
         Raises InvalidRequest, NodeUnavailable.
         """
         session, token = subjects.tokens(session_id, request_id)
-        state = await self._reports.read(session, token)
+        reports = ReportStore(self._js)
+        state = await reports.read(session, token)
         if state is not None:
             return state.report
         queued = await self._find_queued(session, token)
         if queued is not None:
             return queued.report("queued")
-        state = await self._reports.read(session, token)  # claimed and ended between the two reads
+        state = await reports.read(session, token)  # claimed and ended between the two reads
         return state.report if state else None
 
     async def _find_queued(self, session: str, token: str) -> StoredRequest | None:
@@ -257,7 +276,7 @@ class Client:
 
     async def voices(self) -> list[voices.Voice]:
         """The voices of all running synths, sorted by engine; [] when none is running. Raises NodeUnavailable."""
-        return await voices.ask(self._broker)
+        return await voices.ask(self._js.broker)
 
     def audio(
         self, session_id: str, request_id: str, request_seq: int

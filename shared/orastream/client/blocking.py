@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from orastream.broker import address
 from orastream.client.acceptance import Acceptance
 from orastream.client.async_client import DEFAULT_WAIT_S, Client
 from orastream.client.options import to_wire
@@ -95,8 +96,10 @@ class BlockingClient:
         if method not in ("websocket", "http"):
             raise SettingsError(f"DEFAULT_TRANSFER_METHOD: {method!r} is neither 'websocket' nor 'http'")
         creds = value("NATS_CREDS", None)
+        url = str(value("NATS_URL", "nats://127.0.0.1:4222"))
+        address.check(url, "NATS_URL")
         return cls(
-            str(value("NATS_URL", "nats://127.0.0.1:4222")),
+            url,
             creds=Path(creds) if creds else None,
             inbox_prefix=_inbox_prefix(str(value("NATS_INBOX_PREFIX", None) or subjects.INBOX)),
             fire_and_forget=_boolean("DEFAULT_FIRE_AND_FORGET", value("DEFAULT_FIRE_AND_FORGET", True)),
@@ -123,7 +126,8 @@ class BlockingClient:
         """Have a text spoken while it is still being written: `tokens` yields its pieces.
 
         Returns what `say` returns, after the last token. If the request ends before (a barge-in), no more tokens are
-        taken. An exception raised by `tokens` cancels the request. See `Client.utterance`: same arguments and errors.
+        taken. An exception raised by `tokens`, or a token that is no str (TypeError), cancels the request. See
+        `Client.utterance`: same arguments and errors.
         """
         more: Any = to_wire("utterance", options, given=("session_id", "phone_id", "text_stream"))
         stream = self._run(lambda c: c.utterance(session_id=session_id, phone_id=phone_id, **more).__aenter__())

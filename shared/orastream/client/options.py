@@ -14,19 +14,24 @@ from orastream.contract.messages import SpeakRequest
 
 _WIRE: dict[str, str] = {name: field.alias or name for name, field in SpeakRequest.model_fields.items()}
 _WIRE |= {wire: wire for wire in _WIRE.values()}
+_ONLY_UTTERANCE = ("textStream", "idleSeconds")
+"""Fields of a text that is still being written: after `say`, nobody would write the rest of it."""
 
 
 def to_wire(call: str, options: Mapping[str, object], *, given: Iterable[str] = ()) -> Map:
     """Convert `options` to wire names. `given` names the fields that `call` sets from its own arguments.
 
-    Raises TypeError for an unknown name (suggesting the nearest one) and for a field that is given twice.
+    Raises TypeError for an unknown name (suggesting the nearest one), for a field that is given twice, and for a field
+    of `utterance` in a call of `say`.
     """
     spelled = {_WIRE[name]: name for name in given}
     fields: Map = {}
     for name, value in options.items():
         wire = _WIRE.get(name)
         if wire is None:
-            raise TypeError(f"{call}() got an unexpected keyword argument {name!r}; {_meant(name)}")
+            raise TypeError(f"{call}() got an unexpected keyword argument {name!r}; {_meant(call, name)}")
+        if call == "say" and wire in _ONLY_UTTERANCE:
+            raise TypeError(f"say() takes no {name}; use client.utterance()")
         if wire in spelled:
             raise TypeError(f"{call}() got {spelled[wire]!r} and {name!r}, which are the same field; leave one out")
         spelled[wire] = name
@@ -34,6 +39,7 @@ def to_wire(call: str, options: Mapping[str, object], *, given: Iterable[str] = 
     return fields
 
 
-def _meant(name: str) -> str:
-    near = difflib.get_close_matches(name, _WIRE, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"fields are {', '.join(sorted(_WIRE))}"
+def _meant(call: str, name: str) -> str:
+    taken = [spelling for spelling, wire in _WIRE.items() if call != "say" or wire not in _ONLY_UTTERANCE]
+    near = difflib.get_close_matches(name, taken, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"fields are {', '.join(sorted(taken))}"

@@ -80,13 +80,14 @@ class TextStream:
 
     @property
     def acceptance(self) -> Acceptance:
-        """The node's answer to the request. Valid only after the block was entered."""
-        assert self._acceptance is not None, "use it as `async with`"
+        """The node's answer to the request. Raises RuntimeError before the block was entered."""
+        if self._acceptance is None:
+            raise RuntimeError("enter it first: async with client.utterance(…) as u")
         return self._acceptance
 
     @property
     def request_id(self) -> str:
-        """The request's id. Valid only after the block was entered."""
+        """The request's id. Raises RuntimeError before the block was entered."""
         return self.acceptance.request_id
 
     async def __aenter__(self) -> Self:
@@ -105,13 +106,17 @@ class TextStream:
 
         An empty piece only restarts the idle timeout.
         Raises UtteranceEnded, NodeUnavailable (a piece was not stored for 30 s), InvalidRequest for a text that is too
-        long or not valid Unicode (the piece is not sent; you can still write others or leave the block), RuntimeError
-        after the block was left.
+        long or not valid Unicode, TypeError for one that is no str, such as None (after these two the piece is not
+        sent, and you can still write others or leave the block), RuntimeError before the block was entered and after it
+        was left.
         """
+        self._tokens()  # raises if the block was not entered
         if self._ended is not None:
             raise self._ended
         if self._left:
             raise RuntimeError("the block was left: the text is complete")
+        if not isinstance(text, str):
+            raise TypeError(f"write: text must be str, got {type(text).__name__}; skip pieces without text")
         check_text(text)
         if self._chars + len(text) > self._max_chars:
             raise InvalidRequest("text", f"would have more than {self._max_chars} characters; end it here")

@@ -23,6 +23,7 @@ from orastream.contract import codec, ssml, subjects
 from orastream.contract.audio import FORMATS, RATES_HZ, Format
 from orastream.contract.codec import Encoding, Map
 from orastream.contract.errors import RETRYABLE, Code, InvalidRequest, known_code
+from orastream.contract.request_problems import MAX_NAME_CHARS, first_problem, misspelt
 
 Transport = Literal["websocket", "http", "none"]
 Status = Literal["queued", "synthesizing", "delivering", "delivered", "failed", "cancelled", "expired"]
@@ -95,7 +96,7 @@ def _integral(value: object) -> object:
 Payload = bytes
 """Another name for `bytes`, which the field `Report.bytes` hides inside the class."""
 Text = Annotated[str, AfterValidator(_unicode)]
-Name = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_unicode)]
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS), AfterValidator(_unicode)]
 Identifier = Annotated[str, AfterValidator(_identifier)]
 
 
@@ -156,6 +157,7 @@ class SpeakRequest(_Wire):
         return self.model_dump(by_alias=True, exclude_none=True, exclude_unset=True)
 
 
+_FIELDS = {field.alias or name: field for name, field in SpeakRequest.model_fields.items()}
 NOTHING_TO_SAY = "has nothing to say; send at least one letter or digit"
 
 
@@ -172,32 +174,16 @@ def parse_request(
     `session` is the session token of the request's subject: `sessionId` must have that token.
     """
     if value.get("text") is None and value.get("textStream") is not True:
-        raise InvalidRequest("text", "is required")
+        raise InvalidRequest("text", f"is required{misspelt('textStream', value)}")
     try:
         request = SpeakRequest.model_validate(value, by_alias=True, by_name=False)  # wire names only
     except ValidationError as exc:
-        raise _first_problem(exc) from None
+        raise first_problem(exc, value, _FIELDS) from None
     _check_text(request, max_text_chars)
     _check_rate(request.sample_rate, request.audio_format)
     if session is not None and subjects.token(request.session_id) != session:
         raise InvalidRequest("sessionId", "is not the session of the subject it was published on")
     return request
-
-
-def _first_problem(exc: ValidationError) -> InvalidRequest:
-    error = exc.errors(include_url=False, include_input=False)[0]
-    location = str(error["loc"][0]) if error["loc"] else "payload"
-    field = SpeakRequest.model_fields.get(location)
-    name = (field.alias or location) if field else location
-    problem = error["msg"].removeprefix("Value error, ")
-    kind = error["type"]
-    if kind == "missing":
-        problem = "is required"
-    elif kind.endswith("_type"):
-        problem = f"has the wrong type: {problem[0].lower()}{problem[1:]}"
-    elif problem.startswith("Input should be"):
-        problem = "must be" + problem.removeprefix("Input should be")
-    return InvalidRequest(name, problem)
 
 
 class ReportError(BaseModel):

@@ -40,6 +40,8 @@ def check_id(value: str, field: str) -> str:
 
     Otherwise raises InvalidRequest, which names `field`.
     """
+    if not isinstance(value, str):  # None, from a caller without a type checker
+        raise InvalidRequest(field, f"has the wrong type: must be a string, got {type(value).__name__}")
     try:
         size = len(value.encode())
     except UnicodeEncodeError:

@@ -1,6 +1,6 @@
 """Runs a service process from start to exit: settings, logs, event loop, signals, NATS, health, `serve`, drain.
 
-A signal only sets an event. Exit codes: 0 after a signal, 2 for invalid settings, 1 for anything else.
+A signal only sets an event. Exit codes: 0 after a signal, 2 for invalid settings or arguments, 1 for anything else.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from orastream.broker import Broker
 from orastream.contract.errors import NodeUnavailable, NotConnected, OrastreamError, SettingsError
 from orastream.jetstream import topology
 from orastream.jetstream.api import JetStream
-from orastream.service import health, keeper, logging, malloc
+from orastream.service import arguments, health, keeper, logging, malloc
 from orastream.service.keeper import StreamKeeper
 from orastream.service.metrics import Metrics
-from orastream.service.settings import NodeSettings, adopt_standard, unknown_names
+from orastream.service.settings import NodeSettings, adopt_standard, correction, unknown_names
 
 ROUND_TRIP_S = 2.0
 
@@ -48,6 +48,7 @@ class Process:
     stop: asyncio.Event
     keeper: StreamKeeper
     unready: str | None = "starting"
+    was_ready: bool = False
     checks: list[Callable[[], str | None]] = field(default_factory=list)
     """The service's own readiness checks; each returns why the service cannot work, or None."""
     ports: dict[str, int] = field(default_factory=dict)
@@ -56,6 +57,7 @@ class Process:
     def ready(self) -> None:
         """Report that the service accepts work from now on."""
         self.unready = None
+        self.was_ready = True
         log.info("ready", **self.ports)
 
     async def lacking(self) -> str | None:
@@ -91,14 +93,19 @@ def run(
     settings: type[C],
     serve: Callable[[C], Serve],
     *,
+    about: str | None,
     change_streams: bool = False,
     serves_health: bool = False,
 ) -> int:
     """Run a service until SIGTERM or SIGINT. Returns the exit code.
 
-    Only synth sets `change_streams`. With `serves_health` the service (gateway) serves `/healthz`, `/readyz` and
-    `/metrics` on its own port, and TTS_HEALTH_PORT is not opened.
+    `about` is the docstring of the service's `__main__`, which `--help` prints. Only synth sets `change_streams`. With
+    `serves_health` the service (gateway) serves `/healthz`, `/readyz` and `/metrics` on its own port, and
+    TTS_HEALTH_PORT is not opened.
     """
+    answered = arguments.answer(name, about or name, sys.argv[1:])
+    if answered is not None:
+        return answered
     try:
         loaded = settings.load()
         logging.configure(name, level=loaded.tts_log_level, style=loaded.tts_log_format, directory=loaded.tts_log_dir)
@@ -106,10 +113,10 @@ def run(
         print(f"{name}: {exc}", file=sys.stderr)  # noqa: T201 - logging is not configured yet
         return 2
     for unknown in unknown_names():
-        log.warning("unknown setting; a typing error?", setting=unknown)
+        log.warning("unknown setting; a typing error?", setting=unknown, fix=correction(unknown))
     adopt_standard("OTEL_")
     end_traces = traces.start(f"orastream-{name}", os.environ)
-    ends_at = _EndsAt()
+    life = _Life()
     # The garbage collector would use a tenth of a busy bridge's CPU: freeze the objects loaded so far, which live as
     # long as the process, and collect less often. Chunks and frames are freed by their reference counts.
     gc.collect()
@@ -117,7 +124,7 @@ def run(
     gc.set_threshold(50_000, 20, 100)
     malloc.keep()
     try:
-        uvloop.run(_main(name, loaded, serve(loaded), change_streams, serves_health, ends_at))
+        uvloop.run(_main(name, loaded, serve(loaded), change_streams, serves_health, life))
     except SettingsError as exc:
         log.error("cannot start", error=str(exc))
         return 2
@@ -125,22 +132,27 @@ def run(
         log.error("ended", error=str(exc))
         return 1
     finally:
-        end_traces(min(LAST_TRACES_S, max(MIN_LAST_TRACES_S, ends_at.left_s())))
+        if life.process is not None and life.process.was_ready:
+            log.info("stopped")
+        end_traces(min(LAST_TRACES_S, max(MIN_LAST_TRACES_S, life.left_s())))
     return 0
 
 
 @dataclass(slots=True)
-class _EndsAt:
+class _Life:
+    """What `run` must know when `_main` has ended."""
+
+    process: Process | None = None
+    """None until NATS was connected."""
+    ends_at_s: float | None = None
     """The monotonic time by which the process must exit; None until a signal."""
 
-    monotonic_s: float | None = None
-
     def left_s(self) -> float:
-        return DRAIN_DEADLINE_S if self.monotonic_s is None else self.monotonic_s - time.monotonic()
+        return DRAIN_DEADLINE_S if self.ends_at_s is None else self.ends_at_s - time.monotonic()
 
 
 async def _main(
-    name: str, settings: NodeSettings, serve: Serve, change_streams: bool, serves_health: bool, ends_at: _EndsAt
+    name: str, settings: NodeSettings, serve: Serve, change_streams: bool, serves_health: bool, life: _Life
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -156,6 +168,7 @@ async def _main(
         js = JetStream(broker)
         needs = [*keeper.NEEDED.get(name, ()), *({name} & topology.consumer_names())]
         process = Process(js, metrics, stop, StreamKeeper(js, settings.limits, change=change_streams, needs=needs))
+        life.process = process
         reconnects = metrics.counter("orastream_nats_reconnects", "Reconnects to NATS")
         broker.on_reconnect(reconnects.inc)
         metrics.gauge("orastream_nats_connected", "1 while NATS is connected", lambda: float(broker.connected))
@@ -192,7 +205,7 @@ async def _main(
         keep = asyncio.create_task(process.keeper.run(), name="keeper")
         watch = asyncio.create_task(_closed(broker))
         work = asyncio.create_task(_run(serve, process))
-        deadline = asyncio.create_task(_deadline(stop, ends_at))
+        deadline = asyncio.create_task(_deadline(stop, life))
         try:
             await asyncio.wait({keep, watch, work, deadline}, return_when=asyncio.FIRST_COMPLETED)
             if keep.done():
@@ -206,7 +219,6 @@ async def _main(
                 await work
         finally:
             await tasks.end(keep, watch, work, deadline)
-            log.info("stopped")
 
 
 async def _connected(broker: Broker, stop: asyncio.Event) -> Broker | None:
@@ -239,10 +251,10 @@ async def _run(serve: Serve, process: Process) -> None:
     await serve(process)
 
 
-async def _deadline(stop: asyncio.Event, ends_at: _EndsAt) -> None:
+async def _deadline(stop: asyncio.Event, life: _Life) -> None:
     """Return DRAIN_DEADLINE_S seconds after `stop` was set."""
     await stop.wait()
-    ends_at.monotonic_s = time.monotonic() + DRAIN_DEADLINE_S
+    life.ends_at_s = time.monotonic() + DRAIN_DEADLINE_S
     await asyncio.sleep(DRAIN_DEADLINE_S)
 
 

@@ -29,7 +29,10 @@ def answer(port: int, path: str, *, timeout_s: float = TIMEOUT_S) -> tuple[int, 
 
 
 def main(arguments: list[str]) -> int:
-    """Probe and print the answer. Returns the exit code: 0 for a 200, 1 for anything else."""
+    """Probe and print the answer. Returns the exit code: 0 for a 200, 2 for wrong arguments, else 1."""
+    if not (0 < len(arguments) <= 2 and arguments[0].isdecimal()):
+        sys.stderr.write("usage: python -m orastream.service.probe PORT [PATH]\n")
+        return 2
     port, path = int(arguments[0]), arguments[1] if len(arguments) > 1 else "/readyz"
     try:
         status, body = answer(port, path)

@@ -5,6 +5,7 @@ Each service extends `NodeSettings` with its own settings (`services/<name>/sett
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from pathlib import Path
@@ -15,9 +16,11 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnparsableSetting
 
+from orastream.broker import shown
 from orastream.contract import subjects
 from orastream.contract.errors import SettingsError
 from orastream.jetstream.topology import StreamLimits
+from orastream.service.setting_problems import describe
 
 # Every setting of the contract, so that a service can distinguish a typing error from a setting of another service.
 KNOWN: frozenset[str] = frozenset(
@@ -34,7 +37,15 @@ KNOWN: frozenset[str] = frozenset(
     TTS_MODEL_DIR TTS_DEVICE TTS_THREADS TTS_AT_ONCE TTS_BATCH TTS_BATCH_WAIT_MS
     ORASERVER_PORT ORASERVER_DATA_DIR ORASERVER_MISBEHAVE""".split()
 )
-WATCHED_PREFIXES = ("TTS_", "WEBSOCKET_", "ORASERVER_", "GPT_SOVITS_", "POCKET_")
+OWN_PREFIXES = ("TTS_", "WEBSOCKET_", "ORASERVER_", "GPT_SOVITS_", "POCKET_")
+"""No other program has variables with these prefixes, so each one that is no setting is a mistake."""
+SHARED_PREFIXES = ("SYNTH_", "GATEWAY_", "ENGINE_", "NATS_", "DEFAULT_", "CHUNK_")
+"""Other programs have such variables, too. One that is no setting is a mistake if it resembles a setting."""
+_OF_OTHERS = frozenset(
+    """NATS_PORT NATS_NODE_URL NATS_NODE_PASSWORD NATS_CALLER_PASSWORD SYNTH_EXTRAS SYNTH_MODELS SYNTH_CPU_QUOTA
+    NATS_USER NATS_CERT""".split()
+)
+"""Variables that only compose.yaml reads, and those of NATS' command line that resemble a setting."""
 
 InboxPrefix = Annotated[str, AfterValidator(subjects.check_inbox_prefix)]
 
@@ -50,6 +61,17 @@ def _check_header_value(token: SecretStr) -> SecretStr:
 
 HeaderSecret = Annotated[SecretStr, AfterValidator(_check_header_value)]
 """A secret that is sent as the value of an HTTP header. It is never shown, not even in an error."""
+
+
+def url_of(*schemes: str) -> AfterValidator:
+    """Return a validator for a URL that begins with one of `schemes`. Its error shows no password."""
+
+    def check(url: str) -> str:
+        if not url.startswith(schemes):
+            raise ValueError(f"{shown(url)!r} must begin with {' or '.join(schemes)}")
+        return url
+
+    return AfterValidator(check)
 
 
 def _check_replicas(value: int) -> int:
@@ -103,20 +125,32 @@ def load(cls: type[S]) -> S:
     try:
         return cls()
     except ValidationError as exc:
-        lines = [
-            f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg'].removeprefix('Value error, ')}"
-            for e in exc.errors(include_url=False, include_input=False)
-        ]
-        raise SettingsError("; ".join(lines)) from None
+        raise SettingsError(describe(cls, exc)) from None
     except UnparsableSetting as exc:  # a JSON setting; the message names the field, and a class of pydantic
         field = re.search(r'field "(\w+)"', str(exc))
         raise SettingsError(f"{field[1].upper() if field else 'settings'}: it is not JSON") from None
 
 
 def unknown_names() -> list[str]:
-    """Variables with our prefixes that no service reads: most likely typing errors."""
+    """Variables that no service reads and that are most likely typing errors. All services share one `.env`."""
     names = set(os.environ) | set(dotenv_values(".env"))
-    return sorted(n for n in names if n.upper().startswith(WATCHED_PREFIXES) and n.upper() not in KNOWN)
+    return sorted(name for name in names if _is_mistake(name.upper()))
+
+
+def _is_mistake(name: str) -> bool:
+    if name in KNOWN or name in _OF_OTHERS:
+        return False
+    return name.startswith(OWN_PREFIXES) or (name.startswith(SHARED_PREFIXES) and _nearest(name) is not None)
+
+
+def correction(name: str) -> str:
+    """What to do about a variable that is not a setting."""
+    near = _nearest(name.upper())
+    return f"did you mean {near}?" if near else "correct its name, or remove it"
+
+
+def _nearest(name: str) -> str | None:
+    return next(iter(difflib.get_close_matches(name, KNOWN, n=1, cutoff=0.8)), None)
 
 
 def adopt_standard(prefix: str) -> None:

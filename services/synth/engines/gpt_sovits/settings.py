@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from orastream.service.setting_problems import describe
 from services.synth.engines.base import Misconfigured
 
 
@@ -65,5 +66,4 @@ class GptSovitsSettings(BaseSettings):
         try:
             return cls()
         except ValidationError as exc:
-            wrong = exc.errors(include_url=False, include_input=False)
-            raise Misconfigured("; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in wrong)) from None
+            raise Misconfigured(describe(cls, exc)) from None

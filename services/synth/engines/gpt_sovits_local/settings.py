@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from orastream.service.setting_problems import describe
 from services.synth.engines.base import Misconfigured
 
 
@@ -34,5 +35,4 @@ class GptSovitsLocalSettings(BaseSettings):
         try:
             return cls()
         except ValidationError as exc:
-            wrong = exc.errors(include_url=False, include_input=False)
-            raise Misconfigured("; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in wrong)) from None
+            raise Misconfigured(describe(cls, exc)) from None

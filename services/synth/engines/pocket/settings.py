@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from orastream.service.setting_problems import describe
 from services.synth.engines.base import Misconfigured
 
 
@@ -21,8 +23,15 @@ class PocketSettings(BaseSettings):
     """The model's YAML."""
     pocket_voices: Path | None = None
     """Folder of voices; None: `voices` in the YAML's folder."""
-    pocket_language: str = Field("en-US", pattern=r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$")
+    pocket_language: str = "en-US"
     """BCP 47 tag of the model's language; its files do not name it."""
+
+    @field_validator("pocket_language")
+    @classmethod
+    def _tag(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*", value):
+            raise ValueError(f"{value!r} is not a BCP 47 tag such as en-US")
+        return value
 
     @property
     def config(self) -> Path:
@@ -42,5 +51,4 @@ class PocketSettings(BaseSettings):
         try:
             return cls()
         except ValidationError as exc:
-            wrong = exc.errors(include_url=False, include_input=False)
-            raise Misconfigured("; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in wrong)) from None
+            raise Misconfigured(describe(cls, exc)) from None

@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from orastream.service.setting_problems import describe
 from services.synth.engines.base import Misconfigured
 
 
@@ -43,8 +44,7 @@ class VitsSettings(BaseSettings):
         try:
             return cls()
         except ValidationError as exc:
-            wrong = exc.errors(include_url=False, include_input=False)
-            raise Misconfigured("; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in wrong)) from None
+            raise Misconfigured(describe(cls, exc)) from None
 
 
 def _cores() -> int:

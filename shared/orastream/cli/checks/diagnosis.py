@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,7 +10,7 @@ from orastream.broker import shown
 from orastream.cli.checks.trial_writes import Trial
 from orastream.jetstream import topology
 from orastream.jetstream.server_clock import MAX_SKEW_S
-from orastream.service.settings import KNOWN
+from orastream.service.settings import correction
 
 Level = Literal["ok", "warning", "problem"]
 
@@ -25,6 +24,7 @@ PONGS = (
     "answer each ping once everything before it is stored (docs/reference/oraserver-v1.md); "
     "chunks that no pong confirms are repeated until the utterance fails as oraserver_unreachable"
 )
+HANGS = "it may hang: look at its /readyz"
 WORKED = Trial()
 FULL_SHARE = 0.9
 CHUNK_OVERHEAD_BYTES = 1024
@@ -60,11 +60,19 @@ class ClockSeen:
     bound_s: float
 
 
+def summary(findings: Sequence[Finding]) -> tuple[int, str]:
+    """The number of problems, and the last line: how many problems and warnings there are."""
+    problems, warnings = (sum(finding.level == level for finding in findings) for level in ("problem", "warning"))
+    some = f"{problems} problem{'s' * (problems > 1)}" if problems else "no problem"
+    if warnings:
+        return problems, f"{some}, {warnings} warning{'s' * (warnings > 1)}"
+    return problems, some if problems else "no problem found"
+
+
 def judge_unknown(name: str) -> Finding:
     """The finding for a variable that has a prefix of the node's settings and is none."""
-    near = difflib.get_close_matches(name.upper(), KNOWN, n=1, cutoff=0.8)
-    fix = f"did you mean {near[0]}?" if near else "correct its name, or remove it"
-    return Finding("settings", "warning", f"{name} is not a setting of the node: no service reads it", fix)
+    says = f"{name} is not a setting of the node: no service reads it"
+    return Finding("settings", "warning", says, correction(name))
 
 
 def judge_nats(url: str) -> Finding:
@@ -169,9 +177,10 @@ def judge_consumer(name: str, answer: Mapping[str, Any]) -> Finding:
     if waiting > 0:
         return Finding(name, "ok", f"asks for work; {says}")
     if working > 0:
-        fix = f"if this goes on, start more of them: python -m services.{name}"
+        fix = f"if this goes on, start more of them: python -m services.{name}; or {HANGS}"
         return Finding(name, "warning", f"asks for no more work now; {says}", fix)
-    return Finding(name, "problem", f"no process asks for work; {says}", f"start it: python -m services.{name}")
+    fix = f"start it: python -m services.{name}; if it runs, {HANGS}"
+    return Finding(name, "problem", f"no process asks for work; {says}", fix)
 
 
 def judge_chunk_size(chunk_bytes: int, max_payload: int) -> Finding:
@@ -183,9 +192,9 @@ def judge_chunk_size(chunk_bytes: int, max_payload: int) -> Finding:
     return Finding("chunk size", "ok", says)
 
 
-def judge_websocket(url: str, answer: ServiceAnswer) -> Finding:
-    """The finding for OraServer's WebSocket, after a handshake, `init` and a ping."""
-    url = shown(url)
+def judge_websocket(url: str, answer: ServiceAnswer, source: str = "") -> Finding:
+    """The finding for OraServer's WebSocket, after a handshake, `init` and a ping. `source`: where the URL is from."""
+    url = shown(url) + (f" ({source})" if source else "")
     if answer.status == 101 and answer.instead_of_pong:
         return Finding("OraServer, WebSocket", "problem", f"{url} opens, but {answer.instead_of_pong}", PONGS)
     if answer.status == 101:
@@ -193,12 +202,12 @@ def judge_websocket(url: str, answer: ServiceAnswer) -> Finding:
     return _judge_oraserver("WebSocket", "ORASERVER_WEBSOCKET_URL", url, answer)
 
 
-def judge_http(url: str, answer: ServiceAnswer) -> Finding:
+def judge_http(url: str, answer: ServiceAnswer, source: str = "") -> Finding:
     """The finding for OraServer's HTTP path, after GET or OPTIONS: a POST would be played to a phone.
 
-    Any status that shows that the path exists is ok.
+    Any status that shows that the path exists is ok. `source` says where the URL comes from.
     """
-    url = shown(url)
+    url = shown(url) + (f" ({source})" if source else "")
     if answer.status is not None and (200 <= answer.status < 300 or answer.status in (400, 405, 411, 415, 422)):
         return Finding("OraServer, HTTP", "ok", f"{url} is there (HTTP {answer.status})")
     return _judge_oraserver("HTTP", "ORASERVER_HTTP_URL", url, answer)

@@ -14,7 +14,7 @@ from orastream.cli.checks import diagnosis, trial_writes
 from orastream.cli.checks.diagnosis import ClockSeen, Finding, Level, ServiceAnswer
 from orastream.cli.node.settings import NodeAddress, find_node
 from orastream.client.async_client import Client
-from orastream.contract.errors import NodeUnavailable
+from orastream.contract.errors import NodeUnavailable, SettingsError
 from orastream.contract.stream_names import SESSIONS
 from orastream.jetstream import management
 from orastream.jetstream.api import API, JetStream
@@ -45,7 +45,7 @@ async def _doctor(nats: str | None) -> int:
     out = terminal.console()
     node = find_node(nats)
     findings = [*map(diagnosis.judge_unknown, unknown_names())]
-    findings += [*await examine_nats(node), *await examine_oraserver(node)]
+    findings += [*await examine_nats(node), *await examine_oraserver(node, sources=nats is not None)]
     made = terminal.table("", "", "")
     made.show_header = False
     for finding in findings:
@@ -53,8 +53,8 @@ async def _doctor(nats: str | None) -> int:
         level = (finding.level, STYLES[finding.level])
         made.add_row(terminal.words(level), terminal.words(finding.subject), terminal.words(finding.says, fix))
     out.print(made)
-    problems = sum(finding.level == "problem" for finding in findings)
-    out.print("[green]no problem found[/]" if not problems else f"[red]{problems} problem{'s' * (problems > 1)}[/]")
+    problems, said = diagnosis.summary(findings)
+    out.print(f"[{'red' if problems else 'green'}]{said}[/]")
     return 1 if problems else 0
 
 
@@ -67,6 +67,8 @@ async def examine_nats(node: NodeAddress) -> list[Finding]:
             return [reachable, *await _examine_jetstream(client), size]
     except NodeUnavailable as exc:
         return [diagnosis.judge_no_nats(node.nats_url, str(exc))]
+    except SettingsError as exc:
+        return [diagnosis.Finding("NATS", "problem", str(exc), "correct it, and run doctor again")]
 
 
 async def _examine_jetstream(client: Client) -> list[Finding]:
@@ -125,16 +127,19 @@ def _unanswered() -> dict[str, Any]:
     return {"error": {"description": "JetStream did not answer"}}
 
 
-async def examine_oraserver(node: NodeAddress) -> list[Finding]:
-    """Findings about OraServer, over WebSocket and HTTP, with the settings that the bridges use."""
+async def examine_oraserver(node: NodeAddress, *, sources: bool = False) -> list[Finding]:
+    """Findings about OraServer, over WebSocket and HTTP, with the settings that the bridges use.
+
+    With `sources` they say where its addresses come from: the bridges of a node elsewhere may have others.
+    """
     token = node.settings.oraserver_token
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     timeout = aiohttp.ClientTimeout(total=ORASERVER_S)
     async with aiohttp.ClientSession(headers=headers, timeout=timeout) as http:
         websocket, post = await asyncio.gather(_websocket(http, node.websocket_url), _http(http, node.http_url))
     return [
-        diagnosis.judge_websocket(node.websocket_url, websocket),
-        diagnosis.judge_http(node.http_url, post),
+        diagnosis.judge_websocket(node.websocket_url, websocket, node.websocket_source if sources else ""),
+        diagnosis.judge_http(node.http_url, post, node.http_source if sources else ""),
     ]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shlex
 import uuid
 from collections.abc import Iterator
 from enum import StrEnum
@@ -46,6 +45,13 @@ class TransportName(StrEnum):
     NONE = "none"
 
 
+def _transport(name: str) -> TransportName:
+    try:
+        return TransportName(name)
+    except ValueError:
+        raise typer.BadParameter(f"{name!r} is not one of {', '.join(TransportName)}") from None
+
+
 def say(
     text: Annotated[str, typer.Argument(help="The text to speak; - speaks stdin while it is read, as in llm … | …")],
     session: Annotated[str, typer.Option(help="Id of the session; its requests are spoken in order.")] = "cli",
@@ -54,7 +60,11 @@ def say(
     http: Annotated[bool, typer.Option("--http", help="Deliver by one HTTP POST; short for --transport http.")] = False,
     transport: Annotated[
         TransportName | None,
-        typer.Option(help="How to deliver it; none: not at all, see --save. Default: the node's default."),
+        typer.Option(
+            parser=_transport,
+            metavar=f"[{'|'.join(TransportName)}]",
+            help="How to deliver it; none: not at all, see --save. Default: the node's default.",
+        ),
     ] = None,
     sync: Annotated[
         bool | None, typer.Option("--sync/--forget", help="The mode of the request. Default: DEFAULT_FIRE_AND_FORGET.")
@@ -104,12 +114,6 @@ def why_not_written(path: Path) -> str | None:
     return None if os.access(path, os.W_OK) else f"{path} is not writable"
 
 
-def cancel_command(session: str, request: str) -> str:
-    """The shell command that cancels this request."""
-    words = ["orastream", "cancel", "--request", request]
-    return shlex.join([*words, "--", session] if session.startswith("-") else [*words[:2], session, *words[2:]])
-
-
 async def _say(fields: Map, nats: str | None, wait_s: float, save: Path | None, *, comes: bool) -> int:
     out, err = terminal.console(), terminal.console(stderr=True)
     session, request = str(fields["sessionId"]), str(fields["requestId"])
@@ -131,7 +135,7 @@ async def _say(fields: Map, nats: str | None, wait_s: float, save: Path | None, 
             if saving is not None and save is not None:
                 await _save(saving, save, report, err)
         except asyncio.CancelledError:
-            again = cancel_command(session, request)
+            again = terminal.cancel_command(session, request)
             err.print(
                 terminal.words(f"not waiting any longer; it is still spoken, unless you run: {again}"), soft_wrap=True
             )

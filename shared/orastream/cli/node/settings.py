@@ -49,6 +49,9 @@ class NodeAddress:
     websocket_url: str
     http_url: str
     settings: CliSettings
+    websocket_source: str = ""
+    """Where `websocket_url` comes from, in words."""
+    http_source: str = ""
 
 
 def find_node(nats: str | None, data_dir: Path = DATA_DIR) -> NodeAddress:
@@ -63,8 +66,16 @@ def choose_node(nats: str | None, settings: CliSettings, up: UpFile | None) -> N
     """Like `find_node`, but with settings and up.json passed in. Pure."""
     fallback = up.nats_url if up else "nats://127.0.0.1:4222"
     url = nats or settings.nats_url or fallback
-    websocket_url, http_url = settings.oraserver_websocket_url, settings.oraserver_http_url
     if up is not None and up.nats_url == url:
         # `up` may have been started in another environment: its OraServer counts, not the one of this environment.
-        websocket_url, http_url = up.websocket_url, up.http_url
-    return NodeAddress(url, settings.nats_creds, websocket_url, http_url, settings)
+        source = "from this directory's `orastream up`"
+        return NodeAddress(url, settings.nats_creds, up.websocket_url, up.http_url, settings, source, source)
+    websocket_url, http_url = settings.oraserver_websocket_url, settings.oraserver_http_url
+    sources = (_source(settings, name) for name in ("oraserver_websocket_url", "oraserver_http_url"))
+    return NodeAddress(url, settings.nats_creds, websocket_url, http_url, settings, *sources)
+
+
+def _source(settings: CliSettings, name: str) -> str:
+    if name in settings.model_fields_set:
+        return f"from {name.upper()}"
+    return f"the default; set {name.upper()} to that of the node"

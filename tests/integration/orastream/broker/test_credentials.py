@@ -114,11 +114,11 @@ async def test_invalid_credentials_file_is_refused_before_any_connection(tmp_pat
     """The error comes before any connection: no server runs here. A service ends with exit code 2."""
     creds = tmp_path / "user.creds"
     server = NatsServer(tmp_path, logs)  # not started
-    with pytest.raises(SettingsError, match="NATS_CREDS: cannot read"):
+    with pytest.raises(SettingsError, match="^creds: cannot read"):
         async with Client(server.url, creds=creds):
             pass
     creds.write_text("user:password\n")
-    with pytest.raises(SettingsError, match="NATS_CREDS: .* is no credentials file"):
+    with pytest.raises(SettingsError, match="^creds: .* is no credentials file"):
         async with asyncio.timeout(2), Client(server.url, creds=creds, connect_timeout_s=None):
             pass
     stack = Stack(server, tmp_path, logs, NATS_CREDS=creds)

@@ -356,7 +356,7 @@ async def test_audio_yields_the_messages_of_a_request_in_order(js: JetStream, cl
 
 async def test_client_raises_within_its_timeout_when_nats_is_unreachable() -> None:
     began = time.monotonic()
-    with pytest.raises(NodeUnavailable, match="NATS_URL"):
+    with pytest.raises(NodeUnavailable, match="no NATS server answers at .*; start it, or correct the address$"):
         async with asyncio.timeout(5), Client(f"nats://127.0.0.1:{free_port()}", connect_timeout_s=0.5):
             pass
     assert time.monotonic() - began < 2
@@ -549,7 +549,8 @@ def test_from_django_warns_of_settings_that_have_moved(django: types.SimpleNames
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("DEFAULT_TRANSFER_METHOD", "carrier pigeon"), ("DEFAULT_FIRE_AND_FORGET", "perhaps")]
+    ("name", "value"),
+    [("DEFAULT_TRANSFER_METHOD", "carrier pigeon"), ("DEFAULT_FIRE_AND_FORGET", "perhaps"), ("NATS_URL", "http://a")],
 )
 def test_from_django_names_a_setting_with_an_invalid_value(
     django: types.SimpleNamespace, name: str, value: str

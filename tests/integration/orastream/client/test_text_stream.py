@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import pytest
 
-from orastream import Client, InvalidRequest, UtteranceEnded
+from orastream import BlockingClient, Client, InvalidRequest, UtteranceEnded
 from orastream.contract import stream_names, subjects
 from orastream.contract.audio_messages import AudioWaiting, unpack
 from orastream.contract.errors import StreamFull
@@ -20,6 +20,7 @@ from services.synth.job.audio_reader import AudioReader
 from services.synth.settings import SynthSettings
 from services.synth.text.streamed_text import StreamedText
 from tests.support.ending import end, stored_request
+from tests.support.nats_server import NatsServer
 from tests.support.processes import until
 
 pytestmark = pytest.mark.integration
@@ -99,6 +100,30 @@ async def test_utterance_cancels_its_request_when_the_block_raises(js: JetStream
             raise ZeroDivisionError
     assert await cancels(js) == [Cancel("r")]
     assert [piece and piece.end for piece in await pieces(js, "r")] == [False]
+
+
+async def test_a_caller_may_go_on_after_a_piece_without_text(js: JetStream, client: Client) -> None:
+    async with client.utterance(**IDS, request_id="r") as u:
+        for token in ("안녕", None, b"!", "하세요."):
+            try:
+                await u.write(token)  # type: ignore[arg-type]
+            except TypeError as exc:
+                assert str(exc).startswith("write: text must be str, got ") and "skip pieces without text" in str(exc)
+                assert not isinstance(token, str)
+    assert [piece and piece.text for piece in await pieces(js, "r")] == ["안녕", "하세요.", ""]
+    assert await cancels(js) == []
+
+
+async def test_a_token_that_is_no_str_cancels_the_utterance_of_a_blocking_client(
+    js: JetStream, nats_server: NatsServer
+) -> None:
+    with BlockingClient(nats_server.url) as blocking:
+        with pytest.raises(TypeError, match="^write: text must be str, got NoneType; skip pieces without text$"):
+            await asyncio.to_thread(
+                lambda: blocking.utterance(["안녕", None], **IDS, request_id="r")  # type: ignore[list-item]
+            )
+        await asyncio.to_thread(blocking.close)
+    assert await cancels(js) == [Cancel("r")]
 
 
 async def test_utterance_cancels_its_request_when_its_task_is_cancelled(js: JetStream, client: Client) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orastream.broker import address
+from orastream.contract.errors import SettingsError
 
 pytestmark = pytest.mark.unit
 
@@ -65,6 +66,44 @@ def test_message_explains_missing_tls(problem: str, todo: str) -> None:
     message = address.unconnected("tls://host", problem)
     assert address.explains(problem) and todo in message and "NATS_URL" in message
     assert "no NATS server answers" not in message
+
+
+@pytest.mark.parametrize(
+    "problem", ["no answer", address.NO_TLS, "certificate verify failed", "nats: 'Authorization Violation'"]
+)
+def test_message_of_a_client_names_its_arguments_and_no_setting(problem: str) -> None:
+    message = address.unconnected("tls://host", problem, address.ARGUMENTS)
+    assert "the address" in message and "NATS_" not in message
+    assert problem != "no answer" or message.endswith("start it, or correct the address")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nats://127.0.0.1:4222",
+        "NATS://u:p@host",
+        "tls://a, nats://b",
+        "ws://a:80",
+        "wss://a",
+        "host:4222",
+        "user:secret@host:4222",
+        "[::1]:4222",
+        "a:1,b:2",
+    ],
+)
+def test_check_accepts_an_address_that_a_client_can_use(url: str) -> None:
+    address.check(url, "NATS_URL")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:4222", "https://u:secret@host", "nats:/127.0.0.1", "foo", "", "nats://a,foo", "u:secret@foo"],
+)
+def test_check_refuses_what_is_no_address_and_shows_no_password(url: str) -> None:
+    begins = "is no NATS address; it begins with nats://, tls://, ws:// or wss://"
+    with pytest.raises(SettingsError, match=f"^NATS_URL: '{address.shown(url)}' {begins}") as caught:
+        address.check(url, "NATS_URL")
+    assert "secret" not in str(caught.value)
 
 
 def test_message_names_the_server_that_does_not_answer() -> None:

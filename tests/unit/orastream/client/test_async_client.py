@@ -1,18 +1,21 @@
-"""A Client over an open Broker refuses the parameters of a connection."""
+"""A Client over an open Broker refuses the parameters of a connection; one that is not open says so at once."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orastream import Client
+from orastream import BlockingClient, Client, InvalidRequest, SettingsError
 from orastream.broker import Broker
 
 pytestmark = pytest.mark.unit
 
-URL = "nats://127.0.0.1:4222"
+URL = "nats://127.0.0.1:1"
+IDS = {"session_id": "s", "phone_id": "p"}
 
 
 @pytest.mark.parametrize(
@@ -28,6 +31,50 @@ URL = "nats://127.0.0.1:4222"
 async def test_a_parameter_without_effect_is_refused(parameters: dict[str, Any], names: str) -> None:
     with pytest.raises(ValueError, match=f"^{names}: no effect with a Broker"):
         Client(Broker(URL, name="own"), **parameters)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda c: c.say("안녕", **IDS),
+        lambda c: c.wait("s", "r"),
+        lambda c: c.cancel("s"),
+        lambda c: c.report("s", "r"),
+        lambda c: anext(c.reports("s")),
+        lambda c: c.voices(),
+        lambda c: anext(c.audio("s", "r", 1)),
+        lambda c: c.utterance(**IDS).__aenter__(),
+    ],
+)
+async def test_a_client_that_is_not_open_says_so_at_once(call: Callable[[Client], Awaitable[object]]) -> None:
+    async with asyncio.timeout(1):
+        with pytest.raises(RuntimeError, match=r"^the client is not open: use `async with Client\(…\) as client`"):
+            await call(Client(URL))
+
+
+async def test_a_text_stream_that_was_not_entered_says_so() -> None:
+    u = Client(URL).utterance(**IDS)
+    for call in (lambda: u.write("안녕"), u.report, lambda: u.wait(1)):
+        with pytest.raises(RuntimeError, match="^enter it first: async with client.utterance"):
+            await call()  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("identifier", [None, 5, b"s"])
+async def test_an_id_of_a_wrong_type_is_refused(identifier: Any) -> None:
+    client = Client(Broker(URL, name="own"))
+    for call in (client.cancel(identifier), client.wait(identifier, "r"), client.report("s", identifier)):
+        with pytest.raises(InvalidRequest, match="has the wrong type: must be a string"):
+            await call
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:4222", "nats:/127.0.0.1", "foo"])
+async def test_a_client_refuses_what_is_no_address_of_nats(url: str) -> None:
+    message = f"^url: '{url}' is no NATS address; it begins with nats://, tls://, ws:// or wss://$"
+    with pytest.raises(SettingsError, match=message):
+        async with asyncio.timeout(1), Client(url, connect_timeout_s=None):
+            pass
+    with BlockingClient(url) as blocking, pytest.raises(SettingsError, match=message):
+        await asyncio.to_thread(lambda: blocking.say("안녕", **IDS))
 
 
 async def test_parameters_of_requests_are_not() -> None:

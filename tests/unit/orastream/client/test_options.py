@@ -20,6 +20,8 @@ def test_to_wire_accepts_both_spellings_of_a_field() -> None:
     python = {"ttl_seconds": 10, "sample_rate": 16_000, "voice": "ko", "reply_to": "_INBOX.x", "use_websocket": True}
     assert to_wire("say", wire) == to_wire("say", python) == wire
     for name, field in SpeakRequest.model_fields.items():
+        if name in ("text_stream", "idle_seconds"):
+            continue
         assert to_wire("say", {name: 1}) == {field.alias or name: 1} == to_wire("say", {field.alias or name: 1})
 
 
@@ -38,6 +40,24 @@ def test_to_wire_refuses_an_unknown_name(name: str, message: str) -> None:
     with pytest.raises(TypeError) as caught:
         to_wire("say", {name: 1})
     assert f"say() got an unexpected keyword argument {name!r}" in str(caught.value) and message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["text_stream", "textStream", "idle_seconds", "idleSeconds"])
+async def test_say_refuses_fields_of_a_text_that_is_still_written(name: str) -> None:
+    """Nobody would write the rest: the session would wait for it until the idle timeout."""
+    message = rf"^say\(\) takes no {name}; use client.utterance\(\)"
+    with pytest.raises(TypeError, match=message):
+        await Client(NOWHERE).say("hello", **IDS, **{name: True})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=message):
+        BlockingClient(NOWHERE).say("hello", **IDS, **{name: True})
+    if name.startswith("idle"):
+        assert to_wire("utterance", {name: 5}) == {"idleSeconds": 5}
+
+
+def test_say_does_not_suggest_a_field_that_it_refuses() -> None:
+    with pytest.raises(TypeError) as caught:
+        to_wire("say", {"idle_second": 1})
+    assert "idle_seconds" not in str(caught.value)
 
 
 @pytest.mark.parametrize("options", [{"ttl_seconds": 1, "ttlSeconds": 1}, {"sessionId": "other"}])

@@ -150,6 +150,40 @@ def test_parse_request_accepts_only_wire_names(field: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         parse_request(value)
     assert caught.value.field == field
+    assert caught.value.problem == f"is required (found {snake}; write {field})"
+
+
+@pytest.mark.parametrize("key", ["sessionid", "sessionID", "session-id", "SESSION_ID"])
+def test_parse_request_names_another_spelling_of_a_required_field(key: str) -> None:
+    value = {key if k == "sessionId" else k: v for k, v in GOOD.items()}
+    with pytest.raises(InvalidRequest, match=f"^sessionId: is required \\(found {key}; write sessionId\\)$"):
+        parse_request(value)
+    with pytest.raises(InvalidRequest, match=r"^text: is required \(found text_stream; write textStream\)$"):
+        parse_request({"text_stream": True, "sessionId": "s1", "phoneId": "p1"})
+    with pytest.raises(InvalidRequest, match="^sessionId: is required$"):
+        parse_request({"text": "a", "session" + "_" * 99 + "id": "s1", "\ud800": 1, "phoneId": "p1"})
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"language": ""}, "language: must have 1 to 64 characters"),
+        ({"voice": "x" * 65}, "voice: must have 1 to 64 characters"),
+        ({"speed": 3}, "speed: must be 0.5 to 2"),
+        ({"ttlSeconds": 0}, "ttlSeconds: must be 1 to 3600"),
+        ({"sampleRate": 99_999}, "sampleRate: must be 8000 to 48000"),
+        ({"sampleRate": 8000.5}, "sampleRate: has the wrong type: must be a whole number"),
+        ({"speed": True}, "speed: has the wrong type: must be a number"),
+        ({"ssml": 1}, "ssml: has the wrong type: must be true or false"),
+        ({"voice": 1}, "voice: has the wrong type: must be a string"),
+        ({"transport": "udp"}, "transport: must be 'websocket', 'http' or 'none'"),
+        ({"ttlSeconds": float("nan")}, "ttlSeconds: must be a finite number"),
+    ],
+)
+def test_refusal_says_what_to_send(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        parse_request({**GOOD, **fields})
+    assert str(caught.value) == message
 
 
 def test_speak_request_is_built_with_python_names() -> None:

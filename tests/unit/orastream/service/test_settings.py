@@ -5,14 +5,20 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orastream.contract.errors import SettingsError
-from orastream.service.settings import KNOWN, BridgeSettings, NodeSettings
+from orastream.service.settings import KNOWN, BridgeSettings, NodeSettings, correction, unknown_names
 from services.gateway.settings import GatewaySettings
 from services.http_bridge.settings import HttpBridgeSettings
 from services.oraserver.settings import OraServerSettings
+from services.synth.engines.base import Misconfigured
+from services.synth.engines.gpt_sovits.settings import GptSovitsSettings
+from services.synth.engines.pocket.settings import PocketSettings
+from services.synth.engines.vits.settings import VitsSettings
+from services.synth.settings import SynthSettings
 from services.ws_bridge.settings import WsBridgeSettings
 from tests.support.services import environment
 
@@ -76,6 +82,46 @@ def test_load_refuses_unknown_faults(monkeypatch: pytest.MonkeyPatch, value: str
     assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("settings", "name", "value", "message"),
+    [
+        (SynthSettings, "CHUNK_RAMP", "maybe", "'maybe' is neither on nor off"),
+        (SynthSettings, "SYNTH_SLOTS", "abc", "'abc' is not a whole number; 1 to 256"),
+        (SynthSettings, "SYNTH_SLOTS", "257", "'257' is out of range; 1 to 256"),
+        (SynthSettings, "TTS_ENGINE_RTF", "x", "'x' is not a number; more than 0, at most 10"),
+        (SynthSettings, "SYNTH_STALL_SECONDS", "0", "'0' is out of range; more than 0"),
+        (SynthSettings, "DEFAULT_TRANSFER_METHOD", "ftp", "'ftp' is neither websocket nor http"),
+        (SynthSettings, "TTS_LOG_LEVEL", "info", "'info' is not one of DEBUG, INFO, WARNING, ERROR"),
+        (SynthSettings, "TTS_MAX_TEXT_CHARS", "x" * 99, f"'{'x' * 59}… is not a whole number; 1 or more"),
+        (WsBridgeSettings, "ORASERVER_WEBSOCKET_URL", "foo", "'foo' must begin with ws:// or wss://"),
+        (WsBridgeSettings, "ORASERVER_WEBSOCKET_URL", "http://u:pass@a", "'http://a' must begin with ws:// or wss://"),
+        (HttpBridgeSettings, "ORASERVER_HTTP_URL", "ws://u:pass@a", "'ws://a' must begin with http:// or https://"),
+        (OraServerSettings, "ORASERVER_MISBEHAVE", "[]", "must be a JSON object"),
+        (PocketSettings, "POCKET_LANGUAGE", "?", "'?' is not a BCP 47 tag such as en-US"),
+        (VitsSettings, "TTS_DEVICE", "gpu", "'gpu' is not one of auto, cpu, cuda, mps"),
+        (GptSovitsSettings, "GPT_SOVITS_URLS", "x", "'x' is not the address of a server, as in http://127.0.0.1:9880"),
+    ],
+)
+def test_load_says_what_a_setting_takes(
+    monkeypatch: pytest.MonkeyPatch, settings: Any, name: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises((SettingsError, Misconfigured)) as caught:
+        settings.load()
+    assert str(caught.value) == f"{name}: {message}"
+
+
+def test_load_describes_a_fault_inside_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORASERVER_MISBEHAVE", '{"times": 0, "no_pong": 1, "x": 1}')
+    with pytest.raises(SettingsError) as caught:
+        OraServerSettings.load()
+    assert set(str(caught.value).split("; ORASERVER")) == {
+        "ORASERVER_MISBEHAVE.TIMES: 0 is out of range; 1 or more",
+        "_MISBEHAVE.NO_PONG: 1 is neither true nor false",
+        "_MISBEHAVE.X: there is no such name",
+    }
+
+
 def test_service_prints_a_settings_error_in_one_line_and_exits_with_2(tmp_path: Path) -> None:
     """It also exits with code 2."""
     done = subprocess.run(
@@ -87,6 +133,42 @@ def test_service_prints_a_settings_error_in_one_line_and_exits_with_2(tmp_path: 
         timeout=60,
     )
     assert (done.returncode, done.stderr) == (2, "oraserver: ORASERVER_MISBEHAVE: it is not JSON\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "fix"),
+    [
+        ("TTS_ENGIN", "did you mean TTS_ENGINE?"),
+        ("tts_xyz", "correct its name, or remove it"),
+        ("SYNTH_SLOT", "did you mean SYNTH_SLOTS?"),
+        ("GATEWAY_API_KEY", "did you mean GATEWAY_API_KEYS?"),
+        ("ENGINE_PYTHONS", "did you mean ENGINE_PYTHON?"),
+        ("NATS_URI", "did you mean NATS_URL?"),
+        ("POCKET_VOICE", "did you mean POCKET_VOICES?"),
+        ("GPT_SOVITS_URL", "did you mean GPT_SOVITS_URLS?"),
+        ("DEFAULT_TRANSFER_METHODS", "did you mean DEFAULT_TRANSFER_METHOD?"),
+        ("CHUNK_RAMPS", "did you mean CHUNK_RAMP?"),
+    ],
+)
+def test_unknown_names_finds_misspelt_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, fix: str
+) -> None:
+    (tmp_path / ".env").write_text(f"{name}=1\n")
+    assert unknown_names() == [name] and correction(name) == fix
+    (tmp_path / ".env").unlink()
+    monkeypatch.setenv(name, "1")
+    assert unknown_names() == [name]
+
+
+def test_unknown_names_ignores_variables_of_other_services_and_programs(tmp_path: Path) -> None:
+    """All services read the same `.env`; compose.yaml reads it, too, and other programs share some prefixes."""
+    example = Path(__file__).resolve().parents[4] / ".env.example"
+    (tmp_path / ".env").write_text(example.read_text().replace("\n#", "\n"))
+    others = "NATS_USER NATS_PASSWORD NATS_CONTEXT NATS_NKEY NATS_CA NATS_CERT NATS_KEY NATS_SERVER NATS_SERVICE_HOST"
+    others += " NATS_PORT_4222_TCP_ADDR GATEWAY_SERVICE_PORT GATEWAY_INTERFACE SYNTH_SERVICE_HOST DEFAULT_LOCALE"
+    with (tmp_path / ".env").open("a") as file:
+        file.writelines(f"{name}=1\n" for name in others.split())
+    assert unknown_names() == []
 
 
 def test_load_treats_an_empty_value_as_absent(monkeypatch: pytest.MonkeyPatch) -> None:

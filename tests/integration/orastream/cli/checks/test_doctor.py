@@ -42,6 +42,12 @@ async def test_doctor_reports_a_problem_without_nats() -> None:
     assert "orastream up" in finding.fix
 
 
+async def test_doctor_reports_an_address_that_no_client_can_use() -> None:
+    [finding] = await doctor.examine_nats(a_node("http://u:secret@127.0.0.1:1"))
+    assert finding.level == "problem" and "'http://127.0.0.1:1' is no NATS address" in finding.says
+    assert finding.fix
+
+
 async def test_doctor_reports_a_problem_without_jetstream(tmp_path: Path, logs: Logs) -> None:
     server = NatsServer(tmp_path, logs)
     argv: list[str | Path] = [nats_server_binary(), "-a", "127.0.0.1", "-p", str(server.port)]

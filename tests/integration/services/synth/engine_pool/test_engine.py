@@ -72,7 +72,9 @@ async def test_error_names_an_unknown_voice(pool: EnginePool) -> None:
         for voice in ("ko+no-such-variant", "parrot", "../ko", "", "ko+", "ko+../../phontab"):
             with pytest.raises(UnknownVoice, match="^voice: espeak has no"):
                 await spoken(engine, KOREAN, voice=voice)
-        with pytest.raises(UnknownVoice, match="^language: espeak has no voice for 'tlh-KX'"):
+        with pytest.raises(
+            UnknownVoice, match="^language: espeak has no voice for 'tlh-KX'; use a BCP 47 tag such as ko-KR"
+        ):
             await spoken(engine, KOREAN, "tlh-KX")
         assert await spoken(engine, KOREAN)
     assert pool.restarts == 0

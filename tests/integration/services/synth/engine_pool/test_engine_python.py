@@ -108,4 +108,4 @@ async def test_settings_error_names_an_engine_that_is_not_installed(stack: Stack
     synth = stack.add("synth", TTS_ENGINE="parrot")
     synth.launch()
     assert await synth.ended(30) == 2
-    assert "TTS_ENGINE: engine: 'parrot' is not installed; there is: espeak" in synth.text()
+    assert "TTS_ENGINE: engine 'parrot' is not installed; there is: espeak" in synth.text()

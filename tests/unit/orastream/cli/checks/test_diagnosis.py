@@ -114,6 +114,29 @@ def test_consumer_finding_is_ok_when_a_service_sends_pull_requests(
     answer = {"num_waiting": waiting, "num_ack_pending": working, "num_pending": 3}
     finding = diagnosis.judge_consumer("ws_bridge", answer)
     assert (finding.level, fix in finding.fix) == (level, True)
+    assert ("it may hang: look at its /readyz" in finding.fix) == (level != "ok")
+
+
+@pytest.mark.parametrize(
+    ("levels", "said"),
+    [
+        ([], "no problem found"),
+        (["ok"], "no problem found"),
+        (["warning", "ok"], "no problem, 1 warning"),
+        (["warning", "warning"], "no problem, 2 warnings"),
+        (["problem"], "1 problem"),
+        (["problem", "warning", "problem"], "2 problems, 1 warning"),
+    ],
+)
+def test_summary_counts_warnings_too(levels: list[Level], said: str) -> None:
+    findings = [diagnosis.Finding("x", level, "x") for level in levels]
+    assert diagnosis.summary(findings) == (levels.count("problem"), said)
+
+
+def test_oraserver_finding_says_where_the_address_comes_from() -> None:
+    source = "from ORASERVER_WEBSOCKET_URL"
+    assert f"{WS} ({source}) opens" in diagnosis.judge_websocket(WS, ServiceAnswer(101), source).says
+    assert f"{HTTP} ({source}) is there" in diagnosis.judge_http(HTTP, ServiceAnswer(405), source).says
 
 
 @pytest.mark.parametrize(("chunk", "level"), [(32_768, "ok"), (1_047_552, "ok"), (1_047_553, "problem")])

@@ -8,11 +8,15 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from orastream.cli import terminal
 from orastream.cli.app import app
-from orastream.cli.commands.say import cancel_command, why_not_written
+from orastream.cli.commands.say import why_not_written
+from orastream.cli.terminal import cancel_command, report_command
+from orastream.contract.errors import WaitTimeout
 
 pytestmark = pytest.mark.unit
 
@@ -25,6 +29,27 @@ def test_cancel_command_quotes_ids_for_the_shell(session: str, request_id: str) 
     assert isinstance(group, TyperGroup) and program == "orastream"
     params = group.commands[name].make_context(name, arguments).params
     assert (params["session"], params["request"]) == (session, request_id)
+    _, name, *arguments = shlex.split(report_command(session, request_id))
+    params = group.commands[name].make_context(name, arguments).params
+    assert (params["session"], params["request"]) == (session, request_id)
+
+
+def test_timeout_names_the_command_that_asks_again(capsys: pytest.CaptureFixture[str]) -> None:
+    async def command() -> int:
+        raise WaitTimeout("k2", "c8ee5c24011b", 3.0)
+
+    with pytest.raises(typer.Exit):
+        terminal.run(command())
+    message = "no final report of k2/c8ee5c24011b after 3 s; ask again: orastream report k2 c8ee5c24011b"
+    assert message in capsys.readouterr().err
+
+
+def test_unknown_transport_is_refused_in_plain_words() -> None:
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+    with pytest.raises(Exception, match="^'udp' is not one of websocket, http, none$"):
+        group.commands["say"].make_context("say", ["hi", "--transport", "udp"])
+    assert group.commands["say"].make_context("say", ["hi", "--transport", "http"]).params["transport"] == "http"
 
 
 def test_why_not_written_names_a_missing_folder_and_creates_no_file(tmp_path: Path) -> None:

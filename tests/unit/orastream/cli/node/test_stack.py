@@ -169,6 +169,15 @@ def test_choose_node_uses_the_delivery_urls_of_the_up_file_only_for_its_node() -
     assert choose_node("nats://other", settings, an_up(1)).http_url == "http://other.example/api"
 
 
+def test_choose_node_says_where_the_delivery_urls_come_from() -> None:
+    settings = CliSettings(_env_file=None, oraserver_http_url="http://other.example/api")  # type: ignore[call-arg]
+    up = choose_node(None, settings, an_up(1))
+    assert up.websocket_source == up.http_source == "from this directory's `orastream up`"
+    other = choose_node("nats://other", settings, an_up(1))
+    assert other.http_source == "from ORASERVER_HTTP_URL"
+    assert other.websocket_source == "the default; set ORASERVER_WEBSOCKET_URL to that of the node"
+
+
 def test_environment_prefers_variables_over_dot_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".env").write_text("TTS_VOICE=calm\nTTS_ENGINE=espeak\nORASERVER_TOKEN=\n")
     monkeypatch.chdir(tmp_path)
