@@ -12,8 +12,8 @@ _SCHEME = re.compile(r"\w+(?=://)")
 _REFUSALS = ("authorization violation", "authorization failed", "authentication", "user credentials")
 
 SCHEMES = ("nats://", "tls://", "ws://", "wss://")
-_HOST_AND_PORT = re.compile(r"\S+:\d+")
-"""An address without a scheme, as nats-py takes it: `nats://` is meant."""
+_HOST = re.compile(r"[^\s/?#]+")
+"""An address without a scheme, with or without user and port, as nats-py takes it: `nats://` is meant."""
 
 FORM = "write nats://[user:password@]host:port, without any of / ? # @ and comma in user and password"
 
@@ -43,7 +43,7 @@ ARGUMENTS = AddressOrigin("url", "the address", "creds", "start it, or correct t
 def check(url: str, field: str) -> None:
     """Raise SettingsError, which begins with `field`, if no NATS client can connect to such an address."""
     for one in servers(url):
-        if not (one.startswith(SCHEMES) if "://" in one else _HOST_AND_PORT.fullmatch(one)):
+        if not (one.startswith(SCHEMES) if "://" in one else _HOST.fullmatch(one)):
             begins = f"it begins with {', '.join(SCHEMES[:-1])} or {SCHEMES[-1]}"
             form = f"; {FORM}" if "@" in url else ""
             raise SettingsError(f"{field}: {shown(url)!r} is no NATS address; {begins}{form}")

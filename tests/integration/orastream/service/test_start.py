@@ -34,7 +34,7 @@ def test_service_takes_no_arguments(tmp_path: Path, name: str) -> None:
     assert done.stderr == expected
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:4222", "foo"])
+@pytest.mark.parametrize("url", ["http://127.0.0.1:4222", "nats:/127.0.0.1"])
 def test_service_ends_at_once_when_nats_url_is_no_address(tmp_path: Path, url: str) -> None:
     done = run(tmp_path, "http_bridge", NATS_URL=url)
     assert done.returncode == 2

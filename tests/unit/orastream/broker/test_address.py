@@ -86,6 +86,8 @@ def test_message_of_a_client_names_its_arguments_and_no_setting(problem: str) ->
         "ws://a:80",
         "wss://a",
         "host:4222",
+        "host",
+        "user:secret@host",
         "user:secret@host:4222",
         "[::1]:4222",
         "a:1,b:2",
@@ -97,7 +99,7 @@ def test_check_accepts_an_address_that_a_client_can_use(url: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["http://127.0.0.1:4222", "https://u:secret@host", "nats:/127.0.0.1", "foo", "", "nats://a,foo", "u:secret@foo"],
+    ["http://127.0.0.1:4222", "https://u:secret@host", "nats:/127.0.0.1", "", "a b", "nats://a,http://b"],
 )
 def test_check_refuses_what_is_no_address_and_shows_no_password(url: str) -> None:
     begins = "is no NATS address; it begins with nats://, tls://, ws:// or wss://"
