@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from orastream.broker import Broker
@@ -15,6 +16,10 @@ from orastream.service.keeper import StreamKeeper
 from tests.support.nats_server import NatsServer
 from tests.support.processes import Logs
 from tests.support.services import Stack
+
+# A time limit for an example fails on a busy machine. Benchmarks measure time; a test has pytest's time limit.
+hypothesis.settings.register_profile("orastream", hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("orastream")
 
 SHOWN_BYTES = 6_000
 

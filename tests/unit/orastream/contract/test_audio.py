@@ -26,7 +26,7 @@ pytestmark = pytest.mark.unit
 SPECS = st.builds(PcmSpec, st.sampled_from([8000, 11025, 16000, 22050, 24000, 44100, 48000]), st.integers(1, 2))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SPECS, st.integers(0, 300))
 def test_with_true_sizes_makes_a_valid_wav_file(spec: PcmSpec, frames: int) -> None:
     pcm = bytes(i & 0xFF for i in range(frames * spec.frame_bytes))
@@ -45,7 +45,7 @@ def test_with_true_sizes_makes_a_valid_wav_file(spec: PcmSpec, frames: int) -> N
         assert file.readframes(frames + 1) == pcm
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SPECS, st.floats(0, 10_000))
 def test_bytes_for_ms_returns_the_most_whole_samples_within_the_duration(spec: PcmSpec, ms: float) -> None:
     size = spec.bytes_for_ms(ms)

@@ -87,7 +87,7 @@ MESSAGES = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(MESSAGES)
 def test_messages_are_the_same_after_encoding_and_decoding(message: AudioMessage) -> None:
     assert unpack(message.pack()) == message
@@ -170,7 +170,7 @@ def test_unpack_refuses_other_payloads() -> None:
             unpack(payload)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.sampled_from([START, CHUNK, END]), st.integers(0, 10_000), st.integers(0, 255))
 def test_unpack_raises_only_undecodable_for_a_damaged_message(wire: dict[str, Any], at: int, byte: int) -> None:
     payload = bytearray(msgpack.packb(wire))
@@ -182,7 +182,7 @@ def test_unpack_raises_only_undecodable_for_a_damaged_message(wire: dict[str, An
     message.pack()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=30))
 def test_unpack_raises_only_undecodable_for_arbitrary_bytes(payload: bytes) -> None:
     with pytest.raises(Undecodable):

@@ -42,7 +42,7 @@ def decoded(payload: bytes) -> dict[str, Any] | None:
     return value
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(MAPS, st.sampled_from(["json", "msgpack"]))
 def test_map_is_the_same_after_encoding_and_decoding(value: dict[str, Any], encoding: Encoding) -> None:
     payload = codec.encode(value, encoding)
@@ -50,7 +50,7 @@ def test_map_is_the_same_after_encoding_and_decoding(value: dict[str, Any], enco
     assert codec.decode(payload) == value
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(max_size=40))
 @example(b"\xc1")
 @example(b"\xef\xbb\xbf{}")
@@ -59,13 +59,13 @@ def test_decode_raises_only_undecodable_for_arbitrary_bytes(payload: bytes) -> N
     decoded(payload)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.sampled_from([0x80, 0x81, 0x82, 0x8F, 0xDE, 0xDF]), st.binary(max_size=40))
 def test_decode_raises_only_undecodable_for_bytes_that_look_like_msgpack(first: int, rest: bytes) -> None:
     decoded(bytes([first]) + rest)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(MAPS, st.sampled_from(["json", "msgpack"]), st.data())
 def test_decode_raises_only_undecodable_for_damaged_payloads(
     value: dict[str, Any], encoding: Encoding, data: st.DataObject

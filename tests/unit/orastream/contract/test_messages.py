@@ -247,7 +247,7 @@ ANYTHING = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.dictionaries(st.sampled_from([*ACCEPTED, "session_id", "x"]), ANYTHING, max_size=4))
 def test_parse_request_accepts_any_map_or_names_the_wrong_field(changes: dict[str, Any]) -> None:
     try:
@@ -314,7 +314,7 @@ REPORTS = st.fixed_dictionaries(
 ).map(lambda changes: a_report(**changes))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(REPORTS, st.sampled_from(["json", "msgpack"]))
 def test_report_is_the_same_after_encoding_and_decoding(report: Report, encoding: codec.Encoding) -> None:
     payload = report.encode(encoding)
@@ -397,7 +397,7 @@ def test_cancel_refuses_invalid_payloads() -> None:
             Cancel.decode(payload)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(min_size=1, max_size=20))
 def test_cancel_covers_all_requests_only_for_a_map_without_a_request_id(payload: bytes) -> None:
     try:

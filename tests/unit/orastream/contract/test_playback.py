@@ -28,7 +28,7 @@ def played(chunks: list[tuple[int, int]]) -> tuple[int, int]:
     return waits, waited
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 50)), min_size=1, max_size=12), st.integers(0, 12))
 def test_playback_counts_the_same_underruns_as_a_simulated_player(
     gaps: list[tuple[int, int]], taken_over_at: int

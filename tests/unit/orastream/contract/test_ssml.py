@@ -99,7 +99,7 @@ def test_parse_takes_linear_time_for_hostile_markup(unit: str) -> None:
     assert time.process_time() - began < 3
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.one_of(
         st.text(max_size=80),

@@ -129,14 +129,14 @@ VALUES = (
 FIELDS = st.sampled_from(["text", "sessionId", "phoneId", "requestId", "replyTo", "ttlSeconds", "transport", "speed"])
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.dictionaries(FIELDS, VALUES, max_size=3))
 def test_any_map_is_read_without_an_error(changes: dict[str, Any]) -> None:
     stored = read_map(GOOD | changes)
     assert 1 <= stored.ttl_s <= 3600
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.binary(max_size=40) | st.binary(max_size=20).map(lambda b: b"\x84" + b))
 def test_any_bytes_are_read_without_an_error(payload: bytes) -> None:
     assert read(payload).problem is not None

@@ -33,7 +33,7 @@ IDS = st.one_of(
 ).filter(usable)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(IDS)
 def test_token_is_bounded_and_can_be_converted_back(value: str) -> None:
     tok = subjects.token(value)
@@ -43,13 +43,13 @@ def test_token_is_bounded_and_can_be_converted_back(value: str) -> None:
     assert (tok == value) == bool(re.fullmatch(r"[A-Za-z0-9_-]{1,128}", value))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(IDS, IDS)
 def test_different_ids_have_different_tokens(one: str, other: str) -> None:
     assert (subjects.token(one) == subjects.token(other)) == (one == other)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.one_of(st.text(max_size=60), st.from_regex(r"~[A-Za-z0-9_=+/-]{0,20}", fullmatch=True)))
 def test_untoken_returns_a_value_only_for_tokens(tok: str) -> None:
     value = subjects.untoken(tok)
@@ -166,7 +166,7 @@ def test_reply_allowed_refuses_all_other_subjects() -> None:
         assert not subjects.reply_allowed(subject), subject
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=30), st.sampled_from(["", "_INBOX.", "tts.reply.", "tts.", "$JS."]))
 def test_allowed_reply_subject_is_literal_ascii_under_its_roots(tail: str, root: str) -> None:
     subject = root + tail
@@ -189,7 +189,7 @@ def test_subjects_are_those_of_the_contract() -> None:
     assert subjects.SPEAK == "tts.speak"
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(IDS, IDS, IDS, IDS)
 def test_message_ids_differ_for_different_requests(s1: str, r1: str, s2: str, r2: str) -> None:
     one = subjects.message_id(subjects.token(s1), subjects.token(r1))

@@ -110,7 +110,6 @@ def test_a_process_that_has_said_goodbye_or_was_silent_for_long_is_forgotten() -
     assert watch.refused("d", SETTLE_S + SILENT_S + 1.0) is None
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0.05, CONFIRM_S * 0.9), st.floats(0.01, 5.0)), max_size=20))
 def test_gaps_shorter_than_the_wait_never_end_a_process(gaps: list[tuple[float, float]]) -> None:
     """A live process that reconnects within `confirm_s` is never called gone, however often that happens."""
@@ -186,4 +185,4 @@ class Ring(RuleBasedStateMachine):
 
 
 TestRing = Ring.TestCase
-TestRing.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestRing.settings = settings(max_examples=100, stateful_step_count=40)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
@@ -36,7 +36,6 @@ def test_masked_frame_is_read_by_websockets(size: int) -> None:
     assert frame.opcode is Opcode.TEXT and frame.fin and bytes(frame.data) == payload
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=9), max_size=8), st.binary(min_size=4, max_size=4))
 def test_parts_of_a_frame_are_one_payload(parts: list[bytes], key: bytes) -> None:
     frame = read(b"".join(masked_frame(FIN_PING, parts, key)))

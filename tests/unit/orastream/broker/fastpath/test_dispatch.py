@@ -103,7 +103,7 @@ def cut(wire: bytes, cuts: list[int]) -> list[bytes]:
     return [wire[a:b] for a, b in zip(ends, ends[1:], strict=False)]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(OPERATIONS, max_size=12), CUTS)
 def test_dispatch_gives_the_same_messages_as_the_parser_of_nats_py(operations: list[bytes], cuts: list[int]) -> None:
     """For messages with UTF-8 subjects and well-formed headers."""
@@ -138,7 +138,7 @@ MESSAGES = st.tuples(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(MESSAGES | CONTROL, max_size=10), CUTS)
 def test_splitter_delivers_messages_unchanged(operations: list[Any], cuts: list[int]) -> None:
     """Subject, reply subject, header block and payload, whatever bytes they have."""
@@ -150,7 +150,7 @@ def test_splitter_delivers_messages_unchanged(operations: list[Any], cuts: list[
     assert others == b"".join(one for one in operations if isinstance(one, bytes))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(MESSAGES.map(lambda one: (one[0] % 2 + 1, *one[1:])) | CONTROL, max_size=8), CUTS)
 def test_read_loop_continues_after_any_message(operations: list[Any], cuts: list[int]) -> None:
     """A direct subscription and one of nats.micro get all their messages."""
@@ -186,7 +186,7 @@ GARBAGE = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(GARBAGE | MESSAGES.map(lambda one: sent(*one)) | CONTROL, max_size=6), CUTS)
 def test_splitter_raises_only_protocol_error_for_garbage(operations: list[bytes], cuts: list[int]) -> None:
     """It never raises another error. Messages before the garbage are delivered, however the bytes are cut."""
@@ -289,7 +289,7 @@ def test_parser_accepts_any_bytes_in_an_error_of_the_server(line: bytes, error: 
     assert "permissions violation" in client.control[0] if error is None else client.control[0] == error
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(st.integers(0, 700), min_size=1, max_size=10),
     st.lists(st.integers(1, 90), min_size=1, max_size=6),

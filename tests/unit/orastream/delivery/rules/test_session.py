@@ -102,7 +102,7 @@ def outcome(session: Session, now: float) -> list[tuple[str, int, str]]:
     return sorted(out)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(EVENTS, st.sampled_from(KINDS), st.sampled_from([0.0, 36.0, 100.0]), st.randoms(use_true_random=False))
 def test_reordered_and_repeated_events_give_the_same_effects(
     plan: list[tuple[str, Transport | None, int]], kind: Kind, now: float, rng: random.Random

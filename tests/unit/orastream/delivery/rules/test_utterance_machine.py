@@ -62,7 +62,6 @@ from orastream.delivery.rules.utterance_effects import (
 pytestmark = pytest.mark.unit
 
 SETTINGS = settings(
-    deadline=None,
     max_examples=120 * int(os.environ.get("FUZZ", "1")),
     stateful_step_count=50,
     suppress_health_check=list(HealthCheck),

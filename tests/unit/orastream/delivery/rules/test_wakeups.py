@@ -209,4 +209,4 @@ class Owner(RuleBasedStateMachine):
 
 
 TestOwner = Owner.TestCase
-TestOwner.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestOwner.settings = settings(max_examples=150, stateful_step_count=40)

@@ -115,7 +115,7 @@ def test_first_chunk_is_short_and_contains_the_only_header(fmt: Format) -> None:
 
 
 @pytest.mark.parametrize("fmt", CODED)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(step=st.integers(1, 4_000), at=st.floats(0, 1), ramp=st.booleans())
 def test_resumed_file_has_the_same_bytes(fmt: Format, step: int, at: float, ramp: bool) -> None:
     """For any split of the samples, and any end of the attempt before."""

@@ -101,7 +101,7 @@ def streams(draw: st.DrawFn) -> tuple[PcmSpec, list[tuple[int, bytes]]]:
     return spec, [*parts, (sentence, DATA[position : position + -position % spec.frame_bytes])]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     streams(),
     st.one_of(st.integers(60, 300), st.integers(300, 9_000)),

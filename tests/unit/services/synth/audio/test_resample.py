@@ -31,7 +31,7 @@ def test_resampler_keeps_the_duration(dst_hz: int) -> None:
     assert abs(len(resampled(dst_hz, [])) // 2 - dst_hz) <= 1
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 5_000), max_size=30))
 def test_resampler_output_does_not_depend_on_the_split_of_the_input(sizes: list[int]) -> None:
     assert resampled(16_000, sizes) == resampled(16_000, [])

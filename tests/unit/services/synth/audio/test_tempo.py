@@ -37,7 +37,7 @@ def test_stretcher_changes_the_length_and_keeps_the_pitch(speed: float) -> None:
     assert np.fft.rfftfreq(len(out), 1 / RATE)[spectrum.argmax()] == pytest.approx(TONE_HZ, abs=5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(speed=st.sampled_from([0.5, 0.7, 1.0, 1.3, 2.0]), cuts=st.lists(st.integers(0, 28_800), max_size=20))
 def test_stretcher_output_does_not_depend_on_the_split_of_the_input(speed: float, cuts: list[int]) -> None:
     pcm = tone(0.6)

@@ -121,7 +121,7 @@ TEXTS = st.one_of(
 MAX_PER_CHARACTER = 24  # "%p" is 퍼센트포인트, "≥" more; a digit of English "seventeen "
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(TEXTS, LANGUAGES)
 def test_reading_accepts_any_text(text: str, language: str) -> None:
     """It never raises, gives the same result each time, never becomes empty, and its length is bounded."""
@@ -131,7 +131,7 @@ def test_reading_accepts_any_text(text: str, language: str) -> None:
     assert len(reading) <= MAX_PER_CHARACTER * len(text) + MAX_PER_CHARACTER
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(TEXTS)
 def test_reading_leaves_no_digit(text: str) -> None:
     """Digits and signs, which engines often misread, are gone after reading, for texts in Hangul and Latin."""
@@ -141,7 +141,7 @@ def test_reading_leaves_no_digit(text: str) -> None:
         assert not any(char in "0123456789" for char in reading), reading
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(st.one_of(PIECES, st.just(" ")), max_size=10).map("".join), st.sampled_from(["ko-KR", "en-US"]))
 def test_repeated_reading_reaches_a_fixed_point(text: str, language: str) -> None:
     """Repeated reading reaches a fixed point: no rule makes text that another one changes back."""

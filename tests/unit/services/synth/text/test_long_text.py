@@ -93,7 +93,7 @@ def test_number_of_examined_characters_is_proportional_to_the_text(unit: str, si
     assert max(examined) < 4 * MAX_CHARS
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(texts, st.sampled_from(["ko-KR", "en-US"]))
 @example("!" * 300 + "가" * 2_000, "ko-KR")
 @example("(1)" * 700, "en-US")

@@ -190,7 +190,7 @@ BITS = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.lists(BITS, max_size=14).map("".join))
 def test_any_markup_gives_lines_or_is_refused(inner: str) -> None:
     """Every attempt has the same lines, and each line has something to say."""
@@ -206,7 +206,7 @@ def test_any_markup_gives_lines_or_is_refused(inner: str) -> None:
         assert line.pause_s >= 0 and (line.before_s == 0 or line is lines[0])
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(st.sampled_from(["하나. ", "3명이 ", "2024. 5. 3. ", "Two. ", "👍 ", "ㅠㅠ"]), max_size=8).map("".join))
 def test_text_is_read_sentence_by_sentence(text: str) -> None:
     """So a streamed text is read like a complete one."""

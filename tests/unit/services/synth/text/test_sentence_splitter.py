@@ -172,7 +172,7 @@ UGLY = st.text(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.one_of(UGLY, st.text(max_size=80)), st.sampled_from(["ko-KR", "en-US", "ja", "xx", ""]))
 def test_splitter_loses_no_text(text: str, language: str) -> None:
     found = sentences(text, language)
@@ -184,7 +184,7 @@ def test_splitter_loses_no_text(text: str, language: str) -> None:
     assert all(sentence == sentence.strip() for sentence in found)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.text(alphabet=st.sampled_from("ab가 ,;1"), min_size=300, max_size=1500))
 def test_splitter_returns_no_sentence_above_the_limit(text: str) -> None:
     found = sentences("가" + text, "ko")
@@ -209,7 +209,7 @@ def cut_up(draw: st.DrawFn) -> list[str]:
     return [text[begin:end] for begin, end in zip(bounds, bounds[1:], strict=False)]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(cut_up(), st.sampled_from(["ko-KR", "en-US"]))
 def test_sentences_are_the_same_for_any_split_of_the_text(parts: list[str], language: str) -> None:
     stream = Sentences(language)
