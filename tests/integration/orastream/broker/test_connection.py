@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import itertools
 import logging
+from collections.abc import Mapping
 
 import pytest
 import uvloop
 
-from orastream.broker import Broker
+from orastream.broker import Answer, Broker
+from orastream.broker.micro import CONFIRM_S
 from orastream.contract.errors import NodeUnavailable
 from tests.support.processes import until
 from tests.support.raw_nats import INFO, serving
@@ -119,6 +121,35 @@ async def test_connection_retries_after_an_invalid_handshake() -> None:
         # Not counted: a server that never answers, and errors that nats-py names itself (-ERR, no JSON).
         assert broker.repairs.protocol_errors >= len(NO_HANDSHAKES) - 1
         assert connections[-1] - connections[first - 1] > 0.2 * len(NO_HANDSHAKES)
+
+
+async def test_a_service_starts_although_nats_is_lost_before_it_has_confirmed_the_subscriptions() -> None:
+    """The first connection answers no ping after the handshake and ends; the second one gets the subscriptions."""
+    subscribed: list[set[bytes]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(INFO)
+        subscribed.append(mine := set())
+        first, pings = len(subscribed) == 1, 0
+        while line := await reader.readline():
+            if line.startswith(b"SUB "):
+                mine.add(line.split()[1])
+            if line == b"PING\r\n":
+                pings += 1
+                if first and pings > 1:
+                    return
+                writer.write(b"PONG\r\n")
+
+    async def answer(_data: bytes, _headers: Mapping[str, str]) -> Answer:
+        return b"", None
+
+    async def subscribed_again() -> bool:
+        return len(subscribed) > 1 and {b"tts.test", b"$SRV.PING"} <= subscribed[-1]
+
+    async with serving(serve) as port, Broker(f"nats://127.0.0.1:{port}", name="b") as broker:
+        async with asyncio.timeout(3 * CONFIRM_S):
+            await broker.serve("test", "1.0.0", "a test", "tts.test", answer)
+        await until(subscribed_again, "the next connection has all subscriptions")
 
 
 async def test_read_loop_continues_after_a_late_pong() -> None:
