@@ -17,6 +17,8 @@ DRIFT = 5e-4
 """Seconds per second by which two clocks may drift apart. NTP corrects a clock by at most this rate."""
 MAX_AGE_S = 60.0
 """An older sample is dropped when a new one comes."""
+MAX_ROUND_TRIP_S = 2.0
+"""The call of a sample that took longer was repeated, in an outage say. It is used only while there is no other one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +59,14 @@ class OffsetEstimator:
     def add(self, sample: Sample) -> None:
         """Add a sample. Drops the old ones, those of another server, and those that it contradicts.
 
+        A sample whose round trip was longer than MAX_ROUND_TRIP_S is ignored if there is another.
+
         Two samples contradict each other if both bounds together cannot explain their difference: then the server's
         clock has stepped, or this host was suspended, and only the new sample is true.
         """
         now = sample.received_at
+        if self._best is not None and now - sample.sent_at > MAX_ROUND_TRIP_S:
+            return
         bound_s = sample.bound_s(now)
         self._samples = [
             other

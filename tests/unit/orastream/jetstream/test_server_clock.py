@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orastream.jetstream import management
-from orastream.jetstream.server_clock import DRIFT, MAX_AGE_S, OffsetEstimator, Sample, ServerClock
+from orastream.jetstream.server_clock import DRIFT, MAX_AGE_S, MAX_ROUND_TRIP_S, OffsetEstimator, Sample, ServerClock
 
 pytestmark = pytest.mark.unit
 
@@ -20,7 +20,7 @@ UNIX_S = 1.8e9
 
 # A sample: seconds since the last one, its round trip, and where in the round trip the server reads its clock.
 gaps = st.floats(0, 30)
-trips = st.floats(0, 3)
+trips = st.floats(0, MAX_ROUND_TRIP_S - 0.01)
 places = st.floats(0, 1)
 asks = st.tuples(gaps, trips, places)
 
@@ -99,6 +99,16 @@ def test_samples_of_another_server_are_forgotten(
     clocks.offset_s += differ_s
     clocks.ask(*after, server="b")
     assert clocks.error_s <= after[1] / 2 + SLACK_S
+
+
+def test_a_sample_of_a_call_that_waited_through_an_outage_is_used_only_while_there_is_no_other() -> None:
+    clocks = TwoClocks(UNIX_S)
+    clocks.ask(0, 8, 1.0, "one")
+    assert clocks.estimator.offset_s == pytest.approx(UNIX_S + 4), "wrong by half of the outage, but there is no other"
+    clocks.ask(1, 0.1, 0.5, "one")
+    assert clocks.estimator.offset_s == pytest.approx(UNIX_S)
+    clocks.ask(1, 8, 1.0, "two")
+    assert clocks.estimator.offset_s == pytest.approx(UNIX_S)
 
 
 def test_no_sample() -> None:
