@@ -48,8 +48,11 @@ class End:
 
     @property
     def unclaimed(self) -> bool:
-        """Whether this bridge may end the request only while no synth has claimed it."""
-        return self.lost or self.status == "expired" or self.entry.transport == "none"
+        """Whether this bridge may end the request only while no synth has claimed it.
+
+        A request of unknown transport may be claimed for the other one, whose bridge then ends it.
+        """
+        return self.lost or self.status == "expired" or self.entry.transport in (None, "none")
 
 
 @dataclass(frozen=True, slots=True)
