@@ -10,7 +10,9 @@ OWNERS = "KV_tts_owners"
 HEARTBEATS = "KV_tts_heartbeats"
 
 SYNTH = "synth"
-BRIDGES = ("ws_bridge", "http_bridge")
+BRIDGE_OF: dict[str, str] = {"websocket": "ws_bridge", "http": "http_bridge"}
+"""The service that delivers a transport."""
+BRIDGES = tuple(BRIDGE_OF.values())
 """Durable consumers. Each has the name of the service that pulls from it."""
 
 

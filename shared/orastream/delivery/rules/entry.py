@@ -11,7 +11,10 @@ from orastream.contract.stored_requests import StoredCancel, StoredRequest
 EXPIRY_GRACE_S = 5.0
 """An unclaimed request expires this long after its ttl, so that a claim that is being written still counts."""
 STUCK_S = 60.0
-"""A request of another transport fails if its audio has ended and its report has not changed for this long."""
+"""A request of another transport fails if its report has not changed for this long, nor was it its turn before.
+
+Only if no living bridge owns the session for that transport, and its audio has ended.
+"""
 INSPECT_EVERY_S = 10.0
 CHECK_STORED_S = 30.0
 """After this long without a report, look whether a request is still stored. Else one that was deleted would block.
@@ -53,6 +56,8 @@ class Entry:
     cancelled_at_s: float | None = None
     """Unix time, by the server's clock, at which the first cancel of this request was stored."""
     stage: Stage = Stage.WAITING
+    first_since: float | None = None
+    """Since when all earlier requests of the session are final."""
     inspected_at: float = 0.0
     """When `Inspect` was last returned for it."""
     checked_at: float = 0.0
@@ -90,6 +95,10 @@ class Entry:
     def resumes(self) -> Report | None:
         """The checkpoint from which a delivery resumes: the stored report; None if it belongs to another request."""
         return None if self.duplicate else self.report
+
+    def replaceable(self, epoch: int) -> int:
+        """The revision that a report of an owner with this epoch may replace; 0 if a later owner has written."""
+        return 0 if self.report is not None and self.report.epoch > epoch else self.revision
 
     def must_fence(self, *, taken_over: bool) -> bool:
         """Whether a checkpoint with this owner's epoch must be stored before the first chunk is written.
@@ -137,4 +146,5 @@ class Entry:
     def inspect_at(self) -> float:
         """When to look whether a bridge of another transport delivers it (monotonic seconds)."""
         since = self.expires_at if self.report is None else max(self.changed_at, self.asked_at)
-        return max(since + STUCK_S, self.inspected_at + INSPECT_EVERY_S)
+        turn = since if self.first_since is None else max(since, self.first_since)
+        return max(turn + STUCK_S, self.inspected_at + INSPECT_EVERY_S)

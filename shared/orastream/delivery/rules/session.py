@@ -277,11 +277,11 @@ class Session:
     def _begin_next(self, now: float) -> None:
         if (head := self._head()) is None:
             return
-        if self._mine(head):
-            free = self.delivering is None and not self.lifetime.draining
-            if free and head.stored.request is not None and head.stage is Stage.WAITING:
-                head.stage, self.delivering = Stage.DELIVERING, head
-                self._queue.append(Begin(head))
+        head.first_since = now if head.first_since is None else head.first_since
+        free = self.delivering is None and not self.lifetime.draining
+        if self._mine(head) and free and head.stored.request is not None and head.stage is Stage.WAITING:
+            head.stage, self.delivering = Stage.DELIVERING, head
+            self._queue.append(Begin(head))
         elif self._delivered_by_others(head) and now >= head.inspect_at:
             head.inspected_at = now
             if head.cancelled:

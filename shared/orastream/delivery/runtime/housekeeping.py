@@ -27,6 +27,7 @@ from orastream.delivery.rules.session_outcomes import (
     TidyFailed,
 )
 from orastream.delivery.rules.wakeup import cancel_is_applied
+from orastream.delivery.runtime.ownership import Owners
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.report_store import ReportStore
 
@@ -38,8 +39,9 @@ log = logger.named(__name__)
 class Housekeeping:
     """Carries out the housekeeping effects of one session. `token` is the session's subject token."""
 
-    def __init__(self, js: JetStream, reports: ReportStore, epoch: int, token: str) -> None:
+    def __init__(self, js: JetStream, owners: Owners, reports: ReportStore, epoch: int, token: str) -> None:
         self._js = js
+        self._owners = owners
         self._reports = reports
         self._epoch = epoch
         self._token = token
@@ -62,12 +64,13 @@ class Housekeeping:
         entry = effect.entry
         base = entry.resumes or entry.stored.report("queued")
         final = base.with_(status=effect.status, error=effect.error, epoch=self._epoch)
+        revision = entry.revision  # once: a report that comes meanwhile may be a later owner's
         while True:
             try:
                 if effect.unclaimed:  # if a synth has claimed it meanwhile, this bridge must not end it
                     written = await self._reports.write_first(entry.stored, final)
                 else:
-                    written = await self._reports.write(entry.stored, final, entry.revision)
+                    written = await self._reports.write(entry.stored, final, revision)
                 break
             except NodeUnavailable as exc:
                 log.warning("final report not written; retrying", request=entry.stored.request_id, error=str(exc))
@@ -104,6 +107,8 @@ class Housekeeping:
 
     async def _inspect(self, entry: Entry) -> SessionOutcome | None:
         try:
+            if entry.transport is not None and await self._owners.lives(entry.transport, self._token):
+                return None  # it delivers, or tries again, or waits
             last = await self._js.last(stream_names.AUDIO, subjects.audio(entry.stored.session, entry.stored.token))
             ended = last is None or isinstance(unpack(last.data), AudioEnd)
         except (NodeUnavailable, Undecodable):

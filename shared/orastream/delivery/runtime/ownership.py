@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 from orastream.base import logger
 from orastream.contract.errors import NodeUnavailable, PublishRefused, SequenceConflict
-from orastream.contract.stream_names import HEARTBEATS, OWNERS, heartbeat_key, owner_key
+from orastream.contract.messages import Transport
+from orastream.contract.stream_names import BRIDGE_OF, HEARTBEATS, OWNERS, heartbeat_key, owner_key
 from orastream.delivery.rules.lease import LeaseTerm
 from orastream.delivery.runtime.outcomes import OwnershipRead
 from orastream.jetstream.api import JetStream
@@ -154,6 +155,13 @@ class Owners:
         for epoch in list(self._unreleased):
             await self._js.delete(OWNERS, epoch)
             self._unreleased.discard(epoch)
+
+    async def lives(self, transport: Transport, session: str) -> bool:
+        """Whether a living bridge of that transport owns the session. Raises NodeUnavailable."""
+        kind = BRIDGE_OF.get(transport)
+        record = await self._js.last(OWNERS, owner_key(kind, session)) if kind is not None else None
+        owner = owner_of(record.data) if record is not None else None
+        return owner is not None and await self.alive(owner)
 
     async def alive(self, bridge: str) -> bool:
         """Whether `bridge` may still own sessions: its heartbeat is stored. Raises NodeUnavailable."""

@@ -44,5 +44,6 @@ class ReportWriter:
     async def store(self, report: Report, purpose: Purpose) -> ReportWritten:
         """Write the report once. Raises NodeUnavailable."""
         entry = self._entry
-        written = await self._reports.write(entry.stored, report, entry.revision or None)
+        # Not the revision of a later owner's report, which the feed may have shown meanwhile: it would be overwritten.
+        written = await self._reports.write(entry.stored, report, entry.replaceable(report.epoch) or None)
         return ReportWritten(entry, purpose, written.verdict, written.state)

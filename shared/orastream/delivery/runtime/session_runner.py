@@ -60,7 +60,7 @@ class SessionRunner:
         self._full_round = True
         self._full_round_at = 0.0
         self._links = Links(context.sink, self.nudge)
-        self._housekeeping = Housekeeping(context.js, reports, ownership.epoch, session)
+        self._housekeeping = Housekeeping(context.js, context.owners, reports, ownership.epoch, session)
         self._delivering: UtteranceRunner | None = None
         self._was_current = False
 

@@ -373,6 +373,7 @@ def test_a_cancelled_request_of_a_transport_without_a_bridge_is_ended_after_a_mi
     bench.session.cancel(cancel(3))
     bench.ask(4)
     bench.report(4, "synthesizing")
+    assert bench.poll() == [], "its turn begins"
     bench.now = STUCK_S - 1
     assert bench.poll() == []
     bench.now = STUCK_S
@@ -438,6 +439,7 @@ def test_a_stuck_request_of_another_transport() -> None:
     bench.ask(3)
     bench.report(2, "synthesizing", "http")
     bench.report(3, "synthesizing")
+    assert bench.poll() == [], "its turn begins"
     bench.now = STUCK_S - 0.1
     assert bench.poll() == []
     assert bench.session.next_time(bench.now) == STUCK_S
@@ -459,11 +461,28 @@ def test_a_stuck_request_of_another_transport() -> None:
     assert bench.poll() == ["Begin 3"]
 
 
+def test_another_transports_request_is_not_stuck_before_its_turn() -> None:
+    bench = Bench()
+    bench.ask(2)
+    bench.ask(3, "http")
+    for sequence in (2, 3):
+        bench.report(sequence, "synthesizing", "http" if sequence == 3 else None)
+    assert bench.poll() == ["Begin 2"]
+    bench.now = 3 * STUCK_S
+    bench.delivered(2)
+    assert bench.poll() == [], "its bridge begins only now"
+    bench.now += STUCK_S - 1
+    assert bench.poll() == ["Tidy 2"]
+    bench.now += 1
+    assert bench.poll() == ["Inspect 3"]
+
+
 def test_another_transports_request_that_waits_for_its_claim_is_not_stuck() -> None:
     bench = Bench()
     bench.ask(2, "http", ttlSeconds=300)
     bench.ask(3)
     bench.report(3, "synthesizing")
+    assert bench.poll() == [], "its turn begins"
     bench.now = 300 + EXPIRY_GRACE_S + STUCK_S - 1
     assert bench.poll() == []
     bench.now += 1
