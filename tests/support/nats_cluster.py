@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import subprocess
@@ -90,13 +91,12 @@ class NatsCluster:
             shutil.rmtree(entry)
 
     def fill(self, number: int) -> None:
-        """Fill the file system of a server's store. `free_space` ends it."""
-        with (self._filler(number)).open("wb") as file:
-            try:
-                while True:
-                    file.write(b"\0" * (1 << 20))
-            except OSError:
-                pass
+        """Fill the file system of a server's store. `free_space` ends it. Blocks for seconds: call it in a thread."""
+        piece = b"\0" * (1 << 20)
+        # Without a buffer: closing one with bytes that do not fit would raise.
+        with self._filler(number).open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(piece)
 
     def free_space(self, number: int) -> None:
         """Give the space back."""

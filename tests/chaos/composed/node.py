@@ -72,6 +72,8 @@ class Node:
         self.ora: dict[str, TcpProxy] = {}
         self.locks: dict[str, asyncio.Lock] = {}
         """Held while a fault stops, kills or starts a process."""
+        self.server_lock = asyncio.Lock()
+        """Held while a fault disturbs one of the nats-servers."""
         self.exits: list[Disturbance] = []
         """Processes that ended by themselves."""
         self._ora_port = free_port()
@@ -141,7 +143,8 @@ class Node:
         for proxy in self.cluster.routes.values():
             proxy.delay(0.0)
             proxy.heal()
-        for server in self.cluster.servers:
+        for number, server in enumerate(self.cluster.servers):
+            self.cluster.free_space(number)
             if not server.running:
                 await server.start()
         if not self.receiver.running:
