@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from tests.chaos.composed.server_faults import late_replicas, leader_of
 from tests.support.nats_cluster import NatsCluster
 
 pytestmark = pytest.mark.unit
+
+FULL_BYTES = (2 << 20) - 4096
+"""No file can be larger, as on a full disk."""
 
 
 def test_a_stream_without_a_leader_has_none(tmp_path: Path) -> None:
@@ -30,11 +34,16 @@ def test_replicas_that_are_late_are_named() -> None:
 
 
 def test_filling_a_disk_raises_nothing(tmp_path: Path) -> None:
-    """The close of a buffered file raised ENOSPC, and the disk stayed full."""
+    """A write that fits in part left bytes in the file's buffer. Its close raised then, and the disk stayed full."""
     cluster = NatsCluster(tmp_path, {})
     filler = cluster.servers[0].data / "filler"
     filler.parent.mkdir()
-    filler.symlink_to("/dev/full")
-    cluster.fill(0)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (FULL_BYTES, limit[1]))
+    try:
+        cluster.fill(0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert filler.stat().st_size == FULL_BYTES
     cluster.free_space(0)
-    assert not filler.is_symlink()
+    assert not filler.exists()
