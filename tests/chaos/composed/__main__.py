@@ -22,8 +22,9 @@ lets sessions talk to it, and disturbs it with faults that overlap. Then it judg
 OraServer got: each accepted request has one final report, which never changes; what was delivered is what is stored,
 and what the engine makes undisturbed, byte for byte; the order of a session; nothing after a final report.
 
-The seed alone decides the schedule. Exit code 0: no violation. 1: at least one; then the folder with all logs is kept
-and named. Everything listens on loopback.
+The seed and the options decide the schedule. Without the right to mount a tmpfs it is the same, without its faults
+`disk_full`. Exit code 0: no violation. 1: at least one; then the folder with all logs is kept and named. Everything
+listens on loopback.
 """
 
 EPILOG = """\

@@ -13,12 +13,11 @@ from orastream.contract.errors import OrastreamError
 from tests.chaos.composed.history import Disturbance
 from tests.chaos.composed.node import Node
 from tests.chaos.composed.reactions import handover, relay
-from tests.chaos.composed.schedule import Fault
+from tests.chaos.composed.schedule import SLOW_AFTER_CUT_S, Fault
 from tests.chaos.composed.server_faults import ServerFaults, frozen
 from tests.support.processes import Process, ProcessFailed
 
 DRAIN_S = 20.0
-SLOW_AFTER_CUT_S = 2.0
 
 Carry = Callable[[Fault, Disturbance], Awaitable[None]]
 
