@@ -11,9 +11,12 @@ import random
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+
+from orastream.cli.node import pdeathsig
 
 START_S = 60.0
 STOP_S = 15.0
@@ -102,11 +105,15 @@ class Process:
     # ---- starting
 
     def launch(self) -> None:
-        """Start the process and return at once."""
+        """Start the process and return at once. Call it in the main thread: the child is killed when its thread ends.
+
+        A test run that is killed leaves no process.
+        """
         assert not self.running, f"{self.name} runs already"
+        guarded = [sys.executable, "-I", "-S", pdeathsig.__file__, str(os.getpid()), *self._argv]
         with self.log.open("ab") as log:
             self._child = subprocess.Popen(
-                self._argv, env=self._env, cwd=self._cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                guarded, env=self._env, cwd=self._cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
 
     async def until_ready(self, ready: Callable[[], Awaitable[bool]], timeout_s: float = START_S) -> None:
