@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import logging
 import shutil
+import signal
 import sys
 import tempfile
 import time
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
-from tests.chaos.composed.run import Plan, run, table
+from tests.chaos.composed.run import Outcome, Plan, run, table
 from tests.chaos.composed.schedule import KINDS, Setting, schedule
-from tests.support.nats_cluster import can_mount
+from tests.support.nats_cluster import why_no_tmpfs
 
 DESCRIPTION = """\
 Starts a node of its own (nats-server, or three as a cluster; synths and bridges; an OraServer that logs each frame),
@@ -59,7 +63,7 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="keep the folder also without a violation")
     given = parser.parse_args()
     seed = given.seed if given.seed is not None else int(time.time()) % 1_000_000
-    no_mount = can_mount()
+    no_mount = why_no_tmpfs()
     plan = Plan(
         seed, given.seconds, given.nats, given.sessions, given.replicas, tuple(given.only), given.plant, not no_mount
     )
@@ -82,7 +86,14 @@ def _run(plan: Plan, *, keep: bool) -> int:
     logging.disable(logging.WARNING)
     _show(plan)
     folder = Path(tempfile.mkdtemp(prefix=f"chaos-{plan.seed}-"))
-    outcome = uvloop.run(run(plan, folder))
+    try:
+        outcome = uvloop.run(_until_signal(run(plan, folder)))
+    except asyncio.CancelledError:
+        print(f"ended by a signal; logs: {folder}")
+        return 2
+    except BaseException:
+        print(f"logs: {folder}")
+        raise
     print()
     print(table(outcome))
     if outcome.violations or keep:
@@ -90,6 +101,14 @@ def _run(plan: Plan, *, keep: bool) -> int:
     else:
         shutil.rmtree(folder)
     return 1 if outcome.violations else 0
+
+
+async def _until_signal(running: Coroutine[Any, Any, Outcome]) -> Outcome:
+    """Run it. A signal cancels it, so that no process and no mount is left. Raises CancelledError then."""
+    task = asyncio.ensure_future(running)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    return await task
 
 
 if __name__ == "__main__":

@@ -105,13 +105,16 @@ class Node:
         self.processes[name] = ServiceProcess(service, self.folder, self.logs, settings, name=name)
         self.locks[name] = asyncio.Lock()
 
+    def _proxies(self) -> list[TcpProxy]:
+        return [*self.ora.values(), *(proxy for proxies in self.nats.values() for proxy in proxies)]
+
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Node]:
         """Start everything; returns when all are ready. Kills it at the end."""
         supervising: asyncio.Task[None] | None = None
         try:
             await self.cluster.start()
-            for proxy in [*self.ora.values(), *(p for proxies in self.nats.values() for p in proxies)]:
+            for proxy in self._proxies():
                 await proxy.start()
             await asyncio.gather(self.receiver.start(), *(process.start() for process in self.processes.values()))
             supervising = asyncio.create_task(self._supervise())
@@ -119,9 +122,12 @@ class Node:
         finally:
             if supervising is not None:
                 supervising.cancel()
+            # First all that needs no await: a second cancellation cannot leave processes and mounts behind.
             for process in [*self.processes.values(), self.receiver]:
-                process.kill()
-            for proxy in [*self.ora.values(), *(p for proxies in self.nats.values() for p in proxies)]:
+                with contextlib.suppress(Exception):
+                    process.kill()
+            self.cluster.kill_and_unmount()
+            for proxy in self._proxies():
                 await proxy.stop()
             await self.cluster.stop()
 
@@ -137,10 +143,8 @@ class Node:
 
     async def heal(self) -> None:
         """End every fault that may still last, and start what does not run."""
-        for proxy in [*self.ora.values(), *(p for proxies in self.nats.values() for p in proxies)]:
+        for proxy in [*self._proxies(), *self.cluster.routes.values()]:
             proxy.delay(0.0)
-            proxy.heal()
-        for proxy in self.cluster.routes.values():
             proxy.delay(0.0)
             proxy.heal()
         for number, server in enumerate(self.cluster.servers):

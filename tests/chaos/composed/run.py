@@ -10,8 +10,11 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
+
 from orastream.broker import Broker
 from orastream.client.async_client import Client
+from orastream.contract.errors import OrastreamError
 from orastream.jetstream.api import JetStream
 from tests.chaos.composed import oracle
 from tests.chaos.composed.aftermath import aftermath, latency
@@ -65,24 +68,37 @@ async def run(plan: Plan, folder: Path, faults: list[Fault] | None = None) -> Ou
     node = Node(folder, servers=plan.servers, replicas=replicas, store_mb=store_mb, plant=plan.plant)
     history = History(time.time())
     planned = schedule(plan.seed, plan.seconds, node.setting, plan.only) if faults is None else faults
-    async with node.running(), Broker(node.cluster.url, name="chaos", connect_timeout_s=10) as broker:
-        js = JetStream(broker)
-        client = Client(broker)
-        recorder = Recorder(js, history)
-        history.aftermath.latency_before_s = await latency(client, history, "before")
-        history.aftermath.before = node.usage()
-        history.began = time.time()
-        async with recorder.running():
-            await _disturbed(plan, node, client, recorder, history, planned)
-            await _settle(recorder, history)
-            history.settled_at = time.time()
-        await aftermath(node, js, client, history)
-        await record_end(js, history)
-        history.frames = read_frames(node.frames, node.ora)
-    history.disturbances += node.exits
-    violations = oracle.judge(history, references)
-    save(folder, plan, planned, history, violations)
+    violations: list[Violation] = []
+    try:
+        async with node.running(), Broker(node.cluster.url, name="chaos", connect_timeout_s=10) as broker:
+            await _recorded(plan, node, broker, history, planned, violations)
+            history.frames = read_frames(node.frames, node.ora)
+        history.disturbances += node.exits
+        violations += oracle.judge(history, references)
+    finally:
+        save(folder, plan, planned, history, violations)
     return Outcome(plan, planned, history, violations)
+
+
+async def _recorded(
+    plan: Plan, node: Node, broker: Broker, history: History, planned: list[Fault], violations: list[Violation]
+) -> None:
+    """All that needs the node. If it does not answer after the faults, that is a violation, not the end of the run."""
+    js = JetStream(broker)
+    client = Client(broker)
+    recorder = Recorder(js, history)
+    history.aftermath.latency_before_s = await latency(client, history, "before")
+    history.aftermath.before = node.usage()
+    history.began = time.time()
+    async with recorder.running():
+        await _disturbed(plan, node, client, recorder, history, planned)
+        await _settle(recorder, history)
+        history.settled_at = time.time()
+    for what in (lambda: aftermath(node, js, client, history), lambda: record_end(js, history)):
+        try:
+            await what()
+        except (OrastreamError, OSError, TimeoutError, aiohttp.ClientError, AssertionError) as exc:
+            violations.append(Violation("the node does not answer", "", "", f"{type(exc).__name__}: {exc}"[:300]))
 
 
 async def _disturbed(
