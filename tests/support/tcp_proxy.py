@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from orastream.base.reset import reset
 from tests.support.processes import free_port
 
 READ_BYTES = 1 << 18
@@ -38,10 +39,21 @@ class Connection:
     _writers: list[asyncio.StreamWriter] = field(default_factory=list)
     _doomed: bool = False
 
+    async def close(self) -> None:
+        """Close both sides when what was written has been sent. For the normal end of both directions."""
+        await asyncio.gather(*(self._close(writer) for writer in self._writers))
+
+    async def _close(self, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        self._writers.remove(writer)
+
     def abort(self) -> None:
-        """Reset both sides; what is on the way is lost."""
+        """Reset both sides; what is on the way is lost, also in the kernel's send buffers."""
         for writer in self._writers:
-            writer.transport.abort()
+            reset(writer.transport)
+            writer.transport.abort()  # one that is closing already, and waits for its buffer
 
 
 class TcpProxy:
@@ -148,12 +160,12 @@ class TcpProxy:
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._mode == "cut":
-            writer.transport.abort()
+            reset(writer.transport)
             return
         try:
             back_reader, back_writer = await asyncio.open_connection("127.0.0.1", self._target_port, limit=READ_BYTES)
         except OSError:
-            writer.transport.abort()
+            reset(writer.transport)
             return
         port = back_writer.get_extra_info("sockname")[1]
         connection = Connection(time.time(), port, self._tap() if self._tap is not None else None)
@@ -171,6 +183,7 @@ class TcpProxy:
                 self._pump(reader, back_writer, connection, tapped=True),
                 self._pump(back_reader, writer, connection, tapped=False),
             )
+            await connection.close()
         except OSError:
             pass  # the client has reset its connection already: its socket has no options any more
         finally:
@@ -181,16 +194,22 @@ class TcpProxy:
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: Connection, *, tapped: bool
     ) -> None:
-        """Copy one direction. Reading and writing are separate, so that a fault does not stop the reading."""
-        queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+        """Copy one direction. Reading and writing are separate, so that a fault does not stop the reading.
+
+        An end is forwarded as what it is, after the bytes before it: EOF as EOF, a reset as a reset.
+        """
+        queue: asyncio.Queue[tuple[float, bytes | None]] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
 
         async def deliver() -> None:
-            loop = asyncio.get_running_loop()
             while True:
                 due, data = await queue.get()
                 if (wait := due - loop.time()) > 0:
                     await asyncio.sleep(wait)
                 await self._flowing.wait()
+                if data is None:
+                    connection.abort()
+                    return
                 if not data:
                     with contextlib.suppress(OSError, RuntimeError):
                         writer.write_eof()
@@ -201,20 +220,24 @@ class TcpProxy:
                     connection.abort()
                     return
 
-        loop = asyncio.get_running_loop()
+        async def read() -> bytes | None:
+            """The next bytes; empty for EOF, None for a reset."""
+            try:
+                return await reader.read(READ_BYTES)
+            except OSError:
+                return None
+
         delivering = asyncio.create_task(deliver())
         try:
             while True:
                 if tapped:
                     await self._reading.wait()
-                data = await reader.read(READ_BYTES)
+                data = await read()
                 if data and tapped and connection.tap is not None:
                     connection.tap.sent(data, time.time())
                 queue.put_nowait((loop.time() + self._delay_s, data))
                 if not data:
                     await delivering
                     return
-        except OSError:
-            connection.abort()
         finally:
             delivering.cancel()
