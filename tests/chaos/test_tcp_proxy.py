@@ -281,6 +281,30 @@ async def test_a_stalled_proxy_reads_nothing_from_clients(proxy: TcpProxy, targe
     assert ended is not None and ended - began >= 0.1
 
 
+async def test_a_window_lets_a_slow_target_and_a_held_link_fill_the_socket_of_the_client(quiet: Quiet) -> None:
+    """Without a window the proxy took 32 MiB that nobody read, and a client never saw a full socket."""
+    size = 4 << 20
+    async with proxied(quiet.port, window=1 << 16) as proxy, client(proxy) as (_, writer):
+        await quiet.accepted.wait()
+        writer.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 14)
+        writer.write(bytes(size))
+        await asyncio.sleep(0.3)
+        left = writer.transport.get_write_buffer_size()
+        assert size - left < 1 << 19, "the proxy has a limit"
+        (connection,) = proxy.connections
+        assert connection.stalls[-1][1] is None, "and says that it reads nothing now"
+        proxy.hold()
+        got = 0
+        with contextlib.suppress(TimeoutError):
+            while got < size:
+                got += len(await within(quiet.reads(), 0.3))
+        assert got < 1 << 19, "held"
+        proxy.heal()
+        while got < size:
+            got += len(await within(quiet.reads()))
+        assert all(ended is not None for _, ended in connection.stalls)
+
+
 async def test_a_client_that_resets_while_the_proxy_connects_leaves_no_connection_open(
     proxy: TcpProxy, target: Target
 ) -> None:

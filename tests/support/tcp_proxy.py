@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -14,6 +14,8 @@ from orastream.base.reset import reset
 from tests.support.processes import free_port
 
 READ_BYTES = 1 << 18
+QUEUED = 4
+"""Pieces that wait in the proxy if it has a window."""
 
 Mode = Literal["open", "cut", "hold", "hole"]
 
@@ -39,6 +41,16 @@ class Connection:
     _writers: list[asyncio.StreamWriter] = field(default_factory=list)
     _doomed: bool = False
 
+    @contextlib.contextmanager
+    def stalled(self) -> Iterator[None]:
+        """Note that the proxy reads nothing meanwhile."""
+        number, began = len(self.stalls), time.time()
+        self.stalls.append((began, None))
+        try:
+            yield
+        finally:
+            self.stalls[number] = (began, time.time())
+
     async def close(self) -> None:
         """Close both sides when what was written has been sent. For the normal end of both directions."""
         await asyncio.gather(*(self._close(writer) for writer in self._writers))
@@ -59,14 +71,21 @@ class Connection:
 class TcpProxy:
     """Listens on `port` of 127.0.0.1 and forwards to `target_port`. It reads at once and buffers without limit.
 
+    With `window` it holds about so many bytes of a client, and the kernel of this machine about as many: a target that
+    reads slowly, or a fault that lets bytes wait, fills the client's own socket then, as on a network.
+
     `cut`: connections are reset, new ones too. `hold`: bytes wait and are sent later. `hole`: bytes wait, and the
     connections of that time are reset at the end. `stall`: the proxy stops reading from clients.
     """
 
-    def __init__(self, target_port: int, *, port: int | None = None, tap: Callable[[], Tap] | None = None) -> None:
+    def __init__(
+        self, target_port: int, *, port: int | None = None, tap: Callable[[], Tap] | None = None, window: int = 0
+    ) -> None:
         self.port = port or free_port()
         self._target_port = target_port
         self._tap = tap
+        self._window = window
+        self._read_bytes = window // QUEUED if window else READ_BYTES
         self._mode: Mode = "open"
         self._delay_s = 0.0
         self._flowing = asyncio.Event()
@@ -81,7 +100,11 @@ class TcpProxy:
 
     async def start(self) -> None:
         """Begin to listen."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=READ_BYTES)
+        listening = socket.create_server(("127.0.0.1", self.port))
+        if self._window:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._read_bytes)  # its connections get it too
+        limit = self._read_bytes // 2  # a StreamReader holds twice as many
+        self._server = await asyncio.start_server(self._serve, sock=listening, limit=limit)
 
     async def stop(self) -> None:
         """Reset all connections and stop listening."""
@@ -140,8 +163,7 @@ class TcpProxy:
         if not self._reading.is_set():
             now = time.time()
             for connection in self._open:
-                if connection.stalls and connection.stalls[-1][1] is None:
-                    connection.stalls[-1] = (connection.stalls[-1][0], now)
+                connection.stalls[:] = [(began, ended or now) for began, ended in connection.stalls]
         self._flowing.set()
         self._reading.set()
 
@@ -177,8 +199,14 @@ class TcpProxy:
         self._open.add(connection)
         try:
             for one in (writer, back_writer):
-                one.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock = one.get_extra_info("socket")
+                if sock is None:
+                    raise ConnectionResetError  # uvloop: it is closed already
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 one.transport.set_write_buffer_limits(high=1 << 30)
+            if self._window:
+                back_writer.transport.set_write_buffer_limits(high=self._read_bytes)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._read_bytes)
             await asyncio.gather(
                 self._pump(reader, back_writer, connection, tapped=True),
                 self._pump(back_reader, writer, connection, tapped=False),
@@ -198,32 +226,34 @@ class TcpProxy:
 
         An end is forwarded as what it is, after the bytes before it: EOF as EOF, a reset as a reset.
         """
-        queue: asyncio.Queue[tuple[float, bytes | None]] = asyncio.Queue()
+        queue: asyncio.Queue[tuple[float, bytes | None]] = asyncio.Queue(QUEUED if self._window and tapped else 0)
         loop = asyncio.get_running_loop()
 
         async def deliver() -> None:
+            open_ = True
             while True:
                 due, data = await queue.get()
                 if (wait := due - loop.time()) > 0:
                     await asyncio.sleep(wait)
                 await self._flowing.wait()
-                if data is None:
-                    connection.abort()
-                    return
-                if not data:
-                    with contextlib.suppress(OSError, RuntimeError):
-                        writer.write_eof()
-                    return
                 try:
-                    writer.write(data)
-                except (OSError, RuntimeError):  # uvloop: the transport is closed
+                    if data and open_:
+                        writer.write(data)
+                        await writer.drain()
+                    elif data is None:
+                        connection.abort()
+                    elif not data and open_:
+                        writer.write_eof()
+                except (OSError, RuntimeError):  # uvloop raises RuntimeError for a closed transport
                     connection.abort()
+                    open_ = False  # go on, so that the reading never waits for a place in the queue
+                if not data:
                     return
 
         async def read() -> bytes | None:
             """The next bytes; empty for EOF, None for a reset."""
             try:
-                return await reader.read(READ_BYTES)
+                return await reader.read(self._read_bytes)
             except OSError:
                 return None
 
@@ -235,7 +265,8 @@ class TcpProxy:
                 data = await read()
                 if data and tapped and connection.tap is not None:
                     connection.tap.sent(data, time.time())
-                queue.put_nowait((loop.time() + self._delay_s, data))
+                with connection.stalled() if queue.full() else contextlib.nullcontext():
+                    await queue.put((loop.time() + self._delay_s, data))
                 if not data:
                     await delivering
                     return

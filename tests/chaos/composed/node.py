@@ -39,6 +39,8 @@ SETTINGS: dict[str, object] = {
 }
 IDLE_S = 5.0
 """The longer of both bridges' idle times: http_bridge's cannot be set."""
+ORA_WINDOW = 1 << 16
+"""Small, so that an OraServer that reads slowly, and a link that is held, fill the sockets of the bridges."""
 SUPERVISE_EVERY_S = 0.5
 
 
@@ -99,7 +101,7 @@ class Node:
         settings = {**SETTINGS, **more}
         settings["NATS_URL"] = ",".join(f"nats://127.0.0.1:{proxy.port}" for proxy in self.nats[name])
         if service.endswith("bridge"):
-            proxy = self.ora[name] = TcpProxy(self._ora_port, tap=BridgeTap)
+            proxy = self.ora[name] = TcpProxy(self._ora_port, tap=BridgeTap, window=ORA_WINDOW)
             settings["ORASERVER_WEBSOCKET_URL"] = f"ws://127.0.0.1:{proxy.port}/ws/tts"
             settings["ORASERVER_HTTP_URL"] = f"http://127.0.0.1:{proxy.port}/api/tts"
         self.processes[name] = ServiceProcess(service, self.folder, self.logs, settings, name=name)
