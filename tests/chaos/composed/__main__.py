@@ -18,6 +18,7 @@ import uvloop
 
 from tests.chaos.composed.run import Outcome, Plan, run, table
 from tests.chaos.composed.schedule import KINDS, Setting, schedule
+from tests.chaos.planted.planted_faults import PLANTS
 from tests.support.nats_cluster import why_no_tmpfs
 
 DESCRIPTION = """\
@@ -58,7 +59,8 @@ def main() -> int:
     parser.add_argument("--sessions", type=int, default=20, metavar="N", help="sessions that talk at once (20)")
     parser.add_argument("--replicas", type=int, default=2, metavar="N", help="processes of each service (2)")
     parser.add_argument("--only", action="append", default=[], choices=sorted(KINDS), metavar="KIND", help="only these")
-    parser.add_argument("--plant", default="", metavar="NAME", help="a planted fault of tests/chaos/planted")
+    plants = ", ".join(sorted(PLANTS))
+    parser.add_argument("--plant", default="", choices=sorted(PLANTS), metavar="NAME", help=f"plant a fault: {plants}")
     parser.add_argument("--show", action="store_true", help="print the schedule and end")
     parser.add_argument("--keep", action="store_true", help="keep the folder also without a violation")
     given = parser.parse_args()
