@@ -20,7 +20,7 @@ from tests.chaos.composed import oracle
 from tests.chaos.composed.aftermath import aftermath, latency
 from tests.chaos.composed.faults import Faults
 from tests.chaos.composed.history import History, Violation
-from tests.chaos.composed.node import Node
+from tests.chaos.composed.node import AudioLimits, Node
 from tests.chaos.composed.recorder import Recorder, read_frames, record_end
 from tests.chaos.composed.schedule import Fault, schedule
 from tests.chaos.composed.texts import References
@@ -28,8 +28,6 @@ from tests.chaos.composed.workload import Conversation
 
 SETTLE_S = 90.0
 """More than the ttl of a request: one whose claim was lost with TTS_REPORTS expires then."""
-TMPFS_MB = 1536
-"""JetStream offers three quarters of it to the streams, and TTS_AUDIO reserves 1 GiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +62,8 @@ async def run(plan: Plan, folder: Path, faults: list[Fault] | None = None) -> Ou
     references = References()
     await references.make()
     replicas = {service: plan.replicas for service in ("synth", "ws_bridge", "http_bridge")}
-    store_mb = TMPFS_MB if plan.tmpfs else 0
-    node = Node(folder, servers=plan.servers, replicas=replicas, store_mb=store_mb, plant=plan.plant)
+    audio = AudioLimits.of(plan.seconds, plan.sessions, plan.replicas)
+    node = Node(folder, servers=plan.servers, replicas=replicas, tmpfs=plan.tmpfs, audio=audio, plant=plan.plant)
     history = History(time.time())
     planned = schedule(plan.seed, plan.seconds, node.setting, plan.only) if faults is None else faults
     violations: list[Violation] = []
