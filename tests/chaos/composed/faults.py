@@ -18,6 +18,8 @@ from tests.chaos.composed.server_faults import ServerFaults, frozen
 from tests.support.processes import Process, ProcessFailed
 
 DRAIN_S = 20.0
+RECEIVER_ANSWERS_S = 25.0
+"""For an OraServer that is killed or stands still when a fault of it ends."""
 
 Carry = Callable[[Fault, Disturbance], Awaitable[None]]
 
@@ -31,6 +33,8 @@ class Faults:
         self._receiver: dict[str, object] = {}
         """The faults that OraServer shall have now."""
         self._receiver_changed = asyncio.Event()
+        self._unanswered: list[asyncio.Future[None]] = []
+        """Of each change of `_receiver` that OraServer has not answered."""
         self._by_kind: dict[str, Carry] = {
             "kill": self._kill,
             "stop": self._stop,
@@ -137,33 +141,50 @@ class Faults:
 
     # ---- OraServer
 
-    async def _receiver_fault(self, fault: Fault, _record: Disturbance) -> None:
-        given: dict[str, object] = {
+    async def _receiver_fault(self, fault: Fault, record: Disturbance) -> None:
+        options: dict[str, object] = {
             "receiver_slow": {"read_delay_ms": fault.value},
             "receiver_silent": {"no_pong": True},
             "receiver_503": {"ws_status": 503, "http_status": 503},
             "receiver_403": {"ws_status": 403, "http_status": 403},
             "receiver_drop": {"drop_after_chunks": int(fault.value)},
         }[fault.kind]
-        self._receiver |= given
-        self._receiver_changed.set()
+        self._receiver |= options
+        begun = self._change_receiver()
         try:
             await asyncio.sleep(fault.seconds)
         finally:
-            for name in given:
+            for name in options:
                 self._receiver.pop(name, None)
-            self._receiver_changed.set()
+            ended = self._change_receiver()
+        if not begun.done():
+            record.failed = "OraServer did not answer while the fault lasted"
+        async with asyncio.timeout(RECEIVER_ANSWERS_S):
+            await ended
+
+    def _change_receiver(self) -> asyncio.Future[None]:
+        """Have OraServer's faults set to `_receiver`. The future is done when OraServer has answered that."""
+        answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._unanswered.append(answered)
+        self._receiver_changed.set()
+        return answered
 
     async def _keep_receiver(self) -> None:
-        """Tell OraServer its faults until it has heard them: it may be dead or stand still at the moment."""
+        """Send OraServer its faults until it answers: it may be dead or stand still at the moment."""
         while True:
             await self._receiver_changed.wait()
             self._receiver_changed.clear()
+            asked, self._unanswered = self._unanswered, []
             try:
                 await self._node.misbehave(**self._receiver)
             except (OSError, TimeoutError, aiohttp.ClientError, AssertionError):
+                self._unanswered = asked + self._unanswered
                 self._receiver_changed.set()
                 await asyncio.sleep(0.2)
+            else:
+                for answered in asked:
+                    if not answered.done():
+                        answered.set_result(None)
 
     async def _lie(self, fault: Fault, _record: Disturbance) -> None:
         await self._node.lie(fault.seconds)
