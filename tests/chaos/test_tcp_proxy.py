@@ -192,10 +192,10 @@ async def test_a_cut_resets_old_and_new_connections(proxy: TcpProxy, target: Tar
     async with client(proxy) as (reader, writer):
         assert await echoed(reader, writer, b"before", 5) == b"before"
         proxy.cut()
-        for one, other in [(reader, writer), await asyncio.open_connection("127.0.0.1", proxy.port)]:
+        for a_reader, a_writer in [(reader, writer), await asyncio.open_connection("127.0.0.1", proxy.port)]:
             with pytest.raises(ConnectionResetError):
-                await echoed(one, other, b"cut", 5)
-            other.transport.abort()
+                await echoed(a_reader, a_writer, b"cut", 5)
+            a_writer.transport.abort()
     await until(target.idle, "the target's connections have ended")
     assert target.accepted == 1, "nothing reaches the target through a cut link"
 

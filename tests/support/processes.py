@@ -30,7 +30,7 @@ class ProcessFailed(AssertionError):
     """A process did not become ready or has ended too early. The message has the end of its log."""
 
 
-_given: set[int] = set()
+_returned_ports: set[int] = set()
 _PORTS = range(18_000, 32_000)
 
 
@@ -43,9 +43,9 @@ def free_port() -> int:
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     while True:
         port = random.choice(_PORTS[worker::workers])
-        if port in _given:
+        if port in _returned_ports:
             continue
-        _given.add(port)
+        _returned_ports.add(port)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

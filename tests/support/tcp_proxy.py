@@ -198,12 +198,12 @@ class TcpProxy:
         self.connections.append(connection)
         self._open.add(connection)
         try:
-            for one in (writer, back_writer):
-                sock = one.get_extra_info("socket")
+            for side in (writer, back_writer):
+                sock = side.get_extra_info("socket")
                 if sock is None:
                     raise ConnectionResetError  # uvloop: it is closed already
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                one.transport.set_write_buffer_limits(high=1 << 30)
+                side.transport.set_write_buffer_limits(high=1 << 30)
             if self._window:
                 back_writer.transport.set_write_buffer_limits(high=self._read_bytes)
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._read_bytes)

@@ -63,16 +63,23 @@ def main() -> int:
     parser.add_argument("--plant", default="", choices=sorted(PLANTS), metavar="NAME", help=f"plant a fault: {plants}")
     parser.add_argument("--show", action="store_true", help="print the schedule and end")
     parser.add_argument("--keep", action="store_true", help="keep the folder also without a violation")
-    given = parser.parse_args()
-    seed = given.seed if given.seed is not None else int(time.time()) % 1_000_000
-    no_mount = why_no_tmpfs()
+    options = parser.parse_args()
+    seed = options.seed if options.seed is not None else int(time.time()) % 1_000_000
+    no_tmpfs = why_no_tmpfs()
     plan = Plan(
-        seed, given.seconds, given.nats, given.sessions, given.replicas, tuple(given.only), given.plant, not no_mount
+        seed,
+        options.seconds,
+        options.nats,
+        options.sessions,
+        options.replicas,
+        tuple(options.only),
+        options.plant,
+        not no_tmpfs,
     )
     print(f"seed {seed}: {plan}")
-    if no_mount:
-        print(f"no fault `disk_full`: {no_mount}")
-    return _show(plan) if given.show else _run(plan, keep=given.keep)
+    if no_tmpfs:
+        print(f"no fault `disk_full`: {no_tmpfs}")
+    return _show(plan) if options.show else _run(plan, keep=options.keep)
 
 
 def _show(plan: Plan) -> int:

@@ -42,7 +42,7 @@ class Faults:
             "rolling": self._rolling,
             "handover": lambda fault, record: handover(node, fault, record),
             "relay": lambda fault, record: relay(node, fault, record),
-            "receiver_lie": self._lie,
+            "receiver_lie": self._discard,
             "receiver_kill": self._receiver_kill,
             "receiver_stop": self._receiver_stop,
             **ServerFaults(node).by_kind,
@@ -108,7 +108,7 @@ class Faults:
         if process.running:
             try:
                 code = await process.stop(DRAIN_S)
-                record.detail = f"exit code {code}"
+                record.detail = ", ".join(filter(None, [record.detail, f"{process.name}: exit code {code}"]))
             except ProcessFailed:
                 record.failed = f"{process.name} did not end within {DRAIN_S:g} s of SIGTERM"
 
@@ -186,8 +186,8 @@ class Faults:
                     if not answered.done():
                         answered.set_result(None)
 
-    async def _lie(self, fault: Fault, _record: Disturbance) -> None:
-        await self._node.lie(fault.seconds)
+    async def _discard(self, fault: Fault, _record: Disturbance) -> None:
+        await self._node.discard(fault.seconds)
         await asyncio.sleep(fault.seconds)
 
     async def _receiver_kill(self, fault: Fault, _record: Disturbance) -> None:

@@ -204,9 +204,9 @@ class Node:
         """Set OraServer's faults; without arguments, clear them."""
         await self._post("/misbehave", json=faults)
 
-    async def lie(self, seconds: float) -> None:
-        """OraServer confirms and stores nothing for so long."""
-        await self._post("/lie", data=str(seconds))
+    async def discard(self, seconds: float) -> None:
+        """OraServer confirms all frames and POSTs, and discards them, for so long."""
+        await self._post("/discard", data=str(seconds))
 
     async def received(self) -> dict[str, Any]:
         """What the reference OraServer lists."""

@@ -144,15 +144,16 @@ def table(outcome: Outcome) -> str:
     for request in history.requests:
         finals[last.get(request.key, "no final report" if request.seq is not None else "not stored")] += 1
     repeats = Counter((f.key, f.index) for f in history.frames if f.kind == "chunk")
-    counts = Counter(one.kind for one in history.disturbances)
-    failed = Counter(one.kind for one in history.disturbances if one.failed)
+    counts = Counter(disturbance.kind for disturbance in history.disturbances)
+    failed = Counter(disturbance.kind for disturbance in history.disturbances if disturbance.failed)
     lines = [f"{'fault':<18} {'times':>5} {'not as planned':>15}"]
     lines += [f"{kind:<18} {counts[kind]:>5} {failed[kind] or '':>15}" for kind in sorted(counts)]
-    details = Counter(f"{one.kind}: {one.detail}" for one in history.disturbances if one.kind in ("handover", "relay"))
+    reactions = [disturbance for disturbance in history.disturbances if disturbance.kind in ("handover", "relay")]
+    details = Counter(f"{reaction.kind}: {reaction.detail}" for reaction in reactions)
     lines += [f"  {detail}, {times} times" for detail, times in sorted(details.items())]
     lines += [f"{'all':<18} {sum(counts.values()):>5}", ""]
-    told = ", ".join(f"{number} {status}" for status, number in sorted(finals.items()))
-    lines.append(f"{len(history.requests)} requests: {told}; {len(history.cancels)} cancels")
+    statuses = ", ".join(f"{number} {status}" for status, number in sorted(finals.items()))
+    lines.append(f"{len(history.requests)} requests: {statuses}; {len(history.cancels)} cancels")
     lines.append(
         f"{sum(f.kind == 'chunk' for f in history.frames)} chunks at OraServer, "
         f"{sum(count - 1 for count in repeats.values())} of them repeats; {len(history.aftermath.owners_dead)} owner "

@@ -6,8 +6,10 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-STREAMS = ("TTS_SESSIONS", "TTS_AUDIO", "TTS_REPORTS", "TTS_TEXTS", "KV_tts_owners", "KV_tts_heartbeats")
-CONSUMERS = ("synth", "ws_bridge", "http_bridge")
+from orastream.contract.stream_names import AUDIO, BRIDGES, HEARTBEATS, OWNERS, REPORTS, SESSIONS, SYNTH, TEXTS
+
+STREAMS = (SESSIONS, AUDIO, REPORTS, TEXTS, OWNERS, HEARTBEATS)
+CONSUMERS = (SYNTH, *BRIDGES)
 MEAN_GAP_S = 1.4
 QUIET_END_S = 1.0
 """No fault lasts longer than until this many seconds before the end."""
@@ -187,7 +189,7 @@ def targets(kind: str, setting: Setting) -> list[str]:
     if kind == "stepdown":
         return [*STREAMS, *(f"consumer {name}" for name in CONSUMERS)] if setting.servers > 1 else []
     if kind.startswith("route_"):
-        return [f"{one}-{other}" for one in servers for other in servers if one < other]
+        return [f"{low}-{high}" for low in servers for high in servers if low < high]
     return list(CONSUMERS) if kind == "delete_consumer" else list(STREAMS)
 
 
@@ -204,10 +206,10 @@ def _occupied(name: str, kind: Kind, target: str) -> list[str]:
         return ["relay", *(f"process:synth-{n}" for n in range(1, 10))]
     if name == "rolling":
         return ["rolling", *(f"process:{target}-{n}" for n in range(1, 10))]
-    if name == "receiver_403":  # a receiver that stands still cannot be told to end it
+    if name == "receiver_403":  # a receiver that stands still cannot end it
         return ["receiver:refuse", "receiver:process"]
     if name == "lost_data":
-        return ["server", *(f"route:{one}-{other}" for one in range(5) for other in range(one + 1, 5))]
+        return ["server", *(f"route:{low}-{high}" for low in range(5) for high in range(low + 1, 5))]
     return [kind.occupies.format(target=target)]
 
 

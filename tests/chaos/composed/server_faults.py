@@ -130,8 +130,12 @@ class ServerFaults:
         await self._api(f"CONSUMER.DELETE.{STREAMS[0]}.{fault.target}")
 
     async def _delete_stream(self, fault: Fault, record: Disturbance) -> None:
-        record.lost = [fault.target]
-        await self._api(f"STREAM.DELETE.{fault.target}")
+        record.lost = [fault.target]  # also when no answer comes
+        try:
+            await self._api(f"STREAM.DELETE.{fault.target}")
+        except AssertionError:  # the answer was an error
+            record.lost = []
+            raise
 
     async def _leader(self, stream: str) -> NatsServer:
         """The server that leads a stream. Raises AssertionError if there is none within LEADER_S."""
@@ -176,7 +180,7 @@ def late_replicas(info: dict[str, Any], servers: int) -> str:
     if not cluster.get("leader"):
         return "no leader"
     replicas = cluster.get("replicas") or []
-    late = [one["name"] for one in replicas if not one.get("current") or one.get("offline") or one.get("lag")]
+    late = [peer["name"] for peer in replicas if not peer.get("current") or peer.get("offline") or peer.get("lag")]
     if len(replicas) + 1 < servers:
         return f"{len(replicas) + 1} of {servers} replicas"
     return ", ".join(late)

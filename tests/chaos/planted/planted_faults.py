@@ -59,9 +59,9 @@ def early_ack() -> None:
 
     attempts = Job._attempts
 
-    async def acked(self: Job, *given: Any) -> Any:
+    async def acked(self: Job, *options: Any) -> Any:
         await self._hold.ack()
-        return await attempts(self, *given)
+        return await attempts(self, *options)
 
     _replace(Job, "_attempts", acked)
 
