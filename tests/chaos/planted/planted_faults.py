@@ -1,11 +1,16 @@
 """Faults that the chaos suite must find. Each one replaces a function of the node in one process; the product has none.
 
-`python -m tests.chaos.composed --plant NAME` runs the node with one of them. Runs that have found them, on one
-nats-server with 20 sessions; without a planted fault these seeds show no violation:
+`python -m tests.chaos.composed --plant NAME` runs the node with one of them. Runs on one nats-server with 20 sessions that
+have found one; without a planted fault these seeds show no violation. Found with the present schedule:
 
 | fault | options | violation |
 |---|---|---|
-| no-fence | `--seed 3 --seconds 40 --only handover` | a takeover without a fence |
+| no-fence | `--seed 3 --seconds 30 --only handover` | a takeover without a fence |
+
+Found with an earlier schedule, in which these seeds had other faults. The runs are to be found again:
+
+| fault | options | violation |
+|---|---|---|
 | confirmed-too-early | `--seed 4 --seconds 60` | delivered, but not received |
 | early-cancel-deletion | `--seed 4 --seconds 60` | spoken after its cancel |
 | early-ack | `--seed 3 --seconds 40` | no final report |
@@ -13,9 +18,10 @@ nats-server with 20 sessions; without a planted fault these seeds show no violat
 | final-overwritten | `--seed 273 --seconds 60` | two final reports |
 | endless-lease | `--seed 273 --seconds 60` | a frame after the final report |
 | trusted-gap | `--seed 218 --seconds 60` | out of order |
-| rewind-skips, writes-once-more | none: found only with an earlier schedule | not found by seeds 3, 4, 218, 273 |
+| rewind-skips, writes-once-more | none | |
 
-A change of KINDS in schedule.py changes what a seed means: then these runs are to be found again.
+rewind-skips is not found by `--seed 5 --seconds 20 --only ora_cut --only ora_hole --only receiver_drop`. A change of KINDS or
+of `longest_s` in schedule.py changes what a seed means.
 """
 
 from __future__ import annotations
