@@ -1,7 +1,7 @@
 """Faults that the chaos suite must find. Each one replaces a function of the node in one process; the product has none.
 
-`python -m tests.chaos.composed --plant NAME` runs the node with one of them. Runs on one nats-server with 20 sessions that
-have found one; without a planted fault these seeds show no violation. Found with the present schedule:
+`python -m tests.chaos.composed --plant NAME` runs the node with one of them. Runs on one nats-server with 20 sessions
+that have found one; without a planted fault these seeds show no violation. Found with the present schedule:
 
 | fault | options | violation |
 |---|---|---|
@@ -20,8 +20,8 @@ Found with an earlier schedule, in which these seeds had other faults. The runs 
 | trusted-gap | `--seed 218 --seconds 60` | out of order |
 | rewind-skips, writes-once-more | none | |
 
-rewind-skips is not found by `--seed 5 --seconds 20 --only ora_cut --only ora_hole --only receiver_drop`. A change of KINDS or
-of `longest_s` in schedule.py changes what a seed means.
+rewind-skips is not found by `--seed 5 --seconds 20 --only ora_cut --only ora_hole --only receiver_drop`. A change of
+KINDS or of `longest_s` in schedule.py changes what a seed means.
 """
 
 from __future__ import annotations
