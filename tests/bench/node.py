@@ -15,6 +15,7 @@ from typing import Any
 
 from orastream.contract.messages import Report
 from tests.bench.measure import number, percentile, ratio, table
+from tests.support.processes import until
 from tests.support.scenes import Scene, running_node, scene_on
 from tests.support.services import ServiceProcess, Stack
 from tests.support.speech import utterance_of
@@ -29,8 +30,8 @@ IN_FLIGHT_S = 0.1
 """After a kill, chunks that are on the wire still arrive for this long. They show no recovery."""
 SETTLE_S = 2.5
 """A process calls another one gone only when it has been connected for two seconds itself."""
-GOES_ON_S = 60.0
-"""Longer than any recovery: a measurement that fails, not a slow one."""
+RECOVERY_S = 60.0
+"""Timeout of one recovery: far above every goal."""
 SLOW = {"TTS_ENGINE_RTF": 0.25, "SYNTH_SLOTS": 2}
 
 
@@ -141,9 +142,7 @@ async def recover(scene: Scene, part: Part, request: str) -> float:
             return await _chunks(scene, request) > before
         return any([await _works("http_bridge", p) for p in scene.stack["http_bridge"] if p.running])
 
-    async with asyncio.timeout(GOES_ON_S):
-        while not await goes_on():
-            await asyncio.sleep(0.02)
+    await until(goes_on, f"the speech goes on after the kill of {part.name}", timeout_s=RECOVERY_S, poll_s=0.02)
     took_s = time.monotonic() - killed_at
     for process in (p for siblings in scene.stack.processes.values() for p in siblings if not p.running):
         await process.start()
@@ -160,9 +159,11 @@ def kill_busy(service: str) -> Callable[[Scene], Awaitable[None]]:
     """Return what kills the process of `service` that works on the utterance."""
 
     async def kill(scene: Scene) -> None:
-        busy = [process for process in scene.stack[service] if process.running and await _works(service, process)]
-        assert busy, f"no {service} works on it"
-        busy[0].kill()
+        for process in scene.stack[service]:
+            if process.running and await _works(service, process):
+                process.kill()
+                return
+        raise AssertionError(f"no {service} works on the request that was to be disturbed")
 
     return kill
 

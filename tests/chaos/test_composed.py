@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.composed.run import Plan, run, table
-from tests.support.nats_cluster import can_mount
+from tests.support.nats_cluster import why_no_tmpfs
 from tests.support.processes import Logs
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 
 @pytest.mark.parametrize(("seed", "servers"), [(9, 1), (5, 3)])
 async def test_the_contract_holds(seed: int, servers: int, tmp_path: Path, logs: Logs) -> None:
     """No violation, whatever overlaps; see tests/chaos/composed/oracle.py for what is one."""
-    plan = Plan(seed, 20, servers, sessions=12, tmpfs=not can_mount())
+    plan = Plan(seed, 20, servers, sessions=12, tmpfs=not why_no_tmpfs())
     outcome = await run(plan, tmp_path)
     logs["run"] = tmp_path / "run.txt"
     assert not outcome.violations, table(outcome)

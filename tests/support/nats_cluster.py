@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 from tests.support.nats_server import NatsServer
@@ -73,14 +75,20 @@ class NatsCluster:
         if len(self.servers) > 1:
             await self._until_led()
 
-    async def stop(self) -> None:
-        """Kill the servers, stop the proxies, unmount the stores."""
+    def kill_and_unmount(self) -> None:
+        """Kill the servers and unmount the stores. Blocks, and raises nothing: for the end of a run."""
         for server in self.servers:
-            server.kill()
+            with contextlib.suppress(Exception):
+                server.kill()
+        while self._mounted:
+            with contextlib.suppress(Exception):
+                subprocess.run(["umount", "-l", str(self._mounted.pop())], check=False, timeout=10)
+
+    async def stop(self) -> None:
+        """Kill the servers, unmount the stores, stop the proxies."""
+        self.kill_and_unmount()
         for proxy in self.routes.values():
             await proxy.stop()
-        for path in self._mounted:
-            subprocess.run(["umount", "-l", str(path)], check=False, timeout=10)
 
     def lose_data(self, number: int) -> None:
         """Delete the store of a server that is not running."""
@@ -90,13 +98,12 @@ class NatsCluster:
             shutil.rmtree(entry)
 
     def fill(self, number: int) -> None:
-        """Fill the file system of a server's store. `free_space` ends it."""
-        with (self._filler(number)).open("wb") as file:
-            try:
-                while True:
-                    file.write(b"\0" * (1 << 20))
-            except OSError:
-                pass
+        """Fill the file system of a server's store. `free_space` ends it. Blocks for seconds: call it in a thread."""
+        piece = b"\0" * (1 << 20)
+        # Without a buffer: closing one with bytes that do not fit would raise.
+        with self._filler(number).open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(piece)
 
     def free_space(self, number: int) -> None:
         """Give the space back."""
@@ -107,9 +114,7 @@ class NatsCluster:
 
     def _mount(self, path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
-        subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={self._store_mb}m", "chaos", str(path)], check=True, timeout=10
-        )
+        _mount_tmpfs(path, self._store_mb)
         self._mounted.append(path)
 
     async def _until_led(self) -> None:
@@ -127,8 +132,22 @@ class NatsCluster:
                 await asyncio.sleep(0.2)
 
 
-def can_mount() -> str:
-    """Why a tmpfs cannot be mounted here; empty if it can."""
+def _mount_tmpfs(path: Path, size_mb: int) -> None:
+    """Raises CalledProcessError if it is not permitted."""
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size_mb}m", "chaos", str(path)]
+    subprocess.run(command, check=True, timeout=10, capture_output=True, text=True)
+
+
+def why_no_tmpfs() -> str:
+    """Why a tmpfs cannot be mounted here; empty if it can. Tries it: root in a container may lack the right."""
     if os.geteuid() != 0:
         return "only root may mount a tmpfs"
-    return "" if shutil.which("mount") else "there is no command `mount`"
+    if not (shutil.which("mount") and shutil.which("umount")):
+        return "there is no command `mount` or `umount`"
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            _mount_tmpfs(Path(folder), 1)
+        except subprocess.CalledProcessError as exc:
+            return str(exc.stderr).strip() or f"mount: exit code {exc.returncode}"
+        subprocess.run(["umount", "-l", folder], check=False, timeout=10)
+    return ""

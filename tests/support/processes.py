@@ -11,9 +11,12 @@ import random
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+
+from orastream.cli.node import pdeathsig
 
 START_S = 60.0
 STOP_S = 15.0
@@ -27,7 +30,7 @@ class ProcessFailed(AssertionError):
     """A process did not become ready or has ended too early. The message has the end of its log."""
 
 
-_given: set[int] = set()
+_returned_ports: set[int] = set()
 _PORTS = range(18_000, 32_000)
 
 
@@ -40,9 +43,9 @@ def free_port() -> int:
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     while True:
         port = random.choice(_PORTS[worker::workers])
-        if port in _given:
+        if port in _returned_ports:
             continue
-        _given.add(port)
+        _returned_ports.add(port)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
@@ -102,11 +105,15 @@ class Process:
     # ---- starting
 
     def launch(self) -> None:
-        """Start the process and return at once."""
+        """Start the process and return at once. Call it in the main thread: the child is killed when its thread ends.
+
+        A test run that is killed leaves no process.
+        """
         assert not self.running, f"{self.name} runs already"
+        guarded = [sys.executable, "-I", "-S", pdeathsig.__file__, str(os.getpid()), *self._argv]
         with self.log.open("ab") as log:
             self._child = subprocess.Popen(
-                self._argv, env=self._env, cwd=self._cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                guarded, env=self._env, cwd=self._cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
 
     async def until_ready(self, ready: Callable[[], Awaitable[bool]], timeout_s: float = START_S) -> None:

@@ -6,13 +6,16 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from orastream.base.reset import reset
 from tests.support.processes import free_port
 
 READ_BYTES = 1 << 18
+QUEUED = 4
+"""Pieces that wait in the proxy if it has a window."""
 
 Mode = Literal["open", "cut", "hold", "hole"]
 
@@ -38,23 +41,51 @@ class Connection:
     _writers: list[asyncio.StreamWriter] = field(default_factory=list)
     _doomed: bool = False
 
+    @contextlib.contextmanager
+    def stalled(self) -> Iterator[None]:
+        """Note that the proxy reads nothing meanwhile."""
+        number, began = len(self.stalls), time.time()
+        self.stalls.append((began, None))
+        try:
+            yield
+        finally:
+            self.stalls[number] = (began, time.time())
+
+    async def close(self) -> None:
+        """Close both sides when what was written has been sent. For the normal end of both directions."""
+        await asyncio.gather(*(self._close(writer) for writer in self._writers))
+
+    async def _close(self, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        self._writers.remove(writer)
+
     def abort(self) -> None:
-        """Reset both sides; what is on the way is lost."""
+        """Reset both sides; what is on the way is lost, also in the kernel's send buffers."""
         for writer in self._writers:
-            writer.transport.abort()
+            reset(writer.transport)
+            writer.transport.abort()  # one that is closing already, and waits for its buffer
 
 
 class TcpProxy:
     """Listens on `port` of 127.0.0.1 and forwards to `target_port`. It reads at once and buffers without limit.
 
+    With `window` it holds about so many bytes of a client, and the kernel of this machine about as many: a target that
+    reads slowly, or a fault that lets bytes wait, fills the client's own socket then, as on a network.
+
     `cut`: connections are reset, new ones too. `hold`: bytes wait and are sent later. `hole`: bytes wait, and the
     connections of that time are reset at the end. `stall`: the proxy stops reading from clients.
     """
 
-    def __init__(self, target_port: int, *, port: int | None = None, tap: Callable[[], Tap] | None = None) -> None:
+    def __init__(
+        self, target_port: int, *, port: int | None = None, tap: Callable[[], Tap] | None = None, window: int = 0
+    ) -> None:
         self.port = port or free_port()
         self._target_port = target_port
         self._tap = tap
+        self._window = window
+        self._read_bytes = window // QUEUED if window else READ_BYTES
         self._mode: Mode = "open"
         self._delay_s = 0.0
         self._flowing = asyncio.Event()
@@ -69,7 +100,11 @@ class TcpProxy:
 
     async def start(self) -> None:
         """Begin to listen."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=READ_BYTES)
+        listening = socket.create_server(("127.0.0.1", self.port))
+        if self._window:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._read_bytes)  # its connections get it too
+        limit = self._read_bytes // 2  # a StreamReader holds twice as many
+        self._server = await asyncio.start_server(self._serve, sock=listening, limit=limit)
 
     async def stop(self) -> None:
         """Reset all connections and stop listening."""
@@ -128,8 +163,7 @@ class TcpProxy:
         if not self._reading.is_set():
             now = time.time()
             for connection in self._open:
-                if connection.stalls and connection.stalls[-1][1] is None:
-                    connection.stalls[-1] = (connection.stalls[-1][0], now)
+                connection.stalls[:] = [(began, ended or now) for began, ended in connection.stalls]
         self._flowing.set()
         self._reading.set()
 
@@ -148,12 +182,12 @@ class TcpProxy:
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._mode == "cut":
-            writer.transport.abort()
+            reset(writer.transport)
             return
         try:
             back_reader, back_writer = await asyncio.open_connection("127.0.0.1", self._target_port, limit=READ_BYTES)
         except OSError:
-            writer.transport.abort()
+            reset(writer.transport)
             return
         port = back_writer.get_extra_info("sockname")[1]
         connection = Connection(time.time(), port, self._tap() if self._tap is not None else None)
@@ -164,13 +198,20 @@ class TcpProxy:
         self.connections.append(connection)
         self._open.add(connection)
         try:
-            for one in (writer, back_writer):
-                one.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                one.transport.set_write_buffer_limits(high=1 << 30)
+            for side in (writer, back_writer):
+                sock = side.get_extra_info("socket")
+                if sock is None:
+                    raise ConnectionResetError  # uvloop: it is closed already
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                side.transport.set_write_buffer_limits(high=1 << 30)
+            if self._window:
+                back_writer.transport.set_write_buffer_limits(high=self._read_bytes)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._read_bytes)
             await asyncio.gather(
                 self._pump(reader, back_writer, connection, tapped=True),
                 self._pump(back_reader, writer, connection, tapped=False),
             )
+            await connection.close()
         except OSError:
             pass  # the client has reset its connection already: its socket has no options any more
         finally:
@@ -181,40 +222,53 @@ class TcpProxy:
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: Connection, *, tapped: bool
     ) -> None:
-        """Copy one direction. Reading and writing are separate, so that a fault does not stop the reading."""
-        queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+        """Copy one direction. Reading and writing are separate, so that a fault does not stop the reading.
+
+        An end is forwarded as what it is, after the bytes before it: EOF as EOF, a reset as a reset.
+        """
+        queue: asyncio.Queue[tuple[float, bytes | None]] = asyncio.Queue(QUEUED if self._window and tapped else 0)
+        loop = asyncio.get_running_loop()
 
         async def deliver() -> None:
-            loop = asyncio.get_running_loop()
+            open_ = True
             while True:
                 due, data = await queue.get()
                 if (wait := due - loop.time()) > 0:
                     await asyncio.sleep(wait)
                 await self._flowing.wait()
-                if not data:
-                    with contextlib.suppress(OSError, RuntimeError):
-                        writer.write_eof()
-                    return
                 try:
-                    writer.write(data)
-                except (OSError, RuntimeError):  # uvloop: the transport is closed
+                    if data and open_:
+                        writer.write(data)
+                        await writer.drain()
+                    elif data is None:
+                        connection.abort()
+                    elif not data and open_:
+                        writer.write_eof()
+                except (OSError, RuntimeError):  # uvloop raises RuntimeError for a closed transport
                     connection.abort()
+                    open_ = False  # go on, so that the reading never waits for a place in the queue
+                if not data:
                     return
 
-        loop = asyncio.get_running_loop()
+        async def read() -> bytes | None:
+            """The next bytes; empty for EOF, None for a reset."""
+            try:
+                return await reader.read(self._read_bytes)
+            except OSError:
+                return None
+
         delivering = asyncio.create_task(deliver())
         try:
             while True:
                 if tapped:
                     await self._reading.wait()
-                data = await reader.read(READ_BYTES)
+                data = await read()
                 if data and tapped and connection.tap is not None:
                     connection.tap.sent(data, time.time())
-                queue.put_nowait((loop.time() + self._delay_s, data))
+                with connection.stalled() if queue.full() else contextlib.nullcontext():
+                    await queue.put((loop.time() + self._delay_s, data))
                 if not data:
                     await delivering
                     return
-        except OSError:
-            connection.abort()
         finally:
             delivering.cancel()

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import logging
 import shutil
+import signal
 import sys
 import tempfile
 import time
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
-from tests.chaos.composed.run import Plan, run, table
+from tests.chaos.composed.run import Outcome, Plan, run, table
 from tests.chaos.composed.schedule import KINDS, Setting, schedule
-from tests.support.nats_cluster import can_mount
+from tests.chaos.planted.planted_faults import PLANTS
+from tests.support.nats_cluster import why_no_tmpfs
 
 DESCRIPTION = """\
 Starts a node of its own (nats-server, or three as a cluster; synths and bridges; an OraServer that logs each frame),
@@ -22,8 +27,9 @@ lets sessions talk to it, and disturbs it with faults that overlap. Then it judg
 OraServer got: each accepted request has one final report, which never changes; what was delivered is what is stored,
 and what the engine makes undisturbed, byte for byte; the order of a session; nothing after a final report.
 
-The seed alone decides the schedule. Exit code 0: no violation. 1: at least one; then the folder with all logs is kept
-and named. Everything listens on loopback.
+The seed and the options decide the schedule. Without the right to mount a tmpfs it is the same, without its faults
+`disk_full`. Exit code 0: no violation. 1: at least one; then the folder with all logs is kept and named. Everything
+listens on loopback.
 """
 
 EPILOG = """\
@@ -53,19 +59,27 @@ def main() -> int:
     parser.add_argument("--sessions", type=int, default=20, metavar="N", help="sessions that talk at once (20)")
     parser.add_argument("--replicas", type=int, default=2, metavar="N", help="processes of each service (2)")
     parser.add_argument("--only", action="append", default=[], choices=sorted(KINDS), metavar="KIND", help="only these")
-    parser.add_argument("--plant", default="", metavar="NAME", help="a planted fault of tests/chaos/planted")
+    plants = ", ".join(sorted(PLANTS))
+    parser.add_argument("--plant", default="", choices=sorted(PLANTS), metavar="NAME", help=f"plant a fault: {plants}")
     parser.add_argument("--show", action="store_true", help="print the schedule and end")
     parser.add_argument("--keep", action="store_true", help="keep the folder also without a violation")
-    given = parser.parse_args()
-    seed = given.seed if given.seed is not None else int(time.time()) % 1_000_000
-    no_mount = can_mount()
+    options = parser.parse_args()
+    seed = options.seed if options.seed is not None else int(time.time()) % 1_000_000
+    no_tmpfs = why_no_tmpfs()
     plan = Plan(
-        seed, given.seconds, given.nats, given.sessions, given.replicas, tuple(given.only), given.plant, not no_mount
+        seed,
+        options.seconds,
+        options.nats,
+        options.sessions,
+        options.replicas,
+        tuple(options.only),
+        options.plant,
+        not no_tmpfs,
     )
     print(f"seed {seed}: {plan}")
-    if no_mount:
-        print(f"no fault `disk_full`: {no_mount}")
-    return _show(plan) if given.show else _run(plan, keep=given.keep)
+    if no_tmpfs:
+        print(f"no fault `disk_full`: {no_tmpfs}")
+    return _show(plan) if options.show else _run(plan, keep=options.keep)
 
 
 def _show(plan: Plan) -> int:
@@ -81,7 +95,14 @@ def _run(plan: Plan, *, keep: bool) -> int:
     logging.disable(logging.WARNING)
     _show(plan)
     folder = Path(tempfile.mkdtemp(prefix=f"chaos-{plan.seed}-"))
-    outcome = uvloop.run(run(plan, folder))
+    try:
+        outcome = uvloop.run(_until_signal(run(plan, folder)))
+    except asyncio.CancelledError:
+        print(f"ended by a signal; logs: {folder}")
+        return 2
+    except BaseException:
+        print(f"logs: {folder}")
+        raise
     print()
     print(table(outcome))
     if outcome.violations or keep:
@@ -89,6 +110,14 @@ def _run(plan: Plan, *, keep: bool) -> int:
     else:
         shutil.rmtree(folder)
     return 1 if outcome.violations else 0
+
+
+async def _until_signal(running: Coroutine[Any, Any, Outcome]) -> Outcome:
+    """Run it. A signal cancels it, so that no process and no mount is left. Raises CancelledError then."""
+    task = asyncio.ensure_future(running)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    return await task
 
 
 if __name__ == "__main__":

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import signal
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import aiohttp
 
@@ -16,11 +13,13 @@ from orastream.contract.errors import OrastreamError
 from tests.chaos.composed.history import Disturbance
 from tests.chaos.composed.node import Node
 from tests.chaos.composed.reactions import handover, relay
-from tests.chaos.composed.schedule import STREAMS, Fault
+from tests.chaos.composed.schedule import SLOW_AFTER_CUT_S, Fault
+from tests.chaos.composed.server_faults import ServerFaults, frozen
 from tests.support.processes import Process, ProcessFailed
 
 DRAIN_S = 20.0
-SLOW_AFTER_CUT_S = 2.0
+RECEIVER_ANSWERS_S = 25.0
+"""For an OraServer that is killed or stands still when a fault of it ends."""
 
 Carry = Callable[[Fault, Disturbance], Awaitable[None]]
 
@@ -34,6 +33,8 @@ class Faults:
         self._receiver: dict[str, object] = {}
         """The faults that OraServer shall have now."""
         self._receiver_changed = asyncio.Event()
+        self._unanswered: list[asyncio.Future[None]] = []
+        """Of each change of `_receiver` that OraServer has not answered."""
         self._by_kind: dict[str, Carry] = {
             "kill": self._kill,
             "stop": self._stop,
@@ -41,19 +42,10 @@ class Faults:
             "rolling": self._rolling,
             "handover": lambda fault, record: handover(node, fault, record),
             "relay": lambda fault, record: relay(node, fault, record),
-            "receiver_lie": self._lie,
+            "receiver_lie": self._discard,
             "receiver_kill": self._receiver_kill,
             "receiver_stop": self._receiver_stop,
-            "server_kill": self._server_kill,
-            "server_stop": self._server_stop,
-            "server_restart": self._server_restart,
-            "server_rolling": self._server_rolling,
-            "leader_kill": self._leader_kill,
-            "lost_data": self._lost_data,
-            "disk_full": self._disk_full,
-            "stepdown": self._stepdown,
-            "delete_consumer": self._delete_consumer,
-            "delete_stream": self._delete_stream,
+            **ServerFaults(node).by_kind,
         }
 
     async def run(self, schedule: list[Fault]) -> None:
@@ -95,7 +87,7 @@ class Faults:
         process = self._node.processes[fault.target]
         async with self._node.locks[fault.target]:
             if process.running:
-                await self._frozen(process, fault.seconds)
+                await frozen(process, fault.seconds)
 
     async def _restart(self, fault: Fault, record: Disturbance) -> None:
         async with self._node.locks[fault.target]:
@@ -116,18 +108,9 @@ class Faults:
         if process.running:
             try:
                 code = await process.stop(DRAIN_S)
-                record.detail = f"exit code {code}"
+                record.detail = ", ".join(filter(None, [record.detail, f"{process.name}: exit code {code}"]))
             except ProcessFailed:
                 record.failed = f"{process.name} did not end within {DRAIN_S:g} s of SIGTERM"
-
-    @staticmethod
-    async def _frozen(process: Process, seconds: float) -> None:
-        process.freeze()
-        try:
-            await asyncio.sleep(seconds)
-        finally:
-            if process.running:
-                process.thaw()
 
     # ---- links
 
@@ -158,36 +141,53 @@ class Faults:
 
     # ---- OraServer
 
-    async def _receiver_fault(self, fault: Fault, _record: Disturbance) -> None:
-        given: dict[str, object] = {
+    async def _receiver_fault(self, fault: Fault, record: Disturbance) -> None:
+        options: dict[str, object] = {
             "receiver_slow": {"read_delay_ms": fault.value},
             "receiver_silent": {"no_pong": True},
             "receiver_503": {"ws_status": 503, "http_status": 503},
             "receiver_403": {"ws_status": 403, "http_status": 403},
             "receiver_drop": {"drop_after_chunks": int(fault.value)},
         }[fault.kind]
-        self._receiver |= given
-        self._receiver_changed.set()
+        self._receiver |= options
+        begun = self._change_receiver()
         try:
             await asyncio.sleep(fault.seconds)
         finally:
-            for name in given:
+            for name in options:
                 self._receiver.pop(name, None)
-            self._receiver_changed.set()
+            ended = self._change_receiver()
+        if not begun.done():
+            record.failed = "OraServer did not answer while the fault lasted"
+        async with asyncio.timeout(RECEIVER_ANSWERS_S):
+            await ended
+
+    def _change_receiver(self) -> asyncio.Future[None]:
+        """Have OraServer's faults set to `_receiver`. The future is done when OraServer has answered that."""
+        answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._unanswered.append(answered)
+        self._receiver_changed.set()
+        return answered
 
     async def _keep_receiver(self) -> None:
-        """Tell OraServer its faults until it has heard them: it may be dead or stand still at the moment."""
+        """Send OraServer its faults until it answers: it may be dead or stand still at the moment."""
         while True:
             await self._receiver_changed.wait()
             self._receiver_changed.clear()
+            asked, self._unanswered = self._unanswered, []
             try:
                 await self._node.misbehave(**self._receiver)
             except (OSError, TimeoutError, aiohttp.ClientError, AssertionError):
+                self._unanswered = asked + self._unanswered
                 self._receiver_changed.set()
                 await asyncio.sleep(0.2)
+            else:
+                for answered in asked:
+                    if not answered.done():
+                        answered.set_result(None)
 
-    async def _lie(self, fault: Fault, _record: Disturbance) -> None:
-        await self._node.lie(fault.seconds)
+    async def _discard(self, fault: Fault, _record: Disturbance) -> None:
+        await self._node.discard(fault.seconds)
         await asyncio.sleep(fault.seconds)
 
     async def _receiver_kill(self, fault: Fault, _record: Disturbance) -> None:
@@ -202,84 +202,4 @@ class Faults:
 
     async def _receiver_stop(self, fault: Fault, _record: Disturbance) -> None:
         async with self._node.receiver_lock:
-            await self._frozen(self._node.receiver, fault.seconds)
-
-    # ---- nats-servers
-
-    async def _server_kill(self, fault: Fault, _record: Disturbance) -> None:
-        server = self._node.cluster.servers[int(fault.target)]
-        server.kill()
-        await asyncio.sleep(fault.seconds)
-        await server.start()
-
-    async def _server_stop(self, fault: Fault, _record: Disturbance) -> None:
-        await self._frozen(self._node.cluster.servers[int(fault.target)], fault.seconds)
-
-    async def _server_restart(self, fault: Fault, record: Disturbance) -> None:
-        server = self._node.cluster.servers[int(fault.target)]
-        server.signal(signal.SIGTERM)
-        record.detail = f"exit code {await server.ended()}"
-        await asyncio.sleep(fault.seconds)
-        await server.start()
-
-    async def _server_rolling(self, fault: Fault, _record: Disturbance) -> None:
-        """As at an upgrade: one after the other, each with as much time as the first one to catch up."""
-        for server in self._node.cluster.servers:
-            server.signal(signal.SIGTERM)
-            await server.ended()
-            await server.start()
-            await asyncio.sleep(fault.seconds)
-
-    async def _leader_kill(self, fault: Fault, record: Disturbance) -> None:
-        info = await self._api(f"STREAM.INFO.{fault.target}")
-        leader = str(info["cluster"]["leader"])
-        server = next(one for one in self._node.cluster.servers if leader.startswith(f"{one.name}-"))
-        record.detail = server.name
-        server.kill()
-        await asyncio.sleep(fault.seconds)
-        await server.start()
-
-    async def _lost_data(self, fault: Fault, record: Disturbance) -> None:
-        cluster, number = self._node.cluster, int(fault.target)
-        if len(cluster.servers) == 1:
-            record.lost = list(STREAMS)
-        cluster.servers[number].kill()
-        cluster.lose_data(number)
-        await asyncio.sleep(fault.seconds)
-        await cluster.servers[number].start()
-
-    async def _disk_full(self, fault: Fault, _record: Disturbance) -> None:
-        cluster, number = self._node.cluster, int(fault.target)
-        cluster.fill(number)
-        try:
-            await asyncio.sleep(fault.seconds)
-        finally:
-            cluster.free_space(number)
-            # After a write error nats-server turns JetStream off until it is restarted.
-            cluster.servers[number].kill()
-            await cluster.servers[number].start()
-
-    # ---- streams
-
-    async def _api(self, call: str) -> dict[str, Any]:
-        """The answer of JetStream. Raises AssertionError for an error in it."""
-        async with asyncio.timeout(10):
-            async with self._node.connected() as broker:
-                data, _ = await broker.request(f"$JS.API.{call}", b"", timeout_s=4)
-                answer = json.loads(data)
-                assert not answer.get("error"), f"{call}: {answer['error']}"
-                return dict(answer)
-
-    async def _stepdown(self, fault: Fault, _record: Disturbance) -> None:
-        if fault.target.startswith("consumer "):
-            call = f"CONSUMER.LEADER.STEPDOWN.{STREAMS[0]}.{fault.target.removeprefix('consumer ')}"
-        else:
-            call = f"STREAM.LEADER.STEPDOWN.{fault.target}"
-        await self._api(call)
-
-    async def _delete_consumer(self, fault: Fault, _record: Disturbance) -> None:
-        await self._api(f"CONSUMER.DELETE.{STREAMS[0]}.{fault.target}")
-
-    async def _delete_stream(self, fault: Fault, record: Disturbance) -> None:
-        record.lost = [fault.target]
-        await self._api(f"STREAM.DELETE.{fault.target}")
+            await frozen(self._node.receiver, fault.seconds)

@@ -8,6 +8,7 @@ import json
 import sys
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,39 @@ SETTINGS: dict[str, object] = {
     # What the contract permits after a time shall not happen here, so that each failure has a fault as its reason.
     "WEBSOCKET_MAX_RETRIES": 200,
     "SYNTH_STALL_SECONDS": 60,
-    "TTS_AUDIO_RETENTION_SECONDS": 3600,
-    "TTS_AUDIO_MAX_BYTES": 1 << 30,
     "WEBSOCKET_IDLE_SECONDS": 4,
 }
+SPOKEN_BYTES_PER_S = 2.5 * 44_100
+"""What an utterance stores in a second, at most: WAV of 22 050 Hz at an RTF of 0.5, and what each message adds."""
+WORK_AFTER_S = 90
+RETENTION_AFTER_S = 300
+"""For the settling, the aftermath and the reading after the faults."""
+OTHER_STREAMS_MB = 128
 IDLE_S = 5.0
 """The longer of both bridges' idle times: http_bridge's cannot be set."""
+ORA_WINDOW = 1 << 16
+"""Small, so that an OraServer that reads slowly, and a link that is held, fill the sockets of the bridges."""
 SUPERVISE_EVERY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class AudioLimits:
+    """How long and how much audio the node stores. Nothing may expire before the end of a run, when it is read."""
+
+    retention_s: int
+    max_mb: int
+
+    @property
+    def store_mb(self) -> int:
+        """The size of a store: JetStream offers three quarters of it, and the other streams need some of it too."""
+        return (self.max_mb + OTHER_STREAMS_MB) * 4 // 3
+
+    @classmethod
+    def of(cls, seconds: float, sessions: int, synths: int) -> AudioLimits:
+        """For a run of so many seconds. A synth speaks SYNTH_SLOTS utterances at once, a session one."""
+        at_once = min(sessions, synths * int(str(SETTINGS["SYNTH_SLOTS"])))
+        mb = (seconds + WORK_AFTER_S) * at_once * SPOKEN_BYTES_PER_S / (1 << 20)
+        return cls(int(seconds) + RETENTION_AFTER_S, max(1024, int(mb)))
 
 
 class Receiver(ServiceProcess):
@@ -59,19 +86,24 @@ class Node:
         *,
         servers: int = 1,
         replicas: dict[str, int] | None = None,
-        store_mb: int = 0,
+        tmpfs: bool = False,
+        audio: AudioLimits = AudioLimits(3600, 1024),
         plant: str = "",
     ) -> None:
-        """`replicas`: processes of each service. `plant` names a planted fault, which every service process gets."""
+        """`replicas`: processes of each service. `tmpfs`: the stores are file systems that a fault may fill. `plant`
+        names a planted fault, which every service process gets.
+        """
         self.folder = folder
         self.logs: Logs = {}
-        self.cluster = NatsCluster(folder, self.logs, servers, store_mb=store_mb)
+        self.cluster = NatsCluster(folder, self.logs, servers, store_mb=audio.store_mb if tmpfs else 0)
         self.processes: dict[str, ServiceProcess] = {}
         self.nats: dict[str, list[TcpProxy]] = {}
         """The proxies of each service process, one for each nats-server."""
         self.ora: dict[str, TcpProxy] = {}
         self.locks: dict[str, asyncio.Lock] = {}
         """Held while a fault stops, kills or starts a process."""
+        self.server_lock = asyncio.Lock()
+        """Held while a fault disturbs one of the nats-servers."""
         self.exits: list[Disturbance] = []
         """Processes that ended by themselves."""
         self._ora_port = free_port()
@@ -79,7 +111,11 @@ class Node:
         self.frames = data / FRAMES
         self.receiver = Receiver(folder, self.logs, {"ORASERVER_PORT": self._ora_port, "ORASERVER_DATA_DIR": data})
         self.receiver_lock = asyncio.Lock()
-        more: dict[str, object] = {"TTS_STREAM_REPLICAS": servers}
+        more: dict[str, object] = {
+            "TTS_STREAM_REPLICAS": servers,
+            "TTS_AUDIO_RETENTION_SECONDS": audio.retention_s,
+            "TTS_AUDIO_MAX_BYTES": audio.max_mb << 20,
+        }
         if plant:
             paths = [str(PLANTED), str(REPOSITORY), str(REPOSITORY / "shared")]
             more |= {"PYTHONPATH": ":".join(paths), "CHAOS_PLANTED": plant}
@@ -97,11 +133,14 @@ class Node:
         settings = {**SETTINGS, **more}
         settings["NATS_URL"] = ",".join(f"nats://127.0.0.1:{proxy.port}" for proxy in self.nats[name])
         if service.endswith("bridge"):
-            proxy = self.ora[name] = TcpProxy(self._ora_port, tap=BridgeTap)
+            proxy = self.ora[name] = TcpProxy(self._ora_port, tap=BridgeTap, window=ORA_WINDOW)
             settings["ORASERVER_WEBSOCKET_URL"] = f"ws://127.0.0.1:{proxy.port}/ws/tts"
             settings["ORASERVER_HTTP_URL"] = f"http://127.0.0.1:{proxy.port}/api/tts"
         self.processes[name] = ServiceProcess(service, self.folder, self.logs, settings, name=name)
         self.locks[name] = asyncio.Lock()
+
+    def _proxies(self) -> list[TcpProxy]:
+        return [*self.ora.values(), *(proxy for proxies in self.nats.values() for proxy in proxies)]
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Node]:
@@ -109,7 +148,7 @@ class Node:
         supervising: asyncio.Task[None] | None = None
         try:
             await self.cluster.start()
-            for proxy in [*self.ora.values(), *(p for proxies in self.nats.values() for p in proxies)]:
+            for proxy in self._proxies():
                 await proxy.start()
             await asyncio.gather(self.receiver.start(), *(process.start() for process in self.processes.values()))
             supervising = asyncio.create_task(self._supervise())
@@ -117,9 +156,12 @@ class Node:
         finally:
             if supervising is not None:
                 supervising.cancel()
+            # First all that needs no await: a second cancellation cannot leave processes and mounts behind.
             for process in [*self.processes.values(), self.receiver]:
-                process.kill()
-            for proxy in [*self.ora.values(), *(p for proxies in self.nats.values() for p in proxies)]:
+                with contextlib.suppress(Exception):
+                    process.kill()
+            self.cluster.kill_and_unmount()
+            for proxy in self._proxies():
                 await proxy.stop()
             await self.cluster.stop()
 
@@ -135,13 +177,12 @@ class Node:
 
     async def heal(self) -> None:
         """End every fault that may still last, and start what does not run."""
-        for proxy in [*self.ora.values(), *(p for proxies in self.nats.values() for p in proxies)]:
+        for proxy in [*self._proxies(), *self.cluster.routes.values()]:
+            proxy.delay(0.0)
             proxy.delay(0.0)
             proxy.heal()
-        for proxy in self.cluster.routes.values():
-            proxy.delay(0.0)
-            proxy.heal()
-        for server in self.cluster.servers:
+        for number, server in enumerate(self.cluster.servers):
+            self.cluster.free_space(number)
             if not server.running:
                 await server.start()
         if not self.receiver.running:
@@ -163,9 +204,9 @@ class Node:
         """Set OraServer's faults; without arguments, clear them."""
         await self._post("/misbehave", json=faults)
 
-    async def lie(self, seconds: float) -> None:
-        """OraServer confirms and stores nothing for so long."""
-        await self._post("/lie", data=str(seconds))
+    async def discard(self, seconds: float) -> None:
+        """OraServer confirms all frames and POSTs, and discards them, for so long."""
+        await self._post("/discard", data=str(seconds))
 
     async def received(self) -> dict[str, Any]:
         """What the reference OraServer lists."""

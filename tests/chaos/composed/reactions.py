@@ -42,7 +42,10 @@ async def handover(node: Node, fault: Fault, record: Disturbance) -> None:
         since, deadline = time.time(), loop.time() + TAKEOVER_S
         while loop.time() < deadline and not _writes_anew(node, others, since):
             await asyncio.sleep(0.01)
-        record.detail = "taken over" if loop.time() < deadline else "nobody took over"
+        if loop.time() < deadline:
+            record.detail = "taken over"
+        else:
+            record.detail = record.failed = "nobody took over"
         for proxy in links:
             proxy.hold()
         for proxy in node.nats[first]:
@@ -90,7 +93,7 @@ async def relay(node: Node, fault: Fault, record: Disturbance) -> None:
             record.detail = "taken over"
             await asyncio.sleep(0.3)
         except TimeoutError:
-            record.detail = "nobody took over"
+            record.detail = record.failed = "nobody took over"
         finally:
             first.thaw()
         await asyncio.sleep(0.6)

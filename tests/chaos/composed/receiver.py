@@ -1,7 +1,7 @@
 """`python -m tests.chaos.composed.receiver`: the reference OraServer, which also writes a log of each frame it reads.
 
 A line is written before the frame is handed on, so before its pong or answer: what was confirmed is in the log, also
-after `kill -9`. `POST /lie` with a number of seconds makes it answer pings and POSTs, and store nothing, for so long.
+after `kill -9`. `POST /discard` with a number of seconds makes it confirm what it gets, and discard it, for so long.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ class FrameLog:
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self._lies_until = 0.0
+        self._discards_until = 0.0
 
     def write(self, **fields: Any) -> None:
         """Write one line with the time."""
         os.write(self._file, json.dumps({"at": time.time(), **fields}).encode() + b"\n")
 
-    def lie(self, seconds: float) -> None:
-        """Store nothing for so long."""
-        self._lies_until = time.monotonic() + seconds
+    def discard(self, seconds: float) -> None:
+        """Discard all frames for so long."""
+        self._discards_until = time.monotonic() + seconds
 
     @property
-    def lying(self) -> bool:
+    def discards(self) -> bool:
         """Whether frames are dropped now."""
-        return time.monotonic() < self._lies_until
+        return time.monotonic() < self._discards_until
 
 
 class RecordingRules(ConnectionRules):
@@ -68,7 +68,7 @@ class RecordingRules(ConnectionRules):
         frame, _ = parse(payload)
         about = {"port": self._port, "n": self._number}
         self._number += 1
-        keeps = not self._log.lying
+        keeps = not self._log.discards
         if isinstance(frame, Chunk):
             ids = {"s": frame.metadata.session_id, "r": frame.metadata.request_id}
             size, name = len(frame.audio), digest(frame.audio)
@@ -106,11 +106,11 @@ class RecordingOraServer(OraServer):
     def application(self) -> web.Application:
         """See OraServer."""
         app = super().application()
-        app.add_routes([web.post("/lie", self._lie)])
+        app.add_routes([web.post("/discard", self._discard)])
         return app
 
-    async def _lie(self, request: web.Request) -> web.Response:
-        self._log.lie(float(await request.text()))
+    async def _discard(self, request: web.Request) -> web.Response:
+        self._log.discard(float(await request.text()))
         return web.Response(status=204)
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
@@ -121,7 +121,7 @@ class RecordingOraServer(OraServer):
         number = self._posts[request.transport] = self._posts.get(request.transport, -1) + 1
         about = {"port": _port(request), "n": number}
         post, _ = parse_post(await request.read())
-        keeps = not self._log.lying
+        keeps = not self._log.discards
         if post is not None:
             ids = {"s": post.metadata.session_id, "r": post.metadata.request_id}
             size, name = len(post.audio), digest(post.audio)
@@ -148,6 +148,6 @@ async def run(settings: OraServerSettings) -> None:
 
 
 if __name__ == "__main__":
-    given = parse_settings()
+    settings_of_process = parse_settings()
     logging.configure("oraserver", level="WARNING", style="json", directory=None)
-    sys.exit(uvloop.run(run(given)))
+    sys.exit(uvloop.run(run(settings_of_process)))

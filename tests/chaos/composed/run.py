@@ -10,14 +10,17 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
+
 from orastream.broker import Broker
 from orastream.client.async_client import Client
+from orastream.contract.errors import OrastreamError
 from orastream.jetstream.api import JetStream
 from tests.chaos.composed import oracle
 from tests.chaos.composed.aftermath import aftermath, latency
 from tests.chaos.composed.faults import Faults
 from tests.chaos.composed.history import History, Violation
-from tests.chaos.composed.node import Node
+from tests.chaos.composed.node import AudioLimits, Node
 from tests.chaos.composed.recorder import Recorder, read_frames, record_end
 from tests.chaos.composed.schedule import Fault, schedule
 from tests.chaos.composed.texts import References
@@ -25,8 +28,6 @@ from tests.chaos.composed.workload import Conversation
 
 SETTLE_S = 90.0
 """More than the ttl of a request: one whose claim was lost with TTS_REPORTS expires then."""
-TMPFS_MB = 1536
-"""JetStream offers three quarters of it to the streams, and TTS_AUDIO reserves 1 GiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,28 +62,41 @@ async def run(plan: Plan, folder: Path, faults: list[Fault] | None = None) -> Ou
     references = References()
     await references.make()
     replicas = {service: plan.replicas for service in ("synth", "ws_bridge", "http_bridge")}
-    store_mb = TMPFS_MB if plan.tmpfs else 0
-    node = Node(folder, servers=plan.servers, replicas=replicas, store_mb=store_mb, plant=plan.plant)
+    audio = AudioLimits.of(plan.seconds, plan.sessions, plan.replicas)
+    node = Node(folder, servers=plan.servers, replicas=replicas, tmpfs=plan.tmpfs, audio=audio, plant=plan.plant)
     history = History(time.time())
     planned = schedule(plan.seed, plan.seconds, node.setting, plan.only) if faults is None else faults
-    async with node.running(), Broker(node.cluster.url, name="chaos", connect_timeout_s=10) as broker:
-        js = JetStream(broker)
-        client = Client(broker)
-        recorder = Recorder(js, history)
-        history.aftermath.latency_before_s = await latency(client, history, "before")
-        history.aftermath.before = node.usage()
-        history.began = time.time()
-        async with recorder.running():
-            await _disturbed(plan, node, client, recorder, history, planned)
-            await _settle(recorder, history)
-            history.settled_at = time.time()
-        await aftermath(node, js, client, history)
-        await record_end(js, history)
-        history.frames = read_frames(node.frames, node.ora)
-    history.disturbances += node.exits
-    violations = oracle.judge(history, references)
-    save(folder, plan, planned, history, violations)
+    violations: list[Violation] = []
+    try:
+        async with node.running(), Broker(node.cluster.url, name="chaos", connect_timeout_s=10) as broker:
+            await _recorded(plan, node, broker, history, planned, violations)
+            history.frames = read_frames(node.frames, node.ora)
+        history.disturbances += node.exits
+        violations += oracle.judge(history, references)
+    finally:
+        save(folder, plan, planned, history, violations)
     return Outcome(plan, planned, history, violations)
+
+
+async def _recorded(
+    plan: Plan, node: Node, broker: Broker, history: History, planned: list[Fault], violations: list[Violation]
+) -> None:
+    """All that needs the node. If it does not answer after the faults, that is a violation, not the end of the run."""
+    js = JetStream(broker)
+    client = Client(broker)
+    recorder = Recorder(js, history)
+    history.aftermath.latency_before_s = await latency(client, history, "before")
+    history.aftermath.before = node.usage()
+    history.began = time.time()
+    async with recorder.running():
+        await _disturbed(plan, node, client, recorder, history, planned)
+        await _settle(recorder, history)
+        history.settled_at = time.time()
+    for what in (lambda: aftermath(node, js, client, history), lambda: record_end(js, history)):
+        try:
+            await what()
+        except (OrastreamError, OSError, TimeoutError, aiohttp.ClientError, AssertionError) as exc:
+            violations.append(Violation("the node does not answer", "", "", f"{type(exc).__name__}: {exc}"[:300]))
 
 
 async def _disturbed(
@@ -130,15 +144,16 @@ def table(outcome: Outcome) -> str:
     for request in history.requests:
         finals[last.get(request.key, "no final report" if request.seq is not None else "not stored")] += 1
     repeats = Counter((f.key, f.index) for f in history.frames if f.kind == "chunk")
-    counts = Counter(one.kind for one in history.disturbances)
-    failed = Counter(one.kind for one in history.disturbances if one.failed)
+    counts = Counter(disturbance.kind for disturbance in history.disturbances)
+    failed = Counter(disturbance.kind for disturbance in history.disturbances if disturbance.failed)
     lines = [f"{'fault':<18} {'times':>5} {'not as planned':>15}"]
     lines += [f"{kind:<18} {counts[kind]:>5} {failed[kind] or '':>15}" for kind in sorted(counts)]
-    details = Counter(f"{one.kind}: {one.detail}" for one in history.disturbances if one.kind in ("handover", "relay"))
+    reactions = [disturbance for disturbance in history.disturbances if disturbance.kind in ("handover", "relay")]
+    details = Counter(f"{reaction.kind}: {reaction.detail}" for reaction in reactions)
     lines += [f"  {detail}, {times} times" for detail, times in sorted(details.items())]
     lines += [f"{'all':<18} {sum(counts.values()):>5}", ""]
-    told = ", ".join(f"{number} {status}" for status, number in sorted(finals.items()))
-    lines.append(f"{len(history.requests)} requests: {told}; {len(history.cancels)} cancels")
+    statuses = ", ".join(f"{number} {status}" for status, number in sorted(finals.items()))
+    lines.append(f"{len(history.requests)} requests: {statuses}; {len(history.cancels)} cancels")
     lines.append(
         f"{sum(f.kind == 'chunk' for f in history.frames)} chunks at OraServer, "
         f"{sum(count - 1 for count in repeats.values())} of them repeats; {len(history.aftermath.owners_dead)} owner "

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-STREAMS = ("TTS_SESSIONS", "TTS_AUDIO", "TTS_REPORTS", "TTS_TEXTS", "KV_tts_owners", "KV_tts_heartbeats")
-CONSUMERS = ("synth", "ws_bridge", "http_bridge")
+from orastream.contract.stream_names import AUDIO, BRIDGES, HEARTBEATS, OWNERS, REPORTS, SESSIONS, SYNTH, TEXTS
+
+STREAMS = (SESSIONS, AUDIO, REPORTS, TEXTS, OWNERS, HEARTBEATS)
+CONSUMERS = (SYNTH, *BRIDGES)
 MEAN_GAP_S = 1.4
 QUIET_END_S = 1.0
 """No fault lasts longer than until this many seconds before the end."""
@@ -17,6 +19,16 @@ LOST_DATA_ALONE_S = 6.0
 
 Raft keeps what a majority has stored only if a server does not forget: the others must be up to date at that moment.
 """
+
+
+DRAIN_S = 13.0
+"""For a service process to end after SIGTERM, and to be launched again."""
+SERVER_START_S = 4.0
+"""For a nats-server to end, and to be ready again."""
+RECEIVER_KILL_S = 5.0
+"""For OraServer to stand still before it is killed, at most 2 s, and to start again."""
+SLOW_AFTER_CUT_S = 2.0
+"""For a link that is slow after it was cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,29 +114,50 @@ KINDS: dict[str, Kind] = {
 def schedule(seed: int, seconds: float, setting: Setting, only: Iterable[str] = ()) -> list[Fault]:
     """The faults of a run of `seconds` seconds, in order. The same arguments give the same schedule.
 
-    `only` names the kinds to draw from; empty: all that this setting allows.
+    `only` names the kinds to draw from; empty: all that are possible with so many servers and processes. Without
+    `tmpfs` the schedule is the same, except that the faults `disk_full` are left out.
     """
-    rng = random.Random(f"schedule {seed}")
-    kinds = {name: kind for name, kind in KINDS.items() if targets(name, setting) and (not only or name in only)}
+    with_tmpfs = replace(setting, tmpfs=True)
+    kinds = {name: kind for name, kind in KINDS.items() if targets(name, with_tmpfs) and (not only or name in only)}
     names, weights = list(kinds), [kind.weight for kind in kinds.values()]
+    rng = random.Random(f"schedule {seed}")
     busy_until: dict[str, float] = {}
     faults: list[Fault] = []
     at = 1.0
     while names and at < seconds - QUIET_END_S:
         name = rng.choices(names, weights)[0]
         kind = kinds[name]
-        target = rng.choice(targets(name, setting))
+        target = rng.choice(targets(name, with_tmpfs))
         length = rng.uniform(kind.min_s, kind.max_s)
         value = _value(name, rng)
         occupied = _occupied(name, kind, target)
-        end = at + length
+        end = at + longest_s(name, length)
         before_s, after_s = (LOST_DATA_ALONE_S, LOST_DATA_ALONE_S) if name == "lost_data" else (0.0, 0.3)
         if end <= seconds - QUIET_END_S and all(at >= busy_until.get(what, 0.0) + before_s for what in occupied):
-            faults.append(Fault(round(at, 3), round(length, 3), name, target, value))
+            if target in targets(name, setting):
+                faults.append(Fault(round(at, 3), round(length, 3), name, target, value))
             for what in occupied:
                 busy_until[what] = end + after_s
         at += rng.expovariate(1 / MEAN_GAP_S)
     return faults
+
+
+def longest_s(name: str, length: float) -> float:
+    """How long a fault may really take: `length` is only the part of it that is drawn.
+
+    A process needs up to 12 s to drain, a nats-server some seconds to start. The bounds are above what was measured.
+    """
+    if name == "server_rolling":
+        return 3 * (length + SERVER_START_S)
+    if name in ("rolling", "handover", "relay"):
+        return {"rolling": 30.0, "handover": 20.0, "relay": 14.0}[name]
+    if name == "restart":
+        return length + DRAIN_S
+    if name in ("server_kill", "server_restart", "leader_kill", "lost_data", "disk_full"):
+        return length + SERVER_START_S
+    if name == "receiver_kill":
+        return length + RECEIVER_KILL_S
+    return length + (SLOW_AFTER_CUT_S if name == "nats_cut" else 0.0)
 
 
 def targets(kind: str, setting: Setting) -> list[str]:
@@ -156,7 +189,7 @@ def targets(kind: str, setting: Setting) -> list[str]:
     if kind == "stepdown":
         return [*STREAMS, *(f"consumer {name}" for name in CONSUMERS)] if setting.servers > 1 else []
     if kind.startswith("route_"):
-        return [f"{one}-{other}" for one in servers for other in servers if one < other]
+        return [f"{low}-{high}" for low in servers for high in servers if low < high]
     return list(CONSUMERS) if kind == "delete_consumer" else list(STREAMS)
 
 
@@ -167,13 +200,16 @@ def _service(name: str) -> str:
 def _occupied(name: str, kind: Kind, target: str) -> list[str]:
     """What the fault occupies, so that no other fault that occupies one of these overlaps it."""
     if name == "handover":
-        return ["handover", f"process:{target}", *(f"nats:{_service(target)}-{n}" for n in range(1, 10))]
+        names = [f"{_service(target)}-{n}" for n in range(1, 10)]  # it delays the links of all bridges of this kind
+        return ["handover", *(f"{what}:{name}" for what in ("process", "nats", "ora") for name in names)]
     if name == "relay":
         return ["relay", *(f"process:synth-{n}" for n in range(1, 10))]
     if name == "rolling":
         return ["rolling", *(f"process:{target}-{n}" for n in range(1, 10))]
+    if name == "receiver_403":  # a receiver that stands still cannot end it
+        return ["receiver:refuse", "receiver:process"]
     if name == "lost_data":
-        return ["server", *(f"route:{one}-{other}" for one in range(5) for other in range(one + 1, 5))]
+        return ["server", *(f"route:{low}-{high}" for low in range(5) for high in range(low + 1, 5))]
     return [kind.occupies.format(target=target)]
 
 

@@ -1,11 +1,16 @@
 """Faults that the chaos suite must find. Each one replaces a function of the node in one process; the product has none.
 
-`python -m tests.chaos.composed --plant NAME` runs the node with one of them. Runs that have found them, on one
-nats-server with 20 sessions; without a planted fault these seeds show no violation:
+`python -m tests.chaos.composed --plant NAME` runs the node with one of them. Runs on one nats-server with 20 sessions
+that have found one; without a planted fault these seeds show no violation. Found with the present schedule:
 
 | fault | options | violation |
 |---|---|---|
-| no-fence | `--seed 3 --seconds 40 --only handover` | a takeover without a fence |
+| no-fence | `--seed 3 --seconds 30 --only handover` | a takeover without a fence |
+
+Found with an earlier schedule, in which these seeds had other faults. The runs are to be found again:
+
+| fault | options | violation |
+|---|---|---|
 | confirmed-too-early | `--seed 4 --seconds 60` | delivered, but not received |
 | early-cancel-deletion | `--seed 4 --seconds 60` | spoken after its cancel |
 | early-ack | `--seed 3 --seconds 40` | no final report |
@@ -13,9 +18,10 @@ nats-server with 20 sessions; without a planted fault these seeds show no violat
 | final-overwritten | `--seed 273 --seconds 60` | two final reports |
 | endless-lease | `--seed 273 --seconds 60` | a frame after the final report |
 | trusted-gap | `--seed 218 --seconds 60` | out of order |
-| rewind-skips, writes-once-more | none: found only with an earlier schedule | not found by seeds 3, 4, 218, 273 |
+| rewind-skips, writes-once-more | none | |
 
-A change of KINDS in schedule.py changes what a seed means: then these runs are to be found again.
+rewind-skips is not found by `--seed 5 --seconds 20 --only ora_cut --only ora_hole --only receiver_drop`. A change of
+KINDS or of `longest_s` in schedule.py changes what a seed means.
 """
 
 from __future__ import annotations
@@ -27,11 +33,17 @@ from typing import Any
 Plant = Callable[[], None]
 
 
+def _replace(owner: Any, name: str, value: Any) -> None:
+    """Set an attribute. Raises AttributeError if it does not exist: else the fault would not be planted, unnoticed."""
+    getattr(owner, name)
+    setattr(owner, name, value)
+
+
 def no_fence() -> None:
     """After a takeover no checkpoint is written before the first chunk."""
     from orastream.delivery.rules.entry import Entry
 
-    Entry.must_fence = lambda self, *, taken_over: False  # type: ignore[method-assign]
+    _replace(Entry, "must_fence", lambda self, *, taken_over: False)
 
 
 def confirmed_too_early() -> None:
@@ -44,7 +56,7 @@ def confirmed_too_early() -> None:
         answered.set_result(None)
         return answered
 
-    WebSocketLink.confirm = confirm  # type: ignore[method-assign]
+    _replace(WebSocketLink, "confirm", confirm)
 
 
 def early_ack() -> None:
@@ -53,11 +65,11 @@ def early_ack() -> None:
 
     attempts = Job._attempts
 
-    async def acked(self: Job, *given: Any) -> Any:
+    async def acked(self: Job, *options: Any) -> Any:
         await self._hold.ack()
-        return await attempts(self, *given)
+        return await attempts(self, *options)
 
-    Job._attempts = acked  # type: ignore[method-assign]
+    _replace(Job, "_attempts", acked)
 
 
 def superseded_ack() -> None:
@@ -67,7 +79,7 @@ def superseded_ack() -> None:
     async def counts(self: Attempt, *, proven: bool) -> bool:
         return True
 
-    Attempt.counts = counts  # type: ignore[method-assign]
+    _replace(Attempt, "counts", counts)
 
 
 def early_cancel_deletion() -> None:
@@ -76,7 +88,7 @@ def early_cancel_deletion() -> None:
     from orastream.delivery.runtime import bridge, housekeeping
 
     for module in (wakeup, bridge, housekeeping):
-        module.cancel_is_applied = lambda cancel, lowest_request: True  # type: ignore[attr-defined]
+        _replace(module, "cancel_is_applied", lambda cancel, lowest_request: True)
 
 
 def final_overwritten() -> None:
@@ -90,7 +102,7 @@ def final_overwritten() -> None:
         verdict = judge(stored, mine)
         return None if verdict is report_state.Verdict.FINAL else verdict
 
-    report_store.judge = lenient  # type: ignore[attr-defined]
+    _replace(report_store, "judge", lenient)
 
 
 def trusted_gap() -> None:
@@ -98,7 +110,7 @@ def trusted_gap() -> None:
     from orastream.jetstream.feed_merge import FeedMerge
 
     live = FeedMerge.live
-    FeedMerge.live = lambda self, message, previous: live(self, message, 0)  # type: ignore[method-assign]
+    _replace(FeedMerge, "live", lambda self, message, previous: live(self, message, 0))
 
 
 def rewind_skips() -> None:
@@ -111,14 +123,14 @@ def rewind_skips() -> None:
         start_over(self, now)
         self._sent.start_over(self.progress.chunks + 1)
 
-    UtteranceDelivery._start_over = skipping  # type: ignore[method-assign]
+    _replace(UtteranceDelivery, "_start_over", skipping)
 
 
 def endless_lease() -> None:
     """A lease never runs out."""
     from orastream.delivery.rules.lease import LeaseTerm
 
-    LeaseTerm.valid = lambda self, now: self._until > 0.0  # type: ignore[method-assign]
+    _replace(LeaseTerm, "valid", lambda self, now: self._until > 0.0)
     renewed = LeaseTerm.renewed
 
     def never_lapsed(self: LeaseTerm, sent_at: float, now: float) -> bool:
@@ -126,7 +138,7 @@ def endless_lease() -> None:
         self.lapses = 0
         return False
 
-    LeaseTerm.renewed = never_lapsed  # type: ignore[method-assign]
+    _replace(LeaseTerm, "renewed", never_lapsed)
 
 
 def writes_once_more() -> None:
@@ -146,7 +158,7 @@ def writes_once_more() -> None:
         if self.machine._sent.written > written:
             spent.add(id(self))
 
-    UtteranceRunner.step = once_more  # type: ignore[method-assign]
+    _replace(UtteranceRunner, "step", once_more)
 
 
 BRIDGES = ("ws_bridge", "http_bridge")
