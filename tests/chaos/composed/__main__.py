@@ -12,6 +12,7 @@ from pathlib import Path
 
 import uvloop
 
+from tests.chaos.composed.node import replicas_of
 from tests.chaos.composed.run import Plan, run, table
 from tests.chaos.composed.schedule import KINDS, Setting, schedule
 from tests.support.nats_cluster import can_mount
@@ -70,7 +71,7 @@ def main() -> int:
 
 def _show(plan: Plan) -> int:
     services = tuple(
-        f"{service}-{n}" for service in ("synth", "ws_bridge", "http_bridge") for n in range(1, plan.replicas + 1)
+        f"{service}-{n}" for service, count in replicas_of(plan.replicas).items() for n in range(1, count + 1)
     )
     for fault in schedule(plan.seed, plan.seconds, Setting(services, plan.servers, plan.tmpfs), plan.only):
         print(fault)

@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 
 from orastream.broker import Broker
+from tests.chaos.composed.callers import GATEWAY_WAIT_S
 from tests.chaos.composed.history import Disturbance, Usage
 from tests.chaos.composed.receiver import FRAMES
 from tests.chaos.composed.schedule import Setting
@@ -36,10 +37,16 @@ SETTINGS: dict[str, object] = {
     "TTS_AUDIO_RETENTION_SECONDS": 3600,
     "TTS_AUDIO_MAX_BYTES": 1 << 30,
     "WEBSOCKET_IDLE_SECONDS": 4,
+    "GATEWAY_WAIT_SECONDS": GATEWAY_WAIT_S,
 }
 IDLE_S = 5.0
 """The longer of both bridges' idle times: http_bridge's cannot be set."""
 SUPERVISE_EVERY_S = 0.5
+
+
+def replicas_of(replicas: int) -> dict[str, int]:
+    """How many processes of each service there are, with this number of those that work."""
+    return {"synth": replicas, "ws_bridge": replicas, "http_bridge": replicas, "gateway": 1}
 
 
 class Receiver(ServiceProcess):
@@ -83,7 +90,7 @@ class Node:
         if plant:
             paths = [str(PLANTED), str(REPOSITORY), str(REPOSITORY / "shared")]
             more |= {"PYTHONPATH": ":".join(paths), "CHAOS_PLANTED": plant}
-        for service, count in (replicas or {"synth": 2, "ws_bridge": 2, "http_bridge": 2}).items():
+        for service, count in (replicas or replicas_of(2)).items():
             for number in range(1, count + 1):
                 self._add(service, f"{service}-{number}", more)
 
