@@ -315,9 +315,9 @@ def test_a_repeated_request_is_spoken_once_under_either_sequence() -> None:
     run.speak(request)
     run.report(request, "delivered", requestSeq=request.repeats[0])
     assert run.violations() == set()
-    run.history.audio[request.key].other_starts = 1
+    run.history.audio[request.key].other_attempts = 1
     assert run.violations() == {"spoken twice"}
-    run.history.audio[request.key].other_starts = 0
+    run.history.audio[request.key].other_attempts = 0
     run.history.reports[-1].body["requestSeq"] = 1
     assert "a report of another request" in run.violations()
 

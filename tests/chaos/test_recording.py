@@ -42,7 +42,8 @@ def test_the_audio_of_two_attempts_is_put_together() -> None:
 
 def test_an_attempt_of_another_request_with_the_same_id_is_counted_also_after_the_end() -> None:
     messages = stored(start(7), chunk(1, 0, b"abc"), chunk(1, 1, b"de"), end(1), start(9), chunk(5, 0, b"abc"), end(5))
-    assert assembled(messages, 7) == StoredAudio(CHUNKS, "complete", starts=1, other_starts=1)
+    assert assembled(messages, 7) == StoredAudio(CHUNKS, "complete", starts=1, other_attempts=1)
+    assert assembled(stored(start(9), start(7)), 7) == StoredAudio([], None, starts=1)
 
 
 FINAL = {"status": "failed", "requestSeq": 5, "error": {"code": "engine_error"}}

@@ -134,8 +134,8 @@ class StoredAudio:
     """The status of the accepted `end`, or None."""
     starts: int = 0
     """Attempts of this request."""
-    other_starts: int = 0
-    """Attempts of other requests with the same ids."""
+    other_attempts: int = 0
+    """Attempts of other requests with the same ids that stored audio. A claim that fails leaves a lone `start`."""
 
 
 @dataclass(slots=True)

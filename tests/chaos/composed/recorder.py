@@ -122,15 +122,19 @@ def assembled(messages: list[Stored], request_seq: int) -> StoredAudio:
     held: dict[int, AudioChunk] = {}
     out: list[tuple[int, str]] = []
     end: AudioEnd | None = None
-    starts = other_starts = 0
+    starts = 0
+    others: set[int] = set()
+    spoken_by_others: set[int] = set()
     finished: str | None = None
     for message in messages:
         part = unpack(message.data)
         if isinstance(part, AudioStart):
             if part.request_seq != request_seq:
-                other_starts += 1
+                others.add(message.sequence)
             elif finished is None:
                 attempt, held, end, starts = message.sequence, {}, None, starts + 1
+        elif isinstance(part, AudioChunk) and part.attempt in others:
+            spoken_by_others.add(part.attempt)
         elif finished is not None:
             continue
         elif isinstance(part, AudioChunk) and part.attempt == attempt:
@@ -142,7 +146,7 @@ def assembled(messages: list[Stored], request_seq: int) -> StoredAudio:
             end = part
         if end is not None and (end.status != "complete" or len(out) == end.total_chunks):
             finished = end.status
-    return StoredAudio(out, finished, starts, other_starts)
+    return StoredAudio(out, finished, starts, len(spoken_by_others))
 
 
 def read_frames(path: Path, proxies: dict[str, TcpProxy]) -> list[Frame]:

@@ -118,8 +118,8 @@ def is_spoken_once(facts: Facts, request: Request) -> Iterator[Violation]:
     stored = facts.history.audio.get(request.key)
     if facts.lost(request, REPORTS, SESSIONS):
         return
-    if stored is not None and stored.other_starts:
-        yield broken("spoken twice", request, f"{stored.other_starts} attempts of a request with the same id")
+    if stored is not None and stored.other_attempts:
+        yield broken("spoken twice", request, f"{stored.other_attempts} attempts of a request with the same id")
     seqs = {int(report.body["requestSeq"]) for report in facts.reports.get(request.key, [])}
     may_be = {request.seq, *request.repeats}
     if len(seqs) > 1 or (not may_be & {None, 0} and not seqs <= may_be):
