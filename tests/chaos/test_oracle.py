@@ -9,124 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.chaos.composed.history import (
-    CancelSent,
-    Disturbance,
-    Frame,
-    History,
-    ReportSeen,
-    Request,
-    StoredAudio,
-    Usage,
-    Violation,
-    digest,
-)
-from tests.chaos.composed.oracle import CANCEL_S, LATE_FRAME_S, judge
+from tests.chaos.composed.example_run import Run, an_honest_run, parts, request_of
+from tests.chaos.composed.history import Disturbance, Request, Usage
+from tests.chaos.composed.oracle import CANCEL_S, LATE_FRAME_S
 
 pytestmark = pytest.mark.unit
-
-SIZE = 100
-
-
-def reference(text: str, fmt: str) -> bytes:
-    """An engine: a file of four to seven chunks."""
-    return (f"{text} {fmt} ".encode() * 80)[: SIZE * (4 + len(text) % 4)]
-
-
-def parts(text: str, fmt: str = "wav") -> list[bytes]:
-    file = reference(text, fmt)
-    return [file[at : at + SIZE] for at in range(0, len(file), SIZE)]
-
-
-class Run:
-    """Builds a history as an undisturbed node would leave it."""
-
-    def __init__(self) -> None:
-        self.history = History(0.0, settled_at=1000.0)
-        self.now = 10.0
-        self.seq = 100
-
-    def tick(self, seconds: float = 0.1) -> float:
-        self.now = round(self.now + seconds, 6)
-        return self.now
-
-    def next_seq(self) -> int:
-        self.seq += 1
-        return self.seq
-
-    def ask(self, name: str, session: str = "s", transport: str = "websocket") -> Request:
-        request = Request(session, name, transport, "wav", f"text {name}", self.now, self.next_seq(), self.tick(0.01))
-        self.history.requests.append(request)
-        return request
-
-    def report(self, request: Request, status: str, **fields: object) -> ReportSeen:
-        body = {"status": status, "requestSeq": request.seq, "error": None, **fields}
-        report = ReportSeen(request.session, request.request, self.next_seq(), self.tick(), body)
-        self.history.reports.append(report)
-        return report
-
-    def frame(self, request: Request, kind: str, index: int, audio: bytes = b"", **more: object) -> Frame:
-        at = self.tick()
-        name = digest(audio) if audio else ""
-        frame = Frame(request.session, request.request, kind, index, len(audio), name, at, at, "ws_bridge-1", 1)
-        for field, value in more.items():
-            setattr(frame, field, value)
-        self.history.frames.append(frame)
-        return frame
-
-    def speak(self, request: Request, chunks: int | None = None) -> None:
-        """Send the first chunks; None: all and `complete`."""
-        pieces = parts(request.text)
-        self.history.audio[request.key] = StoredAudio([(len(p), digest(p)) for p in pieces], "complete", 1)
-        if request.transport == "http":
-            file = reference(request.text, "wav")
-            sizes = (len(file) - 8).to_bytes(4, "little"), (len(file) - 44).to_bytes(4, "little")
-            self.frame(request, "post", 0, file[:4] + sizes[0] + file[8:40] + sizes[1] + file[44:], status=200)
-        elif request.transport == "websocket":
-            for index, piece in enumerate(pieces[:chunks]):
-                self.frame(request, "chunk", index, piece)
-            if chunks is None:
-                self.frame(request, "complete", len(pieces))
-
-    def deliver(self, name: str, session: str = "s", transport: str = "websocket") -> Request:
-        request = self.ask(name, session, transport)
-        self.speak(request)
-        self.report(request, "delivered")
-        return request
-
-    def cancel(self, session: str = "s", request: str | None = None) -> CancelSent:
-        cancel = CancelSent(session, request, self.now, self.next_seq(), self.tick(0.01))
-        self.history.cancels.append(cancel)
-        return cancel
-
-    def judge(self) -> list[Violation]:
-        return judge(self.history, reference)
-
-
-def an_honest_run() -> Run:
-    run = Run()
-    run.deliver("a")
-    run.deliver("b", transport="http")
-    run.deliver("c", transport="none")
-    spoken = run.ask("d")
-    run.speak(spoken, 2)
-    waiting = run.ask("e")
-    run.cancel()
-    run.report(spoken, "cancelled")
-    run.report(waiting, "cancelled")
-    run.deliver("f")
-    run.deliver("g", session="other")
-    return run
 
 
 def test_an_honest_run_has_no_violation() -> None:
     run = an_honest_run()
     run.history.last_reports = [report for report in run.history.reports if report.final]
     assert run.judge() == []
-
-
-def request_of(run: Run, name: str) -> Request:
-    return next(request for request in run.history.requests if request.request == name)
 
 
 def without_final(run: Run) -> None:
@@ -289,17 +182,17 @@ def leftovers(run: Run) -> None:
     ("breaks", "rules"),
     [
         (without_final, {"no final report"}),
-        (second_final, {"two final reports"}),
-        (overwritten, {"a final report was overwritten"}),
-        (changed_at_the_end, {"two final reports"}),
+        (second_final, {"two final reports", "numbers of a report fall"}),
+        (overwritten, {"a final report was overwritten", "numbers of a report fall"}),
+        (changed_at_the_end, {"two final reports", "numbers of a report fall"}),
         (other_answer, {"a caller got another report than is stored"}),
         (cancelled_without, {"cancelled without a cancel"}),
         (cancelled_by_an_earlier_one, {"cancelled without a cancel"}),
         (failed_without, {"failed without a reason"}),
         (expired_early, {"expired too early"}),
         (expired_although_claimed, {"expired without a reason"}),
-        (missing_chunk, {"wrong bytes were sent", "delivered, but not received"}),
-        (missing_last_chunk, {"delivered, but not received"}),
+        (missing_chunk, {"wrong bytes were sent", "delivered, but not received", "counted before it was received"}),
+        (missing_last_chunk, {"delivered, but not received", "counted before it was received"}),
         (missing_complete, {"delivered, but not received"}),
         (missing_post, {"delivered, but not received"}),
         (refused_post, {"delivered, but not received"}),
@@ -308,10 +201,10 @@ def leftovers(run: Run) -> None:
         (other_repeat, {"a repeat differs"}),
         (other_stored, {"stored audio differs"}),
         (stored_without_end, {"stored audio differs"}),
-        (late_frame, {"a frame after the final report"}),
-        (spoken_after_cancel, {"spoken after its cancel"}),
+        (late_frame, {"a frame after the final report", "went on after a later request had begun"}),
+        (spoken_after_cancel, {"spoken after its cancel", "not cancelled in time"}),
         (not_fenced, {"a takeover without a fence"}),
-        (out_of_order, {"out of order"}),
+        (out_of_order, {"out of order", "went on after a later request had begun"}),
         (before_a_cancelled_one, {"out of order"}),
         (unknown, {"sent without a request"}),
         (growing, {"descriptors grow", "memory grows"}),
@@ -381,7 +274,7 @@ def test_a_fenced_takeover_and_one_that_was_not_seen_whole_are_no_violation() ->
 def test_a_frame_that_the_proxy_did_not_take_is_not_late() -> None:
     run = an_honest_run()
     late_frame(run)
-    run.history.frames[-1].held_up = True
+    run.history.frames[-1].held_up, run.history.frames[-1].connection = True, 2
     assert run.judge() == []
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import uvloop
 
+from tests.chaos.composed.node import replicas_of
 from tests.chaos.composed.run import Outcome, Plan, run, table
 from tests.chaos.composed.schedule import KINDS, Setting, schedule
 from tests.chaos.planted.planted_faults import PLANTS
@@ -84,7 +85,7 @@ def main() -> int:
 
 def _show(plan: Plan) -> int:
     services = tuple(
-        f"{service}-{n}" for service in ("synth", "ws_bridge", "http_bridge") for n in range(1, plan.replicas + 1)
+        f"{service}-{n}" for service, count in replicas_of(plan.replicas).items() for n in range(1, count + 1)
     )
     for fault in schedule(plan.seed, plan.seconds, Setting(services, plan.servers, plan.tmpfs), plan.only):
         print(fault)

@@ -9,25 +9,26 @@ from collections import Counter
 
 from orastream.client.async_client import Client
 from orastream.contract.errors import NodeUnavailable, WaitTimeout
-from orastream.contract.messages import Report
+from orastream.contract.messages import Report, Transport
+from orastream.contract.stream_names import BRIDGES, HEARTBEATS, OWNERS, SESSIONS, SYNTH
+from orastream.contract.stream_names import TEXTS as TEXTS_STREAM
 from orastream.jetstream.api import JetStream
 from tests.chaos.composed.history import History, Request
 from tests.chaos.composed.node import IDLE_S, Node
+from tests.chaos.composed.oracle.afterwards import LEFT_S
 from tests.chaos.composed.recorder import read_all
 from tests.chaos.composed.texts import LANGUAGE, TEXTS
 
-LEFT_S = 25.0
-"""How long the streams may take to become empty."""
 READY_S = 30.0
 LATENCY_TRIES = 5
-CONSUMERS = ("synth", "ws_bridge", "http_bridge")
+TTL_S = 900.0
 
 CONTENT_RULES = frozenset(
     "header-missing header-mismatch not-json binary-frame unknown-frame frame-keys init-first init-once init-ids "
     "metadata-keys metadata-value metadata-changed session-mismatch transport-changed file-name base64 empty-audio "
     "chunk-index is-first repeat-differs wav-sizes".split()
 )
-"""The rules of the reference OraServer that hold whatever was lost on the way, or was dropped by a lie."""
+"""The rules of the reference OraServer that hold whatever was lost on the way, or was confirmed and discarded."""
 
 
 async def latency(client: Client, history: History, name: str) -> list[float]:
@@ -35,8 +36,8 @@ async def latency(client: Client, history: History, name: str) -> list[float]:
     found = []
     for number in range(LATENCY_TRIES):
         began = time.monotonic()
-        way = ("websocket", "http")[number % 2]
-        request = Request(f"latency-{name}", f"{name}-{number}", way, "wav", TEXTS[1], time.time())
+        transport: Transport = ("websocket", "http")[number % 2]  # type: ignore[assignment]
+        request = Request(f"latency-{name}", f"{name}-{number}", transport, "wav", TEXTS[1], time.time(), ttl_s=TTL_S)
         history.requests.append(request)
         try:
             report = await client.say(
@@ -45,10 +46,10 @@ async def latency(client: Client, history: History, name: str) -> list[float]:
                 phone_id="phone",
                 request_id=request.request,
                 language=LANGUAGE,
-                transport=way,  # type: ignore[arg-type]
+                transport=transport,
                 fire_and_forget=False,
                 wait_s=30,
-                ttl_seconds=900,
+                ttl_seconds=TTL_S,
             )
         except (NodeUnavailable, WaitTimeout):
             found.append(99.0)
@@ -59,9 +60,13 @@ async def latency(client: Client, history: History, name: str) -> list[float]:
     return found
 
 
-async def aftermath(node: Node, js: JetStream, client: Client, history: History) -> None:
-    """Wait until nothing is left, at most LEFT_S seconds, and record what is."""
+async def aftermath(node: Node, js: JetStream, client: Client, history: History, left_s: float = LEFT_S) -> None:
+    """Wait until nothing is left, at most `left_s` seconds, and record what is.
+
+    With less than LEFT_S the oracle does not judge what only a sweep deletes, and nothing waits for it.
+    """
     after = history.aftermath
+    after.waited_s = left_s
     deadline = asyncio.get_running_loop().time() + READY_S
     while True:
         after.unready = [name for name, process in node.processes.items() if not await process.ready()]
@@ -70,10 +75,11 @@ async def aftermath(node: Node, js: JetStream, client: Client, history: History)
         await asyncio.sleep(0.3)
     after.latency_after_s = await latency(client, history, "after")
     await asyncio.sleep(IDLE_S)
-    deadline = asyncio.get_running_loop().time() + LEFT_S
+    deadline = asyncio.get_running_loop().time() + left_s
     while True:
         await _look(js, history)
         left = after.requests or after.cancels or after.owners_alive or any(after.unacked.values())
+        left = left or after.missing_consumers or (left_s >= LEFT_S and (after.texts or after.owners_dead))
         if not left or asyncio.get_running_loop().time() > deadline:
             break
         await asyncio.sleep(0.5)
@@ -88,17 +94,21 @@ async def aftermath(node: Node, js: JetStream, client: Client, history: History)
 
 async def _look(js: JetStream, history: History) -> None:
     after = history.aftermath
-    stored = await read_all(js, "TTS_SESSIONS", "tts.session.>")
+    stored = await read_all(js, SESSIONS, "tts.session.>")
     after.requests = sum(message.subject.endswith(".request") for message in stored)
     after.cancels = len(stored) - after.requests
-    after.texts = len(await read_all(js, "TTS_TEXTS", "tts.script.>"))
-    for consumer in CONSUMERS:
-        info = await js.api(f"CONSUMER.INFO.TTS_SESSIONS.{consumer}")
-        after.unacked[consumer] = int(info.get("num_ack_pending", 0)) + int(info.get("num_pending", 0))
-    beats = await read_all(js, "KV_tts_heartbeats", "$KV.tts_heartbeats.>")
+    after.texts = len(await read_all(js, TEXTS_STREAM, "tts.script.>"))
+    after.missing_consumers = []
+    for consumer in (SYNTH, *BRIDGES):
+        info = await js.api(f"CONSUMER.INFO.{SESSIONS}.{consumer}")
+        if error := info.get("error"):
+            after.missing_consumers.append(f"{consumer}: {error}")
+        else:
+            after.unacked[consumer] = int(info["num_ack_pending"]) + int(info["num_pending"])
+    beats = await read_all(js, HEARTBEATS, "$KV.tts_heartbeats.>")
     alive = {message.subject.rpartition(".")[2] for message in beats}
     after.owners_alive, after.owners_dead = [], []
-    for message in await read_all(js, "KV_tts_owners", "$KV.tts_owners.>"):
+    for message in await read_all(js, OWNERS, "$KV.tts_owners.>"):
         owner = json.loads(message.data)["owner"]
-        told = f"{message.subject.removeprefix('$KV.tts_owners.')} by {owner}"
-        (after.owners_alive if owner in alive else after.owners_dead).append(told)
+        record = f"{message.subject.removeprefix('$KV.tts_owners.')} by {owner}"
+        (after.owners_alive if owner in alive else after.owners_dead).append(record)

@@ -33,8 +33,8 @@ class Request:
     """Its sequence, from the publish ack. None: no ack came, so it may or may not be stored."""
     accepted_at: float | None = None
     """When the ack came."""
-    refused: bool = False
-    """The node has said that it does not store it."""
+    refused_at: float | None = None
+    """When the node said that it does not store it."""
     ttl_s: float = 60.0
     """If no synth has claimed it for so long, it expires."""
     streamed: bool = False
@@ -43,6 +43,10 @@ class Request:
     """The writer has stored the whole text. False: it gave up, or the request ended before the text."""
     answer: dict[str, Any] | None = None
     """The final report that a caller got who waited for it."""
+    gave_up_at: float | None = None
+    """When a caller who waited for the final report ended the wait without one."""
+    repeats: list[int] = field(default_factory=list)
+    """The sequences of later requests with the same ids; 0: no ack came, so it may or may not be stored."""
 
     @property
     def key(self) -> Key:
@@ -108,7 +112,7 @@ class Frame:
     bridge: str
     connection: int
     kept: bool = True
-    """False: OraServer lied: it answered, and stored nothing."""
+    """False: OraServer has confirmed it and discarded it."""
     status: int | None = None
     """Of a POST: what OraServer has answered; None if it died before."""
     held_up: bool = False
@@ -129,6 +133,9 @@ class StoredAudio:
     end: str | None
     """The status of the accepted `end`, or None."""
     starts: int = 0
+    """Attempts of this request."""
+    other_attempts: int = 0
+    """Attempts of other requests with the same ids that stored audio. A claim that fails leaves a lone `start`."""
 
 
 @dataclass(slots=True)
@@ -168,7 +175,11 @@ class Aftermath:
     owners_alive: list[str] = field(default_factory=list)
     """Owner records of bridges that are alive."""
     owners_dead: list[str] = field(default_factory=list)
-    """Owner records of bridges that are dead. No bridge needs them; see the issue of leftovers."""
+    """Owner records of bridges that are dead."""
+    waited_s: float = 0.0
+    """How long leftovers had time to go, at most."""
+    missing_consumers: list[str] = field(default_factory=list)
+    """Consumers of TTS_SESSIONS that do not exist, or of which nothing could be learned."""
     before: list[Usage] = field(default_factory=list)
     after: list[Usage] = field(default_factory=list)
     latency_before_s: list[float] = field(default_factory=list)

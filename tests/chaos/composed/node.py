@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 
 from orastream.broker import Broker
+from tests.chaos.composed.callers import GATEWAY_WAIT_S
 from tests.chaos.composed.history import Disturbance, Usage
 from tests.chaos.composed.receiver import FRAMES
 from tests.chaos.composed.schedule import Setting
@@ -35,6 +36,7 @@ SETTINGS: dict[str, object] = {
     "WEBSOCKET_MAX_RETRIES": 200,
     "SYNTH_STALL_SECONDS": 60,
     "WEBSOCKET_IDLE_SECONDS": 4,
+    "GATEWAY_WAIT_SECONDS": GATEWAY_WAIT_S,
 }
 SPOKEN_BYTES_PER_S = 2.5 * 44_100
 """What an utterance stores in a second, at most: WAV of 22 050 Hz at an RTF of 0.5, and what each message adds."""
@@ -67,6 +69,11 @@ class AudioLimits:
         at_once = min(sessions, synths * int(str(SETTINGS["SYNTH_SLOTS"])))
         mb = (seconds + WORK_AFTER_S) * at_once * SPOKEN_BYTES_PER_S / (1 << 20)
         return cls(int(seconds) + RETENTION_AFTER_S, max(1024, int(mb)))
+
+
+def replicas_of(replicas: int) -> dict[str, int]:
+    """How many processes of each service there are, with this number of those that work."""
+    return {"synth": replicas, "ws_bridge": replicas, "http_bridge": replicas, "gateway": 1}
 
 
 class Receiver(ServiceProcess):
@@ -119,7 +126,7 @@ class Node:
         if plant:
             paths = [str(PLANTED), str(REPOSITORY), str(REPOSITORY / "shared")]
             more |= {"PYTHONPATH": ":".join(paths), "CHAOS_PLANTED": plant}
-        for service, count in (replicas or {"synth": 2, "ws_bridge": 2, "http_bridge": 2}).items():
+        for service, count in (replicas or replicas_of(2)).items():
             for number in range(1, count + 1):
                 self._add(service, f"{service}-{number}", more)
 

@@ -101,18 +101,19 @@ async def read_all(js: JetStream, stream: str, subject: str) -> list[Stored]:
 async def record_end(js: JetStream, history: History) -> None:
     """Read the reports and the audio that are stored at the end."""
     history.last_reports = [report_of(message) for message in await read_all(js, "TTS_REPORTS", "tts.report.>")]
-    known = {
+    by_token = {
         (subjects.token(request.session), subjects.token(request.request)): request for request in history.requests
     }
-    seqs = {report.key: int(report.body["requestSeq"]) for report in [*history.reports, *history.last_reports]}
+    reports = sorted([*history.reports, *history.last_reports], key=lambda report: -report.seq)
+    seqs = {report.key: int(report.body["requestSeq"]) for report in reports}
     by_subject: dict[str, list[Stored]] = {}
     for message in await read_all(js, "TTS_AUDIO", "tts.audio.>"):
         by_subject.setdefault(message.subject, []).append(message)
     for subject, messages in by_subject.items():
         _, _, session, token = subject.split(".")
-        request = known.get((session, token))
+        request = by_token.get((session, token))
         if request is not None:
-            history.audio[request.key] = assembled(messages, request.seq or seqs.get(request.key, 0))
+            history.audio[request.key] = assembled(messages, seqs.get(request.key) or request.seq or 0)
 
 
 def assembled(messages: list[Stored], request_seq: int) -> StoredAudio:
@@ -122,21 +123,30 @@ def assembled(messages: list[Stored], request_seq: int) -> StoredAudio:
     out: list[tuple[int, str]] = []
     end: AudioEnd | None = None
     starts = 0
+    others: set[int] = set()
+    spoken_by_others: set[int] = set()
+    finished: str | None = None
     for message in messages:
-        what = unpack(message.data)
-        if isinstance(what, AudioStart):
-            if what.request_seq == request_seq:
+        part = unpack(message.data)
+        if isinstance(part, AudioStart):
+            if part.request_seq != request_seq:
+                others.add(message.sequence)
+            elif finished is None:
                 attempt, held, end, starts = message.sequence, {}, None, starts + 1
-        elif isinstance(what, AudioChunk) and what.attempt == attempt:
-            if what.index >= len(out):
-                held[what.index] = what
+        elif isinstance(part, AudioChunk) and part.attempt in others:
+            spoken_by_others.add(part.attempt)
+        elif finished is not None:
+            continue
+        elif isinstance(part, AudioChunk) and part.attempt == attempt:
+            if part.index >= len(out):
+                held[part.index] = part
             while (chunk := held.pop(len(out), None)) is not None:
                 out.append((len(chunk.audio), digest(chunk.audio)))
-        elif isinstance(what, AudioEnd) and what.attempt == attempt:
-            end = what
+        elif isinstance(part, AudioEnd) and part.attempt == attempt:
+            end = part
         if end is not None and (end.status != "complete" or len(out) == end.total_chunks):
-            return StoredAudio(out, end.status, starts)
-    return StoredAudio(out, None, starts)
+            finished = end.status
+    return StoredAudio(out, finished, starts, len(spoken_by_others))
 
 
 def read_frames(path: Path, proxies: dict[str, TcpProxy]) -> list[Frame]:
@@ -182,7 +192,7 @@ def read_frames(path: Path, proxies: dict[str, TcpProxy]) -> list[Frame]:
 
 def _connection(candidates: list[tuple[str, Connection]], at: float) -> tuple[str, Connection | None]:
     """The connection with that port at that time: the youngest that was open before."""
-    for name, connection in reversed(sorted(candidates, key=lambda one: one[1].opened_at)):
+    for name, connection in reversed(sorted(candidates, key=lambda candidate: candidate[1].opened_at)):
         if connection.opened_at <= at:
             return name, connection
     return "?", None

@@ -18,9 +18,10 @@ from orastream.contract.errors import OrastreamError
 from orastream.jetstream.api import JetStream
 from tests.chaos.composed import oracle
 from tests.chaos.composed.aftermath import aftermath, latency
+from tests.chaos.composed.callers import Gateway
 from tests.chaos.composed.faults import Faults
 from tests.chaos.composed.history import History, Violation
-from tests.chaos.composed.node import AudioLimits, Node
+from tests.chaos.composed.node import AudioLimits, Node, replicas_of
 from tests.chaos.composed.recorder import Recorder, read_frames, record_end
 from tests.chaos.composed.schedule import Fault, schedule
 from tests.chaos.composed.texts import References
@@ -61,7 +62,7 @@ async def run(plan: Plan, folder: Path, faults: list[Fault] | None = None) -> Ou
     """Run the plan in `folder`, which keeps the logs. `faults` replaces the schedule of its seed."""
     references = References()
     await references.make()
-    replicas = {service: plan.replicas for service in ("synth", "ws_bridge", "http_bridge")}
+    replicas = replicas_of(plan.replicas)
     audio = AudioLimits.of(plan.seconds, plan.sessions, plan.replicas)
     node = Node(folder, servers=plan.servers, replicas=replicas, tmpfs=plan.tmpfs, audio=audio, plant=plan.plant)
     history = History(time.time())
@@ -106,7 +107,10 @@ async def _disturbed(
     until = asyncio.get_running_loop().time() + plan.seconds
     faults = Faults(node)
     history.disturbances = faults.done
-    conversations = [Conversation(client, recorder, history, plan.seed, number) for number in range(plan.sessions)]
+    gateway = Gateway(node.processes["gateway-1"].url, client.broker)
+    conversations = [
+        Conversation(client, recorder, history, plan.seed, number, gateway) for number in range(plan.sessions)
+    ]
     async with asyncio.TaskGroup() as tasks:
         for conversation in conversations:
             tasks.create_task(conversation.run(until))
