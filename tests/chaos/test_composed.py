@@ -18,8 +18,8 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 @pytest.mark.parametrize(("seed", "servers"), [(9, 1), (5, 3)])
 async def test_the_contract_holds(seed: int, servers: int, tmp_path: Path, logs: Logs) -> None:
-    """No violation, whatever overlaps; see tests/chaos/composed/oracle.py for what is one."""
-    plan = Plan(seed, 20, servers, sessions=12, tmpfs=not why_no_tmpfs())
+    """No violation, whatever overlaps; see tests/chaos/composed/oracle for what is one."""
+    plan = Plan(seed, 20, servers, sessions=12, tmpfs=not why_no_tmpfs(), left_s=25)
     outcome = await run(plan, tmp_path)
     logs["run"] = tmp_path / "run.txt"
     assert not outcome.violations, table(outcome)

@@ -34,7 +34,7 @@ async def test_the_contract_holds_when_leaders_die_a_server_is_away_and_all_are_
     tmp_path: Path, logs: Logs
 ) -> None:
     """In one run, since a node with three servers takes half a minute to start and to settle."""
-    outcome = await run(Plan(1, 38.0 + AWAY_S, servers=3, sessions=6), tmp_path, FAULTS)
+    outcome = await run(Plan(1, 38.0 + AWAY_S, servers=3, sessions=6, left_s=25), tmp_path, FAULTS)
     logs["run"] = tmp_path / "run.txt"
     assert not outcome.violations, table(outcome)
     assert not [one for one in outcome.history.disturbances if one.failed], table(outcome)

@@ -106,9 +106,11 @@ class Faults:
 
     async def _drain(self, process: Process, record: Disturbance) -> None:
         if process.running:
+            began = time.monotonic()
             try:
                 code = await process.stop(DRAIN_S)
-                record.detail = ", ".join(filter(None, [record.detail, f"{process.name}: exit code {code}"]))
+                ended = f"{process.name}: exit code {code} after {time.monotonic() - began:.1f} s"
+                record.detail = ", ".join(filter(None, [record.detail, ended]))
             except ProcessFailed:
                 record.failed = f"{process.name} did not end within {DRAIN_S:g} s of SIGTERM"
 

@@ -22,6 +22,7 @@ from tests.chaos.composed.callers import Gateway
 from tests.chaos.composed.faults import Faults
 from tests.chaos.composed.history import History, Violation
 from tests.chaos.composed.node import AudioLimits, Node, replicas_of
+from tests.chaos.composed.oracle.afterwards import LEFT_S
 from tests.chaos.composed.recorder import Recorder, read_frames, record_end
 from tests.chaos.composed.schedule import Fault, schedule
 from tests.chaos.composed.texts import References
@@ -46,6 +47,8 @@ class Plan:
     """A planted fault, by name."""
     tmpfs: bool = False
     """Put the stores on file systems that a fault may fill."""
+    left_s: float = LEFT_S
+    """How long to wait until nothing is left. With less, what only a sweep deletes is not judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ async def _recorded(
         await _disturbed(plan, node, client, recorder, history, planned)
         await _settle(recorder, history)
         history.settled_at = time.time()
-    for what in (lambda: aftermath(node, js, client, history), lambda: record_end(js, history)):
+    for what in (lambda: aftermath(node, js, client, history, plan.left_s), lambda: record_end(js, history)):
         try:
             await what()
         except (OrastreamError, OSError, TimeoutError, aiohttp.ClientError, AssertionError) as exc:
