@@ -61,7 +61,7 @@ class Hold:
             elif attempt is self.attempt:  # else a newer attempt of this job superseded it
                 self._leave()
 
-    async def settled(self, attempt: Attempt, end: AudioEnd) -> AudioEnd:
+    async def confirmed(self, attempt: Attempt, end: AudioEnd) -> AudioEnd:
         """Return the stored `end` if the attempt still counts. Raises Superseded, AudioLost, NodeUnavailable.
 
         Only after this may the job ack the request and write its final report.

@@ -224,7 +224,7 @@ class Job:
                 log.error("NATS refuses the audio", problem=str(exc))
                 end = await attempt.end_early(EndError("internal", f"NATS refuses the audio: {exc.description}"))
             try:
-                return await hold.settled(attempt, end)
+                return await hold.confirmed(attempt, end)
             except AudioLost as exc:
                 if await self._is_final():
                     return end

@@ -89,7 +89,7 @@ class Sentences:
             self._budget = min(self._budget + _MAX_EXAMINED, _MAX_BUDGET)
             if self._due(char, is_spoken) and self._budget >= len(self._held):
                 self._budget -= len(self._held)
-                found += self._settled()
+                found += self._complete()
             if len(self._held) >= self._limit:
                 found += self._forced()
         return found
@@ -126,7 +126,7 @@ class Sentences:
         self._korean = self._korean or _HANGUL.search(text) is not None
         return pieces(text, "ko" if self._korean else self._tag)
 
-    def _settled(self) -> list[str]:
+    def _complete(self) -> list[str]:
         """Takes out the sentences before the last piece and before a quotation that may still be closed."""
         text = "".join(self._held)
         found, position, certain = [], 0, open_mark(text)

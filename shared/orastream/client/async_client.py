@@ -159,7 +159,7 @@ class Client:
             if not waits:
                 return acceptance
             report = await self.wait(session_id, acceptance.request_id, wait_s)
-            traces.settle(span, report)
+            traces.record(span, report)
             return report
 
     def utterance(self, *, session_id: str, phone_id: str, text: str = "", **options: object) -> TextStream:

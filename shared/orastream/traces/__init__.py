@@ -11,7 +11,7 @@ process derives the same trace id from the message's stream, sequence and time.
 from __future__ import annotations
 
 from orastream.contract.trace_context import MAX_BYTES, NOTHING, Carrier, Origin, carrier_of, origin_of
-from orastream.traces.attributes import Attributes, identity, messaging, settle, taken
+from orastream.traces.attributes import Attributes, identity, messaging, record, taken
 from orastream.traces.export import Stop, start
 from orastream.traces.span import Kind, Parent, Span, begin
 
@@ -30,7 +30,7 @@ __all__ = [
     "identity",
     "messaging",
     "origin_of",
-    "settle",
+    "record",
     "start",
     "taken",
 ]

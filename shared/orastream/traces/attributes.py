@@ -50,7 +50,7 @@ def taken(stored: StoredRequest, operation: str, group: str) -> Attributes:
     ) | identity(stored.session_id, stored.request_id, stored.sequence)
 
 
-def settle(span: Span, report: Report) -> None:
+def record(span: Span, report: Report) -> None:
     """Add the values of a final report to `span`, and its error if the request failed or expired."""
     span.set(
         {

@@ -54,7 +54,7 @@ class Session:
     """By token, each with the time it was received, oldest first."""
     _queue: list[Effect] = field(default_factory=list)
     """Effects that the next `poll` returns."""
-    _settled: set[int] = field(default_factory=set)
+    _done: set[int] = field(default_factory=set)
     """Sequences of closed requests and deleted cancels, until a read of the feed has shown that they are not stored."""
 
     # ---- events
@@ -122,7 +122,7 @@ class Session:
                 self._end(entry, "failed", session_errors.not_delivered(entry.transport))
             case outcomes.CancelDropped(sequence):
                 self._cancels.dropped(sequence)
-                self._settled.add(sequence)
+                self._done.add(sequence)
             case outcomes.CancelKept(sequence):
                 self._cancels.kept(sequence, now)
 
@@ -130,8 +130,8 @@ class Session:
         """Remove closed requests and old reports. `verified`: the feed has read everything stored up to it."""
         for sequence in [sequence for sequence, entry in self.entries.items() if entry.closed]:
             del self.entries[sequence]
-            self._settled.add(sequence)
-        self._settled = {sequence for sequence in self._settled if sequence > verified}
+            self._done.add(sequence)
+        self._done = {sequence for sequence in self._done if sequence > verified}
         while self._reports and now > next(iter(self._reports.values()))[1] + REPORT_LIFE_S:
             del self._reports[next(iter(self._reports))]
 
@@ -146,7 +146,7 @@ class Session:
             return entry.closed or self._ended_by_others(entry)
         if sequence in self._cancels:
             return False
-        return sequence in self._settled or sequence <= verified
+        return sequence in self._done or sequence <= verified
 
     # ---- what to do next
 

@@ -79,7 +79,7 @@ class Housekeeping:
             with traces.begin(
                 "end", parent=entry.stored.trace, attributes=traces.taken(entry.stored, "end", "")
             ) as span:
-                traces.settle(span, written.state.report)
+                traces.record(span, written.state.report)
         return ReportWritten(entry, Purpose.END, written.verdict, written.state)
 
     async def _tidy(self, entry: Entry, *, just_written: bool) -> SessionOutcome | None:

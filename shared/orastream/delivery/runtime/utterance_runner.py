@@ -163,7 +163,7 @@ class UtteranceRunner:
                 if purpose is Purpose.FENCE and verdict is Verdict.WRITTEN:
                     self.machine.fenced()
                 elif purpose is Purpose.DELIVERY_END:
-                    traces.settle(self._span, state.report)
+                    traces.record(self._span, state.report)
                     self.done = True
 
     async def _carry_out(self, effect: Effect) -> None:

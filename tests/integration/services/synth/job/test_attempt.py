@@ -170,7 +170,7 @@ async def test_superseded_synth_sends_neither_ack_nor_nak(js: JetStream) -> None
         with pytest.raises(Superseded):
             await hold.let_go(hold.attempt)
         with pytest.raises(Superseded):
-            await hold.settled(hold.attempt, end(hold.attempt, 0))
+            await hold.confirmed(hold.attempt, end(hold.attempt, 0))
         assert len(deliveries) == 2, "the superseded synth took the request from the second one"
         await second.redeliver(0)
         await until(lambda: has(deliveries, 3), "a delivery after the nak of the attempt that counts")

@@ -663,7 +663,7 @@ class SessionMachine(RuleBasedStateMachine):
         for owner in self.owners.values():
             self._check_idle(owner)
 
-    def _run(self, settled: Callable[[Owner], bool]) -> None:
+    def _run(self, is_done: Callable[[Owner], bool]) -> None:
         order = random.Random(0)
         for _ in range(500):
             for of in self._waiting():
@@ -675,7 +675,7 @@ class SessionMachine(RuleBasedStateMachine):
                 owner.finish_tasks()
                 if owner.delivery is not None and not owner.delivery.finished:
                     self._deliver(owner, fails=False)
-            busy = [owner for owner in self._all_owners() if not settled(owner)]
+            busy = [owner for owner in self._all_owners() if not is_done(owner)]
             if not busy:
                 return
             due = [owner.session.next_time(self.node.now) for owner in busy]

@@ -155,7 +155,7 @@ class Owner(RuleBasedStateMachine):
             self._carry_out(effect)
         verified = self.merge.verified
         self.session.forget(self.now, verified)
-        assert all(sequence > verified for sequence in self.session._settled), "kept though a read has shown it"
+        assert all(sequence > verified for sequence in self.session._done), "kept though a read has shown it"
         for sequence in [s for s in self.wakeups if self.session.may_ack(s, verified)]:
             self.wakeups.remove(sequence)
             self._check_ack(sequence)
