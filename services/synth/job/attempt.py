@@ -55,9 +55,9 @@ class Attempt:
         return self._reader.progress
 
     @property
-    def barren(self) -> int:
+    def without_progress(self) -> int:
         """Attempts in a row before the latest one that stored neither a new chunk nor `waiting`."""
-        return self._reader.barren
+        return self._reader.without_progress
 
     def message_id(self, what: object) -> str:
         """The message id of one message of this attempt. With it, the stream drops a resend."""

@@ -25,7 +25,7 @@ class AudioReader:
         """Sequence of the last message read; 0 before that."""
         self.count = 0
         """Number of messages read."""
-        self.barren = 0
+        self.without_progress = 0
         """Attempts in a row before the latest one that stored neither a new chunk nor `waiting`."""
 
     def begins_with(self, sequence: int, start: AudioStart) -> None:
@@ -51,13 +51,13 @@ class AudioReader:
                     return
 
     def _receive(self, sequence: int, message: AudioMessage) -> None:
-        chunks, barren = self.progress.next_index, self.progress.barren
+        chunks, without_progress = self.progress.next_index, self.progress.without_progress
         self.progress.receive(sequence, message)
         waits = isinstance(message, AudioWaiting) and message.attempt == self.progress.attempt
         if self.progress.next_index > chunks or waits:
-            self.barren = 0
+            self.without_progress = 0
         else:
-            self.barren += self.progress.barren - barren
+            self.without_progress += self.progress.without_progress - without_progress
 
     def _note(self, sequence: int) -> None:
         self.first = self.first or sequence

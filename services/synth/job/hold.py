@@ -70,7 +70,7 @@ class Hold:
             self._leave()
         return end
 
-    async def let_go(self, attempt: Attempt) -> None:
+    async def forget(self, attempt: Attempt) -> None:
         """Forget the attempt before the job opens another one. Raises Superseded, NodeUnavailable.
 
         Without this check the new attempt would take the request from the synth that has superseded this one.

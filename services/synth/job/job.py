@@ -203,7 +203,7 @@ class Job:
                     return opened  # an earlier attempt stored everything, but its synth did not ack
                 hold.attempt = opened
             attempt = hold.attempt
-            failed.on_opened(reached_by(attempt.progress, self._context.speaker.info), attempt.barren)
+            failed.on_opened(reached_by(attempt.progress, self._context.speaker.info), attempt.without_progress)
             try:
                 if failed.too_many:
                     problem = f"synthesis failed {failed.in_a_row} times without progress"
@@ -217,7 +217,7 @@ class Job:
                     failed.on_failed()
                     log.warning("the engine failed", error=str(exc), failures=failed.in_a_row)
                     self._context.metrics.engine_failed()
-                    await hold.let_go(attempt)
+                    await hold.forget(attempt)
                     continue
                 end = await attempt.end_early(error)
             except PublishRefused as exc:  # another attempt would be refused, too

@@ -37,11 +37,11 @@ class FailedAttempts:
         self.in_a_row = 0
         self._reached = Reached(0, 0, exact=True)
 
-    def on_opened(self, reached: Reached, barren: int) -> None:
-        """An attempt was opened. `barren` is the number of attempts in a row before it that stored nothing."""
+    def on_opened(self, reached: Reached, without_progress: int) -> None:
+        """An attempt was opened. `without_progress`: attempts in a row before it that stored nothing."""
         before, self._reached = self._reached, reached
         progress = reached.sentence > before.sentence or (reached.exact and reached.chunks > before.chunks)
-        self.in_a_row = barren if progress else max(self.in_a_row, barren)
+        self.in_a_row = without_progress if progress else max(self.in_a_row, without_progress)
 
     def on_failed(self) -> None:
         """The attempt that was opened last has failed: by an error of the engine, or because its audio was lost."""

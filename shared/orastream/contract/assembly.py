@@ -36,7 +36,7 @@ class Assembly:
         """Sentence of the last chunk passed on: a new attempt begins with it if the engine cannot skip chunks."""
         self.makers: set[Maker] = set()
         """Engines, with version, that made the chunks passed on."""
-        self.barren = 0
+        self.without_progress = 0
         """Attempts before the latest one that stored no new chunk although they had text to speak."""
         self.end: AudioEnd | None = None
         """The latest attempt's end, as soon as it is received; `finished` returns it once it counts."""
@@ -70,7 +70,7 @@ class Assembly:
 
     def _begin(self, sequence: int, start: AudioStart) -> None:
         if self.attempt is not None and not self._productive:
-            self.barren += 1
+            self.without_progress += 1
         self.start, self.attempt, self.end = start, sequence, None
         self._maker = (start.engine, start.engine_version)
         self._productive = False

@@ -196,7 +196,7 @@ def test_barren_counts_attempts_without_a_new_chunk() -> None:
         (7, start()),
         (8, start(9)),
     )
-    assert passed == [0] and assembly.barren == 2, "attempt 1 stored no chunk, 4 no new chunk; 7 is the latest"
+    assert passed == [0] and assembly.without_progress == 2, "attempt 1 stored none, 4 no new chunk; 7 is the latest"
 
 
 def test_barren_does_not_count_an_attempt_that_waited_for_text() -> None:
@@ -210,7 +210,7 @@ def test_barren_does_not_count_an_attempt_that_waited_for_text() -> None:
         (6, AudioWaiting(5)),
         (7, start()),
     )
-    assert passed == [] and assembly.barren == 1
+    assert passed == [] and assembly.without_progress == 1
 
 
 def test_assembly_accepts_an_end_without_chunks() -> None:

@@ -168,7 +168,7 @@ async def test_superseded_synth_sends_neither_ack_nor_nak(js: JetStream) -> None
             async with asyncio.timeout(10):
                 await hold.keep()
         with pytest.raises(Superseded):
-            await hold.let_go(hold.attempt)
+            await hold.forget(hold.attempt)
         with pytest.raises(Superseded):
             await hold.confirmed(hold.attempt, end(hold.attempt, 0))
         assert len(deliveries) == 2, "the superseded synth took the request from the second one"

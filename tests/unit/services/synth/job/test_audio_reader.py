@@ -37,7 +37,7 @@ START = AudioStart(3, "pcm16", 16_000, 1, "choir", "en-US")
 
 
 @pytest.mark.parametrize(
-    ("messages", "barren"),
+    ("messages", "without_progress"),
     [
         ([START], 0),
         ([START, START], 1),
@@ -52,7 +52,7 @@ START = AudioStart(3, "pcm16", 16_000, 1, "choir", "en-US")
     ],
     ids=range(10),
 )
-async def test_attempts_in_a_row_without_a_new_chunk(messages: list[AudioMessage], barren: int) -> None:
+async def test_attempts_in_a_row_without_a_new_chunk(messages: list[AudioMessage], without_progress: int) -> None:
     """The latest attempt does not count: it may still store a chunk. Nor does one that waited for text."""
     body = codec.encode({"text": "a", "sessionId": "s", "phoneId": "p", "requestId": "r"}, "json")
     stored = read_stored(subjects.session_request("s"), 3, 0.0, body, max_text_chars=10)
@@ -60,4 +60,4 @@ async def test_attempts_in_a_row_without_a_new_chunk(messages: list[AudioMessage
     js: Any = Subject(*messages)
     reader = AudioReader(js, stored)
     await reader.read()
-    assert reader.barren == barren
+    assert reader.without_progress == without_progress

@@ -61,7 +61,7 @@ class History:
         return self.failed.in_a_row
 
     def store(self, tried: Tried) -> None:
-        """Store what an attempt stores. `barren` is counted as AudioReader counts it."""
+        """Store what an attempt stores. `without_progress` is counted as AudioReader counts it."""
         self._chunks += tried.chunks
         self._sentence += tried.sentences
         self._barren = 0 if tried.chunks else self._barren + (not tried.waited)
