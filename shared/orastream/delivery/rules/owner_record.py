@@ -14,10 +14,11 @@ class OwnerRecord:
     owner: str | None
 
 
-def is_left(record: OwnerRecord, own_name: str, *, alive: bool, has_messages: bool) -> bool:
-    """Whether the record may be deleted: its owner died and left it.
+def is_left(*, serves: bool, has_messages: bool) -> bool:
+    """Whether the record of a session may be deleted.
 
-    `own_name` is the bridge that asks: its own records are those of its sessions. `has_messages`: a request or cancel
-    of the session is stored. Then its wake-up brings a bridge, which takes the session over from the dead owner.
+    `serves`: its owner may serve the session: it is alive. The bridge that asks knows of its own sessions whether it
+    does: a record whose ack was lost names a bridge that does not know of it. `has_messages`: a request or cancel of
+    the session is stored. Then its wake-up brings a bridge, which takes the session.
     """
-    return record.owner != own_name and not alive and not has_messages
+    return not serves and not has_messages

@@ -118,7 +118,7 @@ class Bridge:
         # Another bridge may have called this one gone while it was not connected, and taken its sessions.
         unhook = self._js.broker.on_reconnect(self._lease.term.doubt)
         pull, stopped = start(self._pull_consumer.run(), name="pull"), start(stop.wait(), name="stop")
-        sweep = start(OwnerSweep(self._js, self._lease.bridge).run(), name="sweep")
+        sweep = start(OwnerSweep(self._js, self._lease.bridge, self._serves).run(), name="sweep")
         kept = [
             start(self._lease.run(), name="heartbeat"),
             start(self._extend_wakeups(), name="keep"),
@@ -173,10 +173,13 @@ class Bridge:
             self._takeovers.add(task)
             task.add_done_callback(self._takeovers.discard)
 
+    def _serves(self, session: str) -> bool:
+        return session in self._runners or session in self._taking
+
     def _adopt(self, session: str) -> bool:
         """Try to take a session without a wake-up: its owner is gone. False if this bridge is full or has it."""
         full = len(self._runners) + len(self._taking) >= MAX_SESSIONS
-        if session in self._runners or session in self._taking or full or self._draining:
+        if self._serves(session) or full or self._draining:
             return False
         self._taking[session] = []
         self._spawn(self._consider(session, adopt=True))

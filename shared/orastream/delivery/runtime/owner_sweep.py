@@ -1,4 +1,4 @@
-"""Deletes the records that dead bridges have left. Each bridge does it, for both kinds.
+"""Deletes the records that dead bridges have left, and those of its own that no session has. Each bridge does it.
 
 A bridge that is taken for dead by mistake has stored no heartbeat for 3 s, so its lease has run out: it checks its
 records before it writes again, and leaves a session without one. A session that has a stored request or cancel keeps
@@ -8,6 +8,7 @@ its record, so nothing is lost by that.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from orastream.base import logger
 from orastream.contract import subjects
@@ -29,11 +30,13 @@ log = logger.named(__name__)
 
 
 class OwnerSweep:
-    """`await run()` sweeps until cancelled. `own_name` is the name of this bridge. Not thread-safe."""
+    """`await run()` sweeps until cancelled, the records of both kinds of bridges. Not thread-safe."""
 
-    def __init__(self, js: JetStream, own_name: str) -> None:
+    def __init__(self, js: JetStream, own_name: str, serves: Callable[[str], bool]) -> None:
+        """`own_name` is the name of this bridge; `serves` says whether it has, or is taking, a session (its token)."""
         self._js = js
         self._own_name = own_name
+        self._serves = serves
         self._records = PageCursor(js, OWNERS, OWNER_KEYS)
 
     async def run(self) -> None:
@@ -72,14 +75,18 @@ class OwnerSweep:
         return records
 
     async def _left(self, records: list[OwnerRecord]) -> list[OwnerRecord]:
-        alive: dict[str | None, bool] = {None: False, self._own_name: True}
+        alive: dict[str | None, bool] = {None: False}
         left = []
         for record in records:
-            if record.owner is not None and record.owner not in alive:
-                alive[record.owner] = await self._js.last(HEARTBEATS, heartbeat_key(record.owner)) is not None
-            if alive[record.owner]:
+            if record.owner == self._own_name:
+                serves = self._serves(record.session)
+            else:
+                if record.owner is not None and record.owner not in alive:
+                    alive[record.owner] = await self._js.last(HEARTBEATS, heartbeat_key(record.owner)) is not None
+                serves = alive[record.owner]
+            if serves:
                 continue
             has_messages = await self._js.after(SESSIONS, subjects.session_events(record.session), 0) is not None
-            if is_left(record, self._own_name, alive=False, has_messages=has_messages):
+            if is_left(serves=serves, has_messages=has_messages):
                 left.append(record)
         return left
