@@ -403,6 +403,27 @@ def test_what_a_sweep_deletes_is_judged_if_it_had_time() -> None:
         assert run.violations() == rules
 
 
+def test_pieces_of_requests_that_were_lost_may_stay() -> None:
+    run = an_honest_run()
+    run.fault("delete_stream", "TTS_SESSIONS", 0.1, lost=["TTS_SESSIONS"])
+    run.history.aftermath.texts, run.history.aftermath.waited_s = 3, LEFT_S
+    assert "pieces of texts stay stored" not in run.violations()
+
+
+def test_after_a_loss_of_reports_the_other_request_with_its_id_may_get_one() -> None:
+    run = an_honest_run()
+    run.tick(60)
+    request = run.ask("later")
+    request.repeats.append(run.next_seq())
+    run.speak(request)
+    run.report(request, "delivered")
+    run.tick(30)
+    run.fault("delete_stream", "TTS_REPORTS", 0.1, lost=["TTS_REPORTS"])
+    run.tick(1)
+    run.report(request, "failed", requestSeq=request.repeats[0], error={"code": "internal", "message": "deleted"})
+    assert "a report of another request" not in run.violations()
+
+
 def test_a_consumer_that_is_missing_is_found() -> None:
     run = an_honest_run()
     run.history.aftermath.missing_consumers = ["synth"]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.jetstream.api import Stored
 from tests.chaos.composed.callers import record
+from tests.chaos.composed.example_run import an_honest_run
 from tests.chaos.composed.history import Request, StoredAudio, digest
 from tests.chaos.composed.recorder import assembled
+from tests.chaos.composed.run import Plan, load, save
 
 pytestmark = pytest.mark.unit
 
@@ -33,6 +37,12 @@ def chunk(attempt: int, index: int, audio: bytes) -> AudioChunk:
 
 def end(attempt: int) -> AudioEnd:
     return AudioEnd(attempt, "complete", 2, 5, 1.0)
+
+
+def test_a_saved_run_is_read_back(tmp_path: Path) -> None:
+    history = an_honest_run().history
+    save(tmp_path, Plan(1, 20), [], history, [])
+    assert load(tmp_path) == history
 
 
 def test_the_audio_of_two_attempts_is_put_together() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import uvloop
 
 from tests.chaos.composed.node import replicas_of
-from tests.chaos.composed.run import Outcome, Plan, run, table
+from tests.chaos.composed.run import Outcome, Plan, judge_again, run, table
 from tests.chaos.composed.schedule import KINDS, Setting, schedule
 from tests.chaos.planted.planted_faults import PLANTS
 from tests.support.nats_cluster import why_no_tmpfs
@@ -62,9 +62,14 @@ def main() -> int:
     parser.add_argument("--only", action="append", default=[], choices=sorted(KINDS), metavar="KIND", help="only these")
     plants = ", ".join(sorted(PLANTS))
     parser.add_argument("--plant", default="", choices=sorted(PLANTS), metavar="NAME", help=f"plant a fault: {plants}")
+    parser.add_argument("--judge", type=Path, metavar="FOLDER", help="judge a run that was kept, by the present rules")
     parser.add_argument("--show", action="store_true", help="print the schedule and end")
     parser.add_argument("--keep", action="store_true", help="keep the folder also without a violation")
     options = parser.parse_args()
+    if options.judge is not None:
+        violations = uvloop.run(judge_again(options.judge))
+        print("\n".join(f"{v.rule}: {v.session} {v.request}: {v.detail}" for v in violations) or "no violation")
+        return 1 if violations else 0
     seed = options.seed if options.seed is not None else int(time.time()) % 1_000_000
     no_tmpfs = why_no_tmpfs()
     plan = Plan(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
+from pydantic import TypeAdapter
 
 from orastream.broker import Broker
 from orastream.client.async_client import Client
@@ -28,6 +29,7 @@ from tests.chaos.composed.schedule import Fault, schedule
 from tests.chaos.composed.texts import References
 from tests.chaos.composed.workload import Conversation
 
+HISTORY = "history.json"
 SETTLE_S = 90.0
 """More than the ttl of a request: one whose claim was lost with TTS_REPORTS expires then."""
 
@@ -140,7 +142,21 @@ def save(folder: Path, plan: Plan, planned: list[Fault], history: History, viola
     (folder / "run.txt").write_text("\n".join(lines) + "\n")
     value = dataclasses.asdict(history)
     value["audio"] = [[*key, audio] for key, audio in value["audio"].items()]
-    (folder / "history.json").write_text(json.dumps(value))
+    (folder / HISTORY).write_text(json.dumps(value))
+
+
+def load(folder: Path) -> History:
+    """Read what `save` has written. Raises OSError, ValueError."""
+    value = json.loads((folder / HISTORY).read_text())
+    value["audio"] = {(session, request): audio for session, request, audio in value["audio"]}
+    return TypeAdapter(History).validate_python(value)
+
+
+async def judge_again(folder: Path) -> list[Violation]:
+    """Judge a saved run by the present rules."""
+    references = References()
+    await references.make()
+    return oracle.judge(load(folder), references)
 
 
 def table(outcome: Outcome) -> str:

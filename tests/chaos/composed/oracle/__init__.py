@@ -6,6 +6,7 @@ A rule has exceptions only where the contract permits a loss, and only for the r
 |---|---|
 | TTS_SESSIONS is lost | a stored request may have no final report, expire, or fail (`internal`, `synth_stalled`) |
 | TTS_REPORTS is lost | such a request may be spoken again, get a second final report, or expire |
+| one of these two is lost | pieces of a text whose request nobody knows any more stay until they expire |
 | TTS_AUDIO or TTS_TEXTS is lost | stored audio is not compared; a text that was being written may fail |
 | OraServer answers 4xx | requests of that time may fail as `oraserver_refused` |
 | synth or NATS is disturbed three times during one request | it may fail as `engine_error` |
