@@ -24,6 +24,8 @@ class Progress:
     reconnects: int = 0
     retransmitted: int = 0
     """Chunks that were written more than once."""
+    confirmed_bytes: int | None = None
+    """Bytes of the confirmed chunks, when they were confirmed. None: not known."""
     version: int = 0
     """Increases with each change that should be written as a checkpoint."""
     _recounted: int = 0
@@ -36,16 +38,20 @@ class Progress:
         """The audio is read again from the start."""
         self._recounted = self._recounted_bytes = 0
 
-    def confirmed_before(self, chunk: AudioChunk, assembly: Assembly) -> None:
-        """Count a chunk that OraServer has confirmed before: to an earlier owner, or before the audio is read again."""
+    def confirmed_before(self, chunk: AudioChunk, assembly: Assembly) -> bool:
+        """Count a chunk that OraServer has confirmed before: to an earlier owner, or before the audio is read again.
+
+        Returns False if all of them together are not the audio that was confirmed.
+        """
         if chunk.index != self._recounted:
-            return
+            return True
         self._recounted += 1
         self._recounted_bytes += len(chunk.audio)
         self._confirmed_until_s = max(self._confirmed_until_s, chunk.pts_ms / 1000)
         if self._recounted_bytes > self.bytes:
             self.bytes = self._recounted_bytes
             self._measure(assembly)
+        return self._recounted < self.chunks or self.confirmed_bytes in (None, self._recounted_bytes)
 
     def confirmed(self, chunks: int, written: list[WrittenChunk], assembly: Assembly) -> None:
         """OraServer has confirmed the first `chunks` chunks. `written`: those of them that were unconfirmed."""
@@ -53,6 +59,7 @@ class Progress:
             self.bytes += chunk.size
             self._confirmed_until_s = chunk.begins_s
         self.chunks = max(self.chunks, chunks)
+        self.confirmed_bytes = self.bytes
         self._measure(assembly)
 
     def _measure(self, assembly: Assembly) -> None:

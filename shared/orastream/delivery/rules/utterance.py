@@ -44,6 +44,9 @@ QUEUE_BYTES = 256 << 10
 """Audio that the machine queues. The rest stays in the stream."""
 
 
+DIFFERS = "the stored audio was lost after its delivery had begun; ask again with a new requestId"
+
+
 class LinkState(Enum):
     """The link to OraServer, as this delivery sees it."""
 
@@ -79,6 +82,8 @@ class UtteranceDelivery:
     rules: DeliveryRules
     now: float
     delivered: int = 0
+    delivered_bytes: int | None = None
+    """Bytes of those chunks, if known."""
     must_fence: bool = False
     asked_at: float | None = None
     """When the request was stored, if known. Used to report `audio_expired` instead of `synth_stalled`."""
@@ -95,6 +100,11 @@ class UtteranceDelivery:
     _queue: deque[AudioChunk] = field(init=False, default_factory=deque)
     """Chunks to write, in order."""
     _queued_bytes: int = field(init=False, default=0)
+    _sizes: dict[int, int] = field(init=False, default_factory=dict)
+    """Bytes of each chunk that this owner has read, by index."""
+    _same: bool = field(init=False, default=True)
+    """Audio that was read again is what was read before. If not, the stream was lost, and synth has made it anew with
+    other bounds of chunks: it cannot be continued at an index."""
     _sent: Confirmation = field(init=False)
     """The unconfirmed chunks of the present link."""
     _ever_written: int = field(init=False, default=0)
@@ -120,7 +130,7 @@ class UtteranceDelivery:
 
     def __post_init__(self) -> None:
         self._assembly = Assembly(self.request_seq)
-        self.progress = Progress(chunks=self.delivered)
+        self.progress = Progress(chunks=self.delivered, confirmed_bytes=self.delivered_bytes)
         self._sent = Confirmation(self.rules, self.delivered)
         self._ever_written = self.delivered
         self._wait = AudioWait(self.rules.stall_s, self.now)
@@ -151,12 +161,17 @@ class UtteranceDelivery:
     def audio(self, sequence: int, message: AudioMessage, now: float) -> None:
         """Add a stored audio message. Call in stream order."""
         self._wait.restart(now)
+        if isinstance(message, AudioChunk) and message.attempt == self._assembly.attempt:
+            self._same = self._same and self._sizes.get(message.index, len(message.audio)) == len(message.audio)
         for chunk in self._assembly.receive(sequence, message):
+            self._sizes[chunk.index] = len(chunk.audio)
             if chunk.index < self.progress.chunks:
-                self.progress.confirmed_before(chunk, self._assembly)
+                self._same = self.progress.confirmed_before(chunk, self._assembly) and self._same
             else:
                 self._queue.append(chunk)
                 self._queued_bytes += len(chunk.audio)
+        if not self._same:
+            self._finish("failed", "internal", DIFFERS)
         end = self._assembly.end
         if end is not None and end.status == "complete":
             self.progress.total_chunks = end.total_chunks

@@ -241,12 +241,13 @@ class SessionRunner:
                 parts.background.start(self._housekeeping.carry_out(effect))
 
     async def _begin(self, entry: Entry, parts: SessionContext, now: float) -> None:
-        before = entry.report
+        before, resumes = entry.report, entry.resumes
         utterance = UtteranceDelivery(
             request_seq=entry.sequence,
             rules=self._context.sink.rules,
             now=now,
-            delivered=entry.resumes.delivered_chunks if entry.resumes is not None else 0,
+            delivered=resumes.delivered_chunks if resumes is not None else 0,
+            delivered_bytes=resumes.bytes if resumes is not None else None,
             must_fence=entry.must_fence(taken_over=self._ownership.taken_over),
             asked_at=entry.asked_at,
         )

@@ -246,7 +246,8 @@ def test_a_rewind_empties_the_queue() -> None:
     assert bench.machine.wants_audio
     bench.sequence, bench.room, bench.now = 0, True, 5.0
     bench.start()
-    bench.chunks(0, 2)
+    bench.chunks(0, 1)
+    bench.chunks(1, 2, 100_000)
     bench.connected()
     assert indexes(bench.effects()) == [0, 1]
 

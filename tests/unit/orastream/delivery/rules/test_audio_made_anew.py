@@ -1,0 +1,63 @@
+"""The stream of audio was lost, and synth has made the audio anew: it is continued only if its chunks are as before."""
+
+from __future__ import annotations
+
+import pytest
+
+from orastream.contract.audio_messages import AudioChunk, AudioStart
+from orastream.delivery.rules.utterance import DIFFERS, UtteranceDelivery
+from orastream.delivery.rules.utterance_effects import DeliveryRules, Finished, Rewind
+from tests.unit.orastream.delivery.rules.test_cancel_settles import REQUEST, START, effects, writing
+
+pytestmark = pytest.mark.unit
+
+
+def made_anew(machine: UtteranceDelivery, sizes: list[int], first: int = 50) -> None:
+    """The audio of another attempt, stored at `first` and after it."""
+    machine.audio(first, START, 2.0)
+    for index, size in enumerate(sizes):
+        machine.audio(first + 1 + index, AudioChunk(first, index, index * 10, 0, bytes(size)), 2.0)
+
+
+def failed(machine: UtteranceDelivery) -> bool:
+    finished = machine.finished
+    if finished is None:
+        return False
+    assert isinstance(finished, Finished) and finished.error is not None
+    return (finished.status, finished.error.code, finished.error.message) == ("failed", "internal", DIFFERS)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "fails"), [([100, 100, 100, 70], False), ([100, 100, 70, 130], True), ([100, 40], True)]
+)
+def test_the_owner_that_has_read_it_before(sizes: list[int], fails: bool) -> None:
+    """The three chunks of 100 bytes were written, and go on in the same assembly."""
+    machine = writing()
+    made_anew(machine, sizes)
+    assert failed(machine) is fails
+
+
+@pytest.mark.parametrize(("sizes", "fails"), [([100, 100, 100], False), ([100, 100, 70], True)])
+def test_the_owner_that_writes_unconfirmed_chunks_again(sizes: list[int], fails: bool) -> None:
+    """OraServer may have them, and drops the repeats."""
+    machine = writing()
+    machine.confirmed(1, False, 1.0)
+    machine.link_lost("broken", 1.0)
+    assert Rewind() in effects(machine, 1.0)
+    made_anew(machine, sizes)
+    assert failed(machine) is fails
+
+
+@pytest.mark.parametrize(("sizes", "fails"), [([100, 100, 50], False), ([50, 150], False), ([100, 90, 10, 100], True)])
+def test_a_later_owner_that_knows_the_bytes_of_the_confirmed_chunks(sizes: list[int], fails: bool) -> None:
+    machine = UtteranceDelivery(REQUEST, DeliveryRules(), 0.0, delivered=2, delivered_bytes=200)
+    machine.claimed(0.0)
+    made_anew(machine, sizes)
+    assert failed(machine) is fails
+
+
+def test_a_superseded_attempt_may_have_other_chunks() -> None:
+    machine = writing()
+    machine.audio(50, AudioStart(REQUEST, "pcm16", 8000, 1, "espeak", "ko-KR"), 2.0)
+    machine.audio(51, AudioChunk(1, 2, 20, 0, bytes(7)), 2.0)
+    assert machine.finished is None
