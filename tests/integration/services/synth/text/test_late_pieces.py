@@ -48,7 +48,8 @@ async def test_a_writer_that_goes_on_after_a_cancel(
 ) -> None:
     monkeypatch.setattr(late_pieces, "SWEEP_EVERY_S", 0.3)
     async with running_node(nats_server.url, "http://127.0.0.1:1", ("synth",)):
-        await client.say("하나. ", session_id="s", phone_id="p", request_id="r", transport="none", text_stream=True)
+        ids = {"sessionId": "s", "phoneId": "p", "requestId": "r"}
+        await client.submit({"text": "하나. ", **ids, "transport": "none", "textStream": True})
         await client.cancel("s")
         assert (await client.wait("s", "r", 20)).status == "cancelled"
 
