@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -55,28 +56,19 @@ async def run(options: argparse.Namespace) -> int:
         missed |= forwarding.goals_missed(samples)
     if "latency" in wanted:
         print("\n" + await asyncio.to_thread(node.latency, 10 if options.quick else 50), flush=True)
-    if "first-audio" in wanted:
-        text, too_late = await asyncio.to_thread(node.first_audio, rounds)
-        print("\n" + text, flush=True)
-        missed |= too_late
-    if "recovery" in wanted:
-        text, too_late = await asyncio.to_thread(node.recovery, 2 if options.quick else 20)
-        print("\n" + text, flush=True)
-        missed |= too_late
-    if "voices" in wanted:
-        text, too_late = await asyncio.to_thread(
-            voices.measure, options.quick, lambda line: print(line, file=sys.stderr, flush=True)
-        )
-        print("\n" + text, flush=True)
-        missed |= too_late
-    if "cluster-recovery" in wanted:
-        text, too_late = await asyncio.to_thread(cluster_recovery.recovery, 2 if options.quick else 20)
-        print("\n" + text, flush=True)
-        missed |= too_late
-    if "false-takeovers" in wanted:
-        text, wrong = await asyncio.to_thread(false_takeovers.measure, 30.0 if options.quick else 600.0)
-        print("\n" + text, flush=True)
-        missed |= wrong
+    tries = 2 if options.quick else 20
+    with_goals: dict[str, Callable[[], tuple[str, bool]]] = {
+        "first-audio": lambda: node.first_audio(rounds),
+        "recovery": lambda: node.recovery(tries),
+        "cluster-recovery": lambda: cluster_recovery.recovery(tries),
+        "false-takeovers": lambda: false_takeovers.measure(30.0 if options.quick else 600.0),
+        "voices": lambda: voices.measure(options.quick, lambda line: print(line, file=sys.stderr, flush=True)),
+    }
+    for name, measure in with_goals.items():
+        if name in wanted:
+            text, too_bad = await asyncio.to_thread(measure)
+            print("\n" + text, flush=True)
+            missed |= too_bad
     print(f"\n{time.monotonic() - began:.0f} s")
     if options.json:
         options.json.write_text(json.dumps([dataclasses.asdict(sample) for sample in samples], indent=1))
