@@ -5,7 +5,7 @@ messages from the socket to callbacks. `micro` answers requests as a nats.micro 
 `orastream.jetstream`.
 """
 
-from orastream.broker.address import ARGUMENTS, SETTINGS, AddressOrigin, shown
+from orastream.broker.address import ARGUMENTS, AddressOrigin, shown
 from orastream.broker.connection import Broker
 from orastream.broker.fastpath.dispatch import NO_HEADERS, Headers, OnMessage
 from orastream.broker.micro import Answer, Answerer
@@ -14,7 +14,6 @@ from orastream.broker.subscription import Subscription
 __all__ = [
     "ARGUMENTS",
     "NO_HEADERS",
-    "SETTINGS",
     "AddressOrigin",
     "Answer",
     "Answerer",

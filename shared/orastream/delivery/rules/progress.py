@@ -41,7 +41,7 @@ class Progress:
     def confirmed_before(self, chunk: AudioChunk, assembly: Assembly) -> bool:
         """Count a chunk that OraServer has confirmed before: to an earlier owner, or before the audio is read again.
 
-        Returns False if all of them together are not the audio that was confirmed.
+        Returns False if they are all counted and do not have as many bytes as when they were confirmed.
         """
         if chunk.index != self._recounted:
             return True

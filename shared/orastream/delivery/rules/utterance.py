@@ -42,8 +42,6 @@ from orastream.delivery.rules.utterance_effects import (
 
 QUEUE_BYTES = 256 << 10
 """Audio that the machine queues. The rest stays in the stream."""
-
-
 DIFFERS = "the stored audio was lost after its delivery had begun; ask again with a new requestId"
 
 
@@ -103,8 +101,8 @@ class UtteranceDelivery:
     _sizes: dict[int, int] = field(init=False, default_factory=dict)
     """Bytes of each chunk that this owner has read, by index."""
     _same: bool = field(init=False, default=True)
-    """Audio that was read again is what was read before. If not, the stream was lost, and synth has made it anew with
-    other bounds of chunks: it cannot be continued at an index."""
+    """Whether audio that was read again has the same chunks as before. It has not when the stream was lost and synth
+    has made the audio anew in other chunks. Then the index of a chunk does not tell where to continue."""
     _sent: Confirmation = field(init=False)
     """The unconfirmed chunks of the present link."""
     _ever_written: int = field(init=False, default=0)

@@ -204,6 +204,7 @@ class Delivery(RuleBasedStateMachine):
             self.delivery_rules,
             self.now,
             self.delivered_before,
+            self.stored.bytes if self.stored is not None else None,
             must_fence=self.epoch > 1,
             backoff=Backoff(1, 1, rng=random.Random(1)),
         )
