@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.chaos.composed.node import PLANTED
-from tests.chaos.planted.planted_faults import PLANTS
+from tests.chaos.planted.planted_faults import PLANTS, RUNS
 from tests.support.services import REPOSITORY
 
 pytestmark = pytest.mark.chaos
@@ -29,6 +29,10 @@ def test_each_planted_fault_replaces_something_that_exists() -> None:
     result = python("-c", PLANT_ALL, plant="")
     assert result.returncode == 0, result.stderr
     assert PLANTS
+
+
+def test_each_planted_fault_has_a_run_that_finds_it() -> None:
+    assert RUNS.keys() == PLANTS.keys()
 
 
 def test_a_service_without_its_planted_fault_ends() -> None:

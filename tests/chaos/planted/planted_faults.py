@@ -1,33 +1,15 @@
 """Faults that the chaos suite must find. Each one replaces a function of the node in one process; the product has none.
 
-`python -m tests.chaos.composed --plant NAME` runs the node with one of them. Runs on one nats-server with 20 sessions
-that have found one; without a planted fault these seeds show no violation. Found with the present schedule:
-
-| fault | options | violation |
-|---|---|---|
-| no-fence | `--seed 3 --seconds 30 --only handover` | a takeover without a fence |
-
-Found with an earlier schedule, in which these seeds had other faults. The runs are to be found again:
-
-| fault | options | violation |
-|---|---|---|
-| confirmed-too-early | `--seed 4 --seconds 60` | delivered, but not received |
-| early-cancel-deletion | `--seed 4 --seconds 60` | spoken after its cancel |
-| early-ack | `--seed 3 --seconds 40` | no final report |
-| superseded-ack | `--seed 273 --seconds 60` | stored audio differs |
-| final-overwritten | `--seed 273 --seconds 60` | two final reports |
-| endless-lease | `--seed 273 --seconds 60` | a frame after the final report |
-| trusted-gap | `--seed 218 --seconds 60` | out of order |
-| rewind-skips, writes-once-more | none | |
-
-rewind-skips is not found by `--seed 5 --seconds 20 --only ora_cut --only ora_hole --only receiver_drop`. A change of
-KINDS or of `longest_s` in schedule.py changes what a seed means.
+`python -m tests.chaos.composed --plant NAME` runs the node with one of them. `python -m tests.chaos.planted`
+(`make chaos-planted`) runs each under a seed that is known to find it (`RUNS`). A change of KINDS or of `longest_s` in
+schedule.py changes what a seed means.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 Plant = Callable[[], None]
@@ -117,13 +99,21 @@ def rewind_skips() -> None:
     """After a broken link the delivery goes on one chunk too late."""
     from orastream.delivery.rules.utterance import UtteranceDelivery
 
-    start_over = UtteranceDelivery._start_over
+    start_over, audio = UtteranceDelivery._start_over, UtteranceDelivery.audio
+    rewound: set[int] = set()
 
-    def skipping(self: UtteranceDelivery, now: float) -> None:
+    def starting_over(self: UtteranceDelivery, now: float) -> None:
         start_over(self, now)
-        self._sent.start_over(self.progress.chunks + 1)
+        rewound.add(id(self))
 
-    _replace(UtteranceDelivery, "_start_over", skipping)
+    def skipping(self: UtteranceDelivery, *event: Any) -> None:
+        audio(self, *event)
+        if id(self) in rewound and self._queue:
+            rewound.remove(id(self))
+            self._queued_bytes -= len(self._queue.popleft().audio)
+
+    _replace(UtteranceDelivery, "_start_over", starting_over)
+    _replace(UtteranceDelivery, "audio", skipping)
 
 
 def endless_lease() -> None:
@@ -175,6 +165,38 @@ PLANTS: dict[str, tuple[tuple[str, ...], Plant]] = {
     "writes-once-more": (BRIDGES, writes_once_more),
 }
 """Name → the services that get it, and what plants it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run of the chaos suite that finds a planted fault, with 20 sessions on one nats-server."""
+
+    seed: int
+    seconds: float
+    violation: str
+    """The rule that is broken then."""
+    only: tuple[str, ...] = ()
+    """Kinds of faults; empty: all."""
+
+    @property
+    def options(self) -> str:
+        """The options of `python -m tests.chaos.composed`."""
+        return " ".join([f"--seed {self.seed} --seconds {self.seconds:g}", *(f"--only {kind}" for kind in self.only)])
+
+
+RUNS: dict[str, Run] = {
+    "no-fence": Run(3, 60, "a takeover without a fence", ("handover",)),
+    "confirmed-too-early": Run(4, 60, "counted before it was received"),
+    "early-ack": Run(4, 60, "no final report"),
+    "superseded-ack": Run(4, 60, "failed without a reason"),
+    "early-cancel-deletion": Run(4, 60, "spoken after its cancel"),
+    "final-overwritten": Run(3, 60, "two final reports", ("handover", "stop", "nats_hold")),
+    "trusted-gap": Run(4, 60, "failed without a reason"),
+    "rewind-skips": Run(4, 60, "wrong numbers"),
+    "endless-lease": Run(3, 60, "a frame after the final report", ("handover", "nats_hold")),
+    "writes-once-more": Run(3, 60, "spoken after its cancel", ("handover",)),
+}
+"""Name → the run that finds it. Without a planted fault these runs show no violation."""
 
 
 def plant(name: str, service: str) -> None:
