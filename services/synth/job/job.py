@@ -141,8 +141,10 @@ class Job:
         """Write `failed` for a deleted request if it has no final report yet. Else its claim would never end."""
         if claimed.final or claimed.request_seq != self._stored.sequence:
             return
-        error = ReportError.of("internal", "the request was deleted before it was spoken")
-        await self._context.reports.write(self._stored, claimed.with_(status="failed", error=error), None)
+        error = ReportError.of("internal", "the stored request was deleted before it was spoken")
+        written = await self._context.reports.write(self._stored, claimed.with_(status="failed", error=error), None)
+        if written.state.report.final:
+            await self._context.reports.close(self._stored, written.state.report)
 
     async def _pass_on(self, existing: Report) -> None:
         """Answer a duplicate with the final report of the first request; nak it until there is one."""

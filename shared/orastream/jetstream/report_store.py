@@ -92,7 +92,11 @@ class ReportStore:
 
         Raises NodeUnavailable.
         """
-        subject, data, revision = subjects.put_report(of.session, of.token), report.encode(of.encoding), 0
+        return await self.write_over(of, report, 0)
+
+    async def write_over(self, of: StoredRequest, report: Report, revision: int) -> Written:
+        """Like `write_first`, but write `report` also over the one at `revision`, or if that one is lost."""
+        subject, data = subjects.put_report(of.session, of.token), report.encode(of.encoding)
         while True:
             try:
                 ack = await self._store(subject, data, revision)

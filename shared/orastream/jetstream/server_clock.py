@@ -59,15 +59,15 @@ class OffsetEstimator:
     def add(self, sample: Sample) -> None:
         """Add a sample. Drops the old ones, those of another server, and those that it contradicts.
 
-        A sample whose round trip was longer than MAX_ROUND_TRIP_S is ignored if there is another.
+        A sample whose round trip was longer than MAX_ROUND_TRIP_S is ignored if there is one with a smaller bound.
 
         Two samples contradict each other if both bounds together cannot explain their difference: then the server's
         clock has stepped, or this host was suspended, and only the new sample is true.
         """
         now = sample.received_at
-        if self._best is not None and now - sample.sent_at > MAX_ROUND_TRIP_S:
-            return
         bound_s = sample.bound_s(now)
+        if now - sample.sent_at > MAX_ROUND_TRIP_S and bound_s > self.bound_s(now):
+            return
         self._samples = [
             other
             for other in self._samples

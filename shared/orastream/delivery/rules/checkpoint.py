@@ -16,15 +16,16 @@ def report_of(base: Report, progress: Progress, figures: Mapping[str, Any], epoc
     """Return the report for the current progress.
 
     `base` is the report from which this owner resumed; it includes the counts of earlier owners. `figures` are the
-    fields from `Timing.figures`. The status is `delivering` from the first write on. The counts of bytes, seconds,
-    reconnects and retransmitted chunks are never lower than in `base`.
+    fields from `Timing.figures`. The status is `delivering` from the first write on. While the confirmed chunks are
+    those of `base`, their bytes are not lower than there: they may not have been read again yet.
     """
+    recounted = progress.chunks != base.delivered_chunks
     return base.with_(
         epoch=epoch,
         status="delivering" if figures["first_audio_ms"] is not None else base.status,
         total_chunks=progress.total_chunks if progress.total_chunks is not None else base.total_chunks,
         delivered_chunks=progress.chunks,
-        bytes=max(base.bytes, progress.bytes),
+        bytes=progress.bytes if recounted else max(base.bytes, progress.bytes),
         audio_seconds=max(base.audio_seconds, progress.audio_seconds),
         rtf=progress.rtf if progress.rtf is not None else base.rtf,
         **figures,

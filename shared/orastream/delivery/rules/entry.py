@@ -16,13 +16,15 @@ STUCK_S = 60.0
 Only if no living bridge owns the session for that transport, and its audio has ended.
 """
 INSPECT_EVERY_S = 10.0
+STUCK_LOOKS = 3
+"""So many looks in a row must find that no bridge delivers it. A bridge that stands still for 15 s is missed by two."""
 CHECK_STORED_S = 30.0
 """After this long without a report, look whether a request is still stored. Else one that was deleted would block.
 
 Shorter than STUCK_S: else the bridge of the other transport fails a later request that waits for the deleted one.
 """
 LOST_GRACE_S = 10.0
-"""After the stream of requests was lost, look that much later: until then a synth may claim a request that it holds."""
+"""After the stream of requests was lost, look that much later: until then a synth may end a request that it holds."""
 
 
 class Stage(Enum):
@@ -57,13 +59,19 @@ class Entry:
     """Unix time, by the server's clock, at which the first cancel of this request was stored."""
     stage: Stage = Stage.WAITING
     first_since: float | None = None
-    """Since when all earlier requests of the session are final."""
+    """When this owner first saw that all earlier requests of the session are final."""
     inspected_at: float = 0.0
     """When `Inspect` was last returned for it."""
+    inspecting: bool = False
+    """The outcome of `Inspect` has not come yet."""
+    _undelivered_looks: int = 0
+    """Outcomes of `Inspect` in a row that found that no bridge delivers it, since its last report."""
     checked_at: float = 0.0
     """When `CheckStored` was last returned for it."""
     lost_at: float | None = None
     """When it became known that the stream of requests was lost, until `CheckStored` is returned for it."""
+    gone: bool = False
+    """It is claimed for another bridge, and not stored any more: that bridge has ended it, or will, or cannot."""
     tidy_at: float | None = None
     """When to return `Tidy` next, or None before its report is final."""
 
@@ -80,8 +88,31 @@ class Entry:
         self.report, self.report_revision, self.changed_at = report, revision, now
         self.duplicate = report.request_seq != self.sequence
         self._final_or_duplicate = self.duplicate or report.final
+        self._undelivered_looks = 0
         if self.stored.stated_transport is None:
             self.transport = None if self.duplicate else report.transport
+
+    def inspect(self, now: float) -> None:
+        """Record that `Inspect` is returned for it now."""
+        self.inspected_at, self.inspecting = now, True
+
+    def inspected(self, *, undelivered: bool) -> bool:
+        """Record what `Inspect` has found. Returns whether to end it: STUCK_LOOKS in a row found no bridge for it.
+
+        If it is `gone`, its bridge may have ended it already: then it is closed instead.
+        """
+        self.inspecting = False
+        self._undelivered_looks = self._undelivered_looks + 1 if undelivered else 0
+        stuck = self._undelivered_looks >= STUCK_LOOKS
+        if stuck and self.gone:
+            self.stage = Stage.CLOSED
+        return stuck and not self.gone
+
+    def not_stored(self) -> None:
+        """Record that it is not stored any more, and that another process ends it, or has ended it."""
+        self.gone = self.report is not None and not self.duplicate and self.transport != "none"
+        if not self.gone:
+            self.stage = Stage.CLOSED
 
     @property
     def revision(self) -> int:
@@ -124,12 +155,14 @@ class Entry:
         """Whether later requests of the session need not wait for it: it is closed, final or a duplicate."""
         return self.closed or self._final_or_duplicate
 
-    @property
-    def may_be_gone(self) -> bool:
-        """Whether it may have been deleted unnoticed: nothing is known of it, or another process works on it."""
+    def may_be_gone(self, transport: Transport) -> bool:
+        """Whether it may have been deleted unnoticed, so that nobody ends it, as the bridge of `transport` sees it.
+
+        What is claimed for that bridge need not be stored any more: it delivers the audio, and ends the request.
+        """
         if self.report is None:
             return self.stage in (Stage.WAITING, Stage.DELIVERING)
-        return self.stage is Stage.WAITING and not self.report.final
+        return self.stage is Stage.WAITING and not self.report.final and not self.gone and self.transport != transport
 
     @property
     def expires_at(self) -> float:

@@ -90,7 +90,7 @@ class Session:
                 self._apply_report(entry, state, now)
 
     def requests_lost(self, now: float) -> None:
-        """The stream of requests was lost, and created again. Ends the requests that nobody can claim any more."""
+        """The stream of requests was lost, and created again. Those that are not claimed are looked for soon."""
         for entry in self.entries.values():
             if entry.report is None:
                 entry.lost_at = now
@@ -118,8 +118,9 @@ class Session:
                 self._not_stored(entry)
             case outcomes.TidyFailed(entry):
                 entry.tidy_at = now + TIDY_AGAIN_S
-            case outcomes.Stuck(entry):
-                self._end(entry, "failed", session_errors.not_delivered(entry.transport))
+            case outcomes.Inspected(entry, undelivered):
+                if entry.inspected(undelivered=undelivered):
+                    self._end(entry, "failed", session_errors.not_delivered(entry.transport))
             case outcomes.CancelDropped(sequence):
                 self._cancels.dropped(sequence)
                 self._done.add(sequence)
@@ -156,9 +157,12 @@ class Session:
             return []
         for entry in self.entries.values():
             self._judge(entry, now)
+        if (lowest := self._lowest_doubtful()) is not None and now >= lowest.check_at:
+            lowest.checked_at, lowest.lost_at = now, None
+            self._queue.append(CheckStored(lowest))
         self._begin_next(now)
-        self._queue += map(DropCancel, self._cancels.due(now, self._lowest_open()))
-        effects, self._queue = self._queue, []
+        effects = [*self._queue, *map(DropCancel, self._cancels.due(now, self._lowest_open()))]
+        self._queue.clear()
         return effects
 
     def next_time(self, now: float) -> float | None:
@@ -170,9 +174,9 @@ class Session:
                 times.append(entry.tidy_at)
             elif self._may_expire(entry):
                 times.append(entry.expires_at)
-            if entry.may_be_gone:
-                times.append(entry.check_at)
-        if (head := self._head()) is not None and self._delivered_by_others(head):
+        if (lowest := self._lowest_doubtful()) is not None:
+            times.append(lowest.check_at)
+        if (head := self._head()) is not None and self._watches(head):
             times.append(head.inspect_at)
         return min((max(t, now) for t in times), default=None)
 
@@ -191,11 +195,9 @@ class Session:
     # ---- inside
 
     def _apply_report(self, entry: Entry, state: ReportState, received_at: float) -> None:
-        """Apply a report to a request. Leave if an owner with a higher epoch delivers this request of our transport.
-
-        A final report does not show that: its writer may have ended.
-        """
+        """Apply a report to a request. Leave if an owner with a higher epoch delivers this request of our transport."""
         entry.reported(state.report, state.revision, received_at)
+        # The writer of a final report may have ended.
         if state.report.epoch > self.epoch and not entry.final and self._mine(entry):
             self.lifetime.leave("another owner has taken the session")
 
@@ -219,9 +221,6 @@ class Session:
         if entry.report is not None and entry.report.status in FINAL:
             self._tidy_later(entry, now)
             return
-        if entry.may_be_gone and now >= entry.check_at:
-            entry.checked_at, entry.lost_at = now, None
-            self._queue.append(CheckStored(entry))
         if entry.duplicate or entry.stage is Stage.ENDING:
             return
         if entry.cancelled and not self._ended_by_others(entry):
@@ -230,15 +229,13 @@ class Session:
             else:
                 self._end(entry, "cancelled")
         elif self._may_expire(entry) and now >= entry.expires_at:
-            self._end(entry, "expired", session_errors.not_claimed(entry.stored.ttl_s))
+            self._end(entry, "expired", session_errors.not_claimed(entry.stored.ttl_s), unclaimed=True)
 
     def _not_stored(self, entry: Entry) -> None:
         if self._may_expire(entry):
-            self._end(entry, "failed", session_errors.deleted(), lost=True)
-        elif entry.stage is not Stage.ENDING:
-            if self.delivering is entry:  # its delivery began while the stream was asked
-                self._abandon(entry)
-            entry.stage = Stage.CLOSED
+            self._end(entry, "failed", session_errors.deleted(), unclaimed=True)
+        elif entry.may_be_gone(self.transport):
+            entry.not_stored()
 
     def _may_expire(self, entry: Entry) -> bool:
         return entry.report is None and entry.stage is not Stage.ENDING and not self._ended_by_others(entry)
@@ -254,17 +251,16 @@ class Session:
             entry.tidy_at = now + TIDY_AFTER_S
             self._queue.append(Tidy(entry))
 
-    def _end(self, entry: Entry, status: Status, error: ReportError | None = None, *, lost: bool = False) -> None:
+    def _end(self, entry: Entry, status: Status, error: ReportError | None = None, *, unclaimed: bool = False) -> None:
         if entry.stage is Stage.ENDING or entry.final:
             return
         if self.delivering is entry:
-            self._abandon(entry)
+            self.delivering = None
+            self._queue.append(Abandon(entry))
         entry.stage = Stage.ENDING
-        self._queue.append(End(entry, status, error, lost))
-
-    def _abandon(self, entry: Entry) -> None:
-        self.delivering = None
-        self._queue.append(Abandon(entry))
+        unclaimed = unclaimed or entry.transport in (None, "none")
+        revision = 0 if unclaimed else entry.revision
+        self._queue.append(End(entry, status, error, revision, exact=unclaimed or not self._mine(entry)))
 
     def _stop(self, entry: Entry) -> None:
         entry.stage = Stage.ENDING
@@ -282,17 +278,21 @@ class Session:
         if self._mine(head) and free and head.stored.request is not None and head.stage is Stage.WAITING:
             head.stage, self.delivering = Stage.DELIVERING, head
             self._queue.append(Begin(head))
-        elif self._delivered_by_others(head) and now >= head.inspect_at:
-            head.inspected_at = now
+        elif self._watches(head) and now >= head.inspect_at:
             if head.cancelled:
                 self._end(head, "cancelled")
             else:
+                head.inspect(now)
                 self._queue.append(Inspect(head))
 
-    def _delivered_by_others(self, head: Entry) -> bool:
-        """Whether another bridge delivers it. False while unclaimed without a transport: it may become ours."""
+    def _watches(self, head: Entry) -> bool:
+        """Whether to look that another bridge delivers it. Not while it is unclaimed and may become ours."""
         known = head.report is not None or head.transport is not None
-        return not self._mine(head) and head.stage is not Stage.ENDING and known
+        return known and not self._mine(head) and head.stage is not Stage.ENDING and not head.inspecting
+
+    def _lowest_doubtful(self) -> Entry | None:
+        """The first request that may be gone: only this one is looked for, so that a long queue costs one look."""
+        return next((entry for entry in self.entries.values() if entry.may_be_gone(self.transport)), None)
 
     def _lowest_open(self) -> int | None:
         """The sequence of the first request that is not closed, or None."""

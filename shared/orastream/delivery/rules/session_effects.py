@@ -27,7 +27,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Abandon:
-    """End the running delivery at once, without a report: `End` follows, or the request is not stored any more.
+    """End the running delivery at once, without a report: `End` follows.
 
     Do nothing if this request is not being delivered any more. Do not call `delivery_ended`: for the machine the
     delivery has ended already.
@@ -38,21 +38,17 @@ class Abandon:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Write this final report. If `unclaimed`, write it only if no report is stored. Outcome: `ReportWritten`."""
+    """Write this final report over the one at `revision` (0: none is stored). Outcome: `ReportWritten`."""
 
     entry: Entry
     status: Status
     error: ReportError | None = None
-    lost: bool = False
-    """Whether it ends because it is not stored any more."""
+    revision: int = 0
+    exact: bool = False
+    """Write it over no other report: another bridge delivers the request, or a synth may claim it meanwhile.
 
-    @property
-    def unclaimed(self) -> bool:
-        """Whether this bridge may end the request only while no synth has claimed it.
-
-        A request of unknown transport may be claimed for the other one, whose bridge then ends it.
-        """
-        return self.lost or self.status == "expired" or self.entry.transport in (None, "none")
+    A request of unknown transport may be claimed for the other one, whose bridge then ends it.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +65,7 @@ class Tidy:
 
 @dataclass(frozen=True, slots=True)
 class Inspect:
-    """Look whether the audio of this request, which blocks others, has ended. Outcome: `Stuck`, or none."""
+    """Look whether a bridge delivers this request of another transport, which blocks others. Outcome: `Inspected`."""
 
     entry: Entry
 

@@ -18,5 +18,5 @@ def not_delivered(transport: Transport | None) -> ReportError:
 
 
 def deleted() -> ReportError:
-    """It is not stored any more, so that no synth can claim it."""
-    return ReportError.of("internal", "the stored request was deleted before a synth claimed it")
+    """It is not stored any more, so that no synth gets it."""
+    return ReportError.of("internal", "the stored request was deleted before it was spoken")

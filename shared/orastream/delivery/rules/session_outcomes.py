@@ -58,10 +58,11 @@ class TidyFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class Stuck:
-    """`Inspect` found that the audio of this request has ended, so no bridge delivers it."""
+class Inspected:
+    """What `Inspect` found. `undelivered`: no living bridge owns the session for it, and its audio has ended."""
 
     entry: Entry
+    undelivered: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,4 +79,4 @@ class CancelKept:
     sequence: int
 
 
-SessionOutcome = ReportWritten | Tidied | NotStored | TidyFailed | Stuck | CancelDropped | CancelKept
+SessionOutcome = ReportWritten | Tidied | NotStored | TidyFailed | Inspected | CancelDropped | CancelKept

@@ -160,7 +160,7 @@ class UtteranceDelivery:
         """Add a stored audio message. Call in stream order."""
         self._wait.restart(now)
         if isinstance(message, AudioChunk) and message.attempt == self._assembly.attempt:
-            self._same = self._same and self._sizes.get(message.index, len(message.audio)) == len(message.audio)
+            self._compare(message)
         for chunk in self._assembly.receive(sequence, message):
             self._sizes[chunk.index] = len(chunk.audio)
             if chunk.index < self.progress.chunks:
@@ -172,6 +172,8 @@ class UtteranceDelivery:
             self._finish("failed", "internal", DIFFERS)
         end = self._assembly.end
         if end is not None and end.status == "complete":
+            if end.total_chunks < self._receiver_may_have:
+                self._finish("failed", "internal", DIFFERS)
             self.progress.total_chunks = end.total_chunks
             self.progress.rtf = end.rtf
 
@@ -365,6 +367,20 @@ class UtteranceDelivery:
             self.progress.retransmitted += 1
         self._ever_written = max(self._ever_written, self._sent.written)
 
+    def _compare(self, chunk: AudioChunk) -> None:
+        """Compare a chunk with the one that was read before. Another size: the audio was lost and made anew."""
+        if self._sizes.get(chunk.index, len(chunk.audio)) == len(chunk.audio):
+            return
+        if self._receiver_may_have:
+            self._same = False
+        else:
+            self._rewind = True
+
+    @property
+    def _receiver_may_have(self) -> int:
+        """Number of chunks that the receiver may have. Of a POST that broke it keeps none."""
+        return self._sent.written if self.rules.confirm_every is None else self._ever_written
+
     def _start_over(self, now: float) -> None:
         self._rewind = False
         self._wait.restart(now)  # the audio is read again, which takes time: synth is not stalled
@@ -373,6 +389,8 @@ class UtteranceDelivery:
         self._queued_bytes = 0
         self.progress.start_over()
         self._sent.start_over(self.progress.chunks)
+        if not self._receiver_may_have:
+            self._sizes.clear()
         self._complete = CompleteState.NOT_WRITTEN
 
     def _check_end(self, now: float) -> None:

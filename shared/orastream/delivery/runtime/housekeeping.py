@@ -18,11 +18,11 @@ from orastream.delivery.rules.session_effects import CheckStored, DropCancel, En
 from orastream.delivery.rules.session_outcomes import (
     CancelDropped,
     CancelKept,
+    Inspected,
     NotStored,
     Purpose,
     ReportWritten,
     SessionOutcome,
-    Stuck,
     Tidied,
     TidyFailed,
 )
@@ -64,13 +64,10 @@ class Housekeeping:
         entry = effect.entry
         base = entry.resumes or entry.stored.report("queued")
         final = base.with_(status=effect.status, error=effect.error, epoch=self._epoch)
-        revision = entry.revision  # once: a report that comes meanwhile may be a later owner's
+        write = self._reports.write_over if effect.exact else self._reports.write
         while True:
             try:
-                if effect.unclaimed:  # if a synth has claimed it meanwhile, this bridge must not end it
-                    written = await self._reports.write_first(entry.stored, final)
-                else:
-                    written = await self._reports.write(entry.stored, final, revision)
+                written = await write(entry.stored, final, effect.revision)
                 break
             except NodeUnavailable as exc:
                 log.warning("final report not written; retrying", request=entry.stored.request_id, error=str(exc))
@@ -105,15 +102,19 @@ class Housekeeping:
         log.warning("a request was deleted without a final report", request=entry.stored.request_id)
         return NotStored(entry)
 
-    async def _inspect(self, entry: Entry) -> SessionOutcome | None:
+    async def _inspect(self, entry: Entry) -> SessionOutcome:
         try:
-            if entry.transport is not None and await self._owners.lives(entry.transport, self._token):
-                return None  # it delivers, or tries again, or waits
+            if (
+                not entry.gone
+                and entry.transport is not None
+                and await self._owners.lives(entry.transport, self._token)
+            ):
+                return Inspected(entry, False)  # it delivers, or tries again, or waits
             last = await self._js.last(stream_names.AUDIO, subjects.audio(entry.stored.session, entry.stored.token))
             ended = last is None or isinstance(unpack(last.data), AudioEnd)
         except (NodeUnavailable, Undecodable):
-            return None
-        return Stuck(entry) if ended else None
+            return Inspected(entry, False)
+        return Inspected(entry, ended)
 
     async def _drop_cancel(self, sequence: int) -> SessionOutcome:
         try:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import NamedTuple
 
 from orastream.base import logger
 from orastream.contract import subjects
 from orastream.contract.errors import NodeUnavailable
 from orastream.contract.stream_names import HEARTBEATS, OWNER_KEYS, OWNERS, SESSIONS, heartbeat_key, owner_session
-from orastream.delivery.rules.owner_record import OwnerRecord, is_left
 from orastream.delivery.runtime.ownership import owner_of
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.page_cursor import PageCursor
@@ -27,6 +27,14 @@ CONFIRM_AFTER_S = 5.0
 """A record is deleted only if its owner seems dead again after this time: heartbeats also expire while NATS is away."""
 
 log = logger.named(__name__)
+
+
+class OwnerRecord(NamedTuple):
+    """A record as read: its sequence, the session's token, and the bridge that it names (None: it names none)."""
+
+    sequence: int
+    session: str
+    owner: str | None
 
 
 class OwnerSweep:
@@ -84,9 +92,7 @@ class OwnerSweep:
                 if record.owner is not None and record.owner not in alive:
                     alive[record.owner] = await self._js.last(HEARTBEATS, heartbeat_key(record.owner)) is not None
                 serves = alive[record.owner]
-            if serves:
-                continue
-            has_messages = await self._js.after(SESSIONS, subjects.session_events(record.session), 0) is not None
-            if is_left(serves=serves, has_messages=has_messages):
+            # The wake-up of a request or cancel that is stored brings a bridge, which takes the session.
+            if not serves and await self._js.after(SESSIONS, subjects.session_events(record.session), 0) is None:
                 left.append(record)
         return left

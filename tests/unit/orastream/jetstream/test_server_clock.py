@@ -111,6 +111,13 @@ def test_a_sample_of_a_call_that_waited_through_an_outage_is_used_only_while_the
     assert clocks.estimator.offset_s == pytest.approx(UNIX_S)
 
 
+def test_of_slow_samples_the_one_with_the_smallest_bound_is_used() -> None:
+    clocks = TwoClocks(UNIX_S)
+    clocks.ask(0, 4, 1.0)
+    clocks.ask(1, 3, 0.5)
+    assert clocks.estimator.offset_s == pytest.approx(UNIX_S)
+
+
 def test_no_sample() -> None:
     assert OffsetEstimator().offset_s is None
     assert OffsetEstimator().bound_s(0.0) == math.inf

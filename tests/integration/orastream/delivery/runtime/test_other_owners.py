@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,9 +15,10 @@ from orastream.contract.audio_messages import AudioEnd
 from orastream.contract.report_state import Verdict
 from orastream.contract.stored_requests import StoredRequest, read_message
 from orastream.contract.stream_names import SESSIONS
+from orastream.delivery.rules import session_errors
 from orastream.delivery.rules.entry import Entry
-from orastream.delivery.rules.session_effects import Inspect
-from orastream.delivery.rules.session_outcomes import Purpose, Stuck
+from orastream.delivery.rules.session_effects import End, Inspect
+from orastream.delivery.rules.session_outcomes import Inspected, Purpose, ReportWritten
 from orastream.delivery.runtime.housekeeping import Housekeeping
 from orastream.delivery.runtime.ownership import Lease, Owners
 from orastream.delivery.runtime.report_writer import ReportWriter
@@ -68,6 +70,26 @@ async def test_a_request_is_stuck_only_while_no_living_bridge_of_its_transport_o
     housekeeping = Housekeeping(js, Owners(js, "ws_bridge", websocket), reports, 1, "s")
     owned = await Owners(js, "http_bridge", http).take("s")
     assert owned is not None
-    assert await housekeeping.carry_out(Inspect(entry)) is None, "http_bridge waits, or tries again"
+    assert await housekeeping.carry_out(Inspect(entry)) == Inspected(entry, False), "http_bridge waits, or tries again"
+    entry.gone = True
+    assert await housekeeping.carry_out(Inspect(entry)) == Inspected(entry, True), "it may have ended it already"
+    entry.gone = False
     await Owners(js, "http_bridge", http).release(owned)
-    assert await housekeeping.carry_out(Inspect(entry)) == Stuck(entry)
+    assert await housekeeping.carry_out(Inspect(entry)) == Inspected(entry, True)
+
+
+async def test_a_stuck_request_whose_bridge_reports_meanwhile_is_not_ended(js: JetStream) -> None:
+    """Epochs of bridges of different transports have no order: that bridge's may be lower."""
+    reports = ReportStore(js)
+    entry = await claimed(js, reports, use_websocket=False)
+    assert entry.report is not None
+    lease = Lease(js, "ws_bridge")
+    housekeeping = Housekeeping(js, Owners(js, "ws_bridge", lease), reports, 9, "s")
+    end = End(entry, "failed", session_errors.not_delivered("http"), entry.revision, exact=True)
+    progress = await reports.write(entry.stored, entry.report.with_(status="delivering", epoch=5), entry.revision)
+    outcome = await housekeeping.carry_out(end)
+    assert isinstance(outcome, ReportWritten) and not outcome.ended_here
+    assert outcome.state.report == progress.state.report
+    entry.reported(progress.state.report, progress.state.revision, 1.0)
+    outcome = await housekeeping.carry_out(replace(end, revision=entry.revision))
+    assert isinstance(outcome, ReportWritten) and outcome.ended_here

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from orastream.contract.audio_messages import AudioChunk, AudioStart
+from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.delivery.rules.utterance import DIFFERS, UtteranceDelivery
-from orastream.delivery.rules.utterance_effects import DeliveryRules, Finished, Rewind
+from orastream.delivery.rules.utterance_effects import Connect, DeliveryRules, Finished, Rewind, WriteChunk
 from tests.unit.orastream.delivery.rules.test_cancel_settles import REQUEST, START, effects, writing
 
 pytestmark = pytest.mark.unit
@@ -61,3 +61,49 @@ def test_a_superseded_attempt_may_have_other_chunks() -> None:
     machine.audio(50, AudioStart(REQUEST, "pcm16", 8000, 1, "espeak", "ko-KR"), 2.0)
     machine.audio(51, AudioChunk(1, 2, 20, 0, bytes(7)), 2.0)
     assert machine.finished is None
+
+
+@pytest.mark.parametrize(("sizes", "fails"), [([100, 100, 100], False), ([100, 100], True)])
+def test_the_owner_that_has_written_more_chunks_than_there_are_now(sizes: list[int], fails: bool) -> None:
+    machine = writing()
+    made_anew(machine, sizes)
+    machine.audio(90, AudioEnd(50, "complete", len(sizes), sum(sizes), 0.1), 2.0)
+    assert failed(machine) is fails
+
+
+def test_a_later_owner_when_there_are_fewer_chunks_than_were_confirmed() -> None:
+    machine = UtteranceDelivery(REQUEST, DeliveryRules(), 0.0, delivered=3, delivered_bytes=300)
+    machine.claimed(0.0)
+    made_anew(machine, [100, 100])
+    assert machine.finished is None
+    machine.audio(90, AudioEnd(50, "complete", 2, 200, 0.1), 2.0)
+    assert failed(machine)
+
+
+def test_what_was_read_and_not_written_is_read_again() -> None:
+    """OraServer was away, so nothing of the lost audio has left the node."""
+    machine = UtteranceDelivery(REQUEST, DeliveryRules(), 0.0)
+    machine.claimed(0.0)
+    made_anew(machine, [100, 100, 100], first=1)
+    assert effects(machine, 0.0) == [Connect()]
+    made_anew(machine, [50, 150])
+    assert Rewind() in effects(machine, 2.0)
+    made_anew(machine, [50, 150])
+    machine.link_up()
+    written = [effect for effect in effects(machine, 2.0) if isinstance(effect, WriteChunk)]
+    assert [len(effect.chunk.audio) for effect in written] == [50, 150]
+    assert machine.finished is None
+
+
+def test_a_post_that_broke_begins_again_with_the_new_audio() -> None:
+    """OraServer keeps nothing of it. While a POST runs, the audio must stay the same."""
+    whole = DeliveryRules(confirm_every=None)
+    machine = writing(whole)
+    machine.link_lost("broken", 1.0)
+    assert Rewind() in effects(machine, 1.0)
+    made_anew(machine, [50, 150])
+    machine.audio(90, AudioEnd(50, "complete", 2, 200, 0.1), 2.0)
+    assert machine.finished is None
+    machine = writing(whole)
+    made_anew(machine, [50, 150])
+    assert failed(machine)

@@ -26,14 +26,21 @@ def figures(first_audio_ms: float | None) -> dict[str, Any]:
     return {"first_audio_ms": first_audio_ms, "transfer_ms": None, "underruns": 0, "underrun_ms": 0.0}
 
 
-@given(COUNTS, COUNTS, COUNTS, COUNTS, COUNTS)
+@given(COUNTS, COUNTS, COUNTS, COUNTS, st.integers(0, 4))
 def test_no_count_is_lower_than_that_of_an_earlier_owner(
     before_bytes: int, here_bytes: int, before_reconnects: int, here_reconnects: int, chunks: int
 ) -> None:
-    base = claim(status="delivering", bytes=before_bytes, audio_seconds=before_bytes / 10, reconnects=before_reconnects)
+    base = claim(
+        status="delivering",
+        delivered_chunks=2,
+        bytes=before_bytes,
+        audio_seconds=before_bytes / 10,
+        reconnects=before_reconnects,
+    )
     progress = Progress(chunks=chunks, bytes=here_bytes, audio_seconds=here_bytes / 10, reconnects=here_reconnects)
     report = report_of(base, progress, figures(5.0), epoch=9)
-    assert report.bytes == max(before_bytes, here_bytes) and report.audio_seconds >= base.audio_seconds
+    assert report.bytes == (max(before_bytes, here_bytes) if chunks == base.delivered_chunks else here_bytes)
+    assert report.audio_seconds >= base.audio_seconds
     assert report.reconnects == before_reconnects + here_reconnects
     assert (report.delivered_chunks, report.epoch, report.request_seq) == (chunks, 9, 7)
 

@@ -18,11 +18,13 @@ from orastream.contract import subjects
 from orastream.contract.messages import Status, Transport
 from orastream.contract.report_state import ReportState, Verdict, judge
 from orastream.contract.stored_requests import StoredCancel, StoredRequest
+from orastream.delivery.rules import session_errors
 from orastream.delivery.rules.entry import (
     CHECK_STORED_S,
     EXPIRY_GRACE_S,
     INSPECT_EVERY_S,
     LOST_GRACE_S,
+    STUCK_LOOKS,
     STUCK_S,
     Entry,
     Stage,
@@ -33,10 +35,10 @@ from orastream.delivery.rules.session_effects import Abandon, CheckStored, DropC
 from orastream.delivery.rules.session_outcomes import (
     CancelDropped,
     CancelKept,
+    Inspected,
     NotStored,
     Purpose,
     ReportWritten,
-    Stuck,
     Tidied,
     TidyFailed,
 )
@@ -166,6 +168,9 @@ class Bench:
     def tidied(self, sequence: int) -> None:
         self.session.apply(Tidied(self.entry(sequence)), self.now)
 
+    def inspected(self, sequence: int, *, undelivered: bool) -> None:
+        self.session.apply(Inspected(self.entry(sequence), undelivered), self.now)
+
     def written(self, sequence: int, purpose: Purpose, verdict: Verdict, stored: ReportState) -> None:
         self.session.apply(ReportWritten(self.entry(sequence), purpose, verdict, stored), self.now)
 
@@ -285,7 +290,7 @@ def test_any_bridge_ends_an_unclaimed_request_of_transport_none(kind: Kind) -> N
     bench.session.cancel(cancel(9, b'{"requestId":"seq-3"}'))
     [end] = bench.session.poll(bench.now)
     assert isinstance(end, End) and (end.entry.sequence, end.status) == (3, "cancelled")
-    assert end.unclaimed, "a claim stored meanwhile is not overwritten: synth then ends the request"
+    assert end.exact and end.revision == 0, "a claim stored meanwhile is not overwritten: synth then ends the request"
     bench.report(4, "synthesizing", "none")
     bench.session.cancel(cancel(10, b'{"requestId":"seq-4"}'))
     bench.now = 20.0 + EXPIRY_GRACE_S
@@ -445,18 +450,28 @@ def test_a_stuck_request_of_another_transport() -> None:
     assert bench.session.next_time(bench.now) == STUCK_S
     bench.now = STUCK_S
     assert bench.poll() == ["Inspect 2"]
-    assert bench.poll() == []
-    bench.now = STUCK_S + INSPECT_EVERY_S
-    assert bench.poll() == ["Inspect 2"]
+    bench.now = STUCK_S + 5 * INSPECT_EVERY_S
+    assert bench.poll() == [], "one look at a time"
+    bench.inspected(2, undelivered=True)
+    for _ in range(STUCK_LOOKS - 2):
+        assert bench.poll() == ["Inspect 2"]
+        bench.inspected(2, undelivered=True)
+        assert bench.poll() == []
+        bench.now += INSPECT_EVERY_S
     bench.report(2, "delivering", "http")  # progress
     bench.now += STUCK_S - 1
     assert bench.poll() == []
     bench.now += 1
+    for undelivered in (True, True, False, *[True] * (STUCK_LOOKS - 1)):
+        assert bench.poll() == ["Inspect 2"]
+        bench.inspected(2, undelivered=undelivered)
+        bench.now += INSPECT_EVERY_S
     assert bench.poll() == ["Inspect 2"]
-    bench.session.apply(Stuck(bench.session.entries[2]), bench.now)
-    effects = bench.session.poll(bench.now)
-    assert len(effects) == 1 and isinstance(effects[0], End)
-    assert effects[0].status == "failed" and effects[0].error is not None and effects[0].error.code == "internal"
+    bench.inspected(2, undelivered=True)
+    [end] = bench.session.poll(bench.now)
+    assert isinstance(end, End)
+    assert end.status == "failed" and end.error is not None and end.error.code == "internal"
+    assert end.exact and end.revision == bench.entry(2).report_revision > 0, "a report of its bridge is not overwritten"
     bench.report(2, "failed", "http")
     assert bench.poll() == ["Begin 3"]
 
@@ -874,38 +889,57 @@ def test_an_unclaimed_request_that_was_deleted_fails_and_does_not_block_later_on
     bench.report(4, "synthesizing")
     assert bench.poll() == ["Begin 2"]
     bench.now = CHECK_STORED_S
-    assert bench.poll() == [] and bench.checked == [2, 3, 4]
+    assert bench.effects() == [CheckStored(bench.entry(2))], "one at a time, however long the queue is"
+    bench.session.apply(NotStored(bench.entry(2)), bench.now)
+    failed = session_errors.deleted()
+    assert bench.effects() == [
+        Abandon(bench.entry(2)),
+        End(bench.entry(2), "failed", failed, exact=True),  # at revision 0: a claim that is written meanwhile counts
+        CheckStored(bench.entry(3)),
+    ]
+    bench.session.apply(NotStored(bench.entry(3)), bench.now)
+    assert bench.effects() == [End(bench.entry(3), "failed", failed, exact=True)]
     for sequence in (2, 3):
-        bench.session.apply(NotStored(bench.entry(sequence)), bench.now)
-    effects = bench.effects()
-    assert effects[0] == Abandon(bench.entry(2))
-    ends = [effect for effect in effects if isinstance(effect, End)]
-    assert [(end.entry.sequence, end.status, end.unclaimed) for end in ends] == [
-        (2, "failed", True),
-        (3, "failed", True),
-    ], "a claim that is written meanwhile counts"
-    for end in ends:
-        of = end.entry.stored
-        bench.written(of.sequence, Purpose.END, Verdict.WRITTEN, state(of, "failed", 90 + of.sequence, epoch=EPOCH))
+        of = bench.asked[sequence]
+        bench.written(sequence, Purpose.END, Verdict.WRITTEN, state(of, "failed", 90 + sequence, epoch=EPOCH))
     assert bench.poll() == ["Tidy 2", "Tidy 3", "Begin 4"]
 
 
-def test_a_claimed_request_that_was_deleted_in_the_queue_does_not_block_later_ones() -> None:
+def test_a_claimed_request_that_was_deleted_is_delivered() -> None:
+    """Its audio is stored. If it is not, the delivery ends it as stalled."""
+    bench = Bench()
+    bench.ask(2, ttlSeconds=3600)
+    bench.ask(3, ttlSeconds=3600)
+    bench.report(2, "synthesizing")
+    assert bench.poll() == ["Begin 2"]
+    bench.now = CHECK_STORED_S
+    assert bench.poll() == [] and bench.checked == [3]
+    bench.report(3, "synthesizing")
+    bench.session.apply(NotStored(bench.entry(3)), bench.now)
+    bench.now = 10 * CHECK_STORED_S
+    assert bench.poll() == [] and bench.checked == [3]
+    bench.delivered(2)
+    assert "Begin 3" in bench.poll()
+
+
+def test_a_request_that_was_deleted_after_another_bridge_got_it_does_not_block_for_ever() -> None:
+    """That bridge may still deliver it. Or its final report is lost: then nobody ends it, though that bridge lives."""
     bench = Bench()
     bench.ask(2, "http", ttlSeconds=3600)
     bench.ask(3, ttlSeconds=3600)
     bench.report(2, "synthesizing", "http")
     bench.report(3, "synthesizing")
+    assert bench.poll() == []
     bench.now = CHECK_STORED_S
-    bench.poll()
-    assert bench.checked == [2, 3], "the outcome for 3 comes late"
-    bench.report(2, "delivered", "http")
-    assert bench.poll() == ["Begin 3"]
-    bench.session.apply(NotStored(bench.entry(3)), bench.now)
-    assert bench.poll() == ["Abandon 3"]
-    bench.session.forget(bench.now, 3)
-    bench.ask(4)
-    assert bench.poll() == ["Begin 4"]
+    assert bench.poll() == [] and bench.checked == [2]
+    bench.session.apply(NotStored(bench.entry(2)), bench.now)
+    assert bench.entry(2).gone and bench.poll() == []
+    bench.now = STUCK_S
+    for _ in range(STUCK_LOOKS):
+        assert bench.poll() == ["Inspect 2"]
+        bench.inspected(2, undelivered=True)
+        bench.now += INSPECT_EVERY_S
+    assert bench.poll() == ["Begin 3"] and bench.checked == [2]
 
 
 def test_after_a_loss_of_all_requests_unclaimed_ones_are_looked_for_soon_and_claimed_ones_go_on() -> None:

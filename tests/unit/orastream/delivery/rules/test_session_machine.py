@@ -40,11 +40,11 @@ from orastream.delivery.rules.session_effects import (
 from orastream.delivery.rules.session_outcomes import (
     CancelDropped,
     CancelKept,
+    Inspected,
     NotStored,
     Purpose,
     ReportWritten,
     SessionOutcome,
-    Stuck,
     Tidied,
     TidyFailed,
 )
@@ -138,10 +138,14 @@ class Node:
 
     def write_first(self, of: StoredRequest, report: Report) -> tuple[Verdict, ReportState]:
         """As `ReportStore.write_first`."""
+        return self.write_over(of, report, 0)
+
+    def write_over(self, of: StoredRequest, report: Report, revision: int) -> tuple[Verdict, ReportState]:
+        """As `ReportStore.write_over`."""
         stored = self.reports.get(of.token)
-        if stored is not None:
+        if stored is not None and stored.revision != revision:
             return judge(stored.report, report) or Verdict.FINAL, stored
-        return Verdict.WRITTEN, self._replace(None, of, report)
+        return Verdict.WRITTEN, self._replace(stored, of, report)
 
     def _replace(self, before: ReportState | None, of: StoredRequest, report: Report) -> ReportState:
         assert before is None or not before.report.final, "a final report is overwritten"
@@ -380,8 +384,7 @@ class Owner:
                 return self._tidy(entry, just_written=just_written, answers=answers)
             case Inspect(entry):
                 assert entry.transport != self.kind, "inspects a request that it delivers itself"
-                stuck = answers and node.audio_ended.get(entry.stored.token, True)
-                return Stuck(entry) if stuck else None
+                return Inspected(entry, answers and node.audio_ended.get(entry.stored.token, True))
             case CheckStored(entry):
                 return NotStored(entry) if answers and entry.sequence not in node.stream else None
             case DropCancel(sequence):
@@ -397,10 +400,8 @@ class Owner:
         entry = effect.entry
         base = entry.resumes or entry.stored.report("queued")
         final = base.with_(status=effect.status, error=effect.error, epoch=self.epoch)
-        if effect.unclaimed:
-            written = self.node.write_first(entry.stored, final)
-        else:
-            written = self.node.write(entry.stored, final, entry.revision)
+        write = self.node.write_over if effect.exact else self.node.write
+        written = write(entry.stored, final, effect.revision)
         outcome = ReportWritten(entry, Purpose.END, *written)
         if outcome.ended_here:
             self.count(f"{effect.status} by End")

@@ -1,0 +1,43 @@
+"""A request that is deleted before a synth has claimed it: it ends as failed, also for its `replyTo`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from orastream.broker import Broker, Headers
+from orastream.client.async_client import Client
+from orastream.contract.messages import Report
+from orastream.contract.stored_requests import StoredRequest
+from orastream.contract.stream_names import SESSIONS
+from orastream.jetstream.api import JetStream
+from services.synth.job import job
+from services.synth.queue.claim import Claim, claim
+from tests.support.inprocess import running_node
+from tests.support.nats_server import NatsServer
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+
+
+async def test_a_deleted_request_gets_its_final_report(
+    nats_server: NatsServer, broker: Broker, js: JetStream, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def deleted_before(js: JetStream, reports: Any, stored: StoredRequest, *rest: Any) -> Claim:
+        await js.delete(SESSIONS, stored.sequence)
+        return await claim(js, reports, stored, *rest)
+
+    replies: asyncio.Queue[Report] = asyncio.Queue()
+
+    def on_reply(_subject: str, _reply: str, data: bytes, _headers: Headers) -> None:
+        replies.put_nowait(Report.decode(data))
+
+    monkeypatch.setattr(job, "claim", deleted_before)
+    await broker.subscribe("tts.reply.here", on_reply)
+    async with running_node(nats_server.url, "http://127.0.0.1:1", ("synth",)):
+        await client.say("Good.", session_id="s", phone_id="p", request_id="r", reply_to="tts.reply.here")
+        report = await client.wait("s", "r", 20)
+        assert report.error is not None and (report.status, report.error.code) == ("failed", "internal")
+        async with asyncio.timeout(20):
+            assert await replies.get() == report
