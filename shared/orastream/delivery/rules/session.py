@@ -157,10 +157,10 @@ class Session:
             return []
         for entry in self.entries.values():
             self._judge(entry, now)
+        self._begin_next(now)
         if (lowest := self._lowest_doubtful()) is not None and now >= lowest.check_at:
             lowest.checked_at, lowest.lost_at = now, None
             self._queue.append(CheckStored(lowest))
-        self._begin_next(now)
         effects = [*self._queue, *map(DropCancel, self._cancels.due(now, self._lowest_open()))]
         self._queue.clear()
         return effects

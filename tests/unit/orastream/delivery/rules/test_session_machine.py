@@ -706,9 +706,7 @@ class SessionMachine(RuleBasedStateMachine):
 
 
 def test_each_request_gets_one_final_report_in_order() -> None:
-    SessionMachine.counts.clear()
     run_state_machine_as_test(SessionMachine, settings=settings(max_examples=EXAMPLES, stateful_step_count=50))
-    assert {"delivered", "failed", "cancelled", "expired"} <= SessionMachine.counts.keys()
 
 
 def test_the_model_reaches_each_way_to_end_a_request() -> None:
