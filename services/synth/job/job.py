@@ -119,7 +119,7 @@ class Job:
             span.set({"orastream.admission": outcome.admission.name.lower()})
         match outcome.admission:
             case Admission.GONE:
-                await self._end_unstored(outcome.state.report)
+                await self._end_unstored(outcome)
                 await self._hold.ack()
             case Admission.DUPLICATE:
                 await self._pass_on(outcome.state.report)
@@ -137,12 +137,18 @@ class Job:
                     self._count("superseded")
                     log.warning("another synth has opened a later attempt; this synth drops the request")
 
-    async def _end_unstored(self, claimed: Report) -> None:
-        """Write `failed` for a deleted request if it has no final report yet. Else its claim would never end."""
-        if claimed.final or claimed.request_seq != self._stored.sequence:
+    async def _end_unstored(self, outcome: Claim) -> None:
+        """Write `failed` for a deleted request if it has no final report yet. Else its claim would never end.
+
+        If another synth has claimed it, its audio may be complete: then the bridge ends it.
+        """
+        claimed = outcome.state.report
+        another_synths = outcome.attempt is None and claimed.transport != "none"
+        if claimed.final or claimed.request_seq != self._stored.sequence or another_synths:
             return
         error = ReportError.of("internal", "the stored request was deleted before it was spoken")
-        written = await self._context.reports.write(self._stored, claimed.with_(status="failed", error=error), None)
+        failed = claimed.with_(status="failed", error=error)
+        written = await self._context.reports.write_over(self._stored, failed, outcome.state.revision)
         if written.state.report.final:
             await self._context.reports.close(self._stored, written.state.report)
 

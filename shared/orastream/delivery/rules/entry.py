@@ -16,6 +16,8 @@ STUCK_S = 60.0
 Only if no living bridge owns the session for that transport, and its audio has ended.
 """
 INSPECT_EVERY_S = 10.0
+ABANDONED_S = 1800.0
+"""A living bridge has had that long for audio that has ended: then its final report was lost, and it ends nothing."""
 STUCK_LOOKS = 3
 """So many looks in a row must find that no bridge delivers it. A bridge that stands still for 15 s is missed by two."""
 CHECK_STORED_S = 30.0
@@ -66,12 +68,12 @@ class Entry:
     """The outcome of `Inspect` has not come yet."""
     _undelivered_looks: int = 0
     """Outcomes of `Inspect` in a row that found that no bridge delivers it, since its last report."""
+    _audio_ended_at: float | None = None
+    """When `Inspect` first found that its audio has ended, since its last report."""
     checked_at: float = 0.0
     """When `CheckStored` was last returned for it."""
     lost_at: float | None = None
     """When it became known that the stream of requests was lost, until `CheckStored` is returned for it."""
-    gone: bool = False
-    """It is claimed for another bridge, and not stored any more: that bridge has ended it, or will, or cannot."""
     tidy_at: float | None = None
     """When to return `Tidy` next, or None before its report is final."""
 
@@ -88,7 +90,7 @@ class Entry:
         self.report, self.report_revision, self.changed_at = report, revision, now
         self.duplicate = report.request_seq != self.sequence
         self._final_or_duplicate = self.duplicate or report.final
-        self._undelivered_looks = 0
+        self._undelivered_looks, self._audio_ended_at = 0, None
         if self.stored.stated_transport is None:
             self.transport = None if self.duplicate else report.transport
 
@@ -96,23 +98,17 @@ class Entry:
         """Record that `Inspect` is returned for it now."""
         self.inspected_at, self.inspecting = now, True
 
-    def inspected(self, *, undelivered: bool) -> bool:
-        """Record what `Inspect` has found. Returns whether to end it: STUCK_LOOKS in a row found no bridge for it.
-
-        If it is `gone`, its bridge may have ended it already: then it is closed instead.
-        """
+    def inspected(self, now: float, *, lives: bool, audio_ended: bool) -> bool:
+        """Record what `Inspect` has found. Returns whether to end it: STUCK_LOOKS in a row found no bridge for it."""
         self.inspecting = False
+        if not audio_ended:
+            self._audio_ended_at = None
+        elif self._audio_ended_at is None:
+            self._audio_ended_at = now
+        abandoned = self._audio_ended_at is not None and now > self._audio_ended_at + ABANDONED_S
+        undelivered = audio_ended and (abandoned or not lives)
         self._undelivered_looks = self._undelivered_looks + 1 if undelivered else 0
-        stuck = self._undelivered_looks >= STUCK_LOOKS
-        if stuck and self.gone:
-            self.stage = Stage.CLOSED
-        return stuck and not self.gone
-
-    def not_stored(self) -> None:
-        """Record that it is not stored any more, and that another process ends it, or has ended it."""
-        self.gone = self.report is not None and not self.duplicate and self.transport != "none"
-        if not self.gone:
-            self.stage = Stage.CLOSED
+        return self._undelivered_looks >= STUCK_LOOKS
 
     @property
     def revision(self) -> int:
@@ -155,14 +151,16 @@ class Entry:
         """Whether later requests of the session need not wait for it: it is closed, final or a duplicate."""
         return self.closed or self._final_or_duplicate
 
-    def may_be_gone(self, transport: Transport) -> bool:
-        """Whether it may have been deleted unnoticed, so that nobody ends it, as the bridge of `transport` sees it.
+    @property
+    def may_be_gone(self) -> bool:
+        """Whether it may have been deleted unnoticed, so that nobody ends it.
 
-        What is claimed for that bridge need not be stored any more: it delivers the audio, and ends the request.
+        What is claimed for a bridge need not be stored any more: that bridge delivers the audio, and ends the request.
         """
         if self.report is None:
             return self.stage in (Stage.WAITING, Stage.DELIVERING)
-        return self.stage is Stage.WAITING and not self.report.final and not self.gone and self.transport != transport
+        ended_by_others = self.transport == "none" or self.duplicate
+        return self.stage is Stage.WAITING and ended_by_others and not self.report.final
 
     @property
     def expires_at(self) -> float:

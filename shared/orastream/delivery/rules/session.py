@@ -118,8 +118,8 @@ class Session:
                 self._not_stored(entry)
             case outcomes.TidyFailed(entry):
                 entry.tidy_at = now + TIDY_AGAIN_S
-            case outcomes.Inspected(entry, undelivered):
-                if entry.inspected(undelivered=undelivered):
+            case outcomes.Inspected(entry, lives, audio_ended):
+                if entry.inspected(now, lives=lives, audio_ended=audio_ended):
                     self._end(entry, "failed", session_errors.not_delivered(entry.transport))
             case outcomes.CancelDropped(sequence):
                 self._cancels.dropped(sequence)
@@ -158,9 +158,9 @@ class Session:
         for entry in self.entries.values():
             self._judge(entry, now)
         self._begin_next(now)
-        if (lowest := self._lowest_doubtful()) is not None and now >= lowest.check_at:
-            lowest.checked_at, lowest.lost_at = now, None
-            self._queue.append(CheckStored(lowest))
+        if (doubtful := self._doubtful()) is not None and now >= doubtful.check_at:
+            doubtful.checked_at, doubtful.lost_at = now, None
+            self._queue.append(CheckStored(doubtful))
         effects = [*self._queue, *map(DropCancel, self._cancels.due(now, self._lowest_open()))]
         self._queue.clear()
         return effects
@@ -174,8 +174,8 @@ class Session:
                 times.append(entry.tidy_at)
             elif self._may_expire(entry):
                 times.append(entry.expires_at)
-        if (lowest := self._lowest_doubtful()) is not None:
-            times.append(lowest.check_at)
+        if (doubtful := self._doubtful()) is not None:
+            times.append(doubtful.check_at)
         if (head := self._head()) is not None and self._watches(head):
             times.append(head.inspect_at)
         return min((max(t, now) for t in times), default=None)
@@ -234,8 +234,8 @@ class Session:
     def _not_stored(self, entry: Entry) -> None:
         if self._may_expire(entry):
             self._end(entry, "failed", session_errors.deleted(), unclaimed=True)
-        elif entry.may_be_gone(self.transport):
-            entry.not_stored()
+        elif entry.may_be_gone:
+            entry.stage = Stage.CLOSED  # another process ends it, or has
 
     def _may_expire(self, entry: Entry) -> bool:
         return entry.report is None and entry.stage is not Stage.ENDING and not self._ended_by_others(entry)
@@ -290,9 +290,10 @@ class Session:
         known = head.report is not None or head.transport is not None
         return known and not self._mine(head) and head.stage is not Stage.ENDING and not head.inspecting
 
-    def _lowest_doubtful(self) -> Entry | None:
-        """The first request that may be gone: only this one is looked for, so that a long queue costs one look."""
-        return next((entry for entry in self.entries.values() if entry.may_be_gone(self.transport)), None)
+    def _doubtful(self) -> Entry | None:
+        """The request to look for, as it may be gone: that for which all wait, else the first. One at a time."""
+        candidates = self._head(), *self.entries.values()
+        return next((entry for entry in candidates if entry is not None and entry.may_be_gone), None)
 
     def _lowest_open(self) -> int | None:
         """The sequence of the first request that is not closed, or None."""

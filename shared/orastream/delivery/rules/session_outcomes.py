@@ -59,10 +59,11 @@ class TidyFailed:
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """What `Inspect` found. `undelivered`: no living bridge owns the session for it, and its audio has ended."""
+    """What `Inspect` found. `lives`: a living bridge owns the session for it. Both are False if NATS did not answer."""
 
     entry: Entry
-    undelivered: bool
+    lives: bool
+    audio_ended: bool
 
 
 @dataclass(frozen=True, slots=True)

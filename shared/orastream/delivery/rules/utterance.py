@@ -114,6 +114,8 @@ class UtteranceDelivery:
     """Links lost or not opened since OraServer last confirmed something."""
     _retry_at: float = field(init=False, default=0.0)
     """When to connect again."""
+    _read_again: bool = field(init=False, default=False)
+    """The audio was read again because it had changed."""
     _rewind: bool = field(init=False, default=False)
     """The audio must be read again, as chunks were unconfirmed when the link was lost."""
     _fence: FenceState = field(init=False, default=FenceState.STORED)
@@ -168,14 +170,14 @@ class UtteranceDelivery:
             else:
                 self._queue.append(chunk)
                 self._queued_bytes += len(chunk.audio)
-        if not self._same:
-            self._finish("failed", "internal", DIFFERS)
         end = self._assembly.end
         if end is not None and end.status == "complete":
-            if end.total_chunks < self._receiver_may_have:
-                self._finish("failed", "internal", DIFFERS)
+            if end.total_chunks < max(self._assembly.next_index, self._receiver_may_have):
+                self._changed(end.total_chunks)
             self.progress.total_chunks = end.total_chunks
             self.progress.rtf = end.rtf
+        if not self._same:
+            self._finish("failed", "internal", DIFFERS)
 
     def link_up(self) -> None:
         """The link is open and ready for this utterance."""
@@ -369,17 +371,23 @@ class UtteranceDelivery:
 
     def _compare(self, chunk: AudioChunk) -> None:
         """Compare a chunk with the one that was read before. Another size: the audio was lost and made anew."""
-        if self._sizes.get(chunk.index, len(chunk.audio)) == len(chunk.audio):
-            return
-        if self._receiver_may_have:
+        if self._sizes.get(chunk.index, len(chunk.audio)) != len(chunk.audio):
+            self._changed(0)
+
+    def _changed(self, chunks: int) -> None:
+        """The audio that was read is not what is stored now, of which the first `chunks` chunks may be as before.
+
+        It is read again, once. But if the receiver may have what is not stored any more, the delivery cannot go on.
+        """
+        if self._receiver_may_have > chunks or (self._read_again and not self._rewind):
             self._same = False
         else:
-            self._rewind = True
+            self._rewind = self._read_again = True
 
     @property
     def _receiver_may_have(self) -> int:
-        """Number of chunks that the receiver may have. Of a POST that broke it keeps none."""
-        return self._sent.written if self.rules.confirm_every is None else self._ever_written
+        """Number of chunks that the receiver may have. A file is sent only when it is complete, and then only whole."""
+        return 0 if self.rules.confirm_every is None else self._ever_written
 
     def _start_over(self, now: float) -> None:
         self._rewind = False

@@ -104,17 +104,12 @@ class Housekeeping:
 
     async def _inspect(self, entry: Entry) -> SessionOutcome:
         try:
-            if (
-                not entry.gone
-                and entry.transport is not None
-                and await self._owners.lives(entry.transport, self._token)
-            ):
-                return Inspected(entry, False)  # it delivers, or tries again, or waits
+            lives = entry.transport is not None and await self._owners.lives(entry.transport, self._token)
             last = await self._js.last(stream_names.AUDIO, subjects.audio(entry.stored.session, entry.stored.token))
             ended = last is None or isinstance(unpack(last.data), AudioEnd)
         except (NodeUnavailable, Undecodable):
-            return Inspected(entry, False)
-        return Inspected(entry, ended)
+            return Inspected(entry, False, False)
+        return Inspected(entry, lives, ended)
 
     async def _drop_cancel(self, sequence: int) -> SessionOutcome:
         try:

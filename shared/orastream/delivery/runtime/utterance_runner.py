@@ -1,8 +1,7 @@
 """Delivers one utterance: carries out the effects of its machine with a feed, a link and the report.
 
-Work runs in the session's loop. Work that waits (connect, confirm, write a report) runs in background tasks, whose
-outcomes the loop passes to `apply`. One report is written at a time, so that a later one never comes before an earlier
-one.
+Work runs in the session's loop, work that waits (connect, confirm, write a report) in background tasks, whose outcomes
+the loop passes to `apply`. One report is written at a time.
 """
 
 from __future__ import annotations
@@ -92,8 +91,7 @@ class UtteranceRunner:
 
     async def open(self) -> None:
         """Start the feed of the utterance's audio."""
-        stored = self.entry.stored
-        subject = subjects.audio(stored.session, stored.token)
+        subject = subjects.audio(self.entry.stored.session, self.entry.stored.token)
         feed = Feed(self._session.bridge.js, stream_names.AUDIO, subject, wake=self._session.wake)
         await feed.__aenter__()
         self._feed = feed
@@ -219,6 +217,8 @@ class UtteranceRunner:
         return took
 
     async def _rewind(self) -> None:
+        if self._link is not None:
+            self._link.begin(self._speech)  # drops what was collected for a POST
         if self._feed is not None:
             await self._feed.__aexit__(None, None, None)
         await self.open()

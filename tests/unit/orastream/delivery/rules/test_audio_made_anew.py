@@ -95,15 +95,32 @@ def test_what_was_read_and_not_written_is_read_again() -> None:
     assert machine.finished is None
 
 
-def test_a_post_that_broke_begins_again_with_the_new_audio() -> None:
-    """OraServer keeps nothing of it. While a POST runs, the audio must stay the same."""
-    whole = DeliveryRules(confirm_every=None)
-    machine = writing(whole)
-    machine.link_lost("broken", 1.0)
-    assert Rewind() in effects(machine, 1.0)
+def test_a_file_is_sent_only_when_it_is_complete_so_its_audio_may_change_before() -> None:
+    machine = writing(DeliveryRules(confirm_every=None))
+    made_anew(machine, [50, 150])
+    assert Rewind() in effects(machine, 2.0)
     made_anew(machine, [50, 150])
     machine.audio(90, AudioEnd(50, "complete", 2, 200, 0.1), 2.0)
+    written = [effect for effect in effects(machine, 2.0) if isinstance(effect, WriteChunk)]
+    assert [len(effect.chunk.audio) for effect in written] == [50, 150]
     assert machine.finished is None
-    machine = writing(whole)
+
+
+def test_audio_that_changes_again_and_again_is_not_read_for_ever() -> None:
+    machine = UtteranceDelivery(REQUEST, DeliveryRules(), 0.0)
+    machine.claimed(0.0)
+    made_anew(machine, [100, 100, 100], first=1)
     made_anew(machine, [50, 150])
+    assert Rewind() in effects(machine, 2.0)
+    made_anew(machine, [50, 150])
+    made_anew(machine, [40, 160], first=70)
     assert failed(machine)
+
+
+def test_fewer_chunks_of_the_same_sizes_are_read_again_if_the_rest_was_not_written() -> None:
+    machine = UtteranceDelivery(REQUEST, DeliveryRules(), 0.0)
+    machine.claimed(0.0)
+    made_anew(machine, [100, 100, 100], first=1)
+    made_anew(machine, [100, 100])
+    machine.audio(90, AudioEnd(50, "complete", 2, 200, 0.1), 2.0)
+    assert Rewind() in effects(machine, 2.0)

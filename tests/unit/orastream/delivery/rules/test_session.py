@@ -20,6 +20,7 @@ from orastream.contract.report_state import ReportState, Verdict, judge
 from orastream.contract.stored_requests import StoredCancel, StoredRequest
 from orastream.delivery.rules import session_errors
 from orastream.delivery.rules.entry import (
+    ABANDONED_S,
     CHECK_STORED_S,
     EXPIRY_GRACE_S,
     INSPECT_EVERY_S,
@@ -169,7 +170,7 @@ class Bench:
         self.session.apply(Tidied(self.entry(sequence)), self.now)
 
     def inspected(self, sequence: int, *, undelivered: bool) -> None:
-        self.session.apply(Inspected(self.entry(sequence), undelivered), self.now)
+        self.session.apply(Inspected(self.entry(sequence), not undelivered, audio_ended=True), self.now)
 
     def written(self, sequence: int, purpose: Purpose, verdict: Verdict, stored: ReportState) -> None:
         self.session.apply(ReportWritten(self.entry(sequence), purpose, verdict, stored), self.now)
@@ -922,24 +923,47 @@ def test_a_claimed_request_that_was_deleted_is_delivered() -> None:
     assert "Begin 3" in bench.poll()
 
 
-def test_a_request_that_was_deleted_after_another_bridge_got_it_does_not_block_for_ever() -> None:
-    """That bridge may still deliver it. Or its final report is lost: then nobody ends it, though that bridge lives."""
+def test_a_request_whose_final_report_is_lost_does_not_block_for_ever() -> None:
+    """Its bridge lives, and has ended it: nobody ends it again."""
     bench = Bench()
     bench.ask(2, "http", ttlSeconds=3600)
     bench.ask(3, ttlSeconds=3600)
     bench.report(2, "synthesizing", "http")
     bench.report(3, "synthesizing")
-    assert bench.poll() == []
-    bench.now = CHECK_STORED_S
-    assert bench.poll() == [] and bench.checked == [2]
-    bench.session.apply(NotStored(bench.entry(2)), bench.now)
-    assert bench.entry(2).gone and bench.poll() == []
+    assert bench.poll() == [], "its turn begins"
     bench.now = STUCK_S
-    for _ in range(STUCK_LOOKS):
-        assert bench.poll() == ["Inspect 2"]
-        bench.inspected(2, undelivered=True)
+    while bench.now <= STUCK_S + ABANDONED_S + (STUCK_LOOKS - 1) * INSPECT_EVERY_S:
+        assert bench.poll() == ["Inspect 2"] and not bench.checked
+        bench.inspected(2, undelivered=False)
         bench.now += INSPECT_EVERY_S
-    assert bench.poll() == ["Begin 3"] and bench.checked == [2]
+    assert bench.poll() == ["Inspect 2"]
+    bench.inspected(2, undelivered=False)
+    assert bench.poll() == ["End 2 failed"]
+
+
+def test_that_for_which_all_wait_is_looked_for_first() -> None:
+    """A request of transport `none`, or a duplicate, is before it and stays long: nobody waits for that."""
+    bench = Bench()
+    bench.ask(2, "none", ttlSeconds=3600)
+    bench.report(2, "synthesizing", "none")
+    bench.ask(3, ttlSeconds=3600)
+    bench.ask(4, ttlSeconds=3600)
+    bench.report(4, "synthesizing")
+    assert bench.poll() == ["Begin 3"]
+    bench.now = CHECK_STORED_S
+    assert bench.poll() == [] and bench.checked == [3]
+
+
+def test_a_duplicate_that_was_deleted_does_not_keep_the_session() -> None:
+    bench = Bench()
+    bench.ask(2, "http", requestId="same")
+    bench.report(2, "synthesizing", "http")
+    bench.ask(3, "websocket", requestId="same")
+    assert bench.entry(3).duplicate
+    bench.now = CHECK_STORED_S
+    assert bench.poll() == [] and bench.checked == [3]
+    bench.session.apply(NotStored(bench.entry(3)), bench.now)
+    assert bench.entry(3).closed
 
 
 def test_after_a_loss_of_all_requests_unclaimed_ones_are_looked_for_soon_and_claimed_ones_go_on() -> None:

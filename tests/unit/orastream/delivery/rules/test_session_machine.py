@@ -290,7 +290,9 @@ class Owner:
                         self.delivery.finished = True
                         self.tasks.append(WriteFinal(entry, "cancelled"))
                 case Abandon(entry):
-                    assert self.delivery is not None and self.delivery.entry is entry, "Abandon without a delivery"
+                    assert self.delivery is None or self._delivers(entry), (
+                        "Abandon of another delivery"
+                    )  # it may have ended
                     following = effects[i + 1]
                     assert isinstance(following, End) and following.entry is entry, "Abandon without End"
                     self.delivery = None
@@ -384,7 +386,8 @@ class Owner:
                 return self._tidy(entry, just_written=just_written, answers=answers)
             case Inspect(entry):
                 assert entry.transport != self.kind, "inspects a request that it delivers itself"
-                return Inspected(entry, answers and node.audio_ended.get(entry.stored.token, True))
+                ended = node.audio_ended.get(entry.stored.token, True) or entry.sequence in node.purged  # it expires
+                return Inspected(entry, False, answers and ended)
             case CheckStored(entry):
                 return NotStored(entry) if answers and entry.sequence not in node.stream else None
             case DropCancel(sequence):
@@ -512,17 +515,17 @@ class SessionMachine(RuleBasedStateMachine):
     def _cancel(self, request_id: str) -> None:
         self.node.store(cancel_of(self.node.next_sequence(), request_id))
 
-    def _of_transport_none(self) -> list[StoredRequest]:
-        return [of for of in self.node.requests() if of.stated_transport == "none" and of.token.startswith("seq-")]
+    def _with_an_id_of_their_own(self) -> list[StoredRequest]:
+        return [of for of in self.node.requests() if of.token.startswith("seq-")]
 
-    @precondition(lambda self: self._of_transport_none())
+    @precondition(lambda self: self._with_an_id_of_their_own())
     @rule(data=st.data())
     def a_request_is_purged(self, data: st.DataObject) -> None:
-        """An operator deletes a request that no bridge delivers. It then has no final report, unless a bridge ends it.
+        """An operator deletes a request. It then has no final report, unless a bridge that has read it ends it.
 
         Only one with an id of its own: a duplicate would wait for the final report.
         """
-        of = data.draw(st.sampled_from(self._of_transport_none()))
+        of = data.draw(st.sampled_from(self._with_an_id_of_their_own()))
         self.node.delete(of.sequence)
         self.node.purged.add(of.sequence)
 
@@ -612,9 +615,11 @@ class SessionMachine(RuleBasedStateMachine):
     def _deliver(self, owner: Owner, fails: bool) -> None:
         assert owner.delivery is not None
         entry = owner.delivery.entry
-        if fails:
+        ended = self.node.audio_ended.get(entry.stored.token)
+        stalled = entry.sequence in self.node.purged and not ended  # no other synth gets the request
+        if fails or (entry.resumes is not None and stalled):
             owner.end_delivery("failed")  # OraServer refuses it, perhaps before a claim
-        elif entry.resumes is not None and self.node.audio_ended.get(entry.stored.token):
+        elif entry.resumes is not None and ended:
             owner.end_delivery("delivered")
 
     @rule(data=st.data(), survives=st.booleans())
