@@ -24,7 +24,7 @@ from orastream.broker import Broker
 from orastream.contract.errors import NodeUnavailable, NotConnected, OrastreamError, SettingsError
 from orastream.jetstream import topology
 from orastream.jetstream.api import JetStream
-from orastream.service import arguments, health, keeper, logging, malloc
+from orastream.service import arguments, health, keeper, logging, malloc, memory
 from orastream.service.keeper import StreamKeeper
 from orastream.service.metrics import Metrics
 from orastream.service.settings import NodeSettings, adopt_standard, correction, unknown_names
@@ -206,6 +206,7 @@ async def _main(
         watch = asyncio.create_task(_closed(broker))
         work = asyncio.create_task(_run(serve, process))
         deadline = asyncio.create_task(_deadline(stop, life))
+        trim = asyncio.create_task(memory.return_unused(), name="memory")
         try:
             await asyncio.wait({keep, watch, work, deadline}, return_when=asyncio.FIRST_COMPLETED)
             if keep.done():
@@ -218,7 +219,7 @@ async def _main(
             else:
                 await work
         finally:
-            await tasks.end(keep, watch, work, deadline)
+            await tasks.end(keep, watch, work, deadline, trim)
 
 
 async def _connected(broker: Broker, stop: asyncio.Event) -> Broker | None:

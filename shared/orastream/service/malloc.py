@@ -22,3 +22,17 @@ def keep() -> bool:
         return False
     wanted = ((_M_MMAP_THRESHOLD, STEP_BYTES), (_M_TRIM_THRESHOLD, KEPT_BYTES), (_M_TOP_PAD, STEP_BYTES))
     return all([mallopt(name, size) == 1 for name, size in wanted])
+
+
+def trim() -> bool:
+    """Return the freed pages of this process to the kernel; the next allocations get them anew.
+
+    Takes milliseconds, in which other threads run. Returns False, and does nothing, if the C library has no
+    `malloc_trim`. Thread-safe.
+    """
+    try:
+        malloc_trim = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError):
+        return False
+    malloc_trim(KEPT_BYTES)
+    return True
