@@ -117,7 +117,7 @@ class UtteranceDelivery:
     _read_again: bool = field(init=False, default=False)
     """The audio was read again because it had changed."""
     _rewind: bool = field(init=False, default=False)
-    """The audio must be read again, as chunks were unconfirmed when the link was lost."""
+    """The audio must be read again: chunks were unconfirmed when the link was lost, or it has changed."""
     _fence: FenceState = field(init=False, default=FenceState.STORED)
     _claimed: bool = field(init=False, default=False)
     """Whether a synth has claimed the request."""
