@@ -1,7 +1,8 @@
 """When a request may expire: only if for half of its ttl no synth could claim it, or synths had too much to do.
 
 Sessions take turns at the synths (docs/architecture.md). So when a request waits because of the load, no other session
-gets many more turns than its own. A session that no synth fetches does not get any.
+gets many more turns than its own. A session that no synth fetches does not get any. Each synth has a queue of its own:
+when one was disturbed, the queues are unequal until the backlog is gone. Sessions in the longer one get fewer turns.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from tests.chaos.composed.oracle.facts import RECOVERY_S, SYNTH_FAULTS, Facts, b
 DISTURBED_SHARE = 0.5
 LONG_WAIT_SHARE = 0.25
 """The node is overloaded if half of the requests that were claimed meanwhile had waited for this share of the ttl."""
+UNEQUAL_SHARE = 0.25
+"""After faults of synths for this share of the ttl, the queues of an overloaded node may be unequal."""
 MORE_TURNS = 6
 """How many more turns than twice its own another session may get: each synth has a queue of its own."""
 
@@ -31,7 +34,11 @@ def has_a_reason(facts: Facts, request: Request, final: ReportSeen) -> Iterator[
         return
     end = request.sent_at + request.ttl_s
     disturbed_s = disturbed(facts, request.sent_at, end)
-    if disturbed_s >= DISTURBED_SHARE * request.ttl_s or is_overloaded(facts, request, end):
+    if disturbed_s >= DISTURBED_SHARE * request.ttl_s:
+        return
+    if is_overloaded(facts, request, end) and (
+        disturbed_s >= UNEQUAL_SHARE * request.ttl_s or has_its_turns(facts, request, end)
+    ):
         return
     detail = f"synths were disturbed for {disturbed_s:.1f} s of its ttl, and not overloaded"
     yield broken("expired without a reason", request, detail)
@@ -50,15 +57,20 @@ def disturbed(facts: Facts, begin: float, end: float) -> float:
 
 
 def is_overloaded(facts: Facts, request: Request, end: float) -> bool:
-    """Whether other requests waited long too, and no other session got many more turns than this one."""
-    waits: list[float] = []
-    turns: Counter[str] = Counter()
-    for other in facts.history.requests:
-        claimed_at = facts.claimed_at(other)
-        if claimed_at is not None and request.sent_at <= claimed_at <= end:
-            waits.append(claimed_at - other.sent_at)
-            turns[other.session] += 1
+    """Whether half of the requests that were claimed meanwhile had waited long, too."""
+    waits = sorted(claimed_at - other.sent_at for other, claimed_at in _claims(facts, request.sent_at, end))
+    return bool(waits) and waits[len(waits) // 2] >= LONG_WAIT_SHARE * request.ttl_s
+
+
+def has_its_turns(facts: Facts, request: Request, end: float) -> bool:
+    """Whether no other session got many more turns meanwhile than that of the request."""
+    turns = Counter(other.session for other, _ in _claims(facts, request.sent_at, end))
     own = turns.pop(request.session, 0)
-    if not waits or sorted(waits)[len(waits) // 2] < LONG_WAIT_SHARE * request.ttl_s:
-        return False
     return max(turns.values(), default=0) <= 2 * own + MORE_TURNS
+
+
+def _claims(facts: Facts, begin: float, end: float) -> Iterator[tuple[Request, float]]:
+    for request in facts.history.requests:
+        claimed_at = facts.claimed_at(request)
+        if claimed_at is not None and begin <= claimed_at <= end:
+            yield request, claimed_at
