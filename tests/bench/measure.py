@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 import time
@@ -82,7 +83,7 @@ def percentile(values: Iterable[float], percent: float) -> float:
     ranked = sorted(values)
     if not ranked:
         return float("nan")
-    return ranked[min(len(ranked) - 1, max(0, round(percent / 100 * len(ranked) + 0.5) - 1))]
+    return ranked[max(0, math.ceil(percent / 100 * len(ranked)) - 1)]
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
