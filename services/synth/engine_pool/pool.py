@@ -21,7 +21,7 @@ from structlog.typing import FilteringBoundLogger
 
 from orastream.base.backoff import Backoff
 from orastream.contract.errors import SettingsError
-from services.synth.engine_pool import memory
+from orastream.service import memory
 from services.synth.engine_pool.process import EngineInfo, PooledEngine, ProcessLimits
 from services.synth.engine_pool.slot import Slot
 from services.synth.engine_pool.slot_scheduler import SlotScheduler, shares

@@ -95,7 +95,10 @@ class ReportStore:
         return await self.write_over(of, report, 0)
 
     async def write_over(self, of: StoredRequest, report: Report, revision: int) -> Written:
-        """Like `write_first`, but write `report` also over the one at `revision`, or if that one is lost."""
+        """Like `write_first`, but `report` may also replace the stored report at `revision`.
+
+        If that report was lost with its stream, `report` is written, too.
+        """
         subject, data = subjects.put_report(of.session, of.token), report.encode(of.encoding)
         while True:
             try:

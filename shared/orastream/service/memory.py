@@ -1,16 +1,21 @@
-"""Gives memory back to the kernel after a burst of work."""
+"""Measures the memory of processes, and returns that of this one to the kernel after a burst of work."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import os
+import resource
 from pathlib import Path
+from typing import Literal
 
 from orastream.service import malloc
 
 EVERY_S = 30.0
 GROWN_BYTES = 16 << 20
+SUPPORTED = Path("/proc/self/statm").exists()
+"""Whether this system has /proc."""
+
+_PAGE_BYTES = resource.getpagesize()
 
 
 async def return_unused(every_s: float = EVERY_S) -> None:
@@ -18,7 +23,7 @@ async def return_unused(every_s: float = EVERY_S) -> None:
 
     Grown means: by GROWN_BYTES over the least size that it had at a look. Otherwise collections are rare
     (`lifecycle.run`) and the C library keeps freed memory (`malloc.keep`), so a service would keep most of its peak.
-    Takes some milliseconds of the event loop. Does nothing where the size is not known (without /proc).
+    A collection stops the event loop, for about 10 ms with 100 000 objects. Does nothing on a system without /proc.
     """
     least = resident_bytes()
     while True:
@@ -29,9 +34,9 @@ async def return_unused(every_s: float = EVERY_S) -> None:
         least = min(least, resident_bytes())
 
 
-def resident_bytes() -> int:
-    """The memory of this process (resident set size), or 0 if that is not known."""
+def resident_bytes(pid: int | Literal["self"] = "self") -> int:
+    """Returns the resident memory of a process in bytes; 0 if the process has ended or the system has no /proc."""
     try:
-        return int(Path("/proc/self/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError, ValueError):
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+    except OSError:
         return 0

@@ -62,13 +62,13 @@ def _try(name: str, *, planted: bool) -> bool:
     print(f"{name:<22} {found.options:<68} ", end="", flush=True)
     began = time.monotonic()
     violations = Counter(violation.rule for violation in uvloop.run(run(plan, folder)).violations)
-    seen = ", ".join(f"{rule} ({times} times)" for rule, times in violations.most_common()) or "no violation"
+    result = ", ".join(f"{rule}: {count}" for rule, count in violations.most_common()) or "no violation"
     good = violations[found.violation] > 0 if planted else not violations
     if good:
         shutil.rmtree(folder)
     else:
-        seen += f"; expected: {found.violation if planted else 'no violation'}; logs: {folder}"
-    print(f"{time.monotonic() - began:>4.0f} s  {seen}", flush=True)
+        result += f"; expected: {found.violation if planted else 'no violation'}; logs: {folder}"
+    print(f"{time.monotonic() - began:>4.0f} s  {result}", flush=True)
     return good
 
 

@@ -17,9 +17,15 @@ Only if no living bridge owns the session for that transport, and its audio has 
 """
 INSPECT_EVERY_S = 10.0
 ABANDONED_S = 1800.0
-"""A living bridge has had that long for audio that has ended: then its final report was lost, and it ends nothing."""
+"""So long after its audio has ended, a request counts as not delivered although its bridge lives.
+
+The final report of that bridge was lost with its stream, and the bridge does not know the request any more.
+"""
 STUCK_LOOKS = 3
-"""So many looks in a row must find that no bridge delivers it. A bridge that stands still for 15 s is missed by two."""
+"""A request is stuck when so many `Inspect` in a row have found that no bridge delivers it.
+
+A bridge that is frozen for 15 s has no heartbeat for at most two of them.
+"""
 CHECK_STORED_S = 30.0
 """After this long without a report, look whether a request is still stored. Else one that was deleted would block.
 
@@ -99,7 +105,7 @@ class Entry:
         self.inspected_at, self.inspecting = now, True
 
     def inspected(self, now: float, *, lives: bool, audio_ended: bool) -> bool:
-        """Record what `Inspect` has found. Returns whether to end it: STUCK_LOOKS in a row found no bridge for it."""
+        """Record what `Inspect` has found. Returns whether the request is stuck, and must be ended."""
         self.inspecting = False
         if not audio_ended:
             self._audio_ended_at = None

@@ -286,12 +286,12 @@ class Session:
                 self._queue.append(Inspect(head))
 
     def _watches(self, head: Entry) -> bool:
-        """Whether to look that another bridge delivers it. Not while it is unclaimed and may become ours."""
+        """Whether to check that another bridge delivers it. Not while it is unclaimed and may become ours."""
         known = head.report is not None or head.transport is not None
         return known and not self._mine(head) and head.stage is not Stage.ENDING and not head.inspecting
 
     def _doubtful(self) -> Entry | None:
-        """The request to look for, as it may be gone: that for which all wait, else the first. One at a time."""
+        """The request to check for deletion next: the first that is not final, else the first that may be deleted."""
         candidates = self._head(), *self.entries.values()
         return next((entry for entry in candidates if entry is not None and entry.may_be_gone), None)
 

@@ -375,9 +375,9 @@ class UtteranceDelivery:
             self._changed(0)
 
     def _changed(self, chunks: int) -> None:
-        """The audio that was read is not what is stored now, of which the first `chunks` chunks may be as before.
+        """The stored audio has changed; at most its first `chunks` chunks are as they were when they were read.
 
-        It is read again, once. But if the receiver may have what is not stored any more, the delivery cannot go on.
+        It is read again, once. If the receiver may have other chunks of the old audio, the delivery cannot go on.
         """
         if self._receiver_may_have > chunks or (self._read_again and not self._rewind):
             self._same = False

@@ -19,7 +19,8 @@ from orastream.client.acceptance import Acceptance
 from orastream.client.async_client import Client
 from orastream.contract.audio_messages import AudioChunk
 from orastream.contract.errors import SettingsError
-from services.synth.engine_pool import frames, memory
+from orastream.service import memory
+from services.synth.engine_pool import frames
 from services.synth.engine_pool.pool import EnginePool
 from services.synth.engine_pool.process import STOP_S, ProcessLimits
 from services.synth.engine_pool.slot import Slot
