@@ -25,7 +25,8 @@ class Body:
         self._speech = speech
         self._start = start
         self._head = b'{"audioDataBase64":"'
-        self._tail = b""
+        self.end = b""
+        """The last bytes, after all `pieces`. Without them the body is not valid JSON."""
         self._audio = bytearray()
 
     def add(self, chunk: AudioChunk) -> None:
@@ -44,19 +45,18 @@ class Body:
             "language": start.language,
         }
         tail = {"fileName": f"{speech.token}.{extension_of(start.format)}", "metadata": metadata}
-        self._tail = b'",' + json.dumps(tail, ensure_ascii=False, separators=(",", ":")).encode()[1:]
+        self.end = b'",' + json.dumps(tail, ensure_ascii=False, separators=(",", ":")).encode()[1:]
         if self._start.format == "wav":
             with_true_sizes(self._audio)
 
     @property
     def content_length(self) -> int:
-        """Size of the body in bytes: the sum of all `pieces`."""
-        return len(self._head) + 4 * -(-len(self._audio) // 3) + len(self._tail)
+        """Size of the body in bytes: the sum of all `pieces` and of `end`."""
+        return len(self._head) + 4 * -(-len(self._audio) // 3) + len(self.end)
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield the body from its beginning. May be called again."""
+        """Yield the body from its beginning, without `end`. May be called again."""
         yield self._head
         view = memoryview(self._audio)
         for offset in range(0, len(view), PIECE_BYTES):
             yield pybase64.b64encode(view[offset : offset + PIECE_BYTES])
-        yield self._tail

@@ -6,7 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
-from typing import Literal
+from typing import Literal, cast
 
 import aiohttp
 from aiohttp.connector import Connection
@@ -26,6 +26,10 @@ STALL_S = 10.0
 SILENCE_S = 30.0
 """How long OraServer may take to answer after it has read the whole body."""
 MAX_ANSWER_BYTES = 4096
+PERMISSION_S = 10.0
+"""How long a POST may wait for the permission to complete its body."""
+POLL_S = 0.01
+"""How often it looks whether it may complete the body."""
 SEND_BUFFER_BYTES = 128 << 10
 """The kernel's send buffer. A small one, so that little audio is in flight at a barge-in."""
 
@@ -42,7 +46,7 @@ class HttpLink:
         self._speech: Speech | None = None
         self._body: Body | None = None
         self._post: asyncio.Task[None] | None = None
-        self._transport: asyncio.BaseTransport | None = None
+        self._transport: asyncio.Transport | None = None
         """The connection of the running POST."""
         self.lost: LinkLost | None = None
 
@@ -67,11 +71,15 @@ class HttpLink:
         assert self._body is not None, "an utterance has at least one chunk"
         self._body.finish(text)
 
-    async def confirm(self) -> None:
-        """POST the file; returns when OraServer has answered 2xx. Raises LinkLost, with `refused` for a 4xx."""
+    async def confirm(self, may_write: Callable[[], bool]) -> None:
+        """POST the file; returns when OraServer has answered 2xx. Raises LinkLost, with `refused` for a 4xx.
+
+        The end of the body, without which OraServer has no utterance, is sent only when `may_write` returns True: a
+        bridge that was frozen during the POST, and whose session another bridge has taken, does not complete it.
+        """
         body, self._body = self._body, None
         assert body is not None, "complete() comes first"
-        self._post = asyncio.create_task(self._send(body))
+        self._post = asyncio.create_task(self._send(body, may_write))
         try:
             await self._post
         except asyncio.CancelledError:
@@ -85,7 +93,7 @@ class HttpLink:
         finally:
             self._post = self._transport = None
 
-    async def _send(self, body: Body) -> None:
+    async def _send(self, body: Body, may_write: Callable[[], bool]) -> None:
         _running.set(self)
         loop = asyncio.get_running_loop()
         awaited = f"took nothing for {CONNECT_S + STALL_S:g} s"
@@ -93,10 +101,22 @@ class HttpLink:
         async def pieces() -> AsyncIterator[bytes]:
             """Yield the body, with a new time limit for each piece: aiohttp's sock_read starts after the last one."""
             nonlocal awaited
+            transport = self._transport
+            assert transport is not None, "aiohttp has connected"
             for piece in body.pieces():
                 awaited = f"took nothing for {STALL_S:g} s"
                 self._allow(limit, loop.time() + STALL_S)
                 yield piece
+            # Bytes that the kernel has not taken would be sent after a freeze before `may_write` could be asked again.
+            await asyncio.sleep(0)  # uvloop passes what was written to the kernel at the end of its round
+            unsent = None
+            while (left := transport.get_write_buffer_size()) or not may_write():
+                if left != unsent:
+                    unsent = left
+                    awaited = f"took nothing for {STALL_S:g} s" if left else f"has had no lease for {PERMISSION_S:g} s"
+                    self._allow(limit, loop.time() + (STALL_S if left else PERMISSION_S))
+                await asyncio.sleep(POLL_S)
+            yield body.end
             awaited = f"was not answered for {SILENCE_S:g} s"
             self._allow(limit, loop.time() + SILENCE_S)
 
@@ -136,7 +156,7 @@ class HttpLink:
         """The same as `abandon`: no audio is sent before the POST."""
         self.abandon()
 
-    def uses(self, transport: asyncio.BaseTransport | None) -> None:
+    def uses(self, transport: asyncio.Transport | None) -> None:
         """Note the connection over which the running POST is sent."""
         self._transport = transport
 
@@ -183,7 +203,7 @@ class _Connector(aiohttp.TCPConnector):
     ) -> Connection:
         connection = await super().connect(req, traces, timeout)
         if (link := _running.get(None)) is not None:
-            link.uses(connection.transport)
+            link.uses(cast(asyncio.Transport, connection.transport))
         return connection
 
 

@@ -46,7 +46,7 @@ class WebSocketLink:
         """Write the `complete` frame now, without blocking."""
         self._connection.send_text(self._frames(start, text).complete(total_chunks))
 
-    def confirm(self) -> asyncio.Future[None]:
+    def confirm(self, may_write: Callable[[], bool]) -> asyncio.Future[None]:
         """Send a ping; the future is done when it is answered, and fails with LinkLost."""
         return self._connection.confirm()
 

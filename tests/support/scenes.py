@@ -47,11 +47,11 @@ class Scene:
         """A session or request id that is unique to this test, because tests share the stack."""
         return f"{self.name}.{name}"
 
-    async def ask(self, session: str, request: str, **options: Any) -> Acceptance:
-        """Request TEXT with background delivery."""
+    async def ask(self, session: str, request: str, text: str = TEXT, **options: Any) -> Acceptance:
+        """Request the text with background delivery."""
         session, request = self.id(session), self.id(request)
         acceptance = await self.client.say(
-            TEXT, session_id=session, phone_id="phone-1", request_id=request, fire_and_forget=True, **options
+            text, session_id=session, phone_id="phone-1", request_id=request, fire_and_forget=True, **options
         )
         assert isinstance(acceptance, Acceptance)
         return acceptance

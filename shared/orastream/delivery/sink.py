@@ -60,10 +60,11 @@ class Link(Protocol):
         """Write that the utterance is complete. `text` is the whole text if the request did not contain it."""
         ...
 
-    def confirm(self) -> Awaitable[None]:
+    def confirm(self, may_write: Callable[[], bool]) -> Awaitable[None]:
         """Wait until OraServer has confirmed everything written before the call. Raises LinkLost. Cancel-safe.
 
-        May return a future; the caller then needs no task to wait for it.
+        A link that sends something after the call first asks `may_write` whether this bridge still may. May return a
+        future; the caller then needs no task to wait for it.
         """
         ...
 

@@ -32,7 +32,7 @@ def confirmed_too_early() -> None:
     """A chunk counts as confirmed as soon as the ping is written."""
     from services.ws_bridge.sink import WebSocketLink
 
-    def confirm(self: WebSocketLink) -> asyncio.Future[None]:
+    def confirm(self: WebSocketLink, _may_write: Callable[[], bool]) -> asyncio.Future[None]:
         self._connection.confirm().add_done_callback(lambda done: done.cancelled() or done.exception())
         answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         answered.set_result(None)

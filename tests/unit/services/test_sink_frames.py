@@ -78,6 +78,6 @@ def test_post_contains_the_whole_text(speech: Speech, text: str | None) -> None:
     for index in range(3):
         body.add(AudioChunk(1, index, 0, 0, b"12", None if text is None else "Hello."))
     body.finish(text)
-    payload = b"".join(body.pieces())
+    payload = b"".join([*body.pieces(), body.end])
     assert len(payload) == body.content_length
     assert json.loads(payload)["metadata"]["text"] == WHOLE.text

@@ -67,3 +67,5 @@ class SessionContext:
     background: Background
     wake: Callable[[], None]
     """Runs a round of the session's loop: audio has come, or the link has room."""
+    may_write: Callable[[], bool]
+    """Whether the lease allows to write to OraServer at this moment."""

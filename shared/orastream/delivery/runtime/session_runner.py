@@ -123,7 +123,8 @@ class SessionRunner:
 
     async def _rounds(self, reports: Feed, background: Background) -> None:
         session, events = self._session, self._events
-        parts = SessionContext(self._context, self._ownership.epoch, self._reports, self._links, background, self.nudge)
+        epoch, may_write = self._ownership.epoch, lambda: self._permission.granted(self._loop.time())
+        parts = SessionContext(self._context, epoch, self._reports, self._links, background, self.nudge, may_write)
         while True:
             self._wake_event.clear()
             now = self._loop.time()
@@ -147,10 +148,10 @@ class SessionRunner:
                 if session.over(now, current=events.current):
                     break
                 self._full_round_at = self._next_full_round(now)
-            may_write = events.current and self._may_write(background, now)
+            allowed = events.current and self._may_write(background, now)
             if self._delivering is not None:
-                await self._step(self._delivering, now, may_write)
-            await self._sleep(now, may_write)
+                await self._step(self._delivering, now, allowed)
+            await self._sleep(now, allowed)
 
     async def _step(self, runner: UtteranceRunner, now: float, may_write: bool) -> None:
         """Advance the utterance. Runs in each round, for each chunk, so it must be fast."""
@@ -283,10 +284,8 @@ class SessionRunner:
         if left is None:
             await background.finish(FINISH_S)
             self._apply_all(background)
-            for effect in self._session.poll(
-                self._loop.time()
-            ):  # the last final report is tidied here, not by the next
-                if isinstance(effect, Tidy):
+            for effect in self._session.poll(self._loop.time()):
+                if isinstance(effect, Tidy):  # the last final report is tidied here, not by the next owner
                     background.start(self._housekeeping.carry_out(effect))
             await background.finish(FINISH_S)
         await background.end()

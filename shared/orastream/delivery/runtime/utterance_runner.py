@@ -243,7 +243,7 @@ class UtteranceRunner:
         return LinkOpened(self.entry, link)
 
     def _ask(self, link: Link, asked: Confirm) -> None:
-        answer, background = link.confirm(), self._session.background
+        answer, background = link.confirm(self._session.may_write), self._session.background
         if isinstance(answer, asyncio.Future):  # it needs no task
             answer.add_done_callback(lambda done: background.put(Answered(self.entry, link, asked, done.exception())))
         else:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -13,7 +15,7 @@ from orastream.contract.audio_messages import AudioChunk, AudioStart
 from orastream.delivery.sink import LinkLost, Speech
 from services.http_bridge import sink
 from services.http_bridge.settings import HttpBridgeSettings
-from services.http_bridge.sink import HttpSink, http_client
+from services.http_bridge.sink import HttpLink, HttpSink, http_client
 
 pytestmark = pytest.mark.integration
 
@@ -49,14 +51,19 @@ async def oraserver(handler: Handler) -> AsyncIterator[HttpSink]:
         await tasks.end(*handling)
 
 
-async def post(to: HttpSink, *, chunks: int = 1) -> None:
-    """Deliver an utterance with this number of chunks of 64 KiB. Raises LinkLost."""
+async def link_with(to: HttpSink, chunks: int) -> HttpLink:
+    """A link with a complete utterance of this number of chunks of 64 KiB."""
     link = await to.connect("s", "p", lambda: None)
     link.begin(Speech("s", "p", "r", "r", "Hello."))
     for index in range(chunks):
         link.write(START, AudioChunk(1, index, 0, 0, bytes(1 << 16)))
     link.complete(START, chunks)
-    await link.confirm()
+    return link
+
+
+async def post(to: HttpSink, *, chunks: int = 1, may_write: Callable[[], bool] = lambda: True) -> None:
+    """Deliver such an utterance. Raises LinkLost."""
+    await (await link_with(to, chunks)).confirm(may_write)
 
 
 async def taken(reader: asyncio.StreamReader) -> None:
@@ -101,6 +108,46 @@ async def test_post_succeeds_without_reading_an_endless_answer() -> None:
         await post(to)
 
 
+async def test_a_post_is_completed_only_when_the_bridge_may_write() -> None:
+    """Until then OraServer has all of the body but its end."""
+    allowed, got = False, bytearray()
+
+    async def takes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal allowed
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                while piece := await reader.read(1 << 16):
+                    got.extend(piece)
+        assert len(got) < length
+        with pytest.raises(ValueError, match="Unterminated|Expecting"):
+            json.loads(bytes(got))
+        allowed = True
+        got.extend(await reader.readexactly(length - len(got)))
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await writer.drain()
+
+    async with oraserver(takes) as to, asyncio.timeout(20):
+        await post(to, chunks=8, may_write=lambda: allowed)
+    assert len(base64.b64decode(json.loads(bytes(got))["audioDataBase64"])) == 8 << 16
+
+
+async def test_post_fails_when_the_bridge_may_not_write_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sink, "PERMISSION_S", 0.3)
+    answered = False
+
+    async def takes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal answered
+        await taken(reader)
+        answered = True
+
+    async with oraserver(takes) as to, asyncio.timeout(20):
+        with pytest.raises(LinkLost, match=r"had no lease for 0\.3 s"):
+            await post(to, may_write=lambda: False)
+    assert not answered
+
+
 async def test_slow_posts_do_not_delay_others() -> None:
     release = asyncio.Event()
     arrived = 0
@@ -135,12 +182,8 @@ async def test_an_abandoned_file_does_not_arrive_whole() -> None:
         read.clear()
 
     async with oraserver(late) as to, asyncio.timeout(20):
-        link = await to.connect("s", "p", lambda: None)
-        link.begin(Speech("s", "p", "r", "r", "Hello."))
-        for index in range(8):
-            link.write(START, AudioChunk(1, index, 0, 0, bytes(1 << 16)))
-        link.complete(START, 8)
-        posting = asyncio.ensure_future(link.confirm())
+        link = await link_with(to, 8)
+        posting = asyncio.ensure_future(link.confirm(lambda: True))
         await arrived.wait()
         await asyncio.sleep(0.3)  # aiohttp and the kernels hold as much of the body as they take
         link.abandon()

@@ -295,7 +295,7 @@ def test_frames_of_the_bridges_match_the_document(fmt: str) -> None:
         "Init": [init_frame(SPEECH.session_id, SPEECH.phone_id)],
         "Chunk": [b"".join(template.chunk(AudioChunk(1, index, 0, 0, b"\1\2\3"))) for index in (0, 1)],
         "Complete": [template.complete(2)],
-        "Post": [b"".join(body.pieces())],
+        "Post": [b"".join([*body.pieces(), body.end])],
     }
     for schema, payloads in sent.items():
         for payload in payloads:
