@@ -93,6 +93,8 @@ def stream_configs(limits: StreamLimits) -> list[dict[str, Any]]:
             "discard_new_per_subject": True,
         },
         common | key_value | {"name": OWNERS, "subjects": ["$KV.tts_owners.>"]},
+        # Not `persist_mode: async`, although they live for 3 s: a heartbeat that a killed server forgets would let
+        # another bridge take sessions whose owner still writes (docs/decisions/017).
         common
         | key_value
         | {"name": HEARTBEATS, "subjects": ["$KV.tts_heartbeats.>"], "max_age": int(HEARTBEAT_LIFE_S * _NS)},
