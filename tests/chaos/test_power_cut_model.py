@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.power_cut import Disk
 from tests.support.processes import Logs, Process, until
-from tests.support.strace import Trace, require_strace
+from tests.support.strace import Trace, parse, require_strace
 
 __all__ = ["require_strace"]
 
@@ -87,6 +87,29 @@ async def written(tmp_path: Path, logs: Logs) -> Disk:
 
 def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_fsync_does_not_cover_a_write_that_returns_after_its_begin(tmp_path: Path) -> None:
+    """Of another thread: the kernel may have begun to sync before it took the bytes."""
+
+    def shown(text: str) -> str:
+        return "".join(f"\\x{byte:02x}" for byte in text.encode())
+
+    (tmp_path / "f").touch()
+    file = f"3<{shown(str(tmp_path / 'f'))}>"
+    lines = [
+        f'1 pwrite64({file}, "{shown("early")}", 5, 0) = 5',
+        f'1 pwrite64({file}, "{shown("late")}", 4, 5 <unfinished ...>',
+        f"2 fsync({file} <unfinished ...>",
+        "1 --- SIGURG {si_signo=SIGURG, si_code=SI_TKILL} ---",
+        "1 <... pwrite64 resumed>) = 4",
+        "2 <... fsync resumed>) = 0",
+        f'1 pwrite64({file}, "{shown("x")}", 1, 0) = -1 ENOSPC (No space left on device)',
+    ]
+    disk = Disk(tmp_path)
+    disk.run(parse(iter(lines)))
+    disk.after_power_cut(tmp_path / "left")
+    assert (tmp_path / "left" / "f").read_bytes() == b"early"
 
 
 async def test_only_synced_bytes_are_left(tmp_path: Path, logs: Logs) -> None:
