@@ -107,7 +107,7 @@ def test_fsync_does_not_cover_a_write_that_returns_after_its_begin(tmp_path: Pat
         f'1 pwrite64({file}, "{shown("x")}", 1, 0) = -1 ENOSPC (No space left on device)',
     ]
     disk = Disk(tmp_path)
-    disk.run(parse(iter(lines)))
+    disk.run(parse(line.replace(" ", f" {number}.5 ", 1) for number, line in enumerate(lines)))
     disk.after_power_cut(tmp_path / "left")
     assert (tmp_path / "left" / "f").read_bytes() == b"early"
 

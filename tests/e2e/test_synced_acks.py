@@ -1,13 +1,14 @@
 """The order of nats-server's system calls: a message is written, synced, and only then acked. Traced on a real node.
 
 With `sync_interval: always` this is what makes a power cut harmless. With `periodic` the same judgement must find no
-sync before the acks: otherwise it would prove nothing.
+sync before the acks: otherwise it would prove nothing. In a cluster it is the log of the replication that is synced.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from orastream.client.async_client import Client
 from orastream.contract import subjects
 from orastream.contract.messages import FINAL, Report
 from orastream.contract.stream_names import REPORTS, SESSIONS
-from orastream.jetstream.api import place_of
+from orastream.jetstream.api import JetStream, place_of
+from orastream.jetstream.topology import StreamLimits, ensure_stream, stream_configs
+from tests.support.nats_cluster import NatsCluster, until_placed
 from tests.support.nats_server import NatsServer
 from tests.support.processes import Logs
 from tests.support.services import Stack
@@ -60,6 +63,16 @@ class Steps:
         return first is not None and first < self.ack.began and first < self.live.began
 
 
+def is_sync(call: Call, write: Call) -> bool:
+    """Whether the call syncs what `write` has written."""
+    return call.name in ("fsync", "fdatasync") and call.path == write.path and call.began > write.ended
+
+
+def is_send(call: Call) -> bool:
+    """Whether the call has sent something."""
+    return call.path.startswith("socket:") and call.result > 0
+
+
 def steps_of(message: Kept, calls: Sequence[Call]) -> Steps:
     """Find the calls that concern the message. Raises AssertionError if one is missing."""
 
@@ -75,16 +88,12 @@ def steps_of(message: Kept, calls: Sequence[Call]) -> Steps:
     write = only(
         (call for call in calls if folder in call.path and record in call.data and subject in call.data), "write"
     )
-    sent = [call for call in calls if call.path.startswith(("socket:", "TCP:")) and call.result > 0]
+    sent = list(filter(is_send, calls))
     ack = b'"stream":"%b","seq":%d' % (message.stream.encode(), message.sequence)
     place = b"Nats-Sequence: %d\r\n" % message.sequence
     return Steps(
         write,
-        tuple(
-            call
-            for call in calls
-            if call.name in ("fsync", "fdatasync") and call.path == write.path and call.began > write.ended
-        ),
+        tuple(call for call in calls if is_sync(call, write)),
         only((call for call in sent if ack in call.data), "ack"),
         only((call for call in sent if place in call.data and subject in call.data), "live message"),
     )
@@ -135,3 +144,40 @@ async def test_message_is_synced_before_its_ack_only_with_always(tmp_path: Path,
         steps = steps_of(message, calls)
         assert steps.write.ended < min(steps.ack.began, steps.live.began), (message, steps)
         assert steps.synced_first is (sync is Sync.ALWAYS), (message, steps)
+
+
+async def syncs_in_a_cluster(folder: Path, logs: Logs, sync: Sync) -> int:
+    """How many of three servers had synced a report when its ack was sent to the publisher."""
+    data = b"a report that no other message contains"
+    cluster = NatsCluster(folder, logs, 3, sync=sync)
+    folders = [folder / f"trace-{number}" for number in range(3)]
+    try:
+        await cluster.start()
+        async with Broker(cluster.url, name="test", connect_timeout_s=20) as broker, AsyncExitStack() as traced:
+            js = JetStream(broker)
+            configs = {config["name"]: config for config in stream_configs(StreamLimits(replicas=3))}
+            await until_placed(lambda: ensure_stream(js, configs[REPORTS]))
+            traces = []
+            for server, each in zip(cluster.servers, folders, strict=True):
+                each.mkdir()
+                traces.append(await traced.enter_async_context(Trace(server.pid, each, logs)))
+            ack = await js.store(subjects.put_report(SESSION, REQUEST), data)
+            await broker.round_trip()
+    finally:
+        await cluster.stop()
+    of_server = [trace.calls() for trace in traces]
+    reply = b'"stream":"%b","seq":%d' % (REPORTS.encode(), ack.sequence)
+    sent_s = min(call.began_s for calls in of_server for call in calls if is_send(call) and reply in call.data)
+    writes = [next(call for call in calls if "/_js_/" in call.path and data in call.data) for calls in of_server]
+    assert sorted(write.ended_s for write in writes)[1] < sent_s, "no majority had written it"
+    return sum(
+        any(is_sync(call, write) and call.result == 0 and call.ended_s < sent_s for call in calls)
+        for calls, write in zip(of_server, writes, strict=True)
+    )
+
+
+async def test_majority_has_synced_before_the_ack_only_with_always(tmp_path: Path, logs: Logs) -> None:
+    for sync in Sync:
+        (tmp_path / sync).mkdir()
+    assert await syncs_in_a_cluster(tmp_path / Sync.ALWAYS, logs, Sync.ALWAYS) >= 2
+    assert await syncs_in_a_cluster(tmp_path / Sync.PERIODIC, logs, Sync.PERIODIC) == 0

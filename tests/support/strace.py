@@ -24,7 +24,7 @@ MAX_BYTES = 2 << 20
 _ATTACHED = re.compile(r"strace: Process \d+ attached")
 
 _HEX = r"(?:\\x[0-9a-f]{2})*"
-_LINE = re.compile(r"(\d+) +(.*)")
+_LINE = re.compile(r"(\d+) +(\d+\.\d+) (.*)")
 _RESUMED = re.compile(r"<\.\.\. (\w+) resumed>(.*)")
 _CALL = re.compile(r"(\w+)\((.*)\) += (-?\d+)(.*)", re.DOTALL)
 _STRING = re.compile(rf'"({_HEX})"(\.\.\.)?')
@@ -64,7 +64,7 @@ class Trace(Process):
     def __init__(self, pid: int, folder: Path, logs: Logs) -> None:
         self._file = folder / "strace.out"
         log = logs["strace"] = folder / "strace.log"
-        argv = ["strace", "-f", "-y", "-xx", "-s", str(MAX_BYTES), "-e", f"trace={TRACED}", "-o", self._file]
+        argv = ["strace", "-f", "-ttt", "-y", "-xx", "-s", str(MAX_BYTES), "-e", f"trace={TRACED}", "-o", self._file]
         super().__init__("strace", [*argv, "-p", str(pid)], env={"PATH": os.environ["PATH"]}, cwd=folder, log=log)
 
     async def __aenter__(self) -> Trace:
@@ -91,6 +91,9 @@ class Call:
     name: str
     began: int
     ended: int
+    began_s: float
+    """The time of its entry, in unix seconds: to compare with the calls of another process of this machine."""
+    ended_s: float
     arguments: str
     """As strace prints them, without the contents of strings."""
     fd: int
@@ -118,35 +121,35 @@ class Call:
 
 
 def parse(lines: Iterator[str]) -> Iterator[Call]:
-    """Parse the output of `strace -f -y -xx`. Raises ValueError for a call whose data strace has cut off."""
-    unfinished: dict[str, tuple[int, str]] = {}
+    """Parse the output of `strace -f -ttt -y -xx`. Raises ValueError for a call whose data strace has cut off."""
+    unfinished: dict[str, tuple[int, float, str]] = {}
     for position, line in enumerate(lines):
         match = _LINE.match(line)
         if match is None:
             continue
-        thread, text = match.groups()
-        began = position
+        thread, time, text = match.groups()
+        began, began_s = position, float(time)
         if text.endswith(_UNFINISHED):
-            unfinished[thread] = (position, text.removesuffix(_UNFINISHED))
+            unfinished[thread] = (began, began_s, text.removesuffix(_UNFINISHED))
             continue
         if (resumed := _RESUMED.match(text)) is not None:
             if thread not in unfinished:
                 continue  # it had begun before strace attached
-            began, head = unfinished.pop(thread)
+            began, began_s, head = unfinished.pop(thread)
             text = head + resumed[2]
         if (call := _CALL.match(text)) is not None:
-            yield _call(call, began, position)
+            yield _call(call, (began, position), (began_s, float(time)))
 
 
-def _call(match: re.Match[str], began: int, ended: int) -> Call:
+def _call(match: re.Match[str], positions: tuple[int, int], times_s: tuple[float, float]) -> Call:
     name, arguments, result, _ = match.groups()
     if any(cut for _, cut in _STRING.findall(arguments)) and int(result) > 0 and "write" in name:
         raise ValueError(f"strace has cut off the data of a {name}")
     fds = _FD.findall(arguments)
     return Call(
         name,
-        began,
-        ended,
+        *positions,
+        *times_s,
         _STRING.sub('""', _FD.sub(r"\1", arguments)),
         next((int(fd) for fd, _ in fds if fd != "AT_FDCWD"), -1),
         tuple(_bytes(path).decode(errors="surrogateescape") for _, path in fds),

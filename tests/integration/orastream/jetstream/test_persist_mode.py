@@ -17,7 +17,7 @@ from orastream.jetstream.api import JetStream
 from orastream.jetstream.object_store import ObjectStore, object_store_config
 from orastream.jetstream.topology import StreamLimits
 from orastream.service.keeper import StreamKeeper
-from tests.support.nats_cluster import NatsCluster
+from tests.support.nats_cluster import NatsCluster, until_placed
 from tests.support.nats_server import NatsServer
 from tests.support.processes import Logs
 
@@ -98,7 +98,7 @@ async def test_cache_is_created_again_when_it_must_be_replicated(cluster: NatsCl
         await topology.ensure_stream(js, a_cache(replicas=3))
         assert (await config_of(js))["num_replicas"] == 1, "only synth changes streams"
 
-        found = await topology.ensure_stream(js, a_cache(replicas=3), change=True)
+        found = await until_placed(lambda: topology.ensure_stream(js, a_cache(replicas=3), change=True))
         config = await config_of(js)
         assert (config["num_replicas"], config.get("persist_mode")) == (3, None)
         assert found.by_us and found.last_seq > before["state"]["last_seq"]
