@@ -16,7 +16,7 @@ from orastream.jetstream.api import JetStream
 from orastream.jetstream.peers import Peers
 from orastream.jetstream.pull_consumer import Delivery
 
-MARK_S = 1.0
+MARK_S = 0.5
 """How long the mark is tried."""
 
 log = structlog.get_logger()

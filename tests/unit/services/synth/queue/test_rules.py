@@ -12,9 +12,14 @@ from orastream.contract import subjects
 from orastream.contract.audio_messages import EndError
 from orastream.contract.messages import Report, ReportError, Status
 from orastream.contract.stored_requests import StoredRequest, read_stored
+from orastream.jetstream.peer_watch import HOLDS_LIFE_S, PeerWatch
+from orastream.jetstream.peers import CONFIRM_CLUSTER_S, PROBE_EVERY_S
+from orastream.jetstream.topology import SYNTH_ACK_WAIT_S
 from services.synth.job.abort_watch import ends_it, error_of
+from services.synth.job.hold import KEEP_EVERY_S
 from services.synth.queue.admission import Admission, ClaimAnswers, admit
 from services.synth.queue.fair_queue import MAX_REMEMBERED, FairQueue
+from services.synth.queue.rescue import MARK_S
 
 pytestmark = pytest.mark.unit
 
@@ -140,3 +145,18 @@ def test_error_of_returns_the_error_of_the_report() -> None:
     assert error_of(None) is None and error_of(report) is None
     failed = report.with_(status="failed", error=ReportError.of("oraserver_unreachable", "gone"))
     assert error_of(failed) == EndError("oraserver_unreachable", "gone")
+
+
+def test_what_a_dead_synth_held_is_handed_back_after_the_wait_in_a_cluster_and_before_the_redelivery() -> None:
+    """It was not if the wait and the probes together took longer than its last known deliveries counted (3 s)."""
+    watch, last_probe = PeerWatch("a", CONFIRM_CLUSTER_S), 100.0
+    watch.connected(0.0)
+    watch.heard("b", ("$JS.ACK.b",), last_probe)
+    at, held = last_probe, None
+    while held is None:
+        at += PROBE_EVERY_S * 1.05  # a probe that is answered takes a while, too
+        held = watch.refused("b", at)
+    assert held == ("$JS.ACK.b",)
+    assert at - last_probe + PROBE_EVERY_S <= HOLDS_LIFE_S
+    # Its last sign of progress to the server came at most KEEP_EVERY_S before its last sign of life.
+    assert HOLDS_LIFE_S + MARK_S <= SYNTH_ACK_WAIT_S - KEEP_EVERY_S
