@@ -21,20 +21,10 @@ from pathlib import Path
 
 from tests.support.strace import Call
 
-UNKNOWN = {"pwritev", "pwritev2", "sendfile", "copy_file_range", "splice", "sync_file_range", "msync", "fallocate"}
-UNKNOWN |= {
-    "truncate",
-    "link",
-    "linkat",
-    "symlinkat",
-    "open",
-    "creat",
-    "rename",
-    "renameat2",
-    "unlink",
-    "rmdir",
-    "mkdir",
-}
+UNKNOWN = frozenset(
+    """pwritev pwritev2 sendfile copy_file_range splice sync_file_range msync fallocate truncate link linkat symlinkat
+    open creat rename renameat2 unlink rmdir mkdir""".split()
+)
 """Calls that the model lacks, because nats-server makes none of them."""
 
 
