@@ -48,6 +48,8 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
 
 TRIES = int(os.environ.get("TRIES", "1"))
 SESSIONS_AT_ONCE, REQUESTS = 8, 40
+PAUSE_S = 0.4
+"""So long that some requests are final when the server ends, some are spoken, and some wait."""
 SERVICES = ("synth", "ws_bridge", "http_bridge")
 ACK = re.compile(rb'\{"stream":"([^"]+)","seq":(\d+)')
 FINAL_S = 60.0
@@ -89,7 +91,7 @@ class Load:
                     )
                     assert isinstance(accepted, Acceptance)
                     self.accepted.append(accepted)
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(PAUSE_S)
 
         await asyncio.gather(*(session(number) for number in range(SESSIONS_AT_ONCE)))
 
