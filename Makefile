@@ -46,7 +46,7 @@ demo: $(RUNS) $(NEEDS_$(ENGINE)) ## Start a node, speak Korean and English in al
 	$(if $(NOTE_$(ENGINE)),@echo $(NOTE_$(ENGINE)))
 	$(BIN)/orastream demo --engine $(ENGINE) $(GIVEN_$(ENGINE)) $(ARGS)
 
-test: $(DEVELOPS) $(TORCH) ## Run all tests; those that need Docker or Prometheus skip themselves where there is none
+test: $(DEVELOPS) $(TORCH) ## Run all tests; those that need Docker, Prometheus or strace skip themselves where there is none
 	@mkdir -p $(dir $(TESTS_LOG) $(TORCH_LOG)) && rm -f $(TESTS_LOG).rc
 	@$(VENV_TORCH)/bin/python -m pytest --confcutdir=tests/torch tests/torch $(ARGS) >$(TORCH_LOG) 2>&1 & torch=$$!; \
 	trap 'kill $$torch' INT TERM; \

@@ -17,11 +17,11 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from tests.bench import cluster_recovery, false_takeovers, forwarding, node, publish_window, voices
+from tests.bench import cluster_recovery, false_takeovers, forwarding, node, publish_window, sync_cost, voices
 from tests.bench.measure import Sample
 
 PARTS = ("window", "forwarding", "latency", "first-audio", "recovery")
-ALONE = ("voices", "false-takeovers", "cluster-recovery")
+ALONE = ("sync", "voices", "false-takeovers", "cluster-recovery")
 """Parts that run only with `--only`: they take minutes, and `voices` needs `make torch`."""
 BUDGET_S = 230.0
 """No forwarder measurement begins later than this many seconds, so that the whole run takes under five minutes."""
@@ -56,6 +56,9 @@ async def run(options: argparse.Namespace) -> int:
         missed |= forwarding.goals_missed(samples)
     if "latency" in wanted:
         print("\n" + await asyncio.to_thread(node.latency, 10 if options.quick else 50), flush=True)
+    if "sync" in wanted:
+        utterances, of_requests = (10, 1) if options.quick else (100, 5)
+        print("\n" + await asyncio.to_thread(sync_cost.measure, utterances, of_requests), flush=True)
     tries = 2 if options.quick else 20
     with_goals: dict[str, Callable[[], tuple[str, bool]]] = {
         "first-audio": lambda: node.first_audio(rounds),

@@ -8,8 +8,12 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
+from orastream.cli.node.nats_config import Sync
+from orastream.contract.errors import NodeUnavailable
 from tests.support.nats_server import NatsServer
 from tests.support.processes import Logs, free_port
 from tests.support.tcp_proxy import TcpProxy
@@ -17,18 +21,26 @@ from tests.support.tcp_proxy import TcpProxy
 CLUSTER = "chaos"
 DEAD_PORT = 1
 READY_S = 30.0
+T = TypeVar("T")
 ROUTE_PING = "ping_interval: 1s, ping_max: 2"
 
 
 class NatsCluster:
     """`await start()`, then use `servers` and `url`. With one server there is no cluster."""
 
-    def __init__(self, folder: Path, logs: Logs, servers: int = 1, *, store_mb: int = 0) -> None:
-        """`store_mb`: each store is a tmpfs of that many MiB, so that it can be filled; 0: a folder."""
+    def __init__(
+        self, folder: Path, logs: Logs, servers: int = 1, *, store_mb: int = 0, sync: Sync = Sync.PERIODIC
+    ) -> None:
+        """`store_mb`: each store is a tmpfs of that many MiB, so that it can be filled; 0: a folder.
+
+        `sync` needs three servers: their configuration files say when they sync.
+        """
         assert servers in (1, 3)
         self.folder = folder
         self._ports = [free_port() for _ in range(servers)]
         self._store_mb = store_mb
+        assert servers > 1 or sync is Sync.PERIODIC
+        self._jetstream = "jetstream { sync_interval: always }\n" if sync is Sync.ALWAYS else ""
         self._mounted: list[Path] = []
         self.routes: dict[str, TcpProxy] = {}
         """The proxy between two servers, by their numbers: `0-1`."""
@@ -60,7 +72,7 @@ class NatsCluster:
                 f"routes: [{', '.join(urls)}], {ROUTE_PING} }}"
             )
             path = folder / f"nats-{number}.conf"
-            path.write_text(cluster + "\n")
+            path.write_text(f"{cluster}\n{self._jetstream}")
             options = ["-c", str(path)]
         return NatsServer(folder, logs, *options, name=f"nats-{number}")
 
@@ -130,6 +142,18 @@ class NatsCluster:
                 if asyncio.get_running_loop().time() > deadline:
                     raise AssertionError(f"the cluster has no leader after {READY_S:g} s: {exc!r}") from exc
                 await asyncio.sleep(0.2)
+
+
+async def until_placed(create: Callable[[], Awaitable[T]]) -> T:
+    """Repeat `create` until the leader of a new cluster knows all servers, on which it places replicas."""
+    deadline = asyncio.get_running_loop().time() + READY_S
+    while True:
+        try:
+            return await create()
+        except NodeUnavailable as exc:
+            if asyncio.get_running_loop().time() > deadline:
+                raise AssertionError(f"no replicas after {READY_S:g} s: {exc}") from exc
+            await asyncio.sleep(0.2)
 
 
 def _mount_tmpfs(path: Path, size_mb: int) -> None:

@@ -16,6 +16,7 @@ from types import MappingProxyType
 import nats
 from nats.aio.client import Client as NatsClient
 
+from orastream.cli.node.nats_config import Sync, nats_config
 from tests.support.processes import Logs, Process, free_port
 
 
@@ -38,16 +39,28 @@ class NatsServer(Process):
         name: str = "nats-server",
         env: Mapping[str, str] = MappingProxyType({}),
         port: int | None = None,
+        sync: Sync | None = None,
     ) -> None:
-        """Data and log are in `folder`; `options` are more flags, `env` are variables for the configuration file."""
+        """Data and log are in `folder`; `options` are more flags, `env` are variables for the configuration file.
+
+        With `sync` it is started as `orastream up` starts it, from the same configuration file.
+        """
         self.port = port or free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         self.data = folder / name
         self.identity = f"{name}-{uuid.uuid4().hex}"
         """Its name in NATS, which no other server has."""
         log = logs[name] = folder / f"{name}.log"
-        listen = ["-a", "127.0.0.1", "-p", str(self.port), "-n", self.identity]
-        argv: list[str | Path] = [nats_server_binary(), *listen, "-js", "-sd", self.data, *options]
+        self.monitoring_url: str | None = None
+        """Only with `sync`."""
+        how: list[str | Path] = ["-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", self.data]
+        if sync is not None:
+            monitoring_port = free_port()
+            self.monitoring_url = f"http://127.0.0.1:{monitoring_port}"
+            config = folder / f"{name}.conf"
+            config.write_text(nats_config(self.port, monitoring_port, self.data, sync))
+            how = ["-c", config]
+        argv: list[str | Path] = [nats_server_binary(), *how, "-n", self.identity, *options]
         super().__init__(name, argv, env={"PATH": os.defpath, **env}, cwd=folder, log=log)
 
     async def start(self) -> None:

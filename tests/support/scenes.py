@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orastream.cli.node.nats_config import Sync
 from orastream.client.acceptance import Acceptance
 from orastream.client.async_client import Client
 from orastream.contract.messages import Report
@@ -107,10 +108,16 @@ class Scene:
 
 @contextlib.contextmanager
 def running_node(
-    folder: Path, logs: Logs, *, replicas: int = 2, gateway: bool = False, **settings: object
+    folder: Path,
+    logs: Logs,
+    *,
+    replicas: int = 2,
+    gateway: bool = False,
+    sync: Sync | None = None,
+    **settings: object,
 ) -> Iterator[Stack]:
     """Run nats-server, OraServer, and `replicas` of synth and of each bridge, all ready; kills them at the end."""
-    server = NatsServer(folder, logs)
+    server = NatsServer(folder, logs, sync=sync)
     stack = Stack(server, folder, logs, TTS_AUDIO_MAX_BYTES=256 << 20, **settings)
 
     async def start() -> None:

@@ -7,7 +7,7 @@ messages from the socket to callbacks. `micro` answers requests as a nats.micro 
 
 from orastream.broker.address import ARGUMENTS, AddressOrigin, shown
 from orastream.broker.connection import Broker
-from orastream.broker.fastpath.dispatch import NO_HEADERS, Headers, OnMessage
+from orastream.broker.fastpath.dispatch import NO_HEADERS, Headers, OnMessage, ServerIdentity
 from orastream.broker.micro import Answer, Answerer
 from orastream.broker.subscription import Subscription
 
@@ -20,6 +20,7 @@ __all__ = [
     "Broker",
     "Headers",
     "OnMessage",
+    "ServerIdentity",
     "Subscription",
     "shown",
 ]

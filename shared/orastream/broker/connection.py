@@ -16,7 +16,7 @@ from orastream.base import logger
 from orastream.broker import address, control_line, micro
 from orastream.broker.connecting import until_connected
 from orastream.broker.credentials import Credentials
-from orastream.broker.fastpath.dispatch import DispatchingClient, Headers, OnMessage
+from orastream.broker.fastpath.dispatch import DispatchingClient, Headers, OnMessage, ServerIdentity
 from orastream.broker.fastpath.splitter import ProtocolError
 from orastream.broker.hooks import Hooks, hooked
 from orastream.broker.inboxes import Inboxes
@@ -143,9 +143,9 @@ class Broker:
         return self._nc.max_payload
 
     @property
-    def clustered(self) -> bool:
-        """Whether the server belongs to a cluster, as it said when this client connected."""
-        return self._nc.clustered
+    def server(self) -> ServerIdentity:
+        """The server that this client is connected to, as it said when this client connected."""
+        return self._nc.server
 
     @property
     def closed(self) -> asyncio.Event:

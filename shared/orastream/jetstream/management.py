@@ -27,6 +27,7 @@ __all__ = [
     "create_consumer",
     "create_stream",
     "delete_consumer",
+    "delete_stream",
     "fill",
     "stream_info",
     "time_sample",
@@ -104,6 +105,11 @@ async def create_stream(js: JetStream, config: Mapping[str, Any], *, patience_s:
 async def update_stream(js: JetStream, config: Mapping[str, Any], *, patience_s: float = ELECTION_S) -> dict[str, Any]:
     """Change the stream of that name to `config`. Never pass `first_seq`: the server would delete messages for it."""
     return await js.api(f"STREAM.UPDATE.{config['name']}", dict(config), patience_s=patience_s)
+
+
+async def delete_stream(js: JetStream, stream: str, *, patience_s: float = ELECTION_S) -> dict[str, Any]:
+    """Delete a stream with all its messages. A repeated call may answer that the stream does not exist."""
+    return await js.api(f"STREAM.DELETE.{stream}", patience_s=patience_s)
 
 
 async def consumer_info(js: JetStream, stream: str, consumer: str, *, patience_s: float = ELECTION_S) -> dict[str, Any]:

@@ -4,6 +4,9 @@ An object is a list of chunks under `$O.<bucket>.C.<id>` and, stored after them,
 `$O.<bucket>.M.<name>`. Reads use direct get instead of a consumer: one round trip for the entry and one per MiB. A full
 stream drops its oldest messages, so an object may lose chunks at any time; it then counts as missing. `put` refuses
 objects that are so large that they would displace many others.
+
+A bucket is a cache: with one replica the server acks a chunk before it writes it (`persist_mode: async`), and a server
+that is killed loses the objects that were stored last. Its other streams then do not wait for the disk behind them.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ _SHARE = 4
 
 
 def object_store_config(bucket: str, *, max_bytes: int, max_age_s: int, replicas: int) -> dict[str, Any]:
-    """The JetStream configuration of a bucket's stream, which drops the oldest objects when it is full."""
+    """The configuration of a bucket's stream, for `topology.ensure_stream`. It drops the oldest objects when full."""
     return {
         "name": f"OBJ_{bucket}",
         "subjects": [f"$O.{bucket}.C.>", f"$O.{bucket}.M.>"],
@@ -36,6 +39,7 @@ def object_store_config(bucket: str, *, max_bytes: int, max_age_s: int, replicas
         "discard": "old",
         "allow_rollup_hdrs": True,
         "allow_direct": True,
+        "persist_mode": "async",
     }
 
 

@@ -94,7 +94,7 @@ class Peers:
             await self._publish({"name": self._name, "ends": True})
 
     def _on_connected(self) -> None:
-        self._watch.confirm_s = CONFIRM_CLUSTER_S if self._broker.clustered else CONFIRM_S
+        self._watch.confirm_s = CONFIRM_CLUSTER_S if self._broker.server.cluster else CONFIRM_S
         self._watch.connected(self._loop.time())
         self._changed.set()
 

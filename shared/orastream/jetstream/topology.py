@@ -93,6 +93,8 @@ def stream_configs(limits: StreamLimits) -> list[dict[str, Any]]:
             "discard_new_per_subject": True,
         },
         common | key_value | {"name": OWNERS, "subjects": ["$KV.tts_owners.>"]},
+        # Not `persist_mode: async`, although they live for 3 s: a heartbeat that a killed server forgets would let
+        # another bridge take sessions whose owner still writes (docs/decisions/017).
         common
         | key_value
         | {"name": HEARTBEATS, "subjects": ["$KV.tts_heartbeats.>"], "max_age": int(HEARTBEAT_LIFE_S * _NS)},
@@ -135,8 +137,11 @@ async def ensure_stream(
 ) -> Found:
     """Create the stream if it is missing; with `change` (synth only) also update an existing one to `config`.
 
-    The sequences of a created stream begin above `above`, even if the clock was set back. Several processes may call
-    it at the same time, and it is safe to repeat. Raises NodeUnavailable, SettingsError.
+    The sequences of a created stream begin above `above`, even if the clock was set back. `persist_mode: async` in
+    `config` means that the stream is a cache: the server acks its messages before it writes them. It applies to a new
+    stream with one replica; an existing stream keeps its mode. An async stream that needs more replicas is deleted and
+    created again. Several processes may call this at the same time, and it is safe to repeat. Raises NodeUnavailable,
+    SettingsError.
     """
     name = config["name"]
     there = await management.stream_info(js, name, patience_s=patience_s)
@@ -144,18 +149,47 @@ async def ensure_stream(
         # From the time in µs, so that a stream that replaces a lost one never repeats a sequence: readers, fences and
         # acks compare them. Never in an update: the server would delete all messages below it at its next start.
         first_seq = max(int(js.clock.now_s() * 1e6), above + SEQUENCE_GAP if above else 0)
-        made = await management.create_stream(js, config | {"first_seq": first_seq}, patience_s=patience_s)
+        new = config_to_create(config) | {"first_seq": first_seq}
+        made = await management.create_stream(js, new, patience_s=patience_s)
         if not _created_by_another(f"stream {name}", made):
             log.info("stream created", stream=name)
             return _found(made, by_us=True)
         there = await management.stream_info(js, name, patience_s=patience_s)
         _lacks(f"stream {name}", there)
-    if change and any(there.get("config", {}).get(key) != value for key, value in config.items()):
-        changed = await management.update_stream(js, config, patience_s=patience_s)
+    if not change:
+        return _found(there)
+    present = there.get("config", {})
+    wanted = config_to_update(config, present)
+    if wanted is None:
+        log.warning("cache deleted: the server cannot replicate it as it was created", stream=name)
+        _lacks(f"stream {name}", await management.delete_stream(js, name, patience_s=patience_s))
+        above = max(above, _found(there).last_seq)
+        return await ensure_stream(js, config, change=change, above=above, patience_s=patience_s)
+    if any(present.get(key) != value for key, value in wanted.items()):
+        changed = await management.update_stream(js, wanted, patience_s=patience_s)
         if changed.get("error"):
             raise _refused(f"stream {name}", changed["error"])
         log.info("stream brought to the settings", stream=name)
     return _found(there)
+
+
+def config_to_create(config: Mapping[str, Any]) -> dict[str, Any]:
+    """`config` for a new stream: without `persist_mode` if it has replicas, because the server refuses both. Pure."""
+    replicated = config["num_replicas"] > 1
+    return {key: value for key, value in config.items() if not (replicated and key == "persist_mode")}
+
+
+def config_to_update(config: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, Any] | None:
+    """`config` for an update of the stream that has the configuration `there`. Pure.
+
+    It keeps the stream's `persist_mode`: the server refuses an update that changes it, or leaves `async` out. None for
+    an async cache that needs more replicas, which no update can give it.
+    """
+    mode = there.get("persist_mode")
+    if config.get("persist_mode") == mode == "async" and config["num_replicas"] > 1:
+        return None
+    kept = {key: value for key, value in config.items() if key != "persist_mode"}
+    return kept if mode is None else kept | {"persist_mode": mode}
 
 
 async def ensure_consumer(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import nats.aio.client as nats_client
 import nats.errors
@@ -32,6 +32,15 @@ _STATUS = re.compile(rb"NATS/1\.0 +(\d{3})\b")
 _NO_STATUS = b"NATS/1.0\r\n"
 
 log = logger.named(__name__)
+
+
+class ServerIdentity(NamedTuple):
+    """A running nats-server. Both are empty if it does not say them."""
+
+    server_id: str
+    """Another one after each start of the server."""
+    cluster: str
+    """The name of its cluster; empty for a single server."""
 
 
 class Headers:
@@ -105,9 +114,9 @@ class DispatchingClient(nats_client.Client):
         return isinstance(self._transport, WireTransport)
 
     @property
-    def clustered(self) -> bool:
-        """Whether the server has said that it belongs to a cluster."""
-        return bool(self._server_info.get("cluster"))
+    def server(self) -> ServerIdentity:
+        """The server, as its INFO names it."""
+        return ServerIdentity(*(str(self._server_info.get(name) or "") for name in ("server_id", "cluster")))
 
     def abandon(self) -> None:
         """Close the socket of a failed connection attempt: nats-py would keep it open."""

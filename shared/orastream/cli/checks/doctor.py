@@ -12,6 +12,7 @@ import aiohttp
 from orastream.cli import options, terminal
 from orastream.cli.checks import diagnosis, trial_writes
 from orastream.cli.checks.diagnosis import ClockSeen, Finding, Level, ServiceAnswer
+from orastream.cli.checks.power_cut import MonitoringAnswer, judge_power_cut
 from orastream.cli.node.settings import NodeAddress, find_node
 from orastream.client.async_client import Client
 from orastream.contract.errors import NodeUnavailable, SettingsError
@@ -22,6 +23,7 @@ from orastream.service.settings import unknown_names
 
 PATIENCE_S = 2.0
 ORASERVER_S = 5.0
+MONITORING_S = 2.0
 PONG_S = 10.0
 """The same time as ws_bridge waits for a pong."""
 LOOKS, LOOK_EVERY_S = 5, 0.3
@@ -64,14 +66,14 @@ async def examine_nats(node: NodeAddress) -> list[Finding]:
         async with terminal.connect(node) as client:
             reachable = diagnosis.judge_nats(node.nats_url)
             size = diagnosis.judge_chunk_size(node.settings.websocket_chunk_size, client.broker.max_payload)
-            return [reachable, *await _examine_jetstream(client), size]
+            return [reachable, *await _examine_jetstream(client, node.nats_monitoring_url), size]
     except NodeUnavailable as exc:
         return [diagnosis.judge_no_nats(node.nats_url, str(exc))]
     except SettingsError as exc:
         return [diagnosis.Finding("NATS", "problem", str(exc), "correct it, and run doctor again")]
 
 
-async def _examine_jetstream(client: Client) -> list[Finding]:
+async def _examine_jetstream(client: Client, monitoring_url: str | None) -> list[Finding]:
     js = JetStream(client.broker)
     answer = await _asked(management.account_info(js, patience_s=PATIENCE_S))
     jetstream = diagnosis.judge_jetstream(answer, client.broker.refused(f"{API}.INFO"))
@@ -83,7 +85,25 @@ async def _examine_jetstream(client: Client) -> list[Finding]:
         findings.append(diagnosis.judge_pull(await trial_writes.pull(js)))
     consumers = [_examine_consumer(js, name) for name in diagnosis.consumer_names()]
     findings += await asyncio.gather(*consumers)
-    return [*findings, *diagnosis.judge_clocks(await _clocks(js))]
+    findings += diagnosis.judge_clocks(await _clocks(js))
+    return [*findings, judge_power_cut(client.broker.server, monitoring_url, await _monitoring(monitoring_url))]
+
+
+async def _monitoring(url: str | None) -> MonitoringAnswer:
+    """Ask the monitoring port of nats-server for `/varz`."""
+    if url is None:
+        return MonitoringAnswer(None)
+    timeout = aiohttp.ClientTimeout(total=MONITORING_S)
+    try:
+        async with aiohttp.ClientSession(timeout=timeout) as http, http.get(f"{url.rstrip('/')}/varz") as answer:
+            if answer.status != 200:
+                return MonitoringAnswer(None, f"answers HTTP {answer.status}")
+            varz = await answer.json(content_type=None)
+    except (aiohttp.ClientError, OSError, TimeoutError) as exc:
+        return MonitoringAnswer(None, f"cannot be reached: {_trouble(exc, MONITORING_S)}")
+    except ValueError:
+        varz = {}
+    return MonitoringAnswer(varz if isinstance(varz, dict) else {})
 
 
 async def _clocks(js: JetStream) -> list[ClockSeen]:
@@ -152,7 +172,7 @@ async def _websocket(http: aiohttp.ClientSession, url: str) -> ServiceAnswer:
     except aiohttp.WSServerHandshakeError as exc:
         return ServiceAnswer(exc.status if exc.status != 101 else 200)
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
-        return ServiceAnswer(None, _trouble(exc))
+        return ServiceAnswer(None, _trouble(exc, ORASERVER_S))
 
 
 async def _instead_of_pong(socket: aiohttp.ClientWebSocketResponse) -> str:
@@ -182,17 +202,17 @@ async def _http(http: aiohttp.ClientSession, url: str) -> ServiceAnswer:
             async with http.request(method, url, allow_redirects=False) as response:
                 answer = ServiceAnswer(response.status)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
-            return ServiceAnswer(None, _trouble(exc))
+            return ServiceAnswer(None, _trouble(exc, ORASERVER_S))
         if answer.status != 404:
             break
     return answer
 
 
-def _trouble(exc: Exception) -> str:
+def _trouble(exc: Exception, timeout_s: float) -> str:
     if isinstance(exc, aiohttp.ClientConnectorError):
         return exc.os_error.strerror or "no connection"
     if isinstance(exc, TimeoutError):
-        return f"no answer within {ORASERVER_S:g} s"
+        return f"no answer within {timeout_s:g} s"
     if isinstance(exc, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
         return "this is not a URL"
     return type(exc).__name__

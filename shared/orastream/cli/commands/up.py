@@ -19,6 +19,7 @@ from rich.table import Table
 from orastream.cli import terminal
 from orastream.cli.checks import diagnosis
 from orastream.cli.node import stack, upfile
+from orastream.cli.node.nats_config import Sync
 from orastream.cli.node.ports import Ports
 from orastream.cli.node.settings import DATA_DIR, environment
 from orastream.cli.node.stack import Options, Stack
@@ -46,6 +47,9 @@ def up(
     no_oraserver: Annotated[
         bool, typer.Option("--no-oraserver", help="Start no OraServer; deliver to the one in ORASERVER_*.")
     ] = False,
+    sync: Annotated[
+        Sync, typer.Option(help="When NATS syncs to the disk: every two minutes, or always before it acks.")
+    ] = Sync.PERIODIC,
     replicas: Annotated[str, typer.Option(help="Processes per service, as in synth=2,ws_bridge=2.")] = "",
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Also show the logs, each line with its process' name.")
@@ -66,6 +70,7 @@ def up(
             gateway_port=gateway_port,
             oraserver_port=None if no_oraserver else oraserver_port,
             replicas=stack.parse_replicas(replicas),
+            sync=sync,
             env=environment(),
         )
         with upfile.locked(data_dir):
@@ -154,6 +159,7 @@ class Board:
         UpFile(
             pid=os.getpid(),
             nats_url=self._node.nats_url,
+            nats_monitoring_url=self._node.nats_monitoring_url,
             gateway_url=self._node.gateway_url,
             oraserver_url=self._node.oraserver_url,
             websocket_url=self._node.websocket_url,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from dotenv import dotenv_values
 from pydantic import Field
@@ -12,7 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from orastream.cli.node.upfile import UpFile
 from orastream.contract import subjects
-from orastream.service.settings import InboxPrefix, load
+from orastream.service.settings import InboxPrefix, load, url_of
 
 DATA_DIR = Path(".orastream")
 
@@ -25,6 +26,7 @@ class CliSettings(BaseSettings):
     )
 
     nats_url: str | None = None
+    nats_monitoring_url: Annotated[str, url_of("http://", "https://")] | None = None
     nats_creds: Path | None = None
     nats_inbox_prefix: InboxPrefix = subjects.INBOX
     oraserver_websocket_url: str = "ws://127.0.0.1:8080/ws/tts"
@@ -52,6 +54,8 @@ class NodeAddress:
     websocket_source: str = ""
     """Where `websocket_url` comes from, in words."""
     http_source: str = ""
+    nats_monitoring_url: str | None = None
+    """The monitoring port of one of its NATS servers, if it is known."""
 
 
 def find_node(nats: str | None, data_dir: Path = DATA_DIR) -> NodeAddress:
@@ -69,10 +73,26 @@ def choose_node(nats: str | None, settings: CliSettings, up: UpFile | None) -> N
     if up is not None and up.nats_url == url:
         # `up` may have been started in another environment: its OraServer counts, not the one of this environment.
         source = "from this directory's `orastream up`"
-        return NodeAddress(url, settings.nats_creds, up.websocket_url, up.http_url, settings, source, source)
-    websocket_url, http_url = settings.oraserver_websocket_url, settings.oraserver_http_url
-    sources = (_source(settings, name) for name in ("oraserver_websocket_url", "oraserver_http_url"))
-    return NodeAddress(url, settings.nats_creds, websocket_url, http_url, settings, *sources)
+        return NodeAddress(
+            url,
+            settings.nats_creds,
+            up.websocket_url,
+            up.http_url,
+            settings,
+            websocket_source=source,
+            http_source=source,
+            nats_monitoring_url=up.nats_monitoring_url or settings.nats_monitoring_url,
+        )
+    return NodeAddress(
+        url,
+        settings.nats_creds,
+        settings.oraserver_websocket_url,
+        settings.oraserver_http_url,
+        settings,
+        websocket_source=_source(settings, "oraserver_websocket_url"),
+        http_source=_source(settings, "oraserver_http_url"),
+        nats_monitoring_url=settings.nats_monitoring_url,
+    )
 
 
 def _source(settings: CliSettings, name: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orastream.cli.node import probes
+from orastream.cli.node.nats_config import Sync, nats_config
 from orastream.cli.node.ports import Ports
 from orastream.cli.node.settings import CliSettings
 from orastream.cli.node.supervisor import NodePart
@@ -18,6 +19,7 @@ from orastream.contract.errors import SettingsError
 REPLICATED = {"synth": 9101, "ws_bridge": 9102, "http_bridge": 9103}
 """Services that may have several processes, and the health port of the first one."""
 
+NATS_MONITORING_PORT = 8222
 MAX_REPLICAS = 16
 AUDIO_MAX_BYTES = 4 << 30
 JETSTREAM_SHARE = 0.75
@@ -36,6 +38,7 @@ class Options:
     gateway_port: int = 8000
     oraserver_port: int | None = 8080
     replicas: Mapping[str, int] = field(default_factory=dict)
+    sync: Sync = Sync.PERIODIC
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -46,6 +49,7 @@ class Stack:
     parts: tuple[NodePart, ...]
     logs: Path
     nats_url: str
+    nats_monitoring_url: str
     gateway_url: str
     oraserver_url: str | None
     websocket_url: str
@@ -82,9 +86,12 @@ def plan(options: Options, ports: Ports, *, free_disk_bytes: int) -> Stack:
     gateway_url = f"http://127.0.0.1:{gateway_port}"
     own = {"GATEWAY_PORT": str(gateway_port), "TTS_HEALTH_PORT": "0"}
     services.append(_service("gateway", "gateway", env | own, gateway_url))
+    monitoring_port = ports.prefer(NATS_MONITORING_PORT)
+    config = data / "nats.conf"
     nats = NodePart(
         name="nats-server",
-        command=(nats_server(), "-a", "127.0.0.1", "-p", str(nats_port), "-js", "-sd", str(data / "nats")),
+        command=(nats_server(), "-c", str(config)),
+        files={config: nats_config(nats_port, monitoring_port, data / "nats", options.sync)},
         env=options.env,
         lacks=probes.nats_server(nats_port),
         stage=SERVERS,
@@ -92,7 +99,16 @@ def plan(options: Options, ports: Ports, *, free_disk_bytes: int) -> Stack:
     )
     parts = (nats, *receivers, *services)
     websocket_url, http_url = _delivers_to(env)
-    return Stack(parts, data / "logs", env["NATS_URL"], gateway_url, oraserver_url, websocket_url, http_url)
+    return Stack(
+        parts,
+        data / "logs",
+        env["NATS_URL"],
+        f"http://127.0.0.1:{monitoring_port}",
+        gateway_url,
+        oraserver_url,
+        websocket_url,
+        http_url,
+    )
 
 
 def _delivers_to(env: Mapping[str, str]) -> tuple[str, str]:

@@ -51,6 +51,15 @@ class NodePart:
     url: str | None = None
     """The URL that is shown to users."""
     health_url: str | None = None
+    files: Mapping[Path, str] = field(default_factory=dict, repr=False)
+    """Files that it reads, and their text; written before each start."""
+
+    def write_files(self) -> None:
+        """Write `files`. One that has its text already is left alone: it needs no room on a full disk."""
+        for path, text in self.files.items():
+            if not path.is_file() or path.read_text() != text:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
 
 
 class State(Enum):
@@ -107,6 +116,7 @@ class PartKeeper:
         while not self._stopping:
             self._set(State.STARTING)
             began = time.monotonic()
+            self.part.write_files()
             self._child = child = await Child.start(self.part.command, self.part.env, self.log)
             self.pid = child.pid
             try:

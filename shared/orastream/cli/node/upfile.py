@@ -34,6 +34,8 @@ class UpFile(BaseModel):
 
     pid: int
     nats_url: str
+    nats_monitoring_url: str | None = None
+    """nats-server's monitoring port; None in the file of an earlier version."""
     gateway_url: str
     oraserver_url: str | None
     """The reference OraServer that `up` has started; None without one."""

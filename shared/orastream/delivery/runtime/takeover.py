@@ -36,7 +36,7 @@ class Takeover:
         """Take over the sessions of `bridge`. Logs errors: the wake-ups of what is left are delivered again later."""
         for number_of_try in range(1, TRIES + 1):
             try:
-                if self._js.broker.clustered:
+                if self._js.broker.server.cluster:
                     await self._until_expired(bridge)
                 else:
                     await self._owners.gone(bridge)

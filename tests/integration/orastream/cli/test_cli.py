@@ -230,7 +230,19 @@ async def test_up_names_the_option_whose_port_is_in_use(tmp_path: Path, nats_ser
 @pytest.mark.timeout(150)
 async def test_up_starts_the_node_and_drains_it(tmp_path: Path, logs: Logs) -> None:
     logs["up"] = tmp_path / "up.log"
-    arguments = ("--nats-port", "0", "--gateway-port", "0", "--oraserver-port", "0", "--data-dir", "data", "-v")
+    arguments = (
+        "--nats-port",
+        "0",
+        "--gateway-port",
+        "0",
+        "--oraserver-port",
+        "0",
+        "--data-dir",
+        "data",
+        "-v",
+        "--sync",
+        "always",
+    )
     argv = [sys.executable, "-m", "orastream.cli", "up", *arguments]
     up = Process("up", argv, env=environment({}), cwd=tmp_path, log=logs["up"])
     data = tmp_path / "data"
@@ -255,6 +267,11 @@ async def test_up_starts_the_node_and_drains_it(tmp_path: Path, logs: Logs) -> N
         assert result[0] == 0, result
         with wave.open(str(saved)) as audio:
             assert audio.getnframes() > audio.getframerate() / 2
+
+        assert file.nats_monitoring_url is not None
+        node = {"NATS_URL": file.nats_url, "NATS_MONITORING_URL": file.nats_monitoring_url}
+        _, out, _ = await orastream(tmp_path, "doctor", **node)
+        assert "loses nothing that was acked" in out
 
         killed = pids["ws_bridge"]
         assert killed is not None

@@ -15,6 +15,7 @@ from orastream.base.tasks import end
 from orastream.cli.checks import diagnosis, doctor
 from orastream.cli.checks.diagnosis import Finding
 from orastream.cli.node import probes
+from orastream.cli.node.nats_config import Sync
 from orastream.cli.node.settings import CliSettings, NodeAddress
 from orastream.contract import stream_names
 from orastream.jetstream.api import JetStream
@@ -26,10 +27,15 @@ pytestmark = pytest.mark.integration
 
 
 def a_node(
-    nats_url: str = "nats://127.0.0.1:1", oraserver: str = "http://127.0.0.1:1", **settings: object
+    nats_url: str = "nats://127.0.0.1:1",
+    oraserver: str = "http://127.0.0.1:1",
+    *,
+    monitoring_url: str | None = None,
+    **settings: object,
 ) -> NodeAddress:
     made = CliSettings(_env_file=None, **settings)  # type: ignore[arg-type]
-    return NodeAddress(nats_url, None, f"ws{oraserver.removeprefix('http')}/ws/tts", f"{oraserver}/api/tts", made)
+    websocket_url = f"ws{oraserver.removeprefix('http')}/ws/tts"
+    return NodeAddress(nats_url, None, websocket_url, f"{oraserver}/api/tts", made, nats_monitoring_url=monitoring_url)
 
 
 def named(findings: list[Finding]) -> dict[str, Finding]:
@@ -105,6 +111,36 @@ async def test_doctor_reports_which_services_pull_requests(nats_server: NatsServ
     assert found["synth"].level == "problem"
     assert "services.synth" in found["synth"].fix
     assert found["chunk size"].level == "problem"
+
+
+@pytest.mark.parametrize(("sync", "level"), [(Sync.ALWAYS, "ok"), (Sync.PERIODIC, "warning")])
+async def test_doctor_says_what_a_power_cut_loses(tmp_path: Path, logs: Logs, sync: Sync, level: str) -> None:
+    """Of real servers, started from the file of `orastream up`. A server that is not the node's is not judged."""
+    server, other = (NatsServer(tmp_path, logs, name=name, sync=sync) for name in ("nats", "other"))
+    try:
+        await server.start()
+        found = named(await doctor.examine_nats(a_node(server.url, monitoring_url=f"{server.monitoring_url}/")))
+        assert (found["power cut"].level, "--sync always" in found["power cut"].fix) == (level, level != "ok")
+        assert "not checked" not in found["power cut"].says
+        await other.start()
+        foreign = named(await doctor.examine_nats(a_node(server.url, monitoring_url=other.monitoring_url)))
+        assert "another nats-server" in foreign["power cut"].says
+    finally:
+        server.kill()
+        other.kill()
+
+
+@pytest.mark.parametrize(("path", "says"), [("", "cannot be reached"), ("/ws/tts", "HTTP 404"), (None, "is not known")])
+async def test_doctor_goes_on_when_the_monitoring_port_does_not_answer(
+    nats_server: NatsServer, js: JetStream, path: str | None, says: str
+) -> None:
+    async with an_oraserver(101, 404) as (url, _):
+        at = url if path else f"http://127.0.0.1:{free_port()}"
+        monitoring_url = None if path is None else at
+        found = named(await doctor.examine_nats(a_node(nats_server.url, monitoring_url=monitoring_url)))
+    assert found["power cut"].level == "warning"
+    assert says in found["power cut"].says and "NATS_MONITORING_URL" in found["power cut"].fix
+    assert found["chunk size"].level == "ok"
 
 
 async def messages(js: JetStream) -> list[int]:

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,23 @@ async def test_start_again_starts_the_process_with_another_environment(tmp_path:
         await supervisor.ready(20)
         assert keeper.log.last_lines(5)[0] == "0.1"
         assert keeper.restarts == 0
+
+
+async def test_files_of_a_process_are_written_before_each_start(tmp_path: Path) -> None:
+    """nats-server would not start without its configuration, or with one that was edited."""
+    config = tmp_path / "new" / "nats.conf"
+    code = f"print(open({str(config)!r}).read(), flush=True); " + SLEEPER.replace("print('up', flush=True); ", "")
+    part = replace(a_part(tmp_path, "nats", code), files={config: "as planned"})
+    async with supervised(tmp_path, part) as supervisor:
+        keeper = supervisor.keeper("nats")
+        assert keeper.log.last_lines(5) == ["as planned"]
+        for restarts, edit in enumerate((config.unlink, lambda: config.write_text("edited")), 1):
+            edit()
+            (tmp_path / "nats.ready").unlink()
+            assert keeper.pid is not None
+            os.kill(keeper.pid, signal.SIGKILL)
+            await until(lambda count=restarts: keeper.restarts == count and keeper.state is State.READY)  # type: ignore[misc]
+            assert keeper.log.last_lines(5) == ["as planned"]
 
 
 async def test_start_fails_at_once_when_a_process_exits_with_a_settings_error(tmp_path: Path) -> None:

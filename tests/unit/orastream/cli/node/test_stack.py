@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from orastream.cli.node import stack, upfile
+from orastream.cli.node.nats_config import Sync, nats_config
 from orastream.cli.node.ports import FREE_PORTS, Ports
 from orastream.cli.node.settings import CliSettings, choose_node, environment
 from orastream.cli.node.stack import Options, Stack
@@ -69,6 +72,29 @@ def test_plan_gives_each_replica_its_own_name_and_port(tmp_path: Path) -> None:
     synths = [part for part in node.parts if part.name.startswith("synth")]
     assert [part.name for part in synths] == ["synth-1", "synth-2", "synth-3"]
     assert len({part.env["TTS_HEALTH_PORT"] for part in synths}) == 3
+
+
+def test_plan_writes_the_configuration_of_nats_with_the_wanted_sync(tmp_path: Path) -> None:
+    for sync in Sync:
+        node = planned(tmp_path, sync=sync)
+        nats = node.parts[0]
+        (config,) = nats.files
+        assert nats.command[1:] == ("-c", str(config))
+        port, monitoring_port = (urlsplit(url).port or 0 for url in (node.nats_url, node.nats_monitoring_url))
+        assert nats.files[config] == nats_config(port, monitoring_port, tmp_path / "nats", sync)
+        assert not any(part.files for part in node.parts[1:])
+
+
+@pytest.mark.parametrize("option", ["nats_port", "gateway_port", "oraserver_port"])
+def test_monitoring_port_yields_to_a_port_that_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    wanted = Ports().free()
+    monkeypatch.setattr(stack, "NATS_MONITORING_PORT", wanted)
+    options = replace(Options(tmp_path, 0, 0, 0), **{option: wanted})
+    node = stack.plan(options, Ports(), free_disk_bytes=DISK)
+    assert node.nats_monitoring_url != f"http://127.0.0.1:{wanted}"
+    assert planned(tmp_path).nats_monitoring_url == f"http://127.0.0.1:{wanted}"
 
 
 @pytest.mark.parametrize(
@@ -138,6 +164,7 @@ def an_up(pid: int) -> UpFile:
     return UpFile(
         pid=pid,
         nats_url="nats://127.0.0.1:7",
+        nats_monitoring_url="http://127.0.0.1:9",
         gateway_url="http://127.0.0.1:8",
         oraserver_url=None,
         websocket_url="wss://ora.example/ws",
@@ -167,6 +194,31 @@ def test_choose_node_uses_the_delivery_urls_of_the_up_file_only_for_its_node() -
     node = choose_node(None, settings, an_up(1))
     assert (node.websocket_url, node.http_url) == ("wss://ora.example/ws", "https://ora.example/tts")
     assert choose_node("nats://other", settings, an_up(1)).http_url == "http://other.example/api"
+
+
+@pytest.mark.parametrize(
+    ("option", "variable", "expected"),
+    [
+        (None, None, "http://127.0.0.1:9"),
+        (None, "http://b:8222", "http://127.0.0.1:9"),
+        ("nats://other", "http://b:8222", "http://b:8222"),
+        ("nats://other", None, None),
+    ],
+)
+def test_choose_node_uses_the_monitoring_port_of_the_up_file_only_for_its_node(
+    option: str | None, variable: str | None, expected: str | None
+) -> None:
+    settings = CliSettings(_env_file=None, nats_monitoring_url=variable)
+    assert choose_node(option, settings, an_up(1)).nats_monitoring_url == expected
+    assert choose_node(option, settings, None).nats_monitoring_url == variable
+
+
+def test_up_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    an_up(os.getpid()).write(tmp_path)
+    text = (tmp_path / upfile.NAME).read_text().splitlines()
+    (tmp_path / upfile.NAME).write_text("\n".join(line for line in text if "monitoring" not in line))
+    up = UpFile.read(tmp_path)
+    assert up is not None and up.nats_monitoring_url is None
 
 
 def test_choose_node_says_where_the_delivery_urls_come_from() -> None:
