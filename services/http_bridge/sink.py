@@ -127,8 +127,7 @@ class HttpLink:
         except (aiohttp.ClientError, OSError) as exc:
             raise LinkLost(f"the POST failed ({type(exc).__name__})") from exc
         finally:
-            if self._limit is not None:
-                self._limit.cancel()
+            self._forget_limit()
         if not 200 <= status < 300:
             raise LinkLost(f"the POST was answered by HTTP {status}", refused=400 <= status < 500)
         if not complete:
@@ -152,9 +151,13 @@ class HttpLink:
 
     def _allow(self, seconds: float, awaited: str) -> None:
         """Cut the POST after so long, unless another limit is set or the POST ends before."""
-        if self._limit is not None:
-            self._limit.cancel()
+        self._forget_limit()
         self._limit = self._loop.call_later(seconds, self._cut, f"the POST {awaited} for {seconds:g} s")
+
+    def _forget_limit(self) -> None:
+        limit, self._limit = self._limit, None  # it refers to this link
+        if limit is not None:
+            limit.cancel()
 
     def _cut(self, reason: str) -> None:
         """End a running POST with a reset. Else what aiohttp or the kernel has of it would still be sent."""
