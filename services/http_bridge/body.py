@@ -17,6 +17,9 @@ from orastream.delivery.sink import Speech
 PIECE_BYTES = 3 * (32 << 10)
 """A multiple of 3, so that only the last piece has base64 padding and the joined pieces are valid base64."""
 
+END = b"}"
+"""The last byte, after all `pieces`. Without it the body is not valid JSON."""
+
 
 class Body:
     """Collects the chunks of one utterance and makes the body of its POST."""
@@ -25,8 +28,7 @@ class Body:
         self._speech = speech
         self._start = start
         self._head = b'{"audioDataBase64":"'
-        self.end = b""
-        """The last bytes, after all `pieces`. Without them the body is not valid JSON."""
+        self._tail = b""
         self._audio = bytearray()
 
     def add(self, chunk: AudioChunk) -> None:
@@ -45,18 +47,19 @@ class Body:
             "language": start.language,
         }
         tail = {"fileName": f"{speech.token}.{extension_of(start.format)}", "metadata": metadata}
-        self.end = b'",' + json.dumps(tail, ensure_ascii=False, separators=(",", ":")).encode()[1:]
+        self._tail = b'",' + json.dumps(tail, ensure_ascii=False, separators=(",", ":")).encode()[1:-1]
         if self._start.format == "wav":
             with_true_sizes(self._audio)
 
     @property
     def content_length(self) -> int:
-        """Size of the body in bytes: the sum of all `pieces` and of `end`."""
-        return len(self._head) + 4 * -(-len(self._audio) // 3) + len(self.end)
+        """Size of the body in bytes: the sum of all `pieces` and of END."""
+        return len(self._head) + 4 * -(-len(self._audio) // 3) + len(self._tail) + len(END)
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield the body from its beginning, without `end`. May be called again."""
+        """Yield the body from its beginning, without END. May be called again."""
         yield self._head
         view = memoryview(self._audio)
         for offset in range(0, len(view), PIECE_BYTES):
             yield pybase64.b64encode(view[offset : offset + PIECE_BYTES])
+        yield self._tail

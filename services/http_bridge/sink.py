@@ -12,11 +12,12 @@ import aiohttp
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
-from orastream.base.reset import reset
+from orastream.base.reset import reset, reset_on_close
+from orastream.base.send_queue import all_sent
 from orastream.contract.audio_messages import AudioChunk, AudioStart
 from orastream.delivery.rules.utterance_effects import DeliveryRules
 from orastream.delivery.sink import LinkLost, Speech
-from services.http_bridge.body import Body
+from services.http_bridge.body import END, Body
 from services.http_bridge.settings import HttpBridgeSettings
 
 IDLE_S = 5.0
@@ -26,10 +27,10 @@ STALL_S = 10.0
 SILENCE_S = 30.0
 """How long OraServer may take to answer after it has read the whole body."""
 MAX_ANSWER_BYTES = 4096
-PERMISSION_S = 10.0
-"""How long a POST may wait for the permission to complete its body."""
-POLL_S = 0.01
-"""How often it looks whether it may complete the body."""
+FIRST_POLL_S, POLL_S = 0.001, 0.02
+"""How often a POST looks whether it may send the end of its body: after 1 ms, 2 ms and so on, then each 20 ms."""
+SENT_LOOKS = 2
+"""How often in a row all must be sent: between two looks the event loop passes to the kernel what still waits."""
 SEND_BUFFER_BYTES = 128 << 10
 """The kernel's send buffer. A small one, so that little audio is in flight at a barge-in."""
 
@@ -48,6 +49,8 @@ class HttpLink:
         self._post: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport | None = None
         """The connection of the running POST."""
+        self._loop = asyncio.get_running_loop()
+        self._limit: asyncio.TimerHandle | None = None
         self.lost: LinkLost | None = None
 
     @property
@@ -74,8 +77,9 @@ class HttpLink:
     async def confirm(self, may_write: Callable[[], bool]) -> None:
         """POST the file; returns when OraServer has answered 2xx. Raises LinkLost, with `refused` for a 4xx.
 
-        The end of the body, without which OraServer has no utterance, is sent only when `may_write` returns True: a
-        bridge that was frozen during the POST, and whose session another bridge has taken, does not complete it.
+        END, without which OraServer has no utterance, is sent when all before it has left this machine and `may_write`
+        returns True. So a bridge that was frozen during the POST, and whose session another bridge has taken, does not
+        complete it.
         """
         body, self._body = self._body, None
         assert body is not None, "complete() comes first"
@@ -95,70 +99,84 @@ class HttpLink:
 
     async def _send(self, body: Body, may_write: Callable[[], bool]) -> None:
         _running.set(self)
-        loop = asyncio.get_running_loop()
-        awaited = f"took nothing for {CONNECT_S + STALL_S:g} s"
+        complete = False
 
         async def pieces() -> AsyncIterator[bytes]:
             """Yield the body, with a new time limit for each piece: aiohttp's sock_read starts after the last one."""
-            nonlocal awaited
-            transport = self._transport
-            assert transport is not None, "aiohttp has connected"
+            nonlocal complete
             for piece in body.pieces():
-                awaited = f"took nothing for {STALL_S:g} s"
-                self._allow(limit, loop.time() + STALL_S)
+                self._allow(STALL_S, "took nothing")
                 yield piece
-            # Bytes that the kernel has not taken would be sent after a freeze before `may_write` could be asked again.
-            await asyncio.sleep(0)  # uvloop passes what was written to the kernel at the end of its round
-            unsent = None
-            while (left := transport.get_write_buffer_size()) or not may_write():
-                if left != unsent:
-                    unsent = left
-                    awaited = f"took nothing for {STALL_S:g} s" if left else f"has had no lease for {PERMISSION_S:g} s"
-                    self._allow(limit, loop.time() + (STALL_S if left else PERMISSION_S))
-                await asyncio.sleep(POLL_S)
-            yield body.end
-            awaited = f"was not answered for {SILENCE_S:g} s"
-            self._allow(limit, loop.time() + SILENCE_S)
+            await self._until_end_may_be_sent(may_write)
+            complete = True
+            self._allow(SILENCE_S, "was not answered")
+            yield END
 
         headers = {"Content-Type": "application/json", "Content-Length": str(body.content_length)}
-        posting = self._client.post(self._url, data=pieces(), headers=headers, allow_redirects=False)
+        self._allow(CONNECT_S + STALL_S, "took nothing")
         try:
-            async with asyncio.timeout(CONNECT_S + STALL_S) as limit, posting as answer:
+            async with self._client.post(self._url, data=pieces(), headers=headers, allow_redirects=False) as answer:
                 status = answer.status
+                if not complete and self._transport is not None:
+                    reset(self._transport)
                 unread = MAX_ANSWER_BYTES  # the body is read, so that the connection can be used again
-                while unread > 0 and (piece := await answer.content.read(unread)):
+                while complete and unread > 0 and (piece := await answer.content.read(unread)):
                     unread -= len(piece)
-        except TimeoutError as exc:
-            raise LinkLost(f"the POST {awaited}") from exc
+                if self._transport is not None:
+                    reset_on_close(self._transport, on=False)
         except (aiohttp.ClientError, OSError) as exc:
             raise LinkLost(f"the POST failed ({type(exc).__name__})") from exc
+        finally:
+            if self._limit is not None:
+                self._limit.cancel()
         if not 200 <= status < 300:
             raise LinkLost(f"the POST was answered by HTTP {status}", refused=400 <= status < 500)
+        if not complete:
+            raise LinkLost(f"the POST was answered by HTTP {status} before it was sent")
 
-    @staticmethod
-    def _allow(limit: asyncio.Timeout, until: float) -> None:
-        if not limit.expired():
-            limit.reschedule(until)
+    async def _until_end_may_be_sent(self, may_write: Callable[[], bool]) -> None:
+        """Return when this bridge may write and nothing of the body waits on this machine.
 
-    def abandon(self) -> None:
-        """Send nothing more of the utterance: a running POST is cancelled and its connection is reset.
-
-        aiohttp alone would still send the part of the body that it has buffered, and that may be the rest of it.
+        What waits would be sent after a freeze, and END after it, before `may_write` could be asked again.
         """
-        self._body = None
+        transport, wait_s, looks, unsent = self._transport, FIRST_POLL_S, 0, -1
+        assert transport is not None, "aiohttp has connected"
+        while True:
+            await asyncio.sleep(0 if looks == 1 or unsent < 0 else wait_s)
+            looks = looks + 1 if all_sent(transport) else 0
+            if looks >= SENT_LOOKS and may_write():
+                return
+            if looks or transport.get_write_buffer_size() != unsent:
+                self._allow(STALL_S, "took nothing")
+            unsent, wait_s = transport.get_write_buffer_size(), min(2 * wait_s, POLL_S)
+
+    def _allow(self, seconds: float, awaited: str) -> None:
+        """Cut the POST after so long, unless another limit is set or the POST ends before."""
+        if self._limit is not None:
+            self._limit.cancel()
+        self._limit = self._loop.call_later(seconds, self._cut, f"the POST {awaited} for {seconds:g} s")
+
+    def _cut(self, reason: str) -> None:
+        """End a running POST with a reset. Else what aiohttp or the kernel has of it would still be sent."""
         if self._post is not None:
-            self.lost = LinkLost("cut: the utterance was ended while it was sent")
+            self.lost = LinkLost(reason)
             if self._transport is not None:
                 reset(self._transport)
             self._post.cancel()
+
+    def abandon(self) -> None:
+        """Send nothing more of the utterance: a running POST is cut."""
+        self._body = None
+        self._cut("cut: the utterance was ended while it was sent")
 
     def cut(self) -> None:
         """The same as `abandon`: no audio is sent before the POST."""
         self.abandon()
 
-    def uses(self, transport: asyncio.Transport | None) -> None:
-        """Note the connection over which the running POST is sent."""
+    def uses(self, transport: asyncio.Transport) -> None:
+        """Note the connection over which the running POST is sent. It is reset if this process ends meanwhile."""
         self._transport = transport
+        reset_on_close(transport, on=True)
 
     async def close(self) -> None:
         """Drop the collected audio and cancel a running POST."""

@@ -8,10 +8,8 @@ not detect a peer that stopped reading.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import ssl
-import struct
 from collections.abc import Callable, Sequence
 from typing import cast
 
@@ -22,62 +20,15 @@ from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-try:
-    from websockets.speedups import apply_mask
-except ImportError:  # a platform without the built extension
-    from websockets.utils import apply_mask
-
-from orastream.base.reset import reset
+from orastream.base.reset import reset, reset_on_close
 from orastream.delivery.sink import LinkLost
 from services.ws_bridge.liveness import PONG_S, Liveness
+from services.ws_bridge.masking import FIN_PING, FIN_TEXT, Masks, masked_frame
 
 HANDSHAKE_S = 5.0
 SEND_BUFFER_BYTES = 128 << 10
-USER_BUFFER_BYTES = 256 << 10
-MASK_PAGE_BYTES = 1024
-
-FIN_TEXT, FIN_PING = 0x81, 0x89
-_HEAD, _HEAD_16, _HEAD_64 = struct.Struct("!BB"), struct.Struct("!BBH"), struct.Struct("!BBQ")
-
-
-class Masks:
-    """Masking keys (RFC 6455, 5.3), all unpredictable and used once.
-
-    They are read by the page, because `os.urandom` makes a system call each time.
-    """
-
-    def __init__(self) -> None:
-        self._page = b""
-        self._at = 0
-
-    def next(self) -> bytes:
-        """A new key of 4 bytes."""
-        at = self._at
-        if at >= len(self._page):
-            self._page, at = os.urandom(MASK_PAGE_BYTES), 0
-        self._at = at + 4
-        return self._page[at : at + 4]
-
-
-def masked_frame(first: int, parts: Sequence[bytes], key: bytes) -> list[bytes]:
-    """A complete masked frame (RFC 6455, 5.2 and 5.3), in pieces to be written one after the other.
-
-    The bytes are those that `websockets` would build. It is faster, because it masks each part alone and joins none.
-    """
-    size = sum(map(len, parts))
-    if size < 126:
-        head = _HEAD.pack(first, 0x80 | size)
-    elif size < 1 << 16:
-        head = _HEAD_16.pack(first, 0x80 | 126, size)
-    else:
-        head = _HEAD_64.pack(first, 0x80 | 127, size)
-    pieces = [head + key]
-    for part in parts:
-        pieces.append(apply_mask(part, key))
-        turn = len(part) & 3
-        if turn:
-            key = key[turn:] + key[:turn]
-    return pieces
+USER_BUFFER_BYTES = 64 << 10
+"""Bytes of this connection that the process may hold before `room` is False: one or two chunks."""
 
 
 class WebSocketConnection(asyncio.Protocol):
@@ -167,6 +118,7 @@ class WebSocketConnection(asyncio.Protocol):
             self._protocol.send_close(1000)
             self._flush()
             if self._transport is not None:
+                reset_on_close(self._transport, on=False)
                 self._transport.close()
         self.abort("closed by this side")
 
@@ -188,6 +140,9 @@ class WebSocketConnection(asyncio.Protocol):
                 answered.set_exception(self.lost)
         self._pings.clear()
         self._wake()
+        # The transport and the parser refer to this connection: without these two it is freed at once.
+        self._transport = None
+        self._protocol.parser.close()
 
     # ---- asyncio.Protocol
 
@@ -209,6 +164,8 @@ class WebSocketConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Pass the bytes to the sans-I/O protocol, and act on its events."""
+        if self.lost is not None:
+            return
         self._protocol.receive_data(data)
         self._flush()
         for event in self._protocol.events_received():
@@ -219,12 +176,12 @@ class WebSocketConnection(asyncio.Protocol):
         if self._protocol.state in (State.CLOSING, State.CLOSED) and self.lost is None:
             code, reason = self._protocol.close_code, self._protocol.close_reason
             if self._transport is not None and not self.unsent_bytes:
+                reset_on_close(self._transport, on=False)
                 self._transport.close()  # without a reset, which could drop the answer to the close frame
             self.abort(f"closed by OraServer (code {code}{', ' + reason if reason else ''})")
 
     def eof_received(self) -> None:
         """OraServer has closed its side."""
-        self._protocol.receive_eof()
         self.abort("the connection was ended by OraServer")
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -260,6 +217,8 @@ class WebSocketConnection(asyncio.Protocol):
         if error is None:
             if not self._opened.done():
                 self._opened.set_result(None)
+            if self._transport is not None:
+                reset_on_close(self._transport, on=True)  # also if this process is killed
             return
         status = response.status_code
         reason = f"the handshake was answered by HTTP {status}"

@@ -26,6 +26,8 @@ from tests.support.services import Stack
 BUSY = 8
 REPLICAS = 3
 SESSIONS = 6
+RETENTION_S = 30
+"""How long audio is kept: with the default of ten minutes the stream of audio would be full after one minute."""
 TEXT = "안녕하세요. 오늘은 날씨가 맑습니다."
 CALLED_GONE = "a process is gone"
 TAKEN = ("another owner has taken the session", "another owner has taken the session while the lease had run out")
@@ -35,7 +37,7 @@ def measure(seconds: float) -> tuple[str, bool]:
     """Speak for so long under load. Returns the table, and whether a living process was called gone."""
     with (
         tempfile.TemporaryDirectory(prefix="orastream-bench-") as folder,
-        running_node(Path(folder), {}, replicas=REPLICAS) as stack,
+        running_node(Path(folder), {}, replicas=REPLICAS, TTS_AUDIO_RETENTION_SECONDS=RETENTION_S) as stack,
     ):
         with _busy(BUSY):
             statuses = asyncio.run(_speak(stack, seconds))

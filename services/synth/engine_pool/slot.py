@@ -43,6 +43,7 @@ class Slot:
         self._left = True
         if self._speech is not None:
             self._speech.stop()
+            self._speech = None  # it refers to this slot
         self._free_if_done()
 
     def _on_end(self) -> None:

@@ -41,8 +41,9 @@ class AudioPublisher:
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._forget is not None:
-            self._forget()
+        forget, self._forget = self._forget, None
+        if forget is not None:
+            forget()
 
     async def chunk(self, chunk: AudioChunk) -> None:
         """Publish a chunk. Raises MessageTooLarge, and the errors of `PublishWindow.put`."""

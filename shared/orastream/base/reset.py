@@ -7,7 +7,7 @@ import socket
 import struct
 from typing import cast
 
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_RESET, _NO_RESET = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
 
 
 def reset(transport: asyncio.BaseTransport) -> None:
@@ -17,7 +17,15 @@ def reset(transport: asyncio.BaseTransport) -> None:
     """
     if transport.is_closing():
         return
-    sock = transport.get_extra_info("socket")
-    if sock is not None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    reset_on_close(transport, on=True)
     cast(asyncio.Transport, transport).abort()  # uvloop's transports have another base class
+
+
+def reset_on_close(transport: asyncio.BaseTransport, *, on: bool) -> None:
+    """Whether the end of the connection is a reset, as `reset` describes, whoever ends it: also the end of the process.
+
+    Does nothing if the transport is closing already.
+    """
+    sock = transport.get_extra_info("socket")
+    if sock is not None and not transport.is_closing():
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET if on else _NO_RESET)

@@ -25,6 +25,8 @@ from orastream.jetstream.api_errors import Meaning, described, meaning
 from orastream.jetstream.server_clock import ServerClock
 
 API = "$JS.API"
+OVERHEAD_BYTES = 384
+"""Memory of a stored message besides its payload, mostly the headers that the server adds."""
 ELECTION_S = 15.0
 """How long a call is repeated that gets no answer or a "busy" error, as during a leader election."""
 
@@ -41,6 +43,11 @@ class Stored(NamedTuple):
     time: str
     data: bytes
     headers: Headers = NO_HEADERS
+
+    @property
+    def size(self) -> int:
+        """The memory that the message takes, in bytes, approximately."""
+        return len(self.data) + OVERHEAD_BYTES
 
     @property
     def time_s(self) -> float:

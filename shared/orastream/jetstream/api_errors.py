@@ -62,6 +62,7 @@ _MEANINGS: dict[int, Meaning] = {
 
 _HINTS: dict[int, str] = {
     10005: "the cluster needs at least TTS_STREAM_REPLICAS servers; are all of them up?",
+    10008: "a majority of the cluster's servers must be up; then try again with the same request id",
     10023: "free the server's disk, or raise its JetStream limits",
     10028: "raise the server's JetStream limits",
     10039: "enable JetStream for this account (jetstream: enabled), or use an account that has it",
@@ -69,6 +70,7 @@ _HINTS: dict[int, str] = {
     10065: "delete the other stream that stores these subjects",
     10074: "set TTS_STREAM_REPLICAS to 1, or connect to a NATS cluster",
     10076: "start nats-server with JetStream (-js)",
+    10158: "a majority of the cluster's servers must be up; then try again with the same request id",
     10122: "lower TTS_AUDIO_MAX_BYTES, or raise the account's max stream bytes",
 }
 

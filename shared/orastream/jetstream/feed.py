@@ -23,10 +23,13 @@ from orastream.jetstream.feed_merge import FeedMerge
 
 SILENCE_S, MAX_SILENCE_S = 2.0, 8.0
 MAX_BUFFERED_BYTES = 2 << 20
-OVERHEAD_BYTES = 384
-"""Memory of a buffered message besides its payload, mostly the headers that the server adds."""
+MAX_PAGE_BYTES = 256 << 10
 
 log = logger.named(__name__)
+
+
+def _nobody() -> None:
+    """The reader of a closed feed."""
 
 
 class Feed:
@@ -55,7 +58,7 @@ class Feed:
         self._merge: FeedMerge[Stored] = FeedMerge(after)
         self._buffer: deque[Stored] = deque()
         self._buffered = 0
-        self._max_buffered_bytes = max_buffered_bytes
+        self._max_bytes = max_buffered_bytes
         self._work = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -78,12 +81,17 @@ class Feed:
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for unhook in self._unhook:
-            unhook()
-        if self._task is not None:
-            await tasks.end(self._task)
-        if self._subscription is not None:
-            await self._subscription.close()
+        unhook, self._unhook = self._unhook, []
+        for remove in unhook:
+            remove()
+        # From here on nothing refers to the feed in a circle, so that it is freed at once with what it has buffered.
+        self._wake_reader = _nobody
+        task, self._task = self._task, None
+        if task is not None:
+            await tasks.end(task)
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            await subscription.close()
 
     # ---- the reader's side
 
@@ -92,10 +100,35 @@ class Feed:
         if not self._buffer:
             return None
         message = self._buffer.popleft()
-        self._buffered -= len(message.data) + OVERHEAD_BYTES
-        if not self._room.is_set() and self._buffered < self._max_buffered_bytes // 2:
+        self._buffered -= message.size
+        if not self._room.is_set() and self._buffered < self._max_bytes // 2:
             self._room.set()
         return message
+
+    @property
+    def buffered_bytes(self) -> int:
+        """The memory of the messages that `pop` would return now."""
+        return self._buffered
+
+    def limit(self, max_bytes: int = MAX_BUFFERED_BYTES) -> None:
+        """Buffer at most `max_bytes` and a message from now on. What is buffered beyond it is read again later.
+
+        Only for a feed without wildcards: the order of its buffer is that of the stream. Cheap if nothing changes.
+        """
+        if max_bytes == self._max_bytes:
+            return
+        assert not set("*>") & set(self.subject), "a limit would lose messages of other subjects"
+        self._max_bytes = max_bytes
+        self._merge.max_held_bytes = max_bytes // 2
+        if self._buffered > max_bytes:
+            while self._buffered > max_bytes and len(self._buffer) > 1:
+                self._buffered -= self._buffer.pop().size
+            self._merge = self._merge.restarted(self._buffer[-1])
+        if self._buffered < max_bytes // 2:
+            self._room.set()
+        else:
+            self._room.clear()
+        self._work.set()
 
     @property
     def verified(self) -> int:
@@ -124,7 +157,7 @@ class Feed:
         if not subjects.legible(subject):  # the leader's JSON spells the subject differently: it would come twice
             return
         self._silence_s = SILENCE_S
-        if self._buffered > self._max_buffered_bytes:
+        if self._buffered > self._max_bytes:
             self._room.clear()
             self._merge.lost()
             self._work.set()
@@ -145,7 +178,7 @@ class Feed:
         if messages:
             self._buffer.extend(messages)
             for message in messages:
-                self._buffered += len(message.data) + OVERHEAD_BYTES
+                self._buffered += message.size
             self._wake_reader()
 
     # ---- backfill
@@ -181,27 +214,31 @@ class Feed:
         connection = self._connection
         first = self._read_connection < 0
         await self._js.broker.wait_connected(30)
-        self._merge.begin_read()
+        merge = self._merge
+        merge.begin_read()
         ended = False
         while True:
             await self._room.wait()
-            page = [] if ended else await self._js.read(self._stream, self.subject, self._merge.verified)
-            if not page:
-                # A replica may lag behind, so only the leader can confirm the end.
-                message = await self._js.after(self._stream, self.subject, self._merge.verified)
-                if message is None:
-                    break
+            most = min(MAX_PAGE_BYTES, self._max_bytes)
+            page = [] if ended else await self._js.read(self._stream, self.subject, merge.verified, max_bytes=most)
+            # A replica may lag behind, so only the leader can confirm the end.
+            message = None if page else await self._js.after(self._stream, self.subject, merge.verified)
+            if self._merge is not merge:
+                return  # `limit` has dropped messages: begin again after those that were kept
+            if message is not None:
                 page = [message]
+            if not page:
+                break
             ended = page[-1].ends_read
-            verified = self._merge.verified
-            fresh = [message for message in self._merge.page(page) if subjects.legible(message.subject)]
-            if self._merge.verified <= verified:
+            verified = merge.verified
+            fresh = [message for message in merge.page(page) if subjects.legible(message.subject)]
+            if merge.verified <= verified:
                 raise NodeUnavailable(f"{self._stream}: a read of {self.subject} returns no new messages")
             self._js.broker.repairs.backfilled += 0 if first else len(fresh)
             self._append(fresh)
-            if self._buffered > self._max_buffered_bytes:
+            if self._buffered > self._max_bytes:
                 self._room.clear()
-        self._append(self._merge.end_read())
+        self._append(merge.end_read())
         if self._connection == connection:
             self._read_connection = connection
             self._wake_reader()

@@ -31,11 +31,17 @@ class Sequenced(Protocol):
         """Its sequence in the stream."""
         ...
 
+    @property
+    def size(self) -> int:
+        """The memory that it takes, in bytes."""
+        ...
+
 
 M = TypeVar("M", bound=Sequenced)
 
 MAX_HELD = 256
-"""Maximum number of messages held back. More are dropped; the next read returns them."""
+MAX_HELD_BYTES = 1 << 20
+"""Bounds for the messages held back. More are dropped; the next read returns them."""
 
 
 class FeedMerge(Generic[M]):
@@ -43,11 +49,13 @@ class FeedMerge(Generic[M]):
 
     def __init__(self, after: int) -> None:
         """Yield what is stored above sequence `after`."""
+        self.max_held_bytes = MAX_HELD_BYTES
         self.verified = after
         self.needs_read = True
         self._tails: dict[str, int] = {}
         """The last sequence yielded per literal subject, if above `verified`. All before it is yielded or deleted."""
         self._held: dict[int, tuple[int, M]] = {}
+        self._held_bytes = 0
         self._held_before_read: set[int] = set()
         self._exists = after
         """The highest sequence that a consumer of the stream is known to have delivered."""
@@ -68,8 +76,9 @@ class FeedMerge(Generic[M]):
             return []
         if previous > tail:
             self.needs_read = True
-            if len(self._held) < MAX_HELD:
+            if len(self._held) < MAX_HELD and self._held_bytes + message.size <= self.max_held_bytes:
                 self._held[message.sequence] = (previous, message)
+                self._held_bytes += message.size
             return []
         self._yielded(message)
         return [message, *self._release()] if self._held else [message]
@@ -94,8 +103,8 @@ class FeedMerge(Generic[M]):
                 continue
             if not tails or sequence > tails.get(message.subject, 0):
                 out.append(message)
-            if held:
-                held.pop(sequence, None)
+            if sequence in held:
+                self._let_go(sequence)
             verified = sequence
         self.verified = verified
         if tails:
@@ -108,8 +117,8 @@ class FeedMerge(Generic[M]):
         Messages held since before the read are not stored, and are dropped. `verified` rises to the highest sequence
         known when the read began. Otherwise a message deleted before the read would never count as verified.
         """
-        for sequence in self._held_before_read:
-            self._held.pop(sequence, None)
+        for sequence in self._held_before_read & self._held.keys():
+            self._let_go(sequence)
         self._held_before_read.clear()
         if self._existed_before_read > self.verified:
             self.verified = self._existed_before_read
@@ -118,6 +127,21 @@ class FeedMerge(Generic[M]):
         if self._held:
             self.needs_read = True
         return out
+
+    def restarted(self, last: M) -> FeedMerge[M]:
+        """A merge that goes on after `last`, which this one has yielded. For a feed of one literal subject.
+
+        It yields what this one has yielded after `last` once more.
+        """
+        merge: FeedMerge[M] = FeedMerge(min(self.verified, last.sequence))
+        merge.max_held_bytes = self.max_held_bytes
+        if last.sequence > merge.verified:
+            merge._yielded(last)
+        merge.exists(self._exists)
+        return merge
+
+    def _let_go(self, sequence: int) -> None:
+        self._held_bytes -= self._held.pop(sequence)[1].size
 
     def _tail(self, subject: str) -> int:
         return max(self.verified, self._tails.get(subject, 0))
@@ -131,8 +155,8 @@ class FeedMerge(Generic[M]):
         for sequence in sorted(self._held):
             previous, message = self._held[sequence]
             if sequence <= self._tail(message.subject):
-                del self._held[sequence]
+                self._let_go(sequence)
             elif previous <= self._tail(message.subject):
-                del self._held[sequence]
+                self._let_go(sequence)
                 out.append(self._yielded(message))
         return out

@@ -77,10 +77,12 @@ class PublishWindow:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._unhook is not None:
-            self._unhook()
-        if self._retry is not None:
-            await tasks.end(self._retry)
+        unhook, self._unhook = self._unhook, None
+        if unhook is not None:
+            unhook()
+        retry, self._retry = self._retry, None  # the ended task would keep the window in a circle
+        if retry is not None:
+            await tasks.end(retry)
         for pending in self._pending.values():
             self._broker.close_inbox(pending.inbox)
         self._pending.clear()

@@ -121,6 +121,7 @@ def endless_lease() -> None:
     from orastream.delivery.rules.lease import LeaseTerm
 
     _replace(LeaseTerm, "valid", lambda self, now: self._until > 0.0)
+    _replace(LeaseTerm, "over", lambda self, now: False)
     renewed = LeaseTerm.renewed
 
     def never_lapsed(self: LeaseTerm, sent_at: float, now: float) -> bool:
@@ -133,6 +134,7 @@ def endless_lease() -> None:
 
 def writes_once_more() -> None:
     """After its lease has run out, an owner writes what audio it has, once for each utterance."""
+    from orastream.delivery.rules.utterance import UtteranceDelivery
     from orastream.delivery.runtime.utterance_runner import UtteranceRunner
 
     step = UtteranceRunner.step
@@ -149,6 +151,7 @@ def writes_once_more() -> None:
             spent.add(id(self))
 
     _replace(UtteranceRunner, "step", once_more)
+    _replace(UtteranceDelivery, "lease_over", lambda self: None)
 
 
 BRIDGES = ("ws_bridge", "http_bridge")
@@ -173,8 +176,8 @@ class Run:
 
     seed: int
     seconds: float
-    violation: str
-    """The rule that is broken then."""
+    violations: tuple[str, ...]
+    """The rules of which at least one is broken then."""
     only: tuple[str, ...] = ()
     """Kinds of faults; empty: all."""
 
@@ -185,16 +188,18 @@ class Run:
 
 
 RUNS: dict[str, Run] = {
-    "no-fence": Run(3, 60, "a takeover without a fence", ("handover",)),
-    "confirmed-too-early": Run(4, 60, "counted before it was received"),
-    "early-ack": Run(4, 60, "no final report"),
-    "superseded-ack": Run(4, 60, "failed without a reason"),
-    "early-cancel-deletion": Run(4, 60, "spoken after its cancel"),
-    "final-overwritten": Run(3, 60, "two final reports", ("handover", "stop", "nats_hold")),
-    "trusted-gap": Run(4, 60, "failed without a reason"),
-    "rewind-skips": Run(4, 60, "wrong numbers"),
-    "endless-lease": Run(3, 60, "a frame after the final report", ("handover", "nats_hold")),
-    "writes-once-more": Run(3, 60, "spoken after its cancel", ("handover",)),
+    "no-fence": Run(3, 60, ("a takeover without a fence",), ("handover",)),
+    "confirmed-too-early": Run(4, 60, ("counted before it was received",)),
+    "early-ack": Run(4, 60, ("no final report",)),
+    "superseded-ack": Run(4, 60, ("failed without a reason",)),
+    "early-cancel-deletion": Run(4, 60, ("spoken after its cancel",)),
+    "final-overwritten": Run(3, 60, ("two final reports",), ("handover", "stop", "nats_hold")),
+    "trusted-gap": Run(4, 60, ("failed without a reason",)),
+    "rewind-skips": Run(4, 60, ("wrong numbers",)),
+    "endless-lease": Run(
+        3, 60, ("a frame after the final report", "spoken after its cancel"), ("handover", "nats_hold")
+    ),
+    "writes-once-more": Run(3, 60, ("spoken after its cancel",), ("handover",)),
 }
 """Name → the run that finds it. Without a planted fault these runs show no violation."""
 

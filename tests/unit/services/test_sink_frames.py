@@ -9,7 +9,7 @@ import pytest
 
 from orastream.contract.audio_messages import AudioChunk, AudioStart
 from orastream.delivery.sink import Speech
-from services.http_bridge.body import Body
+from services.http_bridge.body import END, Body
 from services.ws_bridge.sink import WebSocketLink
 
 pytestmark = pytest.mark.unit
@@ -78,6 +78,6 @@ def test_post_contains_the_whole_text(speech: Speech, text: str | None) -> None:
     for index in range(3):
         body.add(AudioChunk(1, index, 0, 0, b"12", None if text is None else "Hello."))
     body.finish(text)
-    payload = b"".join([*body.pieces(), body.end])
+    payload = b"".join([*body.pieces(), END])
     assert len(payload) == body.content_length
     assert json.loads(payload)["metadata"]["text"] == WHOLE.text

@@ -244,7 +244,9 @@ class DispatchingClient(nats_client.Client):
     async def subscribe_direct(self, subject: str, queue: str, on_message: OnMessage) -> Subscription:
         """Subscribe with a direct callback, registered before the first message can arrive."""
         self.direct[self._sid + 1] = on_message
-        return await self.subscribe(subject, queue=queue)
+        subscription = await self.subscribe(subject, queue=queue)
+        subscription._message_iterator = None  # not used; it and the subscription would be freed by the collector alone
+        return subscription
 
     def forget(self, subscription: Subscription) -> None:
         """Stop calling its direct callback."""

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from orastream.broker import shown
 from orastream.cli.checks.trial_writes import Trial
 from orastream.jetstream import topology
+from orastream.jetstream.api_errors import Meaning, meaning
 from orastream.jetstream.server_clock import MAX_SKEW_S
 from orastream.service.settings import correction
 
@@ -101,6 +102,8 @@ def judge_jetstream(answer: Mapping[str, Any] | None, refused: str | None = None
     error = answer.get("error")
     if error:
         fix = "give this account JetStream (jetstream: enabled), or use the credentials of one that has it"
+        if meaning(error) is Meaning.BUSY:
+            fix = "start the other servers of the cluster: a majority must be up"
         return Finding("JetStream", "problem", str(error.get("description", "refused")), fix)
     return Finding("JetStream", "ok", f"{answer.get('streams', 0)} streams, {answer.get('consumers', 0)} consumers")
 

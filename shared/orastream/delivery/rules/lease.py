@@ -20,12 +20,17 @@ class LeaseTerm:
 
     life_s: float
     _until: float = 0.0
+    _connected: bool = True
     lapses: int = 0
     """Number of times that the lease ran out or was in doubt. After each, every session must check its ownership."""
 
     def valid(self, now: float) -> bool:
         """Whether writes are allowed now."""
-        return now < self._until
+        return self._connected and now < self._until
+
+    def over(self, now: float) -> bool:
+        """Whether the lease has run out, so that other bridges may have taken the sessions."""
+        return now >= self._until
 
     def renewed(self, sent_at: float, now: float) -> bool:
         """Record that the heartbeat sent at `sent_at` is stored. Return whether the lease had run out before."""
@@ -37,6 +42,15 @@ class LeaseTerm:
     def doubt(self) -> None:
         """Owner records or heartbeats were lost: each owner must check its ownership before it writes more."""
         self.lapses += 1
+
+    def disconnected(self) -> None:
+        """Allow no write until `reconnected`: other bridges may call this one gone, and take its sessions at once."""
+        self._connected = False
+
+    def reconnected(self) -> None:
+        """Allow writes again, after each owner has checked its ownership."""
+        self._connected = True
+        self.doubt()
 
     def end(self) -> None:
         """End the lease: no session may write any more."""

@@ -40,8 +40,12 @@ from orastream.delivery.rules.utterance_effects import (
     WriteComplete,
 )
 
-QUEUE_BYTES = 256 << 10
-"""Audio that the machine queues. The rest stays in the stream."""
+QUEUE_BYTES = 96 << 10
+"""Audio that the machine queues. The rest stays in the feed, or in the stream."""
+FEED_BYTES, SLOW_FEED_BYTES = 1 << 20, 64 << 10
+"""Audio that the feed may buffer, and while the receiver is slow."""
+SLOW_S = 1.0
+"""The receiver is slow while nothing was written for this long, although audio is queued."""
 DIFFERS = "the stored audio was lost after its delivery had begun; ask again with a new requestId"
 
 
@@ -98,6 +102,10 @@ class UtteranceDelivery:
     _queue: deque[AudioChunk] = field(init=False, default_factory=deque)
     """Chunks to write, in order."""
     _queued_bytes: int = field(init=False, default=0)
+    _moved_at: float = field(init=False, default=0.0)
+    """When a chunk was last written, or queued while the queue was empty."""
+    _prompt: bool = field(init=False, default=True)
+    """Whether the receiver takes the audio as fast as it comes."""
     _sizes: dict[int, int] = field(init=False, default_factory=dict)
     """Bytes of each chunk that this owner has read, by index."""
     _same: bool = field(init=False, default=True)
@@ -123,6 +131,10 @@ class UtteranceDelivery:
     """Whether a synth has claimed the request."""
     _wait: AudioWait = field(init=False)
     """The stall timer."""
+    _may_write: bool = field(init=False, default=True)
+    """As at the last `poll`."""
+    _cut_due: bool = field(init=False, default=False)
+    """The link must be cut: the lease is over."""
     _settle_until: float | None = field(init=False, default=None)
     """When the link is cut if the audio of the cancelled utterance is still unconfirmed. None before `DropUnsent`."""
     _finished_returned: bool = field(init=False, default=False)
@@ -150,6 +162,15 @@ class UtteranceDelivery:
         """The checkpoint with this owner's epoch is stored."""
         self._fence = FenceState.STORED
 
+    def lease_over(self) -> None:
+        """The lease of this bridge is over. Cut the link if unconfirmed audio is on its way to the receiver.
+
+        Another bridge may deliver now; the receiver must not get the audio from both, nor what is cancelled meanwhile.
+        """
+        on_its_way = bool(self._sent) or self._complete is CompleteState.ASKED
+        in_work = self.finished is None or self.settling
+        self._cut_due = self.link is LinkState.UP and on_its_way and in_work
+
     def restart_stall_timer(self, now: float) -> None:
         """Restart the wait for audio. While NATS does not answer, missing audio does not mean a stalled synth."""
         self._wait.restart(now)
@@ -162,12 +183,16 @@ class UtteranceDelivery:
         """Add a stored audio message. Call in stream order."""
         self._wait.restart(now)
         if isinstance(message, AudioChunk) and message.attempt == self._assembly.attempt:
-            self._compare(message)
+            if message.index < self._assembly.next_index:  # one after a gap may never count
+                self._compare(message)
         for chunk in self._assembly.receive(sequence, message):
+            self._compare(chunk)
             self._sizes[chunk.index] = len(chunk.audio)
             if chunk.index < self.progress.chunks:
                 self._same = self.progress.confirmed_before(chunk, self._assembly) and self._same
             else:
+                if not self._queue:
+                    self._moved_at = now
                 self._queue.append(chunk)
                 self._queued_bytes += len(chunk.audio)
         end = self._assembly.end
@@ -197,7 +222,7 @@ class UtteranceDelivery:
         if self.link is LinkState.UP:
             self.progress.reconnects += 1
             self.progress.version += 1
-        self.link = LinkState.DOWN
+        self.link, self._prompt = LinkState.DOWN, False
         if refused:
             self._finish("failed", "oraserver_refused", f"OraServer refused: {reason}; check ORASERVER_* and its log")
             return
@@ -222,6 +247,7 @@ class UtteranceDelivery:
             self._failures = 0
             self.backoff.reset()
             self.progress.version += 1
+            self._prompt = self._prompt or not self._queue
         self.progress.confirmed(chunks, self._sent.answered(chunks, now), self._assembly)
         if complete:
             self._finish("delivered")
@@ -240,6 +266,15 @@ class UtteranceDelivery:
         """Whether to call `audio` now. If not, leave the audio in the stream."""
         return self.finished is None and not self._rewind and self._queued_bytes < QUEUE_BYTES
 
+    def feed_bytes(self, now: float) -> int:
+        """How much audio the feed may buffer now: little after a link was lost or while the receiver is slow.
+
+        That ends when the receiver confirms audio and no more is queued.
+        """
+        if self._queue and now >= self._moved_at + SLOW_S:
+            self._prompt = False
+        return FEED_BYTES if self._prompt else SLOW_FEED_BYTES
+
     @property
     def expects_audio(self) -> bool:
         """Whether more stored audio may come."""
@@ -250,6 +285,10 @@ class UtteranceDelivery:
 
         `may_write`: the owner may write, and the machine knows every cancel stored so far. `room`: the link takes more.
         """
+        self._may_write = may_write
+        if self._cut_due:
+            self._cut_due = False
+            return self._cut(now)
         if self.finished is None:
             if self._queued_bytes >= QUEUE_BYTES:
                 self._wait.restart(now)  # synth is not stalled: this queue is full
@@ -262,7 +301,7 @@ class UtteranceDelivery:
             return Rewind()
         if self._stalls and self._wait.ask(now):
             return AskAudioRoom()
-        if self.link is LinkState.DOWN and now >= self._retry_at:
+        if self.link is LinkState.DOWN and now >= self._retry_at and may_write:
             self.link = LinkState.CONNECTING
             return Connect()
         if self.link is not LinkState.UP or not may_write or not self._claimed:
@@ -278,7 +317,7 @@ class UtteranceDelivery:
         """When to call `poll` again if no event comes before (monotonic seconds), or None."""
         if self.finished is not None:
             return self._settle_until if self.settling else None
-        times = [self._retry_at] if self.link is LinkState.DOWN else []
+        times = [self._retry_at] if self.link is LinkState.DOWN and self._may_write else []
         if self._stalls and (at := self._wait.next_time) is not None:
             times.append(at)
         return min(times, default=None)
@@ -312,12 +351,18 @@ class UtteranceDelivery:
                 return DropUnsent()
             if self._sent.asked < self._sent.written:
                 return self._ask(now)
-            if now < self._settle_until:
-                return None
-            self.link = LinkState.DOWN
-            return CutLink()
+            return None if now < self._settle_until else self._cut(now)
         self._finished_returned = True
         return finished
+
+    def _cut(self, now: float) -> CutLink:
+        """Cut the link. The receiver is not the cause, so this is no failure of it."""
+        self.link, self._prompt = LinkState.DOWN, False
+        if self.finished is None:
+            self._rewind, self._retry_at = True, now
+            self.progress.reconnects += 1
+            self.progress.version += 1
+        return CutLink()
 
     def _next_write(self, now: float) -> Effect | None:
         confirm = self._next_confirm(now)
@@ -330,6 +375,7 @@ class UtteranceDelivery:
                 return self._ask(now) if sent.asked < sent.written else None
             self._queue.popleft()
             self._queued_bytes -= len(chunk.audio)
+            self._moved_at = now
             sent.wrote(chunk)
             if sent.written > self._ever_written > self.delivered:
                 self._ever_written = sent.written  # not the first chunk here, nor a repeated one

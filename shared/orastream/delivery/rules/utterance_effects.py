@@ -86,9 +86,10 @@ class DropUnsent:
 
 @dataclass(frozen=True, slots=True)
 class CutLink:
-    """End the link now: the receiver has not confirmed the audio of a cancelled utterance in time.
+    """End the link now, so that the receiver gets nothing of what it has not read yet. The machine counts it as down.
 
-    What it has not read must not be heard after the next utterance begins. The machine counts the link as down.
+    It has not confirmed the audio of a cancelled utterance in time, which must not be heard after the next utterance
+    begins. Or the lease of this bridge is over, and another bridge may deliver.
     """
 
 

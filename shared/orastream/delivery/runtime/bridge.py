@@ -115,8 +115,8 @@ class Bridge:
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop`. Then take no session, finish running deliveries, release sessions, end the heartbeat."""
         start = asyncio.create_task
-        # Another bridge may have called this one gone while it was not connected, and taken its sessions.
-        unhook = self._js.broker.on_reconnect(self._lease.term.doubt)
+        broker, term = self._js.broker, self._lease.term
+        unhook = (broker.on_disconnect(term.disconnected), broker.on_reconnect(term.reconnected))
         pull, stopped = start(self._pull_consumer.run(), name="pull"), start(stop.wait(), name="stop")
         sweep = start(OwnerSweep(self._js, self._lease.bridge, self._serves).run(), name="sweep")
         kept = [
@@ -130,7 +130,8 @@ class Bridge:
                 task.result()  # a failed task ends the process; the supervisor starts a new one
         finally:
             self._draining = True
-            unhook()
+            for unhooked in unhook:
+                unhooked()
             await tasks.end(*self._takeovers)
             pull.cancel()
             sweep.cancel()

@@ -1,6 +1,6 @@
 """Runs one owned session: passes the feeds to the machines and carries out the effects that they return.
 
-The loop runs after each event (`wake`, `nudge`) and does all work that needs no waiting. Work that waits runs in
+The loop runs after each event (`wake`, `_nudge`) and does all work that needs no waiting. Work that waits runs in
 background tasks, whose outcomes the loop passes to the machines. The session ends after a time without work, when its
 ownership is lost, or at a drain.
 """
@@ -57,9 +57,11 @@ class SessionRunner:
         self._permission = WritePermission(context.lease.term, ownership.lapse)
         self._loop = asyncio.get_running_loop()  # kept: each get_running_loop is a system call (getpid)
         self._wake_event = WakeEvent(self._loop)
+        self._nudge = self._wake_event.set
+        """Runs a round of the loop for the utterance only: audio has come, or the link has room."""
         self._full_round = True
         self._full_round_at = 0.0
-        self._links = Links(context.sink, self.nudge)
+        self._links = Links(context.sink, self._nudge)
         self._housekeeping = Housekeeping(context.js, context.owners, reports, ownership.epoch, session)
         self._delivering: UtteranceRunner | None = None
         self._was_current = False
@@ -74,10 +76,6 @@ class SessionRunner:
     def wake(self) -> None:
         """Run a full round of the loop."""
         self._full_round = True
-        self._wake_event.set()
-
-    def nudge(self) -> None:
-        """Run a round for the utterance only: audio has come, or the link has room."""
         self._wake_event.set()
 
     def woken(self, delivery: Delivery) -> None:
@@ -113,7 +111,7 @@ class SessionRunner:
                     Feed(self._context.js, stream_names.REPORTS, subjects.reports(session), wake=self.wake) as reports,
                     asyncio.TaskGroup() as group,
                 ):
-                    background = Background(group, self.nudge)
+                    background = Background(group, self._nudge)
                     try:
                         await self._rounds(reports, background)
                     finally:
@@ -124,7 +122,7 @@ class SessionRunner:
     async def _rounds(self, reports: Feed, background: Background) -> None:
         session, events = self._session, self._events
         epoch, may_write = self._ownership.epoch, lambda: self._permission.granted(self._loop.time())
-        parts = SessionContext(self._context, epoch, self._reports, self._links, background, self.nudge, may_write)
+        parts = SessionContext(self._context, epoch, self._reports, self._links, background, self._nudge, may_write)
         while True:
             self._wake_event.clear()
             now = self._loop.time()
@@ -157,6 +155,8 @@ class SessionRunner:
         """Advance the utterance. Runs in each round, for each chunk, so it must be fast."""
         if not may_write:
             runner.machine.restart_stall_timer(now)
+            if self._permission.term.over(now):
+                runner.machine.lease_over()
         await runner.step(now, may_write=may_write)
 
     def _may_write(self, background: Background, now: float) -> bool:

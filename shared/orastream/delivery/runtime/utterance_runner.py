@@ -133,6 +133,7 @@ class UtteranceRunner:
                 break
         if self._feed is not None:
             self._feed.expecting = self.machine.expects_audio
+            self._feed.limit(self.machine.feed_bytes(now))
         self._write_next(now)
 
     def apply(self, outcome: DeliveryOutcome | ReportWritten, now: float) -> None:
@@ -227,9 +228,8 @@ class UtteranceRunner:
 
     def _lost(self, lost: LinkLost, now: float) -> None:
         self._link = None
-        log.warning(
-            "link to OraServer lost", request=self.entry.stored.request_id, reason=str(lost), refused=lost.refused
-        )
+        request = self.entry.stored.request_id
+        log.warning("link to OraServer lost", request=request, reason=str(lost), refused=lost.refused)
         self._counts.link_lost()
         self._span.event("link lost", {"reason": str(lost), "refused": lost.refused})
         self.machine.link_lost(str(lost), now, refused=lost.refused)

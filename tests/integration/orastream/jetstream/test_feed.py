@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from random import Random
 
 import pytest
 
@@ -61,6 +62,24 @@ async def test_feed_loses_no_message_when_the_reader_stops_reading(js: JetStream
         assert len(reader.got) < 400, "the feed buffered all messages, so this test proves nothing"
         got = await reader.until(400)
     assert [int.from_bytes(m.data[:2], "big") for m in got] == list(range(400))
+
+
+async def test_feed_loses_no_message_when_its_limit_changes(js: JetStream) -> None:
+    """A lower limit drops what is buffered beyond it, also in the middle of a read; the feed reads it again."""
+    reader, random = Reader(js), Random(1)
+    async with reader.feed:
+        for number in range(300):
+            await js.store(PUT, number.to_bytes(2, "big") * 4096)
+            if number % 10 == 0:
+                reader.feed.limit(random.choice((20 << 10, 64 << 10, 2 << 20)))
+            if number % 50 == 0 and (message := reader.feed.pop()) is not None:
+                reader.got.append(message)
+        reader.feed.limit(20 << 10)
+        assert reader.feed.buffered_bytes <= 30 << 10
+        got = await reader.until(200)
+        reader.feed.limit()
+        got = await reader.until(300)
+    assert [int.from_bytes(m.data[:2], "big") for m in got] == list(range(300))
 
 
 async def test_feed_continues_after_the_server_is_killed_and_restarted(js: JetStream, nats_server: NatsServer) -> None:

@@ -22,7 +22,7 @@ from orastream.contract.messages import Cancel, Report, parse_request
 from orastream.contract.text_pieces import TextPiece
 from orastream.delivery.sink import Speech
 from services.gateway.http.openapi import AcceptanceBody
-from services.http_bridge.body import Body
+from services.http_bridge.body import END, Body
 from services.oraserver import frames
 from services.ws_bridge.frames import FrameTemplate, init_frame
 from tests.support.asyncapi import NODE, ORASERVER, document, judging, problems
@@ -295,7 +295,7 @@ def test_frames_of_the_bridges_match_the_document(fmt: str) -> None:
         "Init": [init_frame(SPEECH.session_id, SPEECH.phone_id)],
         "Chunk": [b"".join(template.chunk(AudioChunk(1, index, 0, 0, b"\1\2\3"))) for index in (0, 1)],
         "Complete": [template.complete(2)],
-        "Post": [b"".join([*body.pieces(), body.end])],
+        "Post": [b"".join([*body.pieces(), END])],
     }
     for schema, payloads in sent.items():
         for payload in payloads:

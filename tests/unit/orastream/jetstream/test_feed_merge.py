@@ -23,6 +23,7 @@ RUNS = 500 * int(os.environ.get("FUZZ", "1"))
 class Message:
     subject: str
     sequence: int
+    size: int = 1
 
 
 def m(sequence: int, subject: str = "a") -> Message:
@@ -117,6 +118,12 @@ class Reader:
         self.reading = False
         self.merge.lost()
 
+    def drop(self, kept: int) -> None:
+        """Drop all but the first `kept` messages: the reader wants to have them again later."""
+        self.out = self.out[:kept]
+        self.merge = self.merge.restarted(self.out[-1])
+        self.reading = False
+
     def read_to_the_end(self) -> None:
         for _ in range(10_000):
             self.page()
@@ -133,7 +140,20 @@ def run(seed: int) -> None:
     delivered: list[tuple[Message, int]] = []
     drops = rng.choice((0.0, 0.1, 0.5))
     for _ in range(rng.randint(5, 60)):
-        steps = ("publish", "publish", "live", "live", "live", "delete", "page", "page", "fail", "again", "exists")
+        steps = (
+            "publish",
+            "publish",
+            "live",
+            "live",
+            "live",
+            "delete",
+            "page",
+            "page",
+            "fail",
+            "again",
+            "exists",
+            "drop",
+        )
         match rng.choice(steps):
             case "publish":
                 stream.publish(rng.choice(subjects))
@@ -150,6 +170,8 @@ def run(seed: int) -> None:
                 reader.page()
             case "fail" if reader.reading:
                 reader.fail()
+            case "drop" if reader.out and len(subjects) == 1:
+                reader.drop(rng.randint(1, len(reader.out)))
             case "exists":  # a consumer delivers a message, which may be deleted by now
                 reader.merge.exists(rng.randint(after, stream.last))
     while (copy := stream.next_copy()) is not None:
@@ -270,6 +292,21 @@ def test_loss_during_a_read_requires_another_read() -> None:
     merge.lost()
     merge.end_read()
     assert merge.needs_read
+
+
+def test_merge_holds_bounded_memory() -> None:
+    merge: FeedMerge[Message] = FeedMerge(0)
+    merge.max_held_bytes = 1000
+    stored = [Message("a", sequence, 300) for sequence in range(1, 9)]
+    for message in stored[1:]:
+        assert merge.live(message, message.sequence - 1) == []
+    assert merge.live(stored[0], 0) == stored[:4], "three more were held"
+    merge.begin_read()
+    assert merge.page(stored) == stored[4:]
+    assert merge.end_read() == [] and not merge.needs_read
+    assert merge.live(Message("a", 11, 300), 10) == []
+    assert merge.live(Message("a", 10, 300), 9) == []
+    assert merge.live(Message("a", 9, 300), 8) == [Message("a", sequence, 300) for sequence in (9, 10, 11)]
 
 
 def test_merge_holds_a_bounded_number_of_messages() -> None:

@@ -124,3 +124,27 @@ def test_fewer_chunks_of_the_same_sizes_are_read_again_if_the_rest_was_not_writt
     made_anew(machine, [100, 100])
     machine.audio(90, AudioEnd(50, "complete", 2, 200, 0.1), 2.0)
     assert Rewind() in effects(machine, 2.0)
+
+
+def test_a_chunk_after_a_gap_may_differ_from_that_of_the_next_attempt() -> None:
+    """A synth died with chunk 4 stored and 3 not; the next one continued at 3. After a break all is read again."""
+    machine = UtteranceDelivery(REQUEST, DeliveryRules(), 0.0)
+    machine.claimed(0.0)
+    stored = [
+        (REQUEST, START),
+        *((REQUEST + 1 + index, AudioChunk(REQUEST, index, index, 0, bytes(100))) for index in (0, 1, 2)),
+        (REQUEST + 5, AudioChunk(REQUEST, 4, 4, 0, bytes(30))),
+        (20, START),
+        (21, AudioChunk(20, 3, 3, 0, bytes(100))),
+        (22, AudioChunk(20, 4, 4, 0, bytes(100))),
+    ]
+    for sequence, message in stored:
+        machine.audio(sequence, message, 0.0)
+    assert effects(machine, 0.0) == [Connect()]
+    machine.link_up()
+    assert len([effect for effect in effects(machine, 0.0) if isinstance(effect, WriteChunk)]) == 5
+    machine.link_lost("broken", 1.0)
+    assert Rewind() in effects(machine, 1.0)
+    for sequence, message in stored:
+        machine.audio(sequence, message, 1.0)
+    assert machine.finished is None

@@ -19,7 +19,7 @@ from orastream.contract.audio_messages import (
     EndError,
     EndStatus,
 )
-from orastream.delivery.rules.utterance import UtteranceDelivery
+from orastream.delivery.rules.utterance import FEED_BYTES, QUEUE_BYTES, SLOW_FEED_BYTES, SLOW_S, UtteranceDelivery
 from orastream.delivery.rules.utterance_effects import (
     AskAudioRoom,
     Confirm,
@@ -176,12 +176,30 @@ def test_a_single_chunk_larger_than_max_unconfirmed_bytes_is_written() -> None:
 
 def test_audio_beyond_the_queue_limit_stays_in_the_stream() -> None:
     bench = Bench().start()
-    size = 100_000
+    size = 20_000
     for index in range(9):
         if not bench.machine.wants_audio:
             break
         bench.give(AudioChunk(1, index, 0, 0, bytes(size)))
-    assert index == 3
+    assert index == -(-QUEUE_BYTES // size)
+
+
+def test_the_feed_may_buffer_little_while_audio_waits_to_be_written() -> None:
+    """Also while there is no link: else each session keeps megabytes as long as OraServer is away."""
+    bench = Bench(DeliveryRules(confirm_every=4)).start()
+    bench.now = 10.0
+    assert bench.machine.feed_bytes(10.0) == FEED_BYTES, "no audio waits"
+    bench.chunks(0, 2)
+    assert bench.machine.feed_bytes(10.0 + SLOW_S - 0.1) == FEED_BYTES
+    assert bench.machine.feed_bytes(10.0 + SLOW_S) == SLOW_FEED_BYTES
+    bench.now = 20.0
+    bench.connected()
+    assert indexes(bench.effects()) == [0, 1]
+    assert bench.machine.feed_bytes(30.0) == SLOW_FEED_BYTES, "it may be in the buffers of a slow receiver"
+    bench.machine.confirmed(2, False, 30.0)
+    assert bench.machine.feed_bytes(30.0) == FEED_BYTES
+    bench.machine.link_lost("gone", 30.0)
+    assert bench.machine.feed_bytes(30.0) == SLOW_FEED_BYTES, "much audio would be read before it can be written"
 
 
 def test_after_a_break_only_unconfirmed_chunks_are_repeated() -> None:

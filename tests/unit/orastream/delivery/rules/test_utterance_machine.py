@@ -214,7 +214,7 @@ class Delivery(RuleBasedStateMachine):
         self.connection: Connection | None = None
         self.connecting = False
         self.capacity = 1000
-        self.gate = True
+        self.gate, self.lease_cut = True, False
         self.fed = self.arrived = 0
         """Messages that the machine has, and that the feed has received since it was opened."""
         self.fence_returned = self.fence_due = False
@@ -328,6 +328,8 @@ class Delivery(RuleBasedStateMachine):
                 assert self.settling_since is not None, "`DropUnsent` comes first"
                 assert link is not None and link.asked < link.written, "the receiver was asked before"
                 self._ask(link, effect)
+            case CutLink() if self.lease_cut:
+                self._cut_at_lease_end()
             case CutLink():
                 assert self.settling_since is not None and self.now >= self.settling_since + rules.settle_s
                 assert link is not None and link.asked == link.written, "the receiver was not asked"
@@ -363,6 +365,10 @@ class Delivery(RuleBasedStateMachine):
                 assert self.look is None, "one question at a time"
                 assert not (self.end_stored and self.fed == len(self.stream)), "all audio is here"
                 self.look, self.asked_room_at = self.stream_full, self.now
+            case CutLink():
+                self.reconnects += 1
+                self.version += 1
+                self._cut_at_lease_end()
             case _:
                 raise AssertionError(f"{effect} before the end")
 
@@ -407,6 +413,12 @@ class Delivery(RuleBasedStateMachine):
         link.frames.clear()
         self.old_connections.append(link)
         self.connection = None
+
+    def _cut_at_lease_end(self) -> None:
+        assert self.lease_cut, "a link is cut without a reason"
+        self.lease_cut = False
+        self._cut()
+        self.outcomes["lease over"] += 1
 
     def _write_chunk(self, chunk: AudioChunk) -> None:
         link, expected = self.connection, self.chunks[chunk.index]
@@ -818,6 +830,17 @@ class Delivery(RuleBasedStateMachine):
         self.gate = open_
         self._event()
 
+    @precondition(lambda self: self.began)
+    @rule()
+    def the_lease_is_over(self) -> None:
+        """What is on its way to OraServer is cut, because another bridge may deliver now."""
+        self.gate, link = False, self.connection
+        in_work = self.machine.finished is None or self.machine.settling
+        self.lease_cut = link is not None and in_work and bool(link.unconfirmed or link.asked_complete)
+        self.machine.lease_over()
+        self._step()
+        assert not self.lease_cut, "the link is not cut"
+
     @precondition(lambda self: self.pending is not None)
     @rule()
     def the_report_is_stored(self) -> None:
@@ -985,10 +1008,16 @@ def test_the_model_reaches_this_outcome(
 
 @pytest.mark.parametrize(
     ("fault", "step"),
-    [("cancel", "settled"), ("cancel", "cut"), ("cancel", "unsent bytes"), ("dead synth", "full stream")],
+    [
+        ("cancel", "settled"),
+        ("cancel", "cut"),
+        ("cancel", "unsent bytes"),
+        ("dead synth", "full stream"),
+        ("none", "lease over"),
+    ],
 )
 def test_the_model_reaches_this_step(fault: Fault, step: str) -> None:
-    assert step in counted(WebSocketDelivery, ("complete", fault), 20)
+    assert step in counted(WebSocketDelivery, ("complete", fault), 40)
 
 
 def counted(kind: type[Delivery], only: tuple[EndStatus, Fault], examples: int) -> Counter[str]:

@@ -35,7 +35,7 @@ class Item:
     def __init__(self, stored: StoredMessage) -> None:
         self.stored = stored
         kind = subjects.session_request if isinstance(stored, StoredRequest) else subjects.session_cancel
-        self.subject, self.sequence = kind("s"), stored.sequence
+        self.subject, self.sequence, self.size = kind("s"), stored.sequence, 1
 
 
 class Owner(RuleBasedStateMachine):
