@@ -23,9 +23,11 @@ from tests.bench.node import SHORT
 from tests.support.scenes import running_node
 from tests.support.services import Stack
 
-SESSIONS_AT_ONCE = 32
+AT_ONCE = 32
+REQUESTS = 1024
+"""Requests of one round."""
 PER_SESSION = 32
-"""Requests of a session in one round; at most TTS_MAX_PENDING_PER_SESSION."""
+"""Requests of a session; at most TTS_MAX_PENDING_PER_SESSION."""
 FSYNCS = 200
 FSYNC_BYTES = 4096
 
@@ -38,7 +40,7 @@ class _Values:
     alone_per_s: list[float] = field(default_factory=list)
     """Accepted requests a second of each round, one request at a time."""
     together_per_s: list[float] = field(default_factory=list)
-    """The same with SESSIONS_AT_ONCE requests at a time."""
+    """The same with AT_ONCE requests at a time."""
 
 
 def measure(utterances: int, rounds: int) -> str:
@@ -73,20 +75,21 @@ async def _measure(stacks: dict[Sync, Stack], utterances: int, rounds: int) -> d
         for number_of_round in range(rounds):
             for sync, client in clients.items():
                 values[sync].alone_per_s.append(await _accept(client, f"alone-{number_of_round}", 1))
-                values[sync].together_per_s.append(await _accept(client, f"{number_of_round}", SESSIONS_AT_ONCE))
+                values[sync].together_per_s.append(await _accept(client, f"{number_of_round}", AT_ONCE))
     return values
 
 
-async def _accept(client: Client, name: str, sessions: int) -> float:
-    """Accepted requests a second, of so many sessions at once."""
+async def _accept(client: Client, name: str, callers: int) -> float:
+    """Accepted requests a second, of so many callers at once. Each waits for its ack before the next request."""
 
-    async def session(token: str) -> None:
-        for _ in range(PER_SESSION):
-            await client.say(SHORT, session_id=token, phone_id="p", fire_and_forget=True)
+    async def caller(number_of_caller: int) -> None:
+        for request in range(REQUESTS // callers):
+            session = f"{name}-{number_of_caller}-{request // PER_SESSION}"
+            await client.say(SHORT, session_id=session, phone_id="p", fire_and_forget=True)
 
     began = time.perf_counter()
-    await asyncio.gather(*(session(f"{name}-{number_of_session}") for number_of_session in range(sessions)))
-    return sessions * PER_SESSION / (time.perf_counter() - began)
+    await asyncio.gather(*(caller(number_of_caller) for number_of_caller in range(callers)))
+    return REQUESTS / (time.perf_counter() - began)
 
 
 def _fsyncs_ms(folder: Path) -> list[float]:
@@ -111,7 +114,7 @@ def _report(values: dict[Sync, _Values], fsyncs_ms: list[float], utterances: int
         )
     for what, slow, fast in (
         ("accepted requests a second, one at a time", always.alone_per_s, periodic.alone_per_s),
-        (f"the same, {SESSIONS_AT_ONCE} at a time", always.together_per_s, periodic.together_per_s),
+        (f"the same, {AT_ONCE} at a time", always.together_per_s, periodic.together_per_s),
     ):
         medians = (percentile(fast, 50), percentile(slow, 50))
         rows.append([what, *map(number, medians), f"{ratio(slow, fast):.2f}"])
