@@ -7,6 +7,7 @@ import itertools
 import re
 import wave
 from array import array
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -24,30 +25,59 @@ KEY = "a key 열쇠"
 pytestmark = MARKS
 
 
+LISTENS = 4
+"""How often the test listens again after its listener may have missed a part."""
+
+
 def samples_of(wav: bytes) -> list[int]:
     with wave.open(io.BytesIO(wav)) as file:
         assert (file.getframerate(), file.getsampwidth(), file.getnchannels()) == (22_050, 2, 1)
         return array("h", file.readframes(file.getnframes())).tolist()
 
 
-async def test_all_samples_of_an_utterance_are_played_without_a_gap(browser: Browser, gateway: ServiceProcess) -> None:
-    """Every sample of the engine reaches the audio output without a gap, the first ones before synthesis ends."""
-    made = samples_of(await reference(SHORT))
+@dataclass
+class Played:
+    """What the page scheduled for the audio output, and what came out of it."""
+
+    scheduled: list[dict[str, Any]]
+    rendered: list[int]
+    speech: str
+    timeline: str
+    missed: bool
+    """The test's listener may have missed a part of `rendered`: the page was busy."""
+
+
+async def play(browser: Browser, gateway: ServiceProcess, count: int) -> Played:
+    """Speak SHORT, which has `count` samples, in a new tab, and wait until it has been played."""
     async with live(browser, gateway) as page:
         await ask(page, SHORT, mode="sync")
         await until_status(page, "delivered")
         await expect(page.locator("#playing")).to_have_text("Nothing is playing")
         # The recorder's last block comes late and ends with silence.
         await page.wait_for_function(
-            "(count) => recorded.samples.length >= count"
-            " && recorded.samples.slice(-8000).every((sample) => sample === 0)",
-            arg=len(made),
+            "(count) => recorded.missed || (recorded.samples.length >= count"
+            " && recorded.samples.slice(-8000).every((sample) => sample === 0))",
+            arg=count,
         )
-        scheduled = await page.evaluate("recorded.scheduled")
-        rendered = await page.evaluate("recorded.samples")
-        speech = await newest(page).locator("td.number").nth(2).inner_text()
         assert await page.evaluate("recorded.statusAtFirst") in ("queued", "synthesizing", "delivering")
-        timeline = await page.inner_text("#fall")
+        return Played(
+            await page.evaluate("recorded.scheduled"),
+            await page.evaluate("recorded.samples"),
+            await newest(page).locator("td.number").nth(2).inner_text(),
+            await page.inner_text("#fall"),
+            await page.evaluate("recorded.missed"),
+        )
+
+
+async def test_all_samples_of_an_utterance_are_played_without_a_gap(browser: Browser, gateway: ServiceProcess) -> None:
+    """Every sample of the engine reaches the audio output without a gap, the first ones before synthesis ends."""
+    made = samples_of(await reference(SHORT))
+    for _ in range(LISTENS):
+        played = await play(browser, gateway, len(made))
+        if not played.missed:
+            break
+    assert not played.missed, f"the listener was late {LISTENS} times: the machine is too busy for this test"
+    scheduled, rendered, speech, timeline = played.scheduled, played.rendered, played.speech, played.timeline
 
     assert [round(sample) for piece in scheduled for sample in piece["samples"]] == made
     assert abs(float(speech.removesuffix(" s")) - len(made) / 22_050) < 0.01
