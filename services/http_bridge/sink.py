@@ -13,7 +13,7 @@ from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
 from orastream.base.reset import reset, reset_on_close
-from orastream.base.send_queue import all_sent
+from orastream.base.send_queue import unsent_bytes
 from orastream.contract.audio_messages import AudioChunk, AudioStart
 from orastream.delivery.rules.utterance_effects import DeliveryRules
 from orastream.delivery.sink import LinkLost, Speech
@@ -142,12 +142,13 @@ class HttpLink:
         assert transport is not None, "aiohttp has connected"
         while True:
             await asyncio.sleep(0 if looks == 1 or unsent < 0 else wait_s)
-            looks = looks + 1 if all_sent(transport) else 0
+            left = unsent_bytes(transport)
+            looks = 0 if left else looks + 1
             if looks >= SENT_LOOKS and may_write():
                 return
-            if looks or transport.get_write_buffer_size() != unsent:
+            if left != unsent:
                 self._allow(STALL_S, "took nothing")
-            unsent, wait_s = transport.get_write_buffer_size(), min(2 * wait_s, POLL_S)
+            unsent, wait_s = left, min(2 * wait_s, POLL_S)
 
     def _allow(self, seconds: float, awaited: str) -> None:
         """Cut the POST after so long, unless another limit is set or the POST ends before."""

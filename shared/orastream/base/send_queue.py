@@ -1,4 +1,4 @@
-"""Whether the kernel has sent what was written to a connection. The system calls are Linux's."""
+"""How much of what was written to a connection waits on this machine. The system calls are Linux's."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ import struct
 _SIOCOUTQ, _SIOCOUTQNSD = 0x5411, 0x894B  # linux/sockios.h: bytes not acknowledged by the peer, bytes not sent
 
 
-def all_sent(transport: asyncio.Transport) -> bool:
-    """Whether all that was written has left this machine, and the kernel takes more at once. Raises nothing.
+def unsent_bytes(transport: asyncio.Transport) -> int:
+    """How many of the written bytes have not left this machine; 0 only if the kernel also takes more at once.
 
-    With TLS: whether the peer has acknowledged it. Only then does nothing wait in the process below the TLS layer,
-    which the transport does not count. True for a closed connection, and on other systems once the kernel has taken it.
+    With TLS: how many the peer has not acknowledged. Some may wait in the process below the TLS layer, where the
+    transport does not count them; none does once all are acknowledged. Of a closed connection, and on systems other
+    than Linux, only what the transport counts. Raises nothing.
     """
-    if transport.get_write_buffer_size():
-        return False
-    sock = transport.get_extra_info("socket")
+    waiting, sock = transport.get_write_buffer_size(), transport.get_extra_info("socket")
     if sock is None or transport.is_closing():
-        return True
+        return waiting
     request = _SIOCOUTQNSD if transport.get_extra_info("sslcontext") is None else _SIOCOUTQ
     try:
         (queued,) = struct.unpack("i", fcntl.ioctl(sock.fileno(), request, bytes(4)))
     except OSError:
-        return True
+        return waiting
     poll = select.poll()
     poll.register(sock.fileno(), select.POLLOUT)
-    return not queued and bool(poll.poll(0))
+    return waiting + queued or int(not poll.poll(0))

@@ -22,7 +22,7 @@ from tests.support.services import Stack
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 SESSIONS = 30
-MOST_OBJECTS = 20
+MAX_OBJECTS = 20
 """For each session. asyncio's own transport of a closed socket leaves 8 in a circle; uvloop's, in services, none.
 
 One feed in a circle leaves 40.
@@ -109,5 +109,5 @@ async def test_ended_sessions_leave_nothing_to_the_collector(
     await burst(client, node, "second")
     found = found_by_the_collector()
     objects = found.total() / SESSIONS
-    record_property("figure", f"objects for the collector per ended session: {objects:.1f} (at most {MOST_OBJECTS})")
-    assert objects < MOST_OBJECTS, found.most_common(20)
+    record_property("figure", f"objects for the collector per ended session: {objects:.1f} (at most {MAX_OBJECTS})")
+    assert objects < MAX_OBJECTS, found.most_common(20)
