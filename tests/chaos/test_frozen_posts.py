@@ -17,6 +17,7 @@ from tests.support.nats_server import NatsServer
 from tests.support.processes import Logs, until
 from tests.support.scenes import TEXT
 from tests.support.services import Stack
+from tests.support.tcp_server import serving
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
 
@@ -38,29 +39,24 @@ class Receiver:
         """Listen inside the context, with a small receive buffer."""
         listening = socket.create_server(("127.0.0.1", 0))
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
-        server = await asyncio.start_server(self._handle, sock=listening, limit=1 << 14)
-        self.url = f"http://127.0.0.1:{listening.getsockname()[1]}/api/tts"
-        try:
+        async with serving(self._handle, listening=listening, limit=1 << 14) as port:
+            self.url = f"http://127.0.0.1:{port}/api/tts"
             yield
-        finally:
-            self.hear()
-            server.close()
 
     def hear(self) -> None:
         """Read all bodies from now on."""
         self._reads.set()
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.closing(writer), contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                if self.deaf:
-                    self.waiting += 1
-                    await self._reads.wait()
-                length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
-                body = json.loads(await reader.readexactly(length))
-                self.complete[body["metadata"]["requestId"]] += 1
-                writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
-                await writer.drain()
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            if self.deaf:
+                self.waiting += 1
+                await self._reads.wait()
+            length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+            body = json.loads(await reader.readexactly(length))
+            self.complete[body["metadata"]["requestId"]] += 1
+            writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+            await writer.drain()
 
 
 async def test_a_bridge_does_not_complete_its_posts_after_it_was_frozen(

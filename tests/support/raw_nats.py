@@ -1,15 +1,11 @@
-"""Raw NATS bytes: sends what a client library would refuse, and runs a server with scripted responses."""
+"""Raw NATS bytes, which a client library would refuse to send, and the first line of a server."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
 
 INFO = b'INFO {"server_id":"s","version":"2.15.1","proto":1,"headers":true,"max_payload":1048576}\r\n'
 _CONNECT = b'CONNECT {"verbose":false,"pedantic":false,"headers":true,"no_responders":true,"protocol":1}\r\n'
-
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 async def send(port: int, *operations: bytes) -> bytes:
@@ -33,17 +29,3 @@ def pub(subject: bytes, data: bytes, *, reply: bytes = b"", block: bytes | None 
     words = [b"PUB" if block is None else b"HPUB", subject, *([reply] if reply else [])]
     sizes = [b"%d" % len(part) for part in ([] if block is None else [block])]
     return b" ".join([*words, *sizes, b"%d" % len((block or b"") + data)]) + b"\r\n" + (block or b"") + data + b"\r\n"
-
-
-@contextlib.asynccontextmanager
-async def serving(serve: Serve) -> AsyncIterator[int]:
-    """Run a TCP server on loopback and yield its port. `serve` handles a connection, which is closed after it."""
-
-    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
-            await serve(reader, writer)
-        writer.close()
-
-    server = await asyncio.start_server(one, "127.0.0.1", 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]

@@ -94,6 +94,7 @@ class Broker:
         with contextlib.suppress(nats.errors.Error, OSError):
             async with asyncio.timeout(2):
                 await self._nc.close()
+        self._nc.abandon()
 
     async def _connect(self) -> None:
         if self._creds is not None:

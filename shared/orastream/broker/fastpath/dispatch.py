@@ -19,7 +19,7 @@ import nats.aio.client as nats_client
 import nats.errors
 from nats.aio.subscription import Subscription
 
-from orastream.base import logger
+from orastream.base import logger, tasks
 from orastream.broker import control_line
 from orastream.broker.fastpath.operations import OperationParser, check_info
 from orastream.broker.fastpath.splitter import ProtocolError
@@ -223,9 +223,12 @@ class DispatchingClient(nats_client.Client):
         await super()._process_pong()
 
     async def _close(self, status: int, do_cbs: bool = True) -> None:
-        # nats-py would write pending bytes here. Before the end of the handshake they would go out before CONNECT and
-        # TLS; on a lost connection the write raises, and the closed callback is not called. `Broker` flushes before it
-        # closes, so nothing is lost.
+        # nats-py would write pending bytes here: before the end of a handshake, before CONNECT and TLS; on a lost
+        # connection that raises, and the closed callback is not called. `Broker` flushes before it closes.
+        reconnecting = self._reconnection_task
+        if reconnecting is not None and reconnecting is not asyncio.current_task():
+            # nats-py cancels it once. On Python 3.11 `wait_for` can lose that, and it would reconnect without end.
+            await tasks.end(reconnecting)
         self._pending, self._pending_data_size = [], 0
         await super()._close(status, do_cbs)
 

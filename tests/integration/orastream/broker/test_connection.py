@@ -11,11 +11,13 @@ from collections.abc import Mapping
 import pytest
 import uvloop
 
+from orastream.base import tasks
 from orastream.broker import Answer, Broker
 from orastream.broker.micro import CONFIRM_S
 from orastream.contract.errors import NodeUnavailable
 from tests.support.processes import until
-from tests.support.raw_nats import INFO, serving
+from tests.support.raw_nats import INFO
+from tests.support.tcp_server import serving
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 
@@ -196,6 +198,40 @@ async def test_message_published_on_a_broken_connection_is_sent_on_the_next_one(
         await broker.publish("last", b"")
         async with asyncio.timeout(10):
             await received.wait()
+
+
+@pytest.mark.parametrize("rounds", range(8))
+async def test_a_broker_that_is_closed_while_it_reconnects_leaves_no_task_and_no_connection(rounds: int) -> None:
+    """It is closed at any moment of the handshake: `rounds` is how many rounds of the event loop after its begin."""
+    open_now, numbers, again = set[int](), itertools.count(), asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        number = next(numbers)
+        open_now.add(number)
+        try:
+            if number == 0:
+                await answer(reader, writer, after=b"NO SUCH OPERATION\r\n")
+                return
+            writer.write(INFO)
+            again.set()
+            await reader.read()
+        finally:
+            open_now.discard(number)
+
+    async with serving(serve) as port:
+        before = asyncio.all_tasks()
+        async with Broker(f"nats://127.0.0.1:{port}", name="b"):
+            await again.wait()
+            for _ in range(rounds):
+                await asyncio.sleep(0)
+
+        async def nothing_left() -> bool:
+            return not open_now and asyncio.all_tasks() <= before
+
+        try:
+            await until(nothing_left, "all is closed", timeout_s=5)
+        finally:
+            await tasks.end(*(asyncio.all_tasks() - before))  # a task that is left ignores pytest's timeout
 
 
 async def reconnected(broker: Broker, times: int) -> None:

@@ -16,8 +16,9 @@ from orastream.contract.errors import NodeUnavailable
 from tests.support.certificates import Certificates, issued
 from tests.support.nats_server import NatsServer
 from tests.support.processes import Logs, free_port, until
-from tests.support.raw_nats import INFO, serving
+from tests.support.raw_nats import INFO
 from tests.support.services import ServiceProcess
+from tests.support.tcp_server import serving
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 

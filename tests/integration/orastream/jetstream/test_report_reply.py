@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from orastream.base import tasks
 from orastream.broker import Broker
 from orastream.contract import codec, stream_names, subjects
 from orastream.contract.errors import NodeUnavailable
@@ -18,6 +17,7 @@ from orastream.jetstream.report_store import ReportStore
 from tests.support.ending import stored_request
 from tests.support.nats_server import NatsServer
 from tests.support.processes import until
+from tests.support.tcp_server import serving
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 
@@ -27,21 +27,15 @@ class LossyProxy:
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._running: set[asyncio.Task[None]] = set()
         self._writers: list[asyncio.StreamWriter] = []
         self.loses = False
         self.url = ""
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[LossyProxy]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        try:
+        async with serving(self._serve) as port:
+            self.url = f"nats://127.0.0.1:{port}"
             yield self
-        finally:
-            server.close()
-            self.break_connections()
-            await tasks.end(*self._running)
 
     def break_connections(self) -> None:
         for writer in self._writers:
@@ -51,10 +45,8 @@ class LossyProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection("127.0.0.1", self._port)
         self._writers += [writer, back]
-        for pump in (self._pump(reader, back, lossy=True), self._pump(there, writer, lossy=False)):
-            task = asyncio.create_task(pump)
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+        with contextlib.closing(back):
+            await asyncio.gather(self._pump(reader, back, lossy=True), self._pump(there, writer, lossy=False))
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, lossy: bool) -> None:
         with contextlib.suppress(ConnectionError):

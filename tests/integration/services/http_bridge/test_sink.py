@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from orastream.base import tasks
 from orastream.contract.audio_messages import AudioChunk, AudioStart
 from orastream.delivery.sink import LinkLost, Speech
 from services.http_bridge import sink
 from services.http_bridge.settings import HttpBridgeSettings
 from services.http_bridge.sink import HttpLink, HttpSink, http_client
+from tests.support.tcp_server import serving
 
 pytestmark = pytest.mark.integration
 
@@ -30,25 +30,16 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 async def oraserver(handler: Handler) -> AsyncIterator[HttpSink]:
     """A sink whose OraServer calls `handler` for each connection."""
 
-    handling: set[asyncio.Task[None]] = set()
-
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        handling.add(task)
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        try:
             await handler(reader, writer)
-        writer.transport.abort()
+        finally:
+            writer.transport.abort()
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    settings = HttpBridgeSettings(ORASERVER_HTTP_URL=f"http://127.0.0.1:{port}/api/tts")
-    try:
+    async with serving(handle) as port:
+        settings = HttpBridgeSettings(ORASERVER_HTTP_URL=f"http://127.0.0.1:{port}/api/tts")
         async with http_client(settings) as client:
             yield HttpSink(settings, client)
-    finally:
-        server.close()
-        await tasks.end(*handling)
 
 
 async def link_with(to: HttpSink, chunks: int) -> HttpLink:

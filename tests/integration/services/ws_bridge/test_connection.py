@@ -9,6 +9,7 @@ import pytest
 
 from orastream.delivery.sink import LinkLost
 from services.ws_bridge.connection import WebSocketConnection
+from tests.support.tcp_server import serving
 
 pytestmark = pytest.mark.integration
 
@@ -23,12 +24,9 @@ async def test_open_fails_with_the_reason_when_a_header_cannot_be_sent(
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert await reader.read() == b"", "a part of the handshake was sent"
-        writer.close()
         left.set()
 
-    server = await asyncio.start_server(silent, "127.0.0.1", 0)
-    async with server, asyncio.timeout(10):
-        port = server.sockets[0].getsockname()[1]
+    async with serving(silent) as port, asyncio.timeout(10):
         with pytest.raises(LinkLost, match="the handshake cannot be written: a header is not usable") as caught:
             await WebSocketConnection.open(f"ws://127.0.0.1:{port}/", {"Authorization": secret}, lambda: None)
         await left.wait()
