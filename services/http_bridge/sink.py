@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
+from functools import partial
 from typing import Literal, cast
 
 import aiohttp
@@ -23,7 +24,7 @@ from services.http_bridge.settings import HttpBridgeSettings
 IDLE_S = 5.0
 CONNECT_S = 5.0
 STALL_S = 10.0
-"""How long OraServer may read nothing of the body before the POST fails."""
+"""How long OraServer may take nothing of the body before the POST fails: so long, or up to twice as long."""
 SILENCE_S = 30.0
 """How long OraServer may take to answer after it has read the whole body."""
 MAX_ANSWER_BYTES = 4096
@@ -105,15 +106,15 @@ class HttpLink:
             """Yield the body, with a new time limit for each piece: aiohttp's sock_read starts after the last one."""
             nonlocal complete
             for piece in body.pieces():
-                self._allow(STALL_S, "took nothing")
+                self._expect_progress(STALL_S)
                 yield piece
             await self._until_end_may_be_sent(may_write)
             complete = True
-            self._allow(SILENCE_S, "was not answered")
+            self._set_limit(SILENCE_S, partial(self._cut, f"the POST was not answered for {SILENCE_S:g} s"))
             yield END
 
         headers = {"Content-Type": "application/json", "Content-Length": str(body.content_length)}
-        self._allow(CONNECT_S + STALL_S, "took nothing")
+        self._expect_progress(CONNECT_S + STALL_S)
         try:
             async with self._client.post(self._url, data=pieces(), headers=headers, allow_redirects=False) as answer:
                 status = answer.status
@@ -138,22 +139,33 @@ class HttpLink:
 
         What waits would be sent after a freeze, and END after it, before `may_write` could be asked again.
         """
-        transport, wait_s, looks, unsent = self._transport, FIRST_POLL_S, 0, -1
-        assert transport is not None, "aiohttp has connected"
+        looks, wait_s = 0, FIRST_POLL_S
+        await asyncio.sleep(0)
         while True:
-            await asyncio.sleep(0 if looks == 1 or unsent < 0 else wait_s)
-            left = unsent_bytes(transport)
-            looks = 0 if left else looks + 1
+            looks = 0 if self._unsent() else looks + 1
             if looks >= SENT_LOOKS and may_write():
                 return
-            if left != unsent:
-                self._allow(STALL_S, "took nothing")
-            unsent, wait_s = left, min(2 * wait_s, POLL_S)
+            await asyncio.sleep(0 if looks == 1 else wait_s)
+            wait_s = min(2 * wait_s, POLL_S)
 
-    def _allow(self, seconds: float, awaited: str) -> None:
-        """Cut the POST after so long, unless another limit is set or the POST ends before."""
+    def _unsent(self) -> int:
+        """How much of what was written waits on this machine; -1 before there is a connection."""
+        return -1 if self._transport is None else unsent_bytes(self._transport)
+
+    def _expect_progress(self, seconds: float) -> None:
+        """Cut the POST when OraServer takes nothing for so long. Then, while it takes some, look again each STALL_S."""
+        self._set_limit(seconds, partial(self._cut_if_stalled, seconds, self._unsent()))
+
+    def _cut_if_stalled(self, seconds: float, unsent: int) -> None:
+        if self._unsent() == unsent:
+            self._cut(f"the POST took nothing for {seconds:g} s")
+        else:
+            self._expect_progress(STALL_S)
+
+    def _set_limit(self, seconds: float, over: Callable[[], None]) -> None:
+        """Call `over` after so long, unless another limit is set or the POST ends before."""
         self._forget_limit()
-        self._limit = self._loop.call_later(seconds, self._cut, f"the POST {awaited} for {seconds:g} s")
+        self._limit = self._loop.call_later(seconds, over)
 
     def _forget_limit(self) -> None:
         limit, self._limit = self._limit, None  # it refers to this link

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -22,12 +23,14 @@ pytestmark = pytest.mark.integration
 START = AudioStart(1, "pcm16", 22_050, 1, "espeak", "ko-KR")
 MANY = 130
 """More connections than aiohttp opens by default (100)."""
+SMALL_BYTES = 4 << 10
+"""What a slow OraServer takes at a time, and its receive buffer."""
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @contextlib.asynccontextmanager
-async def oraserver(handler: Handler) -> AsyncIterator[HttpSink]:
+async def oraserver(handler: Handler, *, listening: socket.socket | None = None) -> AsyncIterator[HttpSink]:
     """A sink whose OraServer calls `handler` for each connection."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -36,7 +39,7 @@ async def oraserver(handler: Handler) -> AsyncIterator[HttpSink]:
         finally:
             writer.transport.abort()
 
-    async with serving(handle) as port:
+    async with serving(handle, listening=listening, limit=SMALL_BYTES) as port:
         settings = HttpBridgeSettings(ORASERVER_HTTP_URL=f"http://127.0.0.1:{port}/api/tts")
         async with http_client(settings) as client:
             yield HttpSink(settings, client)
@@ -73,6 +76,25 @@ async def test_post_fails_when_oraserver_reads_nothing(monkeypatch: pytest.Monke
     async with oraserver(deaf) as to, asyncio.timeout(20):
         with pytest.raises(LinkLost, match=r"took nothing for 0\.3 s"):
             await post(to, chunks=400)
+
+
+async def test_post_succeeds_when_oraserver_takes_it_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When aiohttp has passed all to the kernel, that sends for some more seconds: several times STALL_S."""
+    monkeypatch.setattr(sink, "STALL_S", 0.5)
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BYTES)  # its connections get it too
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        left = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+        while left:
+            left -= len(await reader.read(SMALL_BYTES))
+            await asyncio.sleep(0.05)
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await writer.drain()
+
+    async with oraserver(slow, listening=listening) as to, asyncio.timeout(30):
+        await post(to, chunks=3)
 
 
 async def test_post_fails_when_oraserver_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
