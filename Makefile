@@ -31,7 +31,7 @@ GIVEN_vits := --set TTS_PHRASE_CACHE=off --set ENGINE_PYTHON=$(VENV_TORCH)/bin/p
 NOTE_vits := $(if $(TTS_MODEL_DIR),,"The voices are drawn at random: you will hear noise in the rhythm of the text, no words.")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup torch sovits demo test test-sovits chaos chaos-planted check bench picture clean
+.PHONY: help setup torch sovits demo test test-sovits chaos chaos-planted soak check bench picture clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ chaos: $(DEVELOPS) ## Disturb a node with faults that overlap, and judge it: SEC
 
 chaos-planted: $(DEVELOPS) ## Plant ten faults in turn: does make chaos find them? 20 minutes; ARGS=NAME for one, ARGS=--without for none
 	$(BIN)/python -m tests.chaos.planted $(ARGS)
+
+soak: $(DEVELOPS) ## Many short conversations: memory, descriptors and latency by time: MINUTES=5 SEED=1
+	$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),5) --seed $(or $(SEED),1) $(ARGS)
 
 check: $(DEVELOPS) ## Format, lint, types, the import rules, the rules of files and documents
 	$(BIN)/ruff format --check .

@@ -15,12 +15,14 @@ from services.gateway.routes.events import Events
 from services.gateway.routes.node import NodeView
 from services.gateway.settings import GatewaySettings
 
-GRACE_S = 7.0
-"""Seconds that requests in flight get at shutdown. lifecycle.DRAIN_DEADLINE_S ends the process in any case."""
+ANSWERED_S = 1.0
+"""At a drain: time for the answers to callers that got no report within `Drain.work_s`."""
 
 
 def serve(settings: GatewaySettings) -> lifecycle.Serve:
     """The function that runs the gateway with these settings."""
+    answer_s = settings.drain.work_s
+    grace_s = answer_s + ANSWERED_S
 
     async def run(process: lifecycle.Process) -> None:
         broker = process.js.broker
@@ -37,16 +39,16 @@ def serve(settings: GatewaySettings) -> lifecycle.Serve:
             lacking=process.lacking,
         )
         async with (
-            serving(app, settings.tts_host, settings.gateway_port, grace_s=GRACE_S, stop=process.stop) as (
+            serving(app, settings.tts_host, settings.gateway_port, grace_s=grace_s, stop=process.stop) as (
                 server,
                 port,
             ),
-            tts_speak.serving(broker, request_service, grace_s=GRACE_S),
+            tts_speak.serving(broker, request_service, grace_s=grace_s),
         ):
             process.ports["gateway_port"] = port
             process.ready()
             await process.stop.wait()
             server.stop_taking()
-            request_service.close(GRACE_S - 1)
+            request_service.close(answer_s)
 
     return run

@@ -3,7 +3,7 @@
 It queues up to LOOK_AHEAD requests. The stream has them in the order of publishing, so with a short queue one session
 with many requests would hide the sessions behind it. It keeps AHEAD_PER_SLOT for each slot (`in_progress`) and naks the
 others every SHARE_EVERY_S, for other synths. A job that waits for streamed text takes no slot. At a drain it naks the
-queue at once; jobs may end within DRAIN_S, then it naks the rest.
+queue at once; jobs may end within `Drain.work_s`, then it naks the rest.
 """
 
 from __future__ import annotations
@@ -49,8 +49,6 @@ SHARE_EVERY_S = 1.0
 """Seconds between two checks for queued requests beyond AHEAD_PER_SLOT, which get a nak."""
 SURPLUS_NAK_DELAY_S = 3.0
 """Delay of the nak for the surplus of a full queue, so that the consumer delivers the requests behind it first."""
-DRAIN_S = 6.0
-"""Time that running jobs get to end at a drain."""
 
 log = structlog.get_logger()
 
@@ -119,7 +117,7 @@ class Synth:
     async def _finish(self) -> None:
         await tasks.end(*(self._working[sequence] for sequence in self._slots.waiting))  # another synth can wait
         if self._working:
-            _, late = await asyncio.wait(set(self._working.values()), timeout=DRAIN_S)
+            _, late = await asyncio.wait(set(self._working.values()), timeout=self._context.settings.drain.work_s)
             await tasks.end(*late)
 
     def _capacity(self) -> int:

@@ -13,7 +13,6 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from orastream.service.lifecycle import DRAIN_DEADLINE_S
 from orastream.service.settings import KNOWN, BridgeSettings, NodeSettings
 from services.gateway.settings import GatewaySettings
 
@@ -103,7 +102,7 @@ def test_workload_has_probes_and_time_to_drain(workload: Resource) -> None:
     assert of["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http"}
     assert of["readinessProbe"]["timeoutSeconds"] > 2, "the probe must wait longer than the 2 s of a round trip"
     waits = of.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-    assert pod["terminationGracePeriodSeconds"] >= DRAIN_DEADLINE_S + waits + 3
+    assert pod["terminationGracePeriodSeconds"] >= NodeSettings().drain_seconds + waits + 3
     (spread,) = pod["topologySpreadConstraints"]
     assert spread["labelSelector"]["matchLabels"] == workload["spec"]["selector"]["matchLabels"]
 

@@ -126,6 +126,8 @@ class JetStream:
         self.broker = broker
         self.clock = ServerClock()
         """The clock by which stored messages have their times. `management.stream_info` samples it."""
+        self.calls_end_at = float("inf")
+        """When all calls give up (monotonic seconds of the event loop), whatever their patience: the process ends."""
 
     async def api(
         self, call: str, body: dict[str, Any] | None = None, *, patience_s: float = ELECTION_S
@@ -141,7 +143,7 @@ class JetStream:
     async def _request(self, subject: str, data: bytes, headers: dict[str, str] | None, patience_s: float) -> bytes:
         """Send a request with backoff until it is answered. Use it only for requests that may safely arrive twice."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + patience_s
+        deadline = min(loop.time() + patience_s, self.calls_end_at)
         backoff = Backoff(0.05, 1.0)
         busy: bytes | None = None
         while True:

@@ -87,6 +87,6 @@ def serve_bridge(
         process.keeper.on_renewed(bridge.renewed)
         process.keeper.on_sequences_back(bridge.sequences_back)
         process.ready()
-        await bridge.run(process.stop)
+        await bridge.run(process.stop, settings.drain.work_s)
 
     return serve

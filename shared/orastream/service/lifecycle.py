@@ -12,14 +12,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import uvloop
 
 from orastream import traces
 from orastream.base import logger, tasks
+from orastream.base.drain import Drain
 from orastream.broker import Broker
 from orastream.contract.errors import NodeUnavailable, NotConnected, OrastreamError, SettingsError
 from orastream.jetstream import topology
@@ -31,8 +32,6 @@ from orastream.service.settings import NodeSettings, adopt_standard, correction,
 
 ROUND_TRIP_S = 2.0
 
-DRAIN_DEADLINE_S = 9.0
-"""Maximum time from the signal to the exit; a container is killed after 10 s."""
 LAST_TRACES_S, MIN_LAST_TRACES_S = 2.0, 0.3
 """Maximum time to export the last spans: while the drain deadline allows it, and after the deadline."""
 
@@ -85,6 +84,7 @@ class Process:
 
 
 C = TypeVar("C", bound=NodeSettings)
+T = TypeVar("T")
 Serve = Callable[[Process], Awaitable[None]]
 
 
@@ -116,7 +116,7 @@ def run(
         log.warning("unknown setting; a typing error?", setting=unknown, fix=correction(unknown))
     adopt_standard("OTEL_")
     end_traces = traces.start(f"orastream-{name}", os.environ)
-    life = _Life()
+    life = _Life(loaded.drain)
     # The garbage collector would use a tenth of a busy bridge's CPU: freeze the objects loaded so far, which live as
     # long as the process, and collect less often. Chunks and frames are freed by their reference counts.
     gc.collect()
@@ -142,13 +142,14 @@ def run(
 class _Life:
     """What `run` must know when `_main` has ended."""
 
+    drain: Drain
     process: Process | None = None
     """None until NATS was connected."""
     ends_at_s: float | None = None
     """The monotonic time by which the process must exit; None until a signal."""
 
     def left_s(self) -> float:
-        return DRAIN_DEADLINE_S if self.ends_at_s is None else self.ends_at_s - time.monotonic()
+        return self.drain.seconds if self.ends_at_s is None else self.ends_at_s - time.monotonic()
 
 
 async def _main(
@@ -159,8 +160,8 @@ async def _main(
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
     inbox = settings.nats_inbox_prefix
-    broker = await _connected(Broker(settings.nats_url, name=name, creds=settings.nats_creds, inbox_prefix=inbox), stop)
-    if broker is None:
+    broker = Broker(settings.nats_url, name=name, creds=settings.nats_creds, inbox_prefix=inbox)
+    if await _unless_stopped(broker.__aenter__(), stop) is None:
         return
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_exit(broker)
@@ -201,11 +202,11 @@ async def _main(
             process.ports["health_port"] = await stack.enter_async_context(
                 health.serve(settings.tts_host, settings.tts_health_port, metrics=metrics, lacking=process.lacking)
             )
-        await _ensure(process)
+        await _unless_stopped(_ensure(process), stop)
         keep = asyncio.create_task(process.keeper.run(), name="keeper")
         watch = asyncio.create_task(_closed(broker))
         work = asyncio.create_task(_run(serve, process))
-        deadline = asyncio.create_task(_deadline(stop, life))
+        deadline = asyncio.create_task(_deadline(process, life))
         trim = asyncio.create_task(memory.return_unused(), name="memory")
         try:
             await asyncio.wait({keep, watch, work, deadline}, return_when=asyncio.FIRST_COMPLETED)
@@ -222,21 +223,20 @@ async def _main(
             await tasks.end(keep, watch, work, deadline, trim)
 
 
-async def _connected(broker: Broker, stop: asyncio.Event) -> Broker | None:
-    """Connect the broker and return it; None when `stop` is set before."""
-    entering = asyncio.create_task(broker.__aenter__())
-    stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait({entering, stopped}, return_when=asyncio.FIRST_COMPLETED)
+async def _unless_stopped(work: Coroutine[Any, Any, T], stop: asyncio.Event) -> T | None:
+    """Return what `work` returns, or None when `stop` is set before. Raises what `work` raises."""
+    working, stopped = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
-    if entering.done():
-        return entering.result()
-    await tasks.end(entering)
+    if working.done():
+        return working.result()
+    await tasks.end(working)
     return None
 
 
 async def _ensure(process: Process) -> None:
-    """Return once the streams and consumers exist, or `stop` is set. Raises SettingsError."""
-    while not process.stop.is_set():
+    """Return once the streams and consumers exist. Raises SettingsError."""
+    while True:
         try:
             await process.keeper.ensure()
             return
@@ -244,19 +244,19 @@ async def _ensure(process: Process) -> None:
             if process.unready != str(exc):
                 process.unready = str(exc)
                 log.warning("the streams are not there yet", error=str(exc))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.stop.wait(), 1.0)
+            await asyncio.sleep(1.0)
 
 
 async def _run(serve: Serve, process: Process) -> None:
     await serve(process)
 
 
-async def _deadline(stop: asyncio.Event, life: _Life) -> None:
-    """Return DRAIN_DEADLINE_S seconds after `stop` was set."""
-    await stop.wait()
-    life.ends_at_s = time.monotonic() + DRAIN_DEADLINE_S
-    await asyncio.sleep(DRAIN_DEADLINE_S)
+async def _deadline(process: Process, life: _Life) -> None:
+    """Return DRAIN_SECONDS after `stop` was set."""
+    await process.stop.wait()
+    life.ends_at_s = time.monotonic() + life.drain.seconds
+    process.js.calls_end_at = asyncio.get_running_loop().time() + life.drain.calls_s
+    await asyncio.sleep(life.drain.seconds)
 
 
 async def _closed(broker: Broker) -> None:

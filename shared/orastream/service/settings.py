@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnparsableSetting
 
+from orastream.base.drain import MIN_DRAIN_S, Drain
 from orastream.broker import shown
 from orastream.contract import subjects
 from orastream.contract.errors import SettingsError
@@ -31,7 +32,7 @@ KNOWN: frozenset[str] = frozenset(
     TTS_ENGINE TTS_VOICE TTS_MAX_TEXT_CHARS TTS_TEXT_NORMALIZATION TTS_ENGINE_RTF TTS_PHRASE_CACHE
     TTS_PHRASE_CACHE_MAX_BYTES TTS_PHRASE_CACHE_SECONDS SYNTH_SLOTS SYNTH_OPEN_TEXTS SYNTH_STALL_SECONDS ENGINE_PYTHON
     ENGINE_MAX_MEMORY_MB TTS_STREAM_REPLICAS
-    TTS_AUDIO_MAX_BYTES TTS_AUDIO_RETENTION_SECONDS TTS_MAX_PENDING_PER_SESSION CHUNK_RAMP
+    TTS_AUDIO_MAX_BYTES TTS_AUDIO_RETENTION_SECONDS TTS_MAX_PENDING_PER_SESSION CHUNK_RAMP DRAIN_SECONDS
     GATEWAY_PORT GATEWAY_WAIT_SECONDS GATEWAY_API_KEYS GATEWAY_HOSTS TTS_HEALTH_PORT TTS_HOST TTS_LOG_DIR
     TTS_LOG_FORMAT TTS_LOG_LEVEL
     GPT_SOVITS_URLS GPT_SOVITS_VOICES GPT_SOVITS_MODELS POCKET_CONFIG POCKET_VOICES POCKET_LANGUAGE
@@ -40,11 +41,11 @@ KNOWN: frozenset[str] = frozenset(
 )
 OWN_PREFIXES = ("TTS_", "WEBSOCKET_", "ORASERVER_", "GPT_SOVITS_", "POCKET_")
 """No other program has variables with these prefixes, so each one that is no setting is a mistake."""
-SHARED_PREFIXES = ("SYNTH_", "GATEWAY_", "ENGINE_", "NATS_", "DEFAULT_", "CHUNK_")
+SHARED_PREFIXES = ("SYNTH_", "GATEWAY_", "ENGINE_", "NATS_", "DEFAULT_", "CHUNK_", "DRAIN_")
 """Other programs have such variables, too. One that is no setting is a mistake if it resembles a setting."""
 _OF_OTHERS = frozenset(
     """NATS_PORT NATS_NODE_URL NATS_NODE_PASSWORD NATS_CALLER_PASSWORD SYNTH_EXTRAS SYNTH_MODELS SYNTH_CPU_QUOTA
-    NATS_USER NATS_CERT""".split()
+    NATS_USER NATS_CERT STOP_GRACE_PERIOD""".split()
 )
 """Variables that only compose.yaml reads, and those of NATS' command line that resemble a setting."""
 
@@ -104,6 +105,13 @@ class NodeSettings(BaseSettings):
     tts_audio_max_bytes: int = Field(4 << 30, ge=1 << 20)
     tts_audio_retention_seconds: int = Field(600, ge=10)
     tts_max_pending_per_session: int = Field(64, ge=1)
+    drain_seconds: float = Field(9, ge=MIN_DRAIN_S, le=3600)
+    """Maximum time from SIGTERM to the exit. Docker kills a container 10 s after SIGTERM."""
+
+    @property
+    def drain(self) -> Drain:
+        """How the process divides DRAIN_SECONDS."""
+        return Drain(self.drain_seconds)
 
     @property
     def limits(self) -> StreamLimits:

@@ -15,6 +15,7 @@ from orastream.cli.node.ports import Ports
 from orastream.cli.node.settings import CliSettings
 from orastream.cli.node.supervisor import NodePart
 from orastream.contract.errors import SettingsError
+from orastream.service.settings import NodeSettings
 
 REPLICATED = {"synth": 9101, "ws_bridge": 9102, "http_bridge": 9103}
 """Services that may have several processes, and the health port of the first one."""
@@ -22,6 +23,8 @@ REPLICATED = {"synth": 9101, "ws_bridge": 9102, "http_bridge": 9103}
 NATS_MONITORING_PORT = 8222
 MAX_REPLICAS = 16
 AUDIO_MAX_BYTES = 4 << 30
+GRACE_S = 3.0
+"""Seconds after DRAIN_SECONDS at which a service gets SIGKILL."""
 JETSTREAM_SHARE = 0.75
 """The part of the free disk that nats-server reserves for JetStream by default."""
 
@@ -128,9 +131,20 @@ def _service(
         env=env,
         lacks=probes.http(url + ready_path),
         stage=stage,
+        grace_s=_drain_s(env) + GRACE_S,
         url=url,
         health_url=url + ready_path,
     )
+
+
+def _drain_s(env: Mapping[str, str]) -> float:
+    """DRAIN_SECONDS as the services read it. They report an invalid value."""
+    given = {name.lower(): value for name, value in env.items() if value}
+    default: float = NodeSettings.model_fields["drain_seconds"].default
+    try:
+        return float(given.get("drain_seconds", default))
+    except ValueError:
+        return default
 
 
 def _replicas(wanted: Mapping[str, int], ports: Ports) -> list[tuple[str, str, int]]:

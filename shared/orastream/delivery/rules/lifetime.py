@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-DRAIN_S = 6.0
-"""How long a draining owner lets the running delivery go on."""
-
 
 @dataclass(slots=True)
 class Lifetime:
@@ -25,9 +22,9 @@ class Lifetime:
         if self.leave_reason is None:
             self.leave_reason = reason
 
-    def drain(self, now: float) -> None:
-        """Finish the running delivery within DRAIN_S seconds, then release the session."""
-        self.draining, self._drain_until = True, now + DRAIN_S
+    def drain(self, now: float, seconds: float) -> None:
+        """Finish the running delivery within so many seconds, then release the session."""
+        self.draining, self._drain_until = True, now + seconds
 
     @property
     def has_work(self) -> bool:

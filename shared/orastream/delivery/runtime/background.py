@@ -45,10 +45,11 @@ class Background:
         while self._outcomes:
             yield self._outcomes.popleft()
 
-    async def finish(self, timeout_s: float) -> None:
-        """Wait up to `timeout_s` seconds for the running tasks."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=timeout_s)
+    async def finish(self, timeout_s: float, until: float) -> None:
+        """Wait up to `timeout_s` seconds for the running tasks, and not beyond `until` (monotonic seconds)."""
+        left = until - asyncio.get_running_loop().time()
+        if self._tasks and left > 0:
+            await asyncio.wait(self._tasks, timeout=min(timeout_s, left))
 
     async def end(self) -> None:
         """Cancel the running tasks and wait until they have ended."""

@@ -38,7 +38,7 @@ log = logger.named(__name__)
 
 
 class Bridge:
-    """`await run(stop)` serves until `stop` is set, then finishes or releases its sessions. Not thread-safe."""
+    """`await run(stop, drain_s)` serves until `stop`, then finishes or releases its sessions. Not thread-safe."""
 
     def __init__(
         self,
@@ -72,6 +72,7 @@ class Bridge:
         self._judging_limit = asyncio.Semaphore(CONSIDERED_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
+        self._drain_s = 0.0
         self._pull_consumer = PullConsumer(js.broker, stream_names.SESSIONS, kind, self._on_delivery, self._capacity)
 
     @property
@@ -112,8 +113,12 @@ class Bridge:
             for runner in self._runners.values():
                 runner.leave(f"the sequences of {stream} went back")
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop`. Then take no session, finish running deliveries, release sessions, end the heartbeat."""
+    async def run(self, stop: asyncio.Event, drain_s: float) -> None:
+        """Serve until `stop`. Then take no session, finish running deliveries, release sessions, end the heartbeat.
+
+        Deliveries may go on for `drain_s` seconds. After a cancel no task is left.
+        """
+        self._drain_s = drain_s
         start = asyncio.create_task
         broker, term = self._js.broker, self._lease.term
         unhook = (broker.on_disconnect(term.disconnected), broker.on_reconnect(term.reconnected))
@@ -137,10 +142,12 @@ class Bridge:
             sweep.cancel()
             stopped.cancel()
             for runner in self._runners.values():
-                runner.drain()
-            if self._tasks:
-                await asyncio.wait(self._tasks)
-            await tasks.end(pull, sweep, stopped, *kept)
+                runner.drain(self._drain_s)
+            try:
+                if self._tasks:
+                    await asyncio.wait(self._tasks)
+            finally:
+                await tasks.end(pull, sweep, stopped, *kept, *self._tasks)
             try:
                 await self._lease.end()
             except NodeUnavailable:
@@ -223,7 +230,7 @@ class Bridge:
             runner.woken(delivery)
         self._runners[session] = runner
         if self._draining:
-            runner.drain()
+            runner.drain(self._drain_s)
         await self._serve(session, runner)
 
     async def _serve(self, session: str, runner: SessionRunner) -> None:

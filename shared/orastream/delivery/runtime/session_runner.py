@@ -89,9 +89,9 @@ class SessionRunner:
         self._session.requests_lost(self._loop.time())
         self.wake()
 
-    def drain(self) -> None:
-        """Begin no delivery, finish the running one within DRAIN_S seconds, then release the session."""
-        self._session.lifetime.drain(self._loop.time())
+    def drain(self, seconds: float) -> None:
+        """Begin no delivery, finish the running one within so many seconds, then release the session."""
+        self._session.lifetime.drain(self._loop.time(), seconds)
         self.wake()
 
     def leave(self, reason: str) -> None:
@@ -282,12 +282,12 @@ class SessionRunner:
             await runner.close()
         await self._links.close()
         if left is None:
-            await background.finish(FINISH_S)
+            await background.finish(FINISH_S, self._context.js.calls_end_at)
             self._apply_all(background)
             for effect in self._session.poll(self._loop.time()):
                 if isinstance(effect, Tidy):  # the last final report is tidied here, not by the next owner
                     background.start(self._housekeeping.carry_out(effect))
-            await background.finish(FINISH_S)
+            await background.finish(FINISH_S, self._context.js.calls_end_at)
         await background.end()
         self._apply_all(background)  # a final report that was written last is counted too
 

@@ -34,6 +34,16 @@ def test_plan_drains_oraserver_after_the_bridges_and_nats_last(tmp_path: Path) -
     assert stages["synth"] == stages["ws_bridge"] == stages["http_bridge"] == stages["gateway"]
 
 
+@pytest.mark.parametrize(
+    ("env", "grace_s"),
+    [({}, 12), ({"DRAIN_SECONDS": "60"}, 63), ({"drain_seconds": "60"}, 63), ({"DRAIN_SECONDS": "x"}, 12)],
+)
+def test_plan_kills_a_service_after_its_drain(tmp_path: Path, env: dict[str, str], grace_s: float) -> None:
+    """Some seconds after it. The services themselves report an invalid value."""
+    parts = {part.name: part for part in planned(tmp_path, env=env).parts}
+    assert {parts[name].grace_s for name in ("synth", "ws_bridge", "http_bridge", "gateway")} == {grace_s}
+
+
 def test_plan_gives_all_processes_the_same_nats_and_oraserver(tmp_path: Path) -> None:
     node = planned(tmp_path, env={"ORASERVER_WEBSOCKET_URL": "ws://elsewhere", "PATH": "/bin"})
     assert node.oraserver_url is not None

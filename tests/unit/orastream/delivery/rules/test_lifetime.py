@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orastream.delivery.rules.lifetime import DRAIN_S, Lifetime
+from orastream.delivery.rules.lifetime import Lifetime
 
 pytestmark = pytest.mark.unit
 
 IDLE_S = 30.0
+DRAIN_S = 6.0
 
 
 @given(st.lists(st.tuples(st.floats(0, 40), st.booleans(), st.booleans()), min_size=1))
@@ -46,14 +47,14 @@ def test_it_is_over_at_once_after_leave(delivering: bool, work: bool) -> None:
 @given(st.booleans())
 def test_a_drain_without_a_delivery_is_over_at_once(work: bool) -> None:
     lifetime = Lifetime(IDLE_S)
-    lifetime.drain(10.0)
+    lifetime.drain(10.0, DRAIN_S)
     assert lifetime.draining and lifetime.leave_reason is None
     assert lifetime.over(10.0, delivering=False, work=work)
 
 
 def test_a_drain_waits_for_the_running_delivery_for_a_limited_time() -> None:
     lifetime = Lifetime(IDLE_S)
-    lifetime.drain(10.0)
+    lifetime.drain(10.0, DRAIN_S)
     assert not lifetime.over(10.0 + DRAIN_S - 0.1, delivering=True, work=True)
     assert lifetime.next_time() == 10.0 + DRAIN_S
     assert lifetime.over(10.0 + DRAIN_S, delivering=True, work=True)
@@ -62,5 +63,5 @@ def test_a_drain_waits_for_the_running_delivery_for_a_limited_time() -> None:
 def test_the_next_time_is_the_earlier_one_of_drain_and_release() -> None:
     lifetime = Lifetime(DRAIN_S / 2)
     assert not lifetime.over(10.0, delivering=False, work=False)
-    lifetime.drain(10.0)
+    lifetime.drain(10.0, DRAIN_S)
     assert lifetime.next_time() == 10.0 + DRAIN_S / 2

@@ -30,7 +30,7 @@ from orastream.delivery.rules.entry import (
     Entry,
     Stage,
 )
-from orastream.delivery.rules.lifetime import DRAIN_S, Lifetime
+from orastream.delivery.rules.lifetime import Lifetime
 from orastream.delivery.rules.session import REPORT_LIFE_S, TIDY_AFTER_S, TIDY_AGAIN_S, Session
 from orastream.delivery.rules.session_effects import Abandon, CheckStored, DropCancel, Effect, End, Tidy
 from orastream.delivery.rules.session_outcomes import (
@@ -226,9 +226,9 @@ def test_no_delivery_begins_while_draining() -> None:
     for sequence in (2, 3):
         bench.ask(sequence)
     assert bench.poll() == ["Begin 2"]
-    bench.session.lifetime.drain(bench.now)
+    bench.session.lifetime.drain(bench.now, 6.0)
     assert not bench.session.over(bench.now, current=True), "the running delivery goes on"
-    assert bench.session.next_time(bench.now) == DRAIN_S
+    assert bench.session.next_time(bench.now) == 6.0
     bench.delivered(2)
     assert bench.poll() == []
     assert bench.session.over(bench.now, current=True)

@@ -55,6 +55,7 @@ pytestmark = pytest.mark.unit
 
 EXAMPLES = 100 * int(os.environ.get("FUZZ", "1"))
 IDLE_S = 30.0
+DRAIN_S = 6.0
 MAX_REQUESTS = 10
 
 Kind = Literal["websocket", "http"]
@@ -648,7 +649,7 @@ class SessionMachine(RuleBasedStateMachine):
     @rule(data=st.data(), really=st.sampled_from([False, False, False, False, True]))
     def an_owner_drains(self, data: st.DataObject, really: bool) -> None:
         if really:
-            data.draw(st.sampled_from(self._all_owners())).session.lifetime.drain(self.node.now)
+            data.draw(st.sampled_from(self._all_owners())).session.lifetime.drain(self.node.now, DRAIN_S)
 
     @rule(passed_s=st.sampled_from([0.1, 0.1, 1.0, 6.0, 6.0, 40.0, 130.0]))
     def time_passes(self, passed_s: float) -> None:
@@ -746,7 +747,7 @@ def test_the_model_reaches_each_way_to_end_a_request() -> None:
     machine.a_round_of_all(order)
     machine.node.now += 2.0
     machine._synth(requests[4], completes=True)
-    machine.owners["websocket"].session.lifetime.drain(machine.node.now)
+    machine.owners["websocket"].session.lifetime.drain(machine.node.now, DRAIN_S)
     machine.teardown()
     statuses = [machine.node.finals[of.sequence] for of in requests]
     assert statuses == ["delivered", "failed", "cancelled", "failed", "expired", "expired", "cancelled"]

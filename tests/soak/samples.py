@@ -1,0 +1,83 @@
+"""What a soak measures, and whether it is flat. Pure, except `memory_of` and `descriptors_of`."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from orastream.service.memory import resident_bytes
+
+FIRST_SESSIONS = 1000
+"""By then each service has its pools, caches and open sessions. Later values are compared with those after it."""
+WINDOW = 6
+"""Number of samples whose median is compared: one sample may lie in a garbage collection."""
+MAX_GROWTH = 1.2
+MAX_MORE_DESCRIPTORS = 20
+MAX_SLOWER = 3.0
+"""Latency is of a machine that others use too, so that only a trend counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The node at one moment. `latencies_ms` is of the requests that ended since the sample before."""
+
+    at_s: float
+    sessions: int
+    memory: Mapping[str, int]
+    """Resident bytes of each process, its children included."""
+    descriptors: Mapping[str, int]
+    latencies_ms: Sequence[float] = field(default=())
+
+    def latency_ms(self, share: float) -> float:
+        """A quantile (nearest rank) of the latencies; NaN if no request has ended."""
+        ranked = sorted(self.latencies_ms)
+        return ranked[min(len(ranked) - 1, int(share * len(ranked)))] if ranked else float("nan")
+
+
+def problems(samples: Sequence[Sample]) -> list[str]:
+    """Why the soak was not flat, a line each. Compares the last WINDOW samples with those after FIRST_SESSIONS."""
+    after = [sample for sample in samples if sample.sessions >= FIRST_SESSIONS]
+    if len(after) < 2 * WINDOW:
+        return [f"too short: {FIRST_SESSIONS} sessions and {2 * WINDOW} samples after them are needed"]
+    first, last = after[:WINDOW], after[-WINDOW:]
+    found = []
+    for name in last[-1].memory:
+        before, now = (statistics.median(sample.memory[name] for sample in part) for part in (first, last))
+        if now > MAX_GROWTH * before:
+            found.append(f"{name}: memory grew from {before / 2**20:.0f} to {now / 2**20:.0f} MiB")
+        before, now = (statistics.median(sample.descriptors[name] for sample in part) for part in (first, last))
+        if now > before + MAX_MORE_DESCRIPTORS:
+            found.append(f"{name}: open descriptors grew from {before:.0f} to {now:.0f}")
+    before, now = (statistics.median(sample.latency_ms(0.5) for sample in part) for part in (first, last))
+    if not now <= MAX_SLOWER * before:
+        found.append(f"the median latency grew from {before:.0f} to {now:.0f} ms")
+    return found
+
+
+def memory_of(pid: int) -> int:
+    """Resident bytes of a process and its children; 0 once it has ended."""
+    return sum(resident_bytes(one) for one in _with_children(pid))
+
+
+def descriptors_of(pid: int) -> int:
+    """Open descriptors of a process and its children; 0 once it has ended."""
+    count = 0
+    for one in _with_children(pid):
+        try:
+            count += len(os.listdir(f"/proc/{one}/fd"))
+        except OSError:
+            continue
+    return count
+
+
+def _with_children(pid: int) -> list[int]:
+    found = [pid]
+    for one in found:
+        try:
+            with open(f"/proc/{one}/task/{one}/children") as children:
+                found += map(int, children.read().split())
+        except OSError:
+            continue
+    return found
