@@ -92,7 +92,7 @@ class Bridge:
     def lacking(self) -> str | None:
         """Why this bridge can deliver nothing now, or None."""
         if not self.lease_valid:
-            return "the heartbeat of this bridge is not stored"
+            return "this bridge has no lease: NATS is disconnected, or does not store its heartbeat"
         return self._pull_consumer.lacking()
 
     def renewed(self, stream: str) -> None:

@@ -202,7 +202,7 @@ class UtteranceRunner:
                     self._link = None
                     self.machine.link_lost(str(link.lost), self._loop.time())
             case CutLink():
-                self._span.event("link cut")
+                log.info("link to OraServer cut: audio was on its way", request=self._speech.request_id)
                 link.cut()
                 self._link = None
 
