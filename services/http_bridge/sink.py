@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
@@ -14,24 +15,25 @@ from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
 from orastream.base.reset import reset, reset_on_close
-from orastream.base.send_queue import unsent_bytes
 from orastream.contract.audio_messages import AudioChunk, AudioStart
 from orastream.delivery.rules.utterance_effects import DeliveryRules
 from orastream.delivery.sink import LinkLost, Speech
 from services.http_bridge.body import END, Body
+from services.http_bridge.send_queue import unsent_bytes
 from services.http_bridge.settings import HttpBridgeSettings
 
 IDLE_S = 5.0
 CONNECT_S = 5.0
 STALL_S = 10.0
-"""How long OraServer may take nothing of the body before the POST fails: so long, or up to twice as long."""
+"""A POST fails when OraServer takes nothing of its body for 10 to 20 s: its progress is looked at every 10 s."""
 SILENCE_S = 30.0
 """How long OraServer may take to answer after it has read the whole body."""
-MAX_ANSWER_BYTES = 4096
+ANSWER_S, MAX_ANSWER_BYTES = 1.0, 4096
+"""How long the body of an answer is read, and how much of it. The status alone says whether it is delivered."""
 FIRST_POLL_S, POLL_S = 0.001, 0.02
 """How often a POST looks whether it may send the end of its body: after 1 ms, 2 ms and so on, then each 20 ms."""
 SENT_LOOKS = 2
-"""How often in a row all must be sent: between two looks the event loop passes to the kernel what still waits."""
+"""Successive checks that must find nothing unsent: between two the event loop passes to the kernel what still waits."""
 SEND_BUFFER_BYTES = 128 << 10
 """The kernel's send buffer. A small one, so that little audio is in flight at a barge-in."""
 
@@ -50,6 +52,8 @@ class HttpLink:
         self._post: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport | None = None
         """The connection of the running POST."""
+        self._ended = False
+        """Whether END of the running POST was sent."""
         self._loop = asyncio.get_running_loop()
         self._limit: asyncio.TimerHandle | None = None
         self.lost: LinkLost | None = None
@@ -100,16 +104,15 @@ class HttpLink:
 
     async def _send(self, body: Body, may_write: Callable[[], bool]) -> None:
         _running.set(self)
-        complete = False
+        self._ended = False
 
         async def pieces() -> AsyncIterator[bytes]:
             """Yield the body, with a new time limit for each piece: aiohttp's sock_read starts after the last one."""
-            nonlocal complete
             for piece in body.pieces():
                 self._expect_progress(STALL_S)
                 yield piece
             await self._until_end_may_be_sent(may_write)
-            complete = True
+            self._ended = True
             self._set_limit(SILENCE_S, partial(self._cut, f"the POST was not answered for {SILENCE_S:g} s"))
             yield END
 
@@ -118,20 +121,15 @@ class HttpLink:
         try:
             async with self._client.post(self._url, data=pieces(), headers=headers, allow_redirects=False) as answer:
                 status = answer.status
-                if not complete and self._transport is not None:
-                    reset(self._transport)
-                unread = MAX_ANSWER_BYTES  # the body is read, so that the connection can be used again
-                while complete and unread > 0 and (piece := await answer.content.read(unread)):
-                    unread -= len(piece)
-                if self._transport is not None:
-                    reset_on_close(self._transport, on=False)
+                if self._ended:
+                    await _read_rest(answer.content)
         except (aiohttp.ClientError, OSError) as exc:
             raise LinkLost(f"the POST failed ({type(exc).__name__})") from exc
         finally:
             self._forget_limit()
         if not 200 <= status < 300:
             raise LinkLost(f"the POST was answered by HTTP {status}", refused=400 <= status < 500)
-        if not complete:
+        if not self._ended:
             raise LinkLost(f"the POST was answered by HTTP {status} before it was sent")
 
     async def _until_end_may_be_sent(self, may_write: Callable[[], bool]) -> None:
@@ -157,7 +155,7 @@ class HttpLink:
         self._set_limit(seconds, partial(self._cut_if_stalled, seconds, self._unsent()))
 
     def _cut_if_stalled(self, seconds: float, unsent: int) -> None:
-        if self._unsent() == unsent:
+        if self._unsent() == unsent != 0:  # with 0 the POST waits for `may_write`
             self._cut(f"the POST took nothing for {seconds:g} s")
         else:
             self._expect_progress(STALL_S)
@@ -186,13 +184,19 @@ class HttpLink:
         self._cut("cut: the utterance was ended while it was sent")
 
     def cut(self) -> None:
-        """The same as `abandon`: no audio is sent before the POST."""
+        """The same as `abandon`."""
         self.abandon()
 
-    def uses(self, transport: asyncio.Transport) -> None:
-        """Note the connection over which the running POST is sent. It is reset if this process ends meanwhile."""
-        self._transport = transport
-        reset_on_close(transport, on=True)
+    def uses(self, connection: Connection) -> None:
+        """Note the connection over which the running POST is sent, until aiohttp takes it back."""
+        self._transport = cast(asyncio.Transport, connection.transport)
+        connection.add_callback(self._released)
+
+    def _released(self) -> None:
+        """From here on the connection may be another POST's. One with an unsent body has no use: reset it."""
+        transport, self._transport = self._transport, None
+        if transport is not None and not self._ended:
+            reset(transport)
 
     async def close(self) -> None:
         """Drop the collected audio and cancel a running POST."""
@@ -225,7 +229,7 @@ def http_client(settings: HttpBridgeSettings) -> aiohttp.ClientSession:
     """An HTTP client with pooled connections. The caller closes it (`async with`)."""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=SILENCE_S)
     # With a limit, POSTs that OraServer answers slowly would block those of other sessions.
-    unlimited = _Connector(limit=0, socket_factory=_small_buffer)
+    unlimited = _Connector(limit=0, socket_factory=_socket)
     return aiohttp.ClientSession(headers=settings.authorization, timeout=timeout, connector=unlimited)
 
 
@@ -237,11 +241,22 @@ class _Connector(aiohttp.TCPConnector):
     ) -> Connection:
         connection = await super().connect(req, traces, timeout)
         if (link := _running.get(None)) is not None:
-            link.uses(cast(asyncio.Transport, connection.transport))
+            link.uses(connection)
         return connection
 
 
-def _small_buffer(address: aiohttp.AddrInfoType) -> socket.socket:
+async def _read_rest(content: aiohttp.StreamReader) -> None:
+    """Read a short answer to its end, so that the connection can be used again. Its status is known already."""
+    unread = MAX_ANSWER_BYTES
+    with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+        async with asyncio.timeout(ANSWER_S):
+            while unread > 0 and (piece := await content.read(unread)):
+                unread -= len(piece)
+
+
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """A socket with a small send buffer that ends with a reset, also when this process is killed during a POST."""
     sock = socket.socket(*address[:3])
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    reset_on_close(sock, on=True)
     return sock

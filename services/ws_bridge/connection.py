@@ -117,9 +117,7 @@ class WebSocketConnection(asyncio.Protocol):
         if self.lost is None and self._protocol.state is State.OPEN and not self._paused:
             self._protocol.send_close(1000)
             self._flush()
-            if self._transport is not None:
-                reset_on_close(self._transport, on=False)
-                self._transport.close()
+            self._close_normally()
         self.abort("closed by this side")
 
     def abort(self, reason: str, *, refused: bool = False) -> None:
@@ -175,9 +173,8 @@ class WebSocketConnection(asyncio.Protocol):
                 self._on_pong(bytes(event.data))
         if self._protocol.state in (State.CLOSING, State.CLOSED) and self.lost is None:
             code, reason = self._protocol.close_code, self._protocol.close_reason
-            if self._transport is not None and not self.unsent_bytes:
-                reset_on_close(self._transport, on=False)
-                self._transport.close()  # without a reset, which could drop the answer to the close frame
+            if not self.unsent_bytes:
+                self._close_normally()
             self.abort(f"closed by OraServer (code {code}{', ' + reason if reason else ''})")
 
     def eof_received(self) -> None:
@@ -212,13 +209,24 @@ class WebSocketConnection(asyncio.Protocol):
             if data:
                 self._transport.write(data)
 
+    def _close_normally(self) -> None:
+        """Close the transport without a reset, which could drop the close frame."""
+        if self._transport is not None:
+            self._resets_on_close(on=False)
+            self._transport.close()
+
+    def _resets_on_close(self, *, on: bool) -> None:
+        transport = self._transport
+        sock = None if transport is None or transport.is_closing() else transport.get_extra_info("socket")
+        if sock is not None:
+            reset_on_close(sock, on=on)
+
     def _on_response(self, response: Response) -> None:
         error = self._protocol.handshake_exc
         if error is None:
             if not self._opened.done():
                 self._opened.set_result(None)
-            if self._transport is not None:
-                reset_on_close(self._transport, on=True)  # also if this process is killed
+            self._resets_on_close(on=True)  # also if this process is killed
             return
         status = response.status_code
         reason = f"the handshake was answered by HTTP {status}"

@@ -66,7 +66,7 @@ class WebSocketLink:
 
     def cut(self) -> None:
         """End the connection now, also with bytes in the kernel's send buffer: these are dropped."""
-        self._connection.abort("cut: a cancelled utterance was not confirmed in time")
+        self._connection.abort("cut: audio on its way was not confirmed in time")
 
     async def close(self) -> None:
         """End the connection."""

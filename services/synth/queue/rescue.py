@@ -16,8 +16,8 @@ from orastream.jetstream.api import JetStream
 from orastream.jetstream.peers import Peers
 from orastream.jetstream.pull_consumer import Delivery
 
-MARK_S = 0.5
-"""How long the mark is tried."""
+MARK_S = 0.3
+"""How long the mark is tried. After that a nak would be late."""
 
 log = structlog.get_logger()
 
@@ -65,21 +65,23 @@ class Rescue:
 
     async def _hand_back(self, synth: str, holds: tuple[str, ...]) -> None:
         try:
-            if await self._marked(synth):
+            async with asyncio.timeout(MARK_S):
+                marked = await self._marked(synth)
+            if marked:
                 for ack_subject in holds:
                     await self._js.broker.publish(ack_subject, b"-NAK")
                 log.info("requests of a gone synth are delivered again", synth=synth, requests=len(holds))
-        except OrastreamError as exc:
+        except (OrastreamError, TimeoutError) as exc:
             log.warning("requests of a gone synth wait for the ack wait", synth=synth, error=str(exc))
 
     async def _marked(self, synth: str) -> bool:
-        """Store the mark. Return whether this synth was the first. Raises NodeUnavailable soon, else it would be late.
+        """Store the mark. Return whether this synth was the first. Raises NodeUnavailable.
 
         A nak after the ack wait would take the request from the synth that has it then.
         """
         mark = stream_names.heartbeat_key(f"gone-{synth}")
         try:
-            await self._js.store(mark, self._name.encode(), expect_last=0, patience_s=MARK_S)
+            await self._js.store(mark, self._name.encode(), expect_last=0)
         except SequenceConflict:
             stored = await self._js.last(stream_names.HEARTBEATS, mark)
             return stored is not None and stored.data == self._name.encode()  # the first ack was lost

@@ -17,15 +17,15 @@ def reset(transport: asyncio.BaseTransport) -> None:
     """
     if transport.is_closing():
         return
-    reset_on_close(transport, on=True)
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        reset_on_close(sock, on=True)
     cast(asyncio.Transport, transport).abort()  # uvloop's transports have another base class
 
 
-def reset_on_close(transport: asyncio.BaseTransport, *, on: bool) -> None:
+def reset_on_close(sock: socket.socket, *, on: bool) -> None:
     """Whether the end of the connection is a reset, as `reset` describes, whoever ends it: also the end of the process.
 
-    Does nothing if the transport is closing already.
+    `sock` is a socket, or what a transport gives as its "socket". Raises OSError if it is closed.
     """
-    sock = transport.get_extra_info("socket")
-    if sock is not None and not transport.is_closing():
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET if on else _NO_RESET)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET if on else _NO_RESET)

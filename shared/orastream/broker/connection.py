@@ -145,7 +145,7 @@ class Broker:
 
     @property
     def server(self) -> ServerIdentity:
-        """The server that this client is connected to, as it said when this client connected."""
+        """The server that this client is connected to, as its last INFO names it."""
         return self._nc.server
 
     @property

@@ -105,12 +105,7 @@ class Feed:
             self._room.set()
         return message
 
-    @property
-    def buffered_bytes(self) -> int:
-        """The memory of the messages that `pop` would return now."""
-        return self._buffered
-
-    def limit(self, max_bytes: int = MAX_BUFFERED_BYTES) -> None:
+    def limit(self, max_bytes: int) -> None:
         """Buffer at most `max_bytes` and a message from now on. What is buffered beyond it is read again later.
 
         Only for a feed without wildcards: the order of its buffer is that of the stream. Cheap if nothing changes.

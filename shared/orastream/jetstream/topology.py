@@ -130,6 +130,8 @@ class Found(NamedTuple):
     """Whether this call has created it."""
     last_seq: int = 0
     """The highest sequence of a stream so far; 0 for a consumer."""
+    forgets: bool = False
+    """The stream may lose its newest messages when its server is killed, and then reuses their sequences."""
 
 
 async def ensure_stream(
@@ -213,7 +215,9 @@ async def ensure_consumer(
 def _found(answer: Mapping[str, Any], *, by_us: bool = False) -> Found:
     state = answer.get("state")
     last_seq = state.get("last_seq", 0) if isinstance(state, dict) else 0
-    return Found(str(answer.get("created")), by_us, last_seq if isinstance(last_seq, int) else 0)
+    config = answer.get("config")
+    forgets = isinstance(config, dict) and config.get("persist_mode") == "async"
+    return Found(str(answer.get("created")), by_us, last_seq if isinstance(last_seq, int) else 0, forgets)
 
 
 def _lacks(name: str, answer: Mapping[str, Any]) -> bool:

@@ -177,17 +177,16 @@ class StreamKeeper:
             log.exception("a stream or consumer could not be looked at", name=name)
             self._lacks[name] = NodeUnavailable(f"{name}: {exc!r}")
         else:
-            self._note(name, found, is_cache=config.get("persist_mode") == "async")
+            self._note(name, found)
 
     def _is_new(self, name: str, found: Found) -> bool:
         return self._created.get(name, found.created) != found.created
 
-    def _note(self, name: str, found: Found, *, is_cache: bool) -> None:
-        """`is_cache`: a server that is killed may lose its newest messages, and then reuses their sequences."""
+    def _note(self, name: str, found: Found) -> None:
         is_new = self._is_new(name, found)
         self._created[name] = found.created
         self._lacks.pop(name, None)
-        if found.last_seq < self._last_seq.get(name, 0) and not is_cache:
+        if found.last_seq < self._last_seq.get(name, 0) and not found.forgets:
             log.error("its sequences went back: an older copy of it?", name=name, last_seq=found.last_seq)
             for hook in self._back_hooks:
                 hook(name)

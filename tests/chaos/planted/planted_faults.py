@@ -121,7 +121,7 @@ def endless_lease() -> None:
     from orastream.delivery.rules.lease import LeaseTerm
 
     _replace(LeaseTerm, "valid", lambda self, now: self._until > 0.0)
-    _replace(LeaseTerm, "over", lambda self, now: False)
+    _replace(LeaseTerm, "over_at", property(lambda self: float("inf")))
     renewed = LeaseTerm.renewed
 
     def never_lapsed(self: LeaseTerm, sent_at: float, now: float) -> bool:

@@ -103,7 +103,7 @@ def judge_jetstream(answer: Mapping[str, Any] | None, refused: str | None = None
     if error:
         fix = "give this account JetStream (jetstream: enabled), or use the credentials of one that has it"
         if meaning(error) is Meaning.BUSY:
-            fix = "start the other servers of the cluster: a majority must be up"
+            fix = "try again in a few seconds; in a cluster a majority of the servers must run"
         return Finding("JetStream", "problem", str(error.get("description", "refused")), fix)
     return Finding("JetStream", "ok", f"{answer.get('streams', 0)} streams, {answer.get('consumers', 0)} consumers")
 

@@ -19,8 +19,8 @@ class Sync(StrEnum):
 def nats_config(port: int, monitoring_port: int, store: Path, sync: Sync) -> str:
     """The configuration file: both ports on 127.0.0.1, and JetStream with its files in `store`.
 
-    `periodic` has no line: it is the server's default. nats-server reads a quoted string with the escapes of JSON, so
-    `store` may hold spaces, quotes and backslashes.
+    `periodic` has no line: it is the server's default. nats-server reads a quoted string with the escapes of a quote
+    and of a backslash, so `store` may hold both, and spaces, but no control characters.
     """
     lines = [
         "# Written by `orastream up` before each start of nats-server: changes here are lost.",

@@ -55,11 +55,16 @@ class NodePart:
     """Files that it reads, and their text; written before each start."""
 
     def write_files(self) -> None:
-        """Write `files`. One that has its text already is left alone: it needs no room on a full disk."""
+        """Write `files`, each whole or not at all. One that has its text already needs no room on a full disk.
+
+        Raises OSError.
+        """
         for path, text in self.files.items():
-            if not path.is_file() or path.read_text() != text:
+            if not path.is_file() or path.read_bytes() != text.encode():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text)
+                new = path.with_name(f"{path.name}.new")
+                new.write_bytes(text.encode())
+                new.replace(path)
 
 
 class State(Enum):
@@ -116,28 +121,36 @@ class PartKeeper:
         while not self._stopping:
             self._set(State.STARTING)
             began = time.monotonic()
-            self.part.write_files()
-            self._child = child = await Child.start(self.part.command, self.part.env, self.log)
-            self.pid = child.pid
             try:
-                code = await self._attend(child)
-            finally:
-                child.kill()
-                self.pid = self._child = None
+                code = await self._run_once()
+                problem = f"ended ({describe_exit(code)})"
+            except OSError as exc:
+                code, problem = None, f"cannot be started ({exc})"
             if self._interrupt.is_set():
                 self._interrupt.clear()
                 continue
             deaths += 1
             if not self.ever_ready and (code == CANNOT_START or deaths >= MAX_DEATHS_AT_START):
-                self.hopeless = NotStarted(self.part.name, f"ended ({describe_exit(code)})", self.log)
+                self.hopeless = NotStarted(self.part.name, problem, self.log)
                 break
             if time.monotonic() - began > STEADY_S:
                 backoff.reset()
             self.restarts += 1
             wait_s = backoff.next_s()
-            self._set(State.WAITING, f"{self.part.name} ended ({describe_exit(code)}); starts again in {wait_s:.1f} s")
+            self._set(State.WAITING, f"{self.part.name} {problem}; starts again in {wait_s:.1f} s")
             await self._pause(wait_s)
         self._set(State.STOPPED)
+
+    async def _run_once(self) -> int:
+        """Start the process and return its exit code. Raises OSError when it cannot be started."""
+        self.part.write_files()
+        self._child = child = await Child.start(self.part.command, self.part.env, self.log)
+        self.pid = child.pid
+        try:
+            return await self._attend(child)
+        finally:
+            child.kill()
+            self.pid = self._child = None
 
     async def _attend(self, child: Child) -> int:
         """Wait until the process ends, or end it after `stop()` or `start_again()`; returns the exit code."""

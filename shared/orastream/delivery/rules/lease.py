@@ -1,15 +1,18 @@
 """When the lease of a bridge allows its sessions to write. Pure; times are monotonic seconds.
 
-A bridge stores a heartbeat, which the server deletes after HEARTBEAT_LIFE_S. Other bridges take none of its sessions
-while the heartbeat is stored. The lease ends LEASE_MARGIN_S before that, counted from before the heartbeat was sent.
-So while the lease has not lapsed, no other bridge can have taken a session of this bridge. After a lapse each session
-must confirm its ownership first (`WritePermission`).
+A bridge stores a heartbeat, which the server deletes after HEARTBEAT_LIFE_S. The lease ends LEASE_MARGIN_S before that,
+counted from before the heartbeat was sent. Other bridges take a session of this bridge when the heartbeat is not stored
+any more, or when they find that the process has no connection (`jetstream.peer_watch`). So a bridge may write while its
+lease lasts and it is connected. After a lapse or a reconnect each session must confirm its ownership first
+(`WritePermission`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+INFINITY = float("inf")
+CHECK_S = 0.25
 LEASE_MARGIN_S = 0.5
 """Seconds by which the lease ends before the server deletes its heartbeat."""
 
@@ -20,17 +23,19 @@ class LeaseTerm:
 
     life_s: float
     _until: float = 0.0
-    _connected: bool = True
+    _lost_at: float = INFINITY
+    """When other bridges may call this one gone, because it has no connection."""
     lapses: int = 0
     """Number of times that the lease ran out or was in doubt. After each, every session must check its ownership."""
 
     def valid(self, now: float) -> bool:
         """Whether writes are allowed now."""
-        return self._connected and now < self._until
+        return self._lost_at == INFINITY and now < self._until
 
-    def over(self, now: float) -> bool:
-        """Whether the lease has run out, so that other bridges may have taken the sessions."""
-        return now >= self._until
+    @property
+    def over_at(self) -> float:
+        """From when on other bridges may have taken the sessions. It moves on with each heartbeat that is stored."""
+        return min(self._until, self._lost_at)
 
     def renewed(self, sent_at: float, now: float) -> bool:
         """Record that the heartbeat sent at `sent_at` is stored. Return whether the lease had run out before."""
@@ -43,13 +48,13 @@ class LeaseTerm:
         """Owner records or heartbeats were lost: each owner must check its ownership before it writes more."""
         self.lapses += 1
 
-    def disconnected(self) -> None:
-        """Allow no write until `reconnected`: other bridges may call this one gone, and take its sessions at once."""
-        self._connected = False
+    def disconnected(self, now: float, confirm_s: float) -> None:
+        """Allow no write until `reconnected`: after `confirm_s` seconds other bridges may call this one gone."""
+        self._lost_at = now + confirm_s
 
     def reconnected(self) -> None:
         """Allow writes again, after each owner has checked its ownership."""
-        self._connected = True
+        self._lost_at = INFINITY
         self.doubt()
 
     def end(self) -> None:
@@ -70,6 +75,11 @@ class WritePermission:
     def granted(self, now: float) -> bool:
         """Whether the lease allows a write at `now`."""
         return self.term.lapses == self.confirmed_lapse and self.term.valid(now)
+
+    def next_time(self, now: float) -> float:
+        """When to look again while no write is allowed: soon, and when the lease is over."""
+        soon, over_at = now + CHECK_S, self.term.over_at
+        return min(soon, over_at) if over_at > now else soon
 
     def next_check(self) -> int | None:
         """The lapse for which to read the owner's record now, or None. Then None until `answered` is called."""

@@ -167,9 +167,7 @@ class UtteranceDelivery:
 
         Another bridge may deliver now; the receiver must not get the audio from both, nor what is cancelled meanwhile.
         """
-        on_its_way = bool(self._sent) or self._complete is CompleteState.ASKED
-        in_work = self.finished is None or self.settling
-        self._cut_due = self.link is LinkState.UP and on_its_way and in_work
+        self._cut_due = self.on_its_way
 
     def restart_stall_timer(self, now: float) -> None:
         """Restart the wait for audio. While NATS does not answer, missing audio does not mean a stalled synth."""
@@ -214,6 +212,7 @@ class UtteranceDelivery:
 
         Does nothing if the link is down already.
         """
+        self._cut_due = False
         if self.link is LinkState.DOWN:
             return
         if self.finished:
@@ -328,6 +327,13 @@ class UtteranceDelivery:
         cancelled = self.finished is not None and self.finished.status == "cancelled"
         unconfirmed = self.rules.confirm_every is not None and bool(self._sent)
         return cancelled and self.link is LinkState.UP and unconfirmed
+
+    @property
+    def on_its_way(self) -> bool:
+        """Whether the receiver may still read audio over the present link that it has not confirmed."""
+        in_work = self.finished is None or self.settling
+        unconfirmed = bool(self._sent) or self._complete is CompleteState.ASKED
+        return self.link is LinkState.UP and unconfirmed and in_work
 
     # ---- inside
 

@@ -26,7 +26,7 @@ from orastream.delivery.runtime.wakeups import NAK_DELAY_S
 from orastream.delivery.sink import Sink
 from orastream.jetstream import topology
 from orastream.jetstream.api import JetStream
-from orastream.jetstream.peers import Peers
+from orastream.jetstream.peers import CONFIRM_CLUSTER_S, CONFIRM_S, Peers
 from orastream.jetstream.pull_consumer import Delivery, PullConsumer
 from orastream.jetstream.report_store import ReportStore
 
@@ -93,7 +93,7 @@ class Bridge:
     def lacking(self) -> str | None:
         """Why this bridge can deliver nothing now, or None."""
         if not self.lease_valid:
-            return "the heartbeat of this bridge is not stored"
+            return "this bridge has no lease: NATS is disconnected, or does not store its heartbeat"
         return self._pull_consumer.lacking()
 
     def renewed(self, stream: str) -> None:
@@ -121,7 +121,7 @@ class Bridge:
         self._drain_s = drain_s
         start = asyncio.create_task
         broker, term = self._js.broker, self._lease.term
-        unhook = (broker.on_disconnect(term.disconnected), broker.on_reconnect(term.reconnected))
+        unhook = (broker.on_disconnect(self._disconnected), broker.on_reconnect(term.reconnected))
         pull, stopped = start(self._pull_consumer.run(), name="pull"), start(stop.wait(), name="stop")
         sweep = start(OwnerSweep(self._js, self._lease.bridge, self._serves).run(), name="sweep")
         kept = [
@@ -135,8 +135,6 @@ class Bridge:
                 task.result()  # a failed task ends the process; the supervisor starts a new one
         finally:
             self._draining = True
-            for unhooked in unhook:
-                unhooked()
             await tasks.end(*self._takeovers)
             pull.cancel()
             sweep.cancel()
@@ -147,11 +145,17 @@ class Bridge:
                 if self._tasks:
                     await asyncio.wait(self._tasks)
             finally:
+                for unhooked in unhook:
+                    unhooked()
                 await tasks.end(pull, sweep, stopped, *kept, *self._tasks)
             try:
                 await self._lease.end()
             except NodeUnavailable:
                 log.debug("the heartbeat was not deleted; it expires by itself")
+
+    def _disconnected(self) -> None:
+        confirm_s = CONFIRM_CLUSTER_S if self._js.broker.server.cluster else CONFIRM_S
+        self._lease.term.disconnected(asyncio.get_running_loop().time(), confirm_s)
 
     # ---- wake-ups
 

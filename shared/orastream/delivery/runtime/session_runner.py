@@ -38,7 +38,6 @@ from orastream.jetstream.report_store import ReportStore
 
 FINISH_S = 1.0
 LINKS_CHECK_S = 1.0
-PERMISSION_CHECK_S = 0.25
 
 log = logger.named(__name__)
 
@@ -121,7 +120,7 @@ class SessionRunner:
 
     async def _rounds(self, reports: Feed, background: Background) -> None:
         session, events = self._session, self._events
-        epoch, may_write = self._ownership.epoch, lambda: self._permission.granted(self._loop.time())
+        epoch, may_write = self._ownership.epoch, lambda: events.current and self._permission.granted(self._loop.time())
         parts = SessionContext(self._context, epoch, self._reports, self._links, background, self._nudge, may_write)
         while True:
             self._wake_event.clear()
@@ -155,7 +154,7 @@ class SessionRunner:
         """Advance the utterance. Runs in each round, for each chunk, so it must be fast."""
         if not may_write:
             runner.machine.restart_stall_timer(now)
-            if self._permission.term.over(now):
+            if now >= self._permission.term.over_at:
                 runner.machine.lease_over()
         await runner.step(now, may_write=may_write)
 
@@ -194,7 +193,9 @@ class SessionRunner:
     async def _sleep(self, now: float, may_write: bool) -> None:
         at = self._full_round_at
         if self._delivering is not None:
-            at = min(at, self._delivering.machine.next_time() or at, at if may_write else now + PERMISSION_CHECK_S)
+            at = min(
+                at, self._delivering.machine.next_time() or at, at if may_write else self._permission.next_time(now)
+            )
         await self._wake_event.wait(at)
 
     # ---- outcomes of background tasks

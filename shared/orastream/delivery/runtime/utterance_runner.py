@@ -99,8 +99,8 @@ class UtteranceRunner:
     async def close(self) -> None:
         """Stop the feed and end the trace span. Nothing is written to OraServer any more."""
         self._trace_times()
-        if self.machine.settling and self._link is not None:
-            self._link.cut()  # the next owner does not know this link, so it cannot wait for the confirmation
+        if self.machine.on_its_way and self._link is not None:
+            self._link.cut()  # the next owner does not know this link: what it cancels must not arrive later
         if self.machine.finished is None:
             # A later delivery of the same request must not get their outcomes.
             await tasks.end(*(task for task in (self._write, self._connecting) if task is not None))
@@ -202,7 +202,7 @@ class UtteranceRunner:
                     self._link = None
                     self.machine.link_lost(str(link.lost), self._loop.time())
             case CutLink():
-                self._span.event("link cut")
+                log.info("link to OraServer cut: audio was on its way", request=self._speech.request_id)
                 link.cut()
                 self._link = None
 

@@ -139,6 +139,22 @@ async def test_files_of_a_process_are_written_before_each_start(tmp_path: Path) 
             assert keeper.log.last_lines(5) == ["as planned"]
 
 
+async def test_supervisor_tries_again_when_a_file_cannot_be_written(tmp_path: Path) -> None:
+    """For example on a full disk. Here a folder has its name."""
+    config = tmp_path / "nats.conf"
+    part = replace(a_part(tmp_path, "nats"), files={config: "as planned"})
+    async with supervised(tmp_path, part) as supervisor:
+        keeper = supervisor.keeper("nats")
+        config.unlink()
+        config.mkdir()
+        assert keeper.pid is not None
+        os.kill(keeper.pid, signal.SIGKILL)
+        await until(lambda: keeper.restarts >= 2)
+        config.rmdir()
+        await until(lambda: keeper.state is State.READY)
+        assert config.read_text() == "as planned"
+
+
 async def test_start_fails_at_once_when_a_process_exits_with_a_settings_error(tmp_path: Path) -> None:
     code = "import sys; sys.exit(print('synth: TTS_ENGINE: unknown', flush=True) or 2)"
     with pytest.raises(NotStarted, match="TTS_ENGINE: unknown"):

@@ -12,6 +12,7 @@ from orastream.delivery.rules.lease import LEASE_MARGIN_S, LeaseTerm, WritePermi
 pytestmark = pytest.mark.unit
 
 LIFE_S = 3.0
+CONFIRM_S = 0.4
 DELAYS = st.floats(0, 10)
 
 
@@ -49,8 +50,9 @@ class Owner(RuleBasedStateMachine):
         self.asked: int | None = None
         self.ours = True
         self.known_lost = False
+        self.lost_at: float | None = None
 
-    @rule(passed_s=st.sampled_from([0.1, 1.0, 4.0]))
+    @rule(passed_s=st.sampled_from([0.1, 0.4, 1.0, 4.0]))
     def time_passes(self, passed_s: float) -> None:
         self.now += passed_s
 
@@ -59,10 +61,29 @@ class Owner(RuleBasedStateMachine):
         self.term.renewed(self.now, self.now)
         self.heartbeat_until = self.now + LIFE_S
 
-    @precondition(lambda self: self.now >= self.heartbeat_until)
+    @precondition(lambda self: self.lost_at is None)
+    @rule()
+    def the_connection_breaks(self) -> None:
+        self.lost_at = self.now
+        self.term.disconnected(self.now, CONFIRM_S)
+        assert not self.permission.granted(self.now)
+
+    @precondition(lambda self: self.lost_at is not None)
+    @rule()
+    def it_is_connected_again(self) -> None:
+        self.lost_at = None
+        self.term.reconnected()
+
+    @precondition(lambda self: self.now >= self.heartbeat_until or self._called_gone)
     @rule()
     def another_bridge_takes_the_session(self) -> None:
+        assert self.now >= self.term.over_at, "what is on its way would not be cut"
         self.ours = False
+
+    @property
+    def _called_gone(self) -> bool:
+        """Other bridges see that it has no connection, and wait for CONFIRM_S."""
+        return self.lost_at is not None and self.now >= self.lost_at + CONFIRM_S
 
     @rule()
     def a_round(self) -> None:

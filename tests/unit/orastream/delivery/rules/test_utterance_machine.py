@@ -831,13 +831,15 @@ class Delivery(RuleBasedStateMachine):
         self._event()
 
     @precondition(lambda self: self.began)
-    @rule()
-    def the_lease_is_over(self) -> None:
-        """What is on its way to OraServer is cut, because another bridge may deliver now."""
-        self.gate, link = False, self.connection
-        in_work = self.machine.finished is None or self.machine.settling
-        self.lease_cut = link is not None and in_work and bool(link.unconfirmed or link.asked_complete)
+    @rule(broken=st.booleans())
+    def the_lease_is_over(self, broken: bool) -> None:
+        """What is on its way to OraServer is cut, because another bridge may deliver now. The link may be `broken`."""
+        self.gate = False
+        self.lease_cut = self._on_its_way() and not broken
         self.machine.lease_over()
+        if broken and self.connection is not None:
+            self.old_connections.append(self.connection)
+            self._lose_link()
         self._step()
         assert not self.lease_cut, "the link is not cut"
 
@@ -862,18 +864,25 @@ class Delivery(RuleBasedStateMachine):
         self._event()
 
     @precondition(lambda self: self.final_report is None and self.epoch < 4)
-    @rule(how=st.sampled_from(["crash", "crash after the write", "drain"]))
+    @rule(how=st.sampled_from(["crash", "crash after the write", "drain", "leave"]))
     def a_new_owner_takes_over(self, how: str) -> None:
         if how == "crash after the write" and self.pending is not None and self.pending[0] != "end":
             self._report_stored()
         if how == "drain" and self.machine.finished is None and (report := self._report()) is not None:
             self._store(report)
-        if how == "drain" and self.machine.settling and self.connection is not None:
+        if how in ("drain", "leave") and self._on_its_way():
+            assert self.machine.on_its_way, "the link is not cut"
             self._cut()
         if self.connection is not None:
             self.old_connections.append(self.connection)
         self._new_owner()
         self._event()
+
+    def _on_its_way(self) -> bool:
+        """Whether OraServer may still read audio that it has not confirmed, and that is not final."""
+        link, machine = self.connection, self.machine
+        in_work = machine.finished is None or machine.settling
+        return link is not None and in_work and bool(link.unconfirmed or link.asked_complete)
 
     @rule(seconds=st.sampled_from([0.01, 0.2, 1.0, 30.0]))
     def time_passes(self, seconds: float) -> None:
