@@ -15,7 +15,7 @@ from orastream.client.async_client import Client
 from orastream.contract.messages import Report
 from tests.support.nats_server import NatsServer
 from tests.support.processes import Logs, until
-from tests.support.services import Stack
+from tests.support.services import REPOSITORY, Stack
 from tests.support.speech import sha256, spoken_file, utterance_of
 
 DEADLINE_S = 45.0
@@ -114,11 +114,15 @@ def running_node(
     replicas: int = 2,
     gateway: bool = False,
     sync: Sync | None = None,
+    code: Path = REPOSITORY,
     **settings: object,
 ) -> Iterator[Stack]:
-    """Run nats-server, OraServer, and `replicas` of synth and of each bridge, all ready; kills them at the end."""
+    """Run nats-server, OraServer, and `replicas` of synth and of each bridge, all ready; kills them at the end.
+
+    The services but OraServer run the code in the folder `code`.
+    """
     server = NatsServer(folder, logs, sync=sync)
-    stack = Stack(server, folder, logs, TTS_AUDIO_MAX_BYTES=256 << 20, **settings)
+    stack = Stack(server, folder, logs, code=code, TTS_AUDIO_MAX_BYTES=256 << 20, **settings)
 
     async def start() -> None:
         await server.start()

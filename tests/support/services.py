@@ -29,11 +29,13 @@ MODEL_START_S = 200.0
 """Timeout for the start with a torch engine: it imports torch and loads a model while other tests run."""
 
 
-def environment(settings: Mapping[str, object]) -> dict[str, str]:
-    """This process's environment without node settings, plus `settings` (booleans as true and false)."""
+def environment(settings: Mapping[str, object], code: Path = REPOSITORY) -> dict[str, str]:
+    """This process's environment without node settings, plus `settings` (booleans as true and false).
+
+    Python imports the project from `code`, before an installed version.
+    """
     clean = {name: value for name, value in os.environ.items() if name.upper() not in KNOWN}
-    # This checkout's code comes before an installed version.
-    path = os.pathsep.join(filter(None, [str(REPOSITORY), str(REPOSITORY / "shared"), clean.get("PYTHONPATH")]))
+    path = os.pathsep.join(filter(None, [str(code), str(code / "shared"), clean.get("PYTHONPATH")]))
     given = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in settings.items()}
     return clean | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "TTS_LOG_FORMAT": "json"} | given
 
@@ -61,6 +63,11 @@ class ServiceProcess(Process):
             cwd=folder,
             log=log,
         )
+        self._settings = {**settings, setting: self.port}
+
+    def run_from(self, code: Path) -> None:
+        """Take the code of another checkout from the next start on."""
+        self._env = environment(self._settings, code)
 
     async def start(self) -> None:
         """Start it; returns when it is ready. Raises ProcessFailed."""
@@ -100,8 +107,11 @@ class Stack:
     stack["ws_bridge"][0].kill()
     """
 
-    def __init__(self, nats_server: NatsServer, folder: Path, logs: Logs, **settings: object) -> None:
-        """`settings` apply to every service; settings of `start` override them."""
+    def __init__(
+        self, nats_server: NatsServer, folder: Path, logs: Logs, *, code: Path = REPOSITORY, **settings: object
+    ) -> None:
+        """`settings` apply to every service; settings of `start` override them. All but OraServer run from `code`."""
+        self._code = code
         self.nats_server = nats_server
         self.folder = folder
         self.oraserver_port = free_port()
@@ -133,6 +143,8 @@ class Stack:
             assert not siblings, "a data directory has one owner: start one oraserver"
             given.setdefault("ORASERVER_PORT", self.oraserver_port)
         process = ServiceProcess(service, self.folder, self._logs, given, name=f"{service}-{len(siblings) + 1}")
+        if service != "oraserver":
+            process.run_from(self._code)
         siblings.append(process)
         return process
 
