@@ -24,7 +24,7 @@ PARTS = ("window", "forwarding", "latency", "first-audio", "recovery")
 ALONE = ("sync", "voices", "false-takeovers", "cluster-recovery")
 """Parts that run only with `--only`: they take minutes, and `voices` needs `make torch`."""
 BUDGET_S = 230.0
-"""No forwarder measurement begins later than this many seconds, so that the whole run takes under five minutes."""
+"""No forwarder measurement begins later than this many seconds, so that this part takes about four minutes."""
 
 
 async def run(options: argparse.Namespace) -> int:
