@@ -20,7 +20,8 @@ from orastream.client.async_client import Client
 from orastream.contract import subjects
 from orastream.contract.messages import FINAL, Report
 from orastream.contract.stream_names import REPORTS, SESSIONS
-from orastream.jetstream.api import JetStream, place_of
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.place import place_of
 from orastream.jetstream.topology import StreamLimits, ensure_stream, stream_configs
 from tests.support.nats_cluster import NatsCluster, until_placed
 from tests.support.nats_server import NatsServer

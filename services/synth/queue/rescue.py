@@ -16,8 +16,8 @@ from orastream.jetstream.api import JetStream
 from orastream.jetstream.peers import Peers
 from orastream.jetstream.pull_consumer import Delivery
 
-MARK_S = 0.3
-"""How long the mark is tried. After that a nak would be late."""
+MARK_S = 0.4
+"""How long the mark is tried. After that a nak would be late; the requests then wait for the ack wait."""
 
 log = structlog.get_logger()
 

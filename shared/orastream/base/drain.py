@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-HAND_BACK_S = 2.0
-"""For the last checkpoints, releases and naks."""
+HAND_BACK_S = 1.0
+"""For the last checkpoints, releases and naks, if NATS does not answer."""
+END_TASKS_S = 1.0
+"""To end the tasks, with the calls that have failed."""
 LEAVE_S = 1.0
-"""To end the tasks, the connections and the process."""
-MIN_DRAIN_S = HAND_BACK_S + LEAVE_S + 1.0
+"""To close the connection to NATS and to end the process."""
+MIN_DRAIN_S = HAND_BACK_S + END_TASKS_S + LEAVE_S + 1.0
 """The shortest drain: one second for running work."""
 
 
@@ -21,9 +23,14 @@ class Drain:
     @property
     def work_s(self) -> float:
         """How long after the signal running work may go on."""
-        return self.seconds - HAND_BACK_S - LEAVE_S
+        return self.calls_s - HAND_BACK_S
 
     @property
     def calls_s(self) -> float:
         """How long after the signal a call to NATS may wait for its answer."""
+        return self.tasks_s - END_TASKS_S
+
+    @property
+    def tasks_s(self) -> float:
+        """When after the signal all tasks that still run are cancelled."""
         return self.seconds - LEAVE_S

@@ -10,18 +10,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import re
-from calendar import timegm
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from orastream.base.backoff import Backoff
 from orastream.broker import NO_HEADERS, Broker, Headers
-from orastream.contract import subjects
 from orastream.contract.errors import MessageTooLarge, NodeUnavailable
 from orastream.contract.trace_context import Carrier, carrier_of
 from orastream.jetstream.answers import Ack, error_in, json_of, parse_ack
 from orastream.jetstream.api_errors import Meaning, described, meaning
+from orastream.jetstream.place import parse_time, parse_time_ns, place_of
+from orastream.jetstream.running_calls import RunningCalls
 from orastream.jetstream.server_clock import ServerClock
 
 API = "$JS.API"
@@ -29,10 +28,6 @@ OVERHEAD_BYTES = 384
 """Memory of a stored message besides its payload, mostly the headers that the server adds."""
 ELECTION_S = 15.0
 """How long a call is repeated that gets no answer or a "busy" error, as during a leader election."""
-
-_TIME = re.compile(
-    r"([12]\d{3})-(0[1-9]|1[0-2])-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-]\d\d):(\d\d))", re.ASCII
-)
 
 
 class Stored(NamedTuple):
@@ -70,47 +65,6 @@ class Stored(NamedTuple):
         return carrier_of(self.headers.get)
 
 
-def parse_time(text: str) -> float:
-    """Convert the server's RFC 3339 time to unix seconds. Raises ValueError."""
-    return parse_time_ns(text) / 1e9
-
-
-def parse_time_ns(text: str) -> int:
-    """Convert the server's RFC 3339 time to unix nanoseconds, without loss. Raises ValueError."""
-    match = _TIME.fullmatch(text)
-    if match is None:
-        raise ValueError(f"not a time: {text!r}")
-    *date, fraction, zone_h, zone_min = match.groups()
-    offset_s = 0 if zone_h is None else int(zone_h) * 3600 + int(zone_h[0] + zone_min) * 60
-    return (timegm(tuple(map(int, date))) - offset_s) * 10**9 + int((fraction or "0").ljust(9, "0"))
-
-
-_PLACE = re.compile(
-    rb"\r\nNats-Subject: ([^\n]+)\r\nNats-Sequence: (\d{1,20})\r\nNats-Time-Stamp: (%b)\r\n"
-    rb"(?:[^\r\n]+\r\n)*?Nats-Last-Sequence: (\d{1,20})\r\n" % re.sub(r"\((?!\?)", "(?:", _TIME.pattern).encode()
-)
-
-
-def place_of(headers: Headers) -> tuple[str, int, str, int]:
-    """Subject, sequence, time and previous sequence of a stored message, from the headers that the stream adds.
-
-    In the answer to a read, the previous sequence is that of the message before it in the answer. For a live message
-    it is that of the last message on the same subject. `parse_time` accepts every time that this returns.
-    Raises KeyError or ValueError when the headers do not come from a stream.
-    """
-    # A publisher may have copied these headers from another stored message. The server appends its own after them, in
-    # this order, so the last ones are valid. One match for all four costs as much as one lookup.
-    block = headers.block
-    match = _PLACE.match(block, max(0, block.rfind(b"\r\nNats-Subject: ")))
-    if match is not None:
-        subject, sequence, time, last = match.groups()
-        return subjects.decoded(subject), int(sequence), time.decode(), int(last)
-    stored_at = headers["Nats-Time-Stamp"]
-    if _TIME.fullmatch(stored_at) is None:
-        raise ValueError(f"not a time: {ascii(stored_at[:40])}")
-    return headers["Nats-Subject"], int(headers["Nats-Sequence"]), stored_at, int(headers["Nats-Last-Sequence"])
-
-
 def _stored(message: Mapping[str, Any]) -> Stored:
     """Parse the message in the leader's answer. Raises KeyError, TypeError or ValueError if it is not one."""
     parse_time(message["time"])
@@ -126,8 +80,7 @@ class JetStream:
         self.broker = broker
         self.clock = ServerClock()
         """The clock by which stored messages have their times. `management.stream_info` samples it."""
-        self.calls_end_at = float("inf")
-        """When all calls give up (monotonic seconds of the event loop), whatever their patience: the process ends."""
+        self.calls = RunningCalls()
 
     async def api(
         self, call: str, body: dict[str, Any] | None = None, *, patience_s: float = ELECTION_S
@@ -141,9 +94,13 @@ class JetStream:
         return json_of(call, await self._request(f"{API}.{call}", data, None, patience_s))
 
     async def _request(self, subject: str, data: bytes, headers: dict[str, str] | None, patience_s: float) -> bytes:
+        async with self.calls.one(subject):
+            return await self._answer(subject, data, headers, patience_s)
+
+    async def _answer(self, subject: str, data: bytes, headers: dict[str, str] | None, patience_s: float) -> bytes:
         """Send a request with backoff until it is answered. Use it only for requests that may safely arrive twice."""
         loop = asyncio.get_running_loop()
-        deadline = min(loop.time() + patience_s, self.calls_end_at)
+        deadline = loop.time() + patience_s
         backoff = Backoff(0.05, 1.0)
         busy: bytes | None = None
         while True:

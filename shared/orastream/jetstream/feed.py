@@ -18,8 +18,9 @@ from orastream.base.backoff import Backoff
 from orastream.broker import Headers, Subscription
 from orastream.contract import subjects
 from orastream.contract.errors import NodeUnavailable
-from orastream.jetstream.api import JetStream, Stored, place_of
+from orastream.jetstream.api import JetStream, Stored
 from orastream.jetstream.feed_merge import FeedMerge
+from orastream.jetstream.place import place_of
 
 SILENCE_S, MAX_SILENCE_S = 2.0, 8.0
 MAX_BUFFERED_BYTES = 2 << 20

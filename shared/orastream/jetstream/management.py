@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 from orastream.contract.errors import NodeUnavailable
 from orastream.contract.stream_names import SESSIONS
-from orastream.jetstream.api import ELECTION_S, JetStream, parse_time
+from orastream.jetstream.api import ELECTION_S, JetStream
 from orastream.jetstream.api_errors import described
+from orastream.jetstream.place import parse_time
 from orastream.jetstream.server_clock import Sample
 
 __all__ = [

@@ -21,7 +21,7 @@ SLOW_S = 2.0
 """How long a peer is passed over after two probes without any answer, so that the peers behind it are probed too."""
 SILENT_S = 30.0
 """A peer that has shown no sign of life for this long is forgotten."""
-HOLDS_LIFE_S = 3.5
+HOLDS_LIFE_S = 3.4
 """What a peer held counts for this long after its last sign of life. Later the server may have delivered it again.
 
 It is long enough for the wait in a cluster and three probes, and ends before the server redelivers: see its tests.

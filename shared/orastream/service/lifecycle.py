@@ -203,6 +203,8 @@ async def _main(
                 health.serve(settings.tts_host, settings.tts_health_port, metrics=metrics, lacking=process.lacking)
             )
         await _unless_stopped(_ensure(process), stop)
+        if stop.is_set():
+            return
         keep = asyncio.create_task(process.keeper.run(), name="keeper")
         watch = asyncio.create_task(_closed(broker))
         work = asyncio.create_task(_run(serve, process))
@@ -252,11 +254,11 @@ async def _run(serve: Serve, process: Process) -> None:
 
 
 async def _deadline(process: Process, life: _Life) -> None:
-    """Return DRAIN_SECONDS after `stop` was set."""
+    """Return `Drain.tasks_s` after `stop` was set."""
     await process.stop.wait()
     life.ends_at_s = time.monotonic() + life.drain.seconds
-    process.js.calls_end_at = asyncio.get_running_loop().time() + life.drain.calls_s
-    await asyncio.sleep(life.drain.seconds)
+    process.js.calls.end(asyncio.get_running_loop().time() + life.drain.calls_s)
+    await asyncio.sleep(life.drain.tasks_s)
 
 
 async def _closed(broker: Broker) -> None:

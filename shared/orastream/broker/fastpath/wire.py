@@ -18,7 +18,7 @@ from orastream.broker import address
 from orastream.broker.fastpath.splitter import Deliver, Splitter
 
 GONE = "the connection is closed"
-CLOSE_S = 1.0
+CLOSE_S = 0.3
 """Limit for sending pending bytes at a close: a peer that stopped reading would block it without end."""
 
 

@@ -332,8 +332,8 @@ class UtteranceDelivery:
     def on_its_way(self) -> bool:
         """Whether the receiver may still read audio over the present link that it has not confirmed."""
         in_work = self.finished is None or self.settling
-        unconfirmed = bool(self._sent) or self._complete is CompleteState.ASKED
-        return self.link is LinkState.UP and unconfirmed and in_work
+        streamed = self.rules.confirm_every is not None and bool(self._sent)  # over HTTP chunks are only collected
+        return self.link is LinkState.UP and (streamed or self._complete is CompleteState.ASKED) and in_work
 
     # ---- inside
 

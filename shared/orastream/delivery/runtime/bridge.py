@@ -116,9 +116,8 @@ class Bridge:
     async def run(self, stop: asyncio.Event, drain_s: float) -> None:
         """Serve until `stop`. Then take no session, finish running deliveries, release sessions, end the heartbeat.
 
-        Deliveries may go on for `drain_s` seconds. After a cancel no task is left.
+        Deliveries may go on for `drain_s` seconds after `stop`. Raises what a task of the bridge raises.
         """
-        self._drain_s = drain_s
         start = asyncio.create_task
         broker, term = self._js.broker, self._lease.term
         unhook = (broker.on_disconnect(self._disconnected), broker.on_reconnect(term.reconnected))
@@ -135,6 +134,7 @@ class Bridge:
                 task.result()  # a failed task ends the process; the supervisor starts a new one
         finally:
             self._draining = True
+            self._drain_s = drain_s if stop.is_set() else 0.0
             await tasks.end(*self._takeovers)
             pull.cancel()
             sweep.cancel()

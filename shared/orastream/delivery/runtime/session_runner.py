@@ -13,9 +13,8 @@ import structlog
 
 from orastream.base import logger
 from orastream.base.wake_event import WakeEvent
-from orastream.contract import stream_names, subjects
-from orastream.contract.errors import NodeUnavailable
-from orastream.contract.stored_requests import StoredCancel, read_message
+from orastream.contract import subjects
+from orastream.contract.errors import NodeUnavailable, OrastreamError
 from orastream.delivery.rules.entry import Entry
 from orastream.delivery.rules.lease import WritePermission
 from orastream.delivery.rules.lifetime import Lifetime
@@ -29,10 +28,9 @@ from orastream.delivery.runtime.housekeeping import Housekeeping
 from orastream.delivery.runtime.links import Links
 from orastream.delivery.runtime.outcomes import DeliveryOutcome, Outcome, OwnershipRead
 from orastream.delivery.runtime.ownership import Ownership
+from orastream.delivery.runtime.session_feeds import SessionFeeds
 from orastream.delivery.runtime.utterance_runner import UtteranceRunner
 from orastream.delivery.runtime.wakeups import NAK_DELAY_S, Wakeups
-from orastream.jetstream.api import Stored
-from orastream.jetstream.feed import Feed
 from orastream.jetstream.pull_consumer import Delivery
 from orastream.jetstream.report_store import ReportStore
 
@@ -52,7 +50,7 @@ class SessionRunner:
         self.wakeups = Wakeups(self._session)
         session, reports = ownership.session, ReportStore(context.js)
         self._reports = reports
-        self._events = Feed(context.js, stream_names.SESSIONS, subjects.session_events(session), wake=self.wake)
+        self._feeds = SessionFeeds(context, session, self._session, reports, self.wake)
         self._permission = WritePermission(context.lease.term, ownership.lapse)
         self._loop = asyncio.get_running_loop()  # kept: each get_running_loop is a system call (getpid)
         self._wake_event = WakeEvent(self._loop)
@@ -63,7 +61,6 @@ class SessionRunner:
         self._links = Links(context.sink, self._nudge)
         self._housekeeping = Housekeeping(context.js, context.owners, reports, ownership.epoch, session)
         self._delivering: UtteranceRunner | None = None
-        self._was_current = False
 
     # ---- calls from the bridge and from the feeds
 
@@ -80,7 +77,7 @@ class SessionRunner:
     def woken(self, delivery: Delivery) -> None:
         """Hold a wake-up of this session until `Session.may_ack` allows its ack."""
         self.wakeups.hold(delivery)
-        self._events.exists(delivery.sequence)
+        self._feeds.exists(delivery.sequence)
         self.wake()
 
     def requests_lost(self) -> None:
@@ -105,22 +102,18 @@ class SessionRunner:
         session = self._ownership.session
         with structlog.contextvars.bound_contextvars(session=subjects.untoken(session) or session):
             try:
-                async with (
-                    self._events,
-                    Feed(self._context.js, stream_names.REPORTS, subjects.reports(session), wake=self.wake) as reports,
-                    asyncio.TaskGroup() as group,
-                ):
+                async with self._feeds, asyncio.TaskGroup() as group:
                     background = Background(group, self._nudge)
                     try:
-                        await self._rounds(reports, background)
+                        await self._rounds(background)
                     finally:
                         await self._shut_down(background)
             finally:
                 await self._release()
 
-    async def _rounds(self, reports: Feed, background: Background) -> None:
-        session, events = self._session, self._events
-        epoch, may_write = self._ownership.epoch, lambda: events.current and self._permission.granted(self._loop.time())
+    async def _rounds(self, background: Background) -> None:
+        session, feeds = self._session, self._feeds
+        epoch, may_write = self._ownership.epoch, lambda: feeds.current and self._permission.granted(self._loop.time())
         parts = SessionContext(self._context, epoch, self._reports, self._links, background, self._nudge, may_write)
         while True:
             self._wake_event.clear()
@@ -130,22 +123,20 @@ class SessionRunner:
                 break
             if self._full_round or now >= self._full_round_at:
                 self._full_round = False
-                self._read(reports, now)
+                feeds.read(now)
                 # Read `verified` before the awaits below: meanwhile the feed may raise it past messages that the
                 # machine has not been given yet, and their wake-ups must not be acked.
-                verified = events.verified
-                # The reports feed must be current too: its reports say how far the owner before has delivered.
-                self._was_current |= events.current and reports.current
-                if self._was_current:
+                verified = feeds.verified
+                if feeds.were_current:
                     for effect in session.poll(now):
                         await self._carry_out(effect, parts, now)
                 session.forget(now, verified)
                 await self.wakeups.ack_done(verified)
                 await self._links.close_idle(now, self._delivering.entry.stored.phone_id if self._delivering else None)
-                if session.over(now, current=events.current):
+                if session.over(now, current=feeds.current):
                     break
                 self._full_round_at = self._next_full_round(now)
-            allowed = events.current and self._may_write(background, now)
+            allowed = feeds.current and self._may_write(background, now)
             if self._delivering is not None:
                 await self._step(self._delivering, now, allowed)
             await self._sleep(now, allowed)
@@ -164,28 +155,10 @@ class SessionRunner:
             background.start(self._context.owners.check(self._ownership, lapse))
         return self._permission.granted(now)
 
-    def _read(self, reports: Feed, now: float) -> None:
-        """Pass what the feeds have received to the session's machine."""
-        while (message := self._events.pop()) is not None:
-            stored = read_message(message, max_text_chars=self._context.max_text_chars)
-            if isinstance(stored, StoredCancel):
-                self._session.cancel(stored)
-            else:
-                self._session.request(stored, now - self._context.js.clock.age_s(stored.stored_at_s))
-        while (message := reports.pop()) is not None:
-            self._read_report(message, now)
-
-    def _read_report(self, message: Stored, now: float) -> None:
-        state = self._reports.state_of(message)
-        if state is None:
-            log.error("a stored report cannot be read", subject=message.subject)
-            return
-        self._session.report(message.subject.rpartition(".")[2], state, now)
-
     def _next_full_round(self, now: float) -> float:
         """When the next full round is due if no event comes before (monotonic seconds)."""
         # Before both feeds are current nothing is polled: a time that has passed would make the loop run without end.
-        at = self._session.next_time(now) if self._was_current else self._session.lifetime.next_time()
+        at = self._session.next_time(now) if self._feeds.were_current else self._session.lifetime.next_time()
         if self._delivering is not None or self._links:
             at = min(at or now + LINKS_CHECK_S, now + LINKS_CHECK_S)
         return float("inf") if at is None else at
@@ -193,9 +166,8 @@ class SessionRunner:
     async def _sleep(self, now: float, may_write: bool) -> None:
         at = self._full_round_at
         if self._delivering is not None:
-            at = min(
-                at, self._delivering.machine.next_time() or at, at if may_write else self._permission.next_time(now)
-            )
+            look_at = self._permission.term.over_at if may_write else self._permission.next_time(now)
+            at = min(at, self._delivering.machine.next_time() or at, look_at)
         await self._wake_event.wait(at)
 
     # ---- outcomes of background tasks
@@ -273,22 +245,26 @@ class SessionRunner:
         if left is not None:
             log.warning("session left", reason=left)
         self._wake_event.close()
-        if self._delivering is not None:
-            runner, self._delivering = self._delivering, None
-            if left is None:
-                try:
+        self._apply_all(background)  # what was confirmed until now is in the checkpoint
+        runner, self._delivering = self._delivering, None
+        try:
+            if runner is not None:
+                runner.cut()
+                if left is None:
                     await runner.checkpoint()
-                except NodeUnavailable:
-                    log.warning("the last checkpoint was not written; the next owner may repeat some chunks")
-            await runner.close()
-        await self._links.close()
+        except OrastreamError as exc:
+            log.warning("no last checkpoint; the next owner may repeat some chunks", error=str(exc))
+        finally:
+            if runner is not None:
+                await runner.close()
+            await self._links.close()
         if left is None:
-            await background.finish(FINISH_S, self._context.js.calls_end_at)
+            await background.finish(FINISH_S, self._context.js.calls.end_at)
             self._apply_all(background)
             for effect in self._session.poll(self._loop.time()):
                 if isinstance(effect, Tidy):  # the last final report is tidied here, not by the next owner
                     background.start(self._housekeeping.carry_out(effect))
-            await background.finish(FINISH_S, self._context.js.calls_end_at)
+            await background.finish(FINISH_S, self._context.js.calls.end_at)
         await background.end()
         self._apply_all(background)  # a final report that was written last is counted too
 

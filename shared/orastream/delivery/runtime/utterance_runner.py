@@ -49,8 +49,7 @@ from orastream.delivery.runtime.report_writer import ReportWriter
 from orastream.delivery.sink import Link, LinkLost, Speech
 from orastream.jetstream.feed import Feed
 
-WRITE_ENDS_S = 1.0
-"""How long the last checkpoint waits for the write that is running. NATS may not answer."""
+WRITE_ENDS_S = 1.0  # how long the last checkpoint waits for the write that is running: NATS may not answer
 
 log = logger.named(__name__)
 
@@ -84,8 +83,7 @@ class UtteranceRunner:
         self._clock = CheckpointClock()
         asked_at = session.bridge.js.clock.monotonic_at(entry.stored.stored_at_s)
         self._timing = Timing(asked_at, piecewise=utterance.rules.confirm_every is not None)
-        kind = session.bridge.kind
-        about = traces.taken(entry.stored, "deliver", kind)
+        about = traces.taken(entry.stored, "deliver", kind := session.bridge.kind)
         about |= {"orastream.epoch": session.epoch, "orastream.delivered_before": utterance.delivered}
         self._span = traces.begin(f"{kind} deliver", parent=entry.stored.trace, kind="consumer", attributes=about)
 
@@ -96,13 +94,16 @@ class UtteranceRunner:
         await feed.__aenter__()
         self._feed = feed
 
+    def cut(self) -> None:
+        """Cut audio on its way: the next owner does not know this link, and what it cancels must not arrive."""
+        if self.machine.on_its_way and self._link is not None:
+            self._link.cut()
+
     async def close(self) -> None:
         """Stop the feed and end the trace span. Nothing is written to OraServer any more."""
         self._trace_times()
-        if self.machine.on_its_way and self._link is not None:
-            self._link.cut()  # the next owner does not know this link: what it cancels must not arrive later
-        if self.machine.finished is None:
-            # A later delivery of the same request must not get their outcomes.
+        self.cut()
+        if self.machine.finished is None:  # a later delivery of the same request must not get their outcomes
             await tasks.end(*(task for task in (self._write, self._connecting) if task is not None))
         if not self.done:
             self._span.event("broken off", {"orastream.chunks": self.machine.progress.chunks})
@@ -228,8 +229,7 @@ class UtteranceRunner:
 
     def _lost(self, lost: LinkLost, now: float) -> None:
         self._link = None
-        request = self.entry.stored.request_id
-        log.warning("link to OraServer lost", request=request, reason=str(lost), refused=lost.refused)
+        log.warning("link to OraServer lost", request=self._speech.request_id, reason=str(lost), refused=lost.refused)
         self._counts.link_lost()
         self._span.event("link lost", {"reason": str(lost), "refused": lost.refused})
         self.machine.link_lost(str(lost), now, refused=lost.refused)

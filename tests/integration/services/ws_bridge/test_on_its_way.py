@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,14 @@ class Receiver:
                 self.chunks += "chunkIndex" in json.loads(await connection.recv())
         except ConnectionClosed as exc:
             self.close_code = exc.rcvd.code if exc.rcvd is not None else 1006
+
+
+def logged_at(process: ServiceProcess, event: str) -> float:
+    """When the process first logged an event that begins so, in unix seconds."""
+    lines = (json.loads(line) for line in process.text().splitlines() if line.startswith("{"))
+    return next(
+        datetime.fromisoformat(line["timestamp"]).timestamp() for line in lines if line["event"].startswith(event)
+    )
 
 
 @pytest.fixture
@@ -99,17 +108,24 @@ async def test_nothing_arrives_of_what_was_on_its_way_when_a_bridge_is_called_go
     proxy = TcpProxy(nats_server.port)
     await proxy.start()
     try:
-        async with speaking(nats_server, receiver, tmp_path, logs, f"nats://127.0.0.1:{proxy.port}"):
+        url = f"nats://127.0.0.1:{proxy.port}"
+        async with speaking(nats_server, receiver, tmp_path, logs, url) as bridge:
             receiver.reads.clear()
             await asyncio.sleep(0.5)
             proxy.cut()
-            await asyncio.sleep(1.2)
+
+            async def cut() -> bool:
+                return "link to OraServer cut" in bridge.text()
+
+            await until(cut, "the link is cut", timeout_s=20)
+            lost_at, cut_at = (logged_at(bridge, event) for event in ("NATS connection lost", "link to OraServer cut"))
+            assert 0.35 < cut_at - lost_at < 1.5
             receiver.reads.set()
 
             async def ended() -> bool:
                 return receiver.close_code is not None
 
-            await until(ended, "the connection was reset", timeout_s=0.3)
+            await until(ended, "the connection was reset", timeout_s=10)
             assert receiver.close_code == 1006
     finally:
         await proxy.stop()

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.unit
 @given(st.floats(MIN_DRAIN_S, 3600))
 def test_work_ends_before_calls_and_calls_before_the_process(seconds: float) -> None:
     drain = Drain(seconds)
-    assert 0 < drain.work_s < drain.calls_s < drain.seconds == seconds
+    assert 0 < drain.work_s < drain.calls_s < drain.tasks_s < drain.seconds == seconds
 
 
 def test_the_default_ends_before_docker_kills_a_container() -> None:

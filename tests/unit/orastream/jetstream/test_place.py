@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from orastream.broker import Headers
 from orastream.contract.subjects import decoded
-from orastream.jetstream.api import parse_time, parse_time_ns, place_of
+from orastream.jetstream.place import parse_time, parse_time_ns, place_of
 
 pytestmark = pytest.mark.unit
 

@@ -882,7 +882,8 @@ class Delivery(RuleBasedStateMachine):
         """Whether OraServer may still read audio that it has not confirmed, and that is not final."""
         link, machine = self.connection, self.machine
         in_work = machine.finished is None or machine.settling
-        return link is not None and in_work and bool(link.unconfirmed or link.asked_complete)
+        streamed = link is not None and link.unconfirmed and self.delivery_rules.confirm_every is not None
+        return link is not None and in_work and bool(streamed or link.asked_complete)
 
     @rule(seconds=st.sampled_from([0.01, 0.2, 1.0, 30.0]))
     def time_passes(self, seconds: float) -> None:

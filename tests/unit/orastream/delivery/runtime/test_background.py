@@ -25,7 +25,7 @@ async def test_outcomes_come_in_the_order_in_which_the_tasks_end() -> None:
         background.start(after(0.02, CancelDropped(2)))
         background.start(after(0.0, CancelDropped(1)))
         background.start(after(0.0, None))
-        await background.finish(5.0)
+        await background.finish(5.0, float("inf"))
     assert list(background.take()) == [CancelDropped(1), CancelDropped(2)]
     assert list(background.take()) == []
     assert len(woken) == 2, "a task without an outcome does not wake the loop"
@@ -55,7 +55,9 @@ async def test_end_cancels_the_running_tasks_and_finish_waits_no_longer_than_ask
         background = Background(group, lambda: None)
         task = background.start(after(60, CancelDropped(1)))
         async with asyncio.timeout(5):
-            await background.finish(0.01)
+            await background.finish(0.01, float("inf"))
+            await background.finish(60, asyncio.get_running_loop().time() + 0.01)
+            await background.finish(60, 0.0)
             assert not task.done()
             await background.end()
     assert task.cancelled() and list(background.take()) == []
