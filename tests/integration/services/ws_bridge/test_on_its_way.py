@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
 from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
@@ -63,6 +64,15 @@ async def receiver() -> AsyncIterator[Receiver]:
         yield receiver
 
 
+@pytest.fixture
+async def nats_proxy(nats_server: NatsServer) -> AsyncIterator[TcpProxy]:
+    """Between the bridge and NATS."""
+    proxy = TcpProxy(nats_server.port)
+    await proxy.start()
+    yield proxy
+    await proxy.stop()
+
+
 @contextlib.asynccontextmanager
 async def speaking(
     server: NatsServer, receiver: Receiver, folder: Path, logs: Logs, nats_url: str
@@ -102,54 +112,44 @@ async def test_nothing_arrives_of_what_a_draining_bridge_could_not_confirm(
 
 
 async def test_nothing_arrives_of_what_was_on_its_way_when_a_bridge_is_called_gone(
-    nats_server: NatsServer, receiver: Receiver, tmp_path: Path, logs: Logs
+    nats_server: NatsServer, nats_proxy: TcpProxy, receiver: Receiver, tmp_path: Path, logs: Logs
 ) -> None:
     """On one server that is 0.4 s after its connection broke. Its lease lasts for 1.75 s or more."""
-    proxy = TcpProxy(nats_server.port)
-    await proxy.start()
-    try:
-        url = f"nats://127.0.0.1:{proxy.port}"
-        async with speaking(nats_server, receiver, tmp_path, logs, url) as bridge:
-            receiver.reads.clear()
-            await asyncio.sleep(0.5)
-            proxy.cut()
+    url = f"nats://127.0.0.1:{nats_proxy.port}"
+    async with speaking(nats_server, receiver, tmp_path, logs, url) as bridge:
+        receiver.reads.clear()
+        await asyncio.sleep(0.5)
+        nats_proxy.cut()
 
-            async def cut() -> bool:
-                return "link to OraServer cut" in bridge.text()
+        async def cut() -> bool:
+            return "link to OraServer cut" in bridge.text()
 
-            await until(cut, "the link is cut", timeout_s=20)
-            lost_at, cut_at = (logged_at(bridge, event) for event in ("NATS connection lost", "link to OraServer cut"))
-            assert 0.35 < cut_at - lost_at < 1.5
-            receiver.reads.set()
+        await until(cut, "the link is cut", timeout_s=20)
+        lost_at, cut_at = (logged_at(bridge, event) for event in ("NATS connection lost", "link to OraServer cut"))
+        assert 0.35 < cut_at - lost_at < 1.5
+        receiver.reads.set()
 
-            async def ended() -> bool:
-                return receiver.close_code is not None
+        async def ended() -> bool:
+            return receiver.close_code is not None
 
-            await until(ended, "the connection was reset", timeout_s=10)
-            assert receiver.close_code == 1006
-    finally:
-        await proxy.stop()
+        await until(ended, "the connection was reset", timeout_s=10)
+        assert receiver.close_code == 1006
 
 
 async def test_a_bridge_that_is_reconnecting_when_its_drain_begins_goes_on_when_it_is_connected(
-    nats_server: NatsServer, receiver: Receiver, tmp_path: Path, logs: Logs
+    nats_server: NatsServer, nats_proxy: TcpProxy, receiver: Receiver, tmp_path: Path, logs: Logs
 ) -> None:
-    proxy = TcpProxy(nats_server.port)
-    await proxy.start()
-    try:
-        url = f"nats://127.0.0.1:{proxy.port}"
-        async with speaking(nats_server, receiver, tmp_path, logs, url) as bridge:
-            proxy.cut()
-            await asyncio.sleep(0.1)
-            bridge.signal(15)
-            await asyncio.sleep(0.1)
-            before = receiver.chunks
-            proxy.heal()
+    url = f"nats://127.0.0.1:{nats_proxy.port}"
+    async with speaking(nats_server, receiver, tmp_path, logs, url) as bridge:
+        nats_proxy.cut()
+        await asyncio.sleep(0.1)
+        bridge.signal(signal.SIGTERM)
+        await asyncio.sleep(0.1)
+        before = receiver.chunks
+        nats_proxy.heal()
 
-            async def goes_on() -> bool:
-                return receiver.chunks > before + 2
+        async def goes_on() -> bool:
+            return receiver.chunks > before + 2
 
-            await until(goes_on, "the utterance goes on during the drain", timeout_s=5)
-            assert await bridge.ended(20) == 0
-    finally:
-        await proxy.stop()
+        await until(goes_on, "the utterance goes on during the drain", timeout_s=5)
+        assert await bridge.ended(20) == 0
