@@ -60,7 +60,7 @@ test: $(DEVELOPS) $(TORCH) ## Run all tests; those that need Docker, Prometheus 
 test-sovits: $(SOVITS) ## Run the tests of the engine gpt_sovits_local, in its own environment
 	$(VENV_SOVITS)/bin/python -m pytest --confcutdir=tests/sovits tests/sovits $(ARGS)
 
-chaos: $(DEVELOPS) ## Disturb a node with faults that overlap, and judge it: SECONDS=60 SEED=1 NATS=1|3 SESSIONS=20
+chaos: $(DEVELOPS) ## Disturb a node with faults that overlap, and judge it: SECONDS=60 SEED=(by the clock) NATS=1 (or 3) SESSIONS=20
 	$(BIN)/python -m tests.chaos.composed --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) \
 		--nats $(or $(NATS),1) --sessions $(or $(SESSIONS),20) $(ARGS)
 

@@ -1,7 +1,9 @@
 """Runs a node under the load of many short conversations, and shows memory, descriptors and latency by time.
 
-Sessions come and go; some utterances are interrupted; OraServer's connections break once a minute. The result is 1 if
-memory, descriptors or latency have grown since the first thousand sessions, or if a request failed.
+Sessions come and go; some utterances are interrupted; OraServer's connections break once a minute. Memory and open
+descriptors are those of a process and its children, as of synth and its engines. At the end the last minute is compared
+with the minute after the first thousand sessions. Exit code 1: memory has grown by more than 20 %, descriptors by more
+than 20, the median latency to more than three times, or a request failed; the folder with all logs is kept and named.
 """
 
 from __future__ import annotations
@@ -10,11 +12,13 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -22,7 +26,7 @@ import structlog
 
 from orastream.client.async_client import Client
 from tests.soak.conversations import Conversations
-from tests.soak.samples import Sample, descriptors_of, memory_of, problems
+from tests.soak.samples import FIRST_SESSIONS, WINDOW, Sample, descriptors_of, memory_of, problems
 from tests.support.nats_server import NatsServer
 from tests.support.processes import free_port
 from tests.support.services import ServiceProcess, Stack
@@ -40,7 +44,7 @@ GOOD = frozenset({"delivered", "cancelled"})
 
 
 async def soak(minutes: float, per_second: float, seed: int, folder: Path) -> int:
-    """Run for so long, print a row a minute. Returns the exit code."""
+    """Run for so long, print a row a minute. Returns the exit code; prints why it is not 0."""
     with _node(folder) as stack:
         await stack.nats_server.start()
         await stack.start("oraserver")
@@ -56,7 +60,7 @@ async def soak(minutes: float, per_second: float, seed: int, folder: Path) -> in
     found = problems(samples)
     if bad := {status: count for status, count in load.statuses.items() if status not in GOOD}:
         found.append(f"requests that ended otherwise than delivered or cancelled: {bad}")
-    print("\n".join(found) or "flat: memory, descriptors and latency as after the first thousand sessions")
+    print("\n".join(found) or f"flat: as after the first {FIRST_SESSIONS} sessions")
     return int(bool(found))
 
 
@@ -69,7 +73,6 @@ def _node(folder: Path) -> Iterator[Stack]:
         {},
         TTS_AUDIO_MAX_BYTES=512 << 20,
         TTS_AUDIO_RETENTION_SECONDS=RETENTION_S,
-        TTS_LOG_LEVEL="ERROR",
     )
     try:
         yield stack
@@ -108,7 +111,7 @@ async def _observed(
             )
             samples.append(sample)
             if len(samples) % ROW_SAMPLES == 0:
-                print(_row(sample), flush=True)
+                print(_row(samples[-ROW_SAMPLES:]), flush=True)
         for helper in helpers:
             helper.cancel()
     return samples
@@ -132,10 +135,13 @@ async def _forget(stack: Stack) -> None:
                 answer.raise_for_status()
 
 
-def _row(sample: Sample) -> str:
-    held = ", ".join(f"{size / 2**20:.0f} ({sample.descriptors[name]})" for name, size in sample.memory.items())
-    quantiles = f"{sample.latency_ms(0.5):.0f}, {sample.latency_ms(0.95):.0f}"
-    return f"{sample.at_s / 60:5.1f}  {sample.sessions:8}  {quantiles:>23}   {held}"
+def _row(samples: Sequence[Sample]) -> str:
+    """The last sample, with the latencies of all."""
+    last = samples[-1]
+    minute = replace(last, latencies_ms=[ms for sample in samples for ms in sample.latencies_ms])
+    held = ", ".join(f"{size / 2**20:.0f} ({last.descriptors[name]})" for name, size in last.memory.items())
+    quantiles = f"{minute.latency_ms(0.5):.0f}, {minute.latency_ms(0.95):.0f}"
+    return f"{last.at_s / 60:5.1f}  {last.sessions:8}  {quantiles:>23}   {held}"
 
 
 def _shown(load: Conversations) -> str:
@@ -144,24 +150,34 @@ def _shown(load: Conversations) -> str:
 
 def main() -> int:
     """Parse the arguments and run."""
-    parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=5.0, help="5 without it; 30 for 10 000 sessions")
-    parser.add_argument("--per-second", type=float, default=6.0, help="sessions begun in a second")
-    parser.add_argument("--seed", type=int, default=1)
+    parser = argparse.ArgumentParser(
+        prog="make soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--minutes", type=float, default=5.0, help="30 for 10 000 sessions (5)")
+    parser.add_argument("--per-second", type=float, default=6.0, help="sessions begun in a second (6)")
+    parser.add_argument("--seed", type=int, default=1, help="of the workload (1)")
+    parser.add_argument("--keep", action="store_true", help="keep the folder with the logs in any case")
     options = parser.parse_args()
+    least = (FIRST_SESSIONS / options.per_second + 2 * WINDOW * SAMPLE_S) / 60
+    if options.minutes < least:
+        parser.error(f"--minutes: {least:.1f} or more, for {FIRST_SESSIONS} sessions and the two minutes to compare")
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    folder = Path(tempfile.mkdtemp(prefix="orastream-soak-"))
 
     async def run() -> int:
         task = asyncio.current_task()
         assert task is not None
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # as Ctrl-C: ends the processes
-        with tempfile.TemporaryDirectory(prefix="orastream-soak-") as folder:
-            return await soak(options.minutes, options.per_second, options.seed, Path(folder))
+        return await soak(options.minutes, options.per_second, options.seed, folder)
 
-    try:
-        return asyncio.run(run())
-    except asyncio.CancelledError:
-        return 128 + signal.SIGTERM
+    code = 128 + signal.SIGTERM
+    with contextlib.suppress(asyncio.CancelledError):
+        code = asyncio.run(run())
+    if code or options.keep:
+        print(f"logs: {folder}")
+    else:
+        shutil.rmtree(folder)
+    return code
 
 
 if __name__ == "__main__":
