@@ -26,6 +26,9 @@ RETRY_S = 0.3
 T = TypeVar("T")
 Carry = Callable[[Fault, Disturbance], Awaitable[None]]
 
+TEMPORARY = "temporarily unavailable"
+"""The error (10008) of a cluster without a leader."""
+
 
 class ServerFaults:
     """Carries out the faults of servers, streams and consumers. Only one server of a node is disturbed at a time."""
@@ -133,8 +136,9 @@ class ServerFaults:
         record.lost = [fault.target]  # also when no answer comes
         try:
             await self._api(f"STREAM.DELETE.{fault.target}")
-        except AssertionError:  # the answer was an error
-            record.lost = []
+        except AssertionError as exc:  # the answer was an error
+            if TEMPORARY not in str(exc):  # after that one a cluster may delete it when it has a leader again
+                record.lost = []
             raise
 
     async def _leader(self, stream: str) -> NatsServer:

@@ -116,14 +116,12 @@ def _audio_was_lost(facts: Facts, request: Request) -> bool:
 def is_spoken_once(facts: Facts, request: Request) -> Iterator[Violation]:
     """A repeated `requestId` is not spoken again."""
     stored = facts.history.audio.get(request.key)
-    if facts.lost(request, REPORTS, SESSIONS):
+    reports = facts.reports.get(request.key, [])
+    if facts.lost(request, REPORTS, SESSIONS) or (len(reports) > 1 and facts.forgotten(reports[0], reports[-1])):
         return
     if stored is not None and stored.other_attempts:
         yield broken("spoken twice", request, f"{stored.other_attempts} attempts of a request with the same id")
-    reports = facts.reports.get(request.key, [])
     seqs = {int(report.body["requestSeq"]) for report in reports}
-    if len(reports) > 1 and facts.forgotten(reports[0], reports[-1]):
-        return
     may_be = {request.seq, *request.repeats}
     if len(seqs) > 1 or (not may_be & {None, 0} and not seqs <= may_be):
         yield broken("a report of another request", request, f"reports of {sorted(seqs)}, stored as {request.seq}")

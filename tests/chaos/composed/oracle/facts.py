@@ -123,8 +123,7 @@ class Facts:
     def losses(self, *streams: str) -> Iterator[Disturbance]:
         """The faults that have lost one of these streams."""
         for disturbance in self.history.disturbances:
-            # AssertionError: JetStream has refused the deletion.
-            if set(streams) & set(disturbance.lost) and not disturbance.failed.startswith("AssertionError"):
+            if set(streams) & set(disturbance.lost):
                 yield disturbance
 
     def lost(self, request: Request, *streams: str) -> bool:
