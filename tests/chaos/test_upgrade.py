@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
+import sys
 import tarfile
 from collections.abc import Sequence
 from io import BytesIO
@@ -16,7 +17,7 @@ import pytest
 from orastream.contract.messages import Report
 from tests.support.processes import Logs
 from tests.support.scenes import Scene, running_node, scene_on
-from tests.support.services import REPOSITORY, ServiceProcess
+from tests.support.services import REPOSITORY, ServiceProcess, environment
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
@@ -40,6 +41,15 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("older")
     with tarfile.open(fileobj=BytesIO(archive.stdout)) as tar:
         tar.extractall(folder, filter="data")
+    found = subprocess.run(
+        [sys.executable, "-c", "import orastream, services.synth; print(orastream.__file__, services.synth.__file__)"],
+        env=environment({}, folder),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.count(str(folder)) == 2, f"its processes would not run that code: {found.stdout}"
     return folder
 
 
