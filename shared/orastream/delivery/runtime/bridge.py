@@ -151,7 +151,8 @@ class Bridge:
             try:
                 await self._lease.end()
             except NodeUnavailable:
-                log.debug("the heartbeat was not deleted; it expires by itself")
+                left = self._context.owners.unreleased
+                log.warning("other bridges get the sessions when the heartbeat expires", unreleased=left)
 
     def _disconnected(self) -> None:
         confirm_s = CONFIRM_CLUSTER_S if self._js.broker.server.cluster else CONFIRM_S

@@ -150,6 +150,11 @@ class Owners:
         await self._js.delete(OWNERS, ownership.epoch)
         self._unreleased.discard(ownership.epoch)
 
+    @property
+    def unreleased(self) -> int:
+        """Number of sessions for which `release` failed."""
+        return len(self._unreleased)
+
     async def release_late(self) -> None:
         """Release the sessions for which `release` failed. Raises NodeUnavailable."""
         for epoch in list(self._unreleased):

@@ -273,4 +273,4 @@ class SessionRunner:
         try:
             await self._context.owners.release(self._ownership)
         except NodeUnavailable:
-            log.warning("the session is not released yet; until then no other bridge can take it")
+            log.debug("the session is not released yet; until then no other bridge can take it")
