@@ -1,9 +1,9 @@
 """Runs a node under the load of many short conversations, and shows memory, descriptors and latency by time.
 
-Sessions come and go; some utterances are interrupted; OraServer's connections break once a minute. Memory and open
-descriptors are those of a process and its children, as of synth and its engines. At the end the last minute is compared
-with the minute after the first thousand sessions. Exit code 1: memory has grown by more than 20 %, descriptors by more
-than 20, the median latency to more than three times, or a request failed; the folder with all logs is kept and named.
+Sessions come and go; some utterances are interrupted; OraServer's connections break once a minute. synth's engine
+processes are shown apart. At the end the last minute is compared with the minute after the first thousand sessions.
+Exit code 1: memory has grown by more than 20 %, descriptors by more than 20, the median latency to more than three
+times, or a request failed; the folder with all logs is kept and named.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import structlog
 
 from orastream.client.async_client import Client
 from tests.soak.conversations import Conversations
-from tests.soak.samples import FIRST_SESSIONS, WINDOW, Sample, descriptors_of, memory_of, problems
+from tests.soak.samples import FIRST_SESSIONS, WINDOW, Sample, descriptors_of, memory_of, parts, problems
 from tests.support.nats_server import NatsServer
 from tests.support.processes import free_port
 from tests.support.services import ServiceProcess, Stack
@@ -40,6 +40,8 @@ BREAK_S = 60.0
 BROKEN_S = 0.5
 RETENTION_S = 60
 """How long audio is kept, so that its stream is full of old audio early, not at the end."""
+RTF, SLOTS = 0.1, 8
+"""The engine is slowed down, so that a barge-in meets an utterance that is being spoken."""
 GOOD = frozenset({"delivered", "cancelled"})
 
 
@@ -73,6 +75,8 @@ def _node(folder: Path) -> Iterator[Stack]:
         {},
         TTS_AUDIO_MAX_BYTES=512 << 20,
         TTS_AUDIO_RETENTION_SECONDS=RETENTION_S,
+        TTS_ENGINE_RTF=RTF,
+        SYNTH_SLOTS=SLOTS,
     )
     try:
         yield stack
@@ -97,18 +101,16 @@ async def _observed(
     """Run the load and the breaks for so long, and take samples."""
     samples: list[Sample] = []
     began = time.monotonic()
-    print("  min  sessions  first audio p50, p95 ms   MiB (open descriptors) of " + ", ".join(SERVICES), flush=True)
+    processes = {process.service: process.pid for process in services}
+    print("  min  sessions  first audio p50, p95 ms   MiB (descriptors) of " + ", ".join(parts(processes)), flush=True)
     async with asyncio.TaskGroup() as group:
         helpers = [group.create_task(load.run()), group.create_task(_breaks(proxy)), group.create_task(_forget(stack))]
         while time.monotonic() < began + seconds:
             await asyncio.sleep(SAMPLE_S)
-            sample = Sample(
-                time.monotonic() - began,
-                load.begun,
-                {process.name: memory_of(process.pid) for process in services},
-                {process.name: descriptors_of(process.pid) for process in services},
-                load.latencies_ms(),
-            )
+            of = parts(processes)
+            memory = {name: memory_of(pids) for name, pids in of.items()}
+            descriptors = {name: descriptors_of(pids) for name, pids in of.items()}
+            sample = Sample(time.monotonic() - began, load.begun, memory, descriptors, load.latencies_ms())
             samples.append(sample)
             if len(samples) % ROW_SAMPLES == 0:
                 print(_row(samples[-ROW_SAMPLES:]), flush=True)

@@ -1,11 +1,13 @@
-"""What a soak measures, and whether it is flat. Pure, except `memory_of` and `descriptors_of`."""
+"""What a soak measures, and whether it is flat. `problems` is pure; the functions after it read /proc."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from orastream.service.memory import resident_bytes
 
@@ -26,7 +28,7 @@ class Sample:
     at_s: float
     sessions: int
     memory: Mapping[str, int]
-    """Resident bytes of each process, its children included."""
+    """Resident bytes of each part."""
     descriptors: Mapping[str, int]
     latencies_ms: Sequence[float] = field(default=())
 
@@ -56,28 +58,32 @@ def problems(samples: Sequence[Sample]) -> list[str]:
     return found
 
 
-def memory_of(pid: int) -> int:
-    """Resident bytes of a process and its children; 0 once it has ended."""
-    return sum(resident_bytes(one) for one in _with_children(pid))
+def parts(processes: Mapping[str, int]) -> dict[str, list[int]]:
+    """The pids of each part: of each process (name → pid), and of its children, which are synth's engines."""
+    found: dict[str, list[int]] = {}
+    for name, pid in processes.items():
+        found[name] = [pid]
+        if children := _children(pid):
+            found[f"{name}'s engines"] = children
+    return found
 
 
-def descriptors_of(pid: int) -> int:
-    """Open descriptors of a process and its children; 0 once it has ended."""
+def memory_of(pids: Iterable[int]) -> int:
+    """Resident bytes of these processes together; of one that has ended 0."""
+    return sum(map(resident_bytes, pids))
+
+
+def descriptors_of(pids: Iterable[int]) -> int:
+    """Open descriptors of these processes together; of one that has ended 0."""
     count = 0
-    for one in _with_children(pid):
-        try:
-            count += len(os.listdir(f"/proc/{one}/fd"))
-        except OSError:
-            continue
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            count += len(os.listdir(f"/proc/{pid}/fd"))
     return count
 
 
-def _with_children(pid: int) -> list[int]:
-    found = [pid]
-    for one in found:
-        try:
-            with open(f"/proc/{one}/task/{one}/children") as children:
-                found += map(int, children.read().split())
-        except OSError:
-            continue
-    return found
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
