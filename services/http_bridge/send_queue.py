@@ -1,4 +1,4 @@
-"""How much of what was written to a connection waits on this machine. The system calls are Linux's."""
+"""How much of what was written to a connection waits on this machine. Apart, because the system calls are Linux's."""
 
 from __future__ import annotations
 

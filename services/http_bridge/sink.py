@@ -151,17 +151,17 @@ class HttpLink:
         return -1 if self._transport is None else unsent_bytes(self._transport)
 
     def _expect_progress(self, seconds: float) -> None:
-        """Cut the POST when OraServer takes nothing for so long. Then, while it takes some, look again each STALL_S."""
+        """Cut the POST if OraServer takes nothing for `seconds`. If it takes some, look again after STALL_S."""
         self._set_limit(seconds, partial(self._cut_if_stalled, seconds, self._unsent()))
 
     def _cut_if_stalled(self, seconds: float, unsent: int) -> None:
-        if self._unsent() == unsent != 0:  # with 0 the POST waits for `may_write`
+        if unsent and self._unsent() == unsent:  # with 0 the POST waits for `may_write`
             self._cut(f"the POST took nothing for {seconds:g} s")
         else:
             self._expect_progress(STALL_S)
 
     def _set_limit(self, seconds: float, over: Callable[[], None]) -> None:
-        """Call `over` after so long, unless another limit is set or the POST ends before."""
+        """Call `over` after `seconds`, unless another limit is set or the POST ends before."""
         self._forget_limit()
         self._limit = self._loop.call_later(seconds, over)
 

@@ -1,4 +1,4 @@
-"""How a process divides the time between the signal that ends it and its exit. Pure."""
+"""How a process divides the time between the signal that ends it and its exit. Pure; all services use it."""
 
 from __future__ import annotations
 

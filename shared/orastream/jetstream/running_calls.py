@@ -1,4 +1,4 @@
-"""The calls of a process that wait for NATS, and when all of them must have ended."""
+"""The calls of a process that wait for NATS, and when all of them must have ended. Apart, to be tested without NATS."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class RunningCalls:
         self._running: set[asyncio.Timeout] = set()
 
     def end(self, at: float) -> None:
-        """Let running and later calls raise NodeUnavailable at the latest then: the process ends."""
+        """Let all calls, running and later ones, end at `at` (monotonic seconds) with NodeUnavailable. Call it once."""
         self.end_at = at
         for call in self._running:
             call.reschedule(at)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 INFINITY = float("inf")
 CHECK_S = 0.25
+"""How often an owner looks again while no write is allowed."""
 LEASE_MARGIN_S = 0.5
 """Seconds by which the lease ends before the server deletes its heartbeat."""
 

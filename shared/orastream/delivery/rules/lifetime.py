@@ -23,7 +23,7 @@ class Lifetime:
             self.leave_reason = reason
 
     def drain(self, now: float, seconds: float) -> None:
-        """Finish the running delivery within so many seconds, then release the session."""
+        """Finish the running delivery within `seconds`, then release the session."""
         self.draining, self._drain_until = True, now + seconds
 
     @property

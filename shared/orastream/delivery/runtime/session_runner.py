@@ -86,7 +86,7 @@ class SessionRunner:
         self.wake()
 
     def drain(self, seconds: float) -> None:
-        """Begin no delivery, finish the running one within so many seconds, then release the session."""
+        """Begin no delivery, finish the running one within `seconds`, then release the session."""
         self._session.lifetime.drain(self._loop.time(), seconds)
         self.wake()
 
