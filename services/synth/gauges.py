@@ -37,8 +37,13 @@ def register(metrics: Metrics, synth: Workload, pool: EnginePool, backlog: Backl
     gauge("orastream_synth_engines", "Engine processes that can speak", lambda: float(pool.alive))
     metrics.total(
         "orastream_synth_engine_restarts",
-        "Engine processes started to replace one that died, hung or used too much memory",
+        "Engine processes started to replace one that died or hung",
         lambda: pool.restarts,
+    )
+    metrics.total(
+        "orastream_synth_engine_replacements",
+        "Engine processes started to replace one that used too much memory",
+        lambda: pool.replaced,
     )
     gauge(
         "orastream_synth_backlog_seconds",

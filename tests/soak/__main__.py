@@ -2,8 +2,8 @@
 
 Sessions come and go; some utterances are interrupted; OraServer's connections break once a minute. synth's engine
 processes are shown apart. At the end the last minute is compared with the minute after the first thousand sessions.
-Exit code 1: memory has grown by more than 20 %, descriptors by more than 20, the median latency to more than three
-times, or a request failed; the folder with all logs is kept and named.
+Exit code 1: memory has grown by more than 20 % (that of the engines: to more than 64 MiB each), descriptors by more
+than 20, the median latency to more than three times, or a request failed; the folder with all logs is kept and named.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ RETENTION_S = 60
 """How long audio is kept, so that its stream is full of old audio early, not at the end."""
 RTF, SLOTS = 0.1, 8
 """The engine is slowed down, so that a barge-in meets an utterance that is being spoken."""
+MAX_ENGINE_BYTES = 64 << 20
+"""Of one eSpeak process: about 22 MiB after its start, and `EspeakEngine.max_growth_mb`."""
 GOOD = frozenset({"delivered", "cancelled"})
 
 
@@ -59,7 +61,7 @@ async def soak(minutes: float, per_second: float, seed: int, folder: Path) -> in
                 load = Conversations(client, per_second, seed)
                 samples = await _observed(load, services, stack, proxy, minutes * 60)
     print(f"\n{load.begun} sessions, {load.barge_ins} barge-ins; requests: {_shown(load)}")
-    found = problems(samples)
+    found = problems(samples, {"synth's engines": SLOTS * MAX_ENGINE_BYTES})
     if bad := {status: count for status, count in load.statuses.items() if status not in GOOD}:
         found.append(f"requests that ended otherwise than delivered or cancelled: {bad}")
     print("\n".join(found) or f"flat: as after the first {FIRST_SESSIONS} sessions")

@@ -38,8 +38,11 @@ class Sample:
         return ranked[min(len(ranked) - 1, int(share * len(ranked)))] if ranked else float("nan")
 
 
-def problems(samples: Sequence[Sample]) -> list[str]:
-    """Why the soak was not flat, a line each. Compares the last WINDOW samples with those after FIRST_SESSIONS."""
+def problems(samples: Sequence[Sample], max_bytes: Mapping[str, int]) -> list[str]:
+    """Why the soak was not flat, a line each. Compares the last WINDOW samples with those after FIRST_SESSIONS.
+
+    `max_bytes` is of the parts whose memory may go up and down below a limit: they are compared with it.
+    """
     after = [sample for sample in samples if sample.sessions >= FIRST_SESSIONS]
     if len(after) < 2 * WINDOW:
         return [f"too short: {FIRST_SESSIONS} sessions and {2 * WINDOW} samples after them are needed"]
@@ -47,7 +50,7 @@ def problems(samples: Sequence[Sample]) -> list[str]:
     found = []
     for name in last[-1].memory:
         before, now = (statistics.median(sample.memory[name] for sample in part) for part in (first, last))
-        if now > MAX_GROWTH * before:
+        if now > max_bytes.get(name, MAX_GROWTH * before):
             found.append(f"{name}: memory grew from {before / 2**20:.0f} to {now / 2**20:.0f} MiB")
         before, now = (statistics.median(sample.descriptors[name] for sample in part) for part in (first, last))
         if now > before + MAX_MORE_DESCRIPTORS:

@@ -7,7 +7,8 @@ Host to process:
     quit   {}                    end the process; the end of the input means the same
 Process to host:
     hello  {protocol}            the interpreter can run this project; the engine is not loaded yet
-    ready  {name, version, deterministic, at_once, scales, sample_rate_hz, voices: [[name, language, sample_rate_hz]]},
+    ready  {name, version, deterministic, at_once, scales, sample_rate_hz, max_growth_mb,
+           voices: [[name, language, sample_rate_hz]]},
            or failed {kind, message}
     pcm    {id, pcm}             at most PIECE_BYTES of audio; empty: a keepalive
     done   {id, bytes}           size of the whole sentence, skipped bytes included
@@ -26,7 +27,7 @@ import msgpack
 
 Frame = dict[str, Any]
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Raise it when the frames change: host and process may come from two installations of different versions."""
 WINDOW_BYTES = 128 * 1024
 PIECE_BYTES = 16 * 1024

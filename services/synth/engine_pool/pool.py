@@ -22,15 +22,13 @@ from structlog.typing import FilteringBoundLogger
 from orastream.base.backoff import Backoff
 from orastream.contract.errors import SettingsError
 from orastream.service import memory
-from services.synth.engine_pool.process import EngineInfo, PooledEngine, ProcessLimits
+from services.synth.engine_pool.process import MIB, EngineInfo, PooledEngine, ProcessLimits
 from services.synth.engine_pool.slot import Slot
 from services.synth.engine_pool.slot_scheduler import SlotScheduler, shares
 from services.synth.engines.base import EngineChanged, EngineError
 
 _LIVED_S = 30.0  # a process that ran for at least this long is replaced without a delay
 _BACKOFF_S = (0.1, 10.0)
-_MB = 1 << 20
-
 
 DEFAULT_LIMITS = ProcessLimits()
 
@@ -42,8 +40,8 @@ class EnginePool:
     Entering starts the first process, then the others. It raises EngineError if one does not start or if its EngineInfo
     differs from the first one's. Later a process that ends is replaced; if it ran only a short time, after a growing
     delay. `python` is the interpreter that has the engine installed (None: this one). `default_voice` is a voice that
-    the engine must have. A process with more memory than `limits.max_memory_mb` is replaced, too. The old process takes
-    sentences until the new one is ready.
+    the engine must have. A process with more memory than `limits.max_memory_mb`, or than the engine's own
+    `max_growth_mb` allows, is replaced, too. The old process takes sentences until the new one is ready.
     """
 
     def __init__(
@@ -59,7 +57,9 @@ class EnginePool:
         if slots < 1:
             raise ValueError("a pool needs at least one slot")
         self.restarts = 0
-        """Number of processes that were started to replace another one."""
+        """Number of processes that were started to replace one that died or hung."""
+        self.replaced = 0
+        """Number of processes that were started to replace one that had too much memory."""
         self._name = engine_name
         self._slots = slots
         self._python = python
@@ -174,8 +174,8 @@ class EnginePool:
     def _release(self, engine: PooledEngine) -> None:
         if self._scheduler.release(engine):
             self._close_later(engine)
-        elif self._is_too_large(engine):
-            engine.mark_too_large()
+        else:
+            engine.check_memory()
         self._pair()
 
     def _retire(self, engine: PooledEngine) -> None:
@@ -199,7 +199,7 @@ class EnginePool:
             return
         if not memory.SUPPORTED:
             raise SettingsError("ENGINE_MAX_MEMORY_MB: needs /proc, which this system lacks; remove the setting")
-        needs = memory.resident_bytes(engine.pid) / _MB
+        needs = memory.resident_bytes(engine.pid) / MIB
         if needs >= limit:
             raise SettingsError(
                 f"ENGINE_MAX_MEMORY_MB: {limit} is less than engine {self._name!r} needs after its start "
@@ -213,10 +213,6 @@ class EnginePool:
         except* EngineError as failures:
             raise _first(failures) from None
         return [task.result() for task in starting]
-
-    def _is_too_large(self, engine: PooledEngine) -> bool:
-        limit = self._limits.max_memory_mb
-        return limit is not None and memory.resident_bytes(engine.pid) > limit * _MB
 
     async def _start(self) -> PooledEngine:
         engine = await PooledEngine.start(
@@ -240,8 +236,8 @@ class EnginePool:
             self._pair()
             why = await asyncio.shield(engine.to_replace)
             if why == "too large":  # it still speaks until the new one is ready
-                held_mb = memory.resident_bytes(engine.pid) // _MB
-                self._log.warning("engine process is too large, starting another", pid=engine.pid, held_mb=held_mb)
+                held_mb = memory.resident_bytes(engine.pid) // MIB
+                self._log.info("engine process is too large, starting another", pid=engine.pid, held_mb=held_mb)
             else:
                 self._log.warning("engine process ended, starting another", pid=engine.pid, why=why)
                 self._retire(engine)
@@ -257,7 +253,10 @@ class EnginePool:
                 self._has_changed.set()
                 return
             self._retire(engine)
-            self.restarts += 1
+            if why == "too large":
+                self.replaced += 1
+            else:
+                self.restarts += 1
             engine = successor
 
     async def _replace(self, backoff: Backoff) -> PooledEngine:

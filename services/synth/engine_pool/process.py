@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Literal, NotRequired, TypedDict, Unpack
 
+from orastream.service import memory
 from services.synth.engine_pool import frames
 from services.synth.engine_pool.frames import Frame
 from services.synth.engine_pool.pipe import EnginePipe
@@ -27,6 +28,7 @@ from services.synth.engines.base import (
     WrongInterpreter,
 )
 
+MIB = 1 << 20
 STOP_S = 2.0
 """Timeout for the end of a sentence after `stop`, and of a process after its input was closed."""
 
@@ -47,6 +49,7 @@ class EngineInfo:
     scales: bool
     default_sample_rate_hz: int
     voices: Mapping[str, Voice]
+    max_growth_mb: int | None = None
 
     def differences(self, other: EngineInfo) -> list[str]:
         """Returns the names of the fields that differ from `other`."""
@@ -84,7 +87,8 @@ class ProcessLimits:
     """Limits of one engine process."""
 
     max_memory_mb: int | None = None
-    """Resident memory after a sentence, in MiB, above which the process is replaced. None: no limit."""
+    """Resident memory after a sentence, in MiB, above which the process is replaced. None: the engine's
+    `max_growth_mb` over its memory after its start, if it has one."""
     stall_s: float = 20.0
     """A process that sends neither audio nor a keepalive for this long during a sentence is killed."""
     start_s: float = 300.0
@@ -94,12 +98,14 @@ class ProcessLimits:
 class PooledEngine:
     """One engine process, from its start to its end."""
 
-    def __init__(self, name: str, stall_s: float) -> None:
+    def __init__(self, name: str, limits: ProcessLimits) -> None:
         self.info: EngineInfo
-        self.stall_s = stall_s
+        self.stall_s = limits.stall_s
         self.to_replace: asyncio.Future[ReplaceReason] = asyncio.get_running_loop().create_future()
         """Done when the process must be replaced."""
         self._name = name
+        self._max_memory_mb = limits.max_memory_mb
+        self._memory_after_start = 0
         self._pipe: EnginePipe
         self._first: asyncio.Queue[Frame | None] = asyncio.Queue()  # frames before it is ready: three at most
         self._speaking: dict[int, SentenceStream] = {}
@@ -115,10 +121,10 @@ class PooledEngine:
         """Starts a process and returns it when the engine is loaded and warm. Cancelled, it ends the process.
 
         `python` is the interpreter (None: this one), with the packages installed for it. `default_voice` must be one of
-        the engine's voices. The caller checks `limits.max_memory_mb`. Raises EngineError if the engine is not ready
+        the engine's voices. Raises EngineError if the engine is not ready
         within `limits.start_s`; UnknownEngine, Misconfigured or WrongInterpreter if another try cannot help.
         """
-        engine = cls(name, limits.stall_s)
+        engine = cls(name, limits)
         module = ["-m", "services.synth.engine_pool.worker", "--engine", name]
         if default_voice is not None:
             module.append(f"--voice={default_voice}")
@@ -142,6 +148,7 @@ class PooledEngine:
         except BaseException:
             await engine._pipe.close(0)
             raise
+        engine._memory_after_start = memory.resident_bytes(engine.pid)
         return engine
 
     async def _loaded(self, python: str) -> EngineInfo:
@@ -165,6 +172,7 @@ class PooledEngine:
             at_once=frame["at_once"],
             scales=frame["scales"],
             default_sample_rate_hz=frame["sample_rate_hz"],
+            max_growth_mb=frame["max_growth_mb"],
             voices={voice: Voice(voice, language, rate) for voice, language, rate in frame["voices"]},
         )
 
@@ -201,9 +209,16 @@ class PooledEngine:
         self._closed = True
         return await self._pipe.close(STOP_S)
 
-    def mark_too_large(self) -> None:
-        """Requests a replacement because of its memory. The process still works."""
-        self._request_replacement("too large")
+    def check_memory(self) -> None:
+        """Requests a replacement if it holds more memory than it may. The process still works."""
+        if self._max_memory_mb is not None:
+            limit = self._max_memory_mb * MIB
+        elif self.info.max_growth_mb is not None:
+            limit = self._memory_after_start + self.info.max_growth_mb * MIB
+        else:
+            return
+        if memory.resident_bytes(self.pid) > limit:
+            self._request_replacement("too large")
 
     # ---- what its sentences call
 

@@ -91,6 +91,7 @@ class EngineWorker:
             at_once=self._engine.at_once,
             scales=self._engine.scales,
             sample_rate_hz=self._engine.sample_rate_hz(None),
+            max_growth_mb=getattr(self._engine, "max_growth_mb", None),
             voices=[(v.name, v.language, v.sample_rate_hz) for v in self._engine.voices()],
         )
         beside = [

@@ -101,6 +101,9 @@ class Engine(Protocol):
     """Number of sentences that one process speaks at the same time, each on its own thread. Read after `load`."""
     scales: bool
     """Whether more processes give more throughput: True for a local model, False for a remote one."""
+    max_growth_mb: int | None
+    """For a library that leaks memory: MiB by which a process may grow after its start before it is replaced, if
+    ENGINE_MAX_MEMORY_MB is not set. None, or no such attribute: no limit."""
 
     def load(self) -> None:
         """Prepares the engine. Called once, before everything else.

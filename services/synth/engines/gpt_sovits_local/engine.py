@@ -35,6 +35,7 @@ class GptSovitsLocalEngine:
     )
     at_once = 1
     scales = True
+    max_growth_mb = None
 
     def __init__(self) -> None:
         self.version = ""

@@ -25,6 +25,7 @@ class PocketEngine:
     deterministic = True
     at_once = 1  # the model is not thread-safe
     scales = True
+    max_growth_mb = None
 
     def __init__(self) -> None:
         self.version = ""

@@ -52,6 +52,7 @@ class VitsEngine:
 
     name = "vits"
     scales = True
+    max_growth_mb = None
 
     def __init__(self) -> None:
         self.version = ""
