@@ -27,6 +27,11 @@ class Workload(Protocol):
         """Number of jobs that wait for streamed text."""
         ...
 
+    @property
+    def suspended(self) -> int:
+        """Number of jobs whose listener has enough audio while others speak."""
+        ...
+
 
 def register(metrics: Metrics, synth: Workload, pool: EnginePool, backlog: Backlog) -> None:
     """Register the gauges. Each is read when `/metrics` is asked for."""
@@ -34,6 +39,11 @@ def register(metrics: Metrics, synth: Workload, pool: EnginePool, backlog: Backl
     gauge("orastream_synth_working", "Requests that this synth works on now", lambda: float(synth.working))
     gauge("orastream_synth_waiting", "Requests that this synth has queued and not begun", lambda: float(synth.waiting))
     gauge("orastream_synth_open_texts", "Begun requests that wait for more text", lambda: float(synth.open_texts))
+    gauge(
+        "orastream_synth_suspended",
+        "Begun requests without a slot, because their listeners have enough audio and others need it",
+        lambda: float(synth.suspended),
+    )
     gauge("orastream_synth_engines", "Engine processes that can speak", lambda: float(pool.alive))
     metrics.total(
         "orastream_synth_engine_restarts",

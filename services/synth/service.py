@@ -2,8 +2,9 @@
 
 It queues up to LOOK_AHEAD requests. The stream has them in the order of publishing, so with a short queue one session
 with many requests would hide the sessions behind it. It keeps AHEAD_PER_SLOT for each slot (`in_progress`) and naks the
-others every SHARE_EVERY_S, for other synths. A job that waits for streamed text takes no slot. At a drain it naks the
-queue at once; jobs may end within `Drain.work_s`, then it naks the rest.
+others every SHARE_EVERY_S, for other synths. A job that waits for streamed text takes no slot, nor one whose listener
+has enough audio while others wait (`queue.turns`). At a drain it naks the queue and those jobs at once; the others may
+end within `Drain.work_s`, then it naks the rest.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from orastream.base import tasks
 from orastream.client import voices
 from orastream.contract import stream_names, subjects
 from orastream.contract.errors import OrastreamError, SettingsError
+from orastream.contract.stored_requests import streams_text
 from orastream.jetstream.pull_consumer import Delivery, PullConsumer
 from orastream.jetstream.report_store import ReportStore
 from orastream.service.lifecycle import Process, Serve
@@ -36,6 +38,7 @@ from services.synth.queue.backlog import Backlog
 from services.synth.queue.fair_queue import FairQueue
 from services.synth.queue.rescue import Rescue
 from services.synth.queue.slots import Slots
+from services.synth.queue.turns import SlotTurn, SlotTurns
 from services.synth.settings import SynthSettings
 from services.synth.speech.phrase_cache import CachingSpeaker, open_store
 from services.synth.speech.speaker import PoolSpeaker, Speaker
@@ -56,9 +59,13 @@ log = structlog.get_logger()
 class Synth:
     """`await run(stop)` serves until `stop` is set. For one event loop."""
 
-    def __init__(self, context: SynthContext, slots: Slots) -> None:
+    def __init__(self, context: SynthContext) -> None:
         self._context = context
-        self._slots = slots
+        settings = context.settings
+        self._slots = Slots(settings.synth_slots, settings.synth_open_texts, settings.synth_suspended)
+        self._turns = SlotTurns(
+            self._slots, settings.synth_lead_seconds, others_wait=lambda: self.waiting > 0, on_free=self._go_on
+        )
         self._queue: FairQueue[Delivery] = FairQueue()
         self._working: dict[int, asyncio.Task[None]] = {}
         self._held: dict[int, Delivery] = {}
@@ -90,6 +97,11 @@ class Synth:
         """Number of jobs that wait for streamed text."""
         return len(self._slots.waiting)
 
+    @property
+    def suspended(self) -> int:
+        """Number of jobs whose listener has enough audio while others speak."""
+        return len(self._slots.suspended)
+
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then drain: stop pulling → nak the queue → let jobs end → nak the rest.
 
@@ -115,7 +127,8 @@ class Synth:
             await tasks.end(pull, keep, share, rescue, stopped, *self._short_tasks)
 
     async def _finish(self) -> None:
-        await tasks.end(*(self._working[sequence] for sequence in self._slots.waiting))  # another synth can wait
+        idle = self._slots.waiting | self._slots.suspended  # another synth can wait
+        await tasks.end(*(self._working[sequence] for sequence in idle))
         if self._working:
             _, late = await asyncio.wait(set(self._working.values()), timeout=self._context.settings.drain.work_s)
             await tasks.end(*late)
@@ -148,17 +161,26 @@ class Synth:
         task.add_done_callback(self._short_tasks.discard)
 
     def _start_jobs(self) -> None:
-        while self._slots.free and (delivery := self._queue.take()) is not None:
-            self._slots.begin(delivery.sequence)
+        while self._slots.free and (delivery := self._queue.take(self._may_begin)) is not None:
+            hold = Hold(delivery)
+            job = Job(
+                self._context, hold, SlotTurn(self._turns, delivery.sequence, self._context.settings.sign_every_s)
+            )
+            self._slots.begin(delivery.sequence, streamed=job.streams_text)
             self._held[delivery.sequence] = delivery
-            task = asyncio.create_task(self._work(delivery), name=f"job {delivery.sequence}")
+            task = asyncio.create_task(self._work(job, hold), name=f"job {delivery.sequence}")
             self._working[delivery.sequence] = task
             self._rescue.changed()
+        while self._turns.give():
+            pass
 
-    async def _work(self, delivery: Delivery) -> None:
-        hold = Hold(delivery)
+    def _may_begin(self, delivery: Delivery) -> bool:
+        return self._slots.room_for_text or not streams_text(delivery)
+
+    async def _work(self, job: Job, hold: Hold) -> None:
+        delivery = hold.delivery
         try:
-            await Job(self._context, hold, partial(self._waits, delivery.sequence)).run()
+            await job.run()
         except asyncio.CancelledError:
             # In a separate task: `tasks.end` cancels this task again after half a second.
             self._spawn(hold.redeliver(0))
@@ -179,11 +201,6 @@ class Synth:
                 self._on_delivery(again)
             self._go_on()
 
-    def _waits(self, sequence: int, waits: bool) -> None:
-        self._slots.wait(sequence, waits)
-        if waits:
-            self._go_on()
-
     def _go_on(self) -> None:
         self._start_jobs()
         self._pull_consumer.room()
@@ -200,7 +217,7 @@ class Synth:
         while True:
             await asyncio.sleep(SHARE_EVERY_S)
             full = self._capacity() <= 0
-            for delivery in self._queue.surplus(self._ahead):
+            for delivery in self._queue.surplus(self._ahead, self._may_begin):
                 await delivery.nak(SURPLUS_NAK_DELAY_S if full else 0)
                 self._rescue.changed()
             self._pull_consumer.room()
@@ -237,7 +254,7 @@ async def _serve(process: Process, settings: SynthSettings) -> None:
             store = await open_store(process, settings)
             speaker = await stack.enter_async_context(CachingSpeaker(speaker, store, metrics))
         context = SynthContext(process.js, ReportStore(process.js), speaker, settings, metrics)
-        synth = Synth(context, Slots(settings.synth_slots, settings.synth_open_texts))
+        synth = Synth(context)
         gauges.register(process.metrics, synth, pool, backlog)
         watch = asyncio.create_task(backlog.watch(), name="backlog")
         changed = asyncio.create_task(_drain_when_changed(pool, process), name="engine changed")

@@ -11,6 +11,9 @@ from pydantic import Field, field_validator
 from orastream.contract.messages import Transport
 from orastream.service.settings import NodeSettings
 
+SIGN_EVERY_S = 5.0
+"""Longest interval of `waiting` messages."""
+
 
 class SynthSettings(NodeSettings):
     """synth's own settings, in addition to those of every service."""
@@ -27,8 +30,12 @@ class SynthSettings(NodeSettings):
     tts_phrase_cache_max_bytes: int = Field(256 << 20, ge=1 << 20)
     tts_phrase_cache_seconds: int = Field(86_400, ge=60)
     synth_slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
-    synth_open_texts: int = Field(64, ge=0, le=4096)
-    """Number of streamed texts that may wait for more text without a slot."""
+    synth_open_texts: int = Field(256, ge=0, le=4096)
+    """Number of streamed texts in progress, in addition to one for each slot."""
+    synth_lead_seconds: float = Field(15, gt=0, le=600)
+    """A request whose listener has more seconds of audio than this gives its slot up while others need it."""
+    synth_suspended: int = Field(256, ge=0, le=4096)
+    """Number of requests that may be without a slot because of that. 0: none."""
     synth_stall_seconds: float = Field(20, gt=0)
     websocket_chunk_size: int = Field(32_768, ge=1024, le=700_000)
     chunk_ramp: bool = True
@@ -41,6 +48,13 @@ class SynthSettings(NodeSettings):
         cache would hide the slowness that the demonstration is about.
         """
         return self.tts_engine_rtf is None if self.tts_phrase_cache is None else self.tts_phrase_cache
+
+    @property
+    def sign_every_s(self) -> float:
+        """Interval of the `waiting` messages of a request that makes no audio now: readers get several within
+        `synth_stall_seconds`.
+        """
+        return min(SIGN_EVERY_S, self.synth_stall_seconds / 4)
 
     @field_validator("engine_python")
     @classmethod

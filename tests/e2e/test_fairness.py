@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
 import pytest
 
 from orastream.client.acceptance import Acceptance
 from orastream.contract.audio_messages import AudioEnd
-from tests.support.processes import until
-from tests.support.scenes import DEADLINE_S, Scene
+from tests.support.processes import Logs, until
+from tests.support.scenes import DEADLINE_S, Scene, running_node, scene_on
+from tests.support.services import Stack
+from tests.support.speech import utterance_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
@@ -30,6 +35,81 @@ async def test_session_with_many_requests_does_not_delay_another_session(slow_sc
     assert sum(one is not None and one.status != "queued" for one in begun) <= 14, (
         "the single request was spoken after too many requests of the other session"
     )
+
+
+@pytest.fixture(scope="module")
+def one_slot_node(tmp_path_factory: pytest.TempPathFactory, node_logs: Logs) -> Iterator[Stack]:
+    """A node with one synth that has one slot; shared by the tests of a module."""
+    folder = tmp_path_factory.mktemp("one-slot-node")
+    limits = {"SYNTH_SLOTS": 1, "SYNTH_OPEN_TEXTS": 4, "SYNTH_LEAD_SECONDS": 3}
+    with running_node(folder, node_logs, replicas=1, TTS_ENGINE_RTF=0.1, **limits) as stack:
+        yield stack
+
+
+@pytest.fixture
+async def one_slot(one_slot_node: Stack, node_logs: Logs, logs: Logs, tmp_path: Path) -> AsyncIterator[Scene]:
+    """The scene of one test on the node with one slot, with its own ids."""
+    logs.update(node_logs)
+    async with scene_on(one_slot_node, tmp_path.name) as scene:
+        yield scene
+
+
+async def test_single_request_waits_for_a_sentence_not_for_an_utterance(one_slot: Scene) -> None:
+    """Four utterances of 20 s are begun, one after the other. A short one is delivered before any of them is complete,
+    and no listener has to wait in the middle of an utterance.
+    """
+    scene, many = one_slot, [f"long{number}" for number in range(4)]
+    for name in many:
+        await scene.ask(name, name, LONG * 3, use_websocket=True)
+    synth = scene.stack.only("synth")
+
+    async def suspended() -> bool:
+        return await synth.metric("orastream_synth_suspended") >= 1
+
+    await until(suspended, "a request that gave its slot up", timeout_s=20)
+    await scene.ask("short", "short", SHORT, use_websocket=True)
+    assert (await scene.final("short", "short")).status == "delivered"
+    reports = [await scene.client.report(scene.id(name), scene.id(name)) for name in many]
+    assert not [report for report in reports if report is not None and report.final], "it waited for an utterance"
+    for name in many:
+        report = await scene.final(name, name)
+        assert (report.status, report.underruns) == ("delivered", 0), report
+        await scene.check(name, LONG * 3)
+
+
+async def test_cancelled_utterance_was_not_made_to_its_end(one_slot: Scene) -> None:
+    """While others wait, only what its listener hears soon is made."""
+    scene = one_slot
+    for name in ("cancelled", "other"):
+        await scene.ask(name, name, LONG * 20, use_websocket=True)
+    await scene.until_received("other", chunks=1)
+    await scene.client.cancel(scene.id("cancelled"), scene.id("cancelled"))
+    await scene.client.cancel(scene.id("other"), scene.id("other"))
+    for name in ("cancelled", "other"):
+        report = await scene.final(name, name)
+        assert (report.status, report.underruns) == ("cancelled", 0)
+        got = utterance_of(await scene.stack.received(), scene.id(name))
+        assert got is not None and not got["complete"]
+
+
+async def test_texts_that_wait_for_their_writers_never_hold_a_slot(one_slot: Scene) -> None:
+    """More texts than SYNTH_OPEN_TEXTS are empty and wait for their writers; others are spoken at once."""
+    scene, empty = one_slot, [f"empty{number}" for number in range(12)]
+    for name in empty:
+        ids = {"sessionId": scene.id(name), "requestId": scene.id(name), "phoneId": "p"}
+        await scene.client.submit({"text": "", "textStream": True, "idleSeconds": 60, "useWebsocket": True, **ids})
+    synth = scene.stack.only("synth")
+
+    async def full() -> bool:
+        return await synth.metric("orastream_synth_open_texts") >= 5
+
+    await until(full, "as many open texts as may be", timeout_s=20)
+    await scene.ask("whole", "whole", SHORT, use_websocket=True)
+    assert (await scene.client.wait(scene.id("whole"), scene.id("whole"), 15)).status == "delivered"
+    for name in empty:
+        await scene.client.cancel(scene.id(name), scene.id(name))
+    for name in empty:
+        assert (await scene.final(name, name)).status == "cancelled"
 
 
 async def test_link_to_a_slow_oraserver_is_not_closed(scene: Scene) -> None:

@@ -47,6 +47,11 @@ class CodedChunker:
         """Duration of the file with all pushed samples."""
         return self._offset_s + self._spec.seconds(self._given)
 
+    @property
+    def held_s(self) -> float:
+        """Duration of the pushed samples that are in no piece yet."""
+        return max(self.seconds - self._begin_s, 0.0)
+
     def push(self, pcm: bytes, sentence: int) -> list[AudioPiece]:
         """Returns the pieces that these samples of that sentence complete. `pcm` is whole samples."""
         if not pcm:

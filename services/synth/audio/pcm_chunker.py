@@ -77,6 +77,11 @@ class PcmChunker:
         """Duration of the file with all pushed samples."""
         return self._spec.seconds(self._emitted_pcm + len(self._pending))
 
+    @property
+    def held_s(self) -> float:
+        """Duration of the pushed samples that are in no piece yet."""
+        return self._spec.seconds(len(self._pending))
+
     def push(self, pcm: bytes, sentence: int) -> list[AudioPiece]:
         """Returns the pieces that these samples of that sentence complete. A sample may be split between calls."""
         if not pcm:

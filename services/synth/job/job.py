@@ -7,7 +7,6 @@ after its `end` or its final report is stored.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import NoReturn
 
 import structlog
@@ -30,6 +29,7 @@ from services.synth.job.outcome import MAX_FAILED_ATTEMPTS, FailedAttempts, as_f
 from services.synth.job.synthesis import narrate, reached_by, start_of
 from services.synth.queue.admission import Admission
 from services.synth.queue.claim import Claim, claim, overdue
+from services.synth.queue.turns import SlotTurn
 
 AGAIN_S = 1.0
 """Delay of a nak, before the server redelivers the request."""
@@ -39,16 +39,16 @@ log = structlog.get_logger()
 
 
 class Job:
-    """`await Job(context, hold, waits).run()` processes one delivery, the ack included.
+    """`await Job(context, hold, turn).run()` processes one delivery, the ack included.
 
-    Meanwhile it sends `in_progress`. If another synth supersedes it, it ends without an ack. It calls `waits(True)`
-    when it begins to wait for streamed text, and `waits(False)` when that wait ends. After a cancel or an exception
-    the caller calls `hold.redeliver`. Raises NodeUnavailable when NATS is unavailable for too long.
+    Meanwhile it sends `in_progress`. If another synth supersedes it, it ends without an ack. `turn` takes its slot away
+    while it waits for streamed text, and between sentences. After a cancel or an exception the caller calls
+    `hold.redeliver`. Raises NodeUnavailable when NATS is unavailable for too long.
     """
 
-    def __init__(self, context: SynthContext, hold: Hold, waits: Callable[[bool], None]) -> None:
+    def __init__(self, context: SynthContext, hold: Hold, turn: SlotTurn) -> None:
         self._context = context
-        self._waits = waits
+        self._turn = turn
         self._delivery = hold.delivery
         self._hold = hold
         stored = read_message(self._delivery, max_text_chars=context.settings.tts_max_text_chars)
@@ -56,6 +56,11 @@ class Job:
         self._stored = stored
         self._playback = Playback()
         self._span = traces.Span()
+
+    @property
+    def streams_text(self) -> bool:
+        """Whether the request's text is still being written."""
+        return self._stored.request is not None and self._stored.request.text_stream
 
     async def run(self) -> None:
         """Process the delivery, as the class says."""
@@ -172,6 +177,7 @@ class Job:
         forget = request.fire_and_forget
         if transport == "websocket" and (self._context.settings.default_fire_and_forget if forget is None else forget):
             log.info(STARTED, sequence=self._stored.sequence)
+        self._turn.heard_live = transport == "websocket"
         speaking = asyncio.create_task(self._attempts(outcome.attempt, start))
         final: Report | None = None
         aborted = asyncio.create_task(until_aborted(self._context.js, self._stored))
@@ -262,7 +268,7 @@ class Job:
             "orastream.first_index": attempt.progress.next_index,
         }
         with traces.begin("speak", parent=self._span, attributes=about) as span:
-            return await narrate(self._context, self._stored, attempt, self._playback, self._waits, span)
+            return await narrate(self._context, self._stored, attempt, self._playback, self._turn, span)
 
     # ---- transport `none`
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 
@@ -22,8 +22,10 @@ from services.synth.job.attempt import Attempt
 from services.synth.job.audio_publisher import AudioPublisher
 from services.synth.job.context import SynthContext
 from services.synth.job.outcome import Reached
+from services.synth.queue.turns import SlotTurn
 from services.synth.settings import SynthSettings
 from services.synth.speech.metered_speaker import MeteredSpeaker
+from services.synth.speech.pausing_speaker import PausingSpeaker
 from services.synth.speech.speak import Made, Resume, SpokenUtterance, continues_exactly, output_spec, speak_utterance
 from services.synth.text.script import script_of
 from services.synth.text.streamed_text import StreamedText
@@ -72,15 +74,16 @@ async def narrate(
     stored: StoredRequest,
     attempt: Attempt,
     playback: Playback,
-    waits: Callable[[bool], None],
+    turn: SlotTurn,
     span: Span,
 ) -> AudioEnd:
     """Synthesize the audio that is not stored yet, store it and its `end`, and return the `end`.
 
     `playback` records each chunk when it is published; `span` gets an event for the first chunk and totals at the end.
-    `waits(True)` is called when it begins to wait for streamed text, `waits(False)` when the wait ends. If a streamed
-    text is invalid or incomplete, the text before that is synthesized and the `end` has status `failed`. A cancel stops
-    the engine. Raises EngineError, NodeUnavailable, PublishRefused.
+    `turn` is told when it waits for streamed text, and asked before each sentence: it may give the slot away. It is not
+    asked any more when the first chunks might expire before the last one is made. If a streamed text is invalid or
+    incomplete, the text before that is synthesized and the `end` has status `failed`. A cancel stops the engine. Raises
+    EngineError, NodeUnavailable, PublishRefused.
     """
     js, speaker, settings, metrics = context.js, context.speaker, context.settings, context.metrics
     request = stored.request
@@ -91,13 +94,18 @@ async def narrate(
     resume = resume_of(progress, speaker.info)
     subject = subjects.put_audio(stored.session, stored.token)
     chunks, size = resume.next_index, resume.stored_bytes
-    meter, made = MeteredSpeaker(speaker), Made()
+
+    async def pause(due_s: float) -> None:
+        if js.clock.age_s(stored.stored_at_s) < settings.tts_audio_retention_seconds / 2:
+            await turn.before_sentence(due_s, attempt.show_waiting)
+
+    meter, made = MeteredSpeaker(PausingSpeaker(speaker, pause)), Made()
     async with PublishWindow(js.broker, on_stored=trail.on_stored) as window, AsyncExitStack() as stack:
         publisher = await stack.enter_async_context(AudioPublisher(js.broker, window, attempt, subject))
         streamed_text = None
         if request.text_stream:
             streamed_text = await stack.enter_async_context(
-                StreamedText(js, stored, attempt.show_waiting, settings, waits)
+                StreamedText(js, stored, attempt.show_waiting, settings, turn.waits)
             )
             lines = streamed_text.lines()
         else:

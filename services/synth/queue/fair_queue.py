@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import count
 from typing import Generic, TypeVar
 
@@ -33,22 +34,29 @@ class FairQueue(Generic[T]):
             if len(self._places) > MAX_REMEMBERED + len(self._waiting):
                 self._places = {session: place for session, place in self._places.items() if session in self._waiting}
 
-    def take(self) -> T | None:
-        """Takes out the next item, None if nothing waits. Its session moves to the end of the round."""
-        if not self._waiting:
-            return None
-        session = min(self._waiting, key=self._places.__getitem__)
-        self._places[session] = next(self._next_place)
-        return self._remove(session, min(self._waiting[session]))
+    def take(self, may: Callable[[T], bool] = lambda _: True) -> T | None:
+        """Takes out the next item that `may` allows; None if there is none. Its session moves to the end of the round.
 
-    def surplus(self, keep: int) -> list[T]:
-        """Takes out all but the next `keep` items, in the order in which they would be spoken."""
+        A session whose first item is not allowed is passed over, and keeps its place.
+        """
+        for session in sorted(self._waiting, key=self._places.__getitem__):
+            sequence = min(self._waiting[session])
+            if may(self._waiting[session][sequence]):
+                self._places[session] = next(self._next_place)
+                return self._remove(session, sequence)
+        return None
+
+    def surplus(self, keep: int, may: Callable[[T], bool] = lambda _: True) -> list[T]:
+        """Takes out all but the next `keep` items, in the order in which they would be spoken.
+
+        Items that `may` does not allow now are the last ones.
+        """
         turns = sorted(
-            (turn, self._places[session], session, sequence)
+            (not may(item), turn, self._places[session], session, sequence)
             for session, items in self._waiting.items()
-            for turn, sequence in enumerate(sorted(items))
+            for turn, (sequence, item) in enumerate(sorted(items.items(), key=_sequence))
         )
-        return [self._remove(session, sequence) for _, _, session, sequence in turns[keep:]]
+        return [self._remove(session, sequence) for *_, session, sequence in turns[keep:]]
 
     def all(self) -> list[T]:
         """Returns all waiting items."""
@@ -66,3 +74,7 @@ class FairQueue(Generic[T]):
         if not items:
             del self._waiting[session]
         return item
+
+
+def _sequence(item: tuple[int, object]) -> int:
+    return item[0]

@@ -103,7 +103,7 @@ async def speak_utterance(
         speaking = speaker.speak(
             line,
             voice=utterance.voice,
-            due_s=output.due_s,
+            due_s=output.dry_at,
             skip_bytes=output.engine_skip_bytes,
             keep_skipped=output.needs_skipped,
         )
@@ -149,13 +149,17 @@ class _Output:
         # Pauses are held until the engine's first audio: else a text without any audio would yield a file of silence.
         self._held: list[float] = []
         self._clock = asyncio.get_running_loop().time
-        self.due_s = self._clock()
-        """When the listener has played all audio so far (seconds of the event loop's clock)."""
+        self._played_at = self._clock()  # when the listener has played all audio so far
 
     @property
     def engine_skip_bytes(self) -> int:
         """Bytes at the engine's rate that it need not send."""
         return _engine_bytes(self._skip, self._engine_hz, self._spec.sample_rate_hz)
+
+    @property
+    def dry_at(self) -> float:
+        """When the listener has played all chunks so far, in seconds of the event loop's clock."""
+        return self._played_at - self._chunker.held_s
 
     @property
     def needs_skipped(self) -> bool:
@@ -176,7 +180,7 @@ class _Output:
         if not self._resampler.passthrough and pcm:  # a pause of 10 s takes about 5 ms
             pcm = await asyncio.to_thread(self._resampler.push, pcm)
         out = self._drop(pcm)
-        self.due_s += self._spec.seconds(len(out))
+        self._played_at += self._spec.seconds(len(out))
         return await self._chunks(out, sentence)
 
     async def speech(self, pcm: bytes, sentence: int) -> list[AudioPiece]:
@@ -189,7 +193,7 @@ class _Output:
         out = self._resampler.push(pcm)
         if not self._resampler.passthrough:
             out = self._drop(out)
-        self.due_s = max(self.due_s, self._clock()) + self._spec.seconds(len(out))
+        self._played_at = max(self._played_at, self._clock()) + self._spec.seconds(len(out))
         return pieces + await self._chunks(out, sentence)
 
     def spoken(self, total_bytes: int) -> None:

@@ -26,9 +26,6 @@ from services.synth.text.idle_timer import IdleTimer
 from services.synth.text.script import ScriptLine, line_of
 from services.synth.text.sentence_splitter import Sentences, slices
 
-SIGN_EVERY_S = 5.0
-"""Interval of `waiting` messages, which tell readers that synth is waiting for more text; shorter for a small
-SYNTH_STALL_SECONDS, so that readers get several within it."""
 _MAX_BYTES_PER_CHAR = 4
 _REST_OF_END_BYTES = 4096  # bytes of `end` without the text
 
@@ -37,8 +34,8 @@ class StreamedText:
     """The text of one request, for one attempt, as `async with`.
 
     `waits` is called with True when a wait for text begins and with False when it ends. `show_waiting` runs in a task
-    at the start of the first wait, and then every SIGN_EVERY_S during waits. Idle time is measured with this process's
-    clock, only during waits (`IdleTimer`) and only while NATS is reachable.
+    at the start of the first wait, and then every `SynthSettings.sign_every_s` during waits. Idle time is measured with
+    this process's clock, only during waits (`IdleTimer`) and only while NATS is reachable.
     """
 
     def __init__(
@@ -54,7 +51,7 @@ class StreamedText:
         self._stored = stored
         self._request = stored.request
         self._show_waiting = show_waiting
-        self._sign_every_s = min(SIGN_EVERY_S, settings.synth_stall_seconds / 4)
+        self._sign_every_s = settings.sign_every_s
         self._waits = waits
         self._reads = settings.tts_text_normalization
         self._text_pieces = TextPieces(

@@ -81,7 +81,7 @@ class AudioChunk:
 
 @dataclass(frozen=True, slots=True)
 class AudioWaiting:
-    """Synth is alive and waits for more of a text that comes in pieces. Contains no audio."""
+    """Synth is alive and waits: for more of a streamed text, or because the listener has enough for now. No audio."""
 
     attempt: int
 

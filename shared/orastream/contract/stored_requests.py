@@ -128,6 +128,14 @@ def read_message(message: Message, *, max_text_chars: int) -> StoredRequest | St
     )
 
 
+def streams_text(message: Message) -> bool:
+    """Return whether a stored request says that its text is still being written. False for one that cannot be read."""
+    try:
+        return codec.decode(message.data).get("textStream") is True
+    except InvalidRequest:
+        return False
+
+
 def read_stored(
     subject: str,
     sequence: int,

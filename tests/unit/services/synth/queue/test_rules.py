@@ -61,6 +61,32 @@ def test_surplus_returns_the_items_that_take_would_return_last(
     assert sorted(surplus) == sorted(expected[keep:])
 
 
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 40)), unique=True), st.integers(0, 12))
+def test_items_that_may_not_begin_stay_behind_and_are_the_first_surplus(
+    items: list[tuple[str, int]], keep: int
+) -> None:
+    """Odd ones may not begin. Each session keeps its order: what is behind an odd one of its session waits, too."""
+    turns, twin = FairQueue[tuple[str, int]](), FairQueue[tuple[str, int]]()
+    for session, sequence in items:
+        for one in (turns, twin):
+            one.put(session, sequence, (session, sequence))
+
+    def may(item: tuple[str, int]) -> bool:
+        return item[1] % 2 == 0
+
+    taken = []
+    while (item := turns.take(may)) is not None:
+        taken.append(item)
+    for session in "abc":
+        mine = sorted(sequence for owner, sequence in items if owner == session)
+        first_odd = next((place for place, sequence in enumerate(mine) if sequence % 2), len(mine))
+        assert [sequence for owner, sequence in taken if owner == session] == mine[:first_odd]
+    surplus = twin.surplus(keep, may)
+    kept = twin.all()
+    assert len(kept) == min(keep, len(items)) and sorted(surplus + kept) == sorted(items)
+    assert not (any(map(may, surplus)) and not all(map(may, kept))), "one that may begin left before one that may not"
+
+
 def test_redelivered_item_keeps_its_place() -> None:
     turns: FairQueue[str] = FairQueue()
     for number in range(3):

@@ -1,0 +1,153 @@
+"""A request gives its slot up between two sentences, and gets it back before its listener has heard all."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from services.synth.queue.slots import Slots
+from services.synth.queue.turns import RESUME_SHARE, SlotTurn, SlotTurns
+
+pytestmark = pytest.mark.unit
+
+LEAD_S = 0.6
+MUCH_S = 1000.0
+"""A lead that does not run out in a test."""
+
+
+class FakeQueue:
+    """Requests that wait to begin. As in synth, they and the suspended ones get each slot that becomes free."""
+
+    def __init__(self, slots: int = 1, max_suspended: int = 8) -> None:
+        self.waiting = 0
+        self.begun: list[int] = []
+        self.slots = Slots(slots, 0, max_suspended)
+        self.turns = SlotTurns(self.slots, LEAD_S, lambda: self.waiting > 0, self.on_free)
+
+    def on_free(self) -> None:
+        while self.slots.free and self.waiting:
+            self.waiting -= 1
+            self.begun.append(100 + len(self.begun))
+            self.slots.begin(self.begun[-1])
+        while self.turns.give():
+            pass
+
+    def end(self, request: int) -> None:
+        self.slots.end(request)
+        self.on_free()
+
+
+def turn_of(queue: FakeQueue, request: int, sign_every_s: float = 60.0) -> SlotTurn:
+    queue.slots.begin(request)
+    turn = SlotTurn(queue.turns, request, sign_every_s)
+    turn.heard_live = True
+    return turn
+
+
+async def nothing() -> None:
+    """A `waiting` message that nobody reads."""
+
+
+def after(seconds: float) -> float:
+    return asyncio.get_running_loop().time() + seconds
+
+
+async def returns_at_once(turn: SlotTurn, dry_at: float) -> bool:
+    task = asyncio.create_task(turn.before_sentence(dry_at, nothing))
+    await asyncio.sleep(0.05)
+    if task.done():
+        return True
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return False
+
+
+async def test_slot_is_kept_while_nobody_waits_or_the_listener_has_little_or_hears_nothing_before_the_end() -> None:
+    queue = FakeQueue()
+    turn = turn_of(queue, 1)
+    assert await returns_at_once(turn, after(MUCH_S)), "nobody waits"
+    queue.waiting = 1
+    assert await returns_at_once(turn, after(LEAD_S * 0.9)), "the listener has little"
+    turn.heard_live = False
+    assert await returns_at_once(turn, after(MUCH_S)), "the listener hears nothing before the end"
+    assert queue.begun == []
+    turn.heard_live = True
+    assert not await returns_at_once(turn, after(MUCH_S))
+    assert queue.begun == [100], "the request that waited did not get the slot"
+    assert queue.slots.suspended == set(), "a cancelled request stayed suspended"
+
+
+async def test_request_goes_on_when_the_slot_is_free_again() -> None:
+    queue = FakeQueue()
+    turn = turn_of(queue, 1)
+    queue.waiting = 2
+    speaking = asyncio.create_task(turn.before_sentence(after(MUCH_S), nothing))
+    await asyncio.sleep(0.02)
+    queue.end(100)
+    await asyncio.sleep(0.02)
+    assert not speaking.done() and queue.begun == [100, 101], "it went on before requests that have not begun"
+    queue.end(101)
+    assert queue.slots.taken == 1, "the slot is not its own before it wakes"
+    await asyncio.wait_for(speaking, 1)
+
+
+async def test_request_goes_on_before_its_listener_has_heard_all_even_if_no_slot_is_free() -> None:
+    queue = FakeQueue()
+    turn = turn_of(queue, 1)
+    queue.waiting = 1
+    lead_s = LEAD_S * 1.1
+    began = asyncio.get_running_loop().time()
+    await turn.before_sentence(began + lead_s, nothing)
+    waited_s = asyncio.get_running_loop().time() - began
+    assert queue.begun == [100]
+    assert waited_s >= lead_s - LEAD_S * RESUME_SHARE - 0.01
+    assert (queue.slots.taken, queue.slots.free) == (2, False)
+
+
+async def test_suspended_request_that_runs_dry_first_goes_on_first() -> None:
+    queue = FakeQueue(slots=1)
+    order: list[int] = []
+
+    async def speak(request: int, lead_s: float) -> None:
+        await turns[request].before_sentence(after(lead_s), nothing)
+        order.append(request)
+        queue.end(request)
+
+    turns, tasks = {}, []
+    for request, lead_s in ((1, 500.0), (2, 300.0), (3, 400.0)):
+        turns[request] = turn_of(queue, request)
+        queue.waiting += 1  # a request that takes the slot and keeps it
+        tasks.append(asyncio.create_task(speak(request, lead_s)))
+        await asyncio.sleep(0.02)
+        assert queue.begun == [100]
+        queue.waiting = 0
+    assert queue.slots.suspended == {1, 2, 3}
+    queue.end(100)
+    await asyncio.wait_for(asyncio.gather(*tasks), 2)
+    assert order == [2, 3, 1]
+
+
+async def test_waiting_messages_are_sent_while_it_is_suspended() -> None:
+    queue = FakeQueue()
+    turn = turn_of(queue, 1, sign_every_s=0.05)
+    signs = 0
+
+    async def sign() -> None:
+        nonlocal signs
+        signs += 1
+
+    queue.waiting = 1
+    speaking = asyncio.create_task(turn.before_sentence(after(MUCH_S), sign))
+    await asyncio.sleep(0.5)
+    assert 3 <= signs <= 10
+    queue.end(100)
+    await asyncio.wait_for(speaking, 1)
+
+
+async def test_request_keeps_its_slot_when_too_many_are_suspended() -> None:
+    queue = FakeQueue(max_suspended=0)
+    turn = turn_of(queue, 1)
+    queue.waiting = 1
+    assert await returns_at_once(turn, after(MUCH_S))
+    assert queue.begun == []
