@@ -27,7 +27,10 @@ def serve(settings: GatewaySettings) -> lifecycle.Serve:
     async def run(process: lifecycle.Process) -> None:
         broker = process.js.broker
         client = Client(
-            broker, fire_and_forget=settings.default_fire_and_forget, max_text_chars=settings.tts_max_text_chars
+            broker,
+            fire_and_forget=settings.default_fire_and_forget,
+            max_text_chars=settings.tts_max_text_chars,
+            max_backlog_s=settings.tts_max_backlog_seconds,
         )
         request_service = RequestService(client, settings.gateway_wait_seconds, process.metrics)
         app = application(
@@ -39,6 +42,7 @@ def serve(settings: GatewaySettings) -> lifecycle.Serve:
             lacking=process.lacking,
         )
         async with (
+            client,
             serving(app, settings.tts_host, settings.gateway_port, grace_s=grace_s, stop=process.stop) as (
                 server,
                 port,

@@ -10,7 +10,7 @@ from services.synth.queue.backlog import Backlog
 
 
 class Workload(Protocol):
-    """The numbers of requests in each state (`services.synth.service.Synth`)."""
+    """The numbers of requests in each state (`services.synth.synth.Synth`)."""
 
     @property
     def working(self) -> int:
@@ -20,6 +20,11 @@ class Workload(Protocol):
     @property
     def waiting(self) -> int:
         """Number of requests that were pulled and have no job yet."""
+        ...
+
+    @property
+    def wait_s(self) -> float:
+        """Estimated seconds until a request stored now gets a slot of any synth."""
         ...
 
     @property
@@ -59,6 +64,11 @@ def register(metrics: Metrics, synth: Workload, pool: EnginePool, backlog: Backl
         "orastream_synth_backlog_seconds",
         "Estimated seconds of speech that this synth has queued and not begun",
         lambda: synth.waiting * backlog.mean_s,
+    )
+    gauge(
+        "orastream_estimated_wait_seconds",
+        "Estimated seconds until a request stored now gets a slot of any synth; about the same value at each synth",
+        lambda: synth.wait_s,
     )
     gauge(
         "orastream_stream_backlog_seconds",

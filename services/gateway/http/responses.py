@@ -18,8 +18,6 @@ from orastream.contract.errors import (
 )
 from orastream.contract.messages import Report, Status
 
-RETRY_OVERLOADED_S = 1
-"""Short, because a session can take one more request as soon as its oldest utterance has ended."""
 RETRY_UNAVAILABLE_S = 5
 
 _STATUS_OF_END: dict[Status, int] = {"delivered": 200, "cancelled": 409, "expired": 410, "failed": 502}
@@ -75,7 +73,7 @@ def problem(exc: OrastreamError) -> Answer:
         case InvalidRequest():
             return error(422, exc.code, str(exc), field=exc.field)
         case Overloaded():
-            return error(503, exc.code, str(exc), retryable=True, headers={"Retry-After": str(RETRY_OVERLOADED_S)})
+            return error(503, exc.code, str(exc), retryable=True, headers={"Retry-After": str(exc.retry_after_s)})
         case WaitTimeout():
             path = report_path(exc.session_id, exc.request_id)
             text = f"no final report within {exc.waited_s:g} s; the request goes on, its report is at {path}"

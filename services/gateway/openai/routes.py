@@ -28,7 +28,7 @@ from services.gateway.access.policy import AccessPolicy, Denied
 from services.gateway.audio_stream import SpeechFailed, listen
 from services.gateway.http.openapi import secured
 from services.gateway.http.request_body import body_of
-from services.gateway.http.responses import RETRY_OVERLOADED_S, RETRY_UNAVAILABLE_S, Refused
+from services.gateway.http.responses import RETRY_UNAVAILABLE_S, Refused
 from services.gateway.http.tracing import answered, server_span
 from services.gateway.openai import schema
 from services.gateway.openai.request import MODELS, SpeechRequest, error_body, read_speech
@@ -176,7 +176,7 @@ def _problem(exc: Exception) -> tuple[Response, str]:
             return _json(status, error_body(status, exc.error.message, code=exc.error.code, param=param)), "failed"
         case Overloaded():
             body = error_body(429, str(exc), code=exc.code)
-            return _json(429, body, {"Retry-After": str(RETRY_OVERLOADED_S)}), exc.code
+            return _json(429, body, {"Retry-After": str(exc.retry_after_s)}), exc.code
         case WaitTimeout():
             text = f"no audio within {exc.waited_s:g} s; is a synth running?"
             return _json(504, error_body(504, text, code="wait_timeout")), "wait_timeout"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.report_store import ReportStore
 from services.synth.job.metrics import SynthMetrics
+from services.synth.queue.pace import Pace
 from services.synth.settings import SynthSettings
 from services.synth.speech.speaker import Speaker
 
@@ -20,3 +21,4 @@ class SynthContext:
     speaker: Speaker
     settings: SynthSettings
     metrics: SynthMetrics
+    pace: Pace

@@ -7,6 +7,8 @@ after its `end` or its final report is stored.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
 from typing import NoReturn
 
 import structlog
@@ -70,13 +72,25 @@ class Job:
         finally:
             await tasks.end(keeping)
 
-    async def _run(self, keeping: asyncio.Task[NoReturn]) -> None:
+    async def expire(self, why: str) -> None:
+        """End the request as `expired`, the ack included, unless another synth has claimed it."""
+        with self._observed():
+            await self._refuse("expired", ReportError.of("expired", why))
+
+    @contextlib.contextmanager
+    def _observed(self) -> Iterator[None]:
+        """The log context and the span of this delivery."""
         stored = self._stored
         about = traces.taken(stored, "process", stream_names.SYNTH) | {"orastream.deliveries": self._delivery.delivered}
         with (
             structlog.contextvars.bound_contextvars(session=stored.session_id, request=stored.request_id),
             traces.begin("synth process", parent=stored.trace, kind="consumer", attributes=about) as self._span,
         ):
+            yield
+
+    async def _run(self, keeping: asyncio.Task[NoReturn]) -> None:
+        stored = self._stored
+        with self._observed():
             problem = self._problem()
             if problem is not None:
                 await self._refuse("failed", problem)
@@ -195,6 +209,8 @@ class Job:
             await tasks.end(speaking, aborted)
         if transport == "none":
             await self._finish_ourselves(as_final(outcome.state.report, end, self._playback))
+        if end.status == "complete" and end.rtf is not None and not self.streams_text:
+            self._context.pace.took(len(self._delivery.data), end.audio_seconds, end.audio_seconds * end.rtf)
         if end.error is not None:
             self._span.fail(end.error.code, end.error.message)
         self._count("unwanted" if final is not None and final.status != "cancelled" else end.status)

@@ -43,20 +43,24 @@ class FairQueue(Generic[T]):
             sequence = min(self._waiting[session])
             if may(self._waiting[session][sequence]):
                 self._places[session] = next(self._next_place)
-                return self._remove(session, sequence)
+                return self.remove(session, sequence)
         return None
 
     def surplus(self, keep: int, may: Callable[[T], bool] = lambda _: True) -> list[T]:
-        """Takes out all but the next `keep` items, in the order in which they would be spoken.
+        """Takes out all but the next `keep` items of `in_order`."""
+        return [self.remove(session, sequence) for session, sequence, _ in self.in_order(may)[keep:]]
+
+    def in_order(self, may: Callable[[T], bool] = lambda _: True) -> list[tuple[str, int, T]]:
+        """Returns session, sequence and item of all items, in the order in which they would be spoken.
 
         Items that `may` does not allow now are the last ones.
         """
         turns = sorted(
-            (not may(item), turn, self._places[session], session, sequence)
+            (not may(items[sequence]), turn, self._places[session], session, sequence)
             for session, items in self._waiting.items()
-            for turn, (sequence, item) in enumerate(sorted(items.items(), key=_sequence))
+            for turn, sequence in enumerate(sorted(items))
         )
-        return [self._remove(session, sequence) for *_, session, sequence in turns[keep:]]
+        return [(session, sequence, self._waiting[session][sequence]) for *_, session, sequence in turns]
 
     def all(self) -> list[T]:
         """Returns all waiting items."""
@@ -68,13 +72,10 @@ class FairQueue(Generic[T]):
         self._waiting.clear()
         return items
 
-    def _remove(self, session: str, sequence: int) -> T:
+    def remove(self, session: str, sequence: int) -> T:
+        """Takes out that item. Raises KeyError if it is not there."""
         items = self._waiting[session]
         item = items.pop(sequence)
         if not items:
             del self._waiting[session]
         return item
-
-
-def _sequence(item: tuple[int, object]) -> int:
-    return item[0]

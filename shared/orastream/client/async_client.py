@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -13,6 +14,7 @@ from orastream import traces
 from orastream.broker import ARGUMENTS, Broker
 from orastream.client import voices, watch
 from orastream.client.acceptance import Acceptance
+from orastream.client.load_watch import LoadWatch
 from orastream.client.options import to_wire
 from orastream.client.text_stream import TextStream
 from orastream.contract import codec, stream_names, subjects
@@ -57,9 +59,13 @@ class Client:
         fire_and_forget: bool = True,
         transport: Transport | None = None,
         max_text_chars: int = DEFAULT_MAX_TEXT_CHARS,
+        max_backlog_s: float | None = None,
         connect_timeout_s: float | None = CONNECT_TIMEOUT_S,
     ) -> None:
         """`fire_and_forget` and `transport` are the defaults of calls that do not set them.
+
+        With `max_backlog_s`, a request that would wait more than so many seconds for a synth's slot is not stored, and
+        raises Overloaded; this needs the right to subscribe to `tts.load`. None, the default: each request is stored.
 
         Set `inbox_prefix`, the prefix of the reply subjects, if this NATS user may not subscribe to `_INBOX.>`. With a
         Broker instead of a URL the client uses that connection, and `async with` neither opens nor closes it. Raises
@@ -88,20 +94,25 @@ class Client:
         self._broker = url
         self._is_open = not self._owns_broker
         self._stream_api = JetStream(self._broker)
+        self._load_watch = LoadWatch(self._broker, max_backlog_s)
         self._fire_and_forget = fire_and_forget
         self._transport = transport
         self.max_text_chars = max_text_chars
         """Maximum length of a text, in characters."""
 
     async def __aenter__(self) -> Self:
-        if self._owns_broker:
-            await self._broker.__aenter__()
+        async with contextlib.AsyncExitStack() as stack:
+            if self._owns_broker:
+                await stack.enter_async_context(self._broker)
+            await self._load_watch.open()
+            stack.pop_all()
         self._is_open = True
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._load_watch.close()
         if self._owns_broker:
             await self._broker.__aexit__(kind, exc, trace)
 
@@ -197,6 +208,7 @@ class Client:
         data = codec.encode(body, encoding)
         if len(data) > self._broker.max_payload - MAX_HEADER_BYTES:
             raise InvalidRequest("text", f"the request has {len(data)} bytes, more than NATS accepts; split the text")
+        self._load_watch.check()
         subject, message_id = subjects.request(session), subjects.message_id(session, token)
         about = traces.messaging("publish", "send", subject, "tts.request.{session}")
         about |= traces.identity(request.session_id, request_id)
@@ -204,10 +216,10 @@ class Client:
             try:
                 ack = await js.store(subject, data, message_id=message_id, trace=span.carrier)
             except StreamFull as exc:
-                text = f"session {request.session_id} has no room ({exc.description}); try again later"
-                raise Overloaded(text) from exc
+                raise Overloaded(f"session {request.session_id} has no room ({exc.description}); try later") from exc
             except PublishRefused as exc:
                 raise NodeUnavailable(f"the request was not stored: {exc}") from exc
+            self._load_watch.stored()
             span.set({"orastream.request_seq": ack.sequence, "orastream.duplicate": ack.duplicate})
         return Acceptance(request_id, request.session_id, ack.sequence, ack.duplicate), not forget
 

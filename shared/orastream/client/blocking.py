@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import importlib
+import math
 import os
 import threading
 import warnings
@@ -48,6 +49,7 @@ class BlockingClient:
         fire_and_forget: bool = True,
         transport: Transport | None = None,
         max_text_chars: int = DEFAULT_MAX_TEXT_CHARS,
+        max_backlog_s: float | None = None,
         name: str = "orastream-blocking-client",
     ) -> None:
         """The arguments are those of `Client`; nothing is connected yet."""
@@ -58,6 +60,7 @@ class BlockingClient:
             "fire_and_forget": fire_and_forget,
             "transport": transport,
             "max_text_chars": max_text_chars,
+            "max_backlog_s": max_backlog_s,
             "name": name,
         }
         self._reset()
@@ -73,7 +76,7 @@ class BlockingClient:
     @classmethod
     def from_django(cls) -> Self:
         """A client configured by NATS_URL, NATS_CREDS, NATS_INBOX_PREFIX, DEFAULT_TRANSFER_METHOD,
-        DEFAULT_FIRE_AND_FORGET and TTS_MAX_TEXT_CHARS.
+        DEFAULT_FIRE_AND_FORGET, TTS_MAX_TEXT_CHARS and TTS_MAX_BACKLOG_SECONDS.
 
         Each is read from Django's settings, else from the environment, else it has the node's default. Warns about
         settings that have moved to the node. Raises SettingsError that names the invalid setting.
@@ -105,6 +108,7 @@ class BlockingClient:
             fire_and_forget=_boolean("DEFAULT_FIRE_AND_FORGET", value("DEFAULT_FIRE_AND_FORGET", True)),
             transport="websocket" if method == "websocket" else "http",
             max_text_chars=_count("TTS_MAX_TEXT_CHARS", value("TTS_MAX_TEXT_CHARS", DEFAULT_MAX_TEXT_CHARS)),
+            max_backlog_s=_seconds("TTS_MAX_BACKLOG_SECONDS", value("TTS_MAX_BACKLOG_SECONDS", None)),
         )
 
     def say(
@@ -248,6 +252,18 @@ def _count(name: str, value: object) -> int:
     if count < 1:
         raise SettingsError(f"{name}: {value!r} is not a number above 0")
     return count
+
+
+def _seconds(name: str, value: object) -> float | None:
+    if value is None:
+        return None
+    try:
+        seconds = float(str(value))
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise SettingsError(f"{name}: {value!r} is not a number of seconds, 0 or more")
+    return seconds
 
 
 def _boolean(name: str, value: object) -> bool:

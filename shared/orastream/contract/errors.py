@@ -85,9 +85,14 @@ class Undecodable(InvalidRequest):
 
 
 class Overloaded(OrastreamError):
-    """A limit of the session or of the gateway is reached. Nothing was stored."""
+    """A limit of the session, the gateway or the synths is reached. Nothing was stored by this call."""
 
     code: ClassVar[Code] = "overloaded"
+
+    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        """Seconds after which another try may succeed."""
 
 
 class NodeUnavailable(OrastreamError):

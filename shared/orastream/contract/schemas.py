@@ -77,6 +77,19 @@ def voices() -> Map:
     return {"type": "object", "properties": fields, "required": list(fields)}
 
 
+def load() -> Map:
+    """Return the schema of a synth's load on `tts.load`."""
+    count, seconds = {"type": "integer", "minimum": 0}, {"type": "number", "minimum": 0}
+    fields = {
+        "synth": {"type": "string", "minLength": 1, "maxLength": 256},
+        "slots": count,
+        "free": count,
+        "workSeconds": seconds,
+        "meanWorkSeconds": seconds,
+    }
+    return {"type": "object", "properties": fields, "required": list(fields)}
+
+
 def cancel() -> Map:
     """Return the schema of a cancel, of all requests or of one."""
     return {"type": "object", "properties": {"requestId": _nullable(IDENTIFIER)}}

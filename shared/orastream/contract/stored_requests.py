@@ -136,6 +136,15 @@ def streams_text(message: Message) -> bool:
         return False
 
 
+def ttl_of(message: Message) -> float:
+    """Return `ttlSeconds` of a stored request, in seconds; the default for one that has none or cannot be read."""
+    try:
+        value = codec.decode(message.data).get("ttlSeconds")
+    except InvalidRequest:
+        return DEFAULT_TTL_S
+    return float(value) if isinstance(value, int | float) and value > 0 else DEFAULT_TTL_S
+
+
 def read_stored(
     subject: str,
     sequence: int,

@@ -28,6 +28,7 @@ _RESERVED_REQUEST_ID = re.compile(r"seq-\d+")
 # Ingest subjects. Each stream's subject transform stores their messages under other subjects (functions below).
 SPEAK = "tts.speak"
 VOICES = "tts.voices"
+LOAD = "tts.load"
 REQUESTS = "tts.request.*"
 CANCELS = "tts.cancel.*"
 PUT_AUDIO = "tts.put.audio.*.*"

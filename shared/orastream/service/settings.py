@@ -32,7 +32,8 @@ KNOWN: frozenset[str] = frozenset(
     TTS_ENGINE TTS_VOICE TTS_MAX_TEXT_CHARS TTS_TEXT_NORMALIZATION TTS_ENGINE_RTF TTS_PHRASE_CACHE
     TTS_PHRASE_CACHE_MAX_BYTES TTS_PHRASE_CACHE_SECONDS SYNTH_SLOTS SYNTH_OPEN_TEXTS SYNTH_STALL_SECONDS
     SYNTH_LEAD_SECONDS SYNTH_SUSPENDED ENGINE_PYTHON ENGINE_MAX_MEMORY_MB TTS_STREAM_REPLICAS
-    TTS_AUDIO_MAX_BYTES TTS_AUDIO_RETENTION_SECONDS TTS_MAX_PENDING_PER_SESSION CHUNK_RAMP DRAIN_SECONDS
+    TTS_AUDIO_MAX_BYTES TTS_AUDIO_RETENTION_SECONDS TTS_MAX_PENDING_PER_SESSION TTS_MAX_BACKLOG_SECONDS CHUNK_RAMP
+    DRAIN_SECONDS
     GATEWAY_PORT GATEWAY_WAIT_SECONDS GATEWAY_API_KEYS GATEWAY_HOSTS TTS_HEALTH_PORT TTS_HOST TTS_LOG_DIR
     TTS_LOG_FORMAT TTS_LOG_LEVEL
     GPT_SOVITS_URLS GPT_SOVITS_VOICES GPT_SOVITS_MODELS POCKET_CONFIG POCKET_VOICES POCKET_LANGUAGE
@@ -105,6 +106,8 @@ class NodeSettings(BaseSettings):
     tts_audio_max_bytes: int = Field(4 << 30, ge=1 << 20)
     tts_audio_retention_seconds: int = Field(600, ge=10)
     tts_max_pending_per_session: int = Field(64, ge=1)
+    tts_max_backlog_seconds: float | None = Field(None, ge=0, allow_inf_nan=False)
+    """A request that would wait longer than this for a slot is refused (by the gateway) or expires early. None: off."""
     drain_seconds: float = Field(9, ge=MIN_DRAIN_S, le=3600)
     """Maximum time from SIGTERM to the exit. Docker kills a container 10 s after SIGTERM."""
 

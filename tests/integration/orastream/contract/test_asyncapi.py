@@ -174,7 +174,7 @@ async def test_node_sends_only_documented_messages(
         async def on_message(message: Msg) -> None:
             live.append(message)
 
-        for subject in ("tts.report.>", "tts.audio.>", "tts.reply.>"):
+        for subject in ("tts.report.>", "tts.audio.>", "tts.reply.>", "tts.load"):
             await connection.subscribe(subject, cb=on_message)
         await connection.flush()
 
@@ -242,6 +242,7 @@ async def test_node_sends_only_documented_messages(
     assert documented.seen.keys() - {"audio/AudioWaiting"} == {
         "text/TextPiece",
         "engines/Voices",
+        "load/Load",
         "request/Request",
         "speak/Request",
         "ack/PublishAck",

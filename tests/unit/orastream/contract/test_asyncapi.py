@@ -18,6 +18,7 @@ from orastream.contract import audio_messages, codec, schemas, subjects
 from orastream.contract.audio import FORMATS, wav_header
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart, AudioWaiting, EndError
 from orastream.contract.errors import RETRYABLE
+from orastream.contract.load import SynthLoad
 from orastream.contract.messages import Cancel, Report, parse_request
 from orastream.contract.text_pieces import TextPiece
 from orastream.delivery.sink import Speech
@@ -83,6 +84,7 @@ EXPECTED: dict[str, Any] = {
     "SpeakRequest": schemas.request(),
     "TextPiece": schemas.text_piece(),
     "Voices": schemas.voices(),
+    "Load": schemas.load(),
     "Cancel": schemas.cancel(),
     "Report": schemas.report(),
     "ReportError": schemas.report_error(),
@@ -244,6 +246,13 @@ def test_document_and_code_accept_the_same_pieces(piece: dict[str, Any]) -> None
     except orastream.InvalidRequest:
         by_code = False
     assert (problems(NODE, "TextPiece", piece) == []) is by_code
+
+
+@pytest.mark.parametrize("payload", examples(NODE, "Load"))
+def test_load_decodes_the_documented_examples(payload: Any) -> None:
+    load = SynthLoad.decode(codec.encode(payload, "json"))
+    assert codec.decode(load.encode()) == payload
+    assert problems(NODE, "Load", codec.decode(load.encode())) == []
 
 
 def test_answer_with_voices_matches_the_document() -> None:

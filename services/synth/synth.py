@@ -1,0 +1,241 @@
+"""The work of a synth: pulls requests, takes them in turn by session, and runs a job for each one.
+
+It queues up to LOOK_AHEAD requests. The stream has them in the order of publishing, so with a short queue one session
+with many requests would hide the sessions behind it. It keeps AHEAD_PER_SLOT for each slot (`in_progress`) and naks the
+others every SHARE_EVERY_S, for other synths. A job that waits for streamed text takes no slot, nor one whose listener
+has enough audio while others wait (`queue.turns`). With TTS_MAX_BACKLOG_SECONDS a request that will not be claimed
+within its ttl ends at once. At a drain it naks the queue and the jobs without a slot at once; the others may end within
+`Drain.work_s`, then it naks the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+
+from orastream.base import tasks
+from orastream.contract import stream_names, subjects
+from orastream.contract.errors import OrastreamError
+from orastream.contract.stored_requests import streams_text
+from orastream.jetstream.pull_consumer import Delivery, PullConsumer
+from services.synth.job.context import SynthContext
+from services.synth.job.hold import KEEP_EVERY_S, REDELIVER_TIMEOUT_S, Hold
+from services.synth.job.job import AGAIN_S, Job
+from services.synth.queue.fair_queue import FairQueue
+from services.synth.queue.load_report import LoadReport
+from services.synth.queue.rescue import Rescue
+from services.synth.queue.slots import Slots
+from services.synth.queue.turns import SlotTurn, SlotTurns
+
+AHEAD_PER_SLOT = 4
+"""Queued requests that a synth keeps for each slot."""
+LOOK_AHEAD = 512
+"""Maximum number of queued requests, from which the queue takes the next one by session."""
+SHARE_EVERY_S = 1.0
+"""Seconds between two checks for queued requests beyond AHEAD_PER_SLOT, which get a nak."""
+SURPLUS_NAK_DELAY_S = 3.0
+"""Delay of the nak for the surplus of a full queue, so that the consumer delivers the requests behind it first."""
+EXPIRING_AT_ONCE = 16
+
+log = structlog.get_logger()
+
+
+class Synth:
+    """`await run(stop)` serves until `stop` is set. For one event loop."""
+
+    def __init__(self, context: SynthContext) -> None:
+        self._context = context
+        settings = context.settings
+        self._slots = Slots(settings.synth_slots, settings.synth_open_texts, settings.synth_suspended)
+        self._turns = SlotTurns(
+            self._slots, settings.synth_lead_seconds, others_wait=lambda: self.waiting > 0, on_free=self._go_on
+        )
+        self._queue: FairQueue[Delivery] = FairQueue()
+        self._working: dict[int, asyncio.Task[None]] = {}
+        self._held: dict[int, Delivery] = {}
+        """The deliveries of the requests with a job, by sequence."""
+        self._delivered_again: dict[int, Delivery] = {}
+        """Newer deliveries of requests that have a job, by sequence."""
+        self._short_tasks: set[asyncio.Task[None]] = set()
+        self._pull_consumer = PullConsumer(
+            context.js.broker, stream_names.SESSIONS, stream_names.SYNTH, self._on_delivery, self._capacity
+        )
+        name = f"{stream_names.SYNTH}-{uuid.uuid4().hex[:12]}"
+        self._load = LoadReport(context.js, name, self._slots, self._queue, context.pace)
+        self._expiring = asyncio.Semaphore(EXPIRING_AT_ONCE)
+        self._rescue = Rescue(context.js, lambda: (*self._held.values(), *self._queue.all()[: self._ahead]))
+
+    def lacking(self) -> str | None:
+        """Why this synth cannot pull requests now, or None."""
+        return self._pull_consumer.lacking()
+
+    @property
+    def working(self) -> int:
+        """Number of requests with a job."""
+        return len(self._working)
+
+    @property
+    def waiting(self) -> int:
+        """Number of requests that were pulled and have no job yet."""
+        return len(self._queue)
+
+    @property
+    def wait_s(self) -> float:
+        """Estimated seconds until a request stored now gets a slot of any synth."""
+        return self._load.wait_s()
+
+    @property
+    def open_texts(self) -> int:
+        """Number of jobs that wait for streamed text."""
+        return len(self._slots.waiting)
+
+    @property
+    def suspended(self) -> int:
+        """Number of jobs whose listener has enough audio while others speak."""
+        return len(self._slots.suspended)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set, then drain: stop pulling → nak the queue → let jobs end → nak the rest.
+
+        A cancel drains, too. Raises what a task of the service raises.
+        """
+        start = asyncio.create_task
+        pull, share = start(self._pull_consumer.run(), name="pull"), start(self._share(), name="share")
+        keep, rescue = start(self._keep(), name="keep"), start(self._rescue.run(), name="rescue")
+        load = start(self._load.run(), name="load")
+        stopped = start(stop.wait(), name="stop")
+        try:
+            serving = {pull, keep, share, rescue, load, stopped}
+            done, _ = await asyncio.wait(serving, return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stopped}:
+                task.result()
+        finally:
+            pull.cancel()
+            share.cancel()
+            load.cancel()
+            stopped.cancel()
+            for delivery in self._queue.clear():
+                await delivery.nak(0)
+            await self._finish()
+            if self._short_tasks:
+                await asyncio.wait(self._short_tasks, timeout=REDELIVER_TIMEOUT_S)
+            await tasks.end(pull, keep, share, rescue, load, stopped, *self._short_tasks)
+
+    async def _finish(self) -> None:
+        idle = self._slots.waiting | self._slots.suspended  # another synth can wait
+        await tasks.end(*(self._working[sequence] for sequence in idle))
+        if self._working:
+            _, late = await asyncio.wait(set(self._working.values()), timeout=self._context.settings.drain.work_s)
+            await tasks.end(*late)
+
+    def _capacity(self) -> int:
+        begin = max(0, self._slots.slots - self._slots.taken)
+        return max(LOOK_AHEAD, self._ahead) + begin - len(self._queue)
+
+    @property
+    def _ahead(self) -> int:
+        return AHEAD_PER_SLOT * self._slots.slots
+
+    def _on_delivery(self, delivery: Delivery) -> None:
+        if delivery.sequence in self._working:
+            # The job's ack counts for both deliveries. But a superseded job sends no ack, and the synth that
+            # superseded it may be dead: `_work` then begins a job for this delivery.
+            self._delivered_again[delivery.sequence] = delivery
+            return
+        session = subjects.session_of(delivery.subject)
+        if session is None:
+            self._spawn(delivery.discard(self._context.js))
+            return
+        self._queue.put(session, delivery.sequence, delivery)
+        self._load.changed()
+        self._start_jobs()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a short task. A drain waits for it up to REDELIVER_TIMEOUT_S."""
+        task = asyncio.create_task(work)
+        self._short_tasks.add(task)
+        task.add_done_callback(self._short_tasks.discard)
+
+    def _start_jobs(self) -> None:
+        while self._slots.free and (delivery := self._queue.take(self._may_begin)) is not None:
+            hold = Hold(delivery)
+            job = Job(self._context, hold, self._turn(delivery))
+            self._slots.begin(delivery.sequence, streamed=job.streams_text)
+            self._held[delivery.sequence] = delivery
+            task = asyncio.create_task(self._work(job, hold), name=f"job {delivery.sequence}")
+            self._working[delivery.sequence] = task
+            self._load.began(delivery)
+            self._rescue.changed()
+        while self._turns.give():
+            pass
+
+    def _may_begin(self, delivery: Delivery) -> bool:
+        return self._slots.room_for_text or not streams_text(delivery)
+
+    async def _work(self, job: Job, hold: Hold) -> None:
+        delivery = hold.delivery
+        try:
+            await job.run()
+        except asyncio.CancelledError:
+            # In a separate task: `tasks.end` cancels this task again after half a second.
+            self._spawn(hold.redeliver(0))
+            raise
+        except OrastreamError as exc:
+            log.warning("request not finished; nak", sequence=delivery.sequence, error=str(exc))
+            await hold.redeliver(AGAIN_S)
+        except Exception:  # noqa: BLE001 - an error in one job must not end the other jobs
+            log.exception("request failed; nak", sequence=delivery.sequence)
+            self._context.metrics.done("internal")
+            await hold.redeliver(AGAIN_S)
+        finally:
+            del self._working[delivery.sequence], self._held[delivery.sequence]
+            self._rescue.changed()
+            self._slots.end(delivery.sequence)
+            self._load.ended(delivery.sequence)
+            again = self._delivered_again.pop(delivery.sequence, None)
+            if again is not None and hold.superseded:
+                self._on_delivery(again)
+            self._go_on()
+
+    def _go_on(self) -> None:
+        self._start_jobs()
+        self._pull_consumer.room()
+
+    async def _expire(self, delivery: Delivery, wait_s: float) -> None:
+        """End a request that no synth will claim in time."""
+        hold = Hold(delivery)
+        job = Job(self._context, hold, self._turn(delivery))
+        why = f"not claimed within ttlSeconds: about {wait_s:.0f} s of work are ahead of it; send it again later"
+        try:
+            async with self._expiring:
+                await job.expire(why)
+        except OrastreamError as exc:
+            log.warning("request not expired early; nak", sequence=delivery.sequence, error=str(exc))
+            await hold.redeliver(AGAIN_S)
+
+    def _turn(self, delivery: Delivery) -> SlotTurn:
+        return SlotTurn(self._turns, delivery.sequence, self._context.settings.sign_every_s)
+
+    async def _keep(self) -> None:
+        """Send `in_progress` for queued requests, so that the server does not redeliver them. Jobs do it themselves."""
+        while True:
+            await asyncio.sleep(KEEP_EVERY_S)
+            for delivery in self._queue.all():
+                await delivery.in_progress()
+
+    async def _share(self) -> None:
+        """Nak the queued requests beyond AHEAD_PER_SLOT: the next synth with a free slot, this one too, gets them."""
+        while True:
+            await asyncio.sleep(SHARE_EVERY_S)
+            if self._context.settings.tts_max_backlog_seconds is not None:
+                for delivery, wait_s in self._load.hopeless(self._may_begin):
+                    self._spawn(self._expire(delivery, wait_s))
+            full = self._capacity() <= 0
+            for delivery in self._queue.surplus(self._ahead, self._may_begin):
+                await delivery.nak(SURPLUS_NAK_DELAY_S if full else 0)
+                self._rescue.changed()
+            self._pull_consumer.room()

@@ -1,0 +1,68 @@
+"""Listens to the loads of the synths, and refuses requests that would wait too long."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from orastream.base import logger
+from orastream.broker import Broker, Headers, Subscription
+from orastream.contract import subjects
+from orastream.contract.errors import Overloaded, Undecodable
+from orastream.contract.load import NodeLoad, SynthLoad
+
+MAX_RETRY_S = 60
+
+log = logger.named(__name__)
+
+
+class LoadWatch:
+    """The node's load, from `open` to `close`. For one event loop.
+
+    With `max_wait_s` None it does nothing.
+    """
+
+    def __init__(self, broker: Broker, max_wait_s: float | None) -> None:
+        self.load = NodeLoad()
+        self._broker = broker
+        self._max_wait_s = max_wait_s
+        self._subscription: Subscription | None = None
+
+    async def open(self) -> None:
+        """Subscribe. Raises NodeUnavailable."""
+        if self._max_wait_s is not None:
+            self._subscription = await self._broker.subscribe(subjects.LOAD, self._on_message)
+
+    async def close(self) -> None:
+        """Unsubscribe. Raises nothing while NATS is away."""
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            await subscription.close()
+
+    def check(self) -> None:
+        """Raises Overloaded if a request stored now would wait more than `max_wait_s` seconds for a slot.
+
+        While no synth is known, each request is accepted.
+        """
+        max_wait_s, wait_s = self._max_wait_s, self.load.wait_s(time.monotonic())
+        if max_wait_s is None or wait_s is None or wait_s <= max_wait_s:
+            return
+        retry_s = min(max(1, math.ceil(wait_s - max_wait_s)), MAX_RETRY_S)
+        raise Overloaded(
+            f"all synths are busy: a request would wait about {wait_s:.1f} s for a slot, more than the limit of "
+            f"{max_wait_s:g} s; try again in {retry_s} s",
+            retry_after_s=retry_s,
+        )
+
+    def stored(self) -> None:
+        """Record that a request was stored: the synths' loads do not show it yet."""
+        if self._max_wait_s is not None:
+            self.load.stored(time.monotonic())
+
+    def _on_message(self, _subject: str, _reply: str, data: bytes, _headers: Headers) -> None:
+        try:
+            load = SynthLoad.decode(data)
+        except Undecodable:
+            log.warning("the load of a synth cannot be read", bytes=len(data))
+            return
+        self.load.receive(load, time.monotonic())

@@ -1,0 +1,127 @@
+"""In an overload callers learn early that they would wait too long, and what cannot be spoken in time ends at once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from orastream.client.acceptance import Acceptance
+from orastream.client.async_client import Client
+from orastream.contract import subjects
+from orastream.contract.errors import Overloaded
+from orastream.contract.load import SynthLoad
+from tests.support.inprocess import running_node
+from tests.support.nats_server import NatsServer
+from tests.support.processes import until
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(90)]
+
+TEXT = "안녕하세요. 오늘은 날씨가 아주 맑습니다."
+"""About 4 s of audio: 2 s of work with RTF 0.5."""
+LIMIT_S = 1.5
+HEARD_S = 0.5
+"""By then everyone has heard of a change of the load: it takes about 0.05 s."""
+
+
+@pytest.fixture
+async def port(nats_server: NatsServer) -> AsyncIterator[int]:
+    """The port of the gateway of a node whose only slot works for 0.5 s for each second of audio."""
+    async with running_node(
+        nats_server.url,
+        "http://127.0.0.1:9",
+        ["synth", "gateway"],
+        tts_engine_rtf=0.5,
+        tts_max_backlog_seconds=LIMIT_S,
+    ) as processes:
+        yield processes["gateway"].ports["gateway_port"]
+
+
+async def say(client: Client, request: str, **options: object) -> None:
+    accepted = await client.say(
+        TEXT, session_id=request, phone_id="p", request_id=request, fire_and_forget=True, transport="none", **options
+    )
+    assert isinstance(accepted, Acceptance)
+
+
+async def fill(client: Client, count: int) -> None:
+    """Have one request spoken, so that synth knows its pace; then store `count` more."""
+    await say(client, "first")
+    assert (await client.wait("first", "first", 30)).status == "delivered"
+    for number in range(count):
+        await say(client, f"fill{number}")
+
+
+async def test_gateway_speak_and_client_refuse_before_storing_while_others_may_still_store(
+    nats_server: NatsServer, client: Client, port: int
+) -> None:
+    fields = {"text": TEXT, "phoneId": "p", "transport": "none", "fire_and_forget": True}
+    async with Client(nats_server.url, max_backlog_s=LIMIT_S) as careful, aiohttp.ClientSession() as http:
+        await fill(client, 6)
+        await asyncio.sleep(HEARD_S)
+        with pytest.raises(Overloaded, match=f"all synths are busy.*the limit of {LIMIT_S:g} s") as refusal:
+            await say(careful, "careful")
+        assert 1 <= refusal.value.retry_after_s <= 60
+        async with http.post(
+            f"http://127.0.0.1:{port}/api/convert-tts/", json={**fields, "sessionId": "by-http"}
+        ) as answer:
+            assert (answer.status, (await answer.json())["error"]["code"]) == (503, "overloaded")
+            assert 1 <= int(answer.headers["Retry-After"]) <= 60
+        speech = {"model": "espeak", "input": TEXT, "voice": "ko"}
+        async with http.post(f"http://127.0.0.1:{port}/v1/audio/speech", json=speech) as answer:
+            assert answer.status == 429, await answer.text()
+            assert 1 <= int(answer.headers["Retry-After"]) <= 60
+        async with nats_server.connect() as connection:
+            message = json.dumps({**fields, "sessionId": "by-nats"}).encode()
+            reply = json.loads((await connection.request("tts.speak", message, timeout=5)).data)
+        assert (reply["status"], reply["requestSeq"], reply["error"]["code"]) == ("failed", 0, "overloaded")
+        for session in ("careful", "by-http", "by-nats"):
+            assert await client.report(session, session) is None
+        await say(client, "no-limit")  # a client without a limit
+        for number in range(6):
+            await client.cancel(f"fill{number}")
+        await client.cancel("no-limit")
+
+        async def accepted() -> bool:
+            try:
+                await say(careful, "careful")
+            except Overloaded:
+                return False
+            return True
+
+        await until(accepted, "the client accepts again", timeout_s=20)
+
+
+async def test_request_that_cannot_be_claimed_in_time_expires_at_once(client: Client, port: int) -> None:
+    """With 12 s of work ahead, a ttl of 2 s ends now, not after 2 s + 5 s; a ttl of 60 s stays."""
+    await fill(client, 6)
+    began = asyncio.get_running_loop().time()
+    await say(client, "impatient", ttlSeconds=2)
+    await say(client, "patient", ttlSeconds=60)
+    report = await client.wait("impatient", "impatient", 20)
+    took_s = asyncio.get_running_loop().time() - began
+    assert report.status == "expired" and report.error is not None and report.error.code == "expired"
+    assert "s of work are ahead" in report.error.message, report
+    assert took_s < 6, f"it was told after {took_s:.1f} s"
+    patient = await client.report("patient", "patient")
+    assert patient is not None and patient.status in ("queued", "synthesizing")
+    for number in range(6):
+        await client.cancel(f"fill{number}")
+    assert (await client.wait("patient", "patient", 30)).status == "delivered"
+
+
+async def test_hostile_loads_and_a_synth_that_ends_change_nothing(
+    nats_server: NatsServer, client: Client, port: int
+) -> None:
+    async with Client(nats_server.url, max_backlog_s=0.0) as careful, nats_server.connect() as connection:
+        for payload in (b"", b"{}", b"\xff" * 100, b'{"synth":"x","slots":1,"free":0,"workSeconds":-1}'):
+            await connection.publish(subjects.LOAD, payload)
+        await connection.publish(subjects.LOAD, SynthLoad("x", 4, 0, 1000.0, 1.0).encode())
+        await connection.publish(subjects.LOAD, SynthLoad("x", 0, 0, 0.0, 0.0).encode())
+        await connection.flush()
+        await asyncio.sleep(0.6)
+        await say(careful, "ok")
+    assert (await client.wait("ok", "ok", 20)).status == "delivered"
