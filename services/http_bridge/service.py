@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from orastream.service import lifecycle
-from orastream.service.bridge import serve_bridge
+from orastream.service.bridge import post_sink, serve_bridge
 from services.http_bridge.settings import HttpBridgeSettings
-from services.http_bridge.sink import HttpSink, http_client
 
 
 def serve(settings: HttpBridgeSettings) -> lifecycle.Serve:
     """The function that runs http_bridge with these settings."""
 
     async def run(process: lifecycle.Process) -> None:
-        async with http_client(settings) as client:
-            sink = HttpSink(settings, client)
+        async with post_sink(settings, settings.oraserver_http_url) as sink:
             await serve_bridge(settings, kind="http_bridge", sink=sink, events={})(process)
 
     return run

@@ -40,7 +40,7 @@ class FrameTemplate:
                 "sessionId": speech.session_id,
                 "requestId": speech.request_id,
                 "phoneId": speech.phone_id,
-                "text": speech.text if text is None else text,
+                "text": text if text is not None else speech.text or start.text or "",
                 "engine": start.engine,
                 "language": start.language,
             }

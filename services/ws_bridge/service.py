@@ -1,9 +1,11 @@
-"""Wires ws_bridge: the common bridge with WebSocket as its sink."""
+"""Wires ws_bridge: the common bridge with WebSocket as its sink, and with HTTP as its fallback if that is set."""
 
 from __future__ import annotations
 
+import contextlib
+
 from orastream.service import lifecycle
-from orastream.service.bridge import serve_bridge
+from orastream.service.bridge import post_sink, serve_bridge
 from services.ws_bridge.settings import WsBridgeSettings
 from services.ws_bridge.sink import WebSocketSink
 
@@ -12,4 +14,13 @@ EVENTS = {"begins": "🔌 [TTS] WebSocket 스트리밍 시작", "delivered": "�
 
 def serve(settings: WsBridgeSettings) -> lifecycle.Serve:
     """The function that runs ws_bridge with these settings."""
-    return serve_bridge(settings, kind="ws_bridge", sink=WebSocketSink(settings), events=EVENTS)
+
+    async def run(process: lifecycle.Process) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            fallback = None
+            if settings.delivery_fallback == "http":
+                fallback = await stack.enter_async_context(post_sink(settings, settings.oraserver_http_url))
+            sink = WebSocketSink(settings, fallback)
+            await serve_bridge(settings, kind="ws_bridge", sink=sink, events=EVENTS)(process)
+
+    return run

@@ -14,5 +14,9 @@ class WsBridgeSettings(BridgeSettings):
 
     tts_health_port: int = Field(9102, ge=0, le=65535)
     oraserver_websocket_url: Annotated[str, url_of("ws://", "wss://")] = "ws://127.0.0.1:8080/ws/tts"
+    oraserver_http_url: Annotated[str, url_of("http://", "https://")] = "http://127.0.0.1:8080/api/tts"
+    """Only with `delivery_fallback`."""
+    delivery_fallback: Literal["none", "http"] = "none"
+    """The transport for an utterance of which nothing could be sent over WebSocket, before it is reported as failed."""
     websocket_idle_seconds: float = Field(30, gt=0)
     websocket_connection: Literal["session", "utterance"] = "session"

@@ -8,7 +8,7 @@ from typing import Literal
 
 from orastream.contract.audio_messages import AudioChunk, AudioStart
 from orastream.delivery.rules.utterance_effects import DeliveryRules
-from orastream.delivery.sink import LinkLost, Speech
+from orastream.delivery.sink import LinkLost, Sink, Speech
 from services.ws_bridge.connection import WebSocketConnection
 from services.ws_bridge.frames import FrameTemplate, header_value, init_frame
 from services.ws_bridge.settings import WsBridgeSettings
@@ -76,14 +76,16 @@ class WebSocketLink:
 class WebSocketSink:
     """Opens links: one per session and phone, or one per utterance (WEBSOCKET_CONNECTION)."""
 
-    def __init__(self, settings: WsBridgeSettings) -> None:
+    def __init__(self, settings: WsBridgeSettings, fallback: Sink | None = None) -> None:
         self._settings = settings
         self.transport: Literal["websocket"] = "websocket"
         self.rules = DeliveryRules(
             max_retries=settings.websocket_max_retries,
             stall_s=settings.synth_stall_seconds,
             audio_retention_s=settings.tts_audio_retention_seconds,
+            falls_back=fallback is not None,
         )
+        self.fallback = fallback
         self.idle_s = settings.websocket_idle_seconds
         self.link_per_utterance = settings.websocket_connection == "utterance"
 

@@ -6,6 +6,8 @@ import asyncio
 import uuid
 from dataclasses import replace
 
+import structlog
+
 from orastream.contract import stream_names, subjects
 from orastream.contract.assembly import Assembly
 from orastream.contract.audio_messages import AudioEnd, AudioStart, AudioWaiting, EndError, EndStatus
@@ -14,11 +16,15 @@ from orastream.contract.stored_requests import StoredRequest
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.tally import tally
 from services.synth.job.audio_reader import AudioReader
+from services.synth.job.outcome import MAX_FAILED_ATTEMPTS
 from services.synth.job.standing import Evidence, Trail, evidence_of
 
 WAITING_PATIENCE_S = 1.0
 """Timeout for the publish of one `waiting` message."""
 _CLOCKS_DIFFER_S = 5.0  # the server expires messages by its own clock, and with a delay
+
+
+log = structlog.get_logger()
 
 
 class AudioLost(Exception):
@@ -137,6 +143,19 @@ async def open_attempt(
         raise AudioExpired("the start of the attempt left the stream before it was read")
     # Another attempt may have stored its `end` just before our `start`.
     return progress.finished or Attempt(js, stored, reader, ack.sequence, retention_s)
+
+
+async def open_or_expire(
+    js: JetStream, stored: StoredRequest, start: AudioStart, retention_s: float
+) -> Attempt | AudioEnd:
+    """`open_attempt`, again if its `start` expires before it is read. Then a failed `end`, which is not stored."""
+    for _ in range(MAX_FAILED_ATTEMPTS):
+        try:
+            return await open_attempt(js, stored, start, retention_s)
+        except AudioExpired as exc:
+            log.warning("the request is begun again", problem=str(exc))
+    message = f"the audio left the stream (TTS_AUDIO_RETENTION_SECONDS, {retention_s:g}) while it was made"
+    return AudioEnd(0, "failed", 0, 0, 0.0, EndError("audio_expired", message))
 
 
 def start_after(progress: Assembly, start: AudioStart) -> AudioStart:

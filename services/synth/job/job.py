@@ -24,13 +24,14 @@ from orastream.contract.report_state import Verdict
 from orastream.contract.stored_requests import StoredRequest, read_message
 from services.synth.engines.base import EngineError
 from services.synth.job.abort_watch import error_of, until_aborted
-from services.synth.job.attempt import Attempt, AudioExpired, AudioLost, end_latest, first_attempt, open_attempt
+from services.synth.job.attempt import Attempt, AudioLost, end_latest, first_attempt, open_or_expire
 from services.synth.job.context import SynthContext
 from services.synth.job.hold import Hold, Superseded
-from services.synth.job.outcome import MAX_FAILED_ATTEMPTS, FailedAttempts, as_final, summary, worth_retrying
+from services.synth.job.outcome import FailedAttempts, as_final, summary, worth_retrying
+from services.synth.job.redelivery import StoredAudio, find_source
 from services.synth.job.synthesis import narrate, reached_by, start_of
 from services.synth.queue.admission import Admission
-from services.synth.queue.claim import Claim, claim, overdue
+from services.synth.queue.claim import Claim, claim, overdue, problem_of
 from services.synth.queue.turns import SlotTurn
 
 AGAIN_S = 1.0
@@ -57,6 +58,8 @@ class Job:
         assert isinstance(stored, StoredRequest), "the consumer's filter lets only requests through"
         self._stored = stored
         self._playback = Playback()
+        self._source: StoredAudio | None = None
+        """What to deliver again; None: speak the text."""
         self._span = traces.Span()
 
     @property
@@ -91,24 +94,25 @@ class Job:
     async def _run(self, keeping: asyncio.Task[NoReturn]) -> None:
         stored = self._stored
         with self._observed():
-            problem = self._problem()
+            problem = problem_of(stored, self._context.speaker.info.name)
             if problem is not None:
                 await self._refuse("failed", problem)
             elif await overdue(self._context.reports, stored, self._context.js.clock.now_s()):
                 message = f"not claimed within ttlSeconds ({stored.ttl_s:g}): all synth slots were busy"
                 await self._refuse("expired", ReportError.of("expired", message))
+            elif (problem := await self._find_source()) is not None:
+                await self._refuse("failed", problem)
             else:
                 await self._claim_and_speak(keeping)
 
-    def _problem(self) -> ReportError | None:
-        """Why the request cannot be synthesized by this node, or None."""
-        stored, request = self._stored, self._stored.request
-        if request is None:
-            return ReportError.of("invalid_request", str(stored.problem))
-        speaks = self._context.speaker.info.name
-        if request.engine is not None and request.engine.lower() != speaks.lower():
-            return ReportError.of("invalid_request", f"engine: this node speaks with {speaks!r}; leave it out")
-        return None
+    async def _find_source(self) -> ReportError | None:
+        """Find the audio of a request with `redeliverOf`, or return why there is none."""
+        request = self._stored.request
+        if request is None or request.redeliver_of is None:
+            return None
+        found = await find_source(self._context, self._stored, request.redeliver_of)
+        self._source = found if isinstance(found, StoredAudio) else None
+        return found if isinstance(found, ReportError) else None
 
     async def _refuse(self, status: str, error: ReportError) -> None:
         """End a request without a claim: write its final report and ack it; nak it if another synth has claimed it."""
@@ -132,7 +136,8 @@ class Job:
         assert request is not None, "a request without one was refused"
         transport = stored.stated_transport or context.settings.default_transport
         report = stored.report("synthesizing", transport=transport)
-        start = start_of(request, stored.sequence, context.speaker.info, context.settings)
+        spoken = start_of(request, stored.sequence, context.speaker.info, context.settings)
+        start = spoken if self._source is None else self._source.start
         with traces.begin("claim", parent=self._span) as span:
             outcome = await claim(context.js, context.reports, stored, report, start)
             span.set({"orastream.admission": outcome.admission.name.lower()})
@@ -209,7 +214,7 @@ class Job:
             await tasks.end(speaking, aborted)
         if transport == "none":
             await self._finish_ourselves(as_final(outcome.state.report, end, self._playback))
-        if end.status == "complete" and end.rtf is not None and not self.streams_text:
+        if end.status == "complete" and end.rtf is not None and not self.streams_text and self._source is None:
             self._context.pace.took(len(self._delivery.data), end.audio_seconds, end.audio_seconds * end.rtf)
         if end.error is not None:
             self._span.fail(end.error.code, end.error.message)
@@ -228,7 +233,7 @@ class Job:
             hold.attempt = first_attempt(js, self._stored, start, first, retention_s)
         while True:
             if hold.attempt is None:
-                opened = await self._open(start, retention_s)
+                opened = await open_or_expire(js, self._stored, start, retention_s)
                 if isinstance(opened, AudioEnd):
                     return opened  # an earlier attempt stored everything, but its synth did not ack
                 hold.attempt = opened
@@ -263,16 +268,6 @@ class Job:
                 failed.on_failed()
                 error = EndError("internal", "the stream of audio was lost while the request was spoken")
 
-    async def _open(self, start: AudioStart, retention_s: float) -> Attempt | AudioEnd:
-        """Open an attempt; again if its `start` expires before it is read. Then return a failed `end`, not stored."""
-        for _ in range(MAX_FAILED_ATTEMPTS):
-            try:
-                return await open_attempt(self._context.js, self._stored, start, retention_s)
-            except AudioExpired as exc:
-                log.warning("the request is begun again", problem=str(exc))
-        message = f"the audio left the stream (TTS_AUDIO_RETENTION_SECONDS, {retention_s:g}) while it was made"
-        return AudioEnd(0, "failed", 0, 0, 0.0, EndError("audio_expired", message))
-
     async def _is_final(self) -> bool:
         """Whether the request has a final report: its bridge needs no more audio."""
         state = await self._context.reports.read(self._stored.session, self._stored.token)
@@ -284,6 +279,8 @@ class Job:
             "orastream.first_index": attempt.progress.next_index,
         }
         with traces.begin("speak", parent=self._span, attributes=about) as span:
+            if self._source is not None:
+                return await self._source.copy(self._context, self._stored, attempt, self._playback)
             return await narrate(self._context, self._stored, attempt, self._playback, self._turn, span)
 
     # ---- transport `none`

@@ -54,6 +54,7 @@ def start_of(request: SpeakRequest, request_seq: int, engine: EngineInfo, settin
         engine.name,
         utterance.language,
         engine.version,
+        None if request.text_stream else request.text,
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from orastream.contract import stream_names, subjects
 from orastream.contract.audio_messages import AudioStart
 from orastream.contract.errors import SequenceConflict
-from orastream.contract.messages import Report
+from orastream.contract.messages import Report, ReportError
 from orastream.contract.report_state import ReportState
 from orastream.contract.stored_requests import StoredCancel, StoredRequest, read_message
 from orastream.jetstream.api import JetStream
@@ -63,6 +63,16 @@ async def _first_start(js: JetStream, stored: StoredRequest, start: AudioStart) 
         return ack.sequence
     except SequenceConflict:
         return None
+
+
+def problem_of(stored: StoredRequest, speaks: str) -> ReportError | None:
+    """Returns why a synth with the engine `speaks` cannot speak the request, or None."""
+    request = stored.request
+    if request is None:
+        return ReportError.of("invalid_request", str(stored.problem))
+    if request.engine is not None and request.engine.lower() != speaks.lower():
+        return ReportError.of("invalid_request", f"engine: this node speaks with {speaks!r}; leave it out")
+    return None
 
 
 async def overdue(reports: ReportStore, stored: StoredRequest, now_s: float) -> bool:

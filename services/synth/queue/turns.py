@@ -2,8 +2,8 @@
 
 A request whose listener has more than SYNTH_LEAD_SECONDS to hear is suspended when others need its slot: requests that
 have not begun, or suspended ones whose listeners run out of audio earlier. It goes on when a slot is free and nobody
-needs it more; at the latest when its listener has a third of SYNTH_LEAD_SECONDS left. So a suspended utterance does not
-pause for its listener, and of an utterance that is cancelled little was made for nothing.
+needs it more; at the latest when its listener has four fifths of SYNTH_LEAD_SECONDS left. So its turns are short, it
+does not pause for its listener, and of an utterance that is cancelled little was made for nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 
 from services.synth.queue.slots import Slots
 
-RESUME_SHARE = 1 / 3
+RESUME_SHARE = 0.8
 """Share of SYNTH_LEAD_SECONDS that a listener has left when its request goes on in any case."""
 
 

@@ -11,7 +11,7 @@ from orastream.cli.checks.bench import bench
 from orastream.cli.checks.demo import demo
 from orastream.cli.checks.doctor import doctor
 from orastream.cli.commands.say import say
-from orastream.cli.commands.session import cancel, report, watch
+from orastream.cli.commands.session import cancel, redeliver, report, watch
 from orastream.cli.commands.up import up
 from orastream.cli.commands.voices import voices
 
@@ -57,6 +57,7 @@ _add(
 )
 _add(watch, "orastream watch", "orastream watch s1 --history", "orastream watch --json | jq .status")
 _add(cancel, "orastream cancel s1", "orastream cancel s1 --request r1")
+_add(redeliver, "orastream redeliver s1", "orastream redeliver s1 r1")
 _add(report, "orastream report s1 r1", "orastream report s1 r1 --json")
 _add(voices, "orastream voices", "orastream voices --language ko", "orastream voices --json | jq '.[].name'")
 _add(bench, "orastream bench", 'orastream bench -n 50 --text "반갑습니다."')

@@ -32,6 +32,9 @@ class AudioStart:
     language: str
     engine_version: str | None = None
     """Another version may make other samples of the same text. None: from a synth that does not send it yet."""
+    text: str | None = None
+    """The request's text, for a later delivery of this audio (`redeliverOf`). None if it comes in pieces, or from a
+    synth that does not send it yet."""
 
     @property
     def spec(self) -> PcmSpec:
@@ -49,7 +52,8 @@ class AudioStart:
             "engine": self.engine,
             "language": self.language,
         }
-        return _packb(fields if self.engine_version is None else fields | {"engine_version": self.engine_version})
+        optional = {"engine_version": self.engine_version, "text": self.text}
+        return _packb(fields | {name: value for name, value in optional.items() if value is not None})
 
 
 @dataclass(slots=True)  # not frozen, which would double the cost of each object
@@ -168,6 +172,7 @@ def unpack(payload: bytes) -> AudioMessage:
                 _typed(value["engine"], str),
                 _typed(value["language"], str),
                 _optional_text(value.get("engine_version")),
+                _optional_text(value.get("text")),
             )
         if kind == "end":
             return AudioEnd(

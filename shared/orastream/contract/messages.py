@@ -74,6 +74,10 @@ def _format(value: str) -> str:
 def _check_text(request: SpeakRequest, max_chars: int) -> None:
     if len(request.text) > max_chars:
         raise InvalidRequest("text", f"has {len(request.text)} characters, at most {max_chars} are spoken; split it")
+    if request.redeliver_of is not None:
+        if request.text_stream:
+            raise InvalidRequest("textStream", "cannot be combined with redeliverOf, which has its text; leave one out")
+        return
     if request.ssml and request.text_stream:
         raise InvalidRequest("ssml", "cannot be checked before the text is complete; leave out ssml or textStream")
     if request.ssml:
@@ -137,6 +141,8 @@ class SpeakRequest(_Wire):
     """The text comes in pieces, on a subject of the request (`text_pieces`)."""
     idle_seconds: float = Field(DEFAULT_IDLE_S, alias="idleSeconds", ge=1, le=60)
     """Seconds without a new piece after which the text ends as stalled."""
+    redeliver_of: Identifier | None = Field(None, alias="redeliverOf")
+    """Deliver the stored audio of that request of the session again. The other fields about speech are ignored."""
 
     @property
     def stated_transport(self) -> Transport | None:
@@ -173,7 +179,7 @@ def parse_request(
 
     `session` is the session token of the request's subject: `sessionId` must have that token.
     """
-    if value.get("text") is None and value.get("textStream") is not True:
+    if value.get("text") is None and value.get("textStream") is not True and value.get("redeliverOf") is None:
         raise InvalidRequest("text", f"is required{misspelt('textStream', value)}")
     try:
         request = SpeakRequest.model_validate(value, by_alias=True, by_name=False)  # wire names only
@@ -231,6 +237,10 @@ class Report(BaseModel):
     reconnects: int = 0
     retransmitted: int = 0
     error: ReportError | None = None
+    fallback: Transport | None = None
+    """The transport that delivers it, if `transport` did not work (DELIVERY_FALLBACK)."""
+    redeliver_of: str | None = Field(None, alias="redeliverOf")
+    """The request whose audio it delivers again."""
 
     @property
     def final(self) -> bool:

@@ -30,6 +30,7 @@ _CHECKED: dict[str, Map] = {
     "sessionId": IDENTIFIER,
     "phoneId": IDENTIFIER,
     "requestId": IDENTIFIER | {"pattern": r"^(?!seq-\d+$)[^\u0000-\u001f\u007f-\u009f]+$"},
+    "redeliverOf": IDENTIFIER,
     "format": {"enum": list(FORMATS)},
     "replyTo": {"maxLength": 512, "pattern": _REPLY_SUBJECT},
 }
@@ -45,12 +46,21 @@ def request(max_text_chars: int = DEFAULT_MAX_TEXT_CHARS) -> Map:
         if name not in schema["required"]:
             schema["properties"][name] = _nullable(field)
     return schema | {
-        # A text, or a text in pieces; SSML cannot come in pieces.
+        # A text, a text in pieces, or the audio of another request; SSML cannot come in pieces.
         "anyOf": [
             {"required": ["text"], "properties": {"text": {"type": "string", "minLength": 1}}},
             {"required": ["textStream"], "properties": {"textStream": {"const": True}}},
+            {"required": ["redeliverOf"], "properties": {"redeliverOf": {"type": "string"}}},
         ],
-        "not": {"required": ["ssml", "textStream"], "properties": {"ssml": TRUE, "textStream": TRUE}},
+        "not": {
+            "anyOf": [
+                {"required": ["ssml", "textStream"], "properties": {"ssml": TRUE, "textStream": TRUE}},
+                {
+                    "required": ["redeliverOf", "textStream"],
+                    "properties": {"redeliverOf": {"type": "string"}, "textStream": TRUE},
+                },
+            ]
+        },
     }
 
 

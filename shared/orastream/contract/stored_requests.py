@@ -61,6 +61,7 @@ class StoredRequest:
             request_seq=self.sequence,
             status=status,
             transport=transport or self.stated_transport,
+            redeliver_of=self.request.redeliver_of if self.request else None,
             error=error,
         )
 

@@ -25,7 +25,8 @@ class LinkLost(Exception):
 class Speech:
     """What a link needs to frame an utterance: the caller's ids, the token of the request id, and the text.
 
-    The `text` of a chunk or of `complete`, if it has one, takes precedence over this `text`.
+    The `text` of a chunk or of `complete`, if it has one, takes precedence over this `text`. If this one is empty, it
+    is that of the audio's `start` (`redeliverOf`).
     """
 
     session_id: str
@@ -97,6 +98,14 @@ class Sink(Protocol):
     @property
     def idle_s(self) -> float:
         """Seconds for which an unused link, or a session without work, is kept."""
+        ...
+
+    @property
+    def fallback(self) -> Sink | None:
+        """Delivers an utterance that this sink cannot, because it does not reach OraServer or is refused.
+
+        None, if `rules.falls_back` is False: the utterance has failed.
+        """
         ...
 
     @property

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import AsyncIterator, Mapping
 
 from orastream.base import logger
 from orastream.contract.messages import Report
+from orastream.delivery.post.sink import HttpSink, http_client
 from orastream.delivery.rules.entry import Entry
+from orastream.delivery.rules.utterance_effects import DeliveryRules
 from orastream.delivery.runtime.bridge import Bridge
 from orastream.delivery.sink import Sink
 from orastream.service import lifecycle
@@ -14,6 +17,18 @@ from orastream.service.metrics import DeliveryMetrics
 from orastream.service.settings import BridgeSettings
 
 log = logger.named(__name__)
+
+
+@contextlib.asynccontextmanager
+async def post_sink(settings: BridgeSettings, url: str) -> AsyncIterator[HttpSink]:
+    """The sink that POSTs to `url`, while the context is open."""
+    rules = DeliveryRules(
+        max_retries=settings.websocket_max_retries,
+        stall_s=settings.synth_stall_seconds,
+        audio_retention_s=settings.tts_audio_retention_seconds,
+    )
+    async with http_client(settings.authorization) as client:
+        yield HttpSink(client, url, rules)
 
 
 def serve_bridge(

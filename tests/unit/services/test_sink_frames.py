@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from orastream.contract.audio_messages import AudioChunk, AudioStart
+from orastream.delivery.post.body import END, Body
 from orastream.delivery.sink import Speech
-from services.http_bridge.body import END, Body
 from services.ws_bridge.sink import WebSocketLink
 
 pytestmark = pytest.mark.unit

@@ -1,4 +1,4 @@
-"""`orastream watch`, `cancel` and `report`: commands about a session."""
+"""`orastream watch`, `cancel`, `redeliver` and `report`: commands about a session."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import typer
 
 from orastream.cli import options, terminal
 from orastream.cli.node.settings import find_node
+from orastream.client.redelivery import redeliver as redeliver_request
+from orastream.client.redelivery import reports_of, undelivered
 from orastream.client.watch import dated_reports
 from orastream.jetstream.api import JetStream
 
@@ -50,6 +52,49 @@ def cancel(
         what = "all requests stored before it" if request is None else f"request {request}, if stored before it"
         print(f"cancel stored at sequence {sequence}: it cancels {what}")
         return 0
+
+    terminal.run(command())
+
+
+def redeliver(
+    session: Session,
+    request: Annotated[
+        str | None,
+        typer.Argument(help="Only this request, of any status. Default: all that failed at OraServer."),
+    ] = None,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for each outcome. 0: do not wait.", min=0)] = 60,
+    nats: options.Nats = None,
+) -> None:
+    """Deliver stored audio again, in the order of the requests, each as a new request (`redeliverOf`).
+
+    Without REQUEST: what failed with oraserver_unreachable or oraserver_refused and was not delivered since. Reports
+    are kept for an hour, audio for TTS_AUDIO_RETENTION_SECONDS. Exit code 1: there is nothing to deliver, or one was
+    not delivered.
+    """
+
+    async def command() -> int:
+        async with terminal.connect(find_node(nats)) as client:
+            reports = await reports_of(client, session)
+            if request is None:
+                wanted = undelivered(reports)
+                missing = f"no request of session {session} has failed at OraServer in the last hour"
+            else:
+                wanted = [report for report in reports if report.request_id == request]
+                missing = f"there is no report of {session}/{request}; reports are kept for an hour"
+            if not wanted:
+                terminal.fail(missing)
+            again = []
+            for old in wanted:
+                again.append(accepted := await redeliver_request(client, old))
+                print(f"{old.request_id}: delivered again as {accepted.request_id}, stored at {accepted.request_seq}")
+            if not wait:
+                return 0
+            out, failed = terminal.console(), False
+            for accepted in again:
+                final = await client.wait(session, accepted.request_id, wait)
+                out.print(terminal.report_line(final), soft_wrap=True)
+                failed |= final.status != "delivered"
+        return int(failed)
 
     terminal.run(command())
 

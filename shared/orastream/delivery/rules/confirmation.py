@@ -62,7 +62,7 @@ class Confirmation:
         unconfirmed = self._unconfirmed
         if self._max_bytes is None or not unconfirmed:
             return False
-        since_s = chunk.pts_ms / 1000 - unconfirmed[0].begins_s
+        since_s = round(chunk.pts_ms / 1000 - unconfirmed[0].begins_s, 3)  # 8.2 - 3.2 is less than 5
         if self._bytes + len(chunk.audio) > self._max_bytes or since_s >= self._max_s:
             return True
         return since_s >= self._every_s and not self._questions

@@ -26,6 +26,7 @@ from orastream.delivery.rules.audio_room import AudioWait
 from orastream.delivery.rules.confirmation import Confirmation
 from orastream.delivery.rules.progress import Progress
 from orastream.delivery.rules.utterance_effects import (
+    UNDELIVERABLE,
     AskAudioRoom,
     Confirm,
     Connect,
@@ -33,6 +34,7 @@ from orastream.delivery.rules.utterance_effects import (
     DeliveryRules,
     DropUnsent,
     Effect,
+    FallBack,
     Fence,
     Finished,
     Rewind,
@@ -359,7 +361,9 @@ class UtteranceDelivery:
                 return self._ask(now)
             return None if now < self._settle_until else self._cut(now)
         self._finished_returned = True
-        return finished
+        undeliverable = finished.error is not None and finished.error.code in UNDELIVERABLE
+        # What the receiver has of it would be heard twice.
+        return FallBack() if self.rules.falls_back and undeliverable and not self._ever_written else finished
 
     def _cut(self, now: float) -> CutLink:
         """Cut the link. The receiver is not the cause, so this is no failure of it."""

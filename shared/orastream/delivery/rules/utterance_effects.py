@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from orastream.contract.audio_messages import AudioChunk, AudioStart
+from orastream.contract.errors import Code
 from orastream.contract.messages import ReportError, Status
+
+UNDELIVERABLE: frozenset[Code] = frozenset({"oraserver_unreachable", "oraserver_refused"})
+"""Errors of a transport, with which an utterance may be delivered over another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,8 @@ class DeliveryRules:
     settle_s: float = 0.25
     stall_s: float = 20.0
     audio_retention_s: float = 600.0
+    falls_back: bool = False
+    """Whether there is another transport for an utterance of which nothing could be written over this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,11 @@ class CutLink:
 
 
 @dataclass(frozen=True, slots=True)
+class FallBack:
+    """Drop what was not sent yet, and deliver the utterance over the fallback: this transport does not work."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The final status of the request. Write no more of it to OraServer, and drop its bytes that were not sent yet."""
 
@@ -102,5 +113,15 @@ class Finished:
 
 
 Effect = (
-    Connect | WriteChunk | WriteComplete | Confirm | Rewind | Fence | AskAudioRoom | DropUnsent | CutLink | Finished
+    Connect
+    | WriteChunk
+    | WriteComplete
+    | Confirm
+    | Rewind
+    | Fence
+    | AskAudioRoom
+    | DropUnsent
+    | CutLink
+    | FallBack
+    | Finished
 )

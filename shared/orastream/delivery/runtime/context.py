@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from orastream.contract.messages import Report, Status
+from orastream.contract.messages import Report, Status, Transport
 from orastream.delivery.rules.entry import Entry
 from orastream.delivery.runtime.background import Background
 from orastream.delivery.runtime.links import Links
@@ -64,6 +64,8 @@ class SessionContext:
     """The epoch of this ownership."""
     reports: ReportStore
     links: Links
+    fallback: Transport | None
+    """The transport of `links` if it is the fallback."""
     background: Background
     wake: Callable[[], None]
     """Runs a round of the session's loop: audio has come, or the link has room."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from orastream.base import tasks
-from orastream.delivery.sink import Link, Sink
+from orastream.delivery.runtime.background import Background
+from orastream.delivery.runtime.outcomes import Answered
+from orastream.delivery.sink import Link, LinkLost, Sink
 
 
 @dataclass(slots=True)
@@ -68,6 +70,24 @@ class Links:
         links, self._open = self._open, {}
         for opened in links.values():
             await opened.link.close()
+
+
+def pass_answer(
+    answer: Awaitable[None], background: Background, answered: Callable[[BaseException | None], Answered]
+) -> None:
+    """Have the session's loop get `answered(failure)` when a link's `confirm` has returned or failed."""
+    if isinstance(answer, asyncio.Future):  # it needs no task
+        answer.add_done_callback(lambda done: background.put(answered(done.exception())))
+    else:
+        background.start(_outcome_of(answer, answered))
+
+
+async def _outcome_of(answer: Awaitable[None], answered: Callable[[BaseException | None], Answered]) -> Answered:
+    try:
+        await answer
+    except LinkLost as exc:
+        return answered(exc)
+    return answered(None)
 
 
 def _read_exception(opening: asyncio.Task[Link]) -> None:

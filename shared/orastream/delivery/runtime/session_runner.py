@@ -8,6 +8,7 @@ ownership is lost, or at a drain.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import structlog
 
@@ -22,6 +23,7 @@ from orastream.delivery.rules.session import Session
 from orastream.delivery.rules.session_effects import Abandon, Begin, Effect, Stop, Tidy
 from orastream.delivery.rules.session_outcomes import Purpose, ReportWritten
 from orastream.delivery.rules.utterance import UtteranceDelivery
+from orastream.delivery.rules.utterance_effects import DeliveryRules
 from orastream.delivery.runtime.background import Background
 from orastream.delivery.runtime.context import BridgeContext, SessionContext
 from orastream.delivery.runtime.housekeeping import Housekeeping
@@ -59,6 +61,7 @@ class SessionRunner:
         self._full_round = True
         self._full_round_at = 0.0
         self._links = Links(context.sink, self._nudge)
+        self._fallback_links = Links(context.sink.fallback or context.sink, self._nudge)
         self._housekeeping = Housekeeping(context.js, context.owners, reports, ownership.epoch, session)
         self._delivering: UtteranceRunner | None = None
 
@@ -114,7 +117,9 @@ class SessionRunner:
     async def _rounds(self, background: Background) -> None:
         session, feeds = self._session, self._feeds
         epoch, may_write = self._ownership.epoch, lambda: feeds.current and self._permission.granted(self._loop.time())
-        parts = SessionContext(self._context, epoch, self._reports, self._links, background, self._nudge, may_write)
+        parts = SessionContext(
+            self._context, epoch, self._reports, self._links, None, background, self._nudge, may_write
+        )
         while True:
             self._wake_event.clear()
             now = self._loop.time()
@@ -139,6 +144,9 @@ class SessionRunner:
             allowed = feeds.current and self._may_write(background, now)
             if self._delivering is not None:
                 await self._step(self._delivering, now, allowed)
+                if self._delivering.falls_back:
+                    await self._fall_back(self._delivering, parts)
+                    continue
             await self._sleep(now, allowed)
 
     async def _step(self, runner: UtteranceRunner, now: float, may_write: bool) -> None:
@@ -216,18 +224,27 @@ class SessionRunner:
 
     async def _begin(self, entry: Entry, parts: SessionContext, now: float) -> None:
         before, resumes = entry.report, entry.resumes
-        utterance = UtteranceDelivery(
-            request_seq=entry.sequence,
-            rules=self._context.sink.rules,
-            now=now,
-            delivered=resumes.delivered_chunks if resumes is not None else 0,
-            delivered_bytes=resumes.bytes if resumes is not None else None,
-            must_fence=entry.must_fence(taken_over=self._ownership.taken_over),
-            asked_at=entry.asked_at,
-        )
+        utterance = self._utterance(entry, self._context.sink.rules, now)
+        if resumes is not None:
+            utterance = replace(utterance, delivered=resumes.delivered_chunks, delivered_bytes=resumes.bytes)
         self._delivering = UtteranceRunner(parts, entry, utterance)
         self._context.announce("begins", entry, before)
         await self._delivering.open()
+
+    async def _fall_back(self, runner: UtteranceRunner, parts: SessionContext) -> None:
+        """Deliver the whole utterance from the stored audio, over the fallback."""
+        entry, sink = runner.entry, self._context.sink.fallback
+        assert sink is not None, "the rules say that there is a fallback"
+        await runner.close()
+        self._apply_all(parts.background)  # to the runner that is closed
+        log.warning("delivery goes on over the fallback", request=entry.stored.request_id, transport=sink.transport)
+        parts = replace(parts, links=self._fallback_links, fallback=sink.transport)
+        self._delivering = UtteranceRunner(parts, entry, self._utterance(entry, sink.rules, self._loop.time()))
+        await self._delivering.open()
+
+    def _utterance(self, entry: Entry, rules: DeliveryRules, now: float) -> UtteranceDelivery:
+        must_fence = entry.must_fence(taken_over=self._ownership.taken_over)
+        return UtteranceDelivery(entry.sequence, rules, now, must_fence=must_fence, asked_at=entry.asked_at)
 
     async def _end_delivery(self) -> Entry:
         runner, self._delivering = self._delivering, None
@@ -235,6 +252,7 @@ class SessionRunner:
         await runner.close()
         if self._context.sink.link_per_utterance:
             await self._links.close()
+        await self._fallback_links.close()
         self._full_round = True
         return runner.entry
 
@@ -258,6 +276,7 @@ class SessionRunner:
             if runner is not None:
                 await runner.close()
             await self._links.close()
+            await self._fallback_links.close()
         if left is None:
             await background.finish(FINISH_S, self._context.js.calls.end_at)
             self._apply_all(background)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
 
 from orastream import traces
 from orastream.base import logger, tasks
@@ -29,6 +28,7 @@ from orastream.delivery.rules.utterance_effects import (
     CutLink,
     DropUnsent,
     Effect,
+    FallBack,
     Fence,
     Finished,
     Rewind,
@@ -37,6 +37,7 @@ from orastream.delivery.rules.utterance_effects import (
 )
 from orastream.delivery.runtime.audio_room import ask_audio_room
 from orastream.delivery.runtime.context import SessionContext
+from orastream.delivery.runtime.links import pass_answer
 from orastream.delivery.runtime.outcomes import (
     Answered,
     AudioRoomSeen,
@@ -63,6 +64,8 @@ class UtteranceRunner:
         self.machine = utterance
         self.done = False
         """Nothing is left to do: a final report is stored, another owner writes the report, or `close` was called."""
+        self.falls_back = False
+        """This transport does not work: close it, and deliver the utterance over the fallback."""
         self._session = session
         self._loop = asyncio.get_running_loop()
         self._counts = session.bridge.counts
@@ -103,7 +106,7 @@ class UtteranceRunner:
         """Stop the feed and end the trace span. Nothing is written to OraServer any more."""
         self._trace_times()
         self.cut()
-        if self.machine.finished is None:  # a later delivery of the same request must not get their outcomes
+        if self.machine.finished is None or self.falls_back:  # a later delivery must not get their outcomes
             await tasks.end(*(task for task in (self._write, self._connecting) if task is not None))
         if not self.done:
             self._span.event("broken off", {"orastream.chunks": self.machine.progress.chunks})
@@ -180,9 +183,10 @@ class UtteranceRunner:
                 self._fence_due = True
             case AskAudioRoom():
                 self._session.background.start(ask_audio_room(self._session.bridge.js, self.entry))
-            case Finished():
-                self._finished = effect
-                if effect.status != "delivered" and self._link is not None:
+            case FallBack() | Finished():
+                self.falls_back = isinstance(effect, FallBack)
+                self._finished = effect if isinstance(effect, Finished) else None
+                if (self._finished is None or self._finished.status != "delivered") and self._link is not None:
                     self._link.abandon()
                     self._link = None
 
@@ -243,18 +247,8 @@ class UtteranceRunner:
         return LinkOpened(self.entry, link)
 
     def _ask(self, link: Link, asked: Confirm) -> None:
-        answer, background = link.confirm(self._session.may_write), self._session.background
-        if isinstance(answer, asyncio.Future):  # it needs no task
-            answer.add_done_callback(lambda done: background.put(Answered(self.entry, link, asked, done.exception())))
-        else:
-            background.start(self._confirm(link, asked, answer))
-
-    async def _confirm(self, link: Link, asked: Confirm, answer: Awaitable[None]) -> Answered:
-        try:
-            await answer
-        except LinkLost as exc:
-            return Answered(self.entry, link, asked, exc)
-        return Answered(self.entry, link, asked, None)
+        answer = link.confirm(self._session.may_write)
+        pass_answer(answer, self._session.background, lambda failure: Answered(self.entry, link, asked, failure))
 
     # ---- reports
 
@@ -263,7 +257,8 @@ class UtteranceRunner:
         base, progress = self._base, self.machine.progress
         if base is None:
             return None
-        return report_of(base, progress, self._timing.figures(base), self._session.epoch)
+        figures = {**self._timing.figures(base), "fallback": self._session.fallback}
+        return report_of(base, progress, figures, self._session.epoch)
 
     def _write_next(self, now: float) -> None:
         """Start to write the next report if one is due and none is being written."""

@@ -21,9 +21,9 @@ from orastream.contract.errors import RETRYABLE
 from orastream.contract.load import SynthLoad
 from orastream.contract.messages import Cancel, Report, parse_request
 from orastream.contract.text_pieces import TextPiece
+from orastream.delivery.post.body import END, Body
 from orastream.delivery.sink import Speech
 from services.gateway.http.openapi import AcceptanceBody
-from services.http_bridge.body import END, Body
 from services.oraserver import frames
 from services.ws_bridge.frames import FrameTemplate, init_frame
 from tests.support.asyncapi import NODE, ORASERVER, document, judging, problems
@@ -194,6 +194,9 @@ WRONG = [
     {"replyTo": "tts.reply.*"},
     {"replyTo": "tts.reply..a"},
     {"replyTo": "tts.reply.a b"},
+    {"redeliverOf": ""},
+    {"redeliverOf": 7, "text": None},
+    {"redeliverOf": "r0", "textStream": True},
 ]
 RIGHT = [
     *({name: None} for name in EXPECTED["SpeakRequest"]["properties"] if name not in BASE),
@@ -205,6 +208,9 @@ RIGHT = [
     {"speed": 1},
     {"replyTo": "_INBOX.a"},
     {"replyTo": "tts.reply.a-b/c+d"},
+    {"redeliverOf": "r0"},
+    {"redeliverOf": "seq-7", "text": None},
+    {"redeliverOf": "r0", "text": "", "textStream": False},
     {"unknown": [1]},
 ]
 

@@ -283,6 +283,8 @@ WIRE = [
     "reconnects",
     "retransmitted",
     "error",
+    "fallback",
+    "redeliverOf",
 ]
 
 

@@ -150,7 +150,7 @@ OFF = f"""
 import sys
 from orastream import traces
 import orastream.client.async_client, orastream.service.bridge
-import services.synth.service, services.ws_bridge.sink, services.http_bridge.sink
+import services.synth.service, services.ws_bridge.sink, orastream.delivery.post.sink
 traces.start("orastream-test", {{}})(1.0)
 given = {{"traceparent": "{PARENT}", "tracestate": "a=1"}}
 with traces.begin("outer", parent=given) as outer:

@@ -112,6 +112,15 @@ def test_each_answer_selects_the_quick_or_the_slow_limits() -> None:
         assert holds_at(begins_ms / 1000 + free_s + 0.2)
 
 
+def test_exactly_the_limit_of_seconds_is_held_in_spite_of_rounding() -> None:
+    """8.2 - 3.2 is less than 5 in floating point."""
+    confirmation = Confirmation(DeliveryRules(max_unconfirmed_s=5.0, confirm_every_s=5.0), 0)
+    confirmation.wrote(AudioChunk(1, 0, 3_200, 0, b"a"))
+    confirmation.ask(0.0)
+    assert confirmation.holds(AudioChunk(1, 1, 8_200, 0, b"a"))
+    assert not confirmation.holds(AudioChunk(1, 1, 8_199, 0, b"a"))
+
+
 def test_a_new_link_starts_with_the_slow_limits() -> None:
     confirmation = Confirmation(RULES, 0)
     confirmation.wrote(AudioChunk(1, 0, 0, 0, b"x"))

@@ -26,6 +26,7 @@ from orastream.delivery.rules.utterance_effects import (
     Connect,
     DeliveryRules,
     Effect,
+    FallBack,
     Fence,
     Finished,
     Rewind,
@@ -345,6 +346,41 @@ def test_a_refusal_fails_the_delivery_at_once(when: str) -> None:
     [finished] = bench.effects()
     assert isinstance(finished, Finished) and finished.error is not None
     assert (finished.error.code, finished.error.retryable) == ("oraserver_refused", False)
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_an_utterance_of_which_nothing_was_written_falls_back_once(refused: bool) -> None:
+    bench = Bench(DeliveryRules(max_retries=0, falls_back=True)).start()
+    bench.chunks(0, 1)
+    assert bench.effects() == [Connect()]
+    bench.machine.link_lost("refused", bench.now, refused=refused)
+    assert bench.effects() == [FallBack()]
+    bench.machine.cancel()
+    assert bench.effects() == []
+
+
+def test_an_utterance_of_which_a_part_was_written_does_not_fall_back() -> None:
+    """Also if the receiver has confirmed nothing, or an earlier owner has written it."""
+    for fields in ({}, {"delivered": 1}):
+        bench = Bench(DeliveryRules(max_retries=0, falls_back=True), **fields).start()
+        bench.chunks(0, 1)
+        assert bench.effects() == [Connect()]
+        if not fields:
+            bench.machine.link_up()
+            assert any(isinstance(effect, WriteChunk) for effect in bench.effects())
+        bench.machine.link_lost("gone", bench.now)
+        [finished] = bench.effects()
+        assert isinstance(finished, Finished) and finished.error is not None
+        assert finished.error.code == "oraserver_unreachable"
+
+
+def test_a_stall_does_not_fall_back() -> None:
+    bench = Bench(DeliveryRules(stall_s=5.0, falls_back=True)).start()
+    bench.effects()
+    bench.machine.link_up()
+    bench.now = 6.0
+    [finished] = bench.stalled()
+    assert isinstance(finished, Finished) and finished.error is not None and finished.error.code == "synth_stalled"
 
 
 def test_http_confirms_only_the_whole_utterance_and_repeats_all_of_it() -> None:

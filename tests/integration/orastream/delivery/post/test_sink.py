@@ -12,10 +12,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from orastream.contract.audio_messages import AudioChunk, AudioStart
+from orastream.delivery.post import sink
+from orastream.delivery.post.sink import HttpLink, HttpSink, http_client
+from orastream.delivery.rules.utterance_effects import DeliveryRules
 from orastream.delivery.sink import LinkLost, Speech
-from services.http_bridge import sink
-from services.http_bridge.settings import HttpBridgeSettings
-from services.http_bridge.sink import HttpLink, HttpSink, http_client
 from tests.support.tcp_server import serving
 
 pytestmark = pytest.mark.integration
@@ -40,9 +40,8 @@ async def oraserver(handler: Handler, *, listening: socket.socket | None = None)
             writer.transport.abort()
 
     async with serving(handle, listening=listening, limit=SMALL_BYTES) as port:
-        settings = HttpBridgeSettings(ORASERVER_HTTP_URL=f"http://127.0.0.1:{port}/api/tts")
-        async with http_client(settings) as client:
-            yield HttpSink(settings, client)
+        async with http_client({}) as client:
+            yield HttpSink(client, f"http://127.0.0.1:{port}/api/tts", DeliveryRules())
 
 
 async def link_with(to: HttpSink, chunks: int) -> HttpLink:

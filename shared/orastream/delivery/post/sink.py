@@ -1,12 +1,13 @@
-"""Delivery over HTTP: one POST with the whole file per utterance. No other file of the bridge sends HTTP."""
+"""Delivery over HTTP: one POST with the whole file per utterance. No other file of delivery sends HTTP."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextvars import ContextVar
+from dataclasses import replace
 from functools import partial
 from typing import Literal, cast
 
@@ -16,11 +17,10 @@ from aiohttp.tracing import Trace
 
 from orastream.base.reset import reset, reset_on_close
 from orastream.contract.audio_messages import AudioChunk, AudioStart
+from orastream.delivery.post.body import END, Body
+from orastream.delivery.post.send_queue import unsent_bytes
 from orastream.delivery.rules.utterance_effects import DeliveryRules
 from orastream.delivery.sink import LinkLost, Speech
-from services.http_bridge.body import END, Body
-from services.http_bridge.send_queue import unsent_bytes
-from services.http_bridge.settings import HttpBridgeSettings
 
 IDLE_S = 5.0
 CONNECT_S = 5.0
@@ -204,19 +204,14 @@ class HttpLink:
 
 
 class HttpSink:
-    """Opens links over one pooled HTTP client."""
+    """Opens links that POST to `url` over one pooled HTTP client. `rules` are the limits for retries and waits."""
 
-    def __init__(self, settings: HttpBridgeSettings, client: aiohttp.ClientSession) -> None:
-        self._url = settings.oraserver_http_url
+    def __init__(self, client: aiohttp.ClientSession, url: str, rules: DeliveryRules) -> None:
         self._client = client
+        self._url = url
         self.transport: Literal["http"] = "http"
-        self.rules = DeliveryRules(
-            confirm_every=None,
-            max_unconfirmed_bytes=None,
-            max_retries=settings.websocket_max_retries,
-            stall_s=settings.synth_stall_seconds,
-            audio_retention_s=settings.tts_audio_retention_seconds,
-        )
+        self.rules = replace(rules, confirm_every=None, max_unconfirmed_bytes=None)
+        self.fallback = None
         self.idle_s = IDLE_S
         self.link_per_utterance = False
 
@@ -225,12 +220,12 @@ class HttpSink:
         return HttpLink(self._client, self._url)
 
 
-def http_client(settings: HttpBridgeSettings) -> aiohttp.ClientSession:
-    """An HTTP client with pooled connections. The caller closes it (`async with`)."""
+def http_client(headers: Mapping[str, str]) -> aiohttp.ClientSession:
+    """An HTTP client with pooled connections that sends these headers. The caller closes it (`async with`)."""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=SILENCE_S)
     # With a limit, POSTs that OraServer answers slowly would block those of other sessions.
     unlimited = _Connector(limit=0, socket_factory=_socket)
-    return aiohttp.ClientSession(headers=settings.authorization, timeout=timeout, connector=unlimited)
+    return aiohttp.ClientSession(headers=headers, timeout=timeout, connector=unlimited)
 
 
 class _Connector(aiohttp.TCPConnector):

@@ -1,0 +1,61 @@
+"""Delivers requests again whose delivery has failed, from their stored audio."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+
+from orastream.client.acceptance import Acceptance
+from orastream.client.async_client import Client
+from orastream.contract import stream_names, subjects
+from orastream.contract.codec import Map
+from orastream.contract.errors import Undecodable
+from orastream.contract.messages import Report
+from orastream.jetstream.api import JetStream
+
+UNDELIVERED = ("oraserver_unreachable", "oraserver_refused")
+"""Codes of requests whose audio was made and did not reach OraServer."""
+
+
+async def reports_of(client: Client, session_id: str) -> list[Report]:
+    """Returns the last report of each request of the session, of the last hour, in the order of the requests.
+
+    Raises InvalidRequest, NodeUnavailable.
+    """
+    js, subject = JetStream(client.broker), subjects.reports(subjects.token(session_id, "sessionId"))
+    found: dict[str, Report] = {}
+    after = 0
+    while page := await js.read(stream_names.REPORTS, subject, after):
+        for message in page:
+            after = message.sequence
+            with contextlib.suppress(Undecodable, ValueError):
+                report = Report.decode(message.data)
+                found[report.request_id] = report
+    return sorted(found.values(), key=lambda report: report.request_seq)
+
+
+def undelivered(reports: Iterable[Report]) -> list[Report]:
+    """Returns those that have failed at OraServer, except what was asked to be delivered again since. Pure.
+
+    Of a chain of deliveries that have all failed, it is the last one. A repeated delivery that failed for another
+    reason, or expired, does not count.
+    """
+    reports = list(reports)
+    again = {report.redeliver_of for report in reports if _failed(report) or report.status not in ("failed", "expired")}
+    return [report for report in reports if _failed(report) and report.request_id not in again]
+
+
+async def redeliver(client: Client, report: Report) -> Acceptance:
+    """Asks to deliver the audio of that request again, as a new request behind all others of its session.
+
+    Raises InvalidRequest, Overloaded, NodeUnavailable.
+    """
+    fields: Map = {"sessionId": report.session_id, "phoneId": report.phone_id, "redeliverOf": report.request_id}
+    if report.transport is not None and report.transport != "none":
+        fields["transport"] = report.transport
+    acceptance, _ = await client.submit(fields)
+    return acceptance
+
+
+def _failed(report: Report) -> bool:
+    return report.error is not None and report.error.code in UNDELIVERED
