@@ -212,10 +212,14 @@ class Synth:
         why = f"not claimed within ttlSeconds: about {wait_s:.0f} s of work are ahead of it; send it again later"
         try:
             async with self._expiring:
-                await job.expire(why)
+                expired = await job.expire(why)
         except OrastreamError as exc:
             log.warning("request not expired early; nak", sequence=delivery.sequence, error=str(exc))
             await hold.redeliver(AGAIN_S)
+            return
+        if not expired:  # claimed: begun by a synth that is gone, or a repeated id
+            self._load.keep(delivery.sequence)
+            self._on_delivery(delivery)
 
     def _turn(self, delivery: Delivery) -> SlotTurn:
         return SlotTurn(self._turns, delivery.sequence, self._context.settings.sign_every_s)

@@ -75,10 +75,13 @@ class Job:
         finally:
             await tasks.end(keeping)
 
-    async def expire(self, why: str) -> None:
-        """End the request as `expired`, the ack included, unless another synth has claimed it."""
+    async def expire(self, why: str) -> bool:
+        """End the request as `expired`, the ack included. False, and nothing else, if it was claimed before."""
+        if await self._context.reports.read(self._stored.session, self._stored.token) is not None:
+            return False
         with self._observed():
             await self._refuse("expired", ReportError.of("expired", why))
+        return True
 
     @contextlib.contextmanager
     def _observed(self) -> Iterator[None]:

@@ -28,6 +28,7 @@ SOON_S = 0.05
 MARGIN = 1.25
 MARGIN_S = 1.0
 """A request is hopeless if its estimated wait is longer than MARGIN times the rest of its ttl, plus MARGIN_S."""
+MAX_KEPT = 4096
 
 
 class LoadReport:
@@ -42,6 +43,7 @@ class LoadReport:
         self._queue = queue
         self._pace = pace
         self._begun: dict[int, float] = {}  # sequence → when its slot is free, as estimated
+        self._kept: set[int] = set()  # sequences that are not hopeless: they were claimed before
         self._changed = asyncio.Event()
         self._clock = asyncio.get_running_loop().time
 
@@ -57,7 +59,14 @@ class LoadReport:
     def ended(self, sequence: int) -> None:
         """A request with a slot has ended."""
         self._begun.pop(sequence, None)
+        self._kept.discard(sequence)
         self._changed.set()
+
+    def keep(self, sequence: int) -> None:
+        """A request was claimed before, so its ttl does not count: do not return it from `hopeless`."""
+        if len(self._kept) >= MAX_KEPT:  # others have ended here those that left
+            self._kept.clear()
+        self._kept.add(sequence)
 
     def load(self) -> SynthLoad:
         """Return the load now."""
@@ -103,12 +112,19 @@ class LoadReport:
         found: list[tuple[Delivery, float]] = []
         for session, sequence, delivery in self._queue.in_order(may):
             wait_s = min(ahead_s / slots, (ahead_s + others_s) / all_slots)
-            if wait_s > MARGIN_S and wait_s > MARGIN * (delivery.time_s + ttl_of(delivery) - now_s) + MARGIN_S:
+            if (
+                sequence not in self._kept
+                and wait_s > MARGIN_S
+                and wait_s > MARGIN * (delivery.time_s + ttl_of(delivery) - now_s) + MARGIN_S
+            ):
                 self._queue.remove(session, sequence)
                 found.append((delivery, wait_s))
             else:
                 ahead_s += self._pace.of(len(delivery.data))
         return found
+
+    def _patience_s(self, delivery: Delivery, now_s: float) -> float:
+        return MARGIN * (delivery.time_s + ttl_of(delivery) - now_s) + MARGIN_S
 
     def _left_s(self) -> float:
         now = self._clock()
