@@ -61,7 +61,7 @@ async def _serve(process: Process, settings: SynthSettings) -> None:
         if settings.caches_phrases:
             store = await open_store(process, settings)
             speaker = await stack.enter_async_context(CachingSpeaker(speaker, store, metrics))
-        pace = Pace(settings.synth_lead_seconds)
+        pace = Pace(settings.synth_lead_seconds if settings.synth_suspended else None)
         context = SynthContext(process.js, ReportStore(process.js), speaker, settings, metrics, pace)
         synth = Synth(context)
         gauges.register(process.metrics, synth, pool, backlog)

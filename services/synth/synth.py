@@ -4,15 +4,15 @@ It queues up to LOOK_AHEAD requests. The stream has them in the order of publish
 with many requests would hide the sessions behind it. It keeps AHEAD_PER_SLOT for each slot (`in_progress`) and naks the
 others every SHARE_EVERY_S, for other synths. A job that waits for streamed text takes no slot, nor one whose listener
 has enough audio while others wait (`queue.turns`). With TTS_MAX_BACKLOG_SECONDS a request that will not be claimed
-within its ttl ends at once. At a drain it naks the queue and the jobs without a slot at once; the others may end within
-`Drain.work_s`, then it naks the rest.
+within its ttl ends early. At a drain it naks the queue and the jobs that wait for text at once; the others may end
+within `Drain.work_s`, then it naks the rest.
 """
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 import structlog
@@ -20,13 +20,13 @@ import structlog
 from orastream.base import tasks
 from orastream.contract import stream_names, subjects
 from orastream.contract.errors import OrastreamError
-from orastream.contract.stored_requests import streams_text
 from orastream.jetstream.pull_consumer import Delivery, PullConsumer
 from services.synth.job.context import SynthContext
 from services.synth.job.hold import KEEP_EVERY_S, REDELIVER_TIMEOUT_S, Hold
 from services.synth.job.job import AGAIN_S, Job
 from services.synth.queue.fair_queue import FairQueue
 from services.synth.queue.load_report import LoadReport
+from services.synth.queue.queued_request import QueuedRequest, queued_request
 from services.synth.queue.rescue import Rescue
 from services.synth.queue.slots import Slots
 from services.synth.queue.turns import SlotTurn, SlotTurns
@@ -54,7 +54,7 @@ class Synth:
         self._turns = SlotTurns(
             self._slots, settings.synth_lead_seconds, others_wait=lambda: self.waiting > 0, on_free=self._go_on
         )
-        self._queue: FairQueue[Delivery] = FairQueue()
+        self._queue: FairQueue[QueuedRequest] = FairQueue()
         self._working: dict[int, asyncio.Task[None]] = {}
         self._held: dict[int, Delivery] = {}
         """The deliveries of the requests with a job, by sequence."""
@@ -67,7 +67,7 @@ class Synth:
         name = f"{stream_names.SYNTH}-{uuid.uuid4().hex[:12]}"
         self._load = LoadReport(context.js, name, self._slots, self._queue, context.pace)
         self._expiring = asyncio.Semaphore(EXPIRING_AT_ONCE)
-        self._rescue = Rescue(context.js, lambda: (*self._held.values(), *self._queue.all()[: self._ahead]))
+        self._rescue = Rescue(context.js, self._holds)
 
     def lacking(self) -> str | None:
         """Why this synth cannot pull requests now, or None."""
@@ -118,16 +118,16 @@ class Synth:
             share.cancel()
             load.cancel()
             stopped.cancel()
-            for delivery in self._queue.clear():
-                await delivery.nak(0)
+            for request in self._queue.clear():
+                await request.delivery.nak(0)
+            self._go_on()  # the suspended ones: nobody waits any more
             await self._finish()
             if self._short_tasks:
                 await asyncio.wait(self._short_tasks, timeout=REDELIVER_TIMEOUT_S)
             await tasks.end(pull, keep, share, rescue, load, stopped, *self._short_tasks)
 
     async def _finish(self) -> None:
-        idle = self._slots.waiting | self._slots.suspended  # another synth can wait
-        await tasks.end(*(self._working[sequence] for sequence in idle))
+        await tasks.end(*(self._working[sequence] for sequence in self._slots.waiting))  # another synth can wait
         if self._working:
             _, late = await asyncio.wait(set(self._working.values()), timeout=self._context.settings.drain.work_s)
             await tasks.end(*late)
@@ -150,7 +150,7 @@ class Synth:
         if session is None:
             self._spawn(delivery.discard(self._context.js))
             return
-        self._queue.put(session, delivery.sequence, delivery)
+        self._queue.put(session, delivery.sequence, queued_request(delivery, self._context.settings.default_transport))
         self._load.changed()
         self._start_jobs()
 
@@ -161,20 +161,25 @@ class Synth:
         task.add_done_callback(self._short_tasks.discard)
 
     def _start_jobs(self) -> None:
-        while self._slots.free and (delivery := self._queue.take(self._may_begin)) is not None:
+        while self._slots.free and (request := self._queue.take(self._may_begin)) is not None:
+            delivery = request.delivery
             hold = Hold(delivery)
             job = Job(self._context, hold, self._turn(delivery))
-            self._slots.begin(delivery.sequence, streamed=job.streams_text)
+            self._slots.begin(delivery.sequence, streamed=request.streams_text)
             self._held[delivery.sequence] = delivery
             task = asyncio.create_task(self._work(job, hold), name=f"job {delivery.sequence}")
             self._working[delivery.sequence] = task
-            self._load.began(delivery)
+            self._load.began(request)
             self._rescue.changed()
         while self._turns.give():
             pass
 
-    def _may_begin(self, delivery: Delivery) -> bool:
-        return self._slots.room_for_text or not streams_text(delivery)
+    def _may_begin(self, request: QueuedRequest) -> bool:
+        return self._slots.room_for_text or not request.streams_text
+
+    def _holds(self) -> Iterator[Delivery]:
+        yield from self._held.values()
+        yield from (request.delivery for request in self._queue.all()[: self._ahead])
 
     async def _work(self, job: Job, hold: Hold) -> None:
         delivery = hold.delivery
@@ -203,23 +208,25 @@ class Synth:
 
     def _go_on(self) -> None:
         self._start_jobs()
+        self._load.changed()
         self._pull_consumer.room()
 
-    async def _expire(self, delivery: Delivery, wait_s: float) -> None:
-        """End a request that no synth will claim in time."""
+    async def _expire(self, session: str, request: QueuedRequest, wait_s: float) -> None:
+        """End a request that no synth will claim in time, unless it was claimed before: then it keeps its place."""
+        delivery = request.delivery
         hold = Hold(delivery)
         job = Job(self._context, hold, self._turn(delivery))
         why = f"not claimed within ttlSeconds: about {wait_s:.0f} s of work are ahead of it; send it again later"
         try:
             async with self._expiring:
-                expired = await job.expire(why)
+                if not await job.claimed() and self._queue.discard(session, delivery.sequence, request):
+                    await job.expire(why)
         except OrastreamError as exc:
-            log.warning("request not expired early; nak", sequence=delivery.sequence, error=str(exc))
+            log.warning("request not expired early", sequence=delivery.sequence, error=str(exc))
             await hold.redeliver(AGAIN_S)
-            return
-        if not expired:  # claimed: begun by a synth that is gone, or a repeated id
-            self._load.keep(delivery.sequence)
-            self._on_delivery(delivery)
+        except Exception:  # noqa: BLE001 - an error with one request must not be lost in its task
+            log.exception("request not expired early", sequence=delivery.sequence)
+            await hold.redeliver(AGAIN_S)
 
     def _turn(self, delivery: Delivery) -> SlotTurn:
         return SlotTurn(self._turns, delivery.sequence, self._context.settings.sign_every_s)
@@ -228,18 +235,19 @@ class Synth:
         """Send `in_progress` for queued requests, so that the server does not redeliver them. Jobs do it themselves."""
         while True:
             await asyncio.sleep(KEEP_EVERY_S)
-            for delivery in self._queue.all():
-                await delivery.in_progress()
+            for request in self._queue.all():
+                await request.delivery.in_progress()
 
     async def _share(self) -> None:
         """Nak the queued requests beyond AHEAD_PER_SLOT: the next synth with a free slot, this one too, gets them."""
         while True:
             await asyncio.sleep(SHARE_EVERY_S)
             if self._context.settings.tts_max_backlog_seconds is not None:
-                for delivery, wait_s in self._load.hopeless(self._may_begin):
-                    self._spawn(self._expire(delivery, wait_s))
+                for session, request, wait_s in self._load.hopeless(self._may_begin):
+                    self._spawn(self._expire(session, request, wait_s))
             full = self._capacity() <= 0
-            for delivery in self._queue.surplus(self._ahead, self._may_begin):
-                await delivery.nak(SURPLUS_NAK_DELAY_S if full else 0)
+            for request in self._queue.surplus(self._ahead, self._may_begin):
+                await request.delivery.nak(SURPLUS_NAK_DELAY_S if full else 0)
                 self._rescue.changed()
+            self._load.changed()
             self._pull_consumer.room()

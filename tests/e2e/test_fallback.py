@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -10,9 +9,9 @@ import pytest
 import pytest_asyncio
 
 from orastream.client.async_client import Client
-from tests.support.processes import Logs, free_port
+from tests.support.processes import Logs, free_port, until
 from tests.support.scenes import TEXT, Scene, running_node
-from tests.support.services import Stack
+from tests.support.services import ServiceProcess, Stack
 from tests.support.speech import utterance_of
 from tests.support.tcp_proxy import TcpProxy
 
@@ -53,6 +52,15 @@ async def by_post(scene: Scene, session: str, request: str) -> None:
     assert got is not None and got["transport"] == "http", got
 
 
+async def busy_bridge(scene: Scene) -> ServiceProcess:
+    """The ws_bridge that delivers now."""
+    for process in scene.stack["ws_bridge"]:
+        sessions = await process.metric("orastream_ws_bridge_sessions")
+        if sessions > await process.metric("orastream_ws_bridge_sessions_without_work"):
+            return process
+    raise AssertionError("no ws_bridge delivers anything")
+
+
 async def test_unreachable_websocket_is_replaced_by_post_in_order(scene: Scene) -> None:
     for request in ("first", "second"):
         await scene.ask("s", request, use_websocket=True)
@@ -88,12 +96,22 @@ async def test_websocket_is_used_again_when_it_works(scene: Scene, websocket_por
         await proxy.stop()
 
 
+async def until_posting(scene: Scene, session: str, request: str) -> None:
+    """Wait until the bridge has stored that it delivers over the fallback, and all audio is there."""
+    await scene.until_stored(session, request)
+
+    async def posting() -> bool:
+        report = await scene.client.report(scene.id(session), scene.id(request))
+        return report is not None and report.fallback == "http"
+
+    await until(posting, f"{request} is delivered over the fallback", timeout_s=20)
+
+
 async def test_cancelled_utterance_is_not_posted(scene: Scene) -> None:
     """OraServer reads the POST late, and the cancel comes before that."""
     await scene.stack.misbehave(read_delay_ms=3_000)
     await scene.ask("s", "cancelled", use_websocket=True)
-    await scene.until_stored("s", "cancelled")
-    await asyncio.sleep(0.3)
+    await until_posting(scene, "s", "cancelled")
     await scene.client.cancel(scene.id("s"), scene.id("cancelled"))
     report = await scene.final("s", "cancelled")
     assert report.status == "cancelled", report
@@ -104,12 +122,42 @@ async def test_cancelled_utterance_is_not_posted(scene: Scene) -> None:
     assert got is None or not got["complete"], got
 
 
+async def test_other_bridge_posts_what_a_dead_one_has_begun_to_post(scene: Scene, websocket_port: int) -> None:
+    """OraServer takes the file late. Meanwhile WebSocket works again: the file is still sent, and no stream."""
+    await scene.stack.misbehave(read_delay_ms=3_000)
+    await scene.ask("s", "one", use_websocket=True)
+    await until_posting(scene, "s", "one")
+    proxy = TcpProxy(scene.stack.oraserver_port, port=websocket_port)
+    await proxy.start()
+    try:
+        busy = await busy_bridge(scene)
+        busy.kill()
+        await scene.stack.misbehave()
+        await by_post(scene, "s", "one")
+    finally:
+        await proxy.stop()
+
+
+async def test_part_that_was_heard_before_a_takeover_is_not_posted(scene: Scene, websocket_port: int) -> None:
+    """The first bridge dies in mid-utterance, and WebSocket is gone for the second one: posting it would repeat it."""
+    proxy = TcpProxy(scene.stack.oraserver_port, port=websocket_port)
+    await proxy.start()
+    try:
+        await scene.ask("s", "heard", TEXT * 2, use_websocket=True)
+        await scene.until_received("heard")
+        busy = await busy_bridge(scene)
+    finally:
+        await proxy.stop()
+    busy.kill()
+    report = await scene.final("s", "heard")
+    assert report.error is not None and report.error.code == "oraserver_unreachable", report
+
+
 async def test_other_bridge_goes_on_when_one_dies_during_the_fallback(scene: Scene) -> None:
     for request in ("one", "two"):
         await scene.ask("s", request, TEXT * 2, use_websocket=True)
     await scene.until_synthesising("s", "one")
-    busy = [p for p in scene.stack["ws_bridge"] if await p.metric("orastream_ws_bridge_sessions") > 0]
-    busy[0].kill()
+    (await busy_bridge(scene)).kill()
     for request in ("one", "two"):
         report = await scene.final("s", request)
         assert (report.status, report.fallback) == ("delivered", "http"), report

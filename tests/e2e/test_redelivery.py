@@ -9,6 +9,9 @@ import sys
 
 import pytest
 
+from orastream.contract import stream_names, subjects
+from orastream.contract.audio_messages import AudioChunk, AudioEnd, unpack
+from orastream.jetstream.api import JetStream
 from tests.support.processes import until
 from tests.support.scenes import TEXT, Scene
 from tests.support.speech import utterance_of
@@ -29,11 +32,11 @@ def redelivered(output: str) -> dict[str, str]:
     return {words[0].rstrip(":"): words[4].rstrip(",") for words in lines}
 
 
-async def fail_at_oraserver(scene: Scene, *requests: str, **options: object) -> None:
+async def fail_at_oraserver(scene: Scene, *requests: str, text: str = TEXT, **options: object) -> None:
     """Have these requests spoken while OraServer is away."""
     await scene.stack.misbehave(refuse_seconds=60)
     for request in requests:
-        await scene.ask("s", request, **options)
+        await scene.ask("s", request, text, **options)
     for request in requests:
         report = await scene.final("s", request)
         assert report.error is not None and report.error.code == "oraserver_unreachable", report
@@ -108,24 +111,47 @@ async def test_streamed_text_is_delivered_again_with_its_sentences(scene: Scene)
     assert got is not None and got["complete"] and got["text"] == "".join(pieces)
 
 
-async def test_synth_that_dies_while_it_copies_is_replaced(scene: Scene) -> None:
-    """The other synth goes on with the copy; OraServer gets each chunk once."""
+async def test_two_runs_of_the_command_at_the_same_time_deliver_once(scene: Scene) -> None:
     await fail_at_oraserver(scene, "old", use_websocket=True)
     for process in scene.stack["synth"]:
-        os.kill(process.pid, signal.SIGSTOP)
-    done = orastream(scene, "redeliver", scene.id("s"), "--wait", "0")
-    (new,) = redelivered(done.stdout).values()
+        os.kill(process.pid, signal.SIGSTOP)  # so that no report shows the first run
+    try:
+        runs = [orastream(scene, "redeliver", scene.id("s"), "--wait", "0") for _ in range(2)]
+    finally:
+        for process in scene.stack["synth"]:
+            os.kill(process.pid, signal.SIGCONT)
+    first, second = (redelivered(run.stdout) for run in runs)
+    assert first == second and len(first) == 1
+    assert (await scene.client.wait(scene.id("s"), first[scene.id("old")], 30)).status == "delivered"
+
+
+async def test_synth_that_dies_while_it_copies_is_replaced(scene: Scene) -> None:
+    """The other synth goes on with the copy; OraServer gets each chunk once."""
+    await fail_at_oraserver(scene, "old", text=TEXT * 15, use_websocket=True)
     first, second = scene.stack["synth"]
-    os.kill(first.pid, signal.SIGCONT)
+    for process in (first, second):
+        os.kill(process.pid, signal.SIGSTOP)
+    try:
+        (new,) = redelivered(orastream(scene, "redeliver", scene.id("s"), "--wait", "0").stdout).values()
+        os.kill(first.pid, signal.SIGCONT)
 
-    async def claimed() -> bool:
-        report = await scene.client.report(scene.id("s"), new)
-        return report is not None and report.status != "queued"
+        async def begun() -> bool:
+            return await last_of(scene, new) is not None
 
-    await until(claimed, "the first synth has the request", timeout_s=20, poll_s=0.005)
-    first.kill()
-    os.kill(second.pid, signal.SIGCONT)
+        await until(begun, "the first synth copies", timeout_s=20, poll_s=0.001)
+        first.kill()
+        assert not isinstance(await last_of(scene, new), AudioEnd), "too late: the copy was complete"
+    finally:
+        os.kill(second.pid, signal.SIGCONT)
     report = await scene.client.wait(scene.id("s"), new, 40)
     assert report.status == "delivered", report
     got = utterance_of(await scene.stack.received(), new)
     assert got is not None and got["complete"] and got["violations"] == []
+
+
+async def last_of(scene: Scene, request: str) -> AudioChunk | AudioEnd | None:
+    """The last chunk or end that is stored for the request."""
+    subject = subjects.audio(*subjects.tokens(scene.id("s"), request))
+    stored = await JetStream(scene.client.broker).last(stream_names.AUDIO, subject)
+    message = unpack(stored.data) if stored is not None else None
+    return message if isinstance(message, AudioChunk | AudioEnd) else None

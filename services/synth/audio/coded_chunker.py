@@ -48,6 +48,11 @@ class CodedChunker:
         return self._offset_s + self._spec.seconds(self._given)
 
     @property
+    def skipping(self) -> bool:
+        """Whether samples are pushed again that are in stored pieces."""
+        return self._skip > 0
+
+    @property
     def held_s(self) -> float:
         """Duration of the pushed samples that are in no piece yet."""
         return max(self.seconds - self._begin_s, 0.0)

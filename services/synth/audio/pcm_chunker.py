@@ -78,6 +78,11 @@ class PcmChunker:
         return self._spec.seconds(self._emitted_pcm + len(self._pending))
 
     @property
+    def skipping(self) -> bool:
+        """Whether samples are pushed again that are in stored pieces: never, its caller leaves them out."""
+        return False
+
+    @property
     def held_s(self) -> float:
         """Duration of the pushed samples that are in no piece yet."""
         return self._spec.seconds(len(self._pending))

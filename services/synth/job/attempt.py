@@ -52,6 +52,7 @@ class Attempt:
         self._reader = reader
         self._reading = asyncio.Lock()
         self._waiting_id = ""
+        self._showing = asyncio.Lock()
         self.sequence = sequence
         self.trail = Trail(reader.first, reader.count)
 
@@ -88,7 +89,16 @@ class Attempt:
         return self.progress.attempt == self.sequence
 
     async def show_waiting(self) -> None:
-        """Store a `waiting` message for readers. Without an ack in WAITING_PATIENCE_S, the next call resends it."""
+        """Store a `waiting` message for readers. Without an ack in WAITING_PATIENCE_S, the next call resends it.
+
+        Does nothing while another call is not done.
+        """
+        if self._showing.locked():
+            return
+        async with self._showing:
+            await self._store_waiting()
+
+    async def _store_waiting(self) -> None:
         if not self._waiting_id:
             self.trail.on_sent()
             self._waiting_id = self.message_id(f"waiting.{uuid.uuid4().hex}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import NoReturn
 
 import structlog
@@ -28,7 +28,7 @@ from services.synth.job.attempt import Attempt, AudioLost, end_latest, first_att
 from services.synth.job.context import SynthContext
 from services.synth.job.hold import Hold, Superseded
 from services.synth.job.outcome import FailedAttempts, as_final, summary, worth_retrying
-from services.synth.job.redelivery import StoredAudio, find_source
+from services.synth.job.redelivery import StoredAudio, deliver_again, find_source
 from services.synth.job.synthesis import narrate, reached_by, start_of
 from services.synth.queue.admission import Admission
 from services.synth.queue.claim import Claim, claim, overdue, problem_of
@@ -58,55 +58,51 @@ class Job:
         assert isinstance(stored, StoredRequest), "the consumer's filter lets only requests through"
         self._stored = stored
         self._playback = Playback()
-        self._source: StoredAudio | None = None
-        """What to deliver again; None: speak the text."""
+        self._again: StoredAudio | ReportError | None = None
+        """The audio to deliver again, or why it is missing; None: speak the text."""
         self._span = traces.Span()
-
-    @property
-    def streams_text(self) -> bool:
-        """Whether the request's text is still being written."""
-        return self._stored.request is not None and self._stored.request.text_stream
 
     async def run(self) -> None:
         """Process the delivery, as the class says."""
+        async with self._processing() as keeping:
+            await self._run(keeping)
+
+    async def claimed(self) -> bool:
+        """Whether the request has a report: a synth has claimed it, or its id is repeated. Raises NodeUnavailable."""
+        return await self._context.reports.read(self._stored.session, self._stored.token) is not None
+
+    async def expire(self, why: str) -> None:
+        """End the request as `expired` without speaking it, the ack included."""
+        async with self._processing():
+            await self._refuse("expired", ReportError.of("expired", why))
+
+    @contextlib.asynccontextmanager
+    async def _processing(self) -> AsyncIterator[asyncio.Task[NoReturn]]:
+        """The log context and the span of this delivery, and the task that sends `in_progress`."""
+        stored = self._stored
+        about = traces.taken(stored, "process", stream_names.SYNTH) | {"orastream.deliveries": self._delivery.delivered}
         keeping = asyncio.create_task(self._hold.keep(), name="keep")
         try:
-            await self._run(keeping)
+            with (
+                structlog.contextvars.bound_contextvars(session=stored.session_id, request=stored.request_id),
+                traces.begin("synth process", parent=stored.trace, kind="consumer", attributes=about) as self._span,
+            ):
+                yield keeping
         finally:
             await tasks.end(keeping)
 
-    async def expire(self, why: str) -> bool:
-        """End the request as `expired`, the ack included. False, and nothing else, if it was claimed before."""
-        if await self._context.reports.read(self._stored.session, self._stored.token) is not None:
-            return False
-        with self._observed():
-            await self._refuse("expired", ReportError.of("expired", why))
-        return True
-
-    @contextlib.contextmanager
-    def _observed(self) -> Iterator[None]:
-        """The log context and the span of this delivery."""
-        stored = self._stored
-        about = traces.taken(stored, "process", stream_names.SYNTH) | {"orastream.deliveries": self._delivery.delivered}
-        with (
-            structlog.contextvars.bound_contextvars(session=stored.session_id, request=stored.request_id),
-            traces.begin("synth process", parent=stored.trace, kind="consumer", attributes=about) as self._span,
-        ):
-            yield
-
     async def _run(self, keeping: asyncio.Task[NoReturn]) -> None:
         stored = self._stored
-        with self._observed():
-            problem = problem_of(stored, self._context.speaker.info.name)
-            if problem is not None:
-                await self._refuse("failed", problem)
-            elif await overdue(self._context.reports, stored, self._context.js.clock.now_s()):
-                message = f"not claimed within ttlSeconds ({stored.ttl_s:g}): all synth slots were busy"
-                await self._refuse("expired", ReportError.of("expired", message))
-            elif (problem := await self._find_source()) is not None:
-                await self._refuse("failed", problem)
-            else:
-                await self._claim_and_speak(keeping)
+        problem = problem_of(stored, self._context.speaker.info.name)
+        if problem is not None:
+            await self._refuse("failed", problem)
+        elif await overdue(self._context.reports, stored, self._context.js.clock.now_s()):
+            message = f"not claimed within ttlSeconds ({stored.ttl_s:g}): all synth slots were busy"
+            await self._refuse("expired", ReportError.of("expired", message))
+        elif (problem := await self._find_source()) is not None:
+            await self._refuse("failed", problem)
+        else:
+            await self._claim_and_speak(keeping)
 
     async def _find_source(self) -> ReportError | None:
         """Find the audio of a request with `redeliverOf`, or return why there is none."""
@@ -114,8 +110,10 @@ class Job:
         if request is None or request.redeliver_of is None:
             return None
         found = await find_source(self._context, self._stored, request.redeliver_of)
-        self._source = found if isinstance(found, StoredAudio) else None
-        return found if isinstance(found, ReportError) else None
+        if isinstance(found, ReportError) and not await self.claimed():  # a synth that is gone may have stored all
+            return found
+        self._again = found
+        return None
 
     async def _refuse(self, status: str, error: ReportError) -> None:
         """End a request without a claim: write its final report and ack it; nak it if another synth has claimed it."""
@@ -140,7 +138,7 @@ class Job:
         transport = stored.stated_transport or context.settings.default_transport
         report = stored.report("synthesizing", transport=transport)
         spoken = start_of(request, stored.sequence, context.speaker.info, context.settings)
-        start = spoken if self._source is None else self._source.start
+        start = self._again.start if isinstance(self._again, StoredAudio) else spoken
         with traces.begin("claim", parent=self._span) as span:
             outcome = await claim(context.js, context.reports, stored, report, start)
             span.set({"orastream.admission": outcome.admission.name.lower()})
@@ -217,8 +215,9 @@ class Job:
             await tasks.end(speaking, aborted)
         if transport == "none":
             await self._finish_ourselves(as_final(outcome.state.report, end, self._playback))
-        if end.status == "complete" and end.rtf is not None and not self.streams_text and self._source is None:
-            self._context.pace.took(len(self._delivery.data), end.audio_seconds, end.audio_seconds * end.rtf)
+        if end.status == "complete" and end.rtf is not None and request.redeliver_of is None:
+            size = None if request.text_stream else len(self._delivery.data)
+            self._context.pace.took(size, end.audio_seconds, end.audio_seconds * end.rtf)
         if end.error is not None:
             self._span.fail(end.error.code, end.error.message)
         self._count("unwanted" if final is not None and final.status != "cancelled" else end.status)
@@ -282,8 +281,8 @@ class Job:
             "orastream.first_index": attempt.progress.next_index,
         }
         with traces.begin("speak", parent=self._span, attributes=about) as span:
-            if self._source is not None:
-                return await self._source.copy(self._context, self._stored, attempt, self._playback)
+            if self._again is not None:
+                return await deliver_again(self._again, self._context, self._stored, attempt, self._playback)
             return await narrate(self._context, self._stored, attempt, self._playback, self._turn, span)
 
     # ---- transport `none`

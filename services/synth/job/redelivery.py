@@ -64,6 +64,15 @@ class StoredAudio:
         return await attempt.end_early(EndError("audio_expired", EXPIRED))
 
 
+async def deliver_again(
+    audio: StoredAudio | ReportError, context: SynthContext, stored: StoredRequest, attempt: Attempt, playback: Playback
+) -> AudioEnd:
+    """Store the audio with its `end`, or a failed `end` if there is none; returns the `end`. Raises as `copy`."""
+    if isinstance(audio, ReportError):
+        return await attempt.end_early(EndError(audio.code, audio.message))
+    return await audio.copy(context, stored, attempt, playback)
+
+
 async def find_source(context: SynthContext, stored: StoredRequest, request_id: str) -> StoredAudio | ReportError:
     """Returns the audio of the session's request `request_id`, or why it cannot be delivered again.
 

@@ -70,7 +70,7 @@ def problem_of(stored: StoredRequest, speaks: str) -> ReportError | None:
     request = stored.request
     if request is None:
         return ReportError.of("invalid_request", str(stored.problem))
-    if request.engine is not None and request.engine.lower() != speaks.lower():
+    if request.engine is not None and request.redeliver_of is None and request.engine.lower() != speaks.lower():
         return ReportError.of("invalid_request", f"engine: this node speaks with {speaks!r}; leave it out")
     return None
 

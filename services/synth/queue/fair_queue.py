@@ -43,23 +43,25 @@ class FairQueue(Generic[T]):
             sequence = min(self._waiting[session])
             if may(self._waiting[session][sequence]):
                 self._places[session] = next(self._next_place)
-                return self.remove(session, sequence)
+                return self._remove(session, sequence)
         return None
 
     def surplus(self, keep: int, may: Callable[[T], bool] = lambda _: True) -> list[T]:
         """Takes out all but the next `keep` items of `in_order`."""
-        return [self.remove(session, sequence) for session, sequence, _ in self.in_order(may)[keep:]]
+        return [self._remove(session, sequence) for session, sequence, _ in self.in_order(may)[keep:]]
 
     def in_order(self, may: Callable[[T], bool] = lambda _: True) -> list[tuple[str, int, T]]:
         """Returns session, sequence and item of all items, in the order in which they would be spoken.
 
-        Items that `may` does not allow now are the last ones.
+        Items that `may` does not allow now, and those behind them in their sessions, are the last ones.
         """
-        turns = sorted(
-            (not may(items[sequence]), turn, self._places[session], session, sequence)
-            for session, items in self._waiting.items()
-            for turn, sequence in enumerate(sorted(items))
-        )
+        turns = []
+        for session, items in self._waiting.items():
+            blocked = False
+            for turn, sequence in enumerate(sorted(items)):
+                blocked = blocked or not may(items[sequence])
+                turns.append((blocked, turn, self._places[session], session, sequence))
+        turns.sort()
         return [(session, sequence, self._waiting[session][sequence]) for *_, session, sequence in turns]
 
     def all(self) -> list[T]:
@@ -72,8 +74,14 @@ class FairQueue(Generic[T]):
         self._waiting.clear()
         return items
 
-    def remove(self, session: str, sequence: int) -> T:
-        """Takes out that item. Raises KeyError if it is not there."""
+    def discard(self, session: str, sequence: int, item: T) -> bool:
+        """Takes out that item. Returns False if it is not there any more."""
+        if self._waiting.get(session, {}).get(sequence) is not item:
+            return False
+        self._remove(session, sequence)
+        return True
+
+    def _remove(self, session: str, sequence: int) -> T:
         items = self._waiting[session]
         item = items.pop(sequence)
         if not items:

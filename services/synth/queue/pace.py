@@ -1,6 +1,13 @@
-"""How much work a request is, estimated from those that were spoken. Pure."""
+"""How much work a request is, estimated from those that were spoken. Pure.
+
+Seconds of work are seconds in which a request holds its slot and the engine works for it.
+"""
 
 from __future__ import annotations
+
+import math
+
+from services.synth.queue.queued_request import QueuedRequest
 
 _KEEP = 0.9  # weight that older utterances keep at each new one
 
@@ -8,30 +15,42 @@ _KEEP = 0.9  # weight that older utterances keep at each new one
 class Pace:
     """Moving means over the last utterances of this synth."""
 
-    def __init__(self, lead_s: float) -> None:
-        """`lead_s`: a request gives its slot up to others when its listener has so many seconds of audio."""
+    def __init__(self, lead_s: float | None) -> None:
+        """`lead_s`: an utterance that is heard live leaves its slot to others when its listener has so many seconds of
+        audio. None: it keeps the slot to its end.
+        """
         self._lead_s = lead_s
         self._count = 0.0
-        self._bytes = 0.0
         self._audio_s = 0.0
         self._work_s = 0.0
+        self._bytes = 0.0
+        self._work_of_bytes_s = 0.0
 
-    def took(self, size_bytes: int, audio_s: float, work_s: float) -> None:
-        """A request of that size gave `audio_s` seconds of audio in `work_s` seconds of the engine."""
+    def took(self, size_bytes: int | None, audio_s: float, work_s: float) -> None:
+        """A request gave `audio_s` seconds of audio in `work_s` seconds of work. `size_bytes` is that of its message;
+        None for a streamed text, whose message does not show its length.
+        """
         self._count = _KEEP * self._count + 1
-        self._bytes = _KEEP * self._bytes + size_bytes
         self._audio_s = _KEEP * self._audio_s + audio_s
         self._work_s = _KEEP * self._work_s + work_s
+        if size_bytes is not None:
+            self._bytes = _KEEP * self._bytes + size_bytes
+            self._work_of_bytes_s = _KEEP * self._work_of_bytes_s + work_s
 
     @property
     def mean_s(self) -> float:
         """Mean seconds of work until a request leaves its slot; 0 before the first one."""
         return min(self._work_s / self._count, self._longest_s) if self._count else 0.0
 
-    def of(self, size_bytes: int) -> float:
-        """Returns the seconds of work until a request of that size leaves its slot; 0 before the first one."""
-        return min(size_bytes * self._work_s / self._bytes, self._longest_s) if self._bytes else 0.0
+    def of(self, request: QueuedRequest) -> float:
+        """Returns the seconds of work until that request leaves its slot; 0 before the first one was spoken."""
+        if request.streams_text or not self._bytes:
+            return self.mean_s
+        work_s = len(request.delivery.data) * self._work_of_bytes_s / self._bytes
+        return min(work_s, self._longest_s) if request.heard_live else work_s
 
     @property
     def _longest_s(self) -> float:
-        return self._lead_s * self._work_s / self._audio_s if self._audio_s else 0.0
+        if self._lead_s is None or not self._audio_s:
+            return math.inf
+        return self._lead_s * self._work_s / self._audio_s

@@ -24,7 +24,7 @@ class SlotTurns:
     def __init__(
         self, slots: Slots, lead_s: float, others_wait: Callable[[], bool], on_free: Callable[[], None]
     ) -> None:
-        """`others_wait` says whether a request waits to begin. `on_free` is called when a slot may be free."""
+        """`others_wait` says whether a request waits to begin. `on_free` is called when the slots have changed."""
         self.slots = slots
         self.lead_s = lead_s
         self._others_wait = others_wait
@@ -67,6 +67,7 @@ class SlotTurns:
         finally:
             del self._resumed[request]
             self.slots.resume(request)
+            self.on_free()
 
 
 class SlotTurn:

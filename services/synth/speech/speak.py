@@ -180,7 +180,7 @@ class _Output:
         if not self._resampler.passthrough and pcm:  # a pause of 10 s takes about 5 ms
             pcm = await asyncio.to_thread(self._resampler.push, pcm)
         out = self._drop(pcm)
-        self._played_at += self._spec.seconds(len(out))
+        self._played_at += 0.0 if self._chunker.skipping else self._spec.seconds(len(out))
         return await self._chunks(out, sentence)
 
     async def speech(self, pcm: bytes, sentence: int) -> list[AudioPiece]:
@@ -193,7 +193,8 @@ class _Output:
         out = self._resampler.push(pcm)
         if not self._resampler.passthrough:
             out = self._drop(out)
-        self._played_at = max(self._played_at, self._clock()) + self._spec.seconds(len(out))
+        heard_s = 0.0 if self._chunker.skipping else self._spec.seconds(len(out))
+        self._played_at = max(self._played_at, self._clock()) + heard_s
         return pieces + await self._chunks(out, sentence)
 
     def spoken(self, total_bytes: int) -> None:

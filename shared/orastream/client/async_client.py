@@ -65,7 +65,7 @@ class Client:
         """`fire_and_forget` and `transport` are the defaults of calls that do not set them.
 
         With `max_backlog_s`, a request that would wait more than so many seconds for a synth's slot is not stored, and
-        raises Overloaded; this needs the right to subscribe to `tts.load`. None, the default: each request is stored.
+        raises Overloaded; this needs `async with`, and the right to subscribe to `tts.load`. None: each is stored.
 
         Set `inbox_prefix`, the prefix of the reply subjects, if this NATS user may not subscribe to `_INBOX.>`. With a
         Broker instead of a URL the client uses that connection, and `async with` neither opens nor closes it. Raises

@@ -255,14 +255,14 @@ def _count(name: str, value: object) -> int:
 
 
 def _seconds(name: str, value: object) -> float | None:
-    if value is None:
+    if value is None or str(value).lower() == "off":
         return None
     try:
         seconds = float(str(value))
     except ValueError:
         seconds = math.nan
     if not 0 <= seconds < math.inf:
-        raise SettingsError(f"{name}: {value!r} is not a number of seconds, 0 or more")
+        raise SettingsError(f"{name}: {value!r} is neither a number of seconds, 0 or more, nor off")
     return seconds
 
 

@@ -45,12 +45,23 @@ def undelivered(reports: Iterable[Report]) -> list[Report]:
     return [report for report in reports if _failed(report) and report.request_id not in again]
 
 
-async def redeliver(client: Client, report: Report) -> Acceptance:
+def next_id(report: Report, reports: Iterable[Report]) -> str:
+    """Returns the id for the next delivery of that request. Pure.
+
+    Two callers who see the same reports get the same id, so that the node speaks only one of their requests.
+    """
+    before = sum(one.redeliver_of == report.request_id for one in reports)
+    return f"redeliver-{report.request_seq}-{before + 1}"
+
+
+async def redeliver(client: Client, report: Report, request_id: str | None = None) -> Acceptance:
     """Asks to deliver the audio of that request again, as a new request behind all others of its session.
 
-    Raises InvalidRequest, Overloaded, NodeUnavailable.
+    `request_id` None: a random id. Raises InvalidRequest, Overloaded, NodeUnavailable.
     """
     fields: Map = {"sessionId": report.session_id, "phoneId": report.phone_id, "redeliverOf": report.request_id}
+    if request_id is not None:
+        fields["requestId"] = request_id
     if report.transport is not None and report.transport != "none":
         fields["transport"] = report.transport
     acceptance, _ = await client.submit(fields)

@@ -17,8 +17,11 @@ EVERY_S = 0.5
 """A synth publishes its load at least this often, and soon after each change."""
 LIFE_S = 2.0
 """A synth of which nothing was heard for this long does not count any more."""
-OWN_S = 0.25
-"""A request that was stored this long ago or less may be missing in the loads, so it is counted apart."""
+UNSEEN_S = 0.1
+"""A load may miss requests that were stored less than this before it came."""
+LEAST_WAIT_S = 0.001
+"""The estimate when no slot is free and nothing is known about the work."""
+MAX_SLOTS, MAX_WORK_S = 4096, 1e6
 _MAX_OWN = 4096
 
 
@@ -26,10 +29,10 @@ class _Load(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
 
     synth: str = Field(min_length=1, max_length=256)
-    slots: int = Field(ge=0)
-    free: int = Field(ge=0)
-    work_s: float = Field(alias="workSeconds", ge=0)
-    mean_work_s: float = Field(alias="meanWorkSeconds", ge=0)
+    slots: int = Field(ge=0, le=MAX_SLOTS)
+    free: int = Field(ge=0, le=MAX_SLOTS)
+    work_s: float = Field(alias="workSeconds", ge=0, le=MAX_WORK_S)
+    mean_work_s: float = Field(alias="meanWorkSeconds", ge=0, le=MAX_WORK_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class SynthLoad:
     free: int
     """Number of free slots."""
     work_s: float
-    """Seconds of work in what it has queued, and what is left of those that it speaks, until their slots are free."""
+    """Estimated seconds of work until the slots of all requests that it has queued or speaks are free."""
     mean_work_s: float
     """Mean seconds of work for a request; 0: not known yet."""
 
@@ -94,15 +97,17 @@ class NodeLoad:
     def wait_s(self, now: float) -> float | None:
         """Returns the estimated seconds until a slot is free for a request stored now. None: no synth is known.
 
-        0 if a slot is free now.
+        0 if a slot is free now, else LEAST_WAIT_S or more.
         """
         loads = self.known(now)
         if not loads:
             return None
-        while self._stored_at and self._stored_at[0] < now - OWN_S:
+        newest = max(at for at, _ in self._loads.values())
+        while self._stored_at and self._stored_at[0] < newest - UNSEEN_S:
             self._stored_at.popleft()
         own = len(self._stored_at)
         if own < sum(load.free for load in loads):
             return 0.0
         mean_s = sum(load.mean_work_s for load in loads) / len(loads)
-        return (sum(load.work_s for load in loads) + own * mean_s) / sum(load.slots for load in loads)
+        work_s = sum(load.work_s for load in loads) + own * mean_s
+        return max(work_s / sum(load.slots for load in loads), LEAST_WAIT_S)

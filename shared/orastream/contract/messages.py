@@ -31,6 +31,7 @@ FINAL: frozenset[Status] = frozenset({"delivered", "failed", "cancelled", "expir
 
 DEFAULT_LANGUAGE = "ko-KR"
 DEFAULT_TTL_S = 30.0
+MIN_TTL_S, MAX_TTL_S = 1, 3600
 DEFAULT_IDLE_S = 10.0
 DEFAULT_MAX_TEXT_CHARS = 5_000
 MIN_SPEED, MAX_SPEED = 0.5, 2.0
@@ -135,7 +136,7 @@ class SpeakRequest(_Wire):
     sample_rate: Annotated[int | None, BeforeValidator(_integral)] = Field(
         None, alias="sampleRate", ge=MIN_SAMPLE_RATE_HZ, le=MAX_SAMPLE_RATE_HZ
     )
-    ttl_seconds: float = Field(DEFAULT_TTL_S, alias="ttlSeconds", ge=1, le=3600)
+    ttl_seconds: float = Field(DEFAULT_TTL_S, alias="ttlSeconds", ge=MIN_TTL_S, le=MAX_TTL_S)
     reply_to: Annotated[str, AfterValidator(_reply_subject)] | None = Field(None, alias="replyTo")
     text_stream: bool = Field(False, alias="textStream")
     """The text comes in pieces, on a subject of the request (`text_pieces`)."""
@@ -186,7 +187,8 @@ def parse_request(
     except ValidationError as exc:
         raise first_problem(exc, value, _FIELDS) from None
     _check_text(request, max_text_chars)
-    _check_rate(request.sample_rate, request.audio_format)
+    if request.redeliver_of is None:
+        _check_rate(request.sample_rate, request.audio_format)
     if session is not None and subjects.token(request.session_id) != session:
         raise InvalidRequest("sessionId", "is not the session of the subject it was published on")
     return request

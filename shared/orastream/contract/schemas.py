@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from orastream.contract.audio import FORMATS
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart, AudioWaiting, EndError
 from orastream.contract.codec import Map
+from orastream.contract.load import MAX_SLOTS, MAX_WORK_S
 from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Report, SpeakRequest
 from orastream.contract.text_pieces import MAX_PIECES
 
@@ -89,7 +90,8 @@ def voices() -> Map:
 
 def load() -> Map:
     """Return the schema of a synth's load on `tts.load`."""
-    count, seconds = {"type": "integer", "minimum": 0}, {"type": "number", "minimum": 0}
+    count = {"type": "integer", "minimum": 0, "maximum": MAX_SLOTS}
+    seconds = {"type": "number", "minimum": 0, "maximum": MAX_WORK_S}
     fields = {
         "synth": {"type": "string", "minLength": 1, "maxLength": 256},
         "slots": count,

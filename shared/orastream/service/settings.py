@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnparsableSetting
 
@@ -83,6 +83,10 @@ def _check_replicas(value: int) -> int:
     return value
 
 
+def _off_is_absent(value: object) -> object:
+    return None if isinstance(value, str) and value.strip().lower() == "off" else value
+
+
 class NodeSettings(BaseSettings):
     """The settings that every service of the node reads."""
 
@@ -106,7 +110,9 @@ class NodeSettings(BaseSettings):
     tts_audio_max_bytes: int = Field(4 << 30, ge=1 << 20)
     tts_audio_retention_seconds: int = Field(600, ge=10)
     tts_max_pending_per_session: int = Field(64, ge=1)
-    tts_max_backlog_seconds: float | None = Field(None, ge=0, allow_inf_nan=False)
+    tts_max_backlog_seconds: Annotated[
+        Annotated[float, Field(ge=0, allow_inf_nan=False)] | None, BeforeValidator(_off_is_absent)
+    ] = None
     """A request that would wait longer than this for a slot is refused (by the gateway) or expires early. None: off."""
     drain_seconds: float = Field(9, ge=MIN_DRAIN_S, le=3600)
     """Maximum time from SIGTERM to the exit. Docker kills a container 10 s after SIGTERM."""

@@ -14,6 +14,7 @@ from orastream.client.async_client import Client
 from orastream.contract import subjects
 from orastream.contract.errors import Overloaded
 from orastream.contract.load import SynthLoad
+from orastream.jetstream.api import JetStream
 from tests.support.inprocess import running_node
 from tests.support.nats_server import NatsServer
 from tests.support.processes import until
@@ -113,15 +114,57 @@ async def test_request_that_cannot_be_claimed_in_time_expires_at_once(client: Cl
     assert (await client.wait("patient", "patient", 30)).status == "delivered"
 
 
+async def test_claimed_request_does_not_expire_early(nats_server: NatsServer, client: Client, port: int) -> None:
+    """A synth that has died had claimed it; its ttl is over. It keeps its place among those that wait."""
+    await fill(client, 3)
+    await say(client, "claimed", ttlSeconds=1)
+    queued = await client.report("claimed", "claimed")
+    assert queued is not None and queued.status == "queued"
+    claim = queued.with_(status="synthesizing", transport="none")
+    await JetStream(client.broker).store("tts.put.report.claimed.claimed", claim.encode("json"))
+    await asyncio.sleep(3.5)
+    report = await client.report("claimed", "claimed")
+    assert report is not None and report.status == "synthesizing", report
+    async with nats_server.connect() as connection:
+        consumer = await connection.jetstream().consumer_info("TTS_SESSIONS", "synth")
+    assert consumer.num_redelivered == 0, "it was released again and again instead of waiting for its turn"
+    for number in range(3):
+        await client.cancel(f"fill{number}")
+    assert (await client.wait("claimed", "claimed", 30)).status == "delivered"
+
+
+async def test_huge_ttl_ends_no_synth(nats_server: NatsServer, client: Client, port: int) -> None:
+    """A request with a ttl of 401 digits waits in the queue of a busy synth."""
+    await fill(client, 4)
+    async with nats_server.connect() as connection:
+        huge = b'{"text":"a","sessionId":"huge","phoneId":"p","requestId":"huge","ttlSeconds":1' + b"0" * 400 + b"}"
+        await connection.request("tts.request.huge", huge, timeout=5)
+    await asyncio.sleep(2.5)
+    for number in range(4):
+        await client.cancel(f"fill{number}")
+    report = await client.wait("huge", "huge", 20)
+    assert report.error is not None and report.error.code == "invalid_request"
+    await say(client, "after")
+    assert (await client.wait("after", "after", 20)).status == "delivered"
+
+
 async def test_hostile_loads_and_a_synth_that_ends_change_nothing(
     nats_server: NatsServer, client: Client, port: int
 ) -> None:
-    async with Client(nats_server.url, max_backlog_s=0.0) as careful, nats_server.connect() as connection:
-        for payload in (b"", b"{}", b"\xff" * 100, b'{"synth":"x","slots":1,"free":0,"workSeconds":-1}'):
+    """The only slot is busy, for some seconds: fewer than the limit, unless the loads of others count."""
+    async with Client(nats_server.url, max_backlog_s=100.0) as careful, nats_server.connect() as connection:
+        await fill(client, 3)
+        for payload in (b"", b"{}", b"\xff" * 100, b'{"synth":"x","slots":1,"free":0,"workSeconds":1e308}'):
             await connection.publish(subjects.LOAD, payload)
-        await connection.publish(subjects.LOAD, SynthLoad("x", 4, 0, 1000.0, 1.0).encode())
+        await connection.publish(subjects.LOAD, SynthLoad("x", 4, 0, 10_000.0, 1.0).encode())
+        await connection.flush()
+        await asyncio.sleep(HEARD_S)
+        with pytest.raises(Overloaded):
+            await say(careful, "refused")
         await connection.publish(subjects.LOAD, SynthLoad("x", 0, 0, 0.0, 0.0).encode())
         await connection.flush()
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(HEARD_S)
         await say(careful, "ok")
+    for number in range(3):
+        await client.cancel(f"fill{number}")
     assert (await client.wait("ok", "ok", 20)).status == "delivered"

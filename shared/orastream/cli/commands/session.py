@@ -9,8 +9,8 @@ import typer
 
 from orastream.cli import options, terminal
 from orastream.cli.node.settings import find_node
+from orastream.client.redelivery import next_id, reports_of, undelivered
 from orastream.client.redelivery import redeliver as redeliver_request
-from orastream.client.redelivery import reports_of, undelivered
 from orastream.client.watch import dated_reports
 from orastream.jetstream.api import JetStream
 
@@ -85,7 +85,8 @@ def redeliver(
                 terminal.fail(missing)
             again = []
             for old in wanted:
-                again.append(accepted := await redeliver_request(client, old))
+                request_id = next_id(old, reports) if request is None else None
+                again.append(accepted := await redeliver_request(client, old, request_id))
                 print(f"{old.request_id}: delivered again as {accepted.request_id}, stored at {accepted.request_seq}")
             if not wait:
                 return 0

@@ -8,7 +8,6 @@ ownership is lost, or at a drain.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import structlog
 
@@ -22,10 +21,9 @@ from orastream.delivery.rules.lifetime import Lifetime
 from orastream.delivery.rules.session import Session
 from orastream.delivery.rules.session_effects import Abandon, Begin, Effect, Stop, Tidy
 from orastream.delivery.rules.session_outcomes import Purpose, ReportWritten
-from orastream.delivery.rules.utterance import UtteranceDelivery
-from orastream.delivery.rules.utterance_effects import DeliveryRules
 from orastream.delivery.runtime.background import Background
 from orastream.delivery.runtime.context import BridgeContext, SessionContext
+from orastream.delivery.runtime.fallback import Fallback, own_delivery
 from orastream.delivery.runtime.housekeeping import Housekeeping
 from orastream.delivery.runtime.links import Links
 from orastream.delivery.runtime.outcomes import DeliveryOutcome, Outcome, OwnershipRead
@@ -61,7 +59,7 @@ class SessionRunner:
         self._full_round = True
         self._full_round_at = 0.0
         self._links = Links(context.sink, self._nudge)
-        self._fallback_links = Links(context.sink.fallback or context.sink, self._nudge)
+        self._fallback = Fallback(context.sink.fallback, self._nudge)
         self._housekeeping = Housekeeping(context.js, context.owners, reports, ownership.epoch, session)
         self._delivering: UtteranceRunner | None = None
 
@@ -223,28 +221,25 @@ class SessionRunner:
                 parts.background.start(self._housekeeping.carry_out(effect))
 
     async def _begin(self, entry: Entry, parts: SessionContext, now: float) -> None:
-        before, resumes = entry.report, entry.resumes
-        utterance = self._utterance(entry, self._context.sink.rules, now)
-        if resumes is not None:
-            utterance = replace(utterance, delivered=resumes.delivered_chunks, delivered_bytes=resumes.bytes)
-        self._delivering = UtteranceRunner(parts, entry, utterance)
+        before = entry.report
+        if self._fallback.begins(entry.resumes, now):
+            self._delivering = self._fallback.runner(parts, entry, now)
+        else:
+            must_fence = entry.must_fence(taken_over=self._ownership.taken_over)
+            utterance = own_delivery(entry, self._context.sink.rules, now, must_fence=must_fence)
+            self._delivering = UtteranceRunner(parts, entry, utterance)
         self._context.announce("begins", entry, before)
         await self._delivering.open()
 
     async def _fall_back(self, runner: UtteranceRunner, parts: SessionContext) -> None:
-        """Deliver the whole utterance from the stored audio, over the fallback."""
-        entry, sink = runner.entry, self._context.sink.fallback
-        assert sink is not None, "the rules say that there is a fallback"
+        """Deliver the whole utterance over the fallback."""
+        entry = runner.entry
         await runner.close()
         self._apply_all(parts.background)  # to the runner that is closed
-        log.warning("delivery goes on over the fallback", request=entry.stored.request_id, transport=sink.transport)
-        parts = replace(parts, links=self._fallback_links, fallback=sink.transport)
-        self._delivering = UtteranceRunner(parts, entry, self._utterance(entry, sink.rules, self._loop.time()))
+        log.warning("delivery goes on over the fallback", request=entry.stored.request_id)
+        self._fallback.failed(self._loop.time())
+        self._delivering = self._fallback.runner(parts, entry, self._loop.time())
         await self._delivering.open()
-
-    def _utterance(self, entry: Entry, rules: DeliveryRules, now: float) -> UtteranceDelivery:
-        must_fence = entry.must_fence(taken_over=self._ownership.taken_over)
-        return UtteranceDelivery(entry.sequence, rules, now, must_fence=must_fence, asked_at=entry.asked_at)
 
     async def _end_delivery(self) -> Entry:
         runner, self._delivering = self._delivering, None
@@ -252,7 +247,7 @@ class SessionRunner:
         await runner.close()
         if self._context.sink.link_per_utterance:
             await self._links.close()
-        await self._fallback_links.close()
+        await self._fallback.close()
         self._full_round = True
         return runner.entry
 
@@ -276,7 +271,7 @@ class SessionRunner:
             if runner is not None:
                 await runner.close()
             await self._links.close()
-            await self._fallback_links.close()
+            await self._fallback.close()
         if left is None:
             await background.finish(FINISH_S, self._context.js.calls.end_at)
             self._apply_all(background)

@@ -69,9 +69,8 @@ class UtteranceRunner:
         self._session = session
         self._loop = asyncio.get_running_loop()
         self._counts = session.bridge.counts
-        self._speech = Speech(
-            request.session_id, request.phone_id, entry.stored.request_id, entry.stored.token, request.text
-        )
+        text = "" if request.redeliver_of is not None else request.text  # then it is that of the audio's `start`
+        self._speech = Speech(request.session_id, request.phone_id, entry.stored.request_id, entry.stored.token, text)
         self._feed: Feed | None = None
         self._link: Link | None = None
         """The open link while `machine.link` is UP, else None."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orastream.contract.errors import Undecodable
-from orastream.contract.load import LIFE_S, OWN_S, NodeLoad, SynthLoad
+from orastream.contract.load import LEAST_WAIT_S, LIFE_S, UNSEEN_S, NodeLoad, SynthLoad
 
 pytestmark = pytest.mark.unit
 
@@ -36,6 +36,8 @@ def test_encoded_load_decodes_to_the_same(load: SynthLoad) -> None:
         b'{"synth":"a","slots":-1,"free":0,"workSeconds":0,"meanWorkSeconds":0}',
         b'{"synth":"a","slots":1,"free":0,"workSeconds":1e999,"meanWorkSeconds":0}',
         b'{"synth":"a","slots":1,"free":0,"workSeconds":"1","meanWorkSeconds":0}',
+        b'{"synth":"a","slots":1,"free":0,"workSeconds":1.7e308,"meanWorkSeconds":0}',
+        b'{"synth":"a","slots":9999999,"free":0,"workSeconds":1,"meanWorkSeconds":0}',
         b"\xff\xfe",
     ],
 )
@@ -62,7 +64,17 @@ def test_own_requests_count_until_the_loads_show_them() -> None:
     assert node.wait_s(0.0) == 0.0
     node.stored(0.0)
     assert node.wait_s(0.0) == 1.5, "both free slots are taken by own requests: (2 x 1.5 s) / 2 slots"
-    assert node.wait_s(OWN_S * 1.01) == 0.0
+    node.receive(SynthLoad("a", 2, 2, 0.0, 1.5), UNSEEN_S / 2)
+    assert node.wait_s(UNSEEN_S / 2) == 1.5, "this load may have been sent before the requests came"
+    node.receive(SynthLoad("a", 2, 2, 0.0, 1.5), UNSEEN_S * 1.01)
+    assert node.wait_s(UNSEEN_S * 1.01) == 0.0
+
+
+def test_wait_is_never_zero_while_no_slot_is_free() -> None:
+    """Before the first utterance nothing is known about the work."""
+    node = NodeLoad()
+    node.receive(SynthLoad("a", 2, 0, 0.0, 0.0), 0.0)
+    assert node.wait_s(0.0) == LEAST_WAIT_S > 0
 
 
 def test_synth_that_ends_or_is_silent_does_not_count() -> None:
@@ -94,5 +106,6 @@ def test_estimate_follows_the_latest_load_of_each_synth(steps: list[tuple[SynthL
     else:
         mean_s = sum(load.mean_work_s for load in loads) / len(loads)
         slots = sum(load.slots for load in loads)
-        assert wait_s == pytest.approx((sum(load.work_s for load in loads) + own * mean_s) / slots)
+        expected_s = (sum(load.work_s for load in loads) + own * mean_s) / slots
+        assert wait_s == pytest.approx(max(expected_s, LEAST_WAIT_S))
     assert len(node.known(now)) == len(loads)

@@ -2,42 +2,62 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.synth.queue.pace import Pace
+from services.synth.queue.queued_request import QueuedRequest
 
 pytestmark = pytest.mark.unit
 
 
+def request(size: int, *, live: bool = True, streamed: bool = False) -> QueuedRequest:
+    delivery: Any = SimpleNamespace(data=bytes(size))
+    return QueuedRequest(delivery, 0.0, streamed, live)
+
+
 def test_nothing_is_known_before_the_first_utterance() -> None:
     pace = Pace(15.0)
-    assert (pace.mean_s, pace.of(1000)) == (0.0, 0.0)
+    assert (pace.mean_s, pace.of(request(1000))) == (0.0, 0.0)
 
 
 @given(st.floats(0.01, 2), st.lists(st.integers(100, 2_000), min_size=1, max_size=50), st.integers(1, 2_000))
 def test_steady_engine_gives_exact_estimates(rtf: float, sizes: list[int], size: int) -> None:
     """Each byte of a request is 0.02 s of audio."""
-    pace = Pace(1e9)
+    pace = Pace(None)
     for one in sizes:
         pace.took(one, one * 0.02, one * 0.02 * rtf)
-    assert pace.of(size) == pytest.approx(size * 0.02 * rtf)
+    assert pace.of(request(size)) == pytest.approx(size * 0.02 * rtf)
     assert min(sizes) * 0.02 * rtf * 0.999 <= pace.mean_s <= max(sizes) * 0.02 * rtf * 1.001
 
 
-def test_long_request_counts_until_its_listener_has_the_lead() -> None:
-    pace = Pace(15.0)
-    for _ in range(3):
-        pace.took(10_000, 200.0, 20.0)  # 0.1 s of work for a second of audio
-    assert pace.of(10_000) == pytest.approx(1.5)
-    assert pace.mean_s == pytest.approx(1.5)
-    assert pace.of(100) == pytest.approx(0.2)
+def test_live_request_counts_until_its_listener_has_the_lead_and_a_file_to_its_end() -> None:
+    pace, without_turns = Pace(15.0), Pace(None)
+    for one in (pace, without_turns):
+        for _ in range(3):
+            one.took(10_000, 200.0, 20.0)  # 0.1 s of work for a second of audio
+    assert pace.of(request(10_000)) == pytest.approx(1.5)
+    assert pace.of(request(10_000, live=False)) == pytest.approx(20.0)
+    assert pace.of(request(100)) == pytest.approx(0.2)
+    assert without_turns.of(request(10_000)) == pytest.approx(20.0)
+
+
+def test_streamed_texts_are_estimated_by_the_mean_and_do_not_distort_that_of_whole_texts() -> None:
+    pace = Pace(None)
+    pace.took(None, 10.0, 3.0)
+    assert pace.of(request(50, streamed=True)) == pace.of(request(5_000)) == pytest.approx(3.0)
+    pace.took(500, 10.0, 1.0)
+    assert pace.of(request(500)) == pytest.approx(1.0)
+    assert 1.0 < pace.of(request(50, streamed=True)) < 3.0
 
 
 def test_estimate_follows_a_change_of_the_engine() -> None:
-    pace = Pace(15.0)
+    pace = Pace(None)
     for rtf in (0.1, 0.4):
         for _ in range(40):
             pace.took(500, 10.0, 10.0 * rtf)
-    assert pace.of(500) == pytest.approx(4.0, rel=0.05)
+    assert pace.of(request(500)) == pytest.approx(4.0, rel=0.05)

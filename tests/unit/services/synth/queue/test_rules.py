@@ -81,10 +81,21 @@ def test_items_that_may_not_begin_stay_behind_and_are_the_first_surplus(
         mine = sorted(sequence for owner, sequence in items if owner == session)
         first_odd = next((place for place, sequence in enumerate(mine) if sequence % 2), len(mine))
         assert [sequence for owner, sequence in taken if owner == session] == mine[:first_odd]
+    in_order = [(session, sequence) for session, sequence, _ in twin.in_order(may)]
+    assert in_order[: len(taken)] == taken, "the order is not that in which they are taken"
     surplus = twin.surplus(keep, may)
-    kept = twin.all()
-    assert len(kept) == min(keep, len(items)) and sorted(surplus + kept) == sorted(items)
-    assert not (any(map(may, surplus)) and not all(map(may, kept))), "one that may begin left before one that may not"
+    assert surplus == in_order[keep:]
+    assert sorted(surplus + twin.all()) == sorted(items)
+
+
+def test_discard_takes_out_only_that_item() -> None:
+    turns: FairQueue[list[int]] = FairQueue()
+    first, again = [1], [1]
+    turns.put("a", 1, first)
+    assert not turns.discard("b", 1, first) and not turns.discard("a", 2, first)
+    turns.put("a", 1, again)
+    assert not turns.discard("a", 1, first), "a newer delivery of the same message"
+    assert turns.discard("a", 1, again) and turns.take() is None
 
 
 def test_redelivered_item_keeps_its_place() -> None:

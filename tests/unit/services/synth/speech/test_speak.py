@@ -99,6 +99,36 @@ async def test_pauses_before_the_first_sound_are_part_of_the_audio(rate_hz: int 
         assert head + b"".join(audio for _, _, audio in rest) == file
 
 
+class DueSpeaker(FakeSpeaker):
+    """Notes for each sentence how long the listener still has audio, in seconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.leads_s: list[float] = []
+
+    @contextlib.asynccontextmanager
+    async def speak(
+        self, line: ScriptLine, *, voice: str | None, due_s: float, skip_bytes: int, keep_skipped: bool
+    ) -> AsyncIterator[Spoken]:
+        """See Speaker."""
+        self.leads_s.append(due_s - asyncio.get_running_loop().time())
+        yield FakeSpeech(SOUND if "sound" in line.spoken else b"", 0 if keep_skipped else skip_bytes)
+
+
+@pytest.mark.parametrize("fmt", ["wav", "opus", "mulaw"])
+async def test_audio_that_is_made_again_is_not_ahead_of_the_listener(fmt: Format) -> None:
+    """A synth that takes over makes stored audio again; the listener has heard it, so there is no time to pause."""
+    markup = "A sound.<break time='9s'/>A sound.<break time='1s'/>A sound."
+    first = DueSpeaker()
+    pieces = await pieces_of(markup, mouth=first, format=fmt)
+    assert first.leads_s[1] > 8.9, "the pause is ahead of the listener"
+    stored = sum(sentence == 0 for _, sentence, _ in pieces)
+    again = DueSpeaker()
+    size = sum(len(audio) for _, _, audio in pieces[:stored])
+    await pieces_of(markup, mouth=again, format=fmt, resume=Resume(stored, size, 0))
+    assert again.leads_s[1] < 1.0
+
+
 # ---- the event loop
 
 

@@ -1,0 +1,31 @@
+"""A request that waits in a synth's queue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orastream.contract.messages import Transport
+from orastream.contract.stored_requests import outline_of
+from orastream.jetstream.pull_consumer import Delivery
+
+
+@dataclass(slots=True, eq=False)
+class QueuedRequest:
+    """A delivery, and what the queue must know of its request."""
+
+    delivery: Delivery
+    expires_at_s: float
+    """When its ttl ends, in unix seconds of the server's clock."""
+    streams_text: bool
+    """Whether its text is still being written."""
+    heard_live: bool
+    """Whether its listener hears the audio while it is made."""
+    judged: bool = False
+    """`LoadReport.hopeless` has returned it: it is being ended, or was found to be claimed."""
+
+
+def queued_request(delivery: Delivery, default_transport: Transport) -> QueuedRequest:
+    """Reads the parts of the payload that the queue needs. Never raises for a bad payload."""
+    outline = outline_of(delivery)
+    transport = outline.stated_transport or default_transport
+    return QueuedRequest(delivery, delivery.time_s + outline.ttl_s, outline.streams_text, transport == "websocket")
