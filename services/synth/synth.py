@@ -52,7 +52,10 @@ class Synth:
         settings = context.settings
         self._slots = Slots(settings.synth_slots, settings.synth_open_texts, settings.synth_suspended)
         self._turns = SlotTurns(
-            self._slots, settings.synth_lead_seconds, others_wait=lambda: self.waiting > 0, on_free=self._go_on
+            self._slots,
+            settings.synth_lead_seconds,
+            others_wait=lambda: self._queue.can_take(self._may_begin),
+            on_free=self._go_on,
         )
         self._queue: FairQueue[QueuedRequest] = FairQueue()
         self._working: dict[int, asyncio.Task[None]] = {}
@@ -60,6 +63,7 @@ class Synth:
         """The deliveries of the requests with a job, by sequence."""
         self._delivered_again: dict[int, Delivery] = {}
         """Newer deliveries of requests that have a job, by sequence."""
+        self._draining = False
         self._short_tasks: set[asyncio.Task[None]] = set()
         self._pull_consumer = PullConsumer(
             context.js.broker, stream_names.SESSIONS, stream_names.SYNTH, self._on_delivery, self._capacity
@@ -114,17 +118,15 @@ class Synth:
             for task in done - {stopped}:
                 task.result()
         finally:
-            pull.cancel()
-            share.cancel()
-            load.cancel()
-            stopped.cancel()
+            self._draining = True
+            await tasks.end(pull, share, load, stopped)
             for request in self._queue.clear():
                 await request.delivery.nak(0)
             self._go_on()  # the suspended ones: nobody waits any more
             await self._finish()
             if self._short_tasks:
                 await asyncio.wait(self._short_tasks, timeout=REDELIVER_TIMEOUT_S)
-            await tasks.end(pull, keep, share, rescue, load, stopped, *self._short_tasks)
+            await tasks.end(keep, rescue, *self._short_tasks)
 
     async def _finish(self) -> None:
         await tasks.end(*(self._working[sequence] for sequence in self._slots.waiting))  # another synth can wait
@@ -145,6 +147,9 @@ class Synth:
             # The job's ack counts for both deliveries. But a superseded job sends no ack, and the synth that
             # superseded it may be dead: `_work` then begins a job for this delivery.
             self._delivered_again[delivery.sequence] = delivery
+            return
+        if self._draining:
+            self._spawn(delivery.nak(0))
             return
         session = subjects.session_of(delivery.subject)
         if session is None:
@@ -217,16 +222,23 @@ class Synth:
         hold = Hold(delivery)
         job = Job(self._context, hold, self._turn(delivery))
         why = f"not claimed within ttlSeconds: about {wait_s:.0f} s of work are ahead of it; send it again later"
+        ours = False
         try:
             async with self._expiring:
-                if not await job.claimed() and self._queue.discard(session, delivery.sequence, request):
+                request.claimed = await job.claimed()
+                ours = not request.claimed and self._queue.discard(session, delivery.sequence, request)
+                if ours:
                     await job.expire(why)
         except OrastreamError as exc:
             log.warning("request not expired early", sequence=delivery.sequence, error=str(exc))
-            await hold.redeliver(AGAIN_S)
+            if ours:
+                await hold.redeliver(AGAIN_S)
         except Exception:  # noqa: BLE001 - an error with one request must not be lost in its task
             log.exception("request not expired early", sequence=delivery.sequence)
-            await hold.redeliver(AGAIN_S)
+            if ours:
+                await hold.redeliver(AGAIN_S)
+        finally:
+            request.judging = False
 
     def _turn(self, delivery: Delivery) -> SlotTurn:
         return SlotTurn(self._turns, delivery.sequence, self._context.settings.sign_every_s)
@@ -246,8 +258,12 @@ class Synth:
                 for session, request, wait_s in self._load.hopeless(self._may_begin):
                     self._spawn(self._expire(session, request, wait_s))
             full = self._capacity() <= 0
-            for request in self._queue.surplus(self._ahead, self._may_begin):
+            for request in self._queue.surplus(self._ahead, self._may_begin, _is_judged):
                 await request.delivery.nak(SURPLUS_NAK_DELAY_S if full else 0)
                 self._rescue.changed()
             self._load.changed()
             self._pull_consumer.room()
+
+
+def _is_judged(request: QueuedRequest) -> bool:
+    return request.judging

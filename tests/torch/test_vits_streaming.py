@@ -80,7 +80,7 @@ print(engine.version)
 def test_audio_is_the_same_in_every_process(engine: VitsEngine, voices: Path) -> None:
     command = [sys.executable, "-c", SPEAK, *SENTENCES[:3]]
     env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(REPOSITORY), "TTS_MODEL_DIR": str(voices), "TTS_THREADS": "1"}
-    run = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, timeout=50, check=True)
+    run = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, timeout=110, check=True)
     lines = [line for line in run.stdout.splitlines() if " " not in line]
     assert lines == [hashlib.sha256(spoken(engine, text)).hexdigest() for text in SENTENCES[:3]] + [engine.version]
 

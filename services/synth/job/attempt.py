@@ -144,7 +144,8 @@ async def open_attempt(
     await reader.read()
     if progress.finished is not None and progress.finished.status != "cancelled":
         return progress.finished
-    start = start_after(progress, start)
+    copied = stored.request is not None and stored.request.redeliver_of is not None
+    start = start_after(progress, start, copied=copied)
     # Without a message id, a resend after a lost ack would store a second start: one more attempt without progress.
     message_id = f"{stored.session}.start.{uuid.uuid4().hex}"
     ack = await js.store(subjects.put_audio(stored.session, stored.token), start.pack(), message_id=message_id)
@@ -168,9 +169,14 @@ async def open_or_expire(
     return AudioEnd(0, "failed", 0, 0, 0.0, EndError("audio_expired", message))
 
 
-def start_after(progress: Assembly, start: AudioStart) -> AudioStart:
-    """The `start` of a later attempt: the sample rate stays that of the earlier one, whatever the engine's is."""
+def start_after(progress: Assembly, start: AudioStart, *, copied: bool = False) -> AudioStart:
+    """The `start` of a later attempt: the sample rate stays that of the earlier one, whatever the engine's is.
+
+    `copied`: no engine makes the audio (`redeliverOf`), and all of the earlier `start` stays.
+    """
     before = progress.start
+    if before is not None and copied:
+        return before
     return start if before is None else replace(start, sample_rate_hz=before.sample_rate_hz)
 
 

@@ -215,9 +215,6 @@ class Job:
             await tasks.end(speaking, aborted)
         if transport == "none":
             await self._finish_ourselves(as_final(outcome.state.report, end, self._playback))
-        if end.status == "complete" and end.rtf is not None and request.redeliver_of is None:
-            size = None if request.text_stream else len(self._delivery.data)
-            self._context.pace.took(size, end.audio_seconds, end.audio_seconds * end.rtf)
         if end.error is not None:
             self._span.fail(end.error.code, end.error.message)
         self._count("unwanted" if final is not None and final.status != "cancelled" else end.status)
@@ -283,7 +280,12 @@ class Job:
         with traces.begin("speak", parent=self._span, attributes=about) as span:
             if self._again is not None:
                 return await deliver_again(self._again, self._context, self._stored, attempt, self._playback)
-            return await narrate(self._context, self._stored, attempt, self._playback, self._turn, span)
+            end = await narrate(self._context, self._stored, attempt, self._playback, self._turn, span)
+        assert self._stored.request is not None, "a request without one was refused"
+        if end.status == "complete" and end.rtf is not None:
+            size = None if self._stored.request.text_stream else len(self._delivery.data)
+            self._context.pace.took(size, end.audio_seconds, end.audio_seconds * end.rtf)
+        return end
 
     # ---- transport `none`
 

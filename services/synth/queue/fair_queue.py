@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Generic, TypeVar
 
@@ -46,9 +46,20 @@ class FairQueue(Generic[T]):
                 return self._remove(session, sequence)
         return None
 
-    def surplus(self, keep: int, may: Callable[[T], bool] = lambda _: True) -> list[T]:
-        """Takes out all but the next `keep` items of `in_order`."""
-        return [self._remove(session, sequence) for session, sequence, _ in self.in_order(may)[keep:]]
+    def surplus(
+        self, keep: int, may: Callable[[T], bool] = lambda _: True, stays: Callable[[T], bool] = lambda _: False
+    ) -> list[T]:
+        """Takes out all but the next `keep` items of `in_order`, and but those that `stays` names."""
+        rest = self.in_order(may)[keep:]
+        return [self._remove(session, sequence) for session, sequence, item in rest if not stays(item)]
+
+    def can_take(self, may: Callable[[T], bool]) -> bool:
+        """Whether `take(may)` would return an item."""
+        return any(may(items[min(items)]) for items in self._waiting.values())
+
+    def items(self) -> Iterator[tuple[str, T]]:
+        """Yields session and item of all items."""
+        return ((session, item) for session, items in self._waiting.items() for item in items.values())
 
     def in_order(self, may: Callable[[T], bool] = lambda _: True) -> list[tuple[str, int, T]]:
         """Returns session, sequence and item of all items, in the order in which they would be spoken.

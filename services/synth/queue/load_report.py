@@ -10,6 +10,7 @@ from typing import NoReturn
 
 import structlog
 
+from orastream.broker import Headers, Subscription
 from orastream.client.load_watch import LoadWatch
 from orastream.contract import subjects
 from orastream.contract.errors import OrastreamError
@@ -24,6 +25,8 @@ log = structlog.get_logger()
 
 SOON_S = 0.05
 """Time between two messages at least."""
+MAX_CANCELS = 4096
+"""Sessions whose last cancel is remembered."""
 MARGIN = 1.25
 MARGIN_S = 1.0
 """A request is hopeless if its estimated wait is longer than MARGIN times the rest of its ttl, plus MARGIN_S."""
@@ -41,6 +44,8 @@ class LoadReport:
         self._queue = queue
         self._pace = pace
         self._begun: dict[int, float] = {}  # sequence → when its slot is free, as estimated
+        self._cancelled_at: dict[str, float] = {}  # session → its last cancel, in unix seconds of the server's clock
+        self._cancels: Subscription | None = None
         self._changed = asyncio.Event()
         self._clock = asyncio.get_running_loop().time
 
@@ -62,7 +67,8 @@ class LoadReport:
         """Return the load now."""
         slots, taken, mean_s = self._slots.slots, self._slots.taken, self._pace.mean_s
         beyond = max(0, taken - slots)  # they have gone on without a free slot
-        work_s = sum(map(self._pace.of, self._queue.all())) + self._left_s() + beyond * mean_s
+        queued_s = sum(self._work_s(session, request) for session, request in self._queue.items())
+        work_s = queued_s + self._left_s() + beyond * mean_s
         return SynthLoad(self._name, slots, max(0, slots - taken), min(work_s, MAX_WORK_S), min(mean_s, MAX_WORK_S))
 
     def wait_s(self) -> float:
@@ -85,13 +91,15 @@ class LoadReport:
         finally:
             await self._publish(SynthLoad(self._name, 0, 0, 0.0, 0.0))
             await self.watch.close()
+            if self._cancels is not None:
+                await self._cancels.close()
 
     def hopeless(self, may: Callable[[QueuedRequest], bool]) -> list[tuple[str, QueuedRequest, float]]:
-        """Return the requests of the queue that no synth will claim within their ttl, each once: its session, the
-        request, and the estimated seconds of its wait.
+        """Return the requests of the queue that no synth will claim within their ttl: session, request, and the
+        estimated seconds of its wait.
 
         `may` says whether a request may begin when a slot is free. None while another synth has a free slot. The caller
-        must leave out those that were claimed before, by a synth that is gone: their ttl does not count.
+        decides about each, and then ends its `judging`.
         """
         others = self.watch.load.known(self._clock(), without=self._name)
         if self._slots.free or any(load.free for load in others):
@@ -104,12 +112,26 @@ class LoadReport:
         found: list[tuple[str, QueuedRequest, float]] = []
         for session, _, request in self._queue.in_order(may):
             wait_s = min(ahead_s / slots, (ahead_s + others_s) / all_slots)
-            if wait_s > MARGIN_S and wait_s > MARGIN * (request.expires_at_s - now_s) + MARGIN_S and not request.judged:
-                request.judged = True
-                found.append((session, request, wait_s))
+            patience_s = MARGIN * (request.expires_at_s - now_s) + MARGIN_S
+            if wait_s > max(patience_s, MARGIN_S) and not request.claimed:
+                if not request.judging:
+                    request.judging = True
+                    found.append((session, request, wait_s))
             else:
-                ahead_s += self._pace.of(request)
+                ahead_s += self._work_s(session, request)
         return found
+
+    def _work_s(self, session: str, request: QueuedRequest) -> float:
+        cancelled = request.delivery.time_s < self._cancelled_at.get(session, 0.0)
+        return 0.0 if cancelled else self._pace.of(request)
+
+    def _on_cancel(self, subject: str, _reply: str, data: bytes, _headers: Headers) -> None:
+        """A cancel was published. It may not be stored yet, so it only changes the estimate."""
+        if data not in (b"", b"{}"):  # of one request
+            return
+        if len(self._cancelled_at) >= MAX_CANCELS:
+            self._cancelled_at.clear()
+        self._cancelled_at[subject.rpartition(".")[2]] = self._js.clock.now_s()
 
     def _left_s(self) -> float:
         now = self._clock()
@@ -118,6 +140,7 @@ class LoadReport:
     async def _opened(self) -> bool:
         try:
             await self.watch.open()
+            self._cancels = self._cancels or await self._js.broker.subscribe(subjects.CANCELS, self._on_cancel)
         except OrastreamError as exc:
             log.debug("the load of other synths is not known", error=str(exc))
             return False

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+from orastream.contract.load import MAX_WORK_S
 from services.synth.queue.queued_request import QueuedRequest
 
 _KEEP = 0.9  # weight that older utterances keep at each new one
@@ -28,8 +29,10 @@ class Pace:
 
     def took(self, size_bytes: int | None, audio_s: float, work_s: float) -> None:
         """A request gave `audio_s` seconds of audio in `work_s` seconds of work. `size_bytes` is that of its message;
-        None for a streamed text, whose message does not show its length.
+        None for a streamed text, whose message does not show its length. Figures that cannot be true are ignored.
         """
+        if not (0 <= audio_s <= MAX_WORK_S and 0 <= work_s <= MAX_WORK_S):
+            return
         self._count = _KEEP * self._count + 1
         self._audio_s = _KEEP * self._audio_s + audio_s
         self._work_s = _KEEP * self._work_s + work_s
@@ -51,6 +54,7 @@ class Pace:
 
     @property
     def _longest_s(self) -> float:
-        if self._lead_s is None or not self._audio_s:
+        """Each second of work gives the listener 1 / rtf seconds of audio, of which one second is heard meanwhile."""
+        if self._lead_s is None or self._work_s >= self._audio_s:
             return math.inf
-        return self._lead_s * self._work_s / self._audio_s
+        return self._lead_s * self._work_s / (self._audio_s - self._work_s)

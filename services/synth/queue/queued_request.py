@@ -20,8 +20,10 @@ class QueuedRequest:
     """Whether its text is still being written."""
     heard_live: bool
     """Whether its listener hears the audio while it is made."""
-    judged: bool = False
-    """`LoadReport.hopeless` has returned it: it is being ended, or was found to be claimed."""
+    judging: bool = False
+    """`LoadReport.hopeless` has returned it, and it is not decided yet whether it ends: it must stay in the queue."""
+    claimed: bool = False
+    """It was claimed before, by a synth that is gone: its ttl does not count."""
 
 
 def queued_request(delivery: Delivery, default_transport: Transport) -> QueuedRequest:

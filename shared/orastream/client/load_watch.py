@@ -30,7 +30,7 @@ class LoadWatch:
 
     async def open(self) -> None:
         """Subscribe. Raises NodeUnavailable."""
-        if self._max_wait_s is not None:
+        if self._max_wait_s is not None and self._subscription is None:
             self._subscription = await self._broker.subscribe(subjects.LOAD, self._on_message)
 
     async def close(self) -> None:
@@ -63,6 +63,6 @@ class LoadWatch:
         try:
             load = SynthLoad.decode(data)
         except Undecodable:
-            log.warning("the load of a synth cannot be read", bytes=len(data))
+            log.debug("the load of a synth cannot be read", bytes=len(data))
             return
         self.load.receive(load, time.monotonic())

@@ -21,7 +21,7 @@ UNSEEN_S = 0.1
 """A load may miss requests that were stored less than this before it came."""
 LEAST_WAIT_S = 0.001
 """The estimate when no slot is free and nothing is known about the work."""
-MAX_SLOTS, MAX_WORK_S = 4096, 1e6
+MAX_SYNTHS, MAX_SLOTS, MAX_WORK_S = 1024, 4096, 1e6
 _MAX_OWN = 4096
 
 
@@ -81,7 +81,7 @@ class NodeLoad:
     def receive(self, load: SynthLoad, now: float) -> None:
         """Record a load. One without slots removes the synth."""
         self._loads.pop(load.synth, None)
-        if load.slots:
+        if load.slots and len(self._loads) < MAX_SYNTHS:
             self._loads[load.synth] = (now, load)
         while self._loads and next(iter(self._loads.values()))[0] < now - LIFE_S:
             del self._loads[next(iter(self._loads))]

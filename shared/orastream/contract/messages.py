@@ -241,7 +241,7 @@ class Report(BaseModel):
     error: ReportError | None = None
     fallback: Transport | None = None
     """The transport that delivers it, if `transport` did not work (DELIVERY_FALLBACK)."""
-    redeliver_of: str | None = Field(None, alias="redeliverOf")
+    redeliver_of: Text | None = Field(None, alias="redeliverOf")
     """The request whose audio it delivers again."""
 
     @property

@@ -40,10 +40,24 @@ def test_live_request_counts_until_its_listener_has_the_lead_and_a_file_to_its_e
     for one in (pace, without_turns):
         for _ in range(3):
             one.took(10_000, 200.0, 20.0)  # 0.1 s of work for a second of audio
-    assert pace.of(request(10_000)) == pytest.approx(1.5)
+    assert pace.of(request(10_000)) == pytest.approx(15 * 0.1 / 0.9), "the listener hears while it is made"
     assert pace.of(request(10_000, live=False)) == pytest.approx(20.0)
     assert pace.of(request(100)) == pytest.approx(0.2)
     assert without_turns.of(request(10_000)) == pytest.approx(20.0)
+
+
+def test_engine_that_is_slower_than_speech_keeps_its_slot_to_the_end() -> None:
+    pace = Pace(15.0)
+    pace.took(10_000, 100.0, 120.0)
+    assert pace.of(request(10_000)) == pytest.approx(120.0)
+
+
+@pytest.mark.parametrize(("audio_s", "work_s"), [(1e308, 1e308), (float("inf"), 1.0), (1.0, float("nan")), (-1.0, 1.0)])
+def test_figures_that_cannot_be_true_change_nothing(audio_s: float, work_s: float) -> None:
+    pace = Pace(15.0)
+    pace.took(100, 1.0, 0.1)
+    pace.took(100, audio_s, work_s)
+    assert (pace.mean_s, pace.of(request(100))) == pytest.approx((0.1, 0.1))
 
 
 def test_streamed_texts_are_estimated_by_the_mean_and_do_not_distort_that_of_whole_texts() -> None:

@@ -83,9 +83,12 @@ def test_items_that_may_not_begin_stay_behind_and_are_the_first_surplus(
         assert [sequence for owner, sequence in taken if owner == session] == mine[:first_odd]
     in_order = [(session, sequence) for session, sequence, _ in twin.in_order(may)]
     assert in_order[: len(taken)] == taken, "the order is not that in which they are taken"
-    surplus = twin.surplus(keep, may)
-    assert surplus == in_order[keep:]
+    assert twin.can_take(may) == bool(taken)
+    stays = {item for item in in_order[::3]}
+    surplus = twin.surplus(keep, may, stays.__contains__)
+    assert surplus == [item for item in in_order[keep:] if item not in stays]
     assert sorted(surplus + twin.all()) == sorted(items)
+    assert sorted(item for _, item in twin.items()) == sorted(twin.all())
 
 
 def test_discard_takes_out_only_that_item() -> None:

@@ -234,6 +234,7 @@ def test_resumed_file_keeps_its_rate() -> None:
     assert start_after(progress, ours) == ours
     progress.receive(1, start("mouth", "0", 16_000))
     assert start_after(progress, ours) == start("mouth", "1", 16_000)
+    assert start_after(progress, ours, copied=True) == start("mouth", "0", 16_000)
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
