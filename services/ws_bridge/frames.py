@@ -35,16 +35,7 @@ class FrameTemplate:
 
     def __init__(self, speech: Speech, start: AudioStart, text: str | None = None) -> None:
         extension = extension_of(start.format)
-        self._metadata = _json(
-            {
-                "sessionId": speech.session_id,
-                "requestId": speech.request_id,
-                "phoneId": speech.phone_id,
-                "text": text if text is not None else speech.text or start.text or "",
-                "engine": start.engine,
-                "language": start.language,
-            }
-        )
+        self._metadata = _json(speech.metadata(start, text))
         self._after_audio = b'","fileName":' + _json(f"{speech.token}.{extension}") + b',"chunkIndex":'
         self._end = b',"metadata":' + self._metadata + b"}"
 

@@ -35,6 +35,17 @@ class Speech:
     token: str
     text: str
 
+    def metadata(self, start: AudioStart, text: str | None) -> dict[str, str]:
+        """Return the `metadata` of a frame or POST. `text` is that of the chunk or of `complete`, if it has one."""
+        return {
+            "sessionId": self.session_id,
+            "requestId": self.request_id,
+            "phoneId": self.phone_id,
+            "text": text if text is not None else self.text or start.text or "",
+            "engine": start.engine,
+            "language": start.language,
+        }
+
 
 class Link(Protocol):
     """An open link to OraServer for one session and phone. One utterance at a time. Use from one task."""

@@ -31,6 +31,8 @@ SETTINGS: dict[str, object] = {
     # Slow enough that a fault meets an utterance in its middle, and small chunks, so that there are many.
     "TTS_ENGINE_RTF": 0.5,
     "SYNTH_SLOTS": 16,
+    # So that utterances let others speak, and go on, all the time.
+    "SYNTH_LEAD_SECONDS": 1,
     "WEBSOCKET_CHUNK_SIZE": 8192,
     # What the contract permits after a time shall not happen here, so that each failure has a fault as its reason.
     "WEBSOCKET_MAX_RETRIES": 200,

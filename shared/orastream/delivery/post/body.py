@@ -38,14 +38,7 @@ class Body:
     def finish(self, text: str | None = None) -> None:
         """Prepare the body after the last chunk; a WAV gets its true sizes. `text` replaces the request's text."""
         speech, start = self._speech, self._start
-        metadata = {
-            "sessionId": speech.session_id,
-            "requestId": speech.request_id,
-            "phoneId": speech.phone_id,
-            "text": text if text is not None else speech.text or start.text or "",
-            "engine": start.engine,
-            "language": start.language,
-        }
+        metadata = speech.metadata(start, text)
         tail = {"fileName": f"{speech.token}.{extension_of(start.format)}", "metadata": metadata}
         self._tail = b'",' + json.dumps(tail, ensure_ascii=False, separators=(",", ":")).encode()[1:-1]
         if self._start.format == "wav":
