@@ -24,6 +24,7 @@ from orastream.jetstream.pull_consumer import Delivery, PullConsumer
 from services.synth.job.context import SynthContext
 from services.synth.job.hold import KEEP_EVERY_S, REDELIVER_TIMEOUT_S, Hold
 from services.synth.job.job import AGAIN_S, Job
+from services.synth.judge import Judge
 from services.synth.queue.fair_queue import FairQueue
 from services.synth.queue.load_report import LoadReport
 from services.synth.queue.queued_request import QueuedRequest, queued_request
@@ -39,7 +40,6 @@ SHARE_EVERY_S = 1.0
 """Seconds between two checks for queued requests beyond AHEAD_PER_SLOT, which get a nak."""
 SURPLUS_NAK_DELAY_S = 3.0
 """Delay of the nak for the surplus of a full queue, so that the consumer delivers the requests behind it first."""
-EXPIRING_AT_ONCE = 16
 
 log = structlog.get_logger()
 
@@ -54,7 +54,7 @@ class Synth:
         self._turns = SlotTurns(
             self._slots,
             settings.synth_lead_seconds,
-            others_wait=lambda: self._queue.can_take(self._may_begin),
+            others_wait=self._others_wait,
             on_free=self._go_on,
         )
         self._queue: FairQueue[QueuedRequest] = FairQueue()
@@ -70,7 +70,7 @@ class Synth:
         )
         name = f"{stream_names.SYNTH}-{uuid.uuid4().hex[:12]}"
         self._load = LoadReport(context.js, name, self._slots, self._queue, context.pace)
-        self._expiring = asyncio.Semaphore(EXPIRING_AT_ONCE)
+        self._judge = Judge(context, self._queue, self._turn, self._start_jobs)
         self._rescue = Rescue(context.js, self._holds)
 
     def lacking(self) -> str | None:
@@ -155,7 +155,10 @@ class Synth:
         if session is None:
             self._spawn(delivery.discard(self._context.js))
             return
-        self._queue.put(session, delivery.sequence, queued_request(delivery, self._context.settings.default_transport))
+        request = queued_request(session, delivery, self._context.settings.default_transport)
+        self._queue.put(session, delivery.sequence, request)
+        if delivery.delivered > 1:
+            self._spawn(self._judge.look_up(request))
         self._load.changed()
         self._start_jobs()
 
@@ -166,27 +169,49 @@ class Synth:
         task.add_done_callback(self._short_tasks.discard)
 
     def _start_jobs(self) -> None:
-        while self._slots.free and (request := self._queue.take(self._may_begin)) is not None:
-            delivery = request.delivery
-            hold = Hold(delivery)
-            job = Job(self._context, hold, self._turn(delivery))
-            self._slots.begin(delivery.sequence, streamed=request.streams_text)
-            self._held[delivery.sequence] = delivery
-            task = asyncio.create_task(self._work(job, hold), name=f"job {delivery.sequence}")
-            self._working[delivery.sequence] = task
-            self._load.began(request)
-            self._rescue.changed()
-        while self._turns.give():
-            pass
+        """Give the free slots: to claimed requests first, which are heard already and need no free one; to sessions of
+        which nothing is in progress; to suspended requests; and then to further requests of sessions.
+        """
+        while (request := self._queue.take(_was_heard)) is not None:
+            self._begin(request)
+        while self._slots.free:
+            request = self._queue.take(self._has_turn)
+            if request is None and self._turns.give():
+                continue
+            if request is None:
+                request = self._queue.take(self._may_begin)
+            if request is None:
+                return
+            self._begin(request)
+
+    def _begin(self, request: QueuedRequest) -> None:
+        delivery = request.delivery
+        hold = Hold(delivery)
+        turn = self._turn(request)
+        job = Job(self._context, hold, turn)
+        if request.heard_live:
+            turn.hears_live()
+        self._slots.begin(delivery.sequence, streamed=request.streams_text)
+        self._held[delivery.sequence] = delivery
+        task = asyncio.create_task(self._work(job, hold, turn), name=f"job {delivery.sequence}")
+        self._working[delivery.sequence] = task
+        self._load.began(request)
+        self._rescue.changed()
+
+    def _has_turn(self, request: QueuedRequest) -> bool:
+        return self._may_begin(request) and not self._turns.in_progress(request.session)
 
     def _may_begin(self, request: QueuedRequest) -> bool:
         return self._slots.room_for_text or not request.streams_text
+
+    def _others_wait(self, session: str) -> bool:
+        return self._queue.can_take(lambda request: request.session != session and self._has_turn(request))
 
     def _holds(self) -> Iterator[Delivery]:
         yield from self._held.values()
         yield from (request.delivery for request in self._queue.all()[: self._ahead])
 
-    async def _work(self, job: Job, hold: Hold) -> None:
+    async def _work(self, job: Job, hold: Hold, turn: SlotTurn) -> None:
         delivery = hold.delivery
         try:
             await job.run()
@@ -205,6 +230,7 @@ class Synth:
             del self._working[delivery.sequence], self._held[delivery.sequence]
             self._rescue.changed()
             self._slots.end(delivery.sequence)
+            turn.ended()
             self._load.ended(delivery.sequence)
             again = self._delivered_again.pop(delivery.sequence, None)
             if again is not None and hold.superseded:
@@ -216,32 +242,9 @@ class Synth:
         self._load.changed()
         self._pull_consumer.room()
 
-    async def _expire(self, session: str, request: QueuedRequest, wait_s: float) -> None:
-        """End a request that no synth will claim in time, unless it was claimed before: then it keeps its place."""
-        delivery = request.delivery
-        hold = Hold(delivery)
-        job = Job(self._context, hold, self._turn(delivery))
-        why = f"not claimed within ttlSeconds: about {wait_s:.0f} s of work are ahead of it; send it again later"
-        ours = False
-        try:
-            async with self._expiring:
-                request.claimed = await job.claimed()
-                ours = not request.claimed and self._queue.discard(session, delivery.sequence, request)
-                if ours:
-                    await job.expire(why)
-        except OrastreamError as exc:
-            log.warning("request not expired early", sequence=delivery.sequence, error=str(exc))
-            if ours:
-                await hold.redeliver(AGAIN_S)
-        except Exception:  # noqa: BLE001 - an error with one request must not be lost in its task
-            log.exception("request not expired early", sequence=delivery.sequence)
-            if ours:
-                await hold.redeliver(AGAIN_S)
-        finally:
-            request.judging = False
-
-    def _turn(self, delivery: Delivery) -> SlotTurn:
-        return SlotTurn(self._turns, delivery.sequence, self._context.settings.sign_every_s)
+    def _turn(self, request: QueuedRequest) -> SlotTurn:
+        every_s = self._context.settings.sign_every_s
+        return SlotTurn(self._turns, request.session, request.delivery.sequence, every_s)
 
     async def _keep(self) -> None:
         """Send `in_progress` for queued requests, so that the server does not redeliver them. Jobs do it themselves."""
@@ -255,14 +258,18 @@ class Synth:
         while True:
             await asyncio.sleep(SHARE_EVERY_S)
             if self._context.settings.tts_max_backlog_seconds is not None:
-                for session, request, wait_s in self._load.hopeless(self._may_begin):
-                    self._spawn(self._expire(session, request, wait_s))
+                for request, wait_s in self._load.hopeless(self._may_begin):
+                    self._spawn(self._judge.expire(request, wait_s))
             full = self._capacity() <= 0
             for request in self._queue.surplus(self._ahead, self._may_begin, _is_judged):
                 await request.delivery.nak(SURPLUS_NAK_DELAY_S if full else 0)
                 self._rescue.changed()
             self._load.changed()
             self._pull_consumer.room()
+
+
+def _was_heard(request: QueuedRequest) -> bool:
+    return request.claimed and request.heard_live
 
 
 def _is_judged(request: QueuedRequest) -> bool:

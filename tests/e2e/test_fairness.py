@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -18,6 +19,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 LONG = "안녕하세요. 오늘은 날씨가 아주 맑습니다. 어제는 비가 왔지만 지금은 하늘이 파랗습니다."
 SHORT = "네, 알겠습니다."
+LATE_MS = 1000
+"""Without turns, or if a suspended utterance went on too late, its listener would wait for seconds. On a busy machine
+the first chunks, of 80 ms and 160 ms, may be a little late."""
 
 
 async def test_session_with_many_requests_does_not_delay_another_session(slow_scene: Scene) -> None:
@@ -56,7 +60,7 @@ async def one_slot(one_slot_node: Stack, node_logs: Logs, logs: Logs, tmp_path: 
 
 async def test_single_request_waits_for_a_sentence_not_for_an_utterance(one_slot: Scene) -> None:
     """Four utterances of 20 s are begun, one after the other. A short one is delivered before any of them is complete,
-    and no listener has to wait in the middle of an utterance.
+    and no listener has to wait for a turn in the middle of an utterance.
     """
     scene, many = one_slot, [f"long{number}" for number in range(4)]
     for name in many:
@@ -73,8 +77,43 @@ async def test_single_request_waits_for_a_sentence_not_for_an_utterance(one_slot
     assert not [report for report in reports if report is not None and report.final], "it waited for an utterance"
     for name in many:
         report = await scene.final(name, name)
-        assert (report.status, report.underruns) == ("delivered", 0), report
+        assert report.status == "delivered" and report.underrun_ms < LATE_MS, report
         await scene.check(name, LONG * 3)
+
+
+async def test_session_with_many_long_requests_does_not_starve_others(one_slot: Scene) -> None:
+    """Of its requests only the first one has a listener; the others let everybody else speak."""
+    scene, many = one_slot, [f"long{number}" for number in range(8)]
+    for name in many:
+        await scene.ask("many", name, LONG * 3, use_websocket=True, ttlSeconds=600)
+    await scene.until_received("long0", chunks=8)
+    for name in ("one", "two", "three"):
+        await scene.ask(name, name, SHORT, use_websocket=True)
+        assert (await scene.client.wait(scene.id(name), scene.id(name), 10)).status == "delivered"
+        await asyncio.sleep(1)
+    statuses = [await scene.client.report(scene.id("many"), scene.id(name)) for name in many]
+    assert not [report for report in statuses[3:] if report is not None and report.final], "too late for this test"
+    await scene.client.cancel(scene.id("many"))
+    for name in many:
+        await scene.final("many", name)
+
+
+async def test_utterances_of_a_dead_synth_go_on_before_requests_that_wait(slow_scene: Scene) -> None:
+    """Long files wait for each slot. A listener of the dead synth does not wait for them."""
+    scene, heard, files = slow_scene, [f"heard{n}" for n in range(4)], [f"file{n}" for n in range(10)]
+    for name in heard:
+        await scene.ask(name, name, LONG * 4, use_websocket=True)
+    for name in heard:
+        await scene.until_received(name, chunks=2)
+    for name in files:
+        await scene.ask(name, name, LONG * 8, use_websocket=False, ttlSeconds=600)
+    scene.stack["synth"][0].kill()
+    for name in heard:
+        assert (await scene.final(name, name)).status == "delivered"
+    for name in files:
+        await scene.client.cancel(scene.id(name))
+    for name in files:
+        await scene.final(name, name)
 
 
 async def test_cancelled_utterance_was_not_made_to_its_end(one_slot: Scene) -> None:
@@ -87,7 +126,7 @@ async def test_cancelled_utterance_was_not_made_to_its_end(one_slot: Scene) -> N
     await scene.client.cancel(scene.id("other"), scene.id("other"))
     for name in ("cancelled", "other"):
         report = await scene.final(name, name)
-        assert (report.status, report.underruns) == ("cancelled", 0)
+        assert report.status == "cancelled"
         got = utterance_of(await scene.stack.received(), scene.id(name))
         assert got is not None and not got["complete"]
 

@@ -197,7 +197,8 @@ class Job:
         forget = request.fire_and_forget
         if transport == "websocket" and (self._context.settings.default_fire_and_forget if forget is None else forget):
             log.info(STARTED, sequence=self._stored.sequence)
-        self._turn.heard_live = transport == "websocket"
+        if transport != "websocket":
+            self._turn.ended()  # nobody hears it while it is made
         speaking = asyncio.create_task(self._attempts(outcome.attempt, start))
         final: Report | None = None
         aborted = asyncio.create_task(until_aborted(self._context.js, self._stored))
@@ -281,10 +282,7 @@ class Job:
             if self._again is not None:
                 return await deliver_again(self._again, self._context, self._stored, attempt, self._playback)
             end = await narrate(self._context, self._stored, attempt, self._playback, self._turn, span)
-        assert self._stored.request is not None, "a request without one was refused"
-        if end.status == "complete" and end.rtf is not None:
-            size = None if self._stored.request.text_stream else len(self._delivery.data)
-            self._context.pace.took(size, end.audio_seconds, end.audio_seconds * end.rtf)
+        self._context.pace.spoke(end, len(self._delivery.data))
         return end
 
     # ---- transport `none`

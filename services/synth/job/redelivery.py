@@ -21,7 +21,7 @@ from services.synth.job.audio_publisher import AudioPublisher
 from services.synth.job.audio_reader import AudioReader
 from services.synth.job.context import SynthContext
 
-EXPIRED = "the audio of that request is not stored any more (TTS_AUDIO_RETENTION_SECONDS)"
+EXPIRED = "the audio of that request is not stored: it has expired (TTS_AUDIO_RETENTION_SECONDS), or none was made"
 
 
 class StoredAudio:

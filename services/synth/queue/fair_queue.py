@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 from typing import Generic, TypeVar
 
@@ -56,10 +56,6 @@ class FairQueue(Generic[T]):
     def can_take(self, may: Callable[[T], bool]) -> bool:
         """Whether `take(may)` would return an item."""
         return any(may(items[min(items)]) for items in self._waiting.values())
-
-    def items(self) -> Iterator[tuple[str, T]]:
-        """Yields session and item of all items."""
-        return ((session, item) for session, items in self._waiting.items() for item in items.values())
 
     def in_order(self, may: Callable[[T], bool] = lambda _: True) -> list[tuple[str, int, T]]:
         """Returns session, sequence and item of all items, in the order in which they would be spoken.

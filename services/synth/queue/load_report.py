@@ -27,6 +27,8 @@ SOON_S = 0.05
 """Time between two messages at least."""
 MAX_CANCELS = 4096
 """Sessions whose last cancel is remembered."""
+LEAST_SHARE = 0.05
+"""Share of the slots that is taken to be there for new requests at least."""
 MARGIN = 1.25
 MARGIN_S = 1.0
 """A request is hopeless if its estimated wait is longer than MARGIN times the rest of its ttl, plus MARGIN_S."""
@@ -67,8 +69,10 @@ class LoadReport:
         """Return the load now."""
         slots, taken, mean_s = self._slots.slots, self._slots.taken, self._pace.mean_s
         beyond = max(0, taken - slots)  # they have gone on without a free slot
-        queued_s = sum(self._work_s(session, request) for session, request in self._queue.items())
-        work_s = queued_s + self._left_s() + beyond * mean_s
+        work_s = sum(map(self._work_s, self._queue.all())) + self._left_s() + beyond * mean_s
+        # What the suspended ones need, while their listeners hear, is not there for others.
+        share = 1.0 - len(self._slots.suspended) * self._pace.rtf / slots
+        work_s /= max(share, LEAST_SHARE)
         return SynthLoad(self._name, slots, max(0, slots - taken), min(work_s, MAX_WORK_S), min(mean_s, MAX_WORK_S))
 
     def wait_s(self) -> float:
@@ -94,35 +98,34 @@ class LoadReport:
             if self._cancels is not None:
                 await self._cancels.close()
 
-    def hopeless(self, may: Callable[[QueuedRequest], bool]) -> list[tuple[str, QueuedRequest, float]]:
-        """Return the requests of the queue that no synth will claim within their ttl: session, request, and the
-        estimated seconds of its wait.
+    def hopeless(self, may: Callable[[QueuedRequest], bool]) -> list[tuple[QueuedRequest, float]]:
+        """Return the requests of the queue that no synth will claim within their ttl, with the estimated seconds.
 
-        `may` says whether a request may begin when a slot is free. None while another synth has a free slot. The caller
-        decides about each, and then ends its `judging`.
+        `may` says whether a request may begin when a slot is free. None while another synth has a free slot, or before
+        the first utterance. The caller decides about each, and then ends its `judging`.
         """
         others = self.watch.load.known(self._clock(), without=self._name)
-        if self._slots.free or any(load.free for load in others):
+        if self._slots.free or not self._pace.known or any(load.free for load in others):
             return []
         slots = self._slots.slots
         all_slots = slots + sum(load.slots for load in others)
         others_s = sum(load.work_s for load in others)
         ahead_s = self._left_s()
         now_s = self._js.clock.now_s()
-        found: list[tuple[str, QueuedRequest, float]] = []
-        for session, _, request in self._queue.in_order(may):
+        found: list[tuple[QueuedRequest, float]] = []
+        for _, _, request in self._queue.in_order(may):
             wait_s = min(ahead_s / slots, (ahead_s + others_s) / all_slots)
             patience_s = MARGIN * (request.expires_at_s - now_s) + MARGIN_S
             if wait_s > max(patience_s, MARGIN_S) and not request.claimed:
                 if not request.judging:
                     request.judging = True
-                    found.append((session, request, wait_s))
+                    found.append((request, wait_s))
             else:
-                ahead_s += self._work_s(session, request)
+                ahead_s += self._work_s(request)
         return found
 
-    def _work_s(self, session: str, request: QueuedRequest) -> float:
-        cancelled = request.delivery.time_s < self._cancelled_at.get(session, 0.0)
+    def _work_s(self, request: QueuedRequest) -> float:
+        cancelled = request.delivery.time_s < self._cancelled_at.get(request.session, 0.0)
         return 0.0 if cancelled else self._pace.of(request)
 
     def _on_cancel(self, subject: str, _reply: str, data: bytes, _headers: Headers) -> None:

@@ -13,6 +13,7 @@ from orastream.jetstream.pull_consumer import Delivery
 class QueuedRequest:
     """A delivery, and what the queue must know of its request."""
 
+    session: str
     delivery: Delivery
     expires_at_s: float
     """When its ttl ends, in unix seconds of the server's clock."""
@@ -23,11 +24,13 @@ class QueuedRequest:
     judging: bool = False
     """`LoadReport.hopeless` has returned it, and it is not decided yet whether it ends: it must stay in the queue."""
     claimed: bool = False
-    """It was claimed before, by a synth that is gone: its ttl does not count."""
+    """It was claimed before, by a synth that is gone: its ttl does not count, and it comes first."""
 
 
-def queued_request(delivery: Delivery, default_transport: Transport) -> QueuedRequest:
+def queued_request(session: str, delivery: Delivery, default_transport: Transport) -> QueuedRequest:
     """Reads the parts of the payload that the queue needs. Never raises for a bad payload."""
     outline = outline_of(delivery)
     transport = outline.stated_transport or default_transport
-    return QueuedRequest(delivery, delivery.time_s + outline.ttl_s, outline.streams_text, transport == "websocket")
+    return QueuedRequest(
+        session, delivery, delivery.time_s + outline.ttl_s, outline.streams_text, transport == "websocket"
+    )

@@ -194,8 +194,7 @@ class Client:
         spoken twice. The node encodes its reports in `encoding`. `trace` is the parent span or headers; without it the
         caller's current span is the parent. Raises InvalidRequest, Overloaded, NodeUnavailable.
         """
-        js = self._js
-        request = parse_request(fields, max_text_chars=self.max_text_chars)
+        js, request = self._js, parse_request(fields, max_text_chars=self.max_text_chars)
         body = request.to_map()
         forget = self._fire_and_forget if request.fire_and_forget is None else request.fire_and_forget
         body["fire_and_forget"] = forget
@@ -208,18 +207,18 @@ class Client:
         data = codec.encode(body, encoding)
         if len(data) > self._broker.max_payload - MAX_HEADER_BYTES:
             raise InvalidRequest("text", f"the request has {len(data)} bytes, more than NATS accepts; split the text")
-        self._load_watch.check()
+        counted = self._load_watch.check()
         subject, message_id = subjects.request(session), subjects.message_id(session, token)
         about = traces.messaging("publish", "send", subject, "tts.request.{session}")
         about |= traces.identity(request.session_id, request_id)
         with traces.begin("publish tts.request", parent=trace, kind="producer", attributes=about) as span:
             try:
                 ack = await js.store(subject, data, message_id=message_id, trace=span.carrier)
-            except StreamFull as exc:
-                raise Overloaded(f"session {request.session_id} has no room ({exc.description}); try later") from exc
             except PublishRefused as exc:
+                self._load_watch.undo(counted)
+                if isinstance(exc, StreamFull):
+                    raise Overloaded(f"session {request.session_id} has no room ({exc.description})") from exc
                 raise NodeUnavailable(f"the request was not stored: {exc}") from exc
-            self._load_watch.stored()
             span.set({"orastream.request_seq": ack.sequence, "orastream.duplicate": ack.duplicate})
         return Acceptance(request_id, request.session_id, ack.sequence, ack.duplicate), not forget
 

@@ -39,14 +39,19 @@ class LoadWatch:
         if subscription is not None:
             await subscription.close()
 
-    def check(self) -> None:
-        """Raises Overloaded if a request stored now would wait more than `max_wait_s` seconds for a slot.
+    def check(self) -> float:
+        """Count a request that is stored now. Raises Overloaded if it would wait more than `max_wait_s` seconds for a
+        slot.
 
-        While no synth is known, each request is accepted.
+        While no synth is known, each request is accepted. Returns what `undo` takes if it is not stored after all.
         """
-        max_wait_s, wait_s = self._max_wait_s, self.load.wait_s(time.monotonic())
-        if max_wait_s is None or wait_s is None or wait_s <= max_wait_s:
-            return
+        now = time.monotonic()
+        max_wait_s, wait_s = self._max_wait_s, self.load.wait_s(now)
+        if max_wait_s is None:
+            return now
+        if wait_s is None or wait_s <= max_wait_s:
+            self.load.stored(now)
+            return now
         retry_s = min(max(1, math.ceil(wait_s - max_wait_s)), MAX_RETRY_S)
         raise Overloaded(
             f"all synths are busy: a request would wait about {wait_s:.1f} s for a slot, more than the limit of "
@@ -54,10 +59,9 @@ class LoadWatch:
             retry_after_s=retry_s,
         )
 
-    def stored(self) -> None:
-        """Record that a request was stored: the synths' loads do not show it yet."""
-        if self._max_wait_s is not None:
-            self.load.stored(time.monotonic())
+    def undo(self, counted: float) -> None:
+        """The request that `check` has counted was not stored."""
+        self.load.not_stored(counted)
 
     def _on_message(self, _subject: str, _reply: str, data: bytes, _headers: Headers) -> None:
         try:

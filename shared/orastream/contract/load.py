@@ -5,6 +5,7 @@ Seconds of work are seconds in which a slot is busy. The caller passes times of 
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from dataclasses import dataclass
 
@@ -89,6 +90,11 @@ class NodeLoad:
     def stored(self, now: float) -> None:
         """Record that this process has stored a request."""
         self._stored_at.append(now)
+
+    def not_stored(self, at: float) -> None:
+        """The request that was recorded at that time was not stored."""
+        with contextlib.suppress(ValueError):
+            self._stored_at.remove(at)
 
     def known(self, now: float, *, without: str = "") -> list[SynthLoad]:
         """Returns the loads that count, without that of the synth `without`."""

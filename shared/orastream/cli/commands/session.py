@@ -12,6 +12,7 @@ from orastream.cli.node.settings import find_node
 from orastream.client.redelivery import next_id, reports_of, undelivered
 from orastream.client.redelivery import redeliver as redeliver_request
 from orastream.client.watch import dated_reports
+from orastream.contract.errors import Overloaded
 from orastream.jetstream.api import JetStream
 
 Session = Annotated[str, typer.Argument(help="Id of the session, as in its requests.")]
@@ -86,7 +87,11 @@ def redeliver(
             again = []
             for old in wanted:
                 request_id = next_id(old, reports) if request is None else None
-                again.append(accepted := await redeliver_request(client, old, request_id))
+                try:
+                    again.append(accepted := await redeliver_request(client, old, request_id))
+                except Overloaded as exc:
+                    print(f"{len(wanted) - len(again)} are left for another run: {exc}")
+                    break
                 print(f"{old.request_id}: delivered again as {accepted.request_id}, stored at {accepted.request_seq}")
             if not wait:
                 return 0

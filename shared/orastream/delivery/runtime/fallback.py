@@ -19,8 +19,11 @@ FIRST_S = 30.0
 
 
 def heard(resumes: Report | None) -> bool:
-    """Whether OraServer may have a part of the utterance over the own transport. It must not get that part twice."""
-    return resumes is not None and resumes.first_audio_ms is not None and resumes.fallback is None
+    """Whether OraServer may have a part of the utterance over the own transport. It must not get that part twice.
+
+    If there is a fallback, a bridge stores a report before it writes anything over its own transport (`own_delivery`).
+    """
+    return resumes is not None and resumes.fallback is None and resumes.epoch > 0
 
 
 def own_delivery(entry: Entry, rules: DeliveryRules, now: float, *, must_fence: bool) -> UtteranceDelivery:
@@ -28,11 +31,11 @@ def own_delivery(entry: Entry, rules: DeliveryRules, now: float, *, must_fence: 
     resumes = entry.resumes
     return UtteranceDelivery(
         request_seq=entry.sequence,
-        rules=replace(rules, falls_back=False) if heard(resumes) else rules,
+        rules=replace(rules, falls_back=rules.falls_back and not heard(resumes)),
         now=now,
         delivered=resumes.delivered_chunks if resumes is not None else 0,
         delivered_bytes=resumes.bytes if resumes is not None else None,
-        must_fence=must_fence,
+        must_fence=must_fence or rules.falls_back,
         asked_at=entry.asked_at,
     )
 

@@ -70,6 +70,16 @@ def test_own_requests_count_until_the_loads_show_them() -> None:
     assert node.wait_s(UNSEEN_S * 1.01) == 0.0
 
 
+def test_request_that_was_not_stored_after_all_does_not_count() -> None:
+    node = NodeLoad()
+    node.receive(SynthLoad("a", 1, 1, 0.0, 1.5), 0.0)
+    node.stored(0.0)
+    assert node.wait_s(0.0) == 1.5
+    node.not_stored(0.0)
+    node.not_stored(0.0)
+    assert node.wait_s(0.0) == 0.0
+
+
 def test_wait_is_never_zero_while_no_slot_is_free() -> None:
     """Before the first utterance nothing is known about the work."""
     node = NodeLoad()

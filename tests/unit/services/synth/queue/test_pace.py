@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.synth.queue.pace import Pace
+from services.synth.queue.pace import FIRST_GUESS_S, Pace
 from services.synth.queue.queued_request import QueuedRequest
 
 pytestmark = pytest.mark.unit
@@ -17,12 +17,15 @@ pytestmark = pytest.mark.unit
 
 def request(size: int, *, live: bool = True, streamed: bool = False) -> QueuedRequest:
     delivery: Any = SimpleNamespace(data=bytes(size))
-    return QueuedRequest(delivery, 0.0, streamed, live)
+    return QueuedRequest("s", delivery, 0.0, streamed, live)
 
 
-def test_nothing_is_known_before_the_first_utterance() -> None:
+def test_before_the_first_utterance_there_is_a_guess() -> None:
     pace = Pace(15.0)
-    assert (pace.mean_s, pace.of(request(1000))) == (0.0, 0.0)
+    assert not pace.known and pace.rtf == 0.0
+    assert (pace.mean_s, pace.of(request(1000))) == (FIRST_GUESS_S, FIRST_GUESS_S)
+    pace.took(1000, 10.0, 2.0)
+    assert pace.known and pace.rtf == pytest.approx(0.2)
 
 
 @given(st.floats(0.01, 2), st.lists(st.integers(100, 2_000), min_size=1, max_size=50), st.integers(1, 2_000))

@@ -23,7 +23,7 @@ class FakeQueue:
         self.waiting = 0
         self.begun: list[int] = []
         self.slots = Slots(slots, 0, max_suspended)
-        self.turns = SlotTurns(self.slots, LEAD_S, lambda: self.waiting > 0, self.on_free)
+        self.turns = SlotTurns(self.slots, LEAD_S, lambda _: self.waiting > 0, self.on_free)
 
     def on_free(self) -> None:
         while self.slots.free and self.waiting:
@@ -38,10 +38,11 @@ class FakeQueue:
         self.on_free()
 
 
-def turn_of(queue: FakeQueue, request: int, sign_every_s: float = 60.0) -> SlotTurn:
+def turn_of(queue: FakeQueue, request: int, *, session: str = "", sign_every_s: float = 60.0) -> SlotTurn:
+    """A request in progress, of the named session or of one of its own."""
     queue.slots.begin(request)
-    turn = SlotTurn(queue.turns, request, sign_every_s)
-    turn.heard_live = True
+    turn = SlotTurn(queue.turns, session or f"session {request}", request, sign_every_s)
+    turn.hears_live()
     return turn
 
 
@@ -69,10 +70,10 @@ async def test_slot_is_kept_while_nobody_waits_or_the_listener_has_little_or_hea
     assert await returns_at_once(turn, after(MUCH_S)), "nobody waits"
     queue.waiting = 1
     assert await returns_at_once(turn, after(LEAD_S * 0.9)), "the listener has little"
-    turn.heard_live = False
+    turn.ended()
     assert await returns_at_once(turn, after(MUCH_S)), "the listener hears nothing before the end"
     assert queue.begun == []
-    turn.heard_live = True
+    turn.hears_live()
     assert not await returns_at_once(turn, after(MUCH_S))
     assert queue.begun == [100], "the request that waited did not get the slot"
     assert queue.slots.suspended == set(), "a cancelled request stayed suspended"
@@ -151,3 +152,21 @@ async def test_request_keeps_its_slot_when_too_many_are_suspended() -> None:
     queue.waiting = 1
     assert await returns_at_once(turn, after(MUCH_S))
     assert queue.begun == []
+
+
+async def test_later_request_of_a_session_has_no_listener_before_the_earlier_one_has_ended() -> None:
+    """It can wait without end, however little of it was made, and does not go on without a free slot."""
+    queue = FakeQueue()
+    first, second = (turn_of(queue, request, session="s") for request in (1, 2))
+    assert queue.turns.in_progress("s")
+    queue.waiting = 1
+    speaking = asyncio.create_task(second.before_sentence(after(0.01), nothing))
+    await asyncio.sleep(LEAD_S)
+    assert not speaking.done() and queue.slots.suspended == {2}
+    assert queue.begun == [], "both hold a slot, and there is one"
+    queue.slots.end(1)
+    first.ended()
+    await asyncio.wait_for(speaking, 1)
+    assert queue.turns.in_progress("s")
+    second.ended()
+    assert not queue.turns.in_progress("s")

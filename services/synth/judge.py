@@ -1,0 +1,93 @@
+"""Decides about requests that wait in the queue: was it claimed before, and will it be spoken in time?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from orastream.contract.errors import OrastreamError
+from services.synth.job.context import SynthContext
+from services.synth.job.hold import Hold
+from services.synth.job.job import AGAIN_S, Job
+from services.synth.queue.fair_queue import FairQueue
+from services.synth.queue.queued_request import QueuedRequest
+from services.synth.queue.turns import SlotTurn
+
+AT_ONCE = 16
+"""Maximum number of requests that are looked up at the same time."""
+LOOK_UP_AGAIN_S = 5.0
+"""How long a request that was not claimed is not looked up again when it is delivered again."""
+MAX_REMEMBERED = 4096
+
+log = structlog.get_logger()
+
+
+class Judge:
+    """The decisions about the requests of one queue. For one event loop."""
+
+    def __init__(
+        self,
+        context: SynthContext,
+        queue: FairQueue[QueuedRequest],
+        turn_of: Callable[[QueuedRequest], SlotTurn],
+        on_claimed: Callable[[], None],
+    ) -> None:
+        """`on_claimed` is called when a request of the queue was found to be claimed."""
+        self._context = context
+        self._queue = queue
+        self._turn_of = turn_of
+        self._on_claimed = on_claimed
+        self._at_once = asyncio.Semaphore(AT_ONCE)
+        self._look_up_at: dict[int, float] = {}
+        """When a request that was not claimed may be looked up again, by sequence."""
+
+    async def look_up(self, request: QueuedRequest) -> None:
+        """Find out whether a request that was delivered before was claimed: its listener may hear it already.
+
+        Raises nothing.
+        """
+        sequence, now = request.delivery.sequence, asyncio.get_running_loop().time()
+        if now < self._look_up_at.get(sequence, 0.0):
+            return
+        try:
+            async with self._at_once:
+                request.claimed = await self._job(request, Hold(request.delivery)).claimed()
+        except OrastreamError as exc:
+            log.debug("it is not known whether a request was claimed", sequence=sequence, error=str(exc))
+            return
+        if request.claimed:
+            self._on_claimed()
+            return
+        if len(self._look_up_at) >= MAX_REMEMBERED:
+            self._look_up_at.clear()
+        self._look_up_at[sequence] = now + LOOK_UP_AGAIN_S
+
+    async def expire(self, request: QueuedRequest, wait_s: float) -> None:
+        """End a request that no synth will claim in time, unless it was claimed before: then it keeps its place.
+
+        Raises nothing.
+        """
+        hold, sequence, ours = Hold(request.delivery), request.delivery.sequence, False
+        job = self._job(request, hold)
+        why = f"not claimed within ttlSeconds: about {wait_s:.0f} s of work are ahead of it; send it again later"
+        try:
+            async with self._at_once:
+                request.claimed = await job.claimed()
+                ours = not request.claimed and self._queue.discard(request.session, sequence, request)
+                if ours:
+                    await job.expire(why)
+        except OrastreamError as exc:
+            log.warning("request not expired early", sequence=sequence, error=str(exc))
+            if ours:
+                await hold.redeliver(AGAIN_S)
+        except Exception:  # noqa: BLE001 - an error with one request must not be lost in its task
+            log.exception("request not expired early", sequence=sequence)
+            if ours:
+                await hold.redeliver(AGAIN_S)
+        finally:
+            request.judging = False
+
+    def _job(self, request: QueuedRequest, hold: Hold) -> Job:
+        return Job(self._context, hold, self._turn_of(request))
