@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
@@ -96,9 +97,11 @@ async def narrate(
     subject = subjects.put_audio(stored.session, stored.token)
     chunks, size = resume.next_index, resume.stored_bytes
 
+    age_s = js.clock.age_s(stored.stored_at_s)
+    pauses_until = asyncio.get_running_loop().time() + settings.tts_audio_retention_seconds / 2 - age_s
+
     async def pause(due_s: float) -> None:
-        if js.clock.age_s(stored.stored_at_s) < settings.tts_audio_retention_seconds / 2:
-            await turn.before_sentence(due_s, attempt.show_waiting)
+        await turn.before_sentence(due_s, attempt.show_waiting, until=pauses_until)
 
     meter, made = MeteredSpeaker(PausingSpeaker(speaker, pause)), Made()
     async with PublishWindow(js.broker, on_stored=trail.on_stored) as window, AsyncExitStack() as stack:

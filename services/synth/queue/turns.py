@@ -80,13 +80,18 @@ class SlotTurns:
         first = self.slots.first_dry()
         return self._others_wait(session) or (first is not None and first[0] < dry_at)
 
-    async def suspend(self, request: int, dry_at: float, sign_every_s: float, show_waiting: ShowWaiting) -> None:
-        """Suspend the request and return when it has a slot again. Cancel-safe. `show_waiting` is called meanwhile."""
+    async def suspend(
+        self, request: int, dry_at: float, until: float, sign_every_s: float, show_waiting: ShowWaiting
+    ) -> None:
+        """Suspend the request and return when it has a slot again, at the latest at `until`. Cancel-safe.
+
+        `show_waiting` is called meanwhile.
+        """
         clock = asyncio.get_running_loop().time
         if not self.slots.suspend(request, dry_at):
             return
         resumed = self._resumed[request] = asyncio.Event()
-        resume_at = dry_at - self.lead_s * RESUME_SHARE
+        resume_at = min(dry_at - self.lead_s * RESUME_SHARE, until)
         sign_at = clock() + sign_every_s
         try:
             self.on_free()
@@ -131,16 +136,17 @@ class SlotTurn:
         if waits:
             self._turns.on_free()
 
-    async def before_sentence(self, dry_at: float, show_waiting: ShowWaiting) -> None:
-        """Give the slot up while others need it more. Return when the next sentence may be spoken. Cancel-safe.
+    async def before_sentence(self, dry_at: float, show_waiting: ShowWaiting, *, until: float = math.inf) -> None:
+        """Give the slot up while others need it more. Return when the next sentence may be spoken, at the latest at
+        `until`. Cancel-safe.
 
-        `dry_at`, by the event loop's clock, is when a listener who began with the request has heard all audio that was
-        sent.
+        Times are of the event loop's clock. `dry_at` is when a listener who began with the request has heard all audio
+        that was sent.
         """
-        turns = self._turns
-        if not self._heard_live:
+        turns, now = self._turns, asyncio.get_running_loop().time()
+        if not self._heard_live or now >= until:
             return
         if not turns.first(self):
             dry_at = math.inf
-        if dry_at - asyncio.get_running_loop().time() > turns.lead_s and turns.needed(self.session, dry_at):
-            await turns.suspend(self.request, dry_at, self._sign_every_s, show_waiting)
+        if dry_at - now > turns.lead_s and turns.needed(self.session, dry_at):
+            await turns.suspend(self.request, dry_at, until, self._sign_every_s, show_waiting)

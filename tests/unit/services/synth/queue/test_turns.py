@@ -170,3 +170,14 @@ async def test_later_request_of_a_session_has_no_listener_before_the_earlier_one
     assert queue.turns.in_progress("s")
     second.ended()
     assert not queue.turns.in_progress("s")
+
+
+async def test_no_request_is_suspended_longer_than_its_audio_is_kept() -> None:
+    queue = FakeQueue()
+    turn_of(queue, 1, session="s")
+    second = turn_of(queue, 2, session="s")
+    queue.waiting = 1
+    began = asyncio.get_running_loop().time()
+    await asyncio.wait_for(second.before_sentence(after(0.01), nothing, until=began + 0.2), 5)
+    assert asyncio.get_running_loop().time() - began >= 0.19
+    await asyncio.wait_for(second.before_sentence(after(0.01), nothing, until=began + 0.2), 0.1)
