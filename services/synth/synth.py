@@ -169,13 +169,14 @@ class Synth:
         task.add_done_callback(self._short_tasks.discard)
 
     def _start_jobs(self) -> None:
-        """Give the free slots: to claimed requests first, which are heard already and need no free one; to sessions of
-        which nothing is in progress; to suspended requests; and then to further requests of sessions.
+        """Begin or resume what comes next: first what a synth that is gone had claimed, also without a free slot if its
+        listener hears it already. Then the free slots go to sessions of which nothing is in progress, to suspended
+        requests, and to further requests of sessions.
         """
         while (request := self._queue.take(_was_heard)) is not None:
             self._begin(request)
         while self._slots.free:
-            request = self._queue.take(self._has_turn)
+            request = self._queue.take(_was_claimed) or self._queue.take(self._has_turn)
             if request is None and self._turns.give():
                 continue
             if request is None:
@@ -266,6 +267,10 @@ class Synth:
                 self._rescue.changed()
             self._load.changed()
             self._pull_consumer.room()
+
+
+def _was_claimed(request: QueuedRequest) -> bool:
+    return request.claimed
 
 
 def _was_heard(request: QueuedRequest) -> bool:

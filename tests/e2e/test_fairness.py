@@ -99,16 +99,16 @@ async def test_session_with_many_long_requests_does_not_starve_others(one_slot: 
 
 
 async def test_utterances_of_a_dead_synth_go_on_before_requests_that_wait(slow_scene: Scene) -> None:
-    """Long files wait for each slot. A listener of the dead synth does not wait for them."""
-    scene, heard, files = slow_scene, [f"heard{n}" for n in range(4)], [f"file{n}" for n in range(10)]
-    for name in heard:
-        await scene.ask(name, name, LONG * 4, use_websocket=True)
-    for name in heard:
-        await scene.until_received(name, chunks=2)
+    """Long files wait for each slot. What the dead synth had begun, live or as a file, does not wait for them."""
+    scene, begun, files = slow_scene, [f"begun{n}" for n in range(4)], [f"file{n}" for n in range(10)]
+    for number, name in enumerate(begun):
+        await scene.ask(name, name, LONG * 4, use_websocket=number % 2 == 0)
+    for name in begun:
+        await scene.until_synthesising(name, name)
     for name in files:
         await scene.ask(name, name, LONG * 8, use_websocket=False, ttlSeconds=600)
     scene.stack["synth"][0].kill()
-    for name in heard:
+    for name in begun:
         assert (await scene.final(name, name)).status == "delivered"
     for name in files:
         await scene.client.cancel(scene.id(name))

@@ -28,7 +28,7 @@ SOON_S = 0.05
 MAX_CANCELS = 4096
 """Sessions whose last cancel is remembered."""
 LEAST_SHARE = 0.05
-"""Share of the slots that is taken to be there for new requests at least."""
+"""At least this share of the slots counts as available for new requests, however many utterances are suspended."""
 MARGIN = 1.25
 MARGIN_S = 1.0
 """A request is hopeless if its estimated wait is longer than MARGIN times the rest of its ttl, plus MARGIN_S."""
@@ -68,9 +68,9 @@ class LoadReport:
     def load(self) -> SynthLoad:
         """Return the load now."""
         slots, taken, mean_s = self._slots.slots, self._slots.taken, self._pace.mean_s
-        beyond = max(0, taken - slots)  # they have gone on without a free slot
+        beyond = max(0, taken - slots)  # requests that went on although no slot was free
         work_s = sum(map(self._work_s, self._queue.all())) + self._left_s() + beyond * mean_s
-        # What the suspended ones need, while their listeners hear, is not there for others.
+        # Suspended utterances go on from time to time: the part of the slots that they use is not available for others.
         share = 1.0 - len(self._slots.suspended) * self._pace.rtf / slots
         work_s /= max(share, LEAST_SHARE)
         return SynthLoad(self._name, slots, max(0, slots - taken), min(work_s, MAX_WORK_S), min(mean_s, MAX_WORK_S))
