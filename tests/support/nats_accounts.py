@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -28,13 +29,19 @@ class AccountServer(NatsServer):
         for caller, sessions in (callers or {}).items():
             plan.carry_out(self.auth, Wishes(callers=(caller,), sessions=sessions))
         config = folder / "accounts-server.conf"
-        config.write_text(f'include "{(self.auth / "accounts.conf").relative_to(folder)}"\n')
         super().__init__(folder, logs, "-c", str(config))
+        # The name is in the file, too: a server whose name came from a flag alone refuses to read the file again.
+        include = (self.auth / plan.ACCOUNTS).relative_to(folder)
+        config.write_text(f'server_name: "{self.identity}"\ninclude "{include}"\n')
 
     def env(self, role: str) -> dict[str, str]:
         """The settings of a role, with the address of this server."""
         read = {name: value for name, value in dotenv_values(self.auth / f"{role}.env").items() if value is not None}
         return read | {"NATS_URL": self.url}
+
+    def reload(self) -> None:
+        """Have the server read its configuration again."""
+        self.signal(signal.SIGHUP)
 
     def seed(self, role: str) -> str:
         """The private key of a role."""

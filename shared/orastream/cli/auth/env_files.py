@@ -13,11 +13,12 @@ from pathlib import Path
 from orastream.cli.auth import names
 from orastream.cli.auth.accounts import Caller, account_plans, caller_accounts
 from orastream.cli.auth.rights import inbox_prefix
-from orastream.cli.auth.server_config import CONTAINER_TLS
 from orastream.contract import subjects
 
 SEED = "NATS_NKEY_SEED"
 PORT = 4222
+CONTAINER_TLS = "/etc/nats/tls"
+"""Where a service's container in compose.yaml and deploy/kubernetes has its certificates."""
 _SEED_LINE = re.compile(rf"^{SEED}=(SU[A-Z2-7]+)$", re.MULTILINE)
 
 

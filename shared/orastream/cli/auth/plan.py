@@ -13,8 +13,9 @@ from orastream.cli.auth.env_files import Place
 from orastream.cli.auth.folder import PRIVATE, PUBLIC, AuthFolder, AuthState, opened, save
 from orastream.contract.errors import SettingsError
 
-ACCOUNTS, TLS = "accounts.conf", "tls.conf"
-_SERVER = "server"
+SERVER = "server"
+ACCOUNTS, TLS = f"{SERVER}/accounts.conf", f"{SERVER}/tls.conf"
+"""The server's files have a folder of their own, which its container mounts: a mounted file would stay the old one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,9 @@ def carry_out(path: Path, wishes: Wishes) -> Done:
         done = Done(folder.path, callers, tls)
         place = Place(folder.path, (*hosts, "127.0.0.1")[0], tls)
         authority = _authority(folder) if tls else None
+        folder.folder(SERVER)
         public_keys = _write_env_files(folder, before, callers, place, wishes.rotate, done)
-        _write_folders(folder, (_SERVER, *(roles if tls else names.SERVICES)))
+        _write_folders(folder, roles if tls else names.SERVICES)
         if authority is not None:
             _write_certificates(folder, authority, roles, hosts, done, renamed=hosts != before.hosts)
         _write(folder, done, ACCOUNTS, server_config.accounts_conf(callers, public_keys).encode(), PUBLIC)
@@ -120,7 +122,7 @@ def _authority(folder: AuthFolder) -> TrialAuthority:
 
 
 def _write_folders(folder: AuthFolder, roles: Sequence[str]) -> None:
-    """Make the folders of certificates, also without TLS: compose.yaml mounts those of the services and the server."""
+    """Make the folders of certificates, also without TLS: compose.yaml mounts those of the services."""
     folder.folder("tls")
     for role in roles:
         folder.folder(f"tls/{role}")
@@ -139,17 +141,16 @@ def _write_certificates(
     own = authority.pair
     _write(folder, done, "ca.key", own.key)
     _write(folder, done, "ca.crt", own.certificate, PUBLIC)
-    for role in (_SERVER, *roles):
-        kind = "server" if role == _SERVER else "client"
-        name = f"tls/{role}/{kind}"
-        kept = folder.read(f"tls/{role}/ca.crt") == own.certificate and folder.read(f"{name}.crt") is not None
-        if kept and not (renamed and role == _SERVER):
+    for role in (SERVER, *roles):
+        where, kind = (SERVER, "server") if role == SERVER else (f"tls/{role}", "client")
+        kept = folder.read(f"{where}/ca.crt") == own.certificate and folder.read(f"{where}/{kind}.crt") is not None
+        if kept and not (renamed and role == SERVER):
             continue
-        pair = authority.server(hosts) if role == _SERVER else authority.client(role)
+        pair = authority.server(hosts) if role == SERVER else authority.client(role)
         # A container of the server or of a service may run as another user. Callers' keys are for nobody else.
-        _write(folder, done, f"{name}.key", pair.key, PUBLIC if role in (_SERVER, *names.SERVICES) else PRIVATE)
-        _write(folder, done, f"{name}.crt", pair.certificate, PUBLIC)
-        _write(folder, done, f"tls/{role}/ca.crt", own.certificate, PUBLIC)
+        _write(folder, done, f"{where}/{kind}.key", pair.key, PUBLIC if role in (SERVER, *names.SERVICES) else PRIVATE)
+        _write(folder, done, f"{where}/{kind}.crt", pair.certificate, PUBLIC)
+        _write(folder, done, f"{where}/ca.crt", own.certificate, PUBLIC)
 
 
 def _write(folder: AuthFolder, done: Done, name: str, data: bytes, mode: int = PRIVATE) -> None:

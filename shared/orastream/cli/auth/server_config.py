@@ -19,8 +19,8 @@ from orastream.cli.auth.names import NODE, OPERATOR, SERVICES
 from orastream.cli.auth.rights import ANSWER_S, AUDIO_READ, REPORT_READS, SERVICE_API, Rights, rights_of
 from orastream.contract import subjects
 
-CONTAINER_TLS = "/etc/nats/tls"
-"""Where a container of compose.yaml or deploy/kubernetes has its certificates."""
+CONTAINER_AUTH = "/etc/nats/auth"
+"""Where the server's container in compose.yaml and deploy/kubernetes has its folder of these files."""
 
 _SEVERAL_ANSWERS = (subjects.VOICES, *REPORT_READS, AUDIO_READ, *SERVICE_API)
 """Not REPORT_GET: the server forgets where an answer goes at once if there is only one."""
@@ -40,9 +40,9 @@ TLS_CONF = f"""\
 # TLS with the certificates that `orastream init-auth --tls` has made to try it: replace them before others rely on it.
 # With `verify: true` each client must also show a certificate of this authority.
 tls {{
-  cert_file: {CONTAINER_TLS}/server.crt
-  key_file: {CONTAINER_TLS}/server.key
-  ca_file: {CONTAINER_TLS}/ca.crt
+  cert_file: {CONTAINER_AUTH}/server.crt
+  key_file: {CONTAINER_AUTH}/server.key
+  ca_file: {CONTAINER_AUTH}/ca.crt
   verify: true
 }}
 """

@@ -15,7 +15,7 @@ from orastream.cli.auth import names
 from orastream.cli.auth.accounts import Caller
 from orastream.cli.auth.env_files import all_roles
 from orastream.cli.auth.keys import new_seed, public_key
-from orastream.cli.auth.plan import Wishes, carry_out
+from orastream.cli.auth.plan import ACCOUNTS, TLS, Wishes, carry_out
 from orastream.cli.auth.server_config import accounts_conf
 from orastream.contract.errors import SettingsError
 from tests.support.nats_server import nats_server_binary
@@ -68,8 +68,8 @@ def test_the_files_of_a_run_are_accepted_with_tls(tmp_path: Path) -> None:
     carry_out(
         tmp_path / "auth", Wishes(callers=("hall",), sessions="lobby,방 1", tls=True, hosts=("nats.example.com",))
     )
-    tls = (tmp_path / "auth" / "tls.conf").read_text().replace("/etc/nats/tls", str(tmp_path / "auth/tls/server"))
-    text = (tmp_path / "auth" / "accounts.conf").read_text()
+    tls = (tmp_path / "auth" / TLS).read_text().replace("/etc/nats/auth", str(tmp_path / "auth" / "server"))
+    text = (tmp_path / "auth" / ACCOUNTS).read_text()
     assert problem(tmp_path, text + tls) is None
 
 

@@ -125,14 +125,14 @@ def test_tls_makes_certificates_and_keeps_the_authority(tmp_path: Path) -> None:
     plan.carry_out(tmp_path, Wishes())
     assert "cert_file" not in (tmp_path / plan.TLS).read_text()
     assert sorted(path.name for path in (tmp_path / "tls").iterdir()) == [
-        "gateway", "http_bridge", "server", "synth", "ws_bridge",
+        "gateway", "http_bridge", "synth", "ws_bridge",
     ]  # fmt: skip
     plan.carry_out(tmp_path, Wishes(tls=True))
-    assert "cert_file: /etc/nats/tls/server.crt" in (tmp_path / plan.TLS).read_text()
-    authority, server = (tmp_path / "ca.crt").read_bytes(), (tmp_path / "tls/server/server.crt").read_bytes()
+    assert "cert_file: /etc/nats/auth/server.crt" in (tmp_path / plan.TLS).read_text()
+    authority, server = (tmp_path / "ca.crt").read_bytes(), (tmp_path / "server/server.crt").read_bytes()
     done = plan.carry_out(tmp_path, Wishes(hosts=("10.0.0.5",)))
     assert done.tls and (tmp_path / "ca.crt").read_bytes() == authority
-    assert (tmp_path / "tls/server/server.crt").read_bytes() != server
+    assert (tmp_path / "server/server.crt").read_bytes() != server
     assert "tls/llm/client.crt" not in done.changed
     assert "NATS_URL=tls://10.0.0.5:4222\n" in (tmp_path / "llm.env").read_text()
     modes = {name: (tmp_path / name).stat().st_mode & 0o777 for name in ("ca.key", "tls/llm/client.key", "llm.env")}
@@ -144,7 +144,7 @@ def test_a_new_authority_renews_every_certificate(tmp_path: Path) -> None:
     plan.carry_out(tmp_path, Wishes(tls=True))
     (tmp_path / "ca.crt").unlink()
     done = plan.carry_out(tmp_path, Wishes())
-    assert {"ca.key", "tls/server/server.crt", "tls/synth/client.crt", "tls/llm/client.crt"} <= set(done.changed)
+    assert {"ca.key", "server/server.crt", "tls/synth/client.crt", "tls/llm/client.crt"} <= set(done.changed)
     own = (tmp_path / "ca.crt").read_bytes()
     assert all(path.read_bytes() == own for path in (tmp_path / "tls").glob("*/ca.crt"))
 
