@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 from orastream.client.acceptance import Acceptance
 from orastream.client.async_client import Client
+from orastream.contract.caller import UNKNOWN
 from orastream.contract.codec import Encoding, Map
 from orastream.contract.errors import Overloaded, WaitTimeout
 from orastream.contract.messages import Report
@@ -49,14 +50,16 @@ class RequestService:
         """Count one answered request."""
         self._requests.labels(route=route, outcome=outcome).inc()
 
-    async def speak(self, fields: Map, encoding: Encoding = "json", *, trace: Parent) -> Acceptance | Report:
+    async def speak(
+        self, fields: Map, encoding: Encoding = "json", *, trace: Parent, caller: str = UNKNOWN
+    ) -> Acceptance | Report:
         """Submit a request, given by its wire fields; returns its acceptance, or the final report for a sync caller.
 
-        The request continues `trace`. Raises InvalidRequest and Overloaded (nothing was stored), NodeUnavailable, and
-        WaitTimeout (the request goes on). Cancel-safe: a stored request is still spoken.
+        The request continues `trace`, and is counted for `caller`. Raises InvalidRequest and Overloaded (nothing was
+        stored), NodeUnavailable, and WaitTimeout (the request goes on). Cancel-safe: a stored request is still spoken.
         """
         with self.place():
-            acceptance, waits = await self.client.submit(fields, encoding=encoding, trace=trace)
+            acceptance, waits = await self.client.submit(fields, encoding=encoding, trace=trace, caller=caller)
             return await self._wait(acceptance) if waits else acceptance
 
     @contextlib.contextmanager

@@ -10,6 +10,7 @@ from services.gateway.access.origin_check import OriginCheck
 from services.gateway.access.policy import AccessPolicy
 from services.gateway.app import application
 from services.gateway.http.server import serving
+from services.gateway.reads import service as reads
 from services.gateway.request_service import RequestService
 from services.gateway.routes.events import Events
 from services.gateway.routes.node import NodeView
@@ -48,6 +49,7 @@ def serve(settings: GatewaySettings) -> lifecycle.Serve:
                 port,
             ),
             tts_speak.serving(broker, request_service, grace_s=grace_s),
+            reads.serving(process.js, request_service, max_text_chars=settings.tts_max_text_chars),
         ):
             process.ports["gateway_port"] = port
             process.ready()

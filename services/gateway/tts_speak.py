@@ -10,9 +10,10 @@ import structlog
 
 from orastream import traces
 from orastream.base.version import VERSION
-from orastream.broker import Answer, Broker
+from orastream.broker import Answer, Broker, ServiceConfig, single
 from orastream.client.acceptance import Acceptance
 from orastream.contract import codec, subjects
+from orastream.contract.caller import REQUEST_INFO, account_of
 from orastream.contract.codec import Encoding, Map
 from orastream.contract.errors import (
     InvalidRequest,
@@ -23,7 +24,8 @@ from orastream.contract.errors import (
     WaitTimeout,
 )
 from orastream.contract.messages import Report, ReportError
-from services.gateway.request_service import RequestService
+from services.gateway.access.fair_share import FairShare
+from services.gateway.request_service import MAX_IN_FLIGHT, RequestService
 
 NAME = "tts-speak"
 ROUTE = subjects.SPEAK
@@ -40,13 +42,8 @@ async def serving(broker: Broker, request_service: RequestService, *, grace_s: f
     for the requests in flight.
     """
     speaker = SpeakService(request_service)
-    service = await broker.serve(
-        NAME,
-        VERSION,
-        "Speaks a text to a phone; answers when accepted or delivered",
-        ROUTE,
-        speaker.answer,
-    )
+    about = ServiceConfig(NAME, VERSION, "Speaks a text to a phone; answers when accepted or delivered")
+    service = await broker.serve(about, {NAME: ROUTE}, single(speaker.answer))
     yield
     if broker.connected:  # the server drops the subscriptions of a lost connection by itself
         with contextlib.suppress(TimeoutError):
@@ -60,6 +57,7 @@ class SpeakService:
 
     def __init__(self, request_service: RequestService) -> None:
         self._request_service = request_service
+        self._share = FairShare(MAX_IN_FLIGHT, MAX_IN_FLIGHT // 2)
         self._in_flight = 0
         self._changed = asyncio.Event()
 
@@ -76,7 +74,8 @@ class SpeakService:
             about = traces.messaging("process", "process", ROUTE, ROUTE, group=NAME)
             parent = traces.carrier_of(headers.get)
             with traces.begin("process tts.speak", parent=parent, kind="server", attributes=about) as span:
-                body, problem, outcome = await self._spoken(payload, encoding, span)
+                caller = account_of(headers.get(REQUEST_INFO))
+                body, problem, outcome = await self._spoken(payload, encoding, span, caller)
                 span.set({"orastream.outcome": outcome})
                 if problem is not None:
                     span.fail(outcome)
@@ -95,21 +94,27 @@ class SpeakService:
                     await self._changed.wait()
 
     async def _spoken(
-        self, payload: bytes, encoding: Encoding, span: traces.Span
+        self, payload: bytes, encoding: Encoding, span: traces.Span, caller: str
     ) -> tuple[Map, dict[str, str] | None, str]:
         fields: Map = {}
+        full = self._share.enter(caller)
         try:
+            if full is not None:
+                raise Overloaded(full)
             fields = codec.decode(payload)
-            result = await self._request_service.speak(fields, encoding, trace=span)
+            result = await self._request_service.speak(fields, encoding, trace=span, caller=caller)
         except WaitTimeout as exc:
             standing = await self._standing(exc)
             return standing.to_map(), error_headers("504", str(exc)), "wait_timeout"
         except OrastreamError as exc:
-            return refusal(fields, exc).to_map(), error_headers(service_code(exc), _text(exc)), _outcome(exc)
+            return refusal(fields, exc).to_map(), error_headers(service_code(exc), public_text(exc)), outcome_of(exc)
         except Exception:  # noqa: BLE001 - an error in one request must not end the gateway: it is logged and answered
             log.exception("a request met an error of ours")
             internal = OrastreamError("an error of the gateway; see its log")
             return refusal(fields, internal).to_map(), error_headers("500", str(internal)), "internal"
+        finally:
+            if full is None:
+                self._share.leave(caller)
         return result.to_map(), None, "accepted" if isinstance(result, Acceptance) else result.status
 
     async def _standing(self, exc: WaitTimeout) -> Report:
@@ -128,7 +133,7 @@ def refusal(fields: Map, exc: OrastreamError) -> Report:
         phone_id=_usable(fields.get("phoneId")),
         request_seq=0,
         status="failed",
-        error=ReportError.of(exc.code, _text(exc)),
+        error=ReportError.of(exc.code, public_text(exc)),
     )
 
 
@@ -149,11 +154,13 @@ def error_headers(code: str, text: str) -> dict[str, str]:
     return {"Nats-Service-Error": line, "Nats-Service-Error-Code": code}
 
 
-def _outcome(exc: OrastreamError) -> str:
+def outcome_of(exc: OrastreamError) -> str:
+    """The value of the metrics' label `outcome` for a refusal."""
     return "unavailable" if isinstance(exc, NodeUnavailable | PublishRefused) else exc.code
 
 
-def _text(exc: OrastreamError) -> str:
+def public_text(exc: OrastreamError) -> str:
+    """What a caller is told: no internal details of the node."""
     unavailable = isinstance(exc, NodeUnavailable | PublishRefused)
     return "the node does not answer; try again" if unavailable else str(exc)
 

@@ -13,6 +13,8 @@ from orastream.client import voices
 from orastream.contract.errors import SettingsError
 from orastream.jetstream.report_store import ReportStore
 from orastream.service.lifecycle import Process, Serve
+from orastream.service.settings import accounts_of
+from orastream.service.usage import UsageMetrics
 from services.synth import gauges
 from services.synth.audio import resample
 from services.synth.engine_pool.pool import EnginePool
@@ -40,6 +42,7 @@ async def _serve(process: Process, settings: SynthSettings) -> None:
     """Start the engines, then serve until the process is told to stop. Raises EngineChanged after a drain."""
     backlog = Backlog(process.js)
     metrics = SynthMetrics(process.metrics, backlog.spoken)
+    usage = UsageMetrics(process.metrics, accounts_of(settings.tts_callers))
     process.unready = "the engine is loading"
     pool = EnginePool(
         settings.tts_engine,
@@ -62,7 +65,7 @@ async def _serve(process: Process, settings: SynthSettings) -> None:
             store = await open_store(process, settings)
             speaker = await stack.enter_async_context(CachingSpeaker(speaker, store, metrics))
         pace = Pace(settings.synth_lead_seconds if settings.synth_suspended else None)
-        context = SynthContext(process.js, ReportStore(process.js), speaker, settings, metrics, pace)
+        context = SynthContext(process.js, ReportStore(process.js, usage.ended), speaker, settings, metrics, pace)
         synth = Synth(context)
         gauges.register(process.metrics, synth, pool, backlog)
         watch = asyncio.create_task(backlog.watch(), name="backlog")

@@ -12,11 +12,15 @@ _EVERY = {"forbidden", "unauthorized", "internal"}
 _NODE = {"unavailable"}
 _BODY = {"body_timeout", "too_large", "disconnected", "invalid_request"}
 _ENDS = set(FINAL)
+_READ = {"found", "invalid_request", "overloaded", "internal"} | _NODE
 _SPOKEN = {"accepted", "overloaded", "wait_timeout", "invalid_request"} | _NODE | _ENDS
 
 ROUTES: dict[str, set[str]] = {
     "convert-tts": _EVERY | _BODY | _SPOKEN,
     "tts.speak": _SPOKEN | {"internal"},
+    "tts.report.get": _READ | {"not_found"},
+    "tts.report.read": _READ,
+    "tts.audio.read": _READ,
     "openai-speech": (_EVERY | _BODY | _NODE | {"streaming", "failed", "overloaded", "wait_timeout", "gone"})
     - {"disconnected"},
     "openai-models": _EVERY | {"found", "not_found"},

@@ -103,7 +103,7 @@ class Events:
                 Feed(
                     self._js,
                     stream_names.SESSIONS,
-                    subjects.session_request(session),
+                    subjects.session_events(session),
                     wake=changed.set,
                     after=after.requests,
                 ) as requests,

@@ -63,7 +63,7 @@ class NodeView:
             return self._seen
 
     async def _look(self) -> Map:
-        synth, audio, heartbeats, sessions, unfinished, recent = await asyncio.gather(
+        synth, audio, heartbeats, sessions, (unfinished, complete), recent = await asyncio.gather(
             self._synth(),
             self._stream(stream_names.AUDIO),
             self._stream(stream_names.HEARTBEATS, stream_names.heartbeat_key(">")),
@@ -86,7 +86,7 @@ class NodeView:
             "audio": {"bytes": int(audio["state"]["bytes"]), "maxBytes": int(audio["config"]["max_bytes"])},
             "limits": {"textChars": self._max_text_chars},
             "lines": [line.to_map() for line in lines],
-            "complete": len(unfinished) < MAX_UNFINISHED,
+            "complete": complete,
         }
 
     async def _synth(self) -> dict[str, Any]:
@@ -101,10 +101,10 @@ class NodeView:
         answer = await management.stream_info(self._js, name, subjects=counted, patience_s=PATIENCE_S)
         return management.checked(name, answer, "state", "config")
 
-    async def _unfinished(self) -> list[StoredRequest]:
-        """The oldest stored requests. They are not final: final ones are deleted."""
+    async def _unfinished(self) -> tuple[list[StoredRequest], bool]:
+        """The oldest stored requests, and whether these are all. They are not final: final ones are deleted."""
         found = await self._js.read(
-            stream_names.SESSIONS, subjects.session_request("*"), 0, batch=MAX_UNFINISHED, timeout_s=PATIENCE_S
+            stream_names.SESSIONS, subjects.session_events("*"), 0, batch=MAX_UNFINISHED, timeout_s=PATIENCE_S
         )
         # Without a session it is deleted without a report, and JSON may not be able to hold its token.
         read = (
@@ -112,7 +112,7 @@ class NodeView:
             for m in found
             if subjects.session_of(m.subject) is not None
         )
-        return [stored for stored in read if isinstance(stored, StoredRequest)]
+        return [stored for stored in read if isinstance(stored, StoredRequest)], len(found) < MAX_UNFINISHED
 
     async def _recent(self) -> list[ReportState]:
         """The reports among the last MAX_RECENT sequences. There are fewer where a newer report has replaced one."""

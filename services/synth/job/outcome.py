@@ -84,6 +84,7 @@ def as_final(report: Report, end: AudioEnd, playback: Playback) -> Report:
         return report.with_(status="cancelled")
     return report.with_(
         status="delivered",
+        characters=report.characters if end.text is None else len(end.text),
         total_chunks=end.total_chunks,
         delivered_chunks=end.total_chunks,
         bytes=end.total_bytes,

@@ -8,7 +8,7 @@ messages from the socket to callbacks. `micro` answers requests as a nats.micro 
 from orastream.broker.address import ARGUMENTS, AddressOrigin, shown
 from orastream.broker.connection import Broker
 from orastream.broker.fastpath.dispatch import NO_HEADERS, Headers, OnMessage, ServerIdentity
-from orastream.broker.micro import Answer, Answerer
+from orastream.broker.micro import Answer, Answerer, Answers, Question, ServiceConfig, single
 from orastream.broker.subscription import Subscription
 
 __all__ = [
@@ -17,10 +17,14 @@ __all__ = [
     "AddressOrigin",
     "Answer",
     "Answerer",
+    "Answers",
     "Broker",
     "Headers",
     "OnMessage",
+    "Question",
     "ServerIdentity",
+    "ServiceConfig",
     "Subscription",
     "shown",
+    "single",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,7 +20,7 @@ from orastream.broker.fastpath.dispatch import DispatchingClient, Headers, OnMes
 from orastream.broker.fastpath.splitter import ProtocolError
 from orastream.broker.hooks import Hooks, hooked
 from orastream.broker.inboxes import Inboxes
-from orastream.broker.micro import Answerer
+from orastream.broker.micro import Answers
 from orastream.broker.refusals import Refusals
 from orastream.broker.repairs import Repairs
 from orastream.broker.subscription import Subscription
@@ -252,11 +252,10 @@ class Broker:
         self._inboxes.close(subject)
 
     async def serve(
-        self, name: str, version: str, description: str, subject: str, answer: Answerer, *, queue: str = "q"
+        self, config: ServiceConfig, endpoints: Mapping[str, str], answers: Answers, *, queue: str = "q"
     ) -> Service:
-        """Start a nats.micro service with one endpoint; see `micro.serve`."""
-        config = ServiceConfig(name=name, version=version, description=description)
-        return await micro.serve(self._nc, config, subject, answer, queue)
+        """Start a nats.micro service; see `micro.serve`."""
+        return await micro.serve(self._nc, config, endpoints, answers, queue)
 
     # ---- callbacks of the client
 

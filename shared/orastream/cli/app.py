@@ -14,6 +14,7 @@ from orastream.cli.commands.init_auth import init_auth
 from orastream.cli.commands.say import say
 from orastream.cli.commands.session import cancel, redeliver, report, watch
 from orastream.cli.commands.up import up
+from orastream.cli.commands.usage import usage
 from orastream.cli.commands.voices import voices
 
 app = typer.Typer(
@@ -61,6 +62,7 @@ _add(cancel, "orastream cancel s1", "orastream cancel s1 --request r1")
 _add(redeliver, "orastream redeliver s1", "orastream redeliver s1 r1")
 _add(report, "orastream report s1 r1", "orastream report s1 r1 --json")
 _add(voices, "orastream voices", "orastream voices --language ko", "orastream voices --json | jq '.[].name'")
+_add(usage, "orastream usage", "orastream usage --json | jq '.[].characters'")
 _add(bench, "orastream bench", 'orastream bench -n 50 --text "반갑습니다."')
 _add(doctor, "orastream doctor", "orastream doctor --nats nats://10.0.0.5:4222")
 _add(

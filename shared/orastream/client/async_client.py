@@ -16,9 +16,11 @@ from orastream.client import voices, watch
 from orastream.client.acceptance import Acceptance
 from orastream.client.load_watch import LoadWatch
 from orastream.client.options import to_wire
+from orastream.client.reads import Reads
 from orastream.client.text_stream import TextStream
-from orastream.contract import codec, stream_names, subjects
+from orastream.contract import codec, subjects
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
+from orastream.contract.caller import HEADER, UNKNOWN
 from orastream.contract.codec import Encoding, Map
 from orastream.contract.errors import (
     InvalidRequest,
@@ -29,15 +31,13 @@ from orastream.contract.errors import (
     WaitTimeout,
 )
 from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Cancel, Report, Transport, parse_request
-from orastream.contract.stored_requests import StoredRequest, read_message
 from orastream.jetstream.api import JetStream
-from orastream.jetstream.report_store import ReportStore
 
 DEFAULT_WAIT_S = 60.0
 NAME = "orastream-client"
 CONNECT_TIMEOUT_S = 5.0
-MAX_HEADER_BYTES = 1024 + traces.MAX_BYTES
-"""Maximum bytes of the headers: message id (two tokens of at most 343 characters), trace context, header names."""
+MAX_HEADER_BYTES = 1152 + traces.MAX_BYTES
+"""Maximum bytes of the headers: message id (two tokens of at most 343 characters), caller, trace context, names."""
 
 
 class Client:
@@ -93,7 +93,7 @@ class Client:
                 raise ValueError(f"{names}: no effect with a Broker, which has its own; pass it to the Broker instead")
         self._broker = url
         self._is_open = not self._owns_broker
-        self._stream_api = JetStream(self._broker)
+        self._reads = Reads(JetStream(self._broker), max_text_chars=max_text_chars)
         self._load_watch = LoadWatch(self._broker, max_backlog_s)
         self._fire_and_forget = fire_and_forget
         self._transport = transport
@@ -124,9 +124,14 @@ class Client:
     @property
     def _js(self) -> JetStream:
         """JetStream over the open connection. Raises RuntimeError before `async with`: each call would wait in vain."""
+        return self.reads.js
+
+    @property
+    def reads(self) -> Reads:
+        """The reads of reports and audio over the open connection. Raises RuntimeError before `async with`."""
         if not self._is_open:
             raise RuntimeError("the client is not open: use `async with Client(…) as client`")
-        return self._stream_api
+        return self._reads
 
     # ---- asking for speech
 
@@ -186,13 +191,14 @@ class Client:
         return TextStream(self, fields, self.max_text_chars)
 
     async def submit(
-        self, fields: Map, *, encoding: Encoding = "json", trace: traces.Parent = None
+        self, fields: Map, *, encoding: Encoding = "json", trace: traces.Parent = None, caller: str = UNKNOWN
     ) -> tuple[Acceptance, bool]:
         """Check and store a request given by its wire fields. Returns its Acceptance and whether the sender waits.
 
         Absent fields get this client's defaults. A request without an id gets one, so that a repeated publish is not
         spoken twice. The node encodes its reports in `encoding`. `trace` is the parent span or headers; without it the
-        caller's current span is the parent. Raises InvalidRequest, Overloaded, NodeUnavailable.
+        caller's current span is the parent. `caller` is who asks, for a service that asks for others
+        (`contract/caller.py`). Raises InvalidRequest, Overloaded, NodeUnavailable.
         """
         js, request = self._js, parse_request(fields, max_text_chars=self.max_text_chars)
         body = request.to_map()
@@ -212,8 +218,9 @@ class Client:
         about = traces.messaging("publish", "send", subject, "tts.request.{session}")
         about |= traces.identity(request.session_id, request_id)
         with traces.begin("publish tts.request", parent=trace, kind="producer", attributes=about) as span:
+            headers = {**span.carrier, HEADER: caller} if caller else span.carrier
             try:
-                ack = await js.store(subject, data, message_id=message_id, trace=span.carrier)
+                ack = await js.store(subject, data, message_id=message_id, more_headers=headers)
             except PublishRefused as exc:
                 self._load_watch.undo(counted)
                 if isinstance(exc, StreamFull):
@@ -226,7 +233,7 @@ class Client:
         """Wait for a request's final report and return it. Raises WaitTimeout after `wait_s` s, NodeUnavailable."""
         try:
             async with asyncio.timeout(wait_s):
-                return await watch.outcome(self._js, session_id, request_id)
+                return await watch.outcome(self.reads, session_id, request_id)
         except TimeoutError:
             raise WaitTimeout(session_id, request_id, wait_s) from None
 
@@ -256,34 +263,14 @@ class Client:
 
         Raises InvalidRequest, NodeUnavailable.
         """
-        session, token = subjects.tokens(session_id, request_id)
-        reports = ReportStore(self._js)
-        state = await reports.read(session, token)
-        if state is not None:
-            return state.report
-        queued = await self._find_queued(session, token)
-        if queued is not None:
-            return queued.report("queued")
-        state = await reports.read(session, token)  # claimed and ended between the two reads
-        return state.report if state else None
-
-    async def _find_queued(self, session: str, token: str) -> StoredRequest | None:
-        after = 0
-        while (
-            message := await self._js.after(stream_names.SESSIONS, subjects.session_request(session), after)
-        ) is not None:
-            after = message.sequence
-            stored = read_message(message, max_text_chars=self.max_text_chars)
-            if isinstance(stored, StoredRequest) and stored.token == token:
-                return stored
-        return None
+        return await self.reads.report(*subjects.tokens(session_id, request_id))
 
     def reports(self, session_id: str | None = None, *, history: bool = False) -> AsyncGenerator[Report, None]:
         """Yield reports of one session, or of all, as they are written; with `history` those of the last hour first.
 
         Endless: leave the loop to end it.
         """
-        return watch.reports(self._js, session_id, history=history)
+        return watch.reports(self.reads, session_id, history=history)
 
     async def voices(self) -> list[voices.Voice]:
         """The voices of all running synths, sorted by engine; [] when none is running. Raises NodeUnavailable."""
@@ -296,4 +283,4 @@ class Client:
 
         A new attempt yields another start; chunk indexes continue. The generator stops after the end.
         """
-        return watch.audio(self._js, session_id, request_id, request_seq)
+        return watch.audio(self.reads, session_id, request_id, request_seq)

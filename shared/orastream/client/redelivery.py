@@ -7,30 +7,26 @@ from collections.abc import Iterable
 
 from orastream.client.acceptance import Acceptance
 from orastream.client.async_client import Client
-from orastream.contract import stream_names, subjects
+from orastream.contract import subjects
 from orastream.contract.codec import Map
 from orastream.contract.errors import Undecodable
 from orastream.contract.messages import Report
-from orastream.jetstream.api import JetStream
 
 UNDELIVERED = ("oraserver_unreachable", "oraserver_refused")
 """Codes of requests whose audio was made and did not reach OraServer."""
 
 
-async def reports_of(client: Client, session_id: str) -> list[Report]:
-    """Returns the last report of each request of the session, of the last hour, in the order of the requests.
+async def reports_of(client: Client, session_id: str | None) -> list[Report]:
+    """Returns the last report of each request of the session (None: of all), of the last hour, in their order.
 
     Raises InvalidRequest, NodeUnavailable.
     """
-    js, subject = JetStream(client.broker), subjects.reports(subjects.token(session_id, "sessionId"))
-    found: dict[str, Report] = {}
-    after = 0
-    while page := await js.read(stream_names.REPORTS, subject, after):
-        for message in page:
-            after = message.sequence
-            with contextlib.suppress(Undecodable, ValueError):
-                report = Report.decode(message.data)
-                found[report.request_id] = report
+    found: dict[tuple[str, str], Report] = {}
+    session = None if session_id is None else subjects.token(session_id, "sessionId")
+    for message in await client.reads.stored(session):
+        with contextlib.suppress(Undecodable, ValueError):
+            report = Report.decode(message.data)
+            found[report.session_id, report.request_id] = report
     return sorted(found.values(), key=lambda report: report.request_seq)
 
 

@@ -13,13 +13,12 @@ from typing import Protocol, Self
 
 from orastream.broker import Broker
 from orastream.client.acceptance import Acceptance
+from orastream.client.reads import Reads
 from orastream.contract import stream_names, subjects
 from orastream.contract.codec import Map
 from orastream.contract.errors import InvalidRequest, OrastreamError, Undecodable, UtteranceEnded
 from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Report
 from orastream.contract.text_pieces import MAX_PIECES, TextPiece, check_text
-from orastream.jetstream.api import JetStream
-from orastream.jetstream.feed import Feed
 from orastream.jetstream.publish_window import PublishWindow
 
 CANCEL_S = 5.0
@@ -32,6 +31,11 @@ class Submitter(Protocol):
     @property
     def broker(self) -> Broker:
         """See `Client.broker`."""
+        ...
+
+    @property
+    def reads(self) -> Reads:
+        """See `Client.reads`."""
         ...
 
     async def submit(self, fields: Map) -> tuple[Acceptance, bool]:
@@ -96,7 +100,7 @@ class TextStream:
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(self._window)
             subject = subjects.report(*self._tokens())
-            self._feed = Feed(JetStream(self._client.broker), stream_names.REPORTS, subject, wake=self._on_report)
+            self._feed = self._client.reads.feed(stream_names.REPORTS, subject, wake=self._on_report)
             await stack.enter_async_context(self._feed)
             self._stack = stack.pop_all()
         return self

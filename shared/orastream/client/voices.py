@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orastream.base import logger
 from orastream.base.version import VERSION
-from orastream.broker import Answer, Broker, Headers
+from orastream.broker import Answer, Broker, Headers, ServiceConfig, single
 from orastream.contract import codec, subjects
 from orastream.contract.codec import Map
 from orastream.contract.errors import NodeUnavailable, Undecodable
@@ -133,11 +133,6 @@ async def serve(broker: Broker, voices: Iterable[Voice], *, engine: str, version
     async def answered(_payload: bytes, _headers: Mapping[str, str]) -> Answer:
         return answer, None
 
-    await broker.serve(
-        NAME,
-        VERSION,
-        "The voices of the engine that this synth speaks with",
-        subjects.VOICES,
-        answered,
-        queue=hashlib.sha256(answer).hexdigest()[:16],
-    )
+    about = ServiceConfig(NAME, VERSION, "The voices of the engine that this synth speaks with")
+    queue = hashlib.sha256(answer).hexdigest()[:16]
+    await broker.serve(about, {NAME: subjects.VOICES}, single(answered), queue=queue)

@@ -9,19 +9,19 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 
+from orastream.client.reads import Reads
 from orastream.contract import stream_names, subjects
 from orastream.contract.assembly import Assembly
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart, unpack
 from orastream.contract.errors import Undecodable
 from orastream.contract.messages import Report
-from orastream.jetstream.api import JetStream, Stored
-from orastream.jetstream.feed import Feed
+from orastream.jetstream.api import Stored
 
 
-async def messages(js: JetStream, stream: str, subject: str, *, after: int = 0) -> AsyncGenerator[Stored, None]:
-    """Yield the messages of `subject` stored above sequence `after`, each once."""
+async def messages(reads: Reads, stream: str, subject: str, *, after: int | None = 0) -> AsyncGenerator[Stored, None]:
+    """Yield the messages of `subject` stored above sequence `after` (None: from now on), each once."""
     changed = asyncio.Event()
-    async with Feed(js, stream, subject, wake=changed.set, after=after) as feed:
+    async with reads.feed(stream, subject, wake=changed.set, after=after) as feed:
         while True:
             changed.clear()
             while (message := feed.pop()) is not None:
@@ -29,20 +29,19 @@ async def messages(js: JetStream, stream: str, subject: str, *, after: int = 0) 
             await changed.wait()
 
 
-async def reports(js: JetStream, session_id: str | None, *, history: bool) -> AsyncGenerator[Report, None]:
+async def reports(reads: Reads, session_id: str | None, *, history: bool) -> AsyncGenerator[Report, None]:
     """See `Client.reports`."""
-    async with contextlib.aclosing(dated_reports(js, session_id, history=history)) as dated:
+    async with contextlib.aclosing(dated_reports(reads, session_id, history=history)) as dated:
         async for _, report in dated:
             yield report
 
 
 async def dated_reports(
-    js: JetStream, session_id: str | None, *, history: bool
+    reads: Reads, session_id: str | None, *, history: bool
 ) -> AsyncGenerator[tuple[float, Report], None]:
     """Yield the reports of `Client.reports`, each with the unix seconds of its storing, by the server's clock."""
     subject = subjects.reports("*" if session_id is None else subjects.token(session_id, "sessionId"))
-    last = None if history else await js.last(stream_names.REPORTS, subject)
-    stored = messages(js, stream_names.REPORTS, subject, after=last.sequence if last else 0)
+    stored = messages(reads, stream_names.REPORTS, subject, after=0 if history else None)
     async with contextlib.aclosing(stored):
         async for message in stored:
             report = _report(message.data)
@@ -50,10 +49,10 @@ async def dated_reports(
                 yield message.time_s, report
 
 
-async def outcome(js: JetStream, session_id: str, request_id: str) -> Report:
+async def outcome(reads: Reads, session_id: str, request_id: str) -> Report:
     """Wait for a request's final report, without a timeout, and return it."""
     subject = subjects.report(*subjects.tokens(session_id, request_id))
-    async with contextlib.aclosing(messages(js, stream_names.REPORTS, subject)) as stored:
+    async with contextlib.aclosing(messages(reads, stream_names.REPORTS, subject)) as stored:
         async for message in stored:
             report = _report(message.data)
             if report is not None and report.final:
@@ -62,12 +61,12 @@ async def outcome(js: JetStream, session_id: str, request_id: str) -> Report:
 
 
 async def audio(
-    js: JetStream, session_id: str, request_id: str, request_seq: int
+    reads: Reads, session_id: str, request_id: str, request_seq: int
 ) -> AsyncGenerator[AudioStart | AudioChunk | AudioEnd, None]:
     """See `Client.audio`."""
     assembly = Assembly(request_seq)
     subject = subjects.audio(*subjects.tokens(session_id, request_id))
-    async with contextlib.aclosing(messages(js, stream_names.AUDIO, subject)) as stored:
+    async with contextlib.aclosing(messages(reads, stream_names.AUDIO, subject)) as stored:
         async for message in stored:
             start = assembly.start
             try:

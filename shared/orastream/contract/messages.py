@@ -9,15 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, cast, get_args
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from orastream.contract import codec, ssml, subjects
 from orastream.contract.audio import FORMATS, RATES_HZ, Format
@@ -243,6 +235,10 @@ class Report(BaseModel):
     """The transport that delivers it, if `transport` did not work (DELIVERY_FALLBACK)."""
     redeliver_of: Text | None = Field(None, alias="redeliverOf")
     """The request whose audio it delivers again."""
+    caller: str | None = None
+    """Who sent the request, if that is known; see `contract/caller.py`."""
+    characters: int | None = None
+    """Length of the text. None until a streamed text is complete."""
 
     @property
     def final(self) -> bool:

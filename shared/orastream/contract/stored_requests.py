@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, get_args
 
-from orastream.contract import codec, stream_names, subjects
+from orastream.contract import caller, codec, stream_names, subjects
 from orastream.contract.codec import Encoding, Map
 from orastream.contract.errors import InvalidRequest
 from orastream.contract.messages import (
@@ -43,6 +43,8 @@ class StoredRequest:
     problem: InvalidRequest | None
     trace: Carrier | Origin = field(default_factory=lambda: NOTHING, compare=False)
     """The publisher's trace context, from the headers; without one, the origin of a new trace."""
+    caller: str = caller.UNKNOWN
+    """Who sent it: an account or a name; see `contract/caller.py`."""
 
     @property
     def ttl_s(self) -> float:
@@ -54,6 +56,10 @@ class StoredRequest:
         """The transport that the request names, or None."""
         return self.request.stated_transport if self.request else None
 
+    @property
+    def _characters(self) -> int | None:
+        return None if self.request is None or self.request.text_stream else len(self.request.text)
+
     def report(self, status: Status, *, transport: Transport | None = None, error: ReportError | None = None) -> Report:
         """Return a new report of this request. `transport` None: the one that the request names."""
         return Report(
@@ -64,6 +70,8 @@ class StoredRequest:
             status=status,
             transport=transport or self.stated_transport,
             redeliver_of=self.request.redeliver_of if self.request else None,
+            caller=self.caller or None,
+            characters=self._characters,
             error=error,
         )
 
@@ -118,6 +126,11 @@ class Message(Protocol):
         """The trace context in its headers; empty if there is none."""
         ...
 
+    @property
+    def stated_caller(self) -> str | None:
+        """The header `caller.HEADER`, or None."""
+        ...
+
 
 def read_message(message: Message, *, max_text_chars: int) -> StoredRequest | StoredCancel:
     """Return `read_stored` of a message, with its trace. Never raises for a bad payload."""
@@ -128,6 +141,7 @@ def read_message(message: Message, *, max_text_chars: int) -> StoredRequest | St
         message.data,
         max_text_chars=max_text_chars,
         trace=message.trace or origin_of(stream_names.SESSIONS, message.sequence, message.time_ns),
+        stated_caller=message.stated_caller,
     )
 
 
@@ -154,7 +168,7 @@ def outline_of(message: Message) -> RequestOutline:
     return RequestOutline(float(ttl), value.get("textStream") is True, transport)
 
 
-def read_stored(
+def read_stored(  # noqa: PLR0913 - the parts of a message
     subject: str,
     sequence: int,
     stored_at_s: float,
@@ -162,15 +176,23 @@ def read_stored(
     *,
     max_text_chars: int,
     trace: Carrier | Origin = NOTHING,
+    stated_caller: str | None = None,
 ) -> StoredRequest | StoredCancel:
-    """Decode a message under `tts.session.<session>.{request,cancel}`. Never raises for a bad payload."""
+    """Decode a message under `tts.session.<session>.{request,request-<account>,cancel}`.
+
+    Never raises for a bad payload.
+    """
     _, _, session, kind = subject.split(".")
     if kind == "cancel":
         try:
             return StoredCancel(sequence, session, stored_at_s, Cancel.decode(data))
         except InvalidRequest:
             return StoredCancel(sequence, session, stored_at_s, None)
-    return _read_request(session, sequence, stored_at_s, data, max_text_chars, trace)
+    stored = _read_request(session, sequence, stored_at_s, data, max_text_chars, trace)
+    account = caller.account_in(kind)
+    if account is not None:
+        stored = _answered_in(stored, account)
+    return replace(stored, caller=caller.caller_of(kind, stated_caller))
 
 
 def _read_request(
@@ -200,6 +222,15 @@ def _read_request(
         problem=problem,
         trace=trace,
     )
+
+
+def _answered_in(stored: StoredRequest, account: str) -> StoredRequest:
+    """The request as one of callers of that account, to whom NATS passes on only what is below their prefix."""
+    prefix = subjects.reply_prefix(account)
+    if stored.reply_to is None or stored.reply_to.startswith(prefix):
+        return stored
+    problem = InvalidRequest("replyTo", f"account {account} gets reports only below {prefix}; begin it with that")
+    return replace(stored, reply_to=None, request=None, problem=stored.problem or problem)
 
 
 def _usable_id(value: Map) -> str | None:

@@ -35,6 +35,13 @@ PUT_AUDIO = "tts.put.audio.*.*"
 PUT_REPORT = "tts.put.report.*.*"
 TEXTS = "tts.text.*.*"
 
+# Questions, answered by the gateway (services/gateway/reads).
+REPORT_GET = "tts.report.get.*.*"
+REPORT_READ = "tts.report.read"
+REPORT_READ_SESSION = "tts.report.read.*"
+REPORT_READ_REQUEST = "tts.report.read.*.*"
+AUDIO_READ = "tts.audio.read.*.*"
+
 
 def check_id(value: str, field: str) -> str:
     """Return the id if it is valid: 1…256 bytes of UTF-8 without control characters.
@@ -140,7 +147,7 @@ def cancel(session: str) -> str:
 
 
 def session_request(session: str) -> str:
-    """Subject under which requests of a session are stored and republished."""
+    """Subject under which requests of a session are stored, except those of an account (`contract/caller.py`)."""
     return f"tts.session.{session}.request"
 
 
@@ -152,6 +159,11 @@ def session_cancel(session: str) -> str:
 def session_events(session: str) -> str:
     """Filter for the stored requests and cancels of a session, in one order."""
     return f"tts.session.{session}.*"
+
+
+def is_cancel(subject: str) -> bool:
+    """Whether a stored subject of TTS_SESSIONS is that of a cancel; else it is that of a request."""
+    return subject.endswith(".cancel")
 
 
 def text(session: str, req: str) -> str:
@@ -189,6 +201,26 @@ def reports(session: str) -> str:
     return f"tts.report.{session}.*"
 
 
+def report_get(session: str, req: str) -> str:
+    """Subject on which the gateway answers with the last report of a request."""
+    return f"tts.report.get.{session}.{req}"
+
+
+def report_read_session(session: str) -> str:
+    """Subject on which the gateway answers with the stored reports of a session; of all sessions: REPORT_READ."""
+    return f"{REPORT_READ}.{session}"
+
+
+def report_read(session: str, req: str) -> str:
+    """Subject on which the gateway answers with the stored report of a request, and with those that replace it."""
+    return f"{REPORT_READ}.{session}.{req}"
+
+
+def audio_read(session: str, req: str) -> str:
+    """Subject on which the gateway answers with the stored audio of a request."""
+    return f"tts.audio.read.{session}.{req}"
+
+
 def peer(service: str, process: str) -> str:
     """Subject on which one process of a service answers probes: it is alive."""
     return f"tts.peer.{service}.{process}"
@@ -209,6 +241,11 @@ def check_inbox_prefix(prefix: str) -> str:
     if len(prefix) > 128 or not _INBOX_PREFIX.fullmatch(prefix) or prefix.partition(".")[0] == "tts":
         raise ValueError("must be literal subject tokens (A-Z a-z 0-9 _ -), not tts, as in _INBOX or _INBOX.shop")
     return prefix
+
+
+def reply_prefix(account: str) -> str:
+    """What begins each `replyTo` of callers in this account: only there NATS passes reports on to them."""
+    return f"tts.reply.{account}."
 
 
 def reply_allowed(subject: str) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from orastream.base.backoff import Backoff
 from orastream.broker import NO_HEADERS, Broker, Headers
+from orastream.contract import caller
 from orastream.contract.errors import MessageTooLarge, NodeUnavailable
 from orastream.contract.trace_context import Carrier, carrier_of
 from orastream.jetstream.answers import Ack, error_in, json_of, parse_ack
@@ -63,6 +64,11 @@ class Stored(NamedTuple):
     def trace(self) -> Carrier:
         """The trace context in its headers, set by the publisher."""
         return carrier_of(self.headers.get)
+
+    @property
+    def stated_caller(self) -> str | None:
+        """The caller that its publisher has stated in a header, or None."""
+        return self.headers.get(caller.HEADER)
 
 
 def _stored(message: Mapping[str, Any]) -> Stored:
@@ -141,17 +147,17 @@ class JetStream:
         message_id: str | None = None,
         expect_last: int | None = None,
         rollup: bool = False,
-        trace: Carrier | None = None,
+        more_headers: Mapping[str, str] | None = None,
         patience_s: float = ELECTION_S,
     ) -> Ack:
         """Publish and wait for the ack. Repeats the publish for up to `patience_s` seconds while no answer comes.
 
         `expect_last` makes it a compare-and-set: the last sequence of this (stored) subject must be `expect_last`, 0
         for none. If the first ack was lost, the repeat conflicts with its own message, and the caller must read and
-        recognise it. `rollup` removes all older messages of the subject. `trace` is stored with the message.
+        recognise it. `rollup` removes all older messages of the subject. `more_headers` are stored with the message.
         Raises SequenceConflict, StreamFull, PublishRefused, NodeUnavailable.
         """
-        headers = dict(trace or {})
+        headers = dict(more_headers or {})
         if message_id is not None:
             headers["Nats-Msg-Id"] = message_id
         if expect_last is not None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from orastream.base import logger
 from orastream.base.backoff import Backoff
 from orastream.broker import NO_HEADERS, Broker, Headers
-from orastream.contract import stream_names
+from orastream.contract import caller, stream_names
 from orastream.contract.errors import NodeUnavailable
 from orastream.contract.trace_context import Carrier, carrier_of
 from orastream.jetstream.api import API, JetStream
@@ -57,6 +57,11 @@ class Delivery:
     def trace(self) -> Carrier:
         """The trace context in the message's headers, set by its publisher."""
         return carrier_of(self.headers.get)
+
+    @property
+    def stated_caller(self) -> str | None:
+        """The caller that its publisher has stated in a header, or None."""
+        return self.headers.get(caller.HEADER)
 
     async def ack(self) -> None:
         """Acknowledge: the message is not delivered again. If the ack is lost, it is."""

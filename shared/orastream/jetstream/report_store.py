@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from orastream.contract import stream_names, subjects
@@ -12,7 +13,6 @@ from orastream.contract.errors import NodeUnavailable, SequenceConflict, StreamF
 from orastream.contract.messages import Report
 from orastream.contract.report_state import ReportState, Verdict, judge, state_of
 from orastream.contract.stored_requests import StoredRequest
-from orastream.jetstream.answers import Ack
 from orastream.jetstream.api import JetStream, Stored
 
 MAX_OWN = 8
@@ -29,8 +29,10 @@ class Written:
 class ReportStore:
     """The node's stored reports, by subject tokens of session and request."""
 
-    def __init__(self, js: JetStream) -> None:
+    def __init__(self, js: JetStream, on_final: Callable[[Report], None] | None = None) -> None:
+        """`on_final` is called with each final report that this process has written, once."""
         self._js = js
+        self._on_final = on_final
         self._own: dict[str, tuple[bytes, Report]] = {}
         """The last report written here for each of the last MAX_OWN requests. Saves decoding when a feed returns it."""
 
@@ -66,8 +68,7 @@ class ReportStore:
         while True:
             if revision is not None:
                 try:
-                    ack = await self._store(subject, data, revision)
-                    return Written(Verdict.WRITTEN, ReportState(report, ack.sequence, 0.0))
+                    return await self._written(subject, data, report, revision)
                 except SequenceConflict:
                     pass
             current, revision = await self._last(of.session, of.token)
@@ -75,11 +76,14 @@ class ReportStore:
             if current is not None and verdict is not None:
                 return Written(verdict, current)
 
-    async def _store(self, subject: str, data: bytes, revision: int) -> Ack:
+    async def _written(self, subject: str, data: bytes, report: Report, revision: int) -> Written:
         try:
-            return await self._js.store(subject, data, expect_last=revision)
+            ack = await self._js.store(subject, data, expect_last=revision)
         except StreamFull as exc:  # the stream has no limit that a report could reach: the server lacks resources
             raise NodeUnavailable(str(exc)) from exc
+        if report.final and self._on_final is not None:
+            self._on_final(report)
+        return Written(Verdict.WRITTEN, ReportState(report, ack.sequence, 0.0))
 
     def _remember(self, subject: str, data: bytes, report: Report) -> None:
         self._own.pop(subject, None)
@@ -102,8 +106,7 @@ class ReportStore:
         subject, data = subjects.put_report(of.session, of.token), report.encode(of.encoding)
         while True:
             try:
-                ack = await self._store(subject, data, revision)
-                return Written(Verdict.WRITTEN, ReportState(report, ack.sequence, 0.0))
+                return await self._written(subject, data, report, revision)
             except SequenceConflict:
                 current, revision = await self._last(of.session, of.token)
             if current is not None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from orastream.base import logger
-from orastream.contract import subjects
+from orastream.contract import caller, subjects
 from orastream.contract.errors import NodeUnavailable, OrastreamError, SettingsError
 from orastream.contract.stream_names import AUDIO, BRIDGES, HEARTBEATS, OWNERS, REPORTS, SESSIONS, SYNTH, TEXTS
 from orastream.jetstream import management
@@ -34,12 +34,14 @@ log = logger.named(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StreamLimits:
-    """The stream limits from the settings (TTS_STREAM_REPLICAS, TTS_AUDIO_…, TTS_MAX_PENDING_PER_SESSION)."""
+    """What the settings say about the streams (TTS_STREAM_REPLICAS, TTS_AUDIO_…, TTS_CALLERS, …)."""
 
     replicas: int = 1
     audio_retention_s: int = 600
     audio_max_bytes: int = 4 << 30
     max_pending_per_session: int = 64
+    callers: tuple[str, ...] = ()
+    """The NATS accounts of callers. Each has a subject of its own for requests (`contract/caller.py`)."""
 
 
 def stream_configs(limits: StreamLimits) -> list[dict[str, Any]]:
@@ -56,7 +58,11 @@ def stream_configs(limits: StreamLimits) -> list[dict[str, Any]]:
         common
         | {
             "name": SESSIONS,
-            "subjects": [subjects.REQUESTS, subjects.CANCELS],
+            "subjects": [
+                subjects.REQUESTS,
+                subjects.CANCELS,
+                *(caller.ingest_subject(account, "*") for account in limits.callers),
+            ],
             "subject_transform": {"src": "tts.*.*", "dest": "tts.session.{{wildcard(2)}}.{{wildcard(1)}}"},
             "republish": {"src": "tts.session.>", "dest": "tts.session.>"},
             "max_age": 3600 * _NS,
@@ -101,12 +107,20 @@ def stream_configs(limits: StreamLimits) -> list[dict[str, Any]]:
     ]
 
 
-def consumer_configs() -> list[dict[str, Any]]:
-    """The durable consumers on TTS_SESSIONS: synth takes requests; requests and cancels wake each kind of bridge."""
+def consumer_configs(callers: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    """The durable consumers on TTS_SESSIONS: synth takes requests; requests and cancels wake each kind of bridge.
+
+    `callers` are the accounts of `StreamLimits`.
+    """
     common = {"ack_policy": "explicit", "max_deliver": -1, "deliver_policy": "all", "max_ack_pending": 100_000}
+    requests = "tts.session.*.request"
     synth = common | {
         "durable_name": SYNTH,
-        "filter_subject": "tts.session.*.request",
+        **(
+            {"filter_subjects": [requests, *map(caller.stored_filter, callers)]}
+            if callers
+            else {"filter_subject": requests}
+        ),
         "ack_wait": int(SYNTH_ACK_WAIT_S * _NS),
     }
     bridges = [

@@ -14,7 +14,8 @@ from orastream.delivery.runtime.bridge import Bridge
 from orastream.delivery.sink import Sink
 from orastream.service import lifecycle
 from orastream.service.metrics import DeliveryMetrics
-from orastream.service.settings import BridgeSettings
+from orastream.service.settings import BridgeSettings, accounts_of
+from orastream.service.usage import UsageMetrics
 
 log = logger.named(__name__)
 
@@ -44,7 +45,8 @@ def serve_bridge(
     """
 
     async def serve(process: lifecycle.Process) -> None:
-        counts = DeliveryMetrics(process.metrics, kind)
+        usage = UsageMetrics(process.metrics, accounts_of(settings.tts_callers))
+        counts = DeliveryMetrics(process.metrics, kind, usage.ended)
 
         def announce(event: str, entry: Entry, report: Report | None) -> None:
             about = {"session": entry.stored.session_id, "request": entry.stored.request_id}

@@ -58,7 +58,7 @@ class StreamKeeper:
         self._change = change
         self._needs = frozenset(needs)
         self._streams = topology.stream_configs(limits)
-        self._consumers = topology.consumer_configs()
+        self._consumers = topology.consumer_configs(limits.callers)
         self._created: dict[str, str] = {}
         self._last_seq: dict[str, int] = {}
         """The highest sequence seen of each stream."""

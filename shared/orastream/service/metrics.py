@@ -17,7 +17,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from orastream.contract.messages import FINAL, Status
+from orastream.contract.messages import FINAL, Report, Status
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -102,7 +102,9 @@ class Metrics:
 class DeliveryMetrics:
     """What both bridges count."""
 
-    def __init__(self, metrics: Metrics, kind: str) -> None:
+    def __init__(self, metrics: Metrics, kind: str, used: Callable[[Report], None]) -> None:
+        """`used` is called with each final report that this process has stored."""
+        self.used = used
         prefix = f"orastream_{kind}"
         self._chunks = metrics.tally(f"{prefix}_chunks", "Chunks written to OraServer, repeats included")
         self._bytes = metrics.tally(f"{prefix}_audio_bytes", "Audio bytes written to OraServer, before base64")

@@ -18,7 +18,7 @@ from pydantic_settings import SettingsError as UnparsableSetting
 
 from orastream.base.drain import MIN_DRAIN_S, Drain
 from orastream.broker import shown
-from orastream.contract import subjects
+from orastream.contract import caller, subjects
 from orastream.contract.errors import SettingsError
 from orastream.jetstream.topology import StreamLimits
 from orastream.service.setting_problems import describe
@@ -33,7 +33,7 @@ KNOWN: frozenset[str] = frozenset(
     TTS_PHRASE_CACHE_MAX_BYTES TTS_PHRASE_CACHE_SECONDS SYNTH_SLOTS SYNTH_OPEN_TEXTS SYNTH_STALL_SECONDS
     SYNTH_LEAD_SECONDS SYNTH_SUSPENDED ENGINE_PYTHON ENGINE_MAX_MEMORY_MB TTS_STREAM_REPLICAS
     TTS_AUDIO_MAX_BYTES TTS_AUDIO_RETENTION_SECONDS TTS_MAX_PENDING_PER_SESSION TTS_MAX_BACKLOG_SECONDS CHUNK_RAMP
-    DRAIN_SECONDS
+    TTS_CALLERS DRAIN_SECONDS
     GATEWAY_PORT GATEWAY_WAIT_SECONDS GATEWAY_API_KEYS GATEWAY_HOSTS TTS_HEALTH_PORT TTS_HOST TTS_LOG_DIR
     TTS_LOG_FORMAT TTS_LOG_LEVEL
     GPT_SOVITS_URLS GPT_SOVITS_VOICES GPT_SOVITS_MODELS POCKET_CONFIG POCKET_VOICES POCKET_LANGUAGE
@@ -83,6 +83,20 @@ def _check_replicas(value: int) -> int:
     return value
 
 
+def accounts_of(names: str) -> tuple[str, ...]:
+    """Return the accounts that commas separate, each once."""
+    return tuple(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
+
+
+def _check_accounts(names: str) -> str:
+    for name in accounts_of(names):
+        caller.check_account(name)
+    return names
+
+
+Accounts = Annotated[str, AfterValidator(_check_accounts)]
+
+
 def _off_is_absent(value: object) -> object:
     return None if isinstance(value, str) and value.strip().lower() == "off" else value
 
@@ -114,6 +128,8 @@ class NodeSettings(BaseSettings):
         Annotated[float, Field(ge=0, allow_inf_nan=False)] | None, BeforeValidator(_off_is_absent)
     ] = None
     """A request that would wait longer than this for a slot is refused (by the gateway) or expires early. None: off."""
+    tts_callers: Accounts = ""
+    """Comma separated: the NATS accounts of callers, as `orastream init-auth` writes them."""
     drain_seconds: float = Field(9, ge=MIN_DRAIN_S, le=3600)
     """Maximum time from SIGTERM to the exit. Docker kills a container 10 s after SIGTERM."""
 
@@ -130,6 +146,7 @@ class NodeSettings(BaseSettings):
             audio_retention_s=self.tts_audio_retention_seconds,
             audio_max_bytes=self.tts_audio_max_bytes,
             max_pending_per_session=self.tts_max_pending_per_session,
+            callers=accounts_of(self.tts_callers),
         )
 
     @classmethod

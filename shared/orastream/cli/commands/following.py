@@ -12,8 +12,6 @@ from orastream.client.async_client import Client
 from orastream.contract import stream_names, subjects
 from orastream.contract.errors import Undecodable
 from orastream.contract.messages import Report
-from orastream.jetstream.api import JetStream
-from orastream.jetstream.feed import Feed
 
 
 class Following:
@@ -27,7 +25,7 @@ class Following:
         """Raises InvalidRequest for ids that are not valid."""
         self._changed = asyncio.Event()
         subject = subjects.report(subjects.token(session_id), subjects.token(request_id))
-        self._feed = Feed(JetStream(client.broker), stream_names.REPORTS, subject, wake=self._changed.set)
+        self._feed = client.reads.feed(stream_names.REPORTS, subject, wake=self._changed.set)
 
     async def __aenter__(self) -> Self:
         await self._feed.__aenter__()

@@ -13,7 +13,6 @@ from orastream.client.redelivery import next_id, reports_of, undelivered
 from orastream.client.redelivery import redeliver as redeliver_request
 from orastream.client.watch import dated_reports
 from orastream.contract.errors import Overloaded
-from orastream.jetstream.api import JetStream
 
 Session = Annotated[str, typer.Argument(help="Id of the session, as in its requests.")]
 
@@ -29,7 +28,7 @@ def watch(
     async def command() -> int:
         out = terminal.console()
         async with terminal.connect(find_node(nats)) as client:
-            async for stored_at, report in dated_reports(JetStream(client.broker), session, history=history):
+            async for stored_at, report in dated_reports(client.reads, session, history=history):
                 if as_json:
                     print(terminal.json_text(report.to_map()), flush=True)
                 else:

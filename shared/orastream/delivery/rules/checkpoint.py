@@ -28,6 +28,7 @@ def report_of(base: Report, progress: Progress, figures: Mapping[str, Any], epoc
         bytes=progress.bytes if recounted else max(base.bytes, progress.bytes),
         audio_seconds=max(base.audio_seconds, progress.audio_seconds),
         rtf=progress.rtf if progress.rtf is not None else base.rtf,
+        characters=progress.characters if progress.characters is not None else base.characters,
         **figures,
         reconnects=base.reconnects + progress.reconnects,
         retransmitted=base.retransmitted + progress.retransmitted,

@@ -21,6 +21,8 @@ class Progress:
     """Chunks of the whole utterance, or None before its end is known."""
     rtf: float | None = None
     """Synthesis time divided by audio time, or None before the end is known."""
+    characters: int | None = None
+    """Length of a streamed text, or None before its end is known."""
     reconnects: int = 0
     retransmitted: int = 0
     """Chunks that were written more than once."""

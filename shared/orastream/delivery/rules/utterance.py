@@ -201,6 +201,7 @@ class UtteranceDelivery:
                 self._changed(end.total_chunks)
             self.progress.total_chunks = end.total_chunks
             self.progress.rtf = end.rtf
+            self.progress.characters = None if end.text is None else len(end.text)
         if not self._same:
             self._finish("failed", "internal", DIFFERS)
 

@@ -29,6 +29,7 @@ from orastream.jetstream.api import JetStream
 from orastream.jetstream.peers import CONFIRM_CLUSTER_S, CONFIRM_S, Peers
 from orastream.jetstream.pull_consumer import Delivery, PullConsumer
 from orastream.jetstream.report_store import ReportStore
+from orastream.jetstream.session_events import next_request
 
 MAX_HELD = 8192
 MAX_SESSIONS = 2000
@@ -276,7 +277,7 @@ class Bridge:
 
     async def _settle_cancel(self, session: str, delivery: Delivery) -> None:
         """Delete a cancel that is applied. Nak any other one: the owner of the requests before it applies it."""
-        lowest = await self._js.after(stream_names.SESSIONS, subjects.session_request(session), 0)
+        lowest = await next_request(self._js, session, 0, before=delivery.sequence)
         if cancel_is_applied(delivery.sequence, lowest.sequence if lowest is not None else None):
             await self._js.delete(stream_names.SESSIONS, delivery.sequence)
             await delivery.ack()

@@ -39,6 +39,10 @@ class DeliveryCounts(Protocol):
         """The bridge wrote a final report with status `status`."""
         ...
 
+    def used(self, report: Report) -> None:
+        """The process has stored that final report."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class BridgeContext:

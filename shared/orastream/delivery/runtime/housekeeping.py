@@ -30,6 +30,7 @@ from orastream.delivery.rules.wakeup import cancel_is_applied
 from orastream.delivery.runtime.ownership import Owners
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.report_store import ReportStore
+from orastream.jetstream.session_events import next_request
 
 AGAIN_S = 0.5
 
@@ -113,7 +114,7 @@ class Housekeeping:
 
     async def _drop_cancel(self, sequence: int) -> SessionOutcome:
         try:
-            lowest = await self._js.after(stream_names.SESSIONS, subjects.session_request(self._token), 0)
+            lowest = await next_request(self._js, self._token, 0, before=sequence)
             if cancel_is_applied(sequence, lowest.sequence if lowest is not None else None):
                 await self._js.delete(stream_names.SESSIONS, sequence)
                 return CancelDropped(sequence)

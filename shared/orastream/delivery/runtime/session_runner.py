@@ -48,7 +48,7 @@ class SessionRunner:
         self._ownership = ownership
         self._session = Session(context.sink.transport, ownership.epoch, Lifetime(context.sink.idle_s))
         self.wakeups = Wakeups(self._session)
-        session, reports = ownership.session, ReportStore(context.js)
+        session, reports = ownership.session, ReportStore(context.js, context.counts.used)
         self._reports = reports
         self._feeds = SessionFeeds(context, session, self._session, reports, self.wake)
         self._permission = WritePermission(context.lease.term, ownership.lapse)

@@ -12,7 +12,7 @@ import pytest
 import uvloop
 
 from orastream.base import tasks
-from orastream.broker import Answer, Broker
+from orastream.broker import Answer, Broker, ServiceConfig, single
 from orastream.broker.micro import CONFIRM_S
 from orastream.contract.errors import NodeUnavailable
 from tests.support.processes import until
@@ -150,7 +150,7 @@ async def test_a_service_starts_although_nats_is_lost_before_it_has_confirmed_th
 
     async with serving(serve) as port, Broker(f"nats://127.0.0.1:{port}", name="b") as broker:
         async with asyncio.timeout(3 * CONFIRM_S):
-            await broker.serve("test", "1.0.0", "a test", "tts.test", answer)
+            await broker.serve(ServiceConfig("test", "1.0.0"), {"test": "tts.test"}, single(answer))
         await until(subscribed_again, "the next connection has all subscriptions")
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from orastream.cli.node.upfile import UpFile
 from orastream.client.async_client import Client
+from orastream.client.reads import Reads
 from orastream.client.watch import dated_reports
 from orastream.contract import stream_names, subjects
 from orastream.contract.text_pieces import TextPiece
@@ -203,7 +204,7 @@ async def test_watch_shows_the_time_when_a_report_was_stored(
         assert (await orastream(tmp_path, "say", "hello", "--session", "s", "--nats", nats_server.url))[0] == 0
     stored = await js.last(stream_names.REPORTS, subjects.reports("s"))
     assert stored is not None
-    async with contextlib.aclosing(dated_reports(js, "s", history=True)) as dated:
+    async with contextlib.aclosing(dated_reports(Reads(js, max_text_chars=5000), "s", history=True)) as dated:
         assert (await anext(dated))[0] == stored.time_s
     await asyncio.sleep(1.1)
     process = await asyncio.create_subprocess_exec(

@@ -285,6 +285,8 @@ WIRE = [
     "error",
     "fallback",
     "redeliverOf",
+    "caller",
+    "characters",
 ]
 
 

@@ -25,7 +25,7 @@ def series(metrics: Metrics, name: str) -> dict[str, float]:
 @pytest.mark.parametrize("kind", ["ws_bridge", "http_bridge"])
 def test_bridge_exports_every_outcome_from_the_start(kind: str) -> None:
     metrics = Metrics()
-    counts = DeliveryMetrics(metrics, kind)
+    counts = DeliveryMetrics(metrics, kind, lambda _report: None)
     ends = {f'outcome="{status}"': 0.0 for status in FINAL}
     assert series(metrics, f"orastream_{kind}_requests") == ends
     counts.ended("failed")

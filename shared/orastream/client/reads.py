@@ -1,0 +1,110 @@
+"""Reads reports and audio for a caller: from JetStream if this user may, else by asking the gateway.
+
+On a server without accounts a caller reads the streams itself. In an account of its own it cannot, and the gateway
+answers (`contract/reads.py`). A Client finds out by itself, with one request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from orastream.base.backoff import Backoff
+from orastream.broker import Broker
+from orastream.client.caller_feed import CallerFeed, question_of
+from orastream.client.report_lookup import last_report
+from orastream.client.served_reads import PageEnd, get_report, read_page
+from orastream.contract import stream_names, subjects
+from orastream.contract.errors import NodeUnavailable, NoResponders
+from orastream.contract.messages import Report
+from orastream.contract.reads import ReadQuery
+from orastream.jetstream.api import API, JetStream, Stored
+
+PROBE_S = 1.0
+PATIENCE_S = 15.0
+"""How long a read is repeated while neither the streams nor a gateway answer."""
+
+
+class Reads:
+    """The reads of one Client. For one event loop. Cancel-safe."""
+
+    def __init__(self, js: JetStream, *, max_text_chars: int) -> None:
+        self.js = js
+        self._max_text_chars = max_text_chars
+        self._direct: dict[str, bool] = {}
+        """By stream: whether this user reads it itself. Absent: not known."""
+
+    @property
+    def broker(self) -> Broker:
+        """The NATS connection."""
+        return self.js.broker
+
+    async def direct(self, stream: str) -> bool:
+        """Whether this user reads the stream itself, else the gateway is to be asked. Raises NodeUnavailable."""
+        known = self._direct.get(stream)
+        if known is None:
+            subject = f"{API}.DIRECT.GET.{stream}"
+            try:
+                await self.broker.request(subject, b'{"seq":1}', timeout_s=PROBE_S)
+                known = True
+            except NoResponders:
+                known = False
+            except NodeUnavailable:
+                if self.broker.refused(subject) is None:
+                    raise
+                known = False
+            self._direct[stream] = known
+        return known
+
+    def no_gateway(self, stream: str) -> None:
+        """No gateway answers: look again whether this user reads the stream itself. It may just not have existed."""
+        self._direct.pop(stream, None)
+
+    async def report(self, session: str, token: str, *, patience_s: float = PATIENCE_S) -> Report | None:
+        """See `Client.report`; `session` and `token` are tokens. Raises NodeUnavailable after `patience_s` seconds."""
+        backoff = Backoff(0.1, 1.0)
+        deadline = asyncio.get_running_loop().time() + patience_s
+        while True:
+            try:
+                if await self.direct(stream_names.REPORTS):
+                    return await last_report(self.js, session, token, max_text_chars=self._max_text_chars)
+                return await get_report(self.broker, session, token)
+            except NodeUnavailable as exc:
+                if isinstance(exc, NoResponders):
+                    self.no_gateway(stream_names.REPORTS)
+                wait_s = backoff.next_s()
+                if self.broker.closed.is_set() or asyncio.get_running_loop().time() + wait_s > deadline:
+                    raise
+            await asyncio.sleep(wait_s)
+
+    def feed(self, stream: str, subject: str, *, wake: Callable[[], None], after: int | None = 0) -> CallerFeed:
+        """Return a feed of the messages of `subject` stored above `after` (None: from now on). `async with` opens it.
+
+        `subject` is a stored subject of TTS_REPORTS or TTS_AUDIO: `tts.report.<session or *>.<request or *>`,
+        `tts.audio.<session>.<request>`.
+        """
+        return CallerFeed(self, stream, subject, wake=wake, after=after)
+
+    async def stored(self, session: str | None) -> list[Stored]:
+        """Return the stored reports of a session, or of all, in their order. Raises NodeUnavailable."""
+        found: list[Stored] = []
+        subject, after = subjects.reports(session or "*"), 0
+        if await self.direct(stream_names.REPORTS):
+            while page := await self.js.read(stream_names.REPORTS, subject, after):
+                found += page
+                after = page[-1].sequence
+            return found
+        while True:
+            count = len(found)
+            async with contextlib.aclosing(
+                read_page(self.broker, question_of(subject), ReadQuery(after))
+            ) as page_messages:
+                async for message in page_messages:
+                    if isinstance(message, PageEnd):
+                        after = int(message)
+                    else:
+                        found.append(message)
+                        after = message.sequence
+            if len(found) == count:
+                return found
