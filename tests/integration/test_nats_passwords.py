@@ -1,4 +1,4 @@
-"""Users with passwords in a deploy/nats.conf of one's own, as earlier versions showed them: still as compose.yaml says."""
+"""Users with passwords in a deploy/nats.conf of one's own, as earlier versions showed them."""
 
 from __future__ import annotations
 

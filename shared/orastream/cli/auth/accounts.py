@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from orastream.cli.auth import names
-from orastream.cli.auth.rights import AUDIO_READ, REPORT_GET, REPORT_READS, SERVICE_API
+from orastream.cli.auth.rights import READ_SERVICES, REPORT_READS, SERVICE_API
 from orastream.contract import subjects
+from orastream.contract.caller import ingest_subject
 
 SPEAK_ANSWER = "1h"
 """How long the server waits for the answer to `tts.speak`: longer than any sensible GATEWAY_WAIT_SECONDS."""
@@ -70,11 +71,6 @@ class AccountPlan:
         return (*streams, ALL_REPORTS, f"{subjects.INBOX}.>")
 
 
-def request_ingest(account: str, session: str) -> str:
-    """The subject in NODE of requests that come from an account. It names the account, so nobody can hide it."""
-    return f"tts.request-{account}.{session}"
-
-
 def account_plans(callers: tuple[Caller, ...]) -> tuple[AccountPlan, ...]:
     """The accounts outside NODE: CALLERS, OBSERVERS, then each caller's."""
     return (_callers(), _observers(), *map(_of_caller, callers))
@@ -94,13 +90,13 @@ def _stream(pattern: str, subject: str | None = None) -> Import:
 
 
 def _requests(account: str, session: str = "*") -> Import:
-    """Requests under the caller's usual subject; in NODE under one that names the account."""
-    ingest = request_ingest(account, session)
-    return Import("service", ingest, request_ingest(account, "*"), f"tts.request.{session}")
+    """Requests under the caller's usual subject; in NODE under one that names the account, so nobody can hide it."""
+    exported = ingest_subject(account, "*")
+    return Import("service", ingest_subject(account, session), exported, f"tts.request.{session}")
 
 
 def _replies(account: str) -> Import:
-    return _stream(f"tts.reply.{account}.>")
+    return _stream(f"{subjects.reply_prefix(account)}>")
 
 
 def _read(pattern: str, session: str = "*") -> Import:
@@ -123,7 +119,7 @@ def _callers() -> AccountPlan:
             _service(subjects.CANCELS),
             _speak(),
             _service(subjects.VOICES),
-            *(_read(pattern) for pattern in (REPORT_GET, *REPORT_READS, AUDIO_READ)),
+            *(_read(pattern) for pattern in READ_SERVICES),
             _stream(ALL_REPORTS),
             _stream(subjects.LOAD),
             _replies(names.CALLERS),
@@ -137,7 +133,7 @@ def _observers() -> AccountPlan:
         names.OBSERVER,
         "Those who watch the node. They see reports, load and voices: never texts, never audio.",
         (
-            *(_read(pattern) for pattern in (REPORT_GET, *REPORT_READS)),
+            *(_read(pattern) for pattern in (subjects.REPORT_GET, *REPORT_READS)),
             _service(subjects.VOICES),
             *(_service(subject) for subject in SERVICE_API),
             _stream(ALL_REPORTS),
@@ -158,7 +154,7 @@ def _of_caller(caller: Caller) -> AccountPlan:
                 _service(subjects.CANCELS),
                 _speak(),
                 _service(subjects.VOICES),
-                _read(REPORT_GET),
+                _read(subjects.REPORT_GET),
                 _stream(subjects.LOAD),
                 _replies(caller.account),
             ),
@@ -177,6 +173,6 @@ def _of_session(account: str, session: str) -> tuple[Import, ...]:
         _requests(account, session),
         _service(subjects.TEXTS, subjects.text(session, "*")),
         _service(subjects.CANCELS, subjects.cancel(session)),
-        *(_read(pattern, session) for pattern in (REPORT_GET, *REPORT_READS[1:], AUDIO_READ)),
+        *(_read(pattern, session) for pattern in READ_SERVICES if pattern != subjects.REPORT_READ),
         _stream(ALL_REPORTS, subjects.reports(session)),
     )

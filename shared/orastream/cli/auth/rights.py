@@ -26,10 +26,8 @@ STREAMS = (SESSIONS, AUDIO, REPORTS, TEXTS, OWNERS, HEARTBEATS)
 CONSUMERS = (SYNTH, *BRIDGES)
 PHRASES = "tts_phrases"
 """The bucket of the phrase cache."""
-REPORT_GET = "tts.report.get.*.*"
-REPORT_READS = ("tts.report.read", "tts.report.read.*", "tts.report.read.*.*")
-AUDIO_READ = "tts.audio.read.*.*"
-READ_SERVICES = (REPORT_GET, *REPORT_READS, AUDIO_READ)
+REPORT_READS = (subjects.REPORT_READ, subjects.REPORT_READ_SESSION, subjects.REPORT_READ_REQUEST)
+READ_SERVICES = (subjects.REPORT_GET, *REPORT_READS, subjects.AUDIO_READ)
 """Questions by which callers read reports and audio; the gateway answers."""
 ANSWER_S = 10
 """How long a service may send its answer to a request from inside account NODE, in seconds."""

@@ -16,14 +16,14 @@ from orastream.cli.auth.accounts import (
     account_plans,
 )
 from orastream.cli.auth.names import NODE, OPERATOR, SERVICES
-from orastream.cli.auth.rights import ANSWER_S, AUDIO_READ, REPORT_READS, SERVICE_API, Rights, rights_of
+from orastream.cli.auth.rights import ANSWER_S, REPORT_READS, SERVICE_API, Rights, rights_of
 from orastream.contract import subjects
 
 CONTAINER_AUTH = "/etc/nats/auth"
 """Where the server's container in compose.yaml and deploy/kubernetes has its folder of these files."""
 
-_SEVERAL_ANSWERS = (subjects.VOICES, *REPORT_READS, AUDIO_READ, *SERVICE_API)
-"""Not REPORT_GET: the server forgets where an answer goes at once if there is only one."""
+_SEVERAL_ANSWERS = (subjects.VOICES, *REPORT_READS, subjects.AUDIO_READ, *SERVICE_API)
+"""Not `tts.report.get`: the server forgets where an answer goes at once if there is only one."""
 _WIDTH = 120
 
 _HEAD = """\
