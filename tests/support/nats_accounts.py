@@ -23,13 +23,13 @@ class AccountServer(NatsServer):
     `callers` has the names of callers, with the session ids of each, separated by commas, or None for any session.
     """
 
-    def __init__(self, folder: Path, logs: Logs, callers: dict[str, str | None] | None = None) -> None:
+    def __init__(self, folder: Path, logs: Logs, callers: dict[str, str | None] | None = None, *options: str) -> None:
         self.auth = folder / "auth"
         plan.carry_out(self.auth, Wishes())
         for caller, sessions in (callers or {}).items():
             plan.carry_out(self.auth, Wishes(callers=(caller,), sessions=sessions))
         config = folder / "accounts-server.conf"
-        super().__init__(folder, logs, "-c", str(config))
+        super().__init__(folder, logs, "-c", str(config), *options)
         # The name is in the file, too: a server whose name came from a flag alone refuses to read the file again.
         include = (self.auth / plan.ACCOUNTS).relative_to(folder)
         config.write_text(f'server_name: "{self.identity}"\ninclude "{include}"\n')

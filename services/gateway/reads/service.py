@@ -75,7 +75,7 @@ class ReadService:
             async for answer in several:
                 yield answer
         if route != "tts.report.get":
-            # Else nats-server would remember each question until the caller closes its connection: 2.6 KB for each page.
+            # Else nats-server would remember each question until the caller disconnects: 2.6 KB of memory for a page.
             yield b"", None
 
     async def _answers(self, route: str, question: Question) -> AsyncGenerator[Answer, None]:

@@ -1,7 +1,7 @@
 """The folder of `orastream init-auth`: reads what an earlier run has written, and replaces files atomically.
 
-Only the owner may enter the folder (0700). What a container mounts (the server's folder, services' certificates) is readable
-for all (0644) inside it, because a container may run as another user. The rest is 0600.
+Only the owner may enter the folder (0700). What a container mounts (the server's folder, services' certificates) is
+readable for all (0644) inside it, because a container may run as another user. The rest is 0600.
 """
 
 from __future__ import annotations
