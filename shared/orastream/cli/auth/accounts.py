@@ -154,7 +154,9 @@ def _of_caller(caller: Caller) -> AccountPlan:
                 _service(subjects.CANCELS),
                 _speak(),
                 _service(subjects.VOICES),
+                # Questions that name both ids. A client that waits for a report asks the second one.
                 _read(subjects.REPORT_GET),
+                _read(subjects.REPORT_READ_REQUEST),
                 _stream(subjects.LOAD),
                 _replies(caller.account),
             ),
