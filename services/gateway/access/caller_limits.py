@@ -17,6 +17,8 @@ from services.gateway.http.refusals import Reason
 from services.gateway.http.responses import Refused, error
 
 RETRY_CONCURRENT_S = 1
+ROUNDING_S = 0.01
+"""A wait computed from unix times in floating point may be too short by this at most; they round by microseconds."""
 
 
 class CallerLimits:
@@ -90,7 +92,7 @@ class CallerLimits:
 
 def seconds(wait_s: float) -> int:
     """The `Retry-After` for a wait that must be exceeded: whole seconds, at least 1."""
-    return math.floor(wait_s) + 1
+    return math.floor(wait_s + ROUNDING_S) + 1
 
 
 def _shown(caller: Caller) -> str:

@@ -100,3 +100,26 @@ def test_wait_is_as_long_as_needed_and_not_much_longer(
     assert 0 <= wait_s < 120
     assert fits(seconds(wait_s)), "Retry-After is too short"
     assert not fits(max(0.0, wait_s - 0.001)), "the wait is too long"
+
+
+steps = st.lists(st.tuples(st.integers(1, 12), st.floats(0, 50)), max_size=30)
+
+
+@given(st.integers(1, 12), steps)
+def test_library_lets_units_through_exactly_when_the_wait_says_so(most: int, uses: list[tuple[int, float]]) -> None:
+    async def run(clock: ManualClock) -> None:
+        rate = MinuteRate(most)
+        for wanted, pause_s in uses:
+            units = min(wanted, most)
+            wait_s = await rate.wait_s("a", units)
+            before = await rate._window("a")
+            await rate.take("a", units)
+            assert ((await rate._window("a"))[2] - before[2]) == (units if wait_s is None else 0)
+            if wait_s is not None:
+                clock.now += seconds(wait_s)
+                assert await rate.wait_s("a", units) is None, "Retry-After was too short"
+                await rate.take("a", units)
+            clock.now += pause_s
+
+    with pytest.MonkeyPatch.context() as patch:
+        asyncio.run(run(manual_clock(patch)))
