@@ -34,8 +34,9 @@ KNOWN: frozenset[str] = frozenset(
     SYNTH_LEAD_SECONDS SYNTH_SUSPENDED ENGINE_PYTHON ENGINE_MAX_MEMORY_MB TTS_STREAM_REPLICAS
     TTS_AUDIO_MAX_BYTES TTS_AUDIO_RETENTION_SECONDS TTS_MAX_PENDING_PER_SESSION TTS_MAX_BACKLOG_SECONDS CHUNK_RAMP
     TTS_CALLERS DRAIN_SECONDS
-    GATEWAY_PORT GATEWAY_WAIT_SECONDS GATEWAY_API_KEYS GATEWAY_HOSTS TTS_HEALTH_PORT TTS_HOST TTS_LOG_DIR
-    TTS_LOG_FORMAT TTS_LOG_LEVEL
+    GATEWAY_PORT GATEWAY_WAIT_SECONDS GATEWAY_API_KEYS GATEWAY_HOSTS GATEWAY_REQUESTS_PER_MINUTE
+    GATEWAY_CHARACTERS_PER_MINUTE GATEWAY_CONCURRENT GATEWAY_CONNECTIONS_PER_ADDRESS
+    TTS_HEALTH_PORT TTS_HOST TTS_LOG_DIR TTS_LOG_FORMAT TTS_LOG_LEVEL
     GPT_SOVITS_URLS GPT_SOVITS_VOICES GPT_SOVITS_MODELS POCKET_CONFIG POCKET_VOICES POCKET_LANGUAGE
     TTS_MODEL_DIR TTS_DEVICE TTS_THREADS TTS_AT_ONCE TTS_BATCH TTS_BATCH_WAIT_MS
     ORASERVER_PORT ORASERVER_DATA_DIR ORASERVER_MISBEHAVE""".split()
@@ -97,7 +98,8 @@ def _check_accounts(names: str) -> str:
 Accounts = Annotated[str, AfterValidator(_check_accounts)]
 
 
-def _off_is_absent(value: object) -> object:
+def off_is_absent(value: object) -> object:
+    """None for the text `off`; for a BeforeValidator of a setting that can be switched off."""
     return None if isinstance(value, str) and value.strip().lower() == "off" else value
 
 
@@ -125,7 +127,7 @@ class NodeSettings(BaseSettings):
     tts_audio_retention_seconds: int = Field(600, ge=10)
     tts_max_pending_per_session: int = Field(64, ge=1)
     tts_max_backlog_seconds: Annotated[
-        Annotated[float, Field(ge=0, allow_inf_nan=False)] | None, BeforeValidator(_off_is_absent)
+        Annotated[float, Field(ge=0, allow_inf_nan=False)] | None, BeforeValidator(off_is_absent)
     ] = None
     """A request that would wait longer than this for a slot is refused (by the gateway) or expires early. None: off."""
     tts_callers: Accounts = ""

@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 
 from services.gateway.access.api_keys import ApiKeys
 from services.gateway.access.origin_check import OriginCheck, host_of, origin_host, private
-from services.gateway.access.policy import AccessPolicy
+from services.gateway.access.policy import AccessPolicy, Caller, Denied
 
 pytestmark = pytest.mark.unit
 
@@ -196,13 +196,16 @@ def test_refusal_has_a_bounded_length() -> None:
 def test_policy_checks_only_the_key_when_keys_are_set() -> None:
     foreign = (("Host", "evil.com"), ("Origin", "https://evil.com"), ("Sec-Fetch-Site", "cross-site"))
     policy = AccessPolicy(ApiKeys(["one"]), OriginCheck())
-    assert policy.asks and policy.refusal(headers(*foreign, ("X-API-Key", "one"))) is None
-    denied = policy.refusal(headers(("Host", OURS)))
-    assert denied is not None and (denied.status, denied.code) == (401, "unauthorized")
+    assert policy.asks
+    assert policy.admit(headers(*foreign, ("X-API-Key", "one")), "192.0.2.1") == Caller("key-1", "key-1")
+    denied = policy.admit(headers(("Host", OURS)), "192.0.2.1")
+    assert isinstance(denied, Denied) and (denied.status, denied.code) == (401, "unauthorized")
 
 
 def test_policy_checks_the_site_when_no_keys_are_set() -> None:
     policy = AccessPolicy(ApiKeys([]), OriginCheck())
-    assert not policy.asks and policy.refusal(headers(("Host", OURS))) is None
-    denied = policy.refusal(headers(("Host", OURS), ("Origin", "https://evil.com")))
-    assert denied is not None and (denied.status, denied.code) == (403, "forbidden")
+    assert not policy.asks
+    assert policy.admit(headers(("Host", OURS)), "192.0.2.1") == Caller("anonymous", "192.0.2.1")
+    assert policy.admit(headers(("Host", OURS)), "2001:db8::1") == Caller("anonymous", "2001:db8::/64")
+    denied = policy.admit(headers(("Host", OURS), ("Origin", "https://evil.com")), "192.0.2.1")
+    assert isinstance(denied, Denied) and (denied.status, denied.code) == (403, "forbidden")
