@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
 
-from orastream.service.settings import NodeSettings, off_is_absent
+from orastream.service.access_settings import off_is_absent
+from orastream.service.settings import NodeSettings
 from services.gateway.access.origin_check import ANY, host_of
 
 Limit = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(off_is_absent)]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Callable, Sequence
 from typing import cast
 
@@ -20,8 +19,10 @@ from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
+from orastream import tls
 from orastream.base.reset import reset, reset_on_close
 from orastream.delivery.sink import LinkLost
+from orastream.tls import ORASERVER, ClientTls, TlsFiles, TlsPeer
 from services.ws_bridge.liveness import PONG_S, Liveness
 from services.ws_bridge.masking import FIN_PING, FIN_TEXT, Masks, masked_frame
 
@@ -34,8 +35,11 @@ USER_BUFFER_BYTES = 64 << 10
 class WebSocketConnection(asyncio.Protocol):
     """A WebSocket. `lost` is None while it is open, then the reason why it ended; after that writes do nothing."""
 
-    def __init__(self, uri: str, headers: dict[str, str], wake: Callable[[], None]) -> None:
+    def __init__(
+        self, uri: str, headers: dict[str, str], wake: Callable[[], None], client_tls: ClientTls | None = None
+    ) -> None:
         self._uri = parse_uri(uri)
+        self._tls = client_tls or ClientTls(TlsFiles(ORASERVER))
         self._protocol = ClientProtocol(self._uri, max_size=1 << 20)
         self._masks = Masks()
         self._headers = headers
@@ -52,10 +56,15 @@ class WebSocketConnection(asyncio.Protocol):
         self.lost: LinkLost | None = None
 
     @classmethod
-    async def open(cls, uri: str, headers: dict[str, str], wake: Callable[[], None]) -> WebSocketConnection:
-        """Connect and complete the handshake within HANDSHAKE_S. Raises LinkLost, with `refused` for a 4xx."""
+    async def open(
+        cls, uri: str, headers: dict[str, str], wake: Callable[[], None], client_tls: ClientTls | None = None
+    ) -> WebSocketConnection:
+        """Connect and complete the handshake within HANDSHAKE_S. Raises LinkLost, with `refused` for a 4xx.
+
+        `client_tls` is used for a `wss://` address; None: with the system's authorities and no client certificate.
+        """
         try:
-            connection = cls(uri, headers, wake)
+            connection = cls(uri, headers, wake, client_tls)
         except (WebSocketException, ValueError) as exc:
             raise LinkLost(f"ORASERVER_WEBSOCKET_URL cannot be used ({type(exc).__name__})") from None
         try:
@@ -64,13 +73,13 @@ class WebSocketConnection(asyncio.Protocol):
                     lambda: connection,
                     connection._uri.host,
                     connection._uri.port,
-                    ssl=ssl.create_default_context() if connection._uri.secure else None,
+                    ssl=connection._tls.context() if connection._uri.secure else None,
                 )
                 await connection._opened
         except TimeoutError:
             connection.abort(f"no WebSocket handshake within {HANDSHAKE_S:g} s")
         except OSError as exc:
-            connection.abort(f"cannot connect to {connection._uri.host}:{connection._uri.port} ({exc.strerror or exc})")
+            connection.abort(connection._unconnected(exc))
         except BaseException:
             connection.abort("cancelled while connecting")
             raise
@@ -179,10 +188,12 @@ class WebSocketConnection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """OraServer has closed its side."""
-        self.abort("the connection was ended by OraServer")
+        self.abort(self._refused_certificate(None) or "the connection was ended by OraServer")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport was closed."""
+        if (refused := self._refused_certificate(exc)) is not None:
+            self.abort(refused)
         self.abort(f"the connection broke ({getattr(exc, 'strerror', None) or exc or 'end of stream'})")
 
     def pause_writing(self) -> None:
@@ -197,6 +208,24 @@ class WebSocketConnection(asyncio.Protocol):
         self._wake()
 
     # ---- private
+
+    @property
+    def _peer(self) -> TlsPeer:
+        return self._tls.files.peer(f"OraServer at {self._uri.host}:{self._uri.port}", "ORASERVER_WEBSOCKET_URL")
+
+    def _unconnected(self, exc: OSError) -> str:
+        """Return why there is no connection."""
+        if self._uri.secure and (explained := tls.explain(str(exc), self._peer)) is not None:
+            return explained
+        if self._uri.secure and tls.ended_by_peer(exc):
+            return tls.closed_early(self._peer)
+        return f"cannot connect to {self._uri.host}:{self._uri.port} ({exc.strerror or exc})"
+
+    def _refused_certificate(self, exc: Exception | None) -> str | None:
+        """Return what the end of the connection says about TLS; None after the handshake of WebSocket."""
+        if self._opened.done() or not self._uri.secure:
+            return None
+        return tls.explain(str(exc), self._peer) or tls.closed_early(self._peer)
 
     def _send(self, first: int, parts: Sequence[bytes]) -> None:
         if self.lost is None and self._transport is not None:

@@ -13,14 +13,18 @@ EVENTS = {"begins": "🔌 [TTS] WebSocket 스트리밍 시작", "delivered": "�
 
 
 def serve(settings: WsBridgeSettings) -> lifecycle.Serve:
-    """The function that runs ws_bridge with these settings."""
+    """The function that runs ws_bridge with these settings. Raises SettingsError for invalid files for TLS."""
+    urls = {"oraserver_websocket_url": settings.oraserver_websocket_url}
+    if settings.delivery_fallback == "http":
+        urls["oraserver_http_url"] = settings.oraserver_http_url
+    tls = settings.checked_oraserver_tls(**urls)
 
     async def run(process: lifecycle.Process) -> None:
         async with contextlib.AsyncExitStack() as stack:
             fallback = None
             if settings.delivery_fallback == "http":
-                fallback = await stack.enter_async_context(post_sink(settings, settings.oraserver_http_url))
-            sink = WebSocketSink(settings, fallback)
+                fallback = await stack.enter_async_context(post_sink(settings, settings.oraserver_http_url, tls))
+            sink = WebSocketSink(settings, tls, fallback)
             await serve_bridge(settings, kind="ws_bridge", sink=sink, events=EVENTS)(process)
 
     return run

@@ -9,6 +9,7 @@ from typing import Literal
 from orastream.contract.audio_messages import AudioChunk, AudioStart
 from orastream.delivery.rules.utterance_effects import DeliveryRules
 from orastream.delivery.sink import LinkLost, Sink, Speech
+from orastream.tls import ClientTls
 from services.ws_bridge.connection import WebSocketConnection
 from services.ws_bridge.frames import FrameTemplate, header_value, init_frame
 from services.ws_bridge.settings import WsBridgeSettings
@@ -76,8 +77,10 @@ class WebSocketLink:
 class WebSocketSink:
     """Opens links: one per session and phone, or one per utterance (WEBSOCKET_CONNECTION)."""
 
-    def __init__(self, settings: WsBridgeSettings, fallback: Sink | None = None) -> None:
+    def __init__(self, settings: WsBridgeSettings, tls: ClientTls, fallback: Sink | None = None) -> None:
+        """`tls` is used for a `wss://` address."""
         self._settings = settings
+        self._tls = tls
         self.transport: Literal["websocket"] = "websocket"
         self.rules = DeliveryRules(
             max_retries=settings.websocket_max_retries,
@@ -93,6 +96,6 @@ class WebSocketSink:
         """Connect, complete the handshake and send `init`. Raises LinkLost."""
         headers = {"phone-id": header_value(phone_id), "session-id": header_value(session_id)}
         headers |= self._settings.authorization
-        connection = await WebSocketConnection.open(self._settings.oraserver_websocket_url, headers, wake)
+        connection = await WebSocketConnection.open(self._settings.oraserver_websocket_url, headers, wake, self._tls)
         connection.send_text(init_frame(session_id, phone_id))
         return WebSocketLink(connection)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from orastream.base import tasks
@@ -17,9 +18,15 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @contextlib.asynccontextmanager
 async def serving(
-    serve: Serve, *, listening: socket.socket | None = None, limit: int = LIMIT_BYTES
+    serve: Serve,
+    *,
+    listening: socket.socket | None = None,
+    limit: int = LIMIT_BYTES,
+    context: ssl.SSLContext | None = None,
 ) -> AsyncIterator[int]:
-    """Listen inside the context, and yield the port. `serve` handles a connection, which is closed after it.
+    """Listen inside the context, by TLS if there is an SSL context, and yield the port.
+
+    `serve` handles a connection, which is closed after it.
 
     At the end `serve` is cancelled for the connections that are still open, and they are closed.
     """
@@ -36,7 +43,7 @@ async def serving(
             await serve(reader, writer)
 
     listening = listening or socket.create_server(("127.0.0.1", 0))
-    server = await asyncio.start_server(handle, sock=listening, limit=limit)
+    server = await asyncio.start_server(handle, sock=listening, limit=limit, ssl=context)
     try:
         yield listening.getsockname()[1]
     finally:

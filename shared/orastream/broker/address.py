@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from orastream.broker.access import Access, AccessNames
 from orastream.contract.errors import SettingsError
+from orastream.tls import TlsNames, explain
+from orastream.tls import explains as tls_explains
+from orastream.tls.failures import TlsFailure, detail, failure_in
 
 _USER = re.compile(r"(^|,\s*)(\w+://)?(?:(?!,\s*\w+://).)*@", re.DOTALL)
 _SCHEME = re.compile(r"\w+(?=://)")
@@ -18,7 +22,8 @@ _HOST = re.compile(r"[^\s/?#]+")
 FORM = "write nats://[user:password@]host:port, without any of / ? # @ and comma in user and password"
 
 NO_TLS = "the server does not offer TLS"
-_BAD_CERTIFICATE = "certificate verify failed"
+NO_ANSWER = "no answer"
+"""The problem when a try has taken too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +34,19 @@ class AddressOrigin:
     """Name of the address at the beginning of a message."""
     address: str
     """The same name inside a sentence."""
-    creds: str
-    """Name of the path of the credentials file."""
     remedy: str
     """What to do when no server answers at the address."""
+    names: AccessNames = AccessNames()
+    """Names of the credentials and of the files for TLS."""
 
 
-SETTINGS = AddressOrigin("NATS_URL", "NATS_URL", "NATS_CREDS", "start it or set NATS_URL")
-ARGUMENTS = AddressOrigin("url", "the address", "creds", "start it, or correct the address")
+SETTINGS = AddressOrigin("NATS_URL", "NATS_URL", "start it or set NATS_URL")
+ARGUMENTS = AddressOrigin(
+    "url",
+    "the address",
+    "start it, or correct the address",
+    AccessNames("creds", "nkey_seed", TlsNames("ca", "cert", "key"), "tls_handshake_first"),
+)
 """A `Client` gets both from its caller and reads no environment."""
 
 
@@ -74,21 +84,44 @@ def refuses(problem: str) -> bool:
 
 def explains(problem: str) -> bool:
     """Whether a server answered, so that waiting alone will not help; `unconnected` says what will."""
-    return refuses(problem) or NO_TLS in problem or _BAD_CERTIFICATE in problem.lower()
+    return refuses(problem) or NO_TLS in problem or tls_explains(problem)
 
 
-def unconnected(url: str, problem: str, origin: AddressOrigin = SETTINGS) -> str:
-    """Return why there is no connection, and what to do. `url` must come from `shown`: it is printed as it is."""
+def unconnected(url: str, problem: str, origin: AddressOrigin = SETTINGS, access: Access | None = None) -> str:
+    """Return why there is no connection and, after the last `; `, what to do.
+
+    `url` must come from `shown`: it is printed as it is.
+    """
+    names, access = origin.names, access or Access()
+    server = f"the NATS server at {url}"
     if NO_TLS in problem:
-        todo = "configure TLS in nats-server, or write nats:// to send everything unencrypted"
-        return f"{origin.address} asks for TLS ({url}), but {problem}; nothing was sent. To connect, {todo}"
-    if _BAD_CERTIFICATE in problem.lower():
-        todo = f"set SSL_CERT_FILE to the file of its CA, and use the host name of the certificate in {origin.address}"
-        return f"the certificate of the NATS server at {url} is not accepted ({problem}); {todo}"
+        asks, instead = origin.address, "write nats://"
+        if not secure(url):
+            asks = access.name_of_tls(names)
+            instead = f"remove {asks}"
+        todo = f"configure TLS in nats-server, or {instead} to send everything unencrypted"
+        return f"{asks} asks for TLS ({url}), but {problem}; nothing was sent. To connect, {todo}"
+    if access.tls_handshake_first and failure_in(problem) is TlsFailure.NO_TLS:
+        todo = f"remove {names.handshake_first}, or configure handshake_first in nats-server"
+        return f"{server} does not begin with TLS, as {names.handshake_first} asks ({detail(problem)}); {todo}"
+    if (explained := explain(problem, access.tls_files(names).peer(server, origin.address))) is not None:
+        return explained
     if refuses(problem):
-        todo = f"set {origin.creds}, or user:password in {origin.address}, to a user that it knows"
-        return f"the NATS server at {url} refuses this client ({problem}); {todo}"
-    return f"no NATS server answers at {url} ({problem}); {origin.remedy}"
+        todo = f"set {names.creds}, {names.nkey_seed} or user:password in {origin.address} to a user that it knows"
+        if access.nkey_seed is not None:
+            todo = (
+                f"add the public key of {names.nkey_seed} to the server's users, or set it to the seed of one of them"
+            )
+        return f"{server} refuses this client ({problem}); {todo}"
+    remedy = origin.remedy
+    if (secure(url) or access.secure) and not access.tls_handshake_first and _silent(problem):
+        remedy += f"; if it runs and has handshake_first, set {names.handshake_first}"
+    return f"no NATS server answers at {url} ({problem}); {remedy}"
+
+
+def _silent(problem: str) -> bool:
+    """Whether a server may have been there and waited for this client to begin."""
+    return problem == "TimeoutError" or "expecting INFO" in problem
 
 
 def unusable(problem: str) -> bool:

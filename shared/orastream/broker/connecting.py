@@ -19,15 +19,19 @@ log = logger.named("orastream.broker.connection")  # the name under which all me
 
 
 async def until_connected(
-    shown: str, attempt: Callable[[], Coroutine[Any, Any, None]], timeout_s: float | None, origin: address.AddressOrigin
+    attempt: Callable[[], Coroutine[Any, Any, None]],
+    timeout_s: float | None,
+    unconnected: Callable[[str], str],
+    unusable: Callable[[str], str],
 ) -> None:
-    """Repeat `attempt` until it succeeds. `shown` is the address without its password, for messages.
+    """Repeat `attempt` until it succeeds. The last two turn a problem into the message about it.
 
     Raises NodeUnavailable after `timeout_s` seconds (None: never), SettingsError for an invalid URL. Cancel-safe.
     """
     backoff = Backoff(first_s=0.1, max_s=2.0)
     loop = asyncio.get_running_loop()
     deadline = None if timeout_s is None else loop.time() + timeout_s
+    message: str | None = None
     while True:
         left = TRY_S if deadline is None else max(0.05, min(TRY_S, deadline - loop.time()))
         trying = asyncio.create_task(attempt())
@@ -36,15 +40,17 @@ async def until_connected(
             if trying.done():
                 trying.result()
                 return
-            problem = "no answer"
+            if message is None or left == TRY_S:  # a last try that is cut short says less than the one before it
+                message = unconnected(address.NO_ANSWER)
         except (OSError, TimeoutError, nats.errors.Error) as exc:
             problem = str(exc) or type(exc).__name__
             if address.unusable(problem):
-                raise SettingsError(f"{origin.field}: {shown}: {problem}; {address.FORM}") from None
+                raise SettingsError(unusable(problem)) from None
+            message = unconnected(problem)
         finally:
             await tasks.end(trying)
         wait = backoff.next_s()
         if deadline is not None and loop.time() + wait > deadline:
-            raise NodeUnavailable(address.unconnected(shown, problem, origin))
-        log.warning("waiting for NATS", error=address.unconnected(shown, problem, origin))
+            raise NodeUnavailable(message)
+        log.warning("waiting for NATS", error=message)
         await asyncio.sleep(wait)

@@ -14,9 +14,11 @@ from nats.micro.service import Service, ServiceConfig
 
 from orastream.base import logger
 from orastream.broker import address, control_line, micro
+from orastream.broker.access import Access
 from orastream.broker.connecting import until_connected
-from orastream.broker.credentials import Credentials
-from orastream.broker.fastpath.dispatch import DispatchingClient, Headers, OnMessage, ServerIdentity
+from orastream.broker.dialer import Dialer
+from orastream.broker.fastpath.dispatch import DispatchingClient, OnMessage, ServerIdentity
+from orastream.broker.fastpath.headers import Headers
 from orastream.broker.fastpath.splitter import ProtocolError
 from orastream.broker.hooks import Hooks, hooked
 from orastream.broker.inboxes import Inboxes
@@ -39,30 +41,31 @@ class Broker:
     Only for use in the thread of its event loop.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - options of the public interface, all with defaults, by keyword
         self,
         url: str,
         *,
         name: str,
         creds: Path | None = None,
+        access: Access | None = None,
         inbox_prefix: str = subjects.INBOX,
         connect_timeout_s: float | None = None,
         origin: address.AddressOrigin = address.SETTINGS,
     ) -> None:
         """`connect_timeout_s` limits the wait for NATS, in seconds (a client); None waits without limit (a service).
 
-        `creds` is the user's credentials file, NATS_CREDS. Raises ValueError for an invalid `inbox_prefix`. Entering
-        raises SettingsError for an invalid credentials file or URL, and NodeUnavailable after `connect_timeout_s`.
-        `origin` says where `url` and `creds` come from, for messages.
+        `access` holds credentials and files for TLS; `creds` alone stands for `Access(creds=creds)`. Raises ValueError
+        for both, and for an invalid `inbox_prefix`. Entering raises SettingsError for an invalid file or URL, and
+        NodeUnavailable after `connect_timeout_s`. `origin` says where `url` and `access` come from, for messages.
         """
-        self._url = url
-        self.url = address.shown(url)
+        if creds is not None and access is not None:
+            raise ValueError("creds: no effect with access; pass Access(creds=…) instead")
+        self._dialer = Dialer(url, access or Access(creds=creds), origin)
+        self.url = self._dialer.shown
         """The address without user and password, for messages."""
         self._name = name
-        self._creds = Credentials(creds, origin.creds) if creds else None
         self.inbox_prefix = subjects.check_inbox_prefix(inbox_prefix)
         self._connect_timeout_s = connect_timeout_s
-        self._origin = origin
         self._nc = DispatchingClient()
         self._up = asyncio.Event()
         self._closed = asyncio.Event()
@@ -94,29 +97,26 @@ class Broker:
         with contextlib.suppress(nats.errors.Error, OSError):
             async with asyncio.timeout(1):
                 await self._nc.close()
-        self._nc.abandon()
+        await self._nc.abandon()
 
     async def _connect(self) -> None:
-        if self._creds is not None:
-            self._creds.check()
-        address.check(self._url, self._origin.field)
-        await until_connected(self.url, self._try_connect, self._connect_timeout_s, self._origin)
+        dialer = self._dialer
+        dialer.check()
+        await until_connected(self._try_connect, self._connect_timeout_s, dialer.unconnected, dialer.unusable)
         self._up.set()
 
     async def _try_connect(self) -> None:
-        self._nc = DispatchingClient(self.repairs, secure=address.secure(self._url))
+        self._nc = self._dialer.client(self.repairs)
         try:
             await self._dial()
         except BaseException:
-            self._nc.abandon()
+            await self._nc.abandon()
             raise
 
     async def _dial(self) -> None:
         await self._nc.connect(
-            address.servers(self._url),
+            **self._dialer.options(),
             name=self._name,
-            user_jwt_cb=self._creds.jwt if self._creds else None,
-            signature_cb=self._creds.sign if self._creds else None,
             inbox_prefix=self.inbox_prefix,
             error_cb=self._on_error,
             disconnected_cb=self._on_disconnected,
@@ -263,13 +263,13 @@ class Broker:
         if self._up.is_set() and not isinstance(exc, OSError | nats.errors.Error):
             log.error("error in a NATS callback", exc_info=exc)
             return
-        problem = str(exc) or type(exc).__name__
+        self._dialer.note(problem := str(exc) or type(exc).__name__)
         if self._refusals.note(problem):
             log.warning("NATS refuses this user something", error=problem)
         elif self._unexplained and (isinstance(exc, ProtocolError) or address.explains(problem)):
             # Once: nats-py tries several times a second, and each try would log it.
             self._unexplained = False
-            log.warning("not reconnected", error=address.unconnected(self.url, problem, self._origin))
+            log.warning("not reconnected", error=self._dialer.unconnected(problem))
         else:
             log.debug("NATS client error", error=problem)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from orastream.broker.fastpath.dispatch import Headers, OnMessage
+from orastream.broker.fastpath.dispatch import OnMessage
+from orastream.broker.fastpath.headers import Headers
 
 
 class Inboxes:

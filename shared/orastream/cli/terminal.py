@@ -33,7 +33,6 @@ LAST_TRACES_S = 2.0
 ORIGIN = AddressOrigin(
     "--nats or NATS_URL",
     "--nats or NATS_URL",
-    "NATS_CREDS",
     "start it (orastream up), or set --nats or NATS_URL to where it is",
 )
 """Where a command has the address of NATS from."""
@@ -105,7 +104,7 @@ async def connect(node: NodeAddress) -> AsyncIterator[Client]:
     async with Broker(
         node.nats_url,
         name="orastream-cli",
-        creds=node.nats_creds,
+        access=node.access,
         inbox_prefix=node.settings.nats_inbox_prefix,
         connect_timeout_s=2.0,
         origin=ORIGIN,

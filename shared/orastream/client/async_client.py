@@ -11,9 +11,10 @@ from types import TracebackType
 from typing import Self
 
 from orastream import traces
-from orastream.broker import ARGUMENTS, Broker
+from orastream.broker import Broker
 from orastream.client import voices, watch
 from orastream.client.acceptance import Acceptance
+from orastream.client.connection_options import CONNECT_TIMEOUT_S, NAME, access_of, broker_of
 from orastream.client.load_watch import LoadWatch
 from orastream.client.options import to_wire
 from orastream.client.reads import Reads
@@ -34,8 +35,6 @@ from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Cancel, Report, 
 from orastream.jetstream.api import JetStream
 
 DEFAULT_WAIT_S = 60.0
-NAME = "orastream-client"
-CONNECT_TIMEOUT_S = 5.0
 MAX_HEADER_BYTES = 1152 + traces.MAX_BYTES
 """Maximum bytes of the headers: message id (two tokens of at most 343 characters), caller, trace context, names."""
 
@@ -54,6 +53,11 @@ class Client:
         url: str | Broker = "nats://127.0.0.1:4222",
         *,
         creds: Path | None = None,
+        nkey_seed: str | Path | None = None,
+        ca: Path | None = None,
+        cert: Path | None = None,
+        key: Path | None = None,
+        tls_handshake_first: bool = False,
         inbox_prefix: str = subjects.INBOX,
         name: str = NAME,
         fire_and_forget: bool = True,
@@ -67,31 +71,16 @@ class Client:
         With `max_backlog_s`, a request that would wait more than so many seconds for a synth's slot is not stored, and
         raises Overloaded; this needs `async with`, and the right to subscribe to `tts.load`. None: each is stored.
 
-        Set `inbox_prefix`, the prefix of the reply subjects, if this NATS user may not subscribe to `_INBOX.>`. With a
-        Broker instead of a URL the client uses that connection, and `async with` neither opens nor closes it. Raises
-        ValueError for a Broker with `creds`, `inbox_prefix`, `name` or `connect_timeout_s`: the Broker has its own.
+        `creds` or `nkey_seed` is the user. `ca`, `cert` and `key` are PEM files for TLS (docs/guide/security.md): with
+        one of them there is no connection without TLS. Set `inbox_prefix`, the prefix of the reply subjects, if this
+        NATS user may not subscribe to `_INBOX.>`.
+
+        With a Broker instead of a URL the client uses that connection, and `async with` neither opens nor closes it.
+        Raises ValueError for a Broker with a parameter of the connection: the Broker has its own.
         """
+        access = access_of(creds, nkey_seed, ca, cert, key, tls_handshake_first)
         self._owns_broker = isinstance(url, str)
-        if isinstance(url, str):
-            url = Broker(
-                url,
-                name=name,
-                creds=creds,
-                inbox_prefix=inbox_prefix,
-                connect_timeout_s=connect_timeout_s,
-                origin=ARGUMENTS,
-            )
-        else:
-            given = {
-                "creds": creds is not None,
-                "inbox_prefix": inbox_prefix != subjects.INBOX,
-                "name": name != NAME,
-                "connect_timeout_s": connect_timeout_s != CONNECT_TIMEOUT_S,
-            }
-            if ignored := [parameter for parameter, is_given in given.items() if is_given]:
-                names = ", ".join(ignored)
-                raise ValueError(f"{names}: no effect with a Broker, which has its own; pass it to the Broker instead")
-        self._broker = url
+        self._broker = broker_of(url, access, inbox_prefix, name, connect_timeout_s)
         self._is_open = not self._owns_broker
         self._reads = Reads(JetStream(self._broker), max_text_chars=max_text_chars)
         self._load_watch = LoadWatch(self._broker, max_backlog_s)

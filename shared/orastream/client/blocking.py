@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import dataclasses
 import importlib
 import math
 import os
@@ -14,9 +15,10 @@ from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from orastream.broker import address
+from orastream.broker import dialer
 from orastream.client.acceptance import Acceptance
 from orastream.client.async_client import DEFAULT_WAIT_S, Client
+from orastream.client.connection_options import access_of
 from orastream.client.options import to_wire
 from orastream.client.voices import Voice
 from orastream.contract import subjects
@@ -45,6 +47,11 @@ class BlockingClient:
         url: str = "nats://127.0.0.1:4222",
         *,
         creds: Path | None = None,
+        nkey_seed: str | Path | None = None,
+        ca: Path | None = None,
+        cert: Path | None = None,
+        key: Path | None = None,
+        tls_handshake_first: bool = False,
         inbox_prefix: str = subjects.INBOX,
         fire_and_forget: bool = True,
         transport: Transport | None = None,
@@ -56,6 +63,11 @@ class BlockingClient:
         self._options: dict[str, Any] = {
             "url": url,
             "creds": creds,
+            "nkey_seed": nkey_seed,
+            "ca": ca,
+            "cert": cert,
+            "key": key,
+            "tls_handshake_first": tls_handshake_first,
             "inbox_prefix": inbox_prefix,
             "fire_and_forget": fire_and_forget,
             "transport": transport,
@@ -75,8 +87,9 @@ class BlockingClient:
 
     @classmethod
     def from_django(cls) -> Self:
-        """A client configured by NATS_URL, NATS_CREDS, NATS_INBOX_PREFIX, DEFAULT_TRANSFER_METHOD,
-        DEFAULT_FIRE_AND_FORGET, TTS_MAX_TEXT_CHARS and TTS_MAX_BACKLOG_SECONDS.
+        """A client configured by NATS_URL, NATS_CREDS, NATS_NKEY_SEED, NATS_CA, NATS_CERT, NATS_KEY,
+        NATS_TLS_HANDSHAKE_FIRST, NATS_INBOX_PREFIX, DEFAULT_TRANSFER_METHOD, DEFAULT_FIRE_AND_FORGET,
+        TTS_MAX_TEXT_CHARS and TTS_MAX_BACKLOG_SECONDS.
 
         Each is read from Django's settings, else from the environment, else it has the node's default. Warns about
         settings that have moved to the node. Raises SettingsError that names the invalid setting.
@@ -98,12 +111,15 @@ class BlockingClient:
         method = str(value("DEFAULT_TRANSFER_METHOD", "websocket"))
         if method not in ("websocket", "http"):
             raise SettingsError(f"DEFAULT_TRANSFER_METHOD: {method!r} is neither 'websocket' nor 'http'")
-        creds = value("NATS_CREDS", None)
         url = str(value("NATS_URL", "nats://127.0.0.1:4222"))
-        address.check(url, "NATS_URL")
+        names = ("NATS_CREDS", "NATS_NKEY_SEED", "NATS_CA", "NATS_CERT", "NATS_KEY")
+        creds, seed, ca, cert, key = (value(name, None) for name in names)
+        first = _boolean("NATS_TLS_HANDSHAKE_FIRST", value("NATS_TLS_HANDSHAKE_FIRST", False))
+        access = access_of(creds, seed, ca, cert, key, first)
+        dialer.check_settings(url, access)
         return cls(
             url,
-            creds=Path(creds) if creds else None,
+            **dataclasses.asdict(access),
             inbox_prefix=_inbox_prefix(str(value("NATS_INBOX_PREFIX", None) or subjects.INBOX)),
             fire_and_forget=_boolean("DEFAULT_FIRE_AND_FORGET", value("DEFAULT_FIRE_AND_FORGET", True)),
             transport="websocket" if method == "websocket" else "http",

@@ -16,20 +16,21 @@ from orastream.service import lifecycle
 from orastream.service.metrics import DeliveryMetrics
 from orastream.service.settings import BridgeSettings, accounts_of
 from orastream.service.usage import UsageMetrics
+from orastream.tls import ClientTls
 
 log = logger.named(__name__)
 
 
 @contextlib.asynccontextmanager
-async def post_sink(settings: BridgeSettings, url: str) -> AsyncIterator[HttpSink]:
-    """The sink that POSTs to `url`, while the context is open."""
+async def post_sink(settings: BridgeSettings, url: str, tls: ClientTls) -> AsyncIterator[HttpSink]:
+    """The sink that POSTs to `url`, while the context is open. `tls` is used for https."""
     rules = DeliveryRules(
         max_retries=settings.websocket_max_retries,
         stall_s=settings.synth_stall_seconds,
         audio_retention_s=settings.tts_audio_retention_seconds,
     )
     async with http_client(settings.authorization) as client:
-        yield HttpSink(client, url, rules)
+        yield HttpSink(client, url, rules, tls)
 
 
 def serve_bridge(

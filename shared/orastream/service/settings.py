@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings
 from pydantic_settings import SettingsError as UnparsableSetting
 
 from orastream.base.drain import MIN_DRAIN_S, Drain
@@ -21,12 +21,14 @@ from orastream.broker import shown
 from orastream.contract import caller, subjects
 from orastream.contract.errors import SettingsError
 from orastream.jetstream.topology import StreamLimits
+from orastream.service.access_settings import NatsAccessSettings, OraServerTlsSettings, off_is_absent
 from orastream.service.setting_problems import describe
 
 # Every setting of the contract, so that a service can distinguish a typing error from a setting of another service.
 KNOWN: frozenset[str] = frozenset(
-    """NATS_URL NATS_CREDS NATS_INBOX_PREFIX NATS_MONITORING_URL
-    ORASERVER_WEBSOCKET_URL ORASERVER_HTTP_URL ORASERVER_TOKEN
+    """NATS_URL NATS_CREDS NATS_NKEY_SEED NATS_CA NATS_CERT NATS_KEY NATS_TLS_HANDSHAKE_FIRST NATS_INBOX_PREFIX
+    NATS_MONITORING_URL
+    ORASERVER_WEBSOCKET_URL ORASERVER_HTTP_URL ORASERVER_TOKEN ORASERVER_CA ORASERVER_CERT ORASERVER_KEY
     WEBSOCKET_CHUNK_SIZE WEBSOCKET_MAX_RETRIES WEBSOCKET_IDLE_SECONDS WEBSOCKET_CONNECTION DEFAULT_TRANSFER_METHOD
     DEFAULT_FIRE_AND_FORGET DELIVERY_FALLBACK
     TTS_ENGINE TTS_VOICE TTS_MAX_TEXT_CHARS TTS_TEXT_NORMALIZATION TTS_ENGINE_RTF TTS_PHRASE_CACHE
@@ -47,7 +49,7 @@ SHARED_PREFIXES = ("SYNTH_", "GATEWAY_", "ENGINE_", "NATS_", "DEFAULT_", "DELIVE
 """Other programs have such variables, too. One that is no setting is a mistake if it resembles a setting."""
 _OF_OTHERS = frozenset(
     """NATS_PORT NATS_NODE_URL NATS_NODE_PASSWORD NATS_CALLER_PASSWORD SYNTH_EXTRAS SYNTH_MODELS SYNTH_CPU_QUOTA
-    NATS_USER NATS_CERT STOP_GRACE_PERIOD""".split()
+    NATS_USER NATS_NKEY STOP_GRACE_PERIOD""".split()
 )
 """Variables that only compose.yaml reads, and those of NATS' command line that resemble a setting."""
 
@@ -98,20 +100,10 @@ def _check_accounts(names: str) -> str:
 Accounts = Annotated[str, AfterValidator(_check_accounts)]
 
 
-def off_is_absent(value: object) -> object:
-    """None for the text `off`; for a BeforeValidator of a setting that can be switched off."""
-    return None if isinstance(value, str) and value.strip().lower() == "off" else value
-
-
-class NodeSettings(BaseSettings):
+class NodeSettings(NatsAccessSettings):
     """The settings that every service of the node reads."""
 
-    model_config = SettingsConfigDict(
-        env_file=".env", extra="ignore", frozen=True, case_sensitive=False, env_ignore_empty=True
-    )
-
     nats_url: str = "nats://127.0.0.1:4222"
-    nats_creds: Path | None = None
     nats_inbox_prefix: InboxPrefix = subjects.INBOX
     """Prefix of this process' inboxes. A NATS user who may subscribe to it can read the answers to this process."""
     tts_log_dir: Path | None = None
@@ -202,7 +194,7 @@ def adopt_standard(prefix: str) -> None:
             os.environ.setdefault(name, value)
 
 
-class BridgeSettings(NodeSettings):
+class BridgeSettings(NodeSettings, OraServerTlsSettings):
     """The settings that both bridges read."""
 
     oraserver_token: HeaderSecret | None = None

@@ -11,7 +11,8 @@ than nats-server does. Its exception ends the read loop without a log line, unti
 from __future__ import annotations
 
 import asyncio
-import re
+import contextlib
+import ssl
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -21,15 +22,17 @@ from nats.aio.subscription import Subscription
 
 from orastream.base import logger, tasks
 from orastream.broker import control_line
+from orastream.broker.fastpath.headers import NO_HEADERS, Headers
 from orastream.broker.fastpath.operations import OperationParser, check_info
 from orastream.broker.fastpath.splitter import ProtocolError
 from orastream.broker.fastpath.wire import TlsMissing, WireTransport
 from orastream.broker.repairs import Repairs
 from orastream.contract import subjects
+from orastream.tls import ClientTls
+from orastream.tls import failures as tls_failures
 
 _READ_BYTES = 32 << 10
-_STATUS = re.compile(rb"NATS/1\.0 +(\d{3})\b")
-_NO_STATUS = b"NATS/1.0\r\n"
+ABANDON_S = 1.0
 
 log = logger.named(__name__)
 
@@ -43,52 +46,6 @@ class ServerIdentity(NamedTuple):
     """The name of its cluster; empty for a single server."""
 
 
-class Headers:
-    """Headers of a message, parsed on access: a stored message has nine, and three are used.
-
-    The server's inline status is under `Status`.
-    """
-
-    __slots__ = ("_block",)
-
-    def __init__(self, block: bytes) -> None:
-        """`block` is the bytes before the payload: `NATS/1.0[ status]`, CRLF, a line per header, CRLF.
-
-        A publisher may send any bytes there: only `headers[name]` raises, a KeyError.
-        """
-        self._block = block
-
-    @property
-    def block(self) -> bytes:
-        """The header block as received, for code that reads several headers at once."""
-        return self._block
-
-    @property
-    def status(self) -> str | None:
-        """The server's inline status, as "503", or None."""
-        return None if self._block.startswith(_NO_STATUS) else self._status()
-
-    def get(self, name: str) -> str | None:
-        """Return the value of the header with exactly this name, or None."""
-        block = self._block
-        at = block.find(b"\r\n%b:" % name.encode())
-        if at < 0:
-            return self._status() if name == "Status" else None
-        at += len(name) + 3
-        return block[at : block.find(b"\r\n", at)].strip().decode("utf-8", "replace")
-
-    def __getitem__(self, name: str) -> str:
-        value = self.get(name)
-        if value is None:
-            raise KeyError(name)
-        return value
-
-    def _status(self) -> str | None:
-        inline = _STATUS.match(self._block)
-        return None if inline is None else inline[1].decode()
-
-
-NO_HEADERS = Headers(_NO_STATUS + b"\r\n")
 OnMessage = Callable[[str, str, bytes, Headers], None]
 """`(subject, reply, data, headers)`; must not block and must not raise."""
 
@@ -99,12 +56,27 @@ class DispatchingClient(nats_client.Client):
     No queue can overflow: a process that falls behind stops reading, and the server keeps the bytes.
     """
 
-    def __init__(self, repairs: Repairs | None = None, *, secure: bool = False) -> None:
-        """`secure` requires TLS of every server, also of those that another server announces."""
+    def __init__(
+        self,
+        repairs: Repairs | None = None,
+        *,
+        secure: bool = False,
+        tls: ClientTls | None = None,
+        nkey: Callable[[], str] | None = None,
+    ) -> None:
+        """`secure` requires TLS of every server, also of those that another server announces.
+
+        `tls` gives the context for each connection; None: that of the system's authorities. `nkey` returns the public
+        key of the user for each connection; None: the user has no nkey, or a JWT with it.
+        """
         super().__init__()
         self.direct: dict[int, OnMessage] = {}
         self._repairs = repairs or Repairs()
         self._secure = secure
+        self._tls = tls
+        self._nkey = nkey
+        self._certificate_wanted = False
+        """Whether the server of this connection has said that clients need a certificate."""
         self._counted: Exception | None = None
         self._ps = OperationParser(self)
 
@@ -118,14 +90,29 @@ class DispatchingClient(nats_client.Client):
         """The server, as its INFO names it."""
         return ServerIdentity(*(str(self._server_info.get(name) or "") for name in ("server_id", "cluster")))
 
-    def abandon(self) -> None:
-        """Close the socket of a failed connection attempt: nats-py would keep it open."""
+    async def abandon(self) -> None:
+        """Close the socket, or the HTTP session, of a failed connection attempt: nats-py would keep it open."""
         if isinstance(self._transport, WireTransport):
             self._transport.abort()
+        elif (session := getattr(self._transport, "_client", None)) is not None:
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(ABANDON_S):
+                    await session.close()
 
     # ---- overridden methods of nats-py's client
 
+    @property
+    def ssl_context(self) -> ssl.SSLContext:
+        """The context for the next TLS handshake."""
+        return super().ssl_context if self._tls is None else self._tls.context()
+
+    def _connect_command(self) -> bytes:
+        if self._nkey is not None:
+            self._public_nkey = self._nkey()
+        return super()._connect_command()
+
     async def _connect_to_server(self, s: nats_client.Srv) -> None:
+        self._certificate_wanted = False
         if s.uri.scheme == "ws" and self._secure:
             raise TlsMissing
         if not self._transport and s.uri.scheme not in ("ws", "wss"):
@@ -146,6 +133,10 @@ class DispatchingClient(nats_client.Client):
                 raise ConnectionResetError("the server did not answer CONNECT and PING")
         except (OSError, TimeoutError, nats.errors.Error) as exc:
             self._note(exc)
+            if self._certificate_wanted and not isinstance(exc, TlsMissing):
+                has_certificate = self._tls is not None and self._tls.files.cert is not None
+                if (reason := tls_failures.certificate_problem(exc, has_certificate)) is not None:
+                    raise ConnectionError(reason) from exc
             raise
         except Exception as exc:
             self._note(exc)
@@ -178,6 +169,7 @@ class DispatchingClient(nats_client.Client):
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
         """Read INFO. With `secure`, TLS is also used with a server that only offers it."""
         check_info(info)
+        self._certificate_wanted = info.get("tls_verify") is True
         if self._secure and info.get("tls_available"):
             info["tls_required"] = True
         await super()._process_info(info, initial_connection)

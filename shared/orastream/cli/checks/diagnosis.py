@@ -26,6 +26,7 @@ PONGS = (
     "chunks that no pong confirms are repeated until the utterance fails as oraserver_unreachable"
 )
 HANGS = "it may hang: look at its /readyz"
+SEE_CERTIFICATE = "give ORASERVER_CERT and ORASERVER_KEY of an authority that OraServer trusts"
 WORKED = Trial()
 FULL_SHARE = 0.9
 CHUNK_OVERHEAD_BYTES = 1024
@@ -48,6 +49,8 @@ class ServiceAnswer:
 
     status: int | None
     trouble: str = ""
+    tls: bool = False
+    """Whether `trouble` is about TLS: what is wrong and, after the last `; `, what to do."""
     instead_of_pong: str = ""
     """What it did instead of answering a ping; empty if it answered."""
 
@@ -82,10 +85,14 @@ def judge_nats(url: str) -> Finding:
 
 
 def judge_no_nats(url: str, trouble: str) -> Finding:
-    """The finding when there was no connection to NATS."""
+    """The finding when there was no connection to NATS. `trouble` is the message of the exception."""
     url = shown(url)
     if "authorization" in trouble.lower() or "credentials" in trouble.lower():
-        return Finding("NATS", "problem", f"{url} refuses this client", "set NATS_CREDS to a credentials file it knows")
+        fix = "set NATS_CREDS (or NATS_NKEY_SEED) to a user that it knows"
+        return Finding("NATS", "problem", f"{url} refuses this client", fix)
+    says, _, fix = trouble.rpartition("; ")
+    if says and "no NATS server answers" not in says:
+        return Finding("NATS", "problem", says, fix.removeprefix("nothing was sent. To connect, "))
     fix = "start it (orastream up, or nats-server -js), or set NATS_URL or --nats to where it is"
     return Finding("NATS", "problem", f"no NATS server answers at {url}", fix)
 
@@ -219,6 +226,9 @@ def judge_http(url: str, answer: ServiceAnswer, source: str = "") -> Finding:
 def _judge_oraserver(kind: str, variable: str, url: str, answer: ServiceAnswer) -> Finding:
     subject, status = f"OraServer, {kind}", answer.status
     if status is None:
+        if answer.tls:
+            says, _, fix = answer.trouble.rpartition("; ")
+            return Finding(subject, "problem", says, fix) if says else Finding(subject, "problem", fix, SEE_CERTIFICATE)
         fix = f"start OraServer, or set {variable} to where it is"
         return Finding(subject, "problem", f"{url} cannot be reached: {answer.trouble}", fix)
     says = f"{url} answers HTTP {status}"

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 
+from orastream.broker import shown
 from orastream.cli import options, terminal
 from orastream.cli.checks import diagnosis, trial_writes
 from orastream.cli.checks.diagnosis import ClockSeen, Finding, Level, ServiceAnswer
@@ -20,6 +21,7 @@ from orastream.contract.stream_names import SESSIONS
 from orastream.jetstream import management
 from orastream.jetstream.api import API, JetStream
 from orastream.service.settings import unknown_names
+from orastream.tls import ClientTls, closed_early, ended_by_peer, explain
 
 PATIENCE_S = 2.0
 ORASERVER_S = 5.0
@@ -155,15 +157,23 @@ async def examine_oraserver(node: NodeAddress, *, sources: bool = False) -> list
     token = node.settings.oraserver_token
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     timeout = aiohttp.ClientTimeout(total=ORASERVER_S)
-    async with aiohttp.ClientSession(headers=headers, timeout=timeout) as http:
-        websocket, post = await asyncio.gather(_websocket(http, node.websocket_url), _http(http, node.http_url))
+    tls = node.settings.oraserver_tls
+    try:
+        context = tls.context()
+    except SettingsError as exc:
+        return [Finding("OraServer", "problem", str(exc), "correct it, and run doctor again")]
+    connector = aiohttp.TCPConnector(ssl=context)
+    async with aiohttp.ClientSession(headers=headers, timeout=timeout, connector=connector) as http:
+        websocket, post = await asyncio.gather(
+            _websocket(http, node.websocket_url, tls), _http(http, node.http_url, tls)
+        )
     return [
         diagnosis.judge_websocket(node.websocket_url, websocket, node.websocket_source if sources else ""),
         diagnosis.judge_http(node.http_url, post, node.http_source if sources else ""),
     ]
 
 
-async def _websocket(http: aiohttp.ClientSession, url: str) -> ServiceAnswer:
+async def _websocket(http: aiohttp.ClientSession, url: str, tls: ClientTls) -> ServiceAnswer:
     headers = {"session-id": PROBE_ID, "phone-id": PROBE_ID}
     try:
         async with http.ws_connect(url, headers=headers, timeout=_closing(), autoping=False) as socket:
@@ -172,7 +182,7 @@ async def _websocket(http: aiohttp.ClientSession, url: str) -> ServiceAnswer:
     except aiohttp.WSServerHandshakeError as exc:
         return ServiceAnswer(exc.status if exc.status != 101 else 200)
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
-        return ServiceAnswer(None, _trouble(exc, ORASERVER_S))
+        return _unreached(exc, url, tls, "ORASERVER_WEBSOCKET_URL")
 
 
 async def _instead_of_pong(socket: aiohttp.ClientWebSocketResponse) -> str:
@@ -194,7 +204,7 @@ def _closing() -> aiohttp.ClientWSTimeout:
     return aiohttp.ClientWSTimeout(ws_close=1.0)
 
 
-async def _http(http: aiohttp.ClientSession, url: str) -> ServiceAnswer:
+async def _http(http: aiohttp.ClientSession, url: str, tls: ClientTls) -> ServiceAnswer:
     """Send GET, and OPTIONS after a 404: some routers answer GET with 404 on a path that takes only POST."""
     answer = ServiceAnswer(404)
     for method in ("GET", "OPTIONS"):
@@ -202,10 +212,25 @@ async def _http(http: aiohttp.ClientSession, url: str) -> ServiceAnswer:
             async with http.request(method, url, allow_redirects=False) as response:
                 answer = ServiceAnswer(response.status)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
-            return ServiceAnswer(None, _trouble(exc, ORASERVER_S))
+            return _unreached(exc, url, tls, "ORASERVER_HTTP_URL")
         if answer.status != 404:
             break
     return answer
+
+
+def _unreached(exc: Exception, url: str, tls: ClientTls, setting: str) -> ServiceAnswer:
+    """The answer of an OraServer that could not be reached; about TLS, if that is the reason."""
+    if url.startswith(("wss://", "https://")):
+        peer = tls.files.peer(f"OraServer at {shown(url)}", setting)
+        if (explained := explain(str(_cause(exc)), peer)) is not None:
+            return ServiceAnswer(None, explained, tls=True)
+        if ended_by_peer(_cause(exc)) or isinstance(exc, aiohttp.ServerDisconnectedError):
+            return ServiceAnswer(None, closed_early(peer), tls=True)
+    return ServiceAnswer(None, _trouble(exc, ORASERVER_S))
+
+
+def _cause(exc: Exception) -> Exception:
+    return exc.os_error if isinstance(exc, aiohttp.ClientConnectorError) else exc
 
 
 def _trouble(exc: Exception, timeout_s: float) -> str:

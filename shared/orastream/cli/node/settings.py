@@ -9,25 +9,21 @@ from typing import Annotated
 
 from dotenv import dotenv_values
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from orastream.broker import Access
 from orastream.cli.node.upfile import UpFile
 from orastream.contract import subjects
+from orastream.service.access_settings import NatsAccessSettings, OraServerTlsSettings
 from orastream.service.settings import InboxPrefix, load, url_of
 
 DATA_DIR = Path(".orastream")
 
 
-class CliSettings(BaseSettings):
+class CliSettings(NatsAccessSettings, OraServerTlsSettings):
     """The settings that the commands share with the services."""
-
-    model_config = SettingsConfigDict(
-        env_file=".env", extra="ignore", frozen=True, case_sensitive=False, env_ignore_empty=True
-    )
 
     nats_url: str | None = None
     nats_monitoring_url: Annotated[str, url_of("http://", "https://")] | None = None
-    nats_creds: Path | None = None
     nats_inbox_prefix: InboxPrefix = subjects.INBOX
     oraserver_websocket_url: str = "ws://127.0.0.1:8080/ws/tts"
     oraserver_http_url: str = "http://127.0.0.1:8080/api/tts"
@@ -47,7 +43,8 @@ class NodeAddress:
     """The node that a command uses, and the OraServer to which this node delivers, as far as that is known."""
 
     nats_url: str
-    nats_creds: Path | None
+    access: Access | None
+    """Credentials and files for TLS with NATS."""
     websocket_url: str
     http_url: str
     settings: CliSettings
@@ -75,7 +72,7 @@ def choose_node(nats: str | None, settings: CliSettings, up: UpFile | None) -> N
         source = "from this directory's `orastream up`"
         return NodeAddress(
             url,
-            settings.nats_creds,
+            Access(creds=settings.nats_creds),  # its server has neither TLS nor users
             up.websocket_url,
             up.http_url,
             settings,
@@ -85,7 +82,7 @@ def choose_node(nats: str | None, settings: CliSettings, up: UpFile | None) -> N
         )
     return NodeAddress(
         url,
-        settings.nats_creds,
+        settings.nats_access,
         settings.oraserver_websocket_url,
         settings.oraserver_http_url,
         settings,

@@ -15,6 +15,7 @@ from orastream.cli.node.ports import Ports
 from orastream.cli.node.settings import CliSettings
 from orastream.cli.node.supervisor import NodePart
 from orastream.contract.errors import SettingsError
+from orastream.service.access_settings import NatsAccessSettings, OraServerTlsSettings
 from orastream.service.settings import NodeSettings
 
 REPLICATED = {"synth": 9101, "ws_bridge": 9102, "http_bridge": 9103}
@@ -25,6 +26,8 @@ MAX_REPLICAS = 16
 AUDIO_MAX_BYTES = 4 << 30
 GRACE_S = 3.0
 """Seconds after DRAIN_SECONDS at which a service gets SIGKILL."""
+OFF = "off"
+"""Value of a setting that must be absent. With an empty one the services would take that of `.env`."""
 JETSTREAM_SHARE = 0.75
 """The part of the free disk that nats-server reserves for JetStream by default."""
 
@@ -66,8 +69,9 @@ def plan(options: Options, ports: Ports, *, free_disk_bytes: int) -> Stack:
     nats_port = ports.take(options.nats_port, "--nats-port")
     gateway_port = ports.take(options.gateway_port, "--gateway-port")
     env = dict(options.env)
-    # This single server can hold only one replica, and needs no credentials.
-    env |= {"NATS_URL": f"nats://127.0.0.1:{nats_port}", "NATS_CREDS": "", "TTS_STREAM_REPLICAS": "1"}
+    # This single server can hold only one replica, has no TLS, and needs no credentials.
+    env |= {"NATS_URL": f"nats://127.0.0.1:{nats_port}", "TTS_STREAM_REPLICAS": "1"}
+    env |= dict.fromkeys(map(str.upper, NatsAccessSettings.model_fields), OFF)
     env["PYTHONUNBUFFERED"] = "1"
     env.setdefault("TTS_LOG_FORMAT", "console")
     env.setdefault("TTS_AUDIO_MAX_BYTES", str(audio_max_bytes(free_disk_bytes)))
@@ -79,6 +83,7 @@ def plan(options: Options, ports: Ports, *, free_disk_bytes: int) -> Stack:
         oraserver_url = f"http://127.0.0.1:{port}"
         env["ORASERVER_WEBSOCKET_URL"] = f"ws://127.0.0.1:{port}/ws/tts"
         env["ORASERVER_HTTP_URL"] = f"{oraserver_url}/api/tts"
+        env |= dict.fromkeys(map(str.upper, OraServerTlsSettings.model_fields), OFF)  # it has no TLS
         own = {"ORASERVER_PORT": str(port), "ORASERVER_DATA_DIR": str(data / "oraserver")}
         receivers.append(_service("oraserver", "oraserver", env | own, oraserver_url, "/healthz", stage=RECEIVERS))
 

@@ -5,22 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import weakref
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
-from typing import Literal, cast
+from typing import Any, Literal, cast
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
+from orastream import tls
 from orastream.base.reset import reset, reset_on_close
 from orastream.contract.audio_messages import AudioChunk, AudioStart
 from orastream.delivery.post.body import END, Body
 from orastream.delivery.post.send_queue import unsent_bytes
 from orastream.delivery.rules.utterance_effects import DeliveryRules
 from orastream.delivery.sink import LinkLost, Speech
+from orastream.tls import ORASERVER, ClientTls, TlsFiles
 
 IDLE_S = 5.0
 CONNECT_S = 5.0
@@ -44,9 +48,12 @@ _running: ContextVar[HttpLink] = ContextVar("running")
 class HttpLink:
     """Collects one utterance at a time and POSTs it. A failed POST ends the link; a retry reads the audio again."""
 
-    def __init__(self, client: aiohttp.ClientSession, url: str) -> None:
+    def __init__(self, client: aiohttp.ClientSession, url: str, client_tls: ClientTls) -> None:
         self._client = client
         self._url = url
+        self._tls = client_tls
+        self._untried = False
+        """Whether the running POST is the first one of its connection, and has no answer yet."""
         self._speech: Speech | None = None
         self._body: Body | None = None
         self._post: asyncio.Task[None] | None = None
@@ -119,18 +126,33 @@ class HttpLink:
         headers = {"Content-Type": "application/json", "Content-Length": str(body.content_length)}
         self._expect_progress(CONNECT_S + STALL_S)
         try:
-            async with self._client.post(self._url, data=pieces(), headers=headers, allow_redirects=False) as answer:
-                status = answer.status
+            context = self._tls.context() if self._url.startswith("https://") else True
+            async with self._client.post(
+                self._url, data=pieces(), headers=headers, allow_redirects=False, ssl=context
+            ) as answer:
+                status, self._untried = answer.status, False
                 if self._ended:
                     await _read_rest(answer.content)
         except (aiohttp.ClientError, OSError) as exc:
-            raise LinkLost(f"the POST failed ({type(exc).__name__})") from exc
+            raise LinkLost(self._failure(exc)) from exc
         finally:
             self._forget_limit()
         if not 200 <= status < 300:
             raise LinkLost(f"the POST was answered by HTTP {status}", refused=400 <= status < 500)
         if not self._ended:
             raise LinkLost(f"the POST was answered by HTTP {status} before it was sent")
+
+    def _failure(self, exc: Exception) -> str:
+        """Return why a POST has failed. aiohttp's own text may be a whole context, or empty."""
+        if self._url.startswith("https://"):
+            where = urlsplit(self._url)
+            peer = self._tls.files.peer(f"OraServer at {where.hostname}:{where.port or 443}", "ORASERVER_HTTP_URL")
+            cause = exc.os_error if isinstance(exc, aiohttp.ClientConnectorError) else exc
+            if (explained := tls.explain(str(cause), peer)) is not None:
+                return explained
+            if self._untried or tls.ended_by_peer(cause):
+                return f"{tls.closed_early(peer)} ({type(exc).__name__})"
+        return f"the POST failed ({type(exc).__name__})"
 
     async def _until_end_may_be_sent(self, may_write: Callable[[], bool]) -> None:
         """Return when this bridge may write and nothing of the body waits on this machine.
@@ -187,8 +209,12 @@ class HttpLink:
         """The same as `abandon`."""
         self.abandon()
 
-    def uses(self, connection: Connection) -> None:
-        """Note the connection over which the running POST is sent, until aiohttp takes it back."""
+    def uses(self, connection: Connection, *, first: bool) -> None:
+        """Note the connection over which the running POST is sent, until aiohttp takes it back.
+
+        `first`: it is new, so that a refused client certificate may end it.
+        """
+        self._untried = first
         self._transport = cast(asyncio.Transport, connection.transport)
         connection.add_callback(self._released)
 
@@ -206,8 +232,12 @@ class HttpLink:
 class HttpSink:
     """Opens links that POST to `url` over one pooled HTTP client. `rules` are the limits for retries and waits."""
 
-    def __init__(self, client: aiohttp.ClientSession, url: str, rules: DeliveryRules) -> None:
+    def __init__(
+        self, client: aiohttp.ClientSession, url: str, rules: DeliveryRules, client_tls: ClientTls | None = None
+    ) -> None:
+        """`client_tls` is used for https; None: with the system's authorities and no client certificate."""
         self._client = client
+        self._tls = client_tls or ClientTls(TlsFiles(ORASERVER))
         self._url = url
         self.transport: Literal["http"] = "http"
         self.rules = replace(rules, confirm_every=None, max_unconfirmed_bytes=None)
@@ -217,7 +247,7 @@ class HttpSink:
 
     async def connect(self, session_id: str, phone_id: str, wake: Callable[[], None]) -> HttpLink:
         """A new link. The POST itself opens a connection, or reuses one of the pool."""
-        return HttpLink(self._client, self._url)
+        return HttpLink(self._client, self._url, self._tls)
 
 
 def http_client(headers: Mapping[str, str]) -> aiohttp.ClientSession:
@@ -231,12 +261,18 @@ def http_client(headers: Mapping[str, str]) -> aiohttp.ClientSession:
 class _Connector(aiohttp.TCPConnector):
     """Passes the connection of each POST to its link, which resets it when the utterance is cancelled."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._used: weakref.WeakSet[object] = weakref.WeakSet()
+
     async def connect(
         self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
     ) -> Connection:
         connection = await super().connect(req, traces, timeout)
         if (link := _running.get(None)) is not None:
-            link.uses(connection)
+            link.uses(connection, first=connection.protocol not in self._used)
+            if connection.protocol is not None:
+                self._used.add(connection.protocol)
         return connection
 
 

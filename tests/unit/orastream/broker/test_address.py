@@ -64,12 +64,12 @@ def test_servers_splits_a_list_of_urls() -> None:
 )
 def test_message_explains_missing_tls(problem: str, todo: str) -> None:
     message = address.unconnected("tls://host", problem)
-    assert address.explains(problem) and todo in message and "NATS_URL" in message
+    assert address.explains(problem) and todo in message and "NATS_" in message
     assert "no NATS server answers" not in message
 
 
 @pytest.mark.parametrize(
-    "problem", ["no answer", address.NO_TLS, "certificate verify failed", "nats: 'Authorization Violation'"]
+    "problem", ["no answer", address.NO_TLS, "Hostname mismatch", "nats: 'Authorization Violation'"]
 )
 def test_message_of_a_client_names_its_arguments_and_no_setting(problem: str) -> None:
     message = address.unconnected("tls://host", problem, address.ARGUMENTS)

@@ -1,4 +1,4 @@
-"""A credentials file: errors name what is wrong and never show the content."""
+"""A credentials file, or the seed of an nkey: errors name what is wrong and never show the content."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import nats.errors
 import nkeys
 import pytest
 
-from orastream.broker.credentials import Credentials
+from orastream.broker.credentials import Credentials, NkeySeed
 from orastream.contract.errors import SettingsError
 from tests.support.nats_operator import Key, creds_text
 
@@ -68,3 +68,59 @@ def test_credentials_raise_an_error_of_nats_py_when_the_file_is_deleted_later(tm
         credentials.jwt()
     with pytest.raises(nats.errors.Error):
         credentials.sign("nonce")
+
+
+# ---- the bare seed of an nkey
+
+
+@pytest.mark.parametrize("form", ["{}", " {}\n", "# user of the node\n{}\r\n", "{}\nUABC\n"])
+def test_seed_in_a_file_signs_a_nonce(tmp_path: Path, user: Key, form: str) -> None:
+    path = tmp_path / "user.nk"
+    path.write_text(form.format(user.seed))
+    seed = NkeySeed(str(path))
+    seed.check()
+    assert seed.public_key() == user.public
+    assert user.pair.verify(b"nonce", base64.b64decode(seed.sign("nonce")))
+
+
+def test_seed_itself_signs_a_nonce(user: Key) -> None:
+    seed = NkeySeed(f" {user.seed}\n")
+    seed.check()
+    assert seed.public_key() == user.public and user.seed not in repr(seed)
+    assert user.pair.verify(b"nonce", base64.b64decode(seed.sign("nonce")))
+
+
+def test_error_about_a_seed_does_not_show_it(tmp_path: Path, user: Key) -> None:
+    account = Key.new(nkeys.PREFIX_BYTE_ACCOUNT).seed
+    damaged = user.seed[:-6] + ("AAAAAA" if user.seed[-6:] != "AAAAAA" else "BBBBBB")
+    path = tmp_path / "user.nk"
+    for text, expected in [
+        ("", "holds no seed of a user"),
+        (account, "holds no seed of a user"),
+        (user.public, "holds no seed of a user"),
+        (user.seed[:-1], "holds no seed of a user"),
+        (damaged, "is a damaged seed"),
+        (creds_text(JWT, user.seed), "is a credentials file; set NATS_CREDS"),
+    ]:
+        path.write_text(text)
+        for value in (str(path), text):
+            with pytest.raises(SettingsError, match=r"^NATS_NKEY_SEED: ") as caught:
+                NkeySeed(value).check()
+            message = str(caught.value)
+            assert value != str(path) or expected in message
+            assert not any(secret in message for secret in (user.seed[:-1], damaged, account, JWT))
+    for value in (f"'{user.seed}'", f"seed={user.seed}", user.seed.lower(), f"{user.seed}\x00"):
+        with pytest.raises(SettingsError, match=r"^NATS_NKEY_SEED: the value \(not shown\) is no seed") as caught:
+            NkeySeed(value).check()
+        assert user.seed[2:20].lower() not in str(caught.value).lower()
+
+
+@pytest.mark.parametrize("name", ["missing.nk", "."])
+def test_check_raises_settings_error_when_the_file_of_a_seed_cannot_be_read(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SettingsError, match=r"^NATS_NKEY_SEED: cannot read .*\((No such file|Is a directory)"):
+        NkeySeed(str(tmp_path / name)).check()
+
+
+def test_seed_that_has_gone_lets_the_client_try_again(tmp_path: Path) -> None:
+    with pytest.raises(nats.errors.Error):
+        NkeySeed(str(tmp_path / "gone.nk")).public_key()

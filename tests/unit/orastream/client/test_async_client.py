@@ -22,6 +22,9 @@ IDS = {"session_id": "s", "phone_id": "p"}
     ("parameters", "names"),
     [
         ({"creds": Path("user.creds")}, "creds"),
+        ({"nkey_seed": Path("user.nk"), "ca": Path("ca.pem")}, "nkey_seed, ca"),
+        ({"cert": Path("a.pem"), "key": Path("a.key")}, "cert, key"),
+        ({"tls_handshake_first": True}, "tls_handshake_first"),
         ({"inbox_prefix": "_INBOX_shop"}, "inbox_prefix"),
         ({"name": "shop"}, "name"),
         ({"connect_timeout_s": None}, "connect_timeout_s"),

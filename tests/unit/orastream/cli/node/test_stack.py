@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from orastream.broker import Access
 from orastream.cli.node import stack, upfile
 from orastream.cli.node.nats_config import Sync, nats_config
 from orastream.cli.node.ports import FREE_PORTS, Ports
@@ -17,6 +18,8 @@ from orastream.cli.node.settings import CliSettings, choose_node, environment
 from orastream.cli.node.stack import Options, Stack
 from orastream.cli.node.upfile import Service, UpFile
 from orastream.contract.errors import SettingsError
+from orastream.service.settings import KNOWN
+from services.ws_bridge.settings import WsBridgeSettings
 
 pytestmark = pytest.mark.unit
 
@@ -53,6 +56,23 @@ def test_plan_gives_all_processes_the_same_nats_and_oraserver(tmp_path: Path) ->
         assert part.env["PATH"] == "/bin"
     urls = [part.url for part in node.parts]
     assert len(set(urls)) == len(urls)
+
+
+def test_plan_takes_no_files_for_tls_from_the_environment_or_dot_env(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The nats-server and the OraServer that `up` starts have no TLS and no users."""
+    given = {name: f"{name}.pem" for name in KNOWN if name.endswith(("_CA", "_CERT", "_KEY", "_CREDS", "_SEED"))}
+    given["NATS_TLS_HANDSHAKE_FIRST"] = "true"
+    monkeypatch.chdir(tmp_path)
+    Path(".env").write_text("".join(f"{name}={value}\n" for name, value in given.items()))
+    bridge = next(part for part in planned(tmp_path / "data", env=given).parts if part.name == "ws_bridge")
+    for name, value in bridge.env.items():
+        monkeypatch.setenv(name, value)
+    settings = WsBridgeSettings.load()
+    assert settings.nats_access == Access() and not settings.oraserver_tls.files
+    elsewhere = stack.plan(Options(tmp_path / "data", 0, 0, None, env=given), Ports(), free_disk_bytes=DISK)
+    assert elsewhere.parts[-1].env["ORASERVER_CA"] == "ORASERVER_CA.pem"
 
 
 def test_plan_takes_the_delivery_urls_from_the_environment_without_oraserver(tmp_path: Path) -> None:
@@ -229,6 +249,13 @@ def test_up_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     (tmp_path / upfile.NAME).write_text("\n".join(line for line in text if "monitoring" not in line))
     up = UpFile.read(tmp_path)
     assert up is not None and up.nats_monitoring_url is None
+
+
+def test_choose_node_takes_no_tls_and_no_nkey_for_the_node_of_the_up_file() -> None:
+    settings = CliSettings(_env_file=None, nats_ca=Path("ca.pem"), nats_nkey_seed="user.nk")  # type: ignore[arg-type]
+    of_up = choose_node(None, settings, an_up(1)).access
+    assert of_up is not None and not of_up.secure and of_up.nkey_seed is None
+    assert choose_node("tls://other", settings, an_up(1)).access == Access(ca=Path("ca.pem"), nkey_seed="user.nk")
 
 
 def test_choose_node_says_where_the_delivery_urls_come_from() -> None:
