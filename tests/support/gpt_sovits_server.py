@@ -259,6 +259,8 @@ class _Handler(BaseHTTPRequestHandler):
             if gone(self.connection):
                 raise ConnectionResetError
             self._chunk(pcm[at : at + size])
+        while fault == "endless":
+            self._chunk(pcm[:first])
         if fault == "half a sample":
             self._chunk(b"\x01")
         self._chunk(b"")
