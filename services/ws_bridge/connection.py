@@ -22,6 +22,7 @@ from websockets.uri import parse_uri
 
 from orastream.base.reset import reset, reset_on_close
 from orastream.delivery.sink import LinkLost
+from services.ws_bridge.inflow import PacedInput
 from services.ws_bridge.liveness import PONG_S, Liveness
 from services.ws_bridge.masking import FIN_PING, FIN_TEXT, Masks, masked_frame
 
@@ -47,6 +48,8 @@ class WebSocketConnection(asyncio.Protocol):
         """The future of each unanswered ping, by the ping's payload."""
         self._ping_count = 0
         self._liveness = Liveness()
+        self._input = PacedInput(self._take, self._pause_reading, self._resume_reading)
+        self._unsent_pong: bytes | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._paused = False
         self.lost: LinkLost | None = None
@@ -137,6 +140,7 @@ class WebSocketConnection(asyncio.Protocol):
             if not answered.done():
                 answered.set_exception(self.lost)
         self._pings.clear()
+        self._input.close()
         self._wake()
         # The transport and the parser refer to this connection: without these two it is freed at once.
         self._transport = None
@@ -161,12 +165,16 @@ class WebSocketConnection(asyncio.Protocol):
         self._flush()
 
     def data_received(self, data: bytes) -> None:
-        """Pass the bytes to the sans-I/O protocol, and act on its events."""
-        if self.lost is not None:
-            return
+        """Handle the bytes, in slices (see `inflow`)."""
+        if self.lost is None:
+            self._input.feed(data)
+
+    def _take(self, data: bytes) -> int | None:
+        """Pass the bytes to the sans-I/O protocol, and act on its events; returns their number, None if it ended."""
         self._protocol.receive_data(data)
         self._flush()
-        for event in self._protocol.events_received():
+        events = self._protocol.events_received()
+        for event in events:
             if isinstance(event, Response):
                 self._on_response(event)
             elif isinstance(event, Frame) and event.opcode is Opcode.PONG:
@@ -176,6 +184,7 @@ class WebSocketConnection(asyncio.Protocol):
             if not self.unsent_bytes:
                 self._close_normally()
             self.abort(f"closed by OraServer (code {code}{', ' + reason if reason else ''})")
+        return len(events) if self.lost is None else None
 
     def eof_received(self) -> None:
         """OraServer has closed its side."""
@@ -194,6 +203,9 @@ class WebSocketConnection(asyncio.Protocol):
         """The kernel has taken all bytes."""
         self._paused = False
         self._liveness.sent(self._loop.time())
+        pong, self._unsent_pong = self._unsent_pong, None
+        if pong is not None and self._transport is not None:
+            self._transport.write(pong)
         self._wake()
 
     # ---- private
@@ -205,9 +217,22 @@ class WebSocketConnection(asyncio.Protocol):
     def _flush(self) -> None:
         if self._transport is None or self._transport.is_closing():
             return
-        for data in self._protocol.data_to_send():
-            if data:
-                self._transport.write(data)
+        frames = [data for data in self._protocol.data_to_send() if data]
+        if frames and self._paused and self._protocol.state is State.OPEN:
+            # They are pongs. An OraServer that sends pings and does not read would fill the memory with them; the last
+            # one answers for all (RFC 6455, 5.5.3).
+            self._unsent_pong = frames[-1]
+            return
+        for data in frames:
+            self._transport.write(data)
+
+    def _pause_reading(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _close_normally(self) -> None:
         """Close the transport without a reset, which could drop the close frame."""
