@@ -6,8 +6,7 @@ from orastream.client.async_client import Client
 from orastream.service import lifecycle
 from services.gateway import tts_speak
 from services.gateway.access.api_keys import ApiKeys
-from services.gateway.access.origin_check import OriginCheck
-from services.gateway.access.policy import AccessPolicy
+from services.gateway.access.policy import AccessPolicy, origin_check
 from services.gateway.app import application
 from services.gateway.http.server import serving
 from services.gateway.request_service import RequestService
@@ -35,7 +34,7 @@ def serve(settings: GatewaySettings) -> lifecycle.Serve:
         request_service = RequestService(client, settings.gateway_wait_seconds, process.metrics)
         app = application(
             request_service,
-            AccessPolicy(ApiKeys(settings.api_keys), OriginCheck(settings.hosts, settings.tts_host)),
+            AccessPolicy(ApiKeys(settings.api_keys), origin_check(settings.hosts, settings.tts_host)),
             NodeView(process.js, max_text_chars=settings.tts_max_text_chars),
             Events(process.js, request_service, max_text_chars=settings.tts_max_text_chars),
             metrics=process.metrics,

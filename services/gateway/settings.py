@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field, SecretStr, field_validator
 
+from orastream.service.origin_check import hosts_in
 from orastream.service.settings import NodeSettings
-from services.gateway.access.origin_check import ANY, host_of
 
 
 class GatewaySettings(NodeSettings):
@@ -31,15 +31,13 @@ class GatewaySettings(NodeSettings):
     @field_validator("gateway_hosts")
     @classmethod
     def _holds_hosts(cls, value: str | None) -> str | None:
-        for name in _names(value):
-            if name != ANY and host_of(name) is None:
-                raise ValueError(f"{name!r} is not a host; write names without https:// and path, or * for all")
+        hosts_in(value)
         return value
 
     @property
     def hosts(self) -> tuple[str, ...]:
         """The names of GATEWAY_HOSTS."""
-        return _names(self.gateway_hosts)
+        return hosts_in(self.gateway_hosts)
 
     @property
     def api_keys(self) -> tuple[str, ...]:
@@ -48,8 +46,4 @@ class GatewaySettings(NodeSettings):
 
 
 def _split(keys: SecretStr) -> tuple[str, ...]:
-    return _names(keys.get_secret_value())
-
-
-def _names(value: str | None) -> tuple[str, ...]:
-    return tuple(name.strip() for name in (value or "").split(",") if name.strip())
+    return tuple(key.strip() for key in keys.get_secret_value().split(",") if key.strip())

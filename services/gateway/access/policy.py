@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 
+from orastream.service.origin_check import OriginCheck
 from services.gateway.access.api_keys import ApiKeys
-from services.gateway.access.origin_check import OriginCheck
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +42,9 @@ class AccessPolicy:
             return None if self._keys.allow(headers) else Denied(401, "unauthorized", message)
         refusal = self._origins.refusal(headers)
         return None if refusal is None else Denied(403, "forbidden", refusal)
+
+
+def origin_check(hosts: Iterable[str] = (), bound: str = "") -> OriginCheck:
+    """The check of origins of a gateway that is called by `hosts` (GATEWAY_HOSTS) and listens on `bound` (TTS_HOST)."""
+    remedy = "add its host to GATEWAY_HOSTS, or require keys (GATEWAY_API_KEYS)"
+    return OriginCheck(hosts, bound, server="this gateway", remedy=remedy)
