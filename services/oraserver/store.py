@@ -95,7 +95,7 @@ class RecordingStore:
         for line in (self.data_dir / JOURNAL).read_bytes().splitlines(keepends=True):
             try:
                 event = _decode(line)
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 break
             good += len(line)
             self._note(event)

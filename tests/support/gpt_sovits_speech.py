@@ -29,6 +29,8 @@ Fault = Literal[
     "inference",  # a failure inside inference
     "inference later",  # the same after the first segment
     "server error",  # 500 in HTML
+    "deep refusal",  # 400 with JSON that is nested 30 000 deep
+    "rude refusal",  # 400 with ESC and a bidi control in its words
     "not wav",
     "half a sample",  # half a sample after the last one
     "short file",  # mode 0: fewer bytes than announced
