@@ -15,11 +15,12 @@ from typing import cast
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake, InvalidStatus, WebSocketException
-from websockets.frames import Frame, Opcode
+from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
+from orastream.base.foreign_text import cleaned
 from orastream.base.reset import reset, reset_on_close
 from orastream.delivery.sink import LinkLost
 from services.ws_bridge.inflow import PacedInput
@@ -180,10 +181,9 @@ class WebSocketConnection(asyncio.Protocol):
             elif isinstance(event, Frame) and event.opcode is Opcode.PONG:
                 self._on_pong(bytes(event.data))
         if self._protocol.state in (State.CLOSING, State.CLOSED) and self.lost is None:
-            code, reason = self._protocol.close_code, self._protocol.close_reason
             if not self.unsent_bytes:
                 self._close_normally()
-            self.abort(f"closed by OraServer (code {code}{', ' + reason if reason else ''})")
+            self.abort(self._end())
         return len(events) if self.lost is None else None
 
     def eof_received(self) -> None:
@@ -256,8 +256,16 @@ class WebSocketConnection(asyncio.Protocol):
         status = response.status_code
         reason = f"the handshake was answered by HTTP {status}"
         if isinstance(error, InvalidHandshake) and not isinstance(error, InvalidStatus):
-            reason = f"the handshake is not WebSocket's ({error})"
+            reason = f"the handshake is not WebSocket's ({cleaned(str(error))})"
         self.abort(reason, refused=400 <= status < 500)
+
+    def _end(self) -> str:
+        """Why the WebSocket has ended, with the code and reason of OraServer's close frame (RFC 6455, 7.4)."""
+        close = self._protocol.close_rcvd
+        if close is None:  # this side sends the close frame: OraServer broke the protocol
+            return f"OraServer's frames are not WebSocket's ({cleaned(str(self._protocol.parser_exc))})"
+        code = "none" if close.code == CloseCode.NO_STATUS_RCVD else str(close.code)
+        return f"closed by OraServer (code {code}{', ' + cleaned(close.reason) if close.reason else ''})"
 
     def _on_pong(self, payload: bytes) -> None:
         for known in self._liveness.answered(payload, self._loop.time()):

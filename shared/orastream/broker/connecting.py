@@ -10,6 +10,7 @@ import nats.errors
 
 from orastream.base import logger, tasks
 from orastream.base.backoff import Backoff
+from orastream.base.foreign_text import cleaned
 from orastream.broker import address
 from orastream.contract.errors import NodeUnavailable, SettingsError
 
@@ -38,7 +39,7 @@ async def until_connected(
                 return
             problem = "no answer"
         except (OSError, TimeoutError, nats.errors.Error) as exc:
-            problem = str(exc) or type(exc).__name__
+            problem = cleaned(str(exc)) or type(exc).__name__
             if address.unusable(problem):
                 raise SettingsError(f"{origin.field}: {shown}: {problem}; {address.FORM}") from None
         finally:

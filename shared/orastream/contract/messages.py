@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from orastream.base.foreign_text import MAX_MESSAGE_CHARS, cleaned
 from orastream.contract import codec, ssml, subjects
 from orastream.contract.audio import FORMATS, RATES_HZ, Format
 from orastream.contract.codec import Encoding, Map
@@ -205,8 +206,8 @@ class ReportError(BaseModel):
 
     @classmethod
     def of(cls, code: Code, message: str) -> ReportError:
-        """Return the error with the `retryable` of its code."""
-        return cls(code=code, message=message, retryable=RETRYABLE[code])
+        """Return the error with the `retryable` of its code. The message is cleaned: it may quote a foreign text."""
+        return cls(code=code, message=cleaned(message, MAX_MESSAGE_CHARS), retryable=RETRYABLE[code])
 
 
 class Report(BaseModel):
