@@ -12,8 +12,7 @@ from services.gateway.access.admission import CallerAdmission
 from services.gateway.access.api_keys import ApiKeys
 from services.gateway.access.caller_limits import CallerLimits
 from services.gateway.access.key_names import MIN_KEY_CHARS, read_entries
-from services.gateway.access.origin_check import OriginCheck
-from services.gateway.access.policy import AccessPolicy
+from services.gateway.access.policy import AccessPolicy, origin_check
 from services.gateway.app import application
 from services.gateway.guards import Guard, probes_only
 from services.gateway.http.connection_table import ConnectionTable
@@ -85,7 +84,7 @@ def _warn_of_doubtful_keys(settings: GatewaySettings) -> None:
 
 def _admission(settings: GatewaySettings, refusals: RefusalCounter) -> CallerAdmission:
     return CallerAdmission(
-        AccessPolicy(ApiKeys(settings.api_keys), OriginCheck(settings.hosts, settings.tts_host)),
+        AccessPolicy(ApiKeys(settings.api_keys), origin_check(settings.hosts, settings.tts_host)),
         CallerLimits(
             settings.gateway_requests_per_minute,
             settings.gateway_characters_per_minute,

@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
 
 from orastream.service.access_settings import off_is_absent
+from orastream.service.origin_check import hosts_in
 from orastream.service.settings import NodeSettings
-from services.gateway.access.origin_check import ANY, host_of
 
 Limit = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(off_is_absent)]
 """At least 1; None (`off`) is no limit."""
@@ -48,15 +48,13 @@ class GatewaySettings(NodeSettings):
     @field_validator("gateway_hosts")
     @classmethod
     def _holds_hosts(cls, value: str | None) -> str | None:
-        for name in _names(value):
-            if name != ANY and host_of(name) is None:
-                raise ValueError(f"{name!r} is not a host; write names without https:// and path, or * for all")
+        hosts_in(value)
         return value
 
     @property
     def hosts(self) -> tuple[str, ...]:
         """The names of GATEWAY_HOSTS."""
-        return _names(self.gateway_hosts)
+        return hosts_in(self.gateway_hosts)
 
     @property
     def api_keys(self) -> tuple[str, ...]:
@@ -65,8 +63,4 @@ class GatewaySettings(NodeSettings):
 
 
 def _split(keys: SecretStr) -> tuple[str, ...]:
-    return _names(keys.get_secret_value())
-
-
-def _names(value: str | None) -> tuple[str, ...]:
-    return tuple(name.strip() for name in (value or "").split(",") if name.strip())
+    return tuple(key.strip() for key in keys.get_secret_value().split(",") if key.strip())

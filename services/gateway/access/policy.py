@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 
 from orastream.contract.caller import UNKNOWN
+from orastream.service.origin_check import OriginCheck
 from services.gateway.access.api_keys import ApiKeys
 from services.gateway.access.key_names import ANONYMOUS
-from services.gateway.access.origin_check import OriginCheck
 from services.gateway.http.peer_address import group_of
 
 
@@ -63,3 +64,9 @@ class AccessPolicy:
             return Caller(name, name)
         refusal = self._origins.refusal(headers)
         return Caller(ANONYMOUS, group_of(peer)) if refusal is None else Denied(403, "forbidden", refusal)
+
+
+def origin_check(hosts: Iterable[str] = (), bound: str = "") -> OriginCheck:
+    """The check of origins of a gateway that is called by `hosts` (GATEWAY_HOSTS) and listens on `bound` (TTS_HOST)."""
+    remedy = "add its host to GATEWAY_HOSTS, or require keys (GATEWAY_API_KEYS)"
+    return OriginCheck(hosts, bound, server="this gateway", remedy=remedy)
