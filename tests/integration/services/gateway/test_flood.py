@@ -8,8 +8,9 @@ import json
 import os
 import resource
 import socket
+import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import aiohttp
 import pytest
@@ -21,8 +22,8 @@ from tests.support.services import ServiceProcess, Stack
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 DESCRIPTORS, FLOOD = 1024, 1100
-CALLER_S = 1.0
-"""A request takes some 5 ms without the flood; on a busy machine with it, less than this."""
+CALLER_S = 5.0
+"""The first call waits until the flood's connections are accepted (0.2 s); this is for a machine with other work."""
 RECOVERED_S = 15.0
 HEAD = b"POST /api/convert-tts/ HTTP/1.1\r\nHost: localhost\r\n"
 BEGINNINGS = {
@@ -85,19 +86,23 @@ OTHERS = [f"127.0.0.{number}" for number in range(2, 10)]
     ids=["another address", "the same address", "many addresses"],
 )
 async def test_callers_are_served_during_a_flood_of_half_open_connections(
-    gateway: ServiceProcess, sources: list[str], reason: str
+    gateway: ServiceProcess, sources: list[str], reason: str, record_property: Callable[[str, object], None]
 ) -> None:
-    before, slowest = descriptors(gateway), 0.0
-    for round_, (what, beginning) in enumerate(BEGINNINGS.items()):
+    before = descriptors(gateway)
+    usual_s = statistics.median([await speaks(gateway, number) for number in range(15)])
+    first_s, later_s = [], []
+    for round_, (what, beginning) in enumerate(BEGINNINGS.items(), 1):
         with flood(gateway.port, beginning, sources):
             for number in range(5):
-                slowest = max(slowest, await speaks(gateway, 10 * round_ + number))
-                began_s = time.monotonic()
+                took_s = await speaks(gateway, 100 * round_ + number)
+                (later_s if number else first_s).append(took_s)
                 for path in ("/healthz", "/readyz", "/metrics"):
                     assert (await gateway.get(path))[0] == 200, what
-                slowest = max(slowest, (time.monotonic() - began_s) / 3)
             assert descriptors(gateway) < DESCRIPTORS - 32, what
-            assert slowest < CALLER_S, what
+    assert max(first_s + later_s) < CALLER_S
+    assert statistics.median(later_s) < 5 * usual_s + 0.2
+    times = f"{1000 * max(first_s):.0f} ms at its begin, then {1000 * statistics.median(later_s):.0f} ms"
+    record_property("figure", f"a call during a flood ({reason}): {times}; without it {1000 * usual_s:.0f} ms")
     assert await gateway.metric("orastream_gateway_refusals_total", reason=reason) > 500
 
     async def normal() -> bool:
