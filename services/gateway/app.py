@@ -17,7 +17,8 @@ from orastream.contract import codec, subjects
 from orastream.contract.errors import InvalidRequest, OrastreamError
 from orastream.contract.messages import Cancel
 from orastream.service.metrics import CONTENT_TYPE, Metrics
-from services.gateway.access.policy import AccessPolicy
+from services.gateway.access.admission import CallerAdmission, Counted, Visit
+from services.gateway.access.policy import Denied
 from services.gateway.http import openapi
 from services.gateway.http.request_body import body_of
 from services.gateway.http.responses import Answer, Refused, error, internal, problem, result
@@ -35,7 +36,7 @@ log = structlog.get_logger()
 
 def application(
     request_service: RequestService,
-    policy: AccessPolicy,
+    admission: CallerAdmission,
     node: NodeView,
     events: Events,
     *,
@@ -62,7 +63,7 @@ def application(
         exception_handlers={HTTPException: _no_such_route},
     )
     api = Api(request_service, node)
-    asks = openapi.secured(policy.asks)
+    asks = openapi.secured(admission.asks)
 
     def add(
         method: str,
@@ -70,10 +71,11 @@ def application(
         route: str,
         handler: Handler,
         *,
+        counted: Counted = Counted.EACH,
         openapi_extra: codec.Map | None = None,
         **documented: Any,
     ) -> None:
-        endpoint = _endpoint(request_service, policy, route, handler)
+        endpoint = _endpoint(request_service, admission, route, handler, counted)
         endpoint.__doc__ = handler.__doc__
         first, *others = paths
         documented["openapi_extra"] = (openapi_extra or {}) | asks
@@ -86,6 +88,7 @@ def application(
         ("/api/convert-tts/", "/api/convert-tts"),
         "convert-tts",
         api.convert,
+        counted=Counted.SPEECH,
         status_code=202,
         responses=openapi.CONVERT,
         openapi_extra=openapi.CONVERT_BODY,
@@ -120,18 +123,19 @@ def application(
         responses=openapi_live.AUDIO,
         openapi_extra=openapi.path_ids("sessionId", "requestId"),
     )
-    add("GET", ("/api/node",), "node", api.node, responses=openapi_live.NODE)
+    add("GET", ("/api/node",), "node", api.node, counted=Counted.NOT, responses=openapi_live.NODE)
     add(
         "GET",
         ("/api/events",),
         "events",
         events.events,
+        counted=Counted.NOT,
         response_class=StreamingResponse,
         responses=openapi_live.EVENTS,
         openapi_extra=openapi_live.EVENTS_PARAMETERS,
     )
 
-    routes.add_routes(app, request_service, policy)
+    routes.add_routes(app, request_service, admission)
     console.add_pages(app)
 
     @app.get("/healthz")
@@ -170,7 +174,11 @@ class Api:
         With fire and forget (default: DEFAULT_FIRE_AND_FORGET) the answer comes once the request is stored.
         Otherwise the answer is the final report.
         """
-        return result(await self._request_service.speak(codec.decode(await body_of(request)), trace=request.state.span))
+        fields = codec.decode(await body_of(request))
+        visit: Visit = request.state.visit
+        await visit.speaks(fields.get("text"))
+        caller = visit.caller.usage_name
+        return result(await self._request_service.speak(fields, trace=request.state.span, caller=caller))
 
     async def report(self, request: Request) -> Answer:
         """The last report of a request, also while the request is in progress."""
@@ -205,11 +213,11 @@ class Api:
 
 
 def _endpoint(
-    request_service: RequestService, policy: AccessPolicy, route: str, handler: Handler
+    request_service: RequestService, admission: CallerAdmission, route: str, handler: Handler, counted: Counted
 ) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         with server_span(request) as span:
-            answer = await _answered(request, policy, handler)
+            answer = await _answered(request, admission, handler, counted)
             if isinstance(answer, Response):
                 answered(span, answer.status_code, "streaming")
             else:
@@ -223,12 +231,18 @@ def _endpoint(
     return endpoint
 
 
-async def _answered(request: Request, policy: AccessPolicy, handler: Handler) -> Answer | Response:
+async def _answered(
+    request: Request, admission: CallerAdmission, handler: Handler, counted: Counted
+) -> Answer | Response:
     try:
-        if (denied := policy.refusal(request.headers)) is not None:
-            headers = {"WWW-Authenticate": "Bearer"} if denied.status == 401 else None
-            return error(denied.status, denied.code, denied.message, headers=headers)
-        return await handler(request)
+        visit = await admission.enter(request, counted, request.state.span)
+        if isinstance(visit, Denied):
+            headers = {"WWW-Authenticate": "Bearer"} if visit.status == 401 else None
+            return error(visit.status, visit.code, visit.message, headers=headers)
+        try:
+            return await handler(request)
+        finally:
+            await visit.end()
     except Refused as exc:
         return exc.answer
     except OrastreamError as exc:

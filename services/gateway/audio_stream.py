@@ -13,6 +13,7 @@ from orastream.base import tasks
 from orastream.client.acceptance import Acceptance
 from orastream.client.async_client import Client
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
+from orastream.contract.caller import UNKNOWN
 from orastream.contract.codec import Map
 from orastream.contract.errors import OrastreamError, WaitTimeout
 from orastream.contract.messages import Report, ReportError
@@ -37,18 +38,19 @@ class SpeechFailed(Exception):
 
 
 async def listen(
-    request_service: RequestService, fields: Map, *, trace: Parent
+    request_service: RequestService, fields: Map, *, trace: Parent, caller: str = UNKNOWN
 ) -> AsyncGenerator[AudioStart | AudioChunk | AudioEnd, None]:
     """Submit a request, given by its wire fields without ids, and yield its audio as `Client.audio` does.
 
-    The request gets a session of its own and continues `trace`. Closing the generator early cancels the request.
+    The request gets a session of its own, continues `trace` and is counted for `caller`. Closing the generator early
+    cancels the request.
     Raises InvalidRequest and Overloaded (nothing was stored), NodeUnavailable, SpeechFailed, and WaitTimeout when no
     audio came for `request_service.wait_s` seconds.
     """
     session = f"listen-{uuid.uuid4().hex}"
     given: Map = {**fields, "sessionId": session, "phoneId": session, "transport": "none", "fire_and_forget": True}
     with request_service.place():
-        acceptance, _ = await request_service.client.submit(given, trace=trace)
+        acceptance, _ = await request_service.client.submit(given, trace=trace, caller=caller)
         ended = False
         try:
             async with contextlib.aclosing(_audio(request_service, acceptance)) as messages:

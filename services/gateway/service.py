@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import structlog
+
 from orastream.client.async_client import Client
 from orastream.service import lifecycle
+from orastream.service.metrics import Metrics
 from services.gateway import tts_speak
+from services.gateway.access.admission import CallerAdmission
 from services.gateway.access.api_keys import ApiKeys
-from services.gateway.access.origin_check import OriginCheck
-from services.gateway.access.policy import AccessPolicy
+from services.gateway.access.caller_limits import CallerLimits
+from services.gateway.access.key_names import MIN_KEY_CHARS, read_entries
+from services.gateway.access.policy import AccessPolicy, origin_check
 from services.gateway.app import application
-from services.gateway.http.server import serving
+from services.gateway.guards import Guard, probes_only
+from services.gateway.http.connection_table import ConnectionTable
+from services.gateway.http.protocol import SPARE_CONNECTIONS, BoundedProtocol, Bounds, max_connections
+from services.gateway.http.refusals import RefusalCounter
+from services.gateway.http.server import ServerConfig, serving
 from services.gateway.reads import service as reads
 from services.gateway.request_service import RequestService
 from services.gateway.routes.events import Events
 from services.gateway.routes.node import NodeView
 from services.gateway.settings import GatewaySettings
+
+log = structlog.get_logger()
 
 ANSWERED_S = 1.0
 """At a drain: time for the answers to callers that got no report within `Drain.work_s`."""
@@ -34,17 +45,21 @@ def serve(settings: GatewaySettings) -> lifecycle.Serve:
             max_backlog_s=settings.tts_max_backlog_seconds,
         )
         request_service = RequestService(client, settings.gateway_wait_seconds, process.metrics)
+        _warn_of_doubtful_keys(settings)
+        refusals = RefusalCounter(process.metrics)
         app = application(
             request_service,
-            AccessPolicy(ApiKeys(settings.api_keys), OriginCheck(settings.hosts, settings.tts_host)),
+            _admission(settings, refusals),
             NodeView(process.js, max_text_chars=settings.tts_max_text_chars),
             Events(process.js, request_service, max_text_chars=settings.tts_max_text_chars),
             metrics=process.metrics,
             lacking=process.lacking,
         )
+        guarded = Guard(app, refusals.count)
+        served = ServerConfig(guarded, probes_only(guarded), _bounds(settings, process.metrics, refusals))
         async with (
             client,
-            serving(app, settings.tts_host, settings.gateway_port, grace_s=grace_s, stop=process.stop) as (
+            serving(served, settings.tts_host, settings.gateway_port, grace_s=grace_s, stop=process.stop) as (
                 server,
                 port,
             ),
@@ -58,3 +73,30 @@ def serve(settings: GatewaySettings) -> lifecycle.Serve:
             request_service.close(answer_s)
 
     return run
+
+
+def _warn_of_doubtful_keys(settings: GatewaySettings) -> None:
+    for entry in read_entries(settings.api_keys):
+        if entry.doubtful:  # without its text, which may be a part of a key
+            fix = f"name=key needs a key of at least {MIN_KEY_CHARS} characters, and a name that is not reserved"
+            log.warning("an entry of GATEWAY_API_KEYS is taken as a key without a name", entry=entry.name, fix=fix)
+
+
+def _admission(settings: GatewaySettings, refusals: RefusalCounter) -> CallerAdmission:
+    return CallerAdmission(
+        AccessPolicy(ApiKeys(settings.api_keys), origin_check(settings.hosts, settings.tts_host)),
+        CallerLimits(
+            settings.gateway_requests_per_minute,
+            settings.gateway_characters_per_minute,
+            settings.gateway_concurrent,
+            refused=refusals.count,
+        ),
+    )
+
+
+def _bounds(settings: GatewaySettings, metrics: Metrics, refusals: RefusalCounter) -> Bounds:
+    table: ConnectionTable[BoundedProtocol] = ConnectionTable(
+        max_connections(), settings.gateway_connections_per_address, SPARE_CONNECTIONS
+    )
+    metrics.gauge("orastream_gateway_connections", "Open connections of HTTP callers", lambda: len(table))
+    return Bounds(table, refusals.count)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr, field_validator
+from typing import Annotated
 
+from pydantic import BeforeValidator, Field, SecretStr, field_validator
+
+from orastream.service.access_settings import off_is_absent
+from orastream.service.origin_check import hosts_in
 from orastream.service.settings import NodeSettings
-from services.gateway.access.origin_check import ANY, host_of
+
+Limit = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(off_is_absent)]
+"""At least 1; None (`off`) is no limit."""
 
 
 class GatewaySettings(NodeSettings):
@@ -16,9 +22,20 @@ class GatewaySettings(NodeSettings):
     gateway_wait_seconds: float = Field(60, gt=0, allow_inf_nan=False)
     """Seconds that a sync caller waits at most for the final report."""
     gateway_api_keys: SecretStr | None = None
-    """Comma separated. Callers of `/api/` and `/v1/` must send one of them. Absent or empty: no key is needed."""
+    """Comma separated, each a key or `name=key` (`access/key_names.py`). Callers of `/api/` and `/v1/` must send one.
+
+    Absent or empty: no key is needed.
+    """
     gateway_hosts: str | None = None
     """Comma separated. Without keys: more hosts by which the gateway may be called, and whose pages may call it."""
+    gateway_requests_per_minute: Limit = None
+    """Requests of one caller in a minute. A caller is a name of GATEWAY_API_KEYS; without keys, a peer's address."""
+    gateway_characters_per_minute: Limit = None
+    """Characters that one caller may have spoken in a minute."""
+    gateway_concurrent: Limit = None
+    """Requests of one caller that are in progress at the same time."""
+    gateway_connections_per_address: Limit = 2048
+    """Connections from one address; never more than half of what the process can have, except with None (`off`)."""
     default_fire_and_forget: bool = True
 
     @field_validator("gateway_api_keys")
@@ -31,25 +48,19 @@ class GatewaySettings(NodeSettings):
     @field_validator("gateway_hosts")
     @classmethod
     def _holds_hosts(cls, value: str | None) -> str | None:
-        for name in _names(value):
-            if name != ANY and host_of(name) is None:
-                raise ValueError(f"{name!r} is not a host; write names without https:// and path, or * for all")
+        hosts_in(value)
         return value
 
     @property
     def hosts(self) -> tuple[str, ...]:
         """The names of GATEWAY_HOSTS."""
-        return _names(self.gateway_hosts)
+        return hosts_in(self.gateway_hosts)
 
     @property
     def api_keys(self) -> tuple[str, ...]:
-        """The keys of GATEWAY_API_KEYS; () when no key is needed."""
+        """The entries of GATEWAY_API_KEYS; () when no key is needed."""
         return _split(self.gateway_api_keys) if self.gateway_api_keys else ()
 
 
 def _split(keys: SecretStr) -> tuple[str, ...]:
-    return _names(keys.get_secret_value())
-
-
-def _names(value: str | None) -> tuple[str, ...]:
-    return tuple(name.strip() for name in (value or "").split(",") if name.strip())
+    return tuple(key.strip() for key in keys.get_secret_value().split(",") if key.strip())

@@ -19,7 +19,13 @@ async def run(settings: OraServerSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    server = OraServer(settings.oraserver_data_dir, token=settings.token, faults=settings.oraserver_misbehave)
+    server = OraServer(
+        settings.oraserver_data_dir,
+        token=settings.token,
+        hosts=settings.hosts,
+        bound=settings.tts_host,
+        faults=settings.oraserver_misbehave,
+    )
     async with serve(server, host=settings.tts_host, port=settings.oraserver_port):
         sys.stdout.write(f"listening on {server.url}\n")
         sys.stdout.flush()

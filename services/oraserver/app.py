@@ -6,10 +6,9 @@ The application itself answers pings, in the order of arrival. So a pong means t
 from __future__ import annotations
 
 import asyncio
-import hmac
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from pydantic import ValidationError
 
 from orastream.service.metrics import CONTENT_TYPE
+from services.oraserver.access import HTTP_PATH, WEBSOCKET_PATH, OraServerAccess
 from services.oraserver.connections import CurrentConnections, was_reset
 from services.oraserver.counts import Counts
 from services.oraserver.faults import Faults, Misbehaviour
@@ -27,8 +27,6 @@ from services.oraserver.rules import Book
 from services.oraserver.store import RecordingStore
 from services.oraserver.utterances import Completed, Event, RuleBroken
 
-WEBSOCKET_PATH = "/ws/tts"
-HTTP_PATH = "/api/tts"
 MAX_BODY_BYTES = 256 * 1024 * 1024
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 PARSE_IN_THREAD_BYTES = 1024 * 1024
@@ -40,19 +38,24 @@ log = structlog.get_logger("oraserver")
 
 
 class OraServer:
-    """One reference OraServer: its book, data directory and faults, and the HTTP application over them."""
+    """One reference OraServer: its book, data directory and faults, and the HTTP application over them.
+
+    `hosts` and `bound` are the hosts by which it may be called without a token (ORASERVER_HOSTS, TTS_HOST).
+    """
 
     def __init__(
         self,
         data_dir: Path,
         *,
         token: str | None = None,
+        hosts: Iterable[str] = (),
+        bound: str = "",
         faults: Faults | None = None,
         crash: Callable[[int], object] = os._exit,
     ) -> None:
         self.url = ""
         """`http://host:port` once it listens (see `serve`), else empty."""
-        self._authorization = f"Bearer {token}".encode() if token else None
+        self._access = OraServerAccess(token, hosts, bound)
         self.misbehaviour = Misbehaviour(faults, crash=crash)
         self.store = RecordingStore(data_dir)
         self.book = Book(self._keep, next_number=self.store.next_number())
@@ -134,10 +137,9 @@ class OraServer:
 
     @web.middleware
     async def _authorize(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if self._authorization is not None and request.path not in ("/healthz", "/metrics"):
-            given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
-            if not hmac.compare_digest(given, self._authorization):
-                return web.json_response({"error": "Authorization: Bearer <ORASERVER_TOKEN> is required"}, status=401)
+        refusal = self._access.refusal(request.path, _Headers(request))
+        if refusal is not None:
+            return web.json_response({"error": refusal.message}, status=refusal.status)
         return await handler(request)
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
@@ -252,6 +254,16 @@ class OraServer:
 
     async def _close_store(self, _app: web.Application) -> None:
         self.store.close()
+
+
+class _Headers:
+    """The headers of a request, for the rules of access."""
+
+    def __init__(self, request: web.Request) -> None:
+        self._headers = request.headers
+
+    def getlist(self, key: str) -> list[str]:
+        return self._headers.getall(key, [])
 
 
 @asynccontextmanager

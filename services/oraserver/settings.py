@@ -6,8 +6,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
+from orastream.service.origin_check import hosts_in
 from orastream.service.settings import HeaderSecret, NodeSettings
 from services.oraserver.faults import Faults
 
@@ -24,7 +25,8 @@ protocol. For local nodes, tests and demonstrations.
 
 _EPILOG = """\
 environment: ORASERVER_PORT, ORASERVER_DATA_DIR, ORASERVER_TOKEN (required as "Authorization: Bearer", except for
-/healthz and /metrics), ORASERVER_MISBEHAVE (faults as JSON), TTS_HOST. Flags override them.
+/healthz and /metrics), ORASERVER_HOSTS (without a token: more hosts by which it may be called, and whose pages may
+call it), ORASERVER_MISBEHAVE (faults as JSON), TTS_HOST. Flags override them.
 
 examples:
   python -m services.oraserver --port 8080
@@ -41,7 +43,20 @@ class OraServerSettings(NodeSettings):
     """0 takes a free port and prints it."""
     oraserver_data_dir: Path = Path(".orastream/oraserver")
     oraserver_token: HeaderSecret | None = None
+    oraserver_hosts: str | None = None
+    """Comma separated. Without a token: more hosts by which it may be called, and whose pages may call it."""
     oraserver_misbehave: Faults = Faults()
+
+    @field_validator("oraserver_hosts")
+    @classmethod
+    def _holds_hosts(cls, value: str | None) -> str | None:
+        hosts_in(value)
+        return value
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The names of ORASERVER_HOSTS."""
+        return hosts_in(self.oraserver_hosts)
 
     @property
     def token(self) -> str | None:

@@ -36,6 +36,8 @@ from services.oraserver.wav import true_header
 JOURNAL = "journal.jsonl"
 MAX_OPEN_FILES = 128
 MAX_TOKEN_CHARS = 100
+FILE_MODE, DIRECTORY_MODE = 0o600, 0o700
+"""Other users of the machine must not read what was said. A directory that exists keeps its mode."""
 
 _KINDS: dict[str, type[Event]] = {
     "Begun": Begun,
@@ -59,8 +61,9 @@ class RecordingStore:
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
         try:
-            data_dir.mkdir(parents=True, exist_ok=True)
-            self._journal = os.open(data_dir / JOURNAL, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            _make_private(data_dir)
+            self._journal = os.open(data_dir / JOURNAL, os.O_RDWR | os.O_CREAT | os.O_APPEND, FILE_MODE)
+            os.fchmod(self._journal, FILE_MODE)  # an earlier version made it readable for every user; it has texts
         except OSError as exc:
             raise SettingsError(f"ORASERVER_DATA_DIR: cannot write to {data_dir}: {exc.strerror}") from exc
         try:
@@ -92,7 +95,7 @@ class RecordingStore:
         for line in (self.data_dir / JOURNAL).read_bytes().splitlines(keepends=True):
             try:
                 event = _decode(line)
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 break
             good += len(line)
             self._note(event)
@@ -103,7 +106,7 @@ class RecordingStore:
         """Write the event, its audio first. Raises OSError, and then the event is not stored."""
         if isinstance(event, Begun):
             name = _file_name(event)
-            fd = os.open(self.data_dir / name, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+            fd = os.open(self.data_dir / name, os.O_RDWR | os.O_CREAT | os.O_TRUNC, FILE_MODE)
             self._remember(event.number, fd)
         elif isinstance(event, StoredChunk):
             # Not at the end of the file: a failed write may have left bytes there, which must be overwritten.
@@ -174,6 +177,13 @@ class RecordingStore:
     def _close_files(self) -> None:
         while self._open:
             os.close(self._open.popitem()[1])
+
+
+def _make_private(directory: Path) -> None:
+    """Create the directory and its missing parents; `Path.mkdir` gives the mode to the last one only."""
+    for missing in [path for path in (*reversed(directory.parents), directory) if not path.exists()]:
+        missing.mkdir(DIRECTORY_MODE, exist_ok=True)
+    directory.mkdir(exist_ok=True)  # raises if it is a file
 
 
 def _file_name(event: Begun) -> str:

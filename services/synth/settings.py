@@ -29,6 +29,9 @@ class SynthSettings(NodeSettings):
     tts_phrase_cache: bool | None = None
     tts_phrase_cache_max_bytes: int = Field(256 << 20, ge=1 << 20)
     tts_phrase_cache_seconds: int = Field(86_400, ge=60)
+    tts_max_sentence_audio_seconds: float = Field(600, ge=1)
+    """For a sentence of up to 300 characters; proportionally more for a longer one."""
+    tts_max_utterance_audio_seconds: float = Field(7200, ge=1)
     synth_slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
     synth_open_texts: int = Field(256, ge=0, le=4096)
     """Number of streamed texts in progress, in addition to one for each slot."""

@@ -19,10 +19,12 @@ from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from orastream import tls
 from orastream.base.reset import reset, reset_on_close
 from orastream.delivery.sink import LinkLost
-from orastream.tls import ORASERVER, ClientTls, TlsFiles, TlsPeer
+from orastream.tls import ORASERVER, ClientTls, TlsFiles
+from services.ws_bridge import end_reasons
+from services.ws_bridge.end_reasons import EndReasons
+from services.ws_bridge.inflow import PacedInput
 from services.ws_bridge.liveness import PONG_S, Liveness
 from services.ws_bridge.masking import FIN_PING, FIN_TEXT, Masks, masked_frame
 
@@ -39,7 +41,8 @@ class WebSocketConnection(asyncio.Protocol):
         self, uri: str, headers: dict[str, str], wake: Callable[[], None], client_tls: ClientTls | None = None
     ) -> None:
         self._uri = parse_uri(uri)
-        self._tls = client_tls or ClientTls(TlsFiles(ORASERVER))
+        client_tls = client_tls or ClientTls(TlsFiles(ORASERVER))
+        self._reasons = EndReasons(self._uri.host, self._uri.port, self._uri.secure, client_tls)
         self._protocol = ClientProtocol(self._uri, max_size=1 << 20)
         self._masks = Masks()
         self._headers = headers
@@ -51,6 +54,8 @@ class WebSocketConnection(asyncio.Protocol):
         """The future of each unanswered ping, by the ping's payload."""
         self._ping_count = 0
         self._liveness = Liveness()
+        self._input = PacedInput(self._take, self._read)
+        self._unsent_pong: bytes | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._paused = False
         self.lost: LinkLost | None = None
@@ -73,13 +78,13 @@ class WebSocketConnection(asyncio.Protocol):
                     lambda: connection,
                     connection._uri.host,
                     connection._uri.port,
-                    ssl=connection._tls.context() if connection._uri.secure else None,
+                    ssl=connection._reasons.client_tls.context() if connection._uri.secure else None,
                 )
                 await connection._opened
         except TimeoutError:
             connection.abort(f"no WebSocket handshake within {HANDSHAKE_S:g} s")
         except OSError as exc:
-            connection.abort(connection._unconnected(exc))
+            connection.abort(connection._reasons.unconnected(exc))
         except BaseException:
             connection.abort("cancelled while connecting")
             raise
@@ -117,7 +122,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._pings[payload] = answered
         self._liveness.asked(payload, self._loop.time())
         if self._timer is None:
-            self._look_again(PONG_S)
+            self._timer = self._loop.call_later(PONG_S, self._look)
         self._send(FIN_PING, (payload,))
         return answered
 
@@ -146,6 +151,7 @@ class WebSocketConnection(asyncio.Protocol):
             if not answered.done():
                 answered.set_exception(self.lost)
         self._pings.clear()
+        self._input.close()
         self._wake()
         # The transport and the parser refer to this connection: without these two it is freed at once.
         self._transport = None
@@ -170,31 +176,34 @@ class WebSocketConnection(asyncio.Protocol):
         self._flush()
 
     def data_received(self, data: bytes) -> None:
-        """Pass the bytes to the sans-I/O protocol, and act on its events."""
-        if self.lost is not None:
-            return
+        """Handle the bytes, in slices (see `inflow`)."""
+        if self.lost is None:
+            self._input.feed(data)
+
+    def _take(self, data: bytes) -> int | None:
+        """Pass the bytes to the sans-I/O protocol, and act on its events; returns their number, None if it ended."""
         self._protocol.receive_data(data)
         self._flush()
-        for event in self._protocol.events_received():
+        events = self._protocol.events_received()
+        for event in events:
             if isinstance(event, Response):
                 self._on_response(event)
             elif isinstance(event, Frame) and event.opcode is Opcode.PONG:
                 self._on_pong(bytes(event.data))
         if self._protocol.state in (State.CLOSING, State.CLOSED) and self.lost is None:
-            code, reason = self._protocol.close_code, self._protocol.close_reason
             if not self.unsent_bytes:
                 self._close_normally()
-            self.abort(f"closed by OraServer (code {code}{', ' + reason if reason else ''})")
+            self.abort(self._end())
+        return len(events) if self.lost is None else None
 
     def eof_received(self) -> None:
         """OraServer has closed its side."""
-        self.abort(self._refused_certificate(None) or "the connection was ended by OraServer")
+        self.abort(self._refused(None) or "the connection was ended by OraServer")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport was closed."""
-        if (refused := self._refused_certificate(exc)) is not None:
-            self.abort(refused)
-        self.abort(f"the connection broke ({getattr(exc, 'strerror', None) or exc or 'end of stream'})")
+        broke = f"the connection broke ({getattr(exc, 'strerror', None) or exc or 'end of stream'})"
+        self.abort(self._refused(exc) or broke)
 
     def pause_writing(self) -> None:
         """The kernel takes no more now: begin to check whether it takes any byte."""
@@ -205,27 +214,16 @@ class WebSocketConnection(asyncio.Protocol):
         """The kernel has taken all bytes."""
         self._paused = False
         self._liveness.sent(self._loop.time())
+        pong, self._unsent_pong = self._unsent_pong, None
+        if pong is not None and self._transport is not None:
+            self._transport.write(pong)
         self._wake()
 
     # ---- private
 
-    @property
-    def _peer(self) -> TlsPeer:
-        return self._tls.files.peer(f"OraServer at {self._uri.host}:{self._uri.port}", "ORASERVER_WEBSOCKET_URL")
-
-    def _unconnected(self, exc: OSError) -> str:
-        """Return why there is no connection."""
-        if self._uri.secure and (explained := tls.explain(str(exc), self._peer)) is not None:
-            return explained
-        if self._uri.secure and tls.ended_by_peer(exc):
-            return tls.closed_early(self._peer)
-        return f"cannot connect to {self._uri.host}:{self._uri.port} ({exc.strerror or exc})"
-
-    def _refused_certificate(self, exc: Exception | None) -> str | None:
+    def _refused(self, exc: Exception | None) -> str | None:
         """Return what the end of the connection says about TLS; None after the handshake of WebSocket."""
-        if self._opened.done() or not self._uri.secure:
-            return None
-        return tls.explain(str(exc), self._peer) or tls.closed_early(self._peer)
+        return None if self._opened.done() else self._reasons.before_handshake(exc)
 
     def _send(self, first: int, parts: Sequence[bytes]) -> None:
         if self.lost is None and self._transport is not None:
@@ -234,9 +232,17 @@ class WebSocketConnection(asyncio.Protocol):
     def _flush(self) -> None:
         if self._transport is None or self._transport.is_closing():
             return
-        for data in self._protocol.data_to_send():
-            if data:
-                self._transport.write(data)
+        frames = [data for data in self._protocol.data_to_send() if data]
+        if frames and self._paused and self._protocol.state is State.OPEN:
+            # Pongs for an OraServer that does not read: they would fill the memory; one answers all (RFC 6455, 5.5.3).
+            self._unsent_pong = frames[-1]
+            return
+        for data in frames:
+            self._transport.write(data)
+
+    def _read(self, on: bool) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            (self._transport.resume_reading if on else self._transport.pause_reading)()
 
     def _close_normally(self) -> None:
         """Close the transport without a reset, which could drop the close frame."""
@@ -258,10 +264,15 @@ class WebSocketConnection(asyncio.Protocol):
             self._resets_on_close(on=True)  # also if this process is killed
             return
         status = response.status_code
-        reason = f"the handshake was answered by HTTP {status}"
-        if isinstance(error, InvalidHandshake) and not isinstance(error, InvalidStatus):
-            reason = f"the handshake is not WebSocket's ({error})"
+        invalid = isinstance(error, InvalidHandshake) and not isinstance(error, InvalidStatus)
+        reason = end_reasons.handshake_failed(status, error if invalid else None)
         self.abort(reason, refused=400 <= status < 500)
+
+    def _end(self) -> str:
+        close = self._protocol.close_rcvd
+        if close is None:  # this side sends the close frame
+            return end_reasons.broken(self._protocol.parser_exc)
+        return end_reasons.closed(close.code, close.reason)
 
     def _on_pong(self, payload: bytes) -> None:
         for known in self._liveness.answered(payload, self._loop.time()):
@@ -276,19 +287,14 @@ class WebSocketConnection(asyncio.Protocol):
         """
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+        self._timer = None
         if self.lost is not None:
             return
         now = self._loop.time()
         if self._paused:
             self._liveness.unsent(self.unsent_bytes, now)
-        gone = self._liveness.gone(now)
-        if gone is not None:
+        if (gone := self._liveness.gone(now)) is not None:
             self.abort(gone)
             return
-        at = self._liveness.next_time(now)
-        if at is not None:
-            self._look_again(at - now)
-
-    def _look_again(self, after_s: float) -> None:
-        self._timer = self._loop.call_later(after_s, self._look)
+        if (at := self._liveness.next_time(now)) is not None:
+            self._timer = self._loop.call_later(at - now, self._look)

@@ -199,6 +199,10 @@ class _Handler(BaseHTTPRequestHandler):
             return self._wait_until_left()
         if fault == "server error":
             return self._plain(500, "text/html", b"<html><h1>Internal Server Error</h1></html>")
+        if fault == "deep refusal":
+            return self._plain(400, "application/json", b"[" * 30_000)
+        if fault == "rude refusal":
+            return self._json(400, {"message": "\x1b[31mno\u202e"})
         if problem := problem_of(fields):
             return self._json(400, {"message": problem})
         failure = self._failure(fields)
@@ -259,6 +263,8 @@ class _Handler(BaseHTTPRequestHandler):
             if gone(self.connection):
                 raise ConnectionResetError
             self._chunk(pcm[at : at + size])
+        while fault == "endless":
+            self._chunk(pcm[:first])
         if fault == "half a sample":
             self._chunk(b"\x01")
         self._chunk(b"")

@@ -25,9 +25,12 @@ Fault = Literal[
     "trickle",  # the header and some samples, then a zero every 100 ms
     "trickle at first",  # the header, then a zero every 100 ms
     "slow",  # some samples every 50 ms
+    "endless",  # after the sentence its first segment again and again, as fast as the client reads
     "inference",  # a failure inside inference
     "inference later",  # the same after the first segment
     "server error",  # 500 in HTML
+    "deep refusal",  # 400 with JSON that is nested 30 000 deep
+    "rude refusal",  # 400 with ESC and a bidi control in its words
     "not wav",
     "half a sample",  # half a sample after the last one
     "short file",  # mode 0: fewer bytes than announced

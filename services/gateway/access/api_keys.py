@@ -5,29 +5,31 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable, Mapping
 
+from services.gateway.access.key_names import read_entries
+
 
 class ApiKeys:
-    """The accepted keys. With an empty set every caller is allowed."""
+    """The accepted keys, by the entries of GATEWAY_API_KEYS (`key_names`)."""
 
-    def __init__(self, keys: Iterable[str]) -> None:
-        self._keys = [key.encode() for key in keys]
+    def __init__(self, entries: Iterable[str]) -> None:
+        self._keys = [(secret.encode(), entry.name) for entry in read_entries(entries) for secret in entry.secrets]
 
     @property
     def asked(self) -> bool:
         """Whether callers need a key."""
         return bool(self._keys)
 
-    def allow(self, headers: Mapping[str, str]) -> bool:
-        """Whether `Authorization: Bearer <key>` or `X-API-Key: <key>` holds one of the keys.
+    def caller(self, headers: Mapping[str, str]) -> str | None:
+        """The caller's name if `Authorization: Bearer <key>` or `X-API-Key: <key>` holds a key; None if not.
 
         `headers` has lower-case names and Latin-1 values, as ASGI servers pass them. A wrong key takes as long to check
-        as a right one, so the time does not reveal how much of a key is right.
+        as a right one, so the time does not reveal how much of a key is right. With two keys the first one counts, in
+        the order of GATEWAY_API_KEYS.
         """
-        if not self._keys:
-            return True
         scheme, _, credentials = headers.get("authorization", "").partition(" ")
         offered = [headers.get("x-api-key", "")]
         if scheme.lower() == "bearer":
             offered.append(credentials.strip(" \t"))
         given = [value.encode("latin-1", "replace") for value in offered]
-        return any([hmac.compare_digest(value, key) for value in given for key in self._keys])
+        matches = [(any([hmac.compare_digest(value, key) for value in given]), name) for key, name in self._keys]
+        return next((name for matched, name in matches if matched), None)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 
+from orastream.contract.caller import UNKNOWN
+from orastream.service.origin_check import OriginCheck
 from services.gateway.access.api_keys import ApiKeys
-from services.gateway.access.origin_check import OriginCheck
+from services.gateway.access.key_names import ANONYMOUS
+from services.gateway.http.peer_address import group_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,22 @@ class Denied:
     status: int
     code: str
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who makes a request: the name of its key, or `anonymous` without keys.
+
+    `counted_as` is what the limits count by: with keys the name, without keys the peer's address.
+    """
+
+    name: str
+    counted_as: str
+
+    @property
+    def usage_name(self) -> str:
+        """The name under which its usage is counted (`contract/caller.py`)."""
+        return UNKNOWN if self.name == ANONYMOUS else self.name
 
 
 class AccessPolicy:
@@ -34,10 +54,19 @@ class AccessPolicy:
         """Whether callers need a key."""
         return self._keys.asked
 
-    def refusal(self, headers: Headers) -> Denied | None:
-        """Why a call with these headers is refused; None when it is allowed."""
+    def admit(self, headers: Headers, peer: str | None) -> Caller | Denied:
+        """Who makes a call with these headers, from this address, or why it is refused."""
         if self._keys.asked:
-            message = "Authorization: Bearer <key> or X-API-Key: <key> is required"
-            return None if self._keys.allow(headers) else Denied(401, "unauthorized", message)
+            name = self._keys.caller(headers)
+            if name is None:
+                message = "Authorization: Bearer <key> or X-API-Key: <key> is required"
+                return Denied(401, "unauthorized", message)
+            return Caller(name, name)
         refusal = self._origins.refusal(headers)
-        return None if refusal is None else Denied(403, "forbidden", refusal)
+        return Caller(ANONYMOUS, group_of(peer)) if refusal is None else Denied(403, "forbidden", refusal)
+
+
+def origin_check(hosts: Iterable[str] = (), bound: str = "") -> OriginCheck:
+    """The check of origins of a gateway that is called by `hosts` (GATEWAY_HOSTS) and listens on `bound` (TTS_HOST)."""
+    remedy = "add its host to GATEWAY_HOSTS, or require keys (GATEWAY_API_KEYS)"
+    return OriginCheck(hosts, bound, server="this gateway", remedy=remedy)

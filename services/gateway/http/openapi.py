@@ -101,6 +101,7 @@ REFUSALS: Answers = {
     408: (ErrorBody, "the body did not arrive in time"),
     413: (ErrorBody, "the body is larger than 1 MiB"),
     422: (ErrorBody, "`error.field` is wrong; nothing was stored"),
+    429: (ErrorBody, "a limit of the caller is reached; see Retry-After"),
     500: (ErrorBody, "an error of the gateway"),
     503: (ErrorBody, "the node cannot take it now; see Retry-After"),
 }
@@ -118,7 +119,7 @@ CONVERT = responses(
 )
 REPORT = responses(
     {200: ("Report", "the newest report"), 404: (ErrorBody, "no such request within the last hour")},
-    {status: REFUSALS[status] for status in (401, 403, 422, 500, 503)},
+    {status: REFUSALS[status] for status in (401, 403, 422, 429, 500, 503)},
 )
 CANCEL = responses({404: (ErrorBody, "the path has another form")}, REFUSALS) | {
     202: {"model": CancelBody, "description": "stored"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from orastream.contract.messages import FINAL
 
-_EVERY = {"forbidden", "unauthorized", "internal"}
+_EVERY = {"forbidden", "unauthorized", "rate_limited", "internal"}
 _NODE = {"unavailable"}
 _BODY = {"body_timeout", "too_large", "disconnected", "invalid_request"}
 _ENDS = set(FINAL)

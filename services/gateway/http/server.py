@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Generator
+from dataclasses import dataclass
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from orastream.contract.errors import SettingsError
+from services.gateway.http.protocol import BoundedConfig, Bounds
 
 KEEP_ALIVE_S = 75
 """Longer than common clients keep an idle connection: a client that reuses one would else write to a closing socket."""
@@ -31,9 +33,18 @@ class HttpServer(uvicorn.Server):
         self.should_exit = True
 
 
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """What is served: `spare_app` on connections beyond the limits of `bounds`, `app` on all others."""
+
+    app: ASGIApp
+    spare_app: ASGIApp
+    bounds: Bounds
+
+
 @contextlib.asynccontextmanager
 async def serving(
-    app: FastAPI, host: str, port: int, *, grace_s: float, stop: asyncio.Event
+    config: ServerConfig, host: str, port: int, *, grace_s: float, stop: asyncio.Event
 ) -> AsyncIterator[tuple[HttpServer, int]]:
     """Serve while the context is open; yields the server and its port (`port` 0 takes a free one).
 
@@ -41,8 +52,10 @@ async def serving(
     the context raises its error at the end. Raises SettingsError when the port is taken.
     """
     listener = _listen(host, port)
-    config = uvicorn.Config(
-        app,
+    bounded = BoundedConfig(
+        config.app,
+        config.bounds,
+        config.spare_app,
         log_config=None,
         log_level="warning",
         access_log=False,
@@ -53,7 +66,7 @@ async def serving(
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=int(grace_s + CUT_AFTER_S),
     )
-    server = HttpServer(config)
+    server = HttpServer(bounded)
     task = asyncio.create_task(server.serve(sockets=[listener]), name="http server")
     task.add_done_callback(lambda _: stop.set())
     try:

@@ -24,7 +24,8 @@ from orastream.contract.errors import (
     WaitTimeout,
 )
 from orastream.traces import Span
-from services.gateway.access.policy import AccessPolicy, Denied
+from services.gateway.access.admission import CallerAdmission, Counted
+from services.gateway.access.policy import Denied
 from services.gateway.audio_stream import SpeechFailed, listen
 from services.gateway.http.openapi import secured
 from services.gateway.http.request_body import body_of
@@ -43,9 +44,9 @@ log = structlog.get_logger()
 Messages = AsyncGenerator[AudioStart | AudioChunk | AudioEnd, None]
 
 
-def add_routes(app: FastAPI, request_service: RequestService, policy: AccessPolicy) -> None:
+def add_routes(app: FastAPI, request_service: RequestService, admission: CallerAdmission) -> None:
     """Serve OpenAI's speech API from `app`."""
-    asks = secured(policy.asks)
+    asks = secured(admission.asks)
 
     @app.post(
         "/v1/audio/speech",
@@ -59,7 +60,7 @@ def add_routes(app: FastAPI, request_service: RequestService, policy: AccessPoli
         """Speak a text to the caller, in OpenAI's form. The audio is streamed while it is made."""
         span = server_span(request)
         try:
-            response, outcome = await _speech(request_service, policy, request, span)
+            response, outcome = await _speech(request_service, admission, request, span)
         except BaseException:
             span.end()
             raise
@@ -72,18 +73,20 @@ def add_routes(app: FastAPI, request_service: RequestService, policy: AccessPoli
     @app.get("/v1/models", response_model=None, responses=schema.MODELS_LIST, openapi_extra=asks)
     async def models(request: Request) -> Response:
         """The models that `/v1/audio/speech` takes, in OpenAI's form."""
-        if (denied := policy.refusal(request.headers)) is not None:
-            request_service.count(MODELS_ROUTE, denied.code)
-            return _denied(denied)
+        if (refused := await _refused(admission, request)) is not None:
+            response, outcome = refused
+            request_service.count(MODELS_ROUTE, outcome)
+            return response
         request_service.count(MODELS_ROUTE, "found")
         return _json(200, {"object": "list", "data": [_model(name) for name in await _model_names(request_service)]})
 
     @app.get("/v1/models/{model}", response_model=None, responses=schema.ONE_MODEL, openapi_extra=asks)
     async def model(model: str, request: Request) -> Response:
         """One model, in OpenAI's form."""
-        if (denied := policy.refusal(request.headers)) is not None:
-            request_service.count(MODELS_ROUTE, denied.code)
-            return _denied(denied)
+        if (refused := await _refused(admission, request)) is not None:
+            response, outcome = refused
+            request_service.count(MODELS_ROUTE, outcome)
+            return response
         if model not in await _model_names(request_service):
             request_service.count(MODELS_ROUTE, "not_found")
             text = f"there is no model {model!r}; see /v1/models"
@@ -93,13 +96,18 @@ def add_routes(app: FastAPI, request_service: RequestService, policy: AccessPoli
 
 
 async def _speech(
-    request_service: RequestService, policy: AccessPolicy, request: Request, span: Span
+    request_service: RequestService, admission: CallerAdmission, request: Request, span: Span
 ) -> tuple[Response, str]:
-    if (denied := policy.refusal(request.headers)) is not None:
-        return _denied(denied), denied.code
     try:
-        asked = read_speech(await body_of(request))
-        messages = listen(request_service, asked.fields, trace=span)
+        visit = await admission.enter(request, Counted.SPEECH, span)
+        if isinstance(visit, Denied):
+            return _denied(visit), visit.code
+        try:
+            asked = read_speech(await body_of(request))
+            await visit.speaks(asked.fields["text"])
+        finally:
+            await visit.end()
+        messages = listen(request_service, asked.fields, trace=span, caller=visit.caller.usage_name)
         try:
             first = await anext(messages)  # waits for audio: errors before it can still be answered by a status
             while isinstance(first, AudioStart):
@@ -186,7 +194,8 @@ def _problem(exc: Exception) -> tuple[Response, str]:
         case Refused():
             answer = exc.answer
             text = answer.body["error"]["message"]
-            return _json(answer.status, error_body(answer.status, text, code=answer.outcome)), answer.outcome
+            body = error_body(answer.status, text, code=answer.outcome)
+            return _json(answer.status, body, dict(answer.headers)), answer.outcome
         case ClientDisconnect():
             return _json(
                 400, error_body(400, "the connection ended before the end of the body", code="disconnected")
@@ -194,6 +203,15 @@ def _problem(exc: Exception) -> tuple[Response, str]:
         case _:
             log.error("a speech request met an error of ours", error=repr(exc))
             return _json(500, error_body(500, "an error of the gateway; see its log", code="internal")), "internal"
+
+
+async def _refused(admission: CallerAdmission, request: Request) -> tuple[Response, str] | None:
+    """The answer to a request that is not admitted, and its outcome; None when it is admitted."""
+    try:
+        visit = await admission.enter(request, Counted.EACH)
+    except Refused as exc:
+        return _problem(exc)
+    return (_denied(visit), visit.code) if isinstance(visit, Denied) else None
 
 
 def _denied(denied: Denied) -> Response:

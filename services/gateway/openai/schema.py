@@ -45,7 +45,7 @@ class ModelList(BaseModel):
     data: list[Model]
 
 
-_DENIED = {401: (SpeechErrorBody, REFUSALS[401][1]), 403: (SpeechErrorBody, REFUSALS[403][1])}
+_DENIED = {status: (SpeechErrorBody, REFUSALS[status][1]) for status in (401, 403, 429)}
 
 _EVENT: Map = {
     "type": "object",
@@ -59,7 +59,7 @@ SPEECH: Responses = responses(
         400: (SpeechErrorBody, "`error.param` is wrong"),
         408: (SpeechErrorBody, "the body did not arrive in time"),
         413: (SpeechErrorBody, "the body is larger than 1 MiB"),
-        429: (SpeechErrorBody, "no room now; see Retry-After"),
+        429: (SpeechErrorBody, "no room now, or a limit of the caller is reached; see Retry-After"),
         500: (SpeechErrorBody, "an error of the gateway"),
         502: (SpeechErrorBody, "the engine could not speak it"),
         503: (SpeechErrorBody, "the node does not answer; see Retry-After"),

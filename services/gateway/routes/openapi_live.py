@@ -85,7 +85,7 @@ class NodeBody(BaseModel):
     complete: bool = Field(description="every request that is not final is among the lines")
 
 
-_COMMON = {status: REFUSALS[status] for status in (401, 403, 500, 503)}
+_COMMON = {status: REFUSALS[status] for status in (401, 403, 429, 500, 503)}
 VOICES = responses({200: (VoicesBody, "the voices of all running synths")}, _COMMON)
 NODE = responses({200: (NodeBody, "the state of the node")}, _COMMON)
 AUDIO: Responses = {

@@ -89,7 +89,7 @@ def _size(head: bytes) -> int:
 def _unpack(body: bytes) -> Frame:
     try:
         frame = msgpack.unpackb(body)
-    except msgpack.UnpackException as exc:
+    except (msgpack.UnpackException, RecursionError) as exc:
         raise ValueError("not msgpack") from exc
     if not isinstance(frame, dict) or "type" not in frame:
         raise ValueError("not a frame")

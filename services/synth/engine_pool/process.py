@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Literal, NotRequired, TypedDict, Unpack
 
+from orastream.base.foreign_text import MAX_MESSAGE_CHARS, cleaned
 from orastream.service import memory
 from services.synth.engine_pool import frames
 from services.synth.engine_pool.frames import Frame
@@ -256,7 +257,7 @@ class PooledEngine:
                 self._end_of(frame["id"], frame["bytes"], None)
             case "error":
                 kind = UnknownVoice if frame["kind"] == "UnknownVoice" else EngineError
-                self._end_of(frame["id"], None, kind(frame["message"]))
+                self._end_of(frame["id"], None, kind(cleaned(frame["message"], MAX_MESSAGE_CHARS)))
             case "hello" | "ready" | "failed":
                 self._first.put_nowait(frame)
 

@@ -13,6 +13,7 @@ The named object is called without arguments and returns an `Engine`. Settings c
     ├── UnknownEngine       the engine, or a package that it needs, is not installed
     ├── Misconfigured       a setting or a file is missing or wrong: the engine cannot start with it
     ├── NoAudio             the engine spoke the text and gave no audio
+    ├── AudioTooLong        a sentence or an utterance has more audio than allowed (code audio_too_long)
     ├── WrongInterpreter    the interpreter in ENGINE_PYTHON cannot run an engine process
     ├── CannotResume        the stored part cannot be made again, and the format cannot be continued
     ├── EngineCrashed       the process ended, hung or broke the protocol during a sentence
@@ -58,6 +59,12 @@ class Misconfigured(EngineError):
 
 class NoAudio(EngineError):
     """The engine spoke the whole text and gave no sample."""
+
+
+class AudioTooLong(EngineError):
+    """A sentence or an utterance has more seconds of audio than the settings allow. Another try cannot help."""
+
+    code: ClassVar[Code] = "audio_too_long"
 
 
 class WrongInterpreter(EngineError):

@@ -25,6 +25,7 @@ from services.synth.job.context import SynthContext
 from services.synth.job.outcome import Reached
 from services.synth.queue.turns import SlotTurn
 from services.synth.settings import SynthSettings
+from services.synth.speech.audio_limits import AudioLimits
 from services.synth.speech.metered_speaker import MeteredSpeaker
 from services.synth.speech.pausing_speaker import PausingSpeaker
 from services.synth.speech.speak import Made, Resume, SpokenUtterance, continues_exactly, output_spec, speak_utterance
@@ -40,6 +41,7 @@ def utterance_of(request: SpeakRequest, settings: SynthSettings) -> SpokenUttera
         speed=request.speed,
         format=request.audio_format,
         sample_rate_hz=request.sample_rate,
+        limits=AudioLimits(settings.tts_max_sentence_audio_seconds, settings.tts_max_utterance_audio_seconds),
     )
 
 

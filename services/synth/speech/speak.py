@@ -13,6 +13,7 @@ from services.synth.audio.pcm_chunker import AudioPiece, Cutting, PcmChunker
 from services.synth.audio.resample import Resampler
 from services.synth.engine_pool.process import EngineInfo
 from services.synth.engines.base import CannotResume, NoAudio
+from services.synth.speech.audio_limits import UNLIMITED, AudioLimits
 from services.synth.speech.speaker import Speaker
 from services.synth.text.script import ScriptLine
 
@@ -29,6 +30,8 @@ class SpokenUtterance:
     format: Format
     sample_rate_hz: int | None = None
     """None: the rate that the engine declares for the voice, or the next one that the format supports."""
+    limits: AudioLimits = UNLIMITED
+    """How long its audio may be; checked before the audio is passed on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +87,9 @@ async def speak_utterance(
     part. That is not possible in a coded format other than mulaw, because the encoder's state is lost: CannotResume.
 
     Use it with `contextlib.aclosing`. Cancelled or closed early, it stops the engine. Raises EngineCrashed,
-    UnknownVoice or another EngineError; chunks yielded before stay valid. Raises NoAudio, before any chunk, if the
-    engine gives no audio at all. Raises ValueError for a resume point that is not the end of a sample.
+    UnknownVoice or another EngineError; chunks yielded before stay valid. Raises AudioTooLong when `utterance.limits`
+    are exceeded, and NoAudio, before any chunk, if the engine gives no audio at all. Raises ValueError for a resume
+    point that is not the end of a sample.
     """
     info = speaker.info
     spec = output_spec(info, utterance)
@@ -100,6 +104,7 @@ async def speak_utterance(
             continue
         for piece in await output.silence(line.before_s, number):
             yield piece
+        output.begin_sentence(line)
         speaking = speaker.speak(
             line,
             voice=utterance.voice,
@@ -146,6 +151,8 @@ class _Output:
         self._skip = max(resume.stored_bytes - header_bytes(utterance.format), 0) if drops else 0
         self.silent = not resume.stored_bytes
         """Whether the engine has given no audio yet."""
+        self._limits = utterance.limits
+        self._sentence_chars = self._sentence_bytes = 0  # of the current sentence; bytes at the engine's rate
         # Pauses are held until the engine's first audio: else a text without any audio would yield a file of silence.
         self._held: list[float] = []
         self._clock = asyncio.get_running_loop().time
@@ -171,8 +178,14 @@ class _Output:
         """Duration of the file so far, with the part that earlier attempts stored."""
         return self._chunker.seconds
 
+    def begin_sentence(self, line: ScriptLine) -> None:
+        """Call it before each sentence."""
+        self._sentence_chars = len(line.spoken)
+        self._sentence_bytes = 0 if self.needs_skipped else self.engine_skip_bytes
+
     async def silence(self, seconds: float, sentence: int) -> list[AudioPiece]:
-        """Returns the chunks that a pause of that sentence completes."""
+        """Returns the chunks that a pause of that sentence completes. Raises AudioTooLong."""
+        self._check_utterance(seconds + sum(self._held))
         if self.silent:
             self._held.append(seconds)
             return []
@@ -184,12 +197,20 @@ class _Output:
         return await self._chunks(out, sentence)
 
     async def speech(self, pcm: bytes, sentence: int) -> list[AudioPiece]:
-        """Returns the chunks that this PCM of the engine completes, with the held pauses before the first one."""
+        """Returns the chunks that this PCM of the engine completes, with the held pauses before the first one.
+
+        Raises AudioTooLong.
+        """
         pieces: list[AudioPiece] = []
         if self.silent:
             self.silent = False
-            for seconds in self._held:
+            held, self._held = self._held, []
+            for seconds in held:
                 pieces += await self.silence(seconds, sentence)
+        seconds_per_byte = 1 / (BYTES_PER_SAMPLE * self._engine_hz)
+        self._sentence_bytes += len(pcm)
+        self._limits.check_sentence(self._sentence_bytes * seconds_per_byte, self._sentence_chars)
+        self._check_utterance(len(pcm) * seconds_per_byte)
         out = self._resampler.push(pcm)
         if not self._resampler.passthrough:
             out = self._drop(out)
@@ -221,6 +242,10 @@ class _Output:
         if self._coded and out:
             return await asyncio.to_thread(self._chunker.push, out, sentence)
         return self._chunker.push(out, sentence)
+
+    def _check_utterance(self, more_s: float) -> None:
+        """Raise AudioTooLong if the file becomes too long with `more_s`. What was stored is in it, and made again."""
+        self._limits.check_utterance(self.seconds + max(more_s - self._spec.seconds(self._skip), 0.0))
 
     def _drop(self, out: bytes) -> bytes:
         out, self._skip = out[self._skip :], max(self._skip - len(out), 0)

@@ -20,7 +20,8 @@ PARAGRAPH_S = 0.5
 """Seconds of silence after a paragraph."""
 
 # Placeholders for the readings of say-as and sub, while the text around them is split and read. They are letters of a
-# script that no rule changes (Yi); those that the text itself contains are not used.
+# script that no rule changes (Yi); those that the text itself contains are not used. If it contains all of them, each
+# reading becomes a sentence of its own.
 _STANDINS = [chr(code) for code in range(0xA000, 0xA48D)]
 _NUMBER = re.compile(r"[0-9]{1,20}")
 _OF_A_NUMBER = re.compile(r"[A-Za-z0-9.,\-]")
@@ -41,7 +42,7 @@ def markup_steps(text: str, language: str, speed: float, *, reads: bool = True) 
     begun, because a pause may follow it. Raises InvalidRequest for invalid SSML, or if it has nothing to say.
     """
     root = ssml.parse(text)
-    script = _Script(reads=reads, taken=frozenset(text))
+    script = _Script(reads=reads, taken=frozenset(root.text))  # not of `text`: it may have `&#xA000;`
     yield None
     yield from script.element(root, _Manner(language, speed))
     yield from script.finish()
@@ -129,11 +130,15 @@ class _Script:
     ) -> Iterator[ScriptLine | None]:
         if not any(char.isalnum() for char in said):
             return
+        written, said = " ".join(written.split()), " ".join(said.split())
         if len(self._instead) == len(self._standins):
             yield from self._part()
+        if not self._standins:
+            yield self._hold(written, said, manner)
+            return
         standin = self._standins[len(self._instead)]
         yield from self._say(standin, manner)
-        self._instead[standin] = (" ".join(written.split()), " ".join(said.split()))
+        self._instead[standin] = (written, said)
         if kind.lower() in ("cardinal", "number"):
             self._cardinals.add(standin)
         elif _NUMBER.fullmatch(number):
@@ -170,10 +175,14 @@ class _Script:
         return "".join(parts)
 
     def _line(self, sentence: str, manner: _Manner) -> ScriptLine | None:
-        """Hold the line of this sentence; return the line before it, which is complete now."""
+        """`_hold` for a sentence with stand-ins."""
         spoken = self._read(self._counting(sentence), manner.language)
         written = "".join(self._instead[char][0] if char in self._instead else char for char in sentence)
         said = "".join(self._instead[char][1] if char in self._instead else char for char in spoken)
+        return self._hold(written, said, manner)
+
+    def _hold(self, written: str, said: str, manner: _Manner) -> ScriptLine | None:
+        """Hold the line of a sentence; return the line before it, which is complete now."""
         before, before_s = self._last, 0.0
         if before is not None:
             before = replace(before, pause_s=max(self._pause_s, PARAGRAPH_S if self._paragraph else 0.0))

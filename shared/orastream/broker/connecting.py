@@ -10,6 +10,7 @@ import nats.errors
 
 from orastream.base import logger, tasks
 from orastream.base.backoff import Backoff
+from orastream.base.foreign_text import cleaned
 from orastream.broker import address
 from orastream.contract.errors import NodeUnavailable, SettingsError
 
@@ -43,7 +44,7 @@ async def until_connected(
             if message is None or left == TRY_S:  # a last try that is cut short says less than the one before it
                 message = unconnected(address.NO_ANSWER)
         except (OSError, TimeoutError, nats.errors.Error) as exc:
-            problem = str(exc) or type(exc).__name__
+            problem = cleaned(str(exc)) or type(exc).__name__
             if address.unusable(problem):
                 raise SettingsError(unusable(problem)) from None
             message = unconnected(problem)

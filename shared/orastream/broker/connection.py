@@ -12,7 +12,7 @@ from typing import Self
 import nats.errors
 from nats.micro.service import Service, ServiceConfig
 
-from orastream.base import logger
+from orastream.base import foreign_text, logger
 from orastream.broker import address, control_line, micro
 from orastream.broker.access import Access
 from orastream.broker.connecting import until_connected
@@ -263,7 +263,8 @@ class Broker:
         if self._up.is_set() and not isinstance(exc, OSError | nats.errors.Error):
             log.error("error in a NATS callback", exc_info=exc)
             return
-        self._dialer.note(problem := str(exc) or type(exc).__name__)
+        problem = foreign_text.cleaned(str(exc), foreign_text.MAX_MESSAGE_CHARS) or type(exc).__name__
+        self._dialer.note(problem)
         if self._refusals.note(problem):
             log.warning("NATS refuses this user something", error=problem)
         elif self._unexplained and (isinstance(exc, ProtocolError) or address.explains(problem)):
@@ -296,4 +297,4 @@ class Broker:
     def _translated(self, subject: str, exc: Exception) -> NodeUnavailable:
         if isinstance(exc, nats.errors.ConnectionClosedError):
             return NotConnected(f"the connection to {self.url} is closed")
-        return NodeUnavailable(f"{subject}: {exc or type(exc).__name__}")
+        return NodeUnavailable(f"{subject}: {foreign_text.cleaned(str(exc)) or type(exc).__name__}")

@@ -187,7 +187,7 @@ def unpack(payload: bytes) -> AudioMessage:
             )
         if kind == "waiting":
             return AudioWaiting(_count(value["attempt"]))
-    except (ValueError, KeyError, TypeError, AttributeError, msgpack.UnpackException):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, msgpack.UnpackException):
         raise Undecodable("is not an audio message") from None
     raise Undecodable("is an audio message of unknown type")
 

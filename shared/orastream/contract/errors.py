@@ -33,6 +33,7 @@ Code = Literal[
     "oraserver_unreachable",
     "oraserver_refused",
     "audio_expired",
+    "audio_too_long",
     "internal",
 ]
 
@@ -46,6 +47,7 @@ RETRYABLE: dict[Code, bool] = {
     "oraserver_unreachable": True,
     "oraserver_refused": False,
     "audio_expired": True,
+    "audio_too_long": False,
     "internal": True,
 }
 

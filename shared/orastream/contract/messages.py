@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, cast, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from orastream.base.foreign_text import MAX_MESSAGE_CHARS, cleaned
 from orastream.contract import codec, ssml, subjects
 from orastream.contract.audio import FORMATS, RATES_HZ, Format
 from orastream.contract.codec import Encoding, Map
@@ -197,8 +198,8 @@ class ReportError(BaseModel):
 
     @classmethod
     def of(cls, code: Code, message: str) -> ReportError:
-        """Return the error with the `retryable` of its code."""
-        return cls(code=code, message=message, retryable=RETRYABLE[code])
+        """Return the error with the `retryable` of its code. The message is cleaned: it may quote a foreign text."""
+        return cls(code=code, message=cleaned(message, MAX_MESSAGE_CHARS), retryable=RETRYABLE[code])
 
 
 class Report(BaseModel):

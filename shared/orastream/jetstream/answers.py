@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orastream.contract.errors import NodeUnavailable, OrastreamError, PublishRefused, SequenceConflict, StreamFull
-from orastream.jetstream.api_errors import Meaning, code_of, described, meaning
+from orastream.jetstream.api_errors import Meaning, code_of, described, description_of, meaning
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def parse_ack(subject: str, data: bytes) -> Ack:
 
 
 def _refusal(subject: str, error: dict[str, Any]) -> OrastreamError:
-    code, text = code_of(error), str(error.get("description", ""))
+    code, text = code_of(error), description_of(error)
     match meaning(error):
         case Meaning.CONFLICT:
             return SequenceConflict(subject, code, text)

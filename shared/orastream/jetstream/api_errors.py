@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
+from orastream.base.foreign_text import cleaned
+
 
 class Meaning(Enum):
     """What a server error means for the caller."""
@@ -90,4 +92,9 @@ def described(error: Mapping[str, Any]) -> str:
     """The server's description, the code, and a hint for the operator where there is one."""
     code = code_of(error)
     hint = f"; {_HINTS[code]}" if code in _HINTS else ""
-    return f"{error.get('description') or 'refused'} ({code}){hint}"
+    return f"{description_of(error) or 'refused'} ({code}){hint}"
+
+
+def description_of(error: Mapping[str, Any]) -> str:
+    """The server's own description, cleaned; empty when there is none."""
+    return cleaned(str(error.get("description") or ""))

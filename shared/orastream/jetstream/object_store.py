@@ -112,7 +112,7 @@ class ObjectStore:
                 and isinstance(entry["digest"], str)
                 and not entry.get("deleted")
             )
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return None  # damaged, or written by another program
         return entry if usable else None
 

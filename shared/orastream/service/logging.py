@@ -18,11 +18,14 @@ from typing import Literal
 import structlog
 
 from orastream.base import logger
+from orastream.base.foreign_text import escaped, escaped_json
 from orastream.contract.errors import SettingsError
 
 FILE_BYTES = 10 << 20
 FILES_KEPT = 5
 
+_OF_LINES = ("exception", "stack")
+"""The fields that have several lines."""
 _SHARED: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
@@ -46,7 +49,7 @@ def configure(
     """
     console = style == "console" or (style == "auto" and sys.stderr.isatty())
     stderr = logging.StreamHandler()
-    stderr.setFormatter(_formatter(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if console else _json()))
+    stderr.setFormatter(_console(colors=sys.stderr.isatty()) if console else _formatter(_json))
     handlers: list[logging.Handler] = [stderr]
     if directory is not None:
         rotated = logging.handlers.RotatingFileHandler(
@@ -56,7 +59,7 @@ def configure(
             encoding="utf-8",
             errors="backslashreplace",  # as for stderr: else a subject that is not UTF-8 loses the line
         )
-        rotated.setFormatter(_formatter(structlog.dev.ConsoleRenderer(colors=False)))
+        rotated.setFormatter(_console(colors=False))
         handlers.append(rotated)
     # Our formatters do not show line, thread or process. Finding them out takes longer than making the record
     # ("Optimization" in logging's documentation).
@@ -98,11 +101,32 @@ def _own_file(directory: Path, service: str) -> Path:
     raise AssertionError("itertools.count is endless")
 
 
-def _json() -> structlog.typing.Processor:
-    return structlog.processors.JSONRenderer(ensure_ascii=False)
+_render_json = structlog.processors.JSONRenderer(ensure_ascii=False)
 
 
-def _formatter(renderer: structlog.typing.Processor) -> logging.Formatter:
+def _json(wrapped: object, method: str, event: structlog.typing.EventDict) -> str:
+    return escaped_json(str(_render_json(wrapped, method, event)))
+
+
+def _console(*, colors: bool) -> logging.Formatter:
+    return _formatter(_escape, structlog.dev.ConsoleRenderer(colors=colors))
+
+
+def _escape(_wrapped: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Escape what the console renderer prints as it is: an ESC in a foreign text would give commands to the terminal.
+
+    A traceback keeps its lines.
+    """
+    return {name: _printable(value, "\n\t" if name in _OF_LINES else "") for name, value in event.items()}
+
+
+def _printable(value: object, keep: str) -> object:
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    return escaped(value if isinstance(value, str) else repr(value), keep=keep)
+
+
+def _formatter(*rendering: structlog.typing.Processor) -> logging.Formatter:
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=_SHARED, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
+        foreign_pre_chain=_SHARED, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering]
     )

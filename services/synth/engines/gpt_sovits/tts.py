@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 
+from orastream.base.foreign_text import cleaned
 from services.synth.engines.base import UnknownVoice
 from services.synth.engines.gpt_sovits.voices import Profile, spoken_language
 
 Body = dict[str, object]
 
-_MAX_QUOTED = 200  # characters of the server's message
 _WORD = re.compile(r"[^\W_]{2,}")
 
 
@@ -53,7 +53,7 @@ def reason(status: int, answer: bytes, sentence: str = "") -> str:
     """Returns why the server refused: its own message, without parts that quote the sentence."""
     try:
         said = json.loads(answer)
-    except ValueError:
+    except (ValueError, RecursionError):  # RecursionError: it is nested too deeply
         said = None
     if not isinstance(said, dict):
         return f"it answered {status}"
@@ -64,7 +64,7 @@ def reason(status: int, answer: bytes, sentence: str = "") -> str:
 
 
 def _plain(value: object) -> str:
-    return " ".join(value.split())[:_MAX_QUOTED] if isinstance(value, str) else ""
+    return cleaned(value) if isinstance(value, str) else ""
 
 
 def _quotes(said: str, sentence: str) -> bool:

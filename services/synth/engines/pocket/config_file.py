@@ -58,7 +58,7 @@ def _document(source: Path) -> dict[str, Any]:
         raise _wrong(source, "there is no such file") from None
     except (OSError, UnicodeDecodeError) as exc:
         raise _wrong(source, f"it cannot be read: {exc}") from exc
-    except yaml.YAMLError as exc:
+    except (yaml.YAMLError, ValueError, RecursionError) as exc:  # ValueError: for example an invalid date
         mark = getattr(exc, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
         raise _wrong(source, f"{where}it is not YAML: {getattr(exc, 'problem', None) or exc}") from None

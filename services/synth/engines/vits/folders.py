@@ -129,7 +129,7 @@ def _object(path: Path) -> dict[str, Any]:
         raise Misconfigured(f"{path}: it is missing; copy the whole model, not its weights alone") from None
     except OSError as exc:
         raise Misconfigured(f"{path}: it cannot be read ({exc.strerror})") from exc
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Misconfigured(f"{path}: it is not JSON; copy the file again") from None
     if not isinstance(value, dict):
         raise Misconfigured(f"{path}: it is not a JSON object; copy the file again")

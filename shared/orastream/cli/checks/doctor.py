@@ -103,7 +103,7 @@ async def _monitoring(url: str | None) -> MonitoringAnswer:
             varz = await answer.json(content_type=None)
     except (aiohttp.ClientError, OSError, TimeoutError) as exc:
         return MonitoringAnswer(None, f"cannot be reached: {_trouble(exc, MONITORING_S)}")
-    except ValueError:
+    except (ValueError, RecursionError):
         varz = {}
     return MonitoringAnswer(varz if isinstance(varz, dict) else {})
 

@@ -39,7 +39,7 @@ def judge_greeting(line: bytes) -> str | None:
     verb, _, body = line.partition(b" ")
     try:
         info = json.loads(body) if verb == b"INFO" else None
-    except ValueError:
+    except (ValueError, RecursionError):
         info = None
     if not isinstance(info, dict):
         return "is not a NATS server"
@@ -58,7 +58,7 @@ def http(url: str) -> Lacks:
                 body = await answer.json(content_type=None)
         except (aiohttp.ClientError, OSError, TimeoutError):
             return "does not answer yet"
-        except ValueError:
+        except (ValueError, RecursionError):
             return "unready"
         return str(body.get("reason", "unready")) if isinstance(body, dict) else "unready"
 

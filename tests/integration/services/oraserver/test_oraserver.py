@@ -7,6 +7,7 @@ import base64
 import hashlib
 import io
 import json
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -391,3 +392,74 @@ async def test_a_newer_connection_of_the_phone_replaces_the_older(start: Start) 
                 await older.recv()
         after = {u.metadata.request_id: len(u.chunks) for u in server.book.utterances.values()}
     assert before == after and after["r2"] == 1 and after.get("r1", 0) < len(PIECES)
+
+
+# ---- pages of other sites, and other users of the machine
+
+
+FOREIGN = [
+    {"Origin": "https://evil.example"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Host": "evil.example", "Origin": "http://evil.example", "Sec-Fetch-Site": "same-origin"},  # DNS rebinding
+]
+
+
+@pytest.mark.parametrize("page", FOREIGN, ids=["cross-site", "no origin", "rebinding"])
+async def test_pages_of_other_sites_neither_read_texts_nor_use_a_fault(start: Start, page: dict[str, str]) -> None:
+    server = await start()
+    await deliver(server.websocket_url)
+    crash = json.dumps({"crash_after_chunks": 1})
+    async with aiohttp.ClientSession() as http:
+        for method, path, body in [
+            ("GET", "/received", None),
+            ("DELETE", "/received", None),
+            ("GET", "/misbehave", None),
+            ("POST", "/misbehave", crash),
+            ("DELETE", "/misbehave", None),
+            ("POST", "/api/tts", json.dumps({"metadata": about("r2")})),
+        ]:
+            headers = page | {"Content-Type": "text/plain"}
+            async with http.request(method, server.url + path, data=body, headers=headers) as answer:
+                assert answer.status == 403, (method, path)
+                text = await answer.text()
+                assert "ORASERVER_HOSTS" in text and "안녕" not in text
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
+            await http.ws_connect(server.websocket_url, headers=page)
+        for path in ("/healthz", "/metrics"):
+            async with http.get(server.url + path, headers=page) as answer:
+                assert answer.status == 200
+    assert only(await server.received()).complete
+    assert server.misbehaviour.faults == Faults()
+
+
+async def test_a_bridge_may_call_it_by_a_public_name(start: Start) -> None:
+    server = await start()
+    async with aiohttp.ClientSession() as http:
+        async with http.ws_connect(server.websocket_url, headers={"Host": "tts.example.com"}) as ws:
+            await ws.ping()
+        async with http.get(server.url + "/received", headers={"Host": "tts.example.com"}) as answer:
+            assert answer.status == 403, "it may be a page with DNS rebinding"
+
+
+async def test_files_are_only_for_the_user_that_runs_it(start: Start, tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        old = tmp_path / "old"
+        old.mkdir(0o755)
+        (old / "journal.jsonl").touch(0o644)
+        for name in ("new/below/data", "old"):
+            server = await start(name=name)
+            await deliver(server.websocket_url)
+    finally:
+        os.umask(before)
+    modes = {str(path.relative_to(tmp_path)): oct(path.stat().st_mode & 0o777) for path in tmp_path.rglob("*")}
+    assert modes == {
+        "new": "0o700",
+        "new/below": "0o700",
+        "new/below/data": "0o700",
+        "new/below/data/journal.jsonl": "0o600",
+        "new/below/data/1-r1.wav": "0o600",
+        "old": "0o755",
+        "old/journal.jsonl": "0o600",
+        "old/1-r1.wav": "0o600",
+    }

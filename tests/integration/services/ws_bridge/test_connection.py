@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 
 from orastream.delivery.sink import LinkLost
 from services.ws_bridge.connection import WebSocketConnection
@@ -38,3 +39,44 @@ async def test_open_fails_for_an_invalid_url() -> None:
     with pytest.raises(LinkLost, match="ORASERVER_WEBSOCKET_URL cannot be used") as caught:
         await WebSocketConnection.open("ws://user:secret@:80/", {}, lambda: None)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        (b"\x88\x00", "closed by OraServer (code none)"),
+        (b"\x88\x02\x03\xf3", "closed by OraServer (code 1011)"),
+        (b"\x88\x0b\x10\x68going off", "closed by OraServer (code 4200, going off)"),
+        (b"\x88\x0c\x03\xf0\x1b[31m\xe2\x80\xaeno", "closed by OraServer (code 1008, \ufffd[31m\ufffdno)"),
+        (b"\x88\x7d\x03\xf0" + b"x" * 123, f"closed by OraServer (code 1008, {'x' * 123})"),
+        (b"\x88\x01\x03", "OraServer's frames are not WebSocket's (close frame too short)"),
+        (b"\x83\x00", "OraServer's frames are not WebSocket's (invalid opcode)"),
+    ],
+)
+async def test_lost_link_has_the_code_and_the_cleaned_reason_of_the_close_frame(frame: bytes, reason: str) -> None:
+    async def serve_one(server: ServerConnection) -> None:
+        server.transport.write(frame)
+        await server.wait_closed()
+
+    async with serve(serve_one, "127.0.0.1", 0, ping_interval=None) as listening, asyncio.timeout(10):
+        port = next(iter(listening.sockets)).getsockname()[1]
+        with pytest.raises(LinkLost) as caught:  # by `open` if the frame comes with the handshake
+            connection = await WebSocketConnection.open(f"ws://127.0.0.1:{port}/", {}, lambda: None)
+            while connection.lost is None:
+                await asyncio.sleep(0.01)
+            raise connection.lost
+    assert str(caught.value) == reason and not caught.value.refused
+
+
+async def test_foreign_words_in_a_handshake_are_cleaned() -> None:
+    async def rude(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        answer = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: \xe2\x80\xae%s\r\n\r\n"
+        writer.write(answer % (b"x" * 5_000))
+        await reader.read()
+
+    async with serving(rude) as port, asyncio.timeout(10):
+        with pytest.raises(LinkLost, match="the handshake is not WebSocket's") as caught:
+            await WebSocketConnection.open(f"ws://127.0.0.1:{port}/", {}, lambda: None)
+    said = str(caught.value)
+    assert len(said) < 300 and not any("\x7f" <= char < "\xa0" or char == "\u202e" for char in said), ascii(said)

@@ -41,7 +41,8 @@ def shown(what: Text) -> str:
 
 def a_report(session: str, request: str, message: str) -> Report:
     fields: dict[str, Any] = {"session_id": session, "request_id": request, "request_seq": 1, "status": "failed"}
-    return Report(**fields, error=ReportError.of("engine_error", message))
+    # Not `ReportError.of`, which cleans the message: a report of an older node may have any.
+    return Report(**fields, error=ReportError(code="engine_error", message=message, retryable=True))
 
 
 TEXTS = st.text().map(lambda text: text.replace("\t", " "))  # rich replaces a tab by spaces

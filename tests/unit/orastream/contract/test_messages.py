@@ -330,7 +330,11 @@ def test_report_is_the_same_after_encoding_and_decoding(report: Report, encoding
 def test_final_statuses_and_retryable_codes_are_those_of_the_contract() -> None:
     assert {"delivered", "failed", "cancelled", "expired"} == FINAL
     assert set(RETRYABLE) == set(get_args(Code))
-    assert [c for c, again in RETRYABLE.items() if not again] == ["invalid_request", "oraserver_refused"]
+    assert [c for c, again in RETRYABLE.items() if not again] == [
+        "invalid_request",
+        "oraserver_refused",
+        "audio_too_long",
+    ]
     for code, again in RETRYABLE.items():
         assert ReportError.of(code, "m").retryable is again
 
@@ -438,3 +442,9 @@ def test_report_reads_an_unknown_error_code_as_internal() -> None:
     later = report.encode("json").replace(b'"code":"internal"', b'"code":"moon_phase"')
     assert b"moon_phase" in later
     assert Report.decode(later) == report
+
+
+def test_message_of_a_report_error_has_no_controls_and_a_bounded_length() -> None:
+    error = ReportError.of("engine_error", "a server says \x1b[31m\u202eno\n" + "x" * 5_000)
+    assert error.message.startswith("a server says \ufffd[31m\ufffdno x") and len(error.message) == 1_000
+    assert ReportError.of("internal", "보통 메시지").message == "보통 메시지"

@@ -105,3 +105,9 @@ def test_parse_ack_raises_only_orastream_errors_for_any_answer(answer: bytes) ->
         assert parse_ack("tts.request.s", answer).sequence is not None
     except OrastreamError:
         pass
+
+
+def test_description_of_the_server_is_cleaned() -> None:
+    error = {"err_code": 10077, "description": "\x1b[2J maximum\u202e\nexceeded" + "x" * 1_000}
+    assert described(error).startswith("\ufffd[2J maximum\ufffd exceeded") and len(described(error)) < 300
+    assert described({"err_code": 1}) == "refused (1)"

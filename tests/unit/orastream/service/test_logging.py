@@ -102,3 +102,48 @@ def test_error_names_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert "TTS_LOG_DIR: cannot write" in done.stderr
+
+
+HOSTILE = """
+import logging, sys
+from pathlib import Path
+import structlog
+from orastream.base import logger
+from orastream.service import logging as logs
+class Rude:
+    def __repr__(self):
+        return "<\\x1b[2J>"
+logs.configure("synth", style=sys.argv[1], directory=Path(sys.argv[2]))
+text = "\\x1b]0;owned\\x07 \\x9b31m \\u202e evil\\r\\nforged line \\u2028 end"
+log = structlog.get_logger()
+log.warning(text, value=text, rude=Rude(), listed=[text], number=7, nothing=None, sure=True)
+try:
+    raise ValueError(text)
+except ValueError:
+    log.exception("it failed", exc_info=True)
+    logging.getLogger("nats").exception("foreign %s", text)
+    logger.named("orastream.x").error("ours", problem=text)
+"""
+
+
+@pytest.mark.parametrize("style", ["console", "json"])
+def test_hostile_text_neither_commands_a_terminal_nor_forges_a_line(style: str, tmp_path: Path) -> None:
+    """In the event, its values, exceptions and records of other libraries; on stderr and in the file."""
+    command = [sys.executable, "-c", HOSTILE, style, str(tmp_path)]
+    printed = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True).stderr.decode()
+    filed = (tmp_path / "tts-synth.log").read_text(encoding="utf-8")
+    for text in (printed, filed):
+        assert text.count("owned") >= 6
+        for char in "\x1b\x07\x9b\u202e\r\u2028":
+            assert char not in text, f"a raw {char!a}"
+    if style == "json":
+        first, *_ = lines = [json.loads(line) for line in printed.splitlines()]
+        assert len(lines) == 4
+        assert first["value"] == "\x1b]0;owned\x07 \x9b31m \u202e evil\r\nforged line \u2028 end"
+        assert (first["number"], first["nothing"], first["sure"]) == (7, None, True)
+        return
+    for text in (printed, filed):
+        first = text.splitlines()[0]
+        assert "\\x1b]0;owned\\x07 \\x9b31m \\u202e evil\\r\\nforged line \\u2028 end" in first
+        assert "<\\x1b[2J>" in first and "number=7" in first and "nothing=None" in first
+        assert "Traceback (most recent call last):\n" in text

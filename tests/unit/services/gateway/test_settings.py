@@ -13,6 +13,14 @@ from services.gateway.settings import GatewaySettings
 pytestmark = pytest.mark.unit
 
 
+LIMITS = (
+    "GATEWAY_REQUESTS_PER_MINUTE",
+    "GATEWAY_CHARACTERS_PER_MINUTE",
+    "GATEWAY_CONCURRENT",
+    "GATEWAY_CONNECTIONS_PER_ADDRESS",
+)
+
+
 @pytest.fixture(autouse=True)
 def nothing_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
@@ -21,6 +29,7 @@ def nothing_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
         "GATEWAY_WAIT_SECONDS",
         "GATEWAY_API_KEYS",
         "GATEWAY_HOSTS",
+        *LIMITS,
         "DEFAULT_FIRE_AND_FORGET",
     ):
         monkeypatch.delenv(name, raising=False)
@@ -68,12 +77,26 @@ def test_hosts_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch, text: st
     assert GatewaySettings.load().hosts == hosts
 
 
+@pytest.mark.parametrize("name", LIMITS)
+def test_limits_can_be_set_and_switched_off(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    default = 2048 if name == "GATEWAY_CONNECTIONS_PER_ADDRESS" else None
+    assert getattr(GatewaySettings.load(), name.lower()) == default
+    for text, value in (("7", 7), ("off", None), ("OFF", None), ("", default)):
+        monkeypatch.setenv(name, text)
+        assert getattr(GatewaySettings.load(), name.lower()) == value
+    for wrong in ("0", "-1", "1.5", "none"):
+        monkeypatch.setenv(name, wrong)
+        with pytest.raises(SettingsError, match=name):
+            GatewaySettings.load()
+
+
 def test_repr_does_not_show_the_keys() -> None:
     assert "geheim" not in repr(GatewaySettings(gateway_api_keys="geheim"))
 
 
-def test_allow_accepts_every_call_when_no_keys_are_set() -> None:
-    assert ApiKeys(()).allow({})
+def test_no_key_is_asked_for_when_none_is_set() -> None:
+    assert not ApiKeys(()).asked
+    assert ApiKeys(["one"]).asked
 
 
 @pytest.mark.parametrize(
@@ -94,5 +117,5 @@ def test_allow_accepts_every_call_when_no_keys_are_set() -> None:
         ({"authorization": "Bearer"}, False),
     ],
 )
-def test_allow_accepts_only_calls_with_a_key(headers: dict[str, str], allowed: bool) -> None:
-    assert ApiKeys(["one", "two", "열쇠"]).allow(headers) is allowed
+def test_only_calls_with_a_key_have_a_caller(headers: dict[str, str], allowed: bool) -> None:
+    assert (ApiKeys(["one", "two", "열쇠"]).caller(headers) is not None) is allowed

@@ -77,7 +77,22 @@ def check_document(document: dict[str, Any]) -> None:
     assert parts["SpeakRequest"] == schemas.request(MAX_TEXT_CHARS)
     assert (parts["Report"], parts["ReportError"]) == (schemas.report(), schemas.report_error())
     convert = document["paths"]["/api/convert-tts/"]["post"]["responses"]
-    assert set(convert) == {"200", "202", "409", "410", "502", "504", "401", "403", "408", "413", "422", "500", "503"}
+    assert set(convert) == {
+        "200",
+        "202",
+        "409",
+        "410",
+        "502",
+        "504",
+        "401",
+        "403",
+        "408",
+        "413",
+        "422",
+        "429",
+        "500",
+        "503",
+    }
     for path, operations in document["paths"].items():
         for operation in operations.values():
             secured = path.startswith(("/api/", "/v1/"))

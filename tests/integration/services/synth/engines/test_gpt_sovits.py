@@ -252,6 +252,8 @@ def test_complete_file_is_accepted_when_the_connection_ends_after_it(
         ("inference", b"", "sent silence: it failed inside inference"),
         ("inference later", tone(FIRST, RATE), "ended its answer too early"),
         ("server error", b"", "answered 500"),
+        ("deep refusal", b"", "refuses: it answered 400$"),
+        ("rude refusal", b"", "refuses: \ufffd\\[31mno\ufffd$"),
         ("not wav", b"", "sent something else than speech: it is not WAV"),
     ],
 )

@@ -63,6 +63,20 @@ async def test_store_returns_none_for_an_object_that_lost_a_chunk(objects: Objec
     assert await objects.get("old") is None
 
 
+@pytest.mark.parametrize("entry", [b"[" * 100_000, b"{", b"[]", b'{"nuid":1}', b"\xff"])
+async def test_store_returns_none_for_an_entry_that_cannot_be_read(
+    objects: ObjectStore, js: JetStream, entry: bytes
+) -> None:
+    """Another program that uses the bucket can write it."""
+    await objects.put("name", b"audio")
+    meta = await js.after("OBJ_b", "$O.b.M.*", 0)
+    assert meta is not None
+    await js.store(meta.subject, entry, rollup=True)
+    assert await objects.get("name") is None
+    await objects.put("name", b"again")
+    assert await objects.get("name") == b"again"
+
+
 async def test_store_deletes_the_oldest_objects_when_it_is_full(objects: ObjectStore) -> None:
     for number in range(8):
         await objects.put(f"n{number}", bytes(400_000))

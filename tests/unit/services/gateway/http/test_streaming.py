@@ -67,7 +67,7 @@ def test_bridges_are_counted_by_their_heartbeats() -> None:
 def test_key_may_end_in_any_letter() -> None:
     """The UTF-8 of 쇠 ends in 0xa0, which is a no-break space in Latin-1 and must not be stripped."""
     headers = {"authorization": "bearer  " + "열쇠".encode().decode("latin-1")}
-    assert ApiKeys(["열쇠"]).allow(headers)
+    assert ApiKeys(["열쇠"]).caller(headers) == "key-1"
 
 
 # ---- LiveResponse

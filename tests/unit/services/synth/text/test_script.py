@@ -171,6 +171,28 @@ def test_placeholders_are_never_letters_of_the_text() -> None:
     assert [line.spoken for line in marked(many, reads=False)][-1] == "번호1499."
 
 
+YI = "".join(map(chr, range(0xA000, 0xA48D)))
+"""The signs that stand for readings while a text is split."""
+
+
+@pytest.mark.parametrize("sign", ["\ua000", "&#xA000;"])
+def test_yi_signs_of_the_text_are_not_taken_for_stand_ins(sign: str) -> None:
+    (line,) = marked(f"A {sign} <sub alias='eins'>1</sub> b", "en-US")
+    assert (line.text, line.spoken) == ("A \ua000 1 b", "A \ua000 eins b")
+
+
+def test_readings_are_sentences_of_their_own_when_the_text_has_all_yi_signs() -> None:
+    inner = f"{YI} <sub alias='eins'>1</sub> b.<break time='1s'/><say-as interpret-as='characters'>XY</say-as> c."
+    lines = marked(inner, "en-US")
+    assert "".join(line.text for line in lines[:-4]) == YI
+    assert [(line.text, line.spoken, line.pause_s) for line in lines[-4:]] == [
+        ("1", "eins", 0),
+        ("b.", "b.", 1.0),
+        ("XY", "X Y", 0),
+        ("c.", "c.", 0),
+    ]
+
+
 def test_text_that_is_no_ssml_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="text: is no SSML at line 1, column"):
         lines_of("안녕", "ko-KR", 1.0, ssml=True)

@@ -74,7 +74,10 @@ def test_body_prefers_text_lang_of_the_profile_and_names_an_unknown_language() -
         (422, {"detail": [{"input": "비밀번호는 일이삼"}]}, "it answered 422"),
         (502, "<html>Bad Gateway</html>", "it answered 502"),
         (400, [], "it answered 400"),
-        (400, {"message": "x" * 10_000}, "x" * 200),
+        (400, {"message": "x" * 10_000}, "x" * 199 + "…"),
+        (400, '{"message":' * 30_000, "it answered 400"),
+        (400, "[" * 60_000, "it answered 400"),
+        (400, {"message": "\x1b[31mbad\u202e", "Exception": "\x9b2J \ud800"}, "\ufffd[31mbad\ufffd: \ufffd2J \ufffd"),
         (400, {"message": "two\nlines"}, "two lines"),
     ],
 )

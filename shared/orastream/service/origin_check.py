@@ -34,10 +34,15 @@ class RequestHeaders(Protocol):
 class OriginCheck:
     """Accepts requests to the hosts in `known` (`*`: any host) and to `bound`, the address on which the server listens.
 
-    It also accepts hosts that cannot be names of the public DNS.
+    It also accepts hosts that cannot be names of the public DNS. `server` and `remedy` are parts of a refusal: what
+    the page may not use, and how to allow it.
     """
 
-    def __init__(self, known: Iterable[str] = (), bound: str = "") -> None:
+    def __init__(
+        self, known: Iterable[str] = (), bound: str = "", *, server: str = "this server", remedy: str = "name its host"
+    ) -> None:
+        self._server = server
+        self._remedy = remedy
         names = {name for text in (*known, bound) if (name := host_of(text) or text.strip())}
         self._any = ANY in names
         self._known = frozenset(names)
@@ -50,7 +55,7 @@ class OriginCheck:
         for text in hosts:  # HTTP/1.0 requests have no Host, and no browser sends HTTP/1.0
             host = host_of(text)
             if host is None or not (host in self._known or private(host)):
-                return f"the host {_shown(text)} is not known here; {_HOW_TO_ALLOW}"
+                return f"the host {_shown(text)} is not known here; {self._remedy}"
         site = (headers.getlist("sec-fetch-site") or [""])[-1].strip().lower()
         origins = headers.getlist("origin")
         if site in ("same-origin", "none"):
@@ -58,13 +63,28 @@ class OriginCheck:
         ours = {host_of(text) for text in (*hosts, *_forwarded(headers))} | self._known
         for text in origins:
             if origin_host(text) not in ours - {None}:
-                return f"a page of {_shown(text)} may not use this gateway; {_HOW_TO_ALLOW}"
+                return f"a page of {_shown(text)} may not use {self._server}; {self._remedy}"
         if site == "cross-site" and not any(origin_host(text) in self._known for text in origins):
-            return f"a page of another site may not use this gateway; {_HOW_TO_ALLOW}"
+            return f"a page of another site may not use {self._server}; {self._remedy}"
         return None
 
 
-_HOW_TO_ALLOW = "add its host to GATEWAY_HOSTS, or require keys (GATEWAY_API_KEYS)"
+def hosts_in(value: str | None) -> tuple[str, ...]:
+    """The hosts of a setting, separated by commas; () for None. Raises ValueError for anything but hosts and `*`."""
+    names = tuple(name.strip() for name in (value or "").split(",") if name.strip())
+    for name in names:
+        if name != ANY and host_of(name) is None:
+            raise ValueError(f"{name!r} is not a host; write names without https:// and path, or * for all")
+    return names
+
+
+def of_a_browser(headers: RequestHeaders) -> bool:
+    """Whether a page may have sent this request, if it is a POST or an upgrade to a WebSocket.
+
+    Browsers send Origin with each of them, also within one site (Fetch, 3.1: any method but GET and HEAD, and mode
+    "websocket").
+    """
+    return bool(headers.getlist("origin") or headers.getlist("sec-fetch-site"))
 
 
 def host_of(text: str) -> str | None:

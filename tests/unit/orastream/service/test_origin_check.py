@@ -7,24 +7,31 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.datastructures import Headers
 
-from services.gateway.access.api_keys import ApiKeys
-from services.gateway.access.origin_check import OriginCheck, host_of, origin_host, private
-from services.gateway.access.policy import AccessPolicy
+from orastream.service.origin_check import OriginCheck, host_of, hosts_in, of_a_browser, origin_host, private
 
 pytestmark = pytest.mark.unit
 
 OURS = "127.0.0.1:8000"
 
 
-def headers(*given: tuple[str, str]) -> Headers:
-    return Headers(raw=[(name.lower().encode(), value.encode("latin-1")) for name, value in given])
+class Given:
+    """The headers of a request."""
+
+    def __init__(self, given: tuple[tuple[str, str], ...]) -> None:
+        self._given = given
+
+    def getlist(self, key: str) -> list[str]:
+        return [value for name, value in self._given if name.lower() == key]
+
+
+def headers(*given: tuple[str, str]) -> Given:
+    return Given(given)
 
 
 def served(origins: OriginCheck, *given: tuple[str, str]) -> bool:
     refusal = origins.refusal(headers(*given))
-    assert refusal is None or ("GATEWAY_HOSTS" in refusal and "GATEWAY_API_KEYS" in refusal), "says how to allow it"
+    assert refusal is None or refusal.endswith("; name its host"), "says how to allow it"
     return refusal is None
 
 
@@ -190,19 +197,27 @@ def test_refusal_has_a_bounded_length() -> None:
     assert refusal is not None and len(refusal) < 300
 
 
-# ---- AccessPolicy
+def test_refusal_names_the_server_and_the_remedy() -> None:
+    check = OriginCheck(server="this OraServer", remedy="set ORASERVER_HOSTS")
+    refusal = check.refusal(headers(("Host", OURS), ("Origin", "https://evil.com")))
+    assert refusal == "a page of 'https://evil.com' may not use this OraServer; set ORASERVER_HOSTS"
 
 
-def test_policy_checks_only_the_key_when_keys_are_set() -> None:
-    foreign = (("Host", "evil.com"), ("Origin", "https://evil.com"), ("Sec-Fetch-Site", "cross-site"))
-    policy = AccessPolicy(ApiKeys(["one"]), OriginCheck())
-    assert policy.asks and policy.refusal(headers(*foreign, ("X-API-Key", "one"))) is None
-    denied = policy.refusal(headers(("Host", OURS)))
-    assert denied is not None and (denied.status, denied.code) == (401, "unauthorized")
+@pytest.mark.parametrize(
+    ("value", "hosts"),
+    [(None, ()), (" ", ()), ("*", ("*",)), (" a.example ,b:1,,[::1]", ("a.example", "b:1", "[::1]"))],
+)
+def test_hosts_of_a_setting_are_separated_by_commas(value: str | None, hosts: tuple[str, ...]) -> None:
+    assert hosts_in(value) == hosts
 
 
-def test_policy_checks_the_site_when_no_keys_are_set() -> None:
-    policy = AccessPolicy(ApiKeys([]), OriginCheck())
-    assert not policy.asks and policy.refusal(headers(("Host", OURS))) is None
-    denied = policy.refusal(headers(("Host", OURS), ("Origin", "https://evil.com")))
-    assert denied is not None and (denied.status, denied.code) == (403, "forbidden")
+@pytest.mark.parametrize("value", ["https://a.example", "a.example, b c", "a.example/path"])
+def test_hosts_of_a_setting_are_checked(value: str) -> None:
+    with pytest.raises(ValueError, match="is not a host"):
+        hosts_in(value)
+
+
+def test_browsers_show_themselves_in_posts_and_upgrades() -> None:
+    assert of_a_browser(headers(("Host", OURS), ("Origin", "null")))
+    assert of_a_browser(headers(("Sec-Fetch-Site", "same-origin")))
+    assert not of_a_browser(headers(("Host", "evil.com"), ("User-Agent", "Mozilla/5.0")))

@@ -1,0 +1,58 @@
+"""Why a WebSocket could not be opened, or why it has ended, in words for logs and reports. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orastream import tls
+from orastream.base.foreign_text import cleaned
+from orastream.tls import ClientTls, TlsPeer
+
+NO_CODE = 1005
+"""Stands for a close frame without a code (RFC 6455, 7.4.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndReasons:
+    """The reasons for one address of OraServer. `secure`: it is `wss://`."""
+
+    host: str
+    port: int
+    secure: bool
+    client_tls: ClientTls
+
+    @property
+    def _peer(self) -> TlsPeer:
+        return self.client_tls.files.peer(f"OraServer at {self.host}:{self.port}", "ORASERVER_WEBSOCKET_URL")
+
+    def unconnected(self, exc: OSError) -> str:
+        """Return why there is no connection."""
+        if self.secure and (explained := tls.explain(str(exc), self._peer)) is not None:
+            return explained
+        if self.secure and tls.ended_by_peer(exc):
+            return tls.closed_early(self._peer)
+        return f"cannot connect to {self.host}:{self.port} ({exc.strerror or exc})"
+
+    def before_handshake(self, exc: Exception | None) -> str | None:
+        """Return what the end of a connection before the handshake of WebSocket says about TLS; None without TLS."""
+        if not self.secure:
+            return None
+        return tls.explain(str(exc), self._peer) or tls.closed_early(self._peer)
+
+
+def handshake_failed(status: int, invalid: Exception | None) -> str:
+    """Return why OraServer's answer to the handshake does not open a WebSocket; `invalid`: what is wrong with it."""
+    if invalid is None:
+        return f"the handshake was answered by HTTP {status}"
+    return f"the handshake is not WebSocket's ({cleaned(str(invalid))})"
+
+
+def closed(code: int, reason: str) -> str:
+    """Return why OraServer has closed the WebSocket, from its close frame."""
+    shown = "none" if code == NO_CODE else str(code)
+    return f"closed by OraServer (code {shown}{', ' + cleaned(reason) if reason else ''})"
+
+
+def broken(exc: Exception | None) -> str:
+    """Return why the bridge has closed the WebSocket: OraServer broke the protocol."""
+    return f"OraServer's frames are not WebSocket's ({cleaned(str(exc))})"
