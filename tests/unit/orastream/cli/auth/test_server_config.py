@@ -1,0 +1,44 @@
+"""The text of the server's configuration; tests/integration has nats-server read it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from orastream.cli.auth.accounts import CallerAccount
+from orastream.cli.auth.env_files import all_roles
+from orastream.cli.auth.server_config import TLS_CONF, accounts_conf
+
+pytestmark = pytest.mark.unit
+
+CALLERS = (CallerAccount("SHOP"), CallerAccount("HALL", ("lobby", "stage")))
+TEXT = accounts_conf(CALLERS, {role: f"U{role.upper()}" for role in all_roles(CALLERS)})
+EXPORTS = dict(re.findall(r'^      \{(?:service|stream): "([^"]+)"(.*)\}$', TEXT, re.MULTILINE))
+
+
+def test_the_answer_of_tts_speak_may_take_as_long_as_a_caller_waits() -> None:
+    """The server's default is two minutes; a later answer would be dropped."""
+    assert 'response_threshold: "1h"' in EXPORTS["tts.speak"]
+
+
+def test_what_has_one_answer_is_forgotten_after_it() -> None:
+    several = {subject for subject, rest in EXPORTS.items() if "response_type: stream" in rest}
+    assert {one for one in several if not one.startswith("$SRV.")} == {
+        *("tts.voices", "tts.report.read", "tts.report.read.*", "tts.report.read.*.*", "tts.audio.read.*.*"),
+    }
+
+
+def test_each_export_names_the_accounts_that_may_import_it() -> None:
+    assert EXPORTS and all("accounts: [" in rest for rest in EXPORTS.values())
+    assert 'accounts: ["CALLERS", "SHOP"]' in EXPORTS["tts.speak"]
+    assert 'accounts: ["SHOP"]' in EXPORTS["tts.request-SHOP.*"]
+    assert 'accounts: ["CALLERS", "OBSERVERS", "HALL"]' in EXPORTS["tts.report.*.*"]
+
+
+def test_only_the_nodes_account_has_jetstream() -> None:
+    assert TEXT.count("jetstream") == 1
+
+
+def test_tls_asks_clients_for_certificates() -> None:
+    assert "verify: true" in TLS_CONF
