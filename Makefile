@@ -5,6 +5,7 @@ ARGS ?=
 # A node is eight processes: without bytecode each of them compiles all that it imports, every time it starts.
 unexport PYTHONDONTWRITEBYTECODE
 ENGINE ?= espeak
+AUTH ?= auth
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -31,7 +32,7 @@ GIVEN_vits := --set TTS_PHRASE_CACHE=off --set ENGINE_PYTHON=$(VENV_TORCH)/bin/p
 NOTE_vits := $(if $(TTS_MODEL_DIR),,"The voices are drawn at random: you will hear noise in the rhythm of the text, no words.")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup torch sovits demo test test-sovits chaos chaos-planted soak check bench picture clean
+.PHONY: help setup torch sovits auth demo test test-sovits chaos chaos-planted soak check bench picture clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +42,13 @@ setup: $(DEVELOPS) ## Install everything into .venv (the others do it by themsel
 torch: $(TORCH) ## Install what the torch engines need into .venv-torch: a gigabyte, not part of setup
 
 sovits: $(SOVITS) ## Install GPT-SoVITS into .venv-sovits, for the engine gpt_sovits_local: minutes, not part of setup
+
+auth: $(RUNS) ## Write NATS accounts and keys into auth/, and have compose use them: ARGS="--caller shop" (again for another)
+	$(BIN)/orastream init-auth $(AUTH) $(ARGS)
+	@if test -s .env && test -n "$$(tail -c 1 .env)"; then echo >>.env; fi
+	@grep -qs '^NATS_AUTH_DIR=' .env || echo 'NATS_AUTH_DIR=./$(AUTH)' >>.env
+	@! grep -qs '^tls {' $(AUTH)/server/tls.conf || grep -qs '^NATS_NODE_URL=' .env || echo 'NATS_NODE_URL=tls://nats:4222' >>.env
+	@echo; echo '.env now has:'; grep -E '^NATS_(AUTH_DIR|NODE_URL)=' .env | sed 's|//[^@/]*@|//…@|'
 
 demo: $(RUNS) $(NEEDS_$(ENGINE)) ## Start a node, speak Korean and English in all three modes, compare, leave the WAVs in demo-out/
 	$(if $(NOTE_$(ENGINE)),@echo $(NOTE_$(ENGINE)))
@@ -98,11 +106,11 @@ $(RUNS): pyproject.toml shared/pyproject.toml
 		echo "Python 3.11 or newer is needed; name one: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "cannot make $(VENV); on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
-	$(PIP) -e './shared[cli,service]' -e '.[local]'
+	$(PIP) -e './shared[cli,auth,service]' -e '.[local]'
 	@touch $@
 
 $(DEVELOPS): $(RUNS)
-	$(PIP) -e './shared[cli,service]' -e '.[dev]'
+	$(PIP) -e './shared[cli,auth,service]' -e '.[dev]'
 	@touch $@
 
 # Which engine runs in it is up to TTS_ENGINE; the node itself stays in $(VENV). What is installed there is compiled: else

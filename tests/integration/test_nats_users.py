@@ -1,231 +1,228 @@
-"""The users that deploy/nats.conf shows how to add: enough for services and callers, and no more for callers."""
+"""What the users of `orastream init-auth` cannot do, judged by what arrives and by what the streams hold."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import re
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import nats
 import pytest
-import yaml
+from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 
-from orastream.broker import Broker
-from orastream.cli.checks import doctor
-from orastream.cli.node.settings import CliSettings, NodeAddress
-from orastream.client.async_client import Client
-from orastream.contract import stream_names, subjects
-from orastream.contract.audio_messages import AudioChunk, unpack
-from orastream.contract.errors import OrastreamError
-from orastream.contract.messages import Report
-from orastream.jetstream.api import JetStream
-from tests.support.monitoring import ROOT
-from tests.support.nats_server import NatsServer, nats_server_binary
-from tests.support.processes import Logs
-from tests.support.services import Stack
-
-TEXT = "비밀번호는 바다표범입니다."
-INBOX_OF_NODE = "_INBOX_node"
-BUS_OWNERS = ("synth", "ws_bridge", "http_bridge", "gateway")
+from orastream.cli.auth.accounts import Caller, account_plans
+from orastream.cli.auth.names import SERVICES
+from orastream.cli.auth.plan import ACCOUNTS, Wishes, carry_out
+from tests.support.account_tables import DENIED, HEARD_IN_NODE, HEARS, NEVER, OUTSIDE, SERVICE_DENIED
+from tests.support.account_traffic import Witness, make_streams, state
+from tests.support.nats_accounts import AccountServer
+from tests.support.processes import Logs, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 
-def with_users(*, passwords: bool = True) -> str:
-    """deploy/nats.conf as a user edits it: the users' block without its #, ports and store left to flags.
-
-    Without `passwords` these stay variables.
-    """
-    text = (ROOT / "deploy" / "nats.conf").read_text()
-    block = re.search(r"^#authorization \{$.*?^#\}$", text, re.MULTILINE | re.DOTALL)
-    assert block is not None
-    text = text.replace(block[0], re.sub(r"^#", "", block[0], flags=re.MULTILINE))
-    text = re.sub(r"^(listen|http|server_name|  store_dir): .*$", "", text, flags=re.MULTILINE)
-    if not passwords:
-        return text
-    return text.replace("$NATS_NODE_PASSWORD", "secret-of-node").replace("$NATS_CALLER_PASSWORD", "secret-of-caller")
-
-
-def as_compose_gives_it(variable: str, value: str) -> str:
-    """What nats-server's container has in that variable of compose.yaml when .env has `value`: `:+` and `:-` read."""
-    template = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["nats"]["environment"][variable]
-
-    def interpolated(match: re.Match[str]) -> str:
-        name, operator, word = match.groups()
-        assert name == variable
-        return (word if value else "") if operator == ":+" else (value or word)
-
-    return re.sub(r"\$\{(\w+)(:[+-])([^}]*)\}", interpolated, template)
-
-
-async def answer_to(port: int, password: str) -> bytes:
-    """What the server says to the user `node` with that password."""
-    async with asyncio.timeout(10):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        try:
-            await reader.readline()
-            login = json.dumps({"user": "node", "pass": password, "verbose": False})
-            writer.write(f"CONNECT {login}\r\nPING\r\n".encode())
-            return (await reader.readline()).strip()
-        finally:
-            writer.close()
-
-
-@pytest.mark.parametrize("password", ["123456", "12k", "true", "1e5", "a b", "p#x", "secret-of-node_1.2~"])
-async def test_password_is_read_as_text_even_if_it_looks_like_a_number(
-    tmp_path: Path, logs: Logs, password: str
-) -> None:
-    (tmp_path / "nats.conf").write_text(with_users(passwords=False))
-    env = {name: as_compose_gives_it(name, password) for name in ("NATS_NODE_PASSWORD", "NATS_CALLER_PASSWORD")}
-    server = NatsServer(tmp_path, logs, "-c", str(tmp_path / "nats.conf"), env=env)
+@pytest.fixture
+async def server(tmp_path: Path, logs: Logs) -> AsyncIterator[AccountServer]:
+    """A server with the accounts of two callers, and with one more user: the witness, who may do everything in NODE."""
+    server = AccountServer(tmp_path, logs, {"shop": None, "hall": "lobby"})
+    accounts = server.auth / ACCOUNTS
+    first = '"NODE" {\n    jetstream: enabled\n    users: [\n'
+    text = accounts.read_text()
+    assert first in text
+    accounts.write_text(text.replace(first, f"{first}      {{user: witness, password: w}}\n"))
     try:
         await server.start()
-        assert await answer_to(server.port, password) == b"PONG"
-        for wrong in ("", "wrong", f"'{password}'"):
-            assert await answer_to(server.port, wrong) == b"-ERR 'Authorization Violation'"
+        yield server
     finally:
         server.kill()
-
-
-@pytest.mark.parametrize("missing", ["NATS_NODE_PASSWORD", "NATS_CALLER_PASSWORD"])
-def test_server_does_not_start_without_a_password(tmp_path: Path, missing: str) -> None:
-    (tmp_path / "nats.conf").write_text(with_users(passwords=False))
-    values = {"NATS_NODE_PASSWORD": "node", "NATS_CALLER_PASSWORD": "caller", missing: ""}
-    done = subprocess.run(
-        [nats_server_binary(), "-t", "-c", tmp_path / "nats.conf"],
-        env={name: as_compose_gives_it(name, value) for name, value in values.items()},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode != 0
-    assert missing in done.stderr
-
-
-def test_permissions_of_callers_are_those_of_the_page() -> None:
-    """The block of docs/guide/security.md and the one of deploy/nats.conf name the same subjects."""
-    page = (ROOT / "docs" / "guide" / "security.md").read_text()
-    documented = page[page.index("\ncallers: {") :].partition("\n}")[0]
-    configured = with_users().partition("user: caller")[2].partition("\n}")[0]
-    quoted = re.compile(r'"([^"]+)"')
-    assert set(quoted.findall(documented)) == set(quoted.findall(configured)) > {"tts.request.*", "_INBOX.>"}
-
-
-def test_node_has_its_own_inbox_prefix() -> None:
-    """Where compose.yaml and Kubernetes let the node be answered, its user may subscribe and the callers' may not."""
-    node, _, caller = with_users().partition("user: caller")
-    assert f'"{INBOX_OF_NODE}.>"' in node.partition("subscribe:")[2]
-    assert '"_INBOX.>"' not in node.partition("subscribe:")[2]
-    assert INBOX_OF_NODE not in caller
-    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
-    prefixes = {name: service.get("environment", {}).get("NATS_INBOX_PREFIX") for name, service in services.items()}
-    assert {name for name, prefix in prefixes.items() if prefix == INBOX_OF_NODE} == set(BUS_OWNERS)
-    settings = (ROOT / "deploy" / "kubernetes" / "base" / "settings.env").read_text()
-    assert f"NATS_INBOX_PREFIX={INBOX_OF_NODE}\n" in settings
-
-
-def in_all_writings(text: str) -> list[bytes]:
-    """Words of the text as msgpack and JSON may have them."""
-    return [form for word in text.split() for form in (word.encode(), json.dumps(word).strip('"').encode())]
-
-
-async def spoken(node: str) -> list[bytes]:
-    """Some of each chunk of audio that the node has stored, as a message holds it."""
-    async with Broker(node, name="test", inbox_prefix=INBOX_OF_NODE, connect_timeout_s=5) as broker:
-        stored = await JetStream(broker).read(stream_names.AUDIO, subjects.audio("s", "*"), 0)
-    chunks = [packet.audio for m in stored if isinstance(packet := unpack(m.data), AudioChunk)]
-    middles = [audio[len(audio) // 2 :][:64] for audio in chunks]
-    assert len(middles) > 2
-    return [middle for middle in middles if any(middle)]
-
-
-def a_node(nats_url: str, inbox_prefix: str) -> NodeAddress:
-    settings = CliSettings(_env_file=None, nats_inbox_prefix=inbox_prefix)  # type: ignore[call-arg]
-    return NodeAddress(nats_url, None, "ws://127.0.0.1:1/ws/tts", "http://127.0.0.1:1/api/tts", settings)
-
-
-async def ignore(_exc: Exception) -> None:
-    """What a refusal is to those who only try."""
 
 
 @contextlib.asynccontextmanager
-async def listening_to_everything(caller: str) -> AsyncIterator[list[bytes]]:
-    """What comes to a caller who subscribes to whatever may hold others' speech, as far as the server lets it."""
-    received_payloads: list[bytes] = []
-
-    async def on_message(message: Msg) -> None:
-        received_payloads.append(message.data)
-
-    connection = await nats.connect(caller, error_cb=ignore, allow_reconnect=False)
+async def in_node(server: AccountServer) -> AsyncIterator[Witness]:
+    """The witness inside NODE, with the node's streams."""
+    connection = NatsClient()
+    await connection.connect(server.url, user="witness", password="w", allow_reconnect=False)
     try:
-        for subject in (">", "*.>", "_INBOX.>", f"{INBOX_OF_NODE}.>", "tts.>", "tts.report.*.*", "$JS.>", "$KV.>"):
-            await connection.subscribe(subject, cb=on_message)
-        await connection.flush(5)
-        yield received_payloads
+        await make_streams(connection)
+        witness = Witness(connection)
+        await witness.watch()
+        yield witness
     finally:
         await connection.close()
 
 
-async def test_node_and_caller_work_with_their_permissions(tmp_path: Path, logs: Logs) -> None:
-    (tmp_path / "nats.conf").write_text(with_users())
-    server = NatsServer(tmp_path, logs, "-c", str(tmp_path / "nats.conf"))
-    at = server.url.removeprefix("nats://")
-    node, caller = f"nats://node:secret-of-node@{at}", f"nats://caller:secret-of-caller@{at}"
-    own = {"NATS_URL": node, "NATS_INBOX_PREFIX": INBOX_OF_NODE}
-    stack = Stack(server, tmp_path, logs, **own, TTS_AUDIO_MAX_BYTES=64 << 20, TTS_PHRASE_CACHE="on")
-    try:
-        await server.start()
-        await stack.start("oraserver", *BUS_OWNERS, SYNTH_SLOTS=1)
-        async with listening_to_everything(caller) as received, Client(caller) as client:
-            for way in (True, False):
-                report = await client.say(TEXT, session_id="s", phone_id="p", use_websocket=way, fire_and_forget=False)
-                assert isinstance(report, Report) and report.status == "delivered"
-            assert await client.report("s", report.request_id) == report
-            await client.cancel("s")
-            [voice, *_] = await client.voices()
-            assert voice.engine == "espeak"
-            audio = await spoken(node)
-            assert received, "the caller received nothing, so the next check would show nothing"
-            leaks = [m for m in received if any(part in m for part in (*in_all_writings(TEXT), *audio))]
-            assert not leaks, "a caller received text or audio that is for another one"
-        assert {u["transport"] for u in (await stack.received("s"))["utterances"]} == {"websocket", "http"}
+@pytest.mark.parametrize("role", OUTSIDE)
+async def test_what_a_caller_publishes_to_the_nodes_subjects_arrives_nowhere(server: AccountServer, role: str) -> None:
+    async with in_node(server) as witness:
+        before = await state(witness.connection)
+        connection = await server.plain(role)
+        answers: list[Msg] = []
 
-        for user, prefix, why, fix in (
-            (caller, "_INBOX", 'publish to "$js.api.info"', "as the node's user"),
-            (node, "_INBOX", 'subscription to "_inbox.', "NATS_INBOX_PREFIX"),
-        ):
-            found = await doctor.examine_nats(a_node(user, prefix))
-            (jetstream,) = [finding for finding in found if finding.subject == "JetStream"]
-            assert (jetstream.level, why in jetstream.says, fix in jetstream.fix) == ("problem", True, True), jetstream
-        found = await doctor.examine_nats(a_node(node, INBOX_OF_NODE))
-        assert {finding.subject for finding in found if finding.level != "ok"} == {"power cut"}, found  # no port is set
+        async def note(message: Msg) -> None:
+            answers.append(message)
 
-        refused: list[str] = []
-
-        async def note(exc: Exception) -> None:
-            refused.append(str(exc))
-
-        connection = await nats.connect(caller, error_cb=note, allow_reconnect=False)
-        await connection.subscribe("tts.audio.*.*")
-        await connection.publish("tts.put.audio.s.r", b"forged")
-        await connection.publish("$JS.API.STREAM.DELETE.TTS_AUDIO", b"")
-        await connection.flush(5)
-        async with asyncio.timeout(10):
-            while len(refused) < 3:
-                await asyncio.sleep(0.02)
+        await connection.subscribe("_INBOX.mine.*", cb=note)
+        for number, subject in enumerate(DENIED[role]):
+            await connection.publish(subject, b'{"mark": "MARK"}', reply=f"_INBOX.mine.{number}")
+        await witness.settle(connection)
+        assert witness.subjects_with(b"MARK") == set()
+        assert await state(witness.connection) == before
+        # "No responders", or the server's own answer that this account has no JetStream.
+        answered = [m for m in answers if (m.headers or {}).get("Status") != "503" and b'"error":{' not in m.data]
+        assert not answered, answered[:3]
         await connection.close()
-        assert all("permissions violation" in text.lower() for text in refused)
 
-        with pytest.raises(OrastreamError):
-            async with Client(server.url) as stranger:
-                await stranger.say("hello", session_id="s", phone_id="p")
-        await stack.stop()
-        assert "ermissions" not in "".join(process.text() for many in stack.processes.values() for process in many)
-    finally:
-        stack.kill()
-        server.kill()
+
+@pytest.mark.parametrize("role", OUTSIDE)
+async def test_a_caller_hears_only_what_it_may(server: AccountServer, role: str) -> None:
+    refused: list[str] = []
+    async with in_node(server) as witness:
+        connection = await server.plain(role, refused)
+        received: set[str] = set()
+
+        async def note(message: Msg) -> None:
+            received.add(message.subject)
+
+        wide = (">", "*.>", "tts.>", "_INBOX.>", "$JS.>", "$KV.>", "$O.>", "$SRV.>", "_R_.>", "tts.*.*.*", "tts.*.*")
+        for subject in dict.fromkeys((*wide, *HEARD_IN_NODE, "tts.report.*.*", "tts.report.lobby.*", "tts.reply.>")):
+            await connection.subscribe(subject, cb=note)
+        for account in ("CALLERS", "SHOP", "HALL"):
+            await connection.subscribe(f"tts.reply.{account}.>", cb=note)
+        others = [await server.plain(other) for other in OUTSIDE if other != role]
+        await witness.settle(connection)
+        for subject in HEARD_IN_NODE:
+            await witness.connection.publish(subject, b"for the node")
+        for other in others:  # the others' requests and inboxes
+            for subject in ("tts.request.lobby", "tts.text.lobby.r", "tts.cancel.lobby", "tts.speak", "_INBOX.x.y"):
+                await other.publish(subject, b"for the node")
+        await witness.settle(connection, *others)
+        assert received == HEARS[role]
+        for one in (connection, *others):
+            await one.close()
+
+
+def calls_of(role: str) -> list[str]:
+    """The subjects that a role may ask, with literal tokens."""
+    plans = account_plans((Caller("SHOP"), Caller("HALL", ("lobby",))))
+    (plan,) = (plan for plan in plans if plan.role == role)
+    patterns = [one.local for one in plan.imports if one.kind == "service"]
+    return [pattern.replace("*", "lobby", 1).replace("*", "r").replace(">", "tts-speak") for pattern in patterns]
+
+
+@pytest.mark.parametrize("role", OUTSIDE)
+async def test_an_answer_goes_to_no_subject_of_the_node_that_a_caller_names(server: AccountServer, role: str) -> None:
+    """The server sends an ack or an answer to the reply subject of the request, whatever that is."""
+    async with in_node(server) as witness:
+        responder = NatsClient()
+        await responder.connect(server.url, user="witness", password="w", allow_reconnect=False)
+
+        async def answer(message: Msg) -> None:
+            if message.reply:
+                await responder.publish(message.reply, b"ANSWER")
+
+        for subject in ("tts.speak", "tts.voices", "tts.report.get.>", "tts.report.read.>", "tts.report.read"):
+            await responder.subscribe(subject, cb=answer)
+        for subject in ("tts.audio.read.>", "$SRV.>"):
+            await responder.subscribe(subject, cb=answer)
+        await responder.flush(10)
+        connection = await server.plain(role)
+        stored_by_requests = ("TTS_SESSIONS", "TTS_TEXTS")
+        before = await state(witness.connection, without=stored_by_requests)
+        witness.seen.clear()  # the calls of `state`
+        calls = calls_of(role)
+        for call in calls:
+            for reply in NEVER:
+                await connection.publish(call, b"{}", reply=reply)
+        await witness.settle(connection, responder)
+        answered = {subject for subject, _ in witness.seen if subject.startswith("_R_.")}
+        assert len(answered) >= len(calls), "nothing was answered, so the next checks would show nothing"
+        reached = {subject for subject, _ in witness.seen if subject in NEVER}
+        assert reached == set()
+        assert await state(witness.connection, without=stored_by_requests) == before
+        for stream in stored_by_requests:
+            stored = (await witness.connection.jetstream().stream_info(stream, subjects_filter="tts.*.victim.>")).state
+            assert not stored.subjects
+        await connection.close()
+        await responder.close()
+
+
+@pytest.mark.parametrize("role", SERVICES)
+async def test_a_service_may_not_do_the_work_of_another(server: AccountServer, role: str) -> None:
+    refused: list[str] = []
+    async with in_node(server) as witness:
+        before = await state(witness.connection)
+        connection = await server.plain(role, refused)
+        for subject in SERVICE_DENIED[role]:
+            await connection.publish(subject, b"MARK")
+        foreign = [f"_INBOX_{other}.>" for other in (*SERVICES, "operator") if other != role]
+        heard = (">", "_INBOX.>", *foreign, "$KV.>", "tts.put.>", *(["tts.script.*.*"] if role != "synth" else []))
+        for subject in heard:
+            await connection.subscribe(subject)
+        await witness.settle(connection)
+        wanted = len(SERVICE_DENIED[role]) + len(heard)
+
+        async def all_refused() -> bool:
+            return len(refused) >= wanted
+
+        await until(all_refused, f"{wanted} refusals", timeout_s=10)
+        assert all("permissions violation" in text for text in refused)
+        assert witness.subjects_with(b"MARK") == set()
+        assert await state(witness.connection) == before
+        await connection.close()
+
+
+async def test_the_account_of_a_request_cannot_be_hidden(server: AccountServer) -> None:
+    """Each account's request arrives under its name, whatever headers it sends."""
+    async with in_node(server) as witness:
+        for role, account in (("llm", "CALLERS"), ("shop", "SHOP"), ("hall", "HALL")):
+            connection = await server.plain(role)
+            await connection.publish(
+                "tts.request.lobby", role.encode(), headers={"Nats-Request-Info": '{"acc":"NODE"}', "X": "1"}
+            )
+            await witness.settle(connection)
+            assert {s for s in witness.subjects_with(role.encode())} >= {f"tts.request-{account}.lobby"}
+            assert not {s for s in witness.subjects_with(role.encode()) if s == "tts.request.lobby"}
+            await connection.close()
+
+
+async def test_strangers_and_wrong_keys_are_refused(server: AccountServer) -> None:
+    for credentials in ({}, {"user": "node", "password": "x"}):
+        stranger = NatsClient()
+        with pytest.raises(Exception, match="(?i)authorization violation"):
+            await stranger.connect(server.url, allow_reconnect=False, max_reconnect_attempts=0, **credentials)
+        await stranger.close()
+
+
+def test_the_tables_have_each_role() -> None:
+    assert set(DENIED) == set(HEARS) == set(OUTSIDE)
+    assert set(SERVICE_DENIED) == set(SERVICES)
+
+
+async def test_inside_the_nodes_account_the_server_does_not_prevent_it(server: AccountServer) -> None:
+    """What docs/guide/security.md says about the services: an answer of JetStream can delete a stream."""
+    async with in_node(server) as witness:
+        connection = await server.plain("gateway")
+        nothing_stored = b'{"last_by_subj": "tts.report.no.such"}'
+        delete = "$JS.API.STREAM.DELETE.OBJ_tts_phrases"
+        await connection.publish(delete, b"")
+        await witness.settle(connection)
+        assert "OBJ_tts_phrases" in await state(witness.connection)
+        await connection.publish("$JS.API.DIRECT.GET.TTS_REPORTS", nothing_stored, reply=delete)
+        await witness.settle(connection)
+        assert "OBJ_tts_phrases" not in await state(witness.connection)
+        await connection.close()
+
+
+async def test_a_key_that_was_rotated_does_not_work_any_more(server: AccountServer) -> None:
+    old = await server.plain("llm")
+    seed = server.seed("llm")
+    carry_out(server.auth, Wishes(rotate=("llm",)))
+    assert server.seed("llm") != seed
+    server.reload()
+    async with asyncio.timeout(10):
+        while old.is_connected:
+            await asyncio.sleep(0.05)
+    again = await server.plain("llm")
+    await again.close()
+    await old.close()

@@ -13,6 +13,7 @@ from orastream.cli.node.nats_config import Sync
 from orastream.client.acceptance import Acceptance
 from orastream.client.async_client import Client
 from orastream.contract.messages import Report
+from tests.support.nats_accounts import AccountServer
 from tests.support.nats_server import NatsServer
 from tests.support.processes import Logs, until
 from tests.support.services import REPOSITORY, Stack
@@ -115,14 +116,20 @@ def running_node(
     gateway: bool = False,
     sync: Sync | None = None,
     code: Path = REPOSITORY,
+    accounts: bool = False,
     **settings: object,
 ) -> Iterator[Stack]:
     """Run nats-server, OraServer, and `replicas` of synth and of each bridge, all ready; kills them at the end.
 
-    The services but OraServer run the code in the folder `code`.
+    The services but OraServer run the code in the folder `code`. With `accounts` the server has those of `init-auth`,
+    each service has its own key, and callers have that of the role `llm`.
     """
-    server = NatsServer(folder, logs, sync=sync)
-    stack = Stack(server, folder, logs, code=code, TTS_AUDIO_MAX_BYTES=256 << 20, **settings)
+    limits: dict[str, object] = {"TTS_AUDIO_MAX_BYTES": 256 << 20, **settings}
+    server = AccountServer(folder, logs, {"shop": None}) if accounts else NatsServer(folder, logs, sync=sync)
+    if isinstance(server, AccountServer):
+        stack = Stack(server, folder, logs, code=code, credentials=server.env, **limits)
+    else:
+        stack = Stack(server, folder, logs, code=code, **limits)
 
     async def start() -> None:
         await server.start()
@@ -148,5 +155,5 @@ async def scene_on(stack: Stack, name: str) -> AsyncIterator[Scene]:
             if not process.running:
                 await process.start()
     await stack.misbehave()
-    async with Client(str(stack.settings["NATS_URL"])) as client:
+    async with stack.client() as client:
         yield Scene(stack, client, name)

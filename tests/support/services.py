@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from orastream.client.async_client import Client
 from orastream.service.settings import KNOWN
 from tests.support.nats_server import NatsServer
 from tests.support.processes import START_S, Logs, Process, free_port
@@ -108,10 +109,21 @@ class Stack:
     """
 
     def __init__(
-        self, nats_server: NatsServer, folder: Path, logs: Logs, *, code: Path = REPOSITORY, **settings: object
+        self,
+        nats_server: NatsServer,
+        folder: Path,
+        logs: Logs,
+        *,
+        code: Path = REPOSITORY,
+        credentials: Callable[[str], Mapping[str, object]] = lambda _role: {},
+        **settings: object,
     ) -> None:
-        """`settings` apply to every service; settings of `start` override them. All but OraServer run from `code`."""
+        """`settings` apply to every service; settings of `start` override them. All but OraServer run from `code`.
+
+        `credentials` returns the settings of one service by which it reaches NATS, and those of the role `llm`.
+        """
         self._code = code
+        self._credentials = credentials
         self.nats_server = nats_server
         self.folder = folder
         self.oraserver_port = free_port()
@@ -138,7 +150,7 @@ class Stack:
     def add(self, service: str, **settings: object) -> ServiceProcess:
         """Add a process of a service without starting it."""
         siblings = self.processes.setdefault(service, [])
-        given = {**self.settings, **settings}
+        given = {**self.settings, **(self._credentials(service) if service != "oraserver" else {}), **settings}
         if service == "oraserver":
             assert not siblings, "a data directory has one owner: start one oraserver"
             given.setdefault("ORASERVER_PORT", self.oraserver_port)
@@ -147,6 +159,12 @@ class Stack:
             process.run_from(self._code)
         siblings.append(process)
         return process
+
+    def client(self) -> Client:
+        """A client as an LLM server has it; `async with` connects it."""
+        given = {**self.settings, **self._credentials("llm")}
+        seed = given.get("NATS_NKEY_SEED")
+        return Client(str(given["NATS_URL"]), nkey_seed=None if seed is None else str(seed))
 
     async def start(self, *services: str, replicas: int = 1, **settings: object) -> list[ServiceProcess]:
         """Start `replicas` of each service in parallel; returns them when all are ready. Raises ProcessFailed."""

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
+from dotenv import dotenv_values
 
+from orastream.cli.auth.plan import Wishes, carry_out
 from services.synth.settings import SynthSettings
 from tests.house.docs import anchors
 from tests.support.monitoring import GRAFANA, ROOT, alert_rules, dashboards, panels
@@ -102,6 +104,46 @@ def test_every_mounted_file_exists() -> None:
     for name in SERVICES:
         for there, here in mounts(name).items():
             assert (ROOT / here).exists(), f"{name}: {here} at {there}"
+
+
+AUTH = "${NATS_AUTH_DIR:-./deploy/open}"
+NODE = ("synth", "ws_bridge", "http_bridge", "gateway")
+
+
+@pytest.mark.parametrize("name", NODE)
+def test_each_service_gets_its_own_credentials_and_nothing_wins_over_them(name: str) -> None:
+    service = SERVICES[name]
+    assert service["env_file"] == [f"{AUTH}/{name}.env"]
+    assert f"{AUTH}/tls/{name}:/etc/nats/tls:ro" in service["volumes"]
+    # An entry under `environment:` wins over the file, also one without a value.
+    given = dotenv_values(ROOT / "deploy" / "open" / f"{name}.env")
+    of_accounts = {"NATS_NKEY_SEED", "NATS_CA", "NATS_CERT", "NATS_KEY", "NATS_INBOX_PREFIX", "TTS_CALLERS"}
+    assert not of_accounts & set(service["environment"])
+    assert given["NATS_INBOX_PREFIX"] == "_INBOX_node" and set(given) <= of_accounts
+
+
+def test_nats_and_oraserver_have_no_credentials_of_the_node() -> None:
+    assert [name for name, service in SERVICES.items() if "env_file" in service] == list(NODE)
+    assert [volume for volume in SERVICES["nats"]["volumes"] if "AUTH" in volume] == [
+        f"{AUTH}/server:/etc/nats/auth:ro"
+    ]
+
+
+def test_the_folder_without_accounts_has_every_path_that_compose_takes_from_it() -> None:
+    """Else Docker would make a folder there, owned by root, and the server or the service would not start."""
+    for service in SERVICES.values():
+        for volume in service.get("volumes", []):
+            if volume.startswith(AUTH):
+                here = ROOT / "deploy" / "open" / volume.removeprefix(f"{AUTH}/").partition(":")[0]
+                assert here.is_dir() and any(here.iterdir()), here
+
+
+def test_init_auth_writes_every_path_that_compose_takes_from_its_folder(tmp_path: Path) -> None:
+    carry_out(tmp_path, Wishes())
+    open_folder = ROOT / "deploy" / "open"
+    for path in open_folder.rglob("*"):
+        if path.name != ".gitkeep":
+            assert (tmp_path / path.relative_to(open_folder)).exists(), path
 
 
 def test_prometheus_scrapes_exactly_the_services() -> None:

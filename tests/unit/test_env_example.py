@@ -24,7 +24,15 @@ from services.ws_bridge.settings import WsBridgeSettings
 pytestmark = pytest.mark.unit
 
 COMPOSE_ALONE = {
-    *{"NATS_PORT", "NATS_NODE_URL", "NATS_NODE_PASSWORD", "NATS_CALLER_PASSWORD", "SYNTH_EXTRAS", "SYNTH_MODELS"},
+    *{
+        "NATS_PORT",
+        "NATS_AUTH_DIR",
+        "NATS_NODE_URL",
+        "NATS_NODE_PASSWORD",
+        "NATS_CALLER_PASSWORD",
+        "SYNTH_EXTRAS",
+        "SYNTH_MODELS",
+    },
     *{"SYNTH_CPU_QUOTA", "STOP_GRACE_PERIOD", "REVISION"},
     *{"PROMETHEUS_PORT", "GRAFANA_PORT", "GRAFANA_PASSWORD", "JAEGER_PORT", "OTLP_PORT"},
 }

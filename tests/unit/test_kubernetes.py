@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -13,6 +14,8 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from orastream.cli.auth.env_files import CONTAINER_TLS
+from orastream.cli.auth.server_config import CONTAINER_AUTH
 from orastream.service.settings import KNOWN, BridgeSettings, NodeSettings
 from services.gateway.settings import GatewaySettings
 
@@ -204,7 +207,7 @@ def test_network_policy_allows_synth_to_send_traces() -> None:
 
 
 def test_keda_component_removes_the_replicas_of_synth() -> None:
-    (component,) = [resource for resource in ALL if resource["kind"] == "Component"]
+    (component,) = resources("keda")[:1]
     (patch,) = component["patches"]
     assert patch["target"] == {"kind": "Deployment", "name": "synth"}
     assert yaml.safe_load(patch["patch"]) == [{"op": "remove", "path": "/spec/replicas"}]
@@ -245,3 +248,63 @@ def test_kustomize_builds_the_example() -> None:
         ref["secretRef"]["name"] for r in built if r["kind"] == "Deployment" for ref in envs_from(r, "secretRef")
     }
     assert secrets < named_by_pods, "a name has no hash of its content"
+
+
+# ---- the component `accounts`
+
+
+def patched(name: str, document: Resource) -> Resource:
+    """The resource with the JSON patches that the component has for it."""
+    made: Resource = json.loads(json.dumps(document))
+    for patch in resources("accounts")[0]["patches"]:
+        if patch["target"] == {"kind": document["kind"], "name": name}:
+            for change in yaml.safe_load(patch["patch"]):
+                *path, last = change["path"].strip("/").split("/")
+                at: Any = made
+                for key in path:
+                    at = at[int(key)] if isinstance(at, list) else at[key]
+                if last == "-":
+                    at.append(change["value"])
+                elif isinstance(at, list):
+                    at[int(last)] = change["value"]
+                else:
+                    at[last] = change["value"]
+    return made
+
+
+@pytest.mark.parametrize("workload", SERVICES, ids=named)
+def test_accounts_give_each_pod_its_own_credentials_only(workload: Resource) -> None:
+    name = workload["metadata"]["name"]
+    made = patched(name, workload)
+    kubernetes_validate.validate(made, "1.37", strict=True)
+    secrets = {source["secretRef"]["name"] for source in envs_from(made, "secretRef")}
+    assert {one for one in secrets if one.startswith("orastream-nats")} == {f"orastream-nats-{name}"}
+    (own,) = [
+        s["secretRef"] for s in envs_from(made, "secretRef") if s["secretRef"]["name"].startswith("orastream-nats")
+    ]
+    assert "optional" not in own, "without its credentials the pod must not start"
+    (tls,) = [v for v in made["spec"]["template"]["spec"]["volumes"] if v["name"] == "nats-tls"]
+    assert tls["secret"] == {"secretName": f"orastream-nats-{name}-tls", "optional": True}
+    assert {"name": "nats-tls", "mountPath": CONTAINER_TLS, "readOnly": True} in container(made)["volumeMounts"]
+
+
+def test_accounts_give_the_server_the_files_that_its_configuration_includes() -> None:
+    (server,) = [workload for workload in WORKLOADS if workload["kind"] == "StatefulSet"]
+    made = patched("nats", server)
+    kubernetes_validate.validate(made, "1.37", strict=True)
+    (volume,) = made["spec"]["template"]["spec"]["volumes"]
+    settings, secret = volume["projected"]["sources"]
+    assert settings == {"configMap": {"name": "nats-config"}}
+    paths = {item["path"] for item in secret["secret"]["items"]}
+    (mount,) = [m for m in container(made)["volumeMounts"] if m["name"] == "config"]
+    assert {f"{mount['mountPath']}/{path}" for path in paths} == {
+        f"{CONTAINER_AUTH}/{name}" for name in ("accounts.conf", "tls.conf", "ca.crt", "server.crt", "server.key")
+    }
+    (config,) = [r for r in CORE if r["kind"] == "ConfigMap" and r["metadata"]["name"] == "nats-config"]
+    included = set(re.findall(r"^ *include (\S+)$", config["data"]["orastream.conf"], re.MULTILINE))
+    assert included == {"auth/accounts.conf", "auth/tls.conf"} <= paths
+
+
+def test_nothing_but_the_target_of_a_patch_is_named_in_the_component() -> None:
+    targets = {(p["target"]["kind"], p["target"]["name"]) for p in resources("accounts")[0]["patches"]}
+    assert targets == {(w["kind"], w["metadata"]["name"]) for w in WORKLOADS}

@@ -29,6 +29,27 @@ def test_help_aligns_the_descriptions() -> None:
     assert len({len(row[1]) for row in rows if row}) == 1, done.stdout
 
 
+def test_make_auth_names_the_folder_in_env_once_and_keeps_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    command = tmp_path / "bin" / "orastream"
+    command.write_text('#!/bin/sh\nmkdir -p "$2/server" && echo "tls {" >"$2/server/tls.conf"\n')
+    command.chmod(0o700)
+    (tmp_path / ".env").write_text("TTS_ENGINE=espeak")  # without a line break at its end
+    for _ in range(2):
+        subprocess.run(
+            ["make", "-s", "-f", MAKEFILE, "auth", "RUNS=", f"BIN={tmp_path}/bin"],
+            cwd=tmp_path,
+            capture_output=True,
+            check=True,
+            timeout=30,
+        )
+    assert (tmp_path / ".env").read_text().splitlines() == [
+        "TTS_ENGINE=espeak",
+        "NATS_AUTH_DIR=./auth",
+        "NATS_NODE_URL=tls://nats:4222",
+    ]
+
+
 @pytest.mark.parametrize(("code", "torch_code"), [(0, 0), (1, 0), (0, 1), (2, 3)])
 def test_make_test_prints_both_results_and_fails_when_one_fails(tmp_path: Path, code: int, torch_code: int) -> None:
     a_pytest(tmp_path / "main", "tests of the node", "== 7 passed in 5s ==", code=code)

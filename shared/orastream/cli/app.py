@@ -10,6 +10,7 @@ import typer
 from orastream.cli.checks.bench import bench
 from orastream.cli.checks.demo import demo
 from orastream.cli.checks.doctor import doctor
+from orastream.cli.commands.init_auth import init_auth
 from orastream.cli.commands.say import say
 from orastream.cli.commands.session import cancel, redeliver, report, watch
 from orastream.cli.commands.up import up
@@ -64,4 +65,12 @@ _add(voices, "orastream voices", "orastream voices --language ko", "orastream vo
 _add(usage, "orastream usage", "orastream usage --json | jq '.[].characters'")
 _add(bench, "orastream bench", 'orastream bench -n 50 --text "반갑습니다."')
 _add(doctor, "orastream doctor", "orastream doctor --nats nats://10.0.0.5:4222")
+_add(
+    init_auth,
+    "orastream init-auth auth",
+    "orastream init-auth auth --caller shop --caller kiosk",
+    "orastream init-auth auth --caller hall --sessions lobby,stage",
+    "orastream init-auth auth --tls --host nats.example.com",
+    "orastream init-auth auth --rotate llm",
+)
 _add(demo, "orastream demo", "orastream demo --out recordings")

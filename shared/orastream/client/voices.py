@@ -108,7 +108,10 @@ async def ask(broker: Broker) -> list[Voice]:
             answers.append(data)
         news.set()
 
-    inbox = broker.open_inbox(on_answer)
+    # A subscription of its own: of a question that may have several answers, nats-server remembers where they go until
+    # their inbox is closed, if it came from another account.
+    inbox = broker.new_inbox()
+    subscription = await broker.subscribe(inbox, on_answer)
     try:
         await broker.publish(subjects.VOICES, b"", reply=inbox)
         while not no_responders:
@@ -119,7 +122,7 @@ async def ask(broker: Broker) -> list[Voice]:
         if not answers:
             raise NodeUnavailable(f"no answer on {subjects.VOICES} within {FIRST_S:g} s") from None
     finally:
-        broker.close_inbox(inbox)
+        await subscription.close()
     return merge_answers(answers)
 
 

@@ -9,8 +9,9 @@ A caller in an account of its own has no JetStream of the node, so it asks on th
 The answer to `tts.report.get` is one message: the report. The answer to a read is a page: one message for each stored
 message, its payload unchanged, with the headers that a stream adds (`Nats-Subject`, `Nats-Sequence`, `Nats-Time-Stamp`,
 `Nats-Last-Sequence`: the sequence of the message before it in this page, or `after`), then an empty message with NEXT:
-ask with this `after` for the next page. A page ends after MAX_PAGE_BYTES, when `waitSeconds` have passed, or after
-what is stored, if that is not nothing.
+ask with this `after` for the next page. After it, or after an error, comes an empty message without headers: with that
+nats-server forgets where the answers of this question go. A page ends after MAX_PAGE_BYTES, when `waitSeconds` have
+passed, or after what is stored, if that is not nothing.
 """
 
 from __future__ import annotations

@@ -108,7 +108,10 @@ def judge_jetstream(answer: Mapping[str, Any] | None, refused: str | None = None
         return Finding("JetStream", "problem", "is off", "start nats-server with -js, or with jetstream {} in its file")
     error = answer.get("error")
     if error:
-        fix = "give this account JetStream (jetstream: enabled), or use the credentials of one that has it"
+        fix = (
+            "use the credentials of an account that has it: the node's, in operator.env of `orastream init-auth`; "
+            "or give this account JetStream (jetstream: enabled)"
+        )
         if meaning(error) is Meaning.BUSY:
             fix = "try again in a few seconds; in a cluster a majority of the servers must run"
         return Finding("JetStream", "problem", str(error.get("description", "refused")), fix)
@@ -120,7 +123,7 @@ def _judge_refused(refused: str) -> Finding:
     if refused.startswith("subscription"):
         fix = "set NATS_INBOX_PREFIX to inboxes that this user may subscribe to (docs/guide/security.md)"
     else:
-        fix = "connect as the node's user: NATS_URL=nats://node:PASSWORD@…, or NATS_CREDS, with its NATS_INBOX_PREFIX"
+        fix = "connect as the node's user, with its NATS_INBOX_PREFIX: operator.env of `orastream init-auth`"
     return Finding("JetStream", "problem", says, fix)
 
 

@@ -23,16 +23,22 @@ async def varz_of(monitoring_url: str | None) -> dict[str, Any]:
     return varz
 
 
-def deployed(name: str) -> str:
-    """The configuration of nats-server in deploy/: of compose.yaml, or of Kubernetes."""
+def deployed(name: str) -> dict[str, str]:
+    """The configuration of nats-server in deploy/: of compose.yaml, or of Kubernetes. Path → text."""
     if name == "compose":
-        return (REPOSITORY / "deploy" / "nats.conf").read_text()
-    (resource,) = [
-        resource
-        for resource in yaml.safe_load_all((REPOSITORY / "deploy/kubernetes/base/nats.yaml").read_text())
-        if resource["kind"] == "ConfigMap"
-    ]
-    return str(resource["data"]["orastream.conf"])
+        parts = (REPOSITORY / "deploy" / "open" / "server").iterdir()
+        config = (REPOSITORY / "deploy" / "nats.conf").read_text()
+        return {"orastream.conf": config} | {f"auth/{part.name}": part.read_text() for part in parts}
+    resources = list(yaml.safe_load_all((REPOSITORY / "deploy/kubernetes/base/nats.yaml").read_text()))
+    maps = {one["metadata"]["name"]: one["data"] for one in resources if one["kind"] == "ConfigMap"}
+    (server,) = [one for one in resources if one["kind"] == "StatefulSet"]
+    files: dict[str, str] = {}
+    for volume in server["spec"]["template"]["spec"]["volumes"]:
+        for source in volume["projected"]["sources"]:
+            data = maps[source["configMap"]["name"]]
+            items = source["configMap"].get("items") or [{"key": key, "path": key} for key in data]
+            files |= {item["path"]: data[item["key"]] for item in items}
+    return files
 
 
 @pytest.mark.parametrize(("sync", "always"), [(Sync.ALWAYS, True), (Sync.PERIODIC, False)])
@@ -54,8 +60,10 @@ async def test_server_reports_how_it_syncs_and_stores(tmp_path: Path, logs: Logs
 
 @pytest.mark.parametrize("name", ["compose", "kubernetes"])
 async def test_deployed_server_syncs_before_each_ack(tmp_path: Path, logs: Logs, name: str) -> None:
-    config, port = tmp_path / "deployed.conf", free_port()
-    config.write_text(deployed(name).replace("store_dir: /data\n", "\n"))  # the flags say it
+    config, port = tmp_path / "orastream.conf", free_port()
+    for path, text in deployed(name).items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text.replace("store_dir: /data\n", "\n"))  # the flags say it
     server = NatsServer(tmp_path, logs, "-c", str(config), "-m", str(port))
     try:
         await server.start()

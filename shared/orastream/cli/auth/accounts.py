@@ -1,0 +1,180 @@
+"""What each account outside NODE may reach: the subjects that it imports from NODE. Pure.
+
+An account has its own subjects. Only what it imports leads to the node, and an answer can only reach its own inboxes.
+So its users cannot make the server publish an answer to a subject of the node.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from orastream.cli.auth import names
+from orastream.cli.auth.rights import READ_SERVICES, REPORT_READS, SERVICE_API
+from orastream.contract import subjects
+from orastream.contract.caller import ingest_subject
+
+SPEAK_ANSWER = "1h"
+"""How long the server waits for the answer to `tts.speak`: longer than any sensible GATEWAY_WAIT_SECONDS."""
+
+ALL_REPORTS = subjects.report("*", "*")
+
+Kind = Literal["service", "stream"]
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """A subject that an account takes from NODE, and the export that allows it."""
+
+    kind: Kind
+    subject: str
+    """In NODE."""
+    export: str
+    """The pattern that NODE exports; `subject` is it, or a part of it."""
+    local: str
+    """In the account."""
+    share: bool = False
+    """The service gets the name of the account in a header."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A caller with an account of its own."""
+
+    account: str
+    sessions: tuple[str, ...] | None = None
+    """Subject tokens of its sessions; None: it may use any session id."""
+
+    @property
+    def role(self) -> str:
+        """The name of its files."""
+        return names.role_of(self.account)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPlan:
+    """An account outside NODE with its one role."""
+
+    name: str
+    role: str
+    about: str
+    imports: tuple[Import, ...]
+
+    @property
+    def subscribe(self) -> tuple[str, ...]:
+        """The subjects that its user may subscribe to: else processes of one account could read each other's requests.
+
+        All reports are among them, whatever is imported: a client that waits for a report subscribes, and the server
+        would log a violation each time. Nothing arrives there but the reports that the account imports.
+        """
+        streams = (one.local for one in self.imports if one.kind == "stream" and one.subject != ALL_REPORTS)
+        return (*streams, ALL_REPORTS, f"{subjects.INBOX}.>")
+
+
+def account_plans(callers: tuple[Caller, ...]) -> tuple[AccountPlan, ...]:
+    """The accounts outside NODE: CALLERS, OBSERVERS, then each caller's."""
+    return (_callers(), _observers(), *map(_of_caller, callers))
+
+
+def caller_accounts(callers: tuple[Caller, ...]) -> tuple[str, ...]:
+    """The accounts that may send requests, as TTS_CALLERS names them."""
+    return (names.CALLERS, *(caller.account for caller in callers))
+
+
+def _service(pattern: str, subject: str | None = None, *, share: bool = False) -> Import:
+    return Import("service", subject or pattern, pattern, subject or pattern, share)
+
+
+def _stream(pattern: str, subject: str | None = None) -> Import:
+    return Import("stream", subject or pattern, pattern, subject or pattern)
+
+
+def _requests(account: str, session: str = "*") -> Import:
+    """Requests under the caller's usual subject; in NODE under one that names the account, so nobody can hide it."""
+    exported = ingest_subject(account, "*")
+    return Import("service", ingest_subject(account, session), exported, f"tts.request.{session}")
+
+
+def _replies(account: str) -> Import:
+    return _stream(f"{subjects.reply_prefix(account)}>")
+
+
+def _read(pattern: str, session: str = "*") -> Import:
+    """A question about a session; the gateway limits how many of an account are open."""
+    return _service(pattern, pattern.replace("*", session, 1), share=True)
+
+
+def _speak() -> Import:
+    return _service(subjects.SPEAK, share=True)
+
+
+def _callers() -> AccountPlan:
+    return AccountPlan(
+        names.CALLERS,
+        names.LLM,
+        "LLM servers that trust each other. They may use all sessions and read all reports and all audio.",
+        (
+            _requests(names.CALLERS),
+            _service(subjects.TEXTS),
+            _service(subjects.CANCELS),
+            _speak(),
+            _service(subjects.VOICES),
+            *(_read(pattern) for pattern in READ_SERVICES),
+            _stream(ALL_REPORTS),
+            _stream(subjects.LOAD),
+            _replies(names.CALLERS),
+        ),
+    )
+
+
+def _observers() -> AccountPlan:
+    return AccountPlan(
+        names.OBSERVERS,
+        names.OBSERVER,
+        "Those who watch the node. They see reports, load and voices: never texts, never audio.",
+        (
+            *(_read(pattern) for pattern in (subjects.REPORT_GET, *REPORT_READS)),
+            _service(subjects.VOICES),
+            *(_service(subject) for subject in SERVICE_API),
+            _stream(ALL_REPORTS),
+            _stream(subjects.LOAD),
+        ),
+    )
+
+
+def _of_caller(caller: Caller) -> AccountPlan:
+    if caller.sessions is None:
+        return AccountPlan(
+            caller.account,
+            caller.role,
+            "A caller that may use any session id. It reads a report if it knows both ids, and no audio.",
+            (
+                _requests(caller.account),
+                _service(subjects.TEXTS),
+                _service(subjects.CANCELS),
+                _speak(),
+                _service(subjects.VOICES),
+                # Questions that name both ids. A client that waits for a report asks the second one.
+                _read(subjects.REPORT_GET),
+                _read(subjects.REPORT_READ_REQUEST),
+                _stream(subjects.LOAD),
+                _replies(caller.account),
+            ),
+        )
+    own = [one for session in caller.sessions for one in _of_session(caller.account, session)]
+    return AccountPlan(
+        caller.account,
+        caller.role,
+        "A caller with these sessions alone. Without tts.speak: NATS cannot check a session that is in the payload.",
+        (*own, _service(subjects.VOICES), _stream(subjects.LOAD), _replies(caller.account)),
+    )
+
+
+def _of_session(account: str, session: str) -> tuple[Import, ...]:
+    return (
+        _requests(account, session),
+        _service(subjects.TEXTS, subjects.text(session, "*")),
+        _service(subjects.CANCELS, subjects.cancel(session)),
+        *(_read(pattern, session) for pattern in READ_SERVICES if pattern != subjects.REPORT_READ),
+        _stream(ALL_REPORTS, subjects.reports(session)),
+    )

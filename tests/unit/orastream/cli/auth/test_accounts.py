@@ -1,0 +1,75 @@
+"""What each account may reach."""
+
+from __future__ import annotations
+
+import pytest
+
+from orastream.cli.auth.accounts import AccountPlan, Caller, account_plans, caller_accounts
+
+pytestmark = pytest.mark.unit
+
+SHOP, HALL = Caller("SHOP"), Caller("HALL", ("lobby", "stage"))
+
+
+def plans() -> dict[str, AccountPlan]:
+    return {plan.name: plan for plan in account_plans((SHOP, HALL))}
+
+
+def locals_of(plan: AccountPlan, kind: str) -> set[str]:
+    return {one.local for one in plan.imports if one.kind == kind}
+
+
+def test_accounts_that_may_request() -> None:
+    assert caller_accounts((SHOP, HALL)) == ("CALLERS", "SHOP", "HALL")
+    assert list(plans()) == ["CALLERS", "OBSERVERS", "SHOP", "HALL"]
+
+
+@pytest.mark.parametrize("account", ["CALLERS", "SHOP", "HALL"])
+def test_requests_of_an_account_arrive_under_a_subject_that_names_it(account: str) -> None:
+    requests = [one for one in plans()[account].imports if one.local.startswith("tts.request.")]
+    assert requests
+    for one in requests:
+        assert one.subject == one.local.replace("tts.request.", f"tts.request-{account}.")
+        assert one.export == f"tts.request-{account}.*"
+
+
+def test_services_learn_the_account_where_it_is_not_in_the_subject() -> None:
+    for plan in plans().values():
+        for one in plan.imports:
+            assert one.share == one.local.startswith(("tts.speak", "tts.report.", "tts.audio.")) or one.kind == "stream"
+
+
+def test_observer_reads_and_never_writes_or_hears() -> None:
+    observer = plans()["OBSERVERS"]
+    every = {one.local for one in observer.imports}
+    assert not {one for one in every if one.startswith(("tts.request", "tts.text", "tts.cancel", "tts.speak"))}
+    assert not {one for one in every if "audio" in one}
+    assert {"tts.report.*.*", "tts.load"} <= locals_of(observer, "stream")
+
+
+def test_caller_with_any_session_gets_no_reports_that_it_does_not_ask_for_and_no_audio() -> None:
+    shop = plans()["SHOP"]
+    assert locals_of(shop, "stream") == {"tts.load", "tts.reply.SHOP.>"}
+    reads = {one for one in locals_of(shop, "service") if one.startswith(("tts.report.", "tts.audio."))}
+    assert reads == {"tts.report.get.*.*", "tts.report.read.*.*"}
+
+
+def test_caller_with_sessions_reaches_these_alone() -> None:
+    hall = plans()["HALL"]
+    without_session = {"tts.voices", "tts.load", "tts.reply.HALL.>"}
+    for one in hall.imports:
+        assert one.local in without_session or one.local.split(".")[-2 if one.local.endswith("*") else -1] in (
+            "lobby",
+            "stage",
+        )
+    assert "tts.speak" not in {one.local for one in hall.imports}
+    assert {"tts.report.lobby.*", "tts.report.stage.*"} <= locals_of(hall, "stream")
+
+
+def test_nobody_outside_the_node_reaches_jetstream_or_another_account() -> None:
+    for plan in plans().values():
+        for one in plan.imports:
+            assert not one.subject.startswith(("$JS", "$KV", "$O", "tts.put", "tts.session", "tts.script", "tts.peer"))
+            others = {"CALLERS", "SHOP", "HALL", "OBSERVERS"} - {plan.name}
+            assert not [other for other in others if other in one.subject]
+        assert not set(plan.subscribe) & {">", "tts.>", "tts.request.*"}

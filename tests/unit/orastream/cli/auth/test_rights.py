@@ -1,0 +1,46 @@
+"""What the services of the node may do: what they need, and what they must never have."""
+
+from __future__ import annotations
+
+import pytest
+
+from orastream.cli.auth.names import SERVICES
+from orastream.cli.auth.rights import PHRASES, inbox_prefix, rights_of
+from services.synth.speech import phrase_cache
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.mark.parametrize("role", SERVICES)
+def test_each_service_has_inboxes_of_its_own(role: str) -> None:
+    rights = rights_of(role)
+    own = f"{inbox_prefix(role)}.>"
+    inboxes = {one for one in rights.subscribe if one.startswith("_INBOX")}
+    assert inboxes == {own} == {one for one in rights.publish or () if one.startswith("_INBOX")}
+
+
+@pytest.mark.parametrize("role", SERVICES)
+def test_no_service_has_a_right_that_covers_more_than_its_work(role: str) -> None:
+    rights = rights_of(role)
+    assert rights.publish is not None and len(set(rights.publish)) == len(rights.publish)
+    for one in (*rights.publish, *rights.subscribe):
+        first = one.split(".")[0]
+        assert one not in (">", f"{first}.>") or first in ("_R_", inbox_prefix(role)), one
+    deletes = {one for one in rights.publish if ".STREAM.DELETE." in one or ".CONSUMER.DELETE." in one}
+    assert deletes == ({f"$JS.API.STREAM.DELETE.OBJ_{PHRASES}"} if role == "synth" else set())
+
+
+def test_only_synth_writes_audio_and_changes_streams() -> None:
+    for role in SERVICES:
+        publish = rights_of(role).publish or ()
+        assert ("tts.put.audio.*.*" in publish) == (role == "synth")
+        assert any(".STREAM.UPDATE." in one for one in publish) == (role == "synth")
+        assert any(one.startswith("tts.put.report") for one in publish) == (role != "gateway")
+
+
+def test_only_who_speaks_reads_texts() -> None:
+    assert [role for role in SERVICES if "tts.script.*.*" in rights_of(role).subscribe] == ["synth"]
+
+
+def test_the_bucket_of_phrases_is_the_one_of_synth() -> None:
+    assert PHRASES == phrase_cache.BUCKET
