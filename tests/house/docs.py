@@ -30,7 +30,12 @@ REPOSITORY_PATH = re.compile(r"(services|shared|docs|tests|deploy)/[\w./-]*")
 
 def documents(root: Path) -> list[Path]:
     """The documents that the rules apply to."""
-    return [*(root / name for name in READMES), root / CHANGELOG, root / SECURITY, *sorted((root / "docs").rglob("*.md"))]
+    return [
+        *(root / name for name in READMES),
+        root / CHANGELOG,
+        root / SECURITY,
+        *sorted((root / "docs").rglob("*.md")),
+    ]
 
 
 def prose(text: str) -> str:
