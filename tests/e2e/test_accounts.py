@@ -16,7 +16,6 @@ import pytest
 
 from orastream.cli.checks import doctor
 from orastream.cli.node.settings import CliSettings, NodeAddress
-from orastream.contract.errors import OrastreamError
 from orastream.contract.messages import Report
 from tests.chaos.test_kills import (
     test_http_bridge_is_killed,
@@ -106,11 +105,26 @@ async def test_a_caller_with_an_account_of_its_own_speaks_and_waits(node: Stack,
         accepted = await shop.say("안녕하세요.", session_id=session, phone_id="p", transport="none")
         await shop.cancel(session)
         assert (await shop.wait(session, accepted.request_id, 45)).final
-        with pytest.raises(OrastreamError):
-            async with asyncio.timeout(30):
-                async for _ in shop.audio(session, report.request_id, report.request_seq):
-                    pass
     assert (await scene.client.report(session, report.request_id)) == report  # CALLERS may read all
+
+
+async def test_a_caller_with_sessions_uses_these_alone(node: Stack, scene: Scene) -> None:
+    async with server_of(node).client("hall") as hall:
+        report = await hall.say("안녕하세요.", session_id="lobby", phone_id="p", fire_and_forget=False, wait_s=45)
+        assert isinstance(report, Report) and report.status == "delivered"
+        assert await hall.report("lobby", report.request_id) == report
+        messages = [message async for message in hall.audio("lobby", report.request_id, report.request_seq)]
+        assert len(messages) > 2
+        async for one in hall.reports("lobby", history=True):
+            assert one.request_id == report.request_id
+            break
+        async with hall.utterance(session_id="lobby", phone_id="p") as utterance:
+            await utterance.write("안녕하세요.")
+        assert (await utterance.wait(45)).status == "delivered"
+        assert await hall.cancel("lobby") > 0
+        assert await hall.voices()
+    # Its requests have places of their own beside those of other accounts in the session.
+    assert (await scene.client.report("lobby", report.request_id)) == report
 
 
 async def test_a_report_is_sent_to_the_accounts_reply_subject(node: Stack, scene: Scene) -> None:

@@ -11,7 +11,7 @@ import pytest
 from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 
-from orastream.cli.auth.accounts import Caller, account_plans
+from orastream.cli.auth.accounts import CallerAccount, account_plans
 from orastream.cli.auth.names import SERVICES
 from orastream.cli.auth.plan import ACCOUNTS, Wishes, carry_out
 from tests.support.account_tables import DENIED, HEARD_IN_NODE, HEARS, NEVER, OUTSIDE, SERVICE_DENIED
@@ -104,7 +104,7 @@ async def test_a_caller_hears_only_what_it_may(server: AccountServer, role: str)
 
 def calls_of(role: str) -> list[str]:
     """The subjects that a role may ask, with literal tokens."""
-    plans = account_plans((Caller("SHOP"), Caller("HALL", ("lobby",))))
+    plans = account_plans((CallerAccount("SHOP"), CallerAccount("HALL", ("lobby",))))
     (plan,) = (plan for plan in plans if plan.role == role)
     patterns = [one.local for one in plan.imports if one.kind == "service"]
     return [pattern.replace("*", "lobby", 1).replace("*", "r").replace(">", "tts-speak") for pattern in patterns]

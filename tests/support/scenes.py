@@ -125,7 +125,11 @@ def running_node(
     each service has its own key, and callers have that of the role `llm`.
     """
     limits: dict[str, object] = {"TTS_AUDIO_MAX_BYTES": 256 << 20, **settings}
-    server = AccountServer(folder, logs, {"shop": None}) if accounts else NatsServer(folder, logs, sync=sync)
+    server = (
+        AccountServer(folder, logs, {"shop": None, "hall": "lobby"})
+        if accounts
+        else NatsServer(folder, logs, sync=sync)
+    )
     if isinstance(server, AccountServer):
         stack = Stack(server, folder, logs, code=code, credentials=server.env, **limits)
     else:

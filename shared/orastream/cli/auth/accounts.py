@@ -38,7 +38,7 @@ class Import:
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class CallerAccount:
     """A caller with an account of its own."""
 
     account: str
@@ -71,12 +71,12 @@ class AccountPlan:
         return (*streams, ALL_REPORTS, f"{subjects.INBOX}.>")
 
 
-def account_plans(callers: tuple[Caller, ...]) -> tuple[AccountPlan, ...]:
+def account_plans(callers: tuple[CallerAccount, ...]) -> tuple[AccountPlan, ...]:
     """The accounts outside NODE: CALLERS, OBSERVERS, then each caller's."""
     return (_callers(), _observers(), *map(_of_caller, callers))
 
 
-def caller_accounts(callers: tuple[Caller, ...]) -> tuple[str, ...]:
+def caller_accounts(callers: tuple[CallerAccount, ...]) -> tuple[str, ...]:
     """The accounts that may send requests, as TTS_CALLERS names them."""
     return (names.CALLERS, *(caller.account for caller in callers))
 
@@ -142,7 +142,7 @@ def _observers() -> AccountPlan:
     )
 
 
-def _of_caller(caller: Caller) -> AccountPlan:
+def _of_caller(caller: CallerAccount) -> AccountPlan:
     if caller.sessions is None:
         return AccountPlan(
             caller.account,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orastream.cli.auth import names
-from orastream.cli.auth.accounts import Caller, account_plans, caller_accounts
+from orastream.cli.auth.accounts import CallerAccount, account_plans, caller_accounts
 from orastream.cli.auth.rights import inbox_prefix
 from orastream.contract import subjects
 
@@ -33,18 +33,18 @@ class Place:
     tls: bool
 
 
-def all_roles(callers: Sequence[Caller]) -> tuple[str, ...]:
+def all_roles(callers: Sequence[CallerAccount]) -> tuple[str, ...]:
     """All roles: the node's own, then the callers'."""
     return (*names.ROLES, *(caller.role for caller in callers))
 
 
-def accounts_of(callers: Sequence[Caller]) -> dict[str, str]:
+def accounts_of(callers: Sequence[CallerAccount]) -> dict[str, str]:
     """The account of each role."""
     node = {role: names.NODE for role in (*names.SERVICES, names.OPERATOR)}
     return node | {plan.role: plan.name for plan in account_plans(tuple(callers))}
 
 
-def env_text(role: str, seed: str, callers: Sequence[Caller], place: Place) -> str:
+def env_text(role: str, seed: str, callers: Sequence[CallerAccount], place: Place) -> str:
     """The text of the env file of `role`."""
     account = accounts_of(callers)[role]
     lines = [

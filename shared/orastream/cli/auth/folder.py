@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from orastream.cli.auth.accounts import Caller
+from orastream.cli.auth.accounts import CallerAccount
 from orastream.cli.auth.names import account_name, session_tokens
 from orastream.contract import subjects
 from orastream.contract.errors import SettingsError
@@ -48,7 +48,7 @@ class AuthState(BaseModel):
 
     @classmethod
     def of(
-        cls, callers: tuple[Caller, ...], public_keys: dict[str, str], *, tls: bool, hosts: tuple[str, ...]
+        cls, callers: tuple[CallerAccount, ...], public_keys: dict[str, str], *, tls: bool, hosts: tuple[str, ...]
     ) -> AuthState:
         """The state to save."""
         saved = tuple(
@@ -57,10 +57,10 @@ class AuthState(BaseModel):
         )
         return cls(callers=saved, public_keys=public_keys, tls=tls, hosts=hosts)
 
-    def checked_callers(self) -> tuple[Caller, ...]:
+    def checked_callers(self) -> tuple[CallerAccount, ...]:
         """The callers, checked as those of the command line are. Raises SettingsError."""
         return tuple(
-            Caller(account_name(one.name), None if one.session_ids is None else session_tokens(one.session_ids))
+            CallerAccount(account_name(one.name), None if one.session_ids is None else session_tokens(one.session_ids))
             for one in self.callers
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orastream.cli.auth import env_files, keys, names, server_config
-from orastream.cli.auth.accounts import Caller
+from orastream.cli.auth.accounts import CallerAccount
 from orastream.cli.auth.certificates import Pair, TrialAuthority
 from orastream.cli.auth.env_files import Place
 from orastream.cli.auth.folder import PRIVATE, PUBLIC, AuthFolder, AuthState, opened, save
@@ -34,7 +34,7 @@ class Done:
     """What a run has done, for the user to read. It holds no secret."""
 
     folder: Path
-    callers: tuple[Caller, ...]
+    callers: tuple[CallerAccount, ...]
     tls: bool
     changed: list[str] = field(default_factory=list)
     """The files whose content has changed, relative to the folder."""
@@ -68,7 +68,7 @@ def carry_out(path: Path, wishes: Wishes) -> Done:
     return done
 
 
-def merged(there: Sequence[Caller], new: Sequence[Caller]) -> tuple[Caller, ...]:
+def merged(there: Sequence[CallerAccount], new: Sequence[CallerAccount]) -> tuple[CallerAccount, ...]:
     """The callers of earlier runs and of this one. One that is named again takes the new sessions. Pure.
 
     A caller that is named again without sessions keeps those that it has: a forgotten option must not widen its rights.
@@ -81,19 +81,24 @@ def merged(there: Sequence[Caller], new: Sequence[Caller]) -> tuple[Caller, ...]
     return tuple(by_account.values())
 
 
-def _new_callers(wishes: Wishes) -> tuple[Caller, ...]:
+def _new_callers(wishes: Wishes) -> tuple[CallerAccount, ...]:
     accounts = [names.account_name(caller) for caller in wishes.callers]
     if len(set(accounts)) != len(accounts):
         raise SettingsError("--caller: a name occurs twice; upper and lower case are the same")
     if wishes.sessions is None:
-        return tuple(Caller(account) for account in accounts)
+        return tuple(CallerAccount(account) for account in accounts)
     if len(accounts) != 1:
         raise SettingsError("--sessions: belongs to exactly one --caller; run the command once for each such caller")
-    return (Caller(accounts[0], names.split_sessions(wishes.sessions)),)
+    return (CallerAccount(accounts[0], names.split_sessions(wishes.sessions)),)
 
 
 def _write_env_files(
-    folder: AuthFolder, before: AuthState, callers: tuple[Caller, ...], place: Place, rotate: Sequence[str], done: Done
+    folder: AuthFolder,
+    before: AuthState,
+    callers: tuple[CallerAccount, ...],
+    place: Place,
+    rotate: Sequence[str],
+    done: Done,
 ) -> dict[str, str]:
     """Write the env file of each role, with its old seed or a new one. Returns the public keys."""
     public_keys: dict[str, str] = {}

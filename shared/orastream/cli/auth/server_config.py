@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from orastream.cli.auth.accounts import (
     SPEAK_ANSWER,
     AccountPlan,
-    Caller,
+    CallerAccount,
     Import,
     account_plans,
 )
@@ -49,7 +49,7 @@ tls {{
 NO_TLS_CONF = "# No TLS: `orastream init-auth` was called without --tls.\n"
 
 
-def accounts_conf(callers: Sequence[Caller], public_keys: Mapping[str, str]) -> str:
+def accounts_conf(callers: Sequence[CallerAccount], public_keys: Mapping[str, str]) -> str:
     """The text of `accounts.conf`. `public_keys` has the public key of each role. Raises KeyError if one is missing."""
     plans = account_plans(tuple(callers))
     lines = ["accounts {", *_node(plans, public_keys)]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orastream.cli.auth import names
-from orastream.cli.auth.accounts import Caller
+from orastream.cli.auth.accounts import CallerAccount
 from orastream.cli.auth.env_files import all_roles
 from orastream.cli.auth.keys import new_seed, public_key
 from orastream.cli.auth.plan import ACCOUNTS, TLS, Wishes, carry_out
@@ -40,9 +40,9 @@ def problem(folder: Path, text: str) -> str | None:
     return None if done.returncode == 0 else done.stderr
 
 
-def checked(name: str, session_ids: list[str] | None) -> Caller | None:
+def checked(name: str, session_ids: list[str] | None) -> CallerAccount | None:
     try:
-        return Caller(names.account_name(name), session_ids and names.session_tokens(session_ids) or None)
+        return CallerAccount(names.account_name(name), session_ids and names.session_tokens(session_ids) or None)
     except SettingsError:
         return None
 

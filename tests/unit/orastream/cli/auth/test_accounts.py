@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from orastream.cli.auth.accounts import AccountPlan, Caller, account_plans, caller_accounts
+from orastream.cli.auth.accounts import AccountPlan, CallerAccount, account_plans, caller_accounts
 
 pytestmark = pytest.mark.unit
 
-SHOP, HALL = Caller("SHOP"), Caller("HALL", ("lobby", "stage"))
+SHOP, HALL = CallerAccount("SHOP"), CallerAccount("HALL", ("lobby", "stage"))
 
 
 def plans() -> dict[str, AccountPlan]:

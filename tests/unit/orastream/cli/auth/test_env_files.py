@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
-from orastream.cli.auth.accounts import Caller
+from orastream.cli.auth.accounts import CallerAccount
 from orastream.cli.auth.env_files import Place, all_roles, env_text, seed_in
 
 pytestmark = pytest.mark.unit
 
-CALLERS = (Caller("SHOP"),)
+CALLERS = (CallerAccount("SHOP"),)
 HERE = Place(Path("/srv/auth"), "10.0.0.5", tls=False)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orastream.cli.auth.accounts import Caller
+from orastream.cli.auth.accounts import CallerAccount
 from orastream.cli.auth.folder import STATE, AuthState, opened, save
 from orastream.contract import subjects
 from orastream.contract.errors import SettingsError
@@ -81,7 +81,7 @@ def test_a_write_replaces_the_file_and_its_mode_and_says_if_it_has_changed(tmp_p
 
 
 def test_the_state_is_read_back(tmp_path: Path) -> None:
-    callers = (Caller("SHOP"), Caller("HALL", ("lobby", subjects.token("방 1"))))
+    callers = (CallerAccount("SHOP"), CallerAccount("HALL", ("lobby", subjects.token("방 1"))))
     with opened(tmp_path) as folder:
         save(folder, AuthState.of(callers, {"synth": "U"}, tls=True, hosts=("a",)))
     with opened(tmp_path) as folder:

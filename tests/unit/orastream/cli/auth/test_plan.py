@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orastream.cli.auth import env_files, keys, plan
-from orastream.cli.auth.accounts import Caller
+from orastream.cli.auth.accounts import CallerAccount
 from orastream.cli.auth.plan import Wishes
 from orastream.contract.errors import SettingsError
 
@@ -45,7 +45,7 @@ def test_second_run_keeps_all_keys_and_adds_callers(tmp_path: Path) -> None:
     done = plan.carry_out(tmp_path, Wishes(callers=("hall",), sessions="lobby"))
     after = seeds(tmp_path)
     assert {role: after[role] for role in before} == before
-    assert done.callers == (Caller("SHOP"), Caller("HALL", ("lobby",)))
+    assert done.callers == (CallerAccount("SHOP"), CallerAccount("HALL", ("lobby",)))
     # The services must learn of the new account; those who are not concerned keep their files.
     services = {f"{role}.env" for role in ("synth", "ws_bridge", "http_bridge", "gateway")}
     assert set(done.changed) == services | {"hall.env", plan.ACCOUNTS}
@@ -114,11 +114,11 @@ def test_wrong_options_are_errors(tmp_path: Path, wishes: Wishes, problem: str) 
 
 
 def test_a_caller_named_again_takes_new_sessions_and_never_loses_them_by_mistake() -> None:
-    hall, narrow = Caller("HALL", ("lobby",)), Caller("HALL", ("stage",))
+    hall, narrow = CallerAccount("HALL", ("lobby",)), CallerAccount("HALL", ("stage",))
     assert plan.merged([hall], [narrow]) == (narrow,)
-    assert plan.merged([hall], [Caller("HALL")]) == (hall,)
-    assert plan.merged([Caller("HALL")], [narrow]) == (narrow,)
-    assert plan.merged([Caller("SHOP")], [hall]) == (Caller("SHOP"), hall)
+    assert plan.merged([hall], [CallerAccount("HALL")]) == (hall,)
+    assert plan.merged([CallerAccount("HALL")], [narrow]) == (narrow,)
+    assert plan.merged([CallerAccount("SHOP")], [hall]) == (CallerAccount("SHOP"), hall)
 
 
 def test_tls_makes_certificates_and_keeps_the_authority(tmp_path: Path) -> None:
