@@ -23,6 +23,7 @@ from tests.support.certificates import Authority, Pair
 from tests.support.nats_operator import Key
 from tests.support.nats_server import NatsServer
 from tests.support.processes import Logs, free_port, until
+from tests.support.raw_nats import INFO
 from tests.support.services import Stack
 from tests.support.tcp_server import serving
 
@@ -201,6 +202,33 @@ async def test_client_with_a_ca_sends_nothing_in_plain_text(authority: Authority
                 async with Client(url, connect_timeout_s=1.0, **options):
                     pass
     assert received == b""
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (None, "no NATS server answers .*TimeoutError"),
+        (b"\0" * 1000, "does not answer with TLS"),
+        (b"", "wants a client certificate and got none .*set cert and key"),
+    ],
+    ids=["stalls", "sends-garbage", "closes"],
+)
+async def test_handshake_that_does_not_end_has_a_time_limit_and_a_reason(
+    authority: Authority, answer: bytes | None, words: str
+) -> None:
+    """The server asks for TLS and a client certificate, and then does not handshake."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(INFO.replace(b'"proto":1', b'"proto":1,"tls_required":true,"tls_verify":true'))
+        await reader.read(1)
+        writer.write(answer or b"")
+        if answer is None:
+            await asyncio.sleep(30)
+
+    async with serving(serve) as port, asyncio.timeout(10):
+        with pytest.raises(NodeUnavailable, match=words):
+            async with Client(f"nats://127.0.0.1:{port}", ca=authority.ca, connect_timeout_s=3.0):
+                pass
 
 
 async def test_renewed_certificate_is_used_at_the_next_reconnect(
