@@ -156,7 +156,7 @@ class Synth:
             self._spawn(delivery.discard(self._context.js))
             return
         request = queued_request(session, delivery, self._context.settings.default_transport)
-        self._queue.put(session, delivery.sequence, request)
+        self._queue.put(session, delivery.sequence, request, request.caller)
         if delivery.delivered > 1:
             self._spawn(self._judge.look_up(request))
         self._load.changed()

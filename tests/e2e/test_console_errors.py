@@ -6,6 +6,7 @@ import re
 
 from playwright.async_api import Browser, Route, expect
 
+from orastream.client.async_client import Client
 from tests.support.console import MARKS, ask, live, newest, until_status
 from tests.support.services import ServiceProcess, Stack
 
@@ -142,3 +143,63 @@ async def test_page_counts_the_characters_of_the_text(browser: Browser, gateway:
         await expect(text).to_have_attribute("aria-invalid", "false")
         await page.select_option("#language", "ko")
         await expect(count).to_have_text("최대 5,000자 중 1자")
+
+
+_LEFT_TO_RIGHT = """(element) => {
+  const nodes = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+  const letters = [];
+  for (let node; (node = nodes.nextNode()); ) {
+    for (let at = 0; at < node.length; at++) {
+      if (!/[0-9a-z/]/.test(node.data[at])) continue;
+      const range = document.createRange();
+      range.setStart(node, at);
+      range.setEnd(node, at + 1);
+      letters.push([range.getBoundingClientRect().left, node.data[at]]);
+    }
+  }
+  return letters.sort(([a], [b]) => a - b).map(([, letter]) => letter).join("");
+}"""
+"""The letters of an element as they stand on the screen, from left to right."""
+
+
+async def test_bidi_controls_in_ids_do_not_reorder_the_page(
+    browser: Browser, gateway: ServiceProcess, client: Client
+) -> None:
+    """Neither in the row nor in titles and messages, also when the id tries to end its isolate."""
+    session, request = "ab\u202ecd", "ef\u2069\u202egh"
+    async with live(browser, gateway) as page:
+        await client.say(
+            "Hello", session_id=session, request_id=request, phone_id="p", voice="nobody", transport="none"
+        )
+        name = page.locator("#list tr", has_text="u202ecd").locator("button.link-like")
+        shown = "abu202ecd/efu2069u202egh"
+        assert await name.evaluate(_LEFT_TO_RIGHT) == shown
+        await name.click()
+        assert await page.locator("#detail-name").evaluate(_LEFT_TO_RIGHT) == shown
+        for text in (
+            await name.get_attribute("title"),
+            await page.inner_text("#list"),
+            await page.inner_text("#detail"),
+        ):
+            assert text is not None and "\u202e" not in text and "\u2069\u202e" not in text
+        await client.say("Hello", session_id="שלום", request_id="ab", phone_id="p", voice="nobody", transport="none")
+        other = page.locator("#list tr", has_text="שלום").locator("button.link-like")
+        assert await other.evaluate(_LEFT_TO_RIGHT) == "/ab"
+
+
+async def test_foreign_texts_are_isolated(browser: Browser, gateway: ServiceProcess) -> None:
+    """`foreign.js` and `t`: plain ids stay as they are."""
+    async with live(browser, gateway) as page:
+        for text, plain, title in [
+            ("r-1/세션", "r-1/세션", "r-1/세션"),
+            ("a\u202eb", "a\\u202eb", "a\\u202eb"),
+            ("a\u2069b\u2068", "a\\u2069b\\u2068", "a\\u2069b\\u2068"),
+            ("\u2068שלום\u2069", "\u2068שלום\u2069", "\u2068\u2068שלום\u2069\u2069"),
+            ("שלום", "שלום", "\u2068שלום\u2069"),
+            ("\u009b2J\u061c", "\\u009b2J\\u061c", "\\u009b2J\\u061c"),
+        ]:
+            found = await page.evaluate(
+                "(text) => import('/console/foreign.js').then((of) => [of.visible(text), of.isolated(text)])",
+                text,
+            )
+            assert found == [plain, title]

@@ -19,6 +19,7 @@ from urllib.parse import unquote
 MAX_LINES = 400
 READMES = ("README.md", "README.ko.md")
 CHANGELOG = "CHANGELOG.md"
+SECURITY = "SECURITY.md"
 
 FENCE = re.compile(r"^(```+)[^\n]*\n.*?^\1 *$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
@@ -29,7 +30,12 @@ REPOSITORY_PATH = re.compile(r"(services|shared|docs|tests|deploy)/[\w./-]*")
 
 def documents(root: Path) -> list[Path]:
     """The documents that the rules apply to."""
-    return [*(root / name for name in READMES), root / CHANGELOG, *sorted((root / "docs").rglob("*.md"))]
+    return [
+        *(root / name for name in READMES),
+        root / CHANGELOG,
+        root / SECURITY,
+        *sorted((root / "docs").rglob("*.md")),
+    ]
 
 
 def prose(text: str) -> str:

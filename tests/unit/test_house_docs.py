@@ -20,6 +20,7 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "docs" / "page.md").write_text("# A page\n\n## A heading\n\n`docs/page.md`, `docs/reference`, `.env`\n")
     (tmp_path / "docs" / "reference").mkdir()
     (tmp_path / "CHANGELOG.md").write_text("# Changelog\n")
+    (tmp_path / "SECURITY.md").write_text("# Security\n")
     for name in READMES:
         (tmp_path / name).write_text(PAGE)
     return tmp_path

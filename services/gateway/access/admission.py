@@ -8,7 +8,7 @@ from fastapi import Request
 
 from orastream.traces import Span
 from services.gateway.access.caller_limits import CallerLimits
-from services.gateway.access.policy import AccessPolicy, Caller, Denied
+from services.gateway.access.policy import AccessPolicy, ApiCaller, Denied
 from services.gateway.http.held import hold
 
 
@@ -23,7 +23,7 @@ class Counted(enum.Enum):
 class Visit:
     """One admitted request; in handlers `request.state.visit`. `caller` says who made it."""
 
-    def __init__(self, caller: Caller, limits: CallerLimits, *, counted: bool) -> None:
+    def __init__(self, caller: ApiCaller, limits: CallerLimits, *, counted: bool) -> None:
         self.caller = caller
         self._limits = limits
         self._open = not counted

@@ -1,6 +1,6 @@
 """Limits of one caller: requests and characters in a minute, and requests at the same time.
 
-A request that one limit refuses is not counted by the others. Callers are counted by `Caller.counted_as`.
+A request that one limit refuses is not counted by the others. Callers are counted by `ApiCaller.counted_as`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from orastream.contract.errors import InvalidRequest
-from services.gateway.access.policy import Caller
+from services.gateway.access.policy import ApiCaller
 from services.gateway.access.rates import MinuteRate
 from services.gateway.http.refusals import Reason
 from services.gateway.http.responses import Refused, error
@@ -39,7 +39,7 @@ class CallerLimits:
         self._in_progress: Counter[str] = Counter()
 
     @contextlib.contextmanager
-    def place(self, caller: Caller) -> Iterator[None]:
+    def place(self, caller: ApiCaller) -> Iterator[None]:
         """Count one request as in progress while the context is open. Raises Refused (429)."""
         who = caller.counted_as
         if self._concurrent is not None and self._in_progress[who] >= self._concurrent:
@@ -53,13 +53,13 @@ class CallerLimits:
             if not self._in_progress[who]:
                 del self._in_progress[who]  # callers without keys come from any number of addresses
 
-    async def check(self, caller: Caller) -> None:
+    async def check(self, caller: ApiCaller) -> None:
         """Raise Refused (429) if this caller has no request left now. Counts nothing."""
         if self._requests is not None and (wait_s := await self._requests.wait_s(caller.counted_as)) is not None:
             what = f"{self._requests.most} requests a minute of {_shown(caller)} are allowed"
             raise self._refusal("requests_per_minute", "GATEWAY_REQUESTS_PER_MINUTE", what, seconds(wait_s))
 
-    async def take(self, caller: Caller, characters: int = 0) -> None:
+    async def take(self, caller: ApiCaller, characters: int = 0) -> None:
         """Count one request with so many characters to speak. Raises Refused (429), and then counts nothing.
 
         Raises InvalidRequest for a text that is longer than a minute's characters: to try again would be in vain.
@@ -79,7 +79,7 @@ class CallerLimits:
             await self._characters.take(caller.counted_as, characters)
         await self.count(caller)
 
-    async def count(self, caller: Caller) -> None:
+    async def count(self, caller: ApiCaller) -> None:
         """Count one request that was served already, or nothing when this caller has no request left."""
         if self._requests is not None:
             await self._requests.take(caller.counted_as)
@@ -95,5 +95,5 @@ def seconds(wait_s: float) -> int:
     return math.floor(wait_s + ROUNDING_S) + 1
 
 
-def _shown(caller: Caller) -> str:
+def _shown(caller: ApiCaller) -> str:
     return f"the caller {caller.name}" if caller.name == caller.counted_as else f"the address {caller.counted_as}"

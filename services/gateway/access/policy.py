@@ -24,7 +24,7 @@ class Denied:
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class ApiCaller:
     """Who makes a request: the name of its key, or `anonymous` without keys.
 
     `counted_as` is what the limits count by: with keys the name, without keys the peer's address.
@@ -54,16 +54,16 @@ class AccessPolicy:
         """Whether callers need a key."""
         return self._keys.asked
 
-    def admit(self, headers: Headers, peer: str | None) -> Caller | Denied:
+    def admit(self, headers: Headers, peer: str | None) -> ApiCaller | Denied:
         """Who makes a call with these headers, from this address, or why it is refused."""
         if self._keys.asked:
             name = self._keys.caller(headers)
             if name is None:
                 message = "Authorization: Bearer <key> or X-API-Key: <key> is required"
                 return Denied(401, "unauthorized", message)
-            return Caller(name, name)
+            return ApiCaller(name, name)
         refusal = self._origins.refusal(headers)
-        return Caller(ANONYMOUS, group_of(peer)) if refusal is None else Denied(403, "forbidden", refusal)
+        return ApiCaller(ANONYMOUS, group_of(peer)) if refusal is None else Denied(403, "forbidden", refusal)
 
 
 def origin_check(hosts: Iterable[str] = (), bound: str = "") -> OriginCheck:

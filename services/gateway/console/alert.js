@@ -1,6 +1,7 @@
 /** What went wrong, shown until it is over: the link lives again, the utterance ended well, or the user closes it. */
 
 import { byId, html } from "./element.js";
+import { visible } from "./foreign.js";
 import { onLanguage } from "./i18n.js";
 
 /** Draws into `#alert-box`. */
@@ -36,6 +37,6 @@ export class Alert {
     this.box.hidden = this.#words === null;
     const { what = "", detail = "" } = this.#words?.() ?? {};
     // The detail is in the server's own words, which are English.
-    byId("alert").replaceChildren(what, ...(detail ? [" – ", html("span", { lang: "en" }, detail)] : []));
+    byId("alert").replaceChildren(what, ...(detail ? [" – ", html("bdi", { lang: "en" }, visible(detail))] : []));
   }
 }

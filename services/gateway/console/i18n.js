@@ -1,5 +1,6 @@
 /** The language of the console: its words, and numbers as its readers write them. */
 
+import { isolated } from "./foreign.js";
 import { STRINGS } from "./strings.js";
 
 const listeners = new Set();
@@ -10,9 +11,9 @@ export function language() {
   return current;
 }
 
-/** The text of a key, its `{names}` replaced. */
+/** The text of a key, its `{names}` replaced by values, which may be foreign texts. */
 export function t(key, values = {}) {
-  return (STRINGS[current][key] ?? key).replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
+  return (STRINGS[current][key] ?? key).replace(/\{(\w+)\}/g, (_, name) => isolated(values[name] ?? ""));
 }
 
 /** A duration for people: milliseconds below a second, then seconds. */

@@ -2,6 +2,7 @@
 
 import { byId, html, write } from "./element.js";
 import { endOf, line, wordsOf } from "./errors.js";
+import { isolated, visible } from "./foreign.js";
 import { duration, t } from "./i18n.js";
 import { firstAudioMs, wholeMs } from "./steps.js";
 import { smallFall } from "./waterfall.js";
@@ -63,8 +64,8 @@ export class List {
   #make(utterance) {
     const { session, request } = utterance;
     const cells = {
-      name: html("button", { type: "button", class: "link-like", title: `${session} / ${request}`, onclick: () => this.on.select(utterance.key) },
-        html("span", { class: "session" }, session), " / ", request),
+      name: html("button", { type: "button", class: "link-like", title: `${isolated(session)} / ${isolated(request)}`, onclick: () => this.on.select(utterance.key) },
+        html("bdi", { class: "session" }, visible(session)), " / ", html("bdi", {}, visible(request))),
       status: html("td", { class: "status" }),
       via: html("td"),
       fall: html("td", { class: "fall" }),

@@ -6,6 +6,7 @@ import { now, Player } from "./audio.js";
 import { byId, write } from "./element.js";
 import { endOf, line, ofLink, wordsOf } from "./errors.js";
 import { drawFigures } from "./figures.js";
+import { isolated } from "./foreign.js";
 import { duration, onLanguage, preferredLanguage, t, useLanguage } from "./i18n.js";
 import { Keys } from "./keys.js";
 import { Link } from "./link.js";
@@ -175,7 +176,7 @@ function drawNow() {
   const chosen = all.find(({ key }) => key === selected);
   byId("detail").hidden = !chosen;
   if (chosen) {
-    write(byId("detail-name"), `${chosen.session} / ${chosen.request}`);
+    write(byId("detail-name"), `${isolated(chosen.session)} / ${isolated(chosen.request)}`);
     const going = !chosen.final || (chosen.track && !chosen.track.done);
     const drawn = JSON.stringify([chosen.key, chosen.status, chosen.call?.until, chosen.track?.state, chosen.requestedAt, going && Math.floor(time / 100), byId("fall").clientWidth, document.documentElement.lang]);
     if (drawn !== detailDrawn) byId("fall").replaceChildren(...fall(chosen, time, byId("fall").clientWidth));

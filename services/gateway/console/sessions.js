@@ -1,6 +1,7 @@
 /** The table of live sessions: who has requests in work, how far, and what waits behind. */
 
 import { byId, html, write } from "./element.js";
+import { isolated, visible } from "./foreign.js";
 import { duration, t } from "./i18n.js";
 import { statusCell, STEP_MS } from "./list.js";
 
@@ -46,7 +47,7 @@ export class Sessions {
     const line = html(
       "tr",
       {},
-      html("th", { scope: "row", class: "id", title: session }, session),
+      html("th", { scope: "row", class: "id", title: isolated(session) }, html("bdi", {}, visible(session))),
       cells.now,
       html("td", {}, html("div", { class: "row" }, cells.bar, cells.chunks)),
       cells.waits,
@@ -59,7 +60,7 @@ export class Sessions {
   #write(row, session, utterances, now) {
     const [head, ...behind] = utterances; // heard in the order asked
     const { report } = head;
-    statusCell(row.now, head.status, head.request);
+    statusCell(row.now, head.status, isolated(head.request));
     const total = report?.totalChunks ?? null;
     const delivered = report?.deliveredChunks ?? 0;
     const words = t("chunks", { delivered, total: total ?? "?" });

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from orastream.contract.caller import UNKNOWN, caller_of
 from orastream.contract.messages import Transport
 from orastream.contract.stored_requests import outline_of
 from orastream.jetstream.pull_consumer import Delivery
@@ -23,6 +24,8 @@ class QueuedRequest:
     """Whether its listener hears the audio while it is made."""
     judging: bool = False
     """`LoadReport.hopeless` has returned it, and it is not decided yet whether it ends: it must stay in the queue."""
+    caller: str = UNKNOWN
+    """Who sent it; see `contract/caller.py`."""
     claimed: bool = False
     """It was claimed before, by a synth that is gone: its ttl does not count, and it comes first."""
 
@@ -32,5 +35,10 @@ def queued_request(session: str, delivery: Delivery, default_transport: Transpor
     outline = outline_of(delivery)
     transport = outline.stated_transport or default_transport
     return QueuedRequest(
-        session, delivery, delivery.time_s + outline.ttl_s, outline.streams_text, transport == "websocket"
+        session,
+        delivery,
+        delivery.time_s + outline.ttl_s,
+        outline.streams_text,
+        transport == "websocket",
+        caller=caller_of(delivery.subject.rpartition(".")[2], delivery.stated_caller),
     )

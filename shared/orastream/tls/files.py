@@ -172,8 +172,9 @@ def _read(path: Path, name: str, todo: str) -> bytes:
             raise SettingsError(f"{name}: {path} is no file; {todo}")
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
-    except OSError as exc:
-        raise SettingsError(f"{name}: cannot read {path} ({exc.strerror}); {todo}") from None
+    except (OSError, ValueError) as exc:  # ValueError: the path has a null character
+        reason = getattr(exc, "strerror", None) or exc
+        raise SettingsError(f"{name}: cannot read {path} ({reason}); {todo}") from None
     if len(content) > MAX_BYTES:
         raise SettingsError(f"{name}: {path} is longer than {MAX_BYTES >> 20} MiB; {todo}")
     return content

@@ -95,6 +95,7 @@ async def test_refused_reconnect_is_logged_once(
     guarded: NatsServer, tmp_path: Path, operator: Operator, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Once. The tries continue, and it connects when the server accepts its user again."""
+    caplog.set_level("WARNING")  # a test of the command line may have set another
     async with Broker(guarded.url, name="b", creds=operator.creds(tmp_path / "b.creds"), connect_timeout_s=5) as broker:
         for config in (Operator().config(), operator.config()):
             guarded.kill()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import gc
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
@@ -22,6 +23,7 @@ from tests.support.certificates import Authority, Pair
 from tests.support.nats_operator import Key
 from tests.support.nats_server import NatsServer
 from tests.support.processes import Logs, free_port, until
+from tests.support.raw_nats import INFO
 from tests.support.services import Stack
 from tests.support.tcp_server import serving
 
@@ -202,15 +204,49 @@ async def test_client_with_a_ca_sends_nothing_in_plain_text(authority: Authority
     assert received == b""
 
 
-async def test_renewed_certificate_is_used_at_the_next_reconnect(
-    authority: Authority, certificate: Pair, listening: Listening, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (None, "no NATS server answers .*TimeoutError"),
+        (b"\0" * 1000, "does not answer with TLS"),
+        (b"", "wants a client certificate and got none .*set cert and key"),
+    ],
+    ids=["stalls", "sends-garbage", "closes"],
+)
+async def test_handshake_that_does_not_end_has_a_time_limit_and_a_reason(
+    authority: Authority, answer: bytes | None, words: str
 ) -> None:
-    """The first certificate expires; the connection comes back when the files have been replaced."""
-    short = authority.issue("caller", "caller@example.org", valid_for=timedelta(seconds=3))
+    """The server asks for TLS and a client certificate, and then does not handshake."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(INFO.replace(b'"proto":1', b'"proto":1,"tls_required":true,"tls_verify":true'))
+        await reader.read(1)
+        writer.write(answer or b"")
+        if answer is None:
+            await asyncio.sleep(30)
+
+    async with serving(serve) as port, asyncio.timeout(10):
+        with pytest.raises(NodeUnavailable, match=words):
+            async with Client(f"nats://127.0.0.1:{port}", ca=authority.ca, connect_timeout_s=3.0):
+                pass
+
+
+async def test_renewed_certificate_is_used_at_the_next_reconnect(
+    tmp_path: Path,
+    authority: Authority,
+    certificate: Pair,
+    caller: Pair,
+    listening: Listening,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """After a restart the server refuses the certificate; the connection is back when the files have been replaced."""
+    caplog.set_level("WARNING")  # a test of the command line may have set another
+    stranger = Authority(tmp_path, "stranger-ca").issue("stranger", "caller@example.org")
     async with listening(authority.nats_config(certificate, verify=True)) as server:
-        access = Access(ca=authority.ca, cert=short.certificate, key=short.key)
+        access = Access(ca=authority.ca, cert=caller.certificate, key=caller.key)
         async with Broker(server.url, name="test", access=access, connect_timeout_s=10) as broker:
-            await asyncio.sleep(3.5)
+            os.replace(stranger.certificate, caller.certificate)
+            os.replace(stranger.key, caller.key)
             server.kill()
             await server.start()
 

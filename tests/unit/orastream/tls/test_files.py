@@ -120,7 +120,11 @@ def test_bad_content_is_named(tmp_path: Path, client: Pair, content: bytes, reas
 def test_unreadable_files_are_named(tmp_path: Path, client: Pair) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    for path, reason in [(tmp_path / "gone", "No such file"), (tmp_path, "Is a directory"), (pipe, "is no file")]:
+    null = tmp_path / "a\0b"
+    for path, reason in [
+        *((tmp_path / "gone", "No such file"), (tmp_path, "Is a directory"), (pipe, "is no file")),
+        (null, "null byte"),
+    ]:
         for paths in ({"ca": path}, {"cert": path, "key": client.key}, {"cert": client.certificate, "key": path}):
             message = refusal(**paths)
             assert reason in message and str(path) in message

@@ -8,14 +8,14 @@ import pytest
 
 from orastream.contract.errors import InvalidRequest
 from services.gateway.access.caller_limits import CallerLimits
-from services.gateway.access.policy import Caller
+from services.gateway.access.policy import ApiCaller
 from services.gateway.http.refusals import Reason
 from services.gateway.http.responses import Answer, Refused
 from tests.support.limits_clock import ManualClock, manual_clock
 
 pytestmark = pytest.mark.unit
 
-SHOP, BOT, ADDRESS = Caller("shop", "shop"), Caller("bot", "bot"), Caller("anonymous", "192.0.2.1")
+SHOP, BOT, ADDRESS = ApiCaller("shop", "shop"), ApiCaller("bot", "bot"), ApiCaller("anonymous", "192.0.2.1")
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ class Limited:
         self.reasons: list[Reason] = []
         self.limits = CallerLimits(requests, characters, concurrent, refused=self.reasons.append)
 
-    async def refusal(self, caller: Caller, characters: int = 0) -> Answer | None:
+    async def refusal(self, caller: ApiCaller, characters: int = 0) -> Answer | None:
         try:
             await self.limits.take(caller, characters)
         except Refused as exc:
@@ -64,7 +64,7 @@ async def test_without_keys_the_message_names_the_address(clock: ManualClock) ->
     assert await limited.refusal(ADDRESS) is None
     refused = await limited.refusal(ADDRESS)
     assert refused is not None and "the address 192.0.2.1" in refused.body["error"]["message"]
-    assert await limited.refusal(Caller("anonymous", "192.0.2.2")) is None
+    assert await limited.refusal(ApiCaller("anonymous", "192.0.2.2")) is None
 
 
 async def test_request_refused_for_its_characters_does_not_count_as_a_request(clock: ManualClock) -> None:

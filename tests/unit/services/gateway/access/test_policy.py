@@ -6,7 +6,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from services.gateway.access.api_keys import ApiKeys
-from services.gateway.access.policy import AccessPolicy, Caller, Denied, origin_check
+from services.gateway.access.policy import AccessPolicy, ApiCaller, Denied, origin_check
 
 pytestmark = pytest.mark.unit
 
@@ -24,7 +24,7 @@ def test_policy_checks_only_the_key_when_keys_are_set() -> None:
     foreign = (("Host", "evil.com"), ("Origin", "https://evil.com"), ("Sec-Fetch-Site", "cross-site"))
     policy = AccessPolicy(ApiKeys(["one"]), origin_check())
     assert policy.asks
-    assert policy.admit(headers(*foreign, ("X-API-Key", "one")), PEER) == Caller("key-1", "key-1")
+    assert policy.admit(headers(*foreign, ("X-API-Key", "one")), PEER) == ApiCaller("key-1", "key-1")
     denied = policy.admit(headers(("Host", OURS)), PEER)
     assert isinstance(denied, Denied) and (denied.status, denied.code) == (401, "unauthorized")
 
@@ -32,8 +32,8 @@ def test_policy_checks_only_the_key_when_keys_are_set() -> None:
 def test_policy_checks_the_site_when_no_keys_are_set() -> None:
     policy = AccessPolicy(ApiKeys([]), origin_check())
     assert not policy.asks
-    assert policy.admit(headers(("Host", OURS)), PEER) == Caller("anonymous", PEER)
-    assert policy.admit(headers(("Host", OURS)), "2001:db8::1") == Caller("anonymous", "2001:db8::/64")
+    assert policy.admit(headers(("Host", OURS)), PEER) == ApiCaller("anonymous", PEER)
+    assert policy.admit(headers(("Host", OURS)), "2001:db8::1") == ApiCaller("anonymous", "2001:db8::/64")
     denied = policy.admit(headers(("Host", OURS), ("Origin", "https://evil.com")), PEER)
     assert isinstance(denied, Denied) and (denied.status, denied.code) == (403, "forbidden")
     assert "GATEWAY_HOSTS" in denied.message and "GATEWAY_API_KEYS" in denied.message, "says how to allow it"
@@ -42,12 +42,12 @@ def test_policy_checks_the_site_when_no_keys_are_set() -> None:
 def test_policy_takes_the_hosts_of_the_settings() -> None:
     policy = AccessPolicy(ApiKeys([]), origin_check(["tts.example"], "here.example"))
     for host in ("tts.example", "here.example:8000"):
-        assert isinstance(policy.admit(headers(("Host", host)), PEER), Caller)
+        assert isinstance(policy.admit(headers(("Host", host)), PEER), ApiCaller)
 
 
 def test_usage_is_counted_by_the_name_of_a_key_only() -> None:
     keyed = AccessPolicy(ApiKeys(["shop=0123456789"]), origin_check())
     caller = keyed.admit(headers(("X-API-Key", "0123456789")), PEER)
-    assert isinstance(caller, Caller) and caller.usage_name == "shop"
+    assert isinstance(caller, ApiCaller) and caller.usage_name == "shop"
     anybody = AccessPolicy(ApiKeys([]), origin_check()).admit(headers(("Host", OURS)), PEER)
-    assert isinstance(anybody, Caller) and anybody.usage_name == ""
+    assert isinstance(anybody, ApiCaller) and anybody.usage_name == ""

@@ -71,3 +71,16 @@ def test_table_has_a_text_for_every_error_code() -> None:
             answered |= set(re.findall(r'\b(?:error|Denied)\(\s*\d+, "(\w+)"', path.read_text()))
     assert {"unavailable", "unauthorized", "forbidden", "wait_timeout"} <= answered
     assert (answered - {"disconnected"}) | set(get_args(Code)) <= translated  # no reader is left for this answer
+
+
+def test_ids_and_foreign_words_are_isolated() -> None:
+    """None is the bare child of an element or a bare title; the texts of the table are isolated by `t`."""
+    assert "isolated(values[name]" in (FOLDER / "i18n.js").read_text()
+    child, title = r'(?:\}|" / "),\s*(session|request|detail)\)', r"title: (session|request)\b"
+    bare = re.compile(rf"{child}|{title}|`\$\{{(\w+\.)?session\}} /")
+    elements = 0
+    for path in FOLDER.glob("*.js"):
+        text = path.read_text()
+        assert not bare.search(text), f"{path.name}: {bare.search(text)}"
+        elements += len(re.findall(r'html\("bdi", \{[^}]*\}, visible\(', text))
+    assert elements == 4, "two ids in the list, one of the sessions, and the detail of an error"

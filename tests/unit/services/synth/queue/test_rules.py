@@ -90,6 +90,38 @@ def test_items_that_may_not_begin_stay_behind_and_are_the_first_surplus(
     assert sorted(surplus + twin.all()) == sorted(items)
 
 
+OWNERS = {"a": "one", "b": "one", "c": "one", "d": "two", "e": "three"}
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcde"), st.integers(1, 40)), unique=True), st.integers(0, 6))
+def test_callers_alternate_however_many_sessions_each_has(items: list[tuple[str, int]], before: int) -> None:
+    turns, twin = FairQueue[tuple[str, int]](), FairQueue[tuple[str, int]]()
+    for session, sequence in items:
+        for one in (turns, twin):
+            one.put(session, sequence, (session, sequence), OWNERS[session])
+    for _ in range(before):
+        assert turns.take() == twin.take()
+    in_order = [(session, sequence) for session, sequence, _ in twin.in_order()]
+    taken = []
+    while (item := turns.take()) is not None:
+        taken.append(item)
+    assert taken == in_order
+    callers = [OWNERS[session] for session, _ in taken]
+    for caller in set(callers):
+        places = [place for place, taker in enumerate(callers) if taker == caller]
+        for first, second in itertools.pairwise(places):
+            between = callers[first + 1 : second]
+            assert len(between) == len(set(between)), "another caller had two turns between two turns of this one"
+            assert set(callers[second:]) <= {caller, *between}, "a caller with waiting items had no turn in a round"
+
+
+def test_session_of_two_callers_keeps_its_order() -> None:
+    turns: FairQueue[str] = FairQueue()
+    turns.put("s", 2, "second", "two")
+    turns.put("s", 1, "first", "one")
+    assert (turns.take(), turns.take(), turns.take()) == ("first", "second", None)
+
+
 def test_discard_takes_out_only_that_item() -> None:
     turns: FairQueue[list[int]] = FairQueue()
     first, again = [1], [1]
@@ -117,11 +149,11 @@ def test_redelivered_item_keeps_its_place() -> None:
 
 def test_queue_remembers_a_bounded_number_of_sessions() -> None:
     turns: FairQueue[int] = FairQueue()
-    turns.put("held", 0, 0)
+    turns.put("held", 0, 0, "held")
     for number in range(1, 3 * MAX_REMEMBERED):
-        turns.put(f"s{number}", number, number)
+        turns.put(f"s{number}", number, number, f"c{number}")
         assert turns.take() is not None
-        assert len(turns._places) <= MAX_REMEMBERED + 2
+        assert max(len(turns._places), len(turns._caller_places)) <= MAX_REMEMBERED + 2
 
 
 def test_clear_returns_every_item_once() -> None:
