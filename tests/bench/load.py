@@ -195,7 +195,7 @@ class Load:
             "format": "pcm16",
             "ttlSeconds": 300,
         }
-        message_id = subjects.message_id(session, request)
+        message_id = f"{session}.{request}"
         ack = await self._js.store(subjects.request(session), codec.encode(body, "json"), message_id=message_id)
         claim = Report(
             request_id=request,
