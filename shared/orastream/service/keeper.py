@@ -3,8 +3,8 @@
 It checks at a start, every CHECK_S seconds, after a reconnect, and when an answer suggests that something is missing
 (`Broker.missing`). It creates what is missing. The content of a lost stream is lost; the log says so once.
 
-Each check also stores a message: a server without room refuses all writes while its streams look well. It samples the
-server's clock (`JetStream.clock`), at no cost; a host whose clock differs is logged.
+Each later check also stores a message: a server without room refuses all writes while its streams look well. Each
+check samples the server's clock (`JetStream.clock`), at no cost; a host whose clock differs is logged.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class StreamKeeper:
 
         Raises SettingsError for an error that only another setting can fix, NodeUnavailable for any other.
         """
-        await self._check(change=self._change)
+        await self._check(change=self._change, stores=False)
         for exc in self._lacks.values():
             if isinstance(exc, SettingsError):
                 raise exc
@@ -156,8 +156,11 @@ class StreamKeeper:
                 await self._suspected.wait()
         return self._suspected.is_set()
 
-    async def _check(self, *, change: bool = False) -> None:
-        """Check all and create what is missing. Concurrent callers share the result of one check."""
+    async def _check(self, *, change: bool = False, stores: bool = True) -> None:
+        """Check all and create what is missing; with `stores`, try to store a message.
+
+        Concurrent callers share the result of one check.
+        """
         asked_at = asyncio.get_running_loop().time()
         async with self._check_lock:
             if self._checked_at >= asked_at and not change:
@@ -171,6 +174,8 @@ class StreamKeeper:
                 async with asyncio.TaskGroup() as group:  # all streams first: a consumer needs its stream
                     for config in configs:
                         group.create_task(self._check_one(ensure, config, change))
+            if not stores:
+                return
             await self._try_to_store()
             self._checked_at = checked_at
 
