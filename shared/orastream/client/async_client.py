@@ -30,7 +30,7 @@ DEFAULT_WAIT_S = 60.0
 NAME = "orastream-client"
 CONNECT_TIMEOUT_S = 5.0
 MAX_HEADER_BYTES = 1024 + traces.MAX_BYTES
-"""Maximum bytes of the headers: message id (two tokens of at most 343 characters), trace context, header names."""
+"""Maximum bytes of the headers: message id, trace context, header names."""
 
 
 class Client:
