@@ -29,7 +29,7 @@ from orastream.jetstream.api import JetStream
 
 DEFAULT_WAIT_S = 60.0
 MAX_HEADER_BYTES = 1152 + traces.MAX_BYTES
-"""Maximum bytes of the headers: message id (two tokens of at most 343 characters), caller, trace context, names."""
+"""Maximum bytes of the headers: message id, caller, trace context, header names."""
 
 
 class Client:

@@ -18,7 +18,7 @@ from typing import Any
 from orastream.base import logger
 from orastream.base.backoff import Backoff
 from orastream.contract.errors import NodeUnavailable, OrastreamError, PublishRefused, SettingsError
-from orastream.contract.stream_names import AUDIO, HEARTBEATS, OWNERS, REPORTS, SESSIONS, SYNTH, TEXTS, heartbeat_key
+from orastream.contract.stream_names import AUDIO, HEARTBEATS, OWNERS, REPORTS, SESSIONS, SYNTH, TEXTS, trial_key
 from orastream.jetstream import management, topology
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.server_clock import MAX_SKEW_S
@@ -67,7 +67,7 @@ class StreamKeeper:
         self._last_seq: dict[str, int] = {}
         """The highest sequence seen of each stream."""
         self._lacks: dict[str, OrastreamError] = {}
-        self._trial_key = heartbeat_key(f"trial-{uuid.uuid4().hex[:12]}")
+        self._trial_key = trial_key(uuid.uuid4().hex[:12])
         self._refused: str | None = None
         """Why the last trial write was not stored; None if it was."""
         self._logged: set[str] = set()

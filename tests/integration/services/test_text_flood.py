@@ -7,13 +7,15 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import nats
 import pytest
 from nats.aio.client import Client as NatsClient
 
 from orastream.broker import Broker
 from orastream.client.async_client import Client
-from orastream.contract import stream_names
+from orastream.contract import stream_names, subjects
+from orastream.contract.errors import StreamFull
 from orastream.contract.messages import Report
 from orastream.jetstream import management
 from orastream.jetstream.api import JetStream
@@ -87,6 +89,28 @@ async def written(client: Client, session: str, idle_s: float) -> Report:
 async def all_ready(node: dict[str, Process]) -> None:
     lacking = {name: await process.lacking() for name, process in node.items()}
     assert set(lacking.values()) == {None}, lacking
+
+
+async def test_gateway_answers_overloaded_while_the_stream_of_requests_is_full(
+    nats_server: NatsServer, broker: Broker
+) -> None:
+    js = JetStream(broker)
+    await StreamKeeper(js, StreamLimits(audio_max_bytes=1 << 20, sessions_max_bytes=1 << 20)).ensure()
+    with pytest.raises(StreamFull):
+        for number in range(1_000):
+            await js.store(subjects.request(f"s{number}"), b"x" * 1_000)
+    async with (
+        running_node(nats_server.url, "http://127.0.0.1:1", ("gateway",)) as node,
+        aiohttp.ClientSession() as http,
+    ):
+        url = f"http://127.0.0.1:{node['gateway'].ports['gateway_port']}/api/convert-tts/"
+        body = {"text": "안녕하세요. " * 100, "sessionId": "s", "phoneId": "p", "requestId": "r"}
+        async with http.post(url, json=body, timeout=aiohttp.ClientTimeout(20)) as answer:
+            assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+            error = (await answer.json())["error"]
+        assert (error["code"], error["retryable"]) == ("overloaded", True)
+        assert "the node has no room" in error["message"]
+        await all_ready(node)
 
 
 async def test_node_and_other_callers_go_on_in_a_flood_of_text(

@@ -107,6 +107,28 @@ async def test_old_pieces_of_many_texts(js: JetStream, monkeypatch: pytest.Monke
     assert await texts(js) == {"s.queued", "s.claimed", "s1.young"}
 
 
+async def test_request_that_comes_during_a_sweep(js: JetStream, client: Client) -> None:
+    """Its old pieces may be gone, as nobody had asked for them in time. What comes with it or after it stays."""
+    sweeps = [TextSweep(js, ReportStore(js)) for _ in range(2)]
+    requests = [f"r{number}" for number in range(20)]
+    for request in requests:
+        await js.store(subjects.text("s", request), PIECE)
+    await asyncio.gather(*(sweep.look() for sweep in sweeps))
+    await asyncio.sleep(2 * AGE_S)
+
+    async def ask(request: str) -> int:
+        fields = {"text": "", "sessionId": "s", "phoneId": "p", "requestId": request, "textStream": True}
+        await client.submit({**fields, "ttlSeconds": 60})
+        return (await js.store(subjects.text("s", request), PIECE)).sequence
+
+    asked = asyncio.gather(*(ask(request) for request in requests))
+    await asyncio.gather(*(sweep.look() for sweep in sweeps))
+    new = await asked
+    await asyncio.sleep(2 * AGE_S)
+    await asyncio.gather(*(sweep.look() for sweep in sweeps))
+    assert all([await js.get(stream_names.TEXTS, sequence) is not None for sequence in new])
+
+
 async def test_pieces_under_a_wildcard(nats_server: NatsServer, js: JetStream) -> None:
     """They are deleted, and as a filter their subject deletes nothing of others."""
     sweep = TextSweep(js, ReportStore(js))
