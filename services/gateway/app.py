@@ -145,12 +145,12 @@ def application(
 
     @app.get("/readyz", response_model=None, responses=openapi.READY)
     async def readyz() -> Response:
-        """The node can take requests: NATS has just answered, and the streams exist."""
+        """The node can take requests: NATS has just answered and stored a message, and the streams exist."""
         reason = await lacking()
         if reason is None:
             return _json(200, {"status": "ready"})
         log.debug("not ready", reason=reason)
-        return _json(503, {"status": "unready", "reason": "NATS does not answer, or streams of the node are missing"})
+        return _json(503, {"status": "unready", "reason": "NATS does not answer or store, or streams are missing"})
 
     @app.get("/metrics", response_model=None, response_class=Response, responses=openapi.METRICS)
     async def exposition() -> Response:

@@ -28,7 +28,7 @@ from services.synth.settings import SynthSettings
 from services.synth.speech.phrase_cache import CachingSpeaker, open_store
 from services.synth.speech.speaker import PoolSpeaker, Speaker
 from services.synth.synth import Synth
-from services.synth.text.late_pieces import LatePieces
+from services.synth.text.text_sweep import TextSweep
 
 log = structlog.get_logger()
 
@@ -70,8 +70,8 @@ async def _serve(process: Process, settings: SynthSettings) -> None:
         gauges.register(process.metrics, synth, pool, backlog)
         watch = asyncio.create_task(backlog.watch(), name="backlog")
         changed = asyncio.create_task(_drain_when_changed(pool, process), name="engine changed")
-        late = asyncio.create_task(LatePieces(process.js, context.reports).run(), name="late pieces")
-        stack.push_async_callback(tasks.end, watch, changed, late)
+        sweep = asyncio.create_task(TextSweep(process.js, context.reports).run(), name="text sweep")
+        stack.push_async_callback(tasks.end, watch, changed, sweep)
         await _serve_voices(process, pool.info)
         process.checks.append(synth.lacking)
         process.ready()

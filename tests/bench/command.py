@@ -17,11 +17,21 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from tests.bench import cluster_recovery, false_takeovers, forwarding, node, overload, publish_window, sync_cost, voices
+from tests.bench import (
+    cluster_recovery,
+    false_takeovers,
+    forwarding,
+    hostile,
+    node,
+    overload,
+    publish_window,
+    sync_cost,
+    voices,
+)
 from tests.bench.measure import Sample
 
 PARTS = ("window", "forwarding", "latency", "first-audio", "recovery")
-ALONE = ("sync", "overload", "fairness", "voices", "false-takeovers", "cluster-recovery")
+ALONE = ("sync", "overload", "fairness", "hostile", "voices", "false-takeovers", "cluster-recovery")
 """Parts that run only with `--only`: they take minutes, and `voices` needs `make torch`."""
 BUDGET_S = 230.0
 """No forwarder measurement begins later than this many seconds, so that this part takes about four minutes."""
@@ -66,6 +76,7 @@ async def run(options: argparse.Namespace) -> int:
         "cluster-recovery": lambda: cluster_recovery.recovery(tries),
         "overload": lambda: overload.overload(10.0 if options.quick else 60.0),
         "fairness": lambda: (overload.fairness(), False),
+        "hostile": lambda: hostile.hostile(6.0 if options.quick else 30.0),
         "false-takeovers": lambda: false_takeovers.measure(30.0 if options.quick else 600.0),
         "voices": lambda: voices.measure(options.quick, lambda line: print(line, file=sys.stderr, flush=True)),
     }

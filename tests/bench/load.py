@@ -28,7 +28,7 @@ from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.contract.messages import Report
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.publish_window import PublishWindow
-from orastream.jetstream.topology import StreamLimits
+from orastream.jetstream.stream_limits import StreamLimits
 from orastream.service.keeper import StreamKeeper
 from tests.bench.sink_counts import SinkCounts
 
@@ -195,7 +195,7 @@ class Load:
             "format": "pcm16",
             "ttlSeconds": 300,
         }
-        message_id = subjects.message_id(session, request)
+        message_id = f"{session}.{request}"
         ack = await self._js.store(subjects.request(session), codec.encode(body, "json"), message_id=message_id)
         claim = Report(
             request_id=request,

@@ -12,7 +12,7 @@ import uvloop
 from orastream.broker import Broker
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.publish_window import PublishWindow
-from orastream.jetstream.topology import StreamLimits
+from orastream.jetstream.stream_limits import StreamLimits
 from orastream.service.keeper import StreamKeeper
 from tests.bench.measure import median, number, ratio, table
 from tests.bench.processes import NatsServer

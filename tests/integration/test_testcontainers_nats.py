@@ -9,7 +9,7 @@ import pytest
 from orastream.client.async_client import Client
 from orastream.contract import codec, stream_names, subjects
 from orastream.jetstream.api import JetStream
-from orastream.jetstream.topology import StreamLimits
+from orastream.jetstream.stream_limits import StreamLimits
 from orastream.service.keeper import StreamKeeper
 from tests.support.docker import NATS_IMAGE, require_docker
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from orastream.broker import Broker
 from orastream.jetstream.api import JetStream
-from orastream.jetstream.topology import StreamLimits
+from orastream.jetstream.stream_limits import StreamLimits
 from orastream.service import lifecycle
 from orastream.service.keeper import StreamKeeper
 from orastream.service.metrics import Metrics

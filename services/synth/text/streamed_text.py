@@ -173,6 +173,6 @@ class StreamedText:
                 self._text_pieces.stall()
             self._idle.restart(self._clock())
         except PublishRefused:  # the stream stores no messages now, also none of the writer
-            self._text_pieces.stall()
+            self._text_pieces.stall("the node has no room for pieces of texts (TTS_TEXTS is full); send the text again")
         else:
             await self._wait_until(self._clock() + self._request.idle_seconds)  # until the feed delivers the mark

@@ -16,7 +16,7 @@ class Acceptance:
     session_id: str
     request_seq: int
     duplicate: bool = False
-    """True if the same request was stored before; it is not spoken twice."""
+    """True if this process stored the same request within two minutes. It is not spoken twice, whoever stored it."""
     status: Literal["queued"] = "queued"
 
     def to_map(self) -> Map:

@@ -12,7 +12,7 @@ from typing import Self
 
 from orastream import traces
 from orastream.broker import Broker
-from orastream.client import voices, watch
+from orastream.client import publishing, voices, watch
 from orastream.client.acceptance import Acceptance
 from orastream.client.connection_options import CONNECT_TIMEOUT_S, NAME, access_of, broker_of
 from orastream.client.load_watch import LoadWatch
@@ -23,20 +23,13 @@ from orastream.contract import codec, subjects
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.contract.caller import HEADER, UNKNOWN
 from orastream.contract.codec import Encoding, Map
-from orastream.contract.errors import (
-    InvalidRequest,
-    NodeUnavailable,
-    Overloaded,
-    PublishRefused,
-    StreamFull,
-    WaitTimeout,
-)
+from orastream.contract.errors import InvalidRequest, PublishRefused, WaitTimeout
 from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Cancel, Report, Transport, parse_request
 from orastream.jetstream.api import JetStream
 
 DEFAULT_WAIT_S = 60.0
 MAX_HEADER_BYTES = 1152 + traces.MAX_BYTES
-"""Maximum bytes of the headers: message id (two tokens of at most 343 characters), caller, trace context, names."""
+"""Maximum bytes of the headers: message id, caller, trace context, header names."""
 
 
 class Client:
@@ -203,7 +196,7 @@ class Client:
         if len(data) > self._broker.max_payload - MAX_HEADER_BYTES:
             raise InvalidRequest("text", f"the request has {len(data)} bytes, more than NATS accepts; split the text")
         counted = self._load_watch.check()
-        subject, message_id = subjects.request(session), subjects.message_id(session, token)
+        subject, message_id = subjects.request(session), publishing.message_id(session, token)
         about = traces.messaging("publish", "send", subject, "tts.request.{session}")
         about |= traces.identity(request.session_id, request_id)
         with traces.begin("publish tts.request", parent=trace, kind="producer", attributes=about) as span:
@@ -212,9 +205,7 @@ class Client:
                 ack = await js.store(subject, data, message_id=message_id, more_headers=headers)
             except PublishRefused as exc:
                 self._load_watch.undo(counted)
-                if isinstance(exc, StreamFull):
-                    raise Overloaded(f"session {request.session_id} has no room ({exc.description})") from exc
-                raise NodeUnavailable(f"the request was not stored: {exc}") from exc
+                raise publishing.refusal("the request", request.session_id, exc) from exc
             span.set({"orastream.request_seq": ack.sequence, "orastream.duplicate": ack.duplicate})
         return Acceptance(request_id, request.session_id, ack.sequence, ack.duplicate), not forget
 
@@ -239,10 +230,8 @@ class Client:
             # message id prevents it.
             message_id = f"{session}.cancel.{uuid.uuid4().hex}"
             ack = await js.store(subjects.cancel(session), Cancel(request_id).encode(), message_id=message_id)
-        except StreamFull as exc:
-            raise Overloaded(f"session {session_id} has no room for a cancel ({exc.description})") from exc
         except PublishRefused as exc:
-            raise NodeUnavailable(f"the cancel was not stored: {exc}") from exc
+            raise publishing.refusal("the cancel", session_id, exc) from exc
         return ack.sequence
 
     # ---- following

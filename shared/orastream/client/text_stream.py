@@ -12,11 +12,12 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from orastream.broker import Broker
+from orastream.client import publishing
 from orastream.client.acceptance import Acceptance
 from orastream.client.reads import Reads
 from orastream.contract import stream_names, subjects
 from orastream.contract.codec import Map
-from orastream.contract.errors import InvalidRequest, OrastreamError, Undecodable, UtteranceEnded
+from orastream.contract.errors import InvalidRequest, OrastreamError, PublishRefused, Undecodable, UtteranceEnded
 from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Report
 from orastream.contract.text_pieces import MAX_PIECES, TextPiece, check_text
 from orastream.jetstream.publish_window import PublishWindow
@@ -149,7 +150,7 @@ class TextStream:
             if exc is None:
                 with contextlib.suppress(UtteranceEnded):
                     await self._put(TextPiece(self._next_index, end=True))
-                    await self._window.flush()
+                    await self._flush()
             elif not ended_by_us:
                 await self._cancel()
         finally:
@@ -159,9 +160,18 @@ class TextStream:
 
     async def _put(self, piece: TextPiece) -> None:
         session, token = self._tokens()
-        message_id = f"{subjects.message_id(session, token)}.{piece.index}"
-        await self._window.put(subjects.text(session, token), piece.encode(), message_id)
+        message_id = publishing.message_id(session, token, piece.index)
+        try:
+            await self._window.put(subjects.text(session, token), piece.encode(), message_id)
+        except PublishRefused as exc:
+            raise publishing.refusal("a piece of text", self.acceptance.session_id, exc) from exc
         self._next_index = piece.index + 1
+
+    async def _flush(self) -> None:
+        try:
+            await self._window.flush()
+        except PublishRefused as exc:
+            raise publishing.refusal("a piece of text", self.acceptance.session_id, exc) from exc
 
     async def _cancel(self) -> None:
         with contextlib.suppress(OrastreamError, TimeoutError):

@@ -31,6 +31,11 @@ def owner_session(key: str) -> str | None:
     return parts[3] if len(parts) == 4 and parts[2] in BRIDGES else None
 
 
+def trial_key(process: str) -> str:
+    """Return the subject of a message that a process stores to see whether the server stores any; `*` for all."""
+    return f"$KV.tts_heartbeats.trial.{process}"
+
+
 def heartbeat_key(bridge: str) -> str:
     """Return the subject of a bridge's heartbeat: a key of bucket tts_heartbeats, kept for HEARTBEAT_LIFE_S."""
     return f"$KV.tts_heartbeats.{bridge}"

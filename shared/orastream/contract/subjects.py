@@ -231,11 +231,6 @@ def peers(service: str) -> str:
     return f"tts.peers.{service}"
 
 
-def message_id(session: str, req: str) -> str:
-    """`Nats-Msg-Id` of a request that our clients publish, against duplicates."""
-    return f"{session}.{req}"
-
-
 def check_inbox_prefix(prefix: str) -> str:
     """Return the prefix if inboxes can use it: literal tokens, the first one not `tts`. Else raises ValueError."""
     if len(prefix) > 128 or not _INBOX_PREFIX.fullmatch(prefix) or prefix.partition(".")[0] == "tts":

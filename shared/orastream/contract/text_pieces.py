@@ -131,8 +131,10 @@ class TextPieces:
             self._last = piece.index
         return self._pass_on()
 
-    def stall(self) -> str:
-        """End the text as stalled. Returns no text."""
+    def stall(self, why: str | None = None) -> str:
+        """End the text as stalled. Returns no text. `why` is the cause, if it is not the writer's silence."""
+        if why is not None:
+            return self._end(EndError("text_stalled", f"text: {why}"))
         missing = f"; piece {self.next_index} is missing" if self._held else ""
         return self._end(EndError("text_stalled", f"text: no new piece came within idleSeconds{missing}"))
 

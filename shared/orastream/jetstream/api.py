@@ -179,11 +179,16 @@ class JetStream:
             return False
         raise NodeUnavailable(f"{stream}: {described(answer.get('error', {}))}")
 
-    async def purge(self, stream: str, subject: str) -> None:
-        """Delete all messages of a subject (wildcards allowed). Raises NodeUnavailable."""
-        answer = await self.api(f"STREAM.PURGE.{stream}", {"filter": subject})
+    async def purge(self, stream: str, subject: str | None = None, *, below: int | None = None) -> int:
+        """Delete all messages of a subject (wildcards allowed; None: of all), or those with a sequence under `below`.
+
+        Return the number of deleted messages. Raises NodeUnavailable.
+        """
+        body = {key: value for key, value in (("filter", subject), ("seq", below)) if value is not None}
+        answer = await self.api(f"STREAM.PURGE.{stream}", body)
         if answer.get("error"):
             raise NodeUnavailable(f"{stream}: {described(answer['error'])}")
+        return int(answer.get("purged", 0))
 
     # ---- reading from the leader
 

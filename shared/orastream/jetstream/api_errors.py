@@ -68,7 +68,7 @@ _HINTS: dict[int, str] = {
     10023: "free the server's disk, or raise its JetStream limits",
     10028: "raise the server's JetStream limits",
     10039: "enable JetStream for this account (jetstream: enabled), or use an account that has it",
-    10047: "lower TTS_AUDIO_MAX_BYTES or TTS_PHRASE_CACHE_MAX_BYTES, or raise max_file_store of nats-server",
+    10047: "lower TTS_AUDIO_MAX_BYTES or another TTS_…_MAX_BYTES, or raise max_file_store of nats-server",
     10065: "delete the other stream that stores these subjects",
     10074: "set TTS_STREAM_REPLICAS to 1, or connect to a NATS cluster",
     10076: "start nats-server with JetStream (-js)",

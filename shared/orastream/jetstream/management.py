@@ -54,14 +54,15 @@ async def account_info(js: JetStream, *, patience_s: float = ELECTION_S) -> dict
 
 
 async def stream_info(
-    js: JetStream, stream: str, *, subjects: str | None = None, patience_s: float = ELECTION_S
+    js: JetStream, stream: str, *, subjects: str | None = None, offset: int = 0, patience_s: float = ELECTION_S
 ) -> dict[str, Any]:
     """Return `config`, `created` and `state` of a stream.
 
     With `subjects` (a subject, wildcards allowed), `state.subjects` also has the number of messages of each subject
-    that matches. The answer about TTS_SESSIONS is also a sample for `js.clock`.
+    that matches, at most 100 000 from the `offset`th on; `total` is how many match. The answer about TTS_SESSIONS is
+    also a sample for `js.clock`.
     """
-    body = None if subjects is None else {"subjects_filter": subjects}
+    body = None if subjects is None else {"subjects_filter": subjects, "offset": offset}
     sent_at = time.monotonic()
     answer = await js.api(f"STREAM.INFO.{stream}", body, patience_s=patience_s)
     if stream == SESSIONS and (sample := time_sample(answer, sent_at, time.monotonic())) is not None:

@@ -7,7 +7,6 @@ Publishers write to ingest subjects. The stream's subject transform renames each
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from orastream.base import logger
@@ -17,31 +16,19 @@ from orastream.contract.stream_names import AUDIO, BRIDGES, HEARTBEATS, OWNERS, 
 from orastream.jetstream import management
 from orastream.jetstream.api import ELECTION_S, JetStream
 from orastream.jetstream.api_errors import Meaning, described, meaning
+from orastream.jetstream.stream_limits import MAX_MESSAGES_PER_TEXT, MAY_LACK_ROOM, without_reserve
+from orastream.jetstream.stream_limits import StreamLimits as StreamLimits
 
 HEARTBEAT_LIFE_S = 3.0
 SYNTH_ACK_WAIT_S = 6.0
 BRIDGE_ACK_WAIT_S = 4.0
 REPORT_LIFE_S = 3600
-MAX_MESSAGES_PER_TEXT = 131_072
-"""Maximum number of pieces of one text, repeated ones included."""
 
 _NS = 1_000_000_000
 SEQUENCE_GAP = 1_000_000
 """Gap between the last sequence seen of a lost stream and the first one of the stream that replaces it."""
 
 log = logger.named(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class StreamLimits:
-    """What the settings say about the streams (TTS_STREAM_REPLICAS, TTS_AUDIO_…, TTS_CALLERS, …)."""
-
-    replicas: int = 1
-    audio_retention_s: int = 600
-    audio_max_bytes: int = 4 << 30
-    max_pending_per_session: int = 64
-    callers: tuple[str, ...] = ()
-    """The NATS accounts of callers. Each has a subject of its own for requests (`contract/caller.py`)."""
 
 
 def stream_configs(limits: StreamLimits) -> list[dict[str, Any]]:
@@ -68,6 +55,8 @@ def stream_configs(limits: StreamLimits) -> list[dict[str, Any]]:
             "max_age": 3600 * _NS,
             "max_msgs_per_subject": limits.max_pending_per_session,
             "discard_new_per_subject": True,
+            "max_bytes": limits.sessions_max_bytes,
+            "max_msg_size": limits.max_request_bytes,
         },
         common
         | {
@@ -87,6 +76,7 @@ def stream_configs(limits: StreamLimits) -> list[dict[str, Any]]:
             "max_age": REPORT_LIFE_S * _NS,
             "max_msgs_per_subject": 1,
             "discard": "old",
+            "max_bytes": limits.reports_max_bytes,
         },
         common
         | {
@@ -97,6 +87,8 @@ def stream_configs(limits: StreamLimits) -> list[dict[str, Any]]:
             "max_age": 3600 * _NS,
             "max_msgs_per_subject": MAX_MESSAGES_PER_TEXT,
             "discard_new_per_subject": True,
+            "max_bytes": limits.texts_max_bytes,
+            "max_msg_size": limits.max_piece_bytes,
         },
         common | key_value | {"name": OWNERS, "subjects": ["$KV.tts_owners.>"]},
         # Not `persist_mode: async`, although they live for 3 s: a heartbeat that a killed server forgets would let
@@ -167,6 +159,9 @@ async def ensure_stream(
         first_seq = max(int(js.clock.now_s() * 1e6), above + SEQUENCE_GAP if above else 0)
         new = config_to_create(config) | {"first_seq": first_seq}
         made = await management.create_stream(js, new, patience_s=patience_s)
+        if (smaller := without_reserve(new, made.get("error") or {}, {})) is not None:
+            _log_no_room(name, made["error"])
+            made = await management.create_stream(js, smaller, patience_s=patience_s)
         if not _created_by_another(f"stream {name}", made):
             log.info("stream created", stream=name)
             return _found(made, by_us=True)
@@ -183,10 +178,18 @@ async def ensure_stream(
         return await ensure_stream(js, config, change=change, above=above, patience_s=patience_s)
     if any(present.get(key) != value for key, value in wanted.items()):
         changed = await management.update_stream(js, wanted, patience_s=patience_s)
+        if (smaller := without_reserve(wanted, changed.get("error") or {}, present)) is not None:
+            _log_no_room(name, changed["error"])
+            changed = await management.update_stream(js, smaller, patience_s=patience_s)
         if changed.get("error"):
             raise _refused(f"stream {name}", changed["error"])
         log.info("stream brought to the settings", stream=name)
     return _found(there)
+
+
+def _log_no_room(name: str, error: Mapping[str, Any]) -> None:
+    fix = f"raise max_file_store of nats-server, or lower {MAY_LACK_ROOM[name]}; until then callers can fill the server"
+    log.warning("no room on the server for the limit of a stream", stream=name, error=described(error), fix=fix)
 
 
 def config_to_create(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,20 +3,22 @@
 It checks at a start, every CHECK_S seconds, after a reconnect, and when an answer suggests that something is missing
 (`Broker.missing`). It creates what is missing. The content of a lost stream is lost; the log says so once.
 
-Each check also samples the server's clock (`JetStream.clock`), at no cost. A host whose clock differs is logged.
+Each later check also stores a message: a server without room refuses all writes while its streams look well. Each
+check samples the server's clock (`JetStream.clock`), at no cost; a host whose clock differs is logged.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from orastream.base import logger
 from orastream.base.backoff import Backoff
-from orastream.contract.errors import NodeUnavailable, OrastreamError, SettingsError
-from orastream.contract.stream_names import AUDIO, HEARTBEATS, OWNERS, REPORTS, SESSIONS, SYNTH, TEXTS
+from orastream.contract.errors import NodeUnavailable, OrastreamError, PublishRefused, SettingsError
+from orastream.contract.stream_names import AUDIO, HEARTBEATS, OWNERS, REPORTS, SESSIONS, SYNTH, TEXTS, trial_key
 from orastream.jetstream import management, topology
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.server_clock import MAX_SKEW_S
@@ -29,6 +31,8 @@ FRESH_S = 1.0
 """Readiness uses the result of the last check if it is younger than this."""
 PATIENCE_S = 2.0
 """Timeout of each API call of a check."""
+TRIAL_S = 1.0
+"""Timeout of the trial write of a check. A check without answers must end within PATIENCE_S, for `/readyz`."""
 
 Ensure = Callable[..., Awaitable[Found]]
 """`ensure_stream` or `ensure_consumer`."""
@@ -63,8 +67,12 @@ class StreamKeeper:
         self._last_seq: dict[str, int] = {}
         """The highest sequence seen of each stream."""
         self._lacks: dict[str, OrastreamError] = {}
+        self._trial_key = trial_key(uuid.uuid4().hex[:12])
+        self._refused: str | None = None
+        """Why the last trial write was not stored; None if it was."""
         self._logged: set[str] = set()
         """The streams and consumers that were logged as missing."""
+        self._logged_refusal: str | None = None
         self._skewed = False
         """Whether it was logged that this host's clock differs from the server's."""
         self._renewed_hooks: list[Callable[[str], None]] = []
@@ -97,7 +105,7 @@ class StreamKeeper:
 
         Raises SettingsError for an error that only another setting can fix, NodeUnavailable for any other.
         """
-        await self._check(change=self._change)
+        await self._check(change=self._change, stores=False)
         for exc in self._lacks.values():
             if isinstance(exc, SettingsError):
                 raise exc
@@ -126,7 +134,9 @@ class StreamKeeper:
                 off()
 
     async def lacking(self) -> str | None:
-        """The error of a needed stream or consumer that is missing, or None. Checks first if the last check is old.
+        """The error of a needed stream or consumer that is missing, or why NATS stores nothing; None: all is well.
+
+        Checks first if the last check is old.
 
         Takes at most PATIENCE_S seconds; the answer is at most FRESH_S seconds old.
         """
@@ -137,7 +147,7 @@ class StreamKeeper:
             except TimeoutError:
                 return "the streams do not answer"
             self._log_changes()
-        return next((str(exc) for name, exc in self._lacks.items() if name in self._needs), None)
+        return next((str(exc) for name, exc in self._lacks.items() if name in self._needs), None) or self._refused
 
     async def _wait_for_suspicion(self) -> bool:
         """Wait at most CHECK_S seconds for a suspicion that something is missing. Returns whether there is one."""
@@ -146,8 +156,11 @@ class StreamKeeper:
                 await self._suspected.wait()
         return self._suspected.is_set()
 
-    async def _check(self, *, change: bool = False) -> None:
-        """Check all and create what is missing. Concurrent callers share the result of one check."""
+    async def _check(self, *, change: bool = False, stores: bool = True) -> None:
+        """Check all and create what is missing; with `stores`, try to store a message.
+
+        Concurrent callers share the result of one check.
+        """
         asked_at = asyncio.get_running_loop().time()
         async with self._check_lock:
             if self._checked_at >= asked_at and not change:
@@ -161,7 +174,22 @@ class StreamKeeper:
                 async with asyncio.TaskGroup() as group:  # all streams first: a consumer needs its stream
                     for config in configs:
                         group.create_task(self._check_one(ensure, config, change))
+            if not stores:
+                return
+            await self._try_to_store()
             self._checked_at = checked_at
+
+    async def _try_to_store(self) -> None:
+        """Store a message in the bucket of heartbeats, which deletes it after 3 s. No service reads it."""
+        if HEARTBEATS in self._lacks:
+            self._refused = None  # the missing stream is the reason
+            return
+        try:
+            await self._js.store(self._trial_key, b"{}", patience_s=TRIAL_S)
+        except (NodeUnavailable, PublishRefused) as exc:
+            self._refused = f"NATS stores nothing: {exc}; free its disk, or raise its max_file_store"
+        else:
+            self._refused = None
 
     async def _check_one(self, ensure: Ensure, config: dict[str, Any], change: bool) -> None:
         name = config.get("durable_name") or config["name"]
@@ -204,6 +232,11 @@ class StreamKeeper:
     def _log_changes(self) -> None:
         """Log once that something is missing, and once that it is there again."""
         lacks = set(self._lacks)
+        if self._refused is not None and self._logged_refusal is None:
+            log.error("NATS stores nothing", error=self._refused)
+        elif self._refused is None and self._logged_refusal is not None:
+            log.info("NATS stores again")
+        self._logged_refusal = self._refused
         if fresh := sorted(lacks - self._logged):
             log.warning("missing, or no answer", names=fresh, error=str(self._lacks[fresh[0]]))
         if back := sorted(self._logged - lacks):

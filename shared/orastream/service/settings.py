@@ -20,7 +20,7 @@ from orastream.base.drain import MIN_DRAIN_S, Drain
 from orastream.broker import shown
 from orastream.contract import caller, subjects
 from orastream.contract.errors import SettingsError
-from orastream.jetstream.topology import StreamLimits
+from orastream.jetstream.stream_limits import STREAM_MAX_BYTES, StreamLimits
 from orastream.service.access_settings import NatsAccessSettings, OraServerTlsSettings, off_is_absent
 from orastream.service.setting_problems import describe
 
@@ -35,8 +35,8 @@ KNOWN: frozenset[str] = frozenset(
     TTS_PHRASE_CACHE_MAX_BYTES TTS_PHRASE_CACHE_SECONDS TTS_MAX_SENTENCE_AUDIO_SECONDS TTS_MAX_UTTERANCE_AUDIO_SECONDS
     SYNTH_SLOTS SYNTH_OPEN_TEXTS SYNTH_STALL_SECONDS
     SYNTH_LEAD_SECONDS SYNTH_SUSPENDED ENGINE_PYTHON ENGINE_MAX_MEMORY_MB TTS_STREAM_REPLICAS
-    TTS_AUDIO_MAX_BYTES TTS_AUDIO_RETENTION_SECONDS TTS_MAX_PENDING_PER_SESSION TTS_MAX_BACKLOG_SECONDS CHUNK_RAMP
-    TTS_CALLERS DRAIN_SECONDS
+    TTS_AUDIO_MAX_BYTES TTS_SESSIONS_MAX_BYTES TTS_REPORTS_MAX_BYTES TTS_TEXTS_MAX_BYTES TTS_AUDIO_RETENTION_SECONDS
+    TTS_MAX_PENDING_PER_SESSION TTS_MAX_BACKLOG_SECONDS CHUNK_RAMP TTS_CALLERS DRAIN_SECONDS
     GATEWAY_PORT GATEWAY_WAIT_SECONDS GATEWAY_API_KEYS GATEWAY_HOSTS GATEWAY_REQUESTS_PER_MINUTE
     GATEWAY_CHARACTERS_PER_MINUTE GATEWAY_CONCURRENT GATEWAY_CONNECTIONS_PER_ADDRESS
     TTS_HEALTH_PORT TTS_HOST TTS_LOG_DIR TTS_LOG_FORMAT TTS_LOG_LEVEL
@@ -117,6 +117,9 @@ class NodeSettings(NatsAccessSettings):
     tts_stream_replicas: Annotated[int, AfterValidator(_check_replicas)] = 1
     """Copies of each stream. Odd: 2 copies survive the loss of no more servers than 1, and 4 of no more than 3."""
     tts_audio_max_bytes: int = Field(4 << 30, ge=1 << 20)
+    tts_sessions_max_bytes: int = Field(STREAM_MAX_BYTES, ge=1 << 20)
+    tts_reports_max_bytes: int = Field(STREAM_MAX_BYTES, ge=1 << 20)
+    tts_texts_max_bytes: int = Field(STREAM_MAX_BYTES, ge=1 << 20)
     tts_audio_retention_seconds: int = Field(600, ge=10)
     tts_max_pending_per_session: int = Field(64, ge=1)
     tts_max_backlog_seconds: Annotated[
@@ -140,7 +143,11 @@ class NodeSettings(NatsAccessSettings):
             replicas=self.tts_stream_replicas,
             audio_retention_s=self.tts_audio_retention_seconds,
             audio_max_bytes=self.tts_audio_max_bytes,
+            sessions_max_bytes=self.tts_sessions_max_bytes,
+            reports_max_bytes=self.tts_reports_max_bytes,
+            texts_max_bytes=self.tts_texts_max_bytes,
             max_pending_per_session=self.tts_max_pending_per_session,
+            max_text_chars=self.tts_max_text_chars,
             callers=accounts_of(self.tts_callers),
         )
 

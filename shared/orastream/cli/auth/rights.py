@@ -20,6 +20,7 @@ from orastream.contract.stream_names import (
     TEXTS,
     heartbeat_key,
     owner_key,
+    trial_key,
 )
 
 STREAMS = (SESSIONS, AUDIO, REPORTS, TEXTS, OWNERS, HEARTBEATS)
@@ -83,8 +84,9 @@ def _reads(*streams: str) -> tuple[str, ...]:
 
 
 def _keeps() -> tuple[str, ...]:
-    """Each service creates what is missing, and checks it every few seconds."""
+    """Each service creates what is missing, and checks every few seconds that it is there and that messages are stored."""
     return (
+        trial_key("*"),
         *_streams("STREAM.INFO", *STREAMS),
         *_streams("STREAM.CREATE", *STREAMS),
         *(f"{_API}.CONSUMER.INFO.{SESSIONS}.{consumer}" for consumer in CONSUMERS),

@@ -11,6 +11,7 @@ from orastream.cli.checks.trial_writes import Trial
 from orastream.jetstream import topology
 from orastream.jetstream.api_errors import Meaning, meaning
 from orastream.jetstream.server_clock import MAX_SKEW_S
+from orastream.jetstream.stream_limits import MAY_LACK_ROOM
 from orastream.service.settings import correction
 
 Level = Literal["ok", "warning", "problem"]
@@ -137,13 +138,21 @@ def judge_stream(name: str, answer: Mapping[str, Any], trial: Trial = WORKED) ->
     says = f"{state.get('messages', 0)} messages, {held:,} bytes"
     if trial.silent:
         return Finding(subject, "problem", f"{says}; it exists, but stores nothing: {trial.refused}", STUCK)
-    if most > 0 and held > FULL_SHARE * most:
-        fix = "raise TTS_AUDIO_MAX_BYTES, or lower TTS_AUDIO_RETENTION_SECONDS; until then synth waits for room"
-        return Finding(subject, "warning", f"{says} of {most:,}: nearly full", fix)
+    if most > 0 and held > FULL_SHARE * most and config.get("discard") != "old":  # else the oldest make room
+        return Finding(subject, "warning", f"{says} of {most:,}: nearly full", _fix_of_full(name))
     if trial.refused:
         fix = "free the server's disk, or raise its JetStream limits"
         return Finding(subject, "problem", f"{says}; it stores nothing: {trial.refused}", fix)
+    if most <= 0 and name in MAY_LACK_ROOM:
+        fix = f"raise max_file_store of nats-server, or lower {MAY_LACK_ROOM[name]}; then restart synth"
+        return Finding(subject, "warning", f"{says}, without a limit: callers can fill the server", fix)
     return Finding(subject, "ok", says)
+
+
+def _fix_of_full(name: str) -> str:
+    if name in MAY_LACK_ROOM:
+        return f"see who sends so much (docs/guide/overload.md), or raise {MAY_LACK_ROOM[name]}; when full, it refuses"
+    return "raise TTS_AUDIO_MAX_BYTES, or lower TTS_AUDIO_RETENTION_SECONDS; until then synth waits for room"
 
 
 def judge_pull(trial: Trial) -> Finding:

@@ -7,6 +7,7 @@ import contextlib
 import os
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -22,12 +23,15 @@ from orastream.cli.node.settings import find_node
 from orastream.client.acceptance import Acceptance
 from orastream.client.async_client import Client
 from orastream.client.text_stream import TextStream
+from orastream.contract import subjects
 from orastream.contract.audio import with_true_sizes
 from orastream.contract.audio_messages import AudioChunk, AudioStart
 from orastream.contract.codec import Map
-from orastream.contract.errors import WaitTimeout
+from orastream.contract.errors import NodeUnavailable, WaitTimeout
 from orastream.contract.language import language_of
 from orastream.contract.messages import Report
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.report_store import ReportStore
 
 MAX_IDLE_S = 60
 """`idleSeconds` of a text from stdin, as a user may pause while typing."""
@@ -123,6 +127,7 @@ async def _say(fields: Map, nats: str | None, wait_s: float, save: Path | None, 
             acceptance = await _stream_stdin(client, fields, node.settings.tts_max_text_chars)
         else:
             acceptance, _ = await client.submit({"language": language_of(str(fields["text"])), **fields})
+        acceptance = await _of_first(client, acceptance)
         if wait_s == 0 and save is None:
             _print_acceptance(out, acceptance)
             return 0
@@ -145,6 +150,19 @@ async def _say(fields: Map, nats: str | None, wait_s: float, save: Path | None, 
                 saving.cancel()
                 await asyncio.gather(saving, return_exceptions=True)
         return 0 if report.status == "delivered" else 1
+
+
+async def _of_first(client: Client, acceptance: Acceptance) -> Acceptance:
+    """The acceptance of the request that was sent before with this id, if it has a report: that one is spoken.
+
+    Another process of this command has sent it, so the message ids differ and the stream has stored both.
+    """
+    tokens = subjects.tokens(acceptance.session_id, acceptance.request_id)
+    with contextlib.suppress(NodeUnavailable):  # the request is stored, and this only decides what is printed
+        first = await ReportStore(JetStream(client.broker)).read(*tokens)
+        if first is not None and first.report.request_seq != acceptance.request_seq:
+            return replace(acceptance, request_seq=first.report.request_seq, duplicate=True)
+    return acceptance
 
 
 async def _stream_stdin(client: Client, fields: Map, max_text_chars: int) -> Acceptance:

@@ -28,7 +28,7 @@ from orastream.contract.errors import InvalidRequest, NodeUnavailable, Overloade
 from orastream.contract.messages import Report
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.report_store import ReportStore
-from orastream.jetstream.topology import StreamLimits
+from orastream.jetstream.stream_limits import StreamLimits
 from orastream.service.keeper import StreamKeeper
 from tests.support.ending import end, ending_all, stored_request
 from tests.support.nats_server import NatsServer

@@ -15,7 +15,7 @@ from orastream.contract.errors import SettingsError
 from orastream.jetstream import topology
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.object_store import ObjectStore, object_store_config
-from orastream.jetstream.topology import StreamLimits
+from orastream.jetstream.stream_limits import StreamLimits
 from orastream.service.keeper import StreamKeeper
 from tests.support.nats_cluster import NatsCluster, until_placed
 from tests.support.nats_server import NatsServer

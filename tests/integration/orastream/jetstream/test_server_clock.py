@@ -10,7 +10,7 @@ from orastream.broker import Broker
 from orastream.contract import stream_names, subjects
 from orastream.jetstream import management
 from orastream.jetstream.api import JetStream
-from orastream.jetstream.topology import StreamLimits
+from orastream.jetstream.stream_limits import StreamLimits
 from orastream.service.keeper import StreamKeeper
 
 pytestmark = pytest.mark.integration

@@ -13,7 +13,7 @@ from orastream.contract import stream_names, subjects
 from orastream.contract.errors import NodeUnavailable
 from orastream.jetstream import topology
 from orastream.jetstream.api import JetStream
-from orastream.jetstream.topology import StreamLimits
+from orastream.jetstream.stream_limits import StreamLimits
 from orastream.service.keeper import StreamKeeper
 from tests.support.nats_server import NatsServer
 from tests.support.processes import until

@@ -185,16 +185,7 @@ def test_subjects_are_those_of_the_contract() -> None:
     assert subjects.put_report("s", "r") == "tts.put.report.s.r"
     assert subjects.report("s", "r") == "tts.report.s.r"
     assert subjects.reports("s") == "tts.report.s.*"
-    assert subjects.message_id("s", "r") == "s.r"
     assert subjects.SPEAK == "tts.speak"
-
-
-@settings(max_examples=25)
-@given(IDS, IDS, IDS, IDS)
-def test_message_ids_differ_for_different_requests(s1: str, r1: str, s2: str, r2: str) -> None:
-    one = subjects.message_id(subjects.token(s1), subjects.token(r1))
-    other = subjects.message_id(subjects.token(s2), subjects.token(r2))
-    assert (one == other) == ((s1, r1) == (s2, r2))
 
 
 def test_session_of_refuses_a_token_longer_than_that_of_the_longest_id() -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orastream.contract.audio_messages import EndError
 from orastream.contract.errors import InvalidRequest
 from orastream.contract.text_pieces import MAX_PIECES, STALLED, TextPiece, TextPieces
 
@@ -183,3 +184,10 @@ def test_piece_has_the_wire_form_of_the_contract() -> None:
     assert TextPiece.decode(b'{"index":3,"text":"a","end":null,"more":1}') == TextPiece(3, "a")
     assert TextPiece.decode(STALLED) is None
     assert TextPiece.decode(TextPiece(MAX_PIECES - 1, "a", True).encode("msgpack")) == TextPiece(65_535, "a", True)
+
+
+def test_stalled_text_names_another_cause_than_the_writer() -> None:
+    pieces = TextPieces("안녕", max_chars=100, max_open_s=60)
+    assert pieces.stall("the node has no room") == ""
+    assert pieces.ended and pieces.text == "안녕"
+    assert pieces.problem == EndError("text_stalled", "text: the node has no room")

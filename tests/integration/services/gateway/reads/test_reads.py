@@ -20,7 +20,7 @@ from orastream.contract.errors import InvalidRequest, NodeUnavailable, Utterance
 from orastream.contract.messages import Report, Status
 from orastream.contract.reads import MAX_PAGE_BYTES, NEXT, ReadQuery
 from orastream.jetstream.api import JetStream
-from orastream.jetstream.topology import StreamLimits
+from orastream.jetstream.stream_limits import StreamLimits
 from orastream.service.keeper import StreamKeeper
 from services.gateway.reads.service import MAX_OF_ONE_CALLER
 from tests.support.nats_server import NatsServer

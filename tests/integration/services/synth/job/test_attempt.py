@@ -14,8 +14,8 @@ from orastream.contract.stored_requests import StoredRequest
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.publish_window import PublishWindow
 from orastream.jetstream.pull_consumer import Delivery, PullConsumer
+from orastream.jetstream.stream_limits import StreamLimits
 from orastream.jetstream.tally import tally
-from orastream.jetstream.topology import StreamLimits
 from orastream.service.keeper import StreamKeeper
 from services.synth.job.attempt import Attempt, AudioLost, end_latest, first_attempt, open_attempt
 from services.synth.job.audio_reader import AudioReader

@@ -10,7 +10,7 @@ import pytest
 from orastream.broker import Broker
 from orastream.client.async_client import Client
 from orastream.jetstream.api import JetStream
-from orastream.jetstream.topology import StreamLimits
+from orastream.jetstream.stream_limits import StreamLimits
 from orastream.service.keeper import StreamKeeper
 from tests.support.inprocess import running_node
 from tests.support.nats_server import NatsServer

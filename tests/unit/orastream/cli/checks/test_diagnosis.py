@@ -98,6 +98,21 @@ def test_stream_finding_warns_when_the_stream_is_nearly_full(held: int, most: in
     assert ("TTS_AUDIO_MAX_BYTES" in finding.fix) == (level == "warning")
 
 
+def test_finding_about_a_stream_that_callers_fill_names_its_own_setting() -> None:
+    full = {"config": {"max_bytes": 100}, "state": {"messages": 1, "bytes": 95}}
+    finding = diagnosis.judge_stream("TTS_TEXTS", full)
+    assert finding.level == "warning" and "TTS_TEXTS_MAX_BYTES" in finding.fix
+    unlimited = {"config": {"max_bytes": -1}, "state": {"messages": 1, "bytes": 95}}
+    finding = diagnosis.judge_stream("TTS_SESSIONS", unlimited)
+    assert finding.level == "warning" and "TTS_SESSIONS_MAX_BYTES" in finding.fix
+    assert diagnosis.judge_stream("KV_tts_owners", unlimited).level == "ok"
+
+
+def test_stream_whose_oldest_messages_make_room_is_never_too_full() -> None:
+    full = {"config": {"max_bytes": 100, "discard": "old"}, "state": {"messages": 1, "bytes": 99}}
+    assert diagnosis.judge_stream("TTS_REPORTS", full).level == "ok"
+
+
 def test_finding_says_to_start_the_node_when_a_stream_or_consumer_is_missing() -> None:
     gone = {"error": {"description": "stream not found"}}
     assert diagnosis.judge_stream("TTS_AUDIO", gone).fix == diagnosis.STARTED

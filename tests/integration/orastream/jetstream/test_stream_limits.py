@@ -1,0 +1,160 @@
+"""The limits of the streams on a real server: what is refused, the update of older streams, a server without room."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orastream.broker import Broker
+from orastream.client.async_client import Client
+from orastream.contract import subjects
+from orastream.contract.errors import InvalidRequest, Overloaded, PublishRefused, StreamFull
+from orastream.contract.stream_names import HEARTBEATS, REPORTS, SESSIONS, TEXTS, heartbeat_key
+from orastream.jetstream import management, topology
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.stream_limits import MAY_LACK_ROOM, StreamLimits
+from orastream.service.keeper import StreamKeeper
+from tests.support.nats_server import NatsServer
+from tests.support.processes import Logs
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+
+SMALL = StreamLimits(
+    audio_max_bytes=1 << 20, sessions_max_bytes=1 << 20, reports_max_bytes=1 << 20, texts_max_bytes=1 << 20
+)
+OF_BEFORE = ("max_bytes", "max_msg_size")
+"""Limits that earlier versions did not set, for streams other than TTS_AUDIO."""
+
+
+@contextlib.asynccontextmanager
+async def small_server(folder: Path, logs: Logs, max_file_store: str) -> AsyncIterator[JetStream]:
+    """JetStream of a server with so much room."""
+    config = folder / "small.conf"
+    config.write_text(f"jetstream {{ max_file_store: {max_file_store} }}\n")
+    server = NatsServer(folder, logs, "-c", str(config))
+    try:
+        await server.start()
+        async with Broker(server.url, name="test", connect_timeout_s=5) as broker:
+            yield JetStream(broker)
+    finally:
+        server.kill()
+
+
+async def as_before(js: JetStream, limits: StreamLimits) -> None:
+    """Create the streams as a version without these limits did."""
+    for config in topology.stream_configs(limits):
+        older = {
+            key: value for key, value in config.items() if config["name"] not in MAY_LACK_ROOM or key not in OF_BEFORE
+        }
+        await topology.ensure_stream(js, older)
+
+
+async def config_of(js: JetStream, stream: str) -> dict[str, Any]:
+    config: dict[str, Any] = (await management.stream_info(js, stream))["config"]
+    return config
+
+
+async def test_full_streams_refuse_callers_and_leave_the_node_its_room(broker: Broker) -> None:
+    js = JetStream(broker)
+    await StreamKeeper(js, SMALL).ensure()
+    client = Client(broker)
+    with pytest.raises(StreamFull, match="maximum bytes"):
+        for number in range(100):
+            await js.store(subjects.text("s", f"r{number}"), b"x" * 60_000)
+    with pytest.raises(Overloaded, match="the node has no room") as caught:
+        for number in range(300):
+            await client.say("아" * 4000, session_id=f"s{number}", phone_id="p")
+    assert caught.value.retryable
+    with pytest.raises(Overloaded, match="the node has no room"):
+        for number in range(10_000):
+            await client.cancel(f"c{number}")
+    await js.store(heartbeat_key("ws_bridge-1"), b"{}")
+    await js.store(subjects.put_report("s", "r"), b"{}")
+    await js.store(subjects.put_audio("s", "r"), b"audio")
+
+
+async def test_reports_make_room_for_new_ones(broker: Broker) -> None:
+    js = JetStream(broker)
+    await StreamKeeper(js, SMALL).ensure()
+    for number in range(40):
+        await js.store(subjects.put_report("s", f"r{number}"), b"x" * 50_000)
+    assert await js.last(REPORTS, subjects.report("s", "r39")) is not None
+    assert await js.last(REPORTS, subjects.report("s", "r0")) is None
+
+
+async def test_message_that_no_caller_needs_is_refused(broker: Broker) -> None:
+    """A piece or request of 1 MB would let few messages fill the stream. The largest that is documented is stored."""
+    js = JetStream(broker)
+    await StreamKeeper(js, StreamLimits()).ensure()
+    for subject in (subjects.text("s", "r"), subjects.request("s"), subjects.cancel("s")):
+        with pytest.raises(PublishRefused, match="10054"):
+            await js.store(subject, b"x" * 900_000)
+    text = "😀" * 4999 + "a"
+    await js.store(subjects.text("s", "r"), json.dumps({"index": 0, "text": text}).encode())
+    await js.store(subjects.request("s"), json.dumps({"text": text, "sessionId": "s", "phoneId": "p"}).encode())
+
+
+async def test_client_with_a_larger_limit_than_the_node_is_told_what_to_do(broker: Broker) -> None:
+    js = JetStream(broker)
+    await StreamKeeper(js, StreamLimits(max_text_chars=10)).ensure()
+    client = Client(broker, max_text_chars=100_000)
+    with pytest.raises(InvalidRequest, match="text: the request has more bytes .* TTS_MAX_TEXT_CHARS"):
+        await client.say("가" * 50_000, session_id="s", phone_id="p")
+    with pytest.raises(InvalidRequest, match="text: a piece of text has more bytes .* TTS_MAX_TEXT_CHARS"):
+        async with client.utterance(session_id="s", phone_id="p") as utterance:
+            await utterance.write("가" * 50_000)
+            await utterance.write("나")
+
+
+async def test_older_streams_get_their_limits_and_keep_what_they_hold(broker: Broker) -> None:
+    """Also above the limit: then nothing is stored until there is room."""
+    js = JetStream(broker)
+    await as_before(js, SMALL)
+    stored = [await js.store(subjects.text("s", "r"), b"x" * 900_000) for _ in range(3)]
+    await asyncio.gather(*(StreamKeeper(js, SMALL, change=True).ensure() for _ in range(2)))
+    config = await config_of(js, TEXTS)
+    assert (config["max_bytes"], config["max_msg_size"]) == (SMALL.texts_max_bytes, SMALL.max_piece_bytes)
+    assert [await js.get(TEXTS, ack.sequence) is not None for ack in stored] == [True] * 3
+    with pytest.raises(StreamFull):
+        await js.store(subjects.text("s", "new"), b"{}")
+    await js.purge(TEXTS, subjects.script("s", "r"))
+    await js.store(subjects.text("s", "new"), b"{}")
+
+
+async def test_older_synth_does_not_take_the_limits_away(broker: Broker) -> None:
+    """In a rolling upgrade it starts again and compares only the fields that it knows."""
+    js = JetStream(broker)
+    await StreamKeeper(js, SMALL, change=True).ensure()
+    for config in topology.stream_configs(SMALL):
+        older = {
+            key: value for key, value in config.items() if config["name"] not in MAY_LACK_ROOM or key not in OF_BEFORE
+        }
+        await topology.ensure_stream(js, older, change=True)
+    assert {(await config_of(js, name))["max_bytes"] for name in MAY_LACK_ROOM} == {1 << 20}
+
+
+async def test_server_without_room_for_the_limits_works_as_before(tmp_path: Path, logs: Logs) -> None:
+    """An upgrade must not stop a node whose server has room for the audio, but not for what is new."""
+    limits = StreamLimits(audio_max_bytes=8 << 20)
+    async with small_server(tmp_path, logs, "16MB") as js:
+        await as_before(js, limits)
+        await js.store(subjects.text("s", "r"), b"{}")
+        await StreamKeeper(js, limits, change=True).ensure()
+        for name in MAY_LACK_ROOM:
+            assert (await config_of(js, name))["max_bytes"] == -1
+            await js.api(f"STREAM.DELETE.{name}")
+        await StreamKeeper(js, limits).ensure()
+        for name in MAY_LACK_ROOM:
+            assert (await config_of(js, name))["max_bytes"] == -1
+        fitting = StreamLimits(audio_max_bytes=8 << 20, texts_max_bytes=2 << 20, sessions_max_bytes=2 << 20)
+        await StreamKeeper(js, fitting, change=True).ensure()
+        sizes = {name: (await config_of(js, name))["max_bytes"] for name in MAY_LACK_ROOM}
+        assert sizes == {TEXTS: 2 << 20, SESSIONS: 2 << 20, REPORTS: -1}
+        await js.store(heartbeat_key("x"), b"{}")
+        assert (await management.stream_info(js, HEARTBEATS))["state"]["messages"] == 1
