@@ -84,7 +84,7 @@ def _reads(*streams: str) -> tuple[str, ...]:
 
 
 def _keeps() -> tuple[str, ...]:
-    """Each service creates what is missing, and checks every few seconds that it is there and that messages are stored."""
+    """Each service creates what is missing. Every few seconds it looks for it, and whether messages are stored."""
     return (
         trial_key("*"),
         *_streams("STREAM.INFO", *STREAMS),
@@ -125,6 +125,7 @@ def _synth() -> Rights:
         *_pulls(SYNTH),
         *_reads(SESSIONS, AUDIO, REPORTS, TEXTS, HEARTBEATS),
         *_closes(),
+        *_streams("STREAM.MSG.DELETE", TEXTS),  # pieces that nobody will speak
         subjects.PUT_AUDIO,
         subjects.TEXTS,  # the mark of a stalled text
         heartbeat_key("*"),  # the mark of a synth that is gone
