@@ -20,6 +20,8 @@ from services.gateway.http.protocol import SPARE_CONNECTIONS, BoundedProtocol, B
 from services.gateway.http.refusals import RefusalCounter
 from services.gateway.http.server import ServerConfig, serving
 from services.gateway.reads import service as reads
+from services.gateway.relay import service as relay
+from services.gateway.relay.pending import PendingRequests
 from services.gateway.request_service import RequestService
 from services.gateway.routes.events import Events
 from services.gateway.routes.node import NodeView
@@ -47,9 +49,10 @@ def serve(settings: GatewaySettings) -> lifecycle.Serve:
         request_service = RequestService(client, settings.gateway_wait_seconds, process.metrics)
         _warn_of_doubtful_keys(settings)
         refusals = RefusalCounter(process.metrics)
+        limits = _limits(settings, refusals)
         app = application(
             request_service,
-            _admission(settings, refusals),
+            CallerAdmission(_policy(settings), limits),
             NodeView(process.js, max_text_chars=settings.tts_max_text_chars),
             Events(process.js, request_service, max_text_chars=settings.tts_max_text_chars),
             metrics=process.metrics,
@@ -65,6 +68,12 @@ def serve(settings: GatewaySettings) -> lifecycle.Serve:
             ),
             tts_speak.serving(broker, request_service, grace_s=grace_s),
             reads.serving(process.js, request_service, max_text_chars=settings.tts_max_text_chars),
+            relay.serving(
+                process.js,
+                request_service,
+                limits,
+                PendingRequests(process.js, settings.tts_max_pending_per_caller),
+            ),
         ):
             process.ports["gateway_port"] = port
             process.ready()
@@ -82,15 +91,16 @@ def _warn_of_doubtful_keys(settings: GatewaySettings) -> None:
             log.warning("an entry of GATEWAY_API_KEYS is taken as a key without a name", entry=entry.name, fix=fix)
 
 
-def _admission(settings: GatewaySettings, refusals: RefusalCounter) -> CallerAdmission:
-    return CallerAdmission(
-        AccessPolicy(ApiKeys(settings.api_keys), origin_check(settings.hosts, settings.tts_host)),
-        CallerLimits(
-            settings.gateway_requests_per_minute,
-            settings.gateway_characters_per_minute,
-            settings.gateway_concurrent,
-            refused=refusals.count,
-        ),
+def _policy(settings: GatewaySettings) -> AccessPolicy:
+    return AccessPolicy(ApiKeys(settings.api_keys), origin_check(settings.hosts, settings.tts_host))
+
+
+def _limits(settings: GatewaySettings, refusals: RefusalCounter) -> CallerLimits:
+    return CallerLimits(
+        settings.gateway_requests_per_minute,
+        settings.gateway_characters_per_minute,
+        settings.gateway_concurrent,
+        refused=refusals.count,
     )
 
 

@@ -1,6 +1,6 @@
 """The work of a synth: pulls requests, takes them in turn by session, and runs a job for each one.
 
-It queues up to LOOK_AHEAD requests. The stream has them in the order of publishing, so with a short queue one session
+It queues up to `look_ahead` requests. The stream has them in the order of publishing, so with a short queue one session
 with many requests would hide the sessions behind it. It keeps AHEAD_PER_SLOT for each slot (`in_progress`) and naks the
 others every SHARE_EVERY_S, for other synths. A job that waits for streamed text takes no slot, nor one whose listener
 has enough audio while others wait (`queue.turns`). With TTS_MAX_BACKLOG_SECONDS a request that will not be claimed
@@ -34,8 +34,6 @@ from services.synth.queue.turns import SlotTurn, SlotTurns
 
 AHEAD_PER_SLOT = 4
 """Queued requests that a synth keeps for each slot."""
-LOOK_AHEAD = 512
-"""Maximum number of queued requests, from which the queue takes the next one by session."""
 SHARE_EVERY_S = 1.0
 """Seconds between two checks for queued requests beyond AHEAD_PER_SLOT, which get a nak."""
 SURPLUS_NAK_DELAY_S = 3.0
@@ -50,7 +48,9 @@ class Synth:
     def __init__(self, context: SynthContext) -> None:
         self._context = context
         settings = context.settings
-        self._slots = Slots(settings.synth_slots, settings.synth_open_texts, settings.synth_suspended)
+        self._slots = Slots(
+            settings.synth_slots, settings.synth_open_texts, settings.synth_suspended, settings.slots_of_one_caller
+        )
         self._turns = SlotTurns(
             self._slots,
             settings.synth_lead_seconds,
@@ -136,7 +136,7 @@ class Synth:
 
     def _capacity(self) -> int:
         begin = max(0, self._slots.slots - self._slots.taken)
-        return max(LOOK_AHEAD, self._ahead) + begin - len(self._queue)
+        return max(self._context.settings.look_ahead, self._ahead) + begin - len(self._queue)
 
     @property
     def _ahead(self) -> int:
@@ -192,7 +192,7 @@ class Synth:
         job = Job(self._context, hold, turn)
         if request.heard_live:
             turn.hears_live()
-        self._slots.begin(delivery.sequence, streamed=request.streams_text)
+        self._slots.begin(delivery.sequence, streamed=request.streams_text, caller=request.caller)
         self._held[delivery.sequence] = delivery
         task = asyncio.create_task(self._work(job, hold, turn), name=f"job {delivery.sequence}")
         self._working[delivery.sequence] = task
@@ -203,7 +203,7 @@ class Synth:
         return self._may_begin(request) and not self._turns.in_progress(request.session)
 
     def _may_begin(self, request: QueuedRequest) -> bool:
-        return self._slots.room_for_text or not request.streams_text
+        return (self._slots.room_for_text or not request.streams_text) and self._slots.room_for(request.caller)
 
     def _others_wait(self, session: str) -> bool:
         return self._queue.can_take(lambda request: request.session != session and self._has_turn(request))

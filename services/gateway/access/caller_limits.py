@@ -38,6 +38,11 @@ class CallerLimits:
         self._refused = refused
         self._in_progress: Counter[str] = Counter()
 
+    @property
+    def counts_characters(self) -> bool:
+        """Whether `take` needs the number of characters."""
+        return self._characters is not None
+
     @contextlib.contextmanager
     def place(self, caller: ApiCaller) -> Iterator[None]:
         """Count one request as in progress while the context is open. Raises Refused (429)."""

@@ -12,12 +12,15 @@ _EVERY = {"forbidden", "unauthorized", "rate_limited", "internal"}
 _NODE = {"unavailable"}
 _BODY = {"body_timeout", "too_large", "disconnected", "invalid_request"}
 _ENDS = set(FINAL)
+_RELAY = {"accepted", "overloaded", "rate_limited", "invalid_request", "internal"} | _NODE
 _READ = {"found", "invalid_request", "overloaded", "internal"} | _NODE
 _SPOKEN = {"accepted", "overloaded", "wait_timeout", "invalid_request"} | _NODE | _ENDS
 
 ROUTES: dict[str, set[str]] = {
     "convert-tts": _EVERY | _BODY | _SPOKEN,
     "tts.speak": _SPOKEN | {"internal"},
+    "relay.request": _RELAY,
+    "relay.cancel": _RELAY,
     "tts.report.get": _READ | {"not_found"},
     "tts.report.read": _READ,
     "tts.audio.read": _READ,

@@ -48,6 +48,11 @@ def ingest_subject(account: str, session: str) -> str:
     return f"tts.{_KIND}-{account}.{session}"
 
 
+def relay_subject(account: str, kind: str, session: str) -> str:
+    """Subject to which the server maps requests or cancels (`kind`) of an account that the node does not trust."""
+    return f"tts.relay.{account}.{kind}.{session}"
+
+
 def stored_filter(account: str) -> str:
     """Filter for the stored requests of an account."""
     return f"tts.session.*.{_KIND}-{account}"

@@ -35,6 +35,10 @@ PUT_AUDIO = "tts.put.audio.*.*"
 PUT_REPORT = "tts.put.report.*.*"
 TEXTS = "tts.text.*.*"
 
+# Requests and cancels of callers that the node does not trust, as the server maps them (services/gateway/relay).
+RELAY_REQUESTS = "tts.relay.*.request.*"
+RELAY_CANCELS = "tts.relay.*.cancel.*"
+
 # Questions, answered by the gateway (services/gateway/reads).
 REPORT_GET = "tts.report.get.*.*"
 REPORT_READ = "tts.report.read"

@@ -36,7 +36,8 @@ KNOWN: frozenset[str] = frozenset(
     SYNTH_SLOTS SYNTH_OPEN_TEXTS SYNTH_STALL_SECONDS
     SYNTH_LEAD_SECONDS SYNTH_SUSPENDED ENGINE_PYTHON ENGINE_MAX_MEMORY_MB TTS_STREAM_REPLICAS
     TTS_AUDIO_MAX_BYTES TTS_SESSIONS_MAX_BYTES TTS_REPORTS_MAX_BYTES TTS_TEXTS_MAX_BYTES TTS_AUDIO_RETENTION_SECONDS
-    TTS_MAX_PENDING_PER_SESSION TTS_MAX_BACKLOG_SECONDS CHUNK_RAMP TTS_CALLERS DRAIN_SECONDS
+    TTS_MAX_PENDING_PER_SESSION TTS_MAX_BACKLOG_SECONDS CHUNK_RAMP TTS_CALLERS TTS_MAX_PENDING_PER_CALLER
+    SYNTH_SLOTS_PER_CALLER DRAIN_SECONDS
     GATEWAY_PORT GATEWAY_WAIT_SECONDS GATEWAY_API_KEYS GATEWAY_HOSTS GATEWAY_REQUESTS_PER_MINUTE
     GATEWAY_CHARACTERS_PER_MINUTE GATEWAY_CONCURRENT GATEWAY_CONNECTIONS_PER_ADDRESS
     TTS_HEALTH_PORT TTS_HOST TTS_LOG_DIR TTS_LOG_FORMAT TTS_LOG_LEVEL
@@ -126,6 +127,8 @@ class NodeSettings(NatsAccessSettings):
         Annotated[float, Field(ge=0, allow_inf_nan=False)] | None, BeforeValidator(off_is_absent)
     ] = None
     """A request that would wait longer than this for a slot is refused (by the gateway) or expires early. None: off."""
+    tts_max_pending_per_caller: Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(off_is_absent)] = 512
+    """Requests of one account that are stored and not final, of callers whose requests pass the gateway. None: off."""
     tts_callers: Accounts = ""
     """Comma separated: the NATS accounts of callers, as `orastream init-auth` writes them."""
     drain_seconds: float = Field(9, ge=MIN_DRAIN_S, le=3600)

@@ -12,7 +12,7 @@ from typing import Literal
 from orastream.cli.auth import names
 from orastream.cli.auth.rights import READ_SERVICES, REPORT_READS, SERVICE_API
 from orastream.contract import subjects
-from orastream.contract.caller import ingest_subject
+from orastream.contract.caller import ingest_subject, relay_subject
 
 SPEAK_ANSWER = "1h"
 """How long the server waits for the answer to `tts.speak`: longer than any sensible GATEWAY_WAIT_SECONDS."""
@@ -89,10 +89,21 @@ def _stream(pattern: str, subject: str | None = None) -> Import:
     return Import("stream", subject or pattern, pattern, subject or pattern)
 
 
-def _requests(account: str, session: str = "*") -> Import:
+def _requests(account: str) -> Import:
     """Requests under the caller's usual subject; in NODE under one that names the account, so nobody can hide it."""
-    exported = ingest_subject(account, "*")
-    return Import("service", ingest_subject(account, session), exported, f"tts.request.{session}")
+    return Import("service", ingest_subject(account, "*"), ingest_subject(account, "*"), subjects.REQUESTS)
+
+
+def _relayed(account: str, session: str = "*") -> tuple[Import, ...]:
+    """Requests and cancels of a caller that is not trusted: the gateway takes them, within the caller's limits."""
+    requests, cancels = (
+        Import("service", relayed.format(session), relayed.format("*"), local)
+        for relayed, local in (
+            (relay_subject(account, "request", "{}"), f"tts.request.{session}"),
+            (relay_subject(account, "cancel", "{}"), f"tts.cancel.{session}"),
+        )
+    )
+    return requests, cancels
 
 
 def _replies(account: str) -> Import:
@@ -147,16 +158,16 @@ def _of_caller(caller: CallerAccount) -> AccountPlan:
         return AccountPlan(
             caller.account,
             caller.role,
-            "A caller that may use any session id. It reads a report if it knows both ids, and no audio.",
+            "A caller that may use any session id. It reads reports and audio of a request if it knows both ids.",
             (
-                _requests(caller.account),
+                *_relayed(caller.account),
                 _service(subjects.TEXTS),
-                _service(subjects.CANCELS),
                 _speak(),
                 _service(subjects.VOICES),
                 # Questions that name both ids. A client that waits for a report asks the second one.
                 _read(subjects.REPORT_GET),
                 _read(subjects.REPORT_READ_REQUEST),
+                _read(subjects.AUDIO_READ),
                 _stream(subjects.LOAD),
                 _replies(caller.account),
             ),
@@ -172,9 +183,8 @@ def _of_caller(caller: CallerAccount) -> AccountPlan:
 
 def _of_session(account: str, session: str) -> tuple[Import, ...]:
     return (
-        _requests(account, session),
+        *_relayed(account, session),
         _service(subjects.TEXTS, subjects.text(session, "*")),
-        _service(subjects.CANCELS, subjects.cancel(session)),
         *(_read(pattern, session) for pattern in READ_SERVICES if pattern != subjects.REPORT_READ),
         _stream(ALL_REPORTS, subjects.reports(session)),
     )

@@ -5,10 +5,12 @@ One list for each role of account NODE. A test runs the node with them: the serv
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orastream.cli.auth.names import OPERATOR
 from orastream.contract import subjects
+from orastream.contract.caller import ingest_subject
 from orastream.contract.stream_names import (
     AUDIO,
     BRIDGES,
@@ -58,17 +60,17 @@ def inbox_prefix(role: str) -> str:
     return f"_INBOX_{role}"
 
 
-def rights_of(role: str) -> Rights:
-    """The rights of a role of account NODE. Raises KeyError for another role."""
-    rights = _rights()[role]
+def rights_of(role: str, accounts: Sequence[str] = ()) -> Rights:
+    """The rights of a role of account NODE, with these accounts of callers. Raises KeyError for another role."""
+    rights = _rights(accounts)[role]
     inbox = f"{inbox_prefix(role)}.>"
     # Processes of one service answer each other's probes, which come from inboxes with this prefix.
     return Rights((*_unique(rights.publish or ()), inbox), (*_unique(rights.subscribe), inbox), rights.answers)
 
 
-def _rights() -> dict[str, Rights]:
+def _rights(accounts: Sequence[str]) -> dict[str, Rights]:
     bridges = {kind: _bridge(kind) for kind in BRIDGES}
-    return {SYNTH: _synth(), **bridges, "gateway": _gateway(), OPERATOR: _operator()}
+    return {SYNTH: _synth(), **bridges, "gateway": _gateway(accounts), OPERATOR: _operator()}
 
 
 def _unique(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -170,11 +172,12 @@ def _bridge(kind: str) -> Rights:
     return Rights(publish, subscribe)
 
 
-def _gateway() -> Rights:
+def _gateway(accounts: Sequence[str]) -> Rights:
     publish = (
         *_keeps(),
         *_reads(SESSIONS, AUDIO, REPORTS),
         subjects.REQUESTS,
+        *(ingest_subject(account, "*") for account in accounts),
         subjects.CANCELS,
         subjects.TEXTS,
         subjects.VOICES,
@@ -184,6 +187,8 @@ def _gateway() -> Rights:
     )
     subscribe = (
         subjects.SPEAK,
+        subjects.RELAY_REQUESTS,
+        subjects.RELAY_CANCELS,
         *READ_SERVICES,
         subjects.session_events("*"),
         subjects.report("*", "*"),

@@ -52,17 +52,17 @@ NO_TLS_CONF = "# No TLS: `orastream init-auth` was called without --tls.\n"
 def accounts_conf(callers: Sequence[CallerAccount], public_keys: Mapping[str, str]) -> str:
     """The text of `accounts.conf`. `public_keys` has the public key of each role. Raises KeyError if one is missing."""
     plans = account_plans(tuple(callers))
-    lines = ["accounts {", *_node(plans, public_keys)]
+    lines = ["accounts {", *_node(plans, [caller.account for caller in callers], public_keys)]
     for plan in plans:
         lines += ["", *_account(plan, public_keys[plan.role])]
     return _HEAD + "\n".join([*lines, "}"]) + "\n"
 
 
-def _node(plans: Sequence[AccountPlan], public_keys: Mapping[str, str]) -> list[str]:
+def _node(plans: Sequence[AccountPlan], relayed: Sequence[str], public_keys: Mapping[str, str]) -> list[str]:
     lines = ["  # The services of the node, and its operator, who may do everything in it.", f"  {_quoted(NODE)} {{"]
     lines += ["    jetstream: enabled", "    users: ["]
     for role in (*SERVICES, OPERATOR):
-        lines += _user(role, public_keys[role], rights_of(role))
+        lines += _user(role, public_keys[role], rights_of(role, relayed))
     lines += ["    ]", "    exports: ["]
     lines += [f"      {_export(one, accounts)}" for one, accounts in _exports(plans)]
     return [*lines, "    ]", "  }"]

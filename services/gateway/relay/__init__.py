@@ -1,0 +1,1 @@
+"""Passes requests and cancels of callers on to the streams, within the limits of each caller."""

@@ -1,0 +1,30 @@
+"""Publish acks, as JetStream would answer the caller whose message the relay has passed on. Pure."""
+
+from __future__ import annotations
+
+from orastream.contract import codec
+from orastream.contract.errors import PublishRefused
+from orastream.contract.stream_names import SESSIONS
+from orastream.jetstream.answers import Ack
+
+FULL = 10077
+"""`err_code` of JetStream for a message that a limit keeps out: clients raise Overloaded."""
+BUSY = 10008
+"""`err_code` of JetStream for "temporarily unavailable": clients try again."""
+
+
+def stored(ack: Ack) -> bytes:
+    """The ack of a stored message."""
+    fields = {"stream": SESSIONS, "seq": ack.sequence}
+    return codec.encode(fields | {"duplicate": True} if ack.duplicate else fields, "json")
+
+
+def refused(err_code: int, description: str) -> bytes:
+    """The ack of a message that was not stored."""
+    error = {"code": 503, "err_code": err_code, "description": description}
+    return codec.encode({"stream": SESSIONS, "seq": 0, "error": error}, "json")
+
+
+def of_refusal(exc: PublishRefused) -> bytes:
+    """The ack of a message that the stream has refused."""
+    return refused(exc.err_code, exc.description)
