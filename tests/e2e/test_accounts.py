@@ -98,6 +98,9 @@ async def test_a_caller_with_an_account_of_its_own_speaks_and_waits(node: Stack,
         report = await shop.say("안녕하세요.", session_id=session, phone_id="p", fire_and_forget=False, wait_s=45)
         assert isinstance(report, Report) and report.status == "delivered"
         assert await shop.report(session, report.request_id) == report
+        assert (report.caller, report.characters) == ("SHOP", len("안녕하세요."))
+        messages = [message async for message in shop.audio(session, report.request_id, report.request_seq)]
+        assert len(messages) > 2
         async with shop.utterance(session_id=session, phone_id="p") as utterance:
             await utterance.write("안녕하세요. 반갑")
             await utterance.write("습니다.")
@@ -106,6 +109,8 @@ async def test_a_caller_with_an_account_of_its_own_speaks_and_waits(node: Stack,
         await shop.cancel(session)
         assert (await shop.wait(session, accepted.request_id, 45)).final
     assert (await scene.client.report(session, report.request_id)) == report  # CALLERS may read all
+    counted = [await bridge.metric("orastream_usage_characters_total", caller="SHOP") for bridge in node["ws_bridge"]]
+    assert sum(counted) >= report.characters
 
 
 async def test_a_caller_with_sessions_uses_these_alone(node: Stack, scene: Scene) -> None:
@@ -182,6 +187,9 @@ async def test_observer_watches_with_the_command_line(node: Stack, scene: Scene)
 
     code, output = await command("report", scene.id("s"), scene.id("r"))
     assert code == 0 and "delivered" in output, output
+    code, output = await command("usage", "--json")
+    callers = {one["caller"]: one for one in json.loads(output)}
+    assert code == 0 and callers["CALLERS"]["outcomes"]["delivered"] >= 1, output
     code, output = await command("voices", "--language", "ko")
     assert code == 0, output
 

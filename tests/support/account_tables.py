@@ -56,6 +56,7 @@ NEVER = (
     "tts.request-CALLERS.victim",
     "tts.request-SHOP.victim",
     "tts.request-HALL.victim",
+    *(f"tts.relay.{account}.{kind}.victim" for account in ("SHOP", "HALL") for kind in ("request", "cancel")),
     "tts.peer.synth.synth-1",
     "tts.peers.synth",
     "tts.peers.ws_bridge",
@@ -70,7 +71,7 @@ NEVER = (
 
 DENIED: dict[str, tuple[str, ...]] = {
     "llm": NEVER,
-    "shop": (*NEVER, "tts.report.read", "tts.report.read.victim", "tts.audio.read.victim.r", "$SRV.PING"),
+    "shop": (*NEVER, "tts.report.read", "tts.report.read.victim", "$SRV.PING"),
     "hall": (
         *NEVER,
         *("tts.request.victim", "tts.text.victim.r", "tts.cancel.victim", "tts.report.get.victim.r"),
@@ -92,6 +93,8 @@ HEARD_IN_NODE = (
     "tts.cancel.victim",
     "tts.request.victim",
     "tts.request-SHOP.victim",
+    "tts.relay.SHOP.request.victim",
+    "tts.relay.HALL.cancel.victim",
     "tts.peers.synth",
     "tts.peer.synth.synth-1",
     "$JS.ACK.TTS_SESSIONS.synth.1.1.1.1.0",

@@ -21,6 +21,7 @@ from orastream.contract import codec, stream_names, subjects
 from orastream.contract.caller import ingest_subject
 from orastream.contract.errors import InvalidRequest, NodeUnavailable, OrastreamError, PublishRefused
 from orastream.contract.trace_context import carrier_of
+from orastream.jetstream import management
 from orastream.jetstream.answers import Ack
 from orastream.jetstream.api import JetStream
 from services.gateway.access.caller_limits import CallerLimits
@@ -141,8 +142,9 @@ class Relay:
         events = subjects.session_events(session)
         if await self._js.after(stream_names.SESSIONS, events, 0) is None:
             # Nothing to cancel. Stored, it would only wake the bridges: a flood of cancels must not.
-            last = await self._js.last(stream_names.SESSIONS, ">")
-            return Ack(last.sequence if last is not None else 0, duplicate=False)
+            answer = await management.stream_info(self._js, stream_names.SESSIONS, patience_s=PATIENCE_S)
+            state = management.checked(stream_names.SESSIONS, answer, "state")["state"]
+            return Ack(int(state["last_seq"]), duplicate=False)
         return await self._store(subjects.cancel(session), account, data, headers)
 
     async def _store(self, subject: str, account: str, data: bytes, headers: Headers) -> Ack:

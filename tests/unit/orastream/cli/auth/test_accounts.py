@@ -28,9 +28,15 @@ def test_accounts_that_may_request() -> None:
 def test_requests_of_an_account_arrive_under_a_subject_that_names_it(account: str) -> None:
     requests = [one for one in plans()[account].imports if one.local.startswith("tts.request.")]
     assert requests
+    in_node = "tts.request-CALLERS." if account == "CALLERS" else f"tts.relay.{account}.request."
     for one in requests:
-        assert one.subject == one.local.replace("tts.request.", f"tts.request-{account}.")
-        assert one.export == f"tts.request-{account}.*"
+        assert (one.subject, one.export) == (one.local.replace("tts.request.", in_node), f"{in_node}*")
+
+
+def test_cancels_of_callers_that_are_not_trusted_pass_the_relay() -> None:
+    for account in ("SHOP", "HALL"):
+        cancels = [one for one in plans()[account].imports if one.local.startswith("tts.cancel.")]
+        assert cancels and all(one.export == f"tts.relay.{account}.cancel.*" for one in cancels)
 
 
 def test_services_learn_the_account_where_it_is_not_in_the_subject() -> None:
@@ -47,11 +53,11 @@ def test_observer_reads_and_never_writes_or_hears() -> None:
     assert {"tts.report.*.*", "tts.load"} <= locals_of(observer, "stream")
 
 
-def test_caller_with_any_session_gets_no_reports_that_it_does_not_ask_for_and_no_audio() -> None:
+def test_caller_with_any_session_gets_only_what_it_asks_for_by_both_ids() -> None:
     shop = plans()["SHOP"]
     assert locals_of(shop, "stream") == {"tts.load", "tts.reply.SHOP.>"}
     reads = {one for one in locals_of(shop, "service") if one.startswith(("tts.report.", "tts.audio."))}
-    assert reads == {"tts.report.get.*.*", "tts.report.read.*.*"}
+    assert reads == {"tts.report.get.*.*", "tts.report.read.*.*", "tts.audio.read.*.*"}
 
 
 def test_caller_with_sessions_reaches_these_alone() -> None:

@@ -32,7 +32,9 @@ def test_what_has_one_answer_is_forgotten_after_it() -> None:
 def test_each_export_names_the_accounts_that_may_import_it() -> None:
     assert EXPORTS and all("accounts: [" in rest for rest in EXPORTS.values())
     assert 'accounts: ["CALLERS", "SHOP"]' in EXPORTS["tts.speak"]
-    assert 'accounts: ["SHOP"]' in EXPORTS["tts.request-SHOP.*"]
+    assert 'accounts: ["SHOP"]' in EXPORTS["tts.relay.SHOP.request.*"]
+    assert 'accounts: ["CALLERS"]' in EXPORTS["tts.request-CALLERS.*"]
+    assert "tts.request-SHOP.*" not in EXPORTS, "its requests pass the relay"
     assert 'accounts: ["CALLERS", "OBSERVERS", "HALL"]' in EXPORTS["tts.report.*.*"]
 
 

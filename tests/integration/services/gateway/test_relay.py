@@ -1,0 +1,159 @@
+"""The relay of the gateway: callers that are not trusted ask as they would JetStream, and are kept within limits."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from nats.aio.client import Client as NatsClient
+
+from orastream.client.async_client import Client
+from orastream.contract import stream_names, subjects
+from orastream.contract.errors import Overloaded
+from orastream.contract.stored_requests import StoredRequest, read_message
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.session_events import next_request
+from orastream.jetstream.stream_limits import StreamLimits
+from orastream.service.keeper import StreamKeeper
+from services.gateway.relay.service import MAX_OF_ONE_CALLER
+from tests.support.nats_accounts import AccountServer
+from tests.support.processes import Logs
+from tests.support.services import Stack
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+
+LIMIT = 5
+PATIENCE_S = 20
+
+
+@dataclass
+class Node:
+    """A server with the accounts of `init-auth`, a gateway, and a connection of the node's operator."""
+
+    server: AccountServer
+    stack: Stack
+    js: JetStream
+
+    async def stored(self, session: str) -> StoredRequest:
+        """The first stored request of a session."""
+        message = await next_request(self.js, session, 0)
+        assert message is not None
+        stored = read_message(message, max_text_chars=5000)
+        assert isinstance(stored, StoredRequest)
+        return stored
+
+
+@pytest.fixture
+async def node(tmp_path: Path, logs: Logs) -> AsyncIterator[Node]:
+    server = AccountServer(tmp_path, logs, {"shop": None, "kiosk": None})
+    await server.start()
+    settings = {"TTS_AUDIO_MAX_BYTES": 64 << 20, "TTS_MAX_PENDING_PER_CALLER": LIMIT}
+    stack = Stack(server, tmp_path, logs, credentials=server.env, **settings)
+    operator = server.client("operator")
+    try:
+        async with operator:
+            js = JetStream(operator.broker)
+            callers = ("CALLERS", "SHOP", "KIOSK")
+            await StreamKeeper(js, StreamLimits(audio_max_bytes=64 << 20, callers=callers), change=True).ensure()
+            await stack.start("gateway")
+            yield Node(server, stack, js)
+    finally:
+        stack.kill()
+        server.kill()
+
+
+async def say(client: Client, session: str, request: str | None = None) -> int:
+    accepted = await client.submit({"text": "안녕", "sessionId": session, "phoneId": "p", "requestId": request})
+    return accepted[0].request_seq
+
+
+async def test_request_is_stored_under_the_callers_account(node: Node) -> None:
+    async with node.server.client("shop") as shop:
+        sequence = await say(shop, "방 1", "r")
+    stored = await node.stored(subjects.token("방 1"))
+    assert (stored.sequence, stored.caller, stored.request_id) == (sequence, "SHOP", "r")
+
+
+async def test_pending_requests_of_one_caller_are_limited_and_others_not(node: Node) -> None:
+    async with node.server.client("shop") as shop, node.server.client("kiosk") as kiosk:
+        for number in range(LIMIT):
+            await say(shop, f"s{number}")
+        with pytest.raises(Overloaded, match="TTS_MAX_PENDING_PER_CALLER"):
+            await say(shop, "one-more")
+        await say(kiosk, "s0")
+        await node.js.delete(stream_names.SESSIONS, (await node.stored("s0")).sequence)
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                try:
+                    await say(shop, "one-more")
+                    break
+                except Overloaded:
+                    await asyncio.sleep(0.1)
+    assert (await node.stored("one-more")).caller == "SHOP"
+
+
+async def test_a_message_id_counts_for_its_caller_alone(node: Node) -> None:
+    async def ask(connection: NatsClient, session: str) -> dict[str, object]:
+        body = json.dumps({"text": "안녕", "sessionId": session, "phoneId": "p"}).encode()
+        headers = {"Nats-Msg-Id": "victim.order-17", "Nats-Rollup": "all"}
+        answer = await connection.request(f"tts.request.{session}", body, timeout=PATIENCE_S, headers=headers)
+        return dict(json.loads(answer.data))
+
+    thief, victim = await node.server.plain("shop"), await node.server.plain("kiosk")
+    try:
+        stolen, own, again = await ask(thief, "thief"), await ask(victim, "victim"), await ask(victim, "victim")
+    finally:
+        await thief.close()
+        await victim.close()
+    assert "duplicate" not in own and own["seq"] != stolen["seq"]
+    assert (again["duplicate"], again["seq"]) == (True, own["seq"])
+
+
+async def test_cancels_are_stored_only_where_there_is_something_to_cancel(node: Node) -> None:
+    async with node.server.client("shop") as shop:
+        sequence = await say(shop, "s")
+        assert await shop.cancel("empty") == sequence
+        assert await shop.cancel("s") > sequence
+    cancels = await node.js.read(stream_names.SESSIONS, "tts.session.*.cancel", 0)
+    assert [message.subject for message in cancels] == [subjects.session_cancel("s")]
+
+
+async def test_a_flood_is_refused_and_answered_and_another_caller_is_served(node: Node) -> None:
+    flooder = await node.server.plain("shop")
+    answers: list[bytes] = []
+
+    async def note(message: object) -> None:
+        answers.append(message.data)  # type: ignore[attr-defined]
+
+    inbox = flooder.new_inbox()
+    await flooder.subscribe(inbox, cb=note)
+    body = json.dumps({"text": "안녕", "sessionId": "f", "phoneId": "p"}).encode()
+    try:
+        for _ in range(20 * MAX_OF_ONE_CALLER):
+            await flooder.publish("tts.request.f", body, reply=inbox)
+        async with node.server.client("kiosk") as kiosk, asyncio.timeout(PATIENCE_S):
+            await say(kiosk, "s")
+        await flooder.flush(PATIENCE_S)
+        async with asyncio.timeout(PATIENCE_S):
+            while not any(b'"error"' in answer for answer in answers):
+                await asyncio.sleep(0.05)
+    finally:
+        await flooder.close()
+    errors = [json.loads(answer)["error"]["err_code"] for answer in answers if b'"error"' in answer]
+    assert set(errors) == {10077}
+    stored = await node.js.read(stream_names.SESSIONS, "tts.session.f.*", 0, batch=256)
+    assert len(stored) == LIMIT
+
+
+async def test_without_a_gateway_there_are_no_responders(node: Node) -> None:
+    await node.stack.stop()
+    connection = await node.server.plain("shop")
+    try:
+        with pytest.raises(Exception, match="no responders"):
+            await connection.request("tts.request.s", b"{}", timeout=2)
+    finally:
+        await connection.close()
