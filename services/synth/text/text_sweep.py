@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 
 import structlog
 
@@ -19,6 +19,7 @@ from orastream.contract.text_pieces import STALLED
 from orastream.jetstream import management
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.report_store import ReportStore
+from orastream.jetstream.session_events import next_request
 from orastream.jetstream.stream_limits import STREAM_MAX_BYTES
 from orastream.jetstream.tally import subject_counts
 from services.synth.text.text_fate import Ages, Fate, fate, is_pressed, orphan_age_s, too_large_bytes
@@ -112,7 +113,7 @@ class TextSweep:
                 of_session[session].append(token)
             else:
                 self._unusable += counts[subject]
-        waiting = set(await self._sessions_with_requests())
+        waiting = await self._sessions_with_requests()
         reported: dict[str, set[str]] | None = None
         if len(of_session) > MAX_SINGLE_LISTS:
             reported = _by_session(await self._listed(subjects.reports("*")))
@@ -133,8 +134,9 @@ class TextSweep:
         await _each(of_session, judge)
         return fates, counts, complete
 
-    async def _sessions_with_requests(self) -> Iterable[str]:
-        return _by_session(await self._listed(subjects.session_request("*"), stream_names.SESSIONS))
+    async def _sessions_with_requests(self) -> Collection[str]:
+        events = await self._listed(subjects.session_events("*"), stream_names.SESSIONS)
+        return _by_session(subject for subject in events if not subjects.is_cancel(subject)).keys()
 
     async def _reported(self, session: str) -> set[str]:
         return _by_session(await self._listed(subjects.reports(session))).get(session, set())
@@ -146,7 +148,7 @@ class TextSweep:
     async def _requested(self, session: str) -> set[str]:
         """The tokens of the session's stored requests, as the stream's leader has them."""
         tokens, after = set(), 0
-        while message := await self._js.after(stream_names.SESSIONS, subjects.session_request(session), after):
+        while message := await next_request(self._js, session, after):
             after = message.sequence
             stored = read_message(message, max_text_chars=0)  # only the id counts, not whether the text is valid
             if isinstance(stored, StoredRequest):

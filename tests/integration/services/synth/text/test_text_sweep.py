@@ -8,7 +8,7 @@ import pytest
 
 from orastream.broker import Broker
 from orastream.client.async_client import Client
-from orastream.contract import stream_names, subjects
+from orastream.contract import caller, codec, stream_names, subjects
 from orastream.contract.text_pieces import STALLED
 from orastream.jetstream import management
 from orastream.jetstream.api import JetStream
@@ -84,6 +84,19 @@ async def test_those_without_a_request_when_they_are_old(js: JetStream, client: 
     deleted = await asyncio.gather(*(sweep.look() for sweep in sweeps))
     assert sum(deleted) == 3
     assert await texts(js) == kept | {"t.young"}
+
+
+async def test_those_of_a_request_that_waits_under_the_subject_of_an_account(js: JetStream) -> None:
+    await StreamKeeper(js, StreamLimits(audio_max_bytes=64 << 20, callers=("SHOP",)), change=True).ensure()
+    body = {"text": "", "sessionId": "s", "phoneId": "p", "requestId": "r", "textStream": True}
+    await js.store(caller.ingest_subject("SHOP", "s"), codec.encode(body, "json"))
+    for text in ("s.r", "s.orphan"):
+        await js.store(f"tts.text.{text}", PIECE)
+    sweep = TextSweep(js, ReportStore(js))
+    assert await sweep.look() == 0
+    await asyncio.sleep(2 * AGE_S)
+    assert await sweep.look() == 1
+    assert await texts(js) == {"s.r"}
 
 
 async def test_old_pieces_of_many_texts(js: JetStream, monkeypatch: pytest.MonkeyPatch) -> None:
