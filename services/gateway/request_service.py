@@ -51,15 +51,18 @@ class RequestService:
         self._requests.labels(route=route, outcome=outcome).inc()
 
     async def speak(
-        self, fields: Map, encoding: Encoding = "json", *, trace: Parent, caller: str = UNKNOWN
+        self, fields: Map, encoding: Encoding = "json", *, trace: Parent, caller: str = UNKNOWN, account: str = UNKNOWN
     ) -> Acceptance | Report:
         """Submit a request, given by its wire fields; returns its acceptance, or the final report for a sync caller.
 
-        The request continues `trace`, and is counted for `caller`. Raises InvalidRequest and Overloaded (nothing was
-        stored), NodeUnavailable, and WaitTimeout (the request goes on). Cancel-safe: a stored request is still spoken.
+        The request continues `trace`, and is counted for `caller`; `account` as in `Client.submit`. Raises
+        InvalidRequest and Overloaded (nothing was stored), NodeUnavailable, and WaitTimeout (the request goes on).
+        Cancel-safe: a stored request is still spoken.
         """
         with self.place():
-            acceptance, waits = await self.client.submit(fields, encoding=encoding, trace=trace, caller=caller)
+            acceptance, waits = await self.client.submit(
+                fields, encoding=encoding, trace=trace, caller=caller, account=account
+            )
             return await self._wait(acceptance) if waits else acceptance
 
     @contextlib.contextmanager

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import structlog
 
+from orastream.broker import Broker
 from orastream.client.async_client import Client
 from orastream.service import lifecycle
 from orastream.service.metrics import Metrics
+from orastream.service.settings import accounts_of
 from services.gateway import tts_speak
 from services.gateway.access.admission import CallerAdmission
 from services.gateway.access.api_keys import ApiKeys
@@ -21,6 +23,7 @@ from services.gateway.http.refusals import RefusalCounter
 from services.gateway.http.server import ServerConfig, serving
 from services.gateway.reads import service as reads
 from services.gateway.relay import service as relay
+from services.gateway.relay.gate import CallerGate
 from services.gateway.relay.pending import PendingRequests
 from services.gateway.request_service import RequestService
 from services.gateway.routes.events import Events
@@ -50,6 +53,8 @@ def serve(settings: GatewaySettings) -> lifecycle.Serve:
         _warn_of_doubtful_keys(settings)
         refusals = RefusalCounter(process.metrics)
         limits = _limits(settings, refusals)
+        pending = PendingRequests(process.js, settings.tts_max_pending_per_caller)
+        gate = CallerGate(accounts_of(settings.tts_callers), limits, pending)
         app = application(
             request_service,
             CallerAdmission(_policy(settings), limits),
@@ -66,14 +71,9 @@ def serve(settings: GatewaySettings) -> lifecycle.Serve:
                 server,
                 port,
             ),
-            tts_speak.serving(broker, request_service, grace_s=grace_s),
+            tts_speak.serving(broker, request_service, gate, grace_s=grace_s),
             reads.serving(process.js, request_service, max_text_chars=settings.tts_max_text_chars),
-            relay.serving(
-                process.js,
-                request_service,
-                limits,
-                PendingRequests(process.js, settings.tts_max_pending_per_caller),
-            ),
+            relay.serving(_relays_broker(settings), gate, request_service.count),
         ):
             process.ports["gateway_port"] = port
             process.ready()
@@ -89,6 +89,15 @@ def _warn_of_doubtful_keys(settings: GatewaySettings) -> None:
         if entry.doubtful:  # without its text, which may be a part of a key
             fix = f"name=key needs a key of at least {MIN_KEY_CHARS} characters, and a name that is not reserved"
             log.warning("an entry of GATEWAY_API_KEYS is taken as a key without a name", entry=entry.name, fix=fix)
+
+
+def _relays_broker(settings: GatewaySettings) -> Broker:
+    return Broker(
+        settings.nats_url,
+        name="gateway-relay",
+        access=settings.nats_access,
+        inbox_prefix=settings.nats_inbox_prefix,
+    )
 
 
 def _policy(settings: GatewaySettings) -> AccessPolicy:

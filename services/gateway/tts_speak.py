@@ -25,6 +25,7 @@ from orastream.contract.errors import (
 )
 from orastream.contract.messages import Report, ReportError
 from services.gateway.access.fair_share import FairShare
+from services.gateway.relay.gate import CallerGate
 from services.gateway.request_service import MAX_IN_FLIGHT, RequestService
 
 NAME = "tts-speak"
@@ -35,13 +36,15 @@ log = structlog.get_logger()
 
 
 @contextlib.asynccontextmanager
-async def serving(broker: Broker, request_service: RequestService, *, grace_s: float) -> AsyncIterator[None]:
+async def serving(
+    broker: Broker, request_service: RequestService, gate: CallerGate, *, grace_s: float
+) -> AsyncIterator[None]:
     """Answer `tts.speak` while the context is open.
 
     At the end it first unsubscribes, so that other gateways get new requests. Then it waits at most `grace_s` seconds
     for the requests in flight.
     """
-    speaker = SpeakService(request_service)
+    speaker = SpeakService(request_service, gate)
     about = ServiceConfig(NAME, VERSION, "Speaks a text to a phone; answers when accepted or delivered")
     service = await broker.serve(about, {NAME: ROUTE}, single(speaker.answer))
     yield
@@ -55,8 +58,9 @@ async def serving(broker: Broker, request_service: RequestService, *, grace_s: f
 class SpeakService:
     """Answers requests concurrently, each in the encoding of the request."""
 
-    def __init__(self, request_service: RequestService) -> None:
+    def __init__(self, request_service: RequestService, gate: CallerGate) -> None:
         self._request_service = request_service
+        self._gate = gate
         self._share = FairShare(MAX_IN_FLIGHT, MAX_IN_FLIGHT // 2)
         self._in_flight = 0
         self._changed = asyncio.Event()
@@ -102,7 +106,11 @@ class SpeakService:
             if full is not None:
                 raise Overloaded(full)
             fields = codec.decode(payload)
-            result = await self._request_service.speak(fields, encoding, trace=span, caller=caller)
+            account = self._gate.account(caller)
+            if account:
+                text = fields.get("text")
+                await self._gate.admit(account, len(text) if isinstance(text, str) else 0)
+            result = await self._request_service.speak(fields, encoding, trace=span, caller=caller, account=account)
         except WaitTimeout as exc:
             standing = await self._standing(exc)
             return standing.to_map(), error_headers("504", str(exc)), "wait_timeout"

@@ -36,8 +36,6 @@ class SynthSettings(NodeSettings):
     """For a sentence of up to 300 characters; proportionally more for a longer one."""
     tts_max_utterance_audio_seconds: float = Field(7200, ge=1)
     synth_slots: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
-    synth_slots_per_caller: int | None = Field(None, ge=0)
-    """Slots that one caller may take. None: all but one if TTS_CALLERS has several, else all. 0: all."""
     synth_open_texts: int = Field(256, ge=0, le=4096)
     """Number of streamed texts in progress, in addition to one for each slot."""
     synth_lead_seconds: float = Field(15, gt=0, le=600)
@@ -56,13 +54,6 @@ class SynthSettings(NodeSettings):
         cache would hide the slowness that the demonstration is about.
         """
         return self.tts_engine_rtf is None if self.tts_phrase_cache is None else self.tts_phrase_cache
-
-    @property
-    def slots_of_one_caller(self) -> int | None:
-        """How many slots one known caller may take; None: all."""
-        if self.synth_slots_per_caller is not None:
-            return self.synth_slots_per_caller or None
-        return max(1, self.synth_slots - 1) if len(accounts_of(self.tts_callers)) > 1 else None
 
     @property
     def look_ahead(self) -> int:

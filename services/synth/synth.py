@@ -48,9 +48,7 @@ class Synth:
     def __init__(self, context: SynthContext) -> None:
         self._context = context
         settings = context.settings
-        self._slots = Slots(
-            settings.synth_slots, settings.synth_open_texts, settings.synth_suspended, settings.slots_of_one_caller
-        )
+        self._slots = Slots(settings.synth_slots, settings.synth_open_texts, settings.synth_suspended)
         self._turns = SlotTurns(
             self._slots,
             settings.synth_lead_seconds,
@@ -192,7 +190,7 @@ class Synth:
         job = Job(self._context, hold, turn)
         if request.heard_live:
             turn.hears_live()
-        self._slots.begin(delivery.sequence, streamed=request.streams_text, caller=request.caller)
+        self._slots.begin(delivery.sequence, streamed=request.streams_text)
         self._held[delivery.sequence] = delivery
         task = asyncio.create_task(self._work(job, hold, turn), name=f"job {delivery.sequence}")
         self._working[delivery.sequence] = task
@@ -203,7 +201,7 @@ class Synth:
         return self._may_begin(request) and not self._turns.in_progress(request.session)
 
     def _may_begin(self, request: QueuedRequest) -> bool:
-        return (self._slots.room_for_text or not request.streams_text) and self._slots.room_for(request.caller)
+        return self._slots.room_for_text or not request.streams_text
 
     def _others_wait(self, session: str) -> bool:
         return self._queue.can_take(lambda request: request.session != session and self._has_turn(request))

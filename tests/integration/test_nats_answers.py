@@ -50,7 +50,7 @@ async def test_nothing_is_remembered_of_answered_questions_while_the_caller_stay
             await client.cancel("s", f"r{number}")
         connection = await server.plain("llm")
         inbox = await connection.subscribe("_INBOX.mine.*")  # one inbox for all, as clients have it
-        subjects = ("tts.report.read.s.r", "tts.report.read.s", "tts.report.read", "tts.audio.read.s.r")
+        subjects = ("tts.report.read.s.r", "tts.reports.read.s", "tts.reports.read", "tts.audio.read.s.r")
         wrong = b'{"after": "x"}'  # answered with an error
         for number in range(QUESTIONS):
             for subject in subjects:

@@ -71,11 +71,11 @@ NEVER = (
 
 DENIED: dict[str, tuple[str, ...]] = {
     "llm": NEVER,
-    "shop": (*NEVER, "tts.report.read", "tts.report.read.victim", "$SRV.PING"),
+    "shop": (*NEVER, "tts.reports.read", "tts.reports.read.victim", "$SRV.PING"),
     "hall": (
         *NEVER,
         *("tts.request.victim", "tts.text.victim.r", "tts.cancel.victim", "tts.report.get.victim.r"),
-        *("tts.report.read", "tts.report.read.victim", "tts.audio.read.victim.r", "tts.speak", "$SRV.PING"),
+        *("tts.reports.read", "tts.reports.read.victim", "tts.audio.read.victim.r", "tts.speak", "$SRV.PING"),
     ),
     "observer": (
         *NEVER,

@@ -23,6 +23,7 @@ ROUTES: dict[str, set[str]] = {
     "relay.cancel": _RELAY,
     "tts.report.get": _READ | {"not_found"},
     "tts.report.read": _READ,
+    "tts.reports.read": _READ,
     "tts.audio.read": _READ,
     "openai-speech": (_EVERY | _BODY | _NODE | {"streaming", "failed", "overloaded", "wait_timeout", "gone"})
     - {"disconnected"},

@@ -1,6 +1,7 @@
-"""Answers `tts.report.get`, `tts.report.read` and `tts.audio.read`: a nats.micro service, shared by all gateways.
+"""Answers `tts.report.get`, `tts.report.read`, `tts.reports.read` and `tts.audio.read`: a nats.micro service.
 
-It reads for callers who may not read JetStream: those in a NATS account of their own (`contract/reads.py`).
+All gateways share it. It reads for callers who may not read JetStream: those in a NATS account of their own
+(`contract/reads.py`).
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ NAME = "tts-read"
 ENDPOINTS = {
     "report-get": subjects.REPORT_GET,
     "report-read": subjects.REPORT_READ,
-    "report-read-session": subjects.REPORT_READ_SESSION,
-    "report-read-request": subjects.REPORT_READ_REQUEST,
+    "reports-read": subjects.REPORTS_READ,
+    "reports-read-session": subjects.REPORTS_READ_SESSION,
     "audio-read": subjects.AUDIO_READ,
 }
 MAX_READS = 1024

@@ -1,9 +1,8 @@
-"""Publish acks, as JetStream would answer the caller whose message the relay has passed on. Pure."""
+"""Publish acks, as JetStream would answer the caller whose message the relay has taken. Pure."""
 
 from __future__ import annotations
 
 from orastream.contract import codec
-from orastream.contract.errors import PublishRefused
 from orastream.contract.stream_names import SESSIONS
 from orastream.jetstream.answers import Ack
 
@@ -11,6 +10,8 @@ FULL = 10077
 """`err_code` of JetStream for a message that a limit keeps out: clients raise Overloaded."""
 BUSY = 10008
 """`err_code` of JetStream for "temporarily unavailable": clients try again."""
+INVALID = 10060
+"""`err_code` of JetStream for a message that is never stored."""
 
 
 def stored(ack: Ack) -> bytes:
@@ -23,8 +24,3 @@ def refused(err_code: int, description: str) -> bytes:
     """The ack of a message that was not stored."""
     error = {"code": 503, "err_code": err_code, "description": description}
     return codec.encode({"stream": SESSIONS, "seq": 0, "error": error}, "json")
-
-
-def of_refusal(exc: PublishRefused) -> bytes:
-    """The ack of a message that the stream has refused."""
-    return refused(exc.err_code, exc.description)

@@ -46,6 +46,8 @@ class FairQueue(Generic[T]):
         Its session and its caller move to the end of their rounds. A session whose first item is not allowed is passed
         over, and keeps its place.
         """
+        if not self.can_take(may):  # nearly always so for requests of a dead synth: cheaper than to sort
+            return None
         for session in self._in_turn():
             sequence = min(self._waiting[session])
             if may(self._waiting[session][sequence]):

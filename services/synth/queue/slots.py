@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from orastream.contract.caller import UNKNOWN
-
 
 class Slots:
     """Requests in progress, at most `slots` of them with a slot.
@@ -11,14 +9,11 @@ class Slots:
     Two kinds take no slot: a request that waits for more of its text, and a suspended one, whose listener has enough
     audio for now. Both take a slot again when they go on, even if all are taken: then no other request may begin, and
     the engine pool speaks first for the listener who runs out of audio first. At most `slots` + `open_texts` requests
-    with a streamed text are in progress, and at most `max_suspended` requests are suspended. One known caller begins
-    requests on at most `per_caller` slots (None: all).
+    with a streamed text are in progress, and at most `max_suspended` requests are suspended.
     """
 
-    def __init__(self, slots: int, open_texts: int, max_suspended: int, per_caller: int | None = None) -> None:
+    def __init__(self, slots: int, open_texts: int, max_suspended: int) -> None:
         self.slots = slots
-        self._per_caller = per_caller
-        self._callers: dict[int, str] = {}
         self._max_texts = slots + open_texts
         self._max_suspended = max_suspended
         self._all: set[int] = set()
@@ -41,13 +36,6 @@ class Slots:
         """Whether a request with a streamed text may begin when a slot is free."""
         return len(self._texts) < self._max_texts
 
-    def room_for(self, caller: str) -> bool:
-        """Whether a request of this caller may begin when a slot is free. One whose caller is not known may."""
-        if self._per_caller is None or caller == UNKNOWN:
-            return True
-        idle = self._waiting | self._suspended.keys()
-        return sum(of == caller and request not in idle for request, of in self._callers.items()) < self._per_caller
-
     @property
     def waiting(self) -> frozenset[int]:
         """Requests that wait for more of their text."""
@@ -58,10 +46,9 @@ class Slots:
         """Requests that are suspended."""
         return frozenset(self._suspended)
 
-    def begin(self, request: int, *, streamed: bool = False, caller: str = UNKNOWN) -> None:
+    def begin(self, request: int, *, streamed: bool = False) -> None:
         """Adds a request, with a slot. `streamed`: its text is still being written."""
         self._all.add(request)
-        self._callers[request] = caller
         if streamed:
             self._texts.add(request)
 
@@ -90,7 +77,6 @@ class Slots:
     def end(self, request: int) -> None:
         """Removes a request."""
         self._all.discard(request)
-        self._callers.pop(request, None)
         self._texts.discard(request)
         self._waiting.discard(request)
         self._suspended.pop(request, None)

@@ -21,7 +21,7 @@ from orastream.client.reads import Reads
 from orastream.client.text_stream import TextStream
 from orastream.contract import codec, subjects
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
-from orastream.contract.caller import HEADER, UNKNOWN
+from orastream.contract.caller import HEADER, UNKNOWN, ingest_subject
 from orastream.contract.codec import Encoding, Map
 from orastream.contract.errors import InvalidRequest, PublishRefused, WaitTimeout
 from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Cancel, Report, Transport, parse_request
@@ -173,14 +173,22 @@ class Client:
         return TextStream(self, fields, self.max_text_chars)
 
     async def submit(
-        self, fields: Map, *, encoding: Encoding = "json", trace: traces.Parent = None, caller: str = UNKNOWN
+        self,
+        fields: Map,
+        *,
+        encoding: Encoding = "json",
+        trace: traces.Parent = None,
+        caller: str = UNKNOWN,
+        account: str = UNKNOWN,
     ) -> tuple[Acceptance, bool]:
         """Check and store a request given by its wire fields. Returns its Acceptance and whether the sender waits.
 
         Absent fields get this client's defaults. A request without an id gets one, so that a repeated publish is not
         spoken twice. The node encodes its reports in `encoding`. `trace` is the parent span or headers; without it the
-        caller's current span is the parent. `caller` is who asks, for a service that asks for others
-        (`contract/caller.py`). Raises InvalidRequest, Overloaded, NodeUnavailable.
+        caller's current span is the parent. `caller` is who asks, for a service that asks for others; `account` is the
+        same, if it is an account of TTS_CALLERS (`contract/caller.py`).
+
+        Raises InvalidRequest, Overloaded, NodeUnavailable.
         """
         js, request = self._js, parse_request(fields, max_text_chars=self.max_text_chars)
         body = request.to_map()
@@ -196,7 +204,8 @@ class Client:
         if len(data) > self._broker.max_payload - MAX_HEADER_BYTES:
             raise InvalidRequest("text", f"the request has {len(data)} bytes, more than NATS accepts; split the text")
         counted = self._load_watch.check()
-        subject, message_id = subjects.request(session), publishing.message_id(session, token)
+        subject = ingest_subject(account, session) if account else subjects.request(session)
+        message_id = publishing.message_id(session, token)
         about = traces.messaging("publish", "send", subject, "tts.request.{session}")
         about |= traces.identity(request.session_id, request_id)
         with traces.begin("publish tts.request", parent=trace, kind="producer", attributes=about) as span:

@@ -14,7 +14,7 @@ from orastream.base.backoff import Backoff
 from orastream.broker import Broker
 from orastream.client.served_reads import PageEnd, read_page
 from orastream.contract import subjects
-from orastream.contract.errors import NodeUnavailable, NoResponders
+from orastream.contract.errors import NoResponders, OrastreamError
 from orastream.contract.reads import ReadQuery
 from orastream.jetstream.api import JetStream, Stored
 from orastream.jetstream.feed import MAX_BUFFERED_BYTES, Feed
@@ -100,7 +100,7 @@ class CallerFeed:
                 else:
                     await self._read_page()
                 backoff.reset()
-            except NodeUnavailable as exc:
+            except OrastreamError as exc:  # also a refusal: if the task ended, the reader would wait for ever
                 if isinstance(exc, NoResponders):
                     self._reads.no_gateway(self._stream)
                 log.debug("a feed could not read and tries again", subject=self._subject, error=str(exc))
@@ -116,7 +116,8 @@ class CallerFeed:
 
     async def _read_page(self) -> None:
         await self._room.wait()
-        query = ReadQuery(self._after, POLL_S)
+        # "From now on" is answered at once, so that a second question begins at the same place if its gateway dies.
+        query = ReadQuery(self._after, POLL_S if self._after is not None else 0.0)
         async with contextlib.aclosing(read_page(self._reads.broker, question_of(self._subject), query)) as page:
             async for message in page:
                 if isinstance(message, PageEnd):
@@ -136,5 +137,5 @@ def question_of(subject: str) -> str:
     if what == "audio":
         return subjects.audio_read(session, request)
     if session == "*":
-        return subjects.REPORT_READ
-    return subjects.report_read_session(session) if request == "*" else subjects.report_read(session, request)
+        return subjects.REPORTS_READ
+    return subjects.reports_read(session) if request == "*" else subjects.report_read(session, request)

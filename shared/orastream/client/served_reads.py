@@ -53,7 +53,7 @@ async def read_page(broker: Broker, subject: str, query: ReadQuery) -> AsyncGene
         arrived.put_nowait((data, headers))  # a page has a limited size
 
     inbox = broker.open_inbox(on_message)
-    last: int | None = None
+    last = query.after
     try:
         await broker.publish(subject, query.encode(), reply=inbox)
         while True:

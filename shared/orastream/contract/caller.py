@@ -20,6 +20,8 @@ REQUEST_INFO = "Nats-Request-Info"
 """Header that the server adds to a request that comes from another account, in JSON."""
 MAX_CHARS = 64
 ACCOUNT_MAX_CHARS = 32
+TRUSTED = "CALLERS"
+"""The account of the node's own LLM servers, which store directly and without limits of their own."""
 UNKNOWN = ""
 """The name of a caller that nobody has stated."""
 OTHER = "other"

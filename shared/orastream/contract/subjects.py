@@ -41,9 +41,10 @@ RELAY_CANCELS = "tts.relay.*.cancel.*"
 
 # Questions, answered by the gateway (services/gateway/reads).
 REPORT_GET = "tts.report.get.*.*"
-REPORT_READ = "tts.report.read"
-REPORT_READ_SESSION = "tts.report.read.*"
-REPORT_READ_REQUEST = "tts.report.read.*.*"
+# None has the four tokens of a report or of audio: `tts.report.read.s` would be the report of a session `read`, too.
+REPORTS_READ = "tts.reports.read"
+REPORTS_READ_SESSION = "tts.reports.read.*"
+REPORT_READ = "tts.report.read.*.*"
 AUDIO_READ = "tts.audio.read.*.*"
 
 
@@ -210,14 +211,14 @@ def report_get(session: str, req: str) -> str:
     return f"tts.report.get.{session}.{req}"
 
 
-def report_read_session(session: str) -> str:
-    """Subject on which the gateway answers with the stored reports of a session; of all sessions: REPORT_READ."""
-    return f"{REPORT_READ}.{session}"
+def reports_read(session: str) -> str:
+    """Subject on which the gateway answers with the stored reports of a session; of all sessions: REPORTS_READ."""
+    return f"{REPORTS_READ}.{session}"
 
 
 def report_read(session: str, req: str) -> str:
     """Subject on which the gateway answers with the stored report of a request, and with those that replace it."""
-    return f"{REPORT_READ}.{session}.{req}"
+    return f"tts.report.read.{session}.{req}"
 
 
 def audio_read(session: str, req: str) -> str:

@@ -17,6 +17,10 @@ from orastream.contract.caller import ingest_subject, relay_subject
 SPEAK_ANSWER = "1h"
 """How long the server waits for the answer to `tts.speak`: longer than any sensible GATEWAY_WAIT_SECONDS."""
 
+RELAY_ANSWER = "10s"
+"""The same for requests and cancels that the gateway relays: longer than it takes to store or refuse one. So long the
+server remembers where the answer goes: of a flood, much."""
+
 ALL_REPORTS = subjects.report("*", "*")
 
 Kind = Literal["service", "stream"]
@@ -166,7 +170,7 @@ def _of_caller(caller: CallerAccount) -> AccountPlan:
                 _service(subjects.VOICES),
                 # Questions that name both ids. A client that waits for a report asks the second one.
                 _read(subjects.REPORT_GET),
-                _read(subjects.REPORT_READ_REQUEST),
+                _read(subjects.REPORT_READ),
                 _read(subjects.AUDIO_READ),
                 _stream(subjects.LOAD),
                 _replies(caller.account),
@@ -185,6 +189,6 @@ def _of_session(account: str, session: str) -> tuple[Import, ...]:
     return (
         *_relayed(account, session),
         _service(subjects.TEXTS, subjects.text(session, "*")),
-        *(_read(pattern, session) for pattern in READ_SERVICES if pattern != subjects.REPORT_READ),
+        *(_read(pattern, session) for pattern in READ_SERVICES if pattern != subjects.REPORTS_READ),
         _stream(ALL_REPORTS, subjects.reports(session)),
     )

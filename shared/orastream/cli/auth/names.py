@@ -23,8 +23,6 @@ MAX_SESSIONS = 256
 """Maximum number of sessions of one caller: each adds about eight lines to the configuration."""
 
 _RESERVED = frozenset({NODE, CALLERS, OBSERVERS, "SYS", "SERVER", *(role.upper() for role in ROLES)})
-_PROTOCOL_WORDS = frozenset({"read", "get"})
-"""`tts.report.read.*` are the reports of a session `read`, and questions of other callers, too."""
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
 _CALLER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 
@@ -58,8 +56,6 @@ def session_tokens(session_ids: Iterable[str]) -> tuple[str, ...]:
         tokens = tuple(dict.fromkeys(subjects.token(session_id, "--sessions") for session_id in session_ids))
     except InvalidRequest as exc:
         raise SettingsError(str(exc)) from None
-    if taken := _PROTOCOL_WORDS.intersection(tokens):
-        raise SettingsError(f"--sessions: {min(taken)!r} is a word of the protocol after tts.report; choose another id")
     if not 1 <= len(tokens) <= MAX_SESSIONS:
         raise SettingsError(f"--sessions: name 1 to {MAX_SESSIONS} session ids, separated by commas")
     return tokens

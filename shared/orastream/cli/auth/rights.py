@@ -29,7 +29,7 @@ STREAMS = (SESSIONS, AUDIO, REPORTS, TEXTS, OWNERS, HEARTBEATS)
 CONSUMERS = (SYNTH, *BRIDGES)
 PHRASES = "tts_phrases"
 """The bucket of the phrase cache."""
-REPORT_READS = (subjects.REPORT_READ, subjects.REPORT_READ_SESSION, subjects.REPORT_READ_REQUEST)
+REPORT_READS = (subjects.REPORT_READ, subjects.REPORTS_READ, subjects.REPORTS_READ_SESSION)
 READ_SERVICES = (subjects.REPORT_GET, *REPORT_READS, subjects.AUDIO_READ)
 """Questions by which callers read reports and audio; the gateway answers."""
 ANSWER_S = 10

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from orastream.cli.auth.accounts import (
+    RELAY_ANSWER,
     SPEAK_ANSWER,
     AccountPlan,
     CallerAccount,
@@ -83,6 +84,8 @@ def _export(one: Import, accounts: Sequence[str]) -> str:
     extra = ""
     if one.kind == "service" and one.export in _SEVERAL_ANSWERS:
         extra = ", response_type: stream"
+    elif one.export.startswith("tts.relay."):
+        extra = f", response_threshold: {_quoted(RELAY_ANSWER)}"
     elif one.export == subjects.SPEAK:
         extra = f", response_threshold: {_quoted(SPEAK_ANSWER)}"
     return f"{{{one.kind}: {_quoted(one.export)}{extra}, accounts: [{', '.join(map(_quoted, accounts))}]}}"

@@ -37,7 +37,7 @@ accounts {
     exports: [
       {service: "tts.request-CALLERS.*"}, {service: "tts.text.*.*"}, {service: "tts.cancel.*"}
       {service: "tts.report.get.*.*"}
-      {service: "tts.report.read", response_type: stream}, {service: "tts.report.read.*", response_type: stream}
+      {service: "tts.reports.read", response_type: stream}, {service: "tts.reports.read.*", response_type: stream}
       {service: "tts.report.read.*.*", response_type: stream}, {service: "tts.audio.read.*.*", response_type: stream}
     ]
   }
@@ -47,7 +47,7 @@ accounts {
       {service: {account: NODE, subject: "tts.request-CALLERS.*"}, to: "tts.request.*"}
       {service: {account: NODE, subject: "tts.text.*.*"}}, {service: {account: NODE, subject: "tts.cancel.*"}}
       {service: {account: NODE, subject: "tts.report.get.*.*"}}
-      {service: {account: NODE, subject: "tts.report.read"}}, {service: {account: NODE, subject: "tts.report.read.*"}}
+      {service: {account: NODE, subject: "tts.reports.read"}}, {service: {account: NODE, subject: "tts.reports.read.*"}}
       {service: {account: NODE, subject: "tts.report.read.*.*"}}
       {service: {account: NODE, subject: "tts.audio.read.*.*"}}
     ]

@@ -42,7 +42,10 @@ def test_cancels_of_callers_that_are_not_trusted_pass_the_relay() -> None:
 def test_services_learn_the_account_where_it_is_not_in_the_subject() -> None:
     for plan in plans().values():
         for one in plan.imports:
-            assert one.share == one.local.startswith(("tts.speak", "tts.report.", "tts.audio.")) or one.kind == "stream"
+            assert (
+                one.share == one.local.startswith(("tts.speak", "tts.report.", "tts.reports.", "tts.audio."))
+                or one.kind == "stream"
+            )
 
 
 def test_observer_reads_and_never_writes_or_hears() -> None:

@@ -37,7 +37,7 @@ def test_sessions_are_ids_whose_tokens_are_kept_in_order_without_repeats() -> No
     assert names.split_sessions("lobby, stage ,lobby,방 1") == ("lobby", "stage", subjects.token("방 1"))
 
 
-@pytest.mark.parametrize("option", ["", ",", "a\x00", "x" * 257, "read", "lobby,get"])
+@pytest.mark.parametrize("option", ["", ",", "a\x00", "x" * 257])
 def test_sessions_that_cannot_be_used_are_an_error(option: str) -> None:
     with pytest.raises(SettingsError, match="--sessions"):
         names.split_sessions(option)

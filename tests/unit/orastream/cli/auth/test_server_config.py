@@ -25,7 +25,7 @@ def test_the_answer_of_tts_speak_may_take_as_long_as_a_caller_waits() -> None:
 def test_what_has_one_answer_is_forgotten_after_it() -> None:
     several = {subject for subject, rest in EXPORTS.items() if "response_type: stream" in rest}
     assert {one for one in several if not one.startswith("$SRV.")} == {
-        *("tts.voices", "tts.report.read", "tts.report.read.*", "tts.report.read.*.*", "tts.audio.read.*.*"),
+        *("tts.voices", "tts.reports.read", "tts.reports.read.*", "tts.report.read.*.*", "tts.audio.read.*.*"),
     }
 
 

@@ -139,23 +139,3 @@ class SlotsMachine(RuleBasedStateMachine):
 
 
 TestSlotsMachine = SlotsMachine.TestCase
-
-
-def test_one_caller_leaves_a_slot_for_others() -> None:
-    slots = Slots(3, open_texts=1, max_suspended=1, per_caller=2)
-    for request in (1, 2):
-        assert slots.room_for("shop")
-        slots.begin(request, caller="shop")
-    assert slots.free and not slots.room_for("shop") and slots.room_for("other")
-    slots.suspend(1, 10.0)
-    assert slots.room_for("shop"), "a suspended request takes no slot"
-    slots.resume(1)
-    assert not slots.room_for("shop")
-    slots.end(2)
-    assert slots.room_for("shop")
-
-
-def test_callers_that_are_not_known_share_all_slots() -> None:
-    slots = Slots(2, open_texts=0, max_suspended=0, per_caller=1)
-    slots.begin(1)
-    assert slots.free and slots.room_for("")
