@@ -225,7 +225,10 @@ class Broker:
         finally:
             self.close_inbox(inbox)
         if answer_headers.status == "503":
-            raise NoResponders(f"nobody answers on {subject}; is JetStream on and the node started?")
+            raise NoResponders(
+                f"nobody answers on {subject}: the node is not started, JetStream is off, or this user may not use the "
+                "subject"
+            )
         return answer, answer_headers
 
     async def subscribe(self, subject: str, on_message: OnMessage, *, queue: str = "") -> Subscription:

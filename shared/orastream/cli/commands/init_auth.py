@@ -64,7 +64,9 @@ def summary(done: Done, *, rotated: tuple[str, ...] = ()) -> list[str]:
     url = "  NATS_NODE_URL=tls://nats:4222" if done.tls else ""
     lines += [
         f"  docker compose     NATS_AUTH_DIR={done.folder}{url}  in .env; then: docker compose up -d --wait",
-        "  running already    docker compose kill -s HUP nats && docker compose up -d",
+        "  running already    docker compose kill -s HUP nats && docker compose up -d --wait",
+        "  … with a new       docker compose kill -s HUP nats && sleep 2 && docker compose kill -s HUP nats;",
+        "    --caller         docker compose up -d --wait synth && docker compose up -d --wait",
         f"  a caller           set -a; . {done.folder / names.LLM}.env; set +a; orastream say Hello",
     ]
     if rotated:

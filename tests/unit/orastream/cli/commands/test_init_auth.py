@@ -23,6 +23,9 @@ def test_it_prints_what_it_wrote_and_the_next_commands_and_no_secret(tmp_path: P
     assert code == 0, output
     for word in ("accounts.conf", "shop.env", "certificates", "NATS_AUTH_DIR=", "NATS_NODE_URL=tls://nats:4222"):
         assert word in output
+    # nats-server connects the imports of a new account only at the second reload.
+    assert "kill -s HUP nats && sleep 2 && docker compose kill -s HUP nats" in output
+    assert "up -d --wait synth && docker compose up -d --wait" in output
     for path in (tmp_path / "auth").glob("*.env"):
         seed = seed_in(path.read_text())
         assert seed is not None and seed not in output
