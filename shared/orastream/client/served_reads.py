@@ -83,7 +83,8 @@ async def read_page(broker: Broker, subject: str, query: ReadQuery) -> AsyncGene
 
 
 def _no_gateway(subject: str) -> NoResponders:
-    return NoResponders(f"this user may not read JetStream, and no gateway answers on {subject}; start one")
+    why = "no gateway runs, or this user may not ask it"
+    return NoResponders(f"this user may not read JetStream, and nobody answers on {subject}: {why}")
 
 
 def _raise_error(subject: str, headers: Headers) -> None:
