@@ -26,6 +26,8 @@ class RequestService:
     def __init__(self, client: Client, wait_s: float, metrics: Metrics, *, max_in_flight: int = MAX_IN_FLIGHT) -> None:
         self.client = client
         self.wait_s = wait_s
+        self.check_reply: Callable[[str, object], None] | None = None
+        """Raises InvalidRequest for a `replyTo` that the account may not name; None: each may name any."""
         self._max_in_flight = max_in_flight
         self._in_flight = 0
         self._waits: set[asyncio.Timeout] = set()
@@ -59,6 +61,8 @@ class RequestService:
         InvalidRequest and Overloaded (nothing was stored), NodeUnavailable, and WaitTimeout (the request goes on).
         Cancel-safe: a stored request is still spoken.
         """
+        if self.check_reply is not None:
+            self.check_reply(account, fields.get("replyTo"))
         with self.place():
             acceptance, waits = await self.client.submit(
                 fields, encoding=encoding, trace=trace, caller=caller, account=account

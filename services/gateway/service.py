@@ -55,6 +55,7 @@ def serve(settings: GatewaySettings) -> lifecycle.Serve:
         limits = _limits(settings, refusals)
         pending = PendingRequests(process.js, settings.tts_max_pending_per_caller)
         gate = CallerGate(accounts_of(settings.tts_callers), limits, pending)
+        request_service.check_reply = gate.check_reply
         app = application(
             request_service,
             CallerAdmission(_policy(settings), limits),

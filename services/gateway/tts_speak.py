@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
 import structlog
 
 from orastream import traces
 from orastream.base.version import VERSION
-from orastream.broker import Answer, Broker, ServiceConfig, single
+from orastream.broker import Answer, Broker, Question, ServiceConfig
 from orastream.client.acceptance import Acceptance
 from orastream.contract import codec, subjects
-from orastream.contract.caller import REQUEST_INFO, account_of
+from orastream.contract.caller import UNKNOWN, asked_by, asked_subject
 from orastream.contract.codec import Encoding, Map
 from orastream.contract.errors import (
     InvalidRequest,
@@ -46,7 +46,8 @@ async def serving(
     """
     speaker = SpeakService(request_service, gate)
     about = ServiceConfig(NAME, VERSION, "Speaks a text to a phone; answers when accepted or delivered")
-    service = await broker.serve(about, {NAME: ROUTE}, single(speaker.answer))
+    endpoints = {NAME: ROUTE, f"{NAME}-of": asked_subject("*", ROUTE)}
+    service = await broker.serve(about, endpoints, speaker.answers)
     yield
     if broker.connected:  # the server drops the subscriptions of a lost connection by itself
         with contextlib.suppress(TimeoutError):
@@ -65,8 +66,13 @@ class SpeakService:
         self._in_flight = 0
         self._changed = asyncio.Event()
 
-    async def answer(self, payload: bytes, headers: Mapping[str, str]) -> Answer:
-        """The reply to one request, and the reply's headers. Raises nothing except when cancelled.
+    async def answers(self, question: Question) -> AsyncGenerator[Answer, None]:
+        """Yield the reply to one question."""
+        caller, _ = asked_by(question.subject)
+        yield await self.answer(question.data, question.headers, caller)
+
+    async def answer(self, payload: bytes, headers: Mapping[str, str], caller: str = UNKNOWN) -> Answer:
+        """The reply to one request of an account, and the reply's headers. Raises nothing except when cancelled.
 
         The reply is the acceptance or the final report. A refusal is a `failed` report with error headers: 400 for an
         invalid request, 503 when the node cannot take it, 500 for an error in the gateway. After a timeout the reply
@@ -78,7 +84,6 @@ class SpeakService:
             about = traces.messaging("process", "process", ROUTE, ROUTE, group=NAME)
             parent = traces.carrier_of(headers.get)
             with traces.begin("process tts.speak", parent=parent, kind="server", attributes=about) as span:
-                caller = account_of(headers.get(REQUEST_INFO))
                 body, problem, outcome = await self._spoken(payload, encoding, span, caller)
                 span.set({"orastream.outcome": outcome})
                 if problem is not None:

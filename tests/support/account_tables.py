@@ -56,6 +56,8 @@ NEVER = (
     "tts.request-CALLERS.victim",
     "tts.request-SHOP.victim",
     "tts.request-HALL.victim",
+    *(f"tts.of.{account}.report.get.victim.r" for account in ("CALLERS", "SHOP", "HALL", "OBSERVERS")),
+    *(f"tts.of.{account}.audio.read.victim.r" for account in ("CALLERS", "SHOP")),
     *(f"tts.relay.{account}.{kind}.victim" for account in ("SHOP", "HALL") for kind in ("request", "cancel")),
     "tts.peer.synth.synth-1",
     "tts.peers.synth",
@@ -80,6 +82,7 @@ DENIED: dict[str, tuple[str, ...]] = {
     "observer": (
         *NEVER,
         *("tts.request.victim", "tts.text.victim.r", "tts.cancel.victim", "tts.speak", "tts.audio.read.victim.r"),
+        *("$SRV.PING", "$SRV.STATS"),
     ),
 }
 

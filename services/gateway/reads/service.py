@@ -17,7 +17,7 @@ from orastream.broker import Answer, Question, ServiceConfig
 from orastream.client.report_lookup import last_report
 from orastream.contract import stream_names, subjects
 from orastream.contract.audio_messages import AudioEnd, unpack
-from orastream.contract.caller import REQUEST_INFO, account_of
+from orastream.contract.caller import asked_by, asked_subject
 from orastream.contract.errors import InvalidRequest, OrastreamError, Overloaded, Undecodable
 from orastream.contract.messages import Report
 from orastream.contract.reads import NEXT, ReadQuery
@@ -37,6 +37,7 @@ ENDPOINTS = {
     "reports-read-session": subjects.REPORTS_READ_SESSION,
     "audio-read": subjects.AUDIO_READ,
 }
+OF_ACCOUNTS = {f"{name}-of": asked_subject("*", subject) for name, subject in ENDPOINTS.items()}
 MAX_READS = 1024
 """Reads in progress at the same time. Each waiting one holds a subscription and a buffer."""
 MAX_OF_ONE_CALLER = MAX_READS // 4
@@ -50,7 +51,7 @@ async def serving(js: JetStream, request_service: RequestService, *, max_text_ch
     """Answer reads while the context is open. Reads in progress end when `request_service` closes."""
     reads = ReadService(js, request_service, max_text_chars=max_text_chars)
     about = ServiceConfig(NAME, VERSION, "Reads reports and audio for callers without JetStream")
-    service = await js.broker.serve(about, ENDPOINTS, reads.answers)
+    service = await js.broker.serve(about, ENDPOINTS | OF_ACCOUNTS, reads.answers)
     yield
     if js.broker.connected:  # the server drops the subscriptions of a lost connection by itself
         with contextlib.suppress(TimeoutError):
@@ -71,34 +72,34 @@ class ReadService:
 
     async def answers(self, question: Question) -> AsyncGenerator[Answer, None]:
         """The answers to one question. Raises nothing except when cancelled: an error is an answer with headers."""
-        route = ".".join(question.subject.split(".")[:3])
-        async with contextlib.aclosing(self._answers(route, question)) as several:
+        caller, subject = asked_by(question.subject)
+        route = ".".join(subject.split(".")[:3])
+        async with contextlib.aclosing(self._answers(route, caller, subject, question.data)) as several:
             async for answer in several:
                 yield answer
         if route != "tts.report.get":
             # Else nats-server would remember each question until the caller disconnects: 2.6 KB of memory for a page.
             yield b"", None
 
-    async def _answers(self, route: str, question: Question) -> AsyncGenerator[Answer, None]:
-        caller = account_of(question.headers.get(REQUEST_INFO))
+    async def _answers(self, route: str, caller: str, subject: str, data: bytes) -> AsyncGenerator[Answer, None]:
         outcome = "found"
         refusal = self._share.enter(caller)
         try:
             if refusal is not None:
                 raise Overloaded(refusal)
-            query = ReadQuery.decode(question.data)
+            query = ReadQuery.decode(data)
             if route == "tts.report.get":
-                answer, outcome = await self._report(question.subject, query)
+                answer, outcome = await self._report(subject, query)
                 yield answer
             else:
-                async with contextlib.aclosing(self._page(question.subject, query)) as page:
+                async with contextlib.aclosing(self._page(subject, query)) as page:
                     async for answer in page:
                         yield answer
         except OrastreamError as exc:
             outcome = outcome_of(exc)
             yield b"", error_headers(service_code(exc), public_text(exc))
         except Exception:  # noqa: BLE001 - an error in one read must not end the service: it is logged and answered
-            log.exception("a read met an error of ours", subject=ascii(question.subject))
+            log.exception("a read met an error of ours", subject=ascii(subject))
             outcome = "internal"
             yield b"", error_headers("500", "an error of the gateway; see its log")
         finally:

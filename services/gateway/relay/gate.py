@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from orastream.contract.caller import TRUSTED, UNKNOWN
-from orastream.contract.errors import Overloaded
+from orastream.contract.errors import InvalidRequest, Overloaded
 from services.gateway.access.caller_limits import CallerLimits
 from services.gateway.access.policy import ApiCaller
 from services.gateway.http.responses import Refused
@@ -23,6 +23,14 @@ class CallerGate:
     def account(self, name: str) -> str:
         """The account under whose subject its requests are stored, or UNKNOWN: the streams have none for it."""
         return name if name in self._accounts else UNKNOWN
+
+    def check_reply(self, account: str, reply_to: object) -> None:
+        """Raise InvalidRequest for a `replyTo` of somebody without an account, on a node that has accounts.
+
+        The report would be published where another account listens, or where nobody can.
+        """
+        if self._accounts and account == UNKNOWN and isinstance(reply_to, str):
+            raise InvalidRequest("replyTo", "only a caller in a NATS account may name one here; leave it out")
 
     @property
     def counts_characters(self) -> bool:

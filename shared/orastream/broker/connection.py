@@ -31,6 +31,7 @@ from orastream.contract.errors import NodeUnavailable, NoResponders, NotConnecte
 
 PING_INTERVAL_S = 2
 RECONNECT_WAIT_S = 0.25
+NOBODY = "the node is not started, JetStream is off, or this user may not use the subject"
 
 log = logger.named(__name__)
 
@@ -225,10 +226,7 @@ class Broker:
         finally:
             self.close_inbox(inbox)
         if answer_headers.status == "503":
-            raise NoResponders(
-                f"nobody answers on {subject}: the node is not started, JetStream is off, or this user may not use the "
-                "subject"
-            )
+            raise NoResponders(f"nobody answers on {subject}: {NOBODY}")
         return answer, answer_headers
 
     async def subscribe(self, subject: str, on_message: OnMessage, *, queue: str = "") -> Subscription:

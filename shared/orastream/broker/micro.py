@@ -34,6 +34,8 @@ class Question:
 Answers = Callable[[Question], AsyncGenerator[Answer, None]]
 """Yields the answers to one request. It must not raise."""
 
+MAX_RUNNING = 4096
+"""Requests to one service that are answered at the same time. Further ones are dropped: their senders get no answer."""
 CONFIRM_S = 2.0
 """How long to wait until the server has confirmed the subscriptions."""
 
@@ -65,10 +67,12 @@ async def serve(
     """Start a service with these endpoints: subjects by name. One member of the queue group answers each request.
 
     It also answers `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS`. Stopping the returned service does not end requests in
-    flight: wait for them before you close the broker. It stops asking `answers` for more when an answer cannot be sent.
+    flight: wait for them before you close the broker. It stops asking `answers` for more when an answer cannot be sent,
+    and drops requests beyond MAX_RUNNING.
     If NATS is lost meanwhile, the service begins when it is back. Raises NodeUnavailable if the connection is closed.
     """
     running: set[asyncio.Task[None]] = set()
+    dropped = 0
 
     async def respond(request: Request) -> None:
         question = Question(request.subject, request.data, request.headers or {})
@@ -78,6 +82,14 @@ async def serve(
                     return
 
     async def handle(request: Request) -> None:
+        nonlocal dropped
+        if len(running) >= MAX_RUNNING:  # a flood: without a limit its tasks would fill the memory
+            dropped += 1
+            if dropped.bit_count() == 1:  # the first one, the second, the fourth, …
+                log.warning(
+                    "requests to a service are dropped", service=config.name, running=MAX_RUNNING, dropped=dropped
+                )
+            return
         # A subscription runs its callbacks one at a time: without a task, a request would wait for the one before it.
         task = asyncio.create_task(respond(request))
         running.add(task)

@@ -2,7 +2,9 @@
 
 NATS accounts: the configuration that `orastream init-auth` writes lets each account publish `tts.request.<session>`,
 which the server maps to `tts.request-<account>.<session>` in the node's account. A caller cannot choose that subject,
-so the account in the stored subject is proven. (JetStream removes `Nats-Request-Info` from what it stores.)
+so the account in the stored subject is proven. Questions (`tts.speak`, the reads) are mapped likewise, to
+`tts.of.<account>.…`. The server also tells services the account in a header, `Nats-Request-Info`, but a caller can
+spoil that one by a header block that is not well formed, and JetStream removes it from what it stores.
 
 The node's own services publish `tts.request.<session>`, with the header HEADER: the gateway names the API key, or the
 account that called `tts.speak`. On a server without accounts whoever publishes can state any name there.
@@ -11,13 +13,10 @@ Source: docs/decisions/020-callers-have-accounts.md.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 
 HEADER = "Orastream-Caller"
-REQUEST_INFO = "Nats-Request-Info"
-"""Header that the server adds to a request that comes from another account, in JSON."""
 MAX_CHARS = 64
 ACCOUNT_MAX_CHARS = 32
 TRUSTED = "CALLERS"
@@ -31,6 +30,7 @@ MAX_NAMES = 100
 _NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_CHARS}}}")
 _ACCOUNT = re.compile(rf"[A-Za-z0-9_]{{1,{ACCOUNT_MAX_CHARS}}}")
 _KIND = "request"
+_OF = "tts.of"
 
 
 def check_account(name: str) -> str:
@@ -76,15 +76,20 @@ def caller_of(kind: str, stated: str | None) -> str:
     return stated if stated is not None and valid(stated) else UNKNOWN
 
 
-def account_of(info: str | None) -> str:
-    """Return the account in the value of REQUEST_INFO, or UNKNOWN if there is none. Never raises."""
-    if info is None:
-        return UNKNOWN
-    try:
-        account = json.loads(info)["acc"]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return UNKNOWN
-    return account if isinstance(account, str) and valid(account) else UNKNOWN
+def asked_subject(account: str, subject: str) -> str:
+    """Subject to which the server maps a question that an account publishes on `subject`: `tts.speak` and the reads."""
+    return f"{_OF}.{account}.{subject.removeprefix('tts.')}"
+
+
+def asked_by(subject: str) -> tuple[str, str]:
+    """Return the account in the subject of a question, and the subject on which it was published.
+
+    UNKNOWN for a question from the node's own account, or on a server without accounts.
+    """
+    parts = subject.split(".", 3)
+    if len(parts) == 4 and ".".join(parts[:2]) == _OF:
+        return parts[2], f"tts.{parts[3]}"
+    return UNKNOWN, subject
 
 
 class CallerNames:

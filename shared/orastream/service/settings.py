@@ -127,7 +127,7 @@ class NodeSettings(NatsAccessSettings):
         Annotated[float, Field(ge=0, allow_inf_nan=False)] | None, BeforeValidator(off_is_absent)
     ] = None
     """A request that would wait longer than this for a slot is refused (by the gateway) or expires early. None: off."""
-    tts_max_pending_per_caller: Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(off_is_absent)] = 512
+    tts_max_pending_per_caller: Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(off_is_absent)] = 128
     """Requests of one account that are stored and not final, of callers whose requests pass the gateway. None: off."""
     tts_callers: Accounts = ""
     """Comma separated: the NATS accounts of callers, as `orastream init-auth` writes them."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from orastream.cli.auth import names
-from orastream.cli.auth.rights import READ_SERVICES, REPORT_READS, SERVICE_API
+from orastream.cli.auth.rights import READ_SERVICES, REPORT_READS
 from orastream.contract import subjects
-from orastream.contract.caller import ingest_subject, relay_subject
+from orastream.contract.caller import asked_subject, ingest_subject, relay_subject
 
 SPEAK_ANSWER = "1h"
 """How long the server waits for the answer to `tts.speak`: longer than any sensible GATEWAY_WAIT_SECONDS."""
@@ -20,6 +20,9 @@ SPEAK_ANSWER = "1h"
 RELAY_ANSWER = "10s"
 """The same for requests and cancels that the gateway relays: longer than it takes to store or refuse one. So long the
 server remembers where the answer goes: of a flood, much."""
+
+MAX_CONNECTIONS = 16
+"""Connections of an account that is not trusted. The server keeps up to `max_pending` for one that does not read."""
 
 ALL_REPORTS = subjects.report("*", "*")
 
@@ -37,8 +40,6 @@ class Import:
     """The pattern that NODE exports; `subject` is it, or a part of it."""
     local: str
     """In the account."""
-    share: bool = False
-    """The service gets the name of the account in a header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ class AccountPlan:
     role: str
     about: str
     imports: tuple[Import, ...]
+    max_connections: int | None = None
+    """Connections of this account at the same time; None: no limit."""
 
     @property
     def subscribe(self) -> tuple[str, ...]:
@@ -85,8 +88,8 @@ def caller_accounts(callers: tuple[CallerAccount, ...]) -> tuple[str, ...]:
     return (names.CALLERS, *(caller.account for caller in callers))
 
 
-def _service(pattern: str, subject: str | None = None, *, share: bool = False) -> Import:
-    return Import("service", subject or pattern, pattern, subject or pattern, share)
+def _service(pattern: str, subject: str | None = None) -> Import:
+    return Import("service", subject or pattern, pattern, subject or pattern)
 
 
 def _stream(pattern: str, subject: str | None = None) -> Import:
@@ -114,13 +117,10 @@ def _replies(account: str) -> Import:
     return _stream(f"{subjects.reply_prefix(account)}>")
 
 
-def _read(pattern: str, session: str = "*") -> Import:
-    """A question about a session; the gateway limits how many of an account are open."""
-    return _service(pattern, pattern.replace("*", session, 1), share=True)
-
-
-def _speak() -> Import:
-    return _service(subjects.SPEAK, share=True)
+def _asks(account: str, pattern: str, session: str = "*") -> Import:
+    """A question on the caller's usual subject; in NODE on one that names the account."""
+    local = pattern.replace("*", session, 1)
+    return Import("service", asked_subject(account, local), asked_subject(account, pattern), local)
 
 
 def _callers() -> AccountPlan:
@@ -132,9 +132,9 @@ def _callers() -> AccountPlan:
             _requests(names.CALLERS),
             _service(subjects.TEXTS),
             _service(subjects.CANCELS),
-            _speak(),
+            _asks(names.CALLERS, subjects.SPEAK),
             _service(subjects.VOICES),
-            *(_read(pattern) for pattern in READ_SERVICES),
+            *(_asks(names.CALLERS, pattern) for pattern in READ_SERVICES),
             _stream(ALL_REPORTS),
             _stream(subjects.LOAD),
             _replies(names.CALLERS),
@@ -148,12 +148,12 @@ def _observers() -> AccountPlan:
         names.OBSERVER,
         "Those who watch the node. They see reports, load and voices: never texts, never audio.",
         (
-            *(_read(pattern) for pattern in (subjects.REPORT_GET, *REPORT_READS)),
+            *(_asks(names.OBSERVERS, pattern) for pattern in (subjects.REPORT_GET, *REPORT_READS)),
             _service(subjects.VOICES),
-            *(_service(subject) for subject in SERVICE_API),
             _stream(ALL_REPORTS),
             _stream(subjects.LOAD),
         ),
+        MAX_CONNECTIONS,
     )
 
 
@@ -166,15 +166,16 @@ def _of_caller(caller: CallerAccount) -> AccountPlan:
             (
                 *_relayed(caller.account),
                 _service(subjects.TEXTS),
-                _speak(),
+                _asks(caller.account, subjects.SPEAK),
                 _service(subjects.VOICES),
                 # Questions that name both ids. A client that waits for a report asks the second one.
-                _read(subjects.REPORT_GET),
-                _read(subjects.REPORT_READ),
-                _read(subjects.AUDIO_READ),
+                _asks(caller.account, subjects.REPORT_GET),
+                _asks(caller.account, subjects.REPORT_READ),
+                _asks(caller.account, subjects.AUDIO_READ),
                 _stream(subjects.LOAD),
                 _replies(caller.account),
             ),
+            MAX_CONNECTIONS,
         )
     own = [one for session in caller.sessions for one in _of_session(caller.account, session)]
     return AccountPlan(
@@ -182,6 +183,7 @@ def _of_caller(caller: CallerAccount) -> AccountPlan:
         caller.role,
         "A caller with these sessions alone. Without tts.speak: NATS cannot check a session that is in the payload.",
         (*own, _service(subjects.VOICES), _stream(subjects.LOAD), _replies(caller.account)),
+        MAX_CONNECTIONS,
     )
 
 
@@ -189,6 +191,6 @@ def _of_session(account: str, session: str) -> tuple[Import, ...]:
     return (
         *_relayed(account, session),
         _service(subjects.TEXTS, subjects.text(session, "*")),
-        *(_read(pattern, session) for pattern in READ_SERVICES if pattern != subjects.REPORTS_READ),
+        *(_asks(account, pattern, session) for pattern in READ_SERVICES if pattern != subjects.REPORTS_READ),
         _stream(ALL_REPORTS, subjects.reports(session)),
     )

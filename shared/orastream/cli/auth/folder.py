@@ -116,6 +116,8 @@ class AuthFolder:
     def folder(self, name: str) -> None:
         """Make a folder in it that a container may enter. Raises SettingsError."""
         path = self.path / name
+        if path.is_symlink():  # else files would be written, and modes changed, wherever it leads
+            raise SettingsError(f"DIR: {path} is a link; replace it by a folder")
         try:
             path.mkdir(exist_ok=True)
             path.chmod(0o755)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from orastream.cli.auth.names import OPERATOR
 from orastream.contract import subjects
-from orastream.contract.caller import ingest_subject
+from orastream.contract.caller import asked_subject, ingest_subject
 from orastream.contract.stream_names import (
     AUDIO,
     BRIDGES,
@@ -136,6 +136,8 @@ def _synth() -> Rights:
         f"$O.{PHRASES}.C.*",
         f"$O.{PHRASES}.M.*",
         subjects.LOAD,
+        # Not by `answers`: the server would remember each question about voices, and log each answer that comes late.
+        CROSS_ACCOUNT_ANSWERS,
         *_peers(SYNTH),
     )
     subscribe = (
@@ -148,7 +150,6 @@ def _synth() -> Rights:
         subjects.VOICES,
         *SERVICE_API,
     )
-    # An answer to a request from another account goes to CROSS_ACCOUNT_ANSWERS; `answers` covers these too.
     return Rights(publish, subscribe, answers=True)
 
 
@@ -187,6 +188,7 @@ def _gateway(accounts: Sequence[str]) -> Rights:
     )
     subscribe = (
         subjects.SPEAK,
+        asked_subject("*", "tts.>"),
         subjects.RELAY_REQUESTS,
         subjects.RELAY_CANCELS,
         *READ_SERVICES,

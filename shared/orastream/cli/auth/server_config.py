@@ -17,13 +17,14 @@ from orastream.cli.auth.accounts import (
     account_plans,
 )
 from orastream.cli.auth.names import NODE, OPERATOR, SERVICES
-from orastream.cli.auth.rights import ANSWER_S, REPORT_READS, SERVICE_API, Rights, rights_of
+from orastream.cli.auth.rights import ANSWER_S, REPORT_READS, Rights, rights_of
 from orastream.contract import subjects
+from orastream.contract.caller import asked_by
 
 CONTAINER_AUTH = "/etc/nats/auth"
 """Where the server's container in compose.yaml and deploy/kubernetes has its folder of these files."""
 
-_SEVERAL_ANSWERS = (subjects.VOICES, *REPORT_READS, subjects.AUDIO_READ, *SERVICE_API)
+_SEVERAL_ANSWERS = (subjects.VOICES, *REPORT_READS, subjects.AUDIO_READ)
 """Not `tts.report.get`: the server forgets where an answer goes at once if there is only one."""
 _WIDTH = 120
 
@@ -82,11 +83,12 @@ def _exports(plans: Sequence[AccountPlan]) -> list[tuple[Import, list[str]]]:
 
 def _export(one: Import, accounts: Sequence[str]) -> str:
     extra = ""
-    if one.kind == "service" and one.export in _SEVERAL_ANSWERS:
+    _, asked = asked_by(one.export)
+    if one.kind == "service" and asked in _SEVERAL_ANSWERS:
         extra = ", response_type: stream"
     elif one.export.startswith("tts.relay."):
         extra = f", response_threshold: {_quoted(RELAY_ANSWER)}"
-    elif one.export == subjects.SPEAK:
+    elif asked == subjects.SPEAK:
         extra = f", response_threshold: {_quoted(SPEAK_ANSWER)}"
     return f"{{{one.kind}: {_quoted(one.export)}{extra}, accounts: [{', '.join(map(_quoted, accounts))}]}}"
 
@@ -94,15 +96,17 @@ def _export(one: Import, accounts: Sequence[str]) -> str:
 def _account(plan: AccountPlan, public_key: str) -> list[str]:
     lines = [f"  # {plan.about}", f"  {_quoted(plan.name)} {{", "    users: ["]
     lines += _user(plan.role, public_key, Rights(None, plan.subscribe))
-    lines += ["    ]", "    imports: ["]
+    lines += ["    ]"]
+    if plan.max_connections is not None:
+        lines += [f"    limits: {{max_connections: {plan.max_connections}}}"]
+    lines += ["    imports: ["]
     lines += [f"      {_import(one)}" for one in plan.imports]
     return [*lines, "    ]", "  }"]
 
 
 def _import(one: Import) -> str:
     mapped = f", to: {_quoted(one.local)}" if one.local != one.subject else ""
-    share = ", share: true" if one.share else ""
-    return f"{{{one.kind}: {{account: {_quoted(NODE)}, subject: {_quoted(one.subject)}}}{mapped}{share}}}"
+    return f"{{{one.kind}: {{account: {_quoted(NODE)}, subject: {_quoted(one.subject)}}}{mapped}}}"
 
 
 def _user(role: str, public_key: str, rights: Rights) -> list[str]:

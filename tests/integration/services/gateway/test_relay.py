@@ -174,6 +174,29 @@ async def test_speak_is_within_the_same_limits_and_stored_under_the_account(node
     assert {message.subject.rpartition(".")[2] for message in stored} == {"request-SHOP"}
 
 
+async def test_a_caller_cannot_pose_as_another_by_headers(node: Node) -> None:
+    """A header block that does not end in an empty line swallows the header by which the server names the account."""
+    connection = await node.server.plain("shop")
+    claims = (
+        b'NATS/1.0\r\nNats-Request-Info : {"acc":"KIOSK"}\r\nX: abcYY',
+        b"NATS/1.0\r\nX: abcYY",
+        b'NATS/1.0\r\nNats-Request-Info: {"acc":"KIOSK"}\r\nOrastream-Caller: KIOSK\r\n\r\n',
+    )
+    inbox = connection.new_inbox()
+    answers = await connection.subscribe(inbox)
+    try:
+        for number, block in enumerate(claims):
+            body = {"text": "안녕", "sessionId": f"s{number}", "phoneId": "p", "fire_and_forget": True}
+            data = json.dumps(body).encode()
+            head = f"HPUB tts.speak {inbox} {len(block)} {len(block) + len(data)}\r\n".encode()
+            await connection._send_command(head + block + data + b"\r\n")
+            await connection.flush(PATIENCE_S)
+            assert b'"queued"' in (await answers.next_msg(PATIENCE_S)).data
+            assert (await node.stored(f"s{number}")).caller == "SHOP"
+    finally:
+        await connection.close()
+
+
 async def test_a_wildcard_as_a_session_is_refused(node: Node) -> None:
     connection = await node.server.plain("shop")
     inbox = connection.new_inbox()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,14 +80,10 @@ def test_reply_to_of_an_account_lies_below_its_prefix(kind: str, reply: str, all
     assert allowed or "tts.reply.SHOP." in str(found.problem)
 
 
-@given(accounts)
-def test_account_of_the_servers_header(account: str) -> None:
-    assert caller.account_of(json.dumps({"acc": account, "rtt": 1})) == account
-
-
-@given(st.none() | st.text() | st.sampled_from(['{"acc": 1}', "[]", "7", '{"acc": "a b"}', "[" * 100_000]))
-def test_odd_info_is_nobody(info: str | None) -> None:
-    assert caller.account_of(info) in (UNKNOWN, *(info or ""))
+@given(accounts, st.sampled_from(["tts.speak", "tts.report.get.s.r", "tts.audio.read.s.r"]))
+def test_a_question_names_its_account_in_the_subject(account: str, subject: str) -> None:
+    assert caller.asked_by(caller.asked_subject(account, subject)) == (account, subject)
+    assert caller.asked_by(subject) == (UNKNOWN, subject)
 
 
 @given(st.lists(st.integers(0, 40).map(str)), st.integers(0, 8))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from orastream.broker import Broker, Headers
+from orastream.broker import Headers
 from orastream.client import redelivery
 from orastream.client.async_client import Client
 from orastream.contract import stream_names, subjects
@@ -23,37 +23,12 @@ from orastream.jetstream.api import JetStream
 from orastream.jetstream.stream_limits import StreamLimits
 from orastream.service.keeper import StreamKeeper
 from services.gateway.reads.service import MAX_OF_ONE_CALLER
-from tests.support.nats_server import NatsServer
+from tests.support.nats_accounts import AccountServer
 from tests.support.processes import Logs
 from tests.support.services import Stack
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
-ACCOUNTS = """
-accounts {
-  NODE {
-    jetstream: enabled
-    users: [ {user: node, password: n} ]
-    exports: [
-      {service: "tts.request-CALLERS.*"}, {service: "tts.text.*.*"}, {service: "tts.cancel.*"}
-      {service: "tts.report.get.*.*"}
-      {service: "tts.reports.read", response_type: stream}, {service: "tts.reports.read.*", response_type: stream}
-      {service: "tts.report.read.*.*", response_type: stream}, {service: "tts.audio.read.*.*", response_type: stream}
-    ]
-  }
-  CALLERS {
-    users: [ {user: caller, password: c} ]
-    imports: [
-      {service: {account: NODE, subject: "tts.request-CALLERS.*"}, to: "tts.request.*"}
-      {service: {account: NODE, subject: "tts.text.*.*"}}, {service: {account: NODE, subject: "tts.cancel.*"}}
-      {service: {account: NODE, subject: "tts.report.get.*.*"}}
-      {service: {account: NODE, subject: "tts.reports.read"}}, {service: {account: NODE, subject: "tts.reports.read.*"}}
-      {service: {account: NODE, subject: "tts.report.read.*.*"}}
-      {service: {account: NODE, subject: "tts.audio.read.*.*"}}
-    ]
-  }
-}
-"""
 PATIENCE_S = 20
 """Deadline of what takes less than a second."""
 
@@ -62,7 +37,7 @@ PATIENCE_S = 20
 class Node:
     """A server with accounts, a gateway on it, a connection of the node and a client of the callers."""
 
-    server: NatsServer
+    server: AccountServer
     stack: Stack
     js: JetStream
     client: Client
@@ -80,15 +55,12 @@ class Node:
 
 @pytest.fixture
 async def node(tmp_path: Path, logs: Logs) -> AsyncIterator[Node]:
-    config = tmp_path / "nats.conf"
-    config.write_text(ACCOUNTS)
-    server = NatsServer(tmp_path, logs, "-c", str(config))
+    server = AccountServer(tmp_path, logs)
     await server.start()
-    inside, outside = (server.url.replace("//", f"//{user}@") for user in ("node:n", "caller:c"))
-    stack = Stack(server, tmp_path, logs, NATS_URL=inside, TTS_AUDIO_MAX_BYTES=64 << 20, TTS_CALLERS="CALLERS")
+    stack = Stack(server, tmp_path, logs, credentials=server.env, TTS_AUDIO_MAX_BYTES=64 << 20)
     try:
-        async with Broker(inside, name="node") as broker, Client(outside) as client:
-            js = JetStream(broker)
+        async with server.client("operator") as inside, server.client("llm") as client:
+            js = JetStream(inside.broker)
             limits = StreamLimits(audio_max_bytes=64 << 20, callers=("CALLERS",))
             await StreamKeeper(js, limits, change=True).ensure()
             await stack.start("gateway")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orastream.cli.auth.accounts import AccountPlan, CallerAccount, account_plans, caller_accounts
+from orastream.cli.auth.accounts import MAX_CONNECTIONS, AccountPlan, CallerAccount, account_plans, caller_accounts
 
 pytestmark = pytest.mark.unit
 
@@ -39,13 +39,20 @@ def test_cancels_of_callers_that_are_not_trusted_pass_the_relay() -> None:
         assert cancels and all(one.export == f"tts.relay.{account}.cancel.*" for one in cancels)
 
 
-def test_services_learn_the_account_where_it_is_not_in_the_subject() -> None:
+def test_questions_arrive_under_a_subject_that_names_the_account() -> None:
     for plan in plans().values():
         for one in plan.imports:
-            assert (
-                one.share == one.local.startswith(("tts.speak", "tts.report.", "tts.reports.", "tts.audio."))
-                or one.kind == "stream"
-            )
+            asks = one.local.startswith(("tts.speak", "tts.report.", "tts.reports.", "tts.audio."))
+            if one.kind == "service" and asks:
+                assert one.subject == one.local.replace("tts.", f"tts.of.{plan.name}.", 1)
+                assert one.export.startswith(f"tts.of.{plan.name}.")
+
+
+def test_accounts_that_are_not_trusted_have_few_connections() -> None:
+    assert {name: plan.max_connections for name, plan in plans().items()} == {
+        **{"CALLERS": None, "OBSERVERS": MAX_CONNECTIONS},
+        **{"SHOP": MAX_CONNECTIONS, "HALL": MAX_CONNECTIONS},
+    }
 
 
 def test_observer_reads_and_never_writes_or_hears() -> None:

@@ -9,6 +9,7 @@ import pytest
 from orastream.cli.auth.accounts import CallerAccount
 from orastream.cli.auth.env_files import all_roles
 from orastream.cli.auth.server_config import TLS_CONF, accounts_conf
+from orastream.contract.caller import asked_by
 
 pytestmark = pytest.mark.unit
 
@@ -19,19 +20,21 @@ EXPORTS = dict(re.findall(r'^      \{(?:service|stream): "([^"]+)"(.*)\}$', TEXT
 
 def test_the_answer_of_tts_speak_may_take_as_long_as_a_caller_waits() -> None:
     """The server's default is two minutes; a later answer would be dropped."""
-    assert 'response_threshold: "1h"' in EXPORTS["tts.speak"]
+    assert 'response_threshold: "1h"' in EXPORTS["tts.of.SHOP.speak"]
 
 
 def test_what_has_one_answer_is_forgotten_after_it() -> None:
     several = {subject for subject, rest in EXPORTS.items() if "response_type: stream" in rest}
-    assert {one for one in several if not one.startswith("$SRV.")} == {
+    assert {asked_by(one)[1] for one in several} == {
         *("tts.voices", "tts.reports.read", "tts.reports.read.*", "tts.report.read.*.*", "tts.audio.read.*.*"),
     }
 
 
 def test_each_export_names_the_accounts_that_may_import_it() -> None:
     assert EXPORTS and all("accounts: [" in rest for rest in EXPORTS.values())
-    assert 'accounts: ["CALLERS", "SHOP"]' in EXPORTS["tts.speak"]
+    assert 'accounts: ["SHOP"]' in EXPORTS["tts.of.SHOP.speak"]
+    assert "tts.of.HALL.speak" not in EXPORTS and "tts.speak" not in EXPORTS
+    assert 'accounts: ["CALLERS", "OBSERVERS", "SHOP", "HALL"]' in EXPORTS["tts.voices"]
     assert 'accounts: ["SHOP"]' in EXPORTS["tts.relay.SHOP.request.*"]
     assert 'accounts: ["CALLERS"]' in EXPORTS["tts.request-CALLERS.*"]
     assert "tts.request-SHOP.*" not in EXPORTS, "its requests pass the relay"
