@@ -238,10 +238,7 @@ class Broker:
             raise self._translated(subject, exc) from exc
 
     def new_inbox(self) -> str:
-        """Return a unique subject for a separate subscription.
-
-        A consumer's deliveries need one: they arrive under their stored subject, which `open_inbox` cannot route.
-        """
+        """Return a unique subject for a separate subscription, as deliveries need: `open_inbox` cannot route them."""
         return self._nc.new_inbox()
 
     def open_inbox(self, on_message: OnMessage) -> str:
