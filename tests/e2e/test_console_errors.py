@@ -175,6 +175,7 @@ async def test_bidi_controls_in_ids_do_not_reorder_the_page(
         shown = "abu202ecd/efu2069u202egh"
         assert await name.evaluate(_LEFT_TO_RIGHT) == shown
         await name.click()
+        await expect(page.locator("#detail-name")).not_to_be_empty()
         assert await page.locator("#detail-name").evaluate(_LEFT_TO_RIGHT) == shown
         for text in (
             await name.get_attribute("title"),

@@ -36,6 +36,7 @@ settings existed must stay large enough."""
 _NO_ROOM = frozenset(
     (
         10002,  # resource limits exceeded for account
+        10005,  # no suitable peers for placement: in a cluster also when their room is too small
         10047,  # insufficient storage resources available
         10122,  # stream max bytes exceeds account limit max stream bytes
     )

@@ -22,7 +22,8 @@ from orastream.contract.stream_names import AUDIO, HEARTBEATS, OWNERS, REPORTS, 
 from orastream.jetstream import management, topology
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.server_clock import MAX_SKEW_S
-from orastream.jetstream.topology import Found, StreamLimits
+from orastream.jetstream.stream_limits import MAY_LACK_ROOM, StreamLimits
+from orastream.jetstream.topology import Found
 
 CHECK_S = 5.0
 FIRST_AGAIN_S = 0.25
@@ -167,8 +168,12 @@ class StreamKeeper:
                 return
             checked_at = asyncio.get_running_loop().time()
             self._suspected.clear()  # before the check: a suspicion during it may concern something already checked
+            # First the streams that need their reserve: those of the others, if created earlier, could take its room.
+            needy = [config for config in self._streams if config["name"] not in MAY_LACK_ROOM]
+            others = [config for config in self._streams if config["name"] in MAY_LACK_ROOM]
             for ensure, configs in (
-                (topology.ensure_stream, self._streams),
+                (topology.ensure_stream, needy),
+                (topology.ensure_stream, others),
                 (topology.ensure_consumer, self._consumers),
             ):
                 async with asyncio.TaskGroup() as group:  # all streams first: a consumer needs its stream

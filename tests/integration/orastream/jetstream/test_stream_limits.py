@@ -15,7 +15,7 @@ from orastream.broker import Broker
 from orastream.client.async_client import Client
 from orastream.contract import subjects
 from orastream.contract.errors import InvalidRequest, Overloaded, PublishRefused, StreamFull
-from orastream.contract.stream_names import HEARTBEATS, REPORTS, SESSIONS, TEXTS, heartbeat_key
+from orastream.contract.stream_names import AUDIO, HEARTBEATS, REPORTS, SESSIONS, TEXTS, heartbeat_key
 from orastream.jetstream import management, topology
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.stream_limits import MAY_LACK_ROOM, StreamLimits
@@ -158,3 +158,14 @@ async def test_server_without_room_for_the_limits_works_as_before(tmp_path: Path
         assert sizes == {TEXTS: 2 << 20, SESSIONS: 2 << 20, REPORTS: -1}
         await js.store(heartbeat_key("x"), b"{}")
         assert (await management.stream_info(js, HEARTBEATS))["state"]["messages"] == 1
+
+
+async def test_the_stream_of_audio_gets_its_room_before_the_streams_that_work_without(
+    tmp_path: Path, logs: Logs
+) -> None:
+    """Else those could reserve it first, and on a server that was large enough before nothing would be spoken."""
+    limits = StreamLimits(audio_max_bytes=64 << 20, sessions_max_bytes=60 << 20)
+    async with small_server(tmp_path, logs, "80MB") as js:
+        await StreamKeeper(js, limits, change=True).ensure()
+        assert (await config_of(js, AUDIO))["max_bytes"] == 64 << 20
+        assert (await config_of(js, SESSIONS))["max_bytes"] == -1
