@@ -76,7 +76,7 @@ async def run(options: argparse.Namespace) -> int:
         "cluster-recovery": lambda: cluster_recovery.recovery(tries),
         "overload": lambda: overload.overload(10.0 if options.quick else 60.0),
         "fairness": lambda: (overload.fairness(), False),
-        "hostile": lambda: hostile.hostile(6.0 if options.quick else 30.0),
+        "hostile": lambda: hostile.hostile(6.0 if options.quick else 20.0),
         "false-takeovers": lambda: false_takeovers.measure(30.0 if options.quick else 600.0),
         "voices": lambda: voices.measure(options.quick, lambda line: print(line, file=sys.stderr, flush=True)),
     }
