@@ -24,7 +24,7 @@ def _called(node: ast.AST) -> str:
 
 
 def _unguarded(node: ast.AST, guarded: bool = False) -> Iterator[str]:
-    """The calls of READERS that no `except RecursionError` is around."""
+    """The calls of READERS that do not stand inside a `try` with `except RecursionError`."""
     if _called(node) in READERS and not guarded:
         yield f"line {getattr(node, 'lineno', 0)}: {_called(node)}"
     for field, value in ast.iter_fields(node):

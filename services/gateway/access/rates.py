@@ -56,7 +56,8 @@ class MinuteRate:
 
 
 def wait_of(most: int, units: int, previous: int, left_s: float, current: int) -> float | None:
-    """Seconds until `units` more fit into `most`; None when they do now. The wait must be exceeded, not only reached.
+    """Seconds until `units` more fit into `most`; None if they fit now. They fit only after more
+    than this time, not at its end.
 
     `previous` and `current` were used in the previous and the current window; the current one ends in `left_s` seconds.
     """

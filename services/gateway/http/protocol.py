@@ -43,7 +43,7 @@ _OPEN_FILES = 32
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What the connections of one server share. `refused` counts a refusal."""
+    """What the connections of one server share. `refused` is called with the reason of each refusal, to count it."""
 
     table: ConnectionTable[BoundedProtocol]
     refused: Callable[[Reason], None]

@@ -122,7 +122,7 @@ def _user(role: str, public_key: str, rights: Rights) -> list[str]:
 
 
 def _listed(what: str, patterns: Iterable[str]) -> list[str]:
-    """The patterns as an array, as many on a line as fit."""
+    """Return the patterns as an array of nats-server's configuration, with as many on a line as fit."""
     lines, line = [f"        {what}: ["], "         "
     for pattern in patterns:
         word = f" {_quoted(pattern)},"
