@@ -190,7 +190,7 @@ class Api:
 
     async def voices(self, _request: Request) -> Answer:
         """The voices of all running synths, by engine. Without a synth the list is empty and `message` says so."""
-        return await voices.answer(self._request_service.client)
+        return await voices.answer(self._request_service.voices)
 
     async def cancel(self, request: Request) -> Answer:
         """Barge-in: cancel all earlier requests of the session, or only the request that the body names."""

@@ -15,6 +15,7 @@ from orastream.contract.messages import Report
 from orastream.service.metrics import Metrics
 from orastream.traces import Parent
 from services.gateway.http import outcomes
+from services.gateway.known_voices import KnownVoices
 
 MAX_IN_FLIGHT = 2048
 """Requests being stored or waited for at the same time. Each waiting one holds a subscription and a buffer."""
@@ -25,6 +26,7 @@ class RequestService:
 
     def __init__(self, client: Client, wait_s: float, metrics: Metrics, *, max_in_flight: int = MAX_IN_FLIGHT) -> None:
         self.client = client
+        self.voices = KnownVoices(client.voices)
         self.wait_s = wait_s
         self.check_reply: Callable[[str, object], None] | None = None
         """Raises InvalidRequest for a `replyTo` that the account may not name; None: each may name any."""

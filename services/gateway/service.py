@@ -74,7 +74,7 @@ def serve(settings: GatewaySettings) -> lifecycle.Serve:
             ),
             tts_speak.serving(broker, request_service, gate, grace_s=grace_s),
             reads.serving(process.js, request_service, max_text_chars=settings.tts_max_text_chars),
-            relay.serving(_relays_broker(settings), gate, request_service.count),
+            relay.serving(_relays_broker(settings), gate, request_service.voices, request_service.count),
         ):
             process.ports["gateway_port"] = port
             process.ready()

@@ -17,16 +17,15 @@ from orastream.contract.caller import UNKNOWN, asked_by, asked_subject
 from orastream.contract.codec import Encoding, Map
 from orastream.contract.errors import (
     InvalidRequest,
-    NodeUnavailable,
     OrastreamError,
     Overloaded,
-    PublishRefused,
     WaitTimeout,
 )
 from orastream.contract.messages import Report, ReportError
 from services.gateway.access.fair_share import FairShare
 from services.gateway.relay.gate import CallerGate
 from services.gateway.request_service import MAX_IN_FLIGHT, RequestService
+from services.gateway.service_errors import error_headers, outcome_of, public_text, service_code
 
 NAME = "tts-speak"
 ROUTE = subjects.SPEAK
@@ -148,34 +147,6 @@ def refusal(fields: Map, exc: OrastreamError) -> Report:
         status="failed",
         error=ReportError.of(exc.code, public_text(exc)),
     )
-
-
-def service_code(exc: OrastreamError) -> str:
-    """The `Nats-Service-Error-Code` of a refusal."""
-    match exc:
-        case InvalidRequest():
-            return "400"
-        case Overloaded() | NodeUnavailable() | PublishRefused():
-            return "503"
-        case _:
-            return "500"
-
-
-def error_headers(code: str, text: str) -> dict[str, str]:
-    """The error headers of nats.micro, in one line of ASCII."""
-    line = " ".join(text.split()).encode("ascii", "backslashreplace").decode()
-    return {"Nats-Service-Error": line, "Nats-Service-Error-Code": code}
-
-
-def outcome_of(exc: OrastreamError) -> str:
-    """The value of the metrics' label `outcome` for a refusal."""
-    return "unavailable" if isinstance(exc, NodeUnavailable | PublishRefused) else exc.code
-
-
-def public_text(exc: OrastreamError) -> str:
-    """What a caller is told: no internal details of the node."""
-    unavailable = isinstance(exc, NodeUnavailable | PublishRefused)
-    return "the node does not answer; try again" if unavailable else str(exc)
 
 
 def _usable(value: object) -> str | None:

@@ -181,6 +181,16 @@ async def _ask(url: str, seed: str) -> None:
         await asyncio.sleep(0.2)
 
 
+async def _voices(url: str, seed: str) -> None:
+    """Questions about voices, without waiting for answers."""
+    connection = await _connect(url, seed)
+    reply = connection.new_inbox()
+    while True:
+        for _ in range(500):
+            await connection.publish("tts.voices", reply=reply)
+        await connection.flush()
+
+
 def _half_open(stack: Stack) -> Iterator[None]:
     """Connections to the gateway that send half a head, again and again."""
     port = stack.only("gateway").port
@@ -201,5 +211,6 @@ ATTACKS: dict[str, Callable[[Stack], Iterator[None]]] = {
     "texts without requests": lambda stack: _process(_fill, *_shop(stack)),
     "ids of the other": lambda stack: _process(_steal, *_shop(stack)),
     "questions that wait": lambda stack: _process(_ask, *_shop(stack)),
+    "questions about voices": lambda stack: _process(_voices, *_shop(stack)),
     f"{HALF_OPEN} half-open connections": _half_open,
 }

@@ -226,7 +226,7 @@ async def _model_names(request_service: RequestService) -> list[str]:
     """The names in MODELS, then the engines of the running synths."""
     engines: set[str] = set()
     with contextlib.suppress(NodeUnavailable):
-        engines = {voice.engine for voice in await request_service.client.voices()}
+        engines = {voice.engine for voice in await request_service.voices.get()}
     return [*MODELS, *sorted(engines - set(MODELS))]
 
 

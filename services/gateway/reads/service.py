@@ -27,7 +27,7 @@ from orastream.jetstream.feed import Feed
 from services.gateway.access.fair_share import FairShare
 from services.gateway.reads.pages import live_page, stored_page
 from services.gateway.request_service import RequestService
-from services.gateway.tts_speak import error_headers, outcome_of, public_text, service_code
+from services.gateway.service_errors import error_headers, outcome_of, public_text, service_code
 
 NAME = "tts-read"
 ENDPOINTS = {

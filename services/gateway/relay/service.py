@@ -26,10 +26,12 @@ from orastream.contract.trace_context import carrier_of
 from orastream.jetstream import management
 from orastream.jetstream.answers import Ack
 from orastream.jetstream.api import JetStream
+from services.gateway.known_voices import KnownVoices
 from services.gateway.relay import acks
 from services.gateway.relay.gate import CallerGate
 from services.gateway.relay.lanes import Lane, SessionOrder
 from services.gateway.relay.repeats import Repeats
+from services.gateway.relay.voices import SUBJECT, VoicesRelay
 
 QUEUE = "q"
 PATIENCE_S = 5.0
@@ -46,7 +48,9 @@ log = structlog.get_logger()
 
 
 @contextlib.asynccontextmanager
-async def serving(broker: Broker, gate: CallerGate, count: Callable[[str, str], None]) -> AsyncIterator[None]:
+async def serving(
+    broker: Broker, gate: CallerGate, voices: KnownVoices, count: Callable[[str, str], None]
+) -> AsyncIterator[None]:
     """Relay messages while the context is open, over `broker`, which it opens. `count` counts (route, outcome).
 
     At the end those in progress have STOP_S seconds to be acked.
@@ -57,7 +61,10 @@ async def serving(broker: Broker, gate: CallerGate, count: Callable[[str, str], 
             await broker.subscribe(subject, relay.on_message, queue=QUEUE)
             for subject in (subjects.RELAY_REQUESTS, subjects.RELAY_CANCELS)
         ]
+        relayed = VoicesRelay(broker, voices, count)
+        subscriptions.append(await broker.subscribe(SUBJECT, relayed.on_message, queue=QUEUE))
         sending = asyncio.create_task(relay.send_refusals(), name="relay refusals")
+        telling = asyncio.create_task(relayed.run(), name="relay voices")
         try:
             yield
         finally:
@@ -65,6 +72,7 @@ async def serving(broker: Broker, gate: CallerGate, count: Callable[[str, str], 
                 await subscription.close()
             await relay.finished(STOP_S)
             await tasks.end(sending)
+            await tasks.end(telling)
 
 
 class Relay:
@@ -74,8 +82,7 @@ class Relay:
         self._js = js
         self._gate = gate
         self._count = count
-        self._lanes: dict[tuple[str, str], Lane] = {}
-        """By account and kind. The server's configuration names the accounts, so there are few."""
+        self._lanes: dict[tuple[str, str], Lane] = {}  # by account and kind
         self._order = SessionOrder()
         self._repeats = Repeats()
         self._at_once = asyncio.Semaphore(AT_ONCE)
@@ -99,6 +106,8 @@ class Relay:
         def ended(done: asyncio.Task[None]) -> None:
             self._working.discard(done)
             lane.leave(len(data))
+            if not lane.waiting:
+                self._lanes.pop((account, kind), None)
 
         task.add_done_callback(ended)
 

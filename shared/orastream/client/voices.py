@@ -70,6 +70,14 @@ def encode_answer(voices: Iterable[Voice], *, engine: str, version: str) -> byte
     return codec.encode({"engine": engine, "version": version, "voices": listed}, "json")
 
 
+def encode_answers(voices: Iterable[Voice]) -> list[bytes]:
+    """Encode what the synths with these voices answer: one answer for each version of each engine."""
+    engines: dict[tuple[str, str], list[Voice]] = {}
+    for voice in voices:
+        engines.setdefault((voice.engine, voice.version), []).append(voice)
+    return [encode_answer(there, engine=engine, version=version) for (engine, version), there in engines.items()]
+
+
 def merge_answers(answers: Iterable[bytes]) -> list[Voice]:
     """Merge the synths' answers: each voice once, sorted by engine and version, then in the engine's order.
 
@@ -91,20 +99,20 @@ def merge_answers(answers: Iterable[bytes]) -> list[Voice]:
 async def ask(broker: Broker) -> list[Voice]:
     """The voices of all running synths; [] at once when none is running.
 
-    Returns MORE_S seconds after the last answer. Raises NodeUnavailable when NATS is unavailable, or when synths are
-    running but none answers.
+    Returns at an empty answer, which ends those of a gateway, else MORE_S seconds after the last one. Raises
+    NodeUnavailable when NATS is unavailable, or when synths are running but none answers.
     """
     answers: list[bytes] = []
     news = asyncio.Event()
     clock = asyncio.get_running_loop().time
     latest = clock() + 2 * FIRST_S
-    no_responders = False
+    all_received = False
 
     def on_answer(_subject: str, _reply: str, data: bytes, headers: Headers) -> None:
-        nonlocal no_responders
-        if headers.status == "503":
-            no_responders = True
-        elif headers.get("Nats-Service-Error") is None:
+        nonlocal all_received
+        if headers.status == "503" or (not data and headers.get("Nats-Service-Error") is None):
+            all_received = True  # no synth is running, or a gateway has answered in their place
+        elif data:
             answers.append(data)
         news.set()
 
@@ -114,7 +122,7 @@ async def ask(broker: Broker) -> list[Voice]:
     subscription = await broker.subscribe(inbox, on_answer)
     try:
         await broker.publish(subjects.VOICES, b"", reply=inbox)
-        while not no_responders:
+        while not all_received:
             news.clear()
             async with asyncio.timeout_at(min(clock() + (MORE_S if answers else FIRST_S), latest)):
                 await news.wait()

@@ -22,6 +22,9 @@ LEADER_S = 10.0
 CURRENT_S = 4.0
 """How long to wait until each replica has all messages."""
 RETRY_S = 0.3
+ANSWER_S = 4.0
+STEPDOWN_ANSWER_S = 1.0
+"""While a group elects a leader, no server answers a stepdown: it must be asked again, and soon."""
 
 T = TypeVar("T")
 Carry = Callable[[Fault, Disturbance], Awaitable[None]]
@@ -127,7 +130,7 @@ class ServerFaults:
             call = f"CONSUMER.LEADER.STEPDOWN.{STREAMS[0]}.{fault.target.removeprefix('consumer ')}"
         else:
             call = f"STREAM.LEADER.STEPDOWN.{fault.target}"
-        await _retried(lambda: self._api(call), LEADER_S)
+        await _retried(lambda: self._api(call, STEPDOWN_ANSWER_S), LEADER_S)
 
     async def _delete_consumer(self, fault: Fault, _record: Disturbance) -> None:
         await self._api(f"CONSUMER.DELETE.{STREAMS[0]}.{fault.target}")
@@ -162,11 +165,11 @@ class ServerFaults:
 
         await _retried(look_up, CURRENT_S)
 
-    async def _api(self, call: str) -> dict[str, Any]:
+    async def _api(self, call: str, answer_s: float = ANSWER_S) -> dict[str, Any]:
         """The answer of JetStream. Raises AssertionError for an error in it."""
         async with asyncio.timeout(10):
             async with self._node.connected() as broker:
-                data, _ = await broker.request(f"$JS.API.{call}", b"", timeout_s=4)
+                data, _ = await broker.request(f"$JS.API.{call}", b"", timeout_s=answer_s)
                 answer = json.loads(data)
                 assert not answer.get("error"), f"{call}: {answer['error']}"
                 return dict(answer)

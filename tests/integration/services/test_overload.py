@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import math
+import time
+from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 import pytest
 
 from orastream.client.acceptance import Acceptance
 from orastream.client.async_client import Client
+from orastream.client.load_watch import LoadWatch
 from orastream.contract import subjects
 from orastream.contract.errors import Overloaded
 from orastream.contract.load import SynthLoad
@@ -24,8 +27,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(90)]
 TEXT = "안녕하세요. 오늘은 날씨가 아주 맑습니다."
 """About 4 s of audio: 2 s of work with RTF 0.5."""
 LIMIT_S = 1.5
-HEARD_S = 0.5
-"""By then everyone has heard of a change of the load: it takes about 0.05 s."""
 
 
 @pytest.fixture
@@ -56,13 +57,28 @@ async def fill(client: Client, count: int) -> None:
         await say(client, f"fill{number}")
 
 
+async def until_wait(client: Client, fits: Callable[[float], bool]) -> None:
+    """Return when the load of which this client's connection has heard means a wait that fits."""
+    watch = LoadWatch(client.broker, math.inf)
+    await watch.open()
+
+    async def heard() -> bool:
+        wait_s = watch.load.wait_s(time.monotonic())
+        return wait_s is not None and fits(wait_s)
+
+    try:
+        await until(heard, "the load has changed")
+    finally:
+        await watch.close()
+
+
 async def test_gateway_speak_and_client_refuse_before_storing_while_others_may_still_store(
     nats_server: NatsServer, client: Client, port: int
 ) -> None:
     fields = {"text": TEXT, "phoneId": "p", "transport": "none", "fire_and_forget": True}
     async with Client(nats_server.url, max_backlog_s=LIMIT_S) as careful, aiohttp.ClientSession() as http:
         await fill(client, 6)
-        await asyncio.sleep(HEARD_S)
+        await until_wait(careful, lambda wait_s: wait_s > 2 * LIMIT_S)
         with pytest.raises(Overloaded, match=f"all synths are busy.*the limit of {LIMIT_S:g} s") as refusal:
             await say(careful, "careful")
         assert 1 <= refusal.value.retry_after_s <= 60
@@ -125,11 +141,11 @@ async def test_cancelled_requests_do_not_count(nats_server: NatsServer, client: 
     for number in range(8):
         await client.say(TEXT, session_id="b", phone_id="p", request_id=f"b{number}", transport="none")
     async with Client(nats_server.url, max_backlog_s=9.0) as careful:
-        await asyncio.sleep(HEARD_S)
+        await until_wait(careful, lambda wait_s: wait_s > 9.0)
         with pytest.raises(Overloaded):
             await say(careful, "refused")
         await client.cancel("b")
-        await asyncio.sleep(HEARD_S)
+        await until_wait(careful, lambda wait_s: wait_s < 9.0)
         await say(careful, "accepted")
     await client.cancel("long")
     assert (await client.wait("accepted", "accepted", 30)).status == "delivered"
@@ -179,12 +195,12 @@ async def test_hostile_loads_and_a_synth_that_ends_change_nothing(
             await connection.publish(subjects.LOAD, payload)
         await connection.publish(subjects.LOAD, SynthLoad("x", 4, 0, 10_000.0, 1.0).encode())
         await connection.flush()
-        await asyncio.sleep(HEARD_S)
+        await until_wait(careful, lambda wait_s: wait_s > 100.0)
         with pytest.raises(Overloaded):
             await say(careful, "refused")
         await connection.publish(subjects.LOAD, SynthLoad("x", 0, 0, 0.0, 0.0).encode())
         await connection.flush()
-        await asyncio.sleep(HEARD_S)
+        await until_wait(careful, lambda wait_s: wait_s < 100.0)
         await say(careful, "ok")
     for number in range(3):
         await client.cancel(f"fill{number}")

@@ -21,6 +21,9 @@ RELAY_ANSWER = "10s"
 """The same for requests and cancels that the gateway relays: longer than it takes to store or refuse one. So long the
 server remembers where the answer goes: of a flood, much."""
 
+VOICES_ANSWER = "5s"
+"""The same for the answers about voices, which the gateway has at hand."""
+
 MAX_CONNECTIONS = 16
 """Connections of an account that is not trusted. The server keeps up to `max_pending` for one that does not read."""
 
@@ -149,7 +152,7 @@ def _observers() -> AccountPlan:
         "Those who watch the node. They see reports, load and voices: never texts, never audio.",
         (
             *(_asks(names.OBSERVERS, pattern) for pattern in (subjects.REPORT_GET, *REPORT_READS)),
-            _service(subjects.VOICES),
+            _asks(names.OBSERVERS, subjects.VOICES),
             _stream(ALL_REPORTS),
             _stream(subjects.LOAD),
         ),
@@ -167,7 +170,7 @@ def _of_caller(caller: CallerAccount) -> AccountPlan:
                 *_relayed(caller.account),
                 _service(subjects.TEXTS),
                 _asks(caller.account, subjects.SPEAK),
-                _service(subjects.VOICES),
+                _asks(caller.account, subjects.VOICES),
                 # Questions that name both ids. A client that waits for a report asks the second one.
                 _asks(caller.account, subjects.REPORT_GET),
                 _asks(caller.account, subjects.REPORT_READ),
@@ -182,7 +185,7 @@ def _of_caller(caller: CallerAccount) -> AccountPlan:
         caller.account,
         caller.role,
         "A caller with these sessions alone. Without tts.speak: NATS cannot check a session that is in the payload.",
-        (*own, _service(subjects.VOICES), _stream(subjects.LOAD), _replies(caller.account)),
+        (*own, _asks(caller.account, subjects.VOICES), _stream(subjects.LOAD), _replies(caller.account)),
         MAX_CONNECTIONS,
     )
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from orastream.cli.auth.accounts import (
     RELAY_ANSWER,
     SPEAK_ANSWER,
+    VOICES_ANSWER,
     AccountPlan,
     CallerAccount,
     Import,
@@ -86,6 +87,8 @@ def _export(one: Import, accounts: Sequence[str]) -> str:
     _, asked = asked_by(one.export)
     if one.kind == "service" and asked in _SEVERAL_ANSWERS:
         extra = ", response_type: stream"
+        if one.export != asked and asked == subjects.VOICES:
+            extra += f", response_threshold: {_quoted(VOICES_ANSWER)}"
     elif one.export.startswith("tts.relay."):
         extra = f", response_threshold: {_quoted(RELAY_ANSWER)}"
     elif asked == subjects.SPEAK:

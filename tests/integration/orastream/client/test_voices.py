@@ -124,6 +124,25 @@ async def test_voices_returns_at_its_deadline_while_answers_still_arrive(
         assert await asking == [CHOIR]
 
 
+async def test_voices_returns_at_an_empty_answer(
+    client: Client, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gateway that answers for the synths says so when it has sent all answers."""
+    monkeypatch.setattr(voices, "FIRST_S", 30.0)
+    monkeypatch.setattr(voices, "MORE_S", 30.0)
+    async with Broker(nats_server.url, name="gateway") as gateway:
+        asked: asyncio.Queue[str] = asyncio.Queue()
+        await gateway.subscribe("tts.voices", lambda _s, reply, *_: asked.put_nowait(reply))
+        await gateway.round_trip()
+        for answers in ([voices.encode_answer([CHOIR], engine="choir", version="1")], []):
+            asking = asyncio.create_task(client.voices())
+            reply = await asked.get()
+            for answer in (*answers, b""):
+                await gateway.publish(reply, answer)
+            async with asyncio.timeout(10):
+                assert await asking == [CHOIR][: len(answers)]
+
+
 async def test_plain_nats_client_gets_one_answer_for_each_engine(client: Client, nats_server: NatsServer) -> None:
     """Of two synths with the same answer only one answers; a synth with another answer also does."""
     async with Broker(nats_server.url, name="one") as one, Broker(nats_server.url, name="two") as two:

@@ -96,6 +96,33 @@ async def test_pending_requests_of_one_caller_are_limited_and_others_not(node: N
     assert (await node.stored("one-more")).caller == "SHOP"
 
 
+async def test_voices_come_from_the_gateway_and_a_flood_of_questions_reaches_no_synth(node: Node) -> None:
+    async with node.server.client("llm") as llm, node.server.client("kiosk") as kiosk:
+        assert await kiosk.voices() == []
+        await node.stack.start("synth", SYNTH_SLOTS=1)
+        there = await llm.voices()
+        assert there
+        async with asyncio.timeout(PATIENCE_S):
+            while await kiosk.voices() != there:
+                await asyncio.sleep(0.1)  # it still had the answer of a moment ago
+        questions: list[str] = []
+        await node.js.broker.subscribe(subjects.VOICES, lambda subject, *_: questions.append(subject))
+        await node.js.broker.round_trip()
+        flood = await node.server.plain("shop")
+        try:
+            inbox = flood.new_inbox()
+            answers = await flood.subscribe(inbox)
+            for _ in range(5_000):
+                await flood.publish("tts.voices", reply=inbox)
+            await flood.flush(PATIENCE_S)
+            assert await kiosk.voices() == there
+            assert json.loads((await answers.next_msg(PATIENCE_S)).data)["voices"]
+            assert (await answers.next_msg(PATIENCE_S)).data == b"", "the server would keep the question in mind"
+        finally:
+            await flood.close()
+    assert len(questions) < 20, f"synth was asked {len(questions)} times"
+
+
 async def test_a_message_id_counts_for_its_caller_alone(node: Node) -> None:
     async def ask(connection: NatsClient, session: str) -> dict[str, object]:
         body = json.dumps({"text": "안녕", "sessionId": session, "phoneId": "p"}).encode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orastream.cli.commands.voices import speaks
-from orastream.client.voices import Voice, encode_answer, merge_answers
+from orastream.client.voices import Voice, encode_answer, encode_answers, merge_answers
 from orastream.contract import codec
 from tests.support.asyncapi import NODE, document, problems
 
@@ -32,6 +32,18 @@ def test_voices_are_the_same_after_encoding_and_decoding() -> None:
         "engine": "e",
         "version": "1",
     }
+
+
+def test_answers_of_several_engines_are_one_for_each_version() -> None:
+    voices = [voice("v", "one", "1"), voice("w", "one", "1"), voice("v", "one", "2"), voice("v", "two")]
+    answers = encode_answers(voices)
+    assert [(one["engine"], one["version"]) for one in map(codec.decode, answers)] == [
+        ("one", "1"),
+        ("one", "2"),
+        ("two", "1"),
+    ]
+    assert merge_answers(answers) == voices
+    assert encode_answers([]) == []
 
 
 def test_answer_matches_the_documented_schema() -> None:

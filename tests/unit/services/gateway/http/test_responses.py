@@ -16,7 +16,7 @@ from orastream.contract.errors import (
     WaitTimeout,
 )
 from orastream.contract.messages import FINAL, Report, Status
-from services.gateway import tts_speak
+from services.gateway import service_errors, tts_speak
 from services.gateway.http import responses
 
 pytestmark = pytest.mark.unit
@@ -65,7 +65,7 @@ def test_error_is_answered_with_its_status_and_code(
     assert answer.body["error"]["code"] == code
     assert ("Retry-After" in answer.headers) == (status == 503)
     assert "secret" not in str(answer)
-    assert tts_speak.service_code(exc) == service_code
+    assert service_errors.service_code(exc) == service_code
 
 
 def test_answer_names_the_wrong_field() -> None:
@@ -101,7 +101,7 @@ def test_refusal_over_nats_can_be_encoded_with_unusable_ids(unusable: object) ->
 
 
 def test_error_headers_are_one_line_of_ascii() -> None:
-    headers = tts_speak.error_headers("503", "session 세션\r\nNats-Evil: 1\u2028 is full")
+    headers = service_errors.error_headers("503", "session 세션\r\nNats-Evil: 1\u2028 is full")
     assert headers["Nats-Service-Error-Code"] == "503"
     text = headers["Nats-Service-Error"]
     assert text.isascii() and text.isprintable()
