@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from orastream.contract.caller import TRUSTED, UNKNOWN
+from orastream.contract.caller import OBSERVERS, TRUSTED, UNKNOWN
 from orastream.contract.errors import InvalidRequest, Overloaded
 from services.gateway.access.caller_limits import CallerLimits
 from services.gateway.access.policy import ApiCaller
@@ -19,6 +19,11 @@ class CallerGate:
         self._accounts = frozenset(accounts)
         self._limits = limits
         self._pending = pending
+
+    @property
+    def guests(self) -> frozenset[str]:
+        """All accounts but the trusted one; none on a node without accounts."""
+        return (self._accounts | {OBSERVERS}) - {TRUSTED} if self._accounts else frozenset()
 
     def account(self, name: str) -> str:
         """The account under whose subject its requests are stored, or UNKNOWN: the streams have none for it."""

@@ -31,7 +31,7 @@ from services.gateway.relay import acks
 from services.gateway.relay.gate import CallerGate
 from services.gateway.relay.lanes import Lane, SessionOrder
 from services.gateway.relay.repeats import Repeats
-from services.gateway.relay.voices import SUBJECT, VoicesRelay
+from services.gateway.relay.voices import VoicesRelay
 
 QUEUE = "q"
 PATIENCE_S = 5.0
@@ -61,10 +61,10 @@ async def serving(
             await broker.subscribe(subject, relay.on_message, queue=QUEUE)
             for subject in (subjects.RELAY_REQUESTS, subjects.RELAY_CANCELS)
         ]
-        relayed = VoicesRelay(broker, voices, count)
-        subscriptions.append(await broker.subscribe(SUBJECT, relayed.on_message, queue=QUEUE))
+        answering = VoicesRelay(broker, gate.guests, voices, count)
+        await answering.open()
         sending = asyncio.create_task(relay.send_refusals(), name="relay refusals")
-        telling = asyncio.create_task(relayed.run(), name="relay voices")
+        telling = asyncio.create_task(answering.run(), name="relay voices")
         try:
             yield
         finally:
@@ -73,6 +73,7 @@ async def serving(
             await relay.finished(STOP_S)
             await tasks.end(sending)
             await tasks.end(telling)
+            await answering.close()
 
 
 class Relay:

@@ -21,6 +21,8 @@ MAX_CHARS = 64
 ACCOUNT_MAX_CHARS = 32
 TRUSTED = "CALLERS"
 """The account of the node's own LLM servers, which store directly and without limits of their own."""
+OBSERVERS = "OBSERVERS"
+"""The account of those who watch the node and send nothing."""
 UNKNOWN = ""
 """The name of a caller that nobody has stated."""
 OTHER = "other"

@@ -12,7 +12,7 @@ from typing import Literal
 from orastream.cli.auth import names
 from orastream.cli.auth.rights import READ_SERVICES, REPORT_READS
 from orastream.contract import subjects
-from orastream.contract.caller import asked_subject, ingest_subject, relay_subject
+from orastream.contract.caller import OBSERVERS, asked_subject, ingest_subject, relay_subject
 
 SPEAK_ANSWER = "1h"
 """How long the server waits for the answer to `tts.speak`: longer than any sensible GATEWAY_WAIT_SECONDS."""
@@ -147,12 +147,12 @@ def _callers() -> AccountPlan:
 
 def _observers() -> AccountPlan:
     return AccountPlan(
-        names.OBSERVERS,
+        OBSERVERS,
         names.OBSERVER,
         "Those who watch the node. They see reports, load and voices: never texts, never audio.",
         (
-            *(_asks(names.OBSERVERS, pattern) for pattern in (subjects.REPORT_GET, *REPORT_READS)),
-            _asks(names.OBSERVERS, subjects.VOICES),
+            *(_asks(OBSERVERS, pattern) for pattern in (subjects.REPORT_GET, *REPORT_READS)),
+            _asks(OBSERVERS, subjects.VOICES),
             _stream(ALL_REPORTS),
             _stream(subjects.LOAD),
         ),

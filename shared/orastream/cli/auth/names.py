@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterable
 
 from orastream.contract import subjects
+from orastream.contract.caller import OBSERVERS, TRUSTED
 from orastream.contract.errors import InvalidRequest, SettingsError
 
-NODE, CALLERS, OBSERVERS = "NODE", "CALLERS", "OBSERVERS"
+NODE, CALLERS = "NODE", TRUSTED
 """The accounts that always exist."""
 
 SERVICES = ("synth", "ws_bridge", "http_bridge", "gateway")
