@@ -19,19 +19,25 @@ import uvloop
 
 from tests.bench import (
     cluster_recovery,
+    conversation,
     false_takeovers,
     forwarding,
     hostile,
     node,
     overload,
     publish_window,
+    sessions,
     sync_cost,
     voices,
+    whole_node,
 )
 from tests.bench.measure import Sample
 
-PARTS = ("window", "forwarding", "latency", "first-audio", "recovery")
-ALONE = ("sync", "overload", "fairness", "hostile", "voices", "false-takeovers", "cluster-recovery")
+PARTS = ("window", "forwarding", "conversation", "latency", "first-audio", "recovery")
+ALONE = (
+    *("idle", "past", "node-cost", "hops", "sync", "overload", "fairness", "hostile", "voices"),
+    *("false-takeovers", "cluster-recovery"),
+)
 """Parts that run only with `--only`: they take minutes, and `voices` needs `make torch`."""
 BUDGET_S = 230.0
 """No forwarder measurement begins later than this many seconds, so that this part takes about four minutes."""
@@ -60,10 +66,19 @@ async def run(options: argparse.Namespace) -> int:
             rounds,
             seconds,
             BUDGET_S - (time.monotonic() - began),
-            lambda line: print(line, file=sys.stderr, flush=True),
+            _progress,
         )
         print("\n" + forwarding.report(samples), flush=True)
         missed |= forwarding.goals_missed(samples)
+    if "conversation" in wanted:
+        talks = await conversation.measure(1 if options.quick else 3, _progress, many=not options.quick)
+        print("\n" + conversation.report(talks), flush=True)
+        missed |= conversation.goals_missed(talks)
+    for name, sessions_part in (("idle", sessions.idle), ("past", sessions.past)):
+        if name in wanted:
+            text, too_bad = await sessions_part()
+            print("\n" + text, flush=True)
+            missed |= too_bad
     if "latency" in wanted:
         print("\n" + await asyncio.to_thread(node.latency, 10 if options.quick else 50), flush=True)
     if "sync" in wanted:
@@ -78,7 +93,9 @@ async def run(options: argparse.Namespace) -> int:
         "fairness": lambda: (overload.fairness(), False),
         "hostile": lambda: hostile.hostile(6.0 if options.quick else 20.0),
         "false-takeovers": lambda: false_takeovers.measure(30.0 if options.quick else 600.0),
-        "voices": lambda: voices.measure(options.quick, lambda line: print(line, file=sys.stderr, flush=True)),
+        "voices": lambda: voices.measure(options.quick, _progress),
+        "node-cost": lambda: whole_node.cost(20 if options.quick else 100),
+        "hops": lambda: whole_node.hops(10 if options.quick else 50),
     }
     for name, measure in with_goals.items():
         if name in wanted:
@@ -89,6 +106,10 @@ async def run(options: argparse.Namespace) -> int:
     if options.json:
         options.json.write_text(json.dumps([dataclasses.asdict(sample) for sample in samples], indent=1))
     return int(missed)
+
+
+def _progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def main() -> int:

@@ -12,11 +12,14 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import aiohttp
+
 from tests.bench.load import TEXT
 from tests.bench.processes import HERE, REPOSITORY, START_S, Process, ProcessFailed
 
 SUBJECT = "tts.audio.*.*"
 WITH_DEFLATE, WITHOUT_DEFLATE, FLOOR, REAL = "naive, defaults", "naive, no compression", "C floor", "ws_bridge"
+TUNED = "naive, tuned"
 
 
 class Contender:
@@ -24,6 +27,8 @@ class Contender:
 
     name: str
     wants_requests = False
+    tuned = False
+    """Whether it is a naive forwarder with the faster libraries."""
 
     def __init__(self) -> None:
         self.process: Process | None = None
@@ -66,17 +71,22 @@ class Contender:
 
 
 class Naive(Contender):
-    """naive_forwarder.py, with the default compression of `websockets` or without compression."""
+    """naive_forwarder.py, with the default compression of `websockets` or without compression.
 
-    def __init__(self, *, compression: bool) -> None:
+    `tuned` (without compression) also gives it uvloop, orjson and pybase64, in place of the standard library.
+    """
+
+    def __init__(self, *, compression: bool, tuned: bool = False) -> None:
         super().__init__()
         self._compression = "deflate" if compression else "none"
-        self.name = WITH_DEFLATE if compression else WITHOUT_DEFLATE
+        self.tuned = tuned
+        self.name = TUNED if tuned else WITH_DEFLATE if compression else WITHOUT_DEFLATE
 
     def argv(self, nats_url: str, ws_url: str) -> list[str | Path]:
         """The command line."""
         options = ["--nats", nats_url, "--ws", ws_url, "--subject", SUBJECT, "--text", TEXT]
-        return [sys.executable, HERE / "naive_forwarder.py", *options, "--compression", self._compression]
+        options += ["--compression", self._compression, *(["--tuned"] if self.tuned else [])]
+        return [sys.executable, HERE / "naive_forwarder.py", *options]
 
 
 class Floor(Contender):
@@ -102,8 +112,10 @@ class WsBridge(Contender):
     wants_requests = True
     ready = ""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: object) -> None:
+        """`settings` are added to the environment; all others have their defaults."""
         super().__init__()
+        self._settings = {name: str(value) for name, value in settings.items()}
         self._health_port = 0
 
     def argv(self, nats_url: str, ws_url: str) -> list[str | Path]:
@@ -111,14 +123,26 @@ class WsBridge(Contender):
         return [sys.executable, "-m", "services.ws_bridge"]
 
     def env(self, nats_url: str, ws_url: str) -> dict[str, str]:
-        """The addresses as settings; all other settings have their defaults."""
+        """The addresses, and the settings given."""
         self._health_port = free_port()
         return {
             "NATS_URL": nats_url,
             "ORASERVER_WEBSOCKET_URL": ws_url,
             "TTS_HEALTH_PORT": str(self._health_port),
             "TTS_LOG_FORMAT": "json",
+            **self._settings,
         }
+
+    async def metric(self, name: str) -> float:
+        """The value of a metric without labels; 0 if there is none."""
+        async with (
+            aiohttp.ClientSession() as http,
+            http.get(f"http://127.0.0.1:{self._health_port}/metrics") as answer,
+        ):
+            for line in (await answer.text()).splitlines():
+                if line.startswith(f"{name} "):
+                    return float(line.rpartition(" ")[2])
+        return 0.0
 
     async def wait_ready(self) -> None:
         """Poll /readyz until it returns 200."""
@@ -137,7 +161,7 @@ def all_contenders(floor: Path | None) -> list[Contender]:
     found: list[Contender] = []
     if (REPOSITORY / "services/ws_bridge/__main__.py").exists():
         found.append(WsBridge())
-    found += [Naive(compression=True), Naive(compression=False)]
+    found += [Naive(compression=True), Naive(compression=False), Naive(compression=False, tuned=True)]
     if floor is not None:
         found.append(Floor(floor))
     return found

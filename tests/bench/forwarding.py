@@ -16,7 +16,12 @@ from tests.bench.load import Load, Plan, Stalled
 from tests.bench.measure import Sample, Shape, cpu_seconds, median, number, percentile, ratio, table
 from tests.bench.processes import NatsServer, ProcessFailed, Sink, build_c_forwarder
 
-SHAPES = HALF_A_MINUTE_SMALL, HALF_A_MINUTE, LONG = Shape(4 << 10, 384), Shape(32 << 10, 48), Shape(32 << 10, 480)
+SHAPES = BURST_SMALL, BURST, HALF_A_MINUTE, LONG = (
+    Shape(4 << 10, 10),
+    Shape(32 << 10, 10),
+    Shape(32 << 10, 48),
+    Shape(32 << 10, 480),
+)
 MAX_CHUNKS = {4 << 10: 15_360, 32 << 10: 3_840}
 """Maximum number of chunks by chunk size: 120 MiB on disk for a cell, and whole utterances in the four sessions."""
 

@@ -82,7 +82,7 @@ class Load:
         self._plan = plan
         self._broker = Broker(nats_url, name="bench-load", connect_timeout_s=10)
         self._js = JetStream(self._broker)
-        self._window = PublishWindow(self._broker, max_messages=plan.window, max_bytes=64 << 20)
+        self.window = PublishWindow(self._broker, max_messages=plan.window, max_bytes=64 << 20)
         self._sink = SinkCounts(sink)
         self._audio = voice(plan.chunk_bytes)
         self._sent = 0
@@ -99,7 +99,7 @@ class Load:
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self._broker)
         await StreamKeeper(self._js, StreamLimits()).ensure()
-        await self._stack.enter_async_context(self._window)
+        await self._stack.enter_async_context(self.window)
         await self._stack.enter_async_context(self._sink)
         self._following = asyncio.create_task(self._follow_sink())
         return self
@@ -115,7 +115,7 @@ class Load:
     async def warm_up(self) -> None:
         """Publish a short utterance in each session, to open connections and warm up code. Raises Stalled."""
         await self._speak(self._plan.sessions, WARM_UP_CHUNKS)
-        await self._all_arrived()
+        await self.all_arrived()
         await asyncio.sleep(SETTLE_S)
 
     async def run(self) -> Run:
@@ -129,7 +129,7 @@ class Load:
             if left <= 0 or published_s >= plan.seconds:
                 break
             await self._speak(plan.sessions, min(plan.utterance_chunks, -(-left // plan.sessions)))
-        await self._all_arrived()
+        await self.all_arrived()
         seconds = (self._last_arrival_ns - began_ns) / 1e9
         await asyncio.sleep(SETTLE_S)  # includes the contender's work after the last frame
         return Run(self._sent - before, seconds, self._held_back_s / max(published_s, 1e-9))
@@ -137,27 +137,27 @@ class Load:
     async def latencies_ms(self, chunks: int) -> tuple[float, ...]:
         """Time from the publish of a chunk to its last byte at the sink, one chunk at a time. Raises Stalled."""
         before, published_ns = self._arrived, []
-        async with self._utterance(0, chunks) as put:
+        async with self.utterance(0, chunks) as put:
             await asyncio.sleep(SETTLE_S)
             for index in range(chunks):
                 published_ns.append(time.monotonic_ns())
                 await put(index)
                 await asyncio.sleep(LATENCY_PAUSE_S)
-        await self._all_arrived()
+        await self.all_arrived()
         arrived_ns = await self._sink.arrivals_ns(before)
         return tuple((b - a) / 1e6 for a, b in zip(published_ns, arrived_ns, strict=True))
 
     async def _speak(self, sessions: int, chunks: int) -> None:
         """Publish one utterance in each session, one chunk of each in turn."""
         async with contextlib.AsyncExitStack() as stack:
-            opening = [stack.enter_async_context(self._utterance(i, chunks)) for i in range(sessions)]
+            opening = [stack.enter_async_context(self.utterance(i, chunks)) for i in range(sessions)]
             puts = await asyncio.gather(*opening)
             for index in range(chunks):
                 for put in puts:
                     await put(index)
 
     @contextlib.asynccontextmanager
-    async def _utterance(self, session_number: int, chunks: int) -> Any:
+    async def utterance(self, session_number: int, chunks: int) -> Any:
         """Store request and claim (if the plan has them) and `start`; yield `put(index)`; then store `end`."""
         self._utterances += 1
         session, request = f"bench-{session_number}", f"r{self._utterances}"
@@ -174,13 +174,13 @@ class Load:
             audio = self._audio[index % len(self._audio)]
             chunk = AudioChunk(attempt, index, int(index * chunk_ms), 0, audio)
             self._sent += 1
-            await self._window.put(subject, chunk.pack(), f"{session}.{request}.{attempt}.{index}")
+            await self.window.put(subject, chunk.pack(), f"{session}.{request}.{attempt}.{index}")
 
         yield put
         total = chunks * self._plan.chunk_bytes
         end = AudioEnd(attempt, "complete", chunks, total, SPEC.seconds(total))
         self._ended += 1
-        await self._window.put(subject, end.pack(), f"{session}.{request}.{attempt}.end")
+        await self.window.put(subject, end.pack(), f"{session}.{request}.{attempt}.end")
 
     async def _ask(self, session: str, request: str) -> int:
         """Store the request and claim it as synth does; returns the request's sequence."""
@@ -217,9 +217,9 @@ class Load:
             await self._sink_moves()
         self._held_back_s += time.monotonic() - began
 
-    async def _all_arrived(self) -> None:
+    async def all_arrived(self) -> None:
         """Return when each chunk is stored, and each chunk and `complete` has reached the sink. Raises Stalled."""
-        await self._window.flush()
+        await self.window.flush()
         while self._arrived < self._sent or self._completed < self._ended:
             await self._sink_moves()
         if self._arrived != self._sent or self._completed != self._ended:
@@ -227,6 +227,10 @@ class Load:
                 f"more reached the sink than was published: {self._arrived} of {self._sent} chunks, "
                 f"{self._completed} of {self._ended} completes"
             )
+
+    async def sessions_ns(self) -> dict[str, list[int]]:
+        """When the chunks of each session arrived at the sink, by CLOCK_MONOTONIC."""
+        return await self._sink.sessions_ns()
 
     async def _sink_moves(self) -> None:
         self._progress.clear()

@@ -2,7 +2,7 @@
 
 On a plain connection it reads frame lengths and skips the payload. It parses small frames only: `init`, `complete` or a
 very small chunk. On a compressed connection it must inflate all frames, because they share one compression window. It
-answers pings, and on the same port HTTP `GET /counts` and `GET /arrivals?from=N`.
+answers pings, and on the same port HTTP `GET /counts`, `GET /arrivals?from=N` and `GET /sessions`.
 
 Prints one JSON line `{"ready": true, "port": N}`, and the counts on SIGTERM.
 """
@@ -50,12 +50,16 @@ class Counts:
     bytes: int = 0
     arrivals_ns: array[int] = field(default_factory=lambda: array("q"))
     """CLOCK_MONOTONIC of each chunk's last byte. All processes of a machine have the same clock."""
+    sessions_ns: dict[str, array[int]] = field(default_factory=dict)
+    """The same for each session."""
 
-    def chunk(self) -> None:
+    def chunk(self, session: str) -> None:
         """Count a chunk whose last byte has arrived now."""
         self.chunks += 1
         if len(self.arrivals_ns) < MAX_ARRIVALS:
-            self.arrivals_ns.append(time.monotonic_ns())
+            now_ns = time.monotonic_ns()
+            self.arrivals_ns.append(now_ns)
+            self.sessions_ns[session].append(now_ns)
 
     def as_map(self) -> dict[str, int]:
         """The counts, and the time of the last chunk."""
@@ -82,6 +86,7 @@ class Connection(asyncio.BufferedProtocol):
         self._filled = 0
         self._skip = 0  # bytes of a large frame's header and payload that have not arrived yet
         self._upgraded = False
+        self._session = ""
         self._inflate: zlib._Decompress | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -115,7 +120,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._skip -= step
                 if self._skip:
                     return at
-                counts.chunk()
+                counts.chunk(self._session)
             available = end - at
             if available < 2:
                 return at
@@ -149,13 +154,13 @@ class Connection(asyncio.BufferedProtocol):
             if first & 0x40 and self._inflate is not None:
                 payload = self._inflate.decompress(payload + b"\x00\x00\xff\xff")
             if len(payload) > SMALL_BYTES:
-                self._counts.chunk()
+                self._counts.chunk(self._session)
             elif COMPLETE.search(payload):
                 self._counts.completes += 1
             elif INIT.search(payload):
                 self._counts.inits += 1
             else:
-                self._counts.chunk()
+                self._counts.chunk(self._session)
 
     def _http(self, end: int) -> int:
         """Answer the HTTP requests in the buffer up to `end`; returns the start of the rest."""
@@ -189,6 +194,8 @@ class Connection(asyncio.BufferedProtocol):
             )
         self._transport.write(("\r\n".join(lines) + "\r\n\r\n").encode())
         self._upgraded = True
+        self._session = headers.get("session-id", "")
+        self._counts.sessions_ns.setdefault(self._session, array("q"))
         self._counts.connections += 1
 
     def _answer(self, target: str) -> None:
@@ -198,6 +205,8 @@ class Connection(asyncio.BufferedProtocol):
             value = self._counts.as_map()
         elif path == "/arrivals":
             value = self._counts.arrivals_ns[int(query.removeprefix("from=") or 0) :].tolist()
+        elif path == "/sessions":
+            value = {session: arrivals.tolist() for session, arrivals in self._counts.sessions_ns.items()}
         else:
             status = "404 Not Found"
         body = json.dumps(value).encode()

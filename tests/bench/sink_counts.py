@@ -16,7 +16,7 @@ class SinkCounts:
         self._writer: asyncio.StreamWriter
 
     async def __aenter__(self) -> Self:
-        self._reader, self._writer = await asyncio.open_connection(*self._address, limit=1 << 24)
+        self._reader, self._writer = await asyncio.open_connection(*self._address, limit=1 << 26)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -30,6 +30,11 @@ class SinkCounts:
     async def arrivals_ns(self, start: int) -> list[int]:
         """The arrival times of the chunks from number `start` on, by CLOCK_MONOTONIC."""
         value: list[int] = await self._get(f"/arrivals?from={start}")
+        return value
+
+    async def sessions_ns(self) -> dict[str, list[int]]:
+        """The arrival times of the chunks of each session, by CLOCK_MONOTONIC."""
+        value: dict[str, list[int]] = await self._get("/sessions")
         return value
 
     async def _get(self, target: str) -> Any:
