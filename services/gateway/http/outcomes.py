@@ -21,7 +21,7 @@ ROUTES: dict[str, set[str]] = {
     "tts.speak": _SPOKEN | {"internal"},
     "relay.request": _RELAY,
     "relay.cancel": _RELAY,
-    "relay.voices": {"found", "nobody", "overloaded"} | _NODE,
+    "relay.voices": {"found", "nobody", "overloaded", "internal"} | _NODE,
     "tts.report.get": _READ | {"not_found"},
     "tts.report.read": _READ,
     "tts.reports.read": _READ,

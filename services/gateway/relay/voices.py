@@ -15,6 +15,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
 
+import structlog
+
 from orastream.broker import Answer, Broker, Headers, Subscription
 from orastream.client.voices import encode_answers
 from orastream.contract.caller import asked_subject
@@ -29,6 +31,9 @@ MAX_WAITING = 64
 """Questions of one account that are not answered yet. With more, no further ones are taken until these are answered."""
 EVERY_S = 0.005
 """Interval of the answers to one account."""
+
+
+log = structlog.get_logger()
 
 
 class _Account:
@@ -115,5 +120,8 @@ class VoicesRelay:
             voices = await self._voices.get()
         except OrastreamError as exc:
             return [(b"", error_headers(service_code(exc), public_text(exc)))], outcome_of(exc)
+        except Exception:  # noqa: BLE001 - an error in one answer must not end the relay: it is logged and answered
+            log.exception("an answer about voices met an error of ours")
+            return [(b"", error_headers("500", "an error of the gateway; see its log"))], "internal"
         # The last answer is empty: else nats-server would remember the question until the inbox is closed.
         return [*((answer, None) for answer in encode_answers(voices)), (b"", None)], "found" if voices else "nobody"

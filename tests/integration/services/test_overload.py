@@ -7,6 +7,7 @@ import json
 import math
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import Self
 
 import aiohttp
 import pytest
@@ -57,28 +58,40 @@ async def fill(client: Client, count: int) -> None:
         await say(client, f"fill{number}")
 
 
-async def until_wait(client: Client, fits: Callable[[float], bool]) -> None:
-    """Return when the load of which this client's connection has heard means a wait that fits."""
-    watch = LoadWatch(client.broker, math.inf)
-    await watch.open()
+class HeardLoad:
+    """The load of which a client's connection has heard since this began."""
 
-    async def heard() -> bool:
-        wait_s = watch.load.wait_s(time.monotonic())
-        return wait_s is not None and fits(wait_s)
+    def __init__(self, client: Client) -> None:
+        self._watch = LoadWatch(client.broker, math.inf)
 
-    try:
+    async def __aenter__(self) -> Self:
+        await self._watch.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._watch.close()
+
+    async def until_wait(self, fits: Callable[[float], bool]) -> None:
+        """Return when it means a wait that fits."""
+
+        async def heard() -> bool:
+            wait_s = self._watch.load.wait_s(time.monotonic())
+            return wait_s is not None and fits(wait_s)
+
         await until(heard, "the load has changed")
-    finally:
-        await watch.close()
 
 
 async def test_gateway_speak_and_client_refuse_before_storing_while_others_may_still_store(
     nats_server: NatsServer, client: Client, port: int
 ) -> None:
     fields = {"text": TEXT, "phoneId": "p", "transport": "none", "fire_and_forget": True}
-    async with Client(nats_server.url, max_backlog_s=LIMIT_S) as careful, aiohttp.ClientSession() as http:
+    async with (
+        Client(nats_server.url, max_backlog_s=LIMIT_S) as careful,
+        HeardLoad(careful) as heard,
+        aiohttp.ClientSession() as http,
+    ):
         await fill(client, 6)
-        await until_wait(careful, lambda wait_s: wait_s > 2 * LIMIT_S)
+        await heard.until_wait(lambda wait_s: wait_s > 2 * LIMIT_S)
         with pytest.raises(Overloaded, match=f"all synths are busy.*the limit of {LIMIT_S:g} s") as refusal:
             await say(careful, "careful")
         assert 1 <= refusal.value.retry_after_s <= 60
@@ -140,12 +153,12 @@ async def test_cancelled_requests_do_not_count(nats_server: NatsServer, client: 
     await client.say(TEXT * 3, session_id="long", phone_id="p", request_id="long", transport="none")
     for number in range(8):
         await client.say(TEXT, session_id="b", phone_id="p", request_id=f"b{number}", transport="none")
-    async with Client(nats_server.url, max_backlog_s=9.0) as careful:
-        await until_wait(careful, lambda wait_s: wait_s > 9.0)
+    async with Client(nats_server.url, max_backlog_s=9.0) as careful, HeardLoad(careful) as heard:
+        await heard.until_wait(lambda wait_s: wait_s > 9.0)
         with pytest.raises(Overloaded):
             await say(careful, "refused")
         await client.cancel("b")
-        await until_wait(careful, lambda wait_s: wait_s < 9.0)
+        await heard.until_wait(lambda wait_s: wait_s < 9.0)
         await say(careful, "accepted")
     await client.cancel("long")
     assert (await client.wait("accepted", "accepted", 30)).status == "delivered"
@@ -189,18 +202,22 @@ async def test_hostile_loads_and_a_synth_that_ends_change_nothing(
     nats_server: NatsServer, client: Client, port: int
 ) -> None:
     """The only slot is busy, for some seconds: fewer than the limit, unless the loads of others count."""
-    async with Client(nats_server.url, max_backlog_s=100.0) as careful, nats_server.connect() as connection:
+    async with (
+        Client(nats_server.url, max_backlog_s=100.0) as careful,
+        HeardLoad(careful) as heard,
+        nats_server.connect() as connection,
+    ):
         await fill(client, 3)
         for payload in (b"", b"{}", b"\xff" * 100, b'{"synth":"x","slots":1,"free":0,"workSeconds":1e308}'):
             await connection.publish(subjects.LOAD, payload)
         await connection.publish(subjects.LOAD, SynthLoad("x", 4, 0, 10_000.0, 1.0).encode())
         await connection.flush()
-        await until_wait(careful, lambda wait_s: wait_s > 100.0)
+        await heard.until_wait(lambda wait_s: wait_s > 100.0)
         with pytest.raises(Overloaded):
             await say(careful, "refused")
         await connection.publish(subjects.LOAD, SynthLoad("x", 0, 0, 0.0, 0.0).encode())
         await connection.flush()
-        await until_wait(careful, lambda wait_s: wait_s < 100.0)
+        await heard.until_wait(lambda wait_s: wait_s < 100.0)
         await say(careful, "ok")
     for number in range(3):
         await client.cancel(f"fill{number}")
