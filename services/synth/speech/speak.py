@@ -152,6 +152,7 @@ class _Output:
         self.silent = not resume.stored_bytes
         """Whether the engine has given no audio yet."""
         self._limits = utterance.limits
+        self._behind_s = 0.0  # how much audio the resampler has taken and not returned yet
         self._sentence_chars = self._sentence_bytes = 0  # of the current sentence; bytes at the engine's rate
         # Pauses are held until the engine's first audio: else a text without any audio would yield a file of silence.
         self._held: list[float] = []
@@ -191,7 +192,9 @@ class _Output:
             return []
         pcm = bytes(int(seconds * self._engine_hz) * BYTES_PER_SAMPLE)
         if not self._resampler.passthrough and pcm:  # a pause of 10 s takes about 5 ms
+            taken_s = len(pcm) / (BYTES_PER_SAMPLE * self._engine_hz)
             pcm = await asyncio.to_thread(self._resampler.push, pcm)
+            self._behind_s += taken_s - self._spec.seconds(len(pcm))
         out = self._drop(pcm)
         self._played_at += 0.0 if self._chunker.skipping else self._spec.seconds(len(out))
         return await self._chunks(out, sentence)
@@ -213,6 +216,7 @@ class _Output:
         self._check_utterance(len(pcm) * seconds_per_byte)
         out = self._resampler.push(pcm)
         if not self._resampler.passthrough:
+            self._behind_s += len(pcm) * seconds_per_byte - self._spec.seconds(len(out))
             out = self._drop(out)
         heard_s = 0.0 if self._chunker.skipping else self._spec.seconds(len(out))
         self._played_at = max(self._played_at, self._clock()) + heard_s
@@ -245,7 +249,8 @@ class _Output:
 
     def _check_utterance(self, more_s: float) -> None:
         """Raise AudioTooLong if the file becomes too long with `more_s`. What was stored is in it, and made again."""
-        self._limits.check_utterance(self.seconds + max(more_s - self._spec.seconds(self._skip), 0.0))
+        more_s += self._behind_s - self._spec.seconds(self._skip)
+        self._limits.check_utterance(self.seconds + max(more_s, 0.0))
 
     def _drop(self, out: bytes) -> bytes:
         out, self._skip = out[self._skip :], max(self._skip - len(out), 0)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.synth.audio.pcm_chunker import Cutting
@@ -102,6 +102,15 @@ sentences = st.lists(
     deterministic=st.booleans(),
     rate_hz=st.sampled_from([None, 16_000]),
     stored=st.integers(0, 40),
+)
+@example(  # the resampler holds 50 ms back
+    script=[([1], 0)],
+    sentence_tenths=1,
+    utterance_tenths=1,
+    before_tenths=1,
+    deterministic=False,
+    rate_hz=16_000,
+    stored=0,
 )
 async def test_an_utterance_ends_at_the_first_piece_beyond_a_limit(
     script: list[tuple[list[int], int]],
