@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 typedef uint8_t u8;
-enum { READ_BUFFER = 8 << 20, FRAME_BUFFER = 4 << 20, FRAME_HEAD = 14, MAX_SESSIONS = 64, MAX_TOKEN = 344 };
+enum { READ_BUFFER = 8 << 20, FRAME_BUFFER = 4 << 20, FRAME_HEAD = 14, MAX_SESSIONS = 2048, MAX_TOKEN = 344 };
 
 typedef struct {
     char name[MAX_TOKEN];

@@ -109,16 +109,17 @@ async def _talked(contender: Contender, server: NatsServer, load: Load, sessions
                     await until(first + chunk * SPEECH_S / CHUNKS)
                     await put(chunk)
 
-    async def cpu() -> tuple[float, float]:
+    def cpu() -> tuple[float, float]:
+        contender.check()
         return sum(map(cpu_seconds, contender.pids)), cpu_seconds(server.pid)
 
     async with asyncio.TaskGroup() as group:
         for index in range(sessions):
             group.create_task(session(index))
         await until(began + PERIOD_S)
-        before = await cpu()
+        before = cpu()
         await until(began + PERIOD_S + turns * PERIOD_S)
-        after = await cpu()
+        after = cpu()
     await load.all_arrived()
     contender.check()
     arrived_ns = await load.sessions_ns()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orastream.broker import Headers
-from orastream.contract import codec
+from orastream.contract import codec, subjects
 from orastream.contract.audio_messages import AudioChunk, AudioStart, unpack
 from orastream.jetstream.place import parse_time, place_of
 from tests.bench.contenders import Naive
@@ -156,7 +156,7 @@ def _event(subject: str, data: bytes) -> tuple[str, str]:
         return HOPS[1], str(codec.decode(data).get("requestId"))
     message = unpack(data)
     what = {AudioStart: HOPS[2], AudioChunk: HOPS[3]}.get(type(message), "")
-    return what, last
+    return what, subjects.untoken(last) or ""
 
 
 async def _naive(count: int) -> list[float]:
