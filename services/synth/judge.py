@@ -9,8 +9,9 @@ import structlog
 
 from orastream.contract.errors import OrastreamError
 from services.synth.job.context import SynthContext
+from services.synth.job.ending import AGAIN_S
 from services.synth.job.hold import Hold
-from services.synth.job.job import AGAIN_S, Job
+from services.synth.job.job import Job
 from services.synth.queue.fair_queue import FairQueue
 from services.synth.queue.queued_request import QueuedRequest
 from services.synth.queue.turns import SlotTurn

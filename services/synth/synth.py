@@ -22,8 +22,9 @@ from orastream.contract import stream_names, subjects
 from orastream.contract.errors import OrastreamError
 from orastream.jetstream.pull_consumer import Delivery, PullConsumer
 from services.synth.job.context import SynthContext
+from services.synth.job.ending import AGAIN_S
 from services.synth.job.hold import KEEP_EVERY_S, REDELIVER_TIMEOUT_S, Hold
-from services.synth.job.job import AGAIN_S, Job
+from services.synth.job.job import Job
 from services.synth.judge import Judge
 from services.synth.queue.fair_queue import FairQueue
 from services.synth.queue.load_report import LoadReport

@@ -26,7 +26,7 @@ from services.ws_bridge import end_reasons
 from services.ws_bridge.end_reasons import EndReasons
 from services.ws_bridge.inflow import PacedInput
 from services.ws_bridge.liveness import PONG_S, Liveness
-from services.ws_bridge.masking import FIN_PING, FIN_TEXT, Masks, masked_frame
+from services.ws_bridge.masking import FIN_PING, FIN_TEXT, MASKS, masked_frame
 
 HANDSHAKE_S = 5.0
 SEND_BUFFER_BYTES = 128 << 10
@@ -44,7 +44,7 @@ class WebSocketConnection(asyncio.Protocol):
         client_tls = client_tls or ClientTls(TlsFiles(ORASERVER))
         self._reasons = EndReasons(self._uri.host, self._uri.port, self._uri.secure, client_tls)
         self._protocol = ClientProtocol(self._uri, max_size=1 << 20)
-        self._masks = Masks()
+        self._masks = MASKS
         self._headers = headers
         self._wake = wake
         self._transport: asyncio.Transport | None = None

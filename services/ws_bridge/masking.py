@@ -36,6 +36,10 @@ class Masks:
         return self._page[at : at + 4]
 
 
+MASKS = Masks()
+"""The keys of all connections of the process: a page for each would take 1 KB."""
+
+
 def masked_frame(first: int, parts: Sequence[bytes], key: bytes) -> list[bytes]:
     """A complete masked frame (RFC 6455, 5.2 and 5.3), in pieces to be written one after the other.
 

@@ -19,6 +19,7 @@ class WebSocketLink:
     """One connection for one session and phone, on which `init` was sent."""
 
     def __init__(self, connection: WebSocketConnection) -> None:
+        self.quick = False
         self._connection = connection
         self._speech: Speech | None = None
         self._start: AudioStart | None = None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from types import TracebackType
+from typing import Self
 
 from orastream.contract import stream_names, subjects
 from orastream.contract.audio_messages import EndError
@@ -12,29 +14,62 @@ from orastream.contract.stored_requests import StoredRequest, read_message
 from orastream.jetstream.api import JetStream, Stored
 from orastream.jetstream.feed import Feed
 
+AT_REST_S = 8.0
+"""How often the stored messages are read although nothing came: a live one may have been lost."""
 
-async def until_aborted(js: JetStream, stored: StoredRequest) -> Report | None:
-    """Return None when a cancel that covers the request is stored, or the final report that ends it. Cancel-safe.
 
-    The report is needed when the cancel is not stored any more: the bridge that applied it deletes it with the request.
+class AbortWatch:
+    """Watches one request from `async with` on, which must begin before the request is claimed.
+
+    The claim asks what is stored at that time. So nothing needs to be read here, unless a live message is lost.
     """
-    changed = asyncio.Event()
-    cancels = subjects.session_cancel(stored.session)
-    reports = subjects.report(stored.session, stored.token)
-    async with (
-        Feed(js, stream_names.SESSIONS, cancels, wake=changed.set, after=stored.sequence) as asked,
-        Feed(js, stream_names.REPORTS, reports, wake=changed.set) as reported,
-    ):
+
+    def __init__(self, js: JetStream, stored: StoredRequest) -> None:
+        self._stored = stored
+        self._changed = asyncio.Event()
+        cancels, report = subjects.session_cancel(stored.session), subjects.report(stored.session, stored.token)
+        self._asked = self._feed(js, stream_names.SESSIONS, cancels, stored.sequence)
+        self._reported = self._feed(js, stream_names.REPORTS, report, 0)
+
+    def _feed(self, js: JetStream, stream: str, subject: str, after: int) -> Feed:
+        return Feed(
+            js,
+            stream,
+            subject,
+            wake=self._changed.set,
+            after=after,
+            expecting=False,
+            at_rest_s=AT_REST_S,
+            complete=True,
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._asked.__aenter__()
+        await self._reported.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._asked.__aexit__(kind, exc, trace)
+        await self._reported.__aexit__(kind, exc, trace)
+
+    async def until_aborted(self) -> Report | None:
+        """Return None when a cancel that covers the request is stored, or the final report that ends it. Cancel-safe.
+
+        The report is needed when the cancel is not stored any more: the bridge that applied it deletes it with the
+        request.
+        """
         while True:
-            changed.clear()
-            while (message := asked.pop()) is not None:
-                if cancels_it(message, stored):
+            self._changed.clear()
+            while (message := self._asked.pop()) is not None:
+                if cancels_it(message, self._stored):
                     return None
-            while (message := reported.pop()) is not None:
+            while (message := self._reported.pop()) is not None:
                 state = state_of(message)
-                if state is not None and ends_it(state.report, stored):
+                if state is not None and ends_it(state.report, self._stored):
                     return state.report
-            await changed.wait()
+            await self._changed.wait()
 
 
 def cancels_it(message: Stored, stored: StoredRequest) -> bool:

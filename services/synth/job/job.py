@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import NoReturn
 
 import structlog
@@ -20,13 +21,14 @@ from orastream.contract.audio_messages import AudioEnd, AudioStart, EndError
 from orastream.contract.errors import PublishRefused
 from orastream.contract.messages import Report, ReportError
 from orastream.contract.playback import Playback
-from orastream.contract.report_state import Verdict
 from orastream.contract.stored_requests import StoredRequest, read_message
 from services.synth.engines.base import EngineError
-from services.synth.job.abort_watch import error_of, until_aborted
+from services.synth.job.abort_watch import AbortWatch, error_of
 from services.synth.job.attempt import Attempt, AudioLost, end_latest, first_attempt, open_or_expire
 from services.synth.job.context import SynthContext
+from services.synth.job.ending import Ending
 from services.synth.job.hold import Hold, Superseded
+from services.synth.job.metrics import SynthMetrics
 from services.synth.job.outcome import FailedAttempts, as_final, summary, worth_retrying
 from services.synth.job.redelivery import StoredAudio, deliver_again, find_source
 from services.synth.job.synthesis import narrate, reached_by, start_of
@@ -34,8 +36,6 @@ from services.synth.queue.admission import Admission
 from services.synth.queue.claim import Claim, claim, overdue, problem_of
 from services.synth.queue.turns import SlotTurn
 
-AGAIN_S = 1.0
-"""Delay of a nak, before the server redelivers the request."""
 STARTED = "✅ [TTS] WebSocket 백그라운드 스트리밍 시작"
 
 log = structlog.get_logger()
@@ -61,6 +61,8 @@ class Job:
         self._again: StoredAudio | ReportError | None = None
         """The audio to deliver again, or why it is missing; None: speak the text."""
         self._span = traces.Span()
+        self._count: Callable[[str], None]
+        self._ending: Ending
 
     async def run(self) -> None:
         """Process the delivery, as the class says."""
@@ -74,7 +76,7 @@ class Job:
     async def expire(self, why: str) -> None:
         """End the request as `expired` without speaking it, the ack included."""
         async with self._processing():
-            await self._refuse("expired", ReportError.of("expired", why))
+            await self._ending.refuse("expired", ReportError.of("expired", why))
 
     @contextlib.asynccontextmanager
     async def _processing(self) -> AsyncIterator[asyncio.Task[NoReturn]]:
@@ -87,6 +89,8 @@ class Job:
                 structlog.contextvars.bound_contextvars(session=stored.session_id, request=stored.request_id),
                 traces.begin("synth process", parent=stored.trace, kind="consumer", attributes=about) as self._span,
             ):
+                self._count = partial(_counted, self._context.metrics, self._span)
+                self._ending = Ending(self._context.reports, stored, self._hold, self._count)
                 yield keeping
         finally:
             await tasks.end(keeping)
@@ -95,12 +99,12 @@ class Job:
         stored = self._stored
         problem = problem_of(stored, self._context.speaker.info.name)
         if problem is not None:
-            await self._refuse("failed", problem)
+            await self._ending.refuse("failed", problem)
         elif await overdue(self._context.reports, stored, self._context.js.clock.now_s()):
             message = f"not claimed within ttlSeconds ({stored.ttl_s:g}): all synth slots were busy"
-            await self._refuse("expired", ReportError.of("expired", message))
+            await self._ending.refuse("expired", ReportError.of("expired", message))
         elif (problem := await self._find_source()) is not None:
-            await self._refuse("failed", problem)
+            await self._ending.refuse("failed", problem)
         else:
             await self._claim_and_speak(keeping)
 
@@ -115,21 +119,6 @@ class Job:
         self._again = found
         return None
 
-    async def _refuse(self, status: str, error: ReportError) -> None:
-        """End a request without a claim: write its final report and ack it; nak it if another synth has claimed it."""
-        stored = self._stored
-        report = stored.report("failed" if status == "failed" else "expired", error=error)
-        written = await self._context.reports.write_first(stored, report)
-        if written.verdict is Verdict.DUPLICATE:
-            await self._pass_on(written.state.report)
-            return
-        if not written.state.report.final:  # another synth has just claimed it; if it dies, we get it again
-            await self._hold.redeliver(AGAIN_S)
-            return
-        await self._context.reports.close(stored, written.state.report)
-        self._count(written.state.report.status)
-        await self._hold.ack()
-
     # ---- claiming
 
     async def _claim_and_speak(self, keeping: asyncio.Task[NoReturn]) -> None:
@@ -139,56 +128,24 @@ class Job:
         report = stored.report("synthesizing", transport=transport)
         spoken = start_of(request, stored.sequence, context.speaker.info, context.settings)
         start = self._again.start if isinstance(self._again, StoredAudio) else spoken
-        with traces.begin("claim", parent=self._span) as span:
-            outcome = await claim(context.js, context.reports, stored, report, start)
-            span.set({"orastream.admission": outcome.admission.name.lower()})
-        match outcome.admission:
-            case Admission.GONE:
-                await self._end_unstored(outcome)
-                await self._hold.ack()
-            case Admission.DUPLICATE:
-                await self._pass_on(outcome.state.report)
-            case Admission.FINAL:
-                await context.reports.close(stored, outcome.state.report)
-                await self._hold.ack()
-            case Admission.CANCELLED:
-                if outcome.state.report.transport == "none":
-                    await self._finish_ourselves(outcome.state.report.with_(status="cancelled"))
-                await self._hold.ack()
-            case Admission.OURS:
+        async with AbortWatch(context.js, stored) as watch:
+            with traces.begin("claim", parent=self._span) as span:
+                outcome = await claim(context.js, context.reports, stored, report, start)
+                span.set({"orastream.admission": outcome.admission.name.lower()})
+            if outcome.admission is Admission.OURS:
                 try:
-                    await self._speak_or_cancel(outcome, start, keeping)
+                    await self._speak_or_cancel(outcome, start, watch, keeping)
                 except Superseded:
                     self._count("superseded")
                     log.warning("another synth has opened a later attempt; this synth drops the request")
-
-    async def _end_unstored(self, outcome: Claim) -> None:
-        """Write `failed` for a deleted request if it has no final report yet. Else its claim would never end.
-
-        If another synth has claimed it, its audio may be complete: then the bridge ends it.
-        """
-        claimed = outcome.state.report
-        another_synths = outcome.attempt is None and claimed.transport != "none"
-        if claimed.final or claimed.request_seq != self._stored.sequence or another_synths:
-            return
-        error = ReportError.of("internal", "the stored request was deleted before it was spoken")
-        failed = claimed.with_(status="failed", error=error)
-        written = await self._context.reports.write_over(self._stored, failed, outcome.state.revision)
-        if written.state.report.final:
-            await self._context.reports.close(self._stored, written.state.report)
-
-    async def _pass_on(self, existing: Report) -> None:
-        """Answer a duplicate with the final report of the first request; nak it until there is one."""
-        if not existing.final:
-            await self._hold.redeliver(AGAIN_S)
-            return
-        await self._context.reports.close(self._stored, existing)
-        self._count("duplicate")
-        await self._hold.ack()
+                return
+        await self._ending.settle(outcome)
 
     # ---- speaking
 
-    async def _speak_or_cancel(self, outcome: Claim, start: AudioStart, keeping: asyncio.Task[NoReturn]) -> None:
+    async def _speak_or_cancel(
+        self, outcome: Claim, start: AudioStart, watch: AbortWatch, keeping: asyncio.Task[NoReturn]
+    ) -> None:
         """Synthesize until the `end`, a cancel or a final report. Raises Superseded."""
         transport = outcome.state.report.transport
         request = self._stored.request
@@ -201,7 +158,7 @@ class Job:
             self._turn.ended()  # nobody hears it while it is made
         speaking = asyncio.create_task(self._attempts(outcome.attempt, start))
         final: Report | None = None
-        aborted = asyncio.create_task(until_aborted(self._context.js, self._stored))
+        aborted = asyncio.create_task(watch.until_aborted())
         try:
             await asyncio.wait({speaking, aborted, keeping}, return_when=asyncio.FIRST_COMPLETED)
             if speaking.done():
@@ -215,7 +172,7 @@ class Job:
         finally:
             await tasks.end(speaking, aborted)
         if transport == "none":
-            await self._finish_ourselves(as_final(outcome.state.report, end, self._playback))
+            await self._ending.finish(as_final(outcome.state.report, end, self._playback))
         if end.error is not None:
             self._span.fail(end.error.code, end.error.message)
         self._count("unwanted" if final is not None and final.status != "cancelled" else end.status)
@@ -285,14 +242,7 @@ class Job:
         self._context.pace.spoke(end, len(self._delivery.data))
         return end
 
-    # ---- transport `none`
 
-    async def _finish_ourselves(self, final: Report) -> None:
-        """Write the final report after `end` is stored: for transport `none` no bridge does it."""
-        written = await self._context.reports.write(self._stored, final, None)
-        if written.state.report.final:
-            await self._context.reports.close(self._stored, written.state.report)
-
-    def _count(self, outcome: str) -> None:
-        self._span.set({"orastream.outcome": outcome})
-        self._context.metrics.done(outcome)
+def _counted(metrics: SynthMetrics, span: traces.Span, outcome: str) -> None:
+    span.set({"orastream.outcome": outcome})
+    metrics.done(outcome)

@@ -20,7 +20,7 @@ from orastream.broker.dialer import Dialer
 from orastream.broker.fastpath.dispatch import DispatchingClient, OnMessage, ServerIdentity
 from orastream.broker.fastpath.headers import Headers
 from orastream.broker.fastpath.splitter import ProtocolError
-from orastream.broker.hooks import Hooks, hooked
+from orastream.broker.hooks import Hooks
 from orastream.broker.inboxes import Inboxes
 from orastream.broker.micro import Answers
 from orastream.broker.refusals import Refusals
@@ -72,8 +72,8 @@ class Broker:
         self._closed = asyncio.Event()
         self._unexplained = False
         """True from a disconnect until the reason why reconnecting fails is logged, or the connection is back."""
-        self._reconnect_hooks: list[Callable[[], None]] = []
-        self._disconnect_hooks: list[Callable[[], None]] = []
+        self._reconnect_hooks = Hooks()
+        self._disconnect_hooks = Hooks()
         self._inboxes = Inboxes()
         self.reconnects = 0
         self.repairs = Repairs()
@@ -156,11 +156,11 @@ class Broker:
 
     def on_reconnect(self, hook: Callable[[], None]) -> Callable[[], None]:
         """Call `hook` after each reconnect. Returns a function that removes it."""
-        return hooked(self._reconnect_hooks, hook)
+        return self._reconnect_hooks.add(hook)
 
     def on_disconnect(self, hook: Callable[[], None]) -> Callable[[], None]:
         """Call `hook` each time the connection breaks. Returns a function that removes it."""
-        return hooked(self._disconnect_hooks, hook)
+        return self._disconnect_hooks.add(hook)
 
     async def wait_connected(self, timeout_s: float) -> None:
         """Return once connected. Raises NodeUnavailable after `timeout_s` seconds, NotConnected once closed."""
@@ -277,16 +277,14 @@ class Broker:
             self._up.clear()
             self._unexplained = True
             log.warning("NATS connection lost; reconnecting", url=self.url)
-            for hook in list(self._disconnect_hooks):
-                hook()
+            self._disconnect_hooks.call()
 
     async def _on_reconnected(self) -> None:
         self.reconnects += 1
         self._unexplained = False
         self._up.set()
         log.info("NATS connection restored", url=self.url)
-        for hook in list(self._reconnect_hooks):
-            hook()
+        self._reconnect_hooks.call()
 
     async def _on_closed(self) -> None:
         self._up.clear()

@@ -50,6 +50,9 @@ class Speech:
 class Link(Protocol):
     """An open link to OraServer for one session and phone. One utterance at a time. Use from one task."""
 
+    quick: bool
+    """Whether OraServer has given its last answer over it quickly. Kept for the next utterance; False at first."""
+
     @property
     def lost(self) -> LinkLost | None:
         """Why the link is not open any more, or None while it is open."""

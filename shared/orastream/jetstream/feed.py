@@ -2,31 +2,45 @@
 
 A feed subscribes, reads the stored messages by batched direct get (backfill), and merges both by sequence
 (`feed_merge.py` has the rules). A gap, a slow-consumer drop, a reconnect and a slow reader all lead to the same
-backfill. A lost last message leaves no gap, so the feed also reads again after a silence.
+backfill. A lost last message leaves no gap, so a feed that expects messages also reads again after a silence.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from orastream.base import logger, tasks
 from orastream.base.backoff import Backoff
-from orastream.broker import Headers, Subscription
+from orastream.broker import Headers, OnMessage
 from orastream.contract import subjects
 from orastream.contract.errors import NodeUnavailable
 from orastream.jetstream.api import JetStream, Stored
 from orastream.jetstream.feed_merge import FeedMerge
 from orastream.jetstream.place import place_of
+from orastream.jetstream.silence import SilenceWatch
 
-SILENCE_S, MAX_SILENCE_S = 2.0, 8.0
+MAX_TAILS = 256
+"""A feed that has seen more literal subjects reads again: then it need not remember where each of them ends."""
 MAX_BUFFERED_BYTES = 2 << 20
 MAX_PAGE_BYTES = 256 << 10
 
 log = logger.named(__name__)
+
+
+class Subscribed(Protocol):
+    """What a source returns."""
+
+    async def close(self) -> None:
+        """End the subscription. May be called twice, and while disconnected."""
+        ...
+
+
+Source = Callable[[str, OnMessage], Awaitable[Subscribed]]
+"""Subscribes to a republished subject: `Broker.subscribe`, or what shares one subscription among several feeds."""
 
 
 def _nobody() -> None:
@@ -42,7 +56,7 @@ class Feed:
     A slow reader loses nothing: beyond `max_buffered_bytes` the feed stops buffering and reads the stream again later.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - options with defaults, by keyword
         self,
         js: JetStream,
         stream: str,
@@ -51,32 +65,45 @@ class Feed:
         wake: Callable[[], None],
         after: int = 0,
         max_buffered_bytes: int = MAX_BUFFERED_BYTES,
+        expecting: bool = True,
+        at_rest_s: float | None = None,
+        source: Source | None = None,
+        complete: bool = False,
+        max_tails: int = MAX_TAILS,
+        wakes: Callable[[Stored], bool] | None = None,
     ) -> None:
+        """`expecting`: see the property. `at_rest_s`: how often the feed reads while it expects nothing; None: never.
+
+        `source` subscribes in place of the broker. `complete`: it did so before the first message above `after` was
+        stored. Then nothing needs to be read unless a gap, or a silence, shows that a live message was lost.
+        `wakes` says of a message whether `wake` is called for it; None: for each one.
+        """
         self._js = js
         self._stream = stream
         self.subject = subject
         self._wake_reader = wake
-        self._merge: FeedMerge[Stored] = FeedMerge(after)
+        self._wakes = wakes
+        self._merge: FeedMerge[Stored] = FeedMerge(after, complete=complete)
         self._buffer: deque[Stored] = deque()
         self._buffered = 0
         self._max_bytes = max_buffered_bytes
-        self._work = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
-        self._subscription: Subscription | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._no_room: asyncio.Event | None = None
+        """Set when the buffer has room again; None while it has."""
+        self._source: Source = source or js.broker.subscribe
+        self._subscription: Subscribed | None = None
         self._unhook: list[Callable[[], None]] = []
         self._connection = 0
-        self._read_connection = -1
-        self._silence_s = SILENCE_S
-        self.expecting = True
-        """False while no more messages are expected: then a silence causes no read (gaps and reconnects still do)."""
+        self._read_connection = 0 if complete else -1
+        self._reading: asyncio.Task[None] | None = None
+        self._max_tails = max_tails
+        self._silence = SilenceWatch(self.look, expecting=expecting, at_rest_s=at_rest_s)
 
     async def __aenter__(self) -> Self:
         broker = self._js.broker
         self._unhook = [broker.on_disconnect(self._on_disconnect), broker.on_reconnect(self._on_reconnect)]
-        self._subscription = await broker.subscribe(self.subject, self._on_live)
-        self._task = asyncio.create_task(self._run(), name=f"feed {self.subject}")
+        self._subscription = await self._source(self.subject, self._on_live)
+        self._read_if_needed()
+        self._silence.start()
         return self
 
     async def __aexit__(
@@ -86,11 +113,12 @@ class Feed:
         for remove in unhook:
             remove()
         # From here on nothing refers to the feed in a circle, so that it is freed at once with what it has buffered.
-        self._wake_reader = _nobody
-        task, self._task = self._task, None
-        if task is not None:
-            await tasks.end(task)
+        self._wake_reader, self._wakes = _nobody, None
         subscription, self._subscription = self._subscription, None
+        self._silence.stop()
+        reading, self._reading = self._reading, None
+        if reading is not None:
+            await tasks.end(reading)
         if subscription is not None:
             await subscription.close()
 
@@ -102,8 +130,8 @@ class Feed:
             return None
         message = self._buffer.popleft()
         self._buffered -= message.size
-        if not self._room.is_set() and self._buffered < self._max_bytes // 2:
-            self._room.set()
+        if self._no_room is not None and self._buffered < self._max_bytes // 2:
+            self._has_room()
         return message
 
     def limit(self, max_bytes: int) -> None:
@@ -121,10 +149,15 @@ class Feed:
                 self._buffered -= self._buffer.pop().size
             self._merge = self._merge.restarted(self._buffer[-1])
         if self._buffered < max_bytes // 2:
-            self._room.set()
+            self._has_room()
         else:
-            self._room.clear()
-        self._work.set()
+            self._is_full()
+        self._read_if_needed()
+
+    @property
+    def buffered(self) -> bool:
+        """Whether `pop` returns a message."""
+        return bool(self._buffer)
 
     @property
     def verified(self) -> int:
@@ -138,10 +171,24 @@ class Feed:
         """
         self._merge.exists(sequence)
 
+    def look(self) -> None:
+        """Read what is stored: a live message may have been lost."""
+        self._merge.lost()
+        self._read_if_needed()
+
     @property
     def current(self) -> bool:
         """Whether all stored messages have been read since the last (re)connect, and the buffer is empty."""
         return self._read_connection == self._connection and not self._buffer
+
+    @property
+    def expecting(self) -> bool:
+        """Whether the reader expects a message: then a silence causes a read. Gaps and reconnects always do."""
+        return self._silence.expecting
+
+    @expecting.setter
+    def expecting(self, expecting: bool) -> None:
+        self._silence.expecting = expecting
 
     # ---- the broker's side
 
@@ -152,41 +199,51 @@ class Feed:
             return
         if not subjects.legible(subject):  # the leader's JSON spells the subject differently: it would come twice
             return
-        self._silence_s = SILENCE_S
+        self._silence.heard()
         if self._buffered > self._max_bytes:
-            self._room.clear()
-            self._merge.lost()
-            self._work.set()
+            self._is_full()
+            self.look()
             return
         self._append(self._merge.live(Stored(subject, sequence, time, data, headers), before))
         if self._merge.needs_read:
-            self._work.set()
+            self._read_if_needed()
+        elif self._merge.tails > self._max_tails:
+            self.look()
 
     def _on_disconnect(self) -> None:
         self._connection += 1
         self._wake_reader()
 
     def _on_reconnect(self) -> None:
-        self._merge.lost()
-        self._work.set()
+        self.look()
 
     def _append(self, messages: list[Stored]) -> None:
         if messages:
             self._buffer.extend(messages)
             for message in messages:
                 self._buffered += message.size
-            self._wake_reader()
+            if self._wakes is None or any(map(self._wakes, messages)):
+                self._wake_reader()
+
+    def _is_full(self) -> None:
+        if self._no_room is None:
+            self._no_room = asyncio.Event()
+
+    def _has_room(self) -> None:
+        if self._no_room is not None:
+            self._no_room.set()
+            self._no_room = None
 
     # ---- backfill
 
+    def _read_if_needed(self) -> None:
+        if self._merge.needs_read and self._reading is None and self._subscription is not None:
+            self._reading = asyncio.create_task(self._run(), name=f"feed {self.subject}")
+
     async def _run(self) -> None:
+        """Read until nothing is missing."""
         backoff = Backoff(0.1, 1.0)
-        while True:
-            if not self._merge.needs_read:
-                await self._wait_for_work()
-            self._work.clear()
-            if not self._merge.needs_read:
-                continue
+        while self._merge.needs_read:
             try:
                 await self._read()
                 backoff.reset()
@@ -194,16 +251,7 @@ class Feed:
                 log.debug("a feed could not read and tries again", subject=self.subject, error=str(exc))
                 self._merge.lost()
                 await asyncio.sleep(backoff.next_s())
-
-    async def _wait_for_work(self) -> None:
-        """Wait until a gap is found or `_silence_s` seconds pass without a message."""
-        try:
-            async with asyncio.timeout(self._silence_s):
-                await self._work.wait()
-        except TimeoutError:
-            if self.expecting:
-                self._merge.lost()
-            self._silence_s = min(MAX_SILENCE_S, self._silence_s * 2)
+        self._reading = None
 
     async def _read(self) -> None:
         """Read everything stored above `verified`, until the stream's leader confirms the end."""
@@ -214,7 +262,8 @@ class Feed:
         merge.begin_read()
         ended = False
         while True:
-            await self._room.wait()
+            if self._no_room is not None:
+                await self._no_room.wait()
             most = min(MAX_PAGE_BYTES, self._max_bytes)
             page = [] if ended else await self._js.read(self._stream, self.subject, merge.verified, max_bytes=most)
             # A replica may lag behind, so only the leader can confirm the end.
@@ -233,7 +282,7 @@ class Feed:
             self._js.broker.repairs.backfilled += 0 if first else len(fresh)
             self._append(fresh)
             if self._buffered > self._max_bytes:
-                self._room.clear()
+                self._is_full()
         self._append(merge.end_read())
         if self._connection == connection:
             self._read_connection = connection

@@ -47,11 +47,11 @@ MAX_HELD_BYTES = 1 << 20
 class FeedMerge(Generic[M]):
     """The merge state of one feed. Not thread-safe; no I/O."""
 
-    def __init__(self, after: int) -> None:
-        """Yield what is stored above sequence `after`."""
+    def __init__(self, after: int, *, complete: bool = False) -> None:
+        """Yield what is stored above sequence `after`. `complete`: each such message comes live, unless it is lost."""
         self.max_held_bytes = MAX_HELD_BYTES
         self.verified = after
-        self.needs_read = True
+        self.needs_read = not complete
         self._tails: dict[str, int] = {}
         """The last sequence yielded per literal subject, if above `verified`. All before it is yielded or deleted."""
         self._held: dict[int, tuple[int, M]] = {}
@@ -65,6 +65,11 @@ class FeedMerge(Generic[M]):
         """Report that the stream has stored a message at this sequence; the next read finds it or shows it deleted."""
         if sequence > self._exists:
             self._exists = sequence
+
+    @property
+    def tails(self) -> int:
+        """Of how many literal subjects it remembers the end. A complete read forgets those that it has found."""
+        return len(self._tails)
 
     def live(self, message: M, previous: int) -> list[M]:
         """Add a live message and return what can be yielded now.

@@ -49,11 +49,14 @@ class Peers:
         name: str,
         *,
         on_gone: Callable[[str, tuple[str, ...]], None],
+        on_passed: Callable[[bytes], None] | None = None,
         holds: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         """`name` is the name of this process, which begins with `service` and a hyphen.
 
         `holds` yields the ack subjects of the deliveries that it holds.
+
+        `on_passed` is called with what another process has passed on to this one (`passed_on`).
 
         `on_gone(name, holds)` is called once for each process that is gone, with its last known deliveries.
         """
@@ -62,6 +65,7 @@ class Peers:
         self._name = name
         self._holds = holds
         self._on_gone = on_gone
+        self._on_passed = on_passed
         self._loop = asyncio.get_running_loop()
         self._watch = PeerWatch(name, CONFIRM_S)
         self._changed = asyncio.Event()
@@ -98,9 +102,19 @@ class Peers:
         self._watch.connected(self._loop.time())
         self._changed.set()
 
+    async def passed_on(self, name: str, data: bytes) -> bool:
+        """Pass something on to another process, which may be lost. Returns whether it was sent."""
+        try:
+            await self._broker.publish(subjects.peer(self._service, name), data)
+        except (NodeUnavailable, PublishRefused):
+            return False
+        return True
+
     # ---- this process
 
-    def _on_probe(self, _subject: str, reply: str, _data: bytes, _headers: Headers) -> None:
+    def _on_probe(self, _subject: str, reply: str, data: bytes, _headers: Headers) -> None:
+        if data and self._on_passed is not None:
+            self._on_passed(data)
         # Answer only to inboxes of the node: a sender can name any reply subject, also one of the JetStream API.
         if reply.startswith(f"{self._broker.inbox_prefix}.") and len(self._probed) < MAX_PROBED:
             self._probed.append(reply)

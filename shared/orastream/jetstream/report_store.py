@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from orastream.base.batch import Batch
 from orastream.contract import stream_names, subjects
 from orastream.contract.codec import Encoding
 from orastream.contract.errors import NodeUnavailable, SequenceConflict, StreamFull
@@ -29,10 +30,20 @@ class Written:
 class ReportStore:
     """The node's stored reports, by subject tokens of session and request."""
 
-    def __init__(self, js: JetStream, on_final: Callable[[Report], None] | None = None) -> None:
-        """`on_final` is called with each final report that this process has written, once."""
+    def __init__(
+        self,
+        js: JetStream,
+        on_final: Callable[[Report], None] | None = None,
+        on_stored: Callable[[int], None] | None = None,
+        deletions: Batch | None = None,
+    ) -> None:
+        """`on_final` is called with each final report that this process has written, once; `on_stored` with the
+        sequence of each report that it has written. `deletions` gathers the deletions of `close`.
+        """
         self._js = js
         self._on_final = on_final
+        self._on_stored = on_stored
+        self._deletions = deletions
         self._own: dict[str, tuple[bytes, Report]] = {}
         """The last report written here for each of the last MAX_OWN requests. Saves decoding when a feed returns it."""
 
@@ -81,6 +92,8 @@ class ReportStore:
             ack = await self._js.store(subject, data, expect_last=revision)
         except StreamFull as exc:  # the stream has no limit that a report could reach: the server lacks resources
             raise NodeUnavailable(str(exc)) from exc
+        if self._on_stored is not None:
+            self._on_stored(ack.sequence)
         if report.final and self._on_final is not None:
             self._on_final(report)
         return Written(Verdict.WRITTEN, ReportState(report, ack.sequence, 0.0))
@@ -121,6 +134,8 @@ class ReportStore:
         """
         if of.reply_to is not None:
             await self.send(of.reply_to, final, of.encoding)
+        if self._deletions is not None:
+            await self._deletions.turn()
         await self._js.delete(stream_names.SESSIONS, of.sequence)
         if of.request is not None and of.request.text_stream:
             with contextlib.suppress(NodeUnavailable):  # the pieces expire anyway

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 from collections.abc import AsyncIterator, Mapping
 
 from orastream.base import logger
@@ -18,6 +19,9 @@ from orastream.service.settings import BridgeSettings, accounts_of
 from orastream.service.usage import UsageMetrics
 from orastream.tls import ClientTls
 
+SPARE_FILES = 128
+"""Open files of a bridge besides the connections of its sessions."""
+
 log = logger.named(__name__)
 
 
@@ -31,6 +35,22 @@ async def post_sink(settings: BridgeSettings, url: str, tls: ClientTls) -> Async
     )
     async with http_client(settings.authorization) as client:
         yield HttpSink(client, url, rules, tls)
+
+
+def possible_sessions(wanted: int) -> int:
+    """How many sessions this process can serve, at most `wanted`: each needs a connection. Raises its limit of open
+    files as far as the system allows, and logs a warning if that is too low.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft - SPARE_FILES >= wanted:
+        return wanted
+    possible = max(1, soft - SPARE_FILES)
+    fix = "raise the limit of open files (ulimit -n, LimitNOFILE, ulimits in compose), or lower BRIDGE_MAX_SESSIONS"
+    log.warning("fewer sessions than BRIDGE_MAX_SESSIONS", sessions=possible, open_files=soft, fix=fix)
+    return possible
 
 
 def serve_bridge(
@@ -82,15 +102,20 @@ def serve_bridge(
                 error=report.error.code if report.error else None,
             )
 
+        max_sessions = possible_sessions(settings.bridge_max_sessions)
         bridge = Bridge(
             process.js,
             kind=kind,
             sink=sink,
+            max_sessions=max_sessions,
             max_text_chars=settings.tts_max_text_chars,
             counts=counts,
             announce=announce,
         )
         process.metrics.gauge(f"orastream_{kind}_sessions", "Sessions owned now", lambda: float(bridge.sessions))
+        process.metrics.gauge(
+            f"orastream_{kind}_max_sessions", "Sessions that it may own at the same time", lambda: float(max_sessions)
+        )
         process.metrics.gauge(
             f"orastream_{kind}_sessions_without_work",
             "Owned sessions without stored requests or deliveries; each is released after its idle time",

@@ -29,6 +29,7 @@ KNOWN: frozenset[str] = frozenset(
     """NATS_URL NATS_CREDS NATS_NKEY_SEED NATS_CA NATS_CERT NATS_KEY NATS_TLS_HANDSHAKE_FIRST NATS_INBOX_PREFIX
     NATS_MONITORING_URL
     ORASERVER_WEBSOCKET_URL ORASERVER_HTTP_URL ORASERVER_TOKEN ORASERVER_CA ORASERVER_CERT ORASERVER_KEY
+    BRIDGE_MAX_SESSIONS
     WEBSOCKET_CHUNK_SIZE WEBSOCKET_MAX_RETRIES WEBSOCKET_IDLE_SECONDS WEBSOCKET_CONNECTION DEFAULT_TRANSFER_METHOD
     DEFAULT_FIRE_AND_FORGET DELIVERY_FALLBACK
     TTS_ENGINE TTS_VOICE TTS_MAX_TEXT_CHARS TTS_TEXT_NORMALIZATION TTS_ENGINE_RTF TTS_PHRASE_CACHE
@@ -47,7 +48,7 @@ KNOWN: frozenset[str] = frozenset(
 )
 OWN_PREFIXES = ("TTS_", "WEBSOCKET_", "ORASERVER_", "GPT_SOVITS_", "POCKET_")
 """No other program has variables with these prefixes, so each one that is no setting is a mistake."""
-SHARED_PREFIXES = ("SYNTH_", "GATEWAY_", "ENGINE_", "NATS_", "DEFAULT_", "DELIVERY_", "CHUNK_", "DRAIN_")
+SHARED_PREFIXES = ("BRIDGE_", "SYNTH_", "GATEWAY_", "ENGINE_", "NATS_", "DEFAULT_", "DELIVERY_", "CHUNK_", "DRAIN_")
 """Other programs have such variables, too. One that is no setting is a mistake if it resembles a setting."""
 _OF_OTHERS = frozenset(
     """NATS_PORT NATS_AUTH_DIR NATS_NODE_URL NATS_NODE_PASSWORD NATS_CALLER_PASSWORD SYNTH_EXTRAS SYNTH_MODELS
@@ -210,6 +211,8 @@ class BridgeSettings(NodeSettings, OraServerTlsSettings):
 
     oraserver_token: HeaderSecret | None = None
     websocket_max_retries: int = Field(3, ge=0)
+    bridge_max_sessions: int = Field(10_000, ge=1)
+    """Sessions that one bridge owns at the same time. Further ones are left to other bridges of its kind."""
     synth_stall_seconds: float = Field(20, gt=0)
 
     @property

@@ -67,9 +67,9 @@ def superseded_ack() -> None:
 def early_cancel_deletion() -> None:
     """A cancel is deleted as soon as a bridge gets it."""
     from orastream.delivery.rules import wakeup
-    from orastream.delivery.runtime import bridge, housekeeping
+    from orastream.delivery.runtime import housekeeping, wakeup_judge
 
-    for module in (wakeup, bridge, housekeeping):
+    for module in (wakeup, wakeup_judge, housekeeping):
         _replace(module, "cancel_is_applied", lambda cancel, lowest_request: True)
 
 

@@ -240,7 +240,9 @@ class DispatchingClient(nats_client.Client):
         """Subscribe with a direct callback, registered before the first message can arrive."""
         self.direct[self._sid + 1] = on_message
         subscription = await self.subscribe(subject, queue=queue)
-        subscription._message_iterator = None  # not used; it and the subscription would be freed by the collector alone
+        # Not used. The iterator and the subscription would be freed by the collector alone; the queue takes 2 KB.
+        subscription._message_iterator = None
+        subscription._pending_queue = None  # type: ignore[assignment]
         return subscription
 
     def forget(self, subscription: Subscription) -> None:

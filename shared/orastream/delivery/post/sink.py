@@ -49,6 +49,7 @@ class HttpLink:
     """Collects one utterance at a time and POSTs it. A failed POST ends the link; a retry reads the audio again."""
 
     def __init__(self, client: aiohttp.ClientSession, url: str, client_tls: ClientTls) -> None:
+        self.quick = False
         self._client = client
         self._url = url
         self._tls = client_tls

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from orastream.contract.stored_requests import StoredCancel
+from orastream.delivery.rules.session_outcomes import CancelOutcome
 
 RETRY_DROP_S = 1.0
 """Seconds until a cancel that was not deleted is tried again."""
@@ -38,7 +39,7 @@ class Cancels:
         self._stored[stored.sequence] = stored
 
     def due(self, now: float, lowest: int | None) -> list[int]:
-        """Return the sequences of the cancels to delete now. Each is returned once until `kept` is called for it."""
+        """Return the sequences of the cancels to delete now: each once, and again if it was kept."""
         found = [s for s in self._stored if _deletable(s, lowest) and now >= self._retry_at.get(s, 0.0)]
         self._retry_at.update(dict.fromkeys(found, _AWAITED))
         return found
@@ -48,14 +49,13 @@ class Cancels:
         times = (at for s, at in self._retry_at.items() if at != _AWAITED and _deletable(s, lowest))
         return min(times, default=None)
 
-    def dropped(self, sequence: int) -> None:
-        """The cancel is deleted."""
-        self._stored.pop(sequence, None)
-        self._retry_at.pop(sequence, None)
-
-    def kept(self, sequence: int, now: float) -> None:
-        """The cancel was not deleted: `due` returns it again after RETRY_DROP_S seconds."""
-        self._retry_at[sequence] = now + RETRY_DROP_S
+    def apply(self, outcome: CancelOutcome, now: float) -> None:
+        """Forget a cancel that is deleted; `due` returns one that was not deleted again after RETRY_DROP_S seconds."""
+        if outcome.dropped:
+            self._stored.pop(outcome.sequence, None)
+            self._retry_at.pop(outcome.sequence, None)
+        else:
+            self._retry_at[outcome.sequence] = now + RETRY_DROP_S
 
 
 def _deletable(sequence: int, lowest: int | None) -> bool:

@@ -9,7 +9,9 @@ from typing import Any
 from orastream.contract.messages import Report
 from orastream.delivery.rules.progress import Progress
 
-CHECKPOINT_EVERY_S = 0.2
+DELAY_S = 2.0
+"""A checkpoint waits so long for further progress, but for the first one. Then the final report often replaces it."""
+RETRY_S = 0.2
 
 
 def report_of(base: Report, progress: Progress, figures: Mapping[str, Any], epoch: int) -> Report:
@@ -37,19 +39,25 @@ def report_of(base: Report, progress: Progress, figures: Mapping[str, Any], epoc
 
 @dataclass(slots=True)
 class CheckpointClock:
-    """Limits checkpoints to one per CHECKPOINT_EVERY_S seconds, and only if the progress has changed."""
+    """When to write a checkpoint: the first progress at once, later progress after DELAY_S seconds."""
 
     _written_version: int = 0
+    _changed_at: float | None = None
+    """When progress was first seen that is not written."""
     _next_at: float = 0.0
 
     def due(self, version: int, now: float) -> bool:
         """Whether to write a checkpoint of progress `version` at `now` (monotonic seconds)."""
-        return version > self._written_version and now >= self._next_at
+        if version <= self._written_version:
+            return False
+        if self._changed_at is None:
+            self._changed_at = now
+        return now >= (self._changed_at + DELAY_S if self._written_version else self._next_at)
 
     def taken(self, version: int, now: float) -> None:
         """Record that the checkpoint of `version` is being written at `now` (monotonic seconds)."""
-        self._written_version, self._next_at = version, now + CHECKPOINT_EVERY_S
+        self._written_version, self._changed_at, self._next_at = version, None, now + RETRY_S
 
     def skipped(self) -> None:
-        """Record that the checkpoint being written was not stored: it is due again after CHECKPOINT_EVERY_S seconds."""
+        """Record that the checkpoint being written was not stored: it is due again RETRY_S after it was begun."""
         self._written_version = 0

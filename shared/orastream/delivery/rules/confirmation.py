@@ -38,15 +38,20 @@ class Confirmation:
         self._quick_answer_s = rules.quick_answer_s
         self.start_over(delivered)
 
-    def start_over(self, confirmed: int) -> None:
-        """Start with a new link after `confirmed` chunks: no chunk is unconfirmed, and the slow limits apply."""
+    @property
+    def quick(self) -> bool:
+        """Whether the receiver has given its last answer over the present link quickly."""
+        return (self._every_s, self._max_s) == self._quick
+
+    def start_over(self, confirmed: int, *, quick: bool = False) -> None:
+        """Start with a link after `confirmed` chunks: no chunk is unconfirmed. `quick`: the last answer over it was."""
         self.written = self.asked = confirmed
         """Number of chunks written, and number of chunks that the receiver was asked to confirm."""
         self._unconfirmed: deque[WrittenChunk] = deque()
         self._bytes = 0
         self._questions: deque[tuple[int, float]] = deque()
         """Unanswered asks: number of chunks asked for, and the time."""
-        self._every_s, self._max_s = self._slow
+        self._every_s, self._max_s = self._quick if quick else self._slow
 
     def __bool__(self) -> bool:
         """Whether a chunk is unconfirmed."""

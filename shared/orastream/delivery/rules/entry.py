@@ -65,6 +65,10 @@ class Entry:
     """Whether a cancel covers it."""
     cancelled_at_s: float | None = None
     """Unix time, by the server's clock, at which the first cancel of this request was stored."""
+    look_at: float = float("inf")
+    """When to read the report under its id if none has come; infinity while it is read, and after that."""
+    must_look: bool = False
+    """Whether its report may be older than what the feed of reports returns, and was not read yet."""
     stage: Stage = Stage.WAITING
     first_since: float | None = None
     """When this owner first saw that all earlier requests of the session are final."""
@@ -94,6 +98,7 @@ class Entry:
     def reported(self, report: Report, revision: int, now: float) -> None:
         """Record the stored report under its id (a newer `revision`), received at `now`."""
         self.report, self.report_revision, self.changed_at = report, revision, now
+        self.must_look = False
         self.duplicate = report.request_seq != self.sequence
         self._final_or_duplicate = self.duplicate or report.final
         self._undelivered_looks, self._audio_ended_at = 0, None
@@ -156,6 +161,25 @@ class Entry:
     def final(self) -> bool:
         """Whether later requests of the session need not wait for it: it is closed, final or a duplicate."""
         return self.closed or self._final_or_duplicate
+
+    def ended_by_others(self, transport: Transport) -> bool:
+        """Whether it is no work of the bridge of `transport`: the other kind of bridge ends and tidies it or, if it is
+        `none` and claimed, synth.
+
+        A bridge ends a `none` that no synth claims, as perhaps no synth runs. It tidies what it has ended (epoch > 0).
+        """
+        if self.transport != "none":
+            return self.transport not in (None, transport)
+        return self.report is not None and not self.duplicate and self.report.epoch == 0
+
+    def awaits_report(self, transport: Transport) -> bool:
+        """Whether another process is expected to write a report of it that matters to the bridge of `transport`."""
+        return not self.final and (self.report is None or self.transport != transport)
+
+    def watched_by(self, transport: Transport) -> bool:
+        """Whether the bridge of `transport` checks that another one delivers it. Not while it may become its own."""
+        known = self.report is not None or self.transport is not None
+        return known and self.transport != transport and self.stage is not Stage.ENDING and not self.inspecting
 
     @property
     def may_be_gone(self) -> bool:

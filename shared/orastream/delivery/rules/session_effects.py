@@ -74,7 +74,7 @@ class Inspect:
 class DropCancel:
     """Delete this cancel, unless the stream still stores a request before it.
 
-    Outcome: `CancelDropped` or `CancelKept`.
+    Outcome: `CancelOutcome`.
     """
 
     sequence: int
@@ -87,4 +87,11 @@ class CheckStored:
     entry: Entry
 
 
-Effect = Begin | Stop | Abandon | End | Tidy | Inspect | DropCancel | CheckStored
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """Read the stored report under the request's id: none has come. Outcome: `LookedUp`."""
+
+    entry: Entry
+
+
+Effect = Begin | Stop | Abandon | End | Tidy | Inspect | DropCancel | CheckStored | LookUp

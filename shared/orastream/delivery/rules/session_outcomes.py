@@ -67,17 +67,20 @@ class Inspected:
 
 
 @dataclass(frozen=True, slots=True)
-class CancelDropped:
-    """The cancel at `sequence` is deleted."""
+class CancelOutcome:
+    """Whether the cancel at `sequence` is deleted. If not, a request before it is stored, or NATS did not answer."""
 
     sequence: int
+    dropped: bool
 
 
 @dataclass(frozen=True, slots=True)
-class CancelKept:
-    """The cancel at `sequence` was not deleted: a request before it is stored, or NATS did not answer."""
+class LookedUp:
+    """What `LookUp` found: the stored report, or None. Nothing is known if NATS has not `answered`."""
 
-    sequence: int
+    entry: Entry
+    state: ReportState | None
+    answered: bool = True
 
 
-SessionOutcome = ReportWritten | Tidied | NotStored | TidyFailed | Inspected | CancelDropped | CancelKept
+SessionOutcome = ReportWritten | Tidied | NotStored | TidyFailed | Inspected | CancelOutcome | LookedUp

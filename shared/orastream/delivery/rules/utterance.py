@@ -205,10 +205,10 @@ class UtteranceDelivery:
         if not self._same:
             self._finish("failed", "internal", DIFFERS)
 
-    def link_up(self) -> None:
-        """The link is open and ready for this utterance."""
+    def link_up(self, *, quick: bool = False) -> None:
+        """The link is open and ready for this utterance. `quick`: its receiver has confirmed the last one quickly."""
         self.link = LinkState.UP
-        self._sent.start_over(self._sent.written)
+        self._sent.start_over(self._sent.written, quick=quick)
 
     def link_lost(self, reason: str, now: float, *, refused: bool = False) -> None:
         """The link broke or could not be opened. `refused`: OraServer answered 4xx, so a retry is of no use.
@@ -276,6 +276,11 @@ class UtteranceDelivery:
         if self._queue and now >= self._moved_at + SLOW_S:
             self._prompt = False
         return FEED_BYTES if self._prompt else SLOW_FEED_BYTES
+
+    @property
+    def quick(self) -> bool:
+        """Whether the receiver has given its last answer over the present link quickly."""
+        return self._sent.quick
 
     @property
     def expects_audio(self) -> bool:

@@ -11,29 +11,30 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from orastream.base import logger, tasks
+from orastream.base.batch import Batch
 from orastream.contract import stream_names, subjects
 from orastream.contract.errors import NodeUnavailable, OrastreamError
 from orastream.contract.messages import Report
-from orastream.contract.stored_requests import StoredCancel, read_stored
 from orastream.delivery.rules.entry import Entry
-from orastream.delivery.rules.wakeup import Step, by_claim, cancel_is_applied, first_step, if_stored
 from orastream.delivery.runtime.context import BridgeContext, DeliveryCounts
 from orastream.delivery.runtime.owner_sweep import OwnerSweep
-from orastream.delivery.runtime.ownership import Lease, Owners
+from orastream.delivery.runtime.ownership import Lease, Owners, Ownership
+from orastream.delivery.runtime.report_mark import ReportMark
 from orastream.delivery.runtime.session_runner import SessionRunner
+from orastream.delivery.runtime.session_table import SessionTable
 from orastream.delivery.runtime.takeover import Takeover
+from orastream.delivery.runtime.wakeup_judge import WakeupJudge
 from orastream.delivery.runtime.wakeups import NAK_DELAY_S
 from orastream.delivery.sink import Sink
 from orastream.jetstream import topology
 from orastream.jetstream.api import JetStream
+from orastream.jetstream.passed_delivery import passed, passed_delivery
 from orastream.jetstream.peers import CONFIRM_CLUSTER_S, CONFIRM_S, Peers
 from orastream.jetstream.pull_consumer import Delivery, PullConsumer
-from orastream.jetstream.report_store import ReportStore
-from orastream.jetstream.session_events import next_request
 
-MAX_HELD = 8192
-MAX_SESSIONS = 2000
 CONSIDERED_AT_ONCE = 64
+DELETIONS_EVERY_S = 0.25
+"""How long the deletion of a request with a final report waits for others, and takes a place in its session."""
 
 log = logger.named(__name__)
 
@@ -41,22 +42,25 @@ log = logger.named(__name__)
 class Bridge:
     """`await run(stop, drain_s)` serves until `stop`, then finishes or releases its sessions. Not thread-safe."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a service wires, by keyword
         self,
         js: JetStream,
         *,
         kind: str,
         sink: Sink,
+        max_sessions: int,
         max_text_chars: int,
         counts: DeliveryCounts,
         announce: Callable[[str, Entry, Report | None], None],
     ) -> None:
+        """It owns at most `max_sessions` sessions at the same time, and leaves further ones to other bridges."""
         self._js = js
-        self._reports = ReportStore(js)
+        self._table = SessionTable(max_sessions)
+        self._judge = WakeupJudge(js, sink.transport, max_text_chars=max_text_chars)
         self._lease = Lease(js, kind)
         owners = Owners(js, kind, self._lease)
         self._takeover = Takeover(js, owners, self._adopt)
-        self._peers = Peers(js.broker, kind, self._lease.bridge, on_gone=self._on_gone)
+        self._peers = Peers(js.broker, kind, self._lease.bridge, on_gone=self._on_gone, on_passed=self._on_passed)
         self._takeovers: set[asyncio.Task[None]] = set()
         self._context = BridgeContext(
             js=js,
@@ -64,27 +68,30 @@ class Bridge:
             sink=sink,
             lease=self._lease,
             owners=owners,
+            mark=ReportMark(),
+            held=self._table.held,
+            deletions=Batch(DELETIONS_EVERY_S),
             max_text_chars=max_text_chars,
             counts=counts,
             announce=announce,
         )
-        self._runners: dict[str, SessionRunner] = {}
-        self._taking: dict[str, list[Delivery]] = {}
         self._judging_limit = asyncio.Semaphore(CONSIDERED_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
         self._drain_s = 0.0
-        self._pull_consumer = PullConsumer(js.broker, stream_names.SESSIONS, kind, self._on_delivery, self._capacity)
+        self._pull_consumer = PullConsumer(
+            js.broker, stream_names.SESSIONS, kind, self._on_delivery, self._table.capacity
+        )
 
     @property
     def sessions(self) -> int:
         """Number of sessions owned now."""
-        return len(self._runners)
+        return len(self._table)
 
     @property
     def sessions_without_work(self) -> int:
         """Number of owned sessions without work. Each is released after the sink's `idle_s` seconds without work."""
-        return sum(not runner.has_work for runner in self._runners.values())
+        return sum(not runner.has_work for runner in self._table)
 
     @property
     def lease_valid(self) -> bool:
@@ -102,7 +109,7 @@ class Bridge:
         if stream in (stream_names.OWNERS, stream_names.HEARTBEATS):
             self._lease.term.doubt()
         if stream == stream_names.SESSIONS:
-            for runner in self._runners.values():
+            for runner in self._table:
                 runner.requests_lost()
 
     def sequences_back(self, stream: str) -> None:
@@ -110,8 +117,10 @@ class Bridge:
 
         The present feeds would drop new messages as already known.
         """
+        if stream == stream_names.REPORTS:
+            self._context.mark.reset()
         if stream in (stream_names.SESSIONS, stream_names.AUDIO, stream_names.REPORTS):
-            for runner in self._runners.values():
+            for runner in self._table:
                 runner.leave(f"the sequences of {stream} went back")
 
     async def run(self, stop: asyncio.Event, drain_s: float) -> None:
@@ -123,11 +132,12 @@ class Bridge:
         broker, term = self._js.broker, self._lease.term
         unhook = (broker.on_disconnect(self._disconnected), broker.on_reconnect(term.reconnected))
         pull, stopped = start(self._pull_consumer.run(), name="pull"), start(stop.wait(), name="stop")
-        sweep = start(OwnerSweep(self._js, self._lease.bridge, self._serves).run(), name="sweep")
+        sweep = start(OwnerSweep(self._js, self._lease.bridge, self._table.__contains__).run(), name="sweep")
         kept = [
             start(self._lease.run(), name="heartbeat"),
             start(self._extend_wakeups(), name="keep"),
             start(self._peers.run(), name="peers"),
+            start(self._context.mark.follow(self._js), name="mark"),
         ]
         try:
             done, _ = await asyncio.wait({pull, sweep, stopped, *kept}, return_when=asyncio.FIRST_COMPLETED)
@@ -140,7 +150,7 @@ class Bridge:
             pull.cancel()
             sweep.cancel()
             stopped.cancel()
-            for runner in self._runners.values():
+            for runner in self._table:
                 runner.drain(self._drain_s)
             try:
                 if self._tasks:
@@ -161,25 +171,32 @@ class Bridge:
 
     # ---- wake-ups
 
-    def _capacity(self) -> int:
-        held = sum(len(r.wakeups) for r in self._runners.values()) + sum(map(len, self._taking.values()))
-        if len(self._runners) + len(self._taking) >= MAX_SESSIONS:
-            return 0
-        return min(256, MAX_HELD - held)
-
     def _on_delivery(self, delivery: Delivery) -> None:
         session = subjects.session_of(delivery.subject)
+        table = self._table
         if session is None:
             self._spawn(delivery.discard(self._js))
-            return
-        runner = self._runners.get(session)
-        if runner is not None:
+        elif (runner := table.runner(session)) is not None:
             runner.woken(delivery)
-        elif session in self._taking:
-            self._taking[session].append(delivery)
+        elif (taking := table.taking(session)) is not None:
+            taking.append(delivery)
+        elif table.full:
+            table.refuse()
+            self._spawn(delivery.nak(NAK_DELAY_S))
         else:
-            self._taking[session] = [delivery]
+            table.take(session, delivery)
             self._spawn(self._consider(session))
+
+    def _on_passed(self, data: bytes) -> None:
+        """Another bridge has got a wake-up of a session of this one."""
+        delivery = passed_delivery(self._js.broker, data, self._context.kind)
+        session = subjects.session_of(delivery.subject) if delivery is not None else None
+        if delivery is None or session is None:
+            return
+        if (runner := self._table.runner(session)) is not None:
+            runner.woken(delivery)
+        else:  # released meanwhile
+            self._spawn(delivery.nak(NAK_DELAY_S))
 
     def _on_gone(self, bridge: str, _holds: tuple[str, ...]) -> None:
         if not self._draining:
@@ -187,15 +204,11 @@ class Bridge:
             self._takeovers.add(task)
             task.add_done_callback(self._takeovers.discard)
 
-    def _serves(self, session: str) -> bool:
-        return session in self._runners or session in self._taking
-
     def _adopt(self, session: str) -> bool:
         """Try to take a session without a wake-up: its owner is gone. False if this bridge is full or has it."""
-        full = len(self._runners) + len(self._taking) >= MAX_SESSIONS
-        if self._serves(session) or full or self._draining:
+        if session in self._table or self._table.full or self._draining:
             return False
-        self._taking[session] = []
+        self._table.take(session)
         self._spawn(self._consider(session, adopt=True))
         return True
 
@@ -205,16 +218,18 @@ class Bridge:
         task.add_done_callback(self._tasks.discard)
 
     async def _consider(self, session: str, *, adopt: bool = False) -> None:
-        """Settle the wake-ups that need no owner. For the others take the session, or nak them if that fails.
+        """Settle the wake-ups that need no owner. For the others take the session, or pass them to its owner.
 
-        With `adopt` take it also without a wake-up.
+        With `adopt` take it also without a wake-up. If it cannot be taken, they are delivered again later.
         """
         waiting: list[Delivery] = []
+        taking = self._table.taking(session)
+        assert taking is not None
         try:
             async with self._judging_limit:
-                while self._taking[session]:
-                    delivery = self._taking[session].pop(0)
-                    if not await self._needs_no_owner(session, delivery):
+                while taking:
+                    delivery = taking.pop(0)
+                    if not await self._judge.settled(session, delivery):
                         waiting.append(delivery)
                 wanted = (waiting or adopt) and not self._draining
                 ownership = await self._context.owners.take(session) if wanted else None
@@ -224,17 +239,18 @@ class Bridge:
         except Exception:  # noqa: BLE001 - else a bug would block the session for ever
             log.exception("handling a wake-up failed", session=session)
             ownership = None
-        waiting += self._taking.pop(session, [])
-        if ownership is None:
+        waiting += self._table.not_taken(session)
+        if not isinstance(ownership, Ownership):
             for delivery in waiting:
-                await delivery.nak(NAK_DELAY_S)
+                if ownership is None or not await self._peers.passed_on(ownership.bridge, passed(delivery)):
+                    await delivery.nak(NAK_DELAY_S)
             return
         if ownership.taken_over:
             self._context.counts.taken_over()
         runner = SessionRunner(self._context, ownership)
         for delivery in waiting:
             runner.woken(delivery)
-        self._runners[session] = runner
+        self._table.owned(session, runner)
         if self._draining:
             runner.drain(self._drain_s)
         await self._serve(session, runner)
@@ -247,52 +263,20 @@ class Bridge:
         except* Exception:  # noqa: BLE001 - one session's error must not end the others
             log.exception("a session failed", session=session)
         finally:
-            del self._runners[session]
+            self._table.released(session)
             await runner.wakeups.nak(NAK_DELAY_S)
             self._pull_consumer.room()
-
-    async def _needs_no_owner(self, session: str, delivery: Delivery) -> bool:
-        stored = read_stored(
-            delivery.subject,
-            delivery.sequence,
-            delivery.time_s,
-            delivery.data,
-            max_text_chars=self._context.max_text_chars,
-        )
-        if isinstance(stored, StoredCancel):
-            await self._settle_cancel(session, delivery)
-            return True
-        step = first_step(stored.stated_transport, self._context.sink.transport, delivery.delivered)
-        if step is Step.ASK_STORED:
-            message = await self._js.get(stream_names.SESSIONS, delivery.sequence)
-            step = if_stored(stored.stated_transport, message is not None)
-        if step is Step.ASK_REPORT:
-            state = await self._reports.read(session, stored.token)
-            step = by_claim(state.report.transport if state is not None else None, self._context.sink.transport)
-        if step is Step.ACK:
-            await delivery.ack()
-        elif step is Step.NAK:
-            await delivery.nak(NAK_DELAY_S)
-        return step is not Step.OWN
-
-    async def _settle_cancel(self, session: str, delivery: Delivery) -> None:
-        """Delete a cancel that is applied. Nak any other one: the owner of the requests before it applies it."""
-        lowest = await next_request(self._js, session, 0, before=delivery.sequence)
-        if cancel_is_applied(delivery.sequence, lowest.sequence if lowest is not None else None):
-            await self._js.delete(stream_names.SESSIONS, delivery.sequence)
-            await delivery.ack()
-        else:
-            await delivery.nak(NAK_DELAY_S)
 
     async def _extend_wakeups(self) -> None:
         """Extend the ack deadline of held wake-ups, so that the consumer does not deliver them to another bridge."""
         while True:
-            await asyncio.sleep(topology.BRIDGE_ACK_WAIT_S / 3)
-            for runner in list(self._runners.values()):
+            await asyncio.sleep(topology.BRIDGE_ACK_WAIT_S / 2)
+            for runner in self._table:
                 for delivery in runner.wakeups:
                     await delivery.in_progress()
             try:
                 await self._context.owners.release_late()
             except NodeUnavailable as exc:
                 log.debug("releasing sessions failed; retrying later", error=str(exc))
+            self._table.next_turn()
             self._pull_consumer.room()

@@ -6,11 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from orastream.base.batch import Batch
 from orastream.contract.messages import Report, Status, Transport
 from orastream.delivery.rules.entry import Entry
 from orastream.delivery.runtime.background import Background
 from orastream.delivery.runtime.links import Links
 from orastream.delivery.runtime.ownership import Lease, Owners
+from orastream.delivery.runtime.report_mark import ReportMark
+from orastream.delivery.runtime.session_audio import SessionAudio
+from orastream.delivery.runtime.wakeups import HeldCount
 from orastream.delivery.sink import Sink
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.report_store import ReportStore
@@ -53,6 +57,9 @@ class BridgeContext:
     sink: Sink
     lease: Lease
     owners: Owners
+    mark: ReportMark
+    held: HeldCount
+    deletions: Batch
     max_text_chars: int
     counts: DeliveryCounts
     announce: Callable[[str, Entry, Report | None], None]
@@ -67,6 +74,7 @@ class SessionContext:
     epoch: int
     """The epoch of this ownership."""
     reports: ReportStore
+    audio: SessionAudio
     links: Links
     fallback: Transport | None
     """The transport of `links` if it is the fallback."""

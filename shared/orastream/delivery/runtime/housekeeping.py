@@ -14,11 +14,11 @@ from orastream.contract.audio_messages import AudioEnd, unpack
 from orastream.contract.errors import NodeUnavailable, Undecodable
 from orastream.contract.report_state import Verdict
 from orastream.delivery.rules.entry import Entry
-from orastream.delivery.rules.session_effects import CheckStored, DropCancel, End, Inspect, Tidy
+from orastream.delivery.rules.session_effects import CheckStored, DropCancel, End, Inspect, LookUp, Tidy
 from orastream.delivery.rules.session_outcomes import (
-    CancelDropped,
-    CancelKept,
+    CancelOutcome,
     Inspected,
+    LookedUp,
     NotStored,
     Purpose,
     ReportWritten,
@@ -47,7 +47,9 @@ class Housekeeping:
         self._epoch = epoch
         self._token = token
 
-    async def carry_out(self, effect: End | Tidy | Inspect | CheckStored | DropCancel) -> SessionOutcome | None:
+    async def carry_out(
+        self, effect: End | Tidy | Inspect | CheckStored | DropCancel | LookUp
+    ) -> SessionOutcome | None:
         """Carry out the effect and return its outcome. None: the machine returns the effect again later."""
         match effect:
             case End():
@@ -60,6 +62,8 @@ class Housekeeping:
                 return await self._check_stored(entry)
             case DropCancel(sequence):
                 return await self._drop_cancel(sequence)
+            case LookUp(entry):
+                return await self._look_up(entry)
 
     async def _end(self, effect: End) -> ReportWritten:
         entry = effect.entry
@@ -103,6 +107,12 @@ class Housekeeping:
         log.warning("a request was deleted without a final report", request=entry.stored.request_id)
         return NotStored(entry)
 
+    async def _look_up(self, entry: Entry) -> SessionOutcome:
+        try:
+            return LookedUp(entry, await self._reports.read(self._token, entry.stored.token))
+        except NodeUnavailable:
+            return LookedUp(entry, None, answered=False)
+
     async def _inspect(self, entry: Entry) -> SessionOutcome:
         try:
             lives = entry.transport is not None and await self._owners.lives(entry.transport, self._token)
@@ -117,7 +127,7 @@ class Housekeeping:
             lowest = await next_request(self._js, self._token, 0, before=sequence)
             if cancel_is_applied(sequence, lowest.sequence if lowest is not None else None):
                 await self._js.delete(stream_names.SESSIONS, sequence)
-                return CancelDropped(sequence)
+                return CancelOutcome(sequence, dropped=True)
         except NodeUnavailable:
             pass
-        return CancelKept(sequence)
+        return CancelOutcome(sequence, dropped=False)

@@ -54,7 +54,10 @@ class Links:
             del self._opening[phone_id]
 
     async def close_idle(self, now: float, in_use: str | None) -> None:
-        """Close links unused for the sink's `idle_s` seconds; remove lost ones. The phone `in_use` counts as used."""
+        """Close links unused for the sink's `idle_s` seconds; remove lost ones. The phone `in_use` counts as used.
+
+        Call it also when the use of a phone begins or ends.
+        """
         for phone, opened in list(self._open.items()):
             if phone == in_use:
                 opened.used_at = now
@@ -63,6 +66,11 @@ class Links:
             elif now >= opened.used_at + self._sink.idle_s:
                 del self._open[phone]
                 await opened.link.close()
+
+    def next_time(self, in_use: str | None) -> float | None:
+        """When to call `close_idle` next (monotonic seconds), or None."""
+        idle = (opened.used_at for phone, opened in self._open.items() if phone != in_use)
+        return min((at + self._sink.idle_s for at in idle), default=None)
 
     async def close(self) -> None:
         """Close all links and cancel those that are being opened."""

@@ -44,6 +44,13 @@ class Ownership:
     lapse: int
 
 
+@dataclass(frozen=True, slots=True)
+class OwnedBy:
+    """A session that another bridge owns, which lives."""
+
+    bridge: str
+
+
 class Lease:
     """The heartbeat of this bridge. `term` says when writes are allowed. Not thread-safe."""
 
@@ -113,8 +120,8 @@ class Owners:
                 if owner_of(record.data) == bridge:
                     yield record.subject.removeprefix(prefix)
 
-    async def take(self, session: str) -> Ownership | None:
-        """Take the session. Return None if a live bridge owns it or takes it first. Raises NodeUnavailable."""
+    async def take(self, session: str) -> Ownership | OwnedBy | None:
+        """Take the session. Return None if other bridges take it first. Raises NodeUnavailable."""
         lapse = self._lease.term.lapses
         key = owner_key(self._kind, session)
         body = json.dumps({"owner": self._lease.bridge}).encode()
@@ -122,7 +129,7 @@ class Owners:
         for _ in range(TRIES):
             record = await self._js.last(OWNERS, key)
             if record is not None and (owner := owner_of(record.data)) is not None and await self.alive(owner):
-                return None
+                return OwnedBy(owner)
             taken_over = taken_over or record is not None
             with contextlib.suppress(SequenceConflict):  # another bridge took it, or `OwnerSweep` deleted a dead record
                 ack = await self._js.store(key, body, expect_last=record.sequence if record else 0)

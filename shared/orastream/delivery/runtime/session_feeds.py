@@ -10,17 +10,25 @@ from typing import Self
 from orastream.base import logger
 from orastream.contract import stream_names, subjects
 from orastream.contract.stored_requests import StoredCancel, read_message
+from orastream.delivery.rules.entry import Entry
 from orastream.delivery.rules.session import Session
 from orastream.delivery.runtime.context import BridgeContext
 from orastream.jetstream.api import Stored
 from orastream.jetstream.feed import Feed
 from orastream.jetstream.report_store import ReportStore
 
+AT_REST_S = 60.0
+"""How often the requests and cancels are read although no wake-up tells of one that did not come."""
+MAX_REPORT_TAILS = 64
+
 log = logger.named(__name__)
 
 
 class SessionFeeds:
-    """Requests and cancels of a session, and its reports. `async with` reads them; `wake` is called when one comes."""
+    """Requests and cancels of a session, and its reports. `async with` reads them; `wake` is called when one comes.
+
+    Of the reports it reads those that are stored after the process' mark: `Session` asks for the others one by one.
+    """
 
     def __init__(
         self, context: BridgeContext, session: str, machine: Session, reports: ReportStore, wake: Callable[[], None]
@@ -28,8 +36,20 @@ class SessionFeeds:
         self._context = context
         self._machine = machine
         self._store = reports
-        self._events = Feed(context.js, stream_names.SESSIONS, subjects.session_events(session), wake=wake)
-        self._reports = Feed(context.js, stream_names.REPORTS, subjects.reports(session), wake=wake)
+        js, events, of_session = context.js, subjects.session_events(session), subjects.reports(session)
+        self._events = Feed(js, stream_names.SESSIONS, events, wake=wake, expecting=False, at_rest_s=AT_REST_S)
+        self._reports = Feed(
+            js,
+            stream_names.REPORTS,
+            of_session,
+            wake=wake,
+            after=context.mark.sequence,
+            wakes=lambda message: message.subject != self._quiet,
+            expecting=False,
+            max_tails=MAX_REPORT_TAILS,
+        )
+        self._quiet = ""
+        """Subject of reports that need no round of their own: those of the request that this owner delivers."""
         self._stack = AsyncExitStack()
         self.were_current = False
         """Whether both feeds have been current at the same time. Before that nothing may be decided: the reports say
@@ -59,8 +79,17 @@ class SessionFeeds:
         """Report that a request or cancel is stored at this sequence, as a consumer's delivery shows."""
         self._events.exists(sequence)
 
-    def read(self, now: float) -> None:
-        """Pass what has come to the session's machine."""
+    def look(self) -> None:
+        """Read the stored requests and cancels: one of which `exists` has told did not come."""
+        self._events.look()
+
+    @property
+    def unread(self) -> bool:
+        """Whether reports have come that did not wake the loop."""
+        return self._reports.buffered
+
+    def read(self, now: float, delivering: Entry | None) -> None:
+        """Pass what has come to the session's machine. `delivering` is the request that is being delivered."""
         while (message := self._events.pop()) is not None:
             stored = read_message(message, max_text_chars=self._context.max_text_chars)
             if isinstance(stored, StoredCancel):
@@ -69,6 +98,10 @@ class SessionFeeds:
                 self._machine.request(stored, now - self._context.js.clock.age_s(stored.stored_at_s))
         while (message := self._reports.pop()) is not None:
             self._read_report(message, now)
+        self._reports.expecting = self._machine.awaits_reports
+        # Once it is claimed, its reports are this owner's own, unless another owner has taken the session.
+        own = delivering.stored if delivering is not None and delivering.resumes is not None else None
+        self._quiet = subjects.report(own.session, own.token) if own is not None else ""
         self.were_current |= self._events.current and self._reports.current
 
     def _read_report(self, message: Stored, now: float) -> None:

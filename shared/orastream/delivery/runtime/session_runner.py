@@ -23,9 +23,8 @@ from orastream.delivery.rules.session_effects import Abandon, Begin, Effect, Sto
 from orastream.delivery.rules.session_outcomes import Purpose, ReportWritten
 from orastream.delivery.runtime.background import Background
 from orastream.delivery.runtime.context import BridgeContext, SessionContext
-from orastream.delivery.runtime.fallback import Fallback, own_delivery
+from orastream.delivery.runtime.deliveries import Deliveries
 from orastream.delivery.runtime.housekeeping import Housekeeping
-from orastream.delivery.runtime.links import Links
 from orastream.delivery.runtime.outcomes import DeliveryOutcome, Outcome, OwnershipRead
 from orastream.delivery.runtime.ownership import Ownership
 from orastream.delivery.runtime.session_feeds import SessionFeeds
@@ -35,7 +34,8 @@ from orastream.jetstream.pull_consumer import Delivery
 from orastream.jetstream.report_store import ReportStore
 
 FINISH_S = 1.0
-LINKS_CHECK_S = 1.0
+CLOCKS_S = 0.5
+"""How much the server's clock, by which a request has its time, may differ from the estimate."""
 
 log = logger.named(__name__)
 
@@ -46,22 +46,27 @@ class SessionRunner:
     def __init__(self, context: BridgeContext, ownership: Ownership) -> None:
         self._context = context
         self._ownership = ownership
-        self._session = Session(context.sink.transport, ownership.epoch, Lifetime(context.sink.idle_s))
-        self.wakeups = Wakeups(self._session)
-        session, reports = ownership.session, ReportStore(context.js, context.counts.used)
-        self._reports = reports
+        self._loop = loop = asyncio.get_running_loop()  # kept: each get_running_loop is a system call (getpid)
+        mark, session = context.mark, ownership.session
+        self._session = Session(
+            context.sink.transport, ownership.epoch, Lifetime(context.sink.idle_s), mark.at + CLOCKS_S
+        )
+        self.wakeups = Wakeups(self._session, context.held)
+        self._reports = reports = ReportStore(
+            context.js,
+            context.counts.used,
+            lambda sequence: mark.stored(sequence, loop.time()),
+            context.deletions,
+        )
         self._feeds = SessionFeeds(context, session, self._session, reports, self.wake)
         self._permission = WritePermission(context.lease.term, ownership.lapse)
-        self._loop = asyncio.get_running_loop()  # kept: each get_running_loop is a system call (getpid)
         self._wake_event = WakeEvent(self._loop)
         self._nudge = self._wake_event.set
         """Runs a round of the loop for the utterance only: audio has come, or the link has room."""
         self._full_round = True
         self._full_round_at = 0.0
-        self._links = Links(context.sink, self._nudge)
-        self._fallback = Fallback(context.sink.fallback, self._nudge)
+        self._deliveries = Deliveries(context, session, self._nudge)
         self._housekeeping = Housekeeping(context.js, context.owners, reports, ownership.epoch, session)
-        self._delivering: UtteranceRunner | None = None
 
     # ---- calls from the bridge and from the feeds
 
@@ -77,9 +82,10 @@ class SessionRunner:
 
     def woken(self, delivery: Delivery) -> None:
         """Hold a wake-up of this session until `Session.may_ack` allows its ack."""
-        self.wakeups.hold(delivery)
+        self.wakeups.hold(delivery, self._loop.time())
         self._feeds.exists(delivery.sequence)
-        self.wake()
+        if not self._session.knows(delivery.sequence):  # else it is acked when the request ends
+            self.wake()
 
     def requests_lost(self) -> None:
         """The stream of requests was lost: soon look which of this session's are still stored."""
@@ -113,10 +119,18 @@ class SessionRunner:
                 await self._release()
 
     async def _rounds(self, background: Background) -> None:
-        session, feeds = self._session, self._feeds
+        session, feeds, deliveries = self._session, self._feeds, self._deliveries
         epoch, may_write = self._ownership.epoch, lambda: feeds.current and self._permission.granted(self._loop.time())
         parts = SessionContext(
-            self._context, epoch, self._reports, self._links, None, background, self._nudge, may_write
+            self._context,
+            epoch,
+            self._reports,
+            deliveries.audio,
+            deliveries.links,
+            None,
+            background,
+            self._nudge,
+            may_write,
         )
         while True:
             self._wake_event.clear()
@@ -124,26 +138,28 @@ class SessionRunner:
             await self._take_outcomes(background)
             if session.lifetime.leave_reason is not None:
                 break
-            if self._full_round or now >= self._full_round_at:
+            if self._full_round or now >= self._full_round_at or feeds.unread or deliveries.running is None:
                 self._full_round = False
-                feeds.read(now)
+                feeds.read(now, deliveries.running.entry if deliveries.running is not None else None)
                 # Read `verified` before the awaits below: meanwhile the feed may raise it past messages that the
                 # machine has not been given yet, and their wake-ups must not be acked.
                 verified = feeds.verified
                 if feeds.were_current:
                     for effect in session.poll(now):
                         await self._carry_out(effect, parts, now)
-                session.forget(now, verified)
+                session.forget(verified)
                 await self.wakeups.ack_done(verified)
-                await self._links.close_idle(now, self._delivering.entry.stored.phone_id if self._delivering else None)
+                if self.wakeups.late(now, verified):
+                    feeds.look()
+                await deliveries.links.close_idle(now, deliveries.phone)
                 if session.over(now, current=feeds.current):
                     break
                 self._full_round_at = self._next_full_round(now)
             allowed = feeds.current and self._may_write(background, now)
-            if self._delivering is not None:
-                await self._step(self._delivering, now, allowed)
-                if self._delivering.falls_back:
-                    await self._fall_back(self._delivering, parts)
+            if (runner := deliveries.running) is not None:
+                await self._step(runner, now, allowed)
+                if runner.falls_back:
+                    await self._fall_back(runner, parts)
                     continue
             await self._sleep(now, allowed)
 
@@ -164,23 +180,23 @@ class SessionRunner:
     def _next_full_round(self, now: float) -> float:
         """When the next full round is due if no event comes before (monotonic seconds)."""
         # Before both feeds are current nothing is polled: a time that has passed would make the loop run without end.
-        at = self._session.next_time(now) if self._feeds.were_current else self._session.lifetime.next_time()
-        if self._delivering is not None or self._links:
-            at = min(at or now + LINKS_CHECK_S, now + LINKS_CHECK_S)
-        return float("inf") if at is None else at
+        own = self._session.next_time(now) if self._feeds.were_current else self._session.lifetime.next_time()
+        links = self._deliveries.links.next_time(self._deliveries.phone)
+        times = (own, links, self.wakeups.next_time())
+        return min((at for at in times if at is not None), default=float("inf"))
 
     async def _sleep(self, now: float, may_write: bool) -> None:
         at = self._full_round_at
-        if self._delivering is not None:
+        if (runner := self._deliveries.running) is not None:
             look_at = self._permission.term.over_at if may_write else self._permission.next_time(now)
-            at = min(at, self._delivering.machine.next_time() or at, look_at)
+            at = min(at, runner.machine.next_time() or at, look_at)
         await self._wake_event.wait(at)
 
     # ---- outcomes of background tasks
 
     async def _take_outcomes(self, background: Background) -> None:
         self._apply_all(background)
-        if self._delivering is not None and self._delivering.done:
+        if (runner := self._deliveries.running) is not None and runner.done:
             entry = await self._end_delivery()
             self._session.delivery_ended(entry)
 
@@ -200,7 +216,7 @@ class SessionRunner:
         if isinstance(outcome, ReportWritten) and outcome.ended_here:
             self._context.counts.ended(outcome.state.report.status)
             self._context.announce("ended", outcome.entry, outcome.state.report)
-        runner = self._delivering
+        runner = self._deliveries.running
         if isinstance(outcome, DeliveryOutcome | ReportWritten) and runner and runner.entry is outcome.entry:
             runner.apply(outcome, now)
 
@@ -209,47 +225,27 @@ class SessionRunner:
     async def _carry_out(self, effect: Effect, parts: SessionContext, now: float) -> None:
         match effect:
             case Begin(entry):
-                await self._begin(entry, parts, now)
+                await self._deliveries.begin(entry, parts, now, taken_over=self._ownership.taken_over)
             case Stop(entry) | Abandon(entry):
-                if self._delivering is None or self._delivering.entry is not entry:
+                runner = self._deliveries.running
+                if runner is None or runner.entry is not entry:
                     return  # it has ended meanwhile
                 if isinstance(effect, Stop):
-                    self._delivering.machine.cancel()
+                    runner.machine.cancel()
                 else:
                     await self._end_delivery()
             case _:
                 parts.background.start(self._housekeeping.carry_out(effect))
 
-    async def _begin(self, entry: Entry, parts: SessionContext, now: float) -> None:
-        before = entry.report
-        if self._fallback.begins(entry.resumes, now):
-            self._delivering = self._fallback.runner(parts, entry, now)
-        else:
-            must_fence = entry.must_fence(taken_over=self._ownership.taken_over)
-            utterance = own_delivery(entry, self._context.sink.rules, now, must_fence=must_fence)
-            self._delivering = UtteranceRunner(parts, entry, utterance)
-        self._context.announce("begins", entry, before)
-        await self._delivering.open()
-
     async def _fall_back(self, runner: UtteranceRunner, parts: SessionContext) -> None:
         """Deliver the whole utterance over the fallback."""
-        entry = runner.entry
         await runner.close()
         self._apply_all(parts.background)  # to the runner that is closed
-        log.warning("delivery goes on over the fallback", request=entry.stored.request_id)
-        self._fallback.failed(self._loop.time())
-        self._delivering = self._fallback.runner(parts, entry, self._loop.time())
-        await self._delivering.open()
+        await self._deliveries.fall_back(runner.entry, parts, self._loop.time())
 
     async def _end_delivery(self) -> Entry:
-        runner, self._delivering = self._delivering, None
-        assert runner is not None, "the machine ends only the delivery that it has begun"
-        await runner.close()
-        if self._context.sink.link_per_utterance:
-            await self._links.close()
-        await self._fallback.close()
         self._full_round = True
-        return runner.entry
+        return await self._deliveries.end()
 
     # ---- release
 
@@ -259,7 +255,7 @@ class SessionRunner:
             log.warning("session left", reason=left)
         self._wake_event.close()
         self._apply_all(background)  # what was confirmed until now is in the checkpoint
-        runner, self._delivering = self._delivering, None
+        runner, self._deliveries.running = self._deliveries.running, None
         try:
             if runner is not None:
                 runner.cut()
@@ -270,8 +266,7 @@ class SessionRunner:
         finally:
             if runner is not None:
                 await runner.close()
-            await self._links.close()
-            await self._fallback.close()
+            await self._deliveries.close()
         if left is None:
             await background.finish(FINISH_S, self._context.js.calls.end_at)
             self._apply_all(background)

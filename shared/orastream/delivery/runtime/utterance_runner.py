@@ -11,7 +11,6 @@ import time
 
 from orastream import traces
 from orastream.base import logger, tasks
-from orastream.contract import stream_names, subjects
 from orastream.contract.audio_messages import unpack
 from orastream.contract.errors import Undecodable
 from orastream.contract.messages import Report
@@ -91,10 +90,7 @@ class UtteranceRunner:
 
     async def open(self) -> None:
         """Start the feed of the utterance's audio."""
-        subject = subjects.audio(self.entry.stored.session, self.entry.stored.token)
-        feed = Feed(self._session.bridge.js, stream_names.AUDIO, subject, wake=self._session.wake)
-        await feed.__aenter__()
-        self._feed = feed
+        self._feed = await self._session.audio.open(self.entry.stored, self.entry.asked_at, self._session.wake)
 
     def cut(self) -> None:
         """Cut audio on its way: the next owner does not know this link, and what it cancels must not arrive."""
@@ -146,7 +142,7 @@ class UtteranceRunner:
                 link.begin(self._speech)
                 self._link = link
                 self._span.event("link up")
-                self.machine.link_up()
+                self.machine.link_up(quick=link.quick)
             case LinkFailed(lost=lost):
                 self._lost(lost, now)
             case Answered(link=link, asked=asked, failure=failure) if link is self._link:
@@ -155,6 +151,7 @@ class UtteranceRunner:
                 elif failure is None:
                     self._timing.confirmed(time.monotonic())
                     self.machine.confirmed(asked.chunks, asked.complete, now)
+                    link.quick = self.machine.quick
             case CheckpointSkipped():
                 self._write = None
                 self._clock.skipped()

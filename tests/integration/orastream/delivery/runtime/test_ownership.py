@@ -8,7 +8,7 @@ import pytest
 
 from orastream.contract.errors import NodeUnavailable
 from orastream.contract.stream_names import OWNERS, owner_key
-from orastream.delivery.runtime.ownership import Lease, Owners
+from orastream.delivery.runtime.ownership import Lease, OwnedBy, Owners, Ownership
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.topology import HEARTBEAT_LIFE_S
 from tests.support.nats_server import NatsServer
@@ -28,34 +28,35 @@ async def test_one_of_many_takes_a_session(js: JetStream) -> None:
     """Several bridges take a session at once: one gets it. After its release, the next take is not a takeover."""
     bridges = [await bridge(js) for _ in range(8)]
     taken = await asyncio.gather(*(owners.take("s") for _, owners in bridges))
-    (winner,) = [number for number, ownership in enumerate(taken) if ownership is not None]
+    (winner,) = [number for number, ownership in enumerate(taken) if isinstance(ownership, Ownership)]
     ownership = taken[winner]
-    assert ownership is not None and not ownership.taken_over
+    assert isinstance(ownership, Ownership) and not ownership.taken_over
     owners = bridges[winner][1]
     assert await owners.still_ours(ownership)
     await owners.release(ownership)
     again = await bridges[winner - 1][1].take("s")
-    assert again is not None and not again.taken_over and again.epoch > ownership.epoch
+    assert isinstance(again, Ownership) and not again.taken_over and again.epoch > ownership.epoch
     assert not await owners.still_ours(ownership)
 
 
 async def test_a_dead_owner_is_taken_over_and_a_living_one_is_not(js: JetStream) -> None:
     """An owner's record is valid while its heartbeat is stored."""
-    _, dead = await bridge(js)
+    dying, dead = await bridge(js)
     first = await dead.take("s")
-    assert first is not None
+    assert isinstance(first, Ownership)
     lease, other = await bridge(js)
-    assert await other.take("s") is None
+    assert await other.take("s") == OwnedBy(dying.bridge)
+
+    second: Ownership | OwnedBy | None = None
 
     async def took() -> bool:
         await lease.beat()
         nonlocal second
         second = await other.take("s")
-        return second is not None
+        return isinstance(second, Ownership)
 
-    second = None
     await until(took, "the dead owner's session is taken", timeout_s=HEARTBEAT_LIFE_S * 4, poll_s=0.2)
-    assert second is not None and second.taken_over and second.epoch > first.epoch
+    assert isinstance(second, Ownership) and second.taken_over and second.epoch > first.epoch
     await dead.release(first)
     assert await other.still_ours(second), "a former owner's release took the record away"
 
@@ -78,14 +79,14 @@ async def test_a_record_that_is_none_is_written_over(js: JetStream, junk: bytes)
     await js.store(owner_key("ws_bridge", "s"), junk)
     _, owners = await bridge(js)
     ownership = await owners.take("s")
-    assert ownership is not None and ownership.taken_over
+    assert isinstance(ownership, Ownership) and ownership.taken_over
 
 
 async def test_what_could_not_be_released_is_released_later(nats_server: NatsServer, js: JetStream) -> None:
     """NATS was not running when the session was released."""
     _, owners = await bridge(js)
     ownership = await owners.take("s")
-    assert ownership is not None
+    assert isinstance(ownership, Ownership)
     nats_server.kill()
     with pytest.raises(NodeUnavailable):
         async with asyncio.timeout(30):
@@ -99,13 +100,13 @@ async def test_a_heartbeat_after_a_bridge_was_called_gone_counts_again(js: JetSt
     """It lives after all: no other bridge may take its sessions from now on."""
     lease, owners = await bridge(js)
     ownership = await owners.take("s")
-    assert ownership is not None
+    assert isinstance(ownership, Ownership)
     _, other = await bridge(js)
     assert await other.alive(lease.bridge)
     await other.gone(lease.bridge)
     assert not await other.alive(lease.bridge), "its last heartbeat counts no longer, although it is stored"
     await lease.beat()
-    assert await other.alive(lease.bridge) and await other.take("s") is None
+    assert await other.alive(lease.bridge) and await other.take("s") == OwnedBy(lease.bridge)
     assert await owners.still_ours(ownership)
 
 

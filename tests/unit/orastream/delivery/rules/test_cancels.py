@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orastream.delivery.rules.cancels import RETRY_DROP_S, Cancels
+from orastream.delivery.rules.session_outcomes import CancelOutcome
 from tests.unit.orastream.delivery.rules.session_messages import cancel
 
 pytestmark = pytest.mark.unit
@@ -37,9 +38,9 @@ def test_in_the_end_all_cancels_are_deleted(sequences: set[int], data: st.DataOb
     for attempt in range(30):
         for sequence in cancels.due(now, None):
             if attempt < 20 and data.draw(st.booleans()):
-                cancels.kept(sequence, now)
+                cancels.apply(CancelOutcome(sequence, dropped=False), now)
             else:
-                cancels.dropped(sequence)
+                cancels.apply(CancelOutcome(sequence, dropped=True), 0.0)
         at = cancels.next_time(None)
         if at is None:
             break
@@ -51,7 +52,7 @@ def test_in_the_end_all_cancels_are_deleted(sequences: set[int], data: st.DataOb
 def test_a_kept_cancel_is_due_again_after_a_second() -> None:
     cancels = stored(5)
     assert cancels.due(10.0, None) == [5]
-    cancels.kept(5, 12.0)
+    cancels.apply(CancelOutcome(5, dropped=False), 12.0)
     assert cancels.next_time(None) == 12.0 + RETRY_DROP_S
     assert cancels.due(12.0 + RETRY_DROP_S - 0.1, None) == []
     assert cancels.due(12.0 + RETRY_DROP_S, None) == [5]
@@ -60,16 +61,16 @@ def test_a_kept_cancel_is_due_again_after_a_second() -> None:
 def test_a_kept_cancel_waits_for_a_request_before_it_without_a_tight_loop() -> None:
     cancels = stored(5)
     assert cancels.due(0.0, None) == [5]
-    cancels.kept(5, 0.0)
+    cancels.apply(CancelOutcome(5, dropped=False), 0.0)
     assert cancels.due(100.0, 3) == [] and cancels.next_time(3) is None
     assert cancels.due(100.0, 6) == [5]
 
 
 def test_a_dropped_cancel_is_not_stored_any_more() -> None:
     cancels = stored(5, 7)
-    cancels.kept(5, 0.0)
-    cancels.dropped(5)
-    cancels.dropped(5)
+    cancels.apply(CancelOutcome(5, dropped=False), 0.0)
+    cancels.apply(CancelOutcome(5, dropped=True), 0.0)
+    cancels.apply(CancelOutcome(5, dropped=True), 0.0)
     assert 5 not in cancels and 7 in cancels and cancels.next_time(None) is None
     cancels.add(cancel(5))  # read again, from a replica that lags
     assert cancels.due(0.0, None) == [7, 5]

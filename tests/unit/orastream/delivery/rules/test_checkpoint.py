@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orastream.contract.messages import Report
-from orastream.delivery.rules.checkpoint import CHECKPOINT_EVERY_S, CheckpointClock, report_of
+from orastream.delivery.rules.checkpoint import DELAY_S, RETRY_S, CheckpointClock, report_of
 from orastream.delivery.rules.progress import Progress
 
 pytestmark = pytest.mark.unit
@@ -57,16 +57,16 @@ def test_a_checkpoint_is_due_after_a_change_and_at_most_every_checkpoint_every_s
     assert clock.due(1, 10.0)
     clock.taken(1, 10.0)
     assert not clock.due(1, 99.0), "this version is written"
-    assert not clock.due(2, 10.0 + CHECKPOINT_EVERY_S / 2)
-    assert clock.due(2, 10.0 + CHECKPOINT_EVERY_S)
+    assert not clock.due(2, 40.0) and not clock.due(3, 40.0 + DELAY_S / 2)
+    assert clock.due(3, 40.0 + DELAY_S)
 
 
 def test_a_checkpoint_that_was_not_stored_is_due_again() -> None:
     clock = CheckpointClock()
     clock.taken(1, 10.0)
     clock.skipped()
-    assert not clock.due(1, 10.0 + CHECKPOINT_EVERY_S / 2)
-    assert clock.due(1, 10.0 + CHECKPOINT_EVERY_S)
+    assert not clock.due(1, 10.0 + RETRY_S / 2)
+    assert clock.due(1, 10.0 + RETRY_S)
 
 
 def test_totals_come_from_the_progress_as_soon_as_it_has_them() -> None:

@@ -30,13 +30,25 @@ from orastream.delivery.rules.entry import (
     Entry,
     Stage,
 )
+from orastream.delivery.rules.known_reports import MAX_REPORTS
 from orastream.delivery.rules.lifetime import Lifetime
-from orastream.delivery.rules.session import REPORT_LIFE_S, TIDY_AFTER_S, TIDY_AGAIN_S, Session
-from orastream.delivery.rules.session_effects import Abandon, CheckStored, DropCancel, Effect, End, Tidy
+from orastream.delivery.rules.look_ups import LOOK_AGAIN_S, LOOK_S, NEVER
+from orastream.delivery.rules.session import TIDY_AFTER_S, TIDY_AGAIN_S, Session
+from orastream.delivery.rules.session_effects import (
+    Abandon,
+    Begin,
+    CheckStored,
+    DropCancel,
+    Effect,
+    End,
+    LookUp,
+    Stop,
+    Tidy,
+)
 from orastream.delivery.rules.session_outcomes import (
-    CancelDropped,
-    CancelKept,
+    CancelOutcome,
     Inspected,
+    LookedUp,
     NotStored,
     Purpose,
     ReportWritten,
@@ -147,7 +159,7 @@ class Bench:
 
     def ask(self, sequence: int, transport: str | None = "websocket", **fields: Any) -> StoredRequest:
         stored = self.asked[sequence] = request(sequence, transport, **fields)
-        self.session.request(stored, self.now)
+        self.session.request(stored, self.now).look_at = NEVER  # look-ups have tests of their own
         return stored
 
     def report(self, sequence: int, status: Status, transport: Transport | None = None) -> None:
@@ -399,8 +411,8 @@ def test_a_cancel_is_dropped_when_no_lower_request_is_open() -> None:
     assert "DropCancel 5" not in bench.poll()
     bench.tidied(2)
     assert sorted(bench.poll()) == ["DropCancel 5", "DropCancel 7"]
-    bench.session.apply(CancelKept(5), bench.now)
-    bench.session.apply(CancelDropped(7), bench.now)
+    bench.session.apply(CancelOutcome(5, dropped=False), bench.now)
+    bench.session.apply(CancelOutcome(7, dropped=True), bench.now)
     assert bench.poll() == [] and not bench.session.may_ack(5, 9) and bench.session.may_ack(7, 0)
     bench.ask(3)  # the lower request that is still stored; the machine must not poll in a tight loop
     bench.now = 1.5
@@ -588,21 +600,52 @@ def test_older_revisions_change_nothing() -> None:
 def test_old_reports_are_forgotten() -> None:
     """In the order of the reports, not of the requests. A new report keeps its id known for longer."""
     bench = Bench()
-    of = [request(sequence) for sequence in (2, 3, 4)]
-    for revision, (stored, received_at) in enumerate(zip([*of, of[0]], (0.0, 10.0, 20.0, 30.0), strict=True), 1):
-        bench.session.report(stored.token, state(stored, "delivered", revision), received_at)
+    of = [request(sequence) for sequence in range(2, MAX_REPORTS + 3)]
+    for revision, stored in enumerate([*of[:-1], of[0], of[-1]], 1):
+        bench.session.report(stored.token, state(stored, "delivered", revision), 0.0)
 
     def known(stored: StoredRequest) -> bool:
         """Whether the report of `stored` is known: then a request added now is final."""
         session = copy.deepcopy(bench.session)
         return session.request(stored, 0.0).final
 
-    bench.session.forget(REPORT_LIFE_S + 10.0, 0)
-    assert list(map(known, of)) == [True, True, True]
-    bench.session.forget(REPORT_LIFE_S + 25.0, 0)
-    assert list(map(known, of)) == [True, False, False]
-    bench.session.forget(REPORT_LIFE_S + 30.1, 0)
-    assert not any(map(known, of))
+    assert [stored.sequence for stored in of if not known(stored)] == [3]
+
+
+def test_a_report_that_the_feed_does_not_return_is_looked_up_before_anything_is_decided() -> None:
+    session = Session("websocket", EPOCH, Lifetime(IDLE_S), 5.0)
+    old, new = request(2, "websocket"), request(3, "websocket")
+    session.request(old, 5.0)
+    session.request(new, 5.1)
+    (look_up,) = session.poll(5.2)
+    assert look_up == LookUp(session.entries[2])
+    assert session.poll(6.0) == [LookUp(session.entries[3])], "it waits for a claim for a while before it is looked up"
+    assert session.next_time(6.0) is None or session.next_time(6.0) == float("inf")
+    session.apply(LookedUp(session.entries[2], None, answered=False), 7.0)
+    assert session.next_time(7.0) == 7.0 + LOOK_AGAIN_S
+    assert session.poll(7.0 + LOOK_AGAIN_S) == [LookUp(session.entries[2])]
+    session.apply(LookedUp(session.entries[3], None), 9.0)
+    assert session.poll(9.0) == [], "the report of the first one is not read yet"
+    session.apply(LookedUp(session.entries[2], state(old, "delivered", 7)), 9.0)
+    assert session.entries[2].final and session.poll(9.0) == [Begin(session.entries[3])]
+
+
+def test_an_id_that_was_used_long_ago_is_recognised_by_a_look_up() -> None:
+    session = Session("websocket", EPOCH, Lifetime(IDLE_S), 0.0)
+    entry = session.request(request(9, "websocket", requestId="r"), 10.0)
+    assert session.poll(10.0) == [Begin(entry)]
+    assert session.poll(10.0 + LOOK_S) == [LookUp(entry)]
+    session.apply(LookedUp(entry, state(request(2, "websocket", requestId="r"), "delivered", 7)), 11.0)
+    assert entry.duplicate and session.poll(11.0) == [Stop(entry)]
+
+
+def test_a_report_that_came_is_not_looked_up() -> None:
+    session = Session("websocket", EPOCH, Lifetime(IDLE_S), 5.0)
+    stored = request(2, "websocket")
+    entry = session.request(stored, 5.0)
+    session.report(stored.token, state(stored, "synthesizing", 4), 5.1)
+    assert session.poll(5.1) == [Begin(entry)]
+    assert not [effect for effect in session.poll(1e6) if isinstance(effect, LookUp)]
 
 
 def test_a_request_whose_writer_died_before_tidying_is_tidied_after_a_wait() -> None:
@@ -619,9 +662,9 @@ def test_a_request_whose_writer_died_before_tidying_is_tidied_after_a_wait() -> 
     bench.now = 99.0
     assert bench.poll() == [] and bench.session.idle
     assert done(bench.session) == {2}
-    bench.session.forget(bench.now, 0)
+    bench.session.forget(0)
     assert not bench.session.entries and bench.session.may_ack(2, 0)
-    bench.session.forget(bench.now, 2)
+    bench.session.forget(2)
     assert bench.session.may_ack(2, 2), "a read has shown that it is deleted"
 
 
@@ -846,7 +889,7 @@ def test_a_refused_report_of_a_forgotten_request_makes_the_owner_leave_too() -> 
     assert bench.poll() == ["Begin 2"]
     entry = bench.entry(2)
     bench.tidied(2)
-    bench.session.forget(bench.now, 2)
+    bench.session.forget(2)
     refused = state(of, "delivering", 9, epoch=EPOCH + 1)
     bench.session.apply(ReportWritten(entry, Purpose.DELIVERY_END, Verdict.SUPERSEDED, refused), bench.now)
     assert bench.session.lifetime.leave_reason is not None

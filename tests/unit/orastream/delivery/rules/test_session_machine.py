@@ -34,13 +34,14 @@ from orastream.delivery.rules.session_effects import (
     Effect,
     End,
     Inspect,
+    LookUp,
     Stop,
     Tidy,
 )
 from orastream.delivery.rules.session_outcomes import (
-    CancelDropped,
-    CancelKept,
+    CancelOutcome,
     Inspected,
+    LookedUp,
     NotStored,
     Purpose,
     ReportWritten,
@@ -92,6 +93,8 @@ class Node:
         self.stored_at: dict[int, float] = {}
         self.reports: dict[str, ReportState] = {}
         self.report_log: list[ReportState] = []
+        self.reported_at: list[float] = []
+        """When each report of the log was stored."""
         self.audio_ended: dict[str, bool] = {}
         self.finals: dict[int, Status] = {}
         self.purged: set[int] = set()
@@ -153,6 +156,7 @@ class Node:
         assert before is None or before.report.request_seq == of.sequence, "another request's report is overwritten"
         stored = self.reports[of.token] = ReportState(report, self.next_sequence(), 0.0)
         self.report_log.append(stored)
+        self.reported_at.append(self.now)
         if report.final:
             assert of.sequence not in self.finals, "two final reports"
             self.finals[of.sequence] = report.status
@@ -169,9 +173,11 @@ class Owner:
     def __init__(self, node: Node, kind: Kind, count: Callable[[str], None]) -> None:
         self.node, self.kind, self.count = node, kind, count
         self.epoch = node.next_sequence()
-        self.session = Session(kind, self.epoch, Lifetime(IDLE_S))
+        # The mark of its process: it is some seconds old, or as old as the node in a process that has just begun.
+        mark_at = (node.now - 0.05, node.now - 3.0, node.now - 50.0, float("-inf"))[node.last % 4]
+        self.session = Session(kind, self.epoch, Lifetime(IDLE_S), mark_at)
         self.events_read = 0
-        self.reports_read = 0
+        self.reports_read = sum(at <= mark_at for at in node.reported_at)
         self.verified = 0
         self.started = False
         self.released = False
@@ -187,7 +193,7 @@ class Owner:
     def all_closed(self) -> bool:
         """Whether it has done all for the requests. It may wait to delete a cancel until others delete a request."""
         closed = all(entry.closed for entry in self.session.entries.values())
-        waiting = any(not isinstance(outcome, CancelKept) for outcome in self.outcomes)
+        waiting = any(not (isinstance(outcome, CancelOutcome) and not outcome.dropped) for outcome in self.outcomes)
         return self.started and self.current and closed and not waiting and self.delivery is None
 
     @property
@@ -252,7 +258,7 @@ class Owner:
             return
         self.read(events_lag, reports_lag, order)
         self._poll()
-        session.forget(now, self.verified)
+        session.forget(self.verified)
         self._check_acks()
         self._check_leaving()
         if session.over(now, current=self.current):
@@ -265,6 +271,8 @@ class Owner:
         """`SessionRunner._take_outcomes`."""
         outcomes, self.outcomes = self.outcomes, []
         for outcome in outcomes:
+            if isinstance(outcome, LookedUp) and outcome.state is not None:
+                self._read_report(outcome.state)
             self.session.apply(outcome, self.node.now)
             if isinstance(outcome, ReportWritten):
                 superseded = outcome.verdict is Verdict.SUPERSEDED
@@ -391,12 +399,15 @@ class Owner:
                 return Inspected(entry, False, answers and ended)
             case CheckStored(entry):
                 return NotStored(entry) if answers and entry.sequence not in node.stream else None
+            case LookUp(entry):
+                self.count("looked up" if answers else "not looked up")
+                return LookedUp(entry, node.reports.get(entry.stored.token) if answers else None, answered=answers)
             case DropCancel(sequence):
                 lowest = min((of.sequence for of in node.requests()), default=None)
                 if answers and cancel_is_applied(sequence, lowest):
                     node.delete(sequence)
-                    return CancelDropped(sequence)
-                return CancelKept(sequence)
+                    return CancelOutcome(sequence, dropped=True)
+                return CancelOutcome(sequence, dropped=False)
             case _:
                 raise AssertionError(f"not a background task: {task}")
 
@@ -706,7 +717,7 @@ class SessionMachine(RuleBasedStateMachine):
         due = session.next_time(now)
         assert due is not None and session.over(due, current=True), "nothing is left but the release"
         assert session.poll(now + 1e6) == []
-        session.forget(now + 1e6, self.node.last)
+        session.forget(self.node.last)
         assert not session.entries and session.idle
         assert all(session.may_ack(sequence, self.node.last) for sequence in self.node.stored_at)
 

@@ -20,8 +20,18 @@ from orastream.contract.report_state import ReportState
 from orastream.contract.stored_requests import StoredCancel, StoredRequest, read_stored
 from orastream.delivery.rules.lifetime import Lifetime
 from orastream.delivery.rules.session import Session
-from orastream.delivery.rules.session_effects import Abandon, Begin, CheckStored, DropCancel, Effect, End, Stop, Tidy
-from orastream.delivery.rules.session_outcomes import CancelDropped, CancelKept, Tidied
+from orastream.delivery.rules.session_effects import (
+    Abandon,
+    Begin,
+    CheckStored,
+    DropCancel,
+    Effect,
+    End,
+    LookUp,
+    Stop,
+    Tidy,
+)
+from orastream.delivery.rules.session_outcomes import CancelOutcome, LookedUp, Tidied
 from orastream.jetstream.feed_merge import FeedMerge
 
 pytestmark = pytest.mark.unit
@@ -154,11 +164,12 @@ class Owner(RuleBasedStateMachine):
         for effect in self.session.poll(self.now):
             self._carry_out(effect)
         verified = self.merge.verified
-        self.session.forget(self.now, verified)
-        assert all(sequence > verified for sequence in self.session._done), "kept though a read has shown it"
+        self.session.forget(verified)
+        assert all(sequence > verified for sequence in self.session._done._sequences), "kept though a read has shown it"
         for sequence in [s for s in self.wakeups if self.session.may_ack(s, verified)]:
             self.wakeups.remove(sequence)
             self._check_ack(sequence)
+            self.session.acked(sequence)
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
@@ -178,10 +189,12 @@ class Owner(RuleBasedStateMachine):
                     self.session.apply(Tidied(entry), self.now)
             case DropCancel(sequence):
                 if any(of.sequence < sequence for of in self._requests()):
-                    self.session.apply(CancelKept(sequence), self.now)
+                    self.session.apply(CancelOutcome(sequence, dropped=False), self.now)
                 else:
                     self.stored.pop(sequence, None)
-                    self.session.apply(CancelDropped(sequence), self.now)
+                    self.session.apply(CancelOutcome(sequence, dropped=True), self.now)
+            case LookUp(entry):
+                self.session.apply(LookedUp(entry, None), self.now)
             case _:
                 pass
 

@@ -6,11 +6,15 @@ import asyncio
 
 import pytest
 
-from orastream.delivery.rules.session_outcomes import CancelDropped
+from orastream.delivery.rules.session_outcomes import CancelOutcome
 from orastream.delivery.runtime.background import Background
 from orastream.delivery.runtime.outcomes import Outcome
 
 pytestmark = pytest.mark.unit
+
+
+def dropped(sequence: int) -> CancelOutcome:
+    return CancelOutcome(sequence, dropped=True)
 
 
 async def after(delay_s: float, outcome: Outcome | None) -> Outcome | None:
@@ -22,11 +26,11 @@ async def test_outcomes_come_in_the_order_in_which_the_tasks_end() -> None:
     woken: list[int] = []
     async with asyncio.TaskGroup() as group:
         background = Background(group, lambda: woken.append(1))
-        background.start(after(0.02, CancelDropped(2)))
-        background.start(after(0.0, CancelDropped(1)))
+        background.start(after(0.02, dropped(2)))
+        background.start(after(0.0, dropped(1)))
         background.start(after(0.0, None))
         await background.finish(5.0, float("inf"))
-    assert list(background.take()) == [CancelDropped(1), CancelDropped(2)]
+    assert list(background.take()) == [dropped(1), dropped(2)]
     assert list(background.take()) == []
     assert len(woken) == 2, "a task without an outcome does not wake the loop"
 
@@ -35,8 +39,8 @@ async def test_an_outcome_without_a_task_wakes_the_loop() -> None:
     woken: list[int] = []
     async with asyncio.TaskGroup() as group:
         background = Background(group, lambda: woken.append(1))
-        background.put(CancelDropped(1))
-    assert list(background.take()) == [CancelDropped(1)] and woken == [1]
+        background.put(dropped(1))
+    assert list(background.take()) == [dropped(1)] and woken == [1]
 
 
 async def test_an_error_in_a_task_ends_the_group() -> None:
@@ -53,7 +57,7 @@ async def test_an_error_in_a_task_ends_the_group() -> None:
 async def test_end_cancels_the_running_tasks_and_finish_waits_no_longer_than_asked() -> None:
     async with asyncio.TaskGroup() as group:
         background = Background(group, lambda: None)
-        task = background.start(after(60, CancelDropped(1)))
+        task = background.start(after(60, dropped(1)))
         async with asyncio.timeout(5):
             await background.finish(0.01, float("inf"))
             await background.finish(60, asyncio.get_running_loop().time() + 0.01)

@@ -1,0 +1,53 @@
+"""Settles the wake-ups that need no owner of their session."""
+
+from __future__ import annotations
+
+from orastream.contract import stream_names
+from orastream.contract.messages import Transport
+from orastream.contract.stored_requests import StoredCancel, read_stored
+from orastream.delivery.rules.wakeup import Step, by_claim, cancel_is_applied, first_step, if_stored
+from orastream.delivery.runtime.wakeups import NAK_DELAY_S
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.pull_consumer import Delivery
+from orastream.jetstream.report_store import ReportStore
+from orastream.jetstream.session_events import next_request
+
+
+class WakeupJudge:
+    """Judges the wake-ups of a bridge that delivers over `transport`."""
+
+    def __init__(self, js: JetStream, transport: Transport, *, max_text_chars: int) -> None:
+        self._js = js
+        self._transport = transport
+        self._reports = ReportStore(js)
+        self._max_text_chars = max_text_chars
+
+    async def settled(self, session: str, delivery: Delivery) -> bool:
+        """Ack or nak the wake-up if it needs no owner. Returns whether that was so. Raises NodeUnavailable."""
+        stored = read_stored(
+            delivery.subject, delivery.sequence, delivery.time_s, delivery.data, max_text_chars=self._max_text_chars
+        )
+        if isinstance(stored, StoredCancel):
+            await self._settle_cancel(session, delivery)
+            return True
+        step = first_step(stored.stated_transport, self._transport, delivery.delivered)
+        if step is Step.ASK_STORED:
+            message = await self._js.get(stream_names.SESSIONS, delivery.sequence)
+            step = if_stored(stored.stated_transport, message is not None)
+        if step is Step.ASK_REPORT:
+            state = await self._reports.read(session, stored.token)
+            step = by_claim(state.report.transport if state is not None else None, self._transport)
+        if step is Step.ACK:
+            await delivery.ack()
+        elif step is Step.NAK:
+            await delivery.nak(NAK_DELAY_S)
+        return step is not Step.OWN
+
+    async def _settle_cancel(self, session: str, delivery: Delivery) -> None:
+        """Delete a cancel that is applied. Nak any other one: the owner of the requests before it applies it."""
+        lowest = await next_request(self._js, session, 0, before=delivery.sequence)
+        if cancel_is_applied(delivery.sequence, lowest.sequence if lowest is not None else None):
+            await self._js.delete(stream_names.SESSIONS, delivery.sequence)
+            await delivery.ack()
+        else:
+            await delivery.nak(NAK_DELAY_S)

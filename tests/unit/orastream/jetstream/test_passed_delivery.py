@@ -1,0 +1,49 @@
+"""A delivery that one bridge passes on to another: it can be acked there, and nothing else gets through."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from orastream.jetstream.passed_delivery import passed, passed_delivery
+from orastream.jetstream.pull_consumer import Delivery
+
+pytestmark = pytest.mark.unit
+
+NOBODY: Any = None
+ACK = "$JS.ACK.TTS_SESSIONS.ws_bridge.2.17.5.1700000000000000000.0"
+
+
+def test_the_receiver_can_ack_the_same_delivery() -> None:
+    delivery = Delivery(NOBODY, "tts.session.s.request", b"text", ACK, 17, 1_700_000_000_000_000_000, 2)
+    received = passed_delivery(NOBODY, passed(delivery), "ws_bridge")
+    assert received is not None
+    assert (received.subject, received.reply, received.sequence, received.delivered) == (
+        delivery.subject,
+        ACK,
+        17,
+        2,
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"[" * 100_000,
+        {"subject": "tts.session.s.request"},
+        {"subject": 1, "ack": ACK},
+        {"subject": "tts.session.s.request", "ack": 1},
+        {"subject": "tts.session.s.request", "ack": "$JS.API.STREAM.DELETE.TTS_SESSIONS"},
+        {"subject": "tts.session.s.request", "ack": ACK.replace("ws_bridge", "synth")},
+        {"subject": "tts.session.s.request", "ack": ACK.replace("TTS_SESSIONS", "OTHER")},
+    ],
+)
+def test_anything_else_is_ignored(body: bytes | dict[str, object]) -> None:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    assert passed_delivery(NOBODY, data, "ws_bridge") is None
