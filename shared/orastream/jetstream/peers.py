@@ -71,6 +71,8 @@ class Peers:
         self._changed = asyncio.Event()
         self._probed: list[str] = []
         self._to_answer = asyncio.Event()
+        self._heard = asyncio.Event()
+        """Another process has sent a beacon."""
 
     def changed(self) -> None:
         """What `holds` yields has changed: send a beacon soon."""
@@ -158,6 +160,8 @@ class Peers:
                 return
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return  # any publisher of the node can send one
+        if name != self._name:
+            self._heard.set()
         if beacon.get("ends"):
             self._watch.left(name)
         elif self._watch.heard(name, holds[:MAX_HOLDS], self._loop.time()):
@@ -166,7 +170,11 @@ class Peers:
     async def _probes(self) -> None:
         while True:
             await asyncio.sleep(PROBE_EVERY_S)
-            if not self._broker.connected or (name := self._watch.probe(self._loop.time())) is None:
+            self._heard.clear()
+            if (name := self._watch.probe(self._loop.time())) is None:
+                await self._heard.wait()  # nobody else runs
+                continue
+            if not self._broker.connected:
                 continue
             try:
                 await self._broker.request(subjects.peer(self._service, name), b"", timeout_s=PROBE_TIMEOUT_S)
