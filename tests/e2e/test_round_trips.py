@@ -32,7 +32,7 @@ async def nodes(tmp_path: Path, logs: Logs) -> AsyncIterator[Stack]:
     """A nats-server and OraServer; each test starts the services that it needs."""
     server = NatsServer(tmp_path, logs)
     await server.start()
-    stack = Stack(server, tmp_path, logs, TTS_AUDIO_MAX_BYTES=64 << 20)
+    stack = Stack(server, tmp_path, logs, TTS_AUDIO_MAX_BYTES=64 << 20, TTS_PHRASE_CACHE="off")
     try:
         await stack.start("oraserver")
         yield stack
@@ -62,6 +62,8 @@ async def counting(connection: NatsClient) -> AsyncIterator[Counter[str]]:
 
     async def on_message(message: Msg) -> None:
         parts = message.subject.split(".")
+        if message.data == b"+WPI":
+            return  # by time, not for an utterance
         if message.subject.startswith("$JS.ACK."):
             calls[f"{parts[3] if len(parts) == 9 else parts[5]} {message.data[:4].decode()}"] += 1
         elif parts[1] != "API":
@@ -81,26 +83,32 @@ async def counting(connection: NatsClient) -> AsyncIterator[Counter[str]]:
 
 
 async def test_an_utterance_in_a_warm_session_reads_nothing_twice(nodes: Stack) -> None:
+    """Its audio is read if the first message comes before the bridge has begun it: on a busy machine, not each time."""
     for service in ("synth", "ws_bridge", "http_bridge"):
         await nodes.start(service)
     for request in ("first", "second"):
         await say(nodes, "s", request, use_websocket=True)
         await arrived(nodes, "s", request)
         await asyncio.sleep(SETTLED_S)
-    async with nodes.nats_server.connect() as connection, counting(connection) as calls:
-        await say(nodes, "s", "third", use_websocket=True)
-        await arrived(nodes, "s", "third")
-        await asyncio.sleep(1.0)  # until everything is tidied up
-    assert calls.pop("tts.put.audio") >= 3, "start, chunks, end"
-    assert calls == {
-        "STREAM.MSG.GET.TTS_SESSIONS": 2,  # synth: is it stored, and not cancelled?
-        "tts.put.report": 3,  # the claim, the first chunk, the end
-        "STREAM.INFO.TTS_AUDIO": 1,  # synth: does its attempt still count?
-        "STREAM.MSG.DELETE.TTS_SESSIONS": 1,
-        "synth +ACK": 1,
-        "ws_bridge +ACK": 1,
-        "http_bridge +ACK": 1,
-    }, calls
+    read: list[bool] = []
+    for number in range(5):
+        async with nodes.nats_server.connect() as connection, counting(connection) as calls:
+            await say(nodes, "s", f"r{number}", use_websocket=True)
+            await arrived(nodes, "s", f"r{number}")
+            await asyncio.sleep(1.0)  # until everything is tidied up
+        assert calls.pop("tts.put.audio") >= 3, "start, chunks, end"
+        read.append(calls.pop("DIRECT.GET.TTS_AUDIO", 0) + calls.pop("STREAM.MSG.GET.TTS_AUDIO", 0) > 0)
+        # One more of each if the utterance takes more than two seconds.
+        assert 3 <= calls.pop("tts.put.report") <= 4, "the claim, the first chunk, the end"
+        assert 1 <= calls.pop("STREAM.INFO.TTS_AUDIO") <= 2, "synth: does its attempt still count?"
+        assert calls == {
+            "STREAM.MSG.GET.TTS_SESSIONS": 2,  # synth: is it stored, and not cancelled?
+            "STREAM.MSG.DELETE.TTS_SESSIONS": 1,
+            "synth +ACK": 1,
+            "ws_bridge +ACK": 1,
+            "http_bridge +ACK": 1,
+        }, calls
+    assert not all(read), "the bridge reads what comes live"
 
 
 async def test_a_wakeup_at_another_bridge_goes_to_the_owner_at_once(nodes: Stack) -> None:
