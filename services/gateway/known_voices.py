@@ -1,4 +1,4 @@
-"""The node's voices, as the synths have told them within the last second."""
+"""A copy of the node's voices, at most one second old."""
 
 from __future__ import annotations
 

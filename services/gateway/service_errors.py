@@ -1,4 +1,4 @@
-"""What callers over NATS are told of a refusal: the error headers of nats.micro. Pure."""
+"""The error headers of nats.micro with which the gateway answers a refused question over NATS. Pure."""
 
 from __future__ import annotations
 

@@ -243,15 +243,17 @@ class Feed:
     async def _run(self) -> None:
         """Read until nothing is missing."""
         backoff = Backoff(0.1, 1.0)
-        while self._merge.needs_read:
-            try:
-                await self._read()
-                backoff.reset()
-            except NodeUnavailable as exc:
-                log.debug("a feed could not read and tries again", subject=self.subject, error=str(exc))
-                self._merge.lost()
-                await asyncio.sleep(backoff.next_s())
-        self._reading = None
+        try:
+            while self._merge.needs_read:
+                try:
+                    await self._read()
+                    backoff.reset()
+                except NodeUnavailable as exc:
+                    log.debug("a feed could not read and tries again", subject=self.subject, error=str(exc))
+                    self._merge.lost()
+                    await asyncio.sleep(backoff.next_s())
+        finally:
+            self._reading = None  # also after an error of ours: else the feed would never read again
 
     async def _read(self) -> None:
         """Read everything stored above `verified`, until the stream's leader confirms the end."""

@@ -1,4 +1,4 @@
-"""When a feed reads the stream although no message tells that something is missing.
+"""When a feed reads the stream although no gap shows that something is missing.
 
 A live message can be lost without a trace: a route of a cluster drops it, and no later message of its subject comes.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orastream.contract.report_state import ReportState
 
-MAX_REPORTS = 64
+MAX_REPORTS = 8
 """Of how many request ids. The report of one that was forgotten is read again when the id comes again."""
 
 

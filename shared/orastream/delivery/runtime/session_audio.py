@@ -17,7 +17,8 @@ from orastream.jetstream.feed import Feed
 
 SETTLED_S = 1.0
 """So long after the subscription each server of a cluster knows of it."""
-MAX_BEGUN = 256
+MAX_BEGUN = 32
+"""How many utterances are remembered. Those that were asked for before these are read from the stream."""
 
 
 class SessionAudio:

@@ -18,7 +18,7 @@ from orastream.jetstream.feed import Feed
 from orastream.jetstream.report_store import ReportStore
 
 AT_REST_S = 60.0
-"""How often the requests and cancels are read although no wake-up tells of one that did not come."""
+"""Interval of reads of the requests and cancels while no wake-up names one that did not come."""
 MAX_REPORT_TAILS = 64
 
 log = logger.named(__name__)
@@ -80,7 +80,7 @@ class SessionFeeds:
         self._events.exists(sequence)
 
     def look(self) -> None:
-        """Read the stored requests and cancels: one of which `exists` has told did not come."""
+        """Read the stored requests and cancels: one that `exists` has named did not come live."""
         self._events.look()
 
     @property

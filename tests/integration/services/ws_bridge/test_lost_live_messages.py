@@ -29,12 +29,12 @@ class Losses:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.prefix: str | None = None
         self.lost: list[str] = []
-        deaf: set[int] = set()
+        has_lost: set[int] = set()
         on_live = Feed._on_live
 
         def drops(feed: Feed, subject: str, reply: str, data: bytes, headers: Headers) -> None:
-            if self.prefix is not None and subject.startswith(self.prefix) and id(feed) not in deaf:
-                deaf.add(id(feed))
+            if self.prefix is not None and subject.startswith(self.prefix) and id(feed) not in has_lost:
+                has_lost.add(id(feed))
                 self.lost.append(subject)
                 return
             on_live(feed, subject, reply, data, headers)
