@@ -129,6 +129,33 @@ async def test_a_wakeup_at_another_bridge_goes_to_the_owner_at_once(nodes: Stack
     assert consumer.num_ack_pending == consumer.num_redelivered == 0
 
 
+async def test_a_cancel_at_another_bridge_goes_to_the_owner_at_once(nodes: Stack) -> None:
+    """While the request is being delivered. A bridge that refused it would get it again and again."""
+    await nodes.start("synth", TTS_ENGINE_RTF=0.5)
+    await nodes.start("ws_bridge", replicas=3)
+    async with (
+        nodes.nats_server.connect() as connection,
+        nodes.client() as client,
+        counting(connection) as calls,
+    ):
+        for number in range(6):
+            request = f"r{number}"
+            await client.say(
+                TEXT * 5, session_id="s", phone_id="p", request_id=request, fire_and_forget=True, use_websocket=True
+            )
+
+            async def begun(request: str = request) -> bool:
+                return utterance_of(await nodes.received("s"), request) is not None
+
+            await until(begun, f"{request} has begun")
+            await client.cancel("s")
+            assert (await client.wait("s", request, 30)).status == "cancelled"
+        await asyncio.sleep(1.0)
+        assert calls["ws_bridge -NAK"] == 0, calls
+        kept = await connection.jetstream().stream_info("TTS_SESSIONS")
+        assert kept.state.messages == 0
+
+
 async def test_a_full_bridge_serves_its_sessions_and_leaves_the_others_to_another_bridge(nodes: Stack) -> None:
     await nodes.start("synth")
     (full,) = await nodes.start("ws_bridge", BRIDGE_MAX_SESSIONS=1)

@@ -18,12 +18,12 @@ from orastream.contract.messages import Report
 from orastream.delivery.rules.entry import Entry
 from orastream.delivery.runtime.context import BridgeContext, DeliveryCounts
 from orastream.delivery.runtime.owner_sweep import OwnerSweep
-from orastream.delivery.runtime.ownership import Lease, Owners, Ownership
+from orastream.delivery.runtime.ownership import Lease, OwnedBy, Owners, Ownership
 from orastream.delivery.runtime.report_mark import ReportMark
 from orastream.delivery.runtime.session_runner import SessionRunner
 from orastream.delivery.runtime.session_table import SessionTable
 from orastream.delivery.runtime.takeover import Takeover
-from orastream.delivery.runtime.wakeup_judge import WakeupJudge
+from orastream.delivery.runtime.wakeup_judge import Need, WakeupJudge
 from orastream.delivery.runtime.wakeups import NAK_DELAY_S
 from orastream.delivery.sink import Sink
 from orastream.jetstream import topology
@@ -223,16 +223,17 @@ class Bridge:
         With `adopt` take it also without a wake-up. If it cannot be taken, they are delivered again later.
         """
         waiting: list[Delivery] = []
+        needs: set[Need] = {Need.OWNER} if adopt else set()
         taking = self._table.taking(session)
         assert taking is not None
         try:
             async with self._judging_limit:
                 while taking:
                     delivery = taking.pop(0)
-                    if not await self._judge.settled(session, delivery):
+                    if (need := await self._judge.need(session, delivery)) is not Need.NOTHING:
+                        needs.add(need)
                         waiting.append(delivery)
-                wanted = (waiting or adopt) and not self._draining
-                ownership = await self._context.owners.take(session) if wanted else None
+                ownership = await self._owner_for(session, needs)
         except OrastreamError as exc:
             log.debug("a wake-up is delivered again later", session=session, error=str(exc))
             ownership = None
@@ -254,6 +255,12 @@ class Bridge:
         if self._draining:
             runner.drain(self._drain_s)
         await self._serve(session, runner)
+
+    async def _owner_for(self, session: str, needs: set[Need]) -> Ownership | OwnedBy | None:
+        """Take the session if it must have an owner, or look who owns it. Raises NodeUnavailable."""
+        if Need.OWNER in needs and not self._draining:
+            return await self._context.owners.take(session)
+        return await self._context.owners.owner(session) if needs else None
 
     async def _serve(self, session: str, runner: SessionRunner) -> None:
         try:

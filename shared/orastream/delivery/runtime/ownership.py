@@ -136,6 +136,11 @@ class Owners:
                 return Ownership(session, ack.sequence, taken_over, lapse)
         return None
 
+    async def owner(self, session: str) -> OwnedBy | None:
+        """The living bridge that owns the session, but for this one; None if there is none. Raises NodeUnavailable."""
+        owner = await self._living_owner(self._kind, session)
+        return OwnedBy(owner) if owner is not None else None
+
     async def still_ours(self, ownership: Ownership) -> bool:
         """Whether the stored record is still the one that `take` wrote. Raises NodeUnavailable."""
         record = await self._js.last(OWNERS, owner_key(self._kind, ownership.session))
@@ -171,9 +176,12 @@ class Owners:
     async def lives(self, transport: Transport, session: str) -> bool:
         """Whether a living bridge of that transport owns the session. Raises NodeUnavailable."""
         kind = BRIDGE_OF.get(transport)
-        record = await self._js.last(OWNERS, owner_key(kind, session)) if kind is not None else None
+        return kind is not None and await self._living_owner(kind, session) is not None
+
+    async def _living_owner(self, kind: str, session: str) -> str | None:
+        record = await self._js.last(OWNERS, owner_key(kind, session))
         owner = owner_of(record.data) if record is not None else None
-        return owner is not None and await self.alive(owner)
+        return owner if owner is not None and await self.alive(owner) else None
 
     async def alive(self, bridge: str) -> bool:
         """Whether `bridge` may still own sessions: its heartbeat is stored. Raises NodeUnavailable."""

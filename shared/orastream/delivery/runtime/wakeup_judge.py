@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 from orastream.contract import stream_names
 from orastream.contract.messages import Transport
 from orastream.contract.stored_requests import StoredCancel, read_stored
@@ -13,6 +15,14 @@ from orastream.jetstream.report_store import ReportStore
 from orastream.jetstream.session_events import next_request
 
 
+class Need(Enum):
+    """What a wake-up needs."""
+
+    NOTHING = "it was acked or refused"
+    OWNER = "the session must have an owner"
+    PRESENT_OWNER = "the session's owner, if there is one: it is a cancel, and a request before it is stored"
+
+
 class WakeupJudge:
     """Judges the wake-ups of a bridge that delivers over `transport`."""
 
@@ -22,14 +32,13 @@ class WakeupJudge:
         self._reports = ReportStore(js)
         self._max_text_chars = max_text_chars
 
-    async def settled(self, session: str, delivery: Delivery) -> bool:
-        """Ack or nak the wake-up if it needs no owner. Returns whether that was so. Raises NodeUnavailable."""
+    async def need(self, session: str, delivery: Delivery) -> Need:
+        """Ack or nak the wake-up if it needs no owner. Returns what it needs. Raises NodeUnavailable."""
         stored = read_stored(
             delivery.subject, delivery.sequence, delivery.time_s, delivery.data, max_text_chars=self._max_text_chars
         )
         if isinstance(stored, StoredCancel):
-            await self._settle_cancel(session, delivery)
-            return True
+            return await self._settle_cancel(session, delivery)
         step = first_step(stored.stated_transport, self._transport, delivery.delivered)
         if step is Step.ASK_STORED:
             message = await self._js.get(stream_names.SESSIONS, delivery.sequence)
@@ -41,13 +50,13 @@ class WakeupJudge:
             await delivery.ack()
         elif step is Step.NAK:
             await delivery.nak(NAK_DELAY_S)
-        return step is not Step.OWN
+        return Need.OWNER if step is Step.OWN else Need.NOTHING
 
-    async def _settle_cancel(self, session: str, delivery: Delivery) -> None:
-        """Delete a cancel that is applied. Nak any other one: the owner of the requests before it applies it."""
+    async def _settle_cancel(self, session: str, delivery: Delivery) -> Need:
+        """Delete a cancel that is applied. The owner of the requests before it applies any other one."""
         lowest = await next_request(self._js, session, 0, before=delivery.sequence)
-        if cancel_is_applied(delivery.sequence, lowest.sequence if lowest is not None else None):
-            await self._js.delete(stream_names.SESSIONS, delivery.sequence)
-            await delivery.ack()
-        else:
-            await delivery.nak(NAK_DELAY_S)
+        if not cancel_is_applied(delivery.sequence, lowest.sequence if lowest is not None else None):
+            return Need.PRESENT_OWNER
+        await self._js.delete(stream_names.SESSIONS, delivery.sequence)
+        await delivery.ack()
+        return Need.NOTHING
