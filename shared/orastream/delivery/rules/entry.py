@@ -192,6 +192,16 @@ class Entry:
         ended_by_others = self.transport == "none" or self.duplicate
         return self.stage is Stage.WAITING and ended_by_others and not self.report.final
 
+    def may_expire(self, transport: Transport) -> bool:
+        """Whether the bridge of `transport` ends it if no synth claims it in time."""
+        return self.report is None and self.stage is not Stage.ENDING and not self.ended_by_others(transport)
+
+    def due_at(self, transport: Transport) -> float | None:
+        """When it must be expired or tidied up if nothing comes before (monotonic seconds), or None."""
+        if self.closed:
+            return None
+        return self.expires_at if self.tidy_at is None and self.may_expire(transport) else self.tidy_at
+
     @property
     def expires_at(self) -> float:
         """When it expires if no synth has claimed it (monotonic seconds)."""

@@ -23,12 +23,19 @@ def begin(entry: Entry, since: float) -> None:
     entry.look_at = entry.asked_at if entry.must_look else entry.asked_at + LOOK_S
 
 
-def due(entries: Iterable[Entry], now: float) -> list[Entry]:
-    """Return the entries to look up now, each once, until `looked_up` says that NATS has not answered."""
-    found = [entry for entry in entries if entry.report is None and now >= entry.look_at]
-    for entry in found:
-        entry.look_at = NEVER
-    return found
+def due(entries: Iterable[Entry], now: float) -> tuple[list[Entry], bool]:
+    """Return the entries to look up now, each once, until `looked_up` says that NATS has not answered.
+
+    And whether a report may be stored that says how far an owner before has come: nothing may be decided yet.
+    """
+    found, pending = [], False
+    for entry in entries:
+        if entry.must_look:
+            pending = True
+        if entry.report is None and now >= entry.look_at:
+            entry.look_at = NEVER
+            found.append(entry)
+    return found, pending
 
 
 def looked_up(entry: Entry, now: float, *, answered: bool) -> None:
@@ -39,12 +46,11 @@ def looked_up(entry: Entry, now: float, *, answered: bool) -> None:
         entry.look_at = now + LOOK_AGAIN_S
 
 
-def pending(entries: Iterable[Entry]) -> bool:
-    """Whether a report may be stored that says how far an owner before has come: nothing may be decided yet."""
-    return any(entry.must_look for entry in entries)
-
-
-def next_time(entries: Iterable[Entry]) -> float | None:
-    """When to call `due` next, or None."""
-    times = (entry.look_at for entry in entries if entry.report is None and not entry.closed)
-    return min((at for at in times if at != NEVER), default=None)
+def next_time(entries: Iterable[Entry]) -> tuple[float, bool]:
+    """When to call `due` next, or NEVER; and whether nothing may be decided before."""
+    at, pending = NEVER, False
+    for entry in entries:
+        pending |= entry.must_look
+        if entry.look_at < at and entry.report is None and not entry.closed:
+            at = entry.look_at
+    return at, pending

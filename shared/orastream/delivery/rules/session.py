@@ -20,6 +20,7 @@ from orastream.delivery.rules.done_events import DoneEvents
 from orastream.delivery.rules.entry import Entry, Stage
 from orastream.delivery.rules.known_reports import KnownReports
 from orastream.delivery.rules.lifetime import Lifetime
+from orastream.delivery.rules.look_ups import NEVER
 from orastream.delivery.rules.session_effects import (
     Abandon,
     Begin,
@@ -160,37 +161,37 @@ class Session:
         """Return the effects to carry out now, none after `lifetime.leave`. Those to be retried come again later."""
         if self.lifetime.leave_reason is not None:
             return []
-        looks = map(LookUp, look_ups.due(self.entries.values(), now))
-        if look_ups.pending(self.entries.values()):
+        due, pending = look_ups.due(self.entries.values(), now)
+        looks = map(LookUp, due)
+        if pending:
             return list(looks)
         self._queue.extend(looks)
         for entry in self.entries.values():
             self._judge(entry, now)
-        self._begin_next(now)
-        if (doubtful := entry_order.doubtful(self.entries)) is not None and now >= doubtful.check_at:
+        head, doubtful, lowest_open = entry_order.firsts(self.entries)
+        if head is not None:
+            self._begin(head, now)
+        if doubtful is not None and doubtful.may_be_gone and now >= doubtful.check_at:
             doubtful.checked_at, doubtful.lost_at = now, None
             self._queue.append(CheckStored(doubtful))
-        effects = [*self._queue, *map(DropCancel, self._cancels.due(now, entry_order.lowest_open(self.entries)))]
+        effects = [*self._queue, *map(DropCancel, self._cancels.due(now, lowest_open))]
         self._queue.clear()
         return effects
 
     def next_time(self, now: float) -> float | None:
         """When to call `poll` again if no event comes before (monotonic seconds), or None."""
-        look_at = look_ups.next_time(self.entries.values())
-        if look_ups.pending(self.entries.values()):
-            return min((max(at, now) for at in (look_at, self.lifetime.next_time()) if at is not None), default=None)
-        own = (self._cancels.next_time(entry_order.lowest_open(self.entries)), self.lifetime.next_time(), look_at)
-        times = [at for at in own if at is not None]
-        for entry in (entry for entry in self.entries.values() if not entry.closed):
-            if entry.tidy_at is not None:
-                times.append(entry.tidy_at)
-            elif self._may_expire(entry):
-                times.append(entry.expires_at)
-        if (doubtful := entry_order.doubtful(self.entries)) is not None:
-            times.append(doubtful.check_at)
-        if (head := entry_order.head(self.entries)) is not None and head.watched_by(self.transport):
-            times.append(head.inspect_at)
-        return min((max(t, now) for t in times), default=None)
+        look_at, pending = look_ups.next_time(self.entries.values())
+        times = [look_at, self.lifetime.next_time()]
+        if not pending:
+            head, doubtful, lowest_open = entry_order.firsts(self.entries)
+            times.append(self._cancels.next_time(lowest_open))
+            times += (at for entry in self.entries.values() if (at := entry.due_at(self.transport)) is not None)
+            if doubtful is not None:
+                times.append(doubtful.check_at)
+            if head is not None and head.watched_by(self.transport):
+                times.append(head.inspect_at)
+        at = min((at for at in times if at is not None), default=NEVER)
+        return max(at, now) if at != NEVER else None
 
     @property
     def awaits_reports(self) -> bool:
@@ -200,7 +201,7 @@ class Session:
     @property
     def idle(self) -> bool:
         """Whether nothing is left to do for this session."""
-        return not self._cancels and entry_order.lowest_open(self.entries) is None
+        return not self._cancels and all(entry.closed for entry in self.entries.values())
 
     def over(self, now: float, *, current: bool) -> bool:
         """Whether to release the session now. `current`: the feed has returned every stored request and cancel.
@@ -246,17 +247,14 @@ class Session:
                 self._stop(entry)
             else:
                 self._end(entry, "cancelled")
-        elif self._may_expire(entry) and now >= entry.expires_at:
+        elif entry.may_expire(self.transport) and now >= entry.expires_at:
             self._end(entry, "expired", session_errors.not_claimed(entry.stored.ttl_s), unclaimed=True)
 
     def _not_stored(self, entry: Entry) -> None:
-        if self._may_expire(entry):
+        if entry.may_expire(self.transport):
             self._end(entry, "failed", session_errors.deleted(), unclaimed=True)
         elif entry.may_be_gone:
             entry.stage = Stage.CLOSED  # another process ends it, or has
-
-    def _may_expire(self, entry: Entry) -> bool:
-        return entry.report is None and entry.stage is not Stage.ENDING and not entry.ended_by_others(self.transport)
 
     def _tidy_later(self, entry: Entry, now: float) -> None:
         assert entry.report is not None, "called for a final report"
@@ -284,9 +282,7 @@ class Session:
         entry.stage = Stage.ENDING
         self._queue.append(Stop(entry))
 
-    def _begin_next(self, now: float) -> None:
-        if (head := entry_order.head(self.entries)) is None:
-            return
+    def _begin(self, head: Entry, now: float) -> None:
         head.first_since = now if head.first_since is None else head.first_since
         free = self.delivering is None and not self.lifetime.draining
         if self._mine(head) and free and head.stored.request is not None and head.stage is Stage.WAITING:

@@ -17,6 +17,7 @@ from orastream.contract.errors import NodeUnavailable, OrastreamError
 from orastream.contract.messages import Report
 from orastream.delivery.rules.entry import Entry
 from orastream.delivery.runtime.context import BridgeContext, DeliveryCounts
+from orastream.delivery.runtime.early_audio import EarlyRoom
 from orastream.delivery.runtime.owner_sweep import OwnerSweep
 from orastream.delivery.runtime.ownership import Lease, OwnedBy, Owners, Ownership
 from orastream.delivery.runtime.report_mark import ReportMark
@@ -71,6 +72,7 @@ class Bridge:
             mark=ReportMark(),
             held=self._table.held,
             deletions=Batch(DELETIONS_EVERY_S),
+            early=EarlyRoom(),
             max_text_chars=max_text_chars,
             counts=counts,
             announce=announce,

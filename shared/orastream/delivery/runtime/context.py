@@ -10,6 +10,7 @@ from orastream.base.batch import Batch
 from orastream.contract.messages import Report, Status, Transport
 from orastream.delivery.rules.entry import Entry
 from orastream.delivery.runtime.background import Background
+from orastream.delivery.runtime.early_audio import EarlyRoom
 from orastream.delivery.runtime.links import Links
 from orastream.delivery.runtime.ownership import Lease, Owners
 from orastream.delivery.runtime.report_mark import ReportMark
@@ -60,6 +61,7 @@ class BridgeContext:
     mark: ReportMark
     held: HeldCount
     deletions: Batch
+    early: EarlyRoom
     max_text_chars: int
     counts: DeliveryCounts
     announce: Callable[[str, Entry, Report | None], None]

@@ -23,7 +23,7 @@ class Deliveries:
         self._context = context
         self.running: UtteranceRunner | None = None
         self.links = Links(context.sink, on_link)
-        self.audio = SessionAudio(context.js, session)
+        self.audio = SessionAudio(context.js, session, context.early)
         self._fallback = Fallback(context.sink.fallback, on_link)
 
     @property

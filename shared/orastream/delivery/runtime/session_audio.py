@@ -1,7 +1,8 @@
 """The audio of one session: one subscription for all its utterances.
 
 It exists before a later utterance is asked for. So that utterance's audio comes live from its first message on, and
-nothing of it need be read from the stream, unless a message is lost.
+nothing of it need be read from the stream, unless a message is lost. What comes before its delivery begins is kept
+(`EarlyAudio`).
 """
 
 from __future__ import annotations
@@ -12,19 +13,20 @@ from collections.abc import Callable
 from orastream.broker import Headers, OnMessage, Subscription
 from orastream.contract import stream_names, subjects
 from orastream.contract.stored_requests import StoredRequest
+from orastream.delivery.runtime.early_audio import EarlyAudio, EarlyRoom
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.feed import Feed
 
 SETTLED_S = 1.0
 """So long after the subscription each server of a cluster knows of it."""
-MAX_BEGUN = 32
-"""How many utterances are remembered. Those that were asked for before these are read from the stream."""
+MAX_BEGUN = 16
+"""How many utterances are remembered. One that was asked for before the oldest of them began is read again."""
 
 
 class SessionAudio:
     """Opens the feeds of a session's utterances. `session` is its subject token. For one event loop; call `close`."""
 
-    def __init__(self, js: JetStream, session: str) -> None:
+    def __init__(self, js: JetStream, session: str, room: EarlyRoom) -> None:
         self._js = js
         self._session = session
         self._clock = asyncio.get_running_loop().time
@@ -33,8 +35,11 @@ class SessionAudio:
         self._unbroken_since = float("inf")
         """Since when, on the loop's clock, the subscription exists without a break of the connection."""
         self._readers: dict[str, OnMessage] = {}
-        self._begun: set[str] = set()
-        """Subjects of which messages have come, or may have come, before a new feed of them."""
+        self._begun: dict[str, float] = {}
+        """Subjects of which messages have come, or may have come, before a new feed of them, and since when."""
+        self._forgotten = float("-inf")
+        """When the last one began that is not remembered any more."""
+        self._early = EarlyAudio(room)
 
     async def open(self, stored: StoredRequest, asked_at: float, wake: Callable[[], None]) -> Feed:
         """Return an open feed of the request's audio; end it with `__aexit__`. Raises NodeUnavailable.
@@ -47,13 +52,19 @@ class SessionAudio:
             self._on_connected()
             self._subscription = await broker.subscribe(subjects.audio(self._session, "*"), self._on_message)
         subject = subjects.audio(self._session, stored.token)
-        complete = asked_at > self._unbroken_since + SETTLED_S and subject not in self._begun
+        whole = subject in self._early or subject not in self._begun
+        complete = whole and asked_at > max(self._unbroken_since + SETTLED_S, self._forgotten)
         self._begins(subject)
         feed = Feed(self._js, stream_names.AUDIO, subject, wake=wake, source=self._source, complete=complete)
         return await feed.__aenter__()
 
+    def idle(self) -> None:
+        """No request of the session is open: nobody wants what was kept."""
+        self._early.clear()
+
     async def close(self) -> None:
         """End the subscription. Raises nothing while NATS is away."""
+        self._early.clear()
         unhook, self._unhook = self._unhook, []
         for remove in unhook:
             remove()
@@ -63,20 +74,26 @@ class SessionAudio:
 
     async def _source(self, subject: str, on_message: OnMessage) -> _Reader:
         self._readers[subject] = on_message
+        for message in self._early.take(subject):
+            on_message(*message)
         return _Reader(self._readers, subject)
 
     def _on_message(self, subject: str, reply: str, data: bytes, headers: Headers) -> None:
         reader = self._readers.get(subject)
         if reader is not None:
             reader(subject, reply, data, headers)
-        else:
+            return
+        if subject not in self._begun:
             self._begins(subject)
+            self._early.begin(subject)
+        self._early.add((subject, reply, data, headers))
 
     def _begins(self, subject: str) -> None:
-        if len(self._begun) >= MAX_BEGUN:
-            self._begun.clear()
-            self._on_connected()  # for those that were forgotten
-        self._begun.add(subject)
+        if subject in self._begun:
+            return
+        self._begun[subject] = self._clock()
+        if len(self._begun) > MAX_BEGUN:
+            self._forgotten = self._begun.pop(next(iter(self._begun)))
 
     def _on_connected(self) -> None:
         self._unbroken_since = self._clock()

@@ -154,6 +154,8 @@ class SessionRunner:
                 await deliveries.links.close_idle(now, deliveries.phone)
                 if session.over(now, current=feeds.current):
                     break
+                if not session.lifetime.has_work:
+                    deliveries.audio.idle()
                 self._full_round_at = self._next_full_round(now)
             allowed = feeds.current and self._may_write(background, now)
             if (runner := deliveries.running) is not None:
