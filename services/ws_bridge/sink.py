@@ -40,6 +40,10 @@ class WebSocketLink:
         """Begin an utterance: the next frames belong to it."""
         self._speech, self._start, self._text, self._template = speech, None, None, None
 
+    def end(self) -> None:
+        """Forget the utterance."""
+        self._speech = self._start = self._text = self._template = None
+
     def write(self, start: AudioStart, chunk: AudioChunk) -> None:
         """Write the frame of a chunk now, without blocking."""
         self._connection.send_text(*self._frames(start, chunk.text).chunk(chunk))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from orastream.contract import subjects
 from orastream.contract.messages import Report
+from orastream.delivery.rules.lifetime import REST_AFTER_S
 from tests.bench.contenders import WsBridge
 from tests.bench.load import Load, Plan, Stalled
 from tests.bench.measure import cpu_seconds, median, number, percentile, table
@@ -21,9 +22,11 @@ SESSIONS = 1_000
 FIRST_SESSIONS = 20
 CHUNK_BYTES = 8 << 10
 AT_ONCE = 20
-SETTLE_S = 3.0
+SETTLE_S = REST_AFTER_S + 3.0
+OPENED_PER_S = 25
+"""Sessions that begin in a second. Those that begin at the same time as others need the memory of one that speaks."""
 WATCHED_S = 20.0
-IDLE_S = 75.0
+IDLE_S = 110.0
 """WEBSOCKET_IDLE_SECONDS: longer than it takes to open all sessions and to watch them."""
 GIVEN_BACK_S = 60.0
 
@@ -77,7 +80,11 @@ async def idle(sessions: int = SESSIONS) -> tuple[str, bool]:
         await _say(load, range(FIRST_SESSIONS))  # what the process takes once is no session's
         await asyncio.sleep(SETTLE_S)
         before_kb = resident_kb(pid)
-        await _say(load, range(FIRST_SESSIONS, FIRST_SESSIONS + sessions))
+        clock = asyncio.get_running_loop().time
+        opened_at = clock()
+        for index in range(sessions):
+            await asyncio.sleep(max(0.0, opened_at + index / OPENED_PER_S - clock()))
+            await _say(load, [FIRST_SESSIONS + index])
         await asyncio.sleep(SETTLE_S)
         began, cpu, server_cpu = time.monotonic(), cpu_seconds(pid), cpu_seconds(server.pid)
         await asyncio.sleep(WATCHED_S)

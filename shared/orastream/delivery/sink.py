@@ -83,6 +83,10 @@ class Link(Protocol):
         """
         ...
 
+    def end(self) -> None:
+        """The utterance is over: keep nothing of it. `begin` comes before the next write."""
+        ...
+
     def abandon(self) -> None:
         """End the utterance without `complete`. Bytes of it that were not sent yet must not be sent."""
         ...

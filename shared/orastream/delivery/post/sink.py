@@ -75,6 +75,10 @@ class HttpLink:
         """Begin an utterance: the next chunks belong to it."""
         self._speech, self._body = speech, None
 
+    def end(self) -> None:
+        """Forget the utterance."""
+        self._speech = self._body = None
+
     def write(self, start: AudioStart, chunk: AudioChunk) -> None:
         """Add a chunk to the body."""
         if self._body is None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+REST_AFTER_S = 10.0
+"""An owner without work for so long keeps only the session's links and its ownership (`owned_session.py`)."""
+
 
 @dataclass(slots=True)
 class Lifetime:
@@ -41,6 +44,14 @@ class Lifetime:
         if self._idle_since is None:
             self._idle_since = now
         return now >= self._idle_since + self.idle_s
+
+    def rests(self, now: float) -> bool:
+        """Whether the owner has had no work for REST_AFTER_S seconds."""
+        return self._idle_since is not None and now >= self._idle_since + REST_AFTER_S
+
+    def rest_time(self) -> float | None:
+        """When `rests` may become true (monotonic seconds), or None."""
+        return None if self._idle_since is None else self._idle_since + REST_AFTER_S
 
     def next_time(self) -> float | None:
         """When `over` may become true if no event comes before (monotonic seconds), or None."""

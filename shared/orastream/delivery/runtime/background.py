@@ -45,6 +45,11 @@ class Background:
         while self._outcomes:
             yield self._outcomes.popleft()
 
+    @property
+    def empty(self) -> bool:
+        """Whether no task runs and no outcome waits."""
+        return not self._tasks and not self._outcomes
+
     async def finish(self, timeout_s: float, until: float) -> None:
         """Wait up to `timeout_s` seconds for the running tasks, and not beyond `until` (monotonic seconds)."""
         left = until - asyncio.get_running_loop().time()

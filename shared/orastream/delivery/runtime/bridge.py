@@ -18,10 +18,10 @@ from orastream.contract.messages import Report
 from orastream.delivery.rules.entry import Entry
 from orastream.delivery.runtime.context import BridgeContext, DeliveryCounts
 from orastream.delivery.runtime.early_audio import EarlyRoom
+from orastream.delivery.runtime.owned_session import OwnedSession
 from orastream.delivery.runtime.owner_sweep import OwnerSweep
 from orastream.delivery.runtime.ownership import Lease, OwnedBy, Owners, Ownership
 from orastream.delivery.runtime.report_mark import ReportMark
-from orastream.delivery.runtime.session_runner import SessionRunner
 from orastream.delivery.runtime.session_table import SessionTable
 from orastream.delivery.runtime.takeover import Takeover
 from orastream.delivery.runtime.wakeup_judge import Need, WakeupJudge
@@ -250,7 +250,7 @@ class Bridge:
             return
         if ownership.taken_over:
             self._context.counts.taken_over()
-        runner = SessionRunner(self._context, ownership)
+        runner = OwnedSession(self._context, ownership)
         for delivery in waiting:
             runner.woken(delivery)
         self._table.owned(session, runner)
@@ -264,7 +264,7 @@ class Bridge:
             return await self._context.owners.take(session)
         return await self._context.owners.owner(session) if needs else None
 
-    async def _serve(self, session: str, runner: SessionRunner) -> None:
+    async def _serve(self, session: str, runner: OwnedSession) -> None:
         try:
             await runner.run()
         except* OrastreamError as group:

@@ -60,8 +60,11 @@ class Deliveries:
         await self._fallback.close()
         return runner.entry
 
+    async def rest(self) -> None:
+        """End the subscription to the audio until the next delivery begins."""
+        await self.audio.close()
+
     async def close(self) -> None:
-        """Close all links, and end the subscription to the audio."""
+        """Close all links."""
         await self.links.close()
         await self._fallback.close()
-        await self.audio.close()

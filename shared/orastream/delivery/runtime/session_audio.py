@@ -63,8 +63,10 @@ class SessionAudio:
         self._early.clear()
 
     async def close(self) -> None:
-        """End the subscription. Raises nothing while NATS is away."""
+        """End the subscription, until `open` is called again. Raises nothing while NATS is away."""
         self._early.clear()
+        self._begun.clear()
+        self._forgotten = self._clock()
         unhook, self._unhook = self._unhook, []
         for remove in unhook:
             remove()

@@ -1,20 +1,18 @@
-"""Runs one owned session: passes the feeds to the machines and carries out the effects that they return.
+"""Runs one owned session while it has work: passes the feeds to the machines and carries out their effects.
 
 The loop runs after each event (`wake`, `_nudge`) and does all work that needs no waiting. Work that waits runs in
-background tasks, whose outcomes the loop passes to the machines. The session ends after a time without work, when its
-ownership is lost, or at a drain.
+background tasks, whose outcomes the loop passes to the machines. It ends when the session may rest
+(`owned_session.py`), when its ownership is lost, or at a drain.
 """
 
 from __future__ import annotations
 
 import asyncio
-
-import structlog
+from dataclasses import dataclass
 
 from orastream.base import logger
 from orastream.base.wake_event import WakeEvent
-from orastream.contract import subjects
-from orastream.contract.errors import NodeUnavailable, OrastreamError
+from orastream.contract.errors import OrastreamError
 from orastream.delivery.rules.entry import Entry
 from orastream.delivery.rules.lease import WritePermission
 from orastream.delivery.rules.lifetime import Lifetime
@@ -29,7 +27,7 @@ from orastream.delivery.runtime.outcomes import DeliveryOutcome, Outcome, Owners
 from orastream.delivery.runtime.ownership import Ownership
 from orastream.delivery.runtime.session_feeds import SessionFeeds
 from orastream.delivery.runtime.utterance_runner import UtteranceRunner
-from orastream.delivery.runtime.wakeups import NAK_DELAY_S, Wakeups
+from orastream.delivery.runtime.wakeups import Wakeups
 from orastream.jetstream.pull_consumer import Delivery
 from orastream.jetstream.report_store import ReportStore
 
@@ -40,18 +38,28 @@ CLOCKS_S = 0.5
 log = logger.named(__name__)
 
 
-class SessionRunner:
-    """The owner's loop for one session. `await run()` returns when the session is over and released."""
+@dataclass(slots=True)
+class Kept:
+    """What a session keeps from one `SessionRunner` to the next one."""
 
-    def __init__(self, context: BridgeContext, ownership: Ownership) -> None:
+    ownership: Ownership
+    lifetime: Lifetime
+    wakeups: Wakeups
+    permission: WritePermission
+    deliveries: Deliveries
+    wake_event: WakeEvent
+
+
+class SessionRunner:
+    """The owner's loop for one session. `await run()` returns when the session may rest or is over."""
+
+    def __init__(self, context: BridgeContext, kept: Kept) -> None:
         self._context = context
-        self._ownership = ownership
+        self._ownership = ownership = kept.ownership
         self._loop = loop = asyncio.get_running_loop()  # kept: each get_running_loop is a system call (getpid)
         mark, session = context.mark, ownership.session
-        self._session = Session(
-            context.sink.transport, ownership.epoch, Lifetime(context.sink.idle_s), mark.at + CLOCKS_S
-        )
-        self.wakeups = Wakeups(self._session, context.held)
+        self._session = Session(context.sink.transport, ownership.epoch, kept.lifetime, mark.at + CLOCKS_S)
+        self._wakeups = kept.wakeups
         self._reports = reports = ReportStore(
             context.js,
             context.counts.used,
@@ -59,21 +67,19 @@ class SessionRunner:
             context.deletions,
         )
         self._feeds = SessionFeeds(context, session, self._session, reports, self.wake)
-        self._permission = WritePermission(context.lease.term, ownership.lapse)
-        self._wake_event = WakeEvent(self._loop)
+        self._permission = kept.permission
+        self._wake_event = kept.wake_event
         self._nudge = self._wake_event.set
         """Runs a round of the loop for the utterance only: audio has come, or the link has room."""
         self._full_round = True
         self._full_round_at = 0.0
-        self._deliveries = Deliveries(context, session, self._nudge)
+        self._is_over = True
+        self._deliveries = kept.deliveries
         self._housekeeping = Housekeeping(context.js, context.owners, reports, ownership.epoch, session)
+        for delivery in self._wakeups:
+            self._feeds.exists(delivery.sequence)
 
     # ---- calls from the bridge and from the feeds
-
-    @property
-    def has_work(self) -> bool:
-        """Whether an utterance is being delivered, or a request or cancel is stored or may be unread."""
-        return self._session.lifetime.has_work
 
     def wake(self) -> None:
         """Run a full round of the loop."""
@@ -81,8 +87,7 @@ class SessionRunner:
         self._wake_event.set()
 
     def woken(self, delivery: Delivery) -> None:
-        """Hold a wake-up of this session until `Session.may_ack` allows its ack."""
-        self.wakeups.hold(delivery, self._loop.time())
+        """A wake-up of this session is held until `Session.may_ack` allows its ack."""
         self._feeds.exists(delivery.sequence)
         if not self._session.knows(delivery.sequence):  # else it is acked when the request ends
             self.wake()
@@ -92,31 +97,17 @@ class SessionRunner:
         self._session.requests_lost(self._loop.time())
         self.wake()
 
-    def drain(self, seconds: float) -> None:
-        """Begin no delivery, finish the running one within `seconds`, then release the session."""
-        self._session.lifetime.drain(self._loop.time(), seconds)
-        self.wake()
-
-    def leave(self, reason: str) -> None:
-        """Stop at once, write nothing more and release the session. `reason` is logged."""
-        self._session.lifetime.leave(reason)
-        self.wake()
-
     # ---- the loop
 
-    async def run(self) -> None:
-        """Serve the session until it is over. Cancel-safe: held wake-ups get a nak, and the session is released."""
-        session = self._ownership.session
-        with structlog.contextvars.bound_contextvars(session=subjects.untoken(session) or session):
+    async def run(self) -> bool:
+        """Serve the session until it may rest or is over. Returns whether it is over. Cancel-safe."""
+        async with self._feeds, asyncio.TaskGroup() as group:
+            background = Background(group, self._nudge)
             try:
-                async with self._feeds, asyncio.TaskGroup() as group:
-                    background = Background(group, self._nudge)
-                    try:
-                        await self._rounds(background)
-                    finally:
-                        await self._shut_down(background)
+                await self._rounds(background)
             finally:
-                await self._release()
+                await self._shut_down(background)
+        return self._is_over
 
     async def _rounds(self, background: Background) -> None:
         session, feeds, deliveries = self._session, self._feeds, self._deliveries
@@ -148,14 +139,17 @@ class SessionRunner:
                     for effect in session.poll(now):
                         await self._carry_out(effect, parts, now)
                 session.forget(verified)
-                await self.wakeups.ack_done(verified)
-                if self.wakeups.late(now, verified):
+                await self._wakeups.ack_done(session, verified)
+                if self._wakeups.late(session, now, verified):
                     feeds.look()
                 await deliveries.links.close_idle(now, deliveries.phone)
                 if session.over(now, current=feeds.current):
                     break
                 if not session.lifetime.has_work:
                     deliveries.audio.idle()
+                    if session.lifetime.rests(now) and not self._wakeups and background.empty:
+                        self._is_over = False
+                        break
                 self._full_round_at = self._next_full_round(now)
             allowed = feeds.current and self._may_write(background, now)
             if (runner := deliveries.running) is not None:
@@ -184,8 +178,10 @@ class SessionRunner:
         # Before both feeds are current nothing is polled: a time that has passed would make the loop run without end.
         own = self._session.next_time(now) if self._feeds.were_current else self._session.lifetime.next_time()
         links = self._deliveries.links.next_time(self._deliveries.phone)
-        times = (own, links, self.wakeups.next_time())
-        return min((at for at in times if at is not None), default=float("inf"))
+        times = [at for at in (own, links, self._wakeups.next_time()) if at is not None]
+        if (rest_at := self._session.lifetime.rest_time()) is not None and rest_at > now:
+            times.append(rest_at)
+        return min(times, default=float("inf"))
 
     async def _sleep(self, now: float, may_write: bool) -> None:
         at = self._full_round_at
@@ -249,7 +245,7 @@ class SessionRunner:
         self._full_round = True
         return await self._deliveries.end()
 
-    # ---- release
+    # ---- the end
 
     async def _shut_down(self, background: Background) -> None:
         left = self._session.lifetime.leave_reason
@@ -268,7 +264,7 @@ class SessionRunner:
         finally:
             if runner is not None:
                 await runner.close()
-            await self._deliveries.close()
+            await self._deliveries.rest()
         if left is None:
             await background.finish(FINISH_S, self._context.js.calls.end_at)
             self._apply_all(background)
@@ -278,10 +274,3 @@ class SessionRunner:
             await background.finish(FINISH_S, self._context.js.calls.end_at)
         await background.end()
         self._apply_all(background)  # a final report that was written last is counted too
-
-    async def _release(self) -> None:
-        await self.wakeups.nak(0.0 if self._session.lifetime.leave_reason is None else NAK_DELAY_S)
-        try:
-            await self._context.owners.release(self._ownership)
-        except NodeUnavailable:
-            log.debug("the session is not released yet; until then no other bridge can take it")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orastream.delivery.runtime.session_runner import SessionRunner
+from orastream.delivery.runtime.owned_session import OwnedSession
 from orastream.delivery.runtime.wakeups import HeldCount
 from orastream.jetstream.pull_consumer import Delivery
 
@@ -21,7 +21,7 @@ class SessionTable:
 
     def __init__(self, max_sessions: int) -> None:
         self._max_sessions = max_sessions
-        self._runners: dict[str, SessionRunner] = {}
+        self._runners: dict[str, OwnedSession] = {}
         self._taking: dict[str, list[Delivery]] = {}
         self.held = HeldCount()
         """The wake-ups that the owned sessions hold."""
@@ -34,7 +34,7 @@ class SessionTable:
     def __contains__(self, session: str) -> bool:
         return session in self._runners or session in self._taking
 
-    def __iter__(self) -> Iterator[SessionRunner]:
+    def __iter__(self) -> Iterator[OwnedSession]:
         return iter(list(self._runners.values()))
 
     @property
@@ -57,7 +57,7 @@ class SessionTable:
         """Refuse some more wake-ups, if there are any."""
         self._refused = 0
 
-    def runner(self, session: str) -> SessionRunner | None:
+    def runner(self, session: str) -> OwnedSession | None:
         """The owner's loop of a session, or None."""
         return self._runners.get(session)
 
@@ -73,7 +73,7 @@ class SessionTable:
         """End to take a session. Returns the wake-ups that came meanwhile."""
         return self._taking.pop(session, [])
 
-    def owned(self, session: str, runner: SessionRunner) -> None:
+    def owned(self, session: str, runner: OwnedSession) -> None:
         """The session is owned, and `runner` serves it."""
         self._runners[session] = runner
 

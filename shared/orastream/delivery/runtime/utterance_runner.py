@@ -103,6 +103,8 @@ class UtteranceRunner:
         self.cut()
         if self.machine.finished is None or self.falls_back:  # a later delivery must not get their outcomes
             await tasks.end(*(task for task in (self._write, self._connecting) if task is not None))
+        if self._link is not None:
+            self._link.end()
         if not self.done:
             self._span.event("broken off", {"orastream.chunks": self.machine.progress.chunks})
         self._span.end()

@@ -24,9 +24,8 @@ class HeldCount:
 class Wakeups:
     """Deliveries of the bridges' durable consumer, by stream sequence. Times are monotonic seconds."""
 
-    def __init__(self, session: Session, held: HeldCount) -> None:
+    def __init__(self, held: HeldCount) -> None:
         """`held` counts those of all sessions."""
-        self._session = session
         self._count = held
         self._held: dict[int, Delivery] = {}
         self._late_at: dict[int, float] = {}
@@ -44,12 +43,12 @@ class Wakeups:
         self._held[delivery.sequence] = delivery
         self._late_at.setdefault(delivery.sequence, now + LATE_S)
 
-    def late(self, now: float, verified: int) -> bool:
+    def late(self, session: Session, now: float, verified: int) -> bool:
         """Whether the message of a wake-up did not come: the stream must be read. Then not again for LATE_AGAIN_S."""
         self._late_at = {
             sequence: at
             for sequence, at in self._late_at.items()
-            if sequence in self._held and sequence > verified and not self._session.knows(sequence)
+            if sequence in self._held and sequence > verified and not session.knows(sequence)
         }
         due = [sequence for sequence, at in self._late_at.items() if now >= at]
         self._late_at.update(dict.fromkeys(due, now + LATE_AGAIN_S))
@@ -59,14 +58,14 @@ class Wakeups:
         """When to call `late` again, or None."""
         return min(self._late_at.values(), default=None)
 
-    async def ack_done(self, verified: int) -> None:
+    async def ack_done(self, session: Session, verified: int) -> None:
         """Ack the wake-ups that need no more work. `verified` is that of the feed of the session's messages."""
         for sequence, delivery in list(self._held.items()):
-            if self._session.may_ack(sequence, verified):
+            if session.may_ack(sequence, verified):
                 del self._held[sequence]
                 self._count.count -= 1
                 await delivery.ack()
-                self._session.acked(sequence)
+                session.acked(sequence)
 
     async def nak(self, delay_s: float) -> None:
         """Nak all held wake-ups: the consumer delivers them again, to any bridge, after `delay_s` seconds."""

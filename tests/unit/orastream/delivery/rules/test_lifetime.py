@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orastream.delivery.rules.lifetime import Lifetime
+from orastream.delivery.rules.lifetime import REST_AFTER_S, Lifetime
 
 pytestmark = pytest.mark.unit
 
@@ -24,6 +24,8 @@ def test_it_is_over_after_a_time_without_work(rounds: list[tuple[float, bool, bo
         expected = idle_since is not None and now >= idle_since + IDLE_S
         assert lifetime.over(now, delivering=delivering, work=work) == expected
         assert lifetime.has_work == (delivering or work)
+        assert lifetime.rest_time() == (None if idle_since is None else idle_since + REST_AFTER_S)
+        assert lifetime.rests(now) == (idle_since is not None and now >= idle_since + REST_AFTER_S)
         assert lifetime.next_time() == (None if idle_since is None else idle_since + IDLE_S)
         if expected:
             break

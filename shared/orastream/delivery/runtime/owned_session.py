@@ -1,0 +1,123 @@
+"""One owned session, from its taking to its release. It works, or it rests.
+
+At rest it has its ownership and its links to OraServer, but no subscription, no task of its own besides `run`, and no
+report: a tenth of the memory. Each request and each cancel comes with a wake-up, which ends the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from orastream.base import logger
+from orastream.base.wake_event import WakeEvent
+from orastream.contract import subjects
+from orastream.contract.errors import NodeUnavailable
+from orastream.delivery.rules.lease import WritePermission
+from orastream.delivery.rules.lifetime import Lifetime
+from orastream.delivery.runtime.context import BridgeContext
+from orastream.delivery.runtime.deliveries import Deliveries
+from orastream.delivery.runtime.ownership import Ownership
+from orastream.delivery.runtime.session_runner import Kept, SessionRunner
+from orastream.delivery.runtime.wakeups import NAK_DELAY_S, Wakeups
+from orastream.jetstream.pull_consumer import Delivery
+
+log = logger.named(__name__)
+
+
+class OwnedSession:
+    """`await run()` returns when the session is over and released. For one event loop."""
+
+    def __init__(self, context: BridgeContext, ownership: Ownership) -> None:
+        self._context = context
+        self._loop = asyncio.get_running_loop()
+        event = WakeEvent(self._loop)
+        self.wakeups = Wakeups(context.held)
+        self._lifetime = Lifetime(context.sink.idle_s)
+        permission = WritePermission(context.lease.term, ownership.lapse)
+        deliveries = Deliveries(context, ownership.session, event.set)
+        self._kept = Kept(ownership, self._lifetime, self.wakeups, permission, deliveries, event)
+        self._runner: SessionRunner | None = None
+        """Serves the session while it does not rest."""
+
+    @property
+    def has_work(self) -> bool:
+        """Whether an utterance is being delivered, or a request or cancel is stored or may be unread."""
+        return self._lifetime.has_work
+
+    @property
+    def rests(self) -> bool:
+        """Whether it has been without work for so long that it keeps hardly more than its links."""
+        return self._runner is None
+
+    def woken(self, delivery: Delivery) -> None:
+        """Hold a wake-up of this session until `Session.may_ack` allows its ack."""
+        self.wakeups.hold(delivery, self._loop.time())
+        if self._runner is not None:
+            self._runner.woken(delivery)
+        else:
+            self._wake()
+
+    def requests_lost(self) -> None:
+        """The stream of requests was lost: soon look which of this session's are still stored."""
+        if self._runner is not None:
+            self._runner.requests_lost()
+
+    def drain(self, seconds: float) -> None:
+        """Begin no delivery, finish the running one within `seconds`, then release the session."""
+        self._lifetime.drain(self._loop.time(), seconds)
+        self._wake()
+
+    def leave(self, reason: str) -> None:
+        """Stop at once, write nothing more and release the session. `reason` is logged."""
+        self._lifetime.leave(reason)
+        self._wake()
+
+    async def run(self) -> None:
+        """Serve the session until it is over. Cancel-safe: held wake-ups get a nak, and the session is released."""
+        session = self._kept.ownership.session
+        with structlog.contextvars.bound_contextvars(session=subjects.untoken(session) or session):
+            try:
+                while not await self._serve() and not await self._rest():
+                    pass
+            finally:
+                await self._release()
+
+    async def _serve(self) -> bool:
+        """Serve the session while it has work. Returns whether it is over."""
+        self._runner = SessionRunner(self._context, self._kept)
+        try:
+            return await self._runner.run()
+        finally:
+            self._runner = None
+
+    async def _rest(self) -> bool:
+        """Wait for a wake-up, or until the session is over. Returns whether it is over."""
+        event, links = self._kept.wake_event, self._kept.deliveries.links
+        while not self.wakeups:
+            now = self._loop.time()
+            if self._lifetime.over(now, delivering=False, work=False):
+                return True
+            event.clear()
+            await links.close_idle(now, None)
+            times = (self._lifetime.next_time(), links.next_time(None))
+            await event.wait(min((at for at in times if at is not None), default=float("inf")))
+        event.close()
+        return False
+
+    def _wake(self) -> None:
+        if self._runner is not None:
+            self._runner.wake()
+        else:
+            self._kept.wake_event.set()
+
+    async def _release(self) -> None:
+        try:
+            await self._kept.deliveries.close()
+        finally:
+            await self.wakeups.nak(0.0 if self._lifetime.leave_reason is None else NAK_DELAY_S)
+            try:
+                await self._context.owners.release(self._kept.ownership)
+            except NodeUnavailable:
+                log.debug("the session is not released yet; until then no other bridge can take it")
