@@ -13,7 +13,7 @@ from orastream.base.version import VERSION
 from orastream.broker import Answer, Broker, Question, ServiceConfig
 from orastream.client.acceptance import Acceptance
 from orastream.contract import codec, subjects
-from orastream.contract.caller import UNKNOWN, asked_by, asked_subject
+from orastream.contract.caller import UNKNOWN
 from orastream.contract.codec import Encoding, Map
 from orastream.contract.errors import (
     InvalidRequest,
@@ -22,13 +22,15 @@ from orastream.contract.errors import (
     WaitTimeout,
 )
 from orastream.contract.messages import Report, ReportError
+from orastream.contract.names import Names
 from services.gateway.access.fair_share import FairShare
 from services.gateway.relay.gate import CallerGate
 from services.gateway.request_service import MAX_IN_FLIGHT, RequestService
 from services.gateway.service_errors import error_headers, outcome_of, public_text, service_code
 
 NAME = "tts-speak"
-ROUTE = subjects.SPEAK
+ROUTE = "tts.speak"
+"""In metrics and traces, whatever the prefix."""
 STOP_S = 2.0
 
 log = structlog.get_logger()
@@ -43,9 +45,9 @@ async def serving(
     At the end it first unsubscribes, so that other gateways get new requests. Then it waits at most `grace_s` seconds
     for the requests in flight.
     """
-    speaker = SpeakService(request_service, gate)
+    speaker = SpeakService(request_service, gate, broker.names)
     about = ServiceConfig(NAME, VERSION, "Speaks a text to a phone; answers when accepted or delivered")
-    endpoints = {NAME: ROUTE, f"{NAME}-of": asked_subject("*", ROUTE)}
+    endpoints = {NAME: broker.names.speak, f"{NAME}-of": broker.names.asked_subject("*", broker.names.speak)}
     service = await broker.serve(about, endpoints, speaker.answers)
     yield
     if broker.connected:  # the server drops the subscriptions of a lost connection by itself
@@ -58,8 +60,9 @@ async def serving(
 class SpeakService:
     """Answers requests concurrently, each in the encoding of the request."""
 
-    def __init__(self, request_service: RequestService, gate: CallerGate) -> None:
+    def __init__(self, request_service: RequestService, gate: CallerGate, names: Names) -> None:
         self._request_service = request_service
+        self._names = names
         self._gate = gate
         self._share = FairShare(MAX_IN_FLIGHT, MAX_IN_FLIGHT // 2)
         self._in_flight = 0
@@ -67,7 +70,7 @@ class SpeakService:
 
     async def answers(self, question: Question) -> AsyncGenerator[Answer, None]:
         """Yield the reply to one question."""
-        caller, _ = asked_by(question.subject)
+        caller, _ = self._names.asked_by(question.subject)
         yield await self.answer(question.data, question.headers, caller)
 
     async def answer(self, payload: bytes, headers: Mapping[str, str], caller: str = UNKNOWN) -> Answer:

@@ -18,8 +18,8 @@ from typing import Any
 import structlog
 
 from orastream.base import tasks
-from orastream.contract import stream_names, subjects
 from orastream.contract.errors import OrastreamError
+from orastream.contract.names import SYNTH
 from orastream.jetstream.pull_consumer import Delivery, PullConsumer
 from services.synth.job.context import SynthContext
 from services.synth.job.ending import AGAIN_S
@@ -65,9 +65,9 @@ class Synth:
         self._draining = False
         self._short_tasks: set[asyncio.Task[None]] = set()
         self._pull_consumer = PullConsumer(
-            context.js.broker, stream_names.SESSIONS, stream_names.SYNTH, self._on_delivery, self._capacity
+            context.js.broker, context.js.names.sessions_stream, SYNTH, self._on_delivery, self._capacity
         )
-        name = f"{stream_names.SYNTH}-{uuid.uuid4().hex[:12]}"
+        name = f"{SYNTH}-{uuid.uuid4().hex[:12]}"
         self._load = LoadReport(context.js, name, self._slots, self._queue, context.pace)
         self._judge = Judge(context, self._queue, self._turn, self._start_jobs)
         self._rescue = Rescue(context.js, self._holds)
@@ -150,7 +150,7 @@ class Synth:
         if self._draining:
             self._spawn(delivery.nak(0))
             return
-        session = subjects.session_of(delivery.subject)
+        session = self._context.js.names.session_of(delivery.subject)
         if session is None:
             self._spawn(delivery.discard(self._context.js))
             return

@@ -10,10 +10,10 @@ import tempfile
 from pathlib import Path
 
 from orastream.broker import Broker
-from orastream.contract import stream_names
 from orastream.jetstream.api import JetStream
 from tests.bench.measure import number, percentile, table
 from tests.bench.node import SLOW, Part, kill_busy, recover
+from tests.support.names import NAMES
 from tests.support.nats_cluster import NatsCluster
 from tests.support.nats_server import NatsServer
 from tests.support.processes import Logs, until
@@ -64,7 +64,7 @@ def _parts(cluster: NatsCluster) -> list[Part]:
 
     async def step_down(_scene: Scene) -> None:
         async with Broker(cluster.url, name="bench", connect_timeout_s=5) as broker:
-            await JetStream(broker).api(f"STREAM.LEADER.STEPDOWN.{stream_names.AUDIO}")
+            await JetStream(broker).api(f"STREAM.LEADER.STEPDOWN.{NAMES.audio_stream}")
 
     return [
         Part("synth (next chunk)", kill_busy("synth"), LEASE_S + 1),
@@ -77,7 +77,7 @@ def _parts(cluster: NatsCluster) -> list[Part]:
 
 async def _leader(cluster: NatsCluster) -> NatsServer:
     async with Broker(cluster.url, name="bench", connect_timeout_s=5) as broker:
-        info = await JetStream(broker).api(f"STREAM.INFO.{stream_names.AUDIO}")
+        info = await JetStream(broker).api(f"STREAM.INFO.{NAMES.audio_stream}")
     return next(server for server in cluster.servers if server.identity == info["cluster"]["leader"])
 
 
@@ -90,7 +90,7 @@ async def _whole(cluster: NatsCluster) -> None:
         js = JetStream(broker)
 
         async def caught_up() -> bool:
-            for stream in (stream_names.SESSIONS, stream_names.AUDIO, stream_names.REPORTS):
+            for stream in (NAMES.sessions_stream, NAMES.audio_stream, NAMES.reports_stream):
                 members = (await js.api(f"STREAM.INFO.{stream}")).get("cluster", {})
                 replicas = members.get("replicas", [])
                 if not members.get("leader") or len(replicas) < 2 or not all(one.get("current") for one in replicas):

@@ -22,7 +22,7 @@ import numpy as np
 import uvloop
 
 from orastream.broker import Broker
-from orastream.contract import codec, subjects
+from orastream.contract import codec
 from orastream.contract.audio import PcmSpec
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.contract.messages import Report
@@ -31,10 +31,11 @@ from orastream.jetstream.publish_window import PublishWindow
 from orastream.jetstream.stream_limits import StreamLimits
 from orastream.service.keeper import StreamKeeper
 from tests.bench.sink_counts import SinkCounts
+from tests.support.names import NAMES
 
 TEXT = "안녕하세요. 주문하신 커피가 나왔습니다. 맛있게 드세요."
 SPEC = PcmSpec(24_000)
-PUT_PREFIX = subjects.PUT_AUDIO.removesuffix(".*.*")
+PUT_PREFIX = NAMES.put_audio("*", "*").removesuffix(".*.*")
 SINK_POLL_S = 0.004
 SETTLE_S = 0.1
 STALLED_S = 10.0
@@ -196,7 +197,7 @@ class Load:
             "ttlSeconds": 300,
         }
         message_id = f"{session}.{request}"
-        ack = await self._js.store(subjects.request(session), codec.encode(body, "json"), message_id=message_id)
+        ack = await self._js.store(NAMES.request(session), codec.encode(body, "json"), message_id=message_id)
         claim = Report(
             request_id=request,
             session_id=session,
@@ -205,7 +206,7 @@ class Load:
             status="synthesizing",
             transport="websocket",
         )
-        await self._js.store(subjects.put_report(session, request), claim.encode("json"), expect_last=0)
+        await self._js.store(NAMES.put_report(session, request), claim.encode("json"), expect_last=0)
         return ack.sequence
 
     async def _room(self) -> None:

@@ -10,13 +10,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from orastream.contract import subjects
 from orastream.contract.messages import Report
 from orastream.delivery.rules.lifetime import REST_AFTER_S
 from tests.bench.contenders import WsBridge
 from tests.bench.load import Load, Plan, Stalled
 from tests.bench.measure import cpu_seconds, median, number, percentile, table
 from tests.bench.processes import NatsServer, Sink
+from tests.support.names import NAMES
 
 SESSIONS = 1_000
 FIRST_SESSIONS = 20
@@ -178,7 +178,7 @@ async def _remember(load: Load, session: str) -> None:
             epoch=1,
         )
         await load.window.put(
-            subjects.put_report(session, f"past-{number_of}"), report.encode("json"), f"{session}.{number_of}"
+            NAMES.put_report(session, f"past-{number_of}"), report.encode("json"), f"{session}.{number_of}"
         )
     await load.window.flush()
 

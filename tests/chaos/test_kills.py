@@ -6,6 +6,7 @@ import pytest
 
 from orastream.contract import subjects
 from orastream.contract.messages import Report
+from tests.support.names import NAMES
 from tests.support.processes import Process
 from tests.support.scenes import Scene
 from tests.support.services import ServiceProcess
@@ -79,7 +80,7 @@ async def test_a_bridge_that_takes_over_a_long_history_goes_on_where_the_other_s
     session = subjects.token(scene.id("s1"))
     for number in range(600):
         old = Report(requestId=f"old{number}", sessionId=scene.id("s1"), requestSeq=1, status="delivered")
-        await scene.client.broker.publish(subjects.put_report(session, f"old{number}"), old.encode("json"))
+        await scene.client.broker.publish(NAMES.put_report(session, f"old{number}"), old.encode("json"))
     await scene.ask("s1", "r1")
     await scene.until_received("r1", chunks=9)
     victim = await owner(scene.stack["ws_bridge"], "orastream_ws_bridge_sessions")

@@ -12,12 +12,12 @@ import pytest
 from orastream.broker import Broker
 from orastream.client.acceptance import Acceptance
 from orastream.client.async_client import Client
-from orastream.contract import stream_names, subjects
 from orastream.contract.messages import Report
 from orastream.delivery.rules.entry import LOST_GRACE_S
 from orastream.delivery.rules.utterance import DIFFERS
 from orastream.jetstream import topology
 from orastream.jetstream.api import JetStream
+from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
 from tests.support.processes import until
 from tests.support.services import Stack
@@ -26,7 +26,7 @@ from tests.support.speech import utterance_of
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120)]
 
 SERVICES = ("synth", "ws_bridge", "http_bridge", "gateway")
-STREAMS = [config["name"] for config in topology.stream_configs(topology.StreamLimits())]
+STREAMS = [config["name"] for config in topology.stream_configs(NAMES, topology.StreamLimits())]
 BACK_S = 20.0
 """Timeout for a repair, in seconds; ten times the expected time."""
 LONG = "One two three four five six seven eight. Nine ten eleven twelve. Thirteen fourteen fifteen sixteen. " * 2
@@ -76,7 +76,7 @@ async def exists(js: JetStream, stream: str) -> bool:
 async def test_what_is_deleted_is_created_again(node: Stack, js: JetStream) -> None:
     await speaks(node, js, "the start")
     for consumer in sorted(topology.consumer_names()):
-        await js.api(f"CONSUMER.DELETE.{stream_names.SESSIONS}.{consumer}")
+        await js.api(f"CONSUMER.DELETE.{NAMES.sessions_stream}.{consumer}")
         await speaks(node, js, f"CONSUMER.DELETE {consumer}")
     for stream in STREAMS:
         before = await js.api(f"STREAM.INFO.{stream}")
@@ -99,8 +99,8 @@ async def test_what_is_being_delivered_goes_on(stack: Stack, js: JetStream) -> N
     await stack.start(*SERVICES, SYNTH_SLOTS=2, TTS_ENGINE_RTF=0.5, TTS_PHRASE_CACHE=False)
     client = Client(js.broker)
     for lost in (
-        (stream_names.AUDIO, stream_names.TEXTS, stream_names.OWNERS, stream_names.HEARTBEATS),
-        (stream_names.SESSIONS, stream_names.REPORTS),
+        (NAMES.audio_stream, NAMES.texts_stream, NAMES.owners_stream, NAMES.heartbeats_stream),
+        (NAMES.sessions_stream, NAMES.reports_stream),
     ):
         accepted = [
             await client.say(LONG, session_id=f"{lost[0]}-{way}", phone_id="p", use_websocket=way, fire_and_forget=True)
@@ -114,7 +114,7 @@ async def test_what_is_being_delivered_goes_on(stack: Stack, js: JetStream) -> N
         for acceptance in accepted:
             report = await client.wait(acceptance.session_id, acceptance.request_id, 2 * BACK_S)
             if report.error is not None and report.error.message == DIFFERS:  # the chunks that were made anew differ
-                assert stream_names.AUDIO in lost
+                assert NAMES.audio_stream in lost
                 continue
             assert report.status == "delivered", (lost, report)
             got = utterance_of(await stack.received(acceptance.session_id), acceptance.request_id)
@@ -142,8 +142,8 @@ async def test_requests_that_no_synth_can_claim_any_more_fail_and_do_not_block_t
     client = Client(js.broker)
     lost = [await accept(js, "waiting") for _ in range(2)]
     await until(partial(owned, stack), "the bridge has the session", timeout_s=BACK_S)
-    await js.api(f"STREAM.DELETE.{stream_names.SESSIONS}")
-    await until(partial(exists, js, stream_names.SESSIONS), "the stream is there again", timeout_s=BACK_S)
+    await js.api(f"STREAM.DELETE.{NAMES.sessions_stream}")
+    await until(partial(exists, js, NAMES.sessions_stream), "the stream is there again", timeout_s=BACK_S)
     await stack.start("synth")
     later = await accept(js, "waiting")
     assert (await client.wait(*later, LOST_GRACE_S + BACK_S)).status == "delivered"
@@ -181,15 +181,15 @@ async def unready(node: Stack, service: str, reason: str) -> bool:
 async def test_unready_as_long_as_a_stream_or_its_own_consumer_is_missing(node: Stack, js: JetStream) -> None:
     """Here a stream with one of the subjects, or a push consumer, prevents the creation."""
     await speaks(node, js, "the start")
-    foreign = {"name": "FOREIGN", "subjects": [subjects.put_report("foreign", "foreign")]}
+    foreign = {"name": "FOREIGN", "subjects": [NAMES.put_report("foreign", "foreign")]}
 
     async def blocked() -> bool:  # the node may create its own stream first
-        await js.api(f"STREAM.DELETE.{stream_names.REPORTS}")
+        await js.api(f"STREAM.DELETE.{NAMES.reports_stream}")
         return "config" in await js.api("STREAM.CREATE.FOREIGN", foreign)
 
     await until(blocked, "another stream has a subject of TTS_REPORTS", timeout_s=BACK_S, poll_s=0.0)
     for service in SERVICES:
-        await until(partial(unready, node, service, stream_names.REPORTS), f"{service} is not ready", timeout_s=BACK_S)
+        await until(partial(unready, node, service, NAMES.reports_stream), f"{service} is not ready", timeout_s=BACK_S)
     accepted = await accept(js, "no reports")
     await js.api("STREAM.DELETE.FOREIGN")
     await speaks(node, js, "the other stream is gone")
@@ -198,14 +198,14 @@ async def test_unready_as_long_as_a_stream_or_its_own_consumer_is_missing(node: 
     pushing = {"durable_name": "synth", "deliver_subject": "nobody", "ack_policy": "explicit"}
 
     async def pushes() -> bool:
-        await js.api(f"CONSUMER.DELETE.{stream_names.SESSIONS}.synth")
-        body = {"stream_name": stream_names.SESSIONS, "config": pushing, "action": "create"}
-        return "config" in await js.api(f"CONSUMER.CREATE.{stream_names.SESSIONS}.synth", body)
+        await js.api(f"CONSUMER.DELETE.{NAMES.sessions_stream}.synth")
+        body = {"stream_name": NAMES.sessions_stream, "config": pushing, "action": "create"}
+        return "config" in await js.api(f"CONSUMER.CREATE.{NAMES.sessions_stream}.synth", body)
 
     await until(pushes, "a consumer that cannot be pulled has synth's name", timeout_s=BACK_S, poll_s=0.0)
     await until(lambda: unready(node, "synth", "consumer synth"), "synth is not ready", timeout_s=BACK_S)
     assert await node.only("ws_bridge").ready(), "its own consumer answers"
     accepted = await accept(js, "no consumer")
-    await js.api(f"CONSUMER.DELETE.{stream_names.SESSIONS}.synth")
+    await js.api(f"CONSUMER.DELETE.{NAMES.sessions_stream}.synth")
     await speaks(node, js, "the consumer is gone")
     assert (await Client(js.broker).wait(*accepted, BACK_S)).status == "delivered"

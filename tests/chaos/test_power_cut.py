@@ -31,11 +31,10 @@ from orastream.broker import Broker
 from orastream.cli.node.nats_config import Sync
 from orastream.client.acceptance import Acceptance
 from orastream.client.async_client import Client
-from orastream.contract import subjects
 from orastream.contract.errors import OrastreamError
-from orastream.contract.stream_names import SESSIONS
 from orastream.jetstream import management
 from orastream.jetstream.api import JetStream
+from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
 from tests.support.power_cut import Disk
 from tests.support.processes import Logs, until
@@ -114,7 +113,7 @@ async def lost(js: JetStream, accepted: Collection[Acceptance]) -> list[Acceptan
     client = Client(js.broker)
     gone = []
     for each in accepted:
-        if await js.get(SESSIONS, each.request_seq) is None:
+        if await js.get(NAMES.sessions_stream, each.request_seq) is None:
             report = await client.report(each.session_id, each.request_id)
             if report is None or not report.final:
                 gone.append(each)
@@ -124,7 +123,7 @@ async def lost(js: JetStream, accepted: Collection[Acceptance]) -> list[Acceptan
 async def stored(js: JetStream) -> set[int]:
     """The sequences of the stored requests."""
     found, after = set(), 0
-    while (message := await js.after(SESSIONS, subjects.session_request("*"), after)) is not None:
+    while (message := await js.after(NAMES.sessions_stream, NAMES.session_request("*"), after)) is not None:
         after = message.sequence
         found.add(after)
     return found
@@ -209,7 +208,7 @@ def cut(disk: Disk, calls: Sequence[Call], folder: Path, chance: random.Random) 
         if call.path.startswith("socket:")
         for ack in ACK.finditer(call.data)
     ]
-    moments = [ended for ended, stream, _ in acks if stream == SESSIONS]
+    moments = [ended for ended, stream, _ in acks if stream == NAMES.sessions_stream]
     at = chance.randrange(moments[REQUESTS // 4], moments[REQUESTS * 3 // 4])
     disk.run(call for call in calls if call.ended <= at)
     # In half of the tries every unsynced byte is lost. In the others some have reached the disk.
@@ -218,7 +217,9 @@ def cut(disk: Disk, calls: Sequence[Call], folder: Path, chance: random.Random) 
     for ended, stream, sequence in acks:
         if ended <= at and not stream.startswith("OBJ_"):
             last[stream] = max(sequence, last.get(stream, 0))
-    return Acked({sequence for ended, stream, sequence in acks if ended <= at and stream == SESSIONS}, last)
+    return Acked(
+        {sequence for ended, stream, sequence in acks if ended <= at and stream == NAMES.sessions_stream}, last
+    )
 
 
 @pytest.mark.usefixtures("require_strace")

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import pytest
 
 from orastream import Client, TextStream
-from orastream.contract import stream_names, subjects
+from orastream.contract import subjects
 from orastream.contract.assembly import Assembly
 from orastream.contract.audio import with_true_sizes
 from orastream.contract.audio_messages import AudioChunk, AudioMessage, AudioStart, unpack
 from orastream.jetstream.api import JetStream
+from tests.support.names import NAMES
 from tests.support.processes import until
 from tests.support.scenes import TEXT, Scene, reference
 from tests.support.services import Stack
@@ -59,9 +60,9 @@ class Audio:
 
 
 async def stored_audio(js: JetStream, scene: Scene, name: str) -> Audio:
-    subject = subjects.audio(subjects.token(scene.id(name)), subjects.token(scene.id(name)))
+    subject = NAMES.audio(subjects.token(scene.id(name)), subjects.token(scene.id(name)))
     messages: list[tuple[int, AudioMessage]] = []
-    while page := await js.read(stream_names.AUDIO, subject, messages[-1][0] if messages else 0):
+    while page := await js.read(NAMES.audio_stream, subject, messages[-1][0] if messages else 0):
         messages += [(message.sequence, unpack(message.data)) for message in page]
     return Audio(messages)
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from orastream.broker import Broker, Headers
-from orastream.contract import stream_names, subjects
+from orastream.contract import subjects
 from orastream.contract.audio_messages import AudioStart, unpack
 from orastream.jetstream.api import JetStream
+from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
 from tests.support.processes import Logs, until
 from tests.support.scenes import Scene, scene_on
@@ -79,7 +80,7 @@ async def beacons(broker: Broker, service: str) -> AsyncIterator[list[str]]:
     def on_beacon(_subject: str, _reply: str, data: bytes, _headers: Headers) -> None:
         names.append(json.loads(data)["name"])
 
-    subscription = await broker.subscribe(subjects.peers(service), on_beacon)
+    subscription = await broker.subscribe(NAMES.peers(service), on_beacon)
     try:
         yield names
     finally:
@@ -92,9 +93,9 @@ async def owner_number(broker: Broker, scene: Scene, service: str) -> int:
     if service == "ws_bridge":
         report = await scene.client.report(session, request)
         return report.epoch if report is not None else 0
-    subject = subjects.audio(subjects.token(session), subjects.token(request))
+    subject = NAMES.audio(subjects.token(session), subjects.token(request))
     starts, after = 0, 0
-    while page := await JetStream(broker).read(stream_names.AUDIO, subject, after):
+    while page := await JetStream(broker).read(NAMES.audio_stream, subject, after):
         starts += sum(isinstance(unpack(message.data), AudioStart) for message in page)
         after = page[-1].sequence
     return starts

@@ -10,10 +10,11 @@ import nats
 import pytest
 
 from orastream.broker import Broker
-from orastream.contract import stream_names, subjects
+from orastream.contract import subjects
 from orastream.contract.audio_messages import AudioChunk
 from orastream.contract.messages import Report
 from orastream.jetstream.api import JetStream
+from tests.support.names import NAMES
 from tests.support.processes import until
 from tests.support.scenes import Scene
 from tests.support.speech import utterance_of
@@ -174,7 +175,7 @@ async def test_request_of_a_session_without_an_id_is_deleted_and_ends_no_process
         cancel = (await js.store(f"tts.cancel.{session}", b"{}")).sequence
 
         async def gone() -> bool:
-            return [await js.get(stream_names.SESSIONS, number) for number in (sequence, cancel)] == [None, None]
+            return [await js.get(NAMES.sessions_stream, number) for number in (sequence, cancel)] == [None, None]
 
         await until(gone, "both are deleted")
     await spoken(scene, good(scene))
@@ -200,7 +201,7 @@ async def test_audio_messages_of_a_later_version_are_skipped(scene: Scene) -> No
     """Synth, bridges and readers of the audio skip such messages."""
     session, token = subjects.token(scene.name), subjects.token(scene.id("r"))
     async with Broker(scene.stack.nats_server.url, name="test") as broker:
-        await JetStream(broker).store(subjects.put_audio(session, token), msgpack.packb({"type": "hum", "index": 0}))
+        await JetStream(broker).store(NAMES.put_audio(session, token), msgpack.packb({"type": "hum", "index": 0}))
         report = await spoken(scene, good(scene))
     stored_messages = [message async for message in scene.client.audio(scene.name, scene.id("r"), report.request_seq)]
     assert sum(isinstance(message, AudioChunk) for message in stored_messages) == report.total_chunks

@@ -12,6 +12,7 @@ import pytest
 
 from orastream.contract.audio import EXTENSIONS, Format
 from orastream.contract.messages import Report
+from tests.support.names import NAMES
 from tests.support.processes import until
 from tests.support.scenes import Scene, reference
 from tests.support.speech import sha256, utterance_of
@@ -159,11 +160,11 @@ async def test_full_session_is_refused_and_ended_requests_free_its_capacity(scen
         await scene.client.cancel(session)
 
     async def empty() -> bool:
-        from orastream.contract import stream_names, subjects
+        from orastream.contract import subjects
         from orastream.jetstream.api import JetStream
 
         stored = JetStream(scene.client.broker)
-        return await stored.after(stream_names.SESSIONS, subjects.session_events(subjects.token(session)), 0) is None
+        return await stored.after(NAMES.sessions_stream, NAMES.session_events(subjects.token(session)), 0) is None
 
     await until(empty, "all requests and cancels of the session are deleted", timeout_s=20)
 

@@ -11,10 +11,11 @@ import nats
 import pytest
 
 from orastream import BlockingClient, TextStream, UtteranceEnded
-from orastream.contract import stream_names, subjects
+from orastream.contract import subjects
 from orastream.contract.audio_messages import AudioChunk
 from orastream.contract.messages import Report
 from orastream.jetstream.api import JetStream
+from tests.support.names import NAMES
 from tests.support.processes import until
 from tests.support.scenes import Scene, reference
 from tests.support.services import REPOSITORY
@@ -258,8 +259,8 @@ async def test_pieces_are_purged_with_their_request(scene: Scene) -> None:
     js = JetStream(scene.client.broker)
 
     async def empty() -> bool:
-        script = subjects.script(subjects.token(scene.id("s")), subjects.token(scene.id("r")))
-        return await js.after(stream_names.TEXTS, script, 0) is None
+        script = NAMES.script(subjects.token(scene.id("s")), subjects.token(scene.id("r")))
+        return await js.after(NAMES.texts_stream, script, 0) is None
 
     await until(empty, "the pieces are purged")
 
@@ -349,7 +350,7 @@ async def test_invalid_piece_ends_the_streamed_text(scene: Scene, piece: bytes) 
     """The report names the error; the next request is spoken, so no worker stopped."""
     async with dictation(scene, "r") as u:
         nc = await nats.connect(scene.stack.nats_server.url)
-        await nc.publish(subjects.text(subjects.token(scene.id("s")), subjects.token(u.request_id)), piece)
+        await nc.publish(NAMES.text(subjects.token(scene.id("s")), subjects.token(u.request_id)), piece)
         await nc.flush()
         await nc.close()
         report = await u.wait(30)

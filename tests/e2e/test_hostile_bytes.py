@@ -11,9 +11,9 @@ import aiohttp
 import pytest
 
 from orastream.broker import Broker
-from orastream.contract import stream_names
 from orastream.contract.messages import Report
 from orastream.jetstream.api import JetStream
+from tests.support.names import NAMES
 from tests.support.processes import until
 from tests.support.raw_nats import pub, send
 from tests.support.scenes import Scene
@@ -63,7 +63,7 @@ async def test_node_continues_after_subjects_of_any_bytes(scene: Scene, healthy_
         return sum([await process.metric("orastream_nats_discarded_messages_total") for process in workers])
 
     async def last() -> int:
-        return int((await js.api(f"STREAM.INFO.{stream_names.SESSIONS}"))["state"]["last_seq"])
+        return int((await js.api(f"STREAM.INFO.{NAMES.sessions_stream}"))["state"]["last_seq"])
 
     before, first = await deleted(), await last() + 1
     report = b'{"requestId":"r","sessionId":"s","requestSeq":1,"status":"queued"}'
@@ -82,7 +82,7 @@ async def test_node_continues_after_subjects_of_any_bytes(scene: Scene, healthy_
         assert end - first + 1 == 2 * len(TOKENS), "a request or cancel was not stored"
 
         async def gone() -> bool:
-            return all([await js.get(stream_names.SESSIONS, number) is None for number in range(first, end + 1)])
+            return all([await js.get(NAMES.sessions_stream, number) is None for number in range(first, end + 1)])
 
         await until(gone, "all requests and cancels of the test are deleted", timeout_s=20)
         assert await deleted() - before == 2 * len(TOKENS)

@@ -9,9 +9,10 @@ import sys
 
 import pytest
 
-from orastream.contract import stream_names, subjects
+from orastream.contract import subjects
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, unpack
 from orastream.jetstream.api import JetStream
+from tests.support.names import NAMES
 from tests.support.processes import until
 from tests.support.scenes import TEXT, Scene
 from tests.support.speech import utterance_of
@@ -151,7 +152,7 @@ async def test_synth_that_dies_while_it_copies_is_replaced(scene: Scene) -> None
 
 async def last_of(scene: Scene, request: str) -> AudioChunk | AudioEnd | None:
     """The last chunk or end that is stored for the request."""
-    subject = subjects.audio(*subjects.tokens(scene.id("s"), request))
-    stored = await JetStream(scene.client.broker).last(stream_names.AUDIO, subject)
+    subject = NAMES.audio(*subjects.tokens(scene.id("s"), request))
+    stored = await JetStream(scene.client.broker).last(NAMES.audio_stream, subject)
     message = unpack(stored.data) if stored is not None else None
     return message if isinstance(message, AudioChunk | AudioEnd) else None

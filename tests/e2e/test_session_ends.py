@@ -14,9 +14,11 @@ import pytest
 import pytest_asyncio
 
 from orastream.client.async_client import Client
-from orastream.contract import stream_names, subjects
+from orastream.contract import subjects
 from orastream.contract.messages import FINAL, Transport
+from orastream.contract.names import SYNTH
 from orastream.jetstream.api import JetStream
+from tests.support.names import NAMES
 from tests.support.processes import Logs, until
 from tests.support.scenes import TEXT, running_node
 from tests.support.services import Stack
@@ -42,7 +44,7 @@ class Caller:
         body = {"text": text, "sessionId": self.session, "phoneId": PHONE, "requestId": request, **fields}
         if self.transport is not None:
             body["transport"] = self.transport
-        await self.js.store(subjects.request(subjects.token(self.session)), json.dumps(body).encode())
+        await self.js.store(NAMES.request(subjects.token(self.session)), json.dumps(body).encode())
 
     async def cancel(self, request: str | None = None) -> None:
         await self.client.cancel(self.session, request)
@@ -55,8 +57,8 @@ class Caller:
         """Wait until some of its audio is stored: it is claimed and being synthesized."""
 
         async def spoken() -> bool:
-            subject = subjects.audio(subjects.token(self.session), subjects.token(request))
-            return await self.js.last(stream_names.AUDIO, subject) is not None
+            subject = NAMES.audio(subjects.token(self.session), subjects.token(request))
+            return await self.js.last(NAMES.audio_stream, subject) is not None
 
         await until(spoken, f"{self.session}/{request} has stored audio", timeout_s=30)
 
@@ -119,7 +121,7 @@ async def duplicate(caller: Caller) -> None:
 async def failed(caller: Caller) -> None:
     await caller.ask("a", "네.", engine="no-such-engine")
     await caller.ends("a", "failed")
-    await caller.js.store(subjects.request(subjects.token(caller.session)), b"not a map")
+    await caller.js.store(NAMES.request(subjects.token(caller.session)), b"not a map")
 
 
 async def of_both_transports(caller: Caller) -> None:
@@ -211,8 +213,8 @@ async def take(client: Client, js: JetStream, ways: tuple[Callable[[Caller], Awa
 async def leftovers(node: Stack, js: JetStream) -> Leftovers:
     found: Leftovers = {}
     for stream, subject, token in (
-        (stream_names.SESSIONS, "tts.session.>", 2),
-        (stream_names.OWNERS, stream_names.owner_key("*", "*"), 3),
+        (NAMES.sessions_stream, "tts.session.>", 2),
+        (NAMES.owners_stream, NAMES.owner_key("*", "*"), 3),
     ):
         after = 0
         while (message := await js.after(stream, subject, after)) is not None:
@@ -223,8 +225,8 @@ async def leftovers(node: Stack, js: JetStream) -> Leftovers:
         for gauge in (f"orastream_{kind}_sessions", f"orastream_{kind}_sessions_without_work"):
             if value := await bridge.metric(gauge):
                 found.setdefault("node", []).append(f"{gauge} {value:g}")
-    for consumer in (*BRIDGES, stream_names.SYNTH):
-        info = await js.api(f"CONSUMER.INFO.{stream_names.SESSIONS}.{consumer}")
+    for consumer in (*BRIDGES, SYNTH):
+        info = await js.api(f"CONSUMER.INFO.{NAMES.sessions_stream}.{consumer}")
         if pending := info["num_ack_pending"] + info["num_pending"]:
             found.setdefault("node", []).append(f"{pending} pending of consumer {consumer}")
     return found

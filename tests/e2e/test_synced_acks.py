@@ -17,12 +17,11 @@ import pytest
 from orastream.broker import Broker, Headers
 from orastream.cli.node.nats_config import Sync
 from orastream.client.async_client import Client
-from orastream.contract import subjects
 from orastream.contract.messages import FINAL, Report
-from orastream.contract.stream_names import REPORTS, SESSIONS
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.place import place_of
 from orastream.jetstream.topology import StreamLimits, ensure_stream, stream_configs
+from tests.support.names import NAMES
 from tests.support.nats_cluster import NatsCluster, until_placed
 from tests.support.nats_server import NatsServer
 from tests.support.processes import Logs
@@ -112,7 +111,7 @@ async def traced_request(server: NatsServer, folder: Path, logs: Logs) -> tuple[
         await stack.start("oraserver")
         await stack.start("synth", "ws_bridge")
         async with Broker(server.url, name="test", connect_timeout_s=10) as broker:
-            await broker.subscribe(subjects.report(SESSION, REQUEST), on_report)
+            await broker.subscribe(NAMES.report(SESSION, REQUEST), on_report)
             async with Trace(server.pid, folder, logs) as trace:
                 report = await Client(broker).say(
                     "Good.", session_id=SESSION, phone_id="p", request_id=REQUEST, fire_and_forget=False, wait_s=40
@@ -123,11 +122,11 @@ async def traced_request(server: NatsServer, folder: Path, logs: Logs) -> tuple[
     assert isinstance(report, Report) and report.status == "delivered", report
     claim, final = seen[0], seen[-1]
     assert claim[1].status == "synthesizing" and final[1].status in FINAL, seen
-    stored = subjects.report(SESSION, REQUEST)
+    stored = NAMES.report(SESSION, REQUEST)
     messages = [
-        Kept("request", SESSIONS, report.request_seq, subjects.session_request(SESSION)),
-        Kept("claim", REPORTS, claim[0], stored),
-        Kept("final report", REPORTS, final[0], stored),
+        Kept("request", NAMES.sessions_stream, report.request_seq, NAMES.session_request(SESSION)),
+        Kept("claim", NAMES.reports_stream, claim[0], stored),
+        Kept("final report", NAMES.reports_stream, final[0], stored),
     ]
     return messages, trace.calls()
 
@@ -156,18 +155,18 @@ async def syncs_in_a_cluster(folder: Path, logs: Logs, sync: Sync) -> int:
         await cluster.start()
         async with Broker(cluster.url, name="test", connect_timeout_s=20) as broker, AsyncExitStack() as traced:
             js = JetStream(broker)
-            configs = {config["name"]: config for config in stream_configs(StreamLimits(replicas=3))}
-            await until_placed(lambda: ensure_stream(js, configs[REPORTS]))
+            configs = {config["name"]: config for config in stream_configs(NAMES, StreamLimits(replicas=3))}
+            await until_placed(lambda: ensure_stream(js, configs[NAMES.reports_stream]))
             traces = []
             for server, each in zip(cluster.servers, folders, strict=True):
                 each.mkdir()
                 traces.append(await traced.enter_async_context(Trace(server.pid, each, logs)))
-            ack = await js.store(subjects.put_report(SESSION, REQUEST), data)
+            ack = await js.store(NAMES.put_report(SESSION, REQUEST), data)
             await broker.round_trip()
     finally:
         await cluster.stop()
     of_server = [trace.calls() for trace in traces]
-    reply = b'"stream":"%b","seq":%d' % (REPORTS.encode(), ack.sequence)
+    reply = b'"stream":"%b","seq":%d' % (NAMES.reports_stream.encode(), ack.sequence)
     sent_s = min(call.began_s for calls in of_server for call in calls if is_send(call) and reply in call.data)
     writes = [next(call for call in calls if "/_js_/" in call.path and data in call.data) for calls in of_server]
     assert sorted(write.ended_s for write in writes)[1] < sent_s, "no majority had written it"

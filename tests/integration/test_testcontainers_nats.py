@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from orastream.client.async_client import Client
-from orastream.contract import codec, stream_names, subjects
+from orastream.contract import codec, subjects
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.stream_limits import StreamLimits
 from orastream.service.keeper import StreamKeeper
 from tests.support.docker import NATS_IMAGE, require_docker
+from tests.support.names import NAMES
 
 __all__ = ["require_docker"]
 
@@ -54,8 +55,8 @@ async def test_request_is_stored_and_read_back(nats_url: str) -> None:
         report = await client.report("s 1", "r1")
         assert report is not None
         assert (report.status, report.request_seq, report.session_id) == ("queued", sequence, "s 1")
-        stored = await js.after(stream_names.SESSIONS, subjects.session_request(subjects.token("s 1")), 0)
+        stored = await js.after(NAMES.sessions_stream, NAMES.session_request(subjects.token("s 1")), 0)
         assert stored is not None
         assert stored.sequence == sequence
         assert codec.decode(stored.data)["text"] == "안녕하세요"
-        assert await js.after(stream_names.SESSIONS, stored.subject, stored.sequence) is None
+        assert await js.after(NAMES.sessions_stream, stored.subject, stored.sequence) is None

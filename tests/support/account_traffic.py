@@ -11,6 +11,7 @@ from nats.aio.msg import Msg
 
 from orastream.jetstream.object_store import object_store_config
 from orastream.jetstream.topology import StreamLimits, consumer_configs, stream_configs
+from tests.support.names import NAMES
 
 CALLER_ACCOUNTS = ("CALLERS", "SHOP", "HALL")
 SEEDED = (
@@ -34,14 +35,14 @@ async def api(operator: NatsClient, call: str, body: object = None) -> dict[str,
 
 async def make_streams(operator: NatsClient) -> None:
     """Create the node's streams and consumers, with a message in each."""
-    streams = stream_configs(StreamLimits(audio_max_bytes=64 << 20))
+    streams = stream_configs(NAMES, StreamLimits(audio_max_bytes=64 << 20))
     for config in streams:
         config.pop("max_age", None)  # nothing expires while the tests compare
     streams.append(object_store_config("tts_phrases", max_bytes=1 << 20, max_age_s=0, replicas=1))
     for config in streams:
         made = await api(operator, f"STREAM.CREATE.{config['name']}", config)
         assert "error" not in made, made
-    for config in consumer_configs():
+    for config in consumer_configs(NAMES):
         body = {"stream_name": "TTS_SESSIONS", "config": config, "action": "create"}
         filtered = f".{config['filter_subject']}" if "filter_subject" in config else ""
         made = await api(operator, f"CONSUMER.CREATE.TTS_SESSIONS.{config['durable_name']}{filtered}", body)

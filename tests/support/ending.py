@@ -7,21 +7,22 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from orastream.contract import codec, stream_names, subjects
+from orastream.contract import codec, subjects
 from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Report, Status
 from orastream.contract.stored_requests import StoredRequest, read_stored
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.feed import Feed
 from orastream.jetstream.report_store import ReportStore
+from tests.support.names import NAMES
 
 
 async def stored_request(js: JetStream, session_id: str, request_id: str | None = None) -> StoredRequest:
     """The session's stored request with that id, or its only one. Raises AssertionError if there is none."""
     session, after, found = subjects.token(session_id), 0, []
-    while (message := await js.after(stream_names.SESSIONS, subjects.session_request(session), after)) is not None:
+    while (message := await js.after(NAMES.sessions_stream, NAMES.session_request(session), after)) is not None:
         after = message.sequence
         stored = read_stored(
-            message.subject, after, message.time_s, message.data, max_text_chars=DEFAULT_MAX_TEXT_CHARS
+            NAMES, message.subject, after, message.time_s, message.data, max_text_chars=DEFAULT_MAX_TEXT_CHARS
         )
         assert isinstance(stored, StoredRequest)
         if request_id in (None, stored.request_id):
@@ -33,7 +34,7 @@ async def stored_request(js: JetStream, session_id: str, request_id: str | None 
 async def store_request(js: JetStream, request_id: str = "r") -> StoredRequest:
     """Publish a request of session `s` and return it as stored."""
     body = {"text": "a", "sessionId": "s", "phoneId": "p", "requestId": request_id}
-    await js.store(subjects.request("s"), codec.encode(body, "json"))
+    await js.store(NAMES.request("s"), codec.encode(body, "json"))
     return await stored_request(js, "s", request_id)
 
 
@@ -51,11 +52,12 @@ async def ending_all(js: JetStream, status: Status, **fields: Any) -> AsyncItera
     changed = asyncio.Event()
 
     async def run() -> None:
-        async with Feed(js, stream_names.SESSIONS, subjects.session_request("*"), wake=changed.set) as feed:
+        async with Feed(js, NAMES.sessions_stream, NAMES.session_request("*"), wake=changed.set) as feed:
             while True:
                 changed.clear()
                 while (message := feed.pop()) is not None:
                     stored = read_stored(
+                        NAMES,
                         message.subject,
                         message.sequence,
                         message.time_s,

@@ -15,11 +15,11 @@ import structlog
 from orastream.base.version import VERSION
 from orastream.broker import Answer, Question, ServiceConfig
 from orastream.client.report_lookup import last_report
-from orastream.contract import stream_names, subjects
+from orastream.contract import subjects
 from orastream.contract.audio_messages import AudioEnd, unpack
-from orastream.contract.caller import asked_by, asked_subject
 from orastream.contract.errors import InvalidRequest, OrastreamError, Overloaded, Undecodable
 from orastream.contract.messages import Report
+from orastream.contract.names import Names
 from orastream.contract.reads import NEXT, ReadQuery
 from orastream.contract.report_state import state_of
 from orastream.jetstream.api import JetStream, Stored
@@ -30,14 +30,6 @@ from services.gateway.request_service import RequestService
 from services.gateway.service_errors import error_headers, outcome_of, public_text, service_code
 
 NAME = "tts-read"
-ENDPOINTS = {
-    "report-get": subjects.REPORT_GET,
-    "report-read": subjects.REPORT_READ,
-    "reports-read": subjects.REPORTS_READ,
-    "reports-read-session": subjects.REPORTS_READ_SESSION,
-    "audio-read": subjects.AUDIO_READ,
-}
-OF_ACCOUNTS = {f"{name}-of": asked_subject("*", subject) for name, subject in ENDPOINTS.items()}
 MAX_READS = 1024
 """Reads in progress at the same time. Each waiting one holds a subscription and a buffer."""
 MAX_OF_ONE_CALLER = MAX_READS // 4
@@ -51,13 +43,25 @@ async def serving(js: JetStream, request_service: RequestService, *, max_text_ch
     """Answer reads while the context is open. Reads in progress end when `request_service` closes."""
     reads = ReadService(js, request_service, max_text_chars=max_text_chars)
     about = ServiceConfig(NAME, VERSION, "Reads reports and audio for callers without JetStream")
-    service = await js.broker.serve(about, ENDPOINTS | OF_ACCOUNTS, reads.answers)
+    service = await js.broker.serve(about, endpoints(js.names), reads.answers)
     yield
     if js.broker.connected:  # the server drops the subscriptions of a lost connection by itself
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_S):
                 await service.stop()
     await reads.finished(STOP_S)
+
+
+def endpoints(names: Names) -> dict[str, str]:
+    """The endpoints of the service: each question, and each as the server maps it for callers in accounts."""
+    questions = {
+        "report-get": names.report_get("*", "*"),
+        "report-read": names.report_read("*", "*"),
+        "reports-read": names.reports_read_all,
+        "reports-read-session": names.reports_read("*"),
+        "audio-read": names.audio_read("*", "*"),
+    }
+    return questions | {f"{name}-of": names.asked_subject("*", subject) for name, subject in questions.items()}
 
 
 class ReadService:
@@ -72,16 +76,17 @@ class ReadService:
 
     async def answers(self, question: Question) -> AsyncGenerator[Answer, None]:
         """The answers to one question. Raises nothing except when cancelled: an error is an answer with headers."""
-        caller, subject = asked_by(question.subject)
-        route = ".".join(subject.split(".")[:3])
-        async with contextlib.aclosing(self._answers(route, caller, subject, question.data)) as several:
+        caller, subject = self._js.names.asked_by(question.subject)
+        what, how, *tokens = subject.removeprefix(f"{self._js.names.prefix}.").split(".")
+        route = f"tts.{what}.{how}"
+        async with contextlib.aclosing(self._answers(route, caller, tokens, question.data)) as several:
             async for answer in several:
                 yield answer
         if route != "tts.report.get":
             # Else nats-server would remember each question until the caller disconnects: 2.6 KB of memory for a page.
             yield b"", None
 
-    async def _answers(self, route: str, caller: str, subject: str, data: bytes) -> AsyncGenerator[Answer, None]:
+    async def _answers(self, route: str, caller: str, tokens: list[str], data: bytes) -> AsyncGenerator[Answer, None]:
         outcome = "found"
         refusal = self._share.enter(caller)
         try:
@@ -89,17 +94,17 @@ class ReadService:
                 raise Overloaded(refusal)
             query = ReadQuery.decode(data)
             if route == "tts.report.get":
-                answer, outcome = await self._report(subject, query)
+                answer, outcome = await self._report(tokens, query)
                 yield answer
             else:
-                async with contextlib.aclosing(self._page(subject, query)) as page:
+                async with contextlib.aclosing(self._page(route, tokens, query)) as page:
                     async for answer in page:
                         yield answer
         except OrastreamError as exc:
             outcome = outcome_of(exc)
             yield b"", error_headers(service_code(exc), public_text(exc))
         except Exception:  # noqa: BLE001 - an error in one read must not end the service: it is logged and answered
-            log.exception("a read met an error of ours", subject=ascii(subject))
+            log.exception("a read met an error of ours", route=route, tokens=ascii(tokens))
             outcome = "internal"
             yield b"", error_headers("500", "an error of the gateway; see its log")
         finally:
@@ -116,8 +121,8 @@ class ReadService:
                     self._changed.clear()
                     await self._changed.wait()
 
-    async def _report(self, subject: str, query: ReadQuery) -> tuple[Answer, str]:
-        session, token = _valid(subject.split(".")[3:])
+    async def _report(self, tokens: list[str], query: ReadQuery) -> tuple[Answer, str]:
+        session, token = _valid(tokens)
         report = await self._final(session, token, query.wait_s) if query.wait_s else None
         report = report or await last_report(self._js, session, token, max_text_chars=self._max_text_chars)
         if report is None:
@@ -127,7 +132,9 @@ class ReadService:
     async def _final(self, session: str, token: str, wait_s: float) -> Report | None:
         """The final report, or None if it does not come within `wait_s` seconds, or before the gateway ends."""
         changed = asyncio.Event()
-        async with Feed(self._js, stream_names.REPORTS, subjects.report(session, token), wake=changed.set) as feed:
+        async with Feed(
+            self._js, self._js.names.reports_stream, self._js.names.report(session, token), wake=changed.set
+        ) as feed:
             live = live_page(feed, changed, self._request_service, wait_s)
             async with contextlib.aclosing(live) as messages:
                 async for message in messages:
@@ -136,11 +143,11 @@ class ReadService:
                         return state.report
         return None
 
-    async def _page(self, subject: str, query: ReadQuery) -> AsyncGenerator[Answer, None]:
-        stream, filter_ = _read_from(subject)
+    async def _page(self, route: str, tokens: list[str], query: ReadQuery) -> AsyncGenerator[Answer, None]:
+        stream, filter_ = _read_from(self._js.names, route, tokens)
         after = query.after
         if after is None:
-            after = 0 if stream == stream_names.AUDIO else await self._end_of(stream, filter_)
+            after = 0 if stream == self._js.names.audio_stream else await self._end_of(stream, filter_)
         found = await stored_page(self._js, stream, filter_, after)
         for message in found:
             yield _answer(message, after)
@@ -153,7 +160,7 @@ class ReadService:
                     async for message in messages:
                         yield _answer(message, after)
                         after = message.sequence
-                        if stream == stream_names.AUDIO and _ends_audio(message):
+                        if stream == self._js.names.audio_stream and _ends_audio(message):
                             break
         yield b"", {NEXT: str(after)}
 
@@ -170,13 +177,12 @@ def _valid(tokens: list[str]) -> list[str]:
     return tokens
 
 
-def _read_from(subject: str) -> tuple[str, str]:
-    """The stream and the filter that a question on this subject reads. Raises InvalidRequest for an invalid token."""
-    _, what, _, *tokens = subject.split(".")
+def _read_from(names: Names, route: str, tokens: list[str]) -> tuple[str, str]:
+    """The stream and the filter that a question reads. Raises InvalidRequest for an invalid token."""
     _valid(tokens)
-    if what == "audio":
-        return stream_names.AUDIO, subjects.audio(*tokens)
-    return stream_names.REPORTS, subjects.report(*(tokens + ["*", "*"])[:2])
+    if route == "tts.audio.read":
+        return names.audio_stream, names.audio(*tokens)
+    return names.reports_stream, names.report(*(tokens + ["*", "*"])[:2])
 
 
 def _answer(message: Stored, before: int) -> Answer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from orastream.contract import codec
-from orastream.contract.stream_names import SESSIONS
 from orastream.jetstream.answers import Ack
 
 FULL = 10077
@@ -14,13 +13,13 @@ INVALID = 10060
 """`err_code` of JetStream for a message that is never stored."""
 
 
-def stored(ack: Ack) -> bytes:
-    """The ack of a stored message."""
-    fields = {"stream": SESSIONS, "seq": ack.sequence}
+def stored(stream: str, ack: Ack) -> bytes:
+    """The ack of a message that is stored in `stream`."""
+    fields = {"stream": stream, "seq": ack.sequence}
     return codec.encode(fields | {"duplicate": True} if ack.duplicate else fields, "json")
 
 
-def refused(err_code: int, description: str) -> bytes:
-    """The ack of a message that was not stored."""
+def refused(stream: str, err_code: int, description: str) -> bytes:
+    """The ack of a message that was not stored in `stream`."""
     error = {"code": 503, "err_code": err_code, "description": description}
-    return codec.encode({"stream": SESSIONS, "seq": 0, "error": error}, "json")
+    return codec.encode({"stream": stream, "seq": 0, "error": error}, "json")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from orastream.contract.caller import stored_filter
-from orastream.contract.stream_names import SESSIONS
 from orastream.jetstream import management
 from orastream.jetstream.api import JetStream
 
@@ -56,7 +54,10 @@ class PendingRequests:
 
     async def _stored(self, account: str) -> int:
         answer = await management.stream_info(
-            self._js, SESSIONS, subjects=stored_filter(account), patience_s=PATIENCE_S
+            self._js,
+            self._js.names.sessions_stream,
+            subjects=self._js.names.stored_filter(account),
+            patience_s=PATIENCE_S,
         )
-        state = management.checked(SESSIONS, answer, "state")["state"]
+        state = management.checked(self._js.names.sessions_stream, answer, "state")["state"]
         return sum((state.get("subjects") or {}).values())

@@ -19,8 +19,7 @@ import structlog
 
 from orastream.base import tasks
 from orastream.broker import Broker, Headers
-from orastream.contract import codec, stream_names, subjects
-from orastream.contract.caller import ingest_subject
+from orastream.contract import codec, subjects
 from orastream.contract.errors import InvalidRequest, NodeUnavailable, OrastreamError, Overloaded, PublishRefused
 from orastream.contract.trace_context import carrier_of
 from orastream.jetstream import management
@@ -59,7 +58,7 @@ async def serving(
         relay = Relay(JetStream(broker), gate, count)
         subscriptions = [
             await broker.subscribe(subject, relay.on_message, queue=QUEUE)
-            for subject in (subjects.RELAY_REQUESTS, subjects.RELAY_CANCELS)
+            for subject in (broker.names.relay_subject("*", kind, "*") for kind in ("request", "cancel"))
         ]
         answering = VoicesRelay(broker, gate.guests, voices, count)
         await answering.open()
@@ -81,6 +80,7 @@ class Relay:
 
     def __init__(self, js: JetStream, gate: CallerGate, count: Callable[[str, str], None]) -> None:
         self._js = js
+        self._stream = js.names.sessions_stream
         self._gate = gate
         self._count = count
         self._lanes: dict[tuple[str, str], Lane] = {}  # by account and kind
@@ -92,13 +92,15 @@ class Relay:
 
     def on_message(self, subject: str, reply: str, data: bytes, headers: Headers) -> None:
         """Take a message, or refuse it."""
-        _, _, account, kind, session = subject.split(".")
+        _, account, kind, session = subject.rsplit(".", 3)
         lane = self._lanes.setdefault((account, kind), Lane())
         if not subjects.usable(session):
-            self._refuse(kind, reply, acks.refused(acks.INVALID, "the session's token in the subject is not valid"))
+            self._refuse(
+                kind, reply, acks.refused(self._stream, acks.INVALID, "the session's token in the subject is not valid")
+            )
             return
         if (full := lane.enter(len(data))) is not None:
-            self._refuse(kind, reply, acks.refused(acks.FULL, full))
+            self._refuse(kind, reply, acks.refused(self._stream, acks.FULL, full))
             return
         relayed = self._relay(account, kind, session, (reply, data, headers))
         task = asyncio.create_task(relayed)
@@ -140,20 +142,23 @@ class Relay:
                 if before is not None:
                     await asyncio.wait({before})
                 async with self._at_once:
-                    answer = acks.stored(await self._stored(account, kind, session, data, headers))
+                    answer = acks.stored(self._stream, await self._stored(account, kind, session, data, headers))
         except Overloaded as exc:
-            self._refuse(kind, reply, acks.refused(acks.FULL, str(exc)))
+            self._refuse(kind, reply, acks.refused(self._stream, acks.FULL, str(exc)))
             return
         except PublishRefused as exc:
-            answer, outcome = acks.refused(exc.err_code or acks.INVALID, exc.description), "overloaded"
+            answer, outcome = acks.refused(self._stream, exc.err_code or acks.INVALID, exc.description), "overloaded"
         except InvalidRequest as exc:
-            answer, outcome = acks.refused(acks.INVALID, str(exc)), "invalid_request"
+            answer, outcome = acks.refused(self._stream, acks.INVALID, str(exc)), "invalid_request"
         except (OrastreamError, TimeoutError) as exc:
             log.debug("a message was not relayed", account=account, error=str(exc) or type(exc).__name__)
-            answer, outcome = acks.refused(acks.BUSY, "the node does not answer; try again"), "unavailable"
+            answer, outcome = (
+                acks.refused(self._stream, acks.BUSY, "the node does not answer; try again"),
+                "unavailable",
+            )
         except Exception:  # noqa: BLE001 - an error in one message must not end the relay: it is logged and answered
             log.exception("relaying a message met an error of ours", account=account)
-            answer, outcome = acks.refused(acks.BUSY, "an error of the gateway; see its log"), "internal"
+            answer, outcome = acks.refused(self._stream, acks.BUSY, "an error of the gateway; see its log"), "internal"
         self._count(f"relay.{kind}", outcome)
         if reply:
             await self._answer(reply, answer)
@@ -173,12 +178,12 @@ class Relay:
         try:
             if kind == "request":
                 await self._gate.admit(account, _characters(data) if self._gate.counts_characters else 0)
-                subject = ingest_subject(account, session)
+                subject = self._js.names.ingest_subject(account, session)
             elif (nothing := await self._nothing_to_cancel(session)) is not None:
                 ack.set_result(nothing)
                 return nothing
             else:
-                subject = subjects.cancel(session)
+                subject = self._js.names.cancel(session)
             stored = await self._js.store(
                 subject, data, message_id=message_id, more_headers=carrier_of(headers.get), patience_s=PATIENCE_S
             )
@@ -190,10 +195,10 @@ class Relay:
 
     async def _nothing_to_cancel(self, session: str) -> Ack | None:
         """An ack for a cancel of a session without stored messages: a flood of them must not wake the bridges."""
-        if await self._js.after(stream_names.SESSIONS, subjects.session_events(session), 0) is not None:
+        if await self._js.after(self._js.names.sessions_stream, self._js.names.session_events(session), 0) is not None:
             return None
-        answer = await management.stream_info(self._js, stream_names.SESSIONS, patience_s=PATIENCE_S)
-        state = management.checked(stream_names.SESSIONS, answer, "state")["state"]
+        answer = await management.stream_info(self._js, self._js.names.sessions_stream, patience_s=PATIENCE_S)
+        state = management.checked(self._js.names.sessions_stream, answer, "state")["state"]
         return Ack(int(state["last_seq"]), duplicate=False)
 
     async def _answer(self, reply: str, answer: bytes) -> None:

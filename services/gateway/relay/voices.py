@@ -19,9 +19,7 @@ import structlog
 
 from orastream.broker import Answer, Broker, Headers, Subscription
 from orastream.client.voices import encode_answers
-from orastream.contract.caller import asked_subject
 from orastream.contract.errors import OrastreamError
-from orastream.contract.subjects import VOICES
 from services.gateway.known_voices import KnownVoices
 from services.gateway.service_errors import error_headers, outcome_of, public_text, service_code
 
@@ -106,7 +104,7 @@ class VoicesRelay:
             account.full = len(account.replies) >= MAX_WAITING
             self._asked.set()
 
-        subject = asked_subject(account.name, VOICES)
+        subject = self._broker.names.asked_subject(account.name, self._broker.names.voices)
         account.subscription = await self._broker.subscribe(subject, on_message, queue=QUEUE)
 
     @staticmethod

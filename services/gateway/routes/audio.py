@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 
 from fastapi import Response
 
-from orastream.contract import stream_names, subjects
+from orastream.contract import subjects
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.contract.errors import OrastreamError, WaitTimeout
 from orastream.jetstream.api import JetStream
@@ -39,8 +39,13 @@ async def audio(request_service: RequestService, session_id: str, request_id: st
     if report is None:
         return error(404, "not_found", "no such request within the last hour")
     if report.final:  # all its audio is stored: if the stream has none, waiting for some would be in vain
-        subject = subjects.audio(*subjects.tokens(session_id, request_id))
-        if await JetStream(request_service.client.broker).after(stream_names.AUDIO, subject, 0) is None:
+        subject = request_service.client.broker.names.audio(*subjects.tokens(session_id, request_id))
+        if (
+            await JetStream(request_service.client.broker).after(
+                request_service.client.broker.names.audio_stream, subject, 0
+            )
+            is None
+        ):
             return _no_audio(silence_of(report))
     messages = request_audio(request_service, session_id, request_id, report.request_seq)
     start: AudioStart | None = None

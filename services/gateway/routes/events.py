@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
-from orastream.contract import codec, stream_names, subjects
+from orastream.contract import codec, subjects
 from orastream.contract.codec import Map
 from orastream.contract.errors import OrastreamError, Overloaded
 from orastream.contract.report_state import state_of
@@ -86,7 +86,9 @@ class Events:
 
     async def _newest(self) -> ResumePoint:
         """The last sequence of both streams, from their leaders. Deleting messages does not lower it."""
-        return ResumePoint(*await asyncio.gather(self._last(stream_names.REPORTS), self._last(stream_names.SESSIONS)))
+        return ResumePoint(
+            *await asyncio.gather(self._last(self._js.names.reports_stream), self._last(self._js.names.sessions_stream))
+        )
 
     async def _last(self, stream: str) -> int:
         answer = management.checked(stream, await management.stream_info(self._js, stream), "state")
@@ -98,12 +100,16 @@ class Events:
         try:
             async with (
                 Feed(
-                    self._js, stream_names.REPORTS, subjects.reports(session), wake=changed.set, after=after.reports
+                    self._js,
+                    self._js.names.reports_stream,
+                    self._js.names.reports(session),
+                    wake=changed.set,
+                    after=after.reports,
                 ) as reports,
                 Feed(
                     self._js,
-                    stream_names.SESSIONS,
-                    subjects.session_events(session),
+                    self._js.names.sessions_stream,
+                    self._js.names.session_events(session),
                     wake=changed.set,
                     after=after.requests,
                 ) as requests,
@@ -137,10 +143,15 @@ class Events:
 
     def _queued(self, message: Stored) -> Map | None:
         # Without a session it is deleted without a report, and JSON may not be able to hold its token.
-        if subjects.session_of(message.subject) is None:
+        if self._js.names.session_of(message.subject) is None:
             return None
         stored = read_stored(
-            message.subject, message.sequence, message.time_s, message.data, max_text_chars=self._max_text_chars
+            self._js.names,
+            message.subject,
+            message.sequence,
+            message.time_s,
+            message.data,
+            max_text_chars=self._max_text_chars,
         )
         if not isinstance(stored, StoredRequest):
             return None

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from orastream.contract import stream_names, subjects
 from orastream.contract.codec import Map
 from orastream.contract.errors import NodeUnavailable
+from orastream.contract.names import BRIDGES, SYNTH
 from orastream.contract.report_state import ReportState, state_of
 from orastream.contract.stored_requests import StoredRequest, read_stored
 from orastream.jetstream import management
@@ -65,9 +65,9 @@ class NodeView:
     async def _look(self) -> Map:
         synth, audio, heartbeats, sessions, (unfinished, complete), recent = await asyncio.gather(
             self._synth(),
-            self._stream(stream_names.AUDIO),
-            self._stream(stream_names.HEARTBEATS, stream_names.heartbeat_key(">")),
-            self._stream(stream_names.SESSIONS),
+            self._stream(self._js.names.audio_stream),
+            self._stream(self._js.names.heartbeats_stream, self._js.names.heartbeat_key(">")),
+            self._stream(self._js.names.sessions_stream),
             self._unfinished(),
             self._recent(),
         )
@@ -91,9 +91,9 @@ class NodeView:
 
     async def _synth(self) -> dict[str, Any]:
         """Return the state of synth's consumer. Raises NodeUnavailable."""
-        name = stream_names.SYNTH
+        name = SYNTH
         return management.checked(
-            name, await management.consumer_info(self._js, stream_names.SESSIONS, name, patience_s=PATIENCE_S)
+            name, await management.consumer_info(self._js, self._js.names.sessions_stream, name, patience_s=PATIENCE_S)
         )
 
     async def _stream(self, name: str, counted: str | None = None) -> dict[str, Any]:
@@ -104,24 +104,28 @@ class NodeView:
     async def _unfinished(self) -> tuple[list[StoredRequest], bool]:
         """The oldest stored requests, and whether these are all. They are not final: final ones are deleted."""
         found = await self._js.read(
-            stream_names.SESSIONS, subjects.session_events("*"), 0, batch=MAX_UNFINISHED, timeout_s=PATIENCE_S
+            self._js.names.sessions_stream,
+            self._js.names.session_events("*"),
+            0,
+            batch=MAX_UNFINISHED,
+            timeout_s=PATIENCE_S,
         )
         # Without a session it is deleted without a report, and JSON may not be able to hold its token.
         read = (
-            read_stored(m.subject, m.sequence, m.time_s, m.data, max_text_chars=self._max_text_chars)
+            read_stored(self._js.names, m.subject, m.sequence, m.time_s, m.data, max_text_chars=self._max_text_chars)
             for m in found
-            if subjects.session_of(m.subject) is not None
+            if self._js.names.session_of(m.subject) is not None
         )
         return [stored for stored in read if isinstance(stored, StoredRequest)], len(found) < MAX_UNFINISHED
 
     async def _recent(self) -> list[ReportState]:
         """The reports among the last MAX_RECENT sequences. There are fewer where a newer report has replaced one."""
-        last = await self._js.last(stream_names.REPORTS, subjects.reports("*"))
+        last = await self._js.last(self._js.names.reports_stream, self._js.names.reports("*"))
         if last is None:
             return []
         found = await self._js.read(
-            stream_names.REPORTS,
-            subjects.reports("*"),
+            self._js.names.reports_stream,
+            self._js.names.reports("*"),
             max(0, last.sequence - MAX_RECENT),
             batch=MAX_RECENT,
             timeout_s=PATIENCE_S,
@@ -147,4 +151,4 @@ class NodeView:
 def bridges_of(heartbeats: Iterable[str]) -> Map:
     """How many bridges of each kind are alive, by the subjects of their heartbeats."""
     kinds = Counter(subject.rpartition(".")[2].rpartition("-")[0] for subject in heartbeats)
-    return {kind: kinds[kind] for kind in stream_names.BRIDGES}
+    return {kind: kinds[kind] for kind in BRIDGES}

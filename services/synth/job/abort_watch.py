@@ -6,9 +6,9 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
-from orastream.contract import stream_names, subjects
 from orastream.contract.audio_messages import EndError
 from orastream.contract.messages import Report
+from orastream.contract.names import Names
 from orastream.contract.report_state import state_of
 from orastream.contract.stored_requests import StoredRequest, read_message
 from orastream.jetstream.api import JetStream, Stored
@@ -25,11 +25,12 @@ class AbortWatch:
     """
 
     def __init__(self, js: JetStream, stored: StoredRequest) -> None:
+        self._names = js.names
         self._stored = stored
         self._changed = asyncio.Event()
-        cancels, report = subjects.session_cancel(stored.session), subjects.report(stored.session, stored.token)
-        self._asked = self._feed(js, stream_names.SESSIONS, cancels, stored.sequence)
-        self._reported = self._feed(js, stream_names.REPORTS, report, 0)
+        cancels, report = js.names.session_cancel(stored.session), js.names.report(stored.session, stored.token)
+        self._asked = self._feed(js, js.names.sessions_stream, cancels, stored.sequence)
+        self._reported = self._feed(js, js.names.reports_stream, report, 0)
 
     def _feed(self, js: JetStream, stream: str, subject: str, after: int) -> Feed:
         return Feed(
@@ -63,7 +64,7 @@ class AbortWatch:
         while True:
             self._changed.clear()
             while (message := self._asked.pop()) is not None:
-                if cancels_it(message, self._stored):
+                if cancels_it(self._names, message, self._stored):
                     return None
             while (message := self._reported.pop()) is not None:
                 state = state_of(message)
@@ -72,9 +73,9 @@ class AbortWatch:
             await self._changed.wait()
 
 
-def cancels_it(message: Stored, stored: StoredRequest) -> bool:
+def cancels_it(names: Names, message: Stored, stored: StoredRequest) -> bool:
     """Whether this message of the session's subject is a cancel that covers the request."""
-    event = read_message(message, max_text_chars=0)
+    event = read_message(message, names, max_text_chars=0)
     return not isinstance(event, StoredRequest) and event.covers(stored.sequence, stored.token)
 
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import structlog
 
-from orastream.contract import stream_names, subjects
 from orastream.contract.assembly import Assembly
 from orastream.contract.audio_messages import AudioEnd, AudioStart, AudioWaiting, EndError, EndStatus
 from orastream.contract.errors import NodeUnavailable, PublishRefused
@@ -78,7 +77,9 @@ class Attempt:
         subject is read only if another synth may have written to it. Raises AudioLost, NodeUnavailable. Cancel-safe.
         """
         at_request = replace(self.trail)
-        found = await tally(self._js, stream_names.AUDIO, subjects.audio(self._stored.session, self._stored.token))
+        found = await tally(
+            self._js, self._js.names.audio_stream, self._js.names.audio(self._stored.session, self._stored.token)
+        )
         if found.first_seq > self.sequence and self._clock() < self._expires_at:
             raise AudioLost("the stream does not hold the start of this attempt, which cannot have expired")
         evidence = evidence_of(at_request, self.trail, found)
@@ -104,7 +105,7 @@ class Attempt:
             self._waiting_id = self.message_id(f"waiting.{uuid.uuid4().hex}")
         try:
             await self._js.store(
-                subjects.put_audio(self._stored.session, self._stored.token),
+                self._js.names.put_audio(self._stored.session, self._stored.token),
                 AudioWaiting(self.sequence).pack(),
                 message_id=self._waiting_id,
                 patience_s=WAITING_PATIENCE_S,
@@ -148,7 +149,7 @@ async def open_attempt(
     start = start_after(progress, start, copied=copied)
     # Without a message id, a resend after a lost ack would store a second start: one more attempt without progress.
     message_id = f"{stored.session}.start.{uuid.uuid4().hex}"
-    ack = await js.store(subjects.put_audio(stored.session, stored.token), start.pack(), message_id=message_id)
+    ack = await js.store(js.names.put_audio(stored.session, stored.token), start.pack(), message_id=message_id)
     await reader.read(ack.sequence)
     if reader.last < ack.sequence:
         raise AudioExpired("the start of the attempt left the stream before it was read")
@@ -204,7 +205,7 @@ async def _store_end(
     end = _early_end(progress, attempt, error)
     # Without a message id a resend would be stored twice, and the count in `trail` would be wrong.
     message_id = f"{stored.session}.{stored.token}.{attempt}.early-end"
-    await js.store(subjects.put_audio(stored.session, stored.token), end.pack(), message_id=message_id)
+    await js.store(js.names.put_audio(stored.session, stored.token), end.pack(), message_id=message_id)
     return end
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 
-from orastream.contract import stream_names, subjects
 from orastream.contract.assembly import Assembly
 from orastream.contract.audio_messages import AudioMessage, AudioStart, AudioWaiting, unpack
 from orastream.contract.errors import Undecodable
@@ -17,7 +16,7 @@ class AudioReader:
 
     def __init__(self, js: JetStream, stored: StoredRequest) -> None:
         self._js = js
-        self._subject = subjects.audio(stored.session, stored.token)
+        self._subject = self._js.names.audio(stored.session, stored.token)
         self.progress = Assembly(stored.sequence)
         self.first = 0
         """Sequence of the first message read; 0 before that."""
@@ -36,10 +35,10 @@ class AudioReader:
     async def read(self, until: int | None = None) -> None:
         """Read up to the message with sequence `until`, or to the last one. Raises NodeUnavailable. Cancel-safe."""
         while until is None or self.last < until:
-            page = await self._js.read(stream_names.AUDIO, self._subject, self.last)
+            page = await self._js.read(self._js.names.audio_stream, self._subject, self.last)
             if not page:
                 # An empty answer can come from a replica that is behind. Only the leader knows that no message follows.
-                message = await self._js.after(stream_names.AUDIO, self._subject, self.last)
+                message = await self._js.after(self._js.names.audio_stream, self._subject, self.last)
                 if message is None:
                     return
                 page = [message]

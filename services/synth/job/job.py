@@ -16,10 +16,10 @@ import structlog
 
 from orastream import traces
 from orastream.base import tasks
-from orastream.contract import stream_names
 from orastream.contract.audio_messages import AudioEnd, AudioStart, EndError
 from orastream.contract.errors import PublishRefused
 from orastream.contract.messages import Report, ReportError
+from orastream.contract.names import SYNTH
 from orastream.contract.playback import Playback
 from orastream.contract.stored_requests import StoredRequest, read_message
 from services.synth.engines.base import EngineError
@@ -54,7 +54,7 @@ class Job:
         self._turn = turn
         self._delivery = hold.delivery
         self._hold = hold
-        stored = read_message(self._delivery, max_text_chars=context.settings.tts_max_text_chars)
+        stored = read_message(self._delivery, context.js.names, max_text_chars=context.settings.tts_max_text_chars)
         assert isinstance(stored, StoredRequest), "the consumer's filter lets only requests through"
         self._stored = stored
         self._playback = Playback()
@@ -82,7 +82,9 @@ class Job:
     async def _processing(self) -> AsyncIterator[asyncio.Task[NoReturn]]:
         """The log context and the span of this delivery, and the task that sends `in_progress`."""
         stored = self._stored
-        about = traces.taken(stored, "process", stream_names.SYNTH) | {"orastream.deliveries": self._delivery.delivered}
+        about = traces.taken(self._context.js.names, stored, "process", SYNTH) | {
+            "orastream.deliveries": self._delivery.delivered
+        }
         keeping = asyncio.create_task(self._hold.keep(), name="keep")
         try:
             with (

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
-from orastream.contract import stream_names, subjects
+from orastream.contract import subjects
 from orastream.contract.assembly import Assembly
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart, EndError, unpack
 from orastream.contract.errors import Undecodable
@@ -42,7 +42,7 @@ class StoredAudio:
         PublishRefused.
         """
         js, copied = context.js, attempt.progress.next_index
-        subject = subjects.put_audio(stored.session, stored.token)
+        subject = js.names.put_audio(stored.session, stored.token)
         async with (
             PublishWindow(js.broker, on_stored=attempt.trail.on_stored) as window,
             AudioPublisher(js.broker, window, attempt, subject) as publisher,
@@ -97,11 +97,11 @@ async def find_source(context: SynthContext, stored: StoredRequest, request_id: 
 
 async def _chunks(js: JetStream, earlier: StoredRequest) -> AsyncGenerator[AudioChunk, None]:
     """The chunks of the earlier request that count, in order, as far as they are stored."""
-    subject, after, audio = subjects.audio(earlier.session, earlier.token), 0, Assembly(earlier.sequence)
+    subject, after, audio = js.names.audio(earlier.session, earlier.token), 0, Assembly(earlier.sequence)
     while audio.finished is None:
-        page = await js.read(stream_names.AUDIO, subject, after)
+        page = await js.read(js.names.audio_stream, subject, after)
         if not page:  # perhaps of a replica that is behind; the leader knows
-            message = await js.after(stream_names.AUDIO, subject, after)
+            message = await js.after(js.names.audio_stream, subject, after)
             if message is None:
                 return
             page = [message]

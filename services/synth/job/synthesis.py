@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 
-from orastream.contract import subjects
 from orastream.contract.assembly import Assembly
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.contract.messages import SpeakRequest
@@ -96,7 +95,7 @@ async def narrate(
     assert progress.start is not None, "without it `open_attempt` raises AudioExpired"
     utterance = replace(utterance_of(request, settings), sample_rate_hz=progress.start.sample_rate_hz)
     resume = resume_of(progress, speaker.info)
-    subject = subjects.put_audio(stored.session, stored.token)
+    subject = js.names.put_audio(stored.session, stored.token)
     chunks, size = resume.next_index, resume.stored_bytes
 
     age_s = js.clock.age_s(stored.stored_at_s)

@@ -6,8 +6,8 @@ import asyncio
 
 import structlog
 
-from orastream.contract import stream_names
 from orastream.contract.errors import NodeUnavailable
+from orastream.contract.names import SYNTH
 from orastream.jetstream import management
 from orastream.jetstream.api import JetStream
 
@@ -44,7 +44,8 @@ class Backlog:
 
     async def look(self) -> None:
         """Updates the fields once. Raises NodeUnavailable; a field that cannot be read then keeps its value."""
-        sessions, synth, audio = stream_names.SESSIONS, stream_names.SYNTH, stream_names.AUDIO
+        names, synth = self._js.names, SYNTH
+        sessions, audio = names.sessions_stream, names.audio_stream
         consumer = management.checked(synth, await management.consumer_info(self._js, sessions, synth), "num_pending")
         self.requests = int(consumer["num_pending"])
         self.audio_bytes, self.audio_max_bytes = await management.fill(self._js, audio)

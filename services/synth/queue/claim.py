@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from orastream.contract import stream_names, subjects
 from orastream.contract.audio_messages import AudioStart
 from orastream.contract.errors import SequenceConflict
 from orastream.contract.messages import Report, ReportError
@@ -31,7 +30,7 @@ async def claim(js: JetStream, reports: ReportStore, stored: StoredRequest, repo
     Cancel-safe: the next call finds a report that this one has stored.
     """
     still_stored, cancelled, state, attempt = await asyncio.gather(
-        js.get(stream_names.SESSIONS, stored.sequence),
+        js.get(js.names.sessions_stream, stored.sequence),
         cancel_after(js, stored),
         _first_report(reports, stored, report),
         _first_start(js, stored, start),
@@ -44,10 +43,10 @@ async def cancel_after(js: JetStream, stored: StoredRequest) -> StoredCancel | N
     """Returns the first stored cancel that covers the request, as the stream's leader has it; None if there is none."""
     after = stored.sequence
     while (
-        message := await js.after(stream_names.SESSIONS, subjects.session_cancel(stored.session), after)
+        message := await js.after(js.names.sessions_stream, js.names.session_cancel(stored.session), after)
     ) is not None:
         after = message.sequence
-        cancel = read_message(message, max_text_chars=0)
+        cancel = read_message(message, js.names, max_text_chars=0)
         if isinstance(cancel, StoredCancel) and cancel.covers(stored.sequence, stored.token):
             return cancel
     return None
@@ -59,7 +58,7 @@ async def _first_report(reports: ReportStore, stored: StoredRequest, report: Rep
 
 async def _first_start(js: JetStream, stored: StoredRequest, start: AudioStart) -> int | None:
     try:
-        ack = await js.store(subjects.put_audio(stored.session, stored.token), start.pack(), expect_last=0)
+        ack = await js.store(js.names.put_audio(stored.session, stored.token), start.pack(), expect_last=0)
         return ack.sequence
     except SequenceConflict:
         return None

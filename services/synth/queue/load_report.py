@@ -12,7 +12,6 @@ import structlog
 
 from orastream.broker import Headers, Subscription
 from orastream.client.load_watch import LoadWatch
-from orastream.contract import subjects
 from orastream.contract.errors import OrastreamError
 from orastream.contract.load import EVERY_S, MAX_WORK_S, SynthLoad
 from orastream.jetstream.api import JetStream
@@ -143,7 +142,9 @@ class LoadReport:
     async def _opened(self) -> bool:
         try:
             await self.watch.open()
-            self._cancels = self._cancels or await self._js.broker.subscribe(subjects.CANCELS, self._on_cancel)
+            self._cancels = self._cancels or await self._js.broker.subscribe(
+                self._js.names.cancel("*"), self._on_cancel
+            )
         except OrastreamError as exc:
             log.debug("the load of other synths is not known", error=str(exc))
             return False
@@ -151,4 +152,4 @@ class LoadReport:
 
     async def _publish(self, load: SynthLoad) -> None:
         with contextlib.suppress(OrastreamError):  # NATS is away: then nobody can ask, either
-            await self._js.broker.publish(subjects.LOAD, load.encode())
+            await self._js.broker.publish(self._js.names.load, load.encode())

@@ -10,8 +10,8 @@ from typing import NoReturn
 import structlog
 
 from orastream.base import tasks
-from orastream.contract import stream_names
 from orastream.contract.errors import OrastreamError, SequenceConflict
+from orastream.contract.names import SYNTH
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.peers import Peers
 from orastream.jetstream.pull_consumer import Delivery
@@ -35,10 +35,10 @@ class Rescue:
         self._js = js
         self._deliveries = deliveries
         self._naks: set[asyncio.Task[None]] = set()
-        self._name = f"{stream_names.SYNTH}-{uuid.uuid4().hex[:12]}"
+        self._name = f"{SYNTH}-{uuid.uuid4().hex[:12]}"
         self._peers = Peers(
             js.broker,
-            stream_names.SYNTH,
+            SYNTH,
             self._name,
             on_gone=self._on_gone,
             holds=lambda: (delivery.reply for delivery in self._deliveries()),
@@ -79,10 +79,10 @@ class Rescue:
 
         A nak after the ack wait would take the request from the synth that has it then.
         """
-        mark = stream_names.heartbeat_key(f"gone-{synth}")
+        mark = self._js.names.heartbeat_key(f"gone-{synth}")
         try:
             await self._js.store(mark, self._name.encode(), expect_last=0)
         except SequenceConflict:
-            stored = await self._js.last(stream_names.HEARTBEATS, mark)
+            stored = await self._js.last(self._js.names.heartbeats_stream, mark)
             return stored is not None and stored.data == self._name.encode()  # the first ack was lost
         return True

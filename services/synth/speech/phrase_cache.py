@@ -24,7 +24,6 @@ from services.synth.speech.phrase_key import Worth, phrase_key
 from services.synth.speech.speaker import Speaker, Spoken
 from services.synth.text.script import ScriptLine
 
-BUCKET = "tts_phrases"
 LOOKUP_TIMEOUT_S = 0.25
 """Timeout of a look-up; after it the engine speaks."""
 RETRY_AFTER_S = 5.0
@@ -39,12 +38,13 @@ log = structlog.get_logger()
 
 
 async def open_store(process: Process, settings: SynthSettings) -> ObjectStore:
-    """Returns the object store `tts_phrases`, created or updated to the settings. Raises SettingsError.
+    """Returns the object store of the phrases, created or updated to the settings. Raises SettingsError.
 
     If that is not possible now, `process.keeper` tries again, and sentences are spoken without the cache until then.
     """
+    bucket = process.js.names.phrases_bucket
     config = object_store_config(
-        BUCKET,
+        bucket,
         max_bytes=settings.tts_phrase_cache_max_bytes,
         max_age_s=settings.tts_phrase_cache_seconds,
         replicas=settings.tts_stream_replicas,
@@ -53,7 +53,7 @@ async def open_store(process: Process, settings: SynthSettings) -> ObjectStore:
         await process.keeper.add(config, change=True)
     except NodeUnavailable as exc:
         log.warning("no phrase cache yet", error=str(exc))
-    return ObjectStore(process.js, BUCKET, max_bytes=settings.tts_phrase_cache_max_bytes)
+    return ObjectStore(process.js, bucket, max_bytes=settings.tts_phrase_cache_max_bytes)
 
 
 class PhraseStore(Protocol):

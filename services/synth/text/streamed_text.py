@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from orastream.base import tasks
-from orastream.contract import stream_names, subjects
 from orastream.contract.audio_messages import EndError
 from orastream.contract.errors import PublishRefused, SequenceConflict
 from orastream.contract.stored_requests import StoredRequest
@@ -64,7 +63,9 @@ class StreamedText:
         )
         self._fresh = [self._request.text]
         self._changed = asyncio.Event()
-        self._feed = Feed(js, stream_names.TEXTS, subjects.script(stored.session, stored.token), wake=self._on_wake)
+        self._feed = Feed(
+            js, self._js.names.texts_stream, self._js.names.script(stored.session, stored.token), wake=self._on_wake
+        )
         self._last_sequence = 0
         self._clock = asyncio.get_running_loop().time
         self._idle = IdleTimer(self._request.idle_seconds, self._clock())
@@ -164,11 +165,11 @@ class StreamedText:
 
     async def _give_up(self) -> None:
         """Store the end mark, unless more text has come."""
-        subject = subjects.text(self._stored.session, self._stored.token)
+        subject = self._js.names.text(self._stored.session, self._stored.token)
         try:
             await self._js.store(subject, STALLED, expect_last=self._last_sequence)
         except SequenceConflict:  # more text, or our own mark whose ack was lost: the feed delivers it
-            newer = await self._js.after(stream_names.TEXTS, self._feed.subject, self._last_sequence)
+            newer = await self._js.after(self._js.names.texts_stream, self._feed.subject, self._last_sequence)
             if newer is None:  # purged: the utterance is already final
                 self._text_pieces.stall()
             self._idle.restart(self._clock())

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 
 import structlog
 
-from orastream.contract import stream_names, subjects
+from orastream.contract import subjects
 from orastream.contract.errors import NodeUnavailable, OrastreamError, PublishRefused
 from orastream.contract.stored_requests import StoredRequest, read_message
 from orastream.contract.text_pieces import STALLED
@@ -38,10 +38,6 @@ CALLS = 8
 """Sessions that are looked at, and texts that are deleted, at the same time."""
 BULK = 1_000
 """From so many texts without a request on, what is older than every other text is deleted by one call."""
-_SESSION, _TEXT = 2, 3
-"""Positions of the tokens in `tts.script.<session>.<request>`."""
-_NOT_TRANSFORMED = "tts.text.>"
-"""Where the server stores a piece whose token is `*` or `>` alone: its subject transform leaves it out."""
 
 log = structlog.get_logger()
 
@@ -76,8 +72,8 @@ class TextSweep:
 
     async def look(self) -> int:
         """Sweep if it is time. Return the number of deleted pieces. Raises NodeUnavailable."""
-        answer = await management.stream_info(self._js, stream_names.TEXTS)
-        state = management.checked(stream_names.TEXTS, answer, "state", "config")["state"]
+        answer = await management.stream_info(self._js, self._js.names.texts_stream)
+        state = management.checked(self._js.names.texts_stream, answer, "state", "config")["state"]
         now = self._clock()
         self._ages.note(now, int(state["last_seq"]))
         limit, largest = (int(answer["config"].get(key, -1)) for key in ("max_bytes", "max_msg_size"))
@@ -90,7 +86,9 @@ class TextSweep:
         deleted = await self._delete(_of(fates, Fate.LATE))
         deleted += await self._delete_orphans(fates, self._ages.old_seq(now, orphan_age_s(pressed=pressed)), complete)
         if self._unusable:
-            deleted += await self._js.purge(stream_names.TEXTS, _NOT_TRANSFORMED)
+            # Where the server stores a piece whose token is `*` or `>` alone: its subject transform leaves it out.
+            not_transformed = self._js.names.text("*", "*")
+            deleted += await self._js.purge(self._js.names.texts_stream, not_transformed)
             deleted += await self._delete_unusable(PRESSED_READ_BYTES if pressed else READ_BYTES)
         if pressed:
             kept = {subject: counts[subject] for subject in _of(fates, Fate.KEEP)}
@@ -103,20 +101,20 @@ class TextSweep:
 
     async def _fates(self) -> tuple[dict[str, Fate], Counts, bool]:
         """The fate of each text, the number of its pieces, and whether these are all texts of the stream."""
-        counts, complete = await subject_counts(self._js, stream_names.TEXTS, ">", most=MAX_TEXTS)
+        counts, complete = await subject_counts(self._js, self._js.names.texts_stream, ">", most=MAX_TEXTS)
         self._unusable = 0
         fates: dict[str, Fate] = {}
         of_session: dict[str, list[str]] = defaultdict(list)
         for subject in counts:
             if _is_usable(subject):
-                session, token = subject.split(".")[_SESSION:]
+                session, token = _tokens(subject)
                 of_session[session].append(token)
             else:
                 self._unusable += counts[subject]
         waiting = await self._sessions_with_requests()
         reported: dict[str, set[str]] | None = None
         if len(of_session) > MAX_SINGLE_LISTS:
-            reported = _by_session(await self._listed(subjects.reports("*")))
+            reported = _by_session(await self._listed(self._js.names.reports("*")))
 
         async def judge(session: str) -> None:
             known = (await self._reported(session)) if reported is None else reported.get(session, set())
@@ -129,20 +127,20 @@ class TextSweep:
             requested = await self._requested(session) if ask else set()
             for token in of_session[session]:
                 of = fate(final=final.get(token), requested=token in requested)
-                fates[subjects.script(session, token)] = of
+                fates[self._js.names.script(session, token)] = of
 
         await _each(of_session, judge)
         return fates, counts, complete
 
     async def _sessions_with_requests(self) -> Collection[str]:
-        events = await self._listed(subjects.session_events("*"), stream_names.SESSIONS)
+        events = await self._listed(self._js.names.session_events("*"), self._js.names.sessions_stream)
         return _by_session(subject for subject in events if not subjects.is_cancel(subject)).keys()
 
     async def _reported(self, session: str) -> set[str]:
-        return _by_session(await self._listed(subjects.reports(session))).get(session, set())
+        return _by_session(await self._listed(self._js.names.reports(session))).get(session, set())
 
-    async def _listed(self, subject: str, stream: str = stream_names.REPORTS) -> Counts:
-        counts, _ = await subject_counts(self._js, stream, subject)
+    async def _listed(self, subject: str, stream: str | None = None) -> Counts:
+        counts, _ = await subject_counts(self._js, stream or self._js.names.reports_stream, subject)
         return counts
 
     async def _requested(self, session: str) -> set[str]:
@@ -150,7 +148,9 @@ class TextSweep:
         tokens, after = set(), 0
         while message := await next_request(self._js, session, after):
             after = message.sequence
-            stored = read_message(message, max_text_chars=0)  # only the id counts, not whether the text is valid
+            stored = read_message(
+                message, self._js.names, max_text_chars=0
+            )  # only the id counts, not whether the text is valid
             if isinstance(stored, StoredRequest):
                 tokens.add(stored.token)
         return tokens
@@ -163,7 +163,7 @@ class TextSweep:
 
         async def delete(subject: str) -> None:
             nonlocal deleted
-            removed = await self._js.purge(stream_names.TEXTS, subject, below=below)
+            removed = await self._js.purge(self._js.names.texts_stream, subject, below=below)
             deleted += removed
 
         await _each(texts, delete)
@@ -176,9 +176,9 @@ class TextSweep:
             return 0
         deleted = 0
         if complete and len(orphans) >= BULK and len(kept) <= BULK:
-            firsts = [await self._js.after(stream_names.TEXTS, subject, 0) for subject in kept]
+            firsts = [await self._js.after(self._js.names.texts_stream, subject, 0) for subject in kept]
             below = min([old_seq + 1, *(first.sequence for first in firsts if first is not None)])
-            deleted = await self._js.purge(stream_names.TEXTS, below=below)
+            deleted = await self._js.purge(self._js.names.texts_stream, below=below)
             if below > old_seq:
                 return deleted
         return deleted + await self._delete(orphans, old_seq + 1)
@@ -189,9 +189,9 @@ class TextSweep:
         for subject, pieces in counts.items():
             may_be = largest <= 0 or pieces * largest > most
             if may_be and await self._holds_more(subject, most):
-                session, token = subject.split(".")[_SESSION:]
+                session, token = _tokens(subject)
                 deleted += await self._delete([subject])
-                await self._js.store(subjects.text(session, token), STALLED)
+                await self._js.store(self._js.names.text(session, token), STALLED)
                 log.warning("a text that filled the stream of texts was deleted", session=session, request=token)
         return deleted
 
@@ -200,7 +200,9 @@ class TextSweep:
         sequences: list[str] = []
         read = 0
         while read < most:
-            page = await self._js.read(stream_names.TEXTS, subjects.script("*", "*"), self._read_to, batch=256)
+            page = await self._js.read(
+                self._js.names.texts_stream, self._js.names.script("*", "*"), self._read_to, batch=256
+            )
             sequences += [str(one.sequence) for one in page if not _is_usable(one.subject)]
             read += sum(message.size for message in page)
             self._read_to = page[-1].sequence if page else 0
@@ -208,22 +210,27 @@ class TextSweep:
                 break
 
         async def delete(sequence: str) -> None:
-            await self._js.delete(stream_names.TEXTS, int(sequence))
+            await self._js.delete(self._js.names.texts_stream, int(sequence))
 
         await _each(sequences, delete)
         return len(sequences)
 
     async def _holds_more(self, subject: str, most: int) -> bool:
         held, after = 0, 0
-        while held <= most and (page := await self._js.read(stream_names.TEXTS, subject, after, batch=256)):
+        while held <= most and (page := await self._js.read(self._js.names.texts_stream, subject, after, batch=256)):
             after = page[-1].sequence
             held += sum(message.size for message in page)
         return held > most
 
 
+def _tokens(subject: str) -> tuple[str, str]:
+    """The tokens of session and request in a stored subject: its last two."""
+    _, session, token = subject.rsplit(".", 2)
+    return session, token
+
+
 def _is_usable(subject: str) -> bool:
-    parts = subject.split(".")
-    return len(parts) == _TEXT + 1 and subjects.usable(parts[_SESSION]) and subjects.usable(parts[_TEXT])
+    return all(map(subjects.usable, _tokens(subject)))
 
 
 def _of(fates: dict[str, Fate], wanted: Fate) -> list[str]:
@@ -231,12 +238,11 @@ def _of(fates: dict[str, Fate], wanted: Fate) -> list[str]:
 
 
 def _by_session(counts: Iterable[str]) -> dict[str, set[str]]:
-    """The last tokens of subjects `tts.<kind>.<session>.<token>`, by session."""
+    """The last tokens of subjects `<…>.<session>.<token>`, by session."""
     tokens: dict[str, set[str]] = defaultdict(set)
     for subject in counts:
-        parts = subject.split(".")
-        if len(parts) == _TEXT + 1:
-            tokens[parts[_SESSION]].add(parts[_TEXT])
+        session, token = _tokens(subject)
+        tokens[session].add(token)
     return tokens
 
 

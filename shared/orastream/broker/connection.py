@@ -28,6 +28,7 @@ from orastream.broker.repairs import Repairs
 from orastream.broker.subscription import Subscription
 from orastream.contract import subjects
 from orastream.contract.errors import NodeUnavailable, NoResponders, NotConnected
+from orastream.contract.names import DEFAULT_PREFIX, Names
 
 PING_INTERVAL_S = 2
 RECONNECT_WAIT_S = 0.25
@@ -47,6 +48,7 @@ class Broker:
         url: str,
         *,
         name: str,
+        prefix: str = DEFAULT_PREFIX,
         creds: Path | None = None,
         access: Access | None = None,
         inbox_prefix: str = subjects.INBOX,
@@ -55,9 +57,10 @@ class Broker:
     ) -> None:
         """`connect_timeout_s` limits the wait for NATS, in seconds (a client); None waits without limit (a service).
 
-        `access` holds credentials and files for TLS; `creds` alone stands for `Access(creds=creds)`. Raises ValueError
-        for both, and for an invalid `inbox_prefix`. Entering raises SettingsError for an invalid file or URL, and
-        NodeUnavailable after `connect_timeout_s`. `origin` says where `url` and `access` come from, for messages.
+        `prefix` gives the names of the node. `access` holds credentials and files for TLS; `creds` alone stands for
+        `Access(creds=creds)`. Raises ValueError for both, and for an invalid `prefix` or `inbox_prefix`. Entering
+        raises SettingsError for an invalid file or URL, and NodeUnavailable after `connect_timeout_s`. `origin` says
+        where `url` and `access` come from, for messages.
         """
         if creds is not None and access is not None:
             raise ValueError("creds: no effect with access; pass Access(creds=…) instead")
@@ -65,7 +68,8 @@ class Broker:
         self.url = self._dialer.shown
         """The address without user and password, for messages."""
         self._name = name
-        self.inbox_prefix = subjects.check_inbox_prefix(inbox_prefix)
+        self.names = Names(prefix)
+        self.inbox_prefix = subjects.check_inbox_prefix(inbox_prefix, self.names.front)
         self._connect_timeout_s = connect_timeout_s
         self._nc = DispatchingClient()
         self._up = asyncio.Event()

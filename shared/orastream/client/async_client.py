@@ -21,7 +21,7 @@ from orastream.client.reads import Reads
 from orastream.client.text_stream import TextStream
 from orastream.contract import codec, subjects
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
-from orastream.contract.caller import HEADER, UNKNOWN, ingest_subject
+from orastream.contract.caller import HEADER, UNKNOWN
 from orastream.contract.codec import Encoding, Map
 from orastream.contract.errors import InvalidRequest, PublishRefused, WaitTimeout
 from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Cancel, Report, Transport, parse_request
@@ -190,7 +190,7 @@ class Client:
 
         Raises InvalidRequest, Overloaded, NodeUnavailable.
         """
-        js, request = self._js, parse_request(fields, max_text_chars=self.max_text_chars)
+        js, request = self._js, parse_request(fields, max_text_chars=self.max_text_chars, names=self._broker.names)
         body = request.to_map()
         forget = self._fire_and_forget if request.fire_and_forget is None else request.fire_and_forget
         body["fire_and_forget"] = forget
@@ -199,14 +199,16 @@ class Client:
         request_id = request.request_id or uuid.uuid4().hex
         body["requestId"] = request_id
         session, token = subjects.tokens(request.session_id, request_id)
-        parse_request(body, session=session, max_text_chars=self.max_text_chars)
+        parse_request(body, session=session, max_text_chars=self.max_text_chars, names=self._broker.names)
         data = codec.encode(body, encoding)
         if len(data) > self._broker.max_payload - MAX_HEADER_BYTES:
             raise InvalidRequest("text", f"the request has {len(data)} bytes, more than NATS accepts; split the text")
         counted = self._load_watch.check()
-        subject = ingest_subject(account, session) if account else subjects.request(session)
+        subject = (
+            self._broker.names.ingest_subject(account, session) if account else self._broker.names.request(session)
+        )
         message_id = publishing.message_id(session, token)
-        about = traces.messaging("publish", "send", subject, "tts.request.{session}")
+        about = traces.messaging("publish", "send", subject, self._broker.names.request("{session}"))
         about |= traces.identity(request.session_id, request_id)
         with traces.begin("publish tts.request", parent=trace, kind="producer", attributes=about) as span:
             headers = {**span.carrier, HEADER: caller} if caller else span.carrier
@@ -238,7 +240,7 @@ class Client:
             # The publish is repeated when its ack is lost. A second copy would cancel requests stored in between; the
             # message id prevents it.
             message_id = f"{session}.cancel.{uuid.uuid4().hex}"
-            ack = await js.store(subjects.cancel(session), Cancel(request_id).encode(), message_id=message_id)
+            ack = await js.store(self._broker.names.cancel(session), Cancel(request_id).encode(), message_id=message_id)
         except PublishRefused as exc:
             raise publishing.refusal("the cancel", session_id, exc) from exc
         return ack.sequence

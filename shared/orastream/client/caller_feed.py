@@ -13,7 +13,6 @@ from orastream.base import logger, tasks
 from orastream.base.backoff import Backoff
 from orastream.broker import Broker
 from orastream.client.served_reads import PageEnd, read_page
-from orastream.contract import subjects
 from orastream.contract.errors import NoResponders, OrastreamError
 from orastream.contract.reads import ReadQuery
 from orastream.jetstream.api import JetStream, Stored
@@ -118,7 +117,9 @@ class CallerFeed:
         await self._room.wait()
         # "From now on" is answered at once, so that a second question begins at the same place if its gateway dies.
         query = ReadQuery(self._after, POLL_S if self._after is not None else 0.0)
-        async with contextlib.aclosing(read_page(self._reads.broker, question_of(self._subject), query)) as page:
+        async with contextlib.aclosing(
+            read_page(self._reads.broker, self._reads.js.names.question_of(self._subject), query)
+        ) as page:
             async for message in page:
                 if isinstance(message, PageEnd):
                     self._after = int(message)
@@ -129,13 +130,3 @@ class CallerFeed:
                 if self._buffered > MAX_BUFFERED_BYTES:
                     self._room.clear()
                 self._wake()
-
-
-def question_of(subject: str) -> str:
-    """Return the subject on which the gateway answers with what is stored under `subject`. Pure."""
-    _, what, session, request = subject.split(".")
-    if what == "audio":
-        return subjects.audio_read(session, request)
-    if session == "*":
-        return subjects.REPORTS_READ
-    return subjects.reports_read(session) if request == "*" else subjects.report_read(session, request)

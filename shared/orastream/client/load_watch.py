@@ -7,7 +7,6 @@ import time
 
 from orastream.base import logger
 from orastream.broker import Broker, Headers, Subscription
-from orastream.contract import subjects
 from orastream.contract.errors import Overloaded, Undecodable
 from orastream.contract.load import NodeLoad, SynthLoad
 
@@ -31,7 +30,7 @@ class LoadWatch:
     async def open(self) -> None:
         """Subscribe. Raises NodeUnavailable."""
         if self._max_wait_s is not None and self._subscription is None:
-            self._subscription = await self._broker.subscribe(subjects.LOAD, self._on_message)
+            self._subscription = await self._broker.subscribe(self._broker.names.load, self._on_message)
 
     async def close(self) -> None:
         """Unsubscribe. Raises nothing while NATS is away."""

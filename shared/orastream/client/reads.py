@@ -12,10 +12,9 @@ from collections.abc import Callable
 
 from orastream.base.backoff import Backoff
 from orastream.broker import Broker
-from orastream.client.caller_feed import CallerFeed, question_of
+from orastream.client.caller_feed import CallerFeed
 from orastream.client.report_lookup import last_report
 from orastream.client.served_reads import PageEnd, get_report, read_page
-from orastream.contract import stream_names, subjects
 from orastream.contract.errors import NodeUnavailable, NoResponders
 from orastream.contract.messages import Report
 from orastream.contract.reads import ReadQuery
@@ -67,12 +66,12 @@ class Reads:
         deadline = asyncio.get_running_loop().time() + patience_s
         while True:
             try:
-                if await self.direct(stream_names.REPORTS):
+                if await self.direct(self.js.names.reports_stream):
                     return await last_report(self.js, session, token, max_text_chars=self._max_text_chars)
                 return await get_report(self.broker, session, token)
             except NodeUnavailable as exc:
                 if isinstance(exc, NoResponders):
-                    self.no_gateway(stream_names.REPORTS)
+                    self.no_gateway(self.js.names.reports_stream)
                 wait_s = backoff.next_s()
                 if self.broker.closed.is_set() or asyncio.get_running_loop().time() + wait_s > deadline:
                     raise
@@ -89,16 +88,16 @@ class Reads:
     async def stored(self, session: str | None) -> list[Stored]:
         """Return the stored reports of a session, or of all, in their order. Raises NodeUnavailable."""
         found: list[Stored] = []
-        subject, after = subjects.reports(session or "*"), 0
-        if await self.direct(stream_names.REPORTS):
-            while page := await self.js.read(stream_names.REPORTS, subject, after):
+        subject, after = self.js.names.reports(session or "*"), 0
+        if await self.direct(self.js.names.reports_stream):
+            while page := await self.js.read(self.js.names.reports_stream, subject, after):
                 found += page
                 after = page[-1].sequence
             return found
         while True:
             count = len(found)
             async with contextlib.aclosing(
-                read_page(self.broker, question_of(subject), ReadQuery(after))
+                read_page(self.broker, self.js.names.question_of(subject), ReadQuery(after))
             ) as page_messages:
                 async for message in page_messages:
                     if isinstance(message, PageEnd):

@@ -29,7 +29,7 @@ async def _find_queued(js: JetStream, session: str, token: str, max_text_chars: 
     after = 0
     while (message := await next_request(js, session, after)) is not None:
         after = message.sequence
-        stored = read_message(message, max_text_chars=max_text_chars)
+        stored = read_message(message, js.names, max_text_chars=max_text_chars)
         if isinstance(stored, StoredRequest) and stored.token == token:
             return stored
     return None

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from orastream.broker import Broker, Headers
-from orastream.contract import subjects
 from orastream.contract.errors import InvalidRequest, NodeUnavailable, NoResponders, Undecodable
 from orastream.contract.messages import Report
 from orastream.contract.reads import ERROR, ERROR_CODE, NEXT, ReadQuery
@@ -26,7 +25,7 @@ async def get_report(broker: Broker, session: str, token: str, wait_s: float = 0
 
     Raises NoResponders when no gateway runs, else NodeUnavailable.
     """
-    subject = subjects.report_get(session, token)
+    subject = broker.names.report_get(session, token)
     query = ReadQuery(wait_s=wait_s).encode()
     try:
         data, headers = await broker.request(subject, query, timeout_s=wait_s + ANSWER_S)

@@ -15,7 +15,7 @@ from orastream.broker import Broker
 from orastream.client import publishing
 from orastream.client.acceptance import Acceptance
 from orastream.client.reads import Reads
-from orastream.contract import stream_names, subjects
+from orastream.contract import subjects
 from orastream.contract.codec import Map
 from orastream.contract.errors import InvalidRequest, OrastreamError, PublishRefused, Undecodable, UtteranceEnded
 from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Report
@@ -100,8 +100,10 @@ class TextStream:
         self._acceptance, self.waits = await self._client.submit(self._fields)
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(self._window)
-            subject = subjects.report(*self._tokens())
-            self._feed = self._client.reads.feed(stream_names.REPORTS, subject, wake=self._on_report)
+            subject = self._client.broker.names.report(*self._tokens())
+            self._feed = self._client.reads.feed(
+                self._client.broker.names.reports_stream, subject, wake=self._on_report
+            )
             await stack.enter_async_context(self._feed)
             self._stack = stack.pop_all()
         return self
@@ -162,7 +164,7 @@ class TextStream:
         session, token = self._tokens()
         message_id = publishing.message_id(session, token, piece.index)
         try:
-            await self._window.put(subjects.text(session, token), piece.encode(), message_id)
+            await self._window.put(self._client.broker.names.text(session, token), piece.encode(), message_id)
         except PublishRefused as exc:
             raise publishing.refusal("a piece of text", self.acceptance.session_id, exc) from exc
         self._next_index = piece.index + 1

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from orastream.base import logger
 from orastream.base.version import VERSION
 from orastream.broker import Answer, Broker, Headers, ServiceConfig, single
-from orastream.contract import codec, subjects
+from orastream.contract import codec
 from orastream.contract.codec import Map
 from orastream.contract.errors import NodeUnavailable, Undecodable
 
@@ -121,14 +121,14 @@ async def ask(broker: Broker) -> list[Voice]:
     inbox = broker.new_inbox()
     subscription = await broker.subscribe(inbox, on_answer)
     try:
-        await broker.publish(subjects.VOICES, b"", reply=inbox)
+        await broker.publish(broker.names.voices, b"", reply=inbox)
         while not all_received:
             news.clear()
             async with asyncio.timeout_at(min(clock() + (MORE_S if answers else FIRST_S), latest)):
                 await news.wait()
     except TimeoutError:
         if not answers:
-            raise NodeUnavailable(f"no answer on {subjects.VOICES} within {FIRST_S:g} s") from None
+            raise NodeUnavailable(f"no answer on {broker.names.voices} within {FIRST_S:g} s") from None
     finally:
         await subscription.close()
     return merge_answers(answers)
@@ -146,4 +146,4 @@ async def serve(broker: Broker, voices: Iterable[Voice], *, engine: str, version
 
     about = ServiceConfig(NAME, VERSION, "The voices of the engine that this synth speaks with")
     queue = hashlib.sha256(answer).hexdigest()[:16]
-    await broker.serve(about, {NAME: subjects.VOICES}, single(answered), queue=queue)
+    await broker.serve(about, {NAME: broker.names.voices}, single(answered), queue=queue)

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import AsyncGenerator
 
 from orastream.client.reads import Reads
-from orastream.contract import stream_names, subjects
+from orastream.contract import subjects
 from orastream.contract.assembly import Assembly
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart, unpack
 from orastream.contract.errors import Undecodable
@@ -40,8 +40,8 @@ async def dated_reports(
     reads: Reads, session_id: str | None, *, history: bool
 ) -> AsyncGenerator[tuple[float, Report], None]:
     """Yield the reports of `Client.reports`, each with the unix seconds of its storing, by the server's clock."""
-    subject = subjects.reports("*" if session_id is None else subjects.token(session_id, "sessionId"))
-    stored = messages(reads, stream_names.REPORTS, subject, after=0 if history else None)
+    subject = reads.js.names.reports("*" if session_id is None else subjects.token(session_id, "sessionId"))
+    stored = messages(reads, reads.js.names.reports_stream, subject, after=0 if history else None)
     async with contextlib.aclosing(stored):
         async for message in stored:
             report = _report(message.data)
@@ -51,8 +51,8 @@ async def dated_reports(
 
 async def outcome(reads: Reads, session_id: str, request_id: str) -> Report:
     """Wait for a request's final report, without a timeout, and return it."""
-    subject = subjects.report(*subjects.tokens(session_id, request_id))
-    async with contextlib.aclosing(messages(reads, stream_names.REPORTS, subject)) as stored:
+    subject = reads.js.names.report(*subjects.tokens(session_id, request_id))
+    async with contextlib.aclosing(messages(reads, reads.js.names.reports_stream, subject)) as stored:
         async for message in stored:
             report = _report(message.data)
             if report is not None and report.final:
@@ -65,8 +65,8 @@ async def audio(
 ) -> AsyncGenerator[AudioStart | AudioChunk | AudioEnd, None]:
     """See `Client.audio`."""
     assembly = Assembly(request_seq)
-    subject = subjects.audio(*subjects.tokens(session_id, request_id))
-    async with contextlib.aclosing(messages(reads, stream_names.AUDIO, subject)) as stored:
+    subject = reads.js.names.audio(*subjects.tokens(session_id, request_id))
+    async with contextlib.aclosing(messages(reads, reads.js.names.audio_stream, subject)) as stored:
         async for message in stored:
             start = assembly.start
             try:

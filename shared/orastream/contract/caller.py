@@ -32,7 +32,6 @@ MAX_NAMES = 100
 _NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_CHARS}}}")
 _ACCOUNT = re.compile(rf"[A-Za-z0-9_]{{1,{ACCOUNT_MAX_CHARS}}}")
 _KIND = "request"
-_OF = "tts.of"
 
 
 def check_account(name: str) -> str:
@@ -45,21 +44,6 @@ def check_account(name: str) -> str:
 def valid(name: str) -> bool:
     """Whether a caller can have this name: 1 to 64 of A-Z a-z 0-9 _ -."""
     return _NAME.fullmatch(name) is not None
-
-
-def ingest_subject(account: str, session: str) -> str:
-    """Subject to which the server maps requests of an account; `session` is a token or `*`."""
-    return f"tts.{_KIND}-{account}.{session}"
-
-
-def relay_subject(account: str, kind: str, session: str) -> str:
-    """Subject to which the server maps requests or cancels (`kind`) of an account that the node does not trust."""
-    return f"tts.relay.{account}.{kind}.{session}"
-
-
-def stored_filter(account: str) -> str:
-    """Filter for the stored requests of an account."""
-    return f"tts.session.*.{_KIND}-{account}"
 
 
 def account_in(kind: str) -> str | None:
@@ -76,22 +60,6 @@ def caller_of(kind: str, stated: str | None) -> str:
     if kind != _KIND:
         return account_in(kind) or UNKNOWN
     return stated if stated is not None and valid(stated) else UNKNOWN
-
-
-def asked_subject(account: str, subject: str) -> str:
-    """Subject to which the server maps a question that an account publishes on `subject`: `tts.speak` and the reads."""
-    return f"{_OF}.{account}.{subject.removeprefix('tts.')}"
-
-
-def asked_by(subject: str) -> tuple[str, str]:
-    """Return the account in the subject of a question, and the subject on which it was published.
-
-    UNKNOWN for a question from the node's own account, or on a server without accounts.
-    """
-    parts = subject.split(".", 3)
-    if len(parts) == 4 and ".".join(parts[:2]) == _OF:
-        return parts[2], f"tts.{parts[3]}"
-    return UNKNOWN, subject
 
 
 class CallerNames:

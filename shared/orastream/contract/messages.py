@@ -16,6 +16,7 @@ from orastream.contract import codec, ssml, subjects
 from orastream.contract.audio import FORMATS, RATES_HZ, Format
 from orastream.contract.codec import Encoding, Map
 from orastream.contract.errors import RETRYABLE, Code, InvalidRequest, known_code
+from orastream.contract.names import DEFAULT, Names
 from orastream.contract.request_problems import MAX_NAME_CHARS, first_problem, misspelt
 
 Transport = Literal["websocket", "http", "none"]
@@ -51,12 +52,6 @@ def _request_id(value: str) -> str:
         return subjects.check_request_id(value)
     except InvalidRequest as exc:
         raise ValueError(exc.problem) from None
-
-
-def _reply_subject(value: str) -> str:
-    if not subjects.reply_allowed(value):
-        raise ValueError("must be a literal subject under _INBOX. or tts.reply.")
-    return value
 
 
 def _format(value: str) -> str:
@@ -130,7 +125,7 @@ class SpeakRequest(_Wire):
         None, alias="sampleRate", ge=MIN_SAMPLE_RATE_HZ, le=MAX_SAMPLE_RATE_HZ
     )
     ttl_seconds: float = Field(DEFAULT_TTL_S, alias="ttlSeconds", ge=MIN_TTL_S, le=MAX_TTL_S)
-    reply_to: Annotated[str, AfterValidator(_reply_subject)] | None = Field(None, alias="replyTo")
+    reply_to: str | None = Field(None, alias="replyTo")
     text_stream: bool = Field(False, alias="textStream")
     """The text comes in pieces, on a subject of the request (`text_pieces`)."""
     idle_seconds: float = Field(DEFAULT_IDLE_S, alias="idleSeconds", ge=1, le=60)
@@ -167,11 +162,16 @@ def sayable(text: str) -> bool:
 
 
 def parse_request(
-    value: Map, *, session: str | None = None, max_text_chars: int = DEFAULT_MAX_TEXT_CHARS
+    value: Map,
+    *,
+    session: str | None = None,
+    max_text_chars: int = DEFAULT_MAX_TEXT_CHARS,
+    names: Names = DEFAULT,
 ) -> SpeakRequest:
     """Return the request in a decoded map. Raises InvalidRequest.
 
-    `session` is the session token of the request's subject: `sessionId` must have that token.
+    `session` is the session token of the request's subject: `sessionId` must have that token. `names` are those of the
+    node: `replyTo` must be an inbox or one of its subjects.
     """
     if value.get("text") is None and value.get("textStream") is not True and value.get("redeliverOf") is None:
         raise InvalidRequest("text", f"is required{misspelt('textStream', value)}")
@@ -180,6 +180,8 @@ def parse_request(
     except ValidationError as exc:
         raise first_problem(exc, value, _FIELDS) from None
     _check_text(request, max_text_chars)
+    if request.reply_to is not None and not names.reply_allowed(request.reply_to):
+        raise InvalidRequest("replyTo", f"must be a literal subject under _INBOX. or {names.front}.reply.")
     if request.redeliver_of is None:
         _check_rate(request.sample_rate, request.audio_format)
     if session is not None and subjects.token(request.session_id) != session:

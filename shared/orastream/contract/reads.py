@@ -1,6 +1,6 @@
 """What callers ask the gateway to read for them: a report, reports, audio. Pure.
 
-A caller in an account of its own has no JetStream of the node, so it asks on these subjects (`subjects.report_get`,
+A caller in an account of its own has no JetStream of the node, so it asks on these subjects (`Names.report_get`,
 `report_read`, `audio_read`). A query is a JSON object, a msgpack map or empty. Its fields:
 
 `after`        read what is stored above this sequence; default: audio from its beginning, reports from now on

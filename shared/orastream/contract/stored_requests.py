@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Protocol, get_args
 
-from orastream.contract import caller, codec, stream_names, subjects
+from orastream.contract import caller, codec, subjects
 from orastream.contract.codec import Encoding, Map
 from orastream.contract.errors import InvalidRequest
 from orastream.contract.messages import (
@@ -20,6 +20,7 @@ from orastream.contract.messages import (
     Transport,
     parse_request,
 )
+from orastream.contract.names import Names
 from orastream.contract.trace_context import NOTHING, Carrier, Origin, origin_of
 
 
@@ -132,15 +133,16 @@ class Message(Protocol):
         ...
 
 
-def read_message(message: Message, *, max_text_chars: int) -> StoredRequest | StoredCancel:
+def read_message(message: Message, names: Names, *, max_text_chars: int) -> StoredRequest | StoredCancel:
     """Return `read_stored` of a message, with its trace. Never raises for a bad payload."""
     return read_stored(
+        names,
         message.subject,
         message.sequence,
         message.time_s,
         message.data,
         max_text_chars=max_text_chars,
-        trace=message.trace or origin_of(stream_names.SESSIONS, message.sequence, message.time_ns),
+        trace=message.trace or origin_of(names.sessions_stream, message.sequence, message.time_ns),
         stated_caller=message.stated_caller,
     )
 
@@ -169,6 +171,7 @@ def outline_of(message: Message) -> RequestOutline:
 
 
 def read_stored(  # noqa: PLR0913 - the parts of a message
+    names: Names,
     subject: str,
     sequence: int,
     stored_at_s: float,
@@ -178,32 +181,38 @@ def read_stored(  # noqa: PLR0913 - the parts of a message
     trace: Carrier | Origin = NOTHING,
     stated_caller: str | None = None,
 ) -> StoredRequest | StoredCancel:
-    """Decode a message under `tts.session.<session>.{request,request-<account>,cancel}`.
+    """Decode a message under `<prefix>.session.<session>.{request,request-<account>,cancel}`. `names`: of the node.
 
     Never raises for a bad payload.
     """
-    _, _, session, kind = subject.split(".")
+    _, session, kind = subject.rsplit(".", 2)
     if kind == "cancel":
         try:
             return StoredCancel(sequence, session, stored_at_s, Cancel.decode(data))
         except InvalidRequest:
             return StoredCancel(sequence, session, stored_at_s, None)
-    stored = _read_request(session, sequence, stored_at_s, data, max_text_chars, trace)
+    stored = _read_request(names, session, sequence, stored_at_s, data, max_text_chars, trace)
     account = caller.account_in(kind)
     if account is not None:
-        stored = _answered_in(stored, account)
+        stored = _answered_in(names, stored, account)
     return replace(stored, caller=caller.caller_of(kind, stated_caller))
 
 
-def _read_request(
-    session: str, sequence: int, stored_at_s: float, data: bytes, max_text_chars: int, trace: Carrier | Origin
+def _read_request(  # noqa: PLR0913 - the parts of a message
+    names: Names,
+    session: str,
+    sequence: int,
+    stored_at_s: float,
+    data: bytes,
+    max_text_chars: int,
+    trace: Carrier | Origin,
 ) -> StoredRequest:
     value: Map = {}
     request: SpeakRequest | None = None
     problem: InvalidRequest | None = None
     try:
         value = codec.decode(data)
-        request = parse_request(value, session=session, max_text_chars=max_text_chars)
+        request = parse_request(value, session=session, max_text_chars=max_text_chars, names=names)
     except InvalidRequest as exc:
         problem = exc
     request_id = (request.request_id if request else _usable_id(value)) or subjects.sequence_id(sequence)
@@ -215,7 +224,7 @@ def _read_request(
         request_id=request_id,
         session_id=request.session_id if request else (subjects.untoken(session) or session),
         phone_id=request.phone_id if request else (phone if _is_id(phone) else None),
-        reply_to=reply if isinstance(reply, str) and subjects.reply_allowed(reply) else None,
+        reply_to=reply if isinstance(reply, str) and names.reply_allowed(reply) else None,
         encoding=codec.encoding_of(data),
         stored_at_s=stored_at_s,
         request=request,
@@ -224,9 +233,9 @@ def _read_request(
     )
 
 
-def _answered_in(stored: StoredRequest, account: str) -> StoredRequest:
+def _answered_in(names: Names, stored: StoredRequest, account: str) -> StoredRequest:
     """The request as one of callers of that account, to whom NATS passes on only what is below their prefix."""
-    prefix = subjects.reply_prefix(account)
+    prefix = names.reply_prefix(account)
     if stored.reply_to is None or stored.reply_to.startswith(prefix):
         return stored
     problem = InvalidRequest("replyTo", f"account {account} gets reports only below {prefix}; begin it with that")

@@ -84,6 +84,8 @@ class JetStream:
 
     def __init__(self, broker: Broker) -> None:
         self.broker = broker
+        self.names = broker.names
+        """The names of the node's subjects and streams."""
         self.clock = ServerClock()
         """The clock by which stored messages have their times. `management.stream_info` samples it."""
         self.calls = RunningCalls()

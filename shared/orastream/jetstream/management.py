@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from orastream.contract.errors import NodeUnavailable
-from orastream.contract.stream_names import SESSIONS
 from orastream.jetstream.api import ELECTION_S, JetStream
 from orastream.jetstream.api_errors import described
 from orastream.jetstream.place import parse_time
@@ -65,7 +64,7 @@ async def stream_info(
     body = None if subjects is None else {"subjects_filter": subjects, "offset": offset}
     sent_at = time.monotonic()
     answer = await js.api(f"STREAM.INFO.{stream}", body, patience_s=patience_s)
-    if stream == SESSIONS and (sample := time_sample(answer, sent_at, time.monotonic())) is not None:
+    if stream == js.names.sessions_stream and (sample := time_sample(answer, sent_at, time.monotonic())) is not None:
         js.clock.add(sample)
     return answer
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 
 from orastream.broker import Broker
-from orastream.contract.stream_names import SESSIONS
 from orastream.jetstream.pull_consumer import Delivery, consumer_of, parse_delivery
 
 
@@ -25,6 +24,10 @@ def passed_delivery(broker: Broker, data: bytes, consumer: str) -> Delivery | No
         subject, reply = body["subject"], body["ack"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    if not isinstance(subject, str) or not isinstance(reply, str) or consumer_of(reply) != (SESSIONS, consumer):
+    if (
+        not isinstance(subject, str)
+        or not isinstance(reply, str)
+        or consumer_of(reply) != (broker.names.sessions_stream, consumer)
+    ):
         return None
     return parse_delivery(broker, subject, reply, b"")

@@ -15,9 +15,7 @@ from collections.abc import Callable, Iterable
 
 from orastream.base import logger
 from orastream.broker import Broker, Headers
-from orastream.contract import subjects
 from orastream.contract.errors import NodeUnavailable, NoResponders, PublishRefused
-from orastream.contract.stream_names import SESSIONS
 from orastream.jetstream.peer_watch import PeerWatch
 from orastream.jetstream.pull_consumer import consumer_of
 
@@ -83,8 +81,8 @@ class Peers:
         broker, watch = self._broker, self._watch
         unhook = (broker.on_disconnect(watch.disconnected), broker.on_reconnect(self._on_connected))
         subscriptions = [
-            await broker.subscribe(subjects.peer(self._service, self._name), self._on_probe),
-            await broker.subscribe(subjects.peers(self._service), self._on_beacon),
+            await broker.subscribe(self._broker.names.peer(self._service, self._name), self._on_probe),
+            await broker.subscribe(self._broker.names.peers(self._service), self._on_beacon),
         ]
         self._on_connected()
         try:
@@ -107,7 +105,7 @@ class Peers:
     async def passed_on(self, name: str, data: bytes) -> bool:
         """Pass something on to another process, which may be lost. Returns whether it was sent."""
         try:
-            await self._broker.publish(subjects.peer(self._service, name), data)
+            await self._broker.publish(self._broker.names.peer(self._service, name), data)
         except (NodeUnavailable, PublishRefused):
             return False
         return True
@@ -144,7 +142,7 @@ class Peers:
 
     async def _publish(self, beacon: dict[str, object]) -> None:
         try:
-            await self._broker.publish(subjects.peers(self._service), json.dumps(beacon).encode())
+            await self._broker.publish(self._broker.names.peers(self._service), json.dumps(beacon).encode())
         except (NodeUnavailable, PublishRefused) as exc:
             log.debug("a beacon was not sent", error=str(exc))
 
@@ -156,7 +154,9 @@ class Peers:
             name, holds = beacon["name"], tuple(beacon.get("holds", ()))
             if not _NAME.fullmatch(name) or not name.startswith(f"{self._service}-"):
                 return
-            if not all(consumer_of(subject) == (SESSIONS, self._service) for subject in holds):
+            if not all(
+                consumer_of(subject) == (self._broker.names.sessions_stream, self._service) for subject in holds
+            ):
                 return
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return  # any publisher of the node can send one
@@ -177,7 +177,7 @@ class Peers:
             if not self._broker.connected:
                 continue
             try:
-                await self._broker.request(subjects.peer(self._service, name), b"", timeout_s=PROBE_TIMEOUT_S)
+                await self._broker.request(self._broker.names.peer(self._service, name), b"", timeout_s=PROBE_TIMEOUT_S)
             except NoResponders:
                 held = self._watch.refused(name, self._loop.time())
                 if held is not None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from orastream.base import logger
 from orastream.base.backoff import Backoff
 from orastream.broker import NO_HEADERS, Broker, Headers
-from orastream.contract import caller, stream_names
+from orastream.contract import caller
 from orastream.contract.errors import NodeUnavailable
 from orastream.contract.trace_context import Carrier, carrier_of
 from orastream.jetstream.api import API, JetStream
@@ -81,7 +81,7 @@ class Delivery:
         Each durable consumer delivers it to one process; the process that deletes it logs and counts it.
         """
         try:
-            deleted = await js.delete(stream_names.SESSIONS, self.sequence)
+            deleted = await js.delete(js.names.sessions_stream, self.sequence)
         except NodeUnavailable:
             await self.nak(DISCARD_AGAIN_S)
             return

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from orastream.base.batch import Batch
-from orastream.contract import stream_names, subjects
 from orastream.contract.codec import Encoding
 from orastream.contract.errors import NodeUnavailable, SequenceConflict, StreamFull
 from orastream.contract.messages import Report
@@ -65,7 +64,7 @@ class ReportStore:
         A publisher can get a publish ack stored here, by using the subject as reply subject. It is not a report and is
         overwritten. Otherwise the request, and all after it in the session, would wait for an hour.
         """
-        stored = await self._js.last(stream_names.REPORTS, subjects.report(session, request))
+        stored = await self._js.last(self._js.names.reports_stream, self._js.names.report(session, request))
         return (state_of(stored), stored.sequence) if stored is not None else (None, 0)
 
     async def write(self, of: StoredRequest, report: Report, revision: int | None) -> Written:
@@ -74,8 +73,8 @@ class ReportStore:
         Cancel-safe: a cancelled write may or may not be stored. Raises NodeUnavailable.
         """
         data = report.encode(of.encoding)
-        self._remember(subjects.report(of.session, of.token), data, report)
-        subject = subjects.put_report(of.session, of.token)
+        self._remember(self._js.names.report(of.session, of.token), data, report)
+        subject = self._js.names.put_report(of.session, of.token)
         while True:
             if revision is not None:
                 try:
@@ -116,7 +115,7 @@ class ReportStore:
 
         If that report was lost with its stream, `report` is written, too.
         """
-        subject, data = subjects.put_report(of.session, of.token), report.encode(of.encoding)
+        subject, data = self._js.names.put_report(of.session, of.token), report.encode(of.encoding)
         while True:
             try:
                 return await self._written(subject, data, report, revision)
@@ -136,13 +135,13 @@ class ReportStore:
             await self.send(of.reply_to, final, of.encoding)
         if self._deletions is not None:
             await self._deletions.turn()
-        await self._js.delete(stream_names.SESSIONS, of.sequence)
+        await self._js.delete(self._js.names.sessions_stream, of.sequence)
         if of.request is not None and of.request.text_stream:
             with contextlib.suppress(NodeUnavailable):  # the pieces expire anyway
-                await self._js.purge(stream_names.TEXTS, subjects.script(of.session, of.token))
+                await self._js.purge(self._js.names.texts_stream, self._js.names.script(of.session, of.token))
 
     async def send(self, subject: str, report: Report, encoding: Encoding) -> None:
-        """Send a report to a caller's subject, which must have passed `subjects.reply_allowed`.
+        """Send a report to a caller's subject, which must have passed `Names.reply_allowed`.
 
         Returns when the server has processed it: it has answered a ping that was sent after it, over the same
         connection. Raises NodeUnavailable otherwise: the server may not have it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orastream.contract import stream_names, subjects
+from orastream.contract import subjects
 from orastream.jetstream.api import JetStream, Stored
 
 
@@ -12,7 +12,7 @@ async def next_request(js: JetStream, session: str, after: int, before: int | No
     A session has a subject for its requests and one more for those of each account, hence no filter of the server finds
     them alone. Raises NodeUnavailable. Cancel-safe.
     """
-    while (message := await js.after(stream_names.SESSIONS, subjects.session_events(session), after)) is not None:
+    while (message := await js.after(js.names.sessions_stream, js.names.session_events(session), after)) is not None:
         if before is not None and message.sequence >= before:
             return None
         if not subjects.is_cancel(message.subject):

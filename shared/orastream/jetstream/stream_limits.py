@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS
-from orastream.contract.stream_names import REPORTS, SESSIONS, TEXTS
 from orastream.jetstream.api_errors import code_of
 
 STREAM_MAX_BYTES = 1 << 30
@@ -27,12 +26,12 @@ REST_OF_PIECE = 16 << 10
 LARGEST_LIMIT = 2**31 - 1
 """The server reads `max_msg_size` as 32 bits, and refuses a stream with a larger one."""
 MAY_LACK_ROOM: dict[str, str] = {
-    SESSIONS: "TTS_SESSIONS_MAX_BYTES",
-    REPORTS: "TTS_REPORTS_MAX_BYTES",
-    TEXTS: "TTS_TEXTS_MAX_BYTES",
+    "SESSIONS": "TTS_SESSIONS_MAX_BYTES",
+    "REPORTS": "TTS_REPORTS_MAX_BYTES",
+    "TEXTS": "TTS_TEXTS_MAX_BYTES",
 }
-"""Streams that work without `max_bytes`, too, and the setting of each. A server that was large enough before these
-settings existed must stay large enough."""
+"""Streams that work without `max_bytes`, too, by the end of their names, and the setting of each. A
+server that was large enough before these settings existed must stay large enough."""
 _NO_ROOM = frozenset(
     (
         10002,  # resource limits exceeded for account
@@ -69,6 +68,11 @@ class StreamLimits:
         return min(LARGEST_LIMIT, BYTES_PER_CHAR * self.max_text_chars + REST_OF_PIECE)
 
 
+def room_setting(stream: str) -> str | None:
+    """The setting for the size of a stream that works without `max_bytes`, too; None for another stream."""
+    return MAY_LACK_ROOM.get(stream.rpartition("_")[2])
+
+
 def without_reserve(
     config: Mapping[str, Any], error: Mapping[str, Any], there: Mapping[str, Any]
 ) -> dict[str, Any] | None:
@@ -77,6 +81,6 @@ def without_reserve(
     `error` is the server's answer to `config`. None if it means something else, or the stream must have its limit.
     """
     kept = int(there.get("max_bytes", -1))
-    if config["name"] not in MAY_LACK_ROOM or code_of(error) not in _NO_ROOM or config.get("max_bytes") == kept:
+    if room_setting(config["name"]) is None or code_of(error) not in _NO_ROOM or config.get("max_bytes") == kept:
         return None
     return {**config, "max_bytes": kept}

@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from orastream.base import logger
-from orastream.contract import caller, subjects
 from orastream.contract.errors import NodeUnavailable, OrastreamError, SettingsError
-from orastream.contract.stream_names import AUDIO, BRIDGES, HEARTBEATS, OWNERS, REPORTS, SESSIONS, SYNTH, TEXTS
+from orastream.contract.names import BRIDGES, SYNTH, Names
 from orastream.jetstream import management
 from orastream.jetstream.api import ELECTION_S, JetStream
 from orastream.jetstream.api_errors import Meaning, described, meaning
-from orastream.jetstream.stream_limits import MAX_MESSAGES_PER_TEXT, MAY_LACK_ROOM, without_reserve
+from orastream.jetstream.stream_limits import MAX_MESSAGES_PER_TEXT, room_setting, without_reserve
 from orastream.jetstream.stream_limits import StreamLimits as StreamLimits
 
 HEARTBEAT_LIFE_S = 3.0
@@ -25,13 +24,15 @@ BRIDGE_ACK_WAIT_S = 4.0
 REPORT_LIFE_S = 3600
 
 _NS = 1_000_000_000
+_FIRST, _SECOND = "{{wildcard(1)}}", "{{wildcard(2)}}"
+"""Tokens in a mapping of nats-server."""
 SEQUENCE_GAP = 1_000_000
 """Gap between the last sequence seen of a lost stream and the first one of the stream that replaces it."""
 
 log = logger.named(__name__)
 
 
-def stream_configs(limits: StreamLimits) -> list[dict[str, Any]]:
+def stream_configs(names: Names, limits: StreamLimits) -> list[dict[str, Any]]:
     """The JetStream configuration of each stream."""
     common = {
         "num_replicas": limits.replicas,
@@ -44,14 +45,14 @@ def stream_configs(limits: StreamLimits) -> list[dict[str, Any]]:
     return [
         common
         | {
-            "name": SESSIONS,
+            "name": names.sessions_stream,
             "subjects": [
-                subjects.REQUESTS,
-                subjects.CANCELS,
-                *(caller.ingest_subject(account, "*") for account in limits.callers),
+                names.request("*"),
+                names.cancel("*"),
+                *(names.ingest_subject(account, "*") for account in limits.callers),
             ],
-            "subject_transform": {"src": "tts.*.*", "dest": "tts.session.{{wildcard(2)}}.{{wildcard(1)}}"},
-            "republish": {"src": "tts.session.>", "dest": "tts.session.>"},
+            "subject_transform": {"src": f"{names.prefix}.*.*", "dest": names.session_events(_SECOND)[:-1] + _FIRST},
+            "republish": _live(names.session_events("*")),
             "max_age": 3600 * _NS,
             "max_msgs_per_subject": limits.max_pending_per_session,
             "discard_new_per_subject": True,
@@ -60,19 +61,19 @@ def stream_configs(limits: StreamLimits) -> list[dict[str, Any]]:
         },
         common
         | {
-            "name": AUDIO,
-            "subjects": [subjects.PUT_AUDIO],
-            "subject_transform": {"src": "tts.put.audio.*.*", "dest": "tts.audio.{{wildcard(1)}}.{{wildcard(2)}}"},
-            "republish": {"src": "tts.audio.>", "dest": "tts.audio.>"},
+            "name": names.audio_stream,
+            "subjects": [names.put_audio("*", "*")],
+            "subject_transform": {"src": names.put_audio("*", "*"), "dest": names.audio(_FIRST, _SECOND)},
+            "republish": _live(names.audio("*", "*")),
             "max_age": limits.audio_retention_s * _NS,
             "max_bytes": limits.audio_max_bytes,
         },
         common
         | {
-            "name": REPORTS,
-            "subjects": [subjects.PUT_REPORT],
-            "subject_transform": {"src": "tts.put.report.*.*", "dest": "tts.report.{{wildcard(1)}}.{{wildcard(2)}}"},
-            "republish": {"src": "tts.report.>", "dest": "tts.report.>"},
+            "name": names.reports_stream,
+            "subjects": [names.put_report("*", "*")],
+            "subject_transform": {"src": names.put_report("*", "*"), "dest": names.report(_FIRST, _SECOND)},
+            "republish": _live(names.report("*", "*")),
             "max_age": REPORT_LIFE_S * _NS,
             "max_msgs_per_subject": 1,
             "discard": "old",
@@ -80,43 +81,54 @@ def stream_configs(limits: StreamLimits) -> list[dict[str, Any]]:
         },
         common
         | {
-            "name": TEXTS,
-            "subjects": [subjects.TEXTS],
-            "subject_transform": {"src": "tts.text.*.*", "dest": "tts.script.{{wildcard(1)}}.{{wildcard(2)}}"},
-            "republish": {"src": "tts.script.>", "dest": "tts.script.>"},
+            "name": names.texts_stream,
+            "subjects": [names.text("*", "*")],
+            "subject_transform": {"src": names.text("*", "*"), "dest": names.script(_FIRST, _SECOND)},
+            "republish": _live(names.script("*", "*")),
             "max_age": 3600 * _NS,
             "max_msgs_per_subject": MAX_MESSAGES_PER_TEXT,
             "discard_new_per_subject": True,
             "max_bytes": limits.texts_max_bytes,
             "max_msg_size": limits.max_piece_bytes,
         },
-        common | key_value | {"name": OWNERS, "subjects": ["$KV.tts_owners.>"]},
+        common | key_value | {"name": names.owners_stream, "subjects": [names.owner_keys]},
         # Not `persist_mode: async`, although they live for 3 s: a heartbeat that a killed server forgets would let
         # another bridge take sessions whose owner still writes (docs/decisions/017).
         common
         | key_value
-        | {"name": HEARTBEATS, "subjects": ["$KV.tts_heartbeats.>"], "max_age": int(HEARTBEAT_LIFE_S * _NS)},
+        | {
+            "name": names.heartbeats_stream,
+            "subjects": [names.heartbeat_keys],
+            "max_age": int(HEARTBEAT_LIFE_S * _NS),
+        },
     ]
 
 
-def consumer_configs(callers: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+def _live(stored: str) -> dict[str, str]:
+    """Republish what is stored under a filter `<…>.*.*`, unchanged."""
+    subject = stored.removesuffix("*.*") + ">"
+    return {"src": subject, "dest": subject}
+
+
+def consumer_configs(names: Names, callers: tuple[str, ...] = ()) -> list[dict[str, Any]]:
     """The durable consumers on TTS_SESSIONS: synth takes requests; requests and cancels wake each kind of bridge.
 
     `callers` are the accounts of `StreamLimits`.
     """
     common = {"ack_policy": "explicit", "max_deliver": -1, "deliver_policy": "all", "max_ack_pending": 100_000}
-    requests = "tts.session.*.request"
+    requests = names.session_request("*")
     synth = common | {
         "durable_name": SYNTH,
         **(
-            {"filter_subjects": [requests, *map(caller.stored_filter, callers)]}
+            {"filter_subjects": [requests, *map(names.stored_filter, callers)]}
             if callers
             else {"filter_subject": requests}
         ),
         "ack_wait": int(SYNTH_ACK_WAIT_S * _NS),
     }
     bridges = [
-        common | {"durable_name": kind, "filter_subject": "tts.session.*.*", "ack_wait": int(BRIDGE_ACK_WAIT_S * _NS)}
+        common
+        | {"durable_name": kind, "filter_subject": names.session_events("*"), "ack_wait": int(BRIDGE_ACK_WAIT_S * _NS)}
         for kind in BRIDGES
     ]
     return [synth, *bridges]
@@ -188,7 +200,7 @@ async def ensure_stream(
 
 
 def _log_no_room(name: str, error: Mapping[str, Any]) -> None:
-    fix = f"raise max_file_store of nats-server, or lower {MAY_LACK_ROOM[name]}; until then callers can fill the server"
+    fix = f"raise max_file_store of nats-server, or lower {room_setting(name)}; until then callers can fill the server"
     log.warning("no room on the server for the limit of a stream", stream=name, error=described(error), fix=fix)
 
 
@@ -216,12 +228,13 @@ async def ensure_consumer(
 ) -> Found:
     """Create a consumer on TTS_SESSIONS if it is missing; see `ensure_stream`. `above` has no effect."""
     name = config["durable_name"]
-    there = await management.consumer_info(js, SESSIONS, name, patience_s=patience_s)
+    stream = js.names.sessions_stream
+    there = await management.consumer_info(js, stream, name, patience_s=patience_s)
     lacks = _lacks(f"consumer {name}", there)
     differs = any(there.get("config", {}).get(key) != value for key, value in config.items())
     if not lacks and not (change and differs):
         return _found(there)
-    made = await management.create_consumer(js, SESSIONS, config, only_new=lacks, patience_s=patience_s)
+    made = await management.create_consumer(js, stream, config, only_new=lacks, patience_s=patience_s)
     if _created_by_another(f"consumer {name}", made):
         return await ensure_consumer(js, config, patience_s=patience_s)
     if lacks:

@@ -18,11 +18,11 @@ from typing import Any
 from orastream.base import logger
 from orastream.base.backoff import Backoff
 from orastream.contract.errors import NodeUnavailable, OrastreamError, PublishRefused, SettingsError
-from orastream.contract.stream_names import AUDIO, HEARTBEATS, OWNERS, REPORTS, SESSIONS, SYNTH, TEXTS, trial_key
+from orastream.contract.names import BRIDGES, SYNTH, Names
 from orastream.jetstream import management, topology
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.server_clock import MAX_SKEW_S
-from orastream.jetstream.stream_limits import MAY_LACK_ROOM, StreamLimits
+from orastream.jetstream.stream_limits import StreamLimits, room_setting
 from orastream.jetstream.topology import Found
 
 CHECK_S = 5.0
@@ -38,14 +38,14 @@ TRIAL_S = 1.0
 Ensure = Callable[..., Awaitable[Found]]
 """`ensure_stream` or `ensure_consumer`."""
 
-_DELIVERY = (SESSIONS, AUDIO, REPORTS, OWNERS, HEARTBEATS)
-NEEDED: dict[str, tuple[str, ...]] = {
-    SYNTH: (SESSIONS, AUDIO, REPORTS, TEXTS),
-    "ws_bridge": _DELIVERY,
-    "http_bridge": _DELIVERY,
-    "gateway": (SESSIONS, REPORTS),
-}
-"""The streams without which a service is not ready."""
+
+def needed_streams(names: Names, service: str) -> tuple[str, ...]:
+    """The streams without which a service is not ready. Raises KeyError for another service."""
+    sessions, audio, reports, texts, owners, heartbeats = names.streams
+    delivery = (sessions, audio, reports, owners, heartbeats)
+    needed = {SYNTH: (sessions, audio, reports, texts), "gateway": (sessions, reports)}
+    return (needed | dict.fromkeys(BRIDGES, delivery))[service]
+
 
 log = logger.named(__name__)
 
@@ -62,13 +62,13 @@ class StreamKeeper:
         self._js = js
         self._change = change
         self._needs = frozenset(needs)
-        self._streams = topology.stream_configs(limits)
-        self._consumers = topology.consumer_configs(limits.callers)
+        self._streams = topology.stream_configs(js.names, limits)
+        self._consumers = topology.consumer_configs(js.names, limits.callers)
         self._created: dict[str, str] = {}
         self._last_seq: dict[str, int] = {}
         """The highest sequence seen of each stream."""
         self._lacks: dict[str, OrastreamError] = {}
-        self._trial_key = trial_key(uuid.uuid4().hex[:12])
+        self._trial_key = self._js.names.trial_key(uuid.uuid4().hex[:12])
         self._refused: str | None = None
         """Why the last trial write was not stored; None if it was."""
         self._logged: set[str] = set()
@@ -114,7 +114,7 @@ class StreamKeeper:
             first, *others = map(str, self._lacks.values())
             raise NodeUnavailable(f"{first} (and {len(others)} more)" if others else first)
         if not self._js.clock.known:  # TTS_SESSIONS was missing: the server's error has no time
-            await management.stream_info(self._js, SESSIONS, patience_s=PATIENCE_S)
+            await management.stream_info(self._js, self._js.names.sessions_stream, patience_s=PATIENCE_S)
             if not self._js.clock.known:
                 log.warning("NATS has not told its time; until it does, ages are judged by this host's clock")
         self._log_skew()
@@ -169,8 +169,8 @@ class StreamKeeper:
             checked_at = asyncio.get_running_loop().time()
             self._suspected.clear()  # before the check: a suspicion during it may concern something already checked
             # First the streams that need their reserve: those of the others, if created earlier, could take its room.
-            needy = [config for config in self._streams if config["name"] not in MAY_LACK_ROOM]
-            others = [config for config in self._streams if config["name"] in MAY_LACK_ROOM]
+            needy = [config for config in self._streams if room_setting(config["name"]) is None]
+            others = [config for config in self._streams if room_setting(config["name"]) is not None]
             for ensure, configs in (
                 (topology.ensure_stream, needy),
                 (topology.ensure_stream, others),
@@ -186,7 +186,7 @@ class StreamKeeper:
 
     async def _try_to_store(self) -> None:
         """Store a message in the bucket of heartbeats, which deletes it after 3 s. No service reads it."""
-        if HEARTBEATS in self._lacks:
+        if self._js.names.heartbeats_stream in self._lacks:
             self._refused = None  # the missing stream is the reason
             return
         try:

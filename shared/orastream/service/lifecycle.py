@@ -167,7 +167,7 @@ async def _main(
         stack.push_async_exit(broker)
         metrics = Metrics()
         js = JetStream(broker)
-        needs = [*keeper.NEEDED.get(name, ()), *({name} & topology.consumer_names())]
+        needs = [*keeper.needed_streams(broker.names, name), *({name} & topology.consumer_names())]
         process = Process(js, metrics, stop, StreamKeeper(js, settings.limits, change=change_streams, needs=needs))
         life.process = process
         reconnects = metrics.counter("orastream_nats_reconnects", "Reconnects to NATS")

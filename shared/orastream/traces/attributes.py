@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from orastream.contract.names import Names
 from orastream.traces.span import Span, Value
 
 if TYPE_CHECKING:
@@ -39,13 +40,13 @@ def identity(session_id: str, request_id: str | None, request_seq: int | None = 
     }
 
 
-def taken(stored: StoredRequest, operation: str, group: str) -> Attributes:
-    """Attributes of a stored request that the service `group` works on."""
+def taken(names: Names, stored: StoredRequest, operation: str, group: str) -> Attributes:
+    """Attributes of a stored request that the service `group` works on. `names`: of its node."""
     return messaging(
         operation,
         "process",
-        f"tts.session.{stored.session}.request",
-        "tts.session.{session}.request",
+        names.session_request(stored.session),
+        names.session_request("{session}"),
         group=group,
     ) | identity(stored.session_id, stored.request_id, stored.sequence)
 

@@ -10,14 +10,14 @@ from collections import Counter
 from orastream.client.async_client import Client
 from orastream.contract.errors import NodeUnavailable, WaitTimeout
 from orastream.contract.messages import Report, Transport
-from orastream.contract.stream_names import BRIDGES, HEARTBEATS, OWNERS, SESSIONS, SYNTH
-from orastream.contract.stream_names import TEXTS as TEXTS_STREAM
+from orastream.contract.names import BRIDGES, SYNTH
 from orastream.jetstream.api import JetStream
 from tests.chaos.composed.history import History, Request
 from tests.chaos.composed.node import IDLE_S, Node
 from tests.chaos.composed.oracle.afterwards import LEFT_S
 from tests.chaos.composed.recorder import read_all
 from tests.chaos.composed.texts import LANGUAGE, TEXTS
+from tests.support.names import NAMES
 
 READY_S = 30.0
 LATENCY_TRIES = 5
@@ -94,21 +94,21 @@ async def aftermath(node: Node, js: JetStream, client: Client, history: History,
 
 async def _look(js: JetStream, history: History) -> None:
     after = history.aftermath
-    stored = await read_all(js, SESSIONS, "tts.session.>")
+    stored = await read_all(js, NAMES.sessions_stream, "tts.session.>")
     after.requests = sum(message.subject.endswith(".request") for message in stored)
     after.cancels = len(stored) - after.requests
-    after.texts = len(await read_all(js, TEXTS_STREAM, "tts.script.>"))
+    after.texts = len(await read_all(js, NAMES.texts_stream, "tts.script.>"))
     after.missing_consumers = []
     for consumer in (SYNTH, *BRIDGES):
-        info = await js.api(f"CONSUMER.INFO.{SESSIONS}.{consumer}")
+        info = await js.api(f"CONSUMER.INFO.{NAMES.sessions_stream}.{consumer}")
         if error := info.get("error"):
             after.missing_consumers.append(f"{consumer}: {error}")
         else:
             after.unacked[consumer] = int(info["num_ack_pending"]) + int(info["num_pending"])
-    beats = await read_all(js, HEARTBEATS, "$KV.tts_heartbeats.>")
+    beats = await read_all(js, NAMES.heartbeats_stream, "$KV.tts_heartbeats.>")
     alive = {message.subject.rpartition(".")[2] for message in beats}
     after.owners_alive, after.owners_dead = [], []
-    for message in await read_all(js, OWNERS, "$KV.tts_owners.>"):
+    for message in await read_all(js, NAMES.owners_stream, "$KV.tts_owners.>"):
         owner = json.loads(message.data)["owner"]
         record = f"{message.subject.removeprefix('$KV.tts_owners.')} by {owner}"
         (after.owners_alive if owner in alive else after.owners_dead).append(record)

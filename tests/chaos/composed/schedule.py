@@ -6,9 +6,17 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from orastream.contract.stream_names import AUDIO, BRIDGES, HEARTBEATS, OWNERS, REPORTS, SESSIONS, SYNTH, TEXTS
+from orastream.contract.names import BRIDGES, SYNTH
+from tests.support.names import NAMES
 
-STREAMS = (SESSIONS, AUDIO, REPORTS, TEXTS, OWNERS, HEARTBEATS)
+STREAMS = (
+    NAMES.sessions_stream,
+    NAMES.audio_stream,
+    NAMES.reports_stream,
+    NAMES.texts_stream,
+    NAMES.owners_stream,
+    NAMES.heartbeats_stream,
+)
 CONSUMERS = (SYNTH, *BRIDGES)
 MEAN_GAP_S = 1.4
 QUIET_END_S = 1.0

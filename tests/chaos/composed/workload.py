@@ -19,6 +19,7 @@ from tests.chaos.composed.callers import Gateway
 from tests.chaos.composed.history import CancelSent, History, Request
 from tests.chaos.composed.recorder import Recorder
 from tests.chaos.composed.texts import FORMATS, LANGUAGE, TEXTS
+from tests.support.names import NAMES
 
 OPEN_AT_MOST = 6
 TRANSPORTS = ("websocket", "http", "none")
@@ -124,7 +125,7 @@ class Conversation:
         await asyncio.sleep(after_s)
         if request.seq is None:
             return
-        subject = subjects.request(subjects.token(request.session))
+        subject = NAMES.request(subjects.token(request.session))
         data = codec.encode(fields_of(request, waits=False), "json")
         try:
             answer, _ = await self._client.broker.request(subject, data)

@@ -15,11 +15,11 @@ import pytest
 from orastream.client.acceptance import Acceptance
 from orastream.client.async_client import Client
 from orastream.client.load_watch import LoadWatch
-from orastream.contract import subjects
 from orastream.contract.errors import Overloaded
 from orastream.contract.load import SynthLoad
 from orastream.jetstream.api import JetStream
 from tests.support.inprocess import running_node
+from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
 from tests.support.processes import until
 
@@ -209,13 +209,13 @@ async def test_hostile_loads_and_a_synth_that_ends_change_nothing(
     ):
         await fill(client, 3)
         for payload in (b"", b"{}", b"\xff" * 100, b'{"synth":"x","slots":1,"free":0,"workSeconds":1e308}'):
-            await connection.publish(subjects.LOAD, payload)
-        await connection.publish(subjects.LOAD, SynthLoad("x", 4, 0, 10_000.0, 1.0).encode())
+            await connection.publish(NAMES.load, payload)
+        await connection.publish(NAMES.load, SynthLoad("x", 4, 0, 10_000.0, 1.0).encode())
         await connection.flush()
         await heard.until_wait(lambda wait_s: wait_s > 100.0)
         with pytest.raises(Overloaded):
             await say(careful, "refused")
-        await connection.publish(subjects.LOAD, SynthLoad("x", 0, 0, 0.0, 0.0).encode())
+        await connection.publish(NAMES.load, SynthLoad("x", 0, 0, 0.0, 0.0).encode())
         await connection.flush()
         await heard.until_wait(lambda wait_s: wait_s < 100.0)
         await say(careful, "ok")

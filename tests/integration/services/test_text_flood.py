@@ -14,7 +14,6 @@ from nats.aio.client import Client as NatsClient
 
 from orastream.broker import Broker
 from orastream.client.async_client import Client
-from orastream.contract import stream_names, subjects
 from orastream.contract.errors import StreamFull
 from orastream.contract.messages import Report
 from orastream.jetstream import management
@@ -24,6 +23,7 @@ from orastream.service.keeper import StreamKeeper
 from orastream.service.lifecycle import Process
 from services.synth.text import text_fate, text_sweep
 from tests.support.inprocess import running_node
+from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
 from tests.support.processes import Logs, until
 
@@ -98,7 +98,7 @@ async def test_gateway_answers_overloaded_while_the_stream_of_requests_is_full(
     await StreamKeeper(js, StreamLimits(audio_max_bytes=1 << 20, sessions_max_bytes=1 << 20)).ensure()
     with pytest.raises(StreamFull):
         for number in range(1_000):
-            await js.store(subjects.request(f"s{number}"), b"x" * 1_000)
+            await js.store(NAMES.request(f"s{number}"), b"x" * 1_000)
     async with (
         running_node(nats_server.url, "http://127.0.0.1:1", ("gateway",)) as node,
         aiohttp.ClientSession() as http,
@@ -135,7 +135,7 @@ async def test_node_and_other_callers_go_on_in_a_flood_of_text(
             client = Client(broker)
 
             async def held() -> int:
-                return (await management.fill(js, stream_names.TEXTS)).stored_bytes
+                return (await management.fill(js, NAMES.texts_stream)).stored_bytes
 
             async def is_full() -> bool:
                 return await held() > SIZE - 100_000

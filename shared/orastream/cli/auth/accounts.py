@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from orastream.cli.auth import names
-from orastream.cli.auth.rights import READ_SERVICES, REPORT_READS
+from orastream.cli.auth.rights import read_services, report_reads
 from orastream.contract import subjects
-from orastream.contract.caller import OBSERVERS, asked_subject, ingest_subject, relay_subject
+from orastream.contract.caller import OBSERVERS
+from orastream.contract.names import DEFAULT, Names
 
 SPEAK_ANSWER = "1h"
 """How long the server waits for the answer to `tts.speak`: longer than any sensible GATEWAY_WAIT_SECONDS."""
@@ -26,8 +27,6 @@ VOICES_ANSWER = "5s"
 
 MAX_CONNECTIONS = 16
 """Connections of an account that is not trusted. The server keeps up to `max_pending` for one that does not read."""
-
-ALL_REPORTS = subjects.report("*", "*")
 
 Kind = Literal["service", "stream"]
 
@@ -69,6 +68,7 @@ class AccountPlan:
     imports: tuple[Import, ...]
     max_connections: int | None = None
     """Connections of this account at the same time; None: no limit."""
+    naming: Names = DEFAULT
 
     @property
     def subscribe(self) -> tuple[str, ...]:
@@ -77,13 +77,14 @@ class AccountPlan:
         All reports are among them, whatever is imported: a client that waits for a report subscribes, and the server
         would log a violation each time. Nothing arrives there but the reports that the account imports.
         """
-        streams = (one.local for one in self.imports if one.kind == "stream" and one.subject != ALL_REPORTS)
-        return (*streams, ALL_REPORTS, f"{subjects.INBOX}.>")
+        reports = self.naming.report("*", "*")
+        streams = (one.local for one in self.imports if one.kind == "stream" and one.subject != reports)
+        return (*streams, reports, f"{subjects.INBOX}.>")
 
 
-def account_plans(callers: tuple[CallerAccount, ...]) -> tuple[AccountPlan, ...]:
+def account_plans(callers: tuple[CallerAccount, ...], naming: Names = DEFAULT) -> tuple[AccountPlan, ...]:
     """The accounts outside NODE: CALLERS, OBSERVERS, then each caller's."""
-    return (_callers(), _observers(), *map(_of_caller, callers))
+    return (_callers(naming), _observers(naming), *(_of_caller(naming, caller) for caller in callers))
 
 
 def caller_accounts(callers: tuple[CallerAccount, ...]) -> tuple[str, ...]:
@@ -99,101 +100,111 @@ def _stream(pattern: str, subject: str | None = None) -> Import:
     return Import("stream", subject or pattern, pattern, subject or pattern)
 
 
-def _requests(account: str) -> Import:
+def _requests(naming: Names, account: str) -> Import:
     """Requests under the caller's usual subject; in NODE under one that names the account, so nobody can hide it."""
-    return Import("service", ingest_subject(account, "*"), ingest_subject(account, "*"), subjects.REQUESTS)
+    return Import(
+        "service", naming.ingest_subject(account, "*"), naming.ingest_subject(account, "*"), naming.request("*")
+    )
 
 
-def _relayed(account: str, session: str = "*") -> tuple[Import, ...]:
+def _relayed(naming: Names, account: str, session: str = "*") -> tuple[Import, ...]:
     """Requests and cancels of a caller that is not trusted: the gateway takes them, within the caller's limits."""
     requests, cancels = (
         Import("service", relayed.format(session), relayed.format("*"), local)
         for relayed, local in (
-            (relay_subject(account, "request", "{}"), f"tts.request.{session}"),
-            (relay_subject(account, "cancel", "{}"), f"tts.cancel.{session}"),
+            (naming.relay_subject(account, "request", "{}"), naming.request(session)),
+            (naming.relay_subject(account, "cancel", "{}"), naming.cancel(session)),
         )
     )
     return requests, cancels
 
 
-def _replies(account: str) -> Import:
-    return _stream(f"{subjects.reply_prefix(account)}>")
+def _replies(naming: Names, account: str) -> Import:
+    return _stream(f"{naming.reply_prefix(account)}>")
 
 
-def _asks(account: str, pattern: str, session: str = "*") -> Import:
+def _asks(naming: Names, account: str, pattern: str, session: str = "*") -> Import:
     """A question on the caller's usual subject; in NODE on one that names the account."""
     local = pattern.replace("*", session, 1)
-    return Import("service", asked_subject(account, local), asked_subject(account, pattern), local)
+    return Import("service", naming.asked_subject(account, local), naming.asked_subject(account, pattern), local)
 
 
-def _callers() -> AccountPlan:
+def _callers(naming: Names) -> AccountPlan:
     return AccountPlan(
         names.CALLERS,
         names.LLM,
         "LLM servers that trust each other. They may use all sessions and read all reports and all audio.",
         (
-            _requests(names.CALLERS),
-            _service(subjects.TEXTS),
-            _service(subjects.CANCELS),
-            _asks(names.CALLERS, subjects.SPEAK),
-            _service(subjects.VOICES),
-            *(_asks(names.CALLERS, pattern) for pattern in READ_SERVICES),
-            _stream(ALL_REPORTS),
-            _stream(subjects.LOAD),
-            _replies(names.CALLERS),
+            _requests(naming, names.CALLERS),
+            _service(naming.text("*", "*")),
+            _service(naming.cancel("*")),
+            _asks(naming, names.CALLERS, naming.speak),
+            _service(naming.voices),
+            *(_asks(naming, names.CALLERS, pattern) for pattern in read_services(naming)),
+            _stream(naming.report("*", "*")),
+            _stream(naming.load),
+            _replies(naming, names.CALLERS),
         ),
+        naming=naming,
     )
 
 
-def _observers() -> AccountPlan:
+def _observers(naming: Names) -> AccountPlan:
     return AccountPlan(
         OBSERVERS,
         names.OBSERVER,
         "Those who watch the node. They see reports, load and voices: never texts, never audio.",
         (
-            *(_asks(OBSERVERS, pattern) for pattern in (subjects.REPORT_GET, *REPORT_READS)),
-            _asks(OBSERVERS, subjects.VOICES),
-            _stream(ALL_REPORTS),
-            _stream(subjects.LOAD),
+            *(_asks(naming, OBSERVERS, pattern) for pattern in (naming.report_get("*", "*"), *report_reads(naming))),
+            _asks(naming, OBSERVERS, naming.voices),
+            _stream(naming.report("*", "*")),
+            _stream(naming.load),
         ),
         MAX_CONNECTIONS,
+        naming,
     )
 
 
-def _of_caller(caller: CallerAccount) -> AccountPlan:
+def _of_caller(naming: Names, caller: CallerAccount) -> AccountPlan:
     if caller.sessions is None:
         return AccountPlan(
             caller.account,
             caller.role,
             "A caller that may use any session id. It reads reports and audio of a request if it knows both ids.",
             (
-                *_relayed(caller.account),
-                _service(subjects.TEXTS),
-                _asks(caller.account, subjects.SPEAK),
-                _asks(caller.account, subjects.VOICES),
+                *_relayed(naming, caller.account),
+                _service(naming.text("*", "*")),
+                _asks(naming, caller.account, naming.speak),
+                _asks(naming, caller.account, naming.voices),
                 # Questions that name both ids. A client that waits for a report asks the second one.
-                _asks(caller.account, subjects.REPORT_GET),
-                _asks(caller.account, subjects.REPORT_READ),
-                _asks(caller.account, subjects.AUDIO_READ),
-                _stream(subjects.LOAD),
-                _replies(caller.account),
+                _asks(naming, caller.account, naming.report_get("*", "*")),
+                _asks(naming, caller.account, naming.report_read("*", "*")),
+                _asks(naming, caller.account, naming.audio_read("*", "*")),
+                _stream(naming.load),
+                _replies(naming, caller.account),
             ),
             MAX_CONNECTIONS,
+            naming,
         )
-    own = [one for session in caller.sessions for one in _of_session(caller.account, session)]
+    own = [one for session in caller.sessions for one in _of_session(naming, caller.account, session)]
     return AccountPlan(
         caller.account,
         caller.role,
         "A caller with these sessions alone. Without tts.speak: NATS cannot check a session that is in the payload.",
-        (*own, _asks(caller.account, subjects.VOICES), _stream(subjects.LOAD), _replies(caller.account)),
+        (*own, _asks(naming, caller.account, naming.voices), _stream(naming.load), _replies(naming, caller.account)),
         MAX_CONNECTIONS,
+        naming,
     )
 
 
-def _of_session(account: str, session: str) -> tuple[Import, ...]:
+def _of_session(naming: Names, account: str, session: str) -> tuple[Import, ...]:
     return (
-        *_relayed(account, session),
-        _service(subjects.TEXTS, subjects.text(session, "*")),
-        *(_asks(account, pattern, session) for pattern in READ_SERVICES if pattern != subjects.REPORTS_READ),
-        _stream(ALL_REPORTS, subjects.reports(session)),
+        *_relayed(naming, account, session),
+        _service(naming.text("*", "*"), naming.text(session, "*")),
+        *(
+            _asks(naming, account, pattern, session)
+            for pattern in read_services(naming)
+            if pattern != naming.reports_read_all
+        ),
+        _stream(naming.report("*", "*"), naming.reports(session)),
     )

@@ -9,34 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orastream.cli.auth.names import OPERATOR
-from orastream.contract import subjects
-from orastream.contract.caller import asked_subject, ingest_subject
-from orastream.contract.stream_names import (
-    AUDIO,
-    BRIDGES,
-    HEARTBEATS,
-    OWNERS,
-    REPORTS,
-    SESSIONS,
-    SYNTH,
-    TEXTS,
-    heartbeat_key,
-    owner_key,
-    trial_key,
-)
+from orastream.contract.names import BRIDGES, DEFAULT, SYNTH, Names
 
-STREAMS = (SESSIONS, AUDIO, REPORTS, TEXTS, OWNERS, HEARTBEATS)
 CONSUMERS = (SYNTH, *BRIDGES)
-PHRASES = "tts_phrases"
-"""The bucket of the phrase cache."""
-REPORT_READS = (subjects.REPORT_READ, subjects.REPORTS_READ, subjects.REPORTS_READ_SESSION)
-READ_SERVICES = (subjects.REPORT_GET, *REPORT_READS, subjects.AUDIO_READ)
-"""Questions by which callers read reports and audio; the gateway answers."""
 ANSWER_S = 10
 """How long a service may send its answer to a request from inside account NODE, in seconds."""
 
 _API = "$JS.API"
-_OBJECTS = f"OBJ_{PHRASES}"
 _SERVICE_API = ("$SRV.PING", "$SRV.INFO", "$SRV.STATS")
 SERVICE_API = tuple(f"{verb}{rest}" for verb in _SERVICE_API for rest in ("", ".>"))
 """The requests to which each nats.micro service answers."""
@@ -60,17 +39,27 @@ def inbox_prefix(role: str) -> str:
     return f"_INBOX_{role}"
 
 
-def rights_of(role: str, accounts: Sequence[str] = ()) -> Rights:
+def report_reads(naming: Names) -> tuple[str, ...]:
+    """Questions by which callers read reports."""
+    return (naming.report_read("*", "*"), naming.reports_read_all, naming.reports_read("*"))
+
+
+def read_services(naming: Names) -> tuple[str, ...]:
+    """Questions by which callers read reports and audio; the gateway answers."""
+    return (naming.report_get("*", "*"), *report_reads(naming), naming.audio_read("*", "*"))
+
+
+def rights_of(role: str, accounts: Sequence[str] = (), naming: Names = DEFAULT) -> Rights:
     """The rights of a role of account NODE, with these accounts of callers. Raises KeyError for another role."""
-    rights = _rights(accounts)[role]
+    rights = _rights(naming, accounts)[role]
     inbox = f"{inbox_prefix(role)}.>"
     # Processes of one service answer each other's probes, which come from inboxes with this prefix.
     return Rights((*_unique(rights.publish or ()), inbox), (*_unique(rights.subscribe), inbox), rights.answers)
 
 
-def _rights(accounts: Sequence[str]) -> dict[str, Rights]:
-    bridges = {kind: _bridge(kind) for kind in BRIDGES}
-    return {SYNTH: _synth(), **bridges, "gateway": _gateway(accounts), OPERATOR: _operator()}
+def _rights(naming: Names, accounts: Sequence[str]) -> dict[str, Rights]:
+    bridges = {kind: _bridge(naming, kind) for kind in BRIDGES}
+    return {SYNTH: _synth(naming), **bridges, "gateway": _gateway(naming, accounts), OPERATOR: _operator(naming)}
 
 
 def _unique(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -85,122 +74,139 @@ def _reads(*streams: str) -> tuple[str, ...]:
     return (*_streams("STREAM.MSG.GET", *streams), *_streams("DIRECT.GET", *streams))
 
 
-def _keeps() -> tuple[str, ...]:
+def _keeps(naming: Names) -> tuple[str, ...]:
     """Each service creates what is missing. Every few seconds it looks for it, and whether messages are stored."""
     return (
-        trial_key("*"),
-        *_streams("STREAM.INFO", *STREAMS),
-        *_streams("STREAM.CREATE", *STREAMS),
-        *(f"{_API}.CONSUMER.INFO.{SESSIONS}.{consumer}" for consumer in CONSUMERS),
+        naming.trial_key("*"),
+        *_streams("STREAM.INFO", *naming.streams),
+        *_streams("STREAM.CREATE", *naming.streams),
+        *(f"{_API}.CONSUMER.INFO.{naming.sessions_stream}.{consumer}" for consumer in CONSUMERS),
         # With the filter in the subject, and without it: a consumer with several filters has none there.
-        *(f"{_API}.CONSUMER.CREATE.{SESSIONS}.{consumer}{end}" for consumer in CONSUMERS for end in ("", ".>")),
+        *(
+            f"{_API}.CONSUMER.CREATE.{naming.sessions_stream}.{consumer}{end}"
+            for consumer in CONSUMERS
+            for end in ("", ".>")
+        ),
     )
 
 
-def _pulls(consumer: str) -> tuple[str, ...]:
+def _pulls(naming: Names, consumer: str) -> tuple[str, ...]:
     """Pull deliveries, and ack them. A server with a JetStream domain adds it and an account's hash to the subject."""
     return (
-        f"{_API}.CONSUMER.MSG.NEXT.{SESSIONS}.{consumer}",
-        f"$JS.ACK.{SESSIONS}.{consumer}.>",
-        f"$JS.ACK.*.*.{SESSIONS}.{consumer}.>",
+        f"{_API}.CONSUMER.MSG.NEXT.{naming.sessions_stream}.{consumer}",
+        f"$JS.ACK.{naming.sessions_stream}.{consumer}.>",
+        f"$JS.ACK.*.*.{naming.sessions_stream}.{consumer}.>",
     )
 
 
-def _closes() -> tuple[str, ...]:
+def _closes(naming: Names) -> tuple[str, ...]:
     """Write reports, send the final one to `replyTo`, delete the request and the pieces of its text."""
     return (
-        subjects.PUT_REPORT,
-        "tts.reply.>",
-        *_streams("STREAM.MSG.DELETE", SESSIONS),
-        *_streams("STREAM.PURGE", TEXTS),
+        naming.put_report("*", "*"),
+        f"{naming.front}.reply.>",
+        *_streams("STREAM.MSG.DELETE", naming.sessions_stream),
+        *_streams("STREAM.PURGE", naming.texts_stream),
     )
 
 
-def _peers(service: str) -> tuple[str, ...]:
-    return (subjects.peer(service, "*"), subjects.peers(service))
+def _peers(naming: Names, service: str) -> tuple[str, ...]:
+    return (naming.peer(service, "*"), naming.peers(service))
 
 
-def _synth() -> Rights:
+def _synth(naming: Names) -> Rights:
+    objects = f"OBJ_{naming.phrases_bucket}"
     publish = (
-        *_keeps(),
-        *_streams("STREAM.UPDATE", *STREAMS),
-        *_pulls(SYNTH),
-        *_reads(SESSIONS, AUDIO, REPORTS, TEXTS, HEARTBEATS),
-        *_closes(),
-        *_streams("STREAM.MSG.DELETE", TEXTS),  # pieces that nobody will speak
-        subjects.PUT_AUDIO,
-        subjects.TEXTS,  # the mark of a stalled text
-        heartbeat_key("*"),  # the mark of a synth that is gone
-        *(f"{_API}.STREAM.{call}.{_OBJECTS}" for call in ("INFO", "CREATE", "UPDATE", "DELETE", "PURGE")),
-        *_streams("DIRECT.GET", _OBJECTS),
-        f"$O.{PHRASES}.C.*",
-        f"$O.{PHRASES}.M.*",
-        subjects.LOAD,
+        *_keeps(naming),
+        *_streams("STREAM.UPDATE", *naming.streams),
+        *_pulls(naming, SYNTH),
+        *_reads(
+            naming.sessions_stream,
+            naming.audio_stream,
+            naming.reports_stream,
+            naming.texts_stream,
+            naming.heartbeats_stream,
+        ),
+        *_closes(naming),
+        *_streams("STREAM.MSG.DELETE", naming.texts_stream),  # pieces that nobody will speak
+        naming.put_audio("*", "*"),
+        naming.text("*", "*"),  # the mark of a stalled text
+        naming.heartbeat_key("*"),  # the mark of a synth that is gone
+        *(f"{_API}.STREAM.{call}.{objects}" for call in ("INFO", "CREATE", "UPDATE", "DELETE", "PURGE")),
+        *_streams("DIRECT.GET", objects),
+        f"$O.{naming.phrases_bucket}.C.*",
+        f"$O.{naming.phrases_bucket}.M.*",
+        naming.load,
         # Not by `answers`: the server would remember each question about voices, and log each answer that comes late.
         CROSS_ACCOUNT_ANSWERS,
-        *_peers(SYNTH),
+        *_peers(naming, SYNTH),
     )
     subscribe = (
-        subjects.session_cancel("*"),
-        subjects.CANCELS,
-        subjects.report("*", "*"),
-        subjects.script("*", "*"),
-        subjects.LOAD,
-        *_peers(SYNTH),
-        subjects.VOICES,
+        naming.session_cancel("*"),
+        naming.cancel("*"),
+        naming.report("*", "*"),
+        naming.script("*", "*"),
+        naming.load,
+        *_peers(naming, SYNTH),
+        naming.voices,
         *SERVICE_API,
     )
     return Rights(publish, subscribe, answers=True)
 
 
-def _bridge(kind: str) -> Rights:
+def _bridge(naming: Names, kind: str) -> Rights:
     publish = (
-        *_keeps(),
-        *_pulls(kind),
-        *_reads(SESSIONS, AUDIO, REPORTS, OWNERS, HEARTBEATS),
-        *_closes(),
-        *_streams("STREAM.MSG.DELETE", OWNERS, HEARTBEATS),
-        owner_key(kind, "*"),
-        heartbeat_key("*"),
-        *_peers(kind),
+        *_keeps(naming),
+        *_pulls(naming, kind),
+        *_reads(
+            naming.sessions_stream,
+            naming.audio_stream,
+            naming.reports_stream,
+            naming.owners_stream,
+            naming.heartbeats_stream,
+        ),
+        *_closes(naming),
+        *_streams("STREAM.MSG.DELETE", naming.owners_stream, naming.heartbeats_stream),
+        naming.owner_key(kind, "*"),
+        naming.heartbeat_key("*"),
+        *_peers(naming, kind),
     )
     subscribe = (
-        subjects.session_events("*"),
-        subjects.report("*", "*"),
-        subjects.audio("*", "*"),
-        *_peers(kind),
+        naming.session_events("*"),
+        naming.report("*", "*"),
+        naming.audio("*", "*"),
+        *_peers(naming, kind),
     )
     return Rights(publish, subscribe)
 
 
-def _gateway(accounts: Sequence[str]) -> Rights:
+def _gateway(naming: Names, accounts: Sequence[str]) -> Rights:
     publish = (
-        *_keeps(),
-        *_reads(SESSIONS, AUDIO, REPORTS),
-        subjects.REQUESTS,
-        *(ingest_subject(account, "*") for account in accounts),
-        subjects.CANCELS,
-        subjects.TEXTS,
-        subjects.VOICES,
-        *READ_SERVICES,
+        *_keeps(naming),
+        *_reads(naming.sessions_stream, naming.audio_stream, naming.reports_stream),
+        naming.request("*"),
+        *(naming.ingest_subject(account, "*") for account in accounts),
+        naming.cancel("*"),
+        naming.text("*", "*"),
+        naming.voices,
+        *read_services(naming),
         # Not by `answers`: the server would remember each request for as long as a caller may wait.
         CROSS_ACCOUNT_ANSWERS,
     )
     subscribe = (
-        subjects.SPEAK,
-        asked_subject("*", "tts.>"),
-        subjects.RELAY_REQUESTS,
-        subjects.RELAY_CANCELS,
-        *READ_SERVICES,
-        subjects.session_events("*"),
-        subjects.report("*", "*"),
-        subjects.audio("*", "*"),
-        subjects.LOAD,
+        naming.speak,
+        naming.asked_subject("*", f"{naming.prefix}.>"),
+        naming.relay_subject("*", "request", "*"),
+        naming.relay_subject("*", "cancel", "*"),
+        *read_services(naming),
+        naming.session_events("*"),
+        naming.report("*", "*"),
+        naming.audio("*", "*"),
+        naming.load,
         *SERVICE_API,
     )
     return Rights(publish, subscribe, answers=True)
 
 
-def _operator() -> Rights:
-    everything = ("tts.>", "$JS.>", "$KV.>", "$O.>", "$SRV.>")
+def _operator(naming: Names) -> Rights:
+    everything = (f"{naming.prefix}.>", "$JS.>", "$KV.>", "$O.>", "$SRV.>")
     return Rights(everything, everything)

@@ -18,15 +18,12 @@ from orastream.cli.auth.accounts import (
     account_plans,
 )
 from orastream.cli.auth.names import NODE, OPERATOR, SERVICES
-from orastream.cli.auth.rights import ANSWER_S, REPORT_READS, Rights, rights_of
-from orastream.contract import subjects
-from orastream.contract.caller import asked_by
+from orastream.cli.auth.rights import ANSWER_S, Rights, report_reads, rights_of
+from orastream.contract.names import DEFAULT, Names
 
 CONTAINER_AUTH = "/etc/nats/auth"
 """Where the server's container in compose.yaml and deploy/kubernetes has its folder of these files."""
 
-_SEVERAL_ANSWERS = (subjects.VOICES, *REPORT_READS, subjects.AUDIO_READ)
-"""Not `tts.report.get`: the server forgets where an answer goes at once if there is only one."""
 _WIDTH = 120
 
 _HEAD = """\
@@ -52,22 +49,24 @@ tls {{
 NO_TLS_CONF = "# No TLS: `orastream init-auth` was called without --tls.\n"
 
 
-def accounts_conf(callers: Sequence[CallerAccount], public_keys: Mapping[str, str]) -> str:
+def accounts_conf(callers: Sequence[CallerAccount], public_keys: Mapping[str, str], naming: Names = DEFAULT) -> str:
     """The text of `accounts.conf`. `public_keys` has the public key of each role. Raises KeyError if one is missing."""
-    plans = account_plans(tuple(callers))
-    lines = ["accounts {", *_node(plans, [caller.account for caller in callers], public_keys)]
+    plans = account_plans(tuple(callers), naming)
+    lines = ["accounts {", *_node(naming, plans, [caller.account for caller in callers], public_keys)]
     for plan in plans:
         lines += ["", *_account(plan, public_keys[plan.role])]
     return _HEAD + "\n".join([*lines, "}"]) + "\n"
 
 
-def _node(plans: Sequence[AccountPlan], relayed: Sequence[str], public_keys: Mapping[str, str]) -> list[str]:
+def _node(
+    naming: Names, plans: Sequence[AccountPlan], relayed: Sequence[str], public_keys: Mapping[str, str]
+) -> list[str]:
     lines = ["  # The services of the node, and its operator, who may do everything in it.", f"  {_quoted(NODE)} {{"]
     lines += ["    jetstream: enabled", "    users: ["]
     for role in (*SERVICES, OPERATOR):
-        lines += _user(role, public_keys[role], rights_of(role, relayed))
+        lines += _user(role, public_keys[role], rights_of(role, relayed, naming))
     lines += ["    ]", "    exports: ["]
-    lines += [f"      {_export(one, accounts)}" for one, accounts in _exports(plans)]
+    lines += [f"      {_export(naming, one, accounts)}" for one, accounts in _exports(plans)]
     return [*lines, "    ]", "  }"]
 
 
@@ -82,16 +81,18 @@ def _exports(plans: Sequence[AccountPlan]) -> list[tuple[Import, list[str]]]:
     return list(exports.values())
 
 
-def _export(one: Import, accounts: Sequence[str]) -> str:
+def _export(naming: Names, one: Import, accounts: Sequence[str]) -> str:
     extra = ""
-    _, asked = asked_by(one.export)
-    if one.kind == "service" and asked in _SEVERAL_ANSWERS:
+    # Not `report_get`: the server forgets where an answer goes at once if there is only one.
+    several = (naming.voices, *report_reads(naming), naming.audio_read("*", "*"))
+    _, asked = naming.asked_by(one.export)
+    if one.kind == "service" and asked in several:
         extra = ", response_type: stream"
-        if one.export != asked and asked == subjects.VOICES:
+        if one.export != asked and asked == naming.voices:
             extra += f", response_threshold: {_quoted(VOICES_ANSWER)}"
-    elif one.export.startswith("tts.relay."):
+    elif one.export.startswith(f"{naming.prefix}.relay."):
         extra = f", response_threshold: {_quoted(RELAY_ANSWER)}"
-    elif asked == subjects.SPEAK:
+    elif asked == naming.speak:
         extra = f", response_threshold: {_quoted(SPEAK_ANSWER)}"
     return f"{{{one.kind}: {_quoted(one.export)}{extra}, accounts: [{', '.join(map(_quoted, accounts))}]}}"
 

@@ -11,7 +11,7 @@ from orastream.cli.checks.trial_writes import Trial
 from orastream.jetstream import topology
 from orastream.jetstream.api_errors import Meaning, meaning
 from orastream.jetstream.server_clock import MAX_SKEW_S
-from orastream.jetstream.stream_limits import MAY_LACK_ROOM
+from orastream.jetstream.stream_limits import room_setting
 from orastream.service.settings import correction
 
 Level = Literal["ok", "warning", "problem"]
@@ -143,15 +143,15 @@ def judge_stream(name: str, answer: Mapping[str, Any], trial: Trial = WORKED) ->
     if trial.refused:
         fix = "free the server's disk, or raise its JetStream limits"
         return Finding(subject, "problem", f"{says}; it stores nothing: {trial.refused}", fix)
-    if most <= 0 and name in MAY_LACK_ROOM:
-        fix = f"raise max_file_store of nats-server, or lower {MAY_LACK_ROOM[name]}; then restart synth"
+    if most <= 0 and (setting := room_setting(name)) is not None:
+        fix = f"raise max_file_store of nats-server, or lower {setting}; then restart synth"
         return Finding(subject, "warning", f"{says}, without a limit: callers can fill the server", fix)
     return Finding(subject, "ok", says)
 
 
 def _fix_of_full(name: str) -> str:
-    if name in MAY_LACK_ROOM:
-        return f"see who sends so much (docs/guide/overload.md), or raise {MAY_LACK_ROOM[name]}; when full, it refuses"
+    if (setting := room_setting(name)) is not None:
+        return f"see who sends so much (docs/guide/overload.md), or raise {setting}; when full, it refuses"
     return "raise TTS_AUDIO_MAX_BYTES, or lower TTS_AUDIO_RETENTION_SECONDS; until then synth waits for room"
 
 
@@ -256,11 +256,6 @@ def _judge_oraserver(kind: str, variable: str, url: str, answer: ServiceAnswer) 
         fix = f"that path speaks HTTP, not WebSocket: correct it in {variable}, or fix the proxy that drops Upgrade"
         return Finding(subject, "problem", says, fix)
     return Finding(subject, "problem", says, f"see OraServer's logs for why it refuses; is {variable} right?")
-
-
-def stream_names() -> list[str]:
-    """The names of a node's streams."""
-    return [config["name"] for config in topology.stream_configs(topology.StreamLimits())]
 
 
 def consumer_names() -> list[str]:

@@ -17,7 +17,6 @@ from orastream.cli.checks.power_cut import MonitoringAnswer, judge_power_cut
 from orastream.cli.node.settings import NodeAddress, find_node
 from orastream.client.async_client import Client
 from orastream.contract.errors import NodeUnavailable, SettingsError
-from orastream.contract.stream_names import SESSIONS
 from orastream.jetstream import management
 from orastream.jetstream.api import API, JetStream
 from orastream.service.settings import unknown_names
@@ -82,7 +81,7 @@ async def _examine_jetstream(client: Client, monitoring_url: str | None) -> list
     findings = [jetstream]
     if jetstream.level != "ok":
         return findings
-    findings += await asyncio.gather(*(_examine_stream(js, name) for name in diagnosis.stream_names()))
+    findings += await asyncio.gather(*(_examine_stream(js, name) for name in js.names.streams))
     if all(finding.level != "problem" for finding in findings):
         findings.append(diagnosis.judge_pull(await trial_writes.pull(js)))
     consumers = [_examine_consumer(js, name) for name in diagnosis.consumer_names()]
@@ -111,7 +110,7 @@ async def _monitoring(url: str | None) -> MonitoringAnswer:
 async def _clocks(js: JetStream) -> list[ClockSeen]:
     """Compare this host's clock with those of the servers that lead the node's streams, one after the other."""
     seen = []
-    for name in diagnosis.stream_names():
+    for name in js.names.streams:
         sent_at_s = time.time()  # not monotonic: the time of day of this host is what is compared
         answer = await _asked(management.stream_info(js, name, patience_s=PATIENCE_S)) or {}
         sample = management.time_sample(answer, sent_at_s, time.time())
@@ -130,7 +129,7 @@ async def _examine_consumer(js: JetStream, name: str) -> Finding:
     for look in range(LOOKS):
         if look:
             await asyncio.sleep(LOOK_EVERY_S)
-        info = await _asked(management.consumer_info(js, SESSIONS, name, patience_s=PATIENCE_S))
+        info = await _asked(management.consumer_info(js, js.names.sessions_stream, name, patience_s=PATIENCE_S))
         finding = diagnosis.judge_consumer(name, info or _unanswered())
         if finding.level == "ok" or finding.fix == diagnosis.STARTED:
             break

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from orastream.base import tasks
-from orastream.contract import stream_names, subjects
 from orastream.contract.errors import NodeUnavailable, OrastreamError, PublishRefused
 from orastream.contract.messages import Report
+from orastream.contract.names import Names
 from orastream.jetstream import management
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.api_errors import described
@@ -28,14 +28,6 @@ PULL_S = 0.5
 ELECTION_S = 15.0
 """How long to repeat that: during a leader election pulls stall for some seconds."""
 _REPORT = Report(request_id=NAME, session_id=NAME, request_seq=0, status="cancelled")
-_MESSAGES: dict[str, tuple[str, bytes]] = {
-    stream_names.SESSIONS: (subjects.cancel(NAME), b""),
-    stream_names.AUDIO: (subjects.put_audio(NAME, NAME), b""),
-    stream_names.REPORTS: (subjects.put_report(NAME, NAME), bytes(_REPORT.encode("json"))),
-    stream_names.TEXTS: (subjects.text(NAME, NAME), b""),
-    stream_names.OWNERS: (stream_names.owner_key("doctor", NAME), b"{}"),
-    stream_names.HEARTBEATS: (stream_names.heartbeat_key(NAME), b"{}"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +38,20 @@ class Trial:
     silent: bool = False
 
 
+def _messages(names: Names) -> dict[str, tuple[str, bytes]]:
+    return {
+        names.sessions_stream: (names.cancel(NAME), b""),
+        names.audio_stream: (names.put_audio(NAME, NAME), b""),
+        names.reports_stream: (names.put_report(NAME, NAME), bytes(_REPORT.encode("json"))),
+        names.texts_stream: (names.text(NAME, NAME), b""),
+        names.owners_stream: (names.owner_key("doctor", NAME), b"{}"),
+        names.heartbeats_stream: (names.heartbeat_key(NAME), b"{}"),
+    }
+
+
 async def write(js: JetStream, stream: str) -> Trial:
     """Store a message in the stream and delete it again. Raises nothing: errors are in the result."""
-    subject, data = _MESSAGES[stream]
+    subject, data = _messages(js.names)[stream]
     try:
         ack = await js.store(subject, data, patience_s=PATIENCE_S)
         await js.delete(stream, ack.sequence)
@@ -61,7 +64,7 @@ async def write(js: JetStream, stream: str) -> Trial:
 
 async def pull(js: JetStream) -> Trial:
     """Pull a message of TTS_SESSIONS with a new consumer, which the server deletes if this process dies."""
-    subject = subjects.session_cancel(NAME)
+    subject = js.names.session_cancel(NAME)
     # Without a name, a create that is repeated because its answer was lost would leave a second consumer.
     consumer = f"{NAME}-{uuid.uuid4().hex}"
     config = {
@@ -74,14 +77,14 @@ async def pull(js: JetStream) -> Trial:
         "inactive_threshold": 30_000_000_000,
     }
     try:
-        made = await management.create_consumer(js, stream_names.SESSIONS, config, patience_s=PATIENCE_S)
+        made = await management.create_consumer(js, js.names.sessions_stream, config, patience_s=PATIENCE_S)
         if "name" not in made:
             return Trial(described(made.get("error", {})))
         try:
             return await _pulled(js, consumer)
         finally:
             with contextlib.suppress(NodeUnavailable):
-                await management.delete_consumer(js, stream_names.SESSIONS, consumer, patience_s=PATIENCE_S)
+                await management.delete_consumer(js, js.names.sessions_stream, consumer, patience_s=PATIENCE_S)
     except OrastreamError as exc:
         return Trial(str(exc), silent=True)
 
@@ -92,16 +95,16 @@ async def _pulled(js: JetStream, consumer: str) -> Trial:
     def on_delivery(_delivery: Delivery) -> None:
         came.set()
 
-    pull_consumer = PullConsumer(js.broker, stream_names.SESSIONS, consumer, on_delivery, lambda: 1)
+    pull_consumer = PullConsumer(js.broker, js.names.sessions_stream, consumer, on_delivery, lambda: 1)
     pulling = asyncio.create_task(pull_consumer.run())
     try:
         deadline = asyncio.get_running_loop().time() + ELECTION_S
         while asyncio.get_running_loop().time() < deadline:
             # The pull request must be there before the write: a bridge soon deletes the message.
             await _until(lambda: pull_consumer.lacking() is None)
-            ack = await js.store(*_MESSAGES[stream_names.SESSIONS], patience_s=PATIENCE_S)
+            ack = await js.store(*_messages(js.names)[js.names.sessions_stream], patience_s=PATIENCE_S)
             await _until(came.is_set)
-            await js.delete(stream_names.SESSIONS, ack.sequence)
+            await js.delete(js.names.sessions_stream, ack.sequence)
             if came.is_set():
                 return Trial()
     finally:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from orastream.client.async_client import Client
-from orastream.contract import stream_names, subjects
+from orastream.contract import subjects
 from orastream.contract.errors import Undecodable
 from orastream.contract.messages import Report
 
@@ -24,8 +24,8 @@ class Following:
     def __init__(self, client: Client, session_id: str, request_id: str) -> None:
         """Raises InvalidRequest for ids that are not valid."""
         self._changed = asyncio.Event()
-        subject = subjects.report(subjects.token(session_id), subjects.token(request_id))
-        self._feed = client.reads.feed(stream_names.REPORTS, subject, wake=self._changed.set)
+        subject = client.broker.names.report(subjects.token(session_id), subjects.token(request_id))
+        self._feed = client.reads.feed(client.broker.names.reports_stream, subject, wake=self._changed.set)
 
     async def __aenter__(self) -> Self:
         await self._feed.__aenter__()

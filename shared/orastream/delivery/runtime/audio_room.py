@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from orastream.base import logger
-from orastream.contract import stream_names
 from orastream.contract.errors import NodeUnavailable
 from orastream.delivery.rules.audio_room import is_full
 from orastream.delivery.rules.entry import Entry
@@ -19,7 +18,7 @@ log = logger.named(__name__)
 async def ask_audio_room(js: JetStream, entry: Entry) -> AudioRoomSeen:
     """Ask the leader of TTS_AUDIO how full the stream is. Cancel-safe."""
     try:
-        fill = await management.fill(js, stream_names.AUDIO, patience_s=ASK_TIMEOUT_S)
+        fill = await management.fill(js, js.names.audio_stream, patience_s=ASK_TIMEOUT_S)
     except NodeUnavailable:
         return AudioRoomSeen(entry, None)
     full = is_full(fill.stored_bytes, fill.max_bytes)

@@ -12,7 +12,6 @@ from typing import Any
 
 from orastream.base import logger, tasks
 from orastream.base.batch import Batch
-from orastream.contract import stream_names, subjects
 from orastream.contract.errors import NodeUnavailable, OrastreamError
 from orastream.contract.messages import Report
 from orastream.delivery.rules.entry import Entry
@@ -59,6 +58,7 @@ class Bridge:
         self._table = SessionTable(max_sessions)
         self._judge = WakeupJudge(js, sink.transport, max_text_chars=max_text_chars)
         self._lease = Lease(js, kind)
+        self._names = js.names
         owners = Owners(js, kind, self._lease)
         self._takeover = Takeover(js, owners, self._adopt)
         self._peers = Peers(js.broker, kind, self._lease.bridge, on_gone=self._on_gone, on_passed=self._on_passed)
@@ -82,7 +82,7 @@ class Bridge:
         self._draining = False
         self._drain_s = 0.0
         self._pull_consumer = PullConsumer(
-            js.broker, stream_names.SESSIONS, kind, self._on_delivery, self._table.capacity
+            js.broker, js.names.sessions_stream, kind, self._on_delivery, self._table.capacity
         )
 
     @property
@@ -108,9 +108,9 @@ class Bridge:
 
     def renewed(self, stream: str) -> None:
         """A stream was lost and created again, empty. Sessions then check their ownership, or their requests."""
-        if stream in (stream_names.OWNERS, stream_names.HEARTBEATS):
+        if stream in (self._names.owners_stream, self._names.heartbeats_stream):
             self._lease.term.doubt()
-        if stream == stream_names.SESSIONS:
+        if stream == self._names.sessions_stream:
             for runner in self._table:
                 runner.requests_lost()
 
@@ -119,9 +119,9 @@ class Bridge:
 
         The present feeds would drop new messages as already known.
         """
-        if stream == stream_names.REPORTS:
+        if stream == self._names.reports_stream:
             self._context.mark.reset()
-        if stream in (stream_names.SESSIONS, stream_names.AUDIO, stream_names.REPORTS):
+        if stream in (self._names.sessions_stream, self._names.audio_stream, self._names.reports_stream):
             for runner in self._table:
                 runner.leave(f"the sequences of {stream} went back")
 
@@ -174,7 +174,7 @@ class Bridge:
     # ---- wake-ups
 
     def _on_delivery(self, delivery: Delivery) -> None:
-        session = subjects.session_of(delivery.subject)
+        session = self._names.session_of(delivery.subject)
         table = self._table
         if session is None:
             self._spawn(delivery.discard(self._js))
@@ -192,7 +192,7 @@ class Bridge:
     def _on_passed(self, data: bytes) -> None:
         """Another bridge has got a wake-up of a session of this one."""
         delivery = passed_delivery(self._js.broker, data, self._context.kind)
-        session = subjects.session_of(delivery.subject) if delivery is not None else None
+        session = self._names.session_of(delivery.subject) if delivery is not None else None
         if delivery is None or session is None:
             return
         if (runner := self._table.runner(session)) is not None:

@@ -9,7 +9,6 @@ import asyncio
 
 from orastream import traces
 from orastream.base import logger
-from orastream.contract import stream_names, subjects
 from orastream.contract.audio_messages import AudioEnd, unpack
 from orastream.contract.errors import NodeUnavailable, Undecodable
 from orastream.contract.report_state import Verdict
@@ -79,14 +78,14 @@ class Housekeeping:
                 await asyncio.sleep(AGAIN_S)
         if written.verdict is Verdict.WRITTEN:  # no delivery has recorded the end in the trace
             with traces.begin(
-                "end", parent=entry.stored.trace, attributes=traces.taken(entry.stored, "end", "")
+                "end", parent=entry.stored.trace, attributes=traces.taken(self._js.names, entry.stored, "end", "")
             ) as span:
                 traces.record(span, written.state.report)
         return ReportWritten(entry, Purpose.END, written.verdict, written.state)
 
     async def _tidy(self, entry: Entry, *, just_written: bool) -> SessionOutcome | None:
         try:
-            if not just_written and await self._js.get(stream_names.SESSIONS, entry.sequence) is None:
+            if not just_written and await self._js.get(self._js.names.sessions_stream, entry.sequence) is None:
                 return Tidied(entry)
         except NodeUnavailable:
             return None
@@ -100,7 +99,7 @@ class Housekeeping:
 
     async def _check_stored(self, entry: Entry) -> SessionOutcome | None:
         try:
-            if await self._js.get(stream_names.SESSIONS, entry.sequence) is not None:
+            if await self._js.get(self._js.names.sessions_stream, entry.sequence) is not None:
                 return None
         except NodeUnavailable:
             return None
@@ -116,7 +115,9 @@ class Housekeeping:
     async def _inspect(self, entry: Entry) -> SessionOutcome:
         try:
             lives = entry.transport is not None and await self._owners.lives(entry.transport, self._token)
-            last = await self._js.last(stream_names.AUDIO, subjects.audio(entry.stored.session, entry.stored.token))
+            last = await self._js.last(
+                self._js.names.audio_stream, self._js.names.audio(entry.stored.session, entry.stored.token)
+            )
             ended = last is None or isinstance(unpack(last.data), AudioEnd)
         except (NodeUnavailable, Undecodable):
             return Inspected(entry, False, False)
@@ -126,7 +127,7 @@ class Housekeeping:
         try:
             lowest = await next_request(self._js, self._token, 0, before=sequence)
             if cancel_is_applied(sequence, lowest.sequence if lowest is not None else None):
-                await self._js.delete(stream_names.SESSIONS, sequence)
+                await self._js.delete(self._js.names.sessions_stream, sequence)
                 return CancelOutcome(sequence, dropped=True)
         except NodeUnavailable:
             pass

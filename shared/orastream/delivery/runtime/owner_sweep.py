@@ -14,7 +14,6 @@ from typing import NamedTuple
 from orastream.base import logger
 from orastream.contract import subjects
 from orastream.contract.errors import NodeUnavailable
-from orastream.contract.stream_names import HEARTBEATS, OWNER_KEYS, OWNERS, SESSIONS, heartbeat_key, owner_session
 from orastream.delivery.runtime.ownership import owner_of
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.page_cursor import PageCursor
@@ -45,7 +44,7 @@ class OwnerSweep:
         self._js = js
         self._own_name = own_name
         self._serves = serves
-        self._records = PageCursor(js, OWNERS, OWNER_KEYS)
+        self._records = PageCursor(js, self._js.names.owners_stream, self._js.names.owner_keys)
 
     async def run(self) -> None:
         """Sweep every SWEEP_EVERY_S seconds. While NATS does not answer, records stay until a later sweep."""
@@ -69,7 +68,7 @@ class OwnerSweep:
         deleted = 0
         for record in await self._left(left):
             # By sequence: if a bridge has taken the session since, its record has another one.
-            deleted += await self._js.delete(OWNERS, record.sequence)
+            deleted += await self._js.delete(self._js.names.owners_stream, record.sequence)
         if deleted:
             log.info("records of dead owners deleted", records=deleted)
         return deleted
@@ -77,7 +76,7 @@ class OwnerSweep:
     async def _read(self) -> list[OwnerRecord]:
         records: list[OwnerRecord] = []
         for message in await self._records.read():
-            session = owner_session(message.subject)
+            session = self._js.names.owner_session(message.subject)
             if session is not None and subjects.usable(session):
                 records.append(OwnerRecord(message.sequence, session, owner_of(message.data)))
         return records
@@ -90,9 +89,20 @@ class OwnerSweep:
                 serves = self._serves(record.session)
             else:
                 if record.owner is not None and record.owner not in alive:
-                    alive[record.owner] = await self._js.last(HEARTBEATS, heartbeat_key(record.owner)) is not None
+                    alive[record.owner] = (
+                        await self._js.last(
+                            self._js.names.heartbeats_stream, self._js.names.heartbeat_key(record.owner)
+                        )
+                        is not None
+                    )
                 serves = alive[record.owner]
             # The wake-up of a request or cancel that is stored brings a bridge, which takes the session.
-            if not serves and await self._js.after(SESSIONS, subjects.session_events(record.session), 0) is None:
+            if (
+                not serves
+                and await self._js.after(
+                    self._js.names.sessions_stream, self._js.names.session_events(record.session), 0
+                )
+                is None
+            ):
                 left.append(record)
         return left

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from orastream.base import logger
 from orastream.contract.errors import NodeUnavailable, PublishRefused, SequenceConflict
 from orastream.contract.messages import Transport
-from orastream.contract.stream_names import BRIDGE_OF, HEARTBEATS, OWNERS, heartbeat_key, owner_key
+from orastream.contract.names import BRIDGE_OF
 from orastream.delivery.rules.lease import LeaseTerm
 from orastream.delivery.runtime.outcomes import OwnershipRead
 from orastream.jetstream.api import JetStream
@@ -63,7 +63,7 @@ class Lease:
         """Store one heartbeat. Raises NodeUnavailable, PublishRefused."""
         clock = asyncio.get_running_loop().time
         sent_at = clock()
-        await self._js.store(heartbeat_key(self.bridge), b"{}", patience_s=1.0)
+        await self._js.store(self._js.names.heartbeat_key(self.bridge), b"{}", patience_s=1.0)
         if self.term.renewed(sent_at, clock()):
             log.warning("the lease had run out; ownership is checked again", bridge=self.bridge)
 
@@ -83,9 +83,9 @@ class Lease:
     async def end(self) -> None:
         """Delete the heartbeat, so that other bridges can take the sessions at once. Raises NodeUnavailable."""
         self.term.end()
-        record = await self._js.last(HEARTBEATS, heartbeat_key(self.bridge))
+        record = await self._js.last(self._js.names.heartbeats_stream, self._js.names.heartbeat_key(self.bridge))
         if record is not None:
-            await self._js.delete(HEARTBEATS, record.sequence)
+            await self._js.delete(self._js.names.heartbeats_stream, record.sequence)
 
 
 class Owners:
@@ -105,16 +105,18 @@ class Owners:
 
         Raises NodeUnavailable.
         """
-        heartbeat = await self._js.last(HEARTBEATS, heartbeat_key(bridge))
+        heartbeat = await self._js.last(self._js.names.heartbeats_stream, self._js.names.heartbeat_key(bridge))
         if heartbeat is not None:
             self._gone[bridge] = heartbeat.sequence
         self._alive_until.pop(bridge, None)
 
     async def sessions_of(self, bridge: str) -> AsyncIterator[str]:
         """Yield the sessions of this kind that `bridge` owns. Raises NodeUnavailable."""
-        prefix = owner_key(self._kind, "")
+        prefix = self._js.names.owner_key(self._kind, "")
         after = 0
-        while page := await self._js.read(OWNERS, owner_key(self._kind, "*"), after, batch=PAGE):
+        while page := await self._js.read(
+            self._js.names.owners_stream, self._js.names.owner_key(self._kind, "*"), after, batch=PAGE
+        ):
             after = page[-1].sequence
             for record in page:
                 if owner_of(record.data) == bridge:
@@ -123,11 +125,11 @@ class Owners:
     async def take(self, session: str) -> Ownership | OwnedBy | None:
         """Take the session. Return None if other bridges take it first. Raises NodeUnavailable."""
         lapse = self._lease.term.lapses
-        key = owner_key(self._kind, session)
+        key = self._js.names.owner_key(self._kind, session)
         body = json.dumps({"owner": self._lease.bridge}).encode()
         taken_over = False
         for _ in range(TRIES):
-            record = await self._js.last(OWNERS, key)
+            record = await self._js.last(self._js.names.owners_stream, key)
             if record is not None and (owner := owner_of(record.data)) is not None and await self.alive(owner):
                 return OwnedBy(owner)
             taken_over = taken_over or record is not None
@@ -143,7 +145,9 @@ class Owners:
 
     async def still_ours(self, ownership: Ownership) -> bool:
         """Whether the stored record is still the one that `take` wrote. Raises NodeUnavailable."""
-        record = await self._js.last(OWNERS, owner_key(self._kind, ownership.session))
+        record = await self._js.last(
+            self._js.names.owners_stream, self._js.names.owner_key(self._kind, ownership.session)
+        )
         return record is not None and record.sequence == ownership.epoch
 
     async def check(self, ownership: Ownership, lapse: int) -> OwnershipRead:
@@ -159,7 +163,7 @@ class Owners:
         Raises NodeUnavailable; `release_late` tries again later.
         """
         self._unreleased.add(ownership.epoch)
-        await self._js.delete(OWNERS, ownership.epoch)
+        await self._js.delete(self._js.names.owners_stream, ownership.epoch)
         self._unreleased.discard(ownership.epoch)
 
     @property
@@ -170,7 +174,7 @@ class Owners:
     async def release_late(self) -> None:
         """Release the sessions for which `release` failed. Raises NodeUnavailable."""
         for epoch in list(self._unreleased):
-            await self._js.delete(OWNERS, epoch)
+            await self._js.delete(self._js.names.owners_stream, epoch)
             self._unreleased.discard(epoch)
 
     async def lives(self, transport: Transport, session: str) -> bool:
@@ -179,7 +183,7 @@ class Owners:
         return kind is not None and await self._living_owner(kind, session) is not None
 
     async def _living_owner(self, kind: str, session: str) -> str | None:
-        record = await self._js.last(OWNERS, owner_key(kind, session))
+        record = await self._js.last(self._js.names.owners_stream, self._js.names.owner_key(kind, session))
         owner = owner_of(record.data) if record is not None else None
         return owner if owner is not None and await self.alive(owner) else None
 
@@ -190,7 +194,7 @@ class Owners:
             return False  # no task here runs this session: take it again
         if now < self._alive_until.get(bridge, 0.0):
             return True
-        heartbeat = await self._js.last(HEARTBEATS, heartbeat_key(bridge))
+        heartbeat = await self._js.last(self._js.names.heartbeats_stream, self._js.names.heartbeat_key(bridge))
         if heartbeat is not None and heartbeat.sequence == self._gone.get(bridge):
             return False
         self._gone.pop(bridge, None)

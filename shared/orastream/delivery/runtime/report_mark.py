@@ -11,7 +11,6 @@ from typing import NoReturn
 
 from orastream.base import logger
 from orastream.contract.errors import NodeUnavailable
-from orastream.contract.stream_names import REPORTS
 from orastream.jetstream import management
 from orastream.jetstream.api import JetStream
 
@@ -47,7 +46,9 @@ class ReportMark:
         clock = asyncio.get_running_loop().time
         while True:
             try:
-                state = management.checked(REPORTS, await management.stream_info(js, REPORTS), "state")["state"]
+                state = management.checked(
+                    js.names.reports_stream, await management.stream_info(js, js.names.reports_stream), "state"
+                )["state"]
                 self.stored(int(state["last_seq"]), clock())
             except NodeUnavailable as exc:
                 log.debug("the stream of reports does not answer", error=str(exc))

@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Callable
 
 from orastream.broker import Headers, OnMessage, Subscription
-from orastream.contract import stream_names, subjects
 from orastream.contract.stored_requests import StoredRequest
 from orastream.delivery.runtime.early_audio import EarlyAudio, EarlyRoom
 from orastream.jetstream.api import JetStream
@@ -50,12 +49,12 @@ class SessionAudio:
             broker = self._js.broker
             self._unhook = [broker.on_disconnect(self._on_disconnect), broker.on_reconnect(self._on_connected)]
             self._on_connected()
-            self._subscription = await broker.subscribe(subjects.audio(self._session, "*"), self._on_message)
-        subject = subjects.audio(self._session, stored.token)
+            self._subscription = await broker.subscribe(self._js.names.audio(self._session, "*"), self._on_message)
+        subject = self._js.names.audio(self._session, stored.token)
         whole = subject in self._early or subject not in self._begun
         complete = whole and asked_at > max(self._unbroken_since + SETTLED_S, self._forgotten)
         self._begins(subject)
-        feed = Feed(self._js, stream_names.AUDIO, subject, wake=wake, source=self._source, complete=complete)
+        feed = Feed(self._js, self._js.names.audio_stream, subject, wake=wake, source=self._source, complete=complete)
         return await feed.__aenter__()
 
     def idle(self) -> None:

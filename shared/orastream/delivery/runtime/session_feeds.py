@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import Self
 
 from orastream.base import logger
-from orastream.contract import stream_names, subjects
 from orastream.contract.stored_requests import StoredCancel, read_message
 from orastream.delivery.rules.entry import Entry
 from orastream.delivery.rules.session import Session
@@ -36,11 +35,13 @@ class SessionFeeds:
         self._context = context
         self._machine = machine
         self._store = reports
-        js, events, of_session = context.js, subjects.session_events(session), subjects.reports(session)
-        self._events = Feed(js, stream_names.SESSIONS, events, wake=wake, expecting=False, at_rest_s=AT_REST_S)
+        js, events, of_session = context.js, context.js.names.session_events(session), context.js.names.reports(session)
+        self._events = Feed(
+            js, context.js.names.sessions_stream, events, wake=wake, expecting=False, at_rest_s=AT_REST_S
+        )
         self._reports = Feed(
             js,
-            stream_names.REPORTS,
+            context.js.names.reports_stream,
             of_session,
             wake=wake,
             after=context.mark.sequence,
@@ -91,7 +92,7 @@ class SessionFeeds:
     def read(self, now: float, delivering: Entry | None) -> None:
         """Pass what has come to the session's machine. `delivering` is the request that is being delivered."""
         while (message := self._events.pop()) is not None:
-            stored = read_message(message, max_text_chars=self._context.max_text_chars)
+            stored = read_message(message, self._context.js.names, max_text_chars=self._context.max_text_chars)
             if isinstance(stored, StoredCancel):
                 self._machine.cancel(stored)
             else:
@@ -101,7 +102,7 @@ class SessionFeeds:
         self._reports.expecting = self._machine.awaits_reports
         # Once it is claimed, its reports are this owner's own, unless another owner has taken the session.
         own = delivering.stored if delivering is not None and delivering.resumes is not None else None
-        self._quiet = subjects.report(own.session, own.token) if own is not None else ""
+        self._quiet = self._context.js.names.report(own.session, own.token) if own is not None else ""
         self.were_current |= self._events.current and self._reports.current
 
     def _read_report(self, message: Stored, now: float) -> None:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 
 from orastream.base import logger
-from orastream.contract import stream_names, subjects
 from orastream.contract.errors import NodeUnavailable
 from orastream.delivery.runtime.ownership import Owners
 from orastream.jetstream.api import JetStream
@@ -52,7 +51,7 @@ class Takeover:
         """Return the number of sessions to take. Ends early if the bridge shows that it lives."""
         sessions = 0
         async for session in self._owners.sessions_of(bridge):
-            if await self._js.after(stream_names.SESSIONS, subjects.session_events(session), 0) is None:
+            if await self._js.after(self._js.names.sessions_stream, self._js.names.session_events(session), 0) is None:
                 continue
             if await self._owners.alive(bridge):
                 break

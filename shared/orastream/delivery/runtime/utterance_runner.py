@@ -84,7 +84,7 @@ class UtteranceRunner:
         self._clock = CheckpointClock()
         asked_at = session.bridge.js.clock.monotonic_at(entry.stored.stored_at_s)
         self._timing = Timing(asked_at, piecewise=utterance.rules.confirm_every is not None)
-        about = traces.taken(entry.stored, "deliver", kind := session.bridge.kind)
+        about = traces.taken(session.bridge.js.names, entry.stored, "deliver", kind := session.bridge.kind)
         about |= {"orastream.epoch": session.epoch, "orastream.delivered_before": utterance.delivered}
         self._span = traces.begin(f"{kind} deliver", parent=entry.stored.trace, kind="consumer", attributes=about)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from enum import Enum
 
-from orastream.contract import stream_names
 from orastream.contract.messages import Transport
 from orastream.contract.stored_requests import StoredCancel, read_stored
 from orastream.delivery.rules.wakeup import Step, by_claim, cancel_is_applied, first_step, if_stored
@@ -35,13 +34,18 @@ class WakeupJudge:
     async def need(self, session: str, delivery: Delivery) -> Need:
         """Ack or nak the wake-up if it needs no owner. Returns what it needs. Raises NodeUnavailable."""
         stored = read_stored(
-            delivery.subject, delivery.sequence, delivery.time_s, delivery.data, max_text_chars=self._max_text_chars
+            self._js.names,
+            delivery.subject,
+            delivery.sequence,
+            delivery.time_s,
+            delivery.data,
+            max_text_chars=self._max_text_chars,
         )
         if isinstance(stored, StoredCancel):
             return await self._settle_cancel(session, delivery)
         step = first_step(stored.stated_transport, self._transport, delivery.delivered)
         if step is Step.ASK_STORED:
-            message = await self._js.get(stream_names.SESSIONS, delivery.sequence)
+            message = await self._js.get(self._js.names.sessions_stream, delivery.sequence)
             step = if_stored(stored.stated_transport, message is not None)
         if step is Step.ASK_REPORT:
             state = await self._reports.read(session, stored.token)
@@ -57,6 +61,6 @@ class WakeupJudge:
         lowest = await next_request(self._js, session, 0, before=delivery.sequence)
         if not cancel_is_applied(delivery.sequence, lowest.sequence if lowest is not None else None):
             return Need.PRESENT_OWNER
-        await self._js.delete(stream_names.SESSIONS, delivery.sequence)
+        await self._js.delete(self._js.names.sessions_stream, delivery.sequence)
         await delivery.ack()
         return Need.NOTHING

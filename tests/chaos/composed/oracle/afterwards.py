@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from orastream.contract.stream_names import REPORTS, SESSIONS
 from tests.chaos.composed.history import Violation
 from tests.chaos.composed.oracle.facts import Facts
+from tests.support.names import NAMES
 
 MEMORY_MB = 60.0
 DESCRIPTORS = 40
@@ -45,7 +45,7 @@ def leaves_nothing(facts: Facts) -> Iterator[Violation]:
     if after.cancels:
         yield _broken("cancels stay stored", f"{after.cancels} in TTS_SESSIONS")
     swept = after.waited_s >= LEFT_S
-    if after.texts and swept and not list(facts.losses(SESSIONS, REPORTS)):
+    if after.texts and swept and not list(facts.losses(NAMES.sessions_stream, NAMES.reports_stream)):
         yield _broken("pieces of texts stay stored", f"{after.texts} in TTS_TEXTS")
     for consumer, count in after.unacked.items():
         if count:

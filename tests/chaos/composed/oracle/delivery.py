@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orastream.contract.stream_names import AUDIO, REPORTS, SESSIONS
 from tests.chaos.composed.history import WAV_HEADER_BYTES, Frame, ReportSeen, Request, StoredAudio, Violation, digest
 from tests.chaos.composed.oracle.facts import LOSS_AFTER_S, Facts, broken
+from tests.support.names import NAMES
 
 EARLY_S = 0.0
 """By how much a frame may be received after the report that counts it as delivered."""
@@ -25,7 +25,7 @@ def sends_the_right_bytes(facts: Facts, request: Request) -> Iterator[Violation]
     """Every chunk that OraServer has read is the right part of the file, and a repeat equals the first."""
     frames = facts.frames.get(request.key, [])
     sizes: dict[int, tuple[int, str]] = {}
-    audio_lost = facts.lost(request, AUDIO)
+    audio_lost = facts.lost(request, NAMES.audio_stream)
     for frame in frames:
         if frame.kind != "chunk":
             continue
@@ -110,14 +110,16 @@ def stores_all(facts: Facts, request: Request) -> Iterator[Violation]:
 
 
 def _audio_was_lost(facts: Facts, request: Request) -> bool:
-    return any(loss.ended + LOSS_AFTER_S >= request.sent_at for loss in facts.losses(AUDIO))
+    return any(loss.ended + LOSS_AFTER_S >= request.sent_at for loss in facts.losses(NAMES.audio_stream))
 
 
 def is_spoken_once(facts: Facts, request: Request) -> Iterator[Violation]:
     """A repeated `requestId` is not spoken again."""
     stored = facts.history.audio.get(request.key)
     reports = facts.reports.get(request.key, [])
-    if facts.lost(request, REPORTS, SESSIONS) or (len(reports) > 1 and facts.forgotten(reports[0], reports[-1])):
+    if facts.lost(request, NAMES.reports_stream, NAMES.sessions_stream) or (
+        len(reports) > 1 and facts.forgotten(reports[0], reports[-1])
+    ):
         return
     if stored is not None and stored.other_attempts:
         yield broken("spoken twice", request, f"{stored.other_attempts} attempts of a request with the same id")
@@ -166,7 +168,9 @@ def _totals(facts: Facts, request: Request, body: dict[str, object], chunks: int
         chunks = len(stored.chunks) if stored is not None else 0
     size = len(facts.reference(request.text, request.format))
     numbers = body.get("deliveredChunks"), body.get("totalChunks"), body.get("bytes")
-    if (request.transport != "websocket" and _audio_was_lost(facts, request)) or facts.lost(request, REPORTS):
+    if (request.transport != "websocket" and _audio_was_lost(facts, request)) or facts.lost(
+        request, NAMES.reports_stream
+    ):
         chunks = int(str(numbers[0]))  # spoken again, with other borders of chunks
     if numbers != (chunks, chunks, size):
         detail = f"{numbers[0]} of {numbers[1]} chunks, {numbers[2]} bytes; the file has {chunks} and {size}"

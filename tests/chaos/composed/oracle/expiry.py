@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from orastream.contract.stream_names import REPORTS, SESSIONS
 from tests.chaos.composed.history import ReportSeen, Request, Violation
 from tests.chaos.composed.oracle.facts import RECOVERY_S, SYNTH_FAULTS, Facts, broken
+from tests.support.names import NAMES
 
 DISTURBED_SHARE = 0.5
 LONG_WAIT_SHARE = 0.25
@@ -30,7 +30,7 @@ def has_a_reason(facts: Facts, request: Request, final: ReportSeen) -> Iterator[
         detail = f"{waited_s:.1f} s after it was sent; its ttl is {request.ttl_s:g} s"
         yield broken("expired too early", request, detail)
         return
-    if facts.lost(request, SESSIONS, REPORTS):
+    if facts.lost(request, NAMES.sessions_stream, NAMES.reports_stream):
         return
     end = request.sent_at + request.ttl_s
     disturbed_s = disturbed(facts, request.sent_at, end)

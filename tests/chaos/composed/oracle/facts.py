@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
-from orastream.contract.stream_names import REPORTS
 from tests.chaos.composed.history import (
     CancelSent,
     Disturbance,
@@ -16,6 +15,7 @@ from tests.chaos.composed.history import (
     Request,
     Violation,
 )
+from tests.support.names import NAMES
 
 LATE_FRAME_S = 1.0
 CANCEL_S = 4.0
@@ -136,7 +136,10 @@ class Facts:
 
     def forgotten(self, first: ReportSeen, later: ReportSeen) -> bool:
         """Whether the node lost the first report before it stored the later one."""
-        return any(first.stored_at <= loss.ended and loss.began <= later.stored_at for loss in self.losses(REPORTS))
+        return any(
+            first.stored_at <= loss.ended and loss.began <= later.stored_at
+            for loss in self.losses(NAMES.reports_stream)
+        )
 
     def faults(self, kinds: Iterable[str], begin: float, end: float) -> list[Disturbance]:
         """The faults that overlap this time. `kinds`: beginnings of "<kind> <target>"."""

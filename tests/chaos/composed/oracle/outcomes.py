@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orastream.contract.stream_names import AUDIO, REPORTS, SESSIONS, TEXTS
 from tests.chaos.composed.history import ReportSeen, Request, Violation
 from tests.chaos.composed.oracle import expiry
 from tests.chaos.composed.oracle.facts import (
@@ -18,6 +17,7 @@ from tests.chaos.composed.oracle.facts import (
     Facts,
     broken,
 )
+from tests.support.names import NAMES
 
 MAX_ATTEMPTS = 3
 """Attempts in a row without progress, after which a request fails."""
@@ -32,7 +32,7 @@ def has_one_final(facts: Facts, request: Request) -> Iterator[Violation]:
     """An accepted request gets exactly one final report, and that one does not change."""
     finals, seq = facts.finals(request), facts.seqs[request.key]
     if not finals:
-        if seq is not None and not facts.lost(request, SESSIONS):
+        if seq is not None and not facts.lost(request, NAMES.sessions_stream):
             yield broken("no final report", request, f"stored as {seq}, {request.transport}")
         return
     if request.refused_at is not None:
@@ -52,10 +52,14 @@ def has_one_final(facts: Facts, request: Request) -> Iterator[Violation]:
 def is_answered(facts: Facts, request: Request) -> Iterator[Violation]:
     """A caller who waits gets the final report that is stored, soon after it is stored."""
     finals, answer = facts.finals(request), request.answer
-    if answer is not None and not any(report.body == answer for report in finals) and not facts.lost(request, REPORTS):
+    if (
+        answer is not None
+        and not any(report.body == answer for report in finals)
+        and not facts.lost(request, NAMES.reports_stream)
+    ):
         yield broken("a caller got another report than is stored", request, str(answer.get("status")))
     gave_up_at = request.gave_up_at
-    if gave_up_at is not None and finals and not any(facts.losses(REPORTS)):
+    if gave_up_at is not None and finals and not any(facts.losses(NAMES.reports_stream)):
         early_s = gave_up_at - finals[0].stored_at
         if early_s > ANSWER_S and not facts.faults(SERVER_FAULTS, finals[0].stored_at, gave_up_at):
             yield broken("a caller waited in vain", request, f"{early_s:.1f} s after {finals[0].status} was stored")
@@ -93,8 +97,8 @@ def has_a_reason(facts: Facts, request: Request) -> Iterator[Violation]:
 
 def _is_excused(facts: Facts, request: Request, final: ReportSeen, code: str) -> bool:
     if code == "expired":
-        return facts.lost(request, REPORTS)
-    if code in ("internal", "synth_stalled") and facts.lost(request, SESSIONS):
+        return facts.lost(request, NAMES.reports_stream)
+    if code in ("internal", "synth_stalled") and facts.lost(request, NAMES.sessions_stream):
         return True  # its synth has died, and no other one gets it
     if code == "oraserver_refused":
         begin, end = request.sent_at - REFUSED_AROUND_S, final.stored_at + REFUSED_AROUND_S
@@ -107,14 +111,16 @@ def _is_excused(facts: Facts, request: Request, final: ReportSeen, code: str) ->
     if code == "text_stalled" and not request.text_ended:
         return True
     if code == "text_stalled":
-        return facts.lost(request, TEXTS)
-    return code in ("audio_expired", "synth_stalled", "internal", "engine_error") and facts.lost(request, AUDIO, TEXTS)
+        return facts.lost(request, NAMES.texts_stream)
+    return code in ("audio_expired", "synth_stalled", "internal", "engine_error") and facts.lost(
+        request, NAMES.audio_stream, NAMES.texts_stream
+    )
 
 
 def is_cancelled_in_time(facts: Facts, request: Request) -> Iterator[Violation]:
     """A cancelled request becomes final soon, also one that no bridge delivers."""
     final, at = facts.final(request), facts.cancelled_at(request)
-    if final is None or at is None or facts.lost(request, SESSIONS, REPORTS):
+    if final is None or at is None or facts.lost(request, NAMES.sessions_stream, NAMES.reports_stream):
         return
     late_s = final.stored_at - at
     limit_s = CANCEL_S + facts.lag(at, final.stored_at)

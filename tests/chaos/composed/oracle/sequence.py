@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from orastream.contract.stream_names import REPORTS, SESSIONS
 from tests.chaos.composed.history import Frame, ReportSeen, Request, Violation
 from tests.chaos.composed.oracle.facts import Facts, broken
+from tests.support.names import NAMES
 
 
 def is_fenced(facts: Facts, request: Request) -> Iterator[Violation]:
@@ -17,7 +17,7 @@ def is_fenced(facts: Facts, request: Request) -> Iterator[Violation]:
     ]
     reports = [report for report in facts.reports.get(request.key, []) if report.seq in facts.seen_live]
     for earlier, later in zip(chunks, chunks[1:], strict=False):
-        if earlier.bridge == later.bridge or facts.lost(request, REPORTS):
+        if earlier.bridge == later.bridge or facts.lost(request, NAMES.reports_stream):
             continue
         before = [report for report in reports if report.stored_at <= later.sent_at]
         after = [report for report in reports if report.stored_at > later.sent_at]
@@ -50,7 +50,7 @@ def keeps_the_order(facts: Facts) -> Iterator[Violation]:
     for requests in _sessions(facts):
         last: tuple[float, Request] | None = None
         for request in requests:
-            if facts.lost(request, SESSIONS, REPORTS):
+            if facts.lost(request, NAMES.sessions_stream, NAMES.reports_stream):
                 continue
             frames = facts.frames.get(request.key, [])
             if frames and last is not None and frames[0].sent_at < last[0]:
@@ -77,7 +77,11 @@ def goes_on_with_no_earlier_request(facts: Facts) -> Iterator[Violation]:
             late = next(
                 (other for other in newest.values() if other[0] > seq and _is_late(facts, frame, other[1])), None
             )
-            if late is not None and frame.key not in reported and not facts.lost(request, SESSIONS, REPORTS):
+            if (
+                late is not None
+                and frame.key not in reported
+                and not facts.lost(request, NAMES.sessions_stream, NAMES.reports_stream)
+            ):
                 reported.add(frame.key)
                 late_s = frame.received_at - late[1].received_at
                 what = f"{frame.kind} {frame.index} by {frame.bridge}"

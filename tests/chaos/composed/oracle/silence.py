@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orastream.contract.stream_names import REPORTS, SESSIONS
 from tests.chaos.composed.history import Request, Violation
 from tests.chaos.composed.oracle.facts import (
     CANCEL_S,
@@ -15,12 +14,13 @@ from tests.chaos.composed.oracle.facts import (
     Facts,
     broken,
 )
+from tests.support.names import NAMES
 
 
 def sends_nothing_after_the_final(facts: Facts, request: Request) -> Iterator[Violation]:
     """After the final report is stored, no frame leaves a bridge."""
     final = facts.final(request)
-    if final is None or facts.lost(request, REPORTS, SESSIONS):
+    if final is None or facts.lost(request, NAMES.reports_stream, NAMES.sessions_stream):
         return
     for frame in facts.frames.get(request.key, []):
         late_s = frame.sent_at - final.stored_at
@@ -35,7 +35,7 @@ def sends_nothing_after_the_final(facts: Facts, request: Request) -> Iterator[Vi
 def sends_nothing_after_a_cancel(facts: Facts, request: Request) -> Iterator[Violation]:
     """After a cancel no frame leaves a bridge: QUICK_CANCEL_S later if nothing is disturbed, else CANCEL_S."""
     at = facts.cancelled_at(request)
-    if at is None or facts.lost(request, SESSIONS):
+    if at is None or facts.lost(request, NAMES.sessions_stream):
         return
     for frame in facts.frames.get(request.key, []):
         late_s = frame.sent_at - at

@@ -18,10 +18,10 @@ from orastream.cli.node.upfile import UpFile
 from orastream.client.async_client import Client
 from orastream.client.reads import Reads
 from orastream.client.watch import dated_reports
-from orastream.contract import stream_names, subjects
 from orastream.contract.text_pieces import TextPiece
 from orastream.jetstream.api import JetStream
 from tests.support.ending import ending_all, stored_request
+from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
 from tests.support.processes import Logs, Process, free_port, until
 from tests.support.services import environment
@@ -113,7 +113,7 @@ async def test_say_sends_no_request_when_it_cannot_save_the_file(
         *(tmp_path, "say", "hello", "--session", "s", "--save", "none/x.wav", "--nats", nats_server.url)
     )
     assert code == 1 and err.startswith("error: --save: cannot write none/x.wav (there is no folder")
-    assert await js.last(stream_names.SESSIONS, subjects.session_request("s")) is None
+    assert await js.last(NAMES.sessions_stream, NAMES.session_request("s")) is None
 
 
 async def test_say_streams_the_text_from_stdin(tmp_path: Path, nats_server: NatsServer, js: JetStream) -> None:
@@ -133,7 +133,7 @@ async def test_say_streams_the_text_from_stdin(tmp_path: Path, nats_server: Nats
         async def enough() -> bool:
             found[:] = [
                 piece
-                for message in await js.read(stream_names.TEXTS, subjects.script("s", "r"), 0)
+                for message in await js.read(NAMES.texts_stream, NAMES.script("s", "r"), 0)
                 if (piece := TextPiece.decode(message.data)) is not None
             ]
             return len(found) >= pieces
@@ -144,7 +144,7 @@ async def test_say_streams_the_text_from_stdin(tmp_path: Path, nats_server: Nats
     process.stdin.write("안녕. ".encode())
 
     async def request_stored() -> bool:
-        return await js.after(stream_names.SESSIONS, subjects.session_request("s"), 0) is not None
+        return await js.after(NAMES.sessions_stream, NAMES.session_request("s"), 0) is not None
 
     await until(request_stored, "the request is stored", timeout_s=30)
     request = (await stored_request(js, "s", "r")).request
@@ -202,7 +202,7 @@ async def test_watch_shows_the_time_when_a_report_was_stored(
     """The time shown is when the report was stored, not when it was read."""
     async with ending_all(js, "delivered"):
         assert (await orastream(tmp_path, "say", "hello", "--session", "s", "--nats", nats_server.url))[0] == 0
-    stored = await js.last(stream_names.REPORTS, subjects.reports("s"))
+    stored = await js.last(NAMES.reports_stream, NAMES.reports("s"))
     assert stored is not None
     async with contextlib.aclosing(dated_reports(Reads(js, max_text_chars=5000), "s", history=True)) as dated:
         assert (await anext(dated))[0] == stored.time_s

@@ -21,7 +21,7 @@ from orastream.broker import Broker
 from orastream.client.acceptance import Acceptance
 from orastream.client.async_client import Client
 from orastream.client.blocking import BlockingClient
-from orastream.contract import codec, stream_names, subjects
+from orastream.contract import codec
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.contract.codec import Encoding
 from orastream.contract.errors import InvalidRequest, NodeUnavailable, Overloaded, SettingsError, WaitTimeout
@@ -31,6 +31,7 @@ from orastream.jetstream.report_store import ReportStore
 from orastream.jetstream.stream_limits import StreamLimits
 from orastream.service.keeper import StreamKeeper
 from tests.support.ending import end, ending_all, stored_request
+from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
 from tests.support.processes import free_port
 
@@ -128,7 +129,7 @@ async def test_reports_have_the_encoding_of_the_request(js: JetStream, client: C
     assert not waits
     stored = await stored_request(js, "s1")
     await end(js, stored, "delivered")
-    last = await js.last(stream_names.REPORTS, subjects.report("s1", "r1"))
+    last = await js.last(NAMES.reports_stream, NAMES.report("s1", "r1"))
     assert last is not None
     assert codec.encoding_of(last.data) == stored.encoding == encoding
     assert await client.wait("s1", acceptance.request_id, 5) == Report.decode(last.data)
@@ -189,7 +190,7 @@ async def test_submit_stores_no_invalid_request(
     with pytest.raises(InvalidRequest) as caught:
         await client.submit(FIELDS | wrong)
     assert caught.value.field == field
-    assert await js.after(stream_names.SESSIONS, "tts.session.>", 0) is None
+    assert await js.after(NAMES.sessions_stream, "tts.session.>", 0) is None
 
 
 async def test_submit_refuses_a_text_too_large_for_nats(js: JetStream) -> None:
@@ -231,9 +232,9 @@ async def test_full_session_does_not_refuse_requests_of_another_session(broker: 
         await say(client)
     assert caught.value.retryable
     await say(client, "s2")
-    first = await js.after(stream_names.SESSIONS, subjects.session_request("s1"), 0)
+    first = await js.after(NAMES.sessions_stream, NAMES.session_request("s1"), 0)
     assert first is not None
-    await js.delete(stream_names.SESSIONS, first.sequence)
+    await js.delete(NAMES.sessions_stream, first.sequence)
     await say(client)
 
 
@@ -268,9 +269,9 @@ async def test_cancel_is_stored_after_the_requests_that_it_covers(js: JetStream,
     assert isinstance(first, Acceptance) and isinstance(second, Acceptance)
     assert first.request_seq < sequence < second.request_seq
     assert await client.cancel("s1", "r 1") > second.request_seq
-    stored = await js.get(stream_names.SESSIONS, sequence)
+    stored = await js.get(NAMES.sessions_stream, sequence)
     assert stored is not None
-    assert stored.subject == subjects.session_cancel("s1")
+    assert stored.subject == NAMES.session_cancel("s1")
     # Without a message id a repeated publish (after a lost ack) would also cancel requests stored in between.
     assert str(stored.headers.get("Nats-Msg-Id")).startswith("s1.cancel.")
 
@@ -339,7 +340,7 @@ async def test_reports_yields_live_progress(js: JetStream, client: Client) -> No
 
 
 async def test_audio_yields_the_messages_of_a_request_in_order(js: JetStream, client: Client) -> None:
-    put = subjects.put_audio("s1", "r1")
+    put = NAMES.put_audio("s1", "r1")
     start = AudioStart(7, "pcm16", 22_050, 1, "espeak", "ko-KR")
     attempt = (await js.store(put, start.pack())).sequence
     chunks = [AudioChunk(attempt, index, index * 10, 0, bytes([index]) * 4) for index in range(3)]

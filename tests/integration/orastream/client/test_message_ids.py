@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from orastream.client.async_client import Client
-from orastream.contract import codec, subjects
-from orastream.contract.stream_names import SESSIONS, TEXTS
+from orastream.contract import codec
 from orastream.contract.text_pieces import TextPiece
 from orastream.jetstream.api import JetStream
+from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
 from tests.support.processes import until
 
@@ -23,8 +23,8 @@ async def thieves(server: NatsServer) -> None:
     async with server.connect() as nc:
         own = codec.encode({"text": "x", "sessionId": "own", "phoneId": "p", "requestId": "r"}, "json")
         for subject, data, guess in (
-            (subjects.request("own"), own, GUESSED),
-            *((subjects.text("own", "r"), TextPiece(n, "x").encode(), f"{GUESSED}.{n}") for n in range(3)),
+            (NAMES.request("own"), own, GUESSED),
+            *((NAMES.text("own", "r"), TextPiece(n, "x").encode(), f"{GUESSED}.{n}") for n in range(3)),
         ):
             ack = await nc.request(subject, data, headers={"Nats-Msg-Id": guess}, timeout=5)
             assert b'"duplicate"' not in ack.data and b'"seq"' in ack.data
@@ -34,9 +34,9 @@ async def test_request_of_another_caller_is_stored(nats_server: NatsServer, js: 
     await thieves(nats_server)
     ids = {"sessionId": "victim", "phoneId": "p", "requestId": "order-17"}
     acceptance, _ = await client.submit({"text": "안녕하세요.", **ids})
-    stored = await js.get(SESSIONS, acceptance.request_seq)
+    stored = await js.get(NAMES.sessions_stream, acceptance.request_seq)
     assert not acceptance.duplicate
-    assert stored is not None and stored.subject == subjects.session_request("victim")
+    assert stored is not None and stored.subject == NAMES.session_request("victim")
     # A call that this process repeats is still stored once.
     again, _ = await client.submit({"text": "안녕하세요.", **ids})
     assert (again.duplicate, again.request_seq) == (True, acceptance.request_seq)
@@ -49,6 +49,6 @@ async def test_pieces_of_another_caller_are_stored(nats_server: NatsServer, js: 
         await utterance.write("하세요.")
 
     async def all_stored() -> bool:
-        return len(await js.read(TEXTS, subjects.script("victim", "order-17"), 0)) == 3
+        return len(await js.read(NAMES.texts_stream, NAMES.script("victim", "order-17"), 0)) == 3
 
     await until(all_stored, "both pieces and the end are stored")

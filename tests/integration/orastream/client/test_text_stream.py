@@ -8,7 +8,7 @@ from contextlib import aclosing
 import pytest
 
 from orastream import BlockingClient, Client, InvalidRequest, UtteranceEnded
-from orastream.contract import stream_names, subjects
+from orastream.contract import subjects
 from orastream.contract.audio_messages import AudioWaiting, unpack
 from orastream.contract.errors import StreamFull
 from orastream.contract.messages import Cancel
@@ -20,6 +20,7 @@ from services.synth.job.audio_reader import AudioReader
 from services.synth.settings import SynthSettings
 from services.synth.text.streamed_text import StreamedText
 from tests.support.ending import end, stored_request
+from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
 from tests.support.processes import until
 
@@ -39,12 +40,12 @@ async def stored(js: JetStream, stream: str, subject: str) -> list[bytes]:
 
 
 async def pieces(js: JetStream, request_id: str) -> list[TextPiece | None]:
-    found = await stored(js, stream_names.TEXTS, subjects.script(SESSION, request_id))
+    found = await stored(js, NAMES.texts_stream, NAMES.script(SESSION, request_id))
     return [TextPiece.decode(data) for data in found]
 
 
 async def cancels(js: JetStream) -> list[Cancel]:
-    return [Cancel.decode(data) for data in await stored(js, stream_names.SESSIONS, subjects.session_cancel(SESSION))]
+    return [Cancel.decode(data) for data in await stored(js, NAMES.sessions_stream, NAMES.session_cancel(SESSION))]
 
 
 # ---- the writer
@@ -169,13 +170,13 @@ async def test_utterance_raises_nothing_when_the_final_report_comes_after_the_la
 
 async def test_stream_limits_the_messages_of_a_text(js: JetStream) -> None:
     """The stream refuses further pieces of the text, but accepts pieces of other texts."""
-    config = next(c for c in topology.stream_configs(topology.StreamLimits()) if c["name"] == stream_names.TEXTS)
+    config = next(c for c in topology.stream_configs(NAMES, topology.StreamLimits()) if c["name"] == NAMES.texts_stream)
     await topology.ensure_stream(js, config | {"max_msgs_per_subject": 2}, change=True)
     for index in range(2):
-        await js.store(subjects.text("s", "r"), TextPiece(index, "a").encode())
+        await js.store(NAMES.text("s", "r"), TextPiece(index, "a").encode())
     with pytest.raises(StreamFull):
-        await js.store(subjects.text("s", "r"), TextPiece(2, "a").encode())
-    await js.store(subjects.text("s", "other"), TextPiece(0, "a").encode())
+        await js.store(NAMES.text("s", "r"), TextPiece(2, "a").encode())
+    await js.store(NAMES.text("s", "other"), TextPiece(0, "a").encode())
 
 
 # ---- synth's reader
@@ -212,7 +213,7 @@ async def begin(js: JetStream, client: Client, **options: object) -> Listener:
 async def put(js: JetStream, *texts: str, first: int = 0, end: bool = False) -> None:
     for index, text in enumerate(texts, first):
         piece = TextPiece(index, text, end and index == first + len(texts) - 1)
-        await js.store(subjects.text(SESSION, "r"), piece.encode())
+        await js.store(NAMES.text(SESSION, "r"), piece.encode())
 
 
 async def test_line_is_yielded_when_its_end_is_certain(js: JetStream, client: Client) -> None:
@@ -270,7 +271,7 @@ async def test_text_is_not_stalled_while_pieces_arrive_in_time(js: JetStream, cl
     await put(js, "end.", first=8, end=True)
     streamed_text = await running
     assert streamed_text.problem is None and len(listener.lines) == 1
-    signs = await stored(js, stream_names.AUDIO, subjects.audio(SESSION, "r"))
+    signs = await stored(js, NAMES.audio_stream, NAMES.audio(SESSION, "r"))
     assert len(signs) >= 4 and {unpack(sign) for sign in signs} == {AudioWaiting(7)}
 
 
@@ -292,7 +293,7 @@ async def test_stalled_mark_has_no_effect_when_a_piece_was_stored_first(js: JetS
 
 async def test_text_ends_as_stalled_when_the_stream_refuses_the_mark(js: JetStream, client: Client) -> None:
     listener = await begin(js, client, idleSeconds=1)
-    config = next(c for c in topology.stream_configs(topology.StreamLimits()) if c["name"] == stream_names.TEXTS)
+    config = next(c for c in topology.stream_configs(NAMES, topology.StreamLimits()) if c["name"] == NAMES.texts_stream)
     await topology.ensure_stream(js, config | {"max_msgs_per_subject": 2}, change=True)
     await put(js, "One. ", "Two")
     streamed_text = await listener.run()
@@ -320,7 +321,7 @@ async def test_reader_ignores_messages_that_the_stream_has_not_stored(js: JetStr
     """Only pieces that the stream has stored and republished count."""
     listener = await begin(js, client, idleSeconds=1)
     running = asyncio.create_task(listener.run())
-    await js.broker.publish(subjects.script(SESSION, "r"), TextPiece(0, "Not this.", True).encode())
+    await js.broker.publish(NAMES.script(SESSION, "r"), TextPiece(0, "Not this.", True).encode())
     await put(js, "This. ", end=True)
     await running
     assert listener.lines == ["This."]

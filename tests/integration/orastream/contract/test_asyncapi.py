@@ -19,10 +19,11 @@ from aiohttp import WSMsgType, web
 from nats.aio.msg import Msg
 
 from orastream.client.async_client import Client
-from orastream.contract import codec, stream_names
+from orastream.contract import codec
 from orastream.jetstream.api import JetStream
 from tests.support.asyncapi import NODE, ORASERVER, document, problems
 from tests.support.inprocess import running_node
+from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
 
 pytestmark = pytest.mark.integration
@@ -230,7 +231,7 @@ async def test_node_sends_only_documented_messages(
         assert documented.seen["outcome/Refusal"] == 1
 
         # The stream is full and refuses the request itself.
-        await js.api("STREAM.UPDATE." + stream_names.SESSIONS, await _narrow(js))
+        await js.api("STREAM.UPDATE." + NAMES.sessions_stream, await _narrow(js))
         full = await connection.request("tts.request.full", codec.encode(base | {"sessionId": "full"}, "json"))
         documented.check("ack", json.loads(full.data))
         assert json.loads(full.data)["error"]["err_code"]
@@ -268,6 +269,6 @@ async def test_node_sends_only_documented_messages(
 
 async def _narrow(js: JetStream) -> dict[str, Any]:
     """Return the configuration of TTS_SESSIONS without room for another message."""
-    info = await js.api("STREAM.INFO." + stream_names.SESSIONS)
+    info = await js.api("STREAM.INFO." + NAMES.sessions_stream)
     config: dict[str, Any] = info["config"]
     return config | {"max_msgs": max(1, info["state"]["messages"]), "discard": "new"}

@@ -8,11 +8,11 @@ import pytest
 
 from orastream.base.tasks import end
 from orastream.broker import Broker, Headers
-from orastream.contract import stream_names, subjects
 from orastream.contract.errors import NodeUnavailable
 from orastream.jetstream import pull_consumer
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.pull_consumer import Delivery, PullConsumer
+from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
 from tests.support.processes import until
 
@@ -21,23 +21,23 @@ pytestmark = pytest.mark.integration
 
 async def test_delete_returns_false_only_for_a_missing_message(js: JetStream) -> None:
     """`delete` returns False only for a missing message. Otherwise a request could keep its place unnoticed."""
-    ack = await js.store(subjects.request("s"), b"{}")
-    assert await js.delete(stream_names.SESSIONS, ack.sequence) is True
-    assert await js.delete(stream_names.SESSIONS, ack.sequence) is False
-    assert await js.delete(stream_names.SESSIONS, 1_000_000) is False
+    ack = await js.store(NAMES.request("s"), b"{}")
+    assert await js.delete(NAMES.sessions_stream, ack.sequence) is True
+    assert await js.delete(NAMES.sessions_stream, ack.sequence) is False
+    assert await js.delete(NAMES.sessions_stream, 1_000_000) is False
     with pytest.raises(NodeUnavailable, match="stream not found"):
         await js.delete("NO_SUCH_STREAM", 1)
 
 
 async def test_ends_read_is_true_only_for_the_last_message_of_a_complete_read(js: JetStream) -> None:
-    put, subject = subjects.put_audio("s", "r"), subjects.audio("s", "r")
+    put, subject = NAMES.put_audio("s", "r"), NAMES.audio("s", "r")
     first, *_, last = [(await js.store(put, b"%d" % number)).sequence for number in range(5)]
-    assert [m.ends_read for m in await js.read(stream_names.AUDIO, subject, 0)] == [False] * 4 + [True]
-    page = await js.read(stream_names.AUDIO, subject, first, batch=2)
+    assert [m.ends_read for m in await js.read(NAMES.audio_stream, subject, 0)] == [False] * 4 + [True]
+    page = await js.read(NAMES.audio_stream, subject, first, batch=2)
     assert [m.ends_read for m in page] == [False, False], "ends_read is true for a page that the batch size has cut"
-    page = await js.read(stream_names.AUDIO, subject, page[-1].sequence, max_bytes=1)
+    page = await js.read(NAMES.audio_stream, subject, page[-1].sequence, max_bytes=1)
     assert [m.ends_read for m in page] == [False], "ends_read is true for a page that the byte limit has cut"
-    for message in (await js.get(stream_names.AUDIO, last), await js.last(stream_names.AUDIO, subject)):
+    for message in (await js.get(NAMES.audio_stream, last), await js.last(NAMES.audio_stream, subject)):
         assert message is not None
         assert not message.ends_read, "ends_read is true for a message that the leader returned"
 

@@ -7,20 +7,20 @@ from random import Random
 
 import pytest
 
-from orastream.contract import stream_names, subjects
 from orastream.jetstream.api import JetStream, Stored
 from orastream.jetstream.feed import Feed
+from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
 
 pytestmark = pytest.mark.integration
 
-PUT, SUBJECT = subjects.put_audio("s", "r"), subjects.audio("s", "r")
+PUT, SUBJECT = NAMES.put_audio("s", "r"), NAMES.audio("s", "r")
 
 
 class Reader:
     """Pops the feed's messages whenever it is woken."""
 
-    def __init__(self, js: JetStream, subject: str = SUBJECT, stream: str = stream_names.AUDIO, **options: int) -> None:
+    def __init__(self, js: JetStream, subject: str = SUBJECT, stream: str = NAMES.audio_stream, **options: int) -> None:
         self.woken = asyncio.Event()
         self.feed = Feed(js, stream, subject, wake=self.woken.set, **options)
         self.got: list[Stored] = []
@@ -104,14 +104,14 @@ async def test_feed_continues_after_the_server_is_killed_and_restarted(js: JetSt
 
 async def test_feed_continues_after_deleted_messages(js: JetStream) -> None:
     """Requests and cancels of a session, some of them deleted: the others come once, each kind in order."""
-    reader = Reader(js, subjects.session_events("s"), stream_names.SESSIONS)
+    reader = Reader(js, NAMES.session_events("s"), NAMES.sessions_stream)
     kept: list[int] = []
     async with reader.feed:
         for number in range(30):
-            subject = subjects.cancel("s") if number % 5 == 4 else subjects.request("s")
+            subject = NAMES.cancel("s") if number % 5 == 4 else NAMES.request("s")
             ack = await js.store(subject, b"%d" % number)
             if number % 3 == 0:
-                await js.delete(stream_names.SESSIONS, ack.sequence)
+                await js.delete(NAMES.sessions_stream, ack.sequence)
             else:
                 kept.append(ack.sequence)
         last = kept[-1]

@@ -11,10 +11,10 @@ import pytest
 
 from orastream.base import tasks
 from orastream.broker import Broker, Headers
-from orastream.contract import subjects
 from orastream.contract.errors import NodeUnavailable
 from orastream.jetstream import peer_watch
 from orastream.jetstream.peers import Peers
+from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
 from tests.support.processes import until
 
@@ -50,7 +50,7 @@ class Member:
 
             async def subscribed() -> bool:
                 try:
-                    await self.broker.request(subjects.peer("synth", self.name), b"", timeout_s=1)
+                    await self.broker.request(NAMES.peer("synth", self.name), b"", timeout_s=1)
                 except NodeUnavailable:
                     return False
                 return True
@@ -74,8 +74,8 @@ async def test_a_process_whose_connection_is_gone_is_noticed_with_what_it_held(n
     async with watcher.running():
         async with Broker(nats_server.url, name="dies", connect_timeout_s=5) as dies:
             beacon = json.dumps({"name": "synth-b", "holds": [ACK]}).encode()
-            await dies.subscribe(subjects.peer("synth", "synth-b"), lambda *_: None)
-            await dies.publish(subjects.peers("synth"), beacon)
+            await dies.subscribe(NAMES.peer("synth", "synth-b"), lambda *_: None)
+            await dies.publish(NAMES.peers("synth"), beacon)
             await known(watcher, "synth-b")
             assert watcher.gone == []
 
@@ -117,8 +117,8 @@ async def test_a_beacon_that_no_process_of_this_service_sends_is_ignored(
 ) -> None:
     watcher = Member(nats_server.url, "synth-a")
     async with watcher.running() as running:
-        await broker.publish(subjects.peers("synth"), beacon)
-        await broker.publish(subjects.peers("synth"), b'{"name": "synth-z"}')
+        await broker.publish(NAMES.peers("synth"), beacon)
+        await broker.publish(NAMES.peers("synth"), b'{"name": "synth-z"}')
         await known(watcher, "synth-z")
         assert "synth-b" not in watcher.peers._watch._peers and not running.done()
 
@@ -133,7 +133,7 @@ async def test_a_probe_is_answered_to_an_inbox_only(nats_server: NatsServer, bro
     watcher = Member(nats_server.url, "synth-a")
     async with watcher.running():
         await broker.subscribe("$JS.API.STREAM.DELETE.X", answered)
-        probe = subjects.peer("synth", "synth-a")
+        probe = NAMES.peer("synth", "synth-a")
         await broker.publish(probe, b"", reply="$JS.API.STREAM.DELETE.X")
         await broker.request(probe, b"", timeout_s=5)
         await asyncio.sleep(0.2)

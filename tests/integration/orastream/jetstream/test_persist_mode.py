@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from orastream.broker import Broker
-from orastream.contract import stream_names, subjects
 from orastream.contract.errors import SettingsError
 from orastream.jetstream import topology
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.object_store import ObjectStore, object_store_config
 from orastream.jetstream.stream_limits import StreamLimits
 from orastream.service.keeper import StreamKeeper
+from tests.support.names import NAMES
 from tests.support.nats_cluster import NatsCluster, until_placed
 from tests.support.nats_server import NatsServer
 from tests.support.processes import Logs
@@ -54,7 +54,7 @@ async def cluster(tmp_path: Path, logs: Logs) -> AsyncIterator[NatsCluster]:
 async def test_only_the_cache_is_async(js: JetStream) -> None:
     await topology.ensure_stream(js, a_cache())
     assert (await config_of(js))["persist_mode"] == "async"
-    for config in topology.stream_configs(StreamLimits()):
+    for config in topology.stream_configs(NAMES, StreamLimits()):
         assert "persist_mode" not in await config_of(js, config["name"]), config["name"]
 
 
@@ -116,13 +116,13 @@ async def test_stream_that_is_no_cache_is_never_deleted(cluster: NatsCluster) ->
     """An operator may have made it async. Its content is not ours to delete: the server's refusal is reported."""
     async with Broker(cluster.url, name="test", connect_timeout_s=20) as broker:
         js = JetStream(broker)
-        configs = {config["name"]: config for config in topology.stream_configs(StreamLimits(replicas=3))}
-        reports = configs[stream_names.REPORTS]
+        configs = {config["name"]: config for config in topology.stream_configs(NAMES, StreamLimits(replicas=3))}
+        reports = configs[NAMES.reports_stream]
         await js.api("STREAM.CREATE.TTS_REPORTS", reports | {"num_replicas": 1, "persist_mode": "async"})
-        ack = await js.store(subjects.put_report("s", "r"), b"{}")
+        ack = await js.store(NAMES.put_report("s", "r"), b"{}")
         with pytest.raises(SettingsError, match="TTS_REPORTS"):
             await topology.ensure_stream(js, reports, change=True)
-        assert await js.get(stream_names.REPORTS, ack.sequence) is not None
+        assert await js.get(NAMES.reports_stream, ack.sequence) is not None
 
 
 async def test_killed_server_keeps_each_object_whole_or_not_at_all(
@@ -132,13 +132,13 @@ async def test_killed_server_keeps_each_object_whole_or_not_at_all(
     await topology.ensure_stream(js, a_cache())
     for number in range(40):
         await objects.put(f"n{number}", bytes([number]) * 9_000)
-        ack = await js.store(subjects.put_report("s", str(number)), b"{}")
+        ack = await js.store(NAMES.put_report("s", str(number)), b"{}")
     nats_server.kill()
     await nats_server.start()
     await js.broker.wait_connected(10)
     found = [await objects.get(f"n{number}") for number in range(40)]
     assert all(data in (None, bytes([number]) * 9_000) for number, data in enumerate(found))
-    assert await js.get(stream_names.REPORTS, ack.sequence) is not None
+    assert await js.get(NAMES.reports_stream, ack.sequence) is not None
     await objects.put("after", b"data")
     assert await objects.get("after") == b"data"
 
@@ -151,9 +151,9 @@ async def test_sequences_of_a_cache_may_go_back(nats_server: NatsServer, broker:
     keeper.on_sequences_back(went_back.append)
     await keeper.ensure()
     await keeper.add(a_cache(), change=True)
-    for name in (STREAM, stream_names.REPORTS):
+    for name in (STREAM, NAMES.reports_stream):
         config = await config_of(js, name)
         await js.api(f"STREAM.DELETE.{name}")
         await js.api(f"STREAM.CREATE.{name}", config | {"first_seq": 1000})
     await keeper.ensure()
-    assert went_back == [stream_names.REPORTS]
+    assert went_back == [NAMES.reports_stream]

@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from orastream.broker import Broker
-from orastream.contract import codec, stream_names, subjects
+from orastream.contract import codec
 from orastream.contract.errors import NodeUnavailable
 from orastream.contract.messages import Report
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.report_store import ReportStore
 from tests.support.ending import stored_request
+from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
 from tests.support.processes import until
 from tests.support.tcp_server import serving
@@ -64,7 +65,7 @@ async def test_a_report_that_is_lost_on_the_way_is_sent_again(
     inbox = js.broker.new_inbox()
     await js.broker.subscribe(inbox, lambda _subject, _reply, data, _headers: got.append(data))
     body = {"text": "a", "sessionId": "s", "phoneId": "p", "requestId": "r", "replyTo": inbox}
-    await js.store(subjects.request("s"), codec.encode(body, "json"))
+    await js.store(NAMES.request("s"), codec.encode(body, "json"))
     stored = await stored_request(js, "s", "r")
     async with (
         LossyProxy(nats_server.port).serving() as proxy,
@@ -80,7 +81,7 @@ async def test_a_report_that_is_lost_on_the_way_is_sent_again(
             proxy.break_connections()
         with pytest.raises(NodeUnavailable):
             await closing
-        assert await js.get(stream_names.SESSIONS, stored.sequence) is not None and got == []
+        assert await js.get(NAMES.sessions_stream, stored.sequence) is not None and got == []
         proxy.loses = False
         proxy.break_connections()
         await broker.wait_connected(10)
@@ -96,4 +97,4 @@ async def test_a_report_that_is_lost_on_the_way_is_sent_again(
 
     await until(answered, "the report at replyTo", timeout_s=5)
     assert Report.decode(got[0]).status == "cancelled"
-    assert await js.get(stream_names.SESSIONS, stored.sequence) is None
+    assert await js.get(NAMES.sessions_stream, stored.sequence) is None

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from orastream.contract import stream_names, subjects
 from orastream.contract.report_state import Verdict, state_of
 from orastream.contract.stored_requests import StoredRequest
 from orastream.jetstream.api import JetStream, Stored
 from orastream.jetstream.report_store import MAX_OWN, ReportStore
 from tests.support.ending import store_request
+from tests.support.names import NAMES
 
 pytestmark = pytest.mark.integration
 
 
 async def last_report(js: JetStream, stored: StoredRequest) -> Stored:
-    message = await js.last(stream_names.REPORTS, subjects.report(stored.session, stored.token))
+    message = await js.last(NAMES.reports_stream, NAMES.report(stored.session, stored.token))
     assert message is not None
     return message
 
@@ -73,7 +73,7 @@ async def test_write_overwrites_a_message_that_is_no_report(js: JetStream) -> No
     """A publisher can use the subject as reply subject, and then the server's publish ack is stored there."""
     for request, write in (("a", "write"), ("b", "write_first")):
         stored = await store_request(js, request)
-        await js.store(subjects.put_report("s", request), JUNK)
+        await js.store(NAMES.put_report("s", request), JUNK)
         reports = ReportStore(js)
         assert await reports.read("s", request) is None
         if write == "write":

@@ -13,15 +13,16 @@ import pytest
 
 from orastream.broker import Broker
 from orastream.client.async_client import Client
-from orastream.contract import subjects
 from orastream.contract.errors import InvalidRequest, Overloaded, PublishRefused, StreamFull
-from orastream.contract.stream_names import AUDIO, HEARTBEATS, REPORTS, SESSIONS, TEXTS, heartbeat_key
 from orastream.jetstream import management, topology
 from orastream.jetstream.api import JetStream
-from orastream.jetstream.stream_limits import MAY_LACK_ROOM, StreamLimits
+from orastream.jetstream.stream_limits import StreamLimits, room_setting
 from orastream.service.keeper import StreamKeeper
+from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
 from tests.support.processes import Logs
+
+LIMITED = (NAMES.sessions_stream, NAMES.reports_stream, NAMES.texts_stream)
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 
@@ -48,9 +49,9 @@ async def small_server(folder: Path, logs: Logs, max_file_store: str) -> AsyncIt
 
 async def as_before(js: JetStream, limits: StreamLimits) -> None:
     """Create the streams as a version without these limits did."""
-    for config in topology.stream_configs(limits):
+    for config in topology.stream_configs(NAMES, limits):
         older = {
-            key: value for key, value in config.items() if config["name"] not in MAY_LACK_ROOM or key not in OF_BEFORE
+            key: value for key, value in config.items() if room_setting(config["name"]) is None or key not in OF_BEFORE
         }
         await topology.ensure_stream(js, older)
 
@@ -66,7 +67,7 @@ async def test_full_streams_refuse_callers_and_leave_the_node_its_room(broker: B
     client = Client(broker)
     with pytest.raises(StreamFull, match="maximum bytes"):
         for number in range(100):
-            await js.store(subjects.text("s", f"r{number}"), b"x" * 60_000)
+            await js.store(NAMES.text("s", f"r{number}"), b"x" * 60_000)
     with pytest.raises(Overloaded, match="the node has no room") as caught:
         for number in range(300):
             await client.say("아" * 4000, session_id=f"s{number}", phone_id="p")
@@ -74,30 +75,30 @@ async def test_full_streams_refuse_callers_and_leave_the_node_its_room(broker: B
     with pytest.raises(Overloaded, match="the node has no room"):
         for number in range(10_000):
             await client.cancel(f"c{number}")
-    await js.store(heartbeat_key("ws_bridge-1"), b"{}")
-    await js.store(subjects.put_report("s", "r"), b"{}")
-    await js.store(subjects.put_audio("s", "r"), b"audio")
+    await js.store(NAMES.heartbeat_key("ws_bridge-1"), b"{}")
+    await js.store(NAMES.put_report("s", "r"), b"{}")
+    await js.store(NAMES.put_audio("s", "r"), b"audio")
 
 
 async def test_reports_make_room_for_new_ones(broker: Broker) -> None:
     js = JetStream(broker)
     await StreamKeeper(js, SMALL).ensure()
     for number in range(40):
-        await js.store(subjects.put_report("s", f"r{number}"), b"x" * 50_000)
-    assert await js.last(REPORTS, subjects.report("s", "r39")) is not None
-    assert await js.last(REPORTS, subjects.report("s", "r0")) is None
+        await js.store(NAMES.put_report("s", f"r{number}"), b"x" * 50_000)
+    assert await js.last(NAMES.reports_stream, NAMES.report("s", "r39")) is not None
+    assert await js.last(NAMES.reports_stream, NAMES.report("s", "r0")) is None
 
 
 async def test_message_that_no_caller_needs_is_refused(broker: Broker) -> None:
     """A piece or request of 1 MB would let few messages fill the stream. The largest that is documented is stored."""
     js = JetStream(broker)
     await StreamKeeper(js, StreamLimits()).ensure()
-    for subject in (subjects.text("s", "r"), subjects.request("s"), subjects.cancel("s")):
+    for subject in (NAMES.text("s", "r"), NAMES.request("s"), NAMES.cancel("s")):
         with pytest.raises(PublishRefused, match="10054"):
             await js.store(subject, b"x" * 900_000)
     text = "😀" * 4999 + "a"
-    await js.store(subjects.text("s", "r"), json.dumps({"index": 0, "text": text}).encode())
-    await js.store(subjects.request("s"), json.dumps({"text": text, "sessionId": "s", "phoneId": "p"}).encode())
+    await js.store(NAMES.text("s", "r"), json.dumps({"index": 0, "text": text}).encode())
+    await js.store(NAMES.request("s"), json.dumps({"text": text, "sessionId": "s", "phoneId": "p"}).encode())
 
 
 async def test_client_with_a_larger_limit_than_the_node_is_told_what_to_do(broker: Broker) -> None:
@@ -116,27 +117,27 @@ async def test_older_streams_get_their_limits_and_keep_what_they_hold(broker: Br
     """Also above the limit: then nothing is stored until there is room."""
     js = JetStream(broker)
     await as_before(js, SMALL)
-    stored = [await js.store(subjects.text("s", "r"), b"x" * 900_000) for _ in range(3)]
+    stored = [await js.store(NAMES.text("s", "r"), b"x" * 900_000) for _ in range(3)]
     await asyncio.gather(*(StreamKeeper(js, SMALL, change=True).ensure() for _ in range(2)))
-    config = await config_of(js, TEXTS)
+    config = await config_of(js, NAMES.texts_stream)
     assert (config["max_bytes"], config["max_msg_size"]) == (SMALL.texts_max_bytes, SMALL.max_piece_bytes)
-    assert [await js.get(TEXTS, ack.sequence) is not None for ack in stored] == [True] * 3
+    assert [await js.get(NAMES.texts_stream, ack.sequence) is not None for ack in stored] == [True] * 3
     with pytest.raises(StreamFull):
-        await js.store(subjects.text("s", "new"), b"{}")
-    await js.purge(TEXTS, subjects.script("s", "r"))
-    await js.store(subjects.text("s", "new"), b"{}")
+        await js.store(NAMES.text("s", "new"), b"{}")
+    await js.purge(NAMES.texts_stream, NAMES.script("s", "r"))
+    await js.store(NAMES.text("s", "new"), b"{}")
 
 
 async def test_older_synth_does_not_take_the_limits_away(broker: Broker) -> None:
     """In a rolling upgrade it starts again and compares only the fields that it knows."""
     js = JetStream(broker)
     await StreamKeeper(js, SMALL, change=True).ensure()
-    for config in topology.stream_configs(SMALL):
+    for config in topology.stream_configs(NAMES, SMALL):
         older = {
-            key: value for key, value in config.items() if config["name"] not in MAY_LACK_ROOM or key not in OF_BEFORE
+            key: value for key, value in config.items() if room_setting(config["name"]) is None or key not in OF_BEFORE
         }
         await topology.ensure_stream(js, older, change=True)
-    assert {(await config_of(js, name))["max_bytes"] for name in MAY_LACK_ROOM} == {1 << 20}
+    assert {(await config_of(js, name))["max_bytes"] for name in LIMITED} == {1 << 20}
 
 
 async def test_server_without_room_for_the_limits_works_as_before(tmp_path: Path, logs: Logs) -> None:
@@ -144,20 +145,20 @@ async def test_server_without_room_for_the_limits_works_as_before(tmp_path: Path
     limits = StreamLimits(audio_max_bytes=8 << 20)
     async with small_server(tmp_path, logs, "16MB") as js:
         await as_before(js, limits)
-        await js.store(subjects.text("s", "r"), b"{}")
+        await js.store(NAMES.text("s", "r"), b"{}")
         await StreamKeeper(js, limits, change=True).ensure()
-        for name in MAY_LACK_ROOM:
+        for name in LIMITED:
             assert (await config_of(js, name))["max_bytes"] == -1
             await js.api(f"STREAM.DELETE.{name}")
         await StreamKeeper(js, limits).ensure()
-        for name in MAY_LACK_ROOM:
+        for name in LIMITED:
             assert (await config_of(js, name))["max_bytes"] == -1
         fitting = StreamLimits(audio_max_bytes=8 << 20, texts_max_bytes=2 << 20, sessions_max_bytes=2 << 20)
         await StreamKeeper(js, fitting, change=True).ensure()
-        sizes = {name: (await config_of(js, name))["max_bytes"] for name in MAY_LACK_ROOM}
-        assert sizes == {TEXTS: 2 << 20, SESSIONS: 2 << 20, REPORTS: -1}
-        await js.store(heartbeat_key("x"), b"{}")
-        assert (await management.stream_info(js, HEARTBEATS))["state"]["messages"] == 1
+        sizes = {name: (await config_of(js, name))["max_bytes"] for name in LIMITED}
+        assert sizes == {NAMES.texts_stream: 2 << 20, NAMES.sessions_stream: 2 << 20, NAMES.reports_stream: -1}
+        await js.store(NAMES.heartbeat_key("x"), b"{}")
+        assert (await management.stream_info(js, NAMES.heartbeats_stream))["state"]["messages"] == 1
 
 
 async def test_the_stream_of_audio_gets_its_room_before_the_streams_that_work_without(
@@ -167,5 +168,5 @@ async def test_the_stream_of_audio_gets_its_room_before_the_streams_that_work_wi
     limits = StreamLimits(audio_max_bytes=64 << 20, sessions_max_bytes=60 << 20)
     async with small_server(tmp_path, logs, "80MB") as js:
         await StreamKeeper(js, limits, change=True).ensure()
-        assert (await config_of(js, AUDIO))["max_bytes"] == 64 << 20
-        assert (await config_of(js, SESSIONS))["max_bytes"] == -1
+        assert (await config_of(js, NAMES.audio_stream))["max_bytes"] == 64 << 20
+        assert (await config_of(js, NAMES.sessions_stream))["max_bytes"] == -1

@@ -9,12 +9,13 @@ import pytest
 
 from orastream.base.tasks import end
 from orastream.broker import Broker
-from orastream.contract import stream_names, subjects
 from orastream.contract.errors import NodeUnavailable
+from orastream.contract.names import SYNTH
 from orastream.jetstream import topology
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.stream_limits import StreamLimits
 from orastream.service.keeper import StreamKeeper
+from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
 from tests.support.processes import until
 
@@ -28,14 +29,14 @@ async def test_stream_keeps_its_messages_after_a_change_of_settings(nats_server:
     js = JetStream(broker)
     await StreamKeeper(js, LIMITS).ensure()
     now = time.time_ns() // 1000
-    ack = await js.store(subjects.put_audio("s", "r"), b"audio")
+    ack = await js.store(NAMES.put_audio("s", "r"), b"audio")
     assert now - 60_000_000 < ack.sequence <= now < 2**53
     await StreamKeeper(js, StreamLimits(audio_max_bytes=32 << 20), change=True).ensure()
     nats_server.kill()
     await nats_server.start()
-    stored = await js.get(stream_names.AUDIO, ack.sequence)
+    stored = await js.get(NAMES.audio_stream, ack.sequence)
     assert stored is not None and stored.data == b"audio"
-    assert (await js.store(subjects.put_audio("s", "r"), b"more")).sequence == ack.sequence + 1
+    assert (await js.store(NAMES.put_audio("s", "r"), b"more")).sequence == ack.sequence + 1
 
 
 async def test_concurrent_keepers_delete_nothing_when_they_update_a_new_stream(
@@ -45,20 +46,20 @@ async def test_concurrent_keepers_delete_nothing_when_they_update_a_new_stream(
     js = JetStream(broker)
     racers = [StreamLimits(audio_max_bytes=n << 20) for n in range(32, 40)]
     await asyncio.gather(*(StreamKeeper(js, limits, change=True).ensure() for limits in racers))
-    ack = await js.store(subjects.put_audio("s", "r"), b"audio")
+    ack = await js.store(NAMES.put_audio("s", "r"), b"audio")
     nats_server.kill()
     await nats_server.start()
-    assert await js.get(stream_names.AUDIO, ack.sequence) is not None
+    assert await js.get(NAMES.audio_stream, ack.sequence) is not None
 
 
 async def test_only_a_keeper_with_change_updates_an_existing_stream(nats_server: NatsServer, broker: Broker) -> None:
     js = JetStream(broker)
     await asyncio.gather(*(StreamKeeper(js, StreamLimits(audio_max_bytes=n << 20)).ensure() for n in range(32, 40)))
-    created = (await js.api(f"STREAM.INFO.{stream_names.AUDIO}"))["config"]["max_bytes"]
+    created = (await js.api(f"STREAM.INFO.{NAMES.audio_stream}"))["config"]["max_bytes"]
     await StreamKeeper(js, StreamLimits(audio_max_bytes=50 << 20)).ensure()
-    assert (await js.api(f"STREAM.INFO.{stream_names.AUDIO}"))["config"]["max_bytes"] == created
+    assert (await js.api(f"STREAM.INFO.{NAMES.audio_stream}"))["config"]["max_bytes"] == created
     await StreamKeeper(js, StreamLimits(audio_max_bytes=50 << 20), change=True).ensure()
-    assert (await js.api(f"STREAM.INFO.{stream_names.AUDIO}"))["config"]["max_bytes"] == 50 << 20
+    assert (await js.api(f"STREAM.INFO.{NAMES.audio_stream}"))["config"]["max_bytes"] == 50 << 20
 
 
 async def test_synth_restores_its_settings_when_another_service_created_the_stream_again(
@@ -70,20 +71,20 @@ async def test_synth_restores_its_settings_when_another_service_created_the_stre
     await other.ensure()
     renewed: list[str] = []
     synth.on_renewed(renewed.append)
-    await js.api(f"STREAM.DELETE.{stream_names.AUDIO}")
+    await js.api(f"STREAM.DELETE.{NAMES.audio_stream}")
     await other.ensure()
-    assert (await js.api(f"STREAM.INFO.{stream_names.AUDIO}"))["config"]["max_bytes"] == 32 << 20
+    assert (await js.api(f"STREAM.INFO.{NAMES.audio_stream}"))["config"]["max_bytes"] == 32 << 20
     running = asyncio.create_task(synth.run())
     js.broker.missing.call()
 
     async def changed() -> bool:
-        return bool((await js.api(f"STREAM.INFO.{stream_names.AUDIO}"))["config"]["max_bytes"] == 64 << 20)
+        return bool((await js.api(f"STREAM.INFO.{NAMES.audio_stream}"))["config"]["max_bytes"] == 64 << 20)
 
     try:
         await until(changed, "the stream has synth's settings again")
     finally:
         await end(running)
-    assert renewed == [stream_names.AUDIO]
+    assert renewed == [NAMES.audio_stream]
 
 
 async def test_new_stream_begins_above_old_sequences_when_the_clock_is_behind(
@@ -91,18 +92,18 @@ async def test_new_stream_begins_above_old_sequences_when_the_clock_is_behind(
 ) -> None:
     """A service whose clock is 1 h ahead created the stream; this one creates it again."""
     js = JetStream(broker)
-    (config,) = [c for c in topology.stream_configs(LIMITS) if c["name"] == stream_names.AUDIO]
+    (config,) = [c for c in topology.stream_configs(NAMES, LIMITS) if c["name"] == NAMES.audio_stream]
     ahead = (time.time_ns() + 3600 * 10**9) // 1000
-    await js.api(f"STREAM.CREATE.{stream_names.AUDIO}", config | {"first_seq": ahead})
+    await js.api(f"STREAM.CREATE.{NAMES.audio_stream}", config | {"first_seq": ahead})
     keeper = StreamKeeper(js, LIMITS)
     went_back: list[str] = []
     keeper.on_sequences_back(went_back.append)
     await keeper.ensure()
-    before = await js.store(subjects.put_audio("s", "r"), b"audio")
+    before = await js.store(NAMES.put_audio("s", "r"), b"audio")
     await keeper.ensure()
-    await js.api(f"STREAM.DELETE.{stream_names.AUDIO}")
+    await js.api(f"STREAM.DELETE.{NAMES.audio_stream}")
     await keeper.ensure()
-    after = await js.store(subjects.put_audio("s", "r"), b"audio")
+    after = await js.store(NAMES.put_audio("s", "r"), b"audio")
     assert after.sequence > before.sequence >= ahead and went_back == []
 
 
@@ -112,19 +113,19 @@ async def test_keeper_reports_a_stream_whose_sequences_went_back(nats_server: Na
     went_back: list[str] = []
     keeper.on_sequences_back(went_back.append)
     await keeper.ensure()
-    (config,) = [c for c in topology.stream_configs(LIMITS) if c["name"] == stream_names.REPORTS]
-    await js.api(f"STREAM.DELETE.{stream_names.REPORTS}")
-    await js.api(f"STREAM.CREATE.{stream_names.REPORTS}", config | {"first_seq": 1000})
+    (config,) = [c for c in topology.stream_configs(NAMES, LIMITS) if c["name"] == NAMES.reports_stream]
+    await js.api(f"STREAM.DELETE.{NAMES.reports_stream}")
+    await js.api(f"STREAM.CREATE.{NAMES.reports_stream}", config | {"first_seq": 1000})
     await keeper.ensure()
-    assert went_back == [stream_names.REPORTS]
+    assert went_back == [NAMES.reports_stream]
 
 
 async def test_concurrent_creations_of_a_consumer_return_the_same_time(nats_server: NatsServer, broker: Broker) -> None:
     """Otherwise the next check would treat the consumer as lost and created again."""
     js = JetStream(broker)
-    (config,) = [c for c in topology.stream_configs(LIMITS) if c["name"] == stream_names.SESSIONS]
+    (config,) = [c for c in topology.stream_configs(NAMES, LIMITS) if c["name"] == NAMES.sessions_stream]
     await topology.ensure_stream(js, config)
-    (consumer,) = [c for c in topology.consumer_configs() if c["durable_name"] == stream_names.SYNTH]
+    (consumer,) = [c for c in topology.consumer_configs(NAMES) if c["durable_name"] == SYNTH]
     waits = [consumer | {"ack_wait": seconds * 10**9} for seconds in range(5, 13)]
     found = await asyncio.gather(*(topology.ensure_consumer(js, config) for config in waits))
     assert len({each.created for each in found}) == 1 and found[0].created.startswith("2")
@@ -134,8 +135,8 @@ async def test_keeper_limits_its_checks_while_a_stream_cannot_be_created(
     nats_server: NatsServer, broker: Broker
 ) -> None:
     js = JetStream(broker)
-    await js.api("STREAM.CREATE.FOREIGN", {"name": "FOREIGN", "subjects": [subjects.put_report("x", "x")]})
-    keeper = StreamKeeper(js, LIMITS, needs=[stream_names.REPORTS])
+    await js.api("STREAM.CREATE.FOREIGN", {"name": "FOREIGN", "subjects": [NAMES.put_report("x", "x")]})
+    keeper = StreamKeeper(js, LIMITS, needs=[NAMES.reports_stream])
     with pytest.raises(NodeUnavailable, match="10065"):
         await keeper.ensure()
     running = asyncio.create_task(keeper.run())

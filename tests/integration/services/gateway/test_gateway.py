@@ -17,13 +17,13 @@ import msgpack
 import pytest
 from yarl import URL
 
-from orastream.contract import stream_names, subjects
 from orastream.contract.codec import Map
 from orastream.contract.messages import ReportError, Status
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.report_store import ReportStore
 from services.gateway.http.outcomes import KNOWN
 from tests.support.ending import end, ending_all, stored_request
+from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
 from tests.support.processes import START_S, until
 from tests.support.services import ServiceProcess, Stack
@@ -177,7 +177,7 @@ async def test_invalid_request_is_refused_with_the_field_and_not_stored(start: S
         error = body["error"]
         assert (status, error["code"], error["field"], error["retryable"]) == (422, "invalid_request", field, False)
         assert error["message"].startswith(f"{field}: ")
-    assert await js.after(stream_names.SESSIONS, "tts.session.>", 0) is None
+    assert await js.after(NAMES.sessions_stream, "tts.session.>", 0) is None
     assert (await call.say(BODY))[0] == 202  # the gateway still works
 
 
@@ -243,7 +243,7 @@ async def test_requests_of_foreign_pages_are_refused_without_keys(start: Start, 
                 status, body, _ = await call(method.upper(), at, BODY if method == "post" else None, sent)
                 assert (status, body["error"]["code"]) == (403, "forbidden"), (path, headers)
                 assert "GATEWAY_HOSTS" in body["error"]["message"]
-    assert await JetStream(js.broker).after(stream_names.SESSIONS, subjects.session_events("*"), 0) is None
+    assert await JetStream(js.broker).after(NAMES.sessions_stream, NAMES.session_events("*"), 0) is None
     assert await call.process.metric("orastream_gateway_requests_total", route="node", outcome="forbidden") == 5
     own = call.process.url
     for ours in ({"Origin": own}, {"Sec-Fetch-Site": "same-origin"}, {"Host": "gateway:8000"}, {}):
@@ -295,15 +295,15 @@ async def test_cancel_is_stored_with_its_request_id_and_refused_when_invalid(sta
     for data, payload in ((None, b"{}"), (b"{}", b"{}"), ({"requestId": "r 1"}, b'{"requestId":"r 1"}')):
         status, body, _ = await call("POST", "/api/cancel/s1", data)
         assert (status, body["sessionId"]) == (202, "s1")
-        stored = await js.get(stream_names.SESSIONS, body["cancelSeq"])
+        stored = await js.get(NAMES.sessions_stream, body["cancelSeq"])
         assert stored is not None
-        assert (stored.subject, stored.data) == (subjects.session_cancel("s1"), payload)
+        assert (stored.subject, stored.data) == (NAMES.session_cancel("s1"), payload)
     last = body["cancelSeq"]
     for wrong in (b"{", b"[]", b" ", {"requestId": 5}, {"requestId": ""}):
         status, body, _ = await call("POST", "/api/cancel/s1", wrong)
         assert (status, body["error"]["code"]) == (422, "invalid_request")
     assert (
-        await js.after(stream_names.SESSIONS, "tts.session.>", last) is None
+        await js.after(NAMES.sessions_stream, "tts.session.>", last) is None
     )  # an invalid cancel must not cancel everything
 
 
@@ -323,7 +323,7 @@ async def test_gateway_is_unready_without_nats_and_ready_after_its_restart(
     assert (await response)[0] == 202
     await until(call.process.ready, "the gateway is ready again")
     async with nats_server.connect() as nc:
-        answer = await nc.request(subjects.SPEAK, json.dumps(BODY | {"requestId": "r2"}).encode(), timeout=5)
+        answer = await nc.request(NAMES.speak, json.dumps(BODY | {"requestId": "r2"}).encode(), timeout=5)
     assert json.loads(answer.data)["status"] == "queued"
 
 
@@ -356,7 +356,7 @@ async def test_waiting_callers_are_answered_before_the_gateway_ends(
     async with nats_server.connect() as nc:
         http = asyncio.create_task(call.say(SYNC))
         spoken = asyncio.create_task(
-            nc.request(subjects.SPEAK, json.dumps(SYNC | {"sessionId": "s2"}).encode(), timeout=10)
+            nc.request(NAMES.speak, json.dumps(SYNC | {"sessionId": "s2"}).encode(), timeout=10)
         )
 
         async def both_wait() -> bool:
@@ -389,7 +389,7 @@ async def test_speak_answers_with_the_acceptance_or_the_report(
     async with nats_server.connect() as nc:
 
         async def speak(payload: bytes) -> Any:
-            return await nc.request(subjects.SPEAK, payload, timeout=5)
+            return await nc.request(NAMES.speak, payload, timeout=5)
 
         answer = await speak(json.dumps(BODY).encode())
         stored = await stored_request(js, "s1")
@@ -406,7 +406,7 @@ async def test_speak_answers_with_the_acceptance_or_the_report(
             assert (json.loads(answer.data)["status"], answer.headers) == ("delivered", None)
             answer = await speak(msgpack.packb(SYNC | {"requestId": "r3"}))
             assert msgpack.unpackb(answer.data)["status"] == "delivered"
-        last = await js.last(stream_names.REPORTS, subjects.report("s1", "r3"))
+        last = await js.last(NAMES.reports_stream, NAMES.report("s1", "r3"))
         assert last is not None
         assert msgpack.unpackb(last.data)["requestId"] == "r3"
 
@@ -438,7 +438,7 @@ async def test_speak_answers_with_the_acceptance_or_the_report(
 async def test_speak_answers_queued_when_the_wait_times_out(start: Start, nats_server: NatsServer) -> None:
     await start(GATEWAY_WAIT_SECONDS=0.2, DEFAULT_FIRE_AND_FORGET=False)
     async with nats_server.connect() as nc:
-        answer = await nc.request(subjects.SPEAK, json.dumps(BODY).encode(), timeout=5)
+        answer = await nc.request(NAMES.speak, json.dumps(BODY).encode(), timeout=5)
     assert (json.loads(answer.data)["status"], json.loads(answer.data)["error"]) == ("queued", None)
     assert answer.headers["Nats-Service-Error-Code"] == "504"
 
@@ -448,13 +448,13 @@ async def test_slow_utterance_does_not_delay_another_request(
 ) -> None:
     await start()
     async with nats_server.connect() as nc:
-        slow = asyncio.create_task(nc.request(subjects.SPEAK, json.dumps(SYNC).encode(), timeout=10))
-        quick = await nc.request(subjects.SPEAK, json.dumps(BODY | {"sessionId": "s2"}).encode(), timeout=5)
+        slow = asyncio.create_task(nc.request(NAMES.speak, json.dumps(SYNC).encode(), timeout=10))
+        quick = await nc.request(NAMES.speak, json.dumps(BODY | {"sessionId": "s2"}).encode(), timeout=5)
         assert json.loads(quick.data)["status"] == "queued"
         assert not slow.done()
 
         async def stored() -> bool:
-            return await js.after(stream_names.SESSIONS, subjects.session_request("s1"), 0) is not None
+            return await js.after(NAMES.sessions_stream, NAMES.session_request("s1"), 0) is not None
 
         await until(stored, "the slow request is stored")
         await end(js, await stored_request(js, "s1"), "delivered")
@@ -477,10 +477,10 @@ async def test_two_gateways_share_the_subject_of_speak(stack: Stack, nats_server
         await nc.publish("$SRV.INFO.tts-speak", b"", reply=inbox)
         await asyncio.wait_for(both.wait(), 5)
         assert {(info["name"], info["version"]) for info in infos} == {("tts-speak", "0.1.0")}
-        assert infos[0]["endpoints"][0]["subject"] == subjects.SPEAK
+        assert infos[0]["endpoints"][0]["subject"] == NAMES.speak
         assert infos[0]["id"] != infos[1]["id"]
         for number in range(20):
-            await nc.request(subjects.SPEAK, json.dumps(BODY | {"requestId": f"r{number}"}).encode(), timeout=5)
+            await nc.request(NAMES.speak, json.dumps(BODY | {"requestId": f"r{number}"}).encode(), timeout=5)
     counts = [
         await process.metric("orastream_gateway_requests_total", route="tts.speak", outcome="accepted")
         for process in stack["gateway"]

@@ -12,7 +12,7 @@ import pytest
 from nats.aio.client import Client as NatsClient
 
 from orastream.client.async_client import Client
-from orastream.contract import stream_names, subjects
+from orastream.contract import subjects
 from orastream.contract.errors import Overloaded
 from orastream.contract.stored_requests import StoredRequest, read_message
 from orastream.jetstream.api import JetStream
@@ -20,6 +20,7 @@ from orastream.jetstream.session_events import next_request
 from orastream.jetstream.stream_limits import StreamLimits
 from orastream.service.keeper import StreamKeeper
 from services.gateway.relay.lanes import MAX_WAITING
+from tests.support.names import NAMES
 from tests.support.nats_accounts import AccountServer
 from tests.support.processes import Logs, until
 from tests.support.services import Stack
@@ -42,7 +43,7 @@ class Node:
         """The first stored request of a session."""
         message = await next_request(self.js, session, 0)
         assert message is not None
-        stored = read_message(message, max_text_chars=5000)
+        stored = read_message(message, NAMES, max_text_chars=5000)
         assert isinstance(stored, StoredRequest)
         return stored
 
@@ -85,7 +86,7 @@ async def test_pending_requests_of_one_caller_are_limited_and_others_not(node: N
         with pytest.raises(Overloaded, match="TTS_MAX_PENDING_PER_CALLER"):
             await say(shop, "one-more")
         await say(kiosk, "s0")
-        await node.js.delete(stream_names.SESSIONS, (await node.stored("s0")).sequence)
+        await node.js.delete(NAMES.sessions_stream, (await node.stored("s0")).sequence)
         async with asyncio.timeout(PATIENCE_S):
             while True:
                 try:
@@ -106,7 +107,7 @@ async def test_voices_come_from_the_gateway_and_a_flood_of_questions_reaches_no_
             while await kiosk.voices() != there:
                 await asyncio.sleep(0.1)  # it still had the answer of a moment ago
         questions: list[str] = []
-        await node.js.broker.subscribe(subjects.VOICES, lambda subject, *_: questions.append(subject))
+        await node.js.broker.subscribe(NAMES.voices, lambda subject, *_: questions.append(subject))
         await node.js.broker.round_trip()
         flood = await node.server.plain("shop")
         try:
@@ -152,8 +153,8 @@ async def test_cancels_are_stored_only_where_there_is_something_to_cancel(node: 
         sequence = await say(shop, "s")
         assert await shop.cancel("empty") == sequence
         assert await shop.cancel("s") > sequence
-    cancels = await node.js.read(stream_names.SESSIONS, "tts.session.*.cancel", 0)
-    assert [message.subject for message in cancels] == [subjects.session_cancel("s")]
+    cancels = await node.js.read(NAMES.sessions_stream, "tts.session.*.cancel", 0)
+    assert [message.subject for message in cancels] == [NAMES.session_cancel("s")]
 
 
 async def test_messages_of_a_session_keep_their_order_without_waiting_for_acks(node: Node) -> None:
@@ -167,7 +168,7 @@ async def test_messages_of_a_session_keep_their_order_without_waiting_for_acks(n
                     await connection.publish(f"tts.cancel.s{number}", b"")
         await connection.flush(PATIENCE_S)
         async with asyncio.timeout(PATIENCE_S):
-            while len(events := await node.js.read(stream_names.SESSIONS, "tts.session.*.*", 0)) < 6:
+            while len(events := await node.js.read(NAMES.sessions_stream, "tts.session.*.*", 0)) < 6:
                 await asyncio.sleep(0.05)
     finally:
         await connection.close()
@@ -204,7 +205,7 @@ async def test_speak_is_within_the_same_limits_and_stored_under_the_account(node
     codes = [(answer.headers or {}).get("Nats-Service-Error-Code") for answer in answers]
     assert codes == [None] * LIMIT + ["503"]
     assert b"TTS_MAX_PENDING_PER_CALLER" in answers[-1].data
-    stored = await node.js.read(stream_names.SESSIONS, "tts.session.*.*", 0)
+    stored = await node.js.read(NAMES.sessions_stream, "tts.session.*.*", 0)
     assert {message.subject.rpartition(".")[2] for message in stored} == {"request-SHOP"}
 
 
@@ -242,7 +243,7 @@ async def test_a_wildcard_as_a_session_is_refused(node: Node) -> None:
             assert "error" in answer, subject
     finally:
         await connection.close()
-    assert await node.js.last(stream_names.SESSIONS, ">") is None
+    assert await node.js.last(NAMES.sessions_stream, ">") is None
 
 
 async def test_a_flood_is_refused_and_answered_and_another_caller_is_served(node: Node) -> None:
@@ -269,7 +270,7 @@ async def test_a_flood_is_refused_and_answered_and_another_caller_is_served(node
     errors = [json.loads(answer)["error"]["err_code"] for answer in answers if b'"error"' in answer]
     assert set(errors) <= {10077, 10008}
     async with asyncio.timeout(PATIENCE_S):
-        while len(stored := await node.js.read(stream_names.SESSIONS, "tts.session.f.*", 0, batch=256)) < LIMIT:
+        while len(stored := await node.js.read(NAMES.sessions_stream, "tts.session.f.*", 0, batch=256)) < LIMIT:
             await asyncio.sleep(0.05)
     assert len(stored) == LIMIT
 

@@ -20,6 +20,7 @@ from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart, 
 from orastream.contract.errors import RETRYABLE
 from orastream.contract.load import SynthLoad
 from orastream.contract.messages import Cancel, Report, parse_request
+from orastream.contract.names import Names
 from orastream.contract.text_pieces import TextPiece
 from orastream.delivery.post.body import END, Body
 from orastream.delivery.sink import Speech
@@ -28,6 +29,7 @@ from services.oraserver import frames
 from services.ws_bridge.frames import FrameTemplate, init_frame
 from tests.support.asyncapi import NODE, ORASERVER, document, judging, problems
 from tests.support.asyncapi import schemas as documented
+from tests.support.names import NAMES
 
 pytestmark = pytest.mark.unit
 
@@ -40,17 +42,12 @@ NODES_OWN = {"tts.session.{session}.request", "tts.session.{session}.cancel", "t
 
 
 def subjects_of_the_code() -> set[str]:
-    """Return each literal subject of `orastream.contract.subjects`, with the variable parts in braces."""
-    found = {value for name, value in vars(subjects).items() if name.isupper() and isinstance(value, str)}
-    for function in vars(subjects).values():
-        if (
-            inspect.isfunction(function)
-            and function.__module__ == subjects.__name__
-            and not function.__name__[0] == "_"
-        ):
-            parameters = list(inspect.signature(function).parameters)
-            if set(parameters) <= {"session", "req"}:
-                found.add(function(*("{request}" if name == "req" else "{session}" for name in parameters)))
+    """Return each literal subject of `Names`, with the variable parts in braces."""
+    found = {value for value in (getattr(NAMES, slot) for slot in Names.__slots__ if slot[0] != "_") if "." in value}
+    for name, method in inspect.getmembers(NAMES, inspect.ismethod):
+        parameters = list(inspect.signature(method).parameters)
+        if name[0] != "_" and parameters and set(parameters) <= {"session", "req"}:
+            found.add(method(*("{request}" if name == "req" else "{session}" for name in parameters)))
     return {subject for subject in found if subject.startswith("tts.") and "*" not in subject}
 
 
@@ -59,10 +56,10 @@ def test_document_has_a_channel_for_every_subject() -> None:
     public = subjects_of_the_code() - NODES_OWN
     assert subjects_of_the_code() >= NODES_OWN, "the search for subjects missed some"
     assert public - there == set(), (
-        "docs/asyncapi.yaml lacks these subjects of orastream.contract.subjects: add a channel (address, parameters, "
+        "docs/asyncapi.yaml lacks these subjects of orastream.contract.names: add a channel (address, parameters, "
         "messages) and an operation for each; or NODES_OWN here, if nobody else uses it"
     )
-    assert there - public == set(), "docs/asyncapi.yaml has channels that orastream.contract.subjects does not have"
+    assert there - public == set(), "docs/asyncapi.yaml has channels that orastream.contract.names does not have"
 
 
 def test_document_has_parameters_and_an_operation_for_every_channel() -> None:

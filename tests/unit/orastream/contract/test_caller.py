@@ -10,6 +10,7 @@ from orastream.contract import caller, codec
 from orastream.contract.caller import OTHER, UNKNOWN, CallerNames
 from orastream.contract.stored_requests import StoredRequest, read_stored
 from orastream.jetstream.topology import StreamLimits, consumer_configs, stream_configs
+from tests.support.names import NAMES
 
 pytestmark = pytest.mark.unit
 
@@ -19,7 +20,7 @@ BODY = {"text": "안녕", "sessionId": "s", "phoneId": "p"}
 
 def stored(kind: str, stated: str | None = None, **fields: object) -> StoredRequest:
     data = codec.encode({**BODY, **fields}, "json")
-    found = read_stored(f"tts.session.s.{kind}", 7, 0.0, data, max_text_chars=100, stated_caller=stated)
+    found = read_stored(NAMES, f"tts.session.s.{kind}", 7, 0.0, data, max_text_chars=100, stated_caller=stated)
     assert isinstance(found, StoredRequest)
     return found
 
@@ -43,17 +44,17 @@ def test_a_subject_without_a_valid_account_has_no_caller(rest: str) -> None:
 
 
 def test_ingest_subject_is_stored_where_the_filter_finds_it() -> None:
-    sessions = stream_configs(StreamLimits(callers=("SHOP",)))[0]
-    assert caller.ingest_subject("SHOP", "*") in sessions["subjects"]
+    sessions = stream_configs(NAMES, StreamLimits(callers=("SHOP",)))[0]
+    assert NAMES.ingest_subject("SHOP", "*") in sessions["subjects"]
     source, target = sessions["subject_transform"]["src"], sessions["subject_transform"]["dest"]
     assert (source, target) == ("tts.*.*", "tts.session.{{wildcard(2)}}.{{wildcard(1)}}")
-    _, kind, session = caller.ingest_subject("SHOP", "s1").split(".")
-    assert caller.stored_filter("SHOP").replace("*", session) == f"tts.session.{session}.{kind}"
-    synth, *bridges = consumer_configs(("SHOP",))
-    assert synth["filter_subjects"] == ["tts.session.*.request", caller.stored_filter("SHOP")]
+    _, kind, session = NAMES.ingest_subject("SHOP", "s1").split(".")
+    assert NAMES.stored_filter("SHOP").replace("*", session) == f"tts.session.{session}.{kind}"
+    synth, *bridges = consumer_configs(NAMES, ("SHOP",))
+    assert synth["filter_subjects"] == ["tts.session.*.request", NAMES.stored_filter("SHOP")]
     assert "filter_subject" not in synth
     assert {bridge["filter_subject"] for bridge in bridges} == {"tts.session.*.*"}
-    assert consumer_configs()[0]["filter_subject"] == "tts.session.*.request"
+    assert consumer_configs(NAMES)[0]["filter_subject"] == "tts.session.*.request"
 
 
 def test_report_has_the_caller_and_the_length_of_the_text() -> None:
@@ -82,8 +83,8 @@ def test_reply_to_of_an_account_lies_below_its_prefix(kind: str, reply: str, all
 
 @given(accounts, st.sampled_from(["tts.speak", "tts.report.get.s.r", "tts.audio.read.s.r"]))
 def test_a_question_names_its_account_in_the_subject(account: str, subject: str) -> None:
-    assert caller.asked_by(caller.asked_subject(account, subject)) == (account, subject)
-    assert caller.asked_by(subject) == (UNKNOWN, subject)
+    assert NAMES.asked_by(NAMES.asked_subject(account, subject)) == (account, subject)
+    assert NAMES.asked_by(subject) == (UNKNOWN, subject)
 
 
 @given(st.lists(st.integers(0, 40).map(str)), st.integers(0, 8))

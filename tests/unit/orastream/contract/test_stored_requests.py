@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from orastream.contract import codec, subjects
 from orastream.contract.errors import InvalidRequest
 from orastream.contract.stored_requests import StoredCancel, StoredRequest, read_stored
+from tests.support.names import NAMES
 
 pytestmark = pytest.mark.unit
 
@@ -19,12 +20,12 @@ GOOD: dict[str, Any] = {"text": "비밀 secret", "sessionId": "s1", "phoneId": "
 
 
 def read(payload: bytes, session: str = "s1", sequence: int = 42) -> StoredRequest:
-    subject = subjects.session_request(session)
-    stored = read_stored(subject, sequence, 1000.0, payload, max_text_chars=5000)
+    subject = NAMES.session_request(session)
+    stored = read_stored(NAMES, subject, sequence, 1000.0, payload, max_text_chars=5000)
     assert isinstance(stored, StoredRequest)
     assert (stored.request is None) != (stored.problem is None)
     assert stored.token == subjects.token(stored.request_id)
-    assert subjects.reply_allowed(stored.reply_to) if stored.reply_to is not None else True
+    assert NAMES.reply_allowed(stored.reply_to) if stored.reply_to is not None else True
     if stored.problem is not None:
         assert "secret" not in str(stored.problem)
         report = stored.report("failed")
@@ -39,7 +40,7 @@ def read_map(value: dict[str, Any], **where: Any) -> StoredRequest:
 
 
 def read_cancel(payload: bytes, sequence: int = 42) -> StoredCancel:
-    stored = read_stored(subjects.session_cancel("s1"), sequence, 1000.0, payload, max_text_chars=5000)
+    stored = read_stored(NAMES, NAMES.session_cancel("s1"), sequence, 1000.0, payload, max_text_chars=5000)
     assert isinstance(stored, StoredCancel)
     return stored
 

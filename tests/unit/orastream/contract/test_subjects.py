@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from orastream.contract import subjects
 from orastream.contract.errors import InvalidRequest
+from tests.support.names import NAMES
 
 pytestmark = pytest.mark.unit
 
@@ -122,7 +123,7 @@ def test_reply_allowed_accepts_inboxes_and_the_reply_subject() -> None:
         "_INBOX." + "a" * 505,
         "_INBOX.$x",
     ]:
-        assert subjects.reply_allowed(subject), subject
+        assert NAMES.reply_allowed(subject), subject
 
 
 def test_reply_allowed_refuses_all_other_subjects() -> None:
@@ -163,42 +164,42 @@ def test_reply_allowed_refuses_all_other_subjects() -> None:
         "$SYS.x",
         "x.tts.reply.y",
     ]:
-        assert not subjects.reply_allowed(subject), subject
+        assert not NAMES.reply_allowed(subject), subject
 
 
 @settings(max_examples=60)
 @given(st.text(max_size=30), st.sampled_from(["", "_INBOX.", "tts.reply.", "tts.", "$JS."]))
 def test_allowed_reply_subject_is_literal_ascii_under_its_roots(tail: str, root: str) -> None:
     subject = root + tail
-    if subjects.reply_allowed(subject):
+    if NAMES.reply_allowed(subject):
         assert re.fullmatch(r"(_INBOX|tts\.reply)(\.[!-)+-\-/-=?-~]+)+", subject)
 
 
 def test_subjects_are_those_of_the_contract() -> None:
-    assert subjects.request("s") == "tts.request.s"
-    assert subjects.cancel("s") == "tts.cancel.s"
-    assert subjects.session_request("s") == "tts.session.s.request"
-    assert subjects.session_cancel("s") == "tts.session.s.cancel"
-    assert subjects.session_events("s") == "tts.session.s.*"
-    assert subjects.put_audio("s", "r") == "tts.put.audio.s.r"
-    assert subjects.audio("s", "r") == "tts.audio.s.r"
-    assert subjects.put_report("s", "r") == "tts.put.report.s.r"
-    assert subjects.report("s", "r") == "tts.report.s.r"
-    assert subjects.reports("s") == "tts.report.s.*"
-    assert subjects.SPEAK == "tts.speak"
+    assert NAMES.request("s") == "tts.request.s"
+    assert NAMES.cancel("s") == "tts.cancel.s"
+    assert NAMES.session_request("s") == "tts.session.s.request"
+    assert NAMES.session_cancel("s") == "tts.session.s.cancel"
+    assert NAMES.session_events("s") == "tts.session.s.*"
+    assert NAMES.put_audio("s", "r") == "tts.put.audio.s.r"
+    assert NAMES.audio("s", "r") == "tts.audio.s.r"
+    assert NAMES.put_report("s", "r") == "tts.put.report.s.r"
+    assert NAMES.report("s", "r") == "tts.report.s.r"
+    assert NAMES.reports("s") == "tts.report.s.*"
+    assert NAMES.speak == "tts.speak"
 
 
 def test_session_of_refuses_a_token_longer_than_that_of_the_longest_id() -> None:
     longest = subjects.token("가" * 85 + "a")
     assert len(longest) == subjects.MAX_TOKEN_CHARS
-    assert subjects.session_of(subjects.session_request(longest)) == longest
-    assert subjects.session_of(subjects.session_request(longest + "a")) is None
+    assert NAMES.session_of(NAMES.session_request(longest)) == longest
+    assert NAMES.session_of(NAMES.session_request(longest + "a")) is None
 
 
 @pytest.mark.parametrize("token", ["s", "~7IS47IWYIDE", "세션", "a$b", '"', "\\", "a" * 343])
 def test_session_of_returns_a_session_that_can_get_a_report(token: str) -> None:
     """Also if no id has that token: a request under it gets a report with the error."""
-    assert subjects.session_of(subjects.session_cancel(token)) == token
+    assert NAMES.session_of(NAMES.session_cancel(token)) == token
 
 
 @pytest.mark.parametrize(
@@ -207,12 +208,12 @@ def test_session_of_returns_a_session_that_can_get_a_report(token: str) -> None:
     + ["\u2028".encode(), "\ufffd".encode(), b"\xed\xa0\x80", b"*", b">", b"a*", b"a>b", b""],
 )
 def test_session_of_returns_none_for_a_session_that_cannot_get_a_report(token: bytes) -> None:
-    assert subjects.session_of(subjects.decoded(b"tts.session." + token + b".request")) is None
+    assert NAMES.session_of(subjects.decoded(b"tts.session." + token + b".request")) is None
 
 
 @pytest.mark.parametrize("subject", ["", "tts.session.s", "_INBOX.x", "s"])
 def test_session_of_returns_none_for_a_subject_without_a_session(subject: str) -> None:
-    assert subjects.session_of(subject) is None
+    assert NAMES.session_of(subject) is None
 
 
 @given(st.binary(max_size=30), st.binary(max_size=30))

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
+from orastream.broker import Broker
 from orastream.jetstream.passed_delivery import passed, passed_delivery
 from orastream.jetstream.pull_consumer import Delivery
 
 pytestmark = pytest.mark.unit
 
-NOBODY: Any = None
+NOBODY = Broker("nats://127.0.0.1:1", name="test")
 ACK = "$JS.ACK.TTS_SESSIONS.ws_bridge.2.17.5.1700000000000000000.0"
 
 

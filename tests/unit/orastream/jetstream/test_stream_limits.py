@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from orastream.cli.node import stack
 from orastream.contract import subjects
 from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS
-from orastream.contract.stream_names import AUDIO, HEARTBEATS, OWNERS, REPORTS, SESSIONS, TEXTS
 from orastream.contract.text_pieces import TextPiece
-from orastream.jetstream.stream_limits import MAY_LACK_ROOM, StreamLimits, without_reserve
+from orastream.jetstream.stream_limits import StreamLimits, room_setting, without_reserve
 from orastream.jetstream.topology import stream_configs
 from services.synth.settings import SynthSettings
+from tests.support.names import NAMES
 
 pytestmark = pytest.mark.unit
 
@@ -29,12 +29,12 @@ NO_ROOM = {"err_code": 10047}
 
 
 def configs(limits: StreamLimits) -> dict[str, dict[str, Any]]:
-    return {config["name"]: config for config in stream_configs(limits)}
+    return {config["name"]: config for config in stream_configs(NAMES, limits)}
 
 
 def reserved(settings: SynthSettings) -> int:
     """Bytes that all streams reserve, the phrase cache included."""
-    return sum(config.get("max_bytes", 0) for config in stream_configs(settings.limits)) + (
+    return sum(config.get("max_bytes", 0) for config in stream_configs(NAMES, settings.limits)) + (
         settings.tts_phrase_cache_max_bytes
     )
 
@@ -53,7 +53,7 @@ def test_a_local_node_fits_its_disk(disk: int) -> None:
     sizes = {"audio_max_bytes": stack.audio_max_bytes(disk)} | dict.fromkeys(
         ("sessions_max_bytes", "reports_max_bytes", "texts_max_bytes"), stack.text_max_bytes(disk)
     )
-    streams = stream_configs(StreamLimits(**sizes))
+    streams = stream_configs(NAMES, StreamLimits(**sizes))
     cache = SynthSettings(_env_file=None).tts_phrase_cache_max_bytes
     assert sum(config.get("max_bytes", 0) for config in streams) + cache < stack.JETSTREAM_SHARE * disk
 
@@ -61,8 +61,12 @@ def test_a_local_node_fits_its_disk(disk: int) -> None:
 def test_every_stream_that_callers_fill_has_a_limit() -> None:
     streams = configs(StreamLimits())
     limited = {name for name, config in streams.items() if config.get("max_bytes", -1) > 0}
-    assert limited == {SESSIONS, AUDIO, REPORTS, TEXTS} == set(streams) - {OWNERS, HEARTBEATS}
-    assert {name for name in streams if "max_msg_size" in streams[name]} == {SESSIONS, TEXTS}
+    assert (
+        limited
+        == {NAMES.sessions_stream, NAMES.audio_stream, NAMES.reports_stream, NAMES.texts_stream}
+        == set(streams) - {NAMES.owners_stream, NAMES.heartbeats_stream}
+    )
+    assert {name for name in streams if "max_msg_size" in streams[name]} == {NAMES.sessions_stream, NAMES.texts_stream}
 
 
 @given(st.integers(1, 2000).flatmap(lambda most: st.tuples(st.just(most), st.text("가😀\x00a", max_size=most))))
@@ -95,13 +99,13 @@ def test_limits_follow_the_longest_text() -> None:
 @pytest.mark.parametrize(
     ("name", "error", "there", "kept"),
     [
-        (TEXTS, NO_ROOM, {}, -1),
-        (SESSIONS, {"err_code": 10122}, {"max_bytes": -1}, -1),
-        (REPORTS, NO_ROOM, {"max_bytes": 5 << 20}, 5 << 20),
-        (TEXTS, NO_ROOM, {"max_bytes": 1 << 30}, None),
-        (AUDIO, NO_ROOM, {}, None),
-        (TEXTS, {"err_code": 10052}, {}, None),
-        (TEXTS, {}, {}, None),
+        (NAMES.texts_stream, NO_ROOM, {}, -1),
+        (NAMES.sessions_stream, {"err_code": 10122}, {"max_bytes": -1}, -1),
+        (NAMES.reports_stream, NO_ROOM, {"max_bytes": 5 << 20}, 5 << 20),
+        (NAMES.texts_stream, NO_ROOM, {"max_bytes": 1 << 30}, None),
+        (NAMES.audio_stream, NO_ROOM, {}, None),
+        (NAMES.texts_stream, {"err_code": 10052}, {}, None),
+        (NAMES.texts_stream, {}, {}, None),
     ],
 )
 def test_only_a_new_limit_is_given_up_on_a_server_without_room(
@@ -109,4 +113,4 @@ def test_only_a_new_limit_is_given_up_on_a_server_without_room(
 ) -> None:
     config = configs(StreamLimits())[name]
     assert without_reserve(config, error, there) == (None if kept is None else config | {"max_bytes": kept})
-    assert (name in MAY_LACK_ROOM) == (name != AUDIO)
+    assert (room_setting(name) is not None) == (name != NAMES.audio_stream)

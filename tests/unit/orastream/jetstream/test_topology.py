@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from orastream.jetstream.topology import StreamLimits, config_to_create, config_to_update, stream_configs
+from tests.support.names import NAMES
 
 pytestmark = pytest.mark.unit
 
@@ -50,4 +51,4 @@ def test_update_keeps_the_mode_of_the_stream(
 def test_streams_of_the_node_are_no_caches() -> None:
     """A heartbeat that a killed server forgets would let a second bridge write (decision 17)."""
     for limits in (StreamLimits(), StreamLimits(replicas=3)):
-        assert all("persist_mode" not in stream for stream in stream_configs(limits))
+        assert all("persist_mode" not in stream for stream in stream_configs(NAMES, limits))

@@ -15,11 +15,12 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from orastream import traces
 from orastream.broker import Broker, Headers
-from orastream.contract import stream_names, subjects
+from orastream.contract.names import SYNTH
 from orastream.contract.stored_requests import StoredRequest, read_message
 from orastream.jetstream.api import Stored
 from orastream.jetstream.pull_consumer import parse_delivery
 from orastream.traces.export import wanted
+from tests.support.names import NAMES
 
 pytestmark = pytest.mark.unit
 
@@ -90,15 +91,15 @@ def test_synth_and_bridges_compute_the_same_trace_id(sequence: int, stored_at_ns
     seconds, ns = divmod(stored_at_ns, 10**9)
     whole = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
     fraction = f".{ns:09}".rstrip("0").rstrip(".")  # as Go's RFC3339Nano writes it
-    subject = subjects.session_request("s")
-    reply = f"$JS.ACK.{stream_names.SESSIONS}.{stream_names.SYNTH}.1.{sequence}.1.{stored_at_ns}.0"
+    subject = NAMES.session_request("s")
+    reply = f"$JS.ACK.{NAMES.sessions_stream}.{SYNTH}.1.{sequence}.1.{stored_at_ns}.0"
     read = Stored(subject, sequence, f"{whole}{fraction}Z", BODY)
     handed = parse_delivery(Broker("nats://127.0.0.1:1", name="test"), subject, reply, BODY)
     assert handed is not None
-    seen = [read_message(message, max_text_chars=10) for message in (read, handed)]
+    seen = [read_message(message, NAMES, max_text_chars=10) for message in (read, handed)]
     assert all(isinstance(stored, StoredRequest) for stored in seen)
     origins = {stored.trace for stored in seen if isinstance(stored, StoredRequest)}
-    assert origins == {traces.origin_of(stream_names.SESSIONS, sequence, stored_at_ns)}
+    assert origins == {traces.origin_of(NAMES.sessions_stream, sequence, stored_at_ns)}
 
 
 def test_different_messages_have_different_trace_ids() -> None:
@@ -113,7 +114,7 @@ def test_different_messages_have_different_trace_ids() -> None:
 
 def test_trace_ids_are_spread_evenly_for_samplers() -> None:
     """A sampler that compares either half of the id with a tenth of its range keeps about a tenth of the requests."""
-    ids = [traces.origin_of(stream_names.SESSIONS, n, 1_700_000_000 * 10**9 + n).trace_id for n in range(5_000)]
+    ids = [traces.origin_of(NAMES.sessions_stream, n, 1_700_000_000 * 10**9 + n).trace_id for n in range(5_000)]
     for half in (lambda i: i >> 64, lambda i: i & (2**64 - 1)):
         assert 400 < sum(half(i) < 2**64 // 10 for i in ids) < 600
 
@@ -121,7 +122,8 @@ def test_trace_ids_are_spread_evenly_for_samplers() -> None:
 def test_trace_context_of_the_publisher_takes_precedence() -> None:
     block = f"NATS/1.0\r\ntraceparent: {PARENT}\r\n\r\n"
     stored = read_message(
-        Stored(subjects.session_request("s"), 1, "2026-01-01T00:00:00Z", BODY, Headers(block.encode())),
+        Stored(NAMES.session_request("s"), 1, "2026-01-01T00:00:00Z", BODY, Headers(block.encode())),
+        NAMES,
         max_text_chars=10,
     )
     assert isinstance(stored, StoredRequest) and stored.trace == {"traceparent": PARENT}

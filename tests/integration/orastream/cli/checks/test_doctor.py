@@ -12,14 +12,14 @@ import pytest
 from aiohttp import WSMsgType, web
 
 from orastream.base.tasks import end
-from orastream.cli.checks import diagnosis, doctor
+from orastream.cli.checks import doctor
 from orastream.cli.checks.diagnosis import Finding
 from orastream.cli.node import probes
 from orastream.cli.node.nats_config import Sync
 from orastream.cli.node.settings import CliSettings, NodeAddress
-from orastream.contract import stream_names
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.pull_consumer import Delivery, PullConsumer
+from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer, nats_server_binary
 from tests.support.processes import Logs, Process, free_port
 
@@ -101,7 +101,7 @@ async def test_doctor_reports_which_services_pull_requests(nats_server: NatsServ
     def take(_delivery: Delivery) -> None:
         raise AssertionError("the consumer delivered a message, although none was stored")
 
-    puller = asyncio.create_task(PullConsumer(js.broker, stream_names.SESSIONS, "ws_bridge", take, lambda: 4).run())
+    puller = asyncio.create_task(PullConsumer(js.broker, NAMES.sessions_stream, "ws_bridge", take, lambda: 4).run())
     try:
         found = named(await doctor.examine_nats(a_node(nats_server.url, websocket_chunk_size=2 << 20)))
     finally:
@@ -145,16 +145,16 @@ async def test_doctor_goes_on_when_the_monitoring_port_does_not_answer(
 
 async def messages(js: JetStream) -> list[int]:
     """The number of messages in each stream."""
-    infos = [await js.api(f"STREAM.INFO.{name}") for name in diagnosis.stream_names()]
+    infos = [await js.api(f"STREAM.INFO.{name}") for name in NAMES.streams]
     return [info["state"]["messages"] for info in infos]
 
 
 async def test_trial_writes_and_pull_leave_no_message(nats_server: NatsServer, js: JetStream) -> None:
     found = named(await doctor.examine_nats(a_node(nats_server.url)))
     assert found["pull"].level == "ok", found["pull"]
-    assert all(found[f"stream {name}"].level == "ok" for name in diagnosis.stream_names())
-    assert await messages(js) == [0] * len(diagnosis.stream_names())
-    assert (await js.api(f"STREAM.INFO.{stream_names.SESSIONS}"))["state"]["consumer_count"] == 3
+    assert all(found[f"stream {name}"].level == "ok" for name in NAMES.streams)
+    assert await messages(js) == [0] * len(NAMES.streams)
+    assert (await js.api(f"STREAM.INFO.{NAMES.sessions_stream}"))["state"]["consumer_count"] == 3
 
 
 async def test_doctor_finds_a_stream_that_stores_nothing_after_a_full_disk(
@@ -163,7 +163,7 @@ async def test_doctor_finds_a_stream_that_stores_nothing_after_a_full_disk(
     """After a failed write the server says that the stream exists, but answers no write, even with free disk again."""
     nats_server.kill()
     await nats_server.start()
-    folder = nats_server.data / "jetstream" / "$G" / "streams" / stream_names.AUDIO / "msgs"
+    folder = nats_server.data / "jetstream" / "$G" / "streams" / NAMES.audio_stream / "msgs"
     (block,) = folder.glob("*.blk")  # the server reopens it at the first write
     block.rename(tmp_path / "kept")
     block.symlink_to("/dev/full")

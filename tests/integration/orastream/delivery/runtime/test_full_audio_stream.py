@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from orastream.client.async_client import Client
-from orastream.contract import stream_names
 from orastream.jetstream import management
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.topology import StreamLimits, stream_configs
 from services.oraserver.app import OraServer, serve
 from tests.support.inprocess import running_node
+from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
 from tests.support.processes import until
 from tests.support.scenes import TEXT
@@ -26,9 +26,9 @@ FULL_S = 3 * STALL_S
 
 async def limit(js: JetStream, max_bytes: int) -> None:
     """Set the limit of the stream of audio."""
-    configs = stream_configs(StreamLimits(audio_max_bytes=max_bytes))
-    (config,) = (config for config in configs if config["name"] == stream_names.AUDIO)
-    management.checked(stream_names.AUDIO, await management.update_stream(js, config))
+    configs = stream_configs(NAMES, StreamLimits(audio_max_bytes=max_bytes))
+    (config,) = (config for config in configs if config["name"] == NAMES.audio_stream)
+    management.checked(NAMES.audio_stream, await management.update_stream(js, config))
 
 
 @pytest.mark.parametrize("transport", ["websocket", "http"])
@@ -44,7 +44,7 @@ async def test_it_is_waited_for(
         await client.say(TEXT * 3, session_id="s", phone_id="p", request_id="r", transport=transport)
 
         async def full() -> bool:
-            stored, most = await management.fill(js, stream_names.AUDIO)
+            stored, most = await management.fill(js, NAMES.audio_stream)
             return stored > most - (128 << 10)
 
         await until(full, "the stream is full", timeout_s=20)

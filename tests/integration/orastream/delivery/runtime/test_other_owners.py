@@ -14,7 +14,6 @@ from orastream.contract import subjects
 from orastream.contract.audio_messages import AudioEnd
 from orastream.contract.report_state import Verdict
 from orastream.contract.stored_requests import StoredRequest, read_message
-from orastream.contract.stream_names import SESSIONS
 from orastream.delivery.rules import session_errors
 from orastream.delivery.rules.entry import Entry
 from orastream.delivery.rules.session_effects import End, Inspect
@@ -24,6 +23,7 @@ from orastream.delivery.runtime.ownership import Lease, Owners
 from orastream.delivery.runtime.report_writer import ReportWriter
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.report_store import ReportStore
+from tests.support.names import NAMES
 
 pytestmark = pytest.mark.integration
 
@@ -34,9 +34,9 @@ async def claimed(js: JetStream, reports: ReportStore, **fields: Any) -> Entry:
         "Good.", session_id="s", phone_id="p", request_id="r", fire_and_forget=True, **fields
     )
     assert isinstance(acceptance, Acceptance)
-    message = await js.get(SESSIONS, acceptance.request_seq)
+    message = await js.get(NAMES.sessions_stream, acceptance.request_seq)
     assert message is not None
-    stored = read_message(message, max_text_chars=100)
+    stored = read_message(message, NAMES, max_text_chars=100)
     assert isinstance(stored, StoredRequest)
     entry = Entry(stored, 0.0)
     written = await reports.write_first(stored, stored.report("synthesizing"))
@@ -64,7 +64,7 @@ async def test_an_owner_does_not_overwrite_the_report_of_a_later_owner_that_it_h
 async def test_a_request_is_stuck_only_while_no_living_bridge_of_its_transport_owns_the_session(js: JetStream) -> None:
     reports = ReportStore(js)
     entry = await claimed(js, reports, use_websocket=False)
-    await js.store(subjects.put_audio("s", subjects.token("r")), AudioEnd(1, "complete", 0, 0, 0.0).pack())
+    await js.store(NAMES.put_audio("s", subjects.token("r")), AudioEnd(1, "complete", 0, 0, 0.0).pack())
     http, websocket = Lease(js, "http_bridge"), Lease(js, "ws_bridge")
     await asyncio.gather(http.beat(), websocket.beat())
     housekeeping = Housekeeping(js, Owners(js, "ws_bridge", websocket), reports, 1, "s")

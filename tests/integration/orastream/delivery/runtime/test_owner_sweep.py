@@ -7,13 +7,12 @@ import asyncio
 import pytest
 
 from orastream.client.async_client import Client
-from orastream.contract import subjects
-from orastream.contract.stream_names import OWNER_KEYS, OWNERS, SESSIONS, owner_key
 from orastream.delivery.runtime import owner_sweep
 from orastream.delivery.runtime.owner_sweep import OwnerSweep
 from orastream.delivery.runtime.ownership import Lease, Owners
 from orastream.jetstream import page_cursor
 from orastream.jetstream.api import JetStream, Stored
+from tests.support.names import NAMES
 from tests.support.processes import until
 from tests.support.services import Stack
 
@@ -27,7 +26,10 @@ def nothing(_session: str) -> bool:
 
 async def sessions(js: JetStream) -> list[str]:
     """The sessions that have a record."""
-    return sorted(message.subject.rpartition(".")[2] for message in await js.read(OWNERS, OWNER_KEYS, 0, batch=256))
+    return sorted(
+        message.subject.rpartition(".")[2]
+        for message in await js.read(NAMES.owners_stream, NAMES.owner_keys, 0, batch=256)
+    )
 
 
 async def take(js: JetStream, session: str, *, alive: bool, kind: str = "ws_bridge") -> Lease:
@@ -54,7 +56,7 @@ async def test_only_what_dead_bridges_have_left(js: JetStream, client: Client) -
     await client.say("a", session_id="work", phone_id="p")
     await take(js, "cancelled", alive=False)
     await client.cancel("cancelled")
-    await js.store(owner_key("ws_bridge", "junk"), b"junk")
+    await js.store(NAMES.owner_key("ws_bridge", "junk"), b"junk")
     assert await OwnerSweep(js, own.bridge, {"own"}.__contains__).sweep() == 3
     assert await sessions(js) == ["alive", "cancelled", "own", "work"]
     assert await OwnerSweep(js, own.bridge, {"own"}.__contains__).sweep() == 0
@@ -94,9 +96,9 @@ async def test_a_taker_whose_record_is_swept_takes_the_session(js: JetStream, mo
 
     async def swept(self: JetStream, stream: str, subject: str) -> Stored | None:
         record = await last(self, stream, subject)
-        if stream == OWNERS and record is not None:
+        if stream == NAMES.owners_stream and record is not None:
             monkeypatch.setattr(JetStream, "last", last)
-            await js.delete(OWNERS, record.sequence)
+            await js.delete(NAMES.owners_stream, record.sequence)
         return record
 
     monkeypatch.setattr(JetStream, "last", swept)
@@ -113,7 +115,7 @@ async def test_the_records_of_killed_bridges(js: JetStream, client: Client, stac
     assert len(await sessions(js)) == 6
 
     async def tidied() -> bool:
-        return await js.after(SESSIONS, subjects.session_events("*"), 0) is None
+        return await js.after(NAMES.sessions_stream, NAMES.session_events("*"), 0) is None
 
     await until(tidied, "all requests are deleted", timeout_s=5)
     stack.only("ws_bridge").kill()

@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from orastream.contract.errors import NodeUnavailable
-from orastream.contract.stream_names import OWNERS, owner_key
 from orastream.delivery.runtime.ownership import Lease, OwnedBy, Owners, Ownership
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.topology import HEARTBEAT_LIFE_S
+from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
 from tests.support.processes import until
 
@@ -76,7 +76,7 @@ async def test_a_lease_ends_before_its_heartbeat(js: JetStream) -> None:
 )
 async def test_a_record_that_is_none_is_written_over(js: JetStream, junk: bytes) -> None:
     """Any publisher can name the record's key as its reply subject; the server then stores its ack there."""
-    await js.store(owner_key("ws_bridge", "s"), junk)
+    await js.store(NAMES.owner_key("ws_bridge", "s"), junk)
     _, owners = await bridge(js)
     ownership = await owners.take("s")
     assert isinstance(ownership, Ownership) and ownership.taken_over
@@ -93,7 +93,7 @@ async def test_what_could_not_be_released_is_released_later(nats_server: NatsSer
             await owners.release(ownership)
     await nats_server.start()
     await owners.release_late()
-    assert await js.last(OWNERS, owner_key("ws_bridge", "s")) is None
+    assert await js.last(NAMES.owners_stream, NAMES.owner_key("ws_bridge", "s")) is None
 
 
 async def test_a_heartbeat_after_a_bridge_was_called_gone_counts_again(js: JetStream) -> None:

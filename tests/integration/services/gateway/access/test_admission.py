@@ -12,10 +12,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from orastream.contract import stream_names, subjects
 from orastream.contract.codec import Map
 from orastream.jetstream.api import JetStream
 from tests.support.ending import end, stored_request
+from tests.support.names import NAMES
 from tests.support.processes import until
 from tests.support.services import ServiceProcess, Stack
 from tests.support.spans import collecting
@@ -120,7 +120,7 @@ async def test_characters_a_minute_are_limited_and_refusals_count_nothing(
     assert (await shop("GET", "/api/voices"))[0] == 200
     assert (await shop("GET", "/api/voices"))[0] == 429
     assert await process.metric("orastream_gateway_refusals_total", reason="characters_per_minute") == 8
-    last = await js.last(stream_names.SESSIONS, subjects.session_request("*"))
+    last = await js.last(NAMES.sessions_stream, NAMES.session_request("*"))
     assert last is not None and "가" * 41 not in last.data.decode()
 
 

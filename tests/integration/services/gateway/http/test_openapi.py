@@ -15,7 +15,7 @@ import pytest
 
 from orastream.client.acceptance import Acceptance
 from orastream.client.async_client import Client
-from orastream.contract import schemas, stream_names, subjects
+from orastream.contract import schemas
 from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS
 from orastream.contract.stored_requests import StoredRequest, read_message
 from orastream.jetstream.api import JetStream
@@ -23,6 +23,7 @@ from orastream.jetstream.feed import Feed
 from services.gateway.openai import request
 from services.gateway.openai.schema import SpeechBody
 from tests.support.ending import end
+from tests.support.names import NAMES
 from tests.support.services import Stack
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -38,11 +39,11 @@ async def delivering(js: JetStream) -> AsyncIterator[None]:
     changed = asyncio.Event()
 
     async def run() -> None:
-        async with Feed(js, stream_names.SESSIONS, subjects.session_request("*"), wake=changed.set) as feed:
+        async with Feed(js, NAMES.sessions_stream, NAMES.session_request("*"), wake=changed.set) as feed:
             while True:
                 changed.clear()
                 while (message := feed.pop()) is not None:
-                    stored = read_message(message, max_text_chars=DEFAULT_MAX_TEXT_CHARS)
+                    stored = read_message(message, NAMES, max_text_chars=DEFAULT_MAX_TEXT_CHARS)
                     assert isinstance(stored, StoredRequest)
                     if stored.stated_transport != "none":
                         await end(js, stored, "delivered", transport="websocket")

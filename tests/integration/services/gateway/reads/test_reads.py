@@ -14,7 +14,6 @@ import pytest
 from orastream.broker import Headers
 from orastream.client import redelivery
 from orastream.client.async_client import Client
-from orastream.contract import stream_names, subjects
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.contract.errors import InvalidRequest, NodeUnavailable, UtteranceEnded, WaitTimeout
 from orastream.contract.messages import Report, Status
@@ -23,6 +22,7 @@ from orastream.jetstream.api import JetStream
 from orastream.jetstream.stream_limits import StreamLimits
 from orastream.service.keeper import StreamKeeper
 from services.gateway.reads.service import MAX_OF_ONE_CALLER
+from tests.support.names import NAMES
 from tests.support.nats_accounts import AccountServer
 from tests.support.processes import Logs
 from tests.support.services import Stack
@@ -45,12 +45,12 @@ class Node:
     async def report(self, session: str, request: str, status: Status, request_seq: int = 1) -> None:
         """Store a report, as a bridge does."""
         report = Report(request_id=request, session_id=session, request_seq=request_seq, status=status)
-        await self.js.store(subjects.put_report(session, request), report.encode("json"))
+        await self.js.store(NAMES.put_report(session, request), report.encode("json"))
 
     async def put(self, session: str, request: str, *messages: AudioStart | AudioChunk | AudioEnd) -> None:
         """Store audio, as synth does."""
         for message in messages:
-            await self.js.store(subjects.put_audio(session, request), message.pack())
+            await self.js.store(NAMES.put_audio(session, request), message.pack())
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ async def test_reports_of_a_session_live_and_stored(node: Node) -> None:
 
 async def test_audio_is_complete_and_in_order_while_it_is_made(node: Node) -> None:
     await node.put("s", "r", START)
-    first = await node.js.last(stream_names.AUDIO, subjects.audio("s", "r"))
+    first = await node.js.last(NAMES.audio_stream, NAMES.audio("s", "r"))
     assert first is not None
     attempt = first.sequence
     audio = node.client.audio("s", "r", 1)
@@ -172,7 +172,7 @@ async def test_without_a_gateway_the_error_says_so(node: Node) -> None:
 async def test_invalid_queries_name_the_field(node: Node) -> None:
     broker = node.client.broker
     for query, field in ((b'{"waitSeconds": 31}', "waitSeconds"), (b'{"after": -1}', "after"), (b"[", "payload")):
-        _, headers = await broker.request(subjects.audio_read("s", "r"), query, timeout_s=PATIENCE_S)
+        _, headers = await broker.request(NAMES.audio_read("s", "r"), query, timeout_s=PATIENCE_S)
         assert headers.get("Nats-Service-Error-Code") == "400"
         assert field in str(headers.get("Nats-Service-Error"))
     with pytest.raises(InvalidRequest):
@@ -188,14 +188,14 @@ async def test_one_caller_cannot_take_all_places(node: Node) -> None:
     inbox = broker.open_inbox(lambda _s, _r, _d, headers: answers.append(headers))
     wait = ReadQuery(after=0, wait_s=5).encode()
     for number in range(MAX_OF_ONE_CALLER + 10):
-        await broker.publish(subjects.audio_read("s", f"r{number}"), wait, reply=inbox)
+        await broker.publish(NAMES.audio_read("s", f"r{number}"), wait, reply=inbox)
     async with asyncio.timeout(PATIENCE_S):
         while len(answers) < 10:
             await asyncio.sleep(0.05)
     refused = [headers for headers in answers if headers.get("Nats-Service-Error-Code") == "503"]
     assert len(refused) == 10
     other = JetStream(node.js.broker)
-    data, headers = await other.broker.request(subjects.report_get("s", "r"), b"", timeout_s=PATIENCE_S)
+    data, headers = await other.broker.request(NAMES.report_get("s", "r"), b"", timeout_s=PATIENCE_S)
     assert (data, headers.get("Nats-Service-Error-Code")) == (b"", "404")
     async with asyncio.timeout(PATIENCE_S):
         while sum(headers.get(NEXT) is not None for headers in answers) < MAX_OF_ONE_CALLER:

@@ -12,13 +12,13 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from orastream.contract import stream_names, subjects
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioMessage, AudioStart, EndStatus
 from orastream.contract.codec import Map
 from orastream.contract.messages import ReportError
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.report_store import ReportStore
 from tests.support.ending import end, stored_request
+from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
 from tests.support.services import ServiceProcess, Stack
 
@@ -49,7 +49,7 @@ class SentRequest:
         self._attempt = 0
 
     async def put(self, message: AudioMessage) -> int:
-        return (await self._js.store(subjects.put_audio(self.session, self.request), message.pack())).sequence
+        return (await self._js.store(NAMES.put_audio(self.session, self.request), message.pack())).sequence
 
     async def starts(self, fmt: str = "wav") -> None:
         self._attempt = await self.put(AudioStart(self.sequence, fmt, 22_050, 1, "espeak", "ko-KR"))
@@ -159,7 +159,7 @@ async def test_reader_that_closes_its_connection_cancels_nothing(
         answer.close()
     for _ in range(2):  # after two round trips the gateway has noticed the closed connection
         assert await gateway.ready()
-    assert await js.last(stream_names.SESSIONS, subjects.session_cancel("s1")) is None
+    assert await js.last(NAMES.sessions_stream, NAMES.session_cancel("s1")) is None
 
 
 # ---- GET /api/events
@@ -213,7 +213,7 @@ async def test_events_show_reports_and_requests_of_a_session(
     await before.final("delivered")
     async with following(http, gateway) as events, following(http, gateway, "?session=other") as others:
         name, hello = await events.next()
-        place = (await js.last(stream_names.REPORTS, subjects.reports("*"))).sequence  # type: ignore[union-attr]
+        place = (await js.last(NAMES.reports_stream, NAMES.reports("*"))).sequence  # type: ignore[union-attr]
         assert (name, hello) == ("hello", {"resumed": False, "heartbeatSeconds": 5.0, "reports": place})
         sent = await say(http, gateway, js)
         assert await events.report() == ("r1", "queued")
@@ -297,7 +297,7 @@ async def test_node_route_shows_the_state_of_the_node(
 
     done, waits = await say(http, gateway, js, "done"), await say(http, gateway, js, "waits")
     await done.final("delivered")
-    await js.store(stream_names.heartbeat_key("ws_bridge-0123456789ab"), b"{}")
+    await js.store(NAMES.heartbeat_key("ws_bridge-0123456789ab"), b"{}")
     assert await look() == empty  # cached for a second
     node = empty
     while node == empty:
@@ -307,7 +307,7 @@ async def test_node_route_shows_the_state_of_the_node(
     assert (node["requests"]["waiting"], node["requests"]["stored"], node["complete"]) == (1, 1, True)
     assert node["audio"]["maxBytes"] == 256 << 20
     assert node["bridges"]["ws_bridge"] == 1
-    assert node["reports"] == (await js.last(stream_names.REPORTS, subjects.reports("*"))).sequence  # type: ignore[union-attr]
+    assert node["reports"] == (await js.last(NAMES.reports_stream, NAMES.reports("*"))).sequence  # type: ignore[union-attr]
     first, second = node["lines"]
     assert (first["report"]["requestId"], first["report"]["status"]) == ("done", "delivered")
     assert (second["report"]["requestId"], second["report"]["status"]) == ("waits", "queued")

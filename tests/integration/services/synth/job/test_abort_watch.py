@@ -6,13 +6,13 @@ import asyncio
 
 import pytest
 
-from orastream.contract import stream_names, subjects
 from orastream.contract.messages import Status
 from orastream.contract.stored_requests import StoredRequest
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.report_store import ReportStore
 from services.synth.job.abort_watch import AbortWatch
 from tests.support.ending import store_request
+from tests.support.names import NAMES
 
 pytestmark = pytest.mark.integration
 
@@ -26,10 +26,10 @@ async def test_it_ends_when_the_request_was_cancelled_and_deleted_before(js: Jet
     """The request and the cancel are not stored any more; only the report shows the cancel."""
     stored = await store_request(js)
     async with AbortWatch(js, stored) as watch, asyncio.timeout(10):
-        cancel = await js.store(subjects.cancel("s"), b"{")  # covers nothing, as it cannot be read
+        cancel = await js.store(NAMES.cancel("s"), b"{")  # covers nothing, as it cannot be read
         await report(js, stored, "cancelled")
         for sequence in (stored.sequence, cancel.sequence):
-            await js.delete(stream_names.SESSIONS, sequence)
+            await js.delete(NAMES.sessions_stream, sequence)
         final = await watch.until_aborted()
     assert final is not None and final.status == "cancelled"
 
@@ -53,8 +53,8 @@ async def test_it_ends_when_a_cancel_is_stored(js: JetStream) -> None:
     stored = await store_request(js)
     async with AbortWatch(js, stored) as watch, asyncio.timeout(10):
         waiting = asyncio.create_task(watch.until_aborted())
-        await js.store(subjects.cancel("s"), b'{"requestId":"another"}')
+        await js.store(NAMES.cancel("s"), b'{"requestId":"another"}')
         await asyncio.sleep(0.3)
         assert not waiting.done()
-        await js.store(subjects.cancel("s"), b"")
+        await js.store(NAMES.cancel("s"), b"")
         assert await waiting is None

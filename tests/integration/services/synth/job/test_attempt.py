@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from orastream.contract import stream_names, subjects
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioMessage, AudioStart
+from orastream.contract.names import SYNTH
 from orastream.contract.stored_requests import StoredRequest
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.publish_window import PublishWindow
@@ -22,12 +22,13 @@ from services.synth.job.audio_reader import AudioReader
 from services.synth.job.hold import Hold, Superseded
 from services.synth.job.standing import Evidence, evidence_of
 from tests.support.ending import store_request
+from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
 from tests.support.processes import until
 
 pytestmark = pytest.mark.integration
 
-PUT = subjects.put_audio("s", "r")
+PUT = NAMES.put_audio("s", "r")
 RETENTION_S = 600.0
 
 
@@ -38,7 +39,7 @@ def start_of(stored: StoredRequest) -> AudioStart:
 async def begin(js: JetStream, stored: StoredRequest) -> Attempt:
     """Open the first attempt, as the claim does."""
     start = start_of(stored)
-    ack = await js.store(subjects.put_audio(stored.session, stored.token), start.pack(), expect_last=0)
+    ack = await js.store(NAMES.put_audio(stored.session, stored.token), start.pack(), expect_last=0)
     return first_attempt(js, stored, start, ack.sequence, RETENTION_S)
 
 
@@ -68,7 +69,7 @@ def end(attempt: Attempt, total: int) -> AudioEnd:
 
 async def evidence(js: JetStream, attempt: Attempt) -> Evidence:
     trail = replace(attempt.trail)
-    return evidence_of(trail, attempt.trail, await tally(js, stream_names.AUDIO, subjects.audio("s", "r")))
+    return evidence_of(trail, attempt.trail, await tally(js, NAMES.audio_stream, NAMES.audio("s", "r")))
 
 
 async def has(some: Sequence[object], count: int) -> bool:
@@ -153,7 +154,7 @@ async def test_superseded_synth_sends_neither_ack_nor_nak(js: JetStream) -> None
     stored = await store_request(js)
     deliveries: list[Delivery] = []
     puller = asyncio.create_task(
-        PullConsumer(js.broker, stream_names.SESSIONS, stream_names.SYNTH, deliveries.append, lambda: 1).run()
+        PullConsumer(js.broker, NAMES.sessions_stream, SYNTH, deliveries.append, lambda: 1).run()
     )
     try:
         await until(lambda: has(deliveries, 1), "a delivery")
@@ -184,7 +185,7 @@ async def test_no_nak_is_sent_while_it_is_unknown_which_synth_has_the_request(
 ) -> None:
     """A nak would stay in the client's buffer and be sent when another synth has the request."""
     stored = await store_request(js)
-    message = await js.get(stream_names.SESSIONS, stored.sequence)
+    message = await js.get(NAMES.sessions_stream, stored.sequence)
     assert message is not None
     answers: list[bytes] = []
     delivery = Delivery(js.broker, message.subject, message.data, "answers", message.sequence, message.time_ns, 1)
@@ -202,7 +203,7 @@ async def test_no_nak_is_sent_while_it_is_unknown_which_synth_has_the_request(
 
 
 async def lose_the_audio(js: JetStream) -> None:
-    await js.api(f"STREAM.DELETE.{stream_names.AUDIO}")
+    await js.api(f"STREAM.DELETE.{NAMES.audio_stream}")
     await StreamKeeper(js, StreamLimits(audio_max_bytes=64 << 20)).ensure()
 
 
@@ -232,6 +233,6 @@ async def test_start_that_may_have_expired_is_not_reported_as_lost(js: JetStream
     start = start_of(stored)
     ack = await js.store(PUT, start.pack(), expect_last=0)
     attempt = first_attempt(js, stored, start, ack.sequence, retention_s=0.0)
-    await js.delete(stream_names.AUDIO, ack.sequence)
+    await js.delete(NAMES.audio_stream, ack.sequence)
     await write(js, attempt, *chunks(attempt, 1))
     assert await attempt.counts(proven=True)

@@ -12,13 +12,13 @@ from orastream.client.async_client import Client
 from orastream.contract import subjects
 from orastream.contract.messages import Report
 from orastream.contract.stored_requests import StoredRequest
-from orastream.contract.stream_names import SESSIONS
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.report_store import ReportStore
 from services.synth.job import job
 from services.synth.job.hold import Hold
 from services.synth.queue.claim import Claim, claim
 from tests.support.inprocess import running_node
+from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
@@ -28,7 +28,7 @@ async def test_a_deleted_request_gets_its_final_report(
     nats_server: NatsServer, broker: Broker, js: JetStream, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def deleted_before(js: JetStream, reports: Any, stored: StoredRequest, *rest: Any) -> Claim:
-        await js.delete(SESSIONS, stored.sequence)
+        await js.delete(NAMES.sessions_stream, stored.sequence)
         return await claim(js, reports, stored, *rest)
 
     replies: asyncio.Queue[Report] = asyncio.Queue()
@@ -55,7 +55,7 @@ async def test_the_claim_of_another_synth_is_not_ended(
 
     async def claimed_by_another(js: JetStream, own: Any, stored: StoredRequest, report: Report, start: Any) -> Claim:
         await claim(js, reports, stored, report, start)
-        await js.delete(SESSIONS, stored.sequence)
+        await js.delete(NAMES.sessions_stream, stored.sequence)
         return await claim(js, own, stored, report, start)
 
     async def ack(hold: Hold) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from orastream.client.async_client import Client
-from orastream.contract import stream_names, subjects
 from orastream.contract.audio_messages import AudioStart
 from orastream.jetstream.api import JetStream
 from services.synth.job import job
@@ -13,6 +12,7 @@ from services.synth.job.attempt import Attempt, AudioExpired, open_attempt
 from services.synth.job.audio_reader import AudioReader
 from tests.support.ending import store_request
 from tests.support.inprocess import running_node
+from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
@@ -28,7 +28,7 @@ def expiring(monkeypatch: pytest.MonkeyPatch, js: JetStream, times: int) -> None
         nonlocal left
         if until is not None and left > 0:
             left -= 1
-            await js.purge(stream_names.AUDIO, subjects.audio("*", "*"))
+            await js.purge(NAMES.audio_stream, NAMES.audio("*", "*"))
         await read(reader, until)
 
     monkeypatch.setattr(AudioReader, "read", late)

@@ -11,6 +11,7 @@ from orastream.contract import subjects
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioMessage, AudioStart
 from orastream.jetstream.api import JetStream
 from tests.support.engines import install_choir_engine
+from tests.support.names import NAMES
 from tests.support.services import Stack
 
 pytestmark = pytest.mark.integration
@@ -34,7 +35,7 @@ async def taken_over(
     options = {"phone_id": "p", "transport": "none", "voice": "calm", "language": "en-US", "format": fmt}
     accepted = await client.say(TEXT, session_id="s", **options)
     assert isinstance(accepted, Acceptance)
-    subject = subjects.put_audio("s", subjects.token(accepted.request_id))
+    subject = NAMES.put_audio("s", subjects.token(accepted.request_id))
     start = AudioStart(accepted.request_seq, fmt, 16_000, 1, "choir", "en-US", version)
     attempt = (await js.store(subject, start.pack())).sequence
     await js.store(subject, AudioChunk(attempt, 0, 0, 0, STORED).pack())

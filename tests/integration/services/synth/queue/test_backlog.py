@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from orastream.client.async_client import Client
-from orastream.contract import stream_names
 from orastream.contract.errors import NodeUnavailable
+from orastream.contract.names import SYNTH
 from orastream.jetstream import management
 from orastream.jetstream.api import JetStream
 from services.synth.queue.backlog import Backlog
+from tests.support.names import NAMES
 
 pytestmark = pytest.mark.integration
 
@@ -21,7 +22,7 @@ async def test_backlog_keeps_its_value_when_the_consumer_is_missing(js: JetStrea
     await backlog.look()
     limit = backlog.audio_max_bytes
     assert backlog.requests == 1 and limit > 0
-    await management.delete_consumer(js, stream_names.SESSIONS, stream_names.SYNTH)
+    await management.delete_consumer(js, NAMES.sessions_stream, SYNTH)
     with pytest.raises(NodeUnavailable, match="synth: "):
         await backlog.look()
     assert (backlog.requests, backlog.audio_max_bytes) == (1, limit)

@@ -9,7 +9,6 @@ from contextlib import aclosing
 import pytest
 
 from orastream import Client
-from orastream.contract import subjects
 from orastream.contract.text_pieces import TextPiece
 from orastream.jetstream.api import JetStream
 from services.synth.job.attempt import Attempt
@@ -18,13 +17,14 @@ from services.synth.settings import SynthSettings
 from services.synth.text.script import ScriptLine
 from services.synth.text.streamed_text import StreamedText
 from tests.support.ending import stored_request
+from tests.support.names import NAMES
 from tests.support.processes import until
 
 pytestmark = pytest.mark.integration
 
 
 async def put(js: JetStream, piece: TextPiece) -> None:
-    await js.store(subjects.text("s1", "r"), piece.encode())
+    await js.store(NAMES.text("s1", "r"), piece.encode())
 
 
 async def texts(lines: AsyncGenerator[ScriptLine, None]) -> list[str]:

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from orastream.cli.auth.names import SERVICES
-from orastream.cli.auth.rights import PHRASES, inbox_prefix, rights_of
-from orastream.contract import stream_names
-from services.synth.speech import phrase_cache
+from orastream.cli.auth.rights import inbox_prefix, rights_of
+from tests.support.names import NAMES
 
 pytestmark = pytest.mark.unit
 
@@ -35,7 +34,7 @@ CALLS = {
 """Methods of JetStream and readers of streams, with the calls of the API that they make."""
 USE = re.compile(
     rf"(?:\b|\.)({'|'.join(CALLS)})\(\s*(?:(?:self\._)?(?:js|context\.js|session\.bridge\.js|self\._js),\s*)?"
-    r"(?:stream_names\.)?\b(SESSIONS|AUDIO|REPORTS|TEXTS|OWNERS|HEARTBEATS)\b"
+    r"[\w.]*\bnames\.(sessions|audio|reports|texts|owners|heartbeats)_stream\b"
 )
 
 
@@ -55,7 +54,7 @@ def test_no_service_has_a_right_that_covers_more_than_its_work(role: str) -> Non
         first = one.split(".")[0]
         assert one not in (">", f"{first}.>") or first in ("_R_", inbox_prefix(role)), one
     deletes = {one for one in rights.publish if ".STREAM.DELETE." in one or ".CONSUMER.DELETE." in one}
-    assert deletes == ({f"$JS.API.STREAM.DELETE.OBJ_{PHRASES}"} if role == "synth" else set())
+    assert deletes == ({f"$JS.API.STREAM.DELETE.OBJ_{NAMES.phrases_bucket}"} if role == "synth" else set())
 
 
 def test_only_synth_writes_audio_and_changes_streams() -> None:
@@ -70,10 +69,6 @@ def test_only_who_speaks_reads_texts() -> None:
     assert [role for role in SERVICES if "tts.script.*.*" in rights_of(role).subscribe] == ["synth"]
 
 
-def test_the_bucket_of_phrases_is_the_one_of_synth() -> None:
-    assert PHRASES == phrase_cache.BUCKET
-
-
 def test_each_service_may_make_the_calls_that_its_code_makes() -> None:
     """Also those of rare cases, which no other test reaches under these users."""
     found = 0
@@ -84,6 +79,6 @@ def test_each_service_may_make_the_calls_that_its_code_makes() -> None:
                 found += 1
                 for role in roles:
                     for call in CALLS[method]:
-                        needed = f"$JS.API.{call}.{getattr(stream_names, constant)}"
+                        needed = f"$JS.API.{call}.{getattr(NAMES, f'{constant}_stream')}"
                         assert needed in (rights_of(role).publish or ()), f"{file}: {role} needs {needed}"
     assert found > 35, "the pattern does not find the calls any more"

@@ -9,7 +9,7 @@ import pytest
 from orastream.cli.auth.accounts import CallerAccount
 from orastream.cli.auth.env_files import all_roles
 from orastream.cli.auth.server_config import TLS_CONF, accounts_conf
-from orastream.contract.caller import asked_by
+from tests.support.names import NAMES
 
 pytestmark = pytest.mark.unit
 
@@ -25,7 +25,7 @@ def test_the_answer_of_tts_speak_may_take_as_long_as_a_caller_waits() -> None:
 
 def test_what_has_one_answer_is_forgotten_after_it() -> None:
     several = {subject for subject, rest in EXPORTS.items() if "response_type: stream" in rest}
-    assert {asked_by(one)[1] for one in several} == {
+    assert {NAMES.asked_by(one)[1] for one in several} == {
         *("tts.voices", "tts.reports.read", "tts.reports.read.*", "tts.report.read.*.*", "tts.audio.read.*.*"),
     }
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from orastream.contract import subjects
 from orastream.contract.messages import Status, Transport
 from orastream.contract.report_state import ReportState
 from orastream.contract.stored_requests import StoredCancel, StoredRequest, read_stored
+from tests.support.names import NAMES
 
 SESSION = "s"
 
@@ -17,14 +17,14 @@ def request(sequence: int, transport: str | None = None, **fields: Any) -> Store
     """A request stored at `sequence`. `fields` are those of its JSON."""
     value = {"text": "a", "sessionId": SESSION, "phoneId": "p", "transport": transport, **fields}
     payload = json.dumps(value).encode()
-    stored = read_stored(subjects.session_request(SESSION), sequence, 0.0, payload, max_text_chars=100)
+    stored = read_stored(NAMES, NAMES.session_request(SESSION), sequence, 0.0, payload, max_text_chars=100)
     assert isinstance(stored, StoredRequest) and stored.problem is None
     return stored
 
 
 def cancel(sequence: int, payload: bytes = b"", *, stored_at_s: float = 0.0) -> StoredCancel:
     """A cancel stored at `sequence`: of the whole session, or of the request that `payload` names."""
-    stored = read_stored(subjects.session_cancel(SESSION), sequence, stored_at_s, payload, max_text_chars=100)
+    stored = read_stored(NAMES, NAMES.session_cancel(SESSION), sequence, stored_at_s, payload, max_text_chars=100)
     assert isinstance(stored, StoredCancel)
     return stored
 

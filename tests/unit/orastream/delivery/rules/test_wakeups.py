@@ -14,7 +14,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from orastream.contract import subjects
 from orastream.contract.messages import Status
 from orastream.contract.report_state import ReportState
 from orastream.contract.stored_requests import StoredCancel, StoredRequest, read_stored
@@ -33,6 +32,7 @@ from orastream.delivery.rules.session_effects import (
 )
 from orastream.delivery.rules.session_outcomes import CancelOutcome, LookedUp, Tidied
 from orastream.jetstream.feed_merge import FeedMerge
+from tests.support.names import NAMES
 
 pytestmark = pytest.mark.unit
 
@@ -44,7 +44,7 @@ class Item:
 
     def __init__(self, stored: StoredMessage) -> None:
         self.stored = stored
-        kind = subjects.session_request if isinstance(stored, StoredRequest) else subjects.session_cancel
+        kind = NAMES.session_request if isinstance(stored, StoredRequest) else NAMES.session_cancel
         self.subject, self.sequence, self.size = kind("s"), stored.sequence, 1
 
 
@@ -69,7 +69,7 @@ class Owner(RuleBasedStateMachine):
 
     def _store(self, subject: str, payload: bytes) -> None:
         self.last += 1
-        item = Item(read_stored(subject, self.last, 0.0, payload, max_text_chars=100))
+        item = Item(read_stored(NAMES, subject, self.last, 0.0, payload, max_text_chars=100))
         before = max((x.sequence for x in self.stored.values() if x.subject == item.subject), default=0)
         self.stored[self.last] = item
         self.copies.append((item, before))
@@ -78,11 +78,11 @@ class Owner(RuleBasedStateMachine):
     @rule(transport=st.sampled_from([None, "websocket", "http", "none"]), number=st.integers(0, 3))
     def a_request_is_stored(self, transport: str | None, number: int) -> None:
         body = {"text": "a", "sessionId": "s", "phoneId": "p", "requestId": f"r{number}", "transport": transport}
-        self._store(subjects.session_request("s"), json.dumps(body).encode())
+        self._store(NAMES.session_request("s"), json.dumps(body).encode())
 
     @rule(payload=st.sampled_from([b"", b"{", b'{"requestId":"r0"}', b'{"requestId":"r1"}']))
     def a_cancel_is_stored(self, payload: bytes) -> None:
-        self._store(subjects.session_cancel("s"), payload)
+        self._store(NAMES.session_cancel("s"), payload)
 
     def _requests(self) -> list[StoredRequest]:
         return [x.stored for x in self.stored.values() if isinstance(x.stored, StoredRequest)]

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orastream.contract import subjects
 from orastream.contract.audio_messages import EndError
 from orastream.contract.messages import Report, ReportError, Status
 from orastream.contract.stored_requests import StoredRequest, read_stored
@@ -20,6 +19,7 @@ from services.synth.job.hold import KEEP_EVERY_S
 from services.synth.queue.admission import Admission, ClaimAnswers, admit
 from services.synth.queue.fair_queue import MAX_REMEMBERED, FairQueue
 from services.synth.queue.rescue import MARK_S
+from tests.support.names import NAMES
 
 pytestmark = pytest.mark.unit
 
@@ -202,7 +202,7 @@ def test_admit_checks_the_answers_in_the_documented_order(
 )
 def test_final_report_ends_only_the_speech_of_its_own_request(status: Status, ends: bool) -> None:
     payload = b'{"text":"a","sessionId":"s","phoneId":"p","requestId":"r"}'
-    stored = read_stored(subjects.session_request("s"), 7, 0.0, payload, max_text_chars=100)
+    stored = read_stored(NAMES, NAMES.session_request("s"), 7, 0.0, payload, max_text_chars=100)
     assert isinstance(stored, StoredRequest)
     report = stored.report(status)
     assert ends_it(report, stored) == ends
