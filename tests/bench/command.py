@@ -35,7 +35,7 @@ from tests.bench.measure import Sample
 
 PARTS = ("window", "forwarding", "conversation", "latency", "first-audio", "recovery")
 ALONE = (
-    *("idle", "past", "node-cost", "hops", "sync", "overload", "fairness", "hostile", "voices"),
+    *("idle", "many-idle", "past", "node-cost", "hops", "sync", "overload", "fairness", "hostile", "voices"),
     *("false-takeovers", "cluster-recovery"),
 )
 """Parts that run only with `--only`: they take minutes, and `voices` needs `make torch`."""
@@ -74,7 +74,7 @@ async def run(options: argparse.Namespace) -> int:
         talks = await conversation.measure(1 if options.quick else 3, _progress, many=not options.quick)
         print("\n" + conversation.report(talks), flush=True)
         missed |= conversation.goals_missed(talks)
-    for name, sessions_part in (("idle", sessions.idle), ("past", sessions.past)):
+    for name, sessions_part in (("idle", sessions.idle), ("many-idle", sessions.many_idle), ("past", sessions.past)):
         if name in wanted:
             text, too_bad = await sessions_part()
             print("\n" + text, flush=True)

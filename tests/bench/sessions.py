@@ -26,6 +26,7 @@ SETTLE_S = REST_AFTER_S + 3.0
 OPENED_PER_S = 25
 """Sessions that begin in a second. Those that begin at the same time as others need the memory of one that speaks."""
 WATCHED_S = 20.0
+MANY_SESSIONS, MANY_OPENED_PER_S = 10_000, 80
 IDLE_S = 110.0
 """WEBSOCKET_IDLE_SECONDS: longer than it takes to open all sessions and to watch them."""
 GIVEN_BACK_S = 60.0
@@ -45,7 +46,7 @@ PAST_GOAL = 1.2
 @asynccontextmanager
 async def _bridge(sessions: int, **settings: object) -> AsyncIterator[tuple[NatsServer, WsBridge, Load]]:
     bridge = WsBridge(**settings)
-    plan = Plan(CHUNK_BYTES, 2, sessions=sessions, ahead=1_000_000, requests=True)
+    plan = Plan(CHUNK_BYTES, 2, sessions=FIRST_SESSIONS + sessions, ahead=1_000_000, requests=True)
     async with NatsServer() as server, Sink() as sink, Load(server.url, sink.address, plan) as load:
         await bridge.start(server.url, sink.ws_url)
         try:
@@ -73,52 +74,84 @@ def resident_kb(pid: int) -> int:
     return int(found[1]) if found else 0
 
 
-async def idle(sessions: int = SESSIONS) -> tuple[str, bool]:
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What idle sessions take."""
+
+    sessions: int
+    shares: tuple[float, float]
+    """Of a core: ws_bridge and nats-server."""
+    held_kb: int
+
+    @property
+    def missed(self) -> bool:
+        """Whether a goal was missed."""
+        return max(self.shares) > CPU_GOAL * self.sessions / SESSIONS or self.held_kb / self.sessions > MEMORY_GOAL_KB
+
+    @property
+    def row(self) -> list[str]:
+        """Its cells in the table."""
+        shares = (f"{share * 100:.2f}" for share in self.shares)
+        return [str(self.sessions), *shares, number(self.held_kb / self.sessions, 1)]
+
+
+HELD = ["idle sessions", "ws_bridge, % of a core", "nats-server, %", "KB a session"]
+HELD_GOAL = f"{CPU_GOAL:.0%} of a core for {SESSIONS} sessions, {MEMORY_GOAL_KB:g} KB a session"
+
+
+async def idle() -> tuple[str, bool]:
     """CPU and memory of idle sessions, what is left of the memory after their end, and whether a goal was missed."""
-    async with _bridge(sessions, WEBSOCKET_IDLE_SECONDS=IDLE_S) as (server, bridge, load):
+    async with _bridge(SESSIONS, WEBSOCKET_IDLE_SECONDS=IDLE_S) as (server, bridge, load):
         (pid,) = bridge.pids
-        await _say(load, range(FIRST_SESSIONS))  # what the process takes once is no session's
-        await asyncio.sleep(SETTLE_S)
-        before_kb = resident_kb(pid)
-        clock = asyncio.get_running_loop().time
-        opened_at = clock()
-        for index in range(sessions):
-            await asyncio.sleep(max(0.0, opened_at + index / OPENED_PER_S - clock()))
-            await _say(load, [FIRST_SESSIONS + index])
-        await asyncio.sleep(SETTLE_S)
-        began, cpu, server_cpu = time.monotonic(), cpu_seconds(pid), cpu_seconds(server.pid)
-        await asyncio.sleep(WATCHED_S)
-        seconds = time.monotonic() - began
-        shares = ((cpu_seconds(pid) - cpu) / seconds, (cpu_seconds(server.pid) - server_cpu) / seconds)
-        held_kb = resident_kb(pid) - before_kb
+        held, before_kb = await _held(server, bridge, load, SESSIONS, OPENED_PER_S)
         await _gone(bridge, IDLE_S + 30)
         ended = time.monotonic()
-        while resident_kb(pid) - before_kb > BACK_GOAL * held_kb and time.monotonic() - ended < GIVEN_BACK_S:
+        while resident_kb(pid) - before_kb > BACK_GOAL * held.held_kb and time.monotonic() - ended < GIVEN_BACK_S:
             await asyncio.sleep(1)
         left_kb = resident_kb(pid) - before_kb
-    per_kb = held_kb / sessions
-    missed = max(shares) > CPU_GOAL * sessions / SESSIONS or per_kb > MEMORY_GOAL_KB
-    missed = missed or left_kb > BACK_GOAL * held_kb
-    row = [
-        str(sessions),
-        *(f"{share * 100:.2f}" for share in shares),
-        number(per_kb, 1),
-        number(left_kb / sessions, 1),
-        number(time.monotonic() - ended, 0),
-    ]
-    headers = [
-        "idle sessions",
-        "ws_bridge, % of a core",
-        "nats-server, %",
-        "KB a session",
-        "left after the end, KB",
-        "s",
-    ]
-    goal = (
-        f"goals: {CPU_GOAL:.0%} of a core for {SESSIONS} sessions, {MEMORY_GOAL_KB:g} KB a session, "
-        f"at most half of it left {GIVEN_BACK_S:g} s after their end"
-    )
-    return f"{table(headers, [row])}\n{goal}: {'MISSED' if missed else 'met'}", missed
+    missed = held.missed or left_kb > BACK_GOAL * held.held_kb
+    row = [*held.row, number(left_kb / SESSIONS, 1), number(time.monotonic() - ended, 0)]
+    goal = f"goals: {HELD_GOAL}, at most half of it left {GIVEN_BACK_S:g} s after their end"
+    return f"{table([*HELD, 'left after the end, KB', 's'], [row])}\n{goal}: {'MISSED' if missed else 'met'}", missed
+
+
+async def many_idle() -> tuple[str, bool]:
+    """CPU and memory of as many idle sessions as a bridge may own, first audio among them, and a goal missed."""
+    async with _bridge(MANY_SESSIONS, WEBSOCKET_IDLE_SECONDS=3600, BRIDGE_MAX_SESSIONS=MANY_SESSIONS + 100) as (
+        server,
+        bridge,
+        load,
+    ):
+        held, _ = await _held(server, bridge, load, MANY_SESSIONS, MANY_OPENED_PER_S)
+        began_ns: dict[int, int] = {}
+        for index in range(0, MANY_SESSIONS, MANY_SESSIONS // 100):
+            began_ns[FIRST_SESSIONS + index] = time.monotonic_ns()
+            await _say(load, [FIRST_SESSIONS + index])
+        arrived_ns = await load.sessions_ns()
+    late_ms = [(arrived_ns[f"bench-{index}"][2] - at) / 1e6 for index, at in began_ns.items()]
+    row = [*held.row, *(number(percentile(late_ms, p), 1) for p in (50, 95))]
+    headers = [*HELD, "first audio after a rest, ms, p50", "p95"]
+    return f"{table(headers, [row])}\ngoals: {HELD_GOAL}: {'MISSED' if held.missed else 'met'}", held.missed
+
+
+async def _held(
+    server: NatsServer, bridge: WsBridge, load: Load, sessions: int, opened_per_s: int
+) -> tuple[_Held, int]:
+    """Open sessions, and measure them at rest. Also returns the bridge's memory before, in KiB."""
+    (pid,) = bridge.pids
+    clock = asyncio.get_running_loop().time
+    await _say(load, range(FIRST_SESSIONS))  # what the process takes once is no session's
+    await asyncio.sleep(SETTLE_S)
+    before_kb, opened_at = resident_kb(pid), clock()
+    for index in range(sessions):
+        await asyncio.sleep(max(0.0, opened_at + index / opened_per_s - clock()))
+        await _say(load, [FIRST_SESSIONS + index])
+    await asyncio.sleep(SETTLE_S)
+    began, cpu, server_cpu = time.monotonic(), cpu_seconds(pid), cpu_seconds(server.pid)
+    await asyncio.sleep(WATCHED_S)
+    seconds = time.monotonic() - began
+    shares = ((cpu_seconds(pid) - cpu) / seconds, (cpu_seconds(server.pid) - server_cpu) / seconds)
+    return _Held(sessions, shares, resident_kb(pid) - before_kb), before_kb
 
 
 async def _gone(bridge: WsBridge, within_s: float) -> None:
