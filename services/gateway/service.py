@@ -45,6 +45,7 @@ def serve(settings: GatewaySettings) -> lifecycle.Serve:
         broker = process.js.broker
         client = Client(
             broker,
+            prefix=broker.names.front,  # a session may belong to another node behind the front
             fire_and_forget=settings.default_fire_and_forget,
             max_text_chars=settings.tts_max_text_chars,
             max_backlog_s=settings.tts_max_backlog_seconds,
@@ -96,6 +97,7 @@ def _relays_broker(settings: GatewaySettings) -> Broker:
     return Broker(
         settings.nats_url,
         name="gateway-relay",
+        prefix=settings.tts_prefix,
         access=settings.nats_access,
         inbox_prefix=settings.nats_inbox_prefix,
     )

@@ -46,8 +46,12 @@ async def serving(
     for the requests in flight.
     """
     speaker = SpeakService(request_service, gate, broker.names)
-    about = ServiceConfig(NAME, VERSION, "Speaks a text to a phone; answers when accepted or delivered")
-    endpoints = {NAME: broker.names.speak, f"{NAME}-of": broker.names.asked_subject("*", broker.names.speak)}
+    about = ServiceConfig(
+        broker.names.service("speak"), VERSION, "Speaks a text to a phone; answers when accepted or delivered"
+    )
+    names = broker.names
+    endpoints = {f"{NAME}{n or ''}": subject for n, subject in enumerate(names.with_front(names.speak))}
+    endpoints[f"{NAME}-of"] = names.asked_subject("*", names.speak)
     service = await broker.serve(about, endpoints, speaker.answers)
     yield
     if broker.connected:  # the server drops the subscriptions of a lost connection by itself

@@ -29,16 +29,24 @@ class NatsCluster:
     """`await start()`, then use `servers` and `url`. With one server there is no cluster."""
 
     def __init__(
-        self, folder: Path, logs: Logs, servers: int = 1, *, store_mb: int = 0, sync: Sync = Sync.PERIODIC
+        self,
+        folder: Path,
+        logs: Logs,
+        servers: int = 1,
+        *,
+        store_mb: int = 0,
+        sync: Sync = Sync.PERIODIC,
+        more: str = "",
     ) -> None:
         """`store_mb`: each store is a tmpfs of that many MiB, so that it can be filled; 0: a folder.
 
-        `sync` needs three servers: their configuration files say when they sync.
+        `sync` needs three servers: their configuration files say when they sync. `more` is more of each file.
         """
         assert servers in (1, 3)
         self.folder = folder
         self._ports = [free_port() for _ in range(servers)]
         self._store_mb = store_mb
+        self._more = more
         assert servers > 1 or sync is Sync.PERIODIC
         self._jetstream = "jetstream { sync_interval: always }\n" if sync is Sync.ALWAYS else ""
         self._mounted: list[Path] = []
@@ -57,7 +65,7 @@ class NatsCluster:
         return self._store_mb > 0
 
     def _server(self, number: int, folder: Path, logs: Logs) -> NatsServer:
-        options: list[str] = []
+        more = ""
         if len(self._ports) > 1:
             # The server with the higher number dials. Each pair has its own proxy, so that one route can be broken. A
             # server tells its peers a dead address of itself: else they would dial it without the proxy. The first
@@ -66,15 +74,14 @@ class NatsCluster:
                 self.routes[f"{other}-{number}"] = TcpProxy(self._ports[other])
             urls = [f'"nats://127.0.0.1:{self.routes[f"{other}-{number}"].port}"' for other in range(number)]
             urls = urls or [f'"nats://127.0.0.1:{self._ports[0]}"']
-            cluster = (
+            more = (
                 f"cluster {{ name: {CLUSTER}, listen: 127.0.0.1:{self._ports[number]}, no_advertise: true, "
                 f'advertise: "127.0.0.1:{DEAD_PORT}", '
                 f"routes: [{', '.join(urls)}], {ROUTE_PING} }}"
             )
-            path = folder / f"nats-{number}.conf"
-            path.write_text(f"{cluster}\n{self._jetstream}")
-            options = ["-c", str(path)]
-        return NatsServer(folder, logs, *options, name=f"nats-{number}")
+        path = folder / f"nats-{number}.conf"
+        path.write_text(f"{more}\n{self._jetstream}{self._more}")
+        return NatsServer(folder, logs, "-c", str(path), name=f"nats-{number}")
 
     async def start(self) -> None:
         """Start all servers; returns when they have a leader of JetStream. Raises ProcessFailed, AssertionError."""

@@ -29,7 +29,6 @@ from services.gateway.reads.pages import live_page, stored_page
 from services.gateway.request_service import RequestService
 from services.gateway.service_errors import error_headers, outcome_of, public_text, service_code
 
-NAME = "tts-read"
 MAX_READS = 1024
 """Reads in progress at the same time. Each waiting one holds a subscription and a buffer."""
 MAX_OF_ONE_CALLER = MAX_READS // 4
@@ -42,7 +41,7 @@ log = structlog.get_logger()
 async def serving(js: JetStream, request_service: RequestService, *, max_text_chars: int) -> AsyncIterator[None]:
     """Answer reads while the context is open. Reads in progress end when `request_service` closes."""
     reads = ReadService(js, request_service, max_text_chars=max_text_chars)
-    about = ServiceConfig(NAME, VERSION, "Reads reports and audio for callers without JetStream")
+    about = ServiceConfig(js.names.service("read"), VERSION, "Reads reports and audio for callers without JetStream")
     service = await js.broker.serve(about, endpoints(js.names), reads.answers)
     yield
     if js.broker.connected:  # the server drops the subscriptions of a lost connection by itself

@@ -10,7 +10,6 @@ from fastapi import Response
 from orastream.contract import subjects
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.contract.errors import OrastreamError, WaitTimeout
-from orastream.jetstream.api import JetStream
 from services.gateway.audio_stream import SpeechFailed, request_audio, silence_of
 from services.gateway.http.responses import Answer, Refused, error
 from services.gateway.http.streaming import BrokenOff, LiveResponse
@@ -39,13 +38,7 @@ async def audio(request_service: RequestService, session_id: str, request_id: st
     if report is None:
         return error(404, "not_found", "no such request within the last hour")
     if report.final:  # all its audio is stored: if the stream has none, waiting for some would be in vain
-        subject = request_service.client.broker.names.audio(*subjects.tokens(session_id, request_id))
-        if (
-            await JetStream(request_service.client.broker).after(
-                request_service.client.broker.names.audio_stream, subject, 0
-            )
-            is None
-        ):
+        if not await request_service.client.reads.has_audio(*subjects.tokens(session_id, request_id)):
             return _no_audio(silence_of(report))
     messages = request_audio(request_service, session_id, request_id, report.request_seq)
     start: AudioStart | None = None

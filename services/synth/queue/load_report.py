@@ -38,7 +38,7 @@ class LoadReport:
 
     def __init__(self, js: JetStream, name: str, slots: Slots, queue: FairQueue[QueuedRequest], pace: Pace) -> None:
         """`name` is unique to the process."""
-        self.watch = LoadWatch(js.broker, math.inf)
+        self.watch = LoadWatch(js.broker, js.names.load, math.inf)
         self._js = js
         self._name = name
         self._slots = slots
@@ -152,4 +152,5 @@ class LoadReport:
 
     async def _publish(self, load: SynthLoad) -> None:
         with contextlib.suppress(OrastreamError):  # NATS is away: then nobody can ask, either
-            await self._js.broker.publish(self._js.names.load, load.encode())
+            for subject in self._js.names.with_front(self._js.names.load):
+                await self._js.broker.publish(subject, load.encode())

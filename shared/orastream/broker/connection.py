@@ -69,7 +69,7 @@ class Broker:
         """The address without user and password, for messages."""
         self._name = name
         self.names = Names(prefix)
-        self.inbox_prefix = subjects.check_inbox_prefix(inbox_prefix, self.names.front)
+        self.inbox_prefix = self.names.check_inbox_prefix(inbox_prefix)
         self._connect_timeout_s = connect_timeout_s
         self._nc = DispatchingClient()
         self._up = asyncio.Event()

@@ -11,6 +11,7 @@ from orastream.cli.checks.bench import bench
 from orastream.cli.checks.demo import demo
 from orastream.cli.checks.doctor import doctor
 from orastream.cli.commands.init_auth import init_auth
+from orastream.cli.commands.mapping import mapping
 from orastream.cli.commands.say import say
 from orastream.cli.commands.session import cancel, redeliver, report, watch
 from orastream.cli.commands.up import up
@@ -73,4 +74,5 @@ _add(
     "orastream init-auth auth --tls --host nats.example.com",
     "orastream init-auth auth --rotate llm",
 )
+_add(mapping, "orastream mapping --nodes 2", "orastream mapping --nodes 4 --prefix staging")
 _add(demo, "orastream demo", "orastream demo --out recordings")

@@ -104,6 +104,7 @@ async def connect(node: NodeAddress) -> AsyncIterator[Client]:
     async with Broker(
         node.nats_url,
         name="orastream-cli",
+        prefix=node.prefix,
         access=node.access,
         inbox_prefix=node.settings.nats_inbox_prefix,
         connect_timeout_s=2.0,

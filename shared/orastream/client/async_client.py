@@ -25,6 +25,7 @@ from orastream.contract.caller import HEADER, UNKNOWN
 from orastream.contract.codec import Encoding, Map
 from orastream.contract.errors import InvalidRequest, PublishRefused, WaitTimeout
 from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Cancel, Report, Transport, parse_request
+from orastream.contract.names import DEFAULT_PREFIX, Names
 from orastream.jetstream.api import JetStream
 
 DEFAULT_WAIT_S = 60.0
@@ -45,6 +46,7 @@ class Client:
         self,
         url: str | Broker = "nats://127.0.0.1:4222",
         *,
+        prefix: str | None = None,
         creds: Path | None = None,
         nkey_seed: str | Path | None = None,
         ca: str | Path | None = None,
@@ -59,7 +61,9 @@ class Client:
         max_backlog_s: float | None = None,
         connect_timeout_s: float | None = CONNECT_TIMEOUT_S,
     ) -> None:
-        """`fire_and_forget` and `transport` are the defaults of calls that do not set them.
+        """`prefix` is the node's TTS_PREFIX, or the name of a front door; None: `tts`, or that of the Broker.
+
+        `fire_and_forget` and `transport` are the defaults of calls that do not set them.
 
         With `max_backlog_s`, a request that would wait more than so many seconds for a synth's slot is not stored, and
         raises Overloaded; this needs `async with`, and the right to subscribe to `tts.load`. None: each is stored.
@@ -73,10 +77,11 @@ class Client:
         """
         access = access_of(creds, nkey_seed, ca, cert, key, tls_handshake_first)
         self._owns_broker = isinstance(url, str)
-        self._broker = broker_of(url, access, inbox_prefix, name, connect_timeout_s)
+        self._broker = broker_of(url, access, prefix or DEFAULT_PREFIX, inbox_prefix, name, connect_timeout_s)
+        self._names = Names(prefix) if prefix is not None else self._broker.names
         self._is_open = not self._owns_broker
-        self._reads = Reads(JetStream(self._broker), max_text_chars=max_text_chars)
-        self._load_watch = LoadWatch(self._broker, max_backlog_s)
+        self._reads = Reads(JetStream(self._broker, self._names), max_text_chars=max_text_chars)
+        self._load_watch = LoadWatch(self._broker, self._names.load, max_backlog_s)
         self._fire_and_forget = fire_and_forget
         self._transport = transport
         self.max_text_chars = max_text_chars
@@ -102,6 +107,11 @@ class Client:
     def broker(self) -> Broker:
         """The NATS connection."""
         return self._broker
+
+    @property
+    def names(self) -> Names:
+        """The names of the node that it calls."""
+        return self._names
 
     @property
     def _js(self) -> JetStream:
@@ -190,7 +200,7 @@ class Client:
 
         Raises InvalidRequest, Overloaded, NodeUnavailable.
         """
-        js, request = self._js, parse_request(fields, max_text_chars=self.max_text_chars, names=self._broker.names)
+        js, request = self._js, parse_request(fields, max_text_chars=self.max_text_chars, names=self._names)
         body = request.to_map()
         forget = self._fire_and_forget if request.fire_and_forget is None else request.fire_and_forget
         body["fire_and_forget"] = forget
@@ -199,16 +209,14 @@ class Client:
         request_id = request.request_id or uuid.uuid4().hex
         body["requestId"] = request_id
         session, token = subjects.tokens(request.session_id, request_id)
-        parse_request(body, session=session, max_text_chars=self.max_text_chars, names=self._broker.names)
+        parse_request(body, session=session, max_text_chars=self.max_text_chars, names=self._names)
         data = codec.encode(body, encoding)
         if len(data) > self._broker.max_payload - MAX_HEADER_BYTES:
             raise InvalidRequest("text", f"the request has {len(data)} bytes, more than NATS accepts; split the text")
         counted = self._load_watch.check()
-        subject = (
-            self._broker.names.ingest_subject(account, session) if account else self._broker.names.request(session)
-        )
+        subject = self._names.ingest_subject(account, session) if account else self._names.request(session)
         message_id = publishing.message_id(session, token)
-        about = traces.messaging("publish", "send", subject, self._broker.names.request("{session}"))
+        about = traces.messaging("publish", "send", subject, self._names.request("{session}"))
         about |= traces.identity(request.session_id, request_id)
         with traces.begin("publish tts.request", parent=trace, kind="producer", attributes=about) as span:
             headers = {**span.carrier, HEADER: caller} if caller else span.carrier
@@ -240,7 +248,7 @@ class Client:
             # The publish is repeated when its ack is lost. A second copy would cancel requests stored in between; the
             # message id prevents it.
             message_id = f"{session}.cancel.{uuid.uuid4().hex}"
-            ack = await js.store(self._broker.names.cancel(session), Cancel(request_id).encode(), message_id=message_id)
+            ack = await js.store(self._names.cancel(session), Cancel(request_id).encode(), message_id=message_id)
         except PublishRefused as exc:
             raise publishing.refusal("the cancel", session_id, exc) from exc
         return ack.sequence
@@ -263,7 +271,7 @@ class Client:
 
     async def voices(self) -> list[voices.Voice]:
         """The voices of all running synths, sorted by engine; [] when none is running. Raises NodeUnavailable."""
-        return await voices.ask(self._js.broker)
+        return await voices.ask(self._js.broker, self._names.voices)
 
     def audio(
         self, session_id: str, request_id: str, request_seq: int

@@ -24,6 +24,7 @@ from orastream.client.voices import Voice
 from orastream.contract import subjects
 from orastream.contract.errors import NodeUnavailable, SettingsError
 from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Report, Transport
+from orastream.contract.names import DEFAULT_PREFIX, Names, check_prefix
 
 MOVED = ("ORASERVER_WEBSOCKET_URL", "WEBSOCKET_CHUNK_SIZE", "WEBSOCKET_MAX_RETRIES")
 """Settings that callers set for the Django TTS server and that now belong to the node."""
@@ -46,6 +47,7 @@ class BlockingClient:
         self,
         url: str = "nats://127.0.0.1:4222",
         *,
+        prefix: str = DEFAULT_PREFIX,
         creds: Path | None = None,
         nkey_seed: str | Path | None = None,
         ca: str | Path | None = None,
@@ -62,6 +64,7 @@ class BlockingClient:
         """The arguments are those of `Client`; nothing is connected yet."""
         self._options: dict[str, Any] = {
             "url": url,
+            "prefix": prefix,
             "creds": creds,
             "nkey_seed": nkey_seed,
             "ca": ca,
@@ -88,11 +91,11 @@ class BlockingClient:
     @classmethod
     def from_django(cls) -> Self:
         """A client configured by NATS_URL, NATS_CREDS, NATS_NKEY_SEED, NATS_CA, NATS_CERT, NATS_KEY,
-        NATS_TLS_HANDSHAKE_FIRST, NATS_INBOX_PREFIX, DEFAULT_TRANSFER_METHOD, DEFAULT_FIRE_AND_FORGET,
+        NATS_TLS_HANDSHAKE_FIRST, NATS_INBOX_PREFIX, TTS_PREFIX, DEFAULT_TRANSFER_METHOD, DEFAULT_FIRE_AND_FORGET,
         TTS_MAX_TEXT_CHARS and TTS_MAX_BACKLOG_SECONDS.
 
-        Each is read from Django's settings, else from the environment, else it has the node's default. Warns about
-        settings that have moved to the node. Raises SettingsError that names the invalid setting.
+        Each is read from Django's settings, else from the environment, else it has the default. Warns about settings
+        that have moved to the node. Raises SettingsError that names the invalid setting.
         """
         try:
             django_settings: object = importlib.import_module("django.conf").settings
@@ -117,10 +120,13 @@ class BlockingClient:
         first = _boolean("NATS_TLS_HANDSHAKE_FIRST", value("NATS_TLS_HANDSHAKE_FIRST", False))
         access = access_of(creds, seed, ca, cert, key, first)
         dialer.check_settings(url, access)
+        prefix = _checked("TTS_PREFIX", check_prefix, value("TTS_PREFIX", DEFAULT_PREFIX))
+        inbox = value("NATS_INBOX_PREFIX", None) or subjects.INBOX
         return cls(
             url,
+            prefix=prefix,
             **dataclasses.asdict(access),
-            inbox_prefix=_inbox_prefix(str(value("NATS_INBOX_PREFIX", None) or subjects.INBOX)),
+            inbox_prefix=_checked("NATS_INBOX_PREFIX", Names(prefix).check_inbox_prefix, inbox),
             fire_and_forget=_boolean("DEFAULT_FIRE_AND_FORGET", value("DEFAULT_FIRE_AND_FORGET", True)),
             transport="websocket" if method == "websocket" else "http",
             max_text_chars=_count("TTS_MAX_TEXT_CHARS", value("TTS_MAX_TEXT_CHARS", DEFAULT_MAX_TEXT_CHARS)),
@@ -253,11 +259,11 @@ def _result(future: concurrent.futures.Future[T], timeout_s: float) -> T:
         raise NodeUnavailable(f"no answer within {timeout_s:g} s") from None
 
 
-def _inbox_prefix(value: str) -> str:
+def _checked(name: str, check: Callable[[str], str], value: object) -> str:
     try:
-        return subjects.check_inbox_prefix(value)
+        return check(str(value))
     except ValueError as exc:
-        raise SettingsError(f"NATS_INBOX_PREFIX: {exc}") from None
+        raise SettingsError(f"{name}: {exc}") from None
 
 
 def _count(name: str, value: object) -> int:

@@ -31,7 +31,7 @@ def access_of(  # noqa: PLR0913 - the parameters of Client
 
 
 def broker_of(
-    url: str | Broker, access: Access, inbox_prefix: str, name: str, connect_timeout_s: float | None
+    url: str | Broker, access: Access, prefix: str, inbox_prefix: str, name: str, connect_timeout_s: float | None
 ) -> Broker:
     """Return a Broker for an address, which is not open yet, or the given one.
 
@@ -41,6 +41,7 @@ def broker_of(
         return Broker(
             url,
             name=name,
+            prefix=prefix,
             access=access,
             inbox_prefix=inbox_prefix,
             connect_timeout_s=connect_timeout_s,

@@ -16,21 +16,22 @@ log = logger.named(__name__)
 
 
 class LoadWatch:
-    """The node's load, from `open` to `close`. For one event loop.
+    """The node's load, as published on `subject`, from `open` to `close`. For one event loop.
 
     With `max_wait_s` None it does nothing.
     """
 
-    def __init__(self, broker: Broker, max_wait_s: float | None) -> None:
+    def __init__(self, broker: Broker, subject: str, max_wait_s: float | None) -> None:
         self.load = NodeLoad()
         self._broker = broker
+        self._subject = subject
         self._max_wait_s = max_wait_s
         self._subscription: Subscription | None = None
 
     async def open(self) -> None:
         """Subscribe. Raises NodeUnavailable."""
         if self._max_wait_s is not None and self._subscription is None:
-            self._subscription = await self._broker.subscribe(self._broker.names.load, self._on_message)
+            self._subscription = await self._broker.subscribe(self._subject, self._on_message)
 
     async def close(self) -> None:
         """Unsubscribe. Raises nothing while NATS is away."""

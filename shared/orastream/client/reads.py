@@ -41,6 +41,8 @@ class Reads:
 
     async def direct(self, stream: str) -> bool:
         """Whether this user reads the stream itself, else the gateway is to be asked. Raises NodeUnavailable."""
+        if self.js.names != self.broker.names:
+            return False  # a node behind a front asks as any caller of the front
         known = self._direct.get(stream)
         if known is None:
             subject = f"{API}.DIRECT.GET.{stream}"
@@ -68,7 +70,7 @@ class Reads:
             try:
                 if await self.direct(self.js.names.reports_stream):
                     return await last_report(self.js, session, token, max_text_chars=self._max_text_chars)
-                return await get_report(self.broker, session, token)
+                return await get_report(self.broker, self.js.names.report_get(session, token))
             except NodeUnavailable as exc:
                 if isinstance(exc, NoResponders):
                     self.no_gateway(self.js.names.reports_stream)
@@ -84,6 +86,16 @@ class Reads:
         `tts.audio.<session>.<request>`.
         """
         return CallerFeed(self, stream, subject, wake=wake, after=after)
+
+    async def has_audio(self, session: str, token: str) -> bool:
+        """Whether any audio of a request is stored; `session` and `token` are tokens. Raises NodeUnavailable."""
+        names, subject = self.js.names, self.js.names.audio(session, token)
+        if await self.direct(names.audio_stream):
+            return await self.js.after(names.audio_stream, subject, 0) is not None
+        async with contextlib.aclosing(read_page(self.broker, names.question_of(subject), ReadQuery(0))) as page:
+            async for message in page:
+                return not isinstance(message, PageEnd)
+        return False
 
     async def stored(self, session: str | None) -> list[Stored]:
         """Return the stored reports of a session, or of all, in their order. Raises NodeUnavailable."""

@@ -20,12 +20,13 @@ class PageEnd(int):
     """The end of a page. Its value is the `after` of the next one."""
 
 
-async def get_report(broker: Broker, session: str, token: str, wait_s: float = 0.0) -> Report | None:
-    """Return the last report of a request, or None if it is unknown; with `wait_s` the final one, if it comes by then.
+async def get_report(broker: Broker, subject: str, wait_s: float = 0.0) -> Report | None:
+    """Return the answer on a subject of `Names.report_get`: the last report of a request, or None if it is unknown.
+
+    With `wait_s` it is the final report, if that comes by then.
 
     Raises NoResponders when no gateway runs, else NodeUnavailable.
     """
-    subject = broker.names.report_get(session, token)
     query = ReadQuery(wait_s=wait_s).encode()
     try:
         data, headers = await broker.request(subject, query, timeout_s=wait_s + ANSWER_S)

@@ -19,6 +19,7 @@ from orastream.contract import subjects
 from orastream.contract.codec import Map
 from orastream.contract.errors import InvalidRequest, OrastreamError, PublishRefused, Undecodable, UtteranceEnded
 from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Report
+from orastream.contract.names import Names
 from orastream.contract.text_pieces import MAX_PIECES, TextPiece, check_text
 from orastream.jetstream.publish_window import PublishWindow
 
@@ -32,6 +33,11 @@ class Submitter(Protocol):
     @property
     def broker(self) -> Broker:
         """See `Client.broker`."""
+        ...
+
+    @property
+    def names(self) -> Names:
+        """See `Client.names`."""
         ...
 
     @property
@@ -100,10 +106,8 @@ class TextStream:
         self._acceptance, self.waits = await self._client.submit(self._fields)
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(self._window)
-            subject = self._client.broker.names.report(*self._tokens())
-            self._feed = self._client.reads.feed(
-                self._client.broker.names.reports_stream, subject, wake=self._on_report
-            )
+            subject = self._client.names.report(*self._tokens())
+            self._feed = self._client.reads.feed(self._client.names.reports_stream, subject, wake=self._on_report)
             await stack.enter_async_context(self._feed)
             self._stack = stack.pop_all()
         return self
@@ -164,7 +168,7 @@ class TextStream:
         session, token = self._tokens()
         message_id = publishing.message_id(session, token, piece.index)
         try:
-            await self._window.put(self._client.broker.names.text(session, token), piece.encode(), message_id)
+            await self._window.put(self._client.names.text(session, token), piece.encode(), message_id)
         except PublishRefused as exc:
             raise publishing.refusal("a piece of text", self.acceptance.session_id, exc) from exc
         self._next_index = piece.index + 1

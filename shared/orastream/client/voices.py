@@ -96,8 +96,8 @@ def merge_answers(answers: Iterable[bytes]) -> list[Voice]:
     return [voice for _, voices in sorted(engines.items()) for voice in voices.values()]
 
 
-async def ask(broker: Broker) -> list[Voice]:
-    """The voices of all running synths; [] at once when none is running.
+async def ask(broker: Broker, subject: str) -> list[Voice]:
+    """The voices of all synths that run and answer on `subject`; [] at once when none is running.
 
     Returns at an empty answer, which ends those of a gateway, else MORE_S seconds after the last one. Raises
     NodeUnavailable when NATS is unavailable, or when synths are running but none answers.
@@ -121,21 +121,21 @@ async def ask(broker: Broker) -> list[Voice]:
     inbox = broker.new_inbox()
     subscription = await broker.subscribe(inbox, on_answer)
     try:
-        await broker.publish(broker.names.voices, b"", reply=inbox)
+        await broker.publish(subject, b"", reply=inbox)
         while not all_received:
             news.clear()
             async with asyncio.timeout_at(min(clock() + (MORE_S if answers else FIRST_S), latest)):
                 await news.wait()
     except TimeoutError:
         if not answers:
-            raise NodeUnavailable(f"no answer on {broker.names.voices} within {FIRST_S:g} s") from None
+            raise NodeUnavailable(f"no answer on {subject} within {FIRST_S:g} s") from None
     finally:
         await subscription.close()
     return merge_answers(answers)
 
 
 async def serve(broker: Broker, voices: Iterable[Voice], *, engine: str, version: str) -> None:
-    """Answer `tts.voices` from now on, until the connection is closed.
+    """Answer `tts.voices` (with the node's prefix, and with its front's) from now on, until the connection is closed.
 
     The queue group is a hash of the answer, so of all synths with the same answer only one sends it.
     """
@@ -144,6 +144,8 @@ async def serve(broker: Broker, voices: Iterable[Voice], *, engine: str, version
     async def answered(_payload: bytes, _headers: Mapping[str, str]) -> Answer:
         return answer, None
 
-    about = ServiceConfig(NAME, VERSION, "The voices of the engine that this synth speaks with")
+    names = broker.names
+    about = ServiceConfig(names.service("voices"), VERSION, "The voices of the engine that this synth speaks with")
     queue = hashlib.sha256(answer).hexdigest()[:16]
-    await broker.serve(about, {NAME: broker.names.voices}, single(answered), queue=queue)
+    endpoints = {f"{NAME}{n or ''}": subject for n, subject in enumerate(names.with_front(names.voices))}
+    await broker.serve(about, endpoints, single(answered), queue=queue)

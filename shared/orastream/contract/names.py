@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from orastream.contract.subjects import literal, usable
+from orastream.contract.subjects import check_inbox_prefix, literal, usable
 
 DEFAULT_PREFIX = "tts"
 MAX_NODES = 10_000
@@ -51,7 +51,7 @@ class Names:
     voices: str = field(init=False, compare=False, repr=False)
     """Subject of questions for voices. Each synth answers, also on that of the front."""
     load: str = field(init=False, compare=False, repr=False)
-    """Subject on which synths publish their load, for each other."""
+    """Subject on which synths publish their load, for each other. They publish it on that of the front, too."""
     reports_read_all: str = field(init=False, compare=False, repr=False)
     """Subject on which the gateway answers with the stored reports of all sessions."""
 
@@ -114,7 +114,21 @@ class Names:
     @property
     def of_front(self) -> Names:
         """The names that callers use; these, if there is no front."""
-        return self if self.front == self.prefix else Names(self.front)
+        return Names(self.front) if self.behind_front else self
+
+    @property
+    def behind_front(self) -> bool:
+        """Whether this is one of the nodes behind a front."""
+        return self.front != self.prefix
+
+    def with_front(self, subject: str) -> tuple[str, ...]:
+        """Return a subject of this node and, if there is a front, the front's one of the same meaning."""
+        rest = subject.removeprefix(self.prefix)
+        return (subject, self.front + rest) if self.behind_front else (subject,)
+
+    def service(self, what: str) -> str:
+        """Name of a nats.micro service."""
+        return f"{self.prefix.replace('.', '_')}-{what}"
 
     # ---- requests, cancels and texts
 
@@ -264,6 +278,10 @@ class Names:
     def reply_prefix(self, account: str) -> str:
         """What begins each `replyTo` of callers in this account: only there NATS passes reports on to them."""
         return f"{self.front}.reply.{account}."
+
+    def check_inbox_prefix(self, prefix: str) -> str:
+        """Return the prefix if inboxes can use it: literal tokens, the first one not the front. Raises ValueError."""
+        return check_inbox_prefix(prefix, self.front)
 
     def reply_allowed(self, subject: str) -> bool:
         """Whether a report may be sent to `subject`: only `_INBOX.>`, or `reply.>` of this prefix or of its front."""

@@ -125,7 +125,7 @@ def literal(subject: str) -> bool:
     return all(part and "*" not in part and ">" not in part for part in subject.split("."))
 
 
-def check_inbox_prefix(prefix: str, front: str = "tts") -> str:
+def check_inbox_prefix(prefix: str, front: str) -> str:
     """Return the prefix if inboxes can use it: literal tokens, the first one not `front`. Else raises ValueError."""
     if len(prefix) > 128 or not _INBOX_PREFIX.fullmatch(prefix) or prefix.partition(".")[0] == front:
         raise ValueError(f"must be literal subject tokens (A-Z a-z 0-9 _ -), not {front}, as in _INBOX or _INBOX.shop")

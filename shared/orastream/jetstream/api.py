@@ -17,6 +17,7 @@ from orastream.base.backoff import Backoff
 from orastream.broker import NO_HEADERS, Broker, Headers
 from orastream.contract import caller
 from orastream.contract.errors import MessageTooLarge, NodeUnavailable
+from orastream.contract.names import Names
 from orastream.contract.trace_context import Carrier, carrier_of
 from orastream.jetstream.answers import Ack, error_in, json_of, parse_ack
 from orastream.jetstream.api_errors import Meaning, described, meaning
@@ -82,9 +83,10 @@ def _stored(message: Mapping[str, Any]) -> Stored:
 class JetStream:
     """JetStream API calls over one connection. Cancel-safe: a cancelled publish may or may not have been stored."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, names: Names | None = None) -> None:
+        """`names` in place of those of the broker."""
         self.broker = broker
-        self.names = broker.names
+        self.names = names or broker.names
         """The names of the node's subjects and streams."""
         self.clock = ServerClock()
         """The clock by which stored messages have their times. `management.stream_info` samples it."""

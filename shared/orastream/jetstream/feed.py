@@ -80,6 +80,8 @@ class Feed:
         """
         self._js = js
         self._stream = stream
+        self._shares = js.names.behind_front
+        """Other nodes publish on such subjects, too: a session that was theirs before, or all sessions."""
         self.subject = subject
         self._wake_reader = wake
         self._wakes = wakes
@@ -196,6 +198,8 @@ class Feed:
         try:
             _, sequence, time, before = place_of(headers)
         except (KeyError, ValueError):  # not republished by a stream, so it may be forged
+            return
+        if self._shares and headers.get("Nats-Stream") != self._stream:
             return
         if not subjects.legible(subject):  # the leader's JSON spells the subject differently: it would come twice
             return

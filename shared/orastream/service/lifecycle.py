@@ -160,7 +160,9 @@ async def _main(
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
     inbox = settings.nats_inbox_prefix
-    broker = Broker(settings.nats_url, name=name, access=settings.nats_access, inbox_prefix=inbox)
+    broker = Broker(
+        settings.nats_url, name=name, prefix=settings.tts_prefix, access=settings.nats_access, inbox_prefix=inbox
+    )
     if await _unless_stopped(broker.__aenter__(), stop) is None:
         return
     async with contextlib.AsyncExitStack() as stack:

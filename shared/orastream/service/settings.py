@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings
 from pydantic_settings import SettingsError as UnparsableSetting
 
@@ -20,6 +20,7 @@ from orastream.base.drain import MIN_DRAIN_S, Drain
 from orastream.broker import shown
 from orastream.contract import caller, subjects
 from orastream.contract.errors import SettingsError
+from orastream.contract.names import DEFAULT_PREFIX, Names, check_prefix
 from orastream.jetstream.stream_limits import STREAM_MAX_BYTES, StreamLimits
 from orastream.service.access_settings import NatsAccessSettings, OraServerTlsSettings, off_is_absent
 from orastream.service.setting_problems import describe
@@ -27,7 +28,7 @@ from orastream.service.setting_problems import describe
 # Every setting of the contract, so that a service can distinguish a typing error from a setting of another service.
 KNOWN: frozenset[str] = frozenset(
     """NATS_URL NATS_CREDS NATS_NKEY_SEED NATS_CA NATS_CERT NATS_KEY NATS_TLS_HANDSHAKE_FIRST NATS_INBOX_PREFIX
-    NATS_MONITORING_URL
+    NATS_MONITORING_URL TTS_PREFIX
     ORASERVER_WEBSOCKET_URL ORASERVER_HTTP_URL ORASERVER_TOKEN ORASERVER_CA ORASERVER_CERT ORASERVER_KEY
     BRIDGE_MAX_SESSIONS
     WEBSOCKET_CHUNK_SIZE WEBSOCKET_MAX_RETRIES WEBSOCKET_IDLE_SECONDS WEBSOCKET_CONNECTION DEFAULT_TRANSFER_METHOD
@@ -56,7 +57,16 @@ _OF_OTHERS = frozenset(
 )
 """Variables that only compose.yaml reads, and those of NATS' command line that resemble a setting."""
 
-InboxPrefix = Annotated[str, AfterValidator(subjects.check_inbox_prefix)]
+Prefix = Annotated[str, AfterValidator(check_prefix)]
+
+
+def _check_inbox_prefix(value: str, info: ValidationInfo) -> str:
+    prefix = info.data.get("tts_prefix")  # absent if it is invalid itself
+    return value if prefix is None else Names(prefix).check_inbox_prefix(value)
+
+
+InboxPrefix = Annotated[str, AfterValidator(_check_inbox_prefix)]
+"""For a field below `tts_prefix`."""
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -107,6 +117,8 @@ class NodeSettings(NatsAccessSettings):
     """The settings that every service of the node reads."""
 
     nats_url: str = "nats://127.0.0.1:4222"
+    tts_prefix: Prefix = DEFAULT_PREFIX
+    """What begins the names of all subjects, streams and buckets of the node; `tts.<n>` behind a front door."""
     nats_inbox_prefix: InboxPrefix = subjects.INBOX
     """Prefix of this process' inboxes. A NATS user who may subscribe to it can read the answers to this process."""
     tts_log_dir: Path | None = None

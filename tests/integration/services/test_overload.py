@@ -62,7 +62,7 @@ class HeardLoad:
     """The load of which a client's connection has heard since this began."""
 
     def __init__(self, client: Client) -> None:
-        self._watch = LoadWatch(client.broker, math.inf)
+        self._watch = LoadWatch(client.broker, client.names.load, math.inf)
 
     async def __aenter__(self) -> Self:
         await self._watch.open()

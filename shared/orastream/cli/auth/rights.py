@@ -135,7 +135,7 @@ def _synth(naming: Names) -> Rights:
         *_streams("DIRECT.GET", objects),
         f"$O.{naming.phrases_bucket}.C.*",
         f"$O.{naming.phrases_bucket}.M.*",
-        naming.load,
+        *naming.with_front(naming.load),
         # Not by `answers`: the server would remember each question about voices, and log each answer that comes late.
         CROSS_ACCOUNT_ANSWERS,
         *_peers(naming, SYNTH),
@@ -147,7 +147,7 @@ def _synth(naming: Names) -> Rights:
         naming.script("*", "*"),
         naming.load,
         *_peers(naming, SYNTH),
-        naming.voices,
+        *naming.with_front(naming.voices),
         *SERVICE_API,
     )
     return Rights(publish, subscribe, answers=True)
@@ -180,20 +180,21 @@ def _bridge(naming: Names, kind: str) -> Rights:
 
 
 def _gateway(naming: Names, accounts: Sequence[str]) -> Rights:
+    front = naming.of_front  # HTTP goes through it
     publish = (
         *_keeps(naming),
         *_reads(naming.sessions_stream, naming.audio_stream, naming.reports_stream),
-        naming.request("*"),
+        front.request("*"),
         *(naming.ingest_subject(account, "*") for account in accounts),
-        naming.cancel("*"),
-        naming.text("*", "*"),
-        naming.voices,
-        *read_services(naming),
+        front.cancel("*"),
+        front.text("*", "*"),
+        front.voices,
+        *read_services(front),
         # Not by `answers`: the server would remember each request for as long as a caller may wait.
         CROSS_ACCOUNT_ANSWERS,
     )
     subscribe = (
-        naming.speak,
+        *naming.with_front(naming.speak),
         naming.asked_subject("*", f"{naming.prefix}.>"),
         naming.relay_subject("*", "request", "*"),
         naming.relay_subject("*", "cancel", "*"),
@@ -201,7 +202,7 @@ def _gateway(naming: Names, accounts: Sequence[str]) -> Rights:
         naming.session_events("*"),
         naming.report("*", "*"),
         naming.audio("*", "*"),
-        naming.load,
+        front.load,
         *SERVICE_API,
     )
     return Rights(publish, subscribe, answers=True)

@@ -15,7 +15,7 @@ from orastream.broker import shown
 from orastream.cli import options, terminal
 from orastream.cli.checks.measurement import MODES, Measurement, comparison, speak
 from orastream.cli.checks.texts import TEXTS, SampleText
-from orastream.cli.node.settings import find_node
+from orastream.cli.node.settings import Address, find_node
 from orastream.client.async_client import Client
 from orastream.contract.language import language_of
 
@@ -27,7 +27,7 @@ CAPTION = {
 }
 
 
-def bench(
+def bench(  # noqa: PLR0913 - the options of a command
     count: Annotated[int, typer.Option("-n", "--count", min=1, max=10_000, help="Utterances per mode.")] = 10,
     sessions: Annotated[int, typer.Option(min=1, max=256, help="Sessions per mode that speak at the same time.")] = 1,
     text: Annotated[
@@ -36,6 +36,7 @@ def bench(
     language: options.Language = None,
     wait: Annotated[float, typer.Option(min=1, help="Maximum seconds per utterance.")] = 60.0,
     nats: options.Nats = None,
+    prefix: options.Prefix = None,
 ) -> None:
     """Measure a running node in its three modes, and compare them.
 
@@ -43,12 +44,12 @@ def bench(
     The first round of each mode is not counted. Exit code 1: an utterance was not delivered.
     """
     texts = TEXTS if text is None else (SampleText("given", language or language_of(text), text),)
-    terminal.run(_bench(texts, count, sessions, wait, nats))
+    terminal.run(_bench(texts, count, sessions, wait, (nats, prefix)))
 
 
-async def _bench(texts: tuple[SampleText, ...], count: int, sessions: int, wait_s: float, nats: str | None) -> int:
+async def _bench(texts: tuple[SampleText, ...], count: int, sessions: int, wait_s: float, address: Address) -> int:
     out = terminal.console()
-    node = find_node(nats)
+    node = find_node(*address)
     async with terminal.connect(node) as client:
         trials = await _trials(client, texts, count, sessions, wait_s)
     for number, mode in enumerate(MODES, 1):

@@ -29,6 +29,7 @@ from orastream.cli.node.settings import CliSettings, NodeAddress
 from orastream.cli.node.stack import Options, Stack
 from orastream.cli.node.supervisor import PartKeeper, State, Supervisor
 from orastream.client.async_client import Client
+from orastream.contract.names import DEFAULT_PREFIX
 from orastream.service.settings import KNOWN
 
 SLOWED_RTF = "0.1"
@@ -81,7 +82,7 @@ async def _demo(out_dir: Path, engine: str, settings: Mapping[str, str]) -> int:
             terminal.words(f"starting a node with engine {engine}: {', '.join(part.name for part in node.parts)}")
         )
         try:
-            problems += await _perform(node, out, out_dir, engine)
+            problems += await _perform(node, out, out_dir, engine, settings.get("TTS_PREFIX", DEFAULT_PREFIX))
         finally:
             with contextlib.suppress(FileNotFoundError):  # no process was started, so there are no logs
                 shutil.copytree(node.logs, out_dir / "logs", dirs_exist_ok=True)
@@ -100,7 +101,7 @@ def _plan(directory: Path, settings: Mapping[str, str]) -> Stack:
     return stack.plan(options, Ports(), free_disk_bytes=shutil.disk_usage(directory).free)
 
 
-async def _perform(node: Stack, out: Console, out_dir: Path, engine: str) -> list[str]:
+async def _perform(node: Stack, out: Console, out_dir: Path, engine: str, prefix: str) -> list[str]:
     """Run the demonstration; returns the problems found."""
     deaths: list[str] = []
 
@@ -109,7 +110,7 @@ async def _perform(node: Stack, out: Console, out_dir: Path, engine: str) -> lis
             deaths.append(sentence)
 
     assert node.oraserver_url is not None
-    address = NodeAddress(node.nats_url, None, "", "", CliSettings(_env_file=None))
+    address = NodeAddress(node.nats_url, None, "", "", CliSettings(_env_file=None), prefix=prefix)
     async with Supervisor(node.parts, node.logs, on_change) as supervisor:
         await supervisor.ready()
         async with terminal.connect(address) as client:

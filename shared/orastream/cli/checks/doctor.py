@@ -34,19 +34,19 @@ PROBE_ID = "orastream-doctor"
 STYLES: dict[Level, str] = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
 
-def doctor(nats: options.Nats = None) -> None:
+def doctor(nats: options.Nats = None, prefix: options.Prefix = None) -> None:
     """Check NATS, the node's streams and services, and OraServer; say what is wrong and how to fix it.
 
     Nothing is spoken. It stores a message of session orastream-doctor in each stream and deletes it again; no service
     acts on it, but live readers of reports see one. OraServer gets one connection with `init` of that session and a
     ping, and one GET. Exit code 1: there is a problem.
     """
-    terminal.run(_doctor(nats))
+    terminal.run(_doctor(nats, prefix))
 
 
-async def _doctor(nats: str | None) -> int:
+async def _doctor(nats: str | None, prefix: str | None) -> int:
     out = terminal.console()
-    node = find_node(nats)
+    node = find_node(nats, prefix)
     findings = [*map(diagnosis.judge_unknown, unknown_names())]
     findings += [*await examine_nats(node), *await examine_oraserver(node, sources=nats is not None)]
     made = terminal.table("", "", "")

@@ -24,8 +24,8 @@ class Following:
     def __init__(self, client: Client, session_id: str, request_id: str) -> None:
         """Raises InvalidRequest for ids that are not valid."""
         self._changed = asyncio.Event()
-        subject = client.broker.names.report(subjects.token(session_id), subjects.token(request_id))
-        self._feed = client.reads.feed(client.broker.names.reports_stream, subject, wake=self._changed.set)
+        subject = client.names.report(subjects.token(session_id), subjects.token(request_id))
+        self._feed = client.reads.feed(client.names.reports_stream, subject, wake=self._changed.set)
 
     async def __aenter__(self) -> Self:
         await self._feed.__aenter__()

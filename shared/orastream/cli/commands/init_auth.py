@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from orastream.cli import terminal
 from orastream.cli.auth import names, plan
 from orastream.cli.auth.plan import Done, Wishes
 from orastream.contract.errors import SettingsError
+from orastream.contract.names import DEFAULT_PREFIX
 
 
 def init_auth(
@@ -35,6 +37,8 @@ def init_auth(
 
     A second run keeps all keys and callers, and adds the new ones. docs/guide/security.md says what each role may do.
     """
+    if os.environ.get("TTS_PREFIX", DEFAULT_PREFIX) not in ("", DEFAULT_PREFIX):
+        terminal.fail("TTS_PREFIX: init-auth makes users for the prefix tts alone; unset it (docs/guide/scale.md)")
     wishes = Wishes(tuple(caller or ()), sessions, tls, tuple(host or ()), tuple(rotate or ()))
     try:
         done = plan.carry_out(folder, wishes)

@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from orastream.cli import options, terminal
 from orastream.cli.commands.following import Following
 from orastream.cli.commands.stdin_text import typed
-from orastream.cli.node.settings import find_node
+from orastream.cli.node.settings import Address, find_node
 from orastream.client.acceptance import Acceptance
 from orastream.client.async_client import Client
 from orastream.client.text_stream import TextStream
@@ -30,8 +30,6 @@ from orastream.contract.codec import Map
 from orastream.contract.errors import NodeUnavailable, WaitTimeout
 from orastream.contract.language import language_of
 from orastream.contract.messages import Report
-from orastream.jetstream.api import JetStream
-from orastream.jetstream.report_store import ReportStore
 
 MAX_IDLE_S = 60
 """`idleSeconds` of a text from stdin, as a user may pause while typing."""
@@ -83,6 +81,7 @@ def say(
     speed: Annotated[float | None, typer.Option(help="0.5 to 2.")] = None,
     ssml: Annotated[bool, typer.Option("--ssml", help="The text is SSML: <speak>…</speak>.")] = False,
     nats: options.Nats = None,
+    prefix: options.Prefix = None,
 ) -> None:
     """Speak a text to a phone, and follow it until it is delivered.
 
@@ -106,7 +105,7 @@ def say(
         "ssml": ssml or None,
     }
     given = {name: value for name, value in fields.items() if value is not None}
-    terminal.run(_say(given, nats, wait, save, comes=text == "-"))
+    terminal.run(_say(given, (nats, prefix), wait, save, comes=text == "-"))
 
 
 def why_not_written(path: Path) -> str | None:
@@ -118,10 +117,10 @@ def why_not_written(path: Path) -> str | None:
     return None if os.access(path, os.W_OK) else f"{path} is not writable"
 
 
-async def _say(fields: Map, nats: str | None, wait_s: float, save: Path | None, *, comes: bool) -> int:
+async def _say(fields: Map, address: Address, wait_s: float, save: Path | None, *, comes: bool) -> int:
     out, err = terminal.console(), terminal.console(stderr=True)
     session, request = str(fields["sessionId"]), str(fields["requestId"])
-    node = find_node(nats)
+    node = find_node(*address)
     async with terminal.connect(node) as client, Following(client, session, request) as reports:
         if comes:
             acceptance = await _stream_stdin(client, fields, node.settings.tts_max_text_chars)
@@ -159,9 +158,9 @@ async def _of_first(client: Client, acceptance: Acceptance) -> Acceptance:
     """
     tokens = subjects.tokens(acceptance.session_id, acceptance.request_id)
     with contextlib.suppress(NodeUnavailable):  # the request is stored, and this only decides what is printed
-        first = await ReportStore(JetStream(client.broker)).read(*tokens)
-        if first is not None and first.report.request_seq != acceptance.request_seq:
-            return replace(acceptance, request_seq=first.report.request_seq, duplicate=True)
+        first = await client.reads.report(*tokens, patience_s=1.0)
+        if first is not None and first.request_seq != acceptance.request_seq:
+            return replace(acceptance, request_seq=first.request_seq, duplicate=True)
     return acceptance
 
 

@@ -22,12 +22,13 @@ def watch(
     history: Annotated[bool, typer.Option("--history", help="First show the reports of the last hour.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line, as on the wire.")] = False,
     nats: options.Nats = None,
+    prefix: options.Prefix = None,
 ) -> None:
     """Show reports as they are written, until Ctrl-C."""
 
     async def command() -> int:
         out = terminal.console()
-        async with terminal.connect(find_node(nats)) as client:
+        async with terminal.connect(find_node(nats, prefix)) as client:
             async for stored_at, report in dated_reports(client.reads, session, history=history):
                 if as_json:
                     print(terminal.json_text(report.to_map()), flush=True)
@@ -43,11 +44,12 @@ def cancel(
     session: Session,
     request: Annotated[str | None, typer.Option(help="Only this request. Default: all earlier requests.")] = None,
     nats: options.Nats = None,
+    prefix: options.Prefix = None,
 ) -> None:
     """Barge-in: cancel the earlier requests of a session. Later requests are spoken."""
 
     async def command() -> int:
-        async with terminal.connect(find_node(nats)) as client:
+        async with terminal.connect(find_node(nats, prefix)) as client:
             sequence = await client.cancel(session, request)
         what = "all requests stored before it" if request is None else f"request {request}, if stored before it"
         print(f"cancel stored at sequence {sequence}: it cancels {what}")
@@ -64,6 +66,7 @@ def redeliver(
     ] = None,
     wait: Annotated[float, typer.Option(help="Seconds to wait for each outcome. 0: do not wait.", min=0)] = 60,
     nats: options.Nats = None,
+    prefix: options.Prefix = None,
 ) -> None:
     """Deliver stored audio again, in the order of the requests, each as a new request (`redeliverOf`).
 
@@ -73,7 +76,7 @@ def redeliver(
     """
 
     async def command() -> int:
-        async with terminal.connect(find_node(nats)) as client:
+        async with terminal.connect(find_node(nats, prefix)) as client:
             reports = await reports_of(client, session)
             if request is None:
                 wanted = undelivered(reports)
@@ -109,11 +112,12 @@ def report(
     request: Annotated[str, typer.Argument(help="Id of the request.")],
     as_json: Annotated[bool, typer.Option("--json", help="As on the wire.")] = False,
     nats: options.Nats = None,
+    prefix: options.Prefix = None,
 ) -> None:
     """Show the last report of a request. Reports are kept for an hour. Exit code 1: there is no report."""
 
     async def command() -> int:
-        async with terminal.connect(find_node(nats)) as client:
+        async with terminal.connect(find_node(nats, prefix)) as client:
             found = await client.report(session, request)
         if found is None:
             terminal.fail(f"there is no report of {session}/{request}; reports are kept for an hour")

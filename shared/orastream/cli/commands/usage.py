@@ -17,6 +17,7 @@ UNKNOWN = "(not known)"
 def usage(
     as_json: Annotated[bool, typer.Option("--json", help="JSON, one object per caller.")] = False,
     nats: options.Nats = None,
+    prefix: options.Prefix = None,
 ) -> None:
     """Show requests, characters and seconds of delivered speech by caller, from the reports of the last hour.
 
@@ -25,7 +26,7 @@ def usage(
     """
 
     async def command() -> int:
-        async with terminal.connect(find_node(nats)) as client:
+        async with terminal.connect(find_node(nats, prefix)) as client:
             found = usage_of(await reports_of(client, None))
         if as_json:
             print(terminal.json_text([one.to_map() for one in found], indent=1))

@@ -18,11 +18,12 @@ def voices(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON, as in the gateway's answer.")] = False,
     nats: options.Nats = None,
+    prefix: options.Prefix = None,
 ) -> None:
     """List the voices of the running synths, with their engines. Exit code 1: there is none."""
 
     async def command() -> int:
-        async with terminal.connect(find_node(nats)) as client:
+        async with terminal.connect(find_node(nats, prefix)) as client:
             available = await client.voices()
         found = [voice for voice in available if language is None or speaks(voice.language, language)]
         if as_json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,9 +13,13 @@ from pydantic import Field
 from orastream.broker import Access
 from orastream.cli.node.upfile import UpFile
 from orastream.contract import subjects
+from orastream.contract.errors import SettingsError
+from orastream.contract.names import DEFAULT_PREFIX, Names
 from orastream.service.access_settings import NatsAccessSettings, OraServerTlsSettings
-from orastream.service.settings import InboxPrefix, load, url_of
+from orastream.service.settings import InboxPrefix, Prefix, load, url_of
 
+Address = tuple[str | None, str | None]
+"""`--nats` and `--prefix`."""
 DATA_DIR = Path(".orastream")
 
 
@@ -24,6 +28,7 @@ class CliSettings(NatsAccessSettings, OraServerTlsSettings):
 
     nats_url: str | None = None
     nats_monitoring_url: Annotated[str, url_of("http://", "https://")] | None = None
+    tts_prefix: Prefix = DEFAULT_PREFIX
     nats_inbox_prefix: InboxPrefix = subjects.INBOX
     oraserver_websocket_url: str = "ws://127.0.0.1:8080/ws/tts"
     oraserver_http_url: str = "http://127.0.0.1:8080/api/tts"
@@ -53,14 +58,22 @@ class NodeAddress:
     http_source: str = ""
     nats_monitoring_url: str | None = None
     """The monitoring port of one of its NATS servers, if it is known."""
+    prefix: str = DEFAULT_PREFIX
+    """Its TTS_PREFIX, or the name of a front door."""
 
 
-def find_node(nats: str | None, data_dir: Path = DATA_DIR) -> NodeAddress:
+def find_node(nats: str | None, prefix: str | None = None, data_dir: Path = DATA_DIR) -> NodeAddress:
     """The node of `--nats`, NATS_URL, `orastream up` in this directory, or the default address, in this order.
 
-    Raises SettingsError.
+    `prefix` is that of `--prefix`; None: TTS_PREFIX. Raises SettingsError.
     """
-    return choose_node(nats, load(CliSettings), UpFile.read(data_dir))
+    settings = load(CliSettings)
+    try:
+        names = Names(settings.tts_prefix if prefix is None else prefix)
+        names.check_inbox_prefix(settings.nats_inbox_prefix)
+    except ValueError as exc:
+        raise SettingsError(f"--prefix: {exc}") from None
+    return replace(choose_node(nats, settings, UpFile.read(data_dir)), prefix=names.prefix)
 
 
 def choose_node(nats: str | None, settings: CliSettings, up: UpFile | None) -> NodeAddress:

@@ -84,3 +84,22 @@ async def test_parameters_of_requests_are_not() -> None:
     broker = Broker(URL, name="own")
     client = Client(broker, fire_and_forget=False, transport="http", max_text_chars=10)
     assert client.broker is broker and client.max_text_chars == 10
+
+
+async def test_the_prefix_is_that_of_the_broker_unless_it_is_given() -> None:
+    broker = Broker(URL, name="own", prefix="tts.0")
+    assert (Client(broker).names.prefix, Client(broker, prefix="tts").names.prefix) == ("tts.0", "tts")
+    assert Client(URL, prefix="staging").names.request("s") == "staging.request.s"
+    assert Client(URL).names.request("s") == "tts.request.s"
+    with pytest.raises(ValueError, match="must be 1 to 31 of"):
+        Client(URL, prefix="TTS")
+
+
+def test_django_settings_have_the_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TTS_PREFIX", "staging")
+    assert BlockingClient.from_django()._options["prefix"] == "staging"
+    for name, value in (("TTS_PREFIX", "a b"), ("NATS_INBOX_PREFIX", "staging.x")):
+        monkeypatch.setenv(name, value)
+        with pytest.raises(SettingsError, match=f"^{name}: must be"):
+            BlockingClient.from_django()
+        monkeypatch.setenv("TTS_PREFIX", "staging")

@@ -30,7 +30,7 @@ def every_name(names: Names) -> dict[str, str]:
     found |= {"owner_keys": names.owner_keys, "heartbeat_keys": names.heartbeat_keys}
     for name, method in inspect.getmembers(names, inspect.ismethod):
         parameters = list(inspect.signature(method).parameters)
-        if name[0] != "_" and parameters and not set(parameters) & {"subject", "key"}:
+        if name[0] != "_" and parameters and not set(parameters) & {"subject", "key", "prefix"}:
             found[name] = method(*("*" for _ in parameters))
     return {name: value for name, value in found.items() if name != "prefix"}
 
@@ -86,6 +86,7 @@ def test_a_node_without_prefix_has_the_names_it_always_had() -> None:
         "relay_subject": "tts.relay.*.*.*",
         "stored_filter": "tts.session.*.request-*",
         "reply_prefix": "tts.reply.*.",
+        "service": "tts-*",
     }
 
 
@@ -96,6 +97,11 @@ def test_the_names_of_another_prefix_and_of_a_node_behind_a_front() -> None:
     assert (node.sessions_stream, node.owners_stream) == ("TTS_12_SESSIONS", "KV_tts_12_owners")
     assert (node.request("s"), node.session_cancel("s")) == ("tts.12.request.s", "tts.12.session.s.cancel")
     assert (node.put_report("s", "r"), node.report("s", "r")) == ("tts.12.put.report.s.r", "tts.report.s.r")
+    assert (NAMES.with_front(NAMES.speak), node.with_front(node.speak)) == (
+        ("tts.speak",),
+        ("tts.12.speak", "tts.speak"),
+    )
+    assert (staging.service("read"), node.service("read")) == ("staging-read", "tts_12-read")
     assert (node.front, node.of_front) == ("tts", NAMES) and NAMES.of_front is NAMES
 
 

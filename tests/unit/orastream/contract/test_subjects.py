@@ -224,7 +224,7 @@ def test_decoded_subjects_are_equal_only_for_equal_bytes(one: bytes, other: byte
 
 @pytest.mark.parametrize("prefix", ["_INBOX", "_INBOX_node", "_INBOX.shop", "a-b.C_9", "a" * 128])
 def test_check_inbox_prefix_accepts_literal_subject_tokens(prefix: str) -> None:
-    assert subjects.check_inbox_prefix(prefix) == prefix
+    assert NAMES.check_inbox_prefix(prefix) == prefix
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_check_inbox_prefix_accepts_literal_subject_tokens(prefix: str) -> None:
 )
 def test_check_inbox_prefix_refuses_other_prefixes(prefix: str) -> None:
     with pytest.raises(ValueError, match="literal subject tokens"):
-        subjects.check_inbox_prefix(prefix)
+        NAMES.check_inbox_prefix(prefix)
 
 
 @pytest.mark.parametrize(

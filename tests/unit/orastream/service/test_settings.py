@@ -178,3 +178,22 @@ def test_load_treats_an_empty_value_as_absent(monkeypatch: pytest.MonkeyPatch) -
     for settings in (WsBridgeSettings, HttpBridgeSettings, OraServerSettings, GatewaySettings):
         loaded = settings.load()
         assert loaded == settings.model_construct(), settings
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"TTS_PREFIX": "tts.0"}, None),
+        ({"TTS_PREFIX": "staging", "NATS_INBOX_PREFIX": "tts.x"}, None),
+        ({"TTS_PREFIX": "Staging"}, r"^TTS_PREFIX: must be 1 to 31 of a-z"),
+        ({"TTS_PREFIX": "tts.0", "NATS_INBOX_PREFIX": "tts.x"}, r"^NATS_INBOX_PREFIX: must be .*, not tts,"),
+    ],
+)
+def test_prefix(monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], error: str | None) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    if error is None:
+        assert NodeSettings.load().tts_prefix == settings["TTS_PREFIX"]
+    else:
+        with pytest.raises(SettingsError, match=error):
+            NodeSettings.load()

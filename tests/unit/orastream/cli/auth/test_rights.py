@@ -9,6 +9,7 @@ import pytest
 
 from orastream.cli.auth.names import SERVICES
 from orastream.cli.auth.rights import inbox_prefix, rights_of
+from orastream.contract.names import Names
 from tests.support.names import NAMES
 
 pytestmark = pytest.mark.unit
@@ -82,3 +83,25 @@ def test_each_service_may_make_the_calls_that_its_code_makes() -> None:
                         needed = f"$JS.API.{call}.{getattr(NAMES, f'{constant}_stream')}"
                         assert needed in (rights_of(role).publish or ()), f"{file}: {role} needs {needed}"
     assert found > 35, "the pattern does not find the calls any more"
+
+
+@pytest.mark.parametrize("role", SERVICES)
+def test_the_rights_are_those_of_the_prefix(role: str) -> None:
+    def renamed(patterns: tuple[str, ...]) -> list[str]:
+        changed = [re.sub(r"\btts\b(?=\.)", "staging", one) for one in patterns]
+        return [
+            re.sub(r"\btts_", "staging_", re.sub(r"_tts_", "_staging_", one)).replace("TTS_", "STAGING_")
+            for one in changed
+        ]
+
+    usual, staging = rights_of(role), rights_of(role, (), Names("staging"))
+    assert list(staging.publish or ()) == renamed(usual.publish or ())
+    assert list(staging.subscribe) == renamed(usual.subscribe)
+
+
+def test_a_node_behind_a_front_listens_on_the_subjects_of_the_front_that_are_not_mapped() -> None:
+    node = Names("tts.0")
+    assert {"tts.speak", "tts.0.speak"} <= set(rights_of("gateway", (), node).subscribe)
+    assert {"tts.voices", "tts.0.voices"} <= set(rights_of("synth", (), node).subscribe)
+    assert {"tts.load", "tts.0.load"} <= set(rights_of("synth", (), node).publish or ())
+    assert {"tts.request.*", "tts.report.get.*.*"} <= set(rights_of("gateway", (), node).publish or ())
