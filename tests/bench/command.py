@@ -24,6 +24,7 @@ from tests.bench import (
     forwarding,
     hostile,
     node,
+    nodes,
     overload,
     publish_window,
     sessions,
@@ -36,7 +37,7 @@ from tests.bench.measure import Sample
 PARTS = ("window", "forwarding", "conversation", "latency", "first-audio", "recovery")
 ALONE = (
     *("idle", "many-idle", "past", "node-cost", "hops", "sync", "overload", "fairness", "hostile", "voices"),
-    *("false-takeovers", "cluster-recovery"),
+    *("false-takeovers", "cluster-recovery", "nodes", "nodes-cluster"),
 )
 """Parts that run only with `--only`: they take minutes, and `voices` needs `make torch`."""
 BUDGET_S = 230.0
@@ -95,6 +96,8 @@ async def run(options: argparse.Namespace) -> int:
         "false-takeovers": lambda: false_takeovers.measure(30.0 if options.quick else 600.0),
         "voices": lambda: voices.measure(options.quick, _progress),
         "node-cost": lambda: whole_node.cost(20 if options.quick else 100),
+        "nodes": lambda: nodes.measure(sessions=10 if options.quick else 100),
+        "nodes-cluster": lambda: nodes.measure(3, 10 if options.quick else 100),
         "hops": lambda: whole_node.hops(10 if options.quick else 50),
     }
     for name, measure in with_goals.items():
