@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import time
 from collections.abc import Iterator
 
 import aiohttp
@@ -12,12 +13,14 @@ import pytest
 
 from orastream.broker import Broker
 from orastream.client.async_client import Client
+from orastream.client.load_watch import LoadWatch
 from orastream.contract.errors import NoResponders
 from orastream.contract.messages import Report
 from orastream.contract.names import Names
 from orastream.jetstream.api import JetStream
 from tests.support.front_door import node_of, requests_in, running_nodes
 from tests.support.names import NAMES
+from tests.support.processes import until
 from tests.support.services import Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
@@ -100,6 +103,24 @@ async def test_any_gateway_serves_any_session(stack: Stack) -> None:
                 assert answer.status == 200 and len(await answer.read()) > 1000
             async with http.post(f"{first}/api/cancel/{session}") as answer:
                 assert answer.status == 202
+        for _ in range(4):  # each in a session of its own, of either node
+            body = {"model": "tts-1", "voice": "alloy", "input": "Hello.", "response_format": "wav"}
+            async with http.post(f"{first}/v1/audio/speech", json=body) as answer:
+                assert answer.status == 200 and (await answer.read())[:4] == b"RIFF"
+
+
+async def test_the_front_hears_the_load_of_all_synths_and_has_no_list_of_all_sessions(stack: Stack) -> None:
+    async with stack.client() as client:
+        watch = LoadWatch(client.broker, client.names.load, 60.0)
+        await watch.open()
+
+        async def both() -> bool:
+            return len(watch.load.known(time.monotonic())) == len(NODES)
+
+        await until(both, "the load of both nodes", timeout_s=10)
+        await watch.close()
+        with pytest.raises(NoResponders, match="single nodes behind this front door"):
+            await client.reads.check_all()
 
 
 async def test_another_prefix_on_the_same_server_is_another_node(stack: Stack) -> None:

@@ -32,7 +32,7 @@ from orastream.contract.names import DEFAULT_PREFIX, Names
 
 PING_INTERVAL_S = 2
 RECONNECT_WAIT_S = 0.25
-NOBODY = "the node is not started, JetStream is off, or this user may not use the subject"
+NOBODY = "the node is not started, has another TTS_PREFIX, JetStream is off, or this user may not use the subject"
 
 log = logger.named(__name__)
 

@@ -87,6 +87,14 @@ class Reads:
         """
         return CallerFeed(self, stream, subject, wake=wake, after=after)
 
+    async def check_all(self) -> None:
+        """Raise NoResponders if nobody can read the reports of all sessions for this client, as at a front door."""
+        names = self.js.names
+        if not await self.direct(names.reports_stream):
+            async with contextlib.aclosing(read_page(self.broker, names.reports_read_all, ReadQuery())) as page:
+                async for _ in page:
+                    return
+
     async def has_audio(self, session: str, token: str) -> bool:
         """Whether any audio of a request is stored; `session` and `token` are tokens. Raises NodeUnavailable."""
         names, subject = self.js.names, self.js.names.audio(session, token)

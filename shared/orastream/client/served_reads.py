@@ -83,7 +83,7 @@ async def read_page(broker: Broker, subject: str, query: ReadQuery) -> AsyncGene
 
 
 def _no_gateway(subject: str) -> NoResponders:
-    why = "no gateway runs, or this user may not ask it"
+    why = "no gateway runs, this user may not ask it, or only single nodes behind this front door can answer"
     return NoResponders(f"this user may not read JetStream, and nobody answers on {subject}: {why}")
 
 

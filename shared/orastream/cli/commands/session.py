@@ -29,6 +29,8 @@ def watch(
     async def command() -> int:
         out = terminal.console()
         async with terminal.connect(find_node(nats, prefix)) as client:
+            if session is None:  # else it would wait for ever for a gateway that answers
+                await client.reads.check_all()
             async for stored_at, report in dated_reports(client.reads, session, history=history):
                 if as_json:
                     print(terminal.json_text(report.to_map()), flush=True)
