@@ -21,9 +21,14 @@ class Encoder(Protocol):
         """Returns the rest of the file. The encoder cannot be used afterwards."""
 
 
+def is_plain(fmt: Format) -> bool:
+    """Whether the format has no encoder: `load` has nothing to do."""
+    return fmt in ("wav", "pcm16")
+
+
 def load(fmt: Format) -> None:
     """Imports the libraries of the format's encoder. The first call blocks for long: not on an event loop."""
-    if fmt not in ("wav", "pcm16"):
+    if not is_plain(fmt):
         importlib.import_module(_module(fmt))
 
 

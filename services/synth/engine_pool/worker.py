@@ -19,16 +19,15 @@ import queue
 import signal
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from typing import BinaryIO
 
 from services.synth.engine_pool import frames
+from services.synth.engine_pool.asked_sentence import AskedSentence, SentenceOutput
 from services.synth.engine_pool.frames import Frame
 from services.synth.engines import base
 
-SIGN_OF_LIFE_S = 1.0
 _EXIT_GRACE_S = 2.0
 _PR_SET_PDEATHSIG = 1
 _WARM_UP = "1, 2."
@@ -46,8 +45,8 @@ class EngineWorker:
         self._source = source
         self._sink = sink
         self._sending = threading.Lock()
-        self._asked: queue.SimpleQueue[_Sentence | None] = queue.SimpleQueue()
-        self._sentences: dict[int, _Sentence] = {}
+        self._asked: queue.SimpleQueue[AskedSentence | None] = queue.SimpleQueue()
+        self._sentences: dict[int, AskedSentence] = {}
         self._left = threading.Event()
 
     def read(self, on_end: Callable[[], None]) -> None:
@@ -63,7 +62,7 @@ class EngineWorker:
 
     def _execute(self, frame: Frame) -> None:
         if frame["type"] == "speak":
-            sentence = _Sentence(frame)
+            sentence = AskedSentence(frame)
             self._sentences[frame["id"]] = sentence
             self._asked.put(sentence)
         elif (known := self._sentences.get(frame["id"])) is not None:  # else it has already ended
@@ -146,35 +145,26 @@ class EngineWorker:
                 self._send("done", id=sentence.number, bytes=total)
         self._asked.put(None)  # ends the next thread
 
-    def _pieces(self, sentence: _Sentence) -> int:
+    def _pieces(self, sentence: AskedSentence) -> int:
         """Speaks a sentence; returns its size in bytes, skipped bytes included."""
         asked = sentence.asked
-        skip = asked["skip_bytes"]
-        pace = _Pace(asked["rtf"], self._engine.sample_rate_hz(asked["voice"]))
-        total = 0
-        last_sign = time.monotonic()
-        for pcm in self._engine.synthesize(
-            asked["sentence"],
-            voice=asked["voice"],
-            language=asked["language"],
-            speed=asked["speed"],
-            stop=lambda: sentence.stopped,
-        ):
+        output = SentenceOutput(sentence, self._engine.sample_rate_hz(asked["voice"]), self._hand_over)
+
+        def give(pcm: bytes) -> bool:
             if len(pcm) % 2:
                 raise base.EngineError(f"engine {self._engine.name} gave half a sample")
-            skipped = min(len(pcm), max(skip - total, 0))
-            total += len(pcm)
-            new = pcm[skipped:]
-            if new and not sentence.sleep(pace.wait_s(len(new))):
-                break
-            handed = pcm if asked["keep_skipped"] else new
-            if handed or time.monotonic() - last_sign > SIGN_OF_LIFE_S:
-                if not self._hand_over(sentence, handed):
-                    break
-                last_sign = time.monotonic()
-        return total
+            return output.give(pcm)
 
-    def _hand_over(self, sentence: _Sentence, pcm: bytes) -> bool:
+        manner = {name: asked[name] for name in ("voice", "language", "speed")}
+        if (speak_to := getattr(self._engine, "speak_to", None)) is not None:
+            speak_to(give, asked["sentence"], **manner)
+            return output.total
+        for pcm in self._engine.synthesize(asked["sentence"], **manner, stop=lambda: sentence.stopped):
+            if not give(pcm):
+                break
+        return output.total
+
+    def _hand_over(self, sentence: AskedSentence, pcm: bytes) -> bool:
         """Sends audio, or a keepalive (empty), within the window; returns False once the sentence is stopped."""
         for start in range(0, max(len(pcm), 1), frames.PIECE_BYTES):
             piece = pcm[start : start + frames.PIECE_BYTES]
@@ -188,60 +178,6 @@ class EngineWorker:
         with self._sending:
             self._sink.write(frame)
             self._sink.flush()
-
-
-class _Sentence:
-    """A `speak` command, shared by the thread that speaks it and the one that reads commands. Thread-safe."""
-
-    def __init__(self, asked: Frame) -> None:
-        self.asked = asked
-        self.number: int = asked["id"]
-        self.stopped = False
-        self._window = frames.WINDOW_BYTES
-        self._changed = threading.Condition()
-
-    def stop(self) -> None:
-        """Stop the sentence."""
-        with self._changed:
-            self.stopped = True
-            self._changed.notify()
-
-    def more(self, size: int) -> None:
-        """The host has read `size` bytes."""
-        with self._changed:
-            self._window += size
-            self._changed.notify()
-
-    def take_window(self, size: int) -> bool:
-        """Waits until the window is open and takes `size` bytes of it; returns False once stopped."""
-        with self._changed:
-            self._changed.wait_for(lambda: self.stopped or self._window > 0)
-            self._window -= size
-            return not self.stopped
-
-    def sleep(self, seconds: float) -> bool:
-        """Waits, at most until `stop`; returns False once stopped."""
-        if seconds > 0:
-            with self._changed:
-                self._changed.wait_for(lambda: self.stopped, seconds)
-        return not self.stopped
-
-
-class _Pace:
-    """Slows an engine down to a real-time factor: d seconds of audio take at least rtf·d seconds."""
-
-    def __init__(self, rtf: float | None, rate_hz: int) -> None:
-        self._seconds_per_byte = (rtf or 0.0) / (2 * rate_hz)
-        self._started = 0.0
-        self._bytes = 0
-
-    def wait_s(self, size: int) -> float:
-        """Returns the seconds to wait before the next `size` bytes are sent; the clock starts at the first call."""
-        now = time.monotonic()
-        if not self._bytes:
-            self._started = now
-        self._bytes += size
-        return self._started + self._bytes * self._seconds_per_byte - now
 
 
 def die_with_parent() -> None:

@@ -136,6 +136,22 @@ class Engine(Protocol):
         """
 
 
+class PushingEngine(Protocol):
+    """What an engine may have besides `Engine`, if its library calls back with the audio and `at_once` is 1.
+
+    The worker then calls `speak_to` instead of `synthesize`: an iterator would need a thread for each sentence, which
+    costs a fast engine more than the speech.
+    """
+
+    def speak_to(
+        self, give: Callable[[bytes], bool], sentence: str, *, voice: str | None, language: str, speed: float
+    ) -> None:
+        """As `Engine.synthesize`, but calls `give` with each piece. An empty piece asks whether to go on.
+
+        It ends early when `give` returns False, and raises what `give` raises.
+        """
+
+
 def installed() -> list[str]:
     """Returns the names of the installed engines, sorted."""
     return sorted({entry.name for entry in entry_points(group=GROUP)})

@@ -18,10 +18,8 @@ import _ctypes
 import ctypes
 import importlib.metadata
 import os
-import queue
 import shutil
 import tempfile
-import threading
 import unicodedata
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +28,7 @@ from pathlib import Path
 import espeakng_loader
 
 from services.synth.engines.base import EngineError, UnknownVoice, Voice
+from services.synth.engines.gather import Gathering
 
 NORMAL_WPM = 175
 """espeak's rate at speed 1.0, in words a minute."""
@@ -40,7 +39,6 @@ _CHARS_UTF8, _END_PAUSE = 1, 0x1000  # END_PAUSE: without it there is no pause b
 _PARAMETER_RATE = 1
 _POSITION_CHARACTER = 1
 _LONGEST_DATA_PATH = 120  # bytes; espeak_Initialize fails for a length somewhere above 150
-_HANDOFF_PIECES = 32  # about 2 s of audio made ahead of the reader
 _ALIASES = {"zh": "cmn", "no": "nb", "iw": "he", "in": "id"}
 
 _ON_AUDIO = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
@@ -87,12 +85,20 @@ class _Image:
         return found
 
     def speak(self, voice: str, wpm: int, text: str, on_audio: Callable[[bytes], bool]) -> None:
-        """Calls `on_audio` with each piece of PCM until it returns False. Blocks. Raises EngineError."""
+        """Calls `on_audio` with each piece of PCM until it returns False. Blocks.
+
+        Raises EngineError, and what `on_audio` raises.
+        """
+        failures: list[Exception] = []
 
         def receive(samples: ctypes._Pointer[ctypes.c_short], count: int, _events: int | None) -> int:
             if not samples or count <= 0:
                 return 0
-            return 0 if on_audio(ctypes.string_at(samples, count * 2)) else 1
+            try:
+                return 0 if on_audio(ctypes.string_at(samples, count * 2)) else 1
+            except Exception as exc:  # noqa: BLE001 - ctypes would print it and go on
+                failures.append(exc)
+                return 1
 
         callback = _ON_AUDIO(receive)  # keep a reference: the library calls it after this line
         self._lib.espeak_SetSynthCallback(callback)
@@ -101,7 +107,10 @@ class _Image:
         self._lib.espeak_SetParameter(_PARAMETER_RATE, wpm, 0)
         data = text.encode("utf-8", "replace") + b"\0"
         flags = _CHARS_UTF8 | _END_PAUSE
-        if self._lib.espeak_Synth(data, len(data), 0, _POSITION_CHARACTER, 0, flags, None, None) != 0:
+        failed = self._lib.espeak_Synth(data, len(data), 0, _POSITION_CHARACTER, 0, flags, None, None) != 0
+        if failures:
+            raise failures[0]
+        if failed:
             raise EngineError("espeak: synthesis failed")
 
     def close(self) -> bool:
@@ -154,42 +163,28 @@ class EspeakEngine:
     def synthesize(
         self, sentence: str, *, voice: str | None, language: str, speed: float, stop: Callable[[], bool]
     ) -> Iterator[bytes]:
-        """Yields PCM in pieces of about 60 ms, with the pause after the sentence. See `Engine.synthesize`."""
+        """Yields PCM, with the pause after the sentence, when all of it is made. See `Engine.synthesize`."""
+        pieces: list[bytes] = []
+
+        def give(pcm: bytes) -> bool:
+            pieces.append(pcm)
+            return not stop()
+
+        self.speak_to(give, sentence, voice=voice, language=language, speed=speed)
+        yield from filter(None, pieces)
+
+    def speak_to(
+        self, give: Callable[[bytes], bool], sentence: str, *, voice: str | None, language: str, speed: float
+    ) -> None:
+        """Calls `give` with pieces of 120 to 370 ms, with the pause after the sentence. See `PushingEngine`."""
         name = self._resolve(voice, language)
-        text = _plain(sentence)
         image, self._image = self._image or self._open(), None
-        handoff: queue.Queue[bytes | EngineError | None] = queue.Queue(_HANDOFF_PIECES)
-        closing = threading.Event()
-
-        def on_audio(pcm: bytes) -> bool:
-            if closing.is_set() or stop():
-                return False
-            handoff.put(pcm)
-            return True
-
-        def run() -> None:
-            outcome = None
-            try:
-                image.speak(name, round(NORMAL_WPM * speed), text, on_audio)
-            except EngineError as exc:
-                outcome = exc
-            finally:
-                handoff.put(outcome)
-
-        # The library calls back for each piece. Without a thread, all pieces could only be yielded at the end.
-        worker = threading.Thread(target=run, name="espeak", daemon=True)
-        worker.start()
-        item: bytes | EngineError | None = b""
+        gathering = Gathering()
         try:
-            while isinstance(item := handoff.get(), bytes):
-                yield item
-            if item is not None:
-                raise item
+            image.speak(name, round(NORMAL_WPM * speed), _plain(sentence), lambda pcm: give(gathering.push(pcm)))
+            if rest := gathering.rest():
+                give(rest)
         finally:
-            closing.set()
-            while isinstance(item, bytes):  # closed early: the worker may wait on the full queue
-                item = handoff.get()
-            worker.join()
             image.close()
             self._image = self._open()
 

@@ -27,6 +27,7 @@ from services.synth.job.abort_watch import AbortWatch, error_of
 from services.synth.job.attempt import Attempt, AudioLost, end_latest, first_attempt, open_or_expire
 from services.synth.job.context import SynthContext
 from services.synth.job.ending import Ending
+from services.synth.job.head_start import HeadStart
 from services.synth.job.hold import Hold, Superseded
 from services.synth.job.metrics import SynthMetrics
 from services.synth.job.outcome import FailedAttempts, as_final, summary, worth_retrying
@@ -37,6 +38,8 @@ from services.synth.queue.claim import Claim, claim, overdue, problem_of
 from services.synth.queue.turns import SlotTurn
 
 STARTED = "✅ [TTS] WebSocket 백그라운드 스트리밍 시작"
+LOG_AFTER_ROUNDS = 3
+"""Rounds of the event loop, in which a first chunk that is already made leaves. Writing the log takes as long."""
 
 log = structlog.get_logger()
 
@@ -60,6 +63,7 @@ class Job:
         self._playback = Playback()
         self._again: StoredAudio | ReportError | None = None
         """The audio to deliver again, or why it is missing; None: speak the text."""
+        self._head_start: HeadStart | None = None
         self._span = traces.Span()
         self._count: Callable[[str], None]
         self._ending: Ending
@@ -130,7 +134,7 @@ class Job:
         report = stored.report("synthesizing", transport=transport)
         spoken = start_of(request, stored.sequence, context.speaker.info, context.settings)
         start = self._again.start if isinstance(self._again, StoredAudio) else spoken
-        async with AbortWatch(context.js, stored) as watch:
+        async with AbortWatch(context.js, stored) as watch, self._begun():
             with traces.begin("claim", parent=self._span) as span:
                 outcome = await claim(context.js, context.reports, stored, report, start)
                 span.set({"orastream.admission": outcome.admission.name.lower()})
@@ -143,6 +147,16 @@ class Job:
                 return
         await self._ending.settle(outcome)
 
+    @contextlib.asynccontextmanager
+    async def _begun(self) -> AsyncIterator[None]:
+        """The engine makes the first chunk meanwhile, if the request is certainly new: it is then spoken from there."""
+        request = self._stored.request
+        if request is None or request.text_stream or self._again is not None or self._delivery.delivered > 1:
+            yield
+            return
+        async with HeadStart(self._context, self._stored, self._turn) as self._head_start:
+            yield
+
     # ---- speaking
 
     async def _speak_or_cancel(
@@ -154,14 +168,18 @@ class Job:
         assert request is not None
         self._context.metrics.claimed(self._context.js.clock.age_s(self._stored.stored_at_s))
         forget = request.fire_and_forget
-        if transport == "websocket" and (self._context.settings.default_fire_and_forget if forget is None else forget):
-            log.info(STARTED, sequence=self._stored.sequence)
         if transport != "websocket":
             self._turn.ended()  # nobody hears it while it is made
         speaking = asyncio.create_task(self._attempts(outcome.attempt, start))
         final: Report | None = None
         aborted = asyncio.create_task(watch.until_aborted())
         try:
+            for _ in range(LOG_AFTER_ROUNDS):
+                await asyncio.sleep(0)
+            if transport == "websocket" and (
+                self._context.settings.default_fire_and_forget if forget is None else forget
+            ):
+                log.info(STARTED, sequence=self._stored.sequence)
             await asyncio.wait({speaking, aborted, keeping}, return_when=asyncio.FIRST_COMPLETED)
             if speaking.done():
                 end = speaking.result()
@@ -240,7 +258,9 @@ class Job:
         with traces.begin("speak", parent=self._span, attributes=about) as span:
             if self._again is not None:
                 return await deliver_again(self._again, self._context, self._stored, attempt, self._playback)
-            end = await narrate(self._context, self._stored, attempt, self._playback, self._turn, span)
+            end = await narrate(
+                self._context, self._stored, attempt, self._playback, self._turn, span, self._head_start
+            )
         self._context.pace.spoke(end, len(self._delivery.data))
         return end
 

@@ -15,33 +15,19 @@ from orastream.contract.playback import Playback
 from orastream.contract.stored_requests import StoredRequest
 from orastream.jetstream.publish_window import PublishWindow
 from orastream.traces import Span
-from services.synth.audio.pcm_chunker import AudioPiece, Cutting
+from services.synth.audio.pcm_chunker import AudioPiece
 from services.synth.engine_pool.process import EngineInfo
 from services.synth.engines.base import NoAudio
 from services.synth.job.attempt import Attempt
 from services.synth.job.audio_publisher import AudioPublisher
 from services.synth.job.context import SynthContext
+from services.synth.job.head_start import HeadStart
 from services.synth.job.outcome import Reached
+from services.synth.job.speech_run import SpeechRun, utterance_of, whole_text
 from services.synth.queue.turns import SlotTurn
 from services.synth.settings import SynthSettings
-from services.synth.speech.audio_limits import AudioLimits
-from services.synth.speech.metered_speaker import MeteredSpeaker
-from services.synth.speech.pausing_speaker import PausingSpeaker
-from services.synth.speech.speak import Made, Resume, SpokenUtterance, continues_exactly, output_spec, speak_utterance
-from services.synth.text.script import script_of
+from services.synth.speech.speak import Resume, continues_exactly, output_spec
 from services.synth.text.streamed_text import StreamedText
-
-
-def utterance_of(request: SpeakRequest, settings: SynthSettings) -> SpokenUtterance:
-    """The parameters for the engine; the same for all attempts at a request."""
-    return SpokenUtterance(
-        voice=request.voice or settings.tts_voice,
-        language=request.language,
-        speed=request.speed,
-        format=request.audio_format,
-        sample_rate_hz=request.sample_rate,
-        limits=AudioLimits(settings.tts_max_sentence_audio_seconds, settings.tts_max_utterance_audio_seconds),
-    )
 
 
 def start_of(request: SpeakRequest, request_seq: int, engine: EngineInfo, settings: SynthSettings) -> AudioStart:
@@ -72,21 +58,22 @@ def reached_by(progress: Assembly, engine: EngineInfo) -> Reached:
     return Reached(resume.next_index, resume.sentence, continues_exactly(engine, resume))
 
 
-async def narrate(
+async def narrate(  # noqa: PLR0913 - what one attempt needs
     context: SynthContext,
     stored: StoredRequest,
     attempt: Attempt,
     playback: Playback,
     turn: SlotTurn,
     span: Span,
+    head_start: HeadStart | None = None,
 ) -> AudioEnd:
     """Synthesize the audio that is not stored yet, store it and its `end`, and return the `end`.
 
     `playback` records each chunk when it is published; `span` gets an event for the first chunk and totals at the end.
     `turn` is told when it waits for streamed text, and asked before each sentence: it may give the slot away. It is not
     asked any more when the first chunks might expire before the last one is made. If a streamed text is invalid or
-    incomplete, the text before that is synthesized and the `end` has status `failed`. A cancel stops the engine. Raises
-    EngineError, NodeUnavailable, PublishRefused.
+    incomplete, the text before that is synthesized and the `end` has status `failed`. A cancel stops the engine.
+    `head_start` is used if the attempt begins where it does. Raises EngineError, NodeUnavailable, PublishRefused.
     """
     js, speaker, settings, metrics = context.js, context.speaker, context.settings, context.metrics
     request = stored.request
@@ -97,34 +84,23 @@ async def narrate(
     resume = resume_of(progress, speaker.info)
     subject = js.names.put_audio(stored.session, stored.token)
     chunks, size = resume.next_index, resume.stored_bytes
-
-    age_s = js.clock.age_s(stored.stored_at_s)
-    pauses_until = asyncio.get_running_loop().time() + settings.tts_audio_retention_seconds / 2 - age_s
-
-    async def pause(due_s: float) -> None:
-        await turn.before_sentence(due_s, attempt.show_waiting, until=pauses_until)
-
-    meter, made = MeteredSpeaker(PausingSpeaker(speaker, pause)), Made()
     async with PublishWindow(js.broker, on_stored=trail.on_stored) as window, AsyncExitStack() as stack:
         publisher = await stack.enter_async_context(AudioPublisher(js.broker, window, attempt, subject))
         streamed_text = None
-        if request.text_stream:
-            streamed_text = await stack.enter_async_context(
-                StreamedText(js, stored, attempt.show_waiting, settings, turn.waits)
+        run = head_start.taken(attempt, resume, progress.start) if head_start is not None else None
+        if run is None:
+            if request.text_stream:
+                streamed_text = await stack.enter_async_context(
+                    StreamedText(js, stored, attempt.show_waiting, settings, turn.waits)
+                )
+            lines = streamed_text.lines() if streamed_text else whole_text(request, utterance, settings)
+            await stack.enter_async_context(aclosing(lines))
+            by_sentence = streamed_text is not None
+            run = SpeechRun(
+                context, stored, turn, utterance, lines, resume=resume, by_sentence=by_sentence, attempt=attempt
             )
-            lines = streamed_text.lines()
-        else:
-            reads = settings.tts_text_normalization
-            lines = script_of(request.text, utterance.language, utterance.speed, ssml=request.ssml, reads=reads)
-        pieces = speak_utterance(
-            meter,
-            utterance,
-            await stack.enter_async_context(aclosing(lines)),
-            Cutting(settings.websocket_chunk_size, settings.chunk_ramp, by_sentence=streamed_text is not None),
-            resume=resume,
-            made=made,
-        )
-        async with aclosing(_all_there_is(pieces, streamed_text)) as pieces:
+        meter, made = run.meter, run.made
+        async with aclosing(_all_there_is(run.pieces, streamed_text)) as pieces:
             async for piece in pieces:
                 text = streamed_text.said[piece.sentence] if streamed_text else None
                 chunk = AudioChunk(attempt.sequence, piece.index, piece.pts_ms, piece.sentence, piece.audio, text)
@@ -136,6 +112,8 @@ async def narrate(
                     metrics.first_chunk(js.clock.age_s(stored.stored_at_s))
                 chunks, size = piece.index + 1, size + len(piece.audio)
                 metrics.chunk_stored(len(piece.audio))
+                if piece.index == 0:
+                    await asyncio.sleep(0)  # it leaves now, not together with the chunks that are already made
         metrics.spoken(meter.made_s, meter.spent_s, meter.rtf)
         end = AudioEnd(attempt.sequence, "complete", chunks, size, made.seconds, rtf=meter.rtf)
         if streamed_text is not None:

@@ -136,6 +136,18 @@ class SlotTurn:
         if waits:
             self._turns.on_free()
 
+    def keeps_slot(self, dry_at: float) -> bool:
+        """Whether the next sentence may be spoken now; else `before_sentence` would give the slot up.
+
+        `dry_at` is as for `before_sentence`.
+        """
+        if not self._heard_live:
+            return True
+        turns = self._turns
+        if not turns.first(self):
+            dry_at = math.inf
+        return dry_at - asyncio.get_running_loop().time() <= turns.lead_s or not turns.needed(self.session, dry_at)
+
     async def before_sentence(self, dry_at: float, show_waiting: ShowWaiting, *, until: float = math.inf) -> None:
         """Give the slot up while others need it more. Return when the next sentence may be spoken, at the latest at
         `until`. Cancel-safe.
@@ -143,10 +155,9 @@ class SlotTurn:
         Times are of the event loop's clock. `dry_at` is when a listener who began with the request has heard all audio
         that was sent.
         """
-        turns, now = self._turns, asyncio.get_running_loop().time()
-        if not self._heard_live or now >= until:
+        turns = self._turns
+        if asyncio.get_running_loop().time() >= until or self.keeps_slot(dry_at):
             return
         if not turns.first(self):
             dry_at = math.inf
-        if dry_at - now > turns.lead_s and turns.needed(self.session, dry_at):
-            await turns.suspend(self.request, dry_at, until, self._sign_every_s, show_waiting)
+        await turns.suspend(self.request, dry_at, until, self._sign_every_s, show_waiting)

@@ -95,7 +95,8 @@ async def speak_utterance(
     spec = output_spec(info, utterance)
     if info.sample_rate_hz(utterance.voice) != spec.sample_rate_hz:
         await asyncio.to_thread(resample.load)
-    await asyncio.to_thread(encoder.load, utterance.format)
+    if not encoder.is_plain(utterance.format):
+        await asyncio.to_thread(encoder.load, utterance.format)
     output = _Output(info, utterance, cutting, resume)
     number = -1
     async for line in lines:

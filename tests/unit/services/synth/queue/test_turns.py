@@ -181,3 +181,14 @@ async def test_no_request_is_suspended_longer_than_its_audio_is_kept() -> None:
     await asyncio.wait_for(second.before_sentence(after(0.01), nothing, until=began + 0.2), 5)
     assert asyncio.get_running_loop().time() - began >= 0.19
     await asyncio.wait_for(second.before_sentence(after(0.01), nothing, until=began + 0.2), 0.1)
+
+
+async def test_a_request_knows_before_a_sentence_whether_it_would_give_its_slot_up() -> None:
+    queue = FakeQueue(slots=2)
+    first, second = turn_of(queue, 1, session="s"), turn_of(queue, 2, session="s")
+    assert first.keeps_slot(after(MUCH_S)) and second.keeps_slot(after(0.0)), "nobody needs a slot"
+    queue.waiting = 1
+    assert first.keeps_slot(after(LEAD_S / 2)) and not first.keeps_slot(after(MUCH_S))
+    assert not second.keeps_slot(after(0.0)), "the listener hears the first one"
+    second.ended()
+    assert second.keeps_slot(after(MUCH_S)), "nobody hears it while it is made"

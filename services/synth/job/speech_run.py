@@ -1,0 +1,73 @@
+"""The audio of one attempt while it is made: lines, speaker and chunks, without NATS."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable
+
+from orastream.contract.messages import SpeakRequest
+from orastream.contract.stored_requests import StoredRequest
+from services.synth.audio.pcm_chunker import Cutting
+from services.synth.job.attempt import Attempt
+from services.synth.job.context import SynthContext
+from services.synth.queue.turns import SlotTurn
+from services.synth.settings import SynthSettings
+from services.synth.speech.audio_limits import AudioLimits
+from services.synth.speech.metered_speaker import MeteredSpeaker
+from services.synth.speech.pausing_speaker import PausingSpeaker
+from services.synth.speech.speak import FIRST_ATTEMPT, Made, Resume, SpokenUtterance, speak_utterance
+from services.synth.text.script import ScriptLine, script_of
+
+
+def utterance_of(request: SpeakRequest, settings: SynthSettings) -> SpokenUtterance:
+    """The parameters for the engine; the same for all attempts at a request."""
+    return SpokenUtterance(
+        voice=request.voice or settings.tts_voice,
+        language=request.language,
+        speed=request.speed,
+        format=request.audio_format,
+        sample_rate_hz=request.sample_rate,
+        limits=AudioLimits(settings.tts_max_sentence_audio_seconds, settings.tts_max_utterance_audio_seconds),
+    )
+
+
+class SpeechRun:
+    """The audio of one attempt at a request, as it is made: `pieces`, with `meter` and `made`. For one event loop.
+
+    It may begin before the attempt is opened. Then `attempt` is set later, and the first sentence is spoken without
+    asking `turn`.
+    """
+
+    def __init__(  # noqa: PLR0913 - what an attempt needs, by keyword
+        self,
+        context: SynthContext,
+        stored: StoredRequest,
+        turn: SlotTurn,
+        utterance: SpokenUtterance,
+        lines: AsyncIterable[ScriptLine],
+        *,
+        resume: Resume = FIRST_ATTEMPT,
+        by_sentence: bool = False,
+        attempt: Attempt | None = None,
+    ) -> None:
+        settings = context.settings
+        age_s = context.js.clock.age_s(stored.stored_at_s)
+        self.attempt = attempt
+        self._turn = turn
+        self._pauses_until = asyncio.get_running_loop().time() + settings.tts_audio_retention_seconds / 2 - age_s
+        self.meter = MeteredSpeaker(PausingSpeaker(context.speaker, self._pause))
+        self.made = Made()
+        cutting = Cutting(settings.websocket_chunk_size, settings.chunk_ramp, by_sentence=by_sentence)
+        self.pieces = speak_utterance(self.meter, utterance, lines, cutting, resume=resume, made=self.made)
+
+    async def _pause(self, due_s: float) -> None:
+        if self.attempt is not None:
+            await self._turn.before_sentence(due_s, self.attempt.show_waiting, until=self._pauses_until)
+
+
+def whole_text(
+    request: SpeakRequest, utterance: SpokenUtterance, settings: SynthSettings
+) -> AsyncGenerator[ScriptLine]:
+    """The lines of a request whose text is complete."""
+    reads = settings.tts_text_normalization
+    return script_of(request.text, utterance.language, utterance.speed, ssml=request.ssml, reads=reads)
