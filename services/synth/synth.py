@@ -260,6 +260,8 @@ class Synth:
             if self._context.settings.tts_max_backlog_seconds is not None:
                 for request, wait_s in self._load.hopeless(self._may_begin):
                     self._spawn(self._judge.expire(request, wait_s))
+            if not self._queue:
+                continue
             full = self._capacity() <= 0
             for request in self._queue.surplus(self._ahead, self._may_begin, _is_judged):
                 await request.delivery.nak(SURPLUS_NAK_DELAY_S if full else 0)

@@ -154,7 +154,7 @@ def gone(pid: int) -> bool:
     """Whether the process has ended (a zombie counts as ended)."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the second: it ended since the file was opened
         return True
 
 

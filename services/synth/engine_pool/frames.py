@@ -30,7 +30,7 @@ Frame = dict[str, Any]
 PROTOCOL = 3
 """Raise it when the frames change: host and process may come from two installations of different versions."""
 WINDOW_BYTES = 128 * 1024
-PIECE_BYTES = 16 * 1024
+PIECE_BYTES = 32 * 1024
 MAX_BYTES = 16 * 1024 * 1024
 """Largest frame body. A larger length means that something else was written to the pipe."""
 

@@ -32,6 +32,8 @@ from services.synth.engines.base import (
 MIB = 1 << 20
 STOP_S = 2.0
 """Timeout for the end of a sentence after `stop`, and of a process after its input was closed."""
+MEMORY_EVERY_S = 0.05
+"""Time between two looks at the memory of a process. A look after each short sentence would cost as much as the log."""
 
 _OF_ANOTHER = ("PYTHONPATH", "PYTHONHOME")  # another interpreter would import packages built for this one
 
@@ -107,6 +109,7 @@ class PooledEngine:
         self._name = name
         self._max_memory_mb = limits.max_memory_mb
         self._memory_after_start = 0
+        self._memory_at = 0.0
         self._pipe: EnginePipe
         self._first: asyncio.Queue[Frame | None] = asyncio.Queue()  # frames before it is ready: three at most
         self._speaking: dict[int, SentenceStream] = {}
@@ -211,7 +214,14 @@ class PooledEngine:
         return await self._pipe.close(STOP_S)
 
     def check_memory(self) -> None:
-        """Requests a replacement if it holds more memory than it may. The process still works."""
+        """Requests a replacement if it holds more memory than it may. The process still works.
+
+        Looks at most every MEMORY_EVERY_S.
+        """
+        now = asyncio.get_running_loop().time()
+        if now < self._memory_at:
+            return
+        self._memory_at = now + MEMORY_EVERY_S
         if self._max_memory_mb is not None:
             limit = self._max_memory_mb * MIB
         elif self.info.max_growth_mb is not None:

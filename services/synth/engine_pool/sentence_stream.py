@@ -65,7 +65,7 @@ class SentenceStream:
             await self._wait_for_report()
         pcm = self._pieces.popleft()
         self._unreported += len(pcm)
-        if self._unreported >= frames.WINDOW_BYTES // 4:
+        if self.wanted and self._unreported >= frames.WINDOW_BYTES // 4:
             self._engine.more(self, self._unreported)
             self._unreported = 0
         return pcm

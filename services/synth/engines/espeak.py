@@ -176,7 +176,7 @@ class EspeakEngine:
     def speak_to(
         self, give: Callable[[bytes], bool], sentence: str, *, voice: str | None, language: str, speed: float
     ) -> None:
-        """Calls `give` with pieces of 120 to 370 ms, with the pause after the sentence. See `PushingEngine`."""
+        """Calls `give` with pieces of 120 to 740 ms, with the pause after the sentence. See `PushingEngine`."""
         name = self._resolve(voice, language)
         image, self._image = self._image or self._open(), None
         gathering = Gathering()

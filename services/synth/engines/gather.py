@@ -9,8 +9,8 @@ from __future__ import annotations
 
 FIRST_BYTES = 6 * 1024
 """Bound of the first gathered piece: at 22 050 Hz two pieces of 60 ms, which are enough for the first chunk."""
-MAX_BYTES = 16 * 1024
-"""Bound of a gathered piece: at 22 050 Hz 370 ms."""
+MAX_BYTES = 32 * 1024
+"""Bound of a gathered piece: at 22 050 Hz 740 ms, as much as a chunk."""
 
 
 class Gathering:

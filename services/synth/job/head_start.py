@@ -47,22 +47,27 @@ class HeadStart:
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._close()
+
+    async def _close(self) -> None:
+        """Stop the sentence. Idempotent."""
         if self._first is not None:
             await tasks.end(self._first)
         if self._run is not None:
             await self._run.pieces.aclose()
         await self._lines.aclose()
 
-    def taken(self, attempt: Attempt, resume: Resume, start: AudioStart) -> SpeechRun | None:
-        """The run to go on with for this attempt, once; None if the attempt must begin by itself.
+    async def take(self, attempt: Attempt, resume: Resume, start: AudioStart) -> SpeechRun | None:
+        """Return the run to go on with for this attempt, once. None: the attempt must begin by itself.
 
-        Its pieces raise what the engine has raised. Close them.
+        Then the sentence is stopped: it would keep the slot that the attempt waits for. The pieces of the run raise
+        what the engine has raised; close them.
         """
         run, first = self._run, self._first
-        if run is None or first is None or run.attempt is not None:
-            return None
         new = (resume.next_index, resume.stored_bytes) == (FIRST_ATTEMPT.next_index, FIRST_ATTEMPT.stored_bytes)
-        if not new or start.sample_rate_hz != output_spec(self._info, self._utterance).sample_rate_hz:
+        same_rate = start.sample_rate_hz == output_spec(self._info, self._utterance).sample_rate_hz
+        if run is None or first is None or run.attempt is not None or not new or not same_rate:
+            await self._close()
             return None
         run.attempt = attempt
         run.pieces = _continued(first, run.pieces)

@@ -87,7 +87,7 @@ async def narrate(  # noqa: PLR0913 - what one attempt needs
     async with PublishWindow(js.broker, on_stored=trail.on_stored) as window, AsyncExitStack() as stack:
         publisher = await stack.enter_async_context(AudioPublisher(js.broker, window, attempt, subject))
         streamed_text = None
-        run = head_start.taken(attempt, resume, progress.start) if head_start is not None else None
+        run = await head_start.take(attempt, resume, progress.start) if head_start is not None else None
         if run is None:
             if request.text_stream:
                 streamed_text = await stack.enter_async_context(

@@ -72,6 +72,16 @@ class PeerWatch:
         peer.alive_at, peer.holds, peer.refused_since = now, holds, None
         return new
 
+    @property
+    def alone(self) -> bool:
+        """Whether no other process is known."""
+        return not self._peers
+
+    @property
+    def suspects(self) -> bool:
+        """Whether a process has refused the last probe, and is not called gone yet."""
+        return any(peer.refused_since is not None for peer in self._peers.values())
+
     def left(self, name: str) -> None:
         """A process has said that it ends. It hands back what it holds itself."""
         self._peers.pop(name, None)

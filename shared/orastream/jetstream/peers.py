@@ -1,8 +1,10 @@
 """Tells a process when another process of its service is gone, within a second of its death.
 
 Rules: `peer_watch.py`. Each process answers probes on a subject of its own and publishes a *beacon* every BEACON_S
-seconds and soon after `changed`: its name, and the ack subjects of the deliveries that it holds. Nothing here is needed
-for correctness. Without it, the server redelivers after the ack wait, and a heartbeat expires.
+seconds and soon after `changed`: its name, and the ack subjects of the deliveries that it holds. A process that knows
+no other one says so every ALONE_S seconds only: another one that starts sends a beacon itself, which is answered by
+one. Nothing here is needed for correctness. Without it, the server redelivers after the ack wait, and a heartbeat
+expires.
 """
 
 from __future__ import annotations
@@ -19,10 +21,14 @@ from orastream.contract.errors import NodeUnavailable, NoResponders, PublishRefu
 from orastream.jetstream.peer_watch import PeerWatch
 from orastream.jetstream.pull_consumer import consumer_of
 
-BEACON_S = 1.0
+BEACON_S = 2.0
+ALONE_S = 10.0
+"""Interval while no other process is known. Two that lost each other, by a cut route, meet again within this time."""
 CHANGED_S = 0.05
 """Delay of the beacon after a change, so that a burst of changes costs one beacon."""
-PROBE_EVERY_S = 0.25
+PROBE_EVERY_S = 0.4
+PROBE_AGAIN_S = 0.2
+"""Interval of the probes of a process that has refused one: then CONFIRM_S ends with the second next probe."""
 PROBE_TIMEOUT_S = 0.5
 CONFIRM_S = 0.4
 """One server: a live process that has lost its connection has it back by then, or cannot write anyway."""
@@ -67,14 +73,16 @@ class Peers:
         self._loop = asyncio.get_running_loop()
         self._watch = PeerWatch(name, CONFIRM_S)
         self._changed = asyncio.Event()
+        self._sent = b""
         self._probed: list[str] = []
         self._to_answer = asyncio.Event()
         self._heard = asyncio.Event()
         """Another process has sent a beacon."""
 
     def changed(self) -> None:
-        """What `holds` yields has changed: send a beacon soon."""
-        self._changed.set()
+        """What `holds` yields has changed: send a beacon soon, if another process can hear it."""
+        if not self._watch.alone:
+            self._changed.set()
 
     async def run(self) -> None:
         """Answer probes, send beacons and probe, until cancelled. Then tell the others that this process ends."""
@@ -134,21 +142,24 @@ class Peers:
             holds = [subject for subject, _ in zip(self._holds(), range(MAX_HOLDS), strict=False)]
             await self._publish({"name": self._name, "holds": holds})
             try:
-                async with asyncio.timeout(BEACON_S):
+                async with asyncio.timeout(ALONE_S if self._watch.alone else BEACON_S):
                     await self._changed.wait()
             except TimeoutError:
                 continue
             await asyncio.sleep(CHANGED_S)
 
     async def _publish(self, beacon: dict[str, object]) -> None:
+        self._sent = json.dumps(beacon).encode()
         try:
-            await self._broker.publish(self._broker.names.peers(self._service), json.dumps(beacon).encode())
+            await self._broker.publish(self._broker.names.peers(self._service), self._sent)
         except (NodeUnavailable, PublishRefused) as exc:
             log.debug("a beacon was not sent", error=str(exc))
 
     # ---- the others
 
     def _on_beacon(self, _subject: str, _reply: str, data: bytes, _headers: Headers) -> None:
+        if data == self._sent:
+            return
         try:
             beacon = json.loads(data)
             name, holds = beacon["name"], tuple(beacon.get("holds", ()))
@@ -169,7 +180,7 @@ class Peers:
 
     async def _probes(self) -> None:
         while True:
-            await asyncio.sleep(PROBE_EVERY_S)
+            await asyncio.sleep(PROBE_AGAIN_S if self._watch.suspects else PROBE_EVERY_S)
             self._heard.clear()
             if (name := self._watch.probe(self._loop.time())) is None:
                 await self._heard.wait()  # nobody else runs

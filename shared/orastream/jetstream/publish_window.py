@@ -68,11 +68,13 @@ class PublishWindow:
         self._bytes = 0
         self._changed = asyncio.Event()
         self._failure: Exception | None = None
-        self._retry: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        """Looks for late messages; there is none while nothing is pending. A task for each window would cost more."""
+        self._resending: asyncio.Task[None] | None = None
         self._unhook: Callable[[], None] | None = None
 
     async def __aenter__(self) -> PublishWindow:
-        self._retry = asyncio.create_task(self._resend_late(), name="window")
         self._unhook = self._broker.on_reconnect(self._on_reconnect)
         return self
 
@@ -80,9 +82,12 @@ class PublishWindow:
         unhook, self._unhook = self._unhook, None
         if unhook is not None:
             unhook()
-        retry, self._retry = self._retry, None  # the ended task would keep the window in a circle
-        if retry is not None:
-            await tasks.end(retry)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        resending, self._resending = self._resending, None  # the ended task would keep the window in a circle
+        if resending is not None:
+            await tasks.end(resending)
         for pending in self._pending.values():
             self._broker.close_inbox(pending.inbox)
         self._pending.clear()
@@ -108,10 +113,12 @@ class PublishWindow:
                 subject, 0, f"{len(data)} bytes exceed the server's max_payload {self._broker.max_payload}"
             )
         inbox = self._broker.open_inbox(self._on_ack)
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         pending = _Pending(subject, data, message_id, inbox, now, now + self._ack_timeout_s)
         self._pending[inbox] = pending
         self._bytes += len(data)
+        if self._timer is None:
+            self._timer = self._loop.call_later(TICK_S, self._tick)
         await self._send(pending)
 
     async def flush(self) -> None:
@@ -141,7 +148,7 @@ class PublishWindow:
         except NotConnected:
             raise
         except NodeUnavailable:
-            return  # the NATS client's buffer is full during a reconnect; `_resend_late` sends the message again
+            return  # the NATS client's buffer is full during a reconnect; `_tick` sends the message again
 
     def _on_ack(self, inbox: str, _reply: str, data: bytes, headers: Headers) -> None:
         pending = self._pending.get(inbox)
@@ -149,17 +156,17 @@ class PublishWindow:
             return
         if headers.status == "503":  # no responders: a leader election, or the stream is missing
             self._broker.missing.call()
-            pending.unreceived, pending.resend_at = True, asyncio.get_running_loop().time() + NO_LEADER_RETRY_S
+            pending.unreceived, pending.resend_at = True, self._loop.time() + NO_LEADER_RETRY_S
             return
         if b'"error"' in data:
             try:
                 parse_ack(pending.subject, data)
             except StreamFull:
-                pending.resend_at = asyncio.get_running_loop().time() + FULL_RETRY_S
-                pending.sent_at = asyncio.get_running_loop().time()  # the stream answers: restart patience_s
+                pending.resend_at = self._loop.time() + FULL_RETRY_S
+                pending.sent_at = self._loop.time()  # the stream answers: restart patience_s
                 return
             except NodeUnavailable:  # temporary, for example a leader election
-                pending.resend_at = asyncio.get_running_loop().time() + FULL_RETRY_S
+                pending.resend_at = self._loop.time() + FULL_RETRY_S
                 return
             except PublishRefused as exc:
                 self._failure = exc
@@ -176,23 +183,34 @@ class PublishWindow:
         for pending in self._pending.values():
             pending.tries, pending.resend_at = 0, 0.0
 
-    async def _resend_late(self) -> None:
-        loop = asyncio.get_running_loop()
+    def _tick(self) -> None:
+        """Send late messages again. While the stream has no leader, only the oldest of them asks whether it has one."""
+        self._timer = None
+        if not self._pending or self._failure is not None:
+            return
+        self._timer = self._loop.call_later(TICK_S, self._tick)
+        if self._resending is None or self._resending.done():
+            now = self._loop.time()
+            first = next((pending for pending in self._pending.values() if pending.unreceived), None)
+            late = [
+                pending
+                for pending in self._pending.values()
+                if now - pending.sent_at > self._patience_s
+                or (now >= pending.resend_at and (not pending.unreceived or pending is first))
+            ]
+            if late:
+                self._resending = asyncio.create_task(self._resend(late), name="window")
+
+    async def _resend(self, late: list[_Pending]) -> None:
         try:
-            while True:
-                await asyncio.sleep(TICK_S)
-                now = loop.time()
-                # While the stream has no leader, only the oldest of these messages asks whether it has one again.
-                first = next((pending for pending in self._pending.values() if pending.unreceived), None)
-                for pending in list(self._pending.values()):
-                    if now - pending.sent_at > self._patience_s:
-                        raise NodeUnavailable(f"{pending.subject}: not stored within {self._patience_s:g} s")
-                    waits = pending.unreceived and pending is not first
-                    if now >= pending.resend_at and not waits and self._broker.connected:
-                        pending.tries += 1
-                        pending.resend_at = now + min(self._ack_timeout_s * pending.tries, 5.0)
-                        self._broker.repairs.resent += 1
-                        await self._send(pending)
+            for pending in late:
+                now = self._loop.time()
+                if now - pending.sent_at > self._patience_s:
+                    raise NodeUnavailable(f"{pending.subject}: not stored within {self._patience_s:g} s")
+                if self._broker.connected and pending.inbox in self._pending:
+                    pending.tries += 1
+                    pending.resend_at = now + min(self._ack_timeout_s * pending.tries, 5.0)
+                    self._broker.repairs.resent += 1
+                    await self._send(pending)
         except NodeUnavailable as exc:
-            self._failure = exc
-            self._changed.set()
+            self.give_up(exc)
