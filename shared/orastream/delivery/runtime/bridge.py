@@ -182,6 +182,8 @@ class Bridge:
             runner.woken(delivery)
         elif (taking := table.taking(session)) is not None:
             taking.append(delivery)
+        elif self._judge.is_for_another(delivery):
+            self._spawn(delivery.ack())
         elif table.full:
             table.refuse()
             self._spawn(delivery.nak(NAK_DELAY_S))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from orastream.contract.messages import Transport
-from orastream.contract.stored_requests import StoredCancel, read_stored
+from orastream.contract.stored_requests import StoredCancel, outline_of, read_stored
 from orastream.delivery.rules.wakeup import Step, by_claim, cancel_is_applied, first_step, if_stored
 from orastream.delivery.runtime.wakeups import NAK_DELAY_S
 from orastream.jetstream.api import JetStream
@@ -30,6 +30,16 @@ class WakeupJudge:
         self._transport = transport
         self._reports = ReportStore(js)
         self._max_text_chars = max_text_chars
+
+    def is_for_another(self, delivery: Delivery) -> bool:
+        """Whether it is a request that names the other transport, so that it needs an ack alone. Cheaper than `need`.
+
+        Half of the wake-ups of each kind of bridge are such ones. The bridge of that transport decides whether the
+        request can be read.
+        """
+        if delivery.subject.endswith(".cancel"):
+            return False
+        return first_step(outline_of(delivery).stated_transport, self._transport, delivery.delivered) is Step.ACK
 
     async def need(self, session: str, delivery: Delivery) -> Need:
         """Ack or nak the wake-up if it needs no owner. Returns what it needs. Raises NodeUnavailable."""
