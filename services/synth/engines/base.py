@@ -128,7 +128,7 @@ class Engine(Protocol):
     def synthesize(
         self, sentence: str, *, voice: str | None, language: str, speed: float, stop: Callable[[], bool]
     ) -> Iterator[bytes]:
-        """Yields mono PCM16 little-endian of one sentence, in pieces of tens of milliseconds, each of whole samples.
+        """Yields mono PCM16 little-endian of one sentence, in pieces of 20 ms to 1 s, each of whole samples.
 
         With `voice` None, `language` (a BCP 47 tag) selects the voice. `speed` is 0.5…2.0, 1.0 is normal. The engine
         calls `stop` at each step and ends early when it returns True, or when the iterator is closed. Raises

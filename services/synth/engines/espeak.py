@@ -75,6 +75,8 @@ class _Image:
         if self.rate_hz <= 0:
             raise EngineError(f"espeak: its data in {data} cannot be used; reinstall espeakng-loader")
         self._lib.espeak_ng_SetRandSeed(ctypes.c_long(1))
+        self.voice: str | None = None
+        """The voice that is loaded. An image loads one voice: a second one would leave traces of the first."""
 
     def identifiers(self) -> list[str]:
         """Returns the voice files below `lang/`, like `gmw/en-US`."""
@@ -84,7 +86,13 @@ class _Image:
             index += 1
         return found
 
-    def speak(self, voice: str, wpm: int, text: str, on_audio: Callable[[bytes], bool]) -> None:
+    def load_voice(self, voice: str) -> None:
+        """Loads the voice. Raises EngineError."""
+        if self._lib.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise EngineError(f"espeak: its voice {voice} cannot be loaded; reinstall espeakng-loader")
+        self.voice = voice
+
+    def speak(self, wpm: int, text: str, on_audio: Callable[[bytes], bool]) -> None:
         """Calls `on_audio` with each piece of PCM until it returns False. Blocks.
 
         Raises EngineError, and what `on_audio` raises.
@@ -102,8 +110,6 @@ class _Image:
 
         callback = _ON_AUDIO(receive)  # keep a reference: the library calls it after this line
         self._lib.espeak_SetSynthCallback(callback)
-        if self._lib.espeak_SetVoiceByName(voice.encode()) != 0:
-            raise EngineError(f"espeak: its voice {voice} cannot be loaded; reinstall espeakng-loader")
         self._lib.espeak_SetParameter(_PARAMETER_RATE, wpm, 0)
         data = text.encode("utf-8", "replace") + b"\0"
         flags = _CHARS_UTF8 | _END_PAUSE
@@ -178,15 +184,27 @@ class EspeakEngine:
     ) -> None:
         """Calls `give` with pieces of 120 to 740 ms, with the pause after the sentence. See `PushingEngine`."""
         name = self._resolve(voice, language)
-        image, self._image = self._image or self._open(), None
+        image = self._image_with(name)
         gathering = Gathering()
         try:
-            image.speak(name, round(NORMAL_WPM * speed), _plain(sentence), lambda pcm: give(gathering.push(pcm)))
+            image.speak(round(NORMAL_WPM * speed), _plain(sentence), lambda pcm: give(gathering.push(pcm)))
             if rest := gathering.rest():
                 give(rest)
         finally:
             image.close()
             self._image = self._open()
+            self._image.load_voice(name)  # the next sentence has mostly the same voice, and begins sooner
+
+    def _image_with(self, voice: str) -> _Image:
+        """Takes the image that is open if it has that voice or none, else opens another one. Raises EngineError."""
+        if self._image is not None and self._image.voice not in (None, voice):
+            self._image.close()
+            self._image = None
+        image = self._image = self._image or self._open()
+        if image.voice is None:
+            image.load_voice(voice)
+        self._image = None
+        return image
 
     def _open(self) -> _Image:
         return _Image(espeakng_loader.get_library_path(), self._data)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 from orastream.contract.audio_messages import EndError
 from orastream.contract.messages import Report
 from orastream.contract.names import Names
-from orastream.contract.report_state import state_of
+from orastream.contract.report_state import ReportState, state_of
 from orastream.contract.stored_requests import StoredRequest, read_message
 from orastream.jetstream.api import JetStream, Stored
 from orastream.jetstream.feed import Feed
@@ -24,9 +25,13 @@ class AbortWatch:
     The claim asks what is stored at that time. So nothing needs to be read here, unless a live message is lost.
     """
 
-    def __init__(self, js: JetStream, stored: StoredRequest) -> None:
+    def __init__(
+        self, js: JetStream, stored: StoredRequest, state_of: Callable[[Stored], ReportState | None] = state_of
+    ) -> None:
+        """`state_of` reads a report: that of a ReportStore does not decode the claim, which comes back here."""
         self._names = js.names
         self._stored = stored
+        self._state_of = state_of
         self._changed = asyncio.Event()
         cancels, report = js.names.session_cancel(stored.session), js.names.report(stored.session, stored.token)
         self._asked = self._feed(js, js.names.sessions_stream, cancels, stored.sequence)
@@ -67,7 +72,7 @@ class AbortWatch:
                 if cancels_it(self._names, message, self._stored):
                     return None
             while (message := self._reported.pop()) is not None:
-                state = state_of(message)
+                state = self._state_of(message)
                 if state is not None and ends_it(state.report, self._stored):
                     return state.report
             await self._changed.wait()

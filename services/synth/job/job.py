@@ -134,7 +134,7 @@ class Job:
         report = stored.report("synthesizing", transport=transport)
         spoken = start_of(request, stored.sequence, context.speaker.info, context.settings)
         start = self._again.start if isinstance(self._again, StoredAudio) else spoken
-        async with AbortWatch(context.js, stored) as watch, self._begun():
+        async with AbortWatch(context.js, stored, context.reports.state_of) as watch, self._begun():
             with traces.begin("claim", parent=self._span) as span:
                 outcome = await claim(context.js, context.reports, stored, report, start)
                 span.set({"orastream.admission": outcome.admission.name.lower()})

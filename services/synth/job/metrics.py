@@ -16,8 +16,8 @@ class SynthMetrics:
 
     def __init__(self, metrics: Metrics, on_spoken: Callable[[float], None]) -> None:
         self._on_spoken = on_spoken
-        self._chunks = metrics.counter("orastream_synth_chunks", "Chunks stored")
-        self._bytes = metrics.counter("orastream_synth_audio_bytes", "Audio bytes stored")
+        self._chunks = metrics.tally("orastream_synth_chunks", "Chunks stored")
+        self._bytes = metrics.tally("orastream_synth_audio_bytes", "Audio bytes stored")
         self._audio = metrics.counter("orastream_synth_audio_seconds", "Seconds of speech made")
         self._spent = metrics.counter("orastream_synth_synthesis_seconds", "Seconds spent making speech")
         self._failures = metrics.counter("orastream_synth_engine_failures", "Attempts that an engine error ended")
@@ -44,8 +44,8 @@ class SynthMetrics:
 
     def chunk_stored(self, size_bytes: int) -> None:
         """A chunk with `size_bytes` of audio was published."""
-        self._chunks.inc()
-        self._bytes.inc(size_bytes)
+        self._chunks.value += 1
+        self._bytes.value += size_bytes
 
     def spoken(self, audio_s: float, spent_s: float, rtf: float | None) -> None:
         """An attempt has made `audio_s` seconds of speech in `spent_s` seconds; `rtf` is their ratio, if meaningful."""

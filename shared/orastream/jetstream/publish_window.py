@@ -102,12 +102,8 @@ class PublishWindow:
 
         Raises PublishRefused if the message exceeds the server's max_payload, or the error of an earlier message.
         """
-        await self._until(
-            lambda: (
-                not self._pending
-                or (len(self._pending) < self._max_messages and self._bytes + len(data) <= self._max_bytes)
-            )
-        )
+        if self._failure is not None or not self._has_room(len(data)):
+            await self._until(lambda: self._has_room(len(data)))
         if len(data) + len(message_id) + 128 > self._broker.max_payload:
             raise PublishRefused(
                 subject, 0, f"{len(data)} bytes exceed the server's max_payload {self._broker.max_payload}"
@@ -130,8 +126,11 @@ class PublishWindow:
         self._failure = reason
         self._changed.set()
 
-    async def _until(self, ready: object) -> None:
-        assert callable(ready)
+    def _has_room(self, size: int) -> bool:
+        pending = self._pending
+        return not pending or (len(pending) < self._max_messages and self._bytes + size <= self._max_bytes)
+
+    async def _until(self, ready: Callable[[], bool]) -> None:
         while True:
             if self._failure is not None:
                 raise self._failure

@@ -15,7 +15,7 @@ from orastream.contract.report_state import ReportState, Verdict, judge, state_o
 from orastream.contract.stored_requests import StoredRequest
 from orastream.jetstream.api import JetStream, Stored
 
-MAX_OWN = 8
+MAX_OWN = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,7 @@ class ReportStore:
         If that report was lost with its stream, `report` is written, too.
         """
         subject, data = self._js.names.put_report(of.session, of.token), report.encode(of.encoding)
+        self._remember(self._js.names.report(of.session, of.token), data, report)
         while True:
             try:
                 return await self._written(subject, data, report, revision)
