@@ -68,13 +68,14 @@ class PublishWindow:
         self._bytes = 0
         self._changed = asyncio.Event()
         self._failure: Exception | None = None
-        self._loop = asyncio.get_running_loop()
+        self._loop: asyncio.AbstractEventLoop
         self._timer: asyncio.TimerHandle | None = None
         """Looks for late messages; there is none while nothing is pending. A task for each window would cost more."""
         self._resending: asyncio.Task[None] | None = None
         self._unhook: Callable[[], None] | None = None
 
     async def __aenter__(self) -> PublishWindow:
+        self._loop = asyncio.get_running_loop()  # not before: a blocking client makes a window in another thread
         self._unhook = self._broker.on_reconnect(self._on_reconnect)
         return self
 
