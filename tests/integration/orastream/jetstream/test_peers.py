@@ -13,7 +13,7 @@ from orastream.base import tasks
 from orastream.broker import Broker, Headers
 from orastream.contract.errors import NodeUnavailable
 from orastream.jetstream import peer_watch
-from orastream.jetstream.peers import Peers
+from orastream.jetstream.peers import CHANGED_S, Peers
 from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
 from tests.support.processes import until
@@ -138,3 +138,41 @@ async def test_a_probe_is_answered_to_an_inbox_only(nats_server: NatsServer, bro
         await broker.request(probe, b"", timeout_s=5)
         await asyncio.sleep(0.2)
     assert answers == []
+
+
+async def test_a_process_that_knows_no_other_one_is_silent_until_it_hears_one(
+    nats_server: NatsServer, broker: Broker
+) -> None:
+    """Its changes interest nobody. What it holds by then is in its answer to the first beacon of another one."""
+    beacons: list[dict[str, object]] = []
+    lone = Member(nats_server.url, "synth-a")
+    await broker.subscribe(
+        NAMES.peers("synth"), lambda _subject, _reply, data, _headers: beacons.append(json.loads(data))
+    )
+    async with lone.running():
+        await broker.round_trip()
+        del beacons[:]
+        for _ in range(5):
+            lone.peers.changed()
+            await asyncio.sleep(2 * CHANGED_S)
+        lone.holds = (ACK,)
+        lone.peers.changed()
+        await asyncio.sleep(2 * CHANGED_S)
+        assert beacons == []
+        other = Member(nats_server.url, "synth-b")
+        async with other.running():
+            await known(other, "synth-a")
+            await known(lone, "synth-b")
+
+            async def told() -> bool:
+                return {"name": "synth-a", "holds": [ACK]} in beacons
+
+            await until(told, "synth-a to say what it holds", timeout_s=10)
+            del beacons[:]
+            lone.holds = ()
+            lone.peers.changed()
+
+            async def changed() -> bool:
+                return {"name": "synth-a", "holds": []} in beacons
+
+            await until(changed, "synth-a to say that it holds nothing", timeout_s=1)

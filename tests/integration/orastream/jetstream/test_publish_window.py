@@ -11,7 +11,7 @@ import pytest
 from orastream.broker import Broker
 from orastream.jetstream import management
 from orastream.jetstream.api import JetStream
-from orastream.jetstream.publish_window import PublishWindow
+from orastream.jetstream.publish_window import TICK_S, PublishWindow
 from orastream.jetstream.topology import StreamLimits, stream_configs
 from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
@@ -55,3 +55,17 @@ async def test_messages_of_a_lost_connection_are_sent_again_at_once(
         await window.flush()
     stored = await js.read(NAMES.audio_stream, NAMES.audio("s", "r"), 0)
     assert sorted(message.data for message in stored) == [b"0", b"1", b"2"], "each is stored once"
+
+
+async def test_a_window_without_late_messages_needs_no_task_and_no_timer(js: JetStream) -> None:
+    """Each utterance has a window. A task for it would cost as much as two chunks."""
+    await management.create_stream(js, AUDIO)
+    before = asyncio.all_tasks()
+    async with PublishWindow(js.broker) as window, asyncio.timeout(10):
+        assert window._timer is None
+        for number in range(3):
+            await window.put(NAMES.put_audio("s", "r"), b"%d" % number, str(number))
+            await window.flush()
+            assert asyncio.all_tasks() == before
+        await asyncio.sleep(2 * TICK_S)
+        assert window._timer is None and asyncio.all_tasks() == before

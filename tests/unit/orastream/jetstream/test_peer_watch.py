@@ -79,6 +79,19 @@ def test_a_beacon_of_an_unknown_process_is_answered_by_one() -> None:
     assert not watch.heard(watch.own, (), 3.0)
 
 
+def test_it_knows_whether_it_is_alone_and_whether_it_suspects_somebody() -> None:
+    watch = watching()
+    assert watch.alone and not watch.suspects
+    watch.heard("c", (), SETTLE_S)
+    assert not watch.alone and not watch.suspects
+    watch.refused("c", SETTLE_S)
+    assert watch.suspects
+    watch.answered("c", SETTLE_S)
+    assert not watch.suspects
+    watch.left("c")
+    assert watch.alone
+
+
 def test_each_process_probes_the_next_one_in_the_ring() -> None:
     names = ["a", "b", "c", "d"]
     for own, successor in zip(names, [*names[1:], names[0]], strict=True):
