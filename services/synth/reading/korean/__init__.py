@@ -18,7 +18,7 @@ from services.synth.reading.korean import (
     quantity,
     sign,
 )
-from services.synth.reading.rule import apply
+from services.synth.reading.rule import apply, tidied
 
 __all__ = ["counter", "read"]
 
@@ -45,6 +45,15 @@ _WIDE = {code: code - 0xFEE0 for code in [*range(0xFF10, 0xFF1A), *range(0xFF21,
 }
 
 
+_WORDS_ALONE = re.compile(r"[가-힣 .,!?…\n]*")
+"""Most sentences of a conversation. No rule changes one, and to try them all takes as long as all other work on it."""
+
+
 def read(sentence: str) -> str:
     """Returns a Korean sentence (in NFC) in words; Latin words are unchanged."""
+    return tidied(sentence) if _WORDS_ALONE.fullmatch(sentence) else by_rules(sentence)
+
+
+def by_rules(sentence: str) -> str:
+    """As `read`, for any sentence: tries all rules."""
     return apply(_RULES, _BEGINS, formula.in_words(unit.plain(sentence.translate(_WIDE))))

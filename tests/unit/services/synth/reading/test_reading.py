@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from services.synth.reading import read_out, say_as
+from services.synth.reading import korean, read_out, say_as
 
 pytestmark = pytest.mark.unit
 
@@ -168,3 +168,19 @@ def test_reading_takes_linear_time_for_hostile_text(unit: str) -> None:
         began = time.process_time()
         read_out((unit * 5000)[:5000] + tail, language)
         assert time.process_time() - began < 3
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.sampled_from(
+                "제을를은는이가과와의도로한두세일삼육십백천만억조월년시분초원개명번층전후약총각매점도씨대장쪽 .,!?…\n"
+            ),
+            st.characters(min_codepoint=0xAC00, max_codepoint=0xD7A3),
+        ),
+        max_size=30,
+    ).map("".join)
+)
+def test_no_rule_changes_a_sentence_of_hangul_words_alone(sentence: str) -> None:
+    """Such a sentence is read without them: they take as long as all other work of synth on it."""
+    assert korean.read(sentence) == korean.by_rules(sentence)
