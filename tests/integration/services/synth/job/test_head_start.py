@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from orastream.client.async_client import Client
-from orastream.contract import stream_names, subjects
+from orastream.contract import subjects
 from orastream.contract.audio_messages import AudioChunk, unpack
 from orastream.contract.messages import Report
 from orastream.contract.stored_requests import StoredRequest
-from orastream.contract.stream_names import SESSIONS
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.report_store import ReportStore
 from services.synth.engine_pool.process import PooledEngine
@@ -20,6 +19,7 @@ from services.synth.engine_pool.sentence_stream import SentenceStream
 from services.synth.job import job
 from services.synth.queue.claim import Claim, claim
 from tests.support.inprocess import running_node
+from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
@@ -50,7 +50,7 @@ class Engine:
 
 
 async def chunks(js: JetStream, request: str) -> list[AudioChunk]:
-    stored = await js.read(stream_names.AUDIO, subjects.audio("s", subjects.token(request)), 0)
+    stored = await js.read(NAMES.audio_stream, NAMES.audio("s", subjects.token(request)), 0)
     return [chunk for message in stored if isinstance(chunk := unpack(message.data), AudioChunk)]
 
 
@@ -92,7 +92,7 @@ async def test_a_lost_claim_stores_and_counts_nothing_and_gives_the_slot_back(
             async with asyncio.timeout(20):
                 await engine.gave.wait()
             if lost == "deleted":
-                await js.delete(SESSIONS, stored.sequence)
+                await js.delete(NAMES.sessions_stream, stored.sequence)
             elif lost == "cancelled":
                 await client.cancel("s", "r")
             else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,19 +16,21 @@ from orastream.delivery.rules.wakeup import Step, first_step
 from orastream.delivery.runtime.wakeup_judge import WakeupJudge
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.pull_consumer import Delivery
+from tests.support.names import NAMES
 
 pytestmark = pytest.mark.unit
 
 BRIDGES: tuple[Transport, Transport] = ("websocket", "http")
+UNCONNECTED = Broker("nats://127.0.0.1:1", name="test")
 VALUES = st.sampled_from([None, True, False, "websocket", "http", "none", "auto", 1, 0, "", "WebSocket"])
 
 
 def delivery(data: bytes, *, kind: str = "request", delivered: int = 1) -> Delivery:
-    return Delivery(cast(Broker, None), f"tts.session.s.{kind}", data, "", 7, 0, delivered)
+    return Delivery(UNCONNECTED, f"tts.session.s.{kind}", data, "", 7, 0, delivered)
 
 
 def for_another(of: Delivery, transport: Transport) -> bool:
-    judge = WakeupJudge(JetStream(cast(Broker, None)), transport, max_text_chars=100)
+    judge = WakeupJudge(JetStream(UNCONNECTED), transport, max_text_chars=100)
     return judge.is_for_another(of)
 
 
@@ -42,7 +44,7 @@ def test_it_agrees_with_the_whole_request_and_never_for_both_bridges(
 ) -> None:
     fields = {"transport": transport, "use_websocket": use_websocket, "text": text}
     of = delivery(body(**{name: value for name, value in fields.items() if value is not None}), delivered=delivered)
-    stored = read_stored(of.subject, of.sequence, 0.0, of.data, max_text_chars=100)
+    stored = read_stored(NAMES, of.subject, of.sequence, 0.0, of.data, max_text_chars=100)
     assert isinstance(stored, StoredRequest)
     acked = [bridge for bridge in BRIDGES if for_another(of, bridge)]
     assert len(acked) < len(BRIDGES), "else nobody would deliver it"
