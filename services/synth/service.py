@@ -30,6 +30,9 @@ from services.synth.speech.speaker import PoolSpeaker, Speaker
 from services.synth.synth import Synth
 from services.synth.text.text_sweep import TextSweep
 
+OWN_REPORTS = 32
+"""As many requests as a process speaks at the same time, at most, and some more."""
+
 log = structlog.get_logger()
 
 
@@ -65,7 +68,8 @@ async def _serve(process: Process, settings: SynthSettings) -> None:
             store = await open_store(process, settings)
             speaker = await stack.enter_async_context(CachingSpeaker(speaker, store, metrics))
         pace = Pace(settings.synth_lead_seconds if settings.synth_suspended else None)
-        context = SynthContext(process.js, ReportStore(process.js, usage.ended), speaker, settings, metrics, pace)
+        reports = ReportStore(process.js, usage.ended, own=OWN_REPORTS)
+        context = SynthContext(process.js, reports, speaker, settings, metrics, pace)
         synth = Synth(context)
         gauges.register(process.metrics, synth, pool, backlog)
         watch = asyncio.create_task(backlog.watch(), name="backlog")

@@ -100,3 +100,20 @@ async def test_a_resting_session_gives_up_its_connection_when_its_bridge_drains(
     assert await final(stack, "after") == "delivered"
     received: dict[str, Any] = await stack.received("s")
     assert received["connections"]["total"] == 2
+
+
+async def test_in_a_full_bridge_a_resting_session_gives_way(stack: Stack) -> None:
+    """Else the next one would wait for its idle time, 100 s."""
+    assert await stack.only("ws_bridge").stop() == 0
+    await stack.start("ws_bridge", BRIDGE_MAX_SESSIONS=1)
+    await ask(stack, "before")
+    assert await final(stack, "before") == "delivered"
+    await rested(stack)
+    async with stack.client() as client:
+        for request in ("one", "two"):
+            report = await client.say(
+                "네.", session_id="other", phone_id="p", request_id=request, fire_and_forget=False, wait_s=60
+            )
+            assert report.status == "delivered"
+    received: dict[str, Any] = await stack.received()
+    assert received["connections"]["open"] == 1, "the session that gave way has closed its connection"

@@ -15,7 +15,8 @@ from orastream.contract.report_state import ReportState, Verdict, judge, state_o
 from orastream.contract.stored_requests import StoredRequest
 from orastream.jetstream.api import JetStream, Stored
 
-MAX_OWN = 32
+OWN = 8
+"""How many reports of its own a store remembers: enough for one session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +36,19 @@ class ReportStore:
         on_final: Callable[[Report], None] | None = None,
         on_stored: Callable[[int], None] | None = None,
         deletions: Batch | None = None,
+        own: int = OWN,
     ) -> None:
         """`on_final` is called with each final report that this process has written, once; `on_stored` with the
-        sequence of each report that it has written. `deletions` gathers the deletions of `close`.
+        sequence of each report that it has written. `deletions` gathers the deletions of `close`. `own`:
+        how many of its own reports it remembers, so that they are not decoded when they come back.
         """
         self._js = js
         self._on_final = on_final
         self._on_stored = on_stored
         self._deletions = deletions
+        self._max_own = own
         self._own: dict[str, tuple[bytes, Report]] = {}
-        """The last report written here for each of the last MAX_OWN requests. Saves decoding when a feed returns it."""
+        """The last report written here for each of the last `own` requests."""
 
     def state_of(self, stored: Stored) -> ReportState | None:
         """Like `report_state.state_of`, but does not decode a report that this process wrote recently."""
@@ -100,7 +104,7 @@ class ReportStore:
     def _remember(self, subject: str, data: bytes, report: Report) -> None:
         self._own.pop(subject, None)
         self._own[subject] = (data, report)
-        if len(self._own) > MAX_OWN:
+        if len(self._own) > self._max_own:
             del self._own[next(iter(self._own))]
 
     async def write_first(self, of: StoredRequest, report: Report) -> Written:

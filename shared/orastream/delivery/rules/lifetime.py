@@ -25,6 +25,10 @@ class Lifetime:
         if self.leave_reason is None:
             self.leave_reason = reason
 
+    def give_way(self) -> None:
+        """Release the session as soon as it has no work: the bridge is full."""
+        self.idle_s = 0.0
+
     def drain(self, now: float, seconds: float) -> None:
         """Finish the running delivery within `seconds`, then release the session."""
         self.draining, self._drain_until = True, now + seconds

@@ -36,6 +36,9 @@ CONSIDERED_AT_ONCE = 64
 DELETIONS_EVERY_S = 0.25
 """How long the deletion of a request with a final report waits for others, and takes a place in its session."""
 
+ROOM_S = 0.1
+"""After this long there is room: a resting session has given way."""
+
 log = logger.named(__name__)
 
 
@@ -185,8 +188,7 @@ class Bridge:
         elif self._judge.is_for_another(delivery):
             self._spawn(delivery.ack())
         elif table.full:
-            table.refuse()
-            self._spawn(delivery.nak(NAK_DELAY_S))
+            self._spawn(delivery.nak(ROOM_S if table.refuse() else NAK_DELAY_S))
         else:
             table.take(session, delivery)
             self._spawn(self._consider(session))

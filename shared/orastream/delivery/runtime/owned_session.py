@@ -40,6 +40,7 @@ class OwnedSession:
         self._kept = Kept(ownership, self._lifetime, self.wakeups, permission, deliveries, event)
         self._runner: SessionRunner | None = None
         """Serves the session while it does not rest."""
+        self._rests_since: float | None = None
 
     @property
     def has_work(self) -> bool:
@@ -47,9 +48,9 @@ class OwnedSession:
         return self._lifetime.has_work
 
     @property
-    def rests(self) -> bool:
-        """Whether it has been without work for so long that it keeps hardly more than its links."""
-        return self._runner is None
+    def rests_since(self) -> float | None:
+        """Since when it rests (monotonic seconds); None while it works, and when it gives way."""
+        return self._rests_since
 
     def woken(self, delivery: Delivery) -> None:
         """Hold a wake-up of this session until `Session.may_ack` allows its ack."""
@@ -63,6 +64,12 @@ class OwnedSession:
         """The stream of requests was lost: soon look which of this session's are still stored."""
         if self._runner is not None:
             self._runner.requests_lost()
+
+    def give_way(self) -> None:
+        """Release the session unless it has work: the bridge needs its place for another one."""
+        self._lifetime.give_way()
+        self._rests_since = None  # so that the next one gives way for the next session
+        self._wake()
 
     def drain(self, seconds: float) -> None:
         """Begin no delivery, finish the running one within `seconds`, then release the session."""
@@ -94,6 +101,7 @@ class OwnedSession:
 
     async def _rest(self) -> bool:
         """Wait for a wake-up, or until the session is over. Returns whether it is over."""
+        self._rests_since = self._loop.time()
         event, links = self._kept.wake_event, self._kept.deliveries.links
         while not self.wakeups:
             now = self._loop.time()
@@ -104,6 +112,7 @@ class OwnedSession:
             times = (self._lifetime.next_time(), links.next_time(None))
             await event.wait(min((at for at in times if at is not None), default=float("inf")))
         event.close()
+        self._rests_since = None
         return False
 
     def _wake(self) -> None:

@@ -49,9 +49,18 @@ class SessionTable:
         room = min(AT_ONCE, MAX_HELD - self.held.count - len(self._taking))
         return min(room, FULL_AT_ONCE - self._refused) if self.full else room
 
-    def refuse(self) -> None:
-        """A wake-up was refused because the table is full."""
-        self._refused += 1
+    def refuse(self) -> bool:
+        """A wake-up is refused because the table is full. Returns whether there will soon be room.
+
+        Then the session that has rested longest gives way: its next utterance takes it anew, which costs milliseconds,
+        while a session that is refused everywhere waits.
+        """
+        rested = [runner for runner in self._runners.values() if runner.rests_since is not None]
+        if rested:
+            min(rested, key=_rests_since).give_way()
+        else:
+            self._refused += 1
+        return bool(rested)
 
     def next_turn(self) -> None:
         """Refuse some more wake-ups, if there are any."""
@@ -80,3 +89,7 @@ class SessionTable:
     def released(self, session: str) -> None:
         """The session is not owned any more."""
         del self._runners[session]
+
+
+def _rests_since(session: OwnedSession) -> float:
+    return float("inf") if session.rests_since is None else session.rests_since

@@ -67,3 +67,11 @@ def test_the_next_time_is_the_earlier_one_of_drain_and_release() -> None:
     assert not lifetime.over(10.0, delivering=False, work=False)
     lifetime.drain(10.0, DRAIN_S)
     assert lifetime.next_time() == 10.0 + DRAIN_S / 2
+
+
+def test_a_session_that_gives_way_is_over_as_soon_as_it_has_no_work() -> None:
+    lifetime = Lifetime(IDLE_S)
+    lifetime.give_way()
+    assert not lifetime.over(100.0, delivering=True, work=False)
+    assert not lifetime.over(101.0, delivering=False, work=True)
+    assert lifetime.over(102.0, delivering=False, work=False)
