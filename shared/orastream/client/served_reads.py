@@ -83,8 +83,8 @@ async def read_page(broker: Broker, subject: str, query: ReadQuery) -> AsyncGene
 
 
 def _no_gateway(subject: str) -> NoResponders:
-    why = "no gateway runs, this user may not ask it, or only single nodes behind this front door can answer"
-    return NoResponders(f"this user may not read JetStream, and nobody answers on {subject}: {why}")
+    why = "is the prefix right, does a gateway run, may this user ask it? The list of all sessions: ask each node"
+    return NoResponders(f"the streams cannot be read from here, and nobody answers on {subject}: {why} (tts.0, …)")
 
 
 def _raise_error(subject: str, headers: Headers) -> None:

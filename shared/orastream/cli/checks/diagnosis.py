@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from orastream.broker import shown
 from orastream.cli.checks.trial_writes import Trial
+from orastream.contract.names import Names
 from orastream.jetstream import topology
 from orastream.jetstream.api_errors import Meaning, meaning
 from orastream.jetstream.server_clock import MAX_SKEW_S
@@ -126,6 +127,12 @@ def _judge_refused(refused: str) -> Finding:
     else:
         fix = "connect as the node's user, with its NATS_INBOX_PREFIX: operator.env of `orastream init-auth`"
     return Finding("JetStream", "problem", says, fix)
+
+
+def judge_front(front: Names) -> Finding:
+    """The finding for a prefix that has no node, but nodes behind a front door of that name."""
+    says = f"{front.prefix} is a front door: its streams and services are those of its nodes"
+    return Finding("node", "problem", says, f"examine each node: orastream doctor --prefix {front.prefix}.0, and so on")
 
 
 def judge_stream(name: str, answer: Mapping[str, Any], trial: Trial = WORKED) -> Finding:

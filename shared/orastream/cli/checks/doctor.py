@@ -17,6 +17,7 @@ from orastream.cli.checks.power_cut import MonitoringAnswer, judge_power_cut
 from orastream.cli.node.settings import NodeAddress, find_node
 from orastream.client.async_client import Client
 from orastream.contract.errors import NodeUnavailable, SettingsError
+from orastream.contract.names import Names
 from orastream.jetstream import management
 from orastream.jetstream.api import API, JetStream
 from orastream.service.settings import unknown_names
@@ -81,6 +82,8 @@ async def _examine_jetstream(client: Client, monitoring_url: str | None) -> list
     findings = [jetstream]
     if jetstream.level != "ok":
         return findings
+    if await _is_front(js):
+        return [*findings, diagnosis.judge_front(js.names)]
     findings += await asyncio.gather(*(_examine_stream(js, name) for name in js.names.streams))
     if all(finding.level != "problem" for finding in findings):
         findings.append(diagnosis.judge_pull(await trial_writes.pull(js)))
@@ -88,6 +91,17 @@ async def _examine_jetstream(client: Client, monitoring_url: str | None) -> list
     findings += await asyncio.gather(*consumers)
     findings += diagnosis.judge_clocks(await _clocks(js))
     return [*findings, judge_power_cut(client.broker.server, monitoring_url, await _monitoring(monitoring_url))]
+
+
+async def _is_front(js: JetStream) -> bool:
+    """Whether there is no node of this prefix, but the first one behind a front door of that name."""
+    if js.names.behind_front:
+        return False
+    own, first = js.names.sessions_stream, Names(f"{js.names.prefix}.0").sessions_stream
+    own_answer, first_answer = await asyncio.gather(
+        *(_asked(management.stream_info(js, name, patience_s=PATIENCE_S)) for name in (own, first))
+    )
+    return "config" not in (own_answer or {}) and "config" in (first_answer or {})
 
 
 async def _monitoring(url: str | None) -> MonitoringAnswer:

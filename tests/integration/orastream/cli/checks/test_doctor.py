@@ -12,13 +12,16 @@ import pytest
 from aiohttp import WSMsgType, web
 
 from orastream.base.tasks import end
+from orastream.broker import Broker
 from orastream.cli.checks import doctor
 from orastream.cli.checks.diagnosis import Finding
 from orastream.cli.node import probes
 from orastream.cli.node.nats_config import Sync
 from orastream.cli.node.settings import CliSettings, NodeAddress
+from orastream.jetstream import topology
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.pull_consumer import Delivery, PullConsumer
+from orastream.jetstream.stream_limits import StreamLimits
 from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer, nats_server_binary
 from tests.support.processes import Logs, Process, free_port
@@ -81,6 +84,16 @@ async def test_doctor_says_to_start_the_node_when_nothing_was_started(nats_serve
     for subject in (*(f"stream {name}" for name in names), "consumer synth"):
         assert found[subject].level == "problem"
         assert "orastream up" in found[subject].fix
+
+
+async def test_doctor_of_a_front_door_names_the_nodes(nats_server: NatsServer) -> None:
+    """Not `orastream up`: it would start a node behind its own front."""
+    async with Broker(nats_server.url, name="test", prefix="tts.0") as broker:
+        (sessions, *_) = topology.stream_configs(broker.names, StreamLimits())
+        await topology.ensure_stream(JetStream(broker), sessions, change=True)
+        found = named(await doctor.examine_nats(a_node(nats_server.url)))
+    assert set(found) == {"NATS", "JetStream", "node", "chunk size"}, found
+    assert found["node"].level == "problem" and "--prefix tts.0" in found["node"].fix
 
 
 @pytest.mark.parametrize(
