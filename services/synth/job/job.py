@@ -38,8 +38,6 @@ from services.synth.queue.claim import Claim, claim, overdue, problem_of
 from services.synth.queue.turns import SlotTurn
 
 STARTED = "✅ [TTS] WebSocket 백그라운드 스트리밍 시작"
-LOG_AFTER_ROUNDS = 3
-"""Rounds of the event loop, in which a first chunk that is already made leaves. Writing the log takes as long."""
 
 log = structlog.get_logger()
 
@@ -174,8 +172,6 @@ class Job:
         final: Report | None = None
         aborted = asyncio.create_task(watch.until_aborted())
         try:
-            for _ in range(LOG_AFTER_ROUNDS):
-                await asyncio.sleep(0)
             if transport == "websocket" and (
                 self._context.settings.default_fire_and_forget if forget is None else forget
             ):
