@@ -188,7 +188,7 @@ class Synth:
         delivery = request.delivery
         hold = Hold(delivery)
         turn = self._turn(request)
-        job = Job(self._context, hold, turn)
+        job = Job(self._context, hold, turn, cancelled=self._load.cancelled(request))
         if request.heard_live:
             turn.hears_live()
         self._slots.begin(delivery.sequence, streamed=request.streams_text)

@@ -68,7 +68,6 @@ async def test_after_a_rest_the_session_speaks_and_is_cancelled_over_the_same_co
     await ask(stack, "before")
     assert await final(stack, "before") == "delivered"
     await rested(stack)
-    # A request and a cancel that end the rest, and those behind them.
     for request in ("first", "second"):
         await ask(stack, request)
     for request in ("first", "second"):
@@ -85,6 +84,46 @@ async def test_after_a_rest_the_session_speaks_and_is_cancelled_over_the_same_co
     received: dict[str, Any] = await stack.received("s")
     assert [one["requestId"] for one in received["utterances"]] == ["before", "first", "second", "cut"]
     assert received["connections"]["total"] == 1
+
+
+async def test_a_cancel_ends_the_rest_and_is_applied(stack: Stack) -> None:
+    """It is deleted: a cancel that stays would be delivered again and again."""
+    await ask(stack, "before")
+    assert await final(stack, "before") == "delivered"
+    await rested(stack)
+    async with stack.client() as client, stack.nats_server.connect() as connection:
+        await client.cancel("s")
+
+        async def applied() -> bool:
+            streams = connection.jetstream()
+            stored = (await streams.stream_info("TTS_SESSIONS")).state.messages
+            held = (await streams.consumer_info("TTS_SESSIONS", "ws_bridge")).num_ack_pending
+            return stored == held == 0
+
+        await until(applied, "the cancel is deleted, and its wake-up acked")
+    await ask(stack, "after")
+    assert await final(stack, "after") == "delivered"
+    assert (await stack.received("s"))["connections"]["total"] == 1
+
+
+async def test_a_bridge_whose_resting_session_was_taken_meanwhile_gives_it_up(stack: Stack) -> None:
+    """It is frozen until its heartbeat is gone. Then its connection to OraServer is closed, not kept for 100 s."""
+    await ask(stack, "before")
+    assert await final(stack, "before") == "delivered"
+    await rested(stack)
+    first = stack.only("ws_bridge")
+    first.freeze()
+    (second,) = await stack.start("ws_bridge")
+    await ask(stack, "after")
+    assert await final(stack, "after") == "delivered"
+    first.thaw()
+
+    async def given_up() -> bool:
+        return await first.metric("orastream_ws_bridge_sessions") == 0
+
+    await until(given_up, "the first bridge has no session any more", timeout_s=30)
+    assert await second.metric("orastream_ws_bridge_sessions") == 1
+    assert (await stack.received("s"))["connections"]["open"] == 1
 
 
 async def test_a_resting_session_gives_up_its_connection_when_its_bridge_drains(stack: Stack) -> None:

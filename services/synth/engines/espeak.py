@@ -192,8 +192,7 @@ class EspeakEngine:
                 give(rest)
         finally:
             image.close()
-            self._image = self._open()
-            self._image.load_voice(name)  # the next sentence has mostly the same voice, and begins sooner
+            self._open_ahead(name)
 
     def _image_with(self, voice: str) -> _Image:
         """Takes the image that is open if it has that voice or none, else opens another one. Raises EngineError."""
@@ -205,6 +204,14 @@ class EspeakEngine:
             image.load_voice(voice)
         self._image = None
         return image
+
+    def _open_ahead(self, voice: str) -> None:
+        """Opens an image for the next sentence, which mostly has the same voice, so that it begins sooner."""
+        try:
+            self._image = self._open()
+            self._image.load_voice(voice)
+        except EngineError:
+            self._image = None  # the next sentence opens one, and says what is wrong
 
     def _open(self) -> _Image:
         return _Image(espeakng_loader.get_library_path(), self._data)

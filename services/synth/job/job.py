@@ -50,7 +50,8 @@ class Job:
     `hold.redeliver`. Raises NodeUnavailable when NATS is unavailable for too long.
     """
 
-    def __init__(self, context: SynthContext, hold: Hold, turn: SlotTurn) -> None:
+    def __init__(self, context: SynthContext, hold: Hold, turn: SlotTurn, *, cancelled: bool = False) -> None:
+        """`cancelled`: it is probably cancelled, so that its claim is not expected to succeed."""
         self._context = context
         self._turn = turn
         self._delivery = hold.delivery
@@ -61,6 +62,7 @@ class Job:
         self._playback = Playback()
         self._again: StoredAudio | ReportError | None = None
         """The audio to deliver again, or why it is missing; None: speak the text."""
+        self._cancelled = cancelled
         self._head_start: HeadStart | None = None
         self._span = traces.Span()
         self._count: Callable[[str], None]
@@ -149,7 +151,8 @@ class Job:
     async def _begun(self) -> AsyncIterator[None]:
         """The engine makes the first chunk meanwhile, if the request is certainly new: it is then spoken from there."""
         request = self._stored.request
-        if request is None or request.text_stream or self._again is not None or self._delivery.delivered > 1:
+        spoken_anew = self._again is None and self._delivery.delivered == 1 and not self._cancelled
+        if request is None or request.text_stream or not spoken_anew:
             yield
             return
         async with HeadStart(self._context, self._stored, self._turn) as self._head_start:

@@ -123,9 +123,12 @@ class LoadReport:
                 ahead_s += self._work_s(request)
         return found
 
+    def cancelled(self, request: QueuedRequest) -> bool:
+        """Whether a cancel of its session was published after it. Perhaps not yet stored, so this is no decision."""
+        return request.delivery.time_s < self._cancelled_at.get(request.session, 0.0)
+
     def _work_s(self, request: QueuedRequest) -> float:
-        cancelled = request.delivery.time_s < self._cancelled_at.get(request.session, 0.0)
-        return 0.0 if cancelled else self._pace.of(request)
+        return 0.0 if self.cancelled(request) else self._pace.of(request)
 
     def _on_cancel(self, subject: str, _reply: str, data: bytes, _headers: Headers) -> None:
         """A cancel was published. It may not be stored yet, so it only changes the estimate."""

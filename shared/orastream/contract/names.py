@@ -284,8 +284,8 @@ class Names:
         return check_inbox_prefix(prefix, self.front)
 
     def reply_allowed(self, subject: str) -> bool:
-        """Whether a report may be sent to `subject`: only `_INBOX.>`, or `reply.>` of this prefix or of its front."""
-        return literal(subject) and subject.startswith(("_INBOX.", f"{self.front}.reply.", f"{self.prefix}.reply."))
+        """Whether a report may be sent to `subject`: only `_INBOX.>`, or `reply.>` of the front."""
+        return literal(subject) and subject.startswith(("_INBOX.", f"{self.front}.reply."))
 
 
 DEFAULT = Names()

@@ -20,7 +20,7 @@ from orastream.contract import subjects
 from orastream.contract.errors import NodeUnavailable
 from orastream.jetstream.api import JetStream, Stored
 from orastream.jetstream.feed_merge import FeedMerge
-from orastream.jetstream.place import place_of
+from orastream.jetstream.place import place_of, stream_of
 from orastream.jetstream.silence import SilenceWatch
 
 MAX_TAILS = 256
@@ -80,8 +80,7 @@ class Feed:
         """
         self._js = js
         self._stream = stream
-        self._shares = js.names.behind_front
-        """Other nodes publish on such subjects, too: a session that was theirs before, or all sessions."""
+        self._stream_header = stream.encode()
         self.subject = subject
         self._wake_reader = wake
         self._wakes = wakes
@@ -199,8 +198,8 @@ class Feed:
             _, sequence, time, before = place_of(headers)
         except (KeyError, ValueError):  # not republished by a stream, so it may be forged
             return
-        if self._shares and headers.get("Nats-Stream") != self._stream:
-            return
+        if stream_of(headers) != self._stream_header:
+            return  # of another node: those behind one front door publish reports and audio on the same subjects
         if not subjects.legible(subject):  # the leader's JSON spells the subject differently: it would come twice
             return
         self._silence.heard()

@@ -77,10 +77,10 @@ class PeerWatch:
         """Whether no other process is known."""
         return not self._peers
 
-    @property
-    def suspects(self) -> bool:
-        """Whether a process has refused the last probe, and is not called gone yet."""
-        return any(peer.refused_since is not None for peer in self._peers.values())
+    def suspects(self, name: str) -> bool:
+        """Whether the process has refused the last probe, and is not called gone yet."""
+        peer = self._peers.get(name)
+        return peer is not None and peer.refused_since is not None
 
     def left(self, name: str) -> None:
         """A process has said that it ends. It hands back what it holds itself."""

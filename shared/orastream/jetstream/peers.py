@@ -179,12 +179,14 @@ class Peers:
             self._changed.set()
 
     async def _probes(self) -> None:
+        probed = ""
         while True:
-            await asyncio.sleep(PROBE_AGAIN_S if self._watch.suspects else PROBE_EVERY_S)
+            await asyncio.sleep(PROBE_AGAIN_S if self._watch.suspects(probed) else PROBE_EVERY_S)
             self._heard.clear()
             if (name := self._watch.probe(self._loop.time())) is None:
                 await self._heard.wait()  # nobody else runs
                 continue
+            probed = name
             if not self._broker.connected:
                 continue
             try:

@@ -33,6 +33,8 @@ _PLACE = re.compile(
     rb"(?:[^\r\n]+\r\n)*?Nats-Last-Sequence: (\d{1,20})\r\n" % re.sub(r"\((?!\?)", "(?:", _TIME.pattern).encode()
 )
 
+_STREAM = b"\r\nNats-Stream: "
+
 
 def place_of(headers: Headers) -> tuple[str, int, str, int]:
     """Subject, sequence, time and previous sequence of a stored message, from the headers that the stream adds.
@@ -52,3 +54,10 @@ def place_of(headers: Headers) -> tuple[str, int, str, int]:
     if _TIME.fullmatch(stored_at) is None:
         raise ValueError(f"not a time: {ascii(stored_at[:40])}")
     return headers["Nats-Subject"], int(headers["Nats-Sequence"]), stored_at, int(headers["Nats-Last-Sequence"])
+
+
+def stream_of(headers: Headers) -> bytes | None:
+    """The stream that has published or returned a stored message, or None if there is no such header."""
+    block = headers.block
+    at = block.rfind(_STREAM)  # the last one: a publisher may have sent one, too
+    return block[at + len(_STREAM) : block.find(b"\r\n", at + 2)] if at >= 0 else None

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from orastream.base import tasks
 from orastream.broker import Broker, Headers
-from orastream.contract.errors import NodeUnavailable, NotConnected, PublishRefused, StreamFull
+from orastream.contract.errors import NodeUnavailable, NotConnected, OrastreamError, PublishRefused, StreamFull
 from orastream.jetstream.answers import parse_ack
 
 FULL_RETRY_S = 0.5
@@ -205,12 +205,14 @@ class PublishWindow:
         try:
             for pending in late:
                 now = self._loop.time()
+                if pending.inbox not in self._pending:
+                    continue  # stored meanwhile
                 if now - pending.sent_at > self._patience_s:
                     raise NodeUnavailable(f"{pending.subject}: not stored within {self._patience_s:g} s")
-                if self._broker.connected and pending.inbox in self._pending:
+                if self._broker.connected:
                     pending.tries += 1
                     pending.resend_at = now + min(self._ack_timeout_s * pending.tries, 5.0)
                     self._broker.repairs.resent += 1
                     await self._send(pending)
-        except NodeUnavailable as exc:
+        except OrastreamError as exc:
             self.give_up(exc)

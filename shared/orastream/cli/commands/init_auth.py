@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +10,10 @@ import typer
 from orastream.cli import terminal
 from orastream.cli.auth import names, plan
 from orastream.cli.auth.plan import Done, Wishes
+from orastream.cli.node.settings import CliSettings
 from orastream.contract.errors import SettingsError
 from orastream.contract.names import DEFAULT_PREFIX
+from orastream.service.settings import load
 
 
 def init_auth(
@@ -37,10 +38,10 @@ def init_auth(
 
     A second run keeps all keys and callers, and adds the new ones. docs/guide/security.md says what each role may do.
     """
-    if os.environ.get("TTS_PREFIX", DEFAULT_PREFIX) not in ("", DEFAULT_PREFIX):
-        terminal.fail("TTS_PREFIX: init-auth makes users for the prefix tts alone; unset it (docs/guide/scale.md)")
     wishes = Wishes(tuple(caller or ()), sessions, tls, tuple(host or ()), tuple(rotate or ()))
     try:
+        if load(CliSettings).tts_prefix != DEFAULT_PREFIX:
+            terminal.fail("TTS_PREFIX: init-auth makes users for the prefix tts alone; unset it (docs/guide/scale.md)")
         done = plan.carry_out(folder, wishes)
     except SettingsError as exc:
         terminal.fail(str(exc))

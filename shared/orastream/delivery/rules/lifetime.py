@@ -49,9 +49,9 @@ class Lifetime:
             self._idle_since = now
         return now >= self._idle_since + self.idle_s
 
-    def rests(self, now: float) -> bool:
-        """Whether the owner has had no work for REST_AFTER_S seconds."""
-        return self._idle_since is not None and now >= self._idle_since + REST_AFTER_S
+    def rests(self, now: float, *, held: int, running: bool) -> bool:
+        """Whether the session may rest: no work for REST_AFTER_S seconds, no wake-up held, no call running."""
+        return self._idle_since is not None and now >= self._idle_since + REST_AFTER_S and not held and not running
 
     def rest_time(self) -> float | None:
         """When `rests` may become true (monotonic seconds), or None."""

@@ -14,9 +14,9 @@ from orastream.base import logger, tasks
 from orastream.base.batch import Batch
 from orastream.contract.errors import NodeUnavailable, OrastreamError
 from orastream.contract.messages import Report
+from orastream.delivery.rules.early_audio import EarlyRoom
 from orastream.delivery.rules.entry import Entry
 from orastream.delivery.runtime.context import BridgeContext, DeliveryCounts
-from orastream.delivery.runtime.early_audio import EarlyRoom
 from orastream.delivery.runtime.owned_session import OwnedSession
 from orastream.delivery.runtime.owner_sweep import OwnerSweep
 from orastream.delivery.runtime.ownership import Lease, OwnedBy, Owners, Ownership
@@ -282,9 +282,13 @@ class Bridge:
 
     async def _extend_wakeups(self) -> None:
         """Extend the ack deadline of held wake-ups, so that the consumer does not deliver them to another bridge."""
+        lapses = 0
         while True:
             await asyncio.sleep(topology.BRIDGE_ACK_WAIT_S / 2)
+            lapsed, lapses = self._lease.term.lapses != lapses, self._lease.term.lapses
             for runner in self._table:
+                if lapsed:
+                    runner.lapsed()
                 for delivery in runner.wakeups:
                     await delivery.in_progress()
             try:

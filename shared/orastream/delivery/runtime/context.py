@@ -8,9 +8,9 @@ from typing import Protocol
 
 from orastream.base.batch import Batch
 from orastream.contract.messages import Report, Status, Transport
+from orastream.delivery.rules.early_audio import EarlyRoom
 from orastream.delivery.rules.entry import Entry
 from orastream.delivery.runtime.background import Background
-from orastream.delivery.runtime.early_audio import EarlyRoom
 from orastream.delivery.runtime.links import Links
 from orastream.delivery.runtime.ownership import Lease, Owners
 from orastream.delivery.runtime.report_mark import ReportMark

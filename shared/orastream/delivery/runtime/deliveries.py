@@ -65,6 +65,7 @@ class Deliveries:
         await self.audio.close()
 
     async def close(self) -> None:
-        """Close all links."""
+        """Close all links, and end the subscription to the audio."""
+        await self.rest()
         await self.links.close()
         await self._fallback.close()

@@ -1,7 +1,7 @@
 """One owned session, from its taking to its release. It works, or it rests.
 
 At rest it has its ownership and its links to OraServer, but no subscription, no task of its own besides `run`, and no
-report: a tenth of the memory. Each request and each cancel comes with a wake-up, which ends the rest.
+report: less than half of the memory. Each request and each cancel comes with a wake-up, which ends the rest.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from orastream.base import logger
 from orastream.base.wake_event import WakeEvent
 from orastream.contract import subjects
 from orastream.contract.errors import NodeUnavailable
-from orastream.delivery.rules.lease import WritePermission
+from orastream.delivery.rules.lease import CHECK_S, WritePermission
 from orastream.delivery.rules.lifetime import Lifetime
 from orastream.delivery.runtime.context import BridgeContext
 from orastream.delivery.runtime.deliveries import Deliveries
 from orastream.delivery.runtime.ownership import Ownership
-from orastream.delivery.runtime.session_runner import Kept, SessionRunner
+from orastream.delivery.runtime.session_runner import TAKEN, Kept, SessionRunner
 from orastream.delivery.runtime.wakeups import NAK_DELAY_S, Wakeups
 from orastream.jetstream.pull_consumer import Delivery
 
@@ -71,6 +71,11 @@ class OwnedSession:
         self._rests_since = None  # so that the next one gives way for the next session
         self._wake()
 
+    def lapsed(self) -> None:
+        """The lease had lapsed: at rest look whether the session is still owned. A working session does so itself."""
+        if self._runner is None:
+            self._kept.wake_event.set()
+
     def drain(self, seconds: float) -> None:
         """Begin no delivery, finish the running one within `seconds`, then release the session."""
         self._lifetime.drain(self._loop.time(), seconds)
@@ -101,9 +106,10 @@ class OwnedSession:
 
     async def _rest(self) -> bool:
         """Wait for a wake-up, or until the session is over. Returns whether it is over."""
-        self._rests_since = self._loop.time()
         event, links = self._kept.wake_event, self._kept.deliveries.links
+        self._rests_since = self._loop.time()
         while not self.wakeups:
+            await self._check_ownership()
             now = self._loop.time()
             if self._lifetime.over(now, delivering=False, work=False):
                 return True
@@ -115,6 +121,17 @@ class OwnedSession:
         self._rests_since = None
         return False
 
+    async def _check_ownership(self) -> None:
+        """After a lapse of the lease leave the session if another bridge has taken it."""
+        permission = self._kept.permission
+        while (lapse := permission.next_check()) is not None and not self.wakeups:
+            found = await self._context.owners.check(self._kept.ownership, lapse)
+            permission.answered(found.lapse, ours=found.ours)
+            if found.ours is False:
+                self._lifetime.leave(TAKEN)
+            elif found.ours is None:
+                await asyncio.sleep(CHECK_S)
+
     def _wake(self) -> None:
         if self._runner is not None:
             self._runner.wake()
@@ -122,6 +139,7 @@ class OwnedSession:
             self._kept.wake_event.set()
 
     async def _release(self) -> None:
+        self._kept.wake_event.close()
         try:
             await self._kept.deliveries.close()
         finally:

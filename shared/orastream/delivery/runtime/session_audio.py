@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from orastream.broker import Headers, OnMessage, Subscription
 from orastream.contract.stored_requests import StoredRequest
-from orastream.delivery.runtime.early_audio import EarlyAudio, EarlyRoom
+from orastream.delivery.rules.early_audio import EarlyAudio, EarlyRoom
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.feed import Feed
 
@@ -38,7 +38,7 @@ class SessionAudio:
         """Subjects of which messages have come, or may have come, before a new feed of them, and since when."""
         self._forgotten = float("-inf")
         """When the last one began that is not remembered any more."""
-        self._early = EarlyAudio(room)
+        self._early: EarlyAudio[Headers] = EarlyAudio(room)
 
     async def open(self, stored: StoredRequest, asked_at: float, wake: Callable[[], None]) -> Feed:
         """Return an open feed of the request's audio; end it with `__aexit__`. Raises NodeUnavailable.
@@ -47,9 +47,9 @@ class SessionAudio:
         """
         if self._subscription is None:
             broker = self._js.broker
+            self._subscription = await broker.subscribe(self._js.names.audio(self._session, "*"), self._on_message)
             self._unhook = [broker.on_disconnect(self._on_disconnect), broker.on_reconnect(self._on_connected)]
             self._on_connected()
-            self._subscription = await broker.subscribe(self._js.names.audio(self._session, "*"), self._on_message)
         subject = self._js.names.audio(self._session, stored.token)
         whole = subject in self._early or subject not in self._begun
         complete = whole and asked_at > max(self._unbroken_since + SETTLED_S, self._forgotten)
@@ -94,7 +94,9 @@ class SessionAudio:
             return
         self._begun[subject] = self._clock()
         if len(self._begun) > MAX_BEGUN:
-            self._forgotten = self._begun.pop(next(iter(self._begun)))
+            oldest = next(iter(self._begun))
+            self._forgotten = self._begun.pop(oldest)
+            self._early.drop(oldest)
 
     def _on_connected(self) -> None:
         self._unbroken_since = self._clock()

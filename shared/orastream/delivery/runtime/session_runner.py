@@ -34,6 +34,7 @@ from orastream.jetstream.report_store import ReportStore
 FINISH_S = 1.0
 CLOCKS_S = 0.5
 """How much the server's clock, by which a request has its time, may differ from the estimate."""
+TAKEN = "another owner has taken the session while the lease had run out"
 
 log = logger.named(__name__)
 
@@ -87,7 +88,7 @@ class SessionRunner:
         self._wake_event.set()
 
     def woken(self, delivery: Delivery) -> None:
-        """A wake-up of this session is held until `Session.may_ack` allows its ack."""
+        """A wake-up of this session has come, and is held."""
         self._feeds.exists(delivery.sequence)
         if not self._session.knows(delivery.sequence):  # else it is acked when the request ends
             self.wake()
@@ -147,7 +148,7 @@ class SessionRunner:
                     break
                 if not session.lifetime.has_work:
                     deliveries.audio.idle()
-                    if session.lifetime.rests(now) and not self._wakeups and background.empty:
+                    if session.lifetime.rests(now, held=len(self._wakeups), running=not background.empty):
                         self._is_over = False
                         break
                 self._full_round_at = self._next_full_round(now)
@@ -206,7 +207,7 @@ class SessionRunner:
         if isinstance(outcome, OwnershipRead):
             self._permission.answered(outcome.lapse, ours=outcome.ours)
             if outcome.ours is False:
-                self._session.lifetime.leave("another owner has taken the session while the lease had run out")
+                self._session.lifetime.leave(TAKEN)
             return
         if not isinstance(outcome, DeliveryOutcome):
             self._session.apply(outcome, now)

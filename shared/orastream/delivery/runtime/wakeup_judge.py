@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
+from orastream.contract import subjects
 from orastream.contract.messages import Transport
 from orastream.contract.stored_requests import StoredCancel, outline_of, read_stored
 from orastream.delivery.rules.wakeup import Step, by_claim, cancel_is_applied, first_step, if_stored
@@ -37,7 +38,7 @@ class WakeupJudge:
         Half of the wake-ups of each kind of bridge are such ones. The bridge of that transport decides whether the
         request can be read.
         """
-        if delivery.subject.endswith(".cancel"):
+        if subjects.is_cancel(delivery.subject):
             return False
         return first_step(outline_of(delivery).stated_transport, self._transport, delivery.delivered) is Step.ACK
 

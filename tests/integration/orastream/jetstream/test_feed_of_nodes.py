@@ -26,6 +26,7 @@ async def test_a_feed_ignores_reports_of_another_node(nats_server: NatsServer) -
             await StreamKeeper(js, StreamLimits(audio_max_bytes=64 << 20)).ensure()
         woken, live = asyncio.Event(), asyncio.Event()
         await first.subscribe("tts.report.s.*", lambda *_: live.set())  # as a caller listens
+        await first.round_trip()
         async with Feed(own, own.names.reports_stream, own.names.reports("s"), wake=woken.set) as feed:
             await other.store(other.names.put_report("s", "theirs"), b"{}")
             async with asyncio.timeout(5):

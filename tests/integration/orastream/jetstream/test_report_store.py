@@ -7,7 +7,7 @@ import pytest
 from orastream.contract.report_state import Verdict, state_of
 from orastream.contract.stored_requests import StoredRequest
 from orastream.jetstream.api import JetStream, Stored
-from orastream.jetstream.report_store import MAX_OWN, ReportStore
+from orastream.jetstream.report_store import OWN, ReportStore
 from tests.support.ending import store_request
 from tests.support.names import NAMES
 
@@ -54,7 +54,7 @@ async def test_store_remembers_only_its_last_reports(js: JetStream) -> None:
     """Older reports are decoded, so that memory stays bounded."""
     mine = ReportStore(js)
     written = []
-    for number in range(MAX_OWN + 2):
+    for number in range(OWN + 2):
         stored = await store_request(js, f"r{number}")
         written.append((stored, (await mine.write(stored, stored.report("synthesizing"), 0)).state.report))
     recognised = []
@@ -63,7 +63,7 @@ async def test_store_remembers_only_its_last_reports(js: JetStream) -> None:
         assert seen is not None
         assert seen.report == report
         recognised.append(seen.report is report)
-    assert recognised == [False] * 2 + [True] * MAX_OWN
+    assert recognised == [False] * 2 + [True] * OWN
 
 
 JUNK = b'{"stream":"TTS_SESSIONS","seq":7}'

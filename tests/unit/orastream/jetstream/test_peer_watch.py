@@ -81,13 +81,13 @@ def test_a_beacon_of_an_unknown_process_is_answered_by_one() -> None:
 
 def test_it_knows_whether_it_is_alone_and_whether_it_suspects_somebody() -> None:
     watch = watching()
-    assert watch.alone and not watch.suspects
+    assert watch.alone and not watch.suspects("c")
     watch.heard("c", (), SETTLE_S)
-    assert not watch.alone and not watch.suspects
+    assert not watch.alone and not watch.suspects("c")
     watch.refused("c", SETTLE_S)
-    assert watch.suspects
+    assert watch.suspects("c") and not watch.suspects("d")
     watch.answered("c", SETTLE_S)
-    assert not watch.suspects
+    assert not watch.suspects("c")
     watch.left("c")
     assert watch.alone
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from orastream.broker import Headers
 from orastream.contract.subjects import decoded
-from orastream.jetstream.place import parse_time, parse_time_ns, place_of
+from orastream.jetstream.place import parse_time, parse_time_ns, place_of, stream_of
 
 pytestmark = pytest.mark.unit
 
@@ -34,6 +34,11 @@ def stored(*own: tuple[str, str]) -> Headers:
 @given(st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(["1", "100000", "x", "tts.audio.o.o"])), max_size=12))
 def test_place_of_reads_the_headers_of_the_server_not_those_of_the_publisher(own: list[tuple[str, str]]) -> None:
     assert place_of(stored(*own)) == PLACE
+    assert stream_of(stored(*own)) == b"TTS_AUDIO"
+
+
+def test_stream_of_a_message_that_no_stream_has_published() -> None:
+    assert stream_of(block()) is None and stream_of(block(("X", "TTS_AUDIO"))) is None
 
 
 SENT = st.lists(st.integers(0, 255).filter(lambda byte: byte not in b" \t\n"), min_size=1, max_size=12).map(bytes)

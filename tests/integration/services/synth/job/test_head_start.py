@@ -115,3 +115,21 @@ async def test_a_lost_claim_stores_and_counts_nothing_and_gives_the_slot_back(
         assert counted["orastream_synth_engine_failures_total"] == 0
         assert not [task for task in asyncio.all_tasks() if task.get_name() == "head start"]
     assert engine.asked[0].strip() == LONG.strip() and engine.asked[1:] == ["Good."]
+
+
+async def test_requests_that_are_cancelled_while_they_wait_do_not_reach_the_engine(
+    nats_server: NatsServer, js: JetStream, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a barge-in each of them would begin a sentence and stop it, before the next one that is wanted."""
+    engine = Engine(monkeypatch)
+    async with running_node(nats_server.url, "http://127.0.0.1:1", ("synth",)):
+        await client.say(LONG, session_id="s", phone_id="p", request_id="r", use_websocket=True)
+        await until_spoken(js, "r")
+        for number in range(5):
+            await client.say(f"No {number}.", session_id="s", phone_id="p", request_id=f"q{number}", use_websocket=True)
+        await client.cancel("s")
+        await client.say("Good.", session_id="s", phone_id="p", request_id="next", use_websocket=True)
+        await until_spoken(js, "next")
+    first, *between, last = engine.asked
+    assert (first.strip(), last) == (LONG.strip(), "Good.")
+    assert len(between) <= 1, "only the one that was claimed before, and waited for the slot"

@@ -25,7 +25,9 @@ def test_it_is_over_after_a_time_without_work(rounds: list[tuple[float, bool, bo
         assert lifetime.over(now, delivering=delivering, work=work) == expected
         assert lifetime.has_work == (delivering or work)
         assert lifetime.rest_time() == (None if idle_since is None else idle_since + REST_AFTER_S)
-        assert lifetime.rests(now) == (idle_since is not None and now >= idle_since + REST_AFTER_S)
+        long_enough = idle_since is not None and now >= idle_since + REST_AFTER_S
+        assert lifetime.rests(now, held=0, running=False) == long_enough
+        assert not lifetime.rests(now, held=1, running=False) and not lifetime.rests(now, held=0, running=True)
         assert lifetime.next_time() == (None if idle_since is None else idle_since + IDLE_S)
         if expected:
             break
