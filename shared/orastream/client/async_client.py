@@ -73,7 +73,8 @@ class Client:
         NATS user may not subscribe to `_INBOX.>`.
 
         With a Broker instead of a URL the client uses that connection, and `async with` neither opens nor closes it.
-        Raises ValueError for a Broker with a parameter of the connection: the Broker has its own.
+        Raises ValueError for an invalid `prefix`, and for a Broker with a parameter of the connection: the Broker has
+        its own.
         """
         access = access_of(creds, nkey_seed, ca, cert, key, tls_handshake_first)
         self._owns_broker = isinstance(url, str)

@@ -61,10 +61,10 @@ class BlockingClient:
         max_backlog_s: float | None = None,
         name: str = "orastream-blocking-client",
     ) -> None:
-        """The arguments are those of `Client`; nothing is connected yet."""
+        """The arguments are those of `Client`; nothing is connected yet. Raises ValueError for an invalid `prefix`."""
         self._options: dict[str, Any] = {
             "url": url,
-            "prefix": prefix,
+            "prefix": check_prefix(prefix),
             "creds": creds,
             "nkey_seed": nkey_seed,
             "ca": ca,

@@ -209,5 +209,5 @@ def _gateway(naming: Names, accounts: Sequence[str]) -> Rights:
 
 
 def _operator(naming: Names) -> Rights:
-    everything = (f"{naming.prefix}.>", "$JS.>", "$KV.>", "$O.>", "$SRV.>")
+    everything = (*naming.with_front(f"{naming.prefix}.>"), "$JS.>", "$KV.>", "$O.>", "$SRV.>")
     return Rights(everything, everything)

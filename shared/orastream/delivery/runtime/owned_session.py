@@ -19,7 +19,7 @@ from orastream.delivery.rules.lifetime import Lifetime
 from orastream.delivery.runtime.context import BridgeContext
 from orastream.delivery.runtime.deliveries import Deliveries
 from orastream.delivery.runtime.ownership import Ownership
-from orastream.delivery.runtime.session_runner import TAKEN, Kept, SessionRunner
+from orastream.delivery.runtime.session_runner import TAKEN, OwnerState, SessionRunner
 from orastream.delivery.runtime.wakeups import NAK_DELAY_S, Wakeups
 from orastream.jetstream.pull_consumer import Delivery
 
@@ -37,7 +37,7 @@ class OwnedSession:
         self._lifetime = Lifetime(context.sink.idle_s)
         permission = WritePermission(context.lease.term, ownership.lapse)
         deliveries = Deliveries(context, ownership.session, event.set)
-        self._kept = Kept(ownership, self._lifetime, self.wakeups, permission, deliveries, event)
+        self._state = OwnerState(ownership, self._lifetime, self.wakeups, permission, deliveries, event)
         self._runner: SessionRunner | None = None
         """Serves the session while it does not rest."""
         self._rests_since: float | None = None
@@ -74,7 +74,7 @@ class OwnedSession:
     def lapsed(self) -> None:
         """The lease had lapsed: at rest look whether the session is still owned. A working session does so itself."""
         if self._runner is None:
-            self._kept.wake_event.set()
+            self._state.wake_event.set()
 
     def drain(self, seconds: float) -> None:
         """Begin no delivery, finish the running one within `seconds`, then release the session."""
@@ -88,7 +88,7 @@ class OwnedSession:
 
     async def run(self) -> None:
         """Serve the session until it is over. Cancel-safe: held wake-ups get a nak, and the session is released."""
-        session = self._kept.ownership.session
+        session = self._state.ownership.session
         with structlog.contextvars.bound_contextvars(session=subjects.untoken(session) or session):
             try:
                 while not await self._serve() and not await self._rest():
@@ -98,7 +98,7 @@ class OwnedSession:
 
     async def _serve(self) -> bool:
         """Serve the session while it has work. Returns whether it is over."""
-        self._runner = SessionRunner(self._context, self._kept)
+        self._runner = SessionRunner(self._context, self._state)
         try:
             return await self._runner.run()
         finally:
@@ -106,7 +106,7 @@ class OwnedSession:
 
     async def _rest(self) -> bool:
         """Wait for a wake-up, or until the session is over. Returns whether it is over."""
-        event, links = self._kept.wake_event, self._kept.deliveries.links
+        event, links = self._state.wake_event, self._state.deliveries.links
         self._rests_since = self._loop.time()
         while not self.wakeups:
             await self._check_ownership()
@@ -123,9 +123,9 @@ class OwnedSession:
 
     async def _check_ownership(self) -> None:
         """After a lapse of the lease leave the session if another bridge has taken it."""
-        permission = self._kept.permission
+        permission = self._state.permission
         while (lapse := permission.next_check()) is not None and not self.wakeups:
-            found = await self._context.owners.check(self._kept.ownership, lapse)
+            found = await self._context.owners.check(self._state.ownership, lapse)
             permission.answered(found.lapse, ours=found.ours)
             if found.ours is False:
                 self._lifetime.leave(TAKEN)
@@ -136,15 +136,15 @@ class OwnedSession:
         if self._runner is not None:
             self._runner.wake()
         else:
-            self._kept.wake_event.set()
+            self._state.wake_event.set()
 
     async def _release(self) -> None:
-        self._kept.wake_event.close()
+        self._state.wake_event.close()
         try:
-            await self._kept.deliveries.close()
+            await self._state.deliveries.close()
         finally:
             await self.wakeups.nak(0.0 if self._lifetime.leave_reason is None else NAK_DELAY_S)
             try:
-                await self._context.owners.release(self._kept.ownership)
+                await self._context.owners.release(self._state.ownership)
             except NodeUnavailable:
                 log.debug("the session is not released yet; until then no other bridge can take it")

@@ -40,7 +40,7 @@ log = logger.named(__name__)
 
 
 @dataclass(slots=True)
-class Kept:
+class OwnerState:
     """What a session keeps from one `SessionRunner` to the next one."""
 
     ownership: Ownership
@@ -54,13 +54,13 @@ class Kept:
 class SessionRunner:
     """The owner's loop for one session. `await run()` returns when the session may rest or is over."""
 
-    def __init__(self, context: BridgeContext, kept: Kept) -> None:
+    def __init__(self, context: BridgeContext, state: OwnerState) -> None:
         self._context = context
-        self._ownership = ownership = kept.ownership
+        self._ownership = ownership = state.ownership
         self._loop = loop = asyncio.get_running_loop()  # kept: each get_running_loop is a system call (getpid)
         mark, session = context.mark, ownership.session
-        self._session = Session(context.sink.transport, ownership.epoch, kept.lifetime, mark.at + CLOCKS_S)
-        self._wakeups = kept.wakeups
+        self._session = Session(context.sink.transport, ownership.epoch, state.lifetime, mark.at + CLOCKS_S)
+        self._wakeups = state.wakeups
         self._reports = reports = ReportStore(
             context.js,
             context.counts.used,
@@ -68,14 +68,14 @@ class SessionRunner:
             context.deletions,
         )
         self._feeds = SessionFeeds(context, session, self._session, reports, self.wake)
-        self._permission = kept.permission
-        self._wake_event = kept.wake_event
+        self._permission = state.permission
+        self._wake_event = state.wake_event
         self._nudge = self._wake_event.set
         """Runs a round of the loop for the utterance only: audio has come, or the link has room."""
         self._full_round = True
         self._full_round_at = 0.0
         self._is_over = True
-        self._deliveries = kept.deliveries
+        self._deliveries = state.deliveries
         self._housekeeping = Housekeeping(context.js, context.owners, reports, ownership.epoch, session)
         for delivery in self._wakeups:
             self._feeds.exists(delivery.sequence)
