@@ -112,14 +112,19 @@ def serve_bridge(
             counts=counts,
             announce=announce,
         )
-        process.metrics.gauge(f"orastream_{kind}_sessions", "Sessions owned now", lambda: float(bridge.sessions))
+        process.metrics.gauge(f"orastream_{kind}_sessions", "Sessions owned now", lambda: float(len(bridge.table)))
         process.metrics.gauge(
             f"orastream_{kind}_max_sessions", "Sessions that it may own at the same time", lambda: float(max_sessions)
         )
         process.metrics.gauge(
             f"orastream_{kind}_sessions_without_work",
             "Owned sessions without stored requests or deliveries; each is released after its idle time",
-            lambda: float(bridge.sessions_without_work),
+            lambda: float(bridge.table.without_work),
+        )
+        process.metrics.gauge(
+            f"orastream_{kind}_sessions_at_rest",
+            "Of these, sessions that rest: they keep their connection and little memory",
+            lambda: float(bridge.table.at_rest),
         )
         process.metrics.gauge(
             f"orastream_{kind}_lease_valid",

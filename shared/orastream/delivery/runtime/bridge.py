@@ -58,7 +58,8 @@ class Bridge:
     ) -> None:
         """It owns at most `max_sessions` sessions at the same time, and leaves further ones to other bridges."""
         self._js = js
-        self._table = SessionTable(max_sessions)
+        self.table = SessionTable(max_sessions)
+        """The sessions that it owns, for metrics."""
         self._judge = WakeupJudge(js, sink.transport, max_text_chars=max_text_chars)
         self._lease = Lease(js, kind)
         self._names = js.names
@@ -73,7 +74,7 @@ class Bridge:
             lease=self._lease,
             owners=owners,
             mark=ReportMark(),
-            held=self._table.held,
+            held=self.table.held,
             deletions=Batch(DELETIONS_EVERY_S),
             early=EarlyRoom(),
             max_text_chars=max_text_chars,
@@ -85,18 +86,8 @@ class Bridge:
         self._draining = False
         self._drain_s = 0.0
         self._pull_consumer = PullConsumer(
-            js.broker, js.names.sessions_stream, kind, self._on_delivery, self._table.capacity
+            js.broker, js.names.sessions_stream, kind, self._on_delivery, self.table.capacity
         )
-
-    @property
-    def sessions(self) -> int:
-        """Number of sessions owned now."""
-        return len(self._table)
-
-    @property
-    def sessions_without_work(self) -> int:
-        """Number of owned sessions without work. Each is released after the sink's `idle_s` seconds without work."""
-        return sum(not runner.has_work for runner in self._table)
 
     @property
     def lease_valid(self) -> bool:
@@ -114,7 +105,7 @@ class Bridge:
         if stream in (self._names.owners_stream, self._names.heartbeats_stream):
             self._lease.term.doubt()
         if stream == self._names.sessions_stream:
-            for runner in self._table:
+            for runner in self.table:
                 runner.requests_lost()
 
     def sequences_back(self, stream: str) -> None:
@@ -125,7 +116,7 @@ class Bridge:
         if stream == self._names.reports_stream:
             self._context.mark.reset()
         if stream in (self._names.sessions_stream, self._names.audio_stream, self._names.reports_stream):
-            for runner in self._table:
+            for runner in self.table:
                 runner.leave(f"the sequences of {stream} went back")
 
     async def run(self, stop: asyncio.Event, drain_s: float) -> None:
@@ -137,7 +128,7 @@ class Bridge:
         broker, term = self._js.broker, self._lease.term
         unhook = (broker.on_disconnect(self._disconnected), broker.on_reconnect(term.reconnected))
         pull, stopped = start(self._pull_consumer.run(), name="pull"), start(stop.wait(), name="stop")
-        sweep = start(OwnerSweep(self._js, self._lease.bridge, self._table.__contains__).run(), name="sweep")
+        sweep = start(OwnerSweep(self._js, self._lease.bridge, self.table.__contains__).run(), name="sweep")
         kept = [
             start(self._lease.run(), name="heartbeat"),
             start(self._extend_wakeups(), name="keep"),
@@ -155,7 +146,7 @@ class Bridge:
             pull.cancel()
             sweep.cancel()
             stopped.cancel()
-            for runner in self._table:
+            for runner in self.table:
                 runner.drain(self._drain_s)
             try:
                 if self._tasks:
@@ -178,7 +169,7 @@ class Bridge:
 
     def _on_delivery(self, delivery: Delivery) -> None:
         session = self._names.session_of(delivery.subject)
-        table = self._table
+        table = self.table
         if session is None:
             self._spawn(delivery.discard(self._js))
         elif (runner := table.runner(session)) is not None:
@@ -199,7 +190,7 @@ class Bridge:
         session = self._names.session_of(delivery.subject) if delivery is not None else None
         if delivery is None or session is None:
             return
-        if (runner := self._table.runner(session)) is not None:
+        if (runner := self.table.runner(session)) is not None:
             runner.woken(delivery)
         else:  # released meanwhile
             self._spawn(delivery.nak(NAK_DELAY_S))
@@ -212,9 +203,9 @@ class Bridge:
 
     def _adopt(self, session: str) -> bool:
         """Try to take a session without a wake-up: its owner is gone. False if this bridge is full or has it."""
-        if session in self._table or self._table.full or self._draining:
+        if session in self.table or self.table.full or self._draining:
             return False
-        self._table.take(session)
+        self.table.take(session)
         self._spawn(self._consider(session, adopt=True))
         return True
 
@@ -230,7 +221,7 @@ class Bridge:
         """
         waiting: list[Delivery] = []
         needs: set[Need] = {Need.OWNER} if adopt else set()
-        taking = self._table.taking(session)
+        taking = self.table.taking(session)
         assert taking is not None
         try:
             async with self._judging_limit:
@@ -246,7 +237,7 @@ class Bridge:
         except Exception:  # noqa: BLE001 - else a bug would block the session for ever
             log.exception("handling a wake-up failed", session=session)
             ownership = None
-        waiting += self._table.not_taken(session)
+        waiting += self.table.not_taken(session)
         if not isinstance(ownership, Ownership):
             for delivery in waiting:
                 if ownership is None or not await self._peers.passed_on(ownership.bridge, passed(delivery)):
@@ -257,7 +248,7 @@ class Bridge:
         runner = OwnedSession(self._context, ownership)
         for delivery in waiting:
             runner.woken(delivery)
-        self._table.owned(session, runner)
+        self.table.owned(session, runner)
         if self._draining:
             runner.drain(self._drain_s)
         await self._serve(session, runner)
@@ -276,7 +267,7 @@ class Bridge:
         except* Exception:  # noqa: BLE001 - one session's error must not end the others
             log.exception("a session failed", session=session)
         finally:
-            self._table.released(session)
+            self.table.released(session)
             await runner.wakeups.nak(NAK_DELAY_S)
             self._pull_consumer.room()
 
@@ -286,7 +277,7 @@ class Bridge:
         while True:
             await asyncio.sleep(topology.BRIDGE_ACK_WAIT_S / 2)
             lapsed, lapses = self._lease.term.lapses != lapses, self._lease.term.lapses
-            for runner in self._table:
+            for runner in self.table:
                 if lapsed:
                     runner.lapsed()
                 for delivery in runner.wakeups:
@@ -295,5 +286,5 @@ class Bridge:
                 await self._context.owners.release_late()
             except NodeUnavailable as exc:
                 log.debug("releasing sessions failed; retrying later", error=str(exc))
-            self._table.next_turn()
+            self.table.next_turn()
             self._pull_consumer.room()

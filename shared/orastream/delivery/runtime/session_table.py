@@ -38,6 +38,16 @@ class SessionTable:
         return iter(list(self._runners.values()))
 
     @property
+    def without_work(self) -> int:
+        """Number of sessions without work. Each is released after the sink's `idle_s` seconds without work."""
+        return sum(not runner.has_work for runner in self._runners.values())
+
+    @property
+    def at_rest(self) -> int:
+        """Number of sessions that rest (`OwnedSession`)."""
+        return sum(runner.rests_since is not None for runner in self._runners.values())
+
+    @property
     def full(self) -> bool:
         """Whether no more session may be taken."""
         return len(self._runners) + len(self._taking) >= self._max_sessions
