@@ -104,6 +104,7 @@ class Bridge:
         """A stream was lost and created again, empty. Sessions then check their ownership, or their requests."""
         if stream in (self._names.owners_stream, self._names.heartbeats_stream):
             self._lease.term.doubt()
+            self._lapsed()
         if stream == self._names.sessions_stream:
             for runner in self.table:
                 runner.requests_lost()
@@ -125,8 +126,8 @@ class Bridge:
         Deliveries may go on for `drain_s` seconds after `stop`. Raises what a task of the bridge raises.
         """
         start = asyncio.create_task
-        broker, term = self._js.broker, self._lease.term
-        unhook = (broker.on_disconnect(self._disconnected), broker.on_reconnect(term.reconnected))
+        broker = self._js.broker
+        unhook = (broker.on_disconnect(self._disconnected), broker.on_reconnect(self._reconnected))
         pull, stopped = start(self._pull_consumer.run(), name="pull"), start(stop.wait(), name="stop")
         sweep = start(OwnerSweep(self._js, self._lease.bridge, self.table.__contains__).run(), name="sweep")
         kept = [
@@ -164,6 +165,14 @@ class Bridge:
     def _disconnected(self) -> None:
         confirm_s = CONFIRM_CLUSTER_S if self._js.broker.server.cluster else CONFIRM_S
         self._lease.term.disconnected(asyncio.get_running_loop().time(), confirm_s)
+
+    def _reconnected(self) -> None:
+        self._lease.term.reconnected()
+        self._lapsed()
+
+    def _lapsed(self) -> None:
+        for runner in self.table:
+            runner.lapsed()
 
     # ---- wake-ups
 
@@ -268,7 +277,7 @@ class Bridge:
             log.exception("a session failed", session=session)
         finally:
             self.table.released(session)
-            await runner.wakeups.nak(NAK_DELAY_S)
+            await runner.wakeups.nak(runner.nak_delay_s)  # after the release: else they would come back to this session
             self._pull_consumer.room()
 
     async def _extend_wakeups(self) -> None:
@@ -277,9 +286,9 @@ class Bridge:
         while True:
             await asyncio.sleep(topology.BRIDGE_ACK_WAIT_S / 2)
             lapsed, lapses = self._lease.term.lapses != lapses, self._lease.term.lapses
+            if lapsed:
+                self._lapsed()
             for runner in self.table:
-                if lapsed:
-                    runner.lapsed()
                 for delivery in runner.wakeups:
                     await delivery.in_progress()
             try:

@@ -52,6 +52,11 @@ class OwnedSession:
         """Since when it rests (monotonic seconds); None while it works, and when it gives way."""
         return self._rests_since
 
+    @property
+    def nak_delay_s(self) -> float:
+        """After which time the consumer delivers the wake-ups that are still held at the end, to any bridge."""
+        return 0.0 if self._lifetime.leave_reason is None else NAK_DELAY_S
+
     def woken(self, delivery: Delivery) -> None:
         """Hold a wake-up of this session until `Session.may_ack` allows its ack."""
         self.wakeups.hold(delivery, self._loop.time())
@@ -87,7 +92,7 @@ class OwnedSession:
         self._wake()
 
     async def run(self) -> None:
-        """Serve the session until it is over. Cancel-safe: held wake-ups get a nak, and the session is released."""
+        """Serve the session until it is over, and release it. Cancel-safe. Wake-ups may still be held: nak them."""
         session = self._state.ownership.session
         with structlog.contextvars.bound_contextvars(session=subjects.untoken(session) or session):
             try:
@@ -109,28 +114,31 @@ class OwnedSession:
         event, links = self._state.wake_event, self._state.deliveries.links
         self._rests_since = self._loop.time()
         while not self.wakeups:
-            await self._check_ownership()
+            checked = await self._check_ownership()
             now = self._loop.time()
             if self._lifetime.over(now, delivering=False, work=False):
                 return True
             event.clear()
             await links.close_idle(now, None)
-            times = (self._lifetime.next_time(), links.next_time(None))
+            times = (self._lifetime.next_time(), links.next_time(None), None if checked else now + CHECK_S)
             await event.wait(min((at for at in times if at is not None), default=float("inf")))
         event.close()
         self._rests_since = None
         return False
 
-    async def _check_ownership(self) -> None:
-        """After a lapse of the lease leave the session if another bridge has taken it."""
+    async def _check_ownership(self) -> bool:
+        """After a lapse of the lease leave the session if another bridge has taken it.
+
+        Returns whether the owner is known; if not, NATS has not answered.
+        """
         permission = self._state.permission
-        while (lapse := permission.next_check()) is not None and not self.wakeups:
-            found = await self._context.owners.check(self._state.ownership, lapse)
-            permission.answered(found.lapse, ours=found.ours)
-            if found.ours is False:
-                self._lifetime.leave(TAKEN)
-            elif found.ours is None:
-                await asyncio.sleep(CHECK_S)
+        if (lapse := permission.next_check()) is None:
+            return True
+        found = await self._context.owners.check(self._state.ownership, lapse)
+        permission.answered(found.lapse, ours=found.ours)
+        if found.ours is False:
+            self._lifetime.leave(TAKEN)
+        return found.ours is not None
 
     def _wake(self) -> None:
         if self._runner is not None:
@@ -143,7 +151,6 @@ class OwnedSession:
         try:
             await self._state.deliveries.close()
         finally:
-            await self.wakeups.nak(0.0 if self._lifetime.leave_reason is None else NAK_DELAY_S)
             try:
                 await self._context.owners.release(self._state.ownership)
             except NodeUnavailable:
