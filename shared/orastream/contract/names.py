@@ -1,7 +1,7 @@
 """The names of one node in NATS: its subjects, streams, buckets and keys, all built from a prefix (TTS_PREFIX). Pure.
 
-Two nodes with different prefixes can share a server: no subject, stream or bucket of one is that of the other. A prefix
-is `<name>` or `<name>.<n>`. Node `tts.0` is one of the nodes behind the *front* `tts`: callers publish to the front,
+Two nodes with different prefixes can share a server. If their names differ, no subject, stream or bucket of one is that
+of the other. A prefix is `<name>` or `<name>.<n>`. Node `tts.0` is one of the nodes behind the *front* `tts`: callers publish to the front,
 and the server maps each session to one of the nodes. Reports, audio and the load of such a node have the front's name,
 because callers read them there; all else has the node's own.
 

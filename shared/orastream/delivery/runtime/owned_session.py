@@ -114,11 +114,11 @@ class OwnedSession:
         event, links = self._state.wake_event, self._state.deliveries.links
         self._rests_since = self._loop.time()
         while not self.wakeups:
+            event.clear()  # before the awaits: what comes during one of them ends the wait below
             checked = await self._check_ownership()
             now = self._loop.time()
-            if self._lifetime.over(now, delivering=False, work=False):
+            if self._lifetime.over(now, delivering=False, work=bool(self.wakeups)):
                 return True
-            event.clear()
             await links.close_idle(now, None)
             times = (self._lifetime.next_time(), links.next_time(None), None if checked else now + CHECK_S)
             await event.wait(min((at for at in times if at is not None), default=float("inf")))
