@@ -1,0 +1,90 @@
+"""A resting session: what comes while it looks at its ownership, and when its bridge loses the connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from orastream.client.async_client import Client
+from orastream.delivery.rules import lifetime
+from orastream.delivery.runtime.outcomes import OwnershipRead
+from orastream.delivery.runtime.ownership import Owners, Ownership
+from orastream.service.lifecycle import Process
+from services.oraserver.app import OraServer, serve
+from tests.support.inprocess import running_node
+from tests.support.nats_server import NatsServer
+from tests.support.processes import until
+from tests.support.tcp_proxy import TcpProxy
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(90)]
+
+REST_AFTER_S = 0.3
+
+
+@pytest.fixture
+async def oraserver(tmp_path: Path) -> AsyncIterator[OraServer]:
+    async with serve(OraServer(tmp_path / "oraserver")) as server:
+        yield server
+
+
+async def speak(client: Client, request: str) -> str:
+    report = await client.say(
+        "네.", session_id="s", phone_id="p", request_id=request, use_websocket=True, fire_and_forget=False, wait_s=20
+    )
+    return report.status
+
+
+async def rested(process: Process) -> None:
+    async def one() -> bool:
+        return b"orastream_ws_bridge_sessions_at_rest 1.0" in process.metrics.render()
+
+    await until(one, "the session rests", timeout_s=20)
+
+
+async def test_a_request_that_comes_while_it_looks_whether_it_owns_the_session_is_spoken_at_once(
+    nats_server: NatsServer, oraserver: OraServer, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifetime, "REST_AFTER_S", REST_AFTER_S)
+    check, asked = Owners.check, asyncio.Event()
+    held = asyncio.Event()
+
+    async def slow(owners: Owners, ownership: Ownership, lapse: int) -> OwnershipRead:
+        asked.set()
+        async with asyncio.timeout(20):
+            await held.wait()
+        return await check(owners, ownership, lapse)
+
+    proxy = TcpProxy(nats_server.port)
+    await proxy.start()
+    try:
+        async with (
+            running_node(nats_server.url, oraserver.url, ("synth",)),
+            running_node(
+                f"nats://127.0.0.1:{proxy.port}", oraserver.url, ("ws_bridge",), websocket_idle_seconds=100
+            ) as processes,
+        ):
+            assert await speak(client, "before") == "delivered"
+            await rested(processes["ws_bridge"])
+            monkeypatch.setattr(Owners, "check", slow)
+            proxy.cut()
+            await asyncio.sleep(0.1)
+            proxy.heal()
+            async with asyncio.timeout(20):
+                await asked.wait()
+            speaking = asyncio.create_task(speak(client, "after"))
+
+            async def woken() -> bool:
+                answer, _ = await client.broker.request(
+                    "$JS.API.CONSUMER.INFO.TTS_SESSIONS.ws_bridge", b"", timeout_s=5
+                )
+                return b'"num_ack_pending":1' in answer
+
+            await until(woken, "the bridge holds the wake-up", timeout_s=20)
+            held.set()
+            assert await speaking == "delivered"
+    finally:
+        await proxy.stop()
+    assert (await oraserver.received("s")).connections.total == 1
