@@ -11,6 +11,7 @@ import pytest
 from orastream.client.async_client import Client
 from orastream.delivery.rules import lifetime
 from orastream.delivery.runtime.outcomes import OwnershipRead
+from orastream.delivery.runtime.owned_session import OwnedSession
 from orastream.delivery.runtime.ownership import Owners, Ownership
 from orastream.service.lifecycle import Process
 from services.oraserver.app import OraServer, serve
@@ -48,8 +49,8 @@ async def test_a_request_that_comes_while_it_looks_whether_it_owns_the_session_i
     nats_server: NatsServer, oraserver: OraServer, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lifetime, "REST_AFTER_S", REST_AFTER_S)
-    check, asked = Owners.check, asyncio.Event()
-    held = asyncio.Event()
+    check, lapsed = Owners.check, OwnedSession.lapsed
+    asked, held = asyncio.Event(), asyncio.Event()
 
     async def slow(owners: Owners, ownership: Ownership, lapse: int) -> OwnershipRead:
         asked.set()
@@ -69,6 +70,8 @@ async def test_a_request_that_comes_while_it_looks_whether_it_owns_the_session_i
             assert await speak(client, "before") == "delivered"
             await rested(processes["ws_bridge"])
             monkeypatch.setattr(Owners, "check", slow)
+            # Only the reconnect: what looks every few seconds would hide a wake-up that was missed.
+            monkeypatch.setattr(OwnedSession, "lapsed", lambda session: asked.is_set() or lapsed(session))
             proxy.cut()
             await asyncio.sleep(0.1)
             proxy.heal()
