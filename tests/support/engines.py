@@ -105,8 +105,10 @@ class Choir:
         elif voice == "flood":
             yield letter * 2_000_000
         elif voice == "hangs":
-            yield letter
-            time.sleep(600)
+            try:
+                yield letter
+            finally:  # also if it is stopped at once
+                time.sleep(600)
         elif voice == "raises":
             raise EngineError("out of breath")
         elif voice == "slow":

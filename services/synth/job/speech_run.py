@@ -52,17 +52,35 @@ class SpeechRun:
     ) -> None:
         settings = context.settings
         age_s = context.js.clock.age_s(stored.stored_at_s)
-        self.attempt = attempt
-        self._turn = turn
-        self._pauses_until = asyncio.get_running_loop().time() + settings.tts_audio_retention_seconds / 2 - age_s
-        self.meter = MeteredSpeaker(PausingSpeaker(context.speaker, self._pause))
+        until = asyncio.get_running_loop().time() + settings.tts_audio_retention_seconds / 2 - age_s
+        self._pause = _Pause(turn, until, attempt)
+        self.meter = MeteredSpeaker(PausingSpeaker(context.speaker, self._pause.before_sentence))
         self.made = Made()
         cutting = Cutting(settings.websocket_chunk_size, settings.chunk_ramp, by_sentence=by_sentence)
         self.pieces = speak_utterance(self.meter, utterance, lines, cutting, resume=resume, made=self.made)
 
-    async def _pause(self, due_s: float) -> None:
+    @property
+    def attempt(self) -> Attempt | None:
+        """The attempt to which the audio belongs, from when it is opened."""
+        return self._pause.attempt
+
+    @attempt.setter
+    def attempt(self, attempt: Attempt) -> None:
+        self._pause.attempt = attempt
+
+
+class _Pause:
+    """The pause before a sentence. Apart from the run, so that nothing refers to that in a circle."""
+
+    def __init__(self, turn: SlotTurn, until: float, attempt: Attempt | None) -> None:
+        self.attempt = attempt
+        self._turn = turn
+        self._until = until
+
+    async def before_sentence(self, due_s: float) -> None:
+        """Wait for the turn, if the attempt is open."""
         if self.attempt is not None:
-            await self._turn.before_sentence(due_s, self.attempt.show_waiting, until=self._pauses_until)
+            await self._turn.before_sentence(due_s, self.attempt.show_waiting, until=self._until)
 
 
 def whole_text(

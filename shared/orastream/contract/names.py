@@ -1,9 +1,9 @@
 """The names of one node in NATS: its subjects, streams, buckets and keys, all built from a prefix (TTS_PREFIX). Pure.
 
 Two nodes with different prefixes can share a server. If their names differ, no subject, stream or bucket of one is that
-of the other. A prefix is `<name>` or `<name>.<n>`. Node `tts.0` is one of the nodes behind the *front* `tts`: callers publish to the front,
-and the server maps each session to one of the nodes. Reports, audio and the load of such a node have the front's name,
-because callers read them there; all else has the node's own.
+of the other. A prefix is `<name>` or `<name>.<n>`. Node `tts.0` is one of the nodes behind the *front* `tts`: callers
+publish to the front, and the server maps each session to one of the nodes. Reports, audio and the load of such a node
+have the front's name, because callers read them there; all else has the node's own.
 
 `session` and `req` are tokens (`contract/subjects.py`), or `*` for a filter.
 Source: docs/decisions/022-names-have-a-prefix.md.
