@@ -70,7 +70,7 @@ class SentenceOutput:
         self._last_sign = time.monotonic()
 
     def give(self, pcm: bytes) -> bool:
-        """Passes audio on, or nothing; returns False once the sentence is stopped."""
+        """Passes a piece of audio on; an empty one only asks whether to go on. Returns False once it is stopped."""
         for start in range(0, len(pcm), self._step):
             if not self._give(pcm[start : start + self._step]):
                 return False

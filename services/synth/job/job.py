@@ -149,7 +149,7 @@ class Job:
 
     @contextlib.asynccontextmanager
     async def _begun(self) -> AsyncIterator[None]:
-        """The engine makes the first chunk meanwhile, if the request is certainly new: it is then spoken from there."""
+        """The engine makes the first chunk meanwhile, unless this may not be the first attempt at the request."""
         request = self._stored.request
         spoken_anew = self._again is None and self._delivery.delivered == 1 and not self._cancelled
         if request is None or request.text_stream or not spoken_anew:

@@ -83,8 +83,10 @@ async def read_page(broker: Broker, subject: str, query: ReadQuery) -> AsyncGene
 
 
 def _no_gateway(subject: str) -> NoResponders:
-    why = "is the prefix right, does a gateway run, may this user ask it? The list of all sessions: ask each node"
-    return NoResponders(f"the streams cannot be read from here, and nobody answers on {subject}: {why} (tts.0, …)")
+    fix = "check TTS_PREFIX, that a gateway runs, and that this user may ask it"
+    if subject.endswith(".reports.read"):
+        fix += "; behind a front door ask each node (tts.0, …): the front has no list of all sessions"
+    return NoResponders(f"this client cannot read the streams, and nobody answers on {subject}: {fix}")
 
 
 def _raise_error(subject: str, headers: Headers) -> None:

@@ -80,7 +80,7 @@ class Peers:
         """Another process has sent a beacon."""
 
     def changed(self) -> None:
-        """What `holds` yields has changed: send a beacon soon, if another process can hear it."""
+        """What `holds` yields has changed: send a beacon soon, if another process is known."""
         if not self._watch.alone:
             self._changed.set()
 

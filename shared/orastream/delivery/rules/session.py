@@ -168,10 +168,10 @@ class Session:
         self._queue.extend(looks)
         for entry in self.entries.values():
             self._judge(entry, now)
-        head, doubtful, lowest_open = entry_order.firsts(self.entries)
-        if head is not None:
+        if (head := entry_order.firsts(self.entries).head) is not None:
             self._begin(head, now)
-        if doubtful is not None and doubtful.may_be_gone and now >= doubtful.check_at:
+        _, doubtful, lowest_open = entry_order.firsts(self.entries)  # again: the head may be one that is ended now
+        if doubtful is not None and now >= doubtful.check_at:
             doubtful.checked_at, doubtful.lost_at = now, None
             self._queue.append(CheckStored(doubtful))
         effects = [*self._queue, *map(DropCancel, self._cancels.due(now, lowest_open))]

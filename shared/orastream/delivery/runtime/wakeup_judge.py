@@ -20,7 +20,7 @@ class Need(Enum):
 
     NOTHING = "it was acked or refused"
     OWNER = "the session must have an owner"
-    PRESENT_OWNER = "the session's owner, if there is one: it is a cancel, and a request before it is stored"
+    PRESENT_OWNER = "a cancel of a request that is stored: the session's owner applies it, if there is one"
 
 
 class WakeupJudge:

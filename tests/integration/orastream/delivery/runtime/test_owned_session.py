@@ -73,7 +73,11 @@ async def test_a_request_that_comes_while_it_looks_whether_it_owns_the_session_i
             # Only the reconnect: what looks every few seconds would hide a wake-up that was missed.
             monkeypatch.setattr(OwnedSession, "lapsed", lambda session: asked.is_set() or lapsed(session))
             proxy.cut()
-            await asyncio.sleep(0.1)
+
+            async def broken() -> bool:
+                return not processes["ws_bridge"].js.broker.connected
+
+            await until(broken, "the bridge has lost its connection", timeout_s=20)
             proxy.heal()
             async with asyncio.timeout(20):
                 await asked.wait()

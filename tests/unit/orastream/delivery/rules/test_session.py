@@ -517,6 +517,18 @@ def test_another_transports_request_that_waits_for_its_claim_is_not_stuck() -> N
     assert bench.poll() == ["Inspect 2"]
 
 
+def test_when_a_stuck_request_is_ended_the_next_one_is_looked_for_in_the_same_round() -> None:
+    """Else the owner would be due again at once."""
+    bench = Bench()
+    bench.ask(2, "http", ttlSeconds=1)
+    bench.ask(3, "http", ttlSeconds=1)
+    bench.session.cancel(cancel(4))
+    bench.poll()
+    bench.now = 1 + EXPIRY_GRACE_S + STUCK_S
+    assert bench.poll() == ["End 2 cancelled"]
+    assert bench.checked == [3]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_waiting_requests_cause_no_tight_loop(kind: Kind) -> None:
     """Requests that wait, or that another bridge delivers, must not make the owner poll in a tight loop."""
