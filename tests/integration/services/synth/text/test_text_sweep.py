@@ -150,7 +150,11 @@ async def test_pieces_under_a_wildcard(nats_server: NatsServer, js: JetStream) -
     await js.store(NAMES.text("s", "queued"), PIECE)
     tokens = (b"s.*", b"*.queued", b"s.\xff", b"s." + b"x" * 400)
     assert await send(nats_server.port, *(pub(b"tts.text." + token, PIECE) for token in tokens)) == b""
-    assert (await management.stream_info(js, NAMES.texts_stream))["state"]["messages"] == 5
+
+    async def stored() -> bool:
+        return int((await management.stream_info(js, NAMES.texts_stream))["state"]["messages"]) == 5
+
+    await until(stored, "the server stored what it received: it answers a PING before that")
     assert await sweep.look() == 4
     assert await texts(js) == {"s.queued"}
 
