@@ -11,16 +11,16 @@ from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, cast
-from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
-from orastream import tls
 from orastream.base.reset import reset, reset_on_close
 from orastream.contract.audio_messages import AudioChunk, AudioStart
+from orastream.delivery.post import end_reasons
 from orastream.delivery.post.body import END, Body
+from orastream.delivery.post.end_reasons import PostReasons
 from orastream.delivery.post.send_queue import unsent_bytes
 from orastream.delivery.rules.utterance_effects import DeliveryRules
 from orastream.delivery.sink import LinkLost, Speech
@@ -53,6 +53,7 @@ class HttpLink:
         self._client = client
         self._url = url
         self._tls = client_tls
+        self._reasons = PostReasons(url, client_tls)
         self._untried = False
         """Whether the running POST is the first one of its connection, and has no answer yet."""
         self._speech: Speech | None = None
@@ -139,25 +140,13 @@ class HttpLink:
                 if self._ended:
                     await _read_rest(answer.content)
         except (aiohttp.ClientError, OSError) as exc:
-            raise LinkLost(self._failure(exc)) from exc
+            raise LinkLost(self._reasons.failed(exc, body.content_length, untried=self._untried)) from exc
         finally:
             self._forget_limit()
         if not 200 <= status < 300:
-            raise LinkLost(f"the POST was answered by HTTP {status}", refused=400 <= status < 500)
+            raise LinkLost(end_reasons.answered(status, body.content_length), refused=400 <= status < 500)
         if not self._ended:
             raise LinkLost(f"the POST was answered by HTTP {status} before it was sent")
-
-    def _failure(self, exc: Exception) -> str:
-        """Return why a POST has failed. aiohttp's own text may be a whole context, or empty."""
-        if self._url.startswith("https://"):
-            where = urlsplit(self._url)
-            peer = self._tls.files.peer(f"OraServer at {where.hostname}:{where.port or 443}", "ORASERVER_HTTP_URL")
-            cause = exc.os_error if isinstance(exc, aiohttp.ClientConnectorError) else exc
-            if (explained := tls.explain(str(cause), peer)) is not None:
-                return explained
-            if self._untried or tls.ended_by_peer(cause):
-                return f"{tls.closed_early(peer)} ({type(exc).__name__})"
-        return f"the POST failed ({type(exc).__name__})"
 
     async def _until_end_may_be_sent(self, may_write: Callable[[], bool]) -> None:
         """Return when this bridge may write and nothing of the body waits on this machine.

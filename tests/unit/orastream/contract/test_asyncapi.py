@@ -24,9 +24,9 @@ from orastream.contract.names import Names
 from orastream.contract.text_pieces import TextPiece
 from orastream.delivery.post.body import END, Body
 from orastream.delivery.sink import Speech
+from orastream.delivery.websocket.frames import FrameTemplate, init_frame
 from services.gateway.http.openapi import AcceptanceBody
 from services.oraserver import frames
-from services.ws_bridge.frames import FrameTemplate, init_frame
 from tests.support.asyncapi import NODE, ORASERVER, document, judging, problems
 from tests.support.asyncapi import schemas as documented
 from tests.support.names import NAMES

@@ -190,6 +190,33 @@ async def test_a_post_that_is_answered_before_it_was_sent_is_not_delivered(statu
             await post(to, chunks=64)
 
 
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"HTTP/1.1 403 No\r\nContent-Length: 100\r\n\r\nunfinished", "the POST was answered by HTTP 403"),
+        (b"HTTP/1.1 401 No\r\n\r\n", "the POST was answered by HTTP 401"),
+        (
+            b"HTTP/1.1 413 No\r\n\r\n",
+            "the POST was answered by HTTP 413: OraServer does not take a body of 87576 bytes",
+        ),
+    ],
+)
+@pytest.mark.parametrize("read", [True, False])
+async def test_a_refusal_is_final_whatever_follows_its_first_line(answer: bytes, reason: str, read: bool) -> None:
+    """Also one that OraServer sends before it has read the body."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await (taken(reader) if read else reader.readuntil(b"\r\n\r\n"))
+        writer.write(answer)
+        writer.write_eof()
+        await reader.read()
+
+    async with oraserver(refuse) as to, asyncio.timeout(20):
+        with pytest.raises(LinkLost) as caught:
+            await post(to)
+    assert str(caught.value) == reason and caught.value.refused
+
+
 async def test_slow_posts_do_not_delay_others() -> None:
     release = asyncio.Event()
     arrived = 0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from orastream.contract.audio_messages import AudioChunk
 from orastream.delivery.rules.confirmation import Confirmation
 from orastream.delivery.rules.utterance_effects import DeliveryRules
-from services.ws_bridge.liveness import PONG_S
+from orastream.delivery.websocket.liveness import PONG_S
 
 pytestmark = pytest.mark.unit
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ws_bridge.inflow import (
+from orastream.delivery.websocket.inflow import (
     COST_PER_S,
     MAX_SAVED,
     SLICE_BYTES,

@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from orastream.delivery.sink import LinkLost
-from services.ws_bridge.connection import WebSocketConnection
+from orastream.delivery.websocket.connection import WebSocketConnection
 from tests.support.tcp_server import serving
 
 pytestmark = pytest.mark.integration

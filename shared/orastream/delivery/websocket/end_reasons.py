@@ -40,11 +40,9 @@ class EndReasons:
         return tls.explain(str(exc), self._peer) or tls.closed_early(self._peer)
 
 
-def handshake_failed(status: int, invalid: Exception | None) -> str:
-    """Return why OraServer's answer to the handshake does not open a WebSocket; `invalid`: what is wrong with it."""
-    if invalid is None:
-        return f"the handshake was answered by HTTP {status}"
-    return f"the handshake is not WebSocket's ({cleaned(str(invalid))})"
+def handshake_invalid(problem: Exception) -> str:
+    """Return why an answer with status 101 does not open a WebSocket."""
+    return f"the handshake is not WebSocket's ({cleaned(str(problem))})"
 
 
 def closed(code: int, reason: str) -> str:

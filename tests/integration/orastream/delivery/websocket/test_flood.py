@@ -15,7 +15,7 @@ from websockets.server import ServerProtocol
 
 from orastream import Client
 from orastream.contract.messages import Report
-from services.ws_bridge.connection import WebSocketConnection
+from orastream.delivery.websocket.connection import WebSocketConnection
 from tests.support.services import REPOSITORY, Stack, environment
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(90)]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
 
-from services.ws_bridge.masking import FIN_PING, FIN_TEXT, MASK_PAGE_BYTES, Masks, masked_frame
+from orastream.delivery.websocket.masking import FIN_PING, FIN_TEXT, MASK_PAGE_BYTES, Masks, masked_frame
 
 pytestmark = pytest.mark.unit
 

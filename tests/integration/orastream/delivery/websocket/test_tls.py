@@ -13,8 +13,8 @@ import uvloop
 
 from orastream.contract.errors import SettingsError
 from orastream.delivery.sink import LinkLost
+from orastream.delivery.websocket.connection import WebSocketConnection
 from orastream.tls import ORASERVER, ClientTls, TlsFiles
-from services.ws_bridge.connection import WebSocketConnection
 from services.ws_bridge.service import serve
 from services.ws_bridge.settings import WsBridgeSettings
 from tests.support.certificates import Authority, Pair

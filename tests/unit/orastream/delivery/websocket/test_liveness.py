@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ws_bridge.liveness import PONG_S, STALLED_S, Liveness
+from orastream.delivery.websocket.liveness import PONG_S, STALLED_S, Liveness
 
 pytestmark = pytest.mark.unit
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidHandshake, InvalidStatus, WebSocketException
+from websockets.exceptions import WebSocketException
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Response
 from websockets.protocol import State
@@ -21,14 +21,17 @@ from websockets.uri import parse_uri
 
 from orastream.base.reset import reset, reset_on_close
 from orastream.delivery.sink import LinkLost
+from orastream.delivery.websocket import end_reasons
+from orastream.delivery.websocket.end_reasons import EndReasons
+from orastream.delivery.websocket.inflow import PacedInput
+from orastream.delivery.websocket.liveness import PONG_S, Liveness
+from orastream.delivery.websocket.masking import FIN_PING, FIN_TEXT, MASKS, masked_frame
+from orastream.delivery.websocket.pings import Pings
+from orastream.delivery.websocket.status_line import StatusLine
 from orastream.tls import ORASERVER, ClientTls, TlsFiles
-from services.ws_bridge import end_reasons
-from services.ws_bridge.end_reasons import EndReasons
-from services.ws_bridge.inflow import PacedInput
-from services.ws_bridge.liveness import PONG_S, Liveness
-from services.ws_bridge.masking import FIN_PING, FIN_TEXT, MASKS, masked_frame
 
 HANDSHAKE_S = 5.0
+SWITCHING_PROTOCOLS = 101
 SEND_BUFFER_BYTES = 128 << 10
 USER_BUFFER_BYTES = 64 << 10
 """Bytes of this connection that the process may hold before `room` is False: one or two chunks."""
@@ -50,11 +53,10 @@ class WebSocketConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()  # kept, because get_running_loop() calls getpid() each time
         self._opened: asyncio.Future[None] = self._loop.create_future()
-        self._pings: dict[bytes, asyncio.Future[None]] = {}
-        """The future of each unanswered ping, by the ping's payload."""
-        self._ping_count = 0
         self._liveness = Liveness()
+        self._pings = Pings(self._loop, self._liveness)
         self._input = PacedInput(self._take, self._read)
+        self._status_line = StatusLine()
         self._unsent_pong: bytes | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._paused = False
@@ -113,14 +115,10 @@ class WebSocketConnection(asyncio.Protocol):
 
         That includes PONG_S seconds without progress.
         """
-        answered: asyncio.Future[None] = self._loop.create_future()
+        payload, answered = self._pings.new()
         if self.lost is not None:
-            answered.set_exception(self.lost)
+            self._pings.fail(self.lost)
             return answered
-        self._ping_count += 1
-        payload = b"%d" % self._ping_count
-        self._pings[payload] = answered
-        self._liveness.asked(payload, self._loop.time())
         if self._timer is None:
             self._timer = self._loop.call_later(PONG_S, self._look)
         self._send(FIN_PING, (payload,))
@@ -147,10 +145,7 @@ class WebSocketConnection(asyncio.Protocol):
             self._timer.cancel()
         if not self._opened.done():
             self._opened.set_result(None)
-        for answered in self._pings.values():
-            if not answered.done():
-                answered.set_exception(self.lost)
-        self._pings.clear()
+        self._pings.fail(self.lost)
         self._input.close()
         self._wake()
         # The transport and the parser refer to this connection: without these two it is freed at once.
@@ -182,14 +177,16 @@ class WebSocketConnection(asyncio.Protocol):
 
     def _take(self, data: bytes) -> int | None:
         """Pass the bytes to the sans-I/O protocol, and act on its events; returns their number, None if it ended."""
+        if not self._opened.done() and self._not_opened(self._status_line.feed(data)):
+            return None
         self._protocol.receive_data(data)
         self._flush()
         events = self._protocol.events_received()
         for event in events:
             if isinstance(event, Response):
-                self._on_response(event)
+                self._on_response()
             elif isinstance(event, Frame) and event.opcode is Opcode.PONG:
-                self._on_pong(bytes(event.data))
+                self._pings.answered(bytes(event.data), self._loop.time())
         if self._protocol.state in (State.CLOSING, State.CLOSED) and self.lost is None:
             if not self.unsent_bytes:
                 self._close_normally()
@@ -198,12 +195,11 @@ class WebSocketConnection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """OraServer has closed its side."""
-        self.abort(self._refused(None) or "the connection was ended by OraServer")
+        self._ended(None, "the connection was ended by OraServer")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport was closed."""
-        broke = f"the connection broke ({getattr(exc, 'strerror', None) or exc or 'end of stream'})"
-        self.abort(self._refused(exc) or broke)
+        self._ended(exc, f"the connection broke ({getattr(exc, 'strerror', None) or exc or 'end of stream'})")
 
     def pause_writing(self) -> None:
         """The kernel takes no more now: begin to check whether it takes any byte."""
@@ -221,9 +217,11 @@ class WebSocketConnection(asyncio.Protocol):
 
     # ---- private
 
-    def _refused(self, exc: Exception | None) -> str | None:
-        """Return what the end of the connection says about TLS; None after the handshake of WebSocket."""
-        return None if self._opened.done() else self._reasons.before_handshake(exc)
+    def _ended(self, exc: Exception | None, reason: str) -> None:
+        if self._opened.done():
+            self.abort(reason)
+        elif not self._not_opened(self._status_line.ended()):
+            self.abort(self._reasons.before_handshake(exc) or reason)
 
     def _send(self, first: int, parts: Sequence[bytes]) -> None:
         if self.lost is None and self._transport is not None:
@@ -256,29 +254,27 @@ class WebSocketConnection(asyncio.Protocol):
         if sock is not None:
             reset_on_close(sock, on=on)
 
-    def _on_response(self, response: Response) -> None:
+    def _on_response(self) -> None:
         error = self._protocol.handshake_exc
         if error is None:
             if not self._opened.done():
                 self._opened.set_result(None)
             self._resets_on_close(on=True)  # also if this process is killed
             return
-        status = response.status_code
-        invalid = isinstance(error, InvalidHandshake) and not isinstance(error, InvalidStatus)
-        reason = end_reasons.handshake_failed(status, error if invalid else None)
-        self.abort(reason, refused=400 <= status < 500)
+        self.abort(end_reasons.handshake_invalid(error))
+
+    def _not_opened(self, status: int | None) -> bool:
+        """Whether OraServer has answered the handshake with another status than 101. Then the connection is ended."""
+        if status in (None, SWITCHING_PROTOCOLS):
+            return False
+        self.abort(f"the handshake was answered by HTTP {status}", refused=400 <= status < 500)
+        return True
 
     def _end(self) -> str:
         close = self._protocol.close_rcvd
         if close is None:  # this side sends the close frame
             return end_reasons.broken(self._protocol.parser_exc)
         return end_reasons.closed(close.code, close.reason)
-
-    def _on_pong(self, payload: bytes) -> None:
-        for known in self._liveness.answered(payload, self._loop.time()):
-            answered = self._pings.pop(known)
-            if not answered.done():
-                answered.set_result(None)
 
     def _look(self) -> None:
         """Abort the connection if a time limit has passed, else set the timer for the next check.
