@@ -13,12 +13,20 @@ from orastream.delivery.rules.utterance_effects import DeliveryRules
 class LinkLost(Exception):
     """The link to OraServer broke or could not be opened. `refused`: OraServer answered 4xx, so a retry is of no use.
 
-    The message is the reason, for operators. It never contains spoken text.
+    The message is the reason, for operators. It never contains spoken text. `status` is the HTTP status with which
+    OraServer has answered instead, None if it has not. `about_tls`: the message says what is wrong with TLS, and after
+    its last `; ` what to do.
     """
 
-    def __init__(self, reason: str, *, refused: bool = False) -> None:
+    def __init__(self, reason: str, *, status: int | None = None, about_tls: bool = False) -> None:
         super().__init__(reason)
-        self.refused = refused
+        self.status = status
+        self.about_tls = about_tls
+
+    @property
+    def refused(self) -> bool:
+        """Whether OraServer has answered with 4xx."""
+        return self.status is not None and 400 <= self.status < 500
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ class ServiceAnswer:
     tls: bool = False
     """Whether `trouble` is about TLS: what is wrong and, after the last `; `, what to do."""
     instead_of_pong: str = ""
-    """What it did instead of answering a ping; empty if it answered."""
+    """Why a ping was not answered; empty if it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +225,7 @@ def judge_websocket(url: str, answer: ServiceAnswer, source: str = "") -> Findin
     """The finding for OraServer's WebSocket, after a handshake, `init` and a ping. `source`: where the URL is from."""
     url = shown(url) + (f" ({source})" if source else "")
     if answer.status == 101 and answer.instead_of_pong:
-        return Finding("OraServer, WebSocket", "problem", f"{url} opens, but {answer.instead_of_pong}", PONGS)
+        return Finding("OraServer, WebSocket", "problem", f"{url} opens, but then: {answer.instead_of_pong}", PONGS)
     if answer.status == 101:
         return Finding("OraServer, WebSocket", "ok", f"{url} opens and answers a ping")
     return _judge_oraserver("WebSocket", "ORASERVER_WEBSOCKET_URL", url, answer)

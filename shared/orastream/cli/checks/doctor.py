@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 import aiohttp
@@ -18,6 +18,8 @@ from orastream.cli.node.settings import NodeAddress, find_node
 from orastream.client.async_client import Client
 from orastream.contract.errors import NodeUnavailable, SettingsError
 from orastream.contract.names import Names
+from orastream.delivery.sink import LinkLost
+from orastream.delivery.websocket.link import WebSocketLink
 from orastream.jetstream import management
 from orastream.jetstream.api import API, JetStream
 from orastream.service.settings import unknown_names
@@ -26,8 +28,6 @@ from orastream.tls import ClientTls, closed_early, ended_by_peer, explain
 PATIENCE_S = 2.0
 ORASERVER_S = 5.0
 MONITORING_S = 2.0
-PONG_S = 10.0
-"""The same time as ws_bridge waits for a pong."""
 LOOKS, LOOK_EVERY_S = 5, 0.3
 """A consumer without a pull request is checked again: its service may be between two pull requests."""
 PROBE_ID = "orastream-doctor"
@@ -178,7 +178,7 @@ async def examine_oraserver(node: NodeAddress, *, sources: bool = False) -> list
     connector = aiohttp.TCPConnector(ssl=context)
     async with aiohttp.ClientSession(headers=headers, timeout=timeout, connector=connector) as http:
         websocket, post = await asyncio.gather(
-            _websocket(http, node.websocket_url, tls), _http(http, node.http_url, tls)
+            _websocket(node.websocket_url, headers, tls), _http(http, node.http_url, tls)
         )
     return [
         diagnosis.judge_websocket(node.websocket_url, websocket, node.websocket_source if sources else ""),
@@ -186,35 +186,23 @@ async def examine_oraserver(node: NodeAddress, *, sources: bool = False) -> list
     ]
 
 
-async def _websocket(http: aiohttp.ClientSession, url: str, tls: ClientTls) -> ServiceAnswer:
-    headers = {"session-id": PROBE_ID, "phone-id": PROBE_ID}
+async def _websocket(url: str, headers: Mapping[str, str], tls: ClientTls) -> ServiceAnswer:
+    """Do what ws_bridge does, with its own code: the handshake, `init`, and a ping."""
     try:
-        async with http.ws_connect(url, headers=headers, timeout=_closing(), autoping=False) as socket:
-            await socket.send_json({"type": "init", "session_id": PROBE_ID, "phone_id": PROBE_ID})
-            return ServiceAnswer(101, instead_of_pong=await _instead_of_pong(socket))
-    except aiohttp.WSServerHandshakeError as exc:
-        return ServiceAnswer(exc.status if exc.status != 101 else 200)
-    except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
-        return _unreached(exc, url, tls, "ORASERVER_WEBSOCKET_URL")
-
-
-async def _instead_of_pong(socket: aiohttp.ClientWebSocketResponse) -> str:
-    """Send a ping; returns what came instead of the pong, or an empty string if it came."""
-    await socket.ping(PROBE_ID.encode())
+        link = await WebSocketLink.open(url, PROBE_ID, PROBE_ID, _nothing, headers=headers, client_tls=tls)
+    except LinkLost as exc:
+        return ServiceAnswer(exc.status, str(exc), tls=exc.about_tls)
     try:
-        async with asyncio.timeout(PONG_S):
-            while (message := await socket.receive()).type is not aiohttp.WSMsgType.PONG:
-                if message.type is aiohttp.WSMsgType.PING:
-                    await socket.pong(message.data)
-                elif message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR):
-                    return f"ends the connection (code {socket.close_code}) before it has answered a ping"
-    except TimeoutError:
-        return f"does not answer a ping within {PONG_S:g} s"
-    return ""
+        await link.confirm(lambda: True)
+    except LinkLost as exc:
+        return ServiceAnswer(101, instead_of_pong=str(exc))
+    finally:
+        await link.close()
+    return ServiceAnswer(101)
 
 
-def _closing() -> aiohttp.ClientWSTimeout:
-    return aiohttp.ClientWSTimeout(ws_close=1.0)
+def _nothing() -> None:
+    """The probe does not wait for room."""
 
 
 async def _http(http: aiohttp.ClientSession, url: str, tls: ClientTls) -> ServiceAnswer:

@@ -144,9 +144,9 @@ class HttpLink:
         finally:
             self._forget_limit()
         if not 200 <= status < 300:
-            raise LinkLost(end_reasons.answered(status, body.content_length), refused=400 <= status < 500)
+            raise LinkLost(end_reasons.answered(status, body.content_length), status=status)
         if not self._ended:
-            raise LinkLost(f"the POST was answered by HTTP {status} before it was sent")
+            raise LinkLost(f"the POST was answered by HTTP {status} before it was sent", status=status)
 
     async def _until_end_may_be_sent(self, may_write: Callable[[], bool]) -> None:
         """Return when this bridge may write and nothing of the body waits on this machine.

@@ -132,11 +132,11 @@ class WebSocketConnection(asyncio.Protocol):
             self._close_normally()
         self.abort("closed by this side")
 
-    def abort(self, reason: str, *, refused: bool = False) -> None:
+    def abort(self, reason: str | LinkLost) -> None:
         """End the connection now with a reset; bytes that were not sent are dropped, also those in the kernel."""
         if self.lost is not None:
             return
-        self.lost = LinkLost(reason, refused=refused)
+        self.lost = reason if isinstance(reason, LinkLost) else LinkLost(reason)
         if self._transport is not None and self._opened.done():
             reset(self._transport)
         elif self._transport is not None:
@@ -267,7 +267,7 @@ class WebSocketConnection(asyncio.Protocol):
         """Whether OraServer has answered the handshake with another status than 101. Then the connection is ended."""
         if status in (None, SWITCHING_PROTOCOLS):
             return False
-        self.abort(f"the handshake was answered by HTTP {status}", refused=400 <= status < 500)
+        self.abort(LinkLost(f"the handshake was answered by HTTP {status}", status=status))
         return True
 
     def _end(self) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from orastream import tls
 from orastream.base.foreign_text import cleaned
+from orastream.delivery.sink import LinkLost
 from orastream.tls import ClientTls, TlsPeer
 
 NO_CODE = 1005
@@ -25,19 +26,19 @@ class EndReasons:
     def _peer(self) -> TlsPeer:
         return self.client_tls.files.peer(f"OraServer at {self.host}:{self.port}", "ORASERVER_WEBSOCKET_URL")
 
-    def unconnected(self, exc: OSError) -> str:
+    def unconnected(self, exc: OSError) -> LinkLost:
         """Return why there is no connection."""
         if self.secure and (explained := tls.explain(str(exc), self._peer)) is not None:
-            return explained
+            return LinkLost(explained, about_tls=True)
         if self.secure and tls.ended_by_peer(exc):
-            return tls.closed_early(self._peer)
-        return f"cannot connect to {self.host}:{self.port} ({exc.strerror or exc})"
+            return LinkLost(tls.closed_early(self._peer), about_tls=True)
+        return LinkLost(f"cannot connect to {self.host}:{self.port} ({exc.strerror or exc})")
 
-    def before_handshake(self, exc: Exception | None) -> str | None:
+    def before_handshake(self, exc: Exception | None) -> LinkLost | None:
         """Return what the end of a connection before the handshake of WebSocket says about TLS; None without TLS."""
         if not self.secure:
             return None
-        return tls.explain(str(exc), self._peer) or tls.closed_early(self._peer)
+        return LinkLost(tls.explain(str(exc), self._peer) or tls.closed_early(self._peer), about_tls=True)
 
 
 def handshake_invalid(problem: Exception) -> str:

@@ -18,6 +18,7 @@ from orastream.cli.checks.diagnosis import Finding
 from orastream.cli.node import probes
 from orastream.cli.node.nats_config import Sync
 from orastream.cli.node.settings import CliSettings, NodeAddress
+from orastream.delivery.websocket import connection, liveness
 from orastream.jetstream import topology
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.pull_consumer import Delivery, PullConsumer
@@ -251,12 +252,13 @@ async def test_doctor_examines_both_urls_of_oraserver(
     assert len(frames) == (websocket == 101)
 
 
-@pytest.mark.parametrize(("leaves", "says"), [(False, "does not answer a ping within 0.3 s"), (True, "code 4001")])
+@pytest.mark.parametrize(("leaves", "says"), [(False, "a ping was not answered for 0.3 s"), (True, "code 4001")])
 async def test_doctor_reports_a_problem_when_oraserver_answers_no_ping(
     leaves: bool, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Such a server accepts the connection and all frames, but every utterance fails because no pong confirms it."""
-    monkeypatch.setattr(doctor, "PONG_S", 0.3)
+    for module in (liveness, connection):
+        monkeypatch.setattr(module, "PONG_S", 0.3)
     async with an_oraserver(101, 405, pongs=False, leaves=leaves) as (url, _):
         finding, _ = await doctor.examine_oraserver(a_node(oraserver=url))
     assert (finding.level, says in finding.says) == ("problem", True), finding

@@ -197,7 +197,7 @@ async def test_a_post_that_is_answered_before_it_was_sent_is_not_delivered(statu
         (b"HTTP/1.1 401 No\r\n\r\n", "the POST was answered by HTTP 401"),
         (
             b"HTTP/1.1 413 No\r\n\r\n",
-            "the POST was answered by HTTP 413: OraServer does not take a body of 87576 bytes",
+            "the POST was answered by HTTP 413: OraServer does not take a body of 87537 bytes",
         ),
     ],
 )

@@ -193,8 +193,8 @@ def test_unknown_setting_finding_suggests_the_right_name(name: str, fix: str) ->
 
 
 def test_websocket_finding_is_a_problem_when_oraserver_answers_no_ping() -> None:
-    finding = diagnosis.judge_websocket(WS, ServiceAnswer(101, instead_of_pong="does not answer a ping within 10 s"))
-    assert finding.level == "problem" and "does not answer a ping" in finding.says and "ping" in finding.fix
+    finding = diagnosis.judge_websocket(WS, ServiceAnswer(101, instead_of_pong="a ping was not answered for 10 s"))
+    assert finding.level == "problem" and "a ping was not answered" in finding.says and "ping" in finding.fix
 
 
 def test_stream_finding_is_a_problem_when_a_trial_write_fails() -> None:
