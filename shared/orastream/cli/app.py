@@ -10,6 +10,7 @@ import typer
 from orastream.cli.checks.bench import bench
 from orastream.cli.checks.demo import demo
 from orastream.cli.checks.doctor import doctor
+from orastream.cli.checks.oraserver.command import check_oraserver
 from orastream.cli.commands.init_auth import init_auth
 from orastream.cli.commands.mapping import mapping
 from orastream.cli.commands.say import say
@@ -66,6 +67,12 @@ _add(voices, "orastream voices", "orastream voices --language ko", "orastream vo
 _add(usage, "orastream usage", "orastream usage --json | jq '.[].characters'")
 _add(bench, "orastream bench", 'orastream bench -n 50 --text "반갑습니다."')
 _add(doctor, "orastream doctor", "orastream doctor --nats nats://10.0.0.5:4222")
+_add(
+    check_oraserver,
+    "orastream check-oraserver ws://127.0.0.1:9000/ws/tts --http http://127.0.0.1:9000/api/tts",
+    "orastream check-oraserver ws://127.0.0.1:9000/ws/tts --received http://127.0.0.1:9000/received --strict",
+    "orastream check-oraserver wss://ora.example/ws/tts --only ids --only break --json | jq .checks",
+)
 _add(
     init_auth,
     "orastream init-auth auth",

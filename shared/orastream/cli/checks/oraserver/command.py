@@ -1,0 +1,142 @@
+"""`orastream check-oraserver`: plays the bridges against any OraServer, and prints which rules it keeps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from orastream.cli import terminal
+from orastream.cli.checks.oraserver import break_checks, post_checks, websocket_checks
+from orastream.cli.checks.oraserver.check import Check
+from orastream.cli.checks.oraserver.outcomes import REFERENCE, Level, Outcome, Result, exit_code, summary
+from orastream.cli.checks.oraserver.server import ServerUnderTest
+from orastream.cli.node.settings import CliSettings
+from orastream.service.settings import load
+
+WEBSOCKET = (*websocket_checks.CHECKS, *break_checks.CHECKS)
+POST = post_checks.CHECKS
+ALL = (*WEBSOCKET, *POST)
+STYLES: dict[Level, str] = {"ok": "green", "broken": "bold red", "risk": "yellow", "unseen": "dim", "skipped": "dim"}
+
+
+def check_oraserver(  # noqa: PLR0913 - the options of a command
+    url: Annotated[str | None, typer.Argument(help="Its WebSocket, as in ORASERVER_WEBSOCKET_URL.")] = None,
+    http: Annotated[str | None, typer.Option(help="Its HTTP path, as in ORASERVER_HTTP_URL.")] = None,
+    token: Annotated[str | None, typer.Option(help="Its token. Default: ORASERVER_TOKEN.")] = None,
+    received: Annotated[
+        str | None,
+        typer.Option(help="An address of the server that lists what it has stored, so that files can be compared."),
+    ] = None,
+    restart: Annotated[
+        str | None, typer.Option(help="A shell command that kills the server (SIGKILL) and starts it again.")
+    ] = None,
+    idle_seconds: Annotated[
+        float, typer.Option(min=0, help="How long a connection is left without traffic. 0: not tried.")
+    ] = 30.0,
+    only: Annotated[list[str] | None, typer.Option(help="Run only this check. May be given several times.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="A risk counts as a broken rule.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
+) -> None:
+    """Check whether an OraServer, whoever wrote it, keeps the rules of protocol v1.
+
+    It plays ws_bridge against URL and http_bridge against the address of `--http`, with their own code, and tries what
+    a day of production brings: unusual ids, repeats, breaks in mid-utterance, two phones, large frames, refusals. Use a
+    server for tests: it gets a tone for phones called orastream-check and others. The files of ORASERVER_CA,
+    ORASERVER_CERT and ORASERVER_KEY are used for wss:// and https://.
+
+    With `--received` it compares what the server has stored. That is an address which answers
+    `GET ADDRESS?session=ID` with
+    {"utterances": [{"sessionId", "phoneId", "requestId", "bytes", "complete", "sha256"}]}.
+
+    Exit code 0: no rule is broken. 1: a rule is broken, or a check could not run. 2: an option is wrong.
+    """
+    chosen = _chosen(only, url, http)
+    settings = load(CliSettings)
+    server = ServerUnderTest(
+        websocket_url=_checked(url, "URL", ("ws://", "wss://")),
+        http_url=_checked(http, "--http", ("http://", "https://")),
+        client_tls=settings.oraserver_tls,
+        token=token or settings.oraserver_token,
+        received_url=_checked(received, "--received", ("http://", "https://")),
+        restart=restart,
+        idle_s=idle_seconds,
+    )
+    terminal.run(_check(server, chosen, strict=strict, json=json))
+
+
+async def _check(server: ServerUnderTest, chosen: Sequence[Check], *, strict: bool, json: bool) -> int:
+    with terminal.console(stderr=True).status("") as status:
+        results = await examine(server, chosen, lambda check: status.update(f"checking: {check.rule.name}"))
+    if json:
+        addresses = {"url": server.websocket_url, "http": server.http_url}
+        print(terminal.json_text(addresses | {"checks": [result.as_json() for result in results]}, indent=2))
+    else:
+        _print(terminal.console(), results)
+    return exit_code(results, strict=strict)
+
+
+async def examine(
+    server: ServerUnderTest, chosen: Sequence[Check], begins: Callable[[Check], None] = lambda _: None
+) -> list[Result]:
+    """Run the checks, one after the other but `idle`, which waits beside them. Raises CheckImpossible.
+
+    If the first one of a transport finds no server, the others of that transport are skipped.
+    """
+    results: dict[str, Result] = {}
+    idling: asyncio.Task[Result] | None = None
+    try:
+        for check in chosen:
+            first = (POST if check in POST else WEBSOCKET)[0].rule.name
+            if first in results and results[first].outcome.level == "broken":
+                results[check.rule.name] = Result(check.rule, Outcome("skipped", f"`{first}` has failed"))
+                continue
+            begins(check)
+            if check is websocket_checks.idle:
+                idling = asyncio.create_task(check.run(server))
+            else:
+                results[check.rule.name] = await check.run(server)
+        if idling is not None:
+            begins(websocket_checks.idle)
+            results[websocket_checks.idle.rule.name] = await idling
+    finally:
+        if idling is not None:
+            idling.cancel()
+    return [results[check.rule.name] for check in chosen]
+
+
+def _print(out: Console, results: Sequence[Result]) -> None:
+    made = terminal.table("result", "tried", "happened", "rule")
+    for result in results:
+        rule, outcome = result.rule, result.outcome
+        made.add_row(
+            terminal.words((outcome.level, STYLES[outcome.level])),
+            terminal.words((rule.name, "bold"), f": {rule.tried}"),
+            terminal.words(outcome.happened),
+            terminal.words(rule.text, (f" ({rule.section})", "dim")),
+        )
+    out.print(made)
+    out.print(f"The sections are those of {REFERENCE}.", style="dim")
+    out.print(Text(summary(results), "red" if exit_code(results, strict=False) else "green"))
+
+
+def _chosen(only: Sequence[str] | None, url: str | None, http: str | None) -> list[Check]:
+    """The checks to run. Raises BadParameter for an unknown name, and without an address."""
+    if url is None and http is None:
+        raise typer.BadParameter("give the address of a WebSocket, or --http, or both")
+    known = [check.rule.name for check in ALL]
+    for name in only or ():
+        if name not in known:
+            raise typer.BadParameter(f"there is no check {name!r}; there are {', '.join(known)}", param_hint="--only")
+    reachable = (*(WEBSOCKET if url else ()), *(POST if http else ()))
+    return [check for check in reachable if not only or check.rule.name in only]
+
+
+def _checked(address: str | None, name: str, schemes: tuple[str, str]) -> str | None:
+    if address is not None and not address.startswith(schemes):
+        raise typer.BadParameter(f"must begin with {' or '.join(schemes)}", param_hint=name)
+    return address

@@ -1,0 +1,81 @@
+"""What a server under test says that it has stored (`--received`), compared with what was sent. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from orastream.cli.checks.oraserver.utterances import Utterance
+
+
+class StoredUtterance(BaseModel):
+    """One utterance of the listing. Other keys are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    session: str = Field(alias="sessionId")
+    phone: str = Field(alias="phoneId")
+    request: str = Field(alias="requestId")
+    bytes: int
+    """Audio, before base64."""
+    complete: bool
+    sha256: str
+    """Of the stored file, in hex."""
+
+
+class StoredListing(BaseModel):
+    """The answer of the address of `--received`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    utterances: list[StoredUtterance]
+
+
+def read_listing(body: bytes) -> StoredListing:
+    """Parse the answer. Raises ValueError with a message that names the field."""
+    try:
+        return StoredListing.model_validate(json.loads(body))
+    except ValidationError as exc:
+        first = exc.errors(include_url=False, include_input=False)[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}") from None
+    except (ValueError, RecursionError):
+        raise ValueError("it is not JSON") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a server must have of an utterance: its chunks below `stop` (None: all), and whether it is complete."""
+
+    utterance: Utterance
+    complete: bool = True
+    stop: int | None = None
+
+
+def difference(sent: Sequence[Sent], listed: Sequence[StoredUtterance]) -> str | None:
+    """Return how the stored utterances differ from the sent ones; None if they do not."""
+    return next((found for each in sent if (found := _difference(each, listed)) is not None), None)
+
+
+def _difference(sent: Sent, listed: Sequence[StoredUtterance]) -> str | None:
+    said = sent.utterance
+    found = [each for each in listed if (each.session, each.request) == (said.session, said.request)]
+    name = f"the utterance of request {said.request!r}"
+    if not found:
+        return f"{name} of session {said.session!r} is not in the listing"
+    if len(found) > 1:
+        return f"{name} is {len(found)} times in the listing"
+    (stored,) = found
+    size = said.size(sent.stop)
+    if stored.phone != said.phone:
+        return f"{name} has phone {stored.phone!r}; it was sent for {said.phone!r}"
+    if stored.bytes != size:
+        problem = "some were stored twice" if stored.bytes > size else "some are missing"
+        return f"{name} has {stored.bytes:,} bytes; {size:,} were sent: {problem}"
+    if stored.sha256 not in said.digests(sent.stop):
+        return f"{name} has other bytes than were sent"
+    if stored.complete != sent.complete:
+        return f"{name} is {'' if stored.complete else 'not '}complete in the listing"
+    return None

@@ -1,0 +1,194 @@
+"""Checks over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import replace
+from typing import Any
+
+from orastream.cli.checks.oraserver.check import Check, check, kept
+from orastream.cli.checks.oraserver.outcomes import CheckFailed, Outcome, ok
+from orastream.cli.checks.oraserver.server import CHUNK_BYTES, PHONE, ServerUnderTest, filled, refusal_status, together
+from orastream.cli.checks.oraserver.utterances import Utterance, cut, tone, utterance_in
+from orastream.cli.checks.oraserver.websocket_checks import UNUSUAL_IDS, judged_refusal
+from orastream.contract.audio import FORMATS, PcmSpec, wav_header
+from orastream.delivery.post.body import Body
+from orastream.delivery.sink import LinkLost
+
+MINUTE_S, LONGEST_S = 60, 740
+"""A minute of speech, and what a Korean text of TTS_MAX_TEXT_CHARS (5 000) takes."""
+BEFORE_END_S = 0.5
+LIMITS = "raise the limit of your server and of its proxy (docs/guide/oraserver.md has their settings)"
+
+
+@check(
+    "post",
+    tried="one utterance",
+    rule="Answer 2xx after the file is stored.",
+    section="HTTP",
+)
+async def post(server: ServerUnderTest) -> Outcome:
+    said = server.utterance("post")
+    await server.post(said)
+    return await kept(server, "answered with 2xx", *together([said]))
+
+
+@check(
+    "post-token",
+    tried="a POST with a wrong token",
+    rule="A server with a token answers a wrong one with 401, or another 4xx: the bridge then does not try again.",
+    section="HTTP",
+)
+async def post_token(server: ServerUnderTest) -> Outcome:
+    if server.token is None:
+        return Outcome("skipped", "there is no token (--token or ORASERVER_TOKEN)")
+    said = server.utterance("post-token")
+    return judged_refusal(await refusal_status(lambda: server.post(said, token="wrong-" + server.run)))
+
+
+@check(
+    "post-repeat",
+    tried="the same POST a second time",
+    rule="If an answer is lost, the POST is sent again. Drop what you have, and answer 2xx.",
+    section="HTTP",
+)
+async def post_repeat(server: ServerUnderTest) -> Outcome:
+    said = server.utterance("post-repeat")
+    await server.post(said)
+    try:
+        await server.post(said)
+    except LinkLost as exc:
+        meaning = "the request then fails, although you have its audio" if exc.refused else "the bridge tries again"
+        raise CheckFailed(f"{exc}: {meaning}") from None
+    return await kept(server, "answered with 2xx again", *together([said]))
+
+
+@check(
+    "post-ids",
+    tried=f"{len(UNUSUAL_IDS)} unusual ids: Korean, spaces, slashes, `..`, percent signs, 256 bytes",
+    rule="An id is 1 to 256 bytes of UTF-8 without control characters.",
+    section="HTTP",
+)
+async def post_ids(server: ServerUnderTest) -> Outcome:
+    sent = [server.utterance("post-ids", chunks=2, request=unusual, phone=unusual) for unusual in UNUSUAL_IDS]
+    for number, said in enumerate(sent):
+        try:
+            await server.post(said)
+        except LinkLost as exc:
+            raise CheckFailed(f"id {number + 1} ({said.request[:30]!r}): {exc}") from None
+    return await kept(server, "all were accepted", *together(sent))
+
+
+@check(
+    "post-formats",
+    tried="an utterance in each of the seven formats",
+    rule="The extension of `fileName` names the format. A WAV has its true sizes.",
+    section="HTTP",
+)
+async def post_formats(server: ServerUnderTest) -> Outcome:
+    session = server.session("post-formats")
+    sent = [utterance_in(fmt, session, PHONE, f"a-{fmt}", CHUNK_BYTES) for fmt in FORMATS]
+    for said in sent:
+        try:
+            await server.post(said)
+        except LinkLost as exc:
+            raise CheckFailed(f"format {said.format}: {exc}") from None
+    return await kept(server, "all were taken", *together(sent))
+
+
+@check(
+    "post-reset",
+    tried="a POST that is reset before its last byte, then the whole POST",
+    rule="Do not use a POST whose connection was reset before you answered. It was cancelled, or it comes again.",
+    section="HTTP",
+)
+async def post_reset(server: ServerUnderTest) -> Outcome:
+    said, sent = server.utterance("post-reset"), asyncio.Event()
+
+    def not_yet() -> bool:
+        sent.set()
+        return False
+
+    async with server.poster() as sink:
+        link = await filled(sink, said)
+        running = asyncio.ensure_future(_outcome_of(link.confirm(not_yet)))
+        waiting = asyncio.ensure_future(sent.wait())
+        await asyncio.wait({running, waiting}, timeout=BEFORE_END_S * 20, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({running}, timeout=BEFORE_END_S)
+        waiting.cancel()
+        if running.done() and (early := running.result()).status is not None:
+            raise CheckFailed(f"answered by HTTP {early.status} before the last byte of the body was sent")
+        link.abandon()
+        await running
+    listed = await server.stored(said.session)
+    if listed:
+        raise CheckFailed("the utterance of a POST that was reset is in the listing")
+    await server.post(said)
+    return await kept(server, "the whole POST was taken", *together([said]))
+
+
+async def _outcome_of(confirm: Coroutine[Any, Any, None]) -> LinkLost:
+    """Return why a POST that must not succeed has ended."""
+    try:
+        await confirm
+    except LinkLost as exc:
+        return exc
+    raise CheckFailed("a POST without its last byte was answered with 2xx")
+
+
+@check(
+    "post-minute",
+    tried=f"a WAV of {MINUTE_S} s",
+    rule="The server takes a minute of speech in one POST.",
+    section="HTTP",
+)
+async def post_minute(server: ServerUnderTest) -> Outcome:
+    said = _wav(server, "post-minute", MINUTE_S)
+    try:
+        await server.post(said)
+    except LinkLost as exc:
+        raise CheckFailed(f"{exc} ({_size(said)} bytes): {LIMITS}") from None
+    return await kept(server, f"{_size(said):,} bytes were taken", *together([said]))
+
+
+@check(
+    "post-longest",
+    tried=f"a WAV of {LONGEST_S} s",
+    rule="A text of TTS_MAX_TEXT_CHARS (5 000) characters makes up to about 740 s of Korean speech: one POST.",
+    section="HTTP",
+)
+async def post_longest(server: ServerUnderTest) -> Outcome:
+    said = _wav(server, "post-longest", LONGEST_S)
+    try:
+        await server.post(said)
+    except LinkLost as exc:
+        other = "or lower TTS_MAX_TEXT_CHARS, or ask for a coded format"
+        return Outcome("risk", f"{exc} ({_size(said)} bytes): {LIMITS}, {other}")
+    return ok(f"{_size(said):,} bytes were taken")
+
+
+def _wav(server: ServerUnderTest, name: str, seconds: int) -> Utterance:
+    file = wav_header(PcmSpec(22_050)) + tone(seconds)
+    return replace(server.utterance(name), format="wav", parts=cut(file, 1 << 16))
+
+
+def _size(said: Utterance) -> int:
+    """The size of the POST's body."""
+    body = Body(said.speech, said.start)
+    for chunk in said.chunks():
+        body.add(chunk)
+    body.finish()
+    return body.content_length
+
+
+CHECKS: tuple[Check, ...] = (
+    post,
+    post_token,
+    post_repeat,
+    post_ids,
+    post_formats,
+    post_reset,
+    post_minute,
+    post_longest,
+)

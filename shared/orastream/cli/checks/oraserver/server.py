@@ -1,0 +1,214 @@
+"""The server under test, as the checks see it: connections, POSTs and its listing, by the bridges' own code."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from orastream.cli.checks.oraserver.listing import Sent, StoredUtterance, difference, read_listing
+from orastream.cli.checks.oraserver.outcomes import CheckFailed
+from orastream.cli.checks.oraserver.utterances import Utterance, cut, tone
+from orastream.contract.errors import OrastreamError
+from orastream.delivery.post.sink import HttpLink, HttpSink, http_client
+from orastream.delivery.rules.utterance_effects import DeliveryRules
+from orastream.delivery.sink import LinkLost
+from orastream.delivery.websocket.link import WebSocketLink
+from orastream.tls import ClientTls
+
+PHONE = "orastream-check"
+CHUNK_BYTES = 4_096
+ROOM_S = 15.0
+"""How long a check waits until the server takes more; the connection itself gives up after 10 s without progress."""
+LISTING_S = 10.0
+STORED_S, LOOK_EVERY_S = 2.0, 0.1
+"""How long the listing may lack what was sent, and how often it is read meanwhile."""
+
+
+class CheckImpossible(OrastreamError):
+    """A check cannot run: the address of `--received` or the command of `--restart` does not work."""
+
+
+@dataclass(frozen=True)
+class ServerUnderTest:
+    """The addresses of the server, and the options of the command."""
+
+    websocket_url: str | None
+    http_url: str | None
+    client_tls: ClientTls
+    token: str | None = None
+    received_url: str | None = None
+    restart: str | None = None
+    idle_s: float = 30.0
+    run: str = field(default_factory=lambda: secrets.token_hex(3))
+    """Part of each session id, so that a server may keep what it has of an earlier run."""
+
+    def session(self, name: str) -> str:
+        """The session of the check with this name."""
+        return f"check-{self.run}-{name}"
+
+    def utterance(self, name: str, *, chunks: int = 10, request: str = "r1", phone: str = PHONE) -> Utterance:
+        """An utterance of PCM in chunks of CHUNK_BYTES, in the session of a check."""
+        parts = cut(tone(chunks * CHUNK_BYTES / 44_100 + 0.1), CHUNK_BYTES)[:chunks]
+        return Utterance(self.session(name), phone, request, "pcm16", parts)
+
+    def headers(self, token: str | None = None) -> dict[str, str]:
+        """The headers with the token."""
+        token = token or self.token
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+    # ---- WebSocket
+
+    @asynccontextmanager
+    async def connection(
+        self, session: str, phone: str = PHONE, *, token: str | None = None
+    ) -> AsyncIterator[SpeechConnection]:
+        """A connection on which `init` was sent; closed at the end. Raises LinkLost."""
+        assert self.websocket_url is not None
+        opened = SpeechConnection()
+        opened.link = await WebSocketLink.open(
+            self.websocket_url,
+            session,
+            phone,
+            opened.wake,
+            headers=self.headers(token),
+            client_tls=self.client_tls,
+        )
+        try:
+            yield opened
+        finally:
+            await opened.link.close()
+
+    # ---- HTTP
+
+    @asynccontextmanager
+    async def poster(self, *, token: str | None = None) -> AsyncIterator[HttpSink]:
+        """A client that POSTs utterances."""
+        assert self.http_url is not None
+        async with http_client(self.headers(token)) as client:
+            yield HttpSink(client, self.http_url, DeliveryRules(), self.client_tls)
+
+    async def post(self, utterance: Utterance, *, token: str | None = None) -> None:
+        """POST an utterance, and return when it was answered with 2xx. Raises LinkLost."""
+        async with self.poster(token=token) as sink:
+            await (await filled(sink, utterance)).confirm(_always)
+
+    # ---- the listing
+
+    async def stored(self, session: str) -> list[StoredUtterance] | None:
+        """What the server has stored of the session; None without `--received`. Raises CheckImpossible."""
+        if self.received_url is None:
+            return None
+        timeout, tls = aiohttp.ClientTimeout(total=LISTING_S), self.client_tls
+        context = tls.context() if self.received_url.startswith("https://") else True
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout, headers=self.headers()) as http,
+                http.get(self.received_url, params={"session": session}, ssl=context) as answer,
+            ):
+                body = await answer.read()
+                if answer.status != 200:
+                    raise CheckImpossible(f"--received: {self.received_url} answers HTTP {answer.status}")
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
+            raise CheckImpossible(f"--received: {self.received_url} cannot be read ({type(exc).__name__})") from None
+        try:
+            return [each for each in read_listing(body).utterances if each.session == session]
+        except ValueError as exc:
+            raise CheckImpossible(f"--received: the answer of {self.received_url} cannot be used: {exc}") from None
+
+    async def must_have(self, *sent: Sent) -> str:
+        """Compare the listing with what was sent; returns what to add. Raises CheckFailed and CheckImpossible.
+
+        A server that stores late is not judged here, but by the check `pongs`: it gets STORED_S.
+        """
+        if self.received_url is None:
+            return ""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + STORED_S
+        while (found := await self._difference(sent)) is not None:
+            if loop.time() > until:
+                raise CheckFailed(found)
+            await asyncio.sleep(LOOK_EVERY_S)
+        return "; the stored files are right"
+
+    async def _difference(self, sent: Sequence[Sent]) -> str | None:
+        listed = [await self.stored(session) or [] for session in {each.utterance.session for each in sent}]
+        return difference(sent, list(itertools.chain.from_iterable(listed)))
+
+
+@dataclass
+class SpeechConnection:
+    """One WebSocket, written to as ws_bridge does."""
+
+    link: WebSocketLink = field(init=False)
+    _woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def wake(self) -> None:
+        """The link has room again, or has ended."""
+        self._woken.set()
+
+    async def send(
+        self, utterance: Utterance, first: int = 0, stop: int | None = None, *, complete: bool = False
+    ) -> None:
+        """Write chunks from `first` up to but not including `stop`, then `complete` if asked for. Raises LinkLost."""
+        self.link.begin(utterance.speech)
+        for chunk in utterance.chunks(first, stop):
+            await self._room()
+            self.link.write(utterance.start, chunk)
+        if complete:
+            await self._room()
+            self.link.complete(utterance.start, len(utterance.parts))
+
+    async def _room(self) -> None:
+        while not self.link.room:
+            if self.link.lost is not None:
+                raise self.link.lost
+            self._woken.clear()
+            async with asyncio.timeout(ROOM_S):
+                await self._woken.wait()
+
+    async def confirmed(self) -> float:
+        """Send a ping and wait for its pong; returns the seconds until it came. Raises LinkLost."""
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        await self.link.confirm(_always)
+        return loop.time() - asked
+
+
+async def filled(sink: HttpSink, utterance: Utterance) -> HttpLink:
+    """A link that has the whole utterance; `confirm` POSTs it."""
+    link = await sink.connect(utterance.session, utterance.phone, _nothing)
+    link.begin(utterance.speech)
+    for chunk in utterance.chunks():
+        link.write(utterance.start, chunk)
+    link.complete(utterance.start, len(utterance.parts))
+    return link
+
+
+async def refusal_status(attempt: Callable[[], Awaitable[None]]) -> int | None:
+    """Run an attempt that the server should refuse; returns the status of its answer, None if it took it."""
+    try:
+        await attempt()
+    except LinkLost as exc:
+        if exc.status is None:
+            raise CheckFailed(str(exc)) from None
+        return exc.status
+    return None
+
+
+def together(sent: Sequence[Utterance]) -> list[Sent]:
+    """All of these, complete."""
+    return [Sent(utterance) for utterance in sent]
+
+
+def _always() -> bool:
+    return True
+
+
+def _nothing() -> None:
+    """Nobody waits for room: a POST is collected in memory."""

@@ -1,0 +1,173 @@
+"""`orastream check-oraserver` as a process: exit codes, the table, JSON, and a server that it restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shlex
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import free_port, until
+from tests.support.receiver import Fault, receiving
+from tests.support.services import REPOSITORY, environment
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+
+async def check_oraserver(folder: Path, *arguments: str, **env: str) -> tuple[int, str, str]:
+    """Run the command in `folder`; returns exit code, stdout and stderr."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "orastream.cli", "check-oraserver", *arguments),
+        cwd=folder,
+        env=environment(env),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(90):
+        out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_a_good_server_ends_with_0_and_a_table(tmp_path: Path) -> None:
+    async with receiving(token="secret") as receiver:
+        code, out, err = await check_oraserver(
+            tmp_path,
+            *(receiver.websocket_url, "--http", receiver.http_url, "--received", f"{receiver.url}/received"),
+            *("--idle-seconds", "0", "--only", "token", "--only", "order", "--only", "idle", "--only", "post"),
+            ORASERVER_TOKEN="secret",
+        )
+    assert code == 0, err
+    rows = [line.split()[:2] for line in out.splitlines() if ": " in line and line[1:2].isalpha()]
+    assert rows == [["skipped", "idle:"], ["ok", "token:"], ["ok", "order:"], ["ok", "post:"]]
+    assert "(Confirmation)" in out and "oraserver-v1.md" in out and "3 rules kept, 0 broken" in out
+
+
+@pytest.mark.parametrize(
+    ("fault", "strict", "code"),
+    [("stores repeats", (), 1), ("64 KiB frames", (), 0), ("64 KiB frames", ("--strict",), 1)],
+)
+async def test_the_exit_code_says_whether_a_rule_is_broken(
+    tmp_path: Path, fault: Fault, strict: tuple[str, ...], code: int
+) -> None:
+    async with receiving(fault) as receiver:
+        given = ("--received", f"{receiver.url}/received", "--only", "repeats", "--only", "largest-frame", "--json")
+        found, out, err = await check_oraserver(tmp_path, receiver.websocket_url, *given, *strict)
+    assert found == code, err
+    checks = {each["check"]: each for each in json.loads(out)["checks"]}
+    assert set(checks) == {"repeats", "largest-frame"}
+    repeats = checks["repeats"]
+    assert repeats["result"] == ("broken" if fault == "stores repeats" else "ok")
+    assert repeats["section"] == "docs/reference/oraserver-v1.md#duplicates"
+    if fault == "stores repeats":
+        assert "stored twice" in repeats["happened"]
+    else:
+        assert checks["largest-frame"]["result"] == "risk"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), "give the address of a WebSocket"),
+        (("http://127.0.0.1:1/ws",), "must begin with ws:// or wss://"),
+        (("ws://127.0.0.1:1/ws", "--only", "pong"), "there is no check"),
+        (("ws://127.0.0.1:1/ws", "--http", "ws://127.0.0.1:1/"), "must begin with http:// or https://"),
+    ],
+)
+async def test_a_wrong_option_ends_with_2(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
+    code, _, err = await check_oraserver(tmp_path, *arguments)
+    assert code == 2 and says in " ".join(err.replace("│", " ").split())
+
+
+async def test_without_a_server_the_first_check_of_each_transport_is_broken(tmp_path: Path) -> None:
+    port = free_port()
+    code, out, _ = await check_oraserver(
+        tmp_path, f"ws://127.0.0.1:{port}/ws", "--http", f"http://127.0.0.1:{port}/tts", "--json"
+    )
+    results = [(each["check"], each["result"]) for each in json.loads(out)["checks"]]
+    assert code == 1
+    assert [name for name, result in results if result == "broken"] == ["handshake", "post"]
+    assert {result for _, result in results} == {"broken", "skipped"}
+
+
+async def test_a_listing_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    async with receiving() as receiver:
+        given = (receiver.websocket_url, "--received", f"{receiver.url}/tts", "--only", "order")
+        code, _, err = await check_oraserver(tmp_path, *given)
+    assert code == 1 and "--received" in err and "HTTP 405" in err
+
+
+@asynccontextmanager
+async def restarted(start: list[str], folder: Path, pid: Path, ready_port: int) -> AsyncIterator[str]:
+    """Start a server, and yield a command that kills it and starts it again; the last one is killed at the end.
+
+    `start` writes no pid: the command of the shell does.
+    """
+    script = folder / "restart.sh"
+    words = shlex.join(start)
+    script.write_text(
+        f"test -s {pid} && kill -9 $(cat {pid})\n"
+        f"cd {shlex.quote(str(REPOSITORY))} && exec 0</dev/null 1>>{folder}/server.log 2>&1\n"
+        f"{words} & echo $! > {pid}\n"
+    )
+    command = f"sh {shlex.quote(str(script))}"
+    process = await asyncio.create_subprocess_shell(command, env=environment({}))
+    assert await process.wait() == 0
+
+    async def listens() -> bool:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", ready_port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    try:
+        await until(listens, "the server listens", timeout_s=40)
+        yield command
+    finally:
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(("fault", "result"), [(None, "ok"), ("early pongs", "broken")])
+async def test_a_server_that_is_killed_has_what_it_confirmed(tmp_path: Path, fault: Fault | None, result: str) -> None:
+    port, stored = free_port(), tmp_path / "stored"
+    stored.mkdir()
+    start = [sys.executable, "-m", "tests.support.receiver", str(port), str(stored), *([fault] if fault else [])]
+    async with restarted(start, tmp_path, tmp_path / "pid", port) as command:
+        code, out, err = await check_oraserver(
+            tmp_path,
+            *(f"ws://127.0.0.1:{port}/ws", "--received", f"http://127.0.0.1:{port}/received"),
+            *("--restart", command, "--only", "restart", "--json"),
+        )
+    (check,) = json.loads(out)["checks"]
+    assert (check["result"], code) == (result, int(result == "broken")), err
+    assert ("Answer pings yourself" in check["happened"]) == (result == "broken")
+
+
+async def test_the_reference_server_has_what_it_confirmed(tmp_path: Path) -> None:
+    port = free_port()
+    start = [sys.executable, "-m", "services.oraserver", "--port", str(port), "--data-dir", str(tmp_path / "data")]
+    async with restarted(start, tmp_path, tmp_path / "pid", port) as command:
+        code, out, err = await check_oraserver(
+            tmp_path,
+            *(f"ws://127.0.0.1:{port}/ws/tts", "--received", f"http://127.0.0.1:{port}/received"),
+            *("--restart", command, "--only", "restart", "--json"),
+        )
+    (check,) = json.loads(out)["checks"]
+    assert (check["result"], code) == ("ok", 0), (err, check)
+
+
+@pytest.mark.parametrize(("command", "says"), [("exit 3", "exit code 3"), ("true", "does it kill the server?")])
+async def test_a_restart_that_does_not_work_is_named(tmp_path: Path, command: str, says: str) -> None:
+    async with receiving() as receiver:
+        given = (receiver.websocket_url, "--restart", command, "--only", "restart")
+        code, _, err = await check_oraserver(tmp_path, *given)
+    assert code == 1 and says in err

@@ -1,0 +1,102 @@
+"""The listing of a server is read leniently, and compared exactly."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orastream.cli.checks.oraserver.listing import Sent, StoredUtterance, difference, read_listing
+from orastream.cli.checks.oraserver.utterances import Utterance, utterance_in
+from orastream.contract.audio import FORMATS, Format, with_true_sizes
+
+pytestmark = pytest.mark.unit
+
+SAID = Utterance("s", "p", "r", "pcm16", (b"ab", b"cd", b"ef"))
+
+
+def stored(sent: Sent, **changed: object) -> StoredUtterance:
+    """What a server that keeps the rules lists."""
+    said = sent.utterance
+    fields = {
+        "sessionId": said.session,
+        "phoneId": said.phone,
+        "requestId": said.request,
+        "bytes": said.size(sent.stop),
+        "complete": sent.complete,
+        "sha256": hashlib.sha256(b"".join(said.parts[: sent.stop])).hexdigest(),
+    }
+    return StoredUtterance.model_validate(fields | changed)
+
+
+@given(
+    parts=st.lists(st.binary(min_size=1, max_size=20), min_size=1, max_size=8).map(tuple),
+    stop=st.none() | st.integers(0, 8),
+    complete=st.booleans(),
+    others=st.integers(0, 3),
+)
+def test_what_was_sent_does_not_differ(parts: tuple[bytes, ...], stop: int | None, complete: bool, others: int) -> None:
+    sent = Sent(replace(SAID, parts=parts), complete, stop)
+    strangers = [stored(Sent(replace(SAID, request=f"other {number}"))) for number in range(others)]
+    assert difference([sent], [*strangers, stored(sent)]) is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"phoneId": "q"}, "has phone 'q'; it was sent for 'p'"),
+        ({"bytes": 8}, "has 8 bytes; 6 were sent: some were stored twice"),
+        ({"bytes": 4}, "has 4 bytes; 6 were sent: some are missing"),
+        ({"sha256": "0" * 64}, "has other bytes than were sent"),
+        ({"complete": False}, "is not complete in the listing"),
+        ({"requestId": "x"}, "is not in the listing"),
+        ({"sessionId": "x"}, "is not in the listing"),
+    ],
+)
+def test_a_difference_is_named(changed: dict[str, object], says: str) -> None:
+    found = difference([Sent(SAID)], [stored(Sent(SAID), **changed)])
+    assert found is not None and says in found and "'r'" in found
+
+
+def test_an_utterance_that_is_listed_twice_is_named() -> None:
+    assert "is 2 times in the listing" in str(difference([Sent(SAID)], [stored(Sent(SAID))] * 2))
+
+
+def test_a_wav_may_have_its_true_sizes() -> None:
+    said = utterance_in("wav", "s", "p", "r", 4_096)
+    whole = bytes(with_true_sizes(bytearray(b"".join(said.parts))))
+    corrected = stored(Sent(said), sha256=hashlib.sha256(whole).hexdigest())
+    assert difference([Sent(said)], [stored(Sent(said))]) is None
+    assert difference([Sent(said)], [corrected]) is None
+
+
+def test_unknown_keys_are_ignored() -> None:
+    entry = json.loads(stored(Sent(SAID)).model_dump_json(by_alias=True)) | {"more": 1}
+    listing = read_listing(json.dumps({"utterances": [entry], "dataDir": "/x"}).encode())
+    assert listing.utterances == [stored(Sent(SAID))]
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"<html>", "it is not JSON"),
+        (b"[" * 100_000, "it is not JSON"),
+        (b"[]", "body:"),
+        (b"{}", "utterances:"),
+        (b'{"utterances":[{"sessionId":"s"}]}', "utterances.0.phoneId:"),
+    ],
+)
+def test_an_answer_that_cannot_be_used_names_the_field(body: bytes, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        read_listing(body)
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_each_format_has_a_file_in_several_chunks(fmt: Format) -> None:
+    said = utterance_in(fmt, "s", "p", "r", 1_024)
+    assert len(said.parts) > 2 and all(map(len, said.parts))
+    assert [chunk.index for chunk in said.chunks(1, 3)] == [1, 2]

@@ -1,0 +1,77 @@
+"""Exit code, summary and JSON of the results; and each check names a section that the reference has."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from orastream.cli.checks.oraserver.command import ALL
+from orastream.cli.checks.oraserver.outcomes import (
+    MEANING,
+    REFERENCE,
+    CheckedRule,
+    Level,
+    Outcome,
+    Result,
+    anchor,
+    exit_code,
+    summary,
+)
+
+pytestmark = pytest.mark.unit
+
+REPOSITORY = Path(__file__).resolve().parents[6]
+RULE = CheckedRule("name", "tried", "text", "After a break")
+
+
+def results(*levels: Level) -> list[Result]:
+    return [Result(RULE, Outcome(level, "happened")) for level in levels]
+
+
+@pytest.mark.parametrize(
+    ("levels", "code", "strict"),
+    [
+        (("ok", "unseen", "skipped"), 0, 0),
+        (("ok", "risk"), 0, 1),
+        (("ok", "broken"), 1, 1),
+        ((), 0, 0),
+    ],
+)
+def test_exit_code(levels: tuple[Level, ...], code: int, strict: int) -> None:
+    assert exit_code(results(*levels), strict=False) == code
+    assert exit_code(results(*levels), strict=True) == strict
+
+
+def test_summary_counts_each_level() -> None:
+    assert (
+        summary(results("ok", "ok", "broken", "risk", "unseen", "skipped"))
+        == "2 rules kept, 1 broken, 1 risk, 1 not seen"
+    )
+    assert summary(results("ok")) == "1 rules kept, 0 broken"
+
+
+def test_json_has_the_rule_and_the_address_of_its_section() -> None:
+    (result,) = results("broken")
+    assert result.as_json() == {
+        "check": "name",
+        "tried": "tried",
+        "result": "broken",
+        "happened": "happened",
+        "rule": "text",
+        "section": f"{REFERENCE}#after-a-break",
+    }
+
+
+def test_each_check_names_a_section_of_the_reference() -> None:
+    page = (REPOSITORY / REFERENCE).read_text()
+    headings = {anchor(found) for found in re.findall(r"^#+ (.+)$", page, re.MULTILINE)}
+    assert {anchor(check.rule.section) for check in ALL} <= headings
+
+
+def test_names_are_unique_and_rules_are_sentences() -> None:
+    names = [check.rule.name for check in ALL]
+    assert len(set(names)) == len(names)
+    assert all(check.rule.text.endswith(".") and not check.rule.tried.endswith(".") for check in ALL)
+    assert set(MEANING) == {"ok", "broken", "risk", "unseen", "skipped"}
