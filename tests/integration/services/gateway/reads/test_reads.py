@@ -22,6 +22,8 @@ from orastream.jetstream.api import JetStream
 from orastream.jetstream.stream_limits import StreamLimits
 from orastream.service.keeper import StreamKeeper
 from services.gateway.reads.service import MAX_OF_ONE_CALLER
+from tests.support.asyncapi import NODE as ASYNCAPI
+from tests.support.asyncapi import problems
 from tests.support.names import NAMES
 from tests.support.nats_accounts import AccountServer
 from tests.support.processes import Logs
@@ -197,6 +199,8 @@ async def test_one_caller_cannot_take_all_places(node: Node) -> None:
     other = JetStream(node.js.broker)
     data, headers = await other.broker.request(NAMES.report_get("s", "r"), b"", timeout_s=PATIENCE_S)
     assert (data, headers.get("Nats-Service-Error-Code")) == (b"", "404")
+    names = ("Nats-Service-Error", "Nats-Service-Error-Code")
+    assert problems(ASYNCAPI, "ServiceErrorHeaders", {name: headers.get(name) for name in names}) == []
     async with asyncio.timeout(PATIENCE_S):
         while sum(headers.get(NEXT) is not None for headers in answers) < MAX_OF_ONE_CALLER:
             await asyncio.sleep(0.1)
