@@ -11,8 +11,9 @@ from jsonschema import Draft202012Validator
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 NODE, ORASERVER = DOCS / "asyncapi.yaml", DOCS / "asyncapi-oraserver.yaml"
-NOTES = frozenset({"description", "title", "examples", "default"})
+NOTES = frozenset({"description", "title", "examples", "default", "tsType"})
 """Schema keywords that do not affect validation."""
+NULL = {"type": "null"}
 
 
 class Strict(yaml.SafeLoader):
@@ -53,12 +54,28 @@ def problems(path: Path, schema: str, value: object) -> list[str]:
 
 
 def judging(schema: Any) -> Any:
-    """The schema without NOTES: the part that must be equal in document and code."""
+    """The schema without NOTES and int64: the part that must be equal in document and code."""
     if isinstance(schema, dict):
         return {
             # below `properties` the keys are field names
             key: {name: judging(field) for name, field in value.items()} if key == "properties" else judging(value)
             for key, value in schema.items()
-            if key not in NOTES
+            if key not in NOTES and (key, value) != ("format", "int64")
         }
     return [judging(item) for item in schema] if isinstance(schema, list) else schema
+
+
+def inlined(path: Path, schema: Any) -> Any:
+    """The schema with the document's schemas in place of references. `A or null` is one schema with two types."""
+    if isinstance(schema, list):
+        return [inlined(path, item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    plain = {key: inlined(path, value) for key, value in schema.items()}
+    if "$ref" in plain:
+        return inlined(path, schemas(path)[plain.pop("$ref").rpartition("/")[2]]) | plain
+    if NULL in plain.get("oneOf", []):
+        (choice,) = (choice for choice in plain.pop("oneOf") if choice != NULL)
+        nullable = choice | {"type": [choice["type"], "null"]}
+        return nullable | ({"enum": [*choice["enum"], None]} if "enum" in choice else {}) | plain
+    return plain

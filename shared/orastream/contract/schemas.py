@@ -26,6 +26,7 @@ IDENTIFIER: Map = {
     "pattern": r"^[^\u0000-\u001f\u007f-\u009f]+$",
 }
 TRUE: Map = {"const": True}
+NULL: Map = {"type": "null"}
 _REPLY_SUBJECT = r"^(_INBOX|tts\.reply)(\.[!-),-\-/-=?-~+]+)+$"
 _CHECKED: dict[str, Map] = {
     "sessionId": IDENTIFIER,
@@ -46,23 +47,12 @@ def request(max_text_chars: int = DEFAULT_MAX_TEXT_CHARS) -> Map:
         field |= _CHECKED.get(name, {})
         if name not in schema["required"]:
             schema["properties"][name] = _nullable(field)
-    return schema | {
-        # A text, a text in pieces, or the audio of another request; SSML cannot come in pieces.
-        "anyOf": [
-            {"required": ["text"], "properties": {"text": {"type": "string", "minLength": 1}}},
-            {"required": ["textStream"], "properties": {"textStream": {"const": True}}},
-            {"required": ["redeliverOf"], "properties": {"redeliverOf": {"type": "string"}}},
-        ],
-        "not": {
-            "anyOf": [
-                {"required": ["ssml", "textStream"], "properties": {"ssml": TRUE, "textStream": TRUE}},
-                {
-                    "required": ["redeliverOf", "textStream"],
-                    "properties": {"redeliverOf": {"type": "string"}, "textStream": TRUE},
-                },
-            ]
-        },
-    }
+    pieces: Map = {"textStream": TRUE}
+    return schema | _none_of(
+        {"properties": {"text": _one_of("", None), "textStream": _one_of(False, None), "redeliverOf": NULL}},
+        {"required": ["ssml", "textStream"], "properties": {"ssml": TRUE} | pieces},
+        {"required": ["redeliverOf", "textStream"], "properties": {"redeliverOf": {"type": "string"}} | pieces},
+    )
 
 
 def text_piece() -> Map:
@@ -72,11 +62,8 @@ def text_piece() -> Map:
         "text": {"type": ["string", "null"]},
         "end": {"type": ["boolean", "null"]},
     }
-    rule = [
-        {"required": ["text"], "properties": {"text": {"type": "string"}}},
-        {"required": ["end"], "properties": {"end": TRUE}},
-    ]
-    return {"type": "object", "properties": fields, "required": ["index"], "anyOf": rule}
+    rule = _none_of({"properties": {"text": NULL, "end": _one_of(False, None)}})
+    return {"type": "object", "properties": fields, "required": ["index"]} | rule
 
 
 def voices() -> Map:
@@ -142,6 +129,15 @@ _TYPE_SCHEMAS: dict[Any, Map] = {
 
 _OPTIONAL = {"text", "engine_version"}
 """Fields that a message leaves out if they are None. Readers also accept null."""
+
+
+def _none_of(*combinations: Map) -> Map:
+    """Refuse these combinations of fields. Generators of types lose the fields of a schema that has `anyOf` itself."""
+    return {"not": {"anyOf": list(combinations)}}
+
+
+def _one_of(*values: str | bool | None) -> Map:
+    return {"enum": list(values)}
 
 
 def _message(of: type, more: dict[str, Map]) -> Map:
