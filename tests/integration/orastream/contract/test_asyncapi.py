@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
-import os
 import re
-import shutil
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -33,38 +29,11 @@ WAIT_S = 30.0
 
 # ---- AsyncAPI's parser
 
-CHECK = Path(__file__).resolve().parents[3] / "asyncapi"
-CACHE = Path(sys.prefix) / ".asyncapi"
-"""In the virtual environment, so that it is not part of the repository and stays between runs."""
-
-
-@pytest.fixture(scope="module")
-def parser() -> Path:
-    """The folder with AsyncAPI's parser for node.js. Skips without node.js, except with REQUIRE_NODE=1."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        reason = "no node.js: the AsyncAPI documents are not judged by AsyncAPI's own parser"
-        if os.environ.get("REQUIRE_NODE") == "1":
-            pytest.fail(f"{reason}, and REQUIRE_NODE=1")
-        pytest.skip(reason)
-    wanted = [CHECK / name for name in ("package.json", "package-lock.json", "check.js")]
-    stamp = hashlib.sha256(b"".join(path.read_bytes() for path in wanted)).hexdigest()
-    if not (CACHE / stamp).exists():
-        shutil.rmtree(CACHE, ignore_errors=True)
-        CACHE.mkdir(parents=True)
-        for path in wanted:
-            shutil.copy(path, CACHE)
-        install = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        done = subprocess.run(install, cwd=CACHE, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"npm ci in {CACHE}:\n{done.stdout}{done.stderr}"
-        (CACHE / stamp).touch()
-    return CACHE
-
 
 @pytest.mark.timeout(300)  # npm installs it the first time
-def test_documents_are_valid_for_the_parser_of_asyncapi(parser: Path) -> None:
-    done = subprocess.run(
-        ["node", "check.js", str(NODE), str(ORASERVER)], cwd=parser, capture_output=True, text=True, check=True
-    )
+def test_documents_are_valid_for_the_parser_of_asyncapi(asyncapi_tools: Path) -> None:
+    check = ["node", "check.js", str(NODE), str(ORASERVER)]
+    done = subprocess.run(check, cwd=asyncapi_tools, capture_output=True, text=True, check=True)
     verdicts = [json.loads(line) for line in done.stdout.splitlines()]
     assert [verdict["problems"] for verdict in verdicts] == [[], []]
     for verdict, path in zip(verdicts, (NODE, ORASERVER), strict=True):

@@ -1,0 +1,159 @@
+// An LLM server, in the types that are generated from docs/asyncapi.yaml. It is compiled with the types of each
+// generator and never runs. An `@ts-expect-error` fails when the line below it is no error: when a type has lost a
+// field or is `any`.
+import type { AudioChunk, AudioEnd, AudioStart, AudioWaiting, Cancel, PublishAck, Report, SpeakRequest, TextPiece } from './messages'
+
+/** All fields, none of them optional. Modelina adds `additionalProperties` to types that may have more fields. */
+type Every<T> = Required<Omit<T, 'additionalProperties'>>
+type Nothing<T> = [keyof T] extends [never] ? true : false
+
+// ---- requests
+
+export const least: SpeakRequest = { text: '안녕하세요', sessionId: 's1', phoneId: 'p1' }
+
+export const full: Every<SpeakRequest> = {
+  text: '안녕하세요',
+  ssml: false,
+  sessionId: 's1',
+  phoneId: 'p1',
+  requestId: 'r1',
+  use_websocket: true,
+  transport: 'websocket',
+  fire_and_forget: true,
+  engine: 'espeak',
+  voice: 'ko',
+  language: 'ko-KR',
+  speed: 1.2,
+  format: 'opus',
+  sampleRate: 24000,
+  ttlSeconds: 10,
+  replyTo: 'tts.reply.llm.7',
+  textStream: false,
+  idleSeconds: 10,
+  redeliverOf: null,
+}
+export const sent: SpeakRequest = full
+
+export const absent: SpeakRequest = {
+  sessionId: 's1', phoneId: 'p1', redeliverOf: 'r1',
+  text: null, ssml: null, requestId: null, use_websocket: null, transport: null, fire_and_forget: null, engine: null, voice: null,
+  language: null, speed: null, format: null, sampleRate: null, ttlSeconds: null, replyTo: null, textStream: null, idleSeconds: null,
+}
+
+// @ts-expect-error phoneId is required
+export const withoutPhone: SpeakRequest = { text: '안녕하세요', sessionId: 's1' }
+// @ts-expect-error sessionId is never null
+export const withoutSession: SpeakRequest = { ...least, sessionId: null }
+// @ts-expect-error there is no such transport
+export const pigeon: SpeakRequest = { ...least, transport: 'pigeon' }
+// @ts-expect-error there is no such format
+export const ogg: SpeakRequest = { ...least, format: 'ogg' }
+// @ts-expect-error a number is no string
+export const fast: SpeakRequest = { ...least, speed: '1.2' }
+// @ts-expect-error there is no such field
+export const misspelt: SpeakRequest = { ...least, requestID: 'r1' }
+
+export const pieces: TextPiece[] = [{ index: 0, text: '안녕하' }, { index: 1, text: '세요.', end: true }, { index: 2, text: null, end: null }]
+// @ts-expect-error index is required
+export const withoutIndex: TextPiece = { text: '안녕하' }
+
+export const cancels: Cancel[] = [{}, { requestId: null }, { requestId: 'r1' }]
+// @ts-expect-error an id is a string
+export const wrongCancel: Cancel = { requestId: 1 }
+
+export function stored(ack: PublishAck): number {
+  if (ack.error !== undefined) throw new Error(`${ack.error.code} ${ack.error.err_code} ${ack.error.description}`)
+  const duplicate: boolean | undefined = ack.duplicate
+  return duplicate ? 0 : ack.seq
+}
+
+// ---- reports
+
+export function read(report: Every<Report>): string {
+  const {
+    requestId, sessionId, phoneId, requestSeq, epoch, status, transport, totalChunks, deliveredChunks, bytes, audioSeconds, firstAudioMs,
+    transferMs, rtf, underruns, underrunMs, reconnects, retransmitted, error, fallback, redeliverOf, caller, characters, ...rest
+  } = report
+  const allRead: Nothing<typeof rest> = true
+  const ids: string[] = [requestId, sessionId]
+  const names: (string | null)[] = [phoneId, redeliverOf, caller]
+  const transports: ('websocket' | 'http' | 'none' | null)[] = [transport, fallback]
+  const counts: number[] = [requestSeq, epoch, deliveredChunks, bytes, audioSeconds, underruns, underrunMs, reconnects, retransmitted]
+  const measured: (number | null)[] = [totalChunks, firstAudioMs, transferMs, rtf, characters]
+  console.log(allRead, ids, names, transports, counts, measured)
+  switch (status) {
+    case 'queued':
+    case 'synthesizing':
+    case 'delivering':
+      return 'not final'
+    case 'delivered':
+    case 'cancelled':
+      return status
+    case 'failed':
+    case 'expired':
+      return error === null ? status : `${why(error)}${error.retryable ? ', try again' : ''}`
+    default:
+      return unknown(status)
+  }
+}
+
+function why(error: NonNullable<Report['error']>): string {
+  const message: string = error.message
+  switch (error.code) {
+    case 'invalid_request':
+    case 'overloaded':
+    case 'expired':
+    case 'engine_error':
+    case 'synth_stalled':
+    case 'text_stalled':
+    case 'oraserver_unreachable':
+    case 'oraserver_refused':
+    case 'audio_expired':
+    case 'audio_too_long':
+    case 'internal':
+      return message
+    default:
+      return unknown(error.code)
+  }
+}
+
+function unknown(value: never): string {
+  return `a later version of the node: ${value}`
+}
+
+export function misread(report: Report): void {
+  // @ts-expect-error there is no such status
+  if (report.status === 'lost') return
+  // @ts-expect-error there is no such code
+  if (report.error?.code === 'lost') return
+  // @ts-expect-error it may be null
+  console.log(report.error.code)
+  // @ts-expect-error it may be null
+  console.log(report.totalChunks + 1)
+  // @ts-expect-error there is no such field
+  console.log(report.chunks)
+}
+
+// @ts-expect-error every field of a report is required
+export const withoutFields: Report = { requestId: 'r1', sessionId: 's1', status: 'delivered' }
+
+// ---- audio
+
+export function listen(message: AudioStart | AudioChunk | AudioWaiting | AudioEnd): number {
+  switch (message.type) {
+    case 'start':
+      // @ts-expect-error there is no such format
+      if (message.format === 'ogg') return 0
+      return message.sample_rate_hz * message.channels
+    case 'chunk':
+      return message.audio.length + message.attempt + message.index + message.pts_ms + message.sentence
+    case 'waiting':
+      return message.attempt
+    case 'end':
+      // @ts-expect-error there is no such status
+      if (message.status === 'delivered') return 0
+      return message.error === null ? message.total_bytes : message.error.message.length
+    default:
+      return unknown(message).length
+  }
+}
