@@ -21,7 +21,7 @@ ROUNDS, CHUNKS_A_ROUND = 12, 128
 """Each round of `pongs` sends 512 KiB, the most that a bridge writes before a pong."""
 AT_RISK = (
     "If its process dies, it loses what it had read and not stored, although the bridge counts this as delivered. "
-    "Answer pings yourself, after storing (docs/guide/oraserver.md has the switch of each library)"
+    "Store before your handler returns, or answer pings yourself (docs/guide/oraserver.md, Pings, has each library)"
 )
 
 
@@ -122,8 +122,10 @@ async def reset(server: ServerUnderTest) -> Outcome:
 )
 async def pongs(server: ServerUnderTest) -> Outcome:
     if server.received_url is None:
-        how = "only --received or --restart can show it. Many libraries answer pings by themselves, before the"
-        return Outcome("unseen", f"{how} application has stored anything. {AT_RISK}")
+        how = (
+            "only --received or --restart can show it. A library may answer pings before your code has stored anything"
+        )
+        return Outcome("unseen", f"{how}. {AT_RISK}")
     early, most = 0, 0
     for number in range(ROUNDS):
         said = server.utterance(f"pongs-{number}", chunks=CHUNKS_A_ROUND)

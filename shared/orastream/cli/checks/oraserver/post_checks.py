@@ -16,10 +16,10 @@ from orastream.contract.audio import FORMATS, PcmSpec, wav_header
 from orastream.delivery.post.body import Body
 from orastream.delivery.sink import LinkLost
 
-MINUTE_S, LONGEST_S = 60, 740
+MINUTE_S, LONGEST_S = 60, 723
 """A minute of speech, and what a Korean text of TTS_MAX_TEXT_CHARS (5 000) takes."""
 BEFORE_END_S = 0.5
-LIMITS = "raise the limit of your server and of its proxy (docs/guide/oraserver.md has their settings)"
+LIMITS = "raise the limit of your server and of its proxy (docs/guide/oraserver-limits.md has their settings)"
 
 
 @check(
@@ -155,7 +155,7 @@ async def post_minute(server: ServerUnderTest) -> Outcome:
 @check(
     "post-longest",
     tried=f"a WAV of {LONGEST_S} s",
-    rule="A text of TTS_MAX_TEXT_CHARS (5 000) characters makes up to about 740 s of Korean speech: one POST.",
+    rule="A text of TTS_MAX_TEXT_CHARS (5 000) characters makes up to about 723 s of Korean speech: one POST.",
     section="HTTP",
 )
 async def post_longest(server: ServerUnderTest) -> Outcome:
