@@ -14,6 +14,7 @@ from orastream.jetstream.api import JetStream
 from orastream.jetstream.stream_limits import StreamLimits
 from orastream.service.keeper import StreamKeeper
 from tests.support.nats_server import NatsServer
+from tests.support.node_receiver import built_in
 from tests.support.processes import Logs
 from tests.support.services import Stack
 
@@ -85,6 +86,12 @@ def stack(nats_server: NatsServer, tmp_path: Path, logs: Logs) -> Iterator[Stack
         yield stack
     finally:
         stack.kill()
+
+
+@pytest.fixture(scope="session")
+def node_receiver_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which clients/oraserver-node is built, once for each worker. Skips without node.js."""
+    return built_in(tmp_path_factory.mktemp("oraserver-node"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -25,7 +25,7 @@ FENCE = re.compile(r"^(```+)[^\n]*\n.*?^\1 *$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
 LINK = re.compile(r"\]\(([^()\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")
-REPOSITORY_PATH = re.compile(r"(services|shared|docs|tests|deploy)/[\w./-]*")
+REPOSITORY_PATH = re.compile(r"(clients|services|shared|docs|tests|deploy)/[\w./-]*")
 
 
 def documents(root: Path) -> list[Path]:
@@ -35,6 +35,7 @@ def documents(root: Path) -> list[Path]:
         root / CHANGELOG,
         root / SECURITY,
         *sorted((root / "docs").rglob("*.md")),
+        *sorted((root / "clients").glob("*/*.md")),
     ]
 
 

@@ -1,8 +1,8 @@
 """The rule of file length: one file, one noun, at most 300 lines; a longer one explains itself.
 
-A Python or JavaScript file of `shared/`, `services/` or `tests/` may be longer when it says why, in a line of its own:
-`# length: reason`.
-Test modules (`test_*.py`) are lists of cases and may be as long as the list is.
+A Python, JavaScript or TypeScript file of `clients/`, `shared/`, `services/` or `tests/` may be longer when it says
+why, in a line of its own: `# length: reason`.
+Test modules (`test_*.py`, `*.test.ts`) are lists of cases and may be as long as the list is.
 
     python tests/house/file_length.py     prints each file that breaks the rule; exit code 1 when there is one
 """
@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 MAX_LINES = 300
-FOLDERS = ("shared", "services", "tests")
-SUFFIXES = {".py", ".js"}
+FOLDERS = ("clients", "shared", "services", "tests")
+SUFFIXES = {".py", ".js", ".ts"}
+SKIPPED_FOLDERS = {"build", "dist", "node_modules"}
 EXPLAINED = re.compile(r"^\s*(#|//) length: \S", re.MULTILINE)
 
 
@@ -29,7 +30,9 @@ def offenders(root: Path) -> Iterator[tuple[Path, int]]:
     """The files below `root` that break the rule, and their lines."""
     for folder in FOLDERS:
         for path in sorted((root / folder).rglob("*")):
-            if path.suffix not in SUFFIXES or "build" in path.relative_to(root).parts or path.name.startswith("test_"):
+            if path.suffix not in SUFFIXES or SKIPPED_FOLDERS.intersection(path.relative_to(root).parts):
+                continue
+            if path.name.startswith("test_") or path.name.endswith(".test.ts"):
                 continue
             text = path.read_text()
             if too_long(text):

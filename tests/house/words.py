@@ -26,7 +26,7 @@ RETIRED = {
     "overhearing": "listening, reading the audio",
 }
 
-SUFFIXES = {".py", ".md", ".yaml"}
+SUFFIXES = {".py", ".ts", ".md", ".yaml"}
 EXEMPT = {"CHANGELOG.md", "tests/house/words.py"}
 SKIPPED_FOLDERS = {"build", "node_modules"}  # and hidden ones
 

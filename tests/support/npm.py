@@ -1,4 +1,4 @@
-"""The programs of node.js that judge the AsyncAPI documents and generate types of them."""
+"""Installs npm packages into the virtual environment: not a part of the repository, and kept between runs."""
 
 from __future__ import annotations
 
@@ -13,33 +13,45 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "asyncapi"
-"""`package.json` names the programs, `package-lock.json` their versions."""
-CACHE = Path(sys.prefix) / ".asyncapi"
-"""In the virtual environment, so that it is not part of the repository and stays between runs."""
+"""The programs that judge the AsyncAPI documents and generate types of them."""
+CACHE = Path(sys.prefix) / ".npm"
 
 
-def installed() -> Path:
-    """A folder with these programs, which npm installs on the first call.
-
-    Skips the test without node.js. With REQUIRE_NODE=1 it fails instead.
-    """
+def require_node() -> None:
+    """Skip the test without node.js. With REQUIRE_NODE=1 it fails instead."""
     if shutil.which("node") is None or shutil.which("npm") is None:
-        reason = "no node.js: AsyncAPI's own parser and generators do not read the AsyncAPI documents"
         if os.environ.get("REQUIRE_NODE") == "1":
-            pytest.fail(f"{reason}, and REQUIRE_NODE=1")
-        pytest.skip(reason)
-    wanted = [PACKAGE / name for name in ("package.json", "package-lock.json", ".npmrc", "check.js")]
-    folder = CACHE / hashlib.sha256(b"".join(path.read_bytes() for path in wanted)).hexdigest()[:16]
+            pytest.fail("no node.js, and REQUIRE_NODE=1")
+        pytest.skip("no node.js")
+
+
+def installed(package: Path, *more: str) -> Path:
+    """A folder with the packages of `package`'s lock file, and copies of its files that are named in `more`.
+
+    npm installs it on the first call. Skips the test without node.js. With REQUIRE_NODE=1 it fails instead.
+    """
+    require_node()
+    wanted = [package / name for name in ("package.json", "package-lock.json", ".npmrc", *more)]
+    stamp = hashlib.sha256(b"".join(path.read_bytes() for path in wanted)).hexdigest()[:16]
+    folder = CACHE / f"{package.name}-{stamp}"
     if not folder.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix="new-", dir=CACHE))
         for path in wanted:
             shutil.copy(path, fresh)
-        done = subprocess.run(["npm", "ci", "--ignore-scripts"], cwd=fresh, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"npm ci in {fresh}:\n{done.stdout}{done.stderr}"
+        run_npm(fresh, "ci", "--ignore-scripts")
         try:
             fresh.rename(folder)
         except OSError:  # another process was faster
             shutil.rmtree(fresh)
         assert folder.exists()
     return folder
+
+
+def run_npm(folder: Path, *arguments: str) -> str:
+    """Run npm in a folder and return its output. Raises AssertionError with the output if it fails."""
+    done = subprocess.run(
+        ["npm", *arguments], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    assert done.returncode == 0, f"npm {' '.join(arguments)} in {folder}:\n{done.stdout}"
+    return done.stdout

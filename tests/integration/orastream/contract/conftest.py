@@ -12,4 +12,4 @@ from tests.support import npm
 @pytest.fixture(scope="module")
 def asyncapi_tools() -> Path:
     """A folder with AsyncAPI's parser, the generators of types and tsc for node.js. Skips without node.js."""
-    return npm.installed()
+    return npm.installed(npm.PACKAGE, "check.js")
