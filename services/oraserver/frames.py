@@ -6,77 +6,28 @@ wrong key is still a chunk. Otherwise one mistake would be reported a second tim
 
 from __future__ import annotations
 
-from collections.abc import Set
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Literal
+from typing import Literal, get_args
 
 import pybase64
 from pydantic_core import from_json
 
 from orastream.contract import subjects
-from orastream.contract.errors import InvalidRequest
+from services.oraserver.metadata import Metadata, difference, id_problem, names_of, parse_metadata
+from services.oraserver.violations import Problems, Violation
 from services.oraserver.wav import has_true_sizes
-
-Rule = Literal[
-    "header-missing",  # the handshake has phone-id and session-id
-    "header-mismatch",  # these headers are the ids of `init`
-    "not-json",  # a frame is one JSON object in UTF-8
-    "binary-frame",  # all frames are text
-    "unknown-frame",  # a frame is init, chunk or complete
-    "frame-keys",  # a frame has exactly the keys of its kind
-    "init-first",  # no frame comes before `init`
-    "init-once",  # a connection has one `init`
-    "init-ids",  # ids are 1…256 bytes without control characters
-    "metadata-keys",  # metadata has exactly the six keys
-    "metadata-value",  # its values are strings and not empty, and its ids are valid
-    "metadata-changed",  # its values are the same in every frame of an utterance, except `text`
-    "texts",  # the text of `complete` contains the texts of the chunks in order
-    "session-mismatch",  # session and phone of an utterance are those of `init`
-    "transport-changed",  # an utterance comes over WebSocket only, or over HTTP only
-    "file-name",  # a file name is <request token>.<ext>
-    "base64",  # audio is in padded standard base64
-    "empty-audio",  # every chunk has audio
-    "chunk-index",  # an index is an integer from 0
-    "is-first",  # isFirst is true on index 0 and false on all others
-    "gap",  # a new chunk's index is the number of chunks received before
-    "repeat-differs",  # a repeat has the same bytes
-    "chunk-after-complete",  # no new chunk comes after `complete`
-    "total-chunks",  # totalChunks is the number of chunks sent
-    "interleaved",  # the utterances of a session and phone come one after the other
-    "wav-sizes",  # the header of a POSTed WAV has its true sizes
-]
-"""The rules of the protocol. The comment beside each name says what the rule requires."""
 
 # A file with any other extension is stored as .bin.
 EXTENSIONS = frozenset({"wav", "pcm", "opus", "ogg", "flac", "mulaw", "mp3", "aac"})
+
+EndedStatus = Literal["cancelled", "failed"]
+"""How an utterance has ended that gets no `complete`."""
 
 _INIT_KEYS = frozenset({"type", "session_id", "phone_id"})
 _POST_KEYS = frozenset({"audioDataBase64", "fileName", "metadata"})
 _CHUNK_KEYS = _POST_KEYS | {"chunkIndex", "isFirst"}
 _COMPLETE_KEYS = frozenset({"status", "totalChunks", "metadata"})
-_METADATA_NAMES = ("sessionId", "requestId", "phoneId", "text", "engine", "language")
-_METADATA_KEYS = frozenset(_METADATA_NAMES)
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """A broken rule of the protocol. `detail` says how it was broken, and never contains the spoken text."""
-
-    rule: Rule
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Metadata:
-    """The six values that every frame of an utterance carries."""
-
-    session_id: str
-    request_id: str
-    phone_id: str
-    text: str
-    engine: str
-    language: str
+_END_KEYS = frozenset({"status", "metadata"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +57,14 @@ class CompleteFrame:
 
 
 @dataclass(frozen=True, slots=True)
+class EndFrame:
+    """The utterance has ended without `complete`, or was cancelled while it played."""
+
+    metadata: Metadata
+    status: EndedStatus
+
+
+@dataclass(frozen=True, slots=True)
 class Post:
     """A whole file, sent over HTTP."""
 
@@ -114,10 +73,7 @@ class Post:
     audio: bytes
 
 
-Problems = list[Violation]
-
-
-def parse(payload: bytes) -> tuple[Init | Chunk | CompleteFrame | None, Problems]:
+def parse(payload: bytes) -> tuple[Init | Chunk | CompleteFrame | EndFrame | None, Problems]:
     """Parse a WebSocket text frame; returns it (None if it cannot be used) and the rules that it breaks."""
     problems: Problems = []
     frame = _object(payload, problems)
@@ -126,10 +82,13 @@ def parse(payload: bytes) -> tuple[Init | Chunk | CompleteFrame | None, Problems
     if "audioDataBase64" in frame:
         return _chunk(frame, problems), problems
     if "status" in frame:
-        return _complete(frame, problems), problems
+        ended = next((status for status in get_args(EndedStatus) if status == frame["status"]), None)
+        return _complete(frame, problems) if ended is None else _end(frame, ended, problems), problems
     if frame.get("type") == "init":
         return _init(frame, problems), problems
-    problems.append(Violation("unknown-frame", f"keys {_names(frame.keys())}: neither init, chunk nor complete"))
+    problems.append(
+        Violation("unknown-frame", f"keys {names_of(frame.keys())}: neither init, chunk, complete nor an end frame")
+    )
     return None, problems
 
 
@@ -140,7 +99,7 @@ def parse_post(payload: bytes) -> tuple[Post | None, Problems]:
     if body is None:
         return None, problems
     _keys(body, _POST_KEYS, "body", problems)
-    metadata = _metadata(body.get("metadata"), problems)
+    metadata = parse_metadata(body.get("metadata"), problems)
     audio = _audio(body.get("audioDataBase64"), problems)
     if metadata is None or audio is None:
         return None, problems
@@ -173,7 +132,7 @@ def _init(frame: dict[str, object], problems: Problems) -> Init:
     ids = []
     for name in ("session_id", "phone_id"):
         value = frame.get(name)
-        problem = _id_problem(value, name) if isinstance(value, str) else f"{name}: must be a string"
+        problem = id_problem(value, name) if isinstance(value, str) else f"{name}: must be a string"
         if problem:
             problems.append(Violation("init-ids", problem))
         ids.append(value if isinstance(value, str) and not problem else "")
@@ -182,7 +141,7 @@ def _init(frame: dict[str, object], problems: Problems) -> Init:
 
 def _chunk(frame: dict[str, object], problems: Problems) -> Chunk | None:
     _keys(frame, _CHUNK_KEYS, "chunk", problems)
-    metadata = _metadata(frame.get("metadata"), problems)
+    metadata = parse_metadata(frame.get("metadata"), problems)
     audio = _audio(frame.get("audioDataBase64"), problems)
     index = _count(frame.get("chunkIndex"))
     if index is None:
@@ -197,54 +156,24 @@ def _chunk(frame: dict[str, object], problems: Problems) -> Chunk | None:
 def _complete(frame: dict[str, object], problems: Problems) -> CompleteFrame | None:
     _keys(frame, _COMPLETE_KEYS, "complete", problems)
     if frame["status"] != "complete":
-        problems.append(Violation("unknown-frame", "status must be complete"))
+        problems.append(Violation("unknown-frame", "status must be complete, cancelled or failed"))
         return None
-    metadata = _metadata(frame.get("metadata"), problems)
+    metadata = parse_metadata(frame.get("metadata"), problems)
     total = _count(frame.get("totalChunks"))
     if total is None:
         problems.append(Violation("total-chunks", "totalChunks must be an integer from 0"))
     return None if metadata is None or total is None else CompleteFrame(metadata, total)
 
 
+def _end(frame: dict[str, object], status: EndedStatus, problems: Problems) -> EndFrame | None:
+    _keys(frame, _END_KEYS, "end frame", problems)
+    metadata = parse_metadata(frame.get("metadata"), problems)
+    return None if metadata is None else EndFrame(metadata, status)
+
+
 def _keys(value: dict[str, object], expected: frozenset[str], what: str, problems: Problems) -> None:
     if value.keys() != expected:
-        problems.append(Violation("frame-keys", f"{what}: {_difference(value.keys(), expected)}"))
-
-
-def _metadata(value: object, problems: Problems) -> Metadata | None:
-    """The metadata, or None when an id in it is not valid."""
-    if not isinstance(value, dict):
-        problems.append(Violation("metadata-keys", "metadata must be an object"))
-        return None
-    if value.keys() != _METADATA_KEYS:
-        problems.append(Violation("metadata-keys", f"metadata: {_difference(value.keys(), _METADATA_KEYS)}"))
-    values = []
-    for name in _METADATA_NAMES:
-        item = value.get(name)
-        if not isinstance(item, str):
-            if name in value:
-                problems.append(Violation("metadata-value", f"{name}: must be a string"))
-            item = ""
-        values.append(item)
-    metadata, found = _checked(*values)
-    problems.extend(found)
-    return metadata
-
-
-@lru_cache(maxsize=1024)  # most chunks of an utterance have the same six values
-def _checked(*values: str) -> tuple[Metadata | None, tuple[Violation, ...]]:
-    metadata = Metadata(*values)
-    problems: Problems = []
-    for name, value in zip(_METADATA_NAMES[:3], values[:3], strict=True):
-        if problem := _id_problem(value, name):
-            problems.append(Violation("metadata-value", problem))
-    usable = not problems
-    problems += [
-        Violation("metadata-value", f"{name}: is empty")
-        for name, value in zip(_METADATA_NAMES[3:], values[3:], strict=True)
-        if not value
-    ]
-    return metadata if usable else None, tuple(problems)
+        problems.append(Violation("frame-keys", f"{what}: {difference(value.keys(), expected)}"))
 
 
 def _audio(value: object, problems: Problems) -> bytes | None:
@@ -272,23 +201,3 @@ def _file_name(value: object, metadata: Metadata, problems: Problems) -> str:
 
 def _count(value: object) -> int | None:
     return value if type(value) is int and value >= 0 else None  # isinstance would accept booleans
-
-
-@lru_cache(maxsize=1024)
-def _id_problem(value: str, name: str) -> str | None:
-    try:
-        subjects.check_id(value, name)
-    except InvalidRequest as exc:
-        return str(exc)
-    return None
-
-
-def _difference(got: Set[str], expected: frozenset[str]) -> str:
-    parts = [("lacks ", expected - got), ("has also ", got - expected)]
-    return ", ".join(word + _names(names) for word, names in parts if names)
-
-
-def _names(names: Set[str]) -> str:
-    """Some of the names, shortened, because a sender may use keys of any number and length."""
-    shown = sorted(names)
-    return " ".join(name[:40] for name in shown[:8]) + (" …" if len(shown) > 8 else "") or "none"

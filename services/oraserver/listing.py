@@ -5,10 +5,11 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from services.oraserver.frames import Rule
+from services.oraserver.frames import EndedStatus
 from services.oraserver.rules import Book
 from services.oraserver.store import RecordingStore
 from services.oraserver.utterances import ReceivedUtterance, Transport, Violations
+from services.oraserver.violations import Rule
 
 
 class _Wire(BaseModel):
@@ -48,6 +49,10 @@ class Received(_Wire):
     first_chunk_at: float
     """Unix seconds."""
     completed_at: float | None
+    ended: EndedStatus | None
+    """The status of its end frame; None if none came, or if it went on after `failed`."""
+    sample_rate: int | None
+    """Hz, as the metadata say; None if they do not."""
     connections: int
     """How many connections it came on: each resumption after a break adds one. For HTTP: the number of POSTs."""
     violations: list[ViolationCount]
@@ -111,6 +116,8 @@ def _received(utterance: ReceivedUtterance, file: str, sha256: str) -> Received:
         language=metadata.language,
         first_chunk_at=utterance.first_chunk_at,
         completed_at=utterance.completed_at,
+        ended=utterance.ended,
+        sample_rate=metadata.sample_rate,
         connections=utterance.connections,
         violations=_counts(utterance.violations),
     )

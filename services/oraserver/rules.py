@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from urllib.parse import unquote
 from zlib import crc32
 
-from services.oraserver.frames import Chunk, CompleteFrame, Init, Metadata, Post, Rule, Violation, parse, parse_post
+from services.oraserver.frames import Chunk, CompleteFrame, EndFrame, Init, Post, parse, parse_post
+from services.oraserver.matching import header_matches, said_in_order
+from services.oraserver.metadata import Metadata
 from services.oraserver.utterances import (
     Begun,
     Captioned,
     Completed,
+    EndReceived,
     Event,
     Moved,
     ReceivedUtterance,
@@ -26,6 +28,7 @@ from services.oraserver.utterances import (
     Transport,
     Violations,
 )
+from services.oraserver.violations import Rule, Violation
 
 __all__ = ["Book", "ConnectionRules", "Violation", "header_matches"]
 
@@ -120,20 +123,34 @@ class Book:
         self.report(problems, utterance)
         self._move(utterance, carrier)
         self._same(utterance, frame.metadata, "websocket")
-        if total != len(utterance.chunks):
+        if utterance.over:
+            self._broken("frame-after-end", "complete came after an end frame", utterance)
+        elif total != len(utterance.chunks):
             self._broken("total-chunks", f"says {total}, received {len(utterance.chunks)}", utterance)
         elif not utterance.complete:
             self._in_turn(utterance)
             if not said_in_order(utterance.texts, text):
-                self._broken(
-                    "texts",
-                    f"the {len(utterance.texts)} texts of the chunks are not in the text of complete",
-                    utterance,
-                )
+                missing = f"the {len(utterance.texts)} texts of the chunks are not in the text of complete"
+                self._broken("texts", missing, utterance)
             self._emit(Completed(utterance.number, now, text))
         elif text != utterance.text:
             self._broken("metadata-changed", "complete came again with another text", utterance)
         return utterance
+
+    def take_end(self, frame: EndFrame, problems: Iterable[Violation], carrier: object) -> None:
+        """Note the end of the utterance. Without any chunk there is none: they were lost with their connection."""
+        session = frame.metadata.session_id
+        utterance = self._by_key.get((session, frame.metadata.request_id))
+        self.report(problems, utterance, session)
+        if utterance is None:
+            return
+        self._same(utterance, frame.metadata, "websocket")
+        if utterance.ended is not None and utterance.ended_on is carrier:
+            self._broken("end-repeated", f"{frame.status} after {utterance.ended} on one connection", utterance)
+        self._emit(EndReceived(utterance.number, frame.status))
+        utterance.ended_on = carrier
+        newest = self.utterances[self._newest[utterance.sender]]
+        newest.stopped = newest is not utterance
 
     def report(
         self, problems: Iterable[Violation], utterance: ReceivedUtterance | None, session_id: str | None = None
@@ -167,6 +184,8 @@ class Book:
             self._broken("transport-changed", f"began on {utterance.transport}, came on {transport}", utterance)
 
     def _in_turn(self, utterance: ReceivedUtterance) -> None:
+        if utterance.stopped:
+            self._broken("interleaved", "goes on after an end frame of an earlier utterance", utterance)
         newest = self._newest[utterance.sender]
         if utterance.number < newest:
             request = self.utterances[newest].metadata.request_id
@@ -176,6 +195,9 @@ class Book:
 
     def _chunk(self, utterance: ReceivedUtterance, index: int, audio: bytes, text: str) -> bool:
         """Store the chunk, count a repeat or record a violation; whether the chunk is stored."""
+        if utterance.over:
+            self._broken("frame-after-end", f"chunk {index} came after an end frame", utterance)
+            return False
         had, size, crc = len(utterance.chunks), len(audio), crc32(text.encode(), crc32(audio))
         if index < had:
             same = utterance.chunks[index] == (size, crc)
@@ -251,6 +273,8 @@ class ConnectionRules:
             return True
         if frame is None:
             self._book.report(problems, None, self.session_id)
+        elif isinstance(frame, EndFrame):
+            self._book.take_end(frame, problems, self)
         else:
             self._book.take_complete(frame, problems, now, self)
         return False
@@ -272,27 +296,3 @@ class ConnectionRules:
 
     def _broken(self, rule: Rule, detail: str) -> None:
         self._book.report((Violation(rule, detail),), None, self.session_id)
-
-
-def said_in_order(texts: Iterable[str], whole: str) -> bool:
-    """Whether `whole` contains the characters of the texts in order, without regard to white space.
-
-    `whole` may have more in between: a sentence too short for its own chunk, the rest of a very long run of marks.
-    """
-    characters = iter(whole)
-    return all(char.isspace() or char in characters for text in texts for char in text)
-
-
-def header_matches(header: str, value: str) -> bool:
-    """Whether a handshake header holds this id: printable ASCII unchanged, any other id as percent-encoded UTF-8.
-
-    HTTP strips spaces at both ends of a header, so an id with such spaces may come stripped or percent-encoded.
-    """
-    if value.isascii() and value.isprintable() and header == value.strip(" "):
-        return True
-    if not header.isascii() or (value.isascii() and value.isprintable() and value == value.strip(" ")):
-        return False
-    try:
-        return unquote(header, errors="strict") == value
-    except UnicodeDecodeError:
-        return False

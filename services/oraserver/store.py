@@ -19,11 +19,13 @@ from typing import Any
 from orastream.contract import subjects
 from orastream.contract.audio import WAV_HEADER_BYTES
 from orastream.contract.errors import SettingsError
-from services.oraserver.frames import Metadata, Violation, extension
+from services.oraserver.frames import extension
+from services.oraserver.metadata import Metadata
 from services.oraserver.utterances import (
     Begun,
     Captioned,
     Completed,
+    EndReceived,
     Event,
     Moved,
     ReceivedUtterance,
@@ -31,6 +33,7 @@ from services.oraserver.utterances import (
     RuleBroken,
     StoredChunk,
 )
+from services.oraserver.violations import Violation
 from services.oraserver.wav import true_header
 
 JOURNAL = "journal.jsonl"
@@ -46,6 +49,7 @@ _KINDS: dict[str, type[Event]] = {
     "Repeated": Repeated,
     "Moved": Moved,
     "Completed": Completed,
+    "Ended": EndReceived,
     "Broken": RuleBroken,
 }
 """Event by the name that the journal has for it. A name stays when a class is renamed: journals of before are read."""

@@ -10,7 +10,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
-from services.oraserver.frames import Metadata, Violation
+from services.oraserver.frames import EndedStatus
+from services.oraserver.metadata import Metadata
+from services.oraserver.violations import Violation
 
 Transport = Literal["websocket", "http"]
 
@@ -73,6 +75,14 @@ class Completed:
 
 
 @dataclass(frozen=True, slots=True)
+class EndReceived:
+    """An end frame was received: the sender writes no more of the utterance, and what plays of it must stop."""
+
+    number: int
+    status: EndedStatus
+
+
+@dataclass(frozen=True, slots=True)
 class RuleBroken:
     """A rule was broken: by utterance `number`, or (None) by a connection of the session (None if not known)."""
 
@@ -81,7 +91,7 @@ class RuleBroken:
     violation: Violation
 
 
-Event = Begun | StoredChunk | Captioned | Repeated | Moved | Completed | RuleBroken
+Event = Begun | StoredChunk | Captioned | Repeated | Moved | Completed | EndReceived | RuleBroken
 
 
 class Violations:
@@ -126,7 +136,13 @@ class ReceivedUtterance:
     """The `text` of `complete`; None before it."""
     violations: Violations = field(default_factory=Violations)
     carrier: object = None
-    """The connection on which the last frame came."""
+    """The connection on which the last chunk or `complete` came."""
+    ended: EndedStatus | None = None
+    """The status of its end frame; None again when it goes on after `failed`."""
+    ended_on: object = None
+    """The connection on which the end frame came."""
+    stopped: bool = False
+    """An end frame of an earlier utterance came after its first chunk: it must end, too."""
 
     @classmethod
     def begin(cls, event: Begun) -> ReceivedUtterance:
@@ -154,9 +170,18 @@ class ReceivedUtterance:
         """Session and request, which identify it on all connections."""
         return self.metadata.session_id, self.metadata.request_id
 
-    def apply(self, event: StoredChunk | Captioned | Repeated | Moved | Completed) -> None:
+    @property
+    def over(self) -> bool:
+        """Whether nothing of it may come any more on the connection of the last frame.
+
+        After `failed` another bridge may go on over another connection; a cancel is stored, so every bridge knows it.
+        """
+        return self.ended == "cancelled" or (self.ended is not None and self.ended_on is self.carrier)
+
+    def apply(self, event: StoredChunk | Captioned | Repeated | Moved | Completed | EndReceived) -> None:
         """Apply an event."""
         if isinstance(event, StoredChunk):
+            self.ended = None
             self.chunks.append((event.size, event.crc))
             self.bytes += event.size
         elif isinstance(event, Captioned):
@@ -165,5 +190,8 @@ class ReceivedUtterance:
             self.repeats += 1
         elif isinstance(event, Moved):
             self.connections += 1
+        elif isinstance(event, EndReceived):
+            self.ended = event.status
         else:
+            self.ended = None
             self.completed_at, self.whole_text = event.at, event.text

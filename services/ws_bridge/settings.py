@@ -20,3 +20,5 @@ class WsBridgeSettings(BridgeSettings):
     """The transport for an utterance of which nothing could be sent over WebSocket, before it is reported as failed."""
     websocket_idle_seconds: float = Field(30, gt=0)
     websocket_connection: Literal["session", "utterance"] = "session"
+    websocket_end_frames: bool = False
+    """Whether OraServer gets a frame when an utterance ends without `complete`, or is cancelled while it plays."""

@@ -25,7 +25,9 @@ class WebSocketSink:
             stall_s=settings.synth_stall_seconds,
             audio_retention_s=settings.tts_audio_retention_seconds,
             falls_back=fallback is not None,
+            end_frames=settings.websocket_end_frames,
         )
+        self.metadata_rate = settings.websocket_metadata == "rate"
         self.fallback = fallback
         self.idle_s = settings.websocket_idle_seconds
         self.link_per_utterance = settings.websocket_connection == "utterance"

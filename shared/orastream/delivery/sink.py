@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from orastream.contract.audio_messages import AudioChunk, AudioStart
+from orastream.delivery.rules.speech import Speech, SpeechEnd
 from orastream.delivery.rules.utterance_effects import DeliveryRules
+
+__all__ = ["Link", "LinkLost", "Sink", "Speech", "SpeechEnd"]
 
 
 class LinkLost(Exception):
@@ -27,32 +29,6 @@ class LinkLost(Exception):
     def refused(self) -> bool:
         """Whether OraServer has answered with 4xx."""
         return self.status is not None and 400 <= self.status < 500
-
-
-@dataclass(frozen=True, slots=True)
-class Speech:
-    """What a link needs to frame an utterance: the caller's ids, the token of the request id, and the text.
-
-    The `text` of a chunk or of `complete`, if it has one, takes precedence over this `text`. If this one is empty, it
-    is that of the audio's `start` (`redeliverOf`).
-    """
-
-    session_id: str
-    phone_id: str
-    request_id: str
-    token: str
-    text: str
-
-    def metadata(self, start: AudioStart, text: str | None) -> dict[str, str]:
-        """Return the `metadata` of a frame or POST. `text` is that of the chunk or of `complete`, if it has one."""
-        return {
-            "sessionId": self.session_id,
-            "requestId": self.request_id,
-            "phoneId": self.phone_id,
-            "text": text if text is not None else self.text or start.text or "",
-            "engine": start.engine,
-            "language": start.language,
-        }
 
 
 class Link(Protocol):
@@ -81,6 +57,13 @@ class Link(Protocol):
 
     def complete(self, start: AudioStart, total_chunks: int, text: str | None = None) -> None:
         """Write that the utterance is complete. `text` is the whole text if the request did not contain it."""
+        ...
+
+    def ended(self, end: SpeechEnd) -> None:
+        """Write that an utterance has ended without `complete`, or is cancelled. Does nothing over HTTP.
+
+        Needs no `begin`: it may be an earlier utterance than the present one.
+        """
         ...
 
     def confirm(self, may_write: Callable[[], bool]) -> Awaitable[None]:
@@ -119,6 +102,11 @@ class Sink(Protocol):
     @property
     def rules(self) -> DeliveryRules:
         """Limits for confirmation, retries and timeouts of this kind of bridge."""
+        ...
+
+    @property
+    def metadata_rate(self) -> bool:
+        """Whether the metadata of an utterance have its sample rate."""
         ...
 
     @property

@@ -7,14 +7,23 @@ delivers the message again after the ack wait.
 from __future__ import annotations
 
 import json
+from base64 import b64decode, b64encode
 
 from orastream.broker import Broker
+from orastream.contract import subjects
 from orastream.jetstream.pull_consumer import Delivery, consumer_of, parse_delivery
+
+MAX_CANCEL_BYTES = 1024
+NOT_PASSED = b"?"
+"""Stands for a message that is not passed on. It is no request and no cancel: an empty one would cancel all."""
 
 
 def passed(delivery: Delivery) -> bytes:
-    """Encode a delivery for its new holder; without the message, which that one has read itself."""
-    return json.dumps({"subject": delivery.subject, "ack": delivery.reply}).encode()
+    """Encode a delivery for its new holder; without the message, which that one has read itself, but for a cancel."""
+    body = {"subject": delivery.subject, "ack": delivery.reply}
+    if subjects.is_cancel(delivery.subject) and len(delivery.data) <= MAX_CANCEL_BYTES:
+        body["data"] = b64encode(delivery.data).decode()
+    return json.dumps(body).encode()
 
 
 def passed_delivery(broker: Broker, data: bytes, consumer: str) -> Delivery | None:
@@ -22,6 +31,7 @@ def passed_delivery(broker: Broker, data: bytes, consumer: str) -> Delivery | No
     try:
         body = json.loads(data)
         subject, reply = body["subject"], body["ack"]
+        message = b64decode(body["data"], validate=True) if "data" in body else NOT_PASSED
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     if (
@@ -30,4 +40,4 @@ def passed_delivery(broker: Broker, data: bytes, consumer: str) -> Delivery | No
         or consumer_of(reply) != (broker.names.sessions_stream, consumer)
     ):
         return None
-    return parse_delivery(broker, subject, reply, b"")
+    return parse_delivery(broker, subject, reply, message)

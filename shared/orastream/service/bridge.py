@@ -34,7 +34,7 @@ async def post_sink(settings: BridgeSettings, url: str, tls: ClientTls) -> Async
         audio_retention_s=settings.tts_audio_retention_seconds,
     )
     async with http_client(settings.authorization) as client:
-        yield HttpSink(client, url, rules, tls)
+        yield HttpSink(client, url, rules, tls, metadata_rate=settings.websocket_metadata == "rate")
 
 
 def possible_sessions(wanted: int) -> int:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from orastream.contract.audio_messages import AudioChunk, AudioStart
 from orastream.delivery.post.body import END, Body
-from orastream.delivery.sink import Speech
+from orastream.delivery.sink import Speech, SpeechEnd
 from services.ws_bridge.sink import WebSocketLink
 
 pytestmark = pytest.mark.unit
@@ -70,6 +71,18 @@ def test_template_is_made_once_for_an_utterance() -> None:
         made.add(to._template)
     to.complete(START, 10)
     assert made == {to._template}
+
+
+def test_an_end_frame_has_the_metadata_of_the_chunks() -> None:
+    to, wire = link(replace(WHOLE, with_rate=True))
+    to.write(START, AudioChunk(1, 0, 0, 0, b"12"))
+    to.ended(SpeechEnd(replace(WHOLE, with_rate=True), START, "failed"))
+    assert wire.frames[1] == {"status": "failed", "metadata": wire.frames[0]["metadata"]}
+    assert wire.frames[1]["metadata"]["sampleRate"] == 8000
+    to.ended(SpeechEnd(OPEN, START, "cancelled", "Hello."))
+    assert wire.frames[2]["status"] == "cancelled" and wire.frames[2]["metadata"]["text"] == "Hello."
+    to.write(START, AudioChunk(1, 1, 0, 0, b"12"))
+    assert wire.frames[3]["metadata"] == wire.frames[0]["metadata"], "the present utterance goes on"
 
 
 @pytest.mark.parametrize(("speech", "text"), [(WHOLE, None), (OPEN, WHOLE.text)])

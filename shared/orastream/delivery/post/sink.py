@@ -23,7 +23,7 @@ from orastream.delivery.post.body import END, Body
 from orastream.delivery.post.end_reasons import PostReasons
 from orastream.delivery.post.send_queue import unsent_bytes
 from orastream.delivery.rules.utterance_effects import DeliveryRules
-from orastream.delivery.sink import LinkLost, Speech
+from orastream.delivery.sink import LinkLost, Speech, SpeechEnd
 from orastream.tls import ORASERVER, ClientTls, TlsFiles
 
 IDLE_S = 5.0
@@ -91,6 +91,9 @@ class HttpLink:
         """Finish the body: all chunks were written."""
         assert self._body is not None, "an utterance has at least one chunk"
         self._body.finish(text)
+
+    def ended(self, end: SpeechEnd) -> None:
+        """Do nothing: OraServer gets whole utterances alone."""
 
     async def confirm(self, may_write: Callable[[], bool]) -> None:
         """POST the file; returns when OraServer has answered 2xx. Raises LinkLost, with `refused` for a 4xx.
@@ -227,7 +230,13 @@ class HttpSink:
     """Opens links that POST to `url` over one pooled HTTP client. `rules` are the limits for retries and waits."""
 
     def __init__(
-        self, client: aiohttp.ClientSession, url: str, rules: DeliveryRules, client_tls: ClientTls | None = None
+        self,
+        client: aiohttp.ClientSession,
+        url: str,
+        rules: DeliveryRules,
+        client_tls: ClientTls | None = None,
+        *,
+        metadata_rate: bool = False,
     ) -> None:
         """`client_tls` is used for https; None: with the system's authorities and no client certificate."""
         self._client = client
@@ -235,6 +244,7 @@ class HttpSink:
         self._url = url
         self.transport: Literal["http"] = "http"
         self.rules = replace(rules, confirm_every=None, max_unconfirmed_bytes=None)
+        self.metadata_rate = metadata_rate
         self.fallback = None
         self.idle_s = IDLE_S
         self.link_per_utterance = False

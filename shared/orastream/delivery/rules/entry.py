@@ -84,6 +84,8 @@ class Entry:
     """When `CheckStored` was last returned for it."""
     lost_at: float | None = None
     """When it became known that the stream of requests was lost, until `CheckStored` is returned for it."""
+    end_found: bool = False
+    """`EndFound` was returned for it."""
     tidy_at: float | None = None
     """When to return `Tidy` next, or None before its report is final."""
 

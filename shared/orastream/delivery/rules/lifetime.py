@@ -15,10 +15,13 @@ class Lifetime:
     idle_s: float
     leave_reason: str | None = None
     """Why this owner must stop at once and write nothing more, or None."""
+    plays_until: float = float("-inf")
+    """When the delivered utterances end that a cancel may end earlier. Until then the session is kept."""
     draining: bool = False
     """Begin no delivery any more."""
     _drain_until: float = 0.0
     _idle_since: float | None = None
+    _gives_way: bool = False
 
     def leave(self, reason: str) -> None:
         """Stop at once, for example because another owner has the session. The first reason is kept."""
@@ -27,7 +30,7 @@ class Lifetime:
 
     def give_way(self) -> None:
         """Release the session as soon as it has no work: the bridge is full."""
-        self.idle_s = 0.0
+        self._gives_way = True
 
     def drain(self, now: float, seconds: float) -> None:
         """Finish the running delivery within `seconds`, then release the session."""
@@ -47,7 +50,7 @@ class Lifetime:
             return False
         if self._idle_since is None:
             self._idle_since = now
-        return now >= self._idle_since + self.idle_s
+        return now >= self._over_at(self._idle_since)
 
     def rests(self, now: float, *, held: int, running: bool) -> bool:
         """Whether the session may rest: no work for REST_AFTER_S seconds, no wake-up held, no call running."""
@@ -59,7 +62,10 @@ class Lifetime:
 
     def next_time(self) -> float | None:
         """When `over` may become true if no event comes before (monotonic seconds), or None."""
-        times = [] if self._idle_since is None else [self._idle_since + self.idle_s]
+        times = [] if self._idle_since is None else [self._over_at(self._idle_since)]
         if self.draining:
             times.append(self._drain_until)
         return min(times, default=None)
+
+    def _over_at(self, idle_since: float) -> float:
+        return idle_since if self._gives_way else max(idle_since + self.idle_s, self.plays_until)

@@ -5,6 +5,8 @@ returns which request to begin, which to end (cancelled, expired, stuck) and whi
 stream sequences, so late and repeated events do no harm. Times are monotonic seconds.
 """
 
+# length: one state machine; its events and decisions use the same state
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -17,10 +19,12 @@ from orastream.delivery.rules import entry_order, look_ups, session_errors
 from orastream.delivery.rules import session_outcomes as outcomes
 from orastream.delivery.rules.cancels import Cancels
 from orastream.delivery.rules.done_events import DoneEvents
+from orastream.delivery.rules.end_frames import found_ended, may_have_chunks
 from orastream.delivery.rules.entry import Entry, Stage
 from orastream.delivery.rules.known_reports import KnownReports
 from orastream.delivery.rules.lifetime import Lifetime
 from orastream.delivery.rules.look_ups import NEVER
+from orastream.delivery.rules.play_time import PlayedUtterance, PlayTimes
 from orastream.delivery.rules.session_effects import (
     Abandon,
     Begin,
@@ -28,12 +32,15 @@ from orastream.delivery.rules.session_effects import (
     DropCancel,
     Effect,
     End,
+    EndFound,
+    EndPlayed,
     Inspect,
     LookUp,
     Stop,
     Tidy,
 )
 from orastream.delivery.rules.session_outcomes import Purpose, ReportWritten, SessionOutcome
+from orastream.delivery.rules.speech import EndedStatus
 
 TIDY_AFTER_S = 5.0
 """A final report that another process wrote: how long that process has to tidy up before this owner does."""
@@ -51,6 +58,8 @@ class Session:
     epoch: int
     lifetime: Lifetime
     reports_since: float = float("-inf")
+    play: PlayTimes | None = None
+    """The delivered utterances that play. None: OraServer gets no end frames."""
     entries: dict[int, Entry] = field(default_factory=dict)
     """The stored requests of the session, by stream sequence, in order."""
     delivering: Entry | None = None
@@ -80,6 +89,16 @@ class Session:
         self._cancels.add(stored)
         for entry in self.entries.values():
             entry.cover(stored)
+        if self.play is not None:
+            self.play.cancel(stored)
+
+    def played(self, played: PlayedUtterance) -> None:
+        """The running delivery has delivered its utterance. Call only with `play`."""
+        assert self.play is not None, "without end frames nothing is remembered"
+        self.play.delivered(played)
+        for cancel in self._cancels:  # one that came while OraServer confirmed `complete`
+            self.play.cancel(cancel)
+        self.lifetime.plays_until = self.play.until
 
     def report(self, token: str, state: ReportState, now: float) -> None:
         """Add a stored report of the session. Revisions that are not newer than the known one are ignored.
@@ -166,6 +185,9 @@ class Session:
         if pending:
             return list(looks)
         self._queue.extend(looks)
+        if self.play is not None:
+            self._queue.extend(map(EndPlayed, self.play.take(now)))
+            self.lifetime.plays_until = self.play.until
         for entry in self.entries.values():
             self._judge(entry, now)
         if (head := entry_order.firsts(self.entries).head) is not None:
@@ -238,6 +260,7 @@ class Session:
         if entry.final and entry.stage is Stage.DELIVERING:
             self._stop(entry)  # another process ended it
         if entry.report is not None and entry.report.status in FINAL:
+            self._end_found(entry, found_ended(entry.report, self.epoch))
             self._tidy_later(entry, now)
             return
         if entry.duplicate or entry.stage is Stage.ENDING:
@@ -270,6 +293,7 @@ class Session:
     def _end(self, entry: Entry, status: Status, error: ReportError | None = None, *, unclaimed: bool = False) -> None:
         if entry.stage is Stage.ENDING or entry.final:
             return
+        self._end_found(entry, "cancelled" if status == "cancelled" and may_have_chunks(entry.resumes) else None)
         if self.delivering is entry:
             self.delivering = None
             self._queue.append(Abandon(entry))
@@ -277,6 +301,16 @@ class Session:
         unclaimed = unclaimed or entry.transport in (None, "none")
         revision = 0 if unclaimed else entry.revision
         self._queue.append(End(entry, status, error, revision, exact=unclaimed or not self._mine(entry)))
+
+    def _end_found(self, entry: Entry, status: EndedStatus | None) -> None:
+        """Return the effect `EndFound` once, if this owner did not deliver the request."""
+        ours = self._mine(entry) and entry.stage is Stage.WAITING and not entry.duplicate
+        if status is None or self.play is None or not ours or entry.end_found:
+            return
+        later = (other.resumes for other in self.entries.values() if other.sequence > entry.sequence)
+        if not any(map(may_have_chunks, later)):  # else OraServer could drop what it has of the later one
+            entry.end_found = True
+            self._queue.append(EndFound(entry, status))
 
     def _stop(self, entry: Entry) -> None:
         entry.stage = Stage.ENDING

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from orastream.contract.messages import ReportError, Status
 from orastream.delivery.rules.entry import Entry
+from orastream.delivery.rules.speech import EndedStatus, SpeechEnd
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +95,23 @@ class LookUp:
     entry: Entry
 
 
-Effect = Begin | Stop | Abandon | End | Tidy | Inspect | DropCancel | CheckStored | LookUp
+@dataclass(frozen=True, slots=True)
+class EndPlayed:
+    """Send the end frame of a delivered utterance that was cancelled while it plays.
+
+    If a delivery runs on its link, the cancel covers that one too, and `Stop` follows: the frame waits until what the
+    link has of it is dropped.
+    """
+
+    end: SpeechEnd
+
+
+@dataclass(frozen=True, slots=True)
+class EndFound:
+    """Send the end frame of a request that this owner does not deliver: an earlier owner may have written chunks."""
+
+    entry: Entry
+    status: EndedStatus
+
+
+Effect = Begin | Stop | Abandon | End | Tidy | Inspect | DropCancel | CheckStored | LookUp | EndPlayed | EndFound

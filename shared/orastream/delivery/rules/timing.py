@@ -41,6 +41,14 @@ class Timing:
         """Record an answer from OraServer at `now`."""
         self._last_confirmed_at = now
 
+    def began_at(self, base: Report | None) -> float:
+        """When the first chunk was written, by this owner or by an earlier one; without one, the time of the request.
+
+        `base` is the report from which this owner resumed.
+        """
+        first_ms = None if base is None else self.figures(base)["first_audio_ms"]
+        return self._asked_at + (first_ms or 0.0) / 1000
+
     def marks(self) -> list[tuple[str, float]]:
         """Names and times of the first write and the last confirmation, if they have happened."""
         times = (("first write", self._first_write_at), ("last confirmation", self._last_confirmed_at))

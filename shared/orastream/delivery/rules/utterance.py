@@ -19,11 +19,12 @@ from enum import Enum
 
 from orastream.base.backoff import Backoff
 from orastream.contract.assembly import Assembly
-from orastream.contract.audio_messages import AudioChunk, AudioMessage, EndError
+from orastream.contract.audio_messages import AudioChunk, AudioMessage, AudioStart, EndError
 from orastream.contract.errors import Code
 from orastream.contract.messages import ReportError, Status
 from orastream.delivery.rules.audio_room import AudioWait
 from orastream.delivery.rules.confirmation import Confirmation
+from orastream.delivery.rules.end_frames import EndFrameState, ended_as
 from orastream.delivery.rules.progress import Progress
 from orastream.delivery.rules.utterance_effects import (
     UNDELIVERABLE,
@@ -40,6 +41,7 @@ from orastream.delivery.rules.utterance_effects import (
     Rewind,
     WriteChunk,
     WriteComplete,
+    WriteEnd,
 )
 
 QUEUE_BYTES = 96 << 10
@@ -91,6 +93,8 @@ class UtteranceDelivery:
     must_fence: bool = False
     asked_at: float | None = None
     """When the request was stored, if known. Used to report `audio_expired` instead of `synth_stalled`."""
+    sent_before: bool = False
+    """An earlier owner may have written chunks, as its report says."""
     backoff: Backoff = field(default_factory=lambda: Backoff(0.5, 2.0))
     """The waits between tries to connect; its times are taken from `rules`."""
 
@@ -139,6 +143,8 @@ class UtteranceDelivery:
     """The link must be cut: the lease is over."""
     _settle_until: float | None = field(init=False, default=None)
     """When the link is cut if the audio of the cancelled utterance is still unconfirmed. None before `DropUnsent`."""
+    _end_frame: EndFrameState | None = field(init=False, default=None)
+    """None if OraServer gets no end frames."""
     _finished_returned: bool = field(init=False, default=False)
     """`poll` has returned `finished`."""
 
@@ -150,6 +156,8 @@ class UtteranceDelivery:
         self._wait = AudioWait(self.rules.stall_s, self.now)
         if self.must_fence:
             self._fence = FenceState.DUE
+        if self.rules.end_frames:
+            self._end_frame = EndFrameState(self.sent_before or self.delivered > 0)
         self.backoff = Backoff(self.rules.first_retry_s, self.rules.max_retry_s, rng=self.backoff.rng)
 
     # ---- events
@@ -185,7 +193,10 @@ class UtteranceDelivery:
         if isinstance(message, AudioChunk) and message.attempt == self._assembly.attempt:
             if message.index < self._assembly.next_index:  # one after a gap may never count
                 self._compare(message)
-        for chunk in self._assembly.receive(sequence, message):
+        received = self._assembly.receive(sequence, message)
+        if self._end_frame is not None:
+            self._end_frame.read(received)
+        for chunk in received:
             self._compare(chunk)
             self._sizes[chunk.index] = len(chunk.audio)
             if chunk.index < self.progress.chunks:
@@ -220,6 +231,7 @@ class UtteranceDelivery:
             return
         if self.finished:
             self.link = LinkState.DOWN
+            self._end_frame_lost()
             return
         if self.link is LinkState.UP:
             self.progress.reconnects += 1
@@ -343,6 +355,28 @@ class UtteranceDelivery:
         streamed = self.rules.confirm_every is not None and bool(self._sent)  # over HTTP chunks are only collected
         return self.link is LinkState.UP and (streamed or self._complete is CompleteState.ASKED) and in_work
 
+    @property
+    def has_written(self) -> bool:
+        """Whether this owner has written a chunk that the listener can hear."""
+        return self._heard
+
+    @property
+    def end_written(self) -> bool:
+        """Whether the end frame was written over the present link, or over a new one."""
+        return self._end_frame is not None and self._end_frame.written
+
+    @property
+    def over(self) -> bool:
+        """Whether `poll` has returned `Finished` or `FallBack`."""
+        return self._finished_returned
+
+    def played(self) -> tuple[AudioStart, float, str | None] | None:
+        """The `start`, the duration in seconds and the streamed text of a delivered utterance; None of any other."""
+        start, end = self._assembly.start, self._assembly.finished
+        if self.finished is None or self.finished.status != "delivered" or start is None or end is None:
+            return None
+        return start, end.audio_seconds, end.text
+
     # ---- inside
 
     @property
@@ -359,10 +393,14 @@ class UtteranceDelivery:
         """The next effect after the final status is decided. `Finished` is the last one."""
         if self._finished_returned:
             return None
-        if self.settling:
-            if self._settle_until is None:
-                self._settle_until = now + self.rules.settle_s
-                return DropUnsent()
+        writes_end = self._writes_end(finished)
+        if self._settle_until is None and self.link is LinkState.UP and (self.settling or writes_end):
+            self._settle_until = now + self.rules.settle_s
+            return DropUnsent()
+        if writes_end and self._end_frame is not None:
+            self._end_frame.written = True
+            return WriteEnd(self._assembly.start or self._end_frame.start, self._known_text)
+        if self.settling and self._settle_until is not None:
             if self._sent.asked < self._sent.written:
                 return self._ask(now)
             return None if now < self._settle_until else self._cut(now)
@@ -371,9 +409,29 @@ class UtteranceDelivery:
         # What the receiver has of it would be heard twice.
         return FallBack() if self.rules.falls_back and undeliverable and not self._ever_written else finished
 
+    def _writes_end(self, finished: Finished) -> bool:
+        """Whether to write the end frame now: it is due, and was not written over a link that has delivered it."""
+        end = self._end_frame
+        if end is None or end.written or not (self._ever_written or end.sent_before):
+            return False
+        return ended_as(finished.status, finished.error) is not None
+
+    @property
+    def _known_text(self) -> str | None:
+        end = self._assembly.end
+        if end is not None and end.text is not None:
+            return end.text
+        return None if self._end_frame is None else self._end_frame.text
+
+    def _end_frame_lost(self) -> None:
+        """The link is down. What was written over it may not have arrived: write it again, over a new link."""
+        if self._end_frame is not None:
+            self._end_frame.written = False
+
     def _cut(self, now: float) -> CutLink:
         """Cut the link. The receiver is not the cause, so this is no failure of it."""
         self.link, self._prompt = LinkState.DOWN, False
+        self._end_frame_lost()
         if self.finished is None:
             self._rewind, self._retry_at = True, now
             self.progress.reconnects += 1
@@ -454,6 +512,8 @@ class UtteranceDelivery:
     def _start_over(self, now: float) -> None:
         self._rewind = False
         self._wait.restart(now)  # the audio is read again, which takes time: synth is not stalled
+        if self._end_frame is not None:
+            self._end_frame.start = self._assembly.start
         self._assembly = Assembly(self.request_seq)
         self._queue.clear()
         self._queued_bytes = 0

@@ -37,6 +37,8 @@ class DeliveryRules:
     settle_s: float = 0.25
     stall_s: float = 20.0
     audio_retention_s: float = 600.0
+    end_frames: bool = False
+    """Whether OraServer gets a frame when an utterance that it may have begun to play ends without `complete`."""
     falls_back: bool = False
     """Whether there is another transport for an utterance of which nothing could be written over this one."""
 
@@ -59,6 +61,18 @@ class WriteComplete:
 
     start: AudioStart
     total_chunks: int
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WriteEnd:
+    """Write that the utterance has ended without `complete`: over the link if it is up, else over a new one.
+
+    A new link is tried once, and nobody waits for it. `start` None: the audio was not read; look it up. `text` is the
+    text of a streamed text as far as it is known.
+    """
+
+    start: AudioStart | None
     text: str | None = None
 
 
@@ -87,7 +101,7 @@ class AskAudioRoom:
 
 @dataclass(frozen=True, slots=True)
 class DropUnsent:
-    """The utterance was cancelled: drop its bytes that were not sent yet. If that ends the link, call `link_lost`."""
+    """The utterance has ended: drop its bytes that were not sent yet. If that ends the link, call `link_lost`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +130,7 @@ Effect = (
     Connect
     | WriteChunk
     | WriteComplete
+    | WriteEnd
     | Confirm
     | Rewind
     | Fence

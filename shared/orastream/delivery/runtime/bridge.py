@@ -60,10 +60,11 @@ class Bridge:
         self._js = js
         self.table = SessionTable(max_sessions)
         """The sessions that it owns, for metrics."""
-        self._judge = WakeupJudge(js, sink.transport, max_text_chars=max_text_chars)
         self._lease = Lease(js, kind)
         self._names = js.names
         owners = Owners(js, kind, self._lease)
+        player = owners.owner if sink.rules.end_frames else None
+        self._judge = WakeupJudge(js, sink.transport, max_text_chars=max_text_chars, player=player)
         self._takeover = Takeover(js, owners, self._adopt)
         self._peers = Peers(js.broker, kind, self._lease.bridge, on_gone=self._on_gone, on_passed=self._on_passed)
         self._takeovers: set[asyncio.Task[None]] = set()

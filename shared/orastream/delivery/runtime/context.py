@@ -11,6 +11,7 @@ from orastream.contract.messages import Report, Status, Transport
 from orastream.delivery.rules.early_audio import EarlyRoom
 from orastream.delivery.rules.entry import Entry
 from orastream.delivery.runtime.background import Background
+from orastream.delivery.runtime.end_frames import EndFrames
 from orastream.delivery.runtime.links import Links
 from orastream.delivery.runtime.ownership import Lease, Owners
 from orastream.delivery.runtime.report_mark import ReportMark
@@ -85,3 +86,4 @@ class SessionContext:
     """Runs a round of the session's loop: audio has come, or the link has room."""
     may_write: Callable[[], bool]
     """Whether the lease allows to write to OraServer at this moment."""
+    ends: EndFrames

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from orastream.base import logger
 from orastream.delivery.rules.entry import Entry
+from orastream.delivery.rules.utterance import UtteranceDelivery
 from orastream.delivery.runtime.context import BridgeContext, SessionContext
 from orastream.delivery.runtime.fallback import Fallback, own_delivery
 from orastream.delivery.runtime.links import Links
@@ -30,6 +31,10 @@ class Deliveries:
     def phone(self) -> str | None:
         """The phone to which an utterance is being delivered."""
         return self.running.entry.stored.phone_id if self.running is not None else None
+
+    def running_to(self, phone: str) -> UtteranceDelivery | None:
+        """The machine of the running delivery if it is to this phone, else None."""
+        return self.running.machine if self.running is not None and self.phone == phone else None
 
     async def begin(self, entry: Entry, parts: SessionContext, now: float, *, taken_over: bool) -> None:
         """Begin the delivery of a request, or resume that of an earlier owner."""
@@ -56,7 +61,7 @@ class Deliveries:
         assert runner is not None, "the machine ends only the delivery that it has begun"
         await runner.close()
         if self._context.sink.link_per_utterance:
-            await self.links.close()
+            await self.links.close_used()
         await self._fallback.close()
         return runner.entry
 

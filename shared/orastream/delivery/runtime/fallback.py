@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from orastream.contract.messages import Report
+from orastream.delivery.rules.end_frames import may_have_chunks
 from orastream.delivery.rules.entry import Entry, Stage
 from orastream.delivery.rules.utterance import UtteranceDelivery
 from orastream.delivery.rules.utterance_effects import DeliveryRules
@@ -37,6 +38,7 @@ def own_delivery(entry: Entry, rules: DeliveryRules, now: float, *, must_fence: 
         delivered_bytes=resumes.bytes if resumes is not None else None,
         must_fence=must_fence or rules.falls_back,
         asked_at=entry.asked_at,
+        sent_before=may_have_chunks(resumes),
     )
 
 

@@ -14,8 +14,10 @@ from orastream.base import logger
 from orastream.base.wake_event import WakeEvent
 from orastream.contract import subjects
 from orastream.contract.errors import NodeUnavailable
+from orastream.contract.stored_requests import StoredCancel, read_message
 from orastream.delivery.rules.lease import CHECK_S, WritePermission
 from orastream.delivery.rules.lifetime import Lifetime
+from orastream.delivery.rules.play_time import PlayTimes
 from orastream.delivery.runtime.context import BridgeContext
 from orastream.delivery.runtime.deliveries import Deliveries
 from orastream.delivery.runtime.ownership import Ownership
@@ -37,7 +39,8 @@ class OwnedSession:
         self._lifetime = Lifetime(context.sink.idle_s)
         permission = WritePermission(context.lease.term, ownership.lapse)
         deliveries = Deliveries(context, ownership.session, event.set)
-        self._state = OwnerState(ownership, self._lifetime, self.wakeups, permission, deliveries, event)
+        play = PlayTimes() if context.sink.rules.end_frames else None
+        self._state = OwnerState(ownership, self._lifetime, self.wakeups, permission, deliveries, event, play)
         self._runner: SessionRunner | None = None
         """Serves the session while it does not rest."""
         self._rests_since: float | None = None
@@ -60,10 +63,18 @@ class OwnedSession:
     def woken(self, delivery: Delivery) -> None:
         """Hold a wake-up of this session until `Session.may_ack` allows its ack."""
         self.wakeups.hold(delivery, self._loop.time())
+        if self._state.play:
+            self._note_cancel(delivery, self._state.play)
         if self._runner is not None:
             self._runner.woken(delivery)
         else:
             self._wake()
+
+    def _note_cancel(self, delivery: Delivery, play: PlayTimes) -> None:
+        """Take a cancel from its wake-up: at rest nothing else brings it if a bridge of the other kind deletes it."""
+        stored = read_message(delivery, self._context.js.names, max_text_chars=self._context.max_text_chars)
+        if isinstance(stored, StoredCancel):
+            play.cancel(stored)
 
     def requests_lost(self) -> None:
         """The stream of requests was lost: soon look which of this session's are still stored."""
@@ -120,11 +131,19 @@ class OwnedSession:
             if self._lifetime.over(now, delivering=False, work=bool(self.wakeups)):
                 return True
             await links.close_idle(now, None)
-            times = (self._lifetime.next_time(), links.next_time(None), None if checked else now + CHECK_S)
+            play_over = self._forget_played(now)
+            times = (self._lifetime.next_time(), links.next_time(None), None if checked else now + CHECK_S, play_over)
             await event.wait(min((at for at in times if at is not None), default=float("inf")))
         event.close()
         self._rests_since = None
         return False
+
+    def _forget_played(self, now: float) -> float | None:
+        """Forget the utterances that have ended. Return when the next one ends."""
+        if not self._state.play:
+            return None
+        self._state.play.forget(now)
+        return self._state.play.next_time()
 
     async def _check_ownership(self) -> bool:
         """After a lapse of the lease leave the session if another bridge has taken it.

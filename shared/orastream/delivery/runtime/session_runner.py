@@ -16,12 +16,14 @@ from orastream.contract.errors import OrastreamError
 from orastream.delivery.rules.entry import Entry
 from orastream.delivery.rules.lease import WritePermission
 from orastream.delivery.rules.lifetime import Lifetime
+from orastream.delivery.rules.play_time import PlayTimes
 from orastream.delivery.rules.session import Session
-from orastream.delivery.rules.session_effects import Abandon, Begin, Effect, Stop, Tidy
+from orastream.delivery.rules.session_effects import Abandon, Begin, Effect, EndFound, EndPlayed, Stop, Tidy
 from orastream.delivery.rules.session_outcomes import Purpose, ReportWritten
 from orastream.delivery.runtime.background import Background
 from orastream.delivery.runtime.context import BridgeContext, SessionContext
 from orastream.delivery.runtime.deliveries import Deliveries
+from orastream.delivery.runtime.end_frames import EndFrames
 from orastream.delivery.runtime.housekeeping import Housekeeping
 from orastream.delivery.runtime.outcomes import DeliveryOutcome, Outcome, OwnershipRead
 from orastream.delivery.runtime.ownership import Ownership
@@ -49,6 +51,8 @@ class OwnerState:
     permission: WritePermission
     deliveries: Deliveries
     wake_event: WakeEvent
+    play: PlayTimes | None
+    """The delivered utterances that play; None if OraServer gets no end frames."""
 
 
 class SessionRunner:
@@ -59,7 +63,7 @@ class SessionRunner:
         self._ownership = ownership = state.ownership
         self._loop = loop = asyncio.get_running_loop()  # kept: each get_running_loop is a system call (getpid)
         mark, session = context.mark, ownership.session
-        self._session = Session(context.sink.transport, ownership.epoch, state.lifetime, mark.at + CLOCKS_S)
+        self._session = Session(context.sink.transport, ownership.epoch, state.lifetime, mark.at + CLOCKS_S, state.play)
         self._wakeups = state.wakeups
         self._reports = reports = ReportStore(
             context.js,
@@ -112,7 +116,8 @@ class SessionRunner:
 
     async def _rounds(self, background: Background) -> None:
         session, feeds, deliveries = self._session, self._feeds, self._deliveries
-        epoch, may_write = self._ownership.epoch, lambda: feeds.current and self._permission.granted(self._loop.time())
+        epoch, may_write = self._ownership.epoch, lambda: feeds.current and self._lease_granted()
+        ends = EndFrames(self._context.js, deliveries.links, background, session.play, self._lease_granted)
         parts = SessionContext(
             self._context,
             epoch,
@@ -123,6 +128,7 @@ class SessionRunner:
             background,
             self._nudge,
             may_write,
+            ends,
         )
         while True:
             self._wake_event.clear()
@@ -167,6 +173,19 @@ class SessionRunner:
             if now >= self._permission.term.over_at:
                 runner.machine.lease_over()
         await runner.step(now, may_write=may_write)
+        if self._session.play is not None:
+            self._note_play(runner, self._session.play)
+
+    def _note_play(self, runner: UtteranceRunner, play: PlayTimes) -> None:
+        if runner.machine.has_written:
+            play.written(runner.entry.sequence, runner.entry.stored.token)
+        if runner.plays is not None:
+            self._session.played(runner.plays)
+            runner.plays = None
+            self.wake()
+
+    def _lease_granted(self) -> bool:
+        return self._permission.granted(self._loop.time())
 
     def _may_write(self, background: Background, now: float) -> bool:
         """Whether the lease allows writes now. After a lapse, starts to read the owner's record."""
@@ -233,6 +252,10 @@ class SessionRunner:
                     runner.machine.cancel()
                 else:
                     await self._end_delivery()
+            case EndPlayed(end):
+                parts.ends.played(end, self._deliveries.running_to(end.speech.phone_id))
+            case EndFound(entry, status):
+                parts.ends.find(entry, status, with_rate=self._context.sink.metadata_rate)
             case _:
                 parts.background.start(self._housekeeping.carry_out(effect))
 

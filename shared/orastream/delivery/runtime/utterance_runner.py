@@ -17,6 +17,7 @@ from orastream.contract.messages import Report
 from orastream.contract.report_state import Verdict
 from orastream.delivery.rules.checkpoint import CheckpointClock, report_of
 from orastream.delivery.rules.entry import Entry
+from orastream.delivery.rules.play_time import PlayedUtterance, played_utterance
 from orastream.delivery.rules.session_outcomes import Purpose, ReportWritten
 from orastream.delivery.rules.timing import Timing
 from orastream.delivery.rules.utterance import UtteranceDelivery
@@ -33,6 +34,7 @@ from orastream.delivery.rules.utterance_effects import (
     Rewind,
     WriteChunk,
     WriteComplete,
+    WriteEnd,
 )
 from orastream.delivery.runtime.audio_room import ask_audio_room
 from orastream.delivery.runtime.context import SessionContext
@@ -58,18 +60,18 @@ class UtteranceRunner:
     """Delivers one entry. Call `open`, then `step` in each round until `done`, then `close`. Used from one task."""
 
     def __init__(self, session: SessionContext, entry: Entry, utterance: UtteranceDelivery) -> None:
-        assert (request := entry.stored.request) is not None, "only a valid request has a transport"
         self.entry = entry
         self.machine = utterance
         self.done = False
         """Nothing is left to do: a final report is stored, another owner writes the report, or `close` was called."""
         self.falls_back = False
         """This transport does not work: close it, and deliver the utterance over the fallback."""
+        self.plays: PlayedUtterance | None = None
+        """The delivered utterance, which a cancel may end while it plays; only with end frames."""
         self._session = session
         self._loop = asyncio.get_running_loop()
         self._counts = session.bridge.counts
-        text = "" if request.redeliver_of is not None else request.text  # then it is that of the audio's `start`
-        self._speech = Speech(request.session_id, request.phone_id, entry.stored.request_id, entry.stored.token, text)
+        self._speech = Speech.of(entry.stored, with_rate=session.bridge.sink.metadata_rate)
         self._feed: Feed | None = None
         self._link: Link | None = None
         """The open link while `machine.link` is UP, else None."""
@@ -181,12 +183,17 @@ class UtteranceRunner:
                 self._fence_due = True
             case AskAudioRoom():
                 self._session.background.start(ask_audio_room(self._session.bridge.js, self.entry))
+            case WriteEnd():
+                self._session.ends.write(self.entry, self._speech, self.machine.finished, effect, self._link)
             case FallBack() | Finished():
                 self.falls_back = isinstance(effect, FallBack)
-                self._finished = effect if isinstance(effect, Finished) else None
-                if (self._finished is None or self._finished.status != "delivered") and self._link is not None:
-                    self._link.abandon()
+                self._finished, link = effect if isinstance(effect, Finished) else None, self._link
+                if (self._finished is None or self._finished.status != "delivered") and link is not None:
+                    if not self.machine.end_written:  # else it was abandoned before
+                        link.abandon()
                     self._link = None
+                self._session.ends.delivery_over(link)
+                self.plays = played_utterance(self.entry, self.machine, self._speech, self._timing.began_at(self._base))
 
     def _use_link(self, link: Link, effect: WriteChunk | WriteComplete | Confirm | DropUnsent | CutLink) -> None:
         match effect:

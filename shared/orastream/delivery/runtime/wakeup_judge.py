@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from enum import Enum
 
 from orastream.contract import subjects
@@ -20,14 +21,23 @@ class Need(Enum):
 
     NOTHING = "it was acked or refused"
     OWNER = "the session must have an owner"
-    PRESENT_OWNER = "a cancel of a request that is stored: the session's owner applies it, if there is one"
+    PRESENT_OWNER = "a cancel of a request that is stored, or that may play: the owner applies it, if there is one"
 
 
 class WakeupJudge:
     """Judges the wake-ups of a bridge that delivers over `transport`."""
 
-    def __init__(self, js: JetStream, transport: Transport, *, max_text_chars: int) -> None:
+    def __init__(
+        self,
+        js: JetStream,
+        transport: Transport,
+        *,
+        max_text_chars: int,
+        player: Callable[[str], Awaitable[object | None]] | None = None,
+    ) -> None:
+        """`player` returns the living owner of a session, which may have to end what plays; None: nobody has to."""
         self._js = js
+        self._player = player
         self._transport = transport
         self._reports = ReportStore(js)
         self._max_text_chars = max_text_chars
@@ -68,9 +78,11 @@ class WakeupJudge:
         return Need.OWNER if step is Step.OWN else Need.NOTHING
 
     async def _settle_cancel(self, session: str, delivery: Delivery) -> Need:
-        """Delete a cancel that is applied. The owner of the requests before it applies any other one."""
+        """Delete a cancel that is applied. The owner of the requests before it, or of what plays, applies any other."""
         lowest = await next_request(self._js, session, 0, before=delivery.sequence)
         if not cancel_is_applied(delivery.sequence, lowest.sequence if lowest is not None else None):
+            return Need.PRESENT_OWNER
+        if self._player is not None and await self._player(session) is not None:
             return Need.PRESENT_OWNER
         await self._js.delete(self._js.names.sessions_stream, delivery.sequence)
         await delivery.ack()

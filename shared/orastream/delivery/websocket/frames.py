@@ -1,4 +1,4 @@
-"""The frames of OraServer protocol v1 as bytes: `init`, chunks and `complete`. Pure.
+"""The frames of OraServer protocol v1 as bytes: `init`, chunks, `complete` and the end frame. Pure.
 
 A chunk frame is built from a template that is made once per text; only index and base64 are new. `json.dumps` would
 scan each byte of the audio again, which took a quarter of the CPU of a simple forwarder.
@@ -13,7 +13,7 @@ from pybase64 import b64encode
 
 from orastream.contract.audio import extension_of
 from orastream.contract.audio_messages import AudioChunk, AudioStart
-from orastream.delivery.sink import Speech
+from orastream.delivery.sink import Speech, SpeechEnd
 
 BEFORE_AUDIO = b'{"audioDataBase64":"'
 
@@ -28,6 +28,11 @@ def header_value(identifier: str) -> str:
 def init_frame(session_id: str, phone_id: str) -> bytes:
     """The first frame of a connection. Its ids are not encoded; they take precedence over those of the headers."""
     return _json({"type": "init", "session_id": session_id, "phone_id": phone_id})
+
+
+def end_frame(end: SpeechEnd) -> bytes:
+    """The frame of an utterance that has ended without `complete`, or that is cancelled while it plays."""
+    return _json({"status": end.status, "metadata": end.speech.metadata(end.start, end.text)})
 
 
 class FrameTemplate:

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from orastream.contract.audio_messages import AudioChunk, AudioStart
-from orastream.delivery.sink import LinkLost, Speech
+from orastream.delivery.sink import LinkLost, Speech, SpeechEnd
 from orastream.delivery.websocket.connection import WebSocketConnection
-from orastream.delivery.websocket.frames import FrameTemplate, header_value, init_frame
+from orastream.delivery.websocket.frames import FrameTemplate, end_frame, header_value, init_frame
 from orastream.tls import ClientTls
 
 
@@ -69,6 +69,10 @@ class WebSocketLink:
     def complete(self, start: AudioStart, total_chunks: int, text: str | None = None) -> None:
         """Write the `complete` frame now, without blocking."""
         self._connection.send_text(self._frames(start, text).complete(total_chunks))
+
+    def ended(self, end: SpeechEnd) -> None:
+        """Write the end frame of an utterance now, without blocking."""
+        self._connection.send_text(end_frame(end))
 
     def confirm(self, may_write: Callable[[], bool]) -> asyncio.Future[None]:
         """Send a ping; the future is done when it is answered, and fails with LinkLost."""

@@ -142,7 +142,7 @@ async def test_received_has_the_documented_fields(start: Start) -> None:
     (utterance,) = listing["utterances"]
     assert utterance.keys() == set(
         """sessionId phoneId requestId transport chunks repeats bytes complete file sha256 text texts engine language
-        firstChunkAt completedAt connections violations""".split()
+        firstChunkAt completedAt ended sampleRate connections violations""".split()
     )
     assert utterance["firstChunkAt"] <= utterance["completedAt"]
     await deliver(server.websocket_url)
@@ -376,6 +376,19 @@ async def test_confirmed_chunks_are_kept_after_a_crash(tmp_path: Path) -> None:
     utterance = only(listing)
     assert (utterance.complete, utterance.repeats, utterance.connections, listing.violations) == (True, 1, 2, 0)
     assert (tmp_path / utterance.file).read_bytes() == FILE
+
+
+async def test_an_end_frame_and_a_sample_rate_are_kept_after_a_restart(tmp_path: Path) -> None:
+    with_rate = {**about(), "sampleRate": 8000}
+    async with serve(OraServer(tmp_path)) as server, connected(server.websocket_url) as ws:
+        await ws.send(chunk(0, with_rate))
+        await ws.send(json.dumps({"status": "failed", "metadata": with_rate}))
+        await confirmed(ws)
+    restarted = OraServer(tmp_path)
+    utterance = only(await restarted.received())
+    restarted.store.close()
+    assert (utterance.ended, utterance.sample_rate, utterance.complete) == ("failed", 8000, False)
+    assert utterance.violations == []
 
 
 async def test_a_newer_connection_of_the_phone_replaces_the_older(start: Start) -> None:

@@ -7,7 +7,8 @@ import inspect
 import itertools
 import json
 import re
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 import pytest
 import yaml
@@ -24,10 +25,11 @@ from orastream.contract.messages import Cancel, Report, parse_request
 from orastream.contract.names import Names
 from orastream.contract.text_pieces import TextPiece
 from orastream.delivery.post.body import END, Body
-from orastream.delivery.sink import Speech
-from orastream.delivery.websocket.frames import FrameTemplate, init_frame
+from orastream.delivery.sink import Speech, SpeechEnd
+from orastream.delivery.websocket.frames import FrameTemplate, end_frame, init_frame
 from services.gateway.http.openapi import AcceptanceBody
 from services.oraserver import frames
+from services.oraserver.metadata import METADATA_KEYS, RATE
 from tests.support.asyncapi import NODE, ORASERVER, document, inlined, judging, problems
 from tests.support.asyncapi import schemas as documented
 from tests.support.names import NAMES
@@ -327,33 +329,38 @@ def test_audio_messages_match_the_document(schema: str, message: audio_messages.
 SPEECH = Speech("세션 1", "전화 1", "r.1", subjects.token("r.1"), "안녕하세요.")
 
 
+@pytest.mark.parametrize("with_rate", [False, True])
 @pytest.mark.parametrize("fmt", FORMATS)
-def test_frames_of_the_bridges_match_the_document(fmt: str) -> None:
-    start = AudioStart(1, fmt, 24_000, 1, "espeak", "ko-KR")
-    template, body = FrameTemplate(SPEECH, start), Body(SPEECH, start)
+def test_frames_of_the_bridges_match_the_document(fmt: str, with_rate: bool) -> None:
+    start, speech = AudioStart(1, fmt, 24_000, 1, "espeak", "ko-KR"), replace(SPEECH, with_rate=with_rate)
+    template, body = FrameTemplate(speech, start), Body(speech, start)
     body.add(AudioChunk(1, 0, 0, 0, wav_header(start.spec) + b"\1\2" * 50))
     body.finish()
+    ends: tuple[Literal["cancelled", "failed"], ...] = ("cancelled", "failed")
     sent = {
         "Init": [init_frame(SPEECH.session_id, SPEECH.phone_id)],
         "Chunk": [b"".join(template.chunk(AudioChunk(1, index, 0, 0, b"\1\2\3"))) for index in (0, 1)],
         "Complete": [template.complete(2)],
+        "End": [end_frame(SpeechEnd(speech, start, status)) for status in ends],
         "Post": [b"".join([*body.pieces(), END])],
     }
     for schema, payloads in sent.items():
         for payload in payloads:
-            assert problems(ORASERVER, schema, json.loads(payload)) == []
+            frame = json.loads(payload)
+            assert problems(ORASERVER, schema, frame) == []
+            assert "metadata" not in frame or frame["metadata"].get("sampleRate") == (24_000 if with_rate else None)
 
 
 def test_reference_oraserver_accepts_exactly_the_documented_frames() -> None:
     """It accepts the examples. Both refuse a frame with one key more or less."""
-    for message in ("Init", "Chunk", "Complete", "Post"):
+    for message in ("Init", "Chunk", "Complete", "End", "Post"):
         parse = frames.parse_post if message == "Post" else frames.parse
         (example,) = examples(ORASERVER, message)
         for value in (example, example | {"more": 1}, *({k: v for k, v in example.items() if k != n} for n in example)):
             found, broken = parse(json.dumps(value).encode())
             right = found is not None and not broken
             assert right is (problems(ORASERVER, message, value) == []), (message, sorted(value), broken)
-    assert set(documented(ORASERVER)["Metadata"]["properties"]) == frames._METADATA_KEYS
+    assert set(documented(ORASERVER)["Metadata"]["properties"]) == METADATA_KEYS | {RATE}
 
 
 def test_file_names_of_every_format_match_the_document() -> None:

@@ -7,8 +7,10 @@ import json
 import pytest
 
 from orastream.broker import Broker
+from orastream.contract.stored_requests import StoredCancel, read_message
 from orastream.jetstream.passed_delivery import passed, passed_delivery
 from orastream.jetstream.pull_consumer import Delivery
+from tests.support.names import NAMES
 
 pytestmark = pytest.mark.unit
 
@@ -47,3 +49,23 @@ def test_the_receiver_can_ack_the_same_delivery() -> None:
 def test_anything_else_is_ignored(body: bytes | dict[str, object]) -> None:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     assert passed_delivery(NOBODY, data, "ws_bridge") is None
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b'{"requestId":"r"}', b"\xff"])
+def test_a_cancel_is_passed_with_its_message(data: bytes) -> None:
+    """A bridge of the other kind may delete it before its new holder reads it."""
+    delivery = Delivery(NOBODY, "tts.session.s.cancel", data, ACK, 17, 1_700_000_000_000_000_000, 2)
+    received = passed_delivery(NOBODY, passed(delivery), "ws_bridge")
+    assert received is not None and received.data == data
+
+
+@pytest.mark.parametrize("data", [b"{" + b" " * 2000 + b"}", None])
+def test_a_cancel_without_its_message_cancels_nothing(data: bytes | None) -> None:
+    """It is too long, or from a bridge of an earlier version. An empty message would cancel the whole session."""
+    subject = "tts.session.s.cancel"
+    delivery = Delivery(NOBODY, subject, data or b"", ACK, 17, 1_700_000_000_000_000_000, 2)
+    body = passed(delivery) if data else json.dumps({"subject": subject, "ack": ACK}).encode()
+    received = passed_delivery(NOBODY, body, "ws_bridge")
+    assert received is not None
+    stored = read_message(received, NAMES, max_text_chars=100)
+    assert isinstance(stored, StoredCancel) and stored.cancel is None

@@ -52,6 +52,10 @@ def complete(total: int, request: str = "r1", **changes: Any) -> dict[str, Any]:
     return {"status": "complete", "totalChunks": total, "metadata": metadata(request)} | changes
 
 
+def end(status: str = "cancelled", request: str = "r1", **changes: Any) -> dict[str, Any]:
+    return {"status": status, "metadata": metadata(request, **changes)}
+
+
 def post(audio: bytes, **changes: Any) -> dict[str, Any]:
     return {
         "audioDataBase64": base64.b64encode(audio).decode(),
@@ -113,7 +117,25 @@ BROKEN: list[tuple[str, str, list[dict[str, Any] | bytes]]] = [
     ("NaN", "not-json", [init(), b'{"status":NaN}']),
     ("lone surrogate", "not-json", [init(), b'{"type":"\\ud800"}']),
     ("unknown type", "unknown-frame", [init(), {"type": "clear"}]),
-    ("unknown status", "unknown-frame", [init(), complete(0, status="failed")]),
+    ("unknown status", "unknown-frame", [init(), complete(0, status="ended")]),
+    ("end frame with totalChunks", "frame-keys", [init(), chunk(0), complete(1, status="failed")]),
+    ("end frame without metadata", "frame-keys metadata-keys", [init(), chunk(0), without(end(), "metadata")]),
+    ("chunk after an end frame", "frame-after-end", [init(), chunk(0), end("failed"), chunk(1)]),
+    ("repeat after an end frame", "frame-after-end", [init(), chunk(0), end(), chunk(0)]),
+    ("complete after an end frame", "frame-after-end", [init(), chunk(0), end(), complete(1)]),
+    ("two end frames", "end-repeated", [init(), chunk(0), end("failed"), end()]),
+    ("end frame of another phone", "session-mismatch", [init(), end(phoneId="p2")]),
+    ("end frame in another language", "metadata-changed", [init(), chunk(0), end(language="en")]),
+    (
+        "a later utterance goes on",
+        "interleaved",
+        [init(), chunk(0), complete(1), chunk(0, "r2"), end(), chunk(1, "r2")],
+    ),
+    ("rate is a string", "metadata-value", [init(), chunk(0, metadata=metadata(sampleRate="8000"))]),
+    ("rate is a boolean", "metadata-value", [init(), chunk(0, metadata=metadata(sampleRate=True))]),
+    ("rate is 0", "metadata-value", [init(), chunk(0, metadata=metadata(sampleRate=0))]),
+    ("rate is null", "metadata-value", [init(), chunk(0, metadata=metadata(sampleRate=None))]),
+    ("rate changes", "metadata-changed", [init(), chunk(0, metadata=metadata(sampleRate=8000)), chunk(1)]),
     ("init with a key too many", "frame-keys", [init(token="x")]),
     ("init lacks a key", "init-ids header-mismatch frame-keys", [without(init(), "phone_id")]),
     ("init with a number", "init-ids header-mismatch", [init(phone_id=7)]),
@@ -412,3 +434,52 @@ def test_book_collects_the_texts_of_a_streamed_text(sentences: tuple[str, ...], 
 def test_book_reports_sentences_that_complete_does_not_contain(sentences: tuple[str, ...]) -> None:
     book = after(init(), *texts(*sentences), complete(len(sentences), metadata=metadata(text="Hello. How are you?")))
     assert rules_of(book) == ["texts"]
+
+
+# ---- end frames
+
+
+def on_new_connections(*connections: list[dict[str, Any]]) -> Book:
+    """What the book has after these frames, each list on a connection of its own."""
+    book = Book()
+    for frames in connections:
+        send(book.connect(HEADERS), init(), *frames)
+    return book
+
+
+def test_an_end_frame_is_noted_and_breaks_no_rule() -> None:
+    book = after(init(), chunk(0), end("failed"), chunk(0, "r2"), complete(1, "r2"), end("cancelled", "r2"))
+    assert rules_of(book) == []
+    first, second = book.utterances.values()
+    assert (first.ended, first.complete, second.ended, second.complete) == ("failed", False, "cancelled", True)
+
+
+def test_end_frames_of_all_that_plays_break_no_rule() -> None:
+    """And the next utterance after them goes on."""
+    book = after(
+        *(init(), chunk(0), complete(1), chunk(0, "r2"), complete(1, "r2"), chunk(0, "r3")),
+        *(end("cancelled", request) for request in ("r1", "r2", "r3")),
+        *(chunk(0, "r4"), chunk(1, "r4"), complete(2, "r4")),
+    )
+    assert rules_of(book) == []
+    assert [one.ended for one in book.utterances.values()] == ["cancelled"] * 3 + [None]
+
+
+def test_another_bridge_may_repeat_an_end_frame_or_go_on_after_a_failure() -> None:
+    repeated = on_new_connections([chunk(0), end()], [end()])
+    assert rules_of(repeated) == [] and only(repeated).ended == "cancelled"
+    went_on = on_new_connections([chunk(0), end("failed")], [chunk(0), chunk(1), complete(2)])
+    assert rules_of(went_on) == [] and only(went_on).ended is None and only(went_on).complete
+    cancelled = on_new_connections([chunk(0), end()], [chunk(1)])
+    assert rules_of(cancelled) == ["frame-after-end"] and len(only(cancelled).chunks) == 1
+
+
+def test_an_end_frame_of_an_utterance_whose_chunks_were_lost_is_ignored() -> None:
+    book = on_new_connections([end()])
+    assert rules_of(book) == [] and not book.utterances
+
+
+def test_the_sample_rate_is_known() -> None:
+    rated = metadata(sampleRate=8000)
+    book = after(init(), chunk(0, metadata=rated), complete(1, metadata=rated))
+    assert rules_of(book) == [] and only(book).metadata.sample_rate == 8000

@@ -77,3 +77,21 @@ def test_a_session_that_gives_way_is_over_as_soon_as_it_has_no_work() -> None:
     assert not lifetime.over(100.0, delivering=True, work=False)
     assert not lifetime.over(101.0, delivering=False, work=True)
     assert lifetime.over(102.0, delivering=False, work=False)
+
+
+@given(st.floats(0, 300), st.booleans())
+def test_it_is_kept_while_an_utterance_plays_that_a_cancel_may_end(plays_s: float, gives_way: bool) -> None:
+    """Unless the bridge needs its place. It may rest meanwhile."""
+    lifetime = Lifetime(IDLE_S)
+    lifetime.plays_until = 100.0 + plays_s
+    assert not lifetime.over(100.0, delivering=False, work=True)
+    if gives_way:
+        lifetime.give_way()
+        assert lifetime.over(100.0, delivering=False, work=False)
+        return
+    assert not lifetime.over(100.0, delivering=False, work=False)
+    until = 100.0 + max(IDLE_S, plays_s)
+    assert lifetime.next_time() == until
+    assert not lifetime.over(until - 0.001, delivering=False, work=False)
+    assert lifetime.rests(100.0 + REST_AFTER_S, held=0, running=False)
+    assert lifetime.over(until, delivering=False, work=False)

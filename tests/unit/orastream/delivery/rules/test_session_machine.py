@@ -20,11 +20,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from orastream.contract import subjects
+from orastream.contract.audio_messages import AudioStart
 from orastream.contract.messages import Report, ReportError, Status, Transport
 from orastream.contract.report_state import ReportState, Verdict, judge
 from orastream.contract.stored_requests import StoredCancel, StoredRequest
 from orastream.delivery.rules.entry import Entry
 from orastream.delivery.rules.lifetime import Lifetime
+from orastream.delivery.rules.play_time import PlayedUtterance, PlayTimes
 from orastream.delivery.rules.session import Session
 from orastream.delivery.rules.session_effects import (
     Abandon,
@@ -33,6 +35,8 @@ from orastream.delivery.rules.session_effects import (
     DropCancel,
     Effect,
     End,
+    EndFound,
+    EndPlayed,
     Inspect,
     LookUp,
     Stop,
@@ -49,6 +53,7 @@ from orastream.delivery.rules.session_outcomes import (
     Tidied,
     TidyFailed,
 )
+from orastream.delivery.rules.speech import Speech, SpeechEnd
 from orastream.delivery.rules.wakeup import cancel_is_applied
 from tests.unit.orastream.delivery.rules.session_messages import cancel, cancel_of, request
 
@@ -58,6 +63,8 @@ EXAMPLES = 100 * int(os.environ.get("FUZZ", "1"))
 IDLE_S = 30.0
 DRAIN_S = 6.0
 MAX_REQUESTS = 10
+PLAYS_S = 20.0
+START = AudioStart(1, "wav", 8000, 1, "espeak", "ko-KR")
 
 Kind = Literal["websocket", "http"]
 KINDS: tuple[Kind, Kind] = ("websocket", "http")
@@ -72,6 +79,8 @@ class Delivery:
     finished: bool = False
     """Its final report is being written."""
     done: bool = False
+    wrote: bool = False
+    """A chunk was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +184,12 @@ class Owner:
         self.epoch = node.next_sequence()
         # The mark of its process: it is some seconds old, or as old as the node in a process that has just begun.
         mark_at = (node.now - 0.05, node.now - 3.0, node.now - 50.0, float("-inf"))[node.last % 4]
-        self.session = Session(kind, self.epoch, Lifetime(IDLE_S), mark_at)
+        self.play = PlayTimes() if kind == "websocket" else None
+        self.session = Session(kind, self.epoch, Lifetime(IDLE_S), mark_at, self.play)
+        self.plays: dict[str, PlayedUtterance] = {}
+        """What it has delivered, by request id, until `EndPlayed`."""
+        self.found: set[int] = set()
+        """The requests for which `EndFound` was returned."""
         self.events_read = 0
         self.reports_read = sum(at <= mark_at for at in node.reported_at)
         self.verified = 0
@@ -305,9 +319,33 @@ class Owner:
                     following = effects[i + 1]
                     assert isinstance(following, End) and following.entry is entry, "Abandon without End"
                     self.delivery = None
+                case EndPlayed(end):
+                    self._check_end_played(end)
+                case EndFound(entry, status):
+                    self._check_end_found(entry, status)
                 case _:
                     assert not (isinstance(effect, End) and self._delivers(effect.entry)), "End during the delivery"
                     self.tasks.append(effect)
+
+    def _check_end_played(self, end: SpeechEnd) -> None:
+        """A cancel covers the utterance and all later ones that were written, it plays, and it is ended once."""
+        self.count("ended while it played")
+        played = self.plays.pop(end.speech.request_id)
+        cancels = [x for x in self.node.log if isinstance(x, StoredCancel)]
+        assert any(cancel.covers(played.sequence, played.token) for cancel in cancels)
+        assert self.node.now < played.began_at + PLAYS_S * MAX_REQUESTS
+        delivering = self.delivery is not None and self.delivery.wrote and self.delivery.entry
+        assert not delivering or self.node.cancelled(delivering.stored, self.node.log), "a later one is not cancelled"
+
+    def _check_end_found(self, entry: Entry, status: Status) -> None:
+        """An earlier owner has written chunks, and the request is cancelled, or has ended so. Once for each owner."""
+        self.count("end found")
+        assert self.kind == "websocket" == self.node.transport(entry.stored) and not self._delivers(entry)
+        assert entry.sequence not in self.found and entry.sequence not in (x.sequence for x in self.plays.values())
+        self.found.add(entry.sequence)
+        report = self.node.report(entry.stored)
+        assert report is not None and report.epoch > 0 and report.first_audio_ms is not None
+        assert report.status == status or (status == "cancelled" and entry.cancelled)
 
     def _delivers(self, entry: Entry) -> bool:
         return self.delivery is not None and self.delivery.entry is entry
@@ -440,11 +478,20 @@ class Owner:
     def checkpoint(self, purpose: Purpose) -> None:
         """Write a checkpoint of the running delivery, which synth has claimed."""
         assert self.delivery is not None
+        if purpose is Purpose.CHECKPOINT:
+            self._chunk_written(self.delivery)
         self.outcomes.append(self._write(self.delivery.entry, purpose, "delivering"))
+
+    def _chunk_written(self, delivery: Delivery) -> None:
+        delivery.wrote = True
+        if self.play is not None:
+            self.play.written(delivery.entry.sequence, delivery.entry.stored.token)
 
     def _write(self, entry: Entry, purpose: Purpose, status: Status) -> ReportWritten:
         base = entry.resumes or entry.stored.report("queued")
         report = base.with_(status=status, epoch=self.epoch)
+        if self.delivery is not None and self.delivery.wrote:
+            report = report.with_(first_audio_ms=1.0)
         before = self.node.reports.get(entry.stored.token)
         outcome = ReportWritten(entry, purpose, *self.node.write(entry.stored, report, entry.revision or None))
         if outcome.verdict is Verdict.WRITTEN:
@@ -456,6 +503,13 @@ class Owner:
         assert self.delivery is not None
         self.delivery.finished = True
         self.tasks.append(WriteFinal(self.delivery.entry, status))
+        if status == "delivered" and self.play is not None:
+            stored = self.delivery.entry.stored
+            self._chunk_written(self.delivery)
+            end = SpeechEnd(Speech.of(stored, with_rate=False), START, "cancelled")
+            played = PlayedUtterance(stored.sequence, stored.token, self.node.now, PLAYS_S, end)
+            self.plays[stored.request_id] = played
+            self.session.played(played)
 
 
 ORDERS = st.randoms(use_true_random=False)
@@ -766,3 +820,34 @@ def test_the_model_reaches_each_way_to_end_a_request() -> None:
         *("left", "drained", "delivered by a delivery", "failed by a delivery", "cancelled by a delivery"),
         *("cancelled by End", "expired by End", "failed by End", "expired by synth"),
     }
+
+
+def test_the_model_reaches_both_ways_to_send_an_end_frame_without_a_delivery() -> None:
+    SessionMachine.counts.clear()
+    machine, order = SessionMachine(), random.Random(0)
+    machine.start("websocket", http_runs=False)
+    for _ in range(2):
+        machine.a_request_is_stored(transport="websocket", name=None, ttl_s=300, served="at once")
+    first, second = (of for of in machine.node.log if isinstance(of, StoredRequest))
+    machine.a_round_of_all(order)
+    machine._synth(first, completes=True)
+    machine._deliver(machine.owners["websocket"], fails=False)
+    for _ in range(3):
+        machine.a_round_of_all(order)
+    machine.owners["websocket"].checkpoint(Purpose.CHECKPOINT)
+    machine._cancel(second.request_id)
+    machine.node.store(cancel(machine.node.next_sequence()))
+    machine.a_round_of_all(order)
+    assert SessionMachine.counts["ended while it played"] == 1
+    machine.a_request_is_stored(transport="websocket", name=None, ttl_s=300, served="at once")
+    third = machine.node.log[-1]
+    assert isinstance(third, StoredRequest)
+    for _ in range(3):
+        machine.a_round_of_all(order)
+    machine.owners["websocket"].checkpoint(Purpose.CHECKPOINT)
+    machine._cancel(third.request_id)
+    machine._take("websocket")
+    machine.a_round_of_all(order)
+    assert SessionMachine.counts["end found"] == 1
+    machine.teardown()
+    assert [machine.node.finals[of.sequence] for of in (first, second, third)] == ["delivered"] + ["cancelled"] * 2

@@ -41,6 +41,7 @@ from orastream.contract.audio_messages import (
 from orastream.contract.messages import Report
 from orastream.delivery.rules import utterance as module
 from orastream.delivery.rules.checkpoint import CheckpointClock, report_of
+from orastream.delivery.rules.end_frames import ended_as, may_have_chunks
 from orastream.delivery.rules.progress import Progress
 from orastream.delivery.rules.timing import Timing
 from orastream.delivery.rules.utterance import LinkState, UtteranceDelivery
@@ -57,6 +58,7 @@ from orastream.delivery.rules.utterance_effects import (
     Rewind,
     WriteChunk,
     WriteComplete,
+    WriteEnd,
 )
 
 pytestmark = pytest.mark.unit
@@ -78,7 +80,7 @@ Fault = Literal["none", "cancel", "refusing OraServer", "dead synth", "dead OraS
 """A fault that may happen in a run. The last three do not end after the last rule."""
 Slow = Literal["loop", "feed", "link", "OraServer", "answers", "reports", "room"]
 """A part that works only when a rule says so. The other parts work at each event."""
-Frame = WriteChunk | WriteComplete | Confirm
+Frame = WriteChunk | WriteComplete | Confirm | WriteEnd
 
 
 class Connection:
@@ -206,6 +208,7 @@ class Delivery(RuleBasedStateMachine):
             self.delivered_before,
             self.stored.bytes if self.stored is not None else None,
             must_fence=self.epoch > 1,
+            sent_before=may_have_chunks(self.stored),
             backoff=Backoff(1, 1, rng=random.Random(1)),
         )
         self.base = self.stored
@@ -235,6 +238,9 @@ class Delivery(RuleBasedStateMachine):
         """When the machine last asked for the room, and last wrote a chunk."""
         self.settling_since: float | None = None
         """When `DropUnsent` was returned."""
+        self.sent_before = self.delivered_before > 0 or may_have_chunks(self.stored)
+        self.ended_over: list[Connection | None] = []
+        """The links over which an end frame was written. None: over a new one."""
         if self.cancelled:
             self.machine.cancel()
 
@@ -312,8 +318,9 @@ class Delivery(RuleBasedStateMachine):
     def _carry_out_at_end(self, effect: Effect) -> None:
         """Carry out what the machine returns after the final status is decided."""
         link, rules = self.connection, self.delivery_rules
-        assert isinstance(effect, DropUnsent | Confirm | CutLink | Finished), f"{effect} after the end"
-        if not isinstance(effect, Finished):
+        assert isinstance(effect, DropUnsent | Confirm | CutLink | Finished | WriteEnd), f"{effect} after the end"
+        ends = self._gets_end_frame()
+        if not isinstance(effect, Finished | WriteEnd) and not (ends and isinstance(effect, DropUnsent)):
             assert self.machine.finished == Finished("cancelled"), "only a cancelled utterance waits for its end"
             assert rules.confirm_every is not None, "over HTTP no chunk was sent yet"
             assert link is not None and link.unconfirmed, "the receiver has confirmed everything"
@@ -326,6 +333,7 @@ class Delivery(RuleBasedStateMachine):
                     self.outcomes["unsent bytes"] += 1
             case Confirm():
                 assert self.settling_since is not None, "`DropUnsent` comes first"
+                assert not ends or link in self.ended_over, "the end frame comes before the ping"
                 assert link is not None and link.asked < link.written, "the receiver was asked before"
                 self._ask(link, effect)
             case CutLink() if self.lease_cut:
@@ -335,8 +343,28 @@ class Delivery(RuleBasedStateMachine):
                 assert link is not None and link.asked == link.written, "the receiver was not asked"
                 self._cut()
                 self.outcomes["cut"] += 1
+            case WriteEnd():
+                self._write_end(effect)
             case Finished():
+                assert not ends or link in self.ended_over, "no end frame"
                 self._finish(effect)
+
+    def _gets_end_frame(self) -> bool:
+        """Whether OraServer gets an end frame: chunks may have been written, and no connection problem is the cause."""
+        finished, written = self.machine.finished, self.ever_written > 0 or self.sent_before
+        wanted = finished is not None and ended_as(finished.status, finished.error) is not None
+        return self.delivery_rules.end_frames and wanted and written
+
+    def _write_end(self, effect: WriteEnd) -> None:
+        link = self.connection
+        assert self._gets_end_frame() and effect.start in (None, self.start)
+        assert link not in self.ended_over, "two end frames on one link"
+        if link is not None:
+            assert self.settling_since is not None, "unsent audio is before it"
+            assert len(link.frames) <= self.in_kernel
+            link.frames.append((effect, self.now))
+        self.ended_over.append(link)
+        self.outcomes["end frame over a new link" if link is None else "end frame"] += 1
 
     def _carry_out_before_end(self, effect: Effect, room: bool) -> None:
         match effect:
@@ -392,7 +420,7 @@ class Delivery(RuleBasedStateMachine):
         if effect.status == "cancelled":
             link.silent = True
             self.outcomes["settled"] += self.settling_since is not None
-        if not self._abandon():  # it stays open for the next utterance
+        if link in self.ended_over or not self._abandon():  # it stays open for the next utterance
             self.old_connections.append(link)
             self.connection = None
 
@@ -746,6 +774,8 @@ class Delivery(RuleBasedStateMachine):
                 self.completes += 1
             case Confirm():
                 connection.answers.append((frame, at))
+            case WriteEnd():
+                pass
 
     @precondition(lambda self: self.connecting)
     @rule()
@@ -990,13 +1020,19 @@ class HttpDelivery(Delivery):
     rules_of_bridge = DeliveryRules(confirm_every=None, max_unconfirmed_bytes=None)
 
 
+class EndFramesDelivery(Delivery):
+    rules_of_bridge = DeliveryRules(confirm_every=4, max_unconfirmed_bytes=120, end_frames=True)
+
+
+TestEndFramesDelivery = EndFramesDelivery.TestCase
+TestEndFramesDelivery.settings = SETTINGS
 TestWebSocketDelivery = WebSocketDelivery.TestCase
 TestWebSocketDelivery.settings = SETTINGS
 TestHttpDelivery = HttpDelivery.TestCase
 TestHttpDelivery.settings = SETTINGS
 
 
-@pytest.mark.parametrize("kind", [WebSocketDelivery, HttpDelivery])
+@pytest.mark.parametrize("kind", [WebSocketDelivery, EndFramesDelivery, HttpDelivery])
 @pytest.mark.parametrize(
     ("end_status", "fault", "outcome"),
     [
@@ -1028,6 +1064,18 @@ def test_the_model_reaches_this_outcome(
 )
 def test_the_model_reaches_this_step(fault: Fault, step: str) -> None:
     assert step in counted(WebSocketDelivery, ("complete", fault), 40)
+
+
+@pytest.mark.parametrize(
+    ("end_status", "fault", "step"),
+    [
+        ("complete", "cancel", "end frame"),
+        ("complete", "cancel", "end frame over a new link"),
+        ("failed", "none", "end frame"),
+    ],
+)
+def test_the_model_writes_end_frames(end_status: EndStatus, fault: Fault, step: str) -> None:
+    assert step in counted(EndFramesDelivery, (end_status, fault), 40)
 
 
 def counted(kind: type[Delivery], only: tuple[EndStatus, Fault], examples: int) -> Counter[str]:

@@ -8,19 +8,27 @@ from typing import Any, Literal, cast
 
 import pytest
 
+from orastream.contract.audio_messages import AudioStart
 from orastream.delivery.rules.utterance_effects import DeliveryRules
 from orastream.delivery.runtime.links import Links
-from orastream.delivery.sink import Link, LinkLost
+from orastream.delivery.sink import Link, LinkLost, Speech, SpeechEnd
 
 pytestmark = pytest.mark.unit
 
 
 class SlowLink:
-    """A link that counts its `close` calls."""
+    """A link that counts its `close` calls, and keeps the end frames and the pings that are written over it."""
 
     def __init__(self) -> None:
         self.lost: LinkLost | None = None
         self.closed = 0
+        self.written: list[SpeechEnd | str] = []
+
+    def ended(self, end: SpeechEnd) -> None:
+        self.written.append(end)
+
+    async def confirm(self, may_write: Callable[[], bool]) -> None:
+        self.written.append("ping")
 
     async def close(self) -> None:
         self.closed += 1
@@ -98,3 +106,71 @@ async def test_the_end_ends_what_is_being_opened() -> None:
     assert sink.ended == 1 and not links
     with pytest.raises(asyncio.CancelledError):
         await asking
+
+
+# ---- end frames
+
+END = SpeechEnd(Speech("s", "p", "r", "r", "x"), AudioStart(1, "wav", 8000, 1, "espeak", "ko-KR"), "cancelled")
+
+
+async def settled() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_an_end_frame_goes_over_the_open_link() -> None:
+    sink = SlowSink()
+    sink.ready.set()
+    links = links_of(sink)
+    await links.get("s", "p", 0.0)
+    links.announce(END, 1.0, lambda: True)
+    assert sink.links[0].written == [END] and len(sink.links) == 1
+
+
+async def test_an_end_frame_opens_a_link_and_is_its_first_frame() -> None:
+    """Also before what an utterance writes that waits for the same link. The link is kept, and closed when idle."""
+    sink = SlowSink()
+    woken = []
+    links = Links(cast(Any, sink), lambda: woken.append(True))
+    links.announce(END, 0.0, lambda: True)
+    links.announce(END, 0.0, lambda: True)
+    waiting = asyncio.create_task(links.get("s", "p", 0.0))
+    await settled()
+    sink.ready.set()
+    link = cast(SlowLink, await waiting)
+    assert link.written == [END, END] and sink.links == [link] and woken
+    await links.close_idle(5.0, None)
+    assert link.closed == 1 and not links
+
+
+async def test_an_end_frame_gets_one_attempt() -> None:
+    sink = SlowSink()
+    sink.ready.set()
+    sink.fails = True
+    links = links_of(sink)
+    links.announce(END, 0.0, lambda: True)
+    await settled()
+    sink.fails = False
+    assert cast(SlowLink, await links.get("s", "p", 1.0)).written == []
+
+
+async def test_without_the_lease_no_end_frame_is_written() -> None:
+    sink = SlowSink()
+    links = links_of(sink)
+    lease = [True]
+    links.announce(END, 0.0, lambda: lease[0])
+    lease[0] = False
+    sink.ready.set()
+    assert cast(SlowLink, await links.get("s", "p", 1.0)).written == []
+
+
+async def test_with_a_link_for_each_utterance_an_end_frame_has_its_own() -> None:
+    """The end of the utterance, which closes the links, does not end it."""
+    sink = SlowSink()
+    sink.link_per_utterance = True
+    links = links_of(sink)
+    links.announce(END, 0.0, lambda: True)
+    await links.close_used()
+    sink.ready.set()
+    await settled()
+    assert [link.written for link in sink.links] == [[END, "ping"]] and sink.links[0].closed == 1 and not links
