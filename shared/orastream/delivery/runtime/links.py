@@ -32,7 +32,7 @@ class Links:
         self._opening: dict[str, asyncio.Task[Link]] = {}
         self._ends: dict[str, list[tuple[SpeechEnd, Callable[[], bool]]]] = {}
         """End frames to write by phone, before anything else, over the link that is being opened."""
-        self._alone: set[asyncio.Task[None]] = set()
+        self._alone: list[asyncio.Task[None]] = []
         """Links that are opened for an end frame alone."""
 
     def __bool__(self) -> bool:
@@ -61,8 +61,8 @@ class Links:
             known.link.ended(end)
         elif self._sink.link_per_utterance:
             task = asyncio.create_task(self._end_alone(end, may_write))
-            self._alone.add(task)
-            task.add_done_callback(self._alone.discard)
+            self._alone.append(task)
+            task.add_done_callback(self._alone.remove)
         else:
             self._ends.setdefault(phone_id, []).append((end, may_write))
             self._opened(session_id, phone_id, now)

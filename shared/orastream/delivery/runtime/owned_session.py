@@ -63,7 +63,7 @@ class OwnedSession:
     def woken(self, delivery: Delivery) -> None:
         """Hold a wake-up of this session until `Session.may_ack` allows its ack."""
         self.wakeups.hold(delivery, self._loop.time())
-        if self._state.play:
+        if self._state.play and subjects.is_cancel(delivery.subject):
             self._note_cancel(delivery, self._state.play)
         if self._runner is not None:
             self._runner.woken(delivery)
