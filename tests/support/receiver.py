@@ -37,7 +37,10 @@ Fault = Literal[
     "1 MiB bodies",
     "answers early",
     "takes half a body",
+    "unknown keys",
+    "unknown frames",
 ]
+METADATA_KEYS = {"sessionId", "requestId", "phoneId", "text", "engine", "language"}
 MAX_FRAME_BYTES, MAX_BODY_BYTES = 4 << 20, 256 << 20
 STORING_S = 0.02
 """How long the fault `early pongs` stores behind the pong."""
@@ -165,8 +168,12 @@ class ReceiverWithFault:
 
     def _store(self, frame: Frame, name: tuple[str, str]) -> bool:
         metadata = frame["metadata"]
+        if self._fault == "unknown keys" and metadata.keys() != METADATA_KEYS:
+            return False
         if frame.get("status") == "complete":
             return self._complete(name)
+        if "status" in frame:
+            return self._fault != "unknown frames"
         if self._fault == "seven formats less one" and frame["fileName"].endswith(".opus"):
             return False
         before = self._speaking.get(name)

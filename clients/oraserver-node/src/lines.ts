@@ -12,7 +12,7 @@ export interface Listener {
   onAudio?(utterance: Readonly<Utterance>, audio: Buffer, index: number, metadata: Metadata): void;
   /** All audio has come. */
   onComplete?(utterance: Readonly<Utterance>): void;
-  /** No more audio will come, and what the phone has not played is not to be played. `utterance.end` says why. */
+  /** What the phone has not played is not to be played. `utterance.end` says why; `complete`: cancelled after its end. */
   onInterrupted?(utterance: Readonly<Utterance>): void;
 }
 
@@ -43,13 +43,14 @@ export class Line {
       const known = this.store.find(metadata);
       const utterance = known ?? this.store.create(metadata, "websocket", frame.fileName);
       if (index < utterance.chunks) return; // a repeat: the bridge had no confirmation for it
-      if (utterance.end !== undefined && utterance.end !== "complete") return; // it is not to be played any more
+      if (this.#isOver(utterance)) return; // it is not to be played any more
       if (index > utterance.chunks) throw new Gap(`chunk ${index} came after ${utterance.chunks} chunks`);
       if (utterance.end === "complete") throw new Unusable(`chunk ${index} came after complete`);
       await this.store.write(utterance, audio);
       if (gone()) return; // not counted: a cancelled utterance is not played, any other one comes again
       if (known === undefined) this.store.add(utterance);
       this.#begin(utterance);
+      if (utterance.end === "failed") Object.assign(utterance, { end: undefined, stopped: false }); // another bridge goes on with it
       utterance.chunks += 1;
       utterance.bytes += audio.length;
       this.#unsaved.add(utterance);
@@ -61,7 +62,7 @@ export class Line {
     return this.#serial(async () => {
       const utterance = this.store.find(frame.metadata);
       const had = utterance?.chunks ?? 0;
-      if (utterance?.end !== undefined && utterance.end !== "complete") return;
+      if (utterance !== undefined && this.#isOver(utterance)) return;
       if (utterance === undefined || had !== frame.totalChunks) {
         throw new Gap(`complete says ${frame.totalChunks} chunks, but ${had} came`);
       }
@@ -78,7 +79,8 @@ export class Line {
   ended(frame: Frame & { kind: "ended" }): Promise<void> {
     return this.#serial(async () => {
       const utterance = this.store.find(frame.metadata);
-      if (utterance !== undefined) this.#interrupt(utterance, frame.status);
+      if (utterance?.end === "complete") this.#stop(utterance); // it is whole, but the phone still plays it
+      else if (utterance !== undefined) this.#interrupt(utterance, frame.status);
     });
   }
 
@@ -112,6 +114,12 @@ export class Line {
     });
   }
 
+  /** A bridge that takes over may go on with an utterance that has failed, but not once the next one has begun. */
+  #isOver(utterance: Utterance): boolean {
+    const { end } = utterance;
+    return end === "cancelled" || end === "interrupted" || (end === "failed" && this.#playing !== utterance);
+  }
+
   /** A cancelled utterance may have no end of its own: the next one's beginning ends it. */
   #begin(utterance: Utterance): void {
     if (this.#playing !== undefined && this.#playing !== utterance) this.#interrupt(this.#playing, "interrupted");
@@ -121,6 +129,13 @@ export class Line {
   #interrupt(utterance: Utterance, end: NonNullable<Utterance["end"]>): void {
     if (utterance.end !== undefined) return;
     utterance.end = end;
+    this.#stop(utterance);
+  }
+
+  /** Once only: an end frame may come again over another connection. */
+  #stop(utterance: Utterance): void {
+    if (utterance.stopped) return;
+    utterance.stopped = true;
     this.#unsaved.add(utterance);
     this.#call(() => this.listener.onInterrupted?.(utterance));
   }

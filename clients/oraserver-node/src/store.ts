@@ -27,7 +27,9 @@ export interface Utterance {
   /** Audio, before base64. */
   bytes: number;
   /** Not set while more may come. `interrupted`: another utterance of its session and phone has begun. */
-  end?: "complete" | "interrupted" | Ended;
+  end?: "complete" | "interrupted" | Ended | undefined;
+  /** The phone was to stop it: `onInterrupted` was called. */
+  stopped?: boolean;
 }
 
 const EXTENSIONS = new Set(["wav", "pcm", "opus", "ogg", "flac", "mulaw", "mp3", "aac"]);

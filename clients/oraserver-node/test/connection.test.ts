@@ -255,12 +255,19 @@ test("a next utterance interrupts one without an end, and so do the frames cance
   bridge.end("r2", "cancelled");
   bridge.chunk("r3", 0, A);
   bridge.end("r3", "failed");
+  bridge.chunk("r3", 1, A); // of a bridge that took over, and could go on
+  bridge.end("r3", "failed");
   bridge.end("never came", "failed");
   bridge.chunk("r4", 0, A);
+  bridge.chunk("r3", 2, A); // too late: the next one has begun
   bridge.end("r4", "complete", 1);
+  bridge.end("r4", "cancelled"); // the phone still plays it
+  bridge.end("r4", "cancelled"); // and again, over another connection
   bridge.chunk("r5", 0, A);
   await bridge.ping();
-  assert.deepEqual(events, ["r1.0", "r1 interrupted", "r2.0", "r2 cancelled", "r3.0", "r3 failed", "r4.0", "r5.0"]);
+  assert.deepEqual(events, [
+    ...["r1.0", "r1 interrupted", "r2.0", "r2 cancelled", "r3.0", "r3 failed", "r3.1", "r3 failed", "r4.0", "r4 complete", "r5.0"],
+  ]);
   const ends = (await list(url)).map(({ requestId, end, complete }) => [requestId, end, complete]);
   const expected = [["r1", "interrupted", false], ["r2", "cancelled", false], ["r3", "failed", false], ["r4", "complete", true], ["r5", undefined, false]];
   assert.deepEqual(ends, expected);

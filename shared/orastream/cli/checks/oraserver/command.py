@@ -11,14 +11,14 @@ from rich.console import Console
 from rich.text import Text
 
 from orastream.cli import terminal
-from orastream.cli.checks.oraserver import break_checks, post_checks, websocket_checks
+from orastream.cli.checks.oraserver import addition_checks, break_checks, post_checks, websocket_checks
 from orastream.cli.checks.oraserver.check import Check
 from orastream.cli.checks.oraserver.outcomes import REFERENCE, Level, Outcome, Result, exit_code, summary
 from orastream.cli.checks.oraserver.server import ServerUnderTest
 from orastream.cli.node.settings import CliSettings
 from orastream.service.settings import load
 
-WEBSOCKET = (*websocket_checks.CHECKS, *break_checks.CHECKS)
+WEBSOCKET = (*websocket_checks.CHECKS, *break_checks.CHECKS, *addition_checks.CHECKS)
 POST = post_checks.CHECKS
 ALL = (*WEBSOCKET, *POST)
 STYLES: dict[Level, str] = {"ok": "green", "broken": "bold red", "risk": "yellow", "unseen": "dim", "skipped": "dim"}

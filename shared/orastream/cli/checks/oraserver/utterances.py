@@ -36,13 +36,16 @@ class Utterance:
     parts: tuple[bytes, ...]
     text: str = TEXT
     sample_rate_hz: int = RATE_HZ
+    with_rate: bool = False
+    """Whether its metadata have the sample rate (WEBSOCKET_METADATA=rate)."""
     sentences: tuple[str, ...] = ()
     """The text of each chunk, if the text came in pieces; then `text` is all of it."""
 
     @property
     def speech(self) -> Speech:
         """What a link needs to frame it."""
-        return Speech(self.session, self.phone, self.request, subjects.token(self.request), self.text)
+        token = subjects.token(self.request)
+        return Speech(self.session, self.phone, self.request, token, self.text, self.with_rate)
 
     @property
     def start(self) -> AudioStart:

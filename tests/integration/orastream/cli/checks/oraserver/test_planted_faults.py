@@ -29,7 +29,7 @@ FOUND: dict[Fault, dict[str, Level]] = {
     "stores repeats": {"repeats": "broken", "break": "broken", "takeover": "broken"},
     "seven formats less one": {"formats": "broken", "post-formats": "broken"},
     "one phone": {"phones": "broken"},
-    "waits for complete": {"cancel": "broken", "reset": "broken"},
+    "waits for complete": {"cancel": "broken", "reset": "broken", "end-frames": "risk"},
     "32 KiB frames": {"frame": "broken", "largest-frame": "risk"},
     "64 KiB frames": {"largest-frame": "risk"},
     "forgets at a break": {"break": "broken", "late-complete": "broken", "takeover": "broken"},
@@ -40,6 +40,8 @@ FOUND: dict[Fault, dict[str, Level]] = {
     "1 MiB bodies": {"post-minute": "broken"},
     "answers early": {"post": "broken"},
     "takes half a body": {"post-reset": "broken"},
+    "unknown keys": {"sample-rate": "risk"},
+    "unknown frames": {"end-frames": "risk"},
 }
 
 
