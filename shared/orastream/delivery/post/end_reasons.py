@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -43,5 +44,14 @@ class PostReasons:
                 return f"{tls.closed_early(peer)} ({type(exc).__name__})"
         if isinstance(exc, aiohttp.ClientOSError) and not isinstance(exc, aiohttp.ClientConnectorError):
             # Some servers answer 413 and close the connection without reading the rest: then the answer may be lost.
-            return f"the connection broke during the POST of {size} bytes ({exc.strerror or type(exc).__name__})"
+            return f"the connection broke during the POST of {size} bytes ({_system_words(exc)})"
+        if isinstance(exc, aiohttp.ClientConnectorError):
+            return f"cannot connect to {exc.host}:{exc.port} ({_system_words(exc.os_error)})"
+        if isinstance(exc, ValueError):
+            return f"ORASERVER_HTTP_URL cannot be used, or not beside ORASERVER_TOKEN ({type(exc).__name__})"
         return f"the POST failed ({type(exc).__name__})"
+
+
+def _system_words(exc: OSError) -> str:
+    """Return the system's words for an error. `strerror` may have the whole address, with what is secret in it."""
+    return os.strerror(exc.errno) if exc.errno and exc.errno > 0 else type(exc).__name__

@@ -142,7 +142,7 @@ class HttpLink:
                 status, self._untried = answer.status, False
                 if self._ended:
                     await _read_rest(answer.content)
-        except (aiohttp.ClientError, OSError) as exc:
+        except (aiohttp.ClientError, OSError, ValueError) as exc:  # ValueError: a user in the address, beside a token
             raise LinkLost(self._reasons.failed(exc, body.content_length, untried=self._untried)) from exc
         finally:
             self._forget_limit()

@@ -85,7 +85,7 @@ class WebSocketConnection(asyncio.Protocol):
                 await connection._opened
         except TimeoutError:
             connection.abort(f"no WebSocket handshake within {HANDSHAKE_S:g} s")
-        except OSError as exc:
+        except (OSError, ValueError) as exc:
             connection.abort(connection._reasons.unconnected(exc))
         except BaseException:
             connection.abort("cancelled while connecting")
@@ -163,7 +163,10 @@ class WebSocketConnection(asyncio.Protocol):
         transport.set_write_buffer_limits(high=USER_BUFFER_BYTES, low=0)
         try:
             request = self._protocol.connect()
-            request.headers.update(self._headers)
+            for name, value in self._headers.items():
+                if name in request.headers:  # Authorization, from the user in the address: the token replaces it
+                    del request.headers[name]
+                request.headers[name] = value
             self._protocol.send_request(request)
         except (WebSocketException, ValueError) as exc:  # its message quotes the header: a token
             self.abort(f"the handshake cannot be written: a header is not usable ({type(exc).__name__})")

@@ -26,8 +26,10 @@ class EndReasons:
     def _peer(self) -> TlsPeer:
         return self.client_tls.files.peer(f"OraServer at {self.host}:{self.port}", "ORASERVER_WEBSOCKET_URL")
 
-    def unconnected(self, exc: OSError) -> LinkLost:
-        """Return why there is no connection."""
+    def unconnected(self, exc: OSError | ValueError) -> LinkLost:
+        """Return why there is no connection. ValueError: the name of the host cannot be looked up."""
+        if isinstance(exc, ValueError):  # its text has the address
+            return LinkLost(f"ORASERVER_WEBSOCKET_URL cannot be used ({type(exc).__name__})")
         if self.secure and (explained := tls.explain(str(exc), self._peer)) is not None:
             return LinkLost(explained, about_tls=True)
         if self.secure and tls.ended_by_peer(exc):

@@ -35,10 +35,28 @@ async def test_open_fails_with_the_reason_when_a_header_cannot_be_sent(
     assert "Bearer" not in caplog.text and "Traceback" not in caplog.text
 
 
-async def test_open_fails_for_an_invalid_url() -> None:
+@pytest.mark.parametrize(
+    "url", ["ws://user:secret@:80/", "ws://user:secret@a..b/", f"ws://user:secret@{'x' * 64}.example/"]
+)
+async def test_open_fails_for_an_invalid_url(url: str) -> None:
     with pytest.raises(LinkLost, match="ORASERVER_WEBSOCKET_URL cannot be used") as caught:
-        await WebSocketConnection.open("ws://user:secret@:80/", {}, lambda: None)
+        await WebSocketConnection.open(url, {}, lambda: None)
     assert "secret" not in str(caught.value)
+
+
+async def test_the_token_replaces_the_user_in_the_address() -> None:
+    heads: list[bytes] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+
+    async with serving(refuse) as port, asyncio.timeout(10):
+        with pytest.raises(LinkLost, match="HTTP 403"):
+            url = f"ws://user:password@127.0.0.1:{port}/"
+            await WebSocketConnection.open(url, {"Authorization": "Bearer token"}, lambda: None)
+    lines = [line for line in heads[0].split(b"\r\n") if line.lower().startswith(b"authorization:")]
+    assert lines == [b"Authorization: Bearer token"]
 
 
 @pytest.mark.parametrize(
