@@ -39,11 +39,16 @@ Fault = Literal[
     "takes half a body",
     "unknown keys",
     "unknown frames",
+    "refuses after the handshake",
+    "takes a missing token",
+    "completes what was cancelled",
+    "stores nothing",
+    "stores after the answer",
 ]
 METADATA_KEYS = {"sessionId", "requestId", "phoneId", "text", "engine", "language"}
 MAX_FRAME_BYTES, MAX_BODY_BYTES = 4 << 20, 256 << 20
-STORING_S = 0.02
-"""How long the fault `early pongs` stores behind the pong."""
+STORING_S = 0.3
+"""How long the faults `early pongs` and `stores after the answer` store behind their confirmation."""
 IMPATIENT_S = 0.2
 Frame = dict[str, Any]
 
@@ -94,18 +99,23 @@ class ReceiverWithFault:
         given = request.headers.get("Authorization")
         if self._token is None or given == f"Bearer {self._token}" or self._fault == "token not checked":
             return None
+        if given is None and self._fault == "takes a missing token":
+            return None
         return web.Response(status=500 if self._fault == "500 for a wrong token" else 401)
 
     # ---- WebSocket
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
-        if (refused := self._refused(request)) is not None:
+        if (refused := self._refused(request)) is not None and self._fault != "refuses after the handshake":
             return refused
         limits: dict[Fault | None, int] = {"32 KiB frames": 32 << 10, "64 KiB frames": 64 << 10}
         socket: web.WebSocketResponse[bool] = web.WebSocketResponse(
             autoping=False, compress=False, max_msg_size=limits.get(self._fault, MAX_FRAME_BYTES), timeout=0.5
         )
         await socket.prepare(request)
+        if refused is not None:
+            await socket.close(code=4401)
+            return socket
         key = ("", "")
         try:
             while True:
@@ -181,6 +191,9 @@ class ReceiverWithFault:
             other != name and other[0] == name[0] and not each.complete for other, each in self._utterances.items()
         ):
             return False
+        if self._fault == "completes what was cancelled":
+            for other, each in self._utterances.items():
+                each.complete |= other != name and other[0] == name[0]
         said = self._utterances.setdefault(name, Received(metadata["phoneId"], metadata["text"]))
         self._speaking[name] = before or metadata["text"]
         if self._fault == "constant text" and metadata["text"] != said.text:
@@ -227,7 +240,11 @@ class ReceiverWithFault:
         if name in self._utterances:
             return web.Response(status=409 if self._fault == "409 for a repeat" else 200)
         audio = bytearray(base64.b64decode(body["audioDataBase64"]))
-        self._utterances[name] = Received(metadata["phoneId"], metadata["text"], audio, 1, True)
+        received = Received(metadata["phoneId"], metadata["text"], audio, 1, True)
+        if self._fault == "stores after the answer":
+            asyncio.get_running_loop().call_later(STORING_S, self._utterances.__setitem__, name, received)
+        else:
+            self._utterances[name] = received
         return web.Response()
 
     # ---- what is stored
@@ -245,7 +262,7 @@ class ReceiverWithFault:
                 "sha256": hashlib.sha256(said.audio).hexdigest(),
             }
             for (session, name), said in self._utterances.items()
-            if session == request.query["session"]
+            if session == request.query["session"] and self._fault != "stores nothing"
         ]
         return web.json_response({"utterances": utterances})
 

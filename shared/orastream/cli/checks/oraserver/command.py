@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,17 +12,31 @@ from rich.console import Console
 from rich.text import Text
 
 from orastream.cli import terminal
-from orastream.cli.checks.oraserver import addition_checks, break_checks, post_checks, websocket_checks
+from orastream.cli.checks.oraserver import (
+    addition_checks,
+    break_checks,
+    connection_checks,
+    post_checks,
+    websocket_checks,
+)
 from orastream.cli.checks.oraserver.check import Check
 from orastream.cli.checks.oraserver.outcomes import REFERENCE, Level, Outcome, Result, exit_code, summary
-from orastream.cli.checks.oraserver.server import ServerUnderTest
+from orastream.cli.checks.oraserver.server import ServerUnderTest, shown
 from orastream.cli.node.settings import CliSettings
 from orastream.service.settings import load
 
-WEBSOCKET = (*websocket_checks.CHECKS, *break_checks.CHECKS, *addition_checks.CHECKS)
+WEBSOCKET = (*connection_checks.CHECKS, *websocket_checks.CHECKS, *break_checks.CHECKS, *addition_checks.CHECKS)
 POST = post_checks.CHECKS
 ALL = (*WEBSOCKET, *POST)
-STYLES: dict[Level, str] = {"ok": "green", "broken": "bold red", "risk": "yellow", "unseen": "dim", "skipped": "dim"}
+STYLES: dict[Level, str] = {
+    "ok": "green",
+    "accepted": "cyan",
+    "broken": "bold red",
+    "risk": "yellow",
+    "impossible": "bold red",
+    "unseen": "dim",
+    "skipped": "dim",
+}
 
 
 def check_oraserver(  # noqa: PLR0913 - the options of a command
@@ -35,6 +50,12 @@ def check_oraserver(  # noqa: PLR0913 - the options of a command
     restart: Annotated[
         str | None, typer.Option(help="A shell command that kills the server (SIGKILL) and starts it again.")
     ] = None,
+    pid_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file with the server's pid: it is killed at the moment of a pong, and --restart starts it."
+        ),
+    ] = None,
     idle_seconds: Annotated[
         float, typer.Option(min=0, help="How long a connection is left without traffic. 0: not tried.")
     ] = 30.0,
@@ -46,14 +67,14 @@ def check_oraserver(  # noqa: PLR0913 - the options of a command
 
     It plays ws_bridge against URL and http_bridge against the address of `--http`, with their own code, and tries what
     a day of production brings: unusual ids, repeats, breaks in mid-utterance, two phones, large frames, refusals. Use a
-    server for tests: it gets a tone for phones called orastream-check and others. The files of ORASERVER_CA,
-    ORASERVER_CERT and ORASERVER_KEY are used for wss:// and https://.
+    server for tests: it gets a tone for phones of its own, and ids such as ../../orastream-check. The files of
+    ORASERVER_CA, ORASERVER_CERT and ORASERVER_KEY are used for wss:// and https://.
 
     With `--received` it compares what the server has stored. That is an address which answers
     `GET ADDRESS?session=ID` with
     {"utterances": [{"sessionId", "phoneId", "requestId", "bytes", "complete", "sha256"}]}.
 
-    Exit code 0: no rule is broken. 1: a rule is broken, or a check could not run. 2: an option is wrong.
+    Exit code 0: no rule is broken. 1: one is, a check could not run, or none was tried. 2: an option is wrong.
     """
     chosen = _chosen(only, url, http)
     settings = load(CliSettings)
@@ -61,9 +82,10 @@ def check_oraserver(  # noqa: PLR0913 - the options of a command
         websocket_url=_checked(url, "URL", ("ws://", "wss://")),
         http_url=_checked(http, "--http", ("http://", "https://")),
         client_tls=settings.oraserver_tls,
-        token=token or settings.oraserver_token,
+        token=_usable(token or settings.oraserver_token),
         received_url=_checked(received, "--received", ("http://", "https://")),
         restart=restart,
+        pid_file=pid_file,
         idle_s=idle_seconds,
     )
     terminal.run(_check(server, chosen, strict=strict, json=json))
@@ -73,7 +95,8 @@ async def _check(server: ServerUnderTest, chosen: Sequence[Check], *, strict: bo
     with terminal.console(stderr=True).status("") as status:
         results = await examine(server, chosen, lambda check: status.update(f"checking: {check.rule.name}"))
     if json:
-        addresses = {"url": server.websocket_url, "http": server.http_url}
+        given = {"url": server.websocket_url, "http": server.http_url}
+        addresses = {name: url and shown(url) for name, url in given.items()}
         print(terminal.json_text(addresses | {"checks": [result.as_json() for result in results]}, indent=2))
     else:
         _print(terminal.console(), results)
@@ -83,7 +106,7 @@ async def _check(server: ServerUnderTest, chosen: Sequence[Check], *, strict: bo
 async def examine(
     server: ServerUnderTest, chosen: Sequence[Check], begins: Callable[[Check], None] = lambda _: None
 ) -> list[Result]:
-    """Run the checks, one after the other but `idle`, which waits beside them. Raises CheckImpossible.
+    """Run the checks, one after the other but `idle`, which waits beside them. Raises nothing.
 
     If the first one of a transport finds no server, the others of that transport are skipped.
     """
@@ -96,13 +119,13 @@ async def examine(
                 results[check.rule.name] = Result(check.rule, Outcome("skipped", f"`{first}` has failed"))
                 continue
             begins(check)
-            if check is websocket_checks.idle:
+            if check is connection_checks.idle:
                 idling = asyncio.create_task(check.run(server))
             else:
                 results[check.rule.name] = await check.run(server)
         if idling is not None:
-            begins(websocket_checks.idle)
-            results[websocket_checks.idle.rule.name] = await idling
+            begins(connection_checks.idle)
+            results[connection_checks.idle.rule.name] = await idling
     finally:
         if idling is not None:
             idling.cancel()
@@ -133,10 +156,21 @@ def _chosen(only: Sequence[str] | None, url: str | None, http: str | None) -> li
         if name not in known:
             raise typer.BadParameter(f"there is no check {name!r}; there are {', '.join(known)}", param_hint="--only")
     reachable = (*(WEBSOCKET if url else ()), *(POST if http else ()))
-    return [check for check in reachable if not only or check.rule.name in only]
+    chosen = [check for check in reachable if not only or check.rule.name in only]
+    if not chosen:
+        raise typer.BadParameter(
+            "these checks need the other address: URL for WebSocket, --http for POSTs", param_hint="--only"
+        )
+    return chosen
 
 
 def _checked(address: str | None, name: str, schemes: tuple[str, str]) -> str | None:
-    if address is not None and not address.startswith(schemes):
+    if address is not None and not address.lower().startswith(schemes):
         raise typer.BadParameter(f"must begin with {' or '.join(schemes)}", param_hint=name)
     return address
+
+
+def _usable(token: str | None) -> str | None:
+    if token is not None and not (token.isascii() and token.isprintable()):
+        raise typer.BadParameter("a header can only have printable ASCII", param_hint="--token")
+    return token

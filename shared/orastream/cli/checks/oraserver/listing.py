@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from orastream.base.foreign_text import cleaned
 from orastream.cli.checks.oraserver.utterances import Utterance
+
+MISSING = "some are missing"
 
 
 class StoredUtterance(BaseModel):
@@ -19,10 +23,10 @@ class StoredUtterance(BaseModel):
     session: str = Field(alias="sessionId")
     phone: str = Field(alias="phoneId")
     request: str = Field(alias="requestId")
-    bytes: int
+    bytes: int = Field(ge=0, le=1 << 48)
     """Audio, before base64."""
     complete: bool
-    sha256: str
+    sha256: Annotated[str, StringConstraints(to_lower=True, pattern="^[0-9a-fA-F]{64}$")]
     """Of the stored file, in hex."""
 
 
@@ -40,7 +44,8 @@ def read_listing(body: bytes) -> StoredListing:
         return StoredListing.model_validate(json.loads(body))
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False)[0]
-        raise ValueError(f"{'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}") from None
+        problem = "must be an object" if first["type"] == "model_type" else cleaned(first["msg"])
+        raise ValueError(f"{'.'.join(map(str, first['loc'])) or 'body'}: {problem}") from None
     except (ValueError, RecursionError):
         raise ValueError("it is not JSON") from None
 
@@ -52,6 +57,8 @@ class Sent:
     utterance: Utterance
     complete: bool = True
     stop: int | None = None
+    optional: bool = False
+    """It may be missing: a server may forget what was cancelled."""
 
 
 def difference(sent: Sequence[Sent], listed: Sequence[StoredUtterance]) -> str | None:
@@ -63,6 +70,8 @@ def _difference(sent: Sent, listed: Sequence[StoredUtterance]) -> str | None:
     said = sent.utterance
     found = [each for each in listed if (each.session, each.request) == (said.session, said.request)]
     name = f"the utterance of request {said.request!r}"
+    if not found and sent.optional:
+        return None
     if not found:
         return f"{name} of session {said.session!r} is not in the listing"
     if len(found) > 1:
@@ -70,9 +79,9 @@ def _difference(sent: Sent, listed: Sequence[StoredUtterance]) -> str | None:
     (stored,) = found
     size = said.size(sent.stop)
     if stored.phone != said.phone:
-        return f"{name} has phone {stored.phone!r}; it was sent for {said.phone!r}"
+        return f"{name} has phone {cleaned(stored.phone)!r}; it was sent for {said.phone!r}"
     if stored.bytes != size:
-        problem = "some were stored twice" if stored.bytes > size else "some are missing"
+        problem = "some were stored twice" if stored.bytes > size else MISSING
         return f"{name} has {stored.bytes:,} bytes; {size:,} were sent: {problem}"
     if stored.sha256 not in said.digests(sent.stop):
         return f"{name} has other bytes than were sent"

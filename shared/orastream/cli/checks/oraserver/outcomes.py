@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Level = Literal["ok", "broken", "risk", "unseen", "skipped"]
-"""`broken`: the server breaks a rule. `risk`: it keeps the rules, but something can be lost or refused.
-`unseen`: this check needs an option that was not given. `skipped`: it has no meaning here."""
+Level = Literal["ok", "accepted", "broken", "risk", "impossible", "unseen", "skipped"]
 
 MEANING: dict[Level, str] = {
-    "ok": "kept",
+    "ok": "the rule is kept",
+    "accepted": "the server took it; what it has stored was not compared",
     "broken": "the rule is broken",
-    "risk": "works, but see what can happen",
-    "unseen": "needs another option",
-    "skipped": "not tried",
+    "risk": "the rules are kept, but something can be lost or refused",
+    "impossible": "the check could not run: an option does not work",
+    "unseen": "the check needs an option that was not given",
+    "skipped": "the check has no meaning here",
 }
+TRIED = frozenset({"ok", "accepted", "broken", "risk"})
+"""The levels of checks that have found something out."""
 REFERENCE = "docs/reference/oraserver-v1.md"
 
 
@@ -62,6 +64,10 @@ class CheckFailed(Exception):
     """The server breaks the rule of the check that runs. The message says what happened."""
 
 
+class CheckImpossible(Exception):
+    """A check cannot run: the address of `--received` or the command of `--restart` does not work."""
+
+
 def anchor(section: str) -> str:
     """Return the anchor of a heading, as Markdown renderers make it."""
     return section.lower().replace(" ", "-")
@@ -73,9 +79,10 @@ def ok(happened: str) -> Outcome:
 
 
 def exit_code(results: Sequence[Result], *, strict: bool) -> int:
-    """1 if a rule is broken, or with `strict` if there is a risk; else 0."""
-    bad = {"broken", "risk"} if strict else {"broken"}
-    return int(any(result.outcome.level in bad for result in results))
+    """1 if a rule is broken, a check could not run or none found anything out, or with `strict` if there is a risk."""
+    levels = {result.outcome.level for result in results}
+    bad = {"broken", "impossible", *(["risk"] if strict else [])}
+    return int(bool(levels & bad) or not levels & TRIED)
 
 
 def summary(results: Sequence[Result]) -> str:
@@ -83,5 +90,9 @@ def summary(results: Sequence[Result]) -> str:
     counts = {level: sum(result.outcome.level == level for result in results) for level in MEANING}
     said = [f"{counts['ok']} rules kept", f"{counts['broken']} broken"]
     said += [f"{counts['risk']} risk{'s' * (counts['risk'] != 1)}"] if counts["risk"] else []
-    said += [f"{counts['unseen']} not seen"] if counts["unseen"] else []
+    said += [f"{counts['accepted']} accepted, but not compared (give --received)"] if counts["accepted"] else []
+    said += [f"{counts[level]} {word}" for level, word in _WORDS.items() if counts[level]]
     return ", ".join(said)
+
+
+_WORDS: dict[Level, str] = {"impossible": "could not run", "unseen": "not seen"}

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 
-from orastream.cli.checks.oraserver.listing import Sent, StoredUtterance, difference, read_listing
-from orastream.cli.checks.oraserver.outcomes import CheckFailed
-from orastream.cli.checks.oraserver.utterances import Utterance, cut, tone
-from orastream.contract.errors import OrastreamError
+from orastream.cli.checks.oraserver.listing import MISSING, Sent, StoredUtterance, difference, read_listing
+from orastream.cli.checks.oraserver.outcomes import CheckFailed, CheckImpossible
+from orastream.cli.checks.oraserver.utterances import RATE_HZ, Utterance, cut, tone
+from orastream.contract.audio import PcmSpec, wav_header
 from orastream.delivery.post.sink import HttpLink, HttpSink, http_client
 from orastream.delivery.rules.utterance_effects import DeliveryRules
-from orastream.delivery.sink import LinkLost
 from orastream.delivery.websocket.link import WebSocketLink
 from orastream.tls import ClientTls
 
@@ -26,12 +27,10 @@ CHUNK_BYTES = 4_096
 ROOM_S = 15.0
 """How long a check waits until the server takes more; the connection itself gives up after 10 s without progress."""
 LISTING_S = 10.0
-STORED_S, LOOK_EVERY_S = 2.0, 0.1
-"""How long the listing may lack what was sent, and how often it is read meanwhile."""
-
-
-class CheckImpossible(OrastreamError):
-    """A check cannot run: the address of `--received` or the command of `--restart` does not work."""
+STORED_S, MAX_STORED_S, LOOK_EVERY_S = 2.0, 30.0, 0.1
+"""How long the listing may stay without a change while it lacks something; how long in all; how often it is read."""
+MAX_LISTING_BYTES = 16 << 20
+FAST_HZ, UNCONFIRMED_S = 48_000, 3.0
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,9 @@ class ServerUnderTest:
     token: str | None = None
     received_url: str | None = None
     restart: str | None = None
+    """A shell command that starts the server again, and kills it before, unless `pid_file` is given."""
+    pid_file: Path | None = None
+    """A file with the pid of the server, which is killed at the moment of a pong."""
     idle_s: float = 30.0
     run: str = field(default_factory=lambda: secrets.token_hex(3))
     """Part of each session id, so that a server may keep what it has of an earlier run."""
@@ -57,9 +59,14 @@ class ServerUnderTest:
         parts = cut(tone(chunks * CHUNK_BYTES / 44_100 + 0.1), CHUNK_BYTES)[:chunks]
         return Utterance(self.session(name), phone, request, "pcm16", parts)
 
+    def realtime_utterance(self, name: str) -> Utterance:
+        """The most that a bridge writes to a server whose speed it does not know yet: 3 s of speech, as a WAV."""
+        file = wav_header(PcmSpec(FAST_HZ)) + tone(UNCONFIRMED_S * FAST_HZ / RATE_HZ)
+        return Utterance(self.session(name), PHONE, "r1", "wav", cut(file, CHUNK_BYTES), sample_rate_hz=FAST_HZ)
+
     def headers(self, token: str | None = None) -> dict[str, str]:
-        """The headers with the token."""
-        token = token or self.token
+        """The headers with this token, or without one if it is empty; None: with that of the server."""
+        token = self.token if token is None else token
         return {"Authorization": f"Bearer {token}"} if token else {}
 
     # ---- WebSocket
@@ -100,44 +107,61 @@ class ServerUnderTest:
 
     # ---- the listing
 
-    async def stored(self, session: str) -> list[StoredUtterance] | None:
-        """What the server has stored of the session; None without `--received`. Raises CheckImpossible."""
-        if self.received_url is None:
-            return None
-        timeout, tls = aiohttp.ClientTimeout(total=LISTING_S), self.client_tls
-        context = tls.context() if self.received_url.startswith("https://") else True
+    async def stored(self, session: str) -> list[StoredUtterance]:
+        """What the server has stored of the session. Raises CheckImpossible."""
+        where = shown(self.received_url or "")
         try:
-            async with (
-                aiohttp.ClientSession(timeout=timeout, headers=self.headers()) as http,
-                http.get(self.received_url, params={"session": session}, ssl=context) as answer,
-            ):
-                body = await answer.read()
-                if answer.status != 200:
-                    raise CheckImpossible(f"--received: {self.received_url} answers HTTP {answer.status}")
+            status, body = await self._listing(session)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
-            raise CheckImpossible(f"--received: {self.received_url} cannot be read ({type(exc).__name__})") from None
+            raise CheckImpossible(f"--received: {where} cannot be read ({type(exc).__name__})") from None
+        if status == 404:  # of a session of which nothing is stored
+            return []
+        if status != 200:
+            raise CheckImpossible(f"--received: {where} answers HTTP {status}")
+        if len(body) > MAX_LISTING_BYTES:
+            raise CheckImpossible(f"--received: the answer of {where} has more than {MAX_LISTING_BYTES >> 20} MiB")
         try:
             return [each for each in read_listing(body).utterances if each.session == session]
         except ValueError as exc:
-            raise CheckImpossible(f"--received: the answer of {self.received_url} cannot be used: {exc}") from None
+            raise CheckImpossible(f"--received: the answer of {where} cannot be used: {exc}") from None
 
-    async def must_have(self, *sent: Sent) -> str:
-        """Compare the listing with what was sent; returns what to add. Raises CheckFailed and CheckImpossible.
+    async def _listing(self, session: str) -> tuple[int, bytes]:
+        assert self.received_url is not None
+        timeout = aiohttp.ClientTimeout(total=LISTING_S)
+        context = self.client_tls.context() if self.received_url.startswith("https://") else True
+        async with (
+            aiohttp.ClientSession(timeout=timeout, headers=self.headers()) as http,
+            http.get(self.received_url, params={"session": session}, ssl=context) as answer,
+        ):
+            body = bytearray()
+            async for piece in answer.content.iter_chunked(1 << 16):
+                body += piece
+                if len(body) > MAX_LISTING_BYTES:
+                    answer.close()
+                    break
+            return answer.status, bytes(body)
 
-        A server that stores late is not judged here, but by the check `pongs`: it gets STORED_S.
+    async def must_have(self, *sent: Sent) -> None:
+        """Compare the listing with what was sent. Raises CheckFailed and CheckImpossible.
+
+        A server that stores late is not judged here, but by the checks `pongs` and `post`: it gets STORED_S after the
+        last change of the difference.
         """
-        if self.received_url is None:
-            return ""
         loop = asyncio.get_running_loop()
-        until = loop.time() + STORED_S
-        while (found := await self._difference(sent)) is not None:
-            if loop.time() > until:
-                raise CheckFailed(found)
+        begun = changed = loop.time()
+        before: str | None = None
+        while (found := await self.difference(*sent)) is not None:
+            now = loop.time()
+            if found != before:
+                before, changed = found, now
+            if now > changed + STORED_S or now > begun + MAX_STORED_S:
+                late = f", {now - begun:.0f} s after it was confirmed" if MISSING in found else ""
+                raise CheckFailed(found + late)
             await asyncio.sleep(LOOK_EVERY_S)
-        return "; the stored files are right"
 
-    async def _difference(self, sent: Sequence[Sent]) -> str | None:
-        listed = [await self.stored(session) or [] for session in {each.utterance.session for each in sent}]
+    async def difference(self, *sent: Sent) -> str | None:
+        """How the listing differs from what was sent at this moment; None if it does not. Raises CheckImpossible."""
+        listed = [await self.stored(session) for session in {each.utterance.session for each in sent}]
         return difference(sent, list(itertools.chain.from_iterable(listed)))
 
 
@@ -190,15 +214,10 @@ async def filled(sink: HttpSink, utterance: Utterance) -> HttpLink:
     return link
 
 
-async def refusal_status(attempt: Callable[[], Awaitable[None]]) -> int | None:
-    """Run an attempt that the server should refuse; returns the status of its answer, None if it took it."""
-    try:
-        await attempt()
-    except LinkLost as exc:
-        if exc.status is None:
-            raise CheckFailed(str(exc)) from None
-        return exc.status
-    return None
+def shown(url: str) -> str:
+    """Return an address without user, password and query, which may be secret."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def together(sent: Sequence[Utterance]) -> list[Sent]:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from orastream.cli.checks.oraserver import server_process
+from orastream.cli.checks.oraserver.outcomes import CheckImpossible
 from tests.support.processes import free_port, until
 from tests.support.receiver import Fault, receiving
 from tests.support.services import REPOSITORY, environment
@@ -79,6 +81,8 @@ async def test_the_exit_code_says_whether_a_rule_is_broken(
         (("http://127.0.0.1:1/ws",), "must begin with ws:// or wss://"),
         (("ws://127.0.0.1:1/ws", "--only", "pong"), "there is no check"),
         (("ws://127.0.0.1:1/ws", "--http", "ws://127.0.0.1:1/"), "must begin with http:// or https://"),
+        (("ws://127.0.0.1:1/ws", "--only", "post"), "need the other address"),
+        (("ws://127.0.0.1:1/ws", "--token", "토큰"), "printable ASCII"),
     ],
 )
 async def test_a_wrong_option_ends_with_2(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
@@ -99,9 +103,10 @@ async def test_without_a_server_the_first_check_of_each_transport_is_broken(tmp_
 
 async def test_a_listing_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     async with receiving() as receiver:
-        given = (receiver.websocket_url, "--received", f"{receiver.url}/tts", "--only", "order")
-        code, _, err = await check_oraserver(tmp_path, *given)
-    assert code == 1 and "--received" in err and "HTTP 405" in err
+        given = (receiver.websocket_url, "--received", f"{receiver.url}/tts", "--only", "order", "--only", "handshake")
+        code, out, err = await check_oraserver(tmp_path, *given)
+    assert code == 1, err
+    assert "impossible" in out and "--received" in out and "HTTP 405" in out and "handshake" in out
 
 
 @asynccontextmanager
@@ -136,8 +141,11 @@ async def restarted(start: list[str], folder: Path, pid: Path, ready_port: int) 
         os.kill(int(pid.read_text()), signal.SIGKILL)
 
 
+@pytest.mark.parametrize("pid_file", [True, False])
 @pytest.mark.parametrize(("fault", "result"), [(None, "ok"), ("early pongs", "broken")])
-async def test_a_server_that_is_killed_has_what_it_confirmed(tmp_path: Path, fault: Fault | None, result: str) -> None:
+async def test_a_server_that_is_killed_has_what_it_confirmed(
+    tmp_path: Path, fault: Fault | None, result: str, pid_file: bool
+) -> None:
     port, stored = free_port(), tmp_path / "stored"
     stored.mkdir()
     start = [sys.executable, "-m", "tests.support.receiver", str(port), str(stored), *([fault] if fault else [])]
@@ -146,9 +154,10 @@ async def test_a_server_that_is_killed_has_what_it_confirmed(tmp_path: Path, fau
             tmp_path,
             *(f"ws://127.0.0.1:{port}/ws", "--received", f"http://127.0.0.1:{port}/received"),
             *("--restart", command, "--only", "restart", "--json"),
+            *(("--pid-file", str(tmp_path / "pid")) if pid_file else ()),
         )
     (check,) = json.loads(out)["checks"]
-    assert (check["result"], code) == (result, int(result == "broken")), err
+    assert (check["result"], code) == (result, int(result == "broken")), (err, check)
     assert ("answer pings yourself" in check["happened"]) == (result == "broken")
 
 
@@ -165,9 +174,45 @@ async def test_the_reference_server_has_what_it_confirmed(tmp_path: Path) -> Non
     assert (check["result"], code) == ("ok", 0), (err, check)
 
 
-@pytest.mark.parametrize(("command", "says"), [("exit 3", "exit code 3"), ("true", "does it kill the server?")])
-async def test_a_restart_that_does_not_work_is_named(tmp_path: Path, command: str, says: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "pid", "says"),
+    [
+        ("exit 3", None, "exit code 3"),
+        ("true", None, "does it kill the server?"),
+        ("true", "1", "has no pid of a process that may be killed"),
+        ("true", "many", "has no pid of a process that may be killed"),
+    ],
+)
+async def test_a_restart_that_does_not_work_is_named(tmp_path: Path, command: str, pid: str | None, says: str) -> None:
+    (tmp_path / "pid").write_text(pid or "")
     async with receiving() as receiver:
-        given = (receiver.websocket_url, "--restart", command, "--only", "restart")
-        code, _, err = await check_oraserver(tmp_path, *given)
-    assert code == 1 and says in err
+        given = [receiver.websocket_url, "--received", f"{receiver.url}/received", "--restart", command, "--json"]
+        given += ["--only", "restart", *(["--pid-file", str(tmp_path / "pid")] if pid is not None else [])]
+        code, out, err = await check_oraserver(tmp_path, *given)
+    (check,) = json.loads(out)["checks"]
+    assert (code, check["result"]) == (1, "impossible"), err
+    assert says in check["happened"]
+
+
+async def test_a_command_that_hangs_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_process, "COMMAND_S", 0.5)
+    mark = tmp_path / "mark"
+    with pytest.raises(CheckImpossible, match="did not end within"):
+        await server_process.run(f"sleep 300 & echo $! > {mark}; wait")
+    pid = int(mark.read_text())
+
+    async def gone() -> bool:
+        return not Path(f"/proc/{pid}").exists() or not Path(f"/proc/{pid}/cmdline").read_bytes()
+
+    await until(gone, "the command's child is killed")
+
+
+async def test_no_output_has_a_password(tmp_path: Path) -> None:
+    port = free_port()
+    code, out, err = await check_oraserver(
+        tmp_path,
+        *(f"ws://user:hunter2@127.0.0.1:{port}/ws?key=hunter3", "--http", f"http://127.0.0.1:{port}/tts?key=hunter4"),
+        *("--received", f"http://user:hunter5@127.0.0.1:{port}/received?key=hunter6", "--json"),
+    )
+    assert code == 1 and json.loads(out)["url"] == f"ws://127.0.0.1:{port}/ws"
+    assert "hunter" not in out + err

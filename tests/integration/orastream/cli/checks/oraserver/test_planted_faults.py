@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from dataclasses import replace
 from typing import get_args
 
 import pytest
+from aiohttp import WSMsgType, web
 
 from orastream.cli.checks.oraserver.command import ALL, examine
 from orastream.cli.checks.oraserver.outcomes import Level
@@ -17,6 +21,12 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 TOKEN = "secret"
 CHECKS = [check for check in ALL if check.rule.name != "post-longest"]
+
+STORED = (
+    *("idle", "order", "sentences", "ids", "repeats", "formats", "phones", "cancel", "burst"),
+    *("break", "late-complete", "takeover", "reset", "pongs", "sample-rate", "end-frames"),
+)
+"""The checks over WebSocket that look at what is stored."""
 
 FOUND: dict[Fault, dict[str, Level]] = {
     "early pongs": {"pongs": "risk"},
@@ -32,7 +42,7 @@ FOUND: dict[Fault, dict[str, Level]] = {
     "waits for complete": {"cancel": "broken", "reset": "broken", "end-frames": "risk"},
     "32 KiB frames": {"frame": "broken", "largest-frame": "risk"},
     "64 KiB frames": {"largest-frame": "risk"},
-    "forgets at a break": {"break": "broken", "late-complete": "broken", "takeover": "broken"},
+    "forgets at a break": {"break": "broken", "late-complete": "broken", "takeover": "broken", "pongs": "broken"},
     "older connection wins": {"takeover": "broken"},
     "forgets at complete": {"repeats": "broken", "late-complete": "broken"},
     "impatient": {"idle": "risk"},
@@ -42,14 +52,19 @@ FOUND: dict[Fault, dict[str, Level]] = {
     "takes half a body": {"post-reset": "broken"},
     "unknown keys": {"sample-rate": "risk"},
     "unknown frames": {"end-frames": "risk"},
+    "refuses after the handshake": {"token": "broken"},
+    "takes a missing token": {"token": "risk", "post-token": "risk"},
+    "completes what was cancelled": {"cancel": "broken"},
+    "stores nothing": {**dict.fromkeys(STORED, "broken"), "post": "broken"},
+    "stores after the answer": {"post": "risk"},
 }
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def impatient(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """A ping that is not answered is noticed soon."""
     for module in (liveness, connection):
-        monkeypatch.setattr(module, "PONG_S", 3.0)
+        monkeypatch.setattr(module, "PONG_S", 9.0 if "as_fast_as" in request.node.name else 3.0)
 
 
 def under_test(receiver: ReceiverWithFault) -> ServerUnderTest:
@@ -80,6 +95,44 @@ def test_each_fault_has_its_line() -> None:
 
 async def test_a_receiver_that_keeps_the_rules_passes() -> None:
     assert await found(None) == {}
+
+
+async def test_without_a_listing_what_is_taken_is_not_called_right() -> None:
+    async with receiving("stores nothing") as receiver:
+        server = replace(under_test(receiver), received_url=None, token=None)
+        results = await examine(server, CHECKS)
+    levels = {result.rule.name: result.outcome.level for result in results}
+    assert {name for name, level in levels.items() if level == "ok"} == {"handshake", "frame", "largest-frame"}
+    assert {name for name, level in levels.items() if level == "unseen"} == {"pongs", "restart"}
+    assert set(levels.values()) == {"ok", "unseen", "skipped", "accepted"}
+
+
+async def test_a_receiver_that_reads_as_fast_as_it_plays_keeps_the_rules() -> None:
+    """The checks write no more before a pong than a bridge does, so that a ping is answered in time."""
+
+    async def play(request: web.Request) -> web.WebSocketResponse[bool]:
+        socket: web.WebSocketResponse[bool] = web.WebSocketResponse(autoping=False, max_msg_size=4 << 20)
+        await socket.prepare(request)
+        async for message in socket:
+            if message.type is WSMsgType.PING:
+                await socket.pong(message.data)
+            elif message.type is WSMsgType.TEXT and "audioDataBase64" in (frame := json.loads(message.data)):
+                rate_hz = 48_000 if frame["fileName"].endswith("wav") else 22_050
+                await asyncio.sleep(len(frame["audioDataBase64"]) * 0.75 / 2 / rate_hz)
+        return socket
+
+    app = web.Application()
+    app.router.add_get("/ws", play)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        server = ServerUnderTest(f"ws://127.0.0.1:{runner.addresses[0][1]}/ws", None, ClientTls(TlsFiles(ORASERVER)))
+        names = ("order", "burst")
+        results = await examine(server, [check for check in CHECKS if check.rule.name in names])
+    finally:
+        await runner.cleanup()
+    assert {result.rule.name: result.outcome.level for result in results} == dict.fromkeys(names, "accepted")
 
 
 @pytest.mark.parametrize("fault", FOUND)

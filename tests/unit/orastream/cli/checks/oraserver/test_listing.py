@@ -19,6 +19,9 @@ pytestmark = pytest.mark.unit
 SAID = Utterance("s", "p", "r", "pcm16", (b"ab", b"cd", b"ef"))
 
 
+ENTRY = b'{"utterances":[{"sessionId":"s","phoneId":"p","requestId":"r","complete":true,"bytes":%b,"sha256":"%b"}]}'
+
+
 def stored(sent: Sent, **changed: object) -> StoredUtterance:
     """What a server that keeps the rules lists."""
     said = sent.utterance
@@ -74,6 +77,22 @@ def test_a_wav_may_have_its_true_sizes() -> None:
     assert difference([Sent(said)], [corrected]) is None
 
 
+def test_a_digest_may_have_capital_letters() -> None:
+    listed = stored(Sent(SAID))
+    assert stored(Sent(SAID), sha256=listed.sha256.upper()) == listed
+
+
+def test_an_optional_utterance_may_be_missing_but_not_wrong() -> None:
+    sent = Sent(SAID, complete=False, optional=True)
+    assert difference([sent], []) is None
+    assert difference([sent], [stored(Sent(SAID))]) is not None
+
+
+def test_what_a_server_says_is_shown_in_one_short_line() -> None:
+    found = difference([Sent(SAID)], [stored(Sent(SAID), phoneId="\x1b[31m" + "x" * 100_000)])
+    assert found is not None and "\x1b" not in found and len(found) < 400
+
+
 def test_unknown_keys_are_ignored() -> None:
     entry = json.loads(stored(Sent(SAID)).model_dump_json(by_alias=True)) | {"more": 1}
     listing = read_listing(json.dumps({"utterances": [entry], "dataDir": "/x"}).encode())
@@ -88,6 +107,9 @@ def test_unknown_keys_are_ignored() -> None:
         (b"[]", "body:"),
         (b"{}", "utterances:"),
         (b'{"utterances":[{"sessionId":"s"}]}', "utterances.0.phoneId:"),
+        (b"[1]", "body: must be an object"),
+        (ENTRY % (b"1e99", b"0" * 64), "utterances.0.bytes:"),
+        (ENTRY % (b"1", b"sha256:00"), "utterances.0.sha256:"),
     ],
 )
 def test_an_answer_that_cannot_be_used_names_the_field(body: bytes, says: str) -> None:

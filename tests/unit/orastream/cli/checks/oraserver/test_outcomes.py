@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -36,7 +37,10 @@ def results(*levels: Level) -> list[Result]:
         (("ok", "unseen", "skipped"), 0, 0),
         (("ok", "risk"), 0, 1),
         (("ok", "broken"), 1, 1),
-        ((), 0, 0),
+        (("accepted",), 0, 0),
+        (("ok", "impossible"), 1, 1),
+        (("unseen", "skipped"), 1, 1),
+        ((), 1, 1),
     ],
 )
 def test_exit_code(levels: tuple[Level, ...], code: int, strict: int) -> None:
@@ -45,10 +49,9 @@ def test_exit_code(levels: tuple[Level, ...], code: int, strict: int) -> None:
 
 
 def test_summary_counts_each_level() -> None:
-    assert (
-        summary(results("ok", "ok", "broken", "risk", "unseen", "skipped"))
-        == "2 rules kept, 1 broken, 1 risk, 1 not seen"
-    )
+    said = summary(results("ok", "ok", "broken", "risk", "accepted", "impossible", "unseen", "skipped"))
+    compared = "1 accepted, but not compared (give --received)"
+    assert said == f"2 rules kept, 1 broken, 1 risk, {compared}, 1 could not run, 1 not seen"
     assert summary(results("ok")) == "1 rules kept, 0 broken"
 
 
@@ -74,4 +77,4 @@ def test_names_are_unique_and_rules_are_sentences() -> None:
     names = [check.rule.name for check in ALL]
     assert len(set(names)) == len(names)
     assert all(check.rule.text.endswith(".") and not check.rule.tried.endswith(".") for check in ALL)
-    assert set(MEANING) == {"ok", "broken", "risk", "unseen", "skipped"}
+    assert set(MEANING) == set(get_args(Level))
