@@ -28,9 +28,10 @@ Fault = Literal[
     "one phone",
     "waits for complete",
     "32 KiB frames",
-    "64 KiB frames",
+    "128 KiB frames",
     "forgets at a break",
     "older connection wins",
+    "older connection goes on",
     "forgets at complete",
     "impatient",
     "409 for a repeat",
@@ -108,7 +109,7 @@ class ReceiverWithFault:
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
         if (refused := self._refused(request)) is not None and self._fault != "refuses after the handshake":
             return refused
-        limits: dict[Fault | None, int] = {"32 KiB frames": 32 << 10, "64 KiB frames": 64 << 10}
+        limits: dict[Fault | None, int] = {"32 KiB frames": 32 << 10, "128 KiB frames": 128 << 10}
         socket: web.WebSocketResponse[bool] = web.WebSocketResponse(
             autoping=False, compress=False, max_msg_size=limits.get(self._fault, MAX_FRAME_BYTES), timeout=0.5
         )
@@ -129,7 +130,7 @@ class ReceiverWithFault:
                     key = self._ids(frame, request)
                     if not await self._begin(key, socket):
                         break
-                elif self._current.get(key) is not socket:
+                elif self._current.get(key) is not socket and self._fault != "older connection goes on":
                     break
                 elif not await self._frame(frame, key):
                     break
@@ -149,7 +150,7 @@ class ReceiverWithFault:
         if older is not None and self._fault == "older connection wins":
             return False
         self._current[key] = socket
-        if older is not None:
+        if older is not None and self._fault != "older connection goes on":
             await older.close()
         return True
 

@@ -28,6 +28,7 @@ class Background:
         task = self._group.create_task(self._run(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # one that is cancelled before it begins would warn otherwise
         return task
 
     async def _run(self, work: Coroutine[Any, Any, Outcome | None]) -> None:

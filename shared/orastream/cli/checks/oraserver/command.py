@@ -106,7 +106,7 @@ async def _check(server: ServerUnderTest, chosen: Sequence[Check], *, strict: bo
 async def examine(
     server: ServerUnderTest, chosen: Sequence[Check], begins: Callable[[Check], None] = lambda _: None
 ) -> list[Result]:
-    """Run the checks, one after the other but `idle`, which waits beside them. Raises nothing.
+    """Run the checks, one after the other but `idle`, which waits beside all but `restart`. Raises nothing.
 
     If the first one of a transport finds no server, the others of that transport are skipped.
     """
@@ -119,6 +119,8 @@ async def examine(
                 results[check.rule.name] = Result(check.rule, Outcome("skipped", f"`{first}` has failed"))
                 continue
             begins(check)
+            if check is break_checks.restart and idling is not None:
+                await asyncio.wait({idling})  # else the restart would end its connection
             if check is connection_checks.idle:
                 idling = asyncio.create_task(check.run(server))
             else:

@@ -88,7 +88,7 @@ def exit_code(results: Sequence[Result], *, strict: bool) -> int:
 def summary(results: Sequence[Result]) -> str:
     """The last line: how many checks ended how."""
     counts = {level: sum(result.outcome.level == level for result in results) for level in MEANING}
-    said = [f"{counts['ok']} rules kept", f"{counts['broken']} broken"]
+    said = [f"{counts['ok']} rule{'s' * (counts['ok'] != 1)} kept", f"{counts['broken']} broken"]
     said += [f"{counts['risk']} risk{'s' * (counts['risk'] != 1)}"] if counts["risk"] else []
     said += [f"{counts['accepted']} accepted, but not compared (give --received)"] if counts["accepted"] else []
     said += [f"{counts[level]} {word}" for level, word in _WORDS.items() if counts[level]]

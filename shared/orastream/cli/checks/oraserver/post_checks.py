@@ -10,7 +10,7 @@ from typing import Any
 from orastream.cli.checks.oraserver.check import Check, check, kept
 from orastream.cli.checks.oraserver.connection_checks import judged_refusals, wrong_tokens
 from orastream.cli.checks.oraserver.listing import Sent
-from orastream.cli.checks.oraserver.outcomes import CheckFailed, Outcome, ok
+from orastream.cli.checks.oraserver.outcomes import CheckFailed, Outcome
 from orastream.cli.checks.oraserver.server import CHUNK_BYTES, PHONE, ServerUnderTest, filled, together
 from orastream.cli.checks.oraserver.utterances import Utterance, cut, tone, utterance_in
 from orastream.cli.checks.oraserver.websocket_checks import UNUSUAL_IDS
@@ -194,7 +194,7 @@ async def post_longest(server: ServerUnderTest) -> Outcome:
         await server.post(said)
     except LinkLost as exc:
         return Outcome("risk", f"{_too_large(exc)}; or lower TTS_MAX_TEXT_CHARS, or ask for a coded format")
-    return ok(f"{_size(said):,} bytes were taken")
+    return await kept(server, f"{_size(said):,} bytes were taken", Sent(said))
 
 
 def _too_large(exc: LinkLost) -> str:

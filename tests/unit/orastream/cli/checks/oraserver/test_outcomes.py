@@ -52,7 +52,7 @@ def test_summary_counts_each_level() -> None:
     said = summary(results("ok", "ok", "broken", "risk", "accepted", "impossible", "unseen", "skipped"))
     compared = "1 accepted, but not compared (give --received)"
     assert said == f"2 rules kept, 1 broken, 1 risk, {compared}, 1 could not run, 1 not seen"
-    assert summary(results("ok")) == "1 rules kept, 0 broken"
+    assert summary(results("ok")) == "1 rule kept, 0 broken"
 
 
 def test_json_has_the_rule_and_the_address_of_its_section() -> None:
