@@ -24,6 +24,7 @@ from tests.support.inprocess import running_node
 from tests.support.nats_server import NatsServer
 from tests.support.processes import Logs, until
 from tests.support.services import Stack
+from tests.support.tcp_proxy import TcpProxy
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
@@ -84,10 +85,13 @@ class Call:
 
 
 @asynccontextmanager
-async def call(js: JetStream, folder: Path, *, frames: bool = True, **settings: Any) -> AsyncIterator[Call]:
+async def call(
+    js: JetStream, folder: Path, *, frames: bool = True, nats_url: str | None = None, **settings: Any
+) -> AsyncIterator[Call]:
+    """`nats_url`: another way to NATS for the node than for the client."""
     given = {"websocket_end_frames": frames, **settings}
     async with serve(OraServer(folder / "oraserver")) as oraserver:
-        async with running_node(js.broker.url, oraserver.url, **given) as processes:
+        async with running_node(nats_url or js.broker.url, oraserver.url, **given) as processes:
             yield Call(Client(js.broker), oraserver, processes["ws_bridge"])
 
 
@@ -178,6 +182,31 @@ async def test_a_session_at_rest_without_a_connection_ends_what_plays(
         await to.client.cancel("s")
         assert (await to.ended("plays", "cancelled")).complete
         assert (await to.oraserver.received("s")).connections.total == 2
+
+
+@pytest.mark.parametrize("plays", [True, False])
+async def test_a_cancel_while_the_node_has_lost_nats_ends_it_after_the_reconnect(
+    js: JetStream, tmp_path: Path, plays: bool
+) -> None:
+    """The cancel comes before the bridge has checked that it still owns the session, and may write nothing yet."""
+    proxy = TcpProxy(int(js.broker.url.rpartition(":")[2]))
+    await proxy.start()
+    try:
+        url = f"nats://127.0.0.1:{proxy.port}"
+        async with call(js, tmp_path, nats_url=url, tts_engine_rtf=0.05 if plays else 0.5) as to:
+            if plays:
+                assert (await to.say("it", LONG * 2)).status == "delivered"
+            else:
+                await to.begin("it")
+            proxy.cut()
+            await to.client.cancel("s")
+            proxy.heal()
+            assert (await to.ended("it", "cancelled")).complete == plays
+            assert await to.final("it") == ("delivered" if plays else "cancelled")
+            assert (await to.say("next", SHORT)).status == "delivered"
+            assert (await to.got("next")).ended is None
+    finally:
+        await proxy.stop()
 
 
 async def test_without_the_setting_nothing_says_that_an_utterance_has_ended(js: JetStream, tmp_path: Path) -> None:

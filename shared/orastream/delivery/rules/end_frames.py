@@ -44,7 +44,7 @@ def found_ended(report: Report, epoch: int) -> EndedStatus | None:
 def status_of(status: Status, error: ReportError | None, stored: Report | None) -> EndedStatus | None:
     """Return the status of the end frame of a delivery that ended with `status`. A stored final report counts more."""
     if stored is not None and stored.final:
-        return ended_as(stored.status)
+        return ended_as(stored.status, stored.error)
     return ended_as(status, error)
 
 

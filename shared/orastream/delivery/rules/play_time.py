@@ -1,7 +1,7 @@
 """Which delivered utterances of a session still play, and what a cancel ends of them. Pure; monotonic seconds.
 
 The utterances of a session play one after the other. One begins when its first chunk is written, or when the one before
-it ends, whichever is later. It lasts as long as its audio.
+it ends, whichever is later. It lasts as long as its audio, and as the waits for chunks that were written late.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_CANCELS = 64
 
 @dataclass(frozen=True, slots=True)
 class PlayedUtterance:
-    """A delivered utterance: its first chunk was written at `began_at`, and its audio lasts `seconds`.
+    """A delivered utterance: its audio lasts `seconds`, and plays without a wait if it begins at `began_at` or later.
 
     `end` is what OraServer gets if a cancel covers it while it plays.
     """
@@ -110,7 +110,7 @@ def played_utterance(
 ) -> PlayedUtterance | None:
     """Return the utterance of a delivery that has ended, as it plays. None: not delivered, or without end frames.
 
-    `began_at`: its first chunk was written then (monotonic seconds). It keeps one copy of the text and no audio.
+    `began_at` (monotonic seconds) is that of `Timing`. It keeps one copy of the text and no audio.
     """
     found = machine.played() if machine.rules.end_frames else None
     if found is None:

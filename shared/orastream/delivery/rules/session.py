@@ -304,7 +304,9 @@ class Session:
 
     def _end_found(self, entry: Entry, status: EndedStatus | None) -> None:
         """Return the effect `EndFound` once, if this owner did not deliver the request."""
-        ours = self._mine(entry) and entry.stage is Stage.WAITING and not entry.duplicate
+        # A bridge with another TTS_MAX_TEXT_CHARS may have delivered what is no valid request here.
+        valid = entry.stored.request is not None
+        ours = valid and self._mine(entry) and entry.stage is Stage.WAITING and not entry.duplicate
         if status is None or self.play is None or not ours or entry.end_found:
             return
         later = (other.resumes for other in self.entries.values() if other.sequence > entry.sequence)

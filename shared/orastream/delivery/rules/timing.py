@@ -42,12 +42,17 @@ class Timing:
         self._last_confirmed_at = now
 
     def began_at(self, base: Report | None) -> float:
-        """When the first chunk was written, by this owner or by an earlier one; without one, the time of the request.
+        """When the listener began to play, later by all its waits for chunks; without a chunk, the time of the request.
 
-        `base` is the report from which this owner resumed.
+        The first chunk was written by this owner or by an earlier one, and is played at once. With the waits, which a
+        slowly streamed text causes, the end of the audio is as late as it is heard. `base` is the report from which
+        this owner resumed.
         """
-        first_ms = None if base is None else self.figures(base)["first_audio_ms"]
-        return self._asked_at + (first_ms or 0.0) / 1000
+        if base is None:
+            return self._asked_at
+        figures = self.figures(base)
+        began_ms: float = (figures["first_audio_ms"] or 0.0) + figures["underrun_ms"]
+        return self._asked_at + began_ms / 1000
 
     def marks(self) -> list[tuple[str, float]]:
         """Names and times of the first write and the last confirmation, if they have happened."""

@@ -41,6 +41,20 @@ class EndFrames:
         self._held: list[SpeechEnd] = []
         """Those of earlier utterances, until the audio on the link is dropped."""
         self._held_written = False
+        self._late: dict[tuple[str, str], SpeechEnd] = {}
+        """Those that came while no write was allowed, by phone and request."""
+
+    @property
+    def late(self) -> bool:
+        """Whether frames wait until this bridge may write again: call `send_late` soon."""
+        return bool(self._late)
+
+    def send_late(self) -> None:
+        """Write the frames that came while no write was allowed, if it is allowed now. Call before audio is written."""
+        if self._late and self._lease():
+            late, self._late = self._late, {}
+            for end in late.values():
+                self._send(end)
 
     def played(self, end: SpeechEnd, running: UtteranceDelivery | None) -> None:
         """Send the frame of a delivered utterance. `running` is the delivery that uses the link of its phone."""
@@ -103,11 +117,13 @@ class EndFrames:
         return start, None
 
     def _over(self, link: Link | None, end: SpeechEnd) -> None:
-        if link is None or link.lost is not None:
+        if link is None or link.lost is not None or not self._lease():
             self._send(end)
-        elif self._lease():
+        else:
             link.ended(end)
 
     def _send(self, end: SpeechEnd) -> None:
         if self._lease():
             self._links.announce(end, self._clock(), self._lease)
+        else:  # after a lapse the ownership is checked before anything is written, which takes milliseconds
+            self._late[end.speech.phone_id, end.speech.request_id] = end

@@ -116,18 +116,17 @@ class SessionRunner:
 
     async def _rounds(self, background: Background) -> None:
         session, feeds, deliveries = self._session, self._feeds, self._deliveries
-        epoch, may_write = self._ownership.epoch, lambda: feeds.current and self._lease_granted()
         ends = EndFrames(self._context.js, deliveries.links, background, session.play, self._lease_granted)
         parts = SessionContext(
             self._context,
-            epoch,
+            self._ownership.epoch,
             self._reports,
             deliveries.audio,
             deliveries.links,
             None,
             background,
             self._nudge,
-            may_write,
+            lambda: feeds.current and self._lease_granted(),
             ends,
         )
         while True:
@@ -159,12 +158,13 @@ class SessionRunner:
                         break
                 self._full_round_at = self._next_full_round(now)
             allowed = feeds.current and self._may_write(background, now)
+            ends.send_late()
             if (runner := deliveries.running) is not None:
                 await self._step(runner, now, allowed)
                 if runner.falls_back:
                     await self._fall_back(runner, parts)
                     continue
-            await self._sleep(now, allowed)
+            await self._sleep(now, allowed, end_late=ends.late)
 
     async def _step(self, runner: UtteranceRunner, now: float, may_write: bool) -> None:
         """Advance the utterance. Runs in each round, for each chunk, so it must be fast."""
@@ -203,8 +203,8 @@ class SessionRunner:
             times.append(rest_at)
         return min(times, default=float("inf"))
 
-    async def _sleep(self, now: float, may_write: bool) -> None:
-        at = self._full_round_at
+    async def _sleep(self, now: float, may_write: bool, *, end_late: bool) -> None:
+        at = min(self._full_round_at, self._permission.next_time(now)) if end_late else self._full_round_at
         if (runner := self._deliveries.running) is not None:
             look_at = self._permission.term.over_at if may_write else self._permission.next_time(now)
             at = min(at, runner.machine.next_time() or at, look_at)
@@ -289,7 +289,7 @@ class SessionRunner:
             if runner is not None:
                 await runner.close()
             await self._deliveries.rest()
-        if left is None:
+        if left is None and self._is_over:  # at a rest nothing is left; a cancel that comes now is for the next runner
             await background.finish(FINISH_S, self._context.js.calls.end_at)
             self._apply_all(background)
             for effect in self._session.poll(self._loop.time()):

@@ -7,7 +7,14 @@ import pytest
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart, EndError
 from orastream.contract.errors import Code
 from orastream.contract.messages import Report, ReportError, Status
+from orastream.contract.report_state import ReportState
+from orastream.contract.stored_requests import StoredRequest, read_stored
 from orastream.delivery.rules.end_frames import EndFrameState, ended_as, found_ended, may_have_chunks, status_of
+from orastream.delivery.rules.lifetime import Lifetime
+from orastream.delivery.rules.play_time import PlayTimes
+from orastream.delivery.rules.session import Session
+from orastream.delivery.rules.session_effects import EndFound
+from orastream.delivery.rules.speech import Speech
 from orastream.delivery.rules.utterance import UtteranceDelivery
 from orastream.delivery.rules.utterance_effects import (
     Confirm,
@@ -19,6 +26,7 @@ from orastream.delivery.rules.utterance_effects import (
     WriteChunk,
     WriteEnd,
 )
+from tests.support.names import NAMES
 from tests.unit.orastream.delivery.rules.test_cancel_settles import REQUEST, START, effects, writing
 
 pytestmark = pytest.mark.unit
@@ -73,6 +81,23 @@ def test_a_stored_final_report_says_how_the_utterance_has_ended() -> None:
     assert status_of("cancelled", None, report()) == "cancelled"
     assert status_of("cancelled", None, report("failed")) == "failed"
     assert status_of("cancelled", None, report("delivered")) is None
+    unreachable = ReportError.of("oraserver_unreachable", "test")
+    assert status_of("cancelled", None, report("failed", error=unreachable)) is None, "as if this owner had failed"
+
+
+@pytest.mark.parametrize("max_text_chars", [100, 1])
+def test_an_earlier_owner_ended_a_request_that_is_too_long_here(max_text_chars: int) -> None:
+    """Two bridges with different TTS_MAX_TEXT_CHARS: without the request's text there is no end frame."""
+    payload = b'{"text":"One.","sessionId":"s","phoneId":"p","requestId":"r"}'
+    stored = read_stored(NAMES, NAMES.session_request("s"), REQUEST, 0.0, payload, max_text_chars=max_text_chars)
+    assert isinstance(stored, StoredRequest)
+    session = Session("websocket", 9, Lifetime(30.0), play=PlayTimes())
+    entry = session.request(stored, 0.0)
+    session.report("r", ReportState(report("cancelled", 5, transport="websocket"), 20, 0.0), 0.0)
+    found = [effect for effect in session.poll(0.0) if isinstance(effect, EndFound)]
+    assert found == ([EndFound(entry, "cancelled")] if max_text_chars == 100 else [])
+    for effect in found:
+        assert Speech.of(effect.entry.stored, with_rate=False).text == "One."
 
 
 def test_the_text_is_known_as_far_as_it_was_read() -> None:
