@@ -20,6 +20,8 @@ CONFIRM_S = 1.0
 class _Open:
     link: Link
     used_at: float
+    taken: bool = False
+    """`get` has asked for it."""
 
 
 class Links:
@@ -30,10 +32,12 @@ class Links:
         self._wake = wake
         self._open: dict[str, _Open] = {}
         self._opening: dict[str, asyncio.Task[Link]] = {}
+        self._wanted: set[str] = set()
+        """Phones of the links that are being opened and that `get` has asked for."""
         self._ends: dict[str, list[tuple[SpeechEnd, Callable[[], bool]]]] = {}
         """End frames to write by phone, before anything else, over the link that is being opened."""
-        self._alone: list[asyncio.Task[None]] = []
-        """Links that are opened for an end frame alone."""
+        self._alone: dict[str, asyncio.Task[None]] = {}
+        """With a link for each utterance: closes the link of this phone that was opened for end frames alone."""
 
     def __bool__(self) -> bool:
         return bool(self._open or self._opening or self._alone)
@@ -45,27 +49,29 @@ class Links:
         """
         known = self._open.get(phone_id)
         if known is not None and known.link.lost is None:
-            known.used_at = now
+            known.used_at, known.taken = now, True
             return known.link
-        return await asyncio.shield(self._opened(session_id, phone_id, now))
+        opening = self._opened(session_id, phone_id, now)
+        self._wanted.add(phone_id)
+        return await asyncio.shield(opening)
 
     def announce(self, end: SpeechEnd, now: float, may_write: Callable[[], bool]) -> None:
         """Write an end frame over the open link of its phone, or over a new one, before anything else.
 
-        One attempt, which nobody waits for. The new link is kept for the next utterance, unless each one has a link of
-        its own. `may_write` is asked when the link is open.
+        One attempt, which nobody waits for. The new link is kept for the next utterance. If each one has a link of its
+        own, the link is closed soon, unless the next utterance takes it before: a phone never has two, because
+        OraServer would drop what the older one brings. `may_write` is asked when the link is open.
         """
         session_id, phone_id = end.speech.session_id, end.speech.phone_id
         known = self._open.get(phone_id)
         if known is not None and known.link.lost is None:
             known.link.ended(end)
-        elif self._sink.link_per_utterance:
-            task = asyncio.create_task(self._end_alone(end, may_write))
-            self._alone.append(task)
-            task.add_done_callback(self._alone.remove)
-        else:
-            self._ends.setdefault(phone_id, []).append((end, may_write))
-            self._opened(session_id, phone_id, now)
+            return
+        self._ends.setdefault(phone_id, []).append((end, may_write))
+        opening = self._opened(session_id, phone_id, now)
+        if self._sink.link_per_utterance and phone_id not in self._alone:
+            self._alone[phone_id] = task = asyncio.create_task(self._close_unless_taken(phone_id, opening, may_write))
+            task.add_done_callback(lambda _: self._alone.pop(phone_id, None))
 
     def _opened(self, session_id: str, phone_id: str, now: float) -> asyncio.Task[Link]:
         opening = self._opening.get(phone_id)
@@ -78,7 +84,7 @@ class Links:
         ends: list[tuple[SpeechEnd, Callable[[], bool]]] = []
         try:
             link = await self._sink.connect(session_id, phone_id, self._wake)
-            self._open[phone_id] = _Open(link, now)
+            self._open[phone_id] = _Open(link, now, phone_id in self._wanted)
             ends = self._ends.pop(phone_id, [])
             for end, may_write in ends:
                 if may_write():
@@ -86,19 +92,23 @@ class Links:
             return link
         finally:
             del self._opening[phone_id]
+            self._wanted.discard(phone_id)
             self._ends.pop(phone_id, None)
             if ends:
                 self._wake()  # nobody waits for this link: without a round it would not be closed as idle
 
-    async def _end_alone(self, end: SpeechEnd, may_write: Callable[[], bool]) -> None:
-        with contextlib.suppress(LinkLost, TimeoutError):
-            link = await self._sink.connect(end.speech.session_id, end.speech.phone_id, _nothing)
-            try:
-                if may_write():
-                    link.ended(end)
+    async def _close_unless_taken(
+        self, phone_id: str, opening: asyncio.Task[Link], may_write: Callable[[], bool]
+    ) -> None:
+        """Close the link when OraServer has answered a ping, or after CONFIRM_S, unless an utterance has taken it."""
+        with contextlib.suppress(LinkLost):
+            link = await asyncio.shield(opening)
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CONFIRM_S):
                     await link.confirm(may_write)
-            finally:
+            opened = self._open.get(phone_id)
+            if opened is not None and opened.link is link and not opened.taken:
+                del self._open[phone_id]
                 await link.close()
 
     async def close_idle(self, now: float, in_use: str | None) -> None:
@@ -122,15 +132,17 @@ class Links:
 
     async def close(self) -> None:
         """Close all links and cancel those that are being opened, also for end frames."""
-        await tasks.end(*self._alone)
+        await tasks.end(*self._alone.values())
+        self._alone.clear()
         await self.close_used()
 
     async def close_used(self) -> None:
-        """Close the links of the utterances, and cancel those that are being opened."""
-        await tasks.end(*self._opening.values())
-        links, self._open = self._open, {}
-        for opened in links.values():
-            await opened.link.close()
+        """Close the links of the utterances, and cancel those that are being opened, but not for end frames alone."""
+        await tasks.end(*(opening for phone, opening in self._opening.items() if phone not in self._alone))
+        for phone, opened in list(self._open.items()):
+            if opened.taken or phone not in self._alone:
+                del self._open[phone]
+                await opened.link.close()
 
 
 def pass_answer(
@@ -149,10 +161,6 @@ async def _outcome_of(answer: Awaitable[None], answered: Callable[[BaseException
     except LinkLost as exc:
         return answered(exc)
     return answered(None)
-
-
-def _nothing() -> None:
-    """Wake nobody."""
 
 
 def _read_exception(opening: asyncio.Task[Link]) -> None:

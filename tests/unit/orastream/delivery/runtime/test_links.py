@@ -174,3 +174,38 @@ async def test_with_a_link_for_each_utterance_an_end_frame_has_its_own() -> None
     sink.ready.set()
     await settled()
     assert [link.written for link in sink.links] == [[END, "ping"]] and sink.links[0].closed == 1 and not links
+
+
+async def test_with_a_link_for_each_utterance_a_phone_never_has_two() -> None:
+    """OraServer drops what the older one brings: else an end frame that comes late would cut the next utterance off."""
+    sink = SlowSink()
+    sink.link_per_utterance = True
+    links = links_of(sink)
+    links.announce(END, 0.0, lambda: True)
+    links.announce(END, 0.0, lambda: True)
+    following = asyncio.create_task(links.get("s", "p", 0.0))
+    await settled()
+    assert sink.waiting == 1
+    sink.ready.set()
+    link = cast(SlowLink, await following)
+    await settled()
+    assert link.written[:2] == [END, END] and not link.closed, "the next utterance uses it"
+    assert await links.get("s", "p", 1.0) is cast(Link, link)
+    await links.close_used()
+    assert link.closed == 1 and not links
+
+
+async def test_the_end_closes_a_link_that_is_opened_for_an_end_frame() -> None:
+    for opens in (False, True):
+        sink = SlowSink()
+        sink.link_per_utterance = True
+        links = links_of(sink)
+        links.announce(END, 0.0, lambda: True)
+        while not sink.waiting:
+            await asyncio.sleep(0)
+        if opens:
+            sink.ready.set()
+            while not sink.links:
+                await asyncio.sleep(0)
+        await links.close()
+        assert not links and sink.ended == (not opens) and [link.closed for link in sink.links] == [1] * opens
