@@ -32,7 +32,7 @@ export class Line {
     private readonly failed: (error: unknown) => void,
   ) {}
 
-  /** After a restart: the utterance that was going on. */
+  /** After a restart: the newest utterance. It may go on if it has no end, or has failed. */
   resume(utterance: Utterance): void {
     this.#playing = utterance;
   }
@@ -70,6 +70,7 @@ export class Line {
       await this.store.finish(utterance);
       if (gone()) return;
       utterance.end = "complete";
+      if (utterance.stopped) utterance.stopped = false; // it had failed: a cancel that comes now stops the phone again
       this.#unsaved.add(utterance);
       this.#call(() => this.listener.onComplete?.(utterance));
     });
@@ -164,9 +165,7 @@ export class Lines {
     private readonly listener: Listener,
     private readonly failed: (error: unknown) => void,
   ) {
-    for (const utterance of store.all()) {
-      if (utterance.end === undefined) this.of(utterance.sessionId, utterance.phoneId).resume(utterance);
-    }
+    for (const utterance of store.all()) this.of(utterance.sessionId, utterance.phoneId).resume(utterance);
   }
 
   of(sessionId: string, phoneId: string): Line {

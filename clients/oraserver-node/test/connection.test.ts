@@ -280,6 +280,28 @@ test("a next utterance interrupts one without an end, and so do the frames cance
   assert.deepEqual(events, ["r5 interrupted"]);
 });
 
+test("an utterance that has failed goes on after a restart, and is stopped once more when it is cancelled", async () => {
+  const dataDir = await folder();
+  const before = await Bridge.open((await receiver({ dataDir })).url, "s");
+  for (const request of ["earlier", "r"]) {
+    before.chunk(request, 0, A);
+    before.end(request, "failed");
+  }
+  await before.ping();
+  const events: string[] = [];
+  const again = await receiver({ dataDir }, { onInterrupted: ({ requestId, end }) => events.push(`${requestId} ${end}`) });
+  const other = await Bridge.open(again.url, "s"); // another bridge could deliver it
+  other.chunk("earlier", 1, B); // too late
+  other.chunk("r", 1, B);
+  other.end("r", "failed");
+  other.end("r", "complete", 2);
+  other.end("r", "cancelled"); // while the phone plays it
+  await other.ping();
+  const ends = (await list(again.url)).map(({ requestId, chunks, end }) => [requestId, chunks, end]);
+  assert.deepEqual(ends, [["earlier", 1, "failed"], ["r", 2, "complete"]], "the pong has confirmed both chunks");
+  assert.deepEqual(events, ["r failed", "r complete"]);
+});
+
 test("a listener that throws loses no audio", async () => {
   const { url } = await receiver({}, { onAudio: () => assert.fail("the application has a fault") });
   const bridge = await Bridge.open(url, "s");
