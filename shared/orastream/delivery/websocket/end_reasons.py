@@ -28,7 +28,7 @@ class EndReasons:
 
     def unconnected(self, exc: OSError | ValueError) -> LinkLost:
         """Return why there is no connection. ValueError: the name of the host cannot be looked up."""
-        if isinstance(exc, ValueError):  # its text has the address
+        if not isinstance(exc, OSError):  # a certificate error is both; the text of any other has the address
             return LinkLost(f"ORASERVER_WEBSOCKET_URL cannot be used ({type(exc).__name__})")
         if self.secure and (explained := tls.explain(str(exc), self._peer)) is not None:
             return LinkLost(explained, about_tls=True)
