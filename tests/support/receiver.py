@@ -1,5 +1,7 @@
 """A small receiver of protocol v1 that keeps all rules, or breaks the one that a test plants."""
 
+# length: one receiver with all its faults, to be read in one place
+
 from __future__ import annotations
 
 import argparse
