@@ -1,9 +1,9 @@
 // An OraServer, in the types that are generated from docs/asyncapi-oraserver.yaml. It is compiled with the types of each
 // generator and never runs. An `@ts-expect-error` fails when the line below it is no error: when a type has lost a field
 // or is `any`.
-import type { Chunk, Complete, Init, Metadata, Post } from './messages'
+import type { Chunk, Complete, End, EndStatus, Init, Metadata, Post } from './messages'
 
-type Frame = Init | Chunk | Complete
+type Frame = Init | Chunk | Complete | End
 
 const utterances = new Map<string, string[]>()
 
@@ -12,6 +12,9 @@ export function receive(data: string): void {
   if ('type' in frame) {
     const type: 'init' = frame.type
     console.log(type, frame.session_id.length, frame.phone_id.length)
+  } else if ('status' in frame && frame.status !== 'complete') {
+    const how: EndStatus = frame.status
+    console.log(how === 'cancelled', utterances.delete(key(frame.metadata)))
   } else if ('status' in frame) {
     const status: 'complete' = frame.status
     const chunks: number = frame.totalChunks
@@ -41,12 +44,17 @@ const metadata: Metadata = { sessionId: 's1', requestId: 'r1', phoneId: 'p1', te
 export const init: Init = { type: 'init', session_id: 's1', phone_id: 'p1' }
 export const chunk: Chunk = { audioDataBase64: 'UklGRg==', fileName: 'r1.wav', chunkIndex: 0, isFirst: true, metadata }
 export const complete: Complete = { status: 'complete', totalChunks: 1, metadata }
+export const end: End = { status: 'failed', metadata: { ...metadata, sampleRate: 8000 } }
 export const post: Post = { audioDataBase64: 'UklGRg==', fileName: 'r1.wav', metadata }
 
 // @ts-expect-error there is no such type
 export const wrongType: Init = { ...init, type: 'start' }
 // @ts-expect-error there is no such status
 export const wrongStatus: Complete = { ...complete, status: 'lost' }
+// @ts-expect-error complete is the status of another frame
+export const wrongEnd: End = { ...end, status: 'complete' }
+// @ts-expect-error a rate is a number
+export const wrongRate: Metadata = { ...metadata, sampleRate: '8000' }
 // @ts-expect-error phone_id is required
 export const withoutPhone: Init = { type: 'init', session_id: 's1' }
 // @ts-expect-error metadata is required

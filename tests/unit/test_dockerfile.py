@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,13 @@ def test_target_has_its_title_and_a_health_check(target: str) -> None:
     assert ("/healthz" in probe[1]) == (target == "oraserver"), (
         "only oraserver uses /healthz; the others use /readyz, which makes a NATS round trip"
     )
+
+
+def test_the_packages_of_a_service_are_listed_in_its_own_extra() -> None:
+    """The script leaves out what begins with orastream: an extra that only names another one would install nothing."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    named = [requirement for target in TARGETS for requirement in extras[target]]
+    assert named and not [requirement for requirement in named if requirement.startswith("orastream")]
 
 
 def test_build_arg_extras_adds_the_requirements_of_pyproject(tmp_path: Path) -> None:
