@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 
 from orastream.cli.checks.oraserver import server_process
 from orastream.cli.checks.oraserver.check import Check, check, kept
@@ -49,7 +47,7 @@ async def broken_connection(server: ServerUnderTest) -> Outcome:
 
 
 async def _kept_over_connections(server: ServerUnderTest, happened: str, said: Utterance) -> Outcome:
-    """As `kept`, with a cause for chunks that are missing although a pong had confirmed them."""
+    """As `kept`. If chunks are missing that a pong had confirmed, the message also names the likely cause."""
     try:
         return await kept(server, happened, Sent(said))
     except CheckFailed as exc:
@@ -98,15 +96,14 @@ async def takeover(server: ServerUnderTest) -> Outcome:
             except LinkLost as exc:
                 raise CheckFailed(f"the newer connection ended: {exc}") from None
     outcome = await _kept_over_connections(server, f"the newer one won; the older one was {closes}", said)
-    if server.received_url is not None and stale.request in [
-        each.request for each in await server.stored(said.session)
-    ]:
-        raise CheckFailed("what the older connection brought after the newer one's `init` was stored: it was cancelled")
+    stored = await server.stored(said.session) if server.received_url is not None else []
+    if any(each.request == stale.request for each in stored):
+        raise CheckFailed("the server stored what came over the older connection after the newer one's `init`")
     return outcome
 
 
 async def _still_brings(older: SpeechConnection, stale: Utterance) -> str:
-    """Send another utterance over the older connection; returns what became of it."""
+    """Send another utterance over the older connection; returns whether the server has closed that connection."""
     try:
         await older.send(stale, 0, 2)
         await older.confirmed()
@@ -170,9 +167,8 @@ async def restart(server: ServerUnderTest) -> Outcome:
         fix = "start faster, or raise WEBSOCKET_MAX_RETRIES (docs/guide/oraserver.md, If you are restarted)"
         return Outcome("risk", f"away for {away_s:.1f} s: a request can fail after {RETRIES_S:g} s; {fix}")
     if server.pid_file is None:
-        return ok(
-            "the utterance went on. The server had milliseconds to store before the command killed it: --pid-file"
-        )
+        more = "the command gave it some milliseconds to store; with --pid-file the tool kills it itself"
+        return ok(f"the utterance went on, and nothing that was confirmed is missing; {more}")
     return ok(f"{rounds} times the utterance went on, and nothing that was confirmed is missing")
 
 
@@ -187,7 +183,7 @@ async def _one_restart(server: ServerUnderTest, command: str, name: str) -> floa
         await line.confirmed()
         killed_at = clock()
         if pid is not None:
-            os.kill(pid, signal.SIGKILL)
+            server_process.kill(pid)
         await server_process.run(command)
         await _killed(line)
     await _again(server)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -218,11 +218,6 @@ def shown(url: str) -> str:
     """Return an address without user, password and query, which may be secret."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
-def together(sent: Sequence[Utterance]) -> list[Sent]:
-    """All of these, complete."""
-    return [Sent(utterance) for utterance in sent]
 
 
 def _always() -> bool:

@@ -27,6 +27,14 @@ def pid_in(file: Path) -> int:
     return pid
 
 
+def kill(pid: int) -> None:
+    """End the server at once (SIGKILL). Raises CheckImpossible if it has ended by itself, or may not be killed."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except OSError as exc:
+        raise CheckImpossible(f"--pid-file: process {pid} cannot be killed ({exc.strerror})") from None
+
+
 async def run(command: str) -> None:
     """Run the command in a shell; returns when it has ended. Raises CheckImpossible.
 

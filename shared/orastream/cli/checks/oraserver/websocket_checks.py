@@ -7,7 +7,7 @@ from dataclasses import replace
 from orastream.cli.checks.oraserver.check import Check, check, kept
 from orastream.cli.checks.oraserver.listing import Sent
 from orastream.cli.checks.oraserver.outcomes import CheckFailed, Outcome
-from orastream.cli.checks.oraserver.server import CHUNK_BYTES, PHONE, ServerUnderTest, together
+from orastream.cli.checks.oraserver.server import CHUNK_BYTES, PHONE, ServerUnderTest
 from orastream.cli.checks.oraserver.utterances import cut, tone, utterance_in
 from orastream.contract.audio import FORMATS
 from orastream.delivery.sink import LinkLost
@@ -120,7 +120,7 @@ async def formats(server: ServerUnderTest) -> Outcome:
                 await line.confirmed()
             except LinkLost as exc:
                 raise CheckFailed(f"format {said.format}: {exc}") from None
-    return await kept(server, "all were taken", *together(sent))
+    return await kept(server, "all were taken", *map(Sent, sent))
 
 
 @check(
@@ -137,7 +137,7 @@ async def phones(server: ServerUnderTest) -> Outcome:
             line = one if number % 2 else zero
             await line.send(said, complete=True)
             await line.confirmed()
-    return await kept(server, "both connections stay", *together(sent))
+    return await kept(server, "both connections stay", *map(Sent, sent))
 
 
 @check(

@@ -213,6 +213,13 @@ async def test_a_command_that_hangs_leaves_no_process(tmp_path: Path, monkeypatc
     await until(gone, "the command's child is killed")
 
 
+async def test_a_process_that_has_ended_cannot_be_killed() -> None:
+    process = await asyncio.create_subprocess_exec("true")
+    await process.wait()
+    with pytest.raises(CheckImpossible, match="cannot be killed"):
+        server_process.kill(process.pid)
+
+
 async def test_no_output_has_a_password(tmp_path: Path) -> None:
     port = free_port()
     code, out, err = await check_oraserver(
