@@ -19,8 +19,10 @@ from orastream.delivery.runtime.links import Links
 from orastream.delivery.sink import Link
 from orastream.jetstream.api import JetStream
 
-LOOK_BATCH = 8
-"""How many audio messages are read to find the `start` of an utterance and its first chunk."""
+LOOK_BATCH, LOOK_PAGES = 8, 16
+"""How many audio messages are read at once to find the `start` of an utterance and its first chunk, and how often. A
+text stream may have many `waiting` messages before its first chunk: one each 5 s.
+"""
 
 log = logger.named(__name__)
 
@@ -100,20 +102,23 @@ class EndFrames:
             self._send(SpeechEnd(speech, start, status, text))
 
     async def _look_up(self, entry: Entry) -> tuple[AudioStart | None, str | None]:
-        names, stored = self._js.names, entry.stored
-        messages = await self._js.read(
-            names.audio_stream, names.audio(stored.session, stored.token), 0, batch=LOOK_BATCH
-        )
+        names, subject = self._js.names, self._js.names.audio(entry.stored.session, entry.stored.token)
         start: AudioStart | None = None
-        for message in messages:
-            try:
-                found = unpack(message.data)
-            except Undecodable:
-                continue
-            if isinstance(found, AudioStart) and found.request_seq == entry.sequence:
-                start = found
-            elif isinstance(found, AudioChunk) and start is not None:
-                return start, found.text
+        after = 0
+        for _ in range(LOOK_PAGES):
+            messages = await self._js.read(names.audio_stream, subject, after, batch=LOOK_BATCH)
+            for message in messages:
+                after = message.sequence
+                try:
+                    found = unpack(message.data)
+                except Undecodable:
+                    continue
+                if isinstance(found, AudioStart) and found.request_seq == entry.sequence:
+                    start = found
+                elif isinstance(found, AudioChunk) and start is not None:
+                    return start, found.text
+            if not messages:
+                break
         return start, None
 
     def _over(self, link: Link | None, end: SpeechEnd) -> None:

@@ -106,7 +106,7 @@ def wrong_tokens(server: ServerUnderTest) -> tuple[str, str]:
 def judged_refusals(statuses: Sequence[int | None]) -> Outcome:
     """The outcome for the statuses that the wrong tokens got; None: one was accepted."""
     if None in statuses:
-        which = "a wrong token" if statuses[0] is None else "no token"
+        which = "a wrong token" if statuses[0] is None else "a missing token"
         return Outcome("risk", f"{which} is accepted: everybody who reaches the server can send speech to phones")
     for status in statuses:
         if status is not None and not 400 <= status < 500:

@@ -10,12 +10,14 @@ from typing import get_args
 import pytest
 from aiohttp import WSMsgType, web
 
+from orastream.cli.checks.oraserver import server
 from orastream.cli.checks.oraserver.command import ALL, examine
-from orastream.cli.checks.oraserver.outcomes import Level
+from orastream.cli.checks.oraserver.outcomes import CheckImpossible, Level
 from orastream.cli.checks.oraserver.server import ServerUnderTest
 from orastream.delivery.websocket import connection, liveness
 from orastream.tls import ORASERVER, ClientTls, TlsFiles
 from tests.support.receiver import Fault, ReceiverWithFault, receiving
+from tests.support.tcp_server import serving
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -100,12 +102,27 @@ async def test_a_receiver_that_keeps_the_rules_passes() -> None:
 
 async def test_without_a_listing_what_is_taken_is_not_called_right() -> None:
     async with receiving("stores nothing") as receiver:
-        server = replace(under_test(receiver), received_url=None, token=None)
-        results = await examine(server, CHECKS)
+        results = await examine(replace(under_test(receiver), received_url=None, token=None), CHECKS)
     levels = {result.rule.name: result.outcome.level for result in results}
     assert {name for name, level in levels.items() if level == "ok"} == {"handshake"}
     assert {name for name, level in levels.items() if level == "unseen"} == {"pongs", "restart"}
     assert set(levels.values()) == {"ok", "unseen", "skipped", "accepted"}
+
+
+async def test_a_listing_without_an_end_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MAX_LISTING_BYTES", 1 << 16)
+
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            writer.write(b" " * (1 << 16))
+            await writer.drain()
+
+    async with serving(endless) as port, asyncio.timeout(20):
+        tested = ServerUnderTest(None, None, ClientTls(TlsFiles(ORASERVER)), received_url=f"http://127.0.0.1:{port}/")
+        with pytest.raises(CheckImpossible, match="has more than"):
+            await tested.stored("s")
 
 
 async def test_a_receiver_that_reads_as_fast_as_it_plays_keeps_the_rules() -> None:
@@ -128,9 +145,10 @@ async def test_a_receiver_that_reads_as_fast_as_it_plays_keeps_the_rules() -> No
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        server = ServerUnderTest(f"ws://127.0.0.1:{runner.addresses[0][1]}/ws", None, ClientTls(TlsFiles(ORASERVER)))
+        url = f"ws://127.0.0.1:{runner.addresses[0][1]}/ws"
+        tested = ServerUnderTest(url, None, ClientTls(TlsFiles(ORASERVER)))
         names = ("order", "burst")
-        results = await examine(server, [check for check in CHECKS if check.rule.name in names])
+        results = await examine(tested, [check for check in CHECKS if check.rule.name in names])
     finally:
         await runner.cleanup()
     assert {result.rule.name: result.outcome.level for result in results} == dict.fromkeys(names, "accepted")
