@@ -84,7 +84,7 @@ LABEL org.opencontainers.image.title="orastream synth" \
 ENV TTS_HEALTH_PORT=9101
 EXPOSE 9101
 USER 10001:10001
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --start-interval=2s --retries=3 \
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --start-interval=2s --retries=3 \
     CMD exec python -m orastream.service.probe "$TTS_HEALTH_PORT"
 CMD ["python", "-m", "services.synth"]
 
@@ -96,7 +96,7 @@ LABEL org.opencontainers.image.title="orastream ws_bridge" \
 ENV TTS_HEALTH_PORT=9102
 EXPOSE 9102
 USER 10001:10001
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --start-interval=2s --retries=3 \
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --start-interval=2s --retries=3 \
     CMD exec python -m orastream.service.probe "$TTS_HEALTH_PORT"
 CMD ["python", "-m", "services.ws_bridge"]
 
@@ -108,7 +108,7 @@ LABEL org.opencontainers.image.title="orastream http_bridge" \
 ENV TTS_HEALTH_PORT=9103
 EXPOSE 9103
 USER 10001:10001
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --start-interval=2s --retries=3 \
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --start-interval=2s --retries=3 \
     CMD exec python -m orastream.service.probe "$TTS_HEALTH_PORT"
 CMD ["python", "-m", "services.http_bridge"]
 
@@ -120,7 +120,7 @@ LABEL org.opencontainers.image.title="orastream gateway" \
 ENV GATEWAY_PORT=8000
 EXPOSE 8000
 USER 10001:10001
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --start-interval=2s --retries=3 \
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --start-interval=2s --retries=3 \
     CMD exec python -m orastream.service.probe "$GATEWAY_PORT"
 CMD ["python", "-m", "services.gateway"]
 
@@ -135,6 +135,6 @@ ENV ORASERVER_PORT=8080 ORASERVER_DATA_DIR=/data
 EXPOSE 8080
 VOLUME /data
 USER 10001:10001
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --start-interval=2s --retries=3 \
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --start-interval=2s --retries=3 \
     CMD exec python -m orastream.service.probe "$ORASERVER_PORT" /healthz
 CMD ["python", "-m", "services.oraserver"]

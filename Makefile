@@ -10,8 +10,11 @@ AUTH ?= auth
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# Most tests wait for processes: five at once keep two cores busy. A file stays on one worker, and the longest come first.
-SIDE_BY_SIDE := -n 5 --dist loadfile --no-loadscope-reorder
+# For two cores. Unit tests need CPU alone, so torch's run beside them. The others run nodes, whose waits have limits: they
+# run when nothing else does, three at once, because more delay each other. A file stays on one worker, and the
+# longest come first.
+UNIT_TESTS := -n 2 --dist loadfile
+NODE_TESTS := -n 3 --dist loadfile --no-loadscope-reorder
 RUNS := $(VENV)/.runs
 DEVELOPS := $(VENV)/.develops
 VENV_TORCH := .venv-torch
@@ -20,9 +23,10 @@ VENV_SOVITS := .venv-sovits
 SOVITS := $(VENV_SOVITS)/.installed
 SOVITS_WANTS := services/synth/engines/gpt_sovits_local/requirements.txt
 
-# What both environments' tests say: torch's run beside the others and are shown after them, and the last line of each ends it.
-TESTS_LOG := .orastream/test.log
+# What the three parts of the tests say: torch's is shown after that of the unit tests, and the last line of each ends it.
+UNIT_LOG := .orastream/test-unit.log
 TORCH_LOG := .orastream/test-torch.log
+NODE_LOG := .orastream/test-node.log
 
 # What an engine needs for the demonstration. Of vits: voices, random ones unless TTS_MODEL_DIR names real ones.
 SAMPLE := .orastream/sample-voices
@@ -32,7 +36,7 @@ GIVEN_vits := --set TTS_PHRASE_CACHE=off --set ENGINE_PYTHON=$(VENV_TORCH)/bin/p
 NOTE_vits := $(if $(TTS_MODEL_DIR),,"The voices are drawn at random: you will hear noise in the rhythm of the text, no words.")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup torch sovits auth demo test test-sovits chaos chaos-planted soak check bench picture clean
+.PHONY: help setup torch sovits auth demo test test-sovits chaos chaos-streams chaos-planted soak check bench picture clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,15 +59,17 @@ demo: $(RUNS) $(NEEDS_$(ENGINE)) ## Start a node, speak Korean and English in al
 	$(BIN)/orastream demo --engine $(ENGINE) $(GIVEN_$(ENGINE)) $(ARGS)
 
 test: $(DEVELOPS) $(TORCH) ## Run all tests; those that need Docker, Prometheus or strace skip themselves where there is none
-	@mkdir -p $(dir $(TESTS_LOG) $(TORCH_LOG)) && rm -f $(TESTS_LOG).rc
+	@mkdir -p $(dir $(UNIT_LOG)) && rm -f $(UNIT_LOG).rc $(NODE_LOG).rc
 	@$(VENV_TORCH)/bin/python -m pytest --confcutdir=tests/torch tests/torch $(ARGS) >$(TORCH_LOG) 2>&1 & torch=$$!; \
 	trap 'kill $$torch' INT TERM; \
 	colour=; if test -t 1; then colour=--color=yes; fi; \
-	{ REQUIRE_TORCH=1 $(BIN)/python -m pytest $$colour $(SIDE_BY_SIDE) tests/chaos tests/e2e tests/integration tests/unit $(ARGS); \
-		echo $$? >$(TESTS_LOG).rc; } | tee $(TESTS_LOG); \
+	{ $(BIN)/python -m pytest $$colour $(UNIT_TESTS) tests/unit $(ARGS); echo $$? >$(UNIT_LOG).rc; } | tee $(UNIT_LOG); \
 	wait $$torch; torch=$$?; cat $(TORCH_LOG); \
-	echo; printf '%-12s %s\n' $(VENV): "$$(tail -n 1 $(TESTS_LOG))" $(VENV_TORCH): "$$(tail -n 1 $(TORCH_LOG))"; \
-	test "$$(cat $(TESTS_LOG).rc)" -eq 0 -a $$torch -eq 0
+	{ REQUIRE_TORCH=1 $(BIN)/python -m pytest $$colour $(NODE_TESTS) tests/chaos tests/e2e tests/integration $(ARGS); \
+		echo $$? >$(NODE_LOG).rc; } | tee $(NODE_LOG); \
+	echo; printf '%-24s %s\n' tests/unit: "$$(tail -n 1 $(UNIT_LOG))" tests/torch: "$$(tail -n 1 $(TORCH_LOG))" \
+		'chaos, e2e, integration:' "$$(tail -n 1 $(NODE_LOG))"; \
+	test $$torch -eq 0 -a "$$(cat $(UNIT_LOG).rc)" -eq 0 -a "$$(cat $(NODE_LOG).rc)" -eq 0
 
 test-sovits: $(SOVITS) ## Run the tests of the engine gpt_sovits_local, in its own environment
 	$(VENV_SOVITS)/bin/python -m pytest --confcutdir=tests/sovits tests/sovits $(ARGS)
@@ -71,6 +77,9 @@ test-sovits: $(SOVITS) ## Run the tests of the engine gpt_sovits_local, in its o
 chaos: $(DEVELOPS) ## Disturb a node with faults that overlap, and judge it: SECONDS=60 SEED=(by the clock) NATS=1 (or 3) SESSIONS=20
 	$(BIN)/python -m tests.chaos.composed --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) \
 		--nats $(or $(NATS),1) --sessions $(or $(SESSIONS),20) $(ARGS)
+
+chaos-streams: $(DEVELOPS) ## Protocol v2 while frames are damaged (PART=damage), or processes killed (PART=kills): SEED=(by the clock)
+	$(BIN)/python -m tests.chaos.streams $(or $(PART),damage) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 chaos-planted: $(DEVELOPS) ## Plant ten faults in turn: does make chaos find them? 20 minutes; ARGS=NAME for one, ARGS=--without for none
 	$(BIN)/python -m tests.chaos.planted $(ARGS)

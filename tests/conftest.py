@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
@@ -16,11 +17,13 @@ from orastream.service.keeper import StreamKeeper
 from tests.support.nats_server import NatsServer
 from tests.support.node_receiver import built_in
 from tests.support.processes import Logs
-from tests.support.services import Stack
+from tests.support.services import ServiceProcess, Stack
 
 # A time limit for an example fails on a busy machine. Benchmarks measure time; a test has pytest's time limit.
 hypothesis.settings.register_profile("orastream", hypothesis.settings(), deadline=None)
 hypothesis.settings.load_profile("orastream")
+
+ServiceProcess.by_fork = sys.platform == "linux"
 
 SHOWN_BYTES = 6_000
 

@@ -25,7 +25,7 @@ from services.gateway.http.responses import Answer, Refused, error, internal, pr
 from services.gateway.http.tracing import answered, server_span
 from services.gateway.openai import routes, schema
 from services.gateway.request_service import RequestService
-from services.gateway.routes import audio, console, openapi_live, voices
+from services.gateway.routes import audio, captions, console, openapi_live, voices
 from services.gateway.routes.events import Events
 from services.gateway.routes.node import NodeView
 
@@ -121,7 +121,7 @@ def application(
         api.audio,
         response_class=StreamingResponse,
         responses=openapi_live.AUDIO,
-        openapi_extra=openapi.path_ids("sessionId", "requestId"),
+        openapi_extra=openapi_live.AUDIO_PARAMETERS,
     )
     add("GET", ("/api/node",), "node", api.node, counted=Counted.NOT, responses=openapi_live.NODE)
     add(
@@ -199,12 +199,15 @@ class Api:
         sequence = await self._request_service.client.cancel(session_id, cancel.request_id)
         return Answer(202, {"sessionId": session_id, "cancelSeq": sequence}, "accepted")
 
-    async def audio(self, request: Request) -> Answer | Response:
+    async def audio(self, request: Request) -> Response:
         """The audio of a request of any transport, complete and in order, while it is made or as long as it is stored.
 
-        If the request is cancelled, the answer ends there. If it fails, the connection is broken off.
+        If the request is cancelled, the answer ends there. If it fails, the connection is broken off. With `captions`,
+        the answer is a file of timed captions, when the audio has ended.
         """
         session_id, request_id = _ids(request, "/api/audio/", "sessionId", "requestId")
+        if (kind := request.query_params.get("captions")) is not None:
+            return await captions.captions(self._request_service, request, session_id, request_id, kind)
         return await audio.audio(self._request_service, session_id, request_id)
 
     async def node(self, _request: Request) -> Answer:
@@ -219,11 +222,12 @@ def _endpoint(
         with server_span(request) as span:
             answer = await _answered(request, admission, handler, counted)
             if isinstance(answer, Response):
-                answered(span, answer.status_code, "streaming")
+                outcome = "streaming" if isinstance(answer, StreamingResponse) else "found"
+                answered(span, answer.status_code, outcome)
             else:
                 answered(span, answer.status, answer.outcome)
         if isinstance(answer, Response):
-            request_service.count(route, "streaming")
+            request_service.count(route, outcome)
             return answer
         request_service.count(route, answer.outcome)
         return _json(answer.status, answer.body, dict(answer.headers))

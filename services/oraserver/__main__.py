@@ -25,6 +25,7 @@ async def run(settings: OraServerSettings) -> None:
         hosts=settings.hosts,
         bound=settings.tts_host,
         faults=settings.oraserver_misbehave,
+        terms=settings.terms,
     )
     async with serve(server, host=settings.tts_host, port=settings.oraserver_port):
         sys.stdout.write(f"listening on {server.url}\n")

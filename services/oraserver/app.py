@@ -6,7 +6,6 @@ The application itself answers pings, in the order of arrival. So a pong means t
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -14,7 +13,6 @@ from pathlib import Path
 
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
-from pydantic import ValidationError
 
 from orastream.service.metrics import CONTENT_TYPE
 from services.oraserver.access import HTTP_PATH, WEBSOCKET_PATH, OraServerAccess
@@ -23,9 +21,12 @@ from services.oraserver.counts import Counts
 from services.oraserver.faults import Faults, Misbehaviour
 from services.oraserver.frames import parse_post
 from services.oraserver.listing import Connections, Listing, listing, selected
+from services.oraserver.misbehave_routes import misbehave_routes
 from services.oraserver.rules import Book
 from services.oraserver.store import RecordingStore
 from services.oraserver.utterances import Completed, Event, RuleBroken
+from services.oraserver.v2.service import StreamService, digest_of
+from services.oraserver.v2.terms import SUBPROTOCOL, StreamTerms, offers
 
 MAX_BODY_BYTES = 256 * 1024 * 1024
 MAX_FRAME_BYTES = 16 * 1024 * 1024
@@ -40,7 +41,8 @@ log = structlog.get_logger("oraserver")
 class OraServer:
     """One reference OraServer: its book, data directory and faults, and the HTTP application over them.
 
-    `hosts` and `bound` are the hosts by which it may be called without a token (ORASERVER_HOSTS, TTS_HOST).
+    `hosts` and `bound` are the hosts by which it may be called without a token (ORASERVER_HOSTS, TTS_HOST); `terms` are
+    those of protocol v2.
     """
 
     def __init__(
@@ -51,12 +53,12 @@ class OraServer:
         hosts: Iterable[str] = (),
         bound: str = "",
         faults: Faults | None = None,
-        crash: Callable[[int], object] = os._exit,
+        terms: StreamTerms | None = None,
     ) -> None:
         self.url = ""
         """`http://host:port` once it listens (see `serve`), else empty."""
         self._access = OraServerAccess(token, hosts, bound)
-        self.misbehaviour = Misbehaviour(faults, crash=crash)
+        self.misbehaviour = Misbehaviour(faults)
         self.store = RecordingStore(data_dir)
         self.book = Book(self._keep, next_number=self.store.next_number())
         self.book.replay(self.store.replay())
@@ -64,6 +66,8 @@ class OraServer:
         self._current = CurrentConnections()
         self._connections = 0
         self._counts = Counts(lambda: len(self._sockets))
+        self.streams = StreamService(data_dir, terms or StreamTerms(), self.misbehaviour, self._counts.keep_stream)
+        """Protocol v2."""
 
     @property
     def websocket_url(self) -> str:
@@ -78,15 +82,19 @@ class OraServer:
     async def received(self, session_id: str | None = None) -> Listing:
         """The answer of `GET /received`, only for one session if given."""
         chosen = selected(self.book, session_id)
-        digests = await asyncio.to_thread(lambda: {u.number: self.store.sha256(u) for u in chosen})
-        return listing(
-            self.book, self.store, Connections(open=len(self._sockets), total=self._connections), session_id, digests
+        files = self.streams.files(session_id)
+        digests, streams = await asyncio.to_thread(
+            lambda: ({u.number: self.store.sha256(u) for u in chosen}, {n: digest_of(file) for n, file in files})
         )
+        connections = Connections(open=len(self._sockets), total=self._connections)
+        found = listing(self.book, self.store, connections, session_id, digests)
+        return self.streams.with_streams(found, session_id, streams)
 
     def forget(self) -> None:
         """Forget all utterances, as `DELETE /received` does; the audio files stay."""
         self.book.forget()
         self.store.forget()
+        self.streams.forget()
 
     def application(self) -> web.Application:
         """The application with its routes. Its cleanup closes the store."""
@@ -97,13 +105,13 @@ class OraServer:
                 web.post(HTTP_PATH, self._post),
                 web.get("/received", self._get_received),
                 web.delete("/received", self._delete_received),
-                web.get("/misbehave", self._get_misbehave),
-                web.post("/misbehave", self._post_misbehave),
-                web.delete("/misbehave", self._delete_misbehave),
                 web.get("/healthz", self._healthz),
                 web.get("/metrics", self._metrics),
+                *misbehave_routes(self.misbehaviour),
+                *self.streams.routes(),
             ]
         )
+        app.on_startup.append(self._start_streams)
         app.on_shutdown.append(self._close_sockets)
         app.on_cleanup.append(self._close_store)
         return app
@@ -146,14 +154,24 @@ class OraServer:
         status = self.misbehaviour.refusal("websocket")
         if status is not None:
             return web.Response(status=status)
+        offered = offers(request.headers.get("Sec-WebSocket-Protocol", ""))
+        if self.streams.terms.refuses(offered):
+            return web.Response(status=400)
+        selected = self.streams.terms.selected(offered)
         socket: web.WebSocketResponse[bool] = web.WebSocketResponse(
-            autoping=False, compress=False, max_msg_size=MAX_FRAME_BYTES, decode_text=False, timeout=CLOSE_SECONDS
+            autoping=False,
+            compress=False,
+            max_msg_size=MAX_FRAME_BYTES,
+            decode_text=False,
+            timeout=CLOSE_SECONDS,
+            protocols=(selected,) if selected else (),
         )
         await socket.prepare(request)
         self._connections += 1
         self._sockets.add(socket)
         try:
-            if not await self._read(socket, request) and request.transport is not None:
+            run = self.streams.serve if selected == SUBPROTOCOL else self._read
+            if not await run(socket, request) and request.transport is not None:
                 request.transport.abort()
         finally:
             self._sockets.discard(socket)
@@ -222,25 +240,6 @@ class OraServer:
         self.forget()
         return web.Response(status=204)
 
-    async def _get_misbehave(self, _request: web.Request) -> web.Response:
-        return web.json_response(self.misbehaviour.faults.model_dump(exclude_defaults=True))
-
-    async def _post_misbehave(self, request: web.Request) -> web.Response:
-        try:
-            faults = Faults.model_validate_json(await request.read())
-        except ValidationError as exc:
-            errors = [
-                {"field": ".".join(map(str, error["loc"])) or "body", "problem": error["msg"]}
-                for error in exc.errors(include_url=False, include_input=False)
-            ]
-            return web.json_response({"errors": errors}, status=422)
-        self.misbehaviour.set(faults)
-        return await self._get_misbehave(request)
-
-    async def _delete_misbehave(self, _request: web.Request) -> web.Response:
-        self.misbehaviour.set(Faults())
-        return web.Response(status=204)
-
     async def _healthz(self, _request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
 
@@ -252,7 +251,11 @@ class OraServer:
             for socket in self._sockets:
                 tasks.create_task(socket.close(code=WSCloseCode.GOING_AWAY))
 
+    async def _start_streams(self, _app: web.Application) -> None:
+        await self.streams.start()
+
     async def _close_store(self, _app: web.Application) -> None:
+        await self.streams.close()
         self.store.close()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from orastream.service.metrics import Metrics
 from services.oraserver.utterances import Begun, Completed, Event, Repeated, RuleBroken, StoredChunk
+from services.oraserver.v2 import events as v2
 
 
 class Counts:
@@ -36,6 +37,23 @@ class Counts:
             case Completed():
                 self._completed.value += 1
             case RuleBroken():
+                self._violations.value += 1
+            case _:
+                pass
+
+    def keep_stream(self, event: v2.StreamEvent) -> None:
+        """Count an event of protocol v2 that was stored; a chunk is a frame of audio with new bytes."""
+        match event:
+            case v2.UtteranceBegun():
+                self._begun.value += 1
+            case v2.BytesStored():
+                self._chunks.value += 1
+                self._bytes.value += event.size
+            case v2.BytesRepeated(stored=stored) if stored:
+                self._repeats.value += 1
+            case v2.PlayEnded(complete=True):
+                self._completed.value += 1
+            case v2.StreamRuleBroken():
                 self._violations.value += 1
             case _:
                 pass

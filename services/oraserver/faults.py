@@ -7,15 +7,15 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-CRASH_EXIT_CODE = 86
+from services.oraserver.stream_faults import CRASH_EXIT_CODE, StreamFaults, StreamMischief
+
+__all__ = ["CRASH_EXIT_CODE", "Faults", "Misbehaviour"]
 
 
-class Faults(BaseModel):
+class Faults(StreamFaults):
     """The faults to cause. By default there are none."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
     drop_after_chunks: int | None = Field(None, ge=1, description="abort a TCP connection after its Nth chunk")
     times: int | None = Field(
@@ -45,11 +45,14 @@ class Misbehaviour:
     ) -> None:
         self._clock = clock
         self._crash = crash
+        self.streams = StreamMischief(crash=crash)
+        """The faults of protocol v2."""
         self.set(faults or Faults())
 
     def set(self, faults: Faults) -> None:
         """Replace all faults; counters and times start again."""
         self.faults = faults
+        self.streams.set(faults)
         self._left = faults.times
         self._refuse_until = self._clock() + faults.refuse_seconds
         self._chunks = 0

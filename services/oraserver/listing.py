@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from services.oraserver.frames import EndedStatus
 from services.oraserver.rules import Book
 from services.oraserver.store import RecordingStore
 from services.oraserver.utterances import ReceivedUtterance, Transport, Violations
-from services.oraserver.violations import Rule
+from services.oraserver.violations import Rule, StreamRule
 
 
 class _Wire(BaseModel):
@@ -19,7 +21,7 @@ class _Wire(BaseModel):
 class ViolationCount(_Wire):
     """A broken rule, and how often it was broken with the same detail."""
 
-    rule: Rule
+    rule: Rule | StreamRule
     detail: str
     times: int
 
@@ -58,6 +60,54 @@ class Received(_Wire):
     violations: list[ViolationCount]
 
 
+class ReceivedSentence(_Wire):
+    """A sentence of an utterance that came over protocol v2."""
+
+    n: int
+    ms: int
+    """When it begins, in ms of the utterance."""
+    text: str
+    from_: int | None = Field(None, alias="from")
+    to: int | None = None
+    """Its code points in the text of the request, without `to`."""
+    words: list[tuple[int, int, int, int]] | None = None
+
+
+class ReceivedStream(Received):
+    """One utterance that came over protocol v2: the fields of v1, and more.
+
+    `chunks` and `repeats` are frames of audio with and without new bytes, `connections` counts the connections on
+    which it was opened, `file` is what the application has got.
+    """
+
+    protocol: Literal["v2"]
+    node: str
+    seq: int
+    format: str
+    channels: int
+    state: Literal["unfinished", "whole", "cancelled"]
+    upto: int
+    """All bytes before it are stored, or skipped."""
+    size: int | None
+    given: int
+    """The application has got all bytes before it that were not skipped."""
+    skipped: int
+    """Bytes."""
+    retransmitted_bytes: int
+    """Bytes that came more than once, whatever has become of them before."""
+    duplicate_bytes: int
+    """Of these, bytes that were stored already."""
+    opens: int
+    breaks: int
+    """How often it was opened again."""
+    connection_numbers: list[int]
+    code: str | None
+    """The error code of its `end`."""
+    played_ms: int
+    play_ended: bool
+    sentences: list[ReceivedSentence]
+
+
 class Connections(_Wire):
     """WebSocket connections since the start of the process."""
 
@@ -68,7 +118,7 @@ class Connections(_Wire):
 class Listing(_Wire):
     """Everything received; utterances are in the order of their first chunks."""
 
-    utterances: list[Received]
+    utterances: list[Annotated[ReceivedStream | Received, Field(union_mode="left_to_right")]]
     connections: Connections
     violations: int
     """All violations of utterances and of connections, repeated ones included."""
@@ -87,7 +137,7 @@ def listing(
         utterances=[_received(u, store.file_name(u.number), digests.get(u.number, "")) for u in chosen],
         connections=connections,
         violations=sum(u.violations.total for u in chosen) + sum(v.total for v in loose),
-        connection_violations=[count for v in loose for count in _counts(v)],
+        connection_violations=[count for v in loose for count in violation_counts(v)],
         data_dir=str(store.data_dir.resolve()),
     )
 
@@ -119,9 +169,10 @@ def _received(utterance: ReceivedUtterance, file: str, sha256: str) -> Received:
         ended=utterance.ended,
         sample_rate=metadata.sample_rate,
         connections=utterance.connections,
-        violations=_counts(utterance.violations),
+        violations=violation_counts(utterance.violations),
     )
 
 
-def _counts(violations: Violations) -> list[ViolationCount]:
+def violation_counts(violations: Violations) -> list[ViolationCount]:
+    """The violations by kind."""
     return [ViolationCount(rule=v.rule, detail=v.detail, times=n) for v, n in violations.by_kind.items()]

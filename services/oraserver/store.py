@@ -65,7 +65,7 @@ class RecordingStore:
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
         try:
-            _make_private(data_dir)
+            make_private(data_dir)
             self._journal = os.open(data_dir / JOURNAL, os.O_RDWR | os.O_CREAT | os.O_APPEND, FILE_MODE)
             os.fchmod(self._journal, FILE_MODE)  # an earlier version made it readable for every user; it has texts
         except OSError as exc:
@@ -114,10 +114,10 @@ class RecordingStore:
             self._remember(event.number, fd)
         elif isinstance(event, StoredChunk):
             # Not at the end of the file: a failed write may have left bytes there, which must be overwritten.
-            _write_at(self._file(event.number), event.audio, self._sizes[event.number])
+            write_at(self._file(event.number), event.audio, self._sizes[event.number])
         elif isinstance(event, Completed):
             self._finish(event.number)
-        _append(self._journal, _encode(event))
+        append_line(self._journal, _encode(event))
         self._note(event)
 
     def forget(self) -> None:
@@ -161,7 +161,7 @@ class RecordingStore:
         if self._names[number].endswith(".wav"):
             header = true_header(os.pread(fd, WAV_HEADER_BYTES, 0), self._sizes[number])
             if header is not None:
-                _write_at(fd, header, 0)
+                write_at(fd, header, 0)
         os.close(self._open.pop(number))
 
     def _file(self, number: int) -> int:
@@ -183,7 +183,7 @@ class RecordingStore:
             os.close(self._open.popitem()[1])
 
 
-def _make_private(directory: Path) -> None:
+def make_private(directory: Path) -> None:
     """Create the directory and its missing parents; `Path.mkdir` gives the mode to the last one only."""
     for missing in [path for path in (*reversed(directory.parents), directory) if not path.exists()]:
         missing.mkdir(DIRECTORY_MODE, exist_ok=True)
@@ -215,14 +215,15 @@ def _decode(line: bytes) -> Event:
     return kind(**fields)
 
 
-def _write_at(fd: int, data: bytes, offset: int) -> None:
+def write_at(fd: int, data: bytes, offset: int) -> None:
+    """Write all data at this offset. Raises OSError; a part may be written then."""
     view = memoryview(data)
     while view:
         written = os.pwrite(fd, view, offset)
         view, offset = view[written:], offset + written
 
 
-def _append(fd: int, line: bytes) -> None:
+def append_line(fd: int, line: bytes) -> None:
     """Append the line completely, or raise OSError and leave the file as it was."""
     end = os.fstat(fd).st_size
     try:

@@ -1,4 +1,4 @@
-"""The rules of protocol v1 by name, and what breaks them."""
+"""The rules of protocol v1 and v2 by name, and what breaks them."""
 
 from __future__ import annotations
 
@@ -35,14 +35,46 @@ Rule = Literal[
     "interleaved",  # the utterances of a session and phone come in turn; an end frame ends the later ones, too
     "wav-sizes",  # the header of a POSTed WAV has its true sizes
 ]
-"""The rules of the protocol. The comment beside each name says what the rule requires."""
+"""The rules of protocol v1. The comment beside each name says what the rule requires."""
+
+StreamRule = Literal[
+    "v2-text-frame",  # all frames are binary
+    "v2-frame",  # a frame is one msgpack map, with the keys of its type
+    "v2-frame-size",  # a frame that is not audio has at most 256 KiB
+    "v2-hello",  # the first frame is a `hello` of version 2, and there is one
+    "v2-stream-number",  # the number of a stream is higher than all before on the connection
+    "v2-streams",  # a connection has at most `streams` unfinished streams
+    "v2-unknown-stream",  # audio, text and end are of a stream that was opened
+    "v2-ids",  # ids are 1…256 bytes without control characters
+    "v2-format",  # the format is one of `formats`
+    "v2-try",  # `try` is higher with each `open` of a session and epoch
+    "v2-order",  # when an utterance is opened, all lower ones of its session have ended
+    "v2-changed",  # an utterance has the same ids, format and language in each `open`
+    "v2-acked",  # `acked` is at most what was ever acknowledged
+    "v2-fresh",  # `fresh` only if no audio of the utterance can have been sent
+    "v2-before-opened",  # without `fresh`, no audio comes before `opened`
+    "v2-limit",  # audio stays below `limit`
+    "v2-size",  # audio stays below `size`, and each `end` of an utterance has one size
+    "v2-crc",  # audio has the right checksum, if `hello` asks for one
+    "v2-bytes-differ",  # the bytes of an offset are always the same
+    "v2-audio-time",  # `ms` is the time of the sample at `at`
+    "v2-text-late",  # a sentence comes before the audio in which it begins
+    "v2-text-order",  # the numbers and times of sentences rise
+    "v2-text-range",  # sentences and words have ranges of their own, in order
+    "v2-end-size",  # `size` is what was sent
+    "v2-end-time",  # `ms` of `end` is the duration of the file
+    "v2-after-end",  # no text comes after `end`, and no second `end`
+    "v2-after-cancel",  # nothing comes of a stream after a `cancel` of it on the same connection
+    "v2-file",  # a complete file has a valid header of its format
+]
+"""The rules of protocol v2 (docs/reference/oraserver-v2.md)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
     """A broken rule of the protocol. `detail` says how it was broken, and never contains the spoken text."""
 
-    rule: Rule
+    rule: Rule | StreamRule
     detail: str
 
 

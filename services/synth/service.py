@@ -16,11 +16,12 @@ from orastream.service.lifecycle import Process, Serve
 from orastream.service.settings import accounts_of
 from orastream.service.usage import UsageMetrics
 from services.synth import gauges
-from services.synth.audio import resample
+from services.synth.audio import encoder, resample
 from services.synth.engine_pool.pool import EnginePool
 from services.synth.engine_pool.process import EngineInfo, ProcessLimits
 from services.synth.engines.base import EngineChanged, EngineError, Misconfigured, UnknownEngine, WrongInterpreter
 from services.synth.job.context import SynthContext
+from services.synth.job.format_choice import FormatChoice
 from services.synth.job.metrics import SynthMetrics
 from services.synth.queue.backlog import Backlog
 from services.synth.queue.pace import Pace
@@ -63,13 +64,16 @@ async def _serve(process: Process, settings: SynthSettings) -> None:
         except Misconfigured as exc:
             raise SettingsError(str(exc)) from exc
         await asyncio.to_thread(resample.load)  # else the first request with a `sampleRate` waits for the import
+        if settings.delivery_format != "wav":
+            await asyncio.to_thread(encoder.load, "opus")
         speaker: Speaker = PoolSpeaker(pool, rtf=settings.tts_engine_rtf)
         if settings.caches_phrases:
             store = await open_store(process, settings)
             speaker = await stack.enter_async_context(CachingSpeaker(speaker, store, metrics))
         pace = Pace(settings.synth_lead_seconds if settings.synth_suspended else None)
         reports = ReportStore(process.js, usage.ended, own=OWN_REPORTS)
-        context = SynthContext(process.js, reports, speaker, settings, metrics, pace)
+        formats = FormatChoice(process.js, settings.delivery_format)
+        context = SynthContext(process.js, reports, speaker, settings, metrics, pace, formats)
         synth = Synth(context)
         gauges.register(process.metrics, synth, pool, backlog)
         watch = asyncio.create_task(backlog.watch(), name="backlog")

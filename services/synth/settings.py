@@ -11,6 +11,8 @@ from pydantic import Field, field_validator
 from orastream.contract.messages import Transport
 from orastream.service.settings import NodeSettings, accounts_of
 
+DeliveryFormat = Literal["wav", "opus", "auto"]
+"""What a request over WebSocket gets that names no format; the rule is in `job/delivery_format.py`."""
 LOOK_AHEAD = 512
 """Maximum number of queued requests, from which the queue takes the next one, without callers that are known."""
 MAX_LOOK_AHEAD = 8192
@@ -46,6 +48,7 @@ class SynthSettings(NodeSettings):
     websocket_chunk_size: int = Field(32_768, ge=1024, le=700_000)
     chunk_ramp: bool = True
     default_transfer_method: Literal["websocket", "http"] = "websocket"
+    delivery_format: DeliveryFormat = "wav"
     default_fire_and_forget: bool = True
 
     @property

@@ -158,7 +158,7 @@ class Synth:
         self._queue.put(session, delivery.sequence, request, request.caller)
         if delivery.delivered > 1:
             self._spawn(self._judge.look_up(request))
-        self._load.changed()
+        self._load.queued(request)
         self._start_jobs()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+from orastream.delivery.runtime.ownership import new_bridge_name
 from orastream.service import lifecycle
 from orastream.service.bridge import post_sink, serve_bridge
 from services.ws_bridge.settings import WsBridgeSettings
@@ -24,7 +25,17 @@ def serve(settings: WsBridgeSettings) -> lifecycle.Serve:
             fallback = None
             if settings.delivery_fallback == "http":
                 fallback = await stack.enter_async_context(post_sink(settings, settings.oraserver_http_url, tls))
-            sink = WebSocketSink(settings, tls, fallback)
-            await serve_bridge(settings, kind="ws_bridge", sink=sink, events=EVENTS)(process)
+            name = new_bridge_name("ws_bridge")
+            again = process.metrics.counter(
+                "orastream_ws_bridge_retransmitted_bytes", "Bytes of audio that OraServer has lost and got again"
+            )
+            sink = WebSocketSink(settings, tls, fallback, bridge=name, retransmitted=again.inc)
+            process.metrics.gauge(
+                "orastream_ws_bridge_shared_connections",
+                "Open connections of protocol v2",
+                lambda: float(sink.open_connections),
+            )
+            stack.push_async_callback(sink.close)
+            await serve_bridge(settings, kind="ws_bridge", sink=sink, events=EVENTS, name=name)(process)
 
     return run

@@ -31,6 +31,7 @@ export const full: Every<SpeakRequest> = {
   textStream: false,
   idleSeconds: 10,
   redeliverOf: null,
+  supersede: true,
 }
 export const sent: SpeakRequest = full
 
@@ -38,6 +39,7 @@ export const absent: SpeakRequest = {
   sessionId: 's1', phoneId: 'p1', redeliverOf: 'r1',
   text: null, ssml: null, requestId: null, use_websocket: null, transport: null, fire_and_forget: null, engine: null, voice: null,
   language: null, speed: null, format: null, sampleRate: null, ttlSeconds: null, replyTo: null, textStream: null, idleSeconds: null,
+  supersede: null,
 }
 
 // @ts-expect-error phoneId is required
@@ -71,14 +73,14 @@ export function stored(ack: PublishAck): number {
 
 export function read(report: Every<Report>): string {
   const {
-    requestId, sessionId, phoneId, requestSeq, epoch, status, transport, totalChunks, deliveredChunks, bytes, audioSeconds, firstAudioMs,
-    transferMs, rtf, underruns, underrunMs, reconnects, retransmitted, error, fallback, redeliverOf, caller, characters, ...rest
+    requestId, sessionId, phoneId, requestSeq, epoch, status, transport, totalChunks, deliveredChunks, bytes, audioSeconds, sentSeconds,
+    firstAudioMs, transferMs, rtf, underruns, underrunMs, reconnects, retransmitted, skippedBytes, error, fallback, redeliverOf, caller, characters, ...rest
   } = report
   const allRead: Nothing<typeof rest> = true
   const ids: string[] = [requestId, sessionId]
   const names: (string | null)[] = [phoneId, redeliverOf, caller]
   const transports: ('websocket' | 'http' | 'none' | null)[] = [transport, fallback]
-  const counts: number[] = [requestSeq, epoch, deliveredChunks, bytes, audioSeconds, underruns, underrunMs, reconnects, retransmitted]
+  const counts: number[] = [requestSeq, epoch, deliveredChunks, bytes, audioSeconds, sentSeconds, underruns, underrunMs, reconnects, retransmitted, skippedBytes]
   const measured: (number | null)[] = [totalChunks, firstAudioMs, transferMs, rtf, characters]
   console.log(allRead, ids, names, transports, counts, measured)
   switch (status) {
@@ -146,7 +148,9 @@ export function listen(message: AudioStart | AudioChunk | AudioWaiting | AudioEn
       if (message.format === 'ogg') return 0
       return message.sample_rate_hz * message.channels
     case 'chunk':
-      return message.audio.length + message.attempt + message.index + message.pts_ms + message.sentence
+      const begins = (message.sentences ?? []).map((start) => start.ms + start.text.length + (start.to ?? 0) - (start.from ?? 0))
+      const ends = (message.words ?? []).map((word) => word[0] + word[1] + word[2] + word[3] + word[4])
+      return ends.length + message.audio.length + message.attempt + message.index + message.pts_ms + message.sentence + (message.offset ?? 0) + begins.length
     case 'waiting':
       return message.attempt
     case 'end':

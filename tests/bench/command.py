@@ -28,6 +28,7 @@ from tests.bench import (
     overload,
     publish_window,
     sessions,
+    streams,
     sync_cost,
     voices,
     whole_node,
@@ -37,7 +38,7 @@ from tests.bench.measure import Sample
 PARTS = ("window", "forwarding", "conversation", "latency", "first-audio", "recovery")
 ALONE = (
     *("idle", "many-idle", "past", "node-cost", "hops", "sync", "overload", "fairness", "hostile", "voices"),
-    *("false-takeovers", "cluster-recovery", "nodes", "nodes-cluster"),
+    *("false-takeovers", "cluster-recovery", "nodes", "nodes-cluster", "v2"),
 )
 """Parts that run only with `--only`: they take minutes, and `voices` needs `make torch`."""
 BUDGET_S = 230.0
@@ -80,6 +81,10 @@ async def run(options: argparse.Namespace) -> int:
             text, too_bad = await sessions_part()
             print("\n" + text, flush=True)
             missed |= too_bad
+    if "v2" in wanted:
+        text, too_bad = await streams.measure(options.quick, _progress)
+        print("\n" + text, flush=True)
+        missed |= too_bad
     if "latency" in wanted:
         print("\n" + await asyncio.to_thread(node.latency, 10 if options.quick else 50), flush=True)
     if "sync" in wanted:

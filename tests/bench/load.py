@@ -62,6 +62,8 @@ class Plan:
     window: int = 256
     """Maximum number of publishes without an ack."""
     requests: bool = False
+    waits: bool = False
+    """Whether the caller of each request waits for its end: then protocol v2 sends without regard to the listener."""
     put_prefix: str = PUT_PREFIX
 
 
@@ -84,7 +86,7 @@ class Load:
         self._broker = Broker(nats_url, name="bench-load", connect_timeout_s=10)
         self._js = JetStream(self._broker)
         self.window = PublishWindow(self._broker, max_messages=plan.window, max_bytes=64 << 20)
-        self._sink = SinkCounts(sink)
+        self.sink = SinkCounts(sink)
         self._audio = voice(plan.chunk_bytes)
         self._sent = 0
         self._ended = 0
@@ -101,7 +103,7 @@ class Load:
         await self._stack.enter_async_context(self._broker)
         await StreamKeeper(self._js, StreamLimits()).ensure()
         await self._stack.enter_async_context(self.window)
-        await self._stack.enter_async_context(self._sink)
+        await self._stack.enter_async_context(self.sink)
         self._following = asyncio.create_task(self._follow_sink())
         return self
 
@@ -145,7 +147,7 @@ class Load:
                 await put(index)
                 await asyncio.sleep(LATENCY_PAUSE_S)
         await self.all_arrived()
-        arrived_ns = await self._sink.arrivals_ns(before)
+        arrived_ns = await self.sink.arrivals_ns(before)
         return tuple((b - a) / 1e6 for a, b in zip(published_ns, arrived_ns, strict=True))
 
     async def _speak(self, sessions: int, chunks: int) -> None:
@@ -192,7 +194,7 @@ class Load:
             "phoneId": phone,
             "requestId": request,
             "transport": "websocket",
-            "fire_and_forget": True,
+            "fire_and_forget": not self._plan.waits,
             "format": "pcm16",
             "ttlSeconds": 300,
         }
@@ -231,7 +233,7 @@ class Load:
 
     async def sessions_ns(self) -> dict[str, list[int]]:
         """When the chunks of each session arrived at the sink, by CLOCK_MONOTONIC."""
-        return await self._sink.sessions_ns()
+        return await self.sink.sessions_ns()
 
     async def _sink_moves(self) -> None:
         self._progress.clear()
@@ -246,7 +248,7 @@ class Load:
 
     async def _follow_sink(self) -> None:
         while True:
-            counts = await self._sink.counts()
+            counts = await self.sink.counts()
             if (counts["chunks"], counts["completes"]) != (self._arrived, self._completed):
                 self._arrived, self._completed = counts["chunks"], counts["completes"]
                 self._last_arrival_ns = counts["last_chunk_ns"]

@@ -111,8 +111,9 @@ def _last_object(out: bytes) -> dict[str, Any] | None:
 class Sink(Process):
     """The WebSocket sink. Contenders connect to `ws_url`; counts are read from `address`."""
 
-    def __init__(self) -> None:
-        super().__init__("sink", [sys.executable, HERE / "sink.py"], ready='"ready"')
+    def __init__(self, *options: str) -> None:
+        """`options` are those of its command line."""
+        super().__init__("sink", [sys.executable, "-m", "tests.bench.sink", *options], ready='"ready"')
         self.address = ("127.0.0.1", 0)
 
     async def start(self) -> str:

@@ -2,7 +2,8 @@
 
 On a plain connection it reads frame lengths and skips the payload. It parses small frames only: `init`, `complete` or a
 very small chunk. On a compressed connection it must inflate all frames, because they share one compression window. It
-answers pings, and on the same port HTTP `GET /counts`, `GET /arrivals?from=N` and `GET /sessions`.
+answers pings, and on the same port HTTP `GET /counts`, `GET /arrivals?from=N`, `GET /sessions`, `GET /firsts` and
+`GET /cancels`. With `--streams` it selects protocol v2 if that is offered (see `stream_sink.py`).
 
 Prints one JSON line `{"ready": true, "port": N}`, and the counts on SIGTERM.
 """
@@ -23,6 +24,8 @@ from dataclasses import dataclass, field
 from typing import cast
 
 import uvloop
+
+from tests.bench.stream_sink import SUBPROTOCOL, StreamSink
 
 READ_BUFFER_BYTES = 1 << 20
 SMALL_BYTES = 3 << 10
@@ -48,10 +51,20 @@ class Counts:
     inits: int = 0
     pings: int = 0
     bytes: int = 0
+    wire_bytes: int = 0
+    """All that came on the WebSockets after their handshakes, with the heads of the frames."""
+    frames: int = 0
+    """Frames of data."""
+    faults: int = 0
+    """Frames of audio of v2 that leave a gap, or follow a cancel of their stream."""
     arrivals_ns: array[int] = field(default_factory=lambda: array("q"))
     """CLOCK_MONOTONIC of each chunk's last byte. All processes of a machine have the same clock."""
     sessions_ns: dict[str, array[int]] = field(default_factory=dict)
     """The same for each session."""
+    firsts_ns: dict[str, array[int]] = field(default_factory=dict)
+    """The arrival of the first frame of each utterance over v2, by session."""
+    cancels: list[tuple[str, int, int]] = field(default_factory=list)
+    """Of each cancel over v2: session, arrival, and arrival of the last audio before it (0: there was none)."""
 
     def chunk(self, session: str) -> None:
         """Count a chunk whose last byte has arrived now."""
@@ -63,7 +76,7 @@ class Counts:
 
     def as_map(self) -> dict[str, int]:
         """The counts, and the time of the last chunk."""
-        names = ("connections", "chunks", "completes", "inits", "pings", "bytes")
+        names = ("connections", "chunks", "completes", "inits", "pings", "bytes", "frames", "wire_bytes", "faults")
         return {name: getattr(self, name) for name in names} | {
             "last_chunk_ns": self.arrivals_ns[-1] if self.arrivals_ns else 0
         }
@@ -79,8 +92,10 @@ def unmasked(payload: bytes, key: bytes) -> bytes:
 class Connection(asyncio.BufferedProtocol):
     """One client connection: HTTP until the upgrade, then WebSocket frames."""
 
-    def __init__(self, counts: Counts) -> None:
+    def __init__(self, counts: Counts, *, streams: bool = False, chunk_bytes: int = 0) -> None:
         self._counts = counts
+        self._offers_streams, self._chunk_bytes = streams, chunk_bytes
+        self._streams: StreamSink | None = None
         self._buffer = bytearray(READ_BUFFER_BYTES)
         self._view = memoryview(self._buffer)
         self._filled = 0
@@ -93,6 +108,11 @@ class Connection(asyncio.BufferedProtocol):
         """Store the transport."""
         self._transport = cast(asyncio.Transport, transport)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the timer of v2."""
+        if self._streams is not None:
+            self._streams.close()
+
     def get_buffer(self, sizehint: int) -> memoryview:
         """The free part of the buffer, after the bytes that are not parsed yet."""
         return self._view[self._filled :]
@@ -102,6 +122,10 @@ class Connection(asyncio.BufferedProtocol):
         end = self._filled + nbytes
         start = 0 if self._upgraded else self._http(end)
         if self._upgraded:
+            self._counts.wire_bytes += nbytes
+        if self._streams is not None:
+            start = self._streams.frames(self._view, start, end)
+        elif self._upgraded:
             start = self._frames(start, end)
         rest = end - start
         if rest and start:
@@ -132,6 +156,7 @@ class Connection(asyncio.BufferedProtocol):
                 size = int.from_bytes(self._view[at + 2 : at + head - 4], "big")
             if size > SMALL_BYTES and self._inflate is None:
                 counts.bytes += size
+                counts.frames += 1
                 self._skip = head + size
                 continue
             if available < head + size:
@@ -150,6 +175,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.write(bytes((0x88, len(payload))) + payload)
             self._transport.close()
         elif opcode == TEXT:
+            self._counts.frames += 1
             self._counts.bytes += len(payload)
             if first & 0x40 and self._inflate is not None:
                 payload = self._inflate.decompress(payload + b"\x00\x00\xff\xff")
@@ -192,8 +218,13 @@ class Connection(asyncio.BufferedProtocol):
                 "Sec-WebSocket-Extensions: permessage-deflate; "
                 f"server_max_window_bits={WINDOW_BITS}; client_max_window_bits={WINDOW_BITS}"
             )
+        selects = self._offers_streams and SUBPROTOCOL in headers.get("sec-websocket-protocol", "")
+        if selects:
+            lines.append(f"Sec-WebSocket-Protocol: {SUBPROTOCOL}")
         self._transport.write(("\r\n".join(lines) + "\r\n\r\n").encode())
         self._upgraded = True
+        if selects:
+            self._streams = StreamSink(self._counts, self._chunk_bytes, self._transport.write)
         self._session = headers.get("session-id", "")
         self._counts.sessions_ns.setdefault(self._session, array("q"))
         self._counts.connections += 1
@@ -207,6 +238,10 @@ class Connection(asyncio.BufferedProtocol):
             value = self._counts.arrivals_ns[int(query.removeprefix("from=") or 0) :].tolist()
         elif path == "/sessions":
             value = {session: arrivals.tolist() for session, arrivals in self._counts.sessions_ns.items()}
+        elif path == "/firsts":
+            value = {session: arrivals.tolist() for session, arrivals in self._counts.firsts_ns.items()}
+        elif path == "/cancels":
+            value = self._counts.cancels
         else:
             status = "404 Not Found"
         body = json.dumps(value).encode()
@@ -218,11 +253,17 @@ async def main() -> None:
     """Serve until SIGTERM."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--streams", action="store_true", help="speak protocol v2 with a bridge that offers it")
+    parser.add_argument(
+        "--chunk-bytes", type=int, default=0, help="v2: the size of the load's chunks, which are counted"
+    )
     options = parser.parse_args()
     counts, stop = Counts(), asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    server = await loop.create_server(lambda: Connection(counts), "127.0.0.1", options.port)
+    server = await loop.create_server(
+        lambda: Connection(counts, streams=options.streams, chunk_bytes=options.chunk_bytes), "127.0.0.1", options.port
+    )
     print(json.dumps({"ready": True, "port": server.sockets[0].getsockname()[1]}), flush=True)
     await stop.wait()
     server.close()

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.processes import Process, until
+from tests.support.forks import ForkedChild, ForkServer
+from tests.support.processes import Process, free_port, until
+from tests.support.services import environment
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(60)]
 
@@ -57,6 +61,71 @@ async def test_a_killed_run_leaves_no_process(tmp_path: Path) -> None:
         return not alive(child)
 
     await until(gone, "the child has ended")
+
+
+@pytest.fixture
+async def forks(tmp_path: Path) -> AsyncIterator[ForkServer]:
+    """A fork server of the test's own, for the reference OraServer."""
+    server = ForkServer("oraserver", ROOT, environment({}))
+    yield server
+    server.close()
+
+
+def started(forks: ForkServer, folder: Path, **settings: object) -> ForkedChild:
+    given = {"ORASERVER_PORT": free_port(), "ORASERVER_DATA_DIR": folder / "data", **settings}
+    return forks.start(environment(given), folder, folder / "log")
+
+
+async def test_a_forked_service_is_as_one_that_was_started(forks: ForkServer, tmp_path: Path) -> None:
+    """Its environment, folder, log, signals and exit codes."""
+    (tmp_path / "one").mkdir()
+    child = started(forks, tmp_path / "one")
+
+    async def ready() -> bool:
+        return (tmp_path / "one" / "log").read_text().startswith("listening on ")
+
+    await until(ready, "it is ready", timeout_s=60)
+    assert child.poll() is None and Path(f"/proc/{child.pid}/cwd").resolve() == tmp_path / "one"
+    with pytest.raises(subprocess.TimeoutExpired):
+        child.wait(0.1)
+    child.send_signal(signal.SIGTERM)
+    assert child.wait(15) == 0 == child.poll()
+    child.kill()  # nothing happens
+    wrong = started(forks, tmp_path, ORASERVER_PORT="none")
+    assert wrong.wait(15) not in (0, None) and "ORASERVER_PORT" in (tmp_path / "log").read_text()
+    killed = started(forks, tmp_path)
+    killed.kill()
+    assert killed.wait(15) == -signal.SIGKILL
+
+
+async def test_forked_services_end_with_their_server(forks: ForkServer, tmp_path: Path) -> None:
+    child = started(forks, tmp_path)
+    forks.close()
+
+    async def gone() -> bool:
+        return not alive(child.pid)
+
+    await until(gone, "the service has ended")
+    assert child.wait(15) == -signal.SIGKILL
+
+
+async def test_an_answer_that_nobody_has_waited_for_is_left_out(forks: ForkServer, tmp_path: Path) -> None:
+    """As after the time limit of a test has ended it while it waited."""
+
+    def interrupted(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupted)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)  # the server takes longer to import
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            started(forks, tmp_path)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    child = started(forks, tmp_path)
+    child.kill()
+    assert child.wait(15) == -signal.SIGKILL
 
 
 async def test_a_child_keeps_its_pid_and_its_exit_code(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from orastream.contract.audio import PcmSpec, seconds_of
 from orastream.contract.messages import Report
 from tests.support.scenes import TEXT, Scene, reference
 from tests.support.speech import sha256, utterance_of
@@ -13,6 +14,13 @@ from tests.support.speech import sha256, utterance_of
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 SHORT = "네, 알겠습니다."
+
+
+def seconds_of_wav(size: int) -> float:
+    """Seconds of speech in so many bytes of a streamed WAV of espeak."""
+    seconds = seconds_of("wav", PcmSpec(22_050), size)
+    assert seconds is not None
+    return seconds
 
 
 async def final(scene: Scene, request: str) -> Report:
@@ -37,6 +45,8 @@ async def test_cancel_ends_an_utterance_that_is_being_delivered(slow_scene: Scen
     old, spoken = utterance_of(received, scene.id("old")), utterance_of(received, scene.id("new"))
     assert old is not None and at_cancel is not None and not old["complete"]
     assert old["chunks"] == at_cancel["chunks"], "chunks of a cancelled utterance came after its final report"
+    assert report.sent_seconds >= report.audio_seconds
+    assert report.sent_seconds >= round(seconds_of_wav(at_cancel["bytes"]), 3) > 0
     assert spoken is not None and spoken["sha256"] == sha256(await reference(SHORT))
 
 

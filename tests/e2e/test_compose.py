@@ -59,7 +59,9 @@ def stack(require_docker: None, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """The stack with a slow engine, for faults in mid-utterance: LONG takes about 10 s."""
     clone = clean_copy(tmp_path_factory.mktemp("clone"))
     name, scale = f"orastream-test-{uuid.uuid4().hex[:8]}", {"synth": 3, "ws_bridge": 3}
-    with Compose(name, root=clone, scale=scale, TTS_ENGINE_RTF="0.2", SYNTH_SLOTS="1", REVISION="0123abc") as compose:
+    settings = {"TTS_ENGINE_RTF": "0.2", "SYNTH_SLOTS": "1", "REVISION": "0123abc"}
+    settings["ORASERVER_PROTOCOL"] = "v1"  # over v2 a text is sent only as fast as it is played
+    with Compose(name, root=clone, scale=scale, **settings) as compose:
         print(f"compose: built and up after {compose.up_s:.1f} s")
         yield compose
 

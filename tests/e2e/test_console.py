@@ -16,6 +16,7 @@ from playwright.async_api import Browser, Route, expect
 
 from orastream.client.acceptance import Acceptance
 from orastream.client.async_client import Client
+from orastream.contract.audio_messages import AudioChunk
 from tests.support.console import LONG, MARKS, SHORT, ask, live, newest, opened, until_status, visit
 from tests.support.scenes import reference
 from tests.support.services import ServiceProcess, Stack
@@ -25,6 +26,16 @@ KEY = "a key 열쇠"
 pytestmark = MARKS
 
 
+COLLECT_MARKED = """() => {
+  window.marked = [];
+  const mark = document.querySelector("#caption mark");
+  new MutationObserver(() => mark.textContent && marked.push(mark.textContent)).observe(mark, { childList: true });
+}"""
+HEARD_AT = """async ([path, times]) => {
+  const { cuesOf, heardAt } = await import("/console/captions.js");
+  const cues = cuesOf(await (await fetch(`/api/audio/${path}?captions=vtt`)).text());
+  return times.map((ms) => heardAt(cues, ms));
+}"""
 LISTENS = 4
 """How often the test listens again after its listener may have missed a part."""
 
@@ -115,7 +126,7 @@ async def test_requests_of_other_clients_can_be_played(
     browser: Browser, gateway: ServiceProcess, client: Client
 ) -> None:
     """Requests of an LLM server appear by themselves and can be played while their audio is stored; mute works."""
-    async with live(browser, gateway) as page:
+    async with live(browser, gateway, reduced_motion="no-preference") as page:
         accepted_request = await client.say("Somebody else speaks.", session_id="세션 1/2", phone_id="p", speed=2.0)
         assert isinstance(accepted_request, Acceptance)
         await until_status(page, "delivered")
@@ -134,6 +145,34 @@ async def test_requests_of_other_clients_can_be_played(
             await expect(page.locator("#stop")).to_be_disabled()
             await expect(page.locator("#alert")).to_be_hidden()
             await page.evaluate("recorded.rates = []")
+
+
+async def test_the_word_that_is_heard_is_marked(browser: Browser, gateway: ServiceProcess, client: Client) -> None:
+    """As soon as the audio is made; the words as they are written, at the times that are stored with the audio."""
+    text = "안녕하세요. 오늘 손님 3명이 10시에 오셨습니다. 무엇을 <도와> 드릴까요? Good & well."
+    async with live(browser, gateway) as page:
+        await page.evaluate(COLLECT_MARKED)
+        await ask(page, text, session="words")
+        await expect(page.locator("#caption")).to_be_visible()
+        await until_status(page, "delivered")
+        await expect(page.locator("#playing")).to_have_text("Nothing is playing")
+        await expect(page.locator("#caption")).to_be_hidden()
+        marked = await page.evaluate("marked")
+        session, request = (await page.inner_text("#detail-name")).split(" / ")
+        report = await client.report(session, request)
+        assert report is not None
+        messages = [message async for message in client.audio(session, request, report.request_seq)]
+        words = [word for message in messages if isinstance(message, AudioChunk) for word in message.words]
+        times = [(word.begin_ms + word.end_ms) / 2 for word in words]
+        heard = await page.evaluate(HEARD_AT, [f"{session}/{request}", times])
+    assert len(words) > 8
+    for word, shown in zip(words, heard, strict=True):
+        assert text[word.first : word.end] in shown["word"], "another word is marked"
+        assert "".join(shown.values()) in text
+    written = [shown["word"] for shown in heard]
+    order = iter(written)
+    assert all(word in order for word in marked), (marked, written)
+    assert len(marked) >= 4 and marked[-1] == written[-1], "the engine takes a quarter of the time that is heard"
 
 
 async def test_cancel_stops_the_playback_of_its_requests(
@@ -342,7 +381,7 @@ async def test_page_can_be_used_with_the_keyboard_alone(browser: Browser, gatewa
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_page_has_no_accessibility_problem(browser: Browser, gateway: ServiceProcess, scheme: Any) -> None:
     """axe finds no problem in a page with all of its elements visible."""
-    async with live(browser, gateway, color_scheme=scheme, reduced_motion="reduce") as page:
+    async with live(browser, gateway, color_scheme=scheme) as page:
         await ask(page, "Hello", mode="forget", voice="nobody")
         await until_status(page, "failed")
         await ask(page, LONG, mode="forget", voice="")

@@ -64,7 +64,7 @@ async def test_every_outcome_is_exported_with_0_from_the_start(node: Stack) -> N
 
 
 async def test_every_metric_is_documented(node: Stack) -> None:
-    """docs/reference/metrics.md and the real services have the same names. http_bridge has the names of ws_bridge."""
+    """docs/reference/metrics.md and the real services have the same names. http_bridge has those of ws_bridge."""
     page = (ROOT / "docs" / "reference" / "metrics.md").read_text()
     documented = set(re.findall(r"^\| `(orastream_\w+)(?:\{[\w,]+\})?` \| (\w+) \|", page, re.MULTILINE))
     counted = set()

@@ -64,6 +64,33 @@ async def test_speech_is_streamed_as_events(api: openai.AsyncOpenAI) -> None:
     assert b"".join(base64.b64decode(event["audio"]) for event in deltas)[:4] == b"RIFF"
 
 
+class SpeechEvent(openai.BaseModel):
+    """An event as OpenAI documents it, without our extension."""
+
+    type: str
+    audio: str | None = None
+
+
+async def test_events_have_the_words_of_the_input(api: openai.AsyncOpenAI) -> None:
+    """The events are read by the streams of OpenAI's client, which knows no `words`."""
+    text = "3명이 2025년에 왔어요. It was fine, wasn't it?"
+    body = {"model": "tts-1", "voice": "alloy", "input": text, "response_format": "mp3", "stream_format": "sse"}
+    stream: openai.AsyncStream[SpeechEvent] = await api.post(
+        "/audio/speech", body=body, cast_to=SpeechEvent, stream=True, stream_cls=openai.AsyncStream[SpeechEvent]
+    )
+    events = [event async for event in stream]
+    assert [event.type for event in events] == ["speech.audio.delta"] * (len(events) - 1) + ["speech.audio.done"]
+    found = [(event.model_extra or {}).get("words") for event in events]
+    assert None in found and [] not in found, "no words, no field"
+    words = [word for some in found for word in some or ()]
+    assert all(word["text"] == text[word["from"] : word["to"]] for word in words)
+    assert {"2025년에", "왔어요", "wasn't"} <= {word["text"] for word in words}
+    times = [time for word in words for time in (word["begin_ms"], word["end_ms"])]
+    assert times == sorted(times)
+    spoken = {at for word in words for at in range(word["from"], word["to"])}
+    assert {at for at, char in enumerate(text) if char.isalnum()} <= spoken
+
+
 @pytest.mark.parametrize(
     ("changes", "param"),
     [

@@ -24,7 +24,7 @@ from orastream.jetstream.topology import StreamLimits, ensure_stream, stream_con
 from tests.support.names import NAMES
 from tests.support.nats_cluster import NatsCluster, until_placed
 from tests.support.nats_server import NatsServer
-from tests.support.processes import Logs
+from tests.support.processes import Logs, until
 from tests.support.services import Stack
 from tests.support.strace import Call, Trace, require_strace
 
@@ -99,6 +99,15 @@ def steps_of(message: Kept, calls: Sequence[Call]) -> Steps:
     )
 
 
+async def until_acked(js: JetStream, request_seq: int) -> None:
+    """Wait until ws_bridge has the acks of its writes: it deletes the request only after that of the final report."""
+
+    async def deleted() -> bool:
+        return await js.get(NAMES.sessions_stream, request_seq) is None
+
+    await until(deleted, "the request is deleted", timeout_s=30)
+
+
 async def traced_request(server: NatsServer, folder: Path, logs: Logs) -> tuple[list[Kept], list[Call]]:
     """One request to a whole node, while nats-server is traced: its request, its claim and its final report."""
     stack = Stack(server, folder, logs, TTS_AUDIO_MAX_BYTES=256 << 20, SYNTH_SLOTS=1)
@@ -116,10 +125,11 @@ async def traced_request(server: NatsServer, folder: Path, logs: Logs) -> tuple[
                 report = await Client(broker).say(
                     "Good.", session_id=SESSION, phone_id="p", request_id=REQUEST, fire_and_forget=False, wait_s=40
                 )
-                await broker.round_trip()
+                assert isinstance(report, Report)
+                await until_acked(JetStream(broker), report.request_seq)
     finally:
         stack.kill()
-    assert isinstance(report, Report) and report.status == "delivered", report
+    assert report.status == "delivered", report
     claim, final = seen[0], seen[-1]
     assert claim[1].status == "synthesizing" and final[1].status in FINAL, seen
     stored = NAMES.report(SESSION, REQUEST)

@@ -32,8 +32,12 @@ MARKS = [
 async def opened(
     browser: Browser, gateway: ServiceProcess, *, locale: str = "en-US", **options: Any
 ) -> AsyncIterator[Page]:
-    """A new tab with the console open. At the end it raises AssertionError if the page had errors."""
-    context = await browser.new_context(locale=locale, viewport={"width": 1280, "height": 900}, **options)
+    """A new tab with the console open. At the end it raises AssertionError if the page had errors.
+
+    Nothing moves by itself unless `reduced_motion` is "no-preference": a Chromium without a GPU draws with the CPU.
+    """
+    shown: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce"}
+    context = await browser.new_context(locale=locale, **{**shown, **options})
     try:
         page = await context.new_page()
         page.set_default_timeout(PATIENCE_MS)

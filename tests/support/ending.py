@@ -31,9 +31,9 @@ async def stored_request(js: JetStream, session_id: str, request_id: str | None 
     return found[0]
 
 
-async def store_request(js: JetStream, request_id: str = "r") -> StoredRequest:
+async def store_request(js: JetStream, request_id: str = "r", **fields: object) -> StoredRequest:
     """Publish a request of session `s` and return it as stored."""
-    body = {"text": "a", "sessionId": "s", "phoneId": "p", "requestId": request_id}
+    body = {"text": "a", "sessionId": "s", "phoneId": "p", "requestId": request_id, **fields}
     await js.store(NAMES.request("s"), codec.encode(body, "json"))
     return await stored_request(js, "s", request_id)
 

@@ -50,8 +50,12 @@ async def running(url: str, serve: lifecycle.Serve) -> AsyncIterator[lifecycle.P
 async def running_node(
     nats_url: str, oraserver_url: str, services: Sequence[str] = ("synth", "ws_bridge", "http_bridge"), **more: Any
 ) -> AsyncIterator[dict[str, lifecycle.Process]]:
-    """Run these services, by name, with an OraServer; `more` are settings for all of them."""
-    common: dict[str, Any] = {"_env_file": None, "nats_url": nats_url, "tts_audio_max_bytes": 256 << 20, **more}
+    """Run these services, by name, with an OraServer; `more` are settings for all of them.
+
+    Unless they say otherwise, ws_bridge speaks protocol v1: most tests count its frames.
+    """
+    common: dict[str, Any] = {"_env_file": None, "nats_url": nats_url, "tts_audio_max_bytes": 256 << 20}
+    common |= {"oraserver_protocol": "v1", **more}
     voice = SynthSettings(**common, synth_slots=1, tts_phrase_cache=False)
     websocket = oraserver_url.replace("http", "ws", 1) + "/ws/tts"
     serves: dict[str, lifecycle.Serve] = {

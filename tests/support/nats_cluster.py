@@ -151,15 +151,19 @@ class NatsCluster:
                 await asyncio.sleep(0.2)
 
 
-async def until_placed(create: Callable[[], Awaitable[T]]) -> T:
-    """Repeat `create` until the leader of a new cluster knows all servers, on which it places replicas."""
+async def until_placed(call: Callable[[], Awaitable[T]]) -> T:
+    """Repeat `call` while a new cluster cannot do it yet.
+
+    Its leader may not know all servers, on which it places replicas; another server may not know yet, when the answer
+    to the creation of a stream comes, who answers the reads of it (503).
+    """
     deadline = asyncio.get_running_loop().time() + READY_S
     while True:
         try:
-            return await create()
+            return await call()
         except NodeUnavailable as exc:
             if asyncio.get_running_loop().time() > deadline:
-                raise AssertionError(f"no replicas after {READY_S:g} s: {exc}") from exc
+                raise AssertionError(f"not possible after {READY_S:g} s: {exc}") from exc
             await asyncio.sleep(0.2)
 
 

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from orastream.cli.node import pdeathsig
+from tests.support.forks import Child
 
 START_S = 60.0
 STOP_S = 15.0
@@ -74,7 +75,7 @@ class Process:
         self._argv = [str(word) for word in argv]
         self._env = dict(env)
         self._cwd = cwd
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: Child | None = None
 
     # ---- state
 
@@ -110,9 +111,12 @@ class Process:
         A test run that is killed leaves no process.
         """
         assert not self.running, f"{self.name} runs already"
+        self._child = self._started()
+
+    def _started(self) -> Child:
         guarded = [sys.executable, "-I", "-S", pdeathsig.__file__, str(os.getpid()), *self._argv]
         with self.log.open("ab") as log:
-            self._child = subprocess.Popen(
+            return subprocess.Popen(
                 guarded, env=self._env, cwd=self._cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
 

@@ -7,12 +7,13 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import aiohttp
 
 from orastream.client.async_client import Client
 from orastream.service.settings import KNOWN
+from tests.support.forks import Child, server_of
 from tests.support.nats_server import NatsServer
 from tests.support.processes import START_S, Logs, Process, free_port
 
@@ -47,6 +48,9 @@ class ServiceProcess(Process):
     It runs in `folder`, which has no `.env`.
     """
 
+    by_fork: ClassVar[bool] = False
+    """Whether `tests.support.forks` starts it, unless it needs other code: that takes less CPU. pytest sets it."""
+
     def __init__(
         self, service: str, folder: Path, logs: Logs, settings: Mapping[str, object], *, name: str | None = None
     ) -> None:
@@ -69,6 +73,15 @@ class ServiceProcess(Process):
     def run_from(self, code: Path) -> None:
         """Take the code of another checkout from the next start on."""
         self._env = environment(self._settings, code)
+
+    def _started(self) -> Child:
+        plain = environment({})
+        usual = all(
+            self._env.get(name) == plain.get(name) for name in {*self._env, *plain} if name.startswith("PYTHON")
+        )
+        if not (self.by_fork and usual and self._argv == [sys.executable, "-m", f"services.{self.service}"]):
+            return super()._started()
+        return server_of(self.service, REPOSITORY, plain).start(self._env, self._cwd, self.log)
 
     async def start(self) -> None:
         """Start it; returns when it is ready. Raises ProcessFailed."""
@@ -135,6 +148,7 @@ class Stack:
             "ORASERVER_WEBSOCKET_URL": f"ws://127.0.0.1:{self.oraserver_port}/ws/tts",
             "ORASERVER_HTTP_URL": f"{self.oraserver_url}/api/tts",
             "ORASERVER_DATA_DIR": folder / "oraserver-data",
+            "ORASERVER_PROTOCOL": "v1",  # what most tests count are its frames; those of v2 say "auto"
             **settings,
         }
 
@@ -192,14 +206,15 @@ class Stack:
 
     async def received(self, session_id: str | None = None) -> dict[str, Any]:
         """What OraServer has received (`GET /received`), of one session or of all."""
-        return await self._oraserver("GET", "/received", params={} if session_id is None else {"session": session_id})
+        return await self.oraserver("GET", "/received", params={} if session_id is None else {"session": session_id})
 
     async def misbehave(self, **faults: object) -> None:
         """Set OraServer's faults; without arguments, clear them."""
-        await self._oraserver("POST", "/misbehave", json=faults)
+        await self.oraserver("POST", "/misbehave", json=faults)
 
-    async def _oraserver(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(10)) as http:
+    async def oraserver(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        """The JSON that OraServer answers to any other request."""
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(30)) as http:
             async with http.request(method, self.oraserver_url + path, **options) as answer:
                 assert answer.status < 300, f"{method} {path}: {answer.status} {await answer.text()}"
                 value: dict[str, Any] = await answer.json()

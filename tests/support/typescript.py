@@ -39,6 +39,9 @@ def type_of(path: Path, schema: dict[str, Any], generator: str) -> str:
     if "enum" in schema:
         return union([json.dumps(choice) for choice in schema["enum"]])
     if schema["type"] == "array":
+        items = schema.get("minItems")
+        if generator == JSON_SCHEMA and items is not None and items == schema.get("maxItems"):
+            return f"[{', '.join([type_of(path, schema['items'], generator)] * items)}]"
         return f"Array<{type_of(path, schema['items'], generator)}>"
     kinds = [schema.get("type")] if isinstance(schema.get("type"), str | None) else schema["type"]
     assert set(kinds) <= SIMPLE.keys(), f"{path.name}: a field needs a type, an object a name of its own: {schema}"

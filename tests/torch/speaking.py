@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from services.synth.engines.base import SpokenWord
 from services.synth.engines.vits.engine import VitsEngine
 
 KOREAN = "안녕하세요, 오늘 회의는 세 시에 시작합니다."
@@ -42,6 +43,13 @@ def pieces(
 def spoken(engine: VitsEngine, sentence: str, **options: object) -> bytes:
     """Returns all of the audio."""
     return b"".join(pieces(engine, sentence, **options))  # type: ignore[arg-type]
+
+
+def spoken_words(engine: VitsEngine, sentence: str, **options: object) -> tuple[bytes, list[SpokenWord]]:
+    """Returns all of the audio, and its words."""
+    words: list[SpokenWord] = []
+    manner = {"voice": None, "language": "ko-KR", "speed": 1.0, "stop": lambda: False, **options}
+    return b"".join(engine.synthesize_words(words.append, sentence, **manner)), words  # type: ignore[arg-type]
 
 
 def spoken_at_once(engine: VitsEngine, sentences: Sequence[str]) -> list[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import time
@@ -16,7 +17,7 @@ from services.synth.engines.base import EngineError, UnknownVoice, Voice
 from services.synth.engines.vits.engine import VitsEngine
 from services.synth.engines.vits.pieces import FIRST
 from services.synth.engines.vits.sample import write_voice
-from tests.torch.speaking import ENGLISH, KOREAN, RATE, loaded, pieces, spoken
+from tests.torch.speaking import ENGLISH, KOREAN, RATE, loaded, pieces, spoken, spoken_words
 
 pytestmark = [pytest.mark.torch, pytest.mark.timeout(240)]
 
@@ -61,6 +62,18 @@ def test_speed_changes_the_length_of_the_audio(engine: VitsEngine) -> None:
     assert slow > 1.4 * normal > 1.4 * 1.2 * fast, "the length does not follow the speed"
 
 
+@pytest.mark.parametrize(("sentence", "language"), [(KOREAN, "ko-KR"), (ENGLISH, "en-US")])
+def test_words_are_spoken_one_after_the_other(engine: VitsEngine, sentence: str, language: str) -> None:
+    pcm, words = spoken_words(engine, sentence, language=language)
+    assert pcm == spoken(engine, sentence, language=language)
+    assert [sentence[word.first : word.end] for word in words] == [part.strip(",.?") for part in sentence.split()]
+    assert all(word.end_sample < following.begin_sample for word, following in itertools.pairwise(words)), "no space"
+    assert 0 < words[0].begin_sample and 0.9 * len(pcm) / 2 < words[-1].end_sample <= len(pcm) / 2
+    slow = spoken_words(engine, sentence, language=language, speed=0.5)[1]
+    assert [word[:2] for word in slow] == [word[:2] for word in words]
+    assert slow[-1].end_sample > 1.3 * words[-1].end_sample
+
+
 def test_stop_is_checked_at_every_piece(engine: VitsEngine) -> None:
     whole = [pcm for pcm in pieces(engine, KOREAN) if pcm]
     assert len(whole) > 3
@@ -99,6 +112,10 @@ def test_audio_has_the_declared_rate(tmp_path: Path) -> None:
         assert engine.sample_rate_hz(None) == 16_000 and engine.sample_rate_hz("high-eng") == 22_050
         own, declared = (len(spoken(engine, ENGLISH, voice=voice, language="en")) for voice in ("high-eng", None))
         assert declared / own == pytest.approx(16_000 / 22_050, abs=0.001)
+        own_words = spoken_words(engine, ENGLISH, voice="high-eng")[1]
+        resampled = spoken_words(engine, ENGLISH, language="en")[1]
+        for word, of_own in zip(resampled, own_words, strict=True):
+            assert word.end_sample == of_own.end_sample * 16_000 // 22_050
     finally:
         engine.close()
 
@@ -113,6 +130,7 @@ def test_engine_supports_several_speakers_and_a_plain_duration_predictor(tmp_pat
     try:
         zero, two = (spoken(engine, ENGLISH, voice=voice) for voice in ("zero", "two"))
         assert len(zero) == len(two) and zero != two
+        assert len(spoken_words(engine, ENGLISH, voice="two")[1]) == len(ENGLISH.split())
     finally:
         engine.close()
 

@@ -1,4 +1,4 @@
-"""`make help` is aligned; `make test` runs pytest twice in parallel and ends with a line for each result."""
+"""`make help` is aligned; `make test` runs pytest three times and ends with a line for each result."""
 
 from __future__ import annotations
 
@@ -50,15 +50,24 @@ def test_make_auth_names_the_folder_in_env_once_and_keeps_what_is_there(tmp_path
     ]
 
 
-@pytest.mark.parametrize(("code", "torch_code"), [(0, 0), (1, 0), (0, 1), (2, 3)])
-def test_make_test_prints_both_results_and_fails_when_one_fails(tmp_path: Path, code: int, torch_code: int) -> None:
-    a_pytest(tmp_path / "main", "tests of the node", "== 7 passed in 5s ==", code=code)
-    a_pytest(tmp_path / "torch/bin", "tests of torch", "== 3 passed in 1s ==", code=torch_code)
+@pytest.mark.parametrize("codes", [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 2), (2, 3, 1)])
+def test_make_test_prints_all_results_and_fails_when_one_fails(tmp_path: Path, codes: tuple[int, int, int]) -> None:
+    unit, torch, node = codes
+    a_pytest(tmp_path / "unit", "unit tests", "== 9 passed in 2s ==", code=unit)
+    a_pytest(tmp_path / "node", "tests of the node", "== 7 passed in 5s ==", code=node)
+    a_pytest(tmp_path / "torch/bin", "tests of torch", "== 3 passed in 1s ==", code=torch)
+    a_pytest(tmp_path / "main", code=0)
+    chosen = f'case "$*" in *tests/unit*) exec {tmp_path}/unit/python;; *) exec {tmp_path}/node/python;; esac'
+    (tmp_path / "main/python").write_text(f"#!/bin/sh\n{chosen}\n")
     given = ("DEVELOPS=", "TORCH=", "VENV=.venv", f"BIN={tmp_path}/main", f"VENV_TORCH={tmp_path}/torch")
     done = subprocess.run(
         ["make", "-s", "-f", MAKEFILE, "test", *given], cwd=tmp_path, capture_output=True, text=True, timeout=30
     )
     lines = done.stdout.splitlines()
-    assert lines.index("tests of the node") < lines.index("tests of torch")
-    assert [line.split(":", 1)[1].strip() for line in lines[-2:]] == ["== 7 passed in 5s ==", "== 3 passed in 1s =="]
-    assert (done.returncode == 0) == (code == torch_code == 0), done.stderr
+    assert lines.index("unit tests") < lines.index("tests of torch") < lines.index("tests of the node")
+    assert [line.split(":", 1)[1].strip() for line in lines[-3:]] == [
+        "== 9 passed in 2s ==",
+        "== 3 passed in 1s ==",
+        "== 7 passed in 5s ==",
+    ]
+    assert (done.returncode == 0) == (codes == (0, 0, 0)), done.stderr

@@ -14,7 +14,7 @@ from orastream.contract.audio import EXTENSIONS, MULAW_RATE_HZ, PcmSpec
 from orastream.contract.audio_messages import AudioChunk, AudioStart
 from orastream.contract.messages import MAX_SAMPLE_RATE_HZ
 from orastream.delivery.post.body import Body
-from orastream.delivery.post.sink import CONNECT_S, SILENCE_S
+from orastream.delivery.post.link import CONNECT_S, SILENCE_S
 from orastream.delivery.rules.checkpoint import DELAY_S
 from orastream.delivery.rules.confirmation import Confirmation
 from orastream.delivery.rules.utterance import UtteranceDelivery

@@ -84,7 +84,8 @@ function object(value: unknown, name: string): Record<string, unknown> {
   return value as Record<string, unknown>;
 }
 
-function id(value: unknown, name: string): string {
+/** An id of a caller. Throws Unusable. */
+export function id(value: unknown, name: string): string {
   const valid = typeof value === "string" && value !== "" && Buffer.byteLength(value) <= 256;
   // Cs: a lone surrogate. Two ids that differ only in one would become the same UTF-8, and so the same file.
   if (!valid || /[\p{Cc}\p{Cs}]/u.test(value)) {

@@ -3,18 +3,9 @@
  * HTTP, is handled one after the other: so an old connection never writes into an utterance that a new one continues.
  */
 
-import { Gap, Unusable, type Frame, type Metadata, type Post } from "./frames.js";
+import { Gap, Unusable, type Frame, type Post } from "./frames.js";
+import type { Listener } from "./listener.js";
 import type { Store, Utterance } from "./store.js";
-
-/** What an application is called with. It is called in order, and once for each chunk while this process runs. */
-export interface Listener {
-  /** New audio, in order. The first 44 bytes of a streamed WAV are a header with unknown sizes. `metadata`: of this chunk. */
-  onAudio?(utterance: Readonly<Utterance>, audio: Buffer, index: number, metadata: Metadata): void;
-  /** All audio has come. */
-  onComplete?(utterance: Readonly<Utterance>): void;
-  /** What the phone has not played is not to be played. `utterance.end` says why; `complete`: cancelled after its end. */
-  onInterrupted?(utterance: Readonly<Utterance>): void;
-}
 
 /** Whether the connection on which something came was reset or replaced: then it is dropped. */
 export type Gone = () => boolean;
@@ -142,7 +133,7 @@ export class Line {
   }
 
   /** An exception of the application must not make this server refuse or lose audio that it has stored. */
-  #call(listener: () => void): void {
+  #call(listener: () => unknown): void {
     try {
       listener();
     } catch (error) {

@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { startReceiver } from "./server.js";
+import { MemoryStore } from "./v2/store.js";
 
 const { env } = process;
 const tls =
@@ -9,6 +10,10 @@ const tls =
 
 if ((env["TLS_CERT"] || env["TLS_KEY"]) && !tls) throw new Error("set both TLS_CERT and TLS_KEY, or neither");
 if (!["", "os", "always"].includes(env["SYNC"] ?? "")) throw new Error("SYNC must be os or always");
+if (!["", "on", "off"].includes(env["V2"] ?? "")) throw new Error("V2 must be on or off");
+if (!["", "disk", "memory"].includes(env["V2_STORE"] ?? "")) throw new Error("V2_STORE must be disk or memory");
+const credit = Number(env["V2_CREDIT"] || 262_144);
+if (!Number.isSafeInteger(credit) || credit < 4_096) throw new Error("V2_CREDIT must be at least 4096");
 
 const receiver = await startReceiver(
   {
@@ -20,6 +25,7 @@ const receiver = await startReceiver(
     websocketPath: env["WEBSOCKET_PATH"] || "/ws/tts",
     httpPath: env["HTTP_PATH"] || "/api/tts",
     tls,
+    v2: env["V2"] === "off" ? false : { credit, crc: env["V2_CRC"] === "on", ...(env["V2_STORE"] === "memory" ? { store: new MemoryStore() } : {}) },
   },
   {
     // Here an application passes the audio on to its phones. This one says what happens.

@@ -4,12 +4,18 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { STATUS_CODES, createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
 import { Connection, GOING_AWAY, MAX_FRAME_BYTES } from "./connection.js";
-import { Lines, type Listener } from "./lines.js";
+import { Lines } from "./lines.js";
+import type { Listener, Speech } from "./listener.js";
 import { MAX_BODIES_BYTES, MAX_BODY_BYTES, PostReader, Refusal } from "./post.js";
 import { Store } from "./store.js";
+import { DiskStore } from "./v2/disk_store.js";
+import { Hub, PROTOCOL } from "./v2/hub.js";
+import { RULES, type Rules } from "./v2/rules.js";
+import type { Store as StoreV2 } from "./v2/store.js";
 
 export interface Options {
   readonly dataDir: string;
@@ -26,6 +32,8 @@ export interface Options {
   /** PEM texts. With them the server speaks https and wss. */
   readonly tls?: { readonly cert: Buffer; readonly key: Buffer } | undefined;
   readonly log?: (message: string) => void;
+  /** What differs from the defaults of protocol v2; false: it is not selected, and every connection is one of v1. */
+  readonly v2?: (Partial<Rules> & { readonly store?: StoreV2 }) | false;
 }
 
 const KEEP_ALIVE_MS = 60_000;
@@ -44,6 +52,7 @@ export class Receiver {
   readonly #server: Server;
   readonly #sockets = new WebSocketServer({
     noServer: true,
+    handleProtocols: (offered) => this.#select(offered),
     autoPong: false, // the library would confirm what this server has not stored
     perMessageDeflate: false, // base64 of audio does not shrink enough for what it costs, and bridges do not offer it
     maxPayload: MAX_FRAME_BYTES,
@@ -51,6 +60,7 @@ export class Receiver {
   readonly #connections = new Set<Connection>();
   readonly #lines: Lines;
   readonly #posts: PostReader;
+  readonly #hub: Hub | undefined;
   readonly #log: (message: string) => void;
 
   constructor(
@@ -61,6 +71,10 @@ export class Receiver {
     this.#log = options.log ?? ((message) => console.error(message));
     this.#lines = new Lines(store, listener, (error) => this.#log(`the listener failed: ${error}`));
     this.#posts = new PostReader(options.maxBodyBytes ?? MAX_BODY_BYTES, options.maxBodiesBytes ?? MAX_BODIES_BYTES);
+    if (options.v2 !== false) {
+      const { store: storeV2 = new DiskStore(join(options.dataDir, "v2"), options.sync), ...rules } = options.v2 ?? {};
+      this.#hub = new Hub({ ...RULES, ...rules }, storeV2, listener, this.#log);
+    }
     const handle = (request: IncomingMessage, response: ServerResponse) => void this.#handle(request, response);
     this.#server = options.tls ? createTlsServer(options.tls, handle) : createServer(handle);
     // A bridge keeps an unused connection for 15 s. Node's 5 s would close it while the next POST is on its way.
@@ -69,6 +83,7 @@ export class Receiver {
   }
 
   async listen(): Promise<void> {
+    await this.#hub?.start();
     const { host = "127.0.0.1", port = 0, tls } = this.options;
     await new Promise<void>((resolve, reject) => {
       this.#server.once("error", reject).listen(port, host, () => resolve());
@@ -81,13 +96,26 @@ export class Receiver {
   async close(): Promise<void> {
     const closed = new Promise((resolve) => this.#server.close(resolve));
     for (const connection of this.#connections) connection.close(GOING_AWAY, "the server ends");
+    const stored = this.#hub?.close(GOING_AWAY, "the server ends");
     const late = setTimeout(() => {
       for (const socket of this.#sockets.clients) socket.terminate(); // one that does not answer would hold up the end
       this.#server.closeAllConnections();
     }, CLOSE_MS);
     await closed;
     clearTimeout(late);
+    await stored;
     await this.store.close();
+  }
+
+  /** The phone has played `ms` of an utterance of v2; `done`: it plays no more of it. Reported with `v2: { played: true }`. */
+  played(utterance: Readonly<Speech>, ms: number, done = false): void {
+    if (utterance.transport === "websocket-v2") this.#hub?.played(utterance, ms, done);
+  }
+
+  /** v2 by name, since bridges offer v1 first. Else the first one offered, which is what the library selects by itself. */
+  #select(offered: Set<string>): string | false {
+    if (this.#hub !== undefined && offered.has(PROTOCOL)) return PROTOCOL;
+    return [...offered].find((protocol) => protocol !== PROTOCOL) ?? false;
   }
 
   /** The status and reason of a refusal; undefined for a caller who may use this server. */
@@ -109,6 +137,7 @@ export class Receiver {
       this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
         // A peer whose machine has gone sends nothing, no FIN either: the kernel asks, so that the socket does not stay.
         request.socket.setKeepAlive(true, KEEP_ALIVE_MS);
+        if (webSocket.protocol === PROTOCOL) return void this.#hub?.connect(webSocket);
         const connection = new Connection(webSocket, socket, this.#lines, this.#log);
         this.#connections.add(connection);
         webSocket.on("close", () => this.#connections.delete(connection));
@@ -153,11 +182,16 @@ export class Receiver {
   async #received(request: IncomingMessage): Promise<unknown> {
     const session = query(request).get("session");
     const chosen = this.store.all().filter((utterance) => session === null || utterance.sessionId === session);
-    const utterances = [];
+    const utterances: object[] = [];
     // One after the other: a long list would need more open files than a process may have.
     for (const utterance of chosen) {
       const { end, ...rest } = utterance;
       utterances.push({ ...rest, complete: end === "complete", end, sha256: await this.store.sha256(utterance) });
+    }
+    for (const utterance of (await this.#hub?.list()) ?? []) {
+      if (session !== null && utterance.record.session !== session) continue;
+      const { end, ...rest } = utterance.speech;
+      utterances.push({ ...rest, complete: end === "complete", end, sha256: await this.#hub!.sha256(utterance) });
     }
     return { utterances };
   }

@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { Unusable, type Ended, type Metadata } from "./frames.js";
 import { Journal, writeAt } from "./journal.js";
 
-export type Transport = "websocket" | "http";
+export type Transport = "websocket" | "http"; // of v1: those of v2 are in v2/store.ts
 
 /** An utterance as received so far, on all its connections. This object is also its line in the journal. */
 export interface Utterance {

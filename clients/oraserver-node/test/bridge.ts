@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after } from "node:test";
 import { WebSocket } from "ws";
 import { startReceiver, type Options, type Receiver } from "../src/server.js";
-import type { Listener } from "../src/lines.js";
+import type { Listener } from "../src/listener.js";
 
 export interface Listed {
   sessionId: string;

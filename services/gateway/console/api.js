@@ -57,6 +57,17 @@ export class Api {
     return read;
   }
 
+  /** The captions of a request whose audio is made, as WebVTT. One at a time with GETs of `call`. Raises ApiError. */
+  captions(session, request) {
+    const read = this.#read.then(async () => {
+      const answer = await this.#fetch(`api/audio/${token(session)}/${token(request)}?captions=vtt`, {});
+      if (!answer.ok) throw this.#error(answer, await answer.json().catch(() => ({})));
+      return answer.text().catch((error) => Promise.reject(broken(error)));
+    });
+    this.#read = read.catch(() => null);
+    return read;
+  }
+
   async #call(method, path, value = undefined) {
     const body = value === undefined ? undefined : JSON.stringify(value);
     for (let tries = 1; ; tries += 1) {

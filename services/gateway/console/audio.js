@@ -28,6 +28,7 @@ export class Track {
     this.beganS = 0; // in the time of its context
     this.firstHeardAt = null;
     this.lastHeardAt = null;
+    this.cues = null; // of its captions, once they are known
     this.dry = 0;
     this.dryMs = 0;
     this.state = "waiting"; // playing, ended, stopped, failed

@@ -3,6 +3,7 @@
 import { Alert } from "./alert.js";
 import { Api, ApiError, rest } from "./api.js";
 import { now, Player } from "./audio.js";
+import { cuesOf } from "./captions.js";
 import { byId, write } from "./element.js";
 import { endOf, line, ofLink, wordsOf } from "./errors.js";
 import { drawFigures } from "./figures.js";
@@ -48,6 +49,8 @@ const list = new List({
   cancel: (utterance) => speech.cancel(utterance.session, utterance.request),
 });
 const keys = new Keys(api, begin);
+
+const captioned = new WeakSet(); // the tracks whose captions were asked for
 
 let node = null;
 let selected = null;
@@ -147,6 +150,14 @@ function onLink(state, before) {
   draw();
 }
 
+/** Get the captions of what sounds, once, when its audio is made: before that the gateway would wait. */
+async function caption(track) {
+  const own = track && utterances.all.get(track.key);
+  if (!own?.report || captioned.has(track) || (own.report.totalChunks === null && !own.final)) return;
+  captioned.add(track);
+  track.cues = await api.captions(own.session, own.request).then(cuesOf).catch(() => null); // it sounds without words, too
+}
+
 // ---- drawing, ten times a second at most: a busy node has more events than that
 
 let timer = null;
@@ -172,6 +183,7 @@ function drawNow() {
   sessions.draw(utterances.bySession, time);
   list.draw(all, selected, time);
   for (const track of player.tracks) track.lengthS = utterances.all.get(track.key)?.report?.audioSeconds ?? 0;
+  caption(player.tracks[0]);
   sound.draw();
   const chosen = all.find(({ key }) => key === selected);
   byId("detail").hidden = !chosen;

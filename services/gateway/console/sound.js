@@ -1,5 +1,6 @@
-/** The sound card of the page: what plays, its waveform, mute and stop. */
+/** The sound card of the page: what plays, its words, its waveform, mute and stop. */
 
+import { heardAt } from "./captions.js";
 import { byId, write } from "./element.js";
 import { duration, language, t } from "./i18n.js";
 
@@ -25,6 +26,7 @@ export class Sound {
     const { player } = this;
     const [track, ...more] = player.tracks;
     write(byId("playing"), track ? this.#words(track, more.length) : t("sound.none"));
+    this.#caption(track);
     byId("mute").ariaPressed = String(player.muted);
     byId("stop").disabled = !track;
     byId("resume").hidden = !player.blocked;
@@ -33,6 +35,15 @@ export class Sound {
       requestAnimationFrame(() => this.#frame());
     }
     if (!track) this.#wave(null);
+  }
+
+  /** The line that is heard now, with its word marked. */
+  #caption(track) {
+    const heard = track?.cues ? heardAt(track.cues, this.player.playedS * 1000) : null;
+    const line = byId("caption");
+    line.hidden = !heard;
+    const texts = heard ? [heard.before, heard.word, heard.after] : ["", "", ""];
+    for (const [at, part] of [...line.children].entries()) write(part, texts[at]);
   }
 
   #words(track, more) {

@@ -35,7 +35,7 @@ ROUTES: dict[str, set[str]] = {
     "audio": _EVERY
     | _NODE
     | {"streaming", "not_found", "invalid_request", "cancelled", "overloaded", "wait_timeout"}
-    | {"audio_expired", "engine_error"},
+    | {"audio_expired", "engine_error", "found", "disconnected"},  # these two: of captions
     "node": _EVERY | _NODE | {"found"},
     "events": _EVERY | _NODE | {"streaming", "invalid_request", "overloaded"},
 }

@@ -1,4 +1,4 @@
-"""Translates requests of OpenAI's speech API to requests of the node, and errors to OpenAI's form. Pure.
+"""Translates requests of OpenAI's speech API to requests of the node, and audio and errors to OpenAI's form. Pure.
 
 Source: OpenAI API reference, `POST /v1/audio/speech` (fields model, input, voice, response_format, speed, instructions,
 stream_format); errors are `{"error": {message, type, param, code}}`.
@@ -6,11 +6,13 @@ stream_format); errors are `{"error": {message, type, param, code}}`.
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from orastream.contract import codec
 from orastream.contract.audio import FORMATS
+from orastream.contract.audio_messages import AudioChunk
 from orastream.contract.codec import Map
 from orastream.contract.errors import InvalidRequest
 from orastream.contract.language import language_of
@@ -108,6 +110,28 @@ def _string(value: Map, name: str, absent: str) -> str:
     if not isinstance(given, str):
         raise InvalidRequest(name, "has the wrong type: must be a string")
     return given
+
+
+def delta_event(chunk: AudioChunk, text: str) -> Map:
+    """The `speech.audio.delta` event of a chunk of audio of `text`, the input.
+
+    `words`, which OpenAI's API does not have, are the words that end in the chunk; absent if there are none. Several
+    can have the same place in the text: those that are spoken for one number.
+    """
+    event: Map = {"type": "speech.audio.delta", "audio": base64.b64encode(chunk.audio).decode()}
+    if not chunk.words:
+        return event
+    words = [
+        {
+            "text": text[word.first : word.end],
+            "from": word.first,
+            "to": word.end,
+            "begin_ms": word.begin_ms,
+            "end_ms": word.end_ms,
+        }
+        for word in chunk.words
+    ]
+    return event | {"words": words}
 
 
 def in_this_api(message: str) -> str:

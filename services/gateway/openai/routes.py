@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -32,7 +31,7 @@ from services.gateway.http.request_body import body_of
 from services.gateway.http.responses import RETRY_UNAVAILABLE_S, Refused
 from services.gateway.http.tracing import answered, server_span
 from services.gateway.openai import schema
-from services.gateway.openai.request import MODELS, SpeechRequest, error_body, read_speech
+from services.gateway.openai.request import MODELS, SpeechRequest, delta_event, error_body, read_speech
 from services.gateway.request_service import RequestService
 
 ROUTE, MODELS_ROUTE = "openai-speech", "openai-models"
@@ -117,7 +116,9 @@ async def _speech(
             raise
     except (OrastreamError, SpeechFailed, Refused, ClientDisconnect) as exc:
         return _problem(exc)
-    pieces = _sse(first, messages) if asked.stream_format == "sse" else _plain(first, messages)
+    pieces = _plain(first, messages)
+    if asked.stream_format == "sse":
+        pieces = _sse(first, messages, asked.fields["text"])
     return _streaming(_within(span, pieces), asked), "streaming"
 
 
@@ -136,19 +137,17 @@ async def _within(span: Span, pieces: AsyncGenerator[bytes, None]) -> AsyncGener
 
 async def _plain(first: AudioChunk | AudioEnd, messages: Messages) -> AsyncGenerator[bytes, None]:
     """Yield the bytes of the file. A failure breaks the connection off: HTTP has no other way to show it."""
-    async with contextlib.aclosing(_audio(first, messages)) as audio:
-        async for piece in audio:
-            yield piece
+    async with contextlib.aclosing(_chunks(first, messages)) as chunks:
+        async for chunk in chunks:
+            yield chunk.audio
 
 
-async def _sse(first: AudioChunk | AudioEnd, messages: Messages) -> AsyncGenerator[bytes, None]:
-    """Yield the audio as server-sent events: `speech.audio.delta`, then `speech.audio.done` or `error`."""
-    size = 0
+async def _sse(first: AudioChunk | AudioEnd, messages: Messages, text: str) -> AsyncGenerator[bytes, None]:
+    """Yield the audio of `text` as server-sent events: `speech.audio.delta`, then `speech.audio.done` or `error`."""
     try:
-        async with contextlib.aclosing(_audio(first, messages)) as audio:
-            async for piece in audio:
-                size += len(piece)
-                yield _event({"type": "speech.audio.delta", "audio": base64.b64encode(piece).decode()})
+        async with contextlib.aclosing(_chunks(first, messages)) as chunks:
+            async for chunk in chunks:
+                yield _event(delta_event(chunk, text))
     except (SpeechFailed, OrastreamError) as exc:
         code = exc.error.code if isinstance(exc, SpeechFailed) else exc.code
         yield _event({"type": "error", **error_body(500, str(exc), code=code)})
@@ -157,14 +156,14 @@ async def _sse(first: AudioChunk | AudioEnd, messages: Messages) -> AsyncGenerat
     yield _event({"type": "speech.audio.done", "usage": {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}})
 
 
-async def _audio(first: AudioChunk | AudioEnd, messages: Messages) -> AsyncGenerator[bytes, None]:
+async def _chunks(first: AudioChunk | AudioEnd, messages: Messages) -> AsyncGenerator[AudioChunk, None]:
     try:
         async with contextlib.aclosing(messages):
             if isinstance(first, AudioChunk):
-                yield first.audio
+                yield first
                 async for message in messages:
                     if isinstance(message, AudioChunk):
-                        yield message.audio
+                        yield message
     except (SpeechFailed, OrastreamError) as exc:
         log.warning("speech broke off while it was streamed to its caller", error=str(exc))
         raise

@@ -49,7 +49,8 @@ _DENIED = {status: (SpeechErrorBody, REFUSALS[status][1]) for status in (401, 40
 
 _EVENT: Map = {
     "type": "object",
-    "description": "Each event: speech.audio.delta with base64 `audio`, then speech.audio.done; or error.",
+    "description": "Each event: speech.audio.delta with base64 `audio` and, if words end in it, `words` with "
+    "{text, from, to, begin_ms, end_ms} each; then speech.audio.done; or error.",
     "properties": {"data": {"type": "string", "contentMediaType": "application/json"}},
     "required": ["data"],
 }

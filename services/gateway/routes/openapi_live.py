@@ -5,9 +5,10 @@ from __future__ import annotations
 from pydantic import BaseModel, Field
 
 from orastream.contract import schemas
+from orastream.contract.caption_files import CAPTION_FILES
 from orastream.contract.codec import Map
 from orastream.contract.messages import Report
-from services.gateway.http.openapi import REFUSALS, ErrorBody, Responses, responses
+from services.gateway.http.openapi import REFUSALS, ErrorBody, Responses, path_ids, responses
 from services.gateway.routes.audio import MEDIA
 
 
@@ -90,8 +91,13 @@ VOICES = responses({200: (VoicesBody, "the voices of all running synths")}, _COM
 NODE = responses({200: (NodeBody, "the state of the node")}, _COMMON)
 AUDIO: Responses = {
     200: {
-        "description": "the file, streamed while it is made. `X-Audio-Format` is its format, `X-Sample-Rate` in Hz",
-        "content": {media: {"schema": {"type": "string", "format": "binary"}} for media in sorted(MEDIA.values())},
+        "description": "the file, streamed while it is made. `X-Audio-Format` is its format, `X-Sample-Rate` in Hz. "
+        "With `captions`: the captions; `X-Audio-Status` is complete, cancelled or failed, `X-Caption-Times` is words, "
+        "or estimated if some times are in proportion to the characters",
+        "content": {
+            **{media: {"schema": {"type": "string", "format": "binary"}} for media in sorted(MEDIA.values())},
+            **{media.partition(";")[0]: {"schema": {"type": "string"}} for media, _ in CAPTION_FILES.values()},
+        },
     },
     504: {"model": ErrorBody, "description": "no audio came for GATEWAY_WAIT_SECONDS"},
     **responses(
@@ -99,11 +105,22 @@ AUDIO: Responses = {
             404: (ErrorBody, "no such request within the last hour"),
             409: (ErrorBody, "the request was cancelled before it had any audio"),
             410: (ErrorBody, "its audio is no longer stored"),
-            422: (ErrorBody, "an id is not valid, or the request failed as `invalid_request`"),
+            422: (ErrorBody, "an id or `captions` is not valid, or the request failed as `invalid_request`"),
             502: (ErrorBody, "the request failed before it had any audio"),
         },
         _COMMON,
     ),
+}
+AUDIO_PARAMETERS: Map = {
+    "parameters": [
+        *path_ids("sessionId", "requestId")["parameters"],
+        {
+            "name": "captions",
+            "in": "query",
+            "schema": {"type": "string", "enum": list(CAPTION_FILES)},
+            "description": "the timed captions of the audio as WebVTT or SubRip, instead of the audio",
+        },
+    ]
 }
 _EVENT: Map = {
     "type": "object",

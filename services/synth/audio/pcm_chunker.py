@@ -6,6 +6,10 @@ from collections import deque
 from dataclasses import dataclass
 
 from orastream.contract.audio import PcmSpec
+from orastream.contract.sentence_start import SentenceStart
+from orastream.contract.word_time import WordTime
+from services.synth.audio.marks import NOWHERE
+from services.synth.audio.piece_marks import PieceMarks
 
 FIRST_CHUNK_MS = 80
 """Duration of the first chunk, and the minimum of a chunk that is cut at the end of a sentence."""
@@ -23,6 +27,12 @@ class AudioPiece:
     """Number of the sentence that its first sample belongs to, from 0."""
     audio: bytes
     """Bytes of the file: whole samples, in the first chunk after the file's header. Never empty."""
+    offset: int
+    """Bytes of the file before it, header included, over all attempts."""
+    sentences: tuple[SentenceStart, ...] = ()
+    """The sentences whose first sample is in it, in order; in a coded format see `CodedChunker`."""
+    words: tuple[WordTime, ...] = ()
+    """The words whose last sample is in it, in order; in a coded format see `CodedChunker`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +53,8 @@ class PcmChunker:
 
     To resume: `offset_bytes` of the file, header included, were stored by earlier attempts as `first_index` chunks.
     Times continue from there, the header is not repeated, and the ramp starts again.
+
+    A piece also ends before a sentence or a word that would make its message too large (`PieceMarks`).
 
     Raises ValueError if the header and one sample do not fit into a chunk, or if the offset is inside the header or
     inside a sample.
@@ -66,11 +78,21 @@ class PcmChunker:
         self._cutting = cutting
         self._header = b"" if offset_bytes else header
         self._index = first_index
+        self._offset = offset_bytes
         self._emitted_pcm = stored_pcm
         self._sentence_cut = max(spec.bytes_for_ms(FIRST_CHUNK_MS), spec.frame_bytes)
         self._target = self._sentence_cut  # PCM bytes of the next piece while ramping
         self._pending = bytearray()
         self._sentences: deque[tuple[int, int]] = deque()  # (PCM offset of its begin, sentence)
+        self._marks = PieceMarks()  # by PCM offset
+
+    def begin(self, sample: int, start: SentenceStart) -> None:
+        """A sentence begins at that sample of the file, which was not pushed yet."""
+        self._marks.sentence(sample * self._spec.frame_bytes, start)
+
+    def word(self, sample: int, word: WordTime) -> None:
+        """A word ends with that sample of the file, which was not pushed yet."""
+        self._marks.word(sample * self._spec.frame_bytes, word)
 
     @property
     def seconds(self) -> float:
@@ -113,27 +135,35 @@ class PcmChunker:
         """Returns the rest, at the end of the utterance. Raises ValueError if it ends inside a sample."""
         if len(self._pending) % self._spec.frame_bytes:
             raise ValueError("the audio ends inside a sample")
-        return [self._cut(len(self._pending))] if self._pending else []
+        return [self._cut(len(self._pending), last=True)] if self._pending else []
 
     def _next_size(self) -> int:
         """Size of the next piece in PCM bytes."""
         room = self._whole_samples(self._cutting.chunk_bytes - len(self._header))
-        return min(self._target, room) if self._cutting.ramp else room
+        size = min(self._target, room) if self._cutting.ramp else room
+        if (place := self._marks.too_many_at) < self._emitted_pcm + size:
+            return max(int(place) - self._emitted_pcm, self._spec.frame_bytes)
+        return size
 
     def _whole_samples(self, size: int) -> int:
         return size - size % self._spec.frame_bytes
 
-    def _cut(self, size: int) -> AudioPiece:
+    def _cut(self, size: int, *, last: bool = False) -> AudioPiece:
         frames = self._emitted_pcm // self._spec.frame_bytes
         while len(self._sentences) > 1 and self._sentences[1][0] <= self._emitted_pcm:
             self._sentences.popleft()
+        sentences, words = self._marks.take(NOWHERE if last else self._emitted_pcm + size)
         piece = AudioPiece(
             index=self._index,
             pts_ms=frames * 1000 // self._spec.sample_rate_hz,
             sentence=self._sentences[0][1],
             audio=self._header + self._pending[:size],
+            offset=self._offset,
+            sentences=sentences,
+            words=words,
         )
         del self._pending[:size]
+        self._offset += len(piece.audio)
         self._header = b""
         self._index += 1
         self._emitted_pcm += size

@@ -6,8 +6,10 @@ import threading
 import time
 from collections.abc import Callable
 
+from orastream.contract.audio import BYTES_PER_SAMPLE
 from services.synth.engine_pool import frames
 from services.synth.engine_pool.frames import Frame
+from services.synth.engines.base import SpokenWord
 
 SIGN_OF_LIFE_S = 1.0
 PACED_MS = 60
@@ -21,6 +23,8 @@ class AskedSentence:
         self.asked = asked
         self.number: int = asked["id"]
         self.stopped = False
+        self._last_word = SpokenWord(0, 0, 0, 0)
+        self._words: list[SpokenWord] = []  # not sent yet; only the thread that speaks it uses them
         self._window = frames.WINDOW_BYTES
         self._changed = threading.Condition()
 
@@ -35,6 +39,23 @@ class AskedSentence:
         with self._changed:
             self._window += size
             self._changed.notify()
+
+    def add_word(self, word: SpokenWord, given_bytes: int) -> None:
+        """The engine has reported a word, after so much audio. For the thread that speaks the sentence.
+
+        A word is left out if it is outside of the sentence, overlaps the word before it, or comes after its own audio:
+        a repeated attempt could then report it in another chunk.
+        """
+        last, in_time = self._last_word, word.end_sample * BYTES_PER_SAMPLE > given_bytes
+        in_text = last.end <= word.first < word.end <= len(self.asked["sentence"])
+        if in_text and in_time and last.end_sample <= word.begin_sample < word.end_sample:
+            self._words.append(word)
+            self._last_word = word
+
+    def take_words(self) -> dict[str, list[SpokenWord]]:
+        """Returns the field of a frame for the words since the last call; empty if there are none."""
+        words, self._words = self._words, []
+        return {"words": words} if words else {}
 
     def take_window(self, size: int) -> bool:
         """Waits until the window is open and takes `size` bytes of it; returns False once stopped."""

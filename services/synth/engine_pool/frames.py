@@ -10,9 +10,12 @@ Process to host:
     ready  {name, version, deterministic, at_once, scales, sample_rate_hz, max_growth_mb,
            voices: [[name, language, sample_rate_hz]]},
            or failed {kind, message}
-    pcm    {id, pcm}             at most PIECE_BYTES of audio; empty: a keepalive
-    done   {id, bytes}           size of the whole sentence, skipped bytes included
+    pcm    {id, pcm, words}      at most PIECE_BYTES of audio; empty: a keepalive
+    done   {id, bytes, words}    size of the whole sentence, skipped bytes included
     error  {id, kind, message}   kind is the name of an exception in engines.base
+
+`words` are the fields of each `base.SpokenWord` that the engine has reported since the last frame of that sentence. So
+a word comes with the audio in which it ends, or before it, also if that audio is skipped. Absent if there are none.
 
 For each sentence, the process sends at most WINDOW_BYTES and one piece that the host has not taken. Then that sentence
 waits in the process. Other sentences continue.
@@ -27,7 +30,7 @@ import msgpack
 
 Frame = dict[str, Any]
 
-PROTOCOL = 3
+PROTOCOL = 4
 """Raise it when the frames change: host and process may come from two installations of different versions."""
 WINDOW_BYTES = 128 * 1024
 PIECE_BYTES = 32 * 1024

@@ -265,8 +265,10 @@ class PooledEngine:
         match frame["type"]:
             case "pcm":
                 if (speech := self._speaking.get(frame["id"])) is not None:
-                    speech.receive(frame["pcm"])
+                    speech.receive(frame["pcm"], frame.get("words", ()))
             case "done":
+                if (speech := self._speaking.get(frame["id"])) is not None:
+                    speech.receive(b"", frame.get("words", ()))
                 self._end_of(frame["id"], frame["bytes"], None)
             case "error":
                 kind = UnknownVoice if frame["kind"] == "UnknownVoice" else EngineError

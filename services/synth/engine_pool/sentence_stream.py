@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, Self
 
 from services.synth.engine_pool import frames
-from services.synth.engines.base import EngineError
+from services.synth.engines.base import EngineError, SpokenWord
 
 
 class Source(Protocol):
@@ -39,6 +39,8 @@ class SentenceStream:
     def __init__(self, engine: Source, number: int, on_end: Callable[[], None]) -> None:
         self.total_bytes: int | None = None
         """Bytes of the whole sentence, skipped bytes included; None until it was read to its end."""
+        self.words: list[SpokenWord] = []
+        """The words so far: at least those that end in the audio that was read."""
         self.number = number
         self._engine = engine
         self._on_end = on_end
@@ -96,10 +98,12 @@ class SentenceStream:
 
     # ---- what the engine calls
 
-    def receive(self, pcm: bytes) -> None:
-        """Takes audio, or a keepalive (empty)."""
-        if pcm and self.wanted:
-            self._pieces.append(pcm)
+    def receive(self, pcm: bytes, words: Iterable[Sequence[int]] = ()) -> None:
+        """Takes audio, or a keepalive (empty), with words that end in it or before it."""
+        if self.wanted:
+            self.words += [SpokenWord(*word) for word in words]
+            if pcm:
+                self._pieces.append(pcm)
         self._wake()
 
     def end(self, size: int | None, error: EngineError | None = None) -> None:

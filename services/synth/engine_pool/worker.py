@@ -142,7 +142,7 @@ class EngineWorker:
                 self._send("error", id=sentence.number, kind=type(exc).__name__, message=str(exc))
             else:
                 self._sentences.pop(sentence.number)
-                self._send("done", id=sentence.number, bytes=total)
+                self._send("done", id=sentence.number, bytes=total, **sentence.take_words())
         self._asked.put(None)  # ends the next thread
 
     def _pieces(self, sentence: AskedSentence) -> int:
@@ -155,11 +155,24 @@ class EngineWorker:
                 raise base.EngineError(f"engine {self._engine.name} gave half a sample")
             return output.give(pcm)
 
+        def word(found: base.SpokenWord) -> None:
+            sentence.add_word(found, output.total)
+
+        def stop() -> bool:
+            return sentence.stopped
+
         manner = {name: asked[name] for name in ("voice", "language", "speed")}
+        if (speak_words_to := getattr(self._engine, "speak_words_to", None)) is not None:
+            speak_words_to(give, word, asked["sentence"], **manner)
+            return output.total
         if (speak_to := getattr(self._engine, "speak_to", None)) is not None:
             speak_to(give, asked["sentence"], **manner)
             return output.total
-        for pcm in self._engine.synthesize(asked["sentence"], **manner, stop=lambda: sentence.stopped):
+        if (words := getattr(self._engine, "synthesize_words", None)) is not None:
+            spoken = words(word, asked["sentence"], **manner, stop=stop)
+        else:
+            spoken = self._engine.synthesize(asked["sentence"], **manner, stop=stop)
+        for pcm in spoken:
             if not give(pcm):
                 break
         return output.total
@@ -170,7 +183,7 @@ class EngineWorker:
             piece = pcm[start : start + frames.PIECE_BYTES]
             if not sentence.take_window(len(piece)):
                 return False
-            self._send("pcm", id=sentence.number, pcm=piece)
+            self._send("pcm", id=sentence.number, pcm=piece, **sentence.take_words())
         return True
 
     def _send(self, kind: str, /, **fields: object) -> None:

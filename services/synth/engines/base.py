@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from orastream.contract.errors import Code, OrastreamError
 
@@ -93,6 +93,18 @@ class Voice:
     sample_rate_hz: int
 
 
+class SpokenWord(NamedTuple):
+    """A word in the audio of a sentence. Numbers count from the begin of that sentence; ranges are half-open."""
+
+    first: int
+    """`sentence[first:end]` is the word, in Unicode code points of the sentence that the engine was given."""
+    end: int
+    begin_sample: int
+    """The first sample of the word."""
+    end_sample: int
+    """The sample after its last one."""
+
+
 class Engine(Protocol):
     """A text-to-speech engine. If `at_once` is 1, one thread uses it; else `at_once` threads call `synthesize`."""
 
@@ -149,6 +161,52 @@ class PushingEngine(Protocol):
         """As `Engine.synthesize`, but calls `give` with each piece. An empty piece asks whether to go on.
 
         It ends early when `give` returns False, and raises what `give` raises.
+        """
+
+
+class WordEngine(Protocol):
+    """What an engine may have besides `Engine`, if it knows when it speaks each word and `at_once` is 1.
+
+    The worker then calls `speak_words_to`, instead of `PushingEngine.speak_to` and `synthesize`.
+    """
+
+    def speak_words_to(
+        self,
+        give: Callable[[bytes], bool],
+        word: Callable[[SpokenWord], None],
+        sentence: str,
+        *,
+        voice: str | None,
+        language: str,
+        speed: float,
+    ) -> None:
+        """As `PushingEngine.speak_to`; calls `word` with each word before `give` gets the last sample of the word.
+
+        Words come in the order of the sentence and of the audio: they overlap neither in the text nor in time, and each
+        has at least one character and one sample. The worker leaves out a word that breaks this. A deterministic engine
+        gives the same words in every call.
+        """
+
+
+class WordIterator(Protocol):
+    """What an engine may have besides `Engine`, if it knows when it speaks each word, with any `at_once`.
+
+    The worker then calls `synthesize_words` instead of `synthesize`.
+    """
+
+    def synthesize_words(
+        self,
+        word: Callable[[SpokenWord], None],
+        sentence: str,
+        *,
+        voice: str | None,
+        language: str,
+        speed: float,
+        stop: Callable[[], bool],
+    ) -> Iterator[bytes]:
+        """As `Engine.synthesize`; calls `word` with each word before it yields the last sample of the word.
+
+        For the words see `WordEngine.speak_words_to`.
         """
 
 

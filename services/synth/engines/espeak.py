@@ -1,7 +1,7 @@
 """eSpeak NG from the wheel `espeakng-loader`: Korean, English and about 130 other languages, without a model.
 
-The only file that imports espeakng_loader or uses its C API (espeak-ng/speak_lib.h, 1.52). 22 050 Hz, first audio after
-about 1 ms, a real-time factor of 0.003.
+The only file that imports espeakng_loader or calls its C API (espeak-ng/speak_lib.h, 1.52). 22 050 Hz, first audio
+after about 1 ms, a real-time factor of 0.003.
 
 The library keeps state, such as the phase of its pitch flutter, in static variables. Neither a new voice nor
 `espeak_Terminate` resets them, so the same text would sound a little different each time. Therefore each sentence uses
@@ -20,14 +20,16 @@ import importlib.metadata
 import os
 import shutil
 import tempfile
-import unicodedata
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import espeakng_loader
 
-from services.synth.engines.base import EngineError, UnknownVoice, Voice
+from services.synth.engines.base import EngineError, SpokenWord, UnknownVoice, Voice
+from services.synth.engines.composed import Composed
+from services.synth.engines.espeak_events import Events, EventStruct, about_text
+from services.synth.engines.espeak_words import EspeakEvent, WordedAudio
 from services.synth.engines.gather import Gathering
 
 NORMAL_WPM = 175
@@ -41,7 +43,7 @@ _POSITION_CHARACTER = 1
 _LONGEST_DATA_PATH = 120  # bytes; espeak_Initialize fails for a length somewhere above 150
 _ALIASES = {"zh": "cmn", "no": "nb", "iw": "he", "in": "id"}
 
-_ON_AUDIO = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+_ON_AUDIO = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(EventStruct))
 
 
 class _VoiceStruct(ctypes.Structure):
@@ -92,18 +94,18 @@ class _Image:
             raise EngineError(f"espeak: its voice {voice} cannot be loaded; reinstall espeakng-loader")
         self.voice = voice
 
-    def speak(self, wpm: int, text: str, on_audio: Callable[[bytes], bool]) -> None:
-        """Calls `on_audio` with each piece of PCM until it returns False. Blocks.
+    def speak(self, wpm: int, text: str, on_audio: Callable[[bytes, list[EspeakEvent]], bool]) -> None:
+        """Calls `on_audio` with each piece of PCM, and the events in it, until it returns False. Blocks.
 
         Raises EngineError, and what `on_audio` raises.
         """
         failures: list[Exception] = []
 
-        def receive(samples: ctypes._Pointer[ctypes.c_short], count: int, _events: int | None) -> int:
+        def receive(samples: ctypes._Pointer[ctypes.c_short], count: int, events: Events) -> int:
             if not samples or count <= 0:
                 return 0
             try:
-                return 0 if on_audio(ctypes.string_at(samples, count * 2)) else 1
+                return 0 if on_audio(ctypes.string_at(samples, count * 2), about_text(events)) else 1
             except Exception as exc:  # noqa: BLE001 - ctypes would print it and go on
                 failures.append(exc)
                 return 1
@@ -183,12 +185,31 @@ class EspeakEngine:
         self, give: Callable[[bytes], bool], sentence: str, *, voice: str | None, language: str, speed: float
     ) -> None:
         """Calls `give` with pieces of 120 to 740 ms, with the pause after the sentence. See `PushingEngine`."""
+        self.speak_words_to(give, lambda _: None, sentence, voice=voice, language=language, speed=speed)
+
+    def speak_words_to(
+        self,
+        give: Callable[[bytes], bool],
+        word: Callable[[SpokenWord], None],
+        sentence: str,
+        *,
+        voice: str | None,
+        language: str,
+        speed: float,
+    ) -> None:
+        """As `speak_to`, with the words. See `WordEngine`."""
         name = self._resolve(voice, language)
         image = self._image_with(name)
-        gathering = Gathering()
+        composed, gathering = Composed(sentence), Gathering()
+
+        def report(found: SpokenWord) -> None:
+            first, end = composed.place(found.first, found.end)
+            word(found._replace(first=first, end=end))
+
+        audio = WordedAudio(composed.text, lambda pcm: give(gathering.push(pcm)), report)
         try:
-            image.speak(round(NORMAL_WPM * speed), _plain(sentence), lambda pcm: give(gathering.push(pcm)))
-            if rest := gathering.rest():
+            image.speak(round(NORMAL_WPM * speed), _plain(composed.text), audio.receive)
+            if audio.finish() and (rest := gathering.rest()):
                 give(rest)
         finally:
             image.close()
@@ -254,5 +275,5 @@ class EspeakEngine:
 
 
 def _plain(text: str) -> str:
-    """Returns the text in NFC, because espeak spells decomposed Hangul, and without NUL, which would end the text."""
-    return unicodedata.normalize("NFC", text).replace("\0", " ")
+    """Returns the text without NUL, which would end it. It must be in NFC: espeak spells decomposed Hangul."""
+    return text.replace("\0", " ")

@@ -171,14 +171,15 @@ async def open_or_expire(
 
 
 def start_after(progress: Assembly, start: AudioStart, *, copied: bool = False) -> AudioStart:
-    """The `start` of a later attempt: the sample rate stays that of the earlier one, whatever the engine's is.
+    """The `start` of a later attempt: format and sample rate stay those of the earlier one.
 
+    So they do not change within a file when this synth has another engine, setting or OraServer than the earlier one.
     `copied`: no engine makes the audio (`redeliverOf`), and all of the earlier `start` stays.
     """
     before = progress.start
     if before is not None and copied:
         return before
-    return start if before is None else replace(start, sample_rate_hz=before.sample_rate_hz)
+    return start if before is None else replace(start, format=before.format, sample_rate_hz=before.sample_rate_hz)
 
 
 async def end_latest(js: JetStream, stored: StoredRequest, error: EndError | None) -> AudioEnd:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.report_store import ReportStore
+from services.synth.job.format_choice import FormatChoice
 from services.synth.job.metrics import SynthMetrics
 from services.synth.queue.pace import Pace
 from services.synth.settings import SynthSettings
@@ -22,3 +23,4 @@ class SynthContext:
     settings: SynthSettings
     metrics: SynthMetrics
     pace: Pace
+    formats: FormatChoice

@@ -1,4 +1,7 @@
-"""How a request ends that is not spoken here: refused, a duplicate, cancelled, deleted, or ended by another process."""
+"""How a request ends that is not spoken here: refused, a duplicate, cancelled, deleted, or ended by another process.
+
+While a request is stored that it supersedes, it is nak'ed in place of acked: it stays stored, and is closed later.
+"""
 
 from __future__ import annotations
 
@@ -37,12 +40,13 @@ class Ending:
         if not written.state.report.final:  # another synth has just claimed it; if it dies, we get it again
             await self._hold.redeliver(AGAIN_S)
             return
-        await self._reports.close(stored, written.state.report)
+        closed = await self._reports.close(stored, written.state.report)
         self._count(written.state.report.status)
-        await self._hold.ack()
+        await self._leave(closed=closed)
 
     async def settle(self, outcome: Claim) -> None:
         """Do what is left to do for a request that is not to be spoken."""
+        closed = True
         match outcome.admission:
             case Admission.GONE:
                 await self._end_unstored(outcome)
@@ -50,12 +54,12 @@ class Ending:
                 await self._pass_on(outcome.state.report)
                 return
             case Admission.FINAL:
-                await self._reports.close(self._stored, outcome.state.report)
+                closed = await self._reports.close(self._stored, outcome.state.report)
             case _:
                 assert outcome.admission is Admission.CANCELLED, outcome.admission
                 if outcome.state.report.transport == "none":
-                    await self.finish(outcome.state.report.with_(status="cancelled"))
-        await self._hold.ack()
+                    closed = await self.finish(outcome.state.report.with_(status="cancelled"))
+        await self._leave(closed=closed)
 
     async def _end_unstored(self, outcome: Claim) -> None:
         """Write `failed` for a deleted request if it has no final report yet. Else its claim would never end.
@@ -81,8 +85,16 @@ class Ending:
         self._count("duplicate")
         await self._hold.ack()
 
-    async def finish(self, final: Report) -> None:
-        """Write the final report after `end` is stored: for transport `none` no bridge does it."""
+    async def finish(self, final: Report) -> bool:
+        """Write the final report after `end` is stored: for transport `none` no bridge does it.
+
+        Returns whether nothing is left to do. If not, nak the request.
+        """
         written = await self._reports.write(self._stored, final, None)
-        if written.state.report.final:
-            await self._reports.close(self._stored, written.state.report)
+        return not written.state.report.final or await self._reports.close(self._stored, written.state.report)
+
+    async def _leave(self, *, closed: bool) -> None:
+        if closed:
+            await self._hold.ack()
+        else:
+            await self._hold.redeliver(AGAIN_S)

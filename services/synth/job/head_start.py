@@ -18,9 +18,9 @@ from orastream.contract.stored_requests import StoredRequest
 from services.synth.audio.pcm_chunker import AudioPiece
 from services.synth.job.attempt import Attempt
 from services.synth.job.context import SynthContext
-from services.synth.job.speech_run import SpeechRun, utterance_of, whole_text
+from services.synth.job.speech_run import SpeechRun, whole_text
 from services.synth.queue.turns import SlotTurn
-from services.synth.speech.speak import FIRST_ATTEMPT, Resume, output_spec
+from services.synth.speech.speak import FIRST_ATTEMPT, Resume, SpokenUtterance, output_spec
 
 
 class HeadStart:
@@ -29,9 +29,12 @@ class HeadStart:
     For a request whose text is complete and of which no audio is stored. Does nothing if others need its slot first.
     """
 
-    def __init__(self, context: SynthContext, stored: StoredRequest, turn: SlotTurn) -> None:
+    def __init__(
+        self, context: SynthContext, stored: StoredRequest, turn: SlotTurn, utterance: SpokenUtterance
+    ) -> None:
+        """`utterance` is what the `start` of the claim says."""
         assert stored.request is not None, "the job has refused a request that cannot be read"
-        self._utterance = utterance_of(stored.request, context.settings)
+        self._utterance = utterance
         self._info = context.speaker.info
         self._lines = whole_text(stored.request, self._utterance, context.settings)
         self._run: SpeechRun | None = None
@@ -65,8 +68,9 @@ class HeadStart:
         """
         run, first = self._run, self._first
         new = (resume.next_index, resume.stored_bytes) == (FIRST_ATTEMPT.next_index, FIRST_ATTEMPT.stored_bytes)
-        same_rate = start.sample_rate_hz == output_spec(self._info, self._utterance).sample_rate_hz
-        if run is None or first is None or run.attempt is not None or not new or not same_rate:
+        ours = self._utterance.format, output_spec(self._info, self._utterance).sample_rate_hz
+        same_file = (start.format, start.sample_rate_hz) == ours  # else another synth has stored the first `start`
+        if run is None or first is None or run.attempt is not None or not new or not same_file:
             await self._close()
             return None
         run.attempt = attempt

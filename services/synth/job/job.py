@@ -26,16 +26,19 @@ from services.synth.engines.base import EngineError
 from services.synth.job.abort_watch import AbortWatch, error_of
 from services.synth.job.attempt import Attempt, AudioLost, end_latest, first_attempt, open_or_expire
 from services.synth.job.context import SynthContext
-from services.synth.job.ending import Ending
+from services.synth.job.ending import AGAIN_S, Ending
 from services.synth.job.head_start import HeadStart
 from services.synth.job.hold import Hold, Superseded
 from services.synth.job.metrics import SynthMetrics
 from services.synth.job.outcome import FailedAttempts, as_final, summary, worth_retrying
 from services.synth.job.redelivery import StoredAudio, deliver_again, find_source
+from services.synth.job.speech_run import utterance_of
 from services.synth.job.synthesis import narrate, reached_by, start_of
 from services.synth.queue.admission import Admission
 from services.synth.queue.claim import Claim, claim, overdue, problem_of
+from services.synth.queue.superseded import SupersedingReader
 from services.synth.queue.turns import SlotTurn
+from services.synth.speech.speak import SpokenUtterance
 
 STARTED = "✅ [TTS] WebSocket 백그라운드 스트리밍 시작"
 
@@ -132,11 +135,17 @@ class Job:
         assert request is not None, "a request without one was refused"
         transport = stored.stated_transport or context.settings.default_transport
         report = stored.report("synthesizing", transport=transport)
-        spoken = start_of(request, stored.sequence, context.speaker.info, context.settings)
+        engine = context.speaker.info
+        fmt = await context.formats.of(request, transport, deterministic=engine.deterministic)
+        utterance = utterance_of(request, fmt, context.settings)
+        spoken = start_of(request, stored.sequence, engine, utterance)
         start = self._again.start if isinstance(self._again, StoredAudio) else spoken
-        async with AbortWatch(context.js, stored, context.reports.state_of) as watch, self._begun():
+        max_text_chars = context.settings.tts_max_text_chars
+        reader = SupersedingReader(context.js, engine.name, max_text_chars)
+        async with AbortWatch(reader, stored, context.reports.state_of) as watch, self._begun(utterance):
             with traces.begin("claim", parent=self._span) as span:
-                outcome = await claim(context.js, context.reports, stored, report, start)
+                outcome = await claim(reader, context.reports, stored, report, start)
+                watch.consider(outcome.undecided)
                 span.set({"orastream.admission": outcome.admission.name.lower()})
             if outcome.admission is Admission.OURS:
                 try:
@@ -148,14 +157,14 @@ class Job:
         await self._ending.settle(outcome)
 
     @contextlib.asynccontextmanager
-    async def _begun(self) -> AsyncIterator[None]:
+    async def _begun(self, utterance: SpokenUtterance) -> AsyncIterator[None]:
         """The engine makes the first chunk meanwhile, unless this may not be the first attempt at the request."""
         request = self._stored.request
         spoken_anew = self._again is None and self._delivery.delivered == 1 and not self._cancelled
         if request is None or request.text_stream or not spoken_anew:
             yield
             return
-        async with HeadStart(self._context, self._stored, self._turn) as self._head_start:
+        async with HeadStart(self._context, self._stored, self._turn, utterance) as self._head_start:
             yield
 
     # ---- speaking
@@ -190,13 +199,17 @@ class Job:
                 keeping.result()  # raises Superseded
         finally:
             await tasks.end(speaking, aborted)
+        closed = True
         if transport == "none":
-            await self._ending.finish(as_final(outcome.state.report, end, self._playback))
+            closed = await self._ending.finish(as_final(outcome.state.report, end, self._playback))
         if end.error is not None:
             self._span.fail(end.error.code, end.error.message)
         self._count("unwanted" if final is not None and final.status != "cancelled" else end.status)
         log.info("spoken", **summary(end, self._playback, self._context.js.clock.age_s(self._stored.stored_at_s)))
-        await self._hold.ack()
+        if closed:
+            await self._hold.ack()
+        else:
+            await self._hold.redeliver(AGAIN_S)
 
     async def _attempts(self, first: int | None, start: AudioStart) -> AudioEnd:
         """Make attempts until an `end` that counts is stored, and return it. Raises Superseded.

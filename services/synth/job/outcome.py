@@ -89,6 +89,7 @@ def as_final(report: Report, end: AudioEnd, playback: Playback) -> Report:
         delivered_chunks=end.total_chunks,
         bytes=end.total_bytes,
         audio_seconds=round(end.audio_seconds, 3),
+        sent_seconds=round(end.audio_seconds, 3),
         rtf=end.rtf,
         underruns=playback.underruns,
         underrun_ms=round(playback.underrun_ms, 1),

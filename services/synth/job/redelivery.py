@@ -41,7 +41,7 @@ class StoredAudio:
         It is `failed` with `audio_expired` if the earlier audio leaves the stream meanwhile. Raises NodeUnavailable,
         PublishRefused.
         """
-        js, copied = context.js, attempt.progress.next_index
+        js, copied, size = context.js, attempt.progress.next_index, attempt.progress.bytes
         subject = js.names.put_audio(stored.session, stored.token)
         async with (
             PublishWindow(js.broker, on_stored=attempt.trail.on_stored) as window,
@@ -51,7 +51,8 @@ class StoredAudio:
                 async for chunk in chunks:
                     if chunk.index < copied:
                         continue
-                    await publisher.chunk(replace(chunk, attempt=attempt.sequence))
+                    await publisher.chunk(replace(chunk, attempt=attempt.sequence, offset=size))
+                    size += len(chunk.audio)
                     playback.chunk(chunk.index, chunk.pts_ms, time.monotonic() * 1000)
                     context.metrics.chunk_stored(len(chunk.audio))
                     copied = chunk.index + 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable
 
+from orastream.contract.audio import Format
 from orastream.contract.messages import SpeakRequest
 from orastream.contract.stored_requests import StoredRequest
 from services.synth.audio.pcm_chunker import Cutting
@@ -19,13 +20,16 @@ from services.synth.speech.speak import FIRST_ATTEMPT, Made, Resume, SpokenUtter
 from services.synth.text.script import ScriptLine, script_of
 
 
-def utterance_of(request: SpeakRequest, settings: SynthSettings) -> SpokenUtterance:
-    """The parameters for the engine; the same for all attempts at a request."""
+def utterance_of(request: SpeakRequest, fmt: Format, settings: SynthSettings) -> SpokenUtterance:
+    """The parameters for the engine; the same for all attempts at a request.
+
+    `fmt` is what `SynthContext.formats` has chosen for the first attempt, and for a later one that of the stored audio.
+    """
     return SpokenUtterance(
         voice=request.voice or settings.tts_voice,
         language=request.language,
         speed=request.speed,
-        format=request.audio_format,
+        format=fmt,
         sample_rate_hz=request.sample_rate,
         limits=AudioLimits(settings.tts_max_sentence_audio_seconds, settings.tts_max_utterance_audio_seconds),
     )

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 
 from orastream.contract.assembly import Assembly
+from orastream.contract.audio import FORMATS, Format
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.contract.messages import SpeakRequest
 from orastream.contract.playback import Playback
@@ -17,7 +18,7 @@ from orastream.jetstream.publish_window import PublishWindow
 from orastream.traces import Span
 from services.synth.audio.pcm_chunker import AudioPiece
 from services.synth.engine_pool.process import EngineInfo
-from services.synth.engines.base import NoAudio
+from services.synth.engines.base import CannotResume, NoAudio
 from services.synth.job.attempt import Attempt
 from services.synth.job.audio_publisher import AudioPublisher
 from services.synth.job.context import SynthContext
@@ -25,14 +26,12 @@ from services.synth.job.head_start import HeadStart
 from services.synth.job.outcome import Reached
 from services.synth.job.speech_run import SpeechRun, utterance_of, whole_text
 from services.synth.queue.turns import SlotTurn
-from services.synth.settings import SynthSettings
-from services.synth.speech.speak import Resume, continues_exactly, output_spec
+from services.synth.speech.speak import Resume, SpokenUtterance, continues_exactly, output_spec
 from services.synth.text.streamed_text import StreamedText
 
 
-def start_of(request: SpeakRequest, request_seq: int, engine: EngineInfo, settings: SynthSettings) -> AudioStart:
-    """The `start` of each attempt at a request."""
-    utterance = utterance_of(request, settings)
+def start_of(request: SpeakRequest, request_seq: int, engine: EngineInfo, utterance: SpokenUtterance) -> AudioStart:
+    """The `start` of the first attempt at a request; a later one keeps the format and rate of the stored audio."""
     spec = output_spec(engine, utterance)
     return AudioStart(
         request_seq,
@@ -49,13 +48,44 @@ def start_of(request: SpeakRequest, request_seq: int, engine: EngineInfo, settin
 def resume_of(progress: Assembly, engine: EngineInfo) -> Resume:
     """Where the engine continues. `same_engine`: only the same engine and version repeat the stored audio exactly."""
     same = progress.makers <= {(engine.name, engine.version)}
-    return Resume(progress.next_index, progress.bytes, progress.next_sentence, same_engine=same)
+    return Resume(
+        progress.next_index,
+        progress.bytes,
+        progress.next_sentence,
+        progress.begun,
+        progress.last_word,
+        progress.last_pts_ms,
+        same_engine=same,
+    )
 
 
 def reached_by(progress: Assembly, engine: EngineInfo) -> Reached:
     """How far the stored audio reaches, and whether this engine continues at its end."""
     resume = resume_of(progress, engine)
     return Reached(resume.next_index, resume.sentence, continues_exactly(engine, resume))
+
+
+def stored_format(start: AudioStart) -> Format:
+    """The format of the stored audio, which an attempt must continue. Raises CannotResume."""
+    for fmt in FORMATS:
+        if fmt == start.format:
+            return fmt
+    raise CannotResume(f"synthesis stopped, and this synth does not know {start.format}; send the request again")
+
+
+def as_chunk(piece: AudioPiece, attempt: int, text: str | None) -> AudioChunk:
+    """The message of a piece. `text` is its sentence, if the text is streamed."""
+    return AudioChunk(
+        attempt,
+        piece.index,
+        piece.pts_ms,
+        piece.sentence,
+        piece.audio,
+        text,
+        piece.offset,
+        piece.sentences,
+        piece.words,
+    )
 
 
 async def narrate(  # noqa: PLR0913 - what one attempt needs
@@ -80,7 +110,8 @@ async def narrate(  # noqa: PLR0913 - what one attempt needs
     assert request is not None, "the job has refused a request that cannot be read"
     progress, trail = attempt.progress, attempt.trail  # read it before any await: `counts` may update it
     assert progress.start is not None, "without it `open_attempt` raises AudioExpired"
-    utterance = replace(utterance_of(request, settings), sample_rate_hz=progress.start.sample_rate_hz)
+    utterance = utterance_of(request, stored_format(progress.start), settings)
+    utterance = replace(utterance, sample_rate_hz=progress.start.sample_rate_hz)
     resume = resume_of(progress, speaker.info)
     subject = js.names.put_audio(stored.session, stored.token)
     chunks, size = resume.next_index, resume.stored_bytes
@@ -103,7 +134,8 @@ async def narrate(  # noqa: PLR0913 - what one attempt needs
         async with aclosing(_all_there_is(run.pieces, streamed_text)) as pieces:
             async for piece in pieces:
                 text = streamed_text.said[piece.sentence] if streamed_text else None
-                chunk = AudioChunk(attempt.sequence, piece.index, piece.pts_ms, piece.sentence, piece.audio, text)
+                assert piece.offset == size, "readers would not count a chunk that does not continue what is stored"
+                chunk = as_chunk(piece, attempt.sequence, text)
                 await publisher.chunk(chunk)
                 playback.chunk(piece.index, piece.pts_ms, time.monotonic() * 1000)
                 if piece.index == 0:

@@ -14,7 +14,7 @@ class Admission(Enum):
     GONE = "the request is not stored any more: ack"
     DUPLICATE = "its id belongs to another request: publish that request's final report"
     FINAL = "it already has a final report: clean up, ack"
-    CANCELLED = "a cancel is stored after it: its owner reports the cancel; ack"
+    CANCELLED = "a cancel, or a request that supersedes it, is stored after it: its owner reports the cancel; ack"
     OURS = "speak it"
 
 

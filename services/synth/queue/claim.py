@@ -9,10 +9,11 @@ from orastream.contract.audio_messages import AudioStart
 from orastream.contract.errors import SequenceConflict
 from orastream.contract.messages import Report, ReportError
 from orastream.contract.report_state import ReportState
-from orastream.contract.stored_requests import StoredCancel, StoredRequest, read_message
+from orastream.contract.stored_requests import StoredRequest
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.report_store import ReportStore
 from services.synth.queue.admission import Admission, ClaimAnswers, admit
+from services.synth.queue.superseded import SupersedingReader, later
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,34 +23,26 @@ class Claim:
     admission: Admission
     state: ReportState
     attempt: int | None
+    undecided: list[StoredRequest]
+    """Later requests of which it is not known yet whether they supersede this one."""
 
 
-async def claim(js: JetStream, reports: ReportStore, stored: StoredRequest, report: Report, start: AudioStart) -> Claim:
+async def claim(
+    reader: SupersedingReader, reports: ReportStore, stored: StoredRequest, report: Report, start: AudioStart
+) -> Claim:
     """Claims a request by writing its first report. Raises NodeUnavailable.
 
     Cancel-safe: the next call finds a report that this one has stored.
     """
-    still_stored, cancelled, state, attempt = await asyncio.gather(
+    js = reader.js
+    still_stored, after, state, attempt = await asyncio.gather(
         js.get(js.names.sessions_stream, stored.sequence),
-        cancel_after(js, stored),
+        later(reader, stored),
         _first_report(reports, stored, report),
         _first_start(js, stored, start),
     )
-    answers = ClaimAnswers(stored.sequence, still_stored is not None, cancelled is not None, state.report)
-    return Claim(admit(answers), state, attempt)
-
-
-async def cancel_after(js: JetStream, stored: StoredRequest) -> StoredCancel | None:
-    """Returns the first stored cancel that covers the request, as the stream's leader has it; None if there is none."""
-    after = stored.sequence
-    while (
-        message := await js.after(js.names.sessions_stream, js.names.session_cancel(stored.session), after)
-    ) is not None:
-        after = message.sequence
-        cancel = read_message(message, js.names, max_text_chars=0)
-        if isinstance(cancel, StoredCancel) and cancel.covers(stored.sequence, stored.token):
-            return cancel
-    return None
+    answers = ClaimAnswers(stored.sequence, still_stored is not None, after.cancelled, state.report)
+    return Claim(admit(answers), state, attempt, after.undecided)
 
 
 async def _first_report(reports: ReportStore, stored: StoredRequest, report: Report) -> ReportState:
@@ -69,7 +62,7 @@ def problem_of(stored: StoredRequest, speaks: str) -> ReportError | None:
     request = stored.request
     if request is None:
         return ReportError.of("invalid_request", str(stored.problem))
-    if request.engine is not None and request.redeliver_of is None and request.engine.lower() != speaks.lower():
+    if request.redeliver_of is None and not request.spoken_with(speaks):
         return ReportError.of("invalid_request", f"engine: this node speaks with {speaks!r}; leave it out")
     return None
 

@@ -64,6 +64,12 @@ class LoadReport:
         self._begun.pop(sequence, None)
         self._changed.set()
 
+    def queued(self, request: QueuedRequest) -> None:
+        """A request was put into the queue."""
+        if request.supersedes:
+            self._note_cancel(request.session, request.delivery.time_s)
+        self._changed.set()
+
     def load(self) -> SynthLoad:
         """Return the load now."""
         slots, taken, mean_s = self._slots.slots, self._slots.taken, self._pace.mean_s
@@ -124,7 +130,9 @@ class LoadReport:
         return found
 
     def cancelled(self, request: QueuedRequest) -> bool:
-        """Whether a cancel of its session was published after it. Perhaps not yet stored, so this is no decision."""
+        """Whether a cancel of its session was published after it, or a request that supersedes. This is no decision:
+        perhaps the cancel is not stored, or the request supersedes nothing.
+        """
         return request.delivery.time_s < self._cancelled_at.get(request.session, 0.0)
 
     def _work_s(self, request: QueuedRequest) -> float:
@@ -132,11 +140,13 @@ class LoadReport:
 
     def _on_cancel(self, subject: str, _reply: str, data: bytes, _headers: Headers) -> None:
         """A cancel was published. It may not be stored yet, so it only changes the estimate."""
-        if data not in (b"", b"{}"):  # of one request
-            return
+        if data in (b"", b"{}"):  # else of one request
+            self._note_cancel(subject.rpartition(".")[2], self._js.clock.now_s())
+
+    def _note_cancel(self, session: str, at_s: float) -> None:
         if len(self._cancelled_at) >= MAX_CANCELS:
             self._cancelled_at.clear()
-        self._cancelled_at[subject.rpartition(".")[2]] = self._js.clock.now_s()
+        self._cancelled_at[session] = max(at_s, self._cancelled_at.get(session, 0.0))
 
     def _left_s(self) -> float:
         now = self._clock()

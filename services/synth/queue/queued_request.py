@@ -26,6 +26,8 @@ class QueuedRequest:
     """`LoadReport.hopeless` has returned it, and it is not decided yet whether it ends: it must stay in the queue."""
     caller: str = UNKNOWN
     """Who sent it; see `contract/caller.py`."""
+    supersedes: bool = False
+    """Whether it asks to cancel the earlier requests of its session. Perhaps in vain; see `contract/superseding.py`."""
     claimed: bool = False
     """It was claimed before, by a synth that is gone: its ttl does not count, and it comes first."""
 
@@ -41,4 +43,5 @@ def queued_request(session: str, delivery: Delivery, default_transport: Transpor
         outline.streams_text,
         transport == "websocket",
         caller=caller_of(delivery.subject.rpartition(".")[2], delivery.stated_caller),
+        supersedes=outline.supersedes,
     )

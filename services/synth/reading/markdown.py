@@ -7,6 +7,9 @@ This runs before all rules, because they read the remaining text. Bullets, headi
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+
+from services.synth.reading.edited_text import Edit, EditedText
 
 # Linear time for any text: repeats are bounded, and no part can match the first character of the next one.
 _LINK = re.compile(
@@ -26,23 +29,32 @@ _OF_AN_ADDRESS = frozenset("/.#:@")
 _CHARACTERS = {"nbsp": " ", "amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'", "#39": "'"}
 
 
-def unmarked(text: str, *, tags: bool = True) -> str:
+def unmarked(text: EditedText, *, tags: bool = True) -> EditedText:
     """Returns the text without marks; a text of marks only is unchanged.
 
     With `tags`, HTML tags and entities are marks, too. Text from SSML is read without `tags`: real markup is already
     removed there, and what still looks like a tag is text.
     """
-    if not any(mark in text for mark in "[<|&-"):
+    written = text.text
+    if not any(mark in written for mark in "[<|&-"):
         return text
-    plain = _LINK.sub(_words, text)
-    plain = _CHECKBOX.sub(lambda box: box["bullet"], _FOOTNOTE.sub("", plain))
-    plain = _RULER_IN_LINE.sub(" ", _RULER.sub("", plain))
+    plain = text.edited([edit for link in _LINK.finditer(written) if _is_link(link) for edit in _around(link, "words")])
+    plain = plain.sub(_FOOTNOTE, "")
+    plain = plain.edited([edit for box in _CHECKBOX.finditer(plain.text) for edit in _around(box, "bullet")])
+    plain = plain.sub(_RULER, "").sub(_RULER_IN_LINE, " ")
     if tags:
-        plain = _TAG.sub(lambda tag: " " if tag["breaking"] else "", _COMMENT.sub(" ", plain))
-        plain = _ENTITY.sub(lambda entity: _CHARACTERS[entity["name"]], plain)
-    return plain if any(char.isalnum() for char in plain) else text
+        plain = plain.sub(_COMMENT, " ").sub(_TAG, lambda tag: " " if tag["breaking"] else "")
+        plain = plain.sub(_ENTITY, lambda entity: _CHARACTERS[entity["name"]])
+    return plain if any(char.isalnum() for char in plain.text) else text
 
 
-def _words(link: re.Match[str]) -> str:
-    """Returns the text of a link; f[0](x) is not a link and is unchanged."""
-    return link["words"] if _OF_AN_ADDRESS & set(link["target"]) else link[0]
+def _is_link(link: re.Match[str]) -> bool:
+    """Whether the target is an address: f[0](x) is not a link and is unchanged."""
+    return not _OF_AN_ADDRESS.isdisjoint(link["target"])
+
+
+def _around(match: re.Match[str], kept: str) -> Iterator[Edit]:
+    """Yields the edits that delete the match except its group `kept`."""
+    for first, end in ((match.start(), match.start(kept)), (match.end(kept), match.end())):
+        if first < end:
+            yield first, end, ""

@@ -6,6 +6,7 @@ import re
 import unicodedata
 
 from services.synth.reading import english, korean, markdown, spelling
+from services.synth.reading.edited_text import EditedText
 
 _HANGUL = re.compile(r"[가-힣ㄱ-ㅣ]")
 # Cyrillic to Thai, kana, ideographs: such a text is neither Korean nor English, for any language tag.
@@ -20,15 +21,27 @@ def read_out(sentence: str, language: str, *, tags: bool = True) -> str:
     words only is read as English. With `tags`, HTML tags are not spoken (`markdown`). Other languages and scripts are
     only normalized to NFC. The same arguments give the same result. Never raises. Thread-safe.
     """
-    plain = unicodedata.normalize("NFC", sentence).replace("\0", " ")
-    reading = _language(plain, language)
+    return read_with_places(EditedText(sentence), language, tags=tags).text
+
+
+def read_with_places(sentence: EditedText, language: str, *, tags: bool = True) -> EditedText:
+    """As `read_out`; `back` of the result returns from which part of the original text a part of the words comes.
+
+    What a rule says comes from all characters that the rule has matched. All others come from themselves.
+    """
+    plain = sentence
+    if not unicodedata.is_normalized("NFC", plain.text):
+        plain = plain.composed()
+    if "\0" in plain.text:
+        plain = plain.respelled(plain.text.replace("\0", " "))
+    reading = _language(plain.text, language)
     if reading == "ko":
-        said = korean.read(markdown.unmarked(plain, tags=tags))
+        said = korean.edited(markdown.unmarked(plain, tags=tags))
     elif reading == "en":
-        said = english.read(markdown.unmarked(plain, tags=tags))
+        said = english.edited(markdown.unmarked(plain, tags=tags))
     else:
         return plain
-    return said if any(char.isalnum() for char in said) else plain
+    return said if any(char.isalnum() for char in said.text) else plain
 
 
 def say_as(text: str, kind: str, language: str, form: str = "") -> str:

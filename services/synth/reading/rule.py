@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from services.synth.reading.edited_text import Edit, EditedText
+
 _LATIN = re.compile(r"[A-Za-z0-9]")
 _NUMBER_BEHIND_HANGUL = re.compile(r"[가-힣][0-9]")
 _SPACES = re.compile(r"[^\S\n]{2,}")
@@ -29,30 +31,35 @@ def always(words: str) -> Callable[[re.Match[str]], str]:
     return lambda match: words
 
 
-def apply(rules: Sequence[Rule], begins: re.Pattern[str], text: str) -> str:
+def apply(rules: Sequence[Rule], begins: re.Pattern[str], sentence: EditedText) -> EditedText:
     """Returns the text after one pass from left to right, in which the first matching rule replaces the text.
 
     `begins` matches a single character at which rules are tried. The words of a rule are not read again. Spaces
     separate the words of two rules, words from Latin letters, and the words of a number from Hangul before it. Double
-    spaces where signs were removed become one.
+    spaces where signs were removed become one. Such a space comes from what the words next to it come from.
     """
-    said: list[str] = []
+    text, edits = sentence.text, list[Edit]()
     position, apart = 0, False  # apart: the last piece is a rule's words
+    before = ""  # the last character of the last piece
     while (begin := begins.search(text, position)) is not None:
         if begin.start() > position:
-            said.append(text[position : begin.start()])
             position, apart = begin.start(), False
+            before = text[position - 1]
         written, words, glued = _said(rules, text, position)
-        reads = words != written
-        if words and not glued:
-            before = said[-1][-1:] if said else ""
-            parted = _LATIN.match(before) or _NUMBER_BEHIND_HANGUL.match(before + written)
-            if (apart and (reads or _LATIN.match(words))) or (reads and parted):
-                said.append(" ")
-        said.append(words)
-        apart = words[-1:].isalnum() if reads else False
-        position += len(written)
-    return tidied("".join([*said, text[position:]]))
+        end, reads = position + len(written), words != written
+        if reads:
+            parted = words and not glued
+            if parted and (apart or _LATIN.match(before) or _NUMBER_BEHIND_HANGUL.match(before + written)):
+                edits.append((position, end, f" {words}"))
+            else:
+                edits.append((position, end, words))
+        elif apart and not glued and _LATIN.match(words):
+            first, last, said = edits[-1]
+            edits[-1] = (first, last, f"{said} ")
+        apart = reads and words[-1:].isalnum()
+        before = words[-1:]
+        position = end
+    return tidied(sentence.edited(edits))
 
 
 def _said(rules: Sequence[Rule], text: str, position: int) -> tuple[str, str, bool]:
@@ -64,6 +71,6 @@ def _said(rules: Sequence[Rule], text: str, position: int) -> tuple[str, str, bo
     return text[position], text[position], False
 
 
-def tidied(text: str) -> str:
+def tidied(text: EditedText) -> EditedText:
     """Returns the text without double spaces and without spaces before a mark or inside a bracket."""
-    return _SPACE_AT_MARK.sub("", _SPACES.sub(" ", text)).strip()
+    return text.sub(_SPACES, " ").sub(_SPACE_AT_MARK, "").stripped()

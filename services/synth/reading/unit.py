@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from services.synth.reading.edited_text import EditedText
+
 KOREAN = {
     "km": "킬로미터", "m": "미터", "cm": "센티미터", "mm": "밀리미터", "μm": "마이크로미터", "nm": "나노미터",
     "kg": "킬로그램", "g": "그램", "mg": "밀리그램", "μg": "마이크로그램", "t": "톤", "lb": "파운드", "oz": "온스",
@@ -61,12 +63,14 @@ SIGNS = {ord(sign): unit for sign, unit in {
 }.items()}  # fmt: skip
 
 
+_SIGN = re.compile("[" + re.escape("".join(map(chr, SIGNS))) + "]")
 _POWER = re.compile(r"(?<=[mM])[²³]")
 
 
-def plain(text: str) -> str:
+def plain(text: EditedText) -> EditedText:
     """Returns the text with unit signs as letters of the tables: kg for ㎏, m2 for m²."""
-    return _POWER.sub(lambda power: "2" if power[0] == "²" else "3", text.translate(SIGNS))
+    letters = text.sub(_SIGN, lambda sign: SIGNS[ord(sign[0])])
+    return letters.sub(_POWER, lambda power: "2" if power[0] == "²" else "3")
 
 
 def english_plural(name: str) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from orastream.contract.audio import PcmSpec
 from services.synth.engine_pool.process import EngineInfo
+from services.synth.engines.base import SpokenWord
 from services.synth.speech.speaker import Speaker, Spoken
 from services.synth.text.script import ScriptLine
 
@@ -56,6 +57,10 @@ class _Metered:
     @property
     def total_bytes(self) -> int | None:
         return self._spoken.total_bytes
+
+    @property
+    def words(self) -> Sequence[SpokenWord]:
+        return self._spoken.words
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self

@@ -1,4 +1,5 @@
-"""The phrase cache: a speaker in front of another one. It stores the audio of sentences for all replicas of synth.
+"""The phrase cache: a speaker in front of another one. It stores the audio of sentences, with their words, for all
+replicas of synth.
 
 Cached audio takes the same path (order, encoder, cancel) as an engine's. If the store does not answer within
 LOOKUP_TIMEOUT_S, the engine speaks, and the store is not asked for RETRY_AFTER_S.
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Literal, Protocol
 
 import structlog
@@ -19,7 +20,9 @@ from orastream.contract.errors import NodeUnavailable, OrastreamError
 from orastream.jetstream.object_store import ObjectStore, object_store_config
 from orastream.service.lifecycle import Process
 from services.synth.engine_pool.process import EngineInfo
+from services.synth.engines.base import SpokenWord
 from services.synth.settings import SynthSettings
+from services.synth.speech.kept_phrase import KeptPhrase
 from services.synth.speech.phrase_key import Worth, phrase_key
 from services.synth.speech.speaker import Speaker, Spoken
 from services.synth.text.script import ScriptLine
@@ -132,41 +135,43 @@ class CachingSpeaker:
             return  # the caller left the block early
         self._worth.note(recorded.spent_s)
         if whole and recorded.audio and self._worth.keeping(recorded.spent_s) and len(self._keeping) < _MAX_WAITING:
-            task = asyncio.create_task(self._keep(key, bytes(recorded.audio)), name="keep a phrase")
+            task = asyncio.create_task(self._keep(key, recorded.phrase), name="keep a phrase")
             self._keeping.add(task)
             task.add_done_callback(self._keeping.discard)
 
-    async def _look_up(self, key: str) -> bytes | None:
+    async def _look_up(self, key: str) -> KeptPhrase | None:
         now = asyncio.get_running_loop().time()
         if now < self._paused_until:
             self._counts.phrase_looked_up("unanswered")
             return None
         try:
             async with asyncio.timeout(LOOKUP_TIMEOUT_S):
-                kept = await self._store.get(key)
+                data = await self._store.get(key)
         except (OrastreamError, TimeoutError) as exc:
             self._paused_until = now + RETRY_AFTER_S
             self._counts.phrase_looked_up("unanswered")
             log.warning("the phrase cache does not answer; speaking without it", error=str(exc) or "too slow")
             return None
+        kept = None if data is None else KeptPhrase.unpack(data)
         self._counts.phrase_looked_up("miss" if kept is None else "hit")
         return kept
 
-    async def _keep(self, key: str, audio: bytes) -> None:
+    async def _keep(self, key: str, phrase: KeptPhrase) -> None:
         try:
-            await self._store.put(key, audio)
+            await self._store.put(key, phrase.pack())
         except OrastreamError as exc:
-            log.warning("a phrase could not be kept", error=str(exc), bytes=len(audio))
+            log.warning("a phrase could not be kept", error=str(exc), bytes=len(phrase.pcm))
         else:
-            self._counts.phrase_kept(len(audio))
+            self._counts.phrase_kept(len(phrase.pcm))
 
 
 class _Kept:
     """A sentence from the store, as `Spoken`."""
 
-    def __init__(self, audio: bytes, skip_bytes: int) -> None:
-        self._audio = audio
-        self._at = min(skip_bytes, len(audio))
+    def __init__(self, phrase: KeptPhrase, skip_bytes: int) -> None:
+        self._audio = phrase.pcm
+        self._at = min(skip_bytes, len(phrase.pcm))
+        self.words = phrase.words
         self.total_bytes: int | None = None
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -194,6 +199,15 @@ class _Recorded:
     @property
     def total_bytes(self) -> int | None:
         return self._spoken.total_bytes
+
+    @property
+    def words(self) -> Sequence[SpokenWord]:
+        return self._spoken.words
+
+    @property
+    def phrase(self) -> KeptPhrase:
+        """The sentence, after it was read to its end."""
+        return KeptPhrase(bytes(self.audio), tuple(self.words))
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self

@@ -6,6 +6,7 @@ import hashlib
 import json
 
 from services.synth.engine_pool.process import EngineInfo
+from services.synth.speech.kept_phrase import KEPT_LAYOUT
 from services.synth.text.script import ScriptLine
 
 FETCH_S = 0.02
@@ -15,10 +16,11 @@ FETCH_S = 0.02
 def phrase_key(info: EngineInfo, line: ScriptLine, voice: str | None) -> str:
     """Returns the key of a sentence's audio. The same key means the same audio. The text cannot be read from it.
 
-    The key covers all that the sound depends on: engine, its version, voice, language, speed, rate, spoken text. The
-    format is not in it, because each format is made from the same samples.
+    The key covers the layout of the stored bytes, and all that the sound depends on: engine, its version, voice,
+    language, speed, rate, spoken text. The format is not in it, because each format is made from the same samples.
     """
     about = [
+        KEPT_LAYOUT,
         info.name,
         info.version,
         voice or "",

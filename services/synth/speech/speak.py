@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from dataclasses import dataclass
 
 from orastream.contract.audio import BYTES_PER_SAMPLE, Format, PcmSpec, header_bytes, rate_for, seconds_of, wav_header
@@ -12,10 +12,22 @@ from services.synth.audio.coded_chunker import CodedChunker
 from services.synth.audio.pcm_chunker import AudioPiece, Cutting, PcmChunker
 from services.synth.audio.resample import Resampler
 from services.synth.engine_pool.process import EngineInfo
-from services.synth.engines.base import CannotResume, NoAudio
+from services.synth.engines.base import CannotResume, NoAudio, SpokenWord
 from services.synth.speech.audio_limits import UNLIMITED, AudioLimits
+from services.synth.speech.resume import FIRST_ATTEMPT, Resume, continues_exactly
+from services.synth.speech.sentence_starts import SentenceStarts
 from services.synth.speech.speaker import Speaker
 from services.synth.text.script import ScriptLine
+
+__all__ = [
+    "FIRST_ATTEMPT",
+    "Made",
+    "Resume",
+    "SpokenUtterance",
+    "continues_exactly",
+    "output_spec",
+    "speak_utterance",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,28 +44,6 @@ class SpokenUtterance:
     """None: the rate that the engine declares for the voice, or the next one that the format supports."""
     limits: AudioLimits = UNLIMITED
     """How long its audio may be; checked before the audio is passed on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Resume:
-    """Where earlier attempts stopped; the defaults mean a first attempt."""
-
-    next_index: int = 0
-    """Index of the next chunk: the number of chunks stored without a gap."""
-    stored_bytes: int = 0
-    """Bytes of the file in the stored chunks, header included."""
-    sentence: int = 0
-    """`sentence` of the last stored chunk, where an engine that is not deterministic starts again."""
-    same_engine: bool = True
-    """Whether this engine, in this version, made all stored chunks: else it cannot make the same bytes again."""
-
-
-FIRST_ATTEMPT = Resume()
-
-
-def continues_exactly(info: EngineInfo, resume: Resume) -> bool:
-    """Returns whether the engine continues at the sample where the stored audio ends. Else it repeats a sentence."""
-    return info.deterministic and resume.same_engine
 
 
 def output_spec(info: EngineInfo, utterance: SpokenUtterance) -> PcmSpec:
@@ -105,7 +95,7 @@ async def speak_utterance(
             continue
         for piece in await output.silence(line.before_s, number):
             yield piece
-        output.begin_sentence(line)
+        output.begin_sentence(number, line)
         speaking = speaker.speak(
             line,
             voice=utterance.voice,
@@ -115,9 +105,9 @@ async def speak_utterance(
         )
         async with speaking as speech:
             async for pcm in speech:
-                for piece in await output.speech(pcm, number):
+                for piece in await output.speech(pcm, number, speech.words):
                     yield piece
-        output.spoken(speech.total_bytes or 0)
+        output.spoken(speech.total_bytes or 0, speech.words)
         for piece in [*await output.silence(line.pause_s, number), *output.end_sentence()]:
             yield piece
 
@@ -152,6 +142,15 @@ class _Output:
         self._skip = max(resume.stored_bytes - header_bytes(utterance.format), 0) if drops else 0
         self.silent = not resume.stored_bytes
         """Whether the engine has given no audio yet."""
+        hz, first = self._spec.sample_rate_hz, 0 if exact else round(self.seconds * self._spec.sample_rate_hz)
+        self._starts = SentenceStarts(
+            self._engine_hz,
+            hz,
+            first_sample=first,
+            begun=resume.begun if exact else -1,
+            last_word=resume.last_word if exact else None,
+            last_pts_ms=resume.last_pts_ms if exact else 0,
+        )
         self._limits = utterance.limits
         self._behind_s = 0.0  # how much audio the resampler has taken and not returned yet
         self._sentence_chars = self._sentence_bytes = 0  # of the current sentence; bytes at the engine's rate
@@ -180,8 +179,9 @@ class _Output:
         """Duration of the file so far, with the part that earlier attempts stored."""
         return self._chunker.seconds
 
-    def begin_sentence(self, line: ScriptLine) -> None:
+    def begin_sentence(self, number: int, line: ScriptLine) -> None:
         """Call it before each sentence."""
+        self._starts.expect(number, line)
         self._sentence_chars = len(line.spoken)
         self._sentence_bytes = 0 if self.needs_skipped else self.engine_skip_bytes
 
@@ -192,6 +192,7 @@ class _Output:
             self._held.append(seconds)
             return []
         pcm = bytes(int(seconds * self._engine_hz) * BYTES_PER_SAMPLE)
+        self._starts.made(len(pcm))
         if not self._resampler.passthrough and pcm:  # a pause of 10 s takes about 5 ms
             taken_s = len(pcm) / (BYTES_PER_SAMPLE * self._engine_hz)
             pcm = await asyncio.to_thread(self._resampler.push, pcm)
@@ -200,10 +201,10 @@ class _Output:
         self._played_at += 0.0 if self._chunker.skipping else self._spec.seconds(len(out))
         return await self._chunks(out, sentence)
 
-    async def speech(self, pcm: bytes, sentence: int) -> list[AudioPiece]:
+    async def speech(self, pcm: bytes, sentence: int, words: Sequence[SpokenWord]) -> list[AudioPiece]:
         """Returns the chunks that this PCM of the engine completes, with the held pauses before the first one.
 
-        Raises AudioTooLong.
+        `words` are all words of the sentence so far. Raises AudioTooLong.
         """
         pieces: list[AudioPiece] = []
         if self.silent:
@@ -211,6 +212,9 @@ class _Output:
             held, self._held = self._held, []
             for seconds in held:
                 pieces += await self.silence(seconds, sentence)
+        if (begins := self._starts.spoken()) is not None:
+            self._chunker.begin(*begins)
+        self._add(words)
         seconds_per_byte = 1 / (BYTES_PER_SAMPLE * self._engine_hz)
         self._sentence_bytes += len(pcm)
         self._limits.check_sentence(self._sentence_bytes * seconds_per_byte, self._sentence_chars)
@@ -223,8 +227,10 @@ class _Output:
         self._played_at = max(self._played_at, self._clock()) + heard_s
         return pieces + await self._chunks(out, sentence)
 
-    def spoken(self, total_bytes: int) -> None:
-        """Call it after each sentence. `total_bytes` is its length, with the part that the engine did not send."""
+    def spoken(self, total_bytes: int, words: Sequence[SpokenWord]) -> None:
+        """Call it after each sentence, with all its words. `total_bytes` includes what the engine did not send."""
+        self._add(words)
+        self._starts.made(total_bytes)
         if self._resampler.passthrough:
             self._skip = max(self._skip - total_bytes, 0)
 
@@ -241,6 +247,10 @@ class _Output:
             return []
         pieces = await self._chunks(self._resampler.flush()[self._skip :], sentence)
         return pieces + (await asyncio.to_thread(self._chunker.flush) if self._coded else self._chunker.flush())
+
+    def _add(self, words: Sequence[SpokenWord]) -> None:
+        for last_sample, word in self._starts.words(words):
+            self._chunker.word(last_sample, word)
 
     async def _chunks(self, out: bytes, sentence: int) -> list[AudioPiece]:
         """Returns the chunks that these samples of the file complete."""
@@ -267,17 +277,16 @@ def _chunker(
         header = wav_header(spec) if fmt == "wav" else b""
         first, offset = resume.next_index, resume.stored_bytes
         return PcmChunker(spec, cutting, header=header, first_index=first, offset_bytes=offset)
-    skip_bytes, offset_s = resume.stored_bytes, 0.0
+    offset_s = None
     if resume.stored_bytes and not continues_exactly(info, resume):
-        stored_s = seconds_of(fmt, spec, resume.stored_bytes)
-        if stored_s is None:
+        offset_s = seconds_of(fmt, spec, resume.stored_bytes)
+        if offset_s is None:
             raise CannotResume(
                 f"synthesis stopped, and {fmt} of {info.name} cannot be resumed; send the request again, or use wav"
             )
-        skip_bytes, offset_s = 0, stored_s
     coder = encoder.encoder_of(fmt, spec.sample_rate_hz)
-    first = resume.next_index
-    return CodedChunker(spec, coder, cutting, first_index=first, skip_bytes=skip_bytes, offset_s=offset_s)
+    first, offset = resume.next_index, resume.stored_bytes
+    return CodedChunker(spec, coder, cutting, first_index=first, offset_bytes=offset, offset_s=offset_s)
 
 
 def _engine_bytes(output_bytes: int, engine_hz: int, output_hz: int) -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from services.synth.engine_pool.pool import EnginePool
 from services.synth.engine_pool.process import EngineInfo
+from services.synth.engines.base import SpokenWord
 from services.synth.text.script import ScriptLine
 
 
@@ -20,6 +21,12 @@ class Spoken(Protocol):
     @property
     def total_bytes(self) -> int | None:
         """Bytes of the whole sentence, skipped bytes included; None until it was read to its end."""
+
+    @property
+    def words(self) -> Sequence[SpokenWord]:
+        """The words so far, in order: at least those that end in the audio that was read; also of skipped audio. Empty
+        if the engine does not know them.
+        """
 
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 

@@ -9,17 +9,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
 
-from services.synth.reading import read_out
+from orastream.contract.source_runs import SourceSpan
+from services.synth.reading import EditedText, read_with_places
 from services.synth.text.script_line import ScriptLine
+from services.synth.text.sentence_aligner import SentenceAligner
+from services.synth.text.sentence_places import SentencePlaces
 from services.synth.text.sentence_splitter import steps
 from services.synth.text.ssml_script import markup_steps
 
 __all__ = ["ScriptLine", "line_of", "line_steps", "lines_of", "script_of"]
 
 
-def line_of(sentence: str, language: str, speed: float, *, reads: bool = True) -> ScriptLine:
-    """Returns the line of one sentence; with `reads`, the engine gets numbers and the like as words."""
-    return ScriptLine(sentence, read_out(sentence, language) if reads else sentence, language, speed)
+def line_of(
+    sentence: str, language: str, speed: float, *, reads: bool = True, source: SourceSpan | None = None, text: str = ""
+) -> ScriptLine:
+    """Returns the line of one sentence; with `reads`, the engine gets numbers and the like as words.
+
+    `source` is its place in `text`, which is the request's text or the begin of it; None: it was not found.
+    """
+    spoken = EditedText(sentence)
+    if reads:
+        spoken = read_with_places(spoken, language)
+    places = SentencePlaces(spoken, text[source[0] : source[1]], source[0]) if source else None
+    return ScriptLine(sentence, spoken.text, language, speed, source=source, places=places)
 
 
 def line_steps(
@@ -29,10 +41,12 @@ def line_steps(
     if ssml:
         yield from markup_steps(text, language, speed, reads=reads)
         return
+    aligner = SentenceAligner()
     for found in steps(text, language):
         yield None
         for sentence in found:
-            yield line_of(sentence, language, speed, reads=reads)
+            source = aligner.place(sentence, text)
+            yield line_of(sentence, language, speed, reads=reads, source=source, text=text)
 
 
 def lines_of(text: str, language: str, speed: float, *, ssml: bool = False, reads: bool = True) -> list[ScriptLine]:

@@ -12,8 +12,11 @@ from dataclasses import dataclass, replace
 
 from orastream.contract import ssml
 from orastream.contract.messages import MAX_SPEED, MIN_SPEED
-from services.synth.reading import counts, read_out, say_as
+from orastream.contract.source_runs import SourceRun, SourceRuns, SourceSpan
+from services.synth.reading import Edit, EditedText, counts, read_out, read_with_places, say_as
 from services.synth.text.script_line import ScriptLine
+from services.synth.text.sentence_aligner import SentenceAligner
+from services.synth.text.sentence_places import SentencePlaces
 from services.synth.text.sentence_splitter import MAX_CHARS, steps
 
 PARAGRAPH_S = 0.5
@@ -56,6 +59,7 @@ class _Script:
         self._standins = [char for char in _STANDINS if char not in taken]
         self._last: ScriptLine | None = None  # held until the pause after it is known
         self._text: list[str] = []
+        self._runs = SourceRuns()  # where that text stands in the document
         self._manner: _Manner | None = None
         self._instead: dict[str, tuple[str, str]] = {}  # stand-in → (written, said)
         self._numbers: dict[str, str] = {}  # stand-ins for a number: the word after it decides its reading
@@ -80,14 +84,14 @@ class _Script:
             case "sub" if "alias" in attributes:
                 alias = attributes["alias"]
                 said = yield from self._said(alias, manner, lambda part: self._read(part, manner.language))
-                yield from self._say_instead(element.text, said, manner, number=alias)
+                yield from self._say_instead(element, said, manner, number=alias)
             case "say-as" if "interpret-as" in attributes:
                 form = attributes.get("format", "")
                 kind = attributes["interpret-as"]
                 said = yield from self._said(
                     element.text, manner, lambda part: say_as(part, kind, manner.language, form)
                 )
-                yield from self._say_instead(element.text, said, manner, kind=kind)
+                yield from self._say_instead(element, said, manner, kind=kind)
             case "p" | "s":
                 yield from self._part()
                 yield from self._children(element, manner)
@@ -104,13 +108,18 @@ class _Script:
 
     def _children(self, element: ssml.Element, manner: _Manner) -> Iterator[ScriptLine | None]:
         for child in element.children:
-            yield from self._say(child, manner) if isinstance(child, str) else self.element(child, manner)
+            if isinstance(child, ssml.Element):
+                yield from self.element(child, manner)
+            else:
+                assert isinstance(child, ssml.TextNode), "the parser makes no other text"
+                yield from self._say(child, manner, *child.runs)
 
-    def _say(self, text: str, manner: _Manner) -> Iterator[ScriptLine | None]:
+    def _say(self, text: str, manner: _Manner, *runs: SourceRun) -> Iterator[ScriptLine | None]:
         if manner != self._manner and text.strip():
             yield from self._part()
             self._manner = manner
         self._text.append(text)
+        self._runs.add(*runs)
 
     def _said(self, text: str, manner: _Manner, say: Callable[[str], str]) -> Generator[ScriptLine | None, None, str]:
         """Returns `say(text)`; for a text of more than MAX_CHARS, sentence by sentence."""
@@ -126,18 +135,21 @@ class _Script:
         return " ".join(parts)
 
     def _say_instead(
-        self, written: str, said: str, manner: _Manner, *, kind: str = "", number: str = ""
+        self, element: ssml.Element, said: str, manner: _Manner, *, kind: str = "", number: str = ""
     ) -> Iterator[ScriptLine | None]:
         if not any(char.isalnum() for char in said):
             return
-        written, said = " ".join(written.split()), " ".join(said.split())
+        written, said = " ".join(element.text.split()), " ".join(said.split())
         if len(self._instead) == len(self._standins):
             yield from self._part()
         if not self._standins:
-            yield self._hold(written, said, manner)
+            runs = SourceRuns()
+            runs.add(SourceRun(*element.source, 1))
+            whole = EditedText("x").edited([(0, 1, said)])  # one character for the element, like a stand-in
+            yield self._hold(written, manner, element.source, whole, SentencePlaces(whole, "x", 0, runs))
             return
         standin = self._standins[len(self._instead)]
-        yield from self._say(standin, manner)
+        yield from self._say(standin, manner, SourceRun(*element.source, 1))
         self._instead[standin] = (written, said)
         if kind.lower() in ("cardinal", "number"):
             self._cardinals.add(standin)
@@ -146,13 +158,14 @@ class _Script:
 
     def _part(self) -> Iterator[ScriptLine | None]:
         """Make lines of the collected text; line breaks in the markup are white space."""
-        text, manner = " ".join("".join(self._text).split()), self._manner
+        text, manner, aligner = "".join(self._text), self._manner, SentenceAligner()
         if manner is not None:
-            for found in steps(text, manner.language):
+            for found in steps(" ".join(text.split()), manner.language):
                 yield None
                 for sentence in found:
-                    yield self._line(sentence, manner)
+                    yield self._line(sentence, manner, text, aligner.place(sentence, text))
         self._text, self._manner = [], None
+        self._runs = SourceRuns()  # not cleared: the lines keep those that they come from
         self._instead.clear()
         self._numbers.clear()
         self._cardinals.clear()
@@ -160,28 +173,42 @@ class _Script:
     def _read(self, text: str, language: str) -> str:
         return read_out(text, language, tags=False) if self._reads else text
 
-    def _counting(self, sentence: str) -> str:
+    def _counting(self, sentence: str) -> EditedText:
         """Put back numbers before the word that they count, so that they are read with it; put a space after a stand-in
         with a given reading there.
         """
-        parts: list[str] = []
+        edits: list[Edit] = []
         for place, char in enumerate(sentence):
             counting = char in self._instead and counts(sentence[place + 1 : place + 16])
             apart = place == 0 or _OF_A_NUMBER.match(sentence[place - 1]) is None
             if counting and apart and char in self._numbers:
-                parts.append(self._numbers[char])
-            else:
-                parts.append(f"{char} " if counting and char in self._cardinals else char)
-        return "".join(parts)
+                edits.append((place, place + 1, self._numbers[char]))
+            elif counting and char in self._cardinals:
+                edits.append((place, place + 1, f"{char} "))
+        return EditedText(sentence).edited(edits)
 
-    def _line(self, sentence: str, manner: _Manner) -> ScriptLine | None:
-        """`_hold` for a sentence with stand-ins."""
-        spoken = self._read(self._counting(sentence), manner.language)
+    def _line(self, sentence: str, manner: _Manner, text: str, place: SourceSpan | None) -> ScriptLine | None:
+        """`_hold` for a sentence with stand-ins. `place` is its place in the collected text."""
+        spoken = self._counting(sentence)
+        if self._reads:
+            spoken = read_with_places(spoken, manner.language, tags=False)
         written = "".join(self._instead[char][0] if char in self._instead else char for char in sentence)
-        said = "".join(self._instead[char][1] if char in self._instead else char for char in spoken)
-        return self._hold(written, said, manner)
+        said = spoken.edited(
+            [(at, at + 1, self._instead[char][1]) for at, char in enumerate(spoken.text) if char in self._instead]
+        )
+        if place is None:
+            return self._hold(written, manner, None, said, None)
+        places = SentencePlaces(said, text[place[0] : place[1]], place[0], self._runs)
+        return self._hold(written, manner, self._runs.span(*place), said, places)
 
-    def _hold(self, written: str, said: str, manner: _Manner) -> ScriptLine | None:
+    def _hold(
+        self,
+        written: str,
+        manner: _Manner,
+        source: SourceSpan | None,
+        said: EditedText,
+        places: SentencePlaces | None,
+    ) -> ScriptLine | None:
         """Hold the line of a sentence; return the line before it, which is complete now."""
         before, before_s = self._last, 0.0
         if before is not None:
@@ -189,5 +216,7 @@ class _Script:
         else:
             before_s = self._pause_s
         self._pause_s, self._paragraph = 0.0, False
-        self._last = ScriptLine(written, said, manner.language, manner.speed, before_s=before_s)
+        self._last = ScriptLine(
+            written, said.text, manner.language, manner.speed, before_s=before_s, source=source, places=places
+        )
         return before

@@ -23,6 +23,7 @@ from orastream.jetstream.feed import Feed
 from services.synth.settings import SynthSettings
 from services.synth.text.idle_timer import IdleTimer
 from services.synth.text.script import ScriptLine, line_of
+from services.synth.text.sentence_aligner import SentenceAligner
 from services.synth.text.sentence_splitter import Sentences, slices
 
 _MAX_BYTES_PER_CHAR = 4
@@ -62,6 +63,7 @@ class StreamedText:
             max_open_s=settings.tts_audio_retention_seconds / 2,
         )
         self._fresh = [self._request.text]
+        self._aligner = SentenceAligner()
         self._changed = asyncio.Event()
         self._feed = Feed(
             js, self._js.names.texts_stream, self._js.names.script(stored.session, stored.token), wake=self._on_wake
@@ -113,7 +115,9 @@ class StreamedText:
 
     def _line(self, sentence: str) -> ScriptLine:
         self.said.append(sentence)
-        return line_of(sentence, self._request.language, self._request.speed, reads=self._reads)
+        request, text = self._request, self.text
+        source = self._aligner.place(sentence, text)
+        return line_of(sentence, request.language, request.speed, reads=self._reads, source=source, text=text)
 
     def _take(self) -> str:
         fresh, self._fresh = "".join(self._fresh), []

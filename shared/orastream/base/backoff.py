@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 from dataclasses import dataclass, field
 
 _RNG = random.Random()  # shared: seeding a generator for each Backoff would cost more than the rest of its work
+os.register_at_fork(after_in_child=_RNG.seed)  # else forked processes would try again at the same times
 
 
 @dataclass(slots=True)

@@ -71,6 +71,7 @@ _add(
     check_oraserver,
     "orastream check-oraserver ws://127.0.0.1:9000/ws/tts --http http://127.0.0.1:9000/api/tts",
     "orastream check-oraserver ws://127.0.0.1:9000/ws/tts --received http://127.0.0.1:9000/received --strict",
+    "orastream check-oraserver ws://127.0.0.1:9000/ws/tts --protocol v2 --received http://127.0.0.1:9000/received",
     "orastream check-oraserver wss://ora.example/ws/tts --only ids --only break --json | jq .checks",
 )
 _add(

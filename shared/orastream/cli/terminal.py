@@ -152,7 +152,7 @@ def report_rows(report: Report) -> list[tuple[str, Text]]:
         ("request", words(report.request_id, (f" (sequence {report.request_seq})", "dim"))),
         ("transport", report.transport or "-"),
         ("chunks", f"{report.delivered_chunks} of {'?' if report.total_chunks is None else report.total_chunks}"),
-        ("audio", f"{report.audio_seconds:.2f} s, {report.bytes:,} bytes"),
+        ("audio", f"{report.audio_seconds:.2f} s, {report.bytes:,} bytes{_sent(report)}"),
         ("first audio", milliseconds(report.first_audio_ms)),
         ("transfer", milliseconds(report.transfer_ms)),
         ("synthesis", "-" if report.rtf is None else f"{report.rtf:.3f} s per second of speech"),
@@ -165,12 +165,17 @@ def report_rows(report: Report) -> list[tuple[str, Text]]:
     return [(name, words(value)) for name, value in rows]
 
 
+def _sent(report: Report) -> str:
+    """What was sent besides the confirmed audio, if it is more."""
+    return f"; {report.sent_seconds:.2f} s were sent" if report.sent_seconds > report.audio_seconds else ""
+
+
 def report_line(report: Report) -> Text:
     """A report as one line."""
     total = "" if report.total_chunks is None else f"/{report.total_chunks}"
     parts: list[Text | str] = [
         words(coloured(report.status), f" {report.session_id}/{report.request_id}"),
-        f"{report.delivered_chunks}{total} chunks, {report.audio_seconds:.1f} s",
+        f"{report.delivered_chunks}{total} chunks, {report.audio_seconds:.1f} s{_sent(report)}",
     ]
     if report.first_audio_ms is not None:
         parts.append(f"first audio {milliseconds(report.first_audio_ms)}")

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import AsyncGenerator
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,12 +19,13 @@ from orastream.client.connection_options import CONNECT_TIMEOUT_S, NAME, access_
 from orastream.client.load_watch import LoadWatch
 from orastream.client.options import to_wire
 from orastream.client.reads import Reads
+from orastream.client.superseding import store_superseding
 from orastream.client.text_stream import TextStream
 from orastream.contract import codec, subjects
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.contract.caller import HEADER, UNKNOWN
 from orastream.contract.codec import Encoding, Map
-from orastream.contract.errors import InvalidRequest, PublishRefused, WaitTimeout
+from orastream.contract.errors import InvalidRequest, Overloaded, PublishRefused, WaitTimeout
 from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Cancel, Report, Transport, parse_request
 from orastream.contract.names import DEFAULT_PREFIX, Names
 from orastream.jetstream.api import JetStream
@@ -145,7 +147,8 @@ class Client:
 
         Fire and forget: returns once the node has stored the request. Otherwise: waits up to `wait_s` seconds for the
         final report and returns it, whatever its status. `options` are the other fields of a request (`voice`, `speed`,
-        `ttl_seconds`…), in Python or wire spelling (`ttlSeconds`); another name raises TypeError.
+        `ttl_seconds`…), in Python or wire spelling (`ttlSeconds`); another name raises TypeError. `supersede=True`
+        cancels all that the session asked before. If the session is full, it cancels first, and tries again for 3 s.
 
         Raises InvalidRequest (nothing was stored), Overloaded, NodeUnavailable, WaitTimeout (the report still comes).
         Cancel-safe: a stored request is spoken even if this call is cancelled. If the process uses OpenTelemetry, the
@@ -221,8 +224,15 @@ class Client:
         about |= traces.identity(request.session_id, request_id)
         with traces.begin("publish tts.request", parent=trace, kind="producer", attributes=about) as span:
             headers = {**span.carrier, HEADER: caller} if caller else span.carrier
+            store = partial(js.store, subject, data, message_id=message_id, more_headers=headers)
             try:
-                ack = await js.store(subject, data, message_id=message_id, more_headers=headers)
+                if request.supersede:
+                    ack = await store_superseding(request.session_id, store, partial(self.cancel, request.session_id))
+                else:
+                    ack = await store()
+            except Overloaded:
+                self._load_watch.undo(counted)
+                raise
             except PublishRefused as exc:
                 self._load_watch.undo(counted)
                 raise publishing.refusal("the request", request.session_id, exc) from exc
@@ -279,6 +289,10 @@ class Client:
     ) -> AsyncGenerator[AudioStart | AudioChunk | AudioEnd, None]:
         """Yield a request's audio while it is synthesised, in order and without gaps: a start, the chunks, the end.
 
-        A new attempt yields another start; chunk indexes continue. The generator stops after the end.
+        A new attempt yields another start; chunk indexes continue. The generator stops after the end. It waits for a
+        chunk that has expired, or whose `offset` contradicts the bytes before it: wait for the report as well.
+
+        `chunk.sentences` are the sentences that begin in a chunk, `chunk.words` the words that end in it, with times in
+        milliseconds and places in the text: `text[word.first : word.end]` is spoken from `word.begin_ms` on.
         """
         return watch.audio(self.reads, session_id, request_id, request_seq)

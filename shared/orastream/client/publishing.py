@@ -33,10 +33,15 @@ def message_id(*parts: object) -> str:
     return hmac.digest(_KEY, text.encode(), hashlib.sha256).hex()[:32]
 
 
+def is_session_full(exc: StreamFull) -> bool:
+    """Whether the session has no room, and not the node."""
+    return _PER_SUBJECT in exc.description
+
+
 def refusal(what: str, session_id: str, exc: PublishRefused) -> OrastreamError:
     """The error for a caller whose `what` (a request, a cancel, a piece of text) was refused and is not stored."""
     if isinstance(exc, StreamFull):
-        whose = f"session {session_id}" if _PER_SUBJECT in exc.description else "the node"
+        whose = f"session {session_id}" if is_session_full(exc) else "the node"
         return Overloaded(f"{whose} has no room for {what} ({exc.description})")
     if exc.err_code == _TOO_LARGE:
         problem = f"{what} has more bytes than the node stores for TTS_MAX_TEXT_CHARS; send a shorter text, or split it"

@@ -102,7 +102,9 @@ class TextStream:
         return self.acceptance.request_id
 
     async def __aenter__(self) -> Self:
-        """Store the request. Raises InvalidRequest, Overloaded, NodeUnavailable."""
+        """Store the request; with `supersede` it cancels the earlier ones now. Raises InvalidRequest, Overloaded,
+        NodeUnavailable.
+        """
         self._acceptance, self.waits = await self._client.submit(self._fields)
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(self._window)

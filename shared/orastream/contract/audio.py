@@ -78,6 +78,18 @@ def seconds_of(fmt: str, spec: PcmSpec, file_bytes: int) -> float | None:
     return None
 
 
+CODED_BYTES_PER_S = 6_000
+"""About the bytes of a second of speech in a coded format."""
+
+
+def bytes_per_second(fmt: str, spec: PcmSpec) -> float:
+    """Return how many bytes a second of speech has in a file of this format; a rough figure for coded formats."""
+    one_s = spec.channels * spec.sample_rate_hz
+    return {"mulaw": one_s, "wav": BYTES_PER_SAMPLE * one_s, "pcm16": BYTES_PER_SAMPLE * one_s}.get(
+        fmt, CODED_BYTES_PER_S
+    )
+
+
 def rate_for(fmt: Format, engine_hz: int) -> int:
     """Return the sample rate in Hz if the request sets none: the engine's, or the next higher one of the format."""
     if fmt == "mulaw":

@@ -6,7 +6,6 @@ models: each chunk passes through here, several times.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -14,8 +13,13 @@ import msgpack
 
 from orastream.contract.audio import PcmSpec
 from orastream.contract.errors import RETRYABLE, Code, Undecodable
+from orastream.contract.sentence_start import SentenceStart, starts_of
+from orastream.contract.word_time import WordTime, words_of
 
 EndStatus = Literal["complete", "failed", "cancelled"]
+
+MAX_SECONDS = 2**32
+"""Bound for the seconds in a message: as milliseconds they are an integer that every reader can have."""
 
 T = TypeVar("T")
 
@@ -69,6 +73,13 @@ class AudioChunk:
     sentence: int
     audio: bytes
     text: str | None = None
+    offset: int | None = None
+    """Bytes of the file before it, over all attempts. None: from a synth that does not send it yet."""
+    sentences: tuple[SentenceStart, ...] = ()
+    """The sentences that begin in it, in order. Empty from a synth that does not send them yet."""
+    words: tuple[WordTime, ...] = ()
+    """The words that end in it, in order. Empty if the engine does not know them, and from a synth that does not send
+    them yet."""
 
     def pack(self) -> bytes:
         """Encode the message."""
@@ -80,7 +91,15 @@ class AudioChunk:
             "sentence": self.sentence,
             "audio": self.audio,
         }
-        return _packb(fields if self.text is None else fields | {"text": self.text})
+        if self.text is not None:
+            fields["text"] = self.text
+        if self.offset is not None:
+            fields["offset"] = self.offset
+        if self.sentences:
+            fields["sentences"] = [start.fields() for start in self.sentences]
+        if self.words:
+            fields["words"] = self.words
+        return _packb(fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +167,7 @@ def unpack(payload: bytes) -> AudioMessage:
         if kind == "chunk":
             attempt, index, pts_ms = value["attempt"], value["index"], value["pts_ms"]
             sentence, audio, text = value["sentence"], value["audio"], value.get("text")
+            offset, starts, words = value.get("offset"), value.get("sentences"), value.get("words")
             # Inline: calls of `_count` would add a tenth to the cost of delivering a chunk.
             if (
                 type(attempt) is not int
@@ -156,13 +176,18 @@ def unpack(payload: bytes) -> AudioMessage:
                 or type(sentence) is not int
                 or type(audio) is not bytes
                 or (text is not None and type(text) is not str)
+                or (offset is not None and (type(offset) is not int or offset < 0))
                 or attempt < 0
                 or index < 0
                 or pts_ms < 0
                 or sentence < 0
             ):
                 raise TypeError
-            return AudioChunk(attempt, index, pts_ms, sentence, audio, text)
+            if starts is None and words is None:
+                return AudioChunk(attempt, index, pts_ms, sentence, audio, text, offset)
+            begun = () if starts is None else starts_of(starts)
+            ended = () if words is None else words_of(words)
+            return AudioChunk(attempt, index, pts_ms, sentence, audio, text, offset, begun, ended)
         if kind == "start":
             return AudioStart(
                 _count(value["request_seq"]),
@@ -229,7 +254,7 @@ def _end_error(value: Any) -> EndError | None:
 
 
 def _seconds(value: Any) -> float:
-    if type(value) not in (int, float) or not 0 <= value < math.inf:
+    if type(value) not in (int, float) or not 0 <= value <= MAX_SECONDS:
         raise TypeError
     seconds: float = value
     return seconds

@@ -87,7 +87,7 @@ class Undecodable(InvalidRequest):
 
 
 class Overloaded(OrastreamError):
-    """A limit of the session, the gateway or the synths is reached. Nothing was stored by this call."""
+    """A limit of the session, the gateway or the synths is reached. The request was not stored by this call."""
 
     code: ClassVar[Code] = "overloaded"
 

@@ -20,12 +20,12 @@ from orastream.contract.names import DEFAULT, Names
 from orastream.contract.request_problems import MAX_NAME_CHARS, first_problem, misspelt
 
 Transport = Literal["websocket", "http", "none"]
+TRANSPORTS: tuple[Transport, ...] = get_args(Transport)
 Status = Literal["queued", "synthesizing", "delivering", "delivered", "failed", "cancelled", "expired"]
 FINAL: frozenset[Status] = frozenset({"delivered", "failed", "cancelled", "expired"})
 
 DEFAULT_LANGUAGE = "ko-KR"
-DEFAULT_TTL_S = 30.0
-MIN_TTL_S, MAX_TTL_S = 1, 3600
+DEFAULT_TTL_S, MIN_TTL_S, MAX_TTL_S = 30.0, 1, 3600
 DEFAULT_IDLE_S = 10.0
 DEFAULT_MAX_TEXT_CHARS = 5_000
 MIN_SPEED, MAX_SPEED = 0.5, 2.0
@@ -75,8 +75,8 @@ def _check_text(request: SpeakRequest, max_chars: int) -> None:
         raise InvalidRequest("text", NOTHING_TO_SAY)
 
 
-def _check_rate(rate_hz: int | None, fmt: Format) -> None:
-    rates = RATES_HZ.get(fmt)
+def _check_rate(rate_hz: int | None, fmt: Format | None) -> None:
+    rates = None if fmt is None else RATES_HZ.get(fmt)
     if rate_hz is not None and rates is not None and rate_hz not in rates:
         raise InvalidRequest("sampleRate", f"{fmt} takes {', '.join(map(str, rates))}; leave it out for the best one")
 
@@ -120,7 +120,8 @@ class SpeakRequest(_Wire):
     voice: Name | None = None
     language: Name = DEFAULT_LANGUAGE
     speed: float = Field(1.0, ge=MIN_SPEED, le=MAX_SPEED)
-    format: Annotated[str, AfterValidator(_format)] = "wav"
+    format: Annotated[str, AfterValidator(_format)] | None = None
+    """None: synth chooses it (`DELIVERY_FORMAT`)."""
     sample_rate: Annotated[int | None, BeforeValidator(_integral)] = Field(
         None, alias="sampleRate", ge=MIN_SAMPLE_RATE_HZ, le=MAX_SAMPLE_RATE_HZ
     )
@@ -132,6 +133,8 @@ class SpeakRequest(_Wire):
     """Seconds without a new piece after which the text ends as stalled."""
     redeliver_of: Identifier | None = Field(None, alias="redeliverOf")
     """Deliver the stored audio of that request of the session again. The other fields about speech are ignored."""
+    supersede: bool = False
+    """Cancel everything that the session asked before it, from its own sequence (`superseding`)."""
 
     @property
     def stated_transport(self) -> Transport | None:
@@ -143,9 +146,13 @@ class SpeakRequest(_Wire):
         return "websocket" if self.use_websocket else "http"
 
     @property
-    def audio_format(self) -> Format:
-        """`format`, typed: validation has checked that it is one of FORMATS."""
-        return cast(Format, self.format)
+    def stated_format(self) -> Format | None:
+        """The format that the request names, or None. Validation has checked that it is one of FORMATS."""
+        return cast(Format | None, self.format)
+
+    def spoken_with(self, engine: str) -> bool:
+        """Whether a node that speaks with `engine` can speak it: it names no other engine."""
+        return self.engine is None or self.engine.lower() == engine.lower()
 
     def to_map(self) -> Map:
         """Return the request's fields as on the wire, without absent ones."""
@@ -183,7 +190,7 @@ def parse_request(
     if request.reply_to is not None and not names.reply_allowed(request.reply_to):
         raise InvalidRequest("replyTo", f"must be a literal subject under _INBOX. or {names.front}.reply.")
     if request.redeliver_of is None:
-        _check_rate(request.sample_rate, request.audio_format)
+        _check_rate(request.sample_rate, request.stated_format)
     if session is not None and subjects.token(request.session_id) != session:
         raise InvalidRequest("sessionId", "is not the session of the subject it was published on")
     return request
@@ -220,19 +227,21 @@ class Report(BaseModel):
     total_chunks: int | None = Field(None, alias="totalChunks")
     delivered_chunks: int = Field(0, alias="deliveredChunks")
     bytes: int = 0
-    """Delivered audio bytes, before base64."""
     audio_seconds: float = Field(0.0, alias="audioSeconds")
-    """Duration of the delivered audio, in seconds."""
+    """Of the delivered audio: its bytes before base64, and its duration in seconds."""
+    sent_seconds: float = Field(0.0, alias="sentSeconds")
+    """Duration of the audio that was written to OraServer, confirmed or not; 0 from nodes that do not send it yet."""
     first_audio_ms: float | None = Field(None, alias="firstAudioMs")
     transfer_ms: float | None = Field(None, alias="transferMs")
     rtf: float | None = None
     """Seconds of synthesis for one second of speech. None until `end` is stored."""
     underruns: int = 0
-    """How often a receiver that plays in real time had to wait for audio so far."""
     underrun_ms: float = Field(0.0, alias="underrunMs")
-    """Sum of these waits, in milliseconds."""
+    """How often a receiver that plays in real time had to wait for audio so far, and for how many ms in all."""
     reconnects: int = 0
     retransmitted: int = 0
+    skipped_bytes: int = Field(0, alias="skippedBytes")
+    """Delivered bytes that OraServer has left out, because their play time had passed (protocol v2)."""
     error: ReportError | None = None
     fallback: Transport | None = None
     """The transport that delivers it, if `transport` did not work (DELIVERY_FALLBACK)."""
@@ -279,9 +288,7 @@ class Cancel:
     @classmethod
     def decode(cls, payload: bytes) -> Cancel:
         """Decode a cancel. Raises InvalidRequest for a bad `requestId`: it must not become a cancel of all requests."""
-        if not payload:
-            return cls()
-        value = codec.decode(payload).get("requestId")
+        value = codec.decode(payload).get("requestId") if payload else None
         if value is None:
             return cls()
         if not isinstance(value, str):
@@ -291,6 +298,3 @@ class Cancel:
     def covers(self, request_token: str) -> bool:
         """Whether it cancels all requests, or the one with this token."""
         return self.request_id is None or subjects.token(self.request_id) == request_token
-
-
-TRANSPORTS: tuple[Transport, ...] = get_args(Transport)

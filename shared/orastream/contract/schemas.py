@@ -15,7 +15,9 @@ from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart, 
 from orastream.contract.codec import Map
 from orastream.contract.load import MAX_SLOTS, MAX_WORK_S
 from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Report, SpeakRequest
+from orastream.contract.sentence_start import SentenceStart
 from orastream.contract.text_pieces import MAX_PIECES
+from orastream.contract.word_time import WordTime
 
 REF = "#/components/schemas/{model}"
 
@@ -109,26 +111,38 @@ def report_error() -> Map:
 
 
 def audio() -> dict[str, Map]:
-    """Return the schemas of the audio messages and of `EndError`, by name. `bytes` are msgpack's bin."""
+    """Return the schemas of the audio messages and of their parts, by name. `bytes` are msgpack's bin."""
     return {
         "AudioStart": _message(AudioStart, {"type": {"const": "start"}, "format": {"enum": list(FORMATS)}}),
         "AudioChunk": _message(AudioChunk, {"type": {"const": "chunk"}, "audio": {"minLength": 1}}),
         "AudioWaiting": _message(AudioWaiting, {"type": {"const": "waiting"}}),
         "AudioEnd": _message(AudioEnd, {"type": {"const": "end"}}),
         "EndError": _message(EndError, {}),
+        "SentenceStart": _message(SentenceStart, {}),
     }
 
 
+_COUNT: Map = {"type": "integer", "minimum": 0}
+_WORD: Map = {"type": "array", "items": _COUNT, "minItems": len(WordTime._fields), "maxItems": len(WordTime._fields)}
 _TYPE_SCHEMAS: dict[Any, Map] = {
-    int: {"type": "integer", "minimum": 0},
+    int: _COUNT,
     float: {"type": "number", "minimum": 0},
     str: {"type": "string"},
     bytes: {"type": "string", "format": "binary"},
     EndError: {"$ref": REF.format(model="EndError")},
+    tuple[SentenceStart, ...]: {"type": "array", "items": {"$ref": REF.format(model="SentenceStart")}},
+    tuple[WordTime, ...]: {"type": "array", "items": _WORD},
 }
 
-_OPTIONAL = {"text", "engine_version"}
-"""Fields that a message leaves out if they are None. Readers also accept null."""
+_OPTIONAL: dict[type, set[str]] = {
+    AudioStart: {"text", "engine_version"},
+    AudioChunk: {"text", "offset", "sentences", "words"},
+    AudioEnd: {"text"},
+    SentenceStart: {"from", "to"},
+}
+"""Fields that a message leaves out if they are None or empty. Readers also accept null."""
+_WIRE_NAMES: dict[type, dict[str, str]] = {SentenceStart: {"first": "from", "end": "to"}}
+"""The names on the wire of fields that have another one in Python."""
 
 
 def _none_of(*combinations: Map) -> Map:
@@ -143,19 +157,25 @@ def _one_of(*values: str | bool | None) -> Map:
 def _message(of: type, more: dict[str, Map]) -> Map:
     hints = get_type_hints(of)
     fields: Map = {"type": {"type": "string"}} if "type" in more else {}
-    fields |= {field.name: _type_schema(hints[field.name]) for field in dataclasses.fields(of)}
+    names = _WIRE_NAMES.get(of, {})
+    for field in dataclasses.fields(of):
+        fields[names.get(field.name, field.name)] = _type_schema(hints[field.name])
     for name, added in more.items():
         fields[name] |= added
     for name in fields.keys() & {"sample_rate_hz", "channels"}:
         fields[name]["minimum"] = 1
-    return {"type": "object", "properties": fields, "required": [name for name in fields if name not in _OPTIONAL]}
+    required = [name for name in fields if name not in _OPTIONAL.get(of, set())]
+    return {"type": "object", "properties": fields, "required": required}
 
 
 def _type_schema(hint: Any) -> Map:
+    if hint in _TYPE_SCHEMAS:
+        return dict(_TYPE_SCHEMAS[hint])
     kinds = [kind for kind in get_args(hint) if kind is not NoneType]
     if len(kinds) < len(get_args(hint)):
         return _nullable(_type_schema(kinds[0]))
-    return {"type": "string", "enum": kinds} if get_origin(hint) is Literal else dict(_TYPE_SCHEMAS[hint])
+    assert get_origin(hint) is Literal, f"no schema of {hint}"
+    return {"type": "string", "enum": kinds}
 
 
 def _plain(schema: Map) -> Map:

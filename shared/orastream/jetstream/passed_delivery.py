@@ -31,8 +31,9 @@ def passed_delivery(broker: Broker, data: bytes, consumer: str) -> Delivery | No
     try:
         body = json.loads(data)
         subject, reply = body["subject"], body["ack"]
-        message = b64decode(body["data"], validate=True) if "data" in body else NOT_PASSED
-    except (ValueError, KeyError, TypeError, RecursionError):
+        cancels = "data" in body and subjects.is_cancel(subject)
+        message = b64decode(body["data"], validate=True) if cancels else NOT_PASSED
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     if (
         not isinstance(subject, str)

@@ -13,7 +13,9 @@ from orastream.contract.errors import NodeUnavailable, SequenceConflict, StreamF
 from orastream.contract.messages import Report
 from orastream.contract.report_state import ReportState, Verdict, judge, state_of
 from orastream.contract.stored_requests import StoredRequest
+from orastream.contract.superseding import Supersedes, supersedes
 from orastream.jetstream.api import JetStream, Stored
+from orastream.jetstream.session_events import next_request
 
 OWN = 8
 """How many reports of its own a store remembers: enough for one session."""
@@ -129,13 +131,20 @@ class ReportStore:
             if current is not None:
                 return Written(judge(current.report, report) or Verdict.FINAL, current)
 
-    async def close(self, of: StoredRequest, final: Report) -> None:
+    async def close(self, of: StoredRequest, final: Report) -> bool:
         """Send the final report to `replyTo`, then delete the request, which frees its place in the session.
+
+        Returns False, and does nothing, while a request is stored that this one supersedes: if it were deleted and
+        the others died, nobody would cancel that request. Try again later.
 
         The request stays until the server has the report, so a crash or a lost connection between the two loses no
         report. Also deletes the pieces of a streamed text. Safe to repeat; `replyTo` then gets the report again.
         Raises NodeUnavailable.
         """
+        if supersedes(of, final, first=True) is Supersedes.YES:
+            earlier = await next_request(self._js, of.session, 0, before=of.sequence)
+            if earlier is not None:
+                return False
         if of.reply_to is not None:
             await self.send(of.reply_to, final, of.encoding)
         if self._deletions is not None:
@@ -144,6 +153,7 @@ class ReportStore:
         if of.request is not None and of.request.text_stream:
             with contextlib.suppress(NodeUnavailable):  # the pieces expire anyway
                 await self._js.purge(self._js.names.texts_stream, self._js.names.script(of.session, of.token))
+        return True
 
     async def send(self, subject: str, report: Report, encoding: Encoding) -> None:
         """Send a report to a caller's subject, which must have passed `Names.reply_allowed`.

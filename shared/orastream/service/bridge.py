@@ -59,10 +59,12 @@ def serve_bridge(
     kind: str,
     sink: Sink,
     events: Mapping[str, str],
+    name: str | None = None,
 ) -> lifecycle.Serve:
     """The coroutine function that runs a bridge of `kind` until `process.stop` is set.
 
-    `events` maps `begins` and report statuses to the log lines that the contract fixes.
+    `events` maps `begins` and report statuses to the log lines that the contract fixes. `name` is that of the bridge
+    process; None: a new one.
     """
 
     async def serve(process: lifecycle.Process) -> None:
@@ -111,6 +113,7 @@ def serve_bridge(
             max_text_chars=settings.tts_max_text_chars,
             counts=counts,
             announce=announce,
+            name=name,
         )
         process.metrics.gauge(f"orastream_{kind}_sessions", "Sessions owned now", lambda: float(len(bridge.table)))
         process.metrics.gauge(

@@ -39,6 +39,7 @@ SETTINGS: dict[str, object] = {
     "SYNTH_STALL_SECONDS": 60,
     "WEBSOCKET_IDLE_SECONDS": 4,
     "GATEWAY_WAIT_SECONDS": GATEWAY_WAIT_S,
+    "ORASERVER_PROTOCOL": "v1",  # the log of frames reads those of v1; tests/chaos/streams is about v2
 }
 SPOKEN_BYTES_PER_S = 2.5 * 44_100
 """What an utterance stores in a second, at most: WAV of 22 050 Hz at an RTF of 0.5, and what each message adds."""

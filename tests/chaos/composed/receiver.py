@@ -95,7 +95,12 @@ class RecordingOraServer(OraServer):
     """The reference OraServer with a log of frames and POSTs."""
 
     def __init__(self, settings: OraServerSettings, log: FrameLog) -> None:
-        super().__init__(settings.oraserver_data_dir, token=settings.token, faults=settings.oraserver_misbehave)
+        super().__init__(
+            settings.oraserver_data_dir,
+            token=settings.token,
+            faults=settings.oraserver_misbehave,
+            terms=settings.terms,
+        )
         book = RecordingBook(self._keep, next_number=self.store.next_number())
         book.log = log
         book.replay(self.store.replay())

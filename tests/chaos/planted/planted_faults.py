@@ -30,7 +30,7 @@ def no_fence() -> None:
 
 def confirmed_too_early() -> None:
     """A chunk counts as confirmed as soon as the ping is written."""
-    from services.ws_bridge.sink import WebSocketLink
+    from orastream.delivery.websocket.link import WebSocketLink
 
     def confirm(self: WebSocketLink, _may_write: Callable[[], bool]) -> asyncio.Future[None]:
         self._connection.confirm().add_done_callback(lambda done: done.cancelled() or done.exception())

@@ -22,6 +22,7 @@ TOKEN = "a-token-of-the-test"
 def test_npm_test_succeeds(node_receiver_build: Path) -> None:
     output = run_npm(node_receiver_build, "test")
     assert "# fail 0" in output or "ℹ fail 0" in output, output
+    assert "# skipped 0" in output or "ℹ skipped 0" in output, output
     assert "# pass 0" not in output and "ℹ pass 0" not in output, output
 
 
@@ -32,8 +33,8 @@ def test_lock_file_names_no_host() -> None:
 async def test_check_oraserver_finds_that_it_keeps_every_rule(
     node_receiver_build: Path, tmp_path: Path, logs: Logs
 ) -> None:
-    """Also what is seen in its list: files are whole, and a pong comes after storing. Risks count as faults."""
-    receiver = NodeReceiver(node_receiver_build, tmp_path, logs, token=TOKEN)
+    """Of v1 and of v2, also what is seen in its list: files are whole, and a pong comes after storing. Risks count."""
+    receiver = NodeReceiver(node_receiver_build, tmp_path, logs, token=TOKEN, crc=True)
     try:
         await receiver.start()
         address = f"127.0.0.1:{receiver.port}"
@@ -50,4 +51,6 @@ async def test_check_oraserver_finds_that_it_keeps_every_rule(
         receiver.kill()
     not_kept = [check for check in json.loads(out)["checks"] if check["result"] != "ok"]
     assert checking.returncode == 0, not_kept
-    assert {check["check"] for check in not_kept} == {"idle", "restart"}, not_kept  # for want of time and of a command
+    missing = {"idle", "restart", "v2-restart"}  # for want of time and of a command
+    assert {check["check"] for check in not_kept} == missing, not_kept
+    assert "v2-handshake" in {check["check"] for check in json.loads(out)["checks"]}

@@ -146,7 +146,10 @@ async def test_request_that_cannot_be_claimed_in_time_expires_at_once(client: Cl
     assert (await client.wait("patient", "patient", 30)).status == "delivered"
 
 
-async def test_cancelled_requests_do_not_count(nats_server: NatsServer, client: Client, port: int) -> None:
+@pytest.mark.parametrize("supersede", [False, True], ids=["cancelled", "superseded"])
+async def test_cancelled_requests_do_not_count(
+    nats_server: NatsServer, client: Client, port: int, supersede: bool
+) -> None:
     """One session holds the slot. Another one has cancelled what it had asked for: its next request is not refused."""
     await say(client, "first")
     assert (await client.wait("first", "first", 30)).status == "delivered"
@@ -157,11 +160,15 @@ async def test_cancelled_requests_do_not_count(nats_server: NatsServer, client: 
         await heard.until_wait(lambda wait_s: wait_s > 9.0)
         with pytest.raises(Overloaded):
             await say(careful, "refused")
-        await client.cancel("b")
+        if supersede:
+            await client.say("네.", session_id="b", phone_id="p", request_id="new", transport="none", supersede=True)
+        else:
+            await client.cancel("b")
         await heard.until_wait(lambda wait_s: wait_s < 9.0)
         await say(careful, "accepted")
     await client.cancel("long")
     assert (await client.wait("accepted", "accepted", 30)).status == "delivered"
+    assert (await client.wait("b", "b7", 30)).status == "cancelled"
 
 
 async def test_claimed_request_does_not_expire_early(nats_server: NatsServer, client: Client, port: int) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from orastream.contract.audio_messages import AudioChunk, AudioStart
+from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.delivery.post.body import END, Body
 from orastream.delivery.sink import Speech, SpeechEnd
-from services.ws_bridge.sink import WebSocketLink
+from orastream.delivery.websocket.link import WebSocketLink
 
 pytestmark = pytest.mark.unit
 
@@ -45,7 +45,7 @@ def test_every_frame_contains_the_complete_text() -> None:
     to, wire = link(WHOLE)
     for index in range(2):
         to.write(START, AudioChunk(1, index, 0, index, b"12"))
-    to.complete(START, 2)
+    to.complete(START, AudioEnd(1, "complete", 2, 0, 0.0))
     assert texts_of(wire) == [WHOLE.text] * 3
 
 
@@ -53,7 +53,7 @@ def test_frames_of_a_streamed_text_contain_sentences_and_complete_contains_the_w
     to, wire = link(OPEN)
     for index, text in enumerate(["Hello.", "Hello.", "How are you?"]):
         to.write(START, AudioChunk(1, index, 0, index // 2, b"12", text))
-    to.complete(START, 3, "Hello. How are you?")
+    to.complete(START, AudioEnd(1, "complete", 3, 0, 0.0, text="Hello. How are you?"))
     assert texts_of(wire) == ["Hello.", "Hello.", "How are you?", "Hello. How are you?"]
     assert [frame.keys() for frame in wire.frames[:3]] == [wire.frames[0].keys()] * 3
     assert len({json.dumps({**frame["metadata"], "text": ""}) for frame in wire.frames}) == 1
@@ -69,7 +69,7 @@ def test_template_is_made_once_for_an_utterance() -> None:
     for index in range(10):
         to.write(START, AudioChunk(1, index, 0, index, b"12"))
         made.add(to._template)
-    to.complete(START, 10)
+    to.complete(START, AudioEnd(1, "complete", 10, 0, 0.0))
     assert made == {to._template}
 
 

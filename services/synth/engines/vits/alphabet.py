@@ -8,11 +8,22 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from typing import NamedTuple
 
+from services.synth.engines.composed import Composed
 from services.synth.engines.vits.hangul import romanised
 
 _NEAREST = {"’": "'", "‘": "'", "ʼ": "'", "`": "'", "–": "-", "—": "-", "‐": "-", "‑": "-"}
 _JOINS = frozenset("'’‘ʼ`\u00ad\u200b\u200c\u200d\u2060\ufeff")  # if unknown, they are left out without a space
+
+
+class SpelledWord(NamedTuple):
+    """A word in letters of a model."""
+
+    letters: str
+    first: int
+    """`sentence[first:end]` is what it was spelled from, in code points, without signs at its ends."""
+    end: int
 
 
 class Alphabet:
@@ -27,16 +38,35 @@ class Alphabet:
         """Up to 12 of the letters, as a text for the warm-up."""
         return "".join(sorted(filter(str.isalpha, self._letters))[:12])
 
+    @property
+    def between(self) -> str:
+        """What stands between two words: a space, or nothing if the model does not know it."""
+        return " " if " " in self._letters else ""
+
     def spelled(self, sentence: str) -> str:
-        """Returns the sentence in letters of the model, one space between words; empty if it has nothing to say.
+        """Returns the sentence in letters of the model, with `between` between words; empty if there is no word."""
+        return self.between.join(word.letters for word in self.words(sentence))
+
+    def words(self, sentence: str) -> list[SpelledWord]:
+        """Returns the words of the sentence, those without a letter or digit left out.
 
         For an unknown character, these are tried: its lower case, without accents, a common replacement (a plain
         apostrophe for a curly one). If none is known, a letter or digit is left out, and any other character becomes a
         space.
         """
-        text = romanised(sentence) if self._romanise else unicodedata.normalize("NFC", sentence)
-        words = "".join(map(self._known, text)).split()
-        return (" " if " " in self._letters else "").join(word for word in words if any(map(str.isalnum, word)))
+        composed = Composed(sentence)
+        words: list[SpelledWord] = []
+        letters, heard = "", list[int]()  # `heard`: the places of its letters and digits
+        for at, character in enumerate(f"{composed.text} "):
+            for letter in "".join(map(self._known, romanised(character) if self._romanise else character)):
+                if letter.isspace():
+                    if heard:
+                        words.append(SpelledWord(letters, *composed.place(heard[0], heard[-1] + 1)))
+                    letters, heard = "", []
+                else:
+                    letters += letter
+                    heard += [at] if letter.isalnum() else []
+        return words
 
     def _known(self, character: str) -> str:
         for candidate in (character, character.lower(), _plain(character), _NEAREST.get(character, "")):

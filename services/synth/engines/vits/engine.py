@@ -13,10 +13,11 @@ import structlog
 
 from services.synth.audio import resample
 from services.synth.audio.resample import Resampler
-from services.synth.engines.base import EngineError, UnknownEngine, UnknownVoice, Voice
+from services.synth.engines.base import EngineError, SpokenWord, UnknownEngine, UnknownVoice, Voice
 from services.synth.engines.vits.folders import Folder, find
 from services.synth.engines.vits.languages import chosen
 from services.synth.engines.vits.settings import VitsSettings
+from services.synth.engines.vits.word_samples import spoken_words
 from services.synth.engines.vits.worker import Worker, result_of
 
 if TYPE_CHECKING:  # importing torch takes seconds: not before the voices are found
@@ -122,16 +123,44 @@ class VitsEngine:
         Without a voice, the first one of that language speaks, else the first of all. It yields nothing if the model
         knows none of the characters.
         """
+        return self.synthesize_words(lambda _: None, sentence, voice=voice, language=language, speed=speed, stop=stop)
+
+    def synthesize_words(
+        self,
+        word: Callable[[SpokenWord], None],
+        sentence: str,
+        *,
+        voice: str | None,
+        language: str,
+        speed: float,
+        stop: Callable[[], bool],
+    ) -> Iterator[bytes]:
+        """As `synthesize`, with the words. See `WordIterator`."""
         chosen = self._of_language(language) if voice is None else self._named(voice)
-        resampler = Resampler(chosen.rate_hz, self.sample_rate_hz(voice))
-        for pcm in self._pieces(chosen, sentence, speed, stop):
+        own_hz, hz = chosen.rate_hz, self.sample_rate_hz(voice)
+        resampler = Resampler(own_hz, hz)
+
+        def report(found: SpokenWord) -> None:
+            begin, end = found.begin_sample * hz // own_hz, found.end_sample * hz // own_hz
+            word(found._replace(begin_sample=begin, end_sample=end))
+
+        for pcm in self._pieces(chosen, sentence, speed, stop, report):
             yield resampler.push(pcm)
         if not resampler.passthrough and not stop():
             yield resampler.flush()
 
-    def _pieces(self, voice: _Loaded, sentence: str, speed: float, stop: Callable[[], bool]) -> Iterator[bytes]:
+    def _pieces(
+        self,
+        voice: _Loaded,
+        sentence: str,
+        speed: float,
+        stop: Callable[[], bool],
+        report: Callable[[SpokenWord], None],
+    ) -> Iterator[bytes]:
         assert self._worker is not None, "the engine was not loaded"
-        spelled = voice.folder.alphabet.spelled(sentence)
+        alphabet = voice.folder.alphabet
+        words = alphabet.words(sentence)
+        spelled = alphabet.between.join(word.letters for word in words)
         if not spelled:
             return
         model = voice.model
@@ -145,6 +174,8 @@ class VitsEngine:
                     yield b""
             if latents is None:
                 return  # stopped
+            for found in spoken_words(words, len(alphabet.between), latents.letters):
+                report(found)
             for piece in latents.pieces:
                 kind = (voice.folder.name, piece.frames)
                 decoding = self._worker.together(kind, model.decoded, (latents, piece), due_s)
@@ -157,7 +188,7 @@ class VitsEngine:
 
     def _warm_up(self, voice: _Loaded) -> None:
         """Speak a few words, because the first computation of a model is slow."""
-        for _ in self._pieces(voice, voice.folder.alphabet.some, 1.0, lambda: False):
+        for _ in self._pieces(voice, voice.folder.alphabet.some, 1.0, lambda: False, lambda _: None):
             pass
 
     @property

@@ -31,9 +31,12 @@ _FULL_SCALE = 32_767
 class Latents:
     """A sentence before the decoder: its frames, and the pieces in which to decode them."""
 
-    def __init__(self, frames: torch.Tensor, context: int) -> None:
+    def __init__(self, frames: torch.Tensor, context: int, letters: Sequence[tuple[int, int]]) -> None:
         self.frames = frames
         self.pieces = pieces_of(frames.shape[-1], context)
+        self.letters = letters
+        """The samples of each letter of the spelled sentence, from the first to behind the last one. Empty if the model
+        does not say how long its letters last."""
 
 
 class Network:
@@ -78,16 +81,20 @@ class Network:
         del model.decoder
         model.decoder = _no_sound
         model.posterior_encoder = None  # used in training only
+        self._log_durations: torch.Tensor | None = None  # of the tokens of the last sentence
+        model.duration_predictor.register_forward_hook(self._note_durations)
         self._model = model
 
     def prepared(self, spelled: str, *, speed: float, seed: int) -> Latents:
         """Computes a sentence, spelled in the model's letters, up to the decoder. Same arguments, same result."""
         tokens = self._tokenizer(spelled, return_tensors="pt").to(self._device)
         torch.manual_seed(seed)
+        rate = self._pace * speed
         with _computing():
-            said = self._model(**tokens, speaker_id=self._speaker, speaking_rate=self._pace * speed)
+            said = self._model(**tokens, speaker_id=self._speaker, speaking_rate=rate)
             _check(said.spectrogram)
-        return Latents(said.spectrogram, self._context)
+            letters = self._letters(len(spelled), tokens["input_ids"].shape[-1], rate, said.spectrogram.shape[-1])
+        return Latents(said.spectrogram, self._context, letters)
 
     def decoded(self, work: Sequence[tuple[Latents, DecoderPiece]]) -> list[bytes]:
         """Returns the PCM16 of several pieces, decoded in a batch; all must have the same number of frames."""
@@ -98,6 +105,25 @@ class Network:
             _check(waves)
             samples = (waves * _FULL_SCALE).round().to(torch.int16).cpu()
         return [self._kept(row, piece) for row, (_, piece) in zip(samples.numpy(), work, strict=True)]
+
+    def _note_durations(self, _module: torch.nn.Module, _given: Any, log_durations: torch.Tensor) -> None:
+        self._log_durations = log_durations
+
+    def _letters(self, letters: int, tokens: int, rate: float, frames: int) -> list[tuple[int, int]]:
+        """Returns the samples of each letter; empty if the tokens are not the letters, or do not have all frames.
+
+        A token lasts as many frames as in `VitsModel.forward`. Between letters there may be one token more, a blank.
+        """
+        step = {letters: 1, 2 * letters + 1: 2}.get(tokens)
+        if step is None or self._log_durations is None:
+            return []
+        lasts = torch.ceil(torch.exp(self._log_durations) * (1.0 / rate)).flatten().long()
+        ends = torch.cumsum(lasts, 0).tolist()
+        if len(ends) != tokens or ends[-1] != frames:
+            return []
+        begins = [0, *ends]
+        own = range(step - 1, tokens, step)
+        return [(begins[token] * self._frame_samples, ends[token] * self._frame_samples) for token in own]
 
     def _kept(self, samples: Any, piece: DecoderPiece) -> bytes:
         first, last = (self._frame_samples * (frame - piece.begin) for frame in (piece.first, piece.last))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from services.synth.reading import silence, unit
+from services.synth.reading.edited_text import EditedText
 from services.synth.reading.english import address, date, quantity, sign
 from services.synth.reading.rule import apply
 
@@ -26,4 +27,9 @@ _BEGINS = re.compile(r"[^\s.,!?;:\"()…]")
 
 def read(sentence: str) -> str:
     """Returns an English sentence (in NFC) in words."""
+    return edited(EditedText(sentence)).text
+
+
+def edited(sentence: EditedText) -> EditedText:
+    """As `read`, with the places of the words."""
     return apply(_RULES, _BEGINS, unit.plain(sentence))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from services.synth.reading import silence, unit
+from services.synth.reading.edited_text import EditedText
 from services.synth.reading.korean import (
     address,
     clock,
@@ -51,9 +52,19 @@ _WORDS_ALONE = re.compile(r"[가-힣 .,!?…\n]*")
 
 def read(sentence: str) -> str:
     """Returns a Korean sentence (in NFC) in words; Latin words are unchanged."""
-    return tidied(sentence) if _WORDS_ALONE.fullmatch(sentence) else by_rules(sentence)
+    return edited(EditedText(sentence)).text
+
+
+def edited(sentence: EditedText) -> EditedText:
+    """As `read`, with the places of the words."""
+    return tidied(sentence) if _WORDS_ALONE.fullmatch(sentence.text) else _by_rules(sentence)
 
 
 def by_rules(sentence: str) -> str:
     """As `read`, for any sentence: tries all rules."""
-    return apply(_RULES, _BEGINS, formula.in_words(unit.plain(sentence.translate(_WIDE))))
+    return _by_rules(EditedText(sentence)).text
+
+
+def _by_rules(sentence: EditedText) -> EditedText:
+    narrow = sentence.respelled(sentence.text.translate(_WIDE))
+    return apply(_RULES, _BEGINS, formula.in_words(unit.plain(narrow)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from services.synth.reading import unit
+from services.synth.reading.edited_text import EditedText
 from services.synth.reading.korean.latin import letter, spelled
 from services.synth.reading.korean.numeral import final_consonant, sino
 
@@ -36,7 +37,8 @@ def _tex(match: re.Match[str]) -> str:
     if match["inline"] and not _LOOKS_LIKE_TEX.search(tex):
         return match[0]
     tex = _FRACTION.sub(lambda part: _over(part[1], part[2]), tex)
-    tex = _powers(_COMMAND.sub(lambda command: f" {_COMMANDS.get(command['name'], '')} ", tex))
+    tex = _COMMAND.sub(lambda command: f" {_COMMANDS.get(command['name'], '')} ", tex)
+    tex = _powers(EditedText(tex)).text
     tex = _LETTERS.sub(lambda letters: spelled(letters[0]), re.sub(r"[{}_$]", " ", tex))
     return " ".join(tex.split())
 
@@ -72,9 +74,9 @@ def _power(match: re.Match[str]) -> str:
     return f"{words}의 {minus}{spelled(exponent) if exponent.isalpha() else exponent.lstrip('-')} 제곱{particle}"
 
 
-def _powers(text: str) -> str:
-    written = _POWER.sub(_power, text)
-    return _TAKEN.sub(" 빼기 ", _ADDED.sub(" 더하기 ", written)) if written != text else text
+def _powers(text: EditedText) -> EditedText:
+    written = text.sub(_POWER, _power)
+    return text if written is text else written.sub(_ADDED, " 더하기 ").sub(_TAKEN, " 빼기 ")
 
 
 # ---- comparisons
@@ -131,9 +133,9 @@ def _ends_in_consonant(side: str) -> bool:
     return bool(final_consonant(said[-1]))
 
 
-def in_words(text: str) -> str:
+def in_words(text: EditedText) -> EditedText:
     """Returns the text with its formulas in words, or in signs that the rules know."""
-    if "$" in text or "\\" in text:
-        text = _TEX.sub(_tex, text)
+    if "$" in text.text or "\\" in text.text:
+        text = text.sub(_TEX, _tex)
     text = _powers(text)
-    return _COMPARISON.sub(_comparison, text) if any(sign in text for sign in "<>≤≥") else text
+    return text.sub(_COMPARISON, _comparison) if any(sign in text.text for sign in "<>≤≥") else text

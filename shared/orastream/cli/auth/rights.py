@@ -141,7 +141,7 @@ def _synth(naming: Names) -> Rights:
         *_peers(naming, SYNTH),
     )
     subscribe = (
-        naming.session_cancel("*"),
+        naming.session_events("*"),  # cancels, and requests that supersede
         naming.cancel("*"),
         naming.report("*", "*"),
         naming.script("*", "*"),

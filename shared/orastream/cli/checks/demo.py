@@ -38,6 +38,8 @@ SLOWED_ROUNDS = 3
 MAX_RATIO = 0.25
 """The goal for the slowed engine: first audio over WebSocket takes at most this part of the time over HTTP."""
 WAIT_S = 30.0
+LEAD_S = "600"
+"""Nobody listens: else protocol v2 would send long texts only as fast as they are played."""
 OURS = ("TTS_", "WEBSOCKET_", "ORASERVER_", "DEFAULT_", "NATS_", "SYNTH_", "GATEWAY_", "CHUNK_", "ENGINE_")
 
 
@@ -77,7 +79,7 @@ async def _demo(out_dir: Path, engine: str, settings: Mapping[str, str]) -> int:
     stack.check_installed()
     problems: list[str] = []
     with tempfile.TemporaryDirectory(prefix="orastream-demo-") as directory, _sigterm_cancels():
-        node = _plan(Path(directory), {**settings, "TTS_ENGINE": engine})
+        node = _plan(Path(directory), {"DELIVERY_LEAD_SECONDS": LEAD_S, **settings, "TTS_ENGINE": engine})
         out.print(
             terminal.words(f"starting a node with engine {engine}: {', '.join(part.name for part in node.parts)}")
         )

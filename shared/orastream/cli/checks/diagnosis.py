@@ -9,6 +9,7 @@ from typing import Any, Literal
 from orastream.broker import shown
 from orastream.cli.checks.trial_writes import Trial
 from orastream.contract.names import Names
+from orastream.contract.sentence_start import chunk_message_bytes
 from orastream.jetstream import topology
 from orastream.jetstream.api_errors import Meaning, meaning
 from orastream.jetstream.server_clock import MAX_SKEW_S
@@ -27,12 +28,14 @@ PONGS = (
     "answer each ping once everything before it is stored (docs/reference/oraserver-v1.md); "
     "chunks that no pong confirms are repeated until the utterance fails as oraserver_unreachable"
 )
+HELLO = (
+    "select orastream.v2 only if the server speaks it, and send hello first (docs/reference/oraserver-v2.md); "
+    "orastream check-oraserver --protocol v2 says more"
+)
 HANGS = "it may hang: look at its /readyz"
 SEE_CERTIFICATE = "give ORASERVER_CERT and ORASERVER_KEY of an authority that OraServer trusts"
 WORKED = Trial()
 FULL_SHARE = 0.9
-CHUNK_OVERHEAD_BYTES = 1024
-"""What a message needs besides the audio: headers, the keys of the map, and the reserve that a publisher keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,10 @@ class ServiceAnswer:
     """Whether `trouble` is about TLS: what is wrong and, after the last `; `, what to do."""
     instead_of_pong: str = ""
     """Why a ping was not answered; empty if it was."""
+    instead_of_hello: str = ""
+    """Why a connection of protocol v2 cannot be used; empty if it can, or is one of v1."""
+    version: Literal[1, 2] = 1
+    """The protocol of the connection that was opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +102,10 @@ def judge_no_nats(url: str, trouble: str) -> Finding:
     says, _, fix = trouble.rpartition("; ")
     if says and "no NATS server answers" not in says:
         return Finding("NATS", "problem", says, fix.removeprefix("nothing was sent. To connect, "))
-    fix = "start it (orastream up, or nats-server -js), or set NATS_URL or --nats to where it is"
+    fix = (
+        "start it (orastream up, or nats-server -js), run this command in the directory of orastream up, or set "
+        "NATS_URL or --nats to where it is"
+    )
     return Finding("NATS", "problem", f"no NATS server answers at {url}", fix)
 
 
@@ -212,13 +222,14 @@ def judge_consumer(name: str, answer: Mapping[str, Any]) -> Finding:
     return Finding(name, "problem", f"no process asks for work; {says}", fix)
 
 
-def judge_chunk_size(chunk_bytes: int, max_payload: int) -> Finding:
-    """The finding for WEBSOCKET_CHUNK_SIZE: whether such a chunk fits into a NATS message."""
+def judge_chunk_size(chunk_bytes: int, max_text_chars: int, max_payload: int) -> Finding:
+    """The finding for WEBSOCKET_CHUNK_SIZE: whether such a chunk, with the text in it, fits into a NATS message."""
     says = f"WEBSOCKET_CHUNK_SIZE is {chunk_bytes:,} bytes, NATS takes messages of {max_payload:,}"
-    if chunk_bytes + CHUNK_OVERHEAD_BYTES > max_payload:
-        fix = f"lower it to at most {max_payload - CHUNK_OVERHEAD_BYTES}, or raise max_payload of nats-server"
-        return Finding("chunk size", "problem", says, fix)
-    return Finding("chunk size", "ok", says)
+    excess = chunk_message_bytes(chunk_bytes, max_text_chars) - max_payload
+    if excess <= 0:
+        return Finding("chunk size", "ok", says)
+    lower = f"lower it to at most {chunk_bytes - excess}" if excess < chunk_bytes else "lower TTS_MAX_TEXT_CHARS"
+    return Finding("chunk size", "problem", says, f"{lower}, or raise max_payload of nats-server")
 
 
 def judge_websocket(url: str, answer: ServiceAnswer, source: str = "") -> Finding:
@@ -226,8 +237,11 @@ def judge_websocket(url: str, answer: ServiceAnswer, source: str = "") -> Findin
     url = shown(url) + (f" ({source})" if source else "")
     if answer.status == 101 and answer.instead_of_pong:
         return Finding("OraServer, WebSocket", "problem", f"{url} opens, but then: {answer.instead_of_pong}", PONGS)
+    if answer.status == 101 and answer.instead_of_hello:
+        return Finding("OraServer, WebSocket", "problem", f"{url} opens, but then: {answer.instead_of_hello}", HELLO)
     if answer.status == 101:
-        return Finding("OraServer, WebSocket", "ok", f"{url} opens and answers a ping")
+        said = "speaks protocol v2" if answer.version == 2 else "answers a ping"
+        return Finding("OraServer, WebSocket", "ok", f"{url} opens and {said}")
     return _judge_oraserver("WebSocket", "ORASERVER_WEBSOCKET_URL", url, answer)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
 import aiohttp
 
+from orastream.base.version import VERSION as SOFTWARE
 from orastream.broker import shown
 from orastream.cli import options, terminal
 from orastream.cli.checks import diagnosis, trial_writes
@@ -18,8 +20,14 @@ from orastream.cli.node.settings import NodeAddress, find_node
 from orastream.client.async_client import Client
 from orastream.contract.errors import NodeUnavailable, SettingsError
 from orastream.contract.names import Names
+from orastream.contract.oraserver.from_bridge import BridgeHello
+from orastream.delivery.rules.negotiation import V2, Negotiation
+from orastream.delivery.rules.streams.multiplex import VERSION, Multiplex
+from orastream.delivery.rules.streams.stream_terms import SendingLimits
 from orastream.delivery.sink import LinkLost
-from orastream.delivery.websocket.link import WebSocketLink
+from orastream.delivery.websocket.connection import WebSocketConnection
+from orastream.delivery.websocket.link import WebSocketLink, session_headers
+from orastream.delivery.websocket.stream_connection import StreamConnection
 from orastream.jetstream import management
 from orastream.jetstream.api import API, JetStream
 from orastream.service.settings import unknown_names
@@ -39,8 +47,9 @@ def doctor(nats: options.Nats = None, prefix: options.Prefix = None) -> None:
     """Check NATS, the node's streams and services, and OraServer; say what is wrong and how to fix it.
 
     Nothing is spoken. It stores a message of session orastream-doctor in each stream and deletes it again; no service
-    acts on it, but live readers of reports see one. OraServer gets one connection with `init` of that session and a
-    ping, and one GET. Exit code 1: there is a problem.
+    acts on it, but live readers of reports see one. OraServer gets one connection, with the offer of
+    ORASERVER_PROTOCOL: over v1 `init` of that session and a ping, over v2 a hello; and one GET. Exit code 1: there is
+    a problem.
     """
     terminal.run(_doctor(nats, prefix))
 
@@ -67,7 +76,8 @@ async def examine_nats(node: NodeAddress) -> list[Finding]:
     try:
         async with terminal.connect(node) as client:
             reachable = diagnosis.judge_nats(node.nats_url)
-            size = diagnosis.judge_chunk_size(node.settings.websocket_chunk_size, client.broker.max_payload)
+            chunk, chars = node.settings.websocket_chunk_size, node.settings.tts_max_text_chars
+            size = diagnosis.judge_chunk_size(chunk, chars, client.broker.max_payload)
             return [reachable, *await _examine_jetstream(client, node.nats_monitoring_url), size]
     except NodeUnavailable as exc:
         return [diagnosis.judge_no_nats(node.nats_url, str(exc))]
@@ -177,21 +187,36 @@ async def examine_oraserver(node: NodeAddress, *, sources: bool = False) -> list
         return [Finding("OraServer", "problem", str(exc), "correct it, and run doctor again")]
     connector = aiohttp.TCPConnector(ssl=context)
     async with aiohttp.ClientSession(headers=headers, timeout=timeout, connector=connector) as http:
-        websocket, post = await asyncio.gather(
-            _websocket(node.websocket_url, headers, tls), _http(http, node.http_url, tls)
-        )
+        websocket, post = await asyncio.gather(_websocket(node, headers, tls), _http(http, node.http_url, tls))
     return [
         diagnosis.judge_websocket(node.websocket_url, websocket, node.websocket_source if sources else ""),
         diagnosis.judge_http(node.http_url, post, node.http_source if sources else ""),
     ]
 
 
-async def _websocket(url: str, headers: Mapping[str, str], tls: ClientTls) -> ServiceAnswer:
-    """Do what ws_bridge does, with its own code: the handshake, `init`, and a ping."""
+async def _websocket(node: NodeAddress, headers: Mapping[str, str], tls: ClientTls) -> ServiceAnswer:
+    """Do what ws_bridge does, with its own code: the handshake; then `init` and a ping, or over v2 the two hellos."""
+    negotiation = Negotiation(node.settings.oraserver_protocol)
+    sent = session_headers(PROBE_ID, PROBE_ID) | dict(headers)
+
+    async def connected(offer: tuple[str, ...]) -> WebSocketConnection:
+        return await WebSocketConnection.open(node.websocket_url, sent, _nothing, tls, subprotocols=offer)
+
     try:
-        link = await WebSocketLink.open(url, PROBE_ID, PROBE_ID, _nothing, headers=headers, client_tls=tls)
+        try:
+            connection = await connected(negotiation.offer(time.monotonic()))
+        except LinkLost as exc:
+            if not negotiation.refused(exc.status):
+                raise
+            connection = await connected(())
     except LinkLost as exc:
         return ServiceAnswer(exc.status, str(exc), tls=exc.about_tls)
+    if connection.subprotocol == V2:
+        return await _hello(connection, node)
+    if node.settings.oraserver_protocol == "v2":
+        connection.close()
+        return ServiceAnswer(101, instead_of_hello=f"it has not selected {V2}, and ORASERVER_PROTOCOL is v2")
+    link = WebSocketLink.begun(connection, PROBE_ID, PROBE_ID, _nothing)
     try:
         await link.confirm(lambda: True)
     except LinkLost as exc:
@@ -199,6 +224,20 @@ async def _websocket(url: str, headers: Mapping[str, str], tls: ClientTls) -> Se
     finally:
         await link.close()
     return ServiceAnswer(101)
+
+
+async def _hello(connection: WebSocketConnection, node: NodeAddress) -> ServiceAnswer:
+    """Wait for the server's hello on a connection of v2, and answer it."""
+    own = BridgeHello(VERSION, node.prefix, PROBE_ID, f"orastream/{SOFTWARE}")
+    limits = SendingLimits(node.settings.websocket_chunk_size, 1.0)
+    greeted = StreamConnection(connection, Multiplex(own, itertools.count(1), limits), lambda _bytes: None)
+    try:
+        await greeted.greeted()
+    except LinkLost as exc:
+        return ServiceAnswer(101, instead_of_hello=str(exc), version=2)
+    finally:
+        greeted.close()
+    return ServiceAnswer(101, version=2)
 
 
 def _nothing() -> None:

@@ -80,6 +80,9 @@ def say(
     language: options.Language = None,
     speed: Annotated[float | None, typer.Option(help="0.5 to 2.")] = None,
     ssml: Annotated[bool, typer.Option("--ssml", help="The text is SSML: <speak>…</speak>.")] = False,
+    supersede: Annotated[
+        bool, typer.Option("--supersede", help="Cancel all that the session asked before, in the same step.")
+    ] = False,
     nats: options.Nats = None,
     prefix: options.Prefix = None,
 ) -> None:
@@ -103,6 +106,7 @@ def say(
         "language": language,
         "speed": speed,
         "ssml": ssml or None,
+        "supersede": supersede or None,
     }
     given = {name: value for name, value in fields.items() if value is not None}
     terminal.run(_say(given, (nats, prefix), wait, save, comes=text == "-"))

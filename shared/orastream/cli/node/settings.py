@@ -15,6 +15,7 @@ from orastream.cli.node.upfile import UpFile
 from orastream.contract import subjects
 from orastream.contract.errors import SettingsError
 from orastream.contract.names import DEFAULT_PREFIX, Names
+from orastream.delivery.rules.negotiation import ProtocolSetting
 from orastream.service.access_settings import NatsAccessSettings, OraServerTlsSettings
 from orastream.service.settings import InboxPrefix, Prefix, load, url_of
 
@@ -33,6 +34,7 @@ class CliSettings(NatsAccessSettings, OraServerTlsSettings):
     oraserver_websocket_url: str = "ws://127.0.0.1:8080/ws/tts"
     oraserver_http_url: str = "http://127.0.0.1:8080/api/tts"
     oraserver_token: str | None = Field(None, repr=False)
+    oraserver_protocol: ProtocolSetting = "auto"
     websocket_chunk_size: int = 32_768
     default_fire_and_forget: bool = True
     tts_max_text_chars: int = 5_000

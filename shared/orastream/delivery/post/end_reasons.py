@@ -49,6 +49,8 @@ class PostReasons:
             return f"cannot connect to {exc.host}:{exc.port} ({_system_words(exc.os_error)})"
         if isinstance(exc, ValueError):
             return f"ORASERVER_HTTP_URL cannot be used, or not beside ORASERVER_TOKEN ({type(exc).__name__})"
+        if isinstance(exc, aiohttp.ServerDisconnectedError):
+            return "the connection ended without an answer to the POST"
         return f"the POST failed ({type(exc).__name__})"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orastream.contract.messages import Report
+from orastream.contract.messages import Report, ReportError, Status
 from orastream.delivery.rules.progress import Progress
 
 DELAY_S = 2.0
@@ -29,12 +29,20 @@ def report_of(base: Report, progress: Progress, figures: Mapping[str, Any], epoc
         delivered_chunks=progress.chunks,
         bytes=progress.bytes if recounted else max(base.bytes, progress.bytes),
         audio_seconds=max(base.audio_seconds, progress.audio_seconds),
+        sent_seconds=max(base.sent_seconds, progress.sent_seconds, progress.audio_seconds),
         rtf=progress.rtf if progress.rtf is not None else base.rtf,
         characters=progress.characters if progress.characters is not None else base.characters,
         **figures,
         reconnects=base.reconnects + progress.reconnects,
         retransmitted=base.retransmitted + progress.retransmitted,
     )
+
+
+def final_of(current: Report, status: Status, error: ReportError | None, epoch: int) -> Report:
+    """Return the final report of a delivery, whose report is `current` until now."""
+    final = current.with_(status=status, error=error, epoch=epoch)
+    # Over protocol v2 what was sent is estimated within a chunk; of a delivered utterance it is known.
+    return final.with_(sent_seconds=final.audio_seconds) if status == "delivered" else final
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from enum import Enum
 
 from orastream.contract.messages import Report, Transport
 from orastream.contract.stored_requests import StoredCancel, StoredRequest
+from orastream.contract.superseding import Supersedes
 
 EXPIRY_GRACE_S = 5.0
 """An unclaimed request expires this long after its ttl, so that a claim that is being written still counts."""
@@ -67,6 +68,10 @@ class Entry:
     """Unix time, by the server's clock, at which the first cancel of this request was stored."""
     look_at: float = float("inf")
     """When to read the report under its id if none has come; infinity while it is read, and after that."""
+    looked: bool = False
+    """Whether the stream was read for the report under its id."""
+    superseding: Supersedes = field(init=False, default=Supersedes.NO)
+    """Whether it counts as a cancel of the requests before it. YES is never withdrawn."""
     must_look: bool = False
     """Whether its report may be older than what the feed of reports returns, and was not read yet."""
     stage: Stage = Stage.WAITING
@@ -88,9 +93,13 @@ class Entry:
     """`EndFound` was returned for it."""
     tidy_at: float | None = None
     """When to return `Tidy` next, or None before its report is final."""
+    tidy_held: bool = False
+    """This owner has written its final report, and `Tidy` waits until the requests that it supersedes are closed."""
 
     def __post_init__(self) -> None:
         self.transport = self.stored.stated_transport
+        if self.stored.request is not None and self.stored.request.supersede:
+            self.superseding = Supersedes.UNKNOWN
 
     @property
     def sequence(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from orastream.contract.superseding import Supersedes
 from orastream.delivery.rules.entry import Entry
 
 LOOK_S = 0.5
@@ -20,7 +21,8 @@ NEVER = float("inf")
 def begin(entry: Entry, since: float) -> None:
     """Set when to look up a new entry. `since`: the feed returns all reports of requests that were stored later."""
     entry.must_look = entry.asked_at <= since
-    entry.look_at = entry.asked_at if entry.must_look else entry.asked_at + LOOK_S
+    at_once = entry.must_look or entry.superseding is Supersedes.UNKNOWN  # what it may supersede goes on until then
+    entry.look_at = entry.asked_at if at_once else entry.asked_at + LOOK_S
 
 
 def due(entries: Iterable[Entry], now: float) -> tuple[list[Entry], bool]:
@@ -41,7 +43,7 @@ def due(entries: Iterable[Entry], now: float) -> tuple[list[Entry], bool]:
 def looked_up(entry: Entry, now: float, *, answered: bool) -> None:
     """The entry was looked up; if NATS has not answered, it is due again after LOOK_AGAIN_S seconds."""
     if answered:
-        entry.must_look = False
+        entry.must_look, entry.looked = False, True
     else:
         entry.look_at = now + LOOK_AGAIN_S
 

@@ -88,17 +88,17 @@ class PlayTimes:
         if not self._cancels:
             return []
         self.forget(now)
-        cancels, self._cancels = self._cancels, []
-        ended: list[SpeechEnd] = []
-        for cancel in cancels:
-            if self._last is not None and not cancel.covers(*self._last):
-                continue
-            covered = [played for played, _ in self._played if cancel.covers(played.sequence, played.token)]
-            if covered:
-                ended += (played.end for played in covered)
-                self._played = [(played, until) for played, until in self._played if played not in covered]
-                self.until = max((until for _, until in self._played), default=now)
-        return ended
+        cancels = [cancel for cancel in self._cancels if self._last is None or cancel.covers(*self._last)]
+        self._cancels = []
+        covered = [
+            played
+            for played, _ in self._played
+            if any(cancel.covers(played.sequence, played.token) for cancel in cancels)
+        ]
+        if covered:
+            self._played = [(played, until) for played, until in self._played if played not in covered]
+            self.until = max((until for _, until in self._played), default=now)
+        return [played.end for played in covered]
 
     @property
     def _chars(self) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from orastream.contract.assembly import Assembly
 from orastream.contract.audio import seconds_of
-from orastream.contract.audio_messages import AudioChunk
+from orastream.contract.audio_messages import AudioChunk, AudioStart
 from orastream.delivery.rules.confirmation import WrittenChunk
 
 
@@ -26,6 +26,8 @@ class Progress:
     reconnects: int = 0
     retransmitted: int = 0
     """Chunks that were written more than once."""
+    sent_seconds: float = 0.0
+    """Seconds of the audio that was sent, confirmed or not, each counted once."""
     confirmed_bytes: int | None = None
     """Bytes of the confirmed chunks, when they were confirmed. None: not known."""
     version: int = 0
@@ -35,6 +37,19 @@ class Progress:
     _recounted_bytes: int = 0
     _confirmed_until_s: float = 0.0
     """Where the last confirmed chunk begins, in seconds from the start of the utterance."""
+
+    def wrote(self, start: AudioStart, chunk: AudioChunk) -> None:
+        """A chunk was sent, whose `offset` is set.
+
+        In a coded format only the audio before it counts: how long the chunk lasts is not known.
+        """
+        assert chunk.offset is not None, "it is set when the chunk is read"
+        seconds = seconds_of(start.format, start.spec, chunk.offset + len(chunk.audio))
+        self.sent(chunk.pts_ms / 1000 if seconds is None else seconds)
+
+    def sent(self, seconds: float) -> None:
+        """Record that the audio before this time of the utterance was sent."""
+        self.sent_seconds = max(self.sent_seconds, round(seconds, 3))
 
     def start_over(self) -> None:
         """The audio is read again from the start."""
@@ -58,8 +73,9 @@ class Progress:
     def confirmed(self, chunks: int, written: list[WrittenChunk], assembly: Assembly) -> None:
         """OraServer has confirmed the first `chunks` chunks. `written`: those of them that were unconfirmed."""
         for chunk in written:
-            self.bytes += chunk.size
-            self._confirmed_until_s = chunk.begins_s
+            if chunk.chunk_index >= self.chunks:
+                self.bytes += chunk.size
+                self._confirmed_until_s = chunk.begins_s
         self.chunks = max(self.chunks, chunks)
         self.confirmed_bytes = self.bytes
         self._measure(assembly)

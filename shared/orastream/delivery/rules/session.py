@@ -9,13 +9,16 @@ stream sequences, so late and repeated events do no harm. Times are monotonic se
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Literal
 
 from orastream.contract.messages import FINAL, ReportError, Status
 from orastream.contract.report_state import ReportState, Verdict
 from orastream.contract.stored_requests import StoredCancel, StoredRequest
-from orastream.delivery.rules import entry_order, look_ups, session_errors
+from orastream.contract.superseding import Supersedes
+from orastream.delivery.rules import entry_order, look_ups, session_errors, superseding
 from orastream.delivery.rules import session_outcomes as outcomes
 from orastream.delivery.rules.cancels import Cancels
 from orastream.delivery.rules.done_events import DoneEvents
@@ -27,6 +30,7 @@ from orastream.delivery.rules.look_ups import NEVER
 from orastream.delivery.rules.play_time import PlayedUtterance, PlayTimes
 from orastream.delivery.rules.session_effects import (
     Abandon,
+    AnnounceCancel,
     Begin,
     CheckStored,
     DropCancel,
@@ -60,6 +64,8 @@ class Session:
     reports_since: float = float("-inf")
     play: PlayTimes | None = None
     """The delivered utterances that play. None: OraServer gets no end frames."""
+    announces: bool = False
+    """Whether OraServer may have to know each cancel (protocol v2)."""
     entries: dict[int, Entry] = field(default_factory=dict)
     """The stored requests of the session, by stream sequence, in order."""
     delivering: Entry | None = None
@@ -69,6 +75,9 @@ class Session:
     _queue: list[Effect] = field(default_factory=list)
     """Effects that the next `poll` returns."""
     _done: DoneEvents = field(default_factory=DoneEvents)
+
+    def __post_init__(self) -> None:
+        self.oraserver_needs_cancels(self.announces)
 
     # ---- events
 
@@ -80,23 +89,20 @@ class Session:
             self.entries = dict(sorted(self.entries.items()))
             if (known := self._reports.get(stored.token)) is not None:
                 self._apply_report(entry, *known)
-            for cancel in self._cancels:
+            for cancel in self._covering():
                 entry.cover(cancel)
         return entry
 
     def cancel(self, stored: StoredCancel) -> None:
         """Add a stored cancel. An unreadable one cancels nothing."""
         self._cancels.add(stored)
-        for entry in self.entries.values():
-            entry.cover(stored)
-        if self.play is not None:
-            self.play.cancel(stored)
+        self._cover(stored)
 
     def played(self, played: PlayedUtterance) -> None:
         """The running delivery has delivered its utterance. Call only with `play`."""
         assert self.play is not None, "without end frames nothing is remembered"
         self.play.delivered(played)
-        for cancel in self._cancels:  # one that came while OraServer confirmed `complete`
+        for cancel in self._covering():  # one that came while OraServer confirmed `complete`
             self.play.cancel(cancel)
         self.lifetime.plays_until = self.play.until
 
@@ -110,6 +116,10 @@ class Session:
         for entry in self.entries.values():
             if entry.stored.token == token and entry.report_revision < state.revision:
                 self._apply_report(entry, state, now)
+
+    def oraserver_needs_cancels(self, needed: bool) -> None:
+        """Whether OraServer may have to know each cancel from now on. Its protocol may have become known."""
+        self.announces = self._cancels.announces = needed
 
     def requests_lost(self, now: float) -> None:
         """The stream of requests was lost, and created again. Those that are not claimed are looked for soon."""
@@ -137,10 +147,8 @@ class Session:
             case outcomes.Inspected(entry, lives, audio_ended):
                 if entry.inspected(now, lives=lives, audio_ended=audio_ended):
                     self._end(entry, "failed", session_errors.not_delivered(entry.transport))
-            case outcomes.CancelOutcome(sequence):
-                self._cancels.apply(outcome, now)
-                if sequence not in self._cancels:
-                    self._done.add(sequence)
+            case outcomes.CancelOutcome() | outcomes.CancelAnnounced():
+                self._cancel_done(outcome, now)
             case outcomes.LookedUp(entry, known, answered):
                 look_ups.looked_up(entry, now, answered=answered)
                 if known is not None:
@@ -181,10 +189,15 @@ class Session:
         if self.lifetime.leave_reason is not None:
             return []
         due, pending = look_ups.due(self.entries.values(), now)
-        looks = map(LookUp, due)
+        first: list[Effect] = [*map(AnnounceCancel, self._cancels.take_new()), *map(LookUp, due)]
         if pending:
-            return list(looks)
-        self._queue.extend(looks)
+            return first
+        self._queue.extend(first)
+        for cancel in superseding.found(self.entries):
+            self._cover(cancel)
+            if self._cancels.announces:
+                self._cancels.await_answer(cancel.sequence)
+                self._queue.append(AnnounceCancel(cancel))
         if self.play is not None:
             self._queue.extend(map(EndPlayed, self.play.take(now)))
             self.lifetime.plays_until = self.play.until
@@ -234,13 +247,37 @@ class Session:
 
     # ---- inside
 
+    def _cancel_done(self, outcome: outcomes.CancelOutcome | outcomes.CancelAnnounced, now: float) -> None:
+        if isinstance(outcome, outcomes.CancelOutcome):
+            self._cancels.apply(outcome, now)
+            if outcome.sequence not in self._cancels:
+                self._done.add(outcome.sequence)
+        else:
+            self._cancels.answered(outcome.sequence)
+
+    def _covering(self) -> Iterator[StoredCancel]:
+        """The stored cancels, and what superseding requests count as."""
+        return chain(self._cancels, superseding.known(self.entries))
+
+    def _cover(self, cancel: StoredCancel) -> None:
+        for entry in self.entries.values():
+            entry.cover(cancel)
+        if self.play is not None:
+            self.play.cancel(cancel)
+
+    def _may_tidy(self, entry: Entry) -> bool:
+        """Whether this request, which is final, may be deleted: as a cancel it has nothing left to do."""
+        return superseding.may_tidy(self.entries, entry) and not self._cancels.awaits_answer(entry.sequence)
+
     def _written(self, outcome: ReportWritten, now: float) -> None:
         entry = outcome.entry
         self.report(entry.stored.token, outcome.state, now)
         if outcome.verdict is Verdict.SUPERSEDED and self._mine(entry):
             self.lifetime.leave("another owner writes the report")
-        elif outcome.ended_here:
+        elif outcome.ended_here and self._may_tidy(entry):
             self._queue.append(Tidy(entry, just_written=True))
+        elif outcome.ended_here:
+            entry.tidy_held = True
         elif outcome.purpose is Purpose.END and not outcome.state.report.final:
             entry.stage = Stage.WAITING  # claimed meanwhile, or the id is another request's
 
@@ -284,6 +321,12 @@ class Session:
         if entry.ended_by_others(self.transport) and not entry.duplicate and entry.report.epoch != self.epoch:
             entry.stage = Stage.CLOSED  # the writer of its final report tidies: another bridge, or synth (`none`)
             return
+        if not self._may_tidy(entry):
+            entry.tidy_at = None
+            return
+        if entry.tidy_held:
+            entry.tidy_held, entry.tidy_at = False, now + TIDY_AFTER_S
+            self._queue.append(Tidy(entry, just_written=True))
         if entry.tidy_at is None:
             entry.tidy_at = now + TIDY_AFTER_S
         if now >= entry.tidy_at:
@@ -320,7 +363,9 @@ class Session:
 
     def _begin(self, head: Entry, now: float) -> None:
         head.first_since = now if head.first_since is None else head.first_since
-        free = self.delivering is None and not self.lifetime.draining
+        # Before that the cancel of what plays could come after the first chunk of this request, and be ignored.
+        decided = head.superseding is not Supersedes.UNKNOWN
+        free = self.delivering is None and not self.lifetime.draining and decided
         if self._mine(head) and free and head.stored.request is not None and head.stage is Stage.WAITING:
             head.stage, self.delivering = Stage.DELIVERING, head
             self._queue.append(Begin(head))

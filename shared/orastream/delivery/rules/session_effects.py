@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orastream.contract.messages import ReportError, Status
+from orastream.contract.stored_requests import StoredCancel
 from orastream.delivery.rules.entry import Entry
 from orastream.delivery.rules.speech import EndedStatus, SpeechEnd
 
@@ -82,6 +83,16 @@ class DropCancel:
 
 
 @dataclass(frozen=True, slots=True)
+class AnnounceCancel:
+    """Have OraServer drop what it has of the cancelled requests, if it speaks protocol v2. Outcome: `CancelAnnounced`.
+
+    It is returned before `Stop` and `Begin`. It may have audio of requests that are delivered, from any owner.
+    """
+
+    cancel: StoredCancel
+
+
+@dataclass(frozen=True, slots=True)
 class CheckStored:
     """Look whether this request is still stored: no report of it came for long. Outcome: `NotStored`, or none."""
 
@@ -114,4 +125,17 @@ class EndFound:
     status: EndedStatus
 
 
-Effect = Begin | Stop | Abandon | End | Tidy | Inspect | DropCancel | CheckStored | LookUp | EndPlayed | EndFound
+Effect = (
+    Begin
+    | Stop
+    | Abandon
+    | End
+    | Tidy
+    | Inspect
+    | DropCancel
+    | AnnounceCancel
+    | CheckStored
+    | LookUp
+    | EndPlayed
+    | EndFound
+)

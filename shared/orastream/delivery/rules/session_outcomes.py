@@ -52,7 +52,7 @@ class NotStored:
 
 @dataclass(frozen=True, slots=True)
 class TidyFailed:
-    """NATS did not answer `Tidy`."""
+    """NATS did not answer `Tidy`, or a request is stored that this one supersedes."""
 
     entry: Entry
 
@@ -75,6 +75,13 @@ class CancelOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class CancelAnnounced:
+    """OraServer has answered the cancel at `sequence`, does not need to know it, or cannot be reached."""
+
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
 class LookedUp:
     """What `LookUp` found: the stored report, or None. Nothing is known if NATS has not `answered`."""
 
@@ -83,4 +90,6 @@ class LookedUp:
     answered: bool = True
 
 
-SessionOutcome = ReportWritten | Tidied | NotStored | TidyFailed | Inspected | CancelOutcome | LookedUp
+SessionOutcome = (
+    ReportWritten | Tidied | NotStored | TidyFailed | Inspected | CancelOutcome | CancelAnnounced | LookedUp
+)

@@ -7,6 +7,10 @@ write.
 A chunk is *confirmed* when OraServer has answered for it. After a lost link the unconfirmed chunks are written again
 from the stream, with the same index and bytes. For this the machine returns `Rewind` and is given the audio from the
 start.
+
+Over a *resuming* link (protocol v2) OraServer says at which byte the audio goes on: `OpenUtterance` asks, and `opened`
+is the answer, which counts more than what was confirmed before. Such a link keeps its own order of audio and cancels,
+and its receiver knows which owner is the newest, so it is never cut.
 """
 
 # length: one state machine; its events and decisions use the same state
@@ -23,9 +27,10 @@ from orastream.contract.audio_messages import AudioChunk, AudioMessage, AudioSta
 from orastream.contract.errors import Code
 from orastream.contract.messages import ReportError, Status
 from orastream.delivery.rules.audio_room import AudioWait
-from orastream.delivery.rules.confirmation import Confirmation
+from orastream.delivery.rules.confirmation import Confirmation, WrittenChunk
 from orastream.delivery.rules.end_frames import EndFrameState, ended_as
 from orastream.delivery.rules.progress import Progress
+from orastream.delivery.rules.resuming import OpenState, Resuming
 from orastream.delivery.rules.utterance_effects import (
     UNDELIVERABLE,
     AskAudioRoom,
@@ -38,10 +43,12 @@ from orastream.delivery.rules.utterance_effects import (
     FallBack,
     Fence,
     Finished,
+    OpenUtterance,
     Rewind,
     WriteChunk,
     WriteComplete,
     WriteEnd,
+    WriteFailed,
 )
 
 QUEUE_BYTES = 96 << 10
@@ -132,6 +139,10 @@ class UtteranceDelivery:
     """The audio was read again because it had changed."""
     _rewind: bool = field(init=False, default=False)
     """The audio must be read again: chunks were unconfirmed when the link was lost, or it has changed."""
+    _resuming: Resuming = field(init=False)
+    """What OraServer has, if the link resumes."""
+    _failed_written: bool = field(init=False, default=False)
+    """`WriteFailed` was returned."""
     _fence: FenceState = field(init=False, default=FenceState.STORED)
     _claimed: bool = field(init=False, default=False)
     """Whether a synth has claimed the request."""
@@ -150,6 +161,7 @@ class UtteranceDelivery:
 
     def __post_init__(self) -> None:
         self._assembly = Assembly(self.request_seq)
+        self._resuming = Resuming(self.delivered_bytes or 0)
         self.progress = Progress(chunks=self.delivered, confirmed_bytes=self.delivered_bytes)
         self._sent = Confirmation(self.rules, self.delivered)
         self._ever_written = self.delivered
@@ -193,19 +205,19 @@ class UtteranceDelivery:
         if isinstance(message, AudioChunk) and message.attempt == self._assembly.attempt:
             if message.index < self._assembly.next_index:  # one after a gap may never count
                 self._compare(message)
+        offset = self._assembly.bytes
         received = self._assembly.receive(sequence, message)
+        if self._assembly.contradicted:
+            self._changed(0)
         if self._end_frame is not None:
             self._end_frame.read(received)
         for chunk in received:
             self._compare(chunk)
             self._sizes[chunk.index] = len(chunk.audio)
+            chunk.offset, offset = offset, offset + len(chunk.audio)
             if chunk.index < self.progress.chunks:
                 self._same = self.progress.confirmed_before(chunk, self._assembly) and self._same
-            else:
-                if not self._queue:
-                    self._moved_at = now
-                self._queue.append(chunk)
-                self._queued_bytes += len(chunk.audio)
+            self._sort(chunk, offset, now)
         end = self._assembly.end
         if end is not None and end.status == "complete":
             if end.total_chunks < max(self._assembly.next_index, self._receiver_may_have):
@@ -216,10 +228,30 @@ class UtteranceDelivery:
         if not self._same:
             self._finish("failed", "internal", DIFFERS)
 
-    def link_up(self, *, quick: bool = False) -> None:
-        """The link is open and ready for this utterance. `quick`: its receiver has confirmed the last one quickly."""
+    def link_up(self, *, quick: bool = False, resumes: bool = False) -> None:
+        """The link is open and ready for this utterance. `quick`: its receiver has confirmed the last one quickly.
+
+        `resumes`: OraServer says over it where the audio goes on.
+        """
         self.link = LinkState.UP
+        self._resuming.link_up(resumes=resumes)
         self._sent.start_over(self._sent.written, quick=quick)
+
+    def opened(self, upto: int, now: float) -> None:
+        """OraServer has the first `upto` bytes of the file: the answer to `OpenUtterance`."""
+        if not self.opening:
+            return
+        if self._resuming.answered(upto):  # it has stored more since the last link
+            self._failures = 0
+            self.backoff.reset()
+        if self._resuming.passed > upto:  # it has forgotten some: they are read again
+            self._rewind = True
+            return
+        queued, self._queue = self._queue, deque()
+        self._queued_bytes = 0
+        for chunk in queued:
+            assert chunk.offset is not None, "it was set when the chunk was read"
+            self._sort(chunk, chunk.offset + len(chunk.audio), now)
 
     def link_lost(self, reason: str, now: float, *, refused: bool = False) -> None:
         """The link broke or could not be opened. `refused`: OraServer answered 4xx, so a retry is of no use.
@@ -237,6 +269,7 @@ class UtteranceDelivery:
             self.progress.reconnects += 1
             self.progress.version += 1
         self.link, self._prompt = LinkState.DOWN, False
+        self._resuming.link_lost()
         if refused:
             self._finish("failed", "oraserver_refused", f"OraServer refused: {reason}; check ORASERVER_* and its log")
             return
@@ -325,12 +358,7 @@ class UtteranceDelivery:
             return Connect()
         if self.link is not LinkState.UP or not may_write or not self._claimed:
             return None
-        if self._fence is not FenceState.STORED:
-            if self._fence is FenceState.DUE:
-                self._fence = FenceState.WRITING
-                return Fence()
-            return None
-        return self._next_write(now) if room else self._next_confirm(now)
+        return self._next_over_link(now, room=room)
 
     def next_time(self) -> float | None:
         """When to call `poll` again if no event comes before (monotonic seconds), or None."""
@@ -346,12 +374,12 @@ class UtteranceDelivery:
         """Whether it was cancelled and audio that the receiver may still read is unconfirmed."""
         cancelled = self.finished is not None and self.finished.status == "cancelled"
         unconfirmed = self.rules.confirm_every is not None and bool(self._sent)
-        return cancelled and self.link is LinkState.UP and unconfirmed
+        return cancelled and self.link is LinkState.UP and unconfirmed and not self._resuming.resumes
 
     @property
     def on_its_way(self) -> bool:
         """Whether the receiver may still read audio over the present link that it has not confirmed."""
-        in_work = self.finished is None or self.settling
+        in_work = (self.finished is None or self.settling) and not self._resuming.resumes
         streamed = self.rules.confirm_every is not None and bool(self._sent)  # over HTTP chunks are only collected
         return self.link is LinkState.UP and (streamed or self._complete is CompleteState.ASKED) and in_work
 
@@ -380,6 +408,11 @@ class UtteranceDelivery:
     # ---- inside
 
     @property
+    def opening(self) -> bool:
+        """Whether the answer to `OpenUtterance` is awaited."""
+        return self.link is LinkState.UP and self._resuming.state is OpenState.ASKED
+
+    @property
     def _stalls(self) -> bool:
         # While a rewind is pending no audio is taken, so its absence shows nothing.
         return self._claimed and self._assembly.finished is None and not self._queue and not self._rewind
@@ -393,6 +426,10 @@ class UtteranceDelivery:
         """The next effect after the final status is decided. `Finished` is the last one."""
         if self._finished_returned:
             return None
+        if self._fails_over(finished):
+            self._failed_written = True
+            assert finished.error is not None, "a failed utterance has an error"
+            return WriteFailed(finished.error.code)
         writes_end = self._writes_end(finished)
         if self._settle_until is None and self.link is LinkState.UP and (self.settling or writes_end):
             self._settle_until = now + self.rules.settle_s
@@ -409,10 +446,15 @@ class UtteranceDelivery:
         # What the receiver has of it would be heard twice.
         return FallBack() if self.rules.falls_back and undeliverable and not self._ever_written else finished
 
+    def _fails_over(self, finished: Finished) -> bool:
+        """Whether to write over a resuming link that the utterance has failed."""
+        opened = self.link is LinkState.UP and self._resuming.state is OpenState.OPEN
+        return opened and finished.status == "failed" and not self._failed_written
+
     def _writes_end(self, finished: Finished) -> bool:
         """Whether to write the end frame now: it is due, and was not written over a link that has delivered it."""
         end = self._end_frame
-        if end is None or end.written or not (self._ever_written or end.sent_before):
+        if end is None or end.written or self._resuming.resumes or not (self._ever_written or end.sent_before):
             return False
         return ended_as(finished.status, finished.error) is not None
 
@@ -438,6 +480,42 @@ class UtteranceDelivery:
             self.progress.version += 1
         return CutLink()
 
+    def _next_over_link(self, now: float, *, room: bool) -> Effect | None:
+        if self._fence is not FenceState.STORED:
+            if self._fence is FenceState.DUE:
+                self._fence = FenceState.WRITING
+                return Fence()
+            return None
+        if self._resuming.opens:
+            return self._next_open()
+        return self._next_write(now) if room else self._next_confirm(now)
+
+    def _next_open(self) -> OpenUtterance | None:
+        start = self._assembly.start
+        if self._resuming.state is OpenState.ASKED or start is None:
+            return None
+        before = self.delivered or self.sent_before or self.must_fence or self._resuming.asked_before
+        self._resuming.asked()
+        return OpenUtterance(start, self.progress.confirmed_bytes or 0, fresh=not before)
+
+    def _sort(self, chunk: AudioChunk, end: int, now: float) -> None:
+        """Queue a chunk that was read, unless OraServer has it. It ends at the byte `end` of the file."""
+        has = self._resuming.has(end)
+        if chunk.index < self.progress.chunks if has is None else has:
+            self._resuming.passes(chunk, end)
+            if chunk.index >= self.progress.chunks:  # its confirmation was lost
+                self._ever_written = max(self._ever_written, chunk.index + 1)
+                written = WrittenChunk(chunk.index, len(chunk.audio), chunk.pts_ms / 1000)
+                self.progress.confirmed(chunk.index + 1, [written], self._assembly)
+                self._sent.start_over(chunk.index + 1, quick=self._sent.quick)
+            return
+        if chunk.index < self._sent.written and not self._sent:  # OraServer has forgotten it
+            self._sent.start_over(chunk.index, quick=self._sent.quick)
+        if not self._queue:
+            self._moved_at = now
+        self._queue.append(chunk)
+        self._queued_bytes += len(chunk.audio)
+
     def _next_write(self, now: float) -> Effect | None:
         confirm = self._next_confirm(now)
         if confirm is not None:
@@ -449,13 +527,16 @@ class UtteranceDelivery:
                 return self._ask(now) if sent.asked < sent.written else None
             self._queue.popleft()
             self._queued_bytes -= len(chunk.audio)
+            began = self._resuming.writes(chunk)
             self._moved_at = now
             sent.wrote(chunk)
+            if self.rules.confirm_every is not None and not self._resuming.resumes:
+                self.progress.wrote(start, chunk)
             if sent.written > self._ever_written > self.delivered:
                 self._ever_written = sent.written  # not the first chunk here, nor a repeated one
             else:
                 self._note_write(chunk)
-            return WriteChunk(start, chunk)
+            return WriteChunk(start, chunk, began)
         end = self._assembly.finished
         if (
             start is not None
@@ -464,7 +545,9 @@ class UtteranceDelivery:
             and self._complete is CompleteState.NOT_WRITTEN
         ):
             self._complete = CompleteState.WRITTEN
-            return WriteComplete(start, end.total_chunks, end.text)
+            if not self._resuming.resumes:
+                self.progress.sent(end.audio_seconds)
+            return WriteComplete(start, end)
         return None
 
     def _next_confirm(self, now: float) -> Confirm | None:
@@ -517,6 +600,7 @@ class UtteranceDelivery:
         self._assembly = Assembly(self.request_seq)
         self._queue.clear()
         self._queued_bytes = 0
+        self._resuming.start_over()
         self.progress.start_over()
         self._sent.start_over(self.progress.chunks)
         if not self._receiver_may_have:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from orastream.contract.audio_messages import AudioChunk, AudioStart
+from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.contract.errors import Code
 from orastream.contract.messages import ReportError, Status
+from orastream.contract.sentence_start import SentenceStart
 
 UNDELIVERABLE: frozenset[Code] = frozenset({"oraserver_unreachable", "oraserver_refused"})
 """Errors of a transport, with which an utterance may be delivered over another one."""
@@ -49,19 +50,41 @@ class Connect:
 
 
 class WriteChunk(NamedTuple):
-    """Write this chunk now."""
+    """Write this chunk now. `began`: a sentence that began in an earlier chunk, and that a resuming link sends again.
+
+    OraServer may not know it, or words of it end in this chunk.
+    """
 
     start: AudioStart
     chunk: AudioChunk
+    began: SentenceStart | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenUtterance:
+    """Ask over a resuming link where to go on, then call `opened`. Chunks are written after that.
+
+    `acked` are the bytes that OraServer has confirmed, as far as is known. `fresh`: nobody can have sent any.
+    """
+
+    start: AudioStart
+    acked: int
+    fresh: bool
 
 
 @dataclass(frozen=True, slots=True)
 class WriteComplete:
-    """Write that the utterance is complete. `text` is the whole text if the request did not contain it, else None."""
+    """Write that the utterance is complete."""
 
     start: AudioStart
-    total_chunks: int
-    text: str | None = None
+    end: AudioEnd
+
+
+@dataclass(frozen=True, slots=True)
+class WriteFailed:
+    """Write over a resuming link that the utterance has failed, and that the audio written so far is all there is."""
+
+    code: Code
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +151,10 @@ class Finished:
 
 Effect = (
     Connect
+    | OpenUtterance
     | WriteChunk
     | WriteComplete
+    | WriteFailed
     | WriteEnd
     | Confirm
     | Rewind

@@ -55,16 +55,16 @@ class Bridge:
         max_text_chars: int,
         counts: DeliveryCounts,
         announce: Callable[[str, Entry, Report | None], None],
+        name: str | None = None,
     ) -> None:
-        """It owns at most `max_sessions` sessions at the same time, and leaves further ones to other bridges."""
+        """It owns at most `max_sessions` sessions at once. `name` is that of this process; None: a new one."""
         self._js = js
         self.table = SessionTable(max_sessions)
         """The sessions that it owns, for metrics."""
-        self._lease = Lease(js, kind)
+        self._lease = Lease(js, kind, name, lambda: sink.record)
         self._names = js.names
         owners = Owners(js, kind, self._lease)
-        player = owners.owner if sink.rules.end_frames else None
-        self._judge = WakeupJudge(js, sink.transport, max_text_chars=max_text_chars, player=player)
+        self._judge = WakeupJudge.of(js, sink, owners, max_text_chars)
         self._takeover = Takeover(js, owners, self._adopt)
         self._peers = Peers(js.broker, kind, self._lease.bridge, on_gone=self._on_gone, on_passed=self._on_passed)
         self._takeovers: set[asyncio.Task[None]] = set()

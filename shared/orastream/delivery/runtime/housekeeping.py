@@ -11,6 +11,7 @@ from orastream import traces
 from orastream.base import logger
 from orastream.contract.audio_messages import AudioEnd, unpack
 from orastream.contract.errors import NodeUnavailable, Undecodable
+from orastream.contract.messages import Transport
 from orastream.contract.report_state import Verdict
 from orastream.delivery.rules.entry import Entry
 from orastream.delivery.rules.session_effects import CheckStored, DropCancel, End, Inspect, LookUp, Tidy
@@ -26,6 +27,7 @@ from orastream.delivery.rules.session_outcomes import (
     TidyFailed,
 )
 from orastream.delivery.rules.wakeup import cancel_is_applied
+from orastream.delivery.runtime.other_bridges import OtherBridges
 from orastream.delivery.runtime.ownership import Owners
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.report_store import ReportStore
@@ -39,12 +41,17 @@ log = logger.named(__name__)
 class Housekeeping:
     """Carries out the housekeeping effects of one session. `token` is the session's subject token."""
 
-    def __init__(self, js: JetStream, owners: Owners, reports: ReportStore, epoch: int, token: str) -> None:
+    def __init__(
+        self, js: JetStream, owners: Owners, reports: ReportStore, epoch: int, token: str, transport: Transport
+    ) -> None:
+        """`transport` is that of the bridge."""
         self._js = js
         self._owners = owners
         self._reports = reports
         self._epoch = epoch
         self._token = token
+        self._leaves_cancels = transport == "http"
+        self._others = OtherBridges(js)
 
     async def carry_out(
         self, effect: End | Tidy | Inspect | CheckStored | DropCancel | LookUp
@@ -91,11 +98,11 @@ class Housekeeping:
             return None
         assert entry.report is not None, "the machine tidies only what has a final report"
         try:
-            await self._reports.close(entry.stored, entry.report)
+            closed = await self._reports.close(entry.stored, entry.report)
         except NodeUnavailable as exc:
             log.warning("tidying up failed; retrying", request=entry.stored.request_id, error=str(exc))
             return TidyFailed(entry)
-        return Tidied(entry)
+        return Tidied(entry) if closed else TidyFailed(entry)
 
     async def _check_stored(self, entry: Entry) -> SessionOutcome | None:
         try:
@@ -127,6 +134,8 @@ class Housekeeping:
         try:
             lowest = await next_request(self._js, self._token, 0, before=sequence)
             if cancel_is_applied(sequence, lowest.sequence if lowest is not None else None):
+                if self._leaves_cancels and await self._others.announce_cancels():
+                    return CancelOutcome(sequence, dropped=True)  # a ws_bridge deletes it when OraServer has answered
                 await self._js.delete(self._js.names.sessions_stream, sequence)
                 return CancelOutcome(sequence, dropped=True)
         except NodeUnavailable:

@@ -67,6 +67,8 @@ class Links:
         if known is not None and known.link.lost is None:
             known.link.ended(end)
             return
+        if self._sink.record.protocol == "v2":
+            return  # `cancel` and `end` say it
         self._ends.setdefault(phone_id, []).append((end, may_write))
         opening = self._opened(session_id, phone_id, now)
         if self._sink.link_per_utterance and phone_id not in self._alone:
@@ -84,6 +86,8 @@ class Links:
         ends: list[tuple[SpeechEnd, Callable[[], bool]]] = []
         try:
             link = await self._sink.connect(session_id, phone_id, self._wake)
+            if (before := self._open.pop(phone_id, None)) is not None:
+                await before.link.close()
             self._open[phone_id] = _Open(link, now, phone_id in self._wanted)
             ends = self._ends.pop(phone_id, [])
             for end, may_write in ends:
@@ -121,6 +125,7 @@ class Links:
                 opened.used_at = now
             if opened.link.lost is not None:
                 del self._open[phone]
+                await opened.link.close()
             elif now >= opened.used_at + self._sink.idle_s:
                 del self._open[phone]
                 await opened.link.close()

@@ -20,8 +20,9 @@ from orastream.delivery.rules.lifetime import Lifetime
 from orastream.delivery.rules.play_time import PlayTimes
 from orastream.delivery.runtime.context import BridgeContext
 from orastream.delivery.runtime.deliveries import Deliveries
+from orastream.delivery.runtime.owner_state import OwnerState
 from orastream.delivery.runtime.ownership import Ownership
-from orastream.delivery.runtime.session_runner import TAKEN, OwnerState, SessionRunner
+from orastream.delivery.runtime.session_runner import TAKEN, SessionRunner
 from orastream.delivery.runtime.wakeups import NAK_DELAY_S, Wakeups
 from orastream.jetstream.pull_consumer import Delivery
 

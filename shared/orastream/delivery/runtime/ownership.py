@@ -11,10 +11,11 @@ import contextlib
 import json
 import re
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from orastream.base import logger
+from orastream.contract.bridge_record import BridgeRecord
 from orastream.contract.errors import NodeUnavailable, PublishRefused, SequenceConflict
 from orastream.contract.messages import Transport
 from orastream.contract.names import BRIDGE_OF
@@ -51,19 +52,32 @@ class OwnedBy:
     bridge: str
 
 
+def new_bridge_name(kind: str) -> str:
+    """Return a name for a bridge process, which no other one has."""
+    return f"{kind}-{uuid.uuid4().hex[:12]}"
+
+
 class Lease:
     """The heartbeat of this bridge. `term` says when writes are allowed. Not thread-safe."""
 
-    def __init__(self, js: JetStream, kind: str) -> None:
+    def __init__(
+        self,
+        js: JetStream,
+        kind: str,
+        bridge: str | None = None,
+        record: Callable[[], BridgeRecord] = BridgeRecord,
+    ) -> None:
+        """`bridge` is the name of this process; None: a new one. `record` returns what each heartbeat says."""
         self._js = js
-        self.bridge = f"{kind}-{uuid.uuid4().hex[:12]}"
+        self._record = record
+        self.bridge = bridge or new_bridge_name(kind)
         self.term = LeaseTerm(HEARTBEAT_LIFE_S)
 
     async def beat(self) -> None:
         """Store one heartbeat. Raises NodeUnavailable, PublishRefused."""
         clock = asyncio.get_running_loop().time
         sent_at = clock()
-        await self._js.store(self._js.names.heartbeat_key(self.bridge), b"{}", patience_s=1.0)
+        await self._js.store(self._js.names.heartbeat_key(self.bridge), self._record().encode(), patience_s=1.0)
         if self.term.renewed(sent_at, clock()):
             log.warning("the lease had run out; ownership is checked again", bridge=self.bridge)
 

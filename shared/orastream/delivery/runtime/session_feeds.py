@@ -8,12 +8,14 @@ from types import TracebackType
 from typing import Self
 
 from orastream.base import logger
-from orastream.contract.stored_requests import StoredCancel, read_message
+from orastream.contract import subjects
+from orastream.contract.stored_requests import Message, StoredCancel, outline_of, read_message
 from orastream.delivery.rules.entry import Entry
 from orastream.delivery.rules.session import Session
 from orastream.delivery.runtime.context import BridgeContext
 from orastream.jetstream.api import Stored
 from orastream.jetstream.feed import Feed
+from orastream.jetstream.pull_consumer import Delivery
 from orastream.jetstream.report_store import ReportStore
 
 AT_REST_S = 60.0
@@ -76,9 +78,13 @@ class SessionFeeds:
         """The sequence up to which a read of the stored requests and cancels has found every one."""
         return self._events.verified
 
-    def exists(self, sequence: int) -> None:
-        """Report that a request or cancel is stored at this sequence, as a consumer's delivery shows."""
-        self._events.exists(sequence)
+    def woken(self, delivery: Delivery, now: float) -> None:
+        """Note that a request or cancel is stored, as its wake-up shows."""
+        self._events.exists(delivery.sequence)
+        if self._machine.play is None or self._machine.knows(delivery.sequence):
+            return
+        if not subjects.is_cancel(delivery.subject) and outline_of(delivery).supersedes:
+            self._pass_on(delivery, now)  # it ends what plays, and others may delete it before the feed has read it
 
     def look(self) -> None:
         """Read the stored requests and cancels: one that `exists` has named did not come live."""
@@ -92,11 +98,7 @@ class SessionFeeds:
     def read(self, now: float, delivering: Entry | None) -> None:
         """Pass what has come to the session's machine. `delivering` is the request that is being delivered."""
         while (message := self._events.pop()) is not None:
-            stored = read_message(message, self._context.js.names, max_text_chars=self._context.max_text_chars)
-            if isinstance(stored, StoredCancel):
-                self._machine.cancel(stored)
-            else:
-                self._machine.request(stored, now - self._context.js.clock.age_s(stored.stored_at_s))
+            self._pass_on(message, now)
         while (message := self._reports.pop()) is not None:
             self._read_report(message, now)
         self._reports.expecting = self._machine.awaits_reports
@@ -104,6 +106,13 @@ class SessionFeeds:
         own = delivering.stored if delivering is not None and delivering.resumes is not None else None
         self._quiet = self._context.js.names.report(own.session, own.token) if own is not None else ""
         self.were_current |= self._events.current and self._reports.current
+
+    def _pass_on(self, message: Message, now: float) -> None:
+        stored = read_message(message, self._context.js.names, max_text_chars=self._context.max_text_chars)
+        if isinstance(stored, StoredCancel):
+            self._machine.cancel(stored)
+        else:
+            self._machine.request(stored, now - self._context.js.clock.age_s(stored.stored_at_s))
 
     def _read_report(self, message: Stored, now: float) -> None:
         state = self._store.state_of(message)

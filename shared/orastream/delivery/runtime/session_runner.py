@@ -8,28 +8,31 @@ background tasks, whose outcomes the loop passes to the machines. It ends when t
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
 from orastream.base import logger
-from orastream.base.wake_event import WakeEvent
 from orastream.contract.errors import OrastreamError
 from orastream.delivery.rules.entry import Entry
-from orastream.delivery.rules.lease import WritePermission
-from orastream.delivery.rules.lifetime import Lifetime
 from orastream.delivery.rules.play_time import PlayTimes
-from orastream.delivery.rules.session import Session
-from orastream.delivery.rules.session_effects import Abandon, Begin, Effect, EndFound, EndPlayed, Stop, Tidy
+from orastream.delivery.rules.session_effects import (
+    Abandon,
+    AnnounceCancel,
+    Begin,
+    Effect,
+    EndFound,
+    EndPlayed,
+    Stop,
+    Tidy,
+)
 from orastream.delivery.rules.session_outcomes import Purpose, ReportWritten
 from orastream.delivery.runtime.background import Background
+from orastream.delivery.runtime.cancel_announcer import CancelAnnouncer
 from orastream.delivery.runtime.context import BridgeContext, SessionContext
-from orastream.delivery.runtime.deliveries import Deliveries
 from orastream.delivery.runtime.end_frames import EndFrames
 from orastream.delivery.runtime.housekeeping import Housekeeping
 from orastream.delivery.runtime.outcomes import DeliveryOutcome, Outcome, OwnershipRead
-from orastream.delivery.runtime.ownership import Ownership
+from orastream.delivery.runtime.owner_state import OwnerState
 from orastream.delivery.runtime.session_feeds import SessionFeeds
 from orastream.delivery.runtime.utterance_runner import UtteranceRunner
-from orastream.delivery.runtime.wakeups import Wakeups
 from orastream.jetstream.pull_consumer import Delivery
 from orastream.jetstream.report_store import ReportStore
 
@@ -41,20 +44,6 @@ TAKEN = "another owner has taken the session while the lease had run out"
 log = logger.named(__name__)
 
 
-@dataclass(slots=True)
-class OwnerState:
-    """What a session keeps from one `SessionRunner` to the next one."""
-
-    ownership: Ownership
-    lifetime: Lifetime
-    wakeups: Wakeups
-    permission: WritePermission
-    deliveries: Deliveries
-    wake_event: WakeEvent
-    play: PlayTimes | None
-    """The delivered utterances that play; None if OraServer gets no end frames."""
-
-
 class SessionRunner:
     """The owner's loop for one session. `await run()` returns when the session may rest or is over."""
 
@@ -63,7 +52,7 @@ class SessionRunner:
         self._ownership = ownership = state.ownership
         self._loop = loop = asyncio.get_running_loop()  # kept: each get_running_loop is a system call (getpid)
         mark, session = context.mark, ownership.session
-        self._session = Session(context.sink.transport, ownership.epoch, state.lifetime, mark.at + CLOCKS_S, state.play)
+        self._session = state.machine(context, mark.at + CLOCKS_S)
         self._wakeups = state.wakeups
         self._reports = reports = ReportStore(
             context.js,
@@ -80,9 +69,13 @@ class SessionRunner:
         self._full_round_at = 0.0
         self._is_over = True
         self._deliveries = state.deliveries
-        self._housekeeping = Housekeeping(context.js, context.owners, reports, ownership.epoch, session)
+        self._housekeeping = Housekeeping(
+            context.js, context.owners, reports, ownership.epoch, session, context.sink.transport
+        )
+        self._announcer = CancelAnnouncer(context.sink, reports, ownership.epoch, session, state.listener)
+        self._listener = state.listener
         for delivery in self._wakeups:
-            self._feeds.exists(delivery.sequence)
+            self._feeds.woken(delivery, loop.time())
 
     # ---- calls from the bridge and from the feeds
 
@@ -93,9 +86,9 @@ class SessionRunner:
 
     def woken(self, delivery: Delivery) -> None:
         """A wake-up of this session has come, and is held."""
-        self._feeds.exists(delivery.sequence)
         if not self._session.knows(delivery.sequence):  # else it is acked when the request ends
             self.wake()
+        self._feeds.woken(delivery, self._loop.time())
 
     def requests_lost(self) -> None:
         """The stream of requests was lost: soon look which of this session's are still stored."""
@@ -128,6 +121,7 @@ class SessionRunner:
             self._nudge,
             lambda: feeds.current and self._lease_granted(),
             ends,
+            self._listener,
         )
         while True:
             self._wake_event.clear()
@@ -137,6 +131,8 @@ class SessionRunner:
                 break
             if self._full_round or now >= self._full_round_at or feeds.unread or deliveries.running is None:
                 self._full_round = False
+                # Before the cancels are read: one that is read while v1 counts is never announced.
+                session.oraserver_needs_cancels(self._context.sink.record.announces_cancels)
                 feeds.read(now, deliveries.running.entry if deliveries.running is not None else None)
                 # Read `verified` before the awaits below: meanwhile the feed may raise it past messages that the
                 # machine has not been given yet, and their wake-ups must not be acked.
@@ -252,6 +248,8 @@ class SessionRunner:
                     runner.machine.cancel()
                 else:
                     await self._end_delivery()
+            case AnnounceCancel(cancel):
+                parts.background.start(self._announcer.announce(cancel))
             case EndPlayed(end):
                 parts.ends.played(end, self._deliveries.running_to(end.speech.phone_id))
             case EndFound(entry, status):

@@ -4,6 +4,8 @@ Work runs in the session's loop, work that waits (connect, confirm, write a repo
 the loop passes to `apply`. One report is written at a time.
 """
 
+# length: one delivery; its effects and the outcomes of its tasks use the same state
+
 from __future__ import annotations
 
 import asyncio
@@ -15,10 +17,11 @@ from orastream.contract.audio_messages import unpack
 from orastream.contract.errors import Undecodable
 from orastream.contract.messages import Report
 from orastream.contract.report_state import Verdict
-from orastream.delivery.rules.checkpoint import CheckpointClock, report_of
+from orastream.delivery.rules.checkpoint import CheckpointClock, final_of, report_of
 from orastream.delivery.rules.entry import Entry
 from orastream.delivery.rules.play_time import PlayedUtterance, played_utterance
 from orastream.delivery.rules.session_outcomes import Purpose, ReportWritten
+from orastream.delivery.rules.streams.opening import stream_request
 from orastream.delivery.rules.timing import Timing
 from orastream.delivery.rules.utterance import UtteranceDelivery
 from orastream.delivery.rules.utterance_effects import (
@@ -31,10 +34,12 @@ from orastream.delivery.rules.utterance_effects import (
     FallBack,
     Fence,
     Finished,
+    OpenUtterance,
     Rewind,
     WriteChunk,
     WriteComplete,
     WriteEnd,
+    WriteFailed,
 )
 from orastream.delivery.runtime.audio_room import ask_audio_room
 from orastream.delivery.runtime.context import SessionContext
@@ -48,10 +53,12 @@ from orastream.delivery.runtime.outcomes import (
     LinkOpened,
 )
 from orastream.delivery.runtime.report_writer import ReportWriter
-from orastream.delivery.sink import Link, LinkLost, Speech
+from orastream.delivery.sink import Link, LinkLost, ResumingLink, Speech
 from orastream.jetstream.feed import Feed
 
 WRITE_ENDS_S = 1.0  # how long the last checkpoint waits for the write that is running: NATS may not answer
+
+LinkEffect = WriteChunk | WriteComplete | Confirm | DropUnsent | CutLink | OpenUtterance | WriteFailed
 
 log = logger.named(__name__)
 
@@ -81,6 +88,8 @@ class UtteranceRunner:
         """The task that writes a report now."""
         self._connecting: asyncio.Task[None] | None = None
         self._fence_due = False
+        self._skipped_bytes = 0
+        """Bytes that OraServer has left out, as it has said to this owner."""
         self._finished: Finished | None = None
         """The final status to write when no other write is running."""
         self._clock = CheckpointClock()
@@ -124,8 +133,12 @@ class UtteranceRunner:
             if self._base is None:
                 self._base = claim
             self.machine.claimed(now)
+        if self._link is not None and self._link.resuming is not None:
+            self.machine.progress.sent(self._link.resuming.sent_s)  # before a loss: what was sent last counts, too
         if self._link is not None and self._link.lost is not None:
             self._lost(self._link.lost, now)
+        if self._link is not None and (link := self._link.resuming) is not None:
+            self._note_resuming(link, now)
         self._take_audio(now)
         while True:
             room = self._link is not None and self._link.room
@@ -139,6 +152,12 @@ class UtteranceRunner:
             self._feed.limit(self.machine.feed_bytes(now))
         self._write_next(now)
 
+    def _note_resuming(self, link: ResumingLink, now: float) -> None:
+        """Note what OraServer has said over a link that resumes."""
+        self._skipped_bytes = max(self._skipped_bytes, link.skipped_bytes)
+        if self.machine.opening and (upto := link.opened_upto) is not None:
+            self.machine.opened(upto, now)
+
     def apply(self, outcome: DeliveryOutcome | ReportWritten, now: float) -> None:
         """Take the outcome of a background task of this delivery. Outcomes of a link not in use are ignored."""
         match outcome:
@@ -146,7 +165,7 @@ class UtteranceRunner:
                 link.begin(self._speech)
                 self._link = link
                 self._span.event("link up")
-                self.machine.link_up(quick=link.quick)
+                self.machine.link_up(quick=link.quick, resumes=link.resuming is not None)
             case LinkFailed(lost=lost):
                 self._lost(lost, now)
             case Answered(link=link, asked=asked, failure=failure) if link is self._link:
@@ -172,7 +191,9 @@ class UtteranceRunner:
     async def _carry_out(self, effect: Effect) -> None:
         """Do what the machine says."""
         match effect:
-            case WriteChunk() | WriteComplete() | Confirm() | DropUnsent() | CutLink():
+            case (
+                WriteChunk() | WriteComplete() | Confirm() | DropUnsent() | CutLink() | OpenUtterance() | WriteFailed()
+            ):
                 assert self._link is not None, "the machine returns these only while the link is up"
                 self._use_link(self._link, effect)
             case Connect():
@@ -195,15 +216,22 @@ class UtteranceRunner:
                 self._session.ends.delivery_over(link)
                 self.plays = played_utterance(self.entry, self.machine, self._speech, self._timing.began_at(self._base))
 
-    def _use_link(self, link: Link, effect: WriteChunk | WriteComplete | Confirm | DropUnsent | CutLink) -> None:
+    def _use_link(self, link: Link, effect: LinkEffect) -> None:
         match effect:
             case WriteChunk():
                 self._timing.wrote(effect.chunk, self._base, time.monotonic())
-                link.write(effect.start, effect.chunk)
+                link.write(effect.start, effect.chunk, effect.began)
                 self._counts.chunk_written(len(effect.chunk.audio))
             case WriteComplete():
                 self._timing.completed(time.monotonic())
-                link.complete(effect.start, effect.total_chunks, effect.text)
+                link.complete(effect.start, effect.end)
+            case OpenUtterance():
+                assert link.resuming is not None, "the machine returns it only for a resuming link"
+                request = stream_request(self.entry, self._session.epoch, effect, self.machine.rules)
+                link.resuming.open(request, self._session.listener)
+            case WriteFailed():
+                assert link.resuming is not None, "the machine returns it only for a resuming link"
+                link.resuming.failed(effect.code)
             case Confirm():
                 self._ask(link, effect)
             case DropUnsent():
@@ -228,7 +256,7 @@ class UtteranceRunner:
         return took
 
     async def _rewind(self) -> None:
-        if self._link is not None:
+        if self._link is not None and self._link.resuming is None:
             self._link.begin(self._speech)  # drops what was collected for a POST
         if self._feed is not None:
             await self._feed.__aexit__(None, None, None)
@@ -241,6 +269,8 @@ class UtteranceRunner:
         log.warning("link to OraServer lost", request=self._speech.request_id, reason=str(lost), refused=lost.refused)
         self._counts.link_lost()
         self._span.event("link lost", {"reason": str(lost), "refused": lost.refused})
+        if lost.cancelled:
+            self.machine.cancel()
         self.machine.link_lost(str(lost), now, refused=lost.refused)
 
     async def _connect(self) -> LinkOpened | LinkFailed:
@@ -262,7 +292,8 @@ class UtteranceRunner:
         base, progress = self._base, self.machine.progress
         if base is None:
             return None
-        figures = {**self._timing.figures(base), "fallback": self._session.fallback}
+        skipped = max(base.skipped_bytes, self._skipped_bytes)
+        figures = {**self._timing.figures(base), "fallback": self._session.fallback, "skipped_bytes": skipped}
         return report_of(base, progress, figures, self._session.epoch)
 
     def _write_next(self, now: float) -> None:
@@ -272,7 +303,7 @@ class UtteranceRunner:
         if self._finished is not None:
             current = self.report() or self.entry.stored.report("queued")
             finished, self._finished = self._finished, None
-            final = current.with_(status=finished.status, error=finished.error, epoch=self._session.epoch)
+            final = final_of(current, finished.status, finished.error, self._session.epoch)
             self._write = self._session.background.start(self._reports.persist(final, Purpose.DELIVERY_END))
         elif self.machine.finished is None:
             due = self._clock.due(version := self.machine.progress.version, now)

@@ -5,11 +5,13 @@ small, so that little audio is in flight at a barge-in. The timers are in `Liven
 not detect a peer that stopped reading.
 """
 
+# length: one connection; its calls and the events of its transport use the same state
+
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
 from websockets.client import ClientProtocol
@@ -17,6 +19,7 @@ from websockets.exceptions import WebSocketException
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Response
 from websockets.protocol import State
+from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
 from orastream.base.reset import reset, reset_on_close
@@ -25,31 +28,47 @@ from orastream.delivery.websocket import end_reasons
 from orastream.delivery.websocket.end_reasons import EndReasons
 from orastream.delivery.websocket.inflow import PacedInput
 from orastream.delivery.websocket.liveness import PONG_S, Liveness
-from orastream.delivery.websocket.masking import FIN_PING, FIN_TEXT, MASKS, masked_frame
+from orastream.delivery.websocket.masking import FIN_BINARY, FIN_PING, FIN_TEXT, MASKS, masked_frame
+from orastream.delivery.websocket.messages import DATA, MessageReader
 from orastream.delivery.websocket.pings import Pings
 from orastream.delivery.websocket.status_line import StatusLine
 from orastream.tls import ORASERVER, ClientTls, TlsFiles
 
 HANDSHAKE_S = 5.0
 SWITCHING_PROTOCOLS = 101
+NORMAL = 1000
 SEND_BUFFER_BYTES = 128 << 10
 USER_BUFFER_BYTES = 64 << 10
 """Bytes of this connection that the process may hold before `room` is False: one or two chunks."""
+SHARED_UNSENT_BYTES = 16 << 10
+"""Bytes of a shared connection that the kernel may hold unsent: what a barge-in must wait for, besides one frame."""
+SHARED_COST_PER_S = 8000.0
+"""What the answers on a shared connection may cost: those of 1 000 streams, twice over (see `inflow`)."""
+TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
 
 class WebSocketConnection(asyncio.Protocol):
     """A WebSocket. `lost` is None while it is open, then the reason why it ended; after that writes do nothing."""
 
     def __init__(
-        self, uri: str, headers: dict[str, str], wake: Callable[[], None], client_tls: ClientTls | None = None
+        self,
+        uri: str,
+        headers: dict[str, str],
+        wake: Callable[[], None],
+        client_tls: ClientTls | None = None,
+        subprotocols: Iterable[str] = (),
     ) -> None:
         self._uri = parse_uri(uri)
         client_tls = client_tls or ClientTls(TlsFiles(ORASERVER))
         self._reasons = EndReasons(self._uri.host, self._uri.port, self._uri.secure, client_tls)
-        self._protocol = ClientProtocol(self._uri, max_size=1 << 20)
+        offer = [Subprotocol(name) for name in subprotocols]
+        self._protocol = ClientProtocol(self._uri, max_size=1 << 20, subprotocols=offer or None)
         self._masks = MASKS
         self._headers = headers
-        self._wake = wake
+        self.wake = wake
+        """Called when `room` becomes true again, and when the connection ends."""
+        self._messages = MessageReader() if offer else None
+        """Takes what OraServer sends; None: it is ignored."""
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()  # kept, because get_running_loop() calls getpid() each time
         self._opened: asyncio.Future[None] = self._loop.create_future()
@@ -64,14 +83,20 @@ class WebSocketConnection(asyncio.Protocol):
 
     @classmethod
     async def open(
-        cls, uri: str, headers: dict[str, str], wake: Callable[[], None], client_tls: ClientTls | None = None
+        cls,
+        uri: str,
+        headers: dict[str, str],
+        wake: Callable[[], None],
+        client_tls: ClientTls | None = None,
+        subprotocols: Iterable[str] = (),
     ) -> WebSocketConnection:
         """Connect and complete the handshake within HANDSHAKE_S. Raises LinkLost, with `refused` for a 4xx.
 
         `client_tls` is used for a `wss://` address; None: with the system's authorities and no client certificate.
+        `subprotocols` are offered, in this order.
         """
         try:
-            connection = cls(uri, headers, wake, client_tls)
+            connection = cls(uri, headers, wake, client_tls, subprotocols)
         except (WebSocketException, ValueError) as exc:
             raise LinkLost(f"ORASERVER_WEBSOCKET_URL cannot be used ({type(exc).__name__})") from None
         try:
@@ -94,7 +119,12 @@ class WebSocketConnection(asyncio.Protocol):
             raise connection.lost
         return connection
 
-    # ---- used by WebSocketLink
+    # ---- used by the links
+
+    @property
+    def subprotocol(self) -> str | None:
+        """What OraServer has selected."""
+        return self._protocol.subprotocol
 
     @property
     def room(self) -> bool:
@@ -110,6 +140,29 @@ class WebSocketConnection(asyncio.Protocol):
         """Write a text frame now, without blocking; the UTF-8 payload is given in parts."""
         self._send(FIN_TEXT, parts)
 
+    def send_binary(self, *parts: bytes) -> None:
+        """Write a binary frame now, without blocking; the payload is given in parts."""
+        self._send(FIN_BINARY, parts)
+
+    def share(self, received: Callable[[bytes | None], None], wake: Callable[[], None]) -> None:
+        """Use the connection for many sessions: little may be unsent, and OraServer's messages go to `received`.
+
+        `received` gets each binary message, and None for a text message.
+        """
+        self.wake = wake
+        self._input.allow(SHARED_COST_PER_S)
+        if self._transport is not None:
+            self._transport.set_write_buffer_limits(high=1, low=0)  # with 0 a TLS transport would pause for ever
+            sock = self._transport.get_extra_info("socket")
+            if sock is not None and TCP_NOTSENT_LOWAT is not None:
+                sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, SHARED_UNSENT_BYTES)
+        if self._messages is not None:
+            self._messages.pass_to(received)
+
+    def ignore_messages(self) -> None:
+        """Keep nothing of what OraServer sends: protocol v1 has no messages to the bridge."""
+        self._messages = None
+
     def confirm(self) -> asyncio.Future[None]:
         """Send a ping; the future is done when it is answered. It fails with LinkLost.
 
@@ -124,13 +177,16 @@ class WebSocketConnection(asyncio.Protocol):
         self._send(FIN_PING, (payload,))
         return answered
 
-    async def close(self) -> None:
-        """Send a close frame if that does not block, and end the connection."""
+    def close(self, code: int = NORMAL, reason: str = "closed by this side") -> None:
+        """Send a close frame if that does not block, and end the connection.
+
+        The frame has `reason` unless the end is a normal one (1000): OraServer's log then says what is wrong.
+        """
         if self.lost is None and self._protocol.state is State.OPEN and not self._paused:
-            self._protocol.send_close(1000)
+            self._protocol.send_close(code, "" if code == NORMAL else end_reasons.in_close_frame(reason))
             self._flush()
             self._close_normally()
-        self.abort("closed by this side")
+        self.abort(reason)
 
     def abort(self, reason: str | LinkLost) -> None:
         """End the connection now with a reset; bytes that were not sent are dropped, also those in the kernel."""
@@ -147,7 +203,7 @@ class WebSocketConnection(asyncio.Protocol):
             self._opened.set_result(None)
         self._pings.fail(self.lost)
         self._input.close()
-        self._wake()
+        self.wake()
         # The transport and the parser refer to this connection: without these two it is freed at once.
         self._transport = None
         self._protocol.parser.close()
@@ -190,6 +246,8 @@ class WebSocketConnection(asyncio.Protocol):
                 self._on_response()
             elif isinstance(event, Frame) and event.opcode is Opcode.PONG:
                 self._pings.answered(bytes(event.data), self._loop.time())
+            elif isinstance(event, Frame) and self._messages is not None and event.opcode in DATA and self.lost is None:
+                self._messages.frame(event)
         if self._protocol.state in (State.CLOSING, State.CLOSED) and self.lost is None:
             if not self.unsent_bytes:
                 self._close_normally()
@@ -216,7 +274,7 @@ class WebSocketConnection(asyncio.Protocol):
         pong, self._unsent_pong = self._unsent_pong, None
         if pong is not None and self._transport is not None:
             self._transport.write(pong)
-        self._wake()
+        self.wake()
 
     # ---- private
 

@@ -12,6 +12,8 @@ from orastream.tls import ClientTls, TlsPeer
 NO_CODE = 1005
 """Stands for a close frame without a code (RFC 6455, 7.4.1)."""
 
+MAX_CLOSE_REASON_BYTES = 123
+
 
 @dataclass(frozen=True, slots=True)
 class EndReasons:
@@ -52,6 +54,11 @@ def closed(code: int, reason: str) -> str:
     """Return why OraServer has closed the WebSocket, from its close frame."""
     shown = "none" if code == NO_CODE else str(code)
     return f"closed by OraServer (code {shown}{', ' + cleaned(reason) if reason else ''})"
+
+
+def in_close_frame(reason: str) -> str:
+    """Return as much of a reason as a close frame takes: 123 bytes of UTF-8 (RFC 6455, 5.5)."""
+    return reason.encode()[:MAX_CLOSE_REASON_BYTES].decode(errors="ignore")
 
 
 def broken(exc: Exception | None) -> str:

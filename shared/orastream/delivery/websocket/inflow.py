@@ -18,7 +18,7 @@ TURN_COST = 64.0
 """Cost after which other tasks get a turn."""
 COST_PER_S = 1000.0
 """Cost that a connection may cause for long: about 2 % of a core. Pongs to confirm real-time speech cost 1 to 5."""
-MAX_SAVED = 2000.0
+MAX_SAVED = 2 * COST_PER_S
 """Cost that a connection may cause at once, after it was quiet."""
 
 
@@ -33,15 +33,21 @@ class InflowBudget:
     def __init__(self, now: float) -> None:
         self._saved = MAX_SAVED
         self._at = now
+        self._per_s = COST_PER_S
+
+    def allow(self, cost_per_s: float) -> None:
+        """Allow another cost for long; twice as much at once."""
+        self._saved += 2 * (cost_per_s - self._per_s)
+        self._per_s = cost_per_s
 
     def spend(self, cost: float, now: float) -> None:
         """Record work that was done."""
-        self._saved = min(self._saved + (now - self._at) * COST_PER_S, MAX_SAVED) - cost
+        self._saved = min(self._saved + (now - self._at) * self._per_s, 2 * self._per_s) - cost
         self._at = now
 
     def wait_s(self, now: float) -> float:
         """Seconds until more may be handled; 0 if it may be now."""
-        return max(-(self._saved + (now - self._at) * COST_PER_S) / COST_PER_S, 0.0)
+        return max(-(self._saved + (now - self._at) * self._per_s) / self._per_s, 0.0)
 
 
 class PacedInput:
@@ -70,6 +76,10 @@ class PacedInput:
             self._go_on()
             if self._waiting is not None:
                 self._read(False)
+
+    def allow(self, cost_per_s: float) -> None:
+        """Allow another cost for long; twice as much at once."""
+        self._budget.allow(cost_per_s)
 
     def close(self) -> None:
         """Drop the bytes that wait. Idempotent."""

@@ -5,15 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-from orastream.contract.audio_messages import AudioChunk, AudioStart
+from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
+from orastream.contract.sentence_start import SentenceStart
 from orastream.delivery.sink import LinkLost, Speech, SpeechEnd
 from orastream.delivery.websocket.connection import WebSocketConnection
 from orastream.delivery.websocket.frames import FrameTemplate, end_frame, header_value, init_frame
 from orastream.tls import ClientTls
 
 
+def session_headers(session_id: str, phone_id: str) -> dict[str, str]:
+    """The headers of a handshake that say for whom the connection is."""
+    return {"phone-id": header_value(phone_id), "session-id": header_value(session_id)}
+
+
 class WebSocketLink:
     """One connection for one session and phone, on which `init` was sent."""
+
+    resuming = None
 
     def __init__(self, connection: WebSocketConnection) -> None:
         self.quick = False
@@ -39,8 +47,16 @@ class WebSocketLink:
         `headers` are sent besides those of the session; `wake` is called when `room` becomes true again, and when the
         connection ends; `client_tls` is used for a `wss://` address.
         """
-        ids = {"phone-id": header_value(phone_id), "session-id": header_value(session_id)}
+        ids = session_headers(session_id, phone_id)
         connection = await WebSocketConnection.open(url, ids | dict(headers), wake, client_tls)
+        return cls.begun(connection, session_id, phone_id, wake)
+
+    @classmethod
+    def begun(
+        cls, connection: WebSocketConnection, session_id: str, phone_id: str, wake: Callable[[], None]
+    ) -> WebSocketLink:
+        """Send `init` over an open connection, and return its link."""
+        connection.wake = wake
         connection.send_text(init_frame(session_id, phone_id))
         return cls(connection)
 
@@ -62,13 +78,13 @@ class WebSocketLink:
         """Forget the utterance."""
         self._speech = self._start = self._text = self._template = None
 
-    def write(self, start: AudioStart, chunk: AudioChunk) -> None:
+    def write(self, start: AudioStart, chunk: AudioChunk, began: SentenceStart | None = None) -> None:
         """Write the frame of a chunk now, without blocking."""
         self._connection.send_text(*self._frames(start, chunk.text).chunk(chunk))
 
-    def complete(self, start: AudioStart, total_chunks: int, text: str | None = None) -> None:
+    def complete(self, start: AudioStart, end: AudioEnd) -> None:
         """Write the `complete` frame now, without blocking."""
-        self._connection.send_text(self._frames(start, text).complete(total_chunks))
+        self._connection.send_text(self._frames(start, end.text).complete(end.total_chunks))
 
     def ended(self, end: SpeechEnd) -> None:
         """Write the end frame of an utterance now, without blocking."""
@@ -98,4 +114,4 @@ class WebSocketLink:
 
     async def close(self) -> None:
         """End the connection."""
-        await self._connection.close()
+        self._connection.close()

@@ -13,7 +13,7 @@ except ImportError:  # a platform without the built extension
 
 MASK_PAGE_BYTES = 1024
 
-FIN_TEXT, FIN_PING = 0x81, 0x89
+FIN_TEXT, FIN_BINARY, FIN_PING = 0x81, 0x82, 0x89
 _HEAD, _HEAD_16, _HEAD_64 = struct.Struct("!BB"), struct.Struct("!BBH"), struct.Struct("!BBQ")
 
 

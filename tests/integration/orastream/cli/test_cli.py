@@ -171,11 +171,12 @@ async def test_commands_accept_wait_report_cancel_and_watch(
     tmp_path: Path, nats_server: NatsServer, js: JetStream, client: Client
 ) -> None:
     nats = ("--nats", nats_server.url)
-    code, out, _ = await orastream(tmp_path, "say", "안녕", "--session", "s", "--request", "r", "--wait", "0", *nats)
-    assert (code, out.split()[0]) == (0, "accepted")
+    say = ("say", "안녕", "--session", "s", "--request", "r", "--wait", "0", "--supersede", *nats)
+    code, out, _ = await orastream(tmp_path, *say)
+    request = (await stored_request(js, "s", "r")).request
+    assert (code, out.split()[0], request and request.supersede) == (0, "accepted", True)
     code, _, err = await orastream(tmp_path, "say", "안녕", "--session", "s", "--wait", "0.5", *nats)
-    assert code == 1
-    assert "no final report" in err
+    assert (code, "no final report" in err) == (1, True)
     code, out, _ = await orastream(tmp_path, "report", "s", "r", "--json", *nats)
     assert (code, json.loads(out)["status"]) == (0, "queued")
     code, _, err = await orastream(tmp_path, "report", "s", "another", *nats)

@@ -10,7 +10,7 @@ import time
 import traceback
 import types
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -26,7 +26,7 @@ from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.contract.codec import Encoding
 from orastream.contract.errors import InvalidRequest, NodeUnavailable, Overloaded, SettingsError, WaitTimeout
 from orastream.contract.messages import Report
-from orastream.jetstream.api import JetStream
+from orastream.jetstream.api import JetStream, Stored
 from orastream.jetstream.report_store import ReportStore
 from orastream.jetstream.stream_limits import StreamLimits
 from orastream.service.keeper import StreamKeeper
@@ -236,6 +236,36 @@ async def test_full_session_does_not_refuse_requests_of_another_session(broker: 
     assert first is not None
     await js.delete(NAMES.sessions_stream, first.sequence)
     await say(client)
+
+
+async def test_a_request_that_supersedes_cancels_a_full_session_and_asks_again(broker: Broker) -> None:
+    """Another refusal is not answered with a cancel."""
+    js = JetStream(broker)
+    await StreamKeeper(js, StreamLimits(max_pending_per_session=2, audio_max_bytes=1 << 20)).ensure()
+    client = Client(broker)
+    stored = [await say(client) for _ in range(2)]
+    asking = asyncio.create_task(say(client, supersede=True))
+    while await js.after(NAMES.sessions_stream, NAMES.session_cancel("s1"), 0) is None:
+        assert not asking.done()
+        await asyncio.sleep(0.01)
+    first = stored[0]
+    assert isinstance(first, Acceptance)
+    await js.delete(NAMES.sessions_stream, first.request_seq)  # as its bridge does
+    accepted = await asking
+    assert isinstance(accepted, Acceptance) and not accepted.duplicate
+    with pytest.raises(Overloaded, match="all that it had is being cancelled"):
+        await say(client, supersede=True)
+    with pytest.raises(Overloaded, match="no room for the request"):
+        await say(client)
+    cancels = [message async for message in later_cancels(js)]
+    assert len(cancels) == 2
+
+
+async def later_cancels(js: JetStream) -> AsyncIterator[Stored]:
+    after = 0
+    while (message := await js.after(NAMES.sessions_stream, NAMES.session_cancel("s1"), after)) is not None:
+        after = message.sequence
+        yield message
 
 
 # ---- waiting and cancelling

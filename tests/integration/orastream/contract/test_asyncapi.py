@@ -21,6 +21,8 @@ from tests.support.asyncapi import NODE, ORASERVER, document, problems
 from tests.support.inprocess import running_node
 from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
+from tests.support.processes import until
+from tests.support.small_oraserver import SmallOraServer
 
 pytestmark = pytest.mark.integration
 
@@ -234,6 +236,28 @@ async def test_node_sends_only_documented_messages(
     assert problems(ORASERVER, "Post", oraserver.posts[0]) == []
     required_headers = document(ORASERVER)["channels"]["speech"]["bindings"]["ws"]["headers"]["required"]
     assert all(set(required_headers) <= handshake.keys() for handshake in oraserver.handshakes)
+
+
+async def test_ws_bridge_sends_only_documented_frames_of_protocol_v2(nats_server: NatsServer, client: Client) -> None:
+    names = [ref["$ref"].rpartition("/")[2] for ref in document(ORASERVER)["operations"]["takeStreams"]["messages"]]
+    messages = document(ORASERVER)["channels"]["streams"]["messages"]
+    schemas = [messages[name]["$ref"].rpartition("/")[2] for name in names]
+    of_type = {document(ORASERVER)["components"]["messages"][name]["name"]: name for name in schemas}
+    async with SmallOraServer(("wav", "opus")).running() as oraserver:
+        async with running_node(nats_server.url, oraserver.url, ["synth", "ws_bridge"], oraserver_protocol="v2"):
+            await client.say(TEXT, session_id="s", phone_id="p", request_id="r", use_websocket=True)
+            assert (await client.wait("s", "r", WAIT_S)).status == "delivered"
+            await client.cancel("s")
+
+            async def complete() -> bool:
+                return {codec.decode(frame)["t"] for frame in oraserver.frames} == set(of_type)
+
+            await until(complete, "a frame of each type", timeout_s=WAIT_S)
+        for frame in oraserver.frames:
+            value = codec.decode(frame)
+            if "data" in value:
+                value["data"] = base64.b64encode(value["data"]).decode()  # JSON Schema has no type for bytes
+            assert problems(ORASERVER, of_type[value["t"]], value) == []
 
 
 async def _narrow(js: JetStream) -> dict[str, Any]:

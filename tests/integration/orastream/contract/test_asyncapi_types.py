@@ -20,7 +20,7 @@ SIDES = {"node": (NODE, "llm_server.ts"), "oraserver": (ORASERVER, "oraserver.ts
 """What the commands name the types after: the document, and a program that uses the types."""
 UNIONS = {
     "node": {"Speak", "ReportGet", "ReportRead", "ReportReadSession", "ReportReadRequest", "Audio", "AudioRead"},
-    "oraserver": {"Speech"},
+    "oraserver": {"Speech", "Streams"},
 }
 """Modelina's types of the messages of a channel."""
 BOTH = pytest.mark.parametrize("generator", [JSON_SCHEMA, MODELINA])

@@ -92,7 +92,7 @@ async def test_cache_is_created_again_when_it_must_be_replicated(cluster: NatsCl
         objects = ObjectStore(js, "b", max_bytes=BUCKET_BYTES)
         ahead = (time.time_ns() + 3600 * 10**9) // 1000  # created by a service whose clock is 1 h ahead
         await js.api(f"STREAM.CREATE.{STREAM}", a_cache() | {"first_seq": ahead})
-        await objects.put("name", b"data")
+        await until_placed(lambda: objects.put("name", b"data"))
         before = await js.api(f"STREAM.INFO.{STREAM}")
 
         await topology.ensure_stream(js, a_cache(replicas=3))
@@ -102,7 +102,7 @@ async def test_cache_is_created_again_when_it_must_be_replicated(cluster: NatsCl
         config = await config_of(js)
         assert (config["num_replicas"], config.get("persist_mode")) == (3, None)
         assert found.by_us and found.last_seq > before["state"]["last_seq"]
-        assert await objects.get("name") is None
+        assert await until_placed(lambda: objects.get("name")) is None
         await objects.put("name", b"data")
 
         await topology.ensure_stream(js, a_cache(replicas=3), change=True)

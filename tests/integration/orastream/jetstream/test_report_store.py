@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from orastream.contract.messages import ReportError
 from orastream.contract.report_state import Verdict, state_of
 from orastream.contract.stored_requests import StoredRequest
 from orastream.jetstream.api import JetStream, Stored
@@ -83,3 +84,22 @@ async def test_write_overwrites_a_message_that_is_no_report(js: JetStream) -> No
         assert written.verdict is Verdict.WRITTEN
         state = await reports.read("s", request)
         assert state is not None and state.report.status == "failed"
+
+
+async def test_a_request_that_supersedes_is_deleted_after_those_before_it(js: JetStream) -> None:
+    """If synth has refused it, it supersedes nothing and is deleted at once; not if it failed later, for its voice."""
+    reports = ReportStore(js)
+    old = await store_request(js, "old")
+    new = await store_request(js, "new", supersede=True)
+    cancelled, final = old.report("cancelled"), new.report("delivered")
+    assert not await reports.close(new, final)
+    voice = ReportError.of("invalid_request", "voice: there is none")
+    assert not await reports.close(new, new.report("failed", error=voice))
+    assert await js.get(NAMES.sessions_stream, new.sequence) is not None
+    assert await reports.close(old, cancelled)
+    assert await reports.close(new, final)
+    assert await js.after(NAMES.sessions_stream, NAMES.session_events("s"), 0) is None
+    await store_request(js, "another")
+    bad = await store_request(js, "bad", supersede=True, engine="unknown")
+    error = ReportError.of("invalid_request", "engine: there is none")
+    assert await reports.close(bad, bad.report("failed", error=error))

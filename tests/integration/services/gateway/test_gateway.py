@@ -96,7 +96,9 @@ async def test_gateway_accepts_reports_cancels_and_counts_requests(start: Start,
     assert (stored.request.fire_and_forget, stored.stated_transport, stored.encoding) == (True, None, "json")
 
     assert await call.say(BODY, "/api/convert-tts") == (202, body)  # a duplicate, accepted without a redirect
-    assert (await call.say(BODY | {"requestId": None, "use_websocket": False}))[0] == 202
+    status, body = await call.say(BODY | {"requestId": None, "use_websocket": False, "supersede": True})
+    superseding = (await stored_request(js, "s1", body["requestId"])).request
+    assert status == 202 and superseding is not None and superseding.supersede
 
     assert (await call("GET", headers["Location"]))[:2] == (200, stored.report("queued").to_map())
     await ReportStore(js).write(stored, stored.report("synthesizing", transport="http"), 0)
@@ -402,7 +404,7 @@ async def test_speak_answers_with_the_acceptance_or_the_report(
         assert not answer.headers
 
         async with ending_all(js, "delivered", transport="http"):
-            answer = await speak(json.dumps(SYNC | {"requestId": "r2"}).encode())
+            answer = await speak(json.dumps(SYNC | {"requestId": "r2", "supersede": True}).encode())
             assert (json.loads(answer.data)["status"], answer.headers) == ("delivered", None)
             answer = await speak(msgpack.packb(SYNC | {"requestId": "r3"}))
             assert msgpack.unpackb(answer.data)["status"] == "delivered"

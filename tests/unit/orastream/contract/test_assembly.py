@@ -10,6 +10,7 @@ import pytest
 
 from orastream.contract.assembly import Assembly
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioMessage, AudioStart, AudioWaiting, EndStatus
+from orastream.contract.sentence_start import SentenceStart
 
 pytestmark = pytest.mark.unit
 
@@ -36,6 +37,7 @@ def read(messages: list[tuple[int, AudioMessage]], *, to_the_end: bool = True) -
         passed += assembly.receive(sequence, message)
         if assembly.finished is not None and not to_the_end:
             break
+    assert not assembly.contradicted, "no chunk of a correct synth has another offset"
     assert [x.index for x in passed] == list(range(len(passed)))
     assert assembly.next_index == len(passed)
     assert assembly.bytes == sum(len(x.audio) for x in passed)
@@ -57,6 +59,7 @@ class Synth:
     """One attempt: it stores its start, reads the audio before it, then publishes through a window that reorders."""
 
     def __init__(self, stream: Stream, rng: random.Random, speech: bytes, fork: int | None) -> None:
+        old = rng.random() < 0.3  # a synth that does not send offsets
         self.stream, self.rng = stream, rng
         self.attempt = stream.store(start(), rng)
         at = next(i for i, (sequence, _) in enumerate(stream.messages) if sequence == self.attempt)
@@ -67,7 +70,8 @@ class Synth:
             speech = bytes(offset) + bytes([fork]) * rng.randint(1, len(speech))
         while offset < len(speech):
             size = rng.randint(1, 9)
-            self.todo.append(AudioChunk(self.attempt, index, 0, 0, speech[offset : offset + size]))
+            said = None if old else offset
+            self.todo.append(AudioChunk(self.attempt, index, 0, 0, speech[offset : offset + size], None, said))
             index, offset = index + 1, min(len(speech), offset + size)
         self.todo.append(AudioEnd(self.attempt, "complete", index, len(speech), 1.0))
         self.window: list[AudioMessage] = []
@@ -234,3 +238,66 @@ def test_makers_contains_the_engines_whose_chunks_count() -> None:
     assert seen[3] == seen[5] == {("vits", "2")}
     assert seen[6] == seen[-1] == {("vits", "2"), ("vits", None)}
     assert assembly.next_index == 4
+
+
+# ---- offsets and sentences
+
+
+def placed(attempt: int, index: int, offset: int | None, *sentences: int) -> AudioChunk:
+    starts = tuple(SentenceStart(number, 0, "x") for number in sentences)
+    return AudioChunk(attempt, index, 0, 0, b"ab", None, offset, starts)
+
+
+@pytest.mark.parametrize("wrong", [0, 1, 3, 4])
+def test_a_chunk_with_a_contradicting_offset_does_not_count(wrong: int) -> None:
+    """Nor does what follows it, until the same attempt or a later one stores the chunk that does."""
+    assembly = Assembly(REQUEST)
+    first, bad, good = placed(1, 0, 0), placed(1, 1, wrong), placed(1, 1, 2)
+    assert assembly.receive(1, start()) == [] and assembly.receive(2, first) == [first]
+    assert not assembly.contradicted
+    assert assembly.receive(3, bad) == [] and assembly.contradicted
+    assert (assembly.next_index, assembly.bytes) == (1, 2)
+    after = placed(1, 2, 4)
+    assert assembly.receive(4, after) == []
+    assert assembly.receive(5, end(1, 3)) == [] and assembly.finished is None
+    assert assembly.receive(6, good) == [good, after] and assembly.finished == end(1, 3)
+
+
+def test_a_held_chunk_is_compared_when_its_turn_comes() -> None:
+    assembly = Assembly(REQUEST)
+    assembly.receive(1, start())
+    bad, first = placed(1, 1, 3), placed(1, 0, 0)
+    assert assembly.receive(2, bad) == [] and not assembly.contradicted, "nothing is known before chunk 0"
+    assert assembly.receive(3, first) == [first] and assembly.contradicted
+    assembly.receive(4, start())
+    assert not assembly.contradicted, "the next attempt has contradicted nothing"
+    chunks = [placed(4, 1, 2), placed(4, 2, None), placed(4, 3, 6)]
+    assert [one for at, chunk in enumerate(chunks, 5) for one in assembly.receive(at, chunk)] == chunks
+
+
+def test_an_offset_of_a_repeated_or_superseded_chunk_means_nothing() -> None:
+    assembly = Assembly(REQUEST)
+    assembly.receive(1, start())
+    assembly.receive(2, placed(1, 0, 0))
+    assembly.receive(3, placed(1, 0, 9))
+    assembly.receive(4, placed(99, 1, 9))
+    assert not assembly.contradicted and assembly.next_index == 1
+
+
+def test_begun_is_the_last_sentence_that_a_counting_chunk_reports() -> None:
+    assembly, seen = Assembly(REQUEST), []
+    chunks = [placed(1, 0, 0), placed(1, 1, 2, 0, 1), placed(1, 3, 6, 2), placed(1, 2, 4), placed(1, 4, 9, 7)]
+    for sequence, message in enumerate([start(), *chunks], 1):
+        assembly.receive(sequence, message)
+        seen.append(assembly.begun)
+    assert seen == [-1, -1, 1, 1, 2, 2]
+    assembly.receive(7, start())
+    assembly.receive(8, placed(7, 4, 8, 1))
+    assert assembly.begun == 1, "an attempt that repeats a sentence begins it again"
+
+
+def test_begun_is_the_sentence_of_the_first_sample_in_chunks_without_offsets() -> None:
+    assembly = Assembly(REQUEST)
+    for sequence, message in enumerate([start(), chunk(1, 0), chunk(1, 1, sentence=3), chunk(1, 2, sentence=3)], 1):
+        assembly.receive(sequence, message)
+    assert assembly.begun == 3

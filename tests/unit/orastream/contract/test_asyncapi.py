@@ -23,7 +23,9 @@ from orastream.contract.errors import RETRYABLE
 from orastream.contract.load import SynthLoad
 from orastream.contract.messages import Cancel, Report, parse_request
 from orastream.contract.names import Names
+from orastream.contract.sentence_start import SentenceStart
 from orastream.contract.text_pieces import TextPiece
+from orastream.contract.word_time import WordTime
 from orastream.delivery.post.body import END, Body
 from orastream.delivery.sink import Speech, SpeechEnd
 from orastream.delivery.websocket.frames import FrameTemplate, end_frame, init_frame
@@ -200,6 +202,7 @@ WRONG = [
     {"redeliverOf": ""},
     {"redeliverOf": 7, "text": None},
     {"redeliverOf": "r0", "textStream": True},
+    {"supersede": 1},
 ]
 RIGHT = [
     *({name: None} for name in EXPECTED["SpeakRequest"]["properties"] if name not in BASE),
@@ -212,6 +215,8 @@ RIGHT = [
     {"replyTo": "_INBOX.a"},
     {"replyTo": "tts.reply.a-b/c+d"},
     {"redeliverOf": "r0"},
+    {"supersede": True},
+    {"text": None, "textStream": True, "supersede": True},
     {"redeliverOf": "seq-7", "text": None},
     {"redeliverOf": "r0", "text": "", "textStream": False},
     {"unknown": [1]},
@@ -310,6 +315,9 @@ def test_answer_with_voices_matches_the_document() -> None:
         ("AudioStart", AudioStart(1, "wav", 22_050, 1, "espeak", "ko-KR", "1.52.0.1")),
         ("AudioChunk", AudioChunk(3, 0, 0, 0, b"\xff\x00")),
         ("AudioChunk", AudioChunk(3, 0, 0, 0, b"\xff\x00", "a sentence")),
+        ("AudioChunk", AudioChunk(3, 0, 0, 0, b"\xff\x00", None, 44, (SentenceStart(0, 0, "a", 0, 1),) * 2)),
+        ("AudioChunk", AudioChunk(3, 0, 0, 0, b"\xff\x00", None, 44, (SentenceStart(0, 0, "a"),))),
+        ("AudioChunk", AudioChunk(3, 0, 0, 0, b"\xff\x00", None, 44, (), (WordTime(0, 0, 1, 2, 3),) * 2)),
         ("AudioWaiting", AudioWaiting(3)),
         ("AudioEnd", AudioEnd(3, "complete", 1, 2, 0.1, rtf=0.5, text="all of it")),
         ("AudioEnd", AudioEnd(3, "complete", 1, 2, 0.1, rtf=0.5)),

@@ -20,6 +20,8 @@ from orastream.contract.audio_messages import (
     unpack,
 )
 from orastream.contract.errors import RETRYABLE, Undecodable
+from orastream.contract.sentence_start import CHUNK_OVERHEAD_BYTES, FIELDS_BYTES, MAX_STARTS_BYTES, SentenceStart
+from orastream.contract.word_time import MAX_WORDS, WORD_BYTES, WordTime
 
 pytestmark = pytest.mark.unit
 
@@ -49,9 +51,31 @@ END: dict[str, Any] = {
 WAITING: dict[str, Any] = {"type": "waiting", "attempt": 9}
 FAILED = END | {"status": "failed", "error": {"code": "engine_error", "message": "broken"}}
 SAID = {"text": "안녕하세요."}
+PLACED = {"offset": 44}
+SENTENCE: dict[str, Any] = {"number": 1, "ms": 250, "text": "둘.", "from": 4, "to": 6}
+NOT_FOUND = {name: SENTENCE[name] for name in ("number", "ms", "text")}
+BEGINS = {"sentences": [SENTENCE, NOT_FOUND | {"number": 2}]}
+WORD = [1, 4, 6, 250, 700]
+ENDS = {"words": [WORD, [1, 6, 6, 700, 700]]}
 
 
-@pytest.mark.parametrize("wire", [START, START | TOLD, CHUNK, CHUNK | SAID, WAITING, END, END | SAID, FAILED])
+@pytest.mark.parametrize(
+    "wire",
+    [
+        START,
+        START | TOLD,
+        CHUNK,
+        CHUNK | SAID,
+        CHUNK | PLACED,
+        CHUNK | BEGINS,
+        CHUNK | ENDS,
+        CHUNK | SAID | PLACED | BEGINS | ENDS,
+        WAITING,
+        END,
+        END | SAID,
+        FAILED,
+    ],
+)
 def test_messages_have_exactly_the_wire_names_of_the_contract(wire: dict[str, Any]) -> None:
     packed = msgpack.packb(wire)
     message = unpack(packed)
@@ -60,6 +84,10 @@ def test_messages_have_exactly_the_wire_names_of_the_contract(wire: dict[str, An
 
 
 COUNT = st.integers(0, 2**63)
+SMALL = st.integers(0, 2**32 - 1)
+STARTS = st.builds(SentenceStart, COUNT, COUNT, st.text(max_size=5)) | st.builds(
+    SentenceStart, COUNT, COUNT, st.text(max_size=5), st.integers(0, 99), st.integers(99, 2**31)
+)
 MESSAGES = st.one_of(
     st.builds(
         AudioStart,
@@ -71,7 +99,17 @@ MESSAGES = st.one_of(
         st.text(),
         st.none() | st.text(max_size=5),
     ),
-    st.builds(AudioChunk, COUNT, COUNT, COUNT, COUNT, st.binary(max_size=20), st.none() | st.text(max_size=5)),
+    st.builds(
+        AudioChunk,
+        COUNT,
+        COUNT,
+        COUNT,
+        COUNT,
+        st.binary(max_size=20),
+        st.none() | st.text(max_size=5),
+        st.none() | COUNT,
+        st.lists(STARTS, max_size=3).map(tuple),
+    ),
     st.builds(AudioWaiting, COUNT),
     st.builds(
         AudioEnd,
@@ -104,6 +142,19 @@ def test_unpack_accepts_a_start_without_engine_version() -> None:
     assert start == AudioStart(3, "wav", 24000, 1, "espeak", "ko-KR")
 
 
+def test_unpack_accepts_a_chunk_of_an_older_synth() -> None:
+    """Without `offset`, `sentences` and `words`; null counts as absent."""
+    chunk = unpack(msgpack.packb(CHUNK))
+    assert chunk == AudioChunk(9, 0, 0, 0, b"\x01\x02") == unpack(msgpack.packb(CHUNK | {"offset": None}))
+    assert isinstance(chunk, AudioChunk) and (chunk.offset, chunk.sentences, chunk.words) == (None, (), ())
+    assert (
+        unpack(msgpack.packb(CHUNK | {"sentences": None})) == chunk == unpack(msgpack.packb(CHUNK | {"sentences": []}))
+    )
+    assert unpack(msgpack.packb(CHUNK | {"sentences": [NOT_FOUND | {"from": None, "to": None}]})) == unpack(
+        msgpack.packb(CHUNK | {"sentences": [NOT_FOUND]})
+    )
+
+
 def test_unpack_ignores_unknown_fields_and_accepts_an_absent_error() -> None:
     assert unpack(msgpack.packb(CHUNK | {"new": 1})) == unpack(msgpack.packb(CHUNK))
     assert unpack(msgpack.packb({k: v for k, v in END.items() if k != "error"})) == unpack(msgpack.packb(END))
@@ -118,11 +169,25 @@ WRONG: list[tuple[dict[str, Any], list[str], list[Any]]] = [
     (CHUNK, ["attempt", "index", "pts_ms", "sentence"], WHOLE),
     (CHUNK, ["audio"], [None, "text", 5, [1], {}]),
     (CHUNK, ["text"], [b"text", 5, [1], {}, True]),
+    (CHUNK, ["offset"], ["1", 1.5, -1, True, [], {}, b"1"]),
+    (
+        CHUNK,
+        ["sentences"],
+        [1, "x", {}, True, b"", [1], [None], [[]], ["x"], [{}], [SENTENCE, NOT_FOUND | {"ms": "1"}]],
+    ),
+    *((CHUNK, ["sentences"], [[SENTENCE | {name: bad}] for bad in WHOLE]) for name in ("number", "ms")),
+    *((CHUNK, ["sentences"], [[SENTENCE | {name: bad}] for bad in WHOLE]) for name in ("from", "to")),
+    (CHUNK, ["sentences"], [[SENTENCE | {"text": bad}] for bad in (None, 1, b"x", [], True)]),
+    (CHUNK, ["sentences"], [[SENTENCE | {"from": 7}], [{k: v for k, v in SENTENCE.items() if k != "to"}]]),
+    (CHUNK, ["sentences"], [[{k: v for k, v in NOT_FOUND.items() if k != name}] for name in NOT_FOUND]),
+    (CHUNK, ["words"], [1, "x", {}, True, b"", [1], [None], [[]], ["x"], [WORD[:4]], [[*WORD, 1]], [WORD, WORD[:1]]]),
+    *((CHUNK, ["words"], [[WORD[:at] + [bad] + WORD[at + 1 :]] for bad in WHOLE]) for at in range(5)),
+    (CHUNK, ["words"], [[[1, 6, 4, 250, 700]], [[1, 4, 6, 700, 250]]]),
     (END, ["text"], [b"text", 5, [1], {}, True]),
     (WAITING, ["attempt"], WHOLE),
     (END, ["attempt", "total_chunks", "total_bytes"], WHOLE),
     (END, ["status"], ["done", "", None, 1, [], {}, b"complete"]),
-    (END, ["audio_seconds"], ["1", None, [], float("nan"), float("inf"), -1.0, True]),
+    (END, ["audio_seconds"], ["1", None, [], float("nan"), float("inf"), 1e306, 2**32 + 1, -1.0, True]),
     (END, ["error"], [1, b"x", {}, []]),
     *((wire, ["type"], ["", "Start", None, 1, [], {}, b"chunk", "x" * 99]) for wire in (START, CHUNK, END)),
 ]
@@ -142,6 +207,35 @@ def test_unpack_refuses_a_message_without_a_required_field(wire: dict[str, Any])
     for missing in wire.keys() - {"error", "rtf"}:
         with pytest.raises(Undecodable):
             unpack(msgpack.packb({k: v for k, v in wire.items() if k != missing}))
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.builds(SentenceStart, *[st.integers(0, 2**32 - 1)] * 2, st.text(), *[st.integers(0, 2**32 - 1)] * 2))
+)
+def test_a_sentence_start_has_no_more_bytes_than_it_is_counted_with(starts: list[SentenceStart]) -> None:
+    plain, full = (AudioChunk(9, 0, 0, 0, b"ab", sentences=of).pack() for of in ((), tuple(starts)))
+    counted = sum(len(start.text.encode()) + FIELDS_BYTES for start in starts)
+    assert len(full) - len(plain) <= counted + len("sentences") + 6
+
+
+def test_the_overhead_of_a_chunk_has_room_for_all_but_one_long_sentence() -> None:
+    """The longest sentence of a streamed text, ids of 256 bytes in the message id and the headers, starts, words."""
+    widest = 2**63 - 1
+    chunk = AudioChunk(widest, widest, widest, widest, b"ab", "😀" * 900, widest)
+    words = MAX_WORDS * WORD_BYTES + 16
+    assert len(chunk.pack()) + MAX_STARTS_BYTES + words + 16 + 2 * 343 + 64 + 128 < CHUNK_OVERHEAD_BYTES
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 2**31 - 1)] * 5), max_size=40))
+def test_words_are_the_same_after_the_wire_and_have_no_more_bytes_than_they_are_counted_with(
+    numbers: list[tuple[int, int, int, int, int]],
+) -> None:
+    words = tuple(WordTime(a, b, b + c, d, d + e) for a, b, c, d, e in numbers)
+    plain, full = (AudioChunk(9, 0, 0, 0, b"ab", words=of).pack() for of in ((), words))
+    assert len(full) - len(plain) <= len(words) * WORD_BYTES + len("words") + 6
+    chunk = unpack(full)
+    assert isinstance(chunk, AudioChunk) and chunk.words == words
 
 
 def test_unpack_refuses_other_payloads() -> None:

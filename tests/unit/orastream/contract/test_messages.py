@@ -43,6 +43,7 @@ WRONG_TYPE: dict[str, list[Any]] = {
     "ttlSeconds": ["30", True, [], {}],
     "replyTo": [1, True, [], "tts.request.s1", "_INBOX.>", "", {}],
     "textStream": [1, 0, "true", "yes", [], {}],
+    "supersede": [1, 0, "true", "yes", [], {}],
     "idleSeconds": ["10", True, [], {}],
 }
 OUT_OF_BOUNDS: dict[str, list[Any]] = {
@@ -76,6 +77,7 @@ ACCEPTED: dict[str, list[Any]] = {
     "ttlSeconds": [1, 3600, 1.5, 30.0],
     "replyTo": ["_INBOX.abc.def", "tts.reply.x"],
     "textStream": [True, False],
+    "supersede": [True, False],
     "idleSeconds": [1, 60, 2.5],
 }
 
@@ -130,8 +132,9 @@ def test_parse_request_treats_null_as_absent(field: str) -> None:
 
 def test_parse_request_fills_in_the_defaults() -> None:
     request = parse_request(GOOD)
-    assert (request.language, request.speed, request.format, request.ttl_seconds) == ("ko-KR", 1.0, "wav", 30.0)
-    for name in ("request_id", "use_websocket", "transport", "fire_and_forget", "engine", "voice", "sample_rate"):
+    assert (request.language, request.speed, request.ttl_seconds) == ("ko-KR", 1.0, 30.0)
+    left_open = ("request_id", "use_websocket", "transport", "fire_and_forget", "engine", "voice", "format")
+    for name in (*left_open, "sample_rate", "stated_format"):
         assert getattr(request, name) is None
     assert request.reply_to is None and request.stated_transport is None
     assert request.to_map() == GOOD
@@ -275,6 +278,7 @@ WIRE = [
     "deliveredChunks",
     "bytes",
     "audioSeconds",
+    "sentSeconds",
     "firstAudioMs",
     "transferMs",
     "rtf",
@@ -282,6 +286,7 @@ WIRE = [
     "underrunMs",
     "reconnects",
     "retransmitted",
+    "skippedBytes",
     "error",
     "fallback",
     "redeliverOf",

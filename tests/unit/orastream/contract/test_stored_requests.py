@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from orastream.contract import codec, subjects
 from orastream.contract.errors import InvalidRequest
-from orastream.contract.stored_requests import StoredCancel, StoredRequest, read_stored
+from orastream.contract.stored_requests import StoredCancel, StoredRequest, read_stored, token_of
+from orastream.jetstream.api import Stored
 from tests.support.names import NAMES
 
 pytestmark = pytest.mark.unit
@@ -25,6 +26,9 @@ def read(payload: bytes, session: str = "s1", sequence: int = 42) -> StoredReque
     assert isinstance(stored, StoredRequest)
     assert (stored.request is None) != (stored.problem is None)
     assert stored.token == subjects.token(stored.request_id)
+    assert token_of(Stored(subject, sequence, "2026-01-01T00:00:00Z", payload)) == stored.token
+    if stored.request is not None and stored.request.request_id is not None:
+        assert stored.request_id == stored.request.request_id
     assert NAMES.reply_allowed(stored.reply_to) if stored.reply_to is not None else True
     if stored.problem is not None:
         assert "secret" not in str(stored.problem)

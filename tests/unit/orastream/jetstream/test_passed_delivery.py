@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
 
 from orastream.broker import Broker
 from orastream.contract.stored_requests import StoredCancel, read_message
-from orastream.jetstream.passed_delivery import passed, passed_delivery
+from orastream.jetstream.passed_delivery import NOT_PASSED, passed, passed_delivery
 from orastream.jetstream.pull_consumer import Delivery
 from tests.support.names import NAMES
 
@@ -49,6 +50,12 @@ def test_the_receiver_can_ack_the_same_delivery() -> None:
 def test_anything_else_is_ignored(body: bytes | dict[str, object]) -> None:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     assert passed_delivery(NOBODY, data, "ws_bridge") is None
+
+
+def test_the_message_of_a_request_is_never_taken_from_another_process() -> None:
+    body = {"subject": "tts.session.s.request", "ack": ACK, "data": base64.b64encode(b"{}").decode()}
+    received = passed_delivery(NOBODY, json.dumps(body).encode(), "ws_bridge")
+    assert received is not None and received.data == NOT_PASSED
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b'{"requestId":"r"}', b"\xff"])

@@ -167,12 +167,11 @@ class Ring(RuleBasedStateMachine):
     def it_loses_its_connection(self) -> None:
         self.subscribed_until = self.now
 
-    @precondition(lambda self: not self.gone)
+    @precondition(lambda self: not self.gone and not self.stopped)  # a stopped process does not connect
     @rule()
     def it_connects_again(self) -> None:
         self.subscribed_until = float("inf")
-        if not self.stopped:
-            self.watch.heard("c", (), self.now)
+        self.watch.heard("c", (), self.now)
 
     @rule(stopped=st.booleans())
     def it_is_stopped_or_resumed(self, stopped: bool) -> None:

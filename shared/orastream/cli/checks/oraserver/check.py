@@ -6,7 +6,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from orastream.cli.checks.oraserver.listing import Sent
-from orastream.cli.checks.oraserver.outcomes import CheckedRule, CheckFailed, CheckImpossible, Outcome, Result, ok
+from orastream.cli.checks.oraserver.outcomes import (
+    REFERENCE,
+    CheckedRule,
+    CheckFailed,
+    CheckImpossible,
+    Outcome,
+    Result,
+    ok,
+)
 from orastream.cli.checks.oraserver.server import ServerUnderTest
 from orastream.delivery.sink import LinkLost
 
@@ -36,9 +44,9 @@ class Check:
         return Result(self.rule, outcome)
 
 
-def check(name: str, *, tried: str, rule: str, section: str) -> Callable[[Try], Check]:
-    """Make a check of a function."""
-    return lambda try_it: Check(CheckedRule(name, tried, rule, section), try_it)
+def check(name: str, *, tried: str, rule: str, section: str, page: str = REFERENCE) -> Callable[[Try], Check]:
+    """Make a check of a function. `section` is a heading of `page`."""
+    return lambda try_it: Check(CheckedRule(name, tried, rule, section, page), try_it)
 
 
 async def kept(server: ServerUnderTest, happened: str, *sent: Sent) -> Outcome:

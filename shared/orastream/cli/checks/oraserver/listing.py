@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -28,6 +28,8 @@ class StoredUtterance(BaseModel):
     complete: bool
     sha256: Annotated[str, StringConstraints(to_lower=True, pattern="^[0-9a-fA-F]{64}$")]
     """Of the stored file, in hex."""
+    sentences: Any = None
+    """Of v2, if it is a list of objects with `n`: each has `ms`, `text` and `words` too. Anything else is ignored."""
 
 
 class StoredListing(BaseModel):
@@ -50,6 +52,15 @@ def read_listing(body: bytes) -> StoredListing:
         raise ValueError("it is not JSON") from None
 
 
+class KeptSentence(NamedTuple):
+    """A sentence of v2 that a server must have, if it lists sentences."""
+
+    n: int
+    ms: int
+    text: str
+    words: list[list[int]]
+
+
 @dataclass(frozen=True, slots=True)
 class Sent:
     """What a server must have of an utterance: its chunks below `stop` (None: all), and whether it is complete."""
@@ -59,6 +70,8 @@ class Sent:
     stop: int | None = None
     optional: bool = False
     """It may be missing: a server may forget what was cancelled."""
+    sentences: tuple[KeptSentence, ...] | None = None
+    """None: they are not compared."""
 
 
 def difference(sent: Sequence[Sent], listed: Sequence[StoredUtterance]) -> str | None:
@@ -87,4 +100,18 @@ def _difference(sent: Sent, listed: Sequence[StoredUtterance]) -> str | None:
         return f"{name} has other bytes than were sent"
     if stored.complete != sent.complete:
         return f"{name} is {'' if stored.complete else 'not '}complete in the listing"
+    differs = _sentences_differ(sent.sentences, stored.sentences)
+    return None if differs is None else f"{name}: {differs}"
+
+
+def _sentences_differ(sent: Sequence[KeptSentence] | None, listed: Any) -> str | None:
+    if sent is None or type(listed) is not list or any(type(one) is not dict or "n" not in one for one in listed):
+        return None
+    numbers = [one["n"] for one in listed]
+    if numbers != [one.n for one in sent]:
+        return f"the listing has the sentences {cleaned(str(numbers))}; sent were {[one.n for one in sent]}"
+    for one, other in zip(sent, listed, strict=True):
+        for key, value in one._asdict().items():
+            if other.get(key) != value and not (key == "words" and not value and not other.get(key)):
+                return f"sentence {one.n} has {key} {cleaned(str(other.get(key)))}; it must have {value}"
     return None

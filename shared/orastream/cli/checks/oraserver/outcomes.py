@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -20,6 +21,8 @@ MEANING: dict[Level, str] = {
 TRIED = frozenset({"ok", "accepted", "broken", "risk"})
 """The levels of checks that have found something out."""
 REFERENCE = "docs/reference/oraserver-v1.md"
+STREAMS_PAGE = "docs/reference/oraserver-v2.md"
+MESSAGES_PAGE = "docs/reference/oraserver-v2-messages.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,8 @@ class CheckedRule:
     tried: str
     text: str
     section: str
-    """A heading of REFERENCE."""
+    """A heading of `page`."""
+    page: str = REFERENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +60,16 @@ class Result:
             "result": self.outcome.level,
             "happened": self.outcome.happened,
             "rule": self.rule.text,
-            "section": f"{REFERENCE}#{anchor(self.rule.section)}",
+            "section": f"{self.rule.page}#{anchor(self.rule.section)}",
         }
 
 
 class CheckFailed(Exception):
     """The server breaks the rule of the check that runs. The message says what happened."""
+
+
+class NoAnswer(CheckFailed):
+    """What the check waits for has not come in time."""
 
 
 class CheckImpossible(Exception):
@@ -70,7 +78,7 @@ class CheckImpossible(Exception):
 
 def anchor(section: str) -> str:
     """Return the anchor of a heading, as Markdown renderers make it."""
-    return section.lower().replace(" ", "-")
+    return re.sub(r"[^\w -]", "", section.lower()).replace(" ", "-")
 
 
 def ok(happened: str) -> Outcome:

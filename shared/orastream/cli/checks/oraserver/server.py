@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,8 @@ from orastream.cli.checks.oraserver.listing import MISSING, Sent, StoredUtteranc
 from orastream.cli.checks.oraserver.outcomes import CheckFailed, CheckImpossible
 from orastream.cli.checks.oraserver.utterances import RATE_HZ, Utterance, cut, tone
 from orastream.contract.audio import PcmSpec, wav_header
-from orastream.delivery.post.sink import HttpLink, HttpSink, http_client
+from orastream.delivery.post.link import HttpLink
+from orastream.delivery.post.sink import HttpSink, http_client
 from orastream.delivery.rules.utterance_effects import DeliveryRules
 from orastream.delivery.websocket.link import WebSocketLink
 from orastream.tls import ClientTls
@@ -45,10 +47,14 @@ class ServerUnderTest:
     restart: str | None = None
     """A shell command that starts the server again, and kills it before, unless `pid_file` is given."""
     pid_file: Path | None = None
-    """A file with the pid of the server, which is killed at the moment of a pong."""
+    """A file with the pid of the server, which is killed at the moment of a pong or an `ack`."""
     idle_s: float = 30.0
     run: str = field(default_factory=lambda: secrets.token_hex(3))
     """Part of each session id, so that a server may keep what it has of an earlier run."""
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(time.time_ns() // 1_000))
+    """Sequences, epochs and tries of protocol v2: each is higher than all before, also than those of earlier runs."""
+    stream_formats: list[str] = field(default_factory=list)
+    """The formats of the server's `hello`, once it is known; empty if it does not say any."""
 
     def session(self, name: str) -> str:
         """The session of the check with this name."""
@@ -186,7 +192,7 @@ class SpeechConnection:
             self.link.write(utterance.start, chunk)
         if complete:
             await self._room()
-            self.link.complete(utterance.start, len(utterance.parts))
+            self.link.complete(utterance.start, utterance.end)
 
     async def _room(self) -> None:
         while not self.link.room:
@@ -210,7 +216,7 @@ async def filled(sink: HttpSink, utterance: Utterance) -> HttpLink:
     link.begin(utterance.speech)
     for chunk in utterance.chunks():
         link.write(utterance.start, chunk)
-    link.complete(utterance.start, len(utterance.parts))
+    link.complete(utterance.start, utterance.end)
     return link
 
 

@@ -56,5 +56,6 @@ async def run(command: str) -> None:
         if not ended:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
     if code:
         raise CheckImpossible(f"--restart: the command ended with exit code {code}")

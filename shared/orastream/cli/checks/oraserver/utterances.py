@@ -12,7 +12,7 @@ from importlib import resources
 
 from orastream.contract import subjects
 from orastream.contract.audio import EXTENSIONS, MULAW_RATE_HZ, Format, PcmSpec, wav_header, with_true_sizes
-from orastream.contract.audio_messages import AudioChunk, AudioStart
+from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.delivery.sink import Speech
 
 RATE_HZ = 22_050
@@ -51,6 +51,11 @@ class Utterance:
     def start(self) -> AudioStart:
         """The begin of its audio."""
         return AudioStart(1, self.format, self.sample_rate_hz, 1, ENGINE, LANGUAGE)
+
+    @property
+    def end(self) -> AudioEnd:
+        """The end of its audio."""
+        return AudioEnd(1, "complete", len(self.parts), self.size(), 0.0)
 
     def chunks(self, first: int = 0, stop: int | None = None) -> Iterator[AudioChunk]:
         """Yield the chunks from index `first` up to but not including `stop`."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from orastream.cli.checks.diagnosis import Finding
 from orastream.cli.node import probes
 from orastream.cli.node.nats_config import Sync
 from orastream.cli.node.settings import CliSettings, NodeAddress
-from orastream.delivery.websocket import connection, liveness
+from orastream.delivery.websocket import connection, liveness, stream_connection
 from orastream.jetstream import topology
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.pull_consumer import Delivery, PullConsumer
@@ -26,6 +27,7 @@ from orastream.jetstream.stream_limits import StreamLimits
 from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer, nats_server_binary
 from tests.support.processes import Logs, Process, free_port
+from tests.support.stream_receiver import stream_receiving
 
 pytestmark = pytest.mark.integration
 
@@ -263,6 +265,35 @@ async def test_doctor_reports_a_problem_when_oraserver_answers_no_ping(
         finding, _ = await doctor.examine_oraserver(a_node(oraserver=url))
     assert (finding.level, says in finding.says) == ("problem", True), finding
     assert "answer each ping" in finding.fix
+
+
+@pytest.mark.parametrize("alone", [False, True])
+async def test_doctor_offers_what_the_bridges_offer(alone: bool) -> None:
+    """Also to a server that speaks v2 alone: its answer to a connection without an offer is 400."""
+    async with stream_receiving("v2 alone" if alone else None) as receiver:
+        node = a_node(oraserver=receiver.url)
+        node = replace(node, websocket_url=receiver.websocket_url)
+        of_v2, _ = await doctor.examine_oraserver(node)
+        settings = CliSettings(_env_file=None, oraserver_protocol="v1")  # type: ignore[call-arg]
+        of_v1, _ = await doctor.examine_oraserver(replace(node, settings=settings))
+    assert (of_v2.level, "protocol v2" in of_v2.says) == ("ok", True), of_v2
+    assert of_v1.level == ("problem" if alone else "ok"), of_v1
+    assert "protocol v2" not in of_v1.says
+
+
+async def test_doctor_reports_a_server_that_does_not_select_v2_although_it_must() -> None:
+    async with an_oraserver(101, 405) as (url, _):
+        finding, _ = await doctor.examine_oraserver(a_node(oraserver=url, oraserver_protocol="v2"))
+    assert (finding.level, "ORASERVER_PROTOCOL" in finding.says) == ("problem", True), finding
+
+
+async def test_doctor_reports_a_server_that_selects_v2_and_says_no_hello(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_connection, "HANDSHAKE_S", 0.1)
+    async with stream_receiving("hello after that of the bridge") as receiver:
+        node = replace(a_node(oraserver=receiver.url), websocket_url=receiver.websocket_url)
+        finding, _ = await doctor.examine_oraserver(node)
+    assert (finding.level, "no hello" in finding.says) == ("problem", True), finding
+    assert "send hello first" in finding.fix
 
 
 async def test_doctor_reports_a_problem_without_oraserver() -> None:

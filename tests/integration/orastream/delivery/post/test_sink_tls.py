@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from orastream.contract.audio_messages import AudioChunk, AudioStart
+from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.delivery.post.sink import HttpSink, http_client
 from orastream.delivery.rules.utterance_effects import DeliveryRules
 from orastream.delivery.sink import LinkLost, Speech
@@ -50,7 +50,7 @@ async def post(to: HttpSink) -> None:
     link.begin(Speech("s", "p", "r", "r", "Hello."))
     for index in range(16):
         link.write(START, AudioChunk(1, index, 0, 0, bytes(1 << 16)))
-    link.complete(START, 16)
+    link.complete(START, AudioEnd(1, "complete", 16, 0, 0.0))
     await link.confirm(lambda: True)
 
 

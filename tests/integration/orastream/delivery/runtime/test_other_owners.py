@@ -67,7 +67,7 @@ async def test_a_request_is_stuck_only_while_no_living_bridge_of_its_transport_o
     await js.store(NAMES.put_audio("s", subjects.token("r")), AudioEnd(1, "complete", 0, 0, 0.0).pack())
     http, websocket = Lease(js, "http_bridge"), Lease(js, "ws_bridge")
     await asyncio.gather(http.beat(), websocket.beat())
-    housekeeping = Housekeeping(js, Owners(js, "ws_bridge", websocket), reports, 1, "s")
+    housekeeping = Housekeeping(js, Owners(js, "ws_bridge", websocket), reports, 1, "s", "websocket")
     owned = await Owners(js, "http_bridge", http).take("s")
     assert owned is not None
     assert await housekeeping.carry_out(Inspect(entry)) == Inspected(entry, lives=True, audio_ended=True)
@@ -81,7 +81,7 @@ async def test_a_stuck_request_whose_bridge_reports_meanwhile_is_not_ended(js: J
     entry = await claimed(js, reports, use_websocket=False)
     assert entry.report is not None
     lease = Lease(js, "ws_bridge")
-    housekeeping = Housekeeping(js, Owners(js, "ws_bridge", lease), reports, 9, "s")
+    housekeeping = Housekeeping(js, Owners(js, "ws_bridge", lease), reports, 9, "s", "websocket")
     end = End(entry, "failed", session_errors.not_delivered("http"), entry.revision, exact=True)
     progress = await reports.write(entry.stored, entry.report.with_(status="delivering", epoch=5), entry.revision)
     outcome = await housekeeping.carry_out(end)

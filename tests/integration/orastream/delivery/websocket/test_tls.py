@@ -60,7 +60,7 @@ async def test_connection_opens_with_a_client_certificate(authority: Authority, 
         connection = await opened(port, tls(authority.ca, bridge))
         await connection.confirm()
         assert connection.lost is None
-        await connection.close()
+        connection.close()
 
 
 async def test_fault_of_the_servers_certificate_is_named(tmp_path: Path, authority: Authority) -> None:
@@ -115,7 +115,7 @@ async def test_renewed_certificate_is_used_for_the_next_connection(authority: Au
         await reason(opened(port, files))
         authority.issue("bridge", "bridge@example.org")
         connection = await opened(port, files)
-        await connection.close()
+        connection.close()
 
 
 def test_address_without_tls_is_refused_when_a_file_is_given(authority: Authority, bridge: Pair) -> None:

@@ -132,6 +132,7 @@ async def test_gateway_answers_as_openapi_documents(gateway: str, stack: Stack, 
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
+            await process.wait()
     text = report.read_text()
     assert code == 0, text[-12_000:]
 

@@ -27,18 +27,6 @@ pytestmark = pytest.mark.integration
 PIECES = [b"RIFF first", b" second", b" third"]
 
 
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(20)) as http:
-        yield http
-
-
-@pytest.fixture
-async def gateway(stack: Stack, js: JetStream) -> ServiceProcess:
-    (process,) = await stack.start("gateway")
-    return process
-
-
 class SentRequest:
     """One request, sent through the gateway. The test writes its audio and reports as synth and the bridges do."""
 
@@ -54,8 +42,8 @@ class SentRequest:
     async def starts(self, fmt: str = "wav") -> None:
         self._attempt = await self.put(AudioStart(self.sequence, fmt, 22_050, 1, "espeak", "ko-KR"))
 
-    async def chunk(self, index: int) -> None:
-        await self.put(AudioChunk(self._attempt, index, 100 * index, 0, PIECES[index]))
+    async def chunk(self, index: int, **fields: Any) -> None:
+        await self.put(AudioChunk(self._attempt, index, 100 * index, 0, PIECES[index], **fields))
 
     async def ends(self, status: EndStatus = "complete", chunks: int = len(PIECES)) -> None:
         await self.put(AudioEnd(self._attempt, status, chunks, sum(map(len, PIECES)), 0.3))
@@ -356,7 +344,10 @@ async def test_keys_protect_the_api_and_not_the_page(stack: Stack, js: JetStream
 async def test_openapi_documents_the_live_routes(http: aiohttp.ClientSession, gateway: ServiceProcess) -> None:
     async with http.get(f"{gateway.url}/openapi.json") as answer:
         paths = (await answer.json())["paths"]
-    assert set(paths["/api/audio/{sessionId}/{requestId}"]["get"]["responses"]) >= {"200", "401", "404", "410"}
+    audio = paths["/api/audio/{sessionId}/{requestId}"]["get"]
+    assert set(audio["responses"]) >= {"200", "401", "404", "410"}
+    assert {"text/vtt", "application/x-subrip"} <= set(audio["responses"]["200"]["content"])
+    assert [parameter["name"] for parameter in audio["parameters"]] == ["sessionId", "requestId", "captions"]
     assert {parameter["name"] for parameter in paths["/api/events"]["get"]["parameters"]} == {
         "session",
         "Last-Event-ID",

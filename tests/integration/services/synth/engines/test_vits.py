@@ -39,6 +39,10 @@ async def test_one_process_speaks_several_sentences_at_the_same_time(pool: Calla
         alone = await spoken(one, KOREAN)
         assert 1.0 < len(alone) / 2 / RATE < 10
         assert await asyncio.gather(spoken(one, KOREAN), spoken(other, KOREAN)) == [alone, alone]
+        async with aclosing(one.speak(KOREAN, voice=None, language="ko")) as speech:
+            assert b"".join([pcm async for pcm in speech]) == alone
+            words = [KOREAN[word.first : word.end] for word in speech.words]
+            assert words == [word.strip(",.?!") for word in KOREAN.split()]
         assert await spoken(one, "1, 2.") == b"", "a text that the model cannot read gave audio"
         async with aclosing(one.speak(KOREAN * 8, voice=None, language="ko")) as speech:
             await anext(speech)

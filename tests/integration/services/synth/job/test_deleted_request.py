@@ -27,9 +27,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 async def test_a_deleted_request_gets_its_final_report(
     nats_server: NatsServer, broker: Broker, js: JetStream, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def deleted_before(js: JetStream, reports: Any, stored: StoredRequest, *rest: Any) -> Claim:
+    async def deleted_before(reader: Any, reports: Any, stored: StoredRequest, *rest: Any) -> Claim:
         await js.delete(NAMES.sessions_stream, stored.sequence)
-        return await claim(js, reports, stored, *rest)
+        return await claim(reader, reports, stored, *rest)
 
     replies: asyncio.Queue[Report] = asyncio.Queue()
 
@@ -53,10 +53,10 @@ async def test_the_claim_of_another_synth_is_not_ended(
     dropped = asyncio.Event()
     reports = ReportStore(js)
 
-    async def claimed_by_another(js: JetStream, own: Any, stored: StoredRequest, report: Report, start: Any) -> Claim:
-        await claim(js, reports, stored, report, start)
+    async def claimed_by_another(reader: Any, own: Any, stored: StoredRequest, report: Report, start: Any) -> Claim:
+        await claim(reader, reports, stored, report, start)
         await js.delete(NAMES.sessions_stream, stored.sequence)
-        return await claim(js, own, stored, report, start)
+        return await claim(reader, own, stored, report, start)
 
     async def ack(hold: Hold) -> None:
         dropped.set()

@@ -41,8 +41,8 @@ class Engine:
             self.gave.clear()
             return speak(engine, sentence, *rest, **manner)
 
-        def gave(stream: SentenceStream, pcm: bytes) -> None:
-            receive(stream, pcm)
+        def gave(stream: SentenceStream, pcm: bytes, *words: Any) -> None:
+            receive(stream, pcm, *words)
             self.gave.set()
 
         monkeypatch.setattr(PooledEngine, "speak", asked)
@@ -87,7 +87,7 @@ async def test_a_lost_claim_stores_and_counts_nothing_and_gives_the_slot_back(
     """There is one slot, and the engine waits in the middle of the sentence: another request needs that slot."""
     engine = Engine(monkeypatch)
 
-    async def losing(js: JetStream, reports: ReportStore, stored: StoredRequest, report: Report, start: Any) -> Claim:
+    async def losing(reader: Any, reports: ReportStore, stored: StoredRequest, report: Report, start: Any) -> Claim:
         if stored.token == subjects.token("r"):
             async with asyncio.timeout(20):
                 await engine.gave.wait()
@@ -97,7 +97,7 @@ async def test_a_lost_claim_stores_and_counts_nothing_and_gives_the_slot_back(
                 await client.cancel("s", "r")
             else:
                 await reports.write_first(stored, report.with_(status="cancelled"))
-        return await claim(js, reports, stored, report, start)
+        return await claim(reader, reports, stored, report, start)
 
     monkeypatch.setattr(job, "claim", losing)
     async with running_node(nats_server.url, "http://127.0.0.1:1", ("synth",)) as processes:

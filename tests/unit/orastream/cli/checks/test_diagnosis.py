@@ -9,6 +9,7 @@ import pytest
 from orastream.cli.checks import diagnosis
 from orastream.cli.checks.diagnosis import ClockSeen, Level, ServiceAnswer
 from orastream.cli.checks.trial_writes import Trial
+from orastream.contract.sentence_start import CHUNK_OVERHEAD_BYTES
 
 pytestmark = pytest.mark.unit
 
@@ -154,11 +155,27 @@ def test_oraserver_finding_says_where_the_address_comes_from() -> None:
     assert f"{HTTP} ({source}) is there" in diagnosis.judge_http(HTTP, ServiceAnswer(405), source).says
 
 
-@pytest.mark.parametrize(("chunk", "level"), [(32_768, "ok"), (1_047_552, "ok"), (1_047_553, "problem")])
-def test_chunk_size_finding_is_a_problem_when_a_chunk_exceeds_a_message(chunk: int, level: Level) -> None:
-    finding = diagnosis.judge_chunk_size(chunk, 1 << 20)
+LARGEST = (1 << 20) - CHUNK_OVERHEAD_BYTES
+
+
+@pytest.mark.parametrize(
+    ("chunk", "chars", "level"),
+    [
+        (32_768, 5_000, "ok"),
+        (700_000, 5_000, "ok"),
+        (LARGEST - 20_000, 5_000, "ok"),
+        (LARGEST - 19_999, 5_000, "problem"),
+        (LARGEST - 20_000, 5_001, "problem"),
+    ],
+)
+def test_chunk_size_finding_is_a_problem_when_a_chunk_exceeds_a_message(chunk: int, chars: int, level: Level) -> None:
+    finding = diagnosis.judge_chunk_size(chunk, chars, 1 << 20)
     assert finding.level == level
-    assert ("1047552" in finding.fix) == (level == "problem")
+    assert (f"at most {LARGEST - 4 * chars}," in finding.fix) == (level == "problem")
+
+
+def test_chunk_size_finding_names_the_text_if_no_chunk_is_small_enough() -> None:
+    assert "lower TTS_MAX_TEXT_CHARS" in diagnosis.judge_chunk_size(32_768, 300_000, 1 << 20).fix
 
 
 @pytest.mark.parametrize(

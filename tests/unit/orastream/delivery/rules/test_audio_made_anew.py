@@ -148,3 +148,48 @@ def test_a_chunk_after_a_gap_may_differ_from_that_of_the_next_attempt() -> None:
     for sequence, message in stored:
         machine.audio(sequence, message, 1.0)
     assert machine.finished is None
+
+
+# ---- an offset that contradicts the bytes before the chunk
+
+
+def placed(index: int, offset: int) -> AudioChunk:
+    return AudioChunk(1, index, index * 10, 0, bytes(100), None, offset)
+
+
+def test_a_contradicting_offset_fails_at_once_when_oraserver_may_have_other_audio() -> None:
+    """Without this, the delivery would wait for the next chunk until synth counts as stalled."""
+    machine = writing()
+    machine.audio(9, placed(3, 300), 2.0)
+    assert machine.finished is None
+    machine.audio(10, placed(4, 399), 2.0)
+    assert failed(machine)
+
+
+def test_audio_with_a_contradicting_offset_is_read_again_once_when_nothing_was_sent() -> None:
+    machine = UtteranceDelivery(REQUEST, DeliveryRules(), 0.0)
+    machine.claimed(0.0)
+
+    def read(*offsets: int) -> None:
+        machine.audio(1, START, 0.0)
+        for index, offset in enumerate(offsets):
+            machine.audio(2 + index, placed(index, offset), 0.0)
+
+    read(0, 99, 200)
+    assert machine.finished is None and effects(machine, 0.0) == [Rewind(), Connect()]
+    read(0, 100, 200)
+    machine.link_up()
+    assert sum(isinstance(effect, WriteChunk) for effect in effects(machine, 0.0)) == 3
+    assert machine.finished is None
+
+
+def test_audio_that_contradicts_itself_again_fails() -> None:
+    machine = UtteranceDelivery(REQUEST, DeliveryRules(confirm_every=None), 0.0)
+    machine.claimed(0.0)
+    for _ in range(2):
+        assert not failed(machine)
+        machine.audio(1, START, 0.0)
+        machine.audio(2, placed(0, 0), 0.0)
+        machine.audio(3, placed(1, 99), 0.0)
+        effects(machine, 0.0)
+    assert failed(machine)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orastream.contract.messages import Report
-from orastream.delivery.rules.checkpoint import DELAY_S, RETRY_S, CheckpointClock, report_of
+from orastream.delivery.rules.checkpoint import DELAY_S, RETRY_S, CheckpointClock, final_of, report_of
 from orastream.delivery.rules.progress import Progress
 
 pytestmark = pytest.mark.unit
@@ -35,14 +35,23 @@ def test_no_count_is_lower_than_that_of_an_earlier_owner(
         delivered_chunks=2,
         bytes=before_bytes,
         audio_seconds=before_bytes / 10,
+        sent_seconds=before_bytes / 10,
         reconnects=before_reconnects,
     )
     progress = Progress(chunks=chunks, bytes=here_bytes, audio_seconds=here_bytes / 10, reconnects=here_reconnects)
     report = report_of(base, progress, figures(5.0), epoch=9)
     assert report.bytes == (max(before_bytes, here_bytes) if chunks == base.delivered_chunks else here_bytes)
     assert report.audio_seconds >= base.audio_seconds
+    assert report.sent_seconds >= report.audio_seconds == max(base.audio_seconds, progress.audio_seconds)
     assert report.reconnects == before_reconnects + here_reconnects
     assert (report.delivered_chunks, report.epoch, report.request_seq) == (chunks, 9, 7)
+
+
+def test_all_audio_of_a_delivered_utterance_was_sent() -> None:
+    current = claim(audio_seconds=2.0, sent_seconds=2.001)
+    assert final_of(current, "delivered", None, 3).sent_seconds == 2.0
+    cut = final_of(current, "cancelled", None, 3)
+    assert (cut.status, cut.sent_seconds, cut.epoch) == ("cancelled", 2.001, 3)
 
 
 def test_the_status_is_delivering_from_the_first_write_on() -> None:

@@ -67,6 +67,16 @@ def test_a_cancel_of_one_request_ends_it_unless_a_later_one_has_begun() -> None:
     assert ended(play, 101.0) == ["r2"] and play.until == 105.0
 
 
+def test_utterances_end_in_order_whatever_the_order_of_their_cancels() -> None:
+    play = PlayTimes()
+    for number in (1, 2):
+        play.written(number, f"r{number}")
+        play.delivered(played(number, 100.0, 5.0))
+    for stored in (cancel(9, request=2), cancel(10)):
+        play.cancel(stored)
+    assert ended(play, 101.0) == ["r1", "r2"]
+
+
 def test_long_texts_are_not_all_remembered() -> None:
     play = PlayTimes()
     for number in range(4):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,6 +78,22 @@ def test_seconds_of_a_failed_coded_utterance_come_from_the_last_confirmed_chunk(
     progress = Progress()
     progress.confirmed(2, [written(0), written(1)], assembly_of("opus", 2, end="failed"))
     assert progress.audio_seconds == 0.1
+
+
+def test_written_audio_counts_before_it_is_confirmed() -> None:
+    progress, assembly = Progress(), assembly_of("pcm16", 3)
+    assert assembly.start is not None
+    for index, seconds in ((0, 0.1), (1, 0.2), (0, 0.2)):  # the last one is sent again
+        progress.wrote(assembly.start, dataclasses.replace(chunk(index), offset=index * CHUNK_BYTES))
+        assert (progress.sent_seconds, progress.audio_seconds) == (seconds, 0.0)
+
+
+def test_written_audio_of_a_coded_format_counts_to_the_begin_of_the_last_chunk() -> None:
+    progress, assembly = Progress(), assembly_of("opus", 3)
+    assert assembly.start is not None
+    for index in range(3):
+        progress.wrote(assembly.start, dataclasses.replace(chunk(index), offset=index * CHUNK_BYTES))
+    assert progress.sent_seconds == 0.2
 
 
 def test_without_a_start_only_the_seconds_stay_unknown() -> None:

@@ -24,6 +24,7 @@ from orastream.contract.audio_messages import AudioStart
 from orastream.contract.messages import Report, ReportError, Status, Transport
 from orastream.contract.report_state import ReportState, Verdict, judge
 from orastream.contract.stored_requests import StoredCancel, StoredRequest
+from orastream.contract.superseding import Supersedes
 from orastream.delivery.rules.entry import Entry
 from orastream.delivery.rules.lifetime import Lifetime
 from orastream.delivery.rules.play_time import PlayedUtterance, PlayTimes
@@ -137,8 +138,28 @@ class Node:
         report = self.report(of)
         return of.stated_transport or (report.transport if report is not None else None)
 
+    def supersedes(self, x: StoredMessage) -> bool:
+        """Whether it may count as a cancel: it is the first request with its id, or the one that was claimed."""
+        if not isinstance(x, StoredRequest) or x.request is None or not x.request.supersede:
+            return False
+        first = next(of for of in self.log if isinstance(of, StoredRequest) and of.token == x.token)
+        return first is x or self.report(x) is not None
+
     def cancelled(self, of: StoredRequest, by: Iterable[StoredMessage]) -> bool:
-        return any(isinstance(x, StoredCancel) and x.covers(of.sequence, of.token) for x in by)
+        return any(
+            x.covers(of.sequence, of.token)
+            if isinstance(x, StoredCancel)
+            else x.sequence > of.sequence and self.supersedes(x)
+            for x in by
+        )
+
+    def close(self, of: StoredRequest) -> bool:
+        """As `ReportStore.close`."""
+        supersedes = self.report(of) is not None and self.supersedes(of)
+        if supersedes and any(other.sequence < of.sequence for other in self.requests()):
+            return False
+        self.delete(of.sequence)
+        return True
 
     def write(self, of: StoredRequest, report: Report, revision: int | None) -> tuple[Verdict, ReportState]:
         """As `ReportStore.write`: compare-and-set at `revision`; after a conflict, or without one, judge first."""
@@ -301,6 +322,8 @@ class Owner:
 
     def _poll(self) -> None:
         effects = self.session.poll(self.node.now)
+        if self.session.lifetime.leave_reason is None:
+            self._check_superseded()
         assert not effects or self.session.lifetime.leave_reason is None, "an effect after leaving"
         for i, effect in enumerate(effects):
             match effect:
@@ -325,14 +348,35 @@ class Owner:
                     self._check_end_found(entry, status)
                 case _:
                     assert not (isinstance(effect, End) and self._delivers(effect.entry)), "End during the delivery"
+                    if isinstance(effect, Tidy) and effect.entry.superseding is Supersedes.YES:
+                        before = [x for x in self.session.entries.values() if x.sequence < effect.entry.sequence]
+                        assert all(x.closed for x in before), "tidied although it supersedes an open request"
                     self.tasks.append(effect)
+
+    def _check_superseded(self) -> None:
+        """A request that supersedes, as far as this owner can know, covers each earlier one that is open."""
+        entries = list(self.session.entries.values())
+        if any(entry.must_look for entry in entries):
+            return
+        for entry in entries:
+            request = entry.stored.request
+            if request is None or not request.supersede:
+                assert entry.superseding is Supersedes.NO
+                continue
+            earlier = [x for x in entries if x.sequence < entry.sequence and not x.closed]
+            first = all(x.stored.token != entry.stored.token for x in earlier)
+            if entry.duplicate and entry.superseding is not Supersedes.YES:
+                self.count("a duplicate supersedes nothing")
+            elif entry.report is not None or (entry.looked and first and request.engine is None):
+                assert all(x.cancelled for x in earlier), "a request that supersedes covers an earlier one not"
+                self.count("superseded" if earlier else "nothing to supersede")
 
     def _check_end_played(self, end: SpeechEnd) -> None:
         """A cancel covers the utterance and all later ones that were written, it plays, and it is ended once."""
         self.count("ended while it played")
         played = self.plays.pop(end.speech.request_id)
-        cancels = [x for x in self.node.log if isinstance(x, StoredCancel)]
-        assert any(cancel.covers(played.sequence, played.token) for cancel in cancels)
+        of = next(x for x in self.node.log if x.sequence == played.sequence)
+        assert isinstance(of, StoredRequest) and self.node.cancelled(of, self.node.log)
         assert self.node.now < played.began_at + PLAYS_S * MAX_REQUESTS
         delivering = self.delivery is not None and self.delivery.wrote and self.delivery.entry
         assert not delivering or self.node.cancelled(delivering.stored, self.node.log), "a later one is not cancelled"
@@ -355,7 +399,10 @@ class Owner:
         assert self.delivery is None, "two deliveries at a time"
         assert not self.session.lifetime.draining, "begun while draining"
         assert node.transport(of) == self.kind, "begun by the wrong kind of bridge"
-        cancelled = node.cancelled(of, node.log[: self.events_read])
+        cancelled = node.cancelled(of, (x for x in node.log[: self.events_read] if isinstance(x, StoredCancel)))
+        later = (x for x in self.session.entries.values() if x.sequence > of.sequence)
+        cancelled |= any(x.superseding is Supersedes.YES for x in later)
+        assert entry.superseding is not Supersedes.UNKNOWN, "begun before it is known whether it supersedes"
         assert not cancelled or of.sequence in node.purged, "begun although cancelled"
         for earlier in node.log:
             if isinstance(earlier, StoredRequest) and earlier.sequence < of.sequence:
@@ -470,8 +517,7 @@ class Owner:
                 return TidyFailed(entry)
         elif not answers:
             return None
-        node.delete(entry.sequence)
-        return Tidied(entry)
+        return Tidied(entry) if node.close(entry.stored) else TidyFailed(entry)
 
     # ---- the running delivery
 
@@ -558,10 +604,21 @@ class SessionMachine(RuleBasedStateMachine):
         name=st.sampled_from([None, None, None, "r0", "r1"]),
         ttl_s=st.sampled_from([1, 30, 300]),
         served=st.sampled_from(["at once", "later", "later", "never"]),
+        supersede=st.sampled_from([False, False, True]),
+        engine=st.sampled_from([None, None, None, "espeak"]),
     )
-    def a_request_is_stored(self, transport: str | None, name: str | None, ttl_s: int, served: str) -> None:
+    def a_request_is_stored(  # noqa: PLR0913 - what may differ between two requests
+        self,
+        transport: str | None,
+        name: str | None,
+        ttl_s: int,
+        served: str,
+        supersede: bool = False,
+        engine: str | None = None,
+    ) -> None:
         sequence = self.node.next_sequence()
-        fields = {} if name is None else {"requestId": name}
+        fields: dict[str, object] = {} if name is None else {"requestId": name}
+        fields |= {"supersede": True, "engine": engine} if supersede else {}
         of = request(sequence, transport, ttlSeconds=ttl_s, **fields)
         self.node.store(of)
         if served == "never":
@@ -614,23 +671,25 @@ class SessionMachine(RuleBasedStateMachine):
             node.write_first(of, of.report("expired", error=ReportError.of("expired", "late")))
             self._count("expired by synth")
             if completes:
-                node.delete(of.sequence)
+                node.close(of)
             return
         if stored is None:
             _, stored = node.write_first(of, of.report("synthesizing", transport=of.stated_transport or self.default))
             node.audio_ended[of.token] = False
         if stored.report.request_seq != of.sequence or stored.report.final:
             if stored.report.final:
-                node.delete(of.sequence)  # a duplicate gets the first one's report
+                node.close(of)  # a duplicate gets the first one's report
             return
         if not completes:
             return
         cancelled = node.cancelled(of, node.log)
-        self.acked_by_synth.add(of.sequence)
         node.audio_ended[of.token] = True
+        closed = True
         if stored.report.transport == "none":
             node.write(of, stored.report.with_(status="cancelled" if cancelled else "delivered"), stored.revision)
-            node.delete(of.sequence)
+            closed = node.close(of)
+        if closed:
+            self.acked_by_synth.add(of.sequence)
 
     # ---- owners
 

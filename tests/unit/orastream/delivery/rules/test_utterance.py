@@ -169,7 +169,7 @@ def test_a_single_chunk_larger_than_max_unconfirmed_bytes_is_written() -> None:
     bench = Bench(DeliveryRules(max_unconfirmed_bytes=5)).start().connected()
     bench.chunks(0, 2)
     assert bench.effects()[0:1] == [
-        WriteChunk(AudioStart(3, "pcm16", 8000, 1, "e", "l"), AudioChunk(1, 0, 0, 0, bytes(10)))
+        WriteChunk(AudioStart(3, "pcm16", 8000, 1, "e", "l"), AudioChunk(1, 0, 0, 0, bytes(10), offset=0))
     ]
     bench.machine.confirmed(1, False, bench.now)
     assert indexes(bench.effects()) == [1]
@@ -504,7 +504,7 @@ def test_complete_contains_the_whole_text_if_it_came_in_pieces() -> None:
     bench.give(AudioEnd(1, "complete", 1, 2, 0.1, text="One. Two."))
     write, complete, _ = bench.effects()
     assert isinstance(write, WriteChunk) and write.chunk.text == "One."
-    assert isinstance(complete, WriteComplete) and complete.text == "One. Two."
+    assert isinstance(complete, WriteComplete) and complete.end.text == "One. Two."
 
 
 def test_waiting_messages_restart_the_stall_timer() -> None:

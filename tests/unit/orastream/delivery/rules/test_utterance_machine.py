@@ -374,9 +374,9 @@ class Delivery(RuleBasedStateMachine):
             case WriteChunk(start, chunk):
                 assert room and start == self.start
                 self._write_chunk(chunk)
-            case WriteComplete(_, total):
+            case WriteComplete(_, end):
                 assert room and self.connection is not None and not self.connection.completed
-                assert total == len(self.chunks) == self.connection.written and self.end_status == "complete"
+                assert end.total_chunks == len(self.chunks) == self.connection.written and self.end_status == "complete"
                 self.connection.completed = True
                 self.connection.frames.append((effect, self.now))
                 self.timing.completed(self.now)
@@ -769,8 +769,8 @@ class Delivery(RuleBasedStateMachine):
                 else:
                     assert chunk.index == len(self.received), "a gap"
                     self.received.append(chunk.audio)
-            case WriteComplete(_, total):
-                assert total == len(self.received), "complete before the last chunk"
+            case WriteComplete(_, end):
+                assert end.total_chunks == len(self.received), "complete before the last chunk"
                 self.completes += 1
             case Confirm():
                 connection.answers.append((frame, at))

@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 import pytest
 
 from orastream.contract.audio_messages import AudioStart
+from orastream.contract.bridge_record import BridgeRecord
 from orastream.delivery.rules.utterance_effects import DeliveryRules
 from orastream.delivery.runtime.links import Links
 from orastream.delivery.sink import Link, LinkLost, Speech, SpeechEnd
@@ -40,6 +41,7 @@ class SlowSink:
     def __init__(self) -> None:
         self.transport: Literal["websocket"] = "websocket"
         self.rules = DeliveryRules()
+        self.record = BridgeRecord()
         self.idle_s = 5.0
         self.link_per_utterance = False
         self.ready = asyncio.Event()

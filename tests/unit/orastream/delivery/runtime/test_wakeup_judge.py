@@ -62,3 +62,10 @@ def test_what_names_no_transport_or_cannot_be_read_needs_a_closer_look(data: byt
 def test_a_cancel_is_no_request() -> None:
     assert not any(for_another(delivery(body(transport="http"), kind="cancel"), bridge) for bridge in BRIDGES)
     assert for_another(delivery(body(transport="http"), kind="request-shop"), "websocket")
+
+
+@pytest.mark.parametrize("transport", ["websocket", "http"])
+def test_one_that_supersedes_needs_a_closer_look_at_the_other_bridge_too(transport: str) -> None:
+    """The owner of the session there may have to end what it delivers, or what plays."""
+    assert not any(for_another(delivery(body(transport=transport, supersede=True)), bridge) for bridge in BRIDGES)
+    assert any(for_another(delivery(body(transport=transport, supersede=False)), bridge) for bridge in BRIDGES)

@@ -6,7 +6,9 @@ import re
 
 import pytest
 
-from services.gateway.openai.request import error_body
+from orastream.contract.audio_messages import AudioChunk
+from orastream.contract.word_time import WordTime
+from services.gateway.openai.request import delta_event, error_body
 from services.gateway.openai.routes import MODELS_ROUTE, ROUTE
 from tests.support.monitoring import ROOT
 
@@ -46,3 +48,13 @@ def test_metrics_page_names_every_counted_route() -> None:
     counted = {"tts.speak", ROUTE, MODELS_ROUTE} | set(re.findall(r'\badd\(\s*"[A-Z]+",\s*\([^)]*\),\s*"([^"]+)"', app))
     assert len(counted) > 8
     assert set(re.findall(r"`([^`]+)`", listed[1])) == counted
+
+
+def test_delta_has_the_words_that_end_in_the_chunk() -> None:
+    chunk = AudioChunk(1, 0, 0, 0, b"\x01\x02")
+    assert delta_event(chunk, "3명 왔어요.") == {"type": "speech.audio.delta", "audio": "AQI="}
+    chunk.words = (WordTime(0, 0, 2, 10, 200), WordTime(0, 3, 6, 200, 450))
+    assert delta_event(chunk, "3명 왔어요.")["words"] == [
+        {"text": "3명", "from": 0, "to": 2, "begin_ms": 10, "end_ms": 200},
+        {"text": "왔어요", "from": 3, "to": 6, "begin_ms": 200, "end_ms": 450},
+    ]

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orastream.contract.audio import FORMATS, RATES_HZ, Format, PcmSpec, rate_for, seconds_of
+from orastream.contract.sentence_start import MAX_STARTS_BYTES, SentenceStart
 from services.synth.audio.coded_chunker import CodedChunker
 from services.synth.audio.encoder import encoder_of
 from services.synth.audio.pcm_chunker import AudioPiece, Cutting
@@ -98,6 +99,25 @@ def test_decoded_audio_is_the_spoken_audio(fmt: Format, rate_hz: int, least_db: 
     assert snr_db(spoken_samples, decoded_samples) >= least_db
 
 
+@pytest.mark.parametrize(
+    ("fmt", "rate_hz", "lead_s", "more_s"),
+    [(fmt, rate_hz, 0.0, 0.0) for fmt in ("opus", "flac", "mulaw") for rate_hz in (8_000, 24_000)]
+    + [(fmt, 8_000, 0.14, 0.26) for fmt in ("mp3", "aac")]
+    + [(fmt, rate_hz, 0.051, 0.1) for fmt in ("mp3", "aac") for rate_hz in (22_050, 48_000)],
+)
+def test_speech_is_heard_at_its_time_or_behind_the_silence_of_the_coder(
+    fmt: Format, rate_hz: int, lead_s: float, more_s: float
+) -> None:
+    """The times of sentences and chunks do not count that silence: docs/reference/audio-and-reports.md, “Formats”."""
+    for extra in range(0, 2_300, 230):
+        pcm = bytes(2 * rate_hz) + voice(0.5, rate_hz) + bytes(2 * extra)
+        heard = decoded(fmt, b"".join(piece.audio for piece in coded(fmt, pcm, rate_hz)), rate_hz).astype(int)
+        loud_s = float(np.argmax(np.abs(heard) > 3_000)) / rate_hz
+        spoken_s = float(np.argmax(np.abs(np.frombuffer(pcm, "<i2").astype(int)) > 3_000)) / rate_hz
+        assert lead_s / 4 - 0.005 < loud_s - spoken_s < lead_s + 0.005
+        assert 0 <= len(heard) / rate_hz - len(pcm) / 2 / rate_hz <= more_s
+
+
 @pytest.mark.parametrize("fmt", CODED)
 def test_first_chunk_is_short_and_contains_the_only_header(fmt: Format) -> None:
     rate_hz = rate_for(fmt, 22_050)
@@ -125,10 +145,58 @@ def test_resumed_file_has_the_same_bytes(fmt: Format, step: int, at: float, ramp
     file = b"".join(piece.audio for piece in pieces)
     stored = round(at * len(pieces))
     head = b"".join(piece.audio for piece in pieces[:stored])
-    rest = coded(fmt, pcm, rate_hz, 2 * step, Cutting(1_024, ramp=ramp), first_index=stored, skip_bytes=len(head))
+    rest = coded(fmt, pcm, rate_hz, 2 * step, Cutting(1_024, ramp=ramp), first_index=stored, offset_bytes=len(head))
     assert head + b"".join(piece.audio for piece in rest) == file
     assert all(len(piece.audio) <= 1_024 for piece in pieces) or ramp
     assert [piece.pts_ms for piece in rest] == sorted(piece.pts_ms for piece in rest)
+
+
+@pytest.mark.parametrize("fmt", CODED)
+@settings(max_examples=12)
+@given(
+    sentences=st.lists(st.tuples(st.integers(1, 9_000), st.sampled_from([1, 900, 3_000])), min_size=1, max_size=9),
+    step=st.integers(50, 4_000),
+    cutting=st.builds(Cutting, st.integers(300, 4_000), ramp=st.booleans(), by_sentence=st.booleans()),
+)
+def test_a_sentence_is_in_the_piece_whose_time_has_its_first_sample(
+    fmt: Format, sentences: list[tuple[int, int]], step: int, cutting: Cutting
+) -> None:
+    """Each has so many samples, and its text so many characters: also with more text than a message can have."""
+    rate_hz = rate_for(fmt, 22_050)
+    sound = voice(1.2, rate_hz)
+    chunker = CodedChunker(PcmSpec(rate_hz), encoder_of(fmt, rate_hz), cutting)
+    begins, at, pieces = list[int](), 0, list[AudioPiece]()
+    for number, (length, chars) in enumerate(sentences):
+        begins.append(at)
+        chunker.begin(at, SentenceStart(number, 0, "가" * chars))
+        for first in range(0, length, step):
+            pieces += chunker.push(sound[2 * first : 2 * min(first + step, length)], number)
+        pieces += chunker.end_sentence()
+        at += length
+    pieces += chunker.flush()
+    assert [piece.offset for piece in pieces] == [sum(len(p.audio) for p in pieces[:i]) for i in range(len(pieces))]
+    assert [start.number for piece in pieces for start in piece.sentences] == list(range(len(sentences)))
+    assert all(len(p.sentences) < 2 or sum(3 * len(x.text) for x in p.sentences) < MAX_STARTS_BYTES for p in pieces)
+    ends_ms = [piece.pts_ms for piece in pieces[1:]] + [10**9]
+    for piece, end_ms in zip(pieces, ends_ms, strict=True):
+        for start in piece.sentences:
+            assert piece.pts_ms <= begins[start.number] * 1000 / rate_hz < end_ms + 1
+
+
+@pytest.mark.parametrize("fmt", CODED)
+@pytest.mark.parametrize("chunk_bytes", [200, 32_768])
+def test_more_sentences_than_a_message_can_have_are_in_the_next_pieces(fmt: Format, chunk_bytes: int) -> None:
+    """Also at the end of the file, where the last piece is cut for them."""
+    rate_hz = rate_for(fmt, 22_050)
+    chunker = CodedChunker(PcmSpec(rate_hz), encoder_of(fmt, rate_hz), Cutting(chunk_bytes, ramp=False))
+    pieces: list[AudioPiece] = []
+    for number in range(20):
+        chunker.begin(100 * number, SentenceStart(number, 0, "가" * 600))
+        pieces += chunker.push(voice(1.0, rate_hz)[:200], number)
+    pieces += chunker.flush()
+    assert [start.number for piece in pieces for start in piece.sentences] == list(range(20))
+    assert max(len(piece.sentences) for piece in pieces) <= 4
+    assert [piece.offset for piece in pieces] == [sum(len(p.audio) for p in pieces[:i]) for i in range(len(pieces))]
 
 
 def test_chunker_counts_the_seconds_of_audio() -> None:

@@ -5,6 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orastream.contract.audio import PcmSpec, wav_header
+from orastream.contract.sentence_start import SentenceStart
+from orastream.contract.word_time import MAX_WORDS, WordTime
 from services.synth.audio.pcm_chunker import AudioPiece, Cutting, PcmChunker
 
 pytestmark = pytest.mark.unit
@@ -139,3 +141,110 @@ def test_chunks_contain_all_bytes_of_any_stream(
         if not ramp and number + 1 < len(pieces):
             assert chunk_bytes - len(piece.audio) < spec.frame_bytes
         position += size
+
+
+# ---- offsets and sentence starts
+
+
+@settings(max_examples=60)
+@given(
+    parts=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 900)), max_size=30),
+    cutting=st.builds(Cutting, st.integers(64, 700), ramp=st.booleans(), by_sentence=st.booleans()),
+    stored=st.integers(0, 200),
+)
+def test_offset_is_the_bytes_before_and_a_sentence_is_in_the_piece_of_its_first_sample(
+    parts: list[tuple[int, int]], cutting: Cutting, stored: int
+) -> None:
+    """For sentences without audio, several in a piece, and one that begins where a piece ends."""
+    offset_bytes = len(HEADER) + 2 * stored if stored else 0
+    chunker = PcmChunker(SPEC, cutting, header=HEADER, offset_bytes=offset_bytes)
+    at, begins, pieces = stored, dict[int, int](), list[AudioPiece]()
+    for number, (pause, samples) in enumerate(parts):
+        pieces += chunker.push(bytes(2 * pause), max(number - 1, 0))
+        at += pause
+        if samples:
+            begins[number] = at
+            chunker.begin(at, SentenceStart(number, 0, "x"))
+        pieces += [*chunker.push(DATA[: 2 * samples], number), *chunker.end_sentence()]
+        at += samples
+    pieces += chunker.flush()
+    offset, found = offset_bytes, {}
+    for piece in pieces:
+        assert piece.offset == offset
+        first = max(offset - len(HEADER), 0) // 2
+        offset += len(piece.audio)
+        for start in piece.sentences:
+            found[start.number] = begins[start.number]
+            assert first <= begins[start.number] < (offset - len(HEADER)) // 2
+    assert list(found.items()) == list(begins.items())
+
+
+LONG = [SentenceStart(number, 0, "가" * 600) for number in range(12)]
+
+
+def test_a_piece_ends_before_a_sentence_that_would_make_its_message_too_large() -> None:
+    """In front of that sentence's first sample, whatever the cutting."""
+    chunker = PcmChunker(SPEC, Cutting(32_768, ramp=False))
+    pieces: list[AudioPiece] = []
+    for start in LONG:
+        chunker.begin(10 * start.number, start)
+        pieces += chunker.push(bytes(20), start.number)
+    pieces += chunker.flush()
+    assert [[start.number for start in piece.sentences] for piece in pieces] == [
+        [0, 1, 2, 3],
+        [4, 5, 6, 7],
+        [*range(8, 12)],
+    ]
+    assert [piece.offset for piece in pieces] == [0, 80, 160]
+
+
+def test_a_single_sentence_of_any_length_is_in_the_piece_where_it_begins() -> None:
+    chunker = PcmChunker(SPEC, Cutting(32_768))
+    whole = SentenceStart(0, 0, "가" * 5_000)
+    chunker.begin(0, whole)
+    first = chunker.push(bytes(20), 0)
+    chunker.begin(10, LONG[1])
+    pieces = [*first, *chunker.push(bytes(20), 1), *chunker.flush()]
+    assert [piece.sentences for piece in pieces] == [(whole,), (LONG[1],)]
+
+
+# ---- words
+
+
+@settings(max_examples=60)
+@given(
+    words=st.lists(st.tuples(st.integers(0, 300), st.integers(1, 300)), max_size=30),
+    cutting=st.builds(Cutting, st.integers(64, 700), ramp=st.booleans(), by_sentence=st.booleans()),
+    stored=st.integers(0, 200),
+)
+def test_a_word_is_in_the_piece_of_its_last_sample(words: list[tuple[int, int]], cutting: Cutting, stored: int) -> None:
+    """For words that end where a piece ends, and several in a piece; each is one sentence."""
+    chunker = PcmChunker(SPEC, cutting, header=HEADER, offset_bytes=len(HEADER) + 2 * stored if stored else 0)
+    at, ends, pieces = stored, list[int](), list[AudioPiece]()
+    for number, (pause, samples) in enumerate(words):
+        pieces += chunker.push(bytes(2 * pause), number)
+        at += pause + samples
+        chunker.word(at - 1, WordTime(number, 0, 1, 0, 1))
+        ends.append(at - 1)
+        pieces += [*chunker.push(DATA[: 2 * samples], number), *chunker.end_sentence()]
+    pieces += chunker.flush()
+    found = []
+    for piece in pieces:
+        first = max(piece.offset - len(HEADER), 0) // 2
+        end = (piece.offset + len(piece.audio) - len(HEADER)) // 2
+        for word in piece.words:
+            assert first <= ends[word.sentence] < end
+            found.append(word.sentence)
+    assert found == list(range(len(words)))
+
+
+def test_a_piece_ends_before_a_word_that_would_make_its_message_too_large() -> None:
+    chunker = PcmChunker(SPEC, Cutting(32_768, ramp=False))
+    count, pieces = 2 * MAX_WORDS + 10, list[AudioPiece]()
+    for number in range(count):
+        chunker.word(3 * number + 2, WordTime(0, number, number + 1, 0, 1))
+        pieces += chunker.push(DATA[:6], 0)
+    pieces += chunker.flush()
+    assert [len(piece.words) for piece in pieces] == [MAX_WORDS, MAX_WORDS, 10]
+    assert [word.first for piece in pieces for word in piece.words] == list(range(count))
+    assert b"".join(piece.audio for piece in pieces) == DATA[:6] * count

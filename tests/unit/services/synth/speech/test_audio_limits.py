@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from services.synth.audio.pcm_chunker import Cutting
 from services.synth.engine_pool.process import EngineInfo
-from services.synth.engines.base import AudioTooLong, Voice
+from services.synth.engines.base import AudioTooLong, SpokenWord, Voice
 from services.synth.job.outcome import worth_retrying
 from services.synth.speech.audio_limits import UNLIMITED, AudioLimits
 from services.synth.speech.speak import FIRST_ATTEMPT, Resume, SpokenUtterance, speak_utterance
@@ -74,6 +74,7 @@ class CountingSpeaker:
 class _Pieces:
     def __init__(self, speaker: CountingSpeaker, pieces: list[int], skip_bytes: int) -> None:
         self.total_bytes: int | None = None
+        self.words: list[SpokenWord] = []
         self._speaker, self._pieces, self._skip = speaker, pieces, skip_bytes
 
     async def __aiter__(self) -> AsyncIterator[bytes]:

@@ -10,7 +10,7 @@ import pytest
 
 from orastream.contract.errors import NodeUnavailable
 from services.synth.engine_pool.process import EngineInfo
-from services.synth.engines.base import Voice
+from services.synth.engines.base import SpokenWord, Voice
 from services.synth.speech import phrase_cache
 from services.synth.speech.phrase_cache import CachingSpeaker, LookUp
 from services.synth.speech.phrase_key import FETCH_S
@@ -65,6 +65,7 @@ class Said:
     """One sentence of the engine."""
 
     total_bytes: int | None = None
+    words: tuple[SpokenWord, ...] = ()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield SOUND

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from orastream.contract.audio_messages import AudioChunk, AudioStart
 from services.synth.audio import encoder
 from services.synth.audio.pcm_chunker import Cutting
 from services.synth.engine_pool.process import EngineInfo
-from services.synth.engines.base import CannotResume, NoAudio, Voice
+from services.synth.engines.base import CannotResume, NoAudio, SpokenWord, Voice
 from services.synth.job.attempt import start_after
 from services.synth.job.synthesis import resume_of
 from services.synth.speech.speak import FIRST_ATTEMPT, Resume, SpokenUtterance, speak_utterance
@@ -36,6 +37,7 @@ class FakeSpeech:
 
     def __init__(self, pcm: bytes, skip_bytes: int) -> None:
         self.total_bytes: int | None = None
+        self.words: list[SpokenWord] = []
         self._whole, self._rest = pcm, pcm[skip_bytes:]
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -222,7 +224,8 @@ def test_resume_is_of_the_same_engine_only_when_all_chunks_are_from_it(
         progress.receive(10 * index + 1, start(*maker))
         progress.receive(10 * index + 2, AudioChunk(10 * index + 1, index, 0, index, SOUND))
     progress.receive(99, start("mouth", "1"))
-    expected = Resume(len(before), len(before) * len(SOUND), len(before) - 1, same_engine=same)
+    last = len(before) - 1
+    expected = Resume(len(before), len(before) * len(SOUND), last, last, same_engine=same)
     assert resume_of(progress, FakeSpeaker().info) == expected
 
 
@@ -232,11 +235,11 @@ def test_resume_begins_at_the_first_chunk_when_nothing_is_stored() -> None:
     assert resume_of(progress, FakeSpeaker().info) == FIRST_ATTEMPT
 
 
-def test_resumed_file_keeps_its_rate() -> None:
-    progress, ours = Assembly(3), start("mouth", "1")
+def test_resumed_file_keeps_its_format_and_rate() -> None:
+    progress, ours = Assembly(3), replace(start("mouth", "1"), format="opus")
     assert start_after(progress, ours) == ours
     progress.receive(1, start("mouth", "0", 16_000))
-    assert start_after(progress, ours) == start("mouth", "1", 16_000)
+    assert start_after(progress, ours) == start("mouth", "1", 16_000), "the format of an earlier attempt is kept"
     assert start_after(progress, ours, copied=True) == start("mouth", "0", 16_000)
 
 

@@ -4,43 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import shlex
-import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from orastream.cli.checks.oraserver import server_process
 from orastream.cli.checks.oraserver.outcomes import CheckImpossible
+from tests.support.checked_server import check_oraserver, restarted, slow_start
 from tests.support.processes import free_port, until
 from tests.support.receiver import Fault, receiving
-from tests.support.services import REPOSITORY, environment
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
-
-
-async def check_oraserver(folder: Path, *arguments: str, **env: str) -> tuple[int, str, str]:
-    """Run the command in `folder`; returns exit code, stdout and stderr."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "orastream.cli", "check-oraserver", *arguments),
-        cwd=folder,
-        env=environment(env),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    async with asyncio.timeout(90):
-        out, err = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
-
-
-def slow_start(check: dict[str, str]) -> bool:
-    """Whether nothing is wrong but that this machine was too busy to start the server in time."""
-    return check["result"] == "risk" and check["happened"].startswith("away for")
 
 
 async def test_a_good_server_ends_with_0_and_a_table(tmp_path: Path) -> None:
@@ -95,6 +70,14 @@ async def test_a_wrong_option_ends_with_2(tmp_path: Path, arguments: tuple[str, 
     assert code == 2 and says in " ".join(err.replace("│", " ").split())
 
 
+async def test_the_output_names_the_checks_of_v2_that_were_left_out(tmp_path: Path) -> None:
+    async with receiving() as receiver:
+        code, out, err = await check_oraserver(tmp_path, receiver.websocket_url, "--idle-seconds", "0")
+    assert code == 0, (out, err)
+    assert "has not selected `orastream.v2`" in out and "--protocol v2 runs them" in out
+    assert "v2-" not in out
+
+
 async def test_without_a_server_the_first_check_of_each_transport_is_broken(tmp_path: Path) -> None:
     port = free_port()
     code, out, _ = await check_oraserver(
@@ -112,38 +95,6 @@ async def test_a_listing_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         code, out, err = await check_oraserver(tmp_path, *given)
     assert code == 1, err
     assert "impossible" in out and "--received" in out and "HTTP 405" in out and "handshake" in out
-
-
-@asynccontextmanager
-async def restarted(start: list[str], folder: Path, pid: Path, ready_port: int) -> AsyncIterator[str]:
-    """Start a server, and yield a command that kills it and starts it again; the last one is killed at the end.
-
-    `start` writes no pid: the command of the shell does.
-    """
-    script = folder / "restart.sh"
-    words = shlex.join(start)
-    script.write_text(
-        f"test -s {pid} && kill -9 $(cat {pid})\n"
-        f"cd {shlex.quote(str(REPOSITORY))} && exec 0</dev/null 1>>{folder}/server.log 2>&1\n"
-        f"{words} & echo $! > {pid}\n"
-    )
-    command = f"sh {shlex.quote(str(script))}"
-    process = await asyncio.create_subprocess_shell(command, env=environment({}))
-    assert await process.wait() == 0
-
-    async def listens() -> bool:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", ready_port)
-        except OSError:
-            return False
-        writer.close()
-        return True
-
-    try:
-        await until(listens, "the server listens", timeout_s=40)
-        yield command
-    finally:
-        os.kill(int(pid.read_text()), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("pid_file", [True, False])
@@ -204,8 +155,9 @@ async def test_a_command_that_hangs_leaves_no_process(tmp_path: Path, monkeypatc
     monkeypatch.setattr(server_process, "COMMAND_S", 0.5)
     mark = tmp_path / "mark"
     with pytest.raises(CheckImpossible, match="did not end within"):
-        await server_process.run(f"sleep 300 & echo $! > {mark}; wait")
-    pid = int(mark.read_text())
+        await server_process.run(f"sleep 300 & echo $! $$ > {mark}; wait")
+    pid, shell = map(int, mark.read_text().split())
+    assert not Path(f"/proc/{shell}").exists()  # its exit code was taken: no zombie is left
 
     async def gone() -> bool:
         return not Path(f"/proc/{pid}").exists() or not Path(f"/proc/{pid}/cmdline").read_bytes()

@@ -11,7 +11,8 @@ import pytest
 from aiohttp import WSMsgType, web
 
 from orastream.cli.checks.oraserver import server
-from orastream.cli.checks.oraserver.command import ALL, examine
+from orastream.cli.checks.oraserver.choice import PLAIN
+from orastream.cli.checks.oraserver.command import examine
 from orastream.cli.checks.oraserver.outcomes import CheckImpossible, Level
 from orastream.cli.checks.oraserver.server import ServerUnderTest
 from orastream.delivery.websocket import connection, liveness
@@ -22,7 +23,7 @@ from tests.support.tcp_server import serving
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 TOKEN = "secret"
-CHECKS = [check for check in ALL if check.rule.name != "post-longest"]
+CHECKS = [check for check in PLAIN if check.rule.name != "post-longest"]
 
 STORED = (
     *("idle", "order", "sentences", "ids", "repeats", "formats", "phones", "cancel", "burst", "frame", "largest-frame"),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orastream.cli.checks.oraserver.listing import Sent, StoredUtterance, difference, read_listing
+from orastream.cli.checks.oraserver.listing import KeptSentence, Sent, StoredUtterance, difference, read_listing
 from orastream.cli.checks.oraserver.utterances import Utterance, utterance_in
 from orastream.contract.audio import FORMATS, Format, with_true_sizes
 
@@ -122,3 +122,31 @@ def test_each_format_has_a_file_in_several_chunks(fmt: Format) -> None:
     said = utterance_in(fmt, "s", "p", "r", 1_024)
     assert len(said.parts) > 2 and all(map(len, said.parts))
     assert [chunk.index for chunk in said.chunks(1, 3)] == [1, 2]
+
+
+SENTENCES = (KeptSentence(0, 0, "네.", [[0, 1, 0, 20]]), KeptSentence(1, 40, "Yes.", []))
+LISTED = [{"n": 0, "ms": 0, "text": "네.", "words": [[0, 1, 0, 20]]}, {"n": 1, "ms": 40, "text": "Yes.", "words": None}]
+
+
+@pytest.mark.parametrize("listed", [LISTED, None, 1, "no list", ["other things"], [{"number": 0}]])
+def test_sentences_are_compared_if_the_listing_has_them(listed: object) -> None:
+    sent = Sent(SAID, sentences=SENTENCES)
+    assert difference([sent], [stored(sent, sentences=listed)]) is None
+
+
+@pytest.mark.parametrize(
+    ("listed", "says"),
+    [
+        ([*LISTED, LISTED[1]], "the listing has the sentences [0, 1, 1]; sent were [0, 1]"),
+        (LISTED[:1], "the listing has the sentences [0]; sent were [0, 1]"),
+        ([], "the listing has the sentences []; sent were [0, 1]"),
+        ([LISTED[0], LISTED[1] | {"ms": 50}], "sentence 1 has ms 50; it must have 40"),
+        ([LISTED[0] | {"words": []}, LISTED[1]], "sentence 0 has words []; it must have [[0, 1, 0, 20]]"),
+        ([LISTED[0], LISTED[1] | {"words": [[1, 1, 1, 1]]}], "sentence 1 has words [[1, 1, 1, 1]]; it must have []"),
+        ([LISTED[0], {"n": 1}], "sentence 1 has ms None; it must have 40"),
+    ],
+)
+def test_other_sentences_are_named(listed: list[object], says: str) -> None:
+    sent = Sent(SAID, sentences=SENTENCES)
+    found = difference([sent], [stored(sent, sentences=listed)])
+    assert found is not None and found.endswith(says), found

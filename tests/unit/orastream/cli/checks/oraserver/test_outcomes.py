@@ -8,10 +8,12 @@ from typing import get_args
 
 import pytest
 
-from orastream.cli.checks.oraserver.command import ALL
+from orastream.cli.checks.oraserver.choice import ALL, PLAIN, STREAMS
 from orastream.cli.checks.oraserver.outcomes import (
     MEANING,
+    MESSAGES_PAGE,
     REFERENCE,
+    STREAMS_PAGE,
     CheckedRule,
     Level,
     Outcome,
@@ -67,14 +69,23 @@ def test_json_has_the_rule_and_the_address_of_its_section() -> None:
     }
 
 
-def test_each_check_names_a_section_of_the_reference() -> None:
-    page = (REPOSITORY / REFERENCE).read_text()
-    headings = {anchor(found) for found in re.findall(r"^#+ (.+)$", page, re.MULTILINE)}
-    assert {anchor(check.rule.section) for check in ALL} <= headings
+def test_each_check_names_a_section_of_its_page() -> None:
+    for page in (REFERENCE, STREAMS_PAGE, MESSAGES_PAGE):
+        text = (REPOSITORY / page).read_text()
+        headings = {anchor(found) for found in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+        assert {anchor(check.rule.section) for check in ALL if check.rule.page == page} <= headings
+    assert {check.rule.page for check in PLAIN} == {REFERENCE}
+    assert {check.rule.page for check in STREAMS} == {STREAMS_PAGE, MESSAGES_PAGE}
+
+
+def test_an_anchor_has_no_punctuation() -> None:
+    assert anchor("What you must store, and when") == "what-you-must-store-and-when"
+    assert anchor("OraServer, protocol v2: messages") == "oraserver-protocol-v2-messages"
 
 
 def test_names_are_unique_and_rules_are_sentences() -> None:
     names = [check.rule.name for check in ALL]
     assert len(set(names)) == len(names)
     assert all(check.rule.text.endswith(".") and not check.rule.tried.endswith(".") for check in ALL)
+    assert all(check.rule.name.startswith("v2-") == (check in STREAMS) for check in ALL)
     assert set(MEANING) == set(get_args(Level))

@@ -60,6 +60,23 @@ def test_spelled_text_contains_only_known_letters(sentence: str) -> None:
         assert alphabet.spelled(spelled) == spelled
 
 
+@given(st.text("가각ᄀ́a'-e\u0301 ,.ﬁＡ\u00ad1", max_size=30) | st.text(max_size=60))
+def test_a_word_is_spelled_from_its_place_in_the_sentence(sentence: str) -> None:
+    for alphabet in (ENGLISH, KOREAN):
+        words = alphabet.words(sentence)
+        assert alphabet.spelled(sentence) == " ".join(word.letters for word in words)
+        end = 0
+        for word in words:
+            assert end <= word.first < word.end
+            assert alphabet.spelled(sentence[word.first : word.end]) == word.letters.strip("'-")
+            end = word.end
+
+
+def test_places_of_words() -> None:
+    sentence = "‘안녕’, don’t—fire 12 와!"
+    assert [sentence[first:end] for _, first, end in KOREAN.words(sentence)] == ["안녕", "don’t—fire", "와"]
+
+
 def test_some_returns_letters_that_the_model_can_speak() -> None:
     assert ENGLISH.spelled(ENGLISH.some) == ENGLISH.some == "abcdefghijkl"
 

@@ -11,9 +11,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from orastream.contract.audio_messages import AudioChunk, AudioStart
-from orastream.delivery.post import sink
-from orastream.delivery.post.sink import HttpLink, HttpSink, http_client
+from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
+from orastream.delivery.post import link as link_module
+from orastream.delivery.post.link import HttpLink
+from orastream.delivery.post.sink import HttpSink, http_client
 from orastream.delivery.rules.utterance_effects import DeliveryRules
 from orastream.delivery.sink import LinkLost, Speech
 from tests.support.tcp_server import serving
@@ -50,7 +51,7 @@ async def link_with(to: HttpSink, chunks: int) -> HttpLink:
     link.begin(Speech("s", "p", "r", "r", "Hello."))
     for index in range(chunks):
         link.write(START, AudioChunk(1, index, 0, 0, bytes(1 << 16)))
-    link.complete(START, chunks)
+    link.complete(START, AudioEnd(1, "complete", chunks, 0, 0.0))
     return link
 
 
@@ -67,7 +68,7 @@ async def taken(reader: asyncio.StreamReader) -> None:
 
 
 async def test_post_fails_when_oraserver_reads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sink, "STALL_S", 0.3)
+    monkeypatch.setattr(link_module, "STALL_S", 0.3)
 
     async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(30)
@@ -79,7 +80,7 @@ async def test_post_fails_when_oraserver_reads_nothing(monkeypatch: pytest.Monke
 
 async def test_post_succeeds_when_oraserver_takes_it_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
     """When aiohttp has passed all to the kernel, that sends for some more seconds: several times STALL_S."""
-    monkeypatch.setattr(sink, "STALL_S", 0.5)
+    monkeypatch.setattr(link_module, "STALL_S", 0.5)
     listening = socket.create_server(("127.0.0.1", 0))
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BYTES)  # its connections get it too
 
@@ -97,7 +98,7 @@ async def test_post_succeeds_when_oraserver_takes_it_slowly(monkeypatch: pytest.
 
 
 async def test_post_fails_when_oraserver_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sink, "SILENCE_S", 0.3)
+    monkeypatch.setattr(link_module, "SILENCE_S", 0.3)
 
     async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await taken(reader)
@@ -127,7 +128,7 @@ async def test_post_succeeds_whatever_the_body_of_the_answer(rest: str) -> None:
 
 async def test_a_post_is_completed_only_when_the_bridge_may_write(monkeypatch: pytest.MonkeyPatch) -> None:
     """Until then OraServer has all of the body but its end. That it waits is not OraServer's fault."""
-    monkeypatch.setattr(sink, "STALL_S", 0.1)
+    monkeypatch.setattr(link_module, "STALL_S", 0.1)
     allowed, got = False, bytearray()
 
     async def takes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -169,7 +170,7 @@ async def test_a_post_that_has_timed_out_is_not_received_later() -> None:
 
     async with oraserver(late) as to, asyncio.timeout(20):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sink, "SILENCE_S", 0.3)
+            patch.setattr(link_module, "SILENCE_S", 0.3)
             with pytest.raises(LinkLost, match=r"was not answered for 0\.3 s"):
                 await post(to)
         read.set()
