@@ -9,6 +9,8 @@ have the front's name, because callers read them there; all else has the node's 
 Source: docs/decisions/022-names-have-a-prefix.md.
 """
 
+# length: one list of names, each with what it means
+
 from __future__ import annotations
 
 import re
@@ -58,6 +60,7 @@ class Names:
     sessions_stream: str = field(init=False, compare=False, repr=False)
     audio_stream: str = field(init=False, compare=False, repr=False)
     reports_stream: str = field(init=False, compare=False, repr=False)
+    heard_stream: str = field(init=False, compare=False, repr=False)
     texts_stream: str = field(init=False, compare=False, repr=False)
     owners_stream: str = field(init=False, compare=False, repr=False)
     """The bucket with the records of owners."""
@@ -69,6 +72,7 @@ class Names:
     _session: str = field(init=False, compare=False, repr=False)
     _audio: str = field(init=False, compare=False, repr=False)
     _report: str = field(init=False, compare=False, repr=False)
+    _heard: str = field(init=False, compare=False, repr=False)
     _owners: str = field(init=False, compare=False, repr=False)
     _heartbeats: str = field(init=False, compare=False, repr=False)
 
@@ -87,6 +91,7 @@ class Names:
             ("sessions_stream", f"{stream}_SESSIONS"),
             ("audio_stream", f"{stream}_AUDIO"),
             ("reports_stream", f"{stream}_REPORTS"),
+            ("heard_stream", f"{stream}_HEARD"),
             ("texts_stream", f"{stream}_TEXTS"),
             ("owners_stream", f"KV_{flat}_owners"),
             ("heartbeats_stream", f"KV_{flat}_heartbeats"),
@@ -94,6 +99,7 @@ class Names:
             ("_session", f"{prefix}.session."),
             ("_audio", f"{front}.audio."),
             ("_report", f"{front}.report."),
+            ("_heard", f"{front}.heard."),
             ("_owners", f"$KV.{flat}_owners."),
             ("_heartbeats", f"$KV.{flat}_heartbeats."),
         ):
@@ -106,6 +112,7 @@ class Names:
             self.sessions_stream,
             self.audio_stream,
             self.reports_stream,
+            self.heard_stream,
             self.texts_stream,
             self.owners_stream,
             self.heartbeats_stream,
@@ -205,10 +212,36 @@ class Names:
         """Subject on which the gateway answers with the stored audio of a request."""
         return f"{self.prefix}.audio.read.{session}.{req}"
 
+    def put_heard(self, session: str, req: str) -> str:
+        """Subject on which records of what was heard are published."""
+        return f"{self.prefix}.put.heard.{session}.{req}"
+
+    def heard(self, session: str, req: str) -> str:
+        """Subject under which the record of what was heard is stored and republished. It has the front's name."""
+        return f"{self._heard}{session}.{req}"
+
+    def heard_read(self, session: str, req: str) -> str:
+        """Subject on which the gateway answers with the record of what was heard of a request, and what replaces it."""
+        return f"{self.prefix}.heard.read.{session}.{req}"
+
+    def heards_read(self, session: str) -> str:
+        """Subject on which the gateway answers with the records of what was heard of a session's requests."""
+        return f"{self.prefix}.heards.read.{session}"
+
+    def progress(self, session: str, req: str) -> str:
+        """Subject on which a bridge publishes how far a delivery is; not stored. It has the front's name."""
+        return f"{self.front}.progress.{session}.{req}"
+
     def question_of(self, subject: str) -> str:
-        """Return the subject on which the gateway answers with what is stored under a filter `audio` or `report`."""
+        """Return the subject on which the gateway answers with what is stored under this filter.
+
+        It is one of audio, of reports, or of what was heard in one session.
+        """
         if subject.startswith(self._audio):
             return f"{self.prefix}.audio.read.{subject[len(self._audio) :]}"
+        if subject.startswith(self._heard):
+            session, _, req = subject[len(self._heard) :].partition(".")
+            return self.heards_read(session) if req == "*" else self.heard_read(session, req)
         session, _, req = subject[len(self._report) :].partition(".")
         if session == "*":
             return self.reports_read_all

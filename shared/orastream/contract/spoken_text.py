@@ -1,4 +1,4 @@
-"""Collects the sentences and words of an utterance from its stored chunks, for captions. Pure. Keeps no audio."""
+"""Collects the sentences and words of an utterance from its chunks, for captions and for what was heard. Pure."""
 
 from __future__ import annotations
 
@@ -68,6 +68,11 @@ class SpokenText:
             if (words := self._words.get(word.sentence)) is not None:
                 words.append(word)
                 self._known_ms = max(self._known_ms, word.end_ms)
+
+    @property
+    def starts(self) -> tuple[SentenceStart, ...]:
+        """The sentences that count, in order: as many as `sentences` returns for audio that is complete."""
+        return tuple(self._starts)
 
     def sentences(
         self, audio_ms: int | None, *, complete: bool = True, source: str | None = None
