@@ -78,12 +78,13 @@ class HeardState:
     heard: Heard
     revision: int
     stored_at_s: float
+    encoding: Encoding = "json"
 
 
 def heard_state_of(stored: Message) -> HeardState | None:
     """Return the record in a stored message, or None if it cannot be decoded."""
     try:
-        return HeardState(Heard.decode(stored.data), stored.sequence, stored.time_s)
+        return HeardState(Heard.decode(stored.data), stored.sequence, stored.time_s, codec.encoding_of(stored.data))
     except Undecodable:
         return None
 

@@ -37,6 +37,15 @@ def heard_text(
     return HeardText(source[:place].strip(), source[place:].strip(), cut)
 
 
+def plain_source(text: str | None, spoken: SpokenText) -> str | None:
+    """Return the text if its sentences stand in it as they were spoken; None if not, as in SSML, or if it is None."""
+    if text is None or any(
+        start.first is None or text[start.first : start.end] != start.text for start in spoken.starts
+    ):
+        return None
+    return text
+
+
 def _place_of(sentences: list[TimedSentence], played_ms: int) -> tuple[int, int, Cut | None]:
     """Where the heard part ends: a sentence, how many characters of it were heard, and how that was found."""
     for number, sentence in enumerate(sentences):

@@ -135,6 +135,11 @@ class ResumingLink(Link, Protocol):
         """Bytes of the utterance that OraServer has left out, because their play time had passed."""
         ...
 
+    @property
+    def reports_played(self) -> bool:
+        """Whether OraServer says how much of an utterance the phone has played."""
+        ...
+
     def failed(self, code: Code) -> None:
         """Write that the utterance has failed, and that what was written is all there is."""
         ...

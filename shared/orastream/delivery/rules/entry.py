@@ -64,6 +64,8 @@ class Entry:
     _final_or_duplicate: bool = field(init=False, default=False)
     cancelled: bool = False
     """Whether a cancel covers it."""
+    cancelled_by: int | None = None
+    """Sequence of the first cancel of this request."""
     cancelled_at_s: float | None = None
     """Unix time, by the server's clock, at which the first cancel of this request was stored."""
     look_at: float = float("inf")
@@ -161,6 +163,7 @@ class Entry:
         """Apply a cancel if it covers this request. May be called repeatedly."""
         if cancel.covers(self.sequence, self.stored.token):
             self.cancelled = True
+            self.cancelled_by = min(cancel.sequence, self.cancelled_by or cancel.sequence)
             self.cancelled_at_s = min(cancel.stored_at_s, self.cancelled_at_s or cancel.stored_at_s)
 
     @property

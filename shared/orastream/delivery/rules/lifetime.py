@@ -17,6 +17,8 @@ class Lifetime:
     """Why this owner must stop at once and write nothing more, or None."""
     plays_until: float = float("-inf")
     """When the delivered utterances end that a cancel may end earlier. Until then the session is kept."""
+    heard_until: float = float("-inf")
+    """When what was heard of the last utterance is known. Until then the session neither rests nor is released."""
     draining: bool = False
     """Begin no delivery any more."""
     _drain_until: float = 0.0
@@ -54,11 +56,12 @@ class Lifetime:
 
     def rests(self, now: float, *, held: int, running: bool) -> bool:
         """Whether the session may rest: no work for REST_AFTER_S seconds, no wake-up held, no call running."""
-        return self._idle_since is not None and now >= self._idle_since + REST_AFTER_S and not held and not running
+        at = self.rest_time()
+        return at is not None and now >= at and not held and not running
 
     def rest_time(self) -> float | None:
         """When `rests` may become true (monotonic seconds), or None."""
-        return None if self._idle_since is None else self._idle_since + REST_AFTER_S
+        return None if self._idle_since is None else max(self._idle_since + REST_AFTER_S, self.heard_until)
 
     def next_time(self) -> float | None:
         """When `over` may become true if no event comes before (monotonic seconds), or None."""
@@ -68,4 +71,4 @@ class Lifetime:
         return min(times, default=None)
 
     def _over_at(self, idle_since: float) -> float:
-        return idle_since if self._gives_way else max(idle_since + self.idle_s, self.plays_until)
+        return idle_since if self._gives_way else max(idle_since + self.idle_s, self.plays_until, self.heard_until)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal
 
-from orastream.contract.messages import FINAL, ReportError, Status
+from orastream.contract.messages import FINAL, Report, ReportError, Status
 from orastream.contract.report_state import ReportState, Verdict
 from orastream.contract.stored_requests import StoredCancel, StoredRequest
 from orastream.contract.superseding import Supersedes
@@ -24,6 +24,7 @@ from orastream.delivery.rules.cancels import Cancels
 from orastream.delivery.rules.done_events import DoneEvents
 from orastream.delivery.rules.end_frames import found_ended, may_have_chunks
 from orastream.delivery.rules.entry import Entry, Stage
+from orastream.delivery.rules.heard_book import HeardBook
 from orastream.delivery.rules.known_reports import KnownReports
 from orastream.delivery.rules.lifetime import Lifetime
 from orastream.delivery.rules.look_ups import NEVER
@@ -42,6 +43,7 @@ from orastream.delivery.rules.session_effects import (
     LookUp,
     Stop,
     Tidy,
+    WriteHeard,
 )
 from orastream.delivery.rules.session_outcomes import Purpose, ReportWritten, SessionOutcome
 from orastream.delivery.rules.speech import EndedStatus
@@ -66,6 +68,8 @@ class Session:
     """The delivered utterances that play. None: OraServer gets no end frames."""
     announces: bool = False
     """Whether OraServer may have to know each cancel (protocol v2)."""
+    heard: HeardBook | None = None
+    """The utterances that are heard. None: it is not recorded."""
     entries: dict[int, Entry] = field(default_factory=dict)
     """The stored requests of the session, by stream sequence, in order."""
     delivering: Entry | None = None
@@ -127,9 +131,14 @@ class Session:
             if entry.report is None:
                 entry.lost_at = now
 
-    def delivery_ended(self, entry: Entry) -> None:
-        """The delivery that `Begin` started has ended. If its report is not final, `Begin` is returned again."""
+    def delivery_ended(self, entry: Entry, audio_s: float | None = None) -> None:
+        """The delivery that `Begin` started has ended. If its report is not final, `Begin` is returned again.
+
+        `audio_s`: its audio is complete, and so many seconds long.
+        """
         self.delivering = None
+        if self.heard is not None and entry.final:
+            self.heard.ended(entry.sequence, audio_s)
         if entry.stage is Stage.DELIVERING:
             entry.stage = Stage.WAITING
 
@@ -188,10 +197,15 @@ class Session:
         """Return the effects to carry out now, none after `lifetime.leave`. Those to be retried come again later."""
         if self.lifetime.leave_reason is not None:
             return []
+        if self.heard is not None:
+            self._queue.extend(map(WriteHeard, self.heard.take(now, answers=self._cancels.announces)))
+            self.lifetime.heard_until = self.heard.until
         due, pending = look_ups.due(self.entries.values(), now)
         first: list[Effect] = [*map(AnnounceCancel, self._cancels.take_new()), *map(LookUp, due)]
         if pending:
-            return first
+            written = [effect for effect in self._queue if isinstance(effect, WriteHeard)]
+            self._queue = [effect for effect in self._queue if not isinstance(effect, WriteHeard)]
+            return written + first
         self._queue.extend(first)
         for cancel in superseding.found(self.entries):
             self._cover(cancel)
@@ -216,7 +230,7 @@ class Session:
     def next_time(self, now: float) -> float | None:
         """When to call `poll` again if no event comes before (monotonic seconds), or None."""
         look_at, pending = look_ups.next_time(self.entries.values())
-        times = [look_at, self.lifetime.next_time()]
+        times = [look_at, self.lifetime.next_time(), None if self.heard is None else self.heard.next_time()]
         if not pending:
             head, doubtful, lowest_open = entry_order.firsts(self.entries)
             times.append(self._cancels.next_time(lowest_open))
@@ -227,6 +241,10 @@ class Session:
                 times.append(head.inspect_at)
         at = min((at for at in times if at is not None), default=NEVER)
         return max(at, now) if at != NEVER else None
+
+    def is_open(self, sequence: int) -> bool:
+        """Whether the request with this sequence is stored, and has no final report."""
+        return sequence in self.entries and not self.entries[sequence].final
 
     @property
     def awaits_reports(self) -> bool:
@@ -254,6 +272,8 @@ class Session:
                 self._done.add(outcome.sequence)
         else:
             self._cancels.answered(outcome.sequence)
+            if self.heard is not None:
+                self.heard.answered(outcome.sequence, outcome.played_ms, now)
 
     def _covering(self) -> Iterator[StoredCancel]:
         """The stored cancels, and what superseding requests count as."""
@@ -264,6 +284,8 @@ class Session:
             entry.cover(cancel)
         if self.play is not None:
             self.play.cancel(cancel)
+        if self.heard is not None:
+            self.heard.cancel(cancel)
 
     def _may_tidy(self, entry: Entry) -> bool:
         """Whether this request, which is final, may be deleted: as a cancel it has nothing left to do."""
@@ -272,6 +294,8 @@ class Session:
     def _written(self, outcome: ReportWritten, now: float) -> None:
         entry = outcome.entry
         self.report(entry.stored.token, outcome.state, now)
+        if outcome.ended_here:
+            self._note_unheard(entry, outcome.state.report)
         if outcome.verdict is Verdict.SUPERSEDED and self._mine(entry):
             self.lifetime.leave("another owner writes the report")
         elif outcome.ended_here and self._may_tidy(entry):
@@ -280,6 +304,14 @@ class Session:
             entry.tidy_held = True
         elif outcome.purpose is Purpose.END and not outcome.state.report.final:
             entry.stage = Stage.WAITING  # claimed meanwhile, or the id is another request's
+
+    def _note_unheard(self, entry: Entry, final: Report) -> None:
+        """Nothing of a request was heard that is cancelled before any of it was sent."""
+        of_websocket = entry.transport in (None, "websocket") and final.fallback is None
+        if self.heard is None or final.status != "cancelled" or entry.cancelled_by is None or not of_websocket:
+            return
+        if not may_have_chunks(final):
+            self.heard.never_sent(entry.stored, entry.cancelled_by)
 
     def _apply_report(self, entry: Entry, state: ReportState, received_at: float) -> None:
         """Apply a report to a request. Leave if an owner with a higher epoch delivers this request of our transport."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from orastream.contract.messages import ReportError, Status
 from orastream.contract.stored_requests import StoredCancel
 from orastream.delivery.rules.entry import Entry
+from orastream.delivery.rules.heard_book import PlayingUtterance
 from orastream.delivery.rules.speech import EndedStatus, SpeechEnd
 
 
@@ -125,6 +126,13 @@ class EndFound:
     status: EndedStatus
 
 
+@dataclass(frozen=True, slots=True)
+class WriteHeard:
+    """Write the record of what was heard of an utterance, as it is then. No outcome."""
+
+    utterance: PlayingUtterance
+
+
 Effect = (
     Begin
     | Stop
@@ -138,4 +146,5 @@ Effect = (
     | LookUp
     | EndPlayed
     | EndFound
+    | WriteHeard
 )

@@ -5,6 +5,7 @@ Each effect that waits for NATS has one outcome, or none if the machine returns 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -79,6 +80,8 @@ class CancelAnnounced:
     """OraServer has answered the cancel at `sequence`, does not need to know it, or cannot be reached."""
 
     sequence: int
+    played_ms: Mapping[int, int] | None = None
+    """How much was played of each utterance that it has ended, by sequence. None: OraServer has not said it."""
 
 
 @dataclass(frozen=True, slots=True)

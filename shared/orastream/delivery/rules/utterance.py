@@ -26,6 +26,7 @@ from orastream.contract.assembly import Assembly
 from orastream.contract.audio_messages import AudioChunk, AudioMessage, AudioStart, EndError
 from orastream.contract.errors import Code
 from orastream.contract.messages import ReportError, Status
+from orastream.contract.spoken_text import SpokenText
 from orastream.delivery.rules.audio_room import AudioWait
 from orastream.delivery.rules.confirmation import Confirmation, WrittenChunk
 from orastream.delivery.rules.end_frames import EndFrameState, ended_as
@@ -110,6 +111,8 @@ class UtteranceDelivery:
     link: LinkState = field(init=False, default=LinkState.DOWN)
     finished: Finished | None = field(init=False, default=None)
     """The final status, as soon as it is decided. No event changes it."""
+    spoken: SpokenText = field(init=False, default_factory=SpokenText)
+    """The sentences and words of the audio that was read."""
     _assembly: Assembly = field(init=False)
     """Puts the stored messages of all attempts in order."""
     _queue: deque[AudioChunk] = field(init=False, default_factory=deque)
@@ -214,6 +217,7 @@ class UtteranceDelivery:
         for chunk in received:
             self._compare(chunk)
             self._sizes[chunk.index] = len(chunk.audio)
+            self.spoken.add(chunk)
             chunk.offset, offset = offset, offset + len(chunk.audio)
             if chunk.index < self.progress.chunks:
                 self._same = self.progress.confirmed_before(chunk, self._assembly) and self._same
@@ -397,6 +401,12 @@ class UtteranceDelivery:
     def over(self) -> bool:
         """Whether `poll` has returned `Finished` or `FallBack`."""
         return self._finished_returned
+
+    @property
+    def audio_s(self) -> float | None:
+        """Seconds of the whole audio; None while it is not known, and if it is not complete."""
+        end = self._assembly.finished
+        return None if end is None or end.status != "complete" else end.audio_seconds
 
     def played(self) -> tuple[AudioStart, float, str | None] | None:
         """The `start`, the duration in seconds and the streamed text of a delivered utterance; None of any other."""
@@ -597,7 +607,7 @@ class UtteranceDelivery:
         self._wait.restart(now)  # the audio is read again, which takes time: synth is not stalled
         if self._end_frame is not None:
             self._end_frame.start = self._assembly.start
-        self._assembly = Assembly(self.request_seq)
+        self._assembly, self.spoken = Assembly(self.request_seq), SpokenText()
         self._queue.clear()
         self._queued_bytes = 0
         self._resuming.start_over()

@@ -42,6 +42,8 @@ class DeliveryRules:
     """Whether OraServer gets a frame when an utterance that it may have begun to play ends without `complete`."""
     falls_back: bool = False
     """Whether there is another transport for an utterance of which nothing could be written over this one."""
+    heard_records: bool = False
+    """Whether it is recorded what the listener has heard of each utterance."""
 
 
 @dataclass(frozen=True, slots=True)

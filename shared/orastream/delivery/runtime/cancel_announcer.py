@@ -35,10 +35,10 @@ class CancelAnnouncer:
         session_id, rules = subjects.untoken(self._token), self._sink.rules
         message = None if session_id is None else await self._message(session_id, stored)
         backoff = Backoff(rules.first_retry_s, rules.max_retry_s)
-        failures = 0
+        failures, played_ms = 0, None
         while message is not None and failures <= rules.max_retries:
             try:
-                pending = await self._ask(message)
+                pending, exact = await self._ask(message)
             except LinkLost as exc:
                 failures += 1
                 log.warning("OraServer has not answered a cancel", reason=str(exc), tries=failures)
@@ -46,15 +46,20 @@ class CancelAnnouncer:
                 continue
             if pending is not None and pending.cleared is not None:
                 log.info("cancelled at OraServer", utterances=len(pending.cleared.utterances))
+                if exact:
+                    played_ms = {seq: ms for _, seq, ms in pending.cleared.utterances}
             break
-        return CancelAnnounced(stored.sequence)
+        return CancelAnnounced(stored.sequence, played_ms)
 
-    async def _ask(self, message: CancelUtterances) -> PendingCancel | None:
-        """Send the cancel and wait for its answer; None if OraServer needs none. Raises LinkLost."""
+    async def _ask(self, message: CancelUtterances) -> tuple[PendingCancel | None, bool]:
+        """Send the cancel and wait for its answer; None if OraServer needs none. Raises LinkLost.
+
+        Also returns whether OraServer knows how much of an utterance was played.
+        """
         changed = asyncio.Event()
         link = await self._sink.connect_for_cancels(message.session, changed.set)
         if link is None:
-            return None
+            return None, False
         try:
             pending = link.cancel(message, self._listener)
             while not pending.over:
@@ -66,7 +71,7 @@ class CancelAnnouncer:
             raise LinkLost("OraServer knows a newer owner of the session (stale_epoch)")
         if pending.lost:
             raise link.lost or LinkLost("OraServer has not answered a cancel")
-        return pending
+        return pending, link.reports_played
 
     async def _message(self, session_id: str, stored: StoredCancel) -> CancelUtterances | None:
         """The frame of a cancel; None if it names a request of which nothing is known: none was delivered."""

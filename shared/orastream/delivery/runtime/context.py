@@ -10,6 +10,7 @@ from orastream.base.batch import Batch
 from orastream.contract.messages import Report, Status, Transport
 from orastream.delivery.rules.early_audio import EarlyRoom
 from orastream.delivery.rules.entry import Entry
+from orastream.delivery.rules.heard_book import HeardBook
 from orastream.delivery.rules.streams.listener import Listener
 from orastream.delivery.runtime.background import Background
 from orastream.delivery.runtime.end_frames import EndFrames
@@ -89,4 +90,6 @@ class SessionContext:
     """Whether the lease allows to write to OraServer at this moment."""
     ends: EndFrames
     listener: Listener
-    """The session's listener, as far as protocol v2 is spoken."""
+    """The session's listener."""
+    heard: HeardBook | None
+    """What the listener hears; None if it is not recorded."""

@@ -15,11 +15,14 @@ from orastream.base.wake_event import WakeEvent
 from orastream.contract import subjects
 from orastream.contract.errors import NodeUnavailable
 from orastream.contract.stored_requests import StoredCancel, read_message
+from orastream.delivery.rules.heard_book import HeardBook
 from orastream.delivery.rules.lease import CHECK_S, WritePermission
 from orastream.delivery.rules.lifetime import Lifetime
 from orastream.delivery.rules.play_time import PlayTimes
+from orastream.delivery.rules.streams.listener import Listener
 from orastream.delivery.runtime.context import BridgeContext
 from orastream.delivery.runtime.deliveries import Deliveries
+from orastream.delivery.runtime.heard_writer import HeardWriter
 from orastream.delivery.runtime.owner_state import OwnerState
 from orastream.delivery.runtime.ownership import Ownership
 from orastream.delivery.runtime.session_runner import TAKEN, SessionRunner
@@ -41,7 +44,11 @@ class OwnedSession:
         permission = WritePermission(context.lease.term, ownership.lapse)
         deliveries = Deliveries(context, ownership.session, event.set)
         play = PlayTimes() if context.sink.rules.end_frames else None
-        self._state = OwnerState(ownership, self._lifetime, self.wakeups, permission, deliveries, event, play)
+        listener, heard = Listener(), None
+        if context.sink.rules.heard_records:
+            heard = HeardWriter(context.js, ownership.session, ownership.epoch, HeardBook(listener))
+        parts = self._lifetime, self.wakeups, permission, deliveries, event, play, heard, listener
+        self._state = OwnerState(ownership, *parts)
         self._runner: SessionRunner | None = None
         """Serves the session while it does not rest."""
         self._rests_since: float | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from orastream.base.wake_event import WakeEvent
 from orastream.delivery.rules.lease import WritePermission
@@ -12,6 +12,7 @@ from orastream.delivery.rules.session import Session
 from orastream.delivery.rules.streams.listener import Listener
 from orastream.delivery.runtime.context import BridgeContext
 from orastream.delivery.runtime.deliveries import Deliveries
+from orastream.delivery.runtime.heard_writer import HeardWriter
 from orastream.delivery.runtime.ownership import Ownership
 from orastream.delivery.runtime.wakeups import Wakeups
 
@@ -28,11 +29,14 @@ class OwnerState:
     wake_event: WakeEvent
     play: PlayTimes | None
     """The delivered utterances that play; None if OraServer gets no end frames."""
-    listener: Listener = field(default_factory=Listener)
-    """What the session's listener has, over protocol v2; also while no link is open."""
+    heard: HeardWriter | None
+    """Writes what was heard; None if it is not recorded."""
+    listener: Listener
+    """What the session's listener has; also while no link is open."""
 
     def machine(self, context: BridgeContext, reports_since: float) -> Session:
         """Return a machine for the session. Of requests from before `reports_since` it must ask for the reports."""
         sink, epoch = context.sink, self.ownership.epoch
         announces = sink.record.announces_cancels
-        return Session(sink.transport, epoch, self.lifetime, reports_since, self.play, announces)
+        heard = None if self.heard is None else self.heard.book
+        return Session(sink.transport, epoch, self.lifetime, reports_since, self.play, announces, heard)

@@ -5,6 +5,8 @@ background tasks, whose outcomes the loop passes to the machines. It ends when t
 (`owned_session.py`), when its ownership is lost, or at a drain.
 """
 
+# length: one loop; its events, outcomes and effects use the same state
+
 from __future__ import annotations
 
 import asyncio
@@ -22,6 +24,7 @@ from orastream.delivery.rules.session_effects import (
     EndPlayed,
     Stop,
     Tidy,
+    WriteHeard,
 )
 from orastream.delivery.rules.session_outcomes import Purpose, ReportWritten
 from orastream.delivery.runtime.background import Background
@@ -74,6 +77,7 @@ class SessionRunner:
         )
         self._announcer = CancelAnnouncer(context.sink, reports, ownership.epoch, session, state.listener)
         self._listener = state.listener
+        self._heard = state.heard
         for delivery in self._wakeups:
             self._feeds.woken(delivery, loop.time())
 
@@ -101,6 +105,8 @@ class SessionRunner:
         """Serve the session until it may rest or is over. Returns whether it is over. Cancel-safe."""
         async with self._feeds, asyncio.TaskGroup() as group:
             background = Background(group, self._nudge)
+            if self._heard is not None:
+                self._heard.recover(background, self._session.is_open, self.wake)
             try:
                 await self._rounds(background)
             finally:
@@ -122,6 +128,7 @@ class SessionRunner:
             lambda: feeds.current and self._lease_granted(),
             ends,
             self._listener,
+            session.heard,
         )
         while True:
             self._wake_event.clear()
@@ -138,8 +145,7 @@ class SessionRunner:
                 # machine has not been given yet, and their wake-ups must not be acked.
                 verified = feeds.verified
                 if feeds.were_current:
-                    for effect in session.poll(now):
-                        await self._carry_out(effect, parts, now)
+                    await self._poll(parts, now)
                 session.forget(verified)
                 await self._wakeups.ack_done(session, verified)
                 if self._wakeups.late(session, now, verified):
@@ -171,6 +177,12 @@ class SessionRunner:
         await runner.step(now, may_write=may_write)
         if self._session.play is not None:
             self._note_play(runner, self._session.play)
+
+    async def _poll(self, parts: SessionContext, now: float) -> None:
+        if self._deliveries.running is not None:
+            self._deliveries.running.note_sent()  # a cancel asks how much of it was sent
+        for effect in self._session.poll(now):
+            await self._carry_out(effect, parts, now)
 
     def _note_play(self, runner: UtteranceRunner, play: PlayTimes) -> None:
         if runner.machine.has_written:
@@ -211,8 +223,10 @@ class SessionRunner:
     async def _take_outcomes(self, background: Background) -> None:
         self._apply_all(background)
         if (runner := self._deliveries.running) is not None and runner.done:
+            runner.note_sent()
+            audio_s = runner.machine.audio_s
             entry = await self._end_delivery()
-            self._session.delivery_ended(entry)
+            self._session.delivery_ended(entry, audio_s)
 
     def _apply_all(self, background: Background) -> None:
         for outcome in background.take():
@@ -254,6 +268,9 @@ class SessionRunner:
                 parts.ends.played(end, self._deliveries.running_to(end.speech.phone_id))
             case EndFound(entry, status):
                 parts.ends.find(entry, status, with_rate=self._context.sink.metadata_rate)
+            case WriteHeard(utterance):
+                assert self._heard is not None, "the machine returns it only for a session with a book"
+                self._heard.write(utterance, parts.background)
             case _:
                 parts.background.start(self._housekeeping.carry_out(effect))
 
@@ -293,6 +310,8 @@ class SessionRunner:
             for effect in self._session.poll(self._loop.time()):
                 if isinstance(effect, Tidy):  # the last final report is tidied here, not by the next owner
                     background.start(self._housekeeping.carry_out(effect))
+                elif isinstance(effect, WriteHeard) and self._heard is not None:
+                    self._heard.write(effect.utterance, background)
             await background.finish(FINISH_S, self._context.js.calls.end_at)
         await background.end()
         self._apply_all(background)  # a final report that was written last is counted too

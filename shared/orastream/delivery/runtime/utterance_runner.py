@@ -53,6 +53,7 @@ from orastream.delivery.runtime.outcomes import (
     LinkOpened,
 )
 from orastream.delivery.runtime.report_writer import ReportWriter
+from orastream.delivery.runtime.sent_audio import SentAudio
 from orastream.delivery.sink import Link, LinkLost, ResumingLink, Speech
 from orastream.jetstream.feed import Feed
 
@@ -94,6 +95,7 @@ class UtteranceRunner:
         """The final status to write when no other write is running."""
         self._clock = CheckpointClock()
         asked_at = session.bridge.js.clock.monotonic_at(entry.stored.stored_at_s)
+        self._sent = SentAudio(session.heard, session.listener, entry.stored, utterance)
         self._timing = Timing(asked_at, piecewise=utterance.rules.confirm_every is not None)
         about = traces.taken(session.bridge.js.names, entry.stored, "deliver", kind := session.bridge.kind)
         about |= {"orastream.epoch": session.epoch, "orastream.delivered_before": utterance.delivered}
@@ -102,6 +104,12 @@ class UtteranceRunner:
     async def open(self) -> None:
         """Start the feed of the utterance's audio."""
         self._feed = await self._session.audio.open(self.entry.stored, self.entry.asked_at, self._session.wake)
+
+    def note_sent(self) -> None:
+        """Note what the link has sent by itself since the last round."""
+        if self._link is not None and (link := self._link.resuming) is not None:
+            self.machine.progress.sent(link.sent_s)  # before a loss: what was sent last counts, too
+            self._sent.look(self._link)
 
     def cut(self) -> None:
         """Cut audio on its way: the next owner does not know this link, and what it cancels must not arrive."""
@@ -133,8 +141,7 @@ class UtteranceRunner:
             if self._base is None:
                 self._base = claim
             self.machine.claimed(now)
-        if self._link is not None and self._link.resuming is not None:
-            self.machine.progress.sent(self._link.resuming.sent_s)  # before a loss: what was sent last counts, too
+        self.note_sent()
         if self._link is not None and self._link.lost is not None:
             self._lost(self._link.lost, now)
         if self._link is not None and (link := self._link.resuming) is not None:
@@ -221,10 +228,12 @@ class UtteranceRunner:
             case WriteChunk():
                 self._timing.wrote(effect.chunk, self._base, time.monotonic())
                 link.write(effect.start, effect.chunk, effect.began)
+                self._sent.wrote(link, effect.start, effect.chunk, self._loop.time())
                 self._counts.chunk_written(len(effect.chunk.audio))
             case WriteComplete():
                 self._timing.completed(time.monotonic())
                 link.complete(effect.start, effect.end)
+                self._sent.completed(link, effect.end, self._loop.time())
             case OpenUtterance():
                 assert link.resuming is not None, "the machine returns it only for a resuming link"
                 request = stream_request(self.entry, self._session.epoch, effect, self.machine.rules)

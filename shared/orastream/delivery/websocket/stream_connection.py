@@ -78,6 +78,11 @@ class StreamConnection:
         return self._multiplex.server.formats if self._multiplex.server is not None else ()
 
     @property
+    def reports_played(self) -> bool:
+        """Whether OraServer's hello says that it reports how much the phone has played; False before it."""
+        return self._multiplex.server is not None and self._multiplex.server.played
+
+    @property
     def idle(self) -> bool:
         """Whether it has no stream and no cancel that is not over."""
         return self._multiplex.idle

@@ -89,6 +89,11 @@ class StreamLink:
         """Bytes of the utterance that OraServer has left out."""
         return 0 if self._stream is None else self._stream.skipped_bytes
 
+    @property
+    def reports_played(self) -> bool:
+        """Whether OraServer says how much of an utterance the phone has played."""
+        return self._connection.reports_played
+
     def begin(self, speech: Speech) -> None:
         """Begin an utterance. `open` comes next."""
         self._forget()

@@ -47,6 +47,16 @@ class Listener:
         """The time at which the lead is `lead_s`, if nothing more is sent."""
         return self._dry_at - lead_s
 
+    def rest_s(self, seq: int, now: float) -> float:
+        """Seconds of what was sent of this utterance that are not played, as far as the bridge knows."""
+        share = self._find(seq)[1]
+        return 0.0 if share is None else min(max(share.ends_at - now, 0.0), share.ends_at - share.begins_at)
+
+    def ends_at(self, seq: int) -> float:
+        """When what was sent of this utterance is played; minus infinity if it is played, as far as is known."""
+        share = self._find(seq)[1]
+        return float("-inf") if share is None else share.ends_at
+
     def sent(self, seq: int, first: int, past: int, audio_s: float, now: float) -> None:
         """New audio of an utterance was sent: the bytes from `first` to `past`, which play for `audio_s` seconds.
 

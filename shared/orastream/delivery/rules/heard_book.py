@@ -1,0 +1,271 @@
+"""What the listener of a session hears: the utterances whose records of what was heard are not final. Pure.
+
+Times are monotonic seconds, positions in an utterance whole milliseconds. How long what was sent plays is known from
+the session's `Listener`. A cancel stops the play at once. How much was played then is what OraServer answers, if it
+knows it (protocol v2 with `played`), else an estimate.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from orastream.contract.codec import Encoding
+from orastream.contract.heard import Heard, HeardBy
+from orastream.contract.heard_text import heard_text
+from orastream.contract.spoken_text import SpokenText
+from orastream.contract.stored_requests import StoredCancel, StoredRequest
+from orastream.delivery.rules.streams.listener import Listener
+
+ANSWER_S = 2.0
+"""How long OraServer's answer to a cancel is awaited. Then the record is estimated; a later answer replaces it."""
+KEPT_S = 10.0
+"""How long an utterance that was heard to its end is remembered: a cancel can show that it plays still."""
+MAX_UTTERANCES = 128
+"""How many utterances are remembered; the oldest is forgotten, and its record stays as it is."""
+
+
+@dataclass(slots=True, eq=False)
+class PlayingUtterance:
+    """An utterance of which OraServer got audio, until nothing can change its record any more."""
+
+    sequence: int
+    session: str
+    token: str
+    """Subject tokens of session and request."""
+    session_id: str
+    request_id: str
+    encoding: Encoding
+    source: str | None
+    """The request's text; None for SSML, text streams and `redeliverOf`: the text is that of the sentences."""
+    by: HeardBy = "sent"
+    begun: bool = False
+    """Some of it was sent."""
+    spoken: SpokenText = field(default_factory=SpokenText)
+    sent_ms: int = 0
+    audio_ms: int | None = None
+    """Length of the whole audio; None while it is not known, and if it is not complete."""
+    sent_all: bool = False
+    """Nothing more of it will be sent."""
+    plays_until: float | None = None
+    """When it has been played, for one that an earlier owner has sent: the listener does not know it."""
+    cut_by: int | None = None
+    """Sequence of the cancel that has ended it."""
+    asked_by: int | None = None
+    """Sequence of the last cancel that covers it: OraServer's answer to it counts."""
+    played_ms: int = 0
+    """How much was heard: estimated at a cancel, then as OraServer has answered."""
+    answer_due: float | None = None
+    """Until when OraServer's answer to that cancel is awaited."""
+    done_at: float | None = None
+    """When its record was final, as far as is known."""
+
+    @classmethod
+    def of(cls, stored: StoredRequest) -> PlayingUtterance:
+        """Return the utterance of a valid request of which nothing was sent yet."""
+        request = stored.request
+        written = request is not None and not (request.ssml or request.text_stream or request.redeliver_of is not None)
+        source = request.text if request is not None and written else None
+        ids = stored.session, stored.token, stored.session_id, stored.request_id
+        return cls(stored.sequence, *ids, stored.encoding, source)
+
+    def record(self, epoch: int) -> Heard:
+        """The record as it is now, of the owner with this epoch."""
+        record = Heard(
+            request_id=self.request_id,
+            session_id=self.session_id,
+            request_seq=self.sequence,
+            epoch=epoch,
+            done=self.done_at is not None,
+            heard_by=self.by,
+        )
+        if self.done_at is None or self.by == "unknown":
+            return record
+        text = heard_text(
+            self.spoken,
+            self.played_ms,
+            audio_ms=max(self.sent_ms, self.played_ms) if self.audio_ms is None else self.audio_ms,
+            complete=self.audio_ms is not None,
+            source=self.source,
+        )
+        return record.with_(
+            played_ms=self.played_ms,
+            heard_text=text.heard,
+            unheard_text=text.unheard if self.source is not None or self.spoken.starts else None,
+            cut=text.cut,
+            cancel_seq=self.cut_by,
+        )
+
+
+class HeardBook:
+    """The utterances of one session that are heard. Used from the session's loop only."""
+
+    def __init__(self, listener: Listener) -> None:
+        """`listener` is that of the session. At a cancel it drops what the cancel covers."""
+        self.until = float("-inf")
+        """When the last record of the session is final, as far as is known."""
+        self._listener = listener
+        self._utterances: list[PlayingUtterance] = []
+        self._changed: list[PlayingUtterance] = []
+        """Those whose record `take` returns next."""
+        self._cancels: dict[int, StoredCancel] = {}
+        """Those that `take` has not applied, by sequence."""
+        self._answers: dict[int, Mapping[int, int] | None] = {}
+        """Answers to those cancels."""
+        self._recovers = True
+
+    # ---- events
+
+    def recovered(self, utterances: Iterable[PlayingUtterance]) -> None:
+        """These utterances of an earlier owner have no final record. They have `plays_until`. Call once."""
+        known = {one.sequence for one in self._utterances}
+        self._utterances += [one for one in utterances if one.sequence not in known]
+        self._utterances.sort(key=lambda one: one.sequence)
+        self._recovers = False
+
+    def sent(self, stored: StoredRequest, by: HeardBy, spoken: SpokenText, sent_s: float) -> None:
+        """Audio of a request was written, `sent_s` seconds in all. `spoken` has its sentences, also later ones."""
+        utterance = self._find(stored.sequence)
+        if utterance is None:
+            utterance = PlayingUtterance.of(stored)
+            self._utterances.append(utterance)
+            del self._utterances[:-MAX_UTTERANCES]
+            self._changed.append(utterance)
+        if utterance.cut_by is None and utterance.done_at is None:
+            before_ms = utterance.sent_ms if utterance.plays_until is None else 0
+            utterance.begun, utterance.by, utterance.spoken, utterance.plays_until = True, by, spoken, None
+            utterance.sent_ms = max(before_ms, math.ceil(sent_s * 1000 - 1e-6))
+
+    def unknown(self, stored: StoredRequest) -> None:
+        """The audio of a request was written over a transport with which nobody knows what is heard."""
+        utterance = PlayingUtterance.of(stored)
+        utterance.begun, utterance.by, utterance.done_at = True, "unknown", 0.0
+        self._changed.append(utterance)
+
+    def ended(self, sequence: int, audio_s: float | None) -> None:
+        """Nothing more of a request will be sent. `audio_s`: its audio is complete, and so long."""
+        utterance = self._find(sequence)
+        if utterance is not None and not utterance.sent_all:
+            utterance.sent_all = True
+            utterance.audio_ms = None if audio_s is None else round(audio_s * 1000)
+
+    def never_sent(self, stored: StoredRequest, cancel_seq: int) -> None:
+        """A cancel has ended a request of which nothing was sent. One that is known is not changed."""
+        if self._find(stored.sequence) is None:
+            utterance = PlayingUtterance.of(stored)
+            utterance.cut_by, utterance.done_at = cancel_seq, 0.0
+            self._changed.append(utterance)
+
+    def cancel(self, stored: StoredCancel) -> None:
+        """A cancel is stored, or a request that counts as one. May be called repeatedly."""
+        if (self._utterances or self._recovers) and len(self._cancels) < MAX_UTTERANCES:
+            self._cancels[stored.sequence] = stored
+
+    def answered(self, cancel_seq: int, played_ms: Mapping[int, int] | None, now: float) -> None:
+        """OraServer has answered the cancel, or nobody waits for it any more.
+
+        `played_ms` has what was played of each utterance that it has ended; None: OraServer does not know it.
+        """
+        if cancel_seq in self._cancels:
+            self._answers[cancel_seq] = played_ms
+            return
+        for utterance in self._utterances:
+            if utterance.asked_by == cancel_seq:
+                self._answered(utterance, played_ms, now)
+
+    # ---- what to write
+
+    def take(self, now: float, *, answers: bool) -> list[PlayingUtterance]:
+        """Apply the new cancels, and return the utterances whose records have changed.
+
+        `answers`: OraServer may answer the cancels (protocol v2).
+        """
+        for utterance in self._utterances:
+            if utterance.done_at is None and self._final_at(utterance) <= now:
+                whole_ms = utterance.sent_ms if utterance.audio_ms is None else utterance.audio_ms
+                cut = utterance.cut_by is not None
+                self._finish(utterance, "sent" if cut else utterance.by, utterance.played_ms if cut else whole_ms, now)
+        if not self._recovers:
+            cancels, self._cancels = self._cancels, {}
+            answered, self._answers = self._answers, {}
+            for cancel in cancels.values():
+                self._apply(cancel, now, answers=answers)
+            for sequence, played_ms in answered.items():
+                self.answered(sequence, played_ms, now)
+        self._utterances = [one for one in self._utterances if one.done_at is None or now < one.done_at + KEPT_S]
+        final_at = [self._final_at(one) for one in self._utterances if one.done_at is None]
+        self.until = max((at for at in final_at if at != math.inf), default=float("-inf"))
+        changed, self._changed = self._changed, []
+        return changed
+
+    def next_time(self) -> float | None:
+        """When to call `take` again if nothing happens, or None."""
+        final_at = (self._final_at(one) for one in self._utterances if one.done_at is None)
+        return min((at for at in final_at if at != math.inf), default=None)
+
+    def played_ms(self, sequence: int, now: float) -> int | None:
+        """How much of an utterance was played by now, as far as is known; None if it is not known here."""
+        utterance = self._find(sequence)
+        if utterance is None:
+            return None
+        return utterance.played_ms if utterance.done_at is not None else self._estimate_ms(utterance, now)
+
+    # ---- inside
+
+    def _find(self, sequence: int) -> PlayingUtterance | None:
+        return next((one for one in reversed(self._utterances) if one.sequence == sequence), None)
+
+    def _final_at(self, utterance: PlayingUtterance) -> float:
+        """When its record is final, as far as is known; infinity before all of it is sent."""
+        if utterance.cut_by is not None:
+            return math.inf if utterance.answer_due is None else utterance.answer_due
+        if not utterance.sent_all:
+            return math.inf
+        return self._listener.ends_at(utterance.sequence) if utterance.plays_until is None else utterance.plays_until
+
+    def _estimate_ms(self, utterance: PlayingUtterance, now: float) -> int:
+        if utterance.plays_until is None:
+            rest_s = self._listener.rest_s(utterance.sequence, now)
+        else:
+            rest_s = max(utterance.plays_until - now, 0.0)
+        return max(utterance.sent_ms - math.ceil(rest_s * 1000), 0)
+
+    def _apply(self, cancel: StoredCancel, now: float, *, answers: bool) -> None:
+        covered = [one for one in self._utterances if one.cut_by is None and cancel.covers(one.sequence, one.token)]
+        cut = [one for one in covered if one.done_at is None]
+        for utterance in cut:  # before the listener changes
+            utterance.cut_by, utterance.played_ms = cancel.sequence, self._estimate_ms(utterance, now)
+        for utterance in covered:
+            utterance.asked_by = cancel.sequence
+            self._listener.cancelled(now, seq=utterance.sequence)
+        for utterance in cut:
+            if answers:
+                utterance.answer_due = now + ANSWER_S
+            else:
+                self._finish(utterance, "sent", utterance.played_ms, now)
+
+    def _answered(self, utterance: PlayingUtterance, played_ms: Mapping[int, int] | None, now: float) -> None:
+        """Apply the answer to the cancel `asked_by`."""
+        known_ms = None if played_ms is None else played_ms.get(utterance.sequence)
+        if known_ms is not None:
+            utterance.cut_by = utterance.asked_by
+            self._finish(utterance, "played", min(known_ms, utterance.sent_ms), now)
+        elif utterance.cut_by is None:
+            return  # it had been heard to its end, as its record says
+        elif played_ms is None:
+            if utterance.done_at is None:
+                self._finish(utterance, "sent", utterance.played_ms, now)
+        elif utterance.sent_ms == 0:  # OraServer had nothing of it
+            self._finish(utterance, "played", 0, now)
+        elif utterance.audio_ms is not None and utterance.sent_ms >= utterance.audio_ms:  # it had been played
+            utterance.cut_by = None
+            self._finish(utterance, "played", utterance.audio_ms, now)
+        elif utterance.done_at is None:
+            self._finish(utterance, "sent", utterance.played_ms, now)
+
+    def _finish(self, utterance: PlayingUtterance, by: HeardBy, played_ms: int, now: float) -> None:
+        utterance.by, utterance.played_ms, utterance.done_at = by, played_ms, now
+        utterance.answer_due = None
+        if utterance not in self._changed:
+            self._changed.append(utterance)

@@ -1,0 +1,133 @@
+"""Writes the records of what was heard in one session, one at a time. No delivery waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from orastream.base import logger
+from orastream.contract.assembly import Assembly
+from orastream.contract.audio import seconds_of
+from orastream.contract.audio_messages import unpack
+from orastream.contract.errors import NodeUnavailable, OrastreamError, Undecodable
+from orastream.contract.heard import HeardState
+from orastream.contract.heard_text import plain_source
+from orastream.contract.subjects import token
+from orastream.delivery.rules.heard_book import MAX_UTTERANCES, HeardBook, PlayingUtterance
+from orastream.delivery.runtime.background import Background
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.heard_store import HeardStore
+
+AGAIN_S = 0.5
+PATIENCE_S = 60.0
+"""How long a record is tried while NATS does not store it. Then it stays as it is."""
+
+log = logger.named(__name__)
+
+
+class HeardWriter:
+    """Writes the records of one session; reads those that an earlier owner has left. Used from the session's loop."""
+
+    def __init__(self, js: JetStream, session: str, epoch: int, book: HeardBook) -> None:
+        """`session` is the session's subject token, `epoch` that of its owner."""
+        self._js = js
+        self._store = HeardStore(js)
+        self._session = session
+        self._epoch = epoch
+        self.book = book
+        self._loop = asyncio.get_running_loop()
+        self._waiting: dict[int, PlayingUtterance] = {}
+        """Those whose record is to be written, by sequence, in order."""
+        self._writing: asyncio.Task[None] | None = None
+        self._revisions: dict[int, int] = {}
+        """The revisions of the records written here, by the sequence of the request."""
+        self._recovering = False
+
+    def recover(self, background: Background, is_open: Callable[[int], bool], wake: Callable[[], None]) -> None:
+        """Read once, in the background, the records that an earlier owner has left. Then calls `wake`.
+
+        `is_open`: whether the request with this sequence is stored and has no final report.
+        """
+        if not self._recovering:
+            self._recovering = True
+            background.start(self._recover(is_open, wake))
+
+    def write(self, utterance: PlayingUtterance, background: Background) -> None:
+        """Write the record of an utterance as soon as possible: as it is then."""
+        self._waiting[utterance.sequence] = utterance
+        if self._writing is None or self._writing.done():
+            self._writing = background.start(self._write_waiting())
+
+    async def _write_waiting(self) -> None:
+        while self._waiting:
+            await self._write(self._waiting.pop(next(iter(self._waiting))))
+
+    async def _write(self, utterance: PlayingUtterance) -> None:
+        give_up_at = self._loop.time() + PATIENCE_S
+        sequence, heard = utterance.sequence, utterance.record(self._epoch)
+        while True:
+            try:
+                revision = await self._store.write(
+                    heard, utterance.encoding, self._revisions.get(sequence, 0), if_first=not utterance.begun
+                )
+                break
+            except NodeUnavailable as exc:
+                if self._loop.time() >= give_up_at:
+                    log.warning("what was heard is not recorded", request=heard.request_id, error=str(exc))
+                    return
+            except OrastreamError as exc:  # refused: another try would be, too
+                log.warning("what was heard is not recorded", request=heard.request_id, error=str(exc))
+                return
+            await asyncio.sleep(AGAIN_S)
+        if revision is not None:
+            self._revisions[sequence] = revision
+            if len(self._revisions) > MAX_UTTERANCES:
+                del self._revisions[next(iter(self._revisions))]
+
+    async def _recover(self, is_open: Callable[[int], bool], wake: Callable[[], None]) -> None:
+        while True:
+            try:
+                states = await self._store.of_session(self._session)
+                undone = [state for state in states if not state.heard.done and state.heard.epoch < self._epoch]
+                found = [await self._utterance(state) for state in undone[-MAX_UTTERANCES:]]
+                break
+            except NodeUnavailable as exc:
+                log.debug("records of what was heard are not read yet", error=str(exc))
+            await asyncio.sleep(AGAIN_S)
+        for utterance in found:
+            utterance.sent_all = not is_open(utterance.sequence)
+        self.book.recovered(found)
+        wake()
+
+    async def _utterance(self, state: HeardState) -> PlayingUtterance:
+        """The utterance of a record that is not final, with what is stored of its audio."""
+        heard = state.heard
+        ids = self._session, token(heard.request_id), heard.session_id, heard.request_id
+        utterance = PlayingUtterance(heard.request_seq, *ids, state.encoding, None, by=heard.heard_by, begun=True)
+        audio = await self._audio(utterance)
+        if audio.start is None:  # it is not stored any more: the play has ended long ago
+            utterance.by, utterance.plays_until = "unknown", float("-inf")
+            return utterance
+        utterance.source = plain_source(audio.start.text, utterance.spoken)
+        end = audio.finished
+        known_s = seconds_of(audio.start.format, audio.start.spec, audio.bytes)
+        utterance.sent_ms = audio.last_pts_ms if known_s is None else round(known_s * 1000)
+        if end is not None and end.status == "complete":
+            utterance.audio_ms = utterance.sent_ms = round(end.audio_seconds * 1000)
+        utterance.plays_until = self._js.clock.monotonic_at(state.stored_at_s) + utterance.sent_ms / 1000
+        return utterance
+
+    async def _audio(self, utterance: PlayingUtterance) -> Assembly:
+        """Read the stored audio of an utterance, a page at a time, and note its sentences and words."""
+        names, after = self._js.names, 0
+        subject, audio = names.audio(self._session, utterance.token), Assembly(utterance.sequence)
+        while page := await self._js.read(names.audio_stream, subject, after):
+            after = page[-1].sequence
+            for message in page:
+                try:
+                    chunks = audio.receive(message.sequence, unpack(message.data))
+                except Undecodable:
+                    continue
+                for chunk in chunks:
+                    utterance.spoken.add(chunk)
+        return audio

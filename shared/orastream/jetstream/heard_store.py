@@ -1,0 +1,68 @@
+"""Writes records of what was heard, by compare-and-set. Rules: `contract/heard.py`."""
+
+from __future__ import annotations
+
+from orastream.contract import subjects
+from orastream.contract.codec import Encoding
+from orastream.contract.errors import InvalidRequest, NodeUnavailable, SequenceConflict, StreamFull
+from orastream.contract.heard import Heard, HeardState, heard_state_of, may_replace
+from orastream.jetstream.api import JetStream
+
+
+class HeardStore:
+    """The node's records of what was heard, by subject tokens of session and request."""
+
+    def __init__(self, js: JetStream) -> None:
+        self._js = js
+
+    async def of_session(self, session: str) -> list[HeardState]:
+        """Read the records of a session, by subject token, in the order in which they were stored.
+
+        Raises NodeUnavailable.
+        """
+        names, after = self._js.names, 0
+        found: list[HeardState] = []
+        while page := await self._js.read(names.heard_stream, names.heard(session, "*"), after):
+            after = page[-1].sequence
+            for message in page:
+                state = heard_state_of(message)
+                if state is not None and message.subject == self._subject(state.heard):
+                    found.append(state)
+        return found
+
+    def _subject(self, heard: Heard) -> str | None:
+        """The subject of a record with these ids; None if they are no ids."""
+        try:
+            return self._js.names.heard(*subjects.tokens(heard.session_id, heard.request_id))
+        except InvalidRequest:
+            return None
+
+    async def write(
+        self, heard: Heard, encoding: Encoding, revision: int | None, *, if_first: bool = False
+    ) -> int | None:
+        """Write a record over the one at `revision` (0: none yet, None: read it first). Returns its revision.
+
+        None if the stored record may not be replaced: it is of a later request or owner. With `if_first`, also if it
+        is of the same request. Cancel-safe: a cancelled write may or may not be stored. Raises NodeUnavailable.
+        """
+        names = self._js.names
+        tokens = subjects.tokens(heard.session_id, heard.request_id)
+        data = heard.encode(encoding)
+        while True:
+            if revision is not None:
+                try:
+                    return (await self._js.store(names.put_heard(*tokens), data, expect_last=revision)).sequence
+                except SequenceConflict:
+                    pass
+                except StreamFull as exc:  # the oldest records are removed for it: the server lacks resources
+                    raise NodeUnavailable(str(exc)) from exc
+            stored = await self._js.last(names.heard_stream, names.heard(*tokens))
+            revision = 0 if stored is None else stored.sequence
+            current = None if stored is None else heard_state_of(stored)
+            if current is None:
+                continue
+            if current.heard == heard:
+                return current.revision  # an earlier try whose ack was lost
+            same = current.heard.request_seq == heard.request_seq
+            if not may_replace(current.heard, heard) or (if_first and same):
+                return None
