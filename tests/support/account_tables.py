@@ -12,6 +12,7 @@ STREAMS = (
     "TTS_SESSIONS",
     "TTS_AUDIO",
     "TTS_REPORTS",
+    "TTS_HEARD",
     "TTS_TEXTS",
     "KV_tts_owners",
     "KV_tts_heartbeats",
@@ -48,8 +49,10 @@ NEVER = (
     "$O.tts_phrases.M.victim",
     "tts.put.audio.victim.r",
     "tts.put.report.victim.r",
+    "tts.put.heard.victim.r",
     "tts.audio.victim.r",
     "tts.report.victim.r",
+    "tts.heard.victim.r",
     "tts.script.victim.r",
     "tts.session.victim.request",
     "tts.session.victim.cancel",
@@ -58,6 +61,8 @@ NEVER = (
     "tts.request-HALL.victim",
     *(f"tts.of.{account}.report.get.victim.r" for account in ("CALLERS", "SHOP", "HALL", "OBSERVERS")),
     *(f"tts.of.{account}.audio.read.victim.r" for account in ("CALLERS", "SHOP")),
+    *(f"tts.of.{account}.heard.read.victim.r" for account in ("CALLERS", "SHOP", "HALL", "OBSERVERS")),
+    *(f"tts.of.{account}.heards.read.victim" for account in ("CALLERS", "SHOP", "HALL", "OBSERVERS")),
     *(f"tts.relay.{account}.{kind}.victim" for account in ("SHOP", "HALL") for kind in ("request", "cancel")),
     "tts.peer.synth.synth-1",
     "tts.peers.synth",
@@ -73,15 +78,17 @@ NEVER = (
 
 DENIED: dict[str, tuple[str, ...]] = {
     "llm": NEVER,
-    "shop": (*NEVER, "tts.reports.read", "tts.reports.read.victim", "$SRV.PING"),
+    "shop": (*NEVER, "tts.reports.read", "tts.reports.read.victim", "tts.heards.read.victim", "$SRV.PING"),
     "hall": (
         *NEVER,
         *("tts.request.victim", "tts.text.victim.r", "tts.cancel.victim", "tts.report.get.victim.r"),
         *("tts.reports.read", "tts.reports.read.victim", "tts.audio.read.victim.r", "tts.speak", "$SRV.PING"),
+        *("tts.heard.read.victim.r", "tts.heards.read.victim"),
     ),
     "observer": (
         *NEVER,
         *("tts.request.victim", "tts.text.victim.r", "tts.cancel.victim", "tts.speak", "tts.audio.read.victim.r"),
+        *("tts.heard.read.victim.r", "tts.heards.read.victim", "tts.heards.read.lobby"),
         *("$SRV.PING", "$SRV.STATS"),
     ),
 }
@@ -92,6 +99,7 @@ HEARD_IN_NODE = (
     "tts.session.victim.request",
     "tts.put.audio.victim.r",
     "tts.put.report.victim.r",
+    "tts.put.heard.victim.r",
     "tts.text.victim.r",
     "tts.cancel.victim",
     "tts.request.victim",
@@ -113,15 +121,20 @@ HEARD_IN_NODE = (
     "tts.reply.HALL.x",
     "tts.report.victim.r",
     "tts.report.lobby.r",
+    "tts.heard.victim.r",
+    "tts.heard.lobby.r",
     "tts.load",
 )
 """Subjects on which something is published inside NODE while the others listen."""
 
 HEARS: dict[str, set[str]] = {
-    "llm": {"tts.report.victim.r", "tts.report.lobby.r", "tts.load", "tts.reply.CALLERS.x"},
+    "llm": {
+        *("tts.report.victim.r", "tts.report.lobby.r", "tts.heard.victim.r", "tts.heard.lobby.r"),
+        *("tts.load", "tts.reply.CALLERS.x"),
+    },
     "observer": {"tts.report.victim.r", "tts.report.lobby.r", "tts.load"},
     "shop": {"tts.load", "tts.reply.SHOP.x"},
-    "hall": {"tts.report.lobby.r", "tts.load", "tts.reply.HALL.x"},
+    "hall": {"tts.report.lobby.r", "tts.heard.lobby.r", "tts.load", "tts.reply.HALL.x"},
 }
 
 SERVICE_DENIED: dict[str, tuple[str, ...]] = {
@@ -129,6 +142,7 @@ SERVICE_DENIED: dict[str, tuple[str, ...]] = {
         "$JS.API.STREAM.DELETE.TTS_AUDIO",
         "$JS.API.STREAM.PURGE.TTS_AUDIO",
         "$JS.API.STREAM.MSG.DELETE.TTS_REPORTS",
+        "$JS.API.STREAM.MSG.DELETE.TTS_HEARD",
         "$JS.API.CONSUMER.DELETE.TTS_SESSIONS.synth",
         "$JS.API.CONSUMER.MSG.NEXT.TTS_SESSIONS.ws_bridge",
         "$JS.API.STREAM.MSG.GET.KV_tts_owners",
@@ -173,6 +187,7 @@ SERVICE_DENIED: dict[str, tuple[str, ...]] = {
         "$KV.tts_owners.ws_bridge.victim",
         "tts.put.audio.victim.r",
         "tts.put.report.victim.r",
+        "tts.put.heard.victim.r",
         "tts.reply.CALLERS.x",
         "_INBOX_synth.x",
         "_INBOX.x",

@@ -19,6 +19,7 @@ SEEDED = (
     "tts.text.seed.r",
     "tts.put.audio.seed.r",
     "tts.put.report.seed.r",
+    "tts.put.heard.seed.r",
     "$KV.tts_owners.ws_bridge.seed",
     "$KV.tts_heartbeats.ws_bridge-1",
     "$O.tts_phrases.C.seed",

@@ -27,7 +27,9 @@ def running_nodes(folder: Path, nodes: int = 2, servers: int = 1) -> Iterator[St
     logs = Logs()
     cluster = NatsCluster(folder, logs, servers, more=mapping_conf(NAMES, nodes))
     limits: dict[str, object] = {"TTS_AUDIO_MAX_BYTES": 256 << 20, "TTS_STREAM_REPLICAS": servers}
-    limits |= dict.fromkeys(("TTS_SESSIONS_MAX_BYTES", "TTS_REPORTS_MAX_BYTES", "TTS_TEXTS_MAX_BYTES"), 64 << 20)
+    limits |= dict.fromkeys(
+        ("TTS_SESSIONS_MAX_BYTES", "TTS_REPORTS_MAX_BYTES", "TTS_HEARD_MAX_BYTES", "TTS_TEXTS_MAX_BYTES"), 64 << 20
+    )
     stack = Stack(cluster.servers[0], folder, logs, **limits)
     stack.settings["NATS_URL"] = cluster.url
 

@@ -26,11 +26,14 @@ ROUTES: dict[str, set[str]] = {
     "tts.report.read": _READ,
     "tts.reports.read": _READ,
     "tts.audio.read": _READ,
+    "tts.heard.read": _READ,
+    "tts.heards.read": _READ,
     "openai-speech": (_EVERY | _BODY | _NODE | {"streaming", "failed", "overloaded", "wait_timeout", "gone"})
     - {"disconnected"},
     "openai-models": _EVERY | {"found", "not_found"},
     "reports": _EVERY | _NODE | {"found", "not_found", "invalid_request"},
-    "cancel": _EVERY | _NODE | _BODY | {"accepted", "not_found", "overloaded"},
+    "heard": _EVERY | _NODE | {"found", "not_found", "invalid_request"},
+    "cancel": _EVERY | _NODE | _BODY | {"accepted", "not_found", "overloaded", "found"},
     "voices": _EVERY | _NODE | {"found", "nobody"},
     "audio": _EVERY
     | _NODE

@@ -1,4 +1,5 @@
-"""Answers `tts.report.get`, `tts.report.read`, `tts.reports.read` and `tts.audio.read`: a nats.micro service.
+"""Answers `tts.report.get`, `tts.report.read`, `tts.reports.read`, `tts.audio.read`, `tts.heard.read` and
+`tts.heards.read`: a nats.micro service.
 
 All gateways share it. It reads for callers who may not read JetStream: those in a NATS account of their own
 (`contract/reads.py`).
@@ -41,7 +42,9 @@ log = structlog.get_logger()
 async def serving(js: JetStream, request_service: RequestService, *, max_text_chars: int) -> AsyncIterator[None]:
     """Answer reads while the context is open. Reads in progress end when `request_service` closes."""
     reads = ReadService(js, request_service, max_text_chars=max_text_chars)
-    about = ServiceConfig(js.names.service("read"), VERSION, "Reads reports and audio for callers without JetStream")
+    about = ServiceConfig(
+        js.names.service("read"), VERSION, "Reads reports, audio and what was heard, for callers without JetStream"
+    )
     service = await js.broker.serve(about, endpoints(js.names), reads.answers)
     yield
     if js.broker.connected:  # the server drops the subscriptions of a lost connection by itself
@@ -59,6 +62,8 @@ def endpoints(names: Names) -> dict[str, str]:
         "reports-read": names.reports_read_all,
         "reports-read-session": names.reports_read("*"),
         "audio-read": names.audio_read("*", "*"),
+        "heard-read": names.heard_read("*", "*"),
+        "heards-read": names.heards_read("*"),
     }
     return questions | {f"{name}-of": names.asked_subject("*", subject) for name, subject in questions.items()}
 
@@ -181,6 +186,8 @@ def _read_from(names: Names, route: str, tokens: list[str]) -> tuple[str, str]:
     _valid(tokens)
     if route == "tts.audio.read":
         return names.audio_stream, names.audio(*tokens)
+    if route in ("tts.heard.read", "tts.heards.read"):
+        return names.heard_stream, names.heard(*(tokens + ["*"])[:2])
     return names.reports_stream, names.report(*(tokens + ["*", "*"])[:2])
 
 

@@ -21,12 +21,13 @@ def mapping(front: Names, nodes: int) -> dict[str, str]:
         raise ValueError(f"{front.prefix} is a node behind a front; give the name of the front, {front.front}")
     if not 2 <= nodes <= MAX_NODES:
         raise ValueError(f"{nodes} is no number of nodes: 2 to {MAX_NODES}")
-    of_session = (front.request("*"), front.cancel("*"), front.reports_read("*"))
+    of_session = (front.request("*"), front.cancel("*"), front.reports_read("*"), front.heards_read("*"))
     of_request = (
         front.text("*", "*"),
         front.report_get("*", "*"),
         front.report_read("*", "*"),
         front.audio_read("*", "*"),
+        front.heard_read("*", "*"),
     )
     node = f"{front.prefix}.{{{{partition({nodes},1)}}}}"
     return {subject: _mapped(front.prefix, node, subject) for subject in (*of_session, *of_request)}

@@ -15,6 +15,8 @@ from orastream.jetstream.api_errors import code_of
 
 STREAM_MAX_BYTES = 1 << 30
 """Default size of TTS_SESSIONS, TTS_REPORTS and TTS_TEXTS; docs/guide/operator.md ("Sizing") has the calculation."""
+HEARD_MAX_BYTES = STREAM_MAX_BYTES // 2
+"""Default size of TTS_HEARD, whose oldest records are removed when it is full."""
 MAX_MESSAGES_PER_TEXT = 131_072
 """Maximum number of pieces of one text, repeated ones included."""
 BYTES_PER_CHAR = 12
@@ -28,6 +30,7 @@ LARGEST_LIMIT = 2**31 - 1
 MAY_LACK_ROOM: dict[str, str] = {
     "SESSIONS": "TTS_SESSIONS_MAX_BYTES",
     "REPORTS": "TTS_REPORTS_MAX_BYTES",
+    "HEARD": "TTS_HEARD_MAX_BYTES",
     "TEXTS": "TTS_TEXTS_MAX_BYTES",
 }
 """Streams that work without `max_bytes`, too, by the end of their names, and the setting of each. A
@@ -51,6 +54,7 @@ class StreamLimits:
     audio_max_bytes: int = 4 << 30
     sessions_max_bytes: int = STREAM_MAX_BYTES
     reports_max_bytes: int = STREAM_MAX_BYTES
+    heard_max_bytes: int = HEARD_MAX_BYTES
     texts_max_bytes: int = STREAM_MAX_BYTES
     max_pending_per_session: int = 64
     max_text_chars: int = DEFAULT_MAX_TEXT_CHARS

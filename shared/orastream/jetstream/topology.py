@@ -81,6 +81,17 @@ def stream_configs(names: Names, limits: StreamLimits) -> list[dict[str, Any]]:
         },
         common
         | {
+            "name": names.heard_stream,
+            "subjects": [names.put_heard("*", "*")],
+            "subject_transform": {"src": names.put_heard("*", "*"), "dest": names.heard(_FIRST, _SECOND)},
+            "republish": _live(names.heard("*", "*")),
+            "max_age": REPORT_LIFE_S * _NS,
+            "max_msgs_per_subject": 1,
+            "discard": "old",
+            "max_bytes": limits.heard_max_bytes,
+        },
+        common
+        | {
             "name": names.texts_stream,
             "subjects": [names.text("*", "*")],
             "subject_transform": {"src": names.text("*", "*"), "dest": names.script(_FIRST, _SECOND)},

@@ -41,7 +41,7 @@ Ensure = Callable[..., Awaitable[Found]]
 
 def needed_streams(names: Names, service: str) -> tuple[str, ...]:
     """The streams without which a service is not ready. Raises KeyError for another service."""
-    sessions, audio, reports, texts, owners, heartbeats = names.streams
+    sessions, audio, reports, _heard, texts, owners, heartbeats = names.streams  # speech goes on without `_heard`
     delivery = (sessions, audio, reports, owners, heartbeats)
     needed = {SYNTH: (sessions, audio, reports, texts), "gateway": (sessions, reports)}
     return (needed | dict.fromkeys(BRIDGES, delivery))[service]

@@ -21,7 +21,7 @@ from orastream.broker import shown
 from orastream.contract import caller, subjects
 from orastream.contract.errors import SettingsError
 from orastream.contract.names import DEFAULT_PREFIX, Names, check_prefix
-from orastream.jetstream.stream_limits import STREAM_MAX_BYTES, StreamLimits
+from orastream.jetstream.stream_limits import HEARD_MAX_BYTES, STREAM_MAX_BYTES, StreamLimits
 from orastream.service.access_settings import NatsAccessSettings, OraServerTlsSettings, off_is_absent
 from orastream.service.setting_problems import describe
 
@@ -39,7 +39,8 @@ KNOWN: frozenset[str] = frozenset(
     TTS_PHRASE_CACHE_MAX_BYTES TTS_PHRASE_CACHE_SECONDS TTS_MAX_SENTENCE_AUDIO_SECONDS TTS_MAX_UTTERANCE_AUDIO_SECONDS
     SYNTH_SLOTS SYNTH_OPEN_TEXTS SYNTH_STALL_SECONDS
     SYNTH_LEAD_SECONDS SYNTH_SUSPENDED ENGINE_PYTHON ENGINE_MAX_MEMORY_MB TTS_STREAM_REPLICAS
-    TTS_AUDIO_MAX_BYTES TTS_SESSIONS_MAX_BYTES TTS_REPORTS_MAX_BYTES TTS_TEXTS_MAX_BYTES TTS_AUDIO_RETENTION_SECONDS
+    TTS_AUDIO_MAX_BYTES TTS_SESSIONS_MAX_BYTES TTS_REPORTS_MAX_BYTES TTS_HEARD_MAX_BYTES TTS_TEXTS_MAX_BYTES
+    TTS_AUDIO_RETENTION_SECONDS HEARD_RECORDS
     TTS_MAX_PENDING_PER_SESSION TTS_MAX_BACKLOG_SECONDS CHUNK_RAMP TTS_CALLERS TTS_MAX_PENDING_PER_CALLER
     DRAIN_SECONDS
     GATEWAY_PORT GATEWAY_WAIT_SECONDS GATEWAY_API_KEYS GATEWAY_HOSTS GATEWAY_REQUESTS_PER_MINUTE
@@ -52,7 +53,18 @@ KNOWN: frozenset[str] = frozenset(
 )
 OWN_PREFIXES = ("TTS_", "WEBSOCKET_", "ORASERVER_", "GPT_SOVITS_", "POCKET_")
 """No other program has variables with these prefixes, so each one that is no setting is a mistake."""
-SHARED_PREFIXES = ("BRIDGE_", "SYNTH_", "GATEWAY_", "ENGINE_", "NATS_", "DEFAULT_", "DELIVERY_", "CHUNK_", "DRAIN_")
+SHARED_PREFIXES = (
+    "BRIDGE_",
+    "SYNTH_",
+    "GATEWAY_",
+    "ENGINE_",
+    "NATS_",
+    "DEFAULT_",
+    "DELIVERY_",
+    "CHUNK_",
+    "DRAIN_",
+    "HEARD_",
+)
 """Other programs have such variables, too. One that is no setting is a mistake if it resembles a setting."""
 _OF_OTHERS = frozenset(
     """NATS_PORT NATS_AUTH_DIR NATS_NODE_URL NATS_NODE_PASSWORD NATS_CALLER_PASSWORD SYNTH_EXTRAS SYNTH_MODELS
@@ -136,6 +148,7 @@ class NodeSettings(NatsAccessSettings):
     tts_audio_max_bytes: int = Field(4 << 30, ge=1 << 20)
     tts_sessions_max_bytes: int = Field(STREAM_MAX_BYTES, ge=1 << 20)
     tts_reports_max_bytes: int = Field(STREAM_MAX_BYTES, ge=1 << 20)
+    tts_heard_max_bytes: int = Field(HEARD_MAX_BYTES, ge=1 << 20)
     tts_texts_max_bytes: int = Field(STREAM_MAX_BYTES, ge=1 << 20)
     tts_audio_retention_seconds: int = Field(600, ge=10)
     tts_max_pending_per_session: int = Field(64, ge=1)
@@ -147,6 +160,8 @@ class NodeSettings(NatsAccessSettings):
     """Requests of one account that are stored and not final, of callers whose requests pass the gateway. None: off."""
     tts_callers: Accounts = ""
     """Comma separated: the NATS accounts of callers, as `orastream init-auth` writes them."""
+    heard_records: bool = True
+    """Whether the bridges and synth write records of what was heard. They contain text."""
     drain_seconds: float = Field(9, ge=MIN_DRAIN_S, le=3600)
     """Maximum time from SIGTERM to the exit. Docker kills a container 10 s after SIGTERM."""
 
@@ -164,6 +179,7 @@ class NodeSettings(NatsAccessSettings):
             audio_max_bytes=self.tts_audio_max_bytes,
             sessions_max_bytes=self.tts_sessions_max_bytes,
             reports_max_bytes=self.tts_reports_max_bytes,
+            heard_max_bytes=self.tts_heard_max_bytes,
             texts_max_bytes=self.tts_texts_max_bytes,
             max_pending_per_session=self.tts_max_pending_per_session,
             max_text_chars=self.tts_max_text_chars,

@@ -133,7 +133,7 @@ def _callers(naming: Names) -> AccountPlan:
     return AccountPlan(
         names.CALLERS,
         names.LLM,
-        "LLM servers that trust each other. They may use all sessions and read all reports and all audio.",
+        "LLM servers that trust each other. They may use all sessions and read all reports, audio and what was heard.",
         (
             _requests(naming, names.CALLERS),
             _service(naming.text("*", "*")),
@@ -142,6 +142,7 @@ def _callers(naming: Names) -> AccountPlan:
             _service(naming.voices),
             *(_asks(naming, names.CALLERS, pattern) for pattern in read_services(naming)),
             _stream(naming.report("*", "*")),
+            _stream(naming.heard("*", "*")),
             _stream(naming.load),
             _replies(naming, names.CALLERS),
         ),
@@ -170,7 +171,8 @@ def _of_caller(naming: Names, caller: CallerAccount) -> AccountPlan:
         return AccountPlan(
             caller.account,
             caller.role,
-            "A caller that may use any session id. It reads reports and audio of a request if it knows both ids.",
+            "A caller that may use any session id. If it knows both ids of a request, it reads its reports, audio and "
+            "what was heard.",
             (
                 *_relayed(naming, caller.account),
                 _service(naming.text("*", "*")),
@@ -180,6 +182,7 @@ def _of_caller(naming: Names, caller: CallerAccount) -> AccountPlan:
                 _asks(naming, caller.account, naming.report_get("*", "*")),
                 _asks(naming, caller.account, naming.report_read("*", "*")),
                 _asks(naming, caller.account, naming.audio_read("*", "*")),
+                _asks(naming, caller.account, naming.heard_read("*", "*")),
                 _stream(naming.load),
                 _replies(naming, caller.account),
             ),
@@ -207,4 +210,5 @@ def _of_session(naming: Names, account: str, session: str) -> tuple[Import, ...]
             if pattern != naming.reports_read_all
         ),
         _stream(naming.report("*", "*"), naming.reports(session)),
+        _stream(naming.heard("*", "*"), naming.heard(session, "*")),
     )

@@ -44,9 +44,14 @@ def report_reads(naming: Names) -> tuple[str, ...]:
     return (naming.report_read("*", "*"), naming.reports_read_all, naming.reports_read("*"))
 
 
+def heard_reads(naming: Names) -> tuple[str, ...]:
+    """Questions by which callers read what was heard: they show text, so they are for those who may see it."""
+    return (naming.heard_read("*", "*"), naming.heards_read("*"))
+
+
 def read_services(naming: Names) -> tuple[str, ...]:
-    """Questions by which callers read reports and audio; the gateway answers."""
-    return (naming.report_get("*", "*"), *report_reads(naming), naming.audio_read("*", "*"))
+    """Questions by which callers read reports, audio and what was heard; the gateway answers."""
+    return (naming.report_get("*", "*"), *report_reads(naming), naming.audio_read("*", "*"), *heard_reads(naming))
 
 
 def rights_of(role: str, accounts: Sequence[str] = (), naming: Names = DEFAULT) -> Rights:
@@ -123,10 +128,12 @@ def _synth(naming: Names) -> Rights:
             naming.sessions_stream,
             naming.audio_stream,
             naming.reports_stream,
+            naming.heard_stream,
             naming.texts_stream,
             naming.heartbeats_stream,
         ),
         *_closes(naming),
+        naming.put_heard("*", "*"),
         *_streams("STREAM.MSG.DELETE", naming.texts_stream),  # pieces that nobody will speak
         naming.put_audio("*", "*"),
         naming.text("*", "*"),  # the mark of a stalled text
@@ -144,6 +151,7 @@ def _synth(naming: Names) -> Rights:
         naming.session_events("*"),  # cancels, and requests that supersede
         naming.cancel("*"),
         naming.report("*", "*"),
+        naming.heard("*", "*"),
         naming.script("*", "*"),
         naming.load,
         *_peers(naming, SYNTH),
@@ -161,10 +169,12 @@ def _bridge(naming: Names, kind: str) -> Rights:
             naming.sessions_stream,
             naming.audio_stream,
             naming.reports_stream,
+            naming.heard_stream,
             naming.owners_stream,
             naming.heartbeats_stream,
         ),
         *_closes(naming),
+        naming.put_heard("*", "*"),
         *_streams("STREAM.MSG.DELETE", naming.owners_stream, naming.heartbeats_stream),
         naming.owner_key(kind, "*"),
         naming.heartbeat_key("*"),
@@ -173,6 +183,7 @@ def _bridge(naming: Names, kind: str) -> Rights:
     subscribe = (
         naming.session_events("*"),
         naming.report("*", "*"),
+        naming.heard("*", "*"),
         naming.audio("*", "*"),
         *_peers(naming, kind),
     )
@@ -183,7 +194,7 @@ def _gateway(naming: Names, accounts: Sequence[str]) -> Rights:
     front = naming.of_front  # HTTP goes through it
     publish = (
         *_keeps(naming),
-        *_reads(naming.sessions_stream, naming.audio_stream, naming.reports_stream),
+        *_reads(naming.sessions_stream, naming.audio_stream, naming.reports_stream, naming.heard_stream),
         front.request("*"),
         *(naming.ingest_subject(account, "*") for account in accounts),
         front.cancel("*"),
@@ -201,6 +212,7 @@ def _gateway(naming: Names, accounts: Sequence[str]) -> Rights:
         *read_services(naming),
         naming.session_events("*"),
         naming.report("*", "*"),
+        naming.heard("*", "*"),
         naming.audio("*", "*"),
         front.load,
         *SERVICE_API,

@@ -18,7 +18,7 @@ from orastream.cli.auth.accounts import (
     account_plans,
 )
 from orastream.cli.auth.names import NODE, OPERATOR, SERVICES
-from orastream.cli.auth.rights import ANSWER_S, Rights, report_reads, rights_of
+from orastream.cli.auth.rights import ANSWER_S, Rights, heard_reads, report_reads, rights_of
 from orastream.contract.names import DEFAULT, Names
 
 CONTAINER_AUTH = "/etc/nats/auth"
@@ -84,7 +84,7 @@ def _exports(plans: Sequence[AccountPlan]) -> list[tuple[Import, list[str]]]:
 def _export(naming: Names, one: Import, accounts: Sequence[str]) -> str:
     extra = ""
     # Not `report_get`: the server forgets where an answer goes at once if there is only one.
-    several = (naming.voices, *report_reads(naming), naming.audio_read("*", "*"))
+    several = (naming.voices, *report_reads(naming), naming.audio_read("*", "*"), *heard_reads(naming))
     _, asked = naming.asked_by(one.export)
     if one.kind == "service" and asked in several:
         extra = ", response_type: stream"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from orastream.base import tasks
 from orastream.contract.errors import NodeUnavailable, OrastreamError, PublishRefused
+from orastream.contract.heard import Heard
 from orastream.contract.messages import Report
 from orastream.contract.names import Names
 from orastream.jetstream import management
@@ -28,6 +29,7 @@ PULL_S = 0.5
 ELECTION_S = 15.0
 """How long to repeat that: during a leader election pulls stall for some seconds."""
 _REPORT = Report(request_id=NAME, session_id=NAME, request_seq=0, status="cancelled")
+_HEARD = Heard(request_id=NAME, session_id=NAME, request_seq=0, done=True, heard_by="unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ def _messages(names: Names) -> dict[str, tuple[str, bytes]]:
         names.sessions_stream: (names.cancel(NAME), b""),
         names.audio_stream: (names.put_audio(NAME, NAME), b""),
         names.reports_stream: (names.put_report(NAME, NAME), bytes(_REPORT.encode("json"))),
+        names.heard_stream: (names.put_heard(NAME, NAME), _HEARD.encode("json")),
         names.texts_stream: (names.text(NAME, NAME), b""),
         names.owners_stream: (names.owner_key("doctor", NAME), b"{}"),
         names.heartbeats_stream: (names.heartbeat_key(NAME), b"{}"),

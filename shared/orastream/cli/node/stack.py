@@ -15,7 +15,7 @@ from orastream.cli.node.ports import Ports
 from orastream.cli.node.settings import CliSettings
 from orastream.cli.node.supervisor import NodePart
 from orastream.contract.errors import SettingsError
-from orastream.jetstream.stream_limits import MAY_LACK_ROOM, STREAM_MAX_BYTES
+from orastream.jetstream.stream_limits import HEARD_MAX_BYTES, MAY_LACK_ROOM, STREAM_MAX_BYTES
 from orastream.service.access_settings import NatsAccessSettings, OraServerTlsSettings
 from orastream.service.settings import NodeSettings
 
@@ -76,8 +76,9 @@ def plan(options: Options, ports: Ports, *, free_disk_bytes: int) -> Stack:
     env["PYTHONUNBUFFERED"] = "1"
     env.setdefault("TTS_LOG_FORMAT", "console")
     env.setdefault("TTS_AUDIO_MAX_BYTES", str(audio_max_bytes(free_disk_bytes)))
-    for setting in MAY_LACK_ROOM.values():
-        env.setdefault(setting, str(text_max_bytes(free_disk_bytes)))
+    for stream, setting in MAY_LACK_ROOM.items():
+        size = heard_max_bytes if stream == "HEARD" else text_max_bytes
+        env.setdefault(setting, str(size(free_disk_bytes)))
 
     oraserver_url: str | None = None
     receivers: list[NodePart] = []
@@ -191,10 +192,15 @@ def audio_max_bytes(free_disk_bytes: int) -> int:
 def text_max_bytes(free_disk_bytes: int) -> int:
     """The size of each of the streams of requests, reports and texts for a machine with this much free disk.
 
-    With the audio they take at most 11/16 of what nats-server reserves. The phrase cache and the records of bridges
-    have the rest.
+    With the audio and what was heard they take at most 23/32 of what nats-server reserves. The phrase cache and the
+    records of bridges have the rest.
     """
     return max(1 << 20, min(STREAM_MAX_BYTES, int(free_disk_bytes * JETSTREAM_SHARE / 16)))
+
+
+def heard_max_bytes(free_disk_bytes: int) -> int:
+    """The size of the stream of what was heard for a machine with this much free disk: half of `text_max_bytes`."""
+    return max(1 << 20, min(HEARD_MAX_BYTES, text_max_bytes(free_disk_bytes) // 2))
 
 
 def nats_server() -> str:

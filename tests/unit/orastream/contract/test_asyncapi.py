@@ -41,7 +41,7 @@ pytestmark = pytest.mark.unit
 # ---- subjects
 
 NODES_OWN = {"tts.session.{session}.request", "tts.session.{session}.cancel", "tts.script.{session}.{request}"} | {
-    f"tts.put.{kind}.{{session}}.{{request}}" for kind in ("audio", "report")
+    f"tts.put.{kind}.{{session}}.{{request}}" for kind in ("audio", "report", "heard")
 }
 """Subjects that only the node publishes and reads: docs/reference/protocol.md, “Subjects” and “Streams”."""
 

@@ -33,6 +33,8 @@ def test_each_subject_of_a_session_leads_to_that_of_its_node(front: str) -> None
         (door.report_read("*", "*"), (door.report_read("s", "r"), node.report_read("s", "r"))),
         (door.reports_read("*"), (door.reports_read("s"), node.reports_read("s"))),
         (door.audio_read("*", "*"), (door.audio_read("s", "r"), node.audio_read("s", "r"))),
+        (door.heard_read("*", "*"), (door.heard_read("s", "r"), node.heard_read("s", "r"))),
+        (door.heards_read("*"), (door.heards_read("s"), node.heards_read("s"))),
     ):
         assert mapped(one, found.pop(one), other[0], 1) == other[1]
     assert found == {}

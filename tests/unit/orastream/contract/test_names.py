@@ -19,7 +19,7 @@ FRONTS = st.from_regex(r"[a-z][a-z0-9-]{0,30}", fullmatch=True)
 PREFIXES = st.tuples(FRONTS, st.none() | st.integers(0, 9999)).map(
     lambda parts: parts[0] if parts[1] is None else f"{parts[0]}.{parts[1]}"
 )
-OF_FRONT = {"audio", "report", "reports", "reply_prefix"}
+OF_FRONT = {"audio", "report", "reports", "heard", "progress", "reply_prefix"}
 """What a node behind a front shares with the others behind it."""
 
 
@@ -55,6 +55,7 @@ def test_a_node_without_prefix_has_the_names_it_always_had() -> None:
         "sessions_stream": "TTS_SESSIONS",
         "audio_stream": "TTS_AUDIO",
         "reports_stream": "TTS_REPORTS",
+        "heard_stream": "TTS_HEARD",
         "texts_stream": "TTS_TEXTS",
         "owners_stream": "KV_tts_owners",
         "heartbeats_stream": "KV_tts_heartbeats",
@@ -75,6 +76,11 @@ def test_a_node_without_prefix_has_the_names_it_always_had() -> None:
         "report_read": "tts.report.read.*.*",
         "reports_read": "tts.reports.read.*",
         "audio_read": "tts.audio.read.*.*",
+        "put_heard": "tts.put.heard.*.*",
+        "heard": "tts.heard.*.*",
+        "heard_read": "tts.heard.read.*.*",
+        "heards_read": "tts.heards.read.*",
+        "progress": "tts.progress.*.*",
         "owner_key": "$KV.tts_owners.*.*",
         "owner_keys": "$KV.tts_owners.>",
         "heartbeat_key": "$KV.tts_heartbeats.*",

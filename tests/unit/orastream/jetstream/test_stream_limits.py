@@ -53,6 +53,7 @@ def test_a_local_node_fits_its_disk(disk: int) -> None:
     sizes = {"audio_max_bytes": stack.audio_max_bytes(disk)} | dict.fromkeys(
         ("sessions_max_bytes", "reports_max_bytes", "texts_max_bytes"), stack.text_max_bytes(disk)
     )
+    sizes["heard_max_bytes"] = stack.heard_max_bytes(disk)
     streams = stream_configs(NAMES, StreamLimits(**sizes))
     cache = SynthSettings(_env_file=None).tts_phrase_cache_max_bytes
     assert sum(config.get("max_bytes", 0) for config in streams) + cache < stack.JETSTREAM_SHARE * disk
@@ -63,7 +64,7 @@ def test_every_stream_that_callers_fill_has_a_limit() -> None:
     limited = {name for name, config in streams.items() if config.get("max_bytes", -1) > 0}
     assert (
         limited
-        == {NAMES.sessions_stream, NAMES.audio_stream, NAMES.reports_stream, NAMES.texts_stream}
+        == {NAMES.sessions_stream, NAMES.audio_stream, NAMES.reports_stream, NAMES.heard_stream, NAMES.texts_stream}
         == set(streams) - {NAMES.owners_stream, NAMES.heartbeats_stream}
     )
     assert {name for name in streams if "max_msg_size" in streams[name]} == {NAMES.sessions_stream, NAMES.texts_stream}
@@ -103,6 +104,7 @@ def test_limits_follow_the_longest_text() -> None:
         (NAMES.sessions_stream, {"err_code": 10122}, {"max_bytes": -1}, -1),
         (NAMES.reports_stream, NO_ROOM, {"max_bytes": 5 << 20}, 5 << 20),
         (NAMES.texts_stream, NO_ROOM, {"max_bytes": 1 << 30}, None),
+        (NAMES.heard_stream, NO_ROOM, {}, -1),
         (NAMES.audio_stream, NO_ROOM, {}, None),
         (NAMES.texts_stream, {"err_code": 10052}, {}, None),
         (NAMES.texts_stream, {}, {}, None),

@@ -27,6 +27,7 @@ def test_what_has_one_answer_is_forgotten_after_it() -> None:
     several = {subject for subject, rest in EXPORTS.items() if "response_type: stream" in rest}
     assert {NAMES.asked_by(one)[1] for one in several} == {
         *("tts.voices", "tts.reports.read", "tts.reports.read.*", "tts.report.read.*.*", "tts.audio.read.*.*"),
+        *("tts.heard.read.*.*", "tts.heards.read.*"),
     }
 
 
@@ -40,6 +41,10 @@ def test_each_export_names_the_accounts_that_may_import_it() -> None:
     assert 'accounts: ["CALLERS"]' in EXPORTS["tts.request-CALLERS.*"]
     assert "tts.request-SHOP.*" not in EXPORTS, "its requests pass the relay"
     assert 'accounts: ["CALLERS", "OBSERVERS", "HALL"]' in EXPORTS["tts.report.*.*"]
+    assert 'accounts: ["CALLERS", "HALL"]' in EXPORTS["tts.heard.*.*"], "it is text"
+    assert 'accounts: ["SHOP"]' in EXPORTS["tts.of.SHOP.heard.read.*.*"]
+    assert "tts.of.SHOP.heards.read.*" not in EXPORTS, "it may not list the requests of a session"
+    assert not any(subject.startswith("tts.of.OBSERVERS.heard") for subject in EXPORTS)
 
 
 def test_only_the_nodes_account_has_jetstream() -> None:
