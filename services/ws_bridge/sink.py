@@ -54,6 +54,7 @@ class WebSocketSink:
             audio_retention_s=settings.tts_audio_retention_seconds,
             falls_back=fallback is not None,
             end_frames=settings.websocket_end_frames,
+            heard_records=settings.heard_records,
         )
         self.metadata_rate = settings.websocket_metadata == "rate"
         self.fallback = fallback

@@ -28,6 +28,7 @@ from services.synth.job.attempt import Attempt, AudioLost, end_latest, first_att
 from services.synth.job.context import SynthContext
 from services.synth.job.ending import AGAIN_S, Ending
 from services.synth.job.head_start import HeadStart
+from services.synth.job.heard_record import recorded_as_unknown
 from services.synth.job.hold import Hold, Superseded
 from services.synth.job.metrics import SynthMetrics
 from services.synth.job.outcome import FailedAttempts, as_final, summary, worth_retrying
@@ -148,8 +149,11 @@ class Job:
                 watch.consider(outcome.undecided)
                 span.set({"orastream.admission": outcome.admission.name.lower()})
             if outcome.admission is Admission.OURS:
+                unheard = outcome.state.report.transport == "none" and context.settings.heard_records
+                recording = recorded_as_unknown(context.js, stored) if unheard else contextlib.nullcontext()
                 try:
-                    await self._speak_or_cancel(outcome, start, watch, keeping)
+                    async with recording:
+                        await self._speak_or_cancel(outcome, start, watch, keeping)
                 except Superseded:
                     self._count("superseded")
                     log.warning("another synth has opened a later attempt; this synth drops the request")

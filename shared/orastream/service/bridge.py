@@ -32,6 +32,7 @@ async def post_sink(settings: BridgeSettings, url: str, tls: ClientTls) -> Async
         max_retries=settings.websocket_max_retries,
         stall_s=settings.synth_stall_seconds,
         audio_retention_s=settings.tts_audio_retention_seconds,
+        heard_records=settings.heard_records,
     )
     async with http_client(settings.authorization) as client:
         yield HttpSink(client, url, rules, tls, metadata_rate=settings.websocket_metadata == "rate")

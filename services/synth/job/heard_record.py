@@ -1,0 +1,44 @@
+"""Records that nobody knows what is heard of a request with transport `none`: its caller reads the audio itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from orastream.base import logger, tasks
+from orastream.contract.errors import OrastreamError
+from orastream.contract.heard import Heard
+from orastream.contract.stored_requests import StoredRequest
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.heard_store import HeardStore
+
+log = logger.named(__name__)
+
+
+@contextlib.asynccontextmanager
+async def recorded_as_unknown(js: JetStream, stored: StoredRequest) -> AsyncIterator[None]:
+    """Write the record while the context is open, so that it is stored before the final report; logs if it cannot.
+
+    The context ends when NATS has answered. If it ends with an error or a cancel, the record may not be stored.
+    """
+    writing = asyncio.create_task(_write(js, stored))
+    try:
+        yield
+        await writing
+    finally:
+        await tasks.end(writing)
+
+
+async def _write(js: JetStream, stored: StoredRequest) -> None:
+    heard = Heard(
+        request_id=stored.request_id,
+        session_id=stored.session_id,
+        request_seq=stored.sequence,
+        done=True,
+        heard_by="unknown",
+    )
+    try:
+        await HeardStore(js).write(heard, stored.encoding, 0)
+    except OrastreamError as exc:
+        log.warning("what was heard is not recorded", request=stored.request_id, error=str(exc))
