@@ -97,6 +97,7 @@ async def test_an_utterance_in_a_warm_session_reads_nothing_twice(nodes: Stack) 
         assert calls.pop("tts.put.audio") >= 3, "start, chunks, end"
         # One more of each if the utterance takes more than two seconds.
         assert 3 <= calls.pop("tts.put.report") <= 4, "the claim, the first chunk, the end"
+        assert 1 <= calls.pop("tts.put.heard") <= 2, "it begins; the one before it has been played"
         assert 1 <= calls.pop("STREAM.INFO.TTS_AUDIO") <= 2, "synth: does its attempt still count?"
         assert calls == {
             "STREAM.MSG.GET.TTS_SESSIONS": 2,  # synth: is it stored, and not cancelled?

@@ -42,6 +42,8 @@ from orastream.jetstream.report_store import ReportStore
 FINISH_S = 1.0
 CLOCKS_S = 0.5
 """How much the server's clock, by which a request has its time, may differ from the estimate."""
+LOOK_S = 1.0
+"""How soon a session that may rest, but for a task that runs, looks again."""
 TAKEN = "another owner has taken the session while the lease had run out"
 
 log = logger.named(__name__)
@@ -207,8 +209,8 @@ class SessionRunner:
         own = self._session.next_time(now) if self._feeds.were_current else self._session.lifetime.next_time()
         links = self._deliveries.links.next_time(self._deliveries.phone)
         times = [at for at in (own, links, self._wakeups.next_time()) if at is not None]
-        if (rest_at := self._session.lifetime.rest_time()) is not None and rest_at > now:
-            times.append(rest_at)
+        if (rest_at := self._session.lifetime.rest_time()) is not None:
+            times.append(max(rest_at, now + LOOK_S))  # a task that ends without an outcome wakes nobody
         return min(times, default=float("inf"))
 
     async def _sleep(self, now: float, may_write: bool, *, end_late: bool) -> None:
