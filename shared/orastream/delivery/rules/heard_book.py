@@ -114,6 +114,11 @@ class HeardBook:
         self._answers: dict[int, Mapping[int, int] | None] = {}
         """Answers to those cancels."""
         self._recovers = True
+        """`recovered` was not called: cancels wait for it."""
+
+    def __len__(self) -> int:
+        """The number of utterances that are remembered."""
+        return len(self._utterances)
 
     # ---- events
 

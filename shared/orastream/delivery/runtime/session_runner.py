@@ -107,7 +107,7 @@ class SessionRunner:
         """Serve the session until it may rest or is over. Returns whether it is over. Cancel-safe."""
         async with self._feeds, asyncio.TaskGroup() as group:
             background = Background(group, self._nudge)
-            if self._heard is not None:
+            if self._heard is not None and self._context.sink.transport == "websocket":
                 self._heard.recover(background, self._session.is_open, self.wake)
             try:
                 await self._rounds(background)

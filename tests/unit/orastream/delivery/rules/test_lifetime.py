@@ -95,3 +95,13 @@ def test_it_is_kept_while_an_utterance_plays_that_a_cancel_may_end(plays_s: floa
     assert not lifetime.over(until - 0.001, delivering=False, work=False)
     assert lifetime.rests(100.0 + REST_AFTER_S, held=0, running=False)
     assert lifetime.over(until, delivering=False, work=False)
+
+
+def test_a_session_neither_rests_nor_ends_before_what_was_heard_is_known() -> None:
+    lifetime = Lifetime(IDLE_S)
+    assert not lifetime.over(100.0, delivering=False, work=False)
+    lifetime.heard_until = 100.0 + IDLE_S + 5
+    assert not lifetime.rests(100.0 + REST_AFTER_S, held=0, running=False)
+    assert not lifetime.over(100.0 + IDLE_S, delivering=False, work=False)
+    assert lifetime.rest_time() == lifetime.next_time() == lifetime.heard_until
+    assert lifetime.over(lifetime.heard_until, delivering=False, work=False)

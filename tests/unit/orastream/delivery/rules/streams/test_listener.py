@@ -181,3 +181,15 @@ def test_utterances_that_were_played_take_no_memory() -> None:
         listener.sent(seq, 0, 100, 1.0, float(seq) - 0.5)
         assert listener.lead_s(float(seq) - 0.5) == pytest.approx(min(seq, 1.0), abs=0.01)
     assert len(listener._shares) <= 3
+
+
+def test_how_much_of_each_utterance_is_not_played() -> None:
+    listener = Listener()
+    send(listener, 2.0, 100.0)
+    send(listener, 3.0, 100.0, seq=2)
+    assert [listener.rest_s(1, at) for at in (100.0, 101.5, 102.0, 104.0)] == [2.0, 0.5, 0.0, 0.0]
+    assert [listener.rest_s(2, at) for at in (100.0, 102.0, 104.0, 105.0)] == [3.0, 3.0, 1.0, 0.0]
+    assert (listener.ends_at(1), listener.ends_at(2)) == (102.0, 105.0)
+    listener.cancelled(101.0, seq=1)
+    assert (listener.rest_s(1, 101.0), listener.rest_s(2, 101.0), listener.ends_at(2)) == (0.0, 3.0, 104.0)
+    assert listener.ends_at(1) == float("-inf") == listener.ends_at(9)
