@@ -1,0 +1,94 @@
+"""`HeardWriter`: a record is stored although NATS was away, and that of a newer owner is left alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from orastream.broker import Broker
+from orastream.contract.messages import SpeakRequest
+from orastream.contract.stored_requests import StoredRequest
+from orastream.delivery.rules.heard_book import HeardBook, PlayingUtterance
+from orastream.delivery.rules.streams.listener import Listener
+from orastream.delivery.runtime.background import Background
+from orastream.delivery.runtime.heard_writer import HeardWriter
+from orastream.jetstream.api import JetStream
+from orastream.jetstream.heard_store import HeardStore
+from tests.support.nats_server import NatsServer
+from tests.support.processes import until
+from tests.support.tcp_proxy import TcpProxy
+
+pytestmark = pytest.mark.integration
+
+
+def playing(sequence: int, **changes: object) -> PlayingUtterance:
+    body = SpeakRequest(text="네.", session_id="s", phone_id="p")
+    ids = f"r{sequence}", f"r{sequence}", "s", "p"
+    utterance = PlayingUtterance.of(StoredRequest(sequence, "s", *ids, None, "json", 0.0, body, None))
+    utterance.begun = True
+    for name, value in changes.items():
+        setattr(utterance, name, value)
+    return utterance
+
+
+def writer(js: JetStream, epoch: int = 7) -> HeardWriter:
+    return HeardWriter(js, "s", epoch, HeardBook(Listener()))
+
+
+async def done_ms(js: JetStream) -> dict[str, int | None]:
+    states = await HeardStore(js).of_session("s")
+    return {state.heard.request_id: state.heard.played_ms for state in states if state.heard.done}
+
+
+@pytest.fixture
+async def cut_off(nats_server: NatsServer, js: JetStream) -> AsyncIterator[tuple[TcpProxy, JetStream]]:
+    """A connection to the same server that a test can cut."""
+    proxy = TcpProxy(nats_server.port)
+    await proxy.start()
+    async with Broker(f"nats://127.0.0.1:{proxy.port}", name="cut off", connect_timeout_s=5) as broker:
+        yield proxy, JetStream(broker)
+    await proxy.stop()
+
+
+async def test_a_record_is_stored_when_nats_is_back(js: JetStream, cut_off: tuple[TcpProxy, JetStream]) -> None:
+    proxy, far = cut_off
+    async with asyncio.TaskGroup() as group:
+        background, heard = Background(group, lambda: None), writer(far)
+        heard.write(playing(1), background)
+
+        async def begun() -> bool:
+            return len(await HeardStore(js).of_session("s")) == 1
+
+        await until(begun, "the record is there")
+        proxy.cut()
+        utterance = playing(1, done_at=1.0, played_ms=300, audio_ms=900, sent_ms=900)
+        heard.write(utterance, background)
+        heard.write(playing(2, done_at=1.0, played_ms=5, audio_ms=900), background)
+        await asyncio.sleep(0.5)
+        utterance.played_ms = 400  # the answer of OraServer comes before the record is stored
+        heard.write(utterance, background)
+        assert await done_ms(js) == {}
+        proxy.heal()
+
+        async def stored() -> bool:
+            return await done_ms(js) == {"r1": 400, "r2": 5}
+
+        await until(stored, "both records are final", timeout_s=40)
+        await background.end()
+
+
+async def test_the_record_of_a_newer_owner_is_left_alone(js: JetStream) -> None:
+    async with asyncio.TaskGroup() as group:
+        background, newer, older = Background(group, lambda: None), writer(js, epoch=9), writer(js, epoch=7)
+        newer.write(playing(1, done_at=1.0, played_ms=300), background)
+        older.write(playing(2, done_at=1.0, played_ms=7), background)
+
+        async def stored() -> bool:
+            return set(await done_ms(js)) == {"r1", "r2"}
+
+        await until(stored, "both are stored")
+        older.write(playing(1, done_at=1.0, played_ms=1), background)
+        await background.finish(10, float("inf"))
+        assert background.empty and await done_ms(js) == {"r1": 300, "r2": 7}
