@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 import structlog
 from fastapi import FastAPI, Request, Response
@@ -13,19 +12,20 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from orastream.base.version import VERSION
-from orastream.contract import codec, subjects
-from orastream.contract.errors import InvalidRequest, OrastreamError
+from orastream.contract import codec
+from orastream.contract.errors import OrastreamError
 from orastream.contract.messages import Cancel
 from orastream.service.metrics import CONTENT_TYPE, Metrics
 from services.gateway.access.admission import CallerAdmission, Counted, Visit
 from services.gateway.access.policy import Denied
 from services.gateway.http import openapi
+from services.gateway.http.raw_ids import ids_of
 from services.gateway.http.request_body import body_of
 from services.gateway.http.responses import Answer, Refused, error, internal, problem, result
 from services.gateway.http.tracing import answered, server_span
 from services.gateway.openai import routes, schema
 from services.gateway.request_service import RequestService
-from services.gateway.routes import audio, captions, console, openapi_live, voices
+from services.gateway.routes import audio, captions, console, heard, openapi_live, voices
 from services.gateway.routes.events import Events
 from services.gateway.routes.node import NodeView
 
@@ -109,8 +109,16 @@ def application(
         "cancel",
         api.cancel,
         status_code=202,
-        responses=openapi.CANCEL,
-        openapi_extra=openapi.path_ids("sessionId") | openapi.CANCEL_BODY,
+        responses=heard.CUT,
+        openapi_extra=heard.CUT_PARAMETERS | openapi.CANCEL_BODY,
+    )
+    add(
+        "GET",
+        ("/api/heard/{sessionId}/{requestId}", "/api/heard/{ids:path}"),
+        "heard",
+        api.heard,
+        responses=heard.HEARD,
+        openapi_extra=openapi.path_ids("sessionId", "requestId"),
     )
 
     add("GET", ("/api/voices", "/api/voices/"), "voices", api.voices, responses=openapi_live.VOICES)
@@ -182,7 +190,7 @@ class Api:
 
     async def report(self, request: Request) -> Answer:
         """The last report of a request, also while the request is in progress."""
-        session_id, request_id = _ids(request, "/api/reports/", "sessionId", "requestId")
+        session_id, request_id = ids_of(request, "/api/reports/", "sessionId", "requestId")
         report = await self._request_service.client.report(session_id, request_id)
         if report is None:
             return error(404, "not_found", "no such request within the last hour")
@@ -193,11 +201,19 @@ class Api:
         return await voices.answer(self._request_service.voices)
 
     async def cancel(self, request: Request) -> Answer:
-        """Barge-in: cancel all earlier requests of the session, or only the request that the body names."""
-        (session_id,) = _ids(request, "/api/cancel/", "sessionId")
+        """Barge-in: cancel all earlier requests of the session, or only the request that the body names.
+
+        With `wait` the answer has what was heard of each utterance that the cancel has cut.
+        """
+        (session_id,) = ids_of(request, "/api/cancel/", "sessionId")
+        wait_s = heard.wait_seconds(request.query_params.get("wait"))
         cancel = Cancel.decode(await body_of(request))
-        sequence = await self._request_service.client.cancel(session_id, cancel.request_id)
-        return Answer(202, {"sessionId": session_id, "cancelSeq": sequence}, "accepted")
+        return await heard.cancelled(self._request_service, session_id, cancel, wait_s)
+
+    async def heard(self, request: Request) -> Answer:
+        """What was heard of a request, with its text."""
+        session_id, request_id = ids_of(request, "/api/heard/", "sessionId", "requestId")
+        return await heard.heard(self._request_service, session_id, request_id)
 
     async def audio(self, request: Request) -> Response:
         """The audio of a request of any transport, complete and in order, while it is made or as long as it is stored.
@@ -205,7 +221,7 @@ class Api:
         If the request is cancelled, the answer ends there. If it fails, the connection is broken off. With `captions`,
         the answer is a file of timed captions, when the audio has ended.
         """
-        session_id, request_id = _ids(request, "/api/audio/", "sessionId", "requestId")
+        session_id, request_id = ids_of(request, "/api/audio/", "sessionId", "requestId")
         if (kind := request.query_params.get("captions")) is not None:
             return await captions.captions(self._request_service, request, session_id, request_id, kind)
         return await audio.audio(self._request_service, session_id, request_id)
@@ -259,22 +275,6 @@ async def _answered(
     except Exception:  # noqa: BLE001 - an error in one request must not end the gateway: it is logged and answered
         log.exception("a request met an error of ours")
         return internal()
-
-
-def _ids(request: Request, prefix: str, *names: str) -> list[str]:
-    """The ids after `prefix` in the raw path. Raises Refused (404) and InvalidRequest."""
-    raw = bytes(request.scope["raw_path"]).decode("latin-1")
-    parts = raw.partition(prefix)[2].removesuffix("/").split("/")
-    if len(parts) != len(names):
-        raise Refused(error(404, "not_found", f"the path is {prefix}{'/'.join(f'<{name}>' for name in names)}"))
-    ids = []
-    for name, part in zip(names, parts, strict=True):
-        try:
-            value = unquote_to_bytes(part).decode()
-        except UnicodeDecodeError:
-            raise InvalidRequest(name, "is not UTF-8; percent-encode it") from None
-        ids.append(subjects.check_id(value, name))
-    return ids
 
 
 async def _no_such_route(_request: Request, exc: Exception) -> Response:

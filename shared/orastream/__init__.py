@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         UtteranceEnded,
         WaitTimeout,
     )
+    from orastream.contract.heard import Heard
     from orastream.contract.messages import Report, ReportError
 
 __version__ = VERSION
@@ -35,6 +36,7 @@ _HOMES = {
     "Acceptance": "client.acceptance",
     "BlockingClient": "client.blocking",
     "Client": "client.async_client",
+    "Heard": "contract.heard",
     "InvalidRequest": "contract.errors",
     "NodeUnavailable": "contract.errors",
     "OrastreamError": "contract.errors",
@@ -53,6 +55,7 @@ __all__ = [
     "BlockingClient",
     "Client",
     "TextStream",
+    "Heard",
     "InvalidRequest",
     "NodeUnavailable",
     "OrastreamError",

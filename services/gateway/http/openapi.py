@@ -177,6 +177,7 @@ def contract(max_text_chars: int) -> dict[str, Map]:
         "Cancel": schemas.cancel(),
         "Report": schemas.report(),
         "ReportError": schemas.report_error(),
+        "Heard": schemas.heard(),
     }
 
 

@@ -23,6 +23,7 @@ from orastream.cli.node.settings import NodeAddress
 from orastream.client.async_client import Client
 from orastream.contract.codec import Map
 from orastream.contract.errors import OrastreamError, WaitTimeout
+from orastream.contract.heard import Heard
 from orastream.contract.messages import Report, Status
 from orastream.service import logging
 
@@ -186,6 +187,21 @@ def report_line(report: Report) -> Text:
     if report.error is not None:
         parts.append(words((report.error.code, "red"), f": {report.error.message}"))
     return Text(" · ").join(words(part) for part in parts)
+
+
+def heard_lines(record: Heard) -> Text:
+    """What was heard of a request, as some lines."""
+    head = words((record.request_id, "bold"), f" ({_heard_how(record)})")
+    parts = (("heard:    ", record.heard_text), ("not heard:", record.unheard_text))
+    return Text("\n").join([head, *(words((f"  {name} ", "dim"), text) for name, text in parts if text is not None)])
+
+
+def _heard_how(record: Heard) -> str:
+    if not record.done:
+        return "not certain: its record is not complete yet"
+    if record.played_ms is None:
+        return "unknown how much was heard"
+    return f"{record.played_ms / 1000:.2f} s heard, {'reported' if record.heard_by == 'played' else 'estimated'}"
 
 
 def coloured(status: Status) -> Text:

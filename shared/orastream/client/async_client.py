@@ -1,5 +1,7 @@
 """The node's asyncio client: requests speech, cancels it, watches reports, lists voices."""
 
+# length: all calls of the public interface, each with what it gives and raises
+
 from __future__ import annotations
 
 import asyncio
@@ -9,12 +11,13 @@ from collections.abc import AsyncGenerator
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self, overload
 
 from orastream import traces
 from orastream.broker import Broker
 from orastream.client import publishing, voices, watch
 from orastream.client.acceptance import Acceptance
+from orastream.client.cancelling import DEFAULT_CUT_S, CutWatch, store_cancel
 from orastream.client.connection_options import CONNECT_TIMEOUT_S, NAME, access_of, broker_of
 from orastream.client.load_watch import LoadWatch
 from orastream.client.options import to_wire
@@ -26,7 +29,8 @@ from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.contract.caller import HEADER, UNKNOWN
 from orastream.contract.codec import Encoding, Map
 from orastream.contract.errors import InvalidRequest, Overloaded, PublishRefused, WaitTimeout
-from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Cancel, Report, Transport, parse_request
+from orastream.contract.heard import Heard
+from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Report, Transport, parse_request
 from orastream.contract.names import DEFAULT_PREFIX, Names
 from orastream.jetstream.api import JetStream
 
@@ -247,22 +251,39 @@ class Client:
         except TimeoutError:
             raise WaitTimeout(session_id, request_id, wait_s) from None
 
-    async def cancel(self, session_id: str, request_id: str | None = None) -> int:
+    @overload
+    async def cancel(
+        self, session_id: str, request_id: str | None = None, *, wait: Literal[False] = False, timeout_s: float = ...
+    ) -> int: ...
+    @overload
+    async def cancel(
+        self, session_id: str, request_id: str | None = None, *, wait: Literal[True], timeout_s: float = ...
+    ) -> tuple[Heard, ...]: ...
+    async def cancel(
+        self, session_id: str, request_id: str | None = None, *, wait: bool = False, timeout_s: float = DEFAULT_CUT_S
+    ) -> int | tuple[Heard, ...]:
         """Barge-in: cancel all earlier requests of the session, or one request. Returns the cancel's sequence.
 
-        Raises InvalidRequest, Overloaded (too many cancels are waiting to be applied), NodeUnavailable.
+        With `wait` it returns what was heard: one record for each utterance that this cancel has cut, in the order of
+        their requests. `()` if nothing was cut. After `timeout_s` seconds it returns what is known: a record with
+        `done` false is not certain. A request over `http` or `none` is settled by its report, another one by its record
+        (`client/cut_utterances.py`). Requests that no synth has taken are waited for, too. A caller who may not read
+        JetStream sees them only by their reports: so if nothing was cut, a cancel of its session takes 0.5 s.
+
+        Raises InvalidRequest, Overloaded (too many cancels are waiting to be applied), NodeUnavailable (its subclass
+        HeardUnreadable: the cancel is stored, but what was heard cannot be read), ValueError for a bad `timeout_s`.
+        Cancel-safe: the cancel may be stored.
         """
-        js, session = self._js, subjects.token(session_id, "sessionId")
-        if request_id is not None:
-            subjects.check_id(request_id, "requestId")
-        try:
-            # The publish is repeated when its ack is lost. A second copy would cancel requests stored in between; the
-            # message id prevents it.
-            message_id = f"{session}.cancel.{uuid.uuid4().hex}"
-            ack = await js.store(self._names.cancel(session), Cancel(request_id).encode(), message_id=message_id)
-        except PublishRefused as exc:
-            raise publishing.refusal("the cancel", session_id, exc) from exc
-        return ack.sequence
+        if wait:
+            return (await CutWatch(self.reads, session_id, request_id, timeout_s=timeout_s).run()).heard
+        return await store_cancel(self._js, session_id, request_id)
+
+    async def heard(self, session_id: str, request_id: str) -> Heard | None:
+        """The record of what was heard of a request; None if there is none. Records are kept for an hour.
+
+        Raises InvalidRequest, NodeUnavailable (also if this user may not read it).
+        """
+        return await self.reads.heard(*subjects.tokens(session_id, request_id))
 
     # ---- following
 

@@ -1,5 +1,7 @@
 """The client for code without an event loop (Django views, scripts)."""
 
+# length: all calls of the public interface, and what they need to run beside other threads and after a fork
+
 from __future__ import annotations
 
 import asyncio
@@ -13,16 +15,18 @@ import warnings
 import weakref
 from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar, overload
 
 from orastream.broker import dialer
 from orastream.client.acceptance import Acceptance
 from orastream.client.async_client import DEFAULT_WAIT_S, Client
+from orastream.client.cancelling import DEFAULT_CUT_S, check_seconds
 from orastream.client.connection_options import access_of
 from orastream.client.options import to_wire
 from orastream.client.voices import Voice
 from orastream.contract import subjects
 from orastream.contract.errors import NodeUnavailable, SettingsError
+from orastream.contract.heard import Heard
 from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Report, Transport
 from orastream.contract.names import DEFAULT_PREFIX, Names, check_prefix
 
@@ -176,9 +180,26 @@ class BlockingClient:
         """See `Client.wait`."""
         return self._run(lambda c: c.wait(session_id, request_id, wait_s), wait_s)
 
-    def cancel(self, session_id: str, request_id: str | None = None) -> int:
+    @overload
+    def cancel(
+        self, session_id: str, request_id: str | None = None, *, wait: Literal[False] = False, timeout_s: float = ...
+    ) -> int: ...
+    @overload
+    def cancel(
+        self, session_id: str, request_id: str | None = None, *, wait: Literal[True], timeout_s: float = ...
+    ) -> tuple[Heard, ...]: ...
+    def cancel(
+        self, session_id: str, request_id: str | None = None, *, wait: bool = False, timeout_s: float = DEFAULT_CUT_S
+    ) -> int | tuple[Heard, ...]:
         """See `Client.cancel`."""
+        if wait:
+            extra_s = check_seconds("timeout_s", timeout_s)
+            return self._run(lambda c: c.cancel(session_id, request_id, wait=True, timeout_s=timeout_s), extra_s)
         return self._run(lambda c: c.cancel(session_id, request_id))
+
+    def heard(self, session_id: str, request_id: str) -> Heard | None:
+        """See `Client.heard`."""
+        return self._run(lambda c: c.heard(session_id, request_id))
 
     def report(self, session_id: str, request_id: str) -> Report | None:
         """See `Client.report`."""

@@ -9,6 +9,7 @@ import typer
 
 from orastream.cli import options, terminal
 from orastream.cli.node.settings import find_node
+from orastream.client.cancelling import CutWatch
 from orastream.client.redelivery import next_id, reports_of, undelivered
 from orastream.client.redelivery import redeliver as redeliver_request
 from orastream.client.watch import dated_reports
@@ -45,6 +46,7 @@ def watch(
 def cancel(
     session: Session,
     request: Annotated[str | None, typer.Option(help="Only this request. Default: all earlier requests.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Show what was heard of each utterance that it cuts.")] = False,
     nats: options.Nats = None,
     prefix: options.Prefix = None,
 ) -> None:
@@ -52,6 +54,13 @@ def cancel(
 
     async def command() -> int:
         async with terminal.connect(find_node(nats, prefix)) as client:
+            if wait:
+                cut = await CutWatch(client.reads, session, request).run()
+                out = terminal.console()
+                print(f"cancel stored at sequence {cut.cancel_seq}; utterances that it has cut: {len(cut.heard)}")
+                for record in cut.heard:
+                    out.print(terminal.heard_lines(record), soft_wrap=True)
+                return 0
             sequence = await client.cancel(session, request)
         what = "all requests stored before it" if request is None else f"request {request}, if stored before it"
         print(f"cancel stored at sequence {sequence}: it cancels {what}")
