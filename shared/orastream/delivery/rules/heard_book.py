@@ -39,6 +39,8 @@ class PlayingUtterance:
     encoding: Encoding
     source: str | None
     """The request's text; None for SSML, text streams and `redeliverOf`: the text is that of the sentences."""
+    document: str | None = None
+    """The request's SSML, which gives the places of its words."""
     by: HeardBy = "sent"
     begun: bool = False
     """Some of it was sent."""
@@ -68,7 +70,8 @@ class PlayingUtterance:
         written = request is not None and not (request.ssml or request.text_stream or request.redeliver_of is not None)
         source = request.text if request is not None and written else None
         ids = stored.session, stored.token, stored.session_id, stored.request_id
-        return cls(stored.sequence, *ids, stored.encoding, source)
+        document = request.text if request is not None and request.ssml else None
+        return cls(stored.sequence, *ids, stored.encoding, source, document)
 
     def record(self, epoch: int) -> Heard:
         """The record as it is now, of the owner with this epoch."""
@@ -88,6 +91,7 @@ class PlayingUtterance:
             audio_ms=max(self.sent_ms, self.played_ms) if self.audio_ms is None else self.audio_ms,
             complete=self.audio_ms is not None,
             source=self.source,
+            document=self.document,
         )
         return record.with_(
             played_ms=self.played_ms,
