@@ -1,7 +1,7 @@
 // An LLM server, in the types that are generated from docs/asyncapi.yaml. It is compiled with the types of each
 // generator and never runs. An `@ts-expect-error` fails when the line below it is no error: when a type has lost a
 // field or is `any`.
-import type { AudioChunk, AudioEnd, AudioStart, AudioWaiting, Cancel, PublishAck, Report, SpeakRequest, TextPiece } from './messages'
+import type { AudioChunk, AudioEnd, AudioStart, AudioWaiting, Cancel, Heard, PublishAck, Report, SpeakRequest, TextPiece } from './messages'
 
 /** All fields, none of them optional. Modelina adds `additionalProperties` to types that may have more fields. */
 type Every<T> = Required<Omit<T, 'additionalProperties'>>
@@ -138,6 +138,37 @@ export function misread(report: Report): void {
 
 // @ts-expect-error every field of a report is required
 export const withoutFields: Report = { requestId: 'r1', sessionId: 's1', status: 'delivered' }
+
+// ---- what was heard
+
+export function truncate(heard: Every<Heard>): string | null {
+  const { requestId, sessionId, requestSeq, epoch, done, heardBy, playedMs, heardText, unheardText, cut, cancelSeq, ...rest } = heard
+  const allRead: Nothing<typeof rest> = true
+  const ids: string[] = [requestId, sessionId]
+  const counts: number[] = [requestSeq, epoch]
+  const known: (number | null)[] = [playedMs, cancelSeq]
+  const found: 'words' | 'proportion' | null = cut
+  console.log(allRead, ids, counts, known, found, unheardText)
+  if (!done) return null
+  switch (heardBy) {
+    case 'played':
+    case 'sent':
+      return heardText
+    case 'unknown':
+      return null
+    default:
+      return unknown(heardBy)
+  }
+}
+
+export function misheard(heard: Heard): void {
+  // @ts-expect-error there is no such source
+  if (heard.heardBy === 'guessed') return
+  // @ts-expect-error it may be null
+  console.log(heard.heardText.length)
+  // @ts-expect-error there is no such field
+  console.log(heard.text)
+}
 
 // ---- audio
 

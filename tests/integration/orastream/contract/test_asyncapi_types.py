@@ -19,7 +19,17 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]  # npm installs
 SIDES = {"node": (NODE, "llm_server.ts"), "oraserver": (ORASERVER, "oraserver.ts")}
 """What the commands name the types after: the document, and a program that uses the types."""
 UNIONS = {
-    "node": {"Speak", "ReportGet", "ReportRead", "ReportReadSession", "ReportReadRequest", "Audio", "AudioRead"},
+    "node": {
+        "Speak",
+        "ReportGet",
+        "ReportRead",
+        "ReportReadSession",
+        "ReportReadRequest",
+        "Audio",
+        "AudioRead",
+        "HeardRead",
+        "HeardReadSession",
+    },
     "oraserver": {"Speech", "Streams"},
 }
 """Modelina's types of the messages of a channel."""

@@ -20,6 +20,7 @@ from orastream.contract import audio_messages, codec, schemas, subjects
 from orastream.contract.audio import FORMATS, wav_header
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart, AudioWaiting, EndError
 from orastream.contract.errors import RETRYABLE
+from orastream.contract.heard import Heard
 from orastream.contract.load import SynthLoad
 from orastream.contract.messages import Cancel, Report, parse_request
 from orastream.contract.names import Names
@@ -90,6 +91,7 @@ EXPECTED: dict[str, Any] = {
     "Cancel": schemas.cancel(),
     "Report": schemas.report(),
     "ReportError": schemas.report_error(),
+    "Heard": schemas.heard(),
     **schemas.audio(),
 }
 
@@ -144,6 +146,11 @@ def test_cancel_decodes_the_documented_examples(payload: Any) -> None:
 @pytest.mark.parametrize("payload", examples(NODE, "Report") + examples(NODE, "FinalReport"))
 def test_report_decodes_the_documented_examples(payload: Any) -> None:
     assert Report.decode(codec.encode(payload, "json")).to_map() == payload
+
+
+@pytest.mark.parametrize("payload", examples(NODE, "Heard"))
+def test_heard_decodes_the_documented_examples(payload: Any) -> None:
+    assert Heard.decode(codec.encode(payload, "json")).to_map() == payload
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,25 @@ def test_record_is_the_same_after_encoding_and_decoding(heard: Heard, encoding: 
     assert Heard.decode(data) == heard
 
 
+WIRE = [
+    "requestId",
+    "sessionId",
+    "requestSeq",
+    "epoch",
+    "done",
+    "heardBy",
+    "playedMs",
+    "heardText",
+    "unheardText",
+    "cut",
+    "cancelSeq",
+]
+
+
+def test_record_has_exactly_the_wire_names_of_the_contract() -> None:
+    assert list(record(7, 0).to_map()) == WIRE
+
+
 def test_absent_fields_are_null_on_the_wire_and_may_be_missing() -> None:
     heard = Heard.decode(codec.encode(MAP, "json"))
     assert heard == record(7, 0)
