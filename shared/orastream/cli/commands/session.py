@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Annotated
 
 import typer
 
+from orastream.base import tasks
 from orastream.cli import options, terminal
+from orastream.cli.commands.heard_lines import show_heard
 from orastream.cli.node.settings import find_node
 from orastream.client.cancelling import CutWatch
 from orastream.client.redelivery import next_id, reports_of, undelivered
@@ -25,19 +28,29 @@ def watch(
     nats: options.Nats = None,
     prefix: options.Prefix = None,
 ) -> None:
-    """Show reports as they are written, until Ctrl-C."""
+    """Show reports, and what was heard, as they are written, until Ctrl-C.
+
+    What was heard is shown when it is known, if this user may read it: it contains text. Users of accounts without a
+    SESSION see it from now on.
+    """
 
     async def command() -> int:
         out = terminal.console()
         async with terminal.connect(find_node(nats, prefix)) as client:
             if session is None:  # else it would wait for ever for a gateway that answers
                 await client.reads.check_all()
-            async for stored_at, report in dated_reports(client.reads, session, history=history):
-                if as_json:
-                    print(terminal.json_text(report.to_map()), flush=True)
-                else:
-                    when = (time.strftime("%H:%M:%S ", time.localtime(stored_at)), "dim")
-                    out.print(terminal.words(when, terminal.report_line(report)), soft_wrap=True)
+            heard = asyncio.create_task(
+                show_heard(client, session, history=history, as_json=as_json, out=out), name="what was heard"
+            )
+            try:
+                async for stored_at, report in dated_reports(client.reads, session, history=history):
+                    if as_json:
+                        print(terminal.json_text(report.to_map()), flush=True)
+                    else:
+                        when = (time.strftime("%H:%M:%S ", time.localtime(stored_at)), "dim")
+                        out.print(terminal.words(when, terminal.report_line(report)), soft_wrap=True)
+            finally:
+                await tasks.end(heard)
         return 0
 
     terminal.run(command(), interrupted=0)
