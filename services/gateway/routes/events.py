@@ -1,7 +1,8 @@
-"""`GET /api/events`: the reports of requests, live, as server-sent events.
+"""`GET /api/events`: the reports of requests and what was heard of them, live, as server-sent events.
 
 Each reader has its own feeds of the streams, so it misses nothing between two events. A slow reader costs no memory:
-it skips a report if the request has a newer one. Events never contain texts.
+it skips a report, or a record of what was heard, if the request has a newer one. Only records of what was heard contain
+texts. Who may read events may also read these texts: with the ids of the events it can get the captions of the audio.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from fastapi import Request
 from orastream.contract import codec, subjects
 from orastream.contract.codec import Map
 from orastream.contract.errors import OrastreamError, Overloaded
+from orastream.contract.heard import heard_state_of
 from orastream.contract.report_state import state_of
 from orastream.contract.stored_requests import StoredRequest, read_stored
 from orastream.jetstream import management
@@ -30,29 +32,54 @@ MAX_READERS = 64
 MAX_MISSED = 10_000
 """A reader that has missed more than that (in sequences of one stream) cannot resume and starts from the end."""
 
-_ID = re.compile(r"(\d{1,18})-(\d{1,18})")
+_ID = re.compile(r"(\d{1,18})-(\d{1,18})(?:-(\d{1,18}))?")
 
 
 @dataclass(frozen=True, slots=True)
 class ResumePoint:
-    """How far a reader has read, in sequences of TTS_REPORTS and TTS_SESSIONS. `str` gives the id of an event."""
+    """How far a reader has read, in sequences of TTS_REPORTS, TTS_SESSIONS and TTS_HEARD. `str`: the id of an event.
+
+    `heard` None: the id is of an older gateway, which had no events of what was heard.
+    """
 
     reports: int
     requests: int
+    heard: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.reports}-{self.requests}"
+        return f"{self.reports}-{self.requests}" + ("" if self.heard is None else f"-{self.heard}")
 
     @classmethod
     def read(cls, text: str | None) -> ResumePoint | None:
         """The resume point in a `Last-Event-ID`; None when it is absent or invalid."""
         match = _ID.fullmatch(text or "")
-        return cls(int(match[1]), int(match[2])) if match else None
+        return cls(int(match[1]), int(match[2]), int(match[3]) if match[3] else None) if match else None
 
     def reaches(self, newest: ResumePoint) -> bool:
-        """Whether a reader can resume here, when `newest` is the end of both streams."""
-        missed = (newest.reports - self.reports, newest.requests - self.requests)
+        """Whether a reader can resume here, when `newest` is the end of all streams."""
+        missed = [newest.reports - self.reports, newest.requests - self.requests]
+        if self.heard is not None:
+            missed.append((newest.heard or 0) - self.heard)
         return all(0 <= behind <= MAX_MISSED for behind in missed)
+
+    def resumed(self, newest: ResumePoint) -> ResumePoint:
+        """The same place with a sequence of each stream: what it does not know begins at the end."""
+        return self if self.heard is not None else ResumePoint(self.reports, self.requests, newest.heard)
+
+
+class ReadPlace:
+    """How far a reader has read the feeds. What a feed has read and not given out yet would be lost after a break."""
+
+    def __init__(self, requests: Feed, reports: Feed, heard: Feed) -> None:
+        self._feeds = (reports, requests, heard)
+        self._read = [feed.verified for feed in self._feeds]
+
+    def point(self) -> ResumePoint:
+        """The place after the last message that was taken. It stays lower while a feed has more, which come again."""
+        for number, feed in enumerate(self._feeds):
+            if not feed.buffered:
+                self._read[number] = feed.verified
+        return ResumePoint(*self._read)
 
 
 class Events:
@@ -65,12 +92,13 @@ class Events:
         self._readers = 0
 
     async def events(self, request: Request) -> LiveResponse:
-        """Reports when they are written, and requests when they are stored, until the reader disconnects.
+        """Reports, records of what was heard, and requests when they are stored, until the reader disconnects.
 
         `event: hello` says whether the events resume after `Last-Event-ID` (`resumed`), and after which sequence of
-        reports they begin. Each `event: report` is `{"storedAt", "report"}`. `event: state` with `{"available": false}`
-        says that the node is not available and no report can come; with `true`, that it is available again and all
-        reports of the meantime were sent. After 5 s without an event a comment is sent. `session` selects one session.
+        reports they begin. Each `event: report` is `{"storedAt", "report"}`, each `event: heard` `{"storedAt",
+        "heard"}`. `event: state` with `{"available": false}` says that the node is not available and no report can
+        come; with `true`, that it is available again and all reports and records of the meantime were sent. After 5 s
+        without an event a comment is sent. `session` selects one session.
         """
         session = request.query_params.get("session")
         if session is not None:
@@ -81,56 +109,48 @@ class Events:
         newest = await self._newest()
         asked = ResumePoint.read(request.headers.get("last-event-id"))
         resumed = asked is not None and asked.reaches(newest)
-        pieces = self._events(token, asked if asked is not None and resumed else newest, resumed)
+        after = asked.resumed(newest) if asked is not None and resumed else newest
+        pieces = self._events(token, after, resumed)
         return LiveResponse(pieces, "text/event-stream")
 
     async def _newest(self) -> ResumePoint:
-        """The last sequence of both streams, from their leaders. Deleting messages does not lower it."""
-        return ResumePoint(
-            *await asyncio.gather(self._last(self._js.names.reports_stream), self._last(self._js.names.sessions_stream))
-        )
+        """The last sequence of each stream, from its leader. Deleting messages does not lower it."""
+        names = self._js.names
+        streams = (names.reports_stream, names.sessions_stream, names.heard_stream)
+        return ResumePoint(*await asyncio.gather(*map(self._last, streams)))
 
     async def _last(self, stream: str) -> int:
         answer = management.checked(stream, await management.stream_info(self._js, stream), "state")
         return int(answer["state"]["last_seq"])
 
     async def _events(self, session: str, after: ResumePoint, resumed: bool) -> AsyncGenerator[bytes, None]:
+        names = self._js.names
         changed = asyncio.Event()
         self._readers += 1
         try:
             async with (
-                Feed(
-                    self._js,
-                    self._js.names.reports_stream,
-                    self._js.names.reports(session),
-                    wake=changed.set,
-                    after=after.reports,
-                ) as reports,
-                Feed(
-                    self._js,
-                    self._js.names.sessions_stream,
-                    self._js.names.session_events(session),
-                    wake=changed.set,
-                    after=after.requests,
-                ) as requests,
+                self._feed(names.sessions_stream, names.session_events(session), changed, after.requests) as requests,
+                self._feed(names.reports_stream, names.report(session, "*"), changed, after.reports) as reports,
+                self._feed(names.heard_stream, names.heard(session, "*"), changed, after.heard or 0) as heard,
             ):
+                # Requests first: else `queued` would follow a newer report of the same request.
+                feeds = ((requests, "report", self._queued), (reports, "report", _reported), (heard, "heard", _heard))
+                place = ReadPlace(requests, reports, heard)
                 begins = {"resumed": resumed, "heartbeatSeconds": HEARTBEAT_S, "reports": after.reports}
                 yield event("hello", begins, after)
                 available = True
                 with self._request_service.calling_on_close(changed.set):
                     while not self._request_service.closing:
                         changed.clear()
-                        # Requests first: else `queued` would follow a newer report of the same request.
-                        for feed, read in ((requests, self._queued), (reports, _reported)):
+                        for feed, name, read in feeds:
                             while (message := feed.pop()) is not None:
                                 if (value := read(message)) is not None:
-                                    yield event("report", value, ResumePoint(reports.verified, requests.verified))
+                                    yield event(name, value, place.point())
                         # While NATS is lost, comments would make readers believe that no report was written.
                         connected = self._js.broker.connected
-                        if (connected and reports.current and requests.current) if not available else not connected:
+                        if (connected and all(feed.current for feed, *_ in feeds)) if not available else not connected:
                             available = not available
-                            place = ResumePoint(reports.verified, requests.verified)
-                            yield event("state", {"available": available}, place)
+                            yield event("state", {"available": available}, place.point())
                         try:
                             async with asyncio.timeout(HEARTBEAT_S):
                                 await changed.wait()
@@ -140,6 +160,9 @@ class Events:
             raise BrokenOff(str(exc)) from exc
         finally:
             self._readers -= 1
+
+    def _feed(self, stream: str, subject: str, changed: asyncio.Event, after: int) -> Feed:
+        return Feed(self._js, stream, subject, wake=changed.set, after=after)
 
     def _queued(self, message: Stored) -> Map | None:
         # Without a session it is deleted without a report, and JSON may not be able to hold its token.
@@ -161,6 +184,11 @@ class Events:
 def _reported(message: Stored) -> Map | None:
     state = state_of(message)
     return None if state is None else {"storedAt": state.stored_at_s, "report": state.report.to_map()}
+
+
+def _heard(message: Stored) -> Map | None:
+    state = heard_state_of(message)
+    return None if state is None else {"storedAt": state.stored_at_s, "heard": state.heard.to_map()}
 
 
 def event(name: str, value: Map, place: ResumePoint) -> bytes:

@@ -124,13 +124,15 @@ AUDIO_PARAMETERS: Map = {
 }
 _EVENT: Map = {
     "type": "object",
-    "description": "Each event: `hello`, then `report` with {storedAt, report}, and `state` with {available}, as JSON.",
+    "description": "Each event: `hello`, then `report` with {storedAt, report}, `heard` with {storedAt, heard}, and "
+    "`state` with {available}, as JSON.",
     "properties": {"data": {"type": "string", "contentMediaType": "application/json"}},
     "required": ["data"],
 }
 EVENTS: Responses = {
     200: {
         "description": "`event: hello`, then `event: report` with `{storedAt, report}` for each report that is stored; "
+        "`event: heard` with `{storedAt, heard}` for each record of what was heard, which contains text; "
         "`event: state` with `{available}` when NATS is lost and when it is back",
         "content": {"text/event-stream": {"schema": _EVENT}},
     },
