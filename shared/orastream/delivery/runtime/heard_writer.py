@@ -109,6 +109,7 @@ class HeardWriter:
             utterance.by, utterance.plays_until = "unknown", float("-inf")
             return utterance
         utterance.source = plain_source(audio.start.text, utterance.spoken)
+        utterance.document = audio.start.text
         end = audio.finished
         known_s = seconds_of(audio.start.format, audio.start.spec, audio.bytes)
         utterance.sent_ms = audio.last_pts_ms if known_s is None else round(known_s * 1000)
