@@ -12,7 +12,6 @@ from orastream.contract.heard import Heard
 from orastream.contract.messages import Report, Status
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.feed import Feed
-from tests.support.names import NAMES
 
 
 def a_record(session: str, request: str, seq: int, *, done: bool = True, **fields: Any) -> Heard:
@@ -26,14 +25,14 @@ def a_record(session: str, request: str, seq: int, *, done: bool = True, **field
 async def put_record(js: JetStream, record: Heard) -> None:
     """Store a record as a bridge does."""
     session, token = subjects.tokens(record.session_id, record.request_id)
-    await js.store(NAMES.put_heard(session, token), record.encode("json"))
+    await js.store(js.names.put_heard(session, token), record.encode("json"))
 
 
 async def put_report(js: JetStream, session: str, request: str, seq: int, status: Status, **fields: Any) -> Report:
     """Store a report as a bridge does; by default of a request over WebSocket."""
     fields = {"transport": "websocket"} | fields
     report = Report(request_id=request, session_id=session, request_seq=seq, status=status, **fields)
-    await js.store(NAMES.put_report(*subjects.tokens(session, request)), report.encode("json"))
+    await js.store(js.names.put_report(*subjects.tokens(session, request)), report.encode("json"))
     return report
 
 
@@ -41,13 +40,13 @@ async def put_report(js: JetStream, session: str, request: str, seq: int, status
 async def at_each_cancel(js: JetStream, answer: Callable[[int], Awaitable[object]]) -> AsyncIterator[None]:
     """Call `answer` with the sequence of each cancel that is stored from now on, inside the context."""
     changed = asyncio.Event()
-    last = await js.last(NAMES.sessions_stream, NAMES.session_events("*"))
+    last = await js.last(js.names.sessions_stream, js.names.session_events("*"))
 
     async def run() -> None:
         async with Feed(
             js,
-            NAMES.sessions_stream,
-            NAMES.session_cancel("*"),
+            js.names.sessions_stream,
+            js.names.session_cancel("*"),
             wake=changed.set,
             after=last.sequence if last is not None else 0,
         ) as feed:

@@ -194,9 +194,17 @@ class Relay:
                 ack.cancel()
 
     async def _nothing_to_cancel(self, session: str) -> Ack | None:
-        """An ack for a cancel of a session without stored messages: a flood of them must not wake the bridges."""
-        if await self._js.after(self._js.names.sessions_stream, self._js.names.session_events(session), 0) is not None:
-            return None
+        """An ack for a cancel of a session without stored messages: a flood of them must not wake the bridges.
+
+        None if it has any, or a report: what is delivered may still be heard, and its request is not stored any more.
+        """
+        names = self._js.names
+        for stream, subject in (
+            (names.sessions_stream, names.session_events(session)),
+            (names.reports_stream, names.reports(session)),
+        ):
+            if await self._js.after(stream, subject, 0) is not None:
+                return None
         answer = await management.stream_info(self._js, self._js.names.sessions_stream, patience_s=PATIENCE_S)
         state = management.checked(self._js.names.sessions_stream, answer, "state")["state"]
         return Ack(int(state["last_seq"]), duplicate=False)

@@ -1,9 +1,9 @@
-"""What callers ask the gateway to read for them: a report, reports, audio. Pure.
+"""What callers ask the gateway to read for them: a report, reports, audio, what was heard. Pure.
 
 A caller in an account of its own has no JetStream of the node, so it asks on these subjects (`Names.report_get`,
-`report_read`, `audio_read`). A query is a JSON object, a msgpack map or empty. Its fields:
+`report_read`, `audio_read`, `heard_read`). A query is a JSON object, a msgpack map or empty. Its fields:
 
-`after`        read what is stored above this sequence; default: audio from its beginning, reports from now on
+`after`        read what is stored above this sequence; default: audio from its beginning, else from now on
 `waitSeconds`  how long to wait for what is not stored yet, 0 to 30; default 0
 
 The answer to `tts.report.get` is one message: the report. The answer to a read is a page: one message for each stored

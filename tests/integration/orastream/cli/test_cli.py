@@ -21,6 +21,7 @@ from orastream.client.watch import dated_reports
 from orastream.contract.text_pieces import TextPiece
 from orastream.jetstream.api import JetStream
 from tests.support.ending import ending_all, stored_request
+from tests.support.heard import a_record, at_each_cancel, put_record, put_report
 from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
 from tests.support.processes import Logs, Process, free_port, until
@@ -185,6 +186,31 @@ async def test_commands_accept_wait_report_cancel_and_watch(
     code, out, _ = await orastream(tmp_path, "cancel", "s", *nats)
     assert code == 0
     assert out.startswith("cancel stored at sequence")
+
+
+async def test_cancel_shows_what_was_heard(tmp_path: Path, nats_server: NatsServer, js: JetStream) -> None:
+    """With control characters of the text as escapes."""
+    await put_report(js, "s", "r", 1, "delivering")
+    await put_report(js, "s", "posted", 2, "delivering", transport="http")
+    unknown = {"heard_by": "unknown", "played_ms": None, "heard_text": None, "unheard_text": None, "cut": None}
+    await put_record(js, a_record("s", "posted", 2, **unknown))
+
+    async def answer(cancel: int) -> None:
+        await put_report(js, "s", "posted", 2, "cancelled", transport="http")
+        await put_record(js, a_record("s", "r", 1, cancel_seq=cancel, unheard_text="둘\x1b[2J"))
+
+    async with at_each_cancel(js, answer):
+        code, out, _ = await orastream(tmp_path, "cancel", "s", "--wait", "--nats", nats_server.url)
+    first, *lines = out.splitlines()
+    assert code == 0 and first.endswith("utterances that it has cut: 2")
+    assert lines == [
+        "r (0.40 s heard, estimated)",
+        "  heard:     하나",
+        "  not heard: 둘\\u001b[2J",
+        "posted (unknown how much was heard)",
+    ]
+    code, out, _ = await orastream(tmp_path, "cancel", "s", "--request", "r", "--wait", "--nats", nats_server.url)
+    assert code == 0 and out.endswith("cut: 0\n")
 
 
 async def test_commands_warn_of_a_misspelled_setting(tmp_path: Path, nats_server: NatsServer) -> None:

@@ -20,6 +20,7 @@ from orastream.jetstream.session_events import next_request
 from orastream.jetstream.stream_limits import StreamLimits
 from orastream.service.keeper import StreamKeeper
 from services.gateway.relay.lanes import MAX_WAITING
+from tests.support.heard import put_report
 from tests.support.names import NAMES
 from tests.support.nats_accounts import AccountServer
 from tests.support.processes import Logs, until
@@ -155,6 +156,15 @@ async def test_cancels_are_stored_only_where_there_is_something_to_cancel(node: 
         assert await shop.cancel("s") > sequence
     cancels = await node.js.read(NAMES.sessions_stream, "tts.session.*.cancel", 0)
     assert [message.subject for message in cancels] == [NAMES.session_cancel("s")]
+
+
+async def test_what_is_delivered_and_still_heard_can_be_cancelled(node: Node) -> None:
+    """Its request is not stored any more, but its report is."""
+    await put_report(node.js, "s", "r", 1, "delivered")
+    async with node.server.client("shop") as shop:
+        sequence = await shop.cancel("s")
+    cancel = await node.js.get(NAMES.sessions_stream, sequence)
+    assert cancel is not None and cancel.subject == NAMES.session_cancel("s")
 
 
 async def test_messages_of_a_session_keep_their_order_without_waiting_for_acks(node: Node) -> None:

@@ -23,6 +23,7 @@ from orastream.jetstream.feed import Feed
 from services.gateway.openai import request
 from services.gateway.openai.schema import SpeechBody
 from tests.support.ending import end
+from tests.support.heard import a_record, put_record
 from tests.support.names import NAMES
 from tests.support.services import Stack
 
@@ -68,6 +69,7 @@ async def gateway(stack: Stack, js: JetStream, client: Client) -> AsyncIterator[
     accepted = await client.say("들립니다", session_id="heard", phone_id="p1", request_id="heard", transport="none")
     assert isinstance(accepted, Acceptance)
     assert (await client.wait("heard", "heard")).status == "delivered"
+    await put_record(js, a_record("heard", "heard", accepted.request_seq))
     async with delivering(js):
         yield stack.only("gateway").url
 
@@ -77,6 +79,7 @@ def check_document(document: dict[str, Any]) -> None:
     parts = document["components"]["schemas"]
     assert parts["SpeakRequest"] == schemas.request(MAX_TEXT_CHARS)
     assert (parts["Report"], parts["ReportError"]) == (schemas.report(), schemas.report_error())
+    assert parts["Heard"] == schemas.heard()
     convert = document["paths"]["/api/convert-tts/"]["post"]["responses"]
     assert set(convert) == {
         "200",
