@@ -16,7 +16,9 @@ from playwright.async_api import Browser, Route, expect
 
 from orastream.client.acceptance import Acceptance
 from orastream.client.async_client import Client
+from orastream.contract import subjects
 from orastream.contract.audio_messages import AudioChunk
+from orastream.contract.heard import Heard
 from tests.support.console import LONG, MARKS, SHORT, ask, live, newest, opened, until_status, visit
 from tests.support.scenes import reference
 from tests.support.services import ServiceProcess, Stack
@@ -196,6 +198,48 @@ async def test_cancel_stops_the_playback_of_its_requests(
         request = (await page.inner_text("#detail-name")).split(" / ")[1]
     report = await client.report("cancels", request)
     assert report is not None and report.status == "cancelled"
+
+
+async def test_what_was_heard_before_a_barge_in_is_shown(
+    browser: Browser, gateway: ServiceProcess, client: Client
+) -> None:
+    """The test stores the record, as a bridge does, and looks at it by an event and after the page was opened again."""
+    heard = "하나 <b>둘</b> " + "셋 " * 30 + "넷"
+    async with live(browser, gateway) as page:
+        accepted = await client.say("하나 둘", session_id="barge-in", phone_id="p", transport="websocket")
+        assert isinstance(accepted, Acceptance)
+        await until_status(page, "delivered")
+        row = newest(page)
+        await expect(row.locator(".cut")).to_be_hidden()
+        record = Heard(
+            request_id=accepted.request_id,
+            session_id="barge-in",
+            request_seq=accepted.request_seq,
+            epoch=2**53,  # no bridge replaces it
+            done=True,
+            heard_by="sent",
+            played_ms=400,
+            heard_text=heard,
+            unheard_text="다섯.‮",
+            cancel_seq=accepted.request_seq + 1,
+        )
+        subject = client.names.put_heard(*subjects.tokens("barge-in", accepted.request_id))
+        await client.reads.js.store(subject, record.encode("json"))
+        await expect(row.locator(".cut del")).to_have_text("다섯.\\u202e")
+        await expect(row.locator(".cut > bdi")).to_have_text(re.compile("^….*셋 넷$"))
+        await expect(row.locator(".cut del")).to_have_css("text-decoration-line", "line-through")
+        for _ in range(2):
+            await newest(page).locator("th button").click()
+            await expect(page.locator("#cut > bdi")).to_have_text(heard)
+            await expect(page.locator("#cut del")).to_have_text("다섯.\\u202e")
+            await expect(page.locator("#cut-how")).to_have_text(
+                "400 ms heard before the barge-in, estimated from what was sent"
+            )
+            await visit(page, page.url)
+        await newest(page).locator("th button").click()
+        await expect(page.locator("#cut del")).to_be_visible()
+        found = await Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
 
 
 async def test_errors_are_shown(browser: Browser, gateway: ServiceProcess) -> None:

@@ -104,8 +104,8 @@ export class Api {
 
   /**
    * Follow the events until `signal` aborts, connecting again and again; what was missed in between comes then.
-   * `on.hello({resumed, reports})`, `on.report({storedAt, report})`, `on.state(…)`: connecting, live,
-   * node (the gateway has lost it), lost (the gateway itself) or key.
+   * `on.hello({resumed, reports})`, `on.report({storedAt, report})`, `on.heard({storedAt, heard})`, `on.state(…)`:
+   * connecting, live, node (the gateway has lost it), lost (the gateway itself) or key.
    */
   async follow(signal, on) {
     let last = "";

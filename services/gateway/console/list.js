@@ -3,6 +3,7 @@
 import { byId, html, write } from "./element.js";
 import { endOf, line, wordsOf } from "./errors.js";
 import { isolated, visible } from "./foreign.js";
+import { shortCutText } from "./heard.js";
 import { duration, t } from "./i18n.js";
 import { firstAudioMs, wholeMs } from "./steps.js";
 import { smallFall } from "./waterfall.js";
@@ -66,6 +67,7 @@ export class List {
     const cells = {
       name: html("button", { type: "button", class: "link-like", title: `${isolated(session)} / ${isolated(request)}`, onclick: () => this.on.select(utterance.key) },
         html("bdi", { class: "session" }, visible(session)), " / ", html("bdi", {}, visible(request))),
+      cut: html("p", { class: "cut", hidden: true }),
       status: html("td", { class: "status" }),
       via: html("td"),
       fall: html("td", { class: "fall" }),
@@ -76,18 +78,19 @@ export class List {
       cancel: html("button", { type: "button", onclick: () => this.on.cancel(utterance) }),
     };
     const actions = html("td", { class: "actions" }, cells.listen, cells.cancel);
-    const { name, status, via, fall, first, whole, length } = cells;
-    const line = html("tr", {}, html("th", { scope: "row", class: "id" }, name), status, via, fall, first, whole, length, actions);
+    const { name, cut, status, via, fall, first, whole, length } = cells;
+    const line = html("tr", {}, html("th", { scope: "row", class: "id" }, name, cut), status, via, fall, first, whole, length, actions);
     return { line, drawn: "", inView: false, ...cells };
   }
 
   /** All that a row shows; while it is the same there is nothing to draw. In view, what goes on moves by STEP_MS. */
   #stateOf({ inView }, utterance, selected, now) {
-    const { report, track, status, requestedAt, endedAt } = utterance;
+    const { report, track, status, requestedAt, endedAt, cut } = utterance;
     const going = !utterance.final || (track && !track.done);
     const moves = inView && (going ? Math.floor(now / STEP_MS) : report?.deliveredChunks);
     const sound = [report?.audioSeconds, report?.firstAudioMs, track?.state, track?.arrivals.length > 0];
-    return JSON.stringify([inView, status, selected, requestedAt, endedAt, moves, sound, document.documentElement.lang]);
+    const heard = [cut?.cancelSeq, cut?.playedMs, cut?.heardText.length];
+    return JSON.stringify([inView, status, selected, requestedAt, endedAt, moves, sound, heard, document.documentElement.lang]);
   }
 
   #write(row, utterance, selected, now) {
@@ -96,6 +99,8 @@ export class List {
     row.name.ariaExpanded = String(selected);
     row.name.setAttribute("aria-controls", "detail");
     statusCell(row.status, utterance.status);
+    row.cut.hidden = !utterance.cut;
+    row.cut.replaceChildren(...(utterance.cut ? shortCutText(utterance.cut) : []));
     const wrong = utterance.refusal ? wordsOf(utterance.refusal) : report?.error ? endOf(utterance) : null;
     row.status.title = wrong ? line(wrong) : "";
     write(row.via, report?.transport ? t(`via.${report.transport}`) : "–");

@@ -8,6 +8,7 @@ import { byId, write } from "./element.js";
 import { endOf, line, ofLink, wordsOf } from "./errors.js";
 import { drawFigures } from "./figures.js";
 import { isolated } from "./foreign.js";
+import { cutText, cutWords } from "./heard.js";
 import { duration, onLanguage, preferredLanguage, t, useLanguage } from "./i18n.js";
 import { Keys } from "./keys.js";
 import { Link } from "./link.js";
@@ -50,6 +51,7 @@ const list = new List({
 });
 const keys = new Keys(api, begin);
 
+const heardAsked = new WeakSet(); // the utterances whose records were asked for
 const captioned = new WeakSet(); // the tracks whose captions were asked for
 
 let node = null;
@@ -70,6 +72,10 @@ function begin() {
     report: (event) => {
       utterances.arrived(event, now());
       if (event.report.status === "cancelled") player.stop(utterances.of(event.report.sessionId, event.report.requestId).key);
+      draw();
+    },
+    heard: ({ heard }) => {
+      utterances.listened(heard);
       draw();
     },
     state: (state) => link.events(state),
@@ -110,6 +116,17 @@ async function catchUp() {
     if (answer) utterances.answered(answer.body, now());
     if (utterance.status === "delivered") alert.clear(utterance.key);
   }
+  draw();
+}
+
+/** Ask once what was heard of an utterance that is looked at: its record may have come before this page. */
+async function askHeard(utterance) {
+  const may = utterance.report?.transport === "websocket" && ["cancelled", "delivered"].includes(utterance.status);
+  if (!may || utterance.heard || heardAsked.has(utterance)) return;
+  heardAsked.add(utterance);
+  const path = `api/heard/${encodeURIComponent(utterance.session)}/${encodeURIComponent(utterance.request)}`;
+  const answer = await api.call("GET", path).catch(() => null); // there may be none
+  if (answer && !utterance.heard) utterances.listened(answer.body); // an event is newer than the answer
   draw();
 }
 
@@ -164,6 +181,7 @@ let timer = null;
 let due = Infinity;
 let drawnAt = 0;
 let detailDrawn = "";
+let cutDrawn = "";
 
 /** Draw within `ms`, and as soon as that is possible by default. */
 function draw(ms = 0) {
@@ -189,6 +207,8 @@ function drawNow() {
   byId("detail").hidden = !chosen;
   if (chosen) {
     write(byId("detail-name"), `${isolated(chosen.session)} / ${isolated(chosen.request)}`);
+    askHeard(chosen);
+    drawCut(chosen.cut);
     const going = !chosen.final || (chosen.track && !chosen.track.done);
     const drawn = JSON.stringify([chosen.key, chosen.status, chosen.call?.until, chosen.track?.state, chosen.requestedAt, going && Math.floor(time / 100), byId("fall").clientWidth, document.documentElement.lang]);
     if (drawn !== detailDrawn) byId("fall").replaceChildren(...fall(chosen, time, byId("fall").clientWidth));
@@ -197,6 +217,15 @@ function drawNow() {
   // What sounds, and what is looked at closely, moves smoothly; tables move by their own step.
   if (player.tracks.length || (chosen && !chosen.final)) draw(DRAWN_EVERY_MS);
   else if (all.some(({ final }) => !final)) draw(STEP_MS);
+}
+
+function drawCut(cut) {
+  const drawn = JSON.stringify([cut, document.documentElement.lang]);
+  if (drawn === cutDrawn) return;
+  cutDrawn = drawn;
+  byId("cut").hidden = byId("cut-how").hidden = !cut;
+  byId("cut").replaceChildren(...(cut ? cutText(cut) : []));
+  write(byId("cut-how"), cut ? cutWords(cut) : "");
 }
 
 const chooser = byId("language");

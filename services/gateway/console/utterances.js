@@ -22,6 +22,7 @@ export class Utterance {
     this.confirmed = []; // {at, chunks}: progress of the delivery
     this.call = null; // {at, answeredAt, until, status, awaits, sent, asked} of this browser's own call
     this.track = null; // what is heard of it here
+    this.heard = null; // the record of what its listener has heard
     this.refusal = null; // ApiError of the call
     this.unsent = false; // cancelled here before it was sent
   }
@@ -38,6 +39,13 @@ export class Utterance {
 
   get final() {
     return FINAL.has(this.status);
+  }
+
+  /** The record of what was heard, if a cancel has cut it and the record has both parts of the text. */
+  get cut() {
+    const { heard, report } = this;
+    if (!heard?.done || heard.cancelSeq === null || heard.requestSeq !== report?.requestSeq) return null;
+    return heard.heardText === null || heard.unheardText === null ? null : heard;
   }
 
   /** Its place in the list: the newest first. */
@@ -58,6 +66,19 @@ export class Utterances {
     this.onFinal = onFinal;
   }
 
+  #heard = new Map(); // the newest records by key, also those that come before their utterance
+
+  /** A record of what was heard. It may come before the utterance is known here. */
+  listened(record) {
+    const key = keyOf(record.sessionId, record.requestId);
+    if (record.requestSeq < (this.#heard.get(key)?.requestSeq ?? 0)) return;
+    this.#heard.delete(key);
+    this.#heard.set(key, record);
+    if (this.#heard.size > MOST) this.#heard.delete(this.#heard.keys().next().value);
+    const utterance = this.all.get(key);
+    if (utterance) utterance.heard = record;
+  }
+
   #offset = Infinity; // this browser's clock less the server's, in ms
 
   /** The utterance of these ids, made when it is new. */
@@ -67,6 +88,7 @@ export class Utterances {
     if (!found) {
       const places = [...this.all.values()].map(({ order }) => order);
       this.all.set(key, (found = new Utterance(session, request, Math.floor(Math.max(0, ...places)))));
+      found.heard = this.#heard.get(key) ?? null;
     }
     return found;
   }

@@ -21,20 +21,21 @@ ENCODINGS = get_args(Encoding)
 MAP: dict[str, Any] = {"requestId": "r", "sessionId": "s", "requestSeq": 7, "done": False, "heardBy": "sent"}
 NUMBERS = st.integers(0, 2**53 - 1)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
-RECORDS = st.builds(
-    Heard,
-    request_id=TEXTS,
-    session_id=TEXTS,
-    request_seq=NUMBERS,
-    epoch=NUMBERS,
-    done=st.booleans(),
-    heard_by=st.sampled_from(get_args(HeardBy)),
-    played_ms=st.none() | NUMBERS,
-    heard_text=st.none() | TEXTS,
-    unheard_text=st.none() | TEXTS,
-    cut=st.none() | st.sampled_from(get_args(Cut)),
-    cancel_seq=st.none() | NUMBERS,
-)
+RECORDS = st.fixed_dictionaries(
+    {
+        "request_id": TEXTS,
+        "session_id": TEXTS,
+        "request_seq": NUMBERS,
+        "epoch": NUMBERS,
+        "done": st.booleans(),
+        "heard_by": st.sampled_from(get_args(HeardBy)),
+        "played_ms": st.none() | NUMBERS,
+        "heard_text": st.none() | TEXTS,
+        "unheard_text": st.none() | TEXTS,
+        "cut": st.none() | st.sampled_from(get_args(Cut)),
+        "cancel_seq": st.none() | NUMBERS,
+    }
+).map(lambda fields: Heard(**fields))
 
 
 def record(request_seq: int, epoch: int, **more: Any) -> Heard:

@@ -17,6 +17,7 @@ from orastream.contract.messages import Report
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.stream_limits import StreamLimits
 from orastream.service.keeper import StreamKeeper
+from tests.support.heard import put_record
 from tests.support.names import NAMES
 from tests.support.nats_accounts import AccountServer
 from tests.support.nats_server import NatsServer
@@ -30,10 +31,6 @@ PLAYS = Heard(request_id="r", session_id="s", request_seq=1, done=False, heard_b
 CUT = PLAYS.with_(
     done=True, played_ms=1_310, heard_text="예약은 2025년에", unheard_text="했어요.", cut="words", cancel_seq=9
 )
-
-
-async def store(js: JetStream, heard: Heard) -> None:
-    await js.store(NAMES.put_heard(heard.session_id, heard.request_id), heard.encode("json"))
 
 
 async def report(js: JetStream, request: str) -> None:
@@ -71,12 +68,12 @@ async def line_with(stream: asyncio.StreamReader | None, wanted: str) -> str:
 async def test_watch_shows_records_that_are_done(tmp_path: Path, nats_server: NatsServer, js: JetStream) -> None:
     other = PLAYS.with_(session_id="other", done=True, played_ms=5, heard_text="x", unheard_text="")
     for heard in (other, PLAYS.with_(request_id="plays"), CUT):
-        await store(js, heard)
+        await put_record(js, heard)
     env = {"NATS_URL": nats_server.url}
     async with watching(tmp_path, env, "s", "--history") as process:
         line = await line_with(process.stdout, "heard")
         assert "heard s/r · 1.3 s · heard “예약은 2025년에” · not heard “했어요.”" in line
-        await store(js, CUT.with_(request_id="later"))
+        await put_record(js, CUT.with_(request_id="later"))
         assert "heard s/later" in await line_with(process.stdout, "heard")
     async with watching(tmp_path, env, "--history", "--json") as process:
         found = [json.loads(await line_with(process.stdout, "heardBy")) for _ in range(3)]
@@ -105,12 +102,12 @@ async def test_watch_of_an_observer_shows_reports_and_says_once_that_it_shows_no
     tmp_path: Path, server: tuple[AccountServer, JetStream]
 ) -> None:
     accounts, js = server
-    await store(js, CUT)
+    await put_record(js, CUT)
     await report(js, "r1")
     async with watching(tmp_path, accounts.env("observer"), "--history") as process:
         await line_with(process.stderr, NOT_SHOWN)
         assert "delivering s/r1" in await line_with(process.stdout, "s/")
-        await store(js, CUT.with_(request_id="later"))
+        await put_record(js, CUT.with_(request_id="later"))
         await report(js, "r2")
         assert "delivering s/r2" in await line_with(process.stdout, "s/")
         process.terminate()
@@ -122,14 +119,14 @@ async def test_watch_of_an_llm_server_shows_records_of_a_session_and_of_all(
     tmp_path: Path, server: tuple[AccountServer, JetStream]
 ) -> None:
     accounts, js = server
-    await store(js, CUT)
+    await put_record(js, CUT)
     async with watching(tmp_path, accounts.env("llm"), "s", "--history") as process:
         assert "heard s/r" in await line_with(process.stdout, "heard")
     async with watching(tmp_path, accounts.env("llm")) as process:
 
         async def keep_storing() -> None:
             while True:  # until the command has subscribed
-                await store(js, CUT.with_(request_id="live"))
+                await put_record(js, CUT.with_(request_id="live"))
                 await asyncio.sleep(0.2)
 
         storing = asyncio.create_task(keep_storing())

@@ -14,11 +14,11 @@ from yarl import URL
 
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioMessage, AudioStart, EndStatus
 from orastream.contract.codec import Map
-from orastream.contract.heard import Heard
 from orastream.contract.messages import Report, ReportError
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.report_store import ReportStore
 from tests.support.ending import end, stored_request
+from tests.support.heard import a_record, put_record
 from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
 from tests.support.services import ServiceProcess, Stack
@@ -236,33 +236,18 @@ async def test_reader_that_reconnects_gets_the_missed_events(
             assert (await events.next())[1]["resumed"] is False
 
 
-def heard_of(request: str, **fields: Any) -> Heard:
-    given: dict[str, Any] = {
-        "done": True,
-        "heard_by": "sent",
-        "played_ms": 900,
-        "heard_text": "하나",
-        "unheard_text": "둘",
-    }
-    return Heard(request_id=request, session_id="s1", request_seq=1, **(given | fields))
-
-
-async def store_heard(js: JetStream, heard: Heard) -> None:
-    await js.store(NAMES.put_heard(heard.session_id, heard.request_id), heard.encode("json"))
-
-
 async def test_events_show_what_was_heard_in_a_session(
     http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream
 ) -> None:
-    await store_heard(js, heard_of("before"))
+    await put_record(js, a_record("s1", "before", 1))
     async with following(http, gateway) as events, following(http, gateway, "?session=other") as others:
         assert (await events.next())[0] == "hello"
-        cut = heard_of("r1", cancel_seq=9, cut="words")
-        await store_heard(js, heard_of("r1", done=False, played_ms=None, heard_text=None, unheard_text=None))
+        cut = a_record("s1", "r1", 1, cancel_seq=9, cut="words")
+        await put_record(js, a_record("s1", "r1", 1, done=False))
         name, value = await events.next()
         assert (name, value["heard"]["done"], value["heard"]["heardText"]) == ("heard", False, None)
         await js.store(NAMES.put_heard("s1", "broken"), b"no record")
-        await store_heard(js, cut)
+        await put_record(js, cut)
         name, value = await events.next()
         assert (name, value["heard"]) == ("heard", cut.to_map()) and value["storedAt"] > 1_700_000_000
         assert (await others.next())[0] == "hello"
@@ -279,13 +264,13 @@ async def test_reader_with_an_id_of_an_older_gateway_resumes_its_reports(
         assert await events.report() == ("r1", "queued")
         older = "-".join(events.last_id.split("-")[:2])
         assert len(events.last_id.split("-")) == 3
-    await store_heard(js, heard_of("missed"))
+    await put_record(js, a_record("s1", "missed", 1))
     await say(http, gateway, js, "r2")
     async with following(http, gateway, after=older) as events:
         assert (await events.next())[1]["resumed"] is True
         while await events.report() != ("r2", "queued"):
             pass  # r1 may come again
-        await store_heard(js, heard_of("live"))
+        await put_record(js, a_record("s1", "live", 1))
         name, value = await events.next()
         assert (name, value["heard"]["requestId"]) == ("heard", "live")
     for wrong in (f"{older}-7", f"{older}-", f"{older}-0-0"):
@@ -303,7 +288,7 @@ async def test_reader_that_breaks_off_within_many_events_gets_the_rest(
     for number in range(20):
         report = Report(request_id=f"r{number}", session_id="s1", request_seq=1, status="delivering")
         await js.store(NAMES.put_report("s1", f"r{number}"), report.encode("json"))
-        await store_heard(js, heard_of(f"r{number}"))
+        await put_record(js, a_record("s1", f"r{number}", 1))
     got: set[tuple[str, str]] = set()
     for _ in range(100):  # each time only two events are read
         async with following(http, gateway, after=last) as events:

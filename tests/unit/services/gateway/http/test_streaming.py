@@ -32,7 +32,7 @@ def test_resume_point_is_read_or_refused_for_any_text(text: str | None) -> None:
     assert place is None or str(ResumePoint(place.reports, place.requests)).isascii()
 
 
-@pytest.mark.parametrize("text", ["", "1", "1-", "-1", "1-2-3", "1-2\n", " 1-2", "9" * 19 + "-1", "a-b"])
+@pytest.mark.parametrize("text", ["", "1", "1-", "-1", "1-2-3-4", "1-2\n", " 1-2", "9" * 19 + "-1", "a-b"])
 def test_resume_point_refuses_invalid_texts(text: str) -> None:
     assert ResumePoint.read(text) is None
 
