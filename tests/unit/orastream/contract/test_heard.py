@@ -113,10 +113,10 @@ def test_foreign_bytes_give_no_record(data: bytes) -> None:
     assert state is None or state.heard == Heard.decode(data)
 
 
-def test_state_has_the_sequence_and_the_time_of_the_message() -> None:
+def test_state_has_the_sequence_the_time_and_the_encoding_of_the_message() -> None:
     heard = record(7, 2)
     message = Stored("tts.heard.s.r", 30, "1970-01-01T00:00:01.5Z", heard.encode("msgpack"))
-    assert heard_state_of(message) == HeardState(heard, 30, 1.5)
+    assert heard_state_of(message) == HeardState(heard, 30, 1.5, "msgpack")
 
 
 def test_record_of_a_later_request_or_of_no_older_owner_replaces() -> None:
