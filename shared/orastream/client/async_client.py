@@ -15,7 +15,7 @@ from typing import Literal, Self, overload
 
 from orastream import traces
 from orastream.broker import Broker
-from orastream.client import publishing, voices, watch
+from orastream.client import progress, publishing, voices, watch
 from orastream.client.acceptance import Acceptance
 from orastream.client.cancelling import DEFAULT_CUT_S, CutWatch, store_cancel
 from orastream.client.connection_options import CONNECT_TIMEOUT_S, NAME, access_of, broker_of
@@ -28,6 +28,7 @@ from orastream.contract import codec, subjects
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.contract.caller import HEADER, UNKNOWN
 from orastream.contract.codec import Encoding, Map
+from orastream.contract.delivery_progress import DeliveryProgress
 from orastream.contract.errors import InvalidRequest, Overloaded, PublishRefused, WaitTimeout
 from orastream.contract.heard import Heard
 from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Report, Transport, parse_request
@@ -300,6 +301,21 @@ class Client:
         Endless: leave the loop to end it.
         """
         return watch.reports(self.reads, session_id, history=history)
+
+    def progress(
+        self, session_id: str, request_id: str, *, wait_s: float = DEFAULT_WAIT_S
+    ) -> AsyncGenerator[DeliveryProgress, None]:
+        """Yield how far a request's delivery over WebSocket is: what was sent, acknowledged and played, in ms.
+
+        At most every 250 ms, from the first audio on; a loop that is slower skips what is not the newest. The first
+        message may come 5 s late, because bridges look for watchers every 5 s. The generator ends when the final report
+        is stored and the play has ended, 10 s after the last message if its end is not seen, and at the final report of
+        a request that is not delivered over WebSocket. Not thread-safe; leave the loop to end it earlier.
+
+        Raises InvalidRequest, NodeUnavailable, and WaitTimeout if neither a report nor progress comes for `wait_s`
+        seconds before the final report.
+        """
+        return progress.follow(self.reads, session_id, request_id, wait_s=wait_s)
 
     async def voices(self) -> list[voices.Voice]:
         """The voices of all running synths, sorted by engine; [] when none is running. Raises NodeUnavailable."""

@@ -131,6 +131,16 @@ class ResumingLink(Link, Protocol):
         ...
 
     @property
+    def acked_s(self) -> float:
+        """The seconds of the utterance up to what OraServer has stored, as it has said over this link."""
+        ...
+
+    @property
+    def retransmitted_bytes(self) -> int:
+        """Bytes of the utterance that OraServer has lost, and that were sent again over this link."""
+        ...
+
+    @property
     def skipped_bytes(self) -> int:
         """Bytes of the utterance that OraServer has left out, because their play time had passed."""
         ...

@@ -74,12 +74,12 @@ class AccountPlan:
     def subscribe(self) -> tuple[str, ...]:
         """The subjects that its user may subscribe to: else processes of one account could read each other's requests.
 
-        All reports are among them, whatever is imported: a client that waits for a report subscribes, and the server
-        would log a violation each time. Nothing arrives there but the reports that the account imports.
+        All reports and all progress are among them, whatever is imported: a client that waits for a report subscribes,
+        and the server would log a violation each time. Nothing arrives there but what the account imports.
         """
-        reports = self.naming.report("*", "*")
-        streams = (one.local for one in self.imports if one.kind == "stream" and one.subject != reports)
-        return (*streams, reports, f"{subjects.INBOX}.>")
+        live = (self.naming.report("*", "*"), self.naming.progress("*", "*"))
+        streams = (one.local for one in self.imports if one.kind == "stream" and one.subject not in live)
+        return (*streams, *live, f"{subjects.INBOX}.>")
 
 
 def account_plans(callers: tuple[CallerAccount, ...], naming: Names = DEFAULT) -> tuple[AccountPlan, ...]:
@@ -143,6 +143,7 @@ def _callers(naming: Names) -> AccountPlan:
             *(_asks(naming, names.CALLERS, pattern) for pattern in read_services(naming)),
             _stream(naming.report("*", "*")),
             _stream(naming.heard("*", "*")),
+            _stream(naming.progress("*", "*")),
             _stream(naming.load),
             _replies(naming, names.CALLERS),
         ),
@@ -159,6 +160,7 @@ def _observers(naming: Names) -> AccountPlan:
             *(_asks(naming, OBSERVERS, pattern) for pattern in (naming.report_get("*", "*"), *report_reads(naming))),
             _asks(naming, OBSERVERS, naming.voices),
             _stream(naming.report("*", "*")),
+            _stream(naming.progress("*", "*")),
             _stream(naming.load),
         ),
         MAX_CONNECTIONS,
@@ -211,4 +213,5 @@ def _of_session(naming: Names, account: str, session: str) -> tuple[Import, ...]
         ),
         _stream(naming.report("*", "*"), naming.reports(session)),
         _stream(naming.heard("*", "*"), naming.heard(session, "*")),
+        _stream(naming.progress("*", "*"), naming.progress(session, "*")),
     )

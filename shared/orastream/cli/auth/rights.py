@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orastream.cli.auth.names import OPERATOR
-from orastream.contract.names import BRIDGES, DEFAULT, SYNTH, Names
+from orastream.contract.names import BRIDGE_OF, BRIDGES, DEFAULT, SYNTH, Names
 
 CONSUMERS = (SYNTH, *BRIDGES)
 ANSWER_S = 10
@@ -179,6 +179,7 @@ def _bridge(naming: Names, kind: str) -> Rights:
         naming.owner_key(kind, "*"),
         naming.heartbeat_key("*"),
         *_peers(naming, kind),
+        *((naming.progress("*", "*"),) if kind == BRIDGE_OF["websocket"] else ()),
     )
     subscribe = (
         naming.session_events("*"),
@@ -214,6 +215,7 @@ def _gateway(naming: Names, accounts: Sequence[str]) -> Rights:
         naming.report("*", "*"),
         naming.heard("*", "*"),
         naming.audio("*", "*"),
+        naming.progress("*", "*"),
         front.load,
         *SERVICE_API,
     )

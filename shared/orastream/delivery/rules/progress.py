@@ -26,6 +26,8 @@ class Progress:
     reconnects: int = 0
     retransmitted: int = 0
     """Chunks that were written more than once."""
+    retransmitted_bytes: int = 0
+    """Bytes of those chunks."""
     sent_seconds: float = 0.0
     """Seconds of the audio that was sent, confirmed or not, each counted once."""
     confirmed_bytes: int | None = None

@@ -580,6 +580,7 @@ class UtteranceDelivery:
             self.progress.version += 1
         if chunk.index < self._ever_written:
             self.progress.retransmitted += 1
+            self.progress.retransmitted_bytes += len(chunk.audio)
         self._ever_written = max(self._ever_written, self._sent.written)
 
     def _compare(self, chunk: AudioChunk) -> None:

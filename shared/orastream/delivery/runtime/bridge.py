@@ -20,6 +20,7 @@ from orastream.delivery.runtime.context import BridgeContext, DeliveryCounts
 from orastream.delivery.runtime.owned_session import OwnedSession
 from orastream.delivery.runtime.owner_sweep import OwnerSweep
 from orastream.delivery.runtime.ownership import Lease, OwnedBy, Owners, Ownership
+from orastream.delivery.runtime.progress_publisher import ProgressPublisher
 from orastream.delivery.runtime.report_mark import ReportMark
 from orastream.delivery.runtime.session_table import SessionTable
 from orastream.delivery.runtime.takeover import Takeover
@@ -81,6 +82,7 @@ class Bridge:
             max_text_chars=max_text_chars,
             counts=counts,
             announce=announce,
+            progress=ProgressPublisher(js.broker, lambda: self.lease_valid) if sink.transport == "websocket" else None,
         )
         self._judging_limit = asyncio.Semaphore(CONSIDERED_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()

@@ -16,6 +16,7 @@ from orastream.delivery.runtime.background import Background
 from orastream.delivery.runtime.end_frames import EndFrames
 from orastream.delivery.runtime.links import Links
 from orastream.delivery.runtime.ownership import Lease, Owners
+from orastream.delivery.runtime.progress_publisher import ProgressPublisher, SessionProgress
 from orastream.delivery.runtime.report_mark import ReportMark
 from orastream.delivery.runtime.session_audio import SessionAudio
 from orastream.delivery.runtime.wakeups import HeldCount
@@ -69,6 +70,8 @@ class BridgeContext:
     counts: DeliveryCounts
     announce: Callable[[str, Entry, Report | None], None]
     """Logs that an utterance begins (`begins`) or has ended (`ended`), with its entry and report."""
+    progress: ProgressPublisher | None
+    """Publishes live progress; None for a bridge that delivers whole files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +96,5 @@ class SessionContext:
     """The session's listener."""
     heard: HeardBook | None
     """What the listener hears; None if it is not recorded."""
+    progress: SessionProgress | None
+    """Publishes the live progress of the session's utterances; None over HTTP."""

@@ -73,7 +73,7 @@ class Fallback:
         utterance = UtteranceDelivery(entry.sequence, sink.rules, now, must_fence=True, asked_at=entry.asked_at)
         if entry.stage is not Stage.DELIVERING:  # cancelled in the round in which the own transport failed
             utterance.cancel()
-        return UtteranceRunner(replace(parts, links=links, fallback=sink.transport), entry, utterance)
+        return UtteranceRunner(replace(parts, links=links, fallback=sink.transport, progress=None), entry, utterance)
 
     async def close(self) -> None:
         """Close the links."""

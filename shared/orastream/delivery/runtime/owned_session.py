@@ -25,6 +25,7 @@ from orastream.delivery.runtime.deliveries import Deliveries
 from orastream.delivery.runtime.heard_writer import HeardWriter
 from orastream.delivery.runtime.owner_state import OwnerState
 from orastream.delivery.runtime.ownership import Ownership
+from orastream.delivery.runtime.progress_publisher import SessionProgress
 from orastream.delivery.runtime.session_runner import TAKEN, SessionRunner
 from orastream.delivery.runtime.wakeups import NAK_DELAY_S, Wakeups
 from orastream.jetstream.pull_consumer import Delivery
@@ -44,10 +45,11 @@ class OwnedSession:
         permission = WritePermission(context.lease.term, ownership.lapse)
         deliveries = Deliveries(context, ownership.session, event.set)
         play = PlayTimes() if context.sink.rules.end_frames else None
-        listener, heard = Listener(), None
+        listener, heard, publisher = Listener(), None, context.progress
         if context.sink.rules.heard_records:
             heard = HeardWriter(context.js, ownership.session, ownership.epoch, HeardBook(listener))
-        parts = self._lifetime, self.wakeups, permission, deliveries, event, play, heard, listener
+        live = None if publisher is None else SessionProgress(publisher, ownership.session, listener)
+        parts = self._lifetime, self.wakeups, permission, deliveries, event, play, heard, live, listener
         self._state = OwnerState(ownership, *parts)
         self._runner: SessionRunner | None = None
         """Serves the session while it does not rest."""
@@ -175,6 +177,8 @@ class OwnedSession:
 
     async def _release(self) -> None:
         self._state.wake_event.close()
+        if self._state.progress is not None:
+            self._state.progress.close()
         try:
             await self._state.deliveries.close()
         finally:

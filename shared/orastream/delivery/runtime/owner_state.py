@@ -14,6 +14,7 @@ from orastream.delivery.runtime.context import BridgeContext
 from orastream.delivery.runtime.deliveries import Deliveries
 from orastream.delivery.runtime.heard_writer import HeardWriter
 from orastream.delivery.runtime.ownership import Ownership
+from orastream.delivery.runtime.progress_publisher import SessionProgress
 from orastream.delivery.runtime.wakeups import Wakeups
 
 
@@ -31,6 +32,8 @@ class OwnerState:
     """The delivered utterances that play; None if OraServer gets no end frames."""
     heard: HeardWriter | None
     """Writes what was heard; None if it is not recorded."""
+    progress: SessionProgress | None
+    """Publishes live progress; None for a bridge that delivers whole files."""
     listener: Listener
     """What the session's listener has; also while no link is open."""
 
@@ -39,4 +42,5 @@ class OwnerState:
         sink, epoch = context.sink, self.ownership.epoch
         announces = sink.record.announces_cancels
         heard = None if self.heard is None else self.heard.book
-        return Session(sink.transport, epoch, self.lifetime, reports_since, self.play, announces, heard)
+        live = None if self.progress is None else self.progress.utterances
+        return Session(sink.transport, epoch, self.lifetime, reports_since, self.play, announces, heard, live)

@@ -78,8 +78,7 @@ class SessionRunner:
             context.js, context.owners, reports, ownership.epoch, session, context.sink.transport
         )
         self._announcer = CancelAnnouncer(context.sink, reports, ownership.epoch, session, state.listener)
-        self._listener = state.listener
-        self._heard = state.heard
+        self._listener, self._heard, self._progress = state.listener, state.heard, state.progress
         for delivery in self._wakeups:
             self._feeds.woken(delivery, loop.time())
 
@@ -131,6 +130,7 @@ class SessionRunner:
             ends,
             self._listener,
             session.heard,
+            self._progress,
         )
         while True:
             self._wake_event.clear()

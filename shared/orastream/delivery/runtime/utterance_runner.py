@@ -19,6 +19,7 @@ from orastream.contract.messages import Report
 from orastream.contract.report_state import Verdict
 from orastream.delivery.rules.checkpoint import CheckpointClock, final_of, report_of
 from orastream.delivery.rules.entry import Entry
+from orastream.delivery.rules.live_progress import DeliveryFigures
 from orastream.delivery.rules.play_time import PlayedUtterance, played_utterance
 from orastream.delivery.rules.session_outcomes import Purpose, ReportWritten
 from orastream.delivery.rules.streams.opening import stream_request
@@ -52,6 +53,7 @@ from orastream.delivery.runtime.outcomes import (
     LinkFailed,
     LinkOpened,
 )
+from orastream.delivery.runtime.progress_publisher import figures_of
 from orastream.delivery.runtime.report_writer import ReportWriter
 from orastream.delivery.runtime.sent_audio import SentAudio
 from orastream.delivery.sink import Link, LinkLost, ResumingLink, Speech
@@ -85,6 +87,10 @@ class UtteranceRunner:
         """The open link while `machine.link` is UP, else None."""
         self._base = entry.report
         self._reports = ReportWriter(session.reports, entry)
+        self._live = session.progress
+        """Gets the utterance when its first audio was written; None after that, and over HTTP."""
+        self._lost_bytes = 0
+        """Bytes that were sent again over links of protocol v2 that are lost."""
         self._write: asyncio.Task[None] | None = None
         """The task that writes a report now."""
         self._connecting: asyncio.Task[None] | None = None
@@ -119,6 +125,8 @@ class UtteranceRunner:
     async def close(self) -> None:
         """Stop the feed and end the trace span. Nothing is written to OraServer any more."""
         self._trace_times()
+        if (live := self._session.progress) is not None:
+            live.delivery_over(self.entry.sequence, None if self.falls_back else self.machine.finished)
         self.cut()
         if self.machine.finished is None or self.falls_back:  # a later delivery must not get their outcomes
             await tasks.end(*(task for task in (self._write, self._connecting) if task is not None))
@@ -157,7 +165,16 @@ class UtteranceRunner:
         if self._feed is not None:
             self._feed.expecting = self.machine.expects_audio
             self._feed.limit(self.machine.feed_bytes(now))
+        if self._live is not None and self.machine.has_written:
+            self._live.begin(self.entry.stored, self._figures)
+            self._live = None
         self._write_next(now)
+
+    def _figures(self) -> DeliveryFigures:
+        """Look at the delivery, for its live progress."""
+        began_at = self._timing.began_at(self._base)
+        recorded = self._session.heard is not None
+        return figures_of(self.machine, self._link, began_at=began_at, lost_bytes=self._lost_bytes, recorded=recorded)
 
     def _note_resuming(self, link: ResumingLink, now: float) -> None:
         """Note what OraServer has said over a link that resumes."""
@@ -274,6 +291,8 @@ class UtteranceRunner:
     # ---- connect and confirm
 
     def _lost(self, lost: LinkLost, now: float) -> None:
+        if self._link is not None and self._link.resuming is not None:
+            self._lost_bytes += self._link.resuming.retransmitted_bytes
         self._link = None
         log.warning("link to OraServer lost", request=self._speech.request_id, reason=str(lost), refused=lost.refused)
         self._counts.link_lost()

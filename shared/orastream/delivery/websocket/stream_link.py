@@ -85,6 +85,16 @@ class StreamLink:
         return 0.0 if self._stream is None else self._stream.sent_s
 
     @property
+    def acked_s(self) -> float:
+        """The seconds of the utterance up to what OraServer has stored."""
+        return 0.0 if self._stream is None else self._stream.acked_s
+
+    @property
+    def retransmitted_bytes(self) -> int:
+        """Bytes of the utterance that OraServer has lost, and that were sent again."""
+        return 0 if self._stream is None else self._stream.retransmitted_bytes
+
+    @property
     def skipped_bytes(self) -> int:
         """Bytes of the utterance that OraServer has left out."""
         return 0 if self._stream is None else self._stream.skipped_bytes

@@ -139,6 +139,11 @@ class OutStream:
         """The time of the first byte that was not sent, in seconds of the utterance; also when the stream is over."""
         return self._sent_s if self.over else self._window.ms_at(min(self._next, self._window.end)) / 1000
 
+    @property
+    def acked_s(self) -> float:
+        """The time of the first byte that OraServer has not stored, in seconds of the utterance."""
+        return self._window.ms_at(min(self.upto, self._window.end)) / 1000
+
     def offer(self, offset: int, data: bytes, ms: int, texts: Iterable[SentenceText] = ()) -> None:
         """Add the next chunk of the file, and the sentences to send before it (`texts_of`).
 
