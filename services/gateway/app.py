@@ -1,5 +1,7 @@
 """The gateway's HTTP application: routes, reading of bodies and ids, and answers."""
 
+# length: one table of routes, with their handlers
+
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
@@ -28,6 +30,7 @@ from services.gateway.request_service import RequestService
 from services.gateway.routes import audio, captions, console, heard, openapi_live, voices
 from services.gateway.routes.events import Events
 from services.gateway.routes.node import NodeView
+from services.gateway.routes.request_events import EVENTS, RequestEvents, RequestEventsRoute
 
 Handler = Callable[[Request], Awaitable[Answer | Response]]
 
@@ -79,9 +82,11 @@ def application(
         endpoint.__doc__ = handler.__doc__
         first, *others = paths
         documented["openapi_extra"] = (openapi_extra or {}) | asks
-        app.add_api_route(first, endpoint, methods=[method], name=route, response_model=None, **documented)
+        of: Any = {"methods": [method], "response_model": None}
+        of["route_class_override"] = documented.pop("route_class", None)
+        app.router.add_api_route(first, endpoint, name=route, **of, **documented)
         for path in others:
-            app.add_api_route(path, endpoint, methods=[method], response_model=None, include_in_schema=False)
+            app.router.add_api_route(path, endpoint, include_in_schema=False, **of)
 
     add(
         "POST",
@@ -92,6 +97,17 @@ def application(
         status_code=202,
         responses=openapi.CONVERT,
         openapi_extra=openapi.CONVERT_BODY,
+    )
+    add(  # before the report, whose catch-all path has it, too
+        "GET",
+        ("/api/reports/{sessionId}/{requestId}/events", "/api/reports/{ids:path}/events"),
+        "report_events",
+        api.report_events,
+        counted=Counted.NOT,
+        route_class=RequestEventsRoute,
+        response_class=StreamingResponse,
+        responses=openapi_live.REQUEST_EVENTS,
+        openapi_extra=openapi.path_ids("sessionId", "requestId"),
     )
     # Ids are read from the raw path, where a slash in an id is still %2F. Starlette routes by the decoded path, in
     # which such an id has more segments: only the catch-all path beside each route matches it.
@@ -175,6 +191,7 @@ class Api:
     def __init__(self, request_service: RequestService, node: NodeView) -> None:
         self._request_service = request_service
         self._node = node
+        self._request_events = RequestEvents(request_service)
 
     async def convert(self, request: Request) -> Answer:
         """Speak a text to a phone.
@@ -195,6 +212,16 @@ class Api:
         if report is None:
             return error(404, "not_found", "no such request within the last hour")
         return Answer(200, report.to_map(), "found")
+
+    async def report_events(self, request: Request) -> Response:
+        """The reports of a request and the live progress of its delivery, until its play has ended.
+
+        `event: report` is `{"storedAt", "report"}`, first the stored report, last the final one. `event: progress` is
+        how far the delivery over WebSocket is, at most every 250 ms. `event: end` comes last: `played` says whether
+        the end of the play was seen. `event: state` and comments are those of `/api/events`.
+        """
+        session_id, request_id = ids_of(request, "/api/reports/", "sessionId", "requestId", after=EVENTS)
+        return await self._request_events.opened(session_id, request_id)
 
     async def voices(self, _request: Request) -> Answer:
         """The voices of all running synths, by engine. Without a synth the list is empty and `message` says so."""

@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import shutil
 import sys
 import uuid
 from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 
@@ -85,6 +87,16 @@ class NatsServer(Process):
         about = json.loads(info)
         assert about["server_name"] == self.identity, f"another server listens on port {self.port}"
         return bool(about.get("jetstream"))
+
+    def published(self, prefix: str) -> list[float]:
+        """When clients published to subjects with this prefix (unix seconds). Only with the option `-V`.
+
+        It is what the server got: unlike a subscription it changes nothing.
+        """
+        lines = re.findall(
+            rf"^\[\d+\] (\S+ \S+) .*<<- \[H?PUB {re.escape(prefix)}", self.log.read_text(errors="replace"), re.M
+        )
+        return [datetime.strptime(line, "%Y/%m/%d %H:%M:%S.%f").timestamp() for line in lines]
 
     @contextlib.asynccontextmanager
     async def connect(self) -> AsyncIterator[NatsClient]:

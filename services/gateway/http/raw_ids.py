@@ -11,15 +11,16 @@ from orastream.contract.errors import InvalidRequest
 from services.gateway.http.responses import Refused, error
 
 
-def ids_of(request: Request, prefix: str, *names: str) -> list[str]:
-    """Return the ids after `prefix` in the raw path, where a slash in an id is still %2F.
+def ids_of(request: Request, prefix: str, *names: str, after: str = "") -> list[str]:
+    """Return the ids after `prefix` and before `after` in the raw path, where a slash in an id is still %2F.
 
     Raises Refused (404) if there are more or fewer than `names`, and InvalidRequest for a bad one.
     """
     raw = bytes(request.scope["raw_path"]).decode("latin-1")
-    parts = raw.partition(prefix)[2].removesuffix("/").split("/")
+    parts = raw.partition(prefix)[2].removesuffix("/").removesuffix(after).split("/")
     if len(parts) != len(names):
-        raise Refused(error(404, "not_found", f"the path is {prefix}{'/'.join(f'<{name}>' for name in names)}"))
+        path = f"{prefix}{'/'.join(f'<{name}>' for name in names)}{after}"
+        raise Refused(error(404, "not_found", f"the path is {path}"))
     ids = []
     for name, part in zip(names, parts, strict=True):
         try:

@@ -16,7 +16,7 @@ from fastapi import Request
 
 from orastream.contract import codec, subjects
 from orastream.contract.codec import Map
-from orastream.contract.errors import OrastreamError, Overloaded
+from orastream.contract.errors import OrastreamError
 from orastream.contract.heard import heard_state_of
 from orastream.contract.report_state import state_of
 from orastream.contract.stored_requests import StoredRequest, read_stored
@@ -25,6 +25,7 @@ from orastream.jetstream.api import JetStream, Stored
 from orastream.jetstream.feed import Feed
 from services.gateway.http.streaming import BrokenOff, LiveResponse
 from services.gateway.request_service import RequestService
+from services.gateway.routes.readers import ReaderPlaces
 
 HEARTBEAT_S = 5.0
 """Without an event for so long, a comment is sent: a reader can tell a quiet connection from a dead one."""
@@ -89,7 +90,7 @@ class Events:
         self._js = js
         self._request_service = request_service
         self._max_text_chars = max_text_chars
-        self._readers = 0
+        self._places = ReaderPlaces("events", MAX_READERS)
 
     async def events(self, request: Request) -> LiveResponse:
         """Reports, records of what was heard, and requests when they are stored, until the reader disconnects.
@@ -103,8 +104,7 @@ class Events:
         session = request.query_params.get("session")
         if session is not None:
             subjects.check_id(session, "session")
-        if self._readers >= MAX_READERS:
-            raise Overloaded(f"there are already {self._readers} readers of events; try again later")
+        self._places.check()
         token = "*" if session is None else subjects.token(session)
         newest = await self._newest()
         asked = ResumePoint.read(request.headers.get("last-event-id"))
@@ -126,7 +126,7 @@ class Events:
     async def _events(self, session: str, after: ResumePoint, resumed: bool) -> AsyncGenerator[bytes, None]:
         names = self._js.names
         changed = asyncio.Event()
-        self._readers += 1
+        self._places.enter()
         try:
             async with (
                 self._feed(names.sessions_stream, names.session_events(session), changed, after.requests) as requests,
@@ -159,7 +159,7 @@ class Events:
         except OrastreamError as exc:
             raise BrokenOff(str(exc)) from exc
         finally:
-            self._readers -= 1
+            self._places.leave()
 
     def _feed(self, stream: str, subject: str, changed: asyncio.Event, after: int) -> Feed:
         return Feed(self._js, stream, subject, wake=changed.set, after=after)

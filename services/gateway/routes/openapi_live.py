@@ -138,6 +138,21 @@ EVENTS: Responses = {
     },
     **responses(_COMMON, {422: REFUSALS[422]}),
 }
+_REQUEST_EVENT: Map = {
+    "type": "object",
+    "description": "Each event: `hello`, then `report` with {storedAt, report}, `progress`, `state` with {available}, "
+    "and last `end` with {played}, as JSON.",
+    "properties": {"data": {"type": "string", "contentMediaType": "application/json"}},
+    "required": ["data"],
+}
+REQUEST_EVENTS: Responses = {
+    200: {
+        "description": "`event: report` with `{storedAt, report}`: the stored report, and each one that replaces it; "
+        "`event: progress` (docs/reference/progress.md) while it is delivered over WebSocket and plays; `event: end`",
+        "content": {"text/event-stream": {"schema": _REQUEST_EVENT}},
+    },
+    **responses({404: (ErrorBody, "no such request within the last hour")}, _COMMON, {422: REFUSALS[422]}),
+}
 EVENTS_PARAMETERS: Map = {
     "parameters": [
         {"name": "session", "in": "query", "schema": schemas.IDENTIFIER, "description": "only events of this session"},

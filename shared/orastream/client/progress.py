@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -25,6 +26,9 @@ SILENT_S = 10.0
 """After the final report: end after so long without progress. While the utterance plays, a bridge publishes every 2 s,
 or sees within 5 s that somebody watches."""
 
+PLAYED_S = 60.0
+"""A final report that is older than its speech, and by so much, is not waited for: its speech was played long ago."""
+
 
 @dataclass(slots=True)
 class ProgressEnd:
@@ -40,12 +44,13 @@ class ProgressEnd:
     _silent: bool = False
     """No bridge publishes progress of it."""
 
-    def read(self, report: Report, now: float) -> None:
-        """A report was read."""
+    def read(self, report: Report, age_s: float, now: float) -> None:
+        """A report was read, which is `age_s` seconds old."""
         if report.final:
             self.final_at, self._seq = now, report.request_seq
+            speech_s = max(report.sent_seconds, report.audio_seconds)
             over_http = report.transport != "websocket" or report.fallback is not None
-            self._silent = over_http or not report.sent_seconds and not report.audio_seconds
+            self._silent = over_http or not speech_s or age_s > speech_s + PLAYED_S
 
     def received(self, progress: DeliveryProgress, now: float) -> None:
         """A message of the live progress came."""
@@ -53,11 +58,16 @@ class ProgressEnd:
         if progress.done:
             self._done_seq = max(self._done_seq, progress.request_seq)
 
+    @property
+    def played(self) -> bool:
+        """Whether the end of its play was seen."""
+        return self.final_at is not None and self._done_seq >= self._seq
+
     def ends_at(self) -> float | None:
         """When to stop waiting; None before the final report. It may have passed."""
         if self.final_at is None:
             return None
-        if self._silent or self._done_seq >= self._seq:
+        if self._silent or self.played:
             return self.final_at
         return max(self.final_at, self._last_at) + SILENT_S
 
@@ -105,7 +115,7 @@ class ProgressFeed:
         now, reports = self._loop.time(), []
         while (message := self.reports.pop()) is not None:
             if (state := state_of(message)) is not None:
-                self.end.read(state.report, now)
+                self.end.read(state.report, self._age_s(state), now)
                 reports.append(state)
         newest, self._newest = self._newest, None
         return Followed(reports, newest)
@@ -113,6 +123,10 @@ class ProgressFeed:
     def over(self) -> bool:
         """Whether nothing more can come."""
         return (at := self.end.ends_at()) is not None and self._loop.time() >= at
+
+    def _age_s(self, state: ReportState) -> float:
+        """Seconds since a report was stored, by this host's time of day: a caller may not know the server's clock."""
+        return time.time() - state.stored_at_s
 
     def _on_message(self, _subject: str, _reply: str, data: bytes, _headers: Headers) -> None:
         with contextlib.suppress(Undecodable):

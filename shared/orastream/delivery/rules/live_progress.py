@@ -139,14 +139,14 @@ class LiveUtterances:
         live.look()
         seen, stored = live.last, live.stored
         sent_ms = round(seen.sent_s * 1000)
-        unknown = seen.played_by == "unknown"
+        played_ms = round(max(seen.sent_s - live.rest_s(now), 0.0) * 1000)
         return DeliveryProgress(
             request_id=stored.request_id,
             session_id=stored.session_id,
             request_seq=stored.sequence,
             sent_ms=sent_ms,
             acked_ms=round(seen.acked_s * 1000),
-            played_ms=None if unknown else max(sent_ms - round(live.rest_s(now) * 1000), 0),
+            played_ms=None if seen.played_by == "unknown" else played_ms,
             played_by=seen.played_by,
             total_ms=None if seen.total_s is None else round(seen.total_s * 1000),
             retransmitted_bytes=seen.retransmitted_bytes,

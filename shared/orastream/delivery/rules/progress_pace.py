@@ -28,6 +28,8 @@ class _Pace:
     published_at: float = float("-inf")
     look_at: float | None = None
     """When to look at it next; None: it is not watched, or that is not known, and it is probed when it is its turn."""
+    proven: bool = False
+    """Whether a probe was not answered with 503 in time."""
 
 
 @dataclass(slots=True)
@@ -78,8 +80,8 @@ class ProgressPace:
         pace = self._paces[sequence]
         if pace.look_at is None:
             self._probe_at = now + PAUSE_S
-        elif self._probe_at > now:  # the probe before was not answered with 503: somebody watches this session
-            self._probe_at = now
+        elif not pace.proven:  # somebody watches this session, perhaps also the next utterance
+            pace.proven, self._probe_at = True, min(self._probe_at, now)
         pace.look_at = now + (ANSWER_S if pace.look_at is None else EVERY_S)
         pace.published_at = now
 
@@ -91,12 +93,12 @@ class ProgressPace:
         """Nothing can be published now: NATS does not answer, or this bridge has no lease."""
         self._probe_at = now + PAUSE_S
         for pace in self._paces.values():
-            pace.look_at = None
+            pace.look_at, pace.proven = None, False
 
     def nobody_watches(self, sequence: int, now: float) -> None:
         """A message about the utterance was answered with 503."""
         if (pace := self._paces.get(sequence)) is not None:
-            pace.look_at = None
+            pace.look_at, pace.proven = None, False
             self._probe_at = max(self._probe_at, now + PAUSE_S)
 
     def _at(self, pace: _Pace) -> float:
