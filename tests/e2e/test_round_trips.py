@@ -30,7 +30,7 @@ SETTLED_S = 1.3
 @pytest.fixture
 async def nodes(tmp_path: Path, logs: Logs) -> AsyncIterator[Stack]:
     """A nats-server and OraServer; each test starts the services that it needs."""
-    server = NatsServer(tmp_path, logs)
+    server = NatsServer(tmp_path, logs, "-V")  # its trace shows what it gets, without a subscription
     await server.start()
     stack = Stack(server, tmp_path, logs, TTS_AUDIO_MAX_BYTES=64 << 20, TTS_PHRASE_CACHE="off")
     try:
@@ -94,6 +94,9 @@ async def test_an_utterance_in_a_warm_session_reads_nothing_twice(nodes: Stack) 
             await say(nodes, "s", f"r{number}", use_websocket=True)
             await arrived(nodes, "s", f"r{number}")
             await asyncio.sleep(1.0)  # until everything is tidied up
+        progress = nodes.nats_server.published("tts.progress.")
+        gaps = [later - earlier for earlier, later in zip(progress, progress[1:], strict=False)]
+        assert len(progress) >= 1 and all(gap > 4.9 for gap in gaps), "nobody watches: it looks for watchers at times"
         assert calls.pop("tts.put.audio") >= 3, "start, chunks, end"
         # One more of each if the utterance takes more than two seconds.
         assert 3 <= calls.pop("tts.put.report") <= 4, "the claim, the first chunk, the end"

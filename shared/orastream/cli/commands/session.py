@@ -11,6 +11,7 @@ import typer
 from orastream.base import tasks
 from orastream.cli import options, terminal
 from orastream.cli.commands.heard_lines import show_heard
+from orastream.cli.commands.progress_lines import progress_lines
 from orastream.cli.node.settings import find_node
 from orastream.client.cancelling import CutWatch
 from orastream.client.redelivery import next_id, reports_of, undelivered
@@ -28,10 +29,10 @@ def watch(
     nats: options.Nats = None,
     prefix: options.Prefix = None,
 ) -> None:
-    """Show reports, and what was heard, as they are written, until Ctrl-C.
+    """Show reports, and what was heard, as they are written, until Ctrl-C. On a terminal also running deliveries.
 
     What was heard is shown when it is known, if this user may read it: it contains text. Users of accounts without a
-    SESSION see it from now on.
+    SESSION see it from now on. Of a running delivery a line shows what was sent, acknowledged and played.
     """
 
     async def command() -> int:
@@ -43,12 +44,13 @@ def watch(
                 show_heard(client, session, history=history, as_json=as_json, out=out), name="what was heard"
             )
             try:
-                async for stored_at, report in dated_reports(client.reads, session, history=history):
-                    if as_json:
-                        print(terminal.json_text(report.to_map()), flush=True)
-                    else:
-                        when = (time.strftime("%H:%M:%S ", time.localtime(stored_at)), "dim")
-                        out.print(terminal.words(when, terminal.report_line(report)), soft_wrap=True)
+                async with progress_lines(out, client.reads, session, shown=not as_json):
+                    async for stored_at, report in dated_reports(client.reads, session, history=history):
+                        if as_json:
+                            print(terminal.json_text(report.to_map()), flush=True)
+                        else:
+                            when = (time.strftime("%H:%M:%S ", time.localtime(stored_at)), "dim")
+                            out.print(terminal.words(when, terminal.report_line(report)), soft_wrap=True)
             finally:
                 await tasks.end(heard)
         return 0

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import pty
 import signal
 import sys
 import time
@@ -18,6 +19,7 @@ from orastream.cli.node.upfile import UpFile
 from orastream.client.async_client import Client
 from orastream.client.reads import Reads
 from orastream.client.watch import dated_reports
+from orastream.contract.delivery_progress import DeliveryProgress
 from orastream.contract.text_pieces import TextPiece
 from orastream.jetstream.api import JetStream
 from tests.support.ending import ending_all, stored_request
@@ -247,6 +249,47 @@ async def test_watch_shows_the_time_when_a_report_was_stored(
         process.kill()
         await process.wait()
     assert line.decode().startswith(time.strftime("%H:%M:%S delivered s/", time.gmtime(stored.time_s)))
+
+
+async def test_watch_shows_running_deliveries_on_a_terminal_alone(
+    tmp_path: Path, nats_server: NatsServer, js: JetStream
+) -> None:
+    """In a pipe there are reports only, which programs read."""
+    progress = DeliveryProgress(
+        request_id="r\x1b[1m", session_id="s", request_seq=1, sent_ms=2000, acked_ms=1000, played_ms=500, total_ms=4000
+    )
+    terminal, its_end = pty.openpty()
+    ends: dict[str, int] = {"terminal": its_end, "pipe": asyncio.subprocess.PIPE}
+    watching = {
+        name: await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "orastream.cli", "watch", "s", "--nats", nats_server.url),
+            cwd=tmp_path,
+            env=environment({"TERM": "xterm", "COLUMNS": "120"}),
+            stdout=end,
+        )
+        for name, end in ends.items()
+    }
+    os.set_blocking(terminal, False)
+    shown = bytearray()
+
+    async def drawn() -> bool:
+        await js.broker.publish(NAMES.progress("s", "r"), progress.encode("json"))
+        with contextlib.suppress(BlockingIOError):
+            shown.extend(os.read(terminal, 65_536))
+        return b"played 0.5 s" in shown
+
+    try:
+        await until(drawn, "the delivery is shown", timeout_s=30)
+        assert "sent 2.0 s of 4.0 s" in shown.decode() and "r\\u001b[1m" in shown.decode()
+        watching["pipe"].terminate()
+        assert watching["pipe"].stdout is not None and await watching["pipe"].stdout.read() == b""
+    finally:
+        for process in watching.values():
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+        os.close(terminal)
+        os.close(its_end)
 
 
 async def test_up_names_the_option_whose_port_is_in_use(tmp_path: Path, nats_server: NatsServer) -> None:
