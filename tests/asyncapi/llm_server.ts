@@ -1,7 +1,7 @@
 // An LLM server, in the types that are generated from docs/asyncapi.yaml. It is compiled with the types of each
 // generator and never runs. An `@ts-expect-error` fails when the line below it is no error: when a type has lost a
 // field or is `any`.
-import type { AudioChunk, AudioEnd, AudioStart, AudioWaiting, Cancel, Heard, PublishAck, Report, SpeakRequest, TextPiece } from './messages'
+import type { AudioChunk, AudioEnd, AudioStart, AudioWaiting, Cancel, Heard, Progress, PublishAck, Report, SpeakRequest, TextPiece } from './messages'
 
 /** All fields, none of them optional. Modelina adds `additionalProperties` to types that may have more fields. */
 type Every<T> = Required<Omit<T, 'additionalProperties'>>
@@ -168,6 +168,26 @@ export function misheard(heard: Heard): void {
   console.log(heard.heardText.length)
   // @ts-expect-error there is no such field
   console.log(heard.text)
+}
+
+// ---- live progress
+
+export function share(progress: Every<Progress>): number | null {
+  const { requestId, sessionId, requestSeq, sentMs, ackedMs, playedMs, playedBy, totalMs, retransmittedBytes, done, ...rest } = progress
+  const allRead: Nothing<typeof rest> = true
+  const ids: string[] = [requestId, sessionId]
+  const counts: number[] = [requestSeq, sentMs, ackedMs, retransmittedBytes]
+  const by: 'played' | 'sent' | 'unknown' = playedBy
+  const over: boolean = done
+  console.log(allRead, ids, counts, by, over)
+  return totalMs === null || playedMs === null ? null : playedMs / totalMs
+}
+
+export function misjudge(progress: Progress): void {
+  // @ts-expect-error it may be null
+  console.log(progress.playedMs.toFixed())
+  // @ts-expect-error it has no text
+  console.log(progress.text)
 }
 
 // ---- audio

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from orastream.contract.audio import FORMATS
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart, AudioWaiting, EndError
 from orastream.contract.codec import Map
+from orastream.contract.delivery_progress import DeliveryProgress
 from orastream.contract.heard import Heard
 from orastream.contract.load import MAX_SLOTS, MAX_WORK_S
 from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Report, SpeakRequest
@@ -108,6 +109,14 @@ def report() -> Map:
 def heard() -> Map:
     """Return the schema of a record of what was heard. Every field is required."""
     schema = _plain(Heard.model_json_schema(by_alias=True, mode="serialization", ref_template=REF))
+    for field in schema["properties"].values():
+        field.pop("default", None)
+    return schema | {"required": list(schema["properties"])}
+
+
+def progress() -> Map:
+    """Return the schema of a message of the live progress. Every field is required."""
+    schema = _plain(DeliveryProgress.model_json_schema(by_alias=True, mode="serialization", ref_template=REF))
     for field in schema["properties"].values():
         field.pop("default", None)
     return schema | {"required": list(schema["properties"])}

@@ -4,6 +4,8 @@ A wake-up is a delivery of a stored request or cancel. The bridge holds it until
 more, and extends its ack deadline meanwhile. If this process dies, the consumer delivers it to another bridge.
 """
 
+# length: one process; its wake-ups and what all its sessions share
+
 from __future__ import annotations
 
 import asyncio

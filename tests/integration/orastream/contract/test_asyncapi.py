@@ -146,7 +146,7 @@ async def test_node_sends_only_documented_messages(
         async def on_message(message: Msg) -> None:
             live.append(message)
 
-        for subject in ("tts.report.>", "tts.audio.>", "tts.reply.>", "tts.load"):
+        for subject in ("tts.report.>", "tts.audio.>", "tts.reply.>", "tts.load", "tts.progress.>"):
             await connection.subscribe(subject, cb=on_message)
         await connection.flush()
 

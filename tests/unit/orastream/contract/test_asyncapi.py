@@ -19,6 +19,7 @@ from orastream.client.voices import Voice, encode_answer, merge_answers
 from orastream.contract import audio_messages, codec, schemas, subjects
 from orastream.contract.audio import FORMATS, wav_header
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart, AudioWaiting, EndError
+from orastream.contract.delivery_progress import DeliveryProgress
 from orastream.contract.errors import RETRYABLE
 from orastream.contract.heard import Heard
 from orastream.contract.load import SynthLoad
@@ -92,6 +93,7 @@ EXPECTED: dict[str, Any] = {
     "Report": schemas.report(),
     "ReportError": schemas.report_error(),
     "Heard": schemas.heard(),
+    "Progress": schemas.progress(),
     **schemas.audio(),
 }
 
@@ -151,6 +153,11 @@ def test_report_decodes_the_documented_examples(payload: Any) -> None:
 @pytest.mark.parametrize("payload", examples(NODE, "Heard"))
 def test_heard_decodes_the_documented_examples(payload: Any) -> None:
     assert Heard.decode(codec.encode(payload, "json")).to_map() == payload
+
+
+@pytest.mark.parametrize("payload", examples(NODE, "Progress"))
+def test_progress_decodes_the_documented_examples(payload: Any) -> None:
+    assert DeliveryProgress.decode(codec.encode(payload, "json")).to_map() == payload
 
 
 @pytest.mark.parametrize(
