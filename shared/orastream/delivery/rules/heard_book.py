@@ -105,8 +105,11 @@ class PlayingUtterance:
 class HeardBook:
     """The utterances of one session that are heard. Used from the session's loop only."""
 
-    def __init__(self, listener: Listener) -> None:
-        """`listener` is that of the session. At a cancel it drops what the cancel covers."""
+    def __init__(self, listener: Listener, *, recovers: bool = True) -> None:
+        """`listener` is that of the session. At a cancel it drops what the cancel covers.
+
+        `recovers`: `recovered` will be called; cancels wait for it.
+        """
         self.until = float("-inf")
         """When the last record of the session is final, as far as is known."""
         self._listener = listener
@@ -117,8 +120,7 @@ class HeardBook:
         """Those that `take` has not applied, by sequence."""
         self._answers: dict[int, Mapping[int, int] | None] = {}
         """Answers to those cancels."""
-        self._recovers = True
-        """`recovered` was not called: cancels wait for it."""
+        self._recovers = recovers
 
     def __len__(self) -> int:
         """The number of utterances that are remembered."""
@@ -219,6 +221,11 @@ class HeardBook:
         if utterance is None:
             return None
         return utterance.played_ms if utterance.done_at is not None else self._estimate_ms(utterance, now)
+
+    def over(self, sequence: int) -> bool:
+        """Whether nothing more of an utterance is heard, as far as is known; also if it is not known here."""
+        utterance = self._find(sequence)
+        return utterance is None or utterance.done_at is not None
 
     # ---- inside
 

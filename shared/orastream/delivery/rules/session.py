@@ -27,7 +27,6 @@ from orastream.delivery.rules.entry import Entry, Stage
 from orastream.delivery.rules.heard_book import HeardBook
 from orastream.delivery.rules.known_reports import KnownReports
 from orastream.delivery.rules.lifetime import Lifetime
-from orastream.delivery.rules.live_progress import LiveUtterances
 from orastream.delivery.rules.look_ups import NEVER
 from orastream.delivery.rules.play_time import PlayedUtterance, PlayTimes
 from orastream.delivery.rules.session_effects import (
@@ -70,9 +69,7 @@ class Session:
     announces: bool = False
     """Whether OraServer may have to know each cancel (protocol v2)."""
     heard: HeardBook | None = None
-    """The utterances that are heard. None: it is not recorded."""
-    live: LiveUtterances | None = None
-    """The utterances whose progress is published."""
+    """The utterances that are heard; None over HTTP if that is not recorded."""
     entries: dict[int, Entry] = field(default_factory=dict)
     """The stored requests of the session, by stream sequence, in order."""
     delivering: Entry | None = None
@@ -289,8 +286,6 @@ class Session:
             self.play.cancel(cancel)
         if self.heard is not None:
             self.heard.cancel(cancel)
-        if self.live is not None:
-            self.live.cancel(cancel)
 
     def _may_tidy(self, entry: Entry) -> bool:
         """Whether this request, which is final, may be deleted: as a cancel it has nothing left to do."""

@@ -95,6 +95,6 @@ class SessionContext:
     listener: Listener
     """The session's listener."""
     heard: HeardBook | None
-    """What the listener hears; None if it is not recorded."""
+    """What the listener hears; None over HTTP if that is not recorded."""
     progress: SessionProgress | None
     """Publishes the live progress of the session's utterances; None over HTTP."""

@@ -15,6 +15,7 @@ from orastream.contract.heard_text import plain_source
 from orastream.contract.subjects import token
 from orastream.delivery.rules.heard_book import MAX_UTTERANCES, HeardBook, PlayingUtterance
 from orastream.delivery.runtime.background import Background
+from orastream.delivery.runtime.ownership import Ownership
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.heard_store import HeardStore
 
@@ -28,13 +29,12 @@ log = logger.named(__name__)
 class HeardWriter:
     """Writes the records of one session; reads those that an earlier owner has left. Used from the session's loop."""
 
-    def __init__(self, js: JetStream, session: str, epoch: int, book: HeardBook) -> None:
-        """`session` is the session's subject token, `epoch` that of its owner."""
+    def __init__(self, js: JetStream, ownership: Ownership, book: HeardBook) -> None:
         self._js = js
         self._store = HeardStore(js)
-        self._session = session
-        self._epoch = epoch
-        self.book = book
+        self._session = ownership.session
+        self._epoch = ownership.epoch
+        self._book = book
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[int, PlayingUtterance] = {}
         """Those whose record is to be written, by sequence, in order."""
@@ -96,7 +96,7 @@ class HeardWriter:
             await asyncio.sleep(AGAIN_S)
         for utterance in found:
             utterance.sent_all = not is_open(utterance.sequence)
-        self.book.recovered(found)
+        self._book.recovered(found)
         wake()
 
     async def _utterance(self, state: HeardState) -> PlayingUtterance:

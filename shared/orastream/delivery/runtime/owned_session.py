@@ -45,11 +45,12 @@ class OwnedSession:
         permission = WritePermission(context.lease.term, ownership.lapse)
         deliveries = Deliveries(context, ownership.session, event.set)
         play = PlayTimes() if context.sink.rules.end_frames else None
-        listener, heard, publisher = Listener(), None, context.progress
-        if context.sink.rules.heard_records:
-            heard = HeardWriter(context.js, ownership.session, ownership.epoch, HeardBook(listener))
-        live = None if publisher is None else SessionProgress(publisher, ownership.session, listener)
-        parts = self._lifetime, self.wakeups, permission, deliveries, event, play, heard, live, listener
+        listener = Listener()
+        recorded, publisher = context.sink.rules.heard_records, context.progress
+        book = HeardBook(listener, recovers=recorded) if recorded or publisher is not None else None
+        heard = None if book is None or not recorded else HeardWriter(context.js, ownership, book)
+        live = None if book is None or publisher is None else SessionProgress(publisher, ownership.session, book)
+        parts = self._lifetime, self.wakeups, permission, deliveries, event, play, book, heard, live, listener
         self._state = OwnerState(ownership, *parts)
         self._runner: SessionRunner | None = None
         """Serves the session while it does not rest."""

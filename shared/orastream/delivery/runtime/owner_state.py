@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orastream.base.wake_event import WakeEvent
+from orastream.delivery.rules.heard_book import HeardBook
 from orastream.delivery.rules.lease import WritePermission
 from orastream.delivery.rules.lifetime import Lifetime
 from orastream.delivery.rules.play_time import PlayTimes
@@ -30,6 +31,8 @@ class OwnerState:
     wake_event: WakeEvent
     play: PlayTimes | None
     """The delivered utterances that play; None if OraServer gets no end frames."""
+    book: HeardBook | None
+    """What the session's listener hears; None over HTTP if that is not recorded."""
     heard: HeardWriter | None
     """Writes what was heard; None if it is not recorded."""
     progress: SessionProgress | None
@@ -41,6 +44,4 @@ class OwnerState:
         """Return a machine for the session. Of requests from before `reports_since` it must ask for the reports."""
         sink, epoch = context.sink, self.ownership.epoch
         announces = sink.record.announces_cancels
-        heard = None if self.heard is None else self.heard.book
-        live = None if self.progress is None else self.progress.utterances
-        return Session(sink.transport, epoch, self.lifetime, reports_since, self.play, announces, heard, live)
+        return Session(sink.transport, epoch, self.lifetime, reports_since, self.play, announces, self.book)

@@ -15,10 +15,11 @@ from orastream.base import logger
 from orastream.broker import Broker, Headers
 from orastream.contract.delivery_progress import DeliveryProgress
 from orastream.contract.errors import OrastreamError
+from orastream.contract.heard import HeardBy
 from orastream.contract.stored_requests import StoredRequest
+from orastream.delivery.rules.heard_book import HeardBook
 from orastream.delivery.rules.live_progress import DeliveryFigures, LiveUtterances
 from orastream.delivery.rules.progress_pace import ProgressPace
-from orastream.delivery.rules.streams.listener import Listener
 from orastream.delivery.rules.utterance import UtteranceDelivery
 from orastream.delivery.rules.utterance_effects import Finished
 from orastream.delivery.sink import Link
@@ -29,26 +30,18 @@ PUBLISH_S = 1.0
 log = logger.named(__name__)
 
 
-def figures_of(
-    machine: UtteranceDelivery, link: Link | None, *, began_at: float, lost_bytes: int, recorded: bool
-) -> DeliveryFigures:
-    """Look at a delivery. `lost_bytes`: those that were sent again over earlier links of protocol v2.
-
-    `recorded`: the listener knows what is sent over protocol v1, too.
-    """
+def figures_of(machine: UtteranceDelivery, link: Link | None, lost_bytes: int) -> DeliveryFigures:
+    """Look at a delivery. `lost_bytes`: those that were sent again over earlier links of protocol v2."""
     progress, resuming = machine.progress, None if link is None else link.resuming
     again = progress.retransmitted_bytes + lost_bytes
     if resuming is None:
-        known = None if link is None else recorded
-        sent_s, acked_s = progress.sent_seconds, progress.audio_seconds
-        return DeliveryFigures(sent_s, acked_s, machine.audio_s, again, began_at, known, "sent")
+        by: HeardBy | None = None if link is None else "sent"
+        return DeliveryFigures(progress.sent_seconds, progress.audio_seconds, machine.audio_s, again, by)
     return DeliveryFigures(
         max(progress.sent_seconds, resuming.sent_s),
         max(progress.audio_seconds, resuming.acked_s),
         machine.audio_s,
         again + resuming.retransmitted_bytes,
-        began_at,
-        True,
         "played" if resuming.reports_played else "sent",
     )
 
@@ -84,13 +77,11 @@ class ProgressPublisher:
 class SessionProgress:
     """Publishes the progress of one session's utterances. Call `close` when the session is released."""
 
-    def __init__(self, publisher: ProgressPublisher, session: str, listener: Listener) -> None:
-        """`session` is the session's subject token, `listener` that of the session."""
-        self.utterances = LiveUtterances()
-        """The utterances that are delivered or play."""
+    def __init__(self, publisher: ProgressPublisher, session: str, book: HeardBook) -> None:
+        """`session` is the session's subject token, `book` what its listener hears."""
+        self._utterances = LiveUtterances(book)
         self._publisher = publisher
         self._session = session
-        self._listener = listener
         self._pace = ProgressPace()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -101,14 +92,14 @@ class SessionProgress:
 
     def begin(self, stored: StoredRequest, figures: Callable[[], DeliveryFigures]) -> None:
         """The first audio of an utterance was sent. `figures` is called until `delivery_over`."""
-        self._prune(self._loop.time())
-        self.utterances.begin(stored, figures, self._listener)
+        self._prune()
+        self._utterances.begin(stored, figures)
         self._pace.add(stored.sequence)
         self._set_timer()
 
     def delivery_over(self, sequence: int, finished: Finished | None) -> None:
         """The delivery has ended; its utterance may still play. `finished` None: another owner may go on with it."""
-        self.utterances.delivery_over(sequence, finished)
+        self._utterances.delivery_over(sequence, finished)
         if finished is None:
             self._forget(sequence)
 
@@ -123,7 +114,7 @@ class SessionProgress:
             self._publisher.broker.close_inbox(inbox)
         self._inboxes.clear()
         self._last.clear()
-        self.utterances.clear()
+        self._utterances.clear()
         self._pace = ProgressPace()
 
     def _set_timer(self) -> None:
@@ -149,15 +140,15 @@ class SessionProgress:
 
     async def _publish_due(self) -> None:
         now = self._loop.time()
-        self._prune(now)
+        self._prune()
         if not self._publisher.ready:
             self._pace.failed(now)
             return
         for sequence in self._pace.due(now):
-            if (stored := self.utterances.stored(sequence)) is None:
+            if (stored := self._utterances.stored(sequence)) is None:
                 self._forget(sequence)
                 continue
-            progress = self.utterances.progress(sequence, now)
+            progress = self._utterances.progress(sequence, now)
             if not (progress.done or self._pace.must_publish(sequence, now) or progress != self._last.get(sequence)):
                 self._pace.unchanged(sequence, now)
                 continue
@@ -186,14 +177,14 @@ class SessionProgress:
             self._pace.nobody_watches(sequence, self._loop.time())
             self._set_timer()
 
-    def _prune(self, now: float) -> None:
+    def _prune(self) -> None:
         """Forget what has ended and nobody watches. Who watches gets one more message."""
-        for sequence in self.utterances.ended(now):
+        for sequence in self._utterances.ended():
             if not self._pace.watched(sequence):
                 self._forget(sequence)
 
     def _forget(self, sequence: int) -> None:
-        self.utterances.forget(sequence)
+        self._utterances.forget(sequence)
         self._pace.remove(sequence)
         self._last.pop(sequence, None)
         if (inbox := self._inboxes.pop(sequence, None)) is not None:

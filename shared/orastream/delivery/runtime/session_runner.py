@@ -271,8 +271,8 @@ class SessionRunner:
             case EndFound(entry, status):
                 parts.ends.find(entry, status, with_rate=self._context.sink.metadata_rate)
             case WriteHeard(utterance):
-                assert self._heard is not None, "the machine returns it only for a session with a book"
-                self._heard.write(utterance, parts.background)
+                if self._heard is not None:
+                    self._heard.write(utterance, parts.background)
             case _:
                 parts.background.start(self._housekeeping.carry_out(effect))
 

@@ -172,9 +172,8 @@ class UtteranceRunner:
 
     def _figures(self) -> DeliveryFigures:
         """Look at the delivery, for its live progress."""
-        began_at = self._timing.began_at(self._base)
-        recorded = self._session.heard is not None
-        return figures_of(self.machine, self._link, began_at=began_at, lost_bytes=self._lost_bytes, recorded=recorded)
+        self.note_sent()  # what is played is counted from what was sent
+        return figures_of(self.machine, self._link, self._lost_bytes)
 
     def _note_resuming(self, link: ResumingLink, now: float) -> None:
         """Note what OraServer has said over a link that resumes."""

@@ -14,6 +14,7 @@ from orastream.delivery.rules.heard_book import HeardBook, PlayingUtterance
 from orastream.delivery.rules.streams.listener import Listener
 from orastream.delivery.runtime.background import Background
 from orastream.delivery.runtime.heard_writer import HeardWriter
+from orastream.delivery.runtime.ownership import Ownership
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.heard_store import HeardStore
 from tests.support.nats_server import NatsServer
@@ -34,7 +35,7 @@ def playing(sequence: int, **changes: object) -> PlayingUtterance:
 
 
 def writer(js: JetStream, epoch: int = 7) -> HeardWriter:
-    return HeardWriter(js, "s", epoch, HeardBook(Listener()))
+    return HeardWriter(js, Ownership("s", epoch, taken_over=False, lapse=0), HeardBook(Listener()))
 
 
 async def done_ms(js: JetStream) -> dict[str, int | None]:

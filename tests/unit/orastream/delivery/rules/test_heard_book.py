@@ -51,8 +51,7 @@ class OwnedBook:
     book: HeardBook = field(init=False)
 
     def __post_init__(self) -> None:
-        self.book = HeardBook(self.listener)
-        self.book.recovered(())
+        self.book = HeardBook(self.listener, recovers=False)
 
     def sent(self, sequence: int, now: float, seconds: float = 3.0, by: str = "sent", *, end: bool = True) -> None:
         """All of an utterance is sent at once; with `end` it is complete."""

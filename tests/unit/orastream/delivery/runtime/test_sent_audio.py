@@ -33,8 +33,7 @@ LINK = cast(Link, PlainLink())
 
 def begun(**rules: object) -> tuple[SentAudio, Listener, HeardBook]:
     listener = Listener()
-    book = HeardBook(listener)
-    book.recovered(())
+    book = HeardBook(listener, recovers=False)
     machine = UtteranceDelivery(5, DeliveryRules(**rules), 0.0)  # type: ignore[arg-type]
     return SentAudio(book, listener, STORED, machine), listener, book
 
