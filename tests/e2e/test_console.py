@@ -195,6 +195,8 @@ async def test_cancel_stops_the_playback_of_its_requests(
         await expect(page.locator("#list td[data-status=cancelled]")).to_have_count(2)
         await expect(page.locator("#playing")).to_have_text("Nothing is playing")
         await expect(page.locator("#sessions")).to_be_hidden()
+        await expect(page.locator("#list .cut del:visible")).to_have_count(2)  # by the records of ws_bridge
+        await expect(page.locator("#cut-how")).to_have_text(re.compile("before the barge-in"))
         request = (await page.inner_text("#detail-name")).split(" / ")[1]
     report = await client.report("cancels", request)
     assert report is not None and report.status == "cancelled"
@@ -211,6 +213,7 @@ async def test_what_was_heard_before_a_barge_in_is_shown(
         await until_status(page, "delivered")
         row = newest(page)
         await expect(row.locator(".cut")).to_be_hidden()
+        name = page.locator("#list th button", has_text=f"barge-in / {accepted.request_id}")
         record = Heard(
             request_id=accepted.request_id,
             session_id="barge-in",
@@ -229,14 +232,14 @@ async def test_what_was_heard_before_a_barge_in_is_shown(
         await expect(row.locator(".cut > bdi")).to_have_text(re.compile("^….*셋 넷$"))
         await expect(row.locator(".cut del")).to_have_css("text-decoration-line", "line-through")
         for _ in range(2):
-            await newest(page).locator("th button").click()
+            await name.click()
             await expect(page.locator("#cut > bdi")).to_have_text(heard)
             await expect(page.locator("#cut del")).to_have_text("다섯.\\u202e")
             await expect(page.locator("#cut-how")).to_have_text(
                 "400 ms heard before the barge-in, estimated from what was sent"
             )
             await visit(page, page.url)
-        await newest(page).locator("th button").click()
+        await name.click()
         await expect(page.locator("#cut del")).to_be_visible()
         found = await Axe().run(page)
         assert found.violations_count == 0, found.generate_report()

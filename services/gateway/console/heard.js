@@ -25,5 +25,5 @@ export function shortCutText({ heardText, unheardText }) {
 
 /** How much was heard, and how that is known. */
 export function cutWords({ playedMs, heardBy }) {
-  return t(`heard.by.${heardBy}`, { ms: duration(playedMs) });
+  return playedMs === 0 ? t("heard.nothing") : t(`heard.by.${heardBy}`, { ms: duration(playedMs) });
 }

@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from orastream.contract.audio_messages import AudioChunk
-from orastream.contract.heard_text import HeardText, heard_text
+from orastream.contract.heard_text import HeardText, heard_text, plain_source
 from orastream.contract.sentence_start import SentenceStart
 from orastream.contract.spoken_text import SpokenText
 from orastream.contract.word_time import WordTime
@@ -206,6 +206,16 @@ def test_sentences_without_a_place_lie_between_their_neighbours() -> None:
     assert split(text, 300, source=source) == ("one.", "two three. four.", None)
     assert split(text, 301, source=source)[:2] == ("one. two", "three. four.")
     assert split(text, 600, source=source) == ("one. two three.", "four.", None)
+
+
+def test_plain_source_is_the_text_if_its_sentences_stand_in_it() -> None:
+    source = "one.  two three."
+    text = spoken(SentenceStart(0, 0, "one.", 0, 4), SentenceStart(1, 300, "two three.", 6, 16))
+    assert plain_source(source, text) == source
+    assert plain_source(None, text) is None
+    assert plain_source(source[1:], text) is None
+    assert plain_source(SSML, ssml()) is None
+    assert plain_source(source, spoken(SentenceStart(0, 0, "one."))) is None
 
 
 # ---- properties
