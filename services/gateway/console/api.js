@@ -114,7 +114,7 @@ export class Api {
     while (!signal.aborted) {
       let lost = "lost";
       try {
-        await this.#follow(signal, last, (event) => {
+        await this.#follow(signal, "api/events", last, (event) => {
           last = event.id || last;
           pause = FIRST_PAUSE_MS;
           const value = JSON.parse(event.data);
@@ -136,12 +136,35 @@ export class Api {
     }
   }
 
-  async #follow(signal, last, onEvent) {
+  /**
+   * Follow one request until its play has ended, connecting again after a break: `on.progress(…)`. Gives up, without an
+   * error, when the gateway refuses it.
+   */
+  async followRequest(session, request, signal, on) {
+    const path = `api/reports/${token(session)}/${token(request)}/events`;
+    let pause = FIRST_PAUSE_MS;
+    let ended = false;
+    while (!signal.aborted && !ended) {
+      try {
+        await this.#follow(signal, path, "", (event) => {
+          pause = FIRST_PAUSE_MS;
+          ended ||= event.name === "end";
+          on[event.name]?.(JSON.parse(event.data));
+        });
+      } catch (error) {
+        if (error instanceof ApiError && !error.broken && error.status !== 503) return;
+      }
+      if (!ended) await rest(pause * (0.8 + 0.4 * Math.random()), signal);
+      pause = Math.min(LONGEST_PAUSE_MS, pause * 2);
+    }
+  }
+
+  async #follow(signal, path, last, onEvent) {
     const silence = new AbortController();
     const headers = last ? { "Last-Event-ID": last } : {};
     let timer = setTimeout(() => silence.abort(), SILENCE_MS);
     try {
-      const answer = await this.#fetch("api/events", { headers, signal: AbortSignal.any([signal, silence.signal]) });
+      const answer = await this.#fetch(path, { headers, signal: AbortSignal.any([signal, silence.signal]) });
       if (!answer.ok) throw this.#error(answer, await answer.json().catch(() => ({})));
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       const parse = eventParser(onEvent);

@@ -13,6 +13,7 @@ import { duration, onLanguage, preferredLanguage, t, useLanguage } from "./i18n.
 import { Keys } from "./keys.js";
 import { Link } from "./link.js";
 import { List, STEP_MS } from "./list.js";
+import { DeliveryBar } from "./progress.js";
 import { Sessions } from "./sessions.js";
 import { Sound } from "./sound.js";
 import { Count, suggest, useForm } from "./speak.js";
@@ -50,6 +51,7 @@ const list = new List({
   cancel: (utterance) => speech.cancel(utterance.session, utterance.request),
 });
 const keys = new Keys(api, begin);
+const delivery = new DeliveryBar(api, () => draw());
 
 const heardAsked = new WeakSet(); // the utterances whose records were asked for
 const captioned = new WeakSet(); // the tracks whose captions were asked for
@@ -63,6 +65,7 @@ let life = new AbortController(); // of the events and looks of one key
 function begin() {
   life.abort();
   life = new AbortController();
+  delivery.restart();
   api.follow(life.signal, {
     hello: ({ resumed, reports }) => {
       if (resumed) return;
@@ -205,6 +208,8 @@ function drawNow() {
   sound.draw();
   const chosen = all.find(({ key }) => key === selected);
   byId("detail").hidden = !chosen;
+  delivery.show(chosen);
+  delivery.draw();
   if (chosen) {
     write(byId("detail-name"), `${isolated(chosen.session)} / ${isolated(chosen.request)}`);
     askHeard(chosen);

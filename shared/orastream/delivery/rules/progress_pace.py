@@ -17,6 +17,9 @@ EVERY_S = 0.25
 """The shortest time between two messages about an utterance."""
 ANSWER_S = 0.5
 """How long after a probe the next message waits, because the probe may still be answered with 503."""
+FIRST_S = 0.3
+"""How long after the first audio the first probe is published, unless the utterance before was watched: a caller that
+subscribes when its request is stored must not come just after the probe, and wait for the next one."""
 UNCHANGED_S = 2.0
 """After so long a message is published although nothing has changed: a new watcher gets it, or a 503 comes."""
 PAUSE_S = 5.0
@@ -25,6 +28,7 @@ PAUSE_S = 5.0
 
 @dataclass(slots=True)
 class _Pace:
+    not_before: float
     published_at: float = float("-inf")
     look_at: float | None = None
     """When to look at it next; None: it is not watched, or that is not known, and it is probed when it is its turn."""
@@ -39,13 +43,15 @@ class ProgressPace:
     _paces: dict[int, _Pace] = field(default_factory=dict)
     _probe_at: float = float("-inf")
     """When the next probe may be published."""
+    _watched: bool = False
+    """Whether somebody has watched an utterance, and no 503 has come since."""
 
     def __contains__(self, sequence: int) -> bool:
         return sequence in self._paces
 
-    def add(self, sequence: int) -> None:
-        """An utterance has begun. It is probed first."""
-        self._paces.setdefault(sequence, _Pace())
+    def add(self, sequence: int, now: float) -> None:
+        """The first audio of an utterance was sent now. It is probed first."""
+        self._paces.setdefault(sequence, _Pace(now if self._watched else now + FIRST_S))
 
     def remove(self, sequence: int) -> None:
         """Publish nothing more about an utterance."""
@@ -64,7 +70,7 @@ class ProgressPace:
 
         For each of them call `published`, `unchanged` or `remove`.
         """
-        probes = [sequence for sequence, pace in self._paces.items() if pace.look_at is None]
+        probes = [sequence for sequence, pace in self._paces.items() if pace.look_at is None and pace.not_before <= now]
         found = [sequence for sequence, pace in self._paces.items() if pace.look_at is not None and pace.look_at <= now]
         if probes and self._probe_at <= now:  # the one that waits longest; of new ones the newest, which is delivered
             found.append(min(probes, key=lambda sequence: (self._paces[sequence].published_at, -sequence)))
@@ -81,7 +87,8 @@ class ProgressPace:
         if pace.look_at is None:
             self._probe_at = now + PAUSE_S
         elif not pace.proven:  # somebody watches this session, perhaps also the next utterance
-            pace.proven, self._probe_at = True, min(self._probe_at, now)
+            pace.proven = self._watched = True
+            self._probe_at = min(self._probe_at, now)
         pace.look_at = now + (ANSWER_S if pace.look_at is None else EVERY_S)
         pace.published_at = now
 
@@ -98,8 +105,9 @@ class ProgressPace:
     def nobody_watches(self, sequence: int, now: float) -> None:
         """A message about the utterance was answered with 503."""
         if (pace := self._paces.get(sequence)) is not None:
+            self._watched = False
             pace.look_at, pace.proven = None, False
             self._probe_at = max(self._probe_at, now + PAUSE_S)
 
     def _at(self, pace: _Pace) -> float:
-        return self._probe_at if pace.look_at is None else pace.look_at
+        return max(self._probe_at, pace.not_before) if pace.look_at is None else pace.look_at

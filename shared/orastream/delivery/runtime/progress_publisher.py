@@ -94,7 +94,7 @@ class SessionProgress:
         """The first audio of an utterance was sent. `figures` is called until `delivery_over`."""
         self._prune()
         self._utterances.begin(stored, figures)
-        self._pace.add(stored.sequence)
+        self._pace.add(stored.sequence, self._loop.time())
         self._set_timer()
 
     def delivery_over(self, sequence: int, finished: Finished | None) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orastream.delivery.rules.progress_pace import ANSWER_S, EVERY_S, PAUSE_S, UNCHANGED_S, ProgressPace
+from orastream.delivery.rules.progress_pace import ANSWER_S, EVERY_S, FIRST_S, PAUSE_S, UNCHANGED_S, ProgressPace
 
 LATE_S = 0.01
 """After how long a 503 comes in these tests."""
@@ -71,7 +72,7 @@ def test_messages_about_an_utterance_keep_their_distance_and_watchers_get_them(
     began: dict[int, float] = {}
     for what, sequence, wait_s in steps:
         if what == "add" and sequence not in began:
-            world.pace.add(sequence)
+            world.pace.add(sequence, world.now)
             began[sequence] = world.now
         elif what == "remove":
             world.pace.remove(sequence)
@@ -97,7 +98,7 @@ def test_without_a_watcher_one_message_is_published_in_five_seconds(steps: list[
     world = Simulation(set())
     for number, (adds, wait_s) in enumerate(steps):
         if adds:
-            world.pace.add(number)
+            world.pace.add(number, world.now)
         else:
             world.pace.remove(number - 1)
         world.run_until(world.now + wait_s)
@@ -105,41 +106,51 @@ def test_without_a_watcher_one_message_is_published_in_five_seconds(steps: list[
     assert world.looks == len(world.published), "the timer has no other work"
 
 
-def test_a_watcher_gets_the_first_message_at_once_and_then_every_quarter_of_a_second() -> None:
+def test_a_watcher_gets_the_first_message_soon_and_then_every_quarter_of_a_second() -> None:
     world = Simulation({1})
-    world.pace.add(1)
-    world.run_until(1.6)
-    assert world.times() == [0.0, ANSWER_S, *(ANSWER_S + EVERY_S * number for number in range(1, 5))]
+    world.pace.add(1, world.now)
+    world.run_until(FIRST_S + 1.6)
+    second = FIRST_S + ANSWER_S
+    assert world.times() == pytest.approx([FIRST_S, second, *(second + EVERY_S * number for number in range(1, 5))])
+
+
+def test_who_subscribes_just_after_the_first_audio_does_not_wait_for_the_next_probe() -> None:
+    world = Simulation(set())
+    world.pace.add(1, world.now)
+    world.run_until(FIRST_S / 2)
+    world.watched.add(1)
+    world.run_until(1.0)
+    assert len(world.times(1)) >= 2
 
 
 def test_the_pause_lasts_over_the_end_of_an_utterance() -> None:
     world = Simulation(set())
-    world.pace.add(1)
+    world.pace.add(1, world.now)
     world.run_until(2.0)
     world.pace.remove(1)
-    world.pace.add(2)
-    world.run_until(4.9)
-    assert world.times() == [0.0]
-    world.run_until(5.1)
-    assert world.published[1:] == [(5.0 + LATE_S, 2)]
+    world.pace.add(2, world.now)
+    world.run_until(FIRST_S + 4.9)
+    assert world.times() == [FIRST_S]
+    world.run_until(FIRST_S + 5.1)
+    assert world.published[1:] == [(FIRST_S + PAUSE_S + LATE_S, 2)]
 
 
 def test_a_watched_session_is_not_paused_for_the_next_utterance() -> None:
     world = Simulation({1, 2})
-    world.pace.add(1)
+    world.pace.add(1, world.now)
     world.run_until(2.0)
     world.pace.remove(1)
     world.run_until(3.0)
-    world.pace.add(2)
+    world.pace.add(2, world.now)
     world.run_until(3.0)
     assert world.times(2) == [3.0]
 
 
 def test_a_503_for_one_utterance_does_not_pause_another_that_is_watched() -> None:
     world = Simulation({2})
-    world.pace.add(1)
+    world.pace.add(1, world.now)
     world.run_until(1.0)
-    world.pace.add(2)
+    world.pace.add(2, world.now)
     world.run_until(12.0)
     assert len(world.times(2)) > 20
     assert len(world.times(1)) <= 3
@@ -147,7 +158,7 @@ def test_a_503_for_one_utterance_does_not_pause_another_that_is_watched() -> Non
 
 def test_what_does_not_change_is_published_every_two_seconds() -> None:
     world = Simulation({1})
-    world.pace.add(1)
+    world.pace.add(1, world.now)
     world.run_until(1.0)
     world.changes = False
     count = len(world.published)
@@ -158,15 +169,15 @@ def test_what_does_not_change_is_published_every_two_seconds() -> None:
 
 def test_while_nothing_can_be_published_it_looks_every_five_seconds() -> None:
     pace = ProgressPace()
-    pace.add(1)
-    assert pace.due(0.0) == [1]
-    pace.failed(0.0)
-    assert (pace.due(4.9), pace.next_time()) == ([], 5.0)
+    pace.add(1, 0.0)
+    assert (pace.due(0.0), pace.due(FIRST_S)) == ([], [1])
+    pace.failed(FIRST_S)
+    assert (pace.due(5.0), pace.next_time()) == ([], FIRST_S + PAUSE_S)
     assert not pace.watched(1)
 
 
 def test_a_late_503_about_an_unknown_utterance_changes_nothing() -> None:
     pace = ProgressPace()
     pace.nobody_watches(7, 1.0)
-    pace.add(1)
+    pace.add(1, 0.0)
     assert pace.due(1.0) == [1]
