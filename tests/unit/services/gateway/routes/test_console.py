@@ -83,4 +83,4 @@ def test_ids_and_foreign_words_are_isolated() -> None:
         text = path.read_text()
         assert not bare.search(text), f"{path.name}: {bare.search(text)}"
         elements += len(re.findall(r'html\("bdi", \{[^}]*\}, visible\(', text))
-    assert elements == 4, "two ids in the list, one of the sessions, and the detail of an error"
+    assert elements == 6, "two ids in the list, one of the sessions, an error, what was heard and what not"
