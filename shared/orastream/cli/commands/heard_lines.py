@@ -13,12 +13,13 @@ from orastream.base.backoff import Backoff
 from orastream.cli import terminal
 from orastream.client import heard_watch
 from orastream.client.async_client import Client
-from orastream.contract.errors import NodeUnavailable
+from orastream.contract.errors import NodeUnavailable, OrastreamError
 from orastream.contract.heard import Heard
 
 MAX_CHARS = 60
 """Of what was heard the line has so many characters from its end, of what was not so many from its beginning."""
-NOT_SHOWN = "what was heard is not shown: this user may not read it, or no gateway answers for it"
+NOT_SHOWN = "what was heard is not shown"
+NO_RIGHT = "this user may not read it, or no gateway answers for it"
 
 HOW = {
     "played": "as OraServer reported",
@@ -28,15 +29,15 @@ HOW = {
 
 
 async def show_heard(client: Client, session: str | None, *, history: bool, as_json: bool, out: Console) -> None:
-    """Print each record that is done, until it is cancelled. If this user may not read them, say so once on stderr.
+    """Print each record that is done, until it is cancelled. If they cannot be read, print why on stderr and return.
 
-    Raises InvalidRequest for a session that is not valid.
+    While NATS or the gateway is away it tries again. Raises nothing.
     """
     backoff = Backoff(0.1, 1.0)
     while True:
         try:
             if not await heard_watch.readable(client.reads, session):
-                terminal.console(stderr=True).print(terminal.words((NOT_SHOWN, "dim")), soft_wrap=True)
+                _print_note(NO_RIGHT)
                 return
             records = heard_watch.records(client.reads, session, history=history)
             async with contextlib.aclosing(records):
@@ -45,6 +46,9 @@ async def show_heard(client: Client, session: str | None, *, history: bool, as_j
                         _print(state.heard, state.stored_at_s, as_json=as_json, out=out)
         except NodeUnavailable:  # NATS or the gateway is away
             await asyncio.sleep(backoff.next_s())
+        except OrastreamError as exc:
+            _print_note(str(exc))
+            return
 
 
 def heard_line(heard: Heard) -> Text:
@@ -60,6 +64,10 @@ def heard_line(heard: Heard) -> Text:
     if heard.cancel_seq is not None:
         parts.append(f"cut by {heard.cancel_seq}")
     return Text(" · ").join(terminal.words(part) for part in parts)
+
+
+def _print_note(reason: str) -> None:
+    terminal.console(stderr=True).print(terminal.words((f"{NOT_SHOWN}: {reason}", "dim")), soft_wrap=True)
 
 
 def _print(heard: Heard, stored_at_s: float, *, as_json: bool, out: Console) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from orastream.cli.commands.heard_lines import NOT_SHOWN
+from orastream.cli.commands.heard_lines import NO_RIGHT, NOT_SHOWN
 from orastream.contract.heard import Heard
 from orastream.contract.messages import Report
 from orastream.jetstream.api import JetStream
@@ -105,7 +105,7 @@ async def test_watch_of_an_observer_shows_reports_and_says_once_that_it_shows_no
     await put_record(js, CUT)
     await report(js, "r1")
     async with watching(tmp_path, accounts.env("observer"), "--history") as process:
-        await line_with(process.stderr, NOT_SHOWN)
+        await line_with(process.stderr, f"{NOT_SHOWN}: {NO_RIGHT}")
         assert "delivering s/r1" in await line_with(process.stdout, "s/")
         await put_record(js, CUT.with_(request_id="later"))
         await report(js, "r2")
