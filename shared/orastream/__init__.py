@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from orastream.client.acceptance import Acceptance
     from orastream.client.async_client import Client
     from orastream.client.blocking import BlockingClient
+    from orastream.client.cancelling import HeardUnreadable
     from orastream.client.text_stream import TextStream
     from orastream.client.voices import Voice
     from orastream.contract.errors import (
@@ -37,6 +38,7 @@ _HOMES = {
     "BlockingClient": "client.blocking",
     "Client": "client.async_client",
     "Heard": "contract.heard",
+    "HeardUnreadable": "client.cancelling",
     "InvalidRequest": "contract.errors",
     "NodeUnavailable": "contract.errors",
     "OrastreamError": "contract.errors",
@@ -56,6 +58,7 @@ __all__ = [
     "Client",
     "TextStream",
     "Heard",
+    "HeardUnreadable",
     "InvalidRequest",
     "NodeUnavailable",
     "OrastreamError",

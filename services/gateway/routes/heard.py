@@ -86,6 +86,8 @@ async def cancelled(request_service: RequestService, session_id: str, cancel: Ca
     watch = CutWatch(client.reads, session_id, cancel.request_id, timeout_s=wait_s)
     try:
         with request_service.place(), request_service.calling_on_close(watch.stop):
+            if request_service.closing:
+                watch.stop()
             cut = await watch.run()
     except HeardUnreadable as exc:
         log.warning("what was heard could not be read", error=str(exc))

@@ -114,6 +114,17 @@ def test_a_stored_request_is_waited_for_until_its_report() -> None:
     assert found.settled and found.result() == ()
 
 
+def test_a_record_that_is_done_is_enough_without_a_report() -> None:
+    found = cut(record(cancel=None))
+    found.add_queued("s", "r", 7)
+    assert found.settled and found.result() == ()
+
+
+def test_a_record_that_names_the_cancel_and_is_not_done_is_not_settled() -> None:
+    found = cut(report("cancelled", transport="websocket"), record(done=False).with_(cancel_seq=CANCEL))
+    assert not found.settled and [part.done for part in found.result()] == [False]
+
+
 def test_a_duplicate_never_gets_a_report_and_is_not_waited_for() -> None:
     found = cut(report("delivered", seq=5))
     found.add_queued("s", "r", 7)
