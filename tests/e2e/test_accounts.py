@@ -16,6 +16,8 @@ import pytest
 
 from orastream.cli.checks import doctor
 from orastream.cli.node.settings import CliSettings, NodeAddress
+from orastream.client.async_client import Client
+from orastream.contract.delivery_progress import DeliveryProgress
 from orastream.contract.messages import Report
 from tests.chaos.test_kills import (
     test_http_bridge_is_killed,
@@ -130,6 +132,24 @@ async def test_a_caller_with_sessions_uses_these_alone(node: Stack, scene: Scene
         assert await hall.voices()
     # Its requests have places of their own beside those of other accounts in the session.
     assert (await scene.client.report("lobby", report.request_id)) == report
+
+
+async def test_live_progress_is_read_by_who_may_read_reports_live(node: Stack, scene: Scene) -> None:
+    """A caller that must know both ids of a request gets none, and its client ends all the same."""
+    server, request = server_of(node), scene.id("r")
+    text = "안녕하세요. 오늘은 날씨가 맑습니다. 무엇을 도와드릴까요?"
+
+    async def seen(client: Client) -> list[DeliveryProgress]:
+        return [one async for one in client.progress("lobby", request)]
+
+    async with server.client("hall") as hall, server.client("observer") as observer, server.client("shop") as shop:
+        watching = [asyncio.create_task(seen(client)) for client in (scene.client, hall, observer, shop)]
+        await scene.client.say(text, session_id="lobby", phone_id="p", request_id=request, transport="websocket")
+        async with asyncio.timeout(60):
+            *others, of_shop = await asyncio.gather(*watching)
+    for got in others:
+        assert len(got) > 3 and got[-1].done and got[-1].played_ms == got[-1].sent_ms
+    assert of_shop == []
 
 
 async def test_a_report_is_sent_to_the_accounts_reply_subject(node: Stack, scene: Scene) -> None:

@@ -89,6 +89,21 @@ async def test_callers_of_the_front_cancel_stream_texts_and_read(stack: Stack) -
         assert json.loads(answer)["status"] == "delivered"
 
 
+async def test_progress_has_the_name_of_the_front(stack: Stack) -> None:
+    first = stack["gateway"][0].url
+    async with stack.client() as client, aiohttp.ClientSession() as http:
+        for node in range(len(NODES)):
+            session = session_at(node, "progress")
+            await client.say(TEXT * 8, session_id=session, phone_id="p", request_id="r", transport="websocket")
+            async with http.get(f"{first}/api/reports/{session}/r/events") as answer:
+                assert answer.status == 200
+                async with asyncio.timeout(45):
+                    got = [one async for one in client.progress(session, "r")]
+                    events = (await answer.content.read()).decode()
+            assert got and got[-1].done
+            assert "event: progress" in events and events.endswith('event: end\ndata: {"played":true}\n\n')
+
+
 async def test_any_gateway_serves_any_session(stack: Stack) -> None:
     first = stack["gateway"][0].url
     async with aiohttp.ClientSession() as http:

@@ -53,6 +53,7 @@ NEVER = (
     "tts.audio.victim.r",
     "tts.report.victim.r",
     "tts.heard.victim.r",
+    "tts.progress.victim.r",
     "tts.script.victim.r",
     "tts.session.victim.request",
     "tts.session.victim.cancel",
@@ -123,6 +124,8 @@ HEARD_IN_NODE = (
     "tts.report.lobby.r",
     "tts.heard.victim.r",
     "tts.heard.lobby.r",
+    "tts.progress.victim.r",
+    "tts.progress.lobby.r",
     "tts.load",
 )
 """Subjects on which something is published inside NODE while the others listen."""
@@ -130,11 +133,13 @@ HEARD_IN_NODE = (
 HEARS: dict[str, set[str]] = {
     "llm": {
         *("tts.report.victim.r", "tts.report.lobby.r", "tts.heard.victim.r", "tts.heard.lobby.r"),
-        *("tts.load", "tts.reply.CALLERS.x"),
+        *("tts.progress.victim.r", "tts.progress.lobby.r", "tts.load", "tts.reply.CALLERS.x"),
     },
-    "observer": {"tts.report.victim.r", "tts.report.lobby.r", "tts.load"},
+    "observer": {
+        *("tts.report.victim.r", "tts.report.lobby.r", "tts.progress.victim.r", "tts.progress.lobby.r", "tts.load"),
+    },
     "shop": {"tts.load", "tts.reply.SHOP.x"},
-    "hall": {"tts.report.lobby.r", "tts.heard.lobby.r", "tts.load", "tts.reply.HALL.x"},
+    "hall": {"tts.report.lobby.r", "tts.heard.lobby.r", "tts.progress.lobby.r", "tts.load", "tts.reply.HALL.x"},
 }
 
 SERVICE_DENIED: dict[str, tuple[str, ...]] = {

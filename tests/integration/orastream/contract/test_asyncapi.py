@@ -222,6 +222,7 @@ async def test_node_sends_only_documented_messages(
         "outcome/FinalReport",
         "outcome/Refusal",
         "report/Report",
+        "progress/Progress",
         "replyTo/FinalReport",
         "audio/AudioStart",
         "audio/AudioChunk",

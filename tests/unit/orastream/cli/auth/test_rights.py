@@ -65,6 +65,7 @@ def test_only_synth_writes_audio_and_changes_streams() -> None:
         assert any(".STREAM.UPDATE." in one for one in publish) == (role == "synth")
         assert any(one.startswith("tts.put.report") for one in publish) == (role != "gateway")
         assert ("tts.put.heard.*.*" in publish) == (role != "gateway")
+        assert ("tts.progress.*.*" in publish) == (role == "ws_bridge")
 
 
 def test_only_who_speaks_reads_texts() -> None:

@@ -42,6 +42,7 @@ def test_each_export_names_the_accounts_that_may_import_it() -> None:
     assert "tts.request-SHOP.*" not in EXPORTS, "its requests pass the relay"
     assert 'accounts: ["CALLERS", "OBSERVERS", "HALL"]' in EXPORTS["tts.report.*.*"]
     assert 'accounts: ["CALLERS", "HALL"]' in EXPORTS["tts.heard.*.*"], "it is text"
+    assert 'accounts: ["CALLERS", "OBSERVERS", "HALL"]' in EXPORTS["tts.progress.*.*"], "it has no text"
     assert 'accounts: ["SHOP"]' in EXPORTS["tts.of.SHOP.heard.read.*.*"]
     assert "tts.of.SHOP.heards.read.*" not in EXPORTS, "it may not list the requests of a session"
     assert not any(subject.startswith("tts.of.OBSERVERS.heard") for subject in EXPORTS)
