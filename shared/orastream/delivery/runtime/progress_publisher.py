@@ -56,22 +56,22 @@ class ProgressPublisher:
         self._may_publish = may_publish
         self._refused = False
         """NATS refuses this user the subjects: publish nothing more, or each would be a violation in its log."""
+        self._subject = ""
+        """Where the last message was published."""
 
     @property
     def ready(self) -> bool:
-        """Whether a message may be published now."""
+        """Whether a message may be published now: never again when NATS has refused the last one."""
+        if not self._refused and self._subject and self.broker.refused(self._subject) is not None:
+            self._refused = True
+            log.warning("no live progress: NATS refuses this user tts.progress; make the users anew (init-auth)")
         return not self._refused and self.broker.connected and self._may_publish()
 
     async def publish(self, subject: str, data: bytes, reply: str) -> None:
         """Publish a message. Raises OrastreamError, TimeoutError after PUBLISH_S seconds. Cancel-safe."""
+        self._subject = subject
         async with asyncio.timeout(PUBLISH_S):
             await self.broker.publish(subject, data, reply=reply)
-
-    def note_refusal(self, subject: str) -> None:
-        """Publish nothing more if NATS has refused the last message on this subject."""
-        if not self._refused and self.broker.refused(subject) is not None:
-            self._refused = True
-            log.warning("no live progress: NATS refuses this user tts.progress; make the users anew (init-auth)")
 
 
 class SessionProgress:
@@ -162,8 +162,6 @@ class SessionProgress:
     async def _publish(self, stored: StoredRequest, progress: DeliveryProgress, now: float) -> None:
         sequence, publisher = stored.sequence, self._publisher
         subject = publisher.names.progress(self._session, stored.token)
-        if sequence in self._last:
-            publisher.note_refusal(subject)
         if (inbox := self._inboxes.get(sequence)) is None:
             inbox = self._inboxes[sequence] = publisher.broker.open_inbox(partial(self._answered, sequence))
         self._last[sequence] = progress
