@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from orastream.client.cancelling import HeardUnreadable
     from orastream.client.text_stream import TextStream
     from orastream.client.voices import Voice
+    from orastream.contract.delivery_progress import DeliveryProgress
     from orastream.contract.errors import (
         InvalidRequest,
         NodeUnavailable,
@@ -37,6 +38,7 @@ _HOMES = {
     "Acceptance": "client.acceptance",
     "BlockingClient": "client.blocking",
     "Client": "client.async_client",
+    "DeliveryProgress": "contract.delivery_progress",
     "Heard": "contract.heard",
     "HeardUnreadable": "client.cancelling",
     "InvalidRequest": "contract.errors",
@@ -57,6 +59,7 @@ __all__ = [
     "BlockingClient",
     "Client",
     "TextStream",
+    "DeliveryProgress",
     "Heard",
     "HeardUnreadable",
     "InvalidRequest",
