@@ -13,7 +13,8 @@ import structlog
 from orastream.contract.audio import with_true_sizes
 from services.synth.audio.pcm_chunker import AudioPiece, Cutting
 from services.synth.engine_pool.pool import EnginePool
-from services.synth.speech.speak import FIRST_ATTEMPT, Resume, SpokenUtterance, speak_utterance
+from services.synth.speech.resume import FIRST_ATTEMPT, Resume
+from services.synth.speech.speak import SpokenUtterance, speak_utterance
 from services.synth.speech.speaker import PoolSpeaker
 from services.synth.text.script import script_of
 

@@ -13,11 +13,11 @@ from starlette.requests import ClientDisconnect
 from orastream.base import tasks
 from orastream.contract.audio import seconds_of
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
-from orastream.contract.caption_files import CAPTION_FILES
-from orastream.contract.captions import captions_of
 from orastream.contract.errors import InvalidRequest, WaitTimeout
 from orastream.contract.spoken_text import SpokenText
 from services.gateway.audio_stream import SpeechFailed
+from services.gateway.captions.caption_files import CAPTION_FILES
+from services.gateway.captions.captions import captions_of
 from services.gateway.http.responses import RETRY_UNAVAILABLE_S, Refused, error
 from services.gateway.request_service import RequestService
 from services.gateway.routes.audio import opened, refusal, too_late

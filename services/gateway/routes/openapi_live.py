@@ -5,9 +5,9 @@ from __future__ import annotations
 from pydantic import BaseModel, Field
 
 from orastream.contract import schemas
-from orastream.contract.caption_files import CAPTION_FILES
 from orastream.contract.codec import Map
 from orastream.contract.messages import Report
+from services.gateway.captions.caption_files import CAPTION_FILES
 from services.gateway.http.openapi import REFUSALS, ErrorBody, Responses, path_ids, responses
 from services.gateway.routes.audio import MEDIA
 

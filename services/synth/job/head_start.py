@@ -20,7 +20,8 @@ from services.synth.job.attempt import Attempt
 from services.synth.job.context import SynthContext
 from services.synth.job.speech_run import SpeechRun, whole_text
 from services.synth.queue.turns import SlotTurn
-from services.synth.speech.speak import FIRST_ATTEMPT, Resume, SpokenUtterance, output_spec
+from services.synth.speech.resume import FIRST_ATTEMPT, Resume
+from services.synth.speech.speak import SpokenUtterance, output_spec
 
 
 class HeadStart:

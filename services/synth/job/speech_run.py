@@ -16,7 +16,8 @@ from services.synth.settings import SynthSettings
 from services.synth.speech.audio_limits import AudioLimits
 from services.synth.speech.metered_speaker import MeteredSpeaker
 from services.synth.speech.pausing_speaker import PausingSpeaker
-from services.synth.speech.speak import FIRST_ATTEMPT, Made, Resume, SpokenUtterance, speak_utterance
+from services.synth.speech.resume import FIRST_ATTEMPT, Resume
+from services.synth.speech.speak import Made, SpokenUtterance, speak_utterance
 from services.synth.text.script import ScriptLine, script_of
 
 

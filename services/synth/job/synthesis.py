@@ -26,7 +26,8 @@ from services.synth.job.head_start import HeadStart
 from services.synth.job.outcome import Reached
 from services.synth.job.speech_run import SpeechRun, utterance_of, whole_text
 from services.synth.queue.turns import SlotTurn
-from services.synth.speech.speak import Resume, SpokenUtterance, continues_exactly, output_spec
+from services.synth.speech.resume import Resume, continues_exactly
+from services.synth.speech.speak import SpokenUtterance, output_spec
 from services.synth.text.streamed_text import StreamedText
 
 

@@ -19,16 +19,6 @@ from services.synth.speech.sentence_starts import SentenceStarts
 from services.synth.speech.speaker import Speaker
 from services.synth.text.script import ScriptLine
 
-__all__ = [
-    "FIRST_ATTEMPT",
-    "Made",
-    "Resume",
-    "SpokenUtterance",
-    "continues_exactly",
-    "output_spec",
-    "speak_utterance",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class SpokenUtterance:

@@ -165,7 +165,7 @@ class _Script:
                 for sentence in found:
                     yield self._line(sentence, manner, text, aligner.place(sentence, text))
         self._text, self._manner = [], None
-        self._runs = SourceRuns()  # not cleared: the lines keep those that they come from
+        self._runs = SourceRuns()  # a new one: the lines keep those that they come from
         self._instead.clear()
         self._numbers.clear()
         self._cardinals.clear()

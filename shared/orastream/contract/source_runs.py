@@ -37,12 +37,6 @@ class SourceRuns:
             self._runs.append(run)
             self._chars += run.chars
 
-    def clear(self) -> None:
-        """Begin another text."""
-        self._begins.clear()
-        self._runs.clear()
-        self._chars = 0
-
     def span(self, first: int, end: int) -> SourceSpan:
         """Returns the place in the source of the text's characters from `first` to before `end`; at least one."""
         return self._char(first)[0], self._char(end - 1)[1]

@@ -30,10 +30,7 @@ def test_span_covers_exactly_the_sources_of_the_characters(parts: list[tuple[int
     assert runs.span(first, end) == (expected[first][0], expected[end - 1][1])
 
 
-def test_clear_begins_another_text() -> None:
+def test_text_that_stands_nowhere_has_the_place_where_it_would() -> None:
     runs = SourceRuns()
-    runs.add(SourceRun(5, 8, 3))
-    runs.clear()
     runs.add(SourceRun(20, 20, 1), SourceRun(30, 32, 2))
-    assert runs.span(0, 1) == (20, 20), "text that stands nowhere has the place where it would"
-    assert runs.span(0, 3) == (20, 32)
+    assert runs.span(0, 1) == (20, 20) and runs.span(0, 3) == (20, 32)

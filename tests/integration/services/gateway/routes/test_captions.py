@@ -10,11 +10,11 @@ import pytest
 from orastream.client.acceptance import Acceptance
 from orastream.client.async_client import Client
 from orastream.contract.audio_messages import AudioChunk, AudioEnd
-from orastream.contract.caption_files import ESTIMATED_NOTE
 from orastream.contract.messages import ReportError
 from orastream.contract.sentence_start import SentenceStart
 from orastream.contract.word_time import WordTime
 from orastream.jetstream.api import JetStream
+from services.gateway.captions.caption_files import ESTIMATED_NOTE
 from tests.integration.services.gateway.routes.test_live import PIECES, SentRequest, error_of, say
 from tests.support.caption_parser import ReadCue, read_subrip, read_webvtt
 from tests.support.names import NAMES

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from services.synth.engine_pool.pool import EnginePool
-from services.synth.speech.speak import FIRST_ATTEMPT, Resume, SpokenUtterance
+from services.synth.speech.resume import FIRST_ATTEMPT, Resume
+from services.synth.speech.speak import SpokenUtterance
 from tests.support.engines import LOG, RATE
 from tests.support.speech import spoken
 

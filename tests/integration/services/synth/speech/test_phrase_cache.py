@@ -18,7 +18,8 @@ from services.synth.audio.pcm_chunker import Cutting
 from services.synth.engine_pool.pool import EnginePool
 from services.synth.speech.phrase_cache import CachingSpeaker, LookUp
 from services.synth.speech.phrase_key import Worth
-from services.synth.speech.speak import FIRST_ATTEMPT, Resume, SpokenUtterance, speak_utterance
+from services.synth.speech.resume import FIRST_ATTEMPT, Resume
+from services.synth.speech.speak import SpokenUtterance, speak_utterance
 from services.synth.speech.speaker import PoolSpeaker, Speaker
 from services.synth.text.script import script_of
 from tests.support.engines import LOG, TEXT

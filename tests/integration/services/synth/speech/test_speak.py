@@ -16,7 +16,8 @@ from orastream.contract.audio import FORMATS, Format, with_true_sizes
 from services.synth.audio.pcm_chunker import AudioPiece
 from services.synth.engine_pool.pool import EnginePool
 from services.synth.engines.base import CannotResume, EngineCrashed, EngineError
-from services.synth.speech.speak import FIRST_ATTEMPT, Resume, SpokenUtterance
+from services.synth.speech.resume import FIRST_ATTEMPT, Resume
+from services.synth.speech.speak import SpokenUtterance
 from tests.support.engines import LOG, TEXT, install_strange_engine
 from tests.support.speech import spoken
 

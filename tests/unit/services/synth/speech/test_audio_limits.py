@@ -15,7 +15,8 @@ from services.synth.engine_pool.process import EngineInfo
 from services.synth.engines.base import AudioTooLong, SpokenWord, Voice
 from services.synth.job.outcome import worth_retrying
 from services.synth.speech.audio_limits import UNLIMITED, AudioLimits
-from services.synth.speech.speak import FIRST_ATTEMPT, Resume, SpokenUtterance, speak_utterance
+from services.synth.speech.resume import FIRST_ATTEMPT, Resume
+from services.synth.speech.speak import SpokenUtterance, speak_utterance
 from services.synth.speech.speaker import Spoken
 from services.synth.text.script_line import ScriptLine
 

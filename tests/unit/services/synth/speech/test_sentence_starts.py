@@ -21,8 +21,9 @@ from services.synth.job.synthesis import as_chunk, resume_of
 from services.synth.speech.metered_speaker import MeteredSpeaker
 from services.synth.speech.pausing_speaker import PausingSpeaker
 from services.synth.speech.phrase_cache import CachingSpeaker, LookUp
+from services.synth.speech.resume import FIRST_ATTEMPT, Resume
 from services.synth.speech.sentence_starts import SentenceStarts
-from services.synth.speech.speak import FIRST_ATTEMPT, Resume, SpokenUtterance, speak_utterance
+from services.synth.speech.speak import SpokenUtterance, speak_utterance
 from services.synth.speech.speaker import Speaker, Spoken
 from services.synth.text.script import script_of
 from services.synth.text.script_line import ScriptLine

@@ -20,7 +20,8 @@ from services.synth.engine_pool.process import EngineInfo
 from services.synth.engines.base import CannotResume, NoAudio, SpokenWord, Voice
 from services.synth.job.attempt import start_after
 from services.synth.job.synthesis import resume_of
-from services.synth.speech.speak import FIRST_ATTEMPT, Resume, SpokenUtterance, speak_utterance
+from services.synth.speech.resume import FIRST_ATTEMPT, Resume
+from services.synth.speech.speak import SpokenUtterance, speak_utterance
 from services.synth.speech.speaker import Spoken
 from services.synth.text.script import script_of
 from services.synth.text.script_line import ScriptLine

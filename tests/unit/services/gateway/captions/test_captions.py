@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orastream.contract.caption_files import CAPTION_FILES, ESTIMATED_NOTE, subrip, webvtt
-from orastream.contract.captions import MAX_CELLS, MAX_CELLS_WIDE, Captions, Cue, captions_of, cells
 from orastream.contract.spoken_text import TimedSentence, TimedWord, is_space
+from services.gateway.captions.caption_files import CAPTION_FILES, ESTIMATED_NOTE, subrip, webvtt
+from services.gateway.captions.captions import MAX_CELLS, MAX_CELLS_WIDE, Captions, Cue, captions_of, cells
 from tests.support.caption_parser import read_subrip, read_webvtt
 
 pytestmark = pytest.mark.unit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from orastream.contract.captions import Captions, Cue
+from services.gateway.captions.captions import Captions, Cue
 
 ESTIMATED_NOTE = (
     "The times of some words are not known. The times within such a sentence are in proportion to its characters."

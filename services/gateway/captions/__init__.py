@@ -1,0 +1,1 @@
+"""Timed captions of an utterance, as WebVTT and SubRip."""
