@@ -18,6 +18,7 @@ import structlog
 import uvloop
 
 from tests.bench import (
+    barge_in,
     cluster_recovery,
     conversation,
     false_takeovers,
@@ -38,7 +39,7 @@ from tests.bench.measure import Sample
 PARTS = ("window", "forwarding", "conversation", "latency", "first-audio", "recovery")
 ALONE = (
     *("idle", "many-idle", "past", "node-cost", "hops", "sync", "overload", "fairness", "hostile", "voices"),
-    *("false-takeovers", "cluster-recovery", "nodes", "nodes-cluster", "v2"),
+    *("false-takeovers", "cluster-recovery", "nodes", "nodes-cluster", "v2", "barge-in"),
 )
 """Parts that run only with `--only`: they take minutes, and `voices` needs `make torch`."""
 BUDGET_S = 230.0
@@ -103,6 +104,7 @@ async def run(options: argparse.Namespace) -> int:
         "node-cost": lambda: whole_node.cost(20 if options.quick else 100),
         "nodes": lambda: nodes.measure(sessions=10 if options.quick else 100),
         "nodes-cluster": lambda: nodes.measure(3, 10 if options.quick else 100),
+        "barge-in": lambda: barge_in.measure(options.quick, _progress),
         "hops": lambda: whole_node.hops(10 if options.quick else 50),
     }
     for name, measure in with_goals.items():

@@ -62,9 +62,13 @@ class Counts:
     sessions_ns: dict[str, array[int]] = field(default_factory=dict)
     """The same for each session."""
     firsts_ns: dict[str, array[int]] = field(default_factory=dict)
-    """The arrival of the first frame of each utterance over v2, by session."""
+    """The arrival of the first chunk (v2: frame) of each utterance, by session. Over v1 one begins after `complete`."""
     cancels: list[tuple[str, int, int]] = field(default_factory=list)
     """Of each cancel over v2: session, arrival, and arrival of the last audio before it (0: there was none)."""
+
+    def first(self, session: str) -> None:
+        """The first chunk or frame of an utterance has arrived now."""
+        self.firsts_ns.setdefault(session, array("q")).append(time.monotonic_ns())
 
     def chunk(self, session: str) -> None:
         """Count a chunk whose last byte has arrived now."""
@@ -92,9 +96,9 @@ def unmasked(payload: bytes, key: bytes) -> bytes:
 class Connection(asyncio.BufferedProtocol):
     """One client connection: HTTP until the upgrade, then WebSocket frames."""
 
-    def __init__(self, counts: Counts, *, streams: bool = False, chunk_bytes: int = 0) -> None:
+    def __init__(self, counts: Counts, *, streams: bool = False, chunk_bytes: int = 0, plays: bool = False) -> None:
         self._counts = counts
-        self._offers_streams, self._chunk_bytes = streams, chunk_bytes
+        self._offers_streams, self._chunk_bytes, self._plays = streams, chunk_bytes, plays
         self._streams: StreamSink | None = None
         self._buffer = bytearray(READ_BUFFER_BYTES)
         self._view = memoryview(self._buffer)
@@ -102,6 +106,8 @@ class Connection(asyncio.BufferedProtocol):
         self._skip = 0  # bytes of a large frame's header and payload that have not arrived yet
         self._upgraded = False
         self._session = ""
+        self._between = True
+        """Over v1: the next chunk is the first one of an utterance."""
         self._inflate: zlib._Decompress | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -144,7 +150,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._skip -= step
                 if self._skip:
                     return at
-                counts.chunk(self._session)
+                self._chunk()
             available = end - at
             if available < 2:
                 return at
@@ -180,13 +186,20 @@ class Connection(asyncio.BufferedProtocol):
             if first & 0x40 and self._inflate is not None:
                 payload = self._inflate.decompress(payload + b"\x00\x00\xff\xff")
             if len(payload) > SMALL_BYTES:
-                self._counts.chunk(self._session)
+                self._chunk()
             elif COMPLETE.search(payload):
                 self._counts.completes += 1
+                self._between = True
             elif INIT.search(payload):
                 self._counts.inits += 1
             else:
-                self._counts.chunk(self._session)
+                self._chunk()
+
+    def _chunk(self) -> None:
+        if self._between:
+            self._between = False
+            self._counts.first(self._session)
+        self._counts.chunk(self._session)
 
     def _http(self, end: int) -> int:
         """Answer the HTTP requests in the buffer up to `end`; returns the start of the rest."""
@@ -224,7 +237,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.write(("\r\n".join(lines) + "\r\n\r\n").encode())
         self._upgraded = True
         if selects:
-            self._streams = StreamSink(self._counts, self._chunk_bytes, self._transport.write)
+            self._streams = StreamSink(self._counts, self._chunk_bytes, self._transport.write, plays=self._plays)
         self._session = headers.get("session-id", "")
         self._counts.sessions_ns.setdefault(self._session, array("q"))
         self._counts.connections += 1
@@ -257,12 +270,15 @@ async def main() -> None:
     parser.add_argument(
         "--chunk-bytes", type=int, default=0, help="v2: the size of the load's chunks, which are counted"
     )
+    parser.add_argument("--plays", action="store_true", help="v2: play PCM in real time, and report `played`")
     options = parser.parse_args()
     counts, stop = Counts(), asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     server = await loop.create_server(
-        lambda: Connection(counts, streams=options.streams, chunk_bytes=options.chunk_bytes), "127.0.0.1", options.port
+        lambda: Connection(counts, streams=options.streams, chunk_bytes=options.chunk_bytes, plays=options.plays),
+        "127.0.0.1",
+        options.port,
     )
     print(json.dumps({"ready": True, "port": server.sockets[0].getsockname()[1]}), flush=True)
     await stop.wait()

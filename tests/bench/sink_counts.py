@@ -39,7 +39,7 @@ class SinkCounts:
         return value
 
     async def firsts_ns(self) -> dict[str, list[int]]:
-        """The arrival times of the first frame of each utterance over v2, by session, by CLOCK_MONOTONIC."""
+        """The arrival times of the first chunk (v2: frame) of each utterance, by session, by CLOCK_MONOTONIC."""
         value: dict[str, list[int]] = await self._get("/firsts")
         return value
 

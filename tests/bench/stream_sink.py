@@ -1,6 +1,7 @@
 """The sink's side of a connection of protocol v2: decodes headers, stores nothing, and acks by the rules of the page.
 
-Nothing is lost on a connection, so a stream's `upto` is the end of its last frame. Without checksums.
+Nothing is lost on a connection, so a stream's `upto` is the end of its last frame. Without checksums. With `plays` its
+phones play in real time, and it reports `played`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgpack
+
+from tests.bench.sink_player import SinkPlayer
 
 if TYPE_CHECKING:
     from tests.bench.sink import Counts
@@ -44,7 +47,7 @@ class _Stream:
 class StreamSink:
     """The streams of one connection. `send` writes bytes to it."""
 
-    def __init__(self, counts: Counts, chunk_bytes: int, send: Callable[[bytes], None]) -> None:
+    def __init__(self, counts: Counts, chunk_bytes: int, send: Callable[[bytes], None], *, plays: bool = False) -> None:
         """`chunk_bytes`: the size of the load's chunks, which are counted; 0: none is."""
         self._counts, self._chunk_bytes, self._send = counts, chunk_bytes, send
         self._streams: dict[int, _Stream] = {}
@@ -54,9 +57,10 @@ class StreamSink:
         """When those that wait get their acks, together."""
         self._out: list[bytes] = []
         self._seen = 0
+        self._player = SinkPlayer() if plays else None
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(TICK_S, self._tick)
-        self._message({"t": "hello", "version": 2, "credit": CREDIT, "streams": 100_000} | _TERMS)
+        self._message({"t": "hello", "version": 2, "credit": CREDIT, "streams": 100_000, "played": plays} | _TERMS)
         self._flush()
 
     def close(self) -> None:
@@ -112,6 +116,8 @@ class StreamSink:
         if not offset:
             counts.firsts_ns.setdefault(stream.session, array("q")).append(stream.last_ns)
         stream.upto += size
+        if self._player is not None:
+            self._player.got(number, stream.upto, now)
         stream.unacked += size
         while self._chunk_bytes and stream.upto >= (stream.chunks + 1) * self._chunk_bytes:
             stream.chunks += 1
@@ -129,16 +135,20 @@ class StreamSink:
             number, session = int(str(message["s"])), str(message["session"])
             self._streams[number] = _Stream(number, session, now)
             self._counts.sessions_ns.setdefault(session, array("q"))
+            if self._player is not None:
+                self._player.opened(number, session, str(message["request"]), _of(message, "seq"), _rate(message))
             self._message({"t": "opened", "s": number, "upto": 0, "limit": CREDIT})
         elif kind == "end":
             stream = self._streams.pop(int(str(message["s"])), None)
             if stream is not None:
                 self._counts.completes += 1
+                if self._player is not None:
+                    self._player.ended(stream.number)
                 self._ack(stream, now, size=message["size"])
         elif kind == "cancel":
-            self._cancel(message)
+            self._cancel(message, now)
 
-    def _cancel(self, message: dict[str, object]) -> None:
+    def _cancel(self, message: dict[str, object], now: float) -> None:
         session = str(message["session"])
         last_ns = 0
         for stream in [one for one in self._streams.values() if one.session == session]:
@@ -146,8 +156,11 @@ class StreamSink:
             stream.cancelled = True
             self._waiting.pop(stream.number, None)
         self._counts.cancels.append((session, time.monotonic_ns(), last_ns))
-        which = {key: message[key] for key in ("before", "seq") if key in message}
-        self._message({"t": "cleared", "session": session, "utterances": [], **which})
+        which = {key: _of(message, key) for key in ("before", "seq") if key in message}
+        ended: list[tuple[str, int, int]] = []
+        if self._player is not None:
+            ended = self._player.cancelled(session, which.get("before"), which.get("seq"), now)
+        self._message({"t": "cleared", "session": session, "utterances": ended, **which})
 
     def _ack(self, stream: _Stream, now: float, size: object = None) -> None:
         stream.acked_at, stream.unacked = now, 0
@@ -164,6 +177,8 @@ class StreamSink:
         for stream in list(self._streams.values()):
             if now - stream.acked_at >= IDLE_ACK_S and not stream.cancelled:
                 self._ack(stream, now)
+        for number, ms, done in () if self._player is None else self._player.reports(now):
+            self._message({"t": "played", "s": number, "ms": ms} | ({"done": True} if done else {}))
         self._flush()
 
     def _message(self, message: dict[str, object]) -> None:
@@ -178,6 +193,15 @@ class StreamSink:
 
 
 _TERMS: dict[str, object] = {"formats": FORMATS, "keep_ms": 0}
+
+
+def _of(message: dict[str, object], key: str) -> int:
+    return int(str(message[key]))
+
+
+def _rate(message: dict[str, object]) -> float:
+    """Bytes per second of the audio of a stream, which is PCM16 (in a WAV or not)."""
+    return _of(message, "rate") * _of(message, "channels") * 2.0
 
 
 def _unmasked(payload: memoryview, key: memoryview) -> bytes:

@@ -10,7 +10,7 @@ import asyncio
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orastream.contract.messages import Report
@@ -50,6 +50,10 @@ class StreamSample:
     frames: int
     """WebSocket frames of data that the sink has read."""
     first_audio_ms: tuple[float, ...] = ()
+    server_cpu_seconds: float = 0.0
+    """CPU of nats-server, in a conversation."""
+    utterances: int = 0
+    """In a conversation."""
 
     @property
     def us_per_unit(self) -> float:
@@ -72,7 +76,7 @@ async def measure(quick: bool, say: Callable[[str], None]) -> tuple[str, bool]:
                 samples.append(await _burst(protocol, shape, seconds))
                 say(f"{samples[-1].shape} over {protocol}: {number(samples[-1].us_per_unit)} us for 32 KiB")
     # Both at the same time: what else the machine does disturbs both.
-    talks = await asyncio.gather(*(_conversation(protocol, sessions, turns) for protocol in PROTOCOLS))
+    talks = await asyncio.gather(*(talk(protocol, sessions, turns) for protocol in PROTOCOLS))
     for talk in talks:
         say(f"conversation over {talk.protocol}: {number(talk.us_per_unit)} us for 32 KiB")
     samples += talks
@@ -112,22 +116,26 @@ async def _burst(protocol: str, shape: Shape, seconds: float) -> StreamSample:
     return StreamSample(str(shape).strip(), protocol, audio_bytes, cpu, **sent)
 
 
-async def _conversation(protocol: str, sessions: int, turns: int) -> StreamSample:
-    """Each session speaks for SPEECH_S seconds of every PERIOD_S, a chunk when its audio would be made."""
+async def talk(protocol: str, sessions: int, turns: int, **settings: object) -> StreamSample:
+    """Each session speaks for SPEECH_S seconds of every PERIOD_S, a chunk when its audio would be made.
+
+    `settings` are those of ws_bridge. Raises Stalled and ProcessFailed.
+    """
     plan = Plan(CHUNK_BYTES, CHUNKS, sessions=sessions, ahead=1_000_000, requests=True)
-    bridge = WsBridge(ORASERVER_PROTOCOL=protocol)
+    bridge = WsBridge(ORASERVER_PROTOCOL=protocol, **settings)
     async with NatsServer() as server, sink_for(CHUNK_BYTES) as sink:
         async with Load(server.url, sink.address, plan) as load:
             try:
                 await bridge.start(server.url, sink.ws_url)
-                return await _talked(protocol, bridge, load, sessions, turns)
+                return await _talked(protocol, (bridge.pids[0], server.pid), load, sessions, turns)
             finally:
                 await bridge.stop()
 
 
-async def _talked(protocol: str, bridge: WsBridge, load: Load, sessions: int, turns: int) -> StreamSample:
+async def _talked(protocol: str, pids: tuple[int, int], load: Load, sessions: int, turns: int) -> StreamSample:
+    """`pids`: those of ws_bridge and nats-server."""
     clock = asyncio.get_running_loop().time
-    began, (pid,) = clock() + 0.5, bridge.pids
+    began = clock() + 0.5
     began_ns: list[list[int]] = [[] for _ in range(sessions)]
 
     async def session(index: int) -> None:
@@ -144,9 +152,10 @@ async def _talked(protocol: str, bridge: WsBridge, load: Load, sessions: int, tu
         for index in range(sessions):
             group.create_task(session(index))
         await asyncio.sleep(began + PERIOD_S - clock())
-        before, cpu = await load.sink.counts(), cpu_seconds(pid)
+        before, cpu = await load.sink.counts(), [cpu_seconds(pid) for pid in pids]
         await asyncio.sleep(began + PERIOD_S + turns * PERIOD_S - clock())
-        cpu, after = cpu_seconds(pid) - cpu, await load.sink.counts()
+        spent = [cpu_seconds(pid) - already for pid, already in zip(pids, cpu, strict=True)]
+        after = await load.sink.counts()
     await load.all_arrived()
     if protocol == "v1":
         firsts = {name: arrivals[::CHUNKS] for name, arrivals in (await load.sessions_ns()).items()}
@@ -159,7 +168,8 @@ async def _talked(protocol: str, bridge: WsBridge, load: Load, sessions: int, tu
     ]
     audio_bytes = sessions * CHUNKS * turns * CHUNK_BYTES
     sent = {name: after[name] - before[name] for name in ("wire_bytes", "frames")}
-    return StreamSample("conversation", protocol, audio_bytes, cpu, **sent, first_audio_ms=tuple(late))
+    sample = StreamSample("conversation", protocol, audio_bytes, spent[0], **sent, first_audio_ms=tuple(late))
+    return replace(sample, server_cpu_seconds=spent[1], utterances=sessions * turns)
 
 
 def report(samples: Iterable[StreamSample]) -> tuple[str, list[str]]:
