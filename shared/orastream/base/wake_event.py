@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+LATE_S = 0.0005
+"""How much later than asked the timer is set. uvloop rounds to the nearest millisecond, so that a timer may fire half a
+millisecond early. Its waiter would find nothing to do, and wait again for 0 ms: it would spin until the time has come.
+"""
+
 
 class WakeEvent:
     """An event that one task at a time waits for. Only for use in the loop's thread. Call `close` at the end."""
@@ -14,6 +19,8 @@ class WakeEvent:
         self._is_set = False
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._due = float("inf")
+        """The time for which the timer is set; infinity without one."""
 
     def set(self) -> None:
         """End the current wait, or the next one if no task waits now. May be called any number of times."""
@@ -32,7 +39,7 @@ class WakeEvent:
         May return before `at`: the timer of an earlier wait stays if it is due sooner, because moving the timer at each
         wait would cost more than one wait that ends too early.
         """
-        if self._timer is None or self._timer.when() > at:
+        if self._due > at:
             self._set_timer(at)
         if self._is_set:
             return
@@ -49,8 +56,9 @@ class WakeEvent:
     def _set_timer(self, at: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_at(at, self._on_timer) if at < float("inf") else None
+        self._timer = self._loop.call_at(at + LATE_S, self._on_timer) if at < float("inf") else None
+        self._due = at
 
     def _on_timer(self) -> None:
-        self._timer = None
+        self._timer, self._due = None, float("inf")
         self.set()

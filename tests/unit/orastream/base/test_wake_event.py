@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
+import uvloop
 
 from orastream.base.wake_event import WakeEvent
 
@@ -67,3 +70,21 @@ async def test_wait_returns_at_its_time_and_keeps_the_timer_for_a_later_time() -
     assert not waiting.done(), "the timer fired after close"
     waiting.cancel()
     await asyncio.wait([waiting])
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_a_wait_does_not_end_before_its_time(run: Callable[[Coroutine[Any, Any, list[float]]], list[float]]) -> None:
+    """uvloop counts in whole milliseconds, and rounds to the nearest one."""
+
+    async def early_s() -> list[float]:
+        loop = asyncio.get_running_loop()
+        event, found = WakeEvent(loop), []
+        for tenths in range(40):
+            at = loop.time() + 0.003 + tenths / 10_000
+            event.clear()
+            async with asyncio.timeout(SOON_S):
+                await event.wait(at)
+            found.append(at - loop.time())
+        return found
+
+    assert max(run(early_s())) <= 0
