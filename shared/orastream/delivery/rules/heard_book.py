@@ -210,6 +210,14 @@ class HeardBook:
         changed, self._changed = self._changed, []
         return changed
 
+    def take_begun(self) -> list[PlayingUtterance]:
+        """The utterances that have begun since the last call of `take`: their first record does not wait for it."""
+        if not self._changed:
+            return []
+        begun = [one for one in self._changed if one.begun and one.cut_by is None]
+        self._changed = [one for one in self._changed if one not in begun]
+        return begun
+
     def next_time(self) -> float | None:
         """When to call `take` again if nothing happens, or None."""
         final_at = (self._final_at(one) for one in self._utterances if one.done_at is None)

@@ -165,6 +165,7 @@ class SessionRunner:
             ends.send_late()
             if (runner := deliveries.running) is not None:
                 await self._step(runner, now, allowed)
+                self._write_begun(background)
                 if runner.falls_back:
                     await self._fall_back(runner, parts)
                     continue
@@ -179,6 +180,12 @@ class SessionRunner:
         await runner.step(now, may_write=may_write)
         if self._session.play is not None:
             self._note_play(runner, self._session.play)
+
+    def _write_begun(self, background: Background) -> None:
+        """Write the record of an utterance that has begun: NATS gets it in one write with the report."""
+        if self._heard is not None and self._session.heard is not None:
+            for utterance in self._session.heard.take_begun():
+                self._heard.write(utterance, background)
 
     async def _poll(self, parts: SessionContext, now: float) -> None:
         if self._deliveries.running is not None:

@@ -208,6 +208,20 @@ def test_unknown_is_said_once() -> None:
     assert not owned.book
 
 
+def test_the_first_record_is_taken_apart_and_only_once() -> None:
+    owned = OwnedBook()
+    owned.book.never_sent(request(1), 9)
+    owned.sent(2, 100.0)
+    (begun,) = owned.book.take_begun()
+    assert (begun.sequence, begun.record(7).done) == (2, False)
+    assert owned.book.take_begun() == [] and list(owned.records(100.0)) == ["r1"]
+    assert owned.records(103.0)["r2"].done
+    assert owned.book.take_begun() == []
+    owned.book.unknown(request(3))
+    (unknown,) = owned.book.take_begun()
+    assert (unknown.record(7).done, unknown.record(7).heard_by) == (True, "unknown")
+
+
 def left(sequence: int, plays_until: float) -> PlayingUtterance:
     utterance = PlayingUtterance.of(request(sequence))
     utterance.begun, utterance.sent_all, utterance.plays_until = True, True, plays_until
@@ -267,12 +281,14 @@ class Phone(RuleBasedStateMachine):
         for name, record in self.owned.records(now, answers=self.asked is not None).items():
             self.found[int(name[1:])] = record
 
-    @rule(seconds=st.integers(1, 50))
-    def send(self, seconds: int) -> None:
+    @rule(seconds=st.integers(1, 50), apart=st.booleans())
+    def send(self, seconds: int, apart: bool) -> None:
         number = self.sequence = self.sequence + 1
         self.sent_ms[number], self.played_ms[number] = seconds * 100, 0
         self.owned.sent(number, self.now, seconds / 10, by="played")
         self.ended.add(number)
+        if apart:
+            self.found |= {one.sequence: one.record(7) for one in self.owned.book.take_begun()}
         self._look()
 
     @rule(tenths=st.integers(1, 60))
