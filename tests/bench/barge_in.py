@@ -73,7 +73,7 @@ class _Node:
 
 def measure(quick: bool, say: Callable[[str], None]) -> tuple[str, bool]:
     """The tables, and whether a goal was missed. `say` gets a line about each round."""
-    rounds, sessions = (1, 20) if quick else (4, SESSIONS)
+    rounds, sessions = (1, 20) if quick else (3, SESSIONS)
     talk_turns = 1 if quick else TALK_TURNS
     found: list[BargeIns] = []
     for protocol in PROTOCOLS:
