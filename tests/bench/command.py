@@ -104,7 +104,7 @@ async def run(options: argparse.Namespace) -> int:
         "node-cost": lambda: whole_node.cost(20 if options.quick else 100),
         "nodes": lambda: nodes.measure(sessions=10 if options.quick else 100),
         "nodes-cluster": lambda: nodes.measure(3, 10 if options.quick else 100),
-        "barge-in": lambda: barge_in.measure(options.quick, _progress),
+        "barge-in": lambda: barge_in.measure(rounds, options.quick, _progress),
         "hops": lambda: whole_node.hops(10 if options.quick else 50),
     }
     for name, measure in with_goals.items():
