@@ -78,6 +78,25 @@ async def test_what_is_delivered_and_still_plays(js: JetStream, tmp_path: Path) 
         assert heard == await to.client.heard("s", "r")
 
 
+@pytest.mark.parametrize("terms", TERMS)
+async def test_what_is_superseded_while_it_plays(js: JetStream, tmp_path: Path, terms: str) -> None:
+    """All of it was delivered, and a part was played when the next request has ended it."""
+    async with node(js, tmp_path, terms=TERMS[terms], faults=PLAYS) as to:
+        assert (await to.say("s", "r")).status == "delivered"
+        new = await to.client.say(SHORT, session_id="s", phone_id="p", supersede=True)
+
+        async def record() -> Heard | None:
+            found = await to.client.heard("s", "r")
+            return found if found is not None and found.done else None
+
+        async def known() -> bool:
+            return await record() is not None
+
+        await until(known, "what was heard is known")
+        heard = await record()
+        assert heard is not None and heard.cancel_seq == new.request_seq and heard.unheard_text, heard
+
+
 async def test_only_the_named_request(js: JetStream, tmp_path: Path) -> None:
     async with node(js, tmp_path, terms=TERMS["v2, played"], faults=PLAYS, tts_engine_rtf=0.5) as to:
         await to.begin("s", "r0", LONG)

@@ -6,15 +6,34 @@ import pytest
 
 from orastream.contract.audio_messages import AudioStart
 from orastream.contract.report_state import Verdict
+from orastream.contract.spoken_text import SpokenText
 from orastream.contract.stored_requests import StoredRequest
 from orastream.contract.superseding import Supersedes
 from orastream.delivery.rules.entry import Entry
+from orastream.delivery.rules.heard_book import HeardBook
 from orastream.delivery.rules.lifetime import Lifetime
 from orastream.delivery.rules.play_time import PlayedUtterance, PlayTimes
 from orastream.delivery.rules.session import Session
-from orastream.delivery.rules.session_effects import Begin, Effect, EndPlayed, LookUp, Stop, Tidy
-from orastream.delivery.rules.session_outcomes import LookedUp, Purpose, ReportWritten, Tidied, TidyFailed
+from orastream.delivery.rules.session_effects import (
+    AnnounceCancel,
+    Begin,
+    Effect,
+    EndPlayed,
+    LookUp,
+    Stop,
+    Tidy,
+    WriteHeard,
+)
+from orastream.delivery.rules.session_outcomes import (
+    CancelAnnounced,
+    LookedUp,
+    Purpose,
+    ReportWritten,
+    Tidied,
+    TidyFailed,
+)
 from orastream.delivery.rules.speech import Speech, SpeechEnd
+from orastream.delivery.rules.streams.listener import Listener
 from tests.unit.orastream.delivery.rules.session_messages import request, state
 
 pytestmark = pytest.mark.unit
@@ -131,3 +150,22 @@ def test_it_ends_what_plays(transport: str) -> None:
     session.request(request(2, transport, supersede=True), 1.0)
     effects = polled(session, 1.0)
     assert effects[0] == EndPlayed(end) and effects[1:] == [Begin(session.entries[2])] * (transport == "websocket")
+
+
+def test_what_plays_is_cut_before_its_cancel_is_announced() -> None:
+    """The announcement makes the listener drop it: read after that, it would look as if it had played to its end."""
+    listener = Listener()
+    book = HeardBook(listener, recovers=False)
+    session = Session("websocket", EPOCH, Lifetime(30.0), announces=True, heard=book)
+    old = request(1, "websocket")
+    listener.sent(1, 0, 9000, 9.0, 10.0)
+    book.sent(old, "sent", SpokenText(), 9.0)
+    book.ended(1, 9.0)
+    assert [type(effect) for effect in session.poll(10.0)] == [WriteHeard]
+    session.request(request(2, "websocket", requestId="n", supersede=True), 12.0)
+    assert any(isinstance(effect, AnnounceCancel) for effect in polled(session, 12.0))
+    listener.cancelled(12.0, seq=1)  # as the announcement does
+    session.apply(CancelAnnounced(2), 12.1)
+    (written,) = (effect.utterance for effect in session.poll(12.2) if isinstance(effect, WriteHeard))
+    record = written.record(EPOCH)
+    assert (record.done, record.played_ms, record.cancel_seq) == (True, 2000, 2)
