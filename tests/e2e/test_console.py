@@ -213,21 +213,28 @@ async def test_what_was_heard_before_a_barge_in_is_shown(
         await until_status(page, "delivered")
         row = newest(page)
         await expect(row.locator(".cut")).to_be_hidden()
-        name = page.locator("#list th button", has_text=f"barge-in / {accepted.request_id}")
-        record = Heard(
+        subject = client.names.put_heard(*subjects.tokens("barge-in", accepted.request_id))
+        begun = Heard(
             request_id=accepted.request_id,
             session_id="barge-in",
             request_seq=accepted.request_seq,
             epoch=2**53,  # no bridge replaces it
-            done=True,
+            done=False,
             heard_by="sent",
+        )
+        await client.reads.js.store(subject, begun.encode("json"))
+        cancel = row.get_by_role("button", name=f"Cancel {accepted.request_id}")
+        await expect(cancel).to_be_visible()  # it is delivered, and plays
+        name = page.locator("#list th button", has_text=f"barge-in / {accepted.request_id}")
+        record = begun.with_(
+            done=True,
             played_ms=400,
             heard_text=heard,
             unheard_text="다섯.‮",
             cancel_seq=accepted.request_seq + 1,
         )
-        subject = client.names.put_heard(*subjects.tokens("barge-in", accepted.request_id))
         await client.reads.js.store(subject, record.encode("json"))
+        await expect(cancel).to_be_hidden()
         await expect(row.locator(".cut del")).to_have_text("다섯.\\u202e")
         await expect(row.locator(".cut > bdi")).to_have_text(re.compile("^….*셋 넷$"))
         await expect(row.locator(".cut del")).to_have_css("text-decoration-line", "line-through")

@@ -89,7 +89,7 @@ export class List {
     const going = !utterance.final || (track && !track.done);
     const moves = inView && (going ? Math.floor(now / STEP_MS) : report?.deliveredChunks);
     const sound = [report?.audioSeconds, report?.firstAudioMs, track?.state, track?.arrivals.length > 0];
-    const heard = [cut?.cancelSeq, cut?.playedMs, cut?.heardText.length];
+    const heard = [utterance.goesOn, cut?.cancelSeq, cut?.playedMs, cut?.heardText.length];
     return JSON.stringify([inView, status, selected, requestedAt, endedAt, moves, sound, heard, document.documentElement.lang]);
   }
 
@@ -113,7 +113,7 @@ export class List {
     row.listen.disabled = Boolean(track && !track.done);
     write(row.cancel, t("cancel"));
     row.cancel.ariaLabel = t("cancel.one", { request: utterance.request });
-    row.cancel.hidden = utterance.final;
+    row.cancel.hidden = !utterance.goesOn;
     if (row.inView) row.fall.replaceChildren(smallFall(utterance, now));
   }
 }

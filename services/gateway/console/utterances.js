@@ -41,6 +41,12 @@ export class Utterance {
     return FINAL.has(this.status);
   }
 
+  /** Whether a cancel has something to end: the node works on it, or its listener hears what was delivered. */
+  get goesOn() {
+    const { heard, report, status } = this;
+    return !this.final || (status === "delivered" && heard?.done === false && heard.requestSeq === report?.requestSeq);
+  }
+
   /** The record of what was heard, if a cancel has cut it and the record has both parts of the text. */
   get cut() {
     const { heard, report } = this;
