@@ -60,7 +60,7 @@ _add(
     'llm "Tell me a story" | orastream say -',
 )
 _add(watch, "orastream watch", "orastream watch s1 --history", "orastream watch --json | jq .status")
-_add(cancel, "orastream cancel s1", "orastream cancel s1 --request r1")
+_add(cancel, "orastream cancel s1", "orastream cancel s1 --wait", "orastream cancel s1 --request r1")
 _add(redeliver, "orastream redeliver s1", "orastream redeliver s1 r1")
 _add(report, "orastream report s1 r1", "orastream report s1 r1 --json")
 _add(voices, "orastream voices", "orastream voices --language ko", "orastream voices --json | jq '.[].name'")
