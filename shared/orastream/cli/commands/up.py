@@ -34,7 +34,9 @@ STYLES = {State.READY: "green", State.STARTING: "cyan", State.WAITING: "red", St
 
 
 def up(
-    nats_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of NATS; 0: any free one.")] = 4222,
+    nats_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of NATS; 0: any free one, also for health.")
+    ] = 4222,
     gateway_port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port of the HTTP gateway; 0: any free one.")
     ] = 8000,

@@ -38,7 +38,10 @@ SERVICES, RECEIVERS, SERVERS = 0, 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options of a local node. Port 0 takes any free one; with `oraserver_port` None no OraServer is started."""
+    """The options of a local node. Port 0 takes any free one; with `oraserver_port` None no OraServer is started.
+
+    With `nats_port` 0 the ports for health and monitoring are any free ones, too.
+    """
 
     data_dir: Path
     nats_port: int = 4222
@@ -93,12 +96,12 @@ def plan(options: Options, ports: Ports, *, free_disk_bytes: int) -> Stack:
 
     services = [
         _service(kind, name, env | {"TTS_HEALTH_PORT": str(port)}, f"http://127.0.0.1:{port}")
-        for kind, name, port in _replicas(options.replicas, ports)
+        for kind, name, port in _replicas(options, ports)
     ]
     gateway_url = f"http://127.0.0.1:{gateway_port}"
     own = {"GATEWAY_PORT": str(gateway_port), "TTS_HEALTH_PORT": "0"}
     services.append(_service("gateway", "gateway", env | own, gateway_url))
-    monitoring_port = ports.prefer(NATS_MONITORING_PORT)
+    monitoring_port = _unasked_port(NATS_MONITORING_PORT, options, ports)
     config = data / "nats.conf"
     nats = NodePart(
         name="nats-server",
@@ -156,14 +159,22 @@ def _drain_s(env: Mapping[str, str]) -> float:
         return default
 
 
-def _replicas(wanted: Mapping[str, int], ports: Ports) -> list[tuple[str, str, int]]:
+def _unasked_port(default: int, options: Options, ports: Ports) -> int:
+    """The port of something that has no option for it.
+
+    With `nats_port` 0 never the default: two nodes that start at once would both find it free.
+    """
+    return ports.free() if options.nats_port == 0 else ports.prefer(default)
+
+
+def _replicas(options: Options, ports: Ports) -> list[tuple[str, str, int]]:
     """`(service, name, health port)` of each process. The name is `synth`, or `synth-1`, `synth-2` for several."""
     processes = []
     for kind, default_port in REPLICATED.items():
-        count = wanted.get(kind, 1)
+        count = options.replicas.get(kind, 1)
         for number in range(1, count + 1):
             name = kind if count == 1 else f"{kind}-{number}"
-            port = ports.prefer(default_port) if number == 1 else ports.free()
+            port = _unasked_port(default_port, options, ports) if number == 1 else ports.free()
             processes.append((kind, name, port))
     return processes
 

@@ -124,7 +124,24 @@ def test_monitoring_port_yields_to_a_port_that_was_asked_for(
     options = replace(Options(tmp_path, 0, 0, 0), **{option: wanted})
     node = stack.plan(options, Ports(), free_disk_bytes=DISK)
     assert node.nats_monitoring_url != f"http://127.0.0.1:{wanted}"
-    assert planned(tmp_path).nats_monitoring_url == f"http://127.0.0.1:{wanted}"
+    options = Options(tmp_path, Ports().free(), 0, 0)
+    node = stack.plan(options, Ports(), free_disk_bytes=DISK)
+    assert node.nats_monitoring_url == f"http://127.0.0.1:{wanted}"
+
+
+def test_two_nodes_with_any_free_ports_that_start_at_once_take_no_default_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing listens yet when the second one is planned, so both would find the same default ports free."""
+    kinds = list(stack.REPLICATED)
+    free = Ports()
+    wanted = dict(zip([*kinds, "nats"], (free.free() for _ in range(4)), strict=True))
+    monkeypatch.setattr(stack, "NATS_MONITORING_PORT", wanted["nats"])
+    monkeypatch.setattr(stack, "REPLICATED", {kind: wanted[kind] for kind in kinds})
+    node = planned(tmp_path)
+    health = {part.env["TTS_HEALTH_PORT"] for part in node.parts if part.name in kinds}
+    assert len(health) == 3 and health.isdisjoint(map(str, wanted.values()))
+    assert node.nats_monitoring_url != f"http://127.0.0.1:{wanted['nats']}"
 
 
 @pytest.mark.parametrize(
