@@ -54,8 +54,8 @@ class PlayingUtterance:
     """When it has been played, for one that an earlier owner has sent: the listener does not know it."""
     cut_by: int | None = None
     """Sequence of the cancel that has ended it."""
-    asked_by: int | None = None
-    """Sequence of the last cancel that covers it: OraServer's answer to it counts."""
+    asked_by: set[int] = field(default_factory=set)
+    """Sequences of the cancels that cover it and that OraServer may answer: the answer that names it counts."""
     played_ms: int = 0
     """How much was heard: estimated at a cancel, then as OraServer has answered."""
     answer_due: float | None = None
@@ -182,8 +182,8 @@ class HeardBook:
             self._answers[cancel_seq] = played_ms
             return
         for utterance in self._utterances:
-            if utterance.asked_by == cancel_seq:
-                self._answered(utterance, played_ms, now)
+            if cancel_seq in utterance.asked_by:
+                self._answered(utterance, cancel_seq, played_ms, now)
 
     # ---- what to write
 
@@ -261,7 +261,8 @@ class HeardBook:
         for utterance in cut:  # before the listener changes
             utterance.cut_by, utterance.played_ms = cancel.sequence, self._estimate_ms(utterance, now)
         for utterance in covered:
-            utterance.asked_by = cancel.sequence
+            if answers:
+                utterance.asked_by.add(cancel.sequence)
             self._listener.cancelled(now, seq=utterance.sequence)
         for utterance in cut:
             if answers:
@@ -269,21 +270,23 @@ class HeardBook:
             else:
                 self._finish(utterance, "sent", utterance.played_ms, now)
 
-    def _answered(self, utterance: PlayingUtterance, played_ms: Mapping[int, int] | None, now: float) -> None:
-        """Apply the answer to the cancel `asked_by`."""
+    def _answered(
+        self, utterance: PlayingUtterance, cancel_seq: int, played_ms: Mapping[int, int] | None, now: float
+    ) -> None:
+        """Apply the answer to a cancel that covers it."""
         known_ms = None if played_ms is None else played_ms.get(utterance.sequence)
-        if known_ms is not None:
-            utterance.cut_by = utterance.asked_by
+        if utterance.cut_by is None:  # it had been heard to its end, as its record says, or less of it
+            if known_ms is not None and known_ms < utterance.played_ms:
+                utterance.cut_by = cancel_seq
+                self._finish(utterance, "played", known_ms, now)
+        elif utterance.cut_by != cancel_seq:
+            return
+        elif known_ms is not None:
             self._finish(utterance, "played", min(known_ms, utterance.sent_ms), now)
-        elif utterance.cut_by is None:
-            return  # it had been heard to its end, as its record says
-        elif played_ms is None:
-            if utterance.done_at is None:
-                self._finish(utterance, "sent", utterance.played_ms, now)
-        elif utterance.sent_ms == 0:  # OraServer had nothing of it
+        elif played_ms is not None and utterance.sent_ms == 0:  # OraServer had nothing of it
             self._finish(utterance, "played", 0, now)
-        elif utterance.audio_ms is not None and utterance.sent_ms >= utterance.audio_ms:  # it had been played
-            utterance.cut_by = None
+        elif played_ms is not None and utterance.audio_ms is not None and utterance.sent_ms >= utterance.audio_ms:
+            utterance.cut_by = None  # it had been played
             self._finish(utterance, "played", utterance.audio_ms, now)
         elif utterance.done_at is None:
             self._finish(utterance, "sent", utterance.played_ms, now)

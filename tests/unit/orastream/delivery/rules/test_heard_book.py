@@ -171,6 +171,31 @@ def test_a_phone_that_plays_later_than_was_believed() -> None:
     assert not owned.book, "nothing is remembered for longer"
 
 
+@pytest.mark.parametrize("answered", [(9, 10), (10, 9)])
+def test_of_two_cancels_the_answer_that_names_the_utterance_counts(answered: tuple[int, int]) -> None:
+    """A caller that cancels and asks again with `supersede`: OraServer has nothing more for the second one."""
+    owned = OwnedBook()
+    owned.sent(1, 100.0, by="played")
+    owned.records(103.0)
+    owned.book.cancel(cancel(9))
+    owned.book.cancel(cancel(10))
+    owned.records(103.2, answers=True)
+    for sequence in answered:
+        owned.book.answered(sequence, {1: 2500} if sequence == 9 else {}, 103.3)
+    (record,) = owned.records(103.3, answers=True).values()
+    assert (record.played_ms, record.heard_by, record.cancel_seq) == (2500, "played", 9)
+
+
+def test_a_record_that_is_done_is_replaced_only_if_less_was_played() -> None:
+    owned = OwnedBook()
+    owned.sent(1, 100.0, by="played")
+    owned.records(103.0)
+    owned.book.cancel(cancel(9))
+    owned.records(103.2, answers=True)
+    owned.book.answered(9, {1: 3000}, 103.3)
+    assert owned.records(103.3, answers=True) == {}
+
+
 def test_of_a_failed_utterance_what_was_sent_is_heard() -> None:
     owned = OwnedBook()
     owned.sent(1, 100.0, 1.5, end=False)
