@@ -204,7 +204,7 @@ class HeardBook:
                 self._apply(cancel, now, answers=answers)
             for sequence, played_ms in answered.items():
                 self.answered(sequence, played_ms, now)
-        self._utterances = [one for one in self._utterances if one.done_at is None or now < one.done_at + KEPT_S]
+        self.forget(now)
         final_at = [self._final_at(one) for one in self._utterances if one.done_at is None]
         self.until = max((at for at in final_at if at != math.inf), default=float("-inf"))
         changed, self._changed = self._changed, []
@@ -222,6 +222,11 @@ class HeardBook:
         """When to call `take` again if nothing happens, or None."""
         final_at = (self._final_at(one) for one in self._utterances if one.done_at is None)
         return min((at for at in final_at if at != math.inf), default=None)
+
+    def forget(self, now: float) -> float | None:
+        """Forget the utterances whose records nothing changes any more. Returns when to call it again, or None."""
+        self._utterances = [one for one in self._utterances if one.done_at is None or now < one.done_at + KEPT_S]
+        return min((one.done_at + KEPT_S for one in self._utterances if one.done_at is not None), default=None)
 
     def played_ms(self, sequence: int, now: float) -> int | None:
         """How much of an utterance was played by now, as far as is known; None if it is not known here."""

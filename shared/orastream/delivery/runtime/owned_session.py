@@ -47,7 +47,8 @@ class OwnedSession:
         play = PlayTimes() if context.sink.rules.end_frames else None
         listener = Listener()
         recorded, publisher = context.sink.rules.heard_records, context.progress
-        book = HeardBook(listener, recovers=recorded) if recorded or publisher is not None else None
+        recovers = recorded and context.sink.transport == "websocket"  # over HTTP no record is ever not final
+        book = HeardBook(listener, recovers=recovers) if recorded or publisher is not None else None
         heard = None if book is None or not recorded else HeardWriter(context.js, ownership, book)
         live = None if book is None or publisher is None else SessionProgress(publisher, ownership.session, book)
         parts = self._lifetime, self.wakeups, permission, deliveries, event, play, book, heard, live, listener
@@ -142,19 +143,19 @@ class OwnedSession:
             if self._lifetime.over(now, delivering=False, work=bool(self.wakeups)):
                 return True
             await links.close_idle(now, None)
-            play_over = self._forget_played(now)
-            times = (self._lifetime.next_time(), links.next_time(None), None if checked else now + CHECK_S, play_over)
+            times = [self._lifetime.next_time(), links.next_time(None), None if checked else now + CHECK_S]
+            times += self._forget_played(now)
             await event.wait(min((at for at in times if at is not None), default=float("inf")))
         event.close()
         self._rests_since = None
         return False
 
-    def _forget_played(self, now: float) -> float | None:
-        """Forget the utterances that have ended. Return when the next one ends."""
-        if not self._state.play:
-            return None
-        self._state.play.forget(now)
-        return self._state.play.next_time()
+    def _forget_played(self, now: float) -> list[float | None]:
+        """Forget the utterances that have ended. Return when the next ones are to be forgotten."""
+        book, play = self._state.book, self._state.play
+        if play is not None:
+            play.forget(now)
+        return [None if book is None else book.forget(now), None if play is None else play.next_time()]
 
     async def _check_ownership(self) -> bool:
         """After a lapse of the lease leave the session if another bridge has taken it.

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orastream.client.async_client import Client
-from orastream.delivery.rules import lifetime
+from orastream.delivery.rules import heard_book, lifetime
 from orastream.delivery.runtime.outcomes import OwnershipRead
 from orastream.delivery.runtime.owned_session import OwnedSession
 from orastream.delivery.runtime.ownership import Owners, Ownership
@@ -31,9 +31,29 @@ async def oraserver(tmp_path: Path) -> AsyncIterator[OraServer]:
         yield server
 
 
-async def speak(client: Client, request: str) -> str:
+@pytest.fixture
+def owned(monkeypatch: pytest.MonkeyPatch) -> list[OwnedSession]:
+    """The sessions that the bridges of this process have taken."""
+    found: list[OwnedSession] = []
+    run = OwnedSession.run
+
+    async def remembered(session: OwnedSession) -> None:
+        found.append(session)
+        await run(session)
+
+    monkeypatch.setattr(OwnedSession, "run", remembered)
+    return found
+
+
+async def speak(client: Client, request: str, *, use_websocket: bool = True) -> str:
     report = await client.say(
-        "네.", session_id="s", phone_id="p", request_id=request, use_websocket=True, fire_and_forget=False, wait_s=20
+        "네.",
+        session_id="s",
+        phone_id="p",
+        request_id=request,
+        use_websocket=use_websocket,
+        fire_and_forget=False,
+        wait_s=20,
     )
     return report.status
 
@@ -95,3 +115,39 @@ async def test_a_request_that_comes_while_it_looks_whether_it_owns_the_session_i
     finally:
         await proxy.stop()
     assert (await oraserver.received("s")).connections.total == 1
+
+
+async def test_a_session_at_rest_keeps_nothing_of_what_was_heard(
+    nats_server: NatsServer,
+    oraserver: OraServer,
+    client: Client,
+    owned: list[OwnedSession],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lifetime, "REST_AFTER_S", REST_AFTER_S)
+    monkeypatch.setattr(heard_book, "KEPT_S", 2.0)
+    async with running_node(
+        nats_server.url, oraserver.url, ("synth", "ws_bridge"), websocket_idle_seconds=100
+    ) as processes:
+        assert await speak(client, "r1") == "delivered"
+        await rested(processes["ws_bridge"])
+        (session,) = owned
+        book = session._state.book
+        assert book is not None and len(book) == 1, "a cancel can still show that less was heard"
+
+        async def forgotten() -> bool:
+            return not book
+
+        await until(forgotten, "the utterance is forgotten", timeout_s=20)
+        assert session.rests_since is not None
+
+
+async def test_over_http_no_cancel_waits_for_records_that_nobody_reads(
+    nats_server: NatsServer, oraserver: OraServer, client: Client, owned: list[OwnedSession]
+) -> None:
+    async with running_node(nats_server.url, oraserver.url, ("synth", "http_bridge")):
+        assert await speak(client, "r1", use_websocket=False) == "delivered"
+        await client.cancel("s")
+        assert await speak(client, "r2", use_websocket=False) == "delivered"
+        (session,) = owned
+        assert session._state.book is not None and not session._state.book._cancels

@@ -247,6 +247,16 @@ def test_the_first_record_is_taken_apart_and_only_once() -> None:
     assert (unknown.record(7).done, unknown.record(7).heard_by) == (True, "unknown")
 
 
+def test_at_rest_what_nothing_changes_any_more_is_forgotten() -> None:
+    owned = OwnedBook()
+    owned.sent(1, 100.0)
+    owned.records(100.0)
+    assert owned.book.forget(200.0) is None and len(owned.book) == 1, "its record is not final"
+    owned.records(103.0)
+    assert owned.book.forget(103.0) == 103.0 + KEPT_S and len(owned.book) == 1
+    assert owned.book.forget(103.0 + KEPT_S) is None and not owned.book
+
+
 def left(sequence: int, plays_until: float) -> PlayingUtterance:
     utterance = PlayingUtterance.of(request(sequence))
     utterance.begun, utterance.sent_all, utterance.plays_until = True, True, plays_until
