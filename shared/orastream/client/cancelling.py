@@ -141,8 +141,8 @@ class CutWatch:
         backoff = Backoff(0.1, 1.0)
         while True:
             try:
-                # In this order: a request that has left the stream of requests has a final report by then, and a
-                # report of delivery is written after the first record.
+                # In this order: a request that has left the stream of requests has a final report by then, and the
+                # records are as new as the reports, or newer.
                 sees_all = await self._read_requests(cut, cancel_seq)
                 reports = await self._reads.stored_under(*self._reports)
                 records = await self._reads.stored_under(*self._records)

@@ -13,6 +13,7 @@ requests with a sequence below that of the cancel count; of a cancel of one requ
 | the same with a final report | yes | its record, if it is `cancelled` and was not before this cancel |
 | `cancelled`, stored before this cancel: by another one | yes | no |
 | `cancelled` since then, without a record that is `done` | no: a record comes | |
+| another final report of audio that was sent, stored since this cancel, without a record | no: a record comes | |
 | another final report, and no record that is not `done` | yes | no |
 | a report that is not final, without a record that is `done` | no | |
 """
@@ -50,6 +51,7 @@ class CutUtterances:
         self._cancel_seq = cancel_seq
         self._request_id = request_id
         self._reports_before = reports_before or 0
+        self._knows_before = reports_before is not None
         self._asked: dict[int, _Asked] = {}
         """By the sequence of the request."""
         self._reported: dict[str, int] = {}
@@ -118,7 +120,9 @@ class CutUtterances:
             return True
         if report.status == "cancelled":
             return not self._is_cut_by_report(asked)
-        return report.final and record is None
+        # The bridge writes the first record beside the reports: the report of a short utterance may be final before it.
+        comes = report.sent_seconds > 0 and self._knows_before and asked.reported_at > self._reports_before
+        return report.final and record is None and not comes
 
     def _is_cut_by_record(self, asked: _Asked) -> bool:
         return asked.record is not None and asked.record.done and asked.record.cancel_seq == self._cancel_seq

@@ -71,6 +71,21 @@ def test_what_ended_by_itself_without_a_record_was_not_cut(status: Status) -> No
     assert cut(report(status, transport="websocket")).settled and cut(report(status)).result() == ()
 
 
+@pytest.mark.parametrize("status", ["delivered", "failed"])
+def test_what_was_sent_gets_its_first_record_perhaps_after_its_final_report(status: Status) -> None:
+    ended = report(status, transport="websocket", sent_seconds=0.6)
+    found = cut(ended)
+    assert not found.settled and [part.done for part in found.result()] == [False]
+    found.add_record(record(done=False), 1)
+    assert not found.settled
+    found.add_record(record(), 2)
+    assert found.settled and found.result() == (record(),)
+    assert cut(ended, at=MARK).settled, "its records are as old"
+    without_mark = CutUtterances(CANCEL)
+    without_mark.add_report(ended, MARK + 1)
+    assert without_mark.settled, "else all of the last hour would be waited for whose records were removed"
+
+
 def test_a_cancelled_request_waits_for_its_record() -> None:
     found = cut(report("cancelled", transport="websocket"))
     assert not found.settled
