@@ -40,7 +40,7 @@ ROUTES: dict[str, set[str]] = {
     | {"streaming", "not_found", "invalid_request", "cancelled", "overloaded", "wait_timeout"}
     | {"audio_expired", "engine_error", "found", "disconnected"},  # these two: of captions
     "node": _EVERY | _NODE | {"found"},
-    "report_events": _EVERY | {"streaming", "found", "not_found", "invalid_request", "overloaded"},
+    "report_events": _EVERY | _NODE | {"streaming", "not_found", "invalid_request", "overloaded"},
     "events": _EVERY | _NODE | {"streaming", "invalid_request", "overloaded"},
 }
 """Outcomes by route. An outcome that is missing here gets its series when it first occurs."""

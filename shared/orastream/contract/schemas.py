@@ -10,6 +10,8 @@ import dataclasses
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from pydantic import BaseModel
+
 from orastream.contract.audio import FORMATS
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart, AudioWaiting, EndError
 from orastream.contract.codec import Map
@@ -100,23 +102,21 @@ def cancel() -> Map:
 
 def report() -> Map:
     """Return the schema of a report. Every field is required."""
-    schema = _plain(Report.model_json_schema(by_alias=True, mode="serialization", ref_template=REF))
-    for field in schema["properties"].values():
-        field.pop("default", None)
-    return schema | {"required": list(schema["properties"])}
+    return _complete(Report)
 
 
 def heard() -> Map:
     """Return the schema of a record of what was heard. Every field is required."""
-    schema = _plain(Heard.model_json_schema(by_alias=True, mode="serialization", ref_template=REF))
-    for field in schema["properties"].values():
-        field.pop("default", None)
-    return schema | {"required": list(schema["properties"])}
+    return _complete(Heard)
 
 
 def progress() -> Map:
     """Return the schema of a message of the live progress. Every field is required."""
-    schema = _plain(DeliveryProgress.model_json_schema(by_alias=True, mode="serialization", ref_template=REF))
+    return _complete(DeliveryProgress)
+
+
+def _complete(model: type[BaseModel]) -> Map:
+    schema = _plain(model.model_json_schema(by_alias=True, mode="serialization", ref_template=REF))
     for field in schema["properties"].values():
         field.pop("default", None)
     return schema | {"required": list(schema["properties"])}
