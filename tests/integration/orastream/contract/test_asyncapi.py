@@ -146,7 +146,7 @@ async def test_node_sends_only_documented_messages(
         async def on_message(message: Msg) -> None:
             live.append(message)
 
-        for subject in ("tts.report.>", "tts.audio.>", "tts.reply.>", "tts.load", "tts.progress.>"):
+        for subject in ("tts.report.>", "tts.audio.>", "tts.reply.>", "tts.load", "tts.heard.>", "tts.progress.>"):
             await connection.subscribe(subject, cb=on_message)
         await connection.flush()
 
@@ -178,6 +178,11 @@ async def test_node_sends_only_documented_messages(
         for request, status in (("ws", "delivered"), ("packed", "delivered"), ("post", "delivered"), ("bad", "failed")):
             assert await final("s 1", request) == status, request
         assert await final("s 1", "none") == "delivered"
+
+        async def followed() -> bool:
+            return any(message.subject.startswith("tts.progress.") for message in live)
+
+        await until(followed, "the progress of what plays")  # the first message comes 0.3 s after the first audio
         await send_request(session, base | {"text": None, "requestId": "pieces", "textStream": True})
         for piece in (
             {"index": 0, "text": "안녕하세요. 오늘은 "},
@@ -222,6 +227,7 @@ async def test_node_sends_only_documented_messages(
         "outcome/FinalReport",
         "outcome/Refusal",
         "report/Report",
+        "heard/Heard",
         "progress/Progress",
         "replyTo/FinalReport",
         "audio/AudioStart",
