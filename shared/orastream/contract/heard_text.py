@@ -143,8 +143,8 @@ def _spans(starts: tuple[SentenceStart, ...], source: str) -> list[SourceSpan]:
             continue
         before = spans[-1][1] if spans else 0
         first = min(max(start.first, before), len(source))
-        ends = [before + (first - before) * sum_ // sum(lost) for sum_ in accumulate(lost, initial=0)] if lost else []
-        spans += pairwise(ends)
+        whole = max(sum(lost), 1)
+        spans += pairwise(before + (first - before) * part // whole for part in accumulate(lost, initial=0))
         lost.clear()
         spans.append((first, min(max(start.end, first), len(source))))
     return spans[:-1]
