@@ -103,7 +103,8 @@ class HeardWriter:
         """The utterance of a record that is not final, with what is stored of its audio."""
         heard = state.heard
         ids = self._session, token(heard.request_id), heard.session_id, heard.request_id
-        utterance = PlayingUtterance(heard.request_seq, *ids, state.encoding, None, by=heard.heard_by, begun=True)
+        # `by` is `sent`: what OraServer has reported to the earlier owner is not known here.
+        utterance = PlayingUtterance(heard.request_seq, *ids, state.encoding, None, begun=True)
         audio = await self._audio(utterance)
         if audio.start is None:  # it is not stored any more: the play has ended long ago
             utterance.by, utterance.plays_until = "unknown", float("-inf")

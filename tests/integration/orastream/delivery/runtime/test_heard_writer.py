@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from orastream.broker import Broker
+from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.contract.messages import SpeakRequest
 from orastream.contract.stored_requests import StoredRequest
 from orastream.delivery.rules.heard_book import HeardBook, PlayingUtterance
@@ -17,6 +18,7 @@ from orastream.delivery.runtime.heard_writer import HeardWriter
 from orastream.delivery.runtime.ownership import Ownership
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.heard_store import HeardStore
+from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
 from tests.support.processes import until
 from tests.support.tcp_proxy import TcpProxy
@@ -93,3 +95,23 @@ async def test_the_record_of_a_newer_owner_is_left_alone(js: JetStream) -> None:
         older.write(playing(1, done_at=1.0, played_ms=1), background)
         await background.finish(10, float("inf"))
         assert background.empty and await done_ms(js) == {"r1": 300, "r2": 7}
+
+
+async def test_of_what_an_earlier_owner_has_sent_it_is_estimated_what_was_heard(js: JetStream) -> None:
+    """OraServer has reported to that owner what was played, and nothing to this one."""
+    start = AudioStart(1, "pcm16", 8000, 1, "espeak", "ko-KR", text="네.")
+    attempt = (await js.store(NAMES.put_audio("s", "r1"), start.pack())).sequence
+    for message in (AudioChunk(attempt, 0, 0, 0, b"\0" * 1600), AudioEnd(attempt, "complete", 1, 1600, 0.1)):
+        await js.store(NAMES.put_audio("s", "r1"), message.pack())
+    book, woken = HeardBook(Listener()), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        background = Background(group, lambda: None)
+        writer(js).write(playing(1, by="played"), background)
+        await background.finish(10, float("inf"))
+        newer = HeardWriter(js, Ownership("s", 9, taken_over=True, lapse=0), book)
+        newer.recover(background, lambda _: False, woken.set)
+        async with asyncio.timeout(10):
+            await woken.wait()
+    (utterance,) = book.take(asyncio.get_running_loop().time() + 1.0, answers=True)
+    record = utterance.record(9)
+    assert (record.done, record.played_ms, record.heard_by, record.epoch) == (True, 100, "sent", 9)
