@@ -26,6 +26,8 @@ from orastream.delivery.sink import Link
 
 PUBLISH_S = 1.0
 """How long a publish may take. It waits only while the connection's buffer is full."""
+REFUSED_S = 5.0
+"""How long after a message its refusal may come."""
 
 log = logger.named(__name__)
 
@@ -56,12 +58,12 @@ class ProgressPublisher:
         self._may_publish = may_publish
         self._refused = False
         """NATS refuses this user the subjects: publish nothing more, or each would be a violation in its log."""
-        self._subject = ""
-        """Where the last message was published."""
+        self._subject, self._published_at = "", float("-inf")
+        """Where and when a message was published whose refusal is looked for: the refusal comes after many others."""
 
     @property
     def ready(self) -> bool:
-        """Whether a message may be published now: never again when NATS has refused the last one."""
+        """Whether a message may be published now: never again when NATS has refused one."""
         if not self._refused and self._subject and self.broker.refused(self._subject) is not None:
             self._refused = True
             log.warning("no live progress: NATS refuses this user tts.progress; make the users anew (init-auth)")
@@ -69,7 +71,9 @@ class ProgressPublisher:
 
     async def publish(self, subject: str, data: bytes, reply: str) -> None:
         """Publish a message. Raises OrastreamError, TimeoutError after PUBLISH_S seconds. Cancel-safe."""
-        self._subject = subject
+        now = asyncio.get_running_loop().time()
+        if now > self._published_at + REFUSED_S:
+            self._subject, self._published_at = subject, now
         async with asyncio.timeout(PUBLISH_S):
             await self.broker.publish(subject, data, reply=reply)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from orastream.broker import Broker
 from orastream.client.async_client import Client
 from orastream.contract.delivery_progress import DeliveryProgress
 from orastream.contract.errors import WaitTimeout
+from orastream.delivery.runtime.progress_publisher import ProgressPublisher
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.stream_limits import StreamLimits
 from orastream.service.keeper import StreamKeeper
@@ -199,3 +201,20 @@ async def test_a_user_without_the_right_is_refused_once(tmp_path: Path, logs: Lo
         server.kill()
     violations = [line for line in server.log.read_text().splitlines() if "Violation" in line and "progress" in line]
     assert len(violations) == 1
+
+
+async def test_a_refusal_is_seen_although_others_were_published_after_that_message(tmp_path: Path, logs: Logs) -> None:
+    """As many sessions do: when the refusal of one message comes, others are on their way."""
+    port, config = free_port(), tmp_path / "denied.conf"
+    config.write_text(DENIED)
+    server = NatsServer(tmp_path, logs, "-c", str(config), port=port)
+    await server.start()
+    try:
+        async with Broker(f"nats://node:secret@127.0.0.1:{port}", name="test", connect_timeout_s=5) as broker:
+            publisher = ProgressPublisher(broker, lambda: True)
+            async with asyncio.timeout(10):
+                while publisher.ready:
+                    await publisher.publish(broker.names.progress("s", uuid.uuid4().hex), b"{}", "_INBOX.x")
+                    await asyncio.sleep(0)  # the connection reads and writes
+    finally:
+        server.kill()
