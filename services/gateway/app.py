@@ -98,7 +98,8 @@ def application(
         responses=openapi.CONVERT,
         openapi_extra=openapi.CONVERT_BODY,
     )
-    add(  # before the report, whose catch-all path has it, too
+    # Before the report, whose catch-all path has it, too.
+    add(
         "GET",
         ("/api/reports/{sessionId}/{requestId}/events", "/api/reports/{ids:path}/events"),
         "report_events",
