@@ -18,9 +18,10 @@ class WakeEvent:
         self._loop = loop
         self._is_set = False
         self._waiter: asyncio.Future[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         self._due = float("inf")
-        """The time for which the timer is set; infinity without one."""
+        """The time for which the timer is set; infinity without one. Kept here: uvloop's handle of a call that is due
+        at once has no `when`."""
 
     def set(self) -> None:
         """End the current wait, or the next one if no task waits now. May be called any number of times."""

@@ -30,7 +30,9 @@ class SilenceWatch:
         self._silence_s = SILENCE_S
         self._since = 0.0
         """When the last message came, or the last call of `on_silence`."""
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._timer_at = 0.0
+        """When the timer is due: uvloop's handle of a call that is due at once has no `when`."""
         self._running = False
 
     def start(self) -> None:
@@ -72,9 +74,10 @@ class SilenceWatch:
             return
         at = self._since + wait_s
         if self._timer is not None:
-            if self._timer.when() <= at:
+            if self._timer_at <= at:
                 return
             self._timer.cancel()
+        self._timer_at = at
         self._timer = self._loop.call_at(at, self._on_timer)
 
     def _on_timer(self) -> None:

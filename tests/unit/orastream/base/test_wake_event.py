@@ -88,3 +88,20 @@ def test_a_wait_does_not_end_before_its_time(run: Callable[[Coroutine[Any, Any, 
         return found
 
     assert max(run(early_s())) <= 0
+
+
+def test_a_time_that_has_come_is_no_error_with_the_loop_of_the_services() -> None:
+    """For a call that is due within half a millisecond, uvloop returns a handle without `when`."""
+
+    async def wait_twice() -> None:
+        loop = asyncio.get_running_loop()
+        event = WakeEvent(loop)
+        event.set()
+        async with asyncio.timeout(SOON_S):
+            await event.wait(loop.time())  # returns at once, before its timer has fired
+            await event.wait(loop.time() + 0.01)
+            event.clear()
+            await event.wait(loop.time())
+        event.close()
+
+    uvloop.run(wait_twice())

@@ -39,11 +39,10 @@ class Clock:
 
 
 class Timer:
+    """Without `when`, like uvloop's handle of a call that is due at once."""
+
     def __init__(self, clock: Clock, at: float, callback: Callable[[], None]) -> None:
         self.clock, self.at, self.callback = clock, at, callback
-
-    def when(self) -> float:
-        return self.at
 
     def cancel(self) -> None:
         if self in self.clock.timers:
