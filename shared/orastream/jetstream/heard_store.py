@@ -6,7 +6,7 @@ from orastream.contract import subjects
 from orastream.contract.codec import Encoding
 from orastream.contract.errors import InvalidRequest, NodeUnavailable, SequenceConflict, StreamFull
 from orastream.contract.heard import Heard, HeardState, heard_state_of, may_replace
-from orastream.jetstream.api import JetStream
+from orastream.jetstream.api import API, JetStream
 
 
 class HeardStore:
@@ -29,6 +29,23 @@ class HeardStore:
                 if state is not None and message.subject == self._subject(state.heard):
                     found.append(state)
         return found
+
+    async def plays(self, session: str) -> bool:
+        """Whether a record of a session, by subject token, is not done. False if this user may not read the records.
+
+        Raises NodeUnavailable.
+        """
+        try:
+            return any(not state.heard.done for state in await self.of_session(session))
+        except NodeUnavailable:
+            if self.refused:
+                return False
+            raise
+
+    @property
+    def refused(self) -> bool:
+        """Whether NATS has refused this user the last read of the records."""
+        return self._js.broker.refused(f"{API}.DIRECT.GET.{self._js.names.heard_stream}") is not None
 
     def _subject(self, heard: Heard) -> str | None:
         """The subject of a record with these ids; None if they are no ids."""

@@ -92,6 +92,9 @@ class HeardWriter:
                 found = [await self._utterance(state) for state in undone[-MAX_UTTERANCES:]]
                 break
             except NodeUnavailable as exc:
+                if self._store.refused:  # it would be at each try: the session could never rest
+                    found = []
+                    break
                 log.debug("records of what was heard are not read yet", error=str(exc))
             await asyncio.sleep(AGAIN_S)
         for utterance in found:

@@ -14,6 +14,7 @@ from orastream.delivery.runtime.ownership import Owners
 from orastream.delivery.runtime.wakeups import NAK_DELAY_S
 from orastream.delivery.sink import Sink
 from orastream.jetstream.api import JetStream
+from orastream.jetstream.heard_store import HeardStore
 from orastream.jetstream.pull_consumer import Delivery
 from orastream.jetstream.report_store import ReportStore
 from orastream.jetstream.session_events import next_request
@@ -39,14 +40,17 @@ class WakeupJudge:
         max_text_chars: int,
         player: Callable[[str], Awaitable[object | None]] | None = None,
         announces: Callable[[], bool] = lambda: False,
+        records: bool = False,
     ) -> None:
         """`player` returns the living owner of a session, which may have to end what plays; None: nobody has to.
 
         `announces`: whether OraServer may have to know each cancel, as it may speak protocol v2.
+        `records`: what was heard is recorded. An owner writes what a cancel has left of the records that are not done.
         """
         self._js = js
         self._player = player
         self._announces = announces
+        self._heard = HeardStore(js) if records else None
         self._transport = transport
         self._reports = ReportStore(js)
         self._others = OtherBridges(js)
@@ -61,6 +65,7 @@ class WakeupJudge:
             max_text_chars=max_text_chars,
             player=owners.owner if sink.rules.end_frames else None,
             announces=lambda: sink.record.announces_cancels,
+            records=sink.rules.heard_records,
         )
 
     def is_for_another(self, delivery: Delivery) -> bool:
@@ -112,19 +117,30 @@ class WakeupJudge:
         """
         if (need := await self._needs_owner(session, delivery)) is not Need.NOTHING:
             return need
-        if self._transport == "http" and await self._others.announce_cancels():
-            await delivery.ack()  # a ws_bridge has a wake-up of its own, and deletes it when OraServer has answered
+        if self._transport == "http" and (await self._others.announce_cancels() or await self._is_recorded(session)):
+            await delivery.ack()  # a ws_bridge has a wake-up of its own, and deletes it when it is carried out
             return Need.NOTHING
         await self._js.delete(self._js.names.sessions_stream, delivery.sequence)
         await delivery.ack()
         return Need.NOTHING
 
+    async def _is_recorded(self, session: str) -> bool:
+        """Whether a ws_bridge finishes the records of the session, for which it must know the cancel."""
+        return await self._plays(session) and await self._others.live()
+
+    async def _plays(self, session: str) -> bool:
+        """Whether a record of what was heard is not done: of an owner that lives, or of one that has left it."""
+        return self._heard is not None and await self._heard.plays(session)
+
     async def _needs_owner(self, session: str, delivery: Delivery) -> Need:
-        """Whether a request before it is stored, or may play, or OraServer may have to know it."""
+        """Whether a request before it is stored, or may play, or OraServer may have to know it.
+
+        Over WebSocket also whether a record is not done.
+        """
         lowest = await next_request(self._js, session, 0, before=delivery.sequence)
         if not cancel_is_applied(delivery.sequence, lowest.sequence if lowest is not None else None):
             return Need.PRESENT_OWNER
-        if self._announces():
+        if self._announces() or (self._transport == "websocket" and await self._plays(session)):
             return Need.OWNER
         plays = self._player is not None and await self._player(session) is not None
         return Need.PRESENT_OWNER if plays else Need.NOTHING
