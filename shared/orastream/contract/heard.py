@@ -5,6 +5,7 @@ Pure. It contains text of the request, so reading it has a permission of its own
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -87,6 +88,22 @@ def heard_state_of(stored: Message) -> HeardState | None:
         return HeardState(Heard.decode(stored.data), stored.sequence, stored.time_s, codec.encoding_of(stored.data))
     except Undecodable:
         return None
+
+
+def left_undone(states: Iterable[HeardState], epoch: int) -> list[tuple[HeardState, float]]:
+    """Return the records of one session that owners before this `epoch` have not finished, in order of the requests.
+
+    With each, when its play began (unix seconds of the server's clock), if it was alone: when its first audio was sent,
+    or when the record of an utterance before it was done, if that was later.
+    """
+    found, free_at_s = [], float("-inf")
+    for state in sorted(states, key=lambda one: one.heard.request_seq):
+        heard = state.heard
+        if not heard.done and heard.epoch < epoch:
+            found.append((state, max(state.stored_at_s, free_at_s)))
+        elif heard.done and heard.heard_by != "unknown":
+            free_at_s = max(free_at_s, state.stored_at_s)
+    return found
 
 
 def may_replace(stored: Heard, mine: Heard) -> bool:

@@ -5,6 +5,8 @@ the session's `Listener`. A cancel stops the play at once. How much was played t
 knows it (protocol v2 with `played`), else an estimate.
 """
 
+# length: one state machine; its events and decisions use the same state
+
 from __future__ import annotations
 
 import math
@@ -121,6 +123,8 @@ class HeardBook:
         self._answers: dict[int, Mapping[int, int] | None] = {}
         """Answers to those cancels."""
         self._recovers = recovers
+        self._following: int | None = None
+        """The lowest sequence of the utterances that `follows` was called for."""
 
     def __len__(self) -> int:
         """The number of utterances that are remembered."""
@@ -129,11 +133,28 @@ class HeardBook:
     # ---- events
 
     def recovered(self, utterances: Iterable[PlayingUtterance]) -> None:
-        """These utterances of an earlier owner have no final record. They have `plays_until`. Call once."""
+        """These utterances of an earlier owner have no final record. They have `plays_until`. Call once.
+
+        `plays_until` is given for one that plays at once. In fact each one plays after the one before it.
+        """
         known = {one.sequence for one in self._utterances}
         self._utterances += [one for one in utterances if one.sequence not in known]
         self._utterances.sort(key=lambda one: one.sequence)
+        until = float("-inf")
+        for one in self._utterances:
+            if one.plays_until is not None:
+                seconds = one.sent_ms / 1000
+                one.plays_until = until = max(one.plays_until - seconds, until) + seconds
         self._recovers = False
+        if self._following is not None:
+            self.follows(self._following)
+
+    def follows(self, sequence: int) -> None:
+        """An utterance is sent over protocol v1: it plays after what earlier owners have sent of lower ones."""
+        self._following = sequence if self._following is None else min(sequence, self._following)
+        earlier = (one for one in self._utterances if one.sequence < sequence and one.cut_by is None)
+        until = max((one.plays_until for one in earlier if one.plays_until is not None), default=float("-inf"))
+        self._listener.hold(sequence, until)
 
     def sent(self, stored: StoredRequest, by: HeardBy, spoken: SpokenText, sent_s: float) -> None:
         """Audio of a request was written, `sent_s` seconds in all. `spoken` has its sentences, also later ones."""

@@ -10,7 +10,7 @@ from orastream.contract.assembly import Assembly
 from orastream.contract.audio import seconds_of
 from orastream.contract.audio_messages import unpack
 from orastream.contract.errors import NodeUnavailable, OrastreamError, Undecodable
-from orastream.contract.heard import HeardState
+from orastream.contract.heard import HeardState, left_undone
 from orastream.contract.heard_text import plain_source
 from orastream.contract.subjects import token
 from orastream.delivery.rules.heard_book import MAX_UTTERANCES, HeardBook, PlayingUtterance
@@ -88,8 +88,8 @@ class HeardWriter:
         while True:
             try:
                 states = await self._store.of_session(self._session)
-                undone = [state for state in states if not state.heard.done and state.heard.epoch < self._epoch]
-                found = [await self._utterance(state) for state in undone[-MAX_UTTERANCES:]]
+                undone = left_undone(states, self._epoch)[-MAX_UTTERANCES:]
+                found = [await self._utterance(state, began_at_s) for state, began_at_s in undone]
                 break
             except NodeUnavailable as exc:
                 if self._store.refused:  # it would be at each try: the session could never rest
@@ -102,7 +102,7 @@ class HeardWriter:
         self._book.recovered(found)
         wake()
 
-    async def _utterance(self, state: HeardState) -> PlayingUtterance:
+    async def _utterance(self, state: HeardState, began_at_s: float) -> PlayingUtterance:
         """The utterance of a record that is not final, with what is stored of its audio."""
         heard = state.heard
         ids = self._session, token(heard.request_id), heard.session_id, heard.request_id
@@ -119,7 +119,7 @@ class HeardWriter:
         utterance.sent_ms = audio.last_pts_ms if known_s is None else round(known_s * 1000)
         if end is not None and end.status == "complete":
             utterance.audio_ms = utterance.sent_ms = round(end.audio_seconds * 1000)
-        utterance.plays_until = self._js.clock.monotonic_at(state.stored_at_s) + utterance.sent_ms / 1000
+        utterance.plays_until = self._js.clock.monotonic_at(began_at_s) + utterance.sent_ms / 1000
         return utterance
 
     async def _audio(self, utterance: PlayingUtterance) -> Assembly:

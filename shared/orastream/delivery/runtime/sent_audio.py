@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from orastream.contract.audio import bytes_per_second, seconds_of
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.contract.heard import HeardBy
@@ -19,12 +21,19 @@ class SentAudio:
     """
 
     def __init__(
-        self, book: HeardBook | None, listener: Listener, stored: StoredRequest, machine: UtteranceDelivery
+        self,
+        book: HeardBook | None,
+        listener: Listener,
+        stored: StoredRequest,
+        machine: UtteranceDelivery,
+        began_at: Callable[[], float],
     ) -> None:
+        """`began_at` returns when the play of the utterance began, perhaps with audio of an earlier owner."""
         self._book = book
         self._listener = listener
         self._stored = stored
         self._machine = machine
+        self._began_at = began_at
         self._piecewise = machine.rules.confirm_every is not None
         self._sent_s: float | None = None
         """Seconds of the utterance that were written over links of protocol v1."""
@@ -38,6 +47,8 @@ class SentAudio:
             assert chunk.offset is not None, "the machine sets it"
             if self._sent_s is None:
                 self._sent_s = chunk.pts_ms / 1000
+                self._book.follows(self._stored.sequence)
+                self._listener.sent_earlier(self._stored.sequence, chunk.offset, self._sent_s, self._began_at())
             self._plays(chunk.offset, chunk.offset + len(chunk.audio), _end_s(start, chunk), now)
         self._note(link)
 

@@ -101,8 +101,9 @@ class UtteranceRunner:
         """The final status to write when no other write is running."""
         self._clock = CheckpointClock()
         asked_at = session.bridge.js.clock.monotonic_at(entry.stored.stored_at_s)
-        self._sent = SentAudio(session.heard, session.listener, entry.stored, utterance)
         self._timing = Timing(asked_at, piecewise=utterance.rules.confirm_every is not None)
+        heard, listener = session.heard, session.listener
+        self._sent = SentAudio(heard, listener, entry.stored, utterance, lambda: self._timing.began_at(self._base))
         about = traces.taken(session.bridge.js.names, entry.stored, "deliver", kind := session.bridge.kind)
         about |= {"orastream.epoch": session.epoch, "orastream.delivered_before": utterance.delivered}
         self._span = traces.begin(f"{kind} deliver", parent=entry.stored.trace, kind="consumer", attributes=about)

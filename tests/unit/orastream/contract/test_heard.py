@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from orastream.contract import codec
 from orastream.contract.codec import Encoding
 from orastream.contract.errors import Undecodable
-from orastream.contract.heard import Cut, Heard, HeardBy, HeardState, heard_state_of, may_replace
+from orastream.contract.heard import Cut, Heard, HeardBy, HeardState, heard_state_of, left_undone, may_replace
 from orastream.jetstream.api import Stored
 
 pytestmark = pytest.mark.unit
@@ -129,3 +129,13 @@ def test_record_that_is_done_is_replaced_by_that_of_a_cancel() -> None:
     done = record(3, 1, done=True, heard_by="played", played_ms=900, heard_text="a b", unheard_text="")
     less = done.with_(played_ms=400, heard_text="a", unheard_text="b", cut="words", cancel_seq=9)
     assert may_replace(done, less)
+
+
+def test_what_is_left_began_when_it_was_sent_or_when_the_one_before_it_was_over() -> None:
+    """All were sent within a second; the first one was over 4 s later, and the third one was delivered as a file."""
+    first = record(1, 5, done=True, heard_by="sent", played_ms=4000, heard_text="a", unheard_text="")
+    file = record(3, 5, done=True, heard_by="unknown")
+    states = [HeardState(record(4, 5), 13, 10.8), HeardState(record(2, 5), 11, 10.2), HeardState(first, 14, 14.0)]
+    newer = HeardState(record(5, 7), 16, 20.0)
+    found = left_undone([*states, HeardState(file, 15, 18.0), newer], 7)
+    assert [(state.heard.request_seq, began_at_s) for state, began_at_s in found] == [(2, 14.0), (4, 14.0)]

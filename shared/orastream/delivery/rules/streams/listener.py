@@ -75,6 +75,24 @@ class Listener:
         self._set_end(at, share.ends_at + audio_s)
         share.past, share.sent_until = past, share.ends_at
 
+    def sent_earlier(self, seq: int, past: int, audio_s: float, began_at: float) -> None:
+        """An earlier owner had sent the utterance up to the byte `past`: `audio_s` seconds, which began at `began_at`.
+
+        Nothing changes if something of it is known here.
+        """
+        if audio_s > 0 and self._find(seq)[1] is None:
+            self.sent(seq, 0, past, audio_s, began_at)
+
+    def hold(self, seq: int, until: float) -> None:
+        """An utterance and later ones begin at `until` or later: earlier owners have sent what plays until then."""
+        at = self._find(seq)[0]
+        if at == len(self._shares):
+            self._dry_at = max(self._dry_at, until)
+        elif (late_s := until - self._shares[at].begins_at) > 0:
+            self._shares[at].begins_at += late_s
+            self._shares[at].sent_until += late_s
+            self._set_end(at, self._shares[at].ends_at + late_s)
+
     def stored(self, seq: int, upto: int) -> None:
         """OraServer has the utterance up to this byte. What was sent above it is sent again, and then counts again.
 

@@ -287,6 +287,34 @@ def test_an_utterance_that_this_owner_sends_on_is_no_more_the_earlier_ones() -> 
     assert utterance.record(7).played_ms == 3000
 
 
+def test_what_an_earlier_owner_has_left_plays_one_after_the_other() -> None:
+    """All three were sent at 100 s, within a moment, and each lasts for 3 s."""
+    book = HeardBook(Listener())
+    book.recovered([left(sequence, 103.0) for sequence in (3, 1, 2)])
+    book.cancel(cancel(9))
+    found = {one.request_id: one.record(7) for one in book.take(104.5, answers=False)}
+    assert {name: one.played_ms for name, one in found.items()} == {"r1": 3000, "r2": 1500, "r3": 0}
+    assert (found["r1"].cancel_seq, found["r2"].cancel_seq, found["r3"].cancel_seq) == (None, 9, 9)
+
+
+@pytest.mark.parametrize("read_first", [True, False])
+def test_a_new_utterance_plays_after_what_an_earlier_owner_has_left(read_first: bool) -> None:
+    """It is sent at 101 s, before or after the records are read. The earlier ones play until 106 s."""
+    owned = OwnedBook()
+    owned.book = HeardBook(owned.listener)
+    earlier = [left(1, 103.0), left(2, 103.0)]
+    if read_first:
+        owned.book.recovered(earlier)
+    owned.book.follows(3)
+    owned.sent(3, 101.0)
+    if not read_first:
+        owned.book.recovered(earlier)
+    owned.book.follows(3)
+    owned.book.cancel(cancel(9))
+    found = {one.request_id: one.record(7) for one in owned.book.take(107.0, answers=False)}
+    assert {name: one.played_ms for name, one in found.items()} == {"r1": 3000, "r2": 3000, "r3": 1000}
+
+
 def test_the_number_of_utterances_is_bounded() -> None:
     owned = OwnedBook()
     for sequence in range(1, MAX_UTTERANCES + 10):

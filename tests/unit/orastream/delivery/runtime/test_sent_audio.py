@@ -28,6 +28,8 @@ class PlainLink:
     resuming = None
 
 
+BEGAN_AT = 97.5
+"""When the play began, if an earlier owner has sent the first part."""
 LINK = cast(Link, PlainLink())
 
 
@@ -35,7 +37,7 @@ def begun(**rules: object) -> tuple[SentAudio, Listener, HeardBook]:
     listener = Listener()
     book = HeardBook(listener, recovers=False)
     machine = UtteranceDelivery(5, DeliveryRules(**rules), 0.0)  # type: ignore[arg-type]
-    return SentAudio(book, listener, STORED, machine), listener, book
+    return SentAudio(book, listener, STORED, machine, lambda: BEGAN_AT), listener, book
 
 
 def chunk(index: int, offset: int, size: int, pts_ms: int) -> AudioChunk:
@@ -53,11 +55,21 @@ def test_each_piece_counts_once() -> None:
     assert listener.lead_s(101.0) == 1.0
 
 
-def test_a_delivery_that_is_taken_over_begins_where_it_goes_on() -> None:
+def test_a_delivery_that_is_taken_over_plays_on() -> None:
+    """Of the 3 s that the owner before has sent, 0.5 s are not played when this one goes on."""
     sent, listener, book = begun()
     start = AudioStart(5, "pcm16", 1000, 1, "espeak", "ko-KR")
-    sent.wrote(LINK, start, chunk(3, 6000, 2000, 3000), 100.0)
-    assert listener.lead_s(100.0) == 1.0 and book.played_ms(5, 100.5) == 3500
+    for again in range(2):
+        sent.wrote(LINK, start, chunk(3, 6000, 2000, 3000), 100.0 + again / 10)
+        assert listener.lead_s(100.0) == 1.5 and book.played_ms(5, 100.25) == 2750
+
+
+def test_a_delivery_that_is_taken_over_late_begins_where_it_goes_on() -> None:
+    """The 3 s that the owner before has sent were played at 100.5 s."""
+    sent, listener, book = begun()
+    start = AudioStart(5, "pcm16", 1000, 1, "espeak", "ko-KR")
+    sent.wrote(LINK, start, chunk(3, 6000, 2000, 3000), 102.0)
+    assert listener.lead_s(102.0) == 1.0 and book.played_ms(5, 102.5) == 3500
 
 
 def test_the_end_of_a_coded_chunk_is_estimated_until_the_next_one_comes() -> None:
