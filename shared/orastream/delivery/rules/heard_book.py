@@ -25,7 +25,7 @@ ANSWER_S = 2.0
 KEPT_S = 10.0
 """How long an utterance that was heard to its end is remembered: a cancel can show that it plays still."""
 MAX_UTTERANCES = 128
-"""How many utterances are remembered; the oldest is forgotten, and its record stays as it is."""
+"""How many utterances are remembered. Of the oldest beyond that it is not known what was heard."""
 
 
 @dataclass(slots=True, eq=False)
@@ -162,8 +162,12 @@ class HeardBook:
         if utterance is None:
             utterance = PlayingUtterance.of(stored)
             self._utterances.append(utterance)
-            del self._utterances[:-MAX_UTTERANCES]
             self._changed.append(utterance)
+            for oldest in self._utterances[:-MAX_UTTERANCES]:
+                if oldest.done_at is None:  # else who cancels would wait for it in vain
+                    oldest.cut_by = None
+                    self._finish(oldest, "unknown", 0, 0.0)
+            del self._utterances[:-MAX_UTTERANCES]
         if utterance.cut_by is None and utterance.done_at is None:
             before_ms = utterance.sent_ms if utterance.plays_until is None else 0
             utterance.begun, utterance.by, utterance.spoken, utterance.plays_until = True, by, spoken, None

@@ -88,8 +88,9 @@ class HeardWriter:
         while True:
             try:
                 states = await self._store.of_session(self._session)
-                undone = left_undone(states, self._epoch)[-MAX_UTTERANCES:]
-                found = [await self._utterance(state, began_at_s) for state, began_at_s in undone]
+                undone = left_undone(states, self._epoch)
+                found = [self._unknown(state) for state, _ in undone[:-MAX_UTTERANCES]]
+                found += [await self._utterance(state, began_at_s) for state, began_at_s in undone[-MAX_UTTERANCES:]]
                 break
             except NodeUnavailable as exc:
                 if self._store.refused:  # it would be at each try: the session could never rest
@@ -102,16 +103,21 @@ class HeardWriter:
         self._book.recovered(found)
         wake()
 
-    async def _utterance(self, state: HeardState, began_at_s: float) -> PlayingUtterance:
-        """The utterance of a record that is not final, with what is stored of its audio."""
+    def _unknown(self, state: HeardState) -> PlayingUtterance:
+        """The utterance of a record that is not final, of whose play nothing is known: it counts as over."""
         heard = state.heard
         ids = self._session, token(heard.request_id), heard.session_id, heard.request_id
-        # `by` is `sent`: what OraServer has reported to the earlier owner is not known here.
-        utterance = PlayingUtterance(heard.request_seq, *ids, state.encoding, None, begun=True)
+        utterance = PlayingUtterance(heard.request_seq, *ids, state.encoding, None, by="unknown", begun=True)
+        utterance.plays_until = float("-inf")
+        return utterance
+
+    async def _utterance(self, state: HeardState, began_at_s: float) -> PlayingUtterance:
+        """The utterance of a record that is not final, with what is stored of its audio."""
+        utterance = self._unknown(state)
         audio = await self._audio(utterance)
         if audio.start is None:  # it is not stored any more: the play has ended long ago
-            utterance.by, utterance.plays_until = "unknown", float("-inf")
             return utterance
+        utterance.by = "sent"  # what OraServer has reported to the earlier owner is not known here
         utterance.source = plain_source(audio.start.text, utterance.spoken)
         utterance.document = audio.start.text
         end = audio.finished

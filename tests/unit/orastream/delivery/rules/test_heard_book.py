@@ -319,7 +319,11 @@ def test_the_number_of_utterances_is_bounded() -> None:
     owned = OwnedBook()
     for sequence in range(1, MAX_UTTERANCES + 10):
         owned.sent(sequence, 100.0)
-    owned.records(100.0)
+    found = owned.records(100.0)
+    assert [one.request_id for one in found.values() if one.done] == [f"r{number}" for number in range(1, 10)]
+    assert all(
+        (one.heard_by, one.played_ms, one.cancel_seq) == ("unknown", None, None) for one in found.values() if one.done
+    )
     owned.book.cancel(cancel(10_000))
     assert len(owned.records(100.0)) == MAX_UTTERANCES
 
