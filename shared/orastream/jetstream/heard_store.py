@@ -47,6 +47,11 @@ class HeardStore:
         """Whether NATS has refused this user the last read of the records."""
         return self._js.broker.refused(f"{API}.DIRECT.GET.{self._js.names.heard_stream}") is not None
 
+    def refuses(self, heard: Heard) -> bool:
+        """Whether NATS has refused this user the last write of this record."""
+        subject = self._js.names.put_heard(*subjects.tokens(heard.session_id, heard.request_id))
+        return self._js.broker.refused(subject) is not None
+
     def _subject(self, heard: Heard) -> str | None:
         """The subject of a record with these ids; None if they are no ids."""
         try:

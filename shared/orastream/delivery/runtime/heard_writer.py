@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from orastream.base import logger
+from orastream.base.backoff import Backoff
 from orastream.contract.assembly import Assembly
 from orastream.contract.audio import seconds_of
 from orastream.contract.audio_messages import unpack
@@ -19,7 +20,8 @@ from orastream.delivery.runtime.ownership import Ownership
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.heard_store import HeardStore
 
-AGAIN_S = 0.5
+AGAIN_S, MAX_AGAIN_S = 0.5, 8.0
+"""The first and the longest wait before another try."""
 PATIENCE_S = 60.0
 """How long a record is tried while NATS does not store it. Then it stays as it is."""
 
@@ -42,6 +44,8 @@ class HeardWriter:
         self._revisions: dict[int, int] = {}
         """The revisions of the records written here, by the sequence of the request."""
         self._recovering = False
+        self._refused = False
+        """NATS refuses this user the records: each try would be a violation, and the session could never rest."""
 
     def recover(self, background: Background, is_open: Callable[[int], bool], wake: Callable[[], None]) -> None:
         """Read once, in the background, the records that an earlier owner has left. Then calls `wake`.
@@ -54,16 +58,18 @@ class HeardWriter:
 
     def write(self, utterance: PlayingUtterance, background: Background) -> None:
         """Write the record of an utterance as soon as possible: as it is then."""
+        if self._refused:
+            return
         self._waiting[utterance.sequence] = utterance
         if self._writing is None or self._writing.done():
             self._writing = background.start(self._write_waiting())
 
     async def _write_waiting(self) -> None:
-        while self._waiting:
+        while self._waiting and not self._refused:
             await self._write(self._waiting.pop(next(iter(self._waiting))))
 
     async def _write(self, utterance: PlayingUtterance) -> None:
-        give_up_at = self._loop.time() + PATIENCE_S
+        give_up_at, backoff = self._loop.time() + PATIENCE_S, Backoff(AGAIN_S, MAX_AGAIN_S)
         sequence, heard = utterance.sequence, utterance.record(self._epoch)
         while True:
             try:
@@ -72,19 +78,24 @@ class HeardWriter:
                 )
                 break
             except NodeUnavailable as exc:
+                if self._store.refuses(heard):
+                    self._refused = True
+                    log.warning("what was heard is not recorded: NATS refuses it; make the users anew (init-auth)")
+                    return
                 if self._loop.time() >= give_up_at:
                     log.warning("what was heard is not recorded", request=heard.request_id, error=str(exc))
                     return
             except OrastreamError as exc:  # refused: another try would be, too
                 log.warning("what was heard is not recorded", request=heard.request_id, error=str(exc))
                 return
-            await asyncio.sleep(AGAIN_S)
+            await asyncio.sleep(backoff.next_s())
         if revision is not None:
             self._revisions[sequence] = revision
             if len(self._revisions) > MAX_UTTERANCES:
                 del self._revisions[next(iter(self._revisions))]
 
     async def _recover(self, is_open: Callable[[int], bool], wake: Callable[[], None]) -> None:
+        backoff = Backoff(AGAIN_S, MAX_AGAIN_S)
         while True:
             try:
                 states = await self._store.of_session(self._session)
@@ -97,7 +108,7 @@ class HeardWriter:
                     found = []
                     break
                 log.debug("records of what was heard are not read yet", error=str(exc))
-            await asyncio.sleep(AGAIN_S)
+            await asyncio.sleep(backoff.next_s())
         for utterance in found:
             utterance.sent_all = not is_open(utterance.sequence)
         self._book.recovered(found)
