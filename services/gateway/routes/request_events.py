@@ -51,6 +51,7 @@ class RequestEvents:
         self._places.check()
         if await self._request_service.client.report(session_id, request_id) is None:
             raise Refused(error(404, "not_found", "no such request within the last hour"))
+        self._places.check()  # others may have come meanwhile
         return LiveResponse(self._events(session_id, request_id), "text/event-stream")
 
     async def _events(self, session_id: str, request_id: str) -> AsyncGenerator[bytes, None]:

@@ -13,19 +13,22 @@ from orastream.contract.stored_requests import StoredRequest
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.heard_store import HeardStore
 
+WAIT_S = 1.0
+
 log = logger.named(__name__)
 
 
 @contextlib.asynccontextmanager
 async def recorded_as_unknown(js: JetStream, stored: StoredRequest) -> AsyncIterator[None]:
-    """Write the record while the context is open, so that it is stored before the final report; logs if it cannot.
+    """Write the record while the context is open. Logs it if it cannot.
 
-    The context ends when NATS has answered. If it ends with an error or a cancel, the record may not be stored.
+    The context ends when NATS has answered, WAIT_S after its body at the latest: then, and if its body ends with an
+    error or a cancel, the record may not be stored. Nobody waits for it.
     """
     writing = asyncio.create_task(_write(js, stored))
     try:
         yield
-        await writing
+        await asyncio.wait({writing}, timeout=WAIT_S)
     finally:
         await tasks.end(writing)
 

@@ -74,6 +74,11 @@ class SpokenText:
         """The sentences that count, in order: as many as `sentences` returns for audio that is complete."""
         return tuple(self._starts)
 
+    @property
+    def chars(self) -> int:
+        """The characters of these sentences."""
+        return sum(len(start.text) for start in self._starts)
+
     def sentences(
         self, audio_ms: int | None, *, complete: bool = True, source: str | None = None
     ) -> list[TimedSentence]:

@@ -24,6 +24,8 @@ ANSWER_S = 2.0
 """How long OraServer's answer to a cancel is awaited. Then the record is estimated; a later answer replaces it."""
 KEPT_S = 10.0
 """How long an utterance that was heard to its end is remembered: a cancel can show that it plays still."""
+MAX_CHARS = 100_000
+"""How many characters of text are kept for them; there are fewer words than characters."""
 MAX_UTTERANCES = 128
 """How many utterances are remembered. Of the oldest beyond that it is not known what was heard."""
 
@@ -64,6 +66,11 @@ class PlayingUtterance:
     """Until when OraServer's answer to that cancel is awaited."""
     done_at: float | None = None
     """When its record was final, as far as is known."""
+
+    @property
+    def chars(self) -> int:
+        """About how many characters of text it keeps."""
+        return len(self.source or self.document or "") + self.spoken.chars
 
     @classmethod
     def of(cls, stored: StoredRequest) -> PlayingUtterance:
@@ -163,11 +170,7 @@ class HeardBook:
             utterance = PlayingUtterance.of(stored)
             self._utterances.append(utterance)
             self._changed.append(utterance)
-            for oldest in self._utterances[:-MAX_UTTERANCES]:
-                if oldest.done_at is None:  # else who cancels would wait for it in vain
-                    oldest.cut_by = None
-                    self._finish(oldest, "unknown", 0, 0.0)
-            del self._utterances[:-MAX_UTTERANCES]
+            self._forget_oldest()
         if utterance.cut_by is None and utterance.done_at is None:
             before_ms = utterance.sent_ms if utterance.plays_until is None else 0
             utterance.begun, utterance.by, utterance.spoken, utterance.plays_until = True, by, spoken, None
@@ -266,6 +269,20 @@ class HeardBook:
         return utterance is None or utterance.done_at is not None
 
     # ---- inside
+
+    def _forget_oldest(self) -> None:
+        """Keep the newest utterances within the limits, the last one always. What was heard of others is unknown."""
+        kept, chars = 0, 0
+        for one in reversed(self._utterances):
+            chars += one.chars
+            if kept and (kept >= MAX_UTTERANCES or chars > MAX_CHARS):
+                break
+            kept += 1
+        for oldest in self._utterances[:-kept]:
+            if oldest.done_at is None:  # else who cancels would wait for it in vain
+                oldest.cut_by = None
+                self._finish(oldest, "unknown", 0, 0.0)
+        del self._utterances[:-kept]
 
     def _find(self, sequence: int) -> PlayingUtterance | None:
         return next((one for one in reversed(self._utterances) if one.sequence == sequence), None)

@@ -199,16 +199,16 @@ class Session:
             return []
         due, pending = look_ups.due(self.entries.values(), now)
         first: list[Effect] = [*map(AnnounceCancel, self._cancels.take_new()), *map(LookUp, due)]
-        if not pending:
-            first += self._supersede()
-        if self.heard is not None:  # after `_supersede`: once a cancel is announced, what it cuts plays no more
-            self._queue.extend(map(WriteHeard, self.heard.take(now, answers=self._cancels.announces)))
-            self.lifetime.heard_until = self.heard.until
         if pending:
-            written = [effect for effect in self._queue if isinstance(effect, WriteHeard)]
-            self._queue = [effect for effect in self._queue if not isinstance(effect, WriteHeard)]
-            return written + first
+            return [*self._write_heard(now), *first]
         self._queue.extend(first)
+        for cancel in superseding.found(self.entries):
+            self._cover(cancel)
+            if self._cancels.announces:
+                self._cancels.await_answer(cancel.sequence)
+                self._queue.append(AnnounceCancel(cancel))
+        # After the cancels are known, and before they are announced: then the listener drops what they cover.
+        self._queue.extend(self._write_heard(now))
         if self.play is not None:
             self._queue.extend(map(EndPlayed, self.play.take(now)))
             self.lifetime.plays_until = self.play.until
@@ -276,13 +276,13 @@ class Session:
         """The stored cancels, and what superseding requests count as."""
         return chain(self._cancels, superseding.known(self.entries))
 
-    def _supersede(self) -> Iterator[AnnounceCancel]:
-        """Apply the cancels that requests are now known to count as, and yield those that OraServer has to know."""
-        for cancel in superseding.found(self.entries):
-            self._cover(cancel)
-            if self._cancels.announces:
-                self._cancels.await_answer(cancel.sequence)
-                yield AnnounceCancel(cancel)
+    def _write_heard(self, now: float) -> list[WriteHeard]:
+        """The records that have changed: of utterances that have been played, and of those that new cancels cut."""
+        if self.heard is None:
+            return []
+        changed = self.heard.take(now, answers=self._cancels.announces)
+        self.lifetime.heard_until = self.heard.until
+        return [WriteHeard(utterance) for utterance in changed]
 
     def _cover(self, cancel: StoredCancel) -> None:
         for entry in self.entries.values():

@@ -19,9 +19,9 @@ from orastream.delivery.runtime.heard_writer import HeardWriter
 from orastream.delivery.runtime.ownership import Ownership
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.heard_store import HeardStore
-from tests.support.names import NAMES
 from orastream.jetstream.stream_limits import StreamLimits
 from orastream.service.keeper import StreamKeeper
+from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
 from tests.support.processes import Logs, free_port, until
 from tests.support.tcp_proxy import TcpProxy

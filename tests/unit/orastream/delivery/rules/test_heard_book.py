@@ -15,7 +15,7 @@ from orastream.contract.sentence_start import SentenceStart
 from orastream.contract.spoken_text import SpokenText
 from orastream.contract.stored_requests import StoredCancel, StoredRequest
 from orastream.contract.word_time import WordTime
-from orastream.delivery.rules.heard_book import ANSWER_S, KEPT_S, MAX_UTTERANCES, HeardBook, PlayingUtterance
+from orastream.delivery.rules.heard_book import ANSWER_S, KEPT_S, MAX_CHARS, MAX_UTTERANCES, HeardBook, PlayingUtterance
 from orastream.delivery.rules.streams.listener import Listener
 
 pytestmark = pytest.mark.unit
@@ -326,6 +326,16 @@ def test_the_number_of_utterances_is_bounded() -> None:
     )
     owned.book.cancel(cancel(10_000))
     assert len(owned.records(100.0)) == MAX_UTTERANCES
+
+
+def test_the_texts_of_utterances_are_bounded() -> None:
+    owned = OwnedBook()
+    for sequence in (1, 2, 3, 4):
+        owned.book.sent(request(sequence, "x" * (MAX_CHARS // 2)), "sent", SpokenText(), 1.0)
+    assert len(owned.book) == 2
+    owned.book.sent(request(5, "x" * (MAX_CHARS + 1)), "sent", SpokenText(), 1.0)
+    assert len(owned.book) == 1, "the last one is always kept"
+    assert [one.done for one in owned.records(100.0).values()] == [True] * 4 + [False]
 
 
 class Phone(RuleBasedStateMachine):
