@@ -137,7 +137,9 @@ async def test_a_caller_with_sessions_uses_these_alone(node: Stack, scene: Scene
 async def test_live_progress_is_read_by_who_may_read_reports_live(node: Stack, scene: Scene) -> None:
     """A caller that must know both ids of a request gets none, and its client ends all the same."""
     server, request = server_of(node), scene.id("r")
-    text = "안녕하세요. 오늘은 날씨가 맑습니다. 무엇을 도와드릴까요?"
+    text = (
+        "안녕하세요. 오늘은 날씨가 맑습니다. 무엇을 도와드릴까요? " * 2
+    )  # 10 s: a bridge looks for watchers every 5 s
 
     async def seen(client: Client) -> list[DeliveryProgress]:
         return [one async for one in client.progress("lobby", request)]

@@ -105,7 +105,7 @@ async def test_the_record_follows_the_answer_to_the_cancel(js: JetStream, tmp_pa
             record = await heard(js, "s", f"r{number}")
             took.append(time.monotonic() - ack_at)
             assert record.cancel_seq is not None and record.heard_by == "played"
-        assert sorted(took)[len(took) // 2] < 0.25 and max(took) < 0.75, took
+        assert sorted(took)[len(took) // 2] < 0.25, took
 
 
 async def test_what_is_not_cancelled_is_heard_to_its_end(js: JetStream, tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ async def begun_v1(to: Node, js: JetStream, session: str, request: str) -> float
     return found.first_chunk_at
 
 
-@pytest.mark.parametrize("settings", [{}, {"tts_engine_rtf": 0.3}, {"delivery_format": "opus"}])
+@pytest.mark.parametrize("settings", [{}, {"tts_engine_rtf": 0.15}, {"delivery_format": "opus"}])
 async def test_over_v1_it_is_estimated_for_a_receiver_that_plays_at_once(
     js: JetStream, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
@@ -193,15 +193,16 @@ async def test_over_v1_it_is_estimated_for_a_receiver_that_plays_at_once(
                 await to.client.say(text, session_id=session, phone_id="p", request_id=f"r{number}")
                 began_at = await begun_v1(to, js, session, f"r{number}")
                 await asyncio.sleep(rng.uniform(0, 3))
-                played_ms = (time.time() - began_at) * 1000
+                least_ms = (time.time() - began_at) * 1000
                 await to.client.cancel(session)
                 record = await heard(js, session, f"r{number}")
+                most_ms = (time.time() - began_at) * 1000
                 report = await to.final(session, f"r{number}")
                 assert record.played_ms is not None and record.heard_by == "sent"
-                if report.status == "delivered" and record.cancel_seq is None:
-                    assert played_ms > report.audio_seconds * 1000 - ESTIMATE_MS
+                if record.cancel_seq is None:
+                    assert most_ms + ESTIMATE_MS > record.played_ms == round(report.audio_seconds * 1000)
                 else:
-                    assert abs(record.played_ms - played_ms) < ESTIMATE_MS, (record, played_ms, report)
+                    assert least_ms - ESTIMATE_MS < record.played_ms < most_ms + ESTIMATE_MS, (record, report)
                 check_text(record, text, await words_of(to.client, report))
 
         await asyncio.gather(*(talk(f"s{number}") for number in range(3)))

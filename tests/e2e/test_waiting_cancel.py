@@ -21,6 +21,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 PLAYS = Faults(real_time=True)
 TERMS = {"v2, played": StreamTerms(played=True), "v2": StreamTerms(), "v1": StreamTerms(protocol="v1")}
+SENTENCE = LONG[: len(LONG) // 4]
+"""About four seconds: after its final report most of it still plays."""
 LONG_S = 30.0
 SOON_S = 10.0
 
@@ -72,7 +74,7 @@ async def test_it_plays_and_two_wait(js: JetStream, tmp_path: Path) -> None:
 
 async def test_what_is_delivered_and_still_plays(js: JetStream, tmp_path: Path) -> None:
     async with node(js, tmp_path, terms=TERMS["v2, played"], faults=PLAYS) as to:
-        assert (await to.say("s", "r")).status == "delivered"
+        assert (await to.say("s", "r", SENTENCE)).status == "delivered"
         (heard,) = (await cut(to, "s")).heard
         assert heard.unheard_text and (await to.got("s", "r")).state == "cancelled"
         assert heard == await to.client.heard("s", "r")
@@ -82,7 +84,7 @@ async def test_what_is_delivered_and_still_plays(js: JetStream, tmp_path: Path) 
 async def test_what_is_superseded_while_it_plays(js: JetStream, tmp_path: Path, terms: str) -> None:
     """All of it was delivered, and a part was played when the next request has ended it."""
     async with node(js, tmp_path, terms=TERMS[terms], faults=PLAYS) as to:
-        assert (await to.say("s", "r")).status == "delivered"
+        assert (await to.say("s", "r", SENTENCE)).status == "delivered"
         new = await to.client.say(SHORT, session_id="s", phone_id="p", supersede=True)
 
         async def record() -> Heard | None:
