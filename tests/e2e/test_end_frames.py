@@ -14,7 +14,6 @@ import pytest
 
 from orastream.client.async_client import Client
 from orastream.contract.messages import Report
-from orastream.delivery.rules import lifetime
 from orastream.jetstream.api import JetStream
 from orastream.service.lifecycle import Process
 from services.oraserver.app import OraServer, serve
@@ -76,12 +75,6 @@ class Call:
 
         await until(came, f"{request} has ended as {status}", timeout_s=WAIT_S)
         return await self.got(request)
-
-    async def rests(self) -> None:
-        async def resting() -> bool:
-            return b"orastream_ws_bridge_sessions_at_rest 1.0" in self.bridge.metrics.render()
-
-        await until(resting, "the session rests", timeout_s=WAIT_S)
 
 
 @asynccontextmanager
@@ -165,14 +158,10 @@ async def test_a_text_that_fails_after_its_first_sentence_ends_as_failed(js: Jet
         assert (await to.say("next", SHORT)).status == "delivered"
 
 
-async def test_a_session_at_rest_without_a_connection_ends_what_plays(
-    js: JetStream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_session_without_a_connection_ends_what_plays(js: JetStream, tmp_path: Path) -> None:
     """It is kept, although it is idle for longer than its connection: the cancel wakes it, and it connects."""
-    monkeypatch.setattr(lifetime, "REST_AFTER_S", 0.3)
     async with call(js, tmp_path, websocket_idle_seconds=0.5) as to:
         report = await to.say("plays", LONG * 4)
-        await to.rests()
 
         async def closed() -> bool:
             return (await to.oraserver.received("s")).connections.open == 0

@@ -76,8 +76,11 @@ async def aftermath(node: Node, js: JetStream, client: Client, history: History,
     after.latency_after_s = await latency(client, history, "after")
     await asyncio.sleep(IDLE_S)
     deadline = asyncio.get_running_loop().time() + left_s
+    plays = True
     while True:
         await _look(js, history)
+        if plays and not after.requests:
+            plays = not await _end_plays(client, history)
         left = after.requests or after.cancels or after.owners_alive or any(after.unacked.values())
         left = left or after.missing_consumers or (left_s >= LEFT_S and (after.texts or after.owners_dead))
         if not left or asyncio.get_running_loop().time() > deadline:
@@ -90,6 +93,15 @@ async def aftermath(node: Node, js: JetStream, client: Client, history: History,
         if violation["rule"] in CONTENT_RULES:
             broken[f"{violation['rule']}: {violation['detail']}"] += violation["times"]
     after.broken_rules = dict(broken)
+
+
+async def _end_plays(client: Client, history: History) -> bool:
+    """Cancel what still plays in all sessions: a bridge keeps a session for as long. Returns whether NATS took it."""
+    try:
+        await asyncio.gather(*(client.cancel(session) for session in {one.session for one in history.requests}))
+    except NodeUnavailable:
+        return False
+    return True
 
 
 async def _look(js: JetStream, history: History) -> None:

@@ -16,9 +16,9 @@ class Lifetime:
     leave_reason: str | None = None
     """Why this owner must stop at once and write nothing more, or None."""
     plays_until: float = float("-inf")
-    """When the delivered utterances end that a cancel may end earlier. Until then the session is kept."""
+    """When the delivered utterances end that a cancel may end earlier. The session neither rests nor ends before."""
     heard_until: float = float("-inf")
-    """When what was heard of the last utterance is known. Until then the session neither rests nor is released."""
+    """When what was heard of the last utterance is known. Until then the session neither rests nor ends."""
     draining: bool = False
     """Begin no delivery any more."""
     _drain_until: float = 0.0
@@ -61,7 +61,9 @@ class Lifetime:
 
     def rest_time(self) -> float | None:
         """When `rests` may become true (monotonic seconds), or None."""
-        return None if self._idle_since is None else max(self._idle_since + REST_AFTER_S, self.heard_until)
+        if self._idle_since is None:
+            return None
+        return max(self._idle_since + REST_AFTER_S, self.plays_until, self.heard_until)
 
     def next_time(self) -> float | None:
         """When `over` may become true if no event comes before (monotonic seconds), or None."""

@@ -14,7 +14,6 @@ from orastream.base import logger
 from orastream.base.wake_event import WakeEvent
 from orastream.contract import subjects
 from orastream.contract.errors import NodeUnavailable
-from orastream.contract.stored_requests import StoredCancel, read_message
 from orastream.delivery.rules.heard_book import HeardBook
 from orastream.delivery.rules.lease import CHECK_S, WritePermission
 from orastream.delivery.rules.lifetime import Lifetime
@@ -75,18 +74,10 @@ class OwnedSession:
     def woken(self, delivery: Delivery) -> None:
         """Hold a wake-up of this session until `Session.may_ack` allows its ack."""
         self.wakeups.hold(delivery, self._loop.time())
-        if self._state.play and subjects.is_cancel(delivery.subject):
-            self._note_cancel(delivery, self._state.play)
         if self._runner is not None:
             self._runner.woken(delivery)
         else:
             self._wake()
-
-    def _note_cancel(self, delivery: Delivery, play: PlayTimes) -> None:
-        """Take a cancel from its wake-up: at rest nothing else brings it if a bridge of the other kind deletes it."""
-        stored = read_message(delivery, self._context.js.names, max_text_chars=self._context.max_text_chars)
-        if isinstance(stored, StoredCancel):
-            play.cancel(stored)
 
     def requests_lost(self) -> None:
         """The stream of requests was lost: soon look which of this session's are still stored."""
@@ -143,19 +134,18 @@ class OwnedSession:
             if self._lifetime.over(now, delivering=False, work=bool(self.wakeups)):
                 return True
             await links.close_idle(now, None)
-            times = [self._lifetime.next_time(), links.next_time(None), None if checked else now + CHECK_S]
-            times += self._forget_played(now)
+            again = None if checked else now + CHECK_S
+            times = self._lifetime.next_time(), links.next_time(None), again, self._forget_played(now)
             await event.wait(min((at for at in times if at is not None), default=float("inf")))
         event.close()
         self._rests_since = None
         return False
 
-    def _forget_played(self, now: float) -> list[float | None]:
-        """Forget the utterances that have ended. Return when the next ones are to be forgotten."""
-        book, play = self._state.book, self._state.play
-        if play is not None:
-            play.forget(now)
-        return [None if book is None else book.forget(now), None if play is None else play.next_time()]
+    def _forget_played(self, now: float) -> float | None:
+        """Forget the utterances that have been played. Returns when to do it again, or None."""
+        if self._state.play is not None:
+            self._state.play.forget(now)
+        return None if self._state.book is None else self._state.book.forget(now)
 
     async def _check_ownership(self) -> bool:
         """After a lapse of the lease leave the session if another bridge has taken it.

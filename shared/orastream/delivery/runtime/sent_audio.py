@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from orastream.contract.audio import bytes_per_second, seconds_of
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.contract.heard import HeardBy
@@ -26,9 +24,9 @@ class SentAudio:
         listener: Listener,
         stored: StoredRequest,
         machine: UtteranceDelivery,
-        began_at: Callable[[], float],
+        began_at: float,
     ) -> None:
-        """`began_at` returns when the play of the utterance began, perhaps with audio of an earlier owner."""
+        """`began_at`: when the play of what an earlier owner has sent began."""
         self._book = book
         self._listener = listener
         self._stored = stored
@@ -48,7 +46,7 @@ class SentAudio:
             if self._sent_s is None:
                 self._sent_s = chunk.pts_ms / 1000
                 self._book.follows(self._stored.sequence)
-                self._listener.sent_earlier(self._stored.sequence, chunk.offset, self._sent_s, self._began_at())
+                self._listener.sent_earlier(self._stored.sequence, chunk.offset, self._sent_s, self._began_at)
             self._plays(chunk.offset, chunk.offset + len(chunk.audio), _end_s(start, chunk), now)
         self._note(link)
 

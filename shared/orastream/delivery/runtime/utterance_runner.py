@@ -102,8 +102,8 @@ class UtteranceRunner:
         self._clock = CheckpointClock()
         asked_at = session.bridge.js.clock.monotonic_at(entry.stored.stored_at_s)
         self._timing = Timing(asked_at, piecewise=utterance.rules.confirm_every is not None)
-        heard, listener = session.heard, session.listener
-        self._sent = SentAudio(heard, listener, entry.stored, utterance, lambda: self._timing.began_at(self._base))
+        began_at = self._timing.began_at(self._base)
+        self._sent = SentAudio(session.heard, session.listener, entry.stored, utterance, began_at)
         about = traces.taken(session.bridge.js.names, entry.stored, "deliver", kind := session.bridge.kind)
         about |= {"orastream.epoch": session.epoch, "orastream.delivered_before": utterance.delivered}
         self._span = traces.begin(f"{kind} deliver", parent=entry.stored.trace, kind="consumer", attributes=about)

@@ -81,7 +81,7 @@ def test_a_session_that_gives_way_is_over_as_soon_as_it_has_no_work() -> None:
 
 @given(st.floats(0, 300), st.booleans())
 def test_it_is_kept_while_an_utterance_plays_that_a_cancel_may_end(plays_s: float, gives_way: bool) -> None:
-    """Unless the bridge needs its place. It may rest meanwhile."""
+    """Unless the bridge needs its place. It does not rest either."""
     lifetime = Lifetime(IDLE_S)
     lifetime.plays_until = 100.0 + plays_s
     assert not lifetime.over(100.0, delivering=False, work=True)
@@ -93,7 +93,9 @@ def test_it_is_kept_while_an_utterance_plays_that_a_cancel_may_end(plays_s: floa
     until = 100.0 + max(IDLE_S, plays_s)
     assert lifetime.next_time() == until
     assert not lifetime.over(until - 0.001, delivering=False, work=False)
-    assert lifetime.rests(100.0 + REST_AFTER_S, held=0, running=False)
+    rest_at = 100.0 + max(REST_AFTER_S, plays_s)
+    assert not lifetime.rests(rest_at - 0.001, held=0, running=False)
+    assert lifetime.rests(rest_at, held=0, running=False)
     assert lifetime.over(until, delivering=False, work=False)
 
 

@@ -37,7 +37,7 @@ def begun(**rules: object) -> tuple[SentAudio, Listener, HeardBook]:
     listener = Listener()
     book = HeardBook(listener, recovers=False)
     machine = UtteranceDelivery(5, DeliveryRules(**rules), 0.0)  # type: ignore[arg-type]
-    return SentAudio(book, listener, STORED, machine, lambda: BEGAN_AT), listener, book
+    return SentAudio(book, listener, STORED, machine, BEGAN_AT), listener, book
 
 
 def chunk(index: int, offset: int, size: int, pts_ms: int) -> AudioChunk:
