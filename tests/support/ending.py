@@ -13,6 +13,7 @@ from orastream.contract.stored_requests import StoredRequest, read_stored
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.feed import Feed
 from orastream.jetstream.report_store import ReportStore
+from tests.support.background_task import beside
 from tests.support.names import NAMES
 
 
@@ -68,12 +69,5 @@ async def ending_all(js: JetStream, status: Status, **fields: Any) -> AsyncItera
                     await end(js, stored, status, **fields)
                 await changed.wait()
 
-    task = asyncio.create_task(run())
-    try:
+    async with beside(run()):
         yield
-    finally:
-        if task.done():
-            task.result()
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task

@@ -12,6 +12,7 @@ from orastream.contract.heard import Heard
 from orastream.contract.messages import Report, Status
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.feed import Feed
+from tests.support.background_task import beside
 
 
 def a_record(session: str, request: str, seq: int, *, done: bool = True, **fields: Any) -> Heard:
@@ -56,12 +57,5 @@ async def at_each_cancel(js: JetStream, answer: Callable[[int], Awaitable[object
                     await answer(message.sequence)
                 await changed.wait()
 
-    task = asyncio.create_task(run())
-    try:
+    async with beside(run()):
         yield
-    finally:
-        if task.done():
-            task.result()
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task

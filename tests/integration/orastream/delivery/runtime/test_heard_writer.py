@@ -21,9 +21,10 @@ from orastream.jetstream.api import JetStream
 from orastream.jetstream.heard_store import HeardStore
 from orastream.jetstream.stream_limits import StreamLimits
 from orastream.service.keeper import StreamKeeper
+from tests.support.denying_server import denying_server, violations
 from tests.support.names import NAMES
 from tests.support.nats_server import NatsServer
-from tests.support.processes import Logs, free_port, until
+from tests.support.processes import Logs, until
 from tests.support.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.integration
@@ -120,32 +121,18 @@ async def test_of_what_an_earlier_owner_has_sent_it_is_estimated_what_was_heard(
     assert (record.done, record.played_ms, record.heard_by, record.epoch) == (True, 100, "sent", 9)
 
 
-DENIED = """\
-authorization {
-  users: [{user: node, password: secret, permissions: {publish: {deny: ["tts.put.heard.>"]}}}]
-}
-"""
-
-
 async def test_a_user_without_the_right_gives_up(tmp_path: Path, logs: Logs) -> None:
     """An older user of NATS. If each record were tried for a minute, the session could not rest."""
-    port, config = free_port(), tmp_path / "denied.conf"
-    config.write_text(DENIED)
-    server = NatsServer(tmp_path, logs, "-c", str(config), port=port)
-    await server.start()
-    try:
-        async with Broker(f"nats://node:secret@127.0.0.1:{port}", name="test", connect_timeout_s=5) as broker:
-            js = JetStream(broker)
-            await StreamKeeper(js, StreamLimits(audio_max_bytes=256 << 20)).ensure()
-            async with asyncio.TaskGroup() as group:
-                background, heard = Background(group, lambda: None), writer(js)
-                for sequence in range(1, 5):
-                    heard.write(playing(sequence), background)
-                await background.finish(30, float("inf"))
-                assert background.empty, "it tries no more"
-                heard.write(playing(5), background)
-                assert background.empty, "it does not begin again"
-    finally:
-        server.kill()
-    refused = {line.rpartition(" ")[2] for line in server.log.read_text().splitlines() if "Violation" in line}
-    assert len(refused) == 1, "only the first record was tried"
+    async with denying_server(tmp_path, logs, "tts.put.heard.>") as (server, broker):
+        js = JetStream(broker)
+        await StreamKeeper(js, StreamLimits(audio_max_bytes=256 << 20)).ensure()
+        async with asyncio.TaskGroup() as group:
+            background, heard = Background(group, lambda: None), writer(js)
+            for sequence in range(1, 5):
+                heard.write(playing(sequence), background)
+            await background.finish(30, float("inf"))
+            assert background.empty, "it tries no more"
+            heard.write(playing(5), background)
+            assert background.empty, "it does not begin again"
+    subjects = {line.rpartition(" ")[2] for line in violations(server, "tts.put.heard")}
+    assert len(subjects) == 1, "only the first record was tried"

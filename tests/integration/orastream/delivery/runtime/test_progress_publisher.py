@@ -24,9 +24,10 @@ from orastream.service.keeper import StreamKeeper
 from services.oraserver.app import OraServer, serve
 from services.oraserver.faults import Faults
 from services.oraserver.v2.terms import StreamTerms
+from tests.support.denying_server import denying_server, violations
 from tests.support.inprocess import running_node
 from tests.support.nats_server import NatsServer
-from tests.support.processes import Logs, free_port, until
+from tests.support.processes import Logs, until
 
 pytestmark = [pytest.mark.timeout(120)]
 
@@ -167,54 +168,33 @@ async def test_without_records_of_what_was_heard_it_is_published_too(js: JetStre
     assert len({one.played_ms for one in got}) > 5
 
 
-DENIED = """\
-authorization {
-  users: [{user: node, password: secret, permissions: {publish: {deny: ["tts.progress.>"]}}}]
-}
-"""
-
-
 async def test_a_user_without_the_right_is_refused_once(tmp_path: Path, logs: Logs) -> None:
     """An older user of NATS: each further message would be a violation in the server's log."""
-    port, config = free_port(), tmp_path / "denied.conf"
-    config.write_text(DENIED)
-    server = NatsServer(tmp_path, logs, "-c", str(config), port=port)
-    await server.start()
-    try:
-        async with Broker(f"nats://node:secret@127.0.0.1:{port}", name="test", connect_timeout_s=5) as broker:
-            js = JetStream(broker)
-            await StreamKeeper(js, StreamLimits(audio_max_bytes=256 << 20)).ensure()
-            async with (
-                serve(OraServer(tmp_path / "oraserver")) as oraserver,
-                running_node(f"nats://node:secret@127.0.0.1:{port}", oraserver.url, ("synth", "ws_bridge")),
-            ):
-                client = Client(js.broker)
-                for number in range(4):
-                    session = f"s{number}"
-                    await client.say(TEXT, session_id=session, phone_id="p", request_id="r", fire_and_forget=False)
+    async with denying_server(tmp_path, logs, "tts.progress.>") as (server, broker):
+        js = JetStream(broker)
+        await StreamKeeper(js, StreamLimits(audio_max_bytes=256 << 20)).ensure()
+        url = f"nats://node:secret@127.0.0.1:{server.port}"
+        async with (
+            serve(OraServer(tmp_path / "oraserver")) as oraserver,
+            running_node(url, oraserver.url, ("synth", "ws_bridge")),
+        ):
+            client = Client(js.broker)
+            for number in range(4):
+                session = f"s{number}"
+                await client.say(TEXT, session_id=session, phone_id="p", request_id="r", fire_and_forget=False)
 
-                    async def refused() -> bool:
-                        return "tts.progress" in server.log.read_text()
+                async def refused() -> bool:
+                    return bool(violations(server, "tts.progress"))
 
-                    await until(refused, "the server has refused a message")
-    finally:
-        server.kill()
-    violations = [line for line in server.log.read_text().splitlines() if "Violation" in line and "progress" in line]
-    assert len(violations) == 1
+                await until(refused, "the server has refused a message")
+    assert len(violations(server, "tts.progress")) == 1
 
 
 async def test_a_refusal_is_seen_although_others_were_published_after_that_message(tmp_path: Path, logs: Logs) -> None:
     """As many sessions do: when the refusal of one message comes, others are on their way."""
-    port, config = free_port(), tmp_path / "denied.conf"
-    config.write_text(DENIED)
-    server = NatsServer(tmp_path, logs, "-c", str(config), port=port)
-    await server.start()
-    try:
-        async with Broker(f"nats://node:secret@127.0.0.1:{port}", name="test", connect_timeout_s=5) as broker:
-            publisher = ProgressPublisher(broker, lambda: True)
-            async with asyncio.timeout(10):
-                while publisher.ready:
-                    await publisher.publish(broker.names.progress("s", uuid.uuid4().hex), b"{}", "_INBOX.x")
-                    await asyncio.sleep(0)  # the connection reads and writes
-    finally:
-        server.kill()
+    async with denying_server(tmp_path, logs, "tts.progress.>") as (_, broker):
+        publisher = ProgressPublisher(broker, lambda: True)
+        async with asyncio.timeout(10):
+            while publisher.ready:
+                await publisher.publish(broker.names.progress("s", uuid.uuid4().hex), b"{}", "_INBOX.x")
+                await asyncio.sleep(0)  # the connection reads and writes
