@@ -22,6 +22,8 @@ from orastream.jetstream.heard_store import HeardStore
 
 AGAIN_S, MAX_AGAIN_S = 0.5, 8.0
 """The first and the longest wait before another try."""
+AFTER_CUT_S = 0.02
+"""How long the record of a cut utterance waits: the next utterance begins at this moment, and its audio goes first."""
 PATIENCE_S = 60.0
 """How long a record is tried while NATS does not store it. Then it stays as it is."""
 
@@ -65,6 +67,8 @@ class HeardWriter:
             self._writing = background.start(self._write_waiting())
 
     async def _write_waiting(self) -> None:
+        if any(utterance.cut_by is not None for utterance in self._waiting.values()):
+            await asyncio.sleep(AFTER_CUT_S)
         while self._waiting and not self._refused:
             await self._write(self._waiting.pop(next(iter(self._waiting))))
 
