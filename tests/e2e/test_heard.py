@@ -193,16 +193,16 @@ async def test_over_v1_it_is_estimated_for_a_receiver_that_plays_at_once(
                 await to.client.say(text, session_id=session, phone_id="p", request_id=f"r{number}")
                 began_at = await begun_v1(to, js, session, f"r{number}")
                 await asyncio.sleep(rng.uniform(0, 3))
-                least_ms = (time.time() - began_at) * 1000
+                earliest_ms = (time.time() - began_at) * 1000
                 await to.client.cancel(session)
                 record = await heard(js, session, f"r{number}")
-                most_ms = (time.time() - began_at) * 1000
+                latest_ms = (time.time() - began_at) * 1000
                 report = await to.final(session, f"r{number}")
                 assert record.played_ms is not None and record.heard_by == "sent"
                 if record.cancel_seq is None:
-                    assert most_ms + ESTIMATE_MS > record.played_ms == round(report.audio_seconds * 1000)
+                    assert latest_ms + ESTIMATE_MS > record.played_ms == round(report.audio_seconds * 1000)
                 else:
-                    assert least_ms - ESTIMATE_MS < record.played_ms < most_ms + ESTIMATE_MS, (record, report)
+                    assert earliest_ms - ESTIMATE_MS < record.played_ms < latest_ms + ESTIMATE_MS, (record, report)
                 check_text(record, text, await words_of(to.client, report))
 
         await asyncio.gather(*(talk(f"s{number}") for number in range(3)))

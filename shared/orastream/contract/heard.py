@@ -90,6 +90,14 @@ def heard_state_of(stored: Message) -> HeardState | None:
         return None
 
 
+def surely_done(payload: bytes) -> bool:
+    """Whether a stored record is done, seen without decoding it. False: it may be done all the same.
+
+    No text in it can look like that: JSON escapes its quotation marks.
+    """
+    return payload.startswith(b"{") and b'"done":true' in payload
+
+
 def left_undone(states: Iterable[HeardState], epoch: int) -> list[tuple[HeardState, float]]:
     """Return the records of one session that owners before this `epoch` have not finished, in order of the requests.
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from orastream.contract import subjects
 from orastream.contract.codec import Encoding
 from orastream.contract.errors import InvalidRequest, NodeUnavailable, SequenceConflict, StreamFull
-from orastream.contract.heard import Heard, HeardState, heard_state_of, may_replace
-from orastream.jetstream.api import API, JetStream
+from orastream.contract.heard import Heard, HeardState, heard_state_of, may_replace, surely_done
+from orastream.jetstream.api import API, JetStream, Stored
 
 
 class HeardStore:
@@ -20,15 +22,25 @@ class HeardStore:
 
         Raises NodeUnavailable.
         """
-        names, after = self._js.names, 0
-        found: list[HeardState] = []
-        while page := await self._js.read(names.heard_stream, names.heard(session, "*"), after):
-            after = page[-1].sequence
-            for message in page:
-                state = heard_state_of(message)
-                if state is not None and message.subject == self._subject(state.heard):
-                    found.append(state)
+        return self._states(await self._stored(session))
+
+    async def if_undone(self, session: str) -> list[HeardState]:
+        """Like `of_session`, but empty if all records are done. A long past is then not decoded."""
+        messages = await self._stored(session)
+        return [] if all(surely_done(message.data) for message in messages) else self._states(messages)
+
+    async def _stored(self, session: str) -> list[Stored]:
+        names, found = self._js.names, list[Stored]()
+        while page := await self._js.read(
+            names.heard_stream, names.heard(session, "*"), found[-1].sequence if found else 0
+        ):
+            found += page
         return found
+
+    def _states(self, messages: Iterable[Stored]) -> list[HeardState]:
+        """The records in these messages; what is none, or has other ids than its subject, is left out."""
+        states = ((message.subject, heard_state_of(message)) for message in messages)
+        return [state for subject, state in states if state is not None and subject == self._subject(state.heard)]
 
     async def plays(self, session: str) -> bool:
         """Whether a record of a session, by subject token, is not done. False if this user may not read the records.
@@ -36,7 +48,7 @@ class HeardStore:
         Raises NodeUnavailable.
         """
         try:
-            return any(not state.heard.done for state in await self.of_session(session))
+            return any(not state.heard.done for state in await self.if_undone(session))
         except NodeUnavailable:
             if self.refused:
                 return False

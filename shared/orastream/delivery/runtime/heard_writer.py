@@ -102,7 +102,7 @@ class HeardWriter:
         backoff = Backoff(AGAIN_S, MAX_AGAIN_S)
         while True:
             try:
-                states = await self._store.of_session(self._session)
+                states = await self._store.if_undone(self._session)
                 undone = left_undone(states, self._epoch)
                 found = [self._unknown(state) for state, _ in undone[:-MAX_UTTERANCES]]
                 found += [await self._utterance(state, began_at_s) for state, began_at_s in undone[-MAX_UTTERANCES:]]

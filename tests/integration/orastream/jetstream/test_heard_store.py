@@ -65,3 +65,11 @@ async def test_foreign_messages_in_the_stream_are_no_records_and_are_replaced(js
     mine = RECORD.with_(request_id="r")
     assert await store.write(mine, "json", 0) is not None
     assert [state.heard for state in await store.of_session("s")] == [mine]
+
+
+async def test_records_that_are_all_done_are_not_read_for_a_next_owner(js: JetStream) -> None:
+    store, done = HeardStore(js), RECORD.with_(done=True, played_ms=1, heard_text='"done":true', unheard_text="")
+    await store.write(done.with_(request_id="r1"), "json", 0)
+    assert await store.if_undone("s") == [] and not await store.plays("s")
+    await store.write(RECORD.with_(request_id="r2"), "json", 0)
+    assert [state.heard.request_id for state in await store.if_undone("s")] == ["r1", "r2"] and await store.plays("s")

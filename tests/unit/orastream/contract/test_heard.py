@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from orastream.contract import codec
 from orastream.contract.codec import Encoding
 from orastream.contract.errors import Undecodable
-from orastream.contract.heard import Cut, Heard, HeardBy, HeardState, heard_state_of, left_undone, may_replace
+from orastream.contract.heard import (
+    Cut,
+    Heard,
+    HeardBy,
+    HeardState,
+    heard_state_of,
+    left_undone,
+    may_replace,
+    surely_done,
+)
 from orastream.jetstream.api import Stored
 
 pytestmark = pytest.mark.unit
@@ -41,6 +50,14 @@ RECORDS = st.fixed_dictionaries(
 def record(request_seq: int, epoch: int, **more: Any) -> Heard:
     fields: dict[str, Any] = {"done": False, "heard_by": "sent"} | more
     return Heard(request_id="r", session_id="s", request_seq=request_seq, epoch=epoch, **fields)
+
+
+@given(RECORDS, st.sampled_from(ENCODINGS))
+def test_what_is_surely_done_is_done(heard: Heard, encoding: Encoding) -> None:
+    for text in (heard.heard_text, '"done":true', '\\"done":true'):
+        for one in (heard.with_(heard_text=text, done=False), heard.with_(request_id=str(text), done=False)):
+            assert not surely_done(one.encode(encoding))
+    assert surely_done(heard.with_(done=True).encode("json"))
 
 
 @given(RECORDS, st.sampled_from(ENCODINGS))
