@@ -98,9 +98,14 @@ def node_receiver_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What tests have measured and asserted bounds for (`record_property("figure", …)`), after all their output."""
-    reports = [report for report in terminalreporter.getreports("passed") if report.when == "call"]
-    figures = [str(value) for report in reports for name, value in report.user_properties if name == "figure"]
-    if figures:
-        terminalreporter.section("figures")
-        terminalreporter.write_line("\n".join(figures))
+    """What tests have recorded, after all their output, also with xdist.
+
+    `record_property("figure", …)`: what a test has measured and asserted a bound for, if it passed. `"score"`: how many
+    cases of a table are right, and which are wrong, passed or not.
+    """
+    passed, failed = terminalreporter.getreports("passed"), terminalreporter.getreports("failed")
+    for title, name, reports in (("figures", "figure", passed), ("scores", "score", [*passed, *failed])):
+        properties = [entry for report in reports if report.when == "call" for entry in report.user_properties]
+        if lines := [str(value) for key, value in properties if key == name]:
+            terminalreporter.section(title)
+            terminalreporter.write_line("\n".join(lines))
