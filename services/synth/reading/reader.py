@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from services.synth.reading import english, korean, markdown, spelling
+from services.synth.reading import english, korean, markdown, plain_characters, spelling, word_characters
 from services.synth.reading.edited_text import EditedText
 
 _HANGUL = re.compile(r"[가-힣ㄱ-ㅣ]")
 # Cyrillic to Thai, kana, ideographs: such a text is neither Korean nor English, for any language tag.
 _FOREIGN = re.compile("[\u0400-\u052f\u0590-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
+_KOREAN_WORDS = re.compile(r"[가-힣][가-힣 .,!?…\n]*")
+"""Most sentences of a conversation: in NFC, and without anything that the passes before the rules change."""
 _MARKS = "\"'’“”(),.!?:;"
 
 
@@ -29,24 +31,25 @@ def read_with_places(sentence: EditedText, language: str, *, tags: bool = True) 
 
     What a rule says comes from all characters that the rule has matched. All others come from themselves.
     """
+    if _KOREAN_WORDS.fullmatch(sentence.text):
+        return korean.edited(sentence)
     plain = sentence
     if not unicodedata.is_normalized("NFC", plain.text):
         plain = plain.composed()
     if "\0" in plain.text:
         plain = plain.respelled(plain.text.replace("\0", " "))
-    reading = _language(plain.text, language)
-    if reading == "ko":
-        said = korean.edited(markdown.unmarked(plain, tags=tags))
-    elif reading == "en":
-        said = english.edited(markdown.unmarked(plain, tags=tags))
-    else:
+    usual = plain_characters.plain(plain)
+    reading = _language(usual.text, language)
+    if reading not in ("ko", "en"):
         return plain
+    words = markdown.unmarked(word_characters.in_words(usual, reading), tags=tags)
+    said = korean.edited(words) if reading == "ko" else english.edited(words)
     return said if any(char.isalnum() for char in said.text) else plain
 
 
 def say_as(text: str, kind: str, language: str, form: str = "") -> str:
     """Returns the reading of `text` for SSML's `interpret-as` (`kind`) and `format` (`form`), else the usual one."""
-    plain = unicodedata.normalize("NFC", text).replace("\0", " ").strip()
+    plain = plain_characters.plain(EditedText(unicodedata.normalize("NFC", text).replace("\0", " "))).text.strip()
     reading = _language(plain, language)
     said = spelling.say_as(plain, kind.lower(), reading, form.lower()) if reading in ("ko", "en") else None
     return said if said and any(char.isalnum() for char in said) else read_out(text, language, tags=False)
