@@ -9,13 +9,19 @@ from services.synth.reading.edited_text import EditedText
 from services.synth.reading.korean import (
     address,
     clock,
+    code,
     counter,
     date,
+    doubled,
     formula,
+    hanja,
+    key,
     latin,
     money,
+    names,
     pair,
     phone,
+    place,
     quantity,
     sign,
 )
@@ -25,14 +31,20 @@ __all__ = ["counter", "read"]
 
 _RULES = (
     *sign.FIRST_RULES,
+    *key.RULES,
     *address.RULES,
     *clock.FIRST_RULES,
+    *code.RULES,
+    *place.FIRST_RULES,
     *latin.WORD_RULES,
+    *names.RULES,
     *date.RULES,
+    *pair.FIRST_RULES,
     *phone.RULES,
     *clock.RULES,
     *money.RULES,
     *pair.RULES,
+    *place.RULES,
     *quantity.RULES,
     *sign.BETWEEN_RULES,
     *latin.RULES,
@@ -67,4 +79,4 @@ def by_rules(sentence: str) -> str:
 
 def _by_rules(sentence: EditedText) -> EditedText:
     narrow = sentence.respelled(sentence.text.translate(_WIDE))
-    return apply(_RULES, _BEGINS, formula.in_words(unit.plain(narrow)))
+    return apply(_RULES, _BEGINS, formula.in_words(doubled.once(unit.plain(hanja.in_hangul(narrow)))))

@@ -21,6 +21,15 @@ _SIDE = r"[0-9]{1,4}(?:\.[0-9]{1,2})?"
 _RATIO = re.compile(rf"(?<![0-9:.])(?P<a>{_SIDE}):(?P<b>{_SIDE})(?::(?P<c>{_SIDE}))?(?![0-9:]|\.[0-9])")
 
 
+_LASTING = re.compile(
+    r"(?<![0-9:.,A-Za-z])(?:(?P<h>[0-9]{1,3}(?:\.[0-9]{1,2})?)\s?(?:h|hr|hrs|hours?)(?![A-Za-z/])\s?)?"
+    r"(?:(?P<m>[0-9]{1,3})\s?(?:min|mins|m(?=\s?[0-9]{1,2}\s?s(?![A-Za-z/]))|(?<=[0-9])m(?![A-Za-z0-9/²³^]))(?![A-Za-z/])\s?)?"
+    r"(?:(?P<s>[0-9]{1,3})\s?(?:s|sec|secs)(?![A-Za-z0-9/]))?"
+)
+_LONG = re.compile(r"(?:러닝\s?타임|시간|기록|길이|분량|타이머|소요|스톱워치|영상)(?:은|는|이|가)?\s?:?\s?$")
+_LONG_AFTER = re.compile(r"\s?(?:동안|만에|소요|짜리|분량|경과|의?\s?(?:기록|영상))")
+
+
 def hour(number: int) -> str:
     """Reads an hour: 한 시 to 열두 시, else 십삼 시, 영 시."""
     return f"{native(number) if 0 < number < 13 else sino(number)} 시"
@@ -37,11 +46,33 @@ def _time(match: re.Match[str]) -> str:
     if match["lasting"] and not match["second"]:  # 01:30초
         minutes, seconds = int(match["hour"]), int(match["minute"])
         return (f"{sino(minutes)} 분 " if minutes else "") + f"{sino(seconds)} 초"
-    said = _half(match) + hour(int(match["hour"]))
     minute, second = int(match["minute"]), int(match["second"] or 0)
+    text, first = match.string, match.start()
+    if match["second"] and (_LONG.search(text[max(0, first - 12) : first]) or _LONG_AFTER.match(text, match.end())):
+        return _duration(match["hour"], str(minute), str(second))
+    said = _half(match) + hour(int(match["hour"]))
     if minute or second:
         said += f" {sino(minute)} 분"
     return said + (f" {sino(second)} 초" if second else "")
+
+
+def _duration(hours: str, minutes: str, seconds: str) -> str:
+    """Read hours, minutes and seconds; parts that are empty or zero are left out."""
+    said = []
+    if hours and "." in hours:
+        said.append(f"{decimal(hours)} 시간")
+    elif hours and int(hours):
+        said.append(f"{native(int(hours)) if int(hours) < 24 else sino(int(hours))} 시간")
+    said += [f"{sino(int(part))} {name}" for part, name in ((minutes, "분"), (seconds, "초")) if part and int(part)]
+    return " ".join(said)
+
+
+def _lasting(match: re.Match[str]) -> str | None:
+    """Read 2h 15m, 1h 5m 30s and 24h; 15m alone is a length."""
+    hours, minutes, seconds = match["h"], match["m"], match["s"]
+    if not hours and not (minutes and seconds):
+        return None
+    return (_duration(hours or "", minutes or "", seconds or "") or "영 시간") + (" " if match[0][-1] == " " else "")
 
 
 def _ahead(match: re.Match[str]) -> str:
@@ -60,4 +91,4 @@ def _ratio(match: re.Match[str]) -> str:
 
 FIRST_RULES = (Rule(_AHEAD, _ahead),)
 """Must come before the rules that read AM and FM as words."""
-RULES = (Rule(_TIME, _time), Rule(_HOUR, _hour), Rule(_RATIO, _ratio))
+RULES = (Rule(_LASTING, _lasting), Rule(_TIME, _time), Rule(_HOUR, _hour), Rule(_RATIO, _ratio))

@@ -29,7 +29,7 @@ _SINO = """
     호 동 차선 차원 차 위 등급 등 점 쪽 페이지 회 도 단계 단 평 박 교시 기 부작 부 급 국 열 번지 항 절 주차 개국 개년
     개소 개사 배속 퍼센트포인트 퍼센트 프로 킬로미터 킬로그램 킬로 센티미터 센티 밀리미터 밀리그램 밀리리터 밀리 미터
     그램 리터 톤 달러 유로 엔 위안 파운드 센트 마일 피트 칼로리 와트 볼트 헤르츠 승 패 무 석 량 행 개정 세기 세대
-    배럴 헥타르 에이커 캐럿 데시벨 픽셀 기가 메가 테라 바이트 비트 막
+    번길 배럴 헥타르 에이커 캐럿 데시벨 픽셀 기가 메가 테라 바이트 비트 막
 """.split()
 
 # 표준어 규정 제17항: 서/너 before 돈, 말, 발, 푼; 석/넉 before 냥, 되, 섬, 자. Ambiguous ones are left out.
@@ -81,23 +81,47 @@ _VEHICLES = re.compile(
 _TERM = re.compile(r"\s?(?:대통령|총리|국회|의회|회장|총장|왕|임금|장관|시장|대표)")
 _ONE_OF = re.compile(r"\s[가-힣]")
 _PEOPLE = re.compile(
-    r"(?:[가-힣]님|고객|어른|어르신|성인|일행|회원|환자|위원|직원|(?:참석|참가|당첨|신청|지원|합격|수상|방문|이용|예약|가입|후원|기부)자)"
+    r"(?:[가-힣]님|고객|어른|어르신|성인|일행|회원|환자|위원|직원|손님|인원|총원|(?:대기|탑승|생존|참석|참가|당첨|신청|지원|합격|수상|방문|이용|예약|가입|후원|기부)자)"
     r"(?:이|은|께서|도|들)?\s*$"
 )
 _LASTS = re.compile(
     r"\s?(?:만|간|동안|정도|쯤|이?내|안에|이면|거리|기다|남|걸|소요|후|뒤|전|마다|의\s?[0-9]|(?:자유\s?)?발언|진료|휴식|토론)"
 )
-_SEAT = re.compile(r"께서|께|이서|의?\s?(?:손님|고객|어르신|선생님)")
+_SEAT = re.compile(
+    r"께서|께|이서|의?\s?(?:손님|고객|어르신|선생님)|을\s(?:모시|모셔|초대|추첨|선정|뽑)|이(?:십니|세요|신가|신데|시고|시며|시네|시죠|셨)"
+    r"|(?:이|은|도|만)?\s?(?:더\s)?(?:계시|계십|계신|계셨|계세|모시|모십|모셨|오셨|오시|오십|오신|앉으)"
+    r"|이\s(?:먼저\s)?(?:대기\s?(?:중|하)|기다리[시고]|참석|신청|당첨|가입|탑승|선정|응모|예약)"
+    r"|\s예약(?:이[십시세]|하[셨신시]|하겠|해)"
+)
+_A_WHILE = re.compile(r"(?:시|시간|소요|길이|간격)(?:은|는|이)?\s?(?:약|총|최대)?\s?$")  # 7시 30분, 대기 시간은 5분
 _LABEL = re.compile(
-    r"\s?(?:출구|버스|문제|국도|타자|선수|채널|창구|게이트|승강장|방|홀|트랙|레인|보기|문항|지원자|후보|환자|좌석|척추|염색체|아이언|우드|"
-    r"교향곡|항목|줄|칸|메뉴|키|버튼|노선|마을버스|국|타순|시드|질문|답안|선택지|예시|유형|슬라이드|호기|주자)"
-    r"|(?:을|를|으로|이나)\s?(?:누르|눌러|눌렀|선택|고르|골라|입력)"
-    r"|(?:과|와|,|부터|에서|또는|\s또는|\s혹은|\s및)\s?[0-9]{1,3}번"
+    r"\s?(?:출구|버스|문제|국도|타자|선수|채널|창구|게이트|승강장|트랙|레인|보기|문항|지원자|후보|환자|좌석|척추|염색체|(?:방|홀|줄|칸|키|국|룸)(?![가-힣])|(?:방|홀|줄|칸|룸)(?:으로|에|의|은|이|을|과)|[*#]|아이언|우드|"
+    r"교향곡|항목|메뉴|버튼|노선|마을버스|타순|시드|질문|답안|선택지|예시|유형|슬라이드|호기|주자|"
+    r"(?:진료|검사|수술|치료|회의|강의|처치|주사|면회|상담|분만|회복|연습|대기|응급|촬영|채혈|접견|녹음|탈의|샤워|놀이|교)실|병실|병동|병상|침대|테이블|"
+    r"부스|출입구|입구|플랫폼|플랫홈|탑승구|코스|구역|블록|라인|고속도로|도로|선석|부두|활주로|사물함|락커|보관함|서랍|카메라|이미지|사진|그림|파일|"
+    r"고객|손님|학생|어린이|참가자|참가번호|수험생|열차|객차|차량|엘리베이터|투수|포수|마커|표지|카드를|상자를|접수처|계산대|카운터)"
+    r"|\s?(?:예약|접수|수납|조회|이체|대출|계좌|취소|변경|확인|문의|안내|주문|배송|환불|반품|교환|신고|해지|가입|결제|상담)"
+    r"(?:\s?(?:확인|문의|조회|변경|취소|상담|안내|접수|신청))?(?=\s?(?:$|[,./·:;)]|[0-9]{1,2}번|입니다|이에요|예요|이고))"
+    r"|으로\s(?:가|오|와|이동|연결|입장|전화|문의|돌아|변경|배정|안내|할게|하겠|해|부탁|들어|신청|접수|내려|나)"
+    r"|에\s(?:서|앉|체크|표시|답|동그라미|주차)|에서\s(?:내리|타|기다|결제|수납|접수|뵙)|의\s(?:정답|보기)|이\s(?:정답|맞|답)"
+    r"|(?:을|를|으로|이나)\s?(?:누르|눌러|눌렀|선택|고르|골라|입력|원하|말씀|불러|택하|클릭|단(?![가-힣]))"
+    r"|(?:과|와|,|부터|에서|이나|이랑|하고|또는|\s또는|\s혹은|\s아니면|\s및)\s?[0-9]{1,3}번"
 )
 _PRESSED = re.compile(r"\s?(?:누르|눌러|눌렀|선택|고르|골라|입력)")
 _LABELLED = re.compile(
-    r"(?:반|채널|노선|등번호|번호|문제|정답|(?<![가-힣])답)(?:은|는)?\s*$|[0-9],\s?$|[0-9]번(?:과|와|,|부터|에서|또는|\s또는|\s혹은|\s및)\s?$"
+    r"(?:반|채널|노선|등번호|번호|문제|정답|(?<![가-힣])답)(?:은|는)?\s*$|[0-9],\s?$"
+    r"|[0-9]번(?:과|와|,|부터|에서|이나|이랑|하고|또는|\s또는|\s혹은|\s아니면|\s및)\s?$"
+    r"|(?:창구|메뉴|문항|보기|타자|자리|테이블|룸|진료실|검사실|게이트|출구|레인|탑승구|승강장|플랫폼)(?:은|는|이|가)?\s?$"
 )
+# 예약은 1번, 상담은 2번: an answer or an entry of a menu; not 횟수는 2번, 약은 3번.
+_TOPIC = re.compile(r"(?:[가-힣A-Za-z](?:은|는)|[시으하되려]면|[:,])\s?$")
+_OF_TIMES = re.compile(
+    r"(?:횟수|기회|시도|방문|복용|투약|식사|휴식|하루|한\s?달|일주일|오늘|어제|이번|지금까지|최근|평생|경기|우승|수술|통화|실패|(?<![가-힣])약|(?<![가-힣])총|실수|지각|결석|벌써)"
+    r"(?:에만|에는|에|은|는)?\s?[:,]?\s?$"
+)
+_ENDS = re.compile(r"\s?(?:$|[,.;!?)/]|입니다|이에요|예요|이요|이고|이며|이야)")
+_FIRST_IN_A_LIST = re.compile(r"(?:^|[/,·|\n(]|[0-9]번\s?[:.)][^0-9]{1,16})\s?$")
+_LISTED = re.compile(r"\s?[:.)](?=\s?[가-힣A-Za-z])")
 _ACTED_ON = re.compile(r"(?:을|를|버튼|키|연속|연속으로|연달아|하루|하루에)\s*$")  # 버튼을 두 번 누르세요
 _CHAPTER = re.compile(
     r"\s?[0-9]{1,3}절|(?:에서|부터|과)\s?[0-9]{1,3}장|에서는|\.?\s(?:서론|본론|결론|개요|요약|연습)|\s?(?:참고|참조)"
@@ -118,6 +142,12 @@ def begins(text: str) -> bool:
     """Whether the text, which comes right after a number, begins with a counter."""
     match = _COUNTER.match(text)
     return match is not None and match["space"] is None
+
+
+def beginning(text: str) -> str:
+    """Returns the counter that the text, which comes right after a number, begins with; empty if there is none."""
+    match = _COUNTER.match(text)
+    return match["counter"] if match else ""
 
 
 def counted(number: int, counter: str, before: str = "", after: str = "") -> str:
@@ -145,7 +175,8 @@ def takes_native(number: int, counter: str, before: str = "", after: str = "") -
         return _counts_machines(number, before, after)
     if counter == "분":
         people = _PEOPLE.search(before) and not _LASTS.match(after)
-        return number < 100 and bool(people or _SEAT.match(after))
+        seated = _SEAT.match(after) and not _A_WHILE.search(before)
+        return number < 100 and bool(people or seated)
     if counter == "번" and _is_label(before, after):
         return False
     if counter == "장" and (_CHAPTER.match(after) or _OF_A_BOOK.search(before)):
@@ -159,7 +190,11 @@ def takes_native(number: int, counter: str, before: str = "", after: str = "") -
 def _is_label(before: str, after: str) -> bool:
     """Whether 번 numbers something (일 번 출구) and does not count times (하루에 세 번)."""
     pressed = _PRESSED.match(after) and not _ACTED_ON.search(before)
-    return bool(pressed or _LABEL.match(after) or _LABELLED.search(before))
+    if pressed or _LABEL.match(after) or _LABELLED.search(before):
+        return True
+    if _LISTED.match(after) and _FIRST_IN_A_LIST.search(before):  # 1번: 예약
+        return True
+    return bool(_ENDS.match(after) and _TOPIC.search(before) and not _OF_TIMES.search(before))
 
 
 def _counts_machines(number: int, before: str, after: str) -> bool:

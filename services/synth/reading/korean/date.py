@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from services.synth.reading.korean.code import is_quantity
 from services.synth.reading.korean.numeral import digits, month, sino
 from services.synth.reading.rule import Rule
 
@@ -39,11 +40,43 @@ _YEAR_MONTH = re.compile(
 _SLASHED = re.compile(
     rf"{_NOT_IN_NUMBER}(?P<m>{_MONTH})/(?P<d>{_DAY})(?P<named>일(?![가-힣]?간|자))?(?![0-9/.])(?:{_WEEKDAY})?"
 )
-_OF_A_DAY = re.compile(r"\s?(?:까지|부터|자로|일자|이전|이후|오전|오후|마감|출발|예정)")
+_OF_A_DAY = re.compile(
+    r"\s?(?:까지|부터|자로|일자|이전|이후|오전|오후|마감|출발|예정|예약|방문|진료|배송|접수|개강|개봉|출시|[월화수목금토일]요일|[0-9]{1,2}(?::[0-9]{2}|시))"
+)
+_DAY_BEFORE = re.compile(
+    r"(?:오늘|내일|모레|글피|어제|그제|[주월화수목금토일]말|요일|예약일?|예정일|날짜|일정|마감일?|기한|납기)(?:은|는)?\s?[:(]?\s?$"
+)
+_SUM_BEFORE = re.compile(r"[=+×*÷]\s?$")
+_SUM_AFTER = re.compile(r"\s?[=+×*÷]")
+_DAYS_SLASHED = re.compile(
+    rf"{_NOT_IN_NUMBER}(?P<m>{_MONTH})/(?P<d>{_DAY}){_TILDE}(?P<m2>{_MONTH})/(?P<d2>{_DAY})(?![0-9/.])"
+)
+# 2024.10 기준, 2023.12 ~ 2024.06, 2025.06까지: a month with two digits; with one only before a word for a period.
+_OF_A_MONTH = (
+    r"\s?(?:기준|현재|말(?![가-힣])|[~∼〜～]|부터|까지|이후|이전|입사|퇴사|입학|졸업|출시|발행|개통|개정|시행|준공|설립|실적|"
+    r"[)]|$)"
+)
+_YEAR_MONTH_DOTTED = re.compile(
+    rf"(?<![0-9.,/\-])(?P<year>(?:19|20)[0-9]{{2}})\.(?P<m>0[1-9]|1[0-2]|[1-9](?={_OF_A_MONTH}))(?![0-9.]|,[0-9])"
+)
+_MEASURED = re.compile(r"(?:지수|코스피|코스닥|나스닥|환율|종가|지수는)(?:은|는|이|가)?\s?$")
+_YEAR_MONTH_SLASHED = re.compile(rf"{_NOT_IN_NUMBER}(?P<year>(?:19|20)[0-9]{{2}})/(?P<m>0[1-9]|1[0-2])(?![0-9/.])")
+_APOSTROPHE_MONTH = re.compile(r"['’](?P<year>[0-9]{2})\.\s?(?P<m>1[0-2]|0?[1-9])(?:월|\.(?![0-9])|(?![0-9.]))")
+_EIGHT = re.compile(
+    r"(?<![0-9A-Za-z.,/\-])(?P<year>(?:19|20)[0-9]{2})(?P<m>0[1-9]|1[0-2])(?P<d>0[1-9]|[12][0-9]|3[01])"
+    r"(?=\s?(?:기준|현재|일자|자(?![가-힣])|부터|까지|이후|이전|에(?![가-힣])|생(?![가-힣])|출시|시행|[~∼〜～]))"
+)
+# 25.1.2.(목), '24.5.3, 24.12.1. 시행; 24.5.3 alone is a version.
+_SHORT_DOTTED = re.compile(
+    rf"(?<![0-9.,/\-])(?P<quote>['’])?(?P<year>[0-9]{{2}})\.(?P<m>{_MONTH})\.(?P<d>{_DAY})(?P<dot>\.)?(?![0-9])(?:{_WEEKDAY})?"
+)
+_DAY_DOTTED = re.compile(rf"(?<![0-9.,/\-])(?P<m>{_MONTH})\.\s?(?P<d>{_DAY})\.?{_WEEKDAY}")  # 5.3(금)
+_VERSION_BEFORE = re.compile(r"(?:버전|버젼|판본|[A-Za-z])\s?$")
 _APOSTROPHE = re.compile(r"['’](?P<year>[0-9]{2})(?=\s?(?:년|학년도|시즌))")
 # 3·1절, 4·19, 6·25, 12·12: month and day; the day digit by digit, unless it is a multiple of ten.
 _NAMED = re.compile(
-    rf"(?<![0-9.·])(?P<m>{_MONTH})(?:[·ㆍ・](?P<d1>{_DAY})|\.(?P<d2>{_DAY})(?=절|\s?(?:운동|만세|혁명|전쟁|항쟁|민주화|사태|테러|광복|해방|경축|사건|희생|추념|의거|비상계엄|계엄)))"
+    rf"(?<![0-9.·])(?P<m>{_MONTH})(?:[·ㆍ・](?P<d1>{_DAY})|\.(?P<d2>{_DAY})(?=절|\s?(?:운동|만세|혁명|전쟁|항쟁|민주|사태|테러|광복|해방|경축|사건|희생|추념|의거|비상계엄|계엄|"
+    r"참사|참전|선언|공동\s?선언|합의|군사|쿠데타|정변|묘역|묘지|국립|유공자|정신|특사|세월호|남북|판문점|대책|총선|지방선거|대선)))"
     r"(?![0-9.·])"
 )
 
@@ -99,9 +132,55 @@ def _slashed(match: re.Match[str]) -> str | None:
     numerator, denominator = int(match["m"]), int(match["d"])
     if match.string[match.end() : match.end() + 3].lstrip().startswith("박자"):
         return None
-    named = match["named"] or match["weekday"] or _OF_A_DAY.match(match.string, match.end())
+    text, first, end = match.string, match.start(), match.end()
+    if _SUM_BEFORE.search(text[max(0, first - 3) : first]) or _SUM_AFTER.match(text, end):  # 10/2=5
+        return None
+    named = match["named"] or match["weekday"] or _OF_A_DAY.match(text, end)
+    named = named or _DAY_BEFORE.search(text[max(0, first - 10) : first])
     if not named and numerator < denominator and (denominator <= 12 or numerator == 1):
         return None
+    return _spoken("", match["m"], match["d"], match["weekday"])
+
+
+def _days_slashed(match: re.Match[str]) -> str | None:
+    """Read 4/5~4/7 as days: the second number of a fraction in a range is not larger, 1/3~1/2."""
+    first, second = (int(match["m"]), int(match["d"])), (int(match["m2"]), int(match["d2"]))
+    if not first < second or (first[0] != second[0] and first[1] <= 10 and second[1] <= 10 and first[0] == 1):
+        return None
+    return f"{_spoken('', match['m'], match['d'], None)}에서 {_spoken('', match['m2'], match['d2'], None)}"
+
+
+def _year_month_dotted(match: re.Match[str]) -> str | None:
+    """Read 2024.10 as a month, unless it measures something: 2024.10원, 코스피 2024.10."""
+    text, first, end = match.string, match.start(), match.end()
+    if is_quantity(text, end) or _MEASURED.search(text[max(0, first - 8) : first]) or text[end : end + 2] == "으로":
+        return None
+    return f"{sino(int(match['year']))} 년 {month(int(match['m']))}"
+
+
+def _month_of_year(match: re.Match[str]) -> str:
+    return f"{sino(int(match['year']))} 년 {month(int(match['m']))}"
+
+
+def _eight(match: re.Match[str]) -> str:
+    return _spoken(match["year"], match["m"], match["d"], None)
+
+
+def _short_dotted(match: re.Match[str]) -> str | None:
+    """Read 25.1.2.(목) and '24.5.3; without an apostrophe, a weekday or a last dot it is a version."""
+    text, first = match.string, match.start()
+    sure = (
+        match["quote"]
+        or match["weekday"]
+        or (match["dot"] and match.end() < len(text))
+        or _OF_A_DAY.match(text, match.end())
+    )
+    if not sure or _VERSION_BEFORE.search(text[max(0, first - 4) : first]):
+        return None
+    return _short_year(match)
+
+
+def _day_dotted(match: re.Match[str]) -> str:
     return _spoken("", match["m"], match["d"], match["weekday"])
 
 
@@ -121,11 +200,18 @@ RULES = (
     Rule(_WHOLE, _whole),
     Rule(_SHORT_YEAR, _short_year),
     Rule(_DOTTED, _short_year),
+    Rule(_SHORT_DOTTED, _short_dotted),
+    Rule(_EIGHT, _eight),
+    Rule(_DAY_DOTTED, _day_dotted),
     Rule(_UNTIL, _until),
     Rule(_DAYS, _days),
     Rule(_YEARS, _years),
     Rule(_ALONE, lambda match: f" {match['weekday']}요일"),
     Rule(_YEAR_MONTH, _year_month),
+    Rule(_YEAR_MONTH_DOTTED, _year_month_dotted),
+    Rule(_YEAR_MONTH_SLASHED, _month_of_year),
+    Rule(_APOSTROPHE_MONTH, _month_of_year),
+    Rule(_DAYS_SLASHED, _days_slashed),
     Rule(_SLASHED, _slashed),
     Rule(_APOSTROPHE, _apostrophe),
     Rule(_NAMED, _named),

@@ -25,9 +25,9 @@ _COMMAND = re.compile(r"\\(?P<name>[A-Za-z]{1,16}|[,;:! ])")
 _COMMANDS = {
     "times": "×", "cdot": "×", "div": "÷", "pm": "±", "le": "≤", "leq": "≤", "ge": "≥", "geq": "≥", "ne": "≠",
     "neq": "≠", "infty": "∞", "sqrt": "√", "pi": "π", "alpha": "α", "beta": "β", "gamma": "γ", "delta": "델타",
-    "Delta": "델타", "theta": "세타", "lambda": "람다", "mu": "뮤", "sigma": "시그마", "omega": "오메가", "phi": "파이",
-    "sum": "시그마", "int": "인테그랄", "sin": "사인", "cos": "코사인", "tan": "탄젠트", "log": "로그", "ln": "엘엔",
-    "lim": "리미트", "to": "→",
+    "Delta": "델타", "theta": "세타", "lambda": "람다", "mu": "뮤", "sigma": "시그마", "omega": "오메가",
+    "phi": "파이", "sum": "시그마", "int": "인테그랄", "sin": "사인", "cos": "코사인", "tan": "탄젠트", "log": "로그",
+    "ln": "엘엔", "lim": "리미트", "to": "→",
 }  # fmt: skip
 _LETTERS = re.compile(r"(?<![A-Za-z])[A-Za-z]{1,3}(?![A-Za-z])")
 
@@ -57,9 +57,18 @@ _POWER = re.compile(
 )
 _RAISED = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ", "-0123456789n")
 _PARTICLES = {"는": "은", "가": "이", "를": "을", "와": "과", "로": "으로"}  # after 제곱
+_STARS = re.compile(r"(?:(?<=[0-9)])|(?<=(?<![A-Za-z0-9*])[A-Za-z]))\*\*(?=[0-9]{1,4}(?![0-9*]))")  # 2**3
+_EXPONENT = re.compile(
+    r"(?<![A-Za-z0-9.,\-])(?P<number>[0-9](?:\.[0-9]{1,12})?)[eE](?P<sign>[+\-]?)0?(?P<power>[0-9]{1,3})(?![A-Za-z0-9]|[.,][0-9])"
+)
 _NAMED_POWERS = {"2": "제곱", "3": "세제곱"}
 _ADDED = re.compile(r"(?<=[\w)])\s\+\s(?=[\w(])|(?<=제곱)\+(?=[\w(])")
 _TAKEN = re.compile(r"(?<=제곱)\s?[-−]\s?(?=[\w(])")
+
+
+def _exponent(match: re.Match[str]) -> str:
+    """Write 1e-5 as 1×10^-5."""
+    return f"{match['number']}×10^{match['sign'].strip('+')}{match['power']}"
 
 
 def _power(match: re.Match[str]) -> str:
@@ -84,7 +93,7 @@ def _powers(text: EditedText) -> EditedText:
 _COUNTED = "%|\\s?[A-Za-z]{1,3}(?![A-Za-z])|개|명|세|살|점|원|도|년|배"
 _NUMBER = rf"[-−]?[0-9]{{1,12}}(?:,[0-9]{{3}}){{0,4}}(?:\.[0-9]{{1,12}})?(?:{_COUNTED})?"
 _SIDE = rf"(?:{_NUMBER}|[A-Za-z](?![A-Za-z0-9]))"
-_SIGN = r"(?:[<>]=|[<>≥≤])"
+_SIGN = r"(?:[<>]=|!=|[<>≥≤≠≈≒])"
 _COMPARISON = re.compile(
     rf"(?<![A-Za-z0-9가-힣.,<>=\-])(?<![<>]\s)(?P<a>{_SIDE}|[가-힣]{{1,12}})\s?(?P<sign>{_SIGN})\s?(?P<b>{_SIDE})"
     rf"(?:\s?(?P<sign2>{_SIGN})\s?(?P<c>{_SIDE}))?"
@@ -94,6 +103,10 @@ _TAILS = {
     "": ("크다", "작다", "같다"), "면": ("크면", "작으면", "같으면"), "고": ("크고", "작고", "같고"),
     "때": ("클 때", "작을 때", "같을 때"), "인": ("큰", "작은", "같은"), "입니다": ("큽니다", "작습니다", "같습니다"),
     "므로": ("크므로", "작으므로", "같으므로"), "다": ("크다", "작다", "같다"),
+}  # fmt: skip
+_UNEQUAL = {
+    "": "같지 않다", "면": "같지 않으면", "고": "같지 않고", "때": "같지 않을 때", "인": "같지 않은",
+    "입니다": "같지 않습니다", "므로": "같지 않으므로", "다": "같지 않다",
 }  # fmt: skip
 _SUBJECT_ENDS = frozenset({"면", "때", "인"})  # a subordinate clause has 이/가, a sentence 은/는
 
@@ -112,7 +125,18 @@ def _comparison(match: re.Match[str]) -> str:
     return f"{_sentence(first, match['sign'], second, '고')} {_sentence(second, match['sign2'], third, tail)}"
 
 
+def _unequal(first: str, sign: str, second: str, tail: str) -> str:
+    """Read ≠ and ≈: 삼은 사와 같지 않다."""
+    words = _TAILS[tail][2] if sign in "≈≒" else _UNEQUAL[tail]
+    particles = "이가" if tail in _SUBJECT_ENDS else "은는"
+    ahead = "거의 " if sign in "≈≒" else ""
+    object_particle = "과" if _ends_in_consonant(second) else "와"
+    return f"{first}{particles[0 if _ends_in_consonant(first) else 1]} {second}{object_particle} {ahead}{words}"
+
+
 def _sentence(first: str, sign: str, second: str, tail: str) -> str:
+    if sign in ("≠", "!=", "≈", "≒"):
+        return _unequal(first, sign, second, tail)
     larger, smaller, same = _TAILS[tail]
     greater = sign[0] in ">≥"
     words = larger if greater else smaller
@@ -137,5 +161,5 @@ def in_words(text: EditedText) -> EditedText:
     """Returns the text with its formulas in words, or in signs that the rules know."""
     if "$" in text.text or "\\" in text.text:
         text = text.sub(_TEX, _tex)
-    text = _powers(text)
-    return text.sub(_COMPARISON, _comparison) if any(sign in text.text for sign in "<>≤≥") else text
+    text = _powers(text.sub(_STARS, "^").sub(_EXPONENT, _exponent))
+    return text.sub(_COMPARISON, _comparison) if any(sign in text.text for sign in "<>≤≥≠≈≒!") else text

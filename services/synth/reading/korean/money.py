@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-from services.synth.reading.korean.numeral import decimal, sino
+from services.synth.reading.korean.numeral import decimal, final_consonant, sino
 from services.synth.reading.rule import Rule
 
 _CURRENCIES = {
@@ -18,8 +18,26 @@ _SIGN = "|".join(re.escape(sign) for sign in sorted(_CURRENCIES, key=lambda sign
 _AMOUNT = re.compile(
     rf"(?<![A-Za-z0-9])(?P<minus>[-−])?(?P<sign>{_SIGN})\s?"
     r"(?P<number>(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,20})(?:\.[0-9]{1,20})?)(?![0-9])"
-    r"(?P<power>[KkMBT](?![A-Za-z0-9]))?(?P<scale>\s?[십백천만억조]{1,4})?(?:\s?(?:원|달러|유로|엔)(?![가-힣]))?"
+    r"(?P<power>[KkMBT](?![A-Za-z0-9]))?(?P<scale>\s?[십백천만억조]{1,4})?"
 )
+_NAME = "|".join(sorted(set(_CURRENCIES.values()), key=lambda name: (-len(name), name)))
+_TWICE = re.compile(rf"{_AMOUNT.pattern}\s?(?P<again>{_NAME})(?!래|형|룸|리|력)")  # ₩5,000원; but $5 달력
+_CODE_BEHIND = re.compile(
+    r"(?P<number>(?:[0-9]{1,3}(?:,[0-9]{3})++|[0-9]{1,20})(?:\.[0-9]{1,20})?)\s?(?P<code>KRW|USD|EUR|GBP|JPY|CNY)(?![A-Za-z0-9])"
+    r"(?:(?P<particle>[을를은는이가과와])(?![가-힣]))?"
+)
+
+
+def _twice(match: re.Match[str]) -> str | None:
+    """Read an amount whose currency is written twice, once."""
+    return _amount(match) if match["again"] == _CURRENCIES[match["sign"]] else None
+
+
+def _code_behind(match: re.Match[str]) -> str:
+    name, particle = _CURRENCIES[match["code"]], match["particle"]
+    pair = next((pair for pair in ("을를", "은는", "이가", "과와") if particle and particle in pair), None)
+    fitting = pair[0 if final_consonant(name[-1]) else 1] if pair else ""
+    return f"{decimal(match['number'])} {name}{fitting}"
 
 
 def _amount(match: re.Match[str]) -> str:
@@ -41,4 +59,4 @@ def _amount(match: re.Match[str]) -> str:
     return f"{said}{decimal(number)} {name}"
 
 
-RULES = (Rule(_AMOUNT, _amount),)
+RULES = (Rule(_TWICE, _twice), Rule(_AMOUNT, _amount), Rule(_CODE_BEHIND, _code_behind))

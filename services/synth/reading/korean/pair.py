@@ -4,12 +4,34 @@ from __future__ import annotations
 
 import re
 
-from services.synth.reading.korean.numeral import decimal, sino
+from services.synth.reading import unit
+from services.synth.reading.korean.numeral import decimal, digits, sino
 from services.synth.reading.rule import Rule
 
-_SCORE = re.compile(
-    r"(?<![0-9.\-])(?P<a>[0-9]{1,2})-(?P<b>[0-9]{1,2})(?=(?:로|으로)?\s?(?:승리|이겼|이기|이긴|졌|졌다|진|패|무승부|역전|앞서|앞섰|뒤진|완승|완패))"
+_WON = (
+    r"승리|이겼|이기|이긴|이겨|졌|진(?![가-힣])|지고|패|무승부|역전|앞서|앞섰|앞선|뒤진|뒤지|완승|완패|대승|대패|신승|석패|참패|비겼|비긴|비기|"
+    r"눌렀|누르고|꺾|제압|제쳤|리드|동점|격파|물리쳤|따돌"
 )
+_FURTHER = r"(?:\s?[,·]\s?[0-9]{1,3}[\-:][0-9]{1,3}(?![0-9\-:])){0,6}"  # 25-23, 25-20으로 이겼다
+_SCORE = re.compile(
+    rf"(?<![0-9.:\-])(?P<a>[0-9]{{1,3}})[\-:](?P<b>[0-9]{{1,3}})(?={_FURTHER}(?:로|으로)?\s?(?:{_WON}))"
+)
+_IN_A_GAME = re.compile(
+    r"(?<![0-9.\-])(?P<a>[0-9]{1,3})-(?P<b>[0-9]{1,3})(?![0-9\-]|[.,][0-9])(?!\s?(?:번지|호(?!골)|번|동|층|개|명|원|일|월|세|%))"
+)
+_GAME = re.compile(
+    r"경기|전반|후반|결승|준결승|세트|리그|골을|득점|축구|야구|농구|배구|탁구|테니스|배드민턴|핸드볼|[0-9]회\s?[초말]|쿼터|이닝|승부차기|연장전"
+)
+_PLACE = re.compile(r"(?:[로길동리가]|주소|번지|지하|산)\s?$")
+_FORMATION = re.compile(r"(?<![0-9.\-])[1-5](?:-[1-5]){2,4}(?=\s?(?:포메이션|전형|전술|대형))")
+_SHORT_TIME = re.compile(
+    r"(?<=[0-9]초)\s?(?P<n>[0-9]{2})(?![0-9가-힣]|[.,:][0-9])|(?<=[0-9]초)\s?(?P<n2>[0-9]{2})(?=[의에로을은이])"
+)  # 9초58
+_OUT = re.compile(r"(?<![0-9.,])(?P<n>[1-3])\s?(?=아웃|스트라이크)")
+_PRESSURE = re.compile(
+    r"(?<![0-9.,/\-])(?P<a>[0-9]{2,3})/(?P<b>[0-9]{2,3})(?![0-9/\-]|[.,][0-9])(?P<unit>\s?mmHg(?![A-Za-z]))?"
+)
+_BLOOD = re.compile(r"혈압|수축기|이완기")
 _STANDING = re.compile(r"(?<![0-9.\-])(?P<a>[0-9]{1,2})-(?P<b>[0-9]{1,2})(?![0-9\-])")
 _STANDING_BEFORE = re.compile(r"(?:스코어|점수)(?:는|은|가)?\s?:?\s?$")
 _BEAT = re.compile(r"(?<![0-9.,/])(?P<a>[0-9]{1,2})/(?P<b>[1-9][0-9]?)\s?박자")
@@ -29,6 +51,32 @@ def _before(match: re.Match[str]) -> str:
 
 def _score(match: re.Match[str]) -> str:
     return f"{sino(int(match['a']))} 대 {sino(int(match['b']))}"
+
+
+def _in_a_game(match: re.Match[str]) -> str | None:
+    """Read 1-0 as a score in a sentence about a game, not behind a street."""
+    text, first, end = match.string, match.start(), match.end()
+    near = _GAME.search(text[max(0, first - 40) : first]) or _GAME.search(text[end : end + 40])
+    return _score(match) if near and not _PLACE.search(text[max(0, first - 4) : first]) else None
+
+
+def _formation(match: re.Match[str]) -> str:
+    return " ".join(sino(int(line)) for line in match[0].split("-"))
+
+
+def _short_time(match: re.Match[str]) -> str:
+    return digits(match["n"] or match["n2"])
+
+
+def _pressure(match: re.Match[str]) -> str | None:
+    """Read a blood pressure, 백이십에 팔십, beside its unit or the word for it."""
+    systolic, diastolic = int(match["a"]), int(match["b"])
+    text, first = match.string, match.start()
+    if not (match["unit"] or _BLOOD.search(text[max(0, first - 24) : first])):
+        return None
+    if not (60 <= systolic <= 280 and 30 <= diastolic < systolic):
+        return None
+    return f"{sino(systolic)}에 {sino(diastolic)}" + (f" {unit.KOREAN['mmHg']}" if match["unit"] else "")
 
 
 def _standing(match: re.Match[str]) -> str | None:
@@ -60,10 +108,16 @@ def _quarter(match: re.Match[str]) -> str:
     return f"{sino(int(match['a']))}사분기"
 
 
+FIRST_RULES = (Rule(_SCORE, _score),)
+"""Must come before the rules that read 15:10 as a time."""
 RULES = (
     Rule(_QUARTER, _quarter),
-    Rule(_SCORE, _score),
     Rule(_STANDING, _standing),
+    Rule(_FORMATION, _formation),
+    Rule(_IN_A_GAME, _in_a_game),
+    Rule(_SHORT_TIME, _short_time),
+    Rule(_OUT, lambda match: ("원", "투", "쓰리")[int(match["n"]) - 1]),
+    Rule(_PRESSURE, _pressure),
     Rule(_AGAINST, _score),
     Rule(_BEAT, _beat),
     Rule(_LENGTH, _length),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from services.synth.reading.korean.code import is_quantity
 from services.synth.reading.korean.numeral import digits
 from services.synth.reading.rule import Rule
 
@@ -12,17 +13,33 @@ _TELEPHONE = re.compile(
     r"(?:\(?(?P<a>0[0-9]{1,3}|(?<=[\s\-])10)\)?[\s\-.]?(?P<b>[0-9]{3,4})[\-.\s](?P<c>[0-9]{4})|(?P<d>1[568][0-9]{2})-(?P<e>[0-9]{4}))"
     r"(?![0-9\-]|\.[0-9]|\s?년)"
 )
+_KOREA = re.compile(  # +821012345678, +82 (0)2-123-4567
+    r"(?<![0-9A-Za-z])\+82[\s\-.]?(?:\(0\)\s?|0)?(?P<a>10|1[16789]|2|[3-6][1-5]|70|80|50[0-9])"
+    r"[\s\-.]?(?P<b>[0-9]{3,4})[\s\-.]?(?P<c>[0-9]{4})(?![0-9\-]|\.[0-9])"
+)
+_ABROAD = re.compile(
+    r"(?<![0-9A-Za-z])\+(?P<a>[1-9][0-9]{0,2})(?P<b>(?:[\s\-][0-9]{2,4}){1,3}[\s\-][0-9]{4})(?![0-9\-]|\.[0-9])"
+)
+_AREA = re.compile(
+    r"(?<![0-9.\-])\(?(?P<a>0[2-6][1-5]?)\)\s?(?P<b>[0-9]{3,4})[\-\s.](?P<c>[0-9]{4})(?![0-9\-])"
+)  # 031)123-4567
+_COMPANY = re.compile(  # numbers of companies, without the dash
+    r"(?<![0-9.,\-])(?P<a>1(?:5(?:22|33|44|66|77|88|99)|6(?:00|44|6[0168]|70|88)|8(?:00|11|33|55|77|99)))\s?(?P<b>[0-9]{4})(?![0-9\-]|[.,][0-9])"
+)
 _MOBILE = re.compile(r"(?<![0-9.\-])(?P<a>01[016789])(?P<b>[0-9]{3,4})(?P<c>[0-9]{4})(?![0-9])")
 _GROUPS = re.compile(r"(?<![0-9.\-])[0-9]{2,6}(?:-[0-9]{1,8}){2,4}(?![0-9\-]|\.[0-9])")
-_CODE = re.compile(r"(?<![0-9.,\-])[0-9]{3,12}(?![0-9.,\-]|\s?[가-힣]?(?:개|자리|원|명|번째|건))")
-_NAME_OF_A_CODE = re.compile(
-    r"(?:번호|코드|학번|사번|군번|계좌|암호|PIN|OTP)(?:은|는|이|가|을|를)?\s?[:=]?\s?[\[(\"'“‘]?$"
-)
-_CODES = re.compile(r"(?<![0-9.,\-])[0-9]{2,12}(?:-[0-9]{1,12}){1,4}(?![0-9\-]|[.,][0-9])")
 # Generations: 2030세대 (people from 20 to 39), 586세대; not that number of households.
 _GENERATION = re.compile(
     r"(?<![0-9.,])(?:1020|2030|3040|4050|5060|6070|7080|[3-6]86)"
     r"(?=\s?(?:세대(?!\s?(?:규모|입주|아파트|단지|분양|가\s?(?:입주|들어)))|여성|남성|청년|직장인|소비자))"
+)
+_SHORT = re.compile(r"(?<![0-9.,\-])1(?:[0-3][0-9]|8[28]|[3568][0-9]{2})(?![0-9\-]|[.,:/][0-9])")
+_SERVICE = re.compile(
+    r"(?:전화|상담|신고|핫라인|센터|콜|문의|안내|연락처|없이|경찰|소방|소방서|구급|응급|민원)(?:\s?번호)?(?:은|는|이|가)?\s?[:(]?\s?$"
+)
+_EMERGENCY = re.compile(r"(?<![0-9.,\-])11[29](?![0-9\-]|[.,:/][0-9]|\s?[=+×÷*])")
+_IN_DANGER = re.compile(
+    r"신고|출동|구급|구조|화재|응급|경찰|소방|불러|불렀|부르|호출|긴급|전화|연락|실려|눌러|누르|걸어|걸었"
 )
 _HELP = re.compile(
     r"(?<=없이 )[0-9]{3,5}(?![0-9])|(?<![0-9.,\-])(?:11[0-9]|12[0-9]|13[0-9]{2}|182|911)"
@@ -45,15 +62,34 @@ def _groups(match: re.Match[str]) -> str:
     return " ".join(digits(group, "공") for group in match[0].split("-"))
 
 
-def _code(match: re.Match[str]) -> str | None:
-    """Read a code such as 인증번호는 482913, only after a word for a code."""
-    before = match.string[max(0, match.start() - 12) : match.start()]
-    return digits(match[0], "공") if _NAME_OF_A_CODE.search(before) else None
+def _abroad(match: re.Match[str]) -> str:
+    return f"플러스 {digits(match['a'], '공')} " + " ".join(
+        digits(group, "공") for group in re.split(r"[\s\-]", match["b"].strip(" -"))
+    )
 
 
-def _codes(match: re.Match[str]) -> str | None:
-    before = match.string[max(0, match.start() - 12) : match.start()]
-    return _groups(match) if _NAME_OF_A_CODE.search(before) else None
+def _korea(match: re.Match[str]) -> str:
+    return "플러스 팔이 " + _mobile(match)
+
+
+def _company(match: re.Match[str]) -> str | None:
+    return None if is_quantity(match.string, match.end()) else _mobile(match)
+
+
+def _short(match: re.Match[str]) -> str | None:
+    """Read a number of three or four digits after a word for a service: 상담전화 109, 여성긴급전화 1366."""
+    before = match.string[max(0, match.start() - 14) : match.start()]
+    if is_quantity(match.string, match.end()) or not _SERVICE.search(before):
+        return None
+    return digits(match[0], "공")
+
+
+def _emergency(match: re.Match[str]) -> str | None:
+    """Read 119 and 112 if a word for an emergency stands near: 119를 불러 주세요."""
+    text, first, end = match.string, match.start(), match.end()
+    if is_quantity(text, end) or not _IN_DANGER.search(text[max(0, first - 24) : end + 24]):
+        return None
+    return digits(match[0], "공")
 
 
 def _help(match: re.Match[str]) -> str:
@@ -61,11 +97,15 @@ def _help(match: re.Match[str]) -> str:
 
 
 RULES = (
+    Rule(_KOREA, _korea),
+    Rule(_ABROAD, _abroad),
+    Rule(_AREA, _mobile),
     Rule(_TELEPHONE, _telephone),
+    Rule(_COMPANY, _company),
     Rule(_MOBILE, _mobile),
     Rule(_GROUPS, _groups),
-    Rule(_CODE, _code),
-    Rule(_CODES, _codes),
     Rule(_GENERATION, lambda match: digits(match[0], "공") + " "),
     Rule(_HELP, _help),
+    Rule(_SHORT, _short),
+    Rule(_EMERGENCY, _emergency),
 )

@@ -91,7 +91,7 @@ def _counted(number: str, name: str, before: str, after: str) -> str:
 
 
 def _around(match: re.Match[str]) -> tuple[str, str]:
-    return match.string[max(0, match.start() - 12) : match.start()], match.string[match.end() : match.end() + 16]
+    return match.string[max(0, match.start() - 20) : match.start()], match.string[match.end() : match.end() + 20]
 
 
 def _each(match: re.Match[str]) -> str:
@@ -119,6 +119,8 @@ def _quantity(match: re.Match[str]) -> str:
         return f"{spoken(number)}여 {name}"
     said = _counted(number, name, *_around(match))
     if not minus:
+        return said
+    if name == "도" and _SAID_AHEAD.search(_around(match)[0]):  # 영하 -10도
         return said
     return f"{'영하' if name == '도' else '마이너스'} {said}"
 
@@ -216,7 +218,8 @@ def _neighbours(match: re.Match[str]) -> str | None:
 
 
 def _warm(match: re.Match[str]) -> str:
-    return f"영상 {spoken(match['n'])} 도"
+    said = _SAID_AHEAD.search(match.string[max(0, match.start() - 4) : match.start()])
+    return f"{spoken(match['n'])} 도" if said else f"영상 {spoken(match['n'])} 도"
 
 
 def _per(match: re.Match[str]) -> str:

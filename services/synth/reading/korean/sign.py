@@ -38,6 +38,7 @@ _SPELLED = {
 }  # fmt: skip
 _ARITHMETIC = {"+": "더하기", "×": "곱하기", "*": "곱하기", "x": "곱하기", "X": "곱하기", "÷": "나누기", "−": "빼기"}
 
+_FRACTION_BEFORE = re.compile(r"(?<![0-9/.])([0-9]{1,3})/([0-9]{1,3})$")
 _LAUGHTER = re.compile(r"[ㅋㅎ]{2,}|(?<![ㄱ-ㅣ])ㅋ(?![ㄱ-ㅣ.,)])")
 _TEARS = re.compile(r"[ㅠㅜ]{2,}|(?<![ㄱ-ㅣ])[ㅠㅜ](?=$|[\s.,!?~…])")
 _CONSONANTS = re.compile(
@@ -99,7 +100,10 @@ def _tears(match: re.Match[str]) -> str:
 def _equals(match: re.Match[str]) -> str:
     if len(match[0].strip()) > 1:
         return " "  # a horizontal rule, or ==
-    before = match.string[: match.start()][-1:]
+    first = match.start()
+    fraction = _FRACTION_BEFORE.search(match.string[max(0, first - 12) : first])  # 1/4 = is 사 분의 일은
+    proper = fraction and int(fraction[1]) < int(fraction[2])  # 10/2 is 십 나누기 이
+    before = fraction[1] if fraction and proper else match.string[max(0, first - 1) : first]
     words = sino(int(before)) if before.isdecimal() and before.isascii() else letter(before) or before
     return ("은 " if words and final_consonant(words[-1]) else "는 ") if words.strip() else " "
 
@@ -126,7 +130,7 @@ def _slash(match: re.Match[str]) -> str:
     """Return a pause between words, the word slash between numbers."""
     before, after = match.string[: match.start()][-1:], match.string[match.end() : match.end() + 1]
     if before.isdecimal() and after.isdecimal():
-        return " 슬래시 "
+        return " 나누기 " if "=" in match.string[match.end() : match.end() + 12] else " 슬래시 "
     return ", " if before.isalnum() and after.isalnum() else " "
 
 

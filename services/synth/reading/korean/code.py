@@ -1,0 +1,134 @@
+"""Codes that are read digit by digit after the word that names them, in Korean: 계좌번호는 1002…, 끝자리 3456번.
+
+Also masked ones (****-3456: the stars are silent), number plates (12가 3456), and very long numbers.
+"""
+
+from __future__ import annotations
+
+import re
+
+from services.synth.reading import unit
+from services.synth.reading.korean import counter
+from services.synth.reading.korean.latin import word_or_letters
+from services.synth.reading.korean.numeral import digits
+from services.synth.reading.rule import Rule
+
+# The repeats are bounded, and a match begins only where the character before it is no part of a code.
+_TOKEN = re.compile(
+    r"(?<![A-Za-z0-9.,*\-])(?P<code>[A-Za-z0-9]{1,24}(?:-[A-Za-z0-9]{1,24}){0,6})(?![A-Za-z0-9*]|-[A-Za-z0-9]|[.,:/][0-9])"
+)
+_SPACED = re.compile(r"(?<![A-Za-z0-9.,*\-])[0-9]{2,6}(?:\s[0-9]{3,6}){1,4}(?![A-Za-z0-9*,]|-[A-Za-z0-9]|[.:/][0-9])")
+_MASKED = re.compile(
+    r"(?<![A-Za-z0-9*.\-])(?=[0-9\-\s]{0,24}\*\*)(?P<code>[0-9*]{1,16}(?:[\-\s][0-9*]{1,16}){1,6})(?![0-9*\-])"
+    r"|(?<![A-Za-z0-9*.\-])(?:[0-9]{2,12}\*{3,12}[0-9]{0,12}|\*{3,12}[0-9]{2,12})(?![0-9*\-])"
+)
+_LONG = re.compile(r"(?<![A-Za-z0-9.,*+\-=])[1-9][0-9]{10,19}(?![A-Za-z0-9*\-]|[.,][0-9]|\s?[=+×÷*])")
+_PLATE = re.compile(
+    r"(?<![A-Za-z0-9.,\-])(?P<a>[0-9]{2,3})(?P<letter>[가나다라마바사아자거너더러머버서어저허하고노도로모보소오조구누두루무부수우주배호])"
+    r"(?P<space>\s?)(?P<b>[0-9]{4})(?![0-9\-]|[.,][0-9])"
+)
+
+_PLACES = r"(?:[0-9]{1,2}|한|두|세|네|다섯|여섯|일곱|여덟|열)\s?자리"
+_PARTICLE = r"(?:은|는|이|가|을|를|의|인|로|으로)?"
+_OPEN = r"\s?[:=]?\s?[\[(\"'“‘]?$"
+_LABEL = re.compile(
+    r"(?:번호|코드|학번|사번|군번|계좌|암호|비번|패스워드|생년월일|송장|"
+    rf"(?:뒤|앞|끝|마지막)\s?{_PLACES}|[뒷끝앞]\s?(?:자리|번호)|PIN|OTP){_PARTICLE}"
+    rf"(?:\s?(?:뒤|뒷|앞|끝|마지막)?\s?{_PLACES}{_PARTICLE}(?:\s?숫자{_PARTICLE})?)?{_OPEN}"
+)
+_ENDING = re.compile(
+    rf"(?:[뒷끝앞]\s?(?:자리|번호)|(?:뒤|앞|끝|마지막)\s?{_PLACES}){_PARTICLE}(?:\s?{_PLACES}{_PARTICLE})?{_OPEN}"
+)
+_ORDER = re.compile(r"(?:대기|등|순|좌석|방|호실)\s?번호(?:은|는|이|가)?\s?:?\s?$|번호표(?:은|는)?\s?:?\s?$")
+_CARD = re.compile(r"(?:카드|통장|계좌|은행|체크)\s?(?P<open>[\[(])?\s?$")
+_PAID = re.compile(r"\s?(?:승인|에서\s|으?로\s|카드|결제|[번]\s?(?:카드|으로|에서))")
+_VEHICLE = re.compile(r"차량|차\s?번호|번호판|차주|주차|승용차|입차|출차")
+_ON_PLATES = frozenset("가나다라마바사아자거너더러머버서어저허하")  # those that no counter is: 12부 2024 is none
+_NOT_COUNTERS = frozenset({"도", "인", "번"})
+_QUANTITY = re.compile(
+    rf"\s?(?:{unit.pattern(unit.KOREAN, unit.AHEAD)}|[십백천만억조](?![가-힣])|[십백천]?[만억조]|포인트|여\s?[가-힣])"
+)
+_UNTIL = re.compile(r"\s?[~∼〜～]\s?[0-9]")
+_IF = re.compile(r"\s?일\s?(?:때|경우|수)")
+_PART = re.compile(r"[A-Za-z]+|[0-9]+")
+
+
+def is_quantity(text: str, end: int) -> bool:
+    """Whether the number that ends at `end` counts something: a counter, a unit or 만 follows.
+
+    번, 도 and 인 do not count, because a code may have them behind it: 3456번, 1234도, 1234인.
+    """
+    after = text[end : end + 16]
+    if _QUANTITY.match(after):
+        return True
+    name = counter.beginning(after)
+    return bool(name) and name not in _NOT_COUNTERS and not _IF.match(after)
+
+
+def _before(match: re.Match[str]) -> str:
+    return match.string[max(0, match.start() - 36) : match.start()]
+
+
+def _spelled(code: str) -> str:
+    """Read a code: digits one by one, short parts of letters by their names, the parts apart."""
+    parts = (part[0] for part in _PART.finditer(code))
+    return " ".join(digits(part, "공") if part.isdecimal() else word_or_letters(part) for part in parts)
+
+
+def _code(match: re.Match[str]) -> str | None:
+    """Read a code after its label; None without a label, and for a quantity: 비밀번호 4자리, 계좌에 500원."""
+    code, before = match["code"], _before(match)
+    if not any(char.isdecimal() for char in code):
+        return None
+    if code.isdecimal():
+        if is_quantity(match.string, match.end()) or _UNTIL.match(match.string, match.end()):
+            return None
+        if len(code) < 4 and _ORDER.search(before):  # 대기번호 23번 is a number
+            return None
+        if len(code) < 3 and not _ENDING.search(before):
+            return None
+    return _spelled(code) if _LABEL.search(before) or _of_a_card(match, before) else None
+
+
+def _of_a_card(match: re.Match[str], before: str) -> bool:
+    """Whether the four digits are the last ones of a card or an account: 신한카드(1234)."""
+    card = _CARD.search(before)
+    if card is None or not match["code"].isdecimal() or len(match["code"]) != 4:
+        return False
+    return bool(card["open"] or _PAID.match(match.string, match.end()))
+
+
+def _spaced(match: re.Match[str]) -> str | None:
+    """Read groups of digits after a label: 인증번호 482 913."""
+    if is_quantity(match.string, match.end()) or not _LABEL.search(_before(match)):
+        return None
+    return _spelled(match[0])
+
+
+def _masked(match: re.Match[str]) -> str | None:
+    return _spelled(match[0]) if any(char.isdecimal() for char in match[0]) else None
+
+
+def _long(match: re.Match[str]) -> str | None:
+    """Read a number of 11 digits and more without commas, which nobody reads as a quantity."""
+    return None if is_quantity(match.string, match.end()) else digits(match[0], "공")
+
+
+def _plate(match: re.Match[str]) -> str | None:
+    """Read a number plate; a letter that is also a counter needs a word for a vehicle beside it."""
+    text, first, end = match.string, match.start(), match.end()
+    if is_quantity(text, end):
+        return None
+    named = _VEHICLE.search(text[max(0, first - 20) : first]) or _VEHICLE.match(text[end : end + 6].lstrip())
+    if not named and (match["space"] or match["letter"] not in _ON_PLATES):
+        return None
+    return f"{digits(match['a'], '공')}{match['letter']} {digits(match['b'], '공')}"
+
+
+RULES = (
+    Rule(_PLATE, _plate),
+    Rule(_MASKED, _masked),
+    Rule(_SPACED, _spaced),
+    Rule(_TOKEN, _code),
+    Rule(_LONG, _long),
+)

@@ -1,0 +1,36 @@
+"""Keys of a telephone in Korean: * is 별표 and # 우물 정자 where a caller presses them."""
+
+from __future__ import annotations
+
+import re
+
+from services.synth.reading.rule import Rule, always
+
+_NAMES = {"*": "별표", "#": "우물 정자"}
+_PARTICLES = {
+    "을": "를", "를": "를", "이": "가", "가": "가", "은": "는", "는": "는", "과": "와", "와": "와", "으로": "로",
+    "로": "로", "이나": "나", "나": "나", "": "",
+}  # fmt: skip
+"""Particle as written → after a vowel, with which both names end."""
+
+_KEY = re.compile(
+    r"(?<![A-Za-z0-9*#])['\"‘“]?(?P<key>[*#])['\"’”]?"
+    r"(?:(?P<named>\s?\(?(?:별표|우물\s?정자?|샵)\)?|표(?=[를와나]|\s))|(?=\s?(?:버튼|키(?![가-힣]{2}))))?"
+    r"(?P<particle>으로|이나|[을를이가은는과와로나](?![가-힣]))?"
+    r"(?P<end>(?=\s?(?:버튼|키(?![가-힣]{2})|[.,!?]|$|입니다|이에요|예요|또는|혹은|이고|이며)))?"
+)
+_PRESSED = re.compile(r"누르|누른|누릅|눌러|눌렀|버튼|키(?![가-힣])|입력|다이얼|번호|메뉴|듣기|종료|취소")
+_TWICE = re.compile(r"(?<=별표)\s?\(\*\)|(?<=정자|물정)\s?\(#\)|(?<=정|샵)\s?\(#\)")
+
+
+def _key(match: re.Match[str]) -> str | None:
+    """Read a key if a word for pressing stands near, and something follows that a name may have behind it."""
+    text, first, end = match.string, match.start(), match.end()
+    if match["particle"] is None and match["end"] is None and not match["named"]:
+        return None
+    if not (_PRESSED.search(text[end : end + 24]) or _PRESSED.search(text[max(0, first - 24) : first])):
+        return None
+    return _NAMES[match["key"]] + _PARTICLES[match["particle"] or ""]
+
+
+RULES = (Rule(_TWICE, always(""), glued=True), Rule(_KEY, _key))

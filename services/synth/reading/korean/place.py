@@ -1,0 +1,44 @@
+"""Numbers of places and of their order in Korean: B1층, 3F, 3-5번지, 101-1203호, 720-1번 버스, 3째 주."""
+
+from __future__ import annotations
+
+import re
+
+from services.synth.reading.korean.numeral import decimal, native, sino
+from services.synth.reading.rule import Rule
+
+_NTH = re.compile(r"(?<![0-9.,])(?P<n>[1-9][0-9]?)째(?!깍)")
+_FLOOR = re.compile(
+    r"(?<![A-Za-z0-9])(?P<below>[Bb])?(?P<n>[1-9][0-9]?)(?:F(?![A-Za-z0-9])|(?<=[Bb][0-9])(?:층|(?=\s?주차장)))"
+)
+# 3-5번지, 101-1203호, 720-1번 버스: parts of one number, not a range.
+_HYPHENATED = re.compile(
+    r"(?<![0-9.,\-])(?P<a>[0-9]{1,5})-(?P<b>[0-9]{1,5})(?P<name>번지|호(?!선)|번(?=\s?(?:시내|마을|광역|간선|지선)?\s?버스))"
+)
+
+
+def _nth_of(match: re.Match[str]) -> str:
+    """Read 3째 주 as 셋째 주."""
+    value = int(match["n"])
+    if value < 5:
+        return ("첫", "둘", "셋", "넷")[value - 1] + "째"
+    words = native(value)
+    last = {3: "셋", 4: "넷"}.get(value % 10)  # 열셋째, but 열한째, 열두째
+    return f"{words[:-1]}{last}째" if last else f"{words}째"
+
+
+def _floor(match: re.Match[str]) -> str:
+    return f"{'지하 ' if match['below'] else ''}{sino(int(match['n']))} 층"
+
+
+def _hyphenated(match: re.Match[str]) -> str | None:
+    """Read the parts with 다시; 301-305호 with as many digits is a range of rooms."""
+    first, second, name = match["a"], match["b"], match["name"]
+    if name == "호" and len(first) == len(second) and int(first) < int(second):
+        return None
+    return f"{decimal(first)} 다시 {decimal(second)} {name}"
+
+
+FIRST_RULES = (Rule(_FLOOR, _floor),)
+"""Must come before the rules that read letters."""
+RULES = (Rule(_NTH, _nth_of), Rule(_HYPHENATED, _hyphenated))
