@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 
 import structlog
@@ -11,17 +10,17 @@ from services.synth.audio import resample
 from services.synth.engines.base import EngineError, Voice
 from services.synth.engines.gpt_sovits import tts
 from services.synth.engines.gpt_sovits.sentence_request import RequestBody, SentenceRequest
-from services.synth.engines.gpt_sovits.servers import Servers
 from services.synth.engines.gpt_sovits.settings import GptSovitsSettings
 from services.synth.engines.gpt_sovits.voices import Voices
 from services.synth.engines.gpt_sovits.voices_file import read_voices
+from services.synth.engines.gpt_sovits.weights import GPT_SOVITS
+from services.synth.engines.servers.engine_speech import spoken_by
+from services.synth.engines.servers.servers import Servers
 
 ANSWER_S = 30.0
 """Timeout of `load` for the first server; a server that was started at the same time still loads its models."""
 
 _OTHERS_S = 2.0
-_POLL_S = 0.05
-_SIGN_OF_LIFE_S = 1.0
 _RULES = "1"  # part of the version; raise it when requests or the handling of answers change the sound
 
 log = structlog.get_logger()
@@ -52,7 +51,7 @@ class GptSovitsEngine:
         self._silence_timeout_s = settings.silence_timeout_s
         urls = settings.urls
         self.at_once = len(urls)
-        self._servers = Servers(urls)
+        self._servers = Servers(urls, GPT_SOVITS)
         if not self._servers.wait(1, self._answer_s):
             self._servers.close()
             raise EngineError(
@@ -93,14 +92,7 @@ class GptSovitsEngine:
             self._silence_timeout_s,
         )
         request = SentenceRequest(self._servers, asked, lambda rate_hz: self._warn(voice, asked.rate_hz, rate_hz))
-        last_sign = time.monotonic()
-        try:
-            while not stop() and (pcm := request.next_pcm(_POLL_S)) is not None:
-                if pcm or time.monotonic() - last_sign >= _SIGN_OF_LIFE_S:
-                    yield pcm
-                    last_sign = time.monotonic()
-        finally:
-            request.abort()
+        yield from spoken_by(request, stop)
 
     @property
     def _profiles(self) -> Voices:

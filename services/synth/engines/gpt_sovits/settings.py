@@ -6,26 +6,15 @@ It does not use `orastream.service.settings`: that imports NATS, which takes lon
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from orastream.service.setting_problems import describe
 from services.synth.engines.base import Misconfigured
+from services.synth.engines.servers.settings import SHARE_OF_STALL, server_urls
 
-
-def server_url(text: str) -> str:
-    """Returns the address of a server without a slash at its end. Raises ValueError with an example."""
-    url = text.strip().rstrip("/")
-    try:
-        parts = urlsplit(url)
-        plain = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        plain = False
-    if not plain or parts.query or parts.fragment or parts.username is not None:
-        raise ValueError(f"{text.strip()!r} is not the address of a server, as in http://127.0.0.1:9880")
-    return url
+_EXAMPLE = "http://127.0.0.1:9880"
 
 
 class GptSovitsSettings(BaseSettings):
@@ -35,7 +24,7 @@ class GptSovitsSettings(BaseSettings):
         env_file=".env", extra="ignore", frozen=True, case_sensitive=False, env_ignore_empty=True
     )
 
-    gpt_sovits_urls: str = "http://127.0.0.1:9880"
+    gpt_sovits_urls: str = _EXAMPLE
     """Comma-separated addresses."""
     gpt_sovits_voices: Path = Path("voices.yaml")
     synth_stall_seconds: float = Field(20, gt=0)
@@ -43,12 +32,7 @@ class GptSovitsSettings(BaseSettings):
     @field_validator("gpt_sovits_urls")
     @classmethod
     def _addresses(cls, value: str) -> str:
-        urls = [server_url(part) for part in value.split(",") if part.strip()]
-        if not urls:
-            raise ValueError("name at least one server, as in http://127.0.0.1:9880")
-        if len(set(urls)) < len(urls):
-            raise ValueError("a server is named twice; name each once, because it speaks one sentence at a time")
-        return ",".join(urls)
+        return ",".join(server_urls(value, _EXAMPLE))
 
     @property
     def urls(self) -> list[str]:
@@ -58,7 +42,7 @@ class GptSovitsSettings(BaseSettings):
     @property
     def silence_timeout_s(self) -> float:
         """Timeout for a silent server, in seconds. Shorter than synth's own, so that the error names the server."""
-        return 0.75 * self.synth_stall_seconds
+        return SHARE_OF_STALL * self.synth_stall_seconds
 
     @classmethod
     def load(cls) -> GptSovitsSettings:

@@ -1,4 +1,4 @@
-"""Distinguishes silence that means a failure from silence between words, and limits a server's silence. Pure.
+"""Distinguishes silence that means a failure from silence between words. Pure.
 
 After a failure inside inference, a server answers with status 200 and one second of zeros at 16 kHz, a rate that no
 model has. After a failure in a later segment, it sends 16 000 zeros and then breaks the stream. So zeros are held until
@@ -10,35 +10,6 @@ from __future__ import annotations
 FAILURE_RATE_HZ = 16_000
 _HELD_S = 1.0
 _BYTES = 2
-_LEAST_S = 0.02
-"""Seconds of sound that restart the timeout. With less, a server that sends a few samples now and then would never time
-out."""
-
-
-class SilenceTimeout:
-    """Timeout for a server without audible output. It restarts with each `_LEAST_S` of samples passed on.
-
-    Only the time spent waiting for the server counts, not the time of a slow listener. Held zeros do not restart it,
-    because the listener does not get them. Pauses in speech are much shorter than the timeout.
-    """
-
-    def __init__(self, silence_timeout_s: float, rate_hz: int) -> None:
-        """`rate_hz` is the rate of the samples passed on."""
-        self.left_s = silence_timeout_s
-        self._silence_timeout_s = silence_timeout_s
-        self._least_bytes = int(_LEAST_S * rate_hz) * _BYTES
-        self._given_bytes = 0
-
-    def waited(self, seconds: float) -> None:
-        """Counts the seconds until the server sent bytes."""
-        self.left_s -= seconds
-
-    def given(self, size: int) -> None:
-        """Counts bytes of samples passed on."""
-        self._given_bytes += size
-        if self._given_bytes >= self._least_bytes:
-            self._given_bytes = 0
-            self.left_s = self._silence_timeout_s
 
 
 class SilentFailure(ValueError):

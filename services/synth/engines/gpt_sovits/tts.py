@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import re
-
-from orastream.base.foreign_text import cleaned
 from services.synth.engines.base import UnknownVoice
 from services.synth.engines.gpt_sovits.voices import Profile, spoken_language
+from services.synth.engines.servers.quoting import json_object, plain, quotes
 
 Body = dict[str, object]
-
-_WORD = re.compile(r"[^\W_]{2,}")
 
 
 def body(profile: Profile, sentence: str, *, language: str, speed: float) -> Body:
@@ -44,30 +39,10 @@ def whole(asked: Body) -> Body:
     return {**asked, "streaming_mode": 0}
 
 
-def has_something_to_say(sentence: str) -> bool:
-    """Whether the sentence has a letter or a digit, so that silence would mean a failure."""
-    return any(c.isalnum() for c in sentence)
-
-
 def reason(status: int, answer: bytes, sentence: str = "") -> str:
     """Returns why the server refused: its own message, without parts that quote the sentence."""
-    try:
-        said = json.loads(answer)
-    except (ValueError, RecursionError):  # RecursionError: it is nested too deeply
-        said = None
-    if not isinstance(said, dict):
-        return f"it answered {status}"
-    message, exception = (_plain(said.get(key)) for key in ("message", "Exception"))
-    if exception and _quotes(exception, sentence):
+    said = json_object(answer)
+    message, exception = (plain(said.get(key)) for key in ("message", "Exception"))
+    if exception and quotes(exception, sentence):
         exception = "(see its log)"
     return ": ".join(filter(None, [message, exception])) or f"it answered {status}"
-
-
-def _plain(value: object) -> str:
-    return cleaned(value) if isinstance(value, str) else ""
-
-
-def _quotes(said: str, sentence: str) -> bool:
-    """Whether the server's message contains a word of the sentence, also by chance."""
-    words = set(_WORD.findall(sentence.lower()))
-    return any(word in said.lower() for word in words)

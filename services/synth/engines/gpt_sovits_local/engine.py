@@ -11,7 +11,6 @@ from services.synth.audio import resample
 from services.synth.audio.resample import Resampler
 from services.synth.engines.base import EngineError, Misconfigured, Voice
 from services.synth.engines.digest import digest_of
-from services.synth.engines.gpt_sovits.tts import has_something_to_say
 from services.synth.engines.gpt_sovits.voices import Profile, Voices
 from services.synth.engines.gpt_sovits.voices_file import read_voices
 from services.synth.engines.gpt_sovits_local import files
@@ -19,6 +18,7 @@ from services.synth.engines.gpt_sovits_local.files import ModelsFolder
 from services.synth.engines.gpt_sovits_local.request_body import asked
 from services.synth.engines.gpt_sovits_local.runtime import ENGLISH, RECORDING_S, Runtime
 from services.synth.engines.gpt_sovits_local.settings import GptSovitsLocalSettings
+from services.synth.engines.servers.quoting import has_something_to_say
 
 _RULES = "1"  # part of the version; raise it when requests or the handling of the audio change the sound
 _PIECE_BYTES = 8 * 1024  # 128 ms at 32 kHz: the package yields about a second at once

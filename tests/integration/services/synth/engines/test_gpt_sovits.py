@@ -18,8 +18,8 @@ from structlog.testing import capture_logs
 from services.synth.engine_pool.pool import EnginePool
 from services.synth.engine_pool.process import ProcessLimits
 from services.synth.engines.base import EngineError, UnknownVoice, create
-from services.synth.engines.gpt_sovits.connection import BrokenAnswer, ServerConnection
 from services.synth.engines.gpt_sovits.engine import GptSovitsEngine
+from services.synth.engines.servers.connection import BrokenAnswer, ServerConnection
 from tests.support.engines import LOG, eventually, spoken
 from tests.support.gpt_sovits_server import REFERENCE, GptSovitsServer
 from tests.support.gpt_sovits_speech import FAILURE_HZ, Fault, speech, tone

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from services.synth.engines.base import EngineError, UnknownVoice
-from services.synth.engines.gpt_sovits.settings import GptSovitsSettings, server_url
+from services.synth.engines.gpt_sovits.settings import GptSovitsSettings
 from services.synth.engines.gpt_sovits.voices import Voices, spoken_language
 from services.synth.engines.gpt_sovits.voices_file import read_voices
+from services.synth.engines.servers.settings import server_url
 
 pytestmark = pytest.mark.unit
 
@@ -245,7 +246,7 @@ def test_settings_read_a_list_of_addresses(monkeypatch: pytest.MonkeyPatch, give
 )
 def test_settings_refuse_an_invalid_address(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
     with pytest.raises(ValueError, match="is not the address of a server"):
-        server_url(bad)
+        server_url(bad, "http://a")
     monkeypatch.setenv("GPT_SOVITS_URLS", f"http://a,{bad}")
     with pytest.raises(EngineError, match="^GPT_SOVITS_URLS: .*is not the address of a server, as in http"):
         GptSovitsSettings.load()

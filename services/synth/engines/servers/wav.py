@@ -1,4 +1,4 @@
-"""Reads samples from the bytes of an answer: a WAV header with data size 0 or the true size, then PCM16. Pure.
+"""Reads samples from the bytes of an answer: a WAV header, with data size 0 or the true size, then PCM16. Pure.
 
 api_v2.py sends size 0 in the streaming modes and the true size in mode 0. A proxy may write another placeholder, like
 0xFFFFFFFF. A size is used only if one sentence can have it.
