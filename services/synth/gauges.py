@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from orastream.service.metrics import Metrics
+from services.synth.engine_pool.canary import CanaryResult
 from services.synth.engine_pool.pool import EnginePool
 from services.synth.queue.backlog import Backlog
 
@@ -52,13 +53,19 @@ def register(metrics: Metrics, synth: Workload, pool: EnginePool, backlog: Backl
     gauge("orastream_synth_engines", "Engine processes that can speak", lambda: float(pool.alive))
     metrics.total(
         "orastream_synth_engine_restarts",
-        "Engine processes started to replace one that died or hung",
+        "Engine processes started to replace one that died, hung or no longer spoke",
         lambda: pool.restarts,
     )
     metrics.total(
         "orastream_synth_engine_replacements",
         "Engine processes started to replace one that used too much memory",
         lambda: pool.replaced,
+    )
+    metrics.totals(
+        "orastream_synth_engine_canaries",
+        "Times that an idle engine process was made to speak a few words",
+        "result",
+        lambda: {result.value: pool.canaries[result] for result in CanaryResult},
     )
     gauge(
         "orastream_synth_backlog_seconds",

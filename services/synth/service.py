@@ -54,7 +54,11 @@ async def _serve(process: Process, settings: SynthSettings) -> None:
         log=log,
         python=str(settings.engine_python) if settings.engine_python else None,
         default_voice=settings.tts_voice,
-        limits=ProcessLimits(settings.engine_max_memory_mb, stall_s=settings.synth_stall_seconds),
+        limits=ProcessLimits(
+            settings.engine_max_memory_mb,
+            stall_s=settings.synth_stall_seconds,
+            canary_s=settings.engine_canary_seconds or None,
+        ),
     )
     async with contextlib.AsyncExitStack() as stack:
         try:
@@ -74,14 +78,15 @@ async def _serve(process: Process, settings: SynthSettings) -> None:
         reports = ReportStore(process.js, usage.ended, own=OWN_REPORTS)
         formats = FormatChoice(process.js, settings.delivery_format)
         context = SynthContext(process.js, reports, speaker, settings, metrics, pace, formats)
-        synth = Synth(context)
+        synth = Synth(context, can_speak=lambda: pool.lacking() is None)
+        pool.on_change = synth.engines_changed
         gauges.register(process.metrics, synth, pool, backlog)
         watch = asyncio.create_task(backlog.watch(), name="backlog")
         changed = asyncio.create_task(_drain_when_changed(pool, process), name="engine changed")
         sweep = asyncio.create_task(TextSweep(process.js, context.reports).run(), name="text sweep")
         stack.push_async_callback(tasks.end, watch, changed, sweep)
         await _serve_voices(process, pool.info)
-        process.checks.append(synth.lacking)
+        process.checks += [pool.lacking, synth.lacking]
         process.ready()
         await synth.run(process.stop)
         if changed.done():

@@ -4,7 +4,8 @@ It queues up to `look_ahead` requests. The stream has them in the order of publi
 with many requests would hide the sessions behind it. It keeps AHEAD_PER_SLOT for each slot (`in_progress`) and naks the
 others every SHARE_EVERY_S, for other synths. A job that waits for streamed text takes no slot, nor one whose listener
 has enough audio while others wait (`queue.turns`). With TTS_MAX_BACKLOG_SECONDS a request that will not be claimed
-within its ttl ends early. At a drain it naks the queue and the jobs that wait for text at once; the others may end
+within its ttl ends early. While no engine process can speak it pulls and begins nothing, and releases what it has
+(`queue.engine_absence`). At a drain it naks the queue and the jobs that wait for text at once; the others may end
 within `Drain.work_s`, then it naks the rest.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import structlog
@@ -26,6 +27,7 @@ from services.synth.job.ending import AGAIN_S
 from services.synth.job.hold import KEEP_EVERY_S, REDELIVER_TIMEOUT_S, Hold
 from services.synth.job.job import Job
 from services.synth.judge import Judge
+from services.synth.queue.engine_absence import EngineAbsence, Released
 from services.synth.queue.fair_queue import FairQueue
 from services.synth.queue.load_report import LoadReport
 from services.synth.queue.queued_request import QueuedRequest, queued_request
@@ -46,8 +48,10 @@ log = structlog.get_logger()
 class Synth:
     """`await run(stop)` serves until `stop` is set. For one event loop."""
 
-    def __init__(self, context: SynthContext) -> None:
+    def __init__(self, context: SynthContext, can_speak: Callable[[], bool]) -> None:
+        """`can_speak` returns whether an engine process can speak now; call `engines_changed` when it may differ."""
         self._context = context
+        self._can_speak = can_speak
         settings = context.settings
         self._slots = Slots(settings.synth_slots, settings.synth_open_texts, settings.synth_suspended)
         self._turns = SlotTurns(
@@ -68,13 +72,17 @@ class Synth:
             context.js.broker, context.js.names.sessions_stream, SYNTH, self._on_delivery, self._capacity
         )
         name = f"{SYNTH}-{uuid.uuid4().hex[:12]}"
-        self._load = LoadReport(context.js, name, self._slots, self._queue, context.pace)
+        self._load = LoadReport(context.js, name, self._slots, self._queue, context.pace, can_speak)
         self._judge = Judge(context, self._queue, self._turn, self._start_jobs)
         self._rescue = Rescue(context.js, self._holds)
 
     def lacking(self) -> str | None:
         """Why this synth cannot pull requests now, or None."""
         return self._pull_consumer.lacking()
+
+    def engines_changed(self) -> None:
+        """An engine process has begun or ceased to take sentences."""
+        self._go_on()
 
     @property
     def working(self) -> int:
@@ -134,6 +142,8 @@ class Synth:
             await tasks.end(*late)
 
     def _capacity(self) -> int:
+        if not self._can_speak():
+            return 0
         begin = max(0, self._slots.slots - self._slots.taken)
         return max(self._context.settings.look_ahead, self._ahead) + begin - len(self._queue)
 
@@ -172,6 +182,8 @@ class Synth:
         listener hears it already. Then the free slots go to sessions of which nothing is in progress, to suspended
         requests, and to further requests of sessions.
         """
+        if not self._can_speak():
+            return
         while (request := self._queue.take(_was_heard)) is not None:
             self._begin(request)
         while self._slots.free:
@@ -254,16 +266,22 @@ class Synth:
                 await request.delivery.in_progress()
 
     async def _share(self) -> None:
-        """Nak the queued requests beyond AHEAD_PER_SLOT: the next synth with a free slot, this one too, gets them."""
+        """Nak the queued requests beyond AHEAD_PER_SLOT (without an engine all): the next synth with room gets them."""
+        absence = EngineAbsence()
         while True:
             await asyncio.sleep(SHARE_EVERY_S)
+            released = absence.look(self._can_speak(), asyncio.get_running_loop().time())
+            if released is Released.ALL:
+                for job in self._working.values():
+                    job.cancel()
             if self._context.settings.tts_max_backlog_seconds is not None:
                 for request, wait_s in self._load.hopeless(self._may_begin):
                     self._spawn(self._judge.expire(request, wait_s))
             if not self._queue:
                 continue
-            full = self._capacity() <= 0
-            for request in self._queue.surplus(self._ahead, self._may_begin, _is_judged):
+            full = released is Released.NOTHING and self._capacity() <= 0
+            ahead = self._ahead if released is Released.NOTHING else 0
+            for request in self._queue.surplus(ahead, self._may_begin, _is_judged):
                 await request.delivery.nak(SURPLUS_NAK_DELAY_S if full else 0)
                 self._rescue.changed()
             self._load.changed()

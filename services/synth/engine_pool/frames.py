@@ -8,7 +8,7 @@ Host to process:
 Process to host:
     hello  {protocol}            the interpreter can run this project; the engine is not loaded yet
     ready  {name, version, deterministic, at_once, scales, sample_rate_hz, max_growth_mb,
-           voices: [[name, language, sample_rate_hz]]},
+           voices: [[name, language, sample_rate_hz]], warm_up: [text, voice, language, whether it gave a sound]},
            or failed {kind, message}
     pcm    {id, pcm, words}      at most PIECE_BYTES of audio; empty: a keepalive
     done   {id, bytes, words}    size of the whole sentence, skipped bytes included
@@ -30,7 +30,7 @@ import msgpack
 
 Frame = dict[str, Any]
 
-PROTOCOL = 4
+PROTOCOL = 5
 """Raise it when the frames change: host and process may come from two installations of different versions."""
 WINDOW_BYTES = 128 * 1024
 PIECE_BYTES = 32 * 1024

@@ -4,6 +4,9 @@ A crash, a hang or a busy GIL of an engine does not block the event loop. Only t
 the pool starts a new process and warms it up before use. The processes end with the pool, and also when this process
 ends in any way (`worker.py`).
 
+A process that has spoken nothing for `limits.canary_s` speaks a canary (`canary`), so that one that can no longer speak
+is replaced before a listener needs it.
+
 A pool keeps one EngineInfo for its lifetime, because sample rates, cache keys and the `start` messages depend on it. If
 a new process reports another EngineInfo (voices, models or settings have changed), the pool does not use it. `changed`
 returns then, and the owner closes the pool and enters a new one.
@@ -13,18 +16,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
 from typing import Self
 
 from structlog.typing import FilteringBoundLogger
 
 from orastream.base.backoff import Backoff
-from orastream.contract.errors import SettingsError
 from orastream.service import memory
+from services.synth.engine_pool.canary import CanaryResult
+from services.synth.engine_pool.canary_watch import CanaryWatch
 from services.synth.engine_pool.process import MIB, EngineInfo, PooledEngine, ProcessLimits
 from services.synth.engine_pool.slot import Slot
 from services.synth.engine_pool.slot_scheduler import SlotScheduler, shares
+from services.synth.engine_pool.starter import ProcessStarter
 from services.synth.engines.base import EngineChanged, EngineError
 
 _LIVED_S = 30.0  # a process that ran for at least this long is replaced without a delay
@@ -57,17 +63,20 @@ class EnginePool:
         if slots < 1:
             raise ValueError("a pool needs at least one slot")
         self.restarts = 0
-        """Number of processes that were started to replace one that died or hung."""
+        """Number of processes that were started to replace one that died, hung or no longer spoke."""
         self.replaced = 0
         """Number of processes that were started to replace one that had too much memory."""
-        self._name = engine_name
+        self.canaries: Counter[CanaryResult] = Counter()
+        """Number of canaries that have ended, by result."""
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when a process begins or ceases to take sentences, so that `lacking` may have changed."""
         self._slots = slots
-        self._python = python
-        self._default_voice = default_voice
-        self._limits = limits
         self._log = log.bind(engine=engine_name)
-        self._info: EngineInfo | None = None
-        self._engines: set[PooledEngine] = set()
+        self._starter = ProcessStarter(engine_name, python=python, default_voice=default_voice, limits=limits)
+        self._open: dict[PooledEngine, CanaryWatch] = {}
+        """The processes that take sentences."""
+        self._problems: dict[int, str] = {}
+        """Why a process is being replaced, by the number of its `_keep` task."""
         self._scheduler: SlotScheduler[PooledEngine, asyncio.Future[PooledEngine]] = SlotScheduler()
         self._growing = asyncio.Lock()  # for "too large": only one old and new pair at a time in memory
         self._tasks = asyncio.TaskGroup()
@@ -89,31 +98,40 @@ class EnginePool:
     @property
     def info(self) -> EngineInfo:
         """The engine's EngineInfo. Only after the pool was entered."""
-        assert self._info is not None, "the pool was not entered"
-        return self._info
+        assert self._starter.info is not None, "the pool was not entered"
+        return self._starter.info
 
     @property
     def alive(self) -> int:
         """Number of processes that can speak; lower while some are being replaced."""
-        return sum(engine.alive for engine in self._engines)
+        return sum(engine.alive for engine in self._starter.engines)
 
     @property
     def pids(self) -> list[int]:
         """Process ids of the processes that can speak."""
-        return [engine.pid for engine in self._engines if engine.alive]
+        return [engine.pid for engine in self._starter.engines if engine.alive]
+
+    def lacking(self) -> str | None:
+        """Why no process can speak now, or None.
+
+        One can if it takes sentences: it has spoken within `canary_s`, or speaks now and has `stall_s` for it, or it is
+        replaced. So the age of its last audio does not count, which would be old after a pause of this process.
+        """
+        if any(engine.alive for engine in self._open):
+            return None
+        problems = "; ".join(self._problems.values()) or "the process ended"
+        return f"no engine process can speak: {problems}; starting another"
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self._close_all)
-            first = await self._start()
-            self._info = first.info
-            self._check_memory(first)
+            first = await self._starter.first()
             of_each = shares(self._slots, first.info.at_once, first.info.scales)
-            engines = [first, *await self._start_all(len(of_each) - 1)]
+            engines = [first, *await self._starter.more(len(of_each) - 1)]
             await self._tasks.__aenter__()
             self._keepers = [
-                self._tasks.create_task(self._keep(engine, slots))
-                for engine, slots in zip(engines, of_each, strict=True)
+                self._tasks.create_task(self._keep(number, engine, slots))
+                for number, (engine, slots) in enumerate(zip(engines, of_each, strict=True))
             ]
             stack.pop_all()
         return self
@@ -139,17 +157,30 @@ class EnginePool:
         `due_s`, by the event loop's clock, is when the audio is needed (None: now); the earliest gets the next slot.
         The end of the block stops a sentence that is still being spoken. The slot is free when the engine has stopped.
         """
-        engine = await self._slot_in(asyncio.get_running_loop().time() if due_s is None else due_s)
+        due_s = asyncio.get_running_loop().time() if due_s is None else due_s
+        engine = await self._slot_in(lambda waiter: self._scheduler.ask(waiter, due_s))
+        with self._held(engine) as slot:
+            yield slot
+
+    @contextlib.asynccontextmanager
+    async def _acquire_for_canary(self, engine: PooledEngine) -> AsyncIterator[Slot]:
+        """As `acquire`, for a slot of that process."""
+        await self._slot_in(lambda waiter: self._scheduler.ask_canary(waiter, engine))
+        with self._held(engine) as slot:
+            yield slot
+
+    @contextlib.contextmanager
+    def _held(self, engine: PooledEngine) -> Iterator[Slot]:
         slot = Slot(engine, lambda: self._release(engine))
         try:
             yield slot
         finally:
             slot.leave()
 
-    async def _slot_in(self, due_s: float) -> PooledEngine:
+    async def _slot_in(self, ask: Callable[[asyncio.Future[PooledEngine]], None]) -> PooledEngine:
         while True:
             waiter: asyncio.Future[PooledEngine] = asyncio.get_running_loop().create_future()
-            self._scheduler.ask(waiter, due_s)
+            ask(waiter)
             self._pair()
             try:
                 engine = await waiter
@@ -163,13 +194,20 @@ class EnginePool:
             self._release(engine)
 
     def _pair(self) -> None:
-        """Give free slots to the tasks that wait."""
+        """Give free slots to the tasks that wait, and stop canaries for those that get none."""
+        for engine in self._open:
+            if engine.proof.doubted:
+                self._scheduler.hurry(engine)
         while (pair := self._scheduler.pair()) is not None:
             waiter, engine = pair
             if waiter.done():  # cancelled, but its task has not run yet
                 self._release(engine)
             else:
                 waiter.set_result(engine)
+        wanted = self._scheduler.waiting
+        for watch in self._open.values():
+            if wanted > 0 and watch.stop():
+                wanted -= 1
 
     def _release(self, engine: PooledEngine) -> None:
         if self._scheduler.release(engine):
@@ -180,6 +218,8 @@ class EnginePool:
 
     def _retire(self, engine: PooledEngine) -> None:
         """Give it no more sentences, and close it after those that it speaks."""
+        if self._open.pop(engine, None) is not None:
+            self.on_change()
         if self._scheduler.retire(engine):
             self._close_later(engine)
 
@@ -189,57 +229,38 @@ class EnginePool:
 
     async def _close(self, engine: PooledEngine) -> None:
         status = await engine.close()
-        self._engines.discard(engine)
+        self._starter.engines.discard(engine)
         self._log.info("engine process ended", pid=engine.pid, status=status)
 
-    def _check_memory(self, engine: PooledEngine) -> None:
-        """Raises SettingsError for a limit below the memory of an engine that has just started."""
-        limit = self._limits.max_memory_mb
-        if limit is None:
-            return
-        if not memory.SUPPORTED:
-            raise SettingsError("ENGINE_MAX_MEMORY_MB: needs /proc, which this system lacks; remove the setting")
-        needs = memory.resident_bytes(engine.pid) / MIB
-        if needs >= limit:
-            raise SettingsError(
-                f"ENGINE_MAX_MEMORY_MB: {limit} is less than engine {self._name!r} needs after its start "
-                f"({needs:.0f} MB); set a much higher limit, or remove the setting"
-            )
-
-    async def _start_all(self, count: int) -> list[PooledEngine]:
+    @contextlib.contextmanager
+    def _opened(self, engine: PooledEngine, slots: int) -> Iterator[None]:
+        """The process takes sentences, and speaks canaries until the end of the block."""
+        watch = CanaryWatch(engine, lambda: self._acquire_for_canary(engine), self.canaries)
+        self._scheduler.open(engine, slots)
+        self._open[engine] = watch
+        self._pair()
+        self.on_change()
+        canaries = self._tasks.create_task(watch.run()) if engine.proof.enabled else None
         try:
-            async with asyncio.TaskGroup() as group:
-                starting = [group.create_task(self._start()) for _ in range(count)]
-        except* EngineError as failures:
-            raise _first(failures) from None
-        return [task.result() for task in starting]
+            yield
+        finally:
+            if canaries is not None:
+                canaries.cancel()
 
-    async def _start(self) -> PooledEngine:
-        engine = await PooledEngine.start(
-            self._name, python=self._python, limits=self._limits, default_voice=self._default_voice
-        )
-        self._engines.add(engine)
-        if self._info is not None and (names := self._info.differences(engine.info)):
-            await self._close(engine)
-            raise EngineChanged(
-                f"engine {self._name!r} has changed since its first process started: {', '.join(names)}"
-            )
-        return engine
-
-    async def _keep(self, engine: PooledEngine, slots: int) -> None:
-        """Keep one process running until cancelled: replace it whenever its `to_replace` is done."""
+    async def _keep(self, number: int, engine: PooledEngine, slots: int) -> None:
+        """Keep process `number` running until cancelled: replace it whenever its `to_replace` is done."""
         backoff = Backoff(*_BACKOFF_S)
         loop = asyncio.get_running_loop()
         while True:
             born = loop.time()
-            self._scheduler.open(engine, slots)
-            self._pair()
-            why = await asyncio.shield(engine.to_replace)
+            with self._opened(engine, slots):
+                why = await asyncio.shield(engine.to_replace)
+            self._problems[number] = engine.problem
             if why == "too large":  # it still speaks until the new one is ready
                 held_mb = memory.resident_bytes(engine.pid) // MIB
                 self._log.info("engine process is too large, starting another", pid=engine.pid, held_mb=held_mb)
             else:
-                self._log.warning("engine process ended, starting another", pid=engine.pid, why=why)
+                self._log.warning("engine process ended, starting another", why=why, problem=engine.problem)
                 self._retire(engine)
             if loop.time() - born >= _LIVED_S:
                 backoff.reset()
@@ -247,37 +268,32 @@ class EnginePool:
                 await asyncio.sleep(backoff.next_s())
             try:
                 async with self._growing if why == "too large" else contextlib.nullcontext():
-                    successor = await self._replace(backoff)
+                    successor = await self._replace(number, backoff)
             except EngineChanged as exc:
                 self._change = exc
                 self._has_changed.set()
                 return
             self._retire(engine)
+            self._problems.pop(number)
             if why == "too large":
                 self.replaced += 1
             else:
                 self.restarts += 1
             engine = successor
 
-    async def _replace(self, backoff: Backoff) -> PooledEngine:
+    async def _replace(self, number: int, backoff: Backoff) -> PooledEngine:
         while True:
             try:
-                return await self._start()
+                return await self._starter.one()
             except EngineChanged:
                 raise
             except EngineError as exc:
                 wait_s = backoff.next_s()
+                self._problems[number] = f"the engine does not start: {exc}"
                 self._log.error("engine does not start", problem=str(exc), retry_in_s=round(wait_s, 1))
                 await asyncio.sleep(wait_s)
 
     async def _close_all(self) -> None:
-        engines, self._engines = self._engines, set()
         async with asyncio.TaskGroup() as group:
-            for engine in engines:
-                group.create_task(engine.close())
-
-
-def _first(failures: BaseExceptionGroup[EngineError]) -> EngineError:
-    """Returns the first error of a group, also of a nested one."""
-    first = failures.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+            while self._starter.engines:
+                group.create_task(self._starter.engines.pop().close())

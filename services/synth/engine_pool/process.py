@@ -11,33 +11,24 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Literal, NotRequired, TypedDict, Unpack
+from typing import Literal, Unpack
 
 from orastream.base.foreign_text import MAX_MESSAGE_CHARS, cleaned
 from orastream.service import memory
-from services.synth.engine_pool import frames
+from services.synth.engine_pool.canary import CanarySentence, SpeechProof
 from services.synth.engine_pool.frames import Frame
+from services.synth.engine_pool.handshake import STOP_S, ready_frame
 from services.synth.engine_pool.pipe import EnginePipe
-from services.synth.engine_pool.sentence_stream import SentenceStream
-from services.synth.engines.base import (
-    EngineCrashed,
-    EngineError,
-    Misconfigured,
-    UnknownEngine,
-    UnknownVoice,
-    Voice,
-    WrongInterpreter,
-)
+from services.synth.engine_pool.sentence_stream import LATE_S, Manner, SentenceStream
+from services.synth.engines.base import EngineCrashed, EngineError, UnknownVoice, Voice, WrongInterpreter
 
 MIB = 1 << 20
-STOP_S = 2.0
-"""Timeout for the end of a sentence after `stop`, and of a process after its input was closed."""
 MEMORY_EVERY_S = 0.05
 """Seconds between two looks at the memory of a process. A look takes about 30 µs, and sentences are short."""
 
 _OF_ANOTHER = ("PYTHONPATH", "PYTHONHOME")  # another interpreter would import packages built for this one
 
-ReplaceReason = Literal["ended", "hangs", "too large"]
+ReplaceReason = Literal["ended", "hangs", "does not speak", "too large"]
 """Why a process must be replaced."""
 
 
@@ -54,6 +45,20 @@ class EngineInfo:
     voices: Mapping[str, Voice]
     max_growth_mb: int | None = None
 
+    @classmethod
+    def of(cls, ready: Frame) -> EngineInfo:
+        """Returns what a `ready` frame says."""
+        return cls(
+            name=ready["name"],
+            version=ready["version"],
+            deterministic=ready["deterministic"],
+            at_once=ready["at_once"],
+            scales=ready["scales"],
+            default_sample_rate_hz=ready["sample_rate_hz"],
+            max_growth_mb=ready["max_growth_mb"],
+            voices={voice: Voice(voice, language, rate) for voice, language, rate in ready["voices"]},
+        )
+
     def differences(self, other: EngineInfo) -> list[str]:
         """Returns the names of the fields that differ from `other`."""
         names = (field.name for field in fields(self))
@@ -64,23 +69,6 @@ class EngineInfo:
         known = self.voices.get(voice) if voice else None
         return known.sample_rate_hz if known else self.default_sample_rate_hz
 
-
-class Manner(TypedDict):
-    """How to speak a sentence: arguments of `Engine.synthesize`, and those that the worker handles."""
-
-    voice: str | None
-    language: str
-    speed: NotRequired[float]
-    rtf: NotRequired[float | None]
-    """Slow the engine down to this real-time factor."""
-    skip_bytes: NotRequired[int]
-    """Bytes at the start that an earlier attempt stored: they are not slowed down, and not sent."""
-    keep_skipped: NotRequired[bool]
-    """Send the skipped bytes, too."""
-
-
-_NEVER: dict[str, type[EngineError]] = {"UnknownEngine": UnknownEngine, "Misconfigured": Misconfigured}
-"""Errors that mean the engine cannot start with this configuration, by the `kind` of a `failed` frame."""
 
 _USUAL = {"speed": 1.0, "rtf": None, "skip_bytes": 0, "keep_skipped": False}
 
@@ -96,6 +84,8 @@ class ProcessLimits:
     """A process that sends neither audio nor a keepalive for this long during a sentence is killed."""
     start_s: float = 300.0
     """Timeout for the start of a process, including the load of the model."""
+    canary_s: float | None = None
+    """Seconds without speech after which a process of a local engine speaks a canary (`canary`). None: never."""
 
 
 class PooledEngine:
@@ -103,11 +93,16 @@ class PooledEngine:
 
     def __init__(self, name: str, limits: ProcessLimits) -> None:
         self.info: EngineInfo
+        self.proof: SpeechProof
+        self.problem = ""
+        """Why the process must be replaced, in words; empty while it need not."""
+        self.on_doubt: Callable[[], None] = lambda: None
+        """Called when a sentence makes it doubtful whether the process still speaks, before its reader knows."""
         self.stall_s = limits.stall_s
         self.to_replace: asyncio.Future[ReplaceReason] = asyncio.get_running_loop().create_future()
         """Done when the process must be replaced."""
         self._name = name
-        self._max_memory_mb = limits.max_memory_mb
+        self._limits = limits
         self._memory_after_start = 0
         self._memory_look: asyncio.TimerHandle | None = None
         self._pipe: EnginePipe
@@ -145,7 +140,7 @@ class PooledEngine:
             raise WrongInterpreter(f"engine {name!r}: {python} cannot be started: {exc.strerror}") from exc
         try:
             async with asyncio.timeout(limits.start_s):
-                engine.info = await engine._loaded(python)
+                engine._on_ready(await ready_frame(name, python, engine._pipe, engine._first))
         except TimeoutError:
             await engine._pipe.close(0)
             raise EngineError(f"engine {name!r} was not ready after {limits.start_s:g} s") from None
@@ -155,30 +150,11 @@ class PooledEngine:
         engine._memory_after_start = memory.resident_bytes(engine.pid)
         return engine
 
-    async def _loaded(self, python: str) -> EngineInfo:
-        hello = await self._first.get()
-        if hello is None or hello.get("protocol") != frames.PROTOCOL:
-            status = await self._pipe.close(0 if hello else STOP_S)
-            raise WrongInterpreter(
-                f"engine {self._name!r}: {python} cannot run it (exit status {status}): this version of the project "
-                f"is not installed there; install it: {python} -m pip install ./shared ."
-            )
-        frame = await self._first.get()
-        if frame is None:
-            status = await self._pipe.close(STOP_S)
-            raise EngineError(f"engine {self._name!r} ended while it started (exit status {status}); see its log")
-        if frame["type"] != "ready":
-            raise _NEVER.get(frame["kind"], EngineError)(frame["message"])
-        return EngineInfo(
-            name=frame["name"],
-            version=frame["version"],
-            deterministic=frame["deterministic"],
-            at_once=frame["at_once"],
-            scales=frame["scales"],
-            default_sample_rate_hz=frame["sample_rate_hz"],
-            max_growth_mb=frame["max_growth_mb"],
-            voices={voice: Voice(voice, language, rate) for voice, language, rate in frame["voices"]},
-        )
+    def _on_ready(self, ready: Frame) -> None:
+        self.info = EngineInfo.of(ready)
+        # A remote engine has servers of its own, which it watches itself: its process is only the way to them.
+        every_s = self._limits.canary_s if self.info.scales else None
+        self.proof = SpeechProof(every_s, CanarySentence(*ready["warm_up"]), asyncio.get_running_loop().time())
 
     @property
     def pid(self) -> int:
@@ -203,7 +179,7 @@ class PooledEngine:
         """
         if not self.alive:
             raise self._crashed("is gone")
-        speech = SentenceStream(self, next(self._numbers), on_end)
+        speech = SentenceStream(self, next(self._numbers), on_end, manner)
         self._speaking[speech.number] = speech
         self._pipe.send("speak", id=speech.number, sentence=sentence, **{**_USUAL, **manner})
         return speech
@@ -225,14 +201,18 @@ class PooledEngine:
         self._memory_look = None
         if self._closed:
             return
-        if self._max_memory_mb is not None:
-            limit = self._max_memory_mb * MIB
+        if self._limits.max_memory_mb is not None:
+            limit = self._limits.max_memory_mb * MIB
         elif self.info.max_growth_mb is not None:
             limit = self._memory_after_start + self.info.max_growth_mb * MIB
         else:
             return
         if memory.resident_bytes(self.pid) > limit:
-            self._request_replacement("too large")
+            self._request_replacement("too large", "is too large")
+
+    def give_up(self, what: str) -> None:
+        """Request a replacement, because the process does not speak; `what` says how that was noticed."""
+        self._request_replacement("does not speak", what)
 
     # ---- what its sentences call
 
@@ -242,10 +222,16 @@ class PooledEngine:
 
     def stop(self, speech: SentenceStream) -> None:
         """Stop that sentence. If it does not end within STOP_S, see `hangs`."""
+        loop = asyncio.get_running_loop()
         self._pipe.send("stop", id=speech.number)
-        self._stop_timers[speech.number] = asyncio.get_running_loop().call_later(
-            STOP_S, self.hangs, speech, f"did not stop within {STOP_S:g} s"
-        )
+        due = loop.time() + STOP_S
+        self._stop_timers[speech.number] = loop.call_at(due, self._on_stop_overdue, speech, due)
+
+    def _on_stop_overdue(self, speech: SentenceStream, due: float) -> None:
+        if asyncio.get_running_loop().time() < due + LATE_S:
+            self.hangs(speech, f"did not stop within {STOP_S:g} s")
+        else:  # this process itself stood still
+            self.stop(speech)
 
     def hangs(self, speech: SentenceStream, what: str) -> None:
         """End a sentence that hangs with EngineCrashed, and replace the process.
@@ -253,7 +239,7 @@ class PooledEngine:
         The process is killed at once if no other sentence can finish in it; else its other sentences continue.
         """
         self._end_of(speech.number, None, self._crashed(what))
-        self._request_replacement("hangs")
+        self._request_replacement("hangs", what)
         self._hanging += 1
         if not self._speaking or self._hanging == self.info.at_once:  # all threads hang
             self._closed = True
@@ -266,6 +252,8 @@ class PooledEngine:
             case "pcm":
                 if (speech := self._speaking.get(frame["id"])) is not None:
                     speech.receive(frame["pcm"], frame.get("words", ()))
+                    if speech.sounded:
+                        self.proof.spoke(asyncio.get_running_loop().time())
             case "done":
                 if (speech := self._speaking.get(frame["id"])) is not None:
                     speech.receive(b"", frame.get("words", ()))
@@ -281,16 +269,29 @@ class PooledEngine:
         self._first.put_nowait(None)
         for number in list(self._speaking):
             self._end_of(number, None, self._crashed(why))
-        self._request_replacement("ended")
+        self._request_replacement("ended", why)
 
     def _end_of(self, number: int, size: int | None, error: EngineError | None) -> None:
         if (timer := self._stop_timers.pop(number, None)) is not None:
             timer.cancel()
         if (speech := self._speaking.pop(number, None)) is not None:
+            self._weigh(speech, error)
             speech.end(size, error)
 
-    def _request_replacement(self, why: ReplaceReason) -> None:
+    def _weigh(self, speech: SentenceStream, error: EngineError | None) -> None:
+        """What the end of a sentence says about the process."""
+        if not speech.wanted or isinstance(error, UnknownVoice | EngineCrashed):
+            return
+        manner = speech.manner
+        if error is None and speech.sounded:
+            self.proof.ended_well(manner["voice"], manner["language"])
+        elif error is not None or not manner.get("skip_bytes"):
+            self.proof.doubt()
+            self.on_doubt()
+
+    def _request_replacement(self, why: ReplaceReason, what: str) -> None:
         if not self.to_replace.done():
+            self.problem = f"process {self.pid} {what}"
             self.to_replace.set_result(why)
 
     def _crashed(self, what: str) -> EngineCrashed:

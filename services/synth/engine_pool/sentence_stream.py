@@ -5,10 +5,28 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol, Self
+from typing import NotRequired, Protocol, Self, TypedDict
 
 from services.synth.engine_pool import frames
 from services.synth.engines.base import EngineError, SpokenWord
+
+LATE_S = 1.0
+"""A timer that is later than this says that this process itself stood still (SIGSTOP, a machine without CPU): what the
+engine sent meanwhile was not read yet, so its silence says nothing."""
+
+
+class Manner(TypedDict):
+    """How to speak a sentence: arguments of `Engine.synthesize`, and those that the worker handles."""
+
+    voice: str | None
+    language: str
+    speed: NotRequired[float]
+    rtf: NotRequired[float | None]
+    """Slow the engine down to this real-time factor."""
+    skip_bytes: NotRequired[int]
+    """Bytes at the start that an earlier attempt stored: they are not slowed down, and not sent."""
+    keep_skipped: NotRequired[bool]
+    """Send the skipped bytes, too."""
 
 
 class Source(Protocol):
@@ -36,11 +54,14 @@ class SentenceStream:
     `anext` loses no audio. Raises EngineCrashed, UnknownVoice or another EngineError.
     """
 
-    def __init__(self, engine: Source, number: int, on_end: Callable[[], None]) -> None:
+    def __init__(self, engine: Source, number: int, on_end: Callable[[], None], manner: Manner) -> None:
         self.total_bytes: int | None = None
         """Bytes of the whole sentence, skipped bytes included; None until it was read to its end."""
         self.words: list[SpokenWord] = []
         """The words so far: at least those that end in the audio that was read."""
+        self.sounded = False
+        """Whether audio with a sample other than 0 has come."""
+        self.manner = manner
         self.number = number
         self._engine = engine
         self._on_end = on_end
@@ -87,12 +108,15 @@ class SentenceStream:
 
     async def _wait_for_report(self) -> None:
         """Return at the next frame of this sentence; after `stall_s` without one the sentence ends (EngineCrashed)."""
-        self._report = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._report = loop.create_future()
+        stalled_at = loop.time() + self._engine.stall_s
         try:
-            async with asyncio.timeout(self._engine.stall_s):
+            async with asyncio.timeout_at(stalled_at):
                 await self._report
         except TimeoutError:
-            self._engine.hangs(self, f"gave nothing for {self._engine.stall_s:g} s")
+            if self.wanted and loop.time() < stalled_at + LATE_S:
+                self._engine.hangs(self, f"gave nothing for {self._engine.stall_s:g} s")
         finally:
             self._report = None
 
@@ -104,6 +128,7 @@ class SentenceStream:
             self.words += [SpokenWord(*word) for word in words]
             if pcm:
                 self._pieces.append(pcm)
+                self.sounded = self.sounded or pcm != bytes(len(pcm))
         self._wake()
 
     def end(self, size: int | None, error: EngineError | None = None) -> None:

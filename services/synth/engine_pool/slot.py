@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Unpack
 
-from services.synth.engine_pool.process import Manner, PooledEngine
-from services.synth.engine_pool.sentence_stream import SentenceStream
+from services.synth.engine_pool.process import PooledEngine
+from services.synth.engine_pool.sentence_stream import Manner, SentenceStream
 
 
 class Slot:

@@ -30,11 +30,22 @@ class _Engine:
 
 
 class SlotScheduler(Generic[E, W]):
-    """Free slots of engines, and the tasks that wait for one. Call `pair` after each change."""
+    """Free slots of engines, and the tasks that wait for one. Call `pair` after each change.
+
+    A *canary* is a waiter for a slot of one engine, at most one for each: it gets a slot that nobody else waits for, or
+    the next free one after `hurry`.
+    """
 
     def __init__(self) -> None:
         self._engines: dict[E, _Engine] = {}
         self._waiting: dict[W, float] = {}  # in the order of asking
+        self._canaries: dict[E, W] = {}
+        self._hurries: set[E] = set()
+
+    @property
+    def waiting(self) -> int:
+        """Number of waiters without a slot, canaries aside."""
+        return len(self._waiting)
 
     def open(self, engine: E, slots: int) -> None:
         """Adds an engine with that many slots."""
@@ -44,26 +55,50 @@ class SlotScheduler(Generic[E, W]):
         """Adds a waiter that needs a slot at `due_s`."""
         self._waiting[waiter] = due_s
 
+    def ask_canary(self, waiter: W, engine: E) -> None:
+        """Adds a waiter for a slot of that engine."""
+        self._canaries[engine] = waiter
+
+    def hurry(self, engine: E) -> None:
+        """The canary of that engine, if one waits, gets the next free slot of the engine, before all others."""
+        if engine in self._canaries:
+            self._hurries.add(engine)
+
     def leave(self, waiter: W) -> bool:
         """Removes a waiter; returns False if it already got a slot."""
+        for engine, canary in self._canaries.items():
+            if canary == waiter:
+                self._remove_canary(engine)
+                return True
         return self._waiting.pop(waiter, None) is not None
 
     def pair(self) -> tuple[W, E] | None:
         """Takes a slot of the least busy engine for the next waiter and returns both; None if nothing can be paired.
 
-        The waiter with the earliest `due_s` comes first; of equal ones, the one that asked first.
+        The waiter with the earliest `due_s` comes first; of equal ones, the one that asked first. For canaries see the
+        class.
         """
-        engine = min(
-            (engine for engine, it in self._engines.items() if not it.retired and it.taken < it.slots),
-            key=lambda engine: self._engines[engine].taken,
-            default=None,
-        )
-        if engine is None or not self._waiting:
+        for urgent in (True, False):
+            for engine, waiter in self._canaries.items():
+                if self._is_free(engine) and (engine in self._hurries if urgent else not self._waiting):
+                    self._remove_canary(engine)
+                    self._engines[engine].taken += 1
+                    return waiter, engine
+        free = min(filter(self._is_free, self._engines), key=lambda engine: self._engines[engine].taken, default=None)
+        if free is None or not self._waiting:
             return None
         waiter = min(self._waiting, key=self._waiting.__getitem__)
         del self._waiting[waiter]
-        self._engines[engine].taken += 1
-        return waiter, engine
+        self._engines[free].taken += 1
+        return waiter, free
+
+    def _is_free(self, engine: E) -> bool:
+        it = self._engines.get(engine)
+        return it is not None and not it.retired and it.taken < it.slots
+
+    def _remove_canary(self, engine: E) -> None:
+        del self._canaries[engine]
+        self._hurries.discard(engine)
 
     def release(self, engine: E) -> bool:
         """Frees a slot. Returns True if that was the last taken slot of a retired engine, which is removed then."""
@@ -78,9 +113,11 @@ class SlotScheduler(Generic[E, W]):
         return self._forget_if_empty(engine)
 
     def clear(self) -> list[W]:
-        """Removes and returns all waiters."""
-        waiting = list(self._waiting)
+        """Removes and returns all waiters, canaries too."""
+        waiting = [*self._waiting, *self._canaries.values()]
         self._waiting.clear()
+        self._canaries.clear()
+        self._hurries.clear()
         return waiting
 
     def _forget_if_empty(self, engine: E) -> bool:

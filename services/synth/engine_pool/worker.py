@@ -25,12 +25,12 @@ from typing import BinaryIO
 
 from services.synth.engine_pool import frames
 from services.synth.engine_pool.asked_sentence import AskedSentence, SentenceOutput
+from services.synth.engine_pool.canary import CanarySentence, warm_up_texts
 from services.synth.engine_pool.frames import Frame
 from services.synth.engines import base
 
 _EXIT_GRACE_S = 2.0
 _PR_SET_PDEATHSIG = 1
-_WARM_UP = "1, 2."
 
 
 class EngineWorker:
@@ -78,7 +78,7 @@ class EngineWorker:
             if self._engine.at_once < 1:
                 raise base.EngineError(f"engine {self._engine.name}: at_once is {self._engine.at_once}, not 1 or more")
             self._check_voice()
-            self._warm_up()
+            warm_up = self._warm_up()
         except base.EngineError as exc:
             self._send("failed", kind=type(exc).__name__, message=str(exc))
             return
@@ -92,6 +92,7 @@ class EngineWorker:
             sample_rate_hz=self._engine.sample_rate_hz(None),
             max_growth_mb=getattr(self._engine, "max_growth_mb", None),
             voices=[(v.name, v.language, v.sample_rate_hz) for v in self._engine.voices()],
+            warm_up=warm_up,
         )
         beside = [
             threading.Thread(target=self._speak_beside, name=f"sentences {number}", daemon=True)
@@ -116,12 +117,19 @@ class EngineWorker:
                 said += f"; there is: {', '.join(names)}"
             raise base.Misconfigured(f"TTS_VOICE: {said}") from exc
 
-    def _warm_up(self) -> None:
-        voice = self._engine.voices()[0]
-        for _ in self._engine.synthesize(
-            _WARM_UP, voice=voice.name, language=voice.language, speed=1.0, stop=self._left.is_set
-        ):
-            pass
+    def _warm_up(self) -> CanarySentence:
+        """Speaks a few words in the default voice, and returns those that gave a sound, or else the last ones."""
+        voices = self._engine.voices()
+        voice = next((voice for voice in voices if voice.name == self._default_voice), voices[0])
+        for text in warm_up_texts(voice.language):
+            sounds = False
+            for pcm in self._engine.synthesize(
+                text, voice=voice.name, language=voice.language, speed=1.0, stop=self._left.is_set
+            ):
+                sounds = sounds or pcm != bytes(len(pcm))
+            if sounds:
+                break
+        return CanarySentence(text, voice.name, voice.language, sounds)
 
     def _speak_beside(self) -> None:
         """`_speak_all` on another thread than the main one. A bug there ends the process, as on the main thread."""

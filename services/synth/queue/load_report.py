@@ -36,14 +36,23 @@ MARGIN_S = 1.0
 class LoadReport:
     """The load of one synth. `await run()` publishes it until cancelled. For one event loop."""
 
-    def __init__(self, js: JetStream, name: str, slots: Slots, queue: FairQueue[QueuedRequest], pace: Pace) -> None:
-        """`name` is unique to the process."""
+    def __init__(
+        self,
+        js: JetStream,
+        name: str,
+        slots: Slots,
+        queue: FairQueue[QueuedRequest],
+        pace: Pace,
+        can_speak: Callable[[], bool],
+    ) -> None:
+        """`name` is unique to the process; `can_speak` returns whether an engine process can speak now."""
         self.watch = LoadWatch(js.broker, js.names.load, math.inf)
         self._js = js
         self._name = name
         self._slots = slots
         self._queue = queue
         self._pace = pace
+        self._can_speak = can_speak
         self._begun: dict[int, float] = {}  # sequence → when its slot is free, as estimated
         self._cancelled_at: dict[str, float] = {}  # session → its last cancel, in unix seconds of the server's clock
         self._cancels: Subscription | None = None
@@ -71,7 +80,9 @@ class LoadReport:
         self._changed.set()
 
     def load(self) -> SynthLoad:
-        """Return the load now."""
+        """Return the load now; without slots while no engine process can speak."""
+        if not self._can_speak():
+            return SynthLoad(self._name, 0, 0, 0.0, 0.0)
         slots, taken, mean_s = self._slots.slots, self._slots.taken, self._pace.mean_s
         beyond = max(0, taken - slots)  # requests that went on although no slot was free
         work_s = sum(map(self._work_s, self._queue.all())) + self._left_s() + beyond * mean_s

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
@@ -48,6 +48,20 @@ class Total(Collector):
         yield CounterMetricFamily(self._name, self._help, value=self._read())
 
 
+class Totals(Collector):
+    """A counter with one label that is kept elsewhere; `read` returns the value of each label value at each scrape."""
+
+    def __init__(self, name: str, help_: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
+        self._name, self._help, self._label, self._read = name, help_, label, read
+
+    def collect(self) -> Iterable[Metric]:
+        """The counter's current values."""
+        family = CounterMetricFamily(self._name, self._help, labels=[self._label])
+        for value, count in self._read().items():
+            family.add_metric([value], count)
+        yield family
+
+
 class Metrics:
     """The registry of one process."""
 
@@ -79,6 +93,10 @@ class Metrics:
     def total(self, name: str, help_: str, read: Callable[[], float]) -> None:
         """Register a counter that is kept elsewhere and only grows; `name` without `_total`."""
         self.registry.register(Total(name, help_, read))
+
+    def totals(self, name: str, help_: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
+        """As `total`, with one label; `read` returns a count for each known value of the label, 0 too."""
+        self.registry.register(Totals(name, help_, label, read))
 
     def gauge(self, name: str, help_: str, read: Callable[[], float]) -> Gauge:
         """A gauge; `read` returns its value at each scrape."""

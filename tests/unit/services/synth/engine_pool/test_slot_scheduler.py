@@ -76,8 +76,51 @@ def test_scheduler_forgets_a_retired_engine_after_its_last_sentence() -> None:
     assert scheduler.retire("idle")
 
 
+def test_canary_gets_a_slot_that_nobody_waits_for() -> None:
+    scheduler: SlotScheduler[str, str] = SlotScheduler()
+    scheduler.open("engine", 1)
+    scheduler.open("other", 1)
+    scheduler.ask_canary("canary", "engine")
+    scheduler.ask("a", 0.0)
+    scheduler.ask("b", 1.0)
+    assert [scheduler.pair() for _ in range(3)] == [("a", "engine"), ("b", "other"), None]
+    scheduler.release("other")
+    assert scheduler.pair() is None, "the canary got a slot of another engine"
+    scheduler.release("engine")
+    assert scheduler.waiting == 0, "the canary counts as a sentence"
+    assert scheduler.pair() == ("canary", "engine")
+    assert scheduler.pair() is None
+
+
+def test_canary_in_a_hurry_gets_the_next_slot_of_its_engine() -> None:
+    scheduler: SlotScheduler[str, str] = SlotScheduler()
+    scheduler.hurry("engine")  # no canary waits
+    scheduler.open("engine", 1)
+    scheduler.ask("a", 0.0)
+    scheduler.ask("b", 1.0)
+    assert scheduler.pair() == ("a", "engine")
+    scheduler.ask_canary("canary", "engine")
+    scheduler.hurry("engine")
+    assert scheduler.pair() is None
+    scheduler.release("engine")
+    assert scheduler.pair() == ("canary", "engine")
+    scheduler.release("engine")
+    scheduler.ask_canary("next", "engine")
+    assert [scheduler.pair(), scheduler.pair()] == [("b", "engine"), None], "an earlier hurry counts for a new canary"
+
+
+def test_canary_of_a_retired_engine_gets_no_slot() -> None:
+    scheduler: SlotScheduler[str, str] = SlotScheduler()
+    scheduler.open("engine", 1)
+    scheduler.retire("engine")
+    scheduler.ask_canary("canary", "engine")
+    scheduler.hurry("engine")
+    assert scheduler.pair() is None
+    assert scheduler.clear() == ["canary"] and scheduler.clear() == []
+
+
 class SlotsMachine(RuleBasedStateMachine):
-    """Engines open and retire, waiters ask, leave and finish, in any order."""
+    """Engines open and retire, waiters and canaries ask, leave and finish, in any order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,18 +130,31 @@ class SlotsMachine(RuleBasedStateMachine):
         self.retired: set[int] = set()
         self.held: list[tuple[int, int]] = []
         self.waiting: dict[int, float] = {}
+        self.canaries: dict[int, int] = {}  # waiter: engine
+        self.hurries: set[int] = set()
 
     def pair(self) -> None:
         while (pair := self.scheduler.pair()) is not None:
             waiter, engine = pair
+            assert engine in self.size and engine not in self.retired
+            if waiter in self.canaries:
+                assert self.canaries.pop(waiter) == engine, "a canary got a slot of another engine"
+                assert waiter in self.hurries or not self.waiting, "a canary got a slot that a sentence waits for"
+                self.held.append(pair)
+                continue
+            assert not any(self.free(self.canaries[canary]) for canary in self.hurries & self.canaries.keys()), (
+                "a sentence got a slot before a canary in a hurry"
+            )
             best = min(self.waiting.values())
             assert self.waiting[waiter] == best
             assert waiter == next(w for w, due in self.waiting.items() if due == best), (
                 "sentences that are due at the same time are not in the order of their requests"
             )
-            assert engine in self.size and engine not in self.retired
             del self.waiting[waiter]
             self.held.append(pair)
+
+    def free(self, engine: int) -> bool:
+        return engine in self.size and engine not in self.retired and self.taken(engine) < self.size[engine]
 
     def taken(self, engine: int) -> int:
         return sum(it == engine for _, it in self.held)
@@ -116,6 +172,26 @@ class SlotsMachine(RuleBasedStateMachine):
         self.waiting[waiter] = due_s
         self.scheduler.ask(waiter, due_s)
         self.pair()
+
+    @precondition(lambda self: self.size.keys() - self.canaries.values())
+    @rule(data=st.data(), hurries=st.booleans())
+    def canary_asks(self, data: st.DataObject, hurries: bool) -> None:
+        engine = data.draw(st.sampled_from(sorted(self.size.keys() - self.canaries.values())))
+        waiter = next(self.names)
+        self.canaries[waiter] = engine
+        self.scheduler.ask_canary(waiter, engine)
+        if hurries:
+            self.hurries.add(waiter)
+            self.scheduler.hurry(engine)
+        self.pair()
+
+    @precondition(lambda self: self.canaries)
+    @rule(data=st.data())
+    def canary_leaves(self, data: st.DataObject) -> None:
+        waiter = data.draw(st.sampled_from(sorted(self.canaries)))
+        del self.canaries[waiter]
+        assert self.scheduler.leave(waiter)
+        assert not self.scheduler.leave(waiter)
 
     @precondition(lambda self: self.waiting)
     @rule(data=st.data())
@@ -153,6 +229,8 @@ class SlotsMachine(RuleBasedStateMachine):
             assert self.taken(engine) <= size
         free = sum(size - self.taken(engine) for engine, size in self.size.items() if engine not in self.retired)
         assert not (free and self.waiting), "a sentence waits although a slot is free"
+        assert not any(map(self.free, self.canaries.values())), "a canary waits although a slot of its engine is free"
+        assert self.scheduler.waiting == len(self.waiting)
 
 
 TestSlotsMachine = SlotsMachine.TestCase

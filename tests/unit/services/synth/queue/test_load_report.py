@@ -29,7 +29,7 @@ def queued(session: str, second: int, **fields: object) -> QueuedRequest:
 
 
 async def test_what_a_later_request_of_its_session_supersedes_counts_as_cancelled() -> None:
-    load = LoadReport(JetStream(UNCONNECTED), "synth", Slots(1, 0, 0), FairQueue(), Pace(None))
+    load = LoadReport(JetStream(UNCONNECTED), "synth", Slots(1, 0, 0), FairQueue(), Pace(None), lambda: True)
     old, other, new, late = (
         queued("s", 1),
         queued("another", 1),
@@ -42,3 +42,11 @@ async def test_what_a_later_request_of_its_session_supersedes_counts_as_cancelle
     for request in (new, late):  # an earlier one comes again
         load.queued(request)
     assert [load.cancelled(request) for request in (old, late, other, new)] == [True, True, False, False]
+
+
+async def test_load_has_no_slots_while_no_engine_process_can_speak() -> None:
+    speaks = True
+    load = LoadReport(JetStream(UNCONNECTED), "synth", Slots(2, 0, 0), FairQueue(), Pace(None), lambda: speaks)
+    assert (load.load().slots, load.load().free) == (2, 2)
+    speaks = False
+    assert (load.load().slots, load.load().free, load.load().work_s) == (0, 0, 0.0)
