@@ -26,6 +26,8 @@ from services.synth.job.metrics import SynthMetrics
 from services.synth.queue.backlog import Backlog
 from services.synth.queue.pace import Pace
 from services.synth.settings import SynthSettings
+from services.synth.speech.calibration import measured_levels
+from services.synth.speech.levelled_speaker import LevelledSpeaker
 from services.synth.speech.phrase_cache import CachingSpeaker, open_store
 from services.synth.speech.speaker import PoolSpeaker, Speaker
 from services.synth.synth import Synth
@@ -71,6 +73,12 @@ async def _serve(process: Process, settings: SynthSettings) -> None:
         if settings.delivery_format != "wav":
             await asyncio.to_thread(encoder.load, "opus")
         speaker: Speaker = PoolSpeaker(pool, rtf=settings.tts_engine_rtf)
+        if settings.tts_loudness_lufs is not None:
+            process.unready = "the loudness of the voices is being measured"
+            levels = await measured_levels(
+                pool, settings.tts_loudness_lufs, at_once=settings.synth_slots, stop=process.stop.is_set
+            )
+            speaker = LevelledSpeaker(speaker, levels)
         if settings.caches_phrases:
             store = await open_store(process, settings)
             speaker = await stack.enter_async_context(CachingSpeaker(speaker, store, metrics))

@@ -33,6 +33,8 @@ class SynthSettings(NodeSettings):
     """An engine process of a local engine that has spoken nothing for so long speaks a few words. 0: never."""
     tts_engine_rtf: float | None = Field(None, gt=0, le=10)
     tts_text_normalization: bool = True
+    tts_loudness_lufs: float | None = Field(None, ge=-40, le=-5)
+    """The loudness to which synth brings all voices; None: as the engine makes them."""
     tts_phrase_cache: bool | None = None
     tts_phrase_cache_max_bytes: int = Field(256 << 20, ge=1 << 20)
     tts_phrase_cache_seconds: int = Field(86_400, ge=60)

@@ -24,6 +24,7 @@ from tests.bench import (
     false_takeovers,
     forwarding,
     hostile,
+    levels,
     node,
     nodes,
     overload,
@@ -39,7 +40,7 @@ from tests.bench.measure import Sample
 PARTS = ("window", "forwarding", "conversation", "latency", "first-audio", "recovery")
 ALONE = (
     *("idle", "many-idle", "past", "node-cost", "hops", "sync", "overload", "fairness", "hostile", "voices"),
-    *("false-takeovers", "cluster-recovery", "nodes", "nodes-cluster", "v2", "barge-in"),
+    *("false-takeovers", "cluster-recovery", "nodes", "nodes-cluster", "v2", "barge-in", "levels"),
 )
 """Parts that run only with `--only`: they take minutes, and `voices` needs `make torch`."""
 BUDGET_S = 230.0
@@ -104,6 +105,7 @@ async def run(options: argparse.Namespace) -> int:
         "node-cost": lambda: whole_node.cost(20 if options.quick else 100),
         "nodes": lambda: nodes.measure(sessions=10 if options.quick else 100),
         "nodes-cluster": lambda: nodes.measure(3, 10 if options.quick else 100),
+        "levels": lambda: (levels.measure(), False),
         "barge-in": lambda: barge_in.measure(rounds, options.quick, _progress),
         "hops": lambda: whole_node.hops(10 if options.quick else 50),
     }

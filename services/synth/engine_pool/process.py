@@ -15,11 +15,13 @@ from typing import Literal, Unpack
 
 from orastream.base.foreign_text import MAX_MESSAGE_CHARS, cleaned
 from orastream.service import memory
+from services.synth.audio.levels import NO_LEVELS, Levels
 from services.synth.engine_pool.canary import CanarySentence, SpeechProof
 from services.synth.engine_pool.frames import Frame
 from services.synth.engine_pool.handshake import STOP_S, ready_frame
+from services.synth.engine_pool.manner import USUAL, Manner
 from services.synth.engine_pool.pipe import EnginePipe
-from services.synth.engine_pool.sentence_stream import LATE_S, Manner, SentenceStream
+from services.synth.engine_pool.sentence_stream import LATE_S, SentenceStream
 from services.synth.engines.base import EngineCrashed, EngineError, UnknownVoice, Voice, WrongInterpreter
 
 MIB = 1 << 20
@@ -44,6 +46,8 @@ class EngineInfo:
     default_sample_rate_hz: int
     voices: Mapping[str, Voice]
     max_growth_mb: int | None = None
+    levels: Levels = NO_LEVELS
+    """The gains that synth gives the voices, which the engine does not know."""
 
     @classmethod
     def of(cls, ready: Frame) -> EngineInfo:
@@ -69,8 +73,12 @@ class EngineInfo:
         known = self.voices.get(voice) if voice else None
         return known.sample_rate_hz if known else self.default_sample_rate_hz
 
+    def version_of(self, voice: str | None, language: str | None = None) -> str:
+        """Returns the version of the audio of a voice: the engine's, and a mark if the voice has a gain.
 
-_USUAL = {"speed": 1.0, "rtf": None, "skip_bytes": 0, "keep_skipped": False}
+        Without a voice: of a sentence in that language, or of an utterance that may have sentences in all of them.
+        """
+        return self.version + self.levels.mark(voice, language)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +189,7 @@ class PooledEngine:
             raise self._crashed("is gone")
         speech = SentenceStream(self, next(self._numbers), on_end, manner)
         self._speaking[speech.number] = speech
-        self._pipe.send("speak", id=speech.number, sentence=sentence, **{**_USUAL, **manner})
+        self._pipe.send("speak", id=speech.number, sentence=sentence, **{**USUAL, **manner})
         return speech
 
     async def close(self) -> int:

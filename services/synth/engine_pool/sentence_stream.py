@@ -5,28 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import NotRequired, Protocol, Self, TypedDict
+from typing import Protocol, Self
 
 from services.synth.engine_pool import frames
+from services.synth.engine_pool.manner import Manner
 from services.synth.engines.base import EngineError, SpokenWord
 
 LATE_S = 1.0
 """A timer that is later than this says that this process itself stood still (SIGSTOP, a machine without CPU): what the
 engine sent meanwhile was not read yet, so its silence says nothing."""
-
-
-class Manner(TypedDict):
-    """How to speak a sentence: arguments of `Engine.synthesize`, and those that the worker handles."""
-
-    voice: str | None
-    language: str
-    speed: NotRequired[float]
-    rtf: NotRequired[float | None]
-    """Slow the engine down to this real-time factor."""
-    skip_bytes: NotRequired[int]
-    """Bytes at the start that an earlier attempt stored: they are not slowed down, and not sent."""
-    keep_skipped: NotRequired[bool]
-    """Send the skipped bytes, too."""
 
 
 class Source(Protocol):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Unpack
 
+from services.synth.engine_pool.manner import Manner
 from services.synth.engine_pool.process import PooledEngine
-from services.synth.engine_pool.sentence_stream import Manner, SentenceStream
+from services.synth.engine_pool.sentence_stream import SentenceStream
 
 
 class Slot:

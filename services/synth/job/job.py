@@ -33,7 +33,7 @@ from services.synth.job.hold import Hold, Superseded
 from services.synth.job.metrics import SynthMetrics
 from services.synth.job.outcome import FailedAttempts, as_final, summary, worth_retrying
 from services.synth.job.redelivery import StoredAudio, deliver_again, find_source
-from services.synth.job.speech_run import utterance_of
+from services.synth.job.speech_run import utterance_of, voice_of
 from services.synth.job.synthesis import narrate, reached_by, start_of
 from services.synth.queue.admission import Admission
 from services.synth.queue.claim import Claim, claim, overdue, problem_of
@@ -222,6 +222,7 @@ class Job:
         """
         js, hold, failed, error = self._context.js, self._hold, FailedAttempts(), None
         retention_s = self._context.settings.tts_audio_retention_seconds
+        voice = voice_of(self._stored.request, self._context.settings)
         if first is not None:
             hold.attempt = first_attempt(js, self._stored, start, first, retention_s)
         while True:
@@ -231,7 +232,8 @@ class Job:
                     return opened  # an earlier attempt stored everything, but its synth did not ack
                 hold.attempt = opened
             attempt = hold.attempt
-            failed.on_opened(reached_by(attempt.progress, self._context.speaker.info), attempt.without_progress)
+            reached = reached_by(attempt.progress, self._context.speaker.info, voice)
+            failed.on_opened(reached, attempt.without_progress)
             try:
                 if failed.too_many:
                     problem = f"synthesis failed {failed.in_a_row} times without progress"

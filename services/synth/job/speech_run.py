@@ -21,13 +21,18 @@ from services.synth.speech.speak import Made, SpokenUtterance, speak_utterance
 from services.synth.text.script import ScriptLine, script_of
 
 
+def voice_of(request: SpeakRequest | None, settings: SynthSettings) -> str | None:
+    """The voice of all attempts at a request. None: the engine chooses it by the language."""
+    return (request.voice if request is not None else None) or settings.tts_voice
+
+
 def utterance_of(request: SpeakRequest, fmt: Format, settings: SynthSettings) -> SpokenUtterance:
     """The parameters for the engine; the same for all attempts at a request.
 
     `fmt` is what `SynthContext.formats` has chosen for the first attempt, and for a later one that of the stored audio.
     """
     return SpokenUtterance(
-        voice=request.voice or settings.tts_voice,
+        voice=voice_of(request, settings),
         language=request.language,
         speed=request.speed,
         format=fmt,

@@ -41,14 +41,16 @@ def start_of(request: SpeakRequest, request_seq: int, engine: EngineInfo, uttera
         spec.channels,
         engine.name,
         utterance.language,
-        engine.version,
+        engine.version_of(utterance.voice),
         None if request.text_stream else request.text,
     )
 
 
-def resume_of(progress: Assembly, engine: EngineInfo) -> Resume:
-    """Where the engine continues. `same_engine`: only the same engine and version repeat the stored audio exactly."""
-    same = progress.makers <= {(engine.name, engine.version)}
+def resume_of(progress: Assembly, engine: EngineInfo, voice: str | None = None) -> Resume:
+    """Where the engine continues. `same_engine`: only the same engine and version, with the same gain of the voice,
+    repeat the stored audio exactly.
+    """
+    same = progress.makers <= {(engine.name, engine.version_of(voice))}
     return Resume(
         progress.next_index,
         progress.bytes,
@@ -60,9 +62,9 @@ def resume_of(progress: Assembly, engine: EngineInfo) -> Resume:
     )
 
 
-def reached_by(progress: Assembly, engine: EngineInfo) -> Reached:
+def reached_by(progress: Assembly, engine: EngineInfo, voice: str | None = None) -> Reached:
     """How far the stored audio reaches, and whether this engine continues at its end."""
-    resume = resume_of(progress, engine)
+    resume = resume_of(progress, engine, voice)
     return Reached(resume.next_index, resume.sentence, continues_exactly(engine, resume))
 
 
@@ -113,7 +115,7 @@ async def narrate(  # noqa: PLR0913 - what one attempt needs
     assert progress.start is not None, "without it `open_attempt` raises AudioExpired"
     utterance = utterance_of(request, stored_format(progress.start), settings)
     utterance = replace(utterance, sample_rate_hz=progress.start.sample_rate_hz)
-    resume = resume_of(progress, speaker.info)
+    resume = resume_of(progress, speaker.info, utterance.voice)
     subject = js.names.put_audio(stored.session, stored.token)
     chunks, size = resume.next_index, resume.stored_bytes
     async with PublishWindow(js.broker, on_stored=trail.on_stored) as window, AsyncExitStack() as stack:

@@ -16,13 +16,14 @@ FETCH_S = 0.02
 def phrase_key(info: EngineInfo, line: ScriptLine, voice: str | None) -> str:
     """Returns the key of a sentence's audio. The same key means the same audio. The text cannot be read from it.
 
-    The key covers the layout of the stored bytes, and all that the sound depends on: engine, its version, voice,
-    language, speed, rate, spoken text. The format is not in it, because each format is made from the same samples.
+    The key covers the layout of the stored bytes, and all that the sound depends on: engine, its version with the gain
+    of the voice, voice, language, speed, rate, spoken text. The format is not in it, because each format is made from
+    the same samples.
     """
     about = [
         KEPT_LAYOUT,
         info.name,
-        info.version,
+        info.version_of(voice, line.language),
         voice or "",
         line.language,
         line.speed,
