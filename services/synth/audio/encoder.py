@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
+from collections.abc import Mapping
+from functools import cache
 from typing import Protocol
 
 from orastream.contract.audio import Format
+
+_OF_FFMPEG = ("opus", "flac", "mp3", "aac")
+_HEADER_VERSION = 2
+"""Raise it when the tags, or the options of the encoders, change. 1: without tags."""
+NO_TAGS: Mapping[str, str] = {}
 
 
 class Encoder(Protocol):
@@ -32,11 +40,28 @@ def load(fmt: Format) -> None:
         importlib.import_module(_module(fmt))
 
 
-def encoder_of(fmt: Format, rate_hz: int) -> Encoder:
-    """Returns a new encoder of a coded format. The format must support the rate (`audio.rate_for`)."""
-    encoder: Encoder = importlib.import_module(_module(fmt)).encoder(fmt, rate_hz)
+def encoder_of(fmt: Format, rate_hz: int, tags: Mapping[str, str] = NO_TAGS) -> Encoder:
+    """Returns a new encoder of a coded format. The format must support the rate (`audio.rate_for`).
+
+    `tags` are in the header of the file, if the format has one.
+    """
+    encoder: Encoder = importlib.import_module(_module(fmt)).encoder(fmt, rate_hz, tags)
     return encoder
 
 
+def file_mark(fmt: Format | str) -> str:
+    """Returns what the version of an engine needs in a `start` of that format: it changes with the bytes of the file
+    that the same samples give. Else a synth with another encoder would continue a file with bytes that do not fit.
+
+    "" for formats in which each sample is coded alone, by a rule that does not change.
+    """
+    return f"+av{_av_version()}.{_HEADER_VERSION}" if fmt in _OF_FFMPEG else ""
+
+
+@cache
+def _av_version() -> str:
+    return importlib.metadata.version("av")
+
+
 def _module(fmt: Format) -> str:
-    return "services.synth.audio.encoders.mulaw" if fmt == "mulaw" else "services.synth.audio.encoders.ffmpeg"
+    return "services.synth.audio.encoders.ffmpeg" if fmt in _OF_FFMPEG else "services.synth.audio.encoders.mulaw"

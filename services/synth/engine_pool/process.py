@@ -46,6 +46,8 @@ class EngineInfo:
     default_sample_rate_hz: int
     voices: Mapping[str, Voice]
     max_growth_mb: int | None = None
+    trained: bool = True
+    """Whether a model that has learned from recordings makes the sound."""
     levels: Levels = NO_LEVELS
     """The gains that synth gives the voices, which the engine does not know."""
 
@@ -60,6 +62,7 @@ class EngineInfo:
             scales=ready["scales"],
             default_sample_rate_hz=ready["sample_rate_hz"],
             max_growth_mb=ready["max_growth_mb"],
+            trained=ready["trained"],
             voices={voice: Voice(voice, language, rate) for voice, language, rate in ready["voices"]},
         )
 

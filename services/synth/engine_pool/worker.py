@@ -91,6 +91,7 @@ class EngineWorker:
             scales=self._engine.scales,
             sample_rate_hz=self._engine.sample_rate_hz(None),
             max_growth_mb=getattr(self._engine, "max_growth_mb", None),
+            trained=getattr(self._engine, "trained", True),
             voices=[(v.name, v.language, v.sample_rate_hz) for v in self._engine.voices()],
             warm_up=warm_up,
         )

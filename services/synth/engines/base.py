@@ -123,6 +123,8 @@ class Engine(Protocol):
     max_growth_mb: int | None
     """For a library that leaks memory: MiB by which a process may grow after its start before it is replaced, if
     ENGINE_MAX_MEMORY_MB is not set. None, or no such attribute: no limit."""
+    trained: bool
+    """Whether a model that has learned from recordings makes the sound; files say so. No such attribute: True."""
 
     def load(self) -> None:
         """Prepares the engine. Called once, before everything else.

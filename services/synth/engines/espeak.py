@@ -141,6 +141,7 @@ class EspeakEngine:
     at_once = 1  # the library has global state
     scales = True
     max_growth_mb = 32
+    trained = False  # it computes formants by rules
 
     def __init__(self) -> None:
         self.deterministic = True

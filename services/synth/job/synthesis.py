@@ -16,6 +16,7 @@ from orastream.contract.playback import Playback
 from orastream.contract.stored_requests import StoredRequest
 from orastream.jetstream.publish_window import PublishWindow
 from orastream.traces import Span
+from services.synth.audio.encoder import file_mark
 from services.synth.audio.pcm_chunker import AudioPiece
 from services.synth.engine_pool.process import EngineInfo
 from services.synth.engines.base import CannotResume, NoAudio
@@ -41,16 +42,17 @@ def start_of(request: SpeakRequest, request_seq: int, engine: EngineInfo, uttera
         spec.channels,
         engine.name,
         utterance.language,
-        engine.version_of(utterance.voice),
+        engine.version_of(utterance.voice) + file_mark(utterance.format),
         None if request.text_stream else request.text,
     )
 
 
 def resume_of(progress: Assembly, engine: EngineInfo, voice: str | None = None) -> Resume:
-    """Where the engine continues. `same_engine`: only the same engine and version, with the same gain of the voice,
-    repeat the stored audio exactly.
+    """Where the engine continues. `same_engine`: only the same engine and version, with the same gain of the voice and
+    the same encoder, repeat the stored audio exactly.
     """
-    same = progress.makers <= {(engine.name, engine.version_of(voice))}
+    mark = file_mark(progress.start.format) if progress.start is not None else ""
+    same = progress.makers <= {(engine.name, engine.version_of(voice) + mark)}
     return Resume(
         progress.next_index,
         progress.bytes,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from orastream.contract.audio import BYTES_PER_SAMPLE, Format, PcmSpec, header_bytes, rate_for, seconds_of, wav_header
 from services.synth.audio import encoder, resample
 from services.synth.audio.coded_chunker import CodedChunker
+from services.synth.audio.file_tags import speech_tags
 from services.synth.audio.pcm_chunker import AudioPiece, Cutting, PcmChunker
 from services.synth.audio.resample import Resampler
 from services.synth.engine_pool.process import EngineInfo
@@ -274,7 +275,8 @@ def _chunker(
             raise CannotResume(
                 f"synthesis stopped, and {fmt} of {info.name} cannot be resumed; send the request again, or use wav"
             )
-    coder = encoder.encoder_of(fmt, spec.sample_rate_hz)
+    tags = speech_tags(info.name, info.version_of(utterance.voice), trained=info.trained)
+    coder = encoder.encoder_of(fmt, spec.sample_rate_hz, tags)
     first, offset = resume.next_index, resume.stored_bytes
     return CodedChunker(spec, coder, cutting, first_index=first, offset_bytes=offset, offset_s=offset_s)
 

@@ -2,10 +2,15 @@
 
 Ogg pages are 20 ms long. FFmpeg's default is 1 s, and no byte would come before the first page is full. `bitexact`
 leaves random serial numbers and the library's version out, so that the same samples give the same bytes everywhere.
+
+The tags are in the header: Vorbis comments in Ogg/Opus (OpusTags, RFC 7845) and FLAC (RFC 9639), an ID3v2.4 tag before
+the first frame of MP3. FFmpeg's FLAC header would have 8 KiB of room for other tags, which nobody writes into a stream.
+ADTS has no header of its own, and gets no tags: a reader may begin at any frame.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import av
@@ -23,8 +28,8 @@ class _Kind:
 
 _KINDS = {
     "opus": _Kind("ogg", "libopus", 32_000, {"page_duration": "20000"}, {"application": "audio"}),
-    "flac": _Kind("flac", "flac"),
-    "mp3": _Kind("mp3", "libmp3lame", 64_000, {"write_xing": "0", "id3v2_version": "0"}),
+    "flac": _Kind("flac", "flac", muxing={"metadata_header_padding": "0"}),
+    "mp3": _Kind("mp3", "libmp3lame", 64_000, {"write_xing": "0", "id3v2_version": "4"}),
     "aac": _Kind("adts", "aac", 64_000),
 }
 _BIT_EXACT = {"flags": "+bitexact"}
@@ -49,7 +54,7 @@ class _Sink:
 class FfmpegEncoder:
     """Encodes one file. For one thread at a time."""
 
-    def __init__(self, fmt: str, rate_hz: int) -> None:
+    def __init__(self, fmt: str, rate_hz: int, tags: Mapping[str, str]) -> None:
         kind = _KINDS[fmt]
         self._rate_hz = rate_hz
         self._sink = _Sink()
@@ -57,6 +62,7 @@ class FfmpegEncoder:
         self._container = av.open(
             self._sink, "w", format=kind.container, options={"fflags": "+bitexact", **kind.muxing}
         )
+        self._container.metadata.update(tags)
         stream = self._container.add_stream(kind.codec, rate=rate_hz, options={**_BIT_EXACT, **kind.coding})
         assert isinstance(stream, av.AudioStream), "an audio codec gives an audio stream"
         stream.layout = "mono"
@@ -83,6 +89,6 @@ class FfmpegEncoder:
         return self._sink.take()
 
 
-def encoder(fmt: str, rate_hz: int) -> FfmpegEncoder:
-    """Returns a new encoder."""
-    return FfmpegEncoder(fmt, rate_hz)
+def encoder(fmt: str, rate_hz: int, tags: Mapping[str, str]) -> FfmpegEncoder:
+    """Returns a new encoder; `tags` are in the header of the file."""
+    return FfmpegEncoder(fmt, rate_hz, tags)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -35,6 +36,6 @@ class MulawEncoder:
         return b""
 
 
-def encoder(_fmt: str, _rate_hz: int) -> MulawEncoder:
-    """Returns a new encoder."""
+def encoder(_fmt: str, _rate_hz: int, _tags: Mapping[str, str]) -> MulawEncoder:
+    """Returns a new encoder; the file has no header, and so no tags."""
     return MulawEncoder()

@@ -33,6 +33,7 @@ class GptSovitsEngine:
     deterministic = False  # sampling is random, and a seed gives the same result only on one kind of device
     scales = False
     max_growth_mb = None
+    trained = True
 
     def __init__(self, answer_s: float = ANSWER_S) -> None:
         self.at_once = 1

@@ -36,6 +36,7 @@ class GptSovitsLocalEngine:
     at_once = 1
     scales = True
     max_growth_mb = None
+    trained = True
 
     def __init__(self) -> None:
         self.version = ""

@@ -26,6 +26,7 @@ class PocketEngine:
     at_once = 1  # the model is not thread-safe
     scales = True
     max_growth_mb = None
+    trained = True
 
     def __init__(self) -> None:
         self.version = ""

@@ -54,6 +54,7 @@ class VitsEngine:
     name = "vits"
     scales = True
     max_growth_mb = None
+    trained = True
 
     def __init__(self) -> None:
         self.version = ""

@@ -15,21 +15,25 @@ from orastream.contract.audio import FORMATS, RATES_HZ, Format, PcmSpec, rate_fo
 from orastream.contract.sentence_start import MAX_STARTS_BYTES, SentenceStart
 from services.synth.audio.coded_chunker import CodedChunker
 from services.synth.audio.encoder import encoder_of
+from services.synth.audio.file_tags import speech_tags
 from services.synth.audio.pcm_chunker import AudioPiece, Cutting
 
 pytestmark = pytest.mark.unit
 
 WHOLE = Cutting(32_768)
 CODED = [fmt for fmt in FORMATS if fmt not in ("wav", "pcm16")]
-HEADERS: dict[Format, bytes] = {"opus": b"OpusHead", "flac": b"fLaC"}
+HEADERS: dict[Format, bytes] = {"opus": b"OpusHead", "flac": b"fLaC", "mp3": b"ID3\x04"}
 """The header of a file: only the first chunk has it."""
 BEGINNINGS: dict[Format, tuple[bytes, ...]] = {
     "opus": (b"OggS",),
     "flac": (b"fLaC",),
-    "mp3": (b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2"),  # the sync word of layer III: no tag before it
+    "mp3": (b"ID3\x04",),  # the tag; the frames follow it
     "aac": (b"\xff\xf1", b"\xff\xf0"),  # the sync word of ADTS
     "mulaw": (b"",),
 }
+
+
+TAGS = speech_tags("espeak", "0.2.4", trained=False)
 
 
 def voice(seconds: float, rate_hz: int) -> bytes:
@@ -59,7 +63,7 @@ def coded(
     fmt: Format, pcm: bytes, rate_hz: int, step: int | None = None, cutting: Cutting = WHOLE, **options: Any
 ) -> list[AudioPiece]:
     step = step or rate_hz // 16 * 2  # about 60 ms, as engines yield it
-    chunker = CodedChunker(PcmSpec(rate_hz), encoder_of(fmt, rate_hz), cutting, **options)
+    chunker = CodedChunker(PcmSpec(rate_hz), encoder_of(fmt, rate_hz, TAGS), cutting, **options)
     pieces = [piece for at in range(0, len(pcm), step) for piece in chunker.push(pcm[at : at + step], 0)]
     return [*pieces, *chunker.flush()]
 

@@ -103,6 +103,18 @@ def progress_of(engine: EngineInfo, voice: str | None, piece: AudioPiece) -> Ass
     return progress
 
 
+@pytest.mark.parametrize(("version", "same"), [(None, True), ("1", False), ("1+av1.0", False)])
+async def test_a_coded_file_of_another_encoder_is_not_continued(version: str | None, same: bool) -> None:
+    """Its header or its frames have other bytes, also of the same samples."""
+    speaker, utterance = Slopes(), SpokenUtterance("calm", "en-US", 1.0, "opus")
+    request = SpeakRequest(session_id="s", phone_id="p", text=TEXT)
+    start = start_of(request, 1, speaker.info, utterance)
+    progress = Assembly(1)
+    progress.receive(2, start if version is None else replace(start, engine_version=version))
+    progress.receive(3, AudioChunk(2, 0, 0, 0, b"OggS", offset=0))
+    assert resume_of(progress, speaker.info, "calm").same_engine is same
+
+
 @pytest.mark.parametrize(
     ("voice", "before", "now", "same"),
     [

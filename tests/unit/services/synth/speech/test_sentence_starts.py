@@ -14,6 +14,7 @@ from orastream.contract.assembly import Assembly
 from orastream.contract.audio import FORMATS, Format, PcmSpec, header_bytes, rate_for, seconds_of
 from orastream.contract.audio_messages import AudioStart
 from orastream.contract.sentence_start import SentenceStart
+from services.synth.audio.encoder import file_mark
 from services.synth.audio.pcm_chunker import AudioPiece, Cutting
 from services.synth.engine_pool.process import EngineInfo
 from services.synth.engines.base import SpokenWord, Voice
@@ -126,7 +127,8 @@ def check_places(of: SpokenUtterance, pieces: list[AudioPiece]) -> None:
 async def progress_after(of: SpokenUtterance, pieces: list[AudioPiece], *, old: bool = False) -> Assembly:
     """What a synth reads that takes over after these chunks."""
     progress = Assembly(3)
-    progress.receive(1, AudioStart(3, of.format, spec_of(of).sample_rate_hz, 1, "letters", "ko-KR", "1"))
+    version = "1" + file_mark(of.format)
+    progress.receive(1, AudioStart(3, of.format, spec_of(of).sample_rate_hz, 1, "letters", "ko-KR", version))
     for sequence, piece in enumerate(pieces, 2):
         chunk = as_chunk(piece, 1, None)
         if old:

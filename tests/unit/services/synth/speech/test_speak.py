@@ -167,7 +167,7 @@ class Watched:
 def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
     """Takes the place of every encoder."""
     made = Watched()
-    monkeypatch.setattr(encoder, "encoder_of", lambda _fmt, _rate_hz: made)
+    monkeypatch.setattr(encoder, "encoder_of", lambda _fmt, _rate_hz, _tags: made)
     return made
 
 
