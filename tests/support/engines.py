@@ -126,6 +126,67 @@ class Choir:
 '''
 
 
+MOODY_ENGINE = '''
+"""An engine whose processes lose their voice: the file MOODY says how, as `<how> <pid>`; pid 0 means all processes.
+
+It appends each sentence to the file MOODY.log, as `<pid> <voice> <text>`. A text that begins with "quick" is spoken.
+"""
+import os, time
+from services.synth.engines.base import EngineError, Voice
+
+class Moody:
+    name = "moody"
+    version = "1"
+    deterministic = True
+    at_once = int(os.environ.get("MOODY_AT_ONCE", "1"))
+    scales = os.environ.get("MOODY_SCALES", "yes") == "yes"
+    def load(self):
+        self.errors = 0
+    def voices(self):
+        return [Voice("calm", "ko-KR", 8000), Voice("low", "en-US", 8000)]
+    def sample_rate_hz(self, voice):
+        return 8000
+    def synthesize(self, sentence, *, voice, language, speed, stop):
+        with open(os.environ["MOODY"] + ".log", "a") as log:
+            log.write(f"{os.getpid()} {voice} {sentence}\\n")
+        with open(os.environ["MOODY"]) as file:
+            how, _, pid = file.read().partition(" ")
+        if pid not in ("0", str(os.getpid())) or sentence.startswith("quick"):
+            how = "speaks"
+        if how == "raises" or "bad" in sentence:
+            raise EngineError("out of breath")
+        if how == "raises-once":
+            self.errors += 1
+            if self.errors == 1:
+                raise EngineError("out of breath")
+        if how == "hangs":
+            time.sleep(600)
+        if how == "late":
+            time.sleep(3)
+        if how == "exits":
+            os._exit(3)
+        while how == "babbles" and not stop():
+            yield bytes([1, 1]) * 400
+            time.sleep(0.01)
+        for _ in range(40 if how == "slow" else 0):
+            yield b""
+            time.sleep(0.05)
+            if stop():
+                return
+        while sentence.startswith("quick endless") and not stop():
+            yield bytes([1, 1]) * 400
+            time.sleep(0.01)
+        if how == "mute" or how == "letters" and any(map(str.isdigit, sentence)):
+            return
+        yield (bytes(2) if how == "zeros" else sentence[:1].encode().ljust(2, b"x")[:2]) * 400
+'''
+
+
+def install_moody_engine(directory: Path) -> None:
+    """Install the engine `moody` in a directory of an interpreter's module path."""
+    _install(directory, "moody_engine", MOODY_ENGINE, "moody = moody_engine:Moody")
+
+
 def install_choir_engine(directory: Path) -> None:
     """Install the engine `choir` in a directory of an interpreter's module path."""
     _install(directory, "choir_engine", CHOIR_ENGINE, "choir = choir_engine:Choir")

@@ -117,9 +117,10 @@ class EnginePool:
         One can if it takes sentences: it has spoken within `canary_s`, or speaks now and has `stall_s` for it, or it is
         replaced. So the age of its last audio does not count, which would be old after a pause of this process.
         """
-        if any(engine.alive for engine in self._open):
+        found = [*self._problems.values(), *(engine.problem for engine in self._open)]
+        problems = "; ".join(dict.fromkeys(filter(None, found)))  # none: the pool has just been entered
+        if not problems or any(engine.takes_sentences for engine in self._open):
             return None
-        problems = "; ".join(self._problems.values()) or "the process ended"
         return f"no engine process can speak: {problems}; starting another"
 
     async def __aenter__(self) -> Self:
@@ -188,9 +189,9 @@ class EnginePool:
                 if not self._scheduler.leave(waiter) and not waiter.cancelled() and waiter.exception() is None:
                     self._release(waiter.result())  # cancelled after it got a slot, before it woke up
                 raise
-            if engine.alive:
+            if engine.takes_sentences:
                 return engine
-            self._retire(engine)  # it ended just now, and its `_keep` task has not run yet
+            self._retire(engine)  # it ended or failed just now, and its `_keep` task has not run yet
             self._release(engine)
 
     def _pair(self) -> None:

@@ -131,8 +131,8 @@ class PooledEngine:
         """Starts a process and returns it when the engine is loaded and warm. Cancelled, it ends the process.
 
         `python` is the interpreter (None: this one), with the packages installed for it. `default_voice` must be one of
-        the engine's voices. Raises EngineError if the engine is not ready
-        within `limits.start_s`; UnknownEngine, Misconfigured or WrongInterpreter if another try cannot help.
+        the engine's voices. Raises EngineError if the engine is not ready within `limits.start_s`; UnknownEngine,
+        Misconfigured or WrongInterpreter if another try cannot help.
         """
         engine = cls(name, limits)
         module = ["-m", "services.synth.engine_pool.worker", "--engine", name]
@@ -177,12 +177,12 @@ class PooledEngine:
         """Whether the process can speak: it runs, and nobody has closed or killed it."""
         return not self._closed and self._pipe.running
 
-    def speak(
-        self,
-        sentence: str,
-        on_end: Callable[[], None],
-        **manner: Unpack[Manner],
-    ) -> SentenceStream:
+    @property
+    def takes_sentences(self) -> bool:
+        """Whether it may get new sentences: it can speak, and need not be replaced, or only because of its memory."""
+        return self.alive and (not self.to_replace.done() or self.to_replace.result() == "too large")
+
+    def speak(self, sentence: str, on_end: Callable[[], None], **manner: Unpack[Manner]) -> SentenceStream:
         """Begins a sentence; `on_end` is called when the engine has finished or stopped it.
 
         The process speaks `at_once` sentences at the same time and queues the others. Raises EngineCrashed if it has
