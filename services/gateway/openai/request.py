@@ -17,6 +17,7 @@ from orastream.contract.codec import Map
 from orastream.contract.errors import InvalidRequest
 from orastream.contract.language import language_of
 from orastream.contract.messages import MAX_SPEED, MIN_SPEED
+from orastream.contract.surrogates import whole_characters
 
 MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "orastream")
 """Models that mean the node's own engine. Any other model is the name of an engine."""
@@ -52,7 +53,7 @@ class SpeechRequest:
 def read_speech(body: bytes) -> SpeechRequest:
     """Read the request in a body. Raises InvalidRequest with OpenAI's name of the field."""
     value = codec.decode(body)
-    text, model = _required(value, "input"), _required(value, "model")
+    text, model = whole_characters(_required(value, "input")), _required(value, "model")
     name = _string(value, "response_format", "mp3")
     fmt = _FORMATS.get(name)
     if fmt is None or fmt not in FORMATS:

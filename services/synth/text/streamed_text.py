@@ -175,9 +175,13 @@ class StreamedText:
         except SequenceConflict:  # more text, or our own mark whose ack was lost: the feed delivers it
             newer = await self._js.after(self._js.names.texts_stream, self._feed.subject, self._last_sequence)
             if newer is None:  # purged: the utterance is already final
-                self._text_pieces.stall()
+                self._stall()
             self._idle.restart(self._clock())
         except PublishRefused:  # the stream stores no messages now, also none of the writer
-            self._text_pieces.stall("the node has no room for pieces of texts (TTS_TEXTS is full); send the text again")
+            self._stall("the node has no room for pieces of texts (TTS_TEXTS is full); send the text again")
         else:
             await self._wait_until(self._clock() + self._request.idle_seconds)  # until the feed delivers the mark
+
+    def _stall(self, why: str | None = None) -> None:
+        if text := self._text_pieces.stall(why):
+            self._fresh.append(text)

@@ -146,7 +146,7 @@ class BlockingClient:
 
     def utterance(
         self,
-        tokens: Iterable[str],
+        tokens: Iterable[str | None],
         *,
         session_id: str,
         phone_id: str,
@@ -156,13 +156,13 @@ class BlockingClient:
         """Have a text spoken while it is still being written: `tokens` yields its pieces.
 
         Returns what `say` returns, after the last token. If the request ends before (a barge-in), no more tokens are
-        taken. An exception raised by `tokens`, or a token that is no str (TypeError), cancels the request. See
-        `Client.utterance`: same arguments and errors.
+        taken. A token that is None counts as an empty one. An exception raised by `tokens`, or a token that is neither
+        str nor None (TypeError), cancels the request. See `Client.utterance`: same arguments and errors.
         """
         more: Any = to_wire("utterance", options, given=("session_id", "phone_id", "text_stream"))
         stream = self._run(lambda c: c.utterance(session_id=session_id, phone_id=phone_id, **more).__aenter__())
 
-        def write(token: str) -> None:
+        def write(token: str | None) -> None:
             self._run(lambda _: stream.write(token))
 
         try:

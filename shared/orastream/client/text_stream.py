@@ -20,7 +20,8 @@ from orastream.contract.codec import Map
 from orastream.contract.errors import InvalidRequest, OrastreamError, PublishRefused, Undecodable, UtteranceEnded
 from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Report
 from orastream.contract.names import Names
-from orastream.contract.text_pieces import MAX_PIECES, TextPiece, check_text
+from orastream.contract.surrogates import SurrogateJoiner
+from orastream.contract.text_pieces import MAX_PIECES, TextPiece
 from orastream.jetstream.publish_window import PublishWindow
 
 CANCEL_S = 5.0
@@ -76,9 +77,13 @@ class TextStream:
     def __init__(self, client: Submitter, fields: Map, max_text_chars: int = DEFAULT_MAX_TEXT_CHARS) -> None:
         """`fields` are the wire fields of the request. Nothing is stored before the block is entered."""
         self._client = client
-        self._fields: Map = {**fields, "textStream": True}
+        self._joiner = SurrogateJoiner()
+        beginning = fields.get("text")
+        if isinstance(beginning, str):  # another type is refused when the request is submitted
+            beginning = self._joiner.push(beginning)
+        self._fields: Map = {**fields, "text": beginning, "textStream": True}
         self._max_chars = max_text_chars
-        self._chars = len(str(fields.get("text") or ""))
+        self._chars = len(beginning) if isinstance(beginning, str) else 0
         self._next_index = 0
         self._acceptance: Acceptance | None = None
         self._final: Report | None = None
@@ -114,27 +119,28 @@ class TextStream:
             self._stack = stack.pop_all()
         return self
 
-    async def write(self, text: str) -> None:
+    async def write(self, text: str | None) -> None:
         """Add a piece of the text: a token, a word, a sentence. Waits only while too many pieces are unacked.
 
-        An empty piece only restarts the idle timeout.
+        An empty piece, or None, only restarts the idle timeout. Half of a surrogate pair at the end of a piece waits
+        for the other half in the next piece; one without its other half becomes U+FFFD, which is not spoken.
         Raises UtteranceEnded, NodeUnavailable (a piece was not stored for 30 s), InvalidRequest for a text that is too
-        long or not valid Unicode, TypeError for one that is no str, such as None (after these two the piece is not
-        sent, and you can still write others or leave the block), RuntimeError before the block was entered and after it
-        was left.
+        long, TypeError for one that is neither str nor None (after these two the piece is not sent, and you can still
+        write others or leave the block), RuntimeError before the block was entered and after it was left.
         """
         self._tokens()  # raises if the block was not entered
         if self._ended is not None:
             raise self._ended
         if self._left:
             raise RuntimeError("the block was left: the text is complete")
+        text = "" if text is None else text
         if not isinstance(text, str):
-            raise TypeError(f"write: text must be str, got {type(text).__name__}; skip pieces without text")
-        check_text(text)
-        if self._chars + len(text) > self._max_chars:
+            raise TypeError(f"write: text must be str or None, got {type(text).__name__}; write the text of the piece")
+        if self._chars + self._joiner.waits + len(text) > self._max_chars:
             raise InvalidRequest("text", f"would have more than {self._max_chars} characters; end it here")
         if self._next_index + 1 >= MAX_PIECES:
             raise InvalidRequest("text", f"is in more than {MAX_PIECES - 1} pieces; write longer ones")
+        text = self._joiner.push(text)
         await self._put(TextPiece(self._next_index, text))
         self._chars += len(text)
 
@@ -157,7 +163,7 @@ class TextStream:
         try:
             if exc is None:
                 with contextlib.suppress(UtteranceEnded):
-                    await self._put(TextPiece(self._next_index, end=True))
+                    await self._put(TextPiece(self._next_index, self._joiner.finish(), end=True))
                     await self._flush()
             elif not ended_by_us:
                 await self._cancel()

@@ -18,6 +18,7 @@ from orastream.contract.codec import Encoding, Map
 from orastream.contract.errors import RETRYABLE, Code, InvalidRequest, known_code
 from orastream.contract.names import DEFAULT, Names
 from orastream.contract.request_problems import MAX_NAME_CHARS, first_problem, misspelt
+from orastream.contract.surrogates import whole_characters
 
 Transport = Literal["websocket", "http", "none"]
 TRANSPORTS: tuple[Transport, ...] = get_args(Transport)
@@ -107,8 +108,8 @@ class _Wire(BaseModel):
 class SpeakRequest(_Wire):
     """A request to speak a text to a phone. An optional field that is None takes the node's setting."""
 
-    text: Text = ""
-    """The whole text; its beginning if `text_stream`."""
+    text: Annotated[str, AfterValidator(whole_characters)] = ""
+    """The whole text; its beginning if `text_stream`. Half of a surrogate pair alone is replaced by U+FFFD."""
     ssml: bool = False
     session_id: Identifier = Field(alias="sessionId")
     phone_id: Identifier = Field(alias="phoneId")

@@ -19,6 +19,7 @@ from orastream.contract.messages import (
     Status,
     Transport,
     parse_request,
+    sayable,
 )
 from orastream.contract.names import Names
 from orastream.contract.trace_context import NOTHING, Carrier, Origin, origin_of
@@ -56,6 +57,18 @@ class StoredRequest:
     def stated_transport(self) -> Transport | None:
         """The transport that the request names, or None."""
         return self.request.stated_transport if self.request else None
+
+    @property
+    def may_be_silent(self) -> bool:
+        """Whether its audio may be complete without a chunk, because its text has nothing to say.
+
+        Known only when it ends of a text stream, and of a text that begins with what may be a tag of TTS_SKIP_TAGS. A
+        `redeliverOf` may name such a request. All other requests are refused if they have nothing to say.
+        """
+        request = self.request
+        if request is None or (request.ssml and request.redeliver_of is None):
+            return False
+        return request.redeliver_of is not None or not sayable(request.text.partition("<")[0])
 
     @property
     def _characters(self) -> int | None:

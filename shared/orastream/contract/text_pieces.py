@@ -7,6 +7,9 @@ and their stored times, so every reader gets the same text and the same end.
 
 The text also ends, with a `problem`, at a piece that cannot be decoded, makes the text too long or comes too late, and
 at `{"stalled": true}`. Synth stores that message when the writer sends nothing for too long; later pieces are ignored.
+A text that ends with nothing to say is no problem: it has no audio.
+
+A piece may end with the high half of a surrogate pair whose low half begins the next piece (`surrogates`).
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from orastream.contract import codec
 from orastream.contract.audio_messages import EndError
 from orastream.contract.codec import Encoding, Map
 from orastream.contract.errors import InvalidRequest, Undecodable
-from orastream.contract.messages import NOTHING_TO_SAY, sayable
+from orastream.contract.surrogates import SurrogateJoiner
 
 MAX_PIECES = 65_536
 STALLED = codec.encode({"stalled": True}, "json")
@@ -26,14 +29,14 @@ STALLED = codec.encode({"stalled": True}, "json")
 
 @dataclass(frozen=True, slots=True)
 class TextPiece:
-    """One piece. `index` counts from 0. `end` marks the last piece."""
+    """One piece. `index` counts from 0. `end` marks the last piece. A decoded `text` may have halves of surrogates."""
 
     index: int
     text: str = ""
     end: bool = False
 
     def encode(self, encoding: Encoding = "json") -> bytes:
-        """Encode the piece."""
+        """Encode the piece. Raises UnicodeEncodeError if the text has half of a surrogate pair alone."""
         fields: Map = {"index": self.index}
         if self.text or not self.end:
             fields["text"] = self.text
@@ -59,16 +62,7 @@ class TextPiece:
             raise _bad("has neither text nor end")
         if text is not None and type(text) is not str:
             raise _bad("has a text that is not a string")
-        return cls(index, check_text(text or ""), bool(end))
-
-
-def check_text(text: str) -> str:
-    """Return the text. Raises InvalidRequest if it contains a lone surrogate."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise _bad("contains a lone surrogate; send whole characters") from None
-    return text
+        return cls(index, text or "", bool(end))
 
 
 def _bad(problem: str) -> InvalidRequest:
@@ -92,13 +86,14 @@ class TextPieces:
         self.ended = False
         """Whether the text has ended: no text will be added."""
         self.problem: EndError | None = None
-        """Why the text ended too early or cannot be spoken; None if it is complete."""
+        """Why the text ended too early; None if it is complete."""
         self._max_chars = max_chars
         self._max_open_s = max_open_s
         self._held: dict[int, str] = {}
         self._chars = len(beginning)  # characters of held pieces included
         self._last: int | None = None  # index of the last piece, once it is known
         self._first_at_s: float | None = None
+        self._joiner = SurrogateJoiner()
 
     def receive(self, payload: bytes, stored_at_s: float) -> str:
         """Add the next message of the stream. Returns the text to pass on now, maybe empty.
@@ -132,7 +127,10 @@ class TextPieces:
         return self._pass_on()
 
     def stall(self, why: str | None = None) -> str:
-        """End the text as stalled. Returns no text. `why` is the cause, if it is not the writer's silence."""
+        """End the text as stalled. Returns the text to pass on now, as `receive`.
+
+        `why` is the cause, if it is not the writer's silence.
+        """
         if why is not None:
             return self._end(EndError("text_stalled", f"text: {why}"))
         missing = f"; piece {self.next_index} is missing" if self._held else ""
@@ -143,16 +141,16 @@ class TextPieces:
         while (text := self._held.pop(self.next_index, None)) is not None:
             ready.append(text)
             self.next_index += 1
-        passed = "".join(ready)
+        passed = self._joiner.push("".join(ready))
         self.text += passed
         if self._last is not None and self.next_index > self._last:
-            self._end(None)
+            passed += self._end(None)
         return passed
 
     def _end(self, problem: EndError | None) -> str:
-        self.ended = True
+        """End the text. Returns what is left to pass on: U+FFFD if half of a character waits."""
+        self.ended, self.problem = True, problem
         self._held.clear()
-        if problem is None and not sayable(self.text):
-            problem = EndError("invalid_request", f"text: {NOTHING_TO_SAY}")
-        self.problem = problem
-        return ""
+        rest = self._joiner.finish()
+        self.text += rest
+        return rest

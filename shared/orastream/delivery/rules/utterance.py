@@ -11,12 +11,16 @@ start.
 Over a *resuming* link (protocol v2) OraServer says at which byte the audio goes on: `OpenUtterance` asks, and `opened`
 is the answer, which counts more than what was confirmed before. Such a link keeps its own order of audio and cancels,
 and its receiver knows which owner is the newest, so it is never cut.
+
+An utterance whose audio is complete without a chunk is delivered, and nothing of it is written: its text had nothing to
+say. One that `may_be_silent` therefore begins at OraServer, and fails because of it, only when it has a chunk.
 """
 
 # length: one state machine; its events and decisions use the same state
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
@@ -103,6 +107,8 @@ class UtteranceDelivery:
     """When the request was stored, if known. Used to report `audio_expired` instead of `synth_stalled`."""
     sent_before: bool = False
     """An earlier owner may have written chunks, as its report says."""
+    may_be_silent: bool = False
+    """Its audio may have no chunk; see `StoredRequest.may_be_silent`."""
     backoff: Backoff = field(default_factory=lambda: Backoff(0.5, 2.0))
     """The waits between tries to connect; its times are taken from `rules`."""
 
@@ -137,7 +143,9 @@ class UtteranceDelivery:
     _failures: int = field(init=False, default=0)
     """Links lost or not opened since OraServer last confirmed something."""
     _retry_at: float = field(init=False, default=0.0)
-    """When to connect again."""
+    """When to connect again; infinity: not before there is audio."""
+    _unreachable: tuple[Code, str] | None = field(init=False, default=None)
+    """Why the utterance fails if it turns out to have audio: OraServer cannot be reached, or refuses."""
     _read_again: bool = field(init=False, default=False)
     """The audio was read again because it had changed."""
     _rewind: bool = field(init=False, default=False)
@@ -238,6 +246,8 @@ class UtteranceDelivery:
         `resumes`: OraServer says over it where the audio goes on.
         """
         self.link = LinkState.UP
+        if self._unreachable is not None:
+            self._unreachable, self._failures = None, 0
         self._resuming.link_up(resumes=resumes)
         self._sent.start_over(self._sent.written, quick=quick)
 
@@ -274,16 +284,17 @@ class UtteranceDelivery:
             self.progress.version += 1
         self.link, self._prompt = LinkState.DOWN, False
         self._resuming.link_lost()
-        if refused:
-            self._finish("failed", "oraserver_refused", f"OraServer refused: {reason}; check ORASERVER_* and its log")
-            return
         self._failures += 1
-        if self._failures > self.rules.max_retries:
-            self._finish(
-                "failed", "oraserver_unreachable", f"OraServer: {reason}, after {self._failures} tries; is it running?"
-            )
+        if refused:
+            problem = f"OraServer refused: {reason}; check ORASERVER_* and its log"
+            self._unreachable = "oraserver_refused", problem
+        elif self._failures > self.rules.max_retries:
+            problem = f"OraServer: {reason}, after {self._failures} tries; is it running?"
+            self._unreachable = "oraserver_unreachable", problem
+        if self._unreachable is not None and not self._silent_so_far:
+            self._finish("failed", *self._unreachable)
             return
-        self._retry_at = now + self.backoff.next_s()
+        self._retry_at = math.inf if refused else now + self.backoff.next_s()
         if self._sent.written > self.progress.chunks or self._complete is not CompleteState.NOT_WRITTEN:
             self._rewind = True
 
@@ -348,7 +359,9 @@ class UtteranceDelivery:
         if self.finished is None:
             if self._queued_bytes >= QUEUE_BYTES:
                 self._wait.restart(now)  # synth is not stalled: this queue is full
-            if self._assembly.end is not None or not self._queue:  # with audio queued and no end, no check can fail
+            if self._unreachable is not None and not self._silent_so_far:
+                self._finish("failed", *self._unreachable)
+            elif self._assembly.end is not None or not self._queue:  # with audio queued and no end, no check can fail
                 self._check_end(now)
         if self.finished is not None:
             return self._next_at_end(self.finished, now)
@@ -368,7 +381,8 @@ class UtteranceDelivery:
         """When to call `poll` again if no event comes before (monotonic seconds), or None."""
         if self.finished is not None:
             return self._settle_until if self.settling else None
-        times = [self._retry_at] if self.link is LinkState.DOWN and self._may_write else []
+        connects = self.link is LinkState.DOWN and self._may_write and self._retry_at < math.inf
+        times = [self._retry_at] if connects else []
         if self._stalls and (at := self._wait.next_time) is not None:
             times.append(at)
         return min(times, default=None)
@@ -409,9 +423,13 @@ class UtteranceDelivery:
         return None if end is None or end.status != "complete" else end.audio_seconds
 
     def played(self) -> tuple[AudioStart, float, str | None] | None:
-        """The `start`, the duration in seconds and the streamed text of a delivered utterance; None of any other."""
+        """The `start`, the duration in seconds and the streamed text of a delivered utterance; None of any other, and
+        of one without audio.
+        """
         start, end = self._assembly.start, self._assembly.finished
         if self.finished is None or self.finished.status != "delivered" or start is None or end is None:
+            return None
+        if not end.total_chunks:
             return None
         return start, end.audio_seconds, end.text
 
@@ -421,6 +439,12 @@ class UtteranceDelivery:
     def opening(self) -> bool:
         """Whether the answer to `OpenUtterance` is awaited."""
         return self.link is LinkState.UP and self._resuming.state is OpenState.ASKED
+
+    @property
+    def _silent_so_far(self) -> bool:
+        """Whether no chunk of it is known, and perhaps there is none."""
+        known = self._assembly.next_index or self._ever_written or self.sent_before
+        return self.may_be_silent and not known
 
     @property
     def _stalls(self) -> bool:
@@ -502,7 +526,7 @@ class UtteranceDelivery:
 
     def _next_open(self) -> OpenUtterance | None:
         start = self._assembly.start
-        if self._resuming.state is OpenState.ASKED or start is None:
+        if self._resuming.state is OpenState.ASKED or start is None or self._silent_so_far:
             return None
         before = self.delivered or self.sent_before or self.must_fence or self._resuming.asked_before
         self._resuming.asked()
@@ -552,6 +576,7 @@ class UtteranceDelivery:
             start is not None
             and end is not None
             and end.status == "complete"
+            and end.total_chunks
             and self._complete is CompleteState.NOT_WRITTEN
         ):
             self._complete = CompleteState.WRITTEN
@@ -625,6 +650,8 @@ class UtteranceDelivery:
         elif end is not None and end.status == "failed" and not self._queue and not self._answers_outstanding:
             error = end.error or EndError("engine_error", "synthesis failed; see synth's log")
             self._finish("failed", error.code, error.message)
+        elif end is not None and end.status == "complete" and not end.total_chunks and not self._rewind:
+            self._check_silence()
         elif self._stalls and self._wait.over(now):
             since = self.now if self.asked_at is None else min(self.now, self.asked_at)
             if self._assembly.start is None and now - since > self.rules.audio_retention_s:
@@ -633,6 +660,13 @@ class UtteranceDelivery:
                 self._finish(
                     "failed", "synth_stalled", f"no audio for {self.rules.stall_s:g} s; are synth and its engine alive?"
                 )
+
+    def _check_silence(self) -> None:
+        """The audio is complete and has no chunk. As before a write, every cancel so far must be known."""
+        if self.sent_before and self.rules.confirm_every is not None:
+            self._finish("failed", "internal", DIFFERS)  # OraServer may play a chunk of the audio that was lost
+        elif self._claimed and self._may_write:
+            self._finish("delivered")
 
     def _finish(self, status: Status, code: Code | None = None, message: str = "") -> None:
         if self.finished is None:

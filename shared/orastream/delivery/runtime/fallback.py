@@ -39,6 +39,7 @@ def own_delivery(entry: Entry, rules: DeliveryRules, now: float, *, must_fence: 
         must_fence=must_fence or rules.falls_back,
         asked_at=entry.asked_at,
         sent_before=may_have_chunks(resumes),
+        may_be_silent=entry.stored.may_be_silent,
     )
 
 
@@ -70,7 +71,14 @@ class Fallback:
         """
         sink, links = self._sink, self._links
         assert sink is not None and links is not None, "`begins` and the rules ask for it only if there is one"
-        utterance = UtteranceDelivery(entry.sequence, sink.rules, now, must_fence=True, asked_at=entry.asked_at)
+        utterance = UtteranceDelivery(
+            entry.sequence,
+            sink.rules,
+            now,
+            must_fence=True,
+            asked_at=entry.asked_at,
+            may_be_silent=entry.stored.may_be_silent,
+        )
         if entry.stage is not Stage.DELIVERING:  # cancelled in the round in which the own transport failed
             utterance.cancel()
         return UtteranceRunner(replace(parts, links=links, fallback=sink.transport, progress=None), entry, utterance)

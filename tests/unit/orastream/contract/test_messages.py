@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, get_args
 
 import pytest
@@ -47,7 +48,7 @@ WRONG_TYPE: dict[str, list[Any]] = {
     "idleSeconds": ["10", True, [], {}],
 }
 OUT_OF_BOUNDS: dict[str, list[Any]] = {
-    "text": ["", " ", "\n\t", "😀", "😀😀 🎉", "...!?", "\u200b", "\ud800", "a\udfff", "a" * 5001, "가" * 5001],
+    "text": ["", " ", "\n\t", "😀", "😀😀 🎉", "...!?", "\u200b", "\ud800", "a" * 5001, "가" * 5001],
     "sessionId": ["", "a" * 257, "é" * 129, "a\nb", "\x00", "\ud800", "\x85"],
     "phoneId": ["", "a" * 257, "é" * 129, "a\rb", "\x7f", "\udfff"],
     "requestId": ["", "a" * 257, "a\x01b", "\ud800", "seq-1", "seq-0"],
@@ -221,6 +222,15 @@ def test_parse_request_accepts_a_streamed_text_without_text(beginning: dict[str,
     if not request.text.strip("… "):
         with pytest.raises(InvalidRequest, match="^text: "):
             parse_request({**ids, **beginning, "textStream": False})
+
+
+@pytest.mark.parametrize("changes", [{}, {"ssml": True}, {"textStream": True}])
+def test_parse_request_makes_whole_characters_of_halves(changes: dict[str, Any]) -> None:
+    """A JSON encoder that counts in UTF-16 writes them as escapes; the text is spoken all the same."""
+    written = "<speak>a\ud83d\ude00\udfff</speak>" if "ssml" in changes else "a\ud83d\ude00\udfff"
+    request = parse_request(codec.decode(json.dumps({**GOOD, **changes, "text": written}).encode()))
+    assert request.text == written.replace("\ud83d\ude00", "😀").replace("\udfff", "\ufffd")
+    assert parse_request(request.to_map()) == request
 
 
 def test_parse_request_limits_the_text_to_the_given_length() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from orastream.contract.audio_messages import EndError
 from orastream.contract.errors import InvalidRequest
+from orastream.contract.surrogates import whole_characters
 from orastream.contract.text_pieces import MAX_PIECES, STALLED, TextPiece, TextPieces
 
 pytestmark = pytest.mark.unit
@@ -107,7 +108,6 @@ def test_stall_names_the_missing_piece() -> None:
         b'{"index":0,"text":7}',
         b'{"index":0,"text":null}',
         b'{"index":0,"text":"a","end":1}',
-        b'{"index":0,"text":"\\ud83d"}',
         msgpack.packb({"index": 0, "text": b"a"}),
         msgpack.packb({b"index": 0, "text": "a"}),
     ],
@@ -158,14 +158,40 @@ def test_time_from_first_to_last_piece_is_limited() -> None:
     assert of.problem is not None and of.problem.code == "text_stalled" and of.text == "ab"
 
 
-@pytest.mark.parametrize("texts", [[""], ["…", "!"], [" ", "\n"]])
-def test_text_with_nothing_to_speak_is_an_invalid_request(texts: list[str]) -> None:
+@pytest.mark.parametrize("texts", [[""], ["…", "!"], [" ", "\n"], ["🙂"]])
+def test_text_with_nothing_to_speak_has_no_problem(texts: list[str]) -> None:
     of = text_pieces()
     receive(of, *cut(texts))
-    assert of.problem is not None and of.problem.code == "invalid_request"
-    begun = text_pieces("Hello")
-    receive(begun, *cut(texts))
-    assert begun.ended and begun.problem is None
+    assert of.ended and of.problem is None and of.text == "".join(texts)
+
+
+@given(st.text(st.sampled_from("a가😀\ud83d\ude00"), max_size=12), st.lists(st.integers(0, 12), max_size=6))
+def test_halves_of_surrogate_pairs_are_joined_for_any_cut(text: str, cuts: list[int]) -> None:
+    """As Python's own UTF-16 decoder joins them in the whole text. JSON escapes carry the halves."""
+    bounds = sorted({min(cut, len(text)) for cut in cuts} | {0, len(text)})
+    parts = [text[first:end] for first, end in zip(bounds, bounds[1:], strict=False)] or [""]
+    of = text_pieces("so ")
+    passed = [
+        of.receive(json.dumps({"index": index, "text": part, "end": index == len(parts) - 1}).encode(), 0.0)
+        for index, part in enumerate(parts)
+    ]
+    assert of.ended and of.problem is None
+    assert "".join(passed) == whole_characters(text) and of.text == "so " + whole_characters(text)
+
+
+def test_half_of_a_character_before_an_early_end_is_replaced() -> None:
+    half = b'{"index":0,"text":"Hi \\ud83d"}'
+    for last in (STALLED, b"\xff", b'{"index":1,"text":"' + b"a" * 2000 + b'"}'):
+        of = text_pieces()
+        assert receive(of, half, last) == ["Hi ", "\ufffd"]
+        assert of.text == "Hi \ufffd" and of.problem is not None
+
+
+def test_utf8_that_is_cut_in_a_character_ends_the_text() -> None:
+    of = text_pieces()
+    receive(of, TextPiece(0, "Hi "), '{"index":1,"text":"😀"}'.encode().replace("😀".encode(), "😀".encode()[:2]))
+    assert of.ended and of.text == "Hi " and of.problem is not None
+    assert of.problem.message == "text: a piece is not UTF-8 at byte 19"
 
 
 def test_pieces_after_the_first_end_are_ignored() -> None:

@@ -130,6 +130,7 @@ class Delivery(RuleBasedStateMachine):
         full=st.sampled_from([True, False, False]),
         claimed=st.sampled_from([True, True, False]),
         stored=st.integers(0, 20),
+        may_be_silent=st.booleans(),
     )
     def begin(
         self,
@@ -145,6 +146,7 @@ class Delivery(RuleBasedStateMachine):
         full: bool,
         claimed: bool,
         stored: int,
+        may_be_silent: bool,
     ) -> None:
         """`sizes` and `lasts_ms` of the chunks repeat. `stored`: messages that synth has stored before the delivery.
 
@@ -160,6 +162,7 @@ class Delivery(RuleBasedStateMachine):
             pts_ms += lasts_ms[index % len(lasts_ms)]
         self.speech_s = pts_ms / 1000
         self.end_status, self.fault = self.only or (end_status, fault)
+        self.may_be_silent = may_be_silent
         self.slow = slow
         self.delivery_rules = replace(self.rules_of_bridge, audio_retention_s=RETENTION_S)
         self.in_kernel, self.stream_full = in_kernel, full
@@ -209,6 +212,7 @@ class Delivery(RuleBasedStateMachine):
             self.stored.bytes if self.stored is not None else None,
             must_fence=self.epoch > 1,
             sent_before=may_have_chunks(self.stored),
+            may_be_silent=self.may_be_silent,
             backoff=Backoff(1, 1, rng=random.Random(1)),
         )
         self.base = self.stored
@@ -226,7 +230,7 @@ class Delivery(RuleBasedStateMachine):
         self.finished: Finished | None = None
         self.finished_progress: Progress | None = None
         self.end_unwritten = False
-        self.refused = False
+        self.refused = self.unreachable = False
         self.failures = self.reconnects = self.retransmitted = self.version = 0
         self.confirmed = self.ever_written = self.delivered_before
         self.heard = False
@@ -376,6 +380,7 @@ class Delivery(RuleBasedStateMachine):
                 self._write_chunk(chunk)
             case WriteComplete(_, end):
                 assert room and self.connection is not None and not self.connection.completed
+                assert self.chunks, "an utterance without audio reaches OraServer"
                 assert end.total_chunks == len(self.chunks) == self.connection.written and self.end_status == "complete"
                 self.connection.completed = True
                 self.connection.frames.append((effect, self.now))
@@ -490,7 +495,9 @@ class Delivery(RuleBasedStateMachine):
         self.connection, self.connecting = None, False
         self.machine.link_lost("test", self.now, refused=refused)
         if self.machine.finished is None:
-            assert self.failures <= self.delivery_rules.max_retries and not refused
+            self.unreachable = self.failures > self.delivery_rules.max_retries or refused
+            silent_so_far = self.may_be_silent and not self.ever_written and not self.sent_before
+            assert silent_so_far or not self.unreachable
             assert self.machine.link is LinkState.DOWN
 
     def _answer(self) -> None:
@@ -588,21 +595,23 @@ class Delivery(RuleBasedStateMachine):
         start_fed = any(isinstance(message, AudioStart) for _, message in self.stream[: self.fed])
         match finished.status, code:
             case "delivered", None:
-                assert self.end_status == "complete" and self.completes >= 1
+                assert self.end_status == "complete" and (self.completes >= 1) is bool(self.chunks)
                 assert self.received == [chunk.audio for chunk in self.chunks]
                 progress = self.machine.progress
+                self.outcomes["silent" if not count else "audible"] += 1
                 assert progress.chunks == progress.total_chunks == count and progress.rtf == 0.25
                 assert progress.bytes == self._bytes_of(count)
                 assert progress.audio_seconds == self._seconds_of_all()
-                assert progress.version > 0
+                assert progress.version > 0 or not count
             case "cancelled", None:
                 assert self.cancelled or (self.end_status == "cancelled" and all_stored)
                 link, every = self.connection, self.delivery_rules.confirm_every
                 assert every is None or link is None or not link.unconfirmed, "the receiver may still read chunks"
             case "failed", "oraserver_unreachable":
-                assert self.failures == self.delivery_rules.max_retries + 1
+                assert self.failures == self.delivery_rules.max_retries + 1 or self.unreachable
+                assert count or not self.may_be_silent, "an utterance without audio needs no OraServer"
             case "failed", "oraserver_refused":
-                assert self.refused
+                assert self.refused and (count or not self.may_be_silent)
             case "failed", "engine_error":
                 assert self.end_status == "failed" and all_stored
                 assert self.ever_written == count, "audio from before the failure was not written"
@@ -787,6 +796,8 @@ class Delivery(RuleBasedStateMachine):
         self.connecting = False
         if self.machine.finished is None:
             self.connection = Connection(self.confirmed, self._limits_s(quick=False))
+            if self.unreachable:
+                self.unreachable, self.failures = False, 0
             self.machine.link_up()
 
     @precondition(lambda self: self.connecting)
@@ -1060,10 +1071,13 @@ def test_the_model_reaches_this_outcome(
         ("cancel", "unsent bytes"),
         ("dead synth", "full stream"),
         ("none", "lease over"),
+        ("none", "silent"),
+        ("dead OraServer", "silent"),
+        ("refusing OraServer", "silent"),
     ],
 )
 def test_the_model_reaches_this_step(fault: Fault, step: str) -> None:
-    assert step in counted(WebSocketDelivery, ("complete", fault), 40)
+    assert step in counted(WebSocketDelivery, ("complete", fault), 80)
 
 
 @pytest.mark.parametrize(
