@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from orastream.contract.messages import Transport
+from orastream.service.access_settings import off_is_absent
 from orastream.service.settings import NodeSettings, accounts_of
+from services.synth.tag_names import tag_names
 
 DeliveryFormat = Literal["wav", "opus", "auto"]
 """What a request over WebSocket gets that names no format; the rule is in `job/delivery_format.py`."""
@@ -18,6 +20,11 @@ LOOK_AHEAD = 512
 MAX_LOOK_AHEAD = 8192
 SIGN_EVERY_S = 5.0
 """Longest interval of `waiting` messages."""
+
+
+def _check_tags(names: str | None) -> str | None:
+    tag_names(names or "")
+    return names
 
 
 class SynthSettings(NodeSettings):
@@ -35,6 +42,10 @@ class SynthSettings(NodeSettings):
     tts_text_normalization: bool = True
     tts_loudness_lufs: float | None = Field(None, ge=-40, le=-5)
     """The loudness to which synth brings all voices; None: as the engine makes them."""
+    tts_skip_tags: Annotated[str | None, BeforeValidator(off_is_absent), AfterValidator(_check_tags)] = (
+        "think,reasoning,tool_call"
+    )
+    """Comma separated: names of tags whose content is not spoken. None: off."""
     tts_phrase_cache: bool | None = None
     tts_phrase_cache_max_bytes: int = Field(256 << 20, ge=1 << 20)
     tts_phrase_cache_seconds: int = Field(86_400, ge=60)
@@ -61,6 +72,11 @@ class SynthSettings(NodeSettings):
         cache would hide the slowness that the demonstration is about.
         """
         return self.tts_engine_rtf is None if self.tts_phrase_cache is None else self.tts_phrase_cache
+
+    @property
+    def skip_tags(self) -> tuple[str, ...]:
+        """The names of the tags whose content is not spoken, in lower case."""
+        return tag_names(self.tts_skip_tags or "")
 
     @property
     def look_ahead(self) -> int:

@@ -40,13 +40,14 @@ async def with_work(processes: list[ServiceProcess], metric: str) -> ServiceProc
     return found[0]
 
 
-async def heard_whole(scene: Scene, utterance: TextStream) -> None:
+async def heard_whole(scene: Scene, utterance: TextStream, text: str = TEXT) -> None:
+    """All that is spoken of `text`, which is TEXT."""
     report = await utterance.wait(60)
     assert report.status == "delivered", report
     got = utterance_of(await scene.stack.received(), scene.id("r1"))
     assert got is not None and got["complete"] and got["violations"] == []
     assert got["sha256"] == sha256(await reference(TEXT))
-    assert got["text"] == TEXT and len(got["texts"]) == 8
+    assert got["text"] == text and len(got["texts"]) == 8
 
 
 @pytest.mark.parametrize("when", ["while it waits for text", "in the middle of a sentence"])
@@ -120,3 +121,35 @@ async def test_all_synths_are_gone(scene: Scene) -> None:
             synth.kill()
         report = await u.wait(60)
     assert report.status == "failed" and report.error is not None and report.error.code == "synth_stalled"
+
+
+THOUGHT = "<think>어제는 무엇을 했더라? 3명이 왔다.</think> "
+
+
+async def test_synth_is_killed_while_the_llm_thinks(scene: Scene) -> None:
+    """The next synth skips the same, and goes on with the sentence after it."""
+    at = TEXT.index("어제는")
+    async with dictation(scene) as u:
+        await write(u, TEXT[:at] + THOUGHT[:20])
+        await until_said(scene, TEXT[:at])  # the tag has ended the last sentence
+        (await with_work(scene.stack["synth"], "orastream_synth_open_texts")).kill()
+        await with_work(scene.stack["synth"], "orastream_synth_open_texts")
+        await write(u, THOUGHT[20:] + TEXT[at:])
+    await heard_whole(scene, u, TEXT[:at] + THOUGHT + TEXT[at:])
+
+
+@pytest.mark.parametrize("use_websocket", [True, False], ids=["ws_bridge", "http_bridge"])
+@pytest.mark.parametrize("victim", ["synth", "bridge"])
+async def test_a_process_is_killed_during_a_text_with_nothing_to_say(
+    scene: Scene, use_websocket: bool, victim: str
+) -> None:
+    bridge = "ws_bridge" if use_websocket else "http_bridge"
+    async with dictation(scene, use_websocket=use_websocket) as u:
+        await write(u, THOUGHT[:20])
+        synth = await with_work(scene.stack["synth"], "orastream_synth_open_texts")
+        owner = await with_work(scene.stack[bridge], f"orastream_{bridge}_sessions")
+        (synth if victim == "synth" else owner).kill()
+        await write(u, THOUGHT[20:])
+    report = await u.wait(60)
+    assert (report.status, report.total_chunks, report.error) == ("delivered", 0, None)
+    assert (await scene.stack.received(scene.id("s1")))["utterances"] == []

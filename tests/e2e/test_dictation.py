@@ -224,13 +224,28 @@ async def test_streamed_text_fails_after_the_idle_timeout_and_its_text_is_spoken
     assert got["texts"] == [FIRST.strip(), "그리고"] and report.delivered_chunks == got["chunks"]
 
 
-@pytest.mark.parametrize("text", ["", "…!? "])
-async def test_streamed_text_with_nothing_to_speak_fails(scene: Scene, text: str) -> None:
-    async with dictation(scene, "r") as u:
-        await u.write(text)
+@pytest.mark.parametrize("websocket", [True, False])
+@pytest.mark.parametrize(
+    "text", [None, "", " \n", "…!? ", "🙂", "<think>날씨를 물었다.</think>\n<tool_call>{}</tool_call>"]
+)
+async def test_streamed_text_with_nothing_to_say_is_delivered_without_audio(
+    scene: Scene, text: str | None, websocket: bool
+) -> None:
+    """OraServer gets nothing of it, and the requests before and after it keep their order."""
+    ids = {"session_id": scene.id("s"), "phone_id": "phone-1", "use_websocket": websocket}
+    await scene.client.say("하나.", request_id=scene.id("before"), **ids)
+    async with dictation(scene, "r", use_websocket=websocket) as u:
+        await scene.client.say("둘.", request_id=scene.id("after"), **ids)
+        for piece in tokens(text or ""):
+            await u.write(piece)
     report = await u.wait(30)
-    assert report.status == "failed" and report.error is not None
-    assert report.error.code == "invalid_request" and report.error.message.startswith("text: ")
+    assert (report.status, report.error) == ("delivered", None)
+    assert (report.total_chunks, report.delivered_chunks, report.bytes, report.audio_seconds) == (0, 0, 0, 0.0)
+    assert report.first_audio_ms is None and report.characters == len(text or "")
+    assert (await scene.client.wait(scene.id("s"), scene.id("after"), 30)).status == "delivered"
+    received = await scene.stack.received(scene.id("s"))
+    assert [one["requestId"] for one in received["utterances"]] == [scene.id("before"), scene.id("after")]
+    assert await scene.client.heard(scene.id("s"), scene.id("r")) is None
 
 
 async def test_streamed_text_with_transport_none_is_only_stored(scene: Scene) -> None:
@@ -342,7 +357,6 @@ async def test_report_names_the_missing_piece(scene: Scene) -> None:
         b"[" * 5000,
         b'{"text":"x"}',
         b'{"index":0}',
-        b'{"index":0,"text":"\\ud83d"}',
         b'{"index":-1}',
     ],
 )
@@ -390,3 +404,81 @@ async def test_blocking_client_cancels_the_request_when_the_iterator_raises(scen
     with pytest.raises(LookupError):
         await asyncio.to_thread(dictate)
     assert (await scene.client.wait(scene.id("s"), scene.id("r"), 30)).status == "cancelled"
+
+
+SKIPPED = (
+    "<think>3명이라고? 날씨를 물었다. 3명.</think>\n\n3명이 왔어요. <tool_call>3명</tool_call>그리고 3명이 갔어요."
+)
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+async def test_what_stands_in_skipped_tags_is_not_spoken(scene: Scene, size: int) -> None:
+    """Sentences and words have their places in the text as it was written, and the audio is that of the rest."""
+    async with dictation(scene, "r") as u:
+        for piece in tokens(SKIPPED, size):
+            await u.write(piece)
+    assert (await u.wait(30)).status == "delivered"
+    audio, chunks = await pcm(scene, "r")
+    starts = [start for chunk in chunks for start in chunk.sentences]
+    assert [start.text for start in starts] == ["3명이 왔어요.", "그리고 3명이 갔어요."]
+    assert [SKIPPED[start.first : start.end] for start in starts] == [start.text for start in starts]
+    words = [SKIPPED[word.first : word.end] for chunk in chunks for word in chunk.words]
+    assert words == ["3명이", "왔어요", "그리고", "3명이", "갔어요"]
+    assert all(SKIPPED.index("\n\n") < word.first for chunk in chunks for word in chunk.words)
+    plain = await scene.client.say(
+        "3명이 왔어요. 그리고 3명이 갔어요.", session_id=scene.id("s"), phone_id="p", request_id=scene.id("w")
+    )
+    assert not isinstance(plain, Report)
+    assert (await scene.client.wait(scene.id("s"), scene.id("w"), 30)).status == "delivered"
+    assert (await pcm(scene, "w"))[0] == audio
+    got = utterance_of(await scene.stack.received(), scene.id("r"))
+    assert got is not None and got["complete"] and got["violations"] == []
+    assert (got["text"], got["texts"]) == (SKIPPED, ["3명이 왔어요.", "그리고 3명이 갔어요."])
+
+    async def heard() -> bool:
+        record = await scene.client.heard(scene.id("s"), scene.id("r"))
+        return record is not None and record.heard_text == "3명이 왔어요. 그리고 3명이 갔어요."
+
+    await until(heard, "the record of what was heard", timeout_s=15)
+
+
+async def test_a_sentence_before_a_tag_is_spoken_while_the_llm_writes_the_tag(scene: Scene) -> None:
+    async with dictation(scene, "r") as u:
+        await write(u, "찾아볼게요.<tool_call>")
+        await until_chunks(scene, "r")
+        await write(u, '{"name": "weather"}')
+        report = await u.report()
+        assert report is not None and not report.final
+        await write(u, "</tool_call>")
+    assert (await u.wait(30)).status == "delivered"
+
+
+async def test_a_text_with_nothing_to_say_can_be_delivered_again_and_read(scene: Scene) -> None:
+    for transport in ("websocket", "http", "none"):
+        async with dictation(scene, transport, transport=transport) as u:
+            await write(u, "<think>아무 말도 하지 않는다.</think>")
+        assert (await u.wait(30)).status == "delivered"
+        audio, chunks = await pcm(scene, transport)
+        assert (audio, chunks) == (b"", [])
+        fields = {"sessionId": scene.id("s"), "phoneId": "p", "requestId": scene.id(f"{transport}-again")}
+        await scene.client.submit({**fields, "redeliverOf": scene.id(transport), "transport": transport})
+        again = await scene.client.wait(scene.id("s"), scene.id(f"{transport}-again"), 30)
+        assert (again.status, again.total_chunks, again.audio_seconds) == ("delivered", 0, 0.0)
+    assert (await scene.stack.received(scene.id("s")))["utterances"] == []
+
+
+@pytest.mark.parametrize("fmt", ["wav", "pcm16", "mulaw", "opus"])
+@pytest.mark.parametrize("websocket", [True, False])
+async def test_a_plain_text_that_is_skipped_is_delivered_without_audio(scene: Scene, fmt: str, websocket: bool) -> None:
+    report = await scene.client.say(
+        "<think>아무 말도 하지 않는다.</think> 🙂",
+        session_id=scene.id("s"),
+        phone_id="p",
+        request_id=scene.id("r"),
+        format=fmt,
+        use_websocket=websocket,
+        fire_and_forget=False,
+    )
+    assert isinstance(report, Report)
+    assert (report.status, report.total_chunks, report.audio_seconds) == ("delivered", 0, 0.0)
+    assert (await scene.stack.received(scene.id("s")))["utterances"] == []

@@ -96,6 +96,8 @@ async def test_events_have_the_words_of_the_input(api: openai.AsyncOpenAI) -> No
     [
         ({"input": ""}, "input"),
         ({"input": "🙂"}, "input"),
+        ({"input": "<think>안녕하세요</think>"}, "input"),
+        ({"input": "<think>안녕하세요</think>", "stream_format": "sse"}, "input"),
         ({"voice": "nobody"}, "voice"),
         ({"model": "no-such-engine"}, "model"),
         ({"response_format": "ogg"}, "response_format"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from websockets.exceptions import ConnectionClosedError
 from orastream.client.async_client import Client
 from orastream.contract.audio import PcmSpec, seconds_of
 from orastream.contract.audio_messages import AudioChunk
+from orastream.contract.errors import UtteranceEnded
 from orastream.contract.messages import Report
 from orastream.contract.oraserver.from_bridge import CancelUtterances, unpack_from_bridge
 from orastream.contract.oraserver.from_server import StreamAck
@@ -367,3 +369,39 @@ async def test_v1_and_v2_in_one_node(js: JetStream, tmp_path: Path) -> None:
         files = [[one.sha256 for one in listing.utterances if one.complete] for listing in listings]
         assert len(files[0]) + len(files[1]) == 24 and files[0] and files[1]
         assert {*files[1]} == {sha256(await reference(SHORT))}
+
+
+async def test_oraserver_learns_nothing_of_an_utterance_without_audio(js: JetStream, tmp_path: Path) -> None:
+    """Neither an `open` nor an end: also while its text is written, after another one, and as a plain text."""
+    async with node(js, tmp_path) as to:
+        assert (await to.say("s", "before")).status == "delivered"
+        async with to.client.utterance(session_id="s", phone_id="phone of s", request_id="silent") as u:
+            await to.client.say(SHORT, session_id="s", phone_id="phone of s", request_id="after")
+            for piece in ("<thi", "nk>음. 어떻게", None, " 하지?</think>", "<tool_call>{}</tool_call>"):
+                await u.write(piece)
+                await asyncio.sleep(0.05)
+            assert [one.request_id for one in (await to.listing("s")).utterances] == ["before"]
+        report = await u.wait(WAIT_S)
+        assert (report.status, report.total_chunks, report.sent_seconds) == ("delivered", 0, 0.0)
+        assert (await to.final("s", "after")).status == "delivered"
+        plain = await to.say("s", "plain", "<think>안녕하세요.</think>")
+        assert (plain.status, plain.total_chunks) == ("delivered", 0)
+        assert [one.request_id for one in (await to.listing("s")).utterances] == ["before", "after"]
+        assert await to.client.heard("s", "silent") is None
+        with contextlib.suppress(UtteranceEnded):
+            async with to.client.utterance(session_id="s", phone_id="phone of s", request_id="cut") as cut:
+                await cut.write("<think>음.")
+                cancelled = await to.client.cancel("s", wait=True)
+        assert (await cut.wait(WAIT_S)).status == "cancelled"
+        assert [one.request_id for one in cancelled if one.request_id == "cut"] == ["cut"]
+        assert [one.request_id for one in (await to.listing("s")).utterances] == ["before", "after"]
+
+
+async def test_a_text_stream_with_audio_is_fresh_although_it_is_opened_late(js: JetStream, tmp_path: Path) -> None:
+    async with node(js, tmp_path) as to:
+        async with to.client.utterance(session_id="s", phone_id="p", request_id="r") as u:
+            await u.write("<think>음.</think>네, 알겠습니다. 그럼")
+            await u.write(" 시작합니다.")
+        assert (await u.wait(WAIT_S)).status == "delivered"
+        got = await to.got("s", "r")
+        assert got.complete and got.opens == 1 and got.texts == ["네, 알겠습니다.", "그럼 시작합니다."]

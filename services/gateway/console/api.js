@@ -85,7 +85,8 @@ export class Api {
 
   /**
    * The audio of a request, while it is made: `{format, rate, pieces}`, the pieces an async iterator of bytes. After a
-   * break it is asked for again, and what has come is skipped. Raises ApiError, and so do the pieces.
+   * break it is asked for again, and what has come is skipped. Raises ApiError, and so do the pieces. A text that has
+   * nothing to say has no pieces.
    */
   async audio(session, request, signal) {
     const open = async () => {
@@ -95,6 +96,7 @@ export class Api {
     };
     const answer = await open();
     const { headers } = answer;
+    if (answer.status === 204) return { format: "wav", rate: Number(headers.get("X-Sample-Rate")), pieces: [] };
     return {
       format: headers.get("X-Audio-Format"),
       rate: Number(headers.get("X-Sample-Rate")),

@@ -109,7 +109,8 @@ export class List {
     write(row.length, report?.audioSeconds ? duration(report.audioSeconds * 1000) : "–");
     write(row.listen, t("listen"));
     row.listen.ariaLabel = t("listen.to", { request: utterance.request });
-    row.listen.hidden = !report || utterance.refusal || utterance.status === "expired" || report.error?.code === "invalid_request";
+    row.listen.hidden = !report || utterance.refusal || utterance.status === "expired" || report.error?.code === "invalid_request"
+      || (utterance.status === "delivered" && report.totalChunks === 0); // its text has nothing to say
     row.listen.disabled = Boolean(track && !track.done);
     write(row.cancel, t("cancel"));
     row.cancel.ariaLabel = t("cancel.one", { request: utterance.request });

@@ -36,6 +36,7 @@ from services.gateway.request_service import RequestService
 
 ROUTE, MODELS_ROUTE = "openai-speech", "openai-models"
 
+ALL_SKIPPED = "has nothing to say outside of the tags that this node leaves out (TTS_SKIP_TAGS)"
 _STARTED_AT_S = int(time.time())
 
 log = structlog.get_logger()
@@ -111,6 +112,8 @@ async def _speech(
             first = await anext(messages)  # waits for audio: errors before it can still be answered by a status
             while isinstance(first, AudioStart):
                 first = await anext(messages)
+            if isinstance(first, AudioEnd) and not first.total_chunks:
+                raise InvalidRequest("input", ALL_SKIPPED)
         except BaseException:
             await messages.aclose()
             raise

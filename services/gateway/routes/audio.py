@@ -42,13 +42,19 @@ class OpenedAudio:
 
 
 async def audio(request_service: RequestService, session_id: str, request_id: str) -> Response:
-    """The file, complete and in order, as a streamed answer that begins with the first audio. Raises as `opened`."""
+    """The file, complete and in order, as a streamed answer that begins with the first audio. Raises as `opened`.
+
+    204 if the text has nothing to say: there is no file, as a WAV file would need a header at least.
+    """
     of = await opened(request_service, session_id, request_id)
     headers = {
         "X-Audio-Format": of.start.format,
         "X-Sample-Rate": str(of.start.sample_rate_hz),
         "X-Request-Seq": str(of.report.request_seq),
     }
+    if isinstance(of.first, AudioEnd) and not of.first.total_chunks:
+        await of.messages.aclose()
+        return Response(status_code=204, headers=headers | {"Cache-Control": "no-store"})
     media = MEDIA.get(of.start.format, "application/octet-stream")
     return LiveResponse(_pieces(of.first, of.messages), media, headers)
 

@@ -99,6 +99,7 @@ AUDIO: Responses = {
             **{media.partition(";")[0]: {"schema": {"type": "string"}} for media, _ in CAPTION_FILES.values()},
         },
     },
+    204: {"description": "the text has nothing to say, so that there is no file"},
     504: {"model": ErrorBody, "description": "no audio came for GATEWAY_WAIT_SECONDS"},
     **responses(
         {

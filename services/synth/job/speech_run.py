@@ -97,5 +97,11 @@ def whole_text(
     request: SpeakRequest, utterance: SpokenUtterance, settings: SynthSettings
 ) -> AsyncGenerator[ScriptLine]:
     """The lines of a request whose text is complete."""
-    reads = settings.tts_text_normalization
-    return script_of(request.text, utterance.language, utterance.speed, ssml=request.ssml, reads=reads)
+    return script_of(
+        request.text,
+        utterance.language,
+        utterance.speed,
+        ssml=request.ssml,
+        reads=settings.tts_text_normalization,
+        skip_tags=settings.skip_tags,
+    )

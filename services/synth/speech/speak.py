@@ -69,8 +69,8 @@ async def speak_utterance(
 
     Use it with `contextlib.aclosing`. Cancelled or closed early, it stops the engine. Raises EngineCrashed,
     UnknownVoice or another EngineError; chunks yielded before stay valid. Raises AudioTooLong when `utterance.limits`
-    are exceeded, and NoAudio, before any chunk, if the engine gives no audio at all for the lines. Without any line there
-    is no chunk, and no error. Raises ValueError for a resume point that is not the end of a sample.
+    are exceeded, and NoAudio, before any chunk, if the engine gives no audio at all for the lines. Without any line
+    there is no chunk, and no error. Raises ValueError for a resume point that is not the end of a sample.
     """
     info = speaker.info
     spec = output_spec(info, utterance)

@@ -15,6 +15,10 @@ class SentenceAligner:
     def __init__(self) -> None:
         self._end = 0  # of the last sentence
 
+    def goes_on_at(self, first: int) -> None:
+        """The next sentence stands at this place of the text, or after it."""
+        self._end = first
+
     def place(self, sentence: str, text: str) -> SourceSpan | None:
         """Returns where the next sentence stands in the text; None if it is not there.
 

@@ -22,9 +22,9 @@ from orastream.jetstream.api import JetStream
 from orastream.jetstream.feed import Feed
 from services.synth.settings import SynthSettings
 from services.synth.text.idle_timer import IdleTimer
+from services.synth.text.placed_sentences import PlacedSentence, PlacedSentences
 from services.synth.text.script import ScriptLine, line_of
-from services.synth.text.sentence_aligner import SentenceAligner
-from services.synth.text.sentence_splitter import Sentences, slices
+from services.synth.text.sentence_splitter import slices
 
 _MAX_BYTES_PER_CHAR = 4
 _REST_OF_END_BYTES = 4096  # bytes of `end` without the text
@@ -53,7 +53,7 @@ class StreamedText:
         self._show_waiting = show_waiting
         self._sign_every_s = settings.sign_every_s
         self._waits = waits
-        self._reads = settings.tts_text_normalization
+        self._reads, self._skip_tags = settings.tts_text_normalization, settings.skip_tags
         self._text_pieces = TextPieces(
             self._request.text,
             max_chars=min(
@@ -63,7 +63,6 @@ class StreamedText:
             max_open_s=settings.tts_audio_retention_seconds / 2,
         )
         self._fresh = [self._request.text]
-        self._aligner = SentenceAligner()
         self._changed = asyncio.Event()
         self._feed = Feed(
             js, self._js.names.texts_stream, self._js.names.script(stored.session, stored.token), wake=self._on_wake
@@ -100,24 +99,23 @@ class StreamedText:
 
     async def lines(self) -> AsyncGenerator[ScriptLine, None]:
         """Yields every line from the first one, also those before a `problem`. Raises NodeUnavailable. Cancel-safe."""
-        found = Sentences(self._request.language)
+        found = PlacedSentences(self._request.language, self._skip_tags)
         while True:
             for part in slices(self._take()):
                 await asyncio.sleep(0)  # without it a long piece would delay the audio of all other sessions
-                for sentence in found.push(part):
+                for sentence in found.push(part, self.text):
                     yield self._line(sentence)
                     self._sign_at = self._clock() + self._sign_every_s  # its audio replaces a `waiting` message
             if self._text_pieces.ended and not self._fresh:
                 break
             await self._more()
-        for sentence in found.finish():
+        for sentence in found.finish(self.text):
             yield self._line(sentence)
 
-    def _line(self, sentence: str) -> ScriptLine:
-        self.said.append(sentence)
-        request, text = self._request, self.text
-        source = self._aligner.place(sentence, text)
-        return line_of(sentence, request.language, request.speed, reads=self._reads, source=source, text=text)
+    def _line(self, sentence: PlacedSentence) -> ScriptLine:
+        self.said.append(sentence.text)
+        language, speed = self._request.language, self._request.speed
+        return line_of(sentence.text, language, speed, reads=self._reads, source=sentence.source, text=self.text)
 
     def _take(self) -> str:
         fresh, self._fresh = "".join(self._fresh), []
@@ -140,6 +138,8 @@ class StreamedText:
 
     async def _more(self) -> None:
         """Return when there is more text, or the text has ended."""
+        if 0 < self._sign_at <= self._clock():  # text comes without a pause, and nothing of it is spoken
+            self._show_life()
         self._waits(True)
         self._idle.waits(self._clock())
         try:

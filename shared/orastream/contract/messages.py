@@ -64,9 +64,9 @@ def _format(value: str) -> str:
 def _check_text(request: SpeakRequest, max_chars: int) -> None:
     if len(request.text) > max_chars:
         raise InvalidRequest("text", f"has {len(request.text)} characters, at most {max_chars} are spoken; split it")
+    if request.redeliver_of is not None and request.text_stream:
+        raise InvalidRequest("textStream", "cannot be combined with redeliverOf, which has its text; leave one out")
     if request.redeliver_of is not None:
-        if request.text_stream:
-            raise InvalidRequest("textStream", "cannot be combined with redeliverOf, which has its text; leave one out")
         return
     if request.ssml and request.text_stream:
         raise InvalidRequest("ssml", "cannot be checked before the text is complete; leave out ssml or textStream")
@@ -77,8 +77,7 @@ def _check_text(request: SpeakRequest, max_chars: int) -> None:
 
 
 def _check_rate(rate_hz: int | None, fmt: Format | None) -> None:
-    rates = None if fmt is None else RATES_HZ.get(fmt)
-    if rate_hz is not None and rates is not None and rate_hz not in rates:
+    if rate_hz is not None and fmt is not None and (rates := RATES_HZ.get(fmt)) and rate_hz not in rates:
         raise InvalidRequest("sampleRate", f"{fmt} takes {', '.join(map(str, rates))}; leave it out for the best one")
 
 
@@ -87,9 +86,9 @@ def _integral(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Payload = bytes
-"""Another name for `bytes`, which the field `Report.bytes` hides inside the class."""
+Payload = bytes  # another name for `bytes`, which the field `Report.bytes` hides inside the class
 Text = Annotated[str, AfterValidator(_unicode)]
+WholeText = Annotated[str, AfterValidator(whole_characters)]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS), AfterValidator(_unicode)]
 Identifier = Annotated[str, AfterValidator(_identifier)]
 
@@ -108,8 +107,8 @@ class _Wire(BaseModel):
 class SpeakRequest(_Wire):
     """A request to speak a text to a phone. An optional field that is None takes the node's setting."""
 
-    text: Annotated[str, AfterValidator(whole_characters)] = ""
-    """The whole text; its beginning if `text_stream`. Half of a surrogate pair alone is replaced by U+FFFD."""
+    text: WholeText = ""
+    """The whole text; its beginning if `text_stream`. U+FFFD replaces half of a surrogate pair alone."""
     ssml: bool = False
     session_id: Identifier = Field(alias="sessionId")
     phone_id: Identifier = Field(alias="phoneId")

@@ -262,6 +262,9 @@ async def _save(audio: asyncio.Task[bytes], path: Path, report: Report, err: Con
         data = await asyncio.wait_for(audio, SAVE_GRACE_S if report.status == "delivered" else 1.0)
     except TimeoutError:
         terminal.fail(f"{path} is not written: no complete audio of this request is stored (any more)")
+    if not data:
+        err.print(terminal.words(f"{path} is not written: the text has nothing to say"), soft_wrap=True)
+        return
     try:
         await asyncio.to_thread(path.write_bytes, data)
     except OSError as exc:

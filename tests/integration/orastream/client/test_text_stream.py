@@ -281,6 +281,33 @@ async def test_text_is_not_stalled_while_pieces_arrive_in_time(js: JetStream, cl
     assert len(signs) >= 4 and {unpack(sign) for sign in signs} == {AudioWaiting(7)}
 
 
+async def test_an_llm_that_thinks_for_long_is_not_idle_and_readers_learn_that_synth_waits(
+    js: JetStream, client: Client
+) -> None:
+    """Pieces of what is skipped restart the idle timeout, and `waiting` messages come while nothing is spoken."""
+    listener = await begin(js, client, idleSeconds=1)
+    running = asyncio.create_task(listener.run())
+    await put(js, "<think>")
+    for index in range(1, 60):
+        await put(js, "음. ", first=index)
+        await asyncio.sleep(0.04)
+    assert listener.lines == []
+    signs = await stored(js, NAMES.audio_stream, NAMES.audio(SESSION, "r"))
+    assert len(signs) >= 6 and {unpack(sign) for sign in signs} == {AudioWaiting(7)}, "one for each 0.25 s"
+    await put(js, "</think>", "네.", first=60, end=True)
+    assert (await running).problem is None and listener.lines == ["네."]
+
+
+async def test_a_setting_changes_what_is_skipped(js: JetStream, client: Client) -> None:
+    await begin(js, client, text="<plan>하나.</plan> <think>둘.</think> 셋.")
+    await put(js, "", end=True)
+    for value, spoken in (("plan", ("둘", "셋")), ("off", ("하나", "둘", "셋")), ("plan,think", ("셋",))):
+        listener = Listener(js, "r", tts_skip_tags=value)
+        await listener.run()
+        text = " ".join(listener.lines)
+        assert tuple(word for word in ("하나", "둘", "셋") if word in text) == spoken
+
+
 async def test_stalled_mark_has_no_effect_when_a_piece_was_stored_first(js: JetStream, client: Client) -> None:
     listener = await begin(js, client, idleSeconds=1)
     running = asyncio.create_task(listener.run())

@@ -90,6 +90,25 @@ async def test_audio_is_sent_in_order_while_synth_makes_it(
         assert await answer.read() == b"".join(PIECES)
 
 
+async def test_a_text_with_nothing_to_say_has_no_file(
+    http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream
+) -> None:
+    sent = await say(http, gateway, js)
+    response = asyncio.create_task(http.get(gateway.url + sent.path))
+    await sent.starts()
+    await sent.ends(chunks=0)
+    for final in (False, True):
+        async with await response as answer:
+            assert (answer.status, await answer.read()) == (204, b"")
+            assert (answer.headers["X-Audio-Format"], answer.headers["Cache-Control"]) == ("wav", "no-store")
+        if not final:
+            await sent.final("delivered")
+            response = asyncio.create_task(http.get(gateway.url + sent.path))
+    async with http.get(gateway.url + sent.path, params={"captions": "vtt"}) as answer:
+        assert answer.status == 200 and "no sentences" in await answer.text()
+    assert await gateway.metric("orastream_gateway_in_flight") == 0
+
+
 async def test_audio_is_refused_with_the_reason_when_there_is_none(
     http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream
 ) -> None:
