@@ -32,6 +32,7 @@ export const full: Every<SpeakRequest> = {
   idleSeconds: 10,
   redeliverOf: null,
   supersede: true,
+  pronunciations: { SQL: '시퀄' },
 }
 export const sent: SpeakRequest = full
 
@@ -39,7 +40,7 @@ export const absent: SpeakRequest = {
   sessionId: 's1', phoneId: 'p1', redeliverOf: 'r1',
   text: null, ssml: null, requestId: null, use_websocket: null, transport: null, fire_and_forget: null, engine: null, voice: null,
   language: null, speed: null, format: null, sampleRate: null, ttlSeconds: null, replyTo: null, textStream: null, idleSeconds: null,
-  supersede: null,
+  supersede: null, pronunciations: null,
 }
 
 // @ts-expect-error phoneId is required
@@ -52,6 +53,8 @@ export const pigeon: SpeakRequest = { ...least, transport: 'pigeon' }
 export const ogg: SpeakRequest = { ...least, format: 'ogg' }
 // @ts-expect-error a number is no string
 export const fast: SpeakRequest = { ...least, speed: '1.2' }
+// @ts-expect-error a reading is a string
+export const unsayable: SpeakRequest = { ...least, pronunciations: { SQL: 1 } }
 // @ts-expect-error there is no such field
 export const misspelt: SpeakRequest = { ...least, requestID: 'r1' }
 

@@ -10,6 +10,7 @@ from typing import Any
 import schemathesis
 
 from orastream.contract.audio import RATES_HZ
+from orastream.contract.pronunciations import MAX_READING_CHARS, MAX_WORD_CHARS
 from orastream.contract.subjects import MAX_ID_BYTES
 
 
@@ -19,6 +20,9 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     if not isinstance(case.body, dict):
         return
     body = {name: _judged(name, value) for name, value in case.body.items()}
+    if isinstance(body.get("pronunciations"), dict):
+        said = enumerate(body["pronunciations"].items())
+        body["pronunciations"] = dict(_sayable(number, word, reading) for number, (word, reading) in said)
     if "input" in body:
         body = {name: _there(name, value) for name, value in body.items()}
     if body.get("ssml") is True and isinstance(body.get("text"), str) and body["text"]:
@@ -28,6 +32,16 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     if rates and isinstance(rate, int | float) and not isinstance(rate, bool) and rates[0] <= rate <= rates[-1]:
         body["sampleRate"] = min(rates, key=lambda own: abs(own - rate))
     case.body = body
+
+
+def _sayable(number: int, word: str, reading: Any) -> tuple[str, Any]:
+    """Give a pair that is right by the document a word that no other pair has, and a reading with a letter."""
+    right = isinstance(reading, str) and _is_line(word, MAX_WORD_CHARS) and _is_line(reading, MAX_READING_CHARS)
+    return (f"w{number}", "a") if right else (word, reading)
+
+
+def _is_line(text: str, max_chars: int) -> bool:
+    return 1 <= len(text) <= max_chars and not any(char < " " or "\x7f" <= char < "\xa0" for char in text)
 
 
 NAMES = {"model": "tts-1", "voice": "alloy", "language": "ko-KR"}

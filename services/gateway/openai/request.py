@@ -69,6 +69,7 @@ def read_speech(body: bytes) -> SpeechRequest:
         "engine": None if model in MODELS else model,
         "voice": _voice(value),
         "speed": _speed(value),
+        "pronunciations": value.get("pronunciations"),
     }
     if name == "pcm":
         fields["sampleRate"] = PCM_RATE_HZ

@@ -9,7 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 from orastream.contract.codec import Map
 from orastream.contract.messages import MAX_SPEED, MIN_SPEED
-from orastream.contract.schemas import REF
+from orastream.contract.schemas import PRONUNCIATIONS, REF
 from services.gateway.http.openapi import REFUSALS, Responses, json_body, reference, responses
 from services.gateway.openai.request import MEDIA
 
@@ -98,6 +98,11 @@ class SpeechBody(BaseModel):
     speed: float | None = Field(1.0, ge=MIN_SPEED, le=MAX_SPEED)
     stream_format: Literal["audio", "sse"] | None = "audio"
     language: Name | None = Field(None, description="BCP 47; absent: Korean for a text with Hangul, else English")
+    pronunciations: dict[str, str] | None = Field(
+        None,
+        description="how to say words, by the word as it is written",
+        json_schema_extra=PRONUNCIATIONS,
+    )
 
 
 SPEECH_BODY = json_body(reference("SpeechBody"), required=True)

@@ -17,7 +17,8 @@ from orastream.contract.audio import FORMATS, RATES_HZ, Format
 from orastream.contract.codec import Encoding, Map
 from orastream.contract.errors import RETRYABLE, Code, InvalidRequest, known_code
 from orastream.contract.names import DEFAULT, Names
-from orastream.contract.request_problems import MAX_NAME_CHARS, first_problem, misspelt
+from orastream.contract.pronunciations import Pronunciations
+from orastream.contract.request_problems import MAX_NAME_CHARS, first_problem, integral, misspelt
 from orastream.contract.surrogates import whole_characters
 
 Transport = Literal["websocket", "http", "none"]
@@ -81,12 +82,8 @@ def _check_rate(rate_hz: int | None, fmt: Format | None) -> None:
         raise InvalidRequest("sampleRate", f"{fmt} takes {', '.join(map(str, rates))}; leave it out for the best one")
 
 
-def _integral(value: object) -> object:
-    """Accept 24000.0 as an integer, as JSON Schema does: JSON has only one type of number."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-Payload = bytes  # another name for `bytes`, which the field `Report.bytes` hides inside the class
+Payload = bytes
+"""Another name for `bytes`, which the field `Report.bytes` hides inside the class."""
 Text = Annotated[str, AfterValidator(_unicode)]
 WholeText = Annotated[str, AfterValidator(whole_characters)]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS), AfterValidator(_unicode)]
@@ -122,7 +119,7 @@ class SpeakRequest(_Wire):
     speed: float = Field(1.0, ge=MIN_SPEED, le=MAX_SPEED)
     format: Annotated[str, AfterValidator(_format)] | None = None
     """None: synth chooses it (`DELIVERY_FORMAT`)."""
-    sample_rate: Annotated[int | None, BeforeValidator(_integral)] = Field(
+    sample_rate: Annotated[int | None, BeforeValidator(integral)] = Field(
         None, alias="sampleRate", ge=MIN_SAMPLE_RATE_HZ, le=MAX_SAMPLE_RATE_HZ
     )
     ttl_seconds: float = Field(DEFAULT_TTL_S, alias="ttlSeconds", ge=MIN_TTL_S, le=MAX_TTL_S)
@@ -135,6 +132,8 @@ class SpeakRequest(_Wire):
     """Deliver the stored audio of that request of the session again. The other fields about speech are ignored."""
     supersede: bool = False
     """Cancel everything that the session asked before it, from its own sequence (`superseding`)."""
+    pronunciations: Pronunciations | None = None
+    """How to say words: word → reading, before those of the node's lexicon."""
 
     @property
     def stated_transport(self) -> Transport | None:

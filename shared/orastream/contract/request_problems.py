@@ -59,3 +59,8 @@ def misspelt(name: str, value: Map) -> str:
 
 def _letters(name: str) -> str:
     return name.replace("_", "").replace("-", "").lower()
+
+
+def integral(value: object) -> object:
+    """Accept 24000.0 as an integer, as JSON Schema does: JSON has only one type of number."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -19,6 +19,7 @@ from orastream.contract.delivery_progress import DeliveryProgress
 from orastream.contract.heard import Heard
 from orastream.contract.load import MAX_SLOTS, MAX_WORK_S
 from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Report, SpeakRequest
+from orastream.contract.pronunciations import MAX_PRONUNCIATIONS, MAX_READING_CHARS, MAX_WORD_CHARS
 from orastream.contract.sentence_start import SentenceStart
 from orastream.contract.text_pieces import MAX_PIECES
 from orastream.contract.word_time import WordTime
@@ -31,6 +32,12 @@ IDENTIFIER: Map = {
     "maxLength": 256,
     "pattern": r"^[^\u0000-\u001f\u007f-\u009f]+$",
 }
+_LINE: Map = {"type": "string", "minLength": 1, "pattern": r"^[^\u0000-\u001f\u007f-\u009f]+$"}
+PRONUNCIATIONS: Map = {
+    "maxProperties": MAX_PRONUNCIATIONS,
+    "propertyNames": _LINE | {"maxLength": MAX_WORD_CHARS},
+    "additionalProperties": _LINE | {"maxLength": MAX_READING_CHARS},
+}
 TRUE: Map = {"const": True}
 NULL: Map = {"type": "null"}
 _REPLY_SUBJECT = r"^(_INBOX|tts\.reply)(\.[!-),-\-/-=?-~+]+)+$"
@@ -41,6 +48,7 @@ _CHECKED: dict[str, Map] = {
     "redeliverOf": IDENTIFIER,
     "format": {"enum": list(FORMATS)},
     "replyTo": {"maxLength": 512, "pattern": _REPLY_SUBJECT},
+    "pronunciations": PRONUNCIATIONS,
 }
 """The checks of the validator functions of `SpeakRequest`, by the field's name on the wire."""
 
