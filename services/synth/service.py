@@ -23,6 +23,7 @@ from services.synth.engines.base import EngineChanged, EngineError, Misconfigure
 from services.synth.job.context import SynthContext
 from services.synth.job.format_choice import FormatChoice
 from services.synth.job.metrics import SynthMetrics
+from services.synth.lexicon.source import LexiconSource
 from services.synth.queue.backlog import Backlog
 from services.synth.queue.pace import Pace
 from services.synth.settings import SynthSettings
@@ -49,6 +50,8 @@ async def _serve(process: Process, settings: SynthSettings) -> None:
     backlog = Backlog(process.js)
     metrics = SynthMetrics(process.metrics, backlog.spoken)
     usage = UsageMetrics(process.metrics, accounts_of(settings.tts_callers))
+    lexicon = LexiconSource(settings.tts_lexicon, settings.tts_engine, process.metrics)
+    lexicon.listen()
     process.unready = "the engine is loading"
     pool = EnginePool(
         settings.tts_engine,
@@ -85,14 +88,15 @@ async def _serve(process: Process, settings: SynthSettings) -> None:
         pace = Pace(settings.synth_lead_seconds if settings.synth_suspended else None)
         reports = ReportStore(process.js, usage.ended, own=OWN_REPORTS)
         formats = FormatChoice(process.js, settings.delivery_format)
-        context = SynthContext(process.js, reports, speaker, settings, metrics, pace, formats)
+        context = SynthContext(process.js, reports, speaker, settings, metrics, pace, formats, lambda: lexicon.now)
         synth = Synth(context, can_speak=lambda: pool.lacking() is None)
         pool.on_change = synth.engines_changed
         gauges.register(process.metrics, synth, pool, backlog)
         watch = asyncio.create_task(backlog.watch(), name="backlog")
         changed = asyncio.create_task(_drain_when_changed(pool, process), name="engine changed")
         sweep = asyncio.create_task(TextSweep(process.js, context.reports).run(), name="text sweep")
-        stack.push_async_callback(tasks.end, watch, changed, sweep)
+        renew = asyncio.create_task(lexicon.run(), name="lexicon")
+        stack.push_async_callback(tasks.end, watch, changed, sweep, renew)
         await _serve_voices(process, pool.info)
         process.checks += [pool.lacking, synth.lacking]
         process.ready()

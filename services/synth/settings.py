@@ -46,6 +46,8 @@ class SynthSettings(NodeSettings):
         "think,reasoning,tool_call"
     )
     """Comma separated: names of tags whose content is not spoken. None: off."""
+    tts_lexicon: Path | None = None
+    """How to say words: the file that synth reads at its start and on SIGHUP. None: there is none."""
     tts_phrase_cache: bool | None = None
     tts_phrase_cache_max_bytes: int = Field(256 << 20, ge=1 << 20)
     tts_phrase_cache_seconds: int = Field(86_400, ge=60)
@@ -95,7 +97,7 @@ class SynthSettings(NodeSettings):
         """
         return min(SIGN_EVERY_S, self.synth_stall_seconds / 4)
 
-    @field_validator("engine_python")
+    @field_validator("engine_python", "tts_lexicon")
     @classmethod
     def _of_a_user(cls, value: Path | None) -> Path | None:
         return value.expanduser() if value is not None else None

@@ -17,6 +17,7 @@ from services.synth.speech.resume import FIRST_ATTEMPT, Resume
 from services.synth.speech.speak import SpokenUtterance, speak_utterance
 from services.synth.speech.speaker import PoolSpeaker
 from services.synth.text.script import script_of
+from services.synth.text.text_rules import TextRules
 
 
 def spoken(
@@ -31,7 +32,7 @@ def spoken(
     reads: bool = True,
 ) -> AsyncGenerator[AudioPiece, None]:
     """The audio pieces of a text, made by the pool."""
-    lines = script_of(text, utterance.language, utterance.speed, ssml=ssml, reads=reads)
+    lines = script_of(text, utterance.language, utterance.speed, ssml=ssml, rules=TextRules(reads=reads))
     return speak_utterance(PoolSpeaker(pool, rtf=rtf), utterance, lines, Cutting(chunk_bytes), resume=resume)
 
 

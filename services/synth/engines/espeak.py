@@ -31,6 +31,7 @@ from services.synth.engines.composed import Composed
 from services.synth.engines.espeak_events import Events, EventStruct, about_text
 from services.synth.engines.espeak_words import EspeakEvent, WordedAudio
 from services.synth.engines.gather import Gathering
+from services.synth.engines.phonemes import has_phonemes, in_brackets
 
 NORMAL_WPM = 175
 """espeak's rate at speed 1.0, in words a minute."""
@@ -38,6 +39,7 @@ NORMAL_WPM = 175
 _AUDIO_OUTPUT_SYNCHRONOUS, _DONT_EXIT = 2, 0x8000
 _BUFFER_MS = 20
 _CHARS_UTF8, _END_PAUSE = 1, 0x1000  # END_PAUSE: without it there is no pause between two sentences
+_PHONEMES = 0x100  # what stands in [[ ]] is phonemes; without it, eSpeak reads such text like any other
 _PARAMETER_RATE = 1
 _POSITION_CHARACTER = 1
 _LONGEST_DATA_PATH = 120  # bytes; espeak_Initialize fails for a length somewhere above 150
@@ -94,10 +96,12 @@ class _Image:
             raise EngineError(f"espeak: its voice {voice} cannot be loaded; reinstall espeakng-loader")
         self.voice = voice
 
-    def speak(self, wpm: int, text: str, on_audio: Callable[[bytes, list[EspeakEvent]], bool]) -> None:
+    def speak(
+        self, wpm: int, text: str, on_audio: Callable[[bytes, list[EspeakEvent]], bool], *, phonemes: bool
+    ) -> None:
         """Calls `on_audio` with each piece of PCM, and the events in it, until it returns False. Blocks.
 
-        Raises EngineError, and what `on_audio` raises.
+        With `phonemes`, what stands in `[[ ]]` is phonemes. Raises EngineError, and what `on_audio` raises.
         """
         failures: list[Exception] = []
 
@@ -114,7 +118,7 @@ class _Image:
         self._lib.espeak_SetSynthCallback(callback)
         self._lib.espeak_SetParameter(_PARAMETER_RATE, wpm, 0)
         data = text.encode("utf-8", "replace") + b"\0"
-        flags = _CHARS_UTF8 | _END_PAUSE
+        flags = _CHARS_UTF8 | _END_PAUSE | (_PHONEMES if phonemes else 0)
         failed = self._lib.espeak_Synth(data, len(data), 0, _POSITION_CHARACTER, 0, flags, None, None) != 0
         if failures:
             raise failures[0]
@@ -207,9 +211,11 @@ class EspeakEngine:
             first, end = composed.place(found.first, found.end)
             word(found._replace(first=first, end=end))
 
-        audio = WordedAudio(composed.text, lambda pcm: give(gathering.push(pcm)), report)
+        phonemes = has_phonemes(composed.text)
+        text = in_brackets(composed.text) if phonemes else composed.text
+        audio = WordedAudio(text, lambda pcm: give(gathering.push(pcm)), report)
         try:
-            image.speak(round(NORMAL_WPM * speed), _plain(composed.text), audio.receive)
+            image.speak(round(NORMAL_WPM * speed), _plain(text), audio.receive, phonemes=phonemes)
             if audio.finish() and (rest := gathering.rest()):
                 give(rest)
         finally:

@@ -37,7 +37,7 @@ class HeadStart:
         assert stored.request is not None, "the job has refused a request that cannot be read"
         self._utterance = utterance
         self._info = context.speaker.info
-        self._lines = whole_text(stored.request, self._utterance, context.settings)
+        self._lines = whole_text(stored.request, self._utterance, context)
         self._run: SpeechRun | None = None
         if turn.keeps_slot(asyncio.get_running_loop().time()):
             self._run = SpeechRun(context, stored, turn, self._utterance, self._lines)

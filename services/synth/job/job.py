@@ -56,7 +56,7 @@ class Job:
 
     def __init__(self, context: SynthContext, hold: Hold, turn: SlotTurn, *, cancelled: bool = False) -> None:
         """`cancelled`: it is probably cancelled, so that its claim is not expected to succeed."""
-        self._context = context
+        self._context = context = context.of_job()
         self._turn = turn
         self._delivery = hold.delivery
         self._hold = hold
@@ -107,7 +107,7 @@ class Job:
 
     async def _run(self, keeping: asyncio.Task[NoReturn]) -> None:
         stored = self._stored
-        problem = problem_of(stored, self._context.speaker.info.name)
+        problem = problem_of(stored, self._context.engine.name)
         if problem is not None:
             await self._ending.refuse("failed", problem)
         elif await overdue(self._context.reports, stored, self._context.js.clock.now_s()):
@@ -136,7 +136,7 @@ class Job:
         assert request is not None, "a request without one was refused"
         transport = stored.stated_transport or context.settings.default_transport
         report = stored.report("synthesizing", transport=transport)
-        engine = context.speaker.info
+        engine = context.engine
         fmt = await context.formats.of(request, transport, deterministic=engine.deterministic)
         utterance = utterance_of(request, fmt, context.settings)
         spoken = start_of(request, stored.sequence, engine, utterance)
@@ -232,7 +232,7 @@ class Job:
                     return opened  # an earlier attempt stored everything, but its synth did not ack
                 hold.attempt = opened
             attempt = hold.attempt
-            reached = reached_by(attempt.progress, self._context.speaker.info, voice)
+            reached = reached_by(attempt.progress, self._context.engine, voice)
             failed.on_opened(reached, attempt.without_progress)
             try:
                 if failed.too_many:

@@ -19,6 +19,7 @@ from services.synth.speech.pausing_speaker import PausingSpeaker
 from services.synth.speech.resume import FIRST_ATTEMPT, Resume
 from services.synth.speech.speak import Made, SpokenUtterance, speak_utterance
 from services.synth.text.script import ScriptLine, script_of
+from services.synth.text.text_rules import rules_of
 
 
 def voice_of(request: SpeakRequest | None, settings: SynthSettings) -> str | None:
@@ -93,15 +94,12 @@ class _Pause:
             await self._turn.before_sentence(due_s, self.attempt.show_waiting, until=self._until)
 
 
-def whole_text(
-    request: SpeakRequest, utterance: SpokenUtterance, settings: SynthSettings
-) -> AsyncGenerator[ScriptLine]:
+def whole_text(request: SpeakRequest, utterance: SpokenUtterance, context: SynthContext) -> AsyncGenerator[ScriptLine]:
     """The lines of a request whose text is complete."""
     return script_of(
         request.text,
         utterance.language,
         utterance.speed,
         ssml=request.ssml,
-        reads=settings.tts_text_normalization,
-        skip_tags=settings.skip_tags,
+        rules=rules_of(context.settings, context.lexicon_of(request)),
     )

@@ -110,14 +110,14 @@ async def narrate(  # noqa: PLR0913 - what one attempt needs
     incomplete, the text before that is synthesized and the `end` has status `failed`. A cancel stops the engine.
     `head_start` is used if the attempt begins where it does. Raises EngineError, NodeUnavailable, PublishRefused.
     """
-    js, speaker, settings, metrics = context.js, context.speaker, context.settings, context.metrics
+    js, settings, metrics = context.js, context.settings, context.metrics
     request = stored.request
     assert request is not None, "the job has refused a request that cannot be read"
     progress, trail = attempt.progress, attempt.trail  # read it before any await: `counts` may update it
     assert progress.start is not None, "without it `open_attempt` raises AudioExpired"
     utterance = utterance_of(request, stored_format(progress.start), settings)
     utterance = replace(utterance, sample_rate_hz=progress.start.sample_rate_hz)
-    resume = resume_of(progress, speaker.info, utterance.voice)
+    resume = resume_of(progress, context.engine, utterance.voice)
     subject = js.names.put_audio(stored.session, stored.token)
     chunks, size = resume.next_index, resume.stored_bytes
     async with PublishWindow(js.broker, on_stored=trail.on_stored) as window, AsyncExitStack() as stack:
@@ -127,9 +127,9 @@ async def narrate(  # noqa: PLR0913 - what one attempt needs
         if run is None:
             if request.text_stream:
                 streamed_text = await stack.enter_async_context(
-                    StreamedText(js, stored, attempt.show_waiting, settings, turn.waits)
+                    StreamedText(js, stored, attempt.show_waiting, settings, turn.waits, context.lexicon_of(request))
                 )
-            lines = streamed_text.lines() if streamed_text else whole_text(request, utterance, settings)
+            lines = streamed_text.lines() if streamed_text else whole_text(request, utterance, context)
             await stack.enter_async_context(aclosing(lines))
             by_sentence = streamed_text is not None
             run = SpeechRun(

@@ -60,6 +60,11 @@ def counts(following: str) -> bool:
     return korean.counter.begins(following)
 
 
+def language_of_rules(text: str, language: str) -> str:
+    """Returns the ISO 639 code of the language as which `text` is read, in a request of that language; else empty."""
+    return _language(text, language)
+
+
 def _language(text: str, language: str) -> str:
     """Returns the ISO 639 code of the language in which to read the text; empty: leave it to the engine."""
     if _HANGUL.search(text):

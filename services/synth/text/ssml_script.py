@@ -14,10 +14,12 @@ from orastream.contract import ssml
 from orastream.contract.messages import MAX_SPEED, MIN_SPEED
 from orastream.contract.source_runs import SourceRun, SourceRuns, SourceSpan
 from services.synth.reading import Edit, EditedText, counts, read_out, read_with_places, say_as
+from services.synth.reading.lexicon import put_back
 from services.synth.text.script_line import ScriptLine
 from services.synth.text.sentence_aligner import SentenceAligner
 from services.synth.text.sentence_places import SentencePlaces
 from services.synth.text.sentence_splitter import MAX_CHARS, steps
+from services.synth.text.text_rules import USUAL_RULES, TextRules
 
 PARAGRAPH_S = 0.5
 """Seconds of silence after a paragraph."""
@@ -38,14 +40,15 @@ class _Manner:
     speed: float
 
 
-def markup_steps(text: str, language: str, speed: float, *, reads: bool = True) -> Iterator[ScriptLine | None]:
+def markup_steps(text: str, language: str, speed: float, rules: TextRules = USUAL_RULES) -> Iterator[ScriptLine | None]:
     """Yields the lines of a text in SSML, in steps of bounded work; None after a step that completes no line.
 
-    With `reads`, numbers and the like become words also without a say-as. A line is complete when the next one has
-    begun, because a pause may follow it. Raises InvalidRequest for invalid SSML, or if it has nothing to say.
+    Numbers and the like become words also without a say-as, if the rules say so. Their lexicon has no effect in a `sub`
+    or `say-as`. A line is complete when the next one has begun, because a pause may follow it. Raises InvalidRequest
+    for invalid SSML, or if it has nothing to say.
     """
     root = ssml.parse(text)
-    script = _Script(reads=reads, taken=frozenset(root.text))  # not of `text`: it may have `&#xA000;`
+    script = _Script(rules, taken=frozenset(root.text))  # not of `text`: it may have `&#xA000;`
     yield None
     yield from script.element(root, _Manner(language, speed))
     yield from script.finish()
@@ -54,8 +57,8 @@ def markup_steps(text: str, language: str, speed: float, *, reads: bool = True) 
 class _Script:
     """Collects text until markup cuts it, then makes lines of it. Its methods are iterators like `markup_steps`."""
 
-    def __init__(self, *, reads: bool, taken: frozenset[str]) -> None:
-        self._reads = reads
+    def __init__(self, rules: TextRules, *, taken: frozenset[str]) -> None:
+        self._rules = rules
         self._standins = [char for char in _STANDINS if char not in taken]
         self._last: ScriptLine | None = None  # held until the pause after it is known
         self._text: list[str] = []
@@ -171,13 +174,14 @@ class _Script:
         self._cardinals.clear()
 
     def _read(self, text: str, language: str) -> str:
-        return read_out(text, language, tags=False) if self._reads else text
+        return read_out(text, language, tags=False) if self._rules.reads else text
 
-    def _counting(self, sentence: str) -> EditedText:
+    def _counting(self, text: EditedText) -> EditedText:
         """Put back numbers before the word that they count, so that they are read with it; put a space after a stand-in
         with a given reading there.
         """
         edits: list[Edit] = []
+        sentence = text.text
         for place, char in enumerate(sentence):
             counting = char in self._instead and counts(sentence[place + 1 : place + 16])
             apart = place == 0 or _OF_A_NUMBER.match(sentence[place - 1]) is None
@@ -185,17 +189,17 @@ class _Script:
                 edits.append((place, place + 1, self._numbers[char]))
             elif counting and char in self._cardinals:
                 edits.append((place, place + 1, f"{char} "))
-        return EditedText(sentence).edited(edits)
+        return text.edited(edits)
 
     def _line(self, sentence: str, manner: _Manner, text: str, place: SourceSpan | None) -> ScriptLine | None:
         """`_hold` for a sentence with stand-ins. `place` is its place in the collected text."""
-        spoken = self._counting(sentence)
-        if self._reads:
+        held = self._rules.lexicon.hold(EditedText(sentence), manner.language)
+        spoken = self._counting(held.text)
+        if self._rules.reads:
             spoken = read_with_places(spoken, manner.language, tags=False)
         written = "".join(self._instead[char][0] if char in self._instead else char for char in sentence)
-        said = spoken.edited(
-            [(at, at + 1, self._instead[char][1]) for at, char in enumerate(spoken.text) if char in self._instead]
-        )
+        instead = {char: said for char, (_, said) in self._instead.items()}
+        said = put_back(spoken, {**instead, **held.readings})
         if place is None:
             return self._hold(written, manner, None, said, None)
         places = SentencePlaces(said, text[place[0] : place[1]], place[0], self._runs)

@@ -20,11 +20,13 @@ from orastream.contract.stored_requests import StoredRequest
 from orastream.contract.text_pieces import STALLED, TextPieces
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.feed import Feed
+from services.synth.reading.lexicon import NO_WORDS, Lexicon
 from services.synth.settings import SynthSettings
 from services.synth.text.idle_timer import IdleTimer
 from services.synth.text.placed_sentences import PlacedSentence, PlacedSentences
 from services.synth.text.script import ScriptLine, line_of
 from services.synth.text.sentence_splitter import slices
+from services.synth.text.text_rules import rules_of
 
 _MAX_BYTES_PER_CHAR = 4
 _REST_OF_END_BYTES = 4096  # bytes of `end` without the text
@@ -45,6 +47,7 @@ class StreamedText:
         show_waiting: Callable[[], Coroutine[Any, Any, None]],
         settings: SynthSettings,
         waits: Callable[[bool], None],
+        lexicon: Lexicon = NO_WORDS,
     ) -> None:
         assert stored.request is not None, "invalid requests are refused before"
         self._js = js
@@ -53,7 +56,7 @@ class StreamedText:
         self._show_waiting = show_waiting
         self._sign_every_s = settings.sign_every_s
         self._waits = waits
-        self._reads, self._skip_tags = settings.tts_text_normalization, settings.skip_tags
+        self._rules = rules_of(settings, lexicon)
         self._text_pieces = TextPieces(
             self._request.text,
             max_chars=min(
@@ -99,7 +102,7 @@ class StreamedText:
 
     async def lines(self) -> AsyncGenerator[ScriptLine, None]:
         """Yields every line from the first one, also those before a `problem`. Raises NodeUnavailable. Cancel-safe."""
-        found = PlacedSentences(self._request.language, self._skip_tags)
+        found = PlacedSentences(self._request.language, self._rules.skip_tags)
         while True:
             for part in slices(self._take()):
                 await asyncio.sleep(0)  # without it a long piece would delay the audio of all other sessions
@@ -115,7 +118,7 @@ class StreamedText:
     def _line(self, sentence: PlacedSentence) -> ScriptLine:
         self.said.append(sentence.text)
         language, speed = self._request.language, self._request.speed
-        return line_of(sentence.text, language, speed, reads=self._reads, source=sentence.source, text=self.text)
+        return line_of(sentence.text, language, speed, rules=self._rules, source=sentence.source, text=self.text)
 
     def _take(self) -> str:
         fresh, self._fresh = "".join(self._fresh), []

@@ -11,12 +11,13 @@ from services.synth.speech.phrase_key import phrase_key
 from services.synth.text.script import ScriptLine, line_of, lines_of, script_of
 from services.synth.text.sentence_splitter import sentences
 from services.synth.text.ssml_script import PARAGRAPH_S
+from services.synth.text.text_rules import TextRules
 
 pytestmark = pytest.mark.unit
 
 
 def marked(inner: str, language: str = "ko-KR", speed: float = 1.0, *, reads: bool = True) -> list[ScriptLine]:
-    return lines_of(f"<speak>{inner}</speak>", language, speed, ssml=True, reads=reads)
+    return lines_of(f"<speak>{inner}</speak>", language, speed, ssml=True, rules=TextRules(reads=reads))
 
 
 def spoken(inner: str, language: str = "ko-KR") -> list[str]:
@@ -31,7 +32,7 @@ def test_line_has_the_written_text_and_the_text_to_speak() -> None:
 
 
 def test_line_is_spoken_as_written_when_reading_is_off() -> None:
-    assert lines_of("3명이 왔다.", "ko-KR", 1.0, reads=False) == [
+    assert lines_of("3명이 왔다.", "ko-KR", 1.0, rules=TextRules(reads=False)) == [
         ScriptLine("3명이 왔다.", "3명이 왔다.", "ko-KR", 1.0)
     ]
     assert [line.spoken for line in marked("3명이 <sub alias='4명'>x</sub>", reads=False)] == ["3명이 4명"]
@@ -51,7 +52,10 @@ def test_phrase_key_depends_on_the_text_to_speak() -> None:
     info = EngineInfo("x", "1", True, 1, True, 22_050, {})
     texts = [("3명", "ko", 1.0, True), ("세 명", "ko", 1.0, True), ("3명", "ko", 1.0, False)]
     texts += [("3명", "ko", 1.1, True), ("3명", "en", 1.0, True)]
-    keys = [phrase_key(info, line_of(text, tag, speed, reads=reads), None) for text, tag, speed, reads in texts]
+    keys = [
+        phrase_key(info, line_of(text, tag, speed, rules=TextRules(reads=reads)), None)
+        for text, tag, speed, reads in texts
+    ]
     assert keys[0] == keys[1] and len(set(keys)) == 4
 
 

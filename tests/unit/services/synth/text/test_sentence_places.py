@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from services.synth.text.script import ScriptLine, line_of, lines_of
 from services.synth.text.sentence_aligner import SentenceAligner, aligned
 from services.synth.text.sentence_splitter import MAX_CHARS, Sentences
+from services.synth.text.text_rules import TextRules
 
 pytestmark = pytest.mark.unit
 
@@ -54,14 +55,14 @@ def check(lines: Iterable[ScriptLine], text: str) -> None:
 
 def parts(text: str, language: str = "ko-KR", *, ssml: bool = False, reads: bool = True) -> list[tuple[str, str]]:
     """Each spoken word with its part of the text."""
-    lines = lines_of(text, language, 1.0, ssml=ssml, reads=reads)
+    lines = lines_of(text, language, 1.0, ssml=ssml, rules=TextRules(reads=reads))
     return [(word, text[slice(*place)]) for line in lines for word, place in words(line)]
 
 
 @settings(max_examples=150)
 @given(TEXTS, LANGUAGES, st.booleans())
 def test_words_of_any_text_have_places_in_their_sentence_and_in_order(text: str, language: str, reads: bool) -> None:
-    lines = lines_of(text, language, 1.0, reads=reads)
+    lines = lines_of(text, language, 1.0, rules=TextRules(reads=reads))
     check(lines, text)
     for line in lines:
         assert line.source is not None and line.place(0, len(line.spoken)) is not None
@@ -114,7 +115,7 @@ def test_words_of_any_ssml_have_places_in_their_sentence_and_in_order(
         for text, markup in found
     )
     document = f"<speak>{inner} 끝</speak>"
-    lines = lines_of(document, "ko-KR", 1.0, ssml=True, reads=reads)
+    lines = lines_of(document, "ko-KR", 1.0, ssml=True, rules=TextRules(reads=reads))
     check(lines, document)
 
 

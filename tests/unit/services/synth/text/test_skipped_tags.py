@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from services.synth.text.script import ScriptLine, lines_of
 from services.synth.text.skipped_tags import MAX_TAG_CHARS, SkippedTags, WrittenPart
+from services.synth.text.text_rules import TextRules
 
 pytestmark = pytest.mark.unit
 
@@ -142,7 +143,7 @@ def test_an_open_tag_without_an_end_is_held_in_bounded_memory() -> None:
 
 
 def spoken(text: str) -> list[str]:
-    return [line.text for line in lines_of(text, "ko-KR", 1.0, skip_tags=NAMES)]
+    return [line.text for line in lines_of(text, "ko-KR", 1.0, rules=TextRules(skip_tags=NAMES))]
 
 
 def test_a_tag_ends_a_sentence() -> None:
@@ -154,7 +155,7 @@ def test_a_tag_ends_a_sentence() -> None:
 
 def test_in_ssml_tags_are_markup() -> None:
     document = "<speak>하나. <think>둘.</think></speak>"
-    lines = lines_of(document, "ko-KR", 1.0, ssml=True, skip_tags=NAMES)
+    lines = lines_of(document, "ko-KR", 1.0, ssml=True, rules=TextRules(skip_tags=NAMES))
     assert [line.text for line in lines] == ["하나.", "둘."]
 
 
@@ -164,7 +165,7 @@ def test_sentences_stand_in_the_written_text_outside_of_what_is_skipped(text: st
     written = {
         at for part in skipped.push(text) + skipped.finish() for at in range(part.first, part.first + len(part.text))
     }
-    for line in lines_of(text, "ko-KR", 1.0, skip_tags=NAMES):
+    for line in lines_of(text, "ko-KR", 1.0, rules=TextRules(skip_tags=NAMES)):
         assert line.source is not None
         first, end = line.source
         assert text[first:end].split() == line.text.split()
@@ -180,7 +181,7 @@ def word(line: ScriptLine, spoken_as: str, text: str) -> str:
 
 def test_words_after_a_skipped_part_have_their_place_in_the_written_text() -> None:
     text = "<think>3명이라고? 세 명.</think>  3명이 왔어요. <tool_call>3명</tool_call> 그리고 3명이 갔어요."
-    one, two = lines_of(text, "ko-KR", 1.0, skip_tags=NAMES)
+    one, two = lines_of(text, "ko-KR", 1.0, rules=TextRules(skip_tags=NAMES))
     assert (one.spoken, two.spoken) == ("세 명이 왔어요.", "그리고 세 명이 갔어요.")
     assert one.source == (text.index("3명이 왔"), text.index(" <tool_call>"))
     assert word(one, "세", text) == "3명" and word(two, "갔어요", text) == "갔어요."[:3]
