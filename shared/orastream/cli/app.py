@@ -13,6 +13,7 @@ from orastream.cli.checks.doctor import doctor
 from orastream.cli.checks.oraserver.command import check_oraserver
 from orastream.cli.commands.init_auth import init_auth
 from orastream.cli.commands.mapping import mapping
+from orastream.cli.commands.reading import reading
 from orastream.cli.commands.say import say
 from orastream.cli.commands.session import cancel, redeliver, report, watch
 from orastream.cli.commands.up import up
@@ -58,6 +59,12 @@ _add(
     'orastream say "Hello" --session s1 --phone p1 --sync',
     'orastream say "Hello" --transport none --save hello.wav',
     'llm "Tell me a story" | orastream say -',
+    'orastream say "SQL은 쉽다." --pronounce SQL=시퀄',
+)
+_add(
+    reading,
+    'orastream reading "SQL은 3개" --lexicon lexicon.yaml',
+    'orastream reading "Nguyen is here." --pronounce Nguyen=Win',
 )
 _add(watch, "orastream watch", "orastream watch s1 --history", "orastream watch --json | jq .status")
 _add(cancel, "orastream cancel s1", "orastream cancel s1 --wait", "orastream cancel s1 --request r1")

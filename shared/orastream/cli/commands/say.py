@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -83,6 +83,10 @@ def say(
     supersede: Annotated[
         bool, typer.Option("--supersede", help="Cancel all that the session asked before, in the same step.")
     ] = False,
+    pronounce: Annotated[
+        list[str] | None,
+        typer.Option(metavar="WORD=READING", help="How to say a word, such as SQL=시퀄; may be given several times."),
+    ] = None,
     nats: options.Nats = None,
     prefix: options.Prefix = None,
 ) -> None:
@@ -107,9 +111,26 @@ def say(
         "speed": speed,
         "ssml": ssml or None,
         "supersede": supersede or None,
+        "pronunciations": pronunciations_of(pronounce or []) or None,
     }
     given = {name: value for name, value in fields.items() if value is not None}
     terminal.run(_say(given, (nats, prefix), wait, save, comes=text == "-"))
+
+
+def pronunciations_of(options: Sequence[str]) -> dict[str, str]:
+    """The words and readings of `--pronounce` options. The request's checks judge the words themselves.
+
+    Raises typer.BadParameter for an option without `=`, and for a word that is given twice.
+    """
+    found: dict[str, str] = {}
+    for option in options:
+        word, equals, reading = option.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"--pronounce: {option!r} has no =; write WORD=READING, such as SQL=시퀄")
+        if word in found:
+            raise typer.BadParameter(f"--pronounce: {word!r} is given twice; keep one")
+        found[word] = reading
+    return found
 
 
 def why_not_written(path: Path) -> str | None:

@@ -184,7 +184,11 @@ def status_table(supervisor: Supervisor) -> Table:
 
 @contextlib.contextmanager
 def _stop_signals(supervisor: Supervisor) -> Iterator[asyncio.Event]:
-    """Yield an event that the first SIGINT, SIGTERM or SIGHUP sets. A second signal kills the remaining processes."""
+    """Yield an event that the first SIGINT or SIGTERM sets. A second one kills the remaining processes.
+
+    SIGHUP does the same in a terminal, which sends it when it is closed. Without a terminal, as under systemd, it is
+    passed on to the synths, which then read their lexicon anew.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -193,14 +197,30 @@ def _stop_signals(supervisor: Supervisor) -> Iterator[asyncio.Event]:
             supervisor.kill()
         stop.set()
 
+    def on_hang_up() -> None:
+        for keeper in supervisor.keepers:
+            if keeper.part.name.partition("-")[0] == "synth":
+                keeper.signal(signal.SIGHUP)
+
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     for number in signals:
         loop.add_signal_handler(number, on_signal)
+    if not has_terminal():
+        loop.add_signal_handler(signal.SIGHUP, on_hang_up)
     try:
         yield stop
     finally:
         for number in signals:
             loop.remove_signal_handler(number)
+
+
+def has_terminal() -> bool:
+    """Whether this process has a controlling terminal."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 async def _unless(stop: asyncio.Event, work: Awaitable[None]) -> bool:

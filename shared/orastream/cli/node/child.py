@@ -50,6 +50,11 @@ class Child:
         self.kill()
         return code
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal; not to the rest of its group."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(number)
+
     def kill(self) -> None:
         """Send SIGKILL to its process group."""
         with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: EPERM for a group of zombies

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -108,6 +109,11 @@ class PartKeeper:
         self.part = replace(self.part, env={**self.part.env, **env})
         self._set(State.STARTING)
         self._interrupt.set()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send the process a signal, if it runs. One that dies of it is started again."""
+        if self._child is not None:
+            self._child.signal(number)
 
     def kill(self) -> None:
         """Kill the process now, without waiting for `grace_s`."""
