@@ -24,6 +24,22 @@ class Rule:
     """Returns the words; None: the rule does not apply here; the matched text itself: it is unchanged."""
     glued: bool = False
     """No space between the words and the text before them, as for a particle."""
+    first: str = "a0."
+    """Kinds of the characters with which a match may begin: an ASCII letter (a), a digit (0), anything else (.)."""
+
+
+class RuleIndex:
+    """A list of rules that is divided by the first character, so that each place of a text tries few of them."""
+
+    __slots__ = ("_by_kind",)
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._by_kind = {kind: tuple(rule for rule in rules if kind in rule.first) for kind in "a0."}
+
+    def at(self, char: str) -> Sequence[Rule]:
+        """Returns the rules that may match a text that begins with the character, in their order."""
+        kind = "." if not char.isascii() else "a" if char.isalpha() else "0" if char.isdecimal() else "."
+        return self._by_kind[kind]
 
 
 def always(words: str) -> Callable[[re.Match[str]], str]:
@@ -31,7 +47,7 @@ def always(words: str) -> Callable[[re.Match[str]], str]:
     return lambda match: words
 
 
-def apply(rules: Sequence[Rule], begins: re.Pattern[str], sentence: EditedText) -> EditedText:
+def apply(rules: Sequence[Rule] | RuleIndex, begins: re.Pattern[str], sentence: EditedText) -> EditedText:
     """Returns the text after one pass from left to right, in which the first matching rule replaces the text.
 
     `begins` matches a single character at which rules are tried. The words of a rule are not read again. Spaces
@@ -45,7 +61,8 @@ def apply(rules: Sequence[Rule], begins: re.Pattern[str], sentence: EditedText) 
         if begin.start() > position:
             position, apart = begin.start(), False
             before = text[position - 1]
-        written, words, glued = _said(rules, text, position)
+        here = rules.at(text[position]) if isinstance(rules, RuleIndex) else rules
+        written, words, glued = _said(here, text, position)
         end, reads = position + len(written), words != written
         if reads:
             parted = words and not glued

@@ -42,14 +42,33 @@ ENGLISH = {
     "kWh": "kilowatt hour", "V": "volt", "mAh": "milliamp hour", "kcal": "kilocalorie", "px": "pixel",
     "ms": "millisecond", "min": "minute", "sec": "second", "s": "second", "mi": "mile", "hr": "hour", "hrs": "hour",
     "km/h": "kilometer per hour", "kph": "kilometer per hour", "mph": "mile per hour", "m/s": "meter per second",
-    "°C": "degree Celsius", "°F": "degree Fahrenheit", "°": "degree",
+    "°C": "degree Celsius", "°F": "degree Fahrenheit", "°": "degree", "h": "hour", "mins": "minute", "secs": "second",
+    "yr": "year", "yrs": "year", "wk": "week", "wks": "week", "mo": "month", "mos": "month", "tsp": "teaspoon",
+    "tbsp": "tablespoon", "Tbsp": "tablespoon", "Tsp": "teaspoon", "tsps": "teaspoon", "tbsps": "tablespoon",
+    "fl oz": "fluid ounce", "fl. oz": "fluid ounce", "pt": "pint", "qt": "quart", "qts": "quart", "gal": "gallon",
+    "yd": "yard", "yds": "yard", "sq mi": "square mile", "sq km": "square kilometer", "sq m": "square meter",
+    "sq yd": "square yard", "sq. mi": "square mile", "mm2": "square millimeter", "cm2": "square centimeter",
+    "mcg": "microgram", "ug": "microgram", "dL": "deciliter", "dl": "deciliter", "cl": "centiliter", "cal": "calorie",
+    "kJ": "kilojoule", "kV": "kilovolt", "mA": "milliamp", "Wh": "watt hour", "MW": "megawatt", "GW": "gigawatt",
+    "Ah": "amp hour", "PB": "petabyte", "mg/dL": "milligram per deciliter", "mg/dl": "milligram per deciliter",
+    "mg/L": "milligram per liter", "kg/m2": "kilogram per square meter", "g/cm3": "gram per cubic centimeter",
+    "m/s2": "meter per second squared", "m/s^2": "meter per second squared", "m/s²": "meter per second squared",
+    "ft/s": "foot per second", "MB/s": "megabyte per second", "GB/s": "gigabyte per second",
+    "KB/s": "kilobyte per second", "cc": "cc", "mi/h": "mile per hour", "mi/hr": "mile per hour", "km/hr":
+    "kilometer per hour", "mpg": "mile per gallon", "kn": "knot", "mmol": "millimole", "mol": "mole",
+    "yd2": "square yard",
 }  # fmt: skip
 """Unit → its singular."""
 
 ENGLISH_SAME = {
     "Hz": "hertz", "kHz": "kilohertz", "MHz": "megahertz", "GHz": "gigahertz", "Mbps": "megabits per second",
     "Gbps": "gigabits per second", "kbps": "kilobits per second", "dB": "decibels", "%": "percent", "ft": "feet",
-    "rpm": "rpm", "fps": "frames per second", "ppm": "parts per million",
+    "rpm": "RPM", "fps": "frames per second", "ppm": "parts per million", "ft.": "feet", "sq ft": "square feet",
+    "sq. ft": "square feet", "sqft": "square feet", "ft2": "square feet", "ft²": "square feet", "cu ft": "cubic feet",
+    "cu. ft": "cubic feet", "psi": "PSI", "bpm": "beats per minute", "mmHg": "millimeters of mercury", "hp":
+    "horsepower", "dpi": "dots per inch", "Kbps": "kilobits per second", "sq in": "square inches", "sq. in":
+    "square inches", "Pa": "pascals", "kPa": "kilopascals", "hPa": "hectopascals", "BTU": "BTU", "BTUs": "BTUs",
+    "‰": "per mille", "MP": "megapixels", "ft/min": "feet per minute", "dBm": "dBm", "lb-ft": "pound feet",
 }  # fmt: skip
 """Unit → its name, which is the same in singular and plural."""
 
@@ -63,6 +82,8 @@ SIGNS = {ord(sign): unit for sign, unit in {
 }.items()}  # fmt: skip
 
 
+_FEET = frozenset({"ft", "ft.", "sq ft", "sq. ft", "sqft", "ft2", "ft²", "cu ft", "cu. ft", "sq in", "sq. in"})
+_PLURALS = {"cc": "cc", "foot per second": "feet per second"}
 _SIGN = re.compile("[" + re.escape("".join(map(chr, SIGNS))) + "]")
 _POWER = re.compile(r"(?<=[mM])[²³]")
 
@@ -73,9 +94,18 @@ def plain(text: EditedText) -> EditedText:
     return letters.sub(_POWER, lambda power: "2" if power[0] == "²" else "3")
 
 
+def english(name: str, *, one: bool) -> str:
+    """Returns the English words of a unit, in the singular if `one`; feet and percent have one form for both."""
+    if name in _FEET and one:
+        return ENGLISH_SAME[name].replace("feet", "foot").replace("inches", "inch")
+    return ENGLISH_SAME.get(name) or (ENGLISH[name] if one else english_plural(name))
+
+
 def english_plural(name: str) -> str:
     """Returns the plural of a unit in ENGLISH: square meters, kilometers per hour, kilowatt hours."""
     words = ENGLISH[name]
+    if words in _PLURALS:
+        return _PLURALS[words]
     first, space, rest = words.partition(" ")
     if not rest or rest.startswith("per ") or first == "degree":
         return f"{first}s{space}{rest}"

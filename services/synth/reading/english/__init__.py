@@ -9,20 +9,49 @@ import re
 
 from services.synth.reading import silence, unit
 from services.synth.reading.edited_text import EditedText
-from services.synth.reading.english import address, date, quantity, sign
-from services.synth.reading.rule import apply
-
-_RULES = (
-    *address.RULES,
-    *date.RULES,
-    *quantity.RULES,
-    *date.YEAR_RULES,
-    *quantity.NUMBER_RULES,
-    *sign.RULES,
-    *silence.MARKUP,
-    *silence.ORNAMENTS,
+from services.synth.reading.english import (
+    abbreviation,
+    address,
+    clock,
+    code,
+    date,
+    formula,
+    fraction,
+    money,
+    phone,
+    place,
+    quantity,
+    roman,
+    sign,
 )
-_BEGINS = re.compile(r"[^\s.,!?;:\"()…]")
+from services.synth.reading.rule import RuleIndex, apply
+
+_RULES = RuleIndex(
+    (
+        *address.RULES,
+        *sign.FIRST_RULES,
+        *code.RULES,
+        *phone.RULES,
+        *code.LONG_RULES,
+        *formula.FIRST_RULES,
+        *clock.RULES,
+        *date.RULES,
+        *place.RULES,
+        *money.RULES,
+        *quantity.FIRST_RULES,
+        *fraction.RULES,
+        *quantity.RULES,
+        *date.YEAR_RULES,
+        *quantity.NUMBER_RULES,
+        *roman.RULES,
+        *abbreviation.RULES,
+        *formula.RULES,
+        *sign.RULES,
+        *silence.MARKUP,
+        *silence.ORNAMENTS,
+    )
+)
+_BEGINS = re.compile(r"[^\s.,!?;:\"()…]|\((?=[0-9]{3}\)|s\)|es\))|\.(?=[0-9A-Za-z])|!(?==)")
 
 
 def read(sentence: str) -> str:

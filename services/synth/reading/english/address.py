@@ -17,6 +17,7 @@ _URL = re.compile(
 )
 _DOMAIN = re.compile(
     rf"(?<![A-Za-z0-9@.\-])(?:{_LABEL}\.){{1,8}}(?:com|net|org|kr|io|ai|dev|edu|gov)(?![A-Za-z0-9\-]|\.[A-Za-z0-9])"
+    r"(?P<path>/[A-Za-z0-9.\-_~%/]{0,400})?(?:(?<=[A-Za-z0-9/])[?#](?=[A-Za-z0-9])[!-~]{0,400})?"
 )
 _PART = re.compile(r"[A-Za-z]+|[0-9]+|[^A-Za-z0-9]")
 _SIGNS = {
@@ -34,9 +35,16 @@ def _whole(match: re.Match[str]) -> str:
     return _said(match[0])
 
 
+def _domain(match: re.Match[str]) -> str:
+    path = match["path"] or ""
+    name = match[0][: match.start("path") - match.start()] if path else match[0].partition("?")[0].partition("#")[0]
+    kept = path.rstrip("./-")
+    return _said(f"{name}{kept}") + ("." if match[0][-1] == "." else "")
+
+
 def _url(match: re.Match[str]) -> str | None:
     where = match["where"].removeprefix("www.").strip("./-")
     return _said(where) + ("." if match[0][-1] == "." else "") if where else None
 
 
-RULES = (Rule(_MAIL, _whole), Rule(_URL, _url), Rule(_DOMAIN, _whole))
+RULES = (Rule(_MAIL, _whole, first="a0"), Rule(_URL, _url, first="a"), Rule(_DOMAIN, _domain, first="a0"))

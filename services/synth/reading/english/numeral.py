@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 LONGEST = 15
 """Maximum digits of a whole number that is read as a number; a longer one is read digit by digit."""
 
@@ -74,3 +76,33 @@ def decimal(number: str) -> str:
     plain = len(whole) <= LONGEST and (whole == "0" or whole[0] != "0")
     said = cardinal(int(whole)) if plain else digits(whole)
     return f"{said} point {digits(fraction)}" if fraction else said
+
+
+def in_pairs(number: str) -> str:
+    """Reads the number of a house, a road or a form: 221 is two twenty-one, 1600 sixteen hundred, 405 four oh five.
+
+    Numbers of five digits and more, and those that begin with a zero, are read digit by digit.
+    """
+    if number[0] == "0" or len(number) > 4:
+        return digits(number)
+    if len(number) == 4:
+        return year(int(number))
+    hundreds, rest = divmod(int(number), 100)
+    if not hundreds:
+        return cardinal(rest)
+    if not rest:
+        return f"{cardinal(hundreds)} hundred"
+    return f"{cardinal(hundreds)} {'oh ' if rest < 10 else ''}{cardinal(rest)}"
+
+
+_ROMAN = re.compile(r"C{0,3}(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
+_ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
+
+
+def roman(numeral: str) -> int | None:
+    """Returns the value of a Roman numeral in capitals up to CCCXCIX; None if it is not one (IIII, VX, MIX)."""
+    if not numeral or not _ROMAN.fullmatch(numeral):
+        return None
+    values = [_ROMAN_VALUES[char] for char in numeral]
+    following = [*values[1:], 0]
+    return sum(-value if value < right else value for value, right in zip(values, following, strict=True))

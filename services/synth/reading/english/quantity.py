@@ -1,62 +1,132 @@
-"""Numbers in English, with units and currencies: 3.14, -5, $3.50, 16GB, 10–20%, 1/2, v2.1.0, 555-123-4567."""
+"""Numbers in English with units and signs: 3.14, -5, 16GB, 10–20%, 6'2", 10.0.0.1, v2.1.0, 1e-5, 10K, 1st–3rd."""
 
 from __future__ import annotations
 
 import re
 
 from services.synth.reading import unit
-from services.synth.reading.english.numeral import LONGEST, cardinal, decimal, digits, ordinal, plural, year
+from services.synth.reading.english.context import after, before, is_closing_quote, is_formula, stop
+from services.synth.reading.english.money import PLAIN, power
+from services.synth.reading.english.numeral import LONGEST, cardinal, decimal, digits, ordinal, year
 from services.synth.reading.rule import Rule
 
-_PLAIN = r"(?:[0-9]{1,3}(?:,[0-9]{3})++(?![0-9])|[0-9]++)(?:\.[0-9]++(?!\.[0-9]))?"
-_MINUS = r"(?<![0-9A-Za-z)%.\-])(?P<minus>[-−])"
+_MINUS = r"(?<![0-9A-Za-z)\]%.\-²³°])(?P<minus>[-−](?!\s))"
 _MEASURE = unit.pattern(unit.ENGLISH, unit.ENGLISH_SAME)
+_END = r"(?P<end>\.(?=\s[a-z0-9(]|,|$))?"  # the period of oz. and lbs.
+_TO = r"\s?(?:[-–—~]|to(?=\s))\s?"
 
-_TELEPHONE = re.compile(
-    r"(?<![0-9.\-])(?:\+[0-9]{1,3}[\s\-]|1-)?(?:\([0-9]{2,4}\)|[0-9]{2,4})[\s.\-]?[0-9]{3,4}[.\-][0-9]{4}(?![0-9\-]|\.[0-9])"
+_FEET_INCHES = re.compile(
+    r"(?<![0-9A-Za-z.,])(?P<ft>[0-9]{1,3})\s?['′’](?:(?P<in>1[01]|[0-9])(?P<half>½|\s1/2)?(?![0-9A-Za-z.])"
+    r"|\s?[\-]?(?P<far>1[01]|[0-9])(?=[\"″”]))(?:[\"″”]|''|′′)?"
 )
-_MONEY = re.compile(
-    rf"(?P<minus>[-−])?(?P<sign>[$€£¥₩])\s?(?P<n>{_PLAIN})"
-    r"(?:(?P<power>[KkMBT](?![A-Za-z0-9]))|\s(?P<word>thousand|million|billion|trillion))?"
+_FEET_AND = re.compile(
+    r"(?<![0-9A-Za-z.,])(?P<ft>[0-9]{1,3})(?:\s?(?:ft|feet|foot)\.?,?\s?)(?P<in>1[01]|[0-9])\s?(?:inches|inch|in)(?![A-Za-z])\.?"
+)
+_FEET = re.compile(rf"(?<![0-9A-Za-z.,'′’])(?P<n>{PLAIN})(?P<mark>['′])(?![A-Za-z0-9])")
+_INCHES = re.compile(
+    rf"(?<![0-9A-Za-z.,'′’])(?P<n>{PLAIN})(?:(?P<mark>[\"″”])(?![A-Za-z0-9])|[\s\-]?in\.(?=\s[a-z(]|,)|-in(?=\s))"
+)
+_BEHIND_INCH = re.compile(
+    r"\s(?!(?:by|x|and|or|is|was|in|of|long|wide|tall|high|deep|thick|apart|away|from|at|to)\b)[a-zA-Z]{2}"
+)
+_ADDRESS = re.compile(
+    r"(?<![0-9A-Za-z.])(?P<ip>(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[0-9]{1,2})\.){3}(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[0-9]{1,2}))"
+    r"(?::(?P<port>[0-9]{1,5})|/(?P<mask>[0-9]{1,2}))?(?![0-9A-Za-z]|\.[0-9])"
 )
 _VERSION = re.compile(
-    r"(?<![0-9A-Za-z.])(?:(?P<v>[vV])(?P<a>[0-9]+(?:\.[0-9]+)*)|(?P<b>[0-9]+(?:\.[0-9]+){2,}))(?![0-9A-Za-z])"
+    r"(?<![0-9A-Za-z.])(?:(?P<v>[vV])\.?(?P<a>[0-9]++(?:\.[0-9]++)*+)|(?P<b>[0-9]++(?:\.[0-9]++){2,}+))(?![0-9A-Za-z])"
 )
-_RANGE = re.compile(
-    rf"(?<![0-9A-Za-z.\-])(?P<a>[0-9]{{1,9}}(?:\.[0-9]{{1,9}})?)\s?[-–—~]\s?(?P<b>{_PLAIN})(?:\s?(?P<unit>{_MEASURE}))?(?![0-9\-])"
+_SCIENTIFIC = re.compile(
+    r"(?<![0-9A-Za-z.])(?P<n>[0-9]{1,15}(?:\.[0-9]{1,15})?)(?:e(?P<sign>[+\-−])?|E(?P<Sign>[+\-−]))(?P<power>[0-9]{1,3})(?!\.?[0-9A-Za-z])"
 )
-_QUANTITY = re.compile(rf"(?:{_MINUS})?(?P<n>{_PLAIN})(?P<space>[\s\-]?)(?P<unit>{_MEASURE})")
+_PERCENTS = re.compile(rf"(?P<a>(?<![0-9A-Za-z.,\-])[0-9]{{1,9}}(?:\.[0-9]{{1,9}})?)%{_TO}(?P<b>{PLAIN})%")
+_ORDINALS = re.compile(
+    rf"(?<![0-9.,])(?P<a>[0-9]{{1,9}})(?:st|nd|rd|th){_TO}(?P<b>[0-9]{{1,9}})(?:st|nd|rd|th)(?![A-Za-z])"
+)
 _ORDINAL = re.compile(r"(?<![0-9.,])(?P<n>[0-9]{1,9})(?:st|nd|rd|th)(?![A-Za-z])")
-_FRACTION = re.compile(r"(?<![0-9.,/])(?P<a>[1-9][0-9]?)/(?P<b>[1-9][0-9]?)(?![0-9/.])")
-_SET = re.compile(r"(?<![0-9.,/])(?:24/7|50/50)(?![0-9/.])")
+_RANGE = re.compile(
+    rf"(?<![0-9A-Za-z.\-–])(?P<minus>[-−])?(?P<a>[0-9]{{1,9}}(?:\.[0-9]{{1,9}})?)(?P<dash>\s?[-–—~]\s?)(?P<b>{PLAIN})"
+    rf"(?:(?P<space>[\s\-]?)(?P<unit>{_MEASURE}){_END})?(?![0-9–]|-[0-9])"
+)
+_QUANTITY = re.compile(rf"(?:{_MINUS})?(?P<n>{PLAIN})(?P<space>[\s\-]?)(?P<unit>{_MEASURE}){_END}")
 _RATIO = re.compile(r"(?<![0-9:.])(?P<a>[0-9]{1,3}):(?P<b>[0-9]{1,3})(?![0-9:])")
-_NUMBER = re.compile(rf"(?:{_MINUS})?(?P<n>{_PLAIN})")
-
-_CURRENCIES = {
-    "$": ("dollar", "dollars", "cent", "cents"), "€": ("euro", "euros", "cent", "cents"),
-    "£": ("pound", "pounds", "penny", "pence"), "¥": ("yen", "yen", "", ""), "₩": ("won", "won", "", ""),
+_VERSE = re.compile(
+    r"\b(?:Genesis|Exodus|Psalms?|Proverbs|Isaiah|Matthew|Mark|Luke|John|Acts|Romans|Corinthians|Revelation|Surah?)\s$"
+)
+_SCALE = re.compile(
+    r"(?<![0-9A-Za-z.,])(?P<n>[0-9]{1,4}(?:\.[0-9]{1,3})?)(?P<letter>[KkM])(?P<plus>\+)?(?![0-9A-Za-z])"
+)
+_STAYS_K = re.compile(
+    r"[\s-](?:run|race|resolution|video|videos|TV|TVs|display|monitor|walk|jog|charity|fun|training|screen|camera|Blu|Ultra)\b"
+)
+_TIMES_MORE = re.compile(
+    r"(?<![0-9A-Za-z.,])(?P<n>[0-9]{1,6}(?:\.[0-9]{1,3})?)[xX×](?=\s(?:faster|slower|more|as|the|better|larger|bigger|cheaper|higher|per|a)\b|/)"
+)
+_HUNDREDS = re.compile(r"(?<![0-9.,$])1(?P<zeros>0{2,3}|0{6}|,000|,000,000)s(?![A-Za-z0-9])")
+_PLAN = re.compile(
+    r"(?<![0-9A-Za-z.,])(?P<n>[45][0-9]{2})\s?\((?P<a>[a-z])\)(?:\((?P<b>[0-9])\))?(?=[\s.,;:!?)\-'’]|$)"
+)
+_PER = re.compile(
+    r"(?<=[0-9A-Za-z%¢²³])\s?/\s?(?P<u>mo|month|yr|year|hr|hour|h|day|wk|week|night|person|people|lb|oz|kg|g|gal|gallon|L|dL|mL|ml"
+    r"|min|minute|sec|second|s|unit|user|seat|ea|each|share|page|word|mile|mi|km|sq ft|sqft|item|serving|ticket|GB|MB|plate|ton"
+    r"|head|dose|game|visit|session|acre|student|child|room|car|employee)(?![A-Za-z0-9])\.?"
+)
+_PER_NAMES = {
+    "mo": "month", "yr": "year", "hr": "hour", "h": "hour", "wk": "week", "lb": "pound", "oz": "ounce",
+    "kg": "kilogram",
+    "g": "gram", "gal": "gallon", "L": "liter", "dL": "deciliter", "mL": "milliliter", "ml": "milliliter",
+    "min": "minute", "sec": "second", "s": "second", "ea": "each", "mi": "mile", "km": "kilometer",
+    "sq ft": "square foot", "sqft": "square foot", "GB": "gigabyte", "MB": "megabyte",
 }  # fmt: skip
-_POWERS = {"k": "thousand", "m": "million", "b": "billion", "t": "trillion"}
+_NUMBER_NEAR = re.compile(r"[0-9][0-9.,]{0,12}\s?(?:[A-Za-z%¢²³]{0,12}|million|billion|calories)\s?$")
+_DEGREES_OF = re.compile(r"(?<=degrees\s)(?P<scale>[FC])(?![A-Za-z])")
+_POINT = re.compile(rf"\.(?P<n>[0-9]{{1,15}})(?![0-9]|\.[0-9])(?:(?P<space>[\s\-]?)(?P<unit>{_MEASURE}){_END})?")
+_NUMBER = re.compile(rf"(?:{_MINUS})?(?P<n>{PLAIN})")
+_SCORE = re.compile(
+    r"\b(?:won|win|wins|lost|lose|beat|beats|lead|leads|led|score|scored|game|final|match|tied|tie|victory|set|defeat|defeated|draw"
+    r"|series|record|up|down|ahead|loss)\b",
+    re.IGNORECASE,
+)
+_SUM_BEHIND = re.compile(r"\s?[=+×÷*]")
+_SUM_AHEAD = re.compile(r"[=+×÷*]\s?$")
 
 
-def _telephone(match: re.Match[str]) -> str:
-    groups = re.findall(r"[0-9]+", match[0])
-    return ("plus " if match[0][0] == "+" else "") + ", ".join(map(digits, groups))
+def _two(match: re.Match[str], feet: str, inches: str) -> str:
+    half = " and a half" if match.re is _FEET_INCHES and match["half"] else ""
+    return f"{cardinal(int(feet))} foot {cardinal(int(inches))}{half}"
 
 
-def _money(match: re.Match[str]) -> str:
-    one, many, small_one, small_many = _CURRENCIES[match["sign"]]
-    number, power = match["n"], match["word"] or _POWERS.get((match["power"] or "").lower(), "")
-    minus = "minus " if match["minus"] else ""
-    whole, _, fraction = number.replace(",", "").partition(".")
-    if power:
-        return f"{minus}{decimal(number)} {power} {many}"
-    if not small_one or len(fraction) != 2 or len(whole) > LONGEST:
-        return f"{minus}{decimal(number)} {one if number == '1' else many}"
-    large, small = int(whole), int(fraction)
-    parts = [f"{cardinal(large)} {one if large == 1 else many}"] if large or not small else []
-    parts += [f"{cardinal(small)} {small_one if small == 1 else small_many}"] if small else []
-    return minus + " and ".join(parts)
+def _feet_inches(match: re.Match[str]) -> str:
+    """Read 6'2" as six foot two."""
+    return _two(match, match["ft"], match["in"] or match["far"])
+
+
+def _feet_and(match: re.Match[str]) -> str:
+    """Read 5 ft 10 in as five feet ten inches."""
+    feet, inches = int(match["ft"]), int(match["in"])
+    names = ("foot" if feet == 1 else "feet", "inch" if inches == 1 else "inches")
+    return f"{cardinal(feet)} {names[0]} {cardinal(inches)} {names[1]}{stop(match)}"
+
+
+def _feet(match: re.Match[str]) -> str | None:
+    if match["mark"] == "'" and is_closing_quote(match, "'"):
+        return None
+    adjective = _BEHIND_INCH.match(after(match)) is not None
+    return f"{decimal(match['n'])} {'foot' if match['n'] == '1' or adjective else 'feet'}"
+
+
+def _inches(match: re.Match[str]) -> str | None:
+    if match["mark"] in ('"', "”") and is_closing_quote(match, match["mark"]):
+        return None
+    one = match["n"] == "1" or match[0].endswith("-in") or (match["mark"] and _BEHIND_INCH.match(after(match)))
+    return f"{decimal(match['n'])} {'inch' if one else 'inches'}"
+
+
+def _address(match: re.Match[str]) -> str:
+    said = " dot ".join(map(digits, match["ip"].split(".")))
+    if match["port"]:
+        return f"{said}, port {digits(match['port'])}"
+    return f"{said} slash {cardinal(int(match['mask']))}" if match["mask"] else said
 
 
 def _version(match: re.Match[str]) -> str:
@@ -64,40 +134,91 @@ def _version(match: re.Match[str]) -> str:
     return ("version " if match["v"] else "") + " point ".join(decimal(part) for part in parts)
 
 
-def _unit(name: str, *, one: bool) -> str:
-    return unit.ENGLISH_SAME.get(name) or (unit.ENGLISH[name] if one else unit.english_plural(name))
+def _scientific(match: re.Match[str]) -> str:
+    minus = "minus " if (match["sign"] or match["Sign"] or "+") in "-−" else ""
+    return f"{decimal(match['n'])} times ten to the {minus}{cardinal(int(match['power']))}"
 
 
-def _quantity(match: re.Match[str]) -> str:
+def _percents(match: re.Match[str]) -> str:
+    return f"{decimal(match['a'])} percent to {decimal(match['b'])} percent"
+
+
+def _ordinals(match: re.Match[str]) -> str:
+    return f"{ordinal(int(match['a']))} to {ordinal(int(match['b']))}"
+
+
+def _quantity(match: re.Match[str]) -> str | None:
+    if match["unit"] in ("s", "h", "pt", "t", "g", "l", "m", "V", "W") and match["space"] == "-":
+        return None  # a letter behind a dash is a name: 3-D, 747-s
     one = match["n"] == "1" or match["space"] == "-"  # a five kilometer run
-    return f"{'minus ' if match['minus'] else ''}{decimal(match['n'])} {_unit(match['unit'], one=one)}"
+    minus = "minus " if match["minus"] else ""
+    return f"{minus}{decimal(match['n'])} {unit.english(match['unit'], one=one)}{_stop(match)}"
+
+
+def _stop(match: re.Match[str]) -> str:
+    return "." if match["end"] and not match.string[match.end() :][:2].strip() else ""
 
 
 def _range(match: re.Match[str]) -> str | None:
-    first, second = match["a"], match["b"]
-    if float(first) >= float(second.replace(",", "")) or (first[0] == "0" and first[1:2] not in ("", ".")):
+    """Read a range, a score or a difference: 3-5 kg, 21–14, 8 - 6 = 2."""
+    first, second, dash = match["a"], match["b"], match["dash"]
+    if first[0] == "0" and first[1:2] not in ("", ".") or (match["minus"] and not match["unit"]):
         return None
-    tail = f" {_unit(match['unit'], one=False)}" if match["unit"] else ""
+    falls = float(first) >= float(second.replace(",", ""))
+    sum_is_near = _SUM_BEHIND.match(after(match)) or _SUM_AHEAD.search(before(match)) or is_formula(match)
+    if sum_is_near and (falls or "=" in match.string[match.end() : match.end() + 8] or " " in dash):
+        return None
+    if "−" in dash or (falls and len(dash) == 3 and not _SCORE.search(before(match, 80))):
+        return None
+    tail = f" {unit.english(match['unit'], one=match['space'] == '-')}{_stop(match)}" if match["unit"] else ""
     years = not tail and re.fullmatch(r"[12][0-9]{3} [12][0-9]{3}", f"{first} {second}")
     words = [year(int(part)) if years else decimal(part) for part in (first, second)]
-    return f"{words[0]} to {words[1]}{tail}"
-
-
-def _fraction(match: re.Match[str]) -> str | None:
-    above, below = int(match["a"]), int(match["b"])
-    if above >= below:
-        return None
-    name = {2: "half", 4: "quarter"}.get(below) or ordinal(below)
-    return f"{cardinal(above)} {name if above == 1 else plural(name)}"
-
-
-def _set(match: re.Match[str]) -> str:
-    """Say twenty-four seven, fifty fifty."""
-    return " ".join(map(decimal, match[0].split("/")))
+    return f"{'minus ' if match['minus'] else ''}{words[0]} to {words[1]}{tail}"
 
 
 def _ratio(match: re.Match[str]) -> str:
-    return f"{decimal(match['a'])} to {decimal(match['b'])}"
+    between = " " if _VERSE.search(before(match)) else " to "
+    return f"{decimal(match['a'])}{between}{decimal(match['b'])}"
+
+
+def _scale(match: re.Match[str]) -> str | None:
+    """Read 10k followers as ten thousand, 2.5M as million; 4K and a 10K run stay."""
+    letter, number = match["letter"], match["n"]
+    if letter == "K" and (number in ("2", "4", "5", "8") or _STAYS_K.match(after(match))):
+        return None
+    plus = " plus" if match["plus"] else ""
+    return f"{decimal(number)} {power(letter)}{plus}"
+
+
+def _times_more(match: re.Match[str]) -> str:
+    return f"{decimal(match['n'])} times"
+
+
+def _hundreds(match: re.Match[str]) -> str:
+    return {2: "hundreds", 3: "thousands", 6: "millions"}[match["zeros"].count("0")]
+
+
+def _plan(match: re.Match[str]) -> str:
+    """Read 401(k) as four oh one k, 501(c)(3) as five oh one c three."""
+    number = match["n"]
+    middle = "oh" if number[1] == "0" else digits(number[1])
+    return f"{digits(number[0])} {middle} {digits(number[2])} {match['a']}" + (
+        f" {digits(match['b'])}" if match["b"] else ""
+    )
+
+
+def _per(match: re.Match[str]) -> str | None:
+    if not _NUMBER_NEAR.search(before(match, 24)):
+        return None  # he/she
+    name = _PER_NAMES.get(match["u"], match["u"])
+    return f" {name}{stop(match)}" if name == "each" else f" per {name}{stop(match)}"
+
+
+def _point(match: re.Match[str]) -> str | None:
+    if match.string[match.start() - 1 : match.start()].isalnum():
+        return None
+    tail = f" {unit.english(match['unit'], one=match['space'] == '-')}{_stop(match)}" if match["unit"] else ""
+    return f"point {digits(match['n'])}{tail}"
 
 
 def _ordinal(match: re.Match[str]) -> str:
@@ -119,16 +240,28 @@ def nth(text: str) -> str | None:
     return ordinal(int(text)) if text.isascii() and text.isdecimal() and len(text) <= LONGEST else None
 
 
-RULES = (
-    Rule(_TELEPHONE, _telephone),
-    Rule(_MONEY, _money),
-    Rule(_VERSION, _version),
-    Rule(_FRACTION, _fraction),
-    Rule(_SET, _set),
-    Rule(_RATIO, _ratio),
-    Rule(_ORDINAL, _ordinal),
-    Rule(_RANGE, _range),
-    Rule(_QUANTITY, _quantity),
+FIRST_RULES = (
+    Rule(_ADDRESS, _address, first="0"),
+    Rule(_VERSION, _version, first="a0"),
+    Rule(_SCIENTIFIC, _scientific, first="0"),
 )
-NUMBER_RULES = (Rule(_NUMBER, _number),)
+RULES = (
+    Rule(_PLAN, _plan, first="0"),
+    Rule(_FEET_INCHES, _feet_inches, first="0"),
+    Rule(_FEET_AND, _feet_and, first="0"),
+    Rule(_FEET, _feet, first="0"),
+    Rule(_INCHES, _inches, first="0"),
+    Rule(_PERCENTS, _percents, first="0"),
+    Rule(_ORDINALS, _ordinals, first="0"),
+    Rule(_RATIO, _ratio, first="0"),
+    Rule(_ORDINAL, _ordinal, first="0"),
+    Rule(_HUNDREDS, _hundreds, first="0"),
+    Rule(_TIMES_MORE, _times_more, first="0"),
+    Rule(_SCALE, _scale, first="0"),
+    Rule(_RANGE, _range, first="0."),
+    Rule(_QUANTITY, _quantity, first="0."),
+    Rule(_PER, _per, first="."),
+    Rule(_DEGREES_OF, lambda match: "Fahrenheit" if match["scale"] == "F" else "Celsius", first="a"),
+)
+NUMBER_RULES = (Rule(_POINT, _point, first="."), Rule(_NUMBER, _number, first="0."))
 """Must come after all other rules for numbers."""

@@ -1,0 +1,139 @@
+"""Abbreviations in English: Mr., No. 5, approx., e.g., vs., w/o. A period that also ends the sentence is kept."""
+
+from __future__ import annotations
+
+import re
+
+from services.synth.reading.english.context import after, before, stop
+from services.synth.reading.rule import Rule, always
+
+# Before a name: a word in capitals or with a capital follows.
+_TITLES = {
+    "Mr": "Mister", "Mrs": "Missus", "Ms": "Ms", "Prof": "Professor", "Gen": "General", "Sgt": "Sergeant",
+    "Capt": "Captain", "Rev": "Reverend", "Hon": "Honorable", "Sen": "Senator", "Rep": "Representative",
+    "Gov": "Governor", "Lt": "Lieutenant", "Col": "Colonel", "Maj": "Major", "Cpl": "Corporal", "Pvt": "Private",
+    "Adm": "Admiral", "Cmdr": "Commander", "Cdr": "Commander", "Det": "Detective", "Pres": "President",
+    "Supt": "Superintendent", "Fr": "Father", "Mt": "Mount", "Ft": "Fort", "Amb": "Ambassador", "Insp": "Inspector",
+    "Messrs": "Messieurs", "Msgr": "Monsignor", "Atty": "Attorney", "Sens": "Senators", "Reps": "Representatives",
+    "Profs": "Professors", "Drs": "Doctors", "Univ": "University", "Sr": "Senior", "Jr": "Junior", "Asst": "Assistant",
+    "Assoc": "Associate", "Dir": "Director",
+}  # fmt: skip
+_UNDOTTED_TITLES = frozenset({"Mr", "Mrs", "Prof", "Capt", "Sgt", "Mt"})
+# After a name.
+_SUFFIXES = {
+    "Jr": "Junior", "Sr": "Senior", "Inc": "Incorporated", "Ltd": "Limited", "Corp": "Corporation", "Co": "Company",
+    "Bros": "Brothers", "Univ": "University", "Assn": "Association", "Assoc": "Associates", "Mfg": "Manufacturing",
+    "Dept": "Department", "Mt": "Mount", "Mtn": "Mountain", "Intl": "International", "Natl": "National",
+    "Ctr": "Center",
+}  # fmt: skip
+# Before a number, or a Roman numeral.
+_NUMBERED = {
+    "no": "number", "nos": "numbers", "fig": "figure", "figs": "figures", "vol": "volume", "vols": "volumes",
+    "p": "page", "pp": "pages", "pg": "page", "pgs": "pages", "ch": "chapter", "chap": "chapter", "sec": "section",
+    "eq": "equation", "ext": "extension", "para": "paragraph", "art": "article", "rte": "Route", "hwy": "Highway",
+    "est": "established", "ver": "version", "ed": "edition", "tel": "telephone", "ph": "phone", "ca": "circa",
+    "c": "circa", "v": "version", "lv": "level", "lvl": "level", "qty": "quantity", "temp": "temperature",
+    "amt": "amount", "wt": "weight", "ht": "height",
+}  # fmt: skip
+# Anywhere.
+_WORDS = {
+    "approx": "approximately", "dept": "department", "est": "estimated", "min": "minimum", "max": "maximum",
+    "avg": "average", "etc": "et cetera", "vs": "versus", "govt": "government", "incl": "including",
+    "excl": "excluding",
+    "misc": "miscellaneous", "qty": "quantity", "amt": "amount", "tel": "telephone", "acct": "account", "appt":
+    "appointment", "addr": "address", "mgr": "manager", "mgmt": "management", "intl": "international", "natl":
+    "national", "hrs": "hours", "hr": "hour", "mins": "minutes", "secs": "seconds", "yrs": "years", "wk": "week",
+    "tsp": "teaspoon", "tbsp": "tablespoon", "oz": "ounces", "lbs": "pounds", "lb": "pound", "pkg": "package", "doz":
+    "dozen", "gal": "gallon", "blvd": "boulevard", "ave": "avenue", "temp": "temperature", "ref": "reference",
+    "mph": "miles per hour", "ext": "extension", "asst": "assistant", "apt": "apartment", "univ": "university",
+    "sq": "square", "ft": "feet", "corp": "corporation", "inc": "incorporated", "ltd": "limited", "wt": "weight",
+    "esp": "especially", "cont": "continued", "resp": "respectively", "attn": "attention", "rd": "road", "yr": "year",
+    "mo": "month", "orig": "originally", "prob": "probably", "def": "definitely", "co": "company", "fig": "figure",
+}  # fmt: skip
+_UNDOTTED = frozenset("vs approx dept avg tsp tbsp govt mgr acct appt lbs attn mph qty incl".split())
+_NOT_BEFORE_CAPITALS = frozenset("min max est temp fig ref wk mo def prob co rd".split())  # names: Max. He
+_COUNTED = frozenset("hr yr wk mo lb tsp tbsp gal".split())
+
+_DOTTED = re.compile(r"(?<![A-Za-z0-9.'’&])(?P<w>[A-Za-z]{1,6})\.(?!\.|[A-Za-z@])")
+_PLAIN = re.compile(r"(?<![A-Za-z0-9.'’&\-/@#])(?P<w>[A-Za-z]{2,6})(?![A-Za-z0-9'’.\-/@])")
+_FOR_EXAMPLE = re.compile(r"(?<![A-Za-z0-9.])(?P<w>[Ee]\.\s?g|[Ii]\.\s?e)(?:\.,?|(?![A-Za-z.]))")
+_ET_AL = re.compile(r"(?<![A-Za-z])et al\b\.?")
+_WITH = re.compile(r"(?<![A-Za-z0-9/])(?P<w>[Ww]/o|[Ww]/|[Bb]/c|[Cc]/o|[Bb]/w)(?P<space>\s?)(?=[A-Za-z0-9$\"'(])")
+_WITHS = {"w/o": "without", "w/": "with", "b/c": "because", "c/o": "care of", "b/w": "between"}
+_VERSUS = re.compile(r"(?<=[a-z]\s)v\.(?=\s[A-Z])")
+_NUMBER_AHEAD = re.compile(r"\s?#?(?:[0-9]|[IVXL]{1,6}(?![A-Za-z]))")
+_YEAR_AHEAD = re.compile(r"\s?(?:1[5-9]|20)[0-9]{2}(?![0-9,])")
+_DIGIT_AHEAD = re.compile(r"\s?#?[0-9]")
+_NAME_AHEAD = re.compile(r"\s?[\"“]?[A-Z]")
+_NAME_BEFORE = re.compile(r"(?:[A-Z][A-Za-z&'’.]{0,20}|&),?\s$")
+_MANY_BEFORE = re.compile(r"(?:[2-9]|[0-9]{2}|half|many|few|several|¼|½|¾)\s$")
+
+
+def _dotted(match: re.Match[str]) -> str | None:
+    word, lower = match["w"], match["w"].lower()
+    following, end = after(match), stop(match)
+    if word in _TITLES and not end and _NAME_AHEAD.match(following) and not _is_suffix(match):
+        return _TITLES[word]
+    if lower in _NUMBERED and word not in ("C", "V", "P", "NO", "Art", "Ed") and _NUMBER_AHEAD.match(following):
+        if lower == "est" and not _YEAR_AHEAD.match(following):
+            return "estimated"
+        if lower in ("c", "ca") and not _YEAR_AHEAD.match(following):
+            return None
+        if lower in ("v", "art", "ed", "ca", "temp", "sec") and not _DIGIT_AHEAD.match(following):
+            return None
+        return _cased(_NUMBERED[lower], word)
+    if word in _SUFFIXES and _NAME_BEFORE.search(before(match)):
+        return f"{_SUFFIXES[word]}{end}"
+    return _word(match, end)
+
+
+def _is_suffix(match: re.Match[str]) -> bool:
+    """Whether Jr., Sr. or Univ. belongs to the name before it: Sammy Davis Jr. Show."""
+    return match["w"] in _SUFFIXES and match["w"] != "Mt" and _NAME_BEFORE.search(before(match)) is not None
+
+
+def _word(match: re.Match[str], end: str) -> str | None:
+    lower = match["w"].lower()
+    if lower not in _WORDS or (match["w"].isupper() and lower not in ("vs", "approx", "max", "min")):
+        return None
+    if lower in _NOT_BEFORE_CAPITALS and (end or _NAME_AHEAD.match(after(match))) and not match["w"].islower():
+        return None
+    if lower in _NOT_BEFORE_CAPITALS and end and lower in ("def", "fig", "mo", "temp", "prob"):
+        return None
+    many = "s" if lower in _COUNTED and _MANY_BEFORE.search(before(match)) else ""
+    return f"{_cased(_WORDS[lower], match['w'])}{many}{end}"
+
+
+def _cased(words: str, written: str) -> str:
+    return words[0].upper() + words[1:] if written[0].isupper() else words
+
+
+def _plain(match: re.Match[str]) -> str | None:
+    word, lower = match["w"], match["w"].lower()
+    if word in _UNDOTTED_TITLES and _NAME_AHEAD.match(after(match)):
+        return _TITLES[word]
+    if word in ("Jr", "Sr") and re.search(r"[A-Z][a-z]{1,20},?\s$", before(match)):
+        return _SUFFIXES[word]
+    if lower in _UNDOTTED and (not word.isupper() or lower == "vs"):
+        many = "s" if lower in _COUNTED and _MANY_BEFORE.search(before(match)) else ""
+        return f"{_cased(_WORDS[lower], word)}{many}"
+    return None
+
+
+def _for_example(match: re.Match[str]) -> str:
+    words = "for example," if match["w"][0] in "eE" else "that is,"
+    return _cased(words, match["w"])
+
+
+def _with(match: re.Match[str]) -> str:
+    return f"{_cased(_WITHS[match['w'].lower()], match['w'])} "
+
+
+RULES = (
+    Rule(_FOR_EXAMPLE, _for_example, first="a"),
+    Rule(_ET_AL, lambda match: f"et al{stop(match)}", first="a"),
+    Rule(_WITH, _with, first="a"),
+    Rule(_VERSUS, always("versus"), first="a"),
+    Rule(_DOTTED, _dotted, first="a"),
+    Rule(_PLAIN, _plain, first="a"),
+)

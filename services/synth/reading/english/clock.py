@@ -1,0 +1,91 @@
+"""Times of day in English: 14:30, 5pm, 1:23:45, and ranges of them: 9am-5pm, 9:00–17:00."""
+
+from __future__ import annotations
+
+import re
+
+from services.synth.reading.english.numeral import cardinal
+from services.synth.reading.rule import Rule
+
+_END = r"(?:\.(?=\s[a-z]))?"  # the last period of p.m. is not the end of the sentence
+_ATOM = r"(?P<h{0}>2[0-4]|1[0-9]|0?[0-9])(?::(?P<m{0}>[0-5][0-9]))?(?:\s?(?P<half{0}>[AaPp]\.?[Mm])(?![A-Za-z])\.?)?"
+_RANGE = re.compile(
+    rf"(?<![0-9:.,/$€£\-–]){_ATOM.format(1)}\s?(?:[-–—~]|to(?=\s))\s?{_ATOM.format(2)}(?![0-9:/%]|[.,][0-9]|-[0-9])"
+)
+_SECONDS = re.compile(
+    r"(?<![0-9:.,])(?P<h>[0-9]{1,2}):(?P<m>[0-5][0-9]):(?P<s>[0-5][0-9])(?![0-9:])(?P<half>\s?[AaPp]\.?[Mm](?![A-Za-z]))?"
+)
+_TIME = re.compile(
+    r"(?<![0-9:.,])(?P<h>2[0-4]|1[0-9]|0?[0-9]):(?P<m>[0-5][0-9])(?![0-9:])"
+    rf"(?P<half>\s?[AaPp]\.?[Mm]{_END}(?![A-Za-z]))?"
+)
+_HOUR = re.compile(rf"(?<![0-9:.,])(?P<h>1[0-2]|[1-9])(?P<half>[AaPp]\.?[Mm]{_END})(?![A-Za-z])")
+_HOUR_APART = re.compile(
+    rf"(?<![0-9:.,])(?P<h>1[0-2]|[1-9])(?P<half>\s(?:[ap]\.m{_END}|AM|PM|[ap]m(?=$|[\s.,;!?)])))(?![A-Za-z])"
+)
+_HOURS_MINUTES = re.compile(
+    r"(?<![0-9A-Za-z.,:])(?P<h>[0-9]{1,3})\s?hr?s?\s?(?P<m>[0-5]?[0-9])\s?m(?:ins?)?(?:\s?(?P<s>[0-5]?[0-9])\s?s)?(?![A-Za-z0-9])"
+)
+
+
+def _half(text: str | None) -> str:
+    return f" {text.strip()[0].upper()}M" if text else ""
+
+
+def _two_digits(number: int) -> str:
+    return f"oh {cardinal(number)}" if 0 < number < 10 else "oh oh" if not number else cardinal(number)
+
+
+def _clock(hour: int, minute: int, half: str, full: str) -> str:
+    """Say a time; `full` is said after a full hour that has no AM or PM."""
+    if not minute and hour <= 12:
+        return cardinal(hour) + (half or full)
+    if not minute and half:
+        return cardinal(hour) + half
+    return f"{cardinal(hour)} {_two_digits(minute) if minute else 'hundred'}{half}"
+
+
+def _time(match: re.Match[str]) -> str:
+    return _clock(int(match["h"]), int(match["m"]), _half(match["half"]), " o'clock")
+
+
+def _seconds(match: re.Match[str]) -> str:
+    parts = (cardinal(int(match["h"])), _two_digits(int(match["m"])), _two_digits(int(match["s"])))
+    return " ".join(parts) + _half(match["half"])
+
+
+def _hour(match: re.Match[str]) -> str:
+    return cardinal(int(match["h"])) + _half(match["half"])
+
+
+def _range(match: re.Match[str]) -> str | None:
+    """Read a range if one side has minutes or AM or PM; 3-2 is left to other rules."""
+    if not (
+        match["m2"] or match["half2"] or (match["m1"] and match["half1"]) or (match["half1"] and int(match["h2"]) <= 12)
+    ):
+        return None
+    if match["m2"] and not (match["m1"] or match["half1"] or match["half2"]):
+        return None
+    if not (match["m1"] or match["half1"]) and not 0 < int(match["h1"]) <= 12:
+        return None
+    first, second = (
+        _clock(int(match[f"h{side}"]), int(match[f"m{side}"] or 0), _half(match[f"half{side}"]), "") for side in "12"
+    )
+    ends = match[0][-1] == "." and not match.string[match.end() : match.end() + 2].strip()
+    return f"{first} to {second}{'.' if ends else ''}"
+
+
+def _hours_minutes(match: re.Match[str]) -> str:
+    """Read 2h 15m as two hours fifteen minutes."""
+    parts = [(match["h"], "hour"), (match["m"], "minute"), (match["s"], "second")]
+    return " ".join(f"{cardinal(int(n))} {name}{'' if int(n) == 1 else 's'}" for n, name in parts if n)
+
+
+RULES = (
+    Rule(_HOURS_MINUTES, _hours_minutes, first="0"),
+    Rule(_SECONDS, _seconds, first="0"),
+    Rule(_RANGE, _range, first="0"),
+    Rule(_TIME, _time, first="0"),
+    Rule(_HOUR, _hour, first="0"),
+    Rule(_HOUR_APART, _hour, first="0"),
+)

@@ -1,0 +1,171 @@
+"""Numbers with a slash in English: fractions (1 1/2, ¾), days (on 3/15), ratings (8/10), blood pressure (120/80)."""
+
+from __future__ import annotations
+
+import re
+
+from services.synth.reading import unit
+from services.synth.reading.english import date
+from services.synth.reading.english.context import after, before, stop
+from services.synth.reading.english.numeral import cardinal, ordinal, plural
+from services.synth.reading.rule import Rule
+
+_UNIT = rf"(?:(?P<space>[\s\-]?)(?P<unit>{unit.pattern(unit.ENGLISH, unit.ENGLISH_SAME)})(?:\.(?=\s[a-z(]))?)?"
+_SLASH = re.compile(
+    r"(?<![0-9A-Za-z.,/$€£])(?:(?P<whole>[0-9]{1,3})[\s\-])?(?P<a>[0-9]{1,4})[/⁄](?P<b>[0-9]{1,4})(?![0-9/⁄A-Za-z]|[.,][0-9])"
+)
+_ALONE = re.compile(r"(?<![0-9A-Za-z.,/$€£])(?P<a>[0-9]{1,4})[/⁄](?P<b>[0-9]{1,4})(?![0-9/⁄]|[.,][0-9])")
+_UNIT_BEHIND = re.compile(rf"(?<=[0-9\s\-])(?P<unit>{unit.pattern(unit.ENGLISH, unit.ENGLISH_SAME)})\.?")
+_FRACTION_BEFORE = re.compile(r"(?<![0-9/])(?P<whole>[0-9]{1,3}[\s\-])?[0-9]{1,3}[/⁄][0-9]{1,3}[\s\-]?$")
+_CHARACTERS = {
+    "½": (1, 2), "⅓": (1, 3), "⅔": (2, 3), "¼": (1, 4), "¾": (3, 4), "⅕": (1, 5), "⅖": (2, 5), "⅗": (3, 5),
+    "⅘": (4, 5), "⅙": (1, 6), "⅚": (5, 6), "⅐": (1, 7), "⅛": (1, 8), "⅜": (3, 8), "⅝": (5, 8), "⅞": (7, 8),
+    "⅑": (1, 9), "⅒": (1, 10),
+}  # fmt: skip
+_CHARACTER = re.compile(
+    rf"(?:(?<![0-9A-Za-z.,/$€£])(?P<whole>[0-9]{{1,9}})[\s\-]?)?(?P<char>[{''.join(_CHARACTERS)}])"
+    rf"(?:\s?(?:[-–—]|to)\s?(?P<whole2>[0-9]{{1,3}})?\s?(?P<char2>[{''.join(_CHARACTERS)}])?(?![0-9]))?{_UNIT}"
+)
+_DENOMINATORS = frozenset({2, 3, 4, 5, 6, 8, 10, 12, 16, 32, 64, 100, 1000})
+_FIXED = frozenset({(24, 7), (9, 11), (20, 20), (7, 24), (18, 7)})
+_ON = re.compile(
+    r"\b(?:on|due|dated?|starting|starts|effective|expires?|exp\.?|deadline(?: is)?|deadline:|beginning|posted"
+    r"|scheduled for"
+    r"|(?:Mon|Tues?|Wed(?:nes)?|Thu(?:rs)?|Fri|Sat(?:ur)?|Sun)(?:day)?\.?,?"
+    r"|appointment(?: is)?|birthday(?: is)?)\s\(?$",
+    re.IGNORECASE,
+)
+_NEAR_A_DATE = re.compile(
+    r"\b(?:by|before|after|since|until|till|through|thru|from|between|week of|as of|for|of|ending|to)\s$"
+    r"|[0-9]{1,2}/[0-9]{1,2},?\s?(?:-|–|to|and|through|or)\s?$"
+)
+_OF_A_WHOLE = re.compile(
+    r"\s(?:of|cups?|tsp|tbsp|teaspoons?|tablespoons?|miles?|inch|inches|pounds?|ounces?|majority|hour|hours|price|the|full"
+    r"|mile|acre|pint|quart|gallon|teaspoon|vote|share|scale|width|length|size|way|done|empty|year|as)\b|[\s-]?(?:lb|oz|in)\b|[\"″%]"
+)
+_RATING = re.compile(
+    r"\b(?:rat(?:e|ed|ing|es)|scor(?:e|ed|ing|es)|giv(?:e|es|ing)|gave|got|grade|graded|review|earned|solid|easily|pain(?:\slevel)?"
+    r"|it's an?|it’s an?)\b[^.!?]{0,24}$",
+    re.IGNORECASE,
+)
+_POINTS = re.compile(
+    r"\s(?:stars?|points?|correct|right|questions|on\s(?:the|my|her|his)\s(?:test|quiz|exam)|rating|score)\b"
+)
+_PRESSURE = re.compile(r"\b(?:BP|blood pressure|pressure|reading|systolic)\b[^.!?]{0,40}$", re.IGNORECASE)
+_VISION = re.compile(r"\s?(?:vision|eyesight|sight)\b")
+_METER = re.compile(r"[\s-](?:time|meter|beat|signature)\b")
+_SPLIT = re.compile(r"\s(?:split|chance|blend|mix|rule|odds|shot|partners?|ownership|cotton|cut|deal)\b")
+_DIVIDED = re.compile(r"\s?[=≈]")
+
+
+def name(above: int, below: int) -> str:
+    """Returns a fraction in words: one half, three quarters, two thirds."""
+    lower = {2: "half", 4: "quarter", 100: "hundredth", 1000: "thousandth"}.get(below) or ordinal(below)
+    if above != 1 and below == 2:
+        return f"{cardinal(above)} halves"
+    return f"{cardinal(above)} {lower if above == 1 else plural(lower)}"
+
+
+def _mixed(whole: str, above: int, below: int) -> str:
+    """Say two and a half, one and three quarters."""
+    part = {(1, 2): "a half", (1, 4): "a quarter"}.get((above, below)) or name(above, below)
+    return f"{cardinal(int(whole))} and {part}" if int(whole) else part
+
+
+def _is_common(above: int, below: int) -> bool:
+    return 0 < above < below and below in _DENOMINATORS
+
+
+def _slash(match: re.Match[str]) -> str | None:
+    above, below = int(match["a"]), int(match["b"])
+    if match["whole"] is None or not _is_common(above, below) or below > 64:
+        return None
+    return _mixed(match["whole"], above, below)
+
+
+def _alone(match: re.Match[str]) -> str | None:
+    above, below = int(match["a"]), int(match["b"])
+    for read in (_pair, _day, _rating, _over, _quotient):
+        if (said := read(above, below, match)) is not None:
+            return said
+    if below and above and below < 1000 and (above < below or below < 10) and above <= 99:
+        day = 1 <= above <= 12 and 1 <= below <= 31 and below not in _DENOMINATORS and above < below
+        return date.date(None, above, below) if day else name(above, below)
+    return f"{_decimal(match['a'])} slash {_decimal(match['b'])}"
+
+
+def _decimal(number: str) -> str:
+    return cardinal(int(number))
+
+
+def _pair(above: int, below: int, match: re.Match[str]) -> str | None:
+    """Read 24/7, 9/11, 50/50, 20/40 vision and 4/4 time as two numbers."""
+    following = after(match)
+    shared = above + below == 100 and min(above, below) >= 10 and not _RATING.search(before(match))
+    vision = above == 20 and (
+        _VISION.match(following) or re.search(r"\b(?:vision|eyesight)\b[^.!?]{0,24}$", before(match))
+    )
+    timed = below in (2, 4, 8, 16) and above <= 15 and _METER.match(following)
+    split = above + below in (10, 100) and _SPLIT.match(following)
+    if (above, below) in _FIXED or shared or vision or timed or split:
+        return f"{cardinal(above)} {cardinal(below)}"
+    return None
+
+
+def _day(above: int, below: int, match: re.Match[str]) -> str | None:
+    """Read a day after a word like "on"; 1/2 is a day only where no fraction is likely."""
+    if not (1 <= above <= 12 and 1 <= below <= 31) or _OF_A_WHOLE.match(after(match)):
+        return None
+    text, padded = before(match), match["a"][0] == "0" or match["b"][0] == "0"
+    likely = padded or not _is_common(above, below) or re.search(r"\b(?:until|since|through|thru|between)\s$", text)
+    if _ON.search(text) or padded or (likely and _NEAR_A_DATE.search(text)):
+        return date.date(None, above, below)
+    return None
+
+
+def _rating(above: int, below: int, match: re.Match[str]) -> str | None:
+    if above > below or not below:
+        return None
+    rated = below in (5, 10, 20, 25, 50, 100) and _RATING.search(before(match)) is not None
+    if rated or _POINTS.match(after(match)) or (above == below > 4) or (below == 100 and above > 10):
+        return f"{cardinal(above)} out of {cardinal(below)}"
+    return None
+
+
+def _over(above: int, below: int, match: re.Match[str]) -> str | None:
+    """Read a blood pressure."""
+    fits = 60 <= above <= 260 and 30 <= below <= 150 and above > below
+    if fits and (above >= 90 or _PRESSURE.search(before(match))):
+        return f"{cardinal(above)} over {cardinal(below)}"
+    return None
+
+
+def _quotient(above: int, below: int, match: re.Match[str]) -> str | None:
+    if below and _DIVIDED.match(after(match)) and (above >= below or not _is_common(above, below)):
+        return f"{cardinal(above)} divided by {cardinal(below)}"
+    return None
+
+
+def _unit_behind(match: re.Match[str]) -> str | None:
+    """Read the unit after 1/2 in the singular, after 1 1/2 in the plural."""
+    fraction = _FRACTION_BEFORE.search(before(match, 16))
+    return unit.english(match["unit"], one=fraction["whole"] is None) + stop(match) if fraction else None
+
+
+def _character(match: re.Match[str]) -> str:
+    above, below = _CHARACTERS[match["char"]]
+    said = _mixed(match["whole"], above, below) if match["whole"] else name(above, below)
+    one = not match["whole"] or match["whole"] == "0"
+    if match["whole2"] or match["char2"]:
+        last = _CHARACTERS.get(match["char2"] or "")
+        second = _mixed(match["whole2"] or "0", *last) if last else cardinal(int(match["whole2"]))
+        said, one = f"{said} to {second}", match["whole2"] is None
+    return said + (f" {unit.english(match['unit'], one=one or match['space'] == '-')}" if match["unit"] else "")
+
+
+RULES = (
+    Rule(_CHARACTER, _character, first="0."),
+    Rule(_SLASH, _slash, first="0"),
+    Rule(_ALONE, _alone, first="0"),
+    Rule(_UNIT_BEHIND, _unit_behind, first="a."),
+)
