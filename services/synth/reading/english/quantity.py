@@ -68,8 +68,8 @@ _PLAN = re.compile(
 )
 _PER = re.compile(
     r"(?<=[0-9A-Za-z%¢²³])\s?/\s?(?P<u>mo|month|yr|year|hr|hour|h|day|wk|week|night|person|people|lb|oz|kg|g|gal|gallon|L|dL|mL|ml"
-    r"|min|minute|sec|second|s|unit|user|seat|ea|each|share|page|word|mile|mi|km|sq ft|sqft|item|serving|ticket|GB|MB|plate|ton"
-    r"|head|dose|game|visit|session|acre|student|child|room|car|employee)(?![A-Za-z0-9])\.?"
+    r"|min|minute|sec|second|s|unit|user|seat|ea|each|share|page|word|mile|mi|km|sq ft|sqft|item|serving|ticket|GB|MB"
+    r"|plate|ton|head|dose|game|visit|session|acre|student|child|room|car|employee)(?![A-Za-z0-9])\.?"
 )
 _PER_NAMES = {
     "mo": "month", "yr": "year", "hr": "hour", "h": "hour", "wk": "week", "lb": "pound", "oz": "ounce",
