@@ -16,6 +16,7 @@ from services.http_bridge.settings import HttpBridgeSettings
 from services.oraserver.settings import OraServerSettings
 from services.synth.engines.gpt_sovits.settings import GptSovitsSettings
 from services.synth.engines.gpt_sovits_local.settings import GptSovitsLocalSettings
+from services.synth.engines.openai_speech.settings import OpenAiSpeechSettings
 from services.synth.engines.pocket.settings import PocketSettings
 from services.synth.engines.vits.settings import VitsSettings
 from services.synth.settings import SynthSettings
@@ -48,6 +49,7 @@ READERS: list[type[BaseModel]] = [
     SynthSettings,
     GptSovitsSettings,
     GptSovitsLocalSettings,
+    OpenAiSpeechSettings,
     PocketSettings,
     VitsSettings,
     WsBridgeSettings,

@@ -161,7 +161,7 @@ def envs_from(workload: Resource, kind: str) -> list[dict[str, Any]]:
 
 
 SECRETS = {
-    "synth": {"orastream-nats"},
+    "synth": {"orastream-nats", "orastream-synth"},
     "ws_bridge": {"orastream-nats", "orastream-oraserver"},
     "http_bridge": {"orastream-nats", "orastream-oraserver"},
     "gateway": {"orastream-nats", "orastream-gateway"},

@@ -22,7 +22,14 @@ from services.synth.engine_pool.handshake import STOP_S, ready_frame
 from services.synth.engine_pool.manner import USUAL, Manner
 from services.synth.engine_pool.pipe import EnginePipe
 from services.synth.engine_pool.sentence_stream import LATE_S, SentenceStream
-from services.synth.engines.base import EngineCrashed, EngineError, UnknownVoice, Voice, WrongInterpreter
+from services.synth.engines.base import (
+    EngineCrashed,
+    EngineError,
+    SentenceRefused,
+    UnknownVoice,
+    Voice,
+    WrongInterpreter,
+)
 
 MIB = 1 << 20
 MEMORY_EVERY_S = 0.05
@@ -82,6 +89,10 @@ class EngineInfo:
         Without a voice: of a sentence in that language, or of an utterance that may have sentences in all of them.
         """
         return self.version + self.levels.mark(voice, language)
+
+
+_OF_THE_REQUEST: dict[str, type[EngineError]] = {"UnknownVoice": UnknownVoice, "SentenceRefused": SentenceRefused}
+"""Errors that mean the request must change, by the `kind` of an `error` frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +281,7 @@ class PooledEngine:
                     speech.receive(b"", frame.get("words", ()))
                 self._end_of(frame["id"], frame["bytes"], None)
             case "error":
-                kind = UnknownVoice if frame["kind"] == "UnknownVoice" else EngineError
+                kind = _OF_THE_REQUEST.get(frame["kind"], EngineError)
                 self._end_of(frame["id"], None, kind(cleaned(frame["message"], MAX_MESSAGE_CHARS)))
             case "hello" | "ready" | "failed":
                 self._first.put_nowait(frame)

@@ -10,6 +10,7 @@ The named object is called without arguments and returns an `Engine`. Settings c
 
     EngineError             the engine cannot speak this; the message is safe to report (code engine_error)
     ├── UnknownVoice        no such voice (code invalid_request: the request must change)
+    ├── SentenceRefused     the engine's server refuses the sentence (code invalid_request)
     ├── UnknownEngine       the engine, or a package that it needs, is not installed
     ├── Misconfigured       a setting or a file is missing or wrong: the engine cannot start with it
     ├── NoAudio             the engine spoke the text and gave no audio
@@ -40,6 +41,15 @@ class EngineError(OrastreamError):
 
 class UnknownVoice(EngineError):
     """The engine has no such voice. Another try cannot help."""
+
+    code: ClassVar[Code] = "invalid_request"
+
+
+class SentenceRefused(EngineError):
+    """The server of the engine refuses this sentence or a parameter. Another try cannot help.
+
+    The message begins with the name of the request's field.
+    """
 
     code: ClassVar[Code] = "invalid_request"
 
@@ -146,7 +156,7 @@ class Engine(Protocol):
 
         With `voice` None, `language` (a BCP 47 tag) selects the voice. `speed` is 0.5…2.0, 1.0 is normal. The engine
         calls `stop` at each step and ends early when it returns True, or when the iterator is closed. Raises
-        UnknownVoice, or EngineError if the engine fails.
+        UnknownVoice, SentenceRefused, or EngineError if the engine fails.
         """
 
 

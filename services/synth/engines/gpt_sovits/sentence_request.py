@@ -12,7 +12,7 @@ from services.synth.engines.gpt_sovits import tts
 from services.synth.engines.gpt_sovits.silence import SilenceGate, SilentFailure
 from services.synth.engines.gpt_sovits.weights import NO_WEIGHTS, Weights
 from services.synth.engines.servers.audio_timeout import AudioTimeout
-from services.synth.engines.servers.connection import Access, BrokenAnswer, ServerConnection, ServerFailed
+from services.synth.engines.servers.connection import BrokenAnswer, ServerAccess, ServerConnection, ServerFailed
 from services.synth.engines.servers.quoting import has_something_to_say
 from services.synth.engines.servers.server_pool import Server
 from services.synth.engines.servers.server_sentence import SentenceLimits, ServerSentence
@@ -42,7 +42,7 @@ class SentenceRequest(ServerSentence):
     def __init__(self, servers: Servers, asked: RequestBody, on_rate: Callable[[int], None]) -> None:
         """`on_rate` is called from another thread with the server's rate if that is not the requested one."""
         silence_s = asked.silence_timeout_s
-        super().__init__(servers, asked.weights, SentenceLimits(silence_s, silence_s, silence_s), Access())
+        super().__init__(servers, asked.weights, SentenceLimits(silence_s, silence_s, silence_s), ServerAccess())
         self._asked = asked
         self._on_rate = on_rate
         self.start()

@@ -53,7 +53,7 @@ class Aborted(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class ServerAccess:
     """How an engine connects to its servers."""
 
     connect_s: float = CONNECT_S
@@ -72,8 +72,8 @@ class ServerConnection:
     another thread calls. Every method raises ServerFailed, or Aborted after `abort`.
     """
 
-    def __init__(self, url: str, *, silence_s: float, access: Access | None = None) -> None:
-        self._access = access or Access()
+    def __init__(self, url: str, *, silence_s: float, access: ServerAccess | None = None) -> None:
+        self._access = access or ServerAccess()
         parts = urlsplit(url)
         secure = parts.scheme == "https"
         host, port = parts.hostname or "", parts.port or (443 if secure else 80)
@@ -122,7 +122,7 @@ class ServerConnection:
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def connect(self) -> None:
-        """Connects to the server within `Access.connect_s`."""
+        """Connects to the server within `ServerAccess.connect_s`."""
         with self._translated():
             self._http.connect()
         with self._lock:
@@ -157,10 +157,8 @@ class ServerConnection:
             self._socket.settimeout(timeout_s)
         with self._translated(timeout_s):
             data: bytes = self._answer.read1(_READ_BYTES)  # also raises at an end before the announced size
-        if not data and self._aborted:
-            raise Aborted
-        if not data and self._overdue:
-            raise self._silent()
+        if not data:
+            self._check_own_end()
         return data
 
     def refusal(self) -> bytes:
@@ -181,7 +179,15 @@ class ServerConnection:
                 method, self._path + path, body=body, headers=headers, preload_content=False, decode_content=False
             )
             self._answer = self._http.getresponse()
+        self._check_own_end()  # a head that our side has cut off may look complete
         return self._answer.status
+
+    def _check_own_end(self) -> None:
+        """Raise Aborted or Silent if our side has ended the connection."""
+        if self._aborted:
+            raise Aborted
+        if self._overdue:
+            raise self._silent()
 
     @contextlib.contextmanager
     def _translated(self, timeout_s: float | None = None) -> Iterator[None]:
@@ -205,7 +211,12 @@ class ServerConnection:
             self._due = None
 
     def _silent(self) -> Silent:
-        return Silent(f"sent nothing for {self._silence_s:g} s")
+        return Silent(silence(self._silence_s))
+
+
+def silence(seconds: float) -> str:
+    """Returns what to say about a server that sends nothing for so long."""
+    return f"sent nothing for {round(seconds, 1):g} s"
 
 
 def _unreachable(exc: Exception) -> str:
@@ -218,9 +229,9 @@ def _unreachable(exc: Exception) -> str:
 
 
 @contextlib.contextmanager
-def checking(url: str, access: Access | None = None) -> Iterator[ServerConnection]:
+def checking(url: str, access: ServerAccess | None = None) -> Iterator[ServerConnection]:
     """A connection for the check of a server, which ends after 3 × `connect_s` at the latest."""
-    access = access or Access()
+    access = access or ServerAccess()
     with ServerConnection(url, silence_s=access.connect_s, access=access) as connection:
         timer = threading.Timer(2 * access.connect_s, connection.abort)
         timer.daemon = True
@@ -231,7 +242,7 @@ def checking(url: str, access: Access | None = None) -> Iterator[ServerConnectio
             timer.cancel()
 
 
-def listens(url: str, access: Access | None = None) -> str:
+def listens(url: str, access: ServerAccess | None = None) -> str:
     """Checks that the server accepts a connection; leaves no line in its log. Takes at most 3 × `connect_s`.
 
     Returns what is wrong, or an empty string.

@@ -26,7 +26,14 @@ import structlog
 
 from services.synth.engines.base import EngineError, Misconfigured, UnknownVoice
 from services.synth.engines.servers.audio_timeout import AudioTimeout
-from services.synth.engines.servers.connection import Aborted, Access, ServerConnection, ServerFailed, Silent
+from services.synth.engines.servers.connection import (
+    Aborted,
+    ServerAccess,
+    ServerConnection,
+    ServerFailed,
+    Silent,
+    silence,
+)
 from services.synth.engines.servers.server_pool import Server
 from services.synth.engines.servers.servers import Servers
 
@@ -74,7 +81,7 @@ class ServerSentence(ABC):
     An engine derives its own class with `speak_on`.
     """
 
-    def __init__(self, servers: Servers, wanted: Hashable, limits: SentenceLimits, access: Access) -> None:
+    def __init__(self, servers: Servers, wanted: Hashable, limits: SentenceLimits, access: ServerAccess) -> None:
         """`wanted` is what a server should have loaded (see ServerPool)."""
         self.servers = servers
         self._wanted = wanted
@@ -149,9 +156,12 @@ class ServerSentence(ABC):
     def read(self, connection: ServerConnection, timeout: AudioTimeout) -> bytes:
         """Returns the next bytes. Raises Silent at the timeout, also if the server sends bytes without audio."""
         if timeout.left_s <= 0:
-            raise Silent(f"sent nothing for {timeout.limit_s:g} s")
+            raise Silent(silence(timeout.limit_s))
         began = time.monotonic()
-        data = connection.read(timeout.left_s)
+        try:
+            data = connection.read(timeout.left_s)
+        except Silent:
+            raise Silent(silence(timeout.limit_s)) from None
         timeout.waited(time.monotonic() - began)
         return data
 
