@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from services.synth.reading.edited_text import Edit, EditedText
 from services.synth.reading.korean import attached
-from services.synth.reading.reader import language_of_rules
+from services.synth.reading.reader import language_of_rules, read_with_places
 from services.synth.reading.word_places import WordPlaces
 
 EVERY_LANGUAGE = "*"
@@ -130,15 +130,32 @@ class Lexicon:
         made._of_request = WordTable(words)
         return made
 
-    def hold(self, sentence: EditedText, language: str) -> HeldText:
-        """Returns the sentence with stand-ins for its words. `language` is the BCP 47 tag of the request.
+    def read(self, sentence: EditedText, language: str, *, rules: bool = True, tags: bool = True) -> HeldText:
+        """Returns the sentence as the rules read it, with stand-ins for the words; `put_back` completes it.
 
-        Of a particle with two forms after a word, the one is taken that follows the reading. Noncharacters of Unicode
-        (U+FDD0 to U+FDEF) become spaces: an engine takes them as the marks around phonemes, which only readings have.
-        Time is linear in the sentence. Thread-safe.
+        `language` is the BCP 47 tag of the request; for `tags` see `read_with_places`. Without `rules` only the words
+        change. Noncharacters of Unicode (U+FDD0 to U+FDEF) become spaces: an engine takes them as the marks around
+        phonemes, which only readings have. Thread-safe.
         """
         if _NONCHARACTERS.search(sentence.text):
             sentence = sentence.respelled(_NONCHARACTERS.sub(" ", sentence.text))
+        if not rules:
+            return self.hold(sentence, language)
+        readings: dict[str, str] = {}
+
+        def hold(text: EditedText) -> EditedText:
+            held = self.hold(text, language)
+            readings.update(held.readings)
+            return held.text
+
+        return HeldText(read_with_places(sentence, language, tags=tags, hold=hold), readings)
+
+    def hold(self, sentence: EditedText, language: str) -> HeldText:
+        """Returns the sentence with stand-ins for its words, before the rules.
+
+        Of a particle with two forms after a word, the one is taken that follows the reading. Time is linear in the
+        sentence. Thread-safe.
+        """
         if not self._sections and self._of_request is None:
             return HeldText(sentence, {})
         if not unicodedata.is_normalized("NFC", sentence.text):

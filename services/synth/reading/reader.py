@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 
 from services.synth.reading import english, korean, markdown, plain_characters, spelling, word_characters
 from services.synth.reading.edited_text import EditedText
@@ -26,13 +27,17 @@ def read_out(sentence: str, language: str, *, tags: bool = True) -> str:
     return read_with_places(EditedText(sentence), language, tags=tags).text
 
 
-def read_with_places(sentence: EditedText, language: str, *, tags: bool = True) -> EditedText:
+def read_with_places(
+    sentence: EditedText, language: str, *, tags: bool = True, hold: Callable[[EditedText], EditedText] | None = None
+) -> EditedText:
     """As `read_out`; `back` of the result returns from which part of the original text a part of the words comes.
 
-    What a rule says comes from all characters that the rule has matched. All others come from themselves.
+    What a rule says comes from all characters that the rule has matched. All others come from themselves. `hold` may
+    change the text that the rules read, in which Markdown has left no marks (`lexicon`).
     """
-    if _KOREAN_WORDS.fullmatch(sentence.text):
+    if hold is None and _KOREAN_WORDS.fullmatch(sentence.text):
         return korean.edited(sentence)
+    held = hold or (lambda text: text)
     plain = sentence
     if not unicodedata.is_normalized("NFC", plain.text):
         plain = plain.composed()
@@ -41,8 +46,8 @@ def read_with_places(sentence: EditedText, language: str, *, tags: bool = True) 
     usual = plain_characters.plain(plain)
     reading = _language(usual.text, language)
     if reading not in ("ko", "en"):
-        return plain
-    words = markdown.unmarked(word_characters.in_words(usual, reading), tags=tags)
+        return held(plain)
+    words = word_characters.in_words(held(markdown.unmarked(usual, tags=tags)), reading)
     said = korean.edited(words) if reading == "ko" else english.edited(words)
     return said if any(char.isalnum() for char in said.text) else plain
 

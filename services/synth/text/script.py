@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator
 
 from orastream.contract.source_runs import SourceSpan
-from services.synth.reading import EditedText, read_with_places
+from services.synth.reading import EditedText
 from services.synth.reading.lexicon import put_back
 from services.synth.text.placed_sentences import PlacedSentences
 from services.synth.text.script_line import ScriptLine
@@ -35,8 +35,7 @@ def line_of(
 
     `source` is its place in `text`, which is the request's text or the begin of it; None: it was not found.
     """
-    held = rules.lexicon.hold(EditedText(sentence), language)
-    spoken = put_back(read_with_places(held.text, language) if rules.reads else held.text, held.readings)
+    spoken = put_back(*rules.lexicon.read(EditedText(sentence), language, rules=rules.reads))
     places = SentencePlaces(spoken, text[source[0] : source[1]], source[0]) if source else None
     return ScriptLine(sentence, spoken.text, language, speed, source=source, places=places)
 

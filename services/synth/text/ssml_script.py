@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from orastream.contract import ssml
 from orastream.contract.messages import MAX_SPEED, MIN_SPEED
 from orastream.contract.source_runs import SourceRun, SourceRuns, SourceSpan
-from services.synth.reading import Edit, EditedText, counts, read_out, read_with_places, say_as
+from services.synth.reading import Edit, EditedText, counts, read_out, say_as
 from services.synth.reading.lexicon import put_back
 from services.synth.text.script_line import ScriptLine
 from services.synth.text.sentence_aligner import SentenceAligner
@@ -176,12 +176,11 @@ class _Script:
     def _read(self, text: str, language: str) -> str:
         return read_out(text, language, tags=False) if self._rules.reads else text
 
-    def _counting(self, text: EditedText) -> EditedText:
+    def _counting(self, sentence: str) -> EditedText:
         """Put back numbers before the word that they count, so that they are read with it; put a space after a stand-in
         with a given reading there.
         """
         edits: list[Edit] = []
-        sentence = text.text
         for place, char in enumerate(sentence):
             counting = char in self._instead and counts(sentence[place + 1 : place + 16])
             apart = place == 0 or _OF_A_NUMBER.match(sentence[place - 1]) is None
@@ -189,17 +188,15 @@ class _Script:
                 edits.append((place, place + 1, self._numbers[char]))
             elif counting and char in self._cardinals:
                 edits.append((place, place + 1, f"{char} "))
-        return text.edited(edits)
+        return EditedText(sentence).edited(edits)
 
     def _line(self, sentence: str, manner: _Manner, text: str, place: SourceSpan | None) -> ScriptLine | None:
         """`_hold` for a sentence with stand-ins. `place` is its place in the collected text."""
-        held = self._rules.lexicon.hold(EditedText(sentence), manner.language)
-        spoken = self._counting(held.text)
-        if self._rules.reads:
-            spoken = read_with_places(spoken, manner.language, tags=False)
+        rules = self._rules
+        spoken, words = rules.lexicon.read(self._counting(sentence), manner.language, rules=rules.reads, tags=False)
         written = "".join(self._instead[char][0] if char in self._instead else char for char in sentence)
         instead = {char: said for char, (_, said) in self._instead.items()}
-        said = put_back(spoken, {**instead, **held.readings})
+        said = put_back(spoken, {**instead, **words})
         if place is None:
             return self._hold(written, manner, None, said, None)
         places = SentencePlaces(said, text[place[0] : place[1]], place[0], self._runs)
