@@ -79,7 +79,7 @@ class _Parts:
         if self._count > _MAX_PARTS:
             raise LexiconError(line, f"with its aliases it has more than {MAX_WORDS} words; leave some out")
         if isinstance(node, yaml.ScalarNode):
-            absent = node.style is None and node.tag == "tag:yaml.org,2002:null"
+            absent = not node.style and node.tag == "tag:yaml.org,2002:null"
             return LexiconNode(line, "" if absent else node.value)
         if not isinstance(node, yaml.MappingNode) or not depth:
             return LexiconNode(line)

@@ -37,6 +37,14 @@ class Pronunciation(NamedTuple):
     """Only the word as it is written, with its capital and small letters."""
 
 
+def without_marks(text: str) -> str:
+    """Returns the text with spaces in place of Unicode's noncharacters U+FDD0 to U+FDEF.
+
+    Engines take them as the marks around phonemes, which only a reading may have. All other text must lose them.
+    """
+    return _NONCHARACTERS.sub(" ", text)
+
+
 class HeldText(NamedTuple):
     """A sentence in which stand-ins hold the places of the words that have a reading of their own."""
 
@@ -134,11 +142,9 @@ class Lexicon:
         """Returns the sentence as the rules read it, with stand-ins for the words; `put_back` completes it.
 
         `language` is the BCP 47 tag of the request; for `tags` see `read_with_places`. Without `rules` only the words
-        change. Noncharacters of Unicode (U+FDD0 to U+FDEF) become spaces: an engine takes them as the marks around
-        phonemes, which only readings have. Thread-safe.
+        change. The sentence loses its noncharacters (`without_marks`). Thread-safe.
         """
-        if _NONCHARACTERS.search(sentence.text):
-            sentence = sentence.respelled(_NONCHARACTERS.sub(" ", sentence.text))
+        sentence = sentence.respelled(without_marks(sentence.text))
         if not rules:
             return self.hold(sentence, language)
         readings: dict[str, str] = {}

@@ -14,7 +14,7 @@ from orastream.contract import ssml
 from orastream.contract.messages import MAX_SPEED, MIN_SPEED
 from orastream.contract.source_runs import SourceRun, SourceRuns, SourceSpan
 from services.synth.reading import Edit, EditedText, counts, read_out, say_as
-from services.synth.reading.lexicon import put_back
+from services.synth.reading.lexicon import put_back, without_marks
 from services.synth.text.script_line import ScriptLine
 from services.synth.text.sentence_aligner import SentenceAligner
 from services.synth.text.sentence_places import SentencePlaces
@@ -142,7 +142,7 @@ class _Script:
     ) -> Iterator[ScriptLine | None]:
         if not any(char.isalnum() for char in said):
             return
-        written, said = " ".join(element.text.split()), " ".join(said.split())
+        written, said = " ".join(element.text.split()), " ".join(without_marks(said).split())
         if len(self._instead) == len(self._standins):
             yield from self._part()
         if not self._standins:

@@ -14,7 +14,7 @@ from typer.main import get_command
 
 from orastream.cli import terminal
 from orastream.cli.app import app
-from orastream.cli.commands.say import why_not_written
+from orastream.cli.commands.say import pronunciations_of, why_not_written
 from orastream.cli.terminal import cancel_command, report_command
 from orastream.contract.errors import WaitTimeout
 
@@ -81,3 +81,20 @@ def test_why_not_written_names_a_folder_without_permission(tmp_path: Path) -> No
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         hidden.chmod(0o700)
         os.chmod(folder, 0o755)
+
+
+def test_words_and_readings_of_options() -> None:
+    assert pronunciations_of(["SQL=시퀄", "a=b=c", "Wi-Fi=와이 파이"]) == {
+        "SQL": "시퀄",
+        "a": "b=c",
+        "Wi-Fi": "와이 파이",
+    }
+    assert pronunciations_of([]) == {}
+    with pytest.raises(Exception, match="'SQL' has no =; write WORD=READING, such as SQL=시퀄"):
+        pronunciations_of(["SQL"])
+    with pytest.raises(Exception, match="'SQL' is given twice"):
+        pronunciations_of(["SQL=a", "SQL=b"])
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+    arguments = ["SQL", "--pronounce", "SQL=시퀄", "--pronounce", "A=B"]
+    assert group.commands["say"].make_context("say", arguments).params["pronounce"] == ["SQL=시퀄", "A=B"]
