@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from services.synth.reading.lexicon import Lexicon, Pronunciation
 from services.synth.text.script import ScriptLine, lines_of
+from services.synth.text.text_rules import TextRules
 
 pytestmark = pytest.mark.unit
 
@@ -25,7 +26,7 @@ WORDS = Lexicon({
 
 
 def spoken(inner: str, *, reads: bool = True) -> list[str]:
-    lines = lines_of(f"<speak>{inner}</speak>", "ko-KR", 1.0, ssml=True, reads=reads, lexicon=WORDS)
+    lines = lines_of(f"<speak>{inner}</speak>", "ko-KR", 1.0, ssml=True, rules=TextRules(reads=reads, lexicon=WORDS))
     return [line.spoken for line in lines]
 
 
@@ -37,7 +38,7 @@ def places(lines: list[ScriptLine], text: str) -> list[tuple[str, str]]:
 
 def test_places_of_the_written_words() -> None:
     text = "SQL은 3개, ㈜오라와  Top  10을. **WHO**?"
-    lines = lines_of(text, "ko-KR", 1.0, lexicon=WORDS)
+    lines = lines_of(text, "ko-KR", 1.0, rules=TextRules(lexicon=WORDS))
     assert places(lines, text) == [
         ("시퀄은", "SQL은"),
         ("세", "3개"),
@@ -59,7 +60,7 @@ def test_ssml_says_words_of_the_text_but_not_of_sub_and_say_as() -> None:
 
 def test_places_in_ssml() -> None:
     document = "<speak>SQL은 <emphasis>W&#72;O</emphasis>. <sub alias='WHO'>SQL</sub></speak>"
-    lines = lines_of(document, "ko-KR", 1.0, ssml=True, lexicon=WORDS)
+    lines = lines_of(document, "ko-KR", 1.0, ssml=True, rules=TextRules(lexicon=WORDS))
     assert places(lines, document)[:2] == [("시퀄은", "SQL은"), ("후.", "W&#72;O</emphasis>.")]
 
 
@@ -70,7 +71,7 @@ def test_text_cannot_inject_phonemes() -> None:
     ):
         for reads in (False, True):
             for language in ("ko", "en", "ja"):
-                lines = lines_of(document, language, 1.0, ssml=ssml, reads=reads, lexicon=WORDS)
+                lines = lines_of(document, language, 1.0, ssml=ssml, rules=TextRules(reads=reads, lexicon=WORDS))
                 assert lines and not any("\ufdd0" in line.spoken for line in lines)
 
 
@@ -78,7 +79,7 @@ def test_alias_cannot_inject_phonemes() -> None:
     sub = "<sub alias='&#xFDD0;&#xFDD0;a&#xFDD1;&#xFDD1;'>x</sub>"
     document = f"<speak>{sub} <say-as interpret-as='x'>&#xFDD0;&#xFDD0;b</say-as></speak>"
     for reads in (False, True):
-        lines = lines_of(document, "ko", 1.0, ssml=True, reads=reads)
+        lines = lines_of(document, "ko", 1.0, ssml=True, rules=TextRules(reads=reads))
         assert lines and not any("\ufdd0" in line.spoken for line in lines)
 
 
@@ -94,7 +95,7 @@ def test_alias_cannot_inject_phonemes() -> None:
 def test_each_word_has_a_place_in_its_sentence_and_in_order(parts: list[str], ssml: bool, reads: bool) -> None:
     text = unicodedata.normalize("NFD", "".join(parts) + "끝")
     document = f"<speak>{html.escape(text)}</speak>" if ssml else text
-    lines, last = lines_of(document, "ko-KR", 1.0, ssml=ssml, reads=reads, lexicon=WORDS), (0, 0)
+    lines, last = lines_of(document, "ko-KR", 1.0, ssml=ssml, rules=TextRules(reads=reads, lexicon=WORDS)), (0, 0)
     for line in lines:
         for word in re.finditer(r"\S+", line.spoken):
             place = line.place(*word.span())
