@@ -22,6 +22,7 @@ _MASKED = re.compile(
     r"(?<![A-Za-z0-9*.\-])(?=[0-9\-\s]{0,24}\*\*)(?P<code>[0-9*]{1,16}(?:[\-\s][0-9*]{1,16}){1,6})(?![0-9*\-])"
     r"|(?<![A-Za-z0-9*.\-])(?:[0-9]{2,12}\*{3,12}[0-9]{0,12}|\*{3,12}[0-9]{2,12})(?![0-9*\-])"
 )
+_MASKED_CARD = re.compile(r"(?<=[(\[])(?=[0-9*]{0,8}[0-9])(?=[0-9]{0,8}\*)[0-9*]{4,16}(?=[)\]])")  # 카드(1*2*)
 _LONG = re.compile(r"(?<![A-Za-z0-9.,*+\-=])[1-9][0-9]{10,19}(?![A-Za-z0-9*\-]|[.,][0-9]|\s?[=+×÷*])")
 _PLATE = re.compile(
     r"(?<![A-Za-z0-9.,\-])(?P<a>[0-9]{2,3})(?P<letter>[가나다라마바사아자거너더러머버서어저허하고노도로모보소오조구누두루무부수우주배호])"
@@ -32,7 +33,7 @@ _PLACES = r"(?:[0-9]{1,2}|한|두|세|네|다섯|여섯|일곱|여덟|열)\s?자
 _PARTICLE = r"(?:은|는|이|가|을|를|의|인|로|으로)?"
 _OPEN = r"\s?[:=]?\s?[\[(\"'“‘]?$"
 _LABEL = re.compile(
-    r"(?:번호|코드|학번|사번|군번|계좌|암호|비번|패스워드|생년월일|송장|"
+    r"(?:번호|코드|포트|모델명|품번|학번|사번|군번|계좌|암호|비번|패스워드|생년월일|송장|"
     rf"(?:뒤|앞|끝|마지막)\s?{_PLACES}|[뒷끝앞]\s?(?:자리|번호)|PIN|OTP){_PARTICLE}"
     rf"(?:\s?(?:뒤|뒷|앞|끝|마지막)?\s?{_PLACES}{_PARTICLE}(?:\s?숫자{_PARTICLE})?)?{_OPEN}"
 )
@@ -75,19 +76,26 @@ def _spelled(code: str) -> str:
     return " ".join(digits(part, "공") if part.isdecimal() else word_or_letters(part) for part in parts)
 
 
+def _space(match: re.Match[str]) -> str:
+    """Return a space before 번, which is a word of its own."""
+    return " " if match.string[match.end() : match.end() + 1] == "번" else ""
+
+
 def _code(match: re.Match[str]) -> str | None:
     """Read a code after its label; None without a label, and for a quantity: 비밀번호 4자리, 계좌에 500원."""
     code, before = match["code"], _before(match)
     if not any(char.isdecimal() for char in code):
         return None
+    if _of_a_card(match, before):
+        return _spelled(code)
     if code.isdecimal():
         if is_quantity(match.string, match.end()) or _UNTIL.match(match.string, match.end()):
             return None
-        if len(code) < 4 and _ORDER.search(before):  # 대기번호 23번 is a number
+        if len(code) < 5 and _ORDER.search(before):  # 대기번호 23번 is a number
             return None
         if len(code) < 3 and not _ENDING.search(before):
             return None
-    return _spelled(code) if _LABEL.search(before) or _of_a_card(match, before) else None
+    return _spelled(code) + _space(match) if _LABEL.search(before) else None
 
 
 def _of_a_card(match: re.Match[str], before: str) -> bool:
@@ -109,6 +117,10 @@ def _masked(match: re.Match[str]) -> str | None:
     return _spelled(match[0]) if any(char.isdecimal() for char in match[0]) else None
 
 
+def _masked_card(match: re.Match[str]) -> str | None:
+    return _spelled(match[0]) if _CARD.search(_before(match)) or _LABEL.search(_before(match)) else None
+
+
 def _long(match: re.Match[str]) -> str | None:
     """Read a number of 11 digits and more without commas, which nobody reads as a quantity."""
     return None if is_quantity(match.string, match.end()) else digits(match[0], "공")
@@ -128,6 +140,7 @@ def _plate(match: re.Match[str]) -> str | None:
 RULES = (
     Rule(_PLATE, _plate),
     Rule(_MASKED, _masked),
+    Rule(_MASKED_CARD, _masked_card),
     Rule(_SPACED, _spaced),
     Rule(_TOKEN, _code),
     Rule(_LONG, _long),

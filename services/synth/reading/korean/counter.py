@@ -81,19 +81,27 @@ _VEHICLES = re.compile(
 _TERM = re.compile(r"\s?(?:대통령|총리|국회|의회|회장|총장|왕|임금|장관|시장|대표)")
 _ONE_OF = re.compile(r"\s[가-힣]")
 _PEOPLE = re.compile(
-    r"(?:[가-힣]님|고객|어른|어르신|성인|일행|회원|환자|위원|직원|손님|인원|총원|(?:대기|탑승|생존|참석|참가|당첨|신청|지원|합격|수상|방문|이용|예약|가입|후원|기부)자)"
+    r"(?:[가-힣]님|고객|어른|어르신|성인|일행|회원|환자|위원|직원|손님|남자|여자|남성|여성|의사|간호사|교사|강사|기사|작가|교수|친구|보호자|학부모|어머니|아버지|할머니|할아버지|승객|관객|시민|주민|(?:대기|탑승|생존|참석|참가|당첨|신청|지원|합격|수상|방문|이용|예약|가입|후원|기부)자)"
     r"(?:이|은|께서|도|들)?\s*$"
 )
 _LASTS = re.compile(
     r"\s?(?:만|간|동안|정도|쯤|이?내|안에|이면|거리|기다|남|걸|소요|후|뒤|전|마다|의\s?[0-9]|(?:자유\s?)?발언|진료|휴식|토론)"
 )
+_WAITING = re.compile(
+    r"(?:대기자|인원|총원|[가-힣]\s분)(?:은|는|이|가)?(?:\s?(?:총|모두))?\s?$"
+)  # 예약하신 분은 총 5분
 _SEAT = re.compile(
     r"께서|께|이서|의?\s?(?:손님|고객|어르신|선생님)|을\s(?:모시|모셔|초대|추첨|선정|뽑)|이(?:십니|세요|신가|신데|시고|시며|시네|시죠|셨)"
     r"|(?:이|은|도|만)?\s?(?:더\s)?(?:계시|계십|계신|계셨|계세|모시|모십|모셨|오셨|오시|오십|오신|앉으)"
     r"|이\s(?:먼저\s)?(?:대기\s?(?:중|하)|기다리[시고]|참석|신청|당첨|가입|탑승|선정|응모|예약)"
     r"|\s예약(?:이[십시세]|하[셨신시]|하겠|해)"
 )
-_A_WHILE = re.compile(r"(?:시|시간|소요|길이|간격)(?:은|는|이)?\s?(?:약|총|최대)?\s?$")  # 7시 30분, 대기 시간은 5분
+_BOOKED = re.compile(
+    r"\s예약(?:\s?(?:가능|되|돼|됐|부탁|문의|도와|받|잡|확인|변경|취소|완료|확정|요(?![가-힣])|$|[.?!]))"
+)
+_A_WHILE = re.compile(
+    r"(?:시|까지|시간|소요|길이|간격)(?:은|는|이)?\s?(?:약|총|최대)?\s?$"
+)  # 7시 30분, 대기 시간은 5분
 _LABEL = re.compile(
     r"\s?(?:출구|버스|문제|국도|타자|선수|채널|창구|게이트|승강장|트랙|레인|보기|문항|지원자|후보|환자|좌석|척추|염색체|(?:방|홀|줄|칸|키|국|룸)(?![가-힣])|(?:방|홀|줄|칸|룸)(?:으로|에|의|은|이|을|과)|[*#]|아이언|우드|"
     r"교향곡|항목|메뉴|버튼|노선|마을버스|타순|시드|질문|답안|선택지|예시|유형|슬라이드|호기|주자|"
@@ -109,7 +117,7 @@ _LABEL = re.compile(
 )
 _PRESSED = re.compile(r"\s?(?:누르|눌러|눌렀|선택|고르|골라|입력)")
 _LABELLED = re.compile(
-    r"(?:반|채널|노선|등번호|번호|문제|정답|(?<![가-힣])답)(?:은|는)?\s*$|[0-9],\s?$"
+    r"(?:반|채널|노선|등번호|번호|문제|정답|(?<![가-힣])답)(?:은|는|이)?\s*$|[0-9],\s?$"
     r"|[0-9]번(?:과|와|,|부터|에서|이나|이랑|하고|또는|\s또는|\s혹은|\s아니면|\s및)\s?$"
     r"|(?:창구|메뉴|문항|보기|타자|자리|테이블|룸|진료실|검사실|게이트|출구|레인|탑승구|승강장|플랫폼)(?:은|는|이|가)?\s?$"
 )
@@ -175,8 +183,9 @@ def takes_native(number: int, counter: str, before: str = "", after: str = "") -
         return _counts_machines(number, before, after)
     if counter == "분":
         people = _PEOPLE.search(before) and not _LASTS.match(after)
-        seated = _SEAT.match(after) and not _A_WHILE.search(before)
-        return number < 100 and bool(people or seated)
+        seated = _SEAT.match(after) or (number < 15 and _BOOKED.match(after))
+        waiting = _WAITING.search(before) or (seated and not _A_WHILE.search(before))
+        return number < 100 and bool(people or waiting)
     if counter == "번" and _is_label(before, after):
         return False
     if counter == "장" and (_CHAPTER.match(after) or _OF_A_BOOK.search(before)):

@@ -49,7 +49,7 @@ _DAY_BEFORE = re.compile(
 _SUM_BEFORE = re.compile(r"[=+×*÷]\s?$")
 _SUM_AFTER = re.compile(r"\s?[=+×*÷]")
 _DAYS_SLASHED = re.compile(
-    rf"{_NOT_IN_NUMBER}(?P<m>{_MONTH})/(?P<d>{_DAY}){_TILDE}(?P<m2>{_MONTH})/(?P<d2>{_DAY})(?![0-9/.])"
+    rf"{_NOT_IN_NUMBER}(?P<m>{_MONTH})/(?P<d>{_DAY})\s?[~∼〜～\-–]\s?(?P<m2>{_MONTH})/(?P<d2>{_DAY})(?![0-9/.])"
 )
 # 2024.10 기준, 2023.12 ~ 2024.06, 2025.06까지: a month with two digits; with one only before a word for a period.
 _OF_A_MONTH = (
@@ -70,13 +70,16 @@ _EIGHT = re.compile(
 _SHORT_DOTTED = re.compile(
     rf"(?<![0-9.,/\-])(?P<quote>['’])?(?P<year>[0-9]{{2}})\.(?P<m>{_MONTH})\.(?P<d>{_DAY})(?P<dot>\.)?(?![0-9])(?:{_WEEKDAY})?"
 )
+_SHORT_SLASHED = re.compile(
+    rf"{_NOT_IN_NUMBER}(?P<year>[0-9]{{2}})/(?P<m>0[1-9]|1[0-2])/(?P<d>0[1-9]|[12][0-9]|3[01])(?P<dot>\.(?!.))?(?![0-9/\-])(?:{_WEEKDAY})?"
+)
 _DAY_DOTTED = re.compile(rf"(?<![0-9.,/\-])(?P<m>{_MONTH})\.\s?(?P<d>{_DAY})\.?{_WEEKDAY}")  # 5.3(금)
 _VERSION_BEFORE = re.compile(r"(?:버전|버젼|판본|[A-Za-z])\s?$")
 _APOSTROPHE = re.compile(r"['’](?P<year>[0-9]{2})(?=\s?(?:년|학년도|시즌))")
 # 3·1절, 4·19, 6·25, 12·12: month and day; the day digit by digit, unless it is a multiple of ten.
 _NAMED = re.compile(
     rf"(?<![0-9.·])(?P<m>{_MONTH})(?:[·ㆍ・](?P<d1>{_DAY})|\.(?P<d2>{_DAY})(?=절|\s?(?:운동|만세|혁명|전쟁|항쟁|민주|사태|테러|광복|해방|경축|사건|희생|추념|의거|비상계엄|계엄|"
-    r"참사|참전|선언|공동\s?선언|합의|군사|쿠데타|정변|묘역|묘지|국립|유공자|정신|특사|세월호|남북|판문점|대책|총선|지방선거|대선)))"
+    r"참사|참전|선언|공동\s?선언|합의|군사|쿠데타|정변|묘역|묘지|국립|유공자|정신|특사|세월호|남북|판문점|대책|대지진|총선|지방선거|대선)))"
     r"(?![0-9.·])"
 )
 
@@ -201,6 +204,7 @@ RULES = (
     Rule(_SHORT_YEAR, _short_year),
     Rule(_DOTTED, _short_year),
     Rule(_SHORT_DOTTED, _short_dotted),
+    Rule(_SHORT_SLASHED, _short_year),
     Rule(_EIGHT, _eight),
     Rule(_DAY_DOTTED, _day_dotted),
     Rule(_UNTIL, _until),

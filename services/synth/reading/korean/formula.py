@@ -92,7 +92,7 @@ def _powers(text: EditedText) -> EditedText:
 
 _COUNTED = "%|\\s?[A-Za-z]{1,3}(?![A-Za-z])|개|명|세|살|점|원|도|년|배"
 _NUMBER = rf"[-−]?[0-9]{{1,12}}(?:,[0-9]{{3}}){{0,4}}(?:\.[0-9]{{1,12}})?(?:{_COUNTED})?"
-_SIDE = rf"(?:{_NUMBER}|[A-Za-z](?![A-Za-z0-9]))"
+_SIDE = rf"(?:{_NUMBER}|[A-Za-zπθαβγ](?![A-Za-z0-9]))"
 _SIGN = r"(?:[<>]=|!=|[<>≥≤≠≈≒])"
 _COMPARISON = re.compile(
     rf"(?<![A-Za-z0-9가-힣.,<>=\-])(?<![<>]\s)(?P<a>{_SIDE}|[가-힣]{{1,12}})\s?(?P<sign>{_SIGN})\s?(?P<b>{_SIDE})"

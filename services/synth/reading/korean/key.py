@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from services.synth.reading.rule import Rule, always
+from services.synth.reading.rule import Rule
 
 _NAMES = {"*": "별표", "#": "우물 정자"}
 _PARTICLES = {
@@ -20,7 +20,17 @@ _KEY = re.compile(
     r"(?P<end>(?=\s?(?:버튼|키(?![가-힣]{2})|[.,!?]|$|입니다|이에요|예요|또는|혹은|이고|이며)))?"
 )
 _PRESSED = re.compile(r"누르|누른|누릅|눌러|눌렀|버튼|키(?![가-힣])|입력|다이얼|번호|메뉴|듣기|종료|취소")
-_TWICE = re.compile(r"(?<=별표)\s?\(\*\)|(?<=정자|물정)\s?\(#\)|(?<=정|샵)\s?\(#\)")
+_IN_BRACKETS = re.compile(r"\s?\(\s?(?P<key>[*#])\s?\)")
+_NAMED = re.compile(r"별표|우물|샵")
+_TOPIC = re.compile(r"(?:은|는|면)\s$")
+
+
+def _in_brackets(match: re.Match[str]) -> str | None:
+    """Read 별표(*) once, and 버튼(*) with the name of the key."""
+    before = match.string[max(0, match.start() - 12) : match.start()]
+    if _NAMED.search(before):
+        return ""
+    return f" {_NAMES[match['key']]} " if _PRESSED.search(before) else None
 
 
 def _key(match: re.Match[str]) -> str | None:
@@ -28,9 +38,10 @@ def _key(match: re.Match[str]) -> str | None:
     text, first, end = match.string, match.start(), match.end()
     if match["particle"] is None and match["end"] is None and not match["named"]:
         return None
-    if not (_PRESSED.search(text[end : end + 24]) or _PRESSED.search(text[max(0, first - 24) : first])):
+    listed = _TOPIC.search(text[max(0, first - 2) : first])  # 예약은 *, 종료는 #
+    if not (listed or _PRESSED.search(text[end : end + 24]) or _PRESSED.search(text[max(0, first - 24) : first])):
         return None
     return _NAMES[match["key"]] + _PARTICLES[match["particle"] or ""]
 
 
-RULES = (Rule(_TWICE, always(""), glued=True), Rule(_KEY, _key))
+RULES = (Rule(_IN_BRACKETS, _in_brackets, glued=True), Rule(_KEY, _key))

@@ -60,7 +60,7 @@ def _either(names: dict[str, str]) -> str:
 _UPPER = {name.upper(): said for name, said in _CAPITAL.items()}
 _NAME = rf"(?:(?i:{_either(_ANY_CASE)})|{_either(_CAPITAL)}|{_either(_UPPER)})"
 _ALONE = re.compile(rf"(?<![A-Za-z0-9@./_\-])(?P<name>{_NAME})(?![A-Za-z@_/\-]|\.[A-Za-z])")
-_SECOND = re.compile(rf"(?<=[A-Za-z0-9]\s)(?P<name>{_either(_BESIDE_A_NAME)})(?![A-Za-z0-9@_/\-]|\.[A-Za-z])")
+_SECOND = re.compile(rf"(?<=[A-Za-z0-9]\s)(?P<name>{_either(_BESIDE_A_NAME)})(?![A-Za-z@_/\-]|\.[A-Za-z])")
 _BEFORE_SECOND = re.compile(
     rf"(?<![A-Za-z]){_NAME}(?:\s?[0-9]{{1,3}}|\s[A-Z][A-Za-z]{{1,8}}|\s[A-Z][0-9]{{1,3}}){{0,2}}\s$"
 )

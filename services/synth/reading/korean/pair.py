@@ -17,19 +17,25 @@ _SCORE = re.compile(
     rf"(?<![0-9.:\-])(?P<a>[0-9]{{1,3}})[\-:](?P<b>[0-9]{{1,3}})(?={_FURTHER}(?:로|으로)?\s?(?:{_WON}))"
 )
 _IN_A_GAME = re.compile(
-    r"(?<![0-9.\-])(?P<a>[0-9]{1,3})-(?P<b>[0-9]{1,3})(?![0-9\-]|[.,][0-9])(?!\s?(?:번지|호(?!골)|번|동|층|개|명|원|일|월|세|%))"
+    r"(?<![0-9.\-])(?P<a>[0-9]{1,3})-(?P<b>[0-9]{1,3})(?![0-9\-]|[.,][0-9])(?!\s?(?:번지|호(?!골)|번|동(?!점)|층|개(?!막)|명|원(?!정)|일(?!본)|월|세(?!트)|%))"
 )
 _GAME = re.compile(
-    r"경기|전반|후반|결승|준결승|세트|리그|골을|득점|축구|야구|농구|배구|탁구|테니스|배드민턴|핸드볼|[0-9]회\s?[초말]|쿼터|이닝|승부차기|연장전"
+    r"경기|전반|후반|결승|준결승|세트|리그|골을|득점|축구|야구|농구|배구|탁구|테니스|배드민턴|핸드볼|[0-9]회\s?[초말]|쿼터|이닝|승부차기|연장전|점\s?차"
 )
+_TEAM = (
+    "한국|일본|중국|미국|북한|호주|브라질|독일|프랑스|잉글랜드|스페인|이탈리아|포르투갈|네덜란드|아르헨티나|토트넘|맨유|맨시티|리버풀|첼시|아스널|"
+    "바르셀로나|레알|뮌헨|두산|LG|KIA|기아|롯데|한화|SSG|NC|KT|키움|전북|다저스|양키스"
+)
+_TEAM_BEFORE, _TEAM_AFTER = re.compile(rf"(?:{_TEAM})\s$"), re.compile(rf"\s(?:{_TEAM})(?![가-힣]{{2}})")
 _PLACE = re.compile(r"(?:[로길동리가]|주소|번지|지하|산)\s?$")
 _FORMATION = re.compile(r"(?<![0-9.\-])[1-5](?:-[1-5]){2,4}(?=\s?(?:포메이션|전형|전술|대형))")
 _SHORT_TIME = re.compile(
-    r"(?<=[0-9]초)\s?(?P<n>[0-9]{2})(?![0-9가-힣]|[.,:][0-9])|(?<=[0-9]초)\s?(?P<n2>[0-9]{2})(?=[의에로을은이])"
+    r"(?<=[0-9]초)\s?(?P<n>[0-9]{2,3})(?![0-9가-힣A-Za-z%℃°~\-]|\s?[가-힣]{1,2}[0-9]|[.,:][0-9]|\s[가-힣A-Za-z%])|(?<=[0-9]초)\s?(?P<n2>[0-9]{2,3})(?=[의에로을은이])"
 )  # 9초58
+_FACTORIAL = re.compile(r"(?<![0-9.,A-Za-z])(?P<n>[0-9]{1,3})!(?=\s?[=+×*÷/])")
 _OUT = re.compile(r"(?<![0-9.,])(?P<n>[1-3])\s?(?=아웃|스트라이크)")
 _PRESSURE = re.compile(
-    r"(?<![0-9.,/\-])(?P<a>[0-9]{2,3})/(?P<b>[0-9]{2,3})(?![0-9/\-]|[.,][0-9])(?P<unit>\s?mmHg(?![A-Za-z]))?"
+    r"(?<![0-9.,/\-])(?P<a>[0-9]{2,3})\s?/\s?(?P<b>[0-9]{2,3})(?![0-9/\-]|[.,][0-9])(?P<unit>\s?mmHg(?![A-Za-z]))?"
 )
 _BLOOD = re.compile(r"혈압|수축기|이완기")
 _STANDING = re.compile(r"(?<![0-9.\-])(?P<a>[0-9]{1,2})-(?P<b>[0-9]{1,2})(?![0-9\-])")
@@ -57,6 +63,7 @@ def _in_a_game(match: re.Match[str]) -> str | None:
     """Read 1-0 as a score in a sentence about a game, not behind a street."""
     text, first, end = match.string, match.start(), match.end()
     near = _GAME.search(text[max(0, first - 40) : first]) or _GAME.search(text[end : end + 40])
+    near = near or _TEAM_BEFORE.search(text[max(0, first - 8) : first]) or _TEAM_AFTER.match(text, end)
     return _score(match) if near and not _PLACE.search(text[max(0, first - 4) : first]) else None
 
 
@@ -108,7 +115,7 @@ def _quarter(match: re.Match[str]) -> str:
     return f"{sino(int(match['a']))}사분기"
 
 
-FIRST_RULES = (Rule(_SCORE, _score),)
+FIRST_RULES = (Rule(_SCORE, _score), Rule(_FACTORIAL, lambda match: f"{sino(int(match['n']))} 팩토리얼"))
 """Must come before the rules that read 15:10 as a time."""
 RULES = (
     Rule(_QUARTER, _quarter),

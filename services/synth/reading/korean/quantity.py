@@ -56,7 +56,7 @@ _SINO_NEIGHBOURS = {1: "일이", 2: "이삼", 3: "삼사", 4: "사오", 5: "오�
 _ABOUT_AS_MANY = frozenset("시 명 사람 마리 개 가지 군데 곳 잔 병 시간 달 배 살".split())
 _OF_TWO_DIGITS = frozenset({"", "년", "년도", "년대"})
 _ON_A_CLOCK = frozenset("시 분 초".split())
-_LASTING = frozenset("일 주 주일 주간 년 년간 개월 분 초 인분 일간".split())
+_LASTING = frozenset("인 일 주 주일 주간 년 년간 개월 분 초 인분 일간".split())
 
 
 def spoken(number: str) -> str:
