@@ -34,7 +34,7 @@ _PARTICLE = r"(?:은|는|이|가|을|를|의|인|로|으로)?"
 _OPEN = r"\s?[:=]?\s?[\[(\"'“‘]?$"
 _LABEL = re.compile(
     r"(?:번호|코드|포트|모델명|품번|학번|사번|군번|계좌|암호|비번|패스워드|생년월일|송장|"
-    rf"(?:뒤|앞|끝|마지막)\s?{_PLACES}|[뒷끝앞]\s?(?:자리|번호)|PIN|OTP){_PARTICLE}"
+    rf"(?:뒤|앞|끝|마지막)\s?{_PLACES}|[뒷끝앞]\s?(?:자리|번호)|PIN|OTP|CVC|CVV){_PARTICLE}"
     rf"(?:\s?(?:뒤|뒷|앞|끝|마지막)?\s?{_PLACES}{_PARTICLE}(?:\s?숫자{_PARTICLE})?)?{_OPEN}"
 )
 _ENDING = re.compile(
@@ -43,7 +43,7 @@ _ENDING = re.compile(
 _ORDER = re.compile(r"(?:대기|등|순|좌석|방|호실)\s?번호(?:은|는|이|가)?\s?:?\s?$|번호표(?:은|는)?\s?:?\s?$")
 _CARD = re.compile(r"(?:카드|통장|계좌|은행|체크)\s?(?P<open>[\[(])?\s?$")
 _PAID = re.compile(r"\s?(?:승인|에서\s|으?로\s|카드|결제|[번]\s?(?:카드|으로|에서))")
-_VEHICLE = re.compile(r"차량|차\s?번호|번호판|차주|주차|승용차|입차|출차")
+_VEHICLE = re.compile(r"차량|차\s?번호|번호판|차주|주차|승용차|렌터카|렌트카|입차|출차")
 _ON_PLATES = frozenset("가나다라마바사아자거너더러머버서어저허하")  # those that no counter is: 12부 2024 is none
 _NOT_COUNTERS = frozenset({"도", "인", "번"})
 _QUANTITY = re.compile(
@@ -131,7 +131,7 @@ def _plate(match: re.Match[str]) -> str | None:
     text, first, end = match.string, match.start(), match.end()
     if is_quantity(text, end):
         return None
-    named = _VEHICLE.search(text[max(0, first - 20) : first]) or _VEHICLE.match(text[end : end + 6].lstrip())
+    named = _VEHICLE.search(text[max(0, first - 20) : first]) or _VEHICLE.search(text[end : end + 8])
     if not named and (match["space"] or match["letter"] not in _ON_PLATES):
         return None
     return f"{digits(match['a'], '공')}{match['letter']} {digits(match['b'], '공')}"

@@ -57,15 +57,19 @@ _OF_A_MONTH = (
     r"[)]|$)"
 )
 _YEAR_MONTH_DOTTED = re.compile(
-    rf"(?<![0-9.,/\-])(?P<year>(?:19|20)[0-9]{{2}})\.(?P<m>0[1-9]|1[0-2]|[1-9](?={_OF_A_MONTH}))(?![0-9.]|,[0-9])"
+    rf"(?<![0-9.,/\-])(?P<year>(?:19|20)[0-9]{{2}})\.(?P<m>0[1-9]|1[0-2]|[1-9](?=월|{_OF_A_MONTH}))(?![0-9.]|,[0-9])(?:월(?!요))?"
 )
 _MEASURED = re.compile(r"(?:지수|코스피|코스닥|나스닥|환율|종가|지수는)(?:은|는|이|가)?\s?$")
 _YEAR_MONTH_SLASHED = re.compile(rf"{_NOT_IN_NUMBER}(?P<year>(?:19|20)[0-9]{{2}})/(?P<m>0[1-9]|1[0-2])(?![0-9/.])")
 _APOSTROPHE_MONTH = re.compile(r"['’](?P<year>[0-9]{2})\.\s?(?P<m>1[0-2]|0?[1-9])(?:월|\.(?![0-9])|(?![0-9.]))")
 _EIGHT = re.compile(
     r"(?<![0-9A-Za-z.,/\-])(?P<year>(?:19|20)[0-9]{2})(?P<m>0[1-9]|1[0-2])(?P<d>0[1-9]|[12][0-9]|3[01])"
-    r"(?=\s?(?:기준|현재|일자|자(?![가-힣])|부터|까지|이후|이전|에(?![가-힣])|생(?![가-힣])|출시|시행|[~∼〜～]))"
+    r"(?![0-9A-Za-z\-]|[.,][0-9])"
 )
+_DAY_AFTER = re.compile(
+    r"\s?(?:기준|현재|일자|자(?![가-힣])|부터|까지|이후|이전|에(?![가-힣])|생(?![가-힣])|출시|시행|[~∼〜～])"
+)
+_TILDE_BEFORE = re.compile(r"[0-9]\s?[~∼〜～]\s?$")
 # 25.1.2.(목), '24.5.3, 24.12.1. 시행; 24.5.3 alone is a version.
 _SHORT_DOTTED = re.compile(
     rf"(?<![0-9.,/\-])(?P<quote>['’])?(?P<year>[0-9]{{2}})\.(?P<m>{_MONTH})\.(?P<d>{_DAY})(?P<dot>\.)?(?![0-9])(?:{_WEEKDAY})?"
@@ -165,7 +169,11 @@ def _month_of_year(match: re.Match[str]) -> str:
     return f"{sino(int(match['year']))} 년 {month(int(match['m']))}"
 
 
-def _eight(match: re.Match[str]) -> str:
+def _eight(match: re.Match[str]) -> str | None:
+    """Read 20240503 기준 as a date; without such a word it is a number."""
+    text, first = match.string, match.start()
+    if not (_DAY_AFTER.match(text, match.end()) or _TILDE_BEFORE.search(text[max(0, first - 4) : first])):
+        return None
     return _spoken(match["year"], match["m"], match["d"], None)
 
 

@@ -6,7 +6,7 @@ import re
 
 from services.synth.reading import unit
 from services.synth.reading.korean import counter
-from services.synth.reading.korean.numeral import LONGEST, decimal, digits, month, ordinal, sino
+from services.synth.reading.korean.numeral import LONGEST, decimal, digits, final_consonant, month, ordinal, sino
 from services.synth.reading.rule import Rule
 
 # Possessive (++): without it, long runs of digits would take more than linear time.
@@ -31,6 +31,9 @@ _ORDINAL_PREFIX = re.compile(
     r"(?<![가-힣])제(?:(?P<close>[0-9]{1,6})|\s(?P<apart>[0-9]{1,6})(?=\s?(?:회|차|조|항|장|절|편|권|호|판|기|대|부|과|막|세대|공화국)))"
 )
 _FRACTION = re.compile(rf"(?<![0-9.,/])(?P<a>[0-9]{{1,4}})/(?P<b>[1-9][0-9]{{0,4}})(?![0-9/.]){_TAIL}?")
+_MIXED = re.compile(
+    r"(?<![0-9.,/])(?P<n>[1-9][0-9]?)\s(?=(?P<a>[1-9][0-9]?)/(?P<b>[1-9][0-9]?)(?![0-9/.(~]))"
+)  # 3 1/2컵
 _NEIGHBOURS = re.compile(rf"(?<![0-9.,])(?P<a>[1-8]),(?P<b>[2-9])(?![0-9.,]){counter.PATTERN}")  # 3,4명
 _WARM = re.compile(rf"(?<![0-9A-Za-z가-힣)])\+(?P<n>{_PLAIN})\s?(?:°C|도)(?![A-Za-z])")
 _PER = re.compile(rf"(?<![A-Za-z0-9])(?P<unit>{unit.pattern(unit.KOREAN)})(?=당)")
@@ -205,6 +208,14 @@ def _fraction(match: re.Match[str]) -> str | None:
     return f"{sino(int(match['b']))} 분의 {sino(int(match['a']))}" + (f" {tail}" if tail else "")
 
 
+def _mixed(match: re.Match[str]) -> str | None:
+    """Read the 3 of 3 1/2: 삼과 이 분의 일."""
+    if int(match["a"]) >= int(match["b"]):
+        return None
+    words = sino(int(match["n"]))
+    return words + ("과 " if final_consonant(words[-1]) else "와 ")
+
+
 def _neighbours(match: re.Match[str]) -> str | None:
     """Read 3,4명 like 3~4명, as 서너 명; but 1,2층 and 1,2권 name two of them: 일, 이 층."""
     low, name = int(match["a"]), counter.name_in(match)
@@ -266,6 +277,7 @@ RULES = (
     Rule(_WARM, _warm),
     Rule(_PER, _per),
     Rule(_FRACTION, _fraction),
+    Rule(_MIXED, _mixed),
     Rule(_BUS, _broker),
     Rule(_NEIGHBOURS, _neighbours),
     Rule(_PRICE, _price),
