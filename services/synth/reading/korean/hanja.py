@@ -37,8 +37,12 @@ _COUNTS = """
 """
 """Each reading with the number of its hanja, in the order of KS X 1001 (rows 0xCA to 0xFD of `euc_kr`)."""
 
-_MAIN = {"金": "금", "宅": "택", "不": "불", "率": "률", "茶": "차"}
-"""Hanja whose usual reading is not that of their first code point."""
+_MAIN = {
+    "金": "금", "宅": "택", "不": "불", "率": "률", "茶": "차", "強": "강", "研": "연", "祕": "비", "青": "청",
+    "教": "교", "清": "청", "内": "내", "產": "산", "郎": "랑", "真": "진", "説": "설", "温": "온", "毎": "매",
+    "黄": "황", "畫": "화", "録": "록", "緑": "록", "戸": "호", "彦": "언",
+}  # fmt: skip
+"""Hanja whose usual reading is not that of their first code point, and other code points for the same hanja."""
 
 _WORDS = {
     "大統領": "대통령", "六月": "유월", "十月": "시월", "自轉車": "자전거", "人力車": "인력거", "停車場": "정거장",
