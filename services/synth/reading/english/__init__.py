@@ -51,7 +51,7 @@ _RULES = RuleIndex(
         *silence.ORNAMENTS,
     )
 )
-_BEGINS = re.compile(r"[^\s.,!?;:\"()…]|\((?=[0-9]{3}\)|s\)|es\))|\.(?=[0-9A-Za-z])|!(?==)")
+_BEGINS = re.compile(r"[^\s.,!?;:\"()…]|\((?=[0-9]{3}\)|s\)|es\))|\.(?=[0-9A-Za-z])|!(?=\s?=)")
 
 
 def read(sentence: str) -> str:

@@ -52,19 +52,23 @@ _WORDS = {
 }  # fmt: skip
 _UNDOTTED = frozenset("vs approx dept avg tsp tbsp govt mgr acct appt lbs attn mph qty incl".split())
 _NOT_BEFORE_CAPITALS = frozenset("min max est temp fig ref wk mo def prob co rd".split())  # names: Max. He
+_UNDOTTED_NUMBERED = frozenset("Hwy hwy Rte Vol vol Vols Fig fig Figs Nos pp Lvl lvl".split())
 _COUNTED = frozenset("hr yr wk mo lb tsp tbsp gal".split())
 
 _DOTTED = re.compile(r"(?<![A-Za-z0-9.'’&])(?P<w>[A-Za-z]{1,6})\.(?!\.|[A-Za-z@])")
 _PLAIN = re.compile(r"(?<![A-Za-z0-9.'’&\-/@#])(?P<w>[A-Za-z]{2,6})(?![A-Za-z0-9'’.\-/@])")
 _FOR_EXAMPLE = re.compile(r"(?<![A-Za-z0-9.])(?P<w>[Ee]\.\s?g|[Ii]\.\s?e)(?:\.,?|(?![A-Za-z.]))")
 _ET_AL = re.compile(r"(?<![A-Za-z])et al\b\.?")
-_WITH = re.compile(r"(?<![A-Za-z0-9/])(?P<w>[Ww]/o|[Ww]/|[Bb]/c|[Cc]/o|[Bb]/w)(?P<space>\s?)(?=[A-Za-z0-9$\"'(])")
+_WITH = re.compile(
+    r"(?<![A-Za-z0-9/])(?P<w>(?:[Ww]/o|[Bb]/c|[Cc]/o|[Bb]/w)(?![A-Za-z0-9/])|[Ww]/(?=\s?[A-Za-z0-9$\"'(]))\s?"
+)
 _WITHS = {"w/o": "without", "w/": "with", "b/c": "because", "c/o": "care of", "b/w": "between"}
+_WORLD_WAR = re.compile(r"(?<![A-Za-z0-9])WW(?P<n>II?|1|2)(?![A-Za-z0-9])")
 _VERSUS = re.compile(r"(?<=[a-z]\s)v\.(?=\s[A-Z])")
 _NUMBER_AHEAD = re.compile(r"\s?#?(?:[0-9]|[IVXL]{1,6}(?![A-Za-z]))")
 _YEAR_AHEAD = re.compile(r"\s?(?:1[5-9]|20)[0-9]{2}(?![0-9,])")
 _DIGIT_AHEAD = re.compile(r"\s?#?[0-9]")
-_NAME_AHEAD = re.compile(r"\s?[\"“]?[A-Z]")
+_NAME_AHEAD = re.compile(r"\s?[\"“]?[A-Z]|\s(?:and|or|&)\s(?:Mrs?|Ms|Dr|Prof)\b")
 _NAME_BEFORE = re.compile(r"(?:[A-Z][A-Za-z&'’.]{0,20}|&),?\s$")
 _MANY_BEFORE = re.compile(r"(?:[2-9]|[0-9]{2}|half|many|few|several|¼|½|¾)\s$")
 
@@ -112,6 +116,8 @@ def _plain(match: re.Match[str]) -> str | None:
     word, lower = match["w"], match["w"].lower()
     if word in _UNDOTTED_TITLES and _NAME_AHEAD.match(after(match)):
         return _TITLES[word]
+    if word in _UNDOTTED_NUMBERED and _DIGIT_AHEAD.match(after(match)):
+        return _cased(_NUMBERED[lower], word)
     if word in ("Jr", "Sr") and re.search(r"[A-Z][a-z]{1,20},?\s$", before(match)):
         return _SUFFIXES[word]
     if lower in _UNDOTTED and (not word.isupper() or lower == "vs"):
@@ -133,6 +139,7 @@ RULES = (
     Rule(_FOR_EXAMPLE, _for_example, first="a"),
     Rule(_ET_AL, lambda match: f"et al{stop(match)}", first="a"),
     Rule(_WITH, _with, first="a"),
+    Rule(_WORLD_WAR, lambda match: f"World War {'one' if match['n'] in ('I', '1') else 'two'}", first="a"),
     Rule(_VERSUS, always("versus"), first="a"),
     Rule(_DOTTED, _dotted, first="a"),
     Rule(_PLAIN, _plain, first="a"),

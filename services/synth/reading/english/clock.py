@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
+from services.synth.reading.english.context import after, before
 from services.synth.reading.english.numeral import cardinal
 from services.synth.reading.rule import Rule
 
-_END = r"(?:\.(?=\s[a-z]))?"  # the last period of p.m. is not the end of the sentence
+_END = r"(?:\.(?=\s[a-z]|\s?[-–—]))?"  # the last period of p.m. is not the end of the sentence
 _ATOM = r"(?P<h{0}>2[0-4]|1[0-9]|0?[0-9])(?::(?P<m{0}>[0-5][0-9]))?(?:\s?(?P<half{0}>[AaPp]\.?[Mm])(?![A-Za-z])\.?)?"
 _RANGE = re.compile(
     rf"(?<![0-9:.,/$€£\-–]){_ATOM.format(1)}\s?(?:[-–—~]|to(?=\s))\s?{_ATOM.format(2)}(?![0-9:/%]|[.,][0-9]|-[0-9])"
@@ -19,10 +20,16 @@ _TIME = re.compile(
     r"(?<![0-9:.,])(?P<h>2[0-4]|1[0-9]|0?[0-9]):(?P<m>[0-5][0-9])(?![0-9:])"
     rf"(?P<half>\s?[AaPp]\.?[Mm]{_END}(?![A-Za-z]))?"
 )
+_RATIO_BEHIND = re.compile(r"\s(?:scale|ratio|odds|dilution|slope|model)\b")
+_RATIO_BEFORE = re.compile(r"\b(?:ratio|scale|odds|diluted|slope)(?:\s(?:of|is|at|was))?\s$")
 _HOUR = re.compile(rf"(?<![0-9:.,])(?P<h>1[0-2]|[1-9])(?P<half>[AaPp]\.?[Mm]{_END})(?![A-Za-z])")
 _HOUR_APART = re.compile(
     rf"(?<![0-9:.,])(?P<h>1[0-2]|[1-9])(?P<half>\s(?:[ap]\.m{_END}|AM|PM|[ap]m(?=$|[\s.,;!?)])))(?![A-Za-z])"
 )
+_MILITARY = re.compile(r"(?<![0-9A-Za-z:.,])(?P<h>[01][0-9]|2[0-4])(?P<m>[0-5][0-9])(?=\s(?:hours|hrs)\b)")
+_AT = re.compile(r"\b(?:at|by|until|till|before|after|from|to|around)\s$")
+_DASH = re.compile(r"[-–—](?=\s?(?:[Nn]oon|[Mm]idnight|[0-9]{1,2}(?::[0-9]|\s?[AaPp]\.?[Mm])))")
+_TIME_BEFORE = re.compile(r"(?:\b[Nn]oon|\b[Mm]idnight|[0-9]\s?[AaPp]\.?[Mm]\.?)\s?$")
 _HOURS_MINUTES = re.compile(
     r"(?<![0-9A-Za-z.,:])(?P<h>[0-9]{1,3})\s?hr?s?\s?(?P<m>[0-5]?[0-9])\s?m(?:ins?)?(?:\s?(?P<s>[0-5]?[0-9])\s?s)?(?![A-Za-z0-9])"
 )
@@ -45,7 +52,9 @@ def _clock(hour: int, minute: int, half: str, full: str) -> str:
     return f"{cardinal(hour)} {_two_digits(minute) if minute else 'hundred'}{half}"
 
 
-def _time(match: re.Match[str]) -> str:
+def _time(match: re.Match[str]) -> str | None:
+    if _RATIO_BEHIND.match(after(match)) or _RATIO_BEFORE.search(before(match)):
+        return None  # a 1:50 scale
     return _clock(int(match["h"]), int(match["m"]), _half(match["half"]), " o'clock")
 
 
@@ -81,7 +90,22 @@ def _hours_minutes(match: re.Match[str]) -> str:
     return " ".join(f"{cardinal(int(n))} {name}{'' if int(n) == 1 else 's'}" for n, name in parts if n)
 
 
+def _military(match: re.Match[str]) -> str | None:
+    """Read at 0800 hours as zero eight hundred hours."""
+    if not _AT.search(before(match)):
+        return None
+    hour, minute = match["h"], int(match["m"])
+    said = f"zero {cardinal(int(hour))}" if hour[0] == "0" else cardinal(int(hour))
+    return f"{said} {'hundred' if not minute else _two_digits(minute)}"
+
+
+def _dash(match: re.Match[str]) -> str | None:
+    return " to " if _TIME_BEFORE.search(before(match)) else None
+
+
 RULES = (
+    Rule(_MILITARY, _military, first="0"),
+    Rule(_DASH, _dash, first="."),
     Rule(_HOURS_MINUTES, _hours_minutes, first="0"),
     Rule(_SECONDS, _seconds, first="0"),
     Rule(_RANGE, _range, first="0"),

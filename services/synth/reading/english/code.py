@@ -16,7 +16,7 @@ from services.synth.reading.rule import Rule
 _WEAK = (
     r"accounts?|acct\.?|orders?|cases?|claims?|policy|rooms?|flights?|tickets?|invoices?|reference|ref\.?|extensions?"
     r"|ext\.?|members?|items?|lots?|batch|checks?|cheque|cards?|box|booking|reservation|permit|badge|receipt|transaction"
-    r"|confirmation|tracking|serial|routing|prescription|rx|loan|locker|docket|parcel|package|shipment|bill"
+    r"|confirmation|tracking|serial|routing|prescription|rx|loan|locker|docket|parcel|package|shipment|bill|visa|mastercard|amex"
 )
 _NUMBERED = (
     rf"{_WEAK}|passport|licen[cs]e|registration|part|model|employee|student|patient|customer|client|user|device|product"
@@ -30,10 +30,10 @@ _STRONG = (
 )
 _ENDS = (
     r"end(?:ing|s|ed)?\s(?:in|with)|last\s(?:four|4|five|5|three|3|six|6)(?:\sdigits)?(?:\sof\s[a-z ]{1,24})?"
-    r"|final\sfour\sdigits"
+    r"|final\sfour\sdigits|(?:account|card|visa|mastercard|amex|number)\sending"
 )
 _IS = r"(?:\s(?:is|was|are|were|reads|says|to be|number|here is)(?::|\snow|\sjust)?|\s?[:=#]|,|\s[-–—]){0,2}"
-_OPEN = r"\s{0,2}(?:\((?:\w{2,12}:?\s)?)?[\"'“‘#*]{0,3}"
+_OPEN = r"\s{0,2}(?:(?:\.{2,3}|…)\s?)?(?:\((?:\w{2,12}:?\s)?)?[\"'“‘#*]{0,3}"
 _ONE_MORE = r"(?:\s?[A-Za-z]{0,3}[0-9][0-9A-Za-z\-]{1,15},?(?:\s(?:and|or))?\s){0,2}"
 _AFTER_STRONG = re.compile(
     rf"(?<![A-Za-z])(?:(?:{_STRONG}){_IS}|(?:pin|passcode|zip code)\sof|enter(?:ing)?\scode){_ONE_MORE}{_OPEN}$",
@@ -51,7 +51,7 @@ _COUNTED = re.compile(
 )
 
 _CODE = re.compile(
-    r"(?<![A-Za-z0-9.$€£])(?=[A-Za-z\-]{0,12}[0-9])"
+    r"(?<![A-Za-z0-9$€£])(?<![A-Za-z0-9]\.)(?=[A-Za-z\-]{0,12}[0-9])"
     r"(?P<code>[0-9]{3,6}(?:\s[0-9]{3,6}(?![0-9A-Za-z])){1,5}|[0-9]{2}(?:\s[0-9]{2}(?![0-9A-Za-z])){1,3}"
     r"|[A-Za-z0-9]{1,32}(?:[\-–][A-Za-z0-9]{1,24}){0,6})(?![A-Za-z0-9]|[.,:/][0-9]|[\-–][0-9])"
 )

@@ -7,6 +7,7 @@ import re
 _FORMULA = re.compile(
     r"[=≠≤≥^√×÷]|(?<![A-Za-z])[a-z]\s?[<>]|\b(?:what(?:'s|’s| is)|calculate|compute|solve|evaluate)\s"
 )
+_OPENED, _CLOSED = re.compile(r"(?<![A-Za-z0-9.,!?])\"(?=[^\s])"), re.compile(r"(?<=[A-Za-z.,!?])\"")
 _CLOSING = frozenset("\"'”’)]*_")
 _BEGINS_A_SENTENCE = re.compile(
     r"\s(?:The|This|That|These|Those|There|It|He|She|They|We|I|You|But|And|So|A|An|In|On|At|If|My|Our|Your|His|Her|Its"
@@ -47,4 +48,4 @@ def is_closing_quote(match: re.Match[str], quote: str) -> bool:
         return opened > len(re.findall(r"(?<=[A-Za-z.,!?])['’](?![A-Za-z])", text))
     if quote == "”":
         return text.count("“") > text.count("”")
-    return text.count('"') % 2 == 1
+    return len(_OPENED.findall(text)) > len(_CLOSED.findall(text))

@@ -40,6 +40,7 @@ _SPAN_OF_NAMES = re.compile(
 _WEEKDAY = re.compile(rf"(?<![A-Za-z.])(?P<w>{_SHORT_WEEKDAY})(?![A-Za-z'’\-])\.?")
 _MONTH_ALONE = re.compile(rf"(?<![A-Za-z.])(?P<m>{_SHORT_MONTH})(?![A-Za-z'’\-])\.?")
 _DASH_TO_DATE = re.compile(r"[-–—](?=\s?[A-Z])")
+_DASH_TO_DECADE = re.compile(r"(?<=0s)\s?[-–]\s?(?=['’]?(?:[12][0-9])?[0-9]0s(?![A-Za-z0-9]))")
 _DECADE = re.compile(r"(?<![0-9.,$€£])(?P<mark>['’])?(?P<c>[12][0-9])?(?P<d>[0-9]0)['’]?s(?![A-Za-z0-9])")
 _ERA = re.compile(r"(?<![0-9.,$€£\-])(?P<y>[0-9]{1,4})(?=\s?(?:BCE?|CE|A\.?D)(?![A-Za-z])|\s?B\.\s?C\.)")
 _SEASON = re.compile(
@@ -61,7 +62,7 @@ _COUNT = re.compile(
     r"\s(?!(?:was|is|has|as|this|his|its|us|does|across|always|thus|perhaps|series|news|class)\b)[a-z]{2,16}s\b"
 )
 _WEEKDAY_IS_NEAR = re.compile(
-    r"\b(?:on|this|next|last|every|until|till|by|from|each|to|through|and|or|since)\s$|[-–(,]\s?$"
+    r"\b(?:on|this|next|last|every|until|till|by|from|each|to|through|and|or|since)\s$|[-–(,]\s?$|[0-9]\s?(?:[AaPp]\.?[Mm]\.?)?\s$"
 )
 _WEEKDAY_FOLLOWS = re.compile(
     r"\.?,?\s(?:[0-9]|at\s[0-9]|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)|morning|afternoon|evening|night)|\s?[&/,]\s|,?\s(?:and|or|through|thru|to)\s(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
@@ -210,6 +211,7 @@ RULES = (
     Rule(_WEEKDAY, _weekday, first="a"),
     Rule(_MONTH_ALONE, _month_alone, first="a"),
     Rule(_DASH_TO_DATE, _dash_to_date, first="."),
+    Rule(_DASH_TO_DECADE, lambda match: " to ", first="."),
     Rule(_DECADE, _decade, first="0."),
     Rule(_ERA, _era, first="0"),
     Rule(_SEASON, _season, first="0"),

@@ -12,9 +12,11 @@ from services.synth.reading.english.numeral import cardinal
 from services.synth.reading.rule import Rule, always
 
 _VALUE_BEFORE = re.compile(r"(?:[0-9]\s?%?|(?<![A-Za-z'’])[A-Za-z]|[)\]²³⁴πθ½¼])\s?$")
+_OPERAND_BEFORE = re.compile(r"(?:^|[\s(])(?:[A-Za-z]|[0-9]{1,12})\s?$")
 _NUMBER_BEFORE = re.compile(r"[0-9)\]²³][%°]?\s?$")
 _VALUE_AFTER = re.compile(r"\s?[-−+√(|]?\s?\$?(?:[0-9]|\.[0-9]|[A-Za-z](?![A-Za-z'’.])|[(πθ√|∞])")
-_NUMBER_AFTER = re.compile(r"\s?[-−√(]?\s?\$?[0-9(√]")
+_NUMBER_AFTER = re.compile(r"\s?[-−√(]?\s?\$?\.?[0-9(√]")
+_VARIABLE_AFTER = re.compile(r"\s?[A-Za-z](?![A-Za-z'’])")
 _WORD_BEFORE = re.compile(r"[A-Za-z]{2,20}\s$")
 _SCORE = re.compile(
     r"\b(?:won|win|lost|lose|beat|lead|leads|led|score|scored|game|final|match|tied|victory|set|defeat|defeated|draw)\b",
@@ -37,6 +39,8 @@ _AFTER_HEART = re.compile(
     r"\s(?:days?|hours?|minutes?|weeks?|months?|years?|seconds?|times|percent|visits?|items?|people|[a-z]{3,12}s)\b"
 )
 _MINUS = re.compile(r"[-−–](?![->])")
+_FACTORIAL = re.compile(r"!(?=\s=)")
+_A_TO_Z = re.compile(r"(?<=(?<![A-Za-z])A)[-–](?=Z(?![A-Za-z]))")
 _POWER = re.compile(
     r"(?<=[0-9A-Za-z)\]π])(?:\^|\s?\*\*\s?)(?:\{(?P<braced>[-−]?[0-9A-Za-z]{1,4})\}|\((?P<round>[-−]?[0-9A-Za-z]{1,4})\)|(?P<plain>[-−]?[0-9]{1,4}|[A-Za-z](?![A-Za-z])))"
 )
@@ -45,7 +49,7 @@ _RAISED_DIGITS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ", "-0123456789
 _LOWERED = re.compile(r"[₀-₉]{1,9}")
 _ROOT = re.compile(r"(?P<root>[√∛])(?=\s?[0-9A-Za-z(π])")
 _TIMES = re.compile(r"(?P<sign>[x×*X·⋅])(?=\s?[-−√(]?[0-9A-Za-z(π.])")
-_BY = re.compile(r"(?<=[0-9\"″”'′’])\s?(?P<sign>[x×X])\s?(?=[0-9])")
+_BY = re.compile(r"(?:(?<=[0-9\"″”'′’])|(?<=[0-9\"″”'′’]\s))(?P<sign>[x×X])\s?(?=[0-9])")
 _DIVIDED = re.compile(r"/(?=\s?[0-9A-Za-z(])")
 _GREEK = {
     "π": "pi", "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "Δ": "delta", "ε": "epsilon", "θ": "theta",
@@ -83,9 +87,7 @@ def _comparison(match: re.Match[str]) -> str | None:
     """Say x > 5; without a left side a bound: <5 minutes. Between words > is a path, and a pause."""
     words, following, sign = before(match), after(match), match["sign"]
     mathematical = sign not in ("<", ">")
-    single = re.search(r"(?:^|[\s(])[A-Za-z]\s?$", words) is not None and re.match(
-        r"\s?[A-Za-z](?![A-Za-z])", following
-    )
+    single = _OPERAND_BEFORE.search(words) is not None and _VARIABLE_AFTER.match(following)
     if not (_NUMBER_AFTER.match(following) or (mathematical and _VALUE_AFTER.match(following)) or single):
         return None
     left = _VALUE_BEFORE.search(words) or (
@@ -93,7 +95,7 @@ def _comparison(match: re.Match[str]) -> str | None:
     )
     path = sign == ">" and re.search(r"[A-Za-z]{2}\s?$", words) is not None
     if left or (path and following[:1] == " "):
-        verb = "" if re.search(r"\b(?:is|are|was|be|if it's)\s$", words) else "is "
+        verb = "" if re.search(r"[A-Za-z]{2}\s?$", words) else "is "
         return f" {verb}{_COMPARED[sign]} "
     if sign in ("≪", "≫") or (sign == ">" and not words.strip() and following[:1] == " "):
         return None  # a quotation in a mail
@@ -141,10 +143,10 @@ def _root(match: re.Match[str]) -> str:
 
 def _by(match: re.Match[str]) -> str | None:
     """Say by in 8x10 and 10' x 12', times in 3 x 4 = 12."""
-    apart = match[0].strip() != match[0]
+    apart = before(match)[-1:] == " "
     if "=" in after(match, 12) or is_formula(match):
         return None
-    return None if apart and match["sign"] == "×" and before(match)[-1:].isdigit() else " by "
+    return None if apart and match["sign"] == "×" and before(match)[-2:-1].isdigit() else " by "
 
 
 def _times(match: re.Match[str]) -> str | None:
@@ -168,7 +170,13 @@ def _divided(match: re.Match[str]) -> str | None:
     return " divided by " if (numbers and apart) or is_formula(match) else None
 
 
+def _factorial(match: re.Match[str]) -> str | None:
+    return " factorial" if _OPERAND_BEFORE.search(before(match)) else None
+
+
 FIRST_RULES = (
+    Rule(_FACTORIAL, _factorial, first="."),
+    Rule(_A_TO_Z, always(" to "), first="."),
     Rule(_LONG_LINE, always(" "), first="."),
     Rule(_HEART, _heart, first="."),
     Rule(_POWER, _power, first="."),

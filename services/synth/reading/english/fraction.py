@@ -8,7 +8,7 @@ from services.synth.reading import unit
 from services.synth.reading.english import date
 from services.synth.reading.english.context import after, before, stop
 from services.synth.reading.english.numeral import cardinal, ordinal, plural
-from services.synth.reading.rule import Rule
+from services.synth.reading.rule import Rule, always
 
 _UNIT = rf"(?:(?P<space>[\s\-]?)(?P<unit>{unit.pattern(unit.ENGLISH, unit.ENGLISH_SAME)})(?:\.(?=\s[a-z(]))?)?"
 _SLASH = re.compile(
@@ -27,6 +27,8 @@ _CHARACTER = re.compile(
     rf"(?:\s?(?:[-–—]|to)\s?(?P<whole2>[0-9]{{1,3}})?\s?(?P<char2>[{''.join(_CHARACTERS)}])?(?![0-9]))?{_UNIT}"
 )
 _DENOMINATORS = frozenset({2, 3, 4, 5, 6, 8, 10, 12, 16, 32, 64, 100, 1000})
+_ALWAYS_OPEN = re.compile(r"(?<![0-9/.])24/7/365(?![0-9/])")
+_MONTH_YEAR = re.compile(r"(?<![0-9/.$])(?P<m>1[0-2]|0?[1-9])/(?P<y>(?:19|20)[0-9]{2})(?![0-9/]|[.,][0-9])")
 _FIXED = frozenset({(24, 7), (9, 11), (20, 20), (7, 24), (18, 7)})
 _ON = re.compile(
     r"\b(?:on|due|dated?|starting|starts|effective|expires?|exp\.?|deadline(?: is)?|deadline:|beginning|posted"
@@ -164,6 +166,8 @@ def _character(match: re.Match[str]) -> str:
 
 
 RULES = (
+    Rule(_ALWAYS_OPEN, always("twenty-four seven, three sixty-five"), first="0"),
+    Rule(_MONTH_YEAR, lambda match: date.date(int(match["y"]), int(match["m"]), None), first="0"),
     Rule(_CHARACTER, _character, first="0."),
     Rule(_SLASH, _slash, first="0"),
     Rule(_ALONE, _alone, first="0"),

@@ -14,6 +14,7 @@ _AMERICAN = re.compile(
     rf"(?![0-9A-Za-z]|[.,\-][0-9]){_EXTENSION}"
 )
 _WITH_PLUS = re.compile(r"\+[1-9][0-9]{0,14}+(?:[\s.\-]?\([0-9]{1,5}\))?(?:[\s.\-][0-9]{1,11}){0,6}+(?![0-9A-Za-z])")
+_ABROAD = re.compile(r"(?<![0-9A-Za-z.\-])011(?:[\s\-][0-9]{1,6}){2,6}+(?![0-9A-Za-z])")
 _IN_GROUPS = re.compile(
     r"(?<![0-9.\-])(?:\+[0-9]{1,3}[\s\-]|1-)?(?:\([0-9]{2,4}\)|[0-9]{2,4})[\s.\-]?[0-9]{3,4}[.\-][0-9]{4}(?![0-9\-]|\.[0-9])"
     rf"{_EXTENSION}"
@@ -24,7 +25,9 @@ _VANITY = re.compile(
 )
 _PLAIN = re.compile(r"(?<![0-9A-Za-z.,$\-])(?:1?[2-9][0-9]{9}|[2-9][0-9]{6})(?![0-9A-Za-z]|[.,\-][0-9])")
 _SHORT = re.compile(r"(?<![0-9A-Za-z.,$\-#])(?:[2-9]11|988|112|999)(?![0-9A-Za-z]|[.,\-/:][0-9])")
-_EXTENSION_ALONE = re.compile(r"(?<![A-Za-z0-9])[Ee]xt(?:\.\s?|\s)(?P<ext>[0-9]{1,6})(?![0-9A-Za-z])")
+_EXTENSION_ALONE = re.compile(
+    r"(?<![A-Za-z0-9])(?:[Ee]xt(?:\.\s?|\s)|x(?=[0-9]{3,5}(?![0-9])))(?P<ext>[0-9]{1,6})(?![0-9A-Za-z])"
+)
 
 _CALLED = re.compile(
     r"(?:\b(?:call(?:ed|ing|s)?|dial(?:ed|ing|s)?|phon(?:e|ed|ing)|ring|text(?:ed|ing)?|fax|tel|telephone|cell|mobile|contact|reach(?:ed)?)\b"
@@ -97,13 +100,16 @@ def _short(match: re.Match[str]) -> str | None:
     return digits(match[0]) if (service or called) and not _NAMES.search(text) else None
 
 
-def _extension(match: re.Match[str]) -> str:
+def _extension(match: re.Match[str]) -> str | None:
+    if match[0][0] == "x" and not _CALLED.search(before(match)) and not re.search(r"\b(?:ext|x[0-9])", before(match)):
+        return None
     return f"extension {digits(match['ext'])}"
 
 
 RULES = (
     Rule(_AMERICAN, _spoken, first="0."),
     Rule(_WITH_PLUS, _with_plus, first="."),
+    Rule(_ABROAD, lambda match: _groups(match[0]), first="0"),
     Rule(_VANITY, _vanity, first="0"),
     Rule(_IN_GROUPS, _spoken, first="0."),
     Rule(_LOCAL, _local, first="0"),

@@ -65,6 +65,7 @@ _NOT_A_ROAD_NAME = re.compile(
 _ROAD_ENDS = re.compile(
     r"$|[,;:!?)]|\s(?:[a-z0-9#(&]|Apt|Ste|Suite|Unit|NW|NE|SW|SE|N\b|S\b|E\b|W\b|Bldg|Floor|Fl\b|Exit|Station|Bridge|Subway|and\b)"
 )
+_COUPLE = re.compile(r"\s(?:and|&)\s(?:Mrs?|Ms|Dr)\b")
 _CAPITAL = re.compile(r"\s[A-Z]")
 _STATION = re.compile(r"\s(?:Station|Bridge|Subway|Exit|Apt|Ste|Suite|Unit|NW|NE|SW|SE|Bldg|Floor)\b")
 _DIRECTION = re.compile(r"(?<![A-Za-z0-9.&'’\-])(?P<d>[NS][EW]|[NSEW])(?![A-Za-z'’\-])\.?")
@@ -72,6 +73,7 @@ _AFTER_ROAD = re.compile(rf"\b{_ROAD}\.?,?\s$")
 _ROAD_AHEAD = re.compile(
     rf"\s(?:(?:[A-Z][a-z'’]{{1,20}}|[0-9]{{1,3}}(?:st|nd|rd|th))\s){{1,3}}{_ROAD}(?![A-Za-z])|\s[A-Z][a-z]{{2,20}}\b"
 )
+_NUMBERED_ROAD_AHEAD = re.compile(rf"\s[0-9]{{1,3}}(?:st|nd|rd|th)\s{_ROAD}(?![A-Za-z])")
 _NUMBER_BEFORE = re.compile(r"\b[0-9]{1,5}[A-Za-z]?\s$")
 _ROOM = re.compile(
     r"(?<![A-Za-z0-9])(?P<kind>Apt|apt|Ste|Suite|suite|Unit|Bldg|Rm|rm|Apartment|apartment)(?P<mark>\.?\s?#?)(?P<n>[0-9]{1,5})(?P<letter>[A-Za-z])?(?![A-Za-z0-9]|[.,][0-9])"
@@ -107,6 +109,8 @@ def _street(match: re.Match[str]) -> str | None:
         return "Saint"
     if kind in ("St", "Dr") and name_follows and not (road and (kind == "St" or _ADDRESS_BEFORE.search(words))):
         return "Saint" if kind == "St" else "Doctor"
+    if kind == "Dr" and _COUPLE.match(following):
+        return "Doctor"
     if kind == "Dr" and match[0][-1] == "." and re.search(r"\b(?:the|a|my|your|our|his|her)\s$", words, re.IGNORECASE):
         return "Doctor"
     dotted = match[0][-1] == "."
@@ -119,6 +123,7 @@ def _direction(match: re.Match[str]) -> str | None:
     words = before(match)
     behind = _AFTER_ROAD.search(words) and not (match[0][-1] == "." and len(match["d"]) == 1 and not stop(match))
     ahead = _NUMBER_BEFORE.search(words) and _ROAD_AHEAD.match(after(match))
+    ahead = ahead or _NUMBERED_ROAD_AHEAD.match(after(match))
     return _DIRECTIONS[match["d"]] + stop(match) if behind or ahead else None
 
 

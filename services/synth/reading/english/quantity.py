@@ -64,7 +64,7 @@ _TIMES_MORE = re.compile(
 )
 _HUNDREDS = re.compile(r"(?<![0-9.,$])1(?P<zeros>0{2,3}|0{6}|,000|,000,000)s(?![A-Za-z0-9])")
 _PLAN = re.compile(
-    r"(?<![0-9A-Za-z.,])(?P<n>[45][0-9]{2})\s?\((?P<a>[a-z])\)(?:\((?P<b>[0-9])\))?(?=[\s.,;:!?)\-'’]|$)"
+    r"(?<![0-9A-Za-z.,])(?P<n>[45][0-9]{2})\s?\((?P<a>[a-z])\)(?:\((?P<b>[0-9])\))?(?=s?(?:[\s.,;:!?)\-'’]|$))"
 )
 _PER = re.compile(
     r"(?<=[0-9A-Za-z%¢²³])\s?/\s?(?P<u>mo|month|yr|year|hr|hour|h|day|wk|week|night|person|people|lb|oz|kg|g|gal|gallon|L|dL|mL|ml"
@@ -80,12 +80,19 @@ _PER_NAMES = {
 }  # fmt: skip
 _NUMBER_NEAR = re.compile(r"[0-9][0-9.,]{0,12}\s?(?:[A-Za-z%¢²³]{0,12}|million|billion|calories)\s?$")
 _DEGREES_OF = re.compile(r"(?<=degrees\s)(?P<scale>[FC])(?![A-Za-z])")
-_POINT = re.compile(rf"\.(?P<n>[0-9]{{1,15}})(?![0-9]|\.[0-9])(?:(?P<space>[\s\-]?)(?P<unit>{_MEASURE}){_END})?")
+_POINT = re.compile(
+    rf"(?<![.0-9A-Za-z])(?P<minus>[-−])?(?<!\.)\.(?P<n>[0-9]{{1,15}})(?![0-9]|\.[0-9])(?:(?P<space>[\s\-]?)(?P<unit>{_MEASURE}){_END})?"
+)
 _NUMBER = re.compile(rf"(?:{_MINUS})?(?P<n>{PLAIN})")
 _SCORE = re.compile(
     r"\b(?:won|win|wins|lost|lose|beat|beats|lead|leads|led|score|scored|game|final|match|tied|tie|victory|set|defeat|defeated|draw"
     r"|series|record|up|down|ahead|loss)\b",
     re.IGNORECASE,
+)
+_ARTICLE = re.compile(r"\b(?:an?|another|one|this|that|your|my|his|her|our)\s$", re.IGNORECASE)
+_NOUN = re.compile(
+    r"\s(?!(?:of|is|was|in|at|per|and|or|to|from|above|below|over|under|on|for|by|with|than|more|less|wide|tall|long|deep"
+    r"|high|away|as|if|each|when|while|before|after|because|so|but|a|an|the|every|higher|lower|heavier|apart|off)\b)[a-z]{2}"
 )
 _SUM_BEHIND = re.compile(r"\s?[=+×÷*]")
 _SUM_AHEAD = re.compile(r"[=+×÷*]\s?$")
@@ -150,9 +157,13 @@ def _ordinals(match: re.Match[str]) -> str:
 def _quantity(match: re.Match[str]) -> str | None:
     if match["unit"] in ("s", "h", "pt", "t", "g", "l", "m", "V", "W") and match["space"] == "-":
         return None  # a letter behind a dash is a name: 3-D, 747-s
-    one = match["n"] == "1" or match["space"] == "-"  # a five kilometer run
+    one = match["n"] == "1" or match["space"] == "-" or _is_adjective(match)  # a five kilometer run
     minus = "minus " if match["minus"] else ""
     return f"{minus}{decimal(match['n'])} {unit.english(match['unit'], one=one)}{_stop(match)}"
+
+
+def _is_adjective(match: re.Match[str]) -> bool:
+    return bool(_ARTICLE.search(before(match, 10)) and _NOUN.match(after(match)))
 
 
 def _stop(match: re.Match[str]) -> str:
@@ -184,7 +195,9 @@ def _ratio(match: re.Match[str]) -> str:
 def _scale(match: re.Match[str]) -> str | None:
     """Read 10k followers as ten thousand, 2.5M as million; 4K and a 10K run stay."""
     letter, number = match["letter"], match["n"]
-    if letter == "K" and (number in ("2", "4", "5", "8") or _STAYS_K.match(after(match))):
+    if letter in "kK" and _STAYS_K.match(after(match)):
+        return f"{decimal(number)} K"
+    if letter == "K" and number in ("2", "4", "5", "8"):
         return None
     plus = " plus" if match["plus"] else ""
     return f"{decimal(number)} {power(letter)}{plus}"
@@ -214,11 +227,9 @@ def _per(match: re.Match[str]) -> str | None:
     return f" {name}{stop(match)}" if name == "each" else f" per {name}{stop(match)}"
 
 
-def _point(match: re.Match[str]) -> str | None:
-    if match.string[match.start() - 1 : match.start()].isalnum():
-        return None
+def _point(match: re.Match[str]) -> str:
     tail = f" {unit.english(match['unit'], one=match['space'] == '-')}{_stop(match)}" if match["unit"] else ""
-    return f"point {digits(match['n'])}{tail}"
+    return f"{'minus ' if match['minus'] else ''}point {digits(match['n'])}{tail}"
 
 
 def _ordinal(match: re.Match[str]) -> str:

@@ -41,7 +41,9 @@ _CAPITAL_LABEL = re.compile(
     r"\b(?:Chapter|Act|Scene|Volume|Vol\.|Article|Appendix|World\sWar|WORLD\sWAR|CHAPTER|ACT|SCENE|PART|SECTION|Canto|Annex"
     r"|Vatican|Elizabeth|Pope\sJohn\sPaul|(?:King|Queen|Emperor|Tsar|Czar|Kaiser)\s[A-Z][a-z]{2,14}|Napoleon|Wilhelm)\s$"
 )
-_AND_ONE = re.compile(rf"\b(?:{_LABELS})\s[IVXL]{{1,7}}(?:,\s|,?\s(?:and|or|to|through)\s)$")
+_AND_ONE = re.compile(
+    rf"\b(?:{_LABELS}|World\sWars?|Rocky|Super\sBowls?)\s[IVXL]{{1,7}}(?:,\s|,?\s(?:and|or|to|through|of)\s)$"
+)
 _SMALL_LABEL = re.compile(rf"\b(?:{_LABELS})\s$")
 _I_IS_ONE = re.compile(
     r"$|[.,:;)!?\]](?!\w)|[-–]|\s(?:of|and|or|to|is|was|in|diabetes|diabetics?|errors?|trials?|study|studies|collagen"
@@ -51,6 +53,7 @@ _I_IS_ONE = re.compile(
 _SINGLE = re.compile(
     r"\b(?:Saturn|Grand\sTheft\sAuto|GTA|Rocky|Apollo|Henry|Charles|George|Louis|Edward|James|Philip)\s$"
 )
+_REIGNED = re.compile(r"\s(?:of\s[A-Z]|ruled|reigned|became\s(?:king|queen|emperor)|abdicated)")
 _CENTURY = re.compile(
     r"\s(?:century|centuries|Century|edition|[Oo]lympiad|[Dd]ynasty|Corps|anniversary|Olympic|Winter|Summer)\b"
 )
@@ -63,7 +66,7 @@ _NOT_TITLES = frozenset(
 _SEQUELS = re.compile(
     r"\b(?:Rocky|Rambo|Saw|Jaws|Godfather|Star\sWars|Star\sTrek|Halloween|Fantasy|Civilization|Auto|Diablo|Creed|Halo|Quest"
     r"|Kombat|Fighter|Evil|Empires|Persona|Ultima|Terminator|Superman|Apollo|Gemini|Titan|Pentium|Scream|Bowl|WrestleMania"
-    r"|War|Souls|Effect|Torah|Olympics)\s$"
+    r"|War|Souls|iPhone|Effect|Torah|Olympics)\s$"
 )
 _ITEM = re.compile(r"(?:^|\n)\s{0,8}\(?$")
 
@@ -76,14 +79,15 @@ def _numeral(match: re.Match[str]) -> str | None:
     words = before(match)
     if _CENTURY.match(after(match)) and len(text) > 1:
         return ordinal(number)
-    if _follows_ruler(text, words):
+    if _follows_ruler(text, words, after(match)):
         return f"the {ordinal(number)}"
     return cardinal(number) if _follows_label(text, words, after(match)) else None
 
 
-def _follows_ruler(text: str, words: str) -> bool:
+def _follows_ruler(text: str, words: str, following: str) -> bool:
     if text == "I":  # Charles I, but "Did Charles I saw": only after a title or a name that few people have
-        return _CAPITAL_LABEL.search(words) is not None and not _LABEL.search(words)
+        first = _CAPITAL_LABEL.search(words) or (_RULERS.search(words) and _REIGNED.match(following))
+        return first is not None and not _LABEL.search(words)
     if text == "X":
         return re.search(r"\b(?:Charles|Leo|Pius|Louis)\s$", words) is not None
     if len(text) == 1 and not _SINGLE.search(words) and not _REIGNS.search(words):
@@ -105,7 +109,9 @@ def _follows_label(text: str, words: str, following: str) -> bool:
     if _SEQUELS.search(words):
         return True
     if text in ("IV", "VI", "XI", "XL", "LI", "XX", "XXX", "XXL", "XXXL", "CV", "LV", "LX"):
-        return _ITEM.search(words) is not None and following[:1] == "." and "X" not in text
+        return (
+            _ITEM.search(words) is not None and following[:2] == ". " and text not in ("XL", "XXL", "XXXL", "IV", "VI")
+        )
     if _ITEM.search(words):
         return following[:2] in (". ", ") ")
     title = _TITLE_WORD.search(words)

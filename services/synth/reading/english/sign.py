@@ -40,7 +40,8 @@ _PRESSED = re.compile(
     re.IGNORECASE,
 )
 _FOLLOWED = re.compile(
-    r"\b(?:followed by|then|or|and|with|by|number|code|the|by the|and the|in|a)\s[\"'“(]?$|[0-9][\"'”]?$", re.IGNORECASE
+    r"\b(?:followed by|then|or|and|with|by|number|code|the|by the|and the|in|a)\s[\"'“(]?$|[,;]\s$|[0-9][\"'”]?$",
+    re.IGNORECASE,
 )
 _KEY_BEHIND = re.compile(r"[\"'”)]?\s(?:key|sign|button|symbol)\b")
 _ENDS = re.compile(r"$|[.,;:!?)\"'”]|\s(?:to|for|when|at|on|and|or|twice|again|now|then|key)\b")
