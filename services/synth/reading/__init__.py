@@ -7,5 +7,6 @@ goes to the engine as it is.
 
 from services.synth.reading.edited_text import Edit, EditedText
 from services.synth.reading.reader import counts, read_out, read_with_places, say_as
+from services.synth.reading.tags import is_silent
 
-__all__ = ["Edit", "EditedText", "counts", "read_out", "read_with_places", "say_as"]
+__all__ = ["Edit", "EditedText", "counts", "is_silent", "read_out", "read_with_places", "say_as"]

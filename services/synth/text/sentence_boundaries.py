@@ -7,9 +7,11 @@ here change its cuts:
       belongs to it (`"가자."라고`, `"가자." 하고`);
     - a cut after an ellipsis before white space, and at the end of a line, unless the next line starts in lower case;
     - in Korean no cut after dotted Latin letters (`9 a.m. 회의`, `U.S. 대통령`): a sentence ends in a Korean word;
-    - a piece without a letter or digit is not a sentence: it is joined to a neighbour;
+    - a piece without a letter or digit outside of tags (`<|im_end|>`) is not a sentence: it is joined to a neighbour;
+    - no cut after a full stop that begins a word (`.NET`, `./build.sh`, `.5`);
     - a cut after 다, 요 or 죠 right before a number (`갔습니다.2024년에는`);
-    - no cut between an abbreviation and its number (`Ep. 3`);
+    - no cut between an abbreviation and its number (`Ep. 3`, `approx. $5`, `Ch. IV`), and between a day or month and a
+      word in lower case (`Mon. to Fri.`);
     - a number alone, or a letter used as one, is joined to the next piece (`1. First`, `가. 항목`, `2024. 5. 3.`).
 """
 
@@ -19,6 +21,8 @@ import re
 from collections.abc import Iterable
 
 import sentencex  # type: ignore[import-untyped]
+
+from services.synth.reading import is_silent
 
 MAX_CHARS = 300
 """A longer sentence is cut; a longer quotation may be cut."""
@@ -39,7 +43,19 @@ _HANGS_ON = re.compile(
     r"(?:이?라(?:고|며|면서|는|던|지)?|하(?:고|며|면서|는|던|자|더니)|고|며|는|란|이란)(?:는|도|만)?"
 )
 _DOTTED = re.compile(r"(?<![A-Za-z.])(?:[A-Za-z]\.){2,}[^\S\n]*$")
-_ABBREVIATED = re.compile(r"(?<![A-Za-z])(?:[Ee]p|[Vv]ol|Ch|Chap|Sec|[Ff]ig|Ver|Pt|Art|Eq|pp?)\.[^\S\n]*$")
+_ABBREVIATED = re.compile(
+    r"(?<![A-Za-z])(?:[Ee]p|[Vv]ol|Ch|Chap|Sec|[Ff]igs?|Ver|Pt|Art|Eq|pp?|[Nn]os|[Aa]pprox|[Ee]st|[Mm]ax|[Mm]in"
+    r"|[Aa]vg|[Tt]el|[Ee]xt|[Cc]a|[Cc]f)\.[^\S\n]*$"
+)
+_NUMBER_AHEAD = re.compile(r"[$€£¥₩]?[0-9]|[IVX]{2,5}(?![A-Za-z'’])")
+_DAY_OR_MONTH = re.compile(
+    r"(?<![A-Za-z])(?:Mon|Tue|Tues|Wed|Thu|Thur|Thurs|Fri|Sat|Sun|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.[^\S\n]*$"
+)
+_LOWER = re.compile(r"[a-z]")
+# A full stop before a word, not after one: .NET, .env, ./a, ../a, .5; but a sentence begins in " .Then".
+_BEGINS_WORD = re.compile(r"(?:(?<=\s)|(?<![\s\S]))(?:\.{1,2}(?=/)|\.(?=[a-z0-9]|[A-Z]{2}|Net(?![a-z])))")
+_GOES_ON = re.compile(r"(?<![A-Za-z])(?:[A-Za-z]\.){2,}\s*$|(?<![A-Za-z])(?:vs|etc)\.\s*$")
+_NO = re.compile(r"(?:(?<![\s\S])|(?<=[.!?]\s))No\.[^\S\n](?=I['’\s])")  # sentencex takes I for a number
 _RUN_ON = re.compile(r"[가-힣][다요죠]\.+(?=\d)")
 _LIST_NUMBER = re.compile(
     r"[\s*_#>\-]*\(?(?:\d{1,3}|[A-Za-z]|[가나다라마바사아자차카타파하]|[\u2160-\u217b]{1,2}|[ivx]{2,5}|[IVX]{2,5})[.)]\s*"
@@ -62,13 +78,16 @@ def pieces(text: str, code: str) -> list[str]:
     cuts = _candidate_cuts(text, code, quotations) - _held(text, quotations)
     if code == "ko":
         cuts = {cut for cut in cuts if not _DOTTED.search(text[max(0, cut - _LONGEST_TAIL) : cut])}
-    cuts = {cut for cut in cuts if not (text[cut : cut + 1].isdigit() and _abbreviated(text, cut))}
+    cuts = {cut for cut in cuts if not _abbreviated(text, cut)}
     return _join_numbers(_join_unspoken(_slices(text, cuts)), korean=code == "ko")
 
 
 def _abbreviated(text: str, cut: int) -> bool:
-    """Whether the text before `cut` ends in an abbreviation that a number follows: Ep. 3."""
-    return _ABBREVIATED.search(text[max(0, cut - _LONGEST_TAIL) : cut]) is not None
+    """Whether an abbreviation before `cut` belongs to what follows: Ep. 3, Mon. to Fri."""
+    before = text[max(0, cut - _LONGEST_TAIL) : cut]
+    if _NUMBER_AHEAD.match(text, cut):
+        return _ABBREVIATED.search(before) is not None
+    return _LOWER.match(text, cut) is not None and _DAY_OR_MONTH.search(before) is not None
 
 
 def spoken(piece: str) -> bool:
@@ -106,7 +125,13 @@ def _candidate_cuts(text: str, code: str, quotations: Iterable[_Span]) -> set[in
         opens = position and text[position - 1] in _MARKS and text[position - 2 : position - 1].isspace()
         cuts.add(position - 1 if opens else position)
     cuts.update(run.end() for run in _MARKS_IN_A_ROW.finditer(text) if any(mark in run[0] for mark in _ELLIPSES))
-    cuts.update(match.end() for match in _RUN_ON.finditer(text))
+    cuts.update(match.end() for pattern in (_RUN_ON, _NO) for match in pattern.finditer(text))
+    for word in _BEGINS_WORD.finditer(text):
+        if word.end() in cuts:
+            cuts.remove(word.end())
+            before = text[max(0, word.start() - _LONGEST_TAIL) : word.start()]
+            if before.rstrip()[-1:] in _ENDS and not (_GOES_ON.search(before) or _ABBREVIATED.search(before)):
+                cuts.add(word.start())
     for match in _LINE_END.finditer(text):
         if match["wrapped"] is None or match[0][0] in _ENDS or match[0][0] == ":":
             cuts.add(match.end() if match["wrapped"] is None else match.start("wrapped"))
@@ -193,18 +218,18 @@ def _slices(text: str, cuts: Iterable[int]) -> list[str]:
 
 
 def _join_unspoken(parts: list[str]) -> list[str]:
-    """Joins a piece without a letter or digit to the piece before it; at the beginning, to the one after it."""
+    """Joins a piece of marks and tags only to the piece before it; at the beginning, to the one after it."""
     joined: list[str] = []
     leading = ""
     for piece in parts:
-        if spoken(piece):
+        if not is_silent(piece):
             joined.append(leading + piece)
             leading = ""
         elif joined:
             joined[-1] += piece
         else:
             leading += piece
-    return joined
+    return joined or [leading]  # of tags alone
 
 
 def _join_numbers(parts: list[str], *, korean: bool) -> list[str]:

@@ -27,6 +27,8 @@ _MIN_CUT = 60  # a long sentence is cut at a comma only after this: very short p
 _INNER = frozenset(",-/:;@#%&*_")  # punctuation that does not end a sentence
 _BREAKS = frozenset("\n\r\v\f\x85\u2028\u2029")
 _CLOSING = frozenset("\"'”’」』»)]）")
+_TAG_CHARS = 64  # within so many characters, a tag (`<|im_end|>`) does not begin the next sentence
+_BEGINS_TAG = frozenset("/|!?")
 _HANGUL = re.compile(r"[가-힣]")
 
 
@@ -64,17 +66,18 @@ class Sentences:
     """
 
     def __init__(self, language: str) -> None:
-        self._tag = language.replace("_", "-").partition("-")[0].lower() or "en"
+        self._code = language.replace("_", "-").partition("-")[0].lower() or "en"
         self._reset()
 
     def _reset(self) -> None:
-        self._korean = self._tag == "ko"
+        self._korean = self._code == "ko"
         self._held: list[str] = []
         self._limit = _HELD_CHARS
         self._budget = _MAX_BUDGET  # characters that may still be examined
         self._marks = 0  # characters since the last letter or digit
         self._ended = False  # the buffer has a mark that may end a sentence and was not decided yet
         self._closed = False  # the last such mark closes a quotation: the next word may belong to it
+        self._tag = 0  # characters of what may be a tag, so far
         self._in_word = False  # the word after it has begun; some words decide only when they are complete
 
     def push(self, text: str) -> list[str]:
@@ -87,7 +90,7 @@ class Sentences:
                 continue
             self._held.append(char)
             self._budget = min(self._budget + _MAX_EXAMINED, _MAX_BUDGET)
-            if self._due(char, is_spoken) and self._budget >= len(self._held):
+            if not self._in_tag(char) and self._due(char, is_spoken) and self._budget >= len(self._held):
                 self._budget -= len(self._held)
                 found += self._complete()
             if len(self._held) >= self._limit:
@@ -118,13 +121,23 @@ class Sentences:
             self._ended, self._closed = True, char in _CLOSING
         return due
 
+    def _in_tag(self, char: str) -> bool:
+        """Whether `char` is inside what may be a tag, whose letters are not spoken: they begin no sentence."""
+        if char == "<":
+            self._tag = 1
+            return False
+        begins = self._tag != 1 or char in _BEGINS_TAG or (char.isascii() and char.isalpha())
+        going = 0 < self._tag < _TAG_CHARS and begins and char != ">" and char not in _BREAKS
+        self._tag = self._tag + 1 if going else 0
+        return going
+
     def _between_digits(self, char: str) -> bool:
         before = self._held[-3:-1]
         return len(before) == 2 and before[1] == "." and before[0].isdigit() and char.isdigit()
 
     def _pieces(self, text: str) -> list[str]:
         self._korean = self._korean or _HANGUL.search(text) is not None
-        return pieces(text, "ko" if self._korean else self._tag)
+        return pieces(text, "ko" if self._korean else self._code)
 
     def _complete(self) -> list[str]:
         """Takes out the sentences before the last piece and before a quotation that may still be closed."""

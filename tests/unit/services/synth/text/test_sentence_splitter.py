@@ -134,6 +134,48 @@ MORE = [
     # marks around an ellipsis
     ("en", "Wait!... Yes...?! No.... Ok", ["Wait!...", "Yes...?!", "No....", "Ok"]),
     ("en", "Wait!..Yes... No", ["Wait!..", "Yes...", "No"]),
+    # a full stop that begins a word
+    ("en", "I use .NET daily. It works.", ["I use .NET daily.", "It works."]),
+    ("en", "I like it. .NET is old.", ["I like it.", ".NET is old."]),
+    ("en", "Use C#, e.g. .NET Core. Ok.", ["Use C#, e.g. .NET Core.", "Ok."]),
+    ("en", "Java vs. .NET is old. Ok.", ["Java vs. .NET is old.", "Ok."]),
+    ("en", "Run ./build.sh now. Then wait.", ["Run ./build.sh now.", "Then wait."]),
+    ("en", "It is done. ../a.txt is there.", ["It is done.", "../a.txt is there."]),
+    ("en", "Add .5 cups. Stir.", ["Add .5 cups.", "Stir."]),
+    ("en", "Edit it. .env is next.", ["Edit it.", ".env is next."]),
+    ("en", "Hello .Then we go.", ["Hello .", "Then we go."]),
+    ("en", "(I like it. .NET is old.) Ok.", ["(I like it. .NET is old.)", "Ok."]),
+    ("ko", "저는 .NET을 씁니다. 네.", ["저는 .NET을 씁니다.", "네."]),
+    ("ko", "씁니다. .NET은 좋아요. ./a.sh를 실행하세요.", ["씁니다.", ".NET은 좋아요.", "./a.sh를 실행하세요."]),
+    # abbreviations before a number, and days and months before a word in lower case
+    ("en", "It takes approx. 5 minutes. Wait.", ["It takes approx. 5 minutes.", "Wait."]),
+    ("en", "It costs approx. $5. Wait.", ["It costs approx. $5.", "Wait."]),
+    ("en", "Max. 5, min. 3, avg. 4. Ok.", ["Max. 5, min. 3, avg. 4.", "Ok."]),
+    ("en", "Est. 1990. Tel. 555, ext. 12. Ok.", ["Est. 1990.", "Tel. 555, ext. 12.", "Ok."]),
+    ("en", "See Ch. IV. It helps.", ["See Ch. IV.", "It helps."]),
+    ("en", "It weighs 5 kg max. I think so.", ["It weighs 5 kg max.", "I think so."]),
+    ("en", "Open Mon. to Fri. at 5. Ok.", ["Open Mon. to Fri. at 5.", "Ok."]),
+    ("en", "It is on Fri. We go.", ["It is on Fri.", "We go."]),
+    ("en", "No. I did not. No. He left.", ["No.", "I did not.", "No.", "He left."]),
+    ("en", "Use e.g. 3 eggs. See No. 5, Fig. 2 and p. 12.", ["Use e.g. 3 eggs.", "See No. 5, Fig. 2 and p. 12."]),
+    ("en", "Real vs. Bayern at Mt. Hood. Ok.", ["Real vs. Bayern at Mt. Hood.", "Ok."]),
+    ("en", "St. Louis likes Dr. Smith. Ok.", ["St. Louis likes Dr. Smith.", "Ok."]),
+    ("en", "The U.S. economy grew. Ok.", ["The U.S. economy grew.", "Ok."]),
+    ("en", "It was 9 a.m. today. It is 5 p.m. We go.", ["It was 9 a.m. today.", "It is 5 p.m.", "We go."]),
+    ("en", "It ended at 5. He left.", ["It ended at 5.", "He left."]),
+    ("en", "J. R. R. Tolkien wrote v1.2 in node.js. Ok.", ["J. R. R. Tolkien wrote v1.2 in node.js.", "Ok."]),
+    ("ko", "약 approx. 5분입니다. 네.", ["약 approx. 5분입니다.", "네."]),
+    ("ko", "25.1.2.(목) 회의입니다. 네.", ["25.1.2.(목) 회의입니다.", "네."]),
+    ("ko", "2024. 5. 3.(금)에 만나요. 네.", ["2024. 5. 3.(금)에 만나요.", "네."]),
+    # tags say nothing: they are no sentence of their own
+    ("ko", "안녕하세요. <|im_end|>", ["안녕하세요. <|im_end|>"]),
+    ("ko", "안녕하세요.<|im_end|>\n반가워요.</s>", ["안녕하세요.<|im_end|>", "반가워요.</s>"]),
+    ("ko", "</think>\n\n안녕하세요. 네.", ["</think>\n\n안녕하세요.", "네."]),
+    ("ko", "안녕. <b>다음</b> 말. 네", ["안녕.", "<b>다음</b> 말.", "네"]),
+    ("en", "<think>\nOk.\n</think>\n\nHello. Bye.", ["<think>\nOk.\n</think>", "Hello.", "Bye."]),
+    ("en", 'It is 5. <end reason="stop">', ['It is 5. <end reason="stop">']),
+    ("en", "It is so. <3 Yes. <", ["It is so.", "<3 Yes. <"]),
+    ("en", "<unk>", ["<unk>"]),
 ]
 
 
@@ -168,7 +210,7 @@ def test_splitter_cuts_a_long_quotation() -> None:
 
 
 UGLY = st.text(
-    alphabet=st.sampled_from("ab가나다1２ .,!?…\"“”‘’'「」()\n\t\u00a0\u3000\u200b👍。！é\u0301-"), max_size=60
+    alphabet=st.sampled_from("ab가나다1２ .,!?…\"“”‘’'「」()\n\t\u00a0\u3000\u200b👍。！é\u0301-<|/>"), max_size=60
 )
 
 
@@ -196,7 +238,7 @@ def test_splitter_returns_no_sentence_above_the_limit(text: str) -> None:
 # ---- streamed text
 
 HARD = st.lists(st.sampled_from([text for _, text, _ in CASES + MORE]), max_size=4).map(" ".join)
-LONG = st.text(alphabet=st.sampled_from('ab가 ,;1.!"(\n'), max_size=1200)
+LONG = st.text(alphabet=st.sampled_from('ab가 ,;1.!"(\n<|/>'), max_size=1200)
 
 
 @st.composite
@@ -239,6 +281,15 @@ def test_push_returns_a_sentence_when_the_next_one_begins() -> None:
     assert stream.finish() == ["끝."]
     assert stream.push("새 글. 또") == ["새 글."], "the splitter is not in its initial state after finish"
     assert stream.finish() == ["또"]
+
+
+def test_what_may_be_a_tag_delays_a_sentence_by_a_bounded_number_of_characters() -> None:
+    stream = Sentences("en-US")
+    assert stream.push("It is true. <|im_end") == []
+    assert stream.push("|> Then") == []
+    assert stream.push(" ") == ["It is true."]
+    assert stream.push("it goes. <never closed") == []
+    assert stream.push("a" * 60 + " ") == ["<|im_end|> Then it goes."]
 
 
 def test_open_quotation_ends_with_its_line() -> None:
