@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import ssl
 import threading
 import time
 from collections import deque
@@ -38,8 +39,10 @@ class SpeechCall:
 class SpeechServer:
     """The server, as `with`. It has its own threads; attributes may be read and set at any time."""
 
-    def __init__(self, *, rate_hz: int = RATE_HZ) -> None:
+    def __init__(self, *, rate_hz: int = RATE_HZ, context: ssl.SSLContext | None = None) -> None:
+        """With an SSL context it speaks TLS."""
         self.rate_hz = rate_hz
+        self.context = context
         self.content_type: str | None = None
         """Content-Type of audio; None: the one of the format."""
         self.framing = "chunked"
@@ -66,7 +69,7 @@ class SpeechServer:
     @property
     def url(self) -> str:
         """The address for OPENAI_SPEECH_URLS."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'http' if self.context is None else 'https'}://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         """Start to listen; after `die` on the same port."""
@@ -94,6 +97,10 @@ class SpeechServer:
         """Apply these faults to the next sentences, one to each."""
         self._faults.extend(faults)
 
+    def forgive(self) -> None:
+        """Apply no more faults."""
+        self._faults.clear()
+
     # ---- connections
 
     def _accept(self, listener: socket.socket) -> None:
@@ -106,12 +113,19 @@ class SpeechServer:
         with self._lock:
             self._open.add(connection)
         try:
-            with contextlib.suppress(OSError), connection:
+            with contextlib.suppress(OSError), self._secured(connection) as connection:
                 if (request := request_of(connection)) is not None:
                     self._answer(connection, *request)
         finally:
             with self._lock:
                 self._open.discard(connection)
+
+    def _secured(self, connection: socket.socket) -> socket.socket:
+        return connection if self.context is None else self.context.wrap_socket(connection, server_side=True)
+
+    def left(self, connection: socket.socket) -> bool:
+        """Whether the client has closed the connection. By TLS only a write shows that."""
+        return self.context is None and gone(connection)
 
     def _answer(self, connection: socket.socket, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
         if method == "GET":
@@ -133,7 +147,7 @@ class SpeechServer:
         began = time.monotonic()
         try:
             yield call, fault
-        except (BrokenPipeError, ConnectionResetError):
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
             if not self.stopping.is_set():
                 call.left_after_s = time.monotonic() - began
         finally:
@@ -228,7 +242,7 @@ class _Speech:
             case "slow":
                 for at in range(0, len(pcm), 2_400):
                     self._chunk(pcm[at : at + 2_400])
-                    if self._server.stopping.wait(0.05) or gone(self._connection):
+                    if self._server.stopping.wait(0.05) or self._server.left(self._connection):
                         raise ConnectionResetError
                 self._send(b"0\r\n\r\n")
 
@@ -263,7 +277,7 @@ class _Speech:
     def _drip(self, data: bytes, size: int = 1) -> None:
         for at in range(0, len(data), size):
             self._send(data[at : at + size])
-            if self._server.stopping.wait(0.05) or gone(self._connection):
+            if self._server.stopping.wait(0.05) or self._server.left(self._connection):
                 raise ConnectionResetError
 
     def _for_ever(self, data: bytes) -> None:
@@ -273,7 +287,7 @@ class _Speech:
 
     def _wait_until_left(self) -> None:
         while not self._server.stopping.wait(0.005):
-            if gone(self._connection):
+            if self._server.left(self._connection):
                 raise ConnectionResetError
 
 
