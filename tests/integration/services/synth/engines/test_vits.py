@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from services.synth.engine_pool.canary import CanaryResult
 from services.synth.engine_pool.pool import EnginePool
+from services.synth.engine_pool.process import ProcessLimits
 from services.synth.engines.base import EngineError, UnknownEngine
-from tests.support.engines import KOREAN, LOG, spoken
+from tests.support.engines import KOREAN, LOG, eventually, spoken
 from tests.support.torch_engines import TORCH_PYTHON, vits_voices
 
 __all__ = ["vits_voices"]
@@ -48,6 +50,12 @@ async def test_one_process_speaks_several_sentences_at_the_same_time(pool: Calla
             await anext(speech)
         assert await spoken(one, KOREAN) == alone, "the slot of the stopped sentence does not speak"
         assert vits.restarts == 0
+
+
+async def test_canary_of_a_model_without_digits_has_words(pool: Callable[..., EnginePool]) -> None:
+    async with pool(limits=ProcessLimits(canary_s=0.2)) as vits:
+        await eventually(lambda: vits.canaries[CanaryResult.PASSED] >= 2, 60)
+        assert (vits.restarts, vits.canaries[CanaryResult.FAILED]) == (0, 0)
 
 
 async def test_pool_names_a_missing_directory_before_it_starts(
