@@ -49,6 +49,7 @@ _NOT_COUNTERS = frozenset({"도", "인", "번"})
 _QUANTITY = re.compile(
     rf"\s?(?:{unit.pattern(unit.KOREAN, unit.AHEAD)}|[십백천만억조](?![가-힣])|[십백천]?[만억조]|포인트|여\s?[가-힣])"
 )
+_BIRTHDAY = re.compile(r"(?:19|20)[0-9]{2}-[0-9]{1,2}-[0-9]{1,2}")
 _UNTIL = re.compile(r"\s?[~∼〜～]\s?[0-9]")
 _IF = re.compile(r"\s?일\s?(?:때|경우|수)")
 _PART = re.compile(r"[A-Za-z]+|[0-9]+")
@@ -84,7 +85,7 @@ def _space(match: re.Match[str]) -> str:
 def _code(match: re.Match[str]) -> str | None:
     """Read a code after its label; None without a label, and for a quantity: 비밀번호 4자리, 계좌에 500원."""
     code, before = match["code"], _before(match)
-    if not any(char.isdecimal() for char in code):
+    if not any(char.isdecimal() for char in code) or ("생년월일" in before and _BIRTHDAY.fullmatch(code)):
         return None
     if _of_a_card(match, before):
         return _spelled(code)

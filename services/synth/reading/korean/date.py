@@ -82,7 +82,7 @@ _VERSION_BEFORE = re.compile(r"(?:버전|버젼|판본|[A-Za-z])\s?$")
 _APOSTROPHE = re.compile(r"['’](?P<year>[0-9]{2})(?=\s?(?:년|학년도|시즌))")
 # 3·1절, 4·19, 6·25, 12·12: month and day; the day digit by digit, unless it is a multiple of ten.
 _NAMED = re.compile(
-    rf"(?<![0-9.·])(?P<m>{_MONTH})(?:[·ㆍ・](?P<d1>{_DAY})|\.(?P<d2>{_DAY})(?=절|\s?(?:운동|만세|혁명|전쟁|항쟁|민주|사태|테러|광복|해방|경축|사건|희생|추념|의거|비상계엄|계엄|"
+    rf"(?<![0-9.·])(?P<m>{_MONTH})(?:[·ㆍ・](?P<d1>{_DAY})|/(?P<d3>{_DAY})(?=절|\s?(?:만세|혁명|전쟁|항쟁|민주화|사태|테러|참사))|\.(?P<d2>{_DAY})(?=절|\s?(?:운동|만세|혁명|전쟁|항쟁|민주|사태|테러|광복|해방|경축|사건|희생|추념|의거|비상계엄|계엄|"
     r"참사|참전|선언|공동\s?선언|합의|군사|쿠데타|정변|묘역|묘지|국립|유공자|정신|특사|세월호|남북|판문점|대책|대지진|총선|지방선거|대선)))"
     r"(?![0-9.·])"
 )
@@ -137,9 +137,9 @@ def _year_month(match: re.Match[str]) -> str:
 def _slashed(match: re.Match[str]) -> str | None:
     """Read a date if the text around says so, or if it is unlikely as a fraction: 5/3, 12/25; not 3/4 and 1/16."""
     numerator, denominator = int(match["m"]), int(match["d"])
-    if match.string[match.end() : match.end() + 3].lstrip().startswith("박자"):
-        return None
     text, first, end = match.string, match.start(), match.end()
+    if text[end : end + 3].lstrip().startswith("박자") or _NAMED.match(text, first):
+        return None
     if _SUM_BEFORE.search(text[max(0, first - 3) : first]) or _SUM_AFTER.match(text, end):  # 10/2=5
         return None
     named = match["named"] or match["weekday"] or _OF_A_DAY.match(text, end)
@@ -160,6 +160,8 @@ def _days_slashed(match: re.Match[str]) -> str | None:
 def _year_month_dotted(match: re.Match[str]) -> str | None:
     """Read 2024.10 as a month, unless it measures something: 2024.10원, 코스피 2024.10."""
     text, first, end = match.string, match.start(), match.end()
+    if _VERSION_BEFORE.search(text[max(0, first - 4) : first]):
+        return None
     if is_quantity(text, end) or _MEASURED.search(text[max(0, first - 8) : first]) or text[end : end + 2] == "으로":
         return None
     return f"{sino(int(match['year']))} 년 {month(int(match['m']))}"
@@ -200,7 +202,7 @@ def _apostrophe(match: re.Match[str]) -> str:
 
 
 def _named(match: re.Match[str]) -> str:
-    month_number, day = int(match["m"]), int(match["d1"] or match["d2"])
+    month_number, day = int(match["m"]), int(match["d1"] or match["d2"] or match["d3"])
     by_digits = day > 9 and day % 10 and (month_number, day) != (12, 12)
     return sino(month_number) + (digits(str(day)) if by_digits else sino(day))
 

@@ -188,7 +188,8 @@ def _number(match: re.Match[str]) -> str:
     said = spoken(match["number"]) + (match["more"] or "")
     if said == "만" and match["number"].endswith("만"):
         said = "일만"  # 1만 without a counter
-    return f"마이너스 {said}" if match["minus"] else said
+    cold = _SAID_AHEAD.search(match.string[max(0, match.start() - 4) : match.start()])  # 영하 -10
+    return f"마이너스 {said}" if match["minus"] and not cold else said
 
 
 def _nth(match: re.Match[str]) -> str:

@@ -67,7 +67,7 @@ _DASH = re.compile(r"(?<=[A-Za-z0-9])-(?=[A-Za-z0-9가-힣])")
 _SLASH = re.compile(r"\s?/\s?")
 _HASHTAG = re.compile(r"#(?=[A-Za-z가-힣])")
 _NUMBERED = re.compile(
-    r"#(?P<n>[0-9]{1,3})(?=\s?(?:문제|문항|질문|예제|사례|단계|항목|퀴즈|과제|보기|이슈)(?![가-힣]{3}))"
+    r"#(?P<n>[0-9]{1,3})(?:번(?!째)|(?=\s?(?:문제|문항|질문|예제|사례|단계|항목|퀴즈|과제|보기|이슈)(?![가-힣]{3})))"
 )
 _CIRCLED = re.compile(r"[①-⑳]")
 _COMPANY = re.compile(r"\(주\)")
