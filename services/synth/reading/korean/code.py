@@ -23,6 +23,11 @@ _MASKED = re.compile(
     r"|(?<![A-Za-z0-9*.\-])(?:[0-9]{2,12}\*{3,12}[0-9]{0,12}|\*{3,12}[0-9]{2,12})(?![0-9*\-])"
 )
 _MASKED_CARD = re.compile(r"(?<=[(\[])(?=[0-9*]{0,8}[0-9])(?=[0-9]{0,8}\*)[0-9*]{4,16}(?=[)\]])")  # 카드(1*2*)
+_DOOR = re.compile(
+    r"(?<![0-9A-Za-z*#])(?P<before>[*#])?(?P<code>[0-9]{3,8})(?P<after>[*#])?(?![0-9A-Za-z*#])"
+)  # *1234#
+_OF_A_DOOR = re.compile(r"(?:현관|도어락|비밀번호|비번|출입\s?번호)(?:은|는)?\s?[:=]?\s?$")
+_KEYS = {"*": "별표", "#": "우물 정자"}
 _LONG = re.compile(r"(?<![A-Za-z0-9.,*+\-=])[1-9][0-9]{10,19}(?![A-Za-z0-9*\-]|[.,][0-9]|\s?[=+×÷*])")
 _PLATE = re.compile(
     r"(?<![A-Za-z0-9.,\-])(?P<a>[0-9]{2,3})(?P<letter>[가나다라마바사아자거너더러머버서어저허하고노도로모보소오조구누두루무부수우주배호])"
@@ -122,6 +127,14 @@ def _masked_card(match: re.Match[str]) -> str | None:
     return _spelled(match[0]) if _CARD.search(_before(match)) or _LABEL.search(_before(match)) else None
 
 
+def _door(match: re.Match[str]) -> str | None:
+    """Read the keys of a door: 별표 일이삼사 우물 정자."""
+    if not (match["before"] or match["after"]) or not _OF_A_DOOR.search(_before(match)):
+        return None
+    parts = (_KEYS.get(match["before"]), digits(match["code"], "공"), _KEYS.get(match["after"]))
+    return " ".join(part for part in parts if part)
+
+
 def _long(match: re.Match[str]) -> str | None:
     """Read a number of 11 digits and more without commas, which nobody reads as a quantity."""
     return None if is_quantity(match.string, match.end()) else digits(match[0], "공")
@@ -142,6 +155,7 @@ RULES = (
     Rule(_PLATE, _plate),
     Rule(_MASKED, _masked),
     Rule(_MASKED_CARD, _masked_card),
+    Rule(_DOOR, _door),
     Rule(_SPACED, _spaced),
     Rule(_TOKEN, _code),
     Rule(_LONG, _long),

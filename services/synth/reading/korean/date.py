@@ -9,9 +9,10 @@ from services.synth.reading.korean.numeral import digits, month, sino
 from services.synth.reading.rule import Rule
 
 _MONTH, _DAY = r"(?:1[0-2]|0?[1-9])", r"(?:3[01]|[12][0-9]|0?[1-9])"
+_AFTER_CONSONANT = {"는": "은", "가": "이", "를": "을", "와": "과"}
 _NOT_IN_NUMBER = r"(?<![0-9.,/\-])"
 _TILDE = r"\s?[~∼〜～]\s?"
-_WEEKDAY = r"\s?\((?P<weekday>[월화수목금토일])\)"
+_WEEKDAY = r"\s?\((?P<weekday>[월화수목금토일])\)(?:(?P<particle>[는가를와])(?![가-힣]))?"
 _WHOLE = re.compile(
     rf"{_NOT_IN_NUMBER}(?P<year>[12][0-9]{{3}})(?:"
     rf"-(?P<m1>{_MONTH})-(?P<d1>{_DAY})|/(?P<m2>{_MONTH})/(?P<d2>{_DAY})"
@@ -88,10 +89,17 @@ _NAMED = re.compile(
 )
 
 
-def _spoken(year: str, month_number: str, day: str, weekday: str | None) -> str:
+def _spoken(year: str, month_number: str, day: str, weekday: re.Match[str] | None) -> str:
     said = f"{sino(int(year))} 년 " if year else ""
     said += f"{month(int(month_number))} {sino(int(day))} 일"
-    return said + (f" {weekday}요일" if weekday else "")
+    return said + (_weekday(weekday) if weekday else "")
+
+
+def _weekday(match: re.Match[str]) -> str:
+    """Return the day of the week in brackets as a word, with the particle that fits it: (수)는 is 수요일은."""
+    if not match["weekday"]:
+        return ""
+    return f" {match['weekday']}요일" + _AFTER_CONSONANT.get(match["particle"] or "", "")
 
 
 def _at_end(match: re.Match[str]) -> str:
@@ -102,18 +110,18 @@ def _at_end(match: re.Match[str]) -> str:
 def _whole(match: re.Match[str]) -> str:
     month_number = match["m1"] or match["m2"] or match["m3"]
     day = match["d1"] or match["d2"] or match["d3"]
-    return _spoken(match["year"], month_number, day, match["weekday"]) + _at_end(match)
+    return _spoken(match["year"], month_number, day, match) + _at_end(match)
 
 
 def _short_year(match: re.Match[str]) -> str:
-    return _spoken(match["year"], match["m"], match["d"], match["weekday"]) + _at_end(match)
+    return _spoken(match["year"], match["m"], match["d"], match) + _at_end(match)
 
 
 def _until(match: re.Match[str]) -> str | None:
     """Read month and day after a date and a tilde; elsewhere they are a decimal."""
     if not _SINCE.search(match.string[max(0, match.start() - 24) : match.start()]):
         return None
-    return _spoken("", match["m"], match["d"], match["weekday"]) + _at_end(match)
+    return _spoken("", match["m"], match["d"], match) + _at_end(match)
 
 
 def _days(match: re.Match[str]) -> str:
@@ -146,7 +154,7 @@ def _slashed(match: re.Match[str]) -> str | None:
     named = named or _DAY_BEFORE.search(text[max(0, first - 10) : first])
     if not named and numerator < denominator and (denominator <= 12 or numerator == 1):
         return None
-    return _spoken("", match["m"], match["d"], match["weekday"])
+    return _spoken("", match["m"], match["d"], match)
 
 
 def _days_slashed(match: re.Match[str]) -> str | None:
@@ -194,7 +202,7 @@ def _short_dotted(match: re.Match[str]) -> str | None:
 
 
 def _day_dotted(match: re.Match[str]) -> str:
-    return _spoken("", match["m"], match["d"], match["weekday"])
+    return _spoken("", match["m"], match["d"], match)
 
 
 def _apostrophe(match: re.Match[str]) -> str:
@@ -220,7 +228,7 @@ RULES = (
     Rule(_UNTIL, _until),
     Rule(_DAYS, _days),
     Rule(_YEARS, _years),
-    Rule(_ALONE, lambda match: f" {match['weekday']}요일"),
+    Rule(_ALONE, _weekday),
     Rule(_YEAR_MONTH, _year_month),
     Rule(_YEAR_MONTH_DOTTED, _year_month_dotted),
     Rule(_YEAR_MONTH_SLASHED, _month_of_year),

@@ -60,7 +60,7 @@ _WORD_NAMES = "|".join(re.escape(word) for word in sorted(WORDS, key=lambda word
 _WORD = re.compile(rf"(?<![A-Za-z0-9])(?:{_WORD_NAMES})(?:(?<=\.)|(?![A-Za-z0-9₂]|\.[0-9]))")
 _KEY = re.compile(r"(?<![A-Za-z0-9])F(?P<n>1[0-2]|[1-9])(?=\s?키)")
 _ENGLISH_DIGITS = "원 투 쓰리 포 파이브 식스 세븐 에이트 나인 텐 일레븐 트웰브".split()
-_AND = re.compile(r"(?<![A-Za-z0-9&])(?P<a>[A-Z]{1,3})&(?P<b>[A-Z]{1,3})(?![A-Za-z0-9&])")
+_AND = re.compile(r"(?<![A-Za-z0-9&])(?P<a>[A-Z]{1,3})&(?P<b>[A-Z]{1,3})(?![A-Za-z&])")
 _SLASHED = re.compile(r"(?<![A-Za-z0-9/])(?P<a>[A-Z])/(?P<b>[A-Z])(?![A-Za-z0-9/])")  # A/S
 _ET_CETERA = re.compile(r"(?<![A-Za-z])etc(?P<dot>\.)?(?![A-Za-z])")
 _DOTTED = re.compile(r"(?<![A-Za-z.])(?:[A-Z]\.){2,8}(?![A-Za-z])")

@@ -1,9 +1,13 @@
-"""Numbers of places and of their order in Korean: B1층, 3F, 3-5번지, 101-1203호, 720-1번 버스, 3째 주."""
+"""Numbers of places and of their order in Korean, and short forms beside a number.
+
+B1층, 3F, 3-5번지, 101-1203호, 720-1번 버스, 3째 주, 고3; 2EA, and spoons of a recipe (간장 1T).
+"""
 
 from __future__ import annotations
 
 import re
 
+from services.synth.reading.korean import counter
 from services.synth.reading.korean.numeral import decimal, native, sino
 from services.synth.reading.rule import Rule
 
@@ -12,6 +16,14 @@ _FLOOR = re.compile(
     r"(?<![A-Za-z0-9])(?P<below>[Bb])?(?P<n>[1-9][0-9]?)(?:F(?![A-Za-z0-9])|(?<=[Bb][0-9])(?:층|(?=\s?주차장)))"
 )
 # 3-5번지, 101-1203호, 720-1번 버스: parts of one number, not a range.
+_GRADE = re.compile(
+    r"(?<=[초중고])(?<![가-힣][초중고])(?P<n>[1-6])(?=$|[^0-9가-힣]|병|[이가은는을를과와의도]|때|까지|부터)(?![.:][0-9])"
+)
+_PIECES = re.compile(r"(?<![0-9A-Za-z.,])(?P<n>[0-9]{1,4})\s?(?:EA|ea)(?![A-Za-z0-9])")
+_SPOONS = re.compile(r"(?<![0-9A-Za-z.,/])(?P<n>[1-9][0-9]?)(?:/(?P<of>[2-9]))?\s?(?P<spoon>[Tt])(?![A-Za-z0-9])")
+_INGREDIENT = re.compile(
+    r"(?:간장|설탕|소금|식초|맛술|청주|미림|가루|기름|참깨|후추|마늘|생강|된장|액젓|올리고당|물엿|매실청|고추장|케첩|버터|소스|꿀|시럽)\s?$"
+)
 _HYPHENATED = re.compile(
     r"(?<![0-9.,\-])(?P<a>[0-9]{1,5})-(?P<b>[0-9]{1,5})(?P<name>번지|호(?!선)|번(?=\s?(?:시내|마을|광역|간선|지선)?\s?버스))"
 )
@@ -27,6 +39,20 @@ def _nth_of(match: re.Match[str]) -> str:
     return f"{words[:-1]}{last}째" if last else f"{words}째"
 
 
+def _pieces(match: re.Match[str]) -> str:
+    return counter.counted(int(match["n"]), "개") if int(match["n"]) else "영 개"
+
+
+def _spoons(match: re.Match[str]) -> str | None:
+    """Read 1T after an ingredient as 한 큰술, and 1/2t as 이 분의 일 작은술; elsewhere t is a ton."""
+    if not _INGREDIENT.search(match.string[max(0, match.start() - 8) : match.start()]):
+        return None
+    spoon = "큰술" if match["spoon"] == "T" else "작은술"
+    if match["of"]:
+        return f"{sino(int(match['of']))} 분의 {sino(int(match['n']))} {spoon}"
+    return counter.counted(int(match["n"]), spoon)
+
+
 def _floor(match: re.Match[str]) -> str:
     return f"{'지하 ' if match['below'] else ''}{sino(int(match['n']))} 층"
 
@@ -39,6 +65,11 @@ def _hyphenated(match: re.Match[str]) -> str | None:
     return f"{decimal(first)} 다시 {decimal(second)} {name}"
 
 
-FIRST_RULES = (Rule(_FLOOR, _floor),)
+FIRST_RULES = (
+    Rule(_FLOOR, _floor),
+    Rule(_PIECES, _pieces),
+    Rule(_SPOONS, _spoons),
+    Rule(_GRADE, lambda match: sino(int(match["n"]))),
+)
 """Must come before the rules that read letters."""
 RULES = (Rule(_NTH, _nth_of), Rule(_HYPHENATED, _hyphenated))

@@ -48,7 +48,9 @@ _ONE_JAMO = re.compile(r"[ㄱ-ㅣ]")
 _EQUALS = re.compile(r"\s{0,2}=+\s{0,2}")
 _SUM = re.compile(r"(?<=[0-9)])\s?(?P<sign>[+×*xX÷−])\s?(?=[0-9(])")
 _MINUS_SUM = re.compile(r"(?<=[0-9])\s[-–]\s(?=[0-9])")
-_PLUS_ONE = re.compile(r"(?<![0-9])(?P<n>[1-4])\s?\+\s?1(?=\s?(?:행사|이벤트|상품|할인|증정|제품|쿠폰))")
+_PLUS_ONE = re.compile(
+    r"(?<![0-9])(?P<n>[1-4])\s?\+\s?1(?=\s?(?:행사|이벤트|상품|할인|증정|제품|쿠폰|묶음|세트|구성|특가|기획))"
+)
 _ENGLISH = ("원", "투", "쓰리", "포")
 _TREND = re.compile(r"(?<=[0-9%p원명개점건배])\s?(?P<arrow>[↑↓])")
 _SPAN = re.compile(
