@@ -26,32 +26,34 @@ from services.synth.reading.english import (
 )
 from services.synth.reading.rule import RuleIndex, apply
 
-_RULES = RuleIndex(
-    (
-        *address.RULES,
-        *sign.FIRST_RULES,
-        *code.RULES,
-        *phone.RULES,
-        *code.LONG_RULES,
-        *formula.FIRST_RULES,
-        *clock.RULES,
-        *date.RULES,
-        *place.RULES,
-        *money.RULES,
-        *quantity.FIRST_RULES,
-        *fraction.RULES,
-        *quantity.RULES,
-        *date.YEAR_RULES,
-        *quantity.NUMBER_RULES,
-        *roman.RULES,
-        *abbreviation.RULES,
-        *formula.RULES,
-        *sign.RULES,
-        *silence.MARKUP,
-        *silence.ORNAMENTS,
-    )
+RULES = (
+    sign.USUAL_WORD,
+    *address.RULES,
+    *sign.FIRST_RULES,
+    *code.RULES,
+    *phone.RULES,
+    *code.LONG_RULES,
+    *formula.FIRST_RULES,
+    *clock.RULES,
+    *date.RULES,
+    *place.RULES,
+    *money.RULES,
+    *quantity.FIRST_RULES,
+    *fraction.RULES,
+    *quantity.RULES,
+    *date.YEAR_RULES,
+    *quantity.NUMBER_RULES,
+    *roman.RULES,
+    *abbreviation.RULES,
+    *formula.RULES,
+    *sign.RULES,
+    *silence.MARKUP,
+    *silence.ORNAMENTS,
 )
-_BEGINS = re.compile(r"[^\s.,!?;:\"()…]|\((?=[0-9]{3}\)|s\)|es\))|\.(?=[0-9A-Za-z])|!(?=\s?=)")
+"""All rules, in the order in which they are tried."""
+_INDEX = RuleIndex(RULES)
+BEGINS = re.compile(r"[^\s.,!?;:\"()…]|\((?=[0-9]{3}\)|s\)|es\))|\.(?=[0-9A-Za-z])|!(?=\s?=)")
+"""A character at which rules are tried. Marks of a sentence are not, except (415), file(s), .5 and !=."""
 
 
 def read(sentence: str) -> str:
@@ -61,4 +63,4 @@ def read(sentence: str) -> str:
 
 def edited(sentence: EditedText) -> EditedText:
     """As `read`, with the places of the words."""
-    return apply(_RULES, _BEGINS, unit.plain(sentence))
+    return apply(_INDEX, BEGINS, unit.plain(sentence))

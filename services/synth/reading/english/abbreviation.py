@@ -24,7 +24,7 @@ _SUFFIXES = {
     "Jr": "Junior", "Sr": "Senior", "Inc": "Incorporated", "Ltd": "Limited", "Corp": "Corporation", "Co": "Company",
     "Bros": "Brothers", "Univ": "University", "Assn": "Association", "Assoc": "Associates", "Mfg": "Manufacturing",
     "Dept": "Department", "Mt": "Mount", "Mtn": "Mountain", "Intl": "International", "Natl": "National",
-    "Ctr": "Center",
+    "Ctr": "Center", "Hosp": "Hospital",
 }  # fmt: skip
 # Before a number, or a Roman numeral.
 _NUMBERED = {
@@ -48,9 +48,10 @@ _WORDS = {
     "mph": "miles per hour", "ext": "extension", "asst": "assistant", "apt": "apartment", "univ": "university",
     "sq": "square", "ft": "feet", "corp": "corporation", "inc": "incorporated", "ltd": "limited", "wt": "weight",
     "esp": "especially", "cont": "continued", "resp": "respectively", "attn": "attention", "rd": "road", "yr": "year",
-    "mo": "month", "orig": "originally", "prob": "probably", "def": "definitely", "co": "company", "fig": "figure",
+    "mo": "month", "orig": "originally", "prob": "probably", "def": "definitely", "co": "company"
 }  # fmt: skip
-_UNDOTTED = frozenset("vs approx dept avg tsp tbsp govt mgr acct appt lbs attn mph qty incl".split())
+UNDOTTED = frozenset("vs approx dept avg tsp tbsp govt mgr acct appt lbs attn mph qty incl".split())
+"""Abbreviations in small letters that need no period."""
 _NOT_BEFORE_CAPITALS = frozenset("min max est temp fig ref wk mo def prob co rd".split())  # names: Max. He
 _UNDOTTED_NUMBERED = frozenset("Hwy hwy Rte Vol vol Vols Fig fig Figs Nos pp Lvl lvl".split())
 _COUNTED = frozenset("hr yr wk mo lb tsp tbsp gal".split())
@@ -60,12 +61,12 @@ _PLAIN = re.compile(r"(?<![A-Za-z0-9.'’&\-/@#])(?P<w>[A-Za-z]{2,6})(?![A-Za-z0
 _FOR_EXAMPLE = re.compile(r"(?<![A-Za-z0-9.])(?P<w>[Ee]\.\s?g|[Ii]\.\s?e)(?:\.,?|(?![A-Za-z.]))")
 _ET_AL = re.compile(r"(?<![A-Za-z])et al\b\.?")
 _WITH = re.compile(
-    r"(?<![A-Za-z0-9/])(?P<w>(?:[Ww]/o|[Bb]/c|[Cc]/o|[Bb]/w)(?![A-Za-z0-9/])|[Ww]/(?=\s?[A-Za-z0-9$\"'(]))\s?"
+    r"(?<![A-Za-z0-9/])(?P<w>(?:[Ww]/o|[Bb]/c|[Cc]/o|[Bb]/w)(?![A-Za-z0-9/])|[Ww]/(?=\s?(?:[A-Za-z]{2}|[aI](?![A-Za-z])|[0-9$\"'(])))\s?"
 )
 _WITHS = {"w/o": "without", "w/": "with", "b/c": "because", "c/o": "care of", "b/w": "between"}
 _WORLD_WAR = re.compile(r"(?<![A-Za-z0-9])WW(?P<n>II?|1|2)(?![A-Za-z0-9])")
 _VERSUS = re.compile(r"(?<=[a-z]\s)v\.(?=\s[A-Z])")
-_NUMBER_AHEAD = re.compile(r"\s?#?(?:[0-9]|[IVXL]{1,6}(?![A-Za-z]))")
+_NUMBER_AHEAD = re.compile(r"\s?#?(?:[0-9]|[IVXL]{2,6}(?![A-Za-z])|[VX](?![A-Za-z])|I[.,;:)])")
 _YEAR_AHEAD = re.compile(r"\s?(?:1[5-9]|20)[0-9]{2}(?![0-9,])")
 _DIGIT_AHEAD = re.compile(r"\s?#?[0-9]")
 _NAME_AHEAD = re.compile(r"\s?[\"“]?[A-Z]|\s(?:and|or|&)\s(?:Mrs?|Ms|Dr|Prof)\b")
@@ -78,12 +79,12 @@ def _dotted(match: re.Match[str]) -> str | None:
     following, end = after(match), stop(match)
     if word in _TITLES and not end and _NAME_AHEAD.match(following) and not _is_suffix(match):
         return _TITLES[word]
-    if lower in _NUMBERED and word not in ("C", "V", "P", "NO", "Art", "Ed") and _NUMBER_AHEAD.match(following):
+    if lower in _NUMBERED and word not in ("C", "V", "P", "NO", "Ed") and _NUMBER_AHEAD.match(following):
         if lower == "est" and not _YEAR_AHEAD.match(following):
             return "estimated"
         if lower in ("c", "ca") and not _YEAR_AHEAD.match(following):
             return None
-        if lower in ("v", "art", "ed", "ca", "temp", "sec") and not _DIGIT_AHEAD.match(following):
+        if lower in ("v", "ed", "ca", "temp", "sec") and not _DIGIT_AHEAD.match(following):
             return None
         return _cased(_NUMBERED[lower], word)
     if word in _SUFFIXES and _NAME_BEFORE.search(before(match)):
@@ -120,7 +121,7 @@ def _plain(match: re.Match[str]) -> str | None:
         return _cased(_NUMBERED[lower], word)
     if word in ("Jr", "Sr") and re.search(r"[A-Z][a-z]{1,20},?\s$", before(match)):
         return _SUFFIXES[word]
-    if lower in _UNDOTTED and (not word.isupper() or lower == "vs"):
+    if lower in UNDOTTED and (not word.isupper() or lower == "vs"):
         many = "s" if lower in _COUNTED and _MANY_BEFORE.search(before(match)) else ""
         return f"{_cased(_WORDS[lower], word)}{many}"
     return None

@@ -24,7 +24,8 @@ _NUMBERED = (
     r"|tail|approval|authori[sz]ation|lottery|swift|engine|work order|job|vin"
 )
 _STRONG = (
-    r"(?:pass|zip|area|bar|qr)?codes?|passwords?|pins?|pin numbers?|otp|zip|ssn|social security(?: number)?|vin|mrn"
+    r"flights?\s[A-Z][A-Z0-9]|(?:pass|zip|area|bar|qr)?codes?|passwords?|pins?|pin numbers?|otp|zip|ssn"
+    r"|social security(?: number)?|vin|mrn"
     r"|isbn|upc|sku|pnr|imei|npi|ein|license plate|plate|record locator|locator|p\.?\s?o\.? box|ids?"
     rf"|(?:{_NUMBERED})\s(?:numbers?|no\.?|nos\.?|num\.?|ids?|code)"
 )
@@ -36,7 +37,8 @@ _IS = r"(?:\s(?:is|was|are|were|reads|says|to be|number|here is)(?::|\snow|\sjus
 _OPEN = r"\s{0,2}(?:(?:\.{2,3}|…)\s?)?(?:\((?:\w{2,12}:?\s)?)?[\"'“‘#*]{0,3}"
 _ONE_MORE = r"(?:\s?[A-Za-z]{0,3}[0-9][0-9A-Za-z\-]{1,15},?(?:\s(?:and|or))?\s){0,2}"
 _AFTER_STRONG = re.compile(
-    rf"(?<![A-Za-z])(?:(?:{_STRONG}){_IS}|(?:pin|passcode|zip code)\sof|enter(?:ing)?\scode){_ONE_MORE}{_OPEN}$",
+    rf"(?<![A-Za-z])(?:(?:{_STRONG}){_IS}"
+    rf"|(?:pin|passcode|zip code|area code)\sof|enter(?:ing)?\scode){_ONE_MORE}{_OPEN}$",
     re.IGNORECASE,
 )
 _AFTER_END = re.compile(rf"(?<![A-Za-z])(?:{_ENDS}){_IS}{_OPEN}$", re.IGNORECASE)
@@ -63,6 +65,9 @@ _FORMED = re.compile(
     r"(?<![0-9A-Za-z.\-])(?:[0-9]{3}-[0-9]{2}-[0-9]{4}|[0-9]{5}-[0-9]{4}|(?:[0-9]{4}[ \-]){3}[0-9]{4}"
     r"|3[0-9]{3}[ \-][0-9]{6}[ \-][0-9]{5}|1Z[0-9A-Z]{16})(?![0-9A-Za-z]|[.\-][0-9])"
 )
+_BANK = re.compile(
+    r"(?<![A-Za-z0-9])[A-Z]{2}[0-9]{2}(?:\s[A-Z0-9]{4}){3,7}+(?:\s[A-Z0-9]{1,3})?(?![A-Za-z0-9])"
+)  # an IBAN
 _LONG = re.compile(r"(?<![0-9A-Za-z.,$€£¥₩\-])(?P<code>[0-9]{10,15})(?![0-9A-Za-z]|[.,][0-9])")
 _RUN = re.compile(r"[A-Za-z]+|[0-9]+")
 _WORD_PART = re.compile(r"[a-z]{3,}")
@@ -138,6 +143,11 @@ def _long(match: re.Match[str]) -> str | None:
     return None if match["code"].endswith("000") else digits(match["code"])
 
 
-RULES = (Rule(_MASKED, _masked, first="a."), Rule(_FORMED, _formed, first="0"), Rule(_CODE, _code, first="a0"))
+RULES = (
+    Rule(_MASKED, _masked, first="a."),
+    Rule(_FORMED, _formed, first="0"),
+    Rule(_BANK, _formed, first="a"),
+    Rule(_CODE, _code, first="a0"),
+)
 LONG_RULES = (Rule(_LONG, _long, first="0"),)
 """Must come after the rules for telephones."""

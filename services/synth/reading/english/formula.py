@@ -50,6 +50,8 @@ _LOWERED = re.compile(r"[₀-₉]{1,9}")
 _ROOT = re.compile(r"(?P<root>[√∛])(?=\s?[0-9A-Za-z(π])")
 _TIMES = re.compile(r"(?P<sign>[x×*X·⋅])(?=\s?[-−√(]?[0-9A-Za-z(π.])")
 _BY = re.compile(r"(?:(?<=[0-9\"″”'′’])|(?<=[0-9\"″”'′’]\s))(?P<sign>[x×X])\s?(?=[0-9])")
+_BY_AFTER_UNIT = re.compile(r"[xX×](?=\s?[0-9])")
+_LENGTH = re.compile(r"[0-9]\s?(?:in\.?|ft\.?|cm|mm|m|inch(?:es)?|feet|foot)\s?$")
 _DIVIDED = re.compile(r"/(?=\s?[0-9A-Za-z(])")
 _GREEK = {
     "π": "pi", "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "Δ": "delta", "ε": "epsilon", "θ": "theta",
@@ -107,7 +109,8 @@ def _heart(match: re.Match[str]) -> str | None:
         return None
     if re.search(r"(?:^|[\s(])(?:[A-Za-z]|[0-9]+)\s?$", before(match)) and not _LOVING.search(before(match)):
         return None  # x <3
-    return "heart" if _LOVING.search(before(match)) and after(match).strip(" .!?") else " "
+    alone = not any(char.isalnum() for char in re.sub("<?3+", "", before(match) + after(match)))
+    return "heart" if alone or (_LOVING.search(before(match)) and after(match).strip(" .!?")) else " "
 
 
 def _power_words(exponent: str) -> str:
@@ -189,6 +192,7 @@ RULES = (
     Rule(_COMPARISON, _comparison, first="."),
     Rule(_EQUALS, _equals, first="."),
     Rule(_MINUS, _minus, first="."),
+    Rule(_BY_AFTER_UNIT, lambda match: " by " if _LENGTH.search(before(match)) else None, first="a."),
     Rule(_BY, _by, first="a."),
     Rule(_TIMES, _times, first="a."),
     Rule(_DIVIDED, _divided, first="."),

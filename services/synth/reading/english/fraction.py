@@ -6,15 +6,17 @@ import re
 
 from services.synth.reading import unit
 from services.synth.reading.english import date
-from services.synth.reading.english.context import after, before, stop
+from services.synth.reading.english.context import after, before, is_closing_quote, stop
 from services.synth.reading.english.numeral import cardinal, ordinal, plural
 from services.synth.reading.rule import Rule, always
 
 _UNIT = rf"(?:(?P<space>[\s\-]?)(?P<unit>{unit.pattern(unit.ENGLISH, unit.ENGLISH_SAME)})(?:\.(?=\s[a-z(]))?)?"
+_INCH = r"(?P<inch>\s?[\x22″](?![A-Za-z0-9])|[\s\-]in\.(?=\s[a-z(]|,|$))?"
 _SLASH = re.compile(
     r"(?<![0-9A-Za-z.,/$€£])(?:(?P<whole>[0-9]{1,3})[\s\-])?(?P<a>[0-9]{1,4})[/⁄](?P<b>[0-9]{1,4})(?![0-9/⁄A-Za-z]|[.,][0-9])"
+    rf"{_INCH}"
 )
-_ALONE = re.compile(r"(?<![0-9A-Za-z.,/$€£])(?P<a>[0-9]{1,4})[/⁄](?P<b>[0-9]{1,4})(?![0-9/⁄]|[.,][0-9])")
+_ALONE = re.compile(r"(?<![0-9A-Za-z.,/$€£])(?P<a>[0-9]{1,4})[/⁄](?P<b>[0-9]{1,4})(?![0-9/⁄]|[.,][0-9])" + _INCH)
 _UNIT_BEHIND = re.compile(rf"(?<=[0-9\s\-])(?P<unit>{unit.pattern(unit.ENGLISH, unit.ENGLISH_SAME)})\.?")
 _FRACTION_BEFORE = re.compile(r"(?<![0-9/])(?P<whole>[0-9]{1,3}[\s\-])?[0-9]{1,3}[/⁄][0-9]{1,3}[\s\-]?$")
 _CHARACTERS = {
@@ -26,6 +28,7 @@ _CHARACTER = re.compile(
     rf"(?:(?<![0-9A-Za-z.,/$€£])(?P<whole>[0-9]{{1,9}})[\s\-]?)?(?P<char>[{''.join(_CHARACTERS)}])"
     rf"(?:\s?(?:[-–—]|to)\s?(?P<whole2>[0-9]{{1,3}})?\s?(?P<char2>[{''.join(_CHARACTERS)}])?(?![0-9]))?{_UNIT}"
 )
+_NOUN = re.compile(r"\s(?!(?:wide|long|tall|thick|deep|high|by|x|of|and|or|is|from|apart)\b)[a-z]{2}")
 _DENOMINATORS = frozenset({2, 3, 4, 5, 6, 8, 10, 12, 16, 32, 64, 100, 1000})
 _ALWAYS_OPEN = re.compile(r"(?<![0-9/.])24/7/365(?![0-9/])")
 _MONTH_YEAR = re.compile(r"(?<![0-9/.$])(?P<m>1[0-2]|0?[1-9])/(?P<y>(?:19|20)[0-9]{2})(?![0-9/]|[.,][0-9])")
@@ -51,7 +54,7 @@ _RATING = re.compile(
     re.IGNORECASE,
 )
 _POINTS = re.compile(
-    r"\s(?:stars?|points?|correct|right|questions|on\s(?:the|my|her|his)\s(?:test|quiz|exam)|rating|score)\b"
+    r"\s(?:people|doctors|dentists|Americans|users|patients|customers|students|adults|times|stars?|points?|correct|right|questions|on\s(?:the|my|her|his)\s(?:test|quiz|exam)|rating|score)\b"
 )
 _PRESSURE = re.compile(r"\b(?:BP|blood pressure|pressure|reading|systolic)\b[^.!?]{0,40}$", re.IGNORECASE)
 _VISION = re.compile(r"\s?(?:vision|eyesight|sight)\b")
@@ -74,6 +77,15 @@ def _mixed(whole: str, above: int, below: int) -> str:
     return f"{cardinal(int(whole))} and {part}" if int(whole) else part
 
 
+def _inch(match: re.Match[str]) -> str:
+    """Return the inch after a fraction, or the mark itself if it closes a quotation."""
+    mark = match["inch"]
+    if mark is None or (mark == '"' and is_closing_quote(match, mark)):
+        return mark or ""
+    one = not match["whole"] if "whole" in match.re.groupindex else True
+    return f" {'inch' if one or _NOUN.match(after(match)) else 'inches'}{stop(match)}"
+
+
 def _is_common(above: int, below: int) -> bool:
     return 0 < above < below and below in _DENOMINATORS
 
@@ -82,15 +94,17 @@ def _slash(match: re.Match[str]) -> str | None:
     above, below = int(match["a"]), int(match["b"])
     if match["whole"] is None or not _is_common(above, below) or below > 64:
         return None
-    return _mixed(match["whole"], above, below)
+    return _mixed(match["whole"], above, below) + _inch(match)
 
 
 def _alone(match: re.Match[str]) -> str | None:
     above, below = int(match["a"]), int(match["b"])
+    if match["inch"]:
+        return name(above, below) + _inch(match) if 0 < above and 1 < below < 1000 else None
     for read in (_pair, _day, _rating, _over, _quotient):
         if (said := read(above, below, match)) is not None:
             return said
-    if below and above and below < 1000 and (above < below or below < 10) and above <= 99:
+    if below and above and below <= 1000 and (above < below or below < 10) and above <= 99:
         day = 1 <= above <= 12 and 1 <= below <= 31 and below not in _DENOMINATORS and above < below
         return date.date(None, above, below) if day else name(above, below)
     return f"{_decimal(match['a'])} slash {_decimal(match['b'])}"

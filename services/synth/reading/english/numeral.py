@@ -86,6 +86,9 @@ def in_pairs(number: str) -> str:
     if number[0] == "0" or len(number) > 4:
         return digits(number)
     if len(number) == 4:
+        century, rest = divmod(int(number), 100)
+        if century in (10, 30, 40, 50, 60, 70, 80, 90) and 0 < rest < 10:
+            return f"{cardinal(century)} oh {cardinal(rest)}"
         return year(int(number))
     hundreds, rest = divmod(int(number), 100)
     if not hundreds:

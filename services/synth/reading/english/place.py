@@ -73,6 +73,9 @@ _AFTER_ROAD = re.compile(rf"\b{_ROAD}\.?,?\s$")
 _ROAD_AHEAD = re.compile(
     rf"\s(?:(?:[A-Z][a-z'’]{{1,20}}|[0-9]{{1,3}}(?:st|nd|rd|th))\s){{1,3}}{_ROAD}(?![A-Za-z])|\s[A-Z][a-z]{{2,20}}\b"
 )
+_NAMED_ROAD_AHEAD = re.compile(rf"\s(?:[A-Z][a-z'’]{{1,20}}\s){{1,3}}{_ROAD}(?![A-Za-z])")
+_NO_NAME_BEFORE = re.compile(r"(?:^|(?<![A-Za-z'’])[a-z]{1,12},?\s|[0-9,&]\s)$")  # not Robert E. Lee Blvd
+_REGION_AHEAD = re.compile(r"\s(?:Korea|Carolina|Dakota|America|Africa|Virginia|Sudan|Atlantic|Pacific|Hollywood)")
 _NUMBERED_ROAD_AHEAD = re.compile(rf"\s[0-9]{{1,3}}(?:st|nd|rd|th)\s{_ROAD}(?![A-Za-z])")
 _NUMBER_BEFORE = re.compile(r"\b[0-9]{1,5}[A-Za-z]?\s$")
 _ROOM = re.compile(
@@ -112,7 +115,7 @@ def _street(match: re.Match[str]) -> str | None:
     if kind == "Dr" and _COUPLE.match(following):
         return "Doctor"
     if kind == "Dr" and match[0][-1] == "." and re.search(r"\b(?:the|a|my|your|our|his|her)\s$", words, re.IGNORECASE):
-        return "Doctor"
+        return f"Doctor{stop(match)}"
     dotted = match[0][-1] == "."
     if not road or not (dotted or _ROAD_ENDS.match(following) or kind in _ALWAYS):
         return f"{_TYPES[kind]}{stop(match)}" if dotted and kind in _ALWAYS else None
@@ -124,6 +127,8 @@ def _direction(match: re.Match[str]) -> str | None:
     behind = _AFTER_ROAD.search(words) and not (match[0][-1] == "." and len(match["d"]) == 1 and not stop(match))
     ahead = _NUMBER_BEFORE.search(words) and _ROAD_AHEAD.match(after(match))
     ahead = ahead or _NUMBERED_ROAD_AHEAD.match(after(match))
+    ahead = ahead or (_NO_NAME_BEFORE.search(words) and match[0][-1] == "." and _NAMED_ROAD_AHEAD.match(after(match)))
+    ahead = ahead or (match[0][-1] == "." and _REGION_AHEAD.match(after(match)))
     return _DIRECTIONS[match["d"]] + stop(match) if behind or ahead else None
 
 

@@ -22,9 +22,10 @@ _FEET_INCHES = re.compile(
 _FEET_AND = re.compile(
     r"(?<![0-9A-Za-z.,])(?P<ft>[0-9]{1,3})(?:\s?(?:ft|feet|foot)\.?,?\s?)(?P<in>1[01]|[0-9])\s?(?:inches|inch|in)(?![A-Za-z])\.?"
 )
-_FEET = re.compile(rf"(?<![0-9A-Za-z.,'′’])(?P<n>{PLAIN})(?P<mark>['′])(?![A-Za-z0-9])")
+_ALONE = r"(?<![0-9.,'′’])(?:(?<![A-Za-z])|(?<=[0-9'′\"″][xX]))"
+_FEET = re.compile(rf"{_ALONE}(?P<n>{PLAIN})(?P<mark>['′])(?![A-WYZa-wyz0-9]|[xX][^0-9])")
 _INCHES = re.compile(
-    rf"(?<![0-9A-Za-z.,'′’])(?P<n>{PLAIN})(?:(?P<mark>[\"″”])(?![A-Za-z0-9])|[\s\-]?in\.(?=\s[a-z(]|,)|-in(?=\s))"
+    rf"{_ALONE}(?P<n>{PLAIN})(?:(?P<mark>[\"″”])(?![A-WYZa-wyz0-9]|[xX][^0-9])|[\s\-]?in\.(?=\s[a-z(]|,|$)|-in(?=\s))"
 )
 _BEHIND_INCH = re.compile(
     r"\s(?!(?:by|x|and|or|is|was|in|of|long|wide|tall|high|deep|thick|apart|away|from|at|to)\b)[a-zA-Z]{2}"
@@ -125,8 +126,8 @@ def _feet(match: re.Match[str]) -> str | None:
 def _inches(match: re.Match[str]) -> str | None:
     if match["mark"] in ('"', "”") and is_closing_quote(match, match["mark"]):
         return None
-    one = match["n"] == "1" or match[0].endswith("-in") or (match["mark"] and _BEHIND_INCH.match(after(match)))
-    return f"{decimal(match['n'])} {'inch' if one else 'inches'}"
+    one = match["n"] == "1" or "-in" in match[0] or (match["mark"] and _BEHIND_INCH.match(after(match)))
+    return f"{decimal(match['n'])} {'inch' if one else 'inches'}{stop(match)}"
 
 
 def _address(match: re.Match[str]) -> str:
@@ -179,12 +180,13 @@ def _range(match: re.Match[str]) -> str | None:
     sum_is_near = _SUM_BEHIND.match(after(match)) or _SUM_AHEAD.search(before(match)) or is_formula(match)
     if sum_is_near and (falls or "=" in match.string[match.end() : match.end() + 8] or " " in dash):
         return None
-    if "−" in dash or (falls and len(dash) == 3 and not _SCORE.search(before(match, 80))):
+    if "−" in dash or (falls and dash == " - " and not _SCORE.search(before(match, 80))):
         return None
     tail = f" {unit.english(match['unit'], one=match['space'] == '-')}{_stop(match)}" if match["unit"] else ""
     years = not tail and re.fullmatch(r"[12][0-9]{3} [12][0-9]{3}", f"{first} {second}")
+    even = first == second in ("50", "20") and not match["unit"]  # a 50-50 chance
     words = [year(int(part)) if years else decimal(part) for part in (first, second)]
-    return f"{'minus ' if match['minus'] else ''}{words[0]} to {words[1]}{tail}"
+    return f"{'minus ' if match['minus'] else ''}{words[0]}{' ' if even else ' to '}{words[1]}{tail}"
 
 
 def _ratio(match: re.Match[str]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from services.synth.reading import unit
+from services.synth.reading.english.abbreviation import UNDOTTED
 from services.synth.reading.english.context import after, before
 from services.synth.reading.english.numeral import digits
 from services.synth.reading.rule import Rule, always
@@ -22,9 +24,15 @@ _SPELLED = {
 _SIGN = re.compile("[" + re.escape("".join(_SAID)) + "]")
 _ABOUT = re.compile(r"(?<![0-9A-Za-z])~\s?(?=[0-9$€£])")
 _SLASH = re.compile(r"(?<=[0-9])/(?=[0-9])")
+_SLASH_AT_LETTER = re.compile(r"(?<=[A-Za-z])/(?=[0-9])|(?<=[0-9])/(?=[A-Za-z])")
 _HASH = re.compile(r"#(?=[0-9])")
 _HASHTAG = re.compile(r"(?<![A-Za-z0-9#&])#(?=[A-Za-z])")
 _SHARP = re.compile(r"(?<=(?<![A-Za-z])[A-GJ])#(?![A-Za-z0-9])")
+# A word of small letters at which no other rule begins: most words of a text.
+_USUAL = re.compile(
+    rf"(?<![A-Za-z0-9])(?!(?:{'|'.join(sorted(UNDOTTED))}|{unit.pattern(unit.ENGLISH, unit.ENGLISH_SAME)}))"
+    r"[a-z]{4,}+(?=[\s,;!?)]|:\s|$)"
+)
 _WORD = re.compile(r"[A-Za-z]++")
 _DASH = re.compile(r"(?<=[A-Za-z])-(?=[0-9])|(?<=[0-9])-(?=[A-Za-z])")
 _ONE_OR_MORE = re.compile(r"(?<=[A-Za-z])\((?P<s>e?s)\)(?![A-Za-z])")
@@ -76,6 +84,8 @@ def named(char: str) -> str:
     return _SPELLED.get(char) or _SAID.get(char, "").strip()
 
 
+USUAL_WORD = Rule(_USUAL, lambda match: match[0], first="a")
+"""Must come first: it saves the time that the other rules take."""
 FIRST_RULES = (Rule(_KEY, _key, first="."),)
 RULES = (
     Rule(_ABOUT, always("about "), first="."),
@@ -83,6 +93,7 @@ RULES = (
     Rule(_ONE_OR_MORE, lambda match: match["s"], glued=True, first="."),
     Rule(_FILE, always(" dot "), first="."),
     Rule(_SLASH, always(" slash "), first="."),
+    Rule(_SLASH_AT_LETTER, always(" "), first="."),
     Rule(_DASH, always(" "), first="."),
     Rule(_HASH, always("number "), first="."),
     Rule(_SHARP, always(" sharp"), first="."),
