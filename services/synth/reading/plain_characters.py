@@ -1,4 +1,4 @@
-"""Replaces characters by those that the rules know: digits of other scripts, other widths, spaces, dashes.
+"""Replaces characters by those that the rules know: digits of other scripts, other widths, spaces, hyphens.
 
 This runs before all rules, and does not depend on the language. It is not NFKC, which would also change letters of
 Hangul that stand alone (ㅋㅋ), powers (m²) and fractions (½).
@@ -39,41 +39,19 @@ _DIGIT = re.compile(r"[^\D0-9]")
 _STYLED = re.compile("[\U0001d400-\U0001d7cb]")  # letters as mathematical signs: 𝗕𝗼𝗹𝗱
 _SQUARED = re.compile("[\u3371-\u337a\u3380-\u33df\ufb00-\ufb06]")  # ㎏, ㎿, ㏂, ﬁ
 
-_DASH = "[–—−ㅡー]"
-_ANY_DASH = "[–—−ㅡー-]"
-_DASHES = re.compile(_DASH)
-# Three groups of digits or more are a telephone, a date or a code. Of two, only those that are certainly a telephone.
-_GROUPS = re.compile(rf"(?<![0-9.,])[0-9]{{1,14}}(?:{_ANY_DASH}[0-9]{{1,14}}){{2,5}}(?![0-9])")
-_AREA = re.compile(
-    rf"(?:\([0-9]{{2,4}}\)(?:\s|{_ANY_DASH})?|(?<![0-9.,])0[0-9]{{1,3}}(?:\) ?|[ .]))"
-    rf"[0-9]{{3,4}}{_DASH}[0-9]{{4}}(?![0-9])"
-)
-_SERVICE = re.compile(rf"(?<![0-9.,\-–—−])(?P<a>1[568][0-9]{{2}}){_DASH}(?P<b>[0-9]{{4}})(?![0-9])")
-_BETWEEN = re.compile(r"(?<=[0-9])[—ㅡー](?=[0-9])")
-_AFTER_UNIT = re.compile(
-    r"(?:(?<=[시분일월년%°℃)])|(?<=[aApP][mM])|(?<=[ap]\.m\.))[—−](?=[0-9]|오전|오후|새벽|저녁|밤|다음)"
-)
-_WEEKDAYS = re.compile(r"(?<=[월화수목금토일])[–—−](?=[월화수목금토일](?:요일|(?!\w)))")
-# A range with a unit or in a month; without them it is a subtraction, which the rules know: 5−3.
-_MINUS_BETWEEN = re.compile(
-    r"(?<=[0-9])−(?=[0-9.,]{1,12}\s?(?:[%‰°℃$€₩A-Za-z~]|[명개년월시분초원층세살회주권장병잔]|일(?!\s?때)))"
-)
-_MONTH = re.compile(r"(?<![0-9.,])(?P<year>(?:19|20)[0-9]{2})[–—−](?P<month>0[1-9]|1[0-2])(?![0-9.,%–—−\-])")
-_MINUS = re.compile(r"(?<![0-9A-Za-z가-힣)%.,~–—−\-])(?<![0-9]\s)–(?=[0-9$€£₩])")
+_THOUSANDS = re.compile(r"(?<![0-9.,])[0-9]{1,3}(?:[\u00a0\u2009\u202f][0-9]{3}){1,6}(?![0-9])")  # 1 000 000
+_FIXED_SPACE = re.compile(r"[\u00a0\u2009\u202f]")
 
 
 def plain(text: EditedText) -> EditedText:
-    """Returns the text with plain characters; each comes from what stood in its place. Takes linear time.
-
-    Between digits, a dash becomes a hyphen in a telephone, a date or a code, and stays an en dash in a range: 9–5.
-    """
+    """Returns the text with plain characters; each comes from what stood in its place. Takes linear time."""
     if _USUAL.fullmatch(text.text):
         return text
-    plain = text.respelled(text.text.translate(_ONE_FOR_ONE)).sub(_INVISIBLE, "").sub(_SQUARED, _letters)
+    same = _THOUSANDS.sub(lambda number: _FIXED_SPACE.sub(",", number[0]), text.text)
+    plain = text.respelled(same.translate(_ONE_FOR_ONE)).sub(_INVISIBLE, "").sub(_SQUARED, _letters)
     same = _DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), plain.text)
     same = _STYLED.sub(lambda letter: unicodedata.normalize("NFKC", letter[0]), same)
-    plain = plain.respelled(_with_plain_dashes(same))
-    return plain.sub(_RAISED_FRACTION, _fraction)
+    return plain.respelled(same).sub(_RAISED_FRACTION, _fraction)
 
 
 def _letters(sign: re.Match[str]) -> str:
@@ -85,27 +63,3 @@ def _fraction(match: re.Match[str]) -> str:
     """Return ¹/₂ as 1/2, apart from a whole number before it."""
     apart = " " if match.string[match.start() - 1 : match.start()].isdecimal() else ""
     return apart + unicodedata.normalize("NFKC", match[0])
-
-
-def _with_plain_dashes(text: str) -> str:
-    """Return a text of the same length in which a dash at a digit is the one that the rules know for its purpose."""
-    if not _DASHES.search(text):
-        return text
-    for pattern in (_GROUPS, _AREA):
-        text = pattern.sub(lambda groups: _DASHES.sub("-", groups[0]), text)
-    text = _MONTH.sub(_month, _SERVICE.sub(_service, text))
-    text = _BETWEEN.sub(lambda dash: "–" if dash[0] == "—" else "-", text)
-    text = _WEEKDAYS.sub("-", text)
-    return _MINUS.sub("-", _MINUS_BETWEEN.sub("–", _AFTER_UNIT.sub("–", text)))
-
-
-def _service(match: re.Match[str]) -> str:
-    """Return 1588-1234; two years in order stay a range: 1500–1900."""
-    years = int(match["a"]) < int(match["b"]) <= 2100
-    return match[0] if years else f"{match['a']}-{match['b']}"
-
-
-def _month(match: re.Match[str]) -> str:
-    """Return 2024-05; two years in a row stay a range: 2005–06."""
-    years = int(match["month"]) == int(match["year"]) % 100 + 1
-    return match[0] if years else f"{match['year']}-{match['month']}"

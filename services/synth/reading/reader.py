@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-from services.synth.reading import english, korean, markdown, plain_characters, spelling, word_characters
+from services.synth.reading import dashes, english, korean, markdown, plain_characters, spelling, word_characters
 from services.synth.reading.edited_text import EditedText
 
 _HANGUL = re.compile(r"[가-힣ㄱ-ㅣ]")
@@ -48,6 +48,7 @@ def read_with_places(
     if reading not in ("ko", "en"):
         return held(plain)
     words = word_characters.in_words(held(markdown.unmarked(usual, tags=tags)), reading)
+    words = dashes.plain(words, reading)
     said = korean.edited(words) if reading == "ko" else english.edited(words)
     return said if any(char.isalnum() for char in said.text) else plain
 

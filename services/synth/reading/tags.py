@@ -28,7 +28,7 @@ _TAG = re.compile(
     rf"|</?(?:{_INLINE})(?:\s[^<>]{{0,300}})?/?>|<(?:{_OF_ONE_LETTER}){_ATTRIBUTES}/?>"
     rf"|(?P<special></?(?:{_OF_MODELS})/?>|<\|[^\s<>|]{{1,{MAX_NAME_CHARS}}}\|>"
     r"|\[/?(?:INST|TOOL_CALLS|TOOL_RESULTS|AVAILABLE_TOOLS)\])"
-    rf"|</{_NAME}\s{{0,5}}>|(?<![A-Za-z0-9_)\]])<{_NAME}{_ATTRIBUTES}/?>"
+    rf"|</{_NAME}\s{{0,5}}>|(?<![A-Za-z0-9_)\]])<{_NAME}(?:=[^\s<>\"']{{1,60}}|{_ATTRIBUTES}/?)>"
     r"|<!DOCTYPE\s[^<>]{0,300}>|<\?xml\s[^<>]{0,300}\?>",
     re.IGNORECASE,
 )

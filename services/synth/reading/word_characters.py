@@ -16,10 +16,11 @@ _COUNTED = (
     "\u2460-\u249b\u24ea-\u24ff\u2776-\u2793\u3220-\u3229\u3251-\u325f\u3280-\u3289\u32b1-\u32bf"  # ① ⑴ ⒈ ❶ ㈠ ㉑ ㊀ ㊱
 )
 _NUMBER = re.compile(f"[{_COUNTED}]")
+_SPAN = re.compile(rf"(?<=[{_COUNTED}])\s?[~–\-]\s?(?=[{_COUNTED}])")
 _ROMAN = re.compile("[\u2160-\u217f]{1,8}")
 _LETTER = re.compile("[\u249c-\u24e9]")  # ⒜ Ⓐ ⓐ
 _OF_HANGUL = re.compile("[\u3200-\u321b\u3260-\u327b]")  # ㈀ ㈎ ㉠ ㉮
-_FRACTION = re.compile("[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒]")
+_FRACTION = re.compile(r"(?:(?<=[0-9])\s)?[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒]")
 _NAME = re.compile("[㈜㈔㍿℡℻]")
 _ANY = re.compile(f"[{_COUNTED}\u2160-\u217f\u249c-\u24e9\u3200-\u321c\u3260-\u327b½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒㍿℡℻]")
 
@@ -48,6 +49,7 @@ def in_words(text: EditedText, code: str) -> EditedText:
     text = text.sub(_NAME, lambda sign: _apart(sign, names[sign[0]]) if sign[0] in names else " ")
     text = text.sub(_COPYRIGHT, " ").sub(_LETTER, lambda sign: _apart(sign, _letter(sign[0])))
     text = text.sub(_OF_HANGUL, lambda sign: _apart(sign, _syllable(sign[0])))
+    text = text.sub(_SPAN, "에서 " if korean else " to ")
     said = sino if korean else cardinal
     text = text.sub(_NUMBER, lambda sign: _apart(sign, said(int(unicodedata.numeric(sign[0])))))
     return text.sub(_ROMAN, lambda sign: _joined(sign, said(_roman(sign[0]))))
@@ -57,7 +59,7 @@ def _apart(match: re.Match[str], words: str) -> str:
     """Return the words with spaces where a word is beside them; a Korean particle hangs on."""
     before, after = match.string[match.start() - 1 : match.start()], match.string[match.end() : match.end() + 1]
     hangs = _HANGS_ON.match(match.string, match.end())
-    ahead = " " if before.isalnum() else ""
+    ahead = " " if before.isalnum() and before != "제" else ""
     return ahead + words + (" " if after.isalnum() and not hangs else "")
 
 
@@ -81,16 +83,21 @@ def _syllable(sign: str) -> str:
 def _fraction(match: re.Match[str]) -> str:
     """Return digits, which the rules read with a unit or after a whole number: 1/2 cup, 2 1/4."""
     before, after = match.string[match.start() - 1 : match.start()], match.string[match.end() : match.end() + 1]
-    ahead = " " if before.isalnum() else ""
-    return ahead + unicodedata.normalize("NFKC", match[0]).replace("⁄", "/") + (" " if after.isdecimal() else "")
+    return (" " if before.isalnum() else "") + _digits(match) + (" " if after.isdecimal() else "")
+
+
+def _digits(fraction: re.Match[str]) -> str:
+    return unicodedata.normalize("NFKC", fraction[0].strip()).replace("⁄", "/")
 
 
 def _korean_fraction(match: re.Match[str]) -> str:
-    """Return words, unless a whole number is before it or a unit after it; 1/2까지 would be read as a date."""
-    mixed = match.string[max(0, match.start() - 2) : match.start()].rstrip()[-1:].isdecimal()
-    if mixed or _MEASURED.match(match.string, match.end()):
+    """Return words, or digits before a unit and after a whole number: 2와 1/4. 1/2까지 would be read as a date."""
+    whole = match.string[match.start() - 1 : match.start()]
+    if whole.isdecimal():
+        return ("와 " if whole in "2459" else "과 ") + _digits(match)
+    if _MEASURED.match(match.string, match.end()):
         return _fraction(match)
-    above, below = unicodedata.normalize("NFKC", match[0]).split("⁄")
+    above, below = _digits(match).split("/")
     return _apart(match, f"{sino(int(below))} 분의 {sino(int(above))}")
 
 

@@ -13,6 +13,7 @@ TAGS = [
     ('<custom-tag a="b" c>중요</custom-tag>한', "중요한"),
     ("<ns:tag>글</ns:tag>", "글"),
     ("안녕<|im_end|>", "안녕 "),
+    ("<function=call>네</function>", "네"),
     ("안녕<s>하세요</s>", "안녕하세요"),
     ("<unk>네<eos>", " 네 "),
     ("[INST]질문[/INST]", " 질문 "),
