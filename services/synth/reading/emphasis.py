@@ -15,11 +15,11 @@ from services.synth.reading.edited_text import Edit, EditedText
 _ANY = re.compile(r"[*_`\\]|~~")
 # Linear time for any text: content is bounded, and each begin of a mark is tried once.
 _LINE = r"(?:[^\n]|\n(?![^\S\n]*\n))"  # emphasis may go on in the next line, but not in the next paragraph
-_NOT_IN_QUOTES = r"(?:(?<![\"'‘“「『(\[`])|(?=[*_]+[\w$€£₩#+\-~<`]))"  # '*' in quotes is the sign itself
+_NOT_IN_QUOTES = r"(?:(?<![\"'‘“「『(\[`])|(?=[*_]{1,3}[\w$€£₩#+\-~<`]))"  # '*' in quotes is the sign itself
 _CODE = re.compile(r"(?<![`\\])(?P<mark>`{1,2})(?!`)(?P<words>[^`\n]{1,300})(?P=mark)(?!`)")
 _STRIKE = re.compile(r"(?<![\w~\\])~~(?P<words>[^\s~][^\n~]{0,300}(?<!\s))~~(?!~)")
 _BOLD = re.compile(
-    r"(?:(?<![0-9A-Za-z)\]@*\\])|(?<=[0-9A-Za-z)\]])(?=\*+[^\x00-\x7f]))"  # not 2**3, 12**-34**
+    r"(?:(?<![0-9A-Za-z)\]@*\\])|(?<=[0-9A-Za-z)\]])(?=\*{2,3}[^\x00-\x7f]))"  # not 2**3, 12**-34**
     rf"{_NOT_IN_QUOTES}(?P<mark>\*{{2,3}})(?![\s*,;:!?)\]}}]|-[0-9]{{3}})"
     rf"(?P<words>(?:(?!\*\*){_LINE}){{1,300}}?)(?<![\s(\[{{“‘\-/@\\])(?P=mark)(?!\*)"
 )
