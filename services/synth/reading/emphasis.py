@@ -1,4 +1,5 @@
-r"""Removes the marks of emphasis and code: **bold**, *italic*, ***both***, __bold__, _italic_, ~~strike~~, `code`.
+r"""Removes the marks of emphasis and code: **bold**, *italic*, ***both***, __bold__, _italic_, ~~strike~~, ==mark==,
+++underline++, ||spoiler||, `code`.
 
 Nothing takes their place, so that a particle stays at its word and a rule sees the number that was bold. A star that is
 not a mark stays, because the rules say it: a key (press *), a product (5 * 3, 2**3), a hidden digit (****-3456).
@@ -12,12 +13,15 @@ from collections.abc import Iterator
 
 from services.synth.reading.edited_text import Edit, EditedText
 
-_ANY = re.compile(r"[*_`\\]|~~")
+_ANY = re.compile(r"[*_`\\]|~~|==|\+\+|\|\|")
 # Linear time for any text: content is bounded, and each begin of a mark is tried once.
 _LINE = r"(?:[^\n]|\n(?![^\S\n]*\n))"  # emphasis may go on in the next line, but not in the next paragraph
 _NOT_IN_QUOTES = r"(?:(?<![\"'‘“「『(\[`])|(?=[*_]{1,3}[\w$€£₩#+\-~<`]))"  # '*' in quotes is the sign itself
 _CODE = re.compile(r"(?<![`\\])(?P<mark>`{1,2})(?!`)(?P<words>[^`\n]{1,300})(?P=mark)(?!`)")
-_STRIKE = re.compile(r"(?<![\w~\\])~~(?P<words>[^\s~][^\n~]{0,300}(?<!\s))~~(?!~)")
+_STRIKE = re.compile(
+    r"(?<![\w~=+|\\])(?P<mark>~~|==|\+\+|\|\|)(?P<words>(?![\s~=+|])(?:(?!(?P=mark))[^\n]){1,300}(?<!\s))(?P=mark)"
+    r"(?![~=+|A-Za-z0-9])"
+)
 _BOLD = re.compile(
     r"(?:(?<![0-9A-Za-z)\]@*\\])|(?<=[0-9A-Za-z)\]])(?=\*{2,3}[^\x00-\x7f]))"  # not 2**3, 12**-34**
     rf"{_NOT_IN_QUOTES}(?P<mark>\*{{2,3}})(?![\s*,;:!?)\]}}]|-[0-9]{{3}})"
@@ -35,7 +39,7 @@ _UNPAIRED = re.compile(r"(?<![*\\])\*{2,3}(?!\*)")
 _BULLET = re.compile(
     r"(?m)^[^\S\n]{0,20}\*[^\S\n]{1,4}(?=\S)(?!(?:키|버튼|표|또는|혹은|key|button|or|and)(?![A-Za-z])|[#*])"
 )
-_ESCAPED = re.compile(r"\\(?P<sign>[*#_~`])")
+_ESCAPED = re.compile(r"\\(?P<sign>[*#_~`.+>\-])")
 _OPENING, _CLOSING = frozenset("\"'‘“「『(["), frozenset("\"'’”」』)]")
 
 

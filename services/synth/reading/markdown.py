@@ -23,7 +23,7 @@ _CHECKBOX = re.compile(r"(?m)^(?P<bullet>[^\S\n]{0,20}(?:[-*+]|[0-9]{1,3}[.)])[^
 _RULER = re.compile(r"(?m)^(?=[^\n]?[^\n]?[^\n]?-)[ \t|:\-]{3,}+$")
 _RULER_IN_LINE = re.compile(r"(?<=\|)[ ]?:?-{2,40}:?[ ]?(?=\||$)")
 _OF_AN_ADDRESS = frozenset("/.#:@")
-_ANY = re.compile(r"[\[<|&*_`\\\-]|~~")
+_ANY = re.compile(r"[\[<|&*_`\\\-]|~~|==|\+\+")
 
 
 def unmarked(text: EditedText, *, tags: bool = True) -> EditedText:
