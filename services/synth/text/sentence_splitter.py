@@ -28,7 +28,7 @@ _INNER = frozenset(",-/:;@#%&*_")  # punctuation that does not end a sentence
 _BREAKS = frozenset("\n\r\v\f\x85\u2028\u2029")
 _CLOSING = frozenset("\"'”’」』»)]）")
 _TAG_CHARS = 64  # within so many characters, a tag (`<|im_end|>`) does not begin the next sentence
-_BEGINS_TAG = frozenset("/|!?")
+_ENDS_TAG = frozenset(">.!?…。！？")  # "x <y. Then" is not a tag
 _HANGUL = re.compile(r"[가-힣]")
 
 
@@ -126,8 +126,10 @@ class Sentences:
         if char == "<":
             self._tag = 1
             return False
-        begins = self._tag != 1 or char in _BEGINS_TAG or (char.isascii() and char.isalpha())
-        going = 0 < self._tag < _TAG_CHARS and begins and char != ">" and char not in _BREAKS
+        if not self._tag:
+            return False
+        begins = self._tag > 1 or char in "/|" or (char.isascii() and char.isalpha())
+        going = begins and self._tag < _TAG_CHARS and char not in _ENDS_TAG and char not in _BREAKS
         self._tag = self._tag + 1 if going else 0
         return going
 

@@ -113,6 +113,7 @@ def test_each_decomposed_syllable_comes_from_its_letters() -> None:
 
 PARTS = st.sampled_from(
     "0 3 24 1,000 3.14 2024 -5 % ~ - / : . , ! 명 개 시 월 년 만 원 번째 kg ㎏ ℃ m² $ AI Hello U.S. & + = * _ ` "
+    "** ~~ – − 2½ ㈜ ㎿ \u200b </a> "
     "http://a.com ㅋㅋ ㄱ 👍 ① ( ) [ ](http://a.b) <b> </b> <br> &amp; | --- <!-- --> > $x^2$ ２ ᄀ ᅡ ᆨ \u0301 을(를) 가 "
     "나는 \n \t \0".split(" ")
 )

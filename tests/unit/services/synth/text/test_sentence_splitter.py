@@ -175,6 +175,7 @@ MORE = [
     ("en", "<think>\nOk.\n</think>\n\nHello. Bye.", ["<think>\nOk.\n</think>", "Hello.", "Bye."]),
     ("en", 'It is 5. <end reason="stop">', ['It is 5. <end reason="stop">']),
     ("en", "It is so. <3 Yes. <", ["It is so.", "<3 Yes. <"]),
+    ("en", "Is x <y. Then go! Ok.", ["Is x <y.", "Then go!", "Ok."]),
     ("en", "<unk>", ["<unk>"]),
 ]
 
@@ -290,6 +291,8 @@ def test_what_may_be_a_tag_delays_a_sentence_by_a_bounded_number_of_characters()
     assert stream.push(" ") == ["It is true."]
     assert stream.push("it goes. <never closed") == []
     assert stream.push("a" * 60 + " ") == ["<|im_end|> Then it goes."]
+    assert stream.finish() == ["<never closed" + "a" * 60]
+    assert stream.push("If x <y. Then ") == ["If x <y."], "what is not a tag delays the end of its sentence"
 
 
 def test_open_quotation_ends_with_its_line() -> None:
