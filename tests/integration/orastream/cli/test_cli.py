@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import pty
+import re
 import signal
 import sys
 import time
@@ -314,8 +315,11 @@ async def test_up_starts_the_node_and_drains_it(tmp_path: Path, logs: Logs) -> N
         "--sync",
         "always",
     )
-    argv = [sys.executable, "-m", "orastream.cli", "up", *arguments]
-    up = Process("up", argv, env=environment({}), cwd=tmp_path, log=logs["up"])
+    # In a session of its own, so that it has no terminal, as under systemd.
+    alone = "import os, sys; os.setsid(); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    argv = [sys.executable, "-c", alone, "-m", "orastream.cli", "up", *arguments]
+    (tmp_path / "lexicon.yaml").write_text("ko: {SQL: 시퀄}")
+    up = Process("up", argv, env=environment({"TTS_LEXICON": "lexicon.yaml"}), cwd=tmp_path, log=logs["up"])
     data = tmp_path / "data"
 
     async def ready() -> bool:
@@ -344,6 +348,13 @@ async def test_up_starts_the_node_and_drains_it(tmp_path: Path, logs: Logs) -> N
         _, out, _ = await orastream(tmp_path, "doctor", **node)
         assert "loses nothing that was acked" in out
 
+        (tmp_path / "lexicon.yaml").write_text("ko: {SQL: 에스큐엘, Redis: 레디스}")
+        up.signal(signal.SIGHUP)
+
+        async def read_anew() -> bool:
+            return re.search(r'"words": 2, .*"lexicon read anew"', up.text()) is not None
+
+        await up.until_ready(read_anew, 20)
         killed = pids["ws_bridge"]
         assert killed is not None
         os.kill(killed, signal.SIGKILL)
