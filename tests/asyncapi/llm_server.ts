@@ -11,6 +11,9 @@ type Nothing<T> = [keyof T] extends [never] ? true : false
 
 export const least: SpeakRequest = { text: '안녕하세요', sessionId: 's1', phoneId: 'p1' }
 
+// JSON has an object. Modelina's type is a Map, which JSON.stringify would write without its entries.
+const words = { SQL: '시퀄' } as unknown as NonNullable<SpeakRequest['pronunciations']>
+
 export const full: Every<SpeakRequest> = {
   text: '안녕하세요',
   ssml: false,
@@ -32,7 +35,7 @@ export const full: Every<SpeakRequest> = {
   idleSeconds: 10,
   redeliverOf: null,
   supersede: true,
-  pronunciations: { SQL: '시퀄' },
+  pronunciations: words,
 }
 export const sent: SpeakRequest = full
 

@@ -45,6 +45,18 @@ async def test_speech_is_the_audio_of_the_engine(api: openai.AsyncOpenAI) -> Non
         assert (file.getnchannels(), file.getsampwidth()) == (1, 2)
 
 
+async def test_speech_has_the_words_of_the_request(api: openai.AsyncOpenAI) -> None:
+    """An extension of the API."""
+    words = {"pronunciations": {"SQL": "시퀄"}}
+    response = await api.audio.speech.create(
+        model="tts-1", voice="alloy", input="SQL은 쉽다.", response_format="wav", extra_body=words
+    )
+    assert samples(response.content) == samples(await reference("시퀄은 쉽다."))
+    with pytest.raises(openai.BadRequestError, match="pronunciations: SQL: the reading is empty"):
+        wrong = {"pronunciations": {"SQL": ""}}
+        await api.audio.speech.create(model="tts-1", voice="alloy", input="SQL", extra_body=wrong)
+
+
 async def test_pcm_has_the_sample_rate_of_the_api(api: openai.AsyncOpenAI) -> None:
     """24 kHz as the API defines; the duration equals that of the engine's 22 050 Hz audio."""
     response = await api.audio.speech.create(model="tts-1", voice="alloy", input=TEXT, response_format="pcm")

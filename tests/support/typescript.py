@@ -44,6 +44,10 @@ def type_of(path: Path, schema: dict[str, Any], generator: str) -> str:
             return f"[{', '.join([type_of(path, schema['items'], generator)] * items)}]"
         return f"Array<{type_of(path, schema['items'], generator)}>"
     kinds = [schema.get("type")] if isinstance(schema.get("type"), str | None) else schema["type"]
+    if "object" in kinds and isinstance(schema.get("additionalProperties"), dict):  # keys of any name
+        values = type_of(path, schema["additionalProperties"], generator)
+        keyed = "Map" if generator == MODELINA else "Record"
+        return union([f"{keyed}<string, {values}>" if kind == "object" else SIMPLE[kind] for kind in kinds])
     assert set(kinds) <= SIMPLE.keys(), f"{path.name}: a field needs a type, an object a name of its own: {schema}"
     return union([SIMPLE[kind] for kind in kinds])
 

@@ -8,9 +8,10 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
-from orastream import Acceptance, Client
+from orastream import Acceptance, BlockingClient, Client, Report
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from tests.support.processes import until
 from tests.support.services import ServiceProcess, Stack
@@ -177,6 +178,35 @@ async def test_words_of_a_request_in_every_way_to_send_one(client: Client, stack
     assert streamed.end is not None and streamed.end.text == "SQL은 3개."
     assert (await said(client, "SQL은 3개.")).pcm == plain.pcm
     assert "SQL" not in synth.text() and "시퀄" not in synth.text() and "\\uc2dc\\ud004" not in synth.text()
+
+
+async def test_words_over_http_and_from_the_blocking_client(client: Client, stack: Stack) -> None:
+    await stack.start("synth", "gateway", SYNTH_SLOTS=1)
+    expected = (await said(client, "시퀄은 3개.")).pcm
+    fields = {"text": "SQL은 3개.", "sessionId": "h", "phoneId": "p", "transport": "none", "format": "pcm16"}
+    words = {"SQL": "시퀄"}
+    async with aiohttp.ClientSession() as http:
+        url = f"{stack.only('gateway').url}/api/convert-tts/"
+        async with http.post(url, json=fields | {"requestId": "r", "pronunciations": words}) as answer:
+            accepted = await answer.json()
+            assert answer.status == 202, accepted
+        async with http.post(url, json=fields | {"requestId": "x", "pronunciations": {"SQL": 1}}) as answer:
+            assert answer.status == 422 and "pronunciations: SQL: the reading has the wrong type" in await answer.text()
+    assert await pcm_of(client, "h", "r", accepted["requestSeq"]) == expected
+
+    def block() -> Acceptance | Report:
+        with BlockingClient(stack.nats_server.url) as blocking:
+            return blocking.say("SQL은 3개.", **{**IDS, "session_id": "b"}, pronunciations=words)
+
+    asked = await asyncio.to_thread(block)
+    assert isinstance(asked, Acceptance)
+    assert (await stored(client, asked)).pcm == expected
+
+
+async def pcm_of(client: Client, session: str, request: str, sequence: int) -> bytes:
+    """The audio of a request."""
+    messages = client.audio(session, request, sequence)
+    return b"".join([message.audio async for message in messages if isinstance(message, AudioChunk)])
 
 
 async def test_words_of_a_request_count_before_those_of_the_node(client: Client, stack: Stack, tmp_path: Path) -> None:
