@@ -18,7 +18,7 @@ from services.oraserver.violations import Problems, Violation
 from services.oraserver.wav import has_true_sizes
 
 # A file with any other extension is stored as .bin.
-EXTENSIONS = frozenset({"wav", "pcm", "opus", "ogg", "flac", "mulaw", "mp3", "aac"})
+EXTENSIONS = frozenset({"wav", "pcm", "opus", "ogg", "flac", "mulaw", "alaw", "mp3", "aac"})
 
 EndedStatus = Literal["cancelled", "failed"]
 """How an utterance has ended that gets no `complete`."""

@@ -28,7 +28,7 @@ AUDIO = b"\xa1t\xa5audio\xa1s"
 """What follows the map's first byte in a frame of audio, as the bridge writes it."""
 HEAD_BYTES = 48
 """As many bytes have all of such a frame before its data."""
-FORMATS = ("wav", "pcm16", "opus", "flac", "mulaw", "mp3", "aac")
+FORMATS = ("wav", "pcm16", "opus", "flac", "mulaw", "alaw", "mp3", "aac")
 
 
 @dataclass(slots=True)

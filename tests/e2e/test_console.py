@@ -139,7 +139,11 @@ async def test_requests_of_other_clients_can_be_played(
         await expect(page.locator("#stop")).to_be_disabled()
         assert await page.evaluate("recorded.scheduled.length") > 0
         assert await page.evaluate("recorded.samples.length") == 0
-        for fmt, rate in (("opus", 22_050), ("mulaw", 8_000)):  # decoded as a whole; by a table while it streams
+        for fmt, rate in (
+            ("opus", 22_050),
+            ("mulaw", 8_000),
+            ("alaw", 8_000),
+        ):  # decoded as a whole; by a table while it streams
             await client.say("네.", session_id=fmt, phone_id="p", fire_and_forget=False, format=fmt)
             row = page.locator("#list tr", has=page.get_by_text(fmt, exact=True))
             await row.get_by_role("button", name=re.compile("^Listen")).click()

@@ -178,6 +178,7 @@ async def test_full_session_is_refused_and_ended_requests_free_its_capacity(scen
         ("opus", None),
         ("flac", None),
         ("mulaw", None),
+        ("alaw", None),
         ("mp3", None),
         ("aac", 24_000),
     ],

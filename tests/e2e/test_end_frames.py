@@ -242,7 +242,9 @@ async def test_another_bridge_ends_what_a_killed_one_has_begun(tmp_path: Path, l
 
 
 @pytest.mark.parametrize("use_websocket", [True, False])
-@pytest.mark.parametrize(("fmt", "rate", "expected"), [("pcm16", 16_000, 16_000), ("mulaw", None, 8_000)])
+@pytest.mark.parametrize(
+    ("fmt", "rate", "expected"), [("pcm16", 16_000, 16_000), ("mulaw", None, 8_000), ("alaw", None, 8_000)]
+)
 async def test_raw_formats_come_with_their_sample_rate(
     js: JetStream, tmp_path: Path, use_websocket: bool, fmt: str, rate: int | None, expected: int
 ) -> None:
@@ -252,5 +254,5 @@ async def test_raw_formats_come_with_their_sample_rate(
         assert report.status == "delivered"
         got = await to.got("raw")
         assert got.sample_rate == expected and got.transport == ("websocket" if use_websocket else "http")
-        bytes_per_second = expected * (1 if fmt == "mulaw" else 2)
+        bytes_per_second = expected * (1 if fmt in ("mulaw", "alaw") else 2)
         assert got.bytes / bytes_per_second == pytest.approx(report.audio_seconds, abs=0.01)

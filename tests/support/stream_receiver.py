@@ -85,7 +85,7 @@ V1, V2 = "orastream.v1", "orastream.v2"
 CREDIT, MAX_RANGES, ACK_S, IDLE_S, ACK_BYTES, TICK_S = 262_144, 64, 0.25, 2.0, 64 << 10, 0.02
 LATE_S = 0.5
 """How long after its ack the fault `acks before it stores` stores."""
-FORMATS = ["wav", "pcm16", "mulaw", "opus", "flac", "mp3", "aac"]
+FORMATS = ["wav", "pcm16", "mulaw", "alaw", "opus", "flac", "mp3", "aac"]
 NEEDED: dict[str, dict[str, type]] = {
     "hello": {"version": int, "node": str},
     "open": {"s": int, "session": str, "phone": str, "request": str, "seq": int, "epoch": int, "try": int},

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orastream.base.backoff import Backoff
-from orastream.contract.audio import EXTENSIONS, MULAW_RATE_HZ, PcmSpec
+from orastream.contract.audio import EXTENSIONS, G711_RATE_HZ, PcmSpec
 from orastream.contract.audio_messages import AudioChunk, AudioStart
 from orastream.contract.messages import MAX_SAMPLE_RATE_HZ
 from orastream.delivery.post.body import Body
@@ -284,7 +284,7 @@ def test_guide_has_every_extension() -> None:
     table = rows(GUIDE, "Formats and sample rates", "extension")
     assert {ext for row in table for ext in re.findall(r"`\.(\w+)`", row[0])} == set(EXTENSIONS.values())
     rates = {row[0]: numbers(row[1]) for row in table}
-    assert rates["`.mulaw`"] == [MULAW_RATE_HZ]
+    assert rates["`.mulaw`, `.alaw`"] == [G711_RATE_HZ]
 
 
 def test_helpers_read_tables() -> None:

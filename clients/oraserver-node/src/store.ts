@@ -32,7 +32,7 @@ export interface Utterance {
   stopped?: boolean;
 }
 
-const EXTENSIONS = new Set(["wav", "pcm", "opus", "ogg", "flac", "mulaw", "mp3", "aac"]);
+const EXTENSIONS = new Set(["wav", "pcm", "opus", "ogg", "flac", "mulaw", "alaw", "mp3", "aac"]);
 const WAV_HEADER_BYTES = 44;
 const UNKNOWN_SIZE = 0xffffffff;
 

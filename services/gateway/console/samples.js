@@ -1,9 +1,9 @@
-/** Bytes of a streamed file to samples, as they arrive: WAV and PCM16 as they are, µ-law by its table. No Web Audio here. */
+/** Bytes of a streamed file to samples, as they arrive: WAV and PCM16 as they are, G.711 by its laws. No Web Audio here. */
 
 const WAV_HEADER_BYTES = 44;
 
 /** Formats whose samples can be heard while they stream; anything else must be decoded as a whole. */
-export const STREAMED = new Set(["wav", "pcm16", "mulaw"]);
+export const STREAMED = new Set(["wav", "pcm16", "mulaw", "alaw"]);
 
 /** Reads one mono file of `format`; `rate` (Hz) is known from the start for all but WAV, which says its own. */
 export class SampleReader {
@@ -34,9 +34,10 @@ export class SampleReader {
       data = data.subarray(this.#header);
       this.#header = 0;
     }
-    if (this.#format === "mulaw") {
+    const decode = { mulaw: decodeMulaw, alaw: decodeAlaw }[this.#format];
+    if (decode) {
       this.#rest = new Uint8Array(0);
-      return Float32Array.from(data, decodeMulaw);
+      return Float32Array.from(data, decode);
     }
     const count = data.length >> 1;
     const view = new DataView(data.buffer, data.byteOffset, count * 2);
@@ -52,4 +53,12 @@ function decodeMulaw(byte) {
   const value = ~byte & 0xff;
   const magnitude = (((value & 0x0f) << 3) + 0x84 << ((value >> 4) & 7)) - 0x84;
   return (value & 0x80 ? -magnitude : magnitude) / 32768;
+}
+
+/** G.711 A-law: a byte as a sample, in the middle of its interval. */
+function decodeAlaw(byte) {
+  const value = byte ^ 0x55;
+  const segment = (value >> 4) & 7;
+  const magnitude = segment ? ((value & 0x0f) << 4) + 0x108 << (segment - 1) : ((value & 0x0f) << 4) + 8;
+  return (value & 0x80 ? magnitude : -magnitude) / 32768;
 }

@@ -21,6 +21,7 @@ MEDIA = {
     "wav": "audio/wav",
     "pcm16": "audio/pcm",
     "mulaw": "audio/basic",
+    "alaw": "audio/PCMA",
     "opus": "audio/ogg",
     "flac": "audio/flac",
     "mp3": "audio/mpeg",

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
-from orastream.contract.audio import BYTES_PER_SAMPLE, header_bytes
+from orastream.contract.audio import SAMPLE_BYTES, header_bytes
 
 GUESSED_BYTES_PER_S = 4_400
 """Of a coded format, without marks."""
-_SAMPLE_BYTES = {"wav": BYTES_PER_SAMPLE, "pcm16": BYTES_PER_SAMPLE, "mulaw": 1}
 
 
 class Timeline:
@@ -21,7 +20,7 @@ class Timeline:
     __slots__ = ("_header", "_marks", "_per_second", "exact")
 
     def __init__(self, fmt: str, rate_hz: int, channels: int) -> None:
-        sample = _SAMPLE_BYTES.get(fmt)
+        sample = SAMPLE_BYTES.get(fmt)
         self.exact = sample is not None
         """Whether the times are exact: the format is not coded."""
         self._header = header_bytes(fmt)

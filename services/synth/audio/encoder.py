@@ -64,4 +64,4 @@ def _av_version() -> str:
 
 
 def _module(fmt: Format) -> str:
-    return "services.synth.audio.encoders.ffmpeg" if fmt in _OF_FFMPEG else "services.synth.audio.encoders.mulaw"
+    return "services.synth.audio.encoders.ffmpeg" if fmt in _OF_FFMPEG else "services.synth.audio.encoders.g711"

@@ -65,7 +65,7 @@ async def speak_utterance(
 
     To resume: a deterministic engine that made the stored chunks continues at the exact sample, and the file is the
     same, byte for byte, as from one attempt. Any other engine speaks sentence `resume.sentence` again, after its stored
-    part. That is not possible in a coded format other than mulaw, because the encoder's state is lost: CannotResume.
+    part. That is not possible in other coded formats than mulaw and alaw, whose encoders have no state: CannotResume.
 
     Use it with `contextlib.aclosing`. Cancelled or closed early, it stops the engine. Raises EngineCrashed,
     UnknownVoice or another EngineError; chunks yielded before stay valid. Raises AudioTooLong when `utterance.limits`

@@ -6,7 +6,7 @@ import struct
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Format = Literal["wav", "pcm16", "opus", "flac", "mulaw", "mp3", "aac"]
+Format = Literal["wav", "pcm16", "opus", "flac", "mulaw", "alaw", "mp3", "aac"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 EXTENSIONS: dict[Format, str] = {
     "wav": "wav",
@@ -14,6 +14,7 @@ EXTENSIONS: dict[Format, str] = {
     "opus": "opus",
     "flac": "flac",
     "mulaw": "mulaw",
+    "alaw": "alaw",
     "mp3": "mp3",
     "aac": "aac",
 }
@@ -23,10 +24,12 @@ RATES_HZ: dict[Format, tuple[int, ...]] = {
     "aac": (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
 }
 """Allowed sample rates of the formats that do not take every rate: Opus (RFC 7845), MP3, AAC (up to 48 kHz)."""
-MULAW_RATE_HZ = 8_000
-"""Default rate of mulaw, as in telephony. A request may set another one."""
+G711_RATE_HZ = 8_000
+"""Default rate of mulaw and alaw, as in telephony. A request may set another one."""
 
 BYTES_PER_SAMPLE = 2
+SAMPLE_BYTES: dict[str, int] = {"wav": BYTES_PER_SAMPLE, "pcm16": BYTES_PER_SAMPLE, "mulaw": 1, "alaw": 1}
+"""Bytes of a sample, of the formats in which every sample has as many. All other formats are compressed."""
 WAV_HEADER_BYTES = 44
 UNKNOWN_SIZE = 0xFFFFFFFF
 
@@ -65,17 +68,15 @@ def wav_header(spec: PcmSpec, data_bytes: int | None = None) -> bytes:
 
 
 def header_bytes(fmt: str) -> int:
-    """Return the bytes before the first sample in a streamed file: 44 for wav, 0 for pcm16 and mulaw."""
+    """Return the bytes before the first sample in a streamed file: 44 for wav, 0 for pcm16, mulaw and alaw."""
     return WAV_HEADER_BYTES if fmt == "wav" else 0
 
 
 def seconds_of(fmt: str, spec: PcmSpec, file_bytes: int) -> float | None:
     """Return the duration of a streamed file in seconds, None for coded formats. `file_bytes` includes the header."""
-    if fmt == "mulaw":
-        return file_bytes / (spec.channels * spec.sample_rate_hz)
-    if fmt in ("wav", "pcm16"):
-        return spec.seconds(max(file_bytes - header_bytes(fmt), 0))
-    return None
+    if (size := SAMPLE_BYTES.get(fmt)) is None:
+        return None
+    return max(file_bytes - header_bytes(fmt), 0) / (size * spec.channels * spec.sample_rate_hz)
 
 
 CODED_BYTES_PER_S = 6_000
@@ -84,16 +85,14 @@ CODED_BYTES_PER_S = 6_000
 
 def bytes_per_second(fmt: str, spec: PcmSpec) -> float:
     """Return how many bytes a second of speech has in a file of this format; a rough figure for coded formats."""
-    one_s = spec.channels * spec.sample_rate_hz
-    return {"mulaw": one_s, "wav": BYTES_PER_SAMPLE * one_s, "pcm16": BYTES_PER_SAMPLE * one_s}.get(
-        fmt, CODED_BYTES_PER_S
-    )
+    size = SAMPLE_BYTES.get(fmt)
+    return CODED_BYTES_PER_S if size is None else size * spec.channels * spec.sample_rate_hz
 
 
 def rate_for(fmt: Format, engine_hz: int) -> int:
     """Return the sample rate in Hz if the request sets none: the engine's, or the next higher one of the format."""
-    if fmt == "mulaw":
-        return MULAW_RATE_HZ
+    if fmt in ("mulaw", "alaw"):
+        return G711_RATE_HZ
     rates = RATES_HZ.get(fmt)
     return engine_hz if rates is None else next((rate for rate in rates if rate >= engine_hz), rates[-1])
 

@@ -21,7 +21,7 @@ TEXTS = (
     "asked what had become of the ship. Nobody knew. Then the rain began, and all of them went home.",
 )
 LANGUAGE = "en-US"
-FORMATS: tuple[Format, ...] = ("wav", "pcm16", "mulaw", "opus", "flac", "mp3", "aac")
+FORMATS: tuple[Format, ...] = ("wav", "pcm16", "mulaw", "alaw", "opus", "flac", "mp3", "aac")
 
 
 class References:

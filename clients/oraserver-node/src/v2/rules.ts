@@ -18,7 +18,7 @@ export interface Rules {
 export const RULES: Rules = {
   credit: 262_144,
   streams: 1_000,
-  formats: ["wav", "pcm16", "mulaw", "opus", "flac", "mp3", "aac"],
+  formats: ["wav", "pcm16", "mulaw", "alaw", "opus", "flac", "mp3", "aac"],
   keepMs: 600_000,
   crc: false,
   played: false,

@@ -75,7 +75,7 @@ def say(
         float, typer.Option(min=0, help="Seconds to wait for the end; 0: only until it is accepted.")
     ] = 60.0,
     save: Annotated[Path | None, typer.Option(help="Also write the audio to this file.", dir_okay=False)] = None,
-    format: Annotated[str | None, typer.Option(help="wav, pcm16, opus, flac, mulaw, mp3 or aac.")] = None,
+    format: Annotated[str | None, typer.Option(help="wav, pcm16, opus, flac, mulaw, alaw, mp3 or aac.")] = None,
     voice: Annotated[str | None, typer.Option(help="A voice of the engine.")] = None,
     language: options.Language = None,
     speed: Annotated[float | None, typer.Option(help="0.5 to 2.")] = None,

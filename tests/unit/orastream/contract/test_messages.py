@@ -73,7 +73,7 @@ ACCEPTED: dict[str, list[Any]] = {
     "voice": ["ko"],
     "language": ["en-US", "a" * 64],
     "speed": [0.5, 2.0, 1, 2, 1.25],
-    "format": ["wav", "pcm16", "opus", "flac", "mulaw", "mp3", "aac"],
+    "format": ["wav", "pcm16", "opus", "flac", "mulaw", "alaw", "mp3", "aac"],
     "sampleRate": [8000, 48000, 24000],
     "ttlSeconds": [1, 3600, 1.5, 30.0],
     "replyTo": ["_INBOX.abc.def", "tts.reply.x"],

@@ -11,7 +11,7 @@ from functools import cache
 from importlib import resources
 
 from orastream.contract import subjects
-from orastream.contract.audio import EXTENSIONS, MULAW_RATE_HZ, Format, PcmSpec, wav_header, with_true_sizes
+from orastream.contract.audio import EXTENSIONS, G711_RATE_HZ, Format, PcmSpec, wav_header, with_true_sizes
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.delivery.sink import Speech
 
@@ -101,5 +101,5 @@ def utterance_in(fmt: Format, session: str, phone: str, request: str, chunk_byte
         header = wav_header(PcmSpec(RATE_HZ)) if fmt == "wav" else b""
         return Utterance(session, phone, request, fmt, cut(header + tone(0.5), chunk_bytes))
     file = resources.files(__package__).joinpath("samples", f"tone.{EXTENSIONS[fmt]}").read_bytes()
-    rate_hz = MULAW_RATE_HZ if fmt == "mulaw" else CODED_RATE_HZ
+    rate_hz = G711_RATE_HZ if fmt in ("mulaw", "alaw") else CODED_RATE_HZ
     return Utterance(session, phone, request, fmt, cut(file, chunk_bytes), sample_rate_hz=rate_hz)

@@ -53,7 +53,7 @@ def test_an_answer_for_fewer_chunks_changes_nothing() -> None:
     assert (progress.chunks, progress.bytes, progress.audio_seconds) == (2, 3_200, 0.2)
 
 
-@pytest.mark.parametrize(("fmt", "seconds"), [("pcm16", 0.1), ("wav", 0.097), ("mulaw", 0.2)])
+@pytest.mark.parametrize(("fmt", "seconds"), [("pcm16", 0.1), ("wav", 0.097), ("mulaw", 0.2), ("alaw", 0.2)])
 def test_seconds_come_from_the_bytes_if_the_format_has_a_fixed_byte_rate(fmt: str, seconds: float) -> None:
     progress = Progress()
     progress.confirmed(1, [written(0)], assembly_of(fmt))

@@ -676,13 +676,19 @@ def deliver_at_playback_speed(
 
 @pytest.mark.parametrize(
     ("fmt", "rate", "size"),
-    [("wav", 22_050, 32_768), ("wav", 8_000, 32_768), ("pcm16", 48_000, 4_096), ("mulaw", 8_000, 32_768)],
+    [
+        ("wav", 22_050, 32_768),
+        ("wav", 8_000, 32_768),
+        ("pcm16", 48_000, 4_096),
+        ("mulaw", 8_000, 32_768),
+        ("alaw", 8_000, 32_768),
+    ],
 )
 def test_a_receiver_at_playback_speed_answers_within_max_unconfirmed_s(fmt: Format, rate: int, size: int) -> None:
     bench = Bench(DeliveryRules()).connected()
     bench.machine.claimed(bench.now)
     bench.give(AudioStart(REQUEST, fmt, rate, 1, "e", "l"))
-    lasts_s = size / rate / (1 if fmt == "mulaw" else 2)
+    lasts_s = size / rate / (1 if fmt in ("mulaw", "alaw") else 2)
     chunks = [AudioChunk(1, index, int(index * lasts_s * 1000), 0, bytes(size)) for index in range(40)]
     for chunk in chunks[:4]:
         bench.give(chunk)

@@ -30,6 +30,7 @@ BEGINNINGS: dict[Format, tuple[bytes, ...]] = {
     "mp3": (b"ID3\x04",),  # the tag; the frames follow it
     "aac": (b"\xff\xf1", b"\xff\xf0"),  # the sync word of ADTS
     "mulaw": (b"",),
+    "alaw": (b"",),
 }
 
 
@@ -48,8 +49,8 @@ def voice(seconds: float, rate_hz: int) -> bytes:
 
 def decoded(fmt: Format, file: bytes, rate_hz: int) -> Any:
     """Returns the samples as int16, at the rate of the file."""
-    if fmt == "mulaw":
-        container = av.open(io.BytesIO(file), format="mulaw", options={"sample_rate": str(rate_hz)})
+    if fmt in ("mulaw", "alaw"):
+        container = av.open(io.BytesIO(file), format=fmt, options={"sample_rate": str(rate_hz)})
     else:
         container = av.open(io.BytesIO(file))
     with container:
@@ -79,6 +80,8 @@ def snr_db(signal: Any, decoded_samples: Any) -> float:
         ("flac", 22_050, float("inf")),
         ("mulaw", 8_000, 33),
         ("mulaw", 22_050, 33),
+        ("alaw", 8_000, 33),
+        ("alaw", 22_050, 33),
         ("opus", 24_000, 15),
         ("opus", 16_000, 15),
         ("mp3", 22_050, 15),
@@ -105,7 +108,7 @@ def test_decoded_audio_is_the_spoken_audio(fmt: Format, rate_hz: int, least_db: 
 
 @pytest.mark.parametrize(
     ("fmt", "rate_hz", "lead_s", "more_s"),
-    [(fmt, rate_hz, 0.0, 0.0) for fmt in ("opus", "flac", "mulaw") for rate_hz in (8_000, 24_000)]
+    [(fmt, rate_hz, 0.0, 0.0) for fmt in ("opus", "flac", "mulaw", "alaw") for rate_hz in (8_000, 24_000)]
     + [(fmt, 8_000, 0.14, 0.26) for fmt in ("mp3", "aac")]
     + [(fmt, rate_hz, 0.051, 0.1) for fmt in ("mp3", "aac") for rate_hz in (22_050, 48_000)],
 )
@@ -208,7 +211,7 @@ def test_chunker_counts_the_seconds_of_audio() -> None:
     pieces = [*chunker.push(bytes(16_000), 3), *chunker.end_sentence(), *chunker.flush()]
     assert chunker.seconds == 2.5
     assert (pieces[0].pts_ms, pieces[0].sentence) == (1_500, 3)
-    assert seconds_of("mulaw", PcmSpec(8_000), 8_000) == 1.0
+    assert seconds_of("mulaw", PcmSpec(8_000), 8_000) == seconds_of("alaw", PcmSpec(8_000), 8_000) == 1.0
     assert seconds_of("opus", PcmSpec(24_000), 8_000) is None
 
 
@@ -217,4 +220,4 @@ def test_rate_for_returns_a_rate_that_the_format_supports(fmt: Format) -> None:
     for engine_hz in (8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000):
         rate = rate_for(fmt, engine_hz)
         assert rate in RATES_HZ.get(fmt, (rate,))
-        assert rate == 8_000 if fmt == "mulaw" else rate >= engine_hz
+        assert rate == 8_000 if fmt in ("mulaw", "alaw") else rate >= engine_hz

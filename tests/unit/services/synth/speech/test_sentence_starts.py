@@ -141,6 +141,7 @@ UTTERANCES = [utterance(fmt) for fmt in FORMATS] + [
     utterance("wav", 22_050),
     utterance("pcm16", 6_000),
     utterance("mulaw", 16_000),
+    utterance("alaw", 16_000),
     utterance("opus", 24_000),
     utterance("mp3", 22_050),
 ]
@@ -197,7 +198,9 @@ async def test_an_exact_resume_at_any_chunk_gives_the_same_sentences_and_offsets
             check_places(of, rest)
 
 
-@pytest.mark.parametrize("of", [utterance("wav"), utterance("pcm16", 22_050), utterance("mulaw")], ids=name_of)
+@pytest.mark.parametrize(
+    "of", [utterance("wav"), utterance("pcm16", 22_050), utterance("mulaw"), utterance("alaw")], ids=name_of
+)
 async def test_a_repeated_sentence_begins_again_at_a_new_time(of: SpokenUtterance) -> None:
     """Readers identify it by its number, and the last one counts."""
     speaker, cutting = LetterSpeaker(deterministic=False), Cutting(4_096)

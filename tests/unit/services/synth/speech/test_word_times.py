@@ -114,7 +114,9 @@ def test_an_exact_resume_at_any_chunk_gives_each_word_once(
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("of", [utterance("wav"), utterance("pcm16", 22_050), utterance("mulaw")], ids=name_of)
+@pytest.mark.parametrize(
+    "of", [utterance("wav"), utterance("pcm16", 22_050), utterance("mulaw"), utterance("alaw")], ids=name_of
+)
 async def test_the_words_of_a_repeated_sentence_come_again_at_new_times(of: SpokenUtterance) -> None:
     speaker, cutting = LetterSpeaker(deterministic=False, words=True), Cutting(1_000)
     whole = await pieces_of(of, cutting, speaker=speaker, text=TEXT)
