@@ -60,6 +60,7 @@ def resume_of(progress: Assembly, engine: EngineInfo, voice: str | None = None) 
         progress.begun,
         progress.last_word,
         progress.last_pts_ms,
+        progress.tail,
         same_engine=same,
     )
 

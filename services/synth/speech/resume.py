@@ -25,6 +25,8 @@ class Resume:
     """The last word known to end in the stored chunks, None if none. As `begun`."""
     last_pts_ms: int = 0
     """`pts_ms` of the last stored chunk."""
+    tail: bytes = b""
+    """The last two bytes of the stored file (one, if its last chunk has only one)."""
     same_engine: bool = True
     """Whether this engine, in this version, made all stored chunks: else it cannot make the same bytes again."""
 

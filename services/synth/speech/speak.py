@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from orastream.contract.audio import BYTES_PER_SAMPLE, Format, PcmSpec, header_bytes, rate_for, seconds_of, wav_header
 from services.synth.audio import encoder, resample
 from services.synth.audio.coded_chunker import CodedChunker
+from services.synth.audio.fade import fade_after
 from services.synth.audio.file_tags import speech_tags
 from services.synth.audio.pcm_chunker import AudioPiece, Cutting, PcmChunker
 from services.synth.audio.resample import Resampler
@@ -65,7 +66,8 @@ async def speak_utterance(
 
     To resume: a deterministic engine that made the stored chunks continues at the exact sample, and the file is the
     same, byte for byte, as from one attempt. Any other engine speaks sentence `resume.sentence` again, after its stored
-    part. That is not possible in other coded formats than mulaw and alaw, whose encoders have no state: CannotResume.
+    part and a short fade to silence. That is not possible in other coded formats than mulaw and alaw, whose encoders
+    have no state: CannotResume.
 
     Use it with `contextlib.aclosing`. Cancelled or closed early, it stops the engine. Raises EngineCrashed,
     UnknownVoice or another EngineError; chunks yielded before stay valid. Raises AudioTooLong when `utterance.limits`
@@ -133,7 +135,10 @@ class _Output:
         self._skip = max(resume.stored_bytes - header_bytes(utterance.format), 0) if drops else 0
         self.silent = not resume.stored_bytes
         """Whether the engine has given no audio yet."""
-        hz, first = self._spec.sample_rate_hz, 0 if exact else round(self.seconds * self._spec.sample_rate_hz)
+        hz = self._spec.sample_rate_hz
+        # What the file needs before the first sample, because its stored part may end in the middle of speech.
+        self._fade = b"" if exact or not resume.stored_bytes else fade_after(utterance.format, resume.tail, hz)
+        first = 0 if exact else round(self.seconds * hz) + len(self._fade) // BYTES_PER_SAMPLE
         self._starts = SentenceStarts(
             self._engine_hz,
             hz,
@@ -245,6 +250,8 @@ class _Output:
 
     async def _chunks(self, out: bytes, sentence: int) -> list[AudioPiece]:
         """Returns the chunks that these samples of the file complete."""
+        if out and self._fade:
+            out, self._fade = self._fade + out, b""
         if self._coded and out:
             return await asyncio.to_thread(self._chunker.push, out, sentence)
         return self._chunker.push(out, sentence)

@@ -38,6 +38,8 @@ class Assembly:
         """Number of chunks passed on: the index of the next one."""
         self.bytes = 0
         """Audio bytes of the chunks passed on."""
+        self.tail = b""
+        """The last two bytes of the last chunk passed on (one, if it has only one)."""
         self.next_sentence = 0
         """Sentence of the last chunk passed on: a new attempt begins with it if the engine cannot skip chunks."""
         self.begun = -1
@@ -110,6 +112,7 @@ class Assembly:
         self._productive = True
         self.next_index += 1
         self.bytes += len(chunk.audio)
+        self.tail = chunk.audio[-2:]
         self.next_sentence = chunk.sentence
         self.last_pts_ms = chunk.pts_ms
         if chunk.words:

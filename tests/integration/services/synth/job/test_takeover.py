@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from orastream import Acceptance, Client
 from orastream.contract import subjects
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioMessage, AudioStart
 from orastream.jetstream.api import JetStream
+from services.synth.audio.fade import FADE_MS
 from tests.support.engines import install_choir_engine
 from tests.support.names import NAMES
 from tests.support.services import Stack
@@ -19,6 +21,8 @@ pytestmark = pytest.mark.integration
 TEXT = "Apples are here. Bread is here."
 STORED = b"AA" * 400
 """The stored first chunk: half of the first sentence at 16 kHz."""
+FADE = 2 * 16_000 * FADE_MS // 1000
+"""Bytes from the last stored sample to silence."""
 SENTENCES = b"AA" * 400 + b"BB" * 400
 
 
@@ -51,9 +55,12 @@ async def test_next_synth_continues_pcm_after_the_stored_audio(js: JetStream, cl
     assert [(start.engine_version, start.sample_rate_hz) for start in starts][-1] == ("2", 16_000)
     audio = b"".join(message.audio for message in received if isinstance(message, AudioChunk))
     assert audio.startswith(STORED)
-    assert len(audio) == len(STORED) + 2 * len(SENTENCES), (
+    assert len(audio) == len(STORED) + FADE + 2 * len(SENTENCES), (
         "the rest is not both sentences, resampled to the stored rate"
     )
+    last, fade = STORED[-2:], np.frombuffer(audio[len(STORED) : len(STORED) + FADE], "<i2").astype(int)
+    steps = np.diff([int.from_bytes(last, "little"), *fade, 0])
+    assert (steps <= 0).all() and (abs(steps) <= 0.025 * 0x4141).all(), "the end of the stored part clicks"
     end = received[-1]
     assert isinstance(end, AudioEnd) and (end.status, end.total_bytes) == ("complete", len(audio))
 

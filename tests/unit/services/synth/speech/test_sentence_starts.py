@@ -15,6 +15,7 @@ from orastream.contract.audio import FORMATS, Format, PcmSpec, header_bytes, rat
 from orastream.contract.audio_messages import AudioStart
 from orastream.contract.sentence_start import SentenceStart
 from services.synth.audio.encoder import file_mark
+from services.synth.audio.fade import fade_after
 from services.synth.audio.pcm_chunker import AudioPiece, Cutting
 from services.synth.engine_pool.process import EngineInfo
 from services.synth.engines.base import SpokenWord, Voice
@@ -218,6 +219,8 @@ async def test_a_repeated_sentence_begins_again_at_a_new_time(of: SpokenUtteranc
         stored_s = seconds_of(of.format, spec_of(of), progress.bytes)
         assert stored_s is not None
         before_s = 0.3 if resume.sentence == 0 else 0.0
+        fade = fade_after(of.format, progress.tail, spec_of(of).sample_rate_hz)
+        before_s += spec_of(of).seconds(len(fade))
         if again and again[0].number == resume.sentence:
             assert abs(again[0].ms - (stored_s + before_s) * 1000) < 1.01
 

@@ -226,7 +226,7 @@ def test_resume_is_of_the_same_engine_only_when_all_chunks_are_from_it(
         progress.receive(10 * index + 2, AudioChunk(10 * index + 1, index, 0, index, SOUND))
     progress.receive(99, start("mouth", "1"))
     last = len(before) - 1
-    expected = Resume(len(before), len(before) * len(SOUND), last, last, same_engine=same)
+    expected = Resume(len(before), len(before) * len(SOUND), last, last, tail=SOUND[-2:], same_engine=same)
     assert resume_of(progress, FakeSpeaker().info) == expected
 
 
