@@ -63,6 +63,7 @@ async def _serve(process: Process, settings: SynthSettings) -> None:
             settings.engine_max_memory_mb,
             stall_s=settings.synth_stall_seconds,
             canary_s=settings.engine_canary_seconds or None,
+            edge_silence_ms=settings.tts_edge_silence_ms,
         ),
     )
     async with contextlib.AsyncExitStack() as stack:

@@ -90,6 +90,13 @@ class SentenceOutput:
         self._step = 2 * (rate_hz * PACED_MS // 1000) if asked["rtf"] else frames.MAX_BYTES
         self._last_sign = time.monotonic()
 
+    def word(self, found: SpokenWord) -> None:
+        """The engine has reported a word. See `AskedSentence.add_word`."""
+        self._sentence.add_word(found, self.total)
+
+    def finish(self) -> None:
+        """The engine has given all audio."""
+
     def give(self, pcm: bytes) -> bool:
         """Passes a piece of audio on; an empty one only asks whether to go on. Returns False once it is stopped."""
         for start in range(0, len(pcm), self._step):

@@ -104,6 +104,8 @@ class ProcessLimits:
     `max_growth_mb` over its memory after its start, if it has one."""
     stall_s: float = 20.0
     """A process that sends neither audio nor a keepalive for this long during a sentence is killed."""
+    edge_silence_ms: int | None = None
+    """Silence at the begin and at the end of a sentence's audio is cut to this. None: as the engine makes it."""
     start_s: float = 300.0
     """Timeout for the start of a process, including the load of the model."""
     canary_s: float | None = None
@@ -149,6 +151,8 @@ class PooledEngine:
         module = ["-m", "services.synth.engine_pool.worker", "--engine", name]
         if default_voice is not None:
             module.append(f"--voice={default_voice}")
+        if limits.edge_silence_ms is not None:
+            module.append(f"--edge-silence-ms={limits.edge_silence_ms}")
         try:
             if python is None:
                 python, options, environment = sys.executable, [], dict(os.environ)

@@ -27,6 +27,7 @@ from services.synth.engine_pool import frames
 from services.synth.engine_pool.asked_sentence import AskedSentence, SentenceOutput
 from services.synth.engine_pool.canary import CanarySentence, warm_up_texts
 from services.synth.engine_pool.frames import Frame
+from services.synth.engine_pool.trimmed_output import TrimmedOutput, version_mark
 from services.synth.engines import base
 
 _EXIT_GRACE_S = 2.0
@@ -39,8 +40,16 @@ class EngineWorker:
     `serve` loads the engine and speaks on that thread; for `at_once` > 1 there is one more thread for each sentence.
     """
 
-    def __init__(self, engine: base.Engine, source: BinaryIO, sink: BinaryIO, default_voice: str | None = None) -> None:
+    def __init__(
+        self,
+        engine: base.Engine,
+        source: BinaryIO,
+        sink: BinaryIO,
+        default_voice: str | None = None,
+        edge_silence_ms: int | None = None,
+    ) -> None:
         self._engine = engine
+        self._edge_silence_ms = edge_silence_ms
         self._default_voice = default_voice
         self._source = source
         self._sink = sink
@@ -85,7 +94,7 @@ class EngineWorker:
         self._send(
             "ready",
             name=self._engine.name,
-            version=self._engine.version,
+            version=self._engine.version + version_mark(self._edge_silence_ms),
             deterministic=self._engine.deterministic,
             at_once=self._engine.at_once,
             scales=self._engine.scales,
@@ -156,16 +165,24 @@ class EngineWorker:
 
     def _pieces(self, sentence: AskedSentence) -> int:
         """Speaks a sentence; returns its size in bytes, skipped bytes included."""
-        asked = sentence.asked
-        output = SentenceOutput(sentence, self._engine.sample_rate_hz(asked["voice"]), self._hand_over)
+        rate_hz = self._engine.sample_rate_hz(sentence.asked["voice"])
+        whole = SentenceOutput(sentence, rate_hz, self._hand_over)
+        output: SentenceOutput | TrimmedOutput = whole
+        if self._edge_silence_ms is not None:
+            output = TrimmedOutput(sentence, whole, rate_hz, self._edge_silence_ms)
+        self._speak(sentence, output)
+        if not sentence.stopped:
+            output.finish()
+        return output.total
+
+    def _speak(self, sentence: AskedSentence, output: SentenceOutput | TrimmedOutput) -> None:
+        """Lets the engine speak a sentence, by the best of the ways that it has."""
+        asked, word = sentence.asked, output.word
 
         def give(pcm: bytes) -> bool:
             if len(pcm) % 2:
                 raise base.EngineError(f"engine {self._engine.name} gave half a sample")
             return output.give(pcm)
-
-        def word(found: base.SpokenWord) -> None:
-            sentence.add_word(found, output.total)
 
         def stop() -> bool:
             return sentence.stopped
@@ -173,10 +190,10 @@ class EngineWorker:
         manner = {name: asked[name] for name in ("voice", "language", "speed")}
         if (speak_words_to := getattr(self._engine, "speak_words_to", None)) is not None:
             speak_words_to(give, word, asked["sentence"], **manner)
-            return output.total
+            return
         if (speak_to := getattr(self._engine, "speak_to", None)) is not None:
             speak_to(give, asked["sentence"], **manner)
-            return output.total
+            return
         if (words := getattr(self._engine, "synthesize_words", None)) is not None:
             spoken = words(word, asked["sentence"], **manner, stop=stop)
         else:
@@ -184,7 +201,6 @@ class EngineWorker:
         for pcm in spoken:
             if not give(pcm):
                 break
-        return output.total
 
     def _hand_over(self, sentence: AskedSentence, pcm: bytes) -> bool:
         """Sends audio, or a keepalive (empty), within the window; returns False once the sentence is stopped."""
@@ -223,6 +239,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--engine", required=True, help="name of the engine's entry point")
     parser.add_argument("--voice", help="a voice that the engine must have")
+    parser.add_argument("--edge-silence-ms", type=int, help="longest silence at the begin and the end of a sentence")
     arguments = parser.parse_args()
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -236,7 +253,7 @@ def main() -> None:
         sink.write(frames.pack("failed", kind=type(exc).__name__, message=str(exc)))
         sink.flush()
         return
-    process = EngineWorker(engine, source, sink, arguments.voice)
+    process = EngineWorker(engine, source, sink, arguments.voice, arguments.edge_silence_ms)
     ended = threading.Event()
 
     def on_end() -> None:
