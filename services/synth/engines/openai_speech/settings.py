@@ -27,6 +27,17 @@ _EXAMPLE = "http://127.0.0.1:8880"
 _TLS = TlsNames("OPENAI_SPEECH_CA", "", "")
 
 
+def _fields(text: str) -> dict[str, Any]:
+    """Returns the JSON object in a text. Raises ValueError that says what to write."""
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError):  # RecursionError: it is nested too deeply
+        fields = None
+    if not isinstance(fields, dict):
+        raise ValueError('it is not a JSON object, as in {"stream": true}')
+    return fields
+
+
 class OpenAiSpeechSettings(BaseSettings):
     """Addresses of the servers, the key, timeouts, and the voice or the file with the voices."""
 
@@ -80,12 +91,7 @@ class OpenAiSpeechSettings(BaseSettings):
     @classmethod
     def _json_object(cls, value: str | None) -> str | None:
         if value is not None:
-            try:
-                fields = json.loads(value)
-            except (ValueError, RecursionError):
-                fields = None
-            if not isinstance(fields, dict):
-                raise ValueError('it is not a JSON object, as in {"stream": true}')
+            _fields(value)
         return value
 
     @model_validator(mode="after")
@@ -113,7 +119,7 @@ class OpenAiSpeechSettings(BaseSettings):
     @property
     def voice_defaults(self) -> VoiceDefaults:
         """What a voice has that does not set it itself."""
-        extra: dict[str, Any] = json.loads(self.openai_speech_extra_body or "{}")
+        extra = _fields(self.openai_speech_extra_body or "{}")
         return VoiceDefaults(self.openai_speech_model, self.openai_speech_format, self.openai_speech_sample_rate, extra)
 
     @cached_property

@@ -123,13 +123,16 @@ def _street(match: re.Match[str]) -> str | None:
 
 
 def _direction(match: re.Match[str]) -> str | None:
-    words = before(match)
-    behind = _AFTER_ROAD.search(words) and not (match[0][-1] == "." and len(match["d"]) == 1 and not stop(match))
-    ahead = _NUMBER_BEFORE.search(words) and _ROAD_AHEAD.match(after(match))
-    ahead = ahead or _NUMBERED_ROAD_AHEAD.match(after(match))
-    ahead = ahead or (_NO_NAME_BEFORE.search(words) and match[0][-1] == "." and _NAMED_ROAD_AHEAD.match(after(match)))
-    ahead = ahead or (match[0][-1] == "." and _REGION_AHEAD.match(after(match)))
-    return _DIRECTIONS[match["d"]] + stop(match) if behind or ahead else None
+    words, following, dotted = before(match), after(match), match[0][-1] == "."
+    if _AFTER_ROAD.search(words) and not (dotted and len(match["d"]) == 1 and not stop(match)):
+        return _DIRECTIONS[match["d"]] + stop(match)
+    ahead = (
+        (_NUMBER_BEFORE.search(words) and _ROAD_AHEAD.match(following))
+        or _NUMBERED_ROAD_AHEAD.match(following)
+        or (dotted and _NO_NAME_BEFORE.search(words) and _NAMED_ROAD_AHEAD.match(following))
+        or (dotted and _REGION_AHEAD.match(following))
+    )
+    return _DIRECTIONS[match["d"]] + stop(match) if ahead else None
 
 
 def _room(match: re.Match[str]) -> str | None:
