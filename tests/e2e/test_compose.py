@@ -41,10 +41,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.docker, pytest.mark.timeout(1200)]
 
 NOT_PASSED = {
     *{"nats_creds", "tts_stream_replicas", "tts_host", "tts_health_port", "tts_log_dir", "gateway_port"},
-    *{"gpt_sovits_voices", "gpt_sovits_models", "openai_speech_ca"},
+    *{"gpt_sovits_voices", "gpt_sovits_models"},
 }
 """Settings that compose.yaml does not pass on. The reasons (.env.example): one server without accounts, fixed ports,
-logs to stdout, mounted files, an engine that the images do not have."""
+logs to stdout, a mounted file, an engine that the images do not have."""
 
 TEXT = "안녕하세요. 오늘은 날씨가 참 좋습니다. This sentence is English."
 

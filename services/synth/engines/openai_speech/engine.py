@@ -22,6 +22,7 @@ ANSWER_S = 30.0
 """Timeout of `load` for the first server; a server that was started at the same time still loads its model."""
 
 _OTHERS_S = 2.0
+_MAX_AT_ONCE = 256  # threads of the process; synth has no more slots
 _WATCH_S = 10.0  # servers load nothing for us, so a restart need not be noticed
 _RULES = "1"  # part of the version; raise it when requests or the handling of answers change the sound
 
@@ -57,7 +58,7 @@ class OpenAiSpeechEngine:
         self.deterministic = self._voices.deterministic
         check = SpeechServerCheck(settings.openai_speech_health_path, settings.access)
         at_once, urls = settings.openai_speech_at_once, settings.urls
-        self.at_once = at_once * len(urls)
+        self.at_once = min(at_once * len(urls), _MAX_AT_ONCE)
         kind = ServerKind("speech server", "OPENAI_SPEECH_URLS", check, at_once=at_once, watch_s=_WATCH_S)
         self._servers = Servers(urls, kind)
         self._wait_for(self._servers, urls)

@@ -30,6 +30,7 @@ from urllib3.response import BaseHTTPResponse
 CONNECT_S = 2.0
 _READ_BYTES = 8 * 1024  # 128 ms at 32 kHz; a read returns at once with fewer bytes
 _MAX_REFUSAL_BYTES = 64 * 1024
+_REFUSAL_S = 2.0
 
 
 class ServerFailed(Exception):
@@ -162,8 +163,8 @@ class ServerConnection:
         return data
 
     def refusal(self) -> bytes:
-        """Returns the rest of an answer, limited to about _MAX_REFUSAL_BYTES and to `silence_s` in all."""
-        said, until = b"", time.monotonic() + self._silence_s
+        """Returns the rest of an answer, limited to about _MAX_REFUSAL_BYTES and _REFUSAL_S."""
+        said, until = b"", time.monotonic() + min(self._silence_s, _REFUSAL_S)
         while (
             len(said) < _MAX_REFUSAL_BYTES and (left_s := until - time.monotonic()) > 0 and (data := self.read(left_s))
         ):

@@ -150,8 +150,11 @@ class ServerSentence(ABC):
             time.sleep(_STEP_S)
 
     def first_s(self) -> float:
-        """Returns the timeout for the first audio of the server that is asked now."""
-        return max(min(self._limits.first_s, self._until - time.monotonic()), _STEP_S)
+        """Returns the timeout for the first audio of the server that is asked now.
+
+        At least half of the usual one: a server that is asked late must not count as failed at once.
+        """
+        return max(min(self._limits.first_s, self._until - time.monotonic()), self._limits.first_s / 2)
 
     def read(self, connection: ServerConnection, timeout: AudioTimeout) -> bytes:
         """Returns the next bytes. Raises Silent at the timeout, also if the server sends bytes without audio."""

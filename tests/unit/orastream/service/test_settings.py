@@ -146,6 +146,8 @@ def test_service_prints_a_settings_error_in_one_line_and_exits_with_2(tmp_path: 
         ("NATS_URI", "did you mean NATS_URL?"),
         ("POCKET_VOICE", "did you mean POCKET_VOICES?"),
         ("GPT_SOVITS_URL", "did you mean GPT_SOVITS_URLS?"),
+        ("OPENAI_SPEECH_URL", "did you mean OPENAI_SPEECH_URLS?"),
+        ("OPENAI_SPEECH_KEY", "did you mean OPENAI_SPEECH_API_KEY?"),
         ("DEFAULT_TRANSFER_METHODS", "did you mean DEFAULT_TRANSFER_METHOD?"),
         ("CHUNK_RAMPS", "did you mean CHUNK_RAMP?"),
     ],
