@@ -91,7 +91,7 @@ async def _serve(process: Process, settings: SynthSettings) -> None:
         formats = FormatChoice(process.js, settings.delivery_format)
         context = SynthContext(process.js, reports, speaker, settings, metrics, pace, formats, lambda: lexicon.now)
         synth = Synth(context, can_speak=lambda: pool.lacking() is None)
-        pool.on_change = synth.engines_changed
+        pool.on_change = synth.go_on
         gauges.register(process.metrics, synth, pool, backlog)
         watch = asyncio.create_task(backlog.watch(), name="backlog")
         changed = asyncio.create_task(_drain_when_changed(pool, process), name="engine changed")

@@ -36,7 +36,7 @@ class SynthSettings(NodeSettings):
     engine_python: Path | None = None
     """The interpreter that has the engine and this project installed; None: the one that runs synth."""
     engine_max_memory_mb: int | None = Field(None, ge=1)
-    engine_canary_seconds: float = Field(30, ge=0)
+    engine_canary_seconds: float = Field(30, ge=0, le=86_400)
     """An engine process of a local engine that has spoken nothing for so long speaks a few words. 0: never."""
     tts_engine_rtf: float | None = Field(None, gt=0, le=10)
     tts_text_normalization: bool = True

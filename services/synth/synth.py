@@ -49,7 +49,7 @@ class Synth:
     """`await run(stop)` serves until `stop` is set. For one event loop."""
 
     def __init__(self, context: SynthContext, can_speak: Callable[[], bool]) -> None:
-        """`can_speak` returns whether an engine process can speak now; call `engines_changed` when it may differ."""
+        """`can_speak` returns whether an engine process can speak now; call `go_on` when it may differ."""
         self._context = context
         self._can_speak = can_speak
         settings = context.settings
@@ -58,7 +58,7 @@ class Synth:
             self._slots,
             settings.synth_lead_seconds,
             others_wait=self._others_wait,
-            on_free=self._go_on,
+            on_free=self.go_on,
         )
         self._queue: FairQueue[QueuedRequest] = FairQueue()
         self._working: dict[int, asyncio.Task[None]] = {}
@@ -79,10 +79,6 @@ class Synth:
     def lacking(self) -> str | None:
         """Why this synth cannot pull requests now, or None."""
         return self._pull_consumer.lacking()
-
-    def engines_changed(self) -> None:
-        """An engine process has begun or ceased to take sentences."""
-        self._go_on()
 
     @property
     def working(self) -> int:
@@ -129,7 +125,7 @@ class Synth:
             await tasks.end(pull, share, load, stopped)
             for request in self._queue.clear():
                 await request.delivery.nak(0)
-            self._go_on()  # the suspended ones: nobody waits any more
+            self.go_on()  # the suspended ones: nobody waits any more
             await self._finish()
             if self._short_tasks:
                 await asyncio.wait(self._short_tasks, timeout=REDELIVER_TIMEOUT_S)
@@ -247,9 +243,10 @@ class Synth:
             again = self._delivered_again.pop(delivery.sequence, None)
             if again is not None and hold.superseded:
                 self._on_delivery(again)
-            self._go_on()
+            self.go_on()
 
-    def _go_on(self) -> None:
+    def go_on(self) -> None:
+        """Begin what may begin: the queue, the slots or the engine processes that can speak have changed."""
         self._start_jobs()
         self._load.changed()
         self._pull_consumer.room()
@@ -271,7 +268,8 @@ class Synth:
         while True:
             await asyncio.sleep(SHARE_EVERY_S)
             released = absence.look(self._can_speak(), asyncio.get_running_loop().time())
-            if released is Released.ALL:
+            if released is Released.ALL and self._working:
+                log.warning("no engine process can speak; its requests are released", requests=len(self._working))
                 for job in self._working.values():
                     job.cancel()
             if self._context.settings.tts_max_backlog_seconds is not None:

@@ -162,7 +162,7 @@ class Moody:
         if how == "hangs":
             time.sleep(600)
         if how == "late":
-            time.sleep(3)
+            time.sleep(4)
         if how == "exits":
             os._exit(3)
         while how == "babbles" and not stop():
@@ -185,6 +185,26 @@ class Moody:
 def install_moody_engine(directory: Path) -> None:
     """Install the engine `moody` in a directory of an interpreter's module path."""
     _install(directory, "moody_engine", MOODY_ENGINE, "moody = moody_engine:Moody")
+
+
+class Mood:
+    """How the processes of the engine `moody` behave, and what they have spoken. `path` is their variable MOODY."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._log = path.with_name(path.name + ".log")
+        self.set("speaks")
+
+    def set(self, how: str, pid: int = 0) -> None:
+        """From their next sentence on, one process or all (0) behave so."""
+        new = self.path.with_name(self.path.name + ".new")
+        new.write_text(f"{how} {pid}")
+        new.rename(self.path)
+
+    def spoken(self, pid: int) -> list[tuple[str, str]]:
+        """Voice and text of the sentences of a process, its warm-up aside."""
+        lines = [line.split(" ", 2) for line in self._log.read_text().splitlines()]
+        return [(voice, text) for process, voice, text in lines if int(process) == pid][1:]
 
 
 def install_choir_engine(directory: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from orastream.client.acceptance import Acceptance
 from orastream.client.async_client import Client
-from tests.support.engines import install_moody_engine
+from tests.support.engines import Mood, install_moody_engine
 from tests.support.processes import until
 from tests.support.services import ServiceProcess, Stack
 
@@ -21,19 +21,16 @@ OPTIONS = {"phone_id": "p", "transport": "none", "language": "en-US", "format": 
 
 
 @pytest.fixture
-def moods(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Files that say how the engine processes of two synths behave."""
+def moods(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Mood]:
+    """How the engine processes of two synths behave."""
     install_moody_engine(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    files = [tmp_path / "one", tmp_path / "other"]
-    for path in files:
-        path.write_text("speaks 0")
-    return files
+    return [Mood(tmp_path / "one"), Mood(tmp_path / "other")]
 
 
-def add(stack: Stack, mood: Path, **settings: object) -> ServiceProcess:
-    given = {"TTS_ENGINE": "moody", "MOODY": mood, "SYNTH_SLOTS": 1, "ENGINE_CANARY_SECONDS": 0.3}
-    return stack.add("synth", **{**given, "SYNTH_STALL_SECONDS": 2, **settings})
+def add(stack: Stack, mood: Mood, **settings: object) -> ServiceProcess:
+    given = {"TTS_ENGINE": "moody", "MOODY": mood.path, "SYNTH_SLOTS": 1, "ENGINE_CANARY_SECONDS": 0.3}
+    return stack.add("synth", **{**given, "SYNTH_STALL_SECONDS": 2, "TTS_PHRASE_CACHE": "off", **settings})
 
 
 async def unready(synth: ServiceProcess, *words: str) -> None:
@@ -49,7 +46,7 @@ def child_of(synth: ServiceProcess) -> int:
     return child
 
 
-async def test_synth_is_unready_while_its_idle_engine_does_not_speak(moods: list[Path], stack: Stack) -> None:
+async def test_synth_is_unready_while_its_idle_engine_does_not_speak(moods: list[Mood], stack: Stack) -> None:
     synth = add(stack, moods[0])
     await synth.start()
     broken = child_of(synth)
@@ -65,16 +62,16 @@ async def test_synth_is_unready_while_its_idle_engine_does_not_speak(moods: list
 
 
 async def test_requests_are_spoken_by_another_synth_while_an_engine_does_not_start(
-    moods: list[Path], stack: Stack
+    moods: list[Mood], stack: Stack
 ) -> None:
     """Those that wait, those that it had queued, and the one that it was speaking."""
     broken = add(stack, moods[0])
     await broken.start()
     async with Client(stack.nats_server.url) as client:
-        moods[0].write_text("slow 0")  # 2 s for a sentence
+        moods[0].set("slow")  # 2 s for a sentence
         asked = [await client.say("A sentence.", session_id=f"s{n}", **OPTIONS) for n in range(4)]
         await until(lambda: _works(broken), "it speaks")
-        moods[0].write_text("raises 0")
+        moods[0].set("raises")
         os.kill(child_of(broken), signal.SIGKILL)
         await unready(broken, "no engine process can speak", "the engine does not start: out of breath")
         asked.append(await client.say("A sentence.", session_id="late", **OPTIONS))
@@ -87,23 +84,23 @@ async def test_requests_are_spoken_by_another_synth_while_an_engine_does_not_sta
         await until(lambda: _has_spoken(other, 5), "it has spoken all five")
         assert await broken.metric("orastream_synth_requests_total", outcome="failed") == 0
         await other.stop()
-        moods[0].write_text("speaks 0")
+        moods[0].set("speaks")
         await broken.until_ready(broken.ready)
         again = await client.say("A sentence.", session_id="s", **OPTIONS)
         assert isinstance(again, Acceptance)
         assert (await client.wait("s", again.request_id, 20)).status == "delivered"
 
 
-async def test_requests_wait_for_the_only_synth_until_its_engine_speaks_again(moods: list[Path], stack: Stack) -> None:
+async def test_requests_wait_for_the_only_synth_until_its_engine_speaks_again(moods: list[Mood], stack: Stack) -> None:
     synth = add(stack, moods[0])
     await synth.start()
     async with Client(stack.nats_server.url) as client:
-        moods[0].write_text("raises 0")
+        moods[0].set("raises")
         await unready(synth, "the engine does not start: out of breath")
         asked = [await client.say("A sentence.", session_id=f"s{n}", **OPTIONS) for n in range(3)]
         await asyncio.sleep(2)
         assert await synth.metric("orastream_synth_working") == 0
-        moods[0].write_text("speaks 0")
+        moods[0].set("speaks")
         for accepted in asked:
             assert isinstance(accepted, Acceptance)
             assert (await client.wait(accepted.session_id, accepted.request_id, 20)).status == "delivered"
@@ -112,13 +109,13 @@ async def test_requests_wait_for_the_only_synth_until_its_engine_speaks_again(mo
 
 
 async def test_first_sentence_of_an_engine_that_broke_is_spoken_by_the_next_process(
-    moods: list[Path], stack: Stack
+    moods: list[Mood], stack: Stack
 ) -> None:
     """Its first attempt fails, a canary fails before the next attempt, and the next process speaks."""
     synth = add(stack, moods[0], ENGINE_CANARY_SECONDS=600)
     await synth.start()
     async with Client(stack.nats_server.url) as client:
-        moods[0].write_text(f"raises {child_of(synth)}")
+        moods[0].set("raises", child_of(synth))
         accepted = await client.say("A sentence.", session_id="s", **OPTIONS)
         assert isinstance(accepted, Acceptance)
         assert (await client.wait("s", accepted.request_id, 20)).status == "delivered"

@@ -54,3 +54,11 @@ def test_gateway_exports_the_outcomes_of_every_route_from_the_start() -> None:
     assert len(series(metrics, "orastream_gateway_requests")) == len(outcomes.KNOWN) < 170
     assert FINAL < outcomes.ROUTES["convert-tts"]
     assert all(responses.internal().outcome in of for of in outcomes.ROUTES.values())
+
+
+def test_counter_with_a_label_that_is_kept_elsewhere_is_read_at_each_scrape() -> None:
+    metrics, counts = Metrics(), {"passed": 0, "failed": 0}
+    metrics.totals("orastream_tries", "Tries", "result", lambda: counts)
+    assert series(metrics, "orastream_tries") == {'result="passed"': 0.0, 'result="failed"': 0.0}
+    counts["failed"] += 2
+    assert series(metrics, "orastream_tries") == {'result="passed"': 0.0, 'result="failed"': 2.0}
