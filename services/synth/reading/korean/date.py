@@ -175,7 +175,9 @@ def _year_month_dotted(match: re.Match[str]) -> str | None:
     return f"{sino(int(match['year']))} 년 {month(int(match['m']))}"
 
 
-def _month_of_year(match: re.Match[str]) -> str:
+def _month_of_year(match: re.Match[str]) -> str | None:
+    if is_quantity(match.string, match.end()):
+        return None
     return f"{sino(int(match['year']))} 년 {month(int(match['m']))}"
 
 

@@ -62,12 +62,14 @@ _WORDS = {
 
 _GOLD = frozenset("融利額賞曜色屬銀品庫錢銅星魚冠鑛佛科言髮")  # 金 and one of these: 금융; else before two hanja 김
 _NAMES_OF_GIM = frozenset("氏君孃浦海泉堤")  # 김 씨, 김포
-_GOLDEN = re.compile(r"메달|값|반지|괴|시세|목걸이|팔찌|본위|은방|붙이")
+_GOLDEN = re.compile(r"메달|값|반지|괴|시세|목걸이|팔찌|본위|은방|붙이|\s?(?:현물|선물|시세|가격|투자|매입|거래)")
 _HANJA = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _ANY = re.compile(f"[{_HANJA}]")
 _RUN = re.compile(f"[々〇\u3040-\u30ff{_HANJA}]+")
 _WORD = re.compile("|".join(sorted(_WORDS, key=lambda word: (-len(word), word))))
+_SAID = frozenset("前現故新舊男女上中下")  # 홍길동(男): not another way to write the word before it
 _COMPANY = re.compile(r"\(株\)")
+_WEEKDAY = re.compile(r"(?<=[0-9일.])\s?\([日月火水木金土]\)")  # 15일(月): 월요일, read by the rules of dates
 _HANGUL_FIRST = re.compile(rf"(?<=[가-힣])\s?\([{_HANJA}]{{1,20}}\)")
 _HANJA_FIRST = re.compile(rf"(?<![{_HANJA}])(?P<hanja>[{_HANJA}]{{1,20}})\s?\((?P<hangul>[가-힣]{{1,40}})\)")
 _AS_INITIAL = {"ㄹ": 5, "ㄴ": 2, "ㅇ": 11}
@@ -144,7 +146,7 @@ def _after(previous: str, syllable: str) -> str:
     return syllable
 
 
-def _said(match: re.Match[str]) -> str:
+def _words(match: re.Match[str]) -> str:
     text, first, end = match.string, match.start(), match.end()
     return reading(match[0], text[max(0, first - 1) : first], text[end : end + 4]) or match[0]
 
@@ -169,8 +171,9 @@ def in_hangul(text: EditedText) -> EditedText:
     """
     if _ANY.search(text.text) is None:
         return text
-    text = text.sub(_COMPANY, "(주)").sub(_HANGUL_FIRST, "")
+    text = text.sub(_COMPANY, "(주)").sub(_WEEKDAY, lambda match: f"({_readings()[match[0][-2]]})")
+    text = text.sub(_HANGUL_FIRST, lambda match: match[0] if match[0][-2] in _SAID and match[0][-3] == "(" else "")
     text = text.edited(
         [edit for match in _HANJA_FIRST.finditer(text.text) if _names_the_same(match) for edit in _only_hangul(match)]
     )
-    return text.sub(_RUN, _said)
+    return text.sub(_RUN, _words)

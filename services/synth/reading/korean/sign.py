@@ -30,7 +30,8 @@ _SAID = {
     "≒": " 약 ", "≠": " 같지 않다 ", "≥": " 크거나 같다 ", "≤": " 작거나 같다 ", "°": " 도", "²": " 제곱 ",
     "³": " 세제곱 ", "½": "이 분의 일", "⅓": "삼 분의 일", "¼": "사 분의 일", "¾": "사 분의 삼", "⅔": "삼 분의 이",
     "㈜": "주식회사 ", "№": "넘버 ", "₩": " 원 ", "$": " 달러 ", "€": " 유로 ", "π": "파이", "α": "알파", "β": "베타",
-    "γ": "감마", "Δ": "델타", "Ω": "옴",
+    "γ": "감마", "θ": "세타", "λ": "람다", "σ": "시그마", "φ": "파이", "ω": "오메가", "∑": "시그마 ", "∠": "각 ",
+    "∴": "따라서 ", "Δ": "델타", "Ω": "옴",
 }  # fmt: skip
 _SPELLED = {
     ".": "점", ",": "쉼표", "-": "하이픈", "_": "언더바", "/": "슬래시", ":": "콜론", "*": "별표", "!": "느낌표",
@@ -67,6 +68,9 @@ _HYPHEN = re.compile(r"(?<=[0-9])-(?=[0-9])")
 _PERCENT_SPAN = re.compile(r"(?<=[%°])\s?[-–]\s?(?=[0-9])|(?<=[0-9])\s?[-–]\s?(?=[$₩€£¥])")
 _DASH = re.compile(r"(?<=[A-Za-z0-9])-(?=[A-Za-z0-9가-힣])")
 _SLASH = re.compile(r"\s?/\s?")
+_LATIN_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+_TRIGONOMETRIC = {"sin": "사인", "cos": "코사인", "tan": "탄젠트"}
+_TRIGONOMETRY = re.compile(r"(?<![A-Za-z])(?:sin|cos|tan)(?=[²³]?\s?[θαβx0-9(])")
 _HASHTAG = re.compile(r"#(?=[A-Za-z가-힣])")
 _NUMBERED = re.compile(
     r"#(?P<n>[0-9]{1,3})(?:번(?!째)|(?=\s?(?:문제|문항|질문|예제|사례|단계|항목|퀴즈|과제|보기|이슈)(?![가-힣]{3})))"
@@ -130,6 +134,13 @@ def _hyphen(match: re.Match[str]) -> str:
     return " 빼기 " if "=" in match.string[match.end() : match.end() + 12] else " 다시 "
 
 
+def _dash(match: re.Match[str]) -> str:
+    """Return a pause, or the minus of 3x-5=0 behind a single letter."""
+    text, first = match.string, match.start()
+    variable = text[max(0, first - 2) : first - 1] not in _LATIN_LETTERS and text[first + 1 : first + 2].isdecimal()
+    return " 빼기 " if variable and "=" in text[first : first + 12] and text[first - 1].islower() else " "
+
+
 def _slash(match: re.Match[str]) -> str:
     """Return a pause between words, the word slash between numbers."""
     before, after = match.string[: match.start()][-1:], match.string[match.end() : match.end() + 1]
@@ -145,6 +156,7 @@ def _circled(match: re.Match[str]) -> str:
 FIRST_RULES = (
     Rule(_PLUS_ONE, lambda match: f"{_ENGLISH[int(match['n']) - 1]} 플러스 원"),
     Rule(_NUMBERED, lambda match: f"{sino(int(match['n']))} 번"),
+    Rule(_TRIGONOMETRY, lambda match: _TRIGONOMETRIC[match[0]]),
     Rule(_PARTICLE, _particle, glued=True),
     Rule(_LAUGHTER, _laughter),
     Rule(_TEARS, _tears),
@@ -159,7 +171,7 @@ BETWEEN_RULES = (
     Rule(_SPAN, always("에서 "), glued=True),
     Rule(_PERCENT_SPAN, always("에서 "), glued=True),
     Rule(_HYPHEN, _hyphen),
-    Rule(_DASH, always(" ")),
+    Rule(_DASH, _dash),
     Rule(_SLASH, _slash, glued=True),
 )
 RULES = (

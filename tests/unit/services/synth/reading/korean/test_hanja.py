@@ -72,6 +72,9 @@ def test_every_hanja_of_the_standard_has_a_syllable() -> None:
         ("金메달 3개", "금메달 세 개"),
         ("金값이", "금값이"),
         ("美(대선)", "미(대선)"),  # not the same word
+        ("15일(月)은", "십오 일 월요일은"),
+        ("5/3(金)에", "오월 삼 일 금요일에"),
+        ("홍길동(男)", "홍길동(남)"),
         ("日·美가", "일 미가"),
         # another language, and a hanja outside of the table, stay for the engine
         ("일본어로 日本の", "일본어로 日本の"),
