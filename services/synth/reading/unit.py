@@ -56,14 +56,14 @@ ENGLISH = {
     "ft/s": "foot per second", "MB/s": "megabyte per second", "GB/s": "gigabyte per second",
     "KB/s": "kilobyte per second", "cc": "cc", "mi/h": "mile per hour", "mi/hr": "mile per hour", "km/hr":
     "kilometer per hour", "mpg": "mile per gallon", "kn": "knot", "mmol": "millimole", "mol": "mole",
-    "yd2": "square yard",
+    "yd2": "square yard", "c.": "cup",
 }  # fmt: skip
 """Unit → its singular."""
 
 ENGLISH_SAME = {
     "Hz": "hertz", "kHz": "kilohertz", "MHz": "megahertz", "GHz": "gigahertz", "Mbps": "megabits per second",
     "Gbps": "gigabits per second", "kbps": "kilobits per second", "dB": "decibels", "%": "percent", "ft": "feet",
-    "rpm": "RPM", "fps": "frames per second", "ppm": "parts per million", "ft.": "feet", "sq ft": "square feet",
+    "rpm": "RPM", "fps": "frames per second", "ppm": "parts per million", "sq ft": "square feet",
     "sq. ft": "square feet", "sqft": "square feet", "ft2": "square feet", "ft²": "square feet", "cu ft": "cubic feet",
     "cu. ft": "cubic feet", "psi": "PSI", "bpm": "beats per minute", "mmHg": "millimeters of mercury", "hp":
     "horsepower", "dpi": "dots per inch", "Kbps": "kilobits per second", "sq in": "square inches", "sq. in":
@@ -82,7 +82,7 @@ SIGNS = {ord(sign): unit for sign, unit in {
 }.items()}  # fmt: skip
 
 
-_FEET = frozenset({"ft", "ft.", "sq ft", "sq. ft", "sqft", "ft2", "ft²", "cu ft", "cu. ft", "sq in", "sq. in"})
+_FEET = frozenset({"ft", "sq ft", "sq. ft", "sqft", "ft2", "ft²", "cu ft", "cu. ft", "sq in", "sq. in"})
 _PLURALS = {"cc": "cc", "foot per second": "feet per second"}
 _SIGN = re.compile("[" + re.escape("".join(map(chr, SIGNS))) + "]")
 _POWER = re.compile(r"(?<=[mM])[²³]")

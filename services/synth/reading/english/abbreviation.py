@@ -57,6 +57,12 @@ _UNDOTTED_NUMBERED = frozenset("Hwy hwy Rte Vol vol Vols Fig fig Figs Nos pp Lvl
 _COUNTED = frozenset("hr yr wk mo lb tsp tbsp gal".split())
 
 _DOTTED = re.compile(r"(?<![A-Za-z0-9.'’&])(?P<w>[A-Za-z]{1,6})\.(?!\.|[A-Za-z@])")
+_GLUED_TITLE = re.compile(r"(?<![A-Za-z])(?P<w>Mrs?|Ms|Dr)\.(?=[A-Z][a-z])")
+_LABELED_NO = re.compile(r"(?<=[a-z.]\s)no\.(?=:?\s(?:is|was|for|and|will|or|on)\b|:)")
+_LABEL_BEFORE = re.compile(
+    r"\b(?:tracking|account|acct\.?|routing|card|case|order|phone|serial|policy|reference|ref\.?|invoice|claim|flight|room|model|ticket|confirmation|license|id|part)\s$",
+    re.IGNORECASE,
+)
 _PLAIN = re.compile(r"(?<![A-Za-z0-9.'’&\-/@#])(?P<w>[A-Za-z]{2,6})(?![A-Za-z0-9'’.\-/@])")
 _FOR_EXAMPLE = re.compile(r"(?<![A-Za-z0-9.])(?P<w>[Ee]\.\s?g|[Ii]\.\s?e)(?:\.,?|(?![A-Za-z.]))")
 _ET_AL = re.compile(r"(?<![A-Za-z])et al\b\.?")
@@ -71,6 +77,7 @@ _YEAR_AHEAD = re.compile(r"\s?(?:1[5-9]|20)[0-9]{2}(?![0-9,])")
 _DIGIT_AHEAD = re.compile(r"\s?#?[0-9]")
 _NAME_AHEAD = re.compile(r"\s?[\"“]?[A-Z]|\s(?:and|or|&)\s(?:Mrs?|Ms|Dr|Prof)\b")
 _NAME_BEFORE = re.compile(r"(?:[A-Z][A-Za-z&'’.]{0,20}|&),?\s$")
+_MINUTE_BEFORE = re.compile(r"(?:[0-9](?:st|nd|rd|th)|\bper|\beach|\bevery|\b(?:first|second|third|last))\s$")
 _MANY_BEFORE = re.compile(r"(?:[2-9]|[0-9]{2}|half|many|few|several|¼|½|¾)\s$")
 
 
@@ -105,6 +112,8 @@ def _word(match: re.Match[str], end: str) -> str | None:
         return None
     if lower in _NOT_BEFORE_CAPITALS and end and lower in ("def", "fig", "mo", "temp", "prob"):
         return None
+    if lower == "min" and _MINUTE_BEFORE.search(before(match)):
+        return f"minute{end}"
     many = "s" if lower in _COUNTED and _MANY_BEFORE.search(before(match)) else ""
     return f"{_cased(_WORDS[lower], match['w'])}{many}{end}"
 
@@ -142,6 +151,8 @@ RULES = (
     Rule(_WITH, _with, first="a"),
     Rule(_WORLD_WAR, lambda match: f"World War {'one' if match['n'] in ('I', '1') else 'two'}", first="a"),
     Rule(_VERSUS, always("versus"), first="a"),
+    Rule(_GLUED_TITLE, lambda match: f"{'Doctor' if match['w'] == 'Dr' else _TITLES[match['w']]} ", first="a"),
+    Rule(_LABELED_NO, lambda match: "number" if _LABEL_BEFORE.search(before(match)) else None, first="a"),
     Rule(_DOTTED, _dotted, first="a"),
     Rule(_PLAIN, _plain, first="a"),
 )

@@ -26,6 +26,7 @@ _HOUR = re.compile(rf"(?<![0-9:.,])(?P<h>1[0-2]|[1-9])(?P<half>[AaPp]\.?[Mm]{_EN
 _HOUR_APART = re.compile(
     rf"(?<![0-9:.,])(?P<h>1[0-2]|[1-9])(?P<half>\s(?:[ap]\.m{_END}|AM|PM|[ap]m(?=$|[\s.,;!?)])))(?![A-Za-z])"
 )
+_EVERY = re.compile(r"(?<![A-Za-z0-9])q(?P<n>[0-9]{1,2})h(?:rs?)?(?![A-Za-z0-9])")  # in prescriptions
 _MILITARY = re.compile(r"(?<![0-9A-Za-z:.,])(?P<h>[01][0-9]|2[0-4])(?P<m>[0-5][0-9])(?=\s(?:hours|hrs)\b)")
 _AT = re.compile(r"\b(?:at|by|until|till|before|after|from|to|around)\s$")
 _DASH = re.compile(r"[-–—](?=\s?(?:[Nn]oon|[Mm]idnight|[0-9]{1,2}(?::[0-9]|\s?[AaPp]\.?[Mm])))")
@@ -104,6 +105,7 @@ def _dash(match: re.Match[str]) -> str | None:
 
 
 RULES = (
+    Rule(_EVERY, lambda match: f"every {cardinal(int(match['n']))} hours", first="a"),
     Rule(_MILITARY, _military, first="0"),
     Rule(_DASH, _dash, first="."),
     Rule(_HOURS_MINUTES, _hours_minutes, first="0"),

@@ -19,6 +19,7 @@ _SLASH = re.compile(
 _ALONE = re.compile(r"(?<![0-9A-Za-z.,/$€£])(?P<a>[0-9]{1,4})[/⁄](?P<b>[0-9]{1,4})(?![0-9/⁄]|[.,][0-9])" + _INCH)
 _UNIT_BEHIND = re.compile(rf"(?<=[0-9\s\-])(?P<unit>{unit.pattern(unit.ENGLISH, unit.ENGLISH_SAME)})\.?")
 _FRACTION_BEFORE = re.compile(r"(?<![0-9/])(?P<whole>[0-9]{1,3}[\s\-])?[0-9]{1,3}[/⁄][0-9]{1,3}[\s\-]?$")
+_NEGATIVE = re.compile(r"(?<![0-9A-Za-z)\]%.])[-−](?P<a>[0-9]{1,2})[/⁄](?P<b>[0-9]{1,3})(?![0-9/⁄A-Za-z]|[.,][0-9])")
 _CHARACTERS = {
     "½": (1, 2), "⅓": (1, 3), "⅔": (2, 3), "¼": (1, 4), "¾": (3, 4), "⅕": (1, 5), "⅖": (2, 5), "⅗": (3, 5),
     "⅘": (4, 5), "⅙": (1, 6), "⅚": (5, 6), "⅐": (1, 7), "⅛": (1, 8), "⅜": (3, 8), "⅝": (5, 8), "⅞": (7, 8),
@@ -40,6 +41,10 @@ _ON = re.compile(
     r"|appointment(?: is)?|birthday(?: is)?)\s\(?$",
     re.IGNORECASE,
 )
+_CARD_ENDS = re.compile(
+    r"\b(?:card|visa|mastercard|valid)\b[^!?]{0,36}\b(?:exp\.?|expires?|expiration|expiry|thru|through|until)\s(?:date\s|is\s|on\s)?$",
+    re.IGNORECASE,
+)
 _NEAR_A_DATE = re.compile(
     r"\b(?:by|before|after|since|until|till|through|thru|from|between|week of|as of|for|of|ending|to)\s$"
     r"|[0-9]{1,2}/[0-9]{1,2},?\s?(?:-|–|to|and|through|or)\s?$"
@@ -58,6 +63,7 @@ _POINTS = re.compile(
 )
 _PRESSURE = re.compile(r"\b(?:BP|blood pressure|pressure|reading|systolic)\b[^.!?]{0,40}$", re.IGNORECASE)
 _VISION = re.compile(r"\s?(?:vision|eyesight|sight)\b")
+_VISION_BEFORE = re.compile(r"\b(?:vision|eyesight)\b[^.!?]{0,24}$", re.IGNORECASE)
 _METER = re.compile(r"[\s-](?:time|meter|beat|signature)\b")
 _SPLIT = re.compile(r"\s(?:split|chance|blend|mix|rule|odds|shot|partners?|ownership|cotton|cut|deal)\b")
 _DIVIDED = re.compile(r"\s?[=≈]")
@@ -118,9 +124,7 @@ def _pair(above: int, below: int, match: re.Match[str]) -> str | None:
     """Read 24/7, 9/11, 50/50, 20/40 vision and 4/4 time as two numbers."""
     following = after(match)
     shared = above + below == 100 and min(above, below) >= 10 and not _RATING.search(before(match))
-    vision = above == 20 and (
-        _VISION.match(following) or re.search(r"\b(?:vision|eyesight)\b[^.!?]{0,24}$", before(match))
-    )
+    vision = above == 20 and (_VISION.match(following) or _VISION_BEFORE.search(before(match)))
     timed = below in (2, 4, 8, 16) and above <= 15 and _METER.match(following)
     split = above + below in (10, 100) and _SPLIT.match(following)
     if (above, below) in _FIXED or shared or vision or timed or split:
@@ -134,6 +138,8 @@ def _day(above: int, below: int, match: re.Match[str]) -> str | None:
         return None
     text, padded = before(match), match["a"][0] == "0" or match["b"][0] == "0"
     likely = padded or not _is_common(above, below) or re.search(r"\b(?:until|since|through|thru|between)\s$", text)
+    if _CARD_ENDS.search(text) and padded and below > 22:
+        return date.date(2000 + below, above, None)
     if _ON.search(text) or padded or (likely and _NEAR_A_DATE.search(text)):
         return date.date(None, above, below)
     return None
@@ -179,7 +185,13 @@ def _character(match: re.Match[str]) -> str:
     return said + (f" {unit.english(match['unit'], one=one or match['space'] == '-')}" if match["unit"] else "")
 
 
+def _negative(match: re.Match[str]) -> str | None:
+    above, below = int(match["a"]), int(match["b"])
+    return f"minus {name(above, below)}" if above and below in _DENOMINATORS else None
+
+
 RULES = (
+    Rule(_NEGATIVE, _negative, first="."),
     Rule(_ALWAYS_OPEN, always("twenty-four seven, three sixty-five"), first="0"),
     Rule(_MONTH_YEAR, lambda match: date.date(int(match["y"]), int(match["m"]), None), first="0"),
     Rule(_CHARACTER, _character, first="0."),

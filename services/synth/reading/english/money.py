@@ -52,7 +52,7 @@ _NOUN = re.compile(
     r"[\s-](?:bills?|gift|fee|coupon|credit|discount|deposit|fine|check|tip|charge|refund|minimum|increase|raise|bonus"
     r"|reward|note|card|ticket|voucher|copay|co-pay|deductible|donation|loan|tax|limit|prize|rebate|hike|deal|investment"
     r"|grant|budget|house|home|company|lawsuit|settlement|contract|cover|bet|question|man|mortgage|fund|project|lunch"
-    r"|menu|meal|coffee|burger|transfer|withdrawal)s?\b"
+    r"|menu|meal|coffee|burger|transfer|withdrawal|purchase|order)s?\b"
 )
 
 
@@ -67,6 +67,8 @@ def _said(number: str, scale: str, sign: str, land: str, *, adjective: bool = Fa
     plain = number.replace(",", "")
     whole, _, fraction = plain.partition(".")
     land = f"{land} " if land else ""
+    if adjective and fraction == "00":
+        plain, number, fraction = whole, number.partition(".")[0], ""
     if scale or not small_one or len(fraction) != 2 or len(whole) > LONGEST:
         name = one if (plain == "1" and not scale) or adjective else many
         amount = decimal(number) if whole else f"point {decimal(fraction)}"

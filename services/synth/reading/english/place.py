@@ -6,7 +6,7 @@ import re
 
 from services.synth.reading.english.context import after, before, stop
 from services.synth.reading.english.numeral import digits, in_pairs
-from services.synth.reading.rule import Rule
+from services.synth.reading.rule import Rule, always
 
 _TYPES = {
     "St": "Street", "Ave": "Avenue", "Av": "Avenue", "Blvd": "Boulevard", "Rd": "Road", "Dr": "Drive", "Ln": "Lane",
@@ -69,7 +69,9 @@ _COUPLE = re.compile(r"\s(?:and|&)\s(?:Mrs?|Ms|Dr)\b")
 _CAPITAL = re.compile(r"\s[A-Z]")
 _STATION = re.compile(r"\s(?:Station|Bridge|Subway|Exit|Apt|Ste|Suite|Unit|NW|NE|SW|SE|Bldg|Floor)\b")
 _DIRECTION = re.compile(r"(?<![A-Za-z0-9.&'’\-])(?P<d>[NS][EW]|[NSEW])(?![A-Za-z'’\-])\.?")
-_AFTER_ROAD = re.compile(rf"\b{_ROAD}\.?,?\s$")
+_AFTER_ROAD = re.compile(
+    rf"\b{_ROAD}\.?,?\s$|\b(?:I|US|U\.S\.|Route|Rte\.?|Highway|Hwy\.?|Interstate)[\s\-][0-9]{{1,4}}\s$"
+)
 _ROAD_AHEAD = re.compile(
     rf"\s(?:(?:[A-Z][a-z'’]{{1,20}}|[0-9]{{1,3}}(?:st|nd|rd|th))\s){{1,3}}{_ROAD}(?![A-Za-z])|\s[A-Z][a-z]{{2,20}}\b"
 )
@@ -83,8 +85,9 @@ _ROOM = re.compile(
 )
 _ROOM_LETTER = re.compile(r"(?<![A-Za-z0-9])(?P<kind>Apt|Ste|Bldg|Rm)(?:\.?\s)(?=#?[A-Z0-9](?![a-z]))")
 _ROOMS = {"apt": "apartment", "ste": "suite", "bldg": "building", "rm": "room"}
+_SAINTE = re.compile(r"(?<![A-Za-z])Ste\.?(?=\s(?:Marie|Genevieve|Anne)\b)")
 _FLOOR = re.compile(r"(?<=[0-9](?:st|nd|rd|th)\s)[Ff]l(?![A-Za-z])\.?")
-_ROUTE = re.compile(r"(?<=[A-Za-z.\-\s])(?P<n>[1-9][0-9]{2,3})(?![0-9A-Za-z]|[.,:/][0-9])")
+_ROUTE = re.compile(r"(?<=[A-Za-z.\-\s])(?P<n>[1-9][0-9]{0,3})(?![0-9A-Za-z]|[.,:/\-–][0-9]|\sof\b)")
 _ROUTE_BEFORE = re.compile(
     r"\b(?:Route|Rte\.?|Highway|Hwy\.?|Interstate|Freeway|US|U\.S\.|Form|Boeing|Airbus|Porsche|Cessna|I)[\s\-]$|\b(?:[Ff]orm|[Tt]he|[Aa])\s$|\bA$"
 )
@@ -171,6 +174,7 @@ RULES = (
     Rule(_HOUSE, _house, first="0"),
     Rule(_ROOM, _room, first="a"),
     Rule(_ROOM_LETTER, _room_letter, first="a"),
+    Rule(_SAINTE, always("Saint"), first="a"),
     Rule(_FLOOR, lambda match: f"floor{stop(match)}", first="a"),
     Rule(_STREET, _street, first="a"),
     Rule(_DIRECTION, _direction, first="a"),

@@ -12,12 +12,12 @@ from services.synth.reading.rule import Rule
 
 _MINUS = r"(?<![0-9A-Za-z)\]%.\-²³°])(?P<minus>[-−](?!\s))"
 _MEASURE = unit.pattern(unit.ENGLISH, unit.ENGLISH_SAME)
-_END = r"(?P<end>\.(?=\s[a-z0-9(]|,|$))?"  # the period of oz. and lbs.
+_END = r"(?P<end>\.(?=\s[a-z0-9(]|[,)]|$))?"  # the period of oz. and lbs.
 _TO = r"\s?(?:[-–—~]|to(?=\s))\s?"
 
 _FEET_INCHES = re.compile(
     r"(?<![0-9A-Za-z.,])(?P<ft>[0-9]{1,3})\s?['′’](?:(?P<in>1[01]|[0-9])(?P<half>½|\s1/2)?(?![0-9A-Za-z.])"
-    r"|\s?[\-]?(?P<far>1[01]|[0-9])(?=[\"″”]))(?:[\"″”]|''|′′)?"
+    r"|\s?[\-]?(?P<far>1[01]|[0-9])(?P<far_half>½|\s1/2)?(?=[\"″”]))(?:[\"″”]|''|′′)?"
 )
 _FEET_AND = re.compile(
     r"(?<![0-9A-Za-z.,])(?P<ft>[0-9]{1,3})(?:\s?(?:ft|feet|foot)\.?,?\s?)(?P<in>1[01]|[0-9])\s?(?:inches|inch|in)(?![A-Za-z])\.?"
@@ -40,7 +40,7 @@ _VERSION = re.compile(
 _SCIENTIFIC = re.compile(
     r"(?<![0-9A-Za-z.])(?P<n>[0-9]{1,15}(?:\.[0-9]{1,15})?)(?:e(?P<sign>[+\-−])?|E(?P<Sign>[+\-−]))(?P<power>[0-9]{1,3})(?!\.?[0-9A-Za-z])"
 )
-_PERCENTS = re.compile(rf"(?P<a>(?<![0-9A-Za-z.,\-])[0-9]{{1,9}}(?:\.[0-9]{{1,9}})?)%{_TO}(?P<b>{PLAIN})%")
+_PERCENTS = re.compile(rf"(?P<a>(?<![0-9A-Za-z.,\-])[0-9]{{1,9}}(?:\.[0-9]{{1,9}})?)%\s?[-–—~]\s?(?P<b>{PLAIN})%")
 _ORDINALS = re.compile(
     rf"(?<![0-9.,])(?P<a>[0-9]{{1,9}})(?:st|nd|rd|th){_TO}(?P<b>[0-9]{{1,9}})(?:st|nd|rd|th)(?![A-Za-z])"
 )
@@ -69,14 +69,16 @@ _PLAN = re.compile(
 )
 _PER = re.compile(
     r"(?<=[0-9A-Za-z%¢²³])\s?/\s?(?P<u>mo|month|yr|year|hr|hour|h|day|wk|week|night|person|people|lb|oz|kg|g|gal|gallon|L|dL|mL|ml"
-    r"|min|minute|sec|second|s|unit|user|seat|ea|each|share|page|word|mile|mi|km|sq ft|sqft|item|serving|ticket|GB|MB"
+    r"|min|minute|mm3|sec|second|s|unit|user|seat|ea|each|share|page|word|mile|mi|km|sq ft|sqft|item|serving|ticket"
+    r"|GB|MB"
     r"|plate|ton|head|dose|game|visit|session|acre|student|child|room|car|employee)(?![A-Za-z0-9])\.?"
 )
 _PER_NAMES = {
     "mo": "month", "yr": "year", "hr": "hour", "h": "hour", "wk": "week", "lb": "pound", "oz": "ounce",
     "kg": "kilogram",
     "g": "gram", "gal": "gallon", "L": "liter", "dL": "deciliter", "mL": "milliliter", "ml": "milliliter",
-    "min": "minute", "sec": "second", "s": "second", "ea": "each", "mi": "mile", "km": "kilometer",
+    "min": "minute", "mm3": "cubic millimeter", "sec": "second", "s": "second", "ea": "each", "mi": "mile",
+    "km": "kilometer",
     "sq ft": "square foot", "sqft": "square foot", "GB": "gigabyte", "MB": "megabyte",
 }  # fmt: skip
 _NUMBER_NEAR = re.compile(r"[0-9][0-9.,]{0,12}\s?(?:[A-Za-z%¢²³]{0,12}|million|billion|calories)\s?$")
@@ -90,6 +92,9 @@ _SCORE = re.compile(
     r"|series|record|up|down|ahead|loss)\b",
     re.IGNORECASE,
 )
+_EVENT = re.compile(
+    r"\s(?:angle|turn|heat|weather|view|bend|rotation|arc|panorama|hurdles|dash|sprint|freestyle|race|relay|run|butterfly)\b"
+)
 _ARTICLE = re.compile(r"\b(?:an?|another|one|this|that|your|my|his|her|our)\s$", re.IGNORECASE)
 _NOUN = re.compile(
     r"\s(?!(?:of|is|was|in|at|per|and|or|to|from|above|below|over|under|on|for|by|with|than|more|less|wide|tall|long|deep"
@@ -100,7 +105,7 @@ _SUM_AHEAD = re.compile(r"[=+×÷*]\s?$")
 
 
 def _two(match: re.Match[str], feet: str, inches: str) -> str:
-    half = " and a half" if match.re is _FEET_INCHES and match["half"] else ""
+    half = " and a half" if match.re is _FEET_INCHES and (match["half"] or match["far_half"]) else ""
     return f"{cardinal(int(feet))} foot {cardinal(int(inches))}{half}"
 
 
@@ -164,7 +169,8 @@ def _quantity(match: re.Match[str]) -> str | None:
 
 
 def _is_adjective(match: re.Match[str]) -> bool:
-    return bool(_ARTICLE.search(before(match, 10)) and _NOUN.match(after(match)))
+    named = _EVENT.match(after(match)) is not None and match["unit"] in ("°", "m", "mile")
+    return named or bool(_ARTICLE.search(before(match, 10)) and _NOUN.match(after(match)))
 
 
 def _stop(match: re.Match[str]) -> str:

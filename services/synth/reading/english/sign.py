@@ -14,7 +14,7 @@ _SAID = {
     "&": " and ", "@": " at ", "+": " plus ", "=": " equals ", "%": " percent ", "±": " plus or minus ",
     "×": " times ", "÷": " divided by ", "°": " degrees ", "≥": " at least ", "≤": " at most ",
     "≠": " is not equal to ", "²": " squared ", "³": " cubed ", "№": " number ", "€": " euros ", "£": " pounds ",
-    "$": " dollars ", "¢": " cents ", "∞": " infinity ", "≈": " approximately ", "§": " section ",
+    "$": " dollars ", "¢": " cents ", "∞": " infinity ", "≈": " approximately ", "§": " section ", "∈": " in ",
 }  # fmt: skip
 _SPELLED = {
     ".": "dot", ",": "comma", "-": "dash", "_": "underscore", "/": "slash", ":": "colon", "@": "at", "#": "hash",
@@ -25,7 +25,7 @@ _SIGN = re.compile("[" + re.escape("".join(_SAID)) + "]")
 _ABOUT = re.compile(r"(?<![0-9A-Za-z])~\s?(?=[0-9$€£])")
 _SLASH = re.compile(r"(?<=[0-9])/(?=[0-9])")
 _SLASH_AT_LETTER = re.compile(r"(?<=[A-Za-z])/(?=[0-9])|(?<=[0-9])/(?=[A-Za-z])")
-_HASH = re.compile(r"#(?=[0-9])")
+_HASH = re.compile(r"#(?=[0-9]|[A-Z]{1,4}-?[0-9])|(?<=[a-z]\s)#\s(?=[A-Z]{0,4}-?[0-9])")
 _HASHTAG = re.compile(r"(?<![A-Za-z0-9#&])#(?=[A-Za-z])")
 _SHARP = re.compile(r"(?<=(?<![A-Za-z])[A-GJ])#(?![A-Za-z0-9])")
 # A word of small letters at which no other rule begins: most words of a text.
@@ -41,18 +41,21 @@ _FILE = re.compile(
     r"|edu|io)(?![A-Za-z0-9]))"
 )
 
-_KEY = re.compile(r"(?P<key>[*#])(?P<n>[0-9]{1,3}(?![0-9A-Za-z]))?(?P=key)?")
+_KEY = re.compile(r"(?P<key>[*#])(?P<n>[0-9]{1,6}(?![0-9A-Za-z]))?(?![A-Za-z])")
 _KEYS = {"*": "star", "#": "pound"}
 _PRESSED = re.compile(
-    r"\b(?:press(?:ing|ed)?|hit|push|dial(?:ing)?|enter|tap|punch|touch|push(?:ing)?)\s(?:the\s)?(?:[0-9*#],?\s(?:or|and|then)\s)?[\"'“(]?$",
+    r"\b(?:press(?:ing|ed)?|hit|push|dial(?:ing)?|enter|tap|punch|touch|push(?:ing)?)"
+    r"\s(?:the\s)?(?:[0-9*#],?\s(?:or|and|then)\s)?[\"'“(]?$",
     re.IGNORECASE,
 )
 _FOLLOWED = re.compile(
-    r"\b(?:followed by|then|or|and|with|by|number|code|the|by the|and the|in|a)\s[\"'“(]?$|[,;]\s$|[0-9][\"'”]?$",
+    r"\b(?:followed by|then|or|and|with|by|number|code|the|by the|and the|in|a|use)\s[\"'“(]?$|[,;]\s$|[0-9][\"'”]?$",
     re.IGNORECASE,
 )
 _KEY_BEHIND = re.compile(r"[\"'”)]?\s(?:key|sign|button|symbol)\b")
 _ENDS = re.compile(r"$|[.,;:!?)\"'”]|\s(?:to|for|when|at|on|and|or|twice|again|now|then|key)\b")
+_CODED = re.compile(r"\bcode(?::|\sis:?)\s$", re.IGNORECASE)
+_USE_NEAR = re.compile(r"\b[Uu]se\s(?:[*#]\sor\s)?$|\bcode(?::|\sis)\s[*#]?[0-9]{1,8}$")
 _PRESS_NEAR = re.compile(r"\b(?:press|hit|push|dial|enter|tap|key|pound|star)\b", re.IGNORECASE)
 _NAMED_BEFORE = re.compile(
     r"\b(?:star|asterisk|pound|hash|number sign|pound sign)(?:\skey|\ssign)?\s\($", re.IGNORECASE
@@ -69,9 +72,11 @@ def _key(match: re.Match[str]) -> str | None:
     if _NAMED_BEFORE.search(words):
         return " "
     pressed = _PRESSED.search(words) is not None
-    near = _PRESS_NEAR.search(words) is not None
+    coded = _CODED.search(words) is not None
+    near = coded or _PRESS_NEAR.search(words) is not None
+    used = near or _USE_NEAR.search(words) is not None
     named = _KEY_BEHIND.match(following) is not None
-    if not (pressed or named or (near and _FOLLOWED.search(words) and _ENDS.match(following))):
+    if not (pressed or named or coded or (used and _FOLLOWED.search(words) and _ENDS.match(following))):
         return None
     if number and not (pressed or near):
         return None
