@@ -54,6 +54,7 @@ UNDOTTED = frozenset("vs approx dept avg tsp tbsp govt mgr acct appt lbs attn mp
 """Abbreviations in small letters that need no period."""
 _NOT_BEFORE_CAPITALS = frozenset("min max est temp fig ref wk mo def prob co rd".split())  # names: Max. He
 _UNDOTTED_NUMBERED = frozenset("Hwy hwy Rte Vol vol Vols Fig fig Figs Nos pp Lvl lvl".split())
+_COMPANY = frozenset({"inc", "corp", "ltd", "co"})
 _COUNTED = frozenset("hr yr wk mo lb tsp tbsp gal".split())
 
 _DOTTED = re.compile(r"(?<![A-Za-z0-9.'’&])(?P<w>[A-Za-z]{1,6})\.(?!\.|[A-Za-z@])")
@@ -78,6 +79,7 @@ _DIGIT_AHEAD = re.compile(r"\s?#?[0-9]")
 _NAME_AHEAD = re.compile(r"\s?[\"“]?[A-Z]|\s(?:and|or|&)\s(?:Mrs?|Ms|Dr|Prof)\b")
 _NAME_BEFORE = re.compile(r"(?:[A-Z][A-Za-z&'’.]{0,20}|&),?\s$")
 _MINUTE_BEFORE = re.compile(r"(?:[0-9](?:st|nd|rd|th)|\bper|\beach|\bevery|\b(?:first|second|third|last))\s$")
+_CAPITALS_BEFORE = re.compile(r"(?<![A-Za-z])[A-Z]{2,20}\s$")
 _MANY_BEFORE = re.compile(r"(?:[2-9]|[0-9]{2}|half|many|few|several|¼|½|¾)\s$")
 
 
@@ -106,6 +108,8 @@ def _is_suffix(match: re.Match[str]) -> bool:
 
 def _word(match: re.Match[str], end: str) -> str | None:
     lower = match["w"].lower()
+    if lower in _COMPANY and not match["w"].islower():
+        return None  # Inc. magazine
     if lower not in _WORDS or (match["w"].isupper() and lower not in ("vs", "approx", "max", "min")):
         return None
     if lower in _NOT_BEFORE_CAPITALS and (end or _NAME_AHEAD.match(after(match))) and not match["w"].islower():
@@ -130,7 +134,7 @@ def _plain(match: re.Match[str]) -> str | None:
         return _cased(_NUMBERED[lower], word)
     if word in ("Jr", "Sr") and re.search(r"[A-Z][a-z]{1,20},?\s$", before(match)):
         return _SUFFIXES[word]
-    if lower in UNDOTTED and (not word.isupper() or lower == "vs"):
+    if lower in UNDOTTED and (not word.isupper() or _CAPITALS_BEFORE.search(before(match))):
         many = "s" if lower in _COUNTED and _MANY_BEFORE.search(before(match)) else ""
         return f"{_cased(_WORDS[lower], word)}{many}"
     return None

@@ -70,19 +70,18 @@ def _hour(match: re.Match[str]) -> str:
 
 def _range(match: re.Match[str]) -> str | None:
     """Read a range if one side has minutes or AM or PM; 3-2 is left to other rules."""
-    if not (
-        match["m2"] or match["half2"] or (match["m1"] and match["half1"]) or (match["half1"] and int(match["h2"]) <= 12)
-    ):
+    first, last = bool(match["m1"] or match["half1"]), bool(match["m2"] or match["half2"])
+    if not first and not match["half2"]:
+        return None  # 3-2:30
+    if not last and not (0 < int(match["h2"]) <= 12 and match["h2"][0] != "0"):
         return None
-    if match["m2"] and not (match["m1"] or match["half1"] or match["half2"]):
+    if not first and not 0 < int(match["h1"]) <= 12:
         return None
-    if not (match["m1"] or match["half1"]) and not 0 < int(match["h1"]) <= 12:
-        return None
-    first, second = (
+    begin, end = (
         _clock(int(match[f"h{side}"]), int(match[f"m{side}"] or 0), _half(match[f"half{side}"]), "") for side in "12"
     )
     ends = match[0][-1] == "." and not match.string[match.end() : match.end() + 2].strip()
-    return f"{first} to {second}{'.' if ends else ''}"
+    return f"{begin} to {end}{'.' if ends else ''}"
 
 
 def _hours_minutes(match: re.Match[str]) -> str:

@@ -24,7 +24,8 @@ _NUMBERED = (
     r"|tail|approval|authori[sz]ation|lottery|swift|engine|work order|job|vin"
 )
 _STRONG = (
-    r"flights?\s[A-Z][A-Z0-9]|(?:pass|zip|area|bar|qr)?codes?|passwords?|pins?|pin numbers?|otp|zip|ssn"
+    r"(?:codes?|pin|passwords?|passcode|combination)\s(?:to|for|of|on)\s[a-z ']{1,24}?(?=\s(?:is|was)\b|:)"
+    r"|flights?\s[A-Z][A-Z0-9]|(?:pass|zip|area|bar|qr)?codes?|passwords?|pins?|pin numbers?|otp|zip|ssn"
     r"|social security(?: number)?|vin|mrn"
     r"|isbn|upc|sku|pnr|imei|npi|ein|license plate|plate|record locator|locator|p\.?\s?o\.? box|ids?"
     rf"|(?:{_NUMBERED})\s(?:numbers?|no\.?|nos\.?|num\.?|ids?|code)"
@@ -44,6 +45,7 @@ _AFTER_STRONG = re.compile(
 _AFTER_END = re.compile(rf"(?<![A-Za-z])(?:{_ENDS}){_IS}{_OPEN}$", re.IGNORECASE)
 _AFTER_WEAK = re.compile(rf"(?<![A-Za-z])(?:{_WEAK})(?P<mark>\s?[:#]|\s\(?#)?{_ONE_MORE}{_OPEN}$", re.IGNORECASE)
 _TEXT_TO = re.compile(r"\b[Tt]ext(?:ing)?\s[\"“']?[A-Za-z]{2,12}[\"”']?\sto\s$")
+_TEXT = re.compile(r"\b[Tt]ext\s$")
 _DRESS = re.compile(r"\b(?:dress|tax|building|penal|civil|criminal|source|legal)\scode\s$", re.IGNORECASE)
 _TIME_SPAN = re.compile(r"\b(?:year|season|quarter|decade|century|period|era|war|study|term)\b", re.IGNORECASE)
 _COUNTED = re.compile(
@@ -54,7 +56,7 @@ _COUNTED = re.compile(
 
 _CODE = re.compile(
     r"(?<![A-Za-z0-9$€£])(?<![A-Za-z0-9]\.)(?=[A-Za-z\-]{0,12}[0-9])"
-    r"(?P<code>[0-9]{3,6}(?:\s[0-9]{3,6}(?![0-9A-Za-z])){1,5}|[0-9]{2}(?:\s[0-9]{2}(?![0-9A-Za-z])){1,3}"
+    r"(?P<code>[0-9]{3,6}(?:\s[0-9]{3,6}(?![0-9A-Za-z])){1,8}+(?:\s[0-9]{2}(?![0-9A-Za-z]))?|[0-9]{2}(?:\s[0-9]{2}(?![0-9A-Za-z])){1,3}"
     r"|[A-Za-z0-9]{1,32}(?:[\-–][A-Za-z0-9]{1,24}){0,6})(?![A-Za-z0-9]|[.,:/][0-9]|[\-–][0-9])"
 )
 _MASKED = re.compile(
@@ -64,7 +66,7 @@ _MASKED = re.compile(
 _FORMED = re.compile(
     r"(?<![0-9A-Za-z.\-])(?:[0-9]{3}-[0-9]{2}-[0-9]{4}|[0-9]{3}[ \-]0[0-9]{2}"
     r"|[0-9]{5}-[0-9]{4}|(?:[0-9]{4}[ \-]){3}[0-9]{4}"
-    r"|3[0-9]{3}[ \-][0-9]{6}[ \-][0-9]{5}|1Z[0-9A-Z]{16})(?![0-9A-Za-z]|[.\-][0-9])"
+    r"|3[0-9]{3}[ \-][0-9]{6}[ \-][0-9]{5}|1Z[0-9A-Z]{16})(?![0-9A-Za-z]|[.\-][0-9]|\s[0-9]{2,4}(?![0-9A-Za-z]))"
 )
 _BANK = re.compile(
     r"(?<![A-Za-z0-9])[A-Z]{2}[0-9]{2}(?:\s[A-Z0-9]{4}){3,7}+(?:\s[A-Z0-9]{1,3})?(?![A-Za-z0-9])"
@@ -112,8 +114,15 @@ def _code(match: re.Match[str]) -> str | None:
         enough = code.upper() == code and count > 1 and len(code) > 3 if mixed else count > 2
         fits = enough and (weak["mark"] is not None or not _is_count(code, match))
     else:
-        fits = len(code) > 3 and code.isdecimal() and _TEXT_TO.search(text) is not None
+        fits = code.isdecimal() and _texted(code, text)
     return (_word_and_number(code) or characters(code)) if fits else None
+
+
+def _texted(code: str, text: str) -> bool:
+    """Whether one sends a text message to the number: text STOP to 72572, text 741741."""
+    return (len(code) > 3 and _TEXT_TO.search(text) is not None) or (
+        len(code) in (5, 6) and _TEXT.search(text) is not None
+    )
 
 
 def _is_word(part: str) -> bool:

@@ -42,7 +42,7 @@ def stop(match: re.Match[str]) -> str:
 
 def is_closing_quote(match: re.Match[str], quote: str) -> bool:
     """Whether a quote was opened in the 200 characters before the match and is open: the mark is not inches or feet."""
-    text = before(match, 200)
+    text = match.string[max(0, match.start() - 200) : match.start() + 1]
     if quote == "'":
         opened = len(re.findall(r"(?<![A-Za-z0-9])['‘](?=[A-Za-z0-9])", text))
         return opened > len(re.findall(r"(?<=[A-Za-z.,!?])['’](?![A-Za-z])", text))

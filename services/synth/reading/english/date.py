@@ -37,10 +37,12 @@ _SPAN_OF_NAMES = re.compile(
     rf"(?<![A-Za-z])(?:(?P<a>{_ANY_WEEKDAY})\.?{_TO}(?P<b>{_ANY_WEEKDAY})|(?P<c>{_ANY_MONTH})\.?{_TO}(?P<d>{_ANY_MONTH}))"
     r"(?![A-Za-z])\.?"
 )
+_WORK_WEEK = re.compile(r"(?<![A-Za-z0-9\-])M[-–]F(?=[,:]?\s[0-9])")
 _WEEKDAY = re.compile(rf"(?<![A-Za-z.])(?P<w>{_SHORT_WEEKDAY})(?![A-Za-z'’\-])\.?")
 _MONTH_ALONE = re.compile(rf"(?<![A-Za-z.])(?P<m>{_SHORT_MONTH})(?![A-Za-z'’\-])\.?")
 _DASH_TO_DATE = re.compile(r"[-–—](?=\s?[A-Z])")
 _DASH_TO_DECADE = re.compile(r"(?<=0s)\s?[-–]\s?(?=['’]?(?:[12][0-9])?[0-9]0s(?![A-Za-z0-9]))")
+_CENTURY = re.compile(r"(?<![0-9.,$€£])(?P<c>[2-9])00s(?![A-Za-z0-9])")
 _DECADE = re.compile(r"(?<![0-9.,$€£])(?P<mark>['’])?(?P<c>[12][0-9])?(?P<d>[0-9]0)['’]?s(?![A-Za-z0-9])")
 _ERA = re.compile(r"(?<![0-9.,$€£\-])(?P<y>[0-9]{1,4})(?=\s?(?:BCE?|CE|A\.?D)(?![A-Za-z])|\s?B\.\s?C\.)")
 _SEASON = re.compile(
@@ -62,10 +64,10 @@ _COUNT = re.compile(
     r"\s(?!(?:was|is|has|as|this|his|its|us|does|across|always|thus|perhaps|series|news|class)\b)[a-z]{2,16}s\b"
 )
 _WEEKDAY_IS_NEAR = re.compile(
-    r"\b(?:on|this|next|last|every|until|till|by|from|each|to|through|and|or|since)\s$|[-–(,]\s?$|[0-9]\s?(?:[AaPp]\.?[Mm]\.?)?\s$"
+    r"\b(?:on|this|next|last|every|until|till|by|from|each|to|through|and|or|since)\s$|[-–(,/]\s?$|[0-9]\s?(?:[AaPp]\.?[Mm]\.?)?\s$"
 )
 _WEEKDAY_FOLLOWS = re.compile(
-    r"\.?,?\s(?:[0-9]|at\s[0-9]|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)|morning|afternoon|evening|night)|\s?[&/,]\s|,?\s(?:and|or|through|thru|to)\s(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
+    r"\.?,?\s(?:[0-9]|at\s[0-9]|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)|morning|afternoon|evening|night)|\s?[&/,]\s|/(?=[A-Z])|,?\s(?:and|or|through|thru|to)\s(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 )
 _ENDS_A_DATE = re.compile(
     rf"(?:\b(?:{_ANY_MONTH})\.?\s[0-9]{{1,2}}(?:st|nd|rd|th)?(?:,\s[0-9]{{4}})?|\b(?:{_ANY_MONTH})\.?\s[0-9]{{4}})\s?$"
@@ -167,7 +169,11 @@ def _decade(match: re.Match[str]) -> str | None:
         if century is None or (int(century) < 11):
             return None
         return "two thousands" if century == "20" else f"{cardinal(int(century))} hundreds"
-    if not century and not match["mark"] and re.search(r"\b(?:in|for|after|every|within|took|under)\s$", before(match)):
+    if (
+        not century
+        and not match["mark"]
+        and re.search(r"\b(?:in|for|after|every|within|took|under|wait)\s$", before(match))
+    ):
         if _PAUSE_AHEAD.match(after(match)):
             return None  # in 30s: seconds
     return (f"{cardinal(int(century))} " if century else "") + plural(cardinal(tens))
@@ -208,10 +214,12 @@ RULES = (
     Rule(_DAY_MONTH, _day_month, first="0"),
     Rule(_MONTH_YEAR, _month_year, first="a"),
     Rule(_SPAN_OF_NAMES, _span_of_names, first="a"),
+    Rule(_WORK_WEEK, lambda match: "Monday to Friday", first="a"),
     Rule(_WEEKDAY, _weekday, first="a"),
     Rule(_MONTH_ALONE, _month_alone, first="a"),
     Rule(_DASH_TO_DATE, _dash_to_date, first="."),
     Rule(_DASH_TO_DECADE, lambda match: " to ", first="."),
+    Rule(_CENTURY, lambda match: f"{cardinal(int(match['c']))} hundreds", first="0"),
     Rule(_DECADE, _decade, first="0."),
     Rule(_ERA, _era, first="0"),
     Rule(_SEASON, _season, first="0"),

@@ -40,7 +40,7 @@ _AFTER_HEART = re.compile(
 )
 _MINUS = re.compile(r"[-−–](?![->])")
 _FACTORIAL = re.compile(r"!(?=\s=)")
-_A_TO_Z = re.compile(r"(?<=(?<![A-Za-z])A)[-–](?=Z(?![A-Za-z]))")
+_A_TO_Z = re.compile(r"(?<=(?<![A-Za-z])A)-(?=Z(?![A-Za-z]))|(?<=(?<![A-Za-z])[A-H])–(?=[B-Z](?![A-Za-z]))")
 _POWER = re.compile(
     r"(?<=[0-9A-Za-z)\]π])(?:\^|\s?\*\*\s?)(?:\{(?P<braced>[-−]?[0-9A-Za-z]{1,4})\}|\((?P<round>[-−]?[0-9A-Za-z]{1,4})\)|(?P<plain>[-−]?[0-9]{1,4}|[A-Za-z](?![A-Za-z])))"
 )
@@ -158,7 +158,7 @@ def _times(match: re.Match[str]) -> str | None:
         fits = _NUMBER_BEFORE.search(words) and re.match(r"\s?[-−√(]?[0-9(]", following)
         return " times " if fits and (words[-1:] != " " or following[:1] == " ") else None
     numbers = _NUMBER_BEFORE.search(words) and (
-        _NUMBER_AFTER.match(following) or re.match(r"[A-Za-zπ](?![A-Za-z])", following)
+        _NUMBER_AFTER.match(following) or re.match(r"\s?[A-Za-zπ](?![A-Za-z])", following)
     )
     values = _VALUE_BEFORE.search(words) and _VALUE_AFTER.match(following) and is_formula(match)
     return " times " if numbers or values else None

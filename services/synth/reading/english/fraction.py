@@ -13,7 +13,8 @@ from services.synth.reading.rule import Rule, always
 _UNIT = rf"(?:(?P<space>[\s\-]?)(?P<unit>{unit.pattern(unit.ENGLISH, unit.ENGLISH_SAME)})(?:\.(?=\s[a-z(]))?)?"
 _INCH = r"(?P<inch>\s?[\x22″](?![A-Za-z0-9])|[\s\-]in\.(?=\s[a-z(]|,|$))?"
 _SLASH = re.compile(
-    r"(?<![0-9A-Za-z.,/$€£])(?:(?P<whole>[0-9]{1,3})[\s\-])?(?P<a>[0-9]{1,4})[/⁄](?P<b>[0-9]{1,4})(?![0-9/⁄A-Za-z]|[.,][0-9])"
+    r"(?<![0-9A-Za-z.,/$€£])(?:(?P<from>[0-9]{1,3})\s?(?:[-–—]|to(?=\s))\s?(?=[0-9]{1,3}\s[0-9]))?"
+    r"(?:(?P<whole>[0-9]{1,3})[\s\-])?(?P<a>[0-9]{1,4})[/⁄](?P<b>[0-9]{1,4})(?![0-9/⁄A-Za-z]|[.,][0-9])"
     rf"{_INCH}"
 )
 _ALONE = re.compile(r"(?<![0-9A-Za-z.,/$€£])(?P<a>[0-9]{1,4})[/⁄](?P<b>[0-9]{1,4})(?![0-9/⁄]|[.,][0-9])" + _INCH)
@@ -26,8 +27,9 @@ _CHARACTERS = {
     "⅑": (1, 9), "⅒": (1, 10),
 }  # fmt: skip
 _CHARACTER = re.compile(
+    r"(?:(?<![0-9A-Za-z.,/$€£])(?P<from>[0-9]{1,3})\s?[-–—]\s?(?=[0-9]))?"
     rf"(?:(?<![0-9A-Za-z.,/$€£])(?P<whole>[0-9]{{1,9}})[\s\-]?)?(?P<char>[{''.join(_CHARACTERS)}])"
-    rf"(?:\s?(?:[-–—]|to)\s?(?P<whole2>[0-9]{{1,3}})?\s?(?P<char2>[{''.join(_CHARACTERS)}])?(?![0-9]))?{_UNIT}"
+    rf"(?:\s?(?:[-–—]|to(?=\s))\s?(?=[0-9{''.join(_CHARACTERS)}])(?P<whole2>[0-9]{{1,3}})?\s?(?P<char2>[{''.join(_CHARACTERS)}])?(?![0-9]))?{_UNIT}"
 )
 _NOUN = re.compile(r"\s(?!(?:wide|long|tall|thick|deep|high|by|x|of|and|or|is|from|apart)\b)[a-z]{2}")
 _DENOMINATORS = frozenset({2, 3, 4, 5, 6, 8, 10, 12, 16, 32, 64, 100, 1000})
@@ -35,7 +37,7 @@ _ALWAYS_OPEN = re.compile(r"(?<![0-9/.])24/7/365(?![0-9/])")
 _MONTH_YEAR = re.compile(r"(?<![0-9/.$])(?P<m>1[0-2]|0?[1-9])/(?P<y>(?:19|20)[0-9]{2})(?![0-9/]|[.,][0-9])")
 _FIXED = frozenset({(24, 7), (9, 11), (20, 20), (7, 24), (18, 7)})
 _ON = re.compile(
-    r"\b(?:on|due|dated?|starting|starts|effective|expires?|exp\.?|deadline(?: is)?|deadline:|beginning|posted"
+    r"\b(?:on|due:?|dated?|starting|starts|effective|expires?|exp\.?|deadline(?: is)?|deadline:|beginning|posted"
     r"|scheduled for"
     r"|(?:Mon|Tues?|Wed(?:nes)?|Thu(?:rs)?|Fri|Sat(?:ur)?|Sun)(?:day)?\.?,?"
     r"|appointment(?: is)?|birthday(?: is)?)\s\(?$",
@@ -96,11 +98,16 @@ def _is_common(above: int, below: int) -> bool:
     return 0 < above < below and below in _DENOMINATORS
 
 
+def _from(match: re.Match[str]) -> str:
+    """Return the begin of the range 1–2½."""
+    return f"{cardinal(int(match['from']))} to " if match["from"] else ""
+
+
 def _slash(match: re.Match[str]) -> str | None:
     above, below = int(match["a"]), int(match["b"])
     if match["whole"] is None or not _is_common(above, below) or below > 64:
         return None
-    return _mixed(match["whole"], above, below) + _inch(match)
+    return _from(match) + _mixed(match["whole"], above, below) + _inch(match)
 
 
 def _alone(match: re.Match[str]) -> str | None:
@@ -110,7 +117,7 @@ def _alone(match: re.Match[str]) -> str | None:
     for read in (_pair, _day, _rating, _over, _quotient):
         if (said := read(above, below, match)) is not None:
             return said
-    if below and above and below <= 1000 and (above < below or below < 10) and above <= 99:
+    if below and above and 1 < below <= 1000 and (above < below or below < 10) and above <= 99:
         day = 1 <= above <= 12 and 1 <= below <= 31 and below not in _DENOMINATORS and above < below
         return date.date(None, above, below) if day else name(above, below)
     return f"{_decimal(match['a'])} slash {_decimal(match['b'])}"
@@ -176,7 +183,7 @@ def _unit_behind(match: re.Match[str]) -> str | None:
 
 def _character(match: re.Match[str]) -> str:
     above, below = _CHARACTERS[match["char"]]
-    said = _mixed(match["whole"], above, below) if match["whole"] else name(above, below)
+    said = _from(match) + (_mixed(match["whole"], above, below) if match["whole"] else name(above, below))
     one = not match["whole"] or match["whole"] == "0"
     if match["whole2"] or match["char2"]:
         last = _CHARACTERS.get(match["char2"] or "")

@@ -21,7 +21,7 @@ _IN_GROUPS = re.compile(
 )
 _LOCAL = re.compile(rf"(?<![0-9A-Za-z.\-$])[2-9][0-9]{{2}}[\-.][0-9]{{4}}(?![0-9A-Za-z]|[.,\-][0-9]){_EXTENSION}")
 _VANITY = re.compile(
-    r"(?<![0-9A-Za-z\-])(?:1-)?(?:8[0-9]{2}|900)-(?=[A-Z0-9\-]{0,12}[A-Z])[A-Z0-9]{2,9}(?:-[A-Z0-9]{2,9})?(?![A-Za-z0-9\-])"
+    r"(?<![0-9A-Za-z\-])(?:1-)?(?:8[0-9]{2}|900)-(?=[A-Z0-9\-]{0,12}[A-Z])[A-Z0-9]{1,9}(?:-[A-Z0-9]{2,9})?(?![A-Za-z0-9\-])"
 )
 _PLAIN = re.compile(r"(?<![0-9A-Za-z.,$\-])(?:1?[2-9][0-9]{9}|[2-9][0-9]{6})(?![0-9A-Za-z]|[.,\-][0-9])")
 _SHORT = re.compile(r"(?<![0-9A-Za-z.,$\-#])(?:[2-9]11|988|112|999)(?![0-9A-Za-z]|[.,\-/:][0-9])")
@@ -36,7 +36,7 @@ _CALLED = re.compile(
 )
 _CALLED_DIRECTLY = re.compile(
     r"\b(?:call(?:ed|ing|s)?|dial(?:ed|ing|s)?|phon(?:e|ed|ing)|ring|rang|text(?:ed|ing)?|reach(?:ed)?)(?:\sor\s[a-z]{4,6})?"
-    r"\s(?:[0-9]{3},?\s(?:or|and)\s)?[\"“(]?$|\b(?:lifeline|hotline)(?:\s(?:at|is)|:|\()?\s?\(?$",
+    r"\s(?:[0-9]{3}(?:\s[A-Za-z]{2,10}){0,3},?\s(?:or|and)\s)?[\"“(]?$|\b(?:lifeline|hotline)(?:\s(?:at|is)|:|\()?\s?\(?$",
     re.IGNORECASE,
 )
 _SERVICE = re.compile(
@@ -46,6 +46,7 @@ _SERVICE = re.compile(
 _COUNTED = re.compile(
     r"\s(?!(?:is|was|has|as|this|always|crisis|unless|emergencies)\b)(?:[a-z]{2,16}s|people|more|of)\b"
 )
+_OWN = re.compile(r"\b(?:a|his|her|my)\s$")
 _NAMES = re.compile(r"\b(?:Porsche|Flight|Room|Carrera|Route|Highway)\s$")
 
 
@@ -97,6 +98,8 @@ def _short(match: re.Match[str]) -> str | None:
     following = after(match)
     service = match[0][1:] == "11" and _SERVICE.match(following)
     called = _CALLED_DIRECTLY.search(text) and not _COUNTED.match(following)
+    if match[0] == "911" and _OWN.search(text) and following[:1] in (".", ",", "!", "?", ""):
+        return "nine eleven"  # the car
     return digits(match[0]) if (service or called) and not _NAMES.search(text) else None
 
 

@@ -8,9 +8,9 @@ from services.synth.reading import unit
 from services.synth.reading.english.context import after, before, is_closing_quote, is_formula, stop
 from services.synth.reading.english.money import PLAIN, power
 from services.synth.reading.english.numeral import LONGEST, cardinal, decimal, digits, ordinal, year
-from services.synth.reading.rule import Rule
+from services.synth.reading.rule import Rule, always
 
-_MINUS = r"(?<![0-9A-Za-z)\]%.\-²³°])(?P<minus>[-−](?!\s))"
+_MINUS = r"(?<![0-9A-Za-z)\]%.\-²³°\"″′'”’])(?P<minus>[-−](?!\s))"
 _MEASURE = unit.pattern(unit.ENGLISH, unit.ENGLISH_SAME)
 _END = r"(?P<end>\.(?=\s[a-z0-9(]|[,)]|$))?"  # the period of oz. and lbs.
 _TO = r"\s?(?:[-–—~]|to(?=\s))\s?"
@@ -19,6 +19,7 @@ _FEET_INCHES = re.compile(
     r"(?<![0-9A-Za-z.,])(?P<ft>[0-9]{1,3})\s?['′’](?:(?P<in>1[01]|[0-9])(?P<half>½|\s1/2)?(?![0-9A-Za-z.])"
     r"|\s?[\-]?(?P<far>1[01]|[0-9])(?P<far_half>½|\s1/2)?(?=[\"″”]))(?:[\"″”]|''|′′)?"
 )
+_TO_LENGTH = re.compile(r"(?<=[0-9][\"″′'])[-–](?=[0-9])")
 _FEET_AND = re.compile(
     r"(?<![0-9A-Za-z.,])(?P<ft>[0-9]{1,3})(?:\s?(?:ft|feet|foot)\.?,?\s?)(?P<in>1[01]|[0-9])\s?(?:inches|inch|in)(?![A-Za-z])\.?"
 )
@@ -28,14 +29,14 @@ _INCHES = re.compile(
     rf"{_ALONE}(?P<n>{PLAIN})(?:(?P<mark>[\"″”])(?![A-WYZa-wyz0-9]|[xX][^0-9])|[\s\-]?in\.(?=\s[a-z(]|,|$)|-in(?=\s))"
 )
 _BEHIND_INCH = re.compile(
-    r"\s(?!(?:by|x|and|or|is|was|in|of|long|wide|tall|high|deep|thick|apart|away|from|at|to)\b)[a-zA-Z]{2}"
+    r"\s(?!(?:must|can|will|may|by|x|and|or|is|was|in|of|long|wide|tall|high|deep|thick|apart|away|from|at|to)\b)[a-zA-Z]{2}"
 )
 _ADDRESS = re.compile(
     r"(?<![0-9A-Za-z.])(?P<ip>(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[0-9]{1,2})\.){3}(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[0-9]{1,2}))"
     r"(?::(?P<port>[0-9]{1,5})|/(?P<mask>[0-9]{1,2}))?(?![0-9A-Za-z]|\.[0-9])"
 )
 _VERSION = re.compile(
-    r"(?<![0-9A-Za-z.])(?:(?P<v>[vV])\.?(?P<a>[0-9]++(?:\.[0-9]++)*+)|(?P<b>[0-9]++(?:\.[0-9]++){2,}+))(?![0-9A-Za-z])"
+    r"(?<![0-9A-Za-z.])(?:(?P<v>v|V(?=\.?[0-9]++\.[0-9]))\.?(?P<a>[0-9]++(?:\.[0-9]++)*+)|(?P<b>[0-9]++(?:\.[0-9]++){2,}+))(?![0-9A-Za-z])"
 )
 _SCIENTIFIC = re.compile(
     r"(?<![0-9A-Za-z.])(?P<n>[0-9]{1,15}(?:\.[0-9]{1,15})?)(?:e(?P<sign>[+\-−])?|E(?P<Sign>[+\-−]))(?P<power>[0-9]{1,3})(?!\.?[0-9A-Za-z])"
@@ -47,7 +48,7 @@ _ORDINALS = re.compile(
 _ORDINAL = re.compile(r"(?<![0-9.,])(?P<n>[0-9]{1,9})(?:st|nd|rd|th)(?![A-Za-z])")
 _RANGE = re.compile(
     rf"(?<![0-9A-Za-z.\-–])(?P<minus>[-−])?(?P<a>[0-9]{{1,9}}(?:\.[0-9]{{1,9}})?)(?P<dash>\s?[-–—~]\s?)(?P<b>{PLAIN})"
-    rf"(?:(?P<space>[\s\-]?)(?P<unit>{_MEASURE}){_END})?(?![0-9–]|-[0-9])"
+    rf"(?:(?P<space>[\s\-]?)(?P<unit>{_MEASURE}){_END})?(?P<mark>[\"″'′](?![A-Za-z0-9]))?(?![0-9–]|-[0-9])"
 )
 _QUANTITY = re.compile(rf"(?:{_MINUS})?(?P<n>{PLAIN})(?P<space>[\s\-]?)(?P<unit>{_MEASURE}){_END}")
 _RATIO = re.compile(r"(?<![0-9:.])(?P<a>[0-9]{1,3}):(?P<b>[0-9]{1,3})(?![0-9:])")
@@ -177,10 +178,18 @@ def _stop(match: re.Match[str]) -> str:
     return "." if match["end"] and not match.string[match.end() :][:2].strip() else ""
 
 
+def _mark(match: re.Match[str]) -> str:
+    """Return the unit that the mark after a range means, or the mark itself if it closes a quotation."""
+    mark = match["mark"]
+    if mark in "\"'" and is_closing_quote(match, mark):
+        return mark
+    return " inches" if mark in '"″' else " feet"
+
+
 def _range(match: re.Match[str]) -> str | None:
     """Read a range, a score or a difference: 3-5 kg, 21–14, 8 - 6 = 2."""
     first, second, dash = match["a"], match["b"], match["dash"]
-    if first[0] == "0" and first[1:2] not in ("", ".") or (match["minus"] and not match["unit"]):
+    if first[0] == "0" and first[1:2] not in ("", ".") or (match["minus"] and not match["unit"] and " " in dash):
         return None
     falls = float(first) >= float(second.replace(",", ""))
     sum_is_near = _SUM_BEHIND.match(after(match)) or _SUM_AHEAD.search(before(match)) or is_formula(match)
@@ -189,6 +198,8 @@ def _range(match: re.Match[str]) -> str | None:
     if "−" in dash or (falls and dash == " - " and not _SCORE.search(before(match, 80))):
         return None
     tail = f" {unit.english(match['unit'], one=match['space'] == '-')}{_stop(match)}" if match["unit"] else ""
+    if match["mark"]:
+        tail += _mark(match)
     years = not tail and re.fullmatch(r"[12][0-9]{3} [12][0-9]{3}", f"{first} {second}")
     even = first == second in ("50", "20") and not match["unit"]  # a 50-50 chance
     words = [year(int(part)) if years else decimal(part) for part in (first, second)]
@@ -266,6 +277,7 @@ FIRST_RULES = (
 )
 RULES = (
     Rule(_PLAN, _plan, first="0"),
+    Rule(_TO_LENGTH, always(" to "), first="."),
     Rule(_FEET_INCHES, _feet_inches, first="0"),
     Rule(_FEET_AND, _feet_and, first="0"),
     Rule(_FEET, _feet, first="0"),

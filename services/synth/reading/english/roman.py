@@ -34,7 +34,7 @@ _LABELS = (
     r"[Cc]hapters?|[Ss]ections?|[Pp]arts?|[Aa]ct|[Ss]cene|[Vv]olumes?|[Vv]ols?\.|[Bb]ooks?|[Aa]rticles?|[Tt]ype|[Pp]hases?"
     r"|[Cc]lass|[Ll]evel|[Gg]rade|[Ss]tages?|[Tt]itle|[Ff]igure|[Ff]ig\.|[Tt]ables?|[Aa]ppendix|[Ee]pisode|[Ss]eason|[Rr]ound"
     r"|[Uu]nit|[Mm]ark|Mk\.?|[Dd]ivision|[Ss]chedule|[Gg]roup|[Ff]actor|[Nn]erve|CN|[Cc]anto|[Ss]onata|[Ss]ymphony|[Aa]nnex"
-    r"|[Cc]ategory|[Tt]ier|[Oo]ption|[Vv]ersion|[Mm]ovement|[Pp]late|[Ss]tep|[Tt]rack|Amendment|[Aa]rt\.|[Cc]h\.|[Ss]ec\."
+    r"|[Cc]ategory|[Tt]ier|[Oo]ption|[Vv]ersion|[Mm]ovement|[Pp]late|[Ss]tep|[Tt]rack|Amendment|[Aa]rt\.|[Nn]umerals?|[Cc]h\.|[Ss]ec\."
 )
 _LABEL = re.compile(rf"(?:\b(?:{_LABELS}|World\sWar|Super\sBowl|WW|Final\sFantasy|Vatican)|§)\s$")
 _CAPITAL_LABEL = re.compile(
