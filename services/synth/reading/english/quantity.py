@@ -1,4 +1,4 @@
-"""Numbers in English with units and signs: 3.14, -5, 16GB, 10–20%, 6'2", 10.0.0.1, v2.1.0, 1e-5, 10K, 1st–3rd."""
+"""Numbers in English with units and signs: 3.14, -5, 16GB, 10–20%, 10.0.0.1, v2.1.0, 1e-5, 10K, 1st–3rd."""
 
 from __future__ import annotations
 
@@ -8,29 +8,13 @@ from services.synth.reading import unit
 from services.synth.reading.english.context import after, before, is_closing_quote, is_formula, stop
 from services.synth.reading.english.money import PLAIN, power
 from services.synth.reading.english.numeral import LONGEST, cardinal, decimal, digits, ordinal, year
-from services.synth.reading.rule import Rule, always
+from services.synth.reading.rule import Rule
 
 _MINUS = r"(?<![0-9A-Za-z)\]%.\-²³°\"″′'”’])(?P<minus>[-−](?!\s))"
 _MEASURE = unit.pattern(unit.ENGLISH, unit.ENGLISH_SAME)
 _END = r"(?P<end>\.(?=\s[a-z0-9(]|[,)]|$))?"  # the period of oz. and lbs.
 _TO = r"\s?(?:[-–—~]|to(?=\s))\s?"
 
-_FEET_INCHES = re.compile(
-    r"(?<![0-9A-Za-z.,])(?P<ft>[0-9]{1,3})\s?['′’](?:(?P<in>1[01]|[0-9])(?P<half>½|\s1/2)?(?![0-9A-Za-z.])"
-    r"|\s?[\-]?(?P<far>1[01]|[0-9])(?P<far_half>½|\s1/2)?(?=[\"″”]))(?:[\"″”]|''|′′)?"
-)
-_TO_LENGTH = re.compile(r"(?<=[0-9][\"″′'])[-–](?=[0-9])")
-_FEET_AND = re.compile(
-    r"(?<![0-9A-Za-z.,])(?P<ft>[0-9]{1,3})(?:\s?(?:ft|feet|foot)\.?,?\s?)(?P<in>1[01]|[0-9])\s?(?:inches|inch|in)(?![A-Za-z])\.?"
-)
-_ALONE = r"(?<![0-9.,'′’])(?:(?<![A-Za-z])|(?<=[0-9'′\"″][xX]))"
-_FEET = re.compile(rf"{_ALONE}(?P<n>{PLAIN})(?P<mark>['′])(?![A-WYZa-wyz0-9]|[xX][^0-9])")
-_INCHES = re.compile(
-    rf"{_ALONE}(?P<n>{PLAIN})(?:(?P<mark>[\"″”])(?![A-WYZa-wyz0-9]|[xX][^0-9])|[\s\-]?in\.(?=\s[a-z(]|,|$)|-in(?=\s))"
-)
-_BEHIND_INCH = re.compile(
-    r"\s(?!(?:must|can|will|may|by|x|and|or|is|was|in|of|long|wide|tall|high|deep|thick|apart|away|from|at|to)\b)[a-zA-Z]{2}"
-)
 _ADDRESS = re.compile(
     r"(?<![0-9A-Za-z.])(?P<ip>(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[0-9]{1,2})\.){3}(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[0-9]{1,2}))"
     r"(?::(?P<port>[0-9]{1,5})|/(?P<mask>[0-9]{1,2}))?(?![0-9A-Za-z]|\.[0-9])"
@@ -103,37 +87,6 @@ _NOUN = re.compile(
 )
 _SUM_BEHIND = re.compile(r"\s?[=+×÷*]")
 _SUM_AHEAD = re.compile(r"[=+×÷*]\s?$")
-
-
-def _two(match: re.Match[str], feet: str, inches: str) -> str:
-    half = " and a half" if match.re is _FEET_INCHES and (match["half"] or match["far_half"]) else ""
-    return f"{cardinal(int(feet))} foot {cardinal(int(inches))}{half}"
-
-
-def _feet_inches(match: re.Match[str]) -> str:
-    """Read 6'2" as six foot two."""
-    return _two(match, match["ft"], match["in"] or match["far"])
-
-
-def _feet_and(match: re.Match[str]) -> str:
-    """Read 5 ft 10 in as five feet ten inches."""
-    feet, inches = int(match["ft"]), int(match["in"])
-    names = ("foot" if feet == 1 else "feet", "inch" if inches == 1 else "inches")
-    return f"{cardinal(feet)} {names[0]} {cardinal(inches)} {names[1]}{stop(match)}"
-
-
-def _feet(match: re.Match[str]) -> str | None:
-    if match["mark"] == "'" and is_closing_quote(match, "'"):
-        return None
-    adjective = _BEHIND_INCH.match(after(match)) is not None
-    return f"{decimal(match['n'])} {'foot' if match['n'] == '1' or adjective else 'feet'}"
-
-
-def _inches(match: re.Match[str]) -> str | None:
-    if match["mark"] in ('"', "”") and is_closing_quote(match, match["mark"]):
-        return None
-    one = match["n"] == "1" or "-in" in match[0] or (match["mark"] and _BEHIND_INCH.match(after(match)))
-    return f"{decimal(match['n'])} {'inch' if one else 'inches'}{stop(match)}"
 
 
 def _address(match: re.Match[str]) -> str:
@@ -277,11 +230,6 @@ FIRST_RULES = (
 )
 RULES = (
     Rule(_PLAN, _plan, first="0"),
-    Rule(_TO_LENGTH, always(" to "), first="."),
-    Rule(_FEET_INCHES, _feet_inches, first="0"),
-    Rule(_FEET_AND, _feet_and, first="0"),
-    Rule(_FEET, _feet, first="0"),
-    Rule(_INCHES, _inches, first="0"),
     Rule(_PERCENTS, _percents, first="0"),
     Rule(_ORDINALS, _ordinals, first="0"),
     Rule(_RATIO, _ratio, first="0"),
