@@ -41,12 +41,13 @@ _SUBTRACTION = re.compile(r"(?<=[0-9)])\s?−\s?(?=[0-9(])")
 
 # Korean: 5kg–10kg, 10만–20만; 3–1 is a score, 12–15 a range.
 _UNITS = re.compile(
-    r"(?P<first>[0-9](?:[만억천조원명개살세층회점초]|kg|km|cm|mm|mg|g|m|mL|ml|L|GB|MB|TB|px|ms|°C))[–—−-](?=[0-9])"
+    r"(?P<first>[0-9](?:[만억천조원명개살세층회점초번대장권호차항부편]|kg|km|cm|mm|mg|g|m|mL|ml|L|GB|MB|TB|px|ms|°C))[–—−-](?=[0-9])"
 )
 _PAIR = re.compile(
     r"(?<![0-9.,:/~–\-A-Za-z])(?P<a>[0-9]{1,4})–(?P<b>[0-9]{1,4})(?![0-9:/~–\-]|[.,][0-9])"
     r"(?P<score>(?:으?로)?\s?(?:승리|이겼|이기|이긴|졌|진|패|무승부|역전|앞서|앞섰|뒤진|완승|완패)|번지)?"
 )
+_RANGE = re.compile(r"(?<=[0-9])–(?=[0-9A-Z])")
 _SCORE_BEFORE = re.compile(r"(?:스코어|점수|[로길동리])(?:는|은|가)?\s?:?\s?$")
 
 
@@ -65,7 +66,7 @@ def plain(text: EditedText, code: str) -> EditedText:
     if _DASHES.search(same):
         same = _of_numbers(same)
         if code == "ko":
-            same = _PAIR.sub(_pair, same)
+            same = _RANGE.sub("~", _PAIR.sub(_pair, same))
     text = text.respelled(same)
     return text.sub(_SUBTRACTION, " minus ") if code == "en" and "−" in same else text
 
