@@ -22,6 +22,10 @@ from services.synth.reading.word_places import WordPlaces
 EVERY_LANGUAGE = "*"
 """The section of a lexicon that counts for all languages, after their own sections."""
 
+MAX_READINGS_CHARS = 2_000
+"""Of the readings of one sentence. A request with long readings for short words could else make a sentence that no
+engine has the memory for: sentences are cut before their words are replaced."""
+
 # Letters of a script (Vai) that no rule changes. SSML has stand-ins of its own, of another script (`text/ssml_script`).
 _STAND_INS = [chr(code) for code in range(0xA500, 0xA60C)]
 _NONCHARACTERS = re.compile("[\ufdd0-\ufdef]")
@@ -159,8 +163,8 @@ class Lexicon:
     def hold(self, sentence: EditedText, language: str) -> HeldText:
         """Returns the sentence with stand-ins for its words, before the rules.
 
-        Of a particle with two forms after a word, the one is taken that follows the reading. Time is linear in the
-        sentence. Thread-safe.
+        Of a particle with two forms after a word, the one is taken that follows the reading. A word whose reading does
+        not fit into MAX_READINGS_CHARS stays as it is. Time is linear in the sentence. Thread-safe.
         """
         if not self._sections and self._of_request is None:
             return HeldText(sentence, {})
@@ -201,14 +205,16 @@ class _StandIns:
 
 def _held(sentence: EditedText, tables: Sequence[WordTable]) -> HeldText:
     text, stand_ins, edits, place = _Flat(sentence.text), _StandIns(sentence.text), list[Edit](), 0
+    room = MAX_READINGS_CHARS
     while place < len(text.text):
         end, said = place, ""
         for table in tables if text.words.begins(place) else ():
             if (found := table.longest(text, place, end - place)) is not None:
                 end, said = found
-        if end == place:
-            place += 1
+        if end == place or len(said) > room:
+            place = max(end, place + 1)
             continue
+        room -= len(said)
         particle = text.words.particle(end)
         stand_in = stand_ins.of(_parted(text.text, place, end, said, particle))
         edits.append((text.place(place), text.place(end - 1) + 1, stand_in))

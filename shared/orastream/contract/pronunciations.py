@@ -77,7 +77,7 @@ def _checked(value: Any) -> Any:
         written = unicodedata.normalize("NFC", word.strip())
         if written in found:
             raise ValueError(f"{name}: the word is given twice, with white space or in another normal form; keep one")
-        found[written] = reading.strip()
+        found[written] = unicodedata.normalize("NFC", reading.strip())
     return found
 
 

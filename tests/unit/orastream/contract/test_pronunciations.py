@@ -25,7 +25,9 @@ def parsed(value: Any) -> SpeakRequest:
 
 def test_words_and_readings_without_white_space_at_the_ends_in_nfc() -> None:
     nfd = unicodedata.normalize("NFD", "카페")
-    request = parsed({" SQL ": " 시퀄 ", nfd: "커피집", "Nguyen": "[[w'In]]", "㈜": "주식회사"})
+    request = parsed(
+        {" SQL ": " 시퀄 ", nfd: unicodedata.normalize("NFD", "커피집"), "Nguyen": "[[w'In]]", "㈜": "주식회사"}
+    )
     assert request.pronunciations == {"SQL": "시퀄", "카페": "커피집", "Nguyen": "[[w'In]]", "㈜": "주식회사"}
     assert parse_request(request.to_map()) == request
     assert parsed(None).pronunciations is None and parsed({}).pronunciations == {}

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.synth.reading import EditedText
-from services.synth.reading.lexicon import NO_WORDS, Lexicon, Pronunciation, put_back
+from services.synth.reading.lexicon import MAX_READINGS_CHARS, NO_WORDS, Lexicon, Pronunciation, put_back
 from services.synth.reading.word_places import WordPlaces
 
 pytestmark = pytest.mark.unit
@@ -141,6 +141,12 @@ def test_noncharacters_of_a_text_do_not_reach_the_engine() -> None:
 def test_more_readings_than_stand_ins() -> None:
     words = lexicon(ko={f"w{number}": f"말{number}" for number in range(400)})
     assert read(words, " ".join(f"w{number}" for number in range(400)), rules=False).split()[-1] == "말399"
+
+
+def test_readings_of_a_sentence_are_bounded() -> None:
+    words = lexicon(ko={"A1": "가" * 190, "B1": "나"})
+    text = read(words, "A1 " * 100 + "B1", rules=False)
+    assert text.count("가" * 190) == MAX_READINGS_CHARS // 190 and text.endswith("A1 나")
 
 
 def test_text_that_has_the_stand_ins_itself() -> None:
