@@ -342,6 +342,11 @@ async def test_up_starts_the_node_and_drains_it(tmp_path: Path, logs: Logs) -> N
         assert result[0] == 0, result
         with wave.open(str(saved)) as audio:
             assert audio.getnframes() > audio.getframerate() / 2
+        silent = tmp_path / "silent.wav"
+        code, out, err = await orastream(
+            tmp_path, "say", "<think>Hi.</think>", "--sync", "--save", str(silent), "--nats", file.nats_url
+        )
+        assert (code, silent.exists()) == (0, False) and "the text has nothing to say" in err, (out, err)
 
         assert file.nats_monitoring_url is not None
         node = {"NATS_URL": file.nats_url, "NATS_MONITORING_URL": file.nats_monitoring_url}
