@@ -29,16 +29,20 @@ def load() -> None:
 
 
 def loudness_of(pcm: bytes, rate_hz: int) -> Loudness | None:
-    """Returns the loudness of mono PCM16 little-endian; None if it is silent, or shorter than 0.4 s (one block).
+    """Returns the loudness of mono PCM16 little-endian; None if it is silent, shorter than 0.4 s (one block), or
+    of a rate that FFmpeg refuses.
 
     Takes about 3 ms for a second of audio. Thread-safe.
     """
     import av
     import numpy as np
 
-    graph, source, sink = _graph(rate_hz)  # source and sink are invalid without the graph
     samples = np.frombuffer(pcm[: len(pcm) - len(pcm) % 2], dtype="<i2")
     if not len(samples):
+        return None
+    try:
+        graph, source, sink = _graph(rate_hz)  # source and sink are invalid without the graph
+    except av.FFmpegError:
         return None
     frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="mono")
     frame.sample_rate = rate_hz

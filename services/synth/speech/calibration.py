@@ -15,7 +15,7 @@ from services.synth.audio.levels import Levels, gain_for
 from services.synth.audio.loudness import Loudness
 from services.synth.engine_pool.pool import EnginePool
 from services.synth.engines.base import EngineCrashed, EngineError, UnknownVoice
-from services.synth.speech.calibration_texts import TEXTS, text_for
+from services.synth.speech.calibration_texts import text_for
 
 MAX_VOICES = 256
 """Number of voices that are measured: the first ones."""
@@ -26,6 +26,8 @@ VOICE_SECONDS = 20.0
 MAX_AUDIO_S = 20.0
 """Seconds of speech that are measured at most; an engine that does not end is stopped there."""
 _TRIES = 2
+_ALSO = {"cmn": "zh", "nb": "no"}
+"""Languages by their usual tag: requests name it, and some engines list the other one."""
 _LOG_EVERY_S = 5.0
 
 log = structlog.get_logger()
@@ -36,9 +38,9 @@ async def measured_levels(
 ) -> Levels:
     """Returns the gains that bring the voices of the pool to `target_lufs` (-16 is louder than -23).
 
-    Each voice speaks a sentence of its language, and without a voice each language does; `at_once` of them at the same
-    time. A voice that cannot be measured keeps its level, and the log has a warning. Takes MAX_SECONDS at most; ends
-    early when `stop` returns True. Cancel-safe. Raises nothing of the engine.
+    Each voice speaks a sentence of its language, and so does the voice that the engine chooses for each language;
+    `at_once` of them at the same time. A voice that cannot be measured keeps its level, and the log has a warning.
+    Takes MAX_SECONDS at most; ends early when `stop` returns True. Cancel-safe. Raises nothing of the engine.
     """
     await asyncio.to_thread(loudness.load)
     measuring = _Calibration(pool, target_lufs, stop)
@@ -56,12 +58,15 @@ class _Calibration:
         self._languages: dict[str, float] = {}
         self._known: dict[bytes, Loudness | None] = {}  # by the digest of the audio: many languages have one voice
         listed = list(pool.info.voices.values())
-        self._unmeasured = [voice.name for voice in listed[MAX_VOICES:]]
+        self._listed = [voice.name for voice in listed]
         self._first_language = listed[0].language.lower() if listed else ""
-        languages = dict.fromkeys([voice.language.lower() for voice in listed[:MAX_VOICES]]) | dict.fromkeys(TEXTS)
-        self._left: list[tuple[str | None, str]] = [(voice.name, voice.language) for voice in listed[:MAX_VOICES]]
-        self._left += [(None, language) for language in languages]
-        self._left.reverse()
+        left: dict[tuple[str | None, str], None] = {}  # in the order of the list: what is most used comes first
+        for voice in listed[:MAX_VOICES]:
+            language = voice.language.lower()
+            left[voice.name, voice.language] = left[None, language] = None
+            if language in _ALSO:
+                left[None, _ALSO[language]] = None
+        self._left = list(reversed(left))
         self._total = len(self._left)
 
     async def run(self, at_once: int) -> Levels:
@@ -73,14 +78,15 @@ class _Calibration:
                 for _ in range(at_once):
                     group.create_task(self._measure_all())
         except TimeoutError:
-            self._unmeasured += [voice for voice, _ in self._left if voice is not None]
+            log.warning("measuring the loudness of the voices takes too long", seconds=MAX_SECONDS)
         finally:
             progress.cancel()
-        if self._unmeasured and not self._stop():
+        unmeasured = [voice for voice in self._listed if voice not in self._voices]
+        if unmeasured and not self._stop():
             log.warning(
                 "some voices could not be measured and keep their level (TTS_LOUDNESS_LUFS)",
-                voices=self._unmeasured[:20],
-                count=len(self._unmeasured),
+                voices=unmeasured[:20],
+                count=len(unmeasured),
             )
         log.info(
             "loudness of the voices measured",
@@ -101,9 +107,8 @@ class _Calibration:
             voice, language = self._left.pop()
             gain = await self._gain(voice, language)
             if gain is None:
-                if voice is not None:
-                    self._unmeasured.append(voice)
-            elif voice is not None:
+                continue
+            if voice is not None:
                 self._voices[voice] = gain
             else:
                 self._languages[language] = gain
