@@ -217,6 +217,22 @@ def test_barren_does_not_count_an_attempt_that_waited_for_text() -> None:
     assert passed == [] and assembly.without_progress == 1
 
 
+def test_tail_is_the_end_of_the_last_chunk_that_counts() -> None:
+    assembly = Assembly(REQUEST)
+    assert assembly.tail == b""
+    assembly.receive(1, start())
+    assembly.receive(2, chunk(1, 0, b"abcd"))
+    assembly.receive(3, chunk(1, 2, b"held"))
+    assembly.receive(4, chunk(9, 1, b"of another attempt"))
+    assert assembly.tail == b"cd"
+    assembly.receive(5, chunk(1, 1, b"e"))
+    assert assembly.tail == b"ld"
+    assembly.receive(6, start())
+    assert assembly.tail == b"ld"
+    assembly.receive(7, chunk(6, 3, b"f"))
+    assert assembly.tail == b"f"
+
+
 def test_assembly_accepts_an_end_without_chunks() -> None:
     assembly, passed = feed((1, start()), (2, end(1, 0)))
     assert passed == [] and assembly.finished == end(1, 0)

@@ -1,6 +1,7 @@
 """Whole utterances with real engines: the file, resuming, cancelling, crashing."""
 
 import asyncio
+import io
 import os
 import signal
 import time
@@ -10,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
 from orastream.contract.audio import FORMATS, Format, with_true_sizes
@@ -80,6 +82,16 @@ async def test_resumed_utterance_has_the_same_bytes(pool: EnginePool, changes: d
             # The time of an encoder's output is known only to the size of its frame.
             within_ms = 0 if changes.get("format", "wav") in ("wav", "pcm16") else 300
             assert abs(rest[0].pts_ms - pieces[stored].pts_ms) <= within_ms
+
+
+@pytest.mark.parametrize("fmt", ["opus", "flac", "mp3"])
+async def test_a_coded_file_says_which_engine_made_it(pool: EnginePool, fmt: Format) -> None:
+    file = b"".join([piece.audio async for piece in speak(pool, text="안녕하세요.", format=fmt)])
+    with av.open(io.BytesIO(file)) as container:
+        found = {**container.metadata, **container.streams.audio[0].metadata}
+    tags = {name.lower(): value for name, value in found.items()}
+    assert tags["encoded_by"] == f"espeak {pool.info.version}" and tags["comment"] == "Synthetic speech"
+    assert tags["digital_source_type"].endswith("/algorithmicMedia"), "eSpeak has learned from no recordings"
 
 
 async def test_resumed_utterance_skips_stored_audio_without_delay(pool: EnginePool) -> None:
