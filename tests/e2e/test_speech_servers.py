@@ -116,6 +116,9 @@ async def test_utterances_survive_the_end_of_a_speech_server(two_nodes: TwoNodes
             done = await asyncio.gather(*(session(number) for number in range(SESSIONS)))
     reports = [report for reports in done for report in reports]
     assert killed.is_set() and len(reports) == UTTERANCES
+    (synth,) = two_nodes.node["synth"]
+    log = [line for line in synth.text().splitlines() if "a speech server" in line and gateways[0].url in line]
+    assert any("fails" in line or "does not answer" in line for line in log), "synth did not use the killed gateway"
     assert {report.status for _, report in reports} == {"delivered"}, [r for _, r in reports if r.status != "delivered"]
     listing = await two_nodes.node.received()
     for text, report in reports:

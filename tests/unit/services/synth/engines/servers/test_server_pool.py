@@ -64,28 +64,43 @@ def test_pool_skips_a_failed_server_and_checks_it_with_growing_delays() -> None:
     assert a.ask_at == now, "the delays did not start again from the first one"
 
 
-@given(st.lists(st.tuples(st.sampled_from(["take", "free", "fail", "answer"]), st.integers(0, 2)), max_size=60))
-def test_pool_never_takes_a_busy_or_failed_server(steps: list[tuple[str, int]]) -> None:
-    pool = ServerPool(URLS)
-    ours: set[str] = set()
-    for now, (step, number) in enumerate(steps):
-        server = pool.servers[number]
+STEPS = ["take", "free", "fail", "sentence fails", "answer", "spoke", "rest"]
+
+
+@given(st.integers(1, 3), st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 2)), max_size=60))
+def test_pool_takes_a_healthy_server_with_a_place_whenever_there_is_one(
+    at_once: int, steps: list[tuple[str, int]]
+) -> None:
+    pool = ServerPool(URLS, at_once=at_once)
+    ours = dict.fromkeys(URLS, 0)
+    rests = dict.fromkeys(URLS, 0.0)
+    for number, (step, which) in enumerate(steps):
+        now, server = float(number), pool.servers[which]
         if step == "take":
-            taken = pool.take(None, float(now))
-            idle = [s for s in pool.servers if s.healthy and s.url not in ours]
-            if taken is None:
-                assert idle == []
-            else:
-                assert taken in idle and taken.healthy
-                ours.add(taken.url)
-        elif step == "free":
-            if server.url in ours:
-                pool.free(server)
-            ours.discard(server.url)
+            there = [s for s in pool.servers if s.healthy and ours[s.url] < at_once and rests[s.url] <= now]
+            taken = pool.take(None, now)
+            assert (taken is None) == (there == [])
+            if taken is not None:
+                assert taken in there
+                suspects = [s for s in there if s.suspect_until > now]
+                assert taken not in suspects or suspects == there, "a suspect server came before another one"
+                ours[taken.url] += 1
+        elif step == "free" and ours[server.url]:
+            pool.free(server)
+            ours[server.url] -= 1
         elif step == "fail":
-            pool.failed(server, float(now), "died")
-        else:
+            pool.failed(server, now, "died")
+        elif step == "sentence fails":
+            pool.sentence_failed(server, now, "answered 500")
+        elif step == "answer":
             pool.answered(server)
+        elif step == "spoke":
+            pool.spoke(server)
+        elif step == "rest":
+            pool.rest(server, now + 5)
+            rests[server.url] = max(rests[server.url], now + 5)
+        assert [s.speaking for s in pool.servers] == list(ours.values())
+        assert all(bool(s.problem) != s.healthy for s in pool.servers)
 
 
 def test_pool_takes_the_server_that_speaks_the_fewest_sentences() -> None:
