@@ -168,7 +168,7 @@ class Moody:
         while how == "babbles" and not stop():
             yield bytes([1, 1]) * 400
             time.sleep(0.01)
-        for _ in range(40 if how == "slow" else 0):
+        for _ in range(80 if how == "slow" else 0):
             yield b""
             time.sleep(0.05)
             if stop():

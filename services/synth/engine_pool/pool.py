@@ -250,18 +250,18 @@ class EnginePool:
 
     async def _keep(self, number: int, engine: PooledEngine, slots: int) -> None:
         """Keep process `number` running until cancelled: replace it whenever its `to_replace` is done."""
-        backoff = Backoff(*_BACKOFF_S)
-        loop = asyncio.get_running_loop()
+        backoff, loop = Backoff(*_BACKOFF_S), asyncio.get_running_loop()
         while True:
             born = loop.time()
             with self._opened(engine, slots):
                 why = await asyncio.shield(engine.to_replace)
             self._problems[number] = engine.problem
+            log = self._log.bind(pid=engine.pid, why=why)
             if why == "too large":  # it still speaks until the new one is ready
                 held_mb = memory.resident_bytes(engine.pid) // MIB
-                self._log.info("engine process is too large, starting another", pid=engine.pid, held_mb=held_mb)
+                log.info("engine process is too large, starting another", held_mb=held_mb)
             else:
-                self._log.warning("engine process ended, starting another", why=why, problem=engine.problem)
+                log.warning("engine process ended, starting another", problem=engine.problem)
                 self._retire(engine)
             if loop.time() - born >= _LIVED_S:
                 backoff.reset()

@@ -68,7 +68,7 @@ async def test_requests_are_spoken_by_another_synth_while_an_engine_does_not_sta
     broken = add(stack, moods[0])
     await broken.start()
     async with Client(stack.nats_server.url) as client:
-        moods[0].set("slow")  # 2 s for a sentence
+        moods[0].set("slow")  # 4 s for a sentence
         asked = [await client.say("A sentence.", session_id=f"s{n}", **OPTIONS) for n in range(4)]
         await until(lambda: _works(broken), "it speaks")
         moods[0].set("raises")

@@ -123,7 +123,7 @@ async def test_processes_that_speak_have_no_canary(moody: MakePool, mood: Mood) 
 async def test_sentence_does_not_wait_for_a_canary(moody: MakePool, mood: Mood) -> None:
     async with moody(limits=ProcessLimits(canary_s=0.2)) as pool:
         (pid,) = pool.pids
-        mood.set("slow")  # a canary takes 2 s
+        mood.set("slow")  # a canary takes 4 s
         await eventually(lambda: len(mood.spoken(pid)) == 1)
         began = time.monotonic()
         assert await say(pool) == b"qx" * 400
@@ -276,13 +276,13 @@ async def test_late_result_of_a_replaced_process_is_ignored(
 @pytest.mark.parametrize("task", ["canary", "sentence", "stop"])
 async def test_pause_of_this_process_is_no_silence_of_the_engine(moody: MakePool, mood: Mood, task: str) -> None:
     """After SIGCONT all timers are late. What the engine said meanwhile counts first."""
-    canary_s = 0.2 if task == "canary" else None
-    async with moody(limits=ProcessLimits(stall_s=0.5, canary_s=canary_s)) as pool:
+    stall_s, canary_s = 1.5, 0.2 if task == "canary" else None
+    async with moody(limits=ProcessLimits(stall_s=stall_s, canary_s=canary_s)) as pool:
         (pid,) = pool.pids
-        mood.set("slow" if task != "stop" else "late")  # 2 s with a keepalive each second; 4 s without
+        mood.set("slow" if task != "stop" else "late")  # 4 s with a keepalive each second, or without
         if task == "canary":
             await eventually(lambda: len(mood.spoken(pid)) == 1)
-            time.sleep(0.5 + LATE_S + 1.2)
+            time.sleep(stall_s + LATE_S + 0.3)
             assert pool.lacking() is None, "not ready, because its last proof is old"
             mood.set("speaks")
             await eventually(lambda: pool.canaries[PASSED] >= 1)
@@ -290,7 +290,7 @@ async def test_pause_of_this_process_is_no_silence_of_the_engine(moody: MakePool
         elif task == "sentence":
             said = asyncio.create_task(say(pool, "a"))
             await eventually(lambda: len(mood.spoken(pid)) == 1)
-            time.sleep(0.5 + LATE_S + 1.2)
+            time.sleep(stall_s + LATE_S + 0.3)
             assert await said
         else:
             async with pool.acquire() as slot:
