@@ -221,7 +221,7 @@ def _held(sentence: EditedText, tables: Sequence[WordTable]) -> HeldText:
         place = end
         if particle and (form := _form(said, particle)) != particle:
             edits.append((text.place(end), text.place(end) + len(particle), form))
-            place += len(particle)
+        place += len(particle)  # it belongs to the word, and is none itself
     return HeldText(sentence.edited(edits), stand_ins.readings())
 
 
