@@ -52,8 +52,8 @@ _VEHICLE = re.compile(r"차량|차\s?번호|번호판|차주|주차|승용차|�
 _ON_PLATES = frozenset("가나다라마바사아자거너더러머버서어저허하")  # those that no counter is: 12부 2024 is none
 _NOT_COUNTERS = frozenset({"도", "인", "번"})
 _QUANTITY = re.compile(
-    rf"\s?(?:{unit.pattern(unit.KOREAN, unit.AHEAD)}|[십백천만억조](?![가-힣])|[십백천]?[만억조]|포인트|라인|여\s?[가-힣]|"
-    r"이상|이하|미만|초과)"
+    rf"\s?(?:{unit.pattern(unit.KOREAN, unit.AHEAD)}|[십백천만억조](?![가-힣])|[십백천]?[만억조]|포인트|라인|"
+    r"여\s?[가-힣]|이상|이하|미만|초과)"
 )
 _BIRTHDAY = re.compile(r"(?:19|20)[0-9]{2}-[0-9]{1,2}-[0-9]{1,2}")
 _UNTIL = re.compile(r"\s?[~∼〜～]\s?[0-9]")
