@@ -141,7 +141,9 @@ def _plain(match: re.Match[str]) -> str | None:
 
 
 def _for_example(match: re.Match[str]) -> str:
-    words = "for example," if match["w"][0] in "eE" else "that is,"
+    words = "for example" if match["w"][0] in "eE" else "that is"
+    if after(match, 1) not in tuple(":;.!?)"):
+        words += ","
     return _cased(words, match["w"])
 
 

@@ -50,6 +50,7 @@ _LOWERED = re.compile(r"[₀-₉]{1,9}")
 _ROOT = re.compile(r"(?P<root>[√∛])(?=\s?[0-9A-Za-z(π])")
 _TIMES = re.compile(r"(?P<sign>[x×*X·⋅])(?=\s?[-−√(]?[0-9A-Za-z(π.])")
 _BY = re.compile(r"(?:(?<=[0-9\"″”'′’])|(?<=[0-9\"″”'′’]\s))(?P<sign>[x×X])\s?(?=[0-9])")
+_HEXADECIMAL = re.compile(r"(?<![0-9.,])0$")
 _BY_AFTER_UNIT = re.compile(r"[xX×](?=\s?[0-9])")
 _LENGTH = re.compile(r"[0-9]\s?(?:in\.?|ft\.?|cm|mm|m|inch(?:es)?|feet|foot)\s?$")
 _DIVIDED = re.compile(r"/(?=\s?[0-9A-Za-z(])")
@@ -146,6 +147,8 @@ def _root(match: re.Match[str]) -> str:
 
 def _by(match: re.Match[str]) -> str | None:
     """Say by in 8x10 and 10' x 12', times in 3 x 4 = 12."""
+    if _HEXADECIMAL.search(before(match, 4)):
+        return None  # 0x393
     apart = before(match)[-1:] == " "
     if "=" in after(match, 12) or is_formula(match):
         return None
@@ -155,6 +158,8 @@ def _by(match: re.Match[str]) -> str | None:
 def _times(match: re.Match[str]) -> str | None:
     words, following, sign = before(match), after(match), match["sign"]
     if sign in "xX":
+        if _HEXADECIMAL.search(words):
+            return None
         fits = _NUMBER_BEFORE.search(words) and re.match(r"\s?[-−√(]?[0-9(]", following)
         return " times " if fits and (words[-1:] != " " or following[:1] == " ") else None
     numbers = _NUMBER_BEFORE.search(words) and (

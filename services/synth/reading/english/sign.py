@@ -36,6 +36,7 @@ _USUAL = re.compile(
 _WORD = re.compile(r"[A-Za-z]++")
 _DASH = re.compile(r"(?<=[A-Za-z])-(?=[0-9])|(?<=[0-9])-(?=[A-Za-z])")
 _ONE_OR_MORE = re.compile(r"(?<=[A-Za-z])\((?P<s>e?s)\)(?![A-Za-z])")
+_LEADING_DOT = re.compile(r"(?<=\s)\.(?=[A-Za-z])")
 _FILE = re.compile(
     r"\.(?=(?:pdf|docx?|xlsx?|pptx?|txt|png|jpe?g|gif|csv|js|ts|py|html?|css|mp3|mp4|zip|json|xml|ya?ml|md|exe|app|com|org|net|gov"
     r"|edu|io)(?![A-Za-z0-9]))"
@@ -96,6 +97,7 @@ RULES = (
     Rule(_ABOUT, always("about "), first="."),
     Rule(_WORD, lambda match: match[0], first="a"),
     Rule(_ONE_OR_MORE, lambda match: match["s"], glued=True, first="."),
+    Rule(_LEADING_DOT, always("dot "), first="."),
     Rule(_FILE, always(" dot "), first="."),
     Rule(_SLASH, always(" slash "), first="."),
     Rule(_SLASH_AT_LETTER, always(" "), first="."),
