@@ -17,8 +17,9 @@ from orastream.service.settings import accounts_of
 from orastream.service.usage import UsageMetrics
 from services.synth import gauges
 from services.synth.audio import encoder, resample
+from services.synth.engine_pool.engine_info import EngineInfo
 from services.synth.engine_pool.pool import EnginePool
-from services.synth.engine_pool.process import EngineInfo, ProcessLimits
+from services.synth.engine_pool.process import ProcessLimits
 from services.synth.engines.base import EngineChanged, EngineError, Misconfigured, UnknownEngine, WrongInterpreter
 from services.synth.job.context import SynthContext
 from services.synth.job.format_choice import FormatChoice

@@ -4,8 +4,7 @@ A crash, a hang or a busy GIL of an engine does not block the event loop. Only t
 the pool starts a new process and warms it up before use. The processes end with the pool, and also when this process
 ends in any way (`worker.py`).
 
-A process that has spoken nothing for `limits.canary_s` speaks a canary (`canary`), so that one that can no longer speak
-is replaced before a listener needs it.
+A process that has spoken nothing for `limits.canary_s` speaks a canary, and is replaced if it cannot (`canary`).
 
 A pool keeps one EngineInfo for its lifetime, because sample rates, cache keys and the `start` messages depend on it. If
 a new process reports another EngineInfo (voices, models or settings have changed), the pool does not use it. `changed`
@@ -27,7 +26,8 @@ from orastream.base.backoff import Backoff
 from orastream.service import memory
 from services.synth.engine_pool.canary import CanaryResult
 from services.synth.engine_pool.canary_watch import CanaryWatch
-from services.synth.engine_pool.process import MIB, EngineInfo, PooledEngine, ProcessLimits
+from services.synth.engine_pool.engine_info import EngineInfo
+from services.synth.engine_pool.process import MIB, PooledEngine, ProcessLimits
 from services.synth.engine_pool.slot import Slot
 from services.synth.engine_pool.slot_scheduler import SlotScheduler, shares
 from services.synth.engine_pool.starter import ProcessStarter

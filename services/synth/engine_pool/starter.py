@@ -6,7 +6,8 @@ import asyncio
 
 from orastream.contract.errors import SettingsError
 from orastream.service import memory
-from services.synth.engine_pool.process import MIB, EngineInfo, PooledEngine, ProcessLimits
+from services.synth.engine_pool.engine_info import EngineInfo
+from services.synth.engine_pool.process import MIB, PooledEngine, ProcessLimits
 from services.synth.engines.base import EngineChanged, EngineError
 
 

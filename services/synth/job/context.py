@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from orastream.contract.messages import SpeakRequest
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.report_store import ReportStore
-from services.synth.engine_pool.process import EngineInfo
+from services.synth.engine_pool.engine_info import EngineInfo
 from services.synth.job.format_choice import FormatChoice
 from services.synth.job.metrics import SynthMetrics
 from services.synth.lexicon.document import requested

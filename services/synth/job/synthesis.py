@@ -18,7 +18,7 @@ from orastream.jetstream.publish_window import PublishWindow
 from orastream.traces import Span
 from services.synth.audio.encoder import file_mark
 from services.synth.audio.pcm_chunker import AudioPiece
-from services.synth.engine_pool.process import EngineInfo
+from services.synth.engine_pool.engine_info import EngineInfo
 from services.synth.engines.base import CannotResume, NoAudio
 from services.synth.job.attempt import Attempt
 from services.synth.job.audio_publisher import AudioPublisher

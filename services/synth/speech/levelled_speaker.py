@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from services.synth.audio.gain import amplified
 from services.synth.audio.levels import Levels
-from services.synth.engine_pool.process import EngineInfo
+from services.synth.engine_pool.engine_info import EngineInfo
 from services.synth.engines.base import SpokenWord
 from services.synth.speech.speaker import Speaker, Spoken
 from services.synth.text.script import ScriptLine

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 
 from orastream.contract.audio import PcmSpec
-from services.synth.engine_pool.process import EngineInfo
+from services.synth.engine_pool.engine_info import EngineInfo
 from services.synth.engines.base import SpokenWord
 from services.synth.speech.speaker import Speaker, Spoken
 from services.synth.text.script import ScriptLine

@@ -19,7 +19,7 @@ from orastream.base import tasks
 from orastream.contract.errors import NodeUnavailable, OrastreamError
 from orastream.jetstream.object_store import ObjectStore, object_store_config
 from orastream.service.lifecycle import Process
-from services.synth.engine_pool.process import EngineInfo
+from services.synth.engine_pool.engine_info import EngineInfo
 from services.synth.engines.base import SpokenWord
 from services.synth.settings import SynthSettings
 from services.synth.speech.kept_phrase import KeptPhrase

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from services.synth.engine_pool.process import EngineInfo
+from services.synth.engine_pool.engine_info import EngineInfo
 from services.synth.speech.kept_phrase import KEPT_LAYOUT
 from services.synth.text.script import ScriptLine
 

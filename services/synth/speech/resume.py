@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orastream.contract.word_time import WordTime
-from services.synth.engine_pool.process import EngineInfo
+from services.synth.engine_pool.engine_info import EngineInfo
 
 
 @dataclass(frozen=True, slots=True)

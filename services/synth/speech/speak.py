@@ -13,7 +13,7 @@ from services.synth.audio.fade import fade_after
 from services.synth.audio.file_tags import speech_tags
 from services.synth.audio.pcm_chunker import AudioPiece, Cutting, PcmChunker
 from services.synth.audio.resample import Resampler
-from services.synth.engine_pool.process import EngineInfo
+from services.synth.engine_pool.engine_info import EngineInfo
 from services.synth.engines.base import CannotResume, NoAudio, SpokenWord
 from services.synth.speech.audio_limits import UNLIMITED, AudioLimits
 from services.synth.speech.resume import FIRST_ATTEMPT, Resume, continues_exactly

@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
+from services.synth.engine_pool.engine_info import EngineInfo
 from services.synth.engine_pool.pool import EnginePool
-from services.synth.engine_pool.process import EngineInfo
 from services.synth.engines.base import SpokenWord
 from services.synth.text.script import ScriptLine
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from orastream.contract.audio import PcmSpec
 from services.synth.audio.resample import Resampler
 from services.synth.engine_pool import frames
-from services.synth.engine_pool.process import EngineInfo
+from services.synth.engine_pool.engine_info import EngineInfo
 from services.synth.engines import base
 from services.synth.speech.speak import SpokenUtterance, output_spec
 

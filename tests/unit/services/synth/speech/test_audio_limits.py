@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.synth.audio.pcm_chunker import Cutting
-from services.synth.engine_pool.process import EngineInfo
+from services.synth.engine_pool.engine_info import EngineInfo
 from services.synth.engines.base import AudioTooLong, SpokenWord, Voice
 from services.synth.job.outcome import worth_retrying
 from services.synth.speech.audio_limits import UNLIMITED, AudioLimits

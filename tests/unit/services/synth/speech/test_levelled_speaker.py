@@ -14,7 +14,7 @@ from orastream.contract.audio_messages import AudioChunk
 from orastream.contract.messages import SpeakRequest
 from services.synth.audio.levels import Levels
 from services.synth.audio.pcm_chunker import AudioPiece, Cutting
-from services.synth.engine_pool.process import EngineInfo
+from services.synth.engine_pool.engine_info import EngineInfo
 from services.synth.engines.base import SpokenWord, Voice
 from services.synth.job.synthesis import resume_of, start_of
 from services.synth.speech.levelled_speaker import LevelledSpeaker

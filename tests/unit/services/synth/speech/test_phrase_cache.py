@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from orastream.contract.errors import NodeUnavailable
-from services.synth.engine_pool.process import EngineInfo
+from services.synth.engine_pool.engine_info import EngineInfo
 from services.synth.engines.base import SpokenWord, Voice
 from services.synth.speech import phrase_cache
 from services.synth.speech.phrase_cache import CachingSpeaker, LookUp

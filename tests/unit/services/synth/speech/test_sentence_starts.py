@@ -17,7 +17,7 @@ from orastream.contract.sentence_start import SentenceStart
 from services.synth.audio.encoder import file_mark
 from services.synth.audio.fade import fade_after
 from services.synth.audio.pcm_chunker import AudioPiece, Cutting
-from services.synth.engine_pool.process import EngineInfo
+from services.synth.engine_pool.engine_info import EngineInfo
 from services.synth.engines.base import SpokenWord, Voice
 from services.synth.job.synthesis import as_chunk, resume_of
 from services.synth.speech.metered_speaker import MeteredSpeaker

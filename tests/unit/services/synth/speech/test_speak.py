@@ -16,7 +16,7 @@ from orastream.contract.audio import FORMATS, Format
 from orastream.contract.audio_messages import AudioChunk, AudioStart
 from services.synth.audio import encoder
 from services.synth.audio.pcm_chunker import Cutting
-from services.synth.engine_pool.process import EngineInfo
+from services.synth.engine_pool.engine_info import EngineInfo
 from services.synth.engines.base import CannotResume, NoAudio, SpokenWord, Voice
 from services.synth.job.attempt import start_after
 from services.synth.job.synthesis import resume_of

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orastream.contract.errors import InvalidRequest
-from services.synth.engine_pool.process import EngineInfo
+from services.synth.engine_pool.engine_info import EngineInfo
 from services.synth.reading import read_out
 from services.synth.speech.phrase_key import phrase_key
 from services.synth.text.script import ScriptLine, line_of, lines_of, script_of
