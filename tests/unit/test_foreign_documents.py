@@ -11,7 +11,15 @@ import pytest
 pytestmark = pytest.mark.unit
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-READERS = {"json.loads", "_JSON.decode", "answer.json", "msgpack.unpackb", "yaml.load", "yaml.safe_load", "yaml.compose"}
+READERS = {
+    "json.loads",
+    "_JSON.decode",
+    "answer.json",
+    "msgpack.unpackb",
+    "yaml.load",
+    "yaml.safe_load",
+    "yaml.compose",
+}
 """pydantic's `from_json` and `model_validate_json` are not here: they have a limit of their own, a ValueError."""
 TRUSTED = {
     "shared/orastream/cli/checks/verification.py": "the demo's own OraServer",
