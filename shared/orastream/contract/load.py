@@ -43,7 +43,7 @@ class SynthLoad:
     synth: str
     """The name of the process, unique in the node."""
     slots: int
-    """Number of requests that it speaks at the same time; 0: it ends."""
+    """Number of requests that it speaks at the same time; 0: it ends, or none of its engine processes can speak."""
     free: int
     """Number of free slots."""
     work_s: float
