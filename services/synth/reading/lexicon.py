@@ -218,10 +218,9 @@ def _held(sentence: EditedText, tables: Sequence[WordTable]) -> HeldText:
         particle = text.words.particle(end)
         stand_in = stand_ins.of(_parted(text.text, place, end, said, particle))
         edits.append((text.place(place), text.place(end - 1) + 1, stand_in))
-        place = end
+        place = end + len(particle)  # it belongs to the word: no other entry replaces it
         if particle and (form := _form(said, particle)) != particle:
             edits.append((text.place(end), text.place(end) + len(particle), form))
-        place += len(particle)  # it belongs to the word, and is none itself
     return HeldText(sentence.edited(edits), stand_ins.readings())
 
 

@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 SEQUEL = "ko:\n  SQL: 시퀄\n"
 SPELLED = "ko:\n  SQL: 에스큐엘\n"
+FADE_BYTES = 2 * (22_050 * 5 // 1000)
 IDS: dict[str, Any] = {"session_id": "s", "phone_id": "p", "transport": "none", "format": "pcm16"}
 
 
@@ -160,7 +161,8 @@ async def test_another_synth_begins_the_sentence_again_only_with_other_words(
     assert other.pcm != whole.pcm
     assert found.pcm.endswith(other.pcm), "the sentence was not said from its beginning"
     before = found.pcm[: len(found.pcm) - len(other.pcm)]
-    assert len(before) >= size and whole.pcm.startswith(before)
+    # Up to 5 ms of it may lead from the last stored sample to silence.
+    assert len(before) >= size and whole.pcm.startswith(before[:-FADE_BYTES])
 
 
 async def test_words_of_a_request_in_every_way_to_send_one(client: Client, stack: Stack) -> None:

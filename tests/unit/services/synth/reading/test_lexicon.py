@@ -94,6 +94,11 @@ def test_longest_word_counts_before_the_request() -> None:
     assert read(words, "SQL Server와 SQL은") == "시퀄 서버와 에스는"
 
 
+def test_a_particle_after_a_word_is_no_word_itself() -> None:
+    words = lexicon(ko={"A1": "sequel", "B1": "가", "은": "틀림", "을(를)": "틀림"})
+    assert read(words, "A1은 B1은 A1을(를) B1을(를) 은", rules=False) == "sequel은 가는 sequel을(를) 가를 틀림"
+
+
 def test_exact_spelling() -> None:
     words = Lexicon(
         {
