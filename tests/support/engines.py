@@ -132,7 +132,7 @@ MOODY_ENGINE = '''
 It appends each sentence to the file MOODY.log, as `<pid> <voice> <text>`. A text that begins with "quick" is spoken.
 """
 import os, time
-from services.synth.engines.base import EngineError, Voice
+from services.synth.engines.base import EngineError, SentenceRefused, Voice
 
 class Moody:
     name = "moody"
@@ -153,6 +153,8 @@ class Moody:
             how, _, pid = file.read().partition(" ")
         if pid not in ("0", str(os.getpid())) or sentence.startswith("quick"):
             how = "speaks"
+        if "refused" in sentence:
+            raise SentenceRefused("input: not this one")
         if how == "raises" or "bad" in sentence:
             raise EngineError("out of breath")
         if how == "raises-once":

@@ -8,7 +8,7 @@ The caller passes times of one clock, in seconds. What a process says is evidenc
                                              would get most of the sentences
     nothing                                  a canary is due `every_s` after the last audio
 
-An error of the request (`UnknownVoice`) and a stopped sentence are no evidence.
+An error of the request (`UnknownVoice`, `SentenceRefused`) and a stopped sentence are no evidence.
 """
 
 from __future__ import annotations

@@ -255,7 +255,7 @@ class PooledEngine:
 
     def _weigh(self, speech: SentenceStream, error: EngineError | None) -> None:
         """What the end of a sentence says about the process."""
-        if not speech.wanted or isinstance(error, UnknownVoice | EngineCrashed):
+        if not speech.wanted or isinstance(error, UnknownVoice | SentenceRefused | EngineCrashed):
             return
         manner = speech.manner
         if error is None and speech.sounded:

@@ -18,7 +18,7 @@ from services.synth.engine_pool.canary import CanaryResult
 from services.synth.engine_pool.pool import EnginePool
 from services.synth.engine_pool.process import STOP_S, ProcessLimits
 from services.synth.engine_pool.sentence_stream import LATE_S
-from services.synth.engines.base import EngineCrashed, EngineError
+from services.synth.engines.base import EngineCrashed, EngineError, SentenceRefused
 from tests.support.engines import LOG, Mood, eventually, gone, install_choir_engine, install_moody_engine, spoken
 
 pytestmark = pytest.mark.integration
@@ -215,6 +215,14 @@ async def test_sentence_on_which_the_engine_always_fails_does_not_replace_the_pr
                 await say(pool, "bad text")
         await eventually(lambda: pool.canaries[PASSED] == 1)
         assert (pool.restarts, pool.canaries.total()) == (0, 1), "each failed sentence costs a canary"
+
+
+async def test_sentence_that_is_refused_raises_no_doubt(moody: MakePool, mood: Mood) -> None:
+    async with moody(limits=SELDOM) as pool:
+        with pytest.raises(SentenceRefused, match="not this one"):
+            await say(pool, "quick refused")
+        await asyncio.sleep(0.3)
+        assert not pool.canaries and len(mood.spoken(pool.pids[0])) == 1
 
 
 async def test_canary_has_the_voice_of_the_last_good_sentence(moody: MakePool, mood: Mood) -> None:
