@@ -19,6 +19,8 @@ STRANGE_ENGINE = '''
 """An engine of the port, installed as a package: its voice says how it behaves."""
 import os, signal, sys, time
 from services.synth.engines.base import EngineError, Voice
+if os.environ.get("STRANGE") == "logs":
+    import structlog
 
 class Strange:
     name = "strange"
@@ -50,6 +52,11 @@ class Strange:
             raise EngineError("out of breath")
         if voice == "bug":
             raise ZeroDivisionError("a bug")
+        if voice == "logs":
+            try:
+                raise ZeroDivisionError("a bug")
+            except ZeroDivisionError:
+                structlog.get_logger().exception("a bug of the engine")
         if voice == "half":
             yield b"1"
         while voice == "endless" and not stop():

@@ -170,6 +170,18 @@ async def test_prints_of_an_engine_do_not_disturb_the_protocol(strange: Callable
         assert len(await spoken(engine, "x", voice="calm")) == 1600 + 8000
 
 
+async def test_traceback_in_the_log_of_an_engine_has_no_variables(
+    strange: Callable[..., EnginePool], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The text is one of them, and the key of a speech server."""
+    monkeypatch.setenv("STRANGE", "logs")
+    async with strange() as pool, pool.acquire() as engine:
+        assert await spoken(engine, "a word of the listener", voice="logs")
+    log = capfd.readouterr().err
+    assert "a bug of the engine" in log and "ZeroDivisionError: a bug" in log
+    assert "listener" not in log
+
+
 @pytest.mark.parametrize(
     ("behaviour", "message"),
     [
