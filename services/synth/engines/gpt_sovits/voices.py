@@ -170,7 +170,8 @@ class Voices:
                     f"{source}: voice {without[0]!r}: {field} is missing; another voice has it, and a server keeps "
                     "the last weights: set it for all voices or for none"
                 )
-        voices = {name: profile.model_dump() for name, profile in self.profiles.items()}
+        # A list: their order determines which one speaks a request without a voice.
+        voices = [(name, profile.model_dump()) for name, profile in self.profiles.items()]
         content = json.dumps({"revision": revision, "voices": voices}, sort_keys=True)
         self.digest = hashlib.sha256(content.encode()).hexdigest()[:12]
         """Changes with the content of the file. It does not cover files on the servers; `revision` is for those."""

@@ -155,6 +155,11 @@ def test_digest_changes_with_every_field_that_changes_the_audio() -> None:
     assert voices(mina=MINA).digest == voices(mina=dict(reversed(MINA.items()))).digest
 
 
+def test_digest_changes_with_the_order_of_the_voices() -> None:
+    """The order determines the voice of a request without one."""
+    assert voices(mina=MINA, ann=MINA).digest != voices(ann=MINA, mina=MINA).digest
+
+
 def test_digest_changes_with_the_revision() -> None:
     """A file may change while its path does not."""
     digests = {voices(mina=MINA, ann=MINA | of_one).digest for of_one in ({}, {"revision": 1}, {"revision": "b"})}
