@@ -54,6 +54,13 @@ class SpeechVoice(BaseModel):
     extra_body: dict[str, Any] = Field(default_factory=dict)
     """More fields of the request."""
 
+    @field_validator("language_field")
+    @classmethod
+    def _free(cls, value: str | None) -> str | None:
+        if value in _OWN_FIELDS:  # the language would replace, for example, the text
+            raise ValueError(f"{value!r} is a field that every request has; name another one, or leave it out")
+        return value
+
     @field_validator("extra_body")
     @classmethod
     def _not_ours(cls, value: dict[str, Any]) -> dict[str, Any]:
@@ -62,8 +69,8 @@ class SpeechVoice(BaseModel):
         if value.get("stream_format", "audio") != "audio":
             raise ValueError("'stream_format' must be audio: the engine does not read events")
         try:
-            json.dumps(value)
-        except (TypeError, ValueError):
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError, RecursionError):
             raise ValueError("it has a value that JSON does not have, such as a date; put quotes around it") from None
         return value
 
@@ -76,7 +83,8 @@ class SpeechVoices:
         self.by_name = dict(voices)
         self.deterministic = options.get("deterministic", False)
         self._any_language = options.get("any_language", False)
-        fields = {name: voice.model_dump() for name, voice in self.by_name.items()}
+        # A list: their order determines which one speaks a request without a voice.
+        fields = [(name, voice.model_dump()) for name, voice in self.by_name.items()]
         content = json.dumps([revision, self.deterministic, fields], sort_keys=True)
         self.digest = hashlib.sha256(content.encode()).hexdigest()[:12]
         """Changes with the voices. Neither the key nor the addresses are part of it."""

@@ -99,6 +99,14 @@ def test_one_voice_of_the_settings_speaks_every_language() -> None:
             "voices:\n  a:\n    languages: [ko]\n    extra_body: {day: 2026-01-01}",
             "line 4: voice 'a': extra_body: it has a value that JSON does not have",
         ),
+        (
+            "voices:\n  a:\n    languages: [ko]\n    extra_body: {top_p: .nan}",
+            "line 4: voice 'a': extra_body: it has a value that JSON does not have",
+        ),
+        (
+            "voices:\n  a:\n    languages: [ko]\n    language_field: input",
+            "line 4: voice 'a': language_field: 'input' is a field that every request has",
+        ),
         ("voices:\n  a:\n    languages: [ko]\n    extra_body: [1]", "line 4: voice 'a': extra_body: it has no fields"),
         ("voices:\n  a:", "line 2: voice 'a' has no fields"),
         ("voices:\n  3: {languages: [ko]}", "line 2: a voice has the name 3; put quotes around it"),
@@ -135,6 +143,12 @@ def test_digest_changes_with_the_voices_and_not_with_key_or_addresses(tmp_path: 
         OpenAiSpeechSettings(openai_speech_api_key="k", openai_speech_urls="http://b:1"),  # type: ignore[arg-type]
     ]
     assert len({read_speech_voices(one).digest for one in settings}) == 1
+
+
+def test_digest_changes_with_the_order_of_the_voices() -> None:
+    """The order determines the voice of a request without one, which the phrase cache and resumption rely on."""
+    a, b = {"languages": ["ko"], "voice": "a"}, {"languages": ["ko"], "voice": "b"}
+    assert voices({"voices": {"a": a, "b": b}}).digest != voices({"voices": {"b": b, "a": a}}).digest
 
 
 def test_example_file_is_valid_also_with_all_its_comments_in_use(tmp_path: Path) -> None:
