@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.synth.engines.base import UnknownVoice
 from services.synth.engines.gpt_sovits.voices import Profile, spoken_language
-from services.synth.engines.servers.quoting import json_object, plain, quotes
+from services.synth.engines.servers.quoting import json_object, plain, quotable
 
 Body = dict[str, object]
 
@@ -42,7 +42,5 @@ def whole(asked: Body) -> Body:
 def reason(status: int, answer: bytes, sentence: str = "") -> str:
     """Returns why the server refused: its own message, without parts that quote the sentence."""
     said = json_object(answer)
-    message, exception = (plain(said.get(key)) for key in ("message", "Exception"))
-    if exception and quotes(exception, sentence):
-        exception = "(see its log)"
+    message, exception = plain(said.get("message")), quotable(said.get("Exception"), sentence)
     return ": ".join(filter(None, [message, exception])) or f"it answered {status}"

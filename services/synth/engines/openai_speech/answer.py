@@ -22,7 +22,7 @@ from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from typing import Any
 
-from services.synth.engines.servers.quoting import json_object, plain, quotes
+from services.synth.engines.servers.quoting import SEE_LOG, json_object, plain, quotable
 
 KEY_PROBLEM = "answered {status}: it does not accept the key; set OPENAI_SPEECH_API_KEY"
 """What is wrong with a server that does not accept the key."""
@@ -66,9 +66,7 @@ def judge(status: int, content_type: str, content_encoding: str, retry_after: st
             AnswerKind.FAILED, f"answered {status}, a redirect; name its new address in OPENAI_SPEECH_URLS"
         )
     if status in (401, 403):
-        return JudgedAnswer(
-            AnswerKind.KEY_REFUSED, f"answered {status}: it does not accept the key; set OPENAI_SPEECH_API_KEY"
-        )
+        return JudgedAnswer(AnswerKind.KEY_REFUSED, KEY_PROBLEM.format(status=status))
     if status == 404:
         return JudgedAnswer(AnswerKind.NOT_THERE, "answered 404: it does not have this voice, model or path")
     if status == 429 or (status == 503 and retry_after.strip()):
@@ -101,7 +99,7 @@ def rest_seconds(retry_after: str, now: datetime) -> float:
     """
     said = retry_after.strip()
     try:
-        seconds = float(said) if re.fullmatch(r"\d{1,9}(\.\d{1,6})?", said) else _until(said, now)
+        seconds = float(said) if re.fullmatch(r"\d+(\.\d+)?", said) else _until(said, now)
     except (ValueError, TypeError, OverflowError):
         seconds = DEFAULT_REST_S
     return min(max(seconds, MIN_REST_S), MAX_REST_S)
@@ -117,26 +115,31 @@ def reason(body: bytes, sentence: str, secret: str = "") -> str:
 
     A message that quotes a word of the sentence, or the key, is left out.
     """
-    said = _message(json_object(body))
-    if not said or (secret and secret in said):
-        return ""
-    return " (see its log)" if quotes(said, sentence) else f": {said}"
+    said = quotable(_message(json_object(body)), sentence, secret)
+    return f" {said}" if said == SEE_LOG else said and f": {said}"
 
 
 def refused_field(body: bytes) -> str:
-    """Returns the node's name of the request field that the server refuses; `text` if it does not say which."""
-    error = json_object(body).get("error")
+    """Returns the node's name of the request field that the server refuses; `text` if it does not say which.
+
+    `voice` for all fields that a request to the node does not have, such as `model`: the voice determines them.
+    """
+    said = json_object(body)
+    error, detail = said.get("error"), said.get("detail")
     param = error.get("param") if isinstance(error, Mapping) else None
-    return _FIELDS.get(param, "text") if isinstance(param, str) else "text"
+    if isinstance(detail, list) and detail and isinstance(detail[0], Mapping):  # FastAPI: {"loc": ["body", "speed"]}
+        place = detail[0].get("loc")
+        param = place[1] if isinstance(place, list) and len(place) > 1 and place[0] == "body" else param
+    return _FIELDS.get(param, "voice") if isinstance(param, str) and param else "text"
 
 
-def _message(said: Mapping[str, Any]) -> str:
+def _message(said: Mapping[str, Any]) -> object:
     """Returns the text of an error in OpenAI's form, in FastAPI's (`detail`), or with a plain `message`."""
     for value in (said.get("error"), said.get("detail"), said):
         if isinstance(value, list) and value:
             value = value[0]
         if isinstance(value, Mapping):
             value = next((text for key in ("message", "msg", "detail") if (text := value.get(key))), None)
-        if text := plain(value):
-            return text
-    return ""
+        if plain(value):
+            return value
+    return None

@@ -97,6 +97,7 @@ def test_compressed_answer_is_a_failure() -> None:
         ("0", MIN_REST_S),
         ("0.5", 0.5),
         ("3600", MAX_REST_S),
+        ("9" * 400, MAX_REST_S),
         ("", 1),
         ("soon", 1),
         ("-3", 1),
@@ -140,6 +141,15 @@ def test_any_body_has_a_short_reason(body: bytes, sentence: str) -> None:
     assert refused_field(body) == "text"
 
 
-@pytest.mark.parametrize(("param", "field"), [("input", "text"), ("voice", "voice"), ("model", "text"), (None, "text")])
-def test_field_that_a_server_refuses(param: str | None, field: str) -> None:
+@pytest.mark.parametrize(
+    ("param", "field"),
+    [("input", "text"), ("voice", "voice"), ("model", "voice"), (None, "text"), ("", "text"), (5, "text")],
+)
+def test_field_that_a_server_refuses(param: object, field: str) -> None:
     assert refused_field(json.dumps({"error": {"param": param}}).encode()) == field
+    assert refused_field(json.dumps({"detail": [{"loc": ["body", param], "msg": "no"}]}).encode()) == field
+
+
+@pytest.mark.parametrize("detail", [[], ["x"], [{"loc": "body"}], [{"loc": ["body"]}], [{"loc": ["query", "voice"]}]])
+def test_place_outside_of_the_body_is_no_field(detail: object) -> None:
+    assert refused_field(json.dumps({"detail": detail}).encode()) == "text"

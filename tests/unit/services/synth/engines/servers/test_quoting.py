@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.synth.engines.servers.quoting import has_something_to_say, json_object, plain, quotes
+from services.synth.engines.servers.quoting import SEE_LOG, has_something_to_say, json_object, plain, quotable, quotes
 
 pytestmark = pytest.mark.unit
 
@@ -22,6 +22,32 @@ def test_anything_but_an_object_is_an_empty_one(answer: bytes) -> None:
 def test_a_message_that_has_a_word_of_the_sentence_quotes_it() -> None:
     assert quotes("Bad token: SECRET", "my secret number") and quotes("4711?", "번호는 4711입니다 4711")
     assert not quotes("model not loaded", "내 비밀번호")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "no phonemes for '비밀번호'",  # without the ending
+        "cannot read 4711",
+        r'bad request: {"input": "\uc81c \ube44\ubc00"}',  # JSON inside of JSON
+        "unknown: \u1107\u1175\u1106\u1175\u11af",  # decomposed: Hangul as single letters
+        "unknown: ｃａｆé",  # full width
+    ],
+)
+def test_parts_and_other_spellings_of_a_word_count(said: str) -> None:
+    assert quotes(said, "제 비밀번호는 4711번입니다, café에서")
+
+
+def test_endings_of_a_language_are_no_words_of_the_sentence() -> None:
+    assert not quotes("음성이 없습니다", "비밀번호가 맞습니다")
+
+
+@pytest.mark.parametrize("before", range(190, 200))
+def test_word_or_secret_that_is_cut_at_the_end_of_the_line_is_not_quoted(before: int) -> None:
+    padding = "x" * before
+    assert quotable(f"{padding} 비밀번호", "제 비밀번호는") == SEE_LOG
+    assert quotable(f"{padding} sk-1234567890", "네.", "sk-1234567890") == ""
+    assert quotable(f"{padding} nothing", "네.", "sk-1234567890").startswith(padding)
 
 
 def test_only_a_text_is_shown_and_in_one_safe_line() -> None:
