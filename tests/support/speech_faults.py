@@ -43,6 +43,7 @@ SpeechFault = Literal[
     "no wav",  # a text where WAV was asked for
     "wav cut short",
     "gzip",
+    "gzip, chunked",  # as a transfer encoding
     "empty",
     "half a sample",
     "silent body",  # a head, then nothing

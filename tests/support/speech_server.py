@@ -198,6 +198,9 @@ class _Speech:
                 self._drip(b"x" * 60_000)
             case "gzip":
                 self._send(response_head(200, "audio/pcm", 4, {"Content-Encoding": "gzip"}) + b"\x1f\x8b\x08\x00")
+            case "gzip, chunked":
+                self._send(response_head(200, "audio/pcm", None, {"Transfer-Encoding": "gzip, chunked"}))
+                self._send(b"4\r\n\x1f\x8b\x08\x00\r\n0\r\n\r\n")
             case "empty":
                 self._whole(b"")
             case "half a sample":

@@ -181,6 +181,9 @@ class ServerConnection:
             )
             self._answer = self._http.getresponse()
         self._check_own_end()  # a head that our side has cut off may look complete
+        coding = self.header("Transfer-Encoding").strip().lower()
+        if coding not in ("", "chunked"):  # http.client would return the bytes of the coding as the body
+            raise ServerFailed("sent a transfer encoding that was not asked for")
         return self._answer.status
 
     def _check_own_end(self) -> None:

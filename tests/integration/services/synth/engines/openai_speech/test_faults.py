@@ -47,6 +47,7 @@ FAULTS: list[tuple[SpeechFault, bytes, str]] = [
     ("html with 200", b"", "sent text/html instead of audio$"),
     ("mp3 with 200", b"", "sent audio/mpeg instead of PCM or WAV"),
     ("gzip", b"", r"sent a compressed answer \(gzip\)"),
+    ("gzip, chunked", b"", "sent a transfer encoding that was not asked for$"),
     ("400", b"", "refuses this sentence with status 400: input is too long$"),
     ("401", b"", "answered 401: it does not accept the key; set OPENAI_SPEECH_API_KEY$"),
     ("403", b"", "answered 403: it does not accept the key; set OPENAI_SPEECH_API_KEY$"),

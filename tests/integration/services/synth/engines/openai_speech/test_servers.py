@@ -74,7 +74,7 @@ def test_sentences_go_to_the_server_that_speaks_the_fewest(
 def test_sentence_moves_to_another_server_when_the_first_gives_no_audio(
     server: SpeechServer, other: SpeechServer, monkeypatch: pytest.MonkeyPatch, fault: SpeechFault
 ) -> None:
-    use(monkeypatch, server, other, format="wav" if fault == "8 bit" else "pcm")
+    use(monkeypatch, server, other, format="wav" if fault == "stereo" else "pcm")
     with loaded() as engine:
         for one in (server, other):
             one.misbehave(fault)
@@ -202,11 +202,12 @@ def test_key_that_no_server_accepts_is_a_setting_to_correct(
 
 def test_key_is_in_no_message_log_or_version(server: SpeechServer, monkeypatch: pytest.MonkeyPatch) -> None:
     faults: list[SpeechFault] = ["401", "429 for long", "500", "json with 200"]
+    versions: set[str] = set()
     with capture_logs() as logs:
         for key in ("secret-key", "other"):
             use(monkeypatch, server, api_key=key, stall_s=0.5)
             with loaded() as engine:
-                versions = {engine.version}
+                versions.add(engine.version)
                 for fault in faults if key == "secret-key" else []:
                     server.misbehave(fault)
                     with pytest.raises(EngineError) as raised:
