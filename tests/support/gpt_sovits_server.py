@@ -233,8 +233,10 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "not wav":
             self._chunk(b"<html>welcome</html>")
             return self._chunk(b"")
-        if fault == "inference":
+        if fault in ("inference", "endless silence"):
             self._chunk(wav(b"", FAILURE_HZ))
+            while fault == "endless silence":
+                self._chunk(bytes(FAILURE_HZ))
             return self._fail_inside()
         if not pcm:
             return self._chunk(b"")  # no text: not even a header

@@ -26,6 +26,7 @@ Fault = Literal[
     "trickle at first",  # the header, then a zero every 100 ms
     "slow",  # some samples every 50 ms
     "endless",  # after the sentence its first segment again and again, as fast as the client reads
+    "endless silence",  # zeros as for a failure inside inference, which never end
     "inference",  # a failure inside inference
     "inference later",  # the same after the first segment
     "server error",  # 500 in HTML

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ from services.synth.engines.servers.servers import Servers
 from services.synth.engines.servers.wav import WavReader
 
 WEIGHTS_S = 60.0
-"""Timeout for a server that loads weights."""
+"""Timeout for a server that loads weights, also again after a failure inside inference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +88,11 @@ class SentenceRequest(ServerSentence):
                 )
                 self.end(error)
                 # The server loads its models again before it closes the connection: keep it busy until then.
+                until = time.monotonic() + WEIGHTS_S
                 with contextlib.suppress(BrokenAnswer):
                     while connection.read():
-                        pass
+                        if time.monotonic() > until:
+                            raise ServerFailed("sent silence without an end") from None
             except ValueError as exc:
                 raise EngineError(f"GPT-SoVITS server {server.url} sent something else than speech: {exc}") from exc
 

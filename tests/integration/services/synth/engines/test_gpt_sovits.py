@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 from services.synth.engine_pool.pool import EnginePool
 from services.synth.engine_pool.process import ProcessLimits
 from services.synth.engines.base import EngineError, UnknownVoice, create
+from services.synth.engines.gpt_sovits import sentence_request
 from services.synth.engines.gpt_sovits.engine import GptSovitsEngine
 from services.synth.engines.servers.connection import BrokenAnswer, ServerConnection
 from tests.support.engines import LOG, eventually, spoken
@@ -523,6 +524,20 @@ def test_failed_server_gets_no_sentence_until_its_answer_ends(
         while len(failed.calls) == 1:
             assert time.monotonic() < deadline, "the server was not used again"
             assert say(engine) == WHOLE
+
+
+def test_server_whose_silence_never_ends_is_left_and_used_again(
+    server: GptSovitsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    use(monkeypatch, tmp_path, server)
+    monkeypatch.setattr(sentence_request, "WEIGHTS_S", 1.0)
+    with loaded() as engine:
+        server.misbehave("endless silence")
+        with pytest.raises(EngineError, match="failed inside inference"):
+            say(engine)
+        call = server.calls[0]
+        assert not call.done.wait(0.5) and call.done.wait(3), "its place is never free again"
+        assert say(engine) == WHOLE
 
 
 def test_create_returns_the_engine_by_its_name() -> None:
