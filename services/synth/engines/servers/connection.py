@@ -12,6 +12,7 @@ Closing the connection is the only way to stop a server that speaks.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import socket
 import ssl
@@ -80,7 +81,7 @@ class ServerConnection:
         host, port = parts.hostname or "", parts.port or (443 if secure else 80)
         connect_s = self._access.connect_s
         self._http = (
-            HTTPSConnection(host, port, timeout=connect_s, ssl_context=self._access.tls or ssl.create_default_context())
+            HTTPSConnection(host, port, timeout=connect_s, ssl_context=self._access.tls or _system_tls())
             if secure
             else HTTPConnection(host, port, timeout=connect_s)
         )
@@ -216,6 +217,12 @@ class ServerConnection:
 
     def _silent(self) -> Silent:
         return Silent(silence(self._silence_s))
+
+
+@functools.cache
+def _system_tls() -> ssl.SSLContext:
+    """Trusts the authorities of the system. Shared: to read them takes longer than a short sentence on a fast server."""
+    return ssl.create_default_context()
 
 
 def silence(seconds: float) -> str:
