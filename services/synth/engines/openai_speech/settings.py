@@ -100,7 +100,7 @@ class OpenAiSpeechSettings(BaseSettings):
             if (given := getattr(self, name)) is not None and given >= self.synth_stall_seconds:
                 raise ValueError(
                     f"{name.upper()}: {given:g} is not less than SYNTH_STALL_SECONDS ({self.synth_stall_seconds:g}), "
-                    "after which synth ends a sentence without audio; raise that with it"
+                    "after which the bridges report synth_stalled; raise that with it, for synth and both bridges"
                 )
         return self
 
