@@ -221,7 +221,7 @@ class ServerConnection:
 
 @functools.cache
 def _system_tls() -> ssl.SSLContext:
-    """Trusts the authorities of the system. Shared: to read them takes longer than a short sentence on a fast server."""
+    """Trusts the authorities of the system. Shared: to read them takes tens of milliseconds."""
     return ssl.create_default_context()
 
 
