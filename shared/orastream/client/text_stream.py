@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from copy import copy
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -136,12 +137,14 @@ class TextStream:
         text = "" if text is None else text
         if not isinstance(text, str):
             raise TypeError(f"write: text must be str or None, got {type(text).__name__}; write the text of the piece")
-        if self._chars + self._joiner.waits + len(text) > self._max_chars:
+        joiner = copy(self._joiner)
+        text = joiner.push(text)
+        if self._chars + len(text) + joiner.waits > self._max_chars:
             raise InvalidRequest("text", f"would have more than {self._max_chars} characters; end it here")
         if self._next_index + 1 >= MAX_PIECES:
             raise InvalidRequest("text", f"is in more than {MAX_PIECES - 1} pieces; write longer ones")
-        text = self._joiner.push(text)
         await self._put(TextPiece(self._next_index, text))
+        self._joiner = joiner  # not before: the caller may write a piece again whose `write` was cancelled
         self._chars += len(text)
 
     async def report(self) -> Report | None:

@@ -10,7 +10,7 @@ import pytest
 from orastream import BlockingClient, Client, InvalidRequest, UtteranceEnded
 from orastream.contract import subjects
 from orastream.contract.audio_messages import AudioWaiting, unpack
-from orastream.contract.errors import StreamFull
+from orastream.contract.errors import NodeUnavailable, StreamFull
 from orastream.contract.messages import Cancel
 from orastream.contract.text_pieces import STALLED, TextPiece
 from orastream.jetstream import topology
@@ -383,3 +383,23 @@ async def test_half_of_a_character_counts_for_the_limit(js: JetStream) -> None:
             await u.write("c")
     texts = [piece.text for piece in await pieces(js, "r") if piece is not None]
     assert texts == ["ab", "\ufffd"]
+
+
+async def test_both_halves_of_a_character_are_one_for_the_limit(js: JetStream) -> None:
+    client = Client(js.broker, max_text_chars=3)
+    async with client.utterance(**IDS, request_id="r") as u:
+        for piece in ("ab\ud83d", "\ude00"):
+            await u.write(piece)
+    texts = [piece.text for piece in await pieces(js, "r") if piece is not None]
+    assert texts == ["ab", "😀", ""]
+
+
+async def test_half_of_a_character_still_waits_after_a_piece_that_was_not_sent(js: JetStream) -> None:
+    client = Client(js.broker, max_text_chars=100_000_000)
+    async with client.utterance(**IDS, request_id="r") as u:
+        await u.write("a\ud83d")
+        with pytest.raises(NodeUnavailable):
+            await u.write("\ude00" + "b" * js.broker.max_payload)
+        await u.write("\ude00b")
+    texts = [piece.text for piece in await pieces(js, "r") if piece is not None]
+    assert texts == ["a", "😀b", ""]
