@@ -36,7 +36,7 @@ from services.gateway.request_service import RequestService
 
 ROUTE, MODELS_ROUTE = "openai-speech", "openai-models"
 
-ALL_SKIPPED = "has nothing to say outside of the tags that this node leaves out (TTS_SKIP_TAGS)"
+ALL_SKIPPED = "has nothing to say outside of tags and of what this node leaves out (TTS_SKIP_TAGS)"
 _STARTED_AT_S = int(time.time())
 
 log = structlog.get_logger()

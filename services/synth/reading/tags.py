@@ -44,11 +44,11 @@ def without(text: EditedText) -> EditedText:
 
 
 def is_silent(text: str) -> bool:
-    """Whether the text has no letter or digit outside of tags."""
+    """Whether the text has no letter or digit outside of tags and comments."""
     return (
         not any(map(str.isalnum, text))
         or ("<" in text or "[" in text)
-        and not any(map(str.isalnum, _TAG.sub("", text)))
+        and not any(map(str.isalnum, _TAG.sub("", _COMMENT.sub(" ", text))))
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from orastream.contract.source_runs import SourceSpan
+from services.synth.reading import is_silent
 from services.synth.text.sentence_aligner import SentenceAligner
 from services.synth.text.sentence_splitter import Sentences
 from services.synth.text.skipped_tags import SkippedTags, WrittenPart
@@ -19,7 +20,11 @@ class PlacedSentence(NamedTuple):
 
 
 class PlacedSentences:
-    """The sentences of one text, without what is in skipped tags. Not thread-safe."""
+    """The sentences of one text, without what is in skipped tags. Not thread-safe.
+
+    A sentence of tags and comments alone (`<|im_end|>`) is left out, too: what is read out of a sentence is never
+    empty, so the names of the tags would be spoken.
+    """
 
     def __init__(self, language: str, skip_tags: Sequence[str] = ()) -> None:
         """`language` as for `sentence_splitter.sentences`, `skip_tags` as from `tag_names.tag_names`."""
@@ -52,4 +57,5 @@ class PlacedSentences:
         return found
 
     def _placed(self, sentences: Iterable[str], text: str) -> list[PlacedSentence]:
-        return [PlacedSentence(sentence, self._aligner.place(sentence, text)) for sentence in sentences]
+        placed = [PlacedSentence(sentence, self._aligner.place(sentence, text)) for sentence in sentences]
+        return [sentence for sentence in placed if not is_silent(sentence.text)]

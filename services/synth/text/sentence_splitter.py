@@ -15,6 +15,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
+from services.synth.reading import is_silent
 from services.synth.text.sentence_boundaries import MAX_CHARS, open_mark, pieces, spoken
 
 __all__ = ["MAX_CHARS", "Sentences", "sentences", "slices", "steps"]
@@ -178,7 +179,10 @@ class Sentences:
 
 
 def _bounded(sentence: str) -> list[str]:
-    """Returns the sentence in parts of at most MAX_CHARS, cut after a comma, else at white space, else in a word."""
+    """Returns the sentence in parts of at most MAX_CHARS, cut after a comma, else at white space, else in a word.
+
+    Tags at its start are a part of their own.
+    """
     parts: list[str] = []
     while len(sentence) > MAX_CHARS and spoken(sentence[(cut := _cut_of(sentence)) :]):
         parts.append(sentence[:cut].strip())
@@ -196,6 +200,9 @@ def _cut_of(sentence: str) -> int:
 
 def _cut_in(sentence: str) -> int:
     window = sentence[:MAX_CHARS]
+    tags = max(window.rfind(">"), window.rfind("]")) + 1
+    if tags and is_silent(window[:tags]):  # not inside the last one: the rest of it would be spoken
+        return tags
     for pattern in (r"[,;:，、—](?=\s)", r"\s"):
         ends = [m.end() for m in re.finditer(pattern, window) if m.end() >= _MIN_CUT]
         if ends:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import Protocol, get_args
 
@@ -23,6 +24,8 @@ from orastream.contract.messages import (
 )
 from orastream.contract.names import Names
 from orastream.contract.trace_context import NOTHING, Carrier, Origin, origin_of
+
+_TAG_BEGINS = re.compile(r"[<\[]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +65,13 @@ class StoredRequest:
     def may_be_silent(self) -> bool:
         """Whether its audio may be complete without a chunk, because its text has nothing to say.
 
-        Known only when it ends of a text stream, and of a text that begins with what may be a tag of TTS_SKIP_TAGS. A
-        `redeliverOf` may name such a request. All other requests are refused if they have nothing to say.
+        Known only when it ends of a text stream, and of a text that begins with what may be a tag, as `<think>` or
+        `[INST]`. A `redeliverOf` may name such a request. All other requests are refused if they have nothing to say.
         """
         request = self.request
         if request is None or (request.ssml and request.redeliver_of is None):
             return False
-        return request.redeliver_of is not None or not sayable(request.text.partition("<")[0])
+        return request.redeliver_of is not None or not sayable(_TAG_BEGINS.split(request.text, maxsplit=1)[0])
 
     @property
     def _characters(self) -> int | None:

@@ -163,3 +163,26 @@ def test_cancel_covers_only_requests_stored_before_it() -> None:
 
 def test_problem_is_an_invalid_request() -> None:
     assert isinstance(read(b"").problem, InvalidRequest)
+
+
+@pytest.mark.parametrize(
+    ("fields", "silent"),
+    [
+        ({"text": "안녕"}, False),
+        ({"text": "안녕 <think>음</think>"}, False),
+        ({"text": " <think>음</think>"}, True),
+        ({"text": "<|im_end|>"}, True),
+        ({"text": "[INST]"}, True),
+        ({"text": "<speak>네</speak>", "ssml": True}, False),
+        ({"textStream": True}, True),
+        ({"text": "🙂 <thi", "textStream": True}, True),
+        ({"text": "안녕", "textStream": True}, False),
+        ({"text": "", "redeliverOf": "r"}, True),
+    ],
+)
+def test_only_a_text_whose_end_or_tags_decide_may_be_silent(fields: dict[str, Any], silent: bool) -> None:
+    assert read_map({**GOOD, "text": "", **fields}).may_be_silent is silent
+
+
+def test_a_request_that_cannot_be_read_is_not_silent() -> None:
+    assert read(b"[]").may_be_silent is False

@@ -46,7 +46,8 @@ def test_text_that_is_not_a_tag_stays(written: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "silent"), [("</think>", True), ("<|im_end|> !", True), ("…", True), ("<3", False), ("<b>a</b>", False)]
+    ("written", "silent"),
+    [("</think>", True), ("<|im_end|> !", True), ("<!-- a -->", True), ("<3", False), ("<b>a</b>", False)],
 )
 def test_a_text_of_tags_alone_is_silent(written: str, silent: bool) -> None:
     assert is_silent(written) is silent

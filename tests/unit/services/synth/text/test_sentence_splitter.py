@@ -177,6 +177,12 @@ MORE = [
     ("en", "It is so. <3 Yes. <", ["It is so.", "<3 Yes. <"]),
     ("en", "Is x <y. Then go! Ok.", ["Is x <y.", "Then go!", "Ok."]),
     ("en", "<unk>", ["<unk>"]),
+    (
+        "en",
+        "<|endoftext|>" * 50 + "Hello. Bye.",
+        ["<|endoftext|>" * 23, "<|endoftext|>" * 23, "<|endoftext|>" * 4 + "Hello.", "Bye."],
+    ),
+    ("en", "<!-- note -->Hello. Bye.", ["<!-- note -->Hello.", "Bye."]),
 ]
 
 

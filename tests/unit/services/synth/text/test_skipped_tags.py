@@ -153,6 +153,16 @@ def test_a_tag_ends_a_sentence() -> None:
     assert spoken("<think>a <think>b</think> c</think>둘.") == ["둘."]
 
 
+@pytest.mark.parametrize("silent", ["<|im_end|>", "</s>\n</answer>", "[INST]", "<!-- note -->", "<|endoftext|>" * 200])
+def test_tags_alone_are_not_spoken(silent: str) -> None:
+    """Their names were: what is read out of a sentence is never empty."""
+    assert spoken(silent) == spoken(f"<think>a</think>\n{silent}") == []
+    assert spoken(f"하나.<think>a</think>{silent}<think>b</think>둘.") == ["하나.", "둘."]
+    written = silent.replace("<", "&lt;")
+    [line] = lines_of(f"<speak>{written}</speak>", "ko-KR", 1.0, ssml=True)[:1]
+    assert any(map(str.isalnum, line.spoken)), "in SSML what looks like a tag is text"
+
+
 def test_in_ssml_tags_are_markup() -> None:
     document = "<speak>하나. <think>둘.</think></speak>"
     lines = lines_of(document, "ko-KR", 1.0, ssml=True, rules=TextRules(skip_tags=NAMES))
