@@ -11,7 +11,7 @@ here change its cuts:
     - no cut after a full stop that begins a word (`.NET`, `./build.sh`, `.5`);
     - a cut after 다, 요 or 죠 right before a number (`갔습니다.2024년에는`);
     - no cut between an abbreviation and its number (`Ep. 3`, `approx. $5`, `Ch. IV`), and between a day or month and a
-      word in lower case (`Mon. to Fri.`);
+      word in lower case (`Mon. to Fri.`) or a dash (`Mon.-Fri.`);
     - a number alone, or a letter used as one, is joined to the next piece (`1. First`, `가. 항목`, `2024. 5. 3.`).
 """
 
@@ -51,7 +51,7 @@ _NUMBER_AHEAD = re.compile(r"[$€£¥₩]?[0-9]|[IVX]{2,5}(?![A-Za-z'’])")
 _DAY_OR_MONTH = re.compile(
     r"(?<![A-Za-z])(?:Mon|Tue|Tues|Wed|Thu|Thur|Thurs|Fri|Sat|Sun|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.[^\S\n]*$"
 )
-_LOWER = re.compile(r"[a-z]")
+_AFTER_DAY = re.compile(r"[a-z]|(?<!\n)[-–—~]")  # Mon. to Fri., Mon.-Fri.; a dash that begins a line begins an item
 # A full stop before a word, not after one: .NET, .env, ./a, ../a, .5; but a sentence begins in " .Then".
 _BEGINS_WORD = re.compile(r"(?:(?<=\s)|(?<![\s\S]))(?:\.{1,2}(?=/)|\.(?=[a-z0-9]|[A-Z]{2}|Net(?![a-z])))")
 _GOES_ON = re.compile(r"(?<![A-Za-z])(?:[A-Za-z]\.){2,}\s*$|(?<![A-Za-z])(?:vs|etc)\.\s*$")
@@ -87,7 +87,7 @@ def _abbreviated(text: str, cut: int) -> bool:
     before = text[max(0, cut - _LONGEST_TAIL) : cut]
     if _NUMBER_AHEAD.match(text, cut):
         return _ABBREVIATED.search(before) is not None
-    return _LOWER.match(text, cut) is not None and _DAY_OR_MONTH.search(before) is not None
+    return _AFTER_DAY.match(text, cut) is not None and _DAY_OR_MONTH.search(before) is not None
 
 
 def spoken(piece: str) -> bool:
