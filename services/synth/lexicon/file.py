@@ -50,7 +50,7 @@ def _document(path: Path) -> LexiconNode | None:
 def _text(path: Path) -> str:
     try:
         if not path.is_file():
-            raise LexiconError(None, f"there is no such file in {path.parent}; write one, or unset TTS_LEXICON")
+            raise LexiconError(None, f"there is no such file in {path.parent}; correct the path, or write the file")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as exc:

@@ -19,7 +19,7 @@ from orastream.contract.language import language_of
 
 
 def reading(
-    text: Annotated[str, typer.Argument(help="The text to read.")],
+    text: Annotated[str, typer.Argument(help="The text to read; - reads stdin to its end.")],
     lexicon: Annotated[
         Path | None, typer.Option(help="A lexicon, which is checked first. Default: TTS_LEXICON.", dir_okay=False)
     ] = None,
@@ -39,6 +39,8 @@ def reading(
         stack.check_installed()
     except SettingsError as exc:
         terminal.fail(str(exc))
+    if text == "-":
+        text = sys.stdin.buffer.read().decode(errors="replace")
     asked = {
         "text": text,
         "lexicon": None if lexicon is None else str(lexicon),

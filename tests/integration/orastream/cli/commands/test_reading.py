@@ -13,15 +13,16 @@ from tests.support.services import environment
 pytestmark = pytest.mark.integration
 
 
-async def reading(folder: Path, *arguments: str, **env: str) -> tuple[int, str, str]:
+async def reading(folder: Path, *arguments: str, stdin: bytes = b"", **env: str) -> tuple[int, str, str]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "orastream.cli", "reading", *arguments),
         cwd=folder,
         env=environment(env),
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await process.communicate()
+    out, err = await process.communicate(stdin)
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
 
@@ -43,6 +44,13 @@ async def test_prints_a_line_for_each_sentence(folder: Path) -> None:
         "시퀄은 3개.\n",
         "",
     )
+
+
+async def test_reads_stdin_to_its_end(folder: Path) -> None:
+    text = "SQL은 3개.\nA/S는 2시."
+    assert await reading(folder, "-", stdin=text.encode()) == (0, "에스큐엘은 세 개.\n에이에스는 두 시.\n", "")
+    nothing = "error: text: has nothing to say; send at least one letter or digit\n"
+    assert await reading(folder, "-") == (1, "", nothing)
 
 
 async def test_shows_what_each_engine_gets(folder: Path) -> None:

@@ -125,7 +125,7 @@ def test_mistake_is_named_with_its_line_and_the_fix(tmp_path: Path, text: str | 
 
 def test_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(
-        LexiconFileError, match=r"^none.yaml: there is no such file in .*; write one, or unset TTS_LEXICON"
+        LexiconFileError, match=r"^none.yaml: there is no such file in .*; correct the path, or write the file"
     ):
         read_lexicon(tmp_path / "none.yaml", "espeak", ENGINES)
     with pytest.raises(LexiconFileError, match="there is no such file"):
