@@ -11,7 +11,8 @@ from services.synth.reading.edited_text import EditedText
 
 _HANGUL = re.compile(r"[가-힣ㄱ-ㅣ]")
 # Cyrillic to Thai, kana, ideographs: such a text is neither Korean nor English, for any language tag.
-_FOREIGN = re.compile("[\u0400-\u052f\u0590-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
+# A mark alone, such as the Hebrew ׳ that someone uses as an apostrophe, is no text of its script.
+_FOREIGN = re.compile(r"(?=\w)" "[\u0400-\u052f\u0590-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
 _KOREAN_WORDS = re.compile(r"[가-힣][가-힣 .,!?…\n]*")
 """Most sentences of a conversation: in NFC, and without anything that the passes before the rules change."""
 _MARKS = "\"'’“”(),.!?:;"

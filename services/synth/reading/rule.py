@@ -11,7 +11,8 @@ from services.synth.reading.edited_text import Edit, EditedText
 _LATIN = re.compile(r"[A-Za-z0-9]")
 _NUMBER_BEHIND_HANGUL = re.compile(r"[가-힣][0-9]")
 _SPACES = re.compile(r"[^\S\n]{2,}")
-_SPACE_AT_MARK = re.compile(r"[^\S\n]+(?=[.,!?…)])|(?<=\()[^\S\n]+")
+# A dot that begins a word is no mark of a sentence: .NET, ./build.sh, ../src
+_SPACE_AT_MARK = re.compile(r"[^\S\n]+(?=[,!?…)]|\.(?!\.?/?[A-Za-z0-9]))|(?<=\()[^\S\n]+")
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ KOREAN = {
     "mmHg": "밀리미터 에이치지", "px": "픽셀", "pt": "포인트", "dpi": "디피아이", "fps": "에프피에스",
     "rpm": "알피엠", "ppm": "피피엠", "bpm": "비피엠", "μs": "마이크로초", "ms": "밀리초", "min": "분", "sec": "초",
     "s": "초", "inch": "인치", "ft": "피트", "yd": "야드", "°": "도", "%": "퍼센트", "%p": "퍼센트포인트",
+    "bp": "비피", "bit": "비트",
     "%포인트": "퍼센트포인트", "‰": "퍼밀",
 }  # fmt: skip
 """Unit → its name. Units with a word before the number are in AHEAD."""
@@ -56,7 +57,8 @@ ENGLISH = {
     "ft/s": "foot per second", "MB/s": "megabyte per second", "GB/s": "gigabyte per second",
     "KB/s": "kilobyte per second", "cc": "cc", "mi/h": "mile per hour", "mi/hr": "mile per hour", "km/hr":
     "kilometer per hour", "mpg": "mile per gallon", "kn": "knot", "mmol": "millimole", "mol": "mole",
-    "yd2": "square yard", "c.": "cup",
+    "yd2": "square yard", "μg/m3": "microgram per cubic meter", "mg/m3": "milligram per cubic meter",
+    "c.": "cup",
 }  # fmt: skip
 """Unit → its singular."""
 

@@ -54,8 +54,8 @@ RULES = (
 )
 """All rules, in the order in which they are tried."""
 _INDEX = RuleIndex(RULES)
-BEGINS = re.compile(r"[^\s.,!?;:\"()…]|\((?=[0-9]{3}\)|s\)|es\))|\.(?=[0-9A-Za-z])|!(?=\s?=)")
-"""A character at which rules are tried. Marks of a sentence are not, except (415), file(s), .5 and !=."""
+BEGINS = re.compile(r"[^\s.,!?;:\"()…]|\((?=[0-9]{3}\)|s\)|es\))|\.(?=[0-9A-Za-z]|\.?/)|!(?=\s?=)")
+"""A character at which rules are tried. Marks of a sentence are not, except (415), file(s), .5, ./a and !=."""
 
 
 def read(sentence: str) -> str:

@@ -33,7 +33,7 @@ _NUMBERED = {
     "eq": "equation", "ext": "extension", "para": "paragraph", "art": "article", "rte": "Route", "hwy": "Highway",
     "est": "established", "ver": "version", "ed": "edition", "tel": "telephone", "ph": "phone", "ca": "circa",
     "c": "circa", "v": "version", "lv": "level", "lvl": "level", "qty": "quantity", "temp": "temperature",
-    "amt": "amount", "wt": "weight", "ht": "height",
+    "amt": "amount", "wt": "weight", "ht": "height", "cat": "category",
 }  # fmt: skip
 # Anywhere.
 _WORDS = {
@@ -75,6 +75,15 @@ _WORLD_WAR = re.compile(r"(?<![A-Za-z0-9])WW(?P<n>II?|1|2)(?![A-Za-z0-9])")
 _VERSUS = re.compile(r"(?<=[a-z]\s)v\.(?=\s[A-Z])")
 _NUMBER_AHEAD = re.compile(r"\s?#?(?:[0-9]|[IVXL]{2,6}(?![A-Za-z])|[VX](?![A-Za-z])|I[.,;:)])")
 _YEAR_AHEAD = re.compile(r"\s?(?:1[5-9]|20)[0-9]{2}(?![0-9,])")
+_CIRCA_AHEAD = re.compile(r"\s?(?:1[0-9]{3}|20[0-9]{2}|[1-9][0-9]{0,2}\s(?:B\.?C|A\.?D|C\.?E))(?![0-9,])")
+_OVER = re.compile(r"(?<![A-Za-z0-9])(?P<w>YoY|QoQ|MoM)(?![A-Za-z0-9])")
+_OVERS = {"YoY": "year over year", "QoQ": "quarter over quarter", "MoM": "month over month"}
+# Of a prescription, in Latin.
+_DOSE = re.compile(r"(?<![A-Za-z0-9.])(?P<w>b\.i\.d|t\.i\.d|q\.i\.d|p\.r\.n|q\.d)\.(?![A-Za-z])")
+_DOSES = {
+    "b.i.d": "twice a day", "t.i.d": "three times a day", "q.i.d": "four times a day", "p.r.n": "as needed",
+    "q.d": "once a day",
+}  # fmt: skip
 _DIGIT_AHEAD = re.compile(r"\s?#?[0-9]")
 _NAME_AHEAD = re.compile(r"\s?[\"“]?[A-Z]|\s(?:and|or|&)\s(?:Mrs?|Ms|Dr|Prof)\b")
 _NAME_BEFORE = re.compile(r"(?:[A-Z][A-Za-z&'’.]{0,20}|&),?\s$")
@@ -91,9 +100,9 @@ def _dotted(match: re.Match[str]) -> str | None:
     if lower in _NUMBERED and word not in ("C", "V", "P", "NO", "Ed") and _NUMBER_AHEAD.match(following):
         if lower == "est" and not _YEAR_AHEAD.match(following):
             return "estimated"
-        if lower in ("c", "ca") and not _YEAR_AHEAD.match(following):
+        if lower in ("c", "ca") and not _CIRCA_AHEAD.match(following):
             return None
-        if lower in ("v", "ed", "ca", "temp", "sec") and not _DIGIT_AHEAD.match(following):
+        if lower in ("v", "ed", "ca", "temp", "sec", "cat") and not _DIGIT_AHEAD.match(following):
             return None
         return _cased(_NUMBERED[lower], word)
     if word in _SUFFIXES and _NAME_BEFORE.search(before(match)):
@@ -153,6 +162,8 @@ def _with(match: re.Match[str]) -> str:
 
 RULES = (
     Rule(_FOR_EXAMPLE, _for_example, first="a"),
+    Rule(_OVER, lambda match: _OVERS[match["w"]], first="a"),
+    Rule(_DOSE, lambda match: f"{_DOSES[match['w']]}{stop(match)}", first="a"),
     Rule(_ET_AL, lambda match: f"et al{stop(match)}", first="a"),
     Rule(_WITH, _with, first="a"),
     Rule(_WORLD_WAR, lambda match: f"World War {'one' if match['n'] in ('I', '1') else 'two'}", first="a"),

@@ -19,6 +19,10 @@ _DOMAIN = re.compile(
     rf"(?<![A-Za-z0-9@.\-])(?:{_LABEL}\.){{1,8}}(?:com|net|org|kr|io|ai|dev|edu|gov)(?![A-Za-z0-9\-]|\.[A-Za-z0-9])"
     r"(?P<path>/[A-Za-z0-9.\-_~%/]{0,400})?(?:(?<=[A-Za-z0-9/])[?#](?=[A-Za-z0-9])[!-~]{0,400})?"
 )
+_FROM_A_DOT = re.compile(  # ./build.sh, ../src, ~/.bashrc, /usr/local
+    r"(?<![A-Za-z0-9.~])(?:\.{1,2}|~)/[A-Za-z0-9_.][A-Za-z0-9_.\-/]{0,200}"
+    r"|(?<![A-Za-z0-9.~/)<])(?:/[A-Za-z_][A-Za-z0-9_.\-]{1,40}){2,12}"
+)
 _PART = re.compile(r"[A-Za-z]+|[0-9]+|[^A-Za-z0-9]")
 _SIGNS = {
     ".": "dot", "/": "slash", "-": "dash", "_": "underscore", "@": "at", "+": "plus", "~": "tilde", "%": "percent",
@@ -47,4 +51,14 @@ def _url(match: re.Match[str]) -> str | None:
     return _said(where) + ("." if match[0][-1] == "." else "") if where else None
 
 
-RULES = (Rule(_MAIL, _whole, first="a0"), Rule(_URL, _url, first="a"), Rule(_DOMAIN, _domain, first="a0"))
+def _path(match: re.Match[str]) -> str:
+    where = match[0].rstrip(".")
+    return _said(where) + match[0][len(where) :]
+
+
+RULES = (
+    Rule(_FROM_A_DOT, _path, first="."),
+    Rule(_MAIL, _whole, first="a0"),
+    Rule(_URL, _url, first="a"),
+    Rule(_DOMAIN, _domain, first="a0"),
+)

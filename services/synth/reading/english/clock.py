@@ -18,10 +18,13 @@ _SECONDS = re.compile(
 )
 _TIME = re.compile(
     r"(?<![0-9:.,])(?P<h>2[0-4]|1[0-9]|0?[0-9]):(?P<m>[0-5][0-9])(?![0-9:])"
-    rf"(?P<half>\s?[AaPp]\.?[Mm]{_END}(?![A-Za-z]))?"
+    rf"(?P<half>\s?[AaPp]\.?[Mm]{_END}(?![A-Za-z]))?(?P<named>\so['’]clock)?"
 )
+_BETWEEN = re.compile(r"\b[Bb]etween\s$")
 _RATIO_BEHIND = re.compile(r"\s(?:scale|ratio|odds|dilution|slope|model)\b")
-_RATIO_BEFORE = re.compile(r"\b(?:ratio|scale|odds|diluted|slope)(?:\s(?:of|is|at|was))?\s$")
+_RATIO_BEFORE = re.compile(
+    r"\b(?:ratio|scale|odds|diluted|slope)(?:\s(?:of|is|at|was))?\s$|\b[Mm]ix(?:ed)?(?:\s(?:it|them))?(?:\sat|\sin)?\s$"
+)
 _HOUR = re.compile(rf"(?<![0-9:.,])(?P<h>1[0-2]|[1-9])(?P<half>[AaPp]\.?[Mm]{_END})(?![A-Za-z])")
 _HOUR_APART = re.compile(
     rf"(?<![0-9:.,])(?P<h>1[0-2]|[1-9])(?P<half>\s(?:[ap]\.m{_END}|AM|PM|[ap]m(?=$|[\s.,;!?)])))(?![A-Za-z])"
@@ -81,7 +84,8 @@ def _range(match: re.Match[str]) -> str | None:
         _clock(int(match[f"h{side}"]), int(match[f"m{side}"] or 0), _half(match[f"half{side}"]), "") for side in "12"
     )
     ends = match[0][-1] == "." and not match.string[match.end() : match.end() + 2].strip()
-    return f"{begin} to {end}{'.' if ends else ''}"
+    between = "and" if _BETWEEN.search(before(match)) else "to"
+    return f"{begin} {between} {end}{'.' if ends else ''}"
 
 
 def _hours_minutes(match: re.Match[str]) -> str:

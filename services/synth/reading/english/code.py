@@ -25,8 +25,8 @@ _NUMBERED = (
 )
 _STRONG = (
     r"(?:codes?|pin|passwords?|passcode|combination)\s(?:to|for|of|on)\s[a-z ']{1,24}?(?=\s(?:is|was)\b|:)"
-    r"|flights?\s[A-Z][A-Z0-9]|(?:pass|zip|area|bar|qr)?codes?|passwords?|pins?|pin numbers?|otp|zip|ssn"
-    r"|social security(?: number)?|vin|mrn"
+    r"|flights?,?\s[A-Z][A-Z0-9]|(?:pass|zip|area|bar|qr)?codes?|passwords?|pins?|pin numbers?|otp|zip|ssn"
+    r"|social security(?: number)?|vin|mrn|cvv2?|cvc2?|ports?(?: numbers?)?"
     r"|isbn|upc|sku|pnr|imei|npi|ein|license plate|plate|record locator|locator|p\.?\s?o\.? box|ids?"
     rf"|(?:{_NUMBERED})\s(?:numbers?|no\.?|nos\.?|num\.?|ids?|code)"
 )
@@ -71,8 +71,15 @@ _FORMED = re.compile(
 _BANK = re.compile(
     r"(?<![A-Za-z0-9])[A-Z]{2}[0-9]{2}(?:\s[A-Z0-9]{4}){3,7}+(?:\s[A-Z0-9]{1,3})?(?![A-Za-z0-9])"
 )  # an IBAN
+_MAC = re.compile(
+    r"(?<![0-9A-Za-z:\-])[0-9A-Fa-f]{2}(?:(?::[0-9A-Fa-f]{2}){5}|(?:-[0-9A-Fa-f]{2}){5})(?![0-9A-Za-z:\-])"
+)
+_HEXADECIMAL = re.compile(
+    r"(?<![A-Za-z0-9.])0x(?P<n>(?=[0-9]{0,15}[A-Fa-f])[0-9A-Fa-f]{1,16}|[0-9]{4,16})(?![0-9A-Za-z])"
+)
 _LONG = re.compile(r"(?<![0-9A-Za-z.,$€£¥₩\-])(?P<code>[0-9]{10,15})(?![0-9A-Za-z]|[.,][0-9])")
 _RUN = re.compile(r"[A-Za-z]+|[0-9]+")
+_ROW_OF_KEYS = re.compile(r"qwert?y?|asdfg?h?|zxcvb?n?", re.IGNORECASE)
 _WORD_PART = re.compile(r"[a-z]{3,}")
 _MEASURE = re.compile(rf"[0-9]{{1,6}}(?:{unit.pattern(unit.ENGLISH, unit.ENGLISH_SAME)}|st|nd|rd|th|am|pm|[xX])")
 
@@ -88,7 +95,8 @@ def characters(code: str) -> str:
 def _run(run: str) -> str:
     if run.isdecimal():
         return digits(run)
-    return run if len(run) > 3 and not run.isupper() else " ".join(run.upper())
+    word = len(run) > 3 and not run.isupper() and not _ROW_OF_KEYS.fullmatch(run)
+    return run if word else " ".join(run.upper())
 
 
 def _word_and_number(code: str) -> str | None:
@@ -155,6 +163,8 @@ def _long(match: re.Match[str]) -> str | None:
 
 RULES = (
     Rule(_MASKED, _masked, first="a."),
+    Rule(_MAC, lambda match: characters(match[0].upper().replace(":", "-")), first="a0"),
+    Rule(_HEXADECIMAL, lambda match: f"zero x {characters(match['n'].upper())}", first="0"),
     Rule(_FORMED, _formed, first="0"),
     Rule(_BANK, _formed, first="a"),
     Rule(_CODE, _code, first="a0"),

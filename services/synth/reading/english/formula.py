@@ -48,11 +48,13 @@ _RAISED = re.compile(r"(?<=[0-9A-Za-z)\]π])(?P<n>[⁻⁰¹²³⁴⁵⁶⁷⁸�
 _RAISED_DIGITS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ", "-0123456789n")
 _LOWERED = re.compile(r"[₀-₉]{1,9}")
 _ROOT = re.compile(r"(?P<root>[√∛])(?=\s?[0-9A-Za-z(π])")
-_TIMES = re.compile(r"(?P<sign>[x×*X·⋅])(?=\s?[-−√(]?[0-9A-Za-z(π.])")
+_TIMES = re.compile(r"(?P<sign>[x×*X·⋅])(?=\s?[-−√(]?[$€£]?[0-9A-Za-z(π.])")
+_MODEL = re.compile(r"(?<=[0-9])X(?=[0-9]{1,2}[A-Z](?![a-z]))")  # Ryzen 7800X3D
 _BY = re.compile(r"(?:(?<=[0-9\"″”'′’])|(?<=[0-9\"″”'′’]\s))(?P<sign>[x×X])\s?(?=[0-9])")
 _HEXADECIMAL = re.compile(r"(?<![0-9.,])0$")
 _BY_AFTER_UNIT = re.compile(r"[xX×](?=\s?[0-9])")
 _LENGTH = re.compile(r"[0-9]\s?(?:in\.?|ft\.?|cm|mm|m|inch(?:es)?|feet|foot)\s?$")
+_FUNCTION = re.compile(r"(?<![A-Za-z0-9_.'’])(?P<f>[fghFG])\((?P<x>[a-z]|[0-9]{1,3})\)(?![A-Za-z0-9])")
 _DIVIDED = re.compile(r"/(?=\s?[0-9A-Za-z(])")
 _GREEK = {
     "π": "pi", "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "Δ": "delta", "ε": "epsilon", "θ": "theta",
@@ -160,7 +162,7 @@ def _times(match: re.Match[str]) -> str | None:
     if sign in "xX":
         if _HEXADECIMAL.search(words):
             return None
-        fits = _NUMBER_BEFORE.search(words) and re.match(r"\s?[-−√(]?[0-9(]", following)
+        fits = _NUMBER_BEFORE.search(words) and re.match(r"\s?[-−√(]?[$€£]?[0-9(]", following)
         return " times " if fits and (words[-1:] != " " or following[:1] == " ") else None
     numbers = _NUMBER_BEFORE.search(words) and (
         _NUMBER_AFTER.match(following) or re.match(r"\s?[A-Za-zπ](?![A-Za-z])", following)
@@ -178,12 +180,19 @@ def _divided(match: re.Match[str]) -> str | None:
     return " divided by " if (numbers and apart) or is_formula(match) else None
 
 
+def _function(match: re.Match[str]) -> str:
+    """Read f(x) as f of x."""
+    argument = match["x"]
+    return f"{match['f']} of {cardinal(int(argument)) if argument.isdecimal() else argument}"
+
+
 def _factorial(match: re.Match[str]) -> str | None:
     return " factorial" if _OPERAND_BEFORE.search(before(match)) else None
 
 
 FIRST_RULES = (
     Rule(_FACTORIAL, _factorial, first="."),
+    Rule(_FUNCTION, _function, first="a"),
     Rule(_A_TO_Z, always(" to "), first="."),
     Rule(_LONG_LINE, always(" "), first="."),
     Rule(_HEART, _heart, first="."),
@@ -197,6 +206,7 @@ RULES = (
     Rule(_COMPARISON, _comparison, first="."),
     Rule(_EQUALS, _equals, first="."),
     Rule(_MINUS, _minus, first="."),
+    Rule(_MODEL, lambda match: match[0], first="a"),
     Rule(_BY_AFTER_UNIT, lambda match: " by " if _LENGTH.search(before(match)) else None, first="a."),
     Rule(_BY, _by, first="a."),
     Rule(_TIMES, _times, first="a."),

@@ -7,7 +7,7 @@ import re
 from services.synth.reading import unit
 from services.synth.reading.english import date
 from services.synth.reading.english.context import after, before, is_closing_quote, stop
-from services.synth.reading.english.numeral import cardinal, ordinal, plural
+from services.synth.reading.english.numeral import cardinal, decimal, ordinal, plural
 from services.synth.reading.rule import Rule, always
 
 _UNIT = rf"(?:(?P<space>[\s\-]?)(?P<unit>{unit.pattern(unit.ENGLISH, unit.ENGLISH_SAME)})(?:\.(?=\s[a-z(]))?)?"
@@ -66,6 +66,7 @@ _POINTS = re.compile(
 _PRESSURE = re.compile(r"\b(?:BP|blood pressure|pressure|reading|systolic)\b[^.!?]{0,40}$", re.IGNORECASE)
 _VISION = re.compile(r"\s?(?:vision|eyesight|sight)\b")
 _VISION_BEFORE = re.compile(r"\b(?:vision|eyesight)\b[^.!?]{0,24}$", re.IGNORECASE)
+_RATED = re.compile(r"(?<![0-9A-Za-z.,/$€£])(?P<a>[0-9]\.[0-9]{1,2})/(?P<b>5|10)(?:\.0)?(?![0-9/A-Za-z]|[.,][0-9])")
 _METER = re.compile(r"[\s-](?:time|meter|beat|signature)\b")
 _SPLIT = re.compile(r"\s(?:split|chance|blend|mix|rule|odds|shot|partners?|ownership|cotton|cut|deal)\b")
 _DIVIDED = re.compile(r"\s?[=≈]")
@@ -161,6 +162,12 @@ def _rating(above: int, below: int, match: re.Match[str]) -> str | None:
     return None
 
 
+def _rated(match: re.Match[str]) -> str | None:
+    """Read 4.8/5 as a rating, which has a decimal and is not above its maximum."""
+    points, most = match["a"], match["b"]
+    return f"{decimal(points)} out of {cardinal(int(most))}" if float(points) <= int(most) else None
+
+
 def _over(above: int, below: int, match: re.Match[str]) -> str | None:
     """Read a blood pressure."""
     fits = 60 <= above <= 260 and 30 <= below <= 150 and above > below
@@ -199,6 +206,7 @@ def _negative(match: re.Match[str]) -> str | None:
 
 RULES = (
     Rule(_NEGATIVE, _negative, first="."),
+    Rule(_RATED, _rated, first="0"),
     Rule(_ALWAYS_OPEN, always("twenty-four seven, three sixty-five"), first="0"),
     Rule(_MONTH_YEAR, lambda match: date.date(int(match["y"]), int(match["m"]), None), first="0"),
     Rule(_CHARACTER, _character, first="0."),

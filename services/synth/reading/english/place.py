@@ -89,7 +89,7 @@ _SAINTE = re.compile(r"(?<![A-Za-z])Ste\.?(?=\s(?:Marie|Genevieve|Anne)\b)")
 _FLOOR = re.compile(r"(?<=[0-9](?:st|nd|rd|th)\s)[Ff]l(?![A-Za-z])\.?")
 _ROUTE = re.compile(r"(?<=[A-Za-z.\-\s])(?P<n>[1-9][0-9]{0,3})(?![0-9A-Za-z]|[.,:/\-–][0-9]|\sof\b)")
 _ROUTE_BEFORE = re.compile(
-    r"\b(?:Route|Rte\.?|Highway|Hwy\.?|Interstate|Freeway|US|U\.S\.|Form|Boeing|Airbus|Porsche|Cessna|I)[\s\-]$|\b(?:[Ff]orm|[Tt]he|[Aa])\s$|\bA$"
+    r"\b(?:Route|Rte\.?|Highway|Hwy\.?|Interstate|Freeway|US|U\.S\.|Form|Boeing|Airbus|Porsche|Cessna|RTX|GTX|RX|I)[\s\-]$|\b(?:[Ff]orms?(?:\s[A-Z]?-?[0-9]{1,4},?\s(?:or|and))?|[Tt]he|[Aa])\s$|\bA$"
 )
 _AIRCRAFT = re.compile(r"7[0-8]7")
 _JET = re.compile(

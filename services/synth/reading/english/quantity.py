@@ -29,13 +29,13 @@ _PERCENTS = re.compile(rf"(?P<a>(?<![0-9A-Za-z.,\-])[0-9]{{1,9}}(?:\.[0-9]{{1,9}
 _ORDINALS = re.compile(
     rf"(?<![0-9.,])(?P<a>[0-9]{{1,9}})(?:st|nd|rd|th){_TO}(?P<b>[0-9]{{1,9}})(?:st|nd|rd|th)(?![A-Za-z])"
 )
-_ORDINAL = re.compile(r"(?<![0-9.,])(?P<n>[0-9]{1,9})(?:st|nd|rd|th)(?![A-Za-z])")
+_ORDINAL = re.compile(r"(?<![0-9.,])(?P<n>[0-9]{1,3}(?:,[0-9]{3}){1,3}|[0-9]{1,9})(?:st|nd|rd|th)(?![A-Za-z])")
 _RANGE = re.compile(
     rf"(?<![0-9A-Za-z.\-–])(?P<minus>[-−])?(?P<a>[0-9]{{1,9}}(?:\.[0-9]{{1,9}})?)(?P<dash>\s?[-–—~]\s?)(?P<b>{PLAIN})"
     rf"(?:(?P<space>[\s\-]?)(?P<unit>{_MEASURE}){_END})?(?P<mark>[\"″'′](?![A-Za-z0-9]))?(?![0-9–]|-[0-9])"
 )
 _QUANTITY = re.compile(rf"(?:{_MINUS})?(?P<n>{PLAIN})(?P<space>[\s\-]?)(?P<unit>{_MEASURE}){_END}")
-_RATIO = re.compile(r"(?<![0-9:.])(?P<a>[0-9]{1,3}):(?P<b>[0-9]{1,3})(?![0-9:])")
+_RATIO = re.compile(r"(?<![0-9:.])(?P<a>[0-9]{1,3}):(?P<b>[0-9]{1,3})(?::(?P<c>[0-9]{1,3}))?(?![0-9:])")
 _VERSE = re.compile(
     r"\b(?:Genesis|Exodus|Psalms?|Proverbs|Isaiah|Matthew|Mark|Luke|John|Acts|Romans|Corinthians|Revelation|Surah?)\s$"
 )
@@ -46,7 +46,7 @@ _STAYS_K = re.compile(
     r"[\s-](?:run|race|resolution|video|videos|TV|TVs|display|monitor|walk|jog|charity|fun|training|screen|camera|Blu|Ultra)\b"
 )
 _TIMES_MORE = re.compile(
-    r"(?<![0-9A-Za-z.,])(?P<n>[0-9]{1,6}(?:\.[0-9]{1,3})?)[xX×](?=\s(?:faster|slower|more|as|the|better|larger|bigger|cheaper|higher|per|a)\b|/)"
+    r"(?<![0-9A-Za-z.,])(?P<n>[0-9]{1,6}(?:\.[0-9]{1,3})?)[xX×](?=\s(?:faster|slower|more|as|the|better|larger|bigger|cheaper|higher|per|a|daily|weekly|monthly|each|every)\b|/)"
 )
 _HUNDREDS = re.compile(r"(?<![0-9.,$])1(?P<zeros>0{2,3}|0{6}|,000|,000,000)s(?![A-Za-z0-9])")
 _PLAN = re.compile(
@@ -80,6 +80,12 @@ _SCORE = re.compile(
 _EVENT = re.compile(
     r"\s(?:angle|turn|heat|weather|view|bend|rotation|arc|panorama|hurdles|dash|sprint|freestyle|race|relay|run|butterfly)\b"
 )
+_PLACE_BEFORE = re.compile(
+    r"\b(?:track|gate|platform|seat|exit|row|room|bus|berth|stall|slot|lot|section|bay|pier|stop|grade|class|lane|aisle)\s$",
+    re.IGNORECASE,
+)
+_BETWEEN = re.compile(r"\b[Bb]etween\s$")
+_ALWAYS_OPEN = re.compile(r"(?<![0-9A-Za-z.,:/\-])24-7(?![0-9A-Za-z:/\-]|[.,][0-9]|\s?=)")
 _ARTICLE = re.compile(r"\b(?:an?|another|one|this|that|your|my|his|her|our)\s$", re.IGNORECASE)
 _NOUN = re.compile(
     r"\s(?!(?:of|is|was|in|at|per|and|or|to|from|above|below|over|under|on|for|by|with|than|more|less|wide|tall|long|deep"
@@ -117,6 +123,8 @@ def _ordinals(match: re.Match[str]) -> str:
 def _quantity(match: re.Match[str]) -> str | None:
     if match["unit"] in ("s", "h", "pt", "t", "g", "l", "m", "V", "W") and match["space"] == "-":
         return None  # a letter behind a dash is a name: 3-D, 747-s
+    if match["unit"] in ("W", "V", "L", "g", "h", "m") and not match["space"] and _PLACE_BEFORE.search(before(match)):
+        return None  # track 12W
     one = match["n"] == "1" or match["space"] == "-" or _is_adjective(match)  # a five kilometer run
     minus = "minus " if match["minus"] else ""
     return f"{minus}{decimal(match['n'])} {unit.english(match['unit'], one=one)}{_stop(match)}"
@@ -155,13 +163,18 @@ def _range(match: re.Match[str]) -> str | None:
         tail += _mark(match)
     years = not tail and re.fullmatch(r"[12][0-9]{3} [12][0-9]{3}", f"{first} {second}")
     even = first == second in ("50", "20") and not match["unit"]  # a 50-50 chance
+    between = " " if even else " and " if _BETWEEN.search(before(match)) else " to "
     words = [year(int(part)) if years else decimal(part) for part in (first, second)]
-    return f"{'minus ' if match['minus'] else ''}{words[0]}{' ' if even else ' to '}{words[1]}{tail}"
+    return f"{'minus ' if match['minus'] else ''}{words[0]}{between}{words[1]}{tail}"
+
+
+def _always_open(match: re.Match[str]) -> str | None:
+    return None if _SCORE.search(before(match, 80)) else "twenty-four seven"
 
 
 def _ratio(match: re.Match[str]) -> str:
     between = " " if _VERSE.search(before(match)) else " to "
-    return f"{decimal(match['a'])}{between}{decimal(match['b'])}"
+    return between.join(decimal(part) for part in match.group("a", "b", "c") if part)
 
 
 def _scale(match: re.Match[str]) -> str | None:
@@ -205,7 +218,7 @@ def _point(match: re.Match[str]) -> str:
 
 
 def _ordinal(match: re.Match[str]) -> str:
-    return ordinal(int(match["n"]))
+    return ordinal(int(match["n"].replace(",", "")))
 
 
 def _number(match: re.Match[str]) -> str:
@@ -237,6 +250,7 @@ RULES = (
     Rule(_HUNDREDS, _hundreds, first="0"),
     Rule(_TIMES_MORE, _times_more, first="0"),
     Rule(_SCALE, _scale, first="0"),
+    Rule(_ALWAYS_OPEN, _always_open, first="0"),
     Rule(_RANGE, _range, first="0."),
     Rule(_QUANTITY, _quantity, first="0."),
     Rule(_PER, _per, first="."),

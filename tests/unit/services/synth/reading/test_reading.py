@@ -58,6 +58,7 @@ def test_reading_the_result_again_does_not_change_it(written: str, spoken: str) 
         ("大韓民國 3", "ko-KR", "大韓民國 3"),
         ("Es ist 3 Uhr.", "de", "Es ist 3 Uhr."),
         ("a\0b", "en", "a b"),
+        ("3׳", "ko", "삼׳"),
         ("안녕", "ko", "안녕"),
     ],
 )

@@ -138,6 +138,8 @@ HOSTILE = [
     "1st-", "1 oz. ", "401(k)", "1/mo", ".5", "XXX", "CXCX", "word ", "Aaaa ", "a'", "'", '"', "“", ", AL 1", "0s",
     "'90s", "5' x ", "! =", "GB29 NWBK ", "ending in ",
     "account number ", "last four digits of ", "1 - ", "AL, ",
+    "./", "../", "/a", "/ab/", "~/", "0xF", "00:1A:", "f(x)", "1:2:", "9.9/5", "b.i.d. ", "between 2-", "c. 1", "12X3D",
+    "track 1W ", "24-7", "1,000", "form W-2 or 1 ", "flight, DL 1",
 ]  # fmt: skip
 
 
