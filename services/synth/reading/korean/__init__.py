@@ -13,6 +13,7 @@ from services.synth.reading.korean import (
     counter,
     date,
     doubled,
+    each,
     formula,
     hanja,
     key,
@@ -45,6 +46,7 @@ _RULES = (
     *money.RULES,
     *pair.RULES,
     *place.RULES,
+    *each.RULES,
     *quantity.RULES,
     *sign.BETWEEN_RULES,
     *latin.RULES,
@@ -52,7 +54,8 @@ _RULES = (
     *sign.RULES,
     *silence.ORNAMENTS,
 )
-_BEGINS = re.compile(r"[^가-힣.,!?…\n]|[제을를은는이가과와]")
+_BEGINS = re.compile(r"[^가-힣.,!?…\n]|[제을를은는이가과와]|\.(?=\.?/?[A-Za-z0-9])")
+"""A character at which rules are tried. Hangul and marks of a sentence are not, except particles, 제, and .NET."""
 _WIDE = {code: code - 0xFEE0 for code in [*range(0xFF10, 0xFF1A), *range(0xFF21, 0xFF3B), *range(0xFF41, 0xFF5B)]} | {
     ord(wide): narrow for wide, narrow in zip("＄＆＋－／：＝＠＃％₀₁₂₃₄₅₆₇₈₉", "$&+-/:=@#%0123456789", strict=True)
 }

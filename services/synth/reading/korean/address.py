@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from services.synth.reading.korean.latin import word_or_letters
+from services.synth.reading.korean.latin import spelled, word_or_letters
 from services.synth.reading.korean.numeral import digits
 from services.synth.reading.rule import Rule
 
@@ -50,6 +50,25 @@ _BARE = re.compile(rf"(?<![A-Za-z0-9@.\-/])(?P<host>{_HOST}{_PORT})(?P<path>{_PA
 _IP = re.compile(
     rf"(?<![A-Za-z0-9.\-])(?P<host>(?:[0-9]{{1,3}}\.){{3}}[0-9]{{1,3}})(?P<port>{_PORT})(?![A-Za-z0-9]|\.[0-9])"
 )
+# ./build.sh, ../src, ~/.bashrc, .NET, .env, /usr/local: a dot, a tilde or a slash that begins a word.
+_FROM_A_DOT = re.compile(
+    r"(?<![A-Za-z0-9가-힣.~])(?P<where>(?:\.{1,2}|~)/[A-Za-z0-9_.][A-Za-z0-9_.\-/]{0,200}|(?<![/)<])(?:/[A-Za-z_][A-Za-z0-9_.\-]{1,40}){2,12}|\.[A-Za-z][A-Za-z0-9_\-]{0,30}(?:\.[A-Za-z0-9]{1,12}){0,3})"
+    r"(?![A-Za-z0-9])"
+)
+_FRACTION_ALONE = re.compile(r"(?<![0-9A-Za-z가-힣.])\.(?P<n>[0-9]{1,12})(?![0-9A-Za-z]|\.[0-9])")  # 승률 .625
+_ENDINGS_OF_FILES = dict.fromkeys(
+    "pdf txt png jpg jpeg csv js ts html htm css xml md exe hwp hwpx apk sh xls xlsx ppt pptx docx".split(), ""
+) | {
+    "mp3": "엠피쓰리",
+    "mp4": "엠피포",
+    "json": "제이슨",
+    "zip": "집",
+    "py": "파이",
+    "yaml": "야믈",
+    "yml": "야믈",
+    "doc": "독",
+}
+_FILE = re.compile(rf"(?<=[A-Za-z0-9가-힣_)])\.(?P<end>(?i:{'|'.join(_ENDINGS_OF_FILES)}))(?![A-Za-z0-9])")
 _PART = re.compile(r"[A-Za-z]+|[0-9]+|[^A-Za-z0-9]")
 _END = ".,!?:;)'\"-~"
 
@@ -118,4 +137,23 @@ def _ip(match: re.Match[str]) -> str:
     return said + (f" 콜론 {digits(match['port'], '공')}" if match["port"] else "")
 
 
-RULES = (Rule(_MAIL, _mail), Rule(_IP, _ip), Rule(_URL, _url), Rule(_BARE, _url))
+def _from_a_dot(match: re.Match[str]) -> str:
+    """Read .NET and ./build.sh with the names of the signs; a dot at the end ends the sentence."""
+    where = match["where"].rstrip(".")
+    return _words(where) + match["where"][len(where) :]
+
+
+def _file(match: re.Match[str]) -> str:
+    """Read the ending of a file's name: 점 피디에프."""
+    return f" 점 {_ENDINGS_OF_FILES[match['end'].lower()] or spelled(match['end'])}"
+
+
+RULES = (
+    Rule(_FROM_A_DOT, _from_a_dot),
+    Rule(_FRACTION_ALONE, lambda match: f"점 {digits(match['n'])}"),
+    Rule(_FILE, _file),
+    Rule(_MAIL, _mail),
+    Rule(_IP, _ip),
+    Rule(_URL, _url),
+    Rule(_BARE, _url),
+)

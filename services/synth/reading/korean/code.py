@@ -9,7 +9,7 @@ import re
 
 from services.synth.reading import unit
 from services.synth.reading.korean import counter
-from services.synth.reading.korean.latin import word_or_letters
+from services.synth.reading.korean.latin import spelled, word_or_letters
 from services.synth.reading.korean.numeral import digits
 from services.synth.reading.rule import Rule
 
@@ -28,6 +28,10 @@ _DOOR = re.compile(
 )  # *1234#
 _OF_A_DOOR = re.compile(r"(?:현관|도어락|비밀번호|비번|출입\s?번호)(?:은|는)?\s?[:=]?\s?$")
 _KEYS = {"*": "별표", "#": "우물 정자"}
+_MAC = re.compile(
+    r"(?<![0-9A-Za-z:\-])[0-9A-Fa-f]{2}(?:(?::[0-9A-Fa-f]{2}){5}|(?:-[0-9A-Fa-f]{2}){5})(?![0-9A-Za-z:\-])"
+)
+_HEXADECIMAL = re.compile(r"(?<![A-Za-z0-9.])0[xX](?P<n>[0-9A-Fa-f]{1,16})(?![0-9A-Za-z])")
 _LONG = re.compile(r"(?<![A-Za-z0-9.,*+\-=])[1-9][0-9]{10,19}(?![A-Za-z0-9*\-]|[.,][0-9]|\s?[=+×÷*])")
 _PLATE = re.compile(
     r"(?<![A-Za-z0-9.,\-])(?P<a>[0-9]{2,3})(?P<letter>[가나다라마바사아자거너더러머버서어저허하고노도로모보소오조구누두루무부수우주배호])"
@@ -42,6 +46,11 @@ _LABEL = re.compile(
     rf"(?:뒤|앞|끝|마지막)\s?{_PLACES}|[뒷끝앞]\s?(?:자리|번호)|PIN|OTP|CVC|CVV){_PARTICLE}"
     rf"(?:\s?(?:뒤|뒷|앞|끝|마지막)?\s?{_PLACES}{_PARTICLE}(?:\s?숫자{_PARTICLE})?)?{_OPEN}"
 )
+_SECRET = re.compile(
+    r"(?<![A-Za-z0-9!@#$%^&*_+=.\-])(?=[0-9!@#$%^&*_+=?]{0,23}[A-Za-z])(?=[A-Za-z]{0,23}[0-9!@#$%^&*_+=?][A-Za-z0-9!@#$%^&*_+=?])"
+    r"(?P<code>[A-Za-z0-9!@#$%^&*_+=?]{2,40}(?<![!?]))(?![A-Za-z0-9@#$%^&*_+=]|-[A-Za-z0-9])"
+)
+_SECRET_LABEL = re.compile(rf"(?:비밀번호|비번|패스워드|암호|인증\s?키)(?:은|는|이|가|을|를)?{_OPEN}")
 _ENDING = re.compile(
     rf"(?:[뒷끝앞]\s?(?:자리|번호)|(?:뒤|앞|끝|마지막)\s?{_PLACES}){_PARTICLE}(?:\s?{_PLACES}{_PARTICLE})?{_OPEN}"
 )
@@ -59,6 +68,11 @@ _BIRTHDAY = re.compile(r"(?:19|20)[0-9]{2}-[0-9]{1,2}-[0-9]{1,2}")
 _UNTIL = re.compile(r"\s?[~∼〜～]\s?[0-9]")
 _IF = re.compile(r"\s?일\s?(?:때|경우|수)")
 _PART = re.compile(r"[A-Za-z]+|[0-9]+")
+_PART_OF_SECRET = re.compile(r"[A-Za-z]+|[0-9]+|.")
+_MARKS = {
+    "!": "느낌표", "@": "골뱅이", "#": "샵", "$": "달러", "%": "퍼센트", "^": "꺾쇠", "&": "앤드", "*": "별표",
+    "_": "언더바", "+": "플러스", "=": "등호", "?": "물음표",
+}  # fmt: skip
 
 
 def is_quantity(text: str, end: int) -> bool:
@@ -113,6 +127,22 @@ def _of_a_card(match: re.Match[str], before: str) -> bool:
     return bool(card["open"] or _PAID.match(match.string, match.end()))
 
 
+def _characters(code: str) -> str:
+    """Read a hexadecimal number, or the address of a network card in pairs: 공공 일에이."""
+    pairs = re.split(r"[:\-]", code)
+    return " ".join(
+        "".join(digits(char, "공") if char.isdecimal() else spelled(char) for char in pair) for pair in pairs
+    )
+
+
+def _secret(match: re.Match[str]) -> str | None:
+    """Read each character of a password, also those of a word: qwer1234, abc!23."""
+    if not _SECRET_LABEL.search(_before(match)):
+        return None
+    parts = (part[0] for part in _PART_OF_SECRET.finditer(match["code"]))
+    return " ".join(digits(part, "공") if part.isdecimal() else _MARKS.get(part) or spelled(part) for part in parts)
+
+
 def _spaced(match: re.Match[str]) -> str | None:
     """Read groups of digits after a label: 인증번호 482 913."""
     if is_quantity(match.string, match.end()) or not _LABEL.search(_before(match)):
@@ -153,10 +183,13 @@ def _plate(match: re.Match[str]) -> str | None:
 
 
 RULES = (
+    Rule(_MAC, lambda match: _characters(match[0])),
+    Rule(_HEXADECIMAL, lambda match: f"영엑스 {_characters(match['n'])}"),
     Rule(_PLATE, _plate),
     Rule(_MASKED, _masked),
     Rule(_MASKED_CARD, _masked_card),
     Rule(_DOOR, _door),
+    Rule(_SECRET, _secret),
     Rule(_SPACED, _spaced),
     Rule(_TOKEN, _code),
     Rule(_LONG, _long),

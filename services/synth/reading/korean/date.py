@@ -67,6 +67,12 @@ _EIGHT = re.compile(
     r"(?<![0-9A-Za-z.,/\-])(?P<year>(?:19|20)[0-9]{2})(?P<m>0[1-9]|1[0-2])(?P<d>0[1-9]|[12][0-9]|3[01])"
     r"(?![0-9A-Za-z\-]|[.,][0-9])"
 )
+_SIX = re.compile(  # 제조일 240103
+    r"(?<![0-9A-Za-z.,/\-])(?P<year>[0-9]{2})(?P<m>0[1-9]|1[0-2])(?P<d>0[1-9]|[12][0-9]|3[01])(?![0-9A-Za-z\-]|[.,][0-9])"
+)
+_LABEL_OF_SIX = re.compile(
+    r"(?:(?:제조|생산|포장|개봉|구입|출고)\s?(?:일|일자|날짜)|유통\s?기한|소비\s?기한|유효\s?기간)(?:은|는|이)?\s?[:(]?\s?$"
+)
 _DAY_AFTER = re.compile(
     r"\s?(?:기준|현재|일자|자(?![가-힣])|부터|까지|이후|이전|에(?![가-힣])|생(?![가-힣])|출시|시행|[~∼〜～])"
 )
@@ -80,6 +86,7 @@ _SHORT_SLASHED = re.compile(
 )
 _DAY_DOTTED = re.compile(rf"(?<![0-9.,/\-])(?P<m>{_MONTH})\.\s?(?P<d>{_DAY})\.?{_WEEKDAY}")  # 5.3(금)
 _VERSION_BEFORE = re.compile(r"(?:버전|버젼|판본|[A-Za-z])\s?$")
+_APOSTROPHES = re.compile(r"['’](?P<a>[0-9]{2})(?:년)?\s?[~∼〜～\-–]\s?['’](?P<b>[0-9]{2})(?=\s?(?:년|학년도|시즌))")
 _APOSTROPHE = re.compile(r"['’](?P<year>[0-9]{2})(?=\s?(?:년|학년도|시즌))")
 # 3·1절, 4·19, 6·25, 12·12: month and day; the day digit by digit, unless it is a multiple of ten.
 _NAMED = re.compile(
@@ -189,6 +196,13 @@ def _eight(match: re.Match[str]) -> str | None:
     return _spoken(match["year"], match["m"], match["d"], None)
 
 
+def _six(match: re.Match[str]) -> str | None:
+    """Read six digits on a package as a date, if a word for such a date is before them."""
+    if not _LABEL_OF_SIX.search(match.string[max(0, match.start() - 12) : match.start()]):
+        return None
+    return _spoken(match["year"], match["m"], match["d"], None)
+
+
 def _short_dotted(match: re.Match[str]) -> str | None:
     """Read 25.1.2.(목) and '24.5.3; without an apostrophe, a weekday or a last dot it is a version."""
     text, first = match.string, match.start()
@@ -211,6 +225,10 @@ def _apostrophe(match: re.Match[str]) -> str:
     return sino(int(match["year"])) + " "
 
 
+def _apostrophes(match: re.Match[str]) -> str:
+    return f"{sino(int(match['a']))}에서 {sino(int(match['b']))} "
+
+
 def _named(match: re.Match[str]) -> str:
     month_number, day = int(match["m"]), int(match["d1"] or match["d2"] or match["d3"])
     by_digits = day > 9 and day % 10 and (month_number, day) != (12, 12)
@@ -226,6 +244,7 @@ RULES = (
     Rule(_SHORT_DOTTED, _short_dotted),
     Rule(_SHORT_SLASHED, _short_year),
     Rule(_EIGHT, _eight),
+    Rule(_SIX, _six),
     Rule(_DAY_DOTTED, _day_dotted),
     Rule(_UNTIL, _until),
     Rule(_DAYS, _days),
@@ -237,6 +256,7 @@ RULES = (
     Rule(_APOSTROPHE_MONTH, _month_of_year),
     Rule(_DAYS_SLASHED, _days_slashed),
     Rule(_SLASHED, _slashed),
+    Rule(_APOSTROPHES, _apostrophes),
     Rule(_APOSTROPHE, _apostrophe),
     Rule(_NAMED, _named),
 )

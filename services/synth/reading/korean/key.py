@@ -41,7 +41,12 @@ def _key(match: re.Match[str]) -> str | None:
     listed = _TOPIC.search(text[max(0, first - 2) : first])  # 예약은 *, 종료는 #
     if not (listed or _PRESSED.search(text[end : end + 24]) or _PRESSED.search(text[max(0, first - 24) : first])):
         return None
-    return _NAMES[match["key"]] + _PARTICLES[match["particle"] or ""]
+    apart = (
+        " "
+        if match["particle"] is None and "가" <= text[end : end + 1] <= "힣" and text.startswith(("버튼", "키"), end)
+        else ""
+    )
+    return _NAMES[match["key"]] + _PARTICLES[match["particle"] or ""] + apart
 
 
 RULES = (Rule(_IN_BRACKETS, _in_brackets, glued=True), Rule(_KEY, _key))

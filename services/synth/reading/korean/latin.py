@@ -33,7 +33,8 @@ WORDS = {
     "4G": "포지", "3G": "쓰리지", "B2B": "비투비", "B2C": "비투씨", "H2O": "에이치투오", "CO2": "씨오투",
     "CO₂": "씨오투", "GPT-3": "지피티 쓰리", "GPT-4": "지피티 포", "GPT-4o": "지피티 포오", "GPT-5": "지피티 파이브",
     "G7": "지 세븐", "COVID-19": "코로나 십구", "C++": "씨 플러스 플러스", "C#": "씨샵", "TV": "티브이",
-    "Ep.": "에피소드", "Vol.": "볼륨", "Ch.": "챕터",
+    "D-day": "디데이", "D-Day": "디데이", "D-DAY": "디데이", "2NE1": "투애니원", "7-Eleven": "세븐일레븐",
+    "7-ELEVEN": "세븐일레븐", "Lv.": "레벨", "M.2": "엠 닷 투", "Ep.": "에피소드", "Vol.": "볼륨", "Ch.": "챕터",
     "T1": "티 원", "PS4": "피에스 포", "PS5": "피에스 파이브", "HTML5": "에이치티엠엘 파이브",
     "CSS3": "씨에스에스 쓰리", "ES6": "이에스 식스", "V3": "브이 쓰리", "V6": "브이 식스", "V8": "브이 에이트",
     "M1": "엠 원", "M2": "엠 투",
@@ -58,8 +59,9 @@ _SYLLABLE = re.compile(r"[B-DF-HJ-NP-TV-Z][AEIOU][B-DF-HJ-NP-TV-Z]")  # kim, but
 
 _WORD_NAMES = "|".join(re.escape(word) for word in sorted(WORDS, key=lambda word: (-len(word), word)))
 _WORD = re.compile(rf"(?<![A-Za-z0-9])(?:{_WORD_NAMES})(?:(?<=\.)|(?![A-Za-z0-9₂]|\.[0-9]))")
-_KEY = re.compile(r"(?<![A-Za-z0-9])F(?P<n>1[0-2]|[1-9])(?=\s?키)")
+_KEY = re.compile(r"(?<![A-Za-z0-9])F(?P<n>1[0-2]|[1-9])(?=\s?키|[을를]?\s?(?:누르|눌러|눌렀|누른))")
 _ENGLISH_DIGITS = "원 투 쓰리 포 파이브 식스 세븐 에이트 나인 텐 일레븐 트웰브".split()
+_NUMBERED = re.compile(r"(?<![A-Za-z0-9])(?:no|NO)\.\s?(?=[0-9])")
 _AND = re.compile(r"(?<![A-Za-z0-9&])(?P<a>[A-Z]{1,3})&(?P<b>[A-Z]{1,3})(?![A-Za-z&])")
 _SLASHED = re.compile(r"(?<![A-Za-z0-9/])(?P<a>[A-Z])/(?P<b>[A-Z])(?![A-Za-z0-9/])")  # A/S
 _ET_CETERA = re.compile(r"(?<![A-Za-z])etc(?P<dot>\.)?(?![A-Za-z])")
@@ -70,7 +72,7 @@ _LOWER_AFTER = re.compile(r"\s[A-Za-z]*[a-z]")
 _WORD_BEFORE = re.compile(r"([A-Za-z]+)[\s\-]$")
 _WORD_AFTER = re.compile(r"[\s\-]([A-Za-z]+)")
 _ROMAN = re.compile(
-    r"(?<![A-Za-z0-9])(?P<roman>XIII|XII|XI|VIII|VII|VI|IV|IX|III|II)"
+    r"(?<![A-Za-z0-9])(?P<roman>X{1,3}(?:IX|IV|VI{0,3}|I{1,3})|VIII|VII|VI|IV|IX|III|II|(?<=제)[IVX])"
     r"(?=$|[\s.,!?)]|(?:장|부|편|세|권|막|차|형|기|급|단계|은|는|이|가|을|를|의|에|와|과|도|로)(?![가-힣]{2}))"
 )
 _ROMAN_ALONE = frozenset({"II", "III", "VII", "VIII", "XII", "XIII"})
@@ -160,6 +162,7 @@ WORD_RULES = (
     Rule(_KEY, lambda match: f"에프 {_ENGLISH_DIGITS[int(match['n']) - 1]}"),
     Rule(_WORD, _word),
     Rule(_ET_CETERA, _et_cetera),
+    Rule(_NUMBERED, lambda match: "넘버"),
     Rule(_SLASHED, _slashed),
 )
 RULES = (Rule(_AND, _and), Rule(_ROMAN, _roman), Rule(_DOTTED, _dotted), Rule(_TOKEN, _token), Rule(_SIGN, _sign))

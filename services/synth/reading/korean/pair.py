@@ -31,7 +31,7 @@ _PLACE = re.compile(r"(?:[로길동리가]|주소|번지|지하|산)\s?$")
 _FORMATION = re.compile(r"(?<![0-9.\-])[1-5](?:-[1-5]){2,4}(?![0-9\-])")
 _FORMED = re.compile(r"포메이션|전형|전술|대형")
 _SHORT_TIME = re.compile(
-    r"(?<=[0-9]초)\s?(?P<n>[0-9]{2,3})(?![0-9가-힣A-Za-z%℃°~\-]|\s?[가-힣]{1,2}[0-9]|[.,:][0-9]|\s[가-힣A-Za-z%])|(?<=[0-9]초)\s?(?P<n2>[0-9]{2,3})(?=[의에로을은이])"
+    r"(?<=[0-9]초)\s?(?P<n>[0-9]{2,3})(?![0-9가-힣A-Za-z%℃°~\-]|\s?[가-힣]{1,2}[0-9]|[.,:][0-9]|\s[가-힣A-Za-z%])|(?<=[0-9]초)\s?(?P<n2>[0-9]{2,3})(?=[의에로을은이]|입니다)"
 )  # 9초58
 _FACTORIAL = re.compile(r"(?<![0-9.,A-Za-z])(?P<n>[0-9]{1,3})!(?=\s?[=+×*÷/])")
 _OUT = re.compile(r"(?<![0-9.,])(?P<n>[1-3])\s?(?=아웃|스트라이크)")
@@ -44,10 +44,17 @@ _STANDING_BEFORE = re.compile(r"(?:스코어|점수)(?:는|은|가)?\s?:?\s?$")
 _BEAT = re.compile(r"(?<![0-9.,/])(?P<a>[0-9]{1,2})/(?P<b>[1-9][0-9]?)\s?박자")
 _RATED = re.compile(r"(?<![0-9.,/])(?P<a>[0-9]{1,3}(?:\.[0-9]{1,2})?)\s?/\s?(?P<b>5|10|100)(?:점(?!수))?(?![0-9./])")
 _RATED_BEFORE = re.compile(r"(?:별점|평점|점수|만족도|평가)(?:은|는)?\s?:?\s?$")
+_GRADE = re.compile(
+    r"(?<![0-9.,/])(?P<a>[0-4]\.[0-9]{1,2})\s?/\s?(?P<b>4\.[035])(?![0-9/.])"  # 학점 3.8/4.5
+)
+_FULL_MARK = re.compile(r"(?<![0-9.,])(?P<n>4\.[035]\s?|(?:5|10|50|100|990|1000)\s)(?=만점)")
 _LENGTH = re.compile(r"(?<![0-9.,])(?P<a>[0-9]{1,2})['’′](?P<b>[0-9]{1,2})[\"”″]")  # 1'30\", 6'2\"
 _AGAINST = re.compile(
     r"(?<![0-9.,\-])(?P<a>[0-9]{1,3})\s?대\s?(?P<b>[0-9]{1,3})"
     r"(?=$|[^0-9가-힣]|(?:으?로|의|까지|비율|이|은|는|을|를|가)(?![가-힣]{3}))"
+)
+_ALWAYS_OPEN = re.compile(
+    r"(?<![0-9A-Za-z./])24/7(?=$|[,.!?]|\s?(?:로\s|고객|상담|운영|지원|영업|서비스|이용|가능|모니터링|대응|연중|시스템|헬프))(?!\.[0-9])"
 )
 _QUARTER = re.compile(r"(?<![0-9.,/])(?P<a>[1-4])/4\s?분기")
 
@@ -124,6 +131,7 @@ FIRST_RULES = (Rule(_SCORE, _score), Rule(_FACTORIAL, lambda match: f"{sino(int(
 """Must come before the rules that read 15:10 as a time."""
 RULES = (
     Rule(_QUARTER, _quarter),
+    Rule(_ALWAYS_OPEN, lambda match: "투엔티포 세븐"),
     Rule(_STANDING, _standing),
     Rule(_FORMATION, _formation),
     Rule(_IN_A_GAME, _in_a_game),
@@ -132,6 +140,8 @@ RULES = (
     Rule(_PRESSURE, _pressure),
     Rule(_AGAINST, _score),
     Rule(_BEAT, _beat),
+    Rule(_GRADE, lambda match: f"{decimal(match['b'])} 만점에 {decimal(match['a'])}"),
+    Rule(_FULL_MARK, lambda match: f"{decimal(match['n'].strip())} "),
     Rule(_LENGTH, _length),
     Rule(_RATED, _rated),
 )

@@ -18,7 +18,11 @@ _KOREA = re.compile(  # +821012345678, +82 (0)2-123-4567
     r"[\s\-.]?(?P<b>[0-9]{3,4})[\s\-.]?(?P<c>[0-9]{4})(?![0-9\-]|\.[0-9])"
 )
 _ABROAD = re.compile(
-    r"(?<![0-9A-Za-z])\+(?P<a>[1-9][0-9]{0,2})(?P<b>(?:[\s\-][0-9]{2,4}){1,3}[\s\-][0-9]{4})(?![0-9\-]|\.[0-9])"
+    r"(?<![0-9A-Za-z])\+(?P<a>[1-9][0-9]{0,2})(?P<b>(?:[\s\-][0-9]{2,4}){1,3}[\s\-][0-9]{4}"
+    r"|[\s\-]?\([0-9]{1,4}\)[\s\-]?[0-9]{2,4}(?:[\s\-][0-9]{2,4}){0,2}[\s\-][0-9]{4})(?![0-9\-]|\.[0-9])"
+)
+_AMERICAN = re.compile(  # (415) 555-0132, 1-800-555-0199
+    r"(?<![0-9.\-+])(?:(?:1[\s\-])?\([2-9][0-9]{2}\)[\s\-]?|1-[2-9][0-9]{2}-)[2-9][0-9]{2}[\s.\-][0-9]{4}(?![0-9\-]|\.[0-9])"
 )
 _AREA = re.compile(
     r"(?<![0-9.\-])\(?(?P<a>0[2-6][1-5]?)\)\s?(?P<b>[0-9]{3,4})[\-\s.](?P<c>[0-9]{4})(?![0-9\-])"
@@ -59,12 +63,12 @@ def _mobile(match: re.Match[str]) -> str:
 
 
 def _groups(match: re.Match[str]) -> str:
-    return " ".join(digits(group, "공") for group in match[0].split("-"))
+    return " ".join(digits(group, "공") for group in re.findall(r"[0-9]+", match[0]))
 
 
 def _abroad(match: re.Match[str]) -> str:
     return f"플러스 {digits(match['a'], '공')} " + " ".join(
-        digits(group, "공") for group in re.split(r"[\s\-]", match["b"].strip(" -"))
+        digits(group, "공") for group in re.findall(r"[0-9]+", match["b"])
     )
 
 
@@ -99,6 +103,7 @@ def _help(match: re.Match[str]) -> str:
 RULES = (
     Rule(_KOREA, _korea),
     Rule(_ABROAD, _abroad),
+    Rule(_AMERICAN, _groups),
     Rule(_AREA, _mobile),
     Rule(_TELEPHONE, _telephone),
     Rule(_COMPANY, _company),

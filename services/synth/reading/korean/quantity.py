@@ -10,23 +10,23 @@ from services.synth.reading.korean.numeral import LONGEST, decimal, digits, fina
 from services.synth.reading.rule import Rule
 
 # Possessive (++): without it, long runs of digits would take more than linear time.
-_PLAIN = r"(?:[0-9]{1,3}(?:,[0-9]{3})++(?![0-9])|[0-9]++)(?:\.[0-9]++(?!\.[0-9]))?"
+PLAIN = r"(?:[0-9]{1,3}(?:,[0-9]{3})++(?![0-9])|[0-9]++)(?:\.[0-9]++(?!\.[0-9]))?"
 _SCALE = r"(?:[십백천]{0,2}[만억조](?!각)|경(?![가-힣])|[십백천](?!각))"
-_SCALED = rf"{_PLAIN}\s?{_SCALE}(?:\s?{_PLAIN}\s?{_SCALE})*(?:[0-9]{{1,4}}(?![0-9,.]))?"
+SCALED = rf"{PLAIN}\s?{_SCALE}(?:\s?{PLAIN}\s?{_SCALE})*(?:[0-9]{{1,4}}(?![0-9,.]))?"
 _MINUS = r"(?<![0-9A-Za-z가-힣)%.\-])(?P<minus>[-−–])"
 _MEASURE = unit.pattern(unit.KOREAN, unit.AHEAD)
 _FOR_EACH = rf"(?:/(?P<per>{unit.pattern(unit.KOREAN)}))?"  # mg/dL
 _TAIL = rf"(?:\s?(?P<unit>{_MEASURE}){_FOR_EACH}|(?P<more>여)?{counter.PATTERN})"
 _TILDE = r"\s?[~∼〜～]\s?"
 
-_QUANTITY = re.compile(rf"(?<![A-Za-z])(?:{_MINUS})?(?P<number>{_SCALED}|{_PLAIN}){_TAIL}")
-_NUMBER = re.compile(rf"(?:{_MINUS})?(?P<number>{_SCALED}|{_PLAIN})(?P<more>여)?")
+_QUANTITY = re.compile(rf"(?<![A-Za-z])(?:{_MINUS})?(?P<number>{SCALED}|{PLAIN}){_TAIL}")
+_NUMBER = re.compile(rf"(?:{_MINUS})?(?P<number>{SCALED}|{PLAIN})(?P<more>여)?")
 _RANGE = re.compile(
     rf"(?<![0-9.\-])(?P<minus>(?<![0-9A-Za-z가-힣)%.])[-−])?(?P<a>[0-9]{{1,12}}(?:,[0-9]{{3}})*(?:\.[0-9]+)?)(?P<dash>{_TILDE}|\s?[-–—]\s?)"
-    rf"(?P<below>[-−])?(?P<b>{_SCALED}|{_PLAIN})(?![0-9\-]){_TAIL}"
+    rf"(?P<below>[-−])?(?P<b>{SCALED}|{PLAIN})(?![0-9\-]){_TAIL}"
 )
 _SAID_AHEAD = re.compile(r"(?:영하|영상|섭씨|화씨|시속|초속)\s?$")
-_PIECE = re.compile(rf"(?P<number>{_PLAIN})\s?(?P<scale>{_SCALE})?")
+_PIECE = re.compile(rf"(?P<number>{PLAIN})\s?(?P<scale>{_SCALE})?")
 _ORDINAL_PREFIX = re.compile(
     r"(?<![가-힣])제(?:(?P<close>[0-9]{1,6})|\s(?P<apart>[0-9]{1,6})(?=\s?(?:회|차|조|항|장|절|편|권|호|판|기|대|부|과|막|세대|공화국)))"
 )
@@ -35,9 +35,8 @@ _MIXED = re.compile(
     r"(?<![0-9.,/])(?P<n>[1-9][0-9]?)\s(?=(?P<a>[1-9][0-9]?)/(?P<b>[1-9][0-9]?)(?![0-9/.(~]))"
 )  # 3 1/2컵
 _NEIGHBOURS = re.compile(rf"(?<![0-9.,])(?P<a>[1-8]),(?P<b>[2-9])(?![0-9.,]){counter.PATTERN}")  # 3,4명
-_WARM = re.compile(rf"(?<![0-9A-Za-z가-힣)])\+(?P<n>{_PLAIN})\s?(?:°C|도)(?![A-Za-z])")
+_WARM = re.compile(rf"(?<![0-9A-Za-z가-힣)])\+(?P<n>{PLAIN})\s?(?:°C|도)(?![A-Za-z])")
 _PER = re.compile(rf"(?<![A-Za-z0-9])(?P<unit>{unit.pattern(unit.KOREAN)})(?=당)")
-_PRICE = re.compile(rf"(?P<number>{_SCALED}|{_PLAIN})\s?원/(?P<per>{unit.pattern(unit.KOREAN)})")  # 5,000원/kg
 _VERSION = re.compile(
     r"(?<![0-9A-Za-z.])(?:(?P<v>[vV](?:er)?\.?\s?)(?P<a>[0-9]+(?:\.[0-9]+)*)|(?P<b>[0-9]+(?:\.[0-9]+){2,}))(?![0-9A-Za-z])"
 )
@@ -87,7 +86,8 @@ def _unpadded(number: str, name: str) -> str:
     return number[1] if padded and (number != "00" or name in _ON_A_CLOCK) else number
 
 
-def _counted(number: str, name: str, before: str, after: str) -> str:
+def counted(number: str, name: str, before: str, after: str) -> str:
+    """Reads a number and its counter: `before` and `after` are the text around them."""
     number = _unpadded(number, name)
     value = _whole(number)
     return f"{spoken(number)} {name}" if value is None else counter.counted(value, name, before, after)
@@ -120,7 +120,7 @@ def _quantity(match: re.Match[str]) -> str:
         return _each(match) + _measured(spoken(number), match["unit"], minus, _around(match)[0])
     if match["more"]:
         return f"{spoken(number)}여 {name}"
-    said = _counted(number, name, *_around(match))
+    said = counted(number, name, *_around(match))
     if not minus:
         return said
     if name == "도" and _SAID_AHEAD.search(_around(match)[0]):  # 영하 -10도
@@ -238,10 +238,6 @@ def _per(match: re.Match[str]) -> str:
     return unit.KOREAN[match["unit"]]
 
 
-def _price(match: re.Match[str]) -> str:
-    return f"{_each(match)}{spoken(match['number'])} 원"
-
-
 def _version(match: re.Match[str]) -> str:
     words = " 점 ".join(sino(int(part)) if len(part) <= LONGEST else digits(part) for part in _parts(match))
     if not match["v"] or _VERSION_BEFORE.search(match.string[: match.start()][-8:]):
@@ -281,7 +277,6 @@ RULES = (
     Rule(_MIXED, _mixed),
     Rule(_BUS, _broker),
     Rule(_NEIGHBOURS, _neighbours),
-    Rule(_PRICE, _price),
     Rule(_RANGE, _range),
     Rule(_QUANTITY, _quantity),
     Rule(_NUMBER, _number),

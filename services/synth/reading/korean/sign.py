@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from services.synth.reading import unit
 from services.synth.reading.korean.latin import letter
 from services.synth.reading.korean.numeral import final_consonant, sino
 from services.synth.reading.rule import Rule, always
@@ -47,8 +48,22 @@ _CONSONANTS = re.compile(
 )
 _ONE_JAMO = re.compile(r"[ㄱ-ㅣ]")
 _EQUALS = re.compile(r"\s{0,2}=+\s{0,2}")
-_SUM = re.compile(r"(?<=[0-9)])\s?(?P<sign>[+×*xX÷−])\s?(?=[0-9(])")
+_SUM = re.compile(
+    r"(?<=[0-9)])\s?(?P<sign>[+×*÷−]|[xX](?![0-9]{1,2}[A-Z](?![a-z])))\s?(?=[0-9(])|(?<=[0-9a-z²])\s(?P<by>[x×X*])\s(?=(?:가로|세로|높이|폭|깊이|길이|너비)\s?[0-9])"
+)
 _MINUS_SUM = re.compile(r"(?<=[0-9])\s[-–]\s(?=[0-9])")
+# a - b, 2x - 3: a minus in a formula, between words a pause.
+_MINUS_VARIABLE = re.compile(
+    r"(?:(?<=[0-9)])|(?<=제곱)|(?<=(?<![A-Za-z])[a-zA-Z]))\s[-–−]\s(?=[0-9(]|[a-zA-Z](?![A-Za-z]))"
+)
+_FORMULA_NEAR = re.compile(r"[=<>≤≥≠²³^×÷]|제곱|보다\s[크큰클작]|더하기|루트")
+_ASKED = re.compile(r"[0-9.,]{1,12}(?:(?:은|는)\s?(?:[-−]?[0-9]|얼마|몇)|(?:을|를)\s?(?:계산|구하|풀))")  # 9 - 4는 5
+_BELOW = re.compile(
+    r"(?<=(?<![A-Za-z0-9])[A-D])[-−](?=$|[,.)]|(?:을|를|이|가|은|는|로)(?![가-힣]{2})|학점|등급|입니다|이에요|예요)"
+)
+_MONEY_BEFORE = re.compile(r"(?P<sign>[$₩€£¥])[0-9][0-9.,]{0,20}$")
+_MONEY = {"$": "달러", "₩": "원", "€": "유로", "£": "파운드", "¥": "엔"}
+_UNIT_BEFORE = re.compile(r"[0-9]\s?(?P<unit>[A-Za-z%°]{1,5}[23]?)$")
 _PLUS_ONE = re.compile(
     r"(?<![0-9])(?P<n>[1-4])\s?\+\s?1(?=\s?(?:행사|이벤트|상품|할인|증정|제품|쿠폰|묶음|세트|구성|특가|기획))"
 )
@@ -67,7 +82,7 @@ _SPAN = re.compile(
 _HYPHEN = re.compile(r"(?<=[0-9])-(?=[0-9])")
 _PERCENT_SPAN = re.compile(r"(?<=[%°])\s?[-–]\s?(?=[0-9])|(?<=[0-9])\s?[-–]\s?(?=[$₩€£¥])")
 _DASH = re.compile(r"(?<=[A-Za-z0-9])-(?=[A-Za-z0-9가-힣])")
-_SLASH = re.compile(r"\s?/\s?")
+_SLASH = re.compile(r"(?!\s/[A-Za-z_][A-Za-z0-9_.\-]{1,40}/)\s?/\s?")  # not the first one of a path
 _LATIN_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _TRIGONOMETRIC = {"sin": "사인", "cos": "코사인", "tan": "탄젠트"}
 _TRIGONOMETRY = re.compile(r"(?<![A-Za-z])(?:sin|cos|tan)(?=[²³]?\s?[θαβx0-9(])")
@@ -112,6 +127,11 @@ def _equals(match: re.Match[str]) -> str:
     proper = fraction and int(fraction[1]) < int(fraction[2])  # 10/2 is 십 나누기 이
     before = fraction[1] if fraction and proper else match.string[max(0, first - 1) : first]
     before = "얼" if before == "!" else before  # 5! = is 오 팩토리얼은
+    near = match.string[max(0, first - 24) : first]
+    if (money := _MONEY_BEFORE.search(near)) is not None:
+        before = _MONEY[money["sign"]]
+    elif (measured := _UNIT_BEFORE.search(near)) is not None:
+        before = unit.KOREAN.get(measured["unit"]) or unit.AHEAD.get(measured["unit"], ("", before))[1]
     words = sino(int(before)) if before.isdecimal() and before.isascii() else letter(before) or before
     return ("은 " if words and final_consonant(words[-1]) else "는 ") if words.strip() else " "
 
@@ -121,12 +141,20 @@ def _said(match: re.Match[str]) -> str:
 
 
 def _sum(match: re.Match[str]) -> str:
-    return f" {_ARITHMETIC[match['sign']]} "
+    return f" {_ARITHMETIC[match['sign'] or '×']} "
 
 
 def _spaced_hyphen(match: re.Match[str]) -> str:
-    """Read 5 - 3 = 2 as a subtraction; without an equals sign as a range."""
-    return " 빼기 " if "=" in match.string else "에서 "
+    """Read 5 - 3 = 2 and 5 - 3은 2 as a subtraction, otherwise a range."""
+    return " 빼기 " if "=" in match.string or _ASKED.match(match.string, match.end()) else "에서 "
+
+
+def _minus_of_variables(match: re.Match[str]) -> str | None:
+    """Read x - 3 as a subtraction if the text around it is a formula."""
+    text, first, end = match.string, match.start(), match.end()
+    sides = text[first - 1], text[end]
+    near = _FORMULA_NEAR.search(text[max(0, first - 24) : end + 24])
+    return " 빼기 " if near and any(side in _LATIN_LETTERS or side in ")(곱" for side in sides) else None
 
 
 def _hyphen(match: re.Match[str]) -> str:
@@ -167,7 +195,9 @@ BETWEEN_RULES = (
     Rule(_TREND, lambda match: " 상승" if match["arrow"] == "↑" else " 하락"),
     Rule(_SUM, _sum),
     Rule(_EQUALS, _equals, glued=True),
+    Rule(_BELOW, always(" 마이너스"), glued=True),
     Rule(_MINUS_SUM, _spaced_hyphen, glued=True),
+    Rule(_MINUS_VARIABLE, _minus_of_variables, glued=True),
     Rule(_SPAN, always("에서 "), glued=True),
     Rule(_PERCENT_SPAN, always("에서 "), glued=True),
     Rule(_HYPHEN, _hyphen),
