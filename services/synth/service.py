@@ -81,7 +81,7 @@ async def _serve(process: Process, settings: SynthSettings) -> None:
         if settings.tts_loudness_lufs is not None:
             process.unready = "the loudness of the voices is being measured"
             levels = await measured_levels(
-                pool, settings.tts_loudness_lufs, at_once=settings.synth_slots, stop=process.stop.is_set
+                pool, settings.tts_loudness_lufs, at_once=settings.synth_slots, stop=process.stop
             )
             speaker = LevelledSpeaker(speaker, levels)
         if settings.caches_phrases:

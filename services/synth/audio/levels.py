@@ -36,7 +36,8 @@ class Levels:
     voices: Mapping[str, float] = field(default_factory=dict)
     """By the name of the voice."""
     languages: Mapping[str, float] = field(default_factory=dict)
-    """By the BCP 47 tag in lower case: of the voice that the engine chooses for a request without one."""
+    """By the BCP 47 tag in lower case: of the voice that the engine chooses for a request without one. In the order of
+    the engine's voices."""
     default_language: str = ""
     """That of the first voice, which speaks a language that no voice has."""
 
@@ -48,12 +49,18 @@ class Levels:
         if voice is not None:
             base = voice.partition("+")[0]
             return self.voices.get(voice, self.voices.get(base, self.voices.get(base.lower(), 0.0)))
-        parts = language.replace("_", "-").lower().split("-")
-        while parts:
-            if (gain := self.languages.get("-".join(parts))) is not None:
-                return gain
-            parts.pop()
-        return self.languages.get(self.default_language, 0.0)
+        return self.languages.get(self._listed(language.replace("_", "-").lower()), 0.0)
+
+    def _listed(self, language: str) -> str:
+        """Returns the tag that an engine takes for `language`: the same one, else one with fewer parts, else the first
+        one of that language with any country, else that of the first voice.
+        """
+        parts = language.split("-")
+        for count in range(len(parts), 0, -1):
+            if (tag := "-".join(parts[:count])) in self.languages:
+                return tag
+        same = (tag for tag in self.languages if tag.partition("-")[0] == parts[0])
+        return next(same, self.default_language)
 
     def mark(self, voice: str | None, language: str | None = None) -> str:
         """Returns what the version of the engine needs so that different gains have different versions; "" for 0 dB.
@@ -66,7 +73,7 @@ class Levels:
         return f"{gain:+.1f}dB" if gain else ""
 
     def _digest(self) -> str:
-        about = json.dumps([sorted(self.languages.items()), self.default_language])
+        about = json.dumps([list(self.languages.items()), self.default_language])
         return hashlib.sha256(about.encode()).hexdigest()[:8]
 
 

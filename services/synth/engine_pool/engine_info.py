@@ -39,7 +39,7 @@ class EngineInfo:
             default_sample_rate_hz=ready["sample_rate_hz"],
             max_growth_mb=ready["max_growth_mb"],
             trained=ready["trained"],
-            voices={voice: Voice(voice, language, rate) for voice, language, rate in ready["voices"]},
+            voices={name: Voice(name, language, rate, tuple(also)) for name, language, rate, also in ready["voices"]},
         )
 
     def differences(self, other: EngineInfo) -> list[str]:

@@ -8,7 +8,8 @@ Host to process:
 Process to host:
     hello  {protocol}            the interpreter can run this project; the engine is not loaded yet
     ready  {name, version, deterministic, at_once, scales, sample_rate_hz, max_growth_mb, trained,
-           voices: [[name, language, sample_rate_hz]], warm_up: [text, voice, language, whether it gave a sound]},
+           voices: [[name, language, sample_rate_hz, also_speaks]],
+           warm_up: [text, voice, language, whether it gave a sound]},
            or failed {kind, message}
     pcm    {id, pcm, words}      at most PIECE_BYTES of audio; empty: a keepalive
     done   {id, bytes, words}    size of the whole sentence, skipped bytes included

@@ -101,7 +101,7 @@ class EngineWorker:
             sample_rate_hz=self._engine.sample_rate_hz(None),
             max_growth_mb=getattr(self._engine, "max_growth_mb", None),
             trained=getattr(self._engine, "trained", True),
-            voices=[(v.name, v.language, v.sample_rate_hz) for v in self._engine.voices()],
+            voices=[(v.name, v.language, v.sample_rate_hz, v.also_speaks) for v in self._engine.voices()],
             warm_up=warm_up,
         )
         beside = [

@@ -101,6 +101,8 @@ class Voice:
     language: str
     """BCP 47 tag."""
     sample_rate_hz: int
+    also_speaks: tuple[str, ...] = ()
+    """Further BCP 47 tags for which the engine chooses this voice, if a request has none."""
 
 
 class SpokenWord(NamedTuple):

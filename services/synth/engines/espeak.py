@@ -160,7 +160,8 @@ class EspeakEngine:
         self._image = self._open()
         for identifier in self._image.identifiers():
             tag = identifier.rpartition("/")[2]
-            self._voices[tag.lower()] = Voice(tag.lower(), tag, self._image.rate_hz)
+            also = tuple(alias for alias, language in _ALIASES.items() if language == tag.lower())
+            self._voices[tag.lower()] = Voice(tag.lower(), tag, self._image.rate_hz, also)
         self._variants = frozenset(path.name for path in (self._data / "voices" / "!v").iterdir())
         self.deterministic = self._image.close()
         self._image = self._open()

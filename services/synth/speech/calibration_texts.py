@@ -29,6 +29,11 @@ TEXTS: dict[str, str] = {
 }
 
 
+_WRITTEN_AS = {"cmn": "zh", "yue": "zh", "hak": "zh", "in": "id"}
+"""Languages, by the first part of their tag, that are written like one with a text."""
+
+
 def text_for(language: str) -> str:
     """Returns the text of a BCP 47 tag's language, with any country; the English one for a language without a text."""
-    return TEXTS.get(language.replace("_", "-").partition("-")[0].lower(), _ENGLISH)
+    first = language.replace("_", "-").partition("-")[0].lower()
+    return TEXTS.get(_WRITTEN_AS.get(first, first), _ENGLISH)

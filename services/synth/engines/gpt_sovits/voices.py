@@ -178,7 +178,7 @@ class Voices:
 
     def listed(self) -> list[Voice]:
         """Returns the voices for `Engine.voices`, in the order of the file."""
-        return [Voice(name, p.languages[0], p.sample_rate_hz) for name, p in self.profiles.items()]
+        return [Voice(name, p.languages[0], p.sample_rate_hz, p.languages[1:]) for name, p in self.profiles.items()]
 
     def sample_rate_hz(self, voice: str | None) -> int:
         """Returns the declared rate of a voice, None for the first one. Raises UnknownVoice."""

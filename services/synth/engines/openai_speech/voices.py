@@ -91,7 +91,7 @@ class SpeechVoices:
 
     def listed(self) -> list[Voice]:
         """Returns the voices for `Engine.voices`, in the order of the file."""
-        return [Voice(name, v.languages[0], v.sample_rate_hz) for name, v in self.by_name.items()]
+        return [Voice(name, v.languages[0], v.sample_rate_hz, v.languages[1:]) for name, v in self.by_name.items()]
 
     @property
     def first(self) -> SpeechVoice:

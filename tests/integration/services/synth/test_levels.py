@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from orastream import Client
 from orastream.contract.audio_messages import AudioChunk, AudioStart
 from orastream.contract.messages import Report
 from services.synth.audio.gain import amplified
-from tests.support.services import Stack
+from tests.support.services import ServiceProcess, Stack
 from tests.support.speech import spoken_file
 
 pytestmark = pytest.mark.integration
@@ -41,3 +43,25 @@ async def test_a_synth_applies_the_gain_that_it_has_measured(client: Client, sta
     assert chosen == audio and "+levels-" in version
     (listed,) = {voice.version for voice in await client.voices() if voice.name == "ko"}
     assert listed and "dB" not in listed and "levels" not in listed
+
+
+async def _lacks(synth: ServiceProcess) -> bytes:
+    """Why the service is not ready; empty before it answers."""
+    try:
+        return (await synth.get("/readyz"))[1]
+    except OSError:
+        return b""
+
+
+async def test_a_synth_ends_at_once_while_it_measures(stack: Stack) -> None:
+    synth = stack.add("synth", TTS_ENGINE="espeak", SYNTH_SLOTS=1, TTS_LOUDNESS_LUFS=-30)
+    synth.launch()
+    clock = asyncio.get_running_loop().time
+    async with asyncio.timeout(30):
+        while b"is being measured" not in await _lacks(synth):
+            await asyncio.sleep(0.05)
+    began = clock()
+    synth.signal(signal.SIGTERM)
+    assert await synth.ended(30) == 0
+    assert clock() - began < 6.0
+    assert "loudness of the voices measured" not in synth.text(), "it had measured all voices, so this shows nothing"

@@ -133,5 +133,26 @@ async def test_the_measurement_is_bounded_in_time(strange: EnginePool, monkeypat
 
 async def test_the_measurement_is_bounded_in_count_and_stops(pool: EnginePool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibration, "MAX_VOICES", 2)
-    assert set((await measured_levels(pool, -16.0, at_once=1)).voices) == {"en-us", "ko"}
-    assert await measured_levels(pool, -16.0, at_once=1, stop=lambda: True) == Levels({}, {}, "en-us")
+    levels = await measured_levels(pool, -16.0, at_once=1)
+    assert set(levels.voices) == {"en-us", "ko"}
+    assert {tag for tag, gain in levels.languages.items() if gain} <= {"en-us", "ko"}
+    assert levels.gain_db(None, "de") == 0.0, "a language without a measurement has not the gain of another voice"
+
+
+async def test_a_stop_ends_the_measurement_in_the_middle_of_a_voice(strange: EnginePool) -> None:
+    """Else a drain would wait for a voice that never ends: VOICE_SECONDS."""
+    async with strange as pool:
+        clock, stop = asyncio.get_running_loop().time, asyncio.Event()
+        asyncio.get_running_loop().call_later(1.5, stop.set)
+        began = clock()
+        levels = await measured_levels(pool, -40.0, at_once=1, stop=stop)
+        assert clock() - began < 4.0
+    assert "noise" not in levels.voices, "the measurement ended before the stop, so this shows nothing"
+
+
+async def test_a_language_has_the_gain_of_the_voice_that_speaks_it(pool: EnginePool) -> None:
+    levels = await measured_levels(pool, TARGET_LUFS, at_once=1)
+    for language, voice in (("zh-CN", "cmn"), ("no", "nb"), ("iw", "he"), ("in", "id"), ("ja-JP", "ja")):
+        assert levels.gain_db(None, language) == levels.voices[voice] != 0.0
+    text = TEXTS["id"]
+    assert await loudness(pool, levels, text, None, "in") == await loudness(pool, levels, text, "id", "in")

@@ -39,7 +39,11 @@ def test_a_gain_is_of_whole_steps_and_does_not_clip(lufs: float, peak_dbfs: floa
     assert abs(gain) <= abs(target - lufs) + STEP_DB / 2, "the gain goes past the target"
 
 
-LEVELS = Levels({"ko": 2.0, "en-us": -1.5, "mina": 3.0}, {"ko-kr": 4.0, "en-us": 1.0, "zh": 0.5}, "ko-kr")
+LEVELS = Levels(
+    {"ko": 2.0, "en-us": -1.5, "mina": 3.0},
+    {"ko-kr": 4.0, "en-us": 1.0, "zh": 0.5, "en-gb": 6.0, "ja-jp": 0.0},
+    "ko-kr",
+)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +56,12 @@ LEVELS = Levels({"ko": 2.0, "en-us": -1.5, "mina": 3.0}, {"ko-kr": 4.0, "en-us":
         ("nobody", "ko-KR", 0.0),
         (None, "ko-KR", 4.0),
         (None, "en_US", 1.0),
+        (None, "en-GB-oxendict", 6.0),
         (None, "zh-CN", 0.5),
+        (None, "ko", 4.0),
+        (None, "en", 1.0),  # the first voice with any country, as engines choose
+        (None, "en-AU", 1.0),
+        (None, "ja", 0.0),  # its voice was not measured: not the gain of the first voice
         (None, "fr", 4.0),  # as the first voice, which speaks it if any does
     ],
 )
@@ -69,7 +78,9 @@ def test_different_gains_have_different_marks() -> None:
 
 def test_an_utterance_without_a_voice_is_marked_by_the_gains_of_all_languages() -> None:
     mark = LEVELS.mark(None)
-    assert mark == Levels({}, {"zh": 0.5, "en-us": 1.0, "ko-kr": 4.0}, "ko-kr").mark(None), "the order has no effect"
-    assert mark != Levels({}, {"zh": 0.5, "en-us": 1.0, "ko-kr": 4.5}, "ko-kr").mark(None)
-    assert mark != Levels({}, {"zh": 0.5, "en-us": 1.0, "ko-kr": 4.0}, "zh").mark(None)
+    assert mark == Levels({}, dict(LEVELS.languages), "ko-kr").mark(None), "the gains of named voices have no effect"
+    assert mark != Levels({}, {**LEVELS.languages, "zh": 1.0}, "ko-kr").mark(None)
+    assert mark != Levels({}, dict(LEVELS.languages), "zh").mark(None)
+    swapped = Levels({}, dict(reversed(LEVELS.languages.items())), "ko-kr")
+    assert swapped.gain_db(None, "en") != LEVELS.gain_db(None, "en") and swapped.mark(None) != mark
     assert Levels({"ko": 2.0}, {"ko": 0.0}, "ko").mark(None) == ""

@@ -118,6 +118,10 @@ def test_of_language_returns_the_first_voice_of_a_language() -> None:
         "of_language did not return the first voice of the language"
     )
     assert there.of_language("JA") is there.named("hana")
+    assert [(voice.language, voice.also_speaks) for voice in there.listed()][:2] == [
+        ("en-GB", ()),
+        ("ko", ("en-US",)),
+    ]
     for language, message in [("zh-CN", "has 'zh-CN' among its languages"), ("fr-FR", "does not speak 'fr-FR'")]:
         with pytest.raises(UnknownVoice, match=f"^language: .*{message}"):
             there.of_language(language)

@@ -41,6 +41,7 @@ def test_voice_has_the_defaults_of_the_settings() -> None:
         ("ann", "en", 22_050),
     ]
     assert both.of_language("en-GB") is mina and both.of_language("KO_kr") is mina and both.first is mina
+    assert [voice.also_speaks for voice in both.listed()] == [("en-US",), ()]
     assert not both.deterministic
 
 
