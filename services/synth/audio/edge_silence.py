@@ -1,8 +1,8 @@
 """Cuts the silence at the begin and at the end of a sentence's audio to a bound, while it streams. Pure.
 
 Silence before the first sound is dropped, except for the last part of it. Silence after a sound is held back until the
-next sound shows that it is a pause inside the sentence, or the end shows that it is the edge. numpy is imported at
-first use.
+next sound shows that it is a pause inside the sentence, or the end shows that it is the edge. numpy is imported by
+`load`, or at first use.
 """
 
 from __future__ import annotations
@@ -17,11 +17,19 @@ passed on, so that it meets the limits of audio."""
 _BYTES = 2
 
 
+def load() -> None:
+    """Imports numpy. The first call blocks for 0.1 to 0.7 s, and takes 11 MiB."""
+    import numpy
+
+    del numpy
+
+
 class EdgeTrim:
     """The audio of one sentence, mono PCM16 little-endian. Not thread-safe.
 
-    The output depends on the samples only, not on how the calls split them. It ends at the last sound and at most the
-    bound after it. If nothing is louder than SILENT, it is at most the bound.
+    The output depends on the samples only, not on how the calls split them. It ends at most the bound after the last
+    sound; later only after a silence of more than MAX_HELD_S and the bound. If nothing is louder than SILENT, and it is
+    no longer than MAX_LEAD_S, it is at most the bound.
     """
 
     def __init__(self, rate_hz: int, most_ms: int) -> None:
@@ -42,6 +50,8 @@ class EdgeTrim:
 
     def push(self, pcm: bytes) -> bytes:
         """Returns what can be passed on. `pcm` is whole samples."""
+        if not pcm:
+            return b""
         import numpy as np
 
         self.given += len(pcm) // _BYTES

@@ -23,6 +23,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
+from services.synth.audio import edge_silence
 from services.synth.engine_pool import frames
 from services.synth.engine_pool.asked_sentence import AskedSentence, SentenceOutput
 from services.synth.engine_pool.canary import CanarySentence, warm_up_texts
@@ -82,6 +83,8 @@ class EngineWorker:
 
     def serve(self) -> None:
         """Loads the engine, warms it up, and speaks until `quit` or the end of the input."""
+        if self._edge_silence_ms is not None:
+            edge_silence.load()  # else the first sentence of each process waits for it
         try:
             self._engine.load()
             if self._engine.at_once < 1:

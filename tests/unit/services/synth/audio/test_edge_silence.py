@@ -48,6 +48,7 @@ def trimmed(data: bytes, sizes: list[int] | None = None, most_ms: int = BOUND_MS
         ([(20, 300), (33, 1), (0, 100)], [(20, 30), (33, 1), (0, 30)], 270),  # one sample above the level is sound
         ([(0, 300)], [(0, 30)], 270),
         ([(0, 10)], [(0, 10)], 0),
+        ([(0, LEAD_MS + HELD_MS + 530)], [(0, 501)], LEAD_MS),  # endless silence: what exceeds both bounds is passed on
         ([(9_000, 5), (0, HELD_MS + 30)], [(9_000, 5), (0, 30)], 0),
         ([(9_000, 5), (0, HELD_MS + 40)], [(9_000, 5), (0, 30)], 0),
         ([(9_000, 5), (0, HELD_MS + 90)], [(9_000, 5), (0, 61)], 0),  # 60 were passed on before the end was known
@@ -94,8 +95,8 @@ def test_no_sound_is_cut_and_the_edges_are_short(parts: list[tuple[int, int]], m
         trailing = len(before) - 1 - loud_before[-1]
         if trailing <= HELD_MS + most_ms:
             assert len(after) - 1 - loud_after[-1] <= most_ms
-    else:
-        assert len(after) <= max(most_ms, 1)
+    elif len(before) <= LEAD_MS + HELD_MS:
+        assert len(after) <= most_ms
 
 
 def test_sound_is_passed_on_at_once() -> None:
