@@ -40,9 +40,11 @@ class SynthSettings(NodeSettings):
     """An engine process of a local engine that has spoken nothing for so long speaks a few words. 0: never."""
     tts_engine_rtf: float | None = Field(None, gt=0, le=10)
     tts_text_normalization: bool = True
-    tts_edge_silence_ms: int | None = Field(None, ge=20, le=2000)
+    tts_edge_silence_ms: Annotated[Annotated[int, Field(ge=20, le=2000)] | None, BeforeValidator(off_is_absent)] = None
     """Silence at both ends of a sentence's audio is cut to this; None: as the engine makes it."""
-    tts_loudness_lufs: float | None = Field(None, ge=-40, le=-5)
+    tts_loudness_lufs: Annotated[
+        Annotated[float, Field(ge=-40, le=-5, allow_inf_nan=False)] | None, BeforeValidator(off_is_absent)
+    ] = None
     """The loudness to which synth brings all voices; None: as the engine makes them."""
     tts_skip_tags: Annotated[str | None, BeforeValidator(off_is_absent), AfterValidator(_check_tags)] = (
         "think,reasoning,tool_call"
