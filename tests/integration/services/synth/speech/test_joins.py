@@ -123,7 +123,7 @@ def decoded(fmt: Format, data: bytes, rate_hz: int) -> Samples:
 
 
 @pytest.mark.parametrize("language", TEXTS)
-@pytest.mark.parametrize(("fmt", "rate_hz"), [("pcm16", 48_000), ("pcm16", RATE), ("mulaw", 8_000), ("mulaw", 48_000)])
+@pytest.mark.parametrize(("fmt", "rate_hz"), [("pcm16", 48_000), ("pcm16", RATE), ("mulaw", 8_000), ("alaw", 48_000)])
 async def test_a_sentence_that_is_repeated_joins_without_a_click(
     pool: EnginePool, language: str, fmt: Format, rate_hz: int
 ) -> None:
@@ -209,9 +209,11 @@ async def test_a_changed_tempo_has_no_click_where_its_pieces_meet(pool: EnginePo
     assert clicks(samples, at, largest_step(samples, at), RATE) == []
 
 
-@pytest.mark.parametrize("what", ["step", "hole", "missing", "repeated"])
+@pytest.mark.parametrize("what", ["step", "hole"])
 async def test_a_planted_click_is_found(pool: EnginePool, what: str) -> None:
-    """At joins of chunks in loud speech: the tests above would fail."""
+    """At joins of chunks in loud speech. Samples that are missing or repeated may make no step: the tests above find
+    them because they compare all samples.
+    """
     pieces = [replace(piece) for piece in await pieces_of(PoolSpeaker(pool), "en-us", sample_rate_hz=48_000)]
     whole = samples_of(file(pieces))
     at = joins([piece.audio for piece in pieces])
@@ -221,10 +223,6 @@ async def test_a_planted_click_is_found(pool: EnginePool, what: str) -> None:
     if what == "step":
         click = np.full(40, -np.sign(int(before[-1])) * 20_000, dtype=np.int16)
         samples = np.concatenate([before, click, after[40:]])
-    elif what == "hole":
-        samples = np.concatenate([before, np.zeros(96, dtype=np.int16), after[96:]])
     else:
-        samples = np.concatenate([before, after[7:]] if what == "missing" else [before, before[-7:], after])
-    assert not np.array_equal(samples, whole)
-    if what in ("step", "hole"):
-        assert clicks(samples, [join], most, 48_000)
+        samples = np.concatenate([before, np.zeros(96, dtype=np.int16), after[96:]])
+    assert not clicks(whole, [join], most, 48_000) and clicks(samples, [join], most, 48_000)

@@ -33,10 +33,9 @@ def test_the_way_has_small_steps_to_silence(last: int, rate_hz: int) -> None:
     assert abs(steps[-1]) <= 0.01 * abs(last) + 1, "the end has a corner"
 
 
-@given(st.integers(-32768, 32767), RATES)
-def test_a_coded_sample_fades_as_the_sample_that_it_means(last: int, rate_hz: int) -> None:
-    """µ-law keeps a sample to 1/32 of its size."""
-    fmt: Format = "mulaw"
+@given(st.integers(-32768, 32767), RATES, st.sampled_from(["mulaw", "alaw"]))
+def test_a_coded_sample_fades_as_the_sample_that_it_means(last: int, rate_hz: int, fmt: Format) -> None:
+    """Both laws keep a sample to 1/32 of its size."""
     code = encoder_of(fmt, rate_hz).push(pcm(last))
     fade = np.frombuffer(fade_after(fmt, b"?" + code, rate_hz), "<i2").astype(int)
     if abs(last) > 2 * SILENT:
@@ -44,7 +43,7 @@ def test_a_coded_sample_fades_as_the_sample_that_it_means(last: int, rate_hz: in
     assert fade_after(fmt, code, rate_hz) == fade_after(fmt, b"?" + code, rate_hz)
 
 
-@pytest.mark.parametrize("fmt", ["wav", "pcm16", "mulaw"])
+@pytest.mark.parametrize("fmt", ["wav", "pcm16", "mulaw", "alaw"])
 def test_a_file_without_a_sample_needs_no_fade(fmt: Format) -> None:
     assert fade_after(fmt, b"", 8_000) == b""
-    assert fmt == "mulaw" or fade_after(fmt, b"\x7f", 8_000) == b""
+    assert fmt in ("mulaw", "alaw") or fade_after(fmt, b"\x7f", 8_000) == b""
