@@ -151,6 +151,8 @@ class Lexicon:
         sentence = sentence.respelled(without_marks(sentence.text))
         if not rules:
             return self.hold(sentence, language)
+        if self._has_no_words():
+            return HeldText(read_with_places(sentence, language, tags=tags), {})
         readings: dict[str, str] = {}
 
         def hold(text: EditedText) -> EditedText:
@@ -166,12 +168,15 @@ class Lexicon:
         Of a particle with two forms after a word, the one is taken that follows the reading. A word whose reading does
         not fit into MAX_READINGS_CHARS stays as it is. Time is linear in the sentence. Thread-safe.
         """
-        if not self._sections and self._of_request is None:
+        if self._has_no_words():
             return HeldText(sentence, {})
         if not unicodedata.is_normalized("NFC", sentence.text):
             sentence = sentence.composed()
         tables = self._tables(sentence.text, language)
         return _held(sentence, tables) if tables else HeldText(sentence, {})
+
+    def _has_no_words(self) -> bool:
+        return not self._sections and self._of_request is None
 
     def _tables(self, text: str, language: str) -> list[WordTable]:
         request, tags = language.replace("_", "-").lower(), list[str]()
