@@ -16,6 +16,7 @@ _WITHOUT_SPACES = re.compile(
 )
 _INSIDE_NUMBERS = frozenset(".,:-/")
 _INSIDE_NAMES = frozenset(".@_")
+_CONTRACTED = re.compile(r"(?:s|t|d|m|ll|re|ve)(?![^\W_])", re.IGNORECASE)  # after an apostrophe: it's, don't, we'll
 _JOINING = frozenset("._@-'’/&+#")
 
 
@@ -71,6 +72,8 @@ class WordPlaces:
         if not _joins(begin):
             return True
         if _joins(before):
+            return False
+        if before in "'’" and _joins(further) and _CONTRACTED.match(text, first):
             return False
         if begin.isdigit() and before in _INSIDE_NUMBERS and further.isdigit():
             return False

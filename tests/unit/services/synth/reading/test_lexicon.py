@@ -99,6 +99,13 @@ def test_a_particle_after_a_word_is_no_word_itself() -> None:
     assert read(words, "A1은 B1은 A1을(를) B1을(를) 은", rules=False) == "sequel은 가는 sequel을(를) 가를 틀림"
 
 
+def test_letters_of_contractions_are_no_words() -> None:
+    words = lexicon(en={"S": "ess", "T": "tee", "re": "ray", "SQL": "sequel", "AI": "A I"})
+    for text in ("It's SQL's.", "They don't, they’re", "DON'T"):
+        assert read(words, text, "en", rules=False) == text.replace("SQL", "sequel")
+    assert read(words, "'S' l'AI 'T", "en", rules=False) == "'ess' l'A I 'tee"
+
+
 def test_exact_spelling() -> None:
     words = Lexicon(
         {
