@@ -23,7 +23,7 @@ def main() -> int:
     asked = json.loads(sys.stdin.read())
     try:
         settings = SynthSettings.load()
-        engine = asked["engine"] or settings.tts_engine
+        engine = _engine(asked["engine"], settings)
         lexicon = _lexicon(asked["lexicon"] or settings.tts_lexicon, engine)
         request = _request(asked, settings)
         lexicon = lexicon.with_request(requested(request.pronunciations or {}, engine))
@@ -34,6 +34,13 @@ def main() -> int:
     for line in lines:
         print(phonemes.in_brackets(line.spoken) if phonemes.has_phonemes(line.spoken) else line.spoken)  # noqa: T201
     return 0
+
+
+def _engine(name: str | None, settings: SynthSettings) -> str:
+    """Raises SettingsError for a name that no engine has, as far as can be known without ENGINE_PYTHON."""
+    if name is not None and settings.engine_python is None and name not in base.installed():
+        raise SettingsError(f"--engine: {name!r} is not installed; there is: {', '.join(base.installed())}")
+    return name or settings.tts_engine
 
 
 def _lexicon(path: str | Path | None, engine: str) -> Lexicon:

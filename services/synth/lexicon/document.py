@@ -56,11 +56,16 @@ def sections_of(root: LexiconNode | None, engine: str, engines: Collection[str])
     if root.pairs is None:
         raise LexiconError(root.line, 'the file has no languages; begin with one: "ko:", and its words in lines below')
     sections: dict[str, dict[str, Pronunciation]] = {}
+    seen: set[str] = set()
     words = 0
     for key, value in root.pairs:
+        if value.text:  # before the check of the key, which is no language: SQL: 시퀄 in the first column
+            problem = 'has no words; write a language, such as "ko:", and below it "  SQL: 시퀄"'
+            raise LexiconError(value.line, f"{_name(key)}: {problem}")
         tag = _tag(key)
-        if tag.lower() in {known.lower() for known in sections}:
+        if tag.lower() in seen:
             raise LexiconError(key.line, f"{tag}: the language is there twice; put its words together")
+        seen.add(tag.lower())
         sections[tag] = {}
         for word, pronunciation in _words(tag, value, engine, engines):
             words += 1
@@ -117,7 +122,7 @@ def _entry(place: str, value: LexiconNode, engine: str, engines: Collection[str]
     if value.text is not None:
         return Pronunciation(_plain(place, value))
     if value.pairs is None:
-        raise LexiconError(value.line, f"{place}: is a list; write one reading")
+        raise LexiconError(value.line, f"{place}: is a list; write one reading, in quotes if it has brackets")
     fields: dict[str, LexiconNode] = {}
     for key, given in value.pairs:
         name = key.text or ""
@@ -155,7 +160,7 @@ def _plain(place: str, value: LexiconNode) -> str:
 
 def _reading(place: str, value: LexiconNode) -> str:
     if value.text is None:
-        raise LexiconError(value.line, f"{place}: is a list or a mapping; write the words to be said as text")
+        raise LexiconError(value.line, f"{place}: is a list or a mapping; write text, in quotes if it has brackets")
     problem = reading_problem(value.text)
     if problem is not None:
         raise LexiconError(value.line, f"{place}: {problem}")

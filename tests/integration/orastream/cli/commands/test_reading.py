@@ -71,6 +71,7 @@ async def test_shows_what_each_engine_gets(folder: Path) -> None:
     [
         (("가", "--lexicon", "wrong.yaml"), "error: wrong.yaml:2: ko.SQL: the reading is empty; "),
         (("가", "--lexicon", "none.yaml"), "error: none.yaml: there is no such file"),
+        (("가", "--engine", "espaek"), "error: --engine: 'espaek' is not installed; there is: "),
         (("가", "--pronounce", "SQL="), "error: pronunciations: SQL: the reading is empty; "),
         (("...",), "error: text: has nothing to say"),
         (("<speak>", "--ssml"), "error: text: "),

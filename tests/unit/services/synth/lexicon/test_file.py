@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,12 @@ WRONG = [
     ("korean:\n  SQL: 시퀄\n", ":1: korean: is no language; write a tag such as ko"),
     ("xx:\n  SQL: 시퀄\n", ":1: xx: is an unknown language"),
     ("ko: SQL\n", ":1: ko: has no words"),
+    ("SQL: 시퀄\n", ':1: SQL: has no words; write a language, such as "ko:", and below it'),
+    ("카카오T: 카카오 티\n", ":1: 카카오T: has no words; write a language"),
+    ("- SQL: 시퀄\n", ":1: the file has no languages"),
+    ("ko:\n- SQL: 시퀄\n", ":2: ko: has no words; write one in a line"),
+    ("en:\n  SQL: {reading: x, espeak: [[w]]}\n", ":2: en.SQL.espeak: is a list or a mapping; write text, in quotes"),
+    ("en:\n  SQL: [[w]]\n", ":2: en.SQL: is a list; write one reading, in quotes"),
     ("- SQL\n", ":1: the file has no languages"),
     ("SQL\n", ":1: the file has no languages"),
     ("ko:\n  SQL: 시퀄\n  @x: y\n", ":3: it is not YAML: "),
@@ -133,6 +140,12 @@ def test_file_that_cannot_be_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(LexiconFileError, match="there is no such file"):  # to open it would wait for a writer
         read_lexicon(tmp_path / "pipe", "espeak", ENGINES)
+
+
+def test_many_languages_take_linear_time(tmp_path: Path) -> None:
+    began = time.process_time()
+    assert loaded(tmp_path, "".join(f"abc-{number}:\n" for number in range(50_000))).words == 0
+    assert time.process_time() - began < 30, "it was 50 000² comparisons"
 
 
 @given(st.one_of(st.binary(max_size=60), st.text(max_size=60)))
