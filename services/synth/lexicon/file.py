@@ -50,7 +50,8 @@ def _document(path: Path) -> LexiconNode | None:
 def _text(path: Path) -> str:
     try:
         if not path.is_file():
-            raise LexiconError(None, f"there is no such file in {path.parent}; correct the path, or write the file")
+            folder = path.parent.resolve()
+            raise LexiconError(None, f"there is no such file in {folder}; correct the path, or write the file")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as exc:
