@@ -50,7 +50,7 @@ _TIMES_MORE = re.compile(
 )
 _HUNDREDS = re.compile(r"(?<![0-9.,$])1(?P<zeros>0{2,3}|0{6}|,000|,000,000)s(?![A-Za-z0-9])")
 _PLAN = re.compile(
-    r"(?<![0-9A-Za-z.,])(?P<n>[45][0-9]{2})\s?\((?P<a>[a-z])\)(?:\((?P<b>[0-9])\))?(?=s?(?:[\s.,;:!?)\-'’]|$))"
+    r"(?<![0-9A-Za-z.,])(?P<n>[45][0-9]{2})(?:\s?\((?P<a>[a-z])\)|(?<=401)(?P<k>[kK])(?!\s(?:followers|users|views|people|miles)))(?:\((?P<b>[0-9])\))?(?=s?(?:[\s.,;:!?)\-'’]|$))"
 )
 _PER = re.compile(
     r"(?<=[0-9A-Za-z%¢²³])\s?/\s?(?P<u>mo|month|yr|year|hr|hour|h|day|wk|week|night|person|people|lb|oz|kg|g|gal|gallon|L|dL|mL|ml"
@@ -200,7 +200,7 @@ def _plan(match: re.Match[str]) -> str:
     """Read 401(k) as four oh one k, 501(c)(3) as five oh one c three."""
     number = match["n"]
     middle = "oh" if number[1] == "0" else digits(number[1])
-    return f"{digits(number[0])} {middle} {digits(number[2])} {match['a']}" + (
+    return f"{digits(number[0])} {middle} {digits(number[2])} {match['a'] or match['k'].lower()}" + (
         f" {digits(match['b'])}" if match["b"] else ""
     )
 

@@ -42,6 +42,8 @@ _FILE = re.compile(
     r"|edu|io)(?![A-Za-z0-9]))"
 )
 
+_BOTH = re.compile(r"&&")
+_INCH = re.compile(r"(?<=[0-9]-)in\.(?=\s)")
 _KEY = re.compile(r"(?P<key>[*#])(?P<n>[0-9]{1,6}(?![0-9A-Za-z]))?(?![A-Za-z])")
 _KEYS = {"*": "star", "#": "pound"}
 _PRESSED = re.compile(
@@ -92,7 +94,11 @@ def named(char: str) -> str:
 
 USUAL_WORD = Rule(_USUAL, lambda match: match[0], first="a")
 """Must come first: it saves the time that the other rules take."""
-FIRST_RULES = (Rule(_KEY, _key, first="."),)
+FIRST_RULES = (
+    Rule(_KEY, _key, first="."),
+    Rule(_BOTH, always(" and "), first="."),
+    Rule(_INCH, always("inch"), first="a"),
+)
 RULES = (
     Rule(_ABOUT, always("about "), first="."),
     Rule(_WORD, lambda match: match[0], first="a"),
