@@ -162,12 +162,17 @@ class Moody:
             how = "speaks"
         if "refused" in sentence:
             raise SentenceRefused("input: not this one")
-        if how == "raises" or "bad" in sentence:
-            raise EngineError("out of breath")
         if how == "raises-once":
             self.errors += 1
             if self.errors == 1:
                 raise EngineError("out of breath")
+        for _ in range(20 if how == "sighs" else 0):
+            yield b""
+            time.sleep(0.05)
+            if stop():
+                return
+        if how == "raises" or how == "sighs" or "bad" in sentence:
+            raise EngineError("out of breath")
         if how == "hangs":
             time.sleep(600)
         if how == "late":

@@ -81,7 +81,7 @@ class SpeechProof:
         self._warm_up = warm_up
         self._spoke_at = now
         self._last: tuple[str | None, str] | None = None
-        self._canary_at = -math.inf
+        self._doubt_canary_at = -math.inf
         self._in_progress = False
 
     @property
@@ -106,7 +106,7 @@ class SpeechProof:
         if self._every_s is None or self._in_progress:
             return math.inf
         silent = self._spoke_at + self._every_s
-        return min(silent, self._canary_at + min(DOUBT_EVERY_S, self._every_s)) if self.doubted else silent
+        return min(silent, self._doubt_canary_at + min(DOUBT_EVERY_S, self._every_s)) if self.doubted else silent
 
     def begin(self, now: float) -> list[CanarySentence]:
         """A canary begins. Returns its sentences: the second one is spoken if the first one fails.
@@ -114,7 +114,9 @@ class SpeechProof:
         The first one has the voice of the last sentence that ended well. The second one is the warm-up sentence, so an
         error that does not last, and a text that this voice cannot read, do not count.
         """
-        self._in_progress, self._canary_at = True, now
+        self._in_progress = True
+        if self.doubted:
+            self._doubt_canary_at = now
         if self._last is None:
             return [self._warm_up, self._warm_up]
         voice, language = self._last

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from services.synth.engine_pool.canary import CanaryResult, CanarySentence
 from services.synth.engine_pool.process import PooledEngine
-from services.synth.engine_pool.sentence_stream import LATE_S, SentenceStream
+from services.synth.engine_pool.sentence_stream import LATE_S, READ_S, SentenceStream
 from services.synth.engine_pool.slot import Slot
 from services.synth.engines.base import EngineError
 
@@ -24,13 +24,17 @@ class CanaryWatch:
     or when a canary has not ended after `stall_s` (`hangs`).
     """
 
-    def __init__(self, engine: PooledEngine, acquire: AcquireSlot, results: Counter[CanaryResult]) -> None:
-        """`acquire` waits for a slot of this process; `results` counts how canaries end."""
+    def __init__(
+        self, engine: PooledEngine, acquire: AcquireSlot, results: Counter[CanaryResult], on_begin: Callable[[], None]
+    ) -> None:
+        """`acquire` waits for a slot of this process; `results` counts how canaries end. `on_begin` is called when
+        a canary has begun, and calls `stop` if a sentence has asked for a slot since the canary got its own.
+        """
         self._engine = engine
         self._acquire = acquire
         self._results = results
+        self._on_begin = on_begin
         self._speech: SentenceStream | None = None
-        self._gives_way = True
         self._why = ""
         self._changed = asyncio.Event()
         engine.on_doubt = self._changed.set
@@ -38,9 +42,10 @@ class CanaryWatch:
     def stop(self) -> bool:
         """Stops the canary in progress, because a sentence waits for a slot. Returns whether one ends now for that.
 
-        A canary that a doubt has caused goes on: the sentence would get a process that probably does not speak.
+        It goes on if the process is doubted, also because of its first try: the sentence would get a process that
+        probably does not speak.
         """
-        if self._speech is None or not self._gives_way:
+        if self._speech is None or self._engine.proof.doubted:
             return False
         self._speech.stop()
         return True
@@ -65,7 +70,6 @@ class CanaryWatch:
 
     async def _speak(self, slot: Slot) -> None:
         loop, proof, stall_s = asyncio.get_running_loop(), self._engine.proof, self._engine.stall_s
-        self._gives_way = not proof.doubted
         result, ends_at = CanaryResult.STOPPED, loop.time() + stall_s
         try:
             async with asyncio.timeout_at(ends_at):
@@ -75,12 +79,15 @@ class CanaryWatch:
                     if result is not CanaryResult.FAILED:
                         break
         except TimeoutError:
-            result = CanaryResult.HUNG if loop.time() < ends_at + LATE_S else CanaryResult.STOPPED
+            late = loop.time() > ends_at + LATE_S
+            await asyncio.sleep(READ_S)  # what it has sent is read first
+            hangs = not late and self._speech is not None and self._speech.wanted
+            result = CanaryResult.HUNG if hangs else CanaryResult.STOPPED
         finally:
             speech, self._speech = self._speech, None
             proof.end(result, loop.time())
             self._results[result] += 1
-        if result is CanaryResult.HUNG and speech is not None and speech.wanted:
+        if result is CanaryResult.HUNG and speech is not None:
             self._engine.hangs(speech, f"did not speak a few words within {stall_s:g} s")
         elif result is CanaryResult.FAILED:
             self._engine.give_up(f"does not speak: {self._why}")
@@ -88,6 +95,7 @@ class CanaryWatch:
     async def _try(self, slot: Slot, sentence: CanarySentence) -> CanaryResult:
         try:
             self._speech = slot.speak(sentence.text, voice=sentence.voice, language=sentence.language)
+            self._on_begin()
             async for _ in self._speech:
                 pass
         except EngineError as exc:

@@ -236,7 +236,7 @@ class EnginePool:
     @contextlib.contextmanager
     def _opened(self, engine: PooledEngine, slots: int) -> Iterator[None]:
         """The process takes sentences, and speaks canaries until the end of the block."""
-        watch = CanaryWatch(engine, lambda: self._acquire_for_canary(engine), self.canaries)
+        watch = CanaryWatch(engine, lambda: self._acquire_for_canary(engine), self.canaries, self._pair)
         self._scheduler.open(engine, slots)
         self._open[engine] = watch
         self._pair()

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, Unpack
 
 from orastream.base.foreign_text import MAX_MESSAGE_CHARS, cleaned
@@ -21,7 +22,7 @@ from services.synth.engine_pool.frames import Frame
 from services.synth.engine_pool.handshake import STOP_S, ready_frame
 from services.synth.engine_pool.manner import USUAL, Manner
 from services.synth.engine_pool.pipe import EnginePipe
-from services.synth.engine_pool.sentence_stream import LATE_S, SentenceStream
+from services.synth.engine_pool.sentence_stream import LATE_S, READ_S, SentenceStream
 from services.synth.engines.base import (
     EngineCrashed,
     EngineError,
@@ -202,11 +203,15 @@ class PooledEngine:
         due = loop.time() + STOP_S
         self._stop_timers[speech.number] = loop.call_at(due, self._on_stop_overdue, speech, due)
 
-    def _on_stop_overdue(self, speech: SentenceStream, due: float) -> None:
-        if asyncio.get_running_loop().time() < due + LATE_S:
-            self.hangs(speech, f"did not stop within {STOP_S:g} s")
-        else:  # this process itself stood still
+    def _on_stop_overdue(self, speech: SentenceStream, due: float, *, read: bool = False) -> None:
+        loop = asyncio.get_running_loop()
+        if loop.time() > due + LATE_S:  # this process itself stood still
             self.stop(speech)
+        elif read:
+            self.hangs(speech, f"did not stop within {STOP_S:g} s")
+        else:
+            again = partial(self._on_stop_overdue, speech, loop.time() + READ_S, read=True)
+            self._stop_timers[speech.number] = loop.call_later(READ_S, again)
 
     def hangs(self, speech: SentenceStream, what: str) -> None:
         """End a sentence that hangs with EngineCrashed, and replace the process.

@@ -11,9 +11,12 @@ from services.synth.engine_pool import frames
 from services.synth.engine_pool.manner import Manner
 from services.synth.engines.base import EngineError, SpokenWord
 
-LATE_S = 1.0
-"""A timer that is later than this says that this process itself stood still (SIGSTOP, a machine without CPU): what the
-engine sent meanwhile was not read yet, so its silence says nothing."""
+LATE_S = 0.25
+"""A timer that is later than this says that this process itself stood still (SIGSTOP, a machine without CPU), perhaps
+together with the engine: its silence says nothing, and the timer begins again."""
+READ_S = 0.05
+"""After a timer that is less late, the event loop reads for this long what the engine has sent before: uvloop calls
+timers before it reads."""
 
 
 class Source(Protocol):
@@ -96,16 +99,23 @@ class SentenceStream:
     async def _wait_for_report(self) -> None:
         """Return at the next frame of this sentence; after `stall_s` without one the sentence ends (EngineCrashed)."""
         loop = asyncio.get_running_loop()
-        self._report = loop.create_future()
         stalled_at = loop.time() + self._engine.stall_s
+        if await self._is_reported(stalled_at) or loop.time() > stalled_at + LATE_S:
+            return
+        if not await self._is_reported(loop.time() + READ_S) and self.wanted and not self._pieces:
+            self._engine.hangs(self, f"gave nothing for {self._engine.stall_s:g} s")
+
+    async def _is_reported(self, until: float) -> bool:
+        """Whether a frame of this sentence comes until that time of the event loop's clock."""
+        report = self._report = asyncio.get_running_loop().create_future()
         try:
-            async with asyncio.timeout_at(stalled_at):
-                await self._report
+            async with asyncio.timeout_at(until):
+                await report
         except TimeoutError:
-            if self.wanted and loop.time() < stalled_at + LATE_S:
-                self._engine.hangs(self, f"gave nothing for {self._engine.stall_s:g} s")
+            return not report.cancelled()  # it has come together with the timer
         finally:
             self._report = None
+        return True
 
     # ---- what the engine calls
 

@@ -133,6 +133,28 @@ async def test_sentence_does_not_wait_for_a_canary(moody: MakePool, mood: Mood) 
         await eventually(lambda: pool.canaries[PASSED] >= 1)
 
 
+async def test_sentence_that_asks_just_after_a_canary_got_the_slot_does_not_wait(moody: MakePool, mood: Mood) -> None:
+    async with moody(limits=ProcessLimits(canary_s=0.2)) as pool:
+        mood.set("slow")  # a canary takes 4 s
+        async with pool.acquire():
+            await asyncio.sleep(0.5)  # the canary waits for this slot
+        began = time.monotonic()
+        assert await say(pool) == b"qx" * 400
+        assert time.monotonic() - began < 1.5
+        assert (pool.canaries[STOPPED], pool.restarts) == (1, 0)
+
+
+async def test_second_try_of_a_canary_is_not_stopped(moody: MakePool, mood: Mood) -> None:
+    """The sentence would get the process of which the first try has failed."""
+    async with moody(limits=ProcessLimits(canary_s=0.2)) as pool:
+        (broken,) = pool.pids
+        mood.set("sighs", broken)  # each sentence fails after a second
+        await eventually(lambda: len(mood.spoken(broken)) == 2)
+        assert await say(pool, "a") == b"ax" * 400
+        assert len(mood.spoken(broken)) == 2
+        assert (pool.canaries[FAILED], pool.canaries[STOPPED], pool.restarts) == (1, 0, 1)
+
+
 async def test_hanging_canary_delays_a_sentence_by_the_time_to_stop_only(moody: MakePool, mood: Mood) -> None:
     async with moody(limits=ProcessLimits(stall_s=60.0, canary_s=0.2)) as pool:
         (pid,) = pool.pids
@@ -307,6 +329,40 @@ async def test_pause_of_this_process_is_no_silence_of_the_engine(moody: MakePool
             time.sleep(STOP_S + LATE_S + 0.5)
             assert await say(pool)
         assert pool.restarts == 0
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("task", ["canary", "sentence", "stop"])
+def test_answer_that_came_before_a_timer_is_read_before_it_counts(
+    moody: MakePool, mood: Mood, task: str, run: Callable[..., None]
+) -> None:
+    """The pause ends just after the end of the timeout: the event loop calls the timer, and what was sent is unread."""
+
+    async def main() -> None:
+        stall_s, canary_s = 2.0, 0.2 if task == "canary" else None
+        async with moody(limits=ProcessLimits(stall_s=stall_s, canary_s=canary_s)) as pool:
+            (pid,) = pool.pids
+            mood.set("sighs")  # each sentence fails after a second
+            if task == "canary":
+                await eventually(lambda: len(mood.spoken(pid)) == 1)
+                mood.set("speaks")
+                time.sleep(stall_s + LATE_S / 3)
+                await eventually(lambda: pool.canaries[PASSED] >= 2)
+            elif task == "sentence":
+                said = asyncio.create_task(say(pool, "a"))
+                await eventually(lambda: len(mood.spoken(pid)) == 1)
+                time.sleep(stall_s + LATE_S / 3)
+                with pytest.raises(EngineError, match="out of breath"):
+                    await said
+            else:
+                async with pool.acquire() as slot:
+                    slot.speak("quick endless", voice=None, language="ko")
+                    await eventually(lambda: len(mood.spoken(pid)) == 1)
+                time.sleep(STOP_S + LATE_S / 3)
+                assert await say(pool)
+            assert (pool.restarts, pool.pids) == (0, [pid])
+
+    run(main())
 
 
 async def test_process_that_stands_still_during_a_sentence_is_replaced(moody: MakePool, mood: Mood) -> None:

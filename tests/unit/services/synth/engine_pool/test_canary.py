@@ -61,6 +61,14 @@ def test_doubt_makes_a_canary_due_at_once_and_then_seldom() -> None:
     assert not proof.doubted and proof.due_at() == 132.0, "speech did not end the doubt"
 
 
+def test_canary_of_an_idle_process_does_not_delay_that_of_a_doubt() -> None:
+    proof = SpeechProof(30.0, WARM_UP, 0.0)
+    proof.begin(30.0)
+    proof.end(CanaryResult.PASSED, 30.1)
+    proof.doubt()
+    assert proof.due_at() <= 30.1
+
+
 def test_first_try_has_the_voice_of_the_last_good_sentence_and_the_second_is_the_warm_up() -> None:
     proof = SpeechProof(30.0, WARM_UP, 0.0)
     assert proof.begin(30.0) == [WARM_UP, WARM_UP]
@@ -96,7 +104,7 @@ class ProofMachine(RuleBasedStateMachine):
         self.proof = SpeechProof(self.every_s, WARM_UP, 0.0)
         self.spoke_at = 0.0
         self.doubted = False
-        self.begins: list[float] = []
+        self.doubt_begins: list[float] = []
         self.speaking = False
         self.because_of_doubt: list[float] = []
 
@@ -123,7 +131,8 @@ class ProofMachine(RuleBasedStateMachine):
         if not silent:
             self.because_of_doubt.append(self.now)
         assert len(self.proof.begin(self.now)) == 2
-        self.begins.append(self.now)
+        if self.doubted:
+            self.doubt_begins.append(self.now)
         self.speaking = True
 
     @precondition(lambda self: self.speaking)
@@ -140,13 +149,13 @@ class ProofMachine(RuleBasedStateMachine):
             return
         assert self.proof.due_at() <= self.spoke_at + self.every_s, "a silent process need not speak"
         if self.doubted:
-            last = self.begins[-1] if self.begins else -math.inf
+            last = self.doubt_begins[-1] if self.doubt_begins else -math.inf
             assert self.proof.due_at() <= last + DOUBT_EVERY_S, "a doubt has no canary"
 
     @invariant()
     def doubts_do_not_double_the_work(self) -> None:
         for begun in self.because_of_doubt:
-            earlier = [other for other in self.begins if other < begun]
+            earlier = [other for other in self.doubt_begins if other < begun]
             assert not earlier or begun - earlier[-1] >= DOUBT_EVERY_S - 1e-6
 
 
