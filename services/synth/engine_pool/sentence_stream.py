@@ -58,6 +58,7 @@ class SentenceStream:
         self._pieces: deque[bytes] = deque()
         self._unreported = 0  # bytes that were read, but not reported to the process yet
         self._report: asyncio.Future[None] | None = None
+        self._reported = False
         self._bytes: int | None = None
         self._error: EngineError | None = None
         self._over = self._stopped = False
@@ -99,23 +100,24 @@ class SentenceStream:
     async def _wait_for_report(self) -> None:
         """Return at the next frame of this sentence; after `stall_s` without one the sentence ends (EngineCrashed)."""
         loop = asyncio.get_running_loop()
+        self._reported = False
         stalled_at = loop.time() + self._engine.stall_s
         if await self._is_reported(stalled_at) or loop.time() > stalled_at + LATE_S:
             return
-        if not await self._is_reported(loop.time() + READ_S) and self.wanted and not self._pieces:
+        if not await self._is_reported(loop.time() + READ_S) and self.wanted:
             self._engine.hangs(self, f"gave nothing for {self._engine.stall_s:g} s")
 
     async def _is_reported(self, until: float) -> bool:
-        """Whether a frame of this sentence comes until that time of the event loop's clock."""
-        report = self._report = asyncio.get_running_loop().create_future()
+        """Wait for a frame until that time of the event loop's clock. Returns whether one has come."""
+        self._report = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout_at(until):
-                await report
+                await self._report
         except TimeoutError:
-            return not report.cancelled()  # it has come together with the timer
+            pass  # a frame may have come since the timer was called
         finally:
             self._report = None
-        return True
+        return self._reported
 
     # ---- what the engine calls
 
@@ -137,5 +139,6 @@ class SentenceStream:
         self._on_end()
 
     def _wake(self) -> None:
+        self._reported = True
         if self._report is not None and not self._report.done():
             self._report.set_result(None)
