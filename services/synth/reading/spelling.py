@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 from itertools import accumulate, groupby
 
-from services.synth.reading import english, korean
+from services.synth.reading import english, korean, word_characters
+from services.synth.reading.edited_text import EditedText
 from services.synth.reading.english import date as english_date
 from services.synth.reading.english import numeral as english_numeral
 from services.synth.reading.english import quantity as english_quantity
@@ -44,9 +45,10 @@ def _english_character(char: str) -> str:
 
 def _digits(text: str, code: str, form: str) -> str:
     """Say digits one by one, and read everything else as usual."""
-    if code == "ko":
-        return korean.read(_DIGITS.sub(lambda digits: f" {numeral.digits(digits[0])} ", text))
-    return english.read(_DIGITS.sub(lambda digits: f" {english_numeral.digits(digits[0])} ", text))
+    name = numeral.digits if code == "ko" else english_numeral.digits
+    spelled = EditedText(_DIGITS.sub(lambda digits: f" {name(digits[0])} ", text))
+    words = word_characters.in_words(spelled, code)
+    return (korean.edited(words) if code == "ko" else english.edited(words)).text
 
 
 def _telephone(text: str, code: str, form: str) -> str | None:
@@ -75,7 +77,7 @@ def _date(text: str, code: str, form: str) -> str | None:
     numbers = _DIGITS.findall(text)
     if len(numbers) == 1 < len(order):  # 20240503
         sizes = [4 if letter == "y" else 2 for letter in order]
-        if len(text) == sum(sizes):
+        if numbers == [text] and len(text) == sum(sizes):
             ends = list(accumulate(sizes))
             numbers = [text[end - size : end] for end, size in zip(ends, sizes, strict=True)]
     if not order or len(order) != len(set(order)) or len(order) != len(numbers) or max(map(len, numbers)) > 4:

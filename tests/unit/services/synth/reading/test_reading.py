@@ -75,6 +75,7 @@ def test_rules_are_chosen_by_the_script_and_then_by_the_language(written: str, l
         ("-3", "cardinal", "", "마이너스 삼", "minus three"),
         ("3", "ordinal", "", "세 번째", "third"),
         ("120", "digits", "", "일이영", "one two zero"),
+        ("① ½ 12", "digits", "", "일 이 분의 일 일이", "one one half one two"),
         ("120", "telephone", "", "일이공", "one two zero"),
         ("+82 10-12", "telephone", "", "플러스 팔이 일공 일이", "plus eight two, one zero, one two"),
         ("3/4", "date", "md", "삼월 사 일", "March fourth"),
@@ -90,6 +91,7 @@ def test_rules_are_chosen_by_the_script_and_then_by_the_language(written: str, l
         ("5kg", "unit", "", "오 킬로그램", "five kilograms"),
         # text that does not fit the kind is read as usual
         ("13/45", "date", "md", "사십오 분의 십삼", "thirteen forty-fifths"),
+        ("No 12345", "date", "ymd", None, "No twelve thousand three hundred forty-five"),
         ("many", "cardinal", "", "many", "many"),
         ("3", "no-such-kind", "", "삼", "three"),
         ("0", "ordinal", "", "영", "zeroth"),
