@@ -74,25 +74,17 @@ ENGLISH_SAME = {
 }  # fmt: skip
 """Unit → its name, which is the same in singular and plural."""
 
-# Single characters for a whole unit (㎏, ㎡, ℃) → letters of the tables.
-SIGNS = {ord(sign): unit for sign, unit in {
-    "㎜": "mm", "㎝": "cm", "㎞": "km", "㎟": "mm2", "㎠": "cm2", "㎡": "m2", "㎢": "km2", "㎤": "cm3", "㎥": "m3",
-    "㎎": "mg", "㎏": "kg", "㎍": "μg", "㎖": "ml", "㎗": "dl", "ℓ": "l", "㏄": "cc", "㎐": "Hz", "㎑": "kHz",
-    "㎒": "MHz", "㎓": "GHz", "㎾": "kW", "㎉": "kcal", "㎅": "KB", "㎆": "MB", "㎇": "GB", "㎲": "μs", "㎳": "ms",
-    "㎧": "m/s", "㏈": "dB", "㏊": "ha", "㎩": "Pa", "㎪": "kPa", "㍱": "hPa", "℃": "°C", "℉": "°F", "％": "%",
-    "µ": "μ",
-}.items()}  # fmt: skip
-
+_SIGNS = {"ℓ": "l", "℃": "°C", "℉": "°F", "µ": "μ"}  # others, such as ㎏ and ㎡, are letters already (plain_characters)
 
 _FEET = frozenset({"ft", "sq ft", "sq. ft", "sqft", "ft2", "ft²", "cu ft", "cu. ft", "sq in", "sq. in"})
 _PLURALS = {"cc": "cc", "foot per second": "feet per second"}
-_SIGN = re.compile("[" + re.escape("".join(map(chr, SIGNS))) + "]")
+_SIGN = re.compile(f"[{''.join(_SIGNS)}]")
 _POWER = re.compile(r"(?<=[mM])[²³]")
 
 
 def plain(text: EditedText) -> EditedText:
-    """Returns the text with unit signs as letters of the tables: kg for ㎏, m2 for m²."""
-    letters = text.sub(_SIGN, lambda sign: SIGNS[ord(sign[0])])
+    """Returns the text with unit signs as letters of the tables: °C for ℃, m2 for m²."""
+    letters = text.sub(_SIGN, lambda sign: _SIGNS[sign[0]])
     return letters.sub(_POWER, lambda power: "2" if power[0] == "²" else "3")
 
 

@@ -89,7 +89,7 @@ _NAME_AHEAD = re.compile(r"\s?[\"“]?[A-Z]|\s(?:and|or|&)\s(?:Mrs?|Ms|Dr|Prof)\
 _NAME_BEFORE = re.compile(r"(?:[A-Z][A-Za-z&'’.]{0,20}|&),?\s$")
 _MINUTE_BEFORE = re.compile(r"(?:[0-9](?:st|nd|rd|th)|\bper|\beach|\bevery|\b(?:first|second|third|last))\s$")
 _CAPITALS_BEFORE = re.compile(r"(?<![A-Za-z])[A-Z]{2,20}\s$")
-_MANY_BEFORE = re.compile(r"(?:[2-9]|[0-9]{2}|half|many|few|several|¼|½|¾)\s$")
+_MANY_BEFORE = re.compile(r"(?:[2-9]|[0-9]{2}|half|many|few|several)\s$")
 
 
 def _dotted(match: re.Match[str]) -> str | None:

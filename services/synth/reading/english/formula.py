@@ -11,7 +11,7 @@ from services.synth.reading.english.context import after, before, is_formula
 from services.synth.reading.english.numeral import cardinal
 from services.synth.reading.rule import Rule, always
 
-_VALUE_BEFORE = re.compile(r"(?:[0-9]\s?%?|(?<![A-Za-z'’])[A-Za-z]|[)\]²³⁴πθ½¼])\s?$")
+_VALUE_BEFORE = re.compile(r"(?:[0-9]\s?%?|(?<![A-Za-z'’])[A-Za-z]|[)\]²³⁴πθ])\s?$")
 _OPERAND_BEFORE = re.compile(r"(?:^|[\s(])(?:[A-Za-z]|[0-9]{1,12})\s?$")
 _NUMBER_BEFORE = re.compile(r"[0-9)\]²³][%°]?\s?$")
 _VALUE_AFTER = re.compile(r"\s?[-−+√(|]?\s?\$?(?:[0-9]|\.[0-9]|[A-Za-z](?![A-Za-z'’.])|[(πθ√|∞])")

@@ -1,4 +1,4 @@
-"""Numbers with a slash in English: fractions (1 1/2, ¾), days (on 3/15), ratings (8/10), blood pressure (120/80)."""
+"""Numbers with a slash in English: fractions (1 1/2), days (on 3/15), ratings (8/10), blood pressure (120/80)."""
 
 from __future__ import annotations
 
@@ -10,27 +10,16 @@ from services.synth.reading.english.context import after, before, is_closing_quo
 from services.synth.reading.english.numeral import cardinal, decimal, ordinal, plural
 from services.synth.reading.rule import Rule, always
 
-_UNIT = rf"(?:(?P<space>[\s\-]?)(?P<unit>{unit.pattern(unit.ENGLISH, unit.ENGLISH_SAME)})(?:\.(?=\s[a-z(]))?)?"
 _INCH = r"(?P<inch>\s?[\x22″](?![A-Za-z0-9])|[\s\-]in\.(?=\s[a-z(]|,|$))?"
 _SLASH = re.compile(
     r"(?<![0-9A-Za-z.,/$€£])(?:(?P<from>[0-9]{1,3})\s?(?:[-–—]|to(?=\s))\s?(?=[0-9]{1,3}\s[0-9]))?"
-    r"(?:(?P<whole>[0-9]{1,3})[\s\-])?(?P<a>[0-9]{1,4})[/⁄](?P<b>[0-9]{1,4})(?![0-9/⁄A-Za-z]|[.,][0-9])"
+    r"(?:(?P<whole>[0-9]{1,3})[\s\-])?(?P<a>[0-9]{1,4})/(?P<b>[0-9]{1,4})(?![0-9/A-Za-z]|[.,][0-9])"
     rf"{_INCH}"
 )
-_ALONE = re.compile(r"(?<![0-9A-Za-z.,/$€£])(?P<a>[0-9]{1,4})[/⁄](?P<b>[0-9]{1,4})(?![0-9/⁄]|[.,][0-9])" + _INCH)
+_ALONE = re.compile(r"(?<![0-9A-Za-z.,/$€£])(?P<a>[0-9]{1,4})/(?P<b>[0-9]{1,4})(?![0-9/]|[.,][0-9])" + _INCH)
 _UNIT_BEHIND = re.compile(rf"(?<=[0-9\s\-])(?P<unit>{unit.pattern(unit.ENGLISH, unit.ENGLISH_SAME)})\.?")
-_FRACTION_BEFORE = re.compile(r"(?<![0-9/])(?P<whole>[0-9]{1,3}[\s\-])?[0-9]{1,3}[/⁄][0-9]{1,3}[\s\-]?$")
-_NEGATIVE = re.compile(r"(?<![0-9A-Za-z)\]%.])[-−](?P<a>[0-9]{1,2})[/⁄](?P<b>[0-9]{1,3})(?![0-9/⁄A-Za-z]|[.,][0-9])")
-_CHARACTERS = {
-    "½": (1, 2), "⅓": (1, 3), "⅔": (2, 3), "¼": (1, 4), "¾": (3, 4), "⅕": (1, 5), "⅖": (2, 5), "⅗": (3, 5),
-    "⅘": (4, 5), "⅙": (1, 6), "⅚": (5, 6), "⅐": (1, 7), "⅛": (1, 8), "⅜": (3, 8), "⅝": (5, 8), "⅞": (7, 8),
-    "⅑": (1, 9), "⅒": (1, 10),
-}  # fmt: skip
-_CHARACTER = re.compile(
-    r"(?:(?<![0-9A-Za-z.,/$€£])(?P<from>[0-9]{1,3})\s?[-–—]\s?(?=[0-9]))?"
-    rf"(?:(?<![0-9A-Za-z.,/$€£])(?P<whole>[0-9]{{1,9}})[\s\-]?)?(?P<char>[{''.join(_CHARACTERS)}])"
-    rf"(?:\s?(?:[-–—]|to(?=\s))\s?(?=[0-9{''.join(_CHARACTERS)}])(?P<whole2>[0-9]{{1,3}})?\s?(?P<char2>[{''.join(_CHARACTERS)}])?(?![0-9]))?{_UNIT}"
-)
+_FRACTION_BEFORE = re.compile(r"(?<![0-9/])(?P<whole>[0-9]{1,3}[\s\-])?[0-9]{1,3}/[0-9]{1,3}[\s\-]?$")
+_NEGATIVE = re.compile(r"(?<![0-9A-Za-z)\]%.])[-−](?P<a>[0-9]{1,2})/(?P<b>[0-9]{1,3})(?![0-9/A-Za-z]|[.,][0-9])")
 _NOUN = re.compile(r"\s(?!(?:wide|long|tall|thick|deep|high|by|x|of|and|or|is|from|apart)\b)[a-z]{2}")
 _DENOMINATORS = frozenset({2, 3, 4, 5, 6, 8, 10, 12, 16, 32, 64, 100, 1000})
 _ALWAYS_OPEN = re.compile(r"(?<![0-9/.])24/7/365(?![0-9/])")
@@ -100,7 +89,7 @@ def _is_common(above: int, below: int) -> bool:
 
 
 def _from(match: re.Match[str]) -> str:
-    """Return the begin of the range 1–2½."""
+    """Return the begin of the range 1–2 1/2."""
     return f"{cardinal(int(match['from']))} to " if match["from"] else ""
 
 
@@ -188,17 +177,6 @@ def _unit_behind(match: re.Match[str]) -> str | None:
     return unit.english(match["unit"], one=fraction["whole"] is None) + stop(match) if fraction else None
 
 
-def _character(match: re.Match[str]) -> str:
-    above, below = _CHARACTERS[match["char"]]
-    said = _from(match) + (_mixed(match["whole"], above, below) if match["whole"] else name(above, below))
-    one = not match["whole"] or match["whole"] == "0"
-    if match["whole2"] or match["char2"]:
-        last = _CHARACTERS.get(match["char2"] or "")
-        second = _mixed(match["whole2"] or "0", *last) if last else cardinal(int(match["whole2"]))
-        said, one = f"{said} to {second}", match["whole2"] is None
-    return said + (f" {unit.english(match['unit'], one=one or match['space'] == '-')}" if match["unit"] else "")
-
-
 def _negative(match: re.Match[str]) -> str | None:
     above, below = int(match["a"]), int(match["b"])
     return f"minus {name(above, below)}" if above and below in _DENOMINATORS else None
@@ -209,7 +187,6 @@ RULES = (
     Rule(_RATED, _rated, first="0"),
     Rule(_ALWAYS_OPEN, always("twenty-four seven, three sixty-five"), first="0"),
     Rule(_MONTH_YEAR, lambda match: date.date(int(match["y"]), int(match["m"]), None), first="0"),
-    Rule(_CHARACTER, _character, first="0."),
     Rule(_SLASH, _slash, first="0"),
     Rule(_ALONE, _alone, first="0"),
     Rule(_UNIT_BEHIND, _unit_behind, first="a."),

@@ -10,8 +10,8 @@ from services.synth.reading.english.numeral import cardinal, decimal
 from services.synth.reading.rule import Rule, always
 
 _FEET_INCHES = re.compile(
-    r"(?<![0-9A-Za-z.,])(?P<ft>[0-9]{1,3})\s?['′’](?:(?P<in>1[01]|[0-9])(?P<half>½|\s1/2)?(?![0-9A-Za-z.])"
-    r"|\s?[\-]?(?P<far>1[01]|[0-9])(?P<far_half>½|\s1/2)?(?=[\"″”]))(?:[\"″”]|''|′′)?"
+    r"(?<![0-9A-Za-z.,])(?P<ft>[0-9]{1,3})\s?['′’](?:(?P<in>1[01]|[0-9])(?P<half>\s1/2)?(?![0-9A-Za-z.])"
+    r"|\s?[\-]?(?P<far>1[01]|[0-9])(?P<far_half>\s1/2)?(?=[\"″”]))(?:[\"″”]|''|′′)?"
 )
 _TO_LENGTH = re.compile(r"(?<=[0-9][\"″′'])[-–](?=[0-9])")
 _FEET_AND = re.compile(

@@ -18,8 +18,7 @@ _SAID = {
 }  # fmt: skip
 _SPELLED = {
     ".": "dot", ",": "comma", "-": "dash", "_": "underscore", "/": "slash", ":": "colon", "@": "at", "#": "hash",
-    "*": "star", "!": "exclamation mark", "?": "question mark", "½": "one half", "¼": "one quarter",
-    "¾": "three quarters",
+    "*": "star", "!": "exclamation mark", "?": "question mark",
 }  # fmt: skip
 _SIGN = re.compile("[" + re.escape("".join(_SAID)) + "]")
 _ABOUT = re.compile(r"(?<![0-9A-Za-z])~\s?(?=[0-9$€£])")

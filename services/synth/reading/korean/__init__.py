@@ -28,7 +28,7 @@ from services.synth.reading.korean import (
 )
 from services.synth.reading.rule import apply, tidied
 
-__all__ = ["counter", "read"]
+__all__ = ["by_rules", "counter", "edited", "read"]
 
 _RULES = (
     *sign.FIRST_RULES,
@@ -56,10 +56,7 @@ _RULES = (
 )
 _BEGINS = re.compile(r"[^가-힣.,!?…\n]|[제을를은는이가과와]|\.(?=\.?/?[A-Za-z0-9])")
 """A character at which rules are tried. Hangul and marks of a sentence are not, except particles, 제, and .NET."""
-_WIDE = {code: code - 0xFEE0 for code in [*range(0xFF10, 0xFF1A), *range(0xFF21, 0xFF3B), *range(0xFF41, 0xFF5B)]} | {
-    ord(wide): narrow for wide, narrow in zip("＄＆＋－／：＝＠＃％₀₁₂₃₄₅₆₇₈₉", "$&+-/:=@#%0123456789", strict=True)
-}
-
+_LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")  # H₂O is read like H2O
 
 _WORDS_ALONE = re.compile(r"[가-힣 .,!?…\n]*")
 """Most sentences of a conversation. No rule changes one, and to try them all takes as long as all other work on it."""
@@ -81,5 +78,5 @@ def by_rules(sentence: str) -> str:
 
 
 def _by_rules(sentence: EditedText) -> EditedText:
-    narrow = sentence.respelled(sentence.text.translate(_WIDE))
-    return apply(_RULES, _BEGINS, formula.in_words(doubled.once(unit.plain(hanja.in_hangul(narrow)))))
+    plain = unit.plain(hanja.in_hangul(sentence.respelled(sentence.text.translate(_LOWERED))))
+    return apply(_RULES, _BEGINS, formula.in_words(doubled.once(plain)))

@@ -65,7 +65,7 @@ _QUANTITY = re.compile(
     r"여\s?[가-힣]|이상|이하|미만|초과)"
 )
 _BIRTHDAY = re.compile(r"(?:19|20)[0-9]{2}-[0-9]{1,2}-[0-9]{1,2}")
-_UNTIL = re.compile(r"\s?[~∼〜～]\s?[0-9]")
+_UNTIL = re.compile(r"\s?~\s?[0-9]")
 _IF = re.compile(r"\s?일\s?(?:때|경우|수)")
 _PART = re.compile(r"[A-Za-z]+|[0-9]+")
 _PART_OF_SECRET = re.compile(r"[A-Za-z]+|[0-9]+|.")

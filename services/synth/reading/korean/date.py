@@ -11,7 +11,7 @@ from services.synth.reading.rule import Rule
 _MONTH, _DAY = r"(?:1[0-2]|0?[1-9])", r"(?:3[01]|[12][0-9]|0?[1-9])"
 _AFTER_CONSONANT = {"는": "은", "가": "이", "를": "을", "와": "과"}
 _NOT_IN_NUMBER = r"(?<![0-9.,/\-])"
-_TILDE = r"\s?[~∼〜～]\s?"
+_TILDE = r"\s?~\s?"
 _WEEKDAY = r"\s?\((?P<weekday>[월화수목금토일])\)(?:(?P<particle>[는가를와])(?![가-힣]))?"
 _WHOLE = re.compile(
     rf"{_NOT_IN_NUMBER}(?P<year>[12][0-9]{{3}})(?:"
@@ -26,7 +26,7 @@ _DOTTED = re.compile(
     rf"(?:{_WEEKDAY})?"
 )
 # The second date of a range may lack the year (2024.1.1.~12.31.); two dates without a year need all dots (5.1.~5.5.).
-_UNTIL = re.compile(rf"(?<=[~∼〜～\s])(?P<m>{_MONTH})\.\s?(?P<d>{_DAY})(?P<dot>\.)?(?![0-9])(?:{_WEEKDAY})?")
+_UNTIL = re.compile(rf"(?<=[~\s])(?P<m>{_MONTH})\.\s?(?P<d>{_DAY})(?P<dot>\.)?(?![0-9])(?:{_WEEKDAY})?")
 _SINCE = re.compile(rf"(?:\.\s?{_MONTH}\.\s?{_DAY}\.?(?:\s?\([월화수목금토일]\))?|[0-9]월\s?[0-9]{{1,2}}일){_TILDE}$")
 _DAYS = re.compile(
     rf"{_NOT_IN_NUMBER}(?P<m>{_MONTH})\.\s?(?P<d>{_DAY})\.{_TILDE}(?P<m2>{_MONTH})\.\s?(?P<d2>{_DAY})(?P<dot>\.)(?![0-9])"
@@ -50,11 +50,11 @@ _DAY_BEFORE = re.compile(
 _SUM_BEFORE = re.compile(r"[=+×*÷]\s?$")
 _SUM_AFTER = re.compile(r"\s?[=+×*÷]")
 _DAYS_SLASHED = re.compile(
-    rf"{_NOT_IN_NUMBER}(?P<m>{_MONTH})/(?P<d>{_DAY})\s?[~∼〜～\-–]\s?(?P<m2>{_MONTH})/(?P<d2>{_DAY})(?![0-9/.])"
+    rf"{_NOT_IN_NUMBER}(?P<m>{_MONTH})/(?P<d>{_DAY})\s?[~\-–]\s?(?P<m2>{_MONTH})/(?P<d2>{_DAY})(?![0-9/.])"
 )
 # 2024.10 기준, 2023.12 ~ 2024.06, 2025.06까지: a month with two digits; with one only before a word for a period.
 _OF_A_MONTH = (
-    r"\s?(?:기준|현재|말(?![가-힣])|[~∼〜～]|부터|까지|이후|이전|입사|퇴사|입학|졸업|출시|발행|개통|개정|시행|준공|설립|실적|"
+    r"\s?(?:기준|현재|말(?![가-힣])|~|부터|까지|이후|이전|입사|퇴사|입학|졸업|출시|발행|개통|개정|시행|준공|설립|실적|"
     r"[)]|$)"
 )
 _YEAR_MONTH_DOTTED = re.compile(
@@ -74,9 +74,9 @@ _LABEL_OF_SIX = re.compile(
     r"(?:(?:제조|생산|포장|개봉|구입|출고)\s?(?:일|일자|날짜)|유통\s?기한|소비\s?기한|유효\s?기간)(?:은|는|이)?\s?[:(]?\s?$"
 )
 _DAY_AFTER = re.compile(
-    r"\s?(?:기준|현재|일자|자(?![가-힣])|부터|까지|이후|이전|에(?![가-힣])|생(?![가-힣])|출시|시행|[~∼〜～])"
+    r"\s?(?:기준|현재|일자|자(?![가-힣])|부터|까지|이후|이전|에(?![가-힣])|생(?![가-힣])|출시|시행|~)"
 )
-_TILDE_BEFORE = re.compile(r"[0-9]\s?[~∼〜～]\s?$")
+_TILDE_BEFORE = re.compile(r"[0-9]\s?~\s?$")
 # 25.1.2.(목), '24.5.3, 24.12.1. 시행; 24.5.3 alone is a version.
 _SHORT_DOTTED = re.compile(
     rf"(?<![0-9.,/\-])(?P<quote>['’])?(?P<year>[0-9]{{2}})\.(?P<m>{_MONTH})\.(?P<d>{_DAY})(?P<dot>\.)?(?![0-9])(?:{_WEEKDAY})?"
@@ -86,7 +86,7 @@ _SHORT_SLASHED = re.compile(
 )
 _DAY_DOTTED = re.compile(rf"(?<![0-9.,/\-])(?P<m>{_MONTH})\.\s?(?P<d>{_DAY})\.?{_WEEKDAY}")  # 5.3(금)
 _VERSION_BEFORE = re.compile(r"(?:버전|버젼|판본|[A-Za-z])\s?$")
-_APOSTROPHES = re.compile(r"['’](?P<a>[0-9]{2})(?:년)?\s?[~∼〜～\-–]\s?['’](?P<b>[0-9]{2})(?=\s?(?:년|학년도|시즌))")
+_APOSTROPHES = re.compile(r"['’](?P<a>[0-9]{2})(?:년)?\s?[~\-–]\s?['’](?P<b>[0-9]{2})(?=\s?(?:년|학년도|시즌))")
 _APOSTROPHE = re.compile(r"['’](?P<year>[0-9]{2})(?=\s?(?:년|학년도|시즌))")
 # 3·1절, 4·19, 6·25, 12·12: month and day; the day digit by digit, unless it is a multiple of ten.
 _NAMED = re.compile(

@@ -31,7 +31,7 @@ WORDS = {
     "TOP 10": "톱 텐", "Top 10": "톱 텐", "TOP10": "톱 텐", "MP3": "엠피쓰리", "MP4": "엠피포", "A4": "에이포",
     "A3": "에이쓰리", "4K": "포케이", "8K": "에이트케이", "3D": "쓰리디", "2D": "투디", "5G": "파이브지",
     "4G": "포지", "3G": "쓰리지", "B2B": "비투비", "B2C": "비투씨", "H2O": "에이치투오", "CO2": "씨오투",
-    "CO₂": "씨오투", "GPT-3": "지피티 쓰리", "GPT-4": "지피티 포", "GPT-4o": "지피티 포오", "GPT-5": "지피티 파이브",
+    "GPT-3": "지피티 쓰리", "GPT-4": "지피티 포", "GPT-4o": "지피티 포오", "GPT-5": "지피티 파이브",
     "G7": "지 세븐", "COVID-19": "코로나 십구", "C++": "씨 플러스 플러스", "C#": "씨샵", "TV": "티브이",
     "D-day": "디데이", "D-Day": "디데이", "D-DAY": "디데이", "2NE1": "투애니원", "7-Eleven": "세븐일레븐",
     "7-ELEVEN": "세븐일레븐", "Lv.": "레벨", "M.2": "엠 닷 투", "Ep.": "에피소드", "EP.": "에피소드",
@@ -59,7 +59,7 @@ _UNPRONOUNCEABLE = re.compile(
 _SYLLABLE = re.compile(r"[B-DF-HJ-NP-TV-Z][AEIOU][B-DF-HJ-NP-TV-Z]")  # kim, but not abc
 
 _WORD_NAMES = "|".join(re.escape(word) for word in sorted(WORDS, key=lambda word: (-len(word), word)))
-_WORD = re.compile(rf"(?<![A-Za-z0-9])(?:{_WORD_NAMES})(?:(?<=\.)|(?![A-Za-z0-9₂]|\.[0-9]))")
+_WORD = re.compile(rf"(?<![A-Za-z0-9])(?:{_WORD_NAMES})(?:(?<=\.)|(?![A-Za-z0-9]|\.[0-9]))")
 _KEY = re.compile(r"(?<![A-Za-z0-9])F(?P<n>1[0-2]|[1-9])(?=\s?키|[을를]?\s?(?:누르|눌러|눌렀|누른))")
 _ENGLISH_DIGITS = "원 투 쓰리 포 파이브 식스 세븐 에이트 나인 텐 일레븐 트웰브".split()
 _NUMBERED = re.compile(r"(?<![A-Za-z0-9])(?:no|NO)\.\s?(?=[0-9])")
@@ -78,7 +78,6 @@ _ROMAN = re.compile(
 )
 _ROMAN_ALONE = frozenset({"II", "III", "VII", "VIII", "XII", "XIII"})
 _VALUES = {"I": 1, "V": 5, "X": 10}
-_SIGN = re.compile(r"[\u2160-\u216b\u2170-\u217b]")
 
 
 def spelled(letters: str) -> str:
@@ -154,11 +153,6 @@ def _roman(match: re.Match[str]) -> str | None:
     return sino(sum(signed))
 
 
-def _sign(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    return sino(code - (0x2160 if code < 0x2170 else 0x2170) + 1)
-
-
 WORD_RULES = (
     Rule(_KEY, lambda match: f"에프 {_ENGLISH_DIGITS[int(match['n']) - 1]}"),
     Rule(_WORD, _word),
@@ -166,4 +160,4 @@ WORD_RULES = (
     Rule(_NUMBERED, lambda match: "넘버"),
     Rule(_SLASHED, _slashed),
 )
-RULES = (Rule(_AND, _and), Rule(_ROMAN, _roman), Rule(_DOTTED, _dotted), Rule(_TOKEN, _token), Rule(_SIGN, _sign))
+RULES = (Rule(_AND, _and), Rule(_ROMAN, _roman), Rule(_DOTTED, _dotted), Rule(_TOKEN, _token))

@@ -9,8 +9,8 @@ from services.synth.reading.korean.numeral import decimal, final_consonant, sino
 from services.synth.reading.rule import Rule
 
 _CURRENCIES = {
-    "₩": "원", "￦": "원", "$": "달러", "US$": "달러", "€": "유로", "£": "파운드", "¥": "엔", "￥": "엔", "KRW": "원",
-    "USD": "달러", "EUR": "유로", "GBP": "파운드", "JPY": "엔", "CNY": "위안",
+    "₩": "원", "$": "달러", "US$": "달러", "€": "유로", "£": "파운드", "¥": "엔", "KRW": "원", "USD": "달러",
+    "EUR": "유로", "GBP": "파운드", "JPY": "엔", "CNY": "위안",
 }  # fmt: skip
 _CENTS = {"달러": "센트", "유로": "센트", "파운드": "펜스"}
 _POWERS = {"K": 3, "k": 3, "M": 6, "B": 9, "T": 12}

@@ -17,7 +17,7 @@ _MINUS = r"(?<![0-9A-Za-z가-힣)%.\-])(?P<minus>[-−–])"
 _MEASURE = unit.pattern(unit.KOREAN, unit.AHEAD)
 _FOR_EACH = rf"(?:/(?P<per>{unit.pattern(unit.KOREAN)}))?"  # mg/dL
 _TAIL = rf"(?:\s?(?P<unit>{_MEASURE}){_FOR_EACH}|(?P<more>여)?{counter.PATTERN})"
-_TILDE = r"\s?[~∼〜～]\s?"
+_TILDE = r"\s?~\s?"
 
 _QUANTITY = re.compile(rf"(?<![A-Za-z])(?:{_MINUS})?(?P<number>{SCALED}|{PLAIN}){_TAIL}")
 _NUMBER = re.compile(rf"(?:{_MINUS})?(?P<number>{SCALED}|{PLAIN})(?P<more>여)?")
