@@ -43,6 +43,16 @@ class RuleIndex:
         return self._by_kind[kind]
 
 
+def before(match: re.Match[str], chars: int) -> str:
+    """Returns at most `chars` characters of the text before the match, so that a rule takes bounded time."""
+    return match.string[max(0, match.start() - chars) : match.start()]
+
+
+def after(match: re.Match[str], chars: int) -> str:
+    """Returns at most `chars` characters of the text after the match."""
+    return match.string[match.end() : match.end() + chars]
+
+
 def always(words: str) -> Callable[[re.Match[str]], str]:
     """Returns a `say` with the same words for every match."""
     return lambda match: words

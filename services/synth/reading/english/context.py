@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from services.synth.reading import rule
+
 _FORMULA = re.compile(
     r"[=≠≤≥^√×÷]|(?<![A-Za-z])[a-z]\s?[<>]|\b(?:what(?:'s|’s| is)|calculate|compute|solve|evaluate)\s"
 )
@@ -17,12 +19,12 @@ _BEGINS_A_SENTENCE = re.compile(
 
 def before(match: re.Match[str], chars: int = 48) -> str:
     """Returns at most `chars` characters of the text before the match."""
-    return match.string[max(0, match.start() - chars) : match.start()]
+    return rule.before(match, chars)
 
 
 def after(match: re.Match[str], chars: int = 32) -> str:
     """Returns at most `chars` characters of the text after the match."""
-    return match.string[match.end() : match.end() + chars]
+    return rule.after(match, chars)
 
 
 def is_formula(match: re.Match[str]) -> bool:

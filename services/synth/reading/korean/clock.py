@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from services.synth.reading.korean.numeral import decimal, native, sino
-from services.synth.reading.rule import Rule
+from services.synth.reading.rule import Rule, before
 
 _HALF = r"(?P<half>\s?(?:[AaPp]\.?[Mm]\.?))(?![A-Za-z])"
 _TIME = re.compile(
@@ -37,7 +37,7 @@ def hour(number: int) -> str:
 
 def _half(match: re.Match[str]) -> str:
     """Return 오전 or 오후, unless the text already has it before the time."""
-    if not match["half"] or _HALF_BEFORE.search(match.string[: match.start()][-8:]):
+    if not match["half"] or _HALF_BEFORE.search(before(match, 8)):
         return ""
     return "오전 " if match["half"].strip()[0] in "aA" else "오후 "
 
@@ -47,8 +47,7 @@ def _time(match: re.Match[str]) -> str:
         minutes, seconds = int(match["hour"]), int(match["minute"])
         return (f"{sino(minutes)} 분 " if minutes else "") + f"{sino(seconds)} 초"
     minute, second = int(match["minute"]), int(match["second"] or 0)
-    text, first = match.string, match.start()
-    if match["second"] and (_LONG.search(text[max(0, first - 12) : first]) or _LONG_AFTER.match(text, match.end())):
+    if match["second"] and (_LONG.search(before(match, 12)) or _LONG_AFTER.match(match.string, match.end())):
         return _duration(match["hour"], str(minute), str(second))
     said = _half(match) + hour(int(match["hour"]))
     if minute or second:

@@ -11,7 +11,7 @@ from services.synth.reading import unit
 from services.synth.reading.korean import counter
 from services.synth.reading.korean.latin import spelled, word_or_letters
 from services.synth.reading.korean.numeral import digits
-from services.synth.reading.rule import Rule
+from services.synth.reading.rule import Rule, after, before
 
 # The repeats are bounded, and a match begins only where the character before it is no part of a code.
 _TOKEN = re.compile(
@@ -38,6 +38,7 @@ _PLATE = re.compile(
     r"(?P<space>\s?)(?P<b>[0-9]{4})(?![0-9\-]|[.,][0-9])"
 )
 
+_FAR = 36  # characters before a code that may have its label
 _PLACES = r"(?:[0-9]{1,2}|한|두|세|네|다섯|여섯|일곱|여덟|열)\s?자리"
 _PARTICLE = r"(?:은|는|이|가|을|를|의|인|로|으로)?"
 _OPEN = r"\s?[:=]?\s?[\[(\"'“‘]?$"
@@ -80,15 +81,11 @@ def is_quantity(text: str, end: int) -> bool:
 
     번, 도 and 인 do not count, because a code may have them behind it: 3456번, 1234도, 1234인.
     """
-    after = text[end : end + 16]
-    if _QUANTITY.match(after):
+    following = text[end : end + 16]
+    if _QUANTITY.match(following):
         return True
-    name = counter.beginning(after)
-    return bool(name) and name not in _NOT_COUNTERS and not _IF.match(after)
-
-
-def _before(match: re.Match[str]) -> str:
-    return match.string[max(0, match.start() - 36) : match.start()]
+    name = counter.beginning(following)
+    return bool(name) and name not in _NOT_COUNTERS and not _IF.match(following)
 
 
 def _spelled(code: str) -> str:
@@ -99,29 +96,29 @@ def _spelled(code: str) -> str:
 
 def _space(match: re.Match[str]) -> str:
     """Return a space before 번, which is a word of its own."""
-    return " " if match.string[match.end() : match.end() + 1] == "번" else ""
+    return " " if after(match, 1) == "번" else ""
 
 
 def _code(match: re.Match[str]) -> str | None:
     """Read a code after its label; None without a label, and for a quantity: 비밀번호 4자리, 계좌에 500원."""
-    code, before = match["code"], _before(match)
-    if not any(char.isdecimal() for char in code) or ("생년월일" in before and _BIRTHDAY.fullmatch(code)):
+    code, words = match["code"], before(match, _FAR)
+    if not any(char.isdecimal() for char in code) or ("생년월일" in words and _BIRTHDAY.fullmatch(code)):
         return None
-    if _of_a_card(match, before):
+    if _of_a_card(match, words):
         return _spelled(code)
     if code.isdecimal():
         if is_quantity(match.string, match.end()) or _UNTIL.match(match.string, match.end()):
             return None
-        if len(code) < 5 and _ORDER.search(before):  # 대기번호 23번 is a number
+        if len(code) < 5 and _ORDER.search(words):  # 대기번호 23번 is a number
             return None
-        if len(code) < 3 and not _ENDING.search(before):
+        if len(code) < 3 and not _ENDING.search(words):
             return None
-    return _spelled(code) + _space(match) if _LABEL.search(before) else None
+    return _spelled(code) + _space(match) if _LABEL.search(words) else None
 
 
-def _of_a_card(match: re.Match[str], before: str) -> bool:
+def _of_a_card(match: re.Match[str], words: str) -> bool:
     """Whether the four digits are the last ones of a card or an account: 신한카드(1234)."""
-    card = _CARD.search(before)
+    card = _CARD.search(words)
     if card is None or not match["code"].isdecimal() or len(match["code"]) != 4:
         return False
     return bool(card["open"] or _PAID.match(match.string, match.end()))
@@ -137,7 +134,7 @@ def _characters(code: str) -> str:
 
 def _secret(match: re.Match[str]) -> str | None:
     """Read each character of a password, also those of a word: qwer1234, abc!23."""
-    if not _SECRET_LABEL.search(_before(match)):
+    if not _SECRET_LABEL.search(before(match, _FAR)):
         return None
     parts = (part[0] for part in _PART_OF_SECRET.finditer(match["code"]))
     return " ".join(digits(part, "공") if part.isdecimal() else _MARKS.get(part) or spelled(part) for part in parts)
@@ -145,7 +142,7 @@ def _secret(match: re.Match[str]) -> str | None:
 
 def _spaced(match: re.Match[str]) -> str | None:
     """Read groups of digits after a label: 인증번호 482 913."""
-    if is_quantity(match.string, match.end()) or not _LABEL.search(_before(match)):
+    if is_quantity(match.string, match.end()) or not _LABEL.search(before(match, _FAR)):
         return None
     return _spelled(match[0])
 
@@ -155,12 +152,13 @@ def _masked(match: re.Match[str]) -> str | None:
 
 
 def _masked_card(match: re.Match[str]) -> str | None:
-    return _spelled(match[0]) if _CARD.search(_before(match)) or _LABEL.search(_before(match)) else None
+    words = before(match, _FAR)
+    return _spelled(match[0]) if _CARD.search(words) or _LABEL.search(words) else None
 
 
 def _door(match: re.Match[str]) -> str | None:
     """Read the keys of a door: 별표 일이삼사 우물 정자."""
-    if not (match["before"] or match["after"]) or not _OF_A_DOOR.search(_before(match)):
+    if not (match["before"] or match["after"]) or not _OF_A_DOOR.search(before(match, _FAR)):
         return None
     parts = (_KEYS.get(match["before"]), digits(match["code"], "공"), _KEYS.get(match["after"]))
     return " ".join(part for part in parts if part)
@@ -173,10 +171,9 @@ def _long(match: re.Match[str]) -> str | None:
 
 def _plate(match: re.Match[str]) -> str | None:
     """Read a number plate; a letter that is also a counter needs a word for a vehicle beside it."""
-    text, first, end = match.string, match.start(), match.end()
-    if is_quantity(text, end):
+    if is_quantity(match.string, match.end()):
         return None
-    named = _VEHICLE.search(text[max(0, first - 20) : first]) or _VEHICLE.search(text[end : end + 8])
+    named = _VEHICLE.search(before(match, 20)) or _VEHICLE.search(after(match, 8))
     if not named and (match["space"] or match["letter"] not in _ON_PLATES):
         return None
     return f"{digits(match['a'], '공')}{match['letter']} {digits(match['b'], '공')}"

@@ -6,7 +6,7 @@ import re
 
 from services.synth.reading.korean.code import is_quantity
 from services.synth.reading.korean.numeral import digits, month, sino
-from services.synth.reading.rule import Rule
+from services.synth.reading.rule import Rule, after, before
 
 _MONTH, _DAY = r"(?:1[0-2]|0?[1-9])", r"(?:3[01]|[12][0-9]|0?[1-9])"
 _AFTER_CONSONANT = {"는": "은", "가": "이", "를": "을", "와": "과"}
@@ -126,7 +126,7 @@ def _short_year(match: re.Match[str]) -> str:
 
 def _until(match: re.Match[str]) -> str | None:
     """Read month and day after a date and a tilde; elsewhere they are a decimal."""
-    if not _SINCE.search(match.string[max(0, match.start() - 24) : match.start()]):
+    if not _SINCE.search(before(match, 24)):
         return None
     return _spoken("", match["m"], match["d"], match) + _at_end(match)
 
@@ -153,12 +153,12 @@ def _slashed(match: re.Match[str]) -> str | None:
     """Read a date if the text around says so, or if it is unlikely as a fraction: 5/3, 12/25; not 3/4 and 1/16."""
     numerator, denominator = int(match["m"]), int(match["d"])
     text, first, end = match.string, match.start(), match.end()
-    if text[end : end + 3].lstrip().startswith("박자") or _NAMED.match(text, first):
+    if after(match, 3).lstrip().startswith("박자") or _NAMED.match(text, first):
         return None
-    if _SUM_BEFORE.search(text[max(0, first - 3) : first]) or _SUM_AFTER.match(text, end):  # 10/2=5
+    if _SUM_BEFORE.search(before(match, 3)) or _SUM_AFTER.match(text, end):  # 10/2=5
         return None
     named = match["named"] or match["weekday"] or _OF_A_DAY.match(text, end)
-    named = named or _DAY_BEFORE.search(text[max(0, first - 10) : first])
+    named = named or _DAY_BEFORE.search(before(match, 10))
     if not named and numerator < denominator and (denominator <= 12 or numerator == 1):
         return None
     return _spoken("", match["m"], match["d"], match)
@@ -174,10 +174,10 @@ def _days_slashed(match: re.Match[str]) -> str | None:
 
 def _year_month_dotted(match: re.Match[str]) -> str | None:
     """Read 2024.10 as a month, unless it measures something: 2024.10원, 코스피 2024.10."""
-    text, first, end = match.string, match.start(), match.end()
-    if _VERSION_BEFORE.search(text[max(0, first - 4) : first]):
+    text, end = match.string, match.end()
+    if _VERSION_BEFORE.search(before(match, 4)):
         return None
-    if is_quantity(text, end) or _MEASURED.search(text[max(0, first - 8) : first]) or text[end : end + 2] == "으로":
+    if is_quantity(text, end) or _MEASURED.search(before(match, 8)) or after(match, 2) == "으로":
         return None
     return f"{sino(int(match['year']))} 년 {month(int(match['m']))}"
 
@@ -190,29 +190,28 @@ def _month_of_year(match: re.Match[str]) -> str | None:
 
 def _eight(match: re.Match[str]) -> str | None:
     """Read 20240503 기준 as a date; without such a word it is a number."""
-    text, first = match.string, match.start()
-    if not (_DAY_AFTER.match(text, match.end()) or _TILDE_BEFORE.search(text[max(0, first - 4) : first])):
+    if not (_DAY_AFTER.match(match.string, match.end()) or _TILDE_BEFORE.search(before(match, 4))):
         return None
     return _spoken(match["year"], match["m"], match["d"], None)
 
 
 def _six(match: re.Match[str]) -> str | None:
     """Read six digits on a package as a date, if a word for such a date is before them."""
-    if not _LABEL_OF_SIX.search(match.string[max(0, match.start() - 12) : match.start()]):
+    if not _LABEL_OF_SIX.search(before(match, 12)):
         return None
     return _spoken(match["year"], match["m"], match["d"], None)
 
 
 def _short_dotted(match: re.Match[str]) -> str | None:
     """Read 25.1.2.(목) and '24.5.3; without an apostrophe, a weekday or a last dot it is a version."""
-    text, first = match.string, match.start()
+    text = match.string
     sure = (
         match["quote"]
         or match["weekday"]
         or (match["dot"] and match.end() < len(text))
         or _OF_A_DAY.match(text, match.end())
     )
-    if not sure or _VERSION_BEFORE.search(text[max(0, first - 4) : first]):
+    if not sure or _VERSION_BEFORE.search(before(match, 4)):
         return None
     return _short_year(match)
 

@@ -9,7 +9,7 @@ import re
 
 from services.synth.reading import unit
 from services.synth.reading.korean.quantity import PLAIN, SCALED, counted, spoken
-from services.synth.reading.rule import Rule
+from services.synth.reading.rule import Rule, after, before
 
 _PRICE = re.compile(rf"(?P<number>{SCALED}|{PLAIN})\s?원/(?P<per>{unit.pattern(unit.KOREAN)})")
 _EACH = re.compile(
@@ -27,8 +27,7 @@ def _price(match: re.Match[str]) -> str:
 
 def _each(match: re.Match[str]) -> str:
     ahead = _AHEAD.get(match["per"]) or f"{match['per']}당"
-    before, after = match.string[max(0, match.start() - 20) : match.start()], match.string[match.end() :][:20]
-    return f"{ahead} {counted(match['number'], match['name'], before, after)}"
+    return f"{ahead} {counted(match['number'], match['name'], before(match, 20), after(match, 20))}"
 
 
 RULES = (Rule(_PRICE, _price), Rule(_EACH, _each))

@@ -13,6 +13,7 @@ from functools import cache
 
 from services.synth.reading.edited_text import Edit, EditedText
 from services.synth.reading.korean.numeral import final_consonant
+from services.synth.reading.rule import after, before
 
 _COUNTS = """
     가29 각11 간24 갈10 감20 갑6 강24 개20 객2 갱4 갹1 거17 건12 걸4 검7 겁3 게3 격7 견11 결6 겸6 경45 계24 고39 곡7
@@ -147,8 +148,7 @@ def _after(previous: str, syllable: str) -> str:
 
 
 def _words(match: re.Match[str]) -> str:
-    text, first, end = match.string, match.start(), match.end()
-    return reading(match[0], text[max(0, first - 1) : first], text[end : end + 4]) or match[0]
+    return reading(match[0], before(match, 1), after(match, 4)) or match[0]
 
 
 def _names_the_same(match: re.Match[str]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from services.synth.reading.rule import Rule
+from services.synth.reading.rule import Rule, after, before
 
 _NAMES = {"*": "별표", "#": "우물 정자"}
 _PARTICLES = {
@@ -27,26 +27,21 @@ _TOPIC = re.compile(r"(?:은|는|면)\s$")
 
 def _in_brackets(match: re.Match[str]) -> str | None:
     """Read 별표(*) once, and 버튼(*) with the name of the key."""
-    before = match.string[max(0, match.start() - 12) : match.start()]
-    if _NAMED.search(before):
+    words = before(match, 12)
+    if _NAMED.search(words):
         return ""
-    return f" {_NAMES[match['key']]} " if _PRESSED.search(before) else None
+    return f" {_NAMES[match['key']]} " if _PRESSED.search(words) else None
 
 
 def _key(match: re.Match[str]) -> str | None:
     """Read a key if a word for pressing stands near, and something follows that a name may have behind it."""
-    text, first, end = match.string, match.start(), match.end()
     if match["particle"] is None and match["end"] is None and not match["named"]:
         return None
-    listed = _TOPIC.search(text[max(0, first - 2) : first])  # 예약은 *, 종료는 #
-    if not (listed or _PRESSED.search(text[end : end + 24]) or _PRESSED.search(text[max(0, first - 24) : first])):
+    listed = _TOPIC.search(before(match, 2))  # 예약은 *, 종료는 #
+    if not (listed or _PRESSED.search(after(match, 24)) or _PRESSED.search(before(match, 24))):
         return None
-    apart = (
-        " "
-        if match["particle"] is None and "가" <= text[end : end + 1] <= "힣" and text.startswith(("버튼", "키"), end)
-        else ""
-    )
-    return _NAMES[match["key"]] + _PARTICLES[match["particle"] or ""] + apart
+    apart = match["particle"] is None and after(match, 2).startswith(("버튼", "키"))
+    return _NAMES[match["key"]] + _PARTICLES[match["particle"] or ""] + (" " if apart else "")
 
 
 RULES = (Rule(_IN_BRACKETS, _in_brackets, glued=True), Rule(_KEY, _key))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from services.synth.reading.korean.numeral import sino
-from services.synth.reading.rule import Rule
+from services.synth.reading.rule import Rule, after, before
 
 _NAMES = dict(zip(
     "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
@@ -123,17 +123,15 @@ def _et_cetera(match: re.Match[str]) -> str:
 
 def _beside_english(match: re.Match[str]) -> bool:
     """Whether a word in capitals next to it is English: JUST DO IT."""
-    beside = (_WORD_BEFORE.search(match.string[: match.start()][-20:]), _WORD_AFTER.match(match.string, match.end()))
+    beside = (_WORD_BEFORE.search(before(match, 20)), _WORD_AFTER.match(match.string, match.end()))
     return any(word and word[1] in _ENGLISH for word in beside)
 
 
 def _token(match: re.Match[str]) -> str:
     token = match[0]
-    in_english = _LOWER_BEFORE.search(match.string[: match.start()][-20:]) or _LOWER_AFTER.match(
-        match.string, match.end()
-    )
+    in_english = _LOWER_BEFORE.search(before(match, 20)) or _LOWER_AFTER.match(match.string, match.end())
     if len(token) == 1:
-        after_letter = match.string[match.start() - 1 : match.start()] in ("'", "’")
+        after_letter = before(match, 1) in ("'", "’")
         return token if in_english or after_letter else spelled(token)
     if not token.isupper() or not token.isalpha() or len(token) > 6:
         return token
@@ -145,8 +143,7 @@ def _token(match: re.Match[str]) -> str:
 def _roman(match: re.Match[str]) -> str | None:
     """Read II and III anywhere; IV, VI, IX and XI only before a word like chapter or part."""
     numeral = match["roman"]
-    follows = match.string[match.end() : match.end() + 1]
-    if numeral not in _ROMAN_ALONE and follows not in tuple("장부편세권막차형기급단"):
+    if numeral not in _ROMAN_ALONE and after(match, 1) not in tuple("장부편세권막차형기급단"):
         return None
     values = [_VALUES[char] for char in numeral]
     signed = [-a if a < b else a for a, b in zip(values, [*values[1:], 0], strict=True)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from services.synth.reading.korean.latin import letter
-from services.synth.reading.rule import Rule
+from services.synth.reading.rule import Rule, before
 
 _ANY_CASE = {
     "youtube": "유튜브", "google": "구글", "gmail": "지메일", "iphone": "아이폰", "ipad": "아이패드",
@@ -71,9 +71,8 @@ _PROSE_AFTER = re.compile(r"\s[a-z]{2,20}(?![A-Za-z])")
 
 def _name(match: re.Match[str]) -> str | None:
     """Return the Korean name, unless an English sentence is around an English word: "Apple is red"."""
-    text, first = match.string, match.start()
     if match["name"].lower() not in _ANY_CASE:
-        beside = (_PROSE_BEFORE.search(text[max(0, first - 22) : first]), _PROSE_AFTER.match(text, match.end()))
+        beside = (_PROSE_BEFORE.search(before(match, 22)), _PROSE_AFTER.match(match.string, match.end()))
         if any(word and word[0].strip() not in _ANY_CASE for word in beside):
             return None
     return _READINGS[match["name"].lower()]
@@ -81,13 +80,11 @@ def _name(match: re.Match[str]) -> str | None:
 
 def _model(match: re.Match[str]) -> str | None:
     """Read the letter of a model, 갤럭시 에스 이십사, which is in an English phrase otherwise."""
-    first = match.start()
-    return letter(match["letter"]) if _BEFORE_SECOND.search(match.string[max(0, first - 40) : first]) else None
+    return letter(match["letter"]) if _BEFORE_SECOND.search(before(match, 40)) else None
 
 
 def _second(match: re.Match[str]) -> str | None:
-    first = match.start()
-    return _READINGS[match["name"].lower()] if _BEFORE_SECOND.search(match.string[max(0, first - 40) : first]) else None
+    return _READINGS[match["name"].lower()] if _BEFORE_SECOND.search(before(match, 40)) else None
 
 
 RULES = (Rule(_ALONE, _name), Rule(_SECOND, _second), Rule(_MODEL, _model))

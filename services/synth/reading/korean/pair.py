@@ -6,7 +6,7 @@ import re
 
 from services.synth.reading import unit
 from services.synth.reading.korean.numeral import decimal, digits, sino
-from services.synth.reading.rule import Rule
+from services.synth.reading.rule import Rule, after, before
 
 _WON = (
     r"승리|이겼|이기|이긴|이겨|졌|진(?![가-힣])|지고|패|무승부|역전|앞서|앞섰|앞선|뒤진|뒤지|완승|완패|대승|대패|신승|석패|참패|비겼|비긴|비기|"
@@ -59,20 +59,15 @@ _ALWAYS_OPEN = re.compile(
 _QUARTER = re.compile(r"(?<![0-9.,/])(?P<a>[1-4])/4\s?분기")
 
 
-def _before(match: re.Match[str]) -> str:
-    return match.string[max(0, match.start() - 12) : match.start()]
-
-
 def _score(match: re.Match[str]) -> str:
     return f"{sino(int(match['a']))} 대 {sino(int(match['b']))}"
 
 
 def _in_a_game(match: re.Match[str]) -> str | None:
     """Read 1-0 as a score in a sentence about a game, not behind a street."""
-    text, first, end = match.string, match.start(), match.end()
-    near = _GAME.search(text[max(0, first - 40) : first]) or _GAME.search(text[end : end + 40])
-    near = near or _TEAM_BEFORE.search(text[max(0, first - 8) : first]) or _TEAM_AFTER.match(text, end)
-    return _score(match) if near and not _PLACE.search(text[max(0, first - 4) : first]) else None
+    near = _GAME.search(before(match, 40)) or _GAME.search(after(match, 40))
+    near = near or _TEAM_BEFORE.search(before(match, 8)) or _TEAM_AFTER.match(match.string, match.end())
+    return _score(match) if near and not _PLACE.search(before(match, 4)) else None
 
 
 def _formation(match: re.Match[str]) -> str | None:
@@ -90,8 +85,7 @@ def _short_time(match: re.Match[str]) -> str:
 def _pressure(match: re.Match[str]) -> str | None:
     """Read a blood pressure, 백이십에 팔십, beside its unit or the word for it."""
     systolic, diastolic = int(match["a"]), int(match["b"])
-    text, first = match.string, match.start()
-    if not (match["unit"] or _BLOOD.search(text[max(0, first - 24) : first])):
+    if not (match["unit"] or _BLOOD.search(before(match, 24))):
         return None
     if not (60 <= systolic <= 280 and 30 <= diastolic < systolic):
         return None
@@ -99,7 +93,7 @@ def _pressure(match: re.Match[str]) -> str | None:
 
 
 def _standing(match: re.Match[str]) -> str | None:
-    return _score(match) if _STANDING_BEFORE.search(_before(match)) else None
+    return _score(match) if _STANDING_BEFORE.search(before(match, 12)) else None
 
 
 def _beat(match: re.Match[str]) -> str:
@@ -109,7 +103,7 @@ def _beat(match: re.Match[str]) -> str:
 def _rated(match: re.Match[str]) -> str | None:
     """Read a rating such as 별점 4.8/5: points of the maximum."""
     points = match["a"]
-    if float(points) > int(match["b"]) or not ("." in points or _RATED_BEFORE.search(_before(match))):
+    if float(points) > int(match["b"]) or not ("." in points or _RATED_BEFORE.search(before(match, 12))):
         return None
     return f"{sino(int(match['b']))} 점 만점에 {decimal(points)}" + ("" if "." in points else " 점")
 

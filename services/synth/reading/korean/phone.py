@@ -6,7 +6,7 @@ import re
 
 from services.synth.reading.korean.code import is_quantity
 from services.synth.reading.korean.numeral import digits
-from services.synth.reading.rule import Rule
+from services.synth.reading.rule import Rule, before
 
 _TELEPHONE = re.compile(
     r"(?<![0-9.\-])(?:(?P<plus>\+[0-9]{1,3})[\s\-])?"
@@ -82,8 +82,7 @@ def _company(match: re.Match[str]) -> str | None:
 
 def _short(match: re.Match[str]) -> str | None:
     """Read a number of three or four digits after a word for a service: 상담전화 109, 여성긴급전화 1366."""
-    before = match.string[max(0, match.start() - 14) : match.start()]
-    if is_quantity(match.string, match.end()) or not _SERVICE.search(before):
+    if is_quantity(match.string, match.end()) or not _SERVICE.search(before(match, 14)):
         return None
     return digits(match[0], "공")
 

@@ -9,7 +9,7 @@ import re
 
 from services.synth.reading.korean import counter
 from services.synth.reading.korean.numeral import decimal, native, sino
-from services.synth.reading.rule import Rule
+from services.synth.reading.rule import Rule, before
 
 _NTH = re.compile(r"(?<![0-9.,])(?P<n>[1-9][0-9]?)째(?!깍)")
 _FLOOR = re.compile(
@@ -45,7 +45,7 @@ def _pieces(match: re.Match[str]) -> str:
 
 def _spoons(match: re.Match[str]) -> str | None:
     """Read 1T after an ingredient as 한 큰술, and 1/2t as 이 분의 일 작은술; elsewhere t is a ton."""
-    if not _INGREDIENT.search(match.string[max(0, match.start() - 8) : match.start()]):
+    if not _INGREDIENT.search(before(match, 8)):
         return None
     spoon = "큰술" if match["spoon"] == "T" else "작은술"
     if match["of"]:

@@ -7,7 +7,7 @@ import re
 from services.synth.reading import unit
 from services.synth.reading.korean import counter
 from services.synth.reading.korean.numeral import LONGEST, decimal, digits, final_consonant, month, ordinal, sino
-from services.synth.reading.rule import Rule
+from services.synth.reading.rule import Rule, after, before
 
 # Possessive (++): without it, long runs of digits would take more than linear time.
 PLAIN = r"(?:[0-9]{1,3}(?:,[0-9]{3})++(?![0-9])|[0-9]++)(?:\.[0-9]++(?!\.[0-9]))?"
@@ -94,7 +94,7 @@ def counted(number: str, name: str, before: str, after: str) -> str:
 
 
 def _around(match: re.Match[str]) -> tuple[str, str]:
-    return match.string[max(0, match.start() - 20) : match.start()], match.string[match.end() : match.end() + 20]
+    return before(match, 20), after(match, 20)
 
 
 def _each(match: re.Match[str]) -> str:
@@ -117,13 +117,13 @@ def _measured(words: str, name: str, minus: bool, before: str) -> str:
 def _quantity(match: re.Match[str]) -> str:
     minus, number, name = bool(match["minus"]), match["number"], counter.name_in(match)
     if match["unit"]:
-        return _each(match) + _measured(spoken(number), match["unit"], minus, _around(match)[0])
+        return _each(match) + _measured(spoken(number), match["unit"], minus, before(match, 20))
     if match["more"]:
         return f"{spoken(number)}여 {name}"
     said = counted(number, name, *_around(match))
     if not minus:
         return said
-    if name == "도" and _SAID_AHEAD.search(_around(match)[0]):  # 영하 -10도
+    if name == "도" and _SAID_AHEAD.search(before(match, 20)):  # 영하 -10도
         return said
     return f"{'영하' if name == '도' else '마이너스'} {said}"
 
@@ -142,7 +142,7 @@ def _range(match: re.Match[str]) -> str | None:
     if match["unit"]:
         if match["unit"] in unit.AHEAD:
             ahead, behind = unit.AHEAD[match["unit"]]
-            said = "" if _SAID_AHEAD.search(_around(match)[0]) else f"{ahead} "
+            said = "" if _SAID_AHEAD.search(before(match, 20)) else f"{ahead} "
             return f"{said}{spoken(first)}에서 {spoken(second)} {behind}"
         return f"{_each(match)}{spoken(first)}에서 {spoken(second)} {unit.KOREAN[match['unit']]}"
     if match["more"] or low is None or high is None:
@@ -188,7 +188,7 @@ def _number(match: re.Match[str]) -> str:
     said = spoken(match["number"]) + (match["more"] or "")
     if said == "만" and match["number"].endswith("만"):
         said = "일만"  # 1만 without a counter
-    cold = _SAID_AHEAD.search(match.string[max(0, match.start() - 4) : match.start()])  # 영하 -10
+    cold = _SAID_AHEAD.search(before(match, 4))  # 영하 -10
     return f"마이너스 {said}" if match["minus"] and not cold else said
 
 
@@ -230,7 +230,7 @@ def _neighbours(match: re.Match[str]) -> str | None:
 
 
 def _warm(match: re.Match[str]) -> str:
-    said = _SAID_AHEAD.search(match.string[max(0, match.start() - 4) : match.start()])
+    said = _SAID_AHEAD.search(before(match, 4))
     return f"{spoken(match['n'])} 도" if said else f"영상 {spoken(match['n'])} 도"
 
 
@@ -240,7 +240,7 @@ def _per(match: re.Match[str]) -> str:
 
 def _version(match: re.Match[str]) -> str:
     words = " 점 ".join(sino(int(part)) if len(part) <= LONGEST else digits(part) for part in _parts(match))
-    if not match["v"] or _VERSION_BEFORE.search(match.string[: match.start()][-8:]):
+    if not match["v"] or _VERSION_BEFORE.search(before(match, 8)):
         return words
     return f"버전 {words}"
 

@@ -10,7 +10,7 @@ import re
 from services.synth.reading import unit
 from services.synth.reading.korean.latin import letter
 from services.synth.reading.korean.numeral import final_consonant, sino
-from services.synth.reading.rule import Rule, always
+from services.synth.reading.rule import Rule, after, always, before
 
 _CHAT = {
     "ㅇㅇ": "응", "ㅇㅋ": "오케이", "ㅇㅋㅇㅋ": "오케이 오케이", "ㄴㄴ": "노노", "ㄱㅅ": "감사", "ㄳ": "감사",
@@ -121,17 +121,16 @@ def _tears(match: re.Match[str]) -> str:
 def _equals(match: re.Match[str]) -> str:
     if len(match[0].strip()) > 1:
         return " "  # a horizontal rule, or ==
-    first = match.start()
-    fraction = _FRACTION_BEFORE.search(match.string[max(0, first - 12) : first])  # 1/4 = is 사 분의 일은
+    fraction = _FRACTION_BEFORE.search(before(match, 12))  # 1/4 = is 사 분의 일은
     proper = fraction and int(fraction[1]) < int(fraction[2])  # 10/2 is 십 나누기 이
-    before = fraction[1] if fraction and proper else match.string[max(0, first - 1) : first]
-    before = "얼" if before == "!" else before  # 5! = is 오 팩토리얼은
-    near = match.string[max(0, first - 24) : first]
+    side = fraction[1] if fraction and proper else before(match, 1)
+    side = "얼" if side == "!" else side  # 5! = is 오 팩토리얼은
+    near = before(match, 24)
     if (money := _MONEY_BEFORE.search(near)) is not None:
-        before = _MONEY[money["sign"]]
+        side = _MONEY[money["sign"]]
     elif (measured := _UNIT_BEFORE.search(near)) is not None:
-        before = unit.KOREAN.get(measured["unit"]) or unit.AHEAD.get(measured["unit"], ("", before))[1]
-    words = sino(int(before)) if before.isdecimal() and before.isascii() else letter(before) or before
+        side = unit.KOREAN.get(measured["unit"]) or unit.AHEAD.get(measured["unit"], ("", side))[1]
+    words = sino(int(side)) if side.isdecimal() and side.isascii() else letter(side) or side
     return ("은 " if words and final_consonant(words[-1]) else "는 ") if words.strip() else " "
 
 
@@ -158,7 +157,7 @@ def _minus_of_variables(match: re.Match[str]) -> str | None:
 
 def _hyphen(match: re.Match[str]) -> str:
     """Read 10-3=7 as a subtraction, 12-3 as a house number."""
-    return " 빼기 " if "=" in match.string[match.end() : match.end() + 12] else " 다시 "
+    return " 빼기 " if "=" in after(match, 12) else " 다시 "
 
 
 def _dash(match: re.Match[str]) -> str:
@@ -170,10 +169,10 @@ def _dash(match: re.Match[str]) -> str:
 
 def _slash(match: re.Match[str]) -> str:
     """Return a pause between words, the word slash between numbers."""
-    before, after = match.string[: match.start()][-1:], match.string[match.end() : match.end() + 1]
-    if before.isdecimal() and after.isdecimal():
-        return " 나누기 " if "=" in match.string[match.end() : match.end() + 12] else " 슬래시 "
-    return ", " if before.isalnum() and after.isalnum() else " "
+    left, right = before(match, 1), after(match, 1)
+    if left.isdecimal() and right.isdecimal():
+        return " 나누기 " if "=" in after(match, 12) else " 슬래시 "
+    return ", " if left.isalnum() and right.isalnum() else " "
 
 
 FIRST_RULES = (
