@@ -45,7 +45,7 @@ def read_with_places(
     if "\0" in plain.text:
         plain = plain.respelled(plain.text.replace("\0", " "))
     usual = plain_characters.plain(plain)
-    reading = _language(usual.text, language)
+    reading = language_of_rules(usual.text, language)
     if reading not in ("ko", "en"):
         return held(plain)
     words = word_characters.in_words(held(markdown.unmarked(usual, tags=tags)), reading)
@@ -57,7 +57,7 @@ def read_with_places(
 def say_as(text: str, kind: str, language: str, form: str = "") -> str:
     """Returns the reading of `text` for SSML's `interpret-as` (`kind`) and `format` (`form`), else the usual one."""
     plain = plain_characters.plain(EditedText(unicodedata.normalize("NFC", text).replace("\0", " "))).text.strip()
-    reading = _language(plain, language)
+    reading = language_of_rules(plain, language)
     said = spelling.say_as(plain, kind.lower(), reading, form.lower()) if reading in ("ko", "en") else None
     return said if said and any(char.isalnum() for char in said) else read_out(text, language, tags=False)
 
@@ -68,12 +68,10 @@ def counts(following: str) -> bool:
 
 
 def language_of_rules(text: str, language: str) -> str:
-    """Returns the ISO 639 code of the language as which `text` is read, in a request of that language; else empty."""
-    return _language(text, language)
+    """Returns the ISO 639 code of the language in which `text` is read, in a request of the BCP 47 tag `language`.
 
-
-def _language(text: str, language: str) -> str:
-    """Returns the ISO 639 code of the language in which to read the text; empty: leave it to the engine."""
+    Only ko and en have rules. Empty: the text is of another script, and stays as it is for the engine.
+    """
     if _HANGUL.search(text):
         return "ko"
     if _FOREIGN.search(text):

@@ -8,9 +8,11 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from services.synth.reading.common import roman_value
 from services.synth.reading.edited_text import EditedText
 from services.synth.reading.english.numeral import cardinal
 from services.synth.reading.korean.numeral import sino
+from services.synth.reading.rule import after, before
 
 _COUNTED = (
     "\u2460-\u249b\u24ea-\u24ff\u2776-\u2793\u3220-\u3229\u3251-\u325f\u3280-\u3289\u32b1-\u32bf"  # ① ⑴ ⒈ ❶ ㈠ ㉑ ㊀ ㊱
@@ -27,7 +29,6 @@ _ANY = re.compile(f"[{_COUNTED}\u2160-\u217f\u249c-\u24e9\u3200-\u321c\u3260-\u3
 _KOREAN_NAMES = {"㈜": "주식회사", "㈔": "사단법인", "㍿": "주식회사", "℡": "전화", "℻": "팩스"}
 _ENGLISH_NAMES = {"℡": "telephone", "℻": "fax"}  # the others have no usual word in English, and are silent
 _JAMO, _SYLLABLES = "ㄱㄴㄷㄹㅁㅂㅅㅇㅈㅊㅋㅌㅍㅎ", "가나다라마바사아자차카타파하"
-_ROMAN_DIGITS = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 # What may follow without a space: a particle, or 번 of ①번.
 _HANGS_ON = re.compile(
     r"번|(?:은|는|이|가|을|를|의|에|로|와|과|도|만|입니다|이다|이고|까지|부터|에서|에게|으로|이나|처럼|보다)(?![가-힣])"
@@ -57,17 +58,17 @@ def in_words(text: EditedText, code: str) -> EditedText:
 
 def _apart(match: re.Match[str], words: str) -> str:
     """Return the words with spaces where a word is beside them; a Korean particle hangs on."""
-    before, after = match.string[match.start() - 1 : match.start()], match.string[match.end() : match.end() + 1]
+    left, right = before(match, 1), after(match, 1)
     hangs = _HANGS_ON.match(match.string, match.end())
-    ahead = " " if before.isalnum() and before != "제" else ""
-    return ahead + words + (" " if after.isalnum() and not hangs else "")
+    ahead = " " if left.isalnum() and left != "제" else ""
+    return ahead + words + (" " if right.isalnum() and not hangs else "")
 
 
 def _joined(match: re.Match[str], words: str) -> str:
     """Return the words without a space at Hangul: 제Ⅱ장 is one word."""
-    before, after = match.string[match.start() - 1 : match.start()], match.string[match.end() : match.end() + 1]
-    ahead = " " if before.isalnum() and (before.isascii() or words.isascii()) else ""
-    return ahead + words + (" " if after.isalnum() and (after.isascii() or words.isascii()) else "")
+    left, right = before(match, 1), after(match, 1)
+    ahead = " " if left.isalnum() and (left.isascii() or words.isascii()) else ""
+    return ahead + words + (" " if right.isalnum() and (right.isascii() or words.isascii()) else "")
 
 
 def _letter(sign: str) -> str:
@@ -82,8 +83,8 @@ def _syllable(sign: str) -> str:
 
 def _fraction(match: re.Match[str]) -> str:
     """Return digits, which the rules read with a unit or after a whole number: 1/2 cup, 2 1/4."""
-    before, after = match.string[match.start() - 1 : match.start()], match.string[match.end() : match.end() + 1]
-    return (" " if before.isalnum() else "") + _digits(match) + (" " if after.isdecimal() else "")
+    left, right = before(match, 1), after(match, 1)
+    return (" " if left.isalnum() else "") + _digits(match) + (" " if right.isdecimal() else "")
 
 
 def _digits(fraction: re.Match[str]) -> str:
@@ -92,7 +93,7 @@ def _digits(fraction: re.Match[str]) -> str:
 
 def _korean_fraction(match: re.Match[str]) -> str:
     """Return words, or digits before a unit and after a whole number: 2와 1/4. 1/2까지 would be read as a date."""
-    whole = match.string[match.start() - 1 : match.start()]
+    whole = before(match, 1)
     if whole.isdecimal():
         return ("와 " if whole in "2459" else "과 ") + _digits(match)
     if _MEASURED.match(match.string, match.end()):
@@ -103,5 +104,4 @@ def _korean_fraction(match: re.Match[str]) -> str:
 
 def _roman(sign: str) -> int:
     """Return the value of a numeral in Roman characters: 14 for ⅩⅣ."""
-    values = [_ROMAN_DIGITS[letter] for letter in unicodedata.normalize("NFKC", sign).upper()]
-    return sum(-a if a < b else a for a, b in zip(values, [*values[1:], 0], strict=True))
+    return roman_value(unicodedata.normalize("NFKC", sign).upper())

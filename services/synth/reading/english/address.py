@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import re
 
+from services.synth.reading.common import HOST_LABEL
 from services.synth.reading.english.numeral import digits
 from services.synth.reading.rule import Rule
 
-_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?"
-_MAIL = re.compile(rf"(?<![A-Za-z0-9.+_\-])[A-Za-z0-9][A-Za-z0-9.+_\-]{{0,63}}@(?:{_LABEL}\.){{1,8}}[A-Za-z]{{2,24}}")
+_MAIL = re.compile(
+    rf"(?<![A-Za-z0-9.+_\-])[A-Za-z0-9][A-Za-z0-9.+_\-]{{0,63}}@(?:{HOST_LABEL}\.){{1,8}}[A-Za-z]{{2,24}}"
+)
 _URL = re.compile(
     r"(?<![A-Za-z0-9@])(?:https?://|www\.)(?P<where>[A-Za-z0-9.\-_~%/]{1,2000})(?:[?#][!-~]{0,4000})?", re.IGNORECASE
 )
 _DOMAIN = re.compile(
-    rf"(?<![A-Za-z0-9@.\-])(?:{_LABEL}\.){{1,8}}(?:com|net|org|kr|io|ai|dev|edu|gov)(?![A-Za-z0-9\-]|\.[A-Za-z0-9])"
+    rf"(?<![A-Za-z0-9@.\-])(?:{HOST_LABEL}\.){{1,8}}(?:com|net|org|kr|io|ai|dev|edu|gov)(?![A-Za-z0-9\-]|\.[A-Za-z0-9])"
     r"(?P<path>/[A-Za-z0-9.\-_~%/]{0,400})?(?:(?<=[A-Za-z0-9/])[?#](?=[A-Za-z0-9])[!-~]{0,400})?"
 )
 _FROM_A_DOT = re.compile(  # ./build.sh, ../src, ~/.bashrc, /usr/local

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from services.synth.reading import unit
+from services.synth.reading.common import NETWORK_CARD
 from services.synth.reading.english.context import after, before
 from services.synth.reading.english.numeral import cardinal, digits
 from services.synth.reading.rule import Rule
@@ -71,9 +72,6 @@ _FORMED = re.compile(
 _BANK = re.compile(
     r"(?<![A-Za-z0-9])[A-Z]{2}[0-9]{2}(?:\s[A-Z0-9]{4}){3,7}+(?:\s[A-Z0-9]{1,3})?(?![A-Za-z0-9])"
 )  # an IBAN
-_MAC = re.compile(
-    r"(?<![0-9A-Za-z:\-])[0-9A-Fa-f]{2}(?:(?::[0-9A-Fa-f]{2}){5}|(?:-[0-9A-Fa-f]{2}){5})(?![0-9A-Za-z:\-])"
-)
 _HEXADECIMAL = re.compile(
     r"(?<![A-Za-z0-9.])0x(?P<n>(?=[0-9]{0,15}[A-Fa-f])[0-9A-Fa-f]{1,16}|[0-9]{4,16})(?![0-9A-Za-z])"
 )
@@ -163,7 +161,7 @@ def _long(match: re.Match[str]) -> str | None:
 
 RULES = (
     Rule(_MASKED, _masked, first="a."),
-    Rule(_MAC, lambda match: characters(match[0].upper().replace(":", "-")), first="a0"),
+    Rule(NETWORK_CARD, lambda match: characters(match[0].upper().replace(":", "-")), first="a0"),
     Rule(_HEXADECIMAL, lambda match: f"zero x {characters(match['n'].upper())}", first="0"),
     Rule(_FORMED, _formed, first="0"),
     Rule(_BANK, _formed, first="a"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from services.synth.reading.common import RAISED
 from services.synth.reading.english.context import after, before, is_formula
 from services.synth.reading.english.numeral import cardinal
 from services.synth.reading.rule import Rule, always
@@ -45,7 +46,6 @@ _POWER = re.compile(
     r"(?<=[0-9A-Za-z)\]π])(?:\^|\s?\*\*\s?)(?:\{(?P<braced>[-−]?[0-9A-Za-z]{1,4})\}|\((?P<round>[-−]?[0-9A-Za-z]{1,4})\)|(?P<plain>[-−]?[0-9]{1,4}|[A-Za-z](?![A-Za-z])))"
 )
 _RAISED = re.compile(r"(?<=[0-9A-Za-z)\]π])(?P<n>[⁻⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ]{1,5})")
-_RAISED_DIGITS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ", "-0123456789n")
 _LOWERED = re.compile(r"[₀-₉]{1,9}")
 _ROOT = re.compile(r"(?P<root>[√∛])(?=\s?[0-9A-Za-z(π])")
 _TIMES = re.compile(r"(?P<sign>[x×*X·⋅])(?=\s?[-−√(]?[$€£]?[0-9A-Za-z(π.])")
@@ -131,7 +131,7 @@ def _power(match: re.Match[str]) -> str | None:
 
 
 def _raised(match: re.Match[str]) -> str:
-    exponent = match["n"].translate(_RAISED_DIGITS)
+    exponent = match["n"].translate(RAISED)
     if re.search(r"[A-Za-z]{3}$", before(match)) and exponent not in ("2", "3"):
         return " "  # a footnote
     plain = exponent.lstrip("-")

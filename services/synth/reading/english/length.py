@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from services.synth.reading.common import PLAIN
 from services.synth.reading.english.context import after, is_closing_quote, stop
-from services.synth.reading.english.money import PLAIN
 from services.synth.reading.english.numeral import cardinal, decimal
 from services.synth.reading.rule import Rule, always
 

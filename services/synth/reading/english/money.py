@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 
+from services.synth.reading.common import PLAIN
 from services.synth.reading.english.context import after, before
 from services.synth.reading.english.numeral import LONGEST, cardinal, decimal
 from services.synth.reading.rule import Rule
 
-PLAIN = r"(?:[0-9]{1,3}(?:,[0-9]{3})++(?![0-9])|[0-9]++)(?:\.[0-9]++(?!\.[0-9]))?"
-"""A number with or without commas and a point. It does not backtrack."""
 _AMOUNT = rf"(?:{PLAIN}|\.[0-9]{{1,2}}(?![0-9]))"
 _POWER = (
     r"(?:(?P<power{0}>MM|mm|[Bb]n|[Mm]n|tn|[KkMmBT])(?![A-Za-z0-9])"
@@ -80,7 +79,7 @@ def _said(number: str, scale: str, sign: str, land: str, *, adjective: bool = Fa
 
 
 def _scale(match: re.Match[str], side: str) -> str:
-    return match[f"word{side}"] or _POWERS.get((match[f"power{side}"] or "").lower(), "")
+    return match[f"word{side}"] or power(match[f"power{side}"] or "")
 
 
 def _money(match: re.Match[str]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from services.synth.reading.common import roman_value
+
 LONGEST = 15
 """Maximum digits of a whole number that is read as a number; a longer one is read digit by digit."""
 
@@ -99,13 +101,10 @@ def in_pairs(number: str) -> str:
 
 
 _ROMAN = re.compile(r"C{0,3}(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
-_ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 
 
 def roman(numeral: str) -> int | None:
     """Returns the value of a Roman numeral in capitals up to CCCXCIX; None if it is not one (IIII, VX, MIX)."""
     if not numeral or not _ROMAN.fullmatch(numeral):
         return None
-    values = [_ROMAN_VALUES[char] for char in numeral]
-    following = [*values[1:], 0]
-    return sum(-value if value < right else value for value, right in zip(values, following, strict=True))
+    return roman_value(numeral)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from services.synth.reading import unit
+from services.synth.reading.common import PLAIN
 from services.synth.reading.english.context import after, before, is_closing_quote, is_formula, stop
-from services.synth.reading.english.money import PLAIN, power
+from services.synth.reading.english.money import power
 from services.synth.reading.english.numeral import LONGEST, cardinal, decimal, digits, ordinal, year
 from services.synth.reading.rule import Rule
 

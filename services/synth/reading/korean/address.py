@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from services.synth.reading.common import HOST_LABEL
 from services.synth.reading.korean.latin import spelled, word_or_letters
 from services.synth.reading.korean.numeral import digits
 from services.synth.reading.rule import Rule
@@ -34,13 +35,12 @@ _SIGNS = {
     ":": "콜론",
 }
 _TOP = "com|net|org|kr|io|ai|dev|app|me|tv|co|jp|cn|us|uk|eu|de|fr|shop|store|blog|info|xyz|site|tech|gov|edu"
-_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?"
-_HOST = rf"(?:{_LABEL}\.){{1,8}}(?:{_TOP})(?![A-Za-z0-9\-])"
+_HOST = rf"(?:{HOST_LABEL}\.){{1,8}}(?:{_TOP})(?![A-Za-z0-9\-])"
 _PATH = r"(?:/[A-Za-z0-9\-_.~%/]{0,2000})?"
 _QUERY = r"(?:[?#][!-~]{0,4000})?"
 
 _MAIL = re.compile(
-    rf"(?<![A-Za-z0-9.+_\-])(?P<local>[A-Za-z0-9][A-Za-z0-9.+_\-]{{0,63}})@(?P<host>(?:{_LABEL}\.){{1,8}}[A-Za-z]{{2,24}})"
+    rf"(?<![A-Za-z0-9.+_\-])(?P<local>[A-Za-z0-9][A-Za-z0-9.+_\-]{{0,63}})@(?P<host>(?:{HOST_LABEL}\.){{1,8}}[A-Za-z]{{2,24}})"
 )
 _URL = re.compile(
     rf"(?<![A-Za-z0-9@])[Hh][Tt][Tt][Pp][Ss]?://(?P<host>[A-Za-z0-9.\-]{{1,253}}(?::[0-9]{{1,5}})?)(?P<path>{_PATH}){_QUERY}"

@@ -30,8 +30,11 @@ _PAIRS = [
 ]  # fmt: skip
 _FORMS = {form: pair for pair in _PAIRS for form in pair}
 _TOWARDS = re.compile(r"(?:으)?로(?:서|써)?(?:는|도|만|의|부터)?")
-_EITHER = {"은(는)": "은", "는(은)": "은", "을(를)": "을", "를(을)": "을", "이(가)": "이", "가(이)": "이",
-           "과(와)": "과", "와(과)": "과", "(으)로": "으로"}  # fmt: skip
+EITHER = {
+    "은(는)": "은", "는(은)": "은", "을(를)": "을", "를(을)": "을", "이(가)": "이", "가(이)": "이", "과(와)": "과",
+    "와(과)": "과", "(으)로": "으로",
+}  # fmt: skip
+"""A particle as templates write it, with both forms → one of its forms."""
 _RIEUL = 8
 
 
@@ -57,9 +60,9 @@ def form_after(reading: str, particle: str) -> str:
 
 def either_form(text: str, place: int) -> str:
     """Returns the template at that place of the text that names both forms, such as 을(를); empty: there is none."""
-    return next((both for both in _EITHER if text.startswith(both, place)), "")
+    return next((both for both in EITHER if text.startswith(both, place)), "")
 
 
 def form_of_either(reading: str, both: str) -> str:
     """Returns the form of a template such as 을(를) that follows the reading; the template if that is not Hangul."""
-    return form_after(reading, _EITHER[both]) if "가" <= reading[-1:] <= "힣" else both
+    return form_after(reading, EITHER[both]) if "가" <= reading[-1:] <= "힣" else both

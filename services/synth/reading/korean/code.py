@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 
 from services.synth.reading import unit
-from services.synth.reading.korean import counter
+from services.synth.reading.common import NETWORK_CARD
+from services.synth.reading.korean import counter, key
 from services.synth.reading.korean.latin import spelled, word_or_letters
 from services.synth.reading.korean.numeral import digits
 from services.synth.reading.rule import Rule, after, before
@@ -27,10 +28,6 @@ _DOOR = re.compile(
     r"(?<![0-9A-Za-z*#])(?P<before>[*#])?(?P<code>[0-9]{3,8})(?P<after>[*#])?(?![0-9A-Za-z*#])"
 )  # *1234#
 _OF_A_DOOR = re.compile(r"(?:현관|도어락|비밀번호|비번|출입\s?번호)(?:은|는)?\s?[:=]?\s?$")
-_KEYS = {"*": "별표", "#": "우물 정자"}
-_MAC = re.compile(
-    r"(?<![0-9A-Za-z:\-])[0-9A-Fa-f]{2}(?:(?::[0-9A-Fa-f]{2}){5}|(?:-[0-9A-Fa-f]{2}){5})(?![0-9A-Za-z:\-])"
-)
 _HEXADECIMAL = re.compile(r"(?<![A-Za-z0-9.])0[xX](?P<n>[0-9A-Fa-f]{1,16})(?![0-9A-Za-z])")
 _LONG = re.compile(r"(?<![A-Za-z0-9.,*+\-=])[1-9][0-9]{10,19}(?![A-Za-z0-9*\-]|[.,][0-9]|\s?[=+×÷*])")
 _PLATE = re.compile(
@@ -160,7 +157,7 @@ def _door(match: re.Match[str]) -> str | None:
     """Read the keys of a door: 별표 일이삼사 우물 정자."""
     if not (match["before"] or match["after"]) or not _OF_A_DOOR.search(before(match, _FAR)):
         return None
-    parts = (_KEYS.get(match["before"]), digits(match["code"], "공"), _KEYS.get(match["after"]))
+    parts = (key.NAMES.get(match["before"]), digits(match["code"], "공"), key.NAMES.get(match["after"]))
     return " ".join(part for part in parts if part)
 
 
@@ -180,7 +177,7 @@ def _plate(match: re.Match[str]) -> str | None:
 
 
 RULES = (
-    Rule(_MAC, lambda match: _characters(match[0])),
+    Rule(NETWORK_CARD, lambda match: _characters(match[0])),
     Rule(_HEXADECIMAL, lambda match: f"영엑스 {_characters(match['n'])}"),
     Rule(_PLATE, _plate),
     Rule(_MASKED, _masked),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
+from services.synth.reading.korean.attached import form_after
 from services.synth.reading.korean.code import is_quantity
 from services.synth.reading.korean.numeral import digits, month, sino
 from services.synth.reading.rule import Rule, after, before
 
 _MONTH, _DAY = r"(?:1[0-2]|0?[1-9])", r"(?:3[01]|[12][0-9]|0?[1-9])"
-_AFTER_CONSONANT = {"는": "은", "가": "이", "를": "을", "와": "과"}
 _NOT_IN_NUMBER = r"(?<![0-9.,/\-])"
 _TILDE = r"\s?~\s?"
 _WEEKDAY = r"\s?\((?P<weekday>[월화수목금토일])\)(?:(?P<particle>[는가를와])(?![가-힣]))?"
@@ -106,7 +106,7 @@ def _weekday(match: re.Match[str]) -> str:
     """Return the day of the week in brackets as a word, with the particle that fits it: (수)는 is 수요일은."""
     if not match["weekday"]:
         return ""
-    return f" {match['weekday']}요일" + _AFTER_CONSONANT.get(match["particle"] or "", "")
+    return f" {match['weekday']}요일{form_after('요일', match['particle'] or '')}"
 
 
 def _at_end(match: re.Match[str]) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 
 from services.synth.reading import unit
-from services.synth.reading.korean.quantity import PLAIN, SCALED, counted, spoken
+from services.synth.reading.common import PLAIN
+from services.synth.reading.korean.quantity import SCALED, counted, spoken
 from services.synth.reading.rule import Rule, after, before
 
 _PRICE = re.compile(rf"(?P<number>{SCALED}|{PLAIN})\s?원/(?P<per>{unit.pattern(unit.KOREAN)})")

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 
 from services.synth.reading import unit
+from services.synth.reading.common import RAISED
 from services.synth.reading.edited_text import EditedText
+from services.synth.reading.korean.attached import form_after
 from services.synth.reading.korean.latin import letter, spelled
 from services.synth.reading.korean.numeral import final_consonant, sino
 
@@ -55,8 +57,6 @@ _POWER = re.compile(
     r"(?:\^(?:\{(?P<braced>[-−]?[0-9]{1,4}|[a-z])\}|(?P<plain>[-−]?[0-9]{1,4}|[a-z](?![A-Za-z0-9])))"
     r"|(?P<raised>[⁻⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ]{1,4}))(?:(?P<particle>[은는이가을를와과로])(?![가-힣]))?"
 )
-_RAISED = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ", "-0123456789n")
-_PARTICLES = {"는": "은", "가": "이", "를": "을", "와": "과", "로": "으로"}  # after 제곱
 _STARS = re.compile(r"(?:(?<=[0-9)])|(?<=(?<![A-Za-z0-9*])[A-Za-z]))\*\*(?=[0-9]{1,4}(?![0-9*]))")  # 2**3
 _EXPONENT = re.compile(
     r"(?<![A-Za-z0-9.,\-])(?P<number>[0-9](?:\.[0-9]{1,12})?)[eE](?P<sign>[+\-]?)0?(?P<power>[0-9]{1,3})(?![A-Za-z0-9]|[.,][0-9])"
@@ -73,10 +73,10 @@ def _exponent(match: re.Match[str]) -> str:
 
 def _power(match: re.Match[str]) -> str:
     base = match["base"]
-    exponent = (match["braced"] or match["plain"] or match["raised"].translate(_RAISED)).replace("−", "-")
+    exponent = (match["braced"] or match["plain"] or match["raised"].translate(RAISED)).replace("−", "-")
     words = spelled(base) if base.isalpha() else base
     named = _NAMED_POWERS.get(exponent)
-    particle = _PARTICLES.get(match["particle"] or "", match["particle"] or "")
+    particle = form_after("제곱", match["particle"] or "")
     if named:
         return f"{words}{' ' if base.isalpha() else '의 '}{named}{particle}"
     minus = "마이너스 " if exponent[0] == "-" else ""

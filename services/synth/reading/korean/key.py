@@ -6,7 +6,8 @@ import re
 
 from services.synth.reading.rule import Rule, after, before
 
-_NAMES = {"*": "별표", "#": "우물 정자"}
+NAMES = {"*": "별표", "#": "우물 정자"}
+"""Key → its name."""
 _PARTICLES = {
     "을": "를", "를": "를", "이": "가", "가": "가", "은": "는", "는": "는", "과": "와", "와": "와", "으로": "로",
     "로": "로", "이나": "나", "나": "나", "": "",
@@ -30,7 +31,7 @@ def _in_brackets(match: re.Match[str]) -> str | None:
     words = before(match, 12)
     if _NAMED.search(words):
         return ""
-    return f" {_NAMES[match['key']]} " if _PRESSED.search(words) else None
+    return f" {NAMES[match['key']]} " if _PRESSED.search(words) else None
 
 
 def _key(match: re.Match[str]) -> str | None:
@@ -41,7 +42,7 @@ def _key(match: re.Match[str]) -> str | None:
     if not (listed or _PRESSED.search(after(match, 24)) or _PRESSED.search(before(match, 24))):
         return None
     apart = match["particle"] is None and after(match, 2).startswith(("버튼", "키"))
-    return _NAMES[match["key"]] + _PARTICLES[match["particle"] or ""] + (" " if apart else "")
+    return NAMES[match["key"]] + _PARTICLES[match["particle"] or ""] + (" " if apart else "")
 
 
 RULES = (Rule(_IN_BRACKETS, _in_brackets, glued=True), Rule(_KEY, _key))

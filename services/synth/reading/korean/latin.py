@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from services.synth.reading.common import roman_value
 from services.synth.reading.korean.numeral import sino
 from services.synth.reading.rule import Rule, after, before
 
@@ -77,7 +78,6 @@ _ROMAN = re.compile(
     r"(?=$|[\s.,!?)]|(?:장|부|편|세|권|막|차|형|기|급|단계|은|는|이|가|을|를|의|에|와|과|도|로)(?![가-힣]{2}))"
 )
 _ROMAN_ALONE = frozenset({"II", "III", "VII", "VIII", "XII", "XIII"})
-_VALUES = {"I": 1, "V": 5, "X": 10}
 
 
 def spelled(letters: str) -> str:
@@ -145,9 +145,7 @@ def _roman(match: re.Match[str]) -> str | None:
     numeral = match["roman"]
     if numeral not in _ROMAN_ALONE and after(match, 1) not in tuple("장부편세권막차형기급단"):
         return None
-    values = [_VALUES[char] for char in numeral]
-    signed = [-a if a < b else a for a, b in zip(values, [*values[1:], 0], strict=True)]
-    return sino(sum(signed))
+    return sino(roman_value(numeral))
 
 
 WORD_RULES = (

@@ -5,22 +5,24 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-from services.synth.reading.korean.numeral import decimal, final_consonant, sino
+from services.synth.reading.korean.attached import form_after
+from services.synth.reading.korean.numeral import decimal, sino
 from services.synth.reading.rule import Rule
 
-_CURRENCIES = {
+CURRENCIES = {
     "₩": "원", "$": "달러", "US$": "달러", "€": "유로", "£": "파운드", "¥": "엔", "KRW": "원", "USD": "달러",
     "EUR": "유로", "GBP": "파운드", "JPY": "엔", "CNY": "위안",
 }  # fmt: skip
+"""Sign or code → name of the currency."""
 _CENTS = {"달러": "센트", "유로": "센트", "파운드": "펜스"}
 _POWERS = {"K": 3, "k": 3, "M": 6, "B": 9, "T": 12}
-_SIGN = "|".join(re.escape(sign) for sign in sorted(_CURRENCIES, key=lambda sign: (-len(sign), sign)))
+_SIGN = "|".join(re.escape(sign) for sign in sorted(CURRENCIES, key=lambda sign: (-len(sign), sign)))
 _AMOUNT = re.compile(
     rf"(?<![A-Za-z0-9])(?P<minus>[-−])?(?P<sign>{_SIGN})\s?"
     r"(?P<number>(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,20})(?:\.[0-9]{1,20})?)(?![0-9])"
     r"(?P<power>[KkMBT](?![A-Za-z0-9]))?(?P<scale>\s?[십백천만억조]{1,4})?"
 )
-_NAME = "|".join(sorted(set(_CURRENCIES.values()), key=lambda name: (-len(name), name)))
+_NAME = "|".join(sorted(set(CURRENCIES.values()), key=lambda name: (-len(name), name)))
 _TWICE = re.compile(rf"{_AMOUNT.pattern}\s?(?P<again>{_NAME})(?!래|형|룸|리|력)")  # ₩5,000원; but $5 달력
 _CODE_BEHIND = re.compile(
     r"(?P<number>(?:[0-9]{1,3}(?:,[0-9]{3})++|[0-9]{1,20})(?:\.[0-9]{1,20})?)\s?(?P<code>KRW|USD|EUR|GBP|JPY|CNY)(?![A-Za-z0-9])"
@@ -30,18 +32,16 @@ _CODE_BEHIND = re.compile(
 
 def _twice(match: re.Match[str]) -> str | None:
     """Read an amount whose currency is written twice, once."""
-    return _amount(match) if match["again"] == _CURRENCIES[match["sign"]] else None
+    return _amount(match) if match["again"] == CURRENCIES[match["sign"]] else None
 
 
 def _code_behind(match: re.Match[str]) -> str:
-    name, particle = _CURRENCIES[match["code"]], match["particle"]
-    pair = next((pair for pair in ("을를", "은는", "이가", "과와") if particle and particle in pair), None)
-    fitting = pair[0 if final_consonant(name[-1]) else 1] if pair else ""
-    return f"{decimal(match['number'])} {name}{fitting}"
+    name = CURRENCIES[match["code"]]
+    return f"{decimal(match['number'])} {name}{form_after(name, match['particle'] or '')}"
 
 
 def _amount(match: re.Match[str]) -> str:
-    name = _CURRENCIES[match["sign"]]
+    name = CURRENCIES[match["sign"]]
     said = "마이너스 " if match["minus"] else ""
     number = match["number"]
     if match["power"]:

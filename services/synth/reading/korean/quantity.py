@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 
 from services.synth.reading import unit
+from services.synth.reading.common import PLAIN
 from services.synth.reading.korean import counter
 from services.synth.reading.korean.numeral import LONGEST, decimal, digits, final_consonant, month, ordinal, sino
 from services.synth.reading.rule import Rule, after, before
 
-# Possessive (++): without it, long runs of digits would take more than linear time.
-PLAIN = r"(?:[0-9]{1,3}(?:,[0-9]{3})++(?![0-9])|[0-9]++)(?:\.[0-9]++(?!\.[0-9]))?"
 _SCALE = r"(?:[십백천]{0,2}[만억조](?!각)|경(?![가-힣])|[십백천](?!각))"
 SCALED = rf"{PLAIN}\s?{_SCALE}(?:\s?{PLAIN}\s?{_SCALE})*(?:[0-9]{{1,4}}(?![0-9,.]))?"
 _MINUS = r"(?<![0-9A-Za-z가-힣)%.\-])(?P<minus>[-−–])"

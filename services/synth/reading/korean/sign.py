@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 
 from services.synth.reading import unit
+from services.synth.reading.korean import attached
 from services.synth.reading.korean.latin import letter
+from services.synth.reading.korean.money import CURRENCIES
 from services.synth.reading.korean.numeral import final_consonant, sino
 from services.synth.reading.rule import Rule, after, always, before
 
@@ -62,7 +64,6 @@ _BELOW = re.compile(
     r"(?<=(?<![A-Za-z0-9])[A-D])[-−](?=$|[,.)]|(?:을|를|이|가|은|는|로)(?![가-힣]{2})|학점|등급|입니다|이에요|예요)"
 )
 _MONEY_BEFORE = re.compile(r"(?P<sign>[$₩€£¥])[0-9][0-9.,]{0,20}$")
-_MONEY = {"$": "달러", "₩": "원", "€": "유로", "£": "파운드", "¥": "엔"}
 _UNIT_BEFORE = re.compile(r"[0-9]\s?(?P<unit>[A-Za-z%°]{1,5}[23]?)$")
 _PLUS_ONE = re.compile(
     r"(?<![0-9])(?P<n>[1-4])\s?\+\s?1(?=\s?(?:행사|이벤트|상품|할인|증정|제품|쿠폰|묶음|세트|구성|특가|기획))"
@@ -93,19 +94,12 @@ _NUMBERED = re.compile(
 _COMPANY = re.compile(r"\(주\)")
 _ALPHABET = re.compile("[" + re.escape("".join(_SAID)) + "]")
 
-# A particle with its other form, as templates write it: 사과을(를) is 사과를.
-_PARTICLES = {
-    "을(를)": "을를", "를(을)": "을를", "은(는)": "은는", "는(은)": "은는", "이(가)": "이가", "가(이)": "이가",
-    "과(와)": "과와", "와(과)": "과와",
-}  # fmt: skip
-_PARTICLE = re.compile("(?<=[가-힣])(?:" + "|".join(map(re.escape, _PARTICLES)) + r"|\(으\)로)")
+_PARTICLE = re.compile("(?<=[가-힣])(?:" + "|".join(map(re.escape, attached.EITHER)) + ")")
 
 
 def _particle(match: re.Match[str]) -> str:
-    final = final_consonant(match.string[match.start() - 1])
-    if match[0] == "(으)로":
-        return "로" if final in (0, 8) else "으로"
-    return _PARTICLES[match[0]][0 if final else 1]
+    """Read a particle that a template writes with both forms: 사과을(를) is 사과를."""
+    return attached.form_of_either(before(match, 1), match[0])
 
 
 def _laughter(match: re.Match[str]) -> str:
@@ -127,7 +121,7 @@ def _equals(match: re.Match[str]) -> str:
     side = "얼" if side == "!" else side  # 5! = is 오 팩토리얼은
     near = before(match, 24)
     if (money := _MONEY_BEFORE.search(near)) is not None:
-        side = _MONEY[money["sign"]]
+        side = CURRENCIES[money["sign"]]
     elif (measured := _UNIT_BEFORE.search(near)) is not None:
         side = unit.KOREAN.get(measured["unit"]) or unit.AHEAD.get(measured["unit"], ("", side))[1]
     words = sino(int(side)) if side.isdecimal() and side.isascii() else letter(side) or side
