@@ -72,11 +72,11 @@ ENGLISH_SAME = {
     "square inches", "Pa": "pascals", "kPa": "kilopascals", "hPa": "hectopascals", "BTU": "BTU", "BTUs": "BTUs",
     "‰": "per mille", "MP": "megapixels", "ft/min": "feet per minute", "dBm": "dBm", "lb-ft": "pound feet",
 }  # fmt: skip
-"""Unit → its name, which is the same in singular and plural."""
+"""Unit → its name, the same in singular and plural, except feet and inches (_FEET_AND_INCHES)."""
 
 _SIGNS = {"ℓ": "l", "℃": "°C", "℉": "°F", "µ": "μ"}  # others, such as ㎏ and ㎡, are letters already (plain_characters)
 
-_FEET = frozenset({"ft", "sq ft", "sq. ft", "sqft", "ft2", "ft²", "cu ft", "cu. ft", "sq in", "sq. in"})
+_FEET_AND_INCHES = frozenset({"ft", "sq ft", "sq. ft", "sqft", "ft2", "ft²", "cu ft", "cu. ft", "sq in", "sq. in"})
 _PLURALS = {"cc": "cc", "foot per second": "feet per second"}
 _SIGN = re.compile(f"[{''.join(_SIGNS)}]")
 _POWER = re.compile(r"(?<=[mM])[²³]")
@@ -89,8 +89,8 @@ def plain(text: EditedText) -> EditedText:
 
 
 def english(name: str, *, one: bool) -> str:
-    """Returns the English words of a unit, in the singular if `one`; feet and percent have one form for both."""
-    if name in _FEET and one:
+    """Returns the English words of a unit, in the singular if `one`: foot, kilogram; percent has one form for both."""
+    if name in _FEET_AND_INCHES and one:
         return ENGLISH_SAME[name].replace("feet", "foot").replace("inches", "inch")
     return ENGLISH_SAME.get(name) or (ENGLISH[name] if one else english_plural(name))
 

@@ -9,6 +9,7 @@ import re
 
 from services.synth.reading.common import HOST_LABEL
 from services.synth.reading.english.numeral import digits
+from services.synth.reading.english.sign import named
 from services.synth.reading.rule import Rule
 
 _MAIL = re.compile(
@@ -26,19 +27,12 @@ _FROM_A_DOT = re.compile(  # ./build.sh, ../src, ~/.bashrc, /usr/local
     r"|(?<![A-Za-z0-9.~/)<])(?:/[A-Za-z_][A-Za-z0-9_.\-]{1,40}){2,12}"
 )
 _PART = re.compile(r"[A-Za-z]+|[0-9]+|[^A-Za-z0-9]")
-_SIGNS = {
-    ".": "dot", "/": "slash", "-": "dash", "_": "underscore", "@": "at", "+": "plus", "~": "tilde", "%": "percent",
-}  # fmt: skip
 
 
 def _said(text: str) -> str:
     return " ".join(
-        digits(part[0]) if part[0].isdecimal() else _SIGNS.get(part[0], part[0]) for part in _PART.finditer(text)
+        digits(part[0]) if part[0].isdecimal() else (named(part[0]) or part[0]) for part in _PART.finditer(text)
     )
-
-
-def _whole(match: re.Match[str]) -> str:
-    return _said(match[0])
 
 
 def _domain(match: re.Match[str]) -> str:
@@ -60,7 +54,7 @@ def _path(match: re.Match[str]) -> str:
 
 RULES = (
     Rule(_FROM_A_DOT, _path, first="."),
-    Rule(_MAIL, _whole, first="a0"),
+    Rule(_MAIL, lambda match: _said(match[0]), first="a0"),
     Rule(_URL, _url, first="a"),
     Rule(_DOMAIN, _domain, first="a0"),
 )

@@ -132,7 +132,7 @@ def _texted(code: str, text: str) -> bool:
 
 
 def _is_word(part: str) -> bool:
-    """Whether a part between dashes is a word: the code in "code 6-digit" is not one."""
+    """Whether a part between dashes is a word, so that 6-digit after "code" is no code."""
     return _WORD_PART.fullmatch(part) is not None
 
 
@@ -150,10 +150,6 @@ def _masked(match: re.Match[str]) -> str:
     return letters + digits(match["code"])
 
 
-def _formed(match: re.Match[str]) -> str:
-    return characters(match[0])
-
-
 def _long(match: re.Match[str]) -> str | None:
     """Read a long number without commas digit by digit, unless it is round: 1000000000 is one billion."""
     return None if match["code"].endswith("000") else digits(match["code"])
@@ -163,8 +159,8 @@ RULES = (
     Rule(_MASKED, _masked, first="a."),
     Rule(NETWORK_CARD, lambda match: characters(match[0].upper().replace(":", "-")), first="a0"),
     Rule(_HEXADECIMAL, lambda match: f"zero x {characters(match['n'].upper())}", first="0"),
-    Rule(_FORMED, _formed, first="0"),
-    Rule(_BANK, _formed, first="a"),
+    Rule(_FORMED, lambda match: characters(match[0]), first="0"),
+    Rule(_BANK, lambda match: characters(match[0]), first="a"),
     Rule(_CODE, _code, first="a0"),
 )
 LONG_RULES = (Rule(_LONG, _long, first="0"),)

@@ -6,10 +6,10 @@ import re
 
 from services.synth.reading.english.context import after, before, stop
 from services.synth.reading.english.numeral import cardinal, ordinal, plural, year
-from services.synth.reading.rule import Rule
+from services.synth.reading.rule import Rule, always
 
-_MONTHS = "January February March April May June July August September October November December".split()
-_MONTH_NAMES = {name[:length].lower(): name for name in _MONTHS for length in (3, 4, len(name))}
+MONTHS = "January February March April May June July August September October November December".split()
+_MONTH_NAMES = {name[:length].lower(): name for name in MONTHS for length in (3, 4, len(name))}
 _WEEKDAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
 _WEEKDAY_NAMES = {name[:3]: name for name in _WEEKDAYS} | {
     "Tues": "Tuesday", "Weds": "Wednesday", "Thur": "Thursday", "Thurs": "Thursday",
@@ -19,7 +19,7 @@ _NAME = "|".join(sorted(_MONTH_NAMES, key=lambda name: (-len(name), name)))
 _SHORT_MONTH = "Jan|Feb|Mar|Apr|May|June?|July?|Aug|Sept?|Oct|Nov|Dec"
 _SHORT_WEEKDAY = "|".join(sorted(_WEEKDAY_NAMES, key=lambda name: (-len(name), name)))
 _ANY_WEEKDAY = f"{'|'.join(_WEEKDAYS)}|{_SHORT_WEEKDAY}"
-_ANY_MONTH = f"{'|'.join(_MONTHS)}|{_SHORT_MONTH}"
+_ANY_MONTH = f"{'|'.join(MONTHS)}|{_SHORT_MONTH}"
 _TO = r"\s?[-–—]\s?"
 
 _ISO = re.compile(rf"(?<![0-9\-])(?P<y>[12][0-9]{{3}})[\-/](?P<m>{_MONTH})[\-/](?P<d>{_DAY})(?![0-9\-])")
@@ -41,7 +41,7 @@ _WORK_WEEK = re.compile(r"(?<![A-Za-z0-9\-])M[-–]F(?=[,:]?\s[0-9])")
 _WEEKDAY = re.compile(rf"(?<![A-Za-z.])(?P<w>{_SHORT_WEEKDAY})(?![A-Za-z'’\-])\.?")
 _MONTH_ALONE = re.compile(rf"(?<![A-Za-z.])(?P<m>{_SHORT_MONTH})(?![A-Za-z'’\-])\.?")
 _DASH_TO_DATE = re.compile(r"[-–—](?=\s?[A-Z])")
-_DASH_TO_DECADE = re.compile(r"(?<=0s)\s?[-–]\s?(?=['’]?(?:[12][0-9])?[0-9]0s(?![A-Za-z0-9]))")
+_DASH_TO_DECADE = re.compile(r"(?<=0s)[-–]\s?(?=['’]?(?:[12][0-9])?[0-9]0s(?![A-Za-z0-9]))")
 _CENTURY = re.compile(r"(?<![0-9.,$€£])(?P<c>[2-9])00s(?![A-Za-z0-9])")
 _DECADE = re.compile(r"(?<![0-9.,$€£])(?P<mark>['’])?(?P<c>[12][0-9])?(?P<d>[0-9]0)['’]?s(?![A-Za-z0-9])")
 _ERA = re.compile(r"(?<![0-9.,$€£\-])(?P<y>[0-9]{1,4})(?=\s?(?:BCE?|CE|A\.?D)(?![A-Za-z])|\s?B\.\s?C\.)")
@@ -81,14 +81,14 @@ _PAUSE_AHEAD = re.compile(r"$|[.,;:!?)]")
 def month(name: str) -> int | None:
     """Returns the number of a month from its name or abbreviation without a period; None if it is not one."""
     full = _MONTH_NAMES.get(name.lower())
-    return _MONTHS.index(full) + 1 if full else None
+    return MONTHS.index(full) + 1 if full else None
 
 
 def date(year_number: int | None, month: int | None, day: int | None) -> str | None:
     """Returns the given parts of a date in words; None if there is no such month or day."""
     if not 1 <= (month or 1) <= 12 or not 1 <= (day or 1) <= 31:
         return None
-    said = " ".join(([_MONTHS[month - 1]] if month else []) + ([ordinal(day)] if day else []))
+    said = " ".join(([MONTHS[month - 1]] if month else []) + ([ordinal(day)] if day else []))
     if year_number is None:
         return said or None
     words = year(year_number) if year_number >= 1000 else cardinal(year_number)
@@ -214,11 +214,11 @@ RULES = (
     Rule(_DAY_MONTH, _day_month, first="0"),
     Rule(_MONTH_YEAR, _month_year, first="a"),
     Rule(_SPAN_OF_NAMES, _span_of_names, first="a"),
-    Rule(_WORK_WEEK, lambda match: "Monday to Friday", first="a"),
+    Rule(_WORK_WEEK, always("Monday to Friday"), first="a"),
     Rule(_WEEKDAY, _weekday, first="a"),
     Rule(_MONTH_ALONE, _month_alone, first="a"),
     Rule(_DASH_TO_DATE, _dash_to_date, first="."),
-    Rule(_DASH_TO_DECADE, lambda match: " to ", first="."),
+    Rule(_DASH_TO_DECADE, always(" to "), first="."),
     Rule(_CENTURY, lambda match: f"{cardinal(int(match['c']))} hundreds", first="0"),
     Rule(_DECADE, _decade, first="0."),
     Rule(_ERA, _era, first="0"),

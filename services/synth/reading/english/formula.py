@@ -18,6 +18,7 @@ _NUMBER_BEFORE = re.compile(r"[0-9)\]²³][%°]?\s?$")
 _VALUE_AFTER = re.compile(r"\s?[-−+√(|]?\s?\$?(?:[0-9]|\.[0-9]|[A-Za-z](?![A-Za-z'’.])|[(πθ√|∞])")
 _NUMBER_AFTER = re.compile(r"\s?[-−√(]?\s?\$?\.?[0-9(√]")
 _VARIABLE_AFTER = re.compile(r"\s?[A-Za-z](?![A-Za-z'’])")
+_END_OF_WORD = re.compile(r"[A-Za-z]{2}\s?$")
 _WORD_BEFORE = re.compile(r"[A-Za-z]{2,20}\s$")
 _SCORE = re.compile(
     r"\b(?:won|win|lost|lose|beat|lead|leads|led|score|scored|game|final|match|tied|victory|set|defeat|defeated|draw)\b",
@@ -78,10 +79,6 @@ def _minus(match: re.Match[str]) -> str | None:
     return (" to " if score else " minus ") if numbers and apart and match[0] == "-" else None
 
 
-def _equals(match: re.Match[str]) -> str:
-    return " equals "
-
-
 def _not_equal(match: re.Match[str]) -> str | None:
     if match[0][0] == "!" and not (_VALUE_AFTER.match(after(match)) or re.match(r"\s?[A-Za-z]", after(match))):
         return None
@@ -98,9 +95,10 @@ def _comparison(match: re.Match[str]) -> str | None:
     left = _VALUE_BEFORE.search(words) or (
         sign != ">" and _WORD_BEFORE.search(words) and words[-1:] == " " and following[:1] == " "
     )
-    path = sign == ">" and re.search(r"[A-Za-z]{2}\s?$", words) is not None
+    after_word = _END_OF_WORD.search(words) is not None
+    path = sign == ">" and after_word
     if left or (path and following[:1] == " "):
-        verb = "" if re.search(r"[A-Za-z]{2}\s?$", words) else "is "
+        verb = "" if after_word else "is "
         return f" {verb}{_COMPARED[sign]} "
     if sign in ("≪", "≫") or (sign == ">" and not words.strip() and following[:1] == " "):
         return None  # a quotation in a mail
@@ -125,7 +123,7 @@ def _power_words(exponent: str) -> str:
 
 
 def _power(match: re.Match[str]) -> str | None:
-    if "*" in match[0] and re.search(r"[A-Za-z]{2}\s?$", before(match)):
+    if "*" in match[0] and _END_OF_WORD.search(before(match)):
         return None  # **bold**
     return _power_words(match["braced"] or match["round"] or match["plain"])
 
@@ -204,7 +202,7 @@ FIRST_RULES = (
 RULES = (
     Rule(_NOT_EQUAL, _not_equal, first="."),
     Rule(_COMPARISON, _comparison, first="."),
-    Rule(_EQUALS, _equals, first="."),
+    Rule(_EQUALS, always(" equals "), first="."),
     Rule(_MINUS, _minus, first="."),
     Rule(_MODEL, lambda match: match[0], first="a"),
     Rule(_BY_AFTER_UNIT, lambda match: " by " if _LENGTH.search(before(match)) else None, first="a."),

@@ -110,11 +110,7 @@ def _alone(match: re.Match[str]) -> str | None:
     if below and above and 1 < below <= 1000 and (above < below or below < 10) and above <= 99:
         day = 1 <= above <= 12 and 1 <= below <= 31 and below not in _DENOMINATORS and above < below
         return date.date(None, above, below) if day else name(above, below)
-    return f"{_decimal(match['a'])} slash {_decimal(match['b'])}"
-
-
-def _decimal(number: str) -> str:
-    return cardinal(int(number))
+    return f"{cardinal(above)} slash {cardinal(below)}"
 
 
 def _pair(above: int, below: int, match: re.Match[str]) -> str | None:
@@ -153,8 +149,8 @@ def _rating(above: int, below: int, match: re.Match[str]) -> str | None:
 
 def _rated(match: re.Match[str]) -> str | None:
     """Read 4.8/5 as a rating, which has a decimal and is not above its maximum."""
-    points, most = match["a"], match["b"]
-    return f"{decimal(points)} out of {cardinal(int(most))}" if float(points) <= int(most) else None
+    points, maximum = match["a"], int(match["b"])
+    return f"{decimal(points)} out of {cardinal(maximum)}" if float(points) <= maximum else None
 
 
 def _over(above: int, below: int, match: re.Match[str]) -> str | None:

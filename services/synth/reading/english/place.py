@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from services.synth.reading.english.context import after, before, stop
+from services.synth.reading.english.date import MONTHS
 from services.synth.reading.english.numeral import digits, in_pairs
 from services.synth.reading.rule import Rule, always
 
@@ -48,7 +49,7 @@ _HOUSE = re.compile(
 )
 _NOT_A_HOUSE = re.compile(
     r"\b(?:in|since|until|till|by|before|after|during|of|from|circa|year|the)\s$"
-    r"|\b(?:January|February|March|April|May|June|July|August|September|October|November|December)\s$",
+    rf"|\b(?:{'|'.join(MONTHS)})\s$",
     re.IGNORECASE,
 )
 _STREET = re.compile(

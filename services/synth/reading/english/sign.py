@@ -18,7 +18,7 @@ _SAID = {
 }  # fmt: skip
 _SPELLED = {
     ".": "dot", ",": "comma", "-": "dash", "_": "underscore", "/": "slash", ":": "colon", "@": "at", "#": "hash",
-    "*": "star", "!": "exclamation mark", "?": "question mark",
+    "*": "star", "!": "exclamation mark", "?": "question mark", "~": "tilde",
 }  # fmt: skip
 _SIGN = re.compile("[" + re.escape("".join(_SAID)) + "]")
 _ABOUT = re.compile(r"(?<![0-9A-Za-z])~\s?(?=[0-9$€£])")
@@ -64,10 +64,6 @@ _NAMED_BEFORE = re.compile(
 )
 
 
-def _said(match: re.Match[str]) -> str:
-    return _SAID[match[0]]
-
-
 def _key(match: re.Match[str]) -> str | None:
     """Say the star and the pound key of a telephone: press *, the # key, followed by #, *69."""
     words, following, number = before(match), after(match), match["n"]
@@ -110,5 +106,5 @@ RULES = (
     Rule(_HASH, always("number "), first="."),
     Rule(_SHARP, always(" sharp"), first="."),
     Rule(_HASHTAG, always("hashtag "), first="."),
-    Rule(_SIGN, _said, first="."),
+    Rule(_SIGN, lambda match: _SAID[match[0]], first="."),
 )

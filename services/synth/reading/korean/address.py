@@ -11,6 +11,7 @@ import re
 from services.synth.reading.common import HOST_LABEL
 from services.synth.reading.korean.latin import spelled, word_or_letters
 from services.synth.reading.korean.numeral import digits
+from services.synth.reading.korean.sign import named
 from services.synth.reading.rule import Rule
 
 _NAMES = {
@@ -24,16 +25,6 @@ _NAMES = {
     "icloud": "아이클라우드", "lycos": "라이코스",
 }  # fmt: skip
 _ENDINGS = {"net": "넷", "go": "고", "app": "앱", "dev": "데브", "shop": "숍", "blog": "블로그", "info": "인포"}
-_SIGNS = {
-    "-": "하이픈",
-    "_": "언더바",
-    "+": "플러스",
-    "/": "슬래시",
-    "~": "물결",
-    ".": "점",
-    "%": "퍼센트",
-    ":": "콜론",
-}
 _TOP = "com|net|org|kr|io|ai|dev|app|me|tv|co|jp|cn|us|uk|eu|de|fr|shop|store|blog|info|xyz|site|tech|gov|edu"
 _HOST = rf"(?:{HOST_LABEL}\.){{1,8}}(?:{_TOP})(?![A-Za-z0-9\-])"
 _PATH = r"(?:/[A-Za-z0-9\-_.~%/]{0,2000})?"
@@ -107,7 +98,7 @@ def _part(part: str) -> str:
         return digits(part, "공")
     if part.isalpha():
         return _NAMES.get(part.lower()) or word_or_letters(part)
-    return _SIGNS.get(part, "")
+    return named(part)
 
 
 def _cut(match: re.Match[str]) -> str:

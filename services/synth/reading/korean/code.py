@@ -9,7 +9,7 @@ import re
 
 from services.synth.reading import unit
 from services.synth.reading.common import NETWORK_CARD
-from services.synth.reading.korean import counter, key
+from services.synth.reading.korean import counter, key, sign
 from services.synth.reading.korean.latin import spelled, word_or_letters
 from services.synth.reading.korean.numeral import digits
 from services.synth.reading.rule import Rule, after, before
@@ -67,10 +67,6 @@ _UNTIL = re.compile(r"\s?~\s?[0-9]")
 _IF = re.compile(r"\s?일\s?(?:때|경우|수)")
 _PART = re.compile(r"[A-Za-z]+|[0-9]+")
 _PART_OF_SECRET = re.compile(r"[A-Za-z]+|[0-9]+|.")
-_MARKS = {
-    "!": "느낌표", "@": "골뱅이", "#": "샵", "$": "달러", "%": "퍼센트", "^": "꺾쇠", "&": "앤드", "*": "별표",
-    "_": "언더바", "+": "플러스", "=": "등호", "?": "물음표",
-}  # fmt: skip
 
 
 def is_quantity(text: str, end: int) -> bool:
@@ -134,7 +130,7 @@ def _secret(match: re.Match[str]) -> str | None:
     if not _SECRET_LABEL.search(before(match, _FAR)):
         return None
     parts = (part[0] for part in _PART_OF_SECRET.finditer(match["code"]))
-    return " ".join(digits(part, "공") if part.isdecimal() else _MARKS.get(part) or spelled(part) for part in parts)
+    return " ".join(digits(part, "공") if part.isdecimal() else sign.named(part) or spelled(part) for part in parts)
 
 
 def _spaced(match: re.Match[str]) -> str | None:

@@ -10,7 +10,7 @@ import re
 
 from services.synth.reading.korean.numeral import month, native, sino
 
-_MOST = 49  # from 50 on speakers use both numerals, and Sino-Korean ones more often: 오십 명
+_MAX_NATIVE = 49  # from 50 on speakers use both numerals, and Sino-Korean ones more often: 오십 명
 
 _NATIVE = """
     명 사람 마리 그루 송이 벌 켤레 채 척 가지 군데 곳 잔 병 권 장 통 자루 쌍 줄 갑 다발 봉지 봉투 봉 상자 박스 그릇
@@ -22,7 +22,7 @@ _MAX_OF = {
     "살": 99, "시": 12, "시간": 23, "배": 10, "번": 29, "번째": 99, "건": 10, "편": 20, "곡": 20, "판": 20, "자": 10,
     "정": 10, "포": 20,
 }  # fmt: skip
-"""Maximum number with native numerals, by counter; for other counters it is _MOST."""
+"""Maximum number with native numerals, by counter; for other counters it is _MAX_NATIVE."""
 
 _SINO = """
     년도 년대 년간 년 연도 개월 월 주년 주일 주간 주 일간 일 분기 분 초 층 원 인분 인치 인 세 학년 학기 반 호선 호실
@@ -189,7 +189,7 @@ def counted(number: int, counter: str, before: str = "", after: str = "") -> str
 def takes_native(number: int, counter: str, before: str = "", after: str = "") -> bool:
     """Whether the number before this counter is read with native numerals."""
     if counter == "쪽":
-        return 0 < number <= _MOST and bool(_SLICED.search(before))  # cloves: 마늘 세 쪽; but a page: 책 삼 쪽
+        return 0 < number <= _MAX_NATIVE and bool(_SLICED.search(before))  # cloves: 마늘 세 쪽; but a page: 책 삼 쪽
     if number == 0 or counter not in _NATIVE_SET and counter not in _OLD:
         return False
     if counter == "대":
@@ -209,8 +209,10 @@ def takes_native(number: int, counter: str, before: str = "", after: str = "") -
         return False
     if counter == "개" and _LANGUAGES.match(after):
         return False
-    most = _MAX_OF.get(counter, _MOST)
-    return number <= most or (number > 100 and number % 100 in range(1, 10) and counter in ("명", "개", "마리", "살"))
+    maximum = _MAX_OF.get(counter, _MAX_NATIVE)
+    return number <= maximum or (
+        number > 100 and number % 100 in range(1, 10) and counter in ("명", "개", "마리", "살")
+    )
 
 
 def _is_label(before: str, after: str) -> bool:
@@ -230,7 +232,7 @@ def _is_label(before: str, after: str) -> bool:
 def _counts_machines(number: int, before: str, after: str) -> bool:
     """Whether 대 counts machines (차 세 대), not decades of life (이십 대), terms (십육 대 대통령) or ranks."""
     if _VEHICLES.search(before):
-        return number <= _MOST
+        return number <= _MAX_NATIVE
     if number % 10 == 0 or after.startswith("째") or _TERM.match(after) or _ONE_OF.match(after):
         return False
-    return number <= _MOST
+    return number <= _MAX_NATIVE

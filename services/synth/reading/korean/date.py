@@ -7,7 +7,7 @@ import re
 from services.synth.reading.korean.attached import form_after
 from services.synth.reading.korean.code import is_quantity
 from services.synth.reading.korean.numeral import digits, month, sino
-from services.synth.reading.rule import Rule, after, before
+from services.synth.reading.rule import Rule, after, always, before
 
 _MONTH, _DAY = r"(?:1[0-2]|0?[1-9])", r"(?:3[01]|[12][0-9]|0?[1-9])"
 _NOT_IN_NUMBER = r"(?<![0-9.,/\-])"
@@ -88,6 +88,7 @@ _DAY_DOTTED = re.compile(rf"(?<![0-9.,/\-])(?P<m>{_MONTH})\.\s?(?P<d>{_DAY})\.?{
 _VERSION_BEFORE = re.compile(r"(?:버전|버젼|판본|[A-Za-z])\s?$")
 _APOSTROPHES = re.compile(r"['’](?P<a>[0-9]{2})(?:년)?\s?[~\-–]\s?['’](?P<b>[0-9]{2})(?=\s?(?:년|학년도|시즌))")
 _APOSTROPHE = re.compile(r"['’](?P<year>[0-9]{2})(?=\s?(?:년|학년도|시즌))")
+_PARALLEL = re.compile(r"(?<![0-9.,])3\.?8선(?=$|[^가-힣]|[은는이가을를의에도]|으로)")  # the border in Korea
 # 3·1절, 4·19, 6·25, 12·12: month and day; the day digit by digit, unless it is a multiple of ten.
 _NAMED = re.compile(
     rf"(?<![0-9.·])(?P<m>{_MONTH})(?:[·ㆍ・](?P<d1>{_DAY})|/(?P<d3>{_DAY})(?=절|\s?(?:만세|혁명|전쟁|항쟁|민주화|사태|테러|참사))|\.(?P<d2>{_DAY})(?=절|\s?(?:운동|만세|혁명|전쟁|항쟁|민주|사태|테러|광복|해방|경축|사건|희생|추념|의거|비상계엄|계엄|"
@@ -234,9 +235,8 @@ def _named(match: re.Match[str]) -> str:
     return sino(month_number) + (digits(str(day)) if by_digits else sino(day))
 
 
-_PARALLEL = re.compile(r"(?<![0-9.,])3\.?8선(?=$|[^가-힣]|[은는이가을를의에도]|으로)")  # the line across Korea
 RULES = (
-    Rule(_PARALLEL, lambda match: "삼팔선"),
+    Rule(_PARALLEL, always("삼팔선")),
     Rule(_WHOLE, _whole),
     Rule(_SHORT_YEAR, _short_year),
     Rule(_DOTTED, _short_year),

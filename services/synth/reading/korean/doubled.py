@@ -16,7 +16,7 @@ _NOT = {
 }
 _NAMES = {
     **{written: (name,) for written, name in unit.KOREAN.items()},
-    **{written: (f"{name}", ) for written, (_, name) in unit.AHEAD.items()},
+    **{written: (name,) for written, (_, name) in unit.AHEAD.items()},
     "%": ("퍼센트", "프로(?!그램|젝트|필|모션|듀|세|토|파|덕|농|야|축)"),
 }  # fmt: skip
 

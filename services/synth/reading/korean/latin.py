@@ -9,7 +9,7 @@ import re
 
 from services.synth.reading.common import roman_value
 from services.synth.reading.korean.numeral import sino
-from services.synth.reading.rule import Rule, after, before
+from services.synth.reading.rule import Rule, after, always, before
 
 _NAMES = dict(zip(
     "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
@@ -62,7 +62,8 @@ _SYLLABLE = re.compile(r"[B-DF-HJ-NP-TV-Z][AEIOU][B-DF-HJ-NP-TV-Z]")  # kim, but
 _WORD_NAMES = "|".join(re.escape(word) for word in sorted(WORDS, key=lambda word: (-len(word), word)))
 _WORD = re.compile(rf"(?<![A-Za-z0-9])(?:{_WORD_NAMES})(?:(?<=\.)|(?![A-Za-z0-9]|\.[0-9]))")
 _KEY = re.compile(r"(?<![A-Za-z0-9])F(?P<n>1[0-2]|[1-9])(?=\s?키|[을를]?\s?(?:누르|눌러|눌렀|누른))")
-_ENGLISH_DIGITS = "원 투 쓰리 포 파이브 식스 세븐 에이트 나인 텐 일레븐 트웰브".split()
+ENGLISH_NUMBERS = "원 투 쓰리 포 파이브 식스 세븐 에이트 나인 텐 일레븐 트웰브".split()
+"""English numbers from one to twelve, as Koreans say them in F1, 1+1 and 1아웃."""
 _NUMBERED = re.compile(r"(?<![A-Za-z0-9])(?:no|NO)\.\s?(?=[0-9])")
 _AND = re.compile(r"(?<![A-Za-z0-9&])(?P<a>[A-Z]{1,3})&(?P<b>[A-Z]{1,3})(?![A-Za-z&])")
 _SLASHED = re.compile(r"(?<![A-Za-z0-9/])(?P<a>[A-Z])/(?P<b>[A-Z])(?![A-Za-z0-9/])")  # A/S
@@ -101,16 +102,8 @@ def word_or_letters(text: str) -> str:
     return spelled(text) if len(text) < 4 or _UNPRONOUNCEABLE.search(upper) else text
 
 
-def _word(match: re.Match[str]) -> str:
-    return WORDS[match[0]]
-
-
 def _and(match: re.Match[str]) -> str:
     return f"{spelled(match['a'])}앤{spelled(match['b'])}"
-
-
-def _dotted(match: re.Match[str]) -> str:
-    return spelled(match[0])
 
 
 def _slashed(match: re.Match[str]) -> str:
@@ -122,7 +115,7 @@ def _et_cetera(match: re.Match[str]) -> str:
 
 
 def _beside_english(match: re.Match[str]) -> bool:
-    """Whether a word in capitals next to it is English: JUST DO IT."""
+    """Whether an English word in capitals is next to the match: JUST DO IT."""
     beside = (_WORD_BEFORE.search(before(match, 20)), _WORD_AFTER.match(match.string, match.end()))
     return any(word and word[1] in _ENGLISH for word in beside)
 
@@ -149,10 +142,10 @@ def _roman(match: re.Match[str]) -> str | None:
 
 
 WORD_RULES = (
-    Rule(_KEY, lambda match: f"에프 {_ENGLISH_DIGITS[int(match['n']) - 1]}"),
-    Rule(_WORD, _word),
+    Rule(_KEY, lambda match: f"에프 {ENGLISH_NUMBERS[int(match['n']) - 1]}"),
+    Rule(_WORD, lambda match: WORDS[match[0]]),
     Rule(_ET_CETERA, _et_cetera),
-    Rule(_NUMBERED, lambda match: "넘버"),
+    Rule(_NUMBERED, always("넘버")),
     Rule(_SLASHED, _slashed),
 )
-RULES = (Rule(_AND, _and), Rule(_ROMAN, _roman), Rule(_DOTTED, _dotted), Rule(_TOKEN, _token))
+RULES = (Rule(_AND, _and), Rule(_ROMAN, _roman), Rule(_DOTTED, lambda match: spelled(match[0])), Rule(_TOKEN, _token))

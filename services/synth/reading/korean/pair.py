@@ -1,12 +1,13 @@
-"""Two numbers that belong together, in Korean: 3-1, 2대 1, 별점 4.8/5, 4/4박자, 1/4분기, six foot two."""
+"""Two numbers that belong together, in Korean: 3-1, 2대 1, 별점 4.8/5, 4/4박자, 1/4분기, 6'2"."""
 
 from __future__ import annotations
 
 import re
 
 from services.synth.reading import unit
+from services.synth.reading.korean.latin import ENGLISH_NUMBERS
 from services.synth.reading.korean.numeral import decimal, digits, sino
-from services.synth.reading.rule import Rule, after, before
+from services.synth.reading.rule import Rule, after, always, before
 
 _WON = (
     r"승리|이겼|이기|이긴|이겨|졌|진(?![가-힣])|지고|패|무승부|역전|앞서|앞섰|앞선|뒤진|뒤지|완승|완패|대승|대패|신승|석패|참패|비겼|비긴|비기|"
@@ -48,7 +49,7 @@ _GRADE = re.compile(
     r"(?<![0-9.,/])(?P<a>[0-4]\.[0-9]{1,2})\s?/\s?(?P<b>4\.[035])(?![0-9/.])"  # 학점 3.8/4.5
 )
 _FULL_MARK = re.compile(r"(?<![0-9.,])(?P<n>4\.[035]\s?|(?:5|10|50|100|990|1000)\s)(?=만점)")
-_LENGTH = re.compile(r"(?<![0-9.,])(?P<a>[0-9]{1,2})['’′](?P<b>[0-9]{1,2})[\"”″]")  # 1'30\", 6'2\"
+_LENGTH = re.compile(r"(?<![0-9.,])(?P<a>[0-9]{1,2})['’′](?P<b>[0-9]{1,2})[\"”″]")  # 1'30", 6'2"
 _AGAINST = re.compile(
     r"(?<![0-9.,\-])(?P<a>[0-9]{1,3})\s?대\s?(?P<b>[0-9]{1,3})"
     r"(?=$|[^0-9가-힣]|(?:으?로|의|까지|비율|이|은|는|을|를|가)(?![가-힣]{3}))"
@@ -125,12 +126,12 @@ FIRST_RULES = (Rule(_SCORE, _score), Rule(_FACTORIAL, lambda match: f"{sino(int(
 """Must come before the rules that read 15:10 as a time."""
 RULES = (
     Rule(_QUARTER, _quarter),
-    Rule(_ALWAYS_OPEN, lambda match: "투엔티포 세븐"),
+    Rule(_ALWAYS_OPEN, always("투엔티포 세븐")),
     Rule(_STANDING, _standing),
     Rule(_FORMATION, _formation),
     Rule(_IN_A_GAME, _in_a_game),
     Rule(_SHORT_TIME, _short_time),
-    Rule(_OUT, lambda match: ("원", "투", "쓰리")[int(match["n"]) - 1]),
+    Rule(_OUT, lambda match: ENGLISH_NUMBERS[int(match["n"]) - 1]),
     Rule(_PRESSURE, _pressure),
     Rule(_AGAINST, _score),
     Rule(_BEAT, _beat),

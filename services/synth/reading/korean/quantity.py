@@ -97,7 +97,7 @@ def _around(match: re.Match[str]) -> tuple[str, str]:
 
 
 def _each(match: re.Match[str]) -> str:
-    """Return the words of the unit after a slash, which come before the number: 데시리터당."""
+    """Return the words for the unit after a slash, which come before the number: 데시리터당 in mg/dL."""
     return f"{unit.KOREAN[match['per']]}당 " if match["per"] else ""
 
 
@@ -238,17 +238,15 @@ def _per(match: re.Match[str]) -> str:
 
 
 def _version(match: re.Match[str]) -> str:
-    words = " 점 ".join(sino(int(part)) if len(part) <= LONGEST else digits(part) for part in _parts(match))
+    parts = (match["a"] or match["b"]).split(".")
+    words = " 점 ".join(sino(int(part)) if len(part) <= LONGEST else digits(part) for part in parts)
     if not match["v"] or _VERSION_BEFORE.search(before(match, 8)):
         return words
     return f"버전 {words}"
 
 
-def _parts(match: re.Match[str]) -> list[str]:
-    return (match["a"] or match["b"]).split(".")
-
-
-def _broker(match: re.Match[str]) -> str:
+def _bus(match: re.Match[str]) -> str:
+    """Read the number of a bus digit by digit: 5714번 버스."""
     return f"{digits(match['n'], '공')} 번"
 
 
@@ -274,7 +272,7 @@ RULES = (
     Rule(_PER, _per),
     Rule(_FRACTION, _fraction),
     Rule(_MIXED, _mixed),
-    Rule(_BUS, _broker),
+    Rule(_BUS, _bus),
     Rule(_NEIGHBOURS, _neighbours),
     Rule(_RANGE, _range),
     Rule(_QUANTITY, _quantity),

@@ -9,7 +9,7 @@ import re
 
 from services.synth.reading import unit
 from services.synth.reading.korean import attached
-from services.synth.reading.korean.latin import letter
+from services.synth.reading.korean.latin import ENGLISH_NUMBERS, letter
 from services.synth.reading.korean.money import CURRENCIES
 from services.synth.reading.korean.numeral import final_consonant, sino
 from services.synth.reading.rule import Rule, after, always, before
@@ -38,7 +38,7 @@ _SAID = {
 _SPELLED = {
     ".": "점", ",": "쉼표", "-": "하이픈", "_": "언더바", "/": "슬래시", ":": "콜론", "*": "별표", "!": "느낌표",
     "?": "물음표", "=": "등호", "~": "물결", "#": "샵",
-    "㈜": "주식회사",
+    "㈜": "주식회사", "^": "꺾쇠",
 }  # fmt: skip
 _ARITHMETIC = {"+": "더하기", "×": "곱하기", "*": "곱하기", "x": "곱하기", "X": "곱하기", "÷": "나누기", "−": "빼기"}
 
@@ -68,7 +68,6 @@ _UNIT_BEFORE = re.compile(r"[0-9]\s?(?P<unit>[A-Za-z%°]{1,5}[23]?)$")
 _PLUS_ONE = re.compile(
     r"(?<![0-9])(?P<n>[1-4])\s?\+\s?1(?=\s?(?:행사|이벤트|상품|할인|증정|제품|쿠폰|묶음|세트|구성|특가|기획))"
 )
-_ENGLISH = ("원", "투", "쓰리", "포")
 _TREND = re.compile(r"(?<=[0-9%p원명개점건배])\s?(?P<arrow>[↑↓])")
 _SPAN = re.compile(
     r"(?<=[0-9A-Za-z가-힣%°)])\s?~\s?(?=[0-9$₩€£¥]|오전|오후|새벽|저녁|밤|다음|이튿날|영하|영상|지상|지하)"
@@ -92,7 +91,7 @@ _NUMBERED = re.compile(
     r"#(?P<n>[0-9]{1,3})(?:번(?!째)|(?=\s?(?:문제|문항|질문|예제|사례|단계|항목|퀴즈|과제|보기|이슈)(?![가-힣]{3})))"
 )
 _COMPANY = re.compile(r"\(주\)")
-_ALPHABET = re.compile("[" + re.escape("".join(_SAID)) + "]")
+_SIGN = re.compile("[" + re.escape("".join(_SAID)) + "]")
 
 _PARTICLE = re.compile("(?<=[가-힣])(?:" + "|".join(map(re.escape, attached.EITHER)) + ")")
 
@@ -126,10 +125,6 @@ def _equals(match: re.Match[str]) -> str:
         side = unit.KOREAN.get(measured["unit"]) or unit.AHEAD.get(measured["unit"], ("", side))[1]
     words = sino(int(side)) if side.isdecimal() and side.isascii() else letter(side) or side
     return ("은 " if words and final_consonant(words[-1]) else "는 ") if words.strip() else " "
-
-
-def _said(match: re.Match[str]) -> str:
-    return _SAID[match[0]]
 
 
 def _sum(match: re.Match[str]) -> str:
@@ -170,7 +165,7 @@ def _slash(match: re.Match[str]) -> str:
 
 
 FIRST_RULES = (
-    Rule(_PLUS_ONE, lambda match: f"{_ENGLISH[int(match['n']) - 1]} 플러스 원"),
+    Rule(_PLUS_ONE, lambda match: f"{ENGLISH_NUMBERS[int(match['n']) - 1]} 플러스 원"),
     Rule(_NUMBERED, lambda match: f"{sino(int(match['n']))} 번"),
     Rule(_TRIGONOMETRY, lambda match: _TRIGONOMETRIC[match[0]]),
     Rule(_PARTICLE, _particle, glued=True),
@@ -195,7 +190,7 @@ BETWEEN_RULES = (
 RULES = (
     Rule(_HASHTAG, always("해시태그 ")),
     Rule(_COMPANY, always("주식회사 ")),
-    Rule(_ALPHABET, _said),
+    Rule(_SIGN, lambda match: _SAID[match[0]]),
 )
 
 
