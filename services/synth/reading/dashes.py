@@ -32,7 +32,7 @@ _AFTER_UNIT = re.compile(
     r"(?:(?<=[시분일월년%°℃)])|(?<=[aApP][mM])|(?<=[ap]\.m\.))[—−](?=[0-9]|오전|오후|새벽|저녁|밤|다음)"
 )
 _WEEKDAYS = re.compile(r"(?<=[월화수목금토일])[–—−](?=[월화수목금토일](?:요일|(?!\w)))")
-# A range with a unit; without one it is a subtraction, which the rules know: 5−3.
+# A minus sign before a number with a unit is a range (5−10kg); without a unit it is a subtraction (5−3).
 _MINUS_BETWEEN = re.compile(
     r"(?<=[0-9])−(?=[0-9.,]{1,12}\s?(?:[%‰°℃$€₩A-Za-z~]|[명개년월시분초원층세살회주권장병잔]|일(?!\s?때)))"
 )
@@ -52,7 +52,7 @@ _SCORE_BEFORE = re.compile(r"(?:스코어|점수|[로길동리])(?:는|은|가)?
 
 
 def plain(text: EditedText, code: str) -> EditedText:
-    """Returns the text with these dashes; each character comes from the one in its place. Takes linear time.
+    """Returns the text with the dashes that the rules know; each one comes from the one in its place. Linear time.
 
     `code` is ko or en. Between two numbers an en dash stays one in English (9–5), and is a tilde in Korean.
     """

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from services.synth.reading.edited_text import Edit, EditedText
 
 _ANY = re.compile(r"[*_`\\]|~~|==|\+\+|\|\|")
-# Linear time for any text: content is bounded, and each begin of a mark is tried once.
+# Linear time for any text: content is bounded, and each opening mark is tried once.
 _LINE = r"(?:[^\n]|\n(?![^\S\n]*\n))"  # emphasis may go on in the next line, but not in the next paragraph
 _NOT_IN_QUOTES = r"(?:(?<![\"'‘“「『(\[`])|(?=[*_]{1,3}[\w$€£₩#+\-~<`]))"  # '*' in quotes is the sign itself
 _CODE = re.compile(r"(?<![`\\])(?P<mark>`{1,2})(?!`)(?P<words>[^`\n]{1,300})(?P=mark)(?!`)")

@@ -23,8 +23,8 @@ EVERY_LANGUAGE = "*"
 """The section of a lexicon that counts for all languages, after their own sections."""
 
 MAX_READINGS_CHARS = 2_000
-"""Of the readings of one sentence. A request with long readings for short words could else make a sentence that no
-engine has the memory for: sentences are cut before their words are replaced."""
+"""Maximum length of all readings in one sentence. Sentences are split before words are replaced, so without it long
+readings of short words could make a sentence for which an engine has not enough memory."""
 
 # Letters of a script (Vai) that no rule changes. SSML has stand-ins of its own, of another script (`text/ssml_script`).
 _STAND_INS = [chr(code) for code in range(0xA500, 0xA60C)]

@@ -17,7 +17,7 @@ MAX_NAME_CHARS = 60
 _BREAKING = "br|p|div|li|ul|ol|tr|td|th|thead|tbody|table|h[1-6]|hr|blockquote|pre|details|summary|section"
 _INLINE = "em|strong|span|code|mark|small|sub|sup|del|ins|font|center|kbd|img"
 _OF_ONE_LETTER = "b|i|u|s|a|q"
-# Names that models write as tags right after a word; behind it another name is a type: List<int>.
+# Tags of language models, also right after a word: done<think>. Another name there is a type: List<int>.
 _OF_MODELS = "think|thinking|reasoning|answer|final|bos|eos|pad|unk|sep|cls|mask|end_of_turn|start_of_turn|tool_call"
 _VALUE = r"[^\S\n]{0,3}=[^\S\n]{0,3}(?:\"[^\"<]{0,300}\"|'[^'<]{0,300}'|[^\s\"'<>=`]{1,300}+)"
 _ATTRIBUTE = r"\s{1,5}+[A-Za-z_:@][\w:.@\-]{0,60}+"

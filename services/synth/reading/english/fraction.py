@@ -89,7 +89,7 @@ def _is_common(above: int, below: int) -> bool:
 
 
 def _from(match: re.Match[str]) -> str:
-    """Return the begin of the range 1–2 1/2."""
+    """Return the beginning of the range 1–2 1/2."""
     return f"{cardinal(int(match['from']))} to " if match["from"] else ""
 
 

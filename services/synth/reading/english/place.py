@@ -56,6 +56,7 @@ _STREET = re.compile(
     r"(?<![A-Za-z0-9.&'’\-])(?P<type>St|Ave|Av|Blvd|Rd|Dr|Ln|Ct|Pl|Hwy|Pkwy|Sq|Ter|Cir|Trl|Expy|Fwy|Tpke|Plz)(?![A-Za-z'’\-])\.?"
 )
 _NAME_BEFORE = re.compile(r"(?:\b[A-Z][a-z'’]{1,20}|\b[0-9]{1,3}(?:st|nd|rd|th)|\b[A-Z])\s$")
+# 221B Baker: an address before St.
 _ADDRESS_BEFORE = re.compile(
     r"\b[0-9]{1,5}[A-Za-z]?\s(?:(?:[NSEW]{1,2}|North|South|East|West)\.?\s)?(?:(?:[A-Z][a-z'’.]{1,20}|[0-9]{1,3}(?:st|nd|rd|th))\s){1,3}$"
 )
@@ -89,9 +90,11 @@ _ROOMS = {"apt": "apartment", "ste": "suite", "bldg": "building", "rm": "room"}
 _SAINTE = re.compile(r"(?<![A-Za-z])Ste\.?(?=\s(?:Marie|Genevieve|Anne)\b)")
 _FLOOR = re.compile(r"(?<=[0-9](?:st|nd|rd|th)\s)[Ff]l(?![A-Za-z])\.?")
 _ROUTE = re.compile(r"(?<=[A-Za-z.\-\s])(?P<n>[1-9][0-9]{0,3})(?![0-9A-Za-z]|[.,:/\-–][0-9]|\sof\b)")
+# Route 66, Form 1040, Boeing 747, A380
 _ROUTE_BEFORE = re.compile(
     r"\b(?:Route|Rte\.?|Highway|Hwy\.?|Interstate|Freeway|US|U\.S\.|Form|Boeing|Airbus|Porsche|Cessna|RTX|GTX|RX|I)[\s\-]$|\b(?:[Ff]orms?(?:\s[A-Z]?-?[0-9]{1,4},?\s(?:or|and))?|[Tt]he|[Aa])\s$|\bA$"
 )
+# the 737 MAX: an airplane also after an article
 _AIRCRAFT = re.compile(r"7[0-8]7")
 _JET = re.compile(
     r"$|[.,;!?)]|\s(?:MAX|Max|Dreamliner|jet|jets|jumbo|plane|planes|aircraft|freighter|crash|landed|flight|to|from|is|was|and)\b|-[0-9]"

@@ -123,7 +123,7 @@ def _ordinals(match: re.Match[str]) -> str:
 
 def _quantity(match: re.Match[str]) -> str | None:
     if match["unit"] in ("s", "h", "pt", "t", "g", "l", "m", "V", "W") and match["space"] == "-":
-        return None  # a letter behind a dash is a name: 3-D, 747-s
+        return None  # not a unit, but part of a name: 3-D, 747-s
     if match["unit"] in ("W", "V", "L", "g", "h", "m") and not match["space"] and _PLACE_BEFORE.search(before(match)):
         return None  # track 12W
     one = match["n"] == "1" or match["space"] == "-" or _is_adjective(match)  # a five kilometer run
@@ -179,7 +179,7 @@ def _ratio(match: re.Match[str]) -> str:
 
 
 def _scale(match: re.Match[str]) -> str | None:
-    """Read 10k followers as ten thousand, 2.5M as million; 4K and a 10K run stay."""
+    """Read 10k as ten thousand and 2.5M as two point five million; the K of 4K and of a 10K run stays a letter."""
     letter, number = match["letter"], match["n"]
     if letter in "kK" and _STAYS_K.match(after(match)):
         return f"{decimal(number)} K"

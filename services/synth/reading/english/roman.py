@@ -26,6 +26,7 @@ _RULERS = re.compile(
 _REIGNS = re.compile(
     r"\b(?:Pope|King|Queen|Emperor|Empress|Tsar|Czar|Prince|Sultan|Pharaoh|Kaiser|Shah)\s[A-Z][a-z]{2,14}\s$"
 )
+# John Smith III: the third of that name
 _HEIR = re.compile(
     r"\b(?:John|William|Robert|James|Thomas|Charles|George|Henry|Edward|Richard|Joseph|David|Davis|Michael|Harry|Thurston"
     r"|Ken|Robin|Walter|Frank|Samuel|Martin|Arthur|Albert|Louis|Daniel|Mr\.|Dr\.)\s(?:[A-Z]\.\s)?[A-Z][a-z]{2,14},?\s$"
@@ -50,6 +51,7 @@ _I_IS_ONE = re.compile(
     r"|hypersensitivity|cancer|civilization|drugs?|controlled|patients?|superfund|railroads?|students?|schools?|begins|ends"
     r"|covers|describes|has|contains|shows|deals)\b"
 )
+# Names after which a single V is five: Rocky V, Charles V
 _SINGLE = re.compile(
     r"\b(?:Saturn|Grand\sTheft\sAuto|GTA|Rocky|Apollo|Henry|Charles|George|Louis|Edward|James|Philip)\s$"
 )
@@ -63,11 +65,13 @@ _NOT_TITLES = frozenset(
     " Are Was Were Has Have Had Can Could Will Would Should May Might Did Does Not Yes Only Both All Any Each Some"
     " Start Give Take Get See Type Set Insert Remove Place Open Through Also Then Than Vitamin Size Who New Old".split()
 )
+# Rocky II, Final Fantasy XIV: a cardinal without a label
 _SEQUELS = re.compile(
     r"\b(?:Rocky|Rambo|Saw|Jaws|Godfather|Star\sWars|Star\sTrek|Halloween|Fantasy|Civilization|Auto|Diablo|Creed|Halo|Quest"
     r"|Kombat|Fighter|Evil|Empires|Persona|Ultima|Terminator|Superman|Apollo|Gemini|Titan|Pentium|Scream|Bowl|WrestleMania"
     r"|War|Souls|iPhone|Effect|Torah|Olympics)\s$"
 )
+# II. at the beginning of a line
 _ITEM = re.compile(r"(?:^|\n)\s{0,8}\(?$")
 
 

@@ -67,7 +67,7 @@ def _duration(hours: str, minutes: str, seconds: str) -> str:
 
 
 def _lasting(match: re.Match[str]) -> str | None:
-    """Read 2h 15m, 1h 5m 30s and 24h; 15m alone is a length."""
+    """Read 2h 15m, 1h 5m 30s and 24h as hours, minutes and seconds; 15m alone is fifteen meters."""
     hours, minutes, seconds = match["h"], match["m"], match["s"]
     if not hours and not (minutes and seconds):
         return None

@@ -72,7 +72,7 @@ _PART_OF_SECRET = re.compile(r"[A-Za-z]+|[0-9]+|.")
 def is_quantity(text: str, end: int) -> bool:
     """Whether the number that ends at `end` counts something: a counter, a unit or 만 follows.
 
-    번, 도 and 인 do not count, because a code may have them behind it: 3456번, 1234도, 1234인.
+    번, 도 and 인 do not count, because they may follow a code, too: 3456번, 1234도, 1234인.
     """
     following = text[end : end + 16]
     if _QUANTITY.match(following):

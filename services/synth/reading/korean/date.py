@@ -166,7 +166,7 @@ def _slashed(match: re.Match[str]) -> str | None:
 
 
 def _days_slashed(match: re.Match[str]) -> str | None:
-    """Read 4/5~4/7 as days: the second number of a fraction in a range is not larger, 1/3~1/2."""
+    """Read 4/5~4/7 as days, if the second day is later; 1/3~1/2 and 1/5~2/5 are fractions."""
     first, second = (int(match["m"]), int(match["d"])), (int(match["m2"]), int(match["d2"]))
     if not first < second or (first[0] != second[0] and first[1] <= 10 and second[1] <= 10 and first[0] == 1):
         return None

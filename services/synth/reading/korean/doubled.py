@@ -22,7 +22,7 @@ _NAMES = {
 
 
 def _name(name: str) -> str:
-    """Return the expression for a name behind its sign; a name of one syllable must stand close."""
+    """Return the expression for a name after its sign; a name of one syllable has no space before it."""
     space = "" if len(name) == 1 else r"\s?"
     return f"{space}{name}" + (f"(?!{_NOT[name]})" if name in _NOT else "")
 
@@ -38,5 +38,5 @@ _TWICE = re.compile(
 
 
 def once(text: EditedText) -> EditedText:
-    """Returns the text without the word for a unit right behind its sign."""
+    """Returns the text without the word for a unit right after its sign."""
     return text.sub(_TWICE, lambda match: match["sign"])

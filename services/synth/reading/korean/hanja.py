@@ -2,8 +2,8 @@
 
 The readings come from the order of the 4 888 hanja in KS X 1001: it sorts them by reading, so a table needs only each
 reading and the number of its hanja. Python's codec `euc_kr` gives the order. A hanja with several readings stands there
-several times; its first code point is its main reading, and `_WORDS` has words with another one. The begin of a word
-follows 두음법칙 (한글 맞춤법 제10~12항), 열 and 율 follow 제11항.
+several times; its first code point is its main reading, and `_WORDS` has words with another one. The beginning of a
+word follows 두음법칙 (한글 맞춤법 제10~12항), 열 and 율 follow 제11항.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def reading(run: str, before: str = "", after: str = "") -> str | None:
 
 
 def _syllable(run: str, at: int, said: str, after: str) -> str:
-    """Return the syllable for one hanja; `said` is the word before it, empty at the begin of a word."""
+    """Return the syllable for one hanja; `said` is the word before it, empty at the beginning of a word."""
     hanja, readings = run[at], _readings()
     following = readings[run[at + 1]] if at + 1 < len(run) else ""
     if hanja == "金" and not said:
@@ -130,7 +130,7 @@ def _initial(syllable: str) -> int:
 
 
 def _at_begin(syllable: str) -> str:
-    """Return the syllable as it is at the begin of a word: 여 for 녀, 이 for 리, 노 for 로."""
+    """Return the syllable as it is at the beginning of a word: 여 for 녀, 이 for 리, 노 for 로."""
     initial, rest = divmod(ord(syllable) - 0xAC00, 588)
     before_i = rest // 28 in _BEFORE_I
     if initial in (_AS_INITIAL["ㄹ"], _AS_INITIAL["ㄴ"]) and before_i:

@@ -27,7 +27,7 @@ _TOPIC = re.compile(r"(?:은|는|면)\s$")
 
 
 def _in_brackets(match: re.Match[str]) -> str | None:
-    """Read 별표(*) once, and 버튼(*) with the name of the key."""
+    """Say 별표(*) once, and the name of the key in 버튼(*)."""
     words = before(match, 12)
     if _NAMED.search(words):
         return ""
@@ -35,7 +35,7 @@ def _in_brackets(match: re.Match[str]) -> str | None:
 
 
 def _key(match: re.Match[str]) -> str | None:
-    """Read a key if a word for pressing stands near, and something follows that a name may have behind it."""
+    """Read a key if a word for pressing is near, and a particle or the end of a phrase follows: *를, #은, * 또는."""
     if match["particle"] is None and match["end"] is None and not match["named"]:
         return None
     listed = _TOPIC.search(before(match, 2))  # 예약은 *, 종료는 #

@@ -28,7 +28,7 @@ _ANY_CASE = {
     "adidas": "아디다스", "toyota": "도요타", "firefox": "파이어폭스", "kubernetes": "쿠버네티스", "e-mail": "이메일",
     "email": "이메일",
 }  # fmt: skip
-"""Names in any case, because no other word is spelled so."""
+"""Names that count in upper and lower case, because no other word has their letters."""
 
 _CAPITAL = {
     "Apple": "애플", "Amazon": "아마존", "Windows": "윈도우", "Zoom": "줌", "Line": "라인", "Galaxy": "갤럭시",
@@ -37,7 +37,7 @@ _CAPITAL = {
     "Gemini": "제미나이", "Claude": "클로드", "Python": "파이썬", "Java": "자바", "Docker": "도커", "Intel": "인텔",
     "Visa": "비자", "Sony": "소니", "Oracle": "오라클", "Marvel": "마블", "Twitch": "트위치",
 }  # fmt: skip
-"""Names that are also English words: only with a capital, or in capitals alone."""
+"""Names that are also English words: only as written here, or all in capitals (APPLE)."""
 
 _BESIDE_A_NAME = {
     "Pay": "페이", "Pro": "프로", "Max": "맥스", "Mini": "미니", "Ultra": "울트라", "Plus": "플러스", "Air": "에어",
@@ -79,7 +79,7 @@ def _name(match: re.Match[str]) -> str | None:
 
 
 def _model(match: re.Match[str]) -> str | None:
-    """Read the letter of a model, 갤럭시 에스 이십사, which is in an English phrase otherwise."""
+    """Read the letter of a model after its name: Galaxy S24 is 갤럭시 에스 이십사. Elsewhere it may be English."""
     return letter(match["letter"]) if _BEFORE_SECOND.search(before(match, 40)) else None
 
 

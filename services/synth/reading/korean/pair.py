@@ -65,7 +65,7 @@ def _score(match: re.Match[str]) -> str:
 
 
 def _in_a_game(match: re.Match[str]) -> str | None:
-    """Read 1-0 as a score in a sentence about a game, not behind a street."""
+    """Read 1-0 as a score in a sentence about a game, but not after the name of a street."""
     near = _GAME.search(before(match, 40)) or _GAME.search(after(match, 40))
     near = near or _TEAM_BEFORE.search(before(match, 8)) or _TEAM_AFTER.match(match.string, match.end())
     return _score(match) if near and not _PLACE.search(before(match, 4)) else None

@@ -12,11 +12,10 @@ from services.synth.reading.korean.numeral import decimal, native, sino
 from services.synth.reading.rule import Rule, before
 
 _NTH = re.compile(r"(?<![0-9.,])(?P<n>[1-9][0-9]?)째(?!깍)")
-_FLOOR = re.compile(
+_FLOOR = re.compile(  # 3F, B1층, B2 주차장
     r"(?<![A-Za-z0-9])(?P<below>[Bb])?(?P<n>[1-9][0-9]?)(?:F(?![A-Za-z0-9])|(?<=[Bb][0-9])(?:층|(?=\s?주차장)))"
 )
-# 3-5번지, 101-1203호, 720-1번 버스: parts of one number, not a range.
-_GRADE = re.compile(
+_GRADE = re.compile(  # 고3, 초6: a year at school
     r"(?<=[초중고])(?<![가-힣][초중고])(?P<n>[1-6])(?=$|[^0-9가-힣]|병|[이가은는을를과와의도]|때|까지|부터)(?![.:][0-9])"
 )
 _PIECES = re.compile(r"(?<![0-9A-Za-z.,])(?P<n>[0-9]{1,4})\s?(?:EA|ea)(?![A-Za-z0-9])")
@@ -24,6 +23,7 @@ _SPOONS = re.compile(r"(?<![0-9A-Za-z.,/])(?P<n>[1-9][0-9]?)(?:/(?P<of>[2-9]))?\
 _INGREDIENT = re.compile(
     r"(?:간장|설탕|소금|식초|맛술|청주|미림|가루|기름|참깨|후추|마늘|생강|된장|액젓|올리고당|물엿|매실청|고추장|케첩|버터|소스|꿀|시럽)\s?$"
 )
+# 3-5번지, 101-1203호, 720-1번 버스: parts of one number, not a range.
 _HYPHENATED = re.compile(
     r"(?<![0-9.,\-])(?P<a>[0-9]{1,5})-(?P<b>[0-9]{1,5})(?P<name>번지|호(?!선)|번(?=\s?(?:시내|마을|광역|간선|지선)?\s?버스))"
 )

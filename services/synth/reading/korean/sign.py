@@ -150,7 +150,7 @@ def _hyphen(match: re.Match[str]) -> str:
 
 
 def _dash(match: re.Match[str]) -> str:
-    """Return a pause, or the minus of 3x-5=0 behind a single letter."""
+    """Return a pause, or the minus after a single letter: 3x-5=0."""
     text, first = match.string, match.start()
     variable = text[max(0, first - 2) : first - 1] not in _LATIN_LETTERS and text[first + 1 : first + 2].isdecimal()
     return " 빼기 " if variable and "=" in text[first : first + 12] and text[first - 1].islower() else " "
